@@ -83,6 +83,26 @@ impl Position {
     }
 }
 
+/// A text, and where its lines begin. Counting them anew for each place takes the square of a file's length.
+#[derive(Clone, Copy)]
+struct Lines<'d> {
+    text: &'d str,
+    begin: &'d [usize],
+}
+
+impl Lines<'_> {
+    fn position(self, offset: usize) -> Position {
+        let line = self.begin.partition_point(|begin| *begin <= offset).max(1);
+        let begin = self.begin.get(line - 1).copied().unwrap_or(0);
+        Position { line, column: self.text.get(begin..offset).unwrap_or_default().chars().count() + 1 }
+    }
+
+    fn error(self, offset: usize, message: &impl fmt::Display) -> DocumentError {
+        let Position { line, column } = self.position(offset);
+        DocumentError { line, column, message: message.to_string() }
+    }
+}
+
 impl DocumentError {
     fn at(text: &str, offset: usize, message: impl Into<String>) -> Self {
         let Position { line, column } = Position::of(text, offset);
@@ -93,6 +113,8 @@ impl DocumentError {
 /// A TOML text with the places of its parts.
 pub struct Document<'t> {
     text: &'t str,
+    /// Where each line begins.
+    lines: Vec<usize>,
     root: Spanned<DeTable<'t>>,
 }
 
@@ -100,7 +122,10 @@ impl<'t> Document<'t> {
     /// Parses TOML.
     pub fn parse(text: &'t str) -> Result<Self, DocumentError> {
         match DeTable::parse(text) {
-            Ok(root) => Ok(Self { text, root }),
+            Ok(root) => {
+                let lines = text.match_indices('\n').map(|(newline, _)| newline + 1);
+                Ok(Self { text, lines: std::iter::once(0).chain(lines).collect(), root })
+            }
             Err(error) => {
                 let offset = error.span().map_or(0, |span| span.start);
                 let message = match error.message() {
@@ -115,7 +140,8 @@ impl<'t> Document<'t> {
 
     /// Returns the outermost table.
     pub fn root(&self) -> Section<'_> {
-        Section { text: self.text, path: String::new(), span: self.root.span(), table: self.root.get_ref() }
+        let lines = Lines { text: self.text, begin: &self.lines };
+        Section { lines, path: String::new(), span: self.root.span(), table: self.root.get_ref() }
     }
 }
 
@@ -154,7 +180,7 @@ fn first_header(before: &str, header: &str) -> Option<usize> {
 /// A table of the document.
 #[derive(Clone)]
 pub struct Section<'d> {
-    text: &'d str,
+    lines: Lines<'d>,
     path: String,
     span: Range<usize>,
     table: &'d DeTable<'d>,
@@ -162,7 +188,7 @@ pub struct Section<'d> {
 
 /// A value, with the path to it.
 pub struct Node<'d> {
-    text: &'d str,
+    lines: Lines<'d>,
     path: String,
     key: &'d str,
     /// The place of the key.
@@ -174,7 +200,7 @@ pub struct Node<'d> {
 impl<'d> Section<'d> {
     /// Returns an error about this table.
     pub fn error(&self, message: impl fmt::Display) -> DocumentError {
-        DocumentError::at(self.text, self.span.start, message.to_string())
+        self.lines.error(self.span.start, &message)
     }
 
     /// Refuses every key that is not in `known`.
@@ -194,7 +220,7 @@ impl<'d> Section<'d> {
             .table
             .iter()
             .map(|(key, value)| Node {
-                text: self.text,
+                lines: self.lines,
                 path: if self.path.is_empty() {
                     key.get_ref().to_string()
                 } else {
@@ -239,12 +265,12 @@ impl<'d> Node<'d> {
 
     /// Returns the position of its key.
     pub fn position(&self) -> Position {
-        Position::of(self.text, self.span.start)
+        self.lines.position(self.span.start)
     }
 
     /// Returns the position of its value.
     pub fn value_position(&self) -> Position {
-        Position::of(self.text, self.value_span.start)
+        self.lines.position(self.value_span.start)
     }
 
     /// Returns the value as it was written.
@@ -254,7 +280,7 @@ impl<'d> Node<'d> {
 
     /// Returns an error about this value.
     pub fn error(&self, message: impl fmt::Display) -> DocumentError {
-        DocumentError::at(self.text, self.span.start, message.to_string())
+        self.lines.error(self.span.start, &message)
     }
 
     /// Returns the error for a value of the wrong type or form.
@@ -305,7 +331,7 @@ impl<'d> Node<'d> {
     /// Returns its table.
     pub fn section(&self) -> Result<Section<'d>, DocumentError> {
         match self.value.as_table() {
-            Some(table) => Ok(Section { text: self.text, path: self.path.clone(), span: self.span.clone(), table }),
+            Some(table) => Ok(Section { lines: self.lines, path: self.path.clone(), span: self.span.clone(), table }),
             None => Err(self.wants("a table")),
         }
     }
@@ -393,6 +419,16 @@ mod tests {
     fn broken_text_names_its_line() {
         assert!(refusal("a = 1\nb = \n").starts_with("2:"), "{}", refusal("a = 1\nb = \n"));
         assert!(refusal(&"[".repeat(100_000)).starts_with("1:"));
+    }
+
+    #[test]
+    fn a_place_is_the_same_by_the_lines_as_by_counting() {
+        let text = "a = 1\r\n# ä\n\n[b]\nc = \"öö\"  # ü\n";
+        let document = Document::parse(text).unwrap();
+        let lines = document.root().lines;
+        for offset in (0..=text.len()).filter(|offset| text.is_char_boundary(*offset)) {
+            assert_eq!(lines.position(offset), Position::of(text, offset), "{offset}");
+        }
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! `parlor account`: adds, removes and lists the accounts in `parlor.toml`, and keeps what people wrote there.
 
+mod import;
+mod lines;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +13,7 @@ use parlor::control::views::Status;
 use parlor_base::atomic::{self, Readers, alone_in, folder_of};
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::{nearest, suggestion};
-use parlor_config::{AccountName, Config, PasswordSource, Way};
+use parlor_config::{AccountConfig, AccountName, Config, GroupName, PasswordSource, Selector, Way};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::edit::{Change, edit_in};
 use parlor_runtime::audited::retention;
@@ -19,8 +23,10 @@ use toml::Table;
 
 use super::Ended;
 use super::ask::Terminal;
+use super::fleet::{self, Filter, MANY};
 use super::login::{Given, Login, Made, given_up, new_secret};
-use super::show::{Put as _, print, print_json, table};
+use super::show::{Put as _, print, print_json, table, width};
+use super::status;
 use super::target::{self, Target};
 
 /// The group of tables in the file.
@@ -33,6 +39,8 @@ pub enum AccountCommand {
     List(ListArgs),
     /// Add an account, after testing its log-in.
     Add(AddArgs),
+    /// Add many accounts from a file.
+    Import(import::ImportArgs),
     /// Remove an account.
     Remove(RemoveArgs),
 }
@@ -43,6 +51,7 @@ impl AccountCommand {
         match self {
             Self::List(list) => list.run(),
             Self::Add(add) => add.run(),
+            Self::Import(import) => import.run(),
             Self::Remove(remove) => remove.run(),
         }
     }
@@ -51,7 +60,7 @@ impl AccountCommand {
 /// The arguments of `parlor account list`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor account list\n  parlor account list --json\n  parlor account list --names      for scripts, and for what completes names in shells\n\nExit codes: 0 shown, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor account list\n  parlor account list --json\n  parlor account list --names      for scripts, and for what completes names in shells\n  parlor account list --group support --page 2\n  parlor account list --state away      those that the running host cannot connect\n\nWith more than 20 accounts it shows how many there are in each group and state; a flag, such as --page 1, shows each. --json and --names show all, unless flags pick some.\n\nExit codes: 0 shown, 1 failed, 2 wrong usage"
 )]
 pub struct ListArgs {
     /// Print JSON.
@@ -61,37 +70,61 @@ pub struct ListArgs {
     #[arg(long, conflicts_with = "json")]
     names: bool,
     #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
     target: Target,
 }
 
 impl ListArgs {
     fn run(&self) -> anyhow::Result<()> {
         let config = self.target.load()?;
+        // Only the host knows states.
+        let status = self.filter.state.is_some().then(|| status::of(&config)).transpose()?;
+        let known = status.into_iter().flat_map(|status| status.accounts);
+        let connections: BTreeMap<_, _> = known.map(|one| (one.name, one.connection)).collect();
+        let is_picked = |account: &&AccountConfig| {
+            let state = connections.get(account.name.as_str()).map_or("unknown", String::as_str);
+            self.filter.picks(account.name.as_str(), account.group.as_ref().map(GroupName::as_str), state)
+        };
+        let mut accounts: Vec<_> = config.accounts.values().filter(is_picked).collect();
+        let is_for_people = !self.names && !self.json;
+        if is_for_people && !self.filter.is_given() && accounts.len() > MANY {
+            let text = fleet::summary(&status::of(&config)?.accounts, "parlor account list", width());
+            return print(&format!("{text}\n`parlor account list --page 1` shows each"));
+        }
+        let others = if is_for_people || self.filter.is_paged() { self.filter.page(&mut accounts) } else { None };
+        let owners = |account: &AccountConfig| account.owners.iter().map(ToString::to_string).collect::<Vec<_>>();
         if self.names {
-            let names: Vec<_> = config.accounts.keys().map(AccountName::as_str).collect();
+            let names: Vec<_> = accounts.iter().map(|account| account.name.as_str()).collect();
             return print(&names.join("\n"));
         }
-        let owners = |name: &AccountName| -> Vec<String> {
-            config.accounts[name].owners.iter().map(ToString::to_string).collect()
-        };
         if self.json {
-            let one = |name: &AccountName| {
-                let link = &config.accounts[name].link;
-                json!({ "name": name, "jid": link.jid.to_string(), "login": how(name, &config), "owners": owners(name) })
+            let one = |account: &&AccountConfig| {
+                json!({
+                    "name": account.name, "group": account.group.as_ref().map(GroupName::as_str),
+                    "jid": account.link.jid.to_string(), "login": how(account), "owners": owners(account),
+                })
             };
-            return print_json(&config.accounts.keys().map(one).collect::<Vec<_>>());
+            return print_json(&accounts.iter().map(one).collect::<Vec<_>>());
         }
-        let row = |name: &AccountName| {
-            let jid = config.accounts[name].link.jid.to_string();
-            vec![name.to_string(), jid, how(name, &config).to_owned(), owners(name).join(" ")]
+        let group =
+            |account: &AccountConfig| account.group.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        let row = |account: &&AccountConfig| {
+            let (name, jid) = (account.name.to_string(), account.link.jid.to_string());
+            vec![name, group(account), jid, how(account).to_owned(), owners(account).join(" ")]
         };
-        print(&table(&["account", "jid", "login", "owners"], &config.accounts.keys().map(row).collect::<Vec<_>>()))
+        let rows: Vec<_> = accounts.iter().map(row).collect();
+        let mut text = table(&["account", "group", "jid", "login", "owners"], &rows);
+        if let Some(others) = others {
+            text.put(format_args!("\naccounts {others}\n"));
+        }
+        print(&text)
     }
 }
 
 /// Says how an account logs in.
-fn how(name: &AccountName, config: &Config) -> &'static str {
-    let link = &config.accounts[name].link;
+fn how(account: &AccountConfig) -> &'static str {
+    let link = &account.link;
     match (&link.way, &link.password) {
         (Way::Certificate { .. }, _) => "certificate",
         (Way::Anonymous, _) => "anonymous",
@@ -106,11 +139,14 @@ fn how(name: &AccountName, config: &Config) -> &'static str {
 /// The arguments of `parlor account add`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal it asks for what no flag says. It logs in once, and writes nothing if that fails. Comments in parlor.toml stay. A running host logs in with the new account at once.\n\nExamples:\n  parlor account add second                                        asks\n  parlor account add second --jid second@example.org --register    makes it, too, and a password\n  pass show second | parlor account add second --jid second@example.org --password-stdin\n\nThe password goes into NAME.password beside parlor.toml; one that is there already is taken for nobody's: --password-file says that it is this account's.\n\nExit codes: 0 added, 1 failed and nothing was written, but for the password of an account that was made, or may have been, 2 wrong usage"
+    after_help = "On a terminal it asks for what no flag says. It logs in once, and writes nothing if that fails. Comments in parlor.toml stay. A running host logs in with the new account at once.\n\nExamples:\n  parlor account add second                                        asks\n  parlor account add second --jid second@example.org --register    makes it, too, and a password\n  pass show second | parlor account add second --jid second@example.org --password-stdin\n  parlor account add third --jid third@example.org --group support      with what the group says\n\nThe password goes into NAME.password beside parlor.toml; one that is there already is taken for nobody's: --password-file says that it is this account's.\n\nExit codes: 0 added, 1 failed and nothing was written, but for the password of an account that was made, or may have been, 2 wrong usage"
 )]
 pub struct AddArgs {
     /// The name of the account in parlor.toml: 1 to 32 of a-z, 0-9, - and _.
     name: AccountName,
+    /// The group that it is in: a table [group.NAME] of parlor.toml, whose keys count for it.
+    #[arg(long, value_name = "NAME")]
+    group: Option<GroupName>,
     #[command(flatten)]
     login: Login,
     /// Print JSON.
@@ -126,6 +162,13 @@ impl AddArgs {
         let name = &self.name;
         if config.accounts.contains_key(name) {
             bail!("there is an account {name} in {} already: choose another name", config.path.escaped());
+        }
+        if let Some(group) = self.group.as_ref().filter(|group| !config.groups.contains(*group)) {
+            let near = suggestion(nearest(group.as_str(), config.groups.iter().map(GroupName::as_str)));
+            bail!(
+                "there is no group {group} in {}: write a table [group.{group}] there first{near}",
+                config.path.escaped()
+            );
         }
         let terminal = Terminal::open_unless(self.json).filter(|_| !self.login.password_stdin);
         let jid = self.login.account(terminal.as_ref())?;
@@ -143,7 +186,7 @@ impl AddArgs {
             Given::Line(..) => None,
         };
         let mut made = Made::No;
-        let added = self.entry(&jid, &password).and_then(|entry| {
+        let result = self.entry(&jid, &password).and_then(|entry| {
             let file = ConfigText::open(&config.path)?;
             let text = file.with(name, Change::Add(entry))?;
             let new = file.draft(&text, &self.target)?;
@@ -151,10 +194,10 @@ impl AddArgs {
             if !self.login.offline {
                 self.login.test(&account.link, &jid, terminal.as_ref(), &mut made)?;
             }
-            record(&config, name, None, Some(&jid))?;
+            record(&config, &[added(name, &jid)])?;
             file.write(&text)
         });
-        if let Err(error) = added {
+        if let Err(error) = result {
             return Err(given_up(error, kept, made, &jid));
         }
         let host = applied(&config)?;
@@ -172,6 +215,9 @@ impl AddArgs {
     fn entry(&self, jid: &str, password: &Given) -> anyhow::Result<Table> {
         let mut entry = Table::new();
         entry.insert("jid".to_owned(), jid.into());
+        if let Some(group) = &self.group {
+            entry.insert("group".to_owned(), group.as_str().into());
+        }
         match password {
             Given::Line(key, value) => entry.insert((*key).to_owned(), value.as_str().into()),
             // Paths in the file are relative to its folder.
@@ -227,7 +273,7 @@ impl RemoveArgs {
         let file = ConfigText::open(&config.path)?;
         let text = file.with(name, Change::Remove)?;
         file.draft(&text, &self.target)?;
-        record(&config, name, Some(jid.as_str()), None)?;
+        record(&config, &[removed(name, jid.as_str())])?;
         file.write(&text)?;
         let host = applied(&config)?;
         if with_data && let Some(mut data) = DataFile::open(&config.data)? {
@@ -278,20 +324,32 @@ impl RemoveArgs {
 fn named_by(config: &Config, name: &AccountName) -> Vec<String> {
     // A policy that cannot be read is somebody else's matter.
     let policy = Policy::load(&config.plugins).unwrap_or_default();
-    let is_named = |accounts: &Option<Vec<AccountName>>| accounts.as_ref().is_some_and(|all| all.contains(name));
+    let name = Selector::Account(name.clone());
+    let is_named = |accounts: &Option<Vec<Selector>>| accounts.as_ref().is_some_and(|all| all.contains(&name));
     let named = policy.plugins.iter().filter(|(_, entry)| is_named(&entry.accounts));
     named.map(|(id, _)| id.to_string()).collect()
 }
 
-/// Writes into the audit who adds or removes an account, before it is done.
-fn record(config: &Config, name: &AccountName, old: Option<&str>, new: Option<&str>) -> anyhow::Result<()> {
-    let what = if new.is_some() { "added" } else { "removed" };
-    let [old, new] = [old, new].map(|jid| jid.map(str::to_owned));
+/// Returns the entry of the audit about an account that is added.
+fn added(name: &AccountName, jid: &str) -> NewAuditEntry {
+    NewAuditEntry { new: Some(jid.to_owned()), ..about(name, "added") }
+}
+
+/// Returns the entry of the audit about an account that is removed.
+fn removed(name: &AccountName, jid: &str) -> NewAuditEntry {
+    NewAuditEntry { old: Some(jid.to_owned()), ..about(name, "removed") }
+}
+
+fn about(name: &AccountName, what: &str) -> NewAuditEntry {
     let entry = NewAuditEntry::new(AuditKind::Account, &target::by(), what);
-    let entry = NewAuditEntry { account: Some(name.to_string()), old, new, ..entry };
+    NewAuditEntry { account: Some(name.to_string()), ..entry }
+}
+
+/// Writes into the audit who adds or removes accounts, before it is done.
+fn record(config: &Config, entries: &[NewAuditEntry]) -> anyhow::Result<()> {
     atomic::make_private_folder(&config.data)
         .with_context(|| format!("cannot make the folder {}", config.data.escaped()))?;
-    Ok(AuditFile::create(&config.data, retention(config))?.add(&[entry])?)
+    Ok(AuditFile::create(&config.data, retention(config))?.add(entries)?)
 }
 
 /// Lets the host read its files again, if one runs. Returns a word and a sentence about it.

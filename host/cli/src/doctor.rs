@@ -313,10 +313,14 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
                 let says = format!("it may run, but was not signed by anybody whom you trust today: {UNDER_THE_RULE}");
                 findings.warn(&check, says, "install one that is, or `parlor plugin disable` it");
             }
+            (Ok(_), None, None) if config.chosen(entry.accounts.as_deref()).next().is_none() => {
+                let says = "it may run, but `accounts` in its entry names no account that there is";
+                findings.warn(&check, says.to_owned(), "add one to the group, or name another");
+            }
             (Ok(_), None, None) => findings.fine(&check, "it may run"),
         }
     }
-    for (account, plugins) in waiting(&policy, config.accounts.keys()) {
+    for (account, plugins) in waiting(&policy, config.accounts.values()) {
         let names = plugins.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let says = format!("plugins that do not run there: {names}; `parlor plugin accounts ID --add {account}` asks");
         findings.fine(&format!("account {account}"), says);

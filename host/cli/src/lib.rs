@@ -15,6 +15,7 @@ pub mod contacts;
 pub mod doctor;
 pub mod explain;
 mod file_watcher;
+mod fleet;
 pub mod index;
 pub mod init;
 pub mod keys;

@@ -233,10 +233,14 @@ pub(super) fn account_jid(jid: &str) -> anyhow::Result<String> {
     }
 }
 
-/// Writes a new file that only this user can read.
+/// Writes a new file that only this user can read. If that fails, there is none.
 pub(super) fn new_secret(path: &Path, text: &str) -> anyhow::Result<PathBuf> {
     let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let written = written.and_then(|mut file| writeln!(file, "{text}").and_then(|()| file.sync_all()));
+    let written = written.and_then(|mut file| {
+        let written = writeln!(file, "{text}").and_then(|()| file.sync_all());
+        // Half a password would be taken for somebody's.
+        written.inspect_err(|_| drop(fs::remove_file(path)))
+    });
     written.with_context(|| format!("cannot write {}", path.escaped()))?;
     Ok(path.to_owned())
 }

@@ -12,9 +12,9 @@ use parlor_base::quantity::show_duration;
 use parlor_config::Config;
 use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::Policy;
-use serde::Serialize;
 
 use super::Ended;
+use super::fleet::{self, Filter, MANY, first};
 use super::show::{Mark, Put as _, marked, print, print_json, size, span, table, width, wrapped};
 use super::target::{self, Target};
 
@@ -24,11 +24,13 @@ const LOST: usize = 5;
 /// The arguments of `parlor status`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor status           the host on one screen\n  parlor status --json    the same for programs\n  parlor status echo      one plugin, with each of its limits and how much of it is used\n\nExit codes: 0 a host runs and all is well, 5 an account is retried or failed, or a plugin does not run that should (with --json 0: the answer says it), 4 no host runs, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor status           the host on one screen\n  parlor status --json    the same for programs\n  parlor status echo      one plugin, with each of its limits and how much of it is used\n  parlor status --state away                  the accounts that are retried or failed\n  parlor status --group support --page 2      the accounts of a group, 20 on a page\n  parlor status --match 'shop-*' --json       accounts by name, for programs\n\nWith more than 20 accounts it shows how many there are in each group and state, and names those that need attention. --json shows all, unless flags pick some.\n\nExit codes, by what is shown: 0 a host runs and all is well, 5 an account is retried or failed, or a plugin does not run that should (with --json 0: the answer says it), 4 no host runs, 1 failed, 2 wrong usage"
 )]
 pub struct StatusArgs {
     /// One plugin, with its limits.
     plugin: Option<PluginId>,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     target: Target,
     /// Print JSON.
@@ -42,26 +44,95 @@ impl StatusArgs {
         let config = self.target.load_to_look()?;
         let (running, ills) = match &self.plugin {
             None => {
-                let status = of(&config)?;
-                self.show(&status, |status| screen(status, width()))?;
-                (status.running, status.ills())
+                let mut status = of(&config)?;
+                self.filter.narrow(&mut status);
+                let (running, ills) = (status.running, status.ills());
+                self.show_host(status)?;
+                (running, ills)
             }
             Some(id) => {
-                let (plugins, running) = one(&config, id)?;
-                self.show(&plugins, |plugins| closely(plugins, width()))?;
+                let (mut plugins, running) = one(&config, id)?;
+                self.narrow(&config, &mut plugins)?;
                 let ills = |plugin: &Plugin| plugin.account_ill().into_iter().chain(plugin.ill());
-                (running, plugins.iter().flat_map(ills).collect())
+                let ills = plugins.iter().flat_map(ills).collect();
+                self.show_plugin(plugins)?;
+                (running, ills)
             }
         };
         if !running {
             return Err(Ended::NotRunning(config.data).into());
         }
         // A program finds the faults in the JSON.
-        if self.json || ills.is_empty() { Ok(()) } else { Err(Ended::Unwell(ills.join("; ")).into()) }
+        if self.json || ills.is_empty() {
+            return Ok(());
+        }
+        let (mut shown, more) = first(ills);
+        shown.extend((more > 0).then(|| format!("and {more} more")));
+        Err(Ended::Unwell(shown.join("; ")).into())
     }
 
-    fn show<T: Serialize>(&self, what: &T, screen: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
-        if self.json { print_json(what) } else { print(&screen(what)) }
+    /// Leaves only the plugins on accounts that the flags pick.
+    fn narrow(&self, config: &Config, plugins: &mut Vec<Plugin>) -> anyhow::Result<()> {
+        if !self.filter.narrows() {
+            return Ok(());
+        }
+        // Which group an account is in stands in the status of the host.
+        let accounts = if self.filter.is_about_groups() { of(config)?.accounts } else { Vec::new() };
+        let groups: BTreeMap<_, _> = accounts.into_iter().filter_map(|one| Some((one.name, one.group?))).collect();
+        plugins.retain(|plugin| {
+            let account = plugin.account.as_deref().unwrap_or_default();
+            let connection = plugin.connection.as_deref().unwrap_or("unknown");
+            self.filter.picks(account, groups.get(account).map(String::as_str), connection)
+        });
+        Ok(())
+    }
+
+    fn show_host(&self, mut status: Status) -> anyhow::Result<()> {
+        if self.json {
+            if self.filter.is_paged() {
+                self.filter.cut(&mut status);
+            }
+            return print_json(&status);
+        }
+        let width = width();
+        if !self.filter.is_given() {
+            return print(&screen(&status, width));
+        }
+        let others = self.filter.cut(&mut status);
+        let mut text = head(&status, width);
+        if status.accounts.is_empty() {
+            text.push_str("no account is like that\n");
+        } else {
+            text.push_str(&accounts(&status.accounts, width));
+        }
+        if !status.plugins.is_empty() {
+            text.put(format_args!("\n{}", plugins(&status.plugins, width)));
+        }
+        if let Some(others) = others {
+            text.put(format_args!("\naccounts {others}\n"));
+        }
+        print(&text)
+    }
+
+    fn show_plugin(&self, mut plugins: Vec<Plugin>) -> anyhow::Result<()> {
+        if self.json {
+            if self.filter.is_paged() {
+                self.filter.page(&mut plugins);
+            }
+            return print_json(&plugins);
+        }
+        if plugins.len() > MANY && !self.filter.is_given() {
+            return print(&fleet::plugins(&plugins, width()));
+        }
+        if plugins.is_empty() && self.filter.narrows() {
+            return print("it runs on no account like that");
+        }
+        let others = self.filter.page(&mut plugins);
+        let mut text = closely(&plugins, width());
+        if let Some(others) = others {
+            text.put(format_args!("\naccounts {others}\n"));
+        }
+        print(&text)
     }
 }
 
@@ -126,6 +197,7 @@ pub(super) fn of(config: &Config) -> anyhow::Result<Status> {
 fn stopped(config: &Config, policy: &Policy) -> Status {
     let accounts = config.accounts.values().map(|account| Account {
         name: account.name.to_string(),
+        group: account.group.as_ref().map(ToString::to_string),
         jid: account.link.jid.to_string(),
         connection: "unknown".to_owned(),
         reason: None,
@@ -135,10 +207,9 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
     });
     let (admin, mut plugins) = (PluginAdmin::new(config), Vec::new());
     for (id, entry) in &policy.plugins {
-        let chosen = config.accounts.keys().filter(|name| entry.accounts.as_ref().is_none_or(|all| all.contains(name)));
-        plugins.extend(chosen.map(|account| Plugin {
+        plugins.extend(config.chosen(entry.accounts.as_deref()).map(|account| Plugin {
             id: id.to_string(),
-            account: Some(account.to_string()),
+            account: Some(account.name.to_string()),
             connection: None,
             state: if entry.enabled { "unknown" } else { "disabled" }.to_owned(),
             reason: None,
@@ -167,7 +238,19 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
     }
 }
 
+/// Shows a host. Of many accounts and plugins it shows how many there are of each kind.
 pub(super) fn screen(status: &Status, width: usize) -> String {
+    let is_large = status.accounts.len() > MANY;
+    let (accounts, plugins) = if is_large {
+        (fleet::summary(&status.accounts, "parlor status", width), fleet::plugins(&status.plugins, width))
+    } else {
+        (accounts(&status.accounts, width), plugins(&status.plugins, width))
+    };
+    format!("{}{accounts}\n{plugins}", head(status, width))
+}
+
+/// Formats the lines about the host itself.
+fn head(status: &Status, width: usize) -> String {
     let mut text = match &status.host {
         Some(host) => {
             let title = marked(&format!("parlor {}", host.version), Mark::Bold);
@@ -190,24 +273,26 @@ pub(super) fn screen(status: &Status, width: usize) -> String {
         text.put(format_args!("{}\n", wrapped(&warning, width)));
     }
     text.push('\n');
-    let accounts: Vec<_> =
-        status.accounts.iter().map(|one| vec![one.name.clone(), one.jid.clone(), one.connection.clone()]).collect();
-    text.push_str(&table(&["ACCOUNT", "JID", "CONNECTION"], &accounts));
-    let why = status.accounts.iter().filter_map(|one| Some((&one.name, &one.connection, one.reason.as_ref()?)));
+    text
+}
+
+/// Shows accounts, why some are not connected, their rooms, and how they encrypt.
+fn accounts(all: &[Account], width: usize) -> String {
+    let row = |one: &Account| vec![one.name.clone(), one.jid.clone(), one.connection.clone()];
+    let mut text = table(&["ACCOUNT", "JID", "CONNECTION"], &all.iter().map(row).collect::<Vec<_>>());
+    let why = all.iter().filter_map(|one| Some((&one.name, &one.connection, one.reason.as_ref()?)));
     for (number, (name, connection, reason)) in why.enumerate() {
         let apart = if number == 0 { "\n" } else { "" };
         let says = wrapped(&format!("account {name} is {connection}: {reason}"), width);
         text.put(format_args!("{apart}{says}\n"));
     }
-    text.push_str(&rooms(&status.accounts, width));
+    text.push_str(&rooms(all, width));
     let row = |one: &Account| Some(encryption(&one.name, one.encryption.as_ref()?));
-    let rows: Vec<_> = status.accounts.iter().filter_map(row).collect();
+    let rows: Vec<_> = all.iter().filter_map(row).collect();
     if !rows.is_empty() {
         let head = ["ACCOUNT", "OMEMO", "OTR", "TRUST", "DEVICE", "DECRYPTED", "FAILED", "SENT"];
         text.put(format_args!("\n{}", table(&head, &rows)));
     }
-    text.push('\n');
-    text.push_str(&plugins(&status.plugins, width));
     text
 }
 
@@ -381,6 +466,15 @@ mod tests {
         let long = screen(&status, 80);
         assert!(long.lines().all(|line| line.chars().count() <= 80), "{long}");
         assert!(long.contains("d\npolicy /srv/parlor/plugins.toml\n"), "{long}");
+    }
+
+    #[test]
+    fn five_thousand_accounts_are_a_screen() {
+        let status = fleet::tests::fleet(5_000);
+        let text = screen(&status, 80);
+        assert!(text.lines().count() <= 40, "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.contains("\nPLUGIN ") && text.contains("… and 40 more: `parlor status --state away`"), "{text}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use jid::BareJid;
 
 use super::encryption::Encryption;
 use super::error::{ConfigError, Origin};
+use super::group::GroupName;
 use super::keys::ACCOUNT_NAMES;
 use super::link::LinkSettings;
 use super::name::AccountName;
@@ -18,6 +19,8 @@ use super::web::Web;
 pub struct AccountConfig {
     /// Its name.
     pub name: AccountName,
+    /// The group whose keys count where it has none of its own.
+    pub group: Option<GroupName>,
     /// Its address, and how to connect and log in to its server.
     pub link: LinkSettings,
     /// The addresses that may send commands to the host from an ordinary client (XEP-0050), and get alerts; empty by
@@ -32,10 +35,11 @@ pub struct AccountConfig {
 }
 
 impl AccountConfig {
-    /// Reads `[account.<name>]`. Paths in it are relative to `folder`. `settings` are the account's own, over the
-    /// host's.
+    /// Reads `[account.<name>]`, which is over the section of its group. Paths in it are relative to `folder`. `settings`
+    /// are the account's own, over the group's and the host's.
     pub fn read(
         name: AccountName,
+        group: Option<GroupName>,
         section: &Section<'_>,
         folder: &Path,
         environment: fn(&str) -> Option<String>,
@@ -54,7 +58,7 @@ impl AccountConfig {
         let owners = owners(section)?;
         let encryption = Encryption::read(section.section("encryption")?.as_ref())?;
         let settings = without_otr(settings, encryption, section)?;
-        Ok(Self { name, link, owners, web: Web::default(), encryption, settings })
+        Ok(Self { name, group, link, owners, web: Web::default(), encryption, settings })
     }
 
     /// Returns problems that are not errors, but should be fixed.
@@ -72,8 +76,8 @@ fn without_otr(settings: Settings, encryption: Encryption, section: &Section<'_>
     settings.with("allow_otr", serde_json::Value::Bool(false)).map_err(wrong)
 }
 
-fn owners(section: &Section<'_>) -> Result<Vec<BareJid>, ConfigError> {
-    let Some((_, Written { value, at })) = section.json()?.into_iter().find(|(key, _)| *key == "owners") else {
+pub(crate) fn owners(section: &Section<'_>) -> Result<Vec<BareJid>, ConfigError> {
+    let Some((_, Written { value, at })) = section.json()?.into_iter().rfind(|(key, _)| *key == "owners") else {
         return Ok(Vec::new());
     };
     let bad = |jid: &str, reason: &str| ConfigError::BadJid {

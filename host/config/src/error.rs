@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::suggestion;
 
+use super::group::GroupName;
 use super::name::AccountName;
 use super::settings::SettingError;
 
@@ -169,6 +170,46 @@ pub enum ConfigError {
         key: &'static str,
         /// The account.
         account: AccountName,
+    },
+    /// A setting is among the keys of a group.
+    #[error("{at}: {key} is a setting: write it under [group.{group}.settings], or under [settings] for all accounts")]
+    SettingOfGroup {
+        /// The place of the setting.
+        at: FilePosition,
+        /// The setting.
+        key: &'static str,
+        /// The group.
+        group: GroupName,
+    },
+    /// A key that each account has for itself is among the keys of a group.
+    #[error("{at}: {key} is no key of a group: write it under [account.NAME] of each account in {group}")]
+    KeyOfAccount {
+        /// The place of the key.
+        at: FilePosition,
+        /// The key.
+        key: &'static str,
+        /// The group.
+        group: GroupName,
+    },
+    /// The name of a group is invalid.
+    #[error("{at}: {name:?} cannot name a group: write 1 to 32 of a-z, 0-9, - and _, such as [group.support]")]
+    BadGroupName {
+        /// The place of the name.
+        at: FilePosition,
+        /// The invalid name.
+        name: String,
+    },
+    /// An account names a group that does not exist.
+    #[error(
+        "{at}: there is no group {group:?}; write a table for it, such as [group.support], which may be empty{near}"
+    )]
+    NoGroup {
+        /// The place of the group.
+        at: FilePosition,
+        /// The unknown group.
+        group: String,
+        /// The suggestion of a known one; empty if none is like it.
+        near: String,
     },
     /// The name of an account is invalid.
     #[error("{at}: {name:?} cannot name an account: write 1 to 32 of a-z, 0-9, - and _, such as [account.main]")]

@@ -43,6 +43,12 @@ pub const TOP: &[Key] = &[
         "Where the host keeps plugins, their storage, caches and the [control socket](../owner/control.md). Also `PARLOR_DATA` and `--data`.",
     ),
     key(
+        "group",
+        "tables",
+        NONE,
+        "What several accounts have in common, each with the keys of `[group.NAME]` below. Names are written like those of accounts.",
+    ),
+    key(
         "log",
         "text",
         Some("\"info\""),
@@ -165,6 +171,12 @@ pub const ACCOUNT: &[Key] = &[
         "How the account encrypts from end to end, and whose keys it trusts: the keys of `[account.NAME.encryption]` below.",
     ),
     key(
+        "group",
+        "text",
+        NONE,
+        "The group that the account is in: the keys of `[group.NAME]` count where it has none of its own, and plugins may name the group. See [Many accounts](../owner/fleets.md).",
+    ),
+    key(
         "jid",
         "a JID",
         None,
@@ -221,6 +233,40 @@ pub const ACCOUNT: &[Key] = &[
     ),
 ];
 
+/// The keys under `[group.NAME]`, ordered by name: those of an account that several can have in common.
+pub const GROUP: &[Key] = &[
+    key("allow_plain", "true or false", Some("false"), "As under `[account.NAME]`."),
+    key("ca_file", "a file", NONE, "As under `[account.NAME]`."),
+    key("channel_binding", "`\"auto\"`, `\"required\"` or `\"never\"`", Some("\"auto\""), "As under `[account.NAME]`."),
+    key(
+        "encryption",
+        "a table",
+        NONE,
+        "As under `[account.NAME]`. Each key in it counts where the account has none of its own.",
+    ),
+    key("keep_unsent", "a time", Some("\"1 h\""), "As under `[account.NAME]`."),
+    key(
+        "owners",
+        "a list of JIDs",
+        Some("[]"),
+        "As under `[account.NAME]`. An account with a list of its own has that list alone.",
+    ),
+    key("server", "a host, or `host:port`", NONE, "As under `[account.NAME]`."),
+    key(
+        "settings",
+        "a table",
+        NONE,
+        "[Settings](settings.md) for these accounts. They go over those of `[settings]`, and each account's own go over them.",
+    ),
+    key("tls", "`\"starttls\"` or `\"direct\"`", NONE, "As under `[account.NAME]`."),
+    key(
+        "transport",
+        "`\"auto\"`, `\"tcp\"`, `\"websocket\"` or `\"bosh\"`",
+        Some("\"auto\""),
+        "As under `[account.NAME]`.",
+    ),
+];
+
 /// The keys under `[account.NAME.encryption]`, ordered by name.
 pub const ENCRYPTION: &[Key] = &[
     key(
@@ -265,6 +311,9 @@ pub const ENCRYPTION: &[Key] = &[
 pub static TOP_NAMES: [&str; TOP.len()] = names(TOP);
 /// The names of the keys in [`ACCOUNT`].
 pub static ACCOUNT_NAMES: [&str; ACCOUNT.len()] = names(ACCOUNT);
+
+/// The names of the keys in [`GROUP`].
+pub static GROUP_NAMES: [&str; GROUP.len()] = names(GROUP);
 
 /// The names of the keys in [`AUDIT`].
 pub static AUDIT_NAMES: [&str; AUDIT.len()] = names(AUDIT);

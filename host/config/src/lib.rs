@@ -1,7 +1,7 @@
 //! The operator's configuration as types: `parlor.toml`, the environment and flags. Flags override the environment, which
 //! overrides the file.
 //!
-//! **Owns:** the [`keys`] of the file, the table of settings ([`SETTINGS`]), accounts and how each is reached
+//! **Owns:** the [`keys`] of the file, the table of settings ([`SETTINGS`]), accounts, their groups and how each is reached
 //! ([`LinkSettings`]), addresses of servers and files ([`Endpoint`], [`url`]).
 //!
 //! **Must not** hold the value of a secret: secrets are references here, and `xmpp` reads them when it needs them. It writes
@@ -9,10 +9,10 @@
 //!
 //! **Begin with** [`Config::load`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use jid::Jid;
+use jid::{BareJid, Jid};
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -22,6 +22,8 @@ mod audit;
 mod encryption;
 mod endpoint;
 mod error;
+mod group;
+mod groups;
 pub mod keys;
 mod link;
 mod name;
@@ -30,6 +32,7 @@ mod settings;
 pub mod url;
 mod web;
 
+use groups::Groups;
 use parlor_base::document::{self, ReadError};
 use parlor_base::nearest::{nearest, suggestion};
 use sections::{Document, Section, Written};
@@ -39,6 +42,7 @@ pub use audit::Audit;
 pub use encryption::{Encryption, TrustPolicy};
 pub use endpoint::{BadEndpoint, BadUrl, Endpoint, WebUrl};
 pub use error::{ConfigError, FilePosition, Origin};
+pub use group::{BadGroupName, BadPattern, BadSelector, GroupName, Pattern, Selector};
 pub use link::{ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way};
 pub use name::{AccountName, BadAccountName};
 pub use settings::{
@@ -49,6 +53,8 @@ pub use web::Web;
 
 /// The largest configuration file, in bytes.
 const LARGEST_FILE: u64 = 16 << 20;
+/// How many names an error lists.
+const MOST_LISTED: usize = 20;
 
 /// The operator's configuration.
 #[derive(Debug, Clone)]
@@ -71,6 +77,8 @@ pub struct Config {
     pub settings: Settings,
     /// The accounts; at least one.
     pub accounts: BTreeMap<AccountName, AccountConfig>,
+    /// The groups that accounts may be in.
+    pub groups: BTreeSet<GroupName>,
     /// Problems that are not errors, but should be fixed: one sentence each.
     pub warnings: Vec<String>,
 }
@@ -138,6 +146,7 @@ impl Config {
             web: Web::default(),
             settings: Settings::default(),
             accounts: BTreeMap::new(),
+            groups: BTreeSet::new(),
             warnings: Vec::new(),
         })
     }
@@ -151,23 +160,28 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         let (data, plugins) = places(&top, folder, overrides)?;
         let over = settings_over_the_file(overrides)?;
-        let base = with_section(Settings::default(), top.section("settings")?.as_ref(), "NAME")?;
+        let base = with_section(Settings::default(), top.section("settings")?.as_ref(), "account.NAME")?;
         let settings = with_all(base.clone(), &over)?;
         let log = log(overrides, top.text("log")?, &settings)?;
         let audit = Audit::read(top.section("audit")?.as_ref())?;
         let web = Web::read(top.section("web")?.as_ref(), folder)?;
+        let groups = Groups::read(&top, folder, |section, table| with_section(base.clone(), section, table).map(drop))?;
         let mut accounts: BTreeMap<AccountName, AccountConfig> = BTreeMap::new();
+        let mut known: HashMap<BareJid, Vec<AccountName>> = HashMap::new();
         let named = top.section("account")?;
         if let Some(at) = named.as_ref().and_then(|accounts| accounts.place_of_text("jid")) {
             return Err(ConfigError::NamelessAccount { at });
         }
         for (name, section) in named.map_or(Ok(Vec::new()), |section| section.sections())? {
-            let mut account = account(&name, &section, folder, overrides, &base, &over)?;
+            let at = section.at.clone();
+            let (group, section) = groups.of(section)?;
+            let mut account = account(&name, group, &section, folder, overrides, &base, &over)?;
             account.web.clone_from(&web);
-            if let Some(twin) = accounts.values().find(|other| is_same(&other.link.jid, &account.link.jid)) {
-                let (first, second) = (twin.name.clone(), account.name);
-                return Err(ConfigError::SameJid { at: section.at, first, second });
+            let twins = known.entry(account.link.jid.to_bare()).or_default();
+            if let Some(twin) = twins.iter().find(|twin| is_same(&accounts[*twin].link.jid, &account.link.jid)) {
+                return Err(ConfigError::SameJid { at, first: twin.clone(), second: account.name });
             }
+            twins.push(account.name.clone());
             accounts.insert(account.name.clone(), account);
         }
         if accounts.is_empty() {
@@ -176,7 +190,44 @@ impl Config {
         let watch = top.flag("watch")?.unwrap_or(true);
         let misspelt = (overrides.variables)().into_iter().filter_map(|name| misspelt(&name));
         let warnings = misspelt.chain(accounts.values().flat_map(AccountConfig::warnings)).collect();
-        Ok(Self { path: path.to_owned(), data, plugins, log, watch, audit, web, settings, accounts, warnings })
+        let groups = groups.into_names().collect();
+        Ok(Self { path: path.to_owned(), data, plugins, log, watch, audit, web, settings, accounts, groups, warnings })
+    }
+
+    /// Returns whether these name this account; `None` names all.
+    pub fn is_chosen(&self, account: &AccountName, selectors: Option<&[Selector]>) -> bool {
+        let group = self.accounts.get(account).and_then(|account| account.group.as_ref());
+        selectors.is_none_or(|all| all.iter().any(|selector| selector.covers(account, group)))
+    }
+
+    /// Returns the accounts that these name; `None` names all.
+    pub fn chosen(&self, selectors: Option<&[Selector]>) -> impl Iterator<Item = &AccountConfig> {
+        self.accounts.values().filter(move |account| self.is_chosen(&account.name, selectors))
+    }
+
+    /// Lists the names that a selector of this kind could have, for an error; only some, if there are many.
+    pub fn known_like(&self, selector: &Selector) -> String {
+        let names: Vec<_> = match selector {
+            Selector::Group(_) => self.groups.iter().map(GroupName::as_str).collect(),
+            Selector::Account(_) | Selector::Pattern(_) => self.accounts.keys().map(AccountName::as_str).collect(),
+        };
+        match names.len() {
+            0 => "none".to_owned(),
+            count if count > MOST_LISTED => {
+                format!("{} and {} more", names[..MOST_LISTED].join(", "), count - MOST_LISTED)
+            }
+            _ => names.join(", "),
+        }
+    }
+
+    /// Returns whether the account or the group of this name exists. A pattern may describe accounts that are added
+    /// later.
+    pub fn has(&self, selector: &Selector) -> bool {
+        match selector {
+            Selector::Account(name) => self.accounts.contains_key(name),
+            Selector::Group(name) => self.groups.contains(name),
+            Selector::Pattern(_) => true,
+        }
     }
 }
 
@@ -237,6 +288,7 @@ fn can_be_meant(part: &str) -> bool {
 
 fn account(
     name: &Written<&str>,
+    group: Option<GroupName>,
     section: &Section<'_>,
     folder: &Path,
     overrides: &Overrides,
@@ -247,16 +299,17 @@ fn account(
         at: name.at.clone(),
         name: name.value.chars().take(64).collect(),
     })?;
-    let own = with_section(base.clone(), section.section("settings")?.as_ref(), name.value)?;
+    let table = format!("account.{}", name.value.chars().take(64).collect::<String>());
+    let own = with_section(base.clone(), section.section("settings")?.as_ref(), &table)?;
     let settings = with_all(own, over)?;
-    AccountConfig::read(parsed, section, folder, overrides.environment, settings)
+    AccountConfig::read(parsed, group, section, folder, overrides.environment, settings)
 }
 
-/// Applies a table of settings, which belongs to the account of this name.
-fn with_section(mut settings: Settings, section: Option<&Section<'_>>, account: &str) -> Result<Settings, ConfigError> {
+/// Applies a table of settings, which belongs to this table of an account or a group.
+fn with_section(mut settings: Settings, section: Option<&Section<'_>>, table: &str) -> Result<Settings, ConfigError> {
     for (key, Written { value, at }) in section.map_or(Ok(Vec::new()), Section::json)? {
         let origin = Origin::File(at);
-        is_no_key(&origin, key, account)?;
+        is_no_key(&origin, key, table)?;
         let wrong = |reason| ConfigError::Setting { origin, reason };
         settings = settings.with(key, value).map_err(wrong)?;
     }
@@ -265,7 +318,7 @@ fn with_section(mut settings: Settings, section: Option<&Section<'_>>, account: 
 
 fn with_all(mut settings: Settings, over: &[Over]) -> Result<Settings, ConfigError> {
     for (origin, key, value) in over {
-        is_no_key(origin, key, "NAME")?;
+        is_no_key(origin, key, "account.NAME")?;
         let wrong = |reason| ConfigError::Setting { origin: origin.clone(), reason };
         settings = settings.with(key, value.clone()).map_err(wrong)?;
     }
@@ -274,14 +327,20 @@ fn with_all(mut settings: Settings, over: &[Over]) -> Result<Settings, ConfigErr
 
 /// Refuses a setting that is named like a key of the file. It would be kept as a plugin's setting, and the key would
 /// silently have no effect.
-fn is_no_key(origin: &Origin, key: &str, account: &str) -> Result<(), ConfigError> {
+fn is_no_key(origin: &Origin, key: &str, table: &str) -> Result<(), ConfigError> {
     let named = |names: &[&'static str]| names.iter().copied().find(|name| *name == key && !Settings::is_known(name));
     let (key, place) = match (named(&keys::ACCOUNT_NAMES), named(&keys::TOP_NAMES)) {
-        (Some(key), _) => (key, format!("to [account.{}]", account.chars().take(64).collect::<String>())),
+        (Some(key), _) => (key, format!("to [{}]", table_of(key, table))),
         (None, Some(key)) => (key, "to the top of parlor.toml, before the first table".to_owned()),
         (None, None) => return Ok(()),
     };
     Err(ConfigError::Misplaced { origin: origin.clone(), key, place })
+}
+
+/// Returns the table where a key of an account belongs that stands among the settings of this table.
+fn table_of<'t>(key: &str, table: &'t str) -> &'t str {
+    let is_of_account = table.starts_with("group.") && !keys::GROUP_NAMES.contains(&key);
+    if is_of_account { "account.NAME" } else { table }
 }
 
 /// Returns the settings of the environment, followed by those of flags, so that flags win.

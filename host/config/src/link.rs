@@ -2,7 +2,7 @@
 
 mod read;
 
-pub(crate) use read::certificates;
+pub(crate) use read::{certificates, check_shared};
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -27,7 +27,7 @@ impl<'a> Document<'a> {
 
     pub(crate) fn top(&self) -> Section<'_> {
         let at = FilePosition { file: self.file.to_owned(), line: 1, column: 1 };
-        Section { file: self.file, path: String::new(), at, read: self.read.root() }
+        Section { file: self.file, path: String::new(), at, read: self.read.root(), under: None }
     }
 }
 
@@ -38,7 +38,8 @@ pub struct Written<T> {
     pub at: FilePosition,
 }
 
-/// One table of the file.
+/// One table of the file, perhaps over another one, which has what this one lacks.
+#[derive(Clone)]
 pub struct Section<'a> {
     file: &'a Path,
     /// Its path, such as `account.main`, short enough for display; empty at the top.
@@ -46,10 +47,18 @@ pub struct Section<'a> {
     /// The place where it begins.
     pub at: FilePosition,
     read: document::Section<'a>,
+    /// The table below.
+    under: Option<Box<Section<'a>>>,
 }
 
 impl<'a> Section<'a> {
-    /// Refuses every key that is not in `known`.
+    /// Returns the same over another table.
+    #[must_use]
+    pub fn over(self, under: Section<'a>) -> Self {
+        Self { under: Some(Box::new(under)), ..self }
+    }
+
+    /// Refuses every key of its own that is not in `known`.
     pub fn allow_only(&self, known: &'static [&'static str]) -> Result<(), ConfigError> {
         let Some(node) = self.read.entries().find(|node| !known.contains(&node.key())) else { return Ok(()) };
         Err(ConfigError::Unknown {
@@ -71,11 +80,20 @@ impl<'a> Section<'a> {
         Ok(self.value(key, DeValue::as_bool, "true or false")?.map(|written| written.value))
     }
 
+    /// Returns the table of this key. If both tables have it, it is over that of the one below.
     pub fn section(&self, key: &str) -> Result<Option<Section<'a>>, ConfigError> {
-        self.read.get(key).map(|node| self.inner(&node)).transpose()
+        let under = match &self.under {
+            Some(under) => under.section(key)?,
+            None => None,
+        };
+        match (self.read.get(key), under) {
+            (None, under) => Ok(under),
+            (Some(node), None) => self.inner(&node).map(Some),
+            (Some(node), Some(under)) => Ok(Some(self.inner(&node)?.over(under))),
+        }
     }
 
-    /// Returns everything in it, each with its name. Each must be a table.
+    /// Returns everything of its own, each with its name. Each must be a table.
     pub fn sections(&self) -> Result<Vec<(Written<&'a str>, Section<'a>)>, ConfigError> {
         let one = |node: Node<'a>| {
             let name = Written { value: node.key(), at: self.place(node.position()) };
@@ -86,7 +104,8 @@ impl<'a> Section<'a> {
 
     /// Returns the place of this key, if it is present.
     pub fn place_of(&self, key: &str) -> Option<FilePosition> {
-        self.read.get(key).map(|node| self.place(node.position()))
+        let own = self.read.get(key).map(|node| self.place(node.position()));
+        own.or_else(|| self.under.as_ref()?.place_of(key))
     }
 
     /// Returns the place of this key, if its value is a string.
@@ -95,13 +114,13 @@ impl<'a> Section<'a> {
         node.written().as_str().map(|_| self.place(node.position()))
     }
 
-    /// Returns the first key that is not in `known`.
+    /// Returns the first key of its own that is not in `known`.
     pub fn other_than(&self, known: &[&str]) -> Option<(&'a str, FilePosition)> {
         let node = self.read.entries().find(|node| !known.contains(&node.key()))?;
         Some((node.key(), self.place(node.position())))
     }
 
-    /// Returns all values, as JSON.
+    /// Returns all values, as JSON: first those of the table below, over which the others go.
     pub fn json(&self) -> Result<Vec<(&'a str, Written<Value>)>, ConfigError> {
         let one = |node: Node<'a>| {
             let at = self.place(node.value_position());
@@ -115,7 +134,11 @@ impl<'a> Section<'a> {
                 }),
             }
         };
-        self.read.entries().map(one).collect()
+        let mut all = self.under.as_ref().map_or(Ok(Vec::new()), |under| under.json())?;
+        for node in self.read.entries() {
+            all.push(one(node)?);
+        }
+        Ok(all)
     }
 
     fn inner(&self, node: &Node<'a>) -> Result<Section<'a>, ConfigError> {
@@ -125,6 +148,7 @@ impl<'a> Section<'a> {
                 path: self.path_of(node.key()),
                 at: self.place(node.value_position()),
                 read,
+                under: None,
             }),
             None => Err(self.wrong(node, "a table")),
         }
@@ -136,7 +160,9 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
         expected: &'static str,
     ) -> Result<Option<Written<T>>, ConfigError> {
-        let Some(node) = self.read.get(key) else { return Ok(None) };
+        let Some(node) = self.read.get(key) else {
+            return self.under.as_ref().map_or(Ok(None), |under| under.value(key, read, expected));
+        };
         match read(node.written()) {
             Some(value) => Ok(Some(Written { value, at: self.place(node.value_position()) })),
             None => Err(self.wrong(&node, expected)),

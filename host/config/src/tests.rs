@@ -101,6 +101,125 @@ fn everything_is_read() {
     assert_eq!(second.settings.unknown().collect::<Vec<_>>(), [("greeting", None)]);
 }
 
+const GROUPS: &str = r#"
+    [group.shop]
+    server = "shop.example.org:5222"
+    tls = "direct"
+    keep_unsent = "2 h"
+    owners = ["juliet@example.org"]
+    [group.shop.encryption]
+    trust = "strict"
+    announce = false
+    [group.shop.settings]
+    nickname = "shop"
+    priority = 5
+    [group.empty]
+    [settings]
+    nickname = "bot"
+    auto_subscribe = true
+    [account.main]
+    jid = "bot@example.org"
+    password_file = "bot.password"
+    group = "shop"
+    [account.own]
+    jid = "own@example.org"
+    password_env = "OWN"
+    group = "shop"
+    tls = "starttls"
+    owners = []
+    [account.own.encryption]
+    announce = true
+    [account.own.settings]
+    priority = 1
+    [account.alone]
+    jid = "alone@example.org"
+    password_env = "ALONE"
+"#;
+
+#[test]
+fn an_account_has_what_its_group_says_where_it_says_nothing() {
+    let config = load(GROUPS).unwrap();
+    assert_eq!(config.groups.iter().map(GroupName::as_str).collect::<Vec<_>>(), ["empty", "shop"]);
+    let [main, own, alone] = ["main", "own", "alone"].map(|name| &config.accounts[&name.parse().unwrap()]);
+    let server = Some(Endpoint { host: "shop.example.org".into(), port: Some(5222) });
+    assert_eq!((main.group.as_ref().map(GroupName::as_str), &alone.group), (Some("shop"), &None));
+    assert_eq!((&main.link.server, &own.link.server, &alone.link.server), (&server, &server, &None));
+    assert_eq!((main.link.tls, own.link.tls, alone.link.tls), (Some(TlsMode::Direct), Some(TlsMode::StartTls), None));
+    assert_eq!((main.owners.len(), own.owners.len(), alone.owners.len()), (1, 0, 0));
+    assert_eq!(main.link.keep_unsent, std::time::Duration::from_hours(2));
+    let trust = [main, own, alone].map(|account| (account.encryption.trust, account.encryption.announce));
+    assert_eq!(trust, [(TrustPolicy::Strict, false), (TrustPolicy::Strict, true), (TrustPolicy::Blind, true)]);
+    let settings = |account: &AccountConfig| {
+        (account.settings.nickname.clone(), account.settings.priority, account.settings.auto_subscribe)
+    };
+    assert_eq!(settings(main), (Some("shop".to_owned()), 5, true));
+    assert_eq!(settings(own), (Some("shop".to_owned()), 1, true));
+    assert_eq!(settings(alone), (Some("bot".to_owned()), 0, true));
+}
+
+#[test]
+fn selectors_name_accounts_and_groups_that_there_are() {
+    let config = load(GROUPS).unwrap();
+    let chosen = |texts: &[&str]| -> Vec<String> {
+        let selectors: Vec<Selector> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        config.chosen(Some(&selectors)).map(|account| account.name.to_string()).collect()
+    };
+    assert_eq!(chosen(&["group:shop"]), ["main", "own"]);
+    assert_eq!(chosen(&["a*", "own"]), ["alone", "own"]);
+    assert_eq!(chosen(&["group:empty", "nobody"]), [""; 0]);
+    assert_eq!(config.chosen(None).count(), 3);
+    for (text, is_there) in
+        [("main", true), ("nobody", false), ("group:empty", true), ("group:nobody", false), ("x*", true)]
+    {
+        assert_eq!(config.has(&text.parse().unwrap()), is_there, "{text}");
+    }
+    assert_eq!(config.known_like(&"group:x".parse().unwrap()), "empty, shop");
+    assert_eq!(config.known_like(&"x".parse().unwrap()), "alone, main, own");
+}
+
+#[test]
+fn what_is_wrong_in_a_group_names_its_place() {
+    for (groups, says) in [
+        ("[group.a]\npassword_file = \"x\"", "2:1: password_file is no key of a group: write it under [account.NAME]"),
+        ("[group.a]\njid = \"a@b\"", "2:1: jid is no key of a group"),
+        ("[group.a]\ngroup = \"b\"", "2:1: group is no key of a group"),
+        ("[group.a]\npassword = \"s3cr3t\"", "2:1: a password does not belong into this file"),
+        ("[group.a]\npriority = 1", "2:1: priority is a setting: write it under [group.a.settings]"),
+        ("[group.a]\nsrever = \"x\"", "2:1: unknown key \"srever\" in [group.a], did you mean \"server\"?"),
+        ("[group.a]\ntls = \"no\"", "2:7: tls = \"no\" does not exist"),
+        ("[group.a]\nserver = \"http://x\"", "2:10: \"http://x\" is no server"),
+        ("[group.a]\nca_file = \"gone.pem\"", "2:11: ca_file names gone.pem"),
+        ("[group.a]\nowners = [\"example.org\"]", "2:10: \"example.org\" is not the JID of an account"),
+        ("[group.a.settings]\npriority = \"high\"", "2:12: "),
+        ("[group.a.settings]\nserver = \"x\"", "server is no setting: move it to [group.a]"),
+        (
+            "[group.a.settings]\njid_ = 1\npassword_file = \"x\"",
+            "password_file is no setting: move it to [account.NAME]",
+        ),
+        ("[group.A]", "1:8: \"A\" cannot name a group"),
+        ("[group]\nserver = \"x\"", "2:10: group.server must be a table"),
+    ] {
+        let said = refused(&format!("{groups}\n{MINIMAL}"));
+        assert!(said.contains(says) && said.starts_with("parlor.toml:"), "{says}: {said}");
+        assert!(!said.contains("s3cr3t"), "{said}");
+    }
+    let said = refused(&format!("{MINIMAL}group = \"shpo\"\n[group.shop]\n"));
+    let says = "4:9: there is no group \"shpo\"; write a table for it, such as [group.support], which may be empty, did you mean \"shop\"?";
+    assert!(said.contains(says), "{said}");
+}
+
+/// A configuration of many accounts is read quickly: neither places nor addresses take the square of their number.
+#[test]
+fn five_thousand_accounts_are_read_and_the_last_mistake_has_its_line() {
+    let account = |number: usize| {
+        format!("[account.a{number}]\njid = \"a{number}@example.org\"\npassword_env = \"X\"\ngroup = \"g\"\n")
+    };
+    let text: String = std::iter::once("[group.g]\n".to_owned()).chain((0..5_000).map(account)).collect();
+    assert_eq!(load(&text).unwrap().accounts.len(), 5_000);
+    let said = refused(&format!("{text}[account.last]\njid = \"a7@example.org\"\npassword_env = \"X\"\n"));
+    assert!(said.starts_with("parlor.toml:20002:") && said.contains("the accounts a7 and last are the same"), "{said}");
+}
+
 /// Rows 1.
 #[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
@@ -309,7 +428,7 @@ fn errors_of_other_keys_say_where_what_and_what_to_write() {
     for (toml, error) in [
         (
             "[theme]\nx = 1",
-            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, audit, data, log, plugins, settings, watch, web",
+            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, audit, data, group, log, plugins, settings, watch, web",
         ),
         ("log = 3", "parlor.toml:1:7: log must be a string, not a number"),
         ("data = \"\"", "parlor.toml:1:8: data must be a string, not an empty one"),

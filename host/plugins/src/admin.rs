@@ -26,7 +26,7 @@ use std::sync::Arc;
 use parlor_base::id::PluginId;
 use parlor_base::log_level::LogLevel;
 use parlor_base::nearest::nearest;
-use parlor_config::{AccountName, Config};
+use parlor_config::{Config, Selector};
 use semver::Version;
 
 use crate::admission::admit;
@@ -117,9 +117,9 @@ impl<'c> PluginAdmin<'c> {
         approved::version(id, entry, &self.components).or_else(|| entry.version.clone())
     }
 
-    /// Checks that these accounts are configured.
-    pub fn has_accounts(&self, names: &[AccountName]) -> Result<(), AdminError> {
-        let unknown = names.iter().find(|name| !self.config.accounts.contains_key(*name));
+    /// Checks that these accounts and groups are configured.
+    pub fn has_accounts(&self, names: &[Selector]) -> Result<(), AdminError> {
+        let unknown = names.iter().find(|name| !self.config.has(name));
         unknown.map_or(Ok(()), |account| Err(no_account(self.config, account)))
     }
 
@@ -131,7 +131,7 @@ impl<'c> PluginAdmin<'c> {
     }
 
     fn may_run(&self, id: &PluginId, entry: &Entry, examined: &Examined) -> Result<(), AdminError> {
-        if let Some(account) = entry.missing_account(|account| self.config.accounts.contains_key(account)) {
+        if let Some(account) = entry.missing_account(|account| self.config.has(account)) {
             return Err(no_account(self.config, account));
         }
         let settings = &self.config.settings;
@@ -189,7 +189,7 @@ fn known<'p>(admin: &PluginAdmin<'_>, policy: &'p Policy, id: &PluginId) -> Resu
     })
 }
 
-fn no_account(config: &Config, account: &AccountName) -> AdminError {
-    let known = config.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
+fn no_account(config: &Config, account: &Selector) -> AdminError {
+    let known = config.known_like(account);
     AdminError::UnknownAccount { account: account.clone(), config: config.path.clone(), known }
 }

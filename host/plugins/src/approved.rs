@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::{Digest, PluginId};
-use parlor_config::{AccountName, Settings};
+use parlor_config::{Selector, Settings};
 use semver::Version;
 
 use crate::admission::{Admitted, Refusal, admit, may_run};
@@ -68,14 +68,15 @@ pub enum Unfit {
     Refused(#[from] Refusal),
     /// The policy names an account that is not configured.
     #[error(
-        "plugins.toml wants it on the account {account}, which parlor.toml does not have; name one of {known} in `accounts` under [plugin.{id}], or add [account.{account}]"
+        "plugins.toml wants it on the {}, which parlor.toml does not have; name one of {known} in `accounts` under [plugin.{id}], or add [{}]",
+        account.described(), account.described().replacen(' ', ".", 1)
     )]
     UnknownAccount {
         /// The plugin's id.
         id: PluginId,
         /// The account that it is to run on.
-        account: AccountName,
-        /// The accounts that are configured.
+        account: Selector,
+        /// The accounts or groups that are configured.
         known: String,
     },
     /// The host failed while reading and examining it.

@@ -16,9 +16,14 @@ use crate::manifest::Manifest;
 
 pub use place::Place;
 
-/// Lists accounts: `main (bot@example.org) and other (it@example.org)`.
+/// How many accounts a sentence lists.
+const LISTED: usize = 10;
+
+/// Lists accounts: `main (bot@example.org) and other (it@example.org)`. Of many it lists the first, and counts the others.
 pub fn listed(places: &[Place]) -> String {
-    words::listed(places.iter().map(ToString::to_string))
+    let more = places.len().saturating_sub(LISTED);
+    let more = (more > 0).then(|| format!("{more} more"));
+    words::listed(places.iter().take(LISTED).map(ToString::to_string).chain(more))
 }
 
 /// One thing that a plugin can do. Untrusted text in it is escaped.

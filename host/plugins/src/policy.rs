@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, path::Path};
 use parlor_base::document::{self, Document, DocumentError, ReadError, Section};
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::log_level::LogLevel;
-use parlor_config::AccountName;
+use parlor_config::Selector;
 use parlor_session::command_names::CommandNames;
 use parlor_session::permissions::{Grants, RoomList};
 use semver::Version;
@@ -69,7 +69,7 @@ pub struct Entry {
     /// The key that the index named, which has to sign updates.
     pub publisher: Option<PublisherKey>,
     /// The accounts on which it runs; `None` = all of them, also those that are added later.
-    pub accounts: Option<Vec<AccountName>>,
+    pub accounts: Option<Vec<Selector>>,
     /// Whether it runs without those of its accounts that are not configured any more. Otherwise it is refused then.
     pub skips_missing_accounts: bool,
     /// Whether it may run at all.
@@ -96,8 +96,8 @@ impl Entry {
         !is_same && Self { accounts, skips_missing_accounts, ..self.with_origin_of(other) } == *other
     }
 
-    /// Returns the first of its accounts that has to be configured and is not.
-    pub fn missing_account(&self, is_there: impl Fn(&AccountName) -> bool) -> Option<&AccountName> {
+    /// Returns the first of its accounts and groups that has to be configured and is not.
+    pub fn missing_account(&self, is_there: impl Fn(&Selector) -> bool) -> Option<&Selector> {
         let names = self.accounts.as_deref()?;
         if self.skips_missing_accounts && names.iter().any(&is_there) {
             return None;
@@ -228,11 +228,11 @@ fn entry(section: &Section<'_>, folder: &Path) -> Result<Entry, DocumentError> {
     })
 }
 
-fn accounts(section: &Section<'_>) -> Result<Option<Vec<AccountName>>, DocumentError> {
+fn accounts(section: &Section<'_>) -> Result<Option<Vec<Selector>>, DocumentError> {
     let Some(node) = section.get("accounts") else { return Ok(None) };
     let mut accounts = Vec::new();
     for name in node.strings(MAX_ACCOUNTS)? {
-        let account: AccountName = name.parse().map_err(|error| node.error(error))?;
+        let account: Selector = name.parse().map_err(|error| node.error(error))?;
         if accounts.contains(&account) {
             return Err(node.error(format!("the account `{account}` is in the list twice")));
         }
@@ -408,7 +408,7 @@ enabled = false
             parse(&text).unwrap().plugins.remove("echo").unwrap()
         };
         let missing = |entry: &Entry, there: &[&str]| {
-            entry.missing_account(|name| there.contains(&name.as_str())).map(ToString::to_string)
+            entry.missing_account(|name| there.contains(&name.to_string().as_str())).map(ToString::to_string)
         };
         let (refuses, skips) = (lists(""), lists("missing_accounts = \"skip\"\n"));
         assert_eq!(missing(&refuses, &["main"]).as_deref(), Some("second"));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use parlor_base::id::{Digest, PluginId};
-use parlor_config::{AccountName, Config};
+use parlor_config::{Config, Selector};
 use parlor_plugins::admin::Decided;
 use parlor_plugins::approved;
 use parlor_plugins::components::Components;
@@ -202,7 +202,7 @@ fn of_entry(entry: &Entry) -> Vec<(String, Field)> {
     put("index", index.as_ref().map(ToString::to_string));
     put("publisher", publisher.as_ref().map(ToString::to_string));
     put("enabled", (!enabled).then(|| "false".to_owned()));
-    let names = |accounts: &Vec<AccountName>| accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let names = |accounts: &Vec<Selector>| accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     put("accounts", accounts.as_ref().map(names));
     put("missing_accounts", skips_missing_accounts.then(|| "skip".to_owned()));
     put("rooms", grants.rooms().map(ToString::to_string));

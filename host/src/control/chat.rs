@@ -283,6 +283,7 @@ mod tests {
             config_error: Some("parlor.toml:1:1: no".to_owned()),
             accounts: vec![Account {
                 name: "second".to_owned(),
+                group: None,
                 jid: "second@example.org".to_owned(),
                 connection: "retrying".to_owned(),
                 reason: Some("no route to the host".to_owned()),

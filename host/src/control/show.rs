@@ -6,7 +6,7 @@ use jid::BareJid;
 use jiff::Timestamp;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
-use parlor_config::AccountName;
+use parlor_config::{AccountName, Config};
 use parlor_runtime::account::{Connection, Shared, encryption};
 use parlor_runtime::counters::{HookTotals, Totals};
 use parlor_runtime::denials::Denial;
@@ -52,7 +52,8 @@ pub(super) async fn closely(host: &Host) -> Status {
 
 /// Returns one plugin on each of its accounts, with its limits, denied calls and grants, and the account's connection.
 pub(super) async fn plugin(host: &Host, id: &PluginId) -> Vec<Plugin> {
-    let accounts: Vec<_> = host.accounts().iter().map(|account| account_view(account)).collect();
+    let config = host.config();
+    let accounts: Vec<_> = host.accounts().iter().map(|account| account_view(&config, account)).collect();
     let shown = |status: &PluginStatus| {
         let plugin = plugin_view(status);
         let account = accounts.iter().find(|account| Some(&account.name) == plugin.account.as_ref());
@@ -192,6 +193,7 @@ fn encryption_view(account: &Shared) -> Encryption {
 }
 
 fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {
+    let config = host.config();
     Status {
         running: true,
         host: Some(Process {
@@ -202,16 +204,16 @@ fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {
             memory: memory::resident(),
             tasks: host.tasks() as u64,
         }),
-        data: absolute(&host.config().data),
-        policy: absolute(&host.config().plugins),
+        data: absolute(&config.data),
+        policy: absolute(&config.plugins),
         policy_error: host.policy_fault().map(|fault| escape_untrusted(&fault, LONGEST)),
         config_error: host.config_fault().map(|fault| escape_untrusted(&fault, LONGEST)),
-        accounts: host.accounts().iter().map(|account| account_view(account)).collect(),
+        accounts: host.accounts().iter().map(|account| account_view(&config, account)).collect(),
         plugins: plugins.iter().map(plugin_view).collect(),
     }
 }
 
-fn account_view(account: &Shared) -> Account {
+fn account_view(config: &Config, account: &Shared) -> Account {
     let connection = account.connection().borrow().clone();
     let own = account.own.to_string();
     let (jid, connection, reason) = match connection {
@@ -224,6 +226,7 @@ fn account_view(account: &Shared) -> Account {
     let reason = reason.map(|reason| escape_untrusted(&reason, LONGEST));
     Account {
         name: account.name.to_string(),
+        group: config.accounts.get(&account.name).and_then(|one| one.group.as_ref()).map(ToString::to_string),
         jid,
         connection: connection.to_owned(),
         reason,
@@ -242,6 +245,9 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
         State::Running => ("running", status.not_replaced.clone()),
         State::Parked => ("parked", status.not_replaced.clone()),
         State::Stopping => ("stopping", None),
+        State::Stopped if status.account.is_none() => {
+            ("stopped", Some("`accounts` in its entry names no account that there is".to_owned()))
+        }
         State::Stopped => ("stopped", None),
         State::Refused(why) => ("refused", Some(why.clone())),
         State::BackingOff { why, .. } => ("backing-off", Some(why.clone())),

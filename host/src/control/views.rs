@@ -94,6 +94,9 @@ pub struct Process {
 pub struct Account {
     /// The name in the configuration.
     pub name: String,
+    /// The group that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// The JID; the bound full JID while it is connected.
     pub jid: String,
     /// The state: `offline`, `connecting`, `connected`, `retrying` or `failed`; `unknown` if no host runs.

@@ -1,13 +1,13 @@
 //! The accounts of a host: which there are, which plugins run on them, and changes of their configuration while the
 //! host runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
-use parlor_config::{AccountConfig, AccountName, Config, Settings};
+use parlor_config::{AccountConfig, AccountName, Config, GroupName, Settings};
 use parlor_plugins::policy::Entry;
 use parlor_runtime::account::hooks::order::set_order;
 use parlor_runtime::account::{Account, Asker, Connection, Shared};
@@ -102,7 +102,7 @@ impl Host {
             .map(|new| {
                 let account = Account::start(new.clone(), self.store.clone(), self.threads.place());
                 let shared = Arc::clone(account.shared());
-                set_order(&shared, self.hooks.load().on(&shared.name));
+                set_order(&shared, self.hooks.load().on(&shared.name, new.group.as_ref()));
                 tracing::info!(account = %new.name, jid = %shared.own, "account added");
                 self.held().insert(new.name.clone(), account);
                 shared
@@ -148,12 +148,27 @@ impl Plugin {
     }
 }
 
-/// Returns the configuration that decides whether plugins may run: which accounts exist, and the owner's settings for
-/// all plugins.
-fn decides(config: &Config) -> (Vec<&AccountName>, &[String], &[String], bool) {
+/// The part of a configuration that decides whether plugins may run.
+#[derive(PartialEq)]
+struct Decides<'c> {
+    accounts: Vec<&'c AccountName>,
+    groups: &'c BTreeSet<GroupName>,
+    whitelist: &'c [String],
+    blacklist: &'c [String],
+    is_strict: bool,
+}
+
+/// Returns the configuration that decides whether plugins may run: which accounts and groups exist, and the owner's
+/// settings for all plugins.
+fn decides(config: &Config) -> Decides<'_> {
     let settings = &config.settings;
-    let (whitelist, blacklist) = (&settings.whitelisted_plugins, &settings.blacklisted_plugins);
-    (config.accounts.keys().collect(), whitelist, blacklist, settings.strict_plugin_dependencies)
+    Decides {
+        accounts: config.accounts.keys().collect(),
+        groups: &config.groups,
+        whitelist: &settings.whitelisted_plugins,
+        blacklist: &settings.blacklisted_plugins,
+        is_strict: settings.strict_plugin_dependencies,
+    }
 }
 
 /// Returns whether these have an account of this name with the same bare JID.
@@ -209,6 +224,7 @@ async fn rewrite(host: &Host, old: &AccountConfig, new: &AccountConfig) {
     let Some(account) = host.account(&new.name) else { return };
     let claimed = claimed(host, &old.settings, &new.settings, &account).await;
     account.rewrite(new.clone()).await;
+    set_order(&account, host.hooks.load().on(&new.name, new.group.as_ref()));
     let leaving: Vec<_> = {
         let mut plugins = host.plugins.lock().await;
         let tell = |(id, before): (PluginId, Wins)| {
@@ -335,7 +351,7 @@ pub(super) async fn spread(host: &Host) {
             else {
                 continue;
             };
-            let chosen = chosen(host.accounts(), entry);
+            let chosen = chosen(&host.config(), host.accounts(), entry);
             let loaded = Loaded { admitted: Arc::clone(admitted), compiled: Arc::clone(compiled) };
             // A plugin's dependencies come before it, and may have restarted just now.
             let is_lacking = |account: &AccountName| {

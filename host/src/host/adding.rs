@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
-use parlor_config::{AccountName, Config};
+use parlor_config::Config;
 use parlor_plugins::admission::Admitted;
 use parlor_plugins::approved::{self, Unfit};
 use parlor_plugins::policy::Entry;
@@ -14,11 +14,10 @@ use parlor_runtime::order::{self, Candidate};
 use super::plugin::{Plugin, Standing, chosen};
 use super::{Host, LONGEST_REASON};
 
-/// Checks that the accounts that an entry names exist, as far as it cannot do without them.
+/// Checks that the accounts and groups that an entry names exist, as far as it cannot do without them.
 pub(super) fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Result<(), Unfit> {
-    let accounts = &config.accounts;
-    let Some(unknown) = entry.missing_account(|account| accounts.contains_key(account)) else { return Ok(()) };
-    let known = accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
+    let Some(unknown) = entry.missing_account(|account| config.has(account)) else { return Ok(()) };
+    let known = config.known_like(unknown);
     Err(Unfit::UnknownAccount { id: id.clone(), account: unknown.clone(), known })
 }
 
@@ -78,7 +77,7 @@ pub(super) async fn add_loaded(host: &Host, mut loaded: BTreeMap<PluginId, (Entr
         for warning in &start.warned {
             tracing::warn!(plugin = %start.id, reason = %warning, "plugin starts without a dependency");
         }
-        let on = host.start_on(&chosen(host.accounts(), entry), one, start, strictness, &plugins);
+        let on = host.start_on(&chosen(&host.config(), host.accounts(), entry), one, start, strictness, &plugins);
         let Loaded { admitted, compiled } = one.clone();
         let standing = Standing::Admitted { admitted, compiled, on };
         plugins.insert(start.id.clone(), Plugin::new(entry.clone(), standing, None));

@@ -81,6 +81,10 @@ pub(super) async fn configured(host: &Host, old: &Config, new: &Config) {
                     let (old, new) = (owners(old), owners(new));
                     all.push(NewAuditEntry { old, new, ..entry(AuditKind::Account, "its connection or its owners") });
                 }
+                if old.group != new.group {
+                    let [old, new] = [old, new].map(|account| account.group.as_ref().map(ToString::to_string));
+                    all.push(NewAuditEntry { old, new, ..entry(AuditKind::Account, "its group") });
+                }
                 if old.encryption != new.encryption {
                     let [old, new] = [old, new].map(|account| Some(encryption(account.encryption)));
                     all.push(NewAuditEntry { old, new, ..entry(AuditKind::Setting, "its encryption") });

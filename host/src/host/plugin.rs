@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use parlor_base::id::PluginId;
 use parlor_base::log_level::LogLevel;
-use parlor_config::AccountName;
+use parlor_config::{AccountName, Config};
 use parlor_plugins::admission::{Admitted, settings_fit};
 use parlor_plugins::policy::{Entry, RoomSettings, SettingValues};
 use parlor_runtime::account::Shared;
@@ -227,7 +227,7 @@ pub(super) fn dependencies(
 }
 
 /// Returns the accounts on which an entry wants its plugin to run.
-pub(super) fn chosen(accounts: Vec<Arc<Shared>>, entry: &Entry) -> Vec<Arc<Shared>> {
-    let is_chosen = |name: &AccountName| entry.accounts.as_ref().is_none_or(|accounts| accounts.contains(name));
-    accounts.into_iter().filter(|account| is_chosen(&account.name)).collect()
+pub(super) fn chosen(config: &Config, accounts: Vec<Arc<Shared>>, entry: &Entry) -> Vec<Arc<Shared>> {
+    let selectors = entry.accounts.as_deref();
+    accounts.into_iter().filter(|account| config.is_chosen(&account.name, selectors)).collect()
 }

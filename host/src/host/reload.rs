@@ -216,8 +216,10 @@ async fn apply(host: &Host, text: Option<String>) -> Result<(), PolicyError> {
 pub(super) fn hook(host: &Host, hooks: Hooks) {
     let hooks = Arc::new(hooks);
     host.hooks.store(Arc::clone(&hooks));
+    let config = host.config();
     for account in host.accounts() {
-        set_order(&account, hooks.on(&account.name));
+        let group = config.accounts.get(&account.name).and_then(|account| account.group.as_ref());
+        set_order(&account, hooks.on(&account.name, group));
     }
 }
 

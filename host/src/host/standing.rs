@@ -119,7 +119,8 @@ impl PluginStatus {
 }
 
 impl Plugin {
-    /// Returns its status on each account, beside all instances that run; one row without an account if it may not run.
+    /// Returns its status on each account, beside all instances that run; one row without an account if it may not
+    /// run, or if there is no account for it.
     /// The size of the storage is known only once the store was asked.
     pub(super) fn rows(
         &self,
@@ -149,6 +150,12 @@ impl Plugin {
         match &self.standing {
             Standing::Refused(reason) => vec![refused(State::Refused(reason.clone()))],
             Standing::Compiling { .. } => vec![refused(State::Compiling)],
+            // The group that its entry names has no account yet.
+            Standing::Admitted { admitted, on, .. } if on.is_empty() => vec![PluginStatus {
+                version: Some(admitted.manifest.version.clone()),
+                grants: Some(Grants::clone(&admitted.grants)),
+                ..refused(State::Stopped)
+            }],
             Standing::Admitted { admitted, on, .. } => on
                 .iter()
                 .map(|(account, supervised)| {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use parlor_config::keys::{ACCOUNT, AUDIT, ENCRYPTION, Key, TOP, WEB};
+use parlor_config::keys::{ACCOUNT, AUDIT, ENCRYPTION, GROUP, Key, TOP, WEB};
 
 pub(super) fn page() -> String {
     let mut page = "# The configuration\n\n\
@@ -30,6 +30,12 @@ pub(super) fn page() -> String {
             "`[account.NAME.encryption]`",
             "See [Encrypted messages](../owner/encryption.md). A change counts at once.",
             ENCRYPTION,
+        ),
+        (
+            "`[group.NAME]`",
+            "What several accounts have in common: see [Many accounts](../owner/fleets.md). A key counts for each account in the \
+             group that has none of its own. What is an account's alone, such as `jid` and the password, cannot stand here.",
+            GROUP,
         ),
         ("`[audit]`", "See [The audit](../owner/audit.md). A change counts at once.", AUDIT),
         ("`[web]`", "See [The web](../owner/web.md). A change counts at once.", WEB),

@@ -276,6 +276,7 @@ impl Stage {
     pub async fn begin(&mut self) {
         let config = AccountConfig {
             name: "main".parse().expect("a word of letters names an account"),
+            group: None,
             link: link(),
             owners: Vec::new(),
             web: parlor_config::Web::default(),

@@ -35,6 +35,7 @@ password_file = "bot.password"
 # ca_file = "ca.pem"                 # trust these authorities, or this very certificate, in place of the system's authorities
 # certificate = "bot.crt"            # log in with this in place of a password; needs the setting authentication = "external"
 # certificate_key = "bot.key"        # its private key, which nobody else may read
+# group = "support"                  # what [group.support] below says counts where this account says nothing
 # owners = ["juliet@example.org"]    # may show, enable, disable and restart plugins from their client (ad-hoc commands)
 # keep_unsent = "1 h"                # so long may a cut last for messages that were not sent to be sent after it
 # channel_binding = "auto"           # or "required", or "never" if the server no longer offers it
@@ -52,6 +53,10 @@ password_file = "bot.password"
 # Settings for this account alone go over those below.
 # [account.main.settings]
 # nickname = "bot"
+
+# What several accounts have in common. Plugins may name the group, too.
+# [group.support]
+# keep_unsent = "2 h"
 
 [settings]
 # auto_join_rooms = ["lobby@conference.example.org", { jid = "den@conference.example.org", nick = "bot" }]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use parlor_base::id::PluginId;
-use parlor_config::{AccountName, Config};
+use parlor_config::{AccountName, Config, Selector};
 use parlor_plugins::admin::{PluginAdmin, run_on};
 use parlor_plugins::consent::listed;
 use parlor_plugins::policy::Entry;
@@ -13,24 +13,24 @@ use super::add::done;
 use super::consent::{self, Request};
 use crate::Ended;
 use crate::ask::Terminal;
-use crate::places::places;
+use crate::places::{later, places};
 use crate::show::{Put as _, print, print_json};
 use crate::target::{self, Target};
 
 /// The arguments of `parlor plugin accounts`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor plugin accounts echo                  where it runs, and where not\n  parlor plugin accounts echo --add second     there, too; asked about on a terminal\n  parlor plugin accounts echo --remove second\n  parlor plugin accounts echo --all --yes      on all, also on those that are added later\n\nIt counts at once, on the running plugin. Exit codes: 0 done, or nothing to do, 3 not agreed to, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor plugin accounts echo                  where it runs, and where not\n  parlor plugin accounts echo --add second     there, too; asked about on a terminal\n  parlor plugin accounts echo --remove second\n  parlor plugin accounts echo --add group:support     on the accounts of a group, also on later ones\n  parlor plugin accounts echo --all --yes      on all, also on those that are added later\n\nIt counts at once, on the running plugin. Exit codes: 0 done, or nothing to do, 3 not agreed to, 1 failed, 2 wrong usage"
 )]
 pub struct AccountsArgs {
     /// The plugin.
     plugin: PluginId,
-    /// Let it run on this account, too; may be given several times.
+    /// Let it run on this account, on group:NAME or on a pattern such as support-*, too; may be given several times.
     #[arg(long, value_name = "NAME")]
-    add: Vec<AccountName>,
-    /// Let it run on this account no more; may be given several times.
+    add: Vec<Selector>,
+    /// Let it run on this account, group or pattern no more; may be given several times.
     #[arg(long, value_name = "NAME")]
-    remove: Vec<AccountName>,
+    remove: Vec<Selector>,
     /// Let it run on all accounts, also on those that are added later.
     #[arg(long, conflicts_with_all = ["add", "remove"])]
     all: bool,
@@ -55,7 +55,7 @@ impl AccountsArgs {
         let id = &self.plugin;
         let entry = admin.entry(id)?;
         admin.has_accounts(&self.add)?;
-        let wanted = if self.all { None } else { Some(self.wanted(&config, &entry)) };
+        let wanted = if self.all { None } else { Some(self.wanted(&config, &entry)?) };
         if wanted.as_ref().is_some_and(Vec::is_empty) {
             let sentence =
                 format!("then {id} runs on no account; `parlor plugin disable {id}` does that, so nothing was changed");
@@ -65,21 +65,41 @@ impl AccountsArgs {
         let already = if run_on(&admin, id, wanted.as_deref())? { "" } else { " already" };
         let on = match &wanted {
             None => "all accounts, also on those that are added later".to_owned(),
-            Some(names) => names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            Some(names) => some(names).unwrap_or_default(),
         };
         done(&config, id, &format!("{id} is to run on {on}{already}"), self.json)
     }
 
-    /// Returns the accounts that it is to run on. Those that are gone are left out.
-    fn wanted(&self, config: &Config, entry: &Entry) -> Vec<AccountName> {
-        let present = config.accounts.keys().filter(|name| is_on(entry, name));
-        let mut names: Vec<_> = present.filter(|name| !self.remove.contains(name)).cloned().collect();
-        for name in &self.add {
-            if !names.contains(name) {
-                names.push(name.clone());
+    /// Returns the accounts and groups that it is to run on. Those that are gone are left out.
+    fn wanted(&self, config: &Config, entry: &Entry) -> anyhow::Result<Vec<Selector>> {
+        let listed: Vec<Selector> = match &entry.accounts {
+            Some(listed) => listed.iter().filter(|selector| config.has(selector)).cloned().collect(),
+            None => config.accounts.keys().cloned().map(Selector::from).collect(),
+        };
+        let group = |name: &AccountName| config.accounts.get(name).and_then(|account| account.group.as_ref());
+        let is_removed = |selector: &Selector| {
+            self.remove.iter().any(|removed| match selector {
+                Selector::Account(name) => removed.covers(name, group(name)),
+                Selector::Group(_) | Selector::Pattern(_) => removed == selector,
+            })
+        };
+        let mut wanted: Vec<_> = listed.into_iter().filter(|selector| !is_removed(selector)).collect();
+        for selector in &self.remove {
+            let Selector::Account(name) = selector else { continue };
+            if let Some(other) = wanted.iter().find(|other| other.covers(name, group(name))) {
+                let id = &self.plugin;
+                let sentence = format!(
+                    "{id} runs on {name} because its accounts name {other}, so nothing was changed: remove {other}, or take {name} out of it in parlor.toml"
+                );
+                return Err(Ended::Usage(sentence).into());
             }
         }
-        names
+        for selector in &self.add {
+            if !wanted.contains(selector) {
+                wanted.push(selector.clone());
+            }
+        }
+        Ok(wanted)
     }
 
     /// Asks whether the grants count on accounts that it does not run on yet.
@@ -88,30 +108,29 @@ impl AccountsArgs {
         config: &Config,
         admin: &PluginAdmin<'_>,
         entry: &Entry,
-        wanted: Option<&[AccountName]>,
+        wanted: Option<&[Selector]>,
     ) -> anyhow::Result<()> {
         let id = &self.plugin;
-        let is_wanted = |name: &AccountName| wanted.is_none_or(|names| names.contains(name));
-        let is_new = |name: &&AccountName| is_wanted(name) && !is_on(entry, name);
-        let new: Vec<_> = config.accounts.keys().filter(is_new).cloned().collect();
-        let later = wanted.is_none() && entry.accounts.is_some();
-        if self.yes || (new.is_empty() && !later) {
+        let present = entry.accounts.as_deref();
+        let is_new = |name: &&AccountName| config.is_chosen(name, wanted) && !config.is_chosen(name, present);
+        let new: Vec<_> = config.accounts.keys().filter(is_new).cloned().map(Selector::from).collect();
+        let is_known = |selector: &&Selector| present.is_none_or(|present| present.contains(selector));
+        let later = match wanted {
+            None => present.map(|_| "accounts that are added later".to_owned()),
+            Some(wanted) => later(wanted.iter().filter(|selector| !is_known(selector))),
+        };
+        if self.yes || (new.is_empty() && later.is_none()) {
             return Ok(());
         }
-        let names = new.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let what = match (new.is_empty(), later) {
-            (false, false) => names,
-            (false, true) => format!("{names}, and on accounts that are added later"),
-            (true, _) => "accounts that are added later".to_owned(),
-        };
+        let what = [some(&new), later].into_iter().flatten().collect::<Vec<_>>().join(", and on ");
         let Some(terminal) = Terminal::open_unless(self.json) else {
             let sentence =
                 format!("nobody can be asked here, so nothing was changed; give --yes to let {id} run on {what}");
             return Err(Ended::Declined(sentence).into());
         };
-        let (manifest, present) = (admin.look(id, entry)?.manifest, Grants::default());
+        let (manifest, before) = (admin.look(id, entry)?.manifest, Grants::default());
         let places = places(config, Some(&new));
-        let request = Request::on(id, &manifest, &entry.grants, &present, &places);
+        let request = Request::on(id, &manifest, &entry.grants, &before, &places);
         let on = if places.is_empty() { String::new() } else { format!("On {}:\n", listed(&places)) };
         consent::show(&terminal, &format!("{on}{}", request.reach()))?;
         if terminal.agrees(&format!("Let {id} run on {what}?"))? { Ok(()) } else { Err(consent::declined()) }
@@ -120,10 +139,17 @@ impl AccountsArgs {
     fn show(&self) -> anyhow::Result<()> {
         let config = self.target.load_to_look()?;
         let (id, entry) = (&self.plugin, PluginAdmin::new(&config).entry(&self.plugin)?);
-        let (on, off): (Vec<_>, Vec<_>) = config.accounts.keys().partition(|name| is_on(&entry, name));
-        let later = entry.accounts.is_none();
+        let selectors = entry.accounts.as_deref();
+        let (on, off): (Vec<_>, Vec<_>) = config.accounts.keys().partition(|name| config.is_chosen(name, selectors));
+        let is_later = selectors.is_none();
+        let open = later(selectors.unwrap_or_default());
         if self.json {
-            return print_json(&json!({ "plugin": id, "accounts": on, "not_on": off, "later": later }));
+            let names: Vec<_> = selectors.unwrap_or_default().iter().filter(|selector| selector.is_open()).collect();
+            let mut shown = json!({ "plugin": id, "accounts": on, "not_on": off, "later": is_later });
+            if !names.is_empty() {
+                shown["selectors"] = json!(names);
+            }
+            return print_json(&shown);
         }
         let mut text = String::new();
         for name in on {
@@ -132,16 +158,28 @@ impl AccountsArgs {
         for name in off {
             text.put(format_args!("{id} does not run on {name}; `parlor plugin accounts {id} --add {name}` lets it\n"));
         }
-        if later {
+        if is_later {
             text.put(format_args!("{id} runs on accounts that are added later, too\n"));
         } else {
-            text.put(format_args!("before {id} runs on accounts that are added later, you have to agree\n"));
+            if let Some(open) = &open {
+                text.put(format_args!("{id} runs on {open}, too\n"));
+            }
+            let other = if open.is_some() { "other " } else { "" };
+            text.put(format_args!("before {id} runs on {other}accounts that are added later, you have to agree\n"));
         }
         print(&text)
     }
 }
 
-/// Returns whether an entry lets its plugin run on an account.
-fn is_on(entry: &Entry, name: &AccountName) -> bool {
-    entry.accounts.as_ref().is_none_or(|names| names.contains(name))
+/// How many accounts a question names.
+const NAMED: usize = 10;
+
+/// Lists the first of these accounts, and how many more there are; none if there are none.
+fn some(names: &[Selector]) -> Option<String> {
+    let shown = names.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0 => None,
+        count if count > NAMED => Some(format!("{shown} and {} more", count - NAMED)),
+        _ => Some(shown),
+    }
 }

@@ -12,7 +12,7 @@ use parlor_base::escape::EscapedPath as _;
 use parlor_base::escape::shell_word;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
-use parlor_config::{AccountName, Config};
+use parlor_config::{Config, Selector};
 use parlor_plugins::admin::{AdminError, GrantRequest, Installation, Offer, accounts_value, rooms_value};
 use parlor_plugins::admission::Refusal;
 use parlor_plugins::consent::{Place, listed};
@@ -42,7 +42,7 @@ const LARGEST: u64 = 1 << 20;
 /// The arguments of `parlor plugin add`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal it says what the plugin could do, and asks; then it runs on the accounts that there are, and on those that you add later once you agree (`parlor plugin accounts`). Without a terminal, --yes and the grants have to say it:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant messages.send=contacts\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n  parlor plugin add https://example.org/echo.wasm\n  parlor plugin add oci://registry.example.org/plugins/echo:0.1.0\n  parlor plugin add examples/echo        from an index; `parlor search` shows what there is\n\nA signature lies beside the file, as echo.wasm.minisig (minisign), or refers to the artifact of a registry, as\n\n  oras attach --artifact-type application/vnd.minisign REFERENCE echo.wasm.minisig\n\nmakes it. It has to be of a key that plugins.toml trusts, under [key.NAME]; `require_signature = true` there refuses what is not signed.\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  rooms = [\"lounge@conference.example.org\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+    after_help = "On a terminal it says what the plugin could do, and asks; then it runs on the accounts that there are, and on those that you add later once you agree (`parlor plugin accounts`). Without a terminal, --yes and the grants have to say it:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant messages.send=contacts\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n  parlor plugin add echo.wasm --account group:support    on those of a group, also on later ones\n  parlor plugin add https://example.org/echo.wasm\n  parlor plugin add oci://registry.example.org/plugins/echo:0.1.0\n  parlor plugin add examples/echo        from an index; `parlor search` shows what there is\n\nA signature lies beside the file, as echo.wasm.minisig (minisign), or refers to the artifact of a registry, as\n\n  oras attach --artifact-type application/vnd.minisign REFERENCE echo.wasm.minisig\n\nmakes it. It has to be of a key that plugins.toml trusts, under [key.NAME]; `require_signature = true` there refuses what is not signed.\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  rooms = [\"lounge@conference.example.org\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
 )]
 pub struct AddArgs {
     /// The plugin: a file, an address that begins with https://, a registry's reference that begins with oci://, or a name
@@ -52,9 +52,10 @@ pub struct AddArgs {
     /// The plugin's id on this host; by default the name in its manifest.
     #[arg(long)]
     id: Option<PluginId>,
-    /// An account that it runs on; may be given several times. By default it runs on all.
+    /// An account that it runs on, group:NAME, or a pattern such as support-*; may be given several times. By default it
+    /// runs on all.
     #[arg(long = "account", value_name = "NAME")]
-    accounts: Vec<AccountName>,
+    accounts: Vec<Selector>,
     /// Let it run on accounts that are added later, too, without being asked again; so it is with --yes.
     #[arg(long, conflicts_with = "accounts")]
     all_accounts: bool,
@@ -272,16 +273,17 @@ impl AddArgs {
 
     /// Lists the accounts that the owner is asked about, unless others are decided on. Returns the sentence about those that are
     /// added later.
-    fn list_accounts(&self, config: &Config, decision: &mut Table) -> &'static str {
+    fn list_accounts(&self, config: &Config, decision: &mut Table) -> String {
         if self.all_accounts {
-            return "It is to run on each account that you add later, too.";
+            return "It is to run on each account that you add later, too.".to_owned();
         }
-        if places::listed(decision).is_some() {
-            return "";
+        if let Some(listed) = places::listed(decision) {
+            let later = places::later(&listed);
+            return later.map(|later| format!("It is to run on {later}, too.")).unwrap_or_default();
         }
         decision.insert("accounts".to_owned(), accounts_value(config.accounts.keys()));
         decision.insert("missing_accounts".to_owned(), "skip".into());
-        "Before it runs on one that you add later, you are asked again."
+        "Before it runs on one that you add later, you are asked again.".to_owned()
     }
 
     /// Shows what the plugin is and what it asks for, where nobody can be asked or everything is agreed to.
@@ -304,16 +306,18 @@ struct Asked<'a> {
     kept: &'a str,
     places: &'a [Place],
     /// The sentence about accounts that are added later.
-    later: &'static str,
+    later: String,
 }
 
 impl Asked<'_> {
     /// Says what the plugin is and what it could do, and asks for each permission that is not decided yet.
     fn agree(&self, terminal: &Terminal, is_decided: impl Fn(Permission) -> bool) -> anyhow::Result<Vec<GrantRequest>> {
-        let Self { id, offer, kept, places, later, .. } = *self;
+        let Self { id, offer, kept, places, ref later, .. } = *self;
         let present = Grants::default();
         let request = Request::of(id, offer.manifest(), |_| true, &present, places);
-        let on = format!("{id} is to run on {}. {later}", listed(places));
+        // A group may have no account yet.
+        let on = if places.is_empty() { "no account yet".to_owned() } else { listed(places) };
+        let on = format!("{id} is to run on {on}. {later}");
         let text = format!("{}{kept}\n{}\n{}", inspect::offered(offer), on.trim_end(), request.reach());
         consent::show(terminal, &text)?;
         if let Some(other) = &self.plan.looks_like {

@@ -103,7 +103,7 @@ fn accounts(all: &[Account]) -> Vec<Line<'static>> {
     let shown = if sorted.len() > ACCOUNTS { ACCOUNTS - 1 } else { sorted.len() };
     let mut lines: Vec<_> = sorted[..shown].iter().map(|account| account_line(account)).collect();
     if sorted.len() > shown {
-        lines.push(Line::from(format!("and {} more accounts; `parlor status` shows all", sorted.len() - shown)).dim());
+        lines.push(Line::from(format!("and {} more accounts; `parlor status` says more", sorted.len() - shown)).dim());
     }
     lines
 }

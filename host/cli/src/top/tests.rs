@@ -52,6 +52,7 @@ fn plugin(id: &str, account: &str, usage: Option<Usage>) -> Plugin {
 fn running(plugins: Vec<Plugin>) -> Status {
     let account = |name: &str, connection: &str, reason: Option<&str>| Account {
         name: name.into(),
+        group: None,
         jid: format!("{name}@example.org"),
         connection: connection.into(),
         reason: reason.map(Into::into),

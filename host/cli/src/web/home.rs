@@ -1,5 +1,6 @@
 //! The first page: the host, its accounts and its plugins at a glance.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use maud::{Markup, html};
@@ -7,6 +8,8 @@ use parlor::control::views::{Account, Plugin, Status};
 use parlor_window::{Page, Problem, Reply, Role, Routes, state, stranger};
 
 use super::host::{Host, Visit, look};
+use super::parts::{MOST_ROWS, cell, rows, table};
+use crate::fleet::{self, MANY, NAMED, first};
 use crate::show::{size, span};
 use crate::status;
 
@@ -24,11 +27,12 @@ async fn home(visit: Visit) -> Result<Reply, Problem> {
 }
 
 fn shown(status: &Status, link: &dyn Fn(&str) -> String) -> Markup {
+    let (warnings, more) = first(status.warnings().chain(status.ills()));
+    let (are_many, has_many) = (status.accounts.len() > MANY, status.plugins.len() > MANY);
     html! {
         div data-live id="home" {
-            @for warning in status.warnings().chain(status.ills()) {
-                p.warning role="note" { (stranger(&warning)) }
-            }
+            @for warning in &warnings { p.warning role="note" { (stranger(warning)) } }
+            @if more > 0 { p.warning role="note" { "and " (more) " more" } }
             @match &status.host {
                 Some(host) => {
                     p.lead {
@@ -39,12 +43,57 @@ fn shown(status: &Status, link: &dyn Fn(&str) -> String) -> Markup {
             }
             h2 { "Accounts" }
             @if status.accounts.is_empty() { p { "There are none." } }
-            ul.cards { @for account in &status.accounts { (one_account(account)) } }
+            @if are_many { (many_accounts(&status.accounts)) } @else {
+                ul.cards { @for account in &status.accounts { (one_account(account)) } }
+            }
             h2 { "Plugins" }
             @if status.plugins.is_empty() { p { "There are none." } }
-            ul.cards { @for plugin in &status.plugins { (one_plugin(plugin, link)) } }
+            @if has_many { (many_plugins(&status.plugins, link)) } @else {
+                ul.cards { @for plugin in &status.plugins { (one_plugin(plugin, link)) } }
+            }
         }
     }
+}
+
+/// Shows how many accounts there are of each kind, and the first of those that need attention.
+fn many_accounts(accounts: &[Account]) -> Markup {
+    let away: Vec<_> = fleet::away(accounts).collect();
+    html! {
+        (counts("Accounts by group and state", &fleet::groups(accounts)))
+        ul.cards { @for account in away.iter().take(NAMED) { (one_account(account)) } }
+        @if away.len() > NAMED {
+            p { "and " (away.len() - NAMED) " more; " code { "parlor status --state away" } " shows them." }
+        }
+    }
+}
+
+/// Shows how many plugins there are of each kind, a link to each, and the first of those that do not run.
+fn many_plugins(plugins: &[Plugin], link: &dyn Fn(&str) -> String) -> Markup {
+    let ids: BTreeSet<_> = plugins.iter().map(|plugin| plugin.id.as_str()).collect();
+    let down: Vec<_> = plugins.iter().filter(|plugin| plugin.is_down() || plugin.is_behind()).collect();
+    html! {
+        (counts("Plugins by version and state", &fleet::versions(plugins)))
+        ul {
+            @for id in ids.iter().take(MOST_ROWS) { li { a href=(link(&format!("/plugins/{id}"))) { (stranger(id)) } } }
+        }
+        ul.cards { @for plugin in down.iter().take(NAMED) { (one_plugin(plugin, link)) } }
+        @if down.len() > NAMED { p { "and " (down.len() - NAMED) " more" } }
+    }
+}
+
+/// Shows counts as a table.
+fn counts(caption: &str, (heads, all): &(Vec<String>, Vec<Vec<String>>)) -> Markup {
+    let heads: Vec<_> = heads.iter().map(String::as_str).collect();
+    let row = |cells: &Vec<String>| {
+        html! {
+            tr {
+                @for (number, text) in cells.iter().enumerate() {
+                    @if number == 0 { th scope="row" { (cell(text)) } } @else { td { (cell(text)) } }
+                }
+            }
+        }
+    };
+    table(caption, &heads, &rows(all, row))
 }
 
 fn one_account(account: &Account) -> Markup {
@@ -105,6 +154,16 @@ pub(super) mod tests {
             accounts: Vec::new(),
             plugins: vec![plugin],
         }
+    }
+
+    #[test]
+    fn five_thousand_accounts_are_a_page() {
+        let text = shown(&fleet::tests::fleet(5_000), &|path| format!("/base{path}")).into_string();
+        assert!(text.len() < 32 << 10, "{} bytes", text.len());
+        for words in ["a0007", "parlor status --state away", "href=\"/base/plugins/echo\"", "it failed too often"] {
+            assert!(text.contains(words), "no {words} in {text}");
+        }
+        assert!(!text.contains("a4999"), "{text}");
     }
 
     #[test]

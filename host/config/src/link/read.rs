@@ -10,7 +10,7 @@ use parlor_base::{child, quantity};
 use super::{
     ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, others_may_read,
 };
-use crate::endpoint::{BadEndpoint, BadUrl};
+use crate::endpoint::{BadEndpoint, BadUrl, Endpoint};
 use crate::error::{ConfigError, FilePosition};
 use crate::name::AccountName;
 use crate::sections::{Section, Written};
@@ -29,12 +29,7 @@ impl LinkSettings {
         let Some(jid) = section.text("jid")? else {
             return Err(ConfigError::NoJid { at: section.at.clone(), account: name.clone() });
         };
-        let server = match section.text("server")? {
-            Some(Written { value, at }) => Some(value.parse().map_err(|BadEndpoint(reason)| {
-                ConfigError::BadServer { at, server: value.chars().take(128).collect(), reason }
-            })?),
-            None => None,
-        };
+        let server = server(section)?;
         let (tls, transport) = (tls(section)?, transport(section)?);
         let ca_file = certificates(section, "ca_file", folder)?;
         let websocket = match &settings.websocket_url {
@@ -92,6 +87,25 @@ impl LinkSettings {
             _ => Ok(link),
         }
     }
+}
+
+/// Checks the keys that a group of accounts may have, in a section without an account.
+pub(crate) fn check_shared(section: &Section<'_>, folder: &Path) -> Result<(), ConfigError> {
+    server(section)?;
+    tls(section)?;
+    transport(section)?;
+    certificates(section, "ca_file", folder)?;
+    section.flag("allow_plain")?;
+    channel_binding(section)?;
+    keep_unsent(section)?;
+    Ok(())
+}
+
+/// Reads the server's address.
+fn server(section: &Section<'_>) -> Result<Option<Endpoint>, ConfigError> {
+    let Some(Written { value, at }) = section.text("server")? else { return Ok(None) };
+    let bad = |BadEndpoint(reason)| ConfigError::BadServer { at, server: value.chars().take(128).collect(), reason };
+    value.parse().map(Some).map_err(bad)
 }
 
 /// Reads when TLS begins.

@@ -1,7 +1,7 @@
 //! The owner's names for a plugin's commands.
 
 use parlor_base::id::PluginId;
-use parlor_config::AccountName;
+use parlor_config::Config;
 use parlor_session::command_names::CommandName;
 
 use super::recording::change_entry;
@@ -25,7 +25,7 @@ impl PluginAdmin<'_> {
         if let Some(name) = name {
             let meets = |(other, one): (&PluginId, &Entry)| {
                 let (taken, _) = one.commands.iter().find(|(_, taken)| *taken == name)?;
-                (other != id && share_people(entry, one)).then(|| (other.clone(), taken.clone()))
+                (other != id && share_people(self.config, entry, one)).then(|| (other.clone(), taken.clone()))
             };
             if let Some((other, taken)) = file.policy().plugins.iter().find_map(meets) {
                 return Err(AdminError::NameTaken { name: name.clone(), other, command: taken });
@@ -43,13 +43,16 @@ impl PluginAdmin<'_> {
 }
 
 /// Returns whether two plugins run on a common account and in common rooms, so that the same people can call both.
-fn share_people(one: &Entry, other: &Entry) -> bool {
+fn share_people(config: &Config, one: &Entry, other: &Entry) -> bool {
     if !one.grants.meets(&other.grants) {
         return false;
     }
-    let has = |accounts: &[AccountName], name: &AccountName| accounts.contains(name);
     match (&one.accounts, &other.accounts) {
-        (Some(one), Some(other)) => one.iter().any(|name| has(other, name)),
+        (Some(one), Some(other)) => {
+            // One that both name may be added later.
+            let mut both = config.chosen(Some(one.as_slice()));
+            one.iter().any(|name| other.contains(name)) || both.any(|on| config.is_chosen(&on.name, Some(other)))
+        }
         _ => true,
     }
 }

@@ -7,7 +7,7 @@ use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::nearest::suggestion;
 use parlor_base::permission::Permission;
-use parlor_config::AccountName;
+use parlor_config::Selector;
 use parlor_session::command_names::CommandName;
 
 use crate::admission::Refusal;
@@ -55,13 +55,13 @@ pub enum AdminError {
         near: Option<String>,
     },
     /// An account is not configured.
-    #[error("there is no account {account} in {}; known are {known}", config.escaped())]
+    #[error("there is no {} in {}; known are {known}", account.described(), config.escaped())]
     UnknownAccount {
         /// The account.
-        account: AccountName,
+        account: Selector,
         /// The configuration's path.
         config: PathBuf,
-        /// The accounts that are configured.
+        /// The accounts or groups that are configured.
         known: String,
     },
     /// The download failed.

@@ -52,6 +52,24 @@ pub fn edit_in(group: &str, text: &str, id: &str, changes: &[Change]) -> Result<
     Ok(text)
 }
 
+/// Returns the text with new entries in a group of tables. It is parsed and compared once, however many they are.
+pub fn add_all_in(group: &str, text: &str, entries: &[(String, Table)]) -> Result<String, Unchangeable> {
+    let advice = || Unchangeable(format!("add a table below [{group}] for each of the {} new entries", entries.len()));
+    let mut wanted: Table = text.parse().map_err(|_| advice())?;
+    let mut document: DocumentMut = text.parse().map_err(|_| advice())?;
+    let all = wanted.entry(group).or_insert_with(|| Table::new().into());
+    let all = all.as_table_mut().ok_or_else(advice)?;
+    for (id, entry) in entries {
+        let has_one = all.insert(id.clone(), entry.clone().into()).is_some();
+        if has_one || add(&mut document, [group, id], entry).is_none() {
+            return Err(advice());
+        }
+    }
+    let new = spelled_like(text, &document);
+    let means: Table = new.parse().map_err(|_| advice())?;
+    if without_empty(means, group) == without_empty(wanted, group) { Ok(new) } else { Err(advice()) }
+}
+
 /// Returns what the text has to mean after the change.
 fn wanted(text: &str, [group, id]: [&str; 2], change: &Change) -> Result<Table, Unchangeable> {
     let mut root: Table = text.parse().map_err(|_| by_hand([group, id], change))?;

@@ -9,7 +9,7 @@ use parlor_base::id::PluginId;
 use parlor_base::nearest::nearest;
 use parlor_base::permission::Permission;
 use parlor_base::quantity::{duration, show_duration};
-use parlor_config::AccountName;
+use parlor_config::{AccountName, GroupName, Selector};
 
 use super::{Entry, keys};
 
@@ -82,7 +82,7 @@ struct Listed {
     /// Whether it may run. One that is disabled is not asked, and keeps its place.
     enabled: bool,
     /// The accounts on which it runs. None: all of them.
-    accounts: Option<Vec<AccountName>>,
+    accounts: Option<Vec<Selector>>,
 }
 
 /// The owner's orders of hooks for all accounts.
@@ -148,10 +148,11 @@ impl Hooks {
         self.on_failure
     }
 
-    /// Returns the orders on this account: of the plugins that run there.
-    pub fn on(&self, account: &AccountName) -> HookOrder {
+    /// Returns the orders on this account, which is in this group: of the plugins that run there.
+    pub fn on(&self, account: &AccountName, group: Option<&GroupName>) -> HookOrder {
         let on = |listed: &[Listed]| {
-            let is_here = |one: &Listed| one.accounts.as_ref().is_none_or(|accounts| accounts.contains(account));
+            let is_among = |accounts: &Vec<Selector>| accounts.iter().any(|one| one.covers(account, group));
+            let is_here = |one: &Listed| one.accounts.as_ref().is_none_or(is_among);
             listed.iter().filter(|one| one.enabled && is_here(one)).map(|one| one.plugin.clone()).collect()
         };
         HookOrder {
@@ -248,17 +249,29 @@ mod tests {
         let text = "outgoing = [\"stamp\", \"off\", \"filter\"]\nincoming = [\"filter\"]\ndeadline = \"80 ms\"\n";
         let hooks = read(&format!("{text}on_failure = \"stop\"")).unwrap();
         let names = |order: &[PluginId]| order.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let main = hooks.on(&"main".parse().unwrap());
+        let main = hooks.on(&"main".parse().unwrap(), None);
         assert_eq!(names(&main.outgoing), ["stamp", "filter"]);
         assert_eq!(names(&main.incoming), ["filter"]);
         assert!(main.commands.is_empty());
         assert_eq!((main.deadline, main.on_failure), (Duration::from_millis(80), OnFailure::Stop));
-        assert_eq!(names(&hooks.on(&"other".parse().unwrap()).outgoing), ["filter"]);
+        assert_eq!(names(&hooks.on(&"other".parse().unwrap(), None).outgoing), ["filter"]);
         assert_eq!(names(&hooks.order(OrderName::Outgoing)), ["stamp", "off", "filter"]);
         assert_eq!(hooks.to_string(), "outgoing: stamp, off, filter; incoming: filter; 80 ms, then stop");
         assert_eq!(Hooks::default().to_string(), "50 ms, then pass");
         assert_eq!(read("").unwrap(), Hooks::default());
-        assert_eq!(Hooks::default().on(&"main".parse().unwrap()), HookOrder::default());
+        assert_eq!(Hooks::default().on(&"main".parse().unwrap(), None), HookOrder::default());
+    }
+
+    #[test]
+    fn an_order_has_a_plugin_on_the_accounts_of_its_group() {
+        let text = format!(
+            "[hooks]\nincoming = [\"filter\"]\n[plugin.filter]\nsource = \"a.wasm\"\ndigest = \"{}\"\naccounts = [\"group:shop\"]\n",
+            Digest::of(b"")
+        );
+        let hooks = Policy::parse(&text, Path::new("")).unwrap().hooks;
+        let (main, shop, other) = ("main".parse().unwrap(), "shop".parse().unwrap(), "other".parse().unwrap());
+        assert_eq!(hooks.on(&main, Some(&shop)).incoming.len(), 1);
+        assert!(hooks.on(&main, Some(&other)).incoming.is_empty() && hooks.on(&main, None).incoming.is_empty());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::worker::Worker;
 impl Worker {
     /// Applies a new configuration. The stream stays unless the route to the server changed.
     pub(super) async fn rewrite(&mut self, config: AccountConfig) {
-        let AccountConfig { name: _, link, owners, web, encryption, settings } = config;
+        let AccountConfig { name: _, group: _, link, owners, web, encryption, settings } = config;
         self.shared.web.store(Arc::new(web));
         self.session.set_owners(owners);
         let now = self.shared.clock.now();

@@ -37,6 +37,7 @@ async fn soon<R>(what: &str, waiting: impl Future<Output = R>) -> R {
 fn config(link: LinkSettings, settings: Settings) -> AccountConfig {
     AccountConfig {
         name: "main".parse().unwrap(),
+        group: None,
         link,
         owners: Vec::new(),
         web: Web::default(),

@@ -30,6 +30,7 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, MailRece
 pub(crate) fn account_config() -> AccountConfig {
     AccountConfig {
         name: "main".parse().unwrap(),
+        group: None,
         link: LinkSettings {
             jid: "bot@example.org/bot".parse().unwrap(),
             way: Way::Password,

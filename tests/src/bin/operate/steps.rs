@@ -50,6 +50,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("add takes what is decided from a file", |story| Box::pin(add_decided(story))),
     ("an account that is added later asks before a plugin runs there", |story| Box::pin(account(story))),
     ("account add tests and writes it, and account remove takes it out", |story| Box::pin(account_command(story))),
+    ("account import adds a group from a file, and a plugin of the group runs there", |story| Box::pin(import(story))),
     ("a room is entered, shown, spoken in and left", |story| Box::pin(rooms(story))),
     ("one file runs twice, the second time kept to a room", |story| Box::pin(instances(story))),
     ("a kick reaches the log and the owner, with who and why", |story| Box::pin(kick(story))),
@@ -559,6 +560,38 @@ async fn account_command(story: &mut Story) -> Result<String> {
     let comments = |text: &str| text.lines().filter(|line| line.starts_with('#')).count();
     ensure!(!after.contains("third") && comments(&after) == comments(&before), "it is not as it was: {after}");
     Ok(jid)
+}
+
+async fn import(story: &mut Story) -> Result<String> {
+    let before = story.config()?;
+    let port = story.prosody.ports().starttls;
+    story.configure(&format!("{before}\n[group.desk]\nserver = \"127.0.0.1:{port}\"\nca_file = \"ca.pem\"\n")).await?;
+    let accounts = [story.prosody.fresh_account("desk")?, story.prosody.fresh_account("desk")?];
+    let names = accounts.iter().map(|one| one.jid.node().map(ToString::to_string).unwrap_or_default());
+    let names: Vec<_> = names.collect();
+    let lines = accounts.iter().map(|one| format!("{},desk,{}\n", one.jid, one.password));
+    let csv: String = std::iter::once("jid,group,password\n".to_owned()).chain(lines).collect();
+    story.home.write("desks.csv", &csv.replacen(",desk,", ",dekc,", 1))?;
+    let refused = story.run(&["account", "import", "desks.csv"], 1).await?.stderr;
+    says(&refused, "line 2: parlor.toml has no such group")?;
+    story.home.write("desks.csv", &csv)?;
+    says(&story.run(&["account", "import", "desks.csv"], 0).await?.stdout, "2 accounts added to parlor.toml")?;
+    story.run(&["plugin", "accounts", "echo", "--add", "group:desk", "--yes"], 0).await?;
+    for name in &names {
+        story.host()?.wait_count("account connected", &[("account", name)], 1, SOON).await?;
+        let place = [("plugin", "echo"), ("account", name.as_str())];
+        story.host()?.wait_count("plugin running", &place, 1, SOON).await?;
+    }
+    let shown = story.run(&["status", "--group", "desk", "--json"], 0).await?.json()?;
+    ensure!(shown["accounts"].as_array().is_some_and(|all| all.len() == names.len()), "another group: {shown}");
+    story.run(&["plugin", "accounts", "echo", "--remove", "group:desk"], 0).await?;
+    for name in &names {
+        story.run(&["account", "remove", name, "--yes", "--with-data"], 0).await?;
+        story.host()?.wait_count("account removed", &[("account", name)], 1, SOON).await?;
+    }
+    story.configure(&before).await?;
+    ensure!(story.state("echo").await? == "running", "echo does not go on without the group");
+    Ok(names.join(", "))
 }
 
 async fn rooms(story: &mut Story) -> Result<String> {

@@ -42,6 +42,24 @@ fn a_value_is_replaced_where_it_stands() {
 }
 
 #[test]
+fn many_entries_are_added_as_one_after_the_other() {
+    let entry = |number: usize| (format!("a{number}"), "source = \"a.wasm\"".parse::<Table>().unwrap());
+    for text in [TEXT, "", "# nothing yet\n", "\u{feff}[plugin.x]\r\nsource = \"x\"\r\n"] {
+        let entries: Vec<_> = (0..30).map(entry).collect();
+        let together = add_all_in("plugin", text, &entries).unwrap();
+        let mut single = text.to_owned();
+        for (id, entry) in &entries {
+            single = edit(&single, id, &[Change::Add(entry.clone())]).unwrap();
+        }
+        assert_eq!(together, single);
+        assert!(together.starts_with(text.trim_end()), "{together}");
+        assert!(add_all_in("plugin", &together, &entries[..1]).is_err(), "it is there already");
+    }
+    assert_eq!(add_all_in("plugin", TEXT, &[]).unwrap(), TEXT);
+    assert!(add_all_in("plugin", "plugin = 1\n", &[entry(0)]).is_err());
+}
+
+#[test]
 fn a_number_with_many_zeros_has_its_exponent() {
     for (number, written) in [(1e308, "1e308"), (-1.5e-9, "-1.5e-9"), (0.5, "0.5"), (0.0, "0.0"), (2e3, "2000.0")] {
         edited(

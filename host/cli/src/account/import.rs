@@ -1,0 +1,504 @@
+//! `parlor account import`: adds many accounts from a file. It checks all of them before it writes anything.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+use jid::BareJid;
+use parlor_base::atomic::{folder_of, is_open};
+use parlor_base::document::{self, ReadError};
+use parlor_base::escape::{EscapedPath as _, shell_word};
+use parlor_config::{AccountConfig, Config};
+use parlor_plugins::policy::Policy;
+use parlor_plugins::policy::edit::add_all_in;
+use serde_json::json;
+use toml::{Table, Value};
+
+use super::lines::{Bad, LARGEST, Line, Password, is_same, parse};
+use super::{ConfigText, GROUP, added, applied, record};
+use crate::login::new_secret;
+use crate::show::{Put as _, print, print_json};
+use crate::target::{self, Target};
+
+/// How many bad lines an error names.
+const NAMED: usize = 20;
+/// After how many password files the progress is told.
+const STEP: usize = 1_000;
+/// The longest password file that is compared, in bytes.
+const LONGEST_SECRET: u64 = 2 << 10;
+/// The source of the password in a check, before there is a file.
+const NO_FILE_YET: (&str, &str) = ("password_env", "PARLOR_IMPORTED_PASSWORD");
+
+/// The arguments of `parlor account import`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The file is CSV, whose first line names the columns, or has a JSON object on each line. The columns: jid, and as you need them name, group, and one of password, password_file, password_command and password_env. Without a name it is what stands before the @. A group is a table [group.NAME] in parlor.toml.\n\nFirst all lines are checked. If one is bad, nothing is changed, and each bad line is named. Accounts that are there already stay as they are, so the same file can be imported again. Nobody logs in for the check: the running host logs in with the new accounts, at most a hundred a second to the same server, and `parlor status --state away` shows those that it cannot connect. Comments in parlor.toml stay.\n\nExamples:\n  parlor account import accounts.csv --dry-run\n  parlor account import accounts.csv\n  generate-accounts | parlor account import - --json      from standard input, for programs\n\nSuch a file:\n  jid,group,password\n  support-1@example.org,support,their password\n  support-2@example.org,support,another password\n\nA password goes into NAME.password beside parlor.toml, as that of `parlor account add`. Delete the file then.\n\nExit codes: 0 added, or all are there already; 1 failed, and nothing was changed; 2 wrong usage"
+)]
+pub struct ImportArgs {
+    /// The file with the accounts, at most 10,000 in 8 MiB; - is standard input.
+    file: PathBuf,
+    /// Check the file, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON, also of bad lines.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl ImportArgs {
+    /// Adds the accounts.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let text = self.text()?;
+        let config = self.target.load_to_write()?;
+        let file = ConfigText::open(&config.path)?;
+        // As it is now that no other command changes it.
+        let config = file.draft(&file.text, &self.target)?;
+        let plan = Plan::of(&config, parse(&text)).or_else(|bad| self.refused(&bad))?;
+        let is_fine = |new: &[New]| {
+            let text = add_all_in(GROUP, &file.text, &entries(new, New::checked)).map_err(|error| error.to_string())?;
+            file.draft(&text, &self.target).map_err(|error| format!("{error:#}"))
+        };
+        let Ok(after) = is_fine(&plan.new) else {
+            let mut bad = Vec::new();
+            culprits(&plan.new, &|new| is_fine(new).map(drop), &mut bad);
+            return self.refused(&bad);
+        };
+        let (new, old) = (plan.new.len(), plan.unchanged.len());
+        target::say(&format!("{} accounts are checked: {new} new, {old} there already", new + old));
+        let plugins = plugins_on(&after, &plan.new);
+        if self.dry_run || plan.new.is_empty() {
+            return self.show(&config, &plan, &plugins, None);
+        }
+        self.write(&config, &file, &plan)?;
+        let host = applied(&config)?;
+        self.show(&config, &plan, &plugins, Some(host))
+    }
+
+    /// Returns the text of the file.
+    fn text(&self) -> anyhow::Result<String> {
+        if self.file == Path::new("-") {
+            let mut bytes = Vec::new();
+            io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes).context("standard input")?;
+            if bytes.len() as u64 > LARGEST {
+                bail!("standard input has more than {LARGEST} bytes: make several files of it");
+            }
+            return String::from_utf8(bytes).map_err(|_| anyhow!("standard input is no text in UTF-8"));
+        }
+        let file = self.file.escaped();
+        match document::read(&self.file, LARGEST) {
+            Ok(Some(text)) => Ok(text),
+            Ok(None) => Err(anyhow!("there is no file {file}")),
+            Err(ReadError::Unreadable(cause)) => Err(anyhow!("{file} cannot be read ({cause})")),
+            Err(ReadError::TooLong) => Err(anyhow!("{file} has more than {LARGEST} bytes: make several files of it")),
+        }
+    }
+
+    /// Says which lines are bad.
+    fn refused<T>(&self, bad: &[Bad]) -> anyhow::Result<T> {
+        if self.json {
+            let errors: Vec<_> =
+                bad.iter().map(|Bad { line, reason }| json!({ "line": line, "reason": reason })).collect();
+            print_json(&json!({ "added": [], "unchanged": [], "errors": errors }))?;
+        }
+        let mut text = format!("nothing was changed, because of {} in {}", lines(bad.len()), self.file.escaped());
+        for Bad { line, reason } in bad.iter().take(NAMED) {
+            text.put(format_args!("\nline {line}: {reason}"));
+        }
+        if bad.len() > NAMED {
+            text.put(format_args!("\nand {} more", bad.len() - NAMED));
+        }
+        Err(anyhow!(text))
+    }
+
+    /// Writes the password files, the audit and the configuration, in this order.
+    fn write(&self, config: &Config, file: &ConfigText, plan: &Plan) -> anyhow::Result<()> {
+        let mut secrets = Secrets::default();
+        let all = plan.new.iter().filter(|new| new.secret().is_some()).count();
+        for (done, (new, secret)) in plan.new.iter().filter_map(|new| Some((new, new.secret()?))).enumerate() {
+            if done > 0 && done % STEP == 0 {
+                target::say(&format!("{done} of {all} passwords are written"));
+            }
+            if !new.has_secret {
+                secrets.0.push(new_secret(&secret_file(config, new), secret)?);
+            }
+        }
+        let text = add_all_in(GROUP, &file.text, &entries(&plan.new, New::entry))?;
+        file.draft(&text, &self.target)?;
+        record(config, &plan.new.iter().map(|new| added(&new.line.name, new.line.jid.as_str())).collect::<Vec<_>>())?;
+        file.write(&text)?;
+        secrets.keep();
+        Ok(())
+    }
+
+    /// Says what was done, or would be. `host` is none if nothing was changed.
+    fn show(
+        &self,
+        config: &Config,
+        plan: &Plan,
+        plugins: &BTreeMap<String, usize>,
+        host: Option<(&'static str, &'static str)>,
+    ) -> anyhow::Result<()> {
+        let added: Vec<_> = plan.new.iter().map(|new| &new.line.name).collect();
+        if self.json {
+            return print_json(&json!({
+                "added": added, "unchanged": plan.unchanged, "errors": [], "plugins": plugins, "dry_run": self.dry_run,
+                "host": host.map(|(word, _)| word),
+            }));
+        }
+        let path = config.path.escaped();
+        let (new, old) = (accounts(added.len()), plan.unchanged.len());
+        let mut text = match host {
+            Some((_, host)) => format!("{new} added to {path}, {old} there already; {host}"),
+            None if self.dry_run => format!("{new} would be added to {path}, {old} there already; nothing was changed"),
+            None => format!("all {old} are in {path} already; nothing was changed"),
+        };
+        for (id, count) in plugins {
+            let run = if host.is_some() { "runs" } else { "would run" };
+            text.put(format_args!("\n{id} {run} on {count} of them, as its entry in plugins.toml says"));
+        }
+        if host.is_some() && plan.has_passwords {
+            text.put(format_args!("\ntheir passwords are in NAME.password beside {path}"));
+            if self.file != Path::new("-") {
+                let file = shell_word(&self.file.to_string_lossy());
+                text.put(format_args!("; delete the file, which has them, too: rm {file}"));
+                if fs::metadata(&self.file).is_ok_and(|found| is_open(&found.permissions())) {
+                    text.put(format_args!("\nothers on this machine may read {file}"));
+                }
+            }
+        }
+        print(&text)
+    }
+}
+
+/// What an import would do.
+#[derive(Debug)]
+struct Plan {
+    new: Vec<New>,
+    /// The names of the accounts that are there already.
+    unchanged: Vec<String>,
+    /// The file itself has passwords.
+    has_passwords: bool,
+}
+
+/// An account that is to be added.
+#[derive(Debug)]
+struct New {
+    line: Line,
+    /// Its password file is there already, with this password: an import before was ended.
+    has_secret: bool,
+}
+
+impl Plan {
+    /// Compares lines with the configuration. Returns all that are bad, also those that were before.
+    fn of(config: &Config, (lines, mut bad): (Vec<Line>, Vec<Bad>)) -> Result<Self, Vec<Bad>> {
+        let mut known = HashMap::<BareJid, Vec<&AccountConfig>>::new();
+        for account in config.accounts.values() {
+            known.entry(account.link.jid.to_bare()).or_default().push(account);
+        }
+        let has_passwords = lines.iter().any(|line| matches!(line.password, Password::Text(_)));
+        let mut plan = Self { new: Vec::new(), unchanged: Vec::new(), has_passwords };
+        for line in lines {
+            let twins = known.get(&line.jid.to_bare()).map(Vec::as_slice).unwrap_or_default();
+            let twin = twins.iter().copied().find(|twin| is_same(&twin.link.jid, &line.jid));
+            let number = line.number;
+            match (twin, config.accounts.contains_key(&line.name)) {
+                (Some(twin), _) => match differs(&line, twin) {
+                    None => plan.unchanged.push(twin.name.to_string()),
+                    Some(reason) => bad.push(Bad::new(number, reason)),
+                },
+                (None, true) => bad.push(Bad::new(
+                    number,
+                    "parlor.toml has another account of its name: give it another in a column name",
+                )),
+                (None, false) => match New::of(config, line) {
+                    Ok(new) => plan.new.push(new),
+                    Err(reason) => bad.push(Bad::new(number, reason)),
+                },
+            }
+        }
+        bad.sort_by_key(|bad| bad.line);
+        bad.dedup_by_key(|bad| bad.line);
+        if bad.is_empty() { Ok(plan) } else { Err(bad) }
+    }
+}
+
+/// Returns why a line is not about the account as it is there. An import changes no account.
+fn differs(line: &Line, account: &AccountConfig) -> Option<&'static str> {
+    if line.is_named && line.name != account.name {
+        Some("its account is in parlor.toml already, with another name")
+    } else if line.group != account.group {
+        Some("its account is in parlor.toml already, in another group or in none: change it there")
+    } else {
+        None
+    }
+}
+
+impl New {
+    fn of(config: &Config, line: Line) -> Result<Self, String> {
+        if line.group.as_ref().is_some_and(|group| !config.groups.contains(group)) {
+            let known: Vec<_> = config.groups.iter().map(ToString::to_string).take(NAMED).collect();
+            let known = if known.is_empty() { String::new() } else { format!("; there are {}", known.join(", ")) };
+            return Err(format!("parlor.toml has no such group: write a table [group.NAME] for it first{known}"));
+        }
+        let mut new = Self { line, has_secret: false };
+        match &new.line.password {
+            Password::Text(text) => new.has_secret = has_secret(&secret_file(config, &new), &text.0)?,
+            Password::File(file) => {
+                let file = Path::new(file).canonicalize().map_err(|error| format!("its password_file: {error}"))?;
+                if file.is_dir() {
+                    return Err("its password_file is a folder".to_owned());
+                }
+                new.line.password = Password::File(file.to_string_lossy().into_owned());
+            }
+            Password::Key(..) | Password::Elsewhere => {}
+        }
+        Ok(new)
+    }
+
+    /// Returns its password, if that goes into a file.
+    fn secret(&self) -> Option<&str> {
+        match &self.line.password {
+            Password::Text(text) => Some(&text.0),
+            Password::File(_) | Password::Key(..) | Password::Elsewhere => None,
+        }
+    }
+
+    /// Returns its table in the configuration, as `parlor account add` writes it.
+    fn entry(&self) -> Table {
+        let mut entry = Table::new();
+        entry.insert("jid".to_owned(), self.line.jid.as_str().into());
+        if let Some(group) = &self.line.group {
+            entry.insert("group".to_owned(), group.as_str().into());
+        }
+        let password = match &self.line.password {
+            Password::Text(_) => Some(("password_file", format!("{}.password", self.line.name))),
+            Password::File(file) => Some(("password_file", file.clone())),
+            Password::Key(key, value) => Some((*key, value.clone())),
+            Password::Elsewhere => None,
+        };
+        entry.extend(password.map(|(key, value)| (key.to_owned(), Value::from(value))));
+        entry
+    }
+
+    /// Returns the same before its password file is there.
+    fn checked(&self) -> Table {
+        let mut entry = self.entry();
+        if self.secret().is_some() {
+            entry.remove("password_file");
+            entry.insert(NO_FILE_YET.0.to_owned(), NO_FILE_YET.1.into());
+        }
+        entry
+    }
+}
+
+fn entries(new: &[New], entry: impl Fn(&New) -> Table) -> Vec<(String, Table)> {
+    new.iter().map(|new| (new.line.name.to_string(), entry(new))).collect()
+}
+
+/// Returns the file for the password of a new account.
+fn secret_file(config: &Config, new: &New) -> PathBuf {
+    folder_of(&config.path).join(format!("{}.password", new.line.name))
+}
+
+/// Returns whether a password file has this password; an error if it has another one.
+fn has_secret(path: &Path, password: &str) -> Result<bool, String> {
+    if path.symlink_metadata().is_err() {
+        return Ok(false);
+    }
+    let mut text = String::new();
+    let read =
+        path.is_file() && File::open(path).and_then(|file| file.take(LONGEST_SECRET).read_to_string(&mut text)).is_ok();
+    if read && text.lines().next() == Some(password) {
+        return Ok(true);
+    }
+    Err("the file for its password, NAME.password beside parlor.toml, is there already with something else in it: move it away, or name it as password_file".to_owned())
+}
+
+/// Finds the lines with which the configuration could not be read, by halves.
+fn culprits(new: &[New], is_fine: &dyn Fn(&[New]) -> Result<(), String>, bad: &mut Vec<Bad>) {
+    let before = bad.len();
+    let (Some(first), true) = (new.first(), before < NAMED) else { return };
+    let Err(reason) = is_fine(new) else { return };
+    if new.len() > 1 {
+        let (left, right) = new.split_at(new.len() / 2);
+        culprits(left, is_fine, bad);
+        culprits(right, is_fine, bad);
+    }
+    if bad.len() == before {
+        bad.push(Bad::new(first.line.number, reason));
+    }
+}
+
+/// Counts on how many of these accounts each plugin runs that is enabled.
+fn plugins_on(config: &Config, new: &[New]) -> BTreeMap<String, usize> {
+    // A policy that cannot be read is somebody else's matter.
+    let policy = Policy::load(&config.plugins).unwrap_or_default();
+    let on = policy.plugins.into_iter().filter(|(_, entry)| entry.enabled).map(|(id, entry)| {
+        let is_on = |new: &&New| config.is_chosen(&new.line.name, entry.accounts.as_deref());
+        (id.to_string(), new.iter().filter(is_on).count())
+    });
+    on.filter(|(_, count)| *count > 0).collect()
+}
+
+fn lines(count: usize) -> String {
+    if count == 1 { "1 bad line".to_owned() } else { format!("{count} bad lines") }
+}
+
+fn accounts(count: usize) -> String {
+    if count == 1 { "1 account".to_owned() } else { format!("{count} accounts") }
+}
+
+/// New password files. They are removed again unless the configuration names them.
+#[derive(Debug, Default)]
+struct Secrets(Vec<PathBuf>);
+
+impl Secrets {
+    fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use parlor_config::Overrides;
+
+    use super::*;
+
+    const CONFIG: &str = "# Mine.\n[group.shop]\n[group.support]\n\n[account.main]\njid = \"main@example.org\"\npassword_env = \"X\"\ngroup = \"shop\"\n";
+
+    struct Place {
+        folder: tempfile::TempDir,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let place = Self { folder: tempfile::tempdir().unwrap() };
+            place.write("parlor.toml", CONFIG);
+            place
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            fs::write(self.path(name), text).unwrap();
+        }
+
+        fn config(&self) -> Config {
+            Config::load(&self.path("parlor.toml"), &Overrides::default()).unwrap()
+        }
+
+        fn import(&self, csv: &str) -> Result<(), String> {
+            self.run(csv, false)
+        }
+
+        fn run(&self, csv: &str, dry_run: bool) -> Result<(), String> {
+            self.write("accounts.csv", csv);
+            let target = Target { config: Some(self.path("parlor.toml")), data: None, plugins: None };
+            let args = ImportArgs { file: self.path("accounts.csv"), dry_run, json: false, target };
+            args.run().map_err(|error| format!("{error:#}"))
+        }
+
+        fn text(&self) -> String {
+            fs::read_to_string(self.path("parlor.toml")).unwrap()
+        }
+    }
+
+    #[test]
+    fn accounts_are_added_once_with_their_passwords_apart_and_comments_stay() {
+        let place = Place::new();
+        let csv = "jid,name,group,password,password_env\none@example.org,,support,s3cr3t,\ntwo@example.org,second,,,TWO\n\
+                   main@example.org,,shop,ignored,\n";
+        place.run(csv, true).unwrap();
+        assert_eq!(place.text(), CONFIG);
+        assert!(!place.path("one.password").exists());
+        place.import(csv).unwrap();
+        let text = place.text();
+        assert!(text.starts_with(CONFIG) && !text.contains("s3cr3t"), "{text}");
+        let mode = place.path("one.password").metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_to_string(place.path("one.password")).unwrap(), "s3cr3t\n");
+        let config = place.config();
+        let group = |name: &str| config.accounts[&name.parse().unwrap()].group.as_ref().map(ToString::to_string);
+        assert_eq!((config.accounts.len(), group("one").as_deref(), group("second")), (3, Some("support"), None));
+        assert!(!place.path("main.password").exists(), "an account that is there stays as it is");
+        // The same file again changes nothing.
+        place.import(csv).unwrap();
+        assert_eq!(place.text(), text);
+    }
+
+    #[test]
+    fn one_bad_line_changes_nothing_and_all_are_named() {
+        let place = Place::new();
+        place.write("taken.password", "another\n");
+        let csv = "jid,name,group,password,password_file\n\
+                   one@example.org,,support,s3cr3t,\n\
+                   two@example.org,,nowhere,s3cr3t,\n\
+                   three@example.org,main,,s3cr3t,\n\
+                   taken@example.org,,,s3cr3t,\n\
+                   four@example.org,,,,gone.password\n\
+                   main@example.org,other,shop,s3cr3t,\n\
+                   main@example.org/x,,support,s3cr3t,\n\
+                   five@example.org,,,,\n";
+        let error = place.import(csv).unwrap_err();
+        assert!(error.starts_with("nothing was changed, because of 6 bad lines in "), "{error}");
+        for words in [
+            "line 3: parlor.toml has no such group: write a table [group.NAME] for it first; there are shop, support",
+            "line 4: parlor.toml has another account of its name",
+            "line 5: the file for its password, NAME.password beside parlor.toml, is there already",
+            "line 6: its password_file: ",
+            "line 7: its account is in parlor.toml already, with another name",
+            "line 8: its account is that of line 7",
+        ] {
+            assert!(error.contains(words), "no {words:?} in {error}");
+        }
+        assert!(!error.contains("s3cr3t"), "{error}");
+        assert_eq!(place.text(), CONFIG);
+        assert!(!place.path("one.password").exists() && !place.path("data").exists());
+    }
+
+    #[test]
+    fn what_only_the_configuration_finds_names_its_line() {
+        let place = Place::new();
+        let lines = (0..40).map(|number| match number {
+            // These have no password.
+            7 | 21 => format!("a{number}@example.org,\n"),
+            _ => format!("a{number}@example.org,s3cr3t\n"),
+        });
+        let error = place.import(&std::iter::once("jid,password\n".to_owned()).chain(lines).collect::<String>());
+        let error = error.unwrap_err();
+        assert!(error.contains("because of 2 bad lines in "), "{error}");
+        for words in ["\nline 9: ", "the account a7 has no password", "\nline 23: ", "the account a21 has no password"]
+        {
+            assert!(error.contains(words), "no {words:?} in {error}");
+        }
+        assert_eq!(place.text(), CONFIG);
+    }
+
+    #[test]
+    fn an_import_that_was_ended_goes_on() {
+        let place = Place::new();
+        place.write("one.password", "s3cr3t\n");
+        place.import("jid,password\none@example.org,s3cr3t\ntwo@example.org,s3cr3t\n").unwrap();
+        assert_eq!(place.config().accounts.len(), 3);
+        let secrets = Secrets(vec![place.path("one.password")]);
+        drop(secrets);
+        assert!(!place.path("one.password").exists(), "what nobody names is taken away");
+    }
+}

@@ -1,0 +1,351 @@
+//! Many accounts: which of them a command shows, page by page, and the counts of all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::{Args, ValueEnum};
+use parlor::control::views::{Account, Plugin, Status};
+use parlor_config::{GroupName, Pattern};
+
+use super::show::{Put as _, table, wrapped};
+
+/// With more accounts than this, the counts are shown in place of each account, and a page has so many.
+pub(super) const MANY: usize = 20;
+/// How many accounts and plugins that need attention are named beside the counts.
+pub(super) const NAMED: usize = 10;
+
+/// The state of an account's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum State {
+    /// Retrying or failed.
+    Away,
+    Connected,
+    Connecting,
+    Retrying,
+    /// Refused by the server, or given up.
+    Failed,
+    Offline,
+    /// No host runs.
+    Unknown,
+}
+
+impl State {
+    /// Returns whether a connection is in this state.
+    pub(super) fn has(self, connection: &str) -> bool {
+        match self {
+            Self::Away => Self::Retrying.has(connection) || Self::Failed.has(connection),
+            Self::Connected => connection == "connected",
+            Self::Connecting => connection == "connecting",
+            Self::Retrying => connection == "retrying",
+            Self::Failed => connection == "failed",
+            Self::Offline => connection == "offline",
+            Self::Unknown => connection == "unknown",
+        }
+    }
+}
+
+/// The flags that choose accounts.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Filter {
+    /// Only the accounts of this group.
+    #[arg(long, value_name = "NAME")]
+    group: Option<GroupName>,
+    /// Only the accounts in this state.
+    #[arg(long, value_enum)]
+    pub(super) state: Option<State>,
+    /// Only the accounts with names like this, such as support-*.
+    #[arg(long = "match", value_name = "PATTERN")]
+    pattern: Option<Pattern>,
+    /// At most so many accounts on a page; 20 if there are more.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: Option<u32>,
+    /// The page, from 1.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    page: Option<u32>,
+}
+
+impl Filter {
+    /// Returns whether any of the flags is given.
+    pub(super) fn is_given(&self) -> bool {
+        self.narrows() || self.is_paged()
+    }
+
+    /// Returns whether a page is asked for.
+    pub(super) fn is_paged(&self) -> bool {
+        self.limit.is_some() || self.page.is_some()
+    }
+
+    /// Returns whether it leaves accounts out, whatever page is shown.
+    pub(super) fn narrows(&self) -> bool {
+        self.group.is_some() || self.state.is_some() || self.pattern.is_some()
+    }
+
+    /// Returns whether it picks the group.
+    pub(super) fn is_about_groups(&self) -> bool {
+        self.group.is_some()
+    }
+
+    /// Returns whether it picks an account of this name and group, whose connection is in this state.
+    pub(super) fn picks(&self, name: &str, group: Option<&str>, connection: &str) -> bool {
+        self.group.as_ref().is_none_or(|wanted| group == Some(wanted.as_str()))
+            && self.state.is_none_or(|state| state.has(connection))
+            && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(name))
+    }
+
+    /// Leaves in a status only the accounts that it picks, and the plugins on them.
+    pub(super) fn narrow(&self, status: &mut Status) {
+        if self.narrows() {
+            status.accounts.retain(|one| self.picks(&one.name, one.group.as_deref(), &one.connection));
+            keep_plugins_of(status);
+        }
+    }
+
+    /// Leaves one page of accounts in a status, and the plugins on them. Returns a sentence about the others.
+    pub(super) fn cut(&self, status: &mut Status) -> Option<String> {
+        let others = self.page(&mut status.accounts);
+        if others.is_some() {
+            keep_plugins_of(status);
+        }
+        others
+    }
+
+    /// Leaves one page of these. Returns a sentence about the others, if there are any.
+    pub(super) fn page<T>(&self, all: &mut Vec<T>) -> Option<String> {
+        let (limit, page) = (self.limit.map_or(MANY, |limit| limit as usize), self.page.unwrap_or(1));
+        let (count, begin) = (all.len(), limit.saturating_mul(page as usize - 1));
+        if begin == 0 && count <= limit {
+            return None;
+        }
+        all.truncate(begin.saturating_add(limit));
+        all.drain(..begin.min(all.len()));
+        let end = begin + all.len();
+        Some(match () {
+            () if all.is_empty() => format!("there are {count}, so page {page} is empty"),
+            () if end < count => format!("{} to {end} of {count}; `--page {}` shows the next", begin + 1, page + 1),
+            () => format!("{} to {end} of {count}", begin + 1),
+        })
+    }
+}
+
+/// Leaves only plugins on accounts of the status.
+fn keep_plugins_of(status: &mut Status) {
+    let names: BTreeSet<_> = status.accounts.iter().map(|account| account.name.as_str()).collect();
+    status.plugins.retain(|plugin| plugin.account.as_deref().is_some_and(|account| names.contains(account)));
+}
+
+/// Returns the accounts that need attention: the host cannot connect them.
+pub(super) fn away(accounts: &[Account]) -> impl Iterator<Item = &Account> {
+    accounts.iter().filter(|account| State::Away.has(&account.connection))
+}
+
+/// Counts things by what they belong to and by their state: the heads of a table, and its rows.
+pub(super) fn counted<'s>(
+    title: &str,
+    things: impl IntoIterator<Item = (String, &'s str)>,
+) -> (Vec<String>, Vec<Vec<String>>) {
+    let mut counts = BTreeMap::<String, BTreeMap<&str, usize>>::new();
+    for (whose, state) in things {
+        *counts.entry(whose).or_default().entry(state).or_default() += 1;
+    }
+    let states: BTreeSet<&str> = counts.values().flat_map(BTreeMap::keys).copied().collect();
+    let row = |(whose, counts): (&String, &BTreeMap<&str, usize>)| {
+        let mut cells = vec![whose.clone(), counts.values().sum::<usize>().to_string()];
+        cells.extend(states.iter().map(|state| counts.get(state).map_or_else(|| "-".to_owned(), ToString::to_string)));
+        cells
+    };
+    let heads = [title, "ACCOUNTS"].into_iter().map(str::to_owned).chain(states.iter().map(|one| one.to_uppercase()));
+    (heads.collect(), counts.iter().map(row).collect())
+}
+
+/// Counts accounts by group and state.
+pub(super) fn groups(accounts: &[Account]) -> (Vec<String>, Vec<Vec<String>>) {
+    let group = |account: &Account| account.group.clone().unwrap_or_else(|| "-".to_owned());
+    counted("GROUP", accounts.iter().map(|account| (group(account), account.connection.as_str())))
+}
+
+/// Counts plugins by version and state.
+pub(super) fn versions(plugins: &[Plugin]) -> (Vec<String>, Vec<Vec<String>>) {
+    let version = |plugin: &Plugin| match &plugin.version {
+        Some(version) => format!("{} {version}", plugin.id),
+        None => plugin.id.clone(),
+    };
+    counted("PLUGIN", plugins.iter().map(|plugin| (version(plugin), plugin.state.as_str())))
+}
+
+/// Shows accounts by group and state, and those that need attention, wrapped at `width` columns. `command` shows more.
+pub(super) fn summary(accounts: &[Account], command: &str, width: usize) -> String {
+    let mut text = screen(groups(accounts), "groups");
+    let why = |account: &Account| match &account.reason {
+        Some(reason) => format!("account {} is {}: {reason}", account.name, account.connection),
+        None => format!("account {} is {}", account.name, account.connection),
+    };
+    named(&mut text, away(accounts).map(why), &format!("`{command} --state away`"), width);
+    text
+}
+
+/// Shows plugins by version and state, and those that do not run as they should, likewise.
+pub(super) fn plugins(plugins: &[Plugin], width: usize) -> String {
+    if plugins.is_empty() {
+        return "no plugins; `parlor plugin add FILE` adds one\n".to_owned();
+    }
+    let mut text = screen(versions(plugins), "plugins");
+    let is_odd = |plugin: &&Plugin| plugin.is_down() || plugin.is_behind();
+    let why = |plugin: &Plugin| {
+        let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
+        format!("{}{on} is {}: {}", plugin.id, plugin.state, plugin.reason.as_deref().unwrap_or("no reason is known"))
+    };
+    named(&mut text, plugins.iter().filter(is_odd).map(why), "`parlor status ID --limit 100`", width);
+    text
+}
+
+/// Formats counts as a table of some rows.
+fn screen((heads, mut rows): (Vec<String>, Vec<Vec<String>>), what: &str) -> String {
+    let more = rows.len().saturating_sub(MANY);
+    rows.truncate(MANY);
+    let mut text = table(&heads.iter().map(String::as_str).collect::<Vec<_>>(), &rows);
+    if more > 0 {
+        text.put(format_args!("… and {more} more {what}\n"));
+    }
+    text
+}
+
+/// Appends the first of these sentences, and how many more there are; `command` shows those.
+fn named(text: &mut String, sentences: impl Iterator<Item = String>, command: &str, width: usize) {
+    let (shown, more) = first(sentences);
+    for (number, sentence) in shown.iter().enumerate() {
+        let apart = if number == 0 { "\n" } else { "" };
+        text.put(format_args!("{apart}{}\n", wrapped(sentence, width)));
+    }
+    if more > 0 {
+        text.put(format_args!("… and {more} more: {command}\n"));
+    }
+}
+
+/// Returns the first of these, and how many more there are.
+pub(super) fn first(sentences: impl IntoIterator<Item = String>) -> (Vec<String>, usize) {
+    let mut sentences = sentences.into_iter();
+    let shown = sentences.by_ref().take(NAMED).collect();
+    (shown, sentences.count())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use clap::Parser;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A command line with these flags alone.
+    #[derive(Debug, Parser)]
+    struct Typed {
+        #[command(flatten)]
+        filter: Filter,
+    }
+
+    fn filter(flags: &[&str]) -> Filter {
+        Typed::try_parse_from(["parlor"].iter().chain(flags)).unwrap().filter
+    }
+
+    /// A host with so many accounts, in groups of a thousand, each with a plugin. Every hundredth one is away.
+    pub(in super::super) fn fleet(count: usize) -> Status {
+        let is_away = |number: usize| number % 100 == 7;
+        let account = |number: usize| {
+            json!({
+                "name": format!("a{number:04}"), "group": format!("g{}", number / 1000), "jid": "a@example.org",
+                "connection": if is_away(number) { "failed" } else { "connected" },
+                "reason": is_away(number).then_some("the password is wrong"),
+            })
+        };
+        let plugin = |number: usize| {
+            json!({
+                "id": "echo", "account": format!("a{number:04}"), "version": "0.1.0", "digest": "sha256:00",
+                "state": if number == 3 { "quarantined" } else { "running" }, "source": "echo.wasm", "restarts": 0,
+                "reason": (number == 3).then_some("it failed too often"),
+            })
+        };
+        serde_json::from_value(json!({
+            "running": true, "data": "data", "policy": "plugins.toml",
+            "accounts": (0..count).map(account).collect::<Vec<_>>(),
+            "plugins": (0..count).map(plugin).collect::<Vec<_>>(),
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn five_thousand_accounts_are_counted_and_ten_that_need_attention_are_named() {
+        let status = fleet(5_000);
+        let text = summary(&status.accounts, "parlor status", 80);
+        let begin = "GROUP  ACCOUNTS  CONNECTED  FAILED\n\
+                     g0     1000      990        10\n\
+                     g1     1000      990        10\n";
+        assert!(text.starts_with(begin), "{text}");
+        assert!(text.contains("\n\naccount a0007 is failed: the password is wrong\n"), "{text}");
+        assert!(text.ends_with("\n… and 40 more: `parlor status --state away`\n"), "{text}");
+        assert_eq!(text.lines().count(), 6 + 1 + NAMED + 1, "{text}");
+        let text = plugins(&status.plugins, 80);
+        assert!(text.contains("echo 0.1.0  5000      1            4999\n"), "{text}");
+        assert!(text.ends_with("\necho on a0003 is quarantined: it failed too often\n"), "{text}");
+    }
+
+    #[test]
+    fn a_thousand_groups_do_not_fill_the_screen() {
+        let mut status = fleet(3_000);
+        for (number, account) in status.accounts.iter_mut().enumerate() {
+            account.group = (number > 0).then(|| format!("g{number}"));
+        }
+        let text = summary(&status.accounts, "parlor status", 80);
+        assert!(text.contains("\n-      1 ") && text.contains("\n… and 2980 more groups\n"), "{text}");
+        assert!(text.lines().count() < 40, "{text}");
+    }
+
+    #[test]
+    fn flags_pick_accounts_and_the_plugins_on_them() {
+        for (flags, count) in [
+            ("--group g1", 1_000),
+            ("--group g9", 0),
+            ("--state away", 50),
+            ("--state connected", 4_950),
+            ("--state offline", 0),
+            ("--match a00*", 100),
+            ("--match *7", 500),
+            ("--group g0 --state away --match a0*07", 10),
+            ("", 5_000),
+        ] {
+            let flags: Vec<_> = flags.split_whitespace().collect();
+            let mut status = fleet(5_000);
+            filter(&flags).narrow(&mut status);
+            assert_eq!((status.accounts.len(), status.plugins.len()), (count, count), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn each_account_is_on_one_page() {
+        let mut seen = Vec::new();
+        for page in 1..=72 {
+            let mut status = fleet(5_000);
+            let others = filter(&["--limit", "70", "--page", &page.to_string()]).cut(&mut status).unwrap();
+            assert_eq!(status.accounts.len(), status.plugins.len());
+            seen.extend(status.accounts.into_iter().map(|account| account.name));
+            match page {
+                1 => assert_eq!(others, "1 to 70 of 5000; `--page 2` shows the next"),
+                72 => assert_eq!(others, "4971 to 5000 of 5000"),
+                _ => {}
+            }
+        }
+        assert_eq!(seen, fleet(5_000).accounts.into_iter().map(|account| account.name).collect::<Vec<_>>());
+        let mut status = fleet(30);
+        assert_eq!(filter(&["--page", "3"]).cut(&mut status).unwrap(), "there are 30, so page 3 is empty");
+        assert!(status.accounts.is_empty());
+        let mut status = fleet(30);
+        assert_eq!(filter(&[]).cut(&mut status).unwrap(), "1 to 20 of 30; `--page 2` shows the next");
+        assert_eq!(filter(&["--limit", "20"]).cut(&mut status), None);
+        for wrong in [["parlor", "--page", "0"], ["parlor", "--limit", "0"], ["parlor", "--match", "a?"]] {
+            assert!(Typed::try_parse_from(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn of_many_sentences_the_first_are_shown() {
+        let (shown, more) = first((0..5_000).map(|number| number.to_string()));
+        assert_eq!((shown.len(), shown[9].as_str(), more), (NAMED, "9", 4_990));
+    }
+}
