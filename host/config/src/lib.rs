@@ -19,6 +19,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 mod account;
 mod audit;
+mod component;
 mod encryption;
 mod endpoint;
 mod error;
@@ -71,6 +72,8 @@ pub struct Config {
     pub settings: Settings,
     /// The accounts; at least one.
     pub accounts: BTreeMap<AccountName, AccountConfig>,
+    /// The connections as components of servers. The `jid` of each is its domain.
+    pub components: BTreeMap<AccountName, LinkSettings>,
     /// Problems that are not errors, but should be fixed: one sentence each.
     pub warnings: Vec<String>,
 }
@@ -138,6 +141,7 @@ impl Config {
             web: Web::default(),
             settings: Settings::default(),
             accounts: BTreeMap::new(),
+            components: BTreeMap::new(),
             warnings: Vec::new(),
         })
     }
@@ -156,6 +160,7 @@ impl Config {
         let log = log(overrides, top.text("log")?, &settings)?;
         let audit = Audit::read(top.section("audit")?.as_ref())?;
         let web = Web::read(top.section("web")?.as_ref(), folder)?;
+        let components = component::read_all(top.section("component")?.as_ref(), folder, &settings)?;
         let mut accounts: BTreeMap<AccountName, AccountConfig> = BTreeMap::new();
         let named = top.section("account")?;
         if let Some(at) = named.as_ref().and_then(|accounts| accounts.place_of_text("jid")) {
@@ -163,6 +168,7 @@ impl Config {
         }
         for (name, section) in named.map_or(Ok(Vec::new()), |section| section.sections())? {
             let mut account = account(&name, &section, folder, overrides, &base, &over)?;
+            component::fits(&account.link, &section, &components)?;
             account.web.clone_from(&web);
             if let Some(twin) = accounts.values().find(|other| is_same(&other.link.jid, &account.link.jid)) {
                 let (first, second) = (twin.name.clone(), account.name);
@@ -175,8 +181,11 @@ impl Config {
         }
         let watch = top.flag("watch")?.unwrap_or(true);
         let misspelt = (overrides.variables)().into_iter().filter_map(|name| misspelt(&name));
-        let warnings = misspelt.chain(accounts.values().flat_map(AccountConfig::warnings)).collect();
-        Ok(Self { path: path.to_owned(), data, plugins, log, watch, audit, web, settings, accounts, warnings })
+        let of_components = components.values().flat_map(LinkSettings::warnings);
+        let warnings = accounts.values().flat_map(AccountConfig::warnings).chain(of_components);
+        let warnings = misspelt.chain(warnings).collect();
+        let path = path.to_owned();
+        Ok(Self { path, data, plugins, log, watch, audit, web, settings, accounts, components, warnings })
     }
 }
 
@@ -243,10 +252,7 @@ fn account(
     base: &Settings,
     over: &[Over],
 ) -> Result<AccountConfig, ConfigError> {
-    let parsed = name.value.parse().map_err(|_: BadAccountName| ConfigError::BadAccountName {
-        at: name.at.clone(),
-        name: name.value.chars().take(64).collect(),
-    })?;
+    let parsed = link::account_name(name)?;
     let own = with_section(base.clone(), section.section("settings")?.as_ref(), name.value)?;
     let settings = with_all(own, over)?;
     AccountConfig::read(parsed, section, folder, overrides.environment, settings)
