@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use parlor_config::keys::{ACCOUNT, AUDIT, ENCRYPTION, Key, TOP, WEB};
+use parlor_config::keys::{ACCOUNT, AUDIT, COMPONENT, ENCRYPTION, Key, TOP, WEB};
 
 pub(super) fn page() -> String {
     let mut page = "# The configuration\n\n\
@@ -30,6 +30,13 @@ pub(super) fn page() -> String {
             "`[account.NAME.encryption]`",
             "See [Encrypted messages](../owner/encryption.md). A change counts at once.",
             ENCRYPTION,
+        ),
+        (
+            "`[component.NAME]`",
+            "See [A domain of bots](../owner/component.md). A component names one of `password_file`, `password_command` and \
+             `password_env`: where the secret is that the server has for it. It reconnects only if `server`, `tls` or `ca_file` \
+             changed.",
+            COMPONENT,
         ),
         ("`[audit]`", "See [The audit](../owner/audit.md). A change counts at once.", AUDIT),
         ("`[web]`", "See [The web](../owner/web.md). A change counts at once.", WEB),
