@@ -9,21 +9,21 @@ use xmpp_parsers::stanza::Stanza;
 
 use crate::test_host::{FULL, Plan, SOON, TestHost, granted, software};
 
-/// Starts a host with so many addresses of a component, and logs a friend in to the same server. Its host has to be dropped
-/// before the server.
-async fn bots(count: usize) -> (TestHost, Client, XmppServer) {
+/// Starts a host with so many addresses of a component, and logs a friend in to the same server. What comes first is dropped
+/// last.
+async fn bots(count: usize) -> (XmppServer, Client, TestHost) {
     let server = software().start_with_component().await.unwrap();
     let plan = Plan::on_component(&server, count).set("allow_non_roster_messaging", true);
     let host = plan.caller(FULL, granted).start().await;
     let account = server.add_account("friend").unwrap();
     let mut friend = Client::login(&server.connector().unwrap(), &account, "suite").await.unwrap();
     friend.available().await.unwrap();
-    (host, friend, server)
+    (server, friend, host)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_address_of_a_component_hears_its_messages_and_answers_in_its_own_name() {
-    let (host, mut friend, _server) = bots(2).await;
+    let (_server, mut friend, host) = bots(2).await;
     for at in [0, 1] {
         let own = host.accounts[at].1.jid.clone();
         let heard = host.listen_on(at, FULL, json!({ "name": "message" })).await;
@@ -41,7 +41,7 @@ async fn each_address_of_a_component_hears_its_messages_and_answers_in_its_own_n
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_of_a_component_enters_rooms_and_leaves_them_when_it_goes() {
-    let (host, mut friend, _server) = bots(1).await;
+    let (_server, mut friend, host) = bots(1).await;
     let room: BareJid = format!("house@{ROOMS}").parse().unwrap();
     friend.join(&room, "Juliet", SOON).await.unwrap();
     friend.unlock(&room, SOON).await.unwrap();
@@ -65,7 +65,7 @@ async fn an_address_of_a_component_enters_rooms_and_leaves_them_when_it_goes() {
 /// Each of these is kept by the server of an ordinary account.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_server_would_keep_is_unsupported_for_an_address_of_a_component() {
-    let (host, friend, _server) = bots(1).await;
+    let (_server, friend, host) = bots(1).await;
     let jid = friend.jid().to_bare().to_string();
     let room = format!("house@{ROOMS}");
     for (call, args) in [
