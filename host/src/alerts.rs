@@ -208,7 +208,7 @@ async fn certificates(host: &Host) -> Vec<(AccountName, Alert)> {
 fn files(config: &Config) -> Vec<(AccountName, PathBuf)> {
     let of_account = |account: &AccountConfig| match &account.link.way {
         Way::Certificate { chain, .. } => Some((account.name.clone(), chain.clone())),
-        Way::Password | Way::Anonymous => None,
+        Way::Password | Way::Anonymous | Way::Component(_) => None,
     };
     let mut files: Vec<_> = config.accounts.values().filter_map(of_account).collect();
     let of_web = config.web.certificate.as_ref().zip(config.accounts.keys().next());

@@ -3,6 +3,7 @@
 mod accounts;
 mod adding;
 pub(crate) mod audit;
+mod domains;
 mod explain;
 pub(crate) mod keys;
 mod late;
@@ -46,8 +47,9 @@ use reload::{Read, hook};
 use standing::{Leaving, Left};
 use tokio::sync::{Mutex, Notify, watch};
 
-use self::accounts::{open, spread};
+use self::accounts::{open, spread, start_account};
 use self::adding::{add_all, prune_cache};
+use self::domains::Domains;
 use self::late::add_ready;
 use crate::web::Counts;
 
@@ -75,6 +77,8 @@ pub struct Host {
     components: Components,
     /// Held for moments only.
     accounts: std::sync::Mutex<BTreeMap<AccountName, Account>>,
+    /// What stands in the place of a server for accounts that are addresses of components.
+    domains: Domains,
     plugins: Mutex<BTreeMap<PluginId, Plugin>>,
     /// Plugins that are shutting down, or about to come back.
     leaving: Leaving,
@@ -179,12 +183,13 @@ impl Host {
         if let Err(error) = components.note_policy(&config.plugins) {
             tracing::warn!(%error, "the data folder cannot note its policy: what that names may be removed when another policy is changed that uses this folder");
         }
+        let domains = Domains::start(&config.components);
         let accounts = config.accounts.values();
-        let accounts: BTreeMap<_, _> = accounts
-            .map(|one| (one.name.clone(), Account::start(one.clone(), store.clone(), threads.place())))
-            .collect();
+        let accounts: BTreeMap<_, _> =
+            accounts.map(|one| (one.name.clone(), start_account(one, &store, threads.place(), &domains))).collect();
         let host = Self {
             components,
+            domains,
             web: watch::Sender::new(config.web.clone()),
             webhook_counts: Counts::default(),
             config: ArcSwap::from_pointee(config),
@@ -369,6 +374,7 @@ impl Host {
         join_all(plugins.into_values().map(Plugin::stop_with_the_host)).await;
         audit::write(&self.store.audit(), accounts.values().map(Account::shared)).await;
         join_all(accounts.into_values().map(Account::stop)).await;
+        self.domains.stop().await;
         self.store.close().await;
     }
 }

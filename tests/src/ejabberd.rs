@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::certificate::Certificate;
 use crate::folder::Folder;
-use crate::server::{Archive, DOMAIN, PUBSUB, Ports, ROOMS, Software, Way, XmppServer};
+use crate::server::{Archive, BOTS, BOTS_SECRET, Components, DOMAIN, PUBSUB, Ports, ROOMS, Software, Way, XmppServer};
 
 /// The timeout for adding an account, which usually takes ten milliseconds.
 const ADDED: Duration = Duration::from_secs(20);
@@ -26,7 +26,12 @@ pub enum Ejabberd {}
 impl Ejabberd {
     /// Starts a server that archives what `archive` says, and returns once it accepts connections.
     pub async fn start_with(archive: Archive) -> Result<XmppServer> {
-        XmppServer::start(&WAY, archive).await
+        XmppServer::start(&WAY, archive, Components::None).await
+    }
+
+    /// Starts a server that has the domain [`BOTS`] as a component.
+    pub(crate) async fn start_with_component() -> Result<XmppServer> {
+        XmppServer::start(&WAY, Archive::Everything, Components::Bots).await
     }
 
     /// Returns whether ejabberd is installed.
@@ -99,7 +104,7 @@ fn add_account(server: &XmppServer, name: &str, password: &str) -> Result<()> {
 /// `mod_http_upload` needs an `access` of its own: by default it asks for the rule `local`, and a rule that is not there
 /// denies each upload.
 fn config(folder: &Folder, ports: Ports, archive: Archive) -> String {
-    let Ports { starttls, direct, http, files } = ports;
+    let Ports { http, files, .. } = ports;
     let (archived, pem) = (if archive == Archive::Everything { "always" } else { "never" }, folder.join("both.pem"));
     // Its own database rewrites all data of a user for each message, and accepts nothing more at 2 GB.
     let (database, uploads) = (quoted(&folder.join("archive.sqlite")), quoted(&folder.join("uploads")));
@@ -120,13 +125,7 @@ listen:
 "#,
         pem = quoted(&pem),
     );
-    for (port, tls) in [(starttls, "starttls_required"), (direct, "tls")] {
-        // Writing to a string does not fail.
-        let _ = writeln!(
-            text,
-            "  - {{port: {port}, ip: 127.0.0.1, module: ejabberd_c2s, {tls}: true, max_stanza_size: 1048576}}"
-        );
-    }
+    text += &listeners(ports);
     let _ = write!(
         text,
         r"  - port: {http}
@@ -177,6 +176,26 @@ modules:
   mod_version: {{}}
 "
     );
+    text
+}
+
+/// Returns the ports for clients and, if one is asked for, for a component.
+fn listeners(ports: Ports) -> String {
+    let Ports { starttls, direct, component, .. } = ports;
+    let mut text = String::new();
+    for (port, tls) in [(starttls, "starttls_required"), (direct, "tls")] {
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "  - {{port: {port}, ip: 127.0.0.1, module: ejabberd_c2s, {tls}: true, max_stanza_size: 1048576}}"
+        );
+    }
+    if let Some(port) = component {
+        let _ = writeln!(
+            text,
+            "  - {{port: {port}, ip: 127.0.0.1, module: ejabberd_service, hosts: {{\"{BOTS}\": {{password: \"{BOTS_SECRET}\"}}}}}}"
+        );
+    }
     text
 }
 

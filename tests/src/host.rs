@@ -8,6 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use jid::BareJid;
 use serde_json::{Map, Value};
 use toml::Table;
 
@@ -86,6 +87,29 @@ impl Home {
             let table = account_table(account, password_file, server);
             self.table("account").insert(name.to_owned(), table.into());
         }
+        self.write_config()
+    }
+
+    /// Adds a component that the server on this port of 127.0.0.1 has, with its secret in a file.
+    pub fn add_component(&mut self, name: &str, domain: &str, secret: &str, port: u16) -> Result<()> {
+        let password_file = format!("{name}.secret");
+        self.folder.write(&password_file, format!("{secret}\n"))?;
+        let server = format!("127.0.0.1:{port}");
+        let mut table = Table::new();
+        for (key, value) in [("domain", domain), ("password_file", password_file.as_str()), ("server", server.as_str())]
+        {
+            table.insert(key.to_owned(), value.into());
+        }
+        self.table("component").insert(name.to_owned(), table.into());
+        self.write_config()
+    }
+
+    /// Adds an account that is an address of a component.
+    pub fn add_address(&mut self, name: &str, jid: &BareJid, component: &str) -> Result<()> {
+        let mut table = Table::new();
+        table.insert("jid".to_owned(), jid.to_string().into());
+        table.insert("component".to_owned(), component.into());
+        self.table("account").insert(name.to_owned(), table.into());
         self.write_config()
     }
 

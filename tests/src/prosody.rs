@@ -7,7 +7,7 @@ use jid::BareJid;
 
 use crate::certificate::Certificate;
 use crate::folder::Folder;
-use crate::server::{LIBRARIAN, Software, Way, XmppServer};
+use crate::server::{BOTS, BOTS_SECRET, Components, LIBRARIAN, Software, Way, XmppServer};
 
 // Re-exported for callers from before there was a second server.
 pub use crate::server::{Account, Archive, DOMAIN, Ports, ROOMS};
@@ -30,7 +30,12 @@ impl Prosody {
 
     /// Starts a server that archives what `archive` says.
     pub async fn start_with(archive: Archive) -> Result<XmppServer> {
-        XmppServer::start(&WAY, archive).await
+        XmppServer::start(&WAY, archive, Components::None).await
+    }
+
+    /// Starts a server that has the domain [`BOTS`] as a component.
+    pub(crate) async fn start_with_component() -> Result<XmppServer> {
+        XmppServer::start(&WAY, Archive::Everything, Components::Bots).await
     }
 }
 
@@ -60,7 +65,11 @@ fn add_account(server: &XmppServer, name: &str, password: &str) -> Result<()> {
 /// Writes the configuration: no limits, and storage in memory where nothing has to last, since files make it twenty
 /// times slower. Nagle's algorithm is off, since its delays would be measured.
 fn config(folder: &Folder, certificate: &Certificate, client: &Certificate, ports: Ports, archive: Archive) -> String {
-    let Ports { starttls, direct, http, files } = ports;
+    let Ports { starttls, direct, http, files, component } = ports;
+    let (component_ports, bots) = match component {
+        Some(port) => (port.to_string(), format!("\nComponent \"{BOTS}\"\n  component_secret = \"{BOTS_SECRET}\"\n")),
+        None => (String::new(), String::new()),
+    };
     let archived = archive == Archive::Everything;
     let data = lua(&folder.join("data").display().to_string());
     let cert = lua(&certificate.certificate_file.display().to_string());
@@ -79,6 +88,7 @@ c2s_direct_tls_ports = {{ {direct} }}
 s2s_ports = {{}}
 s2s_direct_tls_ports = {{}}
 http_ports = {{ {http} }}
+component_ports = {{ {component_ports} }}
 https_ports = {{ {files} }}
 https_ssl = {{ certificate = {cert}, key = {key} }}
 network_settings = {{ nagle = false }}
@@ -125,7 +135,7 @@ Component "upload.{DOMAIN}" "http_file_share"
   http_external_url = "https://{DOMAIN}:{files}/"
   http_file_share_size_limit = 200 * 1024 * 1024
   http_file_share_daily_quota = 100 * 1024 * 1024 * 1024
-"#,
+{bots}"#,
         pid = lua(&folder.join("prosody.pid").display().to_string()),
     )
 }

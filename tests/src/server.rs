@@ -34,6 +34,10 @@ pub const DOMAIN: &str = "localhost";
 pub const ROOMS: &str = "conference.localhost";
 /// The domain of the publish-subscribe service.
 pub const PUBSUB: &str = "pubsub.localhost";
+/// The domain of the component, on a server that has one.
+pub const BOTS: &str = "bots.localhost";
+/// The secret of that component.
+pub const BOTS_SECRET: &str = "the secret of the bots";
 /// The name of the account that may create nodes there.
 pub const LIBRARIAN: &str = "librarian";
 
@@ -68,6 +72,14 @@ impl Software {
         self.start_with(Archive::Everything).await
     }
 
+    /// Starts a server that has the domain [`BOTS`] as a component (XEP-0114).
+    pub async fn start_with_component(self) -> Result<XmppServer> {
+        match self {
+            Self::Prosody => Prosody::start_with_component().await,
+            Self::Ejabberd => Ejabberd::start_with_component().await,
+        }
+    }
+
     /// Starts a server that archives what `archive` says.
     pub async fn start_with(self, archive: Archive) -> Result<XmppServer> {
         match self {
@@ -92,6 +104,15 @@ pub enum Archive {
     Nothing,
 }
 
+/// The components that a server has (XEP-0114).
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Components {
+    /// None: each would be listed to all clients.
+    None,
+    /// [`BOTS`].
+    Bots,
+}
+
 /// An account that can log in.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -112,6 +133,8 @@ pub struct Ports {
     pub http: u16,
     /// The port of uploaded files, within TLS.
     pub files: u16,
+    /// The port of components, if the server has one.
+    pub component: Option<u16>,
 }
 
 /// How to start and use one server software.
@@ -146,22 +169,26 @@ impl fmt::Debug for XmppServer {
 
 impl XmppServer {
     /// Starts a server, and returns once it accepts connections.
-    pub(crate) async fn start(way: &'static Way, archive: Archive) -> Result<Self> {
+    pub(crate) async fn start(way: &'static Way, archive: Archive, components: Components) -> Result<Self> {
         let mut tried = 0;
         loop {
             tried += 1;
-            match Self::try_start(way, archive).await {
+            match Self::try_start(way, archive, components).await {
                 Err(error) if tried < TRIES && error.is::<PortTaken>() => {}
                 result => return result.with_context(|| format!("{} did not start", way.software)),
             }
         }
     }
 
-    async fn try_start(way: &'static Way, archive: Archive) -> Result<Self> {
+    async fn try_start(way: &'static Way, archive: Archive, components: Components) -> Result<Self> {
         let folder = Folder::new()?;
         let certificate = Certificate::make(&folder)?;
         let [starttls, direct, http, files] = [ports::free()?, ports::free()?, ports::free()?, ports::free()?];
-        let ports = Ports { starttls, direct, http, files };
+        let component = match components {
+            Components::None => None,
+            Components::Bots => Some(ports::free()?),
+        };
+        let ports = Ports { starttls, direct, http, files, component };
         std::fs::create_dir(folder.join("data")).context("cannot make the data folder")?;
         let mut command = (way.command)(&folder, &certificate, ports, archive).context(way.install)?;
         command.current_dir(folder.path()).env("LC_ALL", "C.UTF-8");
@@ -169,7 +196,7 @@ impl XmppServer {
         let mut server = Self { process, ports, certificate, folder, way };
         let deadline = Instant::now() + START;
         let ways = [(starttls, "STARTTLS"), (direct, "direct TLS"), (http, "BOSH and WebSocket"), (files, "uploads")];
-        for (port, what) in ways {
+        for (port, what) in ways.into_iter().chain(component.map(|port| (port, "components"))) {
             server.listens(port, what, deadline).await?;
         }
         Ok(server)

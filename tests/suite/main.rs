@@ -46,6 +46,7 @@ mod bad_arguments;
 mod bad_input;
 mod catch_up;
 mod compiling;
+mod component;
 mod connected;
 mod cut;
 mod demo;

@@ -23,7 +23,7 @@ use parlor_tests::host::{Home, Server};
 use parlor_tests::peer::archive::Script;
 use parlor_tests::peer::{Answers, Peer, Request, Said};
 use parlor_tests::policy::{Entry, Policy};
-use parlor_tests::server::{Account, DOMAIN, Software, XmppServer};
+use parlor_tests::server::{Account, BOTS, BOTS_SECRET, DOMAIN, Software, XmppServer};
 use parlor_tests::transport::Transport;
 use parlor_tests::{certificate::Certificate, folder::Folder, plugins, ports};
 use serde_json::{Value, json};
@@ -227,6 +227,19 @@ impl Plan {
         plan.home.set("auto_login", false).unwrap();
         plan.accounts.push((name, account));
         plan.beside = Some(folder);
+        plan
+    }
+
+    /// Creates a plan with so many accounts that are addresses of this server's component.
+    pub(crate) fn on_component(server: &XmppServer, count: usize) -> Self {
+        let mut plan = Self::empty(true);
+        plan.home.add_component("bots", BOTS, BOTS_SECRET, server.ports().component.unwrap()).unwrap();
+        for _ in 0..count {
+            let name = unique();
+            let account = Account { jid: format!("{name}@{BOTS}").parse().unwrap(), password: "none".to_owned() };
+            plan.home.add_address(&name, &account.jid, "bots").unwrap();
+            plan.accounts.push((name, account));
+        }
         plan
     }
 

@@ -128,6 +128,7 @@ fn how(account: &AccountConfig) -> &'static str {
     match (&link.way, &link.password) {
         (Way::Certificate { .. }, _) => "certificate",
         (Way::Anonymous, _) => "anonymous",
+        (Way::Component(_), _) => "component",
         (Way::Password, PasswordSource::File(_)) => "password file",
         (Way::Password, PasswordSource::Command(_)) => "password command",
         (Way::Password, PasswordSource::Environment(_)) => "password in the environment",

@@ -56,7 +56,9 @@ impl AccountConfig {
         section.allow_only(&ACCOUNT_NAMES)?;
         let link = LinkSettings::read(&name, section, folder, environment, &settings)?;
         let owners = owners(section)?;
-        let encryption = Encryption::read(section.section("encryption")?.as_ref())?;
+        let mut encryption = Encryption::read(section.section("encryption")?.as_ref())?;
+        // No server would keep its keys for others (XEP-0384).
+        encryption.omemo &= link.component().is_none();
         let settings = without_otr(settings, encryption, section)?;
         Ok(Self { name, group, link, owners, web: Web::default(), encryption, settings })
     }

@@ -371,6 +371,80 @@ pub enum ConfigError {
         /// The error of the system.
         cause: io::Error,
     },
+    /// A component names no domain, or no valid one.
+    #[error(
+        "{at}: the domain of the component {component} cannot be used ({reason}): write domain = \"bots.example.org\""
+    )]
+    BadDomain {
+        /// The place of the domain, or of the component.
+        at: FilePosition,
+        /// The component.
+        component: AccountName,
+        /// Why it cannot be used.
+        reason: String,
+    },
+    /// Two components have the same domain.
+    #[error("{at}: the components {first} and {second} have the same domain: leave one out")]
+    SameDomain {
+        /// The place of the second component.
+        at: FilePosition,
+        /// The first component.
+        first: AccountName,
+        /// The second component.
+        second: AccountName,
+    },
+    /// A component has no source for its secret.
+    #[error("{at}: the component {component} has no secret: write password_file, password_command or password_env")]
+    NoSecret {
+        /// The place of the component.
+        at: FilePosition,
+        /// The component.
+        component: AccountName,
+    },
+    /// A component would send everything unencrypted to another machine.
+    #[error(
+        "{at}: {server} is not on this machine, and nothing is sent unencrypted: write tls = \"direct\", or a server such as \"127.0.0.1:5347\""
+    )]
+    OpenComponent {
+        /// The place of the server.
+        at: FilePosition,
+        /// The server.
+        server: String,
+    },
+    /// There is no such component.
+    #[error(
+        "{at}: there is no component {component}: write [component.{component}], with a domain and a password_file"
+    )]
+    NoComponent {
+        /// The place of the key.
+        at: FilePosition,
+        /// The component.
+        component: AccountName,
+    },
+    /// An account is no address of its component.
+    #[error(
+        "{at}: {jid} is no address of the component {component}, which has the domain {domain}: correct one of them"
+    )]
+    OtherDomain {
+        /// The place of the key.
+        at: FilePosition,
+        /// The component.
+        component: AccountName,
+        /// The domain of the component.
+        domain: String,
+        /// The address of the account.
+        jid: String,
+    },
+    /// An address of a component has a key that is about a server of its own.
+    #[error("{at}: the account {account} is an address of a component, and has no server of its own: take {key} out")]
+    OfComponent {
+        /// The place of the key.
+        at: FilePosition,
+        /// The key.
+        key: &'static str,
+        /// The account.
+        account: AccountName,
+    },
     /// A value is not a duration.
     #[error("{at}: {key} has to be a time such as \"10 min\" or \"1 h\"")]
     BadDuration {

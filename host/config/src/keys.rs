@@ -37,6 +37,12 @@ pub const TOP: &[Key] = &[
         "How much the host keeps of the record of who changed what: the keys of `[audit]` below.",
     ),
     key(
+        "component",
+        "tables",
+        NONE,
+        "Connections as a component of a server, each for all addresses of a domain: the keys of `[component.NAME]` below. A NAME is as that of an account.",
+    ),
+    key(
         "data",
         "a folder",
         Some("\"data\""),
@@ -163,6 +169,12 @@ pub const ACCOUNT: &[Key] = &[
         "`\"auto\"`, `\"required\"` or `\"never\"`",
         Some("\"auto\""),
         "Whether a log-in with a password is bound to its TLS connection, so that nobody in between can pass it on. `auto` binds it wherever the server offers that; once a log-in was bound, parlor refuses to log in unbound. `required` refuses that from the first log-in. `never` does not bind, and forgets that log-ins were bound before: for a server that no longer offers it. Over BOSH and without a password nothing is bound, and `required` is refused there, as it is beside `allow_plain`.",
+    ),
+    key(
+        "component",
+        "a NAME",
+        NONE,
+        "The component that the account is an address of, as in `\"bots\"` for `[component.bots]`. Such an account has no password, and no keys about a server; see [A domain of bots](../owner/component.md).",
     ),
     key(
         "encryption",
@@ -307,6 +319,48 @@ pub const ENCRYPTION: &[Key] = &[
     ),
 ];
 
+/// The keys under `[component.NAME]`, ordered by name.
+pub const COMPONENT: &[Key] = &[
+    key(
+        "ca_file",
+        "a file",
+        NONE,
+        "Trust the authorities in this file (PEM), or this very certificate of a server, in place of the system's authorities.",
+    ),
+    key(
+        "domain",
+        "a domain",
+        None,
+        "The domain of the component, such as `\"bots.example.org\"`, as the server has it.",
+    ),
+    key(
+        "keep_unsent",
+        "a time",
+        Some("\"1 h\""),
+        "How long a cut may last for messages of its addresses that were not sent to be sent after it.",
+    ),
+    key("password_command", "text", NONE, "A line for the shell that prints the secret, within 10 s."),
+    key("password_env", "text", NONE, "The name of the variable of the environment that holds the secret."),
+    key(
+        "password_file",
+        "a file",
+        NONE,
+        "The file with the secret that the server has for the component, in its first line. One that others can read is warned of: `chmod 600`.",
+    ),
+    key(
+        "server",
+        "a host, or `host:port`",
+        Some("\"127.0.0.1:5347\""),
+        "Where the server takes components. Without `tls` it has to be an address of this machine.",
+    ),
+    key(
+        "tls",
+        "`\"direct\"`",
+        NONE,
+        "TLS begins at once, and the certificate has to be for the host in `server`. Without it there is no TLS, which is refused for another machine.",
+    ),
+];
+
 /// The names of the keys in [`TOP`].
 pub static TOP_NAMES: [&str; TOP.len()] = names(TOP);
 /// The names of the keys in [`ACCOUNT`].
@@ -317,6 +371,9 @@ pub static GROUP_NAMES: [&str; GROUP.len()] = names(GROUP);
 
 /// The names of the keys in [`AUDIT`].
 pub static AUDIT_NAMES: [&str; AUDIT.len()] = names(AUDIT);
+
+/// The names of the keys in [`COMPONENT`].
+pub static COMPONENT_NAMES: [&str; COMPONENT.len()] = names(COMPONENT);
 
 /// The names of the keys in [`ENCRYPTION`].
 pub static ENCRYPTION_NAMES: [&str; ENCRYPTION.len()] = names(ENCRYPTION);

@@ -19,6 +19,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 mod account;
 mod audit;
+mod component;
 mod encryption;
 mod endpoint;
 mod error;
@@ -79,6 +80,8 @@ pub struct Config {
     pub accounts: BTreeMap<AccountName, AccountConfig>,
     /// The groups that accounts may be in.
     pub groups: BTreeSet<GroupName>,
+    /// The connections as components of servers. The `jid` of each is its domain.
+    pub components: BTreeMap<AccountName, LinkSettings>,
     /// Problems that are not errors, but should be fixed: one sentence each.
     pub warnings: Vec<String>,
 }
@@ -147,6 +150,7 @@ impl Config {
             settings: Settings::default(),
             accounts: BTreeMap::new(),
             groups: BTreeSet::new(),
+            components: BTreeMap::new(),
             warnings: Vec::new(),
         })
     }
@@ -166,6 +170,7 @@ impl Config {
         let audit = Audit::read(top.section("audit")?.as_ref())?;
         let web = Web::read(top.section("web")?.as_ref(), folder)?;
         let groups = Groups::read(&top, folder, |section, table| with_section(base.clone(), section, table).map(drop))?;
+        let components = component::read_all(top.section("component")?.as_ref(), folder, &settings)?;
         let mut accounts: BTreeMap<AccountName, AccountConfig> = BTreeMap::new();
         let mut known: HashMap<BareJid, Vec<AccountName>> = HashMap::new();
         let named = top.section("account")?;
@@ -176,6 +181,7 @@ impl Config {
             let at = section.at.clone();
             let (group, section) = groups.of(section)?;
             let mut account = account(&name, group, &section, folder, overrides, &base, &over)?;
+            component::fits(&account.link, &section, &components)?;
             account.web.clone_from(&web);
             let twins = known.entry(account.link.jid.to_bare()).or_default();
             if let Some(twin) = twins.iter().find(|twin| is_same(&accounts[*twin].link.jid, &account.link.jid)) {
@@ -189,9 +195,12 @@ impl Config {
         }
         let watch = top.flag("watch")?.unwrap_or(true);
         let misspelt = (overrides.variables)().into_iter().filter_map(|name| misspelt(&name));
-        let warnings = misspelt.chain(accounts.values().flat_map(AccountConfig::warnings)).collect();
+        let of_components = components.values().flat_map(LinkSettings::warnings);
+        let warnings = accounts.values().flat_map(AccountConfig::warnings).chain(of_components);
+        let warnings = misspelt.chain(warnings).collect();
+        let path = path.to_owned();
         let groups = groups.into_names().collect();
-        Ok(Self { path: path.to_owned(), data, plugins, log, watch, audit, web, settings, accounts, groups, warnings })
+        Ok(Self { path, data, plugins, log, watch, audit, web, settings, accounts, groups, components, warnings })
     }
 
     /// Returns whether these name this account; `None` names all.
@@ -295,10 +304,7 @@ fn account(
     base: &Settings,
     over: &[Over],
 ) -> Result<AccountConfig, ConfigError> {
-    let parsed = name.value.parse().map_err(|_: BadAccountName| ConfigError::BadAccountName {
-        at: name.at.clone(),
-        name: name.value.chars().take(64).collect(),
-    })?;
+    let parsed = link::account_name(name)?;
     let table = format!("account.{}", name.value.chars().take(64).collect::<String>());
     let own = with_section(base.clone(), section.section("settings")?.as_ref(), &table)?;
     let settings = with_all(own, over)?;

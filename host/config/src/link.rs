@@ -2,7 +2,7 @@
 
 mod read;
 
-pub(crate) use read::{certificates, check_shared};
+pub(crate) use read::{account_name, certificates, check_shared, keep_unsent, password_source};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use parlor_base::atomic::is_open_secret;
 use parlor_base::escape::shell_word;
 
 use super::endpoint::{Endpoint, WebUrl};
+use super::name::AccountName;
 use crate::url::Url;
 
 /// The source of a password. Another module reads it when it is needed, and nothing stores the value.
@@ -68,6 +69,8 @@ pub enum Way {
     },
     /// Anonymously: the server creates an account for the duration of the session (XEP-0175).
     Anonymous,
+    /// As the component of this name, or as one of its addresses (XEP-0114).
+    Component(AccountName),
 }
 
 /// When TLS begins. There is no connection without it.
@@ -153,12 +156,21 @@ impl LinkSettings {
         }
     }
 
+    /// Returns the name of the component that this is, or is an address of.
+    pub fn component(&self) -> Option<&AccountName> {
+        match &self.way {
+            Way::Component(name) => Some(name),
+            Way::Password | Way::Certificate { .. } | Way::Anonymous => None,
+        }
+    }
+
     /// Returns why some or all log-ins with these settings cannot be bound, and what to change.
     fn why_never_bound(&self) -> Option<&'static str> {
         match &self.way {
             Way::Certificate { .. } => {
                 Some("authentication = \"external\": only a log-in with a password is bound; leave channel_binding out")
             }
+            Way::Component(_) => Some("component: only a log-in with a password is bound; leave channel_binding out"),
             Way::Anonymous => Some(
                 "authentication = \"anonymous\": only a log-in with a password is bound; leave channel_binding out",
             ),

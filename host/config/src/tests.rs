@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -629,6 +630,70 @@ fn a_way_in_is_what_is_named_first_and_prints_as_nothing() {
     assert_eq!(given.prebind, Some(Prebind::Given { sid: Hidden("canary".into()), rid: Hidden(7) }));
     let none = link("", "auto_login = false");
     assert_eq!((none.password, none.prebind), (PasswordSource::Nowhere, None));
+}
+
+const BOTS: &str = "[component.bots]\ndomain = \"bots.example.org\"\npassword_file = \"bot.password\"\n";
+const ECHO: &str = "[account.echo]\njid = \"echo@bots.example.org\"\ncomponent = \"bots\"\n";
+
+#[test]
+fn an_address_of_a_component_has_no_server_of_its_own() {
+    let (folder, path) = folder(&format!("{MINIMAL}{BOTS}{ECHO}"));
+    let config = Config::load(&path, &quiet()).unwrap();
+    let name: AccountName = "bots".parse().unwrap();
+    let component = &config.components[&name];
+    assert_eq!(component.jid.as_str(), "bots.example.org");
+    assert_eq!(component.password, PasswordSource::File(folder.path().join("bot.password")));
+    assert_eq!(component.server.as_ref().unwrap().to_string(), "127.0.0.1:5347");
+    assert_eq!((component.tls, component.keep_unsent), (None, Duration::from_hours(1)));
+    let echo = &config.accounts[&"echo".parse().unwrap()];
+    assert_eq!((echo.link.component(), &echo.link.password), (Some(&name), &PasswordSource::Nowhere));
+    assert!(!echo.encryption.omemo && echo.encryption.otr);
+    assert!(main_of(&config).link.component().is_none() && main_of(&config).encryption.omemo);
+    for (key, line) in [
+        ("password_file", "password_file = \"bot.password\""),
+        ("server", "server = \"localhost\""),
+        ("tls", "tls = \"direct\""),
+        ("allow_plain", "allow_plain = false"),
+        ("omemo", "[account.echo.encryption]\nomemo = true"),
+    ] {
+        let error = refused(&format!("{BOTS}{ECHO}{line}\n"));
+        assert!(error.contains("the account echo is an address of a component"), "{error}");
+        assert!(error.ends_with(&format!("take {key} out")), "{error}");
+    }
+    let other = ECHO.replace("bots.example.org", "example.org");
+    let error = refused(&format!("{BOTS}{other}"));
+    assert!(error.contains("echo@example.org is no address of the component bots"), "{error}");
+    let error = refused(ECHO);
+    assert!(error.starts_with("parlor.toml:3:1: there is no component bots: write [component.bots]"), "{error}");
+}
+
+#[test]
+fn a_component_stays_on_this_machine_or_within_tls() {
+    let with = |lines: &str| format!("{MINIMAL}{BOTS}{lines}");
+    let server = |lines: &str| {
+        let config = load(&with(lines)).unwrap();
+        config.components.values().next().unwrap().clone()
+    };
+    for near in ["localhost", "127.0.0.1:1", "[::1]:5347"] {
+        assert_eq!(server(&format!("server = \"{near}\"")).tls, None, "{near}");
+    }
+    let far = server("server = \"xmpp.example.org\"\ntls = \"direct\"");
+    assert_eq!((far.server.unwrap().to_string().as_str(), far.tls), ("xmpp.example.org:5347", Some(TlsMode::Direct)));
+    for (lines, says) in [
+        ("server = \"192.168.1.7\"", "192.168.1.7:5347 is not on this machine, and nothing is sent unencrypted"),
+        ("server = \"localhost.example.org\"", "is not on this machine"),
+        ("tls = \"starttls\"", "component.bots.tls must be \"direct\""),
+        ("password = \"canary\"", "a password does not belong into this file"),
+        ("password_env = \"X\"", "keep one of them"),
+        ("port = 5347", "unknown key \"port\" in [component.bots]"),
+        ("[component.more]\ndomain = \"bots.example.org\"\npassword_env = \"X\"", "have the same domain"),
+        ("[component.more]\ndomain = \"more.example.org\"", "the component more has no secret"),
+        ("[component.more]\npassword_env = \"X\"", "(there is none): write domain"),
+        ("[component.more]\ndomain = \"a@b\"\npassword_env = \"X\"", "(it has more than a domain): write domain"),
+    ] {
+        let error = refused(&with(lines));
+        assert!(error.contains(says) && !error.contains("canary"), "{error}");
+    }
 }
 
 #[test]

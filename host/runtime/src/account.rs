@@ -51,7 +51,7 @@ use parlor_base::id::InstanceId;
 use parlor_base::rng::RandomSource;
 use parlor_config::AccountConfig;
 use parlor_session::router::{Names, Router};
-use parlor_session::{Session, set_encryption};
+use parlor_session::{Session, on_component, set_encryption};
 use parlor_store::Store;
 use parlor_xmpp::{Dialer, Tokens};
 use tokio::sync::mpsc;
@@ -109,6 +109,9 @@ impl Account {
         let (published, Watched { connection, archive, rooms_told }) =
             Published::new(store.audit(), config.name.clone());
         let mut session = Session::new(config.link.jid.clone(), config.settings.clone());
+        if config.link.component().is_some() {
+            on_component(&mut session);
+        }
         session.set_owners(config.owners);
         let mut effects = Vec::new();
         set_encryption(&mut session, config.encryption, clock.now(), &mut effects);

@@ -313,7 +313,7 @@ impl BookmarkList {
         if !turn.settings.allow_bookmarks {
             return turn.answer(answer, Err(NoBookmarks::NotWanted.into()));
         }
-        if let Err(error) = self.may_change(turn) {
+        if let Err(error) = turn.needs_server("bookmarks").and_then(|()| self.may_change(turn)) {
             return turn.answer(answer, Err(error));
         }
         let known = self.get(&bookmark.room);
@@ -330,7 +330,7 @@ impl BookmarkList {
     }
 
     pub(super) fn remove(&mut self, room: &BareJid, answer: Answer<()>, turn: &mut Turn<'_>) {
-        if let Err(error) = self.may_change(turn) {
+        if let Err(error) = turn.needs_server("bookmarks").and_then(|()| self.may_change(turn)) {
             return turn.answer(answer, Err(error));
         }
         if self.get(room).is_none() {

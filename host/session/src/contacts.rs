@@ -113,7 +113,7 @@ impl Roster {
     }
 
     pub(super) fn change(&mut self, jid: BareJid, change: ContactChange, answer: Answer<()>, turn: &mut Turn<'_>) {
-        if let Err(error) = change.check() {
+        if let Err(error) = change.check().and_then(|()| turn.needs_server("contacts")) {
             return turn.answer(answer, Err(error));
         }
         if !turn.is_live() {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jid::Jid;
+use jid::{BareJid, Jid};
 use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Ask, Body, NodeChange, NodeEvent, NodeItem, NodePage, PubsubAsk};
@@ -44,7 +44,7 @@ pub(super) struct Subscriptions {
 impl Subscriptions {
     /// Subscribes the account to a node for a plugin.
     pub(super) fn subscribe(&mut self, by: InstanceId, at: NodeAddress, answer: Answer<bool>, turn: &mut Turn<'_>) {
-        if let Err(error) = may_ask(turn).and_then(|()| self.add(by, &at)) {
+        if let Err(error) = may_ask(&at.service, turn).and_then(|()| self.add(by, &at)) {
             return turn.answer(answer, Err(error));
         }
         ask_to_subscribe(&at.clone(), PubsubIq::Subscribe { at, by, answer }, turn);
@@ -61,7 +61,7 @@ impl Subscriptions {
             self.remove(by, &at);
             return turn.answer(answer, Ok(()));
         }
-        if let Err(error) = may_ask(turn) {
+        if let Err(error) = may_ask(&at.service, turn) {
             return turn.answer(answer, Err(error));
         }
         let request = PubsubAsk::Unsubscribe { node: at.node.clone(), jid: turn.own.to_bare() };
@@ -226,9 +226,12 @@ fn has(subscribers: &[Subscriber], by: InstanceId) -> bool {
 }
 
 /// Checks whether a service may be asked now.
-pub(super) fn may_ask(turn: &mut Turn<'_>) -> Result<(), CallError> {
+pub(super) fn may_ask(service: &BareJid, turn: &mut Turn<'_>) -> Result<(), CallError> {
     if !turn.is_live() {
         return Err(CallError::Offline);
+    }
+    if *service == turn.own.to_bare() {
+        turn.needs_server("nodes of its own")?;
     }
     turn.make_room_for_iq()
 }

@@ -441,7 +441,8 @@ impl Turn<'_> {
     /// Handles the failure to get the roster. A bot without a roster still serves its rooms. Calls that wait for
     /// contacts get the reason, no empty roster is shown, and everything else continues.
     pub(super) fn roster_failed(&mut self, why: &str) {
-        let error = CallError::Rejected(format!("the roster could not be fetched: {why}"));
+        let failed = || CallError::Rejected(format!("the roster could not be fetched: {why}"));
+        let error = self.needs_server("contacts").err().unwrap_or_else(failed);
         for name in ROSTER_PROMISES {
             self.common.promises.reject(name, error.clone(), self.out);
         }

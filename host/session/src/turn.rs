@@ -76,6 +76,8 @@ pub(super) enum Link {
 pub struct Common {
     /// The bound full JID; before the first log-in, the configured one.
     pub(super) own: Jid,
+    /// Whether a server keeps a roster and more for the account. None does for an address of a component.
+    pub(super) has_server: bool,
     pub(super) settings: Settings,
     pub(super) status: Status,
     pub(super) link: Link,
@@ -116,6 +118,7 @@ impl Common {
         let names = Names::new();
         Self {
             own,
+            has_server: true,
             status: Status::initial(&settings),
             own_disco: Own::new(&settings),
             own_avatar: Avatar::Unknown,
@@ -153,6 +156,15 @@ impl Common {
 
     pub(super) fn is_over(&self) -> bool {
         self.link == Link::Over
+    }
+
+    /// Checks that a server could keep this for the account.
+    pub(super) fn needs_server(&self, what: &str) -> Result<(), CallError> {
+        if self.has_server {
+            return Ok(());
+        }
+        let why = format!("{what}: the account is an address of a component (XEP-0114), for which no server keeps any");
+        Err(CallError::Unsupported(why))
     }
 
     /// Returns the address of the own server.

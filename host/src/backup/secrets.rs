@@ -52,14 +52,15 @@ pub(super) struct Sealed {
 /// Returns the files that are named, as far as they may hold secrets.
 pub(super) fn named(config: &Config, policy: &Policy) -> BTreeSet<PathBuf> {
     let mut all = BTreeSet::new();
-    for account in config.accounts.values() {
-        if let PasswordSource::File(file) = &account.link.password {
+    let accounts = config.accounts.values().map(|account| &account.link);
+    for link in accounts.chain(config.components.values()) {
+        if let PasswordSource::File(file) = &link.password {
             all.insert(file.clone());
         }
-        if let Way::Certificate { chain, key } = &account.link.way {
+        if let Way::Certificate { chain, key } = &link.way {
             all.extend([chain.clone(), key.clone()]);
         }
-        all.extend(account.link.ca_file.clone());
+        all.extend(link.ca_file.clone());
     }
     if let Some((certificate, key)) = &config.web.certificate {
         all.extend([certificate.clone(), key.clone()]);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
+use parlor_base::clock::Clock;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_config::{AccountConfig, AccountName, Config, GroupName, Settings};
@@ -14,11 +15,14 @@ use parlor_runtime::account::{Account, Asker, Connection, Shared};
 use parlor_runtime::loading::Loaded;
 use parlor_runtime::order::{self, Strictness};
 use parlor_runtime::supervisor::{Dependency, Supervised};
+use parlor_runtime::threads::Place;
 use parlor_session::permissions::Granted;
+use parlor_store::Store;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::adding::{load_plugin, prune_cache};
+use super::domains::Domains;
 use super::plugin::{Plugin, Standing, chosen, dependencies};
 use super::{Host, INITIALIZE, audit};
 
@@ -91,6 +95,7 @@ impl Host {
         let (before, after) = (&was.accounts, &config.accounts);
         let going: Vec<_> = before.values().filter(|old| !goes_on(old, after)).map(|old| &old.name).collect();
         close(self, &going).await;
+        self.domains.follow(&was.components, &config.components).await;
         for (new, old) in after.values().filter_map(|new| Some((new, before.get(&new.name)?))) {
             if new != old && goes_on(old, after) {
                 rewrite(self, old, new).await;
@@ -100,7 +105,7 @@ impl Host {
         let coming: Vec<_> = coming
             .into_iter()
             .map(|new| {
-                let account = Account::start(new.clone(), self.store.clone(), self.threads.place());
+                let account = start_account(new, &self.store, self.threads.place(), &self.domains);
                 let shared = Arc::clone(account.shared());
                 set_order(&shared, self.hooks.load().on(&shared.name, new.group.as_ref()));
                 tracing::info!(account = %new.name, jid = %shared.own, "account added");
@@ -171,9 +176,18 @@ fn decides(config: &Config) -> Decides<'_> {
     }
 }
 
-/// Returns whether these have an account of this name with the same bare JID.
+/// Starts the task of an account.
+pub(super) fn start_account(config: &AccountConfig, store: &Store, place: Place, domains: &Domains) -> Account {
+    Account::start_with(config.clone(), store.clone(), place, domains.dialer(config), Clock::Machine)
+}
+
+/// Returns whether these have an account of this name with the same bare JID, on the same component if on any.
 fn goes_on(account: &AccountConfig, others: &BTreeMap<AccountName, AccountConfig>) -> bool {
-    others.get(&account.name).is_some_and(|other| other.link.jid.to_bare() == account.link.jid.to_bare())
+    let is_same = |other: &AccountConfig| {
+        let (one, other) = (&account.link, &other.link);
+        one.jid.to_bare() == other.jid.to_bare() && one.component() == other.component()
+    };
+    others.get(&account.name).is_some_and(is_same)
 }
 
 /// Returns the plugins that may run.

@@ -8,6 +8,7 @@
 //!
 //! **Begin with** [`types`], then follow one stanza through [`decode`].
 
+pub mod addressed;
 pub mod altered;
 pub mod card;
 pub mod decode;

@@ -80,8 +80,23 @@ impl StreamReader {
 
 /// Returns whether elements without a prefix are stanzas behind this header of a stream.
 pub fn declares_stanzas(header: &[u8]) -> bool {
+    declares(header, ns::JABBER_CLIENT)
+}
+
+/// Returns whether elements without a prefix are in this namespace behind this header of a stream.
+pub fn declares(header: &[u8], namespace: &str) -> bool {
     let mut declared = attributes(header).filter(|(name, _)| *name == b"xmlns");
-    declared.next().is_some_and(|(_, value)| unquoted(value) == ns::JABBER_CLIENT.as_bytes())
+    declared.next().is_some_and(|(_, value)| unquoted(value) == namespace.as_bytes())
+}
+
+/// Returns an attribute of this header of a stream; `None` if it is not there, or the header is not valid.
+pub fn header_attribute(mut header: &[u8], name: &str) -> Option<String> {
+    let mut parser = Parser::default();
+    loop {
+        if let Event::StartElement(_, _, attributes) = parser.parse(&mut header, false).ok()?? {
+            return attributes.get(&Namespace::NONE, name).cloned();
+        }
+    }
 }
 
 /// Writes an element as it is in a stream whose header declares `jabber:client`, and the prefix `stream`.

@@ -53,7 +53,7 @@ const BUFFER: usize = 4 << 10;
 
 /// A connection that is ready for stanzas.
 pub(super) struct Opened {
-    pub(super) stream: XmppStream<Transport>,
+    pub(super) stream: Established,
     /// How the session began: new or resumed.
     pub(super) begun: Begun,
     /// The stream features that matter above this module.
@@ -62,6 +62,14 @@ pub(super) struct Opened {
     pub(super) hears_state: bool,
     /// Holds the reason once the stream has ended.
     pub(super) ending: Ending,
+}
+
+/// A stream whose session has begun.
+pub(super) enum Established {
+    /// The library has read what came so far.
+    Client(Box<XmppStream<Transport>>),
+    /// It is for all addresses of a component (XEP-0114).
+    Component(Transport),
 }
 
 /// Connects to the server, logs in, and resumes the previous session or begins a new one as `wanted`.
@@ -94,7 +102,7 @@ pub(super) async fn log_in(
     }
     let configured;
     let password = match (way, supplied, &settings.password) {
-        (Way::Certificate { .. } | Way::Anonymous, ..) => None,
+        (Way::Certificate { .. } | Way::Anonymous | Way::Component(_), ..) => None,
         (Way::Password, Some(supplied), _) => Some(supplied.password()),
         (Way::Password, None, PasswordSource::Web(Hidden(url))) => {
             configured = fetched::credentials(settings, url).await?;
@@ -178,13 +186,14 @@ impl Attempt<'_> {
         }
         let has = |name, namespace| features.others.iter().any(|feature| feature.is(name, namespace));
         let offers = Offers { roster_versions: has("ver", "urn:xmpp:features:rosterver") };
-        Ok(Opened { stream, begun, offers, hears_state: has("csi", ns::CSI), ending: ending.clone() })
+        let (stream, hears_state) = (Established::Client(Box::new(stream)), has("csi", ns::CSI));
+        Ok(Opened { stream, begun, offers, hears_state, ending: ending.clone() })
     }
 }
 
 /// Replaces an error by the reason that the server gave when it closed the WebSocket, or when it ended the stream with
 /// an element that the library does not know.
-fn told(error: ConnectError, ending: &Ending, domain: &str) -> ConnectError {
+pub(super) fn told(error: ConnectError, ending: &Ending, domain: &str) -> ConnectError {
     match (error, ending.reason()) {
         (ConnectError::HungUp | ConnectError::NotXmpp { .. }, Some(Lost::WebSocketClosed { cause })) => {
             ConnectError::WebSocketClosed { cause }
@@ -222,6 +231,7 @@ async fn go_on(settings: &LinkSettings, prebind: &Prebind, tokens: &Tokens) -> R
     let (_, stream): (StreamFeatures, XmppStream<_>) =
         pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
     let begun = Begun::Anew { jid: session.jid, managed: None, handled: None, early: Vec::new() };
+    let stream = Established::Client(Box::new(stream));
     Ok(Opened { stream, begun, offers: Offers { roster_versions: false }, hears_state: false, ending })
 }
 
@@ -477,7 +487,7 @@ async fn send<Io: AsyncBufRead + AsyncWrite + Unpin>(
     stream.send(element).await.map_err(|error| io_failure(&error))
 }
 
-fn buffered<S: AsyncRead + AsyncWrite>(stream: S) -> BufStream<S> {
+pub(super) fn buffered<S: AsyncRead + AsyncWrite>(stream: S) -> BufStream<S> {
     BufStream::with_capacity(BUFFER, BUFFER, stream)
 }
 

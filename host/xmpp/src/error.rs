@@ -9,6 +9,7 @@ use parlor_base::escape::EscapedPath as _;
 use parlor_https::trust::TrustError;
 use parlor_stanza::stream_error::{remedy, sentence, words};
 
+use crate::component_error::ComponentError;
 use crate::password::PasswordError;
 
 /// The time limit for the whole log-in, apart from reading the password.
@@ -311,6 +312,9 @@ pub enum ConnectError {
         /// Whether the owner configured STARTTLS.
         is_written: bool,
     },
+    /// The host could not connect as a component.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
     /// The server hung up during the log-in.
     #[error("the server hung up during the log-in; its log may say why")]
     HungUp,
@@ -350,6 +354,7 @@ impl ConnectError {
             | Self::Conflict { .. }
             | Self::Revoked { .. } => true,
             Self::LoginRefused { temporary, .. } | Self::NoSession { temporary, .. } => !temporary,
+            Self::Component(error) => error.is_verdict(),
             _ => false,
         }
     }
@@ -381,6 +386,7 @@ impl ConnectError {
             Self::LoginRefused { temporary, .. }
             | Self::NotFetched { temporary, .. }
             | Self::NoSession { temporary, .. } => !temporary,
+            Self::Component(error) => error.is_final(),
             Self::UnknownHost { .. }
             | Self::Refused { .. }
             | Self::Unreachable { .. }

@@ -10,6 +10,8 @@
 
 mod bind;
 mod bosh;
+mod component;
+mod component_error;
 mod connect;
 mod dialer;
 mod discover;
@@ -20,6 +22,7 @@ mod fetched;
 mod framing;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzz;
+mod handshake;
 mod http;
 mod intake;
 mod keepalive;
@@ -45,6 +48,8 @@ mod tls;
 mod websocket;
 
 pub use bosh::Tokens;
+pub use component::Component;
+pub use component_error::ComponentError;
 pub use dialer::{Connection, Dial, Dialer};
 pub use error::{CertificateFault, ConnectError, WhyBound};
 pub use event::{ClientState, Left, LinkEvent};

@@ -8,7 +8,6 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -26,17 +25,19 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::sm::Enabled;
 use xmpp_parsers::stanza::Stanza;
 
-use self::connector::{Connector, Report, Wanted};
+use self::connector::{Connector, Report, Wanted, poll_report};
 use self::live::Live;
+use self::many::Post;
 use self::queue::Queue;
 use self::stream_management::StreamManagement;
+use self::unsent::given_up;
 use super::bind::Begun;
 use super::connect::Opened;
 use super::dialer::Dialer;
 use super::error::ConnectError;
 use super::event::{ClientState, Left, LinkEvent};
 use super::keepalive::{FOR_EVER, PROBE_PREFIX};
-use super::local::LocalServer;
+use super::local::Attached;
 
 pub use self::connector::LogIn;
 pub use self::turns::LogInTurns;
@@ -45,6 +46,7 @@ pub use self::unsent::too_old;
 mod acks;
 mod connector;
 mod live;
+mod many;
 mod pace;
 mod patience;
 mod queue;
@@ -88,12 +90,14 @@ pub struct Link {
     leaves: bool,
     /// Reads a received stanza.
     decode: fn(Arrived, &FullJid, Timestamp) -> Incoming,
+    /// Takes all received stanzas instead, if they are for many accounts.
+    post: Option<Post>,
 }
 
 enum Stage {
     Connecting,
     Live { live: Box<Live>, hears_state: bool, resumed: bool, is_contested: bool },
-    Local(Arc<dyn LocalServer>),
+    Local(Attached),
     Over,
 }
 
@@ -106,8 +110,7 @@ impl Link {
     /// Same as [`Link::start`], with parameters for the log-in.
     pub fn log_in(settings: LinkSettings, log_in: LogIn) -> Self {
         if let Dialer::Local(server) = log_in.dialer {
-            server.open(&settings);
-            return Self::new(None, Stage::Local(server));
+            return Self::new(None, Stage::Local(Attached::to(server, &settings)));
         }
         let (left, keep_unsent) = (log_in.left.clone(), settings.keep_unsent);
         Self {
@@ -134,6 +137,7 @@ impl Link {
             state: ClientState::default(),
             leaves: false,
             decode: arrived,
+            post: None,
         }
     }
 
@@ -187,7 +191,10 @@ impl Link {
 
     /// Returns whether there is room for another stanza. Sending without room makes the queue exceed its limit.
     pub fn has_room(&self) -> bool {
-        self.queue.has_room()
+        match &self.stage {
+            Stage::Local(server) => server.has_room(),
+            Stage::Connecting | Stage::Live { .. } | Stage::Over => self.queue.has_room(),
+        }
     }
 
     /// Queues a stanza, which [`Link::next`] writes. Without a connection it waits for one. After the end, it is
@@ -296,6 +303,9 @@ impl Link {
         // Each stream begins active, even a resumed one (XEP-0352, section 5).
         if hears_state && self.state != ClientState::Active {
             live.say_state(self.state);
+        }
+        if let (Some(_), Begun::Anew { jid, .. }) = (&self.post, &begun) {
+            live.is_of_component(jid.domain().as_str());
         }
         let resumed = matches!(begun, Begun::Resumed { .. });
         let is_late = self.cut.take().is_some_and(|cut| cut.elapsed() > self.keep_unsent);
@@ -467,6 +477,10 @@ impl Link {
         }
         // Before the first bind there is no session that could receive anything.
         let own = self.own.as_ref()?;
+        if let Some(post) = &self.post {
+            post(stanza);
+            return None;
+        }
         // Peers choose what is in it. A panic over it costs this stanza, and not the account.
         let decoded = catch_unwind(AssertUnwindSafe(|| (self.decode)(stanza, own, Timestamp::now())));
         if decoded.is_err() {
@@ -477,19 +491,6 @@ impl Link {
         }
         decoded.ok()
     }
-}
-
-/// Polls the connector's reports; ready with `None` if there is no connector.
-fn poll_report(connector: &mut Option<Connector>, cx: &mut Context<'_>) -> Poll<Option<Report>> {
-    connector.as_mut().map_or(Poll::Ready(None), |connector| connector.reports.poll_recv(cx))
-}
-
-/// Logs that a stanza is not sent again.
-fn given_up(stanza: &Written) {
-    let stanza = stanza.stanza().map(RawStanza::from);
-    let to = stanza.as_ref().and_then(RawStanza::to).map(tracing::field::display);
-    let id = stanza.as_ref().and_then(RawStanza::id);
-    tracing::warn!(to, id, "the server has ended two streams over this stanza; it is not sent again");
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use xmpp_parsers::time::TimeQuery;
 
 use super::bind::{Begun, Heard, hear, say};
 use super::bosh::Tokens;
-use super::connect::{Attempts, log_in, open};
+use super::connect::{Attempts, Established, log_in, open};
 use super::error::ConnectError;
 use super::failure::features_failure;
 use super::intake::Ending;
@@ -109,7 +109,9 @@ pub async fn probe(settings: &LinkSettings, pins: Pins) -> Result<Probe, Connect
     let opened =
         log_in(settings, None, &wanted, None, None, &Tokens::default(), &Attempts::begun(pins, &Dialer::Network))
             .await?;
-    let mut stream = opened.stream;
+    // These settings are those of a client.
+    let Established::Client(stream) = opened.stream else { return Err(ConnectError::HungUp) };
+    let mut stream = *stream;
     let (jid, managed) = match opened.begun {
         Begun::Anew { jid, managed, .. } => (jid, managed.is_some()),
         Begun::Resumed { .. } => (wanted.clone(), true),

@@ -131,7 +131,8 @@ pub(super) fn choose(offer: Offer<'_>) -> Result<Choice, ConnectError> {
         }
         Way::Anonymous if offers("ANONYMOUS") => return Ok(Choice::unbound(Mechanism::Anonymous, Binding::None)),
         Way::Anonymous => return Err(none_of("ANONYMOUS is needed")),
-        Way::Password => {}
+        // A component has no part in this.
+        Way::Password | Way::Component(_) => {}
     }
     let best = |binding: &Binding| {
         let all = [Hash::Sha512, Hash::Sha256, Hash::Sha1].map(Mechanism::Scram);

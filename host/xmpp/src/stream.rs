@@ -14,18 +14,19 @@ use parlor_stanza::plain::{Handled, PlainElement};
 use parlor_stanza::stream::{Read, StreamReader, declares_stanzas};
 use tokio::io::AsyncWrite as _;
 use tokio::time::{Instant, Sleep};
-use tokio_xmpp::xmlstream::{
-    FallibleStreamElement, ReadError, StreamElementError, Timeouts, XmppStream, XmppStreamElement,
-};
+use tokio_xmpp::xmlstream::{FallibleStreamElement, ReadError, StreamElementError, Timeouts, XmppStreamElement};
 use xmpp_parsers::sm::{A, Nonza as Sm, R};
 
-use super::connect::Transport;
+use super::connect::{Established, Transport};
 use super::intake::Found;
 
 /// The number of bytes that wait to be written at which no more is taken.
 const FULL: usize = 2 << 10;
 /// The capacity up to which the buffer for writing is kept.
 const KEEP: usize = 16 << 10;
+/// The header behind which the elements of a component's stream are read: its namespace stands for that of clients
+/// (XEP-0114), and is declared nowhere else.
+const AS_A_CLIENT: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
 /// The footer of a stream.
 const FOOTER: &str = "</stream:stream>";
 
@@ -84,13 +85,19 @@ impl From<FallibleStreamElement> for Came {
 
 impl Stanzas {
     /// Takes over a stream on which no element is being read. Must be called within a runtime.
-    pub(super) fn of(stream: XmppStream<Transport>) -> Self {
-        let io = stream.into_inner();
-        let reader = StreamReader::behind(io.header());
+    pub(super) fn of(stream: Established) -> Self {
+        let (io, reader, is_usual) = match stream {
+            Established::Client(stream) => {
+                let io = stream.into_inner();
+                let (reader, is_usual) = (StreamReader::behind(io.header()), declares_stanzas(io.header()));
+                (io, reader, is_usual)
+            }
+            Established::Component(io) => (io, StreamReader::behind(AS_A_CLIENT.as_bytes()), true),
+        };
         Self {
             lang: reader.as_ref().and_then(StreamReader::lang).map(Arc::from),
             addresses: Addresses::default(),
-            is_usual: declares_stanzas(io.header()),
+            is_usual,
             silence: Silence::new(io.timeouts()),
             io,
             reader,

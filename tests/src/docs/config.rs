@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use parlor_config::keys::{ACCOUNT, AUDIT, ENCRYPTION, GROUP, Key, TOP, WEB};
+use parlor_config::keys::{ACCOUNT, AUDIT, COMPONENT, ENCRYPTION, GROUP, Key, TOP, WEB};
 
 pub(super) fn page() -> String {
     let mut page = "# The configuration\n\n\
@@ -36,6 +36,13 @@ pub(super) fn page() -> String {
             "What several accounts have in common: see [Many accounts](../owner/fleets.md). A key counts for each account in the \
              group that has none of its own. What is an account's alone, such as `jid` and the password, cannot stand here.",
             GROUP,
+        ),
+        (
+            "`[component.NAME]`",
+            "See [A domain of bots](../owner/component.md). A component names one of `password_file`, `password_command` and \
+             `password_env`: where the secret is that the server has for it. It reconnects only if `server`, `tls` or `ca_file` \
+             changed.",
+            COMPONENT,
         ),
         ("`[audit]`", "See [The audit](../owner/audit.md). A change counts at once.", AUDIT),
         ("`[web]`", "See [The web](../owner/web.md). A change counts at once.", WEB),

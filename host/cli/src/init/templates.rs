@@ -18,6 +18,12 @@ pub(super) const CONFIG: &str = r#"# The accounts of this host, and how it runs.
 # local_files = ["192.168.1.7:5443"]    # your server's uploads, where it is in your own network
 # ca_file = "web.pem"        # certificates that plugins' requests over the web trust beside the system's
 
+# The addresses of a domain of bots share one connection to a server that has it as a component (XEP-0114).
+# [component.bots]
+# domain = "bots.example.org"
+# password_file = "bots.secret"   # the secret that the server has for the component
+# server = "127.0.0.1:5347"       # where the server takes components; another machine needs tls = "direct"
+
 # One table for each account; "main" is a name of your choice.
 [account.main]
 jid = JID
@@ -39,6 +45,7 @@ password_file = "bot.password"
 # owners = ["juliet@example.org"]    # may show, enable, disable and restart plugins from their client (ad-hoc commands)
 # keep_unsent = "1 h"                # so long may a cut last for messages that were not sent to be sent after it
 # channel_binding = "auto"           # or "required", or "never" if the server no longer offers it
+# component = "bots"                 # in place of the password: the account is an address of that component
 # allow_plain = false                # send the password as it is, inside of TLS, to a server that can do no better
 
 # How it encrypts messages, and whose keys it trusts; `parlor keys` shows them.

@@ -40,16 +40,19 @@ fn its_commented_lines_are_accepted_too() {
         Some(rest) if rest.contains(" = ") || rest.starts_with('[') => rest,
         _ => line,
     });
-    // An account has one password, and none if it has a certificate.
-    let others = ["password_command", "password_env", "certificate"];
+    // An account has one password, and none if it has a certificate or is on a component.
+    let others = ["password_command", "password_env", "certificate", "component"];
     let without = |line: &&str| !others.iter().any(|key| line.starts_with(key));
     let text: Vec<_> = lines.filter(without).collect();
     fs::write(&path, text.join("\n")).unwrap();
     for file in ["ca.pem", "web.pem"] {
         fs::write(folder.path().join(file), "").unwrap();
     }
-    fs::write(folder.path().join("bot.password"), "").unwrap();
+    for file in ["bot.password", "bots.secret"] {
+        fs::write(folder.path().join(file), "").unwrap();
+    }
     let config = Config::load(&path, &overrides()).unwrap();
+    assert_eq!(config.components.len(), 1);
     assert_eq!(config.settings.auto_join_rooms.len(), 2);
     let main = config.accounts.values().next().unwrap();
     assert_eq!(main.settings.nickname.as_deref(), Some("bot"));

@@ -10,9 +10,10 @@ use parlor_base::{child, quantity};
 use super::{
     ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, others_may_read,
 };
+use crate::component;
 use crate::endpoint::{BadEndpoint, BadUrl, Endpoint};
 use crate::error::{ConfigError, FilePosition};
-use crate::name::AccountName;
+use crate::name::{AccountName, BadAccountName};
 use crate::sections::{Section, Written};
 use crate::settings::{Authentication, Settings};
 use crate::url::{Url, UrlError};
@@ -29,6 +30,10 @@ impl LinkSettings {
         let Some(jid) = section.text("jid")? else {
             return Err(ConfigError::NoJid { at: section.at.clone(), account: name.clone() });
         };
+        if let Some(component) = section.text("component")? {
+            let jid = account_jid(jid, &Way::Password)?;
+            return component::address(name, section, &component, jid, settings);
+        }
         let server = server(section)?;
         let (tls, transport) = (tls(section)?, transport(section)?);
         let ca_file = certificates(section, "ca_file", folder)?;
@@ -53,7 +58,7 @@ impl LinkSettings {
                 let has_own = password.as_ref().is_some_and(|source| !matches!(source, PasswordSource::Web(_)));
                 (password, prebind(name, section, settings, &jid, bosh.is_some(), has_own)?)
             }
-            Way::Certificate { .. } | Way::Anonymous => (Some(PasswordSource::Nowhere), None),
+            Way::Certificate { .. } | Way::Anonymous | Way::Component(_) => (Some(PasswordSource::Nowhere), None),
         };
         let password = match password {
             Some(password) => password,
@@ -148,7 +153,8 @@ fn channel_binding(section: &Section<'_>) -> Result<ChannelBinding, ConfigError>
 /// The default for how long unsent messages are kept across a connection loss.
 const KEEP_UNSENT: Duration = Duration::from_hours(1);
 
-fn keep_unsent(section: &Section<'_>) -> Result<Duration, ConfigError> {
+/// Reads how long unsent messages are kept across a connection loss.
+pub(crate) fn keep_unsent(section: &Section<'_>) -> Result<Duration, ConfigError> {
     let Some(Written { value, at }) = section.text("keep_unsent")? else { return Ok(KEEP_UNSENT) };
     quantity::duration(value).map_err(|_| ConfigError::BadDuration { at, key: "keep_unsent" })
 }
@@ -220,6 +226,14 @@ fn account_jid(Written { value, at }: Written<&str>, way: &Way) -> Result<Jid, C
     }
 }
 
+/// Parses the name of an account, or of a component.
+pub(crate) fn account_name(name: &Written<&str>) -> Result<AccountName, ConfigError> {
+    name.value.parse().map_err(|_: BadAccountName| ConfigError::BadAccountName {
+        at: name.at.clone(),
+        name: name.value.chars().take(64).collect(),
+    })
+}
+
 fn password(
     name: &AccountName,
     section: &Section<'_>,
@@ -227,6 +241,19 @@ fn password(
     environment: fn(&str) -> Option<String>,
     settings: &Settings,
 ) -> Result<Option<PasswordSource>, ConfigError> {
+    if let Some(source) = password_source(section, folder)? {
+        return Ok(Some(source));
+    }
+    let variable = name.password_variable();
+    if environment(&variable).is_some() {
+        return Ok(Some(PasswordSource::Environment(variable)));
+    }
+    let url = settings.credentials_url.as_ref();
+    url.map(|url| Ok(PasswordSource::Web(Hidden(web(section, "credentials_url", url, "…")?)))).transpose()
+}
+
+/// Reads where the section itself says that a password is.
+pub(crate) fn password_source(section: &Section<'_>, folder: &Path) -> Result<Option<PasswordSource>, ConfigError> {
     let mut found: Option<(&'static str, PasswordSource, FilePosition)> = None;
     for key in ["password_file", "password_command", "password_env"] {
         let Some(Written { value, at }) = section.text(key)? else { continue };
@@ -244,16 +271,10 @@ fn password(
         found = Some((key, source, at));
     }
     match found {
-        Some((_, PasswordSource::File(file), at)) => return Ok(Some(PasswordSource::File(present(file, at)?))),
-        Some((_, source, _)) => return Ok(Some(source)),
-        None => {}
+        Some((_, PasswordSource::File(file), at)) => Ok(Some(PasswordSource::File(present(file, at)?))),
+        Some((_, source, _)) => Ok(Some(source)),
+        None => Ok(None),
     }
-    let variable = name.password_variable();
-    if environment(&variable).is_some() {
-        return Ok(Some(PasswordSource::Environment(variable)));
-    }
-    let url = settings.credentials_url.as_ref();
-    url.map(|url| Ok(PasswordSource::Web(Hidden(web(section, "credentials_url", url, "…")?)))).transpose()
 }
 
 /// Checks that a password file exists, without opening it: it may be a pipe that provides its password once.

@@ -39,6 +39,10 @@ impl Worker {
 
     /// Returns why a log-in with these or the configured credentials is impossible, if it is.
     pub(super) fn cannot_log_in(&self, credentials: Option<&Credentials>) -> Option<&'static str> {
+        if self.settings.component().is_some() {
+            return credentials
+                .map(|_| "the account is an address of a component, which has no password; leave it out");
+        }
         let has_none = self.settings.password == PasswordSource::Nowhere && self.settings.prebind.is_none();
         match self.shared.settings().authentication {
             Authentication::Login if has_none && credentials.is_none() => Some(

@@ -52,6 +52,9 @@ impl Command for SetCard {
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        if let Err(error) = turn.needs_server("a vCard of its own") {
+            return turn.answer(answer, Err(error));
+        }
         features.cards.change(OwnCardChange { by: self.by, fields: self.change, answer }, turn);
     }
 }

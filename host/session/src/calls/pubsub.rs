@@ -37,7 +37,7 @@ impl Command for PublishItem {
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        if let Err(error) = may_ask(turn) {
+        if let Err(error) = may_ask(&self.service, turn) {
             return turn.answer(answer, Err(error));
         }
         let Self { service, node, id, payload, options } = self;
@@ -79,7 +79,7 @@ impl Command for ChangeNode {
     const SENDS: bool = true;
 
     fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        if let Err(error) = may_ask(turn) {
+        if let Err(error) = may_ask(&self.service, turn) {
             return turn.answer(answer, Err(error));
         }
         let Self { service, node, action } = self;
@@ -126,7 +126,7 @@ impl Command for GetItems {
     const SENDS: bool = true;
 
     fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        if let Err(error) = may_ask(turn) {
+        if let Err(error) = may_ask(&self.service, turn) {
             return turn.answer(answer, Err(error));
         }
         let Self { service, node, which } = self;

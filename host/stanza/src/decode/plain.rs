@@ -111,6 +111,31 @@ impl PlainMessage {
         Some(Self { element, lang: lang.cloned(), envelope, archived })
     }
 
+    /// Returns its sender.
+    pub(crate) fn sender(&self) -> Option<&Jid> {
+        self.envelope.from.as_ref()
+    }
+
+    /// Returns its recipient.
+    pub(crate) fn recipient(&self) -> Option<&Jid> {
+        self.envelope.to.as_ref()
+    }
+
+    /// Returns its type.
+    pub(crate) fn kind(&self) -> MessageKind {
+        self.envelope.kind
+    }
+
+    /// Returns its id.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.element.root().attr("id")
+    }
+
+    /// Returns the length of its text, in bytes.
+    pub(crate) fn length(&self) -> usize {
+        self.element.text().len()
+    }
+
     /// Reads it for the account that is bound as `own`, at the time `now`.
     pub fn decode(self, own: &FullJid, now: Timestamp) -> Incoming {
         let Self { element, lang, envelope, archived } = self;

@@ -2,12 +2,13 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use jid::FullJid;
 use parlor_base::traces;
-use parlor_config::{Endpoint, LinkSettings, TransportChoice};
+use parlor_config::{Endpoint, LinkSettings, TransportChoice, Way};
 use parlor_stanza::sieve::lost::Lost;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -23,6 +24,7 @@ use crate::connect::{Attempts, Opened, log_in};
 use crate::dialer::Dialer;
 use crate::error::ConnectError;
 use crate::event::Left;
+use crate::handshake;
 use crate::password::Supplied;
 use crate::pins::Pins;
 
@@ -246,8 +248,15 @@ impl Task {
         let span = connecting(self.jid.domain().as_str());
         let (password, tokens) = (self.log_in.password.as_ref(), &self.log_in.tokens);
         let (server, previous) = (server.as_ref(), quest.previous.as_ref());
+        let (jid, attempts) = (&self.jid, &self.attempts);
         // Boxed: this task lives as long as the account, and rests most of the time.
-        let attempt = Box::pin(log_in(&settings, password, &self.jid, server, previous, tokens, &self.attempts));
+        let attempt = Box::pin(async {
+            if matches!(settings.way, Way::Component(_)) {
+                handshake::open(&settings, jid).await
+            } else {
+                log_in(&settings, password, jid, server, previous, tokens, attempts).await
+            }
+        });
         let outcome = tokio::select! {
             biased;
             // A panic over server data must not end the account.
@@ -322,6 +331,11 @@ impl Task {
         let kept = unsettled.and_then(|previous| previous.kept);
         in_time(self.pace.wait(now, self.attempts.jitter()), kept, quest.cut, now)
     }
+}
+
+/// Polls the connector's reports; ready with `None` if there is no connector.
+pub(super) fn poll_report(connector: &mut Option<Connector>, cx: &mut Context<'_>) -> Poll<Option<Report>> {
+    connector.as_mut().map_or(Poll::Ready(None), |connector| connector.reports.poll_recv(cx))
 }
 
 /// Returns the span of one attempt to log in to a server.

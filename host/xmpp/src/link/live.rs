@@ -13,7 +13,7 @@ use parlor_stanza::plain::Handled;
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::stream::written;
 use tokio::time::{Instant, Sleep};
-use tokio_xmpp::xmlstream::{ReadError, XmppStream};
+use tokio_xmpp::xmlstream::ReadError;
 use xmpp_parsers::ns;
 use xmpp_parsers::sm::HandledCountTooHigh;
 use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
@@ -22,8 +22,9 @@ use super::acks::Acks;
 use super::patience::{Asked, Signs};
 use super::queue::{QUEUE, Queue};
 use super::stream_management::{Miscounted, StreamManagement};
-use crate::connect::Transport;
+use crate::connect::Established;
 use crate::event::ClientState;
+use crate::handshake::attribute;
 use crate::intake::Ending;
 use crate::keepalive::{PROBE_PREFIX, RESPONSE_LIMIT};
 use crate::stream::{Came, Stanzas};
@@ -50,11 +51,13 @@ pub(super) struct Live {
     unflushed: bool,
     /// Why this end wants another connection; `None` if it does not.
     left: Option<Lost>,
+    /// The addresses of a request to the server, as attributes; empty where the server knows them.
+    addresses: String,
 }
 
 impl Live {
     /// Takes over a connection. Must be called within a runtime.
-    pub(super) fn new(stream: XmppStream<Transport>, ending: Ending) -> Self {
+    pub(super) fn new(stream: Established, ending: Ending) -> Self {
         Self {
             stream: Stanzas::of(stream),
             ending,
@@ -67,7 +70,15 @@ impl Live {
             state: None,
             unflushed: false,
             left: None,
+            addresses: String::new(),
         }
+    }
+
+    /// Notes that the stream is that of a component, on which each stanza has both addresses (XEP-0114). A request to the
+    /// component's own domain comes back by the server, and shows that it is there.
+    pub(super) fn is_of_component(&mut self, domain: &str) {
+        let domain = attribute(domain);
+        self.addresses = format!(" from='{domain}' to='{domain}'");
     }
 
     /// Ends the connection as soon as everything that can be written at once is written.
@@ -267,7 +278,9 @@ impl Live {
                     self.request();
                 } else {
                     let id = rand::random::<u64>();
-                    let ping = format!("<iq type='get' id='{PROBE_PREFIX}{id:016x}'><ping xmlns='{}'/></iq>", ns::PING);
+                    let (addresses, ping) = (&self.addresses, ns::PING);
+                    let ping =
+                        format!("<iq type='get' id='{PROBE_PREFIX}{id:016x}'{addresses}><ping xmlns='{ping}'/></iq>");
                     self.stream.write(&ping);
                 }
                 self.asked.get_or_insert_with(|| Asked::now(&self.ending));

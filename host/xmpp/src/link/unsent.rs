@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 
-use parlor_stanza::raw::returned;
+use parlor_stanza::encode::Written;
+use parlor_stanza::raw::{RawStanza, returned};
 use xmpp_parsers::stanza::Stanza;
 
 /// Splits unsent stanzas after a connection loss longer than `keep_unsent`: returns those still to be sent, and errors
@@ -18,4 +19,12 @@ pub fn too_old<T>(unsent: VecDeque<T>, stanza: impl Fn(&T) -> &Stanza) -> (VecDe
         );
     }
     (rest, messages.iter().filter_map(|message| returned(stanza(message))).collect())
+}
+
+/// Logs that a stanza is not sent again.
+pub(super) fn given_up(stanza: &Written) {
+    let stanza = stanza.stanza().map(RawStanza::from);
+    let to = stanza.as_ref().and_then(RawStanza::to).map(tracing::field::display);
+    let id = stanza.as_ref().and_then(RawStanza::id);
+    tracing::warn!(to, id, "the server has ended two streams over this stanza; it is not sent again");
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_util::SinkExt as _;
 use futures_util::future::join_all;

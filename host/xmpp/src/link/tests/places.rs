@@ -1,5 +1,7 @@
 //! Tests of the server's address: from DNS (XEP-0368), and from a server that names a host for resumption (XEP-0198).
 
+use std::sync::Arc;
+
 use tokio::net::TcpListener;
 
 use super::*;

@@ -1,0 +1,52 @@
+//! What a component answers itself, since there is no server behind its addresses that would.
+
+use minidom::Element;
+use parlor_stanza::encode::name;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::ns;
+use xmpp_parsers::stanza::Stanza;
+use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
+
+/// What answers, by category and type (XEP-0030).
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Answers {
+    /// The domain of the component.
+    Domain,
+    /// The account of an address.
+    Account,
+}
+
+/// The words for what only a server does.
+const NO_SERVER: &str = "this is an address of a component, which keeps nothing for it";
+
+/// Returns the answer to a request; `None` if it is none.
+pub(super) fn answer(request: &Iq, by: Answers) -> Option<Stanza> {
+    let (is_get, from, to, id, payload) = match request {
+        Iq::Get { from, to, id, payload } => (true, from, to, id, payload),
+        Iq::Set { from, to, id, payload } => (false, from, to, id, payload),
+        Iq::Result { .. } | Iq::Error { .. } => return None,
+    };
+    let (from, to, id) = (to.clone(), from.clone(), id.clone());
+    let answer = if is_get && payload.is("ping", ns::PING) {
+        Iq::Result { from, to, id, payload: None }
+    } else if is_get && payload.is("query", ns::DISCO_INFO) && payload.attr("node").is_none() {
+        Iq::Result { from, to, id, payload: Some(info(by)) }
+    } else {
+        let error = StanzaError::new(ErrorType::Cancel, DefinedCondition::ServiceUnavailable, "en", NO_SERVER);
+        Iq::Error { from, to, id, error, payload: None }
+    };
+    Some(Stanza::Iq(answer))
+}
+
+fn info(by: Answers) -> Element {
+    let (category, kind) = match by {
+        Answers::Domain => ("component", "generic"),
+        Answers::Account => ("account", "registered"),
+    };
+    let identity =
+        Element::builder("identity", ns::DISCO_INFO).attr(name("category"), category).attr(name("type"), kind).build();
+    let features = [ns::DISCO_INFO, ns::PING];
+    let features =
+        features.map(|feature| Element::builder("feature", ns::DISCO_INFO).attr(name("var"), feature).build());
+    Element::builder("query", ns::DISCO_INFO).append(identity).append_all(features).build()
+}

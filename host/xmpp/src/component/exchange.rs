@@ -1,0 +1,438 @@
+//! Where the stream of a component and its addresses meet: received stanzas find the address that they are for, and those
+//! of the addresses get their sender.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use jid::{BareJid, FullJid, Jid};
+use jiff::Timestamp;
+use parlor_stanza::addressed::set_sender;
+use parlor_stanza::decode::{Arrived, arrived};
+use parlor_stanza::encode::{Written, encode};
+use parlor_stanza::raw::returned;
+use parlor_stanza::sieve::lost::Lost;
+use parlor_stanza::types::{Offers, Outgoing};
+use tokio::sync::Notify;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::presence::{Presence, Type};
+use xmpp_parsers::stanza::Stanza;
+use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType};
+
+use super::answers::{Answers, answer};
+use super::seat::{Coming, Seat};
+use crate::error::ConnectError;
+use crate::event::LinkEvent;
+use crate::keepalive::PROBE_PREFIX;
+
+/// The maximum number of answers of the component itself that wait for the stream. Further ones are not given.
+const MOST_OWN: usize = 256;
+
+/// What passes between the stream of a component and its addresses.
+pub(super) struct Exchange {
+    /// The domain of the component.
+    domain: BareJid,
+    state: Mutex<State>,
+    /// Notified when a stanza waits for the stream.
+    more: Notify,
+    /// Notified when an address wants a stream.
+    wanted: Notify,
+    /// The number of received stanzas that named no sender, or no recipient in the domain.
+    refused: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    line: Line,
+    seats: HashMap<BareJid, Seat>,
+    /// The addresses that have something to send, in turn.
+    due: VecDeque<BareJid>,
+    /// Stanzas of the component itself, and the last ones of addresses that are gone.
+    own: VecDeque<Written>,
+}
+
+/// How it stands with the stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Line {
+    /// There is none, and none is tried.
+    #[default]
+    Idle,
+    /// It is tried to have one.
+    Tried,
+    Live,
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("domain", &self.domain).finish_non_exhaustive()
+    }
+}
+
+impl Exchange {
+    pub(super) fn new(domain: BareJid) -> Self {
+        Self { domain, state: Mutex::default(), more: Notify::new(), wanted: Notify::new(), refused: AtomicU64::new(0) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until an address wants a stream.
+    pub(super) async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Waits until there may be more to send.
+    pub(super) async fn more(&self) {
+        self.more.notified().await;
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.state().line == Line::Live
+    }
+
+    /// Returns whether an address wants a stream.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.state().seats.is_empty()
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        let state = self.state();
+        !state.own.is_empty() || !state.due.is_empty()
+    }
+
+    /// Returns the next stanza for the stream: those of the component first, then one of each address in turn.
+    pub(super) fn next(&self) -> Option<Written> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        if let Some(own) = state.own.pop_front() {
+            return Some(own);
+        }
+        while let Some(jid) = state.due.pop_front() {
+            let Some(seat) = state.seats.get_mut(&jid) else { continue };
+            let next = seat.next_unsent();
+            seat.is_due = seat.has_unsent();
+            if seat.is_due {
+                state.due.push_back(jid);
+            }
+            if next.is_some() {
+                return next;
+            }
+        }
+        None
+    }
+
+    /// Notes that it is tried to have a stream.
+    pub(super) fn begun(&self) {
+        self.state().line = Line::Tried;
+    }
+
+    /// A stream has begun. Messages that have waited for it for too long come back to their addresses.
+    pub(super) fn bound(&self, is_late: bool) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        state.line = Line::Live;
+        state.own.clear();
+        state.due.clear();
+        for (jid, seat) in &mut state.seats {
+            let old = seat.begin(is_late);
+            if !old.is_empty() {
+                tracing::warn!(
+                    account = %jid, messages = old.len(),
+                    "messages are not sent, since the cut lasted longer than keep_unsent of the component says"
+                );
+            }
+            seat.tell(Coming::Bound);
+            for back in old.iter().filter_map(returned) {
+                seat.answer(back);
+            }
+            seat.is_due = seat.has_unsent();
+            if seat.is_due {
+                state.due.push_back(jid.clone());
+            }
+        }
+    }
+
+    pub(super) fn suspended(&self, why: &Lost) {
+        self.tell(Line::Tried, || Coming::Suspended(why.clone()));
+    }
+
+    pub(super) fn trying(&self) {
+        self.tell(Line::Tried, || Coming::Trying);
+    }
+
+    pub(super) fn retrying(&self, after: Duration, why: &ConnectError) {
+        self.tell(Line::Tried, || Coming::Retrying { after, why: why.clone() });
+    }
+
+    pub(super) fn failed(&self, why: &ConnectError) {
+        self.tell(Line::Idle, || Coming::Failed(why.clone()));
+    }
+
+    fn tell(&self, line: Line, news: impl Fn() -> Coming) {
+        let mut state = self.state();
+        state.line = line;
+        for seat in state.seats.values_mut() {
+            seat.tell(news());
+        }
+    }
+
+    /// Gives a message back to the address that sent it, since it has waited for too long. Returns false if it is none.
+    pub(super) fn give_back(&self, stanza: &Stanza) -> bool {
+        let Stanza::Message(message) = stanza else { return false };
+        let Some(sender) = message.from.as_ref().map(Jid::to_bare) else { return true };
+        if let Some(seat) = self.state().seats.get_mut(&sender)
+            && let Some(back) = returned(stanza)
+        {
+            seat.answer(back);
+        }
+        true
+    }
+
+    /// Passes a stanza to the address that it is for.
+    pub(super) fn deliver(&self, arrived: Arrived) {
+        // Others choose what is in it. A panic over it costs this stanza, and not the stream.
+        if catch_unwind(AssertUnwindSafe(|| self.pass(arrived))).is_err() {
+            tracing::error!(
+                component = %self.domain,
+                "a stanza is not delivered: a bug in the host; please report it, with the panic in the log"
+            );
+        }
+    }
+
+    fn pass(&self, arrived: Arrived) {
+        let recipient = arrived.recipient().filter(|to| to.domain() == self.domain.domain()).cloned();
+        let (Some(to), true) = (recipient, arrived.sender().is_some()) else { return self.refuse() };
+        if to.node().is_none() {
+            return self.answer_for_domain(&arrived);
+        }
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let back = match state.seats.get_mut(&to.to_bare()) {
+            None => arrived.refused(ErrorType::Cancel, DefinedCondition::ServiceUnavailable, "nobody is there"),
+            Some(seat) => offer(seat, arrived, &to),
+        };
+        if let Some(back) = back {
+            state.put_own(&back);
+            self.more.notify_one();
+        }
+    }
+
+    /// Counts a stanza that no server should have sent here.
+    fn refuse(&self) {
+        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        if refused.is_power_of_two() {
+            tracing::warn!(
+                component = %self.domain, refused,
+                "the server sends stanzas for addresses outside of the component's domain, or without addresses; they are refused"
+            );
+        }
+    }
+
+    fn answer_for_domain(&self, arrived: &Arrived) {
+        let Arrived::Read(stanza) = arrived else { return };
+        let Stanza::Iq(iq) = &**stanza else { return };
+        let is_own = iq.from().is_some_and(|from| *from == self.domain);
+        if is_own && iq.id().starts_with(PROBE_PREFIX) {
+            // It has come back, and has shown that the server is there.
+            return;
+        }
+        if let Some(answer) = answer(iq, Answers::Domain) {
+            self.state().put_own(&answer);
+            self.more.notify_one();
+        }
+    }
+
+    /// Logs an address in.
+    pub(super) fn open(&self, jid: &BareJid, own: FullJid) {
+        let mut state = self.state();
+        let mut seat = Seat::new(own);
+        if state.line == Line::Live {
+            seat.tell(Coming::Bound);
+        }
+        state.seats.insert(jid.clone(), seat);
+        if state.line == Line::Idle {
+            self.wanted.notify_one();
+        }
+    }
+
+    /// Logs an address out. What it has sent still goes out.
+    pub(super) fn close(&self, jid: &BareJid) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let Some(mut seat) = state.seats.remove(jid) else { return };
+        if state.line == Line::Live {
+            seat.disappear();
+            while let Some(stanza) = seat.next_unsent() {
+                state.own.push_back(stanza);
+            }
+            self.more.notify_one();
+        }
+    }
+
+    /// Returns the next event for an address.
+    pub(super) fn poll(&self, jid: &BareJid, cx: &mut Context<'_>) -> Poll<LinkEvent> {
+        loop {
+            let (coming, own) = {
+                let mut state = self.state();
+                let Some(seat) = state.seats.get_mut(jid) else { return Poll::Ready(LinkEvent::Closed) };
+                let Some(coming) = seat.take(cx) else { return Poll::Pending };
+                (coming, seat.own.clone())
+            };
+            return Poll::Ready(match coming {
+                Coming::Bound => {
+                    let offers = Offers::default();
+                    LinkEvent::Bound { jid: own, offers, taken_up: false, again: Vec::new(), doubtful: 0 }
+                }
+                Coming::Suspended(why) => LinkEvent::Suspended { why },
+                Coming::Trying => LinkEvent::Trying,
+                Coming::Retrying { after, why } => LinkEvent::Retrying { after, why },
+                Coming::Failed(why) => LinkEvent::Failed(why),
+                Coming::Stanza(stanza) => {
+                    // A panic over it costs this stanza, and not the account.
+                    let read = catch_unwind(AssertUnwindSafe(|| arrived(stanza, &own, Timestamp::now())));
+                    let Ok(incoming) = read else {
+                        tracing::error!(
+                            account = %jid,
+                            "a stanza is not delivered: a bug in the host stopped it from being read; please report it, with the panic in the log"
+                        );
+                        continue;
+                    };
+                    LinkEvent::Stanza(incoming)
+                }
+            });
+        }
+    }
+
+    /// Returns whether there is room for another stanza of an address.
+    pub(super) fn has_room(&self, jid: &BareJid) -> bool {
+        self.state().seats.get(jid).is_none_or(Seat::has_room)
+    }
+
+    /// Takes a stanza of an address.
+    pub(super) fn hear(&self, jid: &BareJid, outgoing: Outgoing) {
+        let outlives = outgoing.outlives_its_stream();
+        let stanza = encode(outgoing);
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let Some(seat) = state.seats.get_mut(jid) else { return };
+        take(seat, stanza, outlives, &self.domain);
+        if seat.has_unsent() && !seat.is_due {
+            seat.is_due = true;
+            state.due.push_back(jid.clone());
+        }
+        self.more.notify_one();
+    }
+}
+
+impl State {
+    /// Lets a stanza of the component itself wait for the stream.
+    fn put_own(&mut self, stanza: &Stanza) {
+        if self.own.len() >= MOST_OWN {
+            tracing::debug!("an answer of a component is not given: too many wait");
+            return;
+        }
+        match Written::of_stanza(stanza) {
+            Ok(stanza) => self.own.push_back(stanza),
+            Err(error) => tracing::warn!(%error, "a stanza could not be written"),
+        }
+    }
+}
+
+/// Passes a stanza to an address, unless it is for another client, or about what only a server does. Returns what its sender
+/// gets instead, if anything.
+fn offer(seat: &mut Seat, arrived: Arrived, to: &Jid) -> Option<Stanza> {
+    let is_for_client = *to == seat.own;
+    if let Arrived::Read(stanza) = &arrived {
+        match &**stanza {
+            Stanza::Presence(presence) if !to.is_bare() && !is_for_client => {
+                tracing::debug!(kind = ?presence.type_, "a presence for another client of an address is ignored");
+                return None;
+            }
+            Stanza::Presence(presence) => match presence.type_ {
+                // There is no roster, and so nobody is told of changes later: to say yes would be a lie.
+                Type::Subscribe => return Some(unsubscribed(presence)),
+                Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed | Type::Probe => {
+                    return None;
+                }
+                Type::None | Type::Unavailable | Type::Error => {}
+            },
+            Stanza::Iq(iq @ (Iq::Get { .. } | Iq::Set { .. })) if to.is_bare() => {
+                // The account answers for its address as well.
+                if let Some(from) = iq.from() {
+                    seat.asked(from.clone(), iq.id().to_owned());
+                }
+            }
+            Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }) if !is_for_client => {
+                let (kind, condition) = (ErrorType::Cancel, DefinedCondition::ServiceUnavailable);
+                return arrived.refused(kind, condition, "there is no such client");
+            }
+            Stanza::Iq(_) | Stanza::Message(_) => {}
+        }
+    }
+    let arrived = seat.receive(arrived)?;
+    tracing::debug!(account = %seat.own, "a stanza is not delivered: too many wait for this address");
+    let (kind, condition) = (ErrorType::Wait, DefinedCondition::ResourceConstraint);
+    arrived.refused(kind, condition, "too much waits for this address; try again later")
+}
+
+/// Returns the refusal of a request to see an address.
+fn unsubscribed(request: &Presence) -> Stanza {
+    let mut answer = Presence::new(Type::Unsubscribed);
+    answer.from = request.to.as_ref().map(|to| Jid::from(to.to_bare()));
+    answer.to = request.from.as_ref().map(|from| Jid::from(from.to_bare()));
+    Stanza::Presence(answer)
+}
+
+/// Takes a stanza of an account. What a client sends to its own server or account is answered here.
+fn take(seat: &mut Seat, mut stanza: Stanza, outlives: bool, domain: &BareJid) {
+    let mut sender = Jid::from(seat.own.clone());
+    let account = Jid::from(seat.own.to_bare());
+    match &mut stanza {
+        Stanza::Message(message) => {
+            // RFC 6120, section 10.3.1.
+            message.to.get_or_insert(account);
+        }
+        Stanza::Presence(presence) => match (&presence.type_, &presence.to) {
+            (Type::Unavailable, None) => return seat.disappear(),
+            // Nobody sees it without a roster.
+            (_, None) => return,
+            (Type::None, Some(to)) if !seat.appears_to(to) => {
+                tracing::warn!(account = %seat.own, "presence is not sent: the address is available to too many others");
+                return;
+            }
+            (Type::Unavailable, Some(to)) => seat.leaves(to),
+            (Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed | Type::Probe, Some(_)) => {
+                tracing::debug!(account = %seat.own, "a presence about subscriptions is not sent: there is no roster");
+                return;
+            }
+            (Type::None | Type::Error, Some(_)) => {}
+        },
+        Stanza::Iq(iq @ (Iq::Get { .. } | Iq::Set { .. })) => {
+            let by = match iq.to() {
+                None => Some(Answers::Account),
+                Some(to) if *to == account => Some(Answers::Account),
+                Some(to) if *to == *domain => Some(Answers::Domain),
+                Some(_) => None,
+            };
+            if let Some(answer) = by.and_then(|by| answer(iq, by)) {
+                return seat.answer(answer);
+            }
+        }
+        Stanza::Iq(iq @ (Iq::Result { .. } | Iq::Error { .. })) => {
+            if seat.was_asked(iq.to(), iq.id()) {
+                sender = account;
+            }
+        }
+    }
+    set_sender(&mut stanza, sender);
+    seat.put(&stanza, outlives);
+}

@@ -1,0 +1,227 @@
+//! What waits for one address, in both directions, and what a server would know of it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use jid::{FullJid, Jid};
+use parlor_stanza::decode::Arrived;
+use parlor_stanza::encode::Written;
+use parlor_stanza::sieve::lost::Lost;
+use xmpp_parsers::presence::{Presence, Type};
+use xmpp_parsers::stanza::Stanza;
+
+use crate::error::ConnectError;
+
+/// The maximum number of received stanzas that wait for an address.
+pub(super) const MOST_WAITING: usize = 256;
+/// The number of bytes of them at which no more is taken.
+const MOST_BYTES: usize = 1 << 20;
+/// The number of stanzas of an address that wait for the stream at which there is no more room, and the number of their bytes.
+const MOST_UNSENT: usize = 64;
+const MOST_UNSENT_BYTES: usize = 64 << 10;
+/// The maximum number of others, mostly rooms, that an address is available to.
+pub(super) const MOST_TOLD: usize = 1_024;
+/// The maximum number of requests to the bare address that are not answered yet.
+const MOST_ASKED: usize = 64;
+
+/// An event on its way to an address.
+#[derive(Debug)]
+pub(super) enum Coming {
+    Bound,
+    Suspended(Lost),
+    Trying,
+    Retrying { after: Duration, why: ConnectError },
+    Failed(ConnectError),
+    Stanza(Arrived),
+}
+
+/// A stanza of an address that waits for the stream.
+#[derive(Debug)]
+struct Unsent {
+    stanza: Written,
+    /// Whether it still makes sense on the stream that follows.
+    outlives: bool,
+}
+
+/// An address whose account is logged in, or wants to be.
+#[derive(Debug)]
+pub(super) struct Seat {
+    /// The full JID of the account.
+    pub(super) own: FullJid,
+    coming: VecDeque<Coming>,
+    /// The stanzas in `coming` that others have sent, and their bytes.
+    stanzas: usize,
+    bytes: usize,
+    waker: Option<Waker>,
+    unsent: VecDeque<Unsent>,
+    unsent_bytes: usize,
+    /// Whether the address is in the order of those that send.
+    pub(super) is_due: bool,
+    /// The others that the address has sent presence to. A server would tell them when it goes (RFC 6121, section 4.6.3).
+    told: BTreeSet<Jid>,
+    /// The requests to the bare address, by sender and id. Their answers have to come from it, too.
+    asked: VecDeque<(Jid, String)>,
+}
+
+impl Seat {
+    pub(super) fn new(own: FullJid) -> Self {
+        Self {
+            own,
+            coming: VecDeque::new(),
+            stanzas: 0,
+            bytes: 0,
+            waker: None,
+            unsent: VecDeque::new(),
+            unsent_bytes: 0,
+            is_due: false,
+            told: BTreeSet::new(),
+            asked: VecDeque::new(),
+        }
+    }
+
+    /// Tells the account how it stands with the stream. The number of such events that wait is bounded by that of stanzas
+    /// between them.
+    pub(super) fn tell(&mut self, news: Coming) {
+        // Attempts that nobody has heard of are over.
+        self.coming.retain(|one| !matches!(one, Coming::Trying | Coming::Retrying { .. }));
+        if matches!(news, Coming::Suspended(_)) {
+            if matches!(self.coming.back(), Some(Coming::Bound)) {
+                // Nothing came on that stream, and nobody has heard of it.
+                self.coming.pop_back();
+            }
+            if matches!(self.coming.back(), Some(Coming::Suspended(_))) {
+                return;
+            }
+        }
+        self.coming.push_back(news);
+        self.wake();
+    }
+
+    /// Takes a stanza for the account, or returns it if there is no room.
+    pub(super) fn receive(&mut self, arrived: Arrived) -> Option<Arrived> {
+        if self.stanzas >= MOST_WAITING || self.bytes >= MOST_BYTES {
+            return Some(arrived);
+        }
+        self.stanzas += 1;
+        self.bytes += arrived.weight();
+        self.coming.push_back(Coming::Stanza(arrived));
+        self.wake();
+        None
+    }
+
+    /// Takes an answer to a request of the account itself, which bounds their number.
+    pub(super) fn answer(&mut self, stanza: Stanza) {
+        let arrived = Arrived::Read(Box::new(stanza));
+        self.stanzas += 1;
+        self.bytes += arrived.weight();
+        self.coming.push_back(Coming::Stanza(arrived));
+        self.wake();
+    }
+
+    /// Returns the next event for the account. `None`: its task is woken when there is one.
+    pub(super) fn take(&mut self, cx: &mut Context<'_>) -> Option<Coming> {
+        let next = self.coming.pop_front();
+        match &next {
+            Some(Coming::Stanza(arrived)) => {
+                self.stanzas -= 1;
+                self.bytes -= arrived.weight();
+            }
+            Some(_) => {}
+            None => self.waker = Some(cx.waker().clone()),
+        }
+        next
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.unsent.len() < MOST_UNSENT && self.unsent_bytes < MOST_UNSENT_BYTES
+    }
+
+    /// Takes a stanza of the account.
+    pub(super) fn put(&mut self, stanza: &Stanza, outlives: bool) {
+        match Written::of_stanza(stanza) {
+            Ok(stanza) => {
+                self.unsent_bytes += stanza.weight();
+                self.unsent.push_back(Unsent { stanza, outlives });
+            }
+            Err(error) => tracing::warn!(%error, "a stanza could not be written"),
+        }
+    }
+
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Returns the next stanza for the stream.
+    pub(super) fn next_unsent(&mut self) -> Option<Written> {
+        let had_room = self.has_room();
+        let Unsent { stanza, .. } = self.unsent.pop_front()?;
+        self.unsent_bytes -= stanza.weight();
+        if !had_room && self.has_room() {
+            self.wake();
+        }
+        Some(stanza)
+    }
+
+    /// A stream begins. Returns the messages that have waited for it for too long, and are not sent.
+    pub(super) fn begin(&mut self, is_late: bool) -> Vec<Stanza> {
+        // Nobody knows of presence that went out on the stream before, and nobody waits for answers on this one.
+        self.told.clear();
+        self.asked.clear();
+        let mut old = Vec::new();
+        for one in std::mem::take(&mut self.unsent) {
+            let message = one.stanza.stanza().filter(|stanza| matches!(stanza, Stanza::Message(_)));
+            match message {
+                Some(message) if is_late => old.push(message),
+                _ if one.outlives => self.unsent.push_back(one),
+                _ => {}
+            }
+        }
+        self.unsent_bytes = self.unsent.iter().map(|one| one.stanza.weight()).sum();
+        old
+    }
+
+    /// Notes that this one gets the presence of the address. Returns false if it is one too many.
+    pub(super) fn appears_to(&mut self, other: &Jid) -> bool {
+        let fits = self.told.len() < MOST_TOLD || self.told.contains(other);
+        if fits {
+            self.told.insert(other.clone());
+        }
+        fits
+    }
+
+    /// Notes that this one was told that the address goes.
+    pub(super) fn leaves(&mut self, other: &Jid) {
+        self.told.remove(other);
+    }
+
+    /// The address is no longer available to anybody: those who think so are told.
+    pub(super) fn disappear(&mut self) {
+        for to in std::mem::take(&mut self.told) {
+            let mut presence = Presence::new(Type::Unavailable);
+            presence.from = Some(Jid::from(self.own.clone()));
+            presence.to = Some(to);
+            self.put(&Stanza::Presence(presence), false);
+        }
+    }
+
+    /// Notes a request to the bare address. The oldest one makes room.
+    pub(super) fn asked(&mut self, from: Jid, id: String) {
+        if self.asked.len() >= MOST_ASKED {
+            self.asked.pop_front();
+        }
+        self.asked.push_back((from, id));
+    }
+
+    /// Returns whether this is the answer to a request to the bare address, once.
+    pub(super) fn was_asked(&mut self, to: Option<&Jid>, id: &str) -> bool {
+        let place = self.asked.iter().position(|(from, known)| Some(from) == to && known == id);
+        place.is_some_and(|place| self.asked.remove(place).is_some())
+    }
+}

@@ -1,0 +1,416 @@
+//! Tests of a component with a server that follows a script.
+
+use std::future::poll_fn;
+
+use parlor_config::{ChannelBinding, Endpoint, PasswordSource, TransportChoice, Way};
+use parlor_stanza::raw::RawStanza;
+use parlor_stanza::sieve::lost::Lost;
+use parlor_stanza::testing::jid;
+use parlor_stanza::types::{Ask, Draft, Incoming, MessageKind, PresenceOut, Query, Reply};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+
+const DOMAIN: &str = "bots.house";
+const STREAMS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+
+/// Waits for something that is immediate on an idle machine.
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), work).await.expect("it comes soon")
+}
+
+/// A server without TLS, with one component.
+struct Server {
+    listener: TcpListener,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("secret"), "test\n").unwrap();
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap(), folder }
+    }
+
+    fn settings(&self) -> LinkSettings {
+        LinkSettings {
+            jid: jid(DOMAIN),
+            way: Way::Component("bots".parse().unwrap()),
+            password: PasswordSource::File(self.folder.path().join("secret")),
+            server: Some(Endpoint {
+                host: "127.0.0.1".to_owned(),
+                port: Some(self.listener.local_addr().unwrap().port()),
+            }),
+            transport: TransportChoice::Tcp,
+            tls: None,
+            ca_file: None,
+            allow_plain: false,
+            channel_binding: ChannelBinding::Never,
+            websocket: None,
+            keep_unsent: Duration::from_hours(1),
+            bosh: None,
+            prebind: None,
+            ping_interval: Duration::from_mins(1),
+        }
+    }
+
+    /// Accepts a connection and reads the header of its stream.
+    async fn accept(&self) -> Stream {
+        let (tcp, _) = self.listener.accept().await.unwrap();
+        let mut stream = Stream { tcp, read: String::new() };
+        let header = stream.until("to='bots.house'>").await;
+        assert!(header.contains(" xmlns='jabber:component:accept'"), "{header}");
+        assert_eq!(header.matches("version").count(), 1, "only the declaration has one: {header}");
+        stream
+    }
+
+    /// Accepts a connection, and the secret on it.
+    async fn serve(&self) -> Stream {
+        let mut stream = self.accept().await;
+        stream.begin().await;
+        let proof = stream.until("</handshake>").await;
+        assert_eq!(proof, "<handshake>aaee83c26aeeafcbabeabfcbcd50df997e0a2a1e</handshake>");
+        stream.say("<handshake/>").await;
+        stream
+    }
+
+    /// Starts a component, and logs these addresses in.
+    async fn component<const COUNT: usize>(
+        &self,
+        names: [&str; COUNT],
+    ) -> (Component, [Arc<dyn LocalServer>; COUNT], Stream) {
+        let component = Component::start(self.settings());
+        let addresses = names.map(|name| self.address(&component, name));
+        let stream = soon(self.serve()).await;
+        for address in &addresses {
+            assert!(matches!(next(address).await, LinkEvent::Bound { .. }));
+        }
+        (component, addresses, stream)
+    }
+
+    fn address(&self, component: &Component, name: &str) -> Arc<dyn LocalServer> {
+        let own = jid(&format!("{name}@{DOMAIN}"));
+        let address = component.address(own.to_bare());
+        address.open(&LinkSettings { jid: own, ..self.settings() });
+        address
+    }
+}
+
+/// The server's end of a stream.
+struct Stream {
+    tcp: TcpStream,
+    read: String,
+}
+
+impl Stream {
+    /// Reads up to the end of this text.
+    async fn until(&mut self, end: &str) -> String {
+        soon(async {
+            loop {
+                if let Some(at) = self.read.find(end) {
+                    let rest = self.read.split_off(at + end.len());
+                    return std::mem::replace(&mut self.read, rest);
+                }
+                let mut bytes = [0; 1_024];
+                let length = self.tcp.read(&mut bytes).await.unwrap();
+                assert!(length > 0, "the stream ended before {end:?}: {:?}", self.read);
+                self.read.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
+            }
+        })
+        .await
+    }
+
+    async fn say(&mut self, text: &str) {
+        self.tcp.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    async fn begin(&mut self) {
+        self.say(
+            "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' \
+             xmlns='jabber:component:accept' from='bots.house' id='3BF96D32'>",
+        )
+        .await;
+    }
+
+    /// Ends the stream with this error.
+    async fn fail(&mut self, condition: &str) {
+        let error = format!("<{condition} xmlns='{STREAMS}'/><text xmlns='{STREAMS}'>so it goes</text>");
+        self.say(&format!("<stream:error>{error}</stream:error></stream:stream>")).await;
+    }
+}
+
+async fn next(address: &Arc<dyn LocalServer>) -> LinkEvent {
+    soon(poll_fn(|cx| address.poll(cx))).await
+}
+
+/// Returns the body of the next message.
+async fn body(address: &Arc<dyn LocalServer>) -> String {
+    match next(address).await {
+        LinkEvent::Stanza(Incoming::Message(message)) => message.body.unwrap(),
+        other => panic!("a message was sent, not {other:?}"),
+    }
+}
+
+fn message(body: &str) -> Outgoing {
+    Outgoing::Message {
+        to: jid("friend@house/phone"),
+        kind: MessageKind::Chat,
+        id: "m".to_owned(),
+        draft: Draft { body: Some(body.to_owned()), ..Draft::default() },
+        to_occupant: false,
+    }
+}
+
+/// Returns the first event if the server answers the handshake in this way.
+async fn outcome(answer: impl AsyncFn(&mut Stream)) -> LinkEvent {
+    let server = Server::start().await;
+    let component = Component::start(server.settings());
+    let address = server.address(&component, "echo");
+    let mut stream = soon(server.accept()).await;
+    answer(&mut stream).await;
+    let event = next(&address).await;
+    component.stop().await;
+    event
+}
+
+#[tokio::test]
+async fn each_address_gets_what_is_for_it_and_sends_in_its_own_name() {
+    let server = Server::start().await;
+    let (component, [echo, clock], mut stream) = server.component(["echo", "clock"]).await;
+    for (to, text) in [("clock", "one"), ("echo", "two"), ("clock", "three")] {
+        stream.say(&format!("<message from='a@b/c' to='{to}@bots.house'><body>{text}</body></message>")).await;
+    }
+    assert_eq!([body(&echo).await, body(&clock).await, body(&clock).await], ["two", "one", "three"]);
+    assert!(echo.has_room());
+    echo.hear(message("four"));
+    let sent = stream.until("</message>").await;
+    assert!(sent.contains(" from='echo@bots.house/parlor'") && sent.contains(" to='friend@house/phone'"), "{sent}");
+    let raw = RawStanza::parse("<message to='friend@house'><body>five</body></message>", &jid("clock@bots.house"));
+    clock.hear(Outgoing::Raw(raw.unwrap()));
+    let sent = stream.until("</message>").await;
+    assert!(sent.contains(" from='clock@bots.house/parlor'") && sent.contains("five"), "{sent}");
+    let closed = async {
+        let ended = stream.until("</stream:stream>").await;
+        drop(stream);
+        ended
+    };
+    let (ended, ()) = tokio::join!(closed, component.stop());
+    assert_eq!(ended, "</stream:stream>");
+}
+
+#[tokio::test]
+async fn a_stanza_for_an_address_outside_of_the_domain_is_refused_and_counted() {
+    let server = Server::start().await;
+    let (component, [echo], mut stream) = server.component(["echo"]).await;
+    for odd in [
+        "<message from='a@b/c' to='echo@house'><body>foreign</body></message>",
+        "<message from='a@b/c' to='echo@bots.house.example'><body>foreign</body></message>",
+        "<message from='a@b/c'><body>for nobody</body></message>",
+        "<message to='echo@bots.house'><body>of nobody</body></message>",
+    ] {
+        stream.say(odd).await;
+    }
+    stream.say("<message from='a@b/c' to='echo@bots.house'><body>right</body></message>").await;
+    assert_eq!(body(&echo).await, "right");
+    assert_eq!(component.refused(), 4);
+}
+
+#[tokio::test]
+async fn what_nobody_is_there_for_goes_back() {
+    let server = Server::start().await;
+    let (_component, [echo], mut stream) = server.component(["echo"]).await;
+    stream.say("<message from='a@b/c' to='nobody@bots.house' id='1' type='chat'><body>x</body></message>").await;
+    let back = stream.until("</message>").await;
+    assert!(back.contains(" to='a@b/c'") && back.contains(" from='nobody@bots.house'"), "{back}");
+    assert!(back.contains("service-unavailable"), "{back}");
+    stream
+        .say("<iq from='a@b/c' to='echo@bots.house/other' id='2' type='get'><ping xmlns='urn:xmpp:ping'/></iq>")
+        .await;
+    assert!(stream.until("</iq>").await.contains("service-unavailable"));
+    stream.say("<presence from='a@b/c' to='nobody@bots.house'/>").await;
+    stream.say("<presence from='a@b' to='echo@bots.house' type='subscribe'/>").await;
+    let refusal = stream.until(">").await;
+    assert!(refusal.starts_with("<presence") && refusal.contains("'unsubscribed'"), "{refusal}");
+    assert!(refusal.contains(" to='a@b'") && refusal.contains(" from='echo@bots.house'"), "{refusal}");
+    drop(echo);
+}
+
+/// Clients ask the address that they know, and take no answer from another one.
+#[tokio::test]
+async fn a_request_to_the_bare_address_is_answered_by_it() {
+    let server = Server::start().await;
+    let (_component, [echo], mut stream) = server.component(["echo"]).await;
+    for (to, id) in [("echo@bots.house", "1"), ("echo@bots.house/parlor", "2")] {
+        stream.say(&format!("<iq from='a@b/c' to='{to}' id='{id}' type='get'><x xmlns='urn:x'/></iq>")).await;
+        let LinkEvent::Stanza(Incoming::Request(request)) = next(&echo).await else { panic!("a request was sent") };
+        assert!(matches!(request.query, Query::Foreign { .. }));
+        echo.hear(Outgoing::Reply { to: request.from, id: request.id, reply: Reply::Done });
+        let answer = stream.until("/>").await;
+        assert!(answer.contains(&format!(" from='{to}'")) && answer.contains(" to='a@b/c'"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_only_a_server_does_is_answered_without_one() {
+    let server = Server::start().await;
+    let (_component, [echo], mut stream) = server.component(["echo"]).await;
+    let asks = [(None, Ask::Roster { version: None }), (Some("echo@bots.house"), Ask::ArchivePreferences)];
+    for (to, ask) in asks {
+        echo.hear(Outgoing::Ask { to: to.map(jid), id: "1".to_owned(), ask });
+        let LinkEvent::Stanza(Incoming::Answer(answer)) = next(&echo).await else { panic!("there is an answer") };
+        assert_eq!(answer.outcome.unwrap_err().condition, "service-unavailable");
+    }
+    for to in ["bots.house", "echo@bots.house"] {
+        echo.hear(Outgoing::Ask { to: Some(jid(to)), id: "1".to_owned(), ask: Ask::DiscoInfo { node: None } });
+        let LinkEvent::Stanza(Incoming::Answer(answer)) = next(&echo).await else { panic!("there is an answer") };
+        assert!(answer.outcome.is_ok(), "{to}");
+    }
+    // The presence for everybody goes to nobody, and the domain answers others itself.
+    echo.hear(Outgoing::Presence(PresenceOut::default()));
+    stream.say("<iq from='a@b/c' to='bots.house' id='7' type='get'><ping xmlns='urn:xmpp:ping'/></iq>").await;
+    let answer = stream.until("/>").await;
+    assert!(answer.starts_with("<iq") && answer.contains("'result'") && answer.contains("'7'"), "{answer}");
+}
+
+#[tokio::test]
+async fn whoever_an_address_appeared_to_is_told_when_it_goes() {
+    let server = Server::start().await;
+    let (_component, [echo], mut stream) = server.component(["echo"]).await;
+    let to = || Some(jid("room@muc.house/echo"));
+    echo.hear(Outgoing::Presence(PresenceOut { to: to(), ..PresenceOut::default() }));
+    assert!(stream.until("room@muc.house/echo").await.contains("<presence"));
+    echo.close();
+    let gone = stream.until("room@muc.house/echo").await;
+    let rest = stream.until(">").await;
+    assert!(format!("{gone}{rest}").contains("'unavailable'"), "{gone}{rest}");
+    assert!(matches!(next(&echo).await, LinkEvent::Closed));
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_final_and_says_what_to_do() {
+    let event = outcome(async |stream| {
+        stream.begin().await;
+        stream.until("</handshake>").await;
+        stream.fail("not-authorized").await;
+    })
+    .await;
+    let LinkEvent::Failed(ConnectError::Component(error)) = event else { panic!("{event:?}") };
+    assert!(
+        matches!(&error, ComponentError::SecretRefused { text: Some(text), .. } if text == "so it goes"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_component_that_is_taken_is_tried_again() {
+    let event = outcome(async |stream| {
+        stream.begin().await;
+        stream.until("</handshake>").await;
+        stream.fail("conflict").await;
+    })
+    .await;
+    let LinkEvent::Retrying { why: ConnectError::Component(error), .. } = event else { panic!("{event:?}") };
+    assert!(matches!(error, ComponentError::Taken { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_domain_that_the_server_does_not_know_is_named() {
+    let event = outcome(async |stream| {
+        stream.begin().await;
+        stream.fail("host-unknown").await;
+    })
+    .await;
+    let LinkEvent::Failed(ConnectError::HostUnknown { domain }) = event else { panic!("{event:?}") };
+    assert_eq!(domain, DOMAIN);
+}
+
+#[tokio::test]
+async fn the_port_for_clients_is_told_from_that_for_components() {
+    for header in
+        ["<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='1'>", "<html>"]
+    {
+        let event = outcome(async |stream| stream.say(header).await).await;
+        let LinkEvent::Failed(ConnectError::Component(error)) = event else { panic!("{event:?}") };
+        assert!(matches!(error, ComponentError::NoComponents { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_no_handshake() {
+    for garbage in
+        ["<!-- -->", "<handshake", "<features xmlns='http://etherx.jabber.org/streams'/>", "</stream:stream>"]
+    {
+        let event = outcome(async |stream| {
+            stream.begin().await;
+            stream.until("</handshake>").await;
+            stream.say(garbage).await;
+            stream.tcp.shutdown().await.unwrap();
+        })
+        .await;
+        let LinkEvent::Retrying { why, .. } = event else { panic!("{garbage}: {event:?}") };
+        assert!(matches!(why, ConnectError::NotXmpp { .. } | ConnectError::HungUp), "{garbage}: {why}");
+    }
+}
+
+#[tokio::test]
+async fn garbage_on_a_live_stream_ends_it_and_no_account() {
+    let server = Server::start().await;
+    let (_component, [echo], mut stream) = server.component(["echo"]).await;
+    stream.say("<!-- no comment belongs here -->").await;
+    let LinkEvent::Suspended { why } = next(&echo).await else { panic!("the stream is over") };
+    assert_eq!(why, Lost::Unreadable);
+    // What was heard meanwhile goes out on the next stream, and presence does not.
+    echo.hear(Outgoing::Presence(PresenceOut { to: Some(jid("room@muc.house/echo")), ..PresenceOut::default() }));
+    echo.hear(message("meanwhile"));
+    let mut stream = soon(server.serve()).await;
+    let sent = stream.until("</message>").await;
+    assert!(sent.contains("meanwhile") && sent.contains(" from='echo@bots.house/parlor'"), "{sent}");
+    assert!(!sent.contains("<presence"), "{sent}");
+    loop {
+        match next(&echo).await {
+            LinkEvent::Trying => {}
+            LinkEvent::Bound { .. } => break,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_silent_server_is_asked_by_a_request_that_comes_back() {
+    let server = Server::start().await;
+    let component = Component::start(LinkSettings { ping_interval: Duration::from_secs(1), ..server.settings() });
+    let echo = server.address(&component, "echo");
+    let mut stream = soon(server.serve()).await;
+    assert!(matches!(next(&echo).await, LinkEvent::Bound { .. }));
+    let ping = stream.until("</iq>").await;
+    assert!(ping.contains(" from='bots.house' to='bots.house'") && ping.contains("urn:xmpp:ping"), "{ping}");
+    stream.say(&ping).await;
+    stream.say("<message from='a@b/c' to='echo@bots.house'><body>still there</body></message>").await;
+    assert_eq!(body(&echo).await, "still there");
+}
+
+#[tokio::test]
+async fn more_than_an_address_takes_goes_back_and_others_are_not_held_up() {
+    let server = Server::start().await;
+    let (_component, [_echo, clock], mut stream) = server.component(["echo", "clock"]).await;
+    for number in 0..=seat::MOST_WAITING {
+        let to = "to='echo@bots.house' type='chat'";
+        stream.say(&format!("<message from='a@b/c' {to} id='{number}'><body>x</body></message>")).await;
+    }
+    let back = stream.until("</message>").await;
+    assert!(back.contains("resource-constraint") && back.contains(&format!("id='{}'", seat::MOST_WAITING)), "{back}");
+    stream.say("<message from='a@b/c' to='clock@bots.house'><body>tick</body></message>").await;
+    assert_eq!(body(&clock).await, "tick");
+}
+
+#[test]
+fn an_address_is_available_to_so_many_at_most() {
+    let mut seat = seat::Seat::new("echo@bots.house/parlor".parse().unwrap());
+    for number in 0..seat::MOST_TOLD {
+        assert!(seat.appears_to(&jid(&format!("{number}@muc.house/echo"))));
+    }
+    assert!(!seat.appears_to(&jid("one@muc.house/more")) && seat.appears_to(&jid("0@muc.house/echo")));
+    seat.leaves(&jid("0@muc.house/echo"));
+    assert!(seat.appears_to(&jid("one@muc.house/more")));
+}
