@@ -171,10 +171,14 @@ impl Node {
                     node.renewed(*id, session);
                 }
                 node.view.wrote(now, &key, revision, value);
-            } else {
-                // What is there now is reported soon; if nothing is, the write is tried again.
-                node.busy.insert(key, Some(now + node.timing.renewal() / 4));
+                return;
             }
+            // A renewal is not left out because it was lost.
+            if let Some(tenure) = node.tenure.as_mut().filter(|tenure| key == Key::Session(tenure.id)) {
+                tenure.next = now;
+            }
+            // What is there now is reported soon; if nothing is, the write is tried again.
+            node.busy.insert(key, Some(now + node.timing.renewal() / 4));
         })
     }
 
@@ -381,9 +385,9 @@ impl Node {
         let Some(own) = self.usable(now) else { return };
         let mut places = self.places(now);
         let orphans = self.view.orphans().iter().map(|(account, weight)| (Arc::clone(account), *weight));
-        let placed = place(&mut places, orphans);
+        let chosen = place(&mut places, orphans);
         let open = self.requests.keys().len();
-        let own_ones = placed.into_iter().filter(|(_, to)| *to == own).take(CLAIMING.saturating_sub(open));
+        let own_ones = chosen.into_iter().filter(|(_, to)| *to == own).take(CLAIMING.saturating_sub(open));
         for (account, _) in own_ones.collect::<Vec<_>>() {
             self.give(account, Some(own));
         }
@@ -430,7 +434,9 @@ impl Node {
         let mut heirs: BTreeMap<_, _> = moves.into_iter().map(|(account, to)| (account, Some(to))).collect();
         if self.state == SessionState::Over {
             // Without another node, an account stops all the same.
-            running.into_keys().for_each(|account| _ = heirs.entry(account).or_default());
+            for account in running.into_keys() {
+                heirs.entry(account).or_default();
+            }
         }
         for (account, heir) in heirs {
             self.stop(&account, heir, until);

@@ -43,13 +43,13 @@ impl Fraction {
 /// Chooses a node for each of these accounts that nobody runs, and adds their weights to the loads. Without nodes, none is
 /// placed.
 pub fn place(places: &mut [Place], accounts: impl IntoIterator<Item = (Arc<str>, u32)>) -> Vec<(Arc<str>, SessionId)> {
-    let mut placed = Vec::new();
+    let mut chosen = Vec::new();
     for (account, weight) in accounts {
         let Some(least) = least(places, &account, weight) else { break };
         least.load += u64::from(weight);
-        placed.push((account, least.session));
+        chosen.push((account, least.session));
     }
-    placed
+    chosen
 }
 
 /// Chooses which of its accounts the most loaded node gives to which others, at most so many. `accounts` are those of the

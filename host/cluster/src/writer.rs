@@ -116,9 +116,9 @@ impl Writer {
         }
     }
 
-    /// Takes in what the store said of the write.
-    pub fn appended(&mut self, outcome: Appended) {
-        if !matches!(self.step, Step::Append { .. }) {
+    /// Takes in what the store said of the record with this number. Several attempts may be answered, in any order.
+    pub fn appended(&mut self, number: u64, outcome: Appended) {
+        if !matches!(self.step, Step::Append { .. }) || number != self.number() {
             return;
         }
         match outcome {

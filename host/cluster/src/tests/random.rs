@@ -17,6 +17,11 @@ impl Random {
         low + self.next() % (high - low)
     }
 
+    /// Returns one of these.
+    pub(super) fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[usize::try_from(self.range(0, all.len() as u64)).unwrap()]
+    }
+
     /// Returns true so many times in a thousand.
     pub(super) fn chance(&mut self, in_thousand: u64) -> bool {
         self.range(0, 1_000) < in_thousand
