@@ -1,4 +1,4 @@
-//! Which node of a cluster runs which account.
+//! Decides which node of a cluster runs which account.
 //!
 //! **Owns:** the lease of a node, the claims on accounts, placement by load, and the token that fences an account's writes.
 //!

@@ -59,7 +59,7 @@ pub enum Output {
     },
 }
 
-/// What the store said of a write.
+/// The store's answer to a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It was written, with this revision.
@@ -177,7 +177,7 @@ impl Node {
             if let Some(tenure) = node.tenure.as_mut().filter(|tenure| key == Key::Session(tenure.id)) {
                 tenure.next = now;
             }
-            // What is there now is reported soon; if nothing is, the write is tried again.
+            // The store soon reports the present record. If there is none, the write is tried again.
             node.busy.insert(key, Some(now + node.timing.renewal() / 4));
         })
     }
@@ -245,7 +245,7 @@ impl Node {
         until.into_iter().chain(next).chain(ends).chain(retries).min().unwrap_or(Duration::MAX)
     }
 
-    /// Whatever happens, first the time is looked at: an input may come after a long pause of the process.
+    /// Takes in an input, after a look at the time: the process may have been suspended before it.
     fn turn(&mut self, now: Duration, input: impl FnOnce(&mut Self)) -> Vec<Output> {
         self.end_what_is_over(now);
         input(self);

@@ -1,6 +1,6 @@
-//! Which node takes an account: the one with the least load for its capacity.
+//! Places accounts on nodes: each goes to the node with the least load for its capacity.
 //!
-//! Each node computes the same from the same records, so nobody has to lead. Where records differ for a moment, two nodes
+//! Each node computes the same from the same records, so nobody has to lead. If records differ for a moment, two nodes
 //! may want the same account; the store then lets one of them have it.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What the store keeps for a cluster: a record for each session, and one for each account.
+//! The records that the store keeps for a cluster: one for each session, and one for each account.
 
 use std::sync::Arc;
 

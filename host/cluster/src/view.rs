@@ -1,4 +1,4 @@
-//! What a node knows of the store: sessions and claims, as it saw them last.
+//! The records of the store as a node saw them last: sessions and claims.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -17,7 +17,7 @@ pub struct LastRecord {
     pub number: u64,
 }
 
-/// What the store said of a write.
+/// The store's answer to a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
     /// It was written.
@@ -28,7 +28,7 @@ pub enum Appended {
     Unknown,
 }
 
-/// What a record is.
+/// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     /// The fence of a new holder.
@@ -37,7 +37,7 @@ pub enum Content {
     Change,
 }
 
-/// What the caller has to do next.
+/// The next thing that the caller has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Read the last record from the leader of the store, and tell [`Writer::last`]. If the read fails, try again after a
@@ -51,7 +51,7 @@ pub enum Step {
         token: Token,
         /// The number to write into the record.
         number: u64,
-        /// What to write.
+        /// The kind of the record.
         content: Content,
     },
     /// Nothing: the last change is durable, and the next may [begin](Writer::begin).
@@ -101,7 +101,7 @@ impl Writer {
         match last {
             Some(last) if last.token > self.token => self.step = Step::Fenced,
             // It was written, although its answer was lost.
-            Some(last) if self.is_open(last) => self.written(last.revision),
+            Some(last) if last.token == self.token && last.number == self.number() => self.written(last.revision),
             // An answer from before what is known: it is read again.
             _ if last.map_or(0, |last| last.revision) < known => {}
             // Nobody else may write after the fence. The store has lost records, or is not what it should be.
@@ -130,13 +130,6 @@ impl Writer {
 
     fn number(&self) -> u64 {
         self.last.map_or(0, |last| last.number) + 1
-    }
-
-    /// Returns whether this is the record that is being written.
-    fn is_open(&self, record: LastRecord) -> bool {
-        let is_first = self.open == Content::Fence;
-        // What the fence follows may have changed since it was numbered.
-        record.token == self.token && (is_first || record.number == self.number())
     }
 
     fn append(&mut self) {

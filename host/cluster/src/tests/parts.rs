@@ -22,7 +22,7 @@ struct Stage {
     nodes: Vec<Node>,
     /// How many writes each node has seen.
     seen: Vec<usize>,
-    /// What the nodes wanted, but writes.
+    /// The outputs of the nodes, without writes.
     done: Vec<(usize, Output)>,
 }
 
@@ -273,7 +273,7 @@ fn places(random: &mut Random) -> Vec<Place> {
     places.collect()
 }
 
-/// Whatever the weights and capacities: an account goes where it is the least load, moves end, and then help nobody.
+/// With any weights and capacities, moves come to an end, and then no further one helps.
 #[test]
 fn accounts_are_spread_by_capacity_and_moves_come_to_an_end() {
     for seed in 0..500 {
@@ -359,6 +359,10 @@ fn a_change_whose_answer_was_lost_is_recognised() {
     writer.appended(2, Appended::Refused);
     writer.last(Some(record));
     assert_eq!((writer.step(), writer.begin()), (Step::Ready, Some(3)));
+    // Another writer with the token, as after a panic, fences once more behind what is there.
+    let mut again = Writer::new(Token(4));
+    again.last(Some(record));
+    assert!(matches!(again.step(), Step::Append { number: 3, content: Content::Fence, .. }));
     // A later holder, and a store that lost records, end it.
     for last in [(record.revision + 1, Token(5), 3), (record.revision + 1, Token(3), 3)] {
         let (mut writer, (revision, token, number)) = (writer.clone(), last);

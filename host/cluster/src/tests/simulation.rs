@@ -77,7 +77,7 @@ enum Event {
     Fault,
 }
 
-/// What a request was for.
+/// The purpose of a request.
 enum Call {
     Node(RequestId),
     /// The account, its token, and the number of the record, or 0 for reading.
@@ -105,7 +105,7 @@ struct Machine {
     rate: i64,
     offset: u64,
     is_cut_off: bool,
-    /// What happens once it is no longer suspended; `None` while it is not.
+    /// The events that wait until it is no longer suspended; `None` while it is not.
     suspended: Option<Vec<Event>>,
     /// How many reports of the store it has seen.
     seen: usize,
@@ -117,7 +117,7 @@ struct Machine {
 struct Cluster {
     now: u64,
     random: Random,
-    /// What is going to happen, by true time and then by number.
+    /// The events to come, by true time and then by number.
     events: BTreeMap<(u64, u64), Event>,
     count: u64,
     timing: Timing,
@@ -616,7 +616,7 @@ impl Cluster {
         assert!(most - least <= heaviest, "{loads:?}");
     }
 
-    /// What was acknowledged is there, once.
+    /// All acknowledged changes are there, once.
     fn assert_nothing_lost(&self) {
         for (account, token, number) in &self.acknowledged {
             let record = &self.store.logs[account][usize::try_from(*number).unwrap() - 1];
@@ -654,8 +654,8 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().expect("it is a number"))
 }
 
-/// Whatever fails: an account runs on one node at a time, no write is made with an old token, what was acknowledged is
-/// there, and after the loss of a node its accounts run elsewhere in time.
+/// Under any faults, an account runs on one node at a time, no write is made with an old token, acknowledged changes
+/// are there, and after the loss of a node its accounts run elsewhere in time.
 #[test]
 #[expect(clippy::print_stderr, reason = "who sees the test fail needs to know which seed it was")]
 fn an_account_runs_once_whatever_breaks() {

@@ -32,7 +32,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Carries out a request. Whatever it expects, the store must never write with an old token.
+    /// Carries out a request. No request may lead to a write with an old token.
     pub(super) fn serve(&mut self, request: Request) -> Answer {
         match request {
             Request::Put { key, value, expected } => {
