@@ -25,13 +25,15 @@
 //! A clock has to count the time during which the machine sleeps (`CLOCK_BOOTTIME` on Linux).
 
 mod node;
+mod output;
 mod placement;
 mod record;
 mod timing;
 mod view;
 mod writer;
 
-pub use node::{Node, Outcome, Output, RequestId};
+pub use node::Node;
+pub use output::{Outcome, Output, RequestId};
 pub use placement::{Place, place, shed};
 pub use record::{Claim, Key, Revision, Session, SessionId, SessionState, Token, Value};
 pub use timing::{Timing, TimingError};

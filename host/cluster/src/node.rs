@@ -1,9 +1,10 @@
 //! The state of one node: its session, the accounts that it runs, and those that it gives away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::output::{Outcome, Output, RequestId};
 use crate::placement::{Place, place, shed};
 use crate::record::{Claim, Key, Revision, Session, SessionId, SessionState, Token, Value};
 use crate::timing::Timing;
@@ -15,60 +16,8 @@ const MOVING: usize = 4;
 /// The maximum number of claims that a node writes at a time.
 const CLAIMING: usize = 64;
 
-/// Identifies a write that has not been answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(u64);
-
-/// Something to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Write a key if its revision is `expected` (0: if it is not there), and tell [`Node::answered`]. Every request must
-    /// be answered, at the latest after a time-out with [`Outcome::Unknown`].
-    Put {
-        /// The request to answer.
-        request: RequestId,
-        /// The key.
-        key: Key,
-        /// The new value.
-        value: Value,
-        /// The revision that the key must have.
-        expected: Revision,
-    },
-    /// Start an account. Its first write is a fence with the token.
-    Start {
-        /// The name of the account.
-        account: Arc<str>,
-        /// The token for its writes.
-        token: Token,
-    },
-    /// Stop an account and tell [`Node::stopped`]. It must not act any more at the time `by`.
-    Stop {
-        /// The name of the account.
-        account: Arc<str>,
-        /// The token that it runs with.
-        token: Token,
-        /// When the session ends unless it is renewed, by the clock of this node.
-        by: Duration,
-    },
-    /// End an account at once: it may run elsewhere.
-    Kill {
-        /// The name of the account.
-        account: Arc<str>,
-        /// The token that it runs with.
-        token: Token,
-    },
-}
-
-/// The store's answer to a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was written, with this revision.
-    Written(Revision),
-    /// The key has another revision.
-    Refused,
-    /// There was no answer. It may have been written, or may be later.
-    Unknown,
-}
+/// The maximum number of accounts that are placed at a time. All nodes take the same ones.
+const PLACING: usize = 256;
 
 /// The session of a node.
 #[derive(Debug)]
@@ -113,6 +62,12 @@ pub struct Node {
     tenure: Option<Tenure>,
     tenures: u32,
     holds: BTreeMap<Arc<str>, Hold>,
+    /// The accounts in `holds` that are stopping, or have stopped.
+    leaving: BTreeSet<Arc<str>>,
+    /// The accounts whose records changed, or all of its own after a time in which none could be started.
+    news: BTreeSet<Arc<str>>,
+    /// Whether accounts could be started when it was looked at last.
+    was_usable: bool,
     /// The writes that are not answered.
     requests: BTreeMap<RequestId, (Key, Value)>,
     /// When a key may be written again; `None` while a write of it is not answered.
@@ -134,6 +89,9 @@ impl Node {
             tenure: None,
             tenures: 0,
             holds: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            news: BTreeSet::new(),
+            was_usable: false,
             requests: BTreeMap::new(),
             busy: BTreeMap::new(),
             last_request: 0,
@@ -157,6 +115,7 @@ impl Node {
             if let (Key::Session(id), Some(Value::Session(session))) = (key, &value) {
                 node.renewed(*id, session);
             }
+            node.note(key);
             node.view.saw(now, key, revision, value);
         })
     }
@@ -170,6 +129,7 @@ impl Node {
                 if let (Key::Session(id), Value::Session(session)) = (&key, &value) {
                     node.renewed(*id, session);
                 }
+                node.note(&key);
                 node.view.wrote(now, &key, revision, value);
                 return;
             }
@@ -190,6 +150,7 @@ impl Node {
                     Phase::Running => Phase::Stopped(None),
                     Phase::Stopping(heir) | Phase::Stopped(heir) => Phase::Stopped(heir),
                 };
+                node.leaving.insert(Arc::from(account));
             }
         })
     }
@@ -270,6 +231,7 @@ impl Node {
     /// Ends the session, which others may have done as well.
     fn lose(&mut self) {
         self.tenure = None;
+        self.leaving.clear();
         for (account, Hold { token, phase }) in std::mem::take(&mut self.holds) {
             if !matches!(phase, Phase::Stopped(_)) {
                 self.out.push(Output::Kill { account, token });
@@ -288,6 +250,7 @@ impl Node {
     fn stop(&mut self, account: &Arc<str>, heir: Option<SessionId>, by: Duration) {
         if let Some(hold) = self.holds.get_mut(account).filter(|hold| hold.phase == Phase::Running) {
             hold.phase = Phase::Stopping(heir);
+            self.leaving.insert(Arc::clone(account));
             self.out.push(Output::Stop { account: Arc::clone(account), token: hold.token, by });
         }
     }
@@ -303,28 +266,38 @@ impl Node {
         }
     }
 
+    /// Notes that the record of an account is to be looked at.
+    fn note(&mut self, key: &Key) {
+        if let Key::Account(account) = key {
+            self.news.insert(Arc::clone(account));
+        }
+    }
+
     /// Starts the accounts that are this node's, and ends those that are no longer.
     fn go_by_the_view(&mut self, now: Duration) {
-        let mut ended = Vec::new();
-        for (account, hold) in &self.holds {
-            if self.view.claim(account).is_none_or(|claim| claim.token > hold.token) {
-                ended.push(Arc::clone(account));
-            }
+        let usable = self.usable(now);
+        let was_usable = std::mem::replace(&mut self.was_usable, usable.is_some());
+        if let Some(own) = usable.filter(|_| !was_usable) {
+            self.news.extend(self.view.held_by(own).map(|(account, _)| Arc::clone(account)));
         }
-        for account in ended {
-            if let Some(Hold { token, phase }) = self.holds.remove(&account)
-                && !matches!(phase, Phase::Stopped(_))
-            {
-                self.out.push(Output::Kill { account, token });
+        for account in std::mem::take(&mut self.news) {
+            let claim = self.view.claim(&account);
+            if let Some(hold) = self.holds.get(&account) {
+                if claim.is_some_and(|claim| claim.token <= hold.token) {
+                    continue;
+                }
+                let (token, is_stopped) = (hold.token, matches!(hold.phase, Phase::Stopped(_)));
+                self.holds.remove(&account);
+                self.leaving.remove(&account);
+                if !is_stopped {
+                    self.out.push(Output::Kill { account: Arc::clone(&account), token });
+                }
             }
-        }
-        let Some(id) = self.usable(now) else { return };
-        let new =
-            self.view.held_by(id).map(|(account, _)| account).filter(|account| !self.holds.contains_key(*account));
-        for account in new.map(Arc::clone).collect::<Vec<_>>() {
-            let Some(token) = self.view.claim(&account).map(|claim| claim.token) else { continue };
-            self.holds.insert(Arc::clone(&account), Hold { token, phase: Phase::Running });
-            self.out.push(Output::Start { account, token });
+            if let Some(claim) = claim.filter(|claim| usable.is_some() && claim.session == usable) {
+                let token = claim.token;
+                self.holds.insert(Arc::clone(&account), Hold { token, phase: Phase::Running });
+                self.out.push(Output::Start { account, token });
+            }
         }
     }
 
@@ -384,7 +357,7 @@ impl Node {
         }
         let Some(own) = self.usable(now) else { return };
         let mut places = self.places(now);
-        let orphans = self.view.orphans().iter().map(|(account, weight)| (Arc::clone(account), *weight));
+        let orphans = self.view.orphans().iter().take(PLACING).map(|(account, weight)| (Arc::clone(account), *weight));
         let chosen = place(&mut places, orphans);
         let open = self.requests.keys().len();
         let own_ones = chosen.into_iter().filter(|(_, to)| *to == own).take(CLAIMING.saturating_sub(open));
@@ -395,7 +368,7 @@ impl Node {
 
     /// Writes the claims on accounts that have stopped.
     fn release(&mut self) {
-        let stopped = self.holds.iter().filter_map(|(account, hold)| match hold.phase {
+        let stopped = self.leaving.iter().filter_map(|account| match self.holds.get(account)?.phase {
             Phase::Stopped(heir) => Some((Arc::clone(account), heir)),
             Phase::Running | Phase::Stopping(_) => None,
         });
@@ -414,8 +387,11 @@ impl Node {
     /// Stops accounts that are to run on other nodes.
     fn move_accounts(&mut self, now: Duration) {
         let (Some(own), Some(until)) = (self.usable(now), self.until()) else { return };
-        let moving = self.holds.values().filter(|hold| hold.phase != Phase::Running).count();
+        let moving = self.leaving.len();
         let most = if self.state == SessionState::Over { usize::MAX } else { MOVING.saturating_sub(moving) };
+        if most == 0 {
+            return;
+        }
         let running = self
             .view
             .held_by(own)
@@ -457,8 +433,9 @@ impl Node {
 
     /// Counts accounts that this node is giving away where they go.
     fn count_moves(&self, own: SessionId, places: &mut [Place]) {
-        for (account, hold) in &self.holds {
-            let (Phase::Stopping(heir) | Phase::Stopped(heir)) = hold.phase else { continue };
+        for account in &self.leaving {
+            let phase = self.holds.get(account).map(|hold| hold.phase);
+            let Some(Phase::Stopping(heir) | Phase::Stopped(heir)) = phase else { continue };
             let weight = self.view.claim(account).map_or(0, |claim| u64::from(claim.weight));
             for one in places.iter_mut() {
                 if one.session == own {

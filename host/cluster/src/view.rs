@@ -23,6 +23,8 @@ pub(crate) struct View {
     claims: BTreeMap<Arc<str>, (Claim, Revision)>,
     /// The accounts of each session that is not known to be over, with their weights.
     held: BTreeMap<SessionId, BTreeMap<Arc<str>, u32>>,
+    /// The sums of these weights. A session without accounts may be missing.
+    loads: BTreeMap<SessionId, u64>,
     /// The accounts that nobody runs, with their weights.
     orphans: BTreeMap<Arc<str>, u32>,
     /// When an account was last seen to change hands.
@@ -75,7 +77,10 @@ impl View {
     fn enter(&mut self, account: &Arc<str>, claim: &Claim) {
         let holder = claim.session.filter(|id| self.session(*id).is_none_or(|seen| !is_over(seen)));
         let accounts = match holder {
-            Some(id) => self.held.entry(id).or_default(),
+            Some(id) => {
+                *self.loads.entry(id).or_default() += u64::from(claim.weight);
+                self.held.entry(id).or_default()
+            }
             None => &mut self.orphans,
         };
         accounts.insert(Arc::clone(account), claim.weight);
@@ -85,13 +90,15 @@ impl View {
         let Some((claim, _)) = self.claims.remove(account) else { return };
         self.orphans.remove(account);
         if let Some(id) = claim.session
-            && let Some(accounts) = self.held.get_mut(&id)
+            && let Some(weight) = self.held.get_mut(&id).and_then(|accounts| accounts.remove(account))
+            && let Some(load) = self.loads.get_mut(&id)
         {
-            accounts.remove(account);
+            *load -= u64::from(weight);
         }
     }
 
     fn orphan_all(&mut self, id: SessionId) {
+        self.loads.remove(&id);
         self.orphans.extend(self.held.remove(&id).unwrap_or_default());
     }
 
@@ -133,7 +140,7 @@ impl View {
 
     /// Returns the node of a session as a place for accounts.
     pub(crate) fn place(&self, id: SessionId, session: &Session) -> Place {
-        let load = self.held_by(id).map(|(_, weight)| u64::from(weight)).sum();
+        let load = self.loads.get(&id).copied().unwrap_or_default();
         Place { session: id, capacity: session.capacity, load }
     }
 }
