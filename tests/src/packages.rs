@@ -13,11 +13,12 @@ pub struct Package {
 pub const HOST: Package = Package { library: "parlor", folder: "host" };
 
 /// All packages of the host.
-pub const ALL: [Package; 16] = [
+pub const ALL: [Package; 17] = [
     HOST,
     Package { library: "parlor_authoring", folder: "host/authoring" },
     Package { library: "parlor_base", folder: "host/base" },
     Package { library: "parlor_cli", folder: "host/cli" },
+    Package { library: "parlor_cluster", folder: "host/cluster" },
     Package { library: "parlor_config", folder: "host/config" },
     Package { library: "parlor_e2ee", folder: "host/e2ee" },
     Package { library: "parlor_https", folder: "host/https" },

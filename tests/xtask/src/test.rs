@@ -15,8 +15,11 @@ use crate::{build, dependencies, setup, workspace};
 /// The environment variable for how many tests run at once.
 const THREADS: &str = "RUST_TEST_THREADS";
 
-/// The host's test in which all faults follow from a seed.
-const WHATEVER_BREAKS: &str = "account::tests::simulated_network::nothing_is_lost_whatever_breaks";
+/// The tests in which all faults follow from a seed: of an account on a network, and of a cluster.
+const WHATEVER_BREAKS: [&str; 2] = [
+    "account::tests::simulated_network::nothing_is_lost_whatever_breaks",
+    "tests::simulation::an_account_runs_once_whatever_breaks",
+];
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -60,7 +63,7 @@ pub(crate) fn seeds(count: u64, first: u64) -> Result<()> {
     let building = unit_tests.into_iter().chain(["--no-run"]);
     run("building the unit tests", &mut workspace::cargo(building), Output::Shown)?;
     let start = Instant::now();
-    let mut command = workspace::cargo(unit_tests.into_iter().chain(["--", "--exact", WHATEVER_BREAKS]));
+    let mut command = workspace::cargo(unit_tests.into_iter().chain(["--", "--exact"]).chain(WHATEVER_BREAKS));
     command.env("PARLOR_SEED", first.to_string()).env("PARLOR_SEEDS", count.to_string());
     let what = format!("seeds from {first} on: {count}");
     run(&what, &mut command, Output::Kept)?;
@@ -105,9 +108,14 @@ mod tests {
 
     /// Cargo succeeds without running anything if no test has the name.
     #[test]
-    fn the_test_that_takes_numbers_is_there() {
-        let file = include_str!("../../../host/runtime/src/account/tests/simulated_network.rs");
-        let (_, name) = WHATEVER_BREAKS.rsplit_once("::").unwrap();
-        assert!(file.contains(&format!("\nfn {name}()")) && file.contains("number(\"PARLOR_SEEDS\")"));
+    fn the_tests_that_take_numbers_are_there() {
+        let files = [
+            include_str!("../../../host/runtime/src/account/tests/simulated_network.rs"),
+            include_str!("../../../host/cluster/src/tests/simulation.rs"),
+        ];
+        for (test, file) in WHATEVER_BREAKS.into_iter().zip(files) {
+            let (_, name) = test.rsplit_once("::").unwrap();
+            assert!(file.contains(&format!("\nfn {name}()")) && file.contains("number(\"PARLOR_SEEDS\")"));
+        }
     }
 }

@@ -1,0 +1,461 @@
+//! The state of one node: its session, the accounts that it runs, and those that it gives away.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::output::{Outcome, Output, RequestId};
+use crate::placement::{Place, place, shed};
+use crate::record::{Claim, Key, Revision, Session, SessionId, SessionState, Token, Value};
+use crate::timing::Timing;
+use crate::view::View;
+
+/// The maximum number of accounts that a node moves to others at a time.
+const MOVING: usize = 4;
+
+/// The maximum number of claims that a node writes at a time.
+const CLAIMING: usize = 64;
+
+/// The maximum number of accounts that are placed at a time. All nodes take the same ones.
+const PLACING: usize = 256;
+
+/// The session of a node.
+#[derive(Debug)]
+struct Tenure {
+    id: SessionId,
+    /// The number of the last renewal that was sent.
+    beat: u64,
+    /// The renewals that may be written, with the moments before they were sent.
+    sent: Vec<(u64, Duration)>,
+    /// When the session ends; `None` until it is known to be written.
+    until: Option<Duration>,
+    /// When the next renewal is due.
+    next: Duration,
+}
+
+/// An account of this node.
+#[derive(Debug)]
+struct Hold {
+    token: Token,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// It is being stopped, and then given to this session if there is one.
+    Stopping(Option<SessionId>),
+    /// It has stopped, and never runs with this token again. Kept until the store shows a later token.
+    Stopped(Option<SessionId>),
+}
+
+/// One node of a cluster. Every input returns what to do, in this order.
+///
+/// All moments are those of one clock of the node, which never goes back.
+#[derive(Debug)]
+pub struct Node {
+    name: Arc<str>,
+    capacity: u32,
+    timing: Timing,
+    process: u64,
+    view: View,
+    tenure: Option<Tenure>,
+    tenures: u32,
+    holds: BTreeMap<Arc<str>, Hold>,
+    /// The accounts in `holds` that are stopping, or have stopped.
+    leaving: BTreeSet<Arc<str>>,
+    /// The accounts whose records changed, or all of its own after a time in which none could be started.
+    news: BTreeSet<Arc<str>>,
+    /// Whether accounts could be started when it was looked at last.
+    was_usable: bool,
+    /// The writes that are not answered.
+    requests: BTreeMap<RequestId, (Key, Value)>,
+    /// When a key may be written again; `None` while a write of it is not answered.
+    busy: BTreeMap<Key, Option<Duration>>,
+    last_request: u64,
+    state: SessionState,
+    out: Vec<Output>,
+}
+
+impl Node {
+    /// Creates a node. `process` is a random number that no other process ever has.
+    pub fn new(name: &str, capacity: u32, timing: Timing, process: u64) -> Self {
+        Self {
+            name: name.into(),
+            capacity,
+            timing,
+            process,
+            view: View::default(),
+            tenure: None,
+            tenures: 0,
+            holds: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            news: BTreeSet::new(),
+            was_usable: false,
+            requests: BTreeMap::new(),
+            busy: BTreeMap::new(),
+            last_request: 0,
+            state: SessionState::Open,
+            out: Vec::new(),
+        }
+    }
+
+    /// Lets the node do what is due. Call it at the time that [`wake`](Self::wake) returns, and once at the begin.
+    pub fn tick(&mut self, now: Duration) -> Vec<Output> {
+        self.turn(now, |_| ())
+    }
+
+    /// Takes in a write that the store reports, its own ones included; `None` is a deletion. The store reports all writes
+    /// in their order. It may leave out those that later ones replaced.
+    pub fn seen(&mut self, now: Duration, key: &Key, revision: Revision, value: Option<Value>) -> Vec<Output> {
+        self.turn(now, |node| {
+            if revision > node.view.revision(key) && node.busy.get(key).is_some_and(Option::is_some) {
+                node.busy.remove(key);
+            }
+            if let (Key::Session(id), Some(Value::Session(session))) = (key, &value) {
+                node.renewed(*id, session);
+            }
+            node.note(key);
+            node.view.saw(now, key, revision, value);
+        })
+    }
+
+    /// Takes in what the store said of a write.
+    pub fn answered(&mut self, now: Duration, request: RequestId, outcome: Outcome) -> Vec<Output> {
+        self.turn(now, |node| {
+            let Some((key, value)) = node.requests.remove(&request) else { return };
+            if let Outcome::Written(revision) = outcome {
+                node.busy.remove(&key);
+                if let (Key::Session(id), Value::Session(session)) = (&key, &value) {
+                    node.renewed(*id, session);
+                }
+                node.note(&key);
+                node.view.wrote(now, &key, revision, value);
+                return;
+            }
+            // A renewal is not left out because it was lost.
+            if let Some(tenure) = node.tenure.as_mut().filter(|tenure| key == Key::Session(tenure.id)) {
+                tenure.next = now;
+            }
+            // The store soon reports the present record. If there is none, the write is tried again.
+            node.busy.insert(key, Some(now + node.timing.renewal() / 4));
+        })
+    }
+
+    /// Takes in that an account has stopped, as it was told, or by itself since its writes were refused.
+    pub fn stopped(&mut self, now: Duration, account: &str, token: Token) -> Vec<Output> {
+        self.turn(now, |node| {
+            if let Some(hold) = node.holds.get_mut(account).filter(|hold| hold.token == token) {
+                hold.phase = match hold.phase {
+                    Phase::Running => Phase::Stopped(None),
+                    Phase::Stopping(heir) | Phase::Stopped(heir) => Phase::Stopped(heir),
+                };
+                node.leaving.insert(Arc::from(account));
+            }
+        })
+    }
+
+    /// Gives the accounts away a few at a time and takes no others, or takes accounts again.
+    pub fn drain(&mut self, now: Duration, is_draining: bool) -> Vec<Output> {
+        let state = if is_draining { SessionState::Draining } else { SessionState::Open };
+        self.turn(now, |node| {
+            if node.state != SessionState::Over {
+                node.state = state;
+            }
+        })
+    }
+
+    /// Gives all accounts away at once and ends the session. The node is then [gone](Self::is_gone).
+    pub fn leave(&mut self, now: Duration) -> Vec<Output> {
+        self.turn(now, |node| node.state = SessionState::Over)
+    }
+
+    /// Returns whether the node has left.
+    pub fn is_gone(&self) -> bool {
+        self.state == SessionState::Over && self.tenure.is_none()
+    }
+
+    /// Returns whether an account may act now with this token. It must be asked before each act that others can see.
+    pub fn may_act(&self, now: Duration, account: &str, token: Token) -> bool {
+        let runs = |hold: &Hold| hold.token == token && !matches!(hold.phase, Phase::Stopped(_));
+        self.until().is_some_and(|until| now < until) && self.holds.get(account).is_some_and(runs)
+    }
+
+    /// Returns when the session ends unless it is renewed; `None` if there is none.
+    pub fn until(&self) -> Option<Duration> {
+        self.tenure.as_ref()?.until
+    }
+
+    /// Returns the accounts that run, with their tokens.
+    pub fn running(&self) -> impl Iterator<Item = (&Arc<str>, Token)> {
+        let runs = self.holds.iter().filter(|(_, hold)| !matches!(hold.phase, Phase::Stopped(_)));
+        runs.map(|(account, hold)| (account, hold.token))
+    }
+
+    /// Returns when the next [`tick`](Self::tick) is due, if nothing else arrives before.
+    pub fn wake(&self) -> Duration {
+        let own = self.tenure.as_ref().map(|tenure| tenure.id);
+        let is_free = |id| !self.busy.contains_key(&Key::Session(id));
+        let runs = self.holds.values().any(|hold| hold.phase == Phase::Running);
+        let grace = if runs { self.timing.grace() } else { Duration::ZERO };
+        let until = self.until().map(|until| until.saturating_sub(grace));
+        let next = self.tenure.as_ref().filter(|tenure| is_free(tenure.id)).map(|tenure| tenure.next);
+        let others = self.view.sessions().filter(|(id, _)| Some(*id) != own && is_free(*id));
+        let ends = others.map(|(_, seen)| seen.at + self.timing.patience());
+        let retries = self.busy.values().flatten().copied();
+        until.into_iter().chain(next).chain(ends).chain(retries).min().unwrap_or(Duration::MAX)
+    }
+
+    /// Takes in an input, after a look at the time: the process may have been suspended before it.
+    fn turn(&mut self, now: Duration, input: impl FnOnce(&mut Self)) -> Vec<Output> {
+        self.end_what_is_over(now);
+        input(self);
+        self.busy.retain(|_, until| until.is_none_or(|until| until > now));
+        self.go_by_the_view(now);
+        self.keep_session(now);
+        self.end_silent_sessions(now);
+        self.claim(now);
+        self.release();
+        std::mem::take(&mut self.out)
+    }
+
+    fn end_what_is_over(&mut self, now: Duration) {
+        let Some(until) = self.until() else { return };
+        if now >= until {
+            self.lose();
+        } else if now + self.timing.grace() >= until {
+            self.stop_all(until);
+        }
+    }
+
+    /// Ends the session, which others may have done as well.
+    fn lose(&mut self) {
+        self.tenure = None;
+        self.leaving.clear();
+        for (account, Hold { token, phase }) in std::mem::take(&mut self.holds) {
+            if !matches!(phase, Phase::Stopped(_)) {
+                self.out.push(Output::Kill { account, token });
+            }
+        }
+    }
+
+    fn stop_all(&mut self, by: Duration) {
+        let running = self.holds.iter().filter(|(_, hold)| hold.phase == Phase::Running);
+        let running: Vec<_> = running.map(|(account, _)| Arc::clone(account)).collect();
+        for account in running {
+            self.stop(&account, None, by);
+        }
+    }
+
+    fn stop(&mut self, account: &Arc<str>, heir: Option<SessionId>, by: Duration) {
+        if let Some(hold) = self.holds.get_mut(account).filter(|hold| hold.phase == Phase::Running) {
+            hold.phase = Phase::Stopping(heir);
+            self.leaving.insert(Arc::clone(account));
+            self.out.push(Output::Stop { account: Arc::clone(account), token: hold.token, by });
+        }
+    }
+
+    /// Takes in that a record of a session is written.
+    fn renewed(&mut self, id: SessionId, session: &Session) {
+        let Some(tenure) = self.tenure.as_mut().filter(|tenure| tenure.id == id) else { return };
+        if session.state == SessionState::Over {
+            self.lose();
+        } else if let Some((_, sent)) = tenure.sent.iter().find(|(beat, _)| *beat == session.beat) {
+            tenure.until = tenure.until.max(Some(*sent + self.timing.life()));
+            tenure.sent.retain(|(beat, _)| *beat > session.beat);
+        }
+    }
+
+    /// Notes that the record of an account is to be looked at.
+    fn note(&mut self, key: &Key) {
+        if let Key::Account(account) = key {
+            self.news.insert(Arc::clone(account));
+        }
+    }
+
+    /// Starts the accounts that are this node's, and ends those that are no longer.
+    fn go_by_the_view(&mut self, now: Duration) {
+        let usable = self.usable(now);
+        let was_usable = std::mem::replace(&mut self.was_usable, usable.is_some());
+        if let Some(own) = usable.filter(|_| !was_usable) {
+            self.news.extend(self.view.held_by(own).map(|(account, _)| Arc::clone(account)));
+        }
+        for account in std::mem::take(&mut self.news) {
+            let claim = self.view.claim(&account);
+            if let Some(hold) = self.holds.get(&account) {
+                if claim.is_some_and(|claim| claim.token <= hold.token) {
+                    continue;
+                }
+                let (token, is_stopped) = (hold.token, matches!(hold.phase, Phase::Stopped(_)));
+                self.holds.remove(&account);
+                self.leaving.remove(&account);
+                if !is_stopped {
+                    self.out.push(Output::Kill { account: Arc::clone(&account), token });
+                }
+            }
+            if let Some(claim) = claim.filter(|claim| usable.is_some() && claim.session == usable) {
+                let token = claim.token;
+                self.holds.insert(Arc::clone(&account), Hold { token, phase: Phase::Running });
+                self.out.push(Output::Start { account, token });
+            }
+        }
+    }
+
+    /// Returns the session, if accounts may be started in it.
+    fn usable(&self, now: Duration) -> Option<SessionId> {
+        let tenure = self.tenure.as_ref()?;
+        (now + self.timing.grace() < tenure.until?).then_some(tenure.id)
+    }
+
+    /// Opens, renews or closes the session.
+    fn keep_session(&mut self, now: Duration) {
+        let is_leaving = self.state == SessionState::Over;
+        let tenure = match &mut self.tenure {
+            Some(tenure) => tenure,
+            None if is_leaving => return,
+            empty @ None => {
+                self.tenures += 1;
+                let id = SessionId { process: self.process, number: self.tenures };
+                empty.insert(Tenure { id, beat: 0, sent: Vec::new(), until: None, next: now })
+            }
+        };
+        let (id, key) = (tenure.id, Key::Session(tenure.id));
+        if self.busy.contains_key(&key) {
+            return;
+        }
+        let may_close = is_leaving && self.holds.is_empty() && self.view.held_by(id).next().is_none();
+        let written = self.view.session(id).map(|seen| seen.session.state);
+        // A leaving node that has accounts is draining for all others.
+        let state = if is_leaving && !may_close { SessionState::Draining } else { self.state };
+        if now < tenure.next && (written == Some(state) || written.is_none()) {
+            return;
+        }
+        tenure.beat += 1;
+        tenure.sent.push((tenure.beat, now));
+        tenure.next = now + self.timing.renewal();
+        let session = Session { node: Arc::clone(&self.name), capacity: self.capacity, beat: tenure.beat, state };
+        self.put(key, Value::Session(session));
+        self.move_accounts(now);
+    }
+
+    /// Ends the sessions of which nothing was heard for too long, and earlier ones of this process.
+    fn end_silent_sessions(&mut self, now: Duration) {
+        let own = self.tenure.as_ref().map(|tenure| tenure.id);
+        let is_silent = |id: SessionId, at: Duration| id.process == self.process || now >= at + self.timing.patience();
+        let others = self.view.sessions().filter(|(id, _)| Some(*id) != own);
+        let silent = others.filter(|(id, seen)| is_silent(*id, seen.at) && !self.busy.contains_key(&Key::Session(*id)));
+        let silent: Vec<_> = silent.map(|(id, seen)| (id, seen.session.clone())).collect();
+        for (id, session) in silent {
+            self.put(Key::Session(id), Value::Session(Session { state: SessionState::Over, ..session }));
+        }
+    }
+
+    /// Claims accounts that nobody runs, if this node is to have them.
+    fn claim(&mut self, now: Duration) {
+        if self.view.orphans().is_empty() || self.state != SessionState::Open {
+            return;
+        }
+        let Some(own) = self.usable(now) else { return };
+        let mut places = self.places(now);
+        let orphans = self.view.orphans().iter().take(PLACING).map(|(account, weight)| (Arc::clone(account), *weight));
+        let chosen = place(&mut places, orphans);
+        let open = self.requests.keys().len();
+        let own_ones = chosen.into_iter().filter(|(_, to)| *to == own).take(CLAIMING.saturating_sub(open));
+        for (account, _) in own_ones.collect::<Vec<_>>() {
+            self.give(account, Some(own));
+        }
+    }
+
+    /// Writes the claims on accounts that have stopped.
+    fn release(&mut self) {
+        let stopped = self.leaving.iter().filter_map(|account| match self.holds.get(account)?.phase {
+            Phase::Stopped(heir) => Some((Arc::clone(account), heir)),
+            Phase::Running | Phase::Stopping(_) => None,
+        });
+        for (account, heir) in stopped.collect::<Vec<_>>() {
+            self.give(account, heir);
+        }
+    }
+
+    /// Gives an account to a session, as the view has it.
+    fn give(&mut self, account: Arc<str>, session: Option<SessionId>) {
+        let Some(claim) = self.view.claim(&account) else { return };
+        let claim = Claim { session, token: claim.token.next(), weight: claim.weight };
+        self.put(Key::Account(account), Value::Claim(claim));
+    }
+
+    /// Stops accounts that are to run on other nodes.
+    fn move_accounts(&mut self, now: Duration) {
+        let (Some(own), Some(until)) = (self.usable(now), self.until()) else { return };
+        let moving = self.leaving.len();
+        let most = if self.state == SessionState::Over { usize::MAX } else { MOVING.saturating_sub(moving) };
+        if most == 0 {
+            return;
+        }
+        let running = self
+            .view
+            .held_by(own)
+            .filter(|(account, _)| self.holds.get(*account).is_some_and(|hold| hold.phase == Phase::Running));
+        let running: BTreeMap<_, _> = running.map(|(account, weight)| (Arc::clone(account), weight)).collect();
+        let mut places = self.places(now);
+        self.count_moves(own, &mut places);
+        let moves = if self.state == SessionState::Open {
+            // An account that has just come to its node is not moved at once.
+            let is_settled = now >= self.view.changed() + self.timing.life() && self.view.orphans().is_empty();
+            let all_are_there = places.len() == self.view.sessions().count();
+            if is_settled && all_are_there { shed(&mut places, own, &running, most) } else { Vec::new() }
+        } else {
+            place(&mut places, running.clone().into_iter().take(most))
+        };
+        let mut heirs: BTreeMap<_, _> = moves.into_iter().map(|(account, to)| (account, Some(to))).collect();
+        if self.state == SessionState::Over {
+            // Without another node, an account stops all the same.
+            for account in running.into_keys() {
+                heirs.entry(account).or_default();
+            }
+        }
+        for (account, heir) in heirs {
+            self.stop(&account, heir, until);
+        }
+    }
+
+    /// Returns the nodes that can take accounts, with their loads as all nodes see them.
+    fn places(&self, now: Duration) -> Vec<Place> {
+        let own = self.tenure.as_ref().map(|tenure| tenure.id);
+        let open = self.view.sessions().filter(|(id, seen)| {
+            let is_own = Some(*id) == own;
+            // The own state may not be written yet.
+            let state = if is_own { self.state } else { seen.session.state };
+            state == SessionState::Open && (is_own || now < seen.at + self.timing.doubt())
+        });
+        open.map(|(id, seen)| self.view.place(id, &seen.session)).collect()
+    }
+
+    /// Counts accounts that this node is giving away where they go.
+    fn count_moves(&self, own: SessionId, places: &mut [Place]) {
+        for account in &self.leaving {
+            let phase = self.holds.get(account).map(|hold| hold.phase);
+            let Some(Phase::Stopping(heir) | Phase::Stopped(heir)) = phase else { continue };
+            let weight = self.view.claim(account).map_or(0, |claim| u64::from(claim.weight));
+            for one in places.iter_mut() {
+                if one.session == own {
+                    one.load = one.load.saturating_sub(weight);
+                } else if Some(one.session) == heir {
+                    one.load += weight;
+                }
+            }
+        }
+    }
+
+    /// Writes a key in place of the revision that was seen last, unless a write of it is not answered yet.
+    fn put(&mut self, key: Key, value: Value) {
+        if self.busy.contains_key(&key) {
+            return;
+        }
+        self.last_request += 1;
+        let (request, expected) = (RequestId(self.last_request), self.view.revision(&key));
+        self.busy.insert(key.clone(), None);
+        self.requests.insert(request, (key.clone(), value.clone()));
+        self.out.push(Output::Put { request, key, value, expected });
+    }
+}

@@ -1,0 +1,61 @@
+//! The orders of a node to its surroundings, and the answers to them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::record::{Key, Revision, Token, Value};
+
+/// Identifies a write that has not been answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub(crate) u64);
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Write a key if its revision is `expected` (0: if it is not there), and tell [`Node::answered`](crate::Node::answered). Every request must
+    /// be answered, at the latest after a time-out with [`Outcome::Unknown`].
+    Put {
+        /// The request to answer.
+        request: RequestId,
+        /// The key.
+        key: Key,
+        /// The new value.
+        value: Value,
+        /// The revision that the key must have.
+        expected: Revision,
+    },
+    /// Start an account. Its first write is a fence with the token.
+    Start {
+        /// The name of the account.
+        account: Arc<str>,
+        /// The token for its writes.
+        token: Token,
+    },
+    /// Stop an account and tell [`Node::stopped`](crate::Node::stopped). It must not act any more at the time `by`.
+    Stop {
+        /// The name of the account.
+        account: Arc<str>,
+        /// The token that it runs with.
+        token: Token,
+        /// When the session ends unless it is renewed, by the clock of this node.
+        by: Duration,
+    },
+    /// End an account at once: it may run elsewhere.
+    Kill {
+        /// The name of the account.
+        account: Arc<str>,
+        /// The token that it runs with.
+        token: Token,
+    },
+}
+
+/// The store's answer to a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was written, with this revision.
+    Written(Revision),
+    /// The key has another revision.
+    Refused,
+    /// There was no answer. It may have been written, or may be later.
+    Unknown,
+}

@@ -1,0 +1,373 @@
+//! Each part by itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::random::Random;
+use super::store::{Answer, Request, Store};
+use crate::{
+    Appended, Claim, Content, Key, LastRecord, Node, Outcome, Output, Place, Session, SessionId, SessionState, Step,
+    Timing, TimingError, Token, Value, Writer, place, shed,
+};
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// Nodes beside a store that answers at once, unless it is said otherwise.
+struct Stage {
+    now: Duration,
+    store: Store,
+    nodes: Vec<Node>,
+    /// How many writes each node has seen.
+    seen: Vec<usize>,
+    /// The outputs of the nodes, without writes.
+    done: Vec<(usize, Output)>,
+}
+
+impl Stage {
+    fn with(nodes: u64, accounts: usize) -> Self {
+        let nodes: Vec<_> = (0..nodes).map(|number| Node::new("node", 1, Timing::default(), number)).collect();
+        let seen = vec![0; nodes.len()];
+        let mut stage = Self { now: ms(0), store: Store::default(), nodes, seen, done: Vec::new() };
+        stage.settle(&[]);
+        for number in 0..accounts {
+            let claim = Claim { session: None, token: Token(0), weight: 1 };
+            stage.store.put(Key::Account(name(number)), Some(Value::Claim(claim)));
+        }
+        stage.settle(&[]);
+        stage
+    }
+
+    fn input(&mut self, node: usize, input: impl FnOnce(&mut Node, Duration) -> Vec<Output>) {
+        let outputs = input(&mut self.nodes[node], self.now);
+        self.carry_out(node, outputs);
+    }
+
+    fn carry_out(&mut self, node: usize, outputs: Vec<Output>) {
+        for output in outputs {
+            if let Output::Put { request, key, value, expected } = output {
+                let Answer::Put(outcome) = self.store.serve(Request::Put { key, value, expected }) else {
+                    unreachable!()
+                };
+                self.input(node, |state, now| state.answered(now, request, outcome));
+            } else {
+                self.done.push((node, output));
+            }
+        }
+    }
+
+    /// Lets all nodes but those that are cut off see and do all that is due.
+    fn settle(&mut self, cut_off: &[usize]) {
+        loop {
+            let before = self.store.history.len();
+            for node in (0..self.nodes.len()).filter(|node| !cut_off.contains(node)) {
+                let news = self.store.history[self.seen[node]..].to_vec();
+                for (key, revision, value) in news {
+                    self.input(node, |state, now| state.seen(now, &key, revision, value));
+                }
+                self.seen[node] = before;
+                self.input(node, Node::tick);
+            }
+            if self.store.history.len() == before
+                && self.seen.iter().enumerate().all(|(node, seen)| *seen == before || cut_off.contains(&node))
+            {
+                return;
+            }
+        }
+    }
+
+    /// Lets time go by in steps. Nodes that are cut off have their writes answered with a time-out.
+    fn run(&mut self, time: Duration, cut_off: &[usize]) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += ms(10);
+            self.settle(cut_off);
+            for node in cut_off {
+                let outputs = self.nodes[*node].tick(self.now);
+                for output in outputs {
+                    match output {
+                        Output::Put { request, .. } => {
+                            let more = self.nodes[*node].answered(self.now, request, Outcome::Unknown);
+                            assert!(more.is_empty(), "{more:?}");
+                        }
+                        output => self.done.push((*node, output)),
+                    }
+                }
+            }
+        }
+    }
+
+    fn stop_all(&mut self) -> usize {
+        let stops: Vec<_> = self.done.extract_if(.., |(_, output)| matches!(output, Output::Stop { .. })).collect();
+        let count = stops.len();
+        for (node, output) in stops {
+            let Output::Stop { account, token, .. } = output else { unreachable!() };
+            self.input(node, |state, now| state.stopped(now, &account, token));
+        }
+        self.settle(&[]);
+        count
+    }
+
+    fn loads(&self) -> Vec<usize> {
+        self.nodes.iter().map(|node| node.running().count()).collect()
+    }
+}
+
+fn name(number: usize) -> Arc<str> {
+    format!("account-{number:03}").into()
+}
+
+#[test]
+fn times_that_do_not_fit_together_are_refused() {
+    assert_eq!(Timing::new(ms(400), ms(2_000), ms(500), 10), Ok(Timing::default()));
+    assert_eq!(Timing::new(ms(600), ms(2_000), ms(500), 10), Err(TimingError::RareRenewals));
+    assert_eq!(Timing::new(ms(0), ms(2_000), ms(500), 10), Err(TimingError::RareRenewals));
+    assert_eq!(Timing::new(ms(400), ms(2_000), ms(3_000), 10), Err(TimingError::RareRenewals));
+    assert_eq!(Timing::new(ms(400), ms(2_000), ms(500), 100), Err(TimingError::Drift));
+}
+
+/// For each permitted pair of clocks, and times that are no round numbers.
+#[test]
+fn patience_is_longer_than_any_life() {
+    for drift in [0, 1, 7, 10, 33, 99] {
+        for life in [ms(1_501), ms(2_000), Duration::from_nanos(2_345_678_901)] {
+            let timing = Timing::new(ms(100), life, ms(500), drift).unwrap();
+            // life / (1 - drift) < patience / (1 + drift), in whole numbers.
+            let longest = life.as_nanos() * u128::from(1_000 + drift);
+            assert!(longest < timing.patience().as_nanos() * u128::from(1_000 - drift), "{drift} {life:?}");
+        }
+    }
+}
+
+#[test]
+fn a_node_that_is_cut_off_stops_its_accounts_and_then_ends_them() {
+    let mut stage = Stage::with(1, 2);
+    let until = ms(2_000);
+    assert_eq!((stage.loads(), stage.nodes[0].until()), (vec![2], Some(until)));
+    stage.done.clear();
+    stage.run(ms(1_490), &[0]);
+    assert_eq!(stage.done, []);
+    stage.run(ms(10), &[0]);
+    let stopped = |(_, output): &(usize, Output)| matches!(output, Output::Stop { by, .. } if *by == until);
+    assert!(stage.done.len() == 2 && stage.done.iter().all(stopped), "{:?}", stage.done);
+    assert!(stage.nodes[0].may_act(ms(1_999), &name(0), Token(1)));
+    assert!(!stage.nodes[0].may_act(until, &name(0), Token(1)), "although nobody has told it the time");
+    stage.done.clear();
+    stage.run(ms(500), &[0]);
+    let killed = |(_, output): &(usize, Output)| matches!(output, Output::Kill { .. });
+    assert!(stage.done.len() == 2 && stage.done.iter().all(killed), "{:?}", stage.done);
+    // Back again, it has another session, and takes its accounts with new tokens.
+    stage.done.clear();
+    stage.settle(&[]);
+    stage.run(ms(600), &[]);
+    let started = |(_, output): &(usize, Output)| matches!(output, Output::Start { token: Token(2), .. });
+    assert!(stage.done.len() == 2 && stage.done.iter().all(started), "{:?}", stage.done);
+}
+
+/// An account that is stopping cannot be called back: it is given away, and started anew.
+#[test]
+fn a_renewal_in_the_last_moment_saves_the_session() {
+    let mut stage = Stage::with(1, 1);
+    stage.run(ms(1_700), &[0]);
+    stage.run(ms(2_000), &[]);
+    assert!(stage.nodes[0].may_act(stage.now, &name(0), Token(1)));
+    assert_eq!(stage.stop_all(), 1);
+    assert!(!stage.nodes[0].may_act(stage.now, &name(0), Token(1)));
+    stage.run(ms(200), &[]);
+    // First it is nobody's, and then this node's again.
+    assert!(stage.nodes[0].may_act(stage.now, &name(0), Token(3)));
+}
+
+#[test]
+fn a_node_that_was_suspended_ends_its_accounts_whatever_arrives_first() {
+    let mut stage = Stage::with(1, 1);
+    stage.now += ms(2_000);
+    stage.done.clear();
+    stage.input(0, |node, now| node.stopped(now, "nobody", Token(1)));
+    assert!(matches!(&stage.done[0], (0, Output::Kill { .. })), "{:?}", stage.done);
+}
+
+#[test]
+fn nothing_starts_when_it_would_have_to_stop_at_once() {
+    let mut stage = Stage::with(1, 0);
+    stage.now = ms(1_600);
+    let session = SessionId { process: 0, number: 1 };
+    let claim = |token| Claim { session: Some(session), token: Token(token), weight: 1 };
+    let key = Key::Account(name(0));
+    let outputs = stage.nodes[0].seen(stage.now, &key, 1_000, Some(Value::Claim(claim(1))));
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Start { .. })), "{outputs:?}");
+}
+
+/// The owner may change the weight of an account, or remove it.
+#[test]
+fn a_record_that_the_owner_changes_does_not_disturb_an_account_until_it_is_gone() {
+    let mut stage = Stage::with(1, 1);
+    stage.done.clear();
+    let heavier = Claim { weight: 7, ..stage.store.claim(&name(0)).unwrap().clone() };
+    stage.store.put(Key::Account(name(0)), Some(Value::Claim(heavier)));
+    stage.settle(&[]);
+    assert_eq!(stage.done, []);
+    stage.store.put(Key::Account(name(0)), None);
+    stage.settle(&[]);
+    assert_eq!(stage.done, [(0, Output::Kill { account: name(0), token: Token(1) })]);
+}
+
+#[test]
+fn a_drain_moves_a_few_accounts_at_a_time_and_a_node_that_leaves_gives_all() {
+    let mut stage = Stage::with(3, 30);
+    assert_eq!(stage.loads(), [10, 10, 10]);
+    stage.done.clear();
+    stage.input(0, |node, now| node.drain(now, true));
+    let mut moves = Vec::new();
+    while stage.loads()[0] > 0 {
+        stage.run(ms(400), &[]);
+        moves.push(stage.stop_all());
+    }
+    assert!(moves.iter().all(|count| *count <= 4) && moves.iter().sum::<usize>() == 10, "{moves:?}");
+    assert_eq!(stage.loads(), [0, 15, 15]);
+    stage.input(1, Node::leave);
+    assert_eq!(stage.stop_all(), 15);
+    stage.run(ms(400), &[]);
+    assert!(stage.nodes[1].is_gone());
+    // The other one is still draining.
+    assert_eq!(stage.loads(), [0, 0, 30]);
+    assert!(!stage.done.iter().any(|(_, output)| matches!(output, Output::Kill { .. })));
+}
+
+#[test]
+fn a_new_node_gets_its_share_a_few_accounts_at_a_time() {
+    let mut stage = Stage::with(2, 12);
+    stage.nodes.push(Node::new("new", 2, Timing::default(), 77));
+    stage.seen.push(0);
+    stage.settle(&[]);
+    for _ in 0..40 {
+        stage.run(ms(400), &[]);
+        assert!(stage.stop_all() <= 8);
+    }
+    assert_eq!(stage.loads(), [3, 3, 6], "by capacity");
+}
+
+#[test]
+fn a_write_that_times_out_is_not_made_twice_at_a_time() {
+    let mut node = Node::new("node", 1, Timing::default(), 1);
+    let outputs = node.tick(ms(0));
+    let [Output::Put { request, key, value, expected: 0 }] = &outputs[..] else { panic!("{outputs:?}") };
+    assert_eq!(node.tick(ms(500)), []);
+    assert_eq!(node.answered(ms(500), *request, Outcome::Unknown), []);
+    assert_eq!(node.wake(), ms(600), "it waits a moment");
+    assert!(matches!(&node.tick(ms(600))[..], [Output::Put { expected: 0, .. }]));
+    // The first one was written after all; the session counts from the time before it was sent.
+    assert_eq!(node.seen(ms(700), key, 1, Some(value.clone())), []);
+    assert_eq!(node.until(), Some(ms(2_000)));
+    assert!(matches!(value, Value::Session(Session { state: SessionState::Open, beat: 1, .. })));
+}
+
+fn places(random: &mut Random) -> Vec<Place> {
+    let count = random.range(1, 8);
+    let places = (0..count).map(|process| {
+        let capacity = random.range(0, 5).try_into().unwrap();
+        Place { session: SessionId { process, number: 1 }, capacity, load: 0 }
+    });
+    places.collect()
+}
+
+/// With any weights and capacities, moves come to an end, and then no further one helps.
+#[test]
+fn accounts_are_spread_by_capacity_and_moves_come_to_an_end() {
+    for seed in 0..500 {
+        let random = &mut Random(seed);
+        let mut all = places(random);
+        let weights: BTreeMap<_, _> =
+            (0..40).map(|number| (name(number), u32::try_from(random.range(0, 6)).unwrap())).collect();
+        let chosen = place(&mut all, weights.clone());
+        assert_eq!(chosen.len(), weights.len());
+        // Some nodes are gone, others new; where accounts are has nothing to do with their loads any more.
+        let mut at: BTreeMap<_, _> = chosen.into_iter().collect();
+        for session in at.values_mut() {
+            *session = random.one_of(&all).session;
+        }
+        let mut count = 0;
+        loop {
+            let its = |from: &Place| -> BTreeMap<_, _> {
+                let its = at.iter().filter(|(_, session)| **session == from.session);
+                its.map(|(account, _)| (Arc::clone(account), weights[account])).collect()
+            };
+            for one in &mut all {
+                one.load = its(one).values().map(|weight| u64::from(*weight)).sum();
+            }
+            let moves: Vec<_> =
+                all.iter().flat_map(|from| shed(&mut all.clone(), from.session, &its(from), 3)).collect();
+            count += moves.len();
+            assert!(moves.len() <= 3 && count < 1_000, "seed {seed}: {moves:?}");
+            if moves.is_empty() {
+                break;
+            }
+            at.extend(moves);
+        }
+        // Nothing that the most loaded one could give away would leave the other with less than it has now.
+        let of = |one: &Place| u64::from(one.capacity.max(1));
+        let heaviest = all.iter().max_by(|a, b| (a.load * of(b), a.session).cmp(&(b.load * of(a), b.session))).unwrap();
+        for (account, _) in
+            at.iter().filter(|(account, session)| **session == heaviest.session && weights[*account] > 0)
+        {
+            let with = |to: &Place| (to.load + u64::from(weights[account])) * of(heaviest);
+            let helps = |to: &&Place| to.session != heaviest.session && with(to) < heaviest.load * of(to);
+            assert_eq!(all.iter().find(helps), None, "seed {seed}: {all:?}");
+        }
+    }
+}
+
+#[test]
+fn nodes_that_see_the_same_place_the_same() {
+    let mut random = Random(3);
+    let all = places(&mut random);
+    let accounts: Vec<_> = (0..100).map(|number| (name(number), 1)).collect();
+    let mut turned: Vec<_> = all.iter().rev().copied().collect();
+    let chosen = place(&mut all.clone(), accounts.clone());
+    assert_eq!(chosen, place(&mut turned, accounts.clone()));
+    assert_eq!(place(&mut [], accounts), []);
+}
+
+#[test]
+fn a_change_whose_answer_was_lost_is_recognised() {
+    let mut store = Store::default();
+    let mut writer = Writer::new(Token(4));
+    let account = name(0);
+    assert_eq!((writer.step(), writer.begin()), (Step::Read, None));
+    writer.last(None);
+    let fence = Step::Append { expected: 0, token: Token(4), number: 1, content: Content::Fence };
+    assert_eq!(writer.step(), fence);
+    let mut append = |step| {
+        let Step::Append { expected, token, number, content } = step else { panic!("{step:?}") };
+        match store.serve(Request::Append { account: Arc::clone(&account), expected, token, number, content }) {
+            Answer::Appended(Appended::Written(revision)) => LastRecord { revision, token, number },
+            answer => panic!("{answer:?}"),
+        }
+    };
+    let record = append(fence);
+    writer.appended(1, Appended::Unknown);
+    writer.last(Some(record));
+    assert_eq!((writer.step(), writer.begin()), (Step::Ready, Some(2)));
+    // The second attempt is refused, since the first was written.
+    let record = append(writer.step());
+    writer.appended(2, Appended::Unknown);
+    writer.last(Some(LastRecord { revision: record.revision - 1, token: Token(4), number: 1 }));
+    writer.appended(1, Appended::Written(77));
+    assert!(matches!(writer.step(), Step::Append { number: 2, .. }), "an answer of another number says nothing");
+    writer.appended(2, Appended::Refused);
+    writer.last(Some(record));
+    assert_eq!((writer.step(), writer.begin()), (Step::Ready, Some(3)));
+    // Another writer with the token, as after a panic, fences once more behind what is there.
+    let mut again = Writer::new(Token(4));
+    again.last(Some(record));
+    assert!(matches!(again.step(), Step::Append { number: 3, content: Content::Fence, .. }));
+    // A later holder, and a store that lost records, end it.
+    for last in [(record.revision + 1, Token(5), 3), (record.revision + 1, Token(3), 3)] {
+        let (mut writer, (revision, token, number)) = (writer.clone(), last);
+        writer.appended(3, Appended::Refused);
+        writer.last(Some(LastRecord { revision, token, number }));
+        assert_eq!((writer.step(), writer.begin()), (Step::Fenced, None), "{last:?}");
+    }
+}

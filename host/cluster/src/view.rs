@@ -1,0 +1,150 @@
+//! The records of the store as a node saw them last: sessions and claims.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::placement::Place;
+use crate::record::{Claim, Key, Revision, Session, SessionId, SessionState, Value};
+
+/// A session as it was seen last.
+#[derive(Debug)]
+pub(crate) struct SeenSession {
+    pub(crate) session: Session,
+    pub(crate) revision: Revision,
+    /// When this revision was seen, by the clock of the node that saw it.
+    pub(crate) at: Duration,
+}
+
+/// The records of a store, as they were seen last.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    sessions: BTreeMap<SessionId, SeenSession>,
+    claims: BTreeMap<Arc<str>, (Claim, Revision)>,
+    /// The accounts of each session that is not known to be over, with their weights.
+    held: BTreeMap<SessionId, BTreeMap<Arc<str>, u32>>,
+    /// The sums of these weights. A session without accounts may be missing.
+    loads: BTreeMap<SessionId, u64>,
+    /// The accounts that nobody runs, with their weights.
+    orphans: BTreeMap<Arc<str>, u32>,
+    /// When an account was last seen to change hands.
+    changed: Duration,
+    /// All writes up to this revision were seen, unless later ones replaced them.
+    complete: Revision,
+}
+
+impl View {
+    /// Takes in a write that the store reported. It reports all, in their order.
+    pub(crate) fn saw(&mut self, now: Duration, key: &Key, revision: Revision, value: Option<Value>) {
+        self.complete = self.complete.max(revision);
+        self.put(now, key, revision, value);
+    }
+
+    /// Takes in a write of this node, which may have been seen already.
+    pub(crate) fn wrote(&mut self, now: Duration, key: &Key, revision: Revision, value: Value) {
+        if revision > self.complete {
+            self.put(now, key, revision, Some(value));
+        }
+    }
+
+    fn put(&mut self, now: Duration, key: &Key, revision: Revision, value: Option<Value>) {
+        match (key, value) {
+            (key, _) if revision <= self.revision(key) => {}
+            (Key::Session(id), Some(Value::Session(session))) => {
+                if session.state == SessionState::Over {
+                    self.orphan_all(*id);
+                }
+                self.sessions.insert(*id, SeenSession { session, revision, at: now });
+            }
+            (Key::Account(account), Some(Value::Claim(claim))) => {
+                if self.claim(account).is_none_or(|before| before.token != claim.token) {
+                    self.changed = now;
+                }
+                self.forget(account);
+                self.enter(account, &claim);
+                self.claims.insert(Arc::clone(account), (claim, revision));
+            }
+            // Only sessions that are over are removed.
+            (Key::Session(id), _) => {
+                self.orphan_all(*id);
+                self.sessions.remove(id);
+            }
+            (Key::Account(account), _) => self.forget(account),
+        }
+    }
+
+    /// Notes where an account is.
+    fn enter(&mut self, account: &Arc<str>, claim: &Claim) {
+        let holder = claim.session.filter(|id| self.session(*id).is_none_or(|seen| !is_over(seen)));
+        let accounts = match holder {
+            Some(id) => {
+                *self.loads.entry(id).or_default() += u64::from(claim.weight);
+                self.held.entry(id).or_default()
+            }
+            None => &mut self.orphans,
+        };
+        accounts.insert(Arc::clone(account), claim.weight);
+    }
+
+    fn forget(&mut self, account: &Arc<str>) {
+        let Some((claim, _)) = self.claims.remove(account) else { return };
+        self.orphans.remove(account);
+        if let Some(id) = claim.session
+            && let Some(weight) = self.held.get_mut(&id).and_then(|accounts| accounts.remove(account))
+            && let Some(load) = self.loads.get_mut(&id)
+        {
+            *load -= u64::from(weight);
+        }
+    }
+
+    fn orphan_all(&mut self, id: SessionId) {
+        self.loads.remove(&id);
+        self.orphans.extend(self.held.remove(&id).unwrap_or_default());
+    }
+
+    /// Returns the revision of a key; 0 if it is not there.
+    pub(crate) fn revision(&self, key: &Key) -> Revision {
+        match key {
+            Key::Session(id) => self.sessions.get(id).map_or(0, |seen| seen.revision),
+            Key::Account(account) => self.claims.get(account).map_or(0, |(_, revision)| *revision),
+        }
+    }
+
+    pub(crate) fn session(&self, id: SessionId) -> Option<&SeenSession> {
+        self.sessions.get(&id)
+    }
+
+    /// Returns the sessions that are not known to be over.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = (SessionId, &SeenSession)> {
+        self.sessions.iter().filter(|(_, seen)| !is_over(seen)).map(|(id, seen)| (*id, seen))
+    }
+
+    pub(crate) fn claim(&self, account: &str) -> Option<&Claim> {
+        self.claims.get(account).map(|(claim, _)| claim)
+    }
+
+    /// Returns when an account was last seen to change hands.
+    pub(crate) fn changed(&self) -> Duration {
+        self.changed
+    }
+
+    /// Returns the accounts of a session, with their weights.
+    pub(crate) fn held_by(&self, id: SessionId) -> impl Iterator<Item = (&Arc<str>, u32)> {
+        self.held.get(&id).into_iter().flatten().map(|(account, weight)| (account, *weight))
+    }
+
+    /// Returns the accounts that nobody runs, with their weights.
+    pub(crate) fn orphans(&self) -> &BTreeMap<Arc<str>, u32> {
+        &self.orphans
+    }
+
+    /// Returns the node of a session as a place for accounts.
+    pub(crate) fn place(&self, id: SessionId, session: &Session) -> Place {
+        let load = self.loads.get(&id).copied().unwrap_or_default();
+        Place { session: id, capacity: session.capacity, load }
+    }
+}
+
+fn is_over(seen: &SeenSession) -> bool {
+    seen.session.state == SessionState::Over
+}
