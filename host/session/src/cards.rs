@@ -23,8 +23,8 @@ pub(super) const MAX_CARDS: usize = 1_000;
 const MAX_WEIGHT: usize = 16 << 20;
 /// Maximum number of changes of the own vCard that wait for one another.
 pub(super) const MAX_CHANGES: usize = 64;
-/// Maximum number of one plugin's waiting changes, whatever its limit `iqs` is, so that it does not take the place of
-/// others.
+/// Maximum number of one plugin's waiting changes. It caps the limit `iqs`, so that one plugin does not take the place
+/// of others.
 pub(super) const MAX_OWN_CHANGES: usize = 8;
 
 #[derive(Debug)]

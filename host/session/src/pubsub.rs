@@ -1,7 +1,7 @@
 //! Nodes of publish-subscribe (XEP-0060) and of accounts (PEP, XEP-0163): subscriptions of plugins, and notifications.
 //!
-//! The account is subscribed by its bare JID, so that a subscription outlives the stream. Services may forget subscriptions all
-//! the same, so each is made again on a new stream.
+//! The account is subscribed by its bare JID, so that a subscription outlives the stream. Services may still forget
+//! subscriptions, so each is made again on a new stream.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ impl Subscriptions {
         if is_subscribed {
             subscribers.iter_mut().filter(|one| one.instance == by).for_each(|one| one.is_confirmed = true);
         } else {
-            // One that was made earlier is still there.
+            // A subscription that was confirmed earlier remains.
             subscribers.retain(|one| one.instance != by || one.is_confirmed);
             self.forget_empty();
         }
@@ -181,7 +181,8 @@ impl Subscriptions {
         }
     }
 
-    /// Forgets the subscriptions that the lost stream's service has not confirmed. Their plugins are told that they failed.
+    /// Forgets the subscriptions that the lost stream's service has not confirmed. Their plugins are notified that they
+    /// failed.
     pub(super) fn stream_gone(&mut self) {
         for subscribers in self.all.values_mut() {
             subscribers.retain(|one| one.is_confirmed);
