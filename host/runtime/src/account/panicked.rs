@@ -16,7 +16,7 @@ use super::worker::Worker;
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Runs the account's task, and goes on after each panic.
+    /// Runs the account's task, and continues after each panic.
     pub(super) async fn run_whatever_happens(mut self) {
         let now = self.now();
         self.keepers.load(&mut self.session, now).await;

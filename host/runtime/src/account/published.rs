@@ -1,4 +1,4 @@
-//! The values that the account's task publishes beside the snapshot, for tasks that wait until one changes.
+//! The values that the account's task publishes in addition to the snapshot, for tasks that wait until one changes.
 
 use parlor_config::AccountName;
 use parlor_session::{OwnArchive, Snapshot};
@@ -15,7 +15,7 @@ pub(super) struct Published {
     archive: watch::Sender<Option<OwnArchive>>,
     /// The number of times that a room has reported whether it has an archive.
     rooms_told: watch::Sender<u64>,
-    /// Where log-ins are recorded, under this name.
+    /// The audit that records log-ins, under this name.
     audit: Audit,
     account: AccountName,
 }

@@ -93,7 +93,7 @@ impl Instance {
         SessionWait(Arc::clone(self))
     }
 
-    /// Returns the number of waiting calls, by what they wait for.
+    /// Returns the number of waiting calls, by the kind of their wait.
     pub(crate) fn waits(&self) -> &Watched<Waits> {
         &self.waits
     }
@@ -109,7 +109,7 @@ impl Instance {
     }
 }
 
-/// The number of calls that wait, by what they wait for. Their time does not count against the plugin.
+/// The number of waiting calls, by the kind of their wait. Their time does not count against the plugin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Waits {
     /// Calls that wait for the session: for the connection, for answers, for other plugins.
