@@ -1,7 +1,7 @@
 //! Sentences for owners about what a plugin can reach. Pure: a terminal, a page or a message may show them.
 //!
-//! Each permission has a sentence of its own. If one permission lets a plugin learn something and another one lets it pass that
-//! on, a further sentence says so, since the combination is the risk.
+//! Each permission has a separate sentence. If one permission lets a plugin learn something and another one lets it
+//! pass that on, a further sentence says so, since the combination is the risk.
 
 mod place;
 mod sentence;
@@ -21,7 +21,7 @@ pub fn listed(places: &[Place]) -> String {
     words::listed(places.iter().map(ToString::to_string))
 }
 
-/// One thing that a plugin can do. Untrusted text in it is escaped.
+/// An ability of a plugin. Untrusted text in it is escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentence {
     /// How much harm a malicious plugin can do with it.
@@ -49,8 +49,8 @@ pub fn asked(manifest: &Manifest, only: impl Fn(Permission) -> bool) -> Grants {
     grants
 }
 
-/// Says what a plugin can do with `more` on these accounts, beside what it was granted before. The riskiest comes last, right
-/// before the question that an owner is asked.
+/// Describes the abilities that `more` adds on these accounts to those granted before. The riskiest is last, right
+/// before the question to the owner.
 ///
 /// It says only what is new. A combination is new if one of these permissions takes part in it.
 pub fn sentences(more: &Grants, present: &Grants, places: &[Place]) -> Vec<Sentence> {

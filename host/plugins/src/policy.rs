@@ -66,7 +66,7 @@ pub struct Entry {
     pub signer: Option<KeyName>,
     /// Its name in the index that it was installed by.
     pub index: Option<Listing>,
-    /// The key that the index named, which has to sign updates.
+    /// The key that the index named, which must sign updates.
     pub publisher: Option<PublisherKey>,
     /// The accounts on which it runs; `None` = all of them, also those that are added later.
     pub accounts: Option<Vec<AccountName>>,
@@ -96,7 +96,7 @@ impl Entry {
         !is_same && Self { accounts, skips_missing_accounts, ..self.with_origin_of(other) } == *other
     }
 
-    /// Returns the first of its accounts that has to be configured and is not.
+    /// Returns the first of its accounts that must be configured but is not.
     pub fn missing_account(&self, is_there: impl Fn(&AccountName) -> bool) -> Option<&AccountName> {
         let names = self.accounts.as_deref()?;
         if self.skips_missing_accounts && names.iter().any(&is_there) {

@@ -14,7 +14,8 @@ use crate::policy::edit::Change;
 /// Lets a plugin run on these accounts alone; `None` = on all, also on those that are added later. Returns whether that is
 /// a change.
 ///
-/// With a list that is made here the plugin goes on without accounts that are removed later: the owner did not type it.
+/// If the list is made here, the plugin continues to run without accounts that are removed later: the owner did not
+/// type the list.
 pub fn run_on(admin: &PluginAdmin<'_>, id: &PluginId, accounts: Option<&[AccountName]>) -> Result<bool, AdminError> {
     admin.has_accounts(accounts.unwrap_or_default())?;
     let mut file = admin.open()?;

@@ -52,7 +52,7 @@ impl Brackets {
         Some(Self { items, end, has_last_comma })
     }
 
-    /// Adds an item at the end, on a line of its own if the closing bracket has one.
+    /// Adds an item at the end, on a separate line if the closing bracket is on one.
     pub(super) fn push(&mut self) {
         let before = if self.end.contains('\n') {
             let indent =
