@@ -2,9 +2,9 @@
 //!
 //! The library limits neither the size nor the depth of a stanza, gives up the stream over an attribute of 8 KiB, and
 //! silently drops stanzas that do not match its types. So each stanza is held here until it is complete. A child that
-//! exceeds the limits is left out, whatever its length, and the rest of the stanza passes. A stanza that the library
-//! would drop is repaired. So no stanza of a peer ends the stream, and each request is answered. The number of stanzas
-//! stays the same, since both ends count them (XEP-0198).
+//! exceeds the limits is left out, with any length, and the rest of the stanza passes. A stanza that the library would
+//! drop is repaired. So no stanza of a peer ends the stream, and each request is answered. The number of stanzas stays
+//! the same, since both ends count them (XEP-0198).
 
 use std::io;
 use std::pin::Pin;
@@ -176,7 +176,7 @@ impl<T: AsyncBufRead + Unpin> Intake<T> {
         Poll::Ready(Ok(Found::Bytes))
     }
 
-    /// Removes so much of the data that the transport has.
+    /// Removes this number of bytes from the transport's buffer.
     fn seen(&mut self, amount: usize, length: usize) -> io::Result<()> {
         Pin::new(self.inner()?).consume(amount);
         let (is_new, goes_on) = (self.unseen == 0, self.sieve.is_within_an_element());
