@@ -38,7 +38,7 @@ pub struct Written<T> {
     pub at: FilePosition,
 }
 
-/// One table of the file.
+/// A table of the file.
 pub struct Section<'a> {
     file: &'a Path,
     /// Its path, such as `account.main`, short enough for display; empty at the top.

@@ -32,9 +32,9 @@ const PART: usize = 64 << 10;
 /// The body of a request.
 pub struct Outgoing(Content);
 
-/// Where the bytes of a body come from. Most bodies are there as a whole, and take no memory beside their bytes.
+/// The source of the bytes of a body. Most bodies are complete in memory, and take no memory except for their bytes.
 enum Content {
-    /// What is still to be sent of it: all, or nothing.
+    /// The bytes that must still be sent: all, or none.
     Whole(Option<Bytes>),
     Stream(Parts),
     SizedStream(Sized),

@@ -70,7 +70,7 @@ impl AccountsArgs {
         done(&config, id, &format!("{id} is to run on {on}{already}"), self.json)
     }
 
-    /// Returns the accounts that it is to run on. Those that are gone are left out.
+    /// Returns the accounts that it should run on. Accounts that no longer exist are left out.
     fn wanted(&self, config: &Config, entry: &Entry) -> Vec<AccountName> {
         let present = config.accounts.keys().filter(|name| is_on(entry, name));
         let mut names: Vec<_> = present.filter(|name| !self.remove.contains(name)).cloned().collect();

@@ -11,7 +11,7 @@ use super::host::{Host, Visit, look};
 use super::parts::{rows, table};
 use crate::doctor::{Finding, Findings, State, examine};
 
-/// One looks at a time: a server may lock out an account that logs in too often.
+/// Only one check runs at a time: a server may lock out an account that logs in too often.
 static LOOKS: Semaphore = Semaphore::const_new(1);
 
 /// Adds the pages.
