@@ -5,7 +5,7 @@
 //! headers `parlor-version`, the host's version, and `parlor-control`, [`PROTOCOL`]: a client that knows another number
 //! reports that and sends nothing further. Bodies are JSON; a failure is `{"error": "one sentence"}`.
 //!
-//! A request may carry `parlor-by`, the name of a session of `parlor web`: the audit has it beside the user.
+//! A request may carry `parlor-by`, the name of a session of `parlor web`: the audit records it with the user.
 //!
 //! `docs/owner/control.md` is the page for owners, which a test checks.
 //!

@@ -62,7 +62,7 @@ fn target(uri: &Uri) -> Option<(Vec<String>, BTreeMap<String, String>)> {
     Some((path, query.collect::<Option<_>>()?))
 }
 
-/// Reads the name of a session. It stands in the audit, so it can imitate nothing else there.
+/// Reads the name of a session. It is shown in the audit, so it must not imitate other texts there.
 fn session(value: &HeaderValue) -> Result<String, Refusal> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let name = value.to_str().unwrap_or_default();
