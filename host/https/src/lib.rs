@@ -171,7 +171,7 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The address that gave the answer, after all redirects.
     pub from: Url,
-    /// The addresses that the redirects led to, in order.
+    /// The addresses of the redirects, in order.
     pub redirects: Vec<Url>,
 }
 

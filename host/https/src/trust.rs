@@ -1,6 +1,6 @@
 //! The choice of trusted certificates: the system's, or exactly those of a file.
 //!
-//! The certificates of a file are trusted as authorities. One that is the server's own certificate is trusted as such.
+//! The certificates of a file are trusted as authorities. A server's own certificate in it is trusted as such.
 
 use std::io;
 use std::path::{Path, PathBuf};

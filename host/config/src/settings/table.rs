@@ -1,4 +1,4 @@
-//! The table of the host's settings: key, type, default, and who may change it. Docs and checks use it.
+//! The table of the host's settings: key, type, default, and permission to change it. Docs and checks use it.
 
 use jid::BareJid;
 use serde_json::Value;
