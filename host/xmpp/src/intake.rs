@@ -90,7 +90,7 @@ impl<T> Drop for Intake<T> {
 
 /// The next thing that an intake has found.
 pub(super) enum Found<P> {
-    /// An element that is written plainly, as it was taken.
+    /// An element in simple XML, as it was taken.
     Plain(P),
     /// Another element, the header or footer of the stream, or white space between elements.
     Bytes,
@@ -99,8 +99,8 @@ pub(super) enum Found<P> {
 }
 
 impl<T: AsyncBufRead + Unpin> Intake<T> {
-    /// Finds the next element of the stream. `take` is offered each one that is written plainly, and may refuse it. All
-    /// others are in [`Intake::bytes`], and so is what was read before the first call.
+    /// Finds the next element of the stream. `take` is offered each one in simple XML, and may refuse it. All others
+    /// are in [`Intake::bytes`], and so are bytes that were read before the first call.
     pub(super) fn poll_element<P>(
         &mut self,
         cx: &mut Context<'_>,
