@@ -17,7 +17,7 @@ pub(super) enum DebugInfo {
     Lines,
 }
 
-/// Returns the core module with only this debug information, and with everything else unchanged.
+/// Returns the core module with only this debug information, and otherwise unchanged.
 pub(super) fn keep(module: Vec<u8>, kept: DebugInfo) -> wasmparser::Result<Vec<u8>> {
     if kept == DebugInfo::Lines {
         return Ok(module);
