@@ -111,7 +111,7 @@ pub(crate) fn of_code(mappings: &Arc<Mappings>) -> Result<Reserved, NoMappings> 
 mod tests {
     use super::*;
 
-    /// The mappings that plugins do not use have to suffice for the host.
+    /// The mappings that plugins do not use must suffice for the host.
     #[test]
     fn plugins_leave_the_host_its_own() {
         assert_eq!(for_plugins(Some(65_530)), 63_530);

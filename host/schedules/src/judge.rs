@@ -37,7 +37,7 @@ pub fn judge(timing: &Timing, over: Timestamp, since: Timestamp, now: Timestamp,
     Judged { due, left_out: left_out + not_told(&waiting), over }
 }
 
-/// Returns how many are not told.
+/// Returns the number of due times that are not delivered.
 fn not_told(missed: &Missed) -> u64 {
     missed.count.saturating_sub(missed.latest.len().try_into().unwrap_or(u64::MAX))
 }

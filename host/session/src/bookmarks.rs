@@ -54,7 +54,7 @@ impl From<NoBookmarks> for CallError {
     }
 }
 
-/// The bookmarks of the account, as far as the server has told.
+/// The bookmarks of the account, as far as the server has sent them.
 #[derive(Debug, Default)]
 pub(super) struct BookmarkList {
     /// None until they have come.

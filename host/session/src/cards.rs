@@ -69,7 +69,7 @@ impl Cards {
         }
     }
 
-    /// Stores a vCard. Returns the owners of vCards that had to make room.
+    /// Stores a vCard. Returns the owners of evicted vCards.
     fn put(&mut self, jid: Jid, known: Arc<KnownCard>) -> Vec<Jid> {
         self.remove(&jid);
         self.number += 1;

@@ -50,7 +50,7 @@ impl Subscriptions {
         ask_to_subscribe(&at.clone(), PubsubIq::Subscribe { at, by, answer }, turn);
     }
 
-    /// Ends a plugin's subscription. While another plugin has one to the node, the service is not told.
+    /// Ends a plugin's subscription. While another plugin has one to the node, the service is not notified.
     pub(super) fn unsubscribe(&mut self, by: InstanceId, at: NodeAddress, answer: Answer<()>, turn: &mut Turn<'_>) {
         let subscribers = self.all.get(&at).map(Vec::as_slice).unwrap_or_default();
         if !has(subscribers, by) {
@@ -255,7 +255,7 @@ fn page(body: Body) -> Result<NodePage, CallError> {
     }
 }
 
-/// Reports what a node says.
+/// Reports the event of a node.
 fn tell(at: &NodeAddress, change: NodeChange, turn: &mut Turn<'_>) {
     let (kind, item) = match change {
         NodeChange::Item(item) => (PubsubKind::Item, item),

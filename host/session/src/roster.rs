@@ -44,8 +44,7 @@ pub(super) const ROSTER_PROMISES: [&str; 4] =
 pub(super) struct Roster {
     /// None until the roster has come.
     pub(super) contacts: Option<Contacts>,
-    /// People who ask without being in the roster. They have a limit of their own, since strangers cost nothing to make
-    /// up.
+    /// People who ask without being in the roster. They have a separate limit, since made-up strangers cost nothing.
     pub(super) strangers: imbl::HashSet<BareJid>,
     /// Contacts whose presence this account has requested, until the server's push. An earlier push that is still on
     /// its way must not undo the visible effect of the request.

@@ -276,7 +276,7 @@ pub struct Schedule {
     pub due: Option<String>,
     /// The number of failed attempts to deliver it.
     pub attempts: u32,
-    /// The due times that were missed before that one, or before the next one, and are not told.
+    /// The due times that were missed before that one, or before the next one, and are not delivered.
     pub missed: u32,
     /// The last due time that is over.
     pub last: Option<String>,

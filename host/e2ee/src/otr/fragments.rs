@@ -31,7 +31,7 @@ pub(super) struct Fragments(Vec<Gathered>);
 /// The result of a part.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// More parts have to come, or this one belongs to nothing.
+    /// More parts must arrive, or this one belongs to no message.
     Incomplete,
     Complete(String),
     /// The message would be too long. The parts that had come are dropped.

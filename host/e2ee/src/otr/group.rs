@@ -1,6 +1,6 @@
 //! The group of the key exchange: 1536 bits (RFC 3526, section 2), generator 2.
 //!
-//! Powers, products, inverses and numbers modulo the order are computed in the same time whatever the numbers are.
+//! Powers, products, inverses and numbers modulo the order are computed in constant time.
 
 use std::fmt;
 

@@ -60,7 +60,7 @@ impl Published {
         matches!(*self.connection.borrow(), Connection::Connected(_))
     }
 
-    /// Publishes what a new snapshot says about archives.
+    /// Publishes a new snapshot's state of archives.
     pub(super) fn archives(&self, snapshot: &Snapshot) {
         let (archive, told) = (snapshot.archive, snapshot.rooms_told);
         self.archive.send_if_modified(|before| std::mem::replace(before, archive) != archive);

@@ -159,8 +159,7 @@ async fn a_full_link_holds_up_nobody_who_sends_nothing() {
     }
 }
 
-/// An accepted message is sent once, whether its session survives or not, and its plugin is not told otherwise.
-/// Rows 9, 34.
+/// An accepted message is sent once, whether its session survives or not, and its plugin gets no error. Rows 9, 34.
 #[tokio::test]
 async fn what_was_taken_in_is_sent_once_on_whatever_stream_follows() {
     for memory in [Memory::Good, Memory::Count] {

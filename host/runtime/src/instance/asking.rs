@@ -66,7 +66,8 @@ impl Instance {
         ask_with(self, granted, |answer| command(answer.if_it_fits(fits))).await
     }
 
-    /// Returns a check whether such an answer fits, and what holds its bytes from then on until it is dropped.
+    /// Returns a cell, and a check whether such an answer fits. The check puts a holding into the cell, which counts
+    /// the answer's bytes until it is dropped.
     pub(crate) fn room_for_answer<R: 'static>(
         &self,
         weigh: fn(&R) -> usize,

@@ -149,7 +149,7 @@ pub(super) async fn handle<'a>(
     })
 }
 
-/// Tells whoever waits for a handler how it ended, also if it is dropped before it returned.
+/// Reports to a waiting task how a handler ended, even if it is dropped before it returned.
 struct Receipt(Option<oneshot::Sender<Handled>>);
 
 impl Receipt {

@@ -168,7 +168,7 @@ fn wake(shared: &Arc<Shared>) {
     });
 }
 
-/// Ends a plugin that is to stop while it is parked. There is nothing that its guest would have to do.
+/// Ends a plugin that is to stop while it is parked. Its guest has no work to do.
 pub(super) fn end_if_parked(shared: &Arc<Shared>) {
     let mut parking = lock(&shared.parking);
     let Some(Parked { mut kept, .. }) = parking.take_parked() else { return };

@@ -41,7 +41,7 @@ enum Done {
     Gone,
     /// The plugin does not take it now.
     NotTaken,
-    /// The due times until this one are over without being told.
+    /// The due times until this one are skipped without delivery.
     LeftOut,
     /// It must be delivered again after this pause.
     Again(Duration),

@@ -7,8 +7,8 @@ use parlor_stanza::types::{ArchiveQuery, Cursor};
 
 use super::ArchivePage;
 
-/// Maximum number of pages in a row without a message that is kept. They may have different positions, so they are no
-/// cycle, and yet have no end.
+/// Maximum number of pages in a row without a message that is kept. They may have different positions, so they do not
+/// form a cycle, but still never end.
 const MOST_EMPTY: u32 = 2_000;
 
 /// A sequence of pages of one archive, forwards, or backwards if its query has [`Cursor::Before`].

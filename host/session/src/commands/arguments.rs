@@ -76,7 +76,7 @@ struct Reader<'a> {
     found: Vec<Option<CommandValue>>,
 }
 
-/// Reads the arguments. `occupant` says whom a nickname means.
+/// Reads the arguments. `occupant` resolves a nickname.
 pub(super) fn read(parameters: &[Parameter], line: &str, occupant: &dyn Fn(&str) -> Named) -> Result<Values, Misfit> {
     let found = vec![None; parameters.len()];
     let mut reader = Reader { parameters, occupant, rest: line.trim(), may_pair: true, found };

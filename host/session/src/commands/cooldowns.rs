@@ -48,7 +48,7 @@ struct Running {
     since: Duration,
     /// Its place in the order in which cooldowns began.
     number: u64,
-    /// The hashes of the people who were told.
+    /// The hashes of the people who were notified.
     told: Vec<u64>,
 }
 

@@ -54,7 +54,7 @@ pub(super) enum Unfit {
 }
 
 impl Kind {
-    /// Reads a value. `occupant` says whom a nickname means.
+    /// Reads a value. `occupant` resolves a nickname.
     pub(super) fn read(&self, text: &str, occupant: &dyn Fn(&str) -> Named) -> Result<CommandValue, Unfit> {
         let value = match self {
             Self::Text | Self::Rest => Some(CommandValue::Text(text.to_owned())),

@@ -336,8 +336,8 @@ impl Grants {
         }
     }
 
-    /// Returns the permission that an event of this name needs, with the keys of the addresses that its scope lists; `None`
-    /// if the event may be visible whoever it is about, or is not about an address.
+    /// Returns the permission that an event of this name needs, with the keys of the addresses that its scope lists;
+    /// `None` if the event may be visible for any address, or is not about an address.
     pub fn keys(&self, event: &str) -> Option<(Permission, Vec<AddressKey>)> {
         let permission = table::event(event)?.permission?;
         Some((permission, self.get(permission)?.keys()?))

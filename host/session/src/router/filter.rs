@@ -14,8 +14,8 @@ use crate::permissions::question::Listening;
 /// Maximum length of a filter's field in a description, in bytes.
 const LONGEST: usize = 128;
 
-/// An event for which subscriptions are searched. Removing quotations from a message has to read all of it. That is
-/// done once for all subscriptions, since no other event is routed meanwhile.
+/// An event for which subscriptions are searched. Removing quotations from a message must read all of it. That is done
+/// once for all subscriptions, since no other event is routed meanwhile.
 pub(super) struct Heard<'e> {
     pub(super) event: &'e Event,
     said: OnceCell<Cow<'e, str>>,
@@ -344,7 +344,7 @@ impl Filter {
     }
 
     /// Returns the messages that an event may carry about the subject, as far as filters distinguish them. The first
-    /// list has the messages that all have to pass for [`Reach::All`], the second one the others.
+    /// list has the messages that must all pass for [`Reach::All`], the second one the others.
     fn samples(&self, event: &str, whom: Option<Whom<'_>>) -> (Vec<Sample>, Vec<Sample>) {
         let Some(whom) = whom else {
             let kinds = kinds_of(event, false).iter().chain(kinds_of(event, true));

@@ -311,7 +311,7 @@ impl Bot {
         message
     }
 
-    /// Returns the texts of all messages that were told.
+    /// Returns the texts of all reported messages.
     fn bodies(&self) -> Vec<&str> {
         let told = self.test.events.iter().filter(|event| &*event.name == "message");
         let said = told.filter_map(|event| match &event.payload {
@@ -940,7 +940,7 @@ fn a_message_of_the_archive_is_read_as_often_as_it_comes() {
         _ => None,
     });
     assert_eq!(key.as_deref(), Some(" a1"));
-    // A server that repeats it under the same id has nothing told twice.
+    // If a server repeats it under the same id, it is not reported twice.
     bot.test.forget();
     bot.test.hear_xml(&renamed(&with_id));
     assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::Replayed));

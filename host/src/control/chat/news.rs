@@ -25,7 +25,7 @@ pub(super) async fn next(news: &mut Receiver<KeyNews>) -> Result<KeyNews, u64> {
     match news.recv().await {
         Ok(news) => Ok(news),
         Err(RecvError::Lagged(lost)) => Err(lost),
-        // The account has ended, and so does whoever waits here.
+        // The account has ended, and so does the waiting task.
         Err(RecvError::Closed) => std::future::pending().await,
     }
 }
@@ -52,7 +52,7 @@ impl Announcer {
         }
     }
 
-    /// Tells the owners of an account, if its configuration says so and they were not told too much lately.
+    /// Notifies the owners of an account, if its configuration enables that and they did not get too much lately.
     pub(super) async fn announce(&mut self, host: &Host, account: &Shared, news: Result<KeyNews, u64>) {
         let config = host.config();
         let Some(written) = config.accounts.get(&account.name) else { return };
@@ -70,7 +70,7 @@ impl Announcer {
         }
     }
 
-    /// Returns the text for owners; none if they were told too much lately.
+    /// Returns the text for owners; none if they got too much lately.
     fn text(&mut self, account: &str, news: Result<KeyNews, u64>) -> Option<String> {
         let news = match news {
             Ok(news) => news,

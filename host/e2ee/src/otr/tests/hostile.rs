@@ -149,7 +149,7 @@ fn what_we_send_is_of_no_use_if_it_is_sent_back() {
         }
         assert_eq!(pair.a.state(), State::Plain);
     }
-    // And with a key of ours on another client, which cannot be told from it.
+    // And with a key of ours on another client, which is indistinguishable from ours.
     let mut pair = Pair::new(72, only_v3());
     pair.b = Conversation::new(other_client(0, 0x5555_5555), only_v3());
     let query = pair.a.start().unwrap();

@@ -32,7 +32,7 @@ impl Brackets {
         Some(brackets)
     }
 
-    /// `None` if the library does not tell what stands there.
+    /// `None` if the library does not report the text there.
     fn of<'d>(
         around: impl Iterator<Item = (&'d Decor, &'d Decor)>,
         trailing: &RawString,

@@ -32,7 +32,7 @@ pub(super) enum Work {
         /// Whether no other due time follows.
         is_last: bool,
     },
-    /// Due times are over without being told.
+    /// Due times are skipped without delivery.
     LeaveOut {
         /// They are over until then.
         over: Timestamp,

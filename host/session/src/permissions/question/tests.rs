@@ -21,7 +21,7 @@ const CLOSED: &str = "attic@conference.example.org";
 const GUEST: &str = "hall@conference.example.org";
 /// A contact that does not show its presence.
 const SHY: &str = "shy@example.org";
-/// Somebody who asks to see the account's presence, and is no contact.
+/// A person who asks to see the account's presence, and is not a contact.
 const ASKER: &str = "asker@example.net";
 const STRANGER: &str = "juliet@localhost";
 
@@ -312,8 +312,8 @@ const YES_WHEN_READY: &str = "
     contacts.get-many rooms.bookmarks rooms.decline rooms.get-or-create rooms.open rooms.open-many
     rooms.register rooms.reserved-nick rooms.set-bookmark rooms.unregister tokens.get";
 
-/// About somebody of whom the account knows nothing, whatever is granted. A call that is new in the contract, and
-/// states no condition in the table, comes here as a yes that is not listed.
+/// About an unknown person, with any grants. A call that is new in the contract, and states no condition in the table,
+/// comes here as a yes that is not listed.
 #[test]
 fn a_yes_about_a_stranger_is_one_of_those_that_are_listed() {
     let yes = |plugin: &Plugin| -> BTreeSet<String> {
