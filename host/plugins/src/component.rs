@@ -57,9 +57,8 @@ const MAX_TYPE_DEPTH: usize = 500;
 const BUDGET: Duration = Duration::from_secs(20);
 /// The maximum number of imports and exports of the whole.
 const MAX_NAMES: u32 = 1_000;
-/// The maximum number of component instances: one for each component of a plugin. The type of an instance with a
-/// resource is as large as all of its exports, so a small file can expand to gigabytes. Each may hold a stack while it
-/// is blocked.
+/// The maximum number of component instances: one for each component of a plugin. With a resource, an instance's type
+/// is as large as all of its exports, so a small file can expand to gigabytes. A blocked one may hold a stack.
 pub const MAX_INSTANCES: u32 = 3;
 
 /// The versions of the contract that this host serves, one for each `major.minor`.
