@@ -88,7 +88,7 @@ fn go(folder: &Path) -> anyhow::Result<()> {
     write(&folder.join("files.rs"), list.as_bytes())
 }
 
-/// Renames packages for Go, and replaces a module that would have to be fetched by the SDK's own packages.
+/// Renames packages for Go, and replaces a module that would need a download by the SDK's own packages.
 fn named_in_go(text: &str) -> String {
     text.replace("parlor_plugin_", "")
         .replace("go.bytecodealliance.org/pkg/wit/types", "parlor/contract/wit")
@@ -137,9 +137,9 @@ fn without_imports(text: &str) -> (String, Vec<Import>) {
     (rest, imports)
 }
 
-/// Returns the two files that hold the imports, beside the bindings. One declares the host's functions for a component.
-/// The other serves an author's own tests, which run without a host: there Go would find nothing to link, so each
-/// function panics with a message.
+/// Returns the two files that hold the imports, in addition to the bindings. One declares the host's functions for a
+/// component. The other serves an author's own tests, which run without a host: there Go would find nothing to link, so
+/// each function panics with a message.
 fn beside(name: &str, rest: &str, imports: &[Import]) -> Vec<(String, String)> {
     let Some(package) = rest.lines().find(|line| line.starts_with("package ")).filter(|_| !imports.is_empty()) else {
         return Vec::new();

@@ -1,6 +1,7 @@
 //! Alerts about the host as a whole: an account is away, a plugin is quarantined or denied often, a certificate ends.
 //!
-//! This looks at the host from time to time. The accounts send the alerts, with a rate, and tell of rooms themselves.
+//! This looks at the host from time to time. The accounts send the alerts, at a limited rate, and report rooms
+//! themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,17 +21,17 @@ use crate::host::{Host, PluginStatus};
 
 /// The time between two looks.
 const LOOK: Duration = Duration::from_secs(30);
-/// How long an account may be away before owners are told.
+/// How long an account may be away before owners are alerted.
 const AWAY: Duration = Duration::from_mins(5);
-/// So many denied calls of one plugin within an hour are often.
+/// The number of denied calls of a plugin within an hour that causes an alert.
 const OFTEN: u64 = 100;
 /// The time for which denied calls are counted.
 const HOUR: Duration = Duration::from_hours(1);
 /// The time between two looks at certificates.
 const CERTIFICATES: Duration = Duration::from_hours(24);
-/// How long before its end a certificate is told of.
+/// How long before its expiry a certificate causes an alert.
 const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
-/// The most of a reason that is told, in bytes.
+/// Maximum length of a reason in an alert, in bytes.
 const LONGEST: usize = 512;
 
 /// Watches the host, and tells the owners. Never returns.
@@ -56,8 +57,8 @@ pub async fn watch(host: &Host) {
     }
 }
 
-/// Tells the owners of an account. While that is not connected, the owners of another one are told, since each owner may see
-/// the whole host.
+/// Alerts the owners of an account. While it is not connected, the owners of another account get the alert, since each
+/// owner may see the whole host.
 fn tell(host: &Host, account: &AccountName, alert: Alert) {
     let own = host.account(account).filter(|_| has_owners(&host.config(), account));
     let now = own.clone().filter(|own| can_send(own)).or_else(|| messenger(host));
@@ -166,7 +167,7 @@ impl Seen {
             let count = one.record.as_ref().map_or(0, |record| record.denials);
             let begin = || Denials { since: now, before: count };
             let mut counted = self.denied.remove(&key).unwrap_or_else(begin);
-            // A record that began anew counts less.
+            // The count of a new record may be lower.
             let new = count.saturating_sub(counted.before);
             if new >= OFTEN {
                 let text =

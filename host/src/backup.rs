@@ -1,8 +1,10 @@
-//! Backups of a host: one file with the configuration, the policy, the components and what the store keeps, and the way back.
+//! Backups of a host: one file with the configuration, the policy, the components and the store's data, and its
+//! restoration.
 //!
-//! A backup is a tar archive, which other programs can list. Its first member is a [`Manifest`] with the digest of each other one.
-//! Keys of encryption and files with secrets are in one member that a passphrase encrypts, and that also vouches for the manifest.
-//! States of sessions of OMEMO are in no backup: put back, they would use keys of messages twice.
+//! A backup is a tar archive, which other programs can list. Its first member is a [`Manifest`] with the digest of each
+//! other one. Keys of encryption and files with secrets are in one member that a passphrase encrypts, and that also
+//! vouches for the manifest. States of OMEMO sessions are not part of backups: restored sessions would use message keys
+//! twice.
 
 mod archive;
 mod error;
@@ -31,7 +33,7 @@ const MANIFEST: &str = "manifest.json";
 const CONFIG: &str = "parlor.toml";
 /// The member with the policy.
 const POLICY: &str = "plugins.toml";
-/// The member with what the store keeps. It has the same name in a data folder.
+/// The member with the store's data. It has the same name in a data folder.
 const STORE: &str = "parlor.db";
 /// The folder of components, in the archive and in a data folder.
 const COMPONENTS: &str = "components";

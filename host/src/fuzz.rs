@@ -21,7 +21,7 @@ pub use encryption::{an_omemo_message, an_omemo_state, an_otr_text};
 pub use parlor_stanza::fuzz::{from_a_plugin, from_the_server};
 pub use parlor_xmpp::fuzz::{over_bosh, over_websocket};
 
-/// Maximum length of an error message, whatever it is about: it is shown to people, and logged.
+/// Maximum length of any error message: it is shown to people, and logged.
 const LONGEST_ERROR: usize = 16 << 10;
 
 /// Examines a plugin's file as is done before anything of it is compiled. The error says why it cannot be a plugin.
@@ -137,7 +137,7 @@ mod tests {
         files.iter().map(|file| fs::read(file).unwrap()).collect()
     }
 
-    /// Passes in each seed as it is, which has to be accepted, and the given number of modified ones.
+    /// Passes in each seed unchanged, which must be accepted, and the given number of modified ones.
     pub(super) fn fuzz(name: &str, seeds: &[Vec<u8>], cases: usize, take: impl Fn(&[u8]) -> Result<(), String>) {
         assert!(!seeds.is_empty(), "{name} has no seeds");
         for seed in seeds {

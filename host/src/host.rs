@@ -1,4 +1,4 @@
-//! The host: its accounts, its plugins, and what the owner changes while they run.
+//! The host: its accounts, its plugins, and the owner's changes while they run.
 
 mod accounts;
 mod adding;
@@ -82,7 +82,7 @@ pub struct Host {
     plugins: Mutex<BTreeMap<PluginId, Plugin>>,
     /// Plugins that are shutting down, or about to come back.
     leaving: Leaving,
-    /// Notified when a new version found no room beside the one that runs.
+    /// Notified when a new version did not fit into the limits beside the running one.
     crowded: Notify,
     /// Held while plugins or accounts are added, removed or examined, so that no two changes see the same state and
     /// undo each other. `plugins` itself is held for moments only.
@@ -165,7 +165,7 @@ impl Host {
     }
 
     /// Starts the host without waiting for the compiler. Plugins whose machine code is in the cache start before the
-    /// log-in. The others start once they are compiled, as if they were added then. For that, the caller has to poll
+    /// log-in. The others start once they are compiled, as if they were added then. For that, the caller must poll
     /// [`Host::tend`].
     pub async fn start_at_once(config: Config, compiler: Compiler, threads: Threads) -> Result<Self, StartError> {
         Self::raise(config, compiler, threads, Late::LeftBehind).await
@@ -241,7 +241,7 @@ impl Host {
     }
 
     /// Removes a plugin while the host runs. Everything that lived for it is gone when this returns. Returns `false` if
-    /// there was no plugin of this id.
+    /// there was no plugin with this id.
     pub async fn remove_plugin(&self, id: &PluginId) -> bool {
         let _changing = self.changing.lock().await;
         let was_there = self.take_away(id).await;
@@ -250,7 +250,7 @@ impl Host {
     }
 
     /// Restarts a plugin on each of its accounts, by the entry that it ran by, and then the plugins that waited for it.
-    /// Returns `false` if there was no plugin of this id.
+    /// Returns `false` if there was no plugin with this id.
     pub async fn restart_plugin(&self, id: &PluginId) -> bool {
         let _changing = self.changing.lock().await;
         let Some(entry) = self.plugins.lock().await.get(id).map(Plugin::held) else { return false };
@@ -289,7 +289,7 @@ impl Host {
     }
 
     /// Ends a plugin. Until this returns, or, for a plugin that comes back, until the returned value is dropped, it is
-    /// shown as stopping. None: there was no plugin of this id.
+    /// shown as stopping. Returns `None` if there was no plugin with this id.
     async fn take_out(&self, id: &PluginId) -> Option<Left> {
         let (plugin, left) = {
             let mut plugins = self.plugins.lock().await;
@@ -325,7 +325,7 @@ impl Host {
         }
     }
 
-    /// Forgets the declarations of plugins that are gone or declare something else by now. Called only after a change,
+    /// Forgets the declarations of plugins that were removed or declare other names by now. Called only after a change,
     /// so that a plugin that restarts does not lose its names meanwhile.
     async fn forget_declared(&self) {
         // The counts of those that are gone are lost afterwards.
@@ -388,7 +388,7 @@ mod tests {
 
     use super::*;
 
-    /// A host that does not log in, in a folder of its own.
+    /// A host that does not log in, in a separate folder.
     async fn offline_host(folder: &Path) -> Host {
         let path = folder.join("parlor.toml");
         let text =

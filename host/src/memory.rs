@@ -44,6 +44,6 @@ fn trim() {
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Does nothing: other allocators return memory by themselves.
+/// Does nothing: other allocators return memory on their own.
 #[cfg(not(target_env = "gnu"))]
 fn trim() {}

@@ -61,7 +61,7 @@ impl Notifier {
         self.tell("STOPPING=1");
     }
 
-    /// Pings the watchdog for as long as the host is alive: it has to answer between two pings. Never returns.
+    /// Pings the watchdog for as long as the host is alive: it must answer between two pings. Never returns.
     pub async fn keep_watchdog(&self, host: &Host) {
         let Some(period) = self.watchdog.filter(|_| self.to.is_some()) else { return std::future::pending().await };
         // Half the period, as sd_watchdog_enabled(3) recommends.

@@ -1,8 +1,8 @@
 //! Listens for requests to webhooks of plugins, while there are any and the configuration says where.
 //!
-//! A request that reaches no webhook, is not signed as it should be, or is too long, is answered alike and after the same
-//! work: nobody finds out which addresses there are. While a plugin with webhooks is not there yet, all of these are told to
-//! come again.
+//! Requests to unknown webhooks, requests without a valid signature, and requests that are too long get the same answer
+//! after the same work. So no one can find out which addresses exist. While a plugin with webhooks is not running yet,
+//! all of these get the answer to retry.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -28,14 +28,14 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// The longest query and header that a plugin gets, in bytes.
 const LONGEST: usize = 8 << 10;
 
-/// The requests that came, by how they ended.
+/// The received requests, by outcome.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// The plugin was told, will be told, or has answered.
+    /// They were or will be delivered to the plugin, or it has answered.
     pub passed: AtomicU64,
-    /// They reached no webhook, or were not verified.
+    /// Their webhook is unknown, or they were not verified.
     pub refused: AtomicU64,
-    /// There was no room for them, or the plugin did not run.
+    /// There was no space for them, or the plugin did not run.
     pub busy: AtomicU64,
 }
 
@@ -46,7 +46,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Begins to listen as soon as it has to.
+    /// Begins to listen as soon as it is needed.
     pub fn start(host: Arc<Host>) -> Self {
         let (enough, stops) = oneshot::channel();
         Self { task: tokio::spawn(listen(host, stops)), enough }
@@ -87,8 +87,8 @@ async fn listen(host: Arc<Host>, mut stops: oneshot::Receiver<()>) {
     }
 }
 
-/// Lets a server run as the configuration says, or none. One that already runs so goes on: each connection to it would
-/// break off.
+/// Runs a server according to the configuration, or none. A running server with the same configuration continues: a
+/// restart would interrupt its connections.
 async fn settle(
     host: &Arc<Host>,
     running: &mut Option<(Listen, Server)>,
@@ -117,7 +117,7 @@ async fn settle(
     Ok(())
 }
 
-/// Reads how the configuration wants webhooks to be listened for; `None` if it does not say where.
+/// Reads the configuration of the listener for webhooks; `None` if it names no address.
 fn wanted(web: &Web) -> Result<Option<Listen>, String> {
     let Some(at) = web.listen else { return Ok(None) };
     let tls = web.certificate.as_ref().map(|(chain, key)| certificate(chain, key)).transpose();
@@ -144,7 +144,8 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
     let counts = webhooks::counts(host);
     // This is asked before the search: a webhook that the search misses may be known a moment later.
     let are_all_known = webhooks::are_all_known(host).await;
-    // A sender whose plugin is not there yet is to try again. All are told so: it says nothing of which addresses there are.
+    // A sender whose plugin is not running yet should retry. All senders get this answer, so it does not reveal which
+    // addresses exist.
     let refuse = || if are_all_known { refused(counts) } else { busy(counts) };
     let door = match parts(&arrived.path) {
         Some((plugin, name, token)) => webhooks::find(host, &plugin, name, token).await,
@@ -179,7 +180,7 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
     passed
 }
 
-/// Verifies a request to a webhook. One that reaches none takes as long.
+/// Verifies a request to a webhook. A request to an unknown webhook takes as long.
 fn verify(door: Option<Door>, head: &Head, given: Given<'_>) -> Result<(Door, Once), Unverified> {
     /// The header of the signature that is computed for an unknown address.
     const ANY: &str = "x-hub-signature-256";
@@ -251,7 +252,7 @@ impl Head {
     }
 }
 
-/// Returns the value of a header that is there once: of two, nobody could say which one was signed.
+/// Returns the value of a header that occurs exactly once: of two, it is unknown which one was signed.
 fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
@@ -283,7 +284,7 @@ mod tests {
         ] {
             assert_eq!(whole(path), None, "{path}");
         }
-        // These are no names of webhooks, which the search among those that there are finds out.
+        // These are not names of webhooks. The look-up among the existing ones detects that.
         assert_eq!(whole("/hooks/forge/..%2fgithub/0a1b").as_deref(), Some("forge ..%2fgithub 0a1b"));
     }
 

@@ -24,7 +24,7 @@ use crate::types::Payload;
 
 /// Fires the event `name` for every plugin that listens to it, and resolves the promise of the same name. Free.
 ///
-/// The payload is what `serde` makes JSON of; `()` is none.
+/// `serde` converts the payload to JSON; `()` means no payload.
 ///
 /// ```no_run
 /// # use parlor_sdk::prelude::*;

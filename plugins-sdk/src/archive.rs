@@ -44,7 +44,7 @@ pub use archive::{ArchivedMessage, Options, Page};
 /// How many messages are taken over from the host at once.
 const BATCH: usize = 50;
 
-/// Asks for messages, oldest first: one page with [`Options::max`], else every match, up to a limit of the host.
+/// Queries messages, oldest first: one page with [`Options::max`], otherwise every match, up to a limit of the host.
 #[track_caller]
 pub fn query(options: Options) -> impl Future<Output = Result<Page>> {
     located(async move { archive::query(options).await.map_err(of_call("archive.query", "")) })
@@ -64,15 +64,15 @@ pub fn query_all(options: Options) -> impl Future<Output = Result<Messages>> {
 pub struct Messages {
     /// None once nothing more comes.
     stream: Option<wit_bindgen::StreamReader<ArchivedMessage>>,
-    /// None once it was told.
+    /// None once it was returned.
     end: Option<wit_bindgen::FutureReader<std::result::Result<(), wit::Error>>>,
     ready: std::vec::IntoIter<ArchivedMessage>,
 }
 
 impl Messages {
-    /// The next message; none: that was all. An error ends it, and comes after every message that came before it.
+    /// The next message; none: that was all. An error ends the stream, after every message that was received before it.
     ///
-    /// Let it come to its end: messages that are on their way when the future is dropped are lost.
+    /// Read it to the end: messages that are in transit when the future is dropped are lost.
     #[track_caller]
     #[expect(clippy::should_implement_trait, reason = "it waits, as `next` of a stream does")]
     pub fn next(&mut self) -> impl Future<Output = Result<Option<ArchivedMessage>>> {
@@ -151,7 +151,7 @@ impl Options {
         Self { end: Some(time.to_iso_8601()), ..self }
     }
 
-    /// One page of so many messages at most.
+    /// One page with at most this number of messages.
     #[must_use]
     pub fn max(self, max: u32) -> Self {
         Self { max: Some(max), ..self }
@@ -187,7 +187,7 @@ impl Options {
         Self { xml: true, ..self }
     }
 
-    /// The query for the next page, after a page's [`rsm`](Page::rsm); whom and when it is about is kept.
+    /// The query for the next page, after a page's [`rsm`](Page::rsm). It keeps the address and the times.
     #[must_use]
     pub fn next(&self, max: u32) -> Self {
         archive::next(self, max)

@@ -1,6 +1,6 @@
 //! The bindings that `wit-bindgen` makes of `wit/`: the only place in the crate with unsafe code, none of it by hand.
 //!
-//! Plugins use the modules beside it; only [`plugin!`](crate::plugin) reaches in here.
+//! Plugins use the other modules of this crate; only [`plugin!`](crate::plugin) uses this one.
 
 wit_bindgen::generate!({
     path: "../wit",

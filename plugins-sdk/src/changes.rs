@@ -1,4 +1,5 @@
-//! What calls of [`storage`](crate::storage) are asked with: ranges, and several changes; and data of earlier versions.
+//! Arguments for calls of [`storage`](crate::storage): ranges and sets of changes. Also the conversion of data of
+//! earlier versions.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::failure::located;
 use crate::storage::{change_all, get_bytes, milliseconds, read};
 
-/// Which entries are wanted, and in which order: those whose keys begin with a prefix, unless it says more.
+/// The wanted entries and their order: by default those whose keys begin with a prefix.
 #[derive(Debug, Clone, Default)]
 pub struct Range {
     pub(crate) prefix: String,
@@ -47,7 +48,7 @@ impl Range {
         self
     }
 
-    /// At most so many.
+    /// At most this number of entries.
     #[must_use]
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = Some(limit);
@@ -71,7 +72,7 @@ impl Range {
 #[must_use = "nothing changes before `storage::change_all`"]
 pub struct Changes {
     pub(crate) changes: Vec<KeyChange>,
-    /// Why a value is no JSON.
+    /// Why a value cannot be written as JSON.
     pub(crate) error: Option<Error>,
 }
 
@@ -140,8 +141,8 @@ fn set_value(key: String, value: Vec<u8>, time: Option<Duration>) -> KeyChange {
 /// there is none. For each version up to `version`, `step` is given the number and returns the changes that lead to the next one. They
 /// are made together with the new number: a plugin that is ended meanwhile finds the one version or the other.
 ///
-/// A step may read, and is called again if it was interrupted. It has at most 254 changes; whoever has more to change writes new keys
-/// before, which may be done twice.
+/// A step may read, and is called again if it was interrupted. It has at most 254 changes. To change more, write new
+/// keys before them, which may happen twice.
 ///
 /// [`Error::Invalid`] with the key as its argument: the data is of a newer version, or of none that a step expects.
 ///

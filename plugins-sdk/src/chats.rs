@@ -117,7 +117,7 @@ pub fn minimize(jid: impl Entity) -> impl Future<Output = Result<()>> {
     })
 }
 
-/// An attribute of an open chat, read by `serde`; none: nobody set it.
+/// An attribute of an open chat, read by `serde`; none: it is not set.
 #[track_caller]
 pub fn get_attribute<T: DeserializeOwned>(jid: impl Entity, name: impl AsRef<str>) -> Result<Option<T>> {
     let jid = jid.address();
@@ -125,7 +125,8 @@ pub fn get_attribute<T: DeserializeOwned>(jid: impl Entity, name: impl AsRef<str
     placed(json.map(|json| serde_json::from_str(&json)).transpose().map_err(Error::from))
 }
 
-/// Sets an attribute of an open chat until it is closed, to whatever `serde` makes JSON of; `()` takes it away.
+/// Sets an attribute of an open chat until it is closed. `serde` converts the value to JSON; `()` removes the
+/// attribute.
 #[track_caller]
 pub fn set_attribute(
     jid: impl Entity,
@@ -155,8 +156,8 @@ pub fn initiate_otr(jid: impl Entity) -> impl Future<Output = Result<()>> {
     })
 }
 
-/// Ends off-the-record messaging with the person of an open chat. Where it is not used, nothing happens. Needs `messages.send` for the
-/// person.
+/// Ends off-the-record messaging with the person of an open chat. Does nothing if it is not used. Needs `messages.send`
+/// for the person.
 #[track_caller]
 pub fn end_otr(jid: impl Entity) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -175,8 +176,8 @@ pub fn send(jid: impl Entity, message: impl Into<Outgoing>) -> impl Future<Outpu
     })
 }
 
-/// Tells the author of a message that it came, if it asked to be told (XEP-0184); gives the id of the receipt, if one was
-/// sent. It tells the author that somebody is there, so that nothing but a plugin decides to send it.
+/// Confirms the receipt of a message to its author, if the message requests that (XEP-0184). Returns the id of the
+/// receipt, if one was sent. A receipt reveals that somebody is online, so only plugins decide to send it.
 ///
 /// ```no_run
 /// # use parlor_sdk::prelude::*;

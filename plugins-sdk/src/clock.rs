@@ -28,15 +28,15 @@ pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// A number that nobody knows before, and the seed of whatever draws more: the crate `rand` (0.10), without its default features,
-/// takes it in `SmallRng::seed_from_u64(random())`.
+/// An unpredictable number, for example as the seed of a generator: the crate `rand` (0.10), without its default
+/// features, takes it in `SmallRng::seed_from_u64(random())`.
 #[cfg(target_arch = "wasm32")]
 pub fn random() -> u64 {
     crate::bindings::wasi::wasi::random::random::get_random_u64()
 }
 
-/// A number that nobody knows before, and the seed of whatever draws more: the crate `rand` (0.10), without its default features,
-/// takes it in `SmallRng::seed_from_u64(random())`.
+/// An unpredictable number, for example as the seed of a generator: the crate `rand` (0.10), without its default
+/// features, takes it in `SmallRng::seed_from_u64(random())`.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn random() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};

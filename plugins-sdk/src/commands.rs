@@ -12,7 +12,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! One with typed arguments is declared. The host reads them, answers wrong ones with the usage, and checks who may give it:
+//! Declare a command that has typed arguments. The host reads them, answers wrong ones with the usage, and checks who
+//! may give the command:
 //!
 //! ```no_run
 //! # use parlor_sdk::prelude::*;
@@ -64,10 +65,11 @@ thread_local! {
     static LISTENS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Adds a command, and runs `closure` each time that somebody gives it. One's own again is replaced.
+/// Adds a command, and runs `closure` each time that somebody gives it. Replaces this plugin's own command with the
+/// same name.
 ///
-/// The usage is what follows the name, and may be empty. [`Error::Denied`](crate::Error::Denied): the name is another plugin's; the id that the
-/// owner gave this plugin and a dot before it make one that is not.
+/// The usage describes the text after the name, and may be empty. [`Error::Denied`](crate::Error::Denied): the name is
+/// another plugin's. To avoid that, put this plugin's id and a dot before it.
 #[track_caller]
 pub fn add<W>(
     name: impl AsRef<str>,
@@ -108,9 +110,9 @@ pub struct Declare {
 /// People who may give a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum People {
-    /// Those whose presence the bot sees.
+    /// The contacts whose presence the bot sees.
     Contacts,
-    /// Those in this group of the roster.
+    /// The contacts in this group of the roster.
     Group(String),
     /// This bare JID, or all of this domain.
     Jid(String),
@@ -193,7 +195,7 @@ impl Declare {
         self.argument(name, Kind::Flag).named().optional()
     }
 
-    /// Adds all that is left of the text, as it was written. Only a flag or a named argument may follow.
+    /// Adds an argument for the rest of the text, as it was written. Only a flag or a named argument may follow.
     pub fn rest(self, name: impl Into<String>) -> Self {
         self.argument(name, Kind::Rest)
     }
@@ -203,7 +205,7 @@ impl Declare {
         self.with_last("optional", |last| last.optional = true)
     }
 
-    /// The value of the last argument where it is left out, as a person would write it. That makes it optional.
+    /// The value of the last argument if it is omitted, as a person would write it. This makes it optional.
     pub fn default(self, value: impl Into<String>) -> Self {
         self.with_last("default", |last| {
             last.optional = true;
@@ -221,7 +223,8 @@ impl Declare {
         self.with_last("about", |last| last.help = help.into())
     }
 
-    /// The last argument begins a page with this title, one line of at most 256 bytes, where the command is given by a form.
+    /// The last argument begins a page with this title, one line of at most 256 bytes, if the command is given through
+    /// a form.
     ///
     /// ```
     /// # use parlor_sdk::prelude::*;
@@ -262,9 +265,11 @@ impl Declare {
         self
     }
 
-    /// Adds the command, and runs `closure` each time that somebody who may gives it with right arguments. One's own again is replaced.
+    /// Adds the command, and runs `closure` each time that an allowed person gives it with valid arguments. Replaces
+    /// this plugin's own command with the same name.
     ///
-    /// [`Error::Denied`]: the name is another plugin's; see [`add`]. [`Error::Invalid`]: what cannot be declared, and why.
+    /// [`Error::Denied`]: the name is another plugin's; see [`add`]. [`Error::Invalid`]: the declaration is invalid,
+    /// with the reason.
     #[track_caller]
     pub fn run<W>(self, closure: impl Fn(Command) -> W + 'static) -> impl Future<Output = Result<()>>
     where
@@ -298,14 +303,15 @@ impl Declare {
     }
 }
 
-/// What the host was given for the arguments of a command that was [declared](declare).
+/// The arguments of a command that was [declared](declare), as the host read them.
 ///
-/// [`Error::Invalid`] with the argument's name: it was left out and has no default, or is of another kind.
+/// [`Error::Invalid`] with the argument's name: it was omitted and has no default, or is of another kind.
 impl Command {
-    /// Answers in the form by which the command was given; where it was written, as [`Message::reply`](crate::types::Message::reply) does.
+    /// Answers in the form through which the command was given. If it was given in a message, answers like
+    /// [`Message::reply`](crate::types::Message::reply).
     ///
     /// A form has one answer, of at most 4 KiB. It needs `messages.send` and `rooms.send`, since it imports both calls.
-    /// [`Error::NotFound`]: nobody waits for it any more.
+    /// [`Error::NotFound`]: the person no longer waits for it.
     ///
     /// ```no_run
     /// # use parlor_sdk::prelude::*;
@@ -325,7 +331,7 @@ impl Command {
 
     /// Says in the form how far the work is; [`answer`](Self::answer) follows. Nothing is said where the command was written.
     ///
-    /// The person sees it if they look again before the answer. [`Error::NotFound`]: nobody waits any more.
+    /// The person sees it if they look again before the answer. [`Error::NotFound`]: the person no longer waits.
     #[track_caller]
     pub fn progress(&self, text: impl Into<String>) -> impl Future<Output = Result<()>> {
         located(async move {
@@ -346,7 +352,7 @@ impl Command {
         self.values.iter().any(|(one, value)| one == name && *value == wit::Value::Flag(true))
     }
 
-    /// A word, what is left of the text, or the word of a choice as it was declared.
+    /// A word, the rest of the text, or the word of a choice as it was declared.
     #[track_caller]
     pub fn text(&self, name: &str) -> Result<&str> {
         placed(self.value(name, "text", |value| match value {
@@ -421,7 +427,7 @@ async fn register<W>(
 where
     W: Future<Output = Result<()>> + 'static,
 {
-    // One subscription for all of them, and first, so that no command is missed.
+    // One subscription for all commands. It comes first, so that no command is missed.
     if !LISTENS.replace(true)
         && let Err(error) = on("command").run(dispatch)
     {
@@ -433,7 +439,7 @@ where
     let number = begin(&short, handler);
     let result = asking.await;
     match &result {
-        // It has taken the place of those before it, whatever becomes of them.
+        // It has replaced those before it, with any outcome of theirs.
         Ok(()) => keep(&short, |other| other >= number),
         Err(_) => keep(&short, |other| other != number),
     }
@@ -452,7 +458,7 @@ pub fn remove(name: impl AsRef<str>) -> impl Future<Output = Result<()>> {
     })
 }
 
-/// Gives the number of what is to be called from now on.
+/// Returns the number of the handler that is called from now on.
 fn begin(short: &str, handler: Handler) -> u64 {
     let number = LAST.get() + 1;
     LAST.set(number);
@@ -462,7 +468,7 @@ fn begin(short: &str, handler: Handler) -> u64 {
 
 /// Forgets those of a name that do not stay.
 fn keep(short: &str, stays: impl Fn(u64) -> bool) {
-    // Dropped outside of the borrow: what a closure holds may itself remove commands when it goes.
+    // Dropped outside of the borrow: values that a closure holds may remove commands when they are dropped.
     let _gone = HANDLERS.with_borrow_mut(|handlers| {
         let (kept, gone): (Vec<_>, Vec<_>) = handlers.remove(short)?.into_iter().partition(|one| stays(one.0));
         if !kept.is_empty() {
@@ -477,7 +483,7 @@ fn newest(short: &str) -> Option<(u64, Handler)> {
     HANDLERS.with_borrow(|handlers| handlers.get(short)?.last().cloned())
 }
 
-/// The name that the host calls it by: capitals do not count, and the plugin's id is left out.
+/// The host's name for it: in lower case, and without the plugin's id.
 fn key(name: &str) -> String {
     name.rsplit('.').next().unwrap_or(name).to_lowercase()
 }

@@ -1,5 +1,5 @@
-//! Questions to people, whose next message in the same chat or room is the answer. [`ask`] needs `messages.send` for the person,
-//! [`ask_in_room`] `rooms.send` for the room, and [`Message::ask`] both.
+//! Questions to people. A person's next message in the same chat or room is the answer. [`ask`] needs `messages.send`
+//! for the person, [`ask_in_room`] `rooms.send` for the room, and [`Message::ask`] both.
 //!
 //! A handler that waits for an answer holds no place: hundreds may wait at once, as many as the limit `dialogs` says.
 //!
@@ -78,7 +78,8 @@ pub fn ask(to: impl Entity, question: impl Into<Question>) -> impl Future<Output
 
 /// Asks an occupant of a room by the nickname, so that all in the room see it, and waits for the answer. Needs `rooms.send`.
 ///
-/// [`Error::NotFound`](crate::Error::NotFound): nobody there has this nickname, or the person has left. Else as [`ask`].
+/// [`Error::NotFound`](crate::Error::NotFound): the room has no occupant with this nickname, or the person has left.
+/// Otherwise like [`ask`].
 #[track_caller]
 pub fn ask_in_room(
     room: impl Entity,
@@ -153,7 +154,7 @@ where
     Dialog(number)
 }
 
-/// A question that was begun. It goes on when this is dropped.
+/// An open question. It stays open when this is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialog(u64);
 

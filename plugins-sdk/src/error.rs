@@ -41,7 +41,7 @@ pub enum Error {
     Invalid {
         /// The argument's name as the contract spells it.
         argument: String,
-        /// The reason: what is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// The thing of this name does not exist.
@@ -54,21 +54,23 @@ pub enum Error {
     Stanza(Box<StanzaError>),
     /// The promise was rejected, for this reason.
     Rejected(String),
-    /// It was sent, and no answer came in time; or what [`timers::within`](crate::timers::within) was to wait for did not.
+    /// It was sent, but no answer was received in time. Or the future in [`timers::within`](crate::timers::within) did
+    /// not end in time.
     TimedOut,
-    /// The account has no session with the server. A cut of the connection mostly leaves it one: then what is sent waits.
+    /// The account has no session with the server. A lost connection mostly keeps the session: sent stanzas wait
+    /// meanwhile.
     Offline,
     /// The plugin or the session that the call waited for has ended.
     Stopped,
     /// A limit of this plugin is used up.
     OverLimit(String),
-    /// There is no connection to the server of the web.
+    /// The web server cannot be reached.
     Unreachable(String),
-    /// There is no trusted connection to it.
+    /// No trusted connection to it is possible.
     Tls(String),
     /// It does not speak HTTP as it should.
     Protocol(String),
-    /// Anything else, a plugin's own errors among them.
+    /// Any other error, including a plugin's own errors.
     Other(String),
 }
 
@@ -85,7 +87,7 @@ impl Error {
         at(Self::Invalid { argument: argument.into(), reason: reason.to_string() }, Location::caller())
     }
 
-    /// Whether the owner's grant is what is missing.
+    /// Whether a grant of the owner is missing.
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Denied { .. })
     }

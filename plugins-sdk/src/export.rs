@@ -10,7 +10,7 @@ pub mod exports {
             pub mod guest {
                 pub use crate::bindings::exports::parlor::plugin::guest::*;
 
-                /// Starts the handling of an event, and frees the block that its fields came in.
+                /// Starts the handling of an event, and frees the block with its fields.
                 ///
                 /// # Safety
                 ///
@@ -22,8 +22,8 @@ pub mod exports {
                         crate::bindings::exports::parlor::plugin::guest::_export_handle_event_cabi::<T>(fields)
                     };
                     // The first poll has taken everything out of the block, and that poll is over: see `start_task` in
-                    // `wit_bindgen::rt::async_support`.
-                    // SAFETY: `cabi_realloc` made it with the layout of the arguments, and nobody else frees it.
+                    // `wit_bindgen::rt::async_support`. SAFETY: `cabi_realloc` made it with the layout of the
+                    // arguments, and only this code frees it.
                     unsafe { std::alloc::dealloc(fields, crate::export::FIELDS) };
                     code
                 }

@@ -1,8 +1,7 @@
-//! Origins of errors, for the log: the call that failed and whom it was about, or the author's line that could read
-//! nothing.
+//! Origins of errors, for the log: the failed call and its address, or the author's line whose data could not be read.
 //!
-//! An [`Error`] is what authors match and show to people, and says what went wrong. Its origin is noted beside it, and
-//! the log names it when a handler returns that error.
+//! Authors match an [`Error`] and show it to people. Its origin is noted separately, and the log names it when a
+//! handler returns that error.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -53,7 +52,7 @@ pub(crate) fn at(error: Error, line: Line) -> Error {
     error
 }
 
-/// A call that knows the author's line. An `async fn` cannot: where it is polled, nothing knows any more who called it.
+/// A call that knows the author's line. An `async fn` cannot: when it is polled, its caller is no longer known.
 ///
 /// It allocates nothing, and does nothing unless the call fails.
 #[must_use = "a call does nothing unless it is awaited"]
@@ -83,7 +82,7 @@ impl<T, F: Future<Output = Result<T>>> Future for Located<F> {
     }
 }
 
-/// Has the error of a function that is no call name the line of the function's caller.
+/// Makes the error of a function that is not a call name the line of the function's caller.
 #[track_caller]
 pub(crate) fn placed<T>(result: Result<T>) -> Result<T> {
     let line = Location::caller();

@@ -30,9 +30,10 @@ use crate::http::{MOST, append, without_query};
 use crate::turns::in_turn;
 use crate::types::File;
 
-/// Begins an upload of so many bytes to the account's server.
+/// Begins an upload of this number of bytes to the account's server.
 ///
-/// The name has 1 to 255 bytes and no path; it can be seen in the file's address. How many may be open at once is the limit `files`.
+/// The name has 1 to 255 bytes and no path; it can be seen in the file's address. The limit `files` bounds the number
+/// of open transfers.
 ///
 /// [`Error::Denied`](crate::Error::Denied): the grant covers no file of this media type and size.
 /// [`Error::Unsupported`](crate::Error::Unsupported): the server takes no files, or none so large.
@@ -190,7 +191,7 @@ impl Drop for Download {
     }
 }
 
-/// Closes a transfer, unless it has ended by itself.
+/// Closes a transfer, unless it has already ended.
 fn close(id: u64, is_over: bool) {
     if !is_over {
         let _ = files::close(id);

@@ -59,14 +59,14 @@ impl Outgoing {
     }
 }
 
-/// The verdict on a message that came.
+/// The verdict on a received message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
-    /// Other plugins hear of it.
+    /// Other plugins get it.
     Allow,
-    /// They hear of it, with this label.
+    /// Other plugins get it, with this label.
     Mark(String),
-    /// They hear nothing of it.
+    /// Other plugins do not get it.
     Hide,
 }
 
@@ -104,7 +104,8 @@ where
     })
 }
 
-/// Runs `closure` for each message that came, before other plugins hear of it, and gives its verdict. Needs `hooks.incoming`.
+/// Runs `closure` for each received message, before other plugins get it, and gives its verdict. Needs
+/// `hooks.incoming`.
 #[track_caller]
 pub fn incoming<W>(closure: impl Fn(Hook) -> W + 'static) -> Result<Subscription>
 where
@@ -141,7 +142,7 @@ where
 
 /// Lets it pass as it is.
 ///
-/// [`Error::NotFound`](crate::Error::NotFound): nobody waits for a verdict: it was given, or its time is over.
+/// [`Error::NotFound`](crate::Error::NotFound): no verdict is awaited: it was given, or it timed out.
 #[track_caller]
 pub fn allow(hook: &Hook) -> impl Future<Output = Result<()>> {
     located(give_allow(&hook.id))
@@ -149,8 +150,8 @@ pub fn allow(hook: &Hook) -> impl Future<Output = Result<()>> {
 
 /// Lets an outgoing message pass with another body, subject or both. Needs `hooks.outgoing`.
 ///
-/// [`Error::Invalid`](crate::Error::Invalid): it is no outgoing message, or nothing is changed. [`Error::NotFound`](crate::Error::NotFound): as
-/// with [`allow`].
+/// [`Error::Invalid`](crate::Error::Invalid): it is not an outgoing message, or nothing is changed.
+/// [`Error::NotFound`](crate::Error::NotFound): as with [`allow`].
 #[track_caller]
 pub fn alter(hook: &Hook, body: Option<&str>, subject: Option<&str>) -> impl Future<Output = Result<()>> {
     located(give_alter(&hook.id, body.map(str::to_owned), subject.map(str::to_owned)))
@@ -166,14 +167,14 @@ pub fn stop(hook: &Hook, reason: Option<&str>) -> impl Future<Output = Result<()
 
 /// Lets an incoming message pass with a label. Needs `hooks.incoming`.
 ///
-/// [`Error::Invalid`](crate::Error::Invalid): it is no incoming message, or the label is none.
+/// [`Error::Invalid`](crate::Error::Invalid): it is not an incoming message, or the label is invalid.
 /// [`Error::NotFound`](crate::Error::NotFound): as with [`allow`].
 #[track_caller]
 pub fn mark(hook: &Hook, label: impl AsRef<str>) -> impl Future<Output = Result<()>> {
     located(async move { give_mark(&hook.id, label.as_ref().to_owned()).await })
 }
 
-// One for each call: a plugin imports those that it uses, and each but two needs a permission of its own.
+// One function for each call: a plugin imports those that it uses, and all but two need separate permissions.
 
 async fn give_allow(id: &str) -> Result<()> {
     in_turn(|| hooks::allow(id.to_owned())).await.map_err(of_call("hooks.allow", id))

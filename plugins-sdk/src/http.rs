@@ -153,19 +153,20 @@ impl Request {
         self.header("content-type", format!("multipart/form-data; boundary={boundary}")).body(body)
     }
 
-    /// Follows at most so many redirects, 10 at most. [`Request::open`] follows none.
+    /// Follows at most this number of redirects, up to 10. [`Request::open`] follows none.
     pub fn follow(mut self, redirects: u8) -> Self {
         self.0.follow = redirects;
         self
     }
 
-    /// Gives up after this time; after [`Request::open`], it bounds each wait by itself.
+    /// Gives up after this time; after [`Request::open`], it bounds each wait separately.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.0.timeout = Some(timers::milliseconds(time).max(1));
         self
     }
 
-    /// Makes the request, and waits for the whole answer. A status from 400 on is no error here, see [`Response::success`].
+    /// Makes the request, and waits for the whole answer. A status from 400 on is not an error here, see
+    /// [`Response::success`].
     #[track_caller]
     pub fn send(self) -> impl Future<Output = Result<Response>> {
         located(async move {
@@ -177,11 +178,12 @@ impl Request {
         })
     }
 
-    /// Begins the request, for bodies of any size: they go in parts, and are never whole in memory. Without [`Request::body`], the body
-    /// is what [`Exchange::write`] sends.
+    /// Begins the request, for bodies of any size: they are sent in parts, and are never completely in memory. Without
+    /// [`Request::body`], the body consists of the parts for [`Exchange::write`].
     ///
-    /// It counts among the limit `http_requests` until it is dropped, or its answer was read to the end. No redirect is followed.
-    /// With a header `content-length`, exactly as many bytes have to be written: some servers ask for it.
+    /// It counts among the limit `http_requests` until it is dropped, or its answer was read to the end. No redirect is
+    /// followed. With a header `content-length`, exactly this number of bytes must be written: some servers require the
+    /// header.
     #[track_caller]
     pub fn open(self) -> impl Future<Output = Result<Exchange>> {
         located(async move {
@@ -235,7 +237,7 @@ fn escaped(name: &str) -> String {
 
 /// Returns a text that does not occur in the parts.
 fn boundary(parts: &[Part]) -> String {
-    // A hash of the parts, which no part can name in advance: else somebody could have many texts tried in vain.
+    // A hash of the parts, which no part can contain in advance: otherwise somebody could cause many failed attempts.
     let mut hasher = DefaultHasher::new();
     for part in parts {
         hasher.write(&part.content);
@@ -278,7 +280,8 @@ impl Exchange {
         })
     }
 
-    /// Ends the body, and waits for the beginning of the answer. A status from 400 on is no error here, see [`Head::success`].
+    /// Ends the body, and waits for the beginning of the answer. A status from 400 on is not an error here, see
+    /// [`Head::success`].
     ///
     /// The errors are those of [`Request::send`]. [`Error::NotFound`]: it was answered. [`Error::Invalid`]: bytes of its `content-length` are
     /// missing, and it stays open.
@@ -293,7 +296,8 @@ impl Exchange {
 
     /// Reads the next part of the answer, of at most 64 KiB; none at its end. The server sends no more than is read.
     ///
-    /// [`Error::NotFound`]: there was no [`Exchange::answer`] yet. A part that is on its way when the future is dropped is lost.
+    /// [`Error::NotFound`]: there was no [`Exchange::answer`] yet. A part that is in transit when the future is dropped
+    /// is lost.
     #[track_caller]
     pub fn read(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>>> {
         located(async move {
@@ -329,7 +333,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if !self.is_over {
-            // One that has ended need not be closed.
+            // An exchange that has ended need not be closed.
             let _ = http::close(self.id);
         }
     }
@@ -393,7 +397,7 @@ impl Response {
         named(&self.headers, name)
     }
 
-    /// Returns the body as text; bytes that are no UTF-8 are replaced.
+    /// Returns the body as text; bytes that are not UTF-8 are replaced.
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body)
     }
@@ -451,7 +455,7 @@ mod tests {
     fn no_part_of_a_form_has_its_boundary() {
         let plain = boundary(&[Part::text("a", "b")]);
         assert!(plain.len() <= 70 && plain.bytes().all(|sign| sign.is_ascii_alphanumeric() || sign == b'-'), "{plain}");
-        // The hash is that of the contents: a name may have the text all the same.
+        // The hash covers the contents, so a name may still contain the text.
         let next = boundary(&[Part::text(&plain, "b")]);
         assert!(next != plain && next.ends_with("-1"), "{next}");
         assert_ne!(boundary(&[Part::text("a", &plain)]), plain);

@@ -22,10 +22,10 @@ use crate::stanza::Element;
 use crate::turns::in_turn;
 use crate::types::IqRequest;
 
-/// Answers a request: with an element in a namespace of its own, or with nothing. Without it the answer is `service-unavailable` when the
-/// handler returns, and `internal-server-error` when it fails.
+/// Answers a request: with an element that declares its namespace, or with nothing. Without it the answer is
+/// `service-unavailable` when the handler returns, and `internal-server-error` when it fails.
 ///
-/// [`Error::NotFound`](crate::Error::NotFound): nobody waits for it: it was answered, or its time is over.
+/// [`Error::NotFound`](crate::Error::NotFound): no answer is awaited: it was given, or it timed out.
 #[track_caller]
 pub fn answer(request: &IqRequest, payload: Option<Element>) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -37,7 +37,8 @@ pub fn answer(request: &IqRequest, payload: Option<Element>) -> impl Future<Outp
 
 /// Refuses a request by a condition of RFC 6120, section 8.3.3, such as `item-not-found`, with a text for people.
 ///
-/// [`Error::Invalid`](crate::Error::Invalid): there is no such condition. [`Error::NotFound`](crate::Error::NotFound): as with [`answer`].
+/// [`Error::Invalid`](crate::Error::Invalid): the condition does not exist.
+/// [`Error::NotFound`](crate::Error::NotFound): as with [`answer`].
 #[track_caller]
 pub fn refuse(request: &IqRequest, condition: impl AsRef<str>, text: Option<&str>) -> impl Future<Output = Result<()>> {
     located(async move {

@@ -19,21 +19,21 @@
 //! # fn main() {}
 //! ```
 //!
-//! with `crate-type = ["cdylib"]` in `Cargo.toml`, a manifest `plugin.toml` beside it, and `parlor plugin build`.
+//! with `crate-type = ["cdylib"]` in `Cargo.toml`, a manifest `plugin.toml` next to it, and `parlor plugin build`.
 //!
 //! # What the owner has to allow
 //!
 //! The host compares the functions that a component imports with the permissions that its manifest asks for. A plugin
-//! imports what it really calls, and nothing else: so take the narrowest call. [`Message::reply`](types::Message::reply)
-//! answers in chats and in rooms, and therefore imports `chats.send` and `rooms.send`; [`chats::reply`] and
-//! [`rooms::reply`] import one each.
+//! imports only the functions that it really calls, so use the narrowest call.
+//! [`Message::reply`](types::Message::reply) answers in chats and in rooms, and therefore imports `chats.send` and
+//! `rooms.send`; [`chats::reply`] and [`rooms::reply`] import one each.
 //!
 //! # How it runs
 //!
 //! Everything happens on one thread. Handlers may overlap while they wait for the host, so a slow conversation does not
-//! hold up another; what they share lives in an `Rc` with a `Cell` or `RefCell`, which must not stay borrowed over an
-//! `.await`. A handler's error is written to the host's log, and the plugin goes on. A panic is a bug: the host ends the
-//! plugin, and starts it anew after a while.
+//! delay another. Keep shared state in an `Rc` with a `Cell` or `RefCell`, which must not stay borrowed over an
+//! `.await`. A handler's error is written to the host's log, and the plugin continues. A panic is a bug: the host ends
+//! the plugin, and restarts it after a while.
 
 #![expect(clippy::needless_pass_by_value, reason = "a call takes a text or an entity, its own or borrowed")]
 

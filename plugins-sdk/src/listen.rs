@@ -155,8 +155,8 @@ impl Listen {
         self.kind(owned(kinds).join(" "))
     }
 
-    /// Only messages whose body begins like this, byte for byte, or what is left of it without what a reply quotes and the white
-    /// space behind that: so cut it off what [`Message::body_without_fallback`] gives, trimmed.
+    /// Only messages whose body begins like this, byte for byte. The quotation of a reply and the white space behind it
+    /// are skipped, so cut the prefix off the trimmed result of [`Message::body_without_fallback`].
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.filter.prefix = Some(prefix.into());
         self
@@ -214,7 +214,7 @@ impl Listen {
 
     /// Runs `closure` for each event. The type of its argument selects a part of the event: see [`FromEvent`].
     ///
-    /// Closures may overlap while they wait. An error is written to the host's log, and the plugin goes on.
+    /// Closures may overlap while they wait. An error is written to the host's log, and the plugin continues.
     #[track_caller]
     pub fn run<T, W>(self, closure: impl Fn(T) -> W + 'static) -> Result<Subscription>
     where
@@ -253,7 +253,7 @@ impl Listen {
     }
 }
 
-/// A subscription that runs. It goes on when this is dropped; closures cannot be compared, so who wants to end it keeps this.
+/// An active subscription. It continues when this is dropped. Keep this to end it, since closures cannot be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subscription(u64);
 
@@ -269,7 +269,7 @@ impl Subscription {
 /// A type that a handler can take: the whole [`Event`], a type that it carries ([`Message`], [`Occupant`] …,
 /// [`Payload`]), or with [`Json`] any type that `serde` reads.
 pub trait FromEvent: Sized {
-    /// Takes it out. An error, when the event carries something else.
+    /// Takes it out. An error, if the event carries another payload.
     fn from_event(event: Event) -> Result<Self>;
 }
 

@@ -17,7 +17,7 @@ pub fn write(level: Level, message: &str) {
     log::write(level, message);
 }
 
-/// Writes one line that is still to be formatted.
+/// Writes one line from its format arguments.
 #[doc(hidden)]
 pub fn write_format(level: Level, message: fmt::Arguments<'_>) {
     match message.as_str() {
@@ -30,7 +30,7 @@ pub fn write_format(level: Level, message: fmt::Arguments<'_>) {
 #[macro_export]
 macro_rules! debug { ($($message:tt)+) => { $crate::log::write_format($crate::log::Level::Debug, ::std::format_args!($($message)+)) } }
 
-/// Writes a line that says what goes on.
+/// Writes an informational line.
 #[macro_export]
 macro_rules! info { ($($message:tt)+) => { $crate::log::write_format($crate::log::Level::Info, ::std::format_args!($($message)+)) } }
 
@@ -42,6 +42,6 @@ macro_rules! warn { ($($message:tt)+) => { $crate::log::write_format($crate::log
 #[macro_export]
 macro_rules! error { ($($message:tt)+) => { $crate::log::write_format($crate::log::Level::Error, ::std::format_args!($($message)+)) } }
 
-/// Writes a line about something after which the plugin cannot go on.
+/// Writes a line about an error after which the plugin cannot continue.
 #[macro_export]
 macro_rules! fatal { ($($message:tt)+) => { $crate::log::write_format($crate::log::Level::Fatal, ::std::format_args!($($message)+)) } }

@@ -1,4 +1,4 @@
-//! Messages that are a text or a file alone, and what a contact's attributes are made of.
+//! Messages that consist only of a text or a file, and conversions to a contact's attributes.
 
 use serde_json::{Value, json};
 

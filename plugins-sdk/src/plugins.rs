@@ -27,10 +27,12 @@ use crate::failure::{located, of_call};
 use crate::turns::in_turn;
 use crate::types::PluginRequest;
 
-/// Asks another plugin, by the id that the owner gave it, and waits for its answer. Value and answer are what `serde` makes JSON of.
+/// Asks another plugin, by the id that the owner gave it, and waits for its answer. `serde` converts the value and the
+/// answer to and from JSON.
 ///
-/// [`Error::NotFound`](crate::Error::NotFound): there is no such plugin or request, or it may not answer this plugin.
-/// [`Error::Rejected`](crate::Error::Rejected): it refused. [`Error::TimedOut`](crate::Error::TimedOut): it did not answer in time.
+/// [`Error::NotFound`](crate::Error::NotFound): the plugin or request does not exist, or it may not answer this plugin.
+/// [`Error::Rejected`](crate::Error::Rejected): it refused. [`Error::TimedOut`](crate::Error::TimedOut): it did not
+/// answer in time.
 #[track_caller]
 pub fn call<T: DeserializeOwned>(
     plugin: impl AsRef<str>,
@@ -47,7 +49,7 @@ pub fn call<T: DeserializeOwned>(
 
 /// Answers a request, before the handler returns.
 ///
-/// [`Error::NotFound`](crate::Error::NotFound): nobody waits for it: it was answered, or its time is over.
+/// [`Error::NotFound`](crate::Error::NotFound): no answer is awaited: it was given, or it timed out.
 #[track_caller]
 pub fn answer(request: &PluginRequest, value: impl Serialize) -> impl Future<Output = Result<()>> {
     located(async move {

@@ -26,7 +26,7 @@ pub fn add_all(names: impl IntoIterator<Item = impl AsRef<str>>) -> impl Future<
     located(async move { promises::add_all(owned(names)).await.map_err(of_call("promises.add-all", "")) })
 }
 
-/// Rejects a promise of one's own: whoever waits for it gets [`Error::Rejected`](crate::Error::Rejected).
+/// Rejects one of the plugin's own promises: plugins that wait for it get [`Error::Rejected`](crate::Error::Rejected).
 #[track_caller]
 pub fn reject(name: impl AsRef<str>, reason: impl AsRef<str>) -> impl Future<Output = Result<()>> {
     located(async move {

@@ -27,8 +27,9 @@ use crate::types::Entity;
 pub use crate::types::PubsubItem;
 pub use pubsub::{NodeItem, NodeOptions, NodePage};
 
-/// Publishes an item, and returns its id. An item of the same id is replaced; without an id the service makes one up. With options, a
-/// node that does not exist is created with them, where the service creates nodes by itself, as accounts do.
+/// Publishes an item, and returns its id. An item of the same id is replaced; without an id the service makes one up.
+/// With options, a node that does not exist is created with them, if the service creates nodes automatically, as
+/// accounts do.
 #[track_caller]
 pub fn publish(
     service: impl Entity,
@@ -69,7 +70,7 @@ pub fn items(
     })
 }
 
-/// Asks for one item by its id. None: there is no such item.
+/// Asks for one item by its id. None: the item does not exist.
 #[track_caller]
 pub fn item(
     service: impl Entity,
@@ -82,8 +83,8 @@ pub fn item(
     })
 }
 
-/// Subscribes the account to a node until the plugin ends, so subscribe on every start. Returns whether the subscription is in
-/// force; if not, somebody has to approve it first.
+/// Subscribes the account to a node until the plugin ends, so subscribe on every start. Returns whether the
+/// subscription is active; if not, it needs approval first.
 #[track_caller]
 pub fn subscribe(service: impl Entity, node: impl AsRef<str>) -> impl Future<Output = Result<bool>> {
     located(async move {

@@ -36,7 +36,7 @@ use serde::de::DeserializeOwned;
 pub use crate::bindings::parlor::plugin::rooms::{Affiliated, Attributes, Bookmark, ConfigValue, History, Invitation};
 pub use crate::types::{Occupant, Room};
 
-/// Enter as `nick`, and else as the settings say. Without a wish: `rooms::Attributes::default()`.
+/// Enter as `nick`, and otherwise according to the settings. Without any wish, use `rooms::Attributes::default()`.
 pub fn nick(nick: impl Into<String>) -> Attributes {
     Attributes { nick: Some(nick.into()), ..Attributes::default() }
 }
@@ -54,14 +54,14 @@ impl Attributes {
         self
     }
 
-    /// With so much of the room's past.
+    /// With this part of the room's history.
     #[must_use]
     pub fn history(mut self, history: History) -> Self {
         self.history = Some(history);
         self
     }
 
-    /// With at most so many messages of the room's past.
+    /// With at most this number of messages of the room's history.
     #[must_use]
     pub fn last(self, messages: u32) -> Self {
         self.history(History { max_stanzas: Some(messages), ..History::default() })
@@ -75,7 +75,7 @@ impl Attributes {
         self
     }
 
-    /// Large again, where it is minimized.
+    /// Restored, if it is minimized.
     #[must_use]
     pub fn maximized(mut self) -> Self {
         self.maximize = true;
@@ -93,7 +93,7 @@ impl Attributes {
         self
     }
 
-    /// With the focus, where another chat or room is open.
+    /// With the focus, if another chat or room is open.
     #[must_use]
     pub fn in_foreground(mut self) -> Self {
         self.bring_to_foreground = true;
@@ -146,7 +146,7 @@ pub fn get_or_create(
     located(async move { get_with(jid, attributes, true).await })
 }
 
-/// The room; where it is not open and `create` is true, it is entered with these attributes.
+/// The room. If it is not open and `create` is true, it is entered with these attributes.
 #[track_caller]
 pub fn get_with(
     jid: impl Entity,
@@ -208,7 +208,7 @@ pub fn send(jid: impl Entity, message: impl Into<Outgoing>) -> impl Future<Outpu
     })
 }
 
-/// Answers before everybody, in the room that the message came from.
+/// Answers publicly, in the room of the message.
 #[track_caller]
 pub fn reply(to: &Message, message: impl Into<Outgoing>) -> impl Future<Output = Result<String>> {
     located(async move { send(&to.chat, message.into().in_thread_of(to)?).await })
@@ -277,7 +277,7 @@ pub fn minimize(jid: impl Entity) -> impl Future<Output = Result<()>> {
     })
 }
 
-/// Returns the attribute that was set for a front end under this name, read by `serde`; none = nobody set it.
+/// Returns the attribute that was set for a front end under this name, read by `serde`; none = it is not set.
 #[track_caller]
 pub fn get_attribute<T: DeserializeOwned>(jid: impl Entity, name: impl AsRef<str>) -> Result<Option<T>> {
     let jid = jid.address();
@@ -287,7 +287,7 @@ pub fn get_attribute<T: DeserializeOwned>(jid: impl Entity, name: impl AsRef<str
     }
 }
 
-/// Keeps something for a front end as long as the room is open; what is written as `null` takes it away.
+/// Keeps a value for a front end as long as the room is open; a value that is written as `null` removes it.
 #[track_caller]
 pub fn set_attribute(
     jid: impl Entity,
@@ -438,7 +438,7 @@ pub fn invite(jid: impl Entity, user: impl Into<String>, invitation: Invitation)
     })
 }
 
-/// Says no to an invitation that came by way of the room.
+/// Declines an invitation that was sent through the room.
 #[track_caller]
 pub fn decline(jid: impl Entity, inviter: impl Into<String>, reason: Option<&str>) -> impl Future<Output = Result<()>> {
     located(async move {

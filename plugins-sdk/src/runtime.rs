@@ -1,7 +1,7 @@
 //! The layer inside a plugin between the host's calls and the author's closures: it finds the handler of each
 //! subscription.
 //!
-//! It imports `log.write` and nothing else of the host, so that it adds no permission to any plugin.
+//! It imports only `log.write` from the host, so that it adds no permission to any plugin.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ pub fn on_stop<W: Future<Output = Result<()>> + 'static>(closure: impl FnOnce() 
     AT_STOP.with_borrow_mut(|closures| closures.push(Box::new(|| Box::pin(closure()))));
 }
 
-/// Lets `work` go on by itself, beyond the handler that started it. Its error is written to the log.
+/// Runs `work` independently, beyond the end of the handler that started it. Its error is written to the log.
 pub fn spawn(work: impl Future<Output = Result<()>> + 'static) {
     wit_bindgen::spawn_local(of_one_handler(async { report(format_args!("a task"), work.await) }));
 }
@@ -64,7 +64,7 @@ pub(crate) fn handle(subscription: u64, handler: Handler) {
 
 /// Forgets who handles a subscription.
 pub(crate) fn forget(subscription: u64) {
-    // Dropped outside of the borrow: what a closure holds may itself end subscriptions when it goes.
+    // Dropped outside of the borrow: values that a closure holds may end subscriptions when they are dropped.
     let _ended = HANDLERS.with_borrow_mut(|handlers| handlers.remove(&subscription));
 }
 

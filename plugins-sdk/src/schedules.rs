@@ -21,8 +21,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Due times that pass while the plugin or the host does not run are missed, and the latest of them is told when it runs again. The
-//! calls that end in `_catching_up` take how many are told: 0 skips them all, at most 1,000.
+//! Due times that pass while the plugin or the host does not run are missed, and the latest of them is delivered when
+//! it runs again. The calls that end in `_catching_up` take the number to deliver: 0 skips them all, the maximum is
+//! 1,000.
 
 use std::time::Duration;
 
@@ -37,18 +38,18 @@ use crate::turns::in_turn;
 
 pub use schedules::{LocalTime, Schedule, Timing};
 
-/// How many missed due times are told where nothing else is said.
+/// The default number of missed due times that are delivered.
 const CATCH_UP: u32 = 1;
 
 /// Sets a schedule that is due again and again after a period of at least a minute, counted from now. Returns its first due time.
 ///
-/// A schedule of this name that is there already is replaced; where nothing about it changes, it goes on as it was.
+/// An existing schedule with this name is replaced. If nothing changes, it continues.
 #[track_caller]
 pub fn every(name: impl AsRef<str>, period: Duration) -> impl Future<Output = Result<Timestamp>> {
     every_catching_up(name, period, CATCH_UP)
 }
 
-/// The same, and says how many missed due times are told: at most 1,000, the latest ones.
+/// The same, with the number of missed due times to deliver: at most 1,000, the latest ones.
 #[track_caller]
 pub fn every_catching_up(
     name: impl AsRef<str>,
@@ -91,7 +92,7 @@ pub fn cron(
     cron_catching_up(name, expression, zone, CATCH_UP)
 }
 
-/// The same, and says how many missed due times are told: at most 1,000, the latest ones.
+/// The same, with the number of missed due times to deliver: at most 1,000, the latest ones.
 #[track_caller]
 pub fn cron_catching_up(
     name: impl AsRef<str>,
@@ -129,7 +130,7 @@ pub fn to_local(moment: impl Time, zone: impl AsRef<str>) -> Result<LocalTime> {
 
 /// Writes a moment as clocks in a zone show it, by a pattern of strftime, such as `%A, %H:%M`.
 ///
-/// [`Error::Invalid`]: there is no such zone, or the pattern has something that is unknown.
+/// [`Error::Invalid`]: the zone does not exist, or the pattern has something that is unknown.
 #[track_caller]
 pub fn format(moment: impl Time, zone: impl AsRef<str>, pattern: impl AsRef<str>) -> Result<String> {
     let (moment, pattern) = (moment.to_iso_8601(), pattern.as_ref());
@@ -139,7 +140,7 @@ pub fn format(moment: impl Time, zone: impl AsRef<str>, pattern: impl AsRef<str>
 /// Returns the moment that a text means, as a person in a zone writes it: `2026-11-20 09:00`, `9:00`, `today 9:00`, `tomorrow 9:00`,
 /// `friday 9:00`, `in 2 hours 30 minutes`.
 ///
-/// [`Error::Invalid`]: there is no such zone, or the text cannot be read.
+/// [`Error::Invalid`]: the zone does not exist, or the text cannot be read.
 #[track_caller]
 pub fn parse(text: impl AsRef<str>, zone: impl AsRef<str>) -> Result<Timestamp> {
     let moment = schedules::parse(text.as_ref(), zone.as_ref()).map_err(of_call("schedules.parse", &text))?;

@@ -24,7 +24,7 @@ use crate::bindings::parlor::plugin::settings;
 use crate::error::{Error, Result};
 use crate::failure::{located, of_call, placed};
 
-/// The value of a setting. None: no such setting, or a secret of somebody else's.
+/// The value of a setting. None: the setting does not exist, or is a secret of another plugin.
 ///
 /// [`Error::Invalid`] with the key as its argument: the value is not a `T`.
 #[track_caller]
@@ -58,7 +58,7 @@ pub fn duration(key: impl AsRef<str>) -> Result<Option<Duration>> {
     placed(seconds.map_err(|error| Error::invalid(key, error)))
 }
 
-/// Changes a setting for this account, until the process ends. One of the host's needs `settings.write`.
+/// Changes a setting for this account, until the process ends. Settings of the host need `settings.write`.
 #[track_caller]
 pub fn set(key: impl AsRef<str>, value: impl Serialize) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -75,7 +75,8 @@ pub fn set_many(
     located(async move { settings::set_many(written(values)?).await.map_err(of_call("settings.set-many", "")) })
 }
 
-/// Adds settings, and new defaults for those that are there; what the operator, the owner or [`set`] gave goes on to win.
+/// Adds settings, and new defaults for existing ones. Values from the operator, the owner or [`set`] still take
+/// precedence.
 #[track_caller]
 pub fn update(values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>) -> impl Future<Output = Result<()>> {
     located(async move { settings::update(written(values)?).await.map_err(of_call("settings.update", "")) })

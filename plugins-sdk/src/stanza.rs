@@ -45,7 +45,7 @@ pub mod ns {
     pub const VCARD: &str = "vcard-temp";
     /// Publishing and subscribing (XEP-0060).
     pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
-    /// Links beside a message (XEP-0066).
+    /// Links attached to a message (XEP-0066).
     pub const OOB: &str = "jabber:x:oob";
     /// Chat states, such as "composing" (XEP-0085).
     pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
@@ -63,7 +63,7 @@ pub mod ns {
     pub const CORRECTION: &str = "urn:xmpp:message-correct:0";
     /// The archive (XEP-0313).
     pub const ARCHIVE: &str = "urn:xmpp:mam:2";
-    /// Markers of what was read (XEP-0333).
+    /// Markers of read messages (XEP-0333).
     pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
     /// Hints on how to treat a message (XEP-0334).
     pub const HINTS: &str = "urn:xmpp:hints";
@@ -109,7 +109,7 @@ pub enum IqKind {
     Set,
 }
 
-/// One element of XML. Names are literals of the plugin; values may come from anywhere.
+/// An XML element. Names are literals of the plugin; values may come from anywhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Element {
     name: &'static str,
@@ -135,7 +135,7 @@ impl Element {
         self.attr("xmlns", namespace)
     }
 
-    /// To whom.
+    /// The recipient.
     #[must_use]
     pub fn to(self, jid: impl AsRef<str>) -> Self {
         self.attr("to", jid.as_ref())
@@ -186,7 +186,8 @@ impl fmt::Display for Element {
     }
 }
 
-/// Writes text so that it reads back as it was, in an attribute too; what XML 1.0 cannot hold becomes U+FFFD.
+/// Writes text so that it reads back unchanged, even in an attribute; characters that XML 1.0 cannot contain become
+/// U+FFFD.
 fn escape(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for char in text.chars() {
         match char {

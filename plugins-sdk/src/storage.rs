@@ -1,4 +1,4 @@
-//! Data that the plugin keeps on the host's machine, for each account by itself. Needs `storage`.
+//! Data that the plugin keeps on the host's machine, separately for each account. Needs `storage`.
 //!
 //! ```no_run
 //! # use parlor_sdk::prelude::*;
@@ -29,7 +29,7 @@ pub use crate::changes::{Changes, Range, migrate};
 
 /// The value of a key, as JSON. None: there is none, or it has expired.
 ///
-/// [`Error::Invalid`] with the key as its argument: what is kept is not a `T`.
+/// [`Error::Invalid`] with the key as its argument: the stored value is not a `T`.
 #[track_caller]
 pub fn get<T: DeserializeOwned>(key: impl AsRef<str>) -> impl Future<Output = Result<Option<T>>> {
     located(async move {
@@ -108,10 +108,10 @@ pub fn list(prefix: impl AsRef<str>, after: Option<String>, limit: u32) -> impl 
     })
 }
 
-/// All values whose keys begin with a prefix, with their keys, in the order of the keys. One call brings as many as fit into a page,
-/// so this is faster than a [`get`] for each key.
+/// All values whose keys begin with a prefix, with their keys, in the order of the keys. One call returns as many
+/// entries as fit into a page, so this is faster than a [`get`] for each key.
 ///
-/// [`Error::Invalid`] with the key as its argument: what is kept there is not a `T`.
+/// [`Error::Invalid`] with the key as its argument: the stored value is not a `T`.
 ///
 /// ```no_run
 /// # use parlor_sdk::prelude::*;
@@ -156,7 +156,7 @@ pub fn entries_page(
 
 /// The values of a range with their keys, in the order that it says.
 ///
-/// [`Error::Invalid`] with the key as its argument: what is kept there is not a `T`.
+/// [`Error::Invalid`] with the key as its argument: the stored value is not a `T`.
 ///
 /// ```no_run
 /// # use parlor_sdk::prelude::*;
@@ -190,10 +190,10 @@ pub fn range<T: DeserializeOwned>(range: Range) -> impl Future<Output = Result<V
     })
 }
 
-/// Adds to a number, and returns the sum; negative to take away. A key that is not there counts as 0, and one that expires goes on to.
-/// Handlers that add at the same time lose nothing. [`get`] reads it, as an `i64`.
+/// Adds to a number, and returns the sum; a negative number subtracts. A missing key counts as 0, and an expiry is
+/// kept. Handlers that add at the same time lose nothing. [`get`] reads it, as an `i64`.
 ///
-/// [`Error::Invalid`]: what is kept is no whole number, or the sum has more than 64 bits.
+/// [`Error::Invalid`]: the stored value is not a whole number, or the sum has more than 64 bits.
 ///
 /// ```no_run
 /// # use parlor_sdk::prelude::*;
@@ -220,8 +220,8 @@ async fn sum(key: &str, amount: i64, time: Option<Duration>) -> Result<i64> {
 
 /// Makes several changes together, and returns when they are on disk. False: something is not as they expect, and nothing has changed.
 ///
-/// [`Error::OverLimit`]: the grant does not allow so much. [`Error::Invalid`]: there are none, too many or too long ones, a key is
-/// there twice, or a number cannot be added to. Nothing has changed then, either.
+/// [`Error::OverLimit`]: the grant does not allow this amount. [`Error::Invalid`]: there are none, too many or too long
+/// ones, a key is there twice, or a number cannot be added to. Nothing has changed then, either.
 #[track_caller]
 pub fn change_all(changes: Changes) -> impl Future<Output = Result<bool>> {
     located(async move {
@@ -233,10 +233,10 @@ pub fn change_all(changes: Changes) -> impl Future<Output = Result<bool>> {
     })
 }
 
-/// Keeps what a function makes of the value, and gives it; none = no value, for either. Nothing is lost that others keep meanwhile,
-/// such as a handler beside this one: the function is called again then, with that.
+/// Replaces the value by the result of a function, and returns it; none = no value, for both. Concurrent changes, such
+/// as those of another handler, are not lost: the function is then called again, with the changed value.
 ///
-/// [`Error::Invalid`] with the key as its argument: what is kept is not a `T`.
+/// [`Error::Invalid`] with the key as its argument: the stored value is not a `T`.
 ///
 /// ```no_run
 /// # use parlor_sdk::prelude::*;
@@ -272,16 +272,16 @@ async fn exchange<T: Serialize + DeserializeOwned>(
         let kept = get_bytes(key).await?;
         let value = change(kept.as_deref().map(|json| read(key, json)).transpose()?);
         let json = value.as_ref().map(serde_json::to_vec).transpose()?;
-        // With what was read, however that was written.
+        // Compare with the bytes that were read, in any form of JSON.
         if compare_and_set_bytes(key, kept, json, time).await? {
             return Ok(value);
         }
     }
 }
 
-/// Puts a value in the place of another, only if what is kept still reads as that one; `expected` none = if there is none, `value`
-/// none = it is deleted. False: somebody was faster, and nothing has changed; [`change`] begins anew by itself. A `HashSet` is never
-/// read in the same order twice: keep a `BTreeSet`.
+/// Replaces a value, only if the stored one still reads as `expected`; `expected` none = if there is none, `value` none
+/// = it is deleted. False: another change was faster, and nothing has changed; [`change`] retries automatically. A
+/// `HashSet` is never read in the same order twice: keep a `BTreeSet`.
 ///
 /// ```no_run
 /// # use parlor_sdk::prelude::*;

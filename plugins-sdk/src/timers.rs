@@ -70,7 +70,7 @@ where
     Ok(Timer(timer))
 }
 
-/// A timer that was set. It goes on when this is dropped.
+/// An active timer. It continues when this is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timer(u64);
 
@@ -83,7 +83,7 @@ impl Timer {
     }
 }
 
-/// Rounded up, so that nobody is woken too early.
+/// Rounded up, so that timers do not fire too early.
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

@@ -13,7 +13,7 @@ use crate::bindings::parlor::plugin::tokens;
 use crate::error::Result;
 use crate::failure::of_call;
 
-/// The token `rid` or `sid`. None: the connection is no BOSH session, or the operator does not expose them.
+/// The token `rid` or `sid`. None: the connection is not a BOSH session, or the operator does not expose them.
 #[track_caller]
 pub fn get(name: impl AsRef<str>) -> Result<Option<String>> {
     tokens::get(name.as_ref()).map_err(of_call("tokens.get", &name))

@@ -20,7 +20,7 @@ const LIMIT: &str = " open calls";
 /// How long a call sleeps where nothing of its handler can wake it.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// After so many sleeps a call gives up: other handlers hold all places for calls that do not end.
+/// The number of sleeps after which a call gives up: other handlers hold all places for calls that do not end.
 const MOST_PAUSES: usize = 1_000;
 
 thread_local! {
@@ -38,7 +38,7 @@ struct Calls {
     waiting: VecDeque<(u64, Waker)>,
 }
 
-/// Runs a handler, so that its calls are known to be its own.
+/// Runs a handler, and attributes its calls to it.
 pub(crate) async fn of_one_handler<T>(work: impl Future<Output = T>) -> T {
     let number = next();
     let mut work = pin!(work);
@@ -71,7 +71,7 @@ where
         if !matches!(&answer, Err(Error::OverLimit(limit)) if limit.ends_with(LIMIT)) || pauses == MOST_PAUSES {
             return answer;
         }
-        // It has made room for nobody.
+        // It has not freed a place for others.
         if open.others() > 0 {
             open.end_quietly();
             Ticket::take().wait().await;
@@ -195,7 +195,7 @@ mod tests {
 
     use super::*;
 
-    /// A host that answers when it is told to, and has room for so many calls.
+    /// A host that answers on demand, with a limited number of places for calls.
     #[derive(Default)]
     struct Host {
         room: Cell<usize>,

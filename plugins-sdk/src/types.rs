@@ -19,7 +19,7 @@ pub use wit::{
     Room, StanzaError, Status, Undecryptable, View, Webhook,
 };
 
-/// The hint that what has no text is to be kept all the same (XEP-0334).
+/// The hint that a message without a text should still be stored (XEP-0334).
 const STORE: &str = "store";
 
 impl Message {
@@ -42,7 +42,7 @@ impl Message {
         self.kind == "groupchat"
     }
 
-    /// When it was sent, as far as that is known, else when it came.
+    /// When it was sent, if that is known, else when it was received.
     #[track_caller]
     pub fn time(&self) -> Result<Timestamp> {
         placed(self.at.parse().map_err(|error| Error::invalid("at", error)))
@@ -54,8 +54,8 @@ impl Message {
         if self.is_groupchat() { self.stanza_id.as_deref() } else { self.origin_id.as_deref().or(self.id.as_deref()) }
     }
 
-    /// The body without what is only there for clients that lack `feature`, such as the quotation of a reply for those
-    /// without `urn:xmpp:reply:0` ([`ns::REPLY`]); empty where there is no body.
+    /// The body without the parts for clients that lack `feature`, such as the quotation of a reply for those without
+    /// `urn:xmpp:reply:0` ([`ns::REPLY`]); empty if there is no body.
     ///
     /// ```
     /// # use parlor_sdk::{prelude::*, stanza::ns};
@@ -101,7 +101,7 @@ impl Message {
     }
 }
 
-/// Whether a part of a body stands for what plugins read beside it: that is not said.
+/// Whether a part of a body repeats data that plugins read elsewhere: it does not count as text.
 fn stands_for_what_is_read(feature: &str) -> bool {
     matches!(feature, ns::REPLY | ns::REACTIONS | ns::RETRACTION)
 }
@@ -119,7 +119,7 @@ impl Command {
     pub fn rest(&self) -> String {
         let said = self.message.body_without(stands_for_what_is_read);
         let mut rest = said.trim();
-        // The prefix stands before the name, in the same word or in one of its own.
+        // The prefix is before the name, in the same word or in a separate one.
         while let Some((word, after)) = rest.split_once(char::is_whitespace) {
             rest = after.trim_start();
             if word.to_lowercase().ends_with(&self.name) {
@@ -148,7 +148,7 @@ impl Webhook {
         Ok(serde_json::from_slice(&self.body)?)
     }
 
-    /// Returns the body as text; bytes that are no UTF-8 are replaced.
+    /// Returns the body as text; bytes that are not UTF-8 are replaced.
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body)
     }
@@ -220,9 +220,9 @@ macro_rules! entities {
 entities!(Contact, Chat, View, Room);
 
 impl Contact {
-    /// One attribute by its name, as the API's older programs ask for it: `fullname`, `chat_status`, `groups` and so on.
-    /// A name may be spelled as any language spells it: `chat-status`, `chatStatus`. Lists come as JSON. None: it has no such
-    /// attribute, or no value for it.
+    /// An attribute by its name, as older programs of the API read it: `fullname`, `chat_status`, `groups` and so on. A
+    /// name may be spelled as any language spells it: `chat-status`, `chatStatus`. Lists come as JSON. None: it has no
+    /// such attribute, or no value for it.
     pub fn get(&self, name: &str) -> Option<Value> {
         let text = |text: &Option<String>| text.as_deref().map(Value::from);
         match snake_case(name).as_str() {
@@ -288,8 +288,8 @@ impl Outgoing {
         self
     }
 
-    /// As the answer to this message, with what it says before the own words, for clients that show answers as any other
-    /// message (XEP-0461, section 3.2).
+    /// As the answer to this message, with its text quoted before the own words, for clients that do not support
+    /// answers (XEP-0461, section 3.2).
     #[must_use]
     pub fn quoting(mut self, message: &Message) -> Self {
         let quoted = message.body_without(stands_for_what_is_read);
@@ -339,7 +339,7 @@ impl Outgoing {
     /// Says that this message was `displayed`, `received` or `acknowledged` (XEP-0333).
     #[track_caller]
     pub fn marking(message: &Message, marker: impl Into<String>) -> Result<Self> {
-        // Outside of rooms it goes by the message's own id, whatever else the author calls it.
+        // Outside of rooms it refers to the message's own id, not to other ids from the author.
         let id = if message.is_groupchat() { &message.stanza_id } else { &message.id };
         let Some(id) = id.clone() else {
             return Err(Error::invalid("message", "has no id that a marker could name"));
@@ -371,7 +371,8 @@ impl Outgoing {
         self
     }
 
-    /// Encrypted from end to end, whatever the chat is: where that cannot be had, sending it is [`Error::Unsupported`].
+    /// End-to-end encrypted, independently of the chat. If that is impossible, sending it returns
+    /// [`Error::Unsupported`].
     ///
     /// ```no_run
     /// # use parlor_sdk::prelude::*;
@@ -384,7 +385,7 @@ impl Outgoing {
         Self { encryption: Some("required".to_owned()), ..self }
     }
 
-    /// Not encrypted, whatever the chat is.
+    /// Not encrypted, independently of the chat.
     #[must_use]
     pub fn unencrypted(self) -> Self {
         Self { encryption: Some("none".to_owned()), ..self }
@@ -402,7 +403,7 @@ impl Outgoing {
         self
     }
 
-    /// Asks to be told by markers that it came and was read (XEP-0333): they are messages with `marker`.
+    /// Requests markers when it is received and read (XEP-0333): they are messages with `marker`.
     #[must_use]
     pub fn with_markers(mut self) -> Self {
         self.extensions.get_or_insert_default().markable = true;

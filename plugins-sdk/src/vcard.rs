@@ -28,7 +28,7 @@ pub fn get(entity: impl Entity) -> impl Future<Output = Result<Card>> {
     })
 }
 
-/// The same, fetched anew.
+/// The same, fetched again.
 #[track_caller]
 pub fn get_again(entity: impl Entity) -> impl Future<Output = Result<Card>> {
     located(async move {
@@ -63,7 +63,7 @@ pub fn update(entity: impl Entity) -> impl Future<Output = Result<()>> {
     })
 }
 
-/// The same, fetched anew.
+/// The same, fetched again.
 #[track_caller]
 pub fn update_again(entity: impl Entity) -> impl Future<Output = Result<()>> {
     located(async move {

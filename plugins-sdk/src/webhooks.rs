@@ -84,8 +84,8 @@ impl Answer {
 
 /// Answers a request to a webhook whose mode is `answer`. Without it the answer is 204 when the handler returns, and 500 when it fails.
 ///
-/// [`Error::NotFound`](crate::Error::NotFound): nobody waits for it: it was answered, its time is over, the other side has gone, or the
-/// mode is `queue`.
+/// [`Error::NotFound`](crate::Error::NotFound): no answer is awaited: it was given, it timed out, the other side has
+/// disconnected, or the mode is `queue`.
 #[track_caller]
 pub fn answer(hook: &Webhook, answer: Answer) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -95,10 +95,11 @@ pub fn answer(hook: &Webhook, answer: Answer) -> impl Future<Output = Result<()>
     })
 }
 
-/// Returns the address of a webhook, which whoever sends the requests has to know. It stays the same until the owner changes it.
+/// Returns the address of a webhook, which the sender of requests must know. It stays the same until the owner changes
+/// it.
 ///
-/// [`Error::NotFound`](crate::Error::NotFound): the manifest has none of this name. [`Error::Unsupported`](crate::Error::Unsupported):
-/// the owner has not said where the host listens.
+/// [`Error::NotFound`](crate::Error::NotFound): the manifest has none of this name.
+/// [`Error::Unsupported`](crate::Error::Unsupported): the owner has not configured where the host listens.
 #[track_caller]
 pub fn address(name: impl AsRef<str>) -> impl Future<Output = Result<String>> {
     located(async move {

@@ -8,12 +8,12 @@ use crate::failure::placed;
 /// Deeper than the host lets anything in.
 const DEEPEST: usize = 200;
 
-/// An element that was read: an answer, or what an event carries.
+/// A parsed element: an answer, or the payload of an event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parsed {
     /// Its name.
     pub name: String,
-    /// Its namespace: its own, or that of what is around it.
+    /// Its namespace: its own, or that of its parent.
     pub namespace: Option<Rc<str>>,
     /// Its attributes, in their order.
     pub attributes: Vec<(String, String)>,
@@ -41,7 +41,7 @@ impl Parsed {
     }
 }
 
-/// Reads one element. [`Error::Invalid`]: it is no XML of the kind that stanzas are made of.
+/// Reads one element. [`Error::Invalid`]: it is not XML of the kind that stanzas use.
 ///
 /// ```
 /// use parlor_sdk::stanza::{ns, parse};

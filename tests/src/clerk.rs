@@ -20,11 +20,11 @@ pub const ID: &str = "clerk";
 pub const STRANGER: &str = "stranger@nowhere.invalid";
 /// A key and a value that it keeps.
 pub const KEPT: [&str; 2] = ["ledger", "42 coins"];
-/// The name of what runs next.
+/// The name of the next run.
 pub const SCHEDULE: &str = "stocktaking";
 /// The text that it says to the person.
 pub const SAID: &str = "the books are in order";
-/// The file that it came from, in the host's folder.
+/// Its source file, in the host's folder.
 pub const FILE: &str = "clerk.wasm";
 /// The version that is installed, and that of the file [`NEXT`].
 pub const VERSIONS: [&str; 2] = ["0.1.0", "0.2.0"];
@@ -38,7 +38,7 @@ pub const REASON: &str = "to see who reads the books";
 /// The plugin with its surroundings.
 #[derive(Debug, Clone)]
 pub struct Clerk {
-    /// The person to whom it may write, and wrote.
+    /// The person that it may write to, and did.
     pub person: BareJid,
     /// The room that it is in.
     pub room: BareJid,
@@ -84,7 +84,7 @@ impl Clerk {
     }
 }
 
-/// Has the plugin make a call, and returns what came of it.
+/// Makes the plugin make a call, and returns the outcome.
 async fn order(person: &mut Client, bot: &BareJid, call: &str, args: &Value) -> Result<Value> {
     let n = rand::random::<u32>();
     person.chat(bot.clone(), &format!("call {}", json!({ "n": n, "call": call, "args": args }))).await?;

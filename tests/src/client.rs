@@ -1,5 +1,5 @@
-//! An ordinary client, independent of the host's own. It logs in, sends messages, joins rooms, and waits for what it
-//! expects.
+//! An ordinary client, independent of the host's own. It logs in, sends messages, joins rooms, and waits for the
+//! expected stanzas.
 //!
 //! It neither reconnects nor resumes, so an error on its stream is an error of the test. It answers every IQ request
 //! with `service-unavailable`, as RFC 6120 demands.
@@ -32,7 +32,7 @@ use crate::prosody::Account;
 
 /// The timeout of a log-in.
 const LOGIN: Duration = Duration::from_secs(20);
-/// A silent server is no fault here. Each test sets its own timeouts for what it waits for.
+/// A silent server is not a fault here. Each test sets its own timeouts.
 const PATIENT: Timeouts = Timeouts { read_timeout: Duration::from_hours(1), response_timeout: Duration::from_hours(1) };
 /// The most stanzas that are kept. More are an error, since no test expects as many.
 const KEPT: usize = 100_000;
@@ -181,7 +181,7 @@ impl Client {
         self.send(Presence::unavailable().with_to(occupant)).await
     }
 
-    /// Sends an IQ under an id of its own, and waits for the result.
+    /// Sends an IQ under a unique id, and waits for the result.
     pub async fn ask(&mut self, mut request: Iq, limit: Duration) -> Result<Option<Element>> {
         self.sent += 1;
         let wanted = format!("ask-{}", self.sent);

@@ -1,5 +1,4 @@
-//! Changes a built plugin's manifest or adds modules to it, for plugins that nobody would build, such as two that wait
-//! for each other.
+//! Changes a built plugin's manifest or adds modules to it, for unusual plugins, such as two that wait for each other.
 
 use anyhow::{Context, Result, ensure};
 use wasm_encoder::{

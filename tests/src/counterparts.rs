@@ -1,5 +1,5 @@
-//! Clients that nobody here wrote, as the other side of encryption from end to end. They are programs of the tests alone:
-//! nothing is linked with them.
+//! Independent clients, as the other side of end-to-end encryption. They are programs of the tests alone: nothing is
+//! linked with them.
 //!
 //! Two are in Python, on slixmpp-omemo and on python-potr. They get orders in lines of JSON, and tell in such lines what
 //! they see. The third is profanity, at a terminal.
@@ -31,7 +31,7 @@ const OMEMO: &str = include_str!("counterparts/omemo_client.py");
 const OTR: &str = include_str!("counterparts/otr_client.py");
 /// The file that says which packages an environment has.
 const MARK: &str = "installed.txt";
-/// The timeout of whatever a counterpart is waited for.
+/// The timeout for waiting for a counterpart.
 pub const SOON: Duration = Duration::from_mins(1);
 
 /// The namespace of OMEMO that most clients speak.
@@ -39,7 +39,7 @@ pub const AXOLOTL: &str = "eu.siacs.conversations.axolotl";
 /// The newer namespace of OMEMO.
 pub const OMEMO_2: &str = "urn:xmpp:omemo:2";
 
-/// Installs the packages into a folder beside what cargo builds, unless they are there. Returns its Python.
+/// Installs the packages into a folder next to cargo's output, unless they are there. Returns its Python.
 pub async fn python() -> Result<PathBuf> {
     static PYTHON: OnceCell<Result<PathBuf, String>> = OnceCell::const_new();
     let installed = PYTHON.get_or_init(async || install().await.map_err(|error| format!("{error:#}"))).await;
@@ -69,7 +69,7 @@ async fn install() -> Result<PathBuf> {
     if is_there() {
         return Ok(python);
     }
-    // One of another version.
+    // Remove a folder of another version.
     if folder.exists() {
         std::fs::remove_dir_all(&folder).context("cannot remove the packages of another version")?;
     }
@@ -78,7 +78,7 @@ async fn install() -> Result<PathBuf> {
     Ok(python)
 }
 
-/// Which of the two clients in Python it is.
+/// The two clients in Python.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Omemo,
@@ -103,7 +103,7 @@ struct Running {
     child: Child,
     input: ChildStdin,
     lines: mpsc::UnboundedReceiver<Value>,
-    /// The lines that nobody has asked for yet.
+    /// The lines that were not requested yet.
     kept: VecDeque<Value>,
     orders: u64,
     log: Log,
@@ -111,7 +111,7 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to kill.
+        // It may have ended on its own; then there is nothing to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -133,7 +133,7 @@ impl Counterpart {
         Self::start(Kind::Otr, server, account, &[]).await
     }
 
-    /// Logs a client with OTR in that sends messages in parts of at most so many bytes.
+    /// Logs in a client with OTR that sends messages in parts of a limited number of bytes.
     pub async fn otr_in_parts(server: &XmppServer, account: &Account, most: usize) -> Result<Self> {
         Self::start(Kind::Otr, server, account, &["--fragment", &most.to_string()]).await
     }
@@ -242,7 +242,7 @@ impl Counterpart {
         }
     }
 
-    /// Returns the lines that came and that nobody has asked for.
+    /// Returns the received lines that were not requested.
     pub fn rest(&mut self) -> Vec<Value> {
         let Running { lines, kept, .. } = &mut self.process;
         while let Ok(line) = lines.try_recv() {
@@ -279,7 +279,7 @@ impl Running {
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 let Ok(line) = serde_json::from_str(&line) else { continue };
-                // Nobody listens when the test has ended.
+                // The receiver is gone when the test has ended.
                 if sender.send(line).is_err() {
                     break;
                 }

@@ -76,7 +76,7 @@ pub fn sources() -> Result<BTreeMap<String, String>> {
     Ok(BTreeMap::from([("host/session/src/permissions/call_name.rs".to_owned(), call_names::source(&interfaces))]))
 }
 
-/// Every call of the contract, as `grouping.function`: read from `wit/`, so that a new one is there by itself.
+/// Every call of the contract, as `grouping.function`: read from `wit/`, so that new ones are included automatically.
 pub fn calls() -> Result<Vec<String>> {
     let interfaces = contract::read()?;
     let calls = interfaces.iter().flat_map(|one| one.functions().map(move |name| format!("{}.{name}", one.name)));
@@ -92,7 +92,7 @@ fn read(path: &str) -> Result<String> {
     std::fs::read_to_string(root().join(path)).with_context(|| format!("cannot read {path}"))
 }
 
-/// Returns the text for a key's default; none = it has to be there.
+/// Returns the text for a key's default; none = it is required.
 fn default(value: Option<&str>) -> String {
     match value {
         None => "has to be there".to_owned(),

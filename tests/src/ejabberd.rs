@@ -101,8 +101,8 @@ fn add_account(server: &XmppServer, name: &str, password: &str) -> Result<()> {
 
 /// Writes a configuration without limits and without requests to other hosts. Rooms and archives are as in Prosody.
 ///
-/// `mod_http_upload` needs an `access` of its own: by default it asks for the rule `local`, and a rule that is not there
-/// denies each upload.
+/// `mod_http_upload` needs an explicit `access`: by default it uses the rule `local`, and a missing rule denies each
+/// upload.
 fn config(folder: &Folder, ports: Ports, archive: Archive) -> String {
     let Ports { http, files, .. } = ports;
     let (archived, pem) = (if archive == Archive::Everything { "always" } else { "never" }, folder.join("both.pem"));

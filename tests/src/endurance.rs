@@ -1,6 +1,6 @@
 //! Runs an echo bot over connections that break at random, and checks that every message is answered once.
 //!
-//! Each account reaches the server through a proxy of its own, and a client on a good connection sends it messages
+//! Each account reaches the server through a separate proxy, and a client on a good connection sends it messages
 //! without a pause. A seed decides which fault comes when, so that a run can be repeated as far as the machine's timing
 //! allows.
 
@@ -250,7 +250,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs the plan, on a server of its own.
+/// Runs the plan, on a separate server.
 pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> {
     let server = plan.server.start_with(plan.archive()).await?;
     let front = Front::before(server.ports().http, server.certificate()).await?;
@@ -589,7 +589,7 @@ mod tests {
         assert_eq!(total.to_string(), shown);
     }
 
-    /// A message that the archive has dropped is no evidence that it never had it.
+    /// That the archive has dropped a message does not prove that it never had it.
     #[test]
     fn an_archive_that_has_dropped_what_was_answered_says_nothing_of_what_was_not() {
         let some = [said(0, false), said(1, true), said(2, false), said(3, true)];

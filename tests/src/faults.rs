@@ -124,7 +124,7 @@ async fn serve(listener: TcpListener, server: u16, state: Arc<State>) {
 
 async fn carry(mut near: TcpStream, server: u16, state: Arc<State>) {
     let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await else { return };
-    // Each piece must be a segment of its own, or splitting would have no effect.
+    // Each piece must be a separate segment, or splitting would have no effect.
     if near.set_nodelay(true).is_err() || far.set_nodelay(true).is_err() {
         return;
     }

@@ -264,7 +264,7 @@ impl Home {
             Surroundings::Embedded => self.command_of(&plugins::program("embedded")?, arguments),
             Surroundings::Counted => self.command_of(&plugins::program("counted")?, arguments),
             Surroundings::SmallDisk(size) => {
-                // The data folder gets a mount of its own, which only the process sees and which ends with it.
+                // The data folder gets a separate mount, which only the process sees and which ends with it.
                 self.folder.make_folder("data")?;
                 let script = format!("mount -t tmpfs -o size={size},mode=700 none data && exec \"$0\" \"$@\"");
                 let parlor = parlor.display().to_string();
@@ -405,7 +405,7 @@ impl Host {
         self.process.wait(limit).await
     }
 
-    /// Waits until the host ends by itself.
+    /// Waits until the host ends on its own.
     pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
         self.process.wait(limit).await
     }

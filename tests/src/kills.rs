@@ -16,9 +16,9 @@ use crate::prosody::Account;
 use crate::server::DOMAIN;
 use crate::{plugins, ports, webhooks};
 
-/// What the requests are signed with.
+/// The secret that signs the requests.
 const SECRET: &str = "the secret of a webhook";
-/// How many milliseconds a host lives that is to be killed.
+/// The lifetime of a host before it is killed, in milliseconds.
 const LIFE: std::ops::Range<u64> = 20..300;
 /// The timeout of each step.
 const SOON: Duration = Duration::from_mins(1);
@@ -28,7 +28,7 @@ const SOON: Duration = Duration::from_mins(1);
 pub struct Acknowledged {
     /// The number of all.
     pub count: usize,
-    /// The bodies of those that the plugin was never told of.
+    /// The bodies of requests that were never delivered.
     pub lost: Vec<String>,
 }
 

@@ -38,7 +38,7 @@ struct Lines {
 }
 
 impl Log {
-    /// Reads an output to its end on a thread of its own, so that the process never blocks on a full pipe.
+    /// Reads an output to its end on a separate thread, so that the process never blocks on a full pipe.
     pub(crate) fn follow(&self, output: impl Read + Send + 'static) {
         self.lines().open += 1;
         let log = self.clone();

@@ -1,4 +1,4 @@
-//! Searches the linear memories of a process's plugins from outside, whatever language they are written in.
+//! Searches the linear memories of a process's plugins from outside, for plugins in any language.
 
 use std::fs::{self, File};
 use std::ops::Range;

@@ -1,5 +1,5 @@
-//! Devices with OMEMO by the host's own library, for attacks and measurements: where many messages or broken ones are
-//! needed, a client of somebody else is too slow, or too honest. They speak the older namespace, as most clients do.
+//! Devices with OMEMO by the host's own library, for attacks and measurements: if many messages or broken ones are
+//! needed, an independent client is too slow, or too honest. They speak the older namespace, as most clients do.
 
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -188,7 +188,7 @@ async fn put(client: &mut Client, node: &str, payload: &str) -> Result<()> {
     client.ask(Iq::Set { from: None, to: None, id: String::new(), payload: request }, SOON).await.map(drop)
 }
 
-/// Fetches the devices of an account, each with what it published.
+/// Fetches the devices of an account, each with its bundle.
 pub async fn fetch(client: &mut Client, account: &jid::BareJid) -> Result<Vec<(u32, Element)>> {
     let list = get(client, account, &format!("{AXOLOTL}.devicelist")).await?;
     let mut devices = Vec::new();

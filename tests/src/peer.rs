@@ -104,7 +104,7 @@ impl Peer {
     }
 
     /// Returns everything that was derived from the password so far, if a proof is demanded. Each of these helps an
-    /// attacker to find the password. Each log-in adds two, the proof and the message that it came in.
+    /// attacker to find the password. Each log-in adds two, the proof and the message that contained it.
     pub fn made_of_password(&self) -> Vec<Vec<u8>> {
         self.proofs.as_ref().map(Proofs::made).unwrap_or_default()
     }
@@ -138,7 +138,7 @@ impl Peer {
             let (stream, _) = self.listener.accept().await?;
             stream.set_nodelay(true)?;
             match self.tls.accept(stream).await {
-                // A client that has much else to do may give up, and comes again; or it was killed.
+                // A busy client may give up and reconnect, or it was killed.
                 Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {}
                 accepted => break accepted.context("the client refused TLS")?,
             }
@@ -322,7 +322,7 @@ fn name_in_plain(message: &[u8]) -> Option<&str> {
     std::str::from_utf8(message.split(|byte| *byte == 0).nth(1)?).ok()
 }
 
-/// Returns the address of a person for whom the scripted server speaks.
+/// Returns the address of a person that the scripted server simulates.
 pub fn somebody() -> FullJid {
     BareJid::new(&format!("juliet@{DOMAIN}")).expect("an address").with_resource_str("balcony").expect("a resource")
 }

@@ -42,7 +42,7 @@ pub struct Entry {
     /// Their values in single rooms.
     #[serde(skip_serializing_if = "Table::is_empty")]
     pub settings_in: Table,
-    /// What the owner says of its commands, by their names.
+    /// The owner's rules for its commands, by their names.
     #[serde(skip_serializing_if = "Table::is_empty")]
     pub commands: Table,
 }
@@ -121,7 +121,7 @@ impl Entry {
         self
     }
 
-    /// Says who may give a command, in place of what the plugin says.
+    /// Sets who may give a command, instead of the plugin's own rule.
     #[must_use]
     pub fn allow(mut self, command: &str, people: &[&str]) -> Self {
         let people = people.iter().map(|one| Value::from(*one)).collect::<Vec<_>>();

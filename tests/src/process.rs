@@ -29,7 +29,7 @@ pub enum Signal {
     Reload,
     /// Say how much was allocated, for the program `counted` (SIGUSR1).
     Count,
-    /// Stop as if by Ctrl-C (SIGINT).
+    /// Stop like after Ctrl-C (SIGINT).
     Interrupt,
     /// Stop (SIGTERM).
     Terminate,
@@ -40,7 +40,7 @@ pub enum Signal {
 impl Process {
     /// Starts a process without input and with its outputs in its [`log`](Self::log).
     ///
-    /// The child gets a process group of its own, so that a Ctrl-C reaches only this process, which then stops its
+    /// The child gets a separate process group, so that a Ctrl-C reaches only this process, which then stops its
     /// children in order.
     pub fn start(name: &str, mut command: Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -96,7 +96,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to kill, and waiting returns at once.
+        // It may have ended on its own; then there is nothing to kill, and waiting returns at once.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -191,8 +191,8 @@ pub fn send(process: u32, signal: Signal) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns whether a process with this id runs. A zombie does not count: inside a container nobody may ever reap the
-/// children of a killed process.
+/// Returns whether a process with this id runs. A zombie does not count: inside a container, the children of a killed
+/// process may never be reaped.
 pub fn exists(process: u32) -> bool {
     stat(process).is_some_and(|fields| !fields.starts_with('Z'))
 }
@@ -263,7 +263,7 @@ mod tests {
         }
     }
 
-    /// Not a test by itself: the parent's side of the one above.
+    /// Not a separate test: the parent's side of the one above.
     #[test]
     #[expect(clippy::print_stdout, reason = "it talks to the test that started it")]
     fn parent_of_a_sleeper() {

@@ -52,7 +52,7 @@ impl Programs {
     }
 }
 
-/// Returns the end of a failed test's output: where it panicked, and why.
+/// Returns the end of a failed test's output: the place and the message of the panic.
 pub fn last_words<'a>(log: &'a [String], name: &str) -> Vec<&'a str> {
     let section = log.iter().skip_while(|line| **line != format!("---- {name} stdout ----")).skip(1);
     let lines = section.take_while(|line| !line.starts_with("---- ")).skip_while(|line| !line.contains("panicked at"));

@@ -62,8 +62,8 @@ fn add_account(server: &XmppServer, name: &str, password: &str) -> Result<()> {
     server.write(&format!("data/{DOMAIN}/accounts/{name}.dat"), entry)
 }
 
-/// Writes the configuration: no limits, and storage in memory where nothing has to last, since files make it twenty
-/// times slower. Nagle's algorithm is off, since its delays would be measured.
+/// Writes the configuration: no limits, and storage in memory if no data must last, since files make it twenty times
+/// slower. Nagle's algorithm is off, since its delays would be measured.
 fn config(folder: &Folder, certificate: &Certificate, client: &Certificate, ports: Ports, archive: Archive) -> String {
     let Ports { starttls, direct, http, files, component } = ports;
     let (component_ports, bots) = match component {

@@ -222,7 +222,7 @@ impl XmppServer {
         }
     }
 
-    /// Says that a port is not open, with what the server said last.
+    /// The error that a port is not open, with the server's last output.
     fn not_open(&self, port: u16, what: &str) -> String {
         format!("port {port}, for {what}, is not open {START:?} after the start\n{}", self.log().tail())
     }

@@ -1,4 +1,4 @@
-//! Runs a command at a terminal of its own, and acts as the user who reads its questions and types the answers.
+//! Runs a command at a separate terminal, and acts as the user who reads its questions and types the answers.
 
 mod picture;
 
@@ -204,7 +204,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to kill.
+        // It may have ended on its own; then there is nothing to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -41,7 +41,7 @@ struct Guard {
 }
 
 impl Web {
-    /// Listens on a free port, with a certificate of its own.
+    /// Listens on a free port, with its own certificate.
     pub async fn start() -> Result<Self> {
         let folder = Folder::new()?;
         let certificate = Certificate::make(&folder)?;

@@ -1,4 +1,4 @@
-//! What a sender of requests to webhooks needs: their paths, signatures, and a connection.
+//! The tools of a sender of requests to webhooks: their paths, signatures, and a connection.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,8 +14,8 @@ use tokio::time::timeout;
 /// The timeout of an answer.
 const SOON: Duration = Duration::from_mins(1);
 
-/// Returns the path of each webhook of a plugin by its name, from what `parlor plugin hooks --json` says of the plugin.
-/// One without an address is left out.
+/// Returns the path of each webhook of a plugin by its name, from the output of `parlor plugin hooks --json`. A webhook
+/// without an address is left out.
 pub fn paths(shown: &Value) -> BTreeMap<String, String> {
     let path = |webhook: &Value| {
         let (_, path) = webhook["address"].as_str()?.split_once("/hooks/")?;
@@ -45,7 +45,7 @@ pub fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
-/// Sends a request with GitHub's signature over a connection of its own. Returns the status of the answer; 0 if the host
+/// Sends a request with GitHub's signature over a separate connection. Returns the status of the answer; 0 if the host
 /// ended before it.
 pub async fn post(at: SocketAddr, path: &str, secret: &str, body: &str) -> Result<u16> {
     let mut stream = TcpStream::connect(at).await.context("nobody listens for webhooks")?;

@@ -111,7 +111,7 @@ pub fn link_in(text: &str) -> Option<String> {
     rest.find('/').map(|at| rest[at..].to_owned())
 }
 
-/// A visitor: what a browser sends beside the request itself.
+/// A visitor: the data that a browser sends in addition to the request itself.
 #[derive(Debug, Clone)]
 pub struct Session {
     /// The address that it connects to.
@@ -198,7 +198,7 @@ impl Session {
             form.set(name, value);
         }
         let (mut answer, mut at) = (self.send_form(&form, page).await?, form.leads_to(page));
-        // One page asks; more than a few would be a circle.
+        // One page asks for confirmation; more than a few would be a loop.
         for _ in 0..4 {
             let Some(asks) = Form::all(&answer.body).into_iter().find(Form::confirms) else { return Ok(answer) };
             ensure!(answer.status == 200, "{at} asks with {}", answer.status);
@@ -215,14 +215,14 @@ impl Session {
         format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n{cookie}", self.host)
     }
 
-    /// Sends a request of these lines and this body, over a connection of its own.
+    /// Sends a request with these lines and this body, over a separate connection.
     pub async fn ask(&self, lines: &str, body: &[u8]) -> Result<Answer> {
         let head = format!("{lines}connection: close\r\ncontent-length: {}\r\n\r\n", body.len());
         self.send(&[head.as_bytes(), body].concat()).await
     }
 
-    /// Sends exactly these bytes, over a connection of its own, and reads until it ends. If nothing was answered before it
-    /// ended, the status is 0.
+    /// Sends exactly these bytes, over a separate connection, and reads until it ends. If nothing was answered before
+    /// it ended, the status is 0.
     pub async fn send(&self, bytes: &[u8]) -> Result<Answer> {
         let mut stream = TcpStream::connect(self.at).await.context("nobody listens for the pages")?;
         // A server that has refused reads no more.
@@ -258,7 +258,7 @@ pub async fn crawl(session: &Session, first: &[&str]) -> Result<BTreeMap<String,
     Ok(pages)
 }
 
-/// Returns each form of these pages that changes something, by the path that it leads to.
+/// Returns each form of these pages that changes something, by its target path.
 pub fn forms_of(pages: &BTreeMap<String, Answer>) -> BTreeMap<String, Form> {
     let of = |(path, page): (&String, &Answer)| {
         let path = path.clone();
@@ -272,7 +272,7 @@ pub fn forms_of(pages: &BTreeMap<String, Answer>) -> BTreeMap<String, Form> {
 pub async fn read(stream: &mut TcpStream) -> Result<Answer> {
     let mut bytes = Vec::new();
     let all = async {
-        // A connection that is reset has ended, too; what came before counts.
+        // A reset connection has ended, too; the bytes before count.
         while let Ok(1..) = stream.read_buf(&mut bytes).await {}
     };
     timeout(SOON, all).await.context("the answer does not end")?;
@@ -291,7 +291,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Parses all that came over a connection.
+    /// Parses all bytes from a connection.
     pub fn parse(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
         let mut lines = head.lines();

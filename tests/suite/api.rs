@@ -74,7 +74,7 @@ async fn a_stanza_goes_out_as_one_stanza_from_this_account() {
     assert_eq!(came, 3, "{:?}", friend.received_xml());
 }
 
-/// Row 10. The stanza arrives under the full JID, whichever of its own addresses the plugin writes, or none.
+/// Row 10. The stanza arrives under the full JID, with any of the account's own addresses from the plugin, or none.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_stanza_arrives_under_the_full_jid() {
     let host = Plan::new().await.three().start().await;
@@ -91,7 +91,7 @@ async fn every_stanza_arrives_under_the_full_jid() {
     }
 }
 
-/// Row 12. A stanza that a plugin builds arrives intact, whatever it contains.
+/// Row 12. A stanza that a plugin builds arrives intact, with any content.
 #[tokio::test(flavor = "multi_thread")]
 async fn stanzas_are_built_without_writing_xml() {
     let host = Plan::new().await.three().start().await;

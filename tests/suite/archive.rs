@@ -414,7 +414,7 @@ fn body(text: &str) -> Element {
         .unwrap()
 }
 
-/// Returns archives that a client would not expect, each with what `query-all` answers.
+/// Returns archives that a client would not expect, each with the answer of `query-all`.
 fn odd_archives() -> [(&'static str, Script, Value); 7] {
     [
         (
@@ -483,8 +483,7 @@ fn odd_archives() -> [(&'static str, Script, Value); 7] {
     ]
 }
 
-/// Rows 36, 44, 48.
-/// Each query ends, with the readable part of the answer, whatever a server sends.
+/// Rows 36, 44, 48. Each query ends, with the readable part of the answer, for any data of a server.
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_archives_end_every_query_in_a_typed_way() {
     for (what, script, expected) in odd_archives() {

@@ -1,4 +1,4 @@
-//! `cargo xtask attack`: some of its cases run each time, and nothing is left of it however it ends.
+//! `cargo xtask attack`: some of its cases run each time, and it leaves nothing behind, however it ends.
 
 use std::process::Command;
 use std::time::Duration;

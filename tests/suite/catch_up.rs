@@ -132,7 +132,7 @@ async fn hears(host: &TestHost, text: &str) {
     while !noted(host, FULL).await.contains(&(text.to_owned(), true)) {}
 }
 
-/// Starts a host with a plugin that catches up and enters this room by itself. Somebody is in the room.
+/// Starts a host with a plugin that catches up and enters this room automatically. Somebody is in the room.
 async fn host_in(room: &BareJid, juliet: &mut Client, plan: Plan) -> TestHost {
     juliet.join(room, "Juliet", SOON).await.unwrap();
     juliet.unlock(room, SOON).await.unwrap();
@@ -152,7 +152,7 @@ async fn say(somebody: &mut Client, room: &BareJid, texts: &[String]) {
     somebody.catch_up(SOON).await.unwrap();
 }
 
-/// Returns more messages than rooms send as history by themselves.
+/// Returns more messages than rooms send as history.
 fn many(what: &str) -> Vec<String> {
     (0..30).map(|number| format!("{what} {number}")).collect()
 }

@@ -64,8 +64,8 @@ async fn several_are_opened_and_closed_each_with_its_own_result() {
     host.call(FULL, "chats.open-many", json!({ "jids": [] })).await.invalid("jids");
 }
 
-/// Returns the contents of messages that people are shown as `BUY NOW`, each with the number of bodies that a plugin is
-/// told of beside that, and whether a part of it is left out.
+/// Returns the contents of messages that people are shown as `BUY NOW`, each with the number of additional bodies that
+/// a plugin gets, and whether a part of it is left out.
 pub(crate) fn shown_as_buy_now() -> [(String, usize, bool); 6] {
     let deep = format!("{}{}", "<a>".repeat(70), "</a>".repeat(70));
     [
@@ -78,9 +78,8 @@ pub(crate) fn shown_as_buy_now() -> [(String, usize, bool); 6] {
     ]
 }
 
-/// Rules first-text, oversized.
-/// A message that shows one text to people and another to bots would pass every moderator. Clients show the first text,
-/// and show a text beside an extension of any size.
+/// Rules first-text, oversized. A message that shows one text to people and another to bots would pass every moderator.
+/// Clients show the first text, and show a text next to an extension of any size.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_is_told_what_people_are_shown() {
     let host = Plan::new().await.three().start().await;

@@ -101,7 +101,7 @@ async fn the_host_answers_help_where_it_was_asked() {
     let mut friend = friend("juliet").await;
     let bot = host.account().jid.clone();
     add(&host, FULL, "say").await;
-    // This plugin may speak to nobody, so the host's help does not list its command.
+    // This plugin may not send messages to anyone, so the host's help does not list its command.
     add(&host, BARE, "silent").await;
     friend.chat(bot.clone(), "§help").await.unwrap();
     friend.wait_body(&bot, "Commands:\n§say – Says it", SOON).await.unwrap();
@@ -144,7 +144,7 @@ fn roll() -> Value {
     })
 }
 
-/// Waits for an answer that is no command, and holds these words in any letters.
+/// Waits for an answer that is not a command, and contains these words, in any case of letters.
 async fn answered(client: &mut Client, from: &BareJid, words: &[&str]) -> String {
     let what = format!("an answer with {words:?}");
     let wanted = |text: &str| {
@@ -182,7 +182,7 @@ async fn the_arguments_of_a_command_arrive_as_values_of_their_kinds() {
     ]);
     assert_eq!(heard["values"], values);
 
-    // The shortest, by the other name: what is left out has its default, or is missing.
+    // The shortest, by the other name: omitted arguments have their defaults, or are missing.
     friend.chat(bot.clone(), "!r 100").await.unwrap();
     let heard = host.heard(FULL, n).await["payload"]["command"].clone();
     assert_eq!(heard["name"], "roll");
@@ -303,7 +303,7 @@ async fn a_command_for_moderators_is_refused_to_others_by_every_name() {
         stranger.say(&room, said).await.unwrap();
     }
     answered(&mut stranger, &room, &["kick"]).await;
-    // A moderator there is nobody here.
+    // A moderator of another room has no rights here.
     owner.chat(host.account().jid.clone(), "!kick").await.unwrap();
     answered(&mut owner, &host.account().jid.clone(), &["kick"]).await;
     owner.say(&room, "!kick").await.unwrap();
@@ -382,7 +382,7 @@ async fn the_cooldown_of_a_room_is_everybodys_there() {
     host.heard(FULL, n).await;
     other.say(&room, "!roll").await.unwrap();
     answered(&mut other, &room, &["roll"]).await;
-    // In a chat there is no room whose cooldown could run.
+    // In a chat there is no cooldown of a room.
     other.chat(host.account().jid.clone(), "!roll").await.unwrap();
     assert_eq!(host.heard(FULL, n).await["payload"]["command"]["message"]["kind"], "chat");
     assert!(host.heard_so_far(FULL, n).await.is_empty());
@@ -429,7 +429,7 @@ async fn a_command_is_a_form_for_who_may_give_it() {
     for kind in [("count", "text-single"), ("colour", "list-single"), ("whom", "jid-single"), ("secret", "boolean")] {
         assert!(kinds.contains(&kind), "{kinds:?}");
     }
-    // Nobody else goes on with it, and a wrong value leaves it open.
+    // Others cannot continue it, and a wrong value leaves it open.
     let go_on = format!("action='complete' sessionid='{session}'");
     take(&mut stranger, step(&bot, &go_on, &[("count", "3")])).await.unwrap_err();
     let wrong = take(&mut friend, step(&bot, &go_on, &[("count", "many")])).await.unwrap();
@@ -473,7 +473,7 @@ fn poll() -> Value {
     })
 }
 
-/// Returns the fields of a page with what is filled in, and what can be done with it.
+/// Returns the fields of a page with their values, and the possible actions.
 fn page(step: &Element) -> (Vec<(&str, String)>, Vec<&str>) {
     let form = step.get_child("x", FORMS).unwrap();
     let value = |field: &Element| field.get_child("value", FORMS).map(Element::text).unwrap_or_default();
@@ -501,7 +501,7 @@ async fn a_form_of_several_pages_is_gone_through_by_whoever_began_it() {
     for action in ["prev", "complete", "jump"] {
         take(&mut friend, step(&bot, &go(action), &[("question", "Tea?")])).await.unwrap_err();
     }
-    // A form that lacks what is required is shown again, with what is wrong.
+    // A form without a required value is shown again, with the problem.
     let cut = take(&mut friend, step(&bot, &go("next"), &[])).await.unwrap();
     assert!(page(&cut).0.len() == 1 && note(&cut).contains("QUESTION"), "{cut:?}");
     let second = take(&mut friend, step(&bot, &go("next"), &[("question", "Tea?")])).await.unwrap();
@@ -550,7 +550,7 @@ async fn a_plugin_answers_in_the_form_while_its_handler_runs() {
     let done = done.unwrap();
     assert_eq!((done.attr("status"), note(&done).as_str()), (Some("completed"), "4, 5\nsum 9"));
 
-    // One that takes longer than somebody waits.
+    // A command that takes longer than a person waits.
     let progress = async {
         let form = host.heard(FULL, order).await["payload"]["command"]["form"].clone();
         host.call(FULL, "commands.answer", answer(&form, "still rolling", true)).await.ok();
@@ -564,7 +564,7 @@ async fn a_plugin_answers_in_the_form_while_its_handler_runs() {
     let done = take(&mut friend, step(&bot, &next, &[])).await.unwrap();
     assert_eq!((done.attr("status"), note(&done).as_str()), (Some("completed"), "6"));
 
-    // One that is cancelled: the plugin is not told, and its answer finds nobody.
+    // A cancelled command: the plugin is not notified, and its answer is dropped.
     let begins = async { host.heard(FULL, order).await["payload"]["command"]["form"].clone() };
     let (waits, form) = tokio::join!(take(&mut friend, step(&bot, "action='execute'", &[])), begins);
     assert_eq!(waits.unwrap().attr("status"), Some("executing"));

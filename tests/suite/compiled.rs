@@ -38,7 +38,7 @@ pub(crate) async fn start(config: Config, policy: &Policy) -> Host {
     let data = config.data.clone();
     DirBuilder::new().recursive(true).mode(0o700).create(data.join(CACHE)).unwrap();
     named_too(&SHARED.join(KEY), &data.join(KEY));
-    // Each place has a hard link of its own, since a host that drops or replaces an entry removes only its own link.
+    // Each place has a separate hard link, since a host that drops or replaces an entry removes only its own link.
     let digests = policy.plugin.values().filter_map(|entry| entry.digest.strip_prefix("sha256:"));
     let places = digests.map(|digest| Path::new(CACHE).join(digest));
     let entries: Vec<_> = places.map(|place| (SHARED.join(&place), data.join(&place))).collect();

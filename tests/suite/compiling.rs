@@ -183,7 +183,7 @@ fn tried() -> BTreeMap<String, Option<i32>> {
     tried.into_iter().chain(last).collect()
 }
 
-/// Code that has taken over a compiler can use its pipes and nothing else.
+/// Code that has taken over a compiler can use only its pipes.
 #[test]
 fn a_compiler_that_is_taken_over_reaches_no_file_no_socket_and_no_program() {
     const ACCESS: i32 = 13;

@@ -1,4 +1,5 @@
-//! What one message and one plugin cost, in counts that no load on the machine moves. Times are in `cargo xtask bench`.
+//! The costs of a message and of a plugin, in counts that are independent of the machine's load. Times are in
+//! `cargo xtask bench`.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ const ALLOCATIONS: u64 = 75;
 const SYSTEM_CALLS: u64 = 10;
 /// The number of further plugins that are counted.
 const PLUGINS: u64 = 100;
-/// The most bytes of the heap for each plugin. Its memory and its stack are beside the heap.
+/// The most bytes of the heap for each plugin. Its memory and its stack are outside of the heap.
 const HEAP: u64 = 38 << 10;
 
 /// The most bytes of the heap for each plugin that is parked, with its entry in the policy.
@@ -40,7 +41,7 @@ struct Stage {
     _folder: Folder,
 }
 
-/// What the host has allocated.
+/// The host's allocations.
 #[derive(Debug, Clone, Copy)]
 struct Counted {
     allocations: u64,
@@ -48,7 +49,8 @@ struct Counted {
 }
 
 impl Stage {
-    /// Starts a host with so many echo plugins. The first one hears everybody, the others nobody who writes.
+    /// Starts a host with a number of echo plugins. The first one gets all messages, the others none of those that are
+    /// sent.
     async fn with_echo(plugins: u64) -> Result<Self> {
         let named = |home: &Home, number| {
             let whom = if number == 0 { "*" } else { "nobody@example.org" };
@@ -59,7 +61,7 @@ impl Stage {
         Self::with(plugins, named).await
     }
 
-    /// Starts a host with so many echo plugins that are soon parked.
+    /// Starts a host with a number of echo plugins that are soon parked.
     async fn with_parked(plugins: u64) -> Result<Self> {
         let named = |home: &Home, _| {
             let echo = home.install_bytes("echo", &that_parks(&built("echo")?.bytes()?)?)?.limit("idle", "10 ms");
@@ -139,7 +141,8 @@ async fn one_echo_takes_few_system_calls() {
     assert!(each <= SYSTEM_CALLS, "{each} system calls for one echo: {counts:?}");
 }
 
-/// Returns the bytes of the heap that one more plugin takes. `stand` starts a host with so many, and lets it come to rest.
+/// Returns the bytes of the heap that one more plugin takes. `stand` starts a host with a number of plugins, and lets
+/// it become idle.
 async fn heap_of_one_more(stand: impl AsyncFn(u64) -> Result<Stage>) -> Result<u64> {
     let few = stand(1).await?.counted().await?.bytes;
     let many = stand(1 + PLUGINS).await?.counted().await?.bytes;

@@ -1,5 +1,5 @@
-//! Connection losses after which the session cannot be resumed: everything is set up again, and plugins are told
-//! exactly what changed.
+//! Connection losses after which the session cannot be resumed: everything is set up again, and plugins get exactly the
+//! changes.
 #![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
 use jid::BareJid;

@@ -23,7 +23,7 @@ fn used(instance: &Instance, limit: &str) -> f64 {
     limits.into_iter().find(|one| one.name == limit).and_then(|one| one.used).unwrap()
 }
 
-/// Waits until so many questions of a plugin are open.
+/// Waits until this number of a plugin's questions is open.
 pub(crate) async fn until_open(host: &TestHost, plugin: &str, count: f64) {
     let instance = host.instance(plugin).await;
     let wait = async {
@@ -35,7 +35,8 @@ pub(crate) async fn until_open(host: &TestHost, plugin: &str, count: f64) {
     tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(late);
 }
 
-/// Waits until the handlers of a plugin hold so many places at most: one that asks gives its place back a moment later.
+/// Waits until the handlers of a plugin hold at most this number of places: one that asks returns its place a moment
+/// later.
 pub(crate) async fn until_at_rest(host: &TestHost, plugin: &str, most: f64) {
     let instance = host.instance(plugin).await;
     let wait = async {
@@ -245,14 +246,14 @@ pub(crate) fn person(number: usize) -> String {
     format!("person-{number}@localhost")
 }
 
-/// Lets so many people answer a scripted server's questions.
+/// Lets a number of people answer a scripted server's questions.
 pub(crate) async fn people_answer(host: &TestHost, count: usize) {
     let asks =
         format!("<iq type='get' to='people@localhost'><answer xmlns='urn:example:people' count='{count}'/></iq>");
     host.call(FULL, "api.send-iq", json!({ "iq": asks })).await.ok();
 }
 
-/// Answers as so many people, when it is asked to.
+/// Answers as a number of people, when it is asked to.
 pub(crate) fn answers_of_people(request: &parlor_tests::peer::Request) -> Option<Vec<Element>> {
     if request.to.as_ref()?.as_str() != "people@localhost" {
         return None;

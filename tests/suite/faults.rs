@@ -13,8 +13,8 @@ use parlor_tests::transport::Transport;
 
 use crate::test_host::prosody;
 
-/// A BOSH session outlives its connections by itself; on all other transports sessions are resumed.
-/// Settings `auto_reconnect`, `bosh_service_url`, `websocket_url`.
+/// A BOSH session outlives its connections. On all other transports sessions are resumed. Settings `auto_reconnect`,
+/// `bosh_service_url`, `websocket_url`.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_break_lose_nothing_and_double_nothing() {
     for transport in Transport::ALL {

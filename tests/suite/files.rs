@@ -40,11 +40,11 @@ pub(crate) async fn knows_its_uploads(host: &TestHost) {
     );
 }
 
-/// Uploads so many bytes of one letter, and returns the file.
+/// Uploads a number of bytes of one letter, and returns the file.
 async fn upload(host: &TestHost, size: usize) -> Value {
     let args = json!({ "name": "a b.png", "media-type": "image/PNG", "size": size });
     let transfer = host.call(ID, "files.upload", args).await.ok();
-    // Each call has a time limit of its own.
+    // Each call has a separate time limit.
     for at in (0..size).step_by(STEP) {
         let part = json!({ "transfer": transfer, "size": STEP.min(size - at), "fill": "a" });
         host.call(ID, "files.write", part).await.ok();
@@ -95,7 +95,7 @@ async fn a_file_is_uploaded_sent_and_read_by_whoever_gets_it() {
     {
         assert!(texts.contains(part), "no {part} in {texts}");
     }
-    // It hears of its own message, by which it could have had anything fetched.
+    // The plugin gets its own message, by which it could have made the host fetch anything.
     assert_eq!(host.heard(ID, own).await["payload"]["message"]["extensions"]["files"][0]["url"], url);
     assert_eq!(case(&host.call(ID, "files.open", json!({ "url": url })).await.result), "denied");
     let heard = host.listen(ID, "message").await;
@@ -109,7 +109,7 @@ async fn a_file_is_uploaded_sent_and_read_by_whoever_gets_it() {
     assert!(read["largest"].as_u64().unwrap() <= 64 << 10, "{read}");
     let again = host.call(ID, "files.read", json!({ "transfer": opened["transfer"] })).await.result;
     assert_eq!(case(&again), "not-found");
-    // One that is closed before its end is read no further.
+    // A transfer that is closed before its end is not read further.
     let opened = host.call(ID, "files.open", json!({ "url": url })).await.ok();
     host.call(ID, "files.close", json!({ "transfer": opened["transfer"] })).await.ok();
     let closed = host.call(ID, "files.read", json!({ "transfer": opened["transfer"] })).await.result;
@@ -186,7 +186,7 @@ async fn an_address_in_a_message_is_dialed_only_where_anybody_may() {
     host.stop().await;
 }
 
-/// Row 146. `host_memory` is 16 MiB: what the host holds of them is counted.
+/// Row 146. `host_memory` is 16 MiB: the host's buffers for them are counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_mebibytes_go_both_ways() {
     let host = host().await;

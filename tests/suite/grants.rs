@@ -1,4 +1,4 @@
-//! Random calls by a plugin with random grants, against a model of what grants mean. No call succeeds that the model
+//! Random calls by a plugin with random grants, compared with a model of grants. No call succeeds that the model
 //! forbids, and none is denied that it allows.
 //!
 //! The model knows the table and the terms of `docs/reference/permissions.md`, but not how the host checks. Each call is about
@@ -30,7 +30,7 @@ const LAST_THINGS: [&str; 3] = ["connection.disconnect", "user.logout", "user.lo
 /// Calls that return only what the plugin may see, which is an empty list if it may see nothing.
 const FILTERED: [&str; 2] = ["rooms.get-all", "rooms.bookmarks"];
 
-/// One call and the grants that it is made with.
+/// A call and the grants that it is made with.
 struct Trial {
     call: &'static Call,
     name: String,
@@ -46,8 +46,8 @@ struct Trial {
 
 impl Trial {
     fn draw(number: usize, random: &mut StdRng) -> Self {
-        // Requests over the web and files are no stanzas, and are tried in `http` and `files`. Requests and
-        // their answers are tried in `iq` and `requests`, verdicts in `hooks`, and nodes in `pubsub`.
+        // Requests over the web and files are not stanzas, and are tested in `http` and `files`. Requests and their
+        // answers are tried in `iq` and `requests`, verdicts in `hooks`, and nodes in `pubsub`.
         let call = loop {
             let call = CALLS.choose(random).unwrap();
             if !["http", "files", "hooks", "iq", "plugins", "pubsub"].contains(&call.grouping) {
@@ -90,7 +90,7 @@ impl Trial {
         scope.iter().any(|entry| match permission.scope_kind() {
             ScopeKind::None | ScopeKind::Quota => unreachable!("these have no scope"),
             ScopeKind::Jids => covers(entry, &self.person),
-            // Who may read encrypted messages may ask; there are none.
+            // A plugin that may read encrypted messages may query; there are none.
             ScopeKind::Messages => covers(entry.strip_prefix("encrypted:").unwrap_or(entry), &self.person),
             ScopeKind::Rooms => FILTERED.contains(&self.name.as_str()) || covers(entry, &self.room),
             ScopeKind::Servers | ScopeKind::Files | ScopeKind::Namespaces | ScopeKind::Plugins | ScopeKind::Nodes => {

@@ -138,7 +138,7 @@ async fn hooks_see_change_and_stop_what_others_send_in_the_owners_order() {
     host.answer(FULL, "rooms.send", order).await.ok();
     juliet.wait_body(&room, "hello everybody", SOON).await.unwrap();
 
-    // What a hook sends passes those behind it alone.
+    // A message of a hook passes only the hooks behind it.
     let order = sends(&host, SECOND, &juliet, "of the last hook").await;
     host.answer(SECOND, "chats.send", order).await.ok();
     juliet.wait_body(&bot, "of the last hook", SOON).await.unwrap();

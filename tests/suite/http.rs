@@ -262,7 +262,7 @@ async fn requests_at_once_and_a_second_are_limited_each() {
     assert!(answer.unwrap_err()["what"].as_str().unwrap().contains("at once"));
     stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
     assert_eq!(host.answer(ID, "http.fetch", open).await.ok()["status"], 204);
-    // The next one has to wait for its second, and the one behind it for longer than two.
+    // The next one must wait for its second, and the one behind it for longer than two.
     for path in ["/", "/", "/"] {
         let answer = fetch(&host, json!({ "url": web.url(path) })).await;
         assert!(answer.is_ok(), "{answer:?}");

@@ -1,4 +1,4 @@
-//! Several plugins of one component on one account, each kept to rooms of its own.
+//! Several plugins of one component on one account, each restricted to its own rooms.
 
 use jid::{BareJid, Jid};
 use parlor_tests::client::Client;
@@ -11,7 +11,7 @@ use crate::test_host::{FULL, Plan, SOON, TestHost, friend, granted, prosody, run
 const ONE: &str = "one";
 const TWO: &str = "two";
 
-/// Starts a host with both of them beside one that may do everything, and enters a room for each.
+/// Starts a host with both of them and one that may do everything, and enters a room for each.
 async fn start() -> (TestHost, Client, [BareJid; 2]) {
     let rooms = [prosody().await.fresh_room(), prosody().await.fresh_room()];
     let [here, there] = [0, 1].map(|at: usize| rooms[at].to_string());
@@ -99,7 +99,7 @@ async fn a_setting_has_the_rooms_own_value_while_its_message_is_handled() {
     };
     assert_eq!(greeting(&mut juliet, occupant.clone()).await, "in the room");
     assert_eq!(greeting(&mut juliet, bot.clone().into()).await, "everywhere");
-    // A change counts for the next message, and nothing has to be set for everywhere.
+    // A change applies to the next message, and no general value is needed.
     host.decide(ONE, |entry| everywhere(entry).set_in(room.as_str(), "greeting", "changed")).await;
     running(&host, ONE).await;
     assert_eq!(greeting(&mut juliet, occupant.clone()).await, "changed");

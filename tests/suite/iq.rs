@@ -59,7 +59,7 @@ async fn a_plugin_answers_requests_of_its_namespace_which_the_account_announces(
     announced(&host, WEATHER, true).await;
     announced(&host, OTHER, false).await;
     let mut juliet = friend("juliet").await;
-    // Nobody listens, or not to this namespace.
+    // There is no listener, or none for this namespace.
     for namespace in [WEATHER, OTHER, "urn:example:third", "urn:xmpp:ping"] {
         let refused = ask(&mut juliet, &host, "set", namespace).await.unwrap_err();
         assert!(refused.contains("ServiceUnavailable"), "{namespace}: {refused}");
@@ -116,7 +116,7 @@ async fn the_host_answers_what_the_plugin_does_not_and_bounds_what_waits() {
     let (answer, told) = tokio::join!(ask(&mut juliet, &host, "get", WEATHER), told);
     assert!(answer.unwrap_err().contains("RemoteServerTimeout"));
     host.call(FULL, "iq.answer", json!({ "id": told })).await.fails("not-found");
-    // One sender has some of the places, and not all.
+    // A sender gets some of the places, but not all.
     for number in 0..17 {
         juliet.send(request(&host, "get", WEATHER, &format!("many-{number}"))).await.unwrap();
     }

@@ -157,7 +157,7 @@ async fn begins_and_answers(language: &str, folder: &Path, into: &Folder) {
     assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "2 passed, 0 failed\n"), "{tested:?}");
     let repeat = match fs::read(plugin.join("repeat.wasm")) {
         Ok(repeat) => repeat,
-        // Cargo has a place of its own for its output.
+        // Cargo has a separate folder for its output.
         Err(_) => built(&plugin, into).await,
     };
     says_its_language(language, &repeat, into).await;

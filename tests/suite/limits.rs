@@ -187,7 +187,7 @@ async fn the_mailbox_and_what_it_lost_is_told() {
         for number in 0..4 + lost {
             host.ears().emit("work", &json!(number)).await;
         }
-        // The count is visible before the plugin is told.
+        // The count is visible before the plugin is notified.
         all += lost;
         assert_eq!(host.instance(FULL).await.usage(None).lost, all);
         host.ears().emit("go", &Value::Null).await;
@@ -310,7 +310,7 @@ async fn calls_a_second() {
             refused += 1;
         }
     }
-    // The bound is a burst of two, and what two seconds bring. Some calls wait for each other's turn.
+    // The bound is a burst of two, and the amount of two seconds. Some calls wait for each other's turn.
     assert!((10..=17).contains(&refused), "{refused}");
 }
 
@@ -347,7 +347,7 @@ async fn bytes_a_second() {
             refused += usize::from(error["what"] == "256 KiB sent a second");
         }
     }
-    // The bound is a burst of four, and what two seconds bring. The others fail because the account is offline.
+    // The bound is a burst of four, and the amount of two seconds. The others fail because the account is offline.
     assert!((1..=16).contains(&refused), "{refused}");
 }
 
@@ -366,13 +366,13 @@ async fn storage_a_second() {
             refused += 1;
         }
     }
-    // The bound is a burst of two, and what two seconds bring. Some calls wait for each other's turn.
+    // The bound is a burst of two, and the amount of two seconds. Some calls wait for each other's turn.
     assert!((6..=12).contains(&refused), "{refused}");
     // Sequential calls wait, and are never refused.
     for number in 0..6 {
         host.call(FULL, "storage.set-long", set(number)).await.ok();
     }
-    // Each key of several changes counts as a call of its own.
+    // Each key of several changes counts as a separate call.
     let several =
         json!({ "changes": (0..256).map(|number| json!(["add", number.to_string(), 1])).collect::<Vec<_>>() });
     let all: Vec<_> =

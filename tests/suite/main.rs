@@ -1,5 +1,5 @@
-//! The suite: tests of the host against a real server. It runs in this process where tests look inside, and as a
-//! process of its own where that matters. There is one binary, and one module for each grouping and concern.
+//! The suite: tests of the host against a real server. It runs in this process if tests inspect it, and as a separate
+//! process if that matters. There is one binary, and one module for each grouping and concern.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may say so in one word")]
 
 // Shared parts of the tests.

@@ -1,4 +1,4 @@
-//! Parked plugins: what wakes them, and what they keep.
+//! Parked plugins: the causes that wake them, and the state that they keep.
 
 use parlor_runtime::supervisor::State;
 use parlor_tests::client::Client;
@@ -9,7 +9,7 @@ use parlor_tests::policy::Entry;
 use crate::test_host::{Plan, SOON, TestHost, friend};
 
 const IDLER: &str = "idler";
-/// How long it has to be idle. Its timer takes four times as long.
+/// How long it must be idle. Its timer takes four times as long.
 const IDLE: &str = "100 ms";
 
 fn idler(entry: Entry) -> Entry {

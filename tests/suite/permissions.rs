@@ -1,4 +1,4 @@
-//! Each call that needs a grant: without one, and with one for somebody else.
+//! Each call that needs a grant: without one, and with one for other people.
 #![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
 use std::collections::BTreeSet;
@@ -34,8 +34,8 @@ const PLAIN: [&str; 13] = [
 /// Calls that return only what the scope covers, which may be nothing.
 const FILTERED: [&str; 2] = ["rooms.bookmarks", "rooms.get-all"];
 
-/// Calls that go on with what a granted call or an event has begun, and that find nothing here. `http`, `files`, `hooks`, `iq`
-/// and `requests` try them.
+/// Calls that continue an action that a granted call or an event has begun, and that find none here. `http`, `files`,
+/// `hooks`, `iq` and `requests` try them.
 const GOING_ON: [&str; 12] = [
     "http.write",
     "http.answer",

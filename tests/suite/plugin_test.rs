@@ -181,7 +181,7 @@ async fn a_plugin_that_ends_soon_after_a_test_fails_its_last_step() {
     assert!(finished.stdout.contains("+   plugin ends: it panicked"), "{finished:?}");
 }
 
-/// A message that could not be sent for too long was received by nobody.
+/// A message that could not be sent for too long was not received.
 #[tokio::test]
 async fn what_is_not_sent_after_a_long_cut_comes_back_as_well() {
     let say = |body: &str| {
@@ -586,7 +586,7 @@ async fn voice_is_asked_for_and_given_and_the_account_registers_with_rooms() {
     assert_eq!(finished.stdout, "3 passed, 0 failed\n", "{finished:?}");
 }
 
-/// A hook is asked about what other plugins send.
+/// A hook is asked about messages of other plugins.
 #[tokio::test]
 async fn a_hook_is_tried_with_the_plugins_beside_it() {
     let args = r#"{"name":"hookOutgoing","verdict":{"call":"alter","body":"changed"}}"#;
@@ -679,7 +679,7 @@ async fn people_in_rooms_may_have_spaces_in_their_names() {
     ended(&tried(&folder, &[]).await, 0);
 }
 
-/// As on a server, whoever enters a room that does not exist creates it.
+/// As on a server, a person who enters a room that does not exist creates it.
 #[tokio::test]
 async fn rooms_are_made_and_configured_and_keep_who_is_what_in_them() {
     let call = |call: &str, args: &str, comes: &str| {

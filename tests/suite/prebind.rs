@@ -39,7 +39,7 @@ async fn a_password_is_fetched_where_none_is_configured() {
     serve("romeo@localhost");
     let error = login().await.fails("other");
     assert!(!error.to_string().contains("canary"), "{error}");
-    // The host fetches it again by itself if that may help.
+    // The host fetches it again automatically if that may help.
     web.remove(&path);
     login().await.fails("other");
     serve(jid.as_str());

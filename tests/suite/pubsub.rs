@@ -59,7 +59,7 @@ async fn announced(host: &TestHost, feature: &str, is_there: bool) {
     assert!(tokio::time::timeout(SOON, wait).await.is_ok(), "{feature} is announced: {}", !is_there);
 }
 
-/// Returns the next item that a plugin hears of.
+/// Returns the next item that a plugin gets.
 async fn item(host: &TestHost, plugin: &str, order: u64) -> Value {
     host.heard(plugin, order).await["payload"]["pubsub-item"].clone()
 }
@@ -239,7 +239,7 @@ async fn contacts_tell_of_their_nodes_and_strangers_of_none() {
          </pubsub>",
         entry("in love")
     );
-    // ejabberd asks a client once what it wants to be told of, and tells it of nothing until it has answered.
+    // ejabberd asks a client once for its subscriptions, and sends it no events until it has answered.
     let mut told = Vec::new();
     for _ in 0..500 {
         ask(&mut juliet, None, &publish).await;

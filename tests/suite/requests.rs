@@ -42,7 +42,7 @@ async fn a_plugin_answers_what_another_one_asks_if_both_were_granted_it() {
     for plugin in [FULL, NARROW, "nosy"] {
         running(&host, plugin).await;
     }
-    // Who asks does not learn which plugins there are, what they answer, and what they were granted.
+    // The answer does not reveal which plugins exist, their requests, and their grants.
     let missing = async |plugin: &str, asked: &str, name: &str| {
         let args = json!({ "plugin": asked, "name": name, "value": 1 });
         let error = host.call(plugin, "plugins.call", args).await.fails("not-found");

@@ -497,7 +497,7 @@ async fn each_kind_of_refusal_has_its_condition() {
     order(&mut juliet, &room, &admin(&format!("<item affiliation='outcast' jid='{bot}'/>"))).await;
     assert_eq!(refused(json!({ "jid": jid })).await, "forbidden");
     host.call(FULL, "rooms.get-all", Value::Null).await.is(json!([]));
-    // A server without federation reports this with an error of its own choice.
+    // A server without federation may choose the error for this.
     assert!(refused(json!({ "jid": "room@nowhere.invalid" })).await.is_string());
 }
 
@@ -680,7 +680,7 @@ async fn a_message_is_retracted_by_its_author_and_by_the_room() {
     juliet.join(&room, "Juliet", SOON).await.unwrap();
     let heard = host.listen_with(FULL, json!({ "name": "message", "room": jid })).await;
 
-    // Others know what we said by the room's number.
+    // Others refer to our message by the room's id.
     host.call(FULL, "rooms.send", json!({ "jid": jid, "body": "oops" })).await.ok();
     let numbered = |stanza: &Stanza| match stanza {
         Stanza::Message(one) if body(one) == Some("oops") => {
@@ -698,7 +698,7 @@ async fn a_message_is_retracted_by_its_author_and_by_the_room() {
     };
     assert!(juliet.wait_for("the retraction", SOON, retracted).await.unwrap(), "it has a text for others");
 
-    // An occupant speaks for itself, whatever it says of moderation.
+    // An occupant speaks only for itself, even if it claims moderation.
     let moderated = format!("<moderated xmlns='urn:xmpp:message-moderate:1' by='{jid}/Romeo'/>");
     for (within, told_as) in [("", json!("7")), (&*moderated, Value::Null)] {
         let mut message = xmpp_parsers::message::Message::groupchat(Some(room.clone().into()));
@@ -1015,7 +1015,7 @@ async fn how_a_room_is_shown_is_kept_for_a_front_end() {
             assert_eq!(shows, (&json!(minimized), &json!(focused), &json!(true)), "{call}: {room}");
         }
     }
-    // With a single room there is no other one in front.
+    // With a single room, no other one can be in front.
     let front = json!({ "jid": jid, "bring-to-foreground": true });
     assert_eq!(host.call(FULL, "rooms.open", front.clone()).await.ok()["focused"], false);
     assert_eq!(host.call(FULL, "rooms.open", one.clone()).await.ok()["minimized"], true);
@@ -1066,7 +1066,7 @@ async fn bookmarks_are_put_down_entered_and_forgotten() {
     let second = json!({ "jid": fresh().await, "name": null, "autojoin": false, "nick": null, "password": null });
     host.call(FULL, "rooms.set-bookmark", second.clone()).await.ok();
 
-    // Another client of the account can read it, and nobody else can.
+    // Only other clients of the account can read it.
     let mut phone = crate::test_host::client(host.account()).await;
     let items = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:bookmarks:1'/></pubsub>";
     let ask = |to| Iq::Get { from: None, to, id: String::new(), payload: items.parse().unwrap() };

@@ -19,7 +19,7 @@ const HOUR: i64 = 3_600;
 /// An hour, as the calls take it.
 const PERIOD: u64 = 3_600_000;
 
-/// Returns the time in so many seconds, without a fraction.
+/// Returns the time after this number of seconds, without a fraction.
 fn in_seconds(seconds: i64) -> String {
     Timestamp::from_second(Timestamp::now().as_second() + seconds).unwrap().to_string()
 }
@@ -46,7 +46,7 @@ async fn a_plugin_sets_lists_and_ends_its_own_schedules() {
     let hourly = json!({ "name": "hourly", "milliseconds": PERIOD });
     let first = host.call(FULL, "schedules.every", hourly.clone()).await.ok();
     is_in(&first, HOUR);
-    // Set again as it is, it goes on as it was; changed, it begins anew.
+    // If it is set again unchanged, it continues; if it is changed, it begins again.
     host.call(FULL, "schedules.every", hourly).await.is(first);
     let daily = host.call(FULL, "schedules.every", json!({ "name": "hourly", "milliseconds": 24 * PERIOD })).await.ok();
     is_in(&daily, 24 * HOUR);
@@ -63,7 +63,7 @@ async fn a_plugin_sets_lists_and_ends_its_own_schedules() {
     assert_eq!((time(&all[2]["next"]), &all[2]["catch-up"]), (due.parse().unwrap(), &json!(0)));
     assert_eq!(names(&host, FULL).await, ["hourly", "morning", "once"]);
     assert!(all.as_array().unwrap().iter().all(|one| one["paused"] == false), "{all}");
-    // What has passed sets nothing, and what is another plugin's is as good as absent.
+    // A time in the past sets nothing, and another plugin's schedules count as absent.
     host.call(FULL, "schedules.at", json!({ "name": "past", "due": in_seconds(-1) })).await.is(false);
     assert_eq!(names(&host, BARE).await, [""; 0]);
     host.call(BARE, "schedules.cancel", json!({ "name": "once" })).await.is(false);
@@ -86,7 +86,7 @@ async fn a_plugin_has_no_more_schedules_than_its_limit() {
     host.call(FULL, "schedules.every", hourly("c")).await.fails("over-limit");
     host.call(FULL, "schedules.at", json!({ "name": "c", "due": in_seconds(HOUR) })).await.fails("over-limit");
     host.call(FULL, "schedules.cron", cron.clone()).await.fails("over-limit");
-    // One in the place of another is none more, and the other plugin's do not count.
+    // A replacement does not increase the number, and the other plugin's schedules do not count.
     let replaced = json!({ "name": "b", "milliseconds": 2 * PERIOD });
     host.call(FULL, "schedules.every", replaced).await.ok();
     host.call(BARE, "schedules.every", hourly("c")).await.ok();
@@ -188,18 +188,18 @@ impl House {
         Self { home, host, secret, clock, _certificate: folder }
     }
 
-    /// Has the plugin set these schedules, and returns the line in which it says what came of the last one.
+    /// Makes the plugin set these schedules, and returns the line with the outcome of the last one.
     async fn sets(&self, entries: &str) -> String {
         self.does(&["plugin", "config", "receiver", "sets", entries]).await;
         self.set(entries.rsplit(';').next().unwrap()).await
     }
 
-    /// Waits until the plugin has logged what came of an entry.
+    /// Waits until the plugin has logged the outcome of an entry.
     async fn set(&self, entry: &str) -> String {
         self.logged(&format!("set {entry}: "), |line| line.contains(&format!("set {entry}: Ok("))).await
     }
 
-    /// Waits until the plugin has logged that it was told of a due time.
+    /// Waits until the plugin has logged a due time.
     async fn told(&self, text: &str) -> String {
         self.logged(text, |line| line.contains(&format!("due {text}"))).await
     }
@@ -209,7 +209,7 @@ impl House {
         self.host.log().wait(what, &mut Mark::default(), SOON, pick).await.unwrap()
     }
 
-    /// Returns how often the plugin was told of a schedule since the host runs.
+    /// Returns the number of due times of a schedule that the plugin got since the host started.
     fn times(&self, name: &str) -> usize {
         let due = format!("due {name} ");
         self.host.log().all().iter().filter(|line| line.contains(&due)).count()
@@ -225,7 +225,7 @@ impl House {
         self.host.stop(SOON).await.unwrap();
     }
 
-    /// Sets the clock forward by so many seconds in all while the host is down.
+    /// Sets the clock forward by this total number of seconds while the host is down.
     async fn stop_until(&mut self, seconds: i64) {
         self.stop().await;
         std::fs::write(&self.clock, seconds.to_ne_bytes()).unwrap();
@@ -357,7 +357,7 @@ async fn schedules_are_removed_with_the_plugins_data() {
     house.stop().await;
 }
 
-/// Returns the time in a line about what was set.
+/// Returns the time in a line about a schedule that was set.
 fn due_in(line: &str) -> Timestamp {
     let (_, time) = line.split_once("Ok(\\\"").unwrap_or_else(|| panic!("{line}"));
     time.split_once('\\').unwrap().0.parse().unwrap()

@@ -1,4 +1,4 @@
-//! Secrets do not leak, whatever the owner asks to see.
+//! Secrets do not leak into any output for the owner.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -77,7 +77,7 @@ async fn a_host_that_crashes_leaves_no_core() {
     }
 }
 
-/// A password in the environment is only for the account that names it, whatever the variable's name is.
+/// A password in the environment is only for the account that names it, with any name of the variable.
 #[tokio::test]
 async fn a_command_of_the_owner_inherits_no_password_of_another_account() {
     let mut home = Home::new().unwrap();

@@ -42,7 +42,7 @@ async fn a_setting_that_nobody_declares_is_warned_of_once_with_the_nearest() {
     assert_eq!(lines.iter().filter(|line| line.is(warning, &[])).count(), 2);
 }
 
-/// Rows 117, 118. A number keeps its exact value, on whatever way it comes.
+/// Rows 117, 118. A number keeps its exact value, from every source.
 #[tokio::test(flavor = "multi_thread")]
 async fn fractions_come_as_they_were_written() {
     // An inexact JSON parser would get the last digit of each of these wrong.
@@ -349,7 +349,7 @@ async fn a_new_default_gives_way_to_what_the_operator_wrote() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_plugin_keeps_secret_nobody_has_by_claiming_it() {
     let host = Plan::offline().set("token", "canary-2210").three().start().await;
-    // In their manifest it is a secret of their own. A secret in the shared section is given to nobody.
+    // In their manifest it is a secret of their own. A secret in the shared section is given to no plugin.
     for plugin in [BARE, FULL] {
         host.call(plugin, "settings.get", json!({ "key": "token" })).await.is(Value::Null);
     }
@@ -411,7 +411,7 @@ async fn what_the_owner_writes_under_settings_while_it_runs_is_heard_by_whom_it_
     running(&host, BARE).await;
     assert_ne!(host.instance(BARE).await.id, other);
     assert_eq!(value(&host, BARE, "greeting").await, "ahoy");
-    // The change does not concern the plugins' own settings, so none is told or restarted.
+    // The change does not concern the plugins' own settings, so none is notified or restarted.
     let other = host.instance(BARE).await.id;
     host.home.set("nickname", "Tybalt").unwrap();
     host.host.reconfigure(config(&host)).await;

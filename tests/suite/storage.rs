@@ -190,7 +190,7 @@ async fn what_has_expired_is_gone() {
         .is(json!({ "keys": ["long"], "next": null }));
 }
 
-/// Asks for a page of a range, and returns its keys and what comes next.
+/// Requests a page of a range, and returns its keys and the position of the next page.
 async fn range(host: &TestHost, mut args: Value, after: Option<&str>, limit: u32) -> (Vec<String>, Value) {
     args["after"] = after.into();
     args["limit"] = limit.into();
@@ -321,7 +321,7 @@ async fn several_changes_are_made_together() {
     let host = host().await;
     let change = |changes: Value| host.call(FULL, "storage.change", json!({ "changes": changes }));
     change(json!([["set", "a", "1"], ["set", "b", "x"], ["add", "n", 5]])).await.is(true);
-    // A key may be expected and changed; what is expected is the value before.
+    // A key may be expected and changed; the expectation is about the value before.
     change(json!([["add", "a", 1], ["expect", "a", "1"], ["delete", "b"], ["delete", "none"]])).await.is(true);
     let keys = range(&host, json!({ "prefix": "" }), None, 10).await.0;
     assert_eq!(keys, ["a", "n"]);
@@ -370,7 +370,7 @@ async fn changes_over_the_quota_leave_all_as_it_was() {
     let error = change(json!([["long", "b", 150], ["long", "c", 150]])).await.fails("over-limit");
     assert_eq!(error["what"], "1024 bytes of storage");
     assert_eq!(keys().await, ["a"]);
-    // What counts is the sum, in whatever order.
+    // Only the sum counts, in any order.
     change(json!([["long", "b", 800], ["delete", "a"]])).await.is(true);
     assert_eq!(keys().await, ["b"]);
     change(json!([["add", "n", 1], ["long", "c", 100]])).await.fails("over-limit");

@@ -38,14 +38,14 @@ use crate::trace::{self, Line};
 
 /// The timeout of everything that is immediate on an idle machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
-/// The time between two looks at something that tells nobody when it changes.
+/// The polling interval for states without change notifications.
 pub(crate) const A_MOMENT: Duration = Duration::from_millis(2);
 
 /// The plugin that has every grant.
 pub(crate) const FULL: &str = "full";
 /// The same plugin without any grant.
 pub(crate) const BARE: &str = "bare";
-/// The same plugin with every grant, but scopes that match nobody in the tests.
+/// The same plugin with every grant, but with scopes that match no one in the tests.
 pub(crate) const NARROW: &str = "narrow";
 
 /// Returns the suite's one server: Prosody, or the one that the environment names. `cargo xtask api` runs it on both.
@@ -57,7 +57,7 @@ pub(crate) async fn prosody() -> &'static XmppServer {
     started.as_ref().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Returns the server software, for tests of what only one of them does.
+/// Returns the server software, for tests of features that only one of them has.
 pub(crate) fn software() -> Software {
     match std::env::var("PARLOR_TEST_SERVER") {
         Ok(name) => Software::named(&name).unwrap(),
@@ -85,7 +85,7 @@ pub(crate) fn granted(entry: Entry) -> Entry {
     with_scopes(entry, "*")
 }
 
-/// Grants everything for nobody.
+/// Grants every permission, with scopes that match no one.
 pub(crate) fn narrowly_granted(entry: Entry) -> Entry {
     with_scopes(entry, "nobody@nowhere.invalid")
 }
@@ -105,7 +105,7 @@ fn with_scopes(entry: Entry, jids: &str) -> Entry {
             (ScopeKind::Plugins, _) => entry.grant(name, &["nobody"]),
             (ScopeKind::Nodes, _) => entry.grant(name, &["nobody.invalid/none"]),
             (ScopeKind::Files, _) => entry.grant(name, &["font/otf 1 B"]),
-            // One that the manifest does not list: else each test would see the account announce it.
+            // A namespace that the manifest does not list: otherwise each test would see the account announce it.
             (ScopeKind::Namespaces, _) => entry.grant(name, &["urn:example:nobody"]),
             (ScopeKind::None | ScopeKind::Quota, _) => entry.grant_whole(name),
         }
@@ -124,7 +124,7 @@ pub(crate) struct Plan {
     policy: Policy,
     accounts: Vec<(String, Account)>,
     connects: bool,
-    /// Files that the configuration refers to, beside the home.
+    /// Files that the configuration refers to, next to the home.
     beside: Option<Folder>,
     peer: Option<ScriptedServer>,
     /// A TLS proxy in front of the server's web port.
@@ -262,7 +262,7 @@ impl Plan {
         self.accounts.push((name, account));
     }
 
-    /// Lets the first account reach its server by another port, which leads there.
+    /// Lets the first account reach its server through another port, which forwards to it.
     pub(crate) async fn through(mut self, port: u16) -> Self {
         let (name, account) = &self.accounts[0];
         let certificate = prosody().await.certificate();
@@ -416,7 +416,7 @@ async fn open(home: &Home, policy: &Policy, accounts: &[(String, Account)]) -> (
     (Arc::new(host), ears)
 }
 
-/// Stops a host that nobody else holds any more.
+/// Stops a host without other references.
 async fn stop(host: Arc<Host>) {
     Arc::into_inner(host).expect("what a test has started for the host has ended").stop().await;
 }
@@ -469,7 +469,7 @@ impl TestHost {
         self.says_often(text, 1, SOON).await;
     }
 
-    /// Waits until the first account has sent the scripted server so many stanzas with this text.
+    /// Waits until the first account has sent the scripted server this number of stanzas with this text.
     pub(crate) async fn says_often(&self, text: &str, count: usize, limit: Duration) {
         let said = &self.peer.as_ref().unwrap().said;
         let found = || said.lock().unwrap().iter().filter(|stanza| stanza.contains(text)).count();
@@ -569,7 +569,7 @@ impl TestHost {
         self.listen_with(plugin, json!({ "name": name })).await
     }
 
-    /// Lets a plugin listen with a filter beside the name.
+    /// Lets a plugin listen with a filter in addition to the name.
     pub(crate) async fn listen_with(&self, plugin: &str, args: Value) -> u64 {
         self.listen_on(0, plugin, args).await
     }
@@ -819,7 +819,7 @@ pub(crate) async fn running(host: &TestHost, plugin: &str) {
 /// A call with its arguments, and the grant and scope that it lacks.
 pub(crate) type Refused<'a> = (&'a str, Value, &'a str, Option<&'a str>);
 
-/// Checks that each call is denied to a plugin without a grant, and to one with a grant for somebody else.
+/// Checks that each call is denied to a plugin without a grant, and to one with a grant for other people.
 pub(crate) async fn refuses(host: &TestHost, calls: &[Refused<'_>]) {
     for (call, args, permission, scope) in calls {
         host.call(BARE, call, args.clone()).await.denied(permission, *scope);

@@ -145,7 +145,7 @@ fn only_child_starts_programs() {
     assert!(!named(&host(), &words, |_| false).is_empty(), "the word is the one that the sources use");
 }
 
-/// Python imports from its working folder before its own library, unless it is told not to.
+/// Python imports from its working folder before its own library, unless an option forbids it.
 #[test]
 fn python_runs_isolated() {
     let words = ["\"-m\", \"", "\"-c\", CALL", "\"-c\", CHECK", "\"-c\", \"import", "\"-c\", &format"];

@@ -14,7 +14,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// One log line.
+/// A log line.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
     /// The log level.

@@ -133,9 +133,7 @@ async fn presence_that_is_sent_as_a_stanza_is_the_own_status() {
     host.call(FULL, "connection.connected", Value::Null).await.is(true);
 }
 
-/// The status is kept while there is no connection.
-/// Rows 57, 129.
-/// Settings `default_state`.
+/// The status is kept without a connection. Rows 57, 129. Settings `default_state`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_is_kept_while_offline() {
     let host = Plan::offline()

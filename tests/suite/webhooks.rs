@@ -86,7 +86,7 @@ impl House {
         self.send(&head, body.as_bytes()).await
     }
 
-    /// Waits until the plugin has logged what it was told.
+    /// Waits until the plugin has logged the delivery.
     async fn told(&self, text: &str) -> String {
         let pick = |line: &str| line.contains(&format!("told {text}")).then(|| line.to_owned());
         let mut from = parlor_tests::log::Mark::default();
@@ -143,7 +143,7 @@ async fn a_signed_request_is_stored_and_told_with_what_the_manifest_lists() {
         "{line}"
     );
     assert!(!line.contains("x-hub-signature"), "{line}");
-    // The plugin was told its own address.
+    // The plugin got its own address.
     assert!(text(&house).contains(&format!("at http://{}{path}", house.at)), "{}", text(&house));
     let shown = house.shown(&[]).await;
     assert_eq!(shown["waiting"], 0);

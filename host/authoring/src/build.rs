@@ -57,7 +57,8 @@ pub struct Request {
     /// The folder with `plugin.toml` and the file that determines the language.
     pub folder: PathBuf,
     /// The file to write; `None` = `target/plugins/<package>.wasm` in a Rust plugin's workspace, else `<name>.wasm` in
-    /// the folder. A file with lines goes to another place, so that it is not mistaken for the one that owners get.
+    /// the folder. A file with line information has another default path, so that it is not mistaken for the one for
+    /// owners.
     pub output: Option<PathBuf>,
     /// The level of detail in a backtrace of the plugin. Lines make the file larger.
     pub traces: Traces,
@@ -87,7 +88,7 @@ pub struct Built {
     pub warnings: Vec<String>,
 }
 
-/// Returns the folder of this user for what authors need: tools, and code that was compiled for tests.
+/// Returns this user's folder for authors' files: tools, and code that was compiled for tests.
 pub fn data_folder() -> Result<PathBuf, BuildError> {
     tools::data()
 }
@@ -233,7 +234,7 @@ pub fn equip(folder: &Path) -> Result<(), BuildError> {
         Some(Language::Python) => python::equip(folder)?,
         None => {}
     }
-    // A folder beside the SDK's own source has the pages there, too.
+    // A folder next to the SDK's own source has the pages there, too.
     if folder.join(kept::OURS).is_dir() { pages::equip(folder) } else { Ok(()) }
 }
 

@@ -1,7 +1,7 @@
 //! The tools of plugin authors: builds, ports of plugins for other frameworks, and tests on a mock server.
 //!
-//! **Owns:** the build of a plugin in each language; what a plugin of another framework becomes; the script of a `.chat`
-//! test, its mock server and its report.
+//! **Owns:** the build of a plugin in each language; the port of a plugin from another framework; the script of a
+//! `.chat` test, its mock server and its report.
 //!
 //! **Must not** be part of a host that only runs plugins: `parlor run` calls nothing here.
 //!

@@ -1,7 +1,7 @@
 //! Ports plugins of errbot and maubot: makes of a folder with one a folder with the same plugin for parlor, and lists
 //! what it lacks there.
 //!
-//! The plugin's source is read by Python's own parser, in a process of its own that runs none of it. That program gets
+//! The plugin's source is read by Python's own parser, in a separate process that runs none of it. That program gets
 //! the texts of the folder and returns those of the new one. The new folder also gets a layer with the decorators and
 //! objects that such plugins use (`plugins-sdk/python/ports`).
 
@@ -119,9 +119,9 @@ pub struct Request {
 pub enum Kind {
     /// Neither the layer nor parlor has it: this part does not work.
     Lacks,
-    /// A package has to be brought along.
+    /// A package must be added.
     Package,
-    /// It works, but its author has to look at it.
+    /// It works, but its author must check it.
     Check,
     /// The line was changed, and works.
     Changed,
@@ -223,7 +223,7 @@ enum Answer {
     Plan(Plan),
 }
 
-/// The files of the new folder, and what was found.
+/// The files of the new folder, and the findings.
 #[derive(Debug, Deserialize)]
 struct Plan {
     framework: Framework,
@@ -396,7 +396,7 @@ mod tests {
         assert_eq!(manifest.description, "Greets people");
         assert!(new.join("errbot/plugin.py").is_file() && new.join("requests/__init__.py").is_file());
         assert!(!new.join("maubot").exists() && new.join(".parlor").is_dir());
-        // An existing folder is left alone.
+        // An existing folder is not changed.
         let again = port(&Request { folder: around.path().join("old"), into: Some(new), framework: None });
         assert!(matches!(again, Err(PortError::Exists(_))), "{again:?}");
     }

@@ -21,7 +21,7 @@ const OWN: &[u8] = b"PARLOR_";
 const SERVICE_MANAGER: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
 
 /// The variables that this process's configurations name as the source of a password. They may have any name, and their
-/// values are in the environment of the whole process, so code that starts programs has to know them.
+/// values are in the environment of the whole process, so code that starts programs must know them.
 static SECRET: Mutex<BTreeSet<OsString>> = Mutex::new(BTreeSet::new());
 
 /// The folder of a program that needs none. It holds no files of strangers.

@@ -242,7 +242,7 @@ impl<'d> Section<'d> {
         self.entries().find(|node| node.key == key)
     }
 
-    /// Returns the value of a key that has to be there. `remedy` tells the reader what to write.
+    /// Returns the value of a required key. `remedy` tells the reader what to write.
     pub fn require(&self, key: &str, remedy: &str) -> Result<Node<'d>, DocumentError> {
         self.get(key).ok_or_else(|| {
             let place =

@@ -98,8 +98,8 @@ impl Reader {
         is_harmful
     }
 
-    /// Returns whether the character takes up no room, so that two words with and without it look alike. Persian, many
-    /// emoji and some flags are written with such characters, which are allowed there and nowhere else.
+    /// Returns whether the character is invisible, so that two words with and without it look the same. Persian, many
+    /// emoji and some flags need such characters, which are allowed only there.
     fn hides(&self, one: char) -> bool {
         let behind = |is: fn(char) -> bool| self.before.is_some_and(is);
         match one {
@@ -163,8 +163,8 @@ fn is_emoji(one: char) -> bool {
 }
 
 /// Returns whether it shows nothing. These are the characters with `Default_Ignorable_Code_Point`, except those that
-/// are judged by the character before; format characters of scripts (`General_Category=Format`) that show nothing by
-/// themselves; and the blanks that Unicode does not count as spaces (Braille, Egyptian, Khitan and music).
+/// are judged by the character before; format characters of scripts (`General_Category=Format`) that are invisible on
+/// their own; and the blanks that Unicode does not classify as spaces (Braille, Egyptian, Khitan and music).
 fn is_invisible(one: char) -> bool {
     matches!(
         one,

@@ -1,6 +1,6 @@
 //! A queue that many owners share, in which none can delay the others.
 //!
-//! Each owner has a lane of its own, which is bounded and keeps its order. The receiver serves the lanes in turn (round
+//! Each owner has a separate lane, which is bounded and keeps its order. The receiver serves the lanes in turn (round
 //! robin), so an owner with hundreds of items delays the next item of another owner by one item, not by hundreds.
 //!
 //! A future that waits here holds nothing that another owner needs: no permit, no slot, no lock. A plugin's calls are
@@ -38,7 +38,7 @@ impl<K: Clone + Eq + Hash> Owner for K {}
 pub struct Item<T> {
     /// The item itself.
     pub value: T,
-    /// How many of its owner's turns it takes: 1, and more for items that take the receiver longer.
+    /// The number of its owner's turns that it takes: 1, and more for items that take the receiver longer.
     pub turns: u32,
     /// Whether it waits for the receiver's gate. While the gate is closed, other items of the same owner pass it.
     pub gated: bool,
@@ -147,7 +147,7 @@ impl<K: Owner, T> State<K, T> {
         self.is_received && self.senders > 0
     }
 
-    /// Puts an item behind the others of its owner. Returns the waker of the receiver, if it waits for such an item.
+    /// Appends an item to its owner's lane. Returns the waker of the receiver, if it waits for such an item.
     fn push(&mut self, owner: &K, item: Item<T>) -> Option<Waker> {
         let lane = self.lanes.entry(owner.clone()).or_insert_with(Lane::new);
         if lane.len() == 0 {
@@ -231,12 +231,12 @@ impl<K: Owner, T> Shared<K, T> {
 }
 
 impl<K: Owner, T> Sender<K, T> {
-    /// Puts an item behind the others of its owner. Waits while that owner has as many items there as it may.
+    /// Appends an item to its owner's lane. Waits while that owner has as many items there as it may.
     pub fn put(&self, owner: K, item: impl Into<Item<T>>) -> Put<K, T> {
         self.0.put(owner, item.into())
     }
 
-    /// Puts an item behind the others of its owner, if there is room for it.
+    /// Appends an item to its owner's lane, if there is room for it.
     pub fn try_put(&self, owner: &K, item: impl Into<Item<T>>) -> bool {
         self.0.try_put(owner, item.into())
     }
@@ -269,11 +269,11 @@ impl<K: Owner, T> Receiver<K, T> {
     /// Takes the next item, in turn; waits while there is none. None: the queue is closed and empty. A gated item is
     /// taken only while the gate is open. Cancel-safe.
     pub async fn recv(&mut self, gate_is_open: bool) -> Option<(K, T)> {
-        // A task that always finds an item still has to yield to others on its thread.
+        // A task that always finds an item must still yield to others on its thread.
         coop::cooperative(std::future::poll_fn(|context| self.poll_recv(gate_is_open, context))).await
     }
 
-    /// Takes the next item, blocking the thread. For a thread that does nothing else.
+    /// Takes the next item, blocking the thread. For a dedicated thread.
     pub fn recv_blocking(&mut self) -> Option<(K, T)> {
         let waker = Waker::from(Arc::new(Parked(std::thread::current())));
         let mut context = Context::from_waker(&waker);

@@ -2,7 +2,7 @@
 //! time that it spends outside of the plugin's task.
 //!
 //! A waiting call is a future with its arguments, an item in a queue, or an answer that was not fetched yet. The number
-//! of waiting calls is limited, but each may carry hundreds of KiB, so their memory has to be limited too.
+//! of waiting calls is limited, but each may carry hundreds of KiB, so their memory must be limited, too.
 //!
 //! The account's task serves all plugins at the connection's priority. Its time counts on the CPU account of the plugin that asked:
 //! otherwise a plugin within its share could have it compute for several times as long. The limit `storage_per_second` bounds the work

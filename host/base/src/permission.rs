@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub enum Risk {
     /// It learns or changes little that matters.
     Low,
-    /// It learns what people write or whom they know, or speaks in the account's name.
+    /// It reveals what people write or their contacts, or sends on the account's behalf.
     Medium,
     /// It can do whatever the account can, or disconnect it.
     High,

@@ -2,7 +2,7 @@
 //!
 //! There are three: `handle EVENT`, a plugin's handler of one event; `call GROUPING.NAME`, a plugin's call that may
 //! wait; `connect`, one attempt to log in. None contains anyone else's address, nor any message text. While exactly one
-//! handler of an instance runs, its calls are children of its span. While several run, nobody can tell which one made a
+//! handler of an instance runs, its calls are children of its span. While several run, it is unknown which one made a
 //! call, and the call has no parent.
 //!
 //! A span is created at the place where it begins, regardless of who collects it. Without a collector this costs a

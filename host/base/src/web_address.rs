@@ -17,7 +17,7 @@ pub const LONGEST: usize = 8_000;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct WebAddress(Arc<Url>);
 
-/// The reason why a text is no address that is asked for.
+/// The reason why a text is not an address for requests.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadWebAddress {
     /// It is longer than [`LONGEST`].
@@ -176,7 +176,7 @@ impl WebAddress {
         self.0.as_str()
     }
 
-    /// Returns scheme, host and port, as logs show them: whatever follows may contain a secret.
+    /// Returns scheme, host and port, as logs show them: the rest may contain a secret.
     pub fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
     }
@@ -308,7 +308,7 @@ mod tests {
     }
 
     proptest! {
-        /// A check of what was parsed holds for what is asked for.
+        /// A check of the parsed address must hold for the requested one.
         #[test]
         fn what_was_parsed_parses_to_itself(text in "https?://[a-zA-Z0-9.:@%\\[\\]ä_-]{1,24}(/[ -~]{0,24})?") {
             let Ok(address) = WebAddress::parse(&text) else { return Ok(()) };

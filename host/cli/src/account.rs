@@ -323,7 +323,7 @@ impl RemoveArgs {
 
 /// Returns the plugins whose entries name this account.
 fn named_by(config: &Config, name: &AccountName) -> Vec<String> {
-    // A policy that cannot be read is somebody else's matter.
+    // Other checks report a policy that cannot be read.
     let policy = Policy::load(&config.plugins).unwrap_or_default();
     let name = Selector::Account(name.clone());
     let is_named = |accounts: &Option<Vec<Selector>>| accounts.as_ref().is_some_and(|all| all.contains(&name));
@@ -436,7 +436,7 @@ mod tests {
             assert!(removed.contains(comment), "no {comment:?} in {removed}");
         }
         assert!(!removed.contains("a@b.example") && !removed.contains("nickname"), "{removed}");
-        // A change by somebody else meanwhile is not lost.
+        // A concurrent change is not lost.
         fs::write(&path, "mine").unwrap();
         assert!(file.write(&removed).unwrap_err().to_string().contains("somebody changed"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");

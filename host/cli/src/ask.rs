@@ -71,7 +71,7 @@ impl Terminal {
     fn line(&self, question: &str) -> io::Result<Vec<u8>> {
         self.prompt(question)?;
         let mut input = self.input.lock();
-        // A terminal delivers one line per read, whatever ends it.
+        // A terminal delivers one line per read, with any line end.
         let line = input.fill_buf()?.to_vec();
         input.consume(line.len());
         Ok(line)

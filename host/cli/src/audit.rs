@@ -1,4 +1,5 @@
-//! `parlor audit`: who changed what, and what plugins did. It is kept over restarts, and shown with or without a host.
+//! `parlor audit`: changes with their authors, and the activity of plugins. It is kept over restarts, and shown with or
+//! without a host.
 
 use std::io::{self, Write as _};
 

@@ -214,7 +214,7 @@ fn compiler(findings: &mut Findings) {
     findings.fine("compiler", format!("plugins are compiled in a process that is held by {}", there.join(", ")));
 }
 
-/// Checks who can read and write the files that decide about everything else.
+/// Checks the permissions of the files that control the host.
 fn files(config: &Config, findings: &mut Findings) {
     let count = findings.findings.len();
     for path in [&config.path, &config.plugins] {
@@ -370,7 +370,7 @@ fn host(status: &Status, findings: &mut Findings) {
     }
 }
 
-/// Reports how an account of the host encrypts, and what hinders it.
+/// Reports how an account of the host encrypts, and the problems with it.
 fn encryption(account: &Account, findings: &mut Findings) {
     let Some(encryption) = &account.encryption else { return };
     let name = &account.name;

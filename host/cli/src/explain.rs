@@ -175,7 +175,7 @@ impl Asking {
         let mut asked = Vec::new();
         if let Some(permission) = question.as_ref().and_then(Question::permission) {
             let host = host.as_ref().map(|(host, _)| host);
-            // The answer does not depend on what was asked before.
+            // The answer does not depend on earlier uses.
             let names = names(config, host, &self.plugin).unwrap_or_default();
             asked = asked::asked(names, permission, self.about.as_deref());
             denied.retain(|denied| denied.permission == permission.as_str());

@@ -40,7 +40,7 @@ pub(crate) struct FileWatcher {
 enum Wanted {
     /// These files, whether they exist or not.
     Files(Vec<PathBuf>),
-    /// A folder with everything in it, except entries whose name is left out.
+    /// A folder with everything in it, except for entries with excluded names.
     Tree { root: PathBuf, is_left_out: fn(&str) -> bool },
 }
 
@@ -50,7 +50,7 @@ impl FileWatcher {
         Self::of(Wanted::Files(files.into_iter().collect()))
     }
 
-    /// Watches a folder and its subfolders. Changes of entries whose name is left out are not reported. Must be called
+    /// Watches a folder and its subfolders. Changes of entries with excluded names are not reported. Must be called
     /// within a runtime.
     #[cfg_attr(not(feature = "authoring"), expect(dead_code, reason = "only commands for authors need it"))]
     pub(crate) fn tree(root: PathBuf, is_left_out: fn(&str) -> bool) -> io::Result<Self> {
@@ -81,7 +81,7 @@ impl FileWatcher {
         }
     }
 
-    /// Watches a folder of a tree, and adds its subfolders to those that are to be watched.
+    /// Watches a folder of a tree, and adds its subfolders to the list of folders to watch.
     fn follow_folder(
         &mut self,
         folder: &Path,
@@ -109,7 +109,7 @@ impl FileWatcher {
     /// folder may be replaced by another one, or a link may be changed to another target.
     fn follow_files(&mut self) -> io::Result<()> {
         let Wanted::Files(files) = &self.wanted else { return Ok(()) };
-        // A removed file changes nothing, but the owner has to be told about it.
+        // A removed file changes nothing, but must be reported to the owner.
         let mask = written() | WatchMask::MOVED_FROM | WatchMask::DELETE;
         self.names.clear();
         for file in files {
@@ -175,7 +175,7 @@ impl FileWatcher {
         }
     }
 
-    /// Returns what else makes the host read the files, for the log.
+    /// Returns the other way to make the host read the files, for the log.
     fn remedy(&self) -> &'static str {
         match self.wanted {
             Wanted::Files(_) => "SIGHUP reads it again",
@@ -338,7 +338,7 @@ mod tests {
         told(&mut watch).await;
         fs::write(at("src/deep/a"), "a").unwrap();
         told(&mut watch).await;
-        // A folder that is left out is not watched at all, and a file that is left out does not count.
+        // An excluded folder is not watched at all, and changes of an excluded file are ignored.
         fs::write(at("made/x"), "x").unwrap();
         fs::write(at("a.out"), "x").unwrap();
         let event = watch.events.next().await.unwrap().unwrap();

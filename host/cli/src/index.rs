@@ -98,13 +98,13 @@ impl AddArgs {
         ))
     }
 
-    /// Returns the key that has to sign the index, as the owner says.
+    /// Returns the key that must sign the index, after the owner agreed to it.
     fn agreed_key(&self, admin: &PluginAdmin<'_>, fetched: &Fetched) -> anyhow::Result<PublisherKey> {
         if let Some(key) = &self.key {
             return Ok(key.clone());
         }
         let claimed = fetched.claimed_key()?;
-        // Nobody is asked about a key that did not sign it.
+        // Do not ask the owner about a key that did not sign it.
         fetched.verified(&claimed)?;
         if trusted(&admin.policy()?.keys, &claimed, today()).is_some() {
             return Ok(claimed);
@@ -195,7 +195,7 @@ impl RefreshArgs {
         if all.is_empty() && !self.json {
             return print("no indexes; `parlor index add URL` adds one");
         }
-        // One that cannot be had does not stop the others. The first failure is the result.
+        // An index that cannot be fetched does not stop the others. The first failure is the result.
         let (mut failed, mut rows) = (None, Vec::new());
         for Known { name, .. } in all {
             match refresh(&indexes, &name) {

@@ -1,5 +1,5 @@
 //! `parlor init`: writes a first configuration. It asks, or takes flags. It tests the log-in, and never overwrites a
-//! file. A password goes into a file of its own, or stays in the owner's file or command.
+//! file. A password is written to a separate file, or stays in the owner's file or command.
 
 mod templates;
 
@@ -21,9 +21,9 @@ use super::login::{Given, Login, Made, account_jid, given_up, new_secret};
 use super::show::print;
 use super::target::is_own;
 
-/// The policy file, beside `parlor.toml`.
+/// The policy file, next to `parlor.toml`.
 const POLICY: &str = "plugins.toml";
-/// The default configuration's name, and the file beside it with the account's password.
+/// The default configuration's name, and the file next to it with the account's password.
 const USUAL: (&str, &str) = ("parlor", "bot.password");
 
 /// The arguments of `parlor init`.
@@ -126,9 +126,9 @@ impl InitArgs {
         Ok(text.replacen(written, &format!("data = {}  ", quoted(&data.to_string_lossy())), 1))
     }
 
-    /// Writes a commented `parlor.toml` to fill in, and beside it an empty `plugins.toml` unless one exists.
+    /// Writes a commented `parlor.toml` to fill in, and next to it an empty `plugins.toml` unless one exists.
     ///
-    /// Returns the written files. Their comments tell what is left to do: the JID, if none is given, and the password.
+    /// Returns the written files. Their comments list the missing values: the JID, if none is given, and the password.
     fn to_fill_in(&self, jid: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
         let path = &self.config;
         let jid = jid.map_or_else(|| Ok("bot@example.org".to_owned()), account_jid)?;
@@ -145,7 +145,7 @@ impl InitArgs {
         Ok(written)
     }
 
-    /// Prints what is left to fill in, since the written files are not tested.
+    /// Prints the values to fill in, since the written files are not tested.
     fn say_left(&self, jid: Option<&str>, secret: &Path) -> anyhow::Result<()> {
         let mut left = Vec::new();
         if jid.is_none() {
@@ -158,7 +158,7 @@ impl InitArgs {
         print(&format!("nothing was tested: write the account's {left}; `parlor doctor` tests it then"))
     }
 
-    /// Returns the text of the configuration, with all flags and what is known of the password.
+    /// Returns the text of the configuration, with all flags and the known source of the password.
     fn text(&self, jid: &str, password: Option<&Given>) -> anyhow::Result<String> {
         let mut text = self.frame(jid)?;
         let mut put = |from: &str, to: String| {
@@ -208,8 +208,8 @@ fn policy(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
     Ok(write_new(&policy, PLUGINS)?.then_some(policy))
 }
 
-/// Writes a new file; false if it exists. The file decides what plugins may do, so nobody else may write it, whatever
-/// the umask allows.
+/// Writes a new file; false if it exists. The file decides what plugins may do, so other users must not be able to
+/// write it, with any umask.
 fn write_new(path: &Path, text: &str) -> anyhow::Result<bool> {
     let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o644).open(path) {
         Ok(file) => file,

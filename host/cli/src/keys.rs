@@ -184,7 +184,7 @@ impl KeysArgs {
     /// Makes new keys for an account, if its owner agrees.
     fn reset(&self, config: &Config, yes: bool) -> anyhow::Result<()> {
         let name = self.one(config, "reset")?;
-        // Nobody should agree to what cannot be done.
+        // Check this before asking: the owner should not agree to an impossible action.
         let host = target::running(config)?;
         if !yes {
             self.agree(name)?;
@@ -240,7 +240,7 @@ impl KeysArgs {
 }
 
 /// Returns the digits of a fingerprint as it was typed or copied from a client: in groups, with colons, or in capitals.
-/// One that is not whole is refused, for two keys may begin alike on purpose.
+/// An incomplete fingerprint is refused, since an attacker can make a key with the same first digits.
 fn digits(typed: &[String]) -> Result<String, Ended> {
     let typed = typed.concat();
     let digits: String = typed.chars().filter(|one| !one.is_whitespace() && !":-".contains(*one)).collect();
@@ -302,7 +302,7 @@ mod tests {
             "keys distrust juliet@example.org",
             "keys trust juliet@example.org/balcony 01",
             "keys distrust juliet@example.org 01 --all",
-            // A secret is no argument.
+            // A secret cannot be passed as an argument.
             "keys answer juliet@example.org nightingale",
             "keys verify juliet@example.org --secret nightingale",
         ] {

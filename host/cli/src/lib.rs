@@ -2,7 +2,7 @@
 //!
 //! **Owns:** arguments, questions on the terminal, screens and exit codes.
 //!
-//! **Must not** decide anything: what may run, and what a plugin may do, is decided below.
+//! **Must not** decide anything: lower layers decide which plugins may run, and what they may do.
 //!
 //! **Begin with** [`Arguments`]: each command has a file of its name.
 
@@ -233,7 +233,7 @@ fn is_closed_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
-/// Runs a future to completion on a runtime of its own.
+/// Runs a future to completion on a separate runtime.
 fn wait_for<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("the runtime cannot start")?;
@@ -243,7 +243,7 @@ fn wait_for<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     Ok(value)
 }
 
-/// Prints the last error, even if nobody reads it any more. `before` is the prefix of each line.
+/// Prints the last error, and ignores a closed output. `before` is the prefix of each line.
 fn fail(before: &str, message: &str) {
     let says = show::error_lines(message).replace('\n', &format!("\n{before}"));
     let _ = writeln!(io::stderr(), "{before}parlor: {says}");

@@ -91,7 +91,7 @@ pub(super) enum Made {
 pub(super) enum Given {
     /// A file or a command of the owner: a line of the configuration.
     Line(&'static str, String),
-    /// The password itself, to be written into a file of its own.
+    /// The password itself, which is written to a separate file.
     Text(String),
 }
 

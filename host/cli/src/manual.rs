@@ -33,7 +33,7 @@ impl CompletionsArgs {
     }
 }
 
-/// Names that shells complete beside commands and flags.
+/// Names that shells complete in addition to commands and flags.
 struct Names {
     /// Returns whether an argument takes such a name.
     is_taken_by: fn(&Arg) -> bool,

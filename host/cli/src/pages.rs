@@ -55,7 +55,7 @@ fn height() -> usize {
     size.map(|size| usize::from(size.ws_row)).filter(|rows| *rows > 0).unwrap_or(HEIGHT)
 }
 
-/// Wraps a text between words. Lines that begin with a label go on below its text.
+/// Wraps a text between words. Lines that begin with a label continue below its text.
 pub(super) fn rows(text: &str, width: usize) -> Vec<String> {
     let mut rows = Vec::new();
     for line in text.trim_end().split('\n') {
@@ -102,7 +102,7 @@ fn wrap(line: &str, width: usize, rows: &mut Vec<String>) {
     rows.push(row);
 }
 
-/// Returns the column at which a line goes on: that of its text, if it begins with a label.
+/// Returns the column at which a line continues: that of its text, if it begins with a label.
 fn hang(line: &str) -> usize {
     let line = without_marks(line);
     let leading = line.chars().take_while(|one| *one == ' ').count();

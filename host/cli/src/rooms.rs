@@ -197,7 +197,7 @@ fn list(rooms: &[Room], width: usize) -> String {
     text
 }
 
-/// Returns what follows: the next attempt, or what the owner can do.
+/// Returns the next step: the next attempt, or the remedy for the owner.
 fn then(room: &Room) -> String {
     match (&room.next, &room.remedy) {
         (Some(next), _) => format!("; it enters again at {}", second(next)),

@@ -107,7 +107,8 @@ impl Run {
         is_own_host(&config)?;
         let written = ConfigFile::of(&path, overrides);
         let lines = Lines::default();
-        // Accounts and plugins have threads of their own. This one also sends the last spans, when nothing else runs.
+        // Accounts and plugins have threads of their own. This one also sends the last spans, when everything else has
+        // ended.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("parlor")
@@ -230,8 +231,7 @@ async fn stand(
     }
 }
 
-/// Serves requests until it is told to stop, or until no account is connected or retrying: then it returns their
-/// states.
+/// Serves requests until it must stop, or until no account is connected or retrying: then it returns their states.
 async fn serve(
     host: &Arc<Host>,
     chat: &mut Chat,
@@ -324,7 +324,7 @@ fn said(read: Result<(), PolicyError>) -> Result<(), String> {
 }
 
 /// The log format for people. A plugin's own lines have the prefix `plugin:`, so they cannot pass for the host's. Each
-/// event is one line, whatever untrusted text it contains.
+/// event is one line, with any untrusted text in it.
 struct Lined<T> {
     host: Format<Full, T>,
     plugin: Format<Full, T>,
@@ -389,7 +389,7 @@ fn start_log(
     collector: Option<&Collector>,
 ) -> anyhow::Result<WorkerGuard> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("log: {filter:?} is not a filter; try `info`"))?;
-    // A separate thread writes: if nobody reads the log, a plugin that fills it delays nothing. Lines that do not fit
+    // A separate thread writes: if the log is not read, a plugin that fills it delays nothing. Lines that do not fit
     // into the queue are lost for the reader, but remain in `lines`.
     let (written, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(WAITING_LINES)
@@ -411,7 +411,7 @@ fn shown<S>(lines: Lines, log: Box<dyn Layer<S> + Send + Sync>, filter: EnvFilte
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
-    // A second filter beside the owner's: no directive, however specific, can override it.
+    // A second filter in addition to the owner's: even a specific directive cannot override it.
     let cap = filter_fn(|event| *event.level() <= LevelFilter::INFO || !sees_the_stream(event.target()));
     // A plugin's lines from the level that was chosen for it.
     let chosen = filter_fn(|event| event.name() == CHOSEN).with_max_level_hint(LevelFilter::DEBUG);

@@ -28,7 +28,7 @@ impl Put for String {
 const MARKS: [&str; 5] = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m"];
 
 /// Escapes a text for a terminal, which then interprets only line ends and the marks of [`marked`]. File names,
-/// manifests and peers may contain anything else.
+/// manifests and peers' texts may contain any other characters.
 pub(super) fn for_terminal(text: &str) -> String {
     text.split('\n').map(one_line).collect::<Vec<_>>().join("\n")
 }
@@ -47,8 +47,7 @@ fn one_line(text: &str) -> String {
     line + &escape_untrusted(rest, usize::MAX)
 }
 
-/// Prints a text and a line end. A reader that closed the pipe is no error: the command continues, and its exit code
-/// counts.
+/// Prints a text and a line end. A closed pipe is not an error: the command continues, and its exit code counts.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     match writeln!(io::stdout().lock(), "{}", for_terminal(text.trim_end())) {
         Err(error) if is_closed_pipe(&error) => Ok(()),

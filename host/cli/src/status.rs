@@ -138,7 +138,7 @@ impl StatusArgs {
 
 /// Returns one plugin on each of its accounts, and whether a host runs.
 fn one(config: &Config, id: &PluginId) -> anyhow::Result<(Vec<Plugin>, bool)> {
-    // Fails if there is no plugin of this id.
+    // Fails if there is no plugin with this id.
     PluginAdmin::new(config).entry(id)?;
     if let Some(host) = target::host(config)? {
         return Ok((host.get(&format!("/v1/plugins/{id}"))?, true));

@@ -23,7 +23,7 @@ use super::show::error_lines;
 
 /// The configuration that a command takes unless one is named.
 pub(super) const USUAL: &str = "parlor.toml";
-/// The configuration of a service, which is taken where there is no [`USUAL`] one.
+/// The configuration of a service, which is the fallback if there is no [`USUAL`] one.
 const OF_SERVICE: &str = "/etc/parlor/parlor.toml";
 
 /// The flags that select a host.
@@ -47,7 +47,7 @@ impl Target {
         Overrides { data: self.data.clone(), plugins: self.plugins.clone(), ..Overrides::default() }
     }
 
-    /// Returns the configuration file. If it is that of the service and nobody named it, that is said.
+    /// Returns the configuration file. If it falls back to that of the service, it prints a message.
     pub(super) fn config(&self) -> PathBuf {
         if let Some(named) = &self.config {
             return named.clone();
@@ -121,7 +121,7 @@ impl Target {
 
 /// Returns the configuration of this folder, or that of the service where this folder has none.
 fn usual<'a>(here: &'a Path, of_service: &'a Path) -> &'a Path {
-    // A link that leads nowhere is one that somebody wanted.
+    // A dangling link was created on purpose, so it counts as existing.
     if here.symlink_metadata().is_err() && of_service.exists() { of_service } else { here }
 }
 
@@ -208,7 +208,7 @@ pub(super) fn admin(config: &Config) -> PluginAdmin<'_> {
     admin_by(config, by())
 }
 
-/// Opens the plugin administration for somebody, who is recorded with each change.
+/// Opens the plugin administration. `by` is recorded with each change.
 pub(super) fn admin_by(config: &Config, by: By) -> PluginAdmin<'_> {
     let admin = PluginAdmin::new(config).saying(|policy| {
         let (policy, most) = (policy.escaped(), PATIENCE.as_secs());
@@ -235,13 +235,13 @@ fn command(mut typed: impl Iterator<Item = String>) -> String {
     words.join(" ")
 }
 
-/// Prints a message for the user on standard error, beside the output.
+/// Prints a message for the user on standard error, apart from the output.
 pub(super) fn say(sentence: &str) {
     // It would appear in the middle of `parlor top`.
     if is_raw_mode_enabled().unwrap_or(false) {
         return;
     }
-    // The command continues even if nobody reads the message.
+    // The command continues even if the message cannot be written.
     let _ = writeln!(io::stderr(), "{}", error_lines(sentence));
 }
 

@@ -1,5 +1,5 @@
-//! `parlor web`: a window in the browser. A program of its own beside the host, which it asks over the control socket; it
-//! changes plugins by what `parlor plugin` does, and holds no account.
+//! `parlor web`: a window in the browser. It is a separate program, which queries the host over the control socket. It
+//! changes plugins with the functions of `parlor plugin`, and holds no account.
 
 mod audit;
 mod changes;

@@ -1,4 +1,4 @@
-//! The section `[audit]`: how much of the record of who changed what is kept.
+//! The section `[audit]`: how much of the audit is kept.
 
 use parlor_base::quantity::Bytes;
 

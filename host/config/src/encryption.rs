@@ -4,7 +4,7 @@ use super::error::ConfigError;
 use super::keys::ENCRYPTION_NAMES;
 use super::sections::{Section, Written};
 
-/// The trust in keys of others that nobody has decided about.
+/// The trust in keys of others without a decision of the owner.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TrustPolicy {
     /// Each key of a person, until one of theirs was verified.
@@ -38,7 +38,7 @@ pub struct Encryption {
     pub announce: bool,
     /// Whether its owners may trust keys by a command from their own client.
     pub trust_by_chat: bool,
-    /// Whether chats that were encrypted are answered plainly where that is off now, or where the keys cannot be read.
+    /// Whether answers in encrypted chats may be unencrypted if encryption is off now, or if the keys cannot be read.
     pub plain_instead: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The errors of a configuration: the place, the mistake, and what to write instead.
+//! The errors of a configuration: the place, the mistake, and the correction.
 //!
 //! A cause that is part of the message is not a `source`: printing the error chain would repeat it. No error repeats a
 //! value that may be a secret, or the line that holds it.
@@ -61,7 +61,7 @@ fn init_flag(file: &Path) -> String {
     }
 }
 
-/// Suggests the nearest name, else lists all known names.
+/// Suggests the nearest name, or lists all known names.
 fn known_instead(nearest: Option<&str>, known: &[&str]) -> String {
     match nearest {
         Some(_) => suggestion(nearest),
@@ -90,7 +90,7 @@ impl ConfigError {
 /// The reason why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// There is no configuration file.
+    /// The configuration file does not exist.
     #[error("there is no configuration file {file}: `parlor init{to}` writes one", file = .0.escaped(), to = init_flag(.0))]
     Absent(PathBuf),
     /// The file cannot be read.
@@ -117,7 +117,7 @@ pub enum ConfigError {
         /// The message of the parser.
         reason: String,
     },
-    /// There is no such key or table.
+    /// The key or table does not exist.
     #[error("{at}: unknown key {key:?} {within}{}", known_instead(*nearest, known))]
     Unknown {
         /// The place of the key.
@@ -143,7 +143,7 @@ pub enum ConfigError {
         /// The type that was found.
         found: &'static str,
     },
-    /// One of two keys that go together is there.
+    /// Only one of two keys that belong together is set.
     #[error("{at}: {key} goes with {other} alone: write both, or none")]
     Alone {
         /// The place of the key.
@@ -325,7 +325,7 @@ pub enum ConfigError {
         /// Why it is refused.
         reason: String,
     },
-    /// There is no such TLS mode.
+    /// The TLS mode does not exist.
     #[error(
         "{at}: tls = {found:?} does not exist: write \"starttls\" or \"direct\"; there is no connection without TLS"
     )]
@@ -335,7 +335,7 @@ pub enum ConfigError {
         /// The unknown mode.
         found: String,
     },
-    /// There is no such transport.
+    /// The transport does not exist.
     #[error("{at}: transport = {found:?} does not exist: write \"auto\", \"tcp\", \"websocket\" or \"bosh\"")]
     BadTransport {
         /// The place of the value.
@@ -343,7 +343,7 @@ pub enum ConfigError {
         /// The unknown transport.
         found: String,
     },
-    /// There is no such mode of channel binding.
+    /// The mode of channel binding does not exist.
     #[error("{at}: channel_binding = {found:?} does not exist: write \"auto\", \"required\" or \"never\"")]
     BadChannelBinding {
         /// The place of the value.

@@ -254,7 +254,7 @@ fn places(top: &Section<'_>, folder: &Path, overrides: &Overrides) -> Result<(Pa
 }
 
 /// Returns whether two addresses are one account of a server, without a distinct resource for each: both would receive
-/// everything. Each anonymous log-in is an account of its own.
+/// everything. Each anonymous log-in gets a new account.
 fn is_same(one: &Jid, other: &Jid) -> bool {
     let are_apart = one.is_full() && other.is_full() && one != other;
     one.node().is_some() && one.to_bare() == other.to_bare() && !are_apart

@@ -31,7 +31,7 @@ pub enum PasswordSource {
     Nowhere,
 }
 
-/// A BOSH session that somebody else opened, and that this account attaches to.
+/// A BOSH session that another program opened, and that this account attaches to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prebind {
     /// The session that the settings `sid` and `rid` name. It belongs to the configured full JID.
@@ -73,7 +73,7 @@ pub enum Way {
     Component(AccountName),
 }
 
-/// When TLS begins. There is no connection without it.
+/// When TLS begins. Connections without it are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsMode {
     /// After a first exchange in the clear (RFC 6120, section 5).
@@ -103,7 +103,7 @@ pub enum ChannelBinding {
     /// Binds if both ends can. After the first bound log-in, an offer without it is refused.
     #[default]
     Auto,
-    /// Always binds: the first log-in has to be bound as well.
+    /// Always binds: even the first log-in must be bound.
     Required,
     /// Never binds, and does not compare the server's list of mechanisms either (XEP-0474).
     Never,
@@ -113,8 +113,7 @@ pub enum ChannelBinding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkSettings {
     /// The account. If it has no resource, the link requests `parlor-` and eight random hex digits. It requests the
-    /// same one on each reconnect, so that the server replaces a dead session of ours instead of keeping it beside the
-    /// new one.
+    /// same one on each reconnect, so that the server replaces a dead session of ours instead of keeping it as well.
     pub jid: Jid,
     /// How it logs in.
     pub way: Way,
@@ -147,7 +146,7 @@ pub struct LinkSettings {
 }
 
 impl LinkSettings {
-    /// Returns whether every log-in uses BOSH, whatever the network does.
+    /// Returns whether every log-in uses BOSH, in any network.
     pub fn is_over_bosh(&self) -> bool {
         match (self.transport, &self.websocket, &self.bosh) {
             (TransportChoice::Bosh, _, Some(_)) | (_, None, Some(_)) | (TransportChoice::Bosh, None, None) => true,

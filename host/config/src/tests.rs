@@ -311,7 +311,7 @@ fn a_wrong_flag_or_variable_is_named() {
         Config::load(&path, &variable).unwrap_err().to_string(),
         "PARLOR_SETTING_DEFAULT_STATE: the setting \"default_state\" must be one of \"online\", \"chat\", \"away\", \"dnd\", \"xa\", \"offline\", \"unavailable\""
     );
-    // A misspelt level would be taken for a target, and nothing would be logged.
+    // A misspelt level would be parsed as a target, and nothing would be logged.
     for wrong in ["parlor=loud", "debgu", "info,wran", "info, debug"] {
         let log = Overrides { log: Some(wrong.into()), ..quiet() };
         assert_eq!(

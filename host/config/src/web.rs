@@ -1,4 +1,4 @@
-//! The section `[web]`: where the host listens for webhooks, and what it trusts on the web.
+//! The section `[web]`: the addresses for webhooks, and the trusted servers on the web.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const MOST_LISTED: usize = 64;
 pub struct Web {
     /// The address on which the host listens for requests to webhooks; none by default.
     pub listen: Option<SocketAddr>,
-    /// The address that others send them to, where it is another one: that of a proxy.
+    /// The public address for requests, if it differs: that of a proxy.
     pub address: Option<WebAddress>,
     /// The certificate and its key; without them there is no TLS.
     pub certificate: Option<(PathBuf, PathBuf)>,
@@ -26,7 +26,7 @@ pub struct Web {
     pub proxies: Vec<IpAddr>,
     /// Addresses outside of the public network that files are sent to and fetched from.
     pub local_files: Vec<SocketAddr>,
-    /// Certificates that are trusted for requests of plugins, beside the system's.
+    /// Certificates that are trusted for requests of plugins, in addition to the system's.
     pub ca_file: Option<PathBuf>,
 }
 

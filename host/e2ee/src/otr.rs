@@ -1,8 +1,8 @@
 //! Off-the-record messaging, versions 2 and 3 (<https://otr.cypherpunks.ca/Protocol-v3-4.1.1.html>).
 //!
-//! **Owns:** the key exchange, data messages with keys that change, the comparison of secrets (SMP), fragments.
+//! **Owns:** the key exchange, data messages with changing keys, the comparison of secrets (SMP), fragments.
 //!
-//! **Must not** decide whom to trust: [`Outcome::Started`] names a key, and the session decides what it is worth.
+//! **Must not** decide about trust: [`Outcome::Started`] names a key, and the session decides whether to trust it.
 //!
 //! **Begin with** [`Conversation`].
 //!

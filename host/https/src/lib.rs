@@ -171,7 +171,7 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The address that gave the answer, after all redirects.
     pub from: Url,
-    /// The addresses that the redirects led to, in order.
+    /// The addresses of the redirects, in order.
     pub redirects: Vec<Url>,
 }
 
@@ -342,7 +342,7 @@ impl From<hyper::Error> for NoAnswer {
     }
 }
 
-/// Sends a request over a connection of its own. Returns the head of the answer, and its body if the status is 200.
+/// Sends a request over a separate connection. Returns the head of the answer, and its body if the status is 200.
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     request: Request<Full<Bytes>>,
@@ -365,7 +365,7 @@ async fn exchange(
     answer.await
 }
 
-/// Reads a body of at most so many bytes.
+/// Reads a body of at most `most` bytes.
 async fn whole(head: &Parts, mut body: Incoming, most: usize) -> Result<Vec<u8>, NoAnswer> {
     for (name, plain) in [(header::CONTENT_ENCODING, "identity"), (header::TRANSFER_ENCODING, "chunked")] {
         if let Some(coding) =

@@ -1,6 +1,6 @@
 //! The choice of trusted certificates: the system's, or exactly those of a file.
 //!
-//! The certificates of a file are trusted as authorities. One that is the server's own certificate is trusted as such.
+//! The certificates of a file are trusted as authorities. A server's own certificate in it is trusted as such.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ pub fn client_config_with(more: Option<&Path>) -> Result<ClientConfig, TrustErro
     Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Returns the same configuration before it is said whether the client shows a certificate of its own.
+/// Returns the same configuration before client authentication is chosen.
 pub fn trusting(ca_file: Option<PathBuf>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TrustError> {
     let builder = builder()?;
     let Some(path) = ca_file else { return Ok(builder.with_root_certificates(system_roots()?)) };
@@ -148,8 +148,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError>
     if read.is_empty() { Err(broken("there is no certificate in it".to_owned())) } else { Ok(read) }
 }
 
-/// A verifier that accepts certificates signed by the authorities, and the named certificates themselves, whoever
-/// issued them. Validity period and name are checked in both cases.
+/// A verifier that accepts certificates signed by the authorities, and the named certificates themselves, with any
+/// issuer. Validity period and name are checked in both cases.
 #[derive(Debug)]
 struct Named {
     authorities: Arc<WebPkiServerVerifier>,

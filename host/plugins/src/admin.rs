@@ -60,9 +60,9 @@ pub struct PluginAdmin<'c> {
     config: &'c Config,
     components: Components,
     secrets: Secrets,
-    /// Called with the policy's path when another command that changes it has to finish first.
+    /// Called with the policy's path when another command that changes it must finish first.
     waits: fn(&Path),
-    /// Told of each change before it is written.
+    /// Called with each change before it is written.
     recorder: Recorder<'c>,
 }
 
@@ -73,7 +73,7 @@ impl<'c> PluginAdmin<'c> {
         Self { config, components, secrets, waits: |_| {}, recorder: Recorder::default() }
     }
 
-    /// Returns the same with a callback for when it has to wait for another command.
+    /// Returns the same with a callback that is called when it must wait for another command.
     #[must_use]
     pub fn saying(self, waits: fn(&Path)) -> Self {
         Self { waits, ..self }

@@ -1,6 +1,6 @@
 //! Decides whether a plugin may run, by comparing the owner's decision with the plugin's file.
 //!
-//! Every rule of admission is here and nowhere else. This module reads no file and starts nothing.
+//! All rules of admission are here. This module reads no file and starts nothing.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -130,7 +130,7 @@ pub enum Refusal {
         id: PluginId,
         /// The setting's name.
         name: String,
-        /// A description of what the value has to be.
+        /// The requirement on the value.
         why: String,
     },
     /// A value in a room does not fit the schema.
@@ -142,7 +142,7 @@ pub enum Refusal {
         room: String,
         /// The setting's name.
         name: String,
-        /// A description of what the value has to be.
+        /// The requirement on the value.
         why: String,
     },
     /// A required setting has no value.

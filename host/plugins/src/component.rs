@@ -1,7 +1,7 @@
 //! Examining a file that a stranger wrote, before any of it runs.
 //!
-//! Time and stack are bounded for any input: nothing here recurses, and whatever the parser itself recurses into is
-//! counted first. Nothing is compiled and no grants are checked; `engine` and `admission` do that.
+//! Time and stack are bounded for any input: nothing here recurses, and all nesting that the parser itself recurses
+//! into is counted first. Nothing is compiled and no grants are checked; `engine` and `admission` do that.
 
 mod file;
 
@@ -57,8 +57,8 @@ const MAX_TYPE_DEPTH: usize = 500;
 const BUDGET: Duration = Duration::from_secs(20);
 /// The maximum number of imports and exports of the whole.
 const MAX_NAMES: u32 = 1_000;
-/// The maximum number of component instances: one for each component of a plugin. One with a resource in it is a type as
-/// large as all that it exports, so a small file can expand to gigabytes. Each may hold a stack while it is blocked.
+/// The maximum number of component instances: one for each component of a plugin. With a resource, an instance's type
+/// is as large as all of its exports, so a small file can expand to gigabytes. A blocked one may hold a stack.
 pub const MAX_INSTANCES: u32 = 3;
 
 /// The versions of the contract that this host serves, one for each `major.minor`.
@@ -100,7 +100,7 @@ pub struct Needs {
 
 impl Examined {
     /// Returns whether its language raises an error when memory runs out, so that the author sees where it happened. In
-    /// other languages, a program that goes on without the memory is worse than one that ends. A file that names a
+    /// other languages, a program that continues without the memory is worse than one that ends. A file that names a
     /// wrong language harms only itself.
     pub fn raises(&self) -> bool {
         const RAISES: [&str; 3] = ["Python", "JavaScript", "TypeScript"];
@@ -108,7 +108,7 @@ impl Examined {
     }
 }
 
-/// One function of the contract that a plugin imports.
+/// A function of the contract that a plugin imports.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Import {
     /// The interface, such as `chats`.
@@ -132,7 +132,7 @@ pub enum ComponentError {
     /// The file is the text form of WebAssembly.
     #[error("the file is the text form of WebAssembly; build it with `parlor plugin build`")]
     Text,
-    /// The file is something else.
+    /// The file has another format.
     #[error("the file is not WebAssembly; build it with `parlor plugin build`")]
     NotWasm,
     /// The file is a core module, not a component.
@@ -149,7 +149,7 @@ pub enum ComponentError {
     /// The file has more of something than is accepted.
     #[error("the file has more {what} than the {most} that are read")]
     TooMany {
-        /// The name of what there is too much of.
+        /// The name of the items that are too many.
         what: &'static str,
         /// The maximum.
         most: usize,

@@ -1,8 +1,8 @@
 //! The component store in the data folder: the installed components by digest, and the versions that each plugin had.
 //!
 //! A file is stored before the policy names it, so a policy never names a missing file. Callers that change the store
-//! hold the lock of the policy. A data folder may be used with several policies, one at a time: whatever any of them
-//! names is kept.
+//! hold the lock of the policy. A data folder may be used with several policies, one at a time: components that any of
+//! them names are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -98,7 +98,7 @@ impl Components {
         self.folder.join(digest.to_hex()).with_extension("wasm")
     }
 
-    /// Examines the component of this digest, whose bytes these are. It is done once for all plugins with the same file.
+    /// Examines the component with this digest and these bytes. It is done once for all plugins with the same file.
     pub(crate) fn examined(&self, digest: Digest, bytes: &[u8]) -> Result<Arc<Examined>, ComponentError> {
         let known = || self.examined.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(examined) = known().get(&digest) {
@@ -265,7 +265,7 @@ mod tests {
         let minors =
             |store: &Components| store.versions(&id).unwrap().iter().map(|kept| kept.version.minor).collect::<Vec<_>>();
         assert_eq!(minors(&store), [3, 4, 5, 6, 7]);
-        // Back to an earlier version and on from there: the version that was left is not what a rollback leads to.
+        // Go back to an earlier version and update from there: a rollback must not return to the abandoned version.
         store.keep(b"new").unwrap();
         store.note(&id, kept(b"new", 8), Some(&Digest::of(&all[5]))).unwrap();
         assert_eq!(minors(&store), [4, 5, 8, 6, 7]);

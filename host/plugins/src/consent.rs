@@ -1,7 +1,7 @@
 //! Sentences for owners about what a plugin can reach. Pure: a terminal, a page or a message may show them.
 //!
-//! Each permission has a sentence of its own. If one permission lets a plugin learn something and another one lets it pass that
-//! on, a further sentence says so, since the combination is the risk.
+//! Each permission has a separate sentence. If one permission lets a plugin learn something and another one lets it
+//! pass that on, a further sentence says so, since the combination is the risk.
 
 mod place;
 mod sentence;
@@ -26,7 +26,7 @@ pub fn listed(places: &[Place]) -> String {
     words::listed(places.iter().take(LISTED).map(ToString::to_string).chain(more))
 }
 
-/// One thing that a plugin can do. Untrusted text in it is escaped.
+/// An ability of a plugin. Untrusted text in it is escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentence {
     /// How much harm a malicious plugin can do with it.

@@ -1,6 +1,6 @@
 //! Indexes: signed lists of plugins, which an owner adds, searches and installs from.
 //!
-//! An index says where each version of a plugin lies, which digest it has, what it asks for, and whose key signs it. It
+//! An index lists the location of each version of a plugin, its digest, its requests, and the key that signs it. It
 //! grants nothing: its words are a stranger's, and the component decides what is asked for. Only a file whose signature
 //! was checked is parsed as an index.
 
@@ -75,7 +75,7 @@ pub struct Listed {
     pub versions: BTreeMap<Version, Release>,
 }
 
-/// One version of a plugin in an index.
+/// A version of a plugin in an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     /// The digest of the component.
@@ -97,8 +97,8 @@ impl Listed {
 }
 
 impl Release {
-    /// Returns where the component lies, for an index from `base`. An index of the web leads to the web alone, and one in
-    /// a folder to files below that folder besides.
+    /// Returns the source of the component, for an index from `base`. An index from the web may refer only to the web.
+    /// An index in a folder may also refer to files below that folder.
     pub fn source(&self, base: &Source) -> Result<Source, String> {
         if self.source.contains("://") {
             return Source::parse(&self.source, Path::new("")).map_err(|error| error.to_string());
@@ -117,7 +117,7 @@ impl Release {
     }
 }
 
-/// An index as it came: nobody has checked it yet.
+/// A fetched index, before any check.
 #[derive(Debug)]
 pub struct Fetched {
     source: Source,
@@ -135,7 +135,7 @@ impl Fetched {
         if file.bytes.len() > MAX_BYTES {
             return Err(IndexError::TooLong(source.into()));
         }
-        // An index without a signature is refused, whatever it is.
+        // An index without a signature is always refused.
         if file.signatures.is_empty() {
             return Err(IndexError::Unsigned(source.into()));
         }
@@ -158,7 +158,7 @@ impl Fetched {
             return Err(IndexError::Signature { from: self.from(), key: key.clone().into() });
         }
         let index = Index::parse(self.text()?, key).map_err(|error| self.invalid(error))?;
-        // A source that leads nowhere is the publisher's mistake, and is found before anybody relies on it.
+        // An invalid source is the publisher's mistake, and is found before the index is used.
         for (name, listed) in &index.plugins {
             for (version, release) in &listed.versions {
                 if let Err(cause) = release.source(&self.source) {

@@ -1,7 +1,8 @@
 //! The declarations of plugins, and the decisions of their owners.
 //!
-//! **Owns:** the manifest; the sections of a component; the policy (`plugins.toml`), its grants, settings and limits; where a file
-//! comes from, and who signed it; indexes of plugins; the component store; secrets of plugins; the decision whether a plugin may run.
+//! **Owns:** the manifest; the sections of a component; the policy (`plugins.toml`), its grants, settings and limits;
+//! the source and the signer of a file; indexes of plugins; the component store; secrets of plugins; the decision
+//! whether a plugin may run.
 //!
 //! **Must not** run code of a plugin, and has no engine for it.
 //!

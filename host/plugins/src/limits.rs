@@ -15,7 +15,7 @@ pub const MAX_TABLE_ELEMENTS: u32 = 1_000_000;
 
 /// A type of value that a limit can have.
 trait Amount: Sized + PartialOrd {
-    /// Describes what the owner has to write.
+    /// Describes the values that the owner may write.
     const WANTS: &str;
     fn read(value: &toml::Value) -> Option<Self>;
     fn show(&self) -> String;
@@ -90,12 +90,12 @@ impl Amount for f64 {
     }
 }
 
-/// One limit, for documentation and for display.
+/// A limit, for documentation and for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// The key in `[plugin.X.limits]`.
     pub name: &'static str,
-    /// A description of what the limit bounds.
+    /// A description of the limited quantity.
     pub about: String,
     /// The form of its value.
     pub shape: &'static str,
@@ -123,7 +123,7 @@ pub enum LimitError {
     Shape {
         /// The limit's name.
         name: &'static str,
-        /// A description of what to write.
+        /// A description of the accepted values.
         wants: &'static str,
     },
     /// The value is below or above the allowed range.

@@ -1,6 +1,6 @@
 //! The author's declaration of a plugin: the TOML in the section `parlor:manifest` of a component.
 //!
-//! It is only a claim: `component` compares it with the imports, and `admission` with what the owner granted.
+//! It is only a claim: `component` compares it with the imports, and `admission` with the grants.
 
 pub mod keys;
 
@@ -44,7 +44,7 @@ pub struct Manifest {
     pub version: Version,
     /// The version of the contract that the plugin was built against.
     pub api: Version,
-    /// A description of what the plugin does, in one sentence.
+    /// A description of the plugin, in one sentence.
     pub description: String,
     /// The authors' names.
     pub authors: Vec<String>,
@@ -134,8 +134,8 @@ impl Manifest {
         secret.map(|(key, _)| key.as_str())
     }
 
-    /// Returns whether others reach the plugin by its webhooks more easily than with an earlier version: there is another
-    /// one, or one that demands less of who sends, or one that answers and did not.
+    /// Returns whether its webhooks are more open to others than those of an earlier version. They are if one is new,
+    /// one demands less of its senders, or one answers that did not before.
     pub fn opens_more_than(&self, earlier: &Self) -> bool {
         self.webhooks
             .iter()
@@ -368,7 +368,7 @@ fn setting(node: &Node<'_>) -> Result<Setting, DocumentError> {
     }
 }
 
-/// Parses the webhooks. A credential that goes to no server has to be the secret of one.
+/// Parses the webhooks. A credential that is not sent to any server must be the secret of a webhook.
 fn webhooks(
     root: &Section<'_>,
     asked: &BTreeMap<Permission, Request>,
@@ -399,7 +399,7 @@ fn webhooks(
     }
 }
 
-/// Refuses a default for the secret of a webhook: whoever has the manifest could send what is verified by it. At Discord
+/// Refuses a default for the secret of a webhook: anyone who has the manifest could sign requests with it. At Discord
 /// it is a public key, which may be known.
 fn refuse_public(
     root: &Section<'_>,

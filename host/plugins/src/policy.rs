@@ -66,7 +66,7 @@ pub struct Entry {
     pub signer: Option<KeyName>,
     /// Its name in the index that it was installed by.
     pub index: Option<Listing>,
-    /// The key that the index named, which has to sign updates.
+    /// The key that the index named, which must sign updates.
     pub publisher: Option<PublisherKey>,
     /// The accounts on which it runs; `None` = all of them, also those that are added later.
     pub accounts: Option<Vec<Selector>>,

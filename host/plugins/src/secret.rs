@@ -1,7 +1,7 @@
-//! Secret settings: where the owner keeps one, and reading it for the one plugin whose schema declares it.
+//! Secret settings: the place where the owner keeps one, and reading it for the plugin whose schema declares it.
 //!
-//! A policy holds a reference, never the value. The value goes from its file or command to the plugin's settings on
-//! this host, and nowhere else. No error here repeats the value, nor the command, which may contain another secret.
+//! A policy holds a reference, never the value. The value is passed from its file or command only to the plugin's
+//! settings on this host. No error here repeats the value, nor the command, which may contain another secret.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -134,7 +134,7 @@ pub async fn opened(values: &SettingValues, manifest: &Manifest) -> Result<Setti
     let mut opened = values.clone();
     for (name, value) in &mut opened.0 {
         let Some(setting) = manifest.settings.get(name).filter(|setting| setting.kind.is_secret()) else { continue };
-        // One that is not a reference was refused at admission.
+        // A value that is not a reference was refused at admission.
         let Ok(source) = SecretSource::read(value) else { continue };
         let secret = source.open().await.map_err(|error| (name.clone(), error))?;
         if !setting.kind.is_long_enough(&secret) {
@@ -199,7 +199,7 @@ impl Secrets {
 
     /// Removes each file for which `is_left_over` returns true, given the plugin's id and the file's path.
     pub fn prune(&self, is_left_over: impl Fn(&str, &Path) -> bool) -> io::Result<()> {
-        // If the folder does not exist, nothing is left over.
+        // If the folder does not exist, there are no unused files.
         let Ok(folders) = std::fs::read_dir(&self.folder) else { return Ok(()) };
         for folder in folders {
             let folder = folder?;

@@ -1,6 +1,6 @@
 //! The typed schema of a plugin's own settings.
 //!
-//! An error says what a value has to be, and never what it was: the value may be a secret.
+//! An error states the requirement, and never the value: it may be a secret.
 
 use std::fmt;
 
@@ -22,12 +22,12 @@ const MAX_ITEMS: usize = 1024;
 /// The maximum number of choices in a `choice`.
 pub(super) const MAX_CHOICES: usize = 64;
 
-/// One setting that a plugin's author declared.
+/// A setting that a plugin's author declared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
-    /// The type that a value has to have.
+    /// The required type of a value.
     pub kind: SettingKind,
-    /// The value that applies if nobody gives one. It fits `kind`.
+    /// The value that applies if none is set. It fits `kind`.
     pub default: Option<Value>,
     /// The author's description of its purpose.
     pub description: String,
@@ -60,7 +60,7 @@ pub enum SettingKind {
 }
 
 impl SettingKind {
-    /// Returns whether the owner gives a reference to its value, which nobody else may see.
+    /// Returns whether its value is secret, so that the owner gives a reference to it.
     pub fn is_secret(&self) -> bool {
         matches!(self, Self::Secret | Self::Credential(_))
     }
@@ -117,7 +117,7 @@ impl fmt::Display for SettingKind {
 }
 
 impl Setting {
-    /// Checks a value against the schema. The error says what it has to be.
+    /// Checks a value against the schema. The error states the requirement.
     pub fn check(&self, value: &Value) -> Result<(), String> {
         let text = |what: &str| match value.as_str() {
             None => Err(format!("it has to be {what}")),
@@ -221,7 +221,7 @@ impl Setting {
             }
             let default = node.json()?;
             setting.check(&default).map_err(|why| {
-                // The hint must hold without the quotes: `yes` is no value then either.
+                // The hint must hold without the quotes: `yes` is not a valid value then, either.
                 let bare = default.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
                 let is_quoted = matches!(setting.kind, SettingKind::Number | SettingKind::Boolean)
                     && bare.is_some_and(|bare| setting.check(&bare).is_ok());

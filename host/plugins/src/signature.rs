@@ -80,7 +80,7 @@ pub enum SignatureError {
     Wrong(KeyName),
 }
 
-/// Finds the trusted key that signed these bytes. `today` is the day on which it has to be trusted, in UTC.
+/// Finds the trusted key that signed these bytes. `today` is the day on which it must be trusted, in UTC.
 pub fn verify(bytes: &[u8], signature: &str, keys: &Keys, today: Date) -> Result<Signer, SignatureError> {
     let id = key_id(signature).ok_or(SignatureError::Malformed)?;
     let signature = Signature::decode(signature).map_err(|_| SignatureError::Malformed)?;
@@ -114,7 +114,7 @@ fn key_id(signature: &str) -> Option<String> {
     Some(format!("{:016X}", u64::from_le_bytes(id)))
 }
 
-/// Returns the current day in UTC, on which keys have to be trusted.
+/// Returns the current day in UTC, on which keys must be trusted.
 pub fn today() -> Date {
     Timestamp::now().to_zoned(TimeZone::UTC).date()
 }

@@ -64,7 +64,7 @@ pub enum DownloadError {
     /// The registry did not deliver it.
     #[error(transparent)]
     Registry(#[from] OciError),
-    /// The signature beside the file cannot be read.
+    /// The signature next to the file cannot be read.
     #[error("the signature {path} cannot be read: {cause}", path = path.escaped())]
     Signature {
         /// The signature's path.
@@ -85,12 +85,12 @@ pub struct Downloaded {
     pulled: Option<oci::Pulled>,
 }
 
-/// A file that is no component, with its signatures, which nobody has checked yet.
+/// A file other than a component, with its signatures, which are not checked yet.
 #[derive(Debug, Clone)]
 pub struct Signed {
     /// The whole file.
     pub bytes: Vec<u8>,
-    /// The detached signatures beside it.
+    /// The detached signatures next to it.
     pub signatures: Vec<String>,
 }
 
@@ -135,8 +135,8 @@ impl Source {
         }
     }
 
-    /// Fetches a file of at most `most` bytes that is no component, with the detached signatures beside it; none from a
-    /// registry, which has only components.
+    /// Fetches a file of at most `most` bytes that is not a component, with the detached signatures next to it. Returns
+    /// `None` for a registry, which has only components.
     pub fn fetch_signed(&self, most: usize) -> Result<Option<Signed>, DownloadError> {
         let bytes = match self {
             Self::File(path) => component::read(path)?,
@@ -161,14 +161,14 @@ impl Source {
         }
     }
 
-    /// Fetches the detached signatures of a fetched file: the one beside the file or address, or those that refer to an
-    /// artifact.
+    /// Fetches the detached signatures of a fetched file: the one next to the file or address, or those that refer to
+    /// an artifact.
     pub fn signatures(&self, fetched: &Downloaded) -> Result<Vec<String>, DownloadError> {
         match self {
             Self::File(path) => Ok(beside(path)?.into_iter().collect()),
             Self::Web(url) => {
-                // A server that can withhold a signature can also remove it, so a missing one is no error. The owner's
-                // rule decides what follows from it.
+                // A server that can withhold a signature can also remove it, so a missing one is not an error. The
+                // owner's rule decides what follows from it.
                 match https::get(&url.with_ending(SIGNATURE), &[], LONGEST_SIGNATURE) {
                     // No signature is that long.
                     Err(FetchError::TooLarge { .. }) => Ok(Vec::new()),
@@ -187,7 +187,7 @@ impl Source {
 fn is_page(answer: &Answer) -> bool {
     let is_html = |kind: &str| kind.trim_start().get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
     answer.status == 200
-        // A signature begins like this, whatever content type the server sends.
+        // A signature begins like this, with any content type.
         && !answer.body.starts_with(b"untrusted comment:")
         && (answer.header("content-type").is_some_and(is_html) || answer.body.trim_ascii_start().starts_with(b"<"))
 }
@@ -223,7 +223,7 @@ fn discreet(address: &str) -> Cow<'_, str> {
     at.map_or(Cow::Borrowed(address), |at| format!("…{}", &address[at..]).into())
 }
 
-/// Suggests what a path that is no file may mean: an address without its scheme.
+/// Suggests the meaning of a path that is not a file: an address without its scheme.
 fn meant(path: &Path, cause: &io::Error) -> String {
     let host = path.components().next().and_then(|first| first.as_os_str().to_str()).unwrap_or_default();
     let is_host = !host.starts_with('.') && (host.contains(['.', ':']) || host == "localhost");
@@ -237,7 +237,7 @@ fn meant(path: &Path, cause: &io::Error) -> String {
     }
 }
 
-/// Reads the signature beside a file, if there is one.
+/// Reads the signature next to a file, if there is one.
 fn beside(path: &Path) -> Result<Option<String>, DownloadError> {
     let mut name = path.as_os_str().to_owned();
     name.push(SIGNATURE);

@@ -13,10 +13,10 @@ pub use verification::{Given, Once, Unverified, Verification, is_same};
 /// The maximum length of a header's name or of a prefix, in bytes.
 const MAX_HEADER: usize = 64;
 
-/// One webhook that a plugin's author declared.
+/// A webhook that a plugin's author declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
-    /// The author's description of what is sent there.
+    /// The author's description of its requests.
     pub description: String,
     /// How requests are answered.
     pub mode: Mode,
@@ -33,9 +33,9 @@ pub struct Webhook {
 /// How the requests to a webhook are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// The host stores the request and answers at once. The plugin is told at least once.
+    /// The host stores the request and answers at once. The request is delivered to the plugin at least once.
     Queue,
-    /// The plugin answers. It is told once.
+    /// The plugin answers. The request is delivered once.
     Answer,
 }
 
@@ -66,7 +66,7 @@ const WAYS: [&str; 13] = [
     "none",
 ];
 
-/// Lists each way to verify, with the header that it reads and what it does.
+/// Lists each way to verify, with the header that it reads and a description.
 pub fn ways() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     let what: [_; WAYS.len()] = [
         ("x-hub-signature-256", "`sha256=` and the HMAC-SHA256 of the body in hex"),
@@ -152,8 +152,8 @@ impl Webhook {
         )))
     }
 
-    /// Returns whether others reach the plugin more easily by it than by an earlier form of it: it demands something else
-    /// of who sends, or the plugin answers.
+    /// Returns whether it is more open to others than an earlier form of it: it verifies senders differently, or the
+    /// plugin answers.
     pub(super) fn opens_more_than(&self, earlier: &Self) -> bool {
         let demands_as_much = earlier.verification == Verification::Nothing
             || (self.verification == earlier.verification && self.secret == earlier.secret);
@@ -254,7 +254,8 @@ fn headers(section: &Section<'_>) -> Result<Vec<String>, DocumentError> {
     node.strings(MAX_LISTED)?.into_iter().map(|name| header(&node, name)).collect()
 }
 
-/// Parses the name of a header (RFC 9110, section 5.1). Those that carry what verifies other senders are refused.
+/// Parses the name of a header (RFC 9110, section 5.1). Headers that carry the verification of other services are
+/// refused.
 fn header(node: &Node<'_>, name: &str) -> Result<String, DocumentError> {
     let is_token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
     if name.is_empty() || name.len() > MAX_HEADER || !name.bytes().all(is_token) {

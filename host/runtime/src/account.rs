@@ -86,7 +86,7 @@ const ORDERS: usize = 64;
 pub enum Asker {
     /// The host itself.
     Host,
-    /// A plugin, whose calls delay no other sender's.
+    /// A plugin. Its calls do not delay those of other senders.
     Plugin(InstanceId),
 }
 
@@ -102,7 +102,7 @@ impl Account {
         Self::start_with(config, store, place, Dialer::Network, Clock::Machine)
     }
 
-    /// Starts the task with what reaches the server, and with a clock.
+    /// Starts the task with a dialer that reaches the server, and with a clock.
     pub fn start_with(config: AccountConfig, store: Store, place: Place, dialer: Dialer, clock: Clock) -> Self {
         let (asked, asked_receiver) = fair::queue(|_| COMMANDS);
         let (orders, order_receiver) = mpsc::channel(ORDERS);
@@ -179,9 +179,9 @@ impl Account {
     }
 
     /// Stops delivering messages, requests and subscription stanzas, and stops acknowledging (XEP-0198). The server
-    /// then keeps them for the next process, or for whoever else it keeps messages for. Everything that was
-    /// acknowledged is in the mailboxes when this returns. Plugins may still send and ask. Without stream management
-    /// nobody would keep the stanzas, so they are delivered until the end.
+    /// then keeps them for the next process, or for other clients. Everything that was acknowledged is in the mailboxes
+    /// when this returns. Plugins may still send and ask. Without stream management the stanzas would be lost, so they
+    /// are delivered until the end.
     pub async fn drain(&self) {
         self.shared.tell(|done| Order::Drain { done }).await;
     }

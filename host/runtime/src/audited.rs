@@ -1,5 +1,5 @@
-//! The policy as the audit keeps it: its fields, and the entries about their changes. Values of settings are kept only if
-//! they are no secrets; else their digest is.
+//! The policy as the audit keeps it: its fields, and the entries about their changes. Values of settings are recorded
+//! only if they are not secret; otherwise their digest is.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ impl Field {
 
 /// Returns the changes since the audit last saw the policy, or those of one plugin.
 ///
-/// A setting whose value changed is shown if `is_shown` says that it is no secret.
+/// The value of a changed setting is shown if `is_shown` returns that it is not secret.
 pub fn changes(
     known: Vec<PolicyRow>,
     policy: &Policy,
@@ -59,7 +59,7 @@ pub fn changes(
     compare(known, fields, policy, by, is_shown)
 }
 
-/// Returns the changes of what is about no plugin, likewise.
+/// Returns the changes of settings that concern no plugin, in the same way.
 fn changes_for_all(known: Vec<PolicyRow>, policy: &Policy, by: &By) -> Vec<PolicyChange> {
     let fields = of_all(policy).into_iter().map(|(name, field)| ((String::new(), name), field)).collect();
     compare(known, fields, policy, by, &|_, _, _| false)
@@ -109,7 +109,7 @@ pub fn record(config: &Config, decided: Decided<'_>, by: &By) -> Result<(), Stri
                 let known = file.policy(id.as_str())?;
                 file.record(&changes(known, policy, Some(id), by, &is_shown))
             };
-            // An earlier edit of the file is recorded by itself.
+            // An earlier edit of the file is recorded separately.
             catch_up(present, &edited(config, "before a command")).and_then(|()| catch_up(new, by))
         }
         Decided::Hooks { present, new } => {

@@ -1,11 +1,12 @@
 //! Catch-up: delivering missed messages from archives (XEP-0313), the account's and those of the rooms that the account
 //! is in, to plugins whose manifest says `catch_up`.
 //!
-//! Missed messages are those after the last one that the plugin has handled (`progress`). They came while the host was
-//! down, after a connection loss without resumption, while the account was out of the room, or while the plugin was
+//! Missed messages are those after the last one that the plugin has handled (`progress`). They arrived while the host
+//! was down, after a connection loss without resumption, while the account was out of the room, or while the plugin was
 //! down. They are delivered as delayed `message` events to subscriptions that want those, and only as far as the
 //! plugin's grants allow. The account's task delivers them between two events, so that nothing is delivered twice
-//! (`router/delivery`). Among the last messages before that point, those that a stream did not bring count as missed too.
+//! (`router/delivery`). Among the last messages before that point, those that a stream did not bring count as missed
+//! too.
 
 mod caught_up;
 
@@ -51,7 +52,7 @@ const ROOMS: usize = 4;
 /// The reason why a plugin does not get missed messages.
 #[derive(Debug, thiserror::Error)]
 enum CatchUpError {
-    /// There is no archive.
+    /// The archive does not exist.
     #[error("the account's server keeps no archive (XEP-0313)")]
     NoArchive,
     /// The plugin's progress cannot be loaded.
@@ -267,8 +268,8 @@ async fn begin(progress: &CatchUpProgress, of: &Archive, handled: Handled) -> Po
     from
 }
 
-/// Begins without an earlier position. The room's history came when it was entered, and will again if the end of its
-/// archive cannot be determined.
+/// Begins without an earlier position. The room's history was received when it was entered, and will be again if the
+/// end of its archive cannot be determined.
 async fn begin_here(instance: &Arc<Instance>, progress: &CatchUpProgress, of: &Archive) -> Result<(), CallError> {
     let newest = newest(instance, of).await;
     if let (Err(_), Some((rooms, room))) = (&newest, progress.rooms().zip(of.room())) {
@@ -420,7 +421,7 @@ async fn tell(instance: &Arc<Instance>, mut left: VecDeque<Archived>, most: usiz
 /// only from the room's own archive.
 fn is_missed(of: &Archive, archived: &Archived) -> bool {
     let message = &archived.message;
-    // What was decrypted and says something has the device that wrote it.
+    // A decrypted message with content has a device trust.
     let has_keys_alone =
         message.encryption.is_some() && message.device_trust.is_none() && archived.undecryptable.is_none();
     let is_here = match of {
@@ -452,7 +453,7 @@ mod tests {
         let (instance, _mailbox) = disconnected_instance("", limits);
         let now = instance.account.clock.now();
         let handled = |before| Position { id: Some("uid".to_owned()), at: now - SignedDuration::from_hours(before) };
-        // Everything after the last handled message is recent enough by itself.
+        // All messages after the last handled one are recent enough.
         assert_eq!(query(&instance, &Archive::Own, &handled(1)).start, None);
         let start = query(&instance, &Archive::Own, &handled(3)).start;
         assert!(start.is_some_and(|start| start >= now - SignedDuration::from_hours(2)), "{start:?}, now {now}");

@@ -2,7 +2,7 @@
 //!
 //! Compilation runs a large program on bytes that a stranger chose. So it happens in a separate process with little
 //! memory, little time and no other access, which ends with the job. The result is kept in a cache that only this host
-//! can write to. There is no way in for other machine code: an [`Artifact`] is only created here.
+//! can write to. Other machine code cannot enter: an [`Artifact`] is only created here.
 
 mod cache;
 mod child;
@@ -35,7 +35,8 @@ const MAX_ARTIFACT: usize = 512 << 20;
 /// The place where plugins are compiled.
 #[derive(Debug, Clone)]
 pub enum Compiler {
-    /// Each in a process of its own, within bounds. The program is a `parlor` of this very build.
+    /// Each component is compiled in a separate process, with limited resources. The program is a `parlor` of this very
+    /// build.
     Process {
         /// The absolute path of the program.
         program: PathBuf,

@@ -1,4 +1,4 @@
-//! The activity of plugins in numbers: what an instance counts, and the sums in a plugin's record.
+//! The activity of plugins in numbers: the counters of an instance, and the sums in a plugin's record.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -113,7 +113,7 @@ impl Counters {
         self.hooks.get_or_init(Box::default)
     }
 
-    /// Returns the number of lines that were dropped, and counts anew.
+    /// Returns the number of lines that were dropped, and resets it.
     pub(super) fn take_dropped(&self) -> u64 {
         self.log_dropped.swap(0, Relaxed)
     }

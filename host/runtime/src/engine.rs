@@ -1,8 +1,8 @@
-//! The wasmtime setup of the whole host: one engine, one linker, the mappings that plugins may take, the ticker, and the
-//! runtimes beside those of accounts.
+//! The wasmtime setup of the whole host: one engine, one linker, the mappings that plugins may take, the ticker, and
+//! the runtimes besides those of accounts.
 //!
-//! Bytes come here only after `component::examine` accepted them, and go on to `compiler`. All instances with the same
-//! digest share the compiled code.
+//! It gets bytes only after `component::examine` accepted them, and passes them to `compiler`. All instances with the
+//! same digest share the compiled code.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -40,7 +40,7 @@ pub struct Engine {
     compiling: tokio::sync::Mutex<()>,
     /// The compiled components that are in use, by digest.
     compiled: Mutex<HashMap<Digest, Weak<Compiled>>>,
-    /// The components that cannot be compiled, with the reason, so that nobody waits for that twice.
+    /// The components that cannot be compiled, with the reason, so that compiling is not repeated.
     hopeless: Mutex<HashMap<Digest, CompileError>>,
     /// Notified when an instance has ended.
     left: Notify,
@@ -91,8 +91,8 @@ pub enum Origin {
 }
 
 impl Engine {
-    /// Sets up wasmtime, and starts the ticker and the runtimes beside those of accounts. The compile cache is in the data folder, if
-    /// there is one.
+    /// Sets up wasmtime, and starts the ticker and the runtimes besides those of accounts. The compile cache is in the
+    /// data folder, if there is one.
     pub fn start(compiler: Compiler, data: Option<&Path>) -> Result<Self, EngineError> {
         // An engine whose code is compiled elsewhere has no compiler at all.
         let has_own = matches!(compiler, Compiler::ThisProcess);
@@ -126,7 +126,7 @@ impl Engine {
         })
     }
 
-    /// Returns how many plugins have webhooks, for whoever listens for them.
+    /// Returns the number of plugins with webhooks, for the listener.
     pub fn webhooks(&self) -> &Listening {
         &self.webhooks
     }
@@ -276,7 +276,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // Every instance holds the engine, so none is left that would need a tick.
+        // Every instance holds the engine, so no instance is left that needs a tick.
         self.ticker.stop();
     }
 }
@@ -323,7 +323,7 @@ mod tests {
         let engine = Engine::start(Compiler::ThisProcess, None).unwrap();
         let digest = Digest::of(b"a plugin");
         let compile = |bytes: &[u8]| engine.compile(digest, bytes.to_vec(), Needs::default());
-        // This one compiles, and is no plugin.
+        // This component compiles, but is not a plugin.
         let component = wat::parse_str("(component)").unwrap();
         assert!(matches!(compile(b"nothing that compiles").await, Err(CompileError::Compile(_))));
         let busy = engine.compiling.lock().await;

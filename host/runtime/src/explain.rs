@@ -172,7 +172,8 @@ impl AccountState for Running<'_> {
         self.instance.account.snapshot().bookmarks.as_ref().is_ok_and(|all| all.contains_key(room))
     }
 
-    /// As the session decides whom to ask: contacts and addresses of the own domain are no rooms, unless one is open.
+    /// The session decides in the same way which archive to query: contacts and addresses of the own domain are not
+    /// rooms, unless one is open.
     fn archive(&self, with: Option<&Jid>) -> ArchiveState {
         let account = &self.instance.account;
         let snapshot = account.snapshot();
@@ -332,7 +333,7 @@ mod tests {
         assert_eq!(state.bookmarks(), BookmarkState::Known { older: true });
         assert_eq!(state.archive(None), ArchiveState::Missing);
         assert_eq!(state.archive(Some(&juliet.clone().into())), ArchiveState::Missing, "it is a contact");
-        // Nobody has said yet whether these are rooms with an archive.
+        // It is not known yet whether these are rooms with an archive.
         assert_eq!(state.archive(Some(&hall.into())), ArchiveState::Unknown);
         assert_eq!(state.archive(Some(&romeo.into())), ArchiveState::Unknown);
     }

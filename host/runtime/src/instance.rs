@@ -1,4 +1,4 @@
-//! One plugin on one account while it runs: one Store, one task, one mailbox.
+//! A plugin on an account while it runs: one Store, one task, one mailbox.
 //!
 //! [`Instance`] is the part that the host's calls use. [`Context`] is the data inside of its Store. Nothing here calls the
 //! guest: `run` does, above the calls of `api`.

@@ -62,7 +62,7 @@ const LARGE: usize = 1024 * 1024;
 pub enum Prepared {
     /// Its machine code was available.
     Ready(Loaded),
-    /// It has to be compiled.
+    /// It must be compiled.
     Uncompiled {
         /// The result of admission.
         admitted: Arc<Admitted>,

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use parlor_plugins::component::Needs;
 use wasmtime::component::Component;
 
-/// The mappings of the process that are kept for everything else: the program, libraries, threads, heaps and files.
+/// The mappings of the process that are reserved for the host itself: the program, libraries, threads, heaps and files.
 const OF_THE_HOST: u64 = 2_000;
-/// The most mappings that plugins may take, whatever the kernel allows. So many memories fit into the addresses of a process,
-/// which are 47 bits long: each reserves a little more than 4 GiB.
+/// The maximum number of mappings that plugins may take, even if the kernel allows more. It follows from the 47-bit
+/// address space of a process: each memory reserves a little more than 4 GiB.
 pub const MOST: u32 = 63_530;
 /// The mappings of a plugin's code: the part before the instructions, the instructions, and the part after them.
 const OF_CODE: u32 = 3;
@@ -111,7 +111,7 @@ pub(crate) fn of_code(mappings: &Arc<Mappings>) -> Result<Reserved, NoMappings> 
 mod tests {
     use super::*;
 
-    /// The mappings that plugins do not use have to suffice for the host.
+    /// The mappings that plugins do not use must suffice for the host.
     #[test]
     fn plugins_leave_the_host_its_own() {
         assert_eq!(for_plugins(Some(65_530)), 63_530);

@@ -55,7 +55,7 @@ impl Named {
         }
     }
 
-    /// Takes what was noted, with the counts of what has no name.
+    /// Takes the recorded tallies, and the counts that have no name.
     pub(super) fn take(&self) -> (Vec<Tally>, Vec<(String, u64)>) {
         let Some(collected) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return (Vec::new(), Vec::new());

@@ -53,12 +53,12 @@ pub struct Plan {
     pub refused: BTreeMap<PluginId, Refused>,
 }
 
-/// One plugin that starts.
+/// A plugin to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
     /// The plugin's id.
     pub id: PluginId,
-    /// The plugins whose `initialize` has to return first.
+    /// The plugins whose `initialize` must return first.
     pub after: Vec<PluginId>,
     /// The missing dependencies that it starts without.
     pub warned: Vec<Warned>,
@@ -122,7 +122,7 @@ pub enum Missing {
 }
 
 impl Missing {
-    /// Returns a further way to let the plugin start, besides the one in the error itself.
+    /// Returns a further way to let the plugin start, in addition to the one in the error itself.
     fn remedy(&self) -> &'static str {
         match self {
             Self::Absent => ", or set `strict_plugin_dependencies = false`",
@@ -146,8 +146,8 @@ fn sentence(chain: &[PluginId], why: &Missing) -> String {
 
 /// Decides for each usable candidate whether it starts, and after which others.
 ///
-/// With [`Strictness::Strict`], a missing dependency that is not optional refuses the plugin; else there is only a
-/// warning. A circle of dependencies that are not optional always refuses all plugins in it. The same candidates give
+/// With [`Strictness::Strict`], a missing dependency that is not optional refuses the plugin; otherwise it only causes
+/// a warning. A circle of dependencies that are not optional always refuses all plugins in it. The same candidates give
 /// the same plan.
 pub fn plan(candidates: &[Candidate], strict: Strictness) -> Plan {
     let graph = Graph::new(candidates);
@@ -197,7 +197,7 @@ impl Strictness {
     }
 }
 
-/// One dependency, resolved.
+/// A resolved dependency.
 struct Edge<'c> {
     /// The name by which the plugin refers to it.
     name: &'c PluginId,

@@ -1,4 +1,4 @@
-//! The permissions that a plugin requests, beside those it was granted, described for its owner.
+//! The permissions that a plugin requests and those that it was granted, described for its owner.
 
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
@@ -10,14 +10,14 @@ use serde::Serialize;
 /// The maximum length of an author's reason as shown, in bytes.
 const LONGEST: usize = 600;
 
-/// One permission that a plugin requests or was granted.
+/// A permission that a plugin requests or was granted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Right {
     /// The permission.
     pub permission: Permission,
     /// The risk: `low`, `medium` or `high`.
     pub risk: String,
-    /// A description of what the permission lets a plugin do.
+    /// A description of the actions that the permission allows.
     pub what: &'static str,
     /// The author's request, if the manifest requests this permission.
     pub asked: Option<Asked>,

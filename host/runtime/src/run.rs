@@ -1,5 +1,5 @@
 //! The run of an instance, from its first call to its last: it serves its mail, hands it over or finishes it, and says
-//! goodbye. Dropping the future of [`run`] ends the instance, and nothing else holds a part of it.
+//! goodbye. Dropping the future of [`run`] ends the instance: only that future holds its parts.
 
 mod detail;
 mod ended;
@@ -102,7 +102,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
             let mail = Incoming::new(mailbox, backlog);
             let mut running = Running::new(&instance, guest, accessor, mail);
             running.is_waking = is_woken;
-            // It may be told to stop before this call returns, which is then not given up.
+            // A request to stop may arrive before this call returns. The call is still completed.
             let initialize = pin!(guest.call_initialize(accessor).fuse());
             let shutdown = match running.serve(initialize, initialized, stop).await? {
                 Served::Declined(words) => return Ok(Ended::Declined(words)),
@@ -132,7 +132,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
 enum Served {
     /// Its `initialize` returned an error, with this text.
     Declined(String),
-    /// It had nothing to do for long enough to be parked.
+    /// It was idle for long enough to be parked.
     Idle,
     /// It is to stop in this mode.
     Until(ShutdownMode),
@@ -218,7 +218,7 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Returns how many places handlers take. One that waits for the answer to a question takes none.
+    /// Returns how many places handlers take. A handler that waits for the answer to a question takes none.
     fn taken(&self) -> usize {
         self.handlers.len().saturating_sub(resting(self.instance))
     }
@@ -243,7 +243,7 @@ impl<'a> Running<'a> {
     /// Keeps its subscriptions for the next run, unless mail waits. Returns whether it did.
     fn parks(&self) -> bool {
         let (router, mailbox) = (&self.instance.account.router, &self.instance.mailbox);
-        // First: what ends a subscription from here on waits for the next run.
+        // Park first: events that end a subscription from now on wait for the next run.
         router.park(mailbox);
         let is_idle = self.mail.is_empty();
         if !is_idle {
@@ -297,7 +297,7 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    /// Calls the guest's `stop`, beside the handlers that still run.
+    /// Calls the guest's `stop`, concurrently with the handlers that still run.
     async fn say_goodbye(&mut self) -> wasmtime::Result<()> {
         self.instance.only_handles.store(false, Relaxed);
         let mut goodbye = pin!(self.guest.call_stop(self.accessor).fuse());

@@ -1,7 +1,8 @@
-//! The schedules of a plugin on one account: what its calls, its owner and the task that tells of due times share.
+//! The schedules of a plugin on an account: the state that its calls, its owner and the task that delivers due times
+//! share.
 //!
-//! All that has to last is in the store. A plugin that has schedules has one task, whatever their number, which sleeps until
-//! the next one is due; a plugin without schedules has none.
+//! All lasting state is in the store. A plugin with any number of schedules has one task, which sleeps until the next
+//! one is due. A plugin without schedules has none.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,17 +14,18 @@ use parlor_schedules::{Cron, Timing, Zone};
 use parlor_store::{LastDue, StoreError, StoredSchedule, StoredTiming};
 use tokio::sync::{Notify, OwnedMutexGuard};
 
-/// What tells the plugin of due times, as far as there is something to tell.
+/// The state of delivering due times to the plugin.
 #[derive(Default)]
 pub(crate) struct Schedules {
     teller: Mutex<Teller>,
     /// Notified when a schedule was set, ended, paused or resumed, while somebody tells.
     pub(crate) changed: Notify,
-    /// Held by who tells. A version that replaces another one waits for it: a due time would be told twice.
+    /// Held by the task that delivers. A version that replaces another one waits for it: otherwise a due time would be
+    /// delivered twice.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// The task that tells of due times.
+/// The task that delivers due times.
 #[derive(Default)]
 struct Teller {
     is_there: bool,
@@ -72,7 +74,7 @@ impl Schedules {
         self.teller().changes
     }
 
-    /// Ends the task, which found no schedule after so many changes. Returns false if there was another change.
+    /// Ends the task, which found no schedule after this number of changes. Returns false if there was another change.
     pub(crate) fn ends(&self, changes: u64) -> bool {
         let mut teller = self.teller();
         teller.is_there = teller.changes != changes;
@@ -105,9 +107,9 @@ pub struct ScheduleState {
     pub when: String,
     /// The next due time, if another one follows.
     pub next: Option<Timestamp>,
-    /// The due time that the plugin is being told of.
+    /// The due time that is being delivered.
     pub due: Option<Timestamp>,
-    /// How often it was told of that in vain.
+    /// The number of failed attempts to deliver it.
     pub attempts: u32,
     /// The due times that were left out before that one, or before the next one.
     pub missed: u32,
@@ -134,7 +136,7 @@ impl PluginSchedules {
         Ok(self.stored.all().await?.into_iter().map(state).collect())
     }
 
-    /// Pauses a schedule, or lets it go on. Returns false if there is none of this name.
+    /// Pauses or resumes a schedule. Returns false if there is none of this name.
     pub async fn pause(&self, name: &str, is_paused: bool) -> Result<bool, StoreError> {
         let is_there = self.stored.pause(name.to_owned(), is_paused, self.clock.now().as_millisecond()).await?;
         self.told.has_changed();
@@ -159,7 +161,7 @@ pub(crate) fn next(stored: &StoredSchedule, timing: &Timing, now: Timestamp) -> 
     timing.next(moment(over).max(now))
 }
 
-/// Returns the moment of so many milliseconds since the Unix epoch.
+/// Converts milliseconds since the Unix epoch to a time.
 pub(crate) fn moment(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or_default()
 }

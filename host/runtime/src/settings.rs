@@ -56,9 +56,10 @@ struct Layers {
 #[derive(Debug, Default)]
 struct Owner {
     values: Values,
-    /// Those in single rooms.
+    /// The owner's values for single rooms.
     in_rooms: RoomSettings,
-    /// What no answer may show, by the credentials among them. Most plugins have none, or make no requests.
+    /// The texts that no answer may show, from the credentials among the values. Most plugins have none, or make no
+    /// requests.
     hidden: OnceLock<Arc<Hidden>>,
 }
 
@@ -67,7 +68,7 @@ impl Owner {
         Arc::new(Self { values, in_rooms, hidden: OnceLock::new() })
     }
 
-    /// Returns the value in a room, else the one everywhere.
+    /// Returns the value for a room, else the general one.
     fn get(&self, key: &str, room: Option<&BareJid>) -> Option<&Value> {
         let own = room.and_then(|room| self.in_rooms.get(room.as_str(), key));
         own.or_else(|| self.values.get(key))
@@ -101,7 +102,7 @@ impl OwnSettings {
         self.get_in(None, key, written)
     }
 
-    /// Does the same in a room, where the owner's value for the room comes before the one for everywhere.
+    /// Does the same for a room: the owner's value for the room overrides the general one.
     pub fn get_in(&self, room: Option<&BareJid>, key: &str, written: impl FnOnce() -> Option<Value>) -> Option<Value> {
         self.winner(&self.layers.load(), room, key, written)
     }
@@ -146,8 +147,8 @@ impl OwnSettings {
         self.declares(key) || layers.offered.contains_key(key) || layers.set.contains_key(key)
     }
 
-    /// Records that the plugin asked for a setting that nobody has. Returns whether to warn about it now: the plugin
-    /// does not claim the name, and this is the first time that it asks.
+    /// Records that the plugin read a setting without a value. Returns whether to warn about it now: the plugin does
+    /// not claim the name, and this is the first time that it asks.
     pub fn missed(&self, key: &str) -> bool {
         let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
         !self.claims(key) && missed.len() < MAX_MISSED && missed.insert(key.to_owned())
@@ -159,7 +160,7 @@ impl OwnSettings {
         nearest(key, declared.chain(SETTINGS.iter().map(|rule| rule.key)))
     }
 
-    /// Returns what a value under `[settings]` has to be, if it does not fit the plugin's schema.
+    /// Returns the requirement that a value under `[settings]` violates, if it does not fit the plugin's schema.
     pub fn misfit(&self, key: &str, value: &Value) -> Option<String> {
         self.manifest.settings.get(key)?.check(value).err()
     }
@@ -169,8 +170,8 @@ impl OwnSettings {
         self.manifest.settings.get(key).map(|setting| &setting.kind)
     }
 
-    /// Returns the credentials of these names that the owner gave, for requests of the host alone, and what the answers
-    /// must not show: every credential that the owner gave, in whichever room. Both are as they were at one moment.
+    /// Returns the owner's credentials with these names, only for requests that the host makes. Also returns the texts
+    /// that the answers must not show: every credential of the owner, in any room. Both are from the same moment.
     pub(crate) fn credentials(&self, room: Option<&BareJid>, keys: &[String]) -> (Vec<Option<String>>, Arc<Hidden>) {
         let layers = self.layers.load();
         let owner = &layers.owner;
@@ -184,7 +185,7 @@ impl OwnSettings {
         (keys.iter().map(|key| credential(key).map(str::to_owned)).collect(), Arc::clone(hidden))
     }
 
-    /// Returns the text that the owner gave for a setting, or else the author: never one that the plugin set.
+    /// Returns the owner's text for a setting, else the author's default. A value that the plugin set is never used.
     pub fn given(&self, key: &str) -> Option<String> {
         let setting = self.manifest.settings.get(key)?;
         let layers = self.layers.load();
@@ -232,7 +233,7 @@ impl OwnSettings {
     }
 
     /// Replaces the owner's values, after they changed in the policy. They were checked as at admission. A setting that
-    /// changed in a room alone is among the changes, with the value that wins everywhere else.
+    /// changed only in a room is among the changes, with the value that applies elsewhere.
     pub fn owner_changed(
         &self,
         owner: Values,

@@ -72,19 +72,19 @@ pub enum State {
     Stopped,
     /// Its `initialize` returned an error, with this text.
     Refused(String),
-    /// It failed, or there was no room for it. It starts again after the pause.
+    /// It failed, or did not fit into the limits. It starts again after the pause.
     BackingOff {
         /// The reason, in one sentence.
         why: String,
         /// The length of the pause.
         pause: Duration,
     },
-    /// It failed too often, so the owner has to decide.
+    /// It failed too often, so the owner must decide.
     Quarantined(String),
 }
 
 impl State {
-    /// Returns whether its `initialize` is no longer waited for.
+    /// Returns whether other plugins no longer wait for its `initialize`.
     pub fn is_settled(&self) -> bool {
         !matches!(self, Self::Compiling | Self::Waiting(_) | Self::Starting)
     }
@@ -159,7 +159,7 @@ pub(crate) struct Shared {
     /// Set once it no longer waits for any of these.
     has_begun: std::sync::atomic::AtomicBool,
     standing: Watched<Standing>,
-    /// Its task while it runs, and what is kept of it while it is parked.
+    /// Its task while it runs, and its remaining state while it is parked.
     parking: Mutex<Parking>,
     /// The state that one instance leaves to the next.
     lasting: Lasting,
@@ -272,7 +272,7 @@ impl Supervised {
         &self.shared.lasting.record
     }
 
-    /// Returns a handle on this plugin for another one that is to be started after it.
+    /// Returns a handle on this plugin for another one that starts after it.
     pub fn as_dependency(&self, required: bool) -> Dependency {
         Dependency { required, shared: Arc::clone(&self.shared) }
     }

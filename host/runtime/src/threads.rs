@@ -21,7 +21,7 @@ const TURNS: u32 = 8;
 /// How many plugins start on a thread at a time.
 const STARTS: usize = 4;
 
-/// The threads for accounts, and what accounts share. The threads end when this is dropped.
+/// The threads for accounts, and the state that accounts share. The threads end when this is dropped.
 #[derive(Debug)]
 pub struct Threads {
     threads: Vec<Thread>,
@@ -38,7 +38,7 @@ struct Thread {
     _until: oneshot::Sender<()>,
 }
 
-/// The place of an account: on a thread, and in what it shares with other accounts.
+/// The place of an account: its thread, and the state that it shares with other accounts.
 #[derive(Debug)]
 pub struct Place {
     pub(crate) runtime: Handle,

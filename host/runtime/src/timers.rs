@@ -21,7 +21,7 @@ struct Schedule {
     due: BinaryHeap<Reverse<(Instant, SubscriptionId)>>,
     /// The timers that are set.
     set: HashMap<SubscriptionId, Timer>,
-    /// Those that a parked plugin left and that its next run has not set again.
+    /// The timers that a parked plugin left and that its next run has not set again.
     unclaimed: Vec<SubscriptionId>,
 }
 
@@ -34,7 +34,7 @@ struct Timer {
 }
 
 impl Timers {
-    /// Sets a timer and returns its id. If the plugin was parked and had the same timer, that one goes on.
+    /// Sets a timer and returns its id. If the plugin was parked and had the same timer, that timer continues.
     pub(crate) fn set(&mut self, now: Instant, after: Duration, repeats: bool) -> SubscriptionId {
         self.0.get_or_insert_default().set(now, after, repeats)
     }
@@ -49,7 +49,7 @@ impl Timers {
         self.0.as_ref().map_or(0, |set| set.set.len().saturating_sub(set.unclaimed.len()))
     }
 
-    /// Begins the next run of a parked plugin: the timers that it sets again go on.
+    /// Begins the next run of a parked plugin: the timers that it sets again continue.
     pub(crate) fn wake(&mut self) {
         if let Some(set) = &mut self.0 {
             set.unclaimed = set.set.keys().copied().collect();

@@ -1,5 +1,5 @@
-//! The requests to a plugin that wait for its answer: those to its webhooks, those of others (IQs), those of other
-//! plugins, and what it decides about as a hook.
+//! The requests to a plugin that wait for its answer: requests to its webhooks, requests of other entities (IQs),
+//! requests of other plugins, and questions to it as a hook.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,21 +37,21 @@ pub(crate) enum Verdict {
     Mark(String),
 }
 
-/// The requests that wait, of each kind. Clones share them: the instance that replaces another one answers what that one
-/// was told.
+/// The waiting requests, by kind. Clones share them: an instance that replaces another one answers the requests that
+/// the other one received.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Unanswered {
-    /// Those to webhooks.
+    /// Requests to webhooks.
     pub(crate) webhooks: Arc<Waiting<WebhookAnswer>>,
-    /// Those of others (IQs).
+    /// Requests of other entities (IQs).
     pub(crate) iqs: Arc<Waiting<Reply>>,
-    /// Those of other plugins.
+    /// Requests of other plugins.
     pub(crate) calls: Arc<Waiting<CallAnswer>>,
-    /// What it decides about as a hook.
+    /// Questions to it as a hook.
     pub(crate) hooks: Arc<Waiting<Verdict>>,
 }
 
-/// Those who wait for an answer, by the id of the request.
+/// The receivers of answers, by the id of the request.
 type Senders<A> = HashMap<String, oneshot::Sender<A>>;
 
 /// The requests of one kind that wait. They take no memory while there are none.
@@ -65,7 +65,7 @@ impl<A> Default for Waiting<A> {
 }
 
 impl<A> Waiting<A> {
-    /// Answers a request. Returns false if nobody waits for that.
+    /// Answers a request. Returns false if the request does not wait any more.
     pub(crate) fn answer(&self, id: &str, answer: A) -> bool {
         let waits = self.senders().as_mut().and_then(|senders| senders.remove(id));
         waits.is_some_and(|waits| waits.send(answer).is_ok())
@@ -76,7 +76,7 @@ impl<A> Waiting<A> {
         self.senders().as_ref().is_some_and(|senders| senders.contains_key(id))
     }
 
-    /// Returns whether one more may wait, of so many at most.
+    /// Returns whether one more may wait under this limit.
     pub(crate) fn has_room(&self, most: u32) -> bool {
         self.senders().as_ref().map_or(0, |senders| senders.len()) < most as usize
     }
@@ -141,7 +141,7 @@ pub(crate) enum Outcome<A> {
     Failed,
     /// The time was over before.
     Late,
-    /// There was no room in the mailbox.
+    /// The mailbox was full.
     NotTold,
 }
 

@@ -40,9 +40,9 @@ const LONG: Duration = Duration::from_micros(500);
 /// The number of short polls in a row after which a guest no longer counts as computing. A move costs as much as a
 /// message.
 const SHORT_POLLS: u32 = 16;
-/// The number of short polls after which a long one says nothing about the next, such as the first poll of an instance. The
-/// guest moves only if another long one follows. This is so many that no guest gains by it: in the time of these polls, it
-/// could leave and come back several times, with a long poll each time.
+/// The number of short polls after which a long one says nothing about the next, such as the first poll of an instance.
+/// The guest moves only if another long one follows. The number is high enough that guests gain nothing by it: in the
+/// time of these polls, a guest could leave and return several times, with a long poll each time.
 const ALONE: u32 = 4 * SHORT_POLLS;
 
 /// The runtime that polls an instance.
@@ -85,7 +85,7 @@ impl Account {
         Duration::from_nanos(self.used.load(Relaxed))
     }
 
-    /// Returns the list of what other tasks of the host spend on calls of the instance.
+    /// Returns the list of the CPU time that other tasks of the host spend on calls of the instance.
     pub(super) fn charges(&self) -> Arc<Charges> {
         Arc::clone(&self.charges)
     }
@@ -146,8 +146,8 @@ pub(super) struct Allowance {
     pub burst: Duration,
     /// How long it may compute without waiting for anything before it is ended.
     pub slice: Duration,
-    /// Whether it leaves the thread of its account while it computes. Not if that is the caller's: a test's clock that
-    /// stands still would go on while the test waits for another thread.
+    /// Whether it leaves the thread of its account while it computes. False if that thread is the caller's: a test's
+    /// paused clock would advance while the test waits for another thread.
     pub leaves: bool,
 }
 

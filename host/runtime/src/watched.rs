@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// A value, and those who wait until it is something else.
+/// A value whose changes can be awaited.
 #[derive(Debug, Default)]
 pub(crate) struct Watched<T> {
     value: Mutex<T>,
@@ -19,7 +19,7 @@ impl<T> Watched<T> {
         Self { value: Mutex::new(value), changed: Notify::const_new() }
     }
 
-    /// Reads the value. Nobody else reads or changes it meanwhile.
+    /// Reads the value, with exclusive access.
     pub(crate) fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
         read(&self.lock())
     }

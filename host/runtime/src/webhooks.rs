@@ -1,4 +1,4 @@
-//! The webhooks of a plugin on one account: what came there waits for the plugin, and is told in order.
+//! The webhooks of a plugin on an account: requests wait for the plugin, and are delivered in order.
 //!
 //! A task for each webhook of the mode `queue` tells the plugin of one request after the other. It reads the next one
 //! from the store once the plugin has handled the one before, so nothing waits in memory.
@@ -40,7 +40,7 @@ pub struct Webhooks {
     pub(crate) tokens: Tokens,
     /// A version that replaces another one continues its queue.
     pub(crate) queue: ArcSwap<Queue>,
-    /// While it may hear of requests, it counts among those that somebody has to listen for.
+    /// Present while the plugin may get requests: it counts among the plugins that need a listener.
     listened_for: Mutex<Option<ListenedFor>>,
     listening: Listening,
 }
@@ -48,9 +48,9 @@ pub struct Webhooks {
 /// The state that all tellers of requests share, also with the version of the plugin that replaces this one.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    /// Notified when another request has come, or one is to be told again.
+    /// Notified when a request has arrived, or one must be delivered again.
     pub(crate) arrived: Notify,
-    /// For each webhook, the turn to tell of a request: held until that is over.
+    /// For each webhook, the lock for delivering a request: held until the delivery ends.
     turns: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
@@ -88,7 +88,7 @@ impl Webhooks {
         Some(Arc::new(webhooks))
     }
 
-    /// Notes the plugin's grants: only while it may hear of requests does anybody have to listen for them.
+    /// Notes the plugin's grants: a listener is needed only while it may get requests.
     pub(crate) fn granted(&self, grants: &Grants) {
         let mut listened_for = self.listened_for.lock().unwrap_or_else(PoisonError::into_inner);
         if !grants.has(Permission::WebhooksReceive) {
@@ -98,12 +98,12 @@ impl Webhooks {
         }
     }
 
-    /// Continues the queue of the version that this one is to replace, before it tells of anything.
+    /// Continues the queue of the version that this one will replace. Must be called before anything is delivered.
     pub(crate) fn continues(&self, before: &Self) {
         self.queue.store(before.queue.load_full());
     }
 
-    /// Returns the names of the webhooks whose requests wait until the plugin is told.
+    /// Returns the names of the webhooks whose requests are queued for the plugin.
     fn queued(&self) -> Vec<String> {
         let queued = self.declared().iter().filter(|(_, webhook)| webhook.mode == Mode::Queue);
         queued.map(|(name, _)| name.clone()).collect()
@@ -125,12 +125,12 @@ impl Webhooks {
         let given = self.settings.given(name)?;
         let setting = self.admitted.manifest.settings.get(name);
         let default = setting.and_then(|setting| setting.default.as_ref()).and_then(Value::as_str);
-        // Discord's is a public key: nobody can sign by it.
+        // Discord's is a public key, which cannot create signatures.
         let may_be_known = webhook.verification == Verification::Discord;
         (may_be_known || default != Some(given.as_str())).then_some(given)
     }
 
-    /// Reads the addresses of these webhooks. One that has none gets a new one; with `anew`, each does.
+    /// Reads the addresses of these webhooks. A webhook without an address gets a new one; with `anew`, each does.
     pub(crate) async fn read_tokens(&self, names: impl Iterator<Item = &String>, anew: bool) -> Result<(), StoreError> {
         let mut generator = self.account.rng.generator();
         let fresh = names.map(|name| (name.clone(), hex::encode(generator.random::<[u8; TOKEN]>()))).collect();
@@ -169,8 +169,9 @@ impl Webhooks {
         Ok((self.stored.last(most).await?, self.stored.waiting().await?))
     }
 
-    /// Lets a request that is over be told again. Returns false if there is none of this id, if it still waits, or if it
-    /// came to no webhook of the mode `queue`: nobody would be told, or nobody waits for the answer any more.
+    /// Queues a completed request again. Returns false if there is none with this id, if it still waits, or if its
+    /// webhook is not in the mode `queue`: then it would not be delivered, or its sender no longer waits for the
+    /// answer.
     pub async fn replay(&self, id: i64) -> Result<bool, StoreError> {
         let replayed = self.stored.replay(id, self.queued()).await?;
         self.queue.load().arrived.notify_waiters();

@@ -1,7 +1,7 @@
 //! Cron expressions in a time zone.
 //!
-//! `croner` reads the fields, and says whether a day matches. What follows from that is computed here by days: where the
-//! clocks are not changed on a day, its due times are sums, and only on the other days is the zone asked for each of them.
+//! `croner` reads the fields, and says whether a day matches. This module computes the due times from that, day by day.
+//! On a day without a clock change, due times are sums. Only on the other days, the zone is queried for each of them.
 
 use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp};
@@ -15,7 +15,7 @@ const MOST_DAYS: u32 = 50 * 366;
 /// The minutes of a day.
 const MINUTES: u32 = 24 * 60;
 
-/// The error for a text that is no cron expression.
+/// The error for a text that is not a cron expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoCron {
     /// It is too long.
@@ -123,12 +123,12 @@ impl Cron {
         count
     }
 
-    /// Returns the latest of the due times after this moment until that one, in order and at most so many.
+    /// Returns the latest due times after `after` until `until`, in order and at most `most`.
     pub fn latest(&self, after: Timestamp, until: Timestamp, most: usize) -> Vec<Timestamp> {
         let Some((first, mut date)) = self.days_of(after, until).filter(|_| most > 0) else { return Vec::new() };
         let (mut found, mut further) = (Vec::new(), 2);
         for _ in 0..MOST_DAYS {
-            // Days before may have times that are later than some of these, where the clocks are put back over midnight.
+            // If the clocks are put back over midnight, days before may have times that are later than some of these.
             if found.len() >= most {
                 further -= 1;
             }
@@ -251,7 +251,7 @@ fn read(expression: &str) -> Result<croner::Cron, NoCron> {
     expression.parse::<croner::Cron>().map_err(|error| NoCron::Field(error.to_string()))
 }
 
-/// Returns whether this time matches, whatever zone it is in.
+/// Returns whether this time matches, in any zone.
 fn matches(cron: &croner::Cron, date: Date, hour: i8, minute: i8) -> bool {
     cron.is_time_matching(&date.at(hour, minute, 0, 0)).unwrap_or(false)
 }

@@ -1,4 +1,4 @@
-//! What to tell of a schedule at a moment.
+//! The decision about a schedule at a moment.
 
 use jiff::Timestamp;
 
@@ -7,10 +7,10 @@ use crate::timing::{Missed, Timing};
 /// The maximum number of due times that wait while their plugin runs, but does not get on with them.
 const WAITING: usize = 1_000;
 
-/// What to tell of a schedule at a moment.
+/// The decision about a schedule at a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged {
-    /// The due time that is to be told now.
+    /// The due time to deliver now.
     pub due: Option<Timestamp>,
     /// The number of due times before it, or until now, that are left out.
     pub left_out: u64,
@@ -18,8 +18,9 @@ pub struct Judged {
     pub over: Timestamp,
 }
 
-/// Returns what to tell of a schedule now, given the moment until which its due times are over, and the one since which its
-/// plugin runs: what was due before that was missed, and of that at most `catch_up` are told.
+/// Returns the decision about a schedule now. The arguments include the moment until which its due times are completed,
+/// and the one since which its plugin runs. Earlier due times were missed, and at most `catch_up` of them are
+/// delivered.
 ///
 /// A clock that was set back tells nothing twice: due times before `over` never come again.
 pub fn judge(timing: &Timing, over: Timestamp, since: Timestamp, now: Timestamp, catch_up: usize) -> Judged {
@@ -29,14 +30,14 @@ pub fn judge(timing: &Timing, over: Timestamp, since: Timestamp, now: Timestamp,
     if let Some(due) = missed.latest.first() {
         return Judged { due: Some(*due), left_out, over };
     }
-    // Where nothing was missed, it stays as it is, so that nothing has to be written.
+    // If nothing was missed, it stays unchanged, so that nothing must be written.
     let over = if left_out > 0 { began } else { over };
     let waiting = timing.between(began, now, WAITING);
     let due = waiting.latest.first().copied();
     Judged { due, left_out: left_out + not_told(&waiting), over }
 }
 
-/// Returns how many are not told.
+/// Returns the number of due times that are not delivered.
 fn not_told(missed: &Missed) -> u64 {
     missed.count.saturating_sub(missed.latest.len().try_into().unwrap_or(u64::MAX))
 }

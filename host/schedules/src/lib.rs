@@ -2,13 +2,13 @@
 //!
 //! **Owns:** zones, cron expressions, the due times that follow from them, and texts that people write for a time.
 //!
-//! **Must not** do I/O, wait, or read a clock: each function is told what time it is. The database of time zones is part
-//! of the program, so that every machine has the same.
+//! **Must not** do I/O, wait, or read a clock: each function gets the time as an argument. The database of time zones
+//! is part of the program, so that every machine has the same.
 //!
 //! **Begin with** [`Timing`], and with [`judge`], which says what to do at a moment.
 //!
-//! Each function does bounded work: whatever an expression says and however long a host did not run, it looks at each day
-//! of at most fifty years once.
+//! Each function does bounded work: for any expression and any downtime of the host, it looks at each day of at most
+//! fifty years once.
 
 mod cron;
 mod judge;

@@ -1,4 +1,4 @@
-//! Local times: what clocks in a zone show, how a moment is written, and what people mean who write a time.
+//! Local times: converts moments to the clock time in a zone, formats them, and parses times that people write.
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::fmt::strtime;
@@ -8,7 +8,7 @@ use crate::zone::Zone;
 
 /// The maximum length of a text or a pattern, in bytes.
 pub const LONGEST_TEXT: usize = 256;
-/// The maximum length of what a pattern may become, in bytes.
+/// The maximum length of a formatted pattern, in bytes.
 const LONGEST_WRITTEN: usize = 4 << 10;
 /// The largest number in a text, of any unit: a million weeks are more than the calendar has.
 const LARGEST: i64 = 1_000_000_000;
@@ -130,7 +130,7 @@ fn from_now(amounts: &[&str], now: Timestamp, zone: &Zone) -> Result<Timestamp, 
     moment.checked_add(SignedDuration::from_secs(seconds)).map_err(|_| NoTime::TooFar)
 }
 
-/// Reads digits, at most so many.
+/// Reads digits, up to a maximum number.
 fn number_in(text: &str, most: usize) -> Result<i64, NoTime> {
     if text.is_empty() || text.len() > most || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(NoTime::Unreadable);

@@ -39,7 +39,7 @@ impl Timing {
         }
     }
 
-    /// Returns the due times after this moment until that one: how many there are, and the latest ones, at most so many.
+    /// Returns the number of due times after one moment until another, and the latest ones, up to a maximum.
     pub fn between(&self, after: Timestamp, until: Timestamp, most: usize) -> Missed {
         if until <= after {
             return Missed::default();

@@ -40,7 +40,7 @@ impl Zone {
             return Err(NoZone);
         }
         let zone = DATABASE.get(name).map_err(|_| NoZone)?;
-        // A name for "unknown" is no zone.
+        // A name for "unknown" is not a zone.
         if zone.iana_name().is_some() { Ok(Self(zone)) } else { Err(NoZone) }
     }
 
@@ -54,8 +54,8 @@ impl Zone {
         self.0.to_datetime(moment)
     }
 
-    /// Returns the first moment at which its clocks show this time. For a time in a gap that is the end of the gap. None:
-    /// it is too far from now to be counted.
+    /// Returns the first moment at which its clocks show this time. For a time in a gap that is the end of the gap.
+    /// Returns `None` if it is too far from now to be represented.
     pub fn moment(&self, civil: DateTime) -> Option<Timestamp> {
         self.moments(civil).map(|moments| match moments {
             Moments::Once(moment) | Moments::Twice(moment, _) | Moments::Never(moment) => moment,
@@ -66,7 +66,8 @@ impl Zone {
         &self.0
     }
 
-    /// Returns the moments at which its clocks show this time. None: it is too far from now to be counted.
+    /// Returns the moments at which its clocks show this time. Returns `None` if it is too far from now to be
+    /// represented.
     pub(crate) fn moments(&self, civil: DateTime) -> Option<Moments> {
         let at = |offset: Offset| offset.to_timestamp(civil).ok();
         Some(match self.0.to_ambiguous_timestamp(civil).offset() {

@@ -43,7 +43,7 @@ impl<T> Answer<T> {
         let _ = self.to.send(result);
     }
 
-    /// Returns whether nobody waits any more.
+    /// Returns whether the caller gave up waiting.
     pub fn is_abandoned(&self) -> bool {
         self.to.is_closed()
     }

@@ -35,8 +35,8 @@ use running::Running;
 const NO_ARCHIVE: &str = "This server does not support XEP-0313, Message Archive Management";
 /// Maximum number of pages that are queried at once, for all plugins together.
 pub(super) const MAX_RUNNING: usize = 256;
-/// Maximum number of pages that are queried for one plugin or wait to be, whatever its limit `archive_queries` is, so
-/// that it does not take the place of others.
+/// Maximum number of running and queued page queries of one plugin. It caps the limit `archive_queries`, so that one
+/// plugin does not take the place of others.
 pub(super) const MAX_OWN: usize = 64;
 /// Maximum weight of the results of one page. The first result is always kept.
 pub(super) const MAX_WEIGHT: usize = 4 << 20;
@@ -49,7 +49,7 @@ const ENTITY_PATIENCE: Duration = Duration::from_secs(10);
 /// Delay before the own account is asked again after it could not announce its features.
 const ASK_AGAIN: Duration = Duration::from_mins(1);
 
-/// One message of an archive.
+/// A message of an archive.
 #[derive(Debug)]
 pub struct Archived {
     /// The archive's id of the message.
@@ -64,7 +64,7 @@ pub struct Archived {
     pub weight: usize,
 }
 
-/// One page of an archive, from the oldest message to the newest.
+/// A page of an archive, from the oldest message to the newest.
 #[derive(Debug)]
 pub struct ArchivePage {
     /// The messages of the page.
@@ -372,7 +372,7 @@ impl Archives {
         }
     }
 
-    /// Handles an entity's answer about what it is, or the failure to answer.
+    /// Handles an entity's answer to a query for its identities and features, or the failure to answer.
     pub(super) fn entity_answered(
         &mut self,
         entity: &Jid,

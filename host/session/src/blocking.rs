@@ -32,7 +32,7 @@ pub(super) fn may_ask(disco: &Discovery, report: Option<&Report>, turn: &mut Tur
     if disco.can(&server, BLOCKING, turn) == Some(false) {
         return Err(CallError::Unsupported(format!("{server} blocks no addresses (XEP-0191)")));
     }
-    // A server that takes no reports may block the address all the same, and drop the report.
+    // A server without support for reports may still block the address, and drop the report.
     if report.is_some() && disco.can(&server, REPORTING, turn) != Some(true) {
         let why = format!("{server} does not say that it takes reports (XEP-0377); block without one");
         return Err(CallError::Unsupported(why));

@@ -54,7 +54,7 @@ impl From<NoBookmarks> for CallError {
     }
 }
 
-/// The bookmarks of the account, as far as the server has told.
+/// The bookmarks of the account, as far as the server has sent them.
 #[derive(Debug, Default)]
 pub(super) struct BookmarkList {
     /// None until they have come.
@@ -102,7 +102,7 @@ impl BookmarkList {
         self.asked = false;
     }
 
-    /// Forgets the bookmarks. We stay in the rooms that we are in, as if a plugin had entered them.
+    /// Forgets the bookmarks. The account stays in the rooms that it is in, as if a plugin had entered them.
     pub(super) fn forget(&mut self, rooms: &mut Rooms) {
         self.all = None;
         rooms.forget_bookmarks();
@@ -283,7 +283,7 @@ impl BookmarkList {
         }
     }
 
-    /// Returns whether the room is to be entered because of its bookmark.
+    /// Returns whether the room's bookmark requires entering it.
     fn wants(&self, room: &BareJid) -> bool {
         self.get(room).is_some_and(|bookmark| bookmark.autojoin)
     }

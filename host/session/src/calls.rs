@@ -66,7 +66,7 @@ impl AnyCommand {
         self.0.weight()
     }
 
-    /// Returns whether nobody waits for the answer any more: the call was given up, or its plugin has ended.
+    /// Returns whether the answer is no longer needed: the call was given up, or its plugin has ended.
     pub fn is_abandoned(&self) -> bool {
         self.0.is_abandoned()
     }

@@ -23,8 +23,8 @@ pub(super) const MAX_CARDS: usize = 1_000;
 const MAX_WEIGHT: usize = 16 << 20;
 /// Maximum number of changes of the own vCard that wait for one another.
 pub(super) const MAX_CHANGES: usize = 64;
-/// Maximum number of one plugin's waiting changes, whatever its limit `iqs` is, so that it does not take the place of
-/// others.
+/// Maximum number of one plugin's waiting changes. It caps the limit `iqs`, so that one plugin does not take the place
+/// of others.
 pub(super) const MAX_OWN_CHANGES: usize = 8;
 
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Cards {
         }
     }
 
-    /// Stores a vCard. Returns the owners of vCards that had to make room.
+    /// Stores a vCard. Returns the owners of evicted vCards.
     fn put(&mut self, jid: Jid, known: Arc<KnownCard>) -> Vec<Jid> {
         self.remove(&jid);
         self.number += 1;

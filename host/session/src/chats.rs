@@ -20,8 +20,8 @@ use crate::waiters::{self, Waiter};
 pub(super) const MAX_OPEN: usize = 1_024;
 /// Maximum number of calls that wait for chats to be ready.
 pub(super) const MAX_PENDING: usize = 2_048;
-/// Maximum number of one plugin's waiting calls, whatever its limit `open_calls` is, so that it does not take the place
-/// of others.
+/// Maximum number of one plugin's waiting calls. It caps the limit `open_calls`, so that one plugin does not take the
+/// place of others.
 pub(super) const MAX_OWN_PENDING: usize = 256;
 /// Precision of `last_active`, so that a busy chat does not cause a new snapshot with each message.
 const ACTIVITY_STEP: SignedDuration = SignedDuration::from_mins(1);
@@ -158,7 +158,7 @@ impl Chats {
         }
     }
 
-    /// Updates the names of all open chats after the roster came.
+    /// Updates the names of all open chats after the roster was received.
     pub(super) fn name_all(&mut self, name: impl Fn(&BareJid) -> String, turn: &mut Turn<'_>) {
         let open: Vec<BareJid> = self.open.keys().cloned().collect();
         for jid in &open {
@@ -178,7 +178,7 @@ impl Chats {
         Ok(())
     }
 
-    /// Notes how an open chat stands with off-the-record messaging, and tells of a change.
+    /// Sets the state of off-the-record messaging in an open chat, and reports a change.
     pub(super) fn set_otr_status(&mut self, jid: &BareJid, status: OtrStatus, turn: &mut Turn<'_>) {
         if let Some(chat) = self.open.get_mut(jid).filter(|chat| chat.otr_status != status) {
             Arc::make_mut(chat).otr_status = status;

@@ -1,4 +1,5 @@
-//! Who may give a chat command and how often: groups of people, and what the owner decided about single commands.
+//! Rules for who may give a chat command and how often: groups of people, and the owner's decisions about single
+//! commands.
 
 use std::fmt;
 use std::str::FromStr;
@@ -105,15 +106,15 @@ impl FromStr for RoomAffiliation {
 /// A group of people, as `people` of `wit/commands.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum People {
-    /// Those whose presence the account sees.
+    /// The contacts whose presence the account sees.
     Contacts,
-    /// Those in this group of the roster.
+    /// The contacts in this group of the roster.
     Group(String),
     /// This bare JID; if it is a domain, everybody there.
     Jid(BareJid),
-    /// Those with this role in the room, or a higher one.
+    /// The occupants with this role in the room, or a higher one.
     Role(RoomRole),
-    /// Those with this affiliation with the room, or a higher one.
+    /// The occupants with this affiliation with the room, or a higher one.
     Affiliation(RoomAffiliation),
     /// The owners of the host.
     Owners,
@@ -130,12 +131,12 @@ pub enum NoPeople {
         /// The nearest known word, as a question.
         hint: String,
     },
-    /// What it names cannot be.
+    /// It names an impossible group.
     #[error("{text:?} names nobody: {reason}")]
     Unfit {
         /// The text.
         text: String,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
 }
@@ -196,16 +197,16 @@ impl fmt::Display for People {
     }
 }
 
-/// The owner's decisions about one command, each in place of the author's. None: the author's counts.
+/// The owner's decisions about one command, each of which overrides the author's. None: the author's applies.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CommandRules {
-    /// Who may give it. Empty: everybody.
+    /// The people who may give it. Empty: everybody.
     pub allow: Option<Vec<People>>,
     /// The time after which the same person may give it again.
     pub person_cooldown: Option<Duration>,
     /// The time after which it may be given again in the same room.
     pub room_cooldown: Option<Duration>,
-    /// Whether nobody can give it.
+    /// Whether it is turned off.
     pub off: bool,
 }
 

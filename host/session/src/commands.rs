@@ -1,8 +1,9 @@
 //! Commands that people give to plugins by name, and `help`.
 //!
-//! This file has the commands that are there, and who may add which. `commands/declaration.rs` checks those with typed
-//! arguments, `commands/giving.rs` decides about what people write, `commands/help.rs` shows what they may give,
-//! `commands/filling.rs` offers that as forms, and `commands/forms.rs` has those that are open.
+//! This file keeps the registered commands, and decides who may add which. `commands/declaration.rs` checks commands
+//! with typed arguments, `commands/giving.rs` handles the messages that give commands, `commands/help.rs` lists the
+//! commands that a person may give, `commands/filling.rs` offers them as forms, and `commands/forms.rs` keeps the open
+//! forms.
 
 mod arguments;
 mod cooldowns;
@@ -62,14 +63,14 @@ pub struct Added {
     pub name: String,
     /// Whether it can be given by that name alone, unless the owner chose another name.
     pub is_short: bool,
-    /// Its other names that are left out, since others have them.
+    /// Its other names that were left out, since other commands have them.
     pub left_out: Vec<String>,
 }
 
-/// Who reads the arguments of a command.
+/// The party that parses the arguments of a command.
 #[derive(Debug)]
 pub(super) enum Reading {
-    /// The plugin, which describes them in this text; it may be empty.
+    /// The plugin, which describes them in this text. The text may be empty.
     Plugin(String),
     /// The host.
     Host(Box<Declared>),
@@ -149,7 +150,7 @@ struct Registered {
     is_kept: bool,
 }
 
-/// Where a command is given.
+/// The place in which a command is given.
 #[derive(Debug, Clone, Copy)]
 enum Place<'a> {
     /// In this room, or by somebody there in private. None: outside of rooms.
@@ -340,7 +341,8 @@ impl Commands {
         let (left_out, aliases): (Vec<_>, Vec<_>) = reading.aliases().iter().cloned().partition(is_taken);
         let is_successor = turn.promises.is_successor(by);
         let own = self.all.entry(plugin.clone()).or_default();
-        // One that was kept counts as new: otherwise a plugin would have more with each waking.
+        // A command that was kept while its plugin was parked counts as new: otherwise a plugin could add more with
+        // each wake-up.
         let has_it = own.get(&name).is_some_and(|one| !one.is_kept);
         if !has_it && own.values().filter(|one| !one.is_kept).count() >= most {
             return Err(CallError::OverLimit(format!("{most} commands")));
@@ -370,7 +372,7 @@ impl Commands {
         let found = self.all.get_mut(plugin).and_then(|own| own.remove(&name));
         self.all.retain(|_, own| !own.is_empty());
         let Some(was) = found else { return Err(CallError::NotFound(format!("the command {name} of {plugin}"))) };
-        // The instance to be replaced gets it back if the replacement fails.
+        // The replaced instance gets it back if the replacement fails.
         if is_successor && was.owner != by {
             self.displaced.push(Displaced { by, plugin: plugin.clone(), name: name.clone(), was });
         }

@@ -74,7 +74,7 @@ impl Roster {
         }
     }
 
-    /// Returns the entry that the change leads to, and whether to ask for presence afterwards.
+    /// Returns the entry after the change, and whether to ask for presence afterwards.
     fn wanted_item(
         &self,
         jid: &BareJid,
@@ -156,7 +156,7 @@ impl Roster {
             let to = Some(Jid::from(jid.clone()));
             let pending = ContactIq { jid, item: None, subscribe: false, pushed: false, answer };
             let kind = PresenceOutKind::Subscribed;
-            // The push is the answer. The id of this request is never sent, so nobody can answer it.
+            // The push is the answer. The id of this request is never sent, so it cannot be answered.
             turn.expect(None, Waiting::Contact(pending), PATIENCE);
             turn.send(Outgoing::Presence(PresenceOut { to, kind, ..PresenceOut::default() }));
             return;

@@ -79,7 +79,7 @@ impl Deadlines {
         }
     }
 
-    /// Adjusts to a clock that was set by this much, since this is no time that has passed.
+    /// Adjusts to a clock that was set by this difference, since that time has not elapsed.
     pub(super) fn clock_set(&mut self, by: SignedDuration) {
         self.wall =
             self.wall.map(|wall| wall.saturating_add(by).expect("a duration of nothing but seconds can be added"));

@@ -1,4 +1,4 @@
-//! Dialogs: questions of plugins to people, whose next message in the same place is the answer.
+//! Dialogs: plugins ask people questions, and a person's next message in the same place is the answer.
 //!
 //! A room names its occupants by nicknames, which it gives to one at a time. So a question to an occupant is one to a
 //! nickname, follows it when it changes, and ends when the occupant leaves.
@@ -29,9 +29,9 @@ use question::Read;
 
 pub use question::{DialogAnswer, Question};
 
-/// The number of answers that a person has to a question with choices.
+/// Maximum number of attempts that a person has to answer a question with choices.
 const TRIES: u8 = 3;
-/// What a message has as its command that is the answer to a question. No command has this name.
+/// The command name of a message that answers a question. No command has this name.
 pub(super) const ANSWER: &str = "?";
 
 /// How a dialog ended.
@@ -60,7 +60,7 @@ struct Place {
 impl Place {
     /// Returns the place of a message that this person writes.
     fn of(to: &Jid, nick: Option<String>, rooms: &Rooms) -> Self {
-        // An occupant is one person by the full JID, and anybody else by the bare one.
+        // An occupant is identified by the full JID, and anybody else by the bare one.
         let bare = Jid::from(to.to_bare());
         let chat = if nick.is_none() && rooms.is_known(&bare) { to.clone() } else { bare };
         Self { chat, nick }
@@ -193,18 +193,18 @@ impl Dialogs {
             return self.end(number, Err(CallError::Rejected("wrong".to_owned())), turn);
         }
         let draft = draft(dialog.question.asked(dialog.place.nick.as_deref(), true));
-        // It fails only if sending is impossible, and the answer came a moment ago.
+        // It fails only if the account cannot send, but the answer was received a moment ago.
         if may_send(rooms, &dialog.to, dialog.kind(), &draft, turn).is_ok() {
             say(rooms, dialog.to.clone(), dialog.kind(), random_id(), draft, turn);
         }
     }
 
-    /// Ends a question whose time is over.
+    /// Ends a question that timed out.
     pub(super) fn late(&mut self, number: u64, turn: &mut Turn<'_>) {
         self.end(number, Err(CallError::TimedOut), turn);
     }
 
-    /// Ends the question that came back with this error.
+    /// Ends the question that was returned with this error.
     pub(super) fn refused(&mut self, message: &Message, turn: &mut Turn<'_>) {
         let (Some(id), Some(error)) = (&message.id, &message.error) else { return };
         let from = message.from.to_bare();
@@ -325,7 +325,7 @@ fn draft(body: String) -> Draft {
     Draft { body: Some(body), ..Draft::default() }
 }
 
-/// Checks that somebody else with this nickname is in a room.
+/// Checks that another occupant has this nickname in a room.
 fn is_asked(rooms: &Rooms, room: &Jid, nick: &str) -> Result<(), CallError> {
     let jid = room.to_bare();
     let found = rooms.shown.get(&jid).filter(|room| room.occupants.contains_key(nick));

@@ -43,7 +43,7 @@ pub(super) struct Discovery {
     told: Reported,
     /// The server and the own account, until they have answered on this stream or failed to.
     due: Vec<Jid>,
-    /// When they are no longer waited for.
+    /// The deadline for these answers.
     due_until: Option<DeadlineKey>,
 }
 
@@ -62,7 +62,7 @@ impl Discovery {
         self.waiting.values().map(Vec::len).sum()
     }
 
-    /// Drops calls that nobody waits for.
+    /// Drops calls whose callers gave up.
     pub(super) fn forget_abandoned(&mut self) {
         for waiters in self.waiting.values_mut() {
             waiters.retain(|answer| !answer.is_abandoned());
@@ -201,7 +201,7 @@ impl Discovery {
         Some(disco.features.iter().any(|known| known == feature))
     }
 
-    /// Returns whether a service that is known to have only rooms reports that this is none of them.
+    /// Returns whether a service that is known to have only rooms reports that this is not one of them.
     pub(super) fn is_no_room(&self, other: &BareJid, error: &CallError, turn: &Turn<'_>) -> bool {
         let says_so = matches!(error, CallError::Stanza(error) if error.condition == "item-not-found");
         says_so && self.known.is_at_rooms(other, turn.now)

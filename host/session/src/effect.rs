@@ -153,13 +153,13 @@ pub enum KeepRoster {
 pub struct KeyNews {
     /// The person: the account itself, for its own keys.
     pub jid: BareJid,
-    /// What happened.
+    /// The kind of news.
     pub what: KeyNewsKind,
     /// The protocol, and the device.
     pub kind: KeyKind,
     /// The fingerprint of the new key.
     pub fingerprint: Option<String>,
-    /// What counts for it now.
+    /// The trust in the key now.
     pub trust: DeviceTrust,
     /// The question of somebody who asks to compare a secret. Anybody may have written it.
     pub question: Option<String>,

@@ -1,7 +1,8 @@
 //! Encryption from end to end: OMEMO (XEP-0384) and off-the-record messaging, of one account.
 //!
-//! The cryptography is that of `parlor-e2ee`. Here is what it is used for: whose keys are trusted, which devices get a message, and
-//! what is kept on disk. Each change of a state is an effect that comes before all that depends on it; see `effect.rs`.
+//! The cryptography is that of `parlor-e2ee`. This module decides whose keys are trusted, which devices get a message,
+//! and what is kept on disk. Each change of a state is an effect that comes before all effects that depend on it; see
+//! `effect.rs`.
 //!
 //! **Begin with** [`EndToEnd`], then follow a message through `opening.rs`, or through `sending.rs` and `sealing.rs`. The other files hold the
 //! parts of the state, and name none of these.
@@ -67,7 +68,7 @@ const MAX_SAID: usize = 256;
 pub struct KeyCounts {
     /// The owner's settings.
     pub settings: Encryption,
-    /// The own device of OMEMO.
+    /// The account's own OMEMO device.
     pub device: Option<u32>,
     /// Whether others can find its keys.
     pub is_published: bool,
@@ -88,7 +89,7 @@ pub(super) struct EndToEnd {
     config: Option<Encryption>,
     /// Whether the keys on disk cannot be read, and neither can which chats were encrypted.
     is_unknown: bool,
-    /// The own device; made when it is first needed.
+    /// The account's own device. It is made when it is first needed.
     device: Option<Device>,
     sessions: Sessions,
     trust: TrustBook,
@@ -107,24 +108,24 @@ pub(super) struct EndToEnd {
     otr: OtrChats,
     comparisons: Comparisons,
     counts: KeyCounts,
-    /// What was told last of it.
+    /// The figures that were reported last.
     told: Option<KeyCounts>,
 }
 
 impl EndToEnd {
-    /// Sets what the owner wants.
+    /// Applies the owner's settings.
     pub(super) fn set_config(&mut self, config: Encryption) {
         self.config = Some(config);
     }
 
-    /// Takes over what was kept when the last process ended. What cannot be read is left out, which is logged.
+    /// Loads the state that the last process kept. Entries that cannot be read are skipped and logged.
     pub(super) fn load(&mut self, kept: KeptKeys) {
         let KeptKeys { device, otr, sessions, keys, ways, message_keys } = kept;
         if let Some(state) = device {
             match Device::from_bytes(state.as_ref()) {
                 Ok(device) => {
                     self.device = Some(device);
-                    // It may have used prekeys that the last process kept while it read an archive.
+                    // The last process may have kept used prekeys while it read an archive.
                     self.published.catches_up = Some(Duration::ZERO);
                 }
                 Err(error) => tracing::error!(%error, "the own keys of OMEMO cannot be read; new ones are made"),
@@ -133,7 +134,7 @@ impl EndToEnd {
         if let Some(state) = otr {
             self.otr.load(state.as_ref());
         }
-        // Without the keys that they belong to, they are of no use.
+        // Message keys are useless without the keys that they belong to.
         for (jid, device, form, state) in sessions.into_iter().filter(|_| self.device.is_some()) {
             match OmemoSession::from_bytes(state.as_ref()) {
                 Ok(session) => self.sessions.insert((&jid, device, form), session, state.as_ref().len()),
@@ -155,7 +156,7 @@ impl EndToEnd {
         Encryption { plain_instead: self.config.is_some_and(|config| config.plain_instead), ..Encryption::OFF }
     }
 
-    /// Returns whether chats may be encrypted that are not to be answered plainly.
+    /// Returns whether there may be encrypted chats, whose answers must not go out in plain text.
     pub(super) fn is_guarded(&self) -> bool {
         self.is_unknown || !self.ways.is_empty()
     }
@@ -170,12 +171,12 @@ impl EndToEnd {
         self.config.is_some_and(|config| config.otr) && turn.settings.allow_otr
     }
 
-    /// Returns whether a message that is not encrypted may still have to do with encryption.
+    /// Returns whether an unencrypted message may still concern encryption.
     pub(super) fn is_used(&self) -> bool {
         !self.ways.is_empty() || !self.otr.is_empty()
     }
 
-    /// Returns what is to be told of it.
+    /// Returns the figures to report.
     fn counts(&self) -> KeyCounts {
         KeyCounts {
             settings: self.config.unwrap_or(Encryption::OFF),
@@ -186,7 +187,7 @@ impl EndToEnd {
         }
     }
 
-    /// Returns what is to be told of it, if that has changed since the last call.
+    /// Returns the figures to report, if they changed since the last call.
     pub(super) fn changed_counts(&mut self) -> Option<KeyCounts> {
         let counts = Some(self.counts());
         if self.told == counts {
@@ -196,14 +197,15 @@ impl EndToEnd {
         counts
     }
 
-    /// Notes how a message of a chat came.
+    /// Notes how a message of a chat was encrypted.
     fn came_by(&mut self, partner: &BareJid, way: Way, changes: &mut Vec<KeyChange>, turn: &Turn<'_>) {
         let stays = |jid: &BareJid| self.trust.is_verified(jid);
         self.ways.came_by(partner, way, turn.deadlines.elapsed(), stays, changes);
     }
 
-    /// Notes that a message of a chat came that was not encrypted. With a person of whom a key was verified, that changes nothing:
-    /// whoever is in between could otherwise have everything said plainly. Nor does it while the chat is off the record.
+    /// Notes that an unencrypted message of a chat arrived. The chat stays encrypted if a key of the person was
+    /// verified, since otherwise someone on the path could make the account answer in plain text. It also stays
+    /// encrypted while it is off the record.
     fn came_plainly(&mut self, partner: &BareJid, turn: &mut Turn<'_>) {
         if self.trust.is_verified(partner) || self.otr.is_encrypted(partner) {
             return;
@@ -213,7 +215,7 @@ impl EndToEnd {
         }
     }
 
-    /// Notes that a key is used, tells of what is new about it, and returns what counts for it.
+    /// Notes that a key is used, reports any news about it, and returns its trust.
     fn meet(
         &mut self,
         jid: &BareJid,
@@ -237,7 +239,7 @@ impl EndToEnd {
         met
     }
 
-    /// Returns whether a device has another key than the one that was verified, and tells of it.
+    /// Returns whether a device has another key than the verified one, and reports it if so.
     fn is_swapped(&mut self, jid: &BareJid, device: u32, fingerprint: &str, turn: &mut Turn<'_>) -> bool {
         let Some(before) = self.trust.of_device(jid, device) else { return false };
         if before.trust != DeviceTrust::Trusted || before.fingerprint == fingerprint {
@@ -255,7 +257,7 @@ impl EndToEnd {
         true
     }
 
-    /// Remembers what the account says in a room, which the room reflects as it was sent.
+    /// Remembers what the account says in a room: the room reflects it encrypted, as it was sent.
     fn remember(&mut self, room: BareJid, id: String, draft: &Draft) {
         if self.said.len() >= MAX_SAID {
             self.said.pop_front();
@@ -269,24 +271,25 @@ impl EndToEnd {
         self.said.remove(at).map(|(_, _, draft)| draft)
     }
 
-    /// Forgets the people of a room, who may be others now.
+    /// Forgets the people of a room, since they may have changed.
     pub(super) fn room_changed(&mut self, room: &BareJid) {
         self.members.forget(room);
     }
 
-    /// Forgets the calls of instances that are gone.
+    /// Forgets the calls of ended instances.
     pub(super) fn forget_abandoned(&mut self) {
         self.otr.forget_abandoned();
     }
 
-    /// Holds a message of a room until this has come. It is returned if there is no room, and cannot be read then.
+    /// Holds a message of a room until the fetch ends. Returns the message if there is no space; it cannot be read
+    /// then.
     pub(super) fn hold(&mut self, fetch: Fetch, held: HeldMessage) -> Result<(), HeldMessage> {
         let held = self.unvouched.hold(fetch, held);
         self.counts.undecryptable += u64::from(held.is_err());
         held
     }
 
-    /// Forgets what belongs to a stream.
+    /// Forgets the state that belongs to a stream.
     pub(super) fn stream_gone(&mut self, turn: &mut Turn<'_>) {
         self.fetches.stream_gone();
         self.members.stream_gone();
@@ -306,14 +309,14 @@ impl EndToEnd {
         self.otr.end_waits(&CallError::Offline, turn);
         let now = self.otr.now(turn);
         for jid in self.comparisons.end(turn) {
-            // Nobody can be told any more.
+            // The other side cannot be notified any more.
             let _ = self.otr.get_mut(&jid).map(|chat| chat.conversation.smp_abort(None, now));
         }
     }
 }
 
 impl Turn<'_> {
-    /// Has changes kept, before everything that follows in this turn.
+    /// Stores changes before all effects that follow in this turn.
     pub(super) fn keep_keys(&mut self, changes: Vec<KeyChange>) {
         if !changes.is_empty() {
             self.out.push(Effect::KeepKeys(changes));

@@ -121,7 +121,7 @@ impl Payload {
 /// The person or thing that an event is about, for filters and scopes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject<'a> {
-    /// Nobody in particular.
+    /// No address.
     None,
     /// A person, by a bare or full JID.
     Jid(&'a Jid),

@@ -52,7 +52,7 @@ pub(super) struct HeldBack {
 }
 
 impl HeldBack {
-    /// Holds a stanza, or returns it if there is no room.
+    /// Holds a stanza, or returns it if there is no space.
     pub(super) fn hold(&mut self, incoming: Incoming) -> Option<Incoming> {
         let bytes = self.bytes + incoming.weight();
         if self.stanzas.len() >= MAX_HELD || bytes > MAX_HELD_BYTES {
@@ -73,7 +73,7 @@ pub struct Features {
     pub(super) rooms: Rooms,
     pub(super) bookmarks: BookmarkList,
     pub(super) carbons: Carbons,
-    /// Stanzas for a session that a previous process left, held until the roster says from whom they are.
+    /// Stanzas for a session that a previous process left. They are held until the roster identifies their senders.
     pub(super) held: Option<HeldBack>,
     pub(super) seen: Seen,
     pub(super) archives: Archives,
@@ -114,7 +114,7 @@ impl Features {
         }
     }
 
-    /// Returns the roster, and the features that show contacts beside it.
+    /// Returns the roster, and the other features that show contacts.
     fn roster_and_views(&mut self) -> (&mut Roster, ContactViews<'_>) {
         let Self { roster, chats, cards, .. } = self;
         (roster, ContactViews { chats, cards })
@@ -132,7 +132,7 @@ impl Features {
         (cards, CardHolders { roster, chats, rooms })
     }
 
-    /// Handles a stanza that came over the stream.
+    /// Handles a stanza from the stream.
     pub(super) fn incoming(&mut self, incoming: Incoming, turn: &mut Turn<'_>) {
         if !turn.is_live() {
             turn.ignored += 1;

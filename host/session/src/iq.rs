@@ -44,8 +44,8 @@ const ROSTER_AGAIN: Duration = Duration::from_mins(1);
 /// The purpose of a pending request, which decides how its answer is handled.
 #[derive(Debug)]
 pub(super) enum Waiting {
-    /// The roster. `versioned`: an empty answer means that the known roster is current. `late`: nobody waits for it any
-    /// longer, but it is accepted when it comes.
+    /// The roster. `versioned`: an empty answer means that the known roster is current. `late`: its caller gave up, but
+    /// the answer is still accepted.
     Roster {
         versioned: bool,
         late: bool,
@@ -244,7 +244,7 @@ impl PendingIqs {
     }
 }
 
-/// Returns an id that cannot be guessed, so that nobody can answer in another entity's place.
+/// Returns an id that cannot be guessed, so that no one can answer for another entity.
 pub(super) fn random_id() -> String {
     format!("{:016x}", rand::random::<u64>())
 }

@@ -1,4 +1,4 @@
-//! Encryption from end to end as the account's task sees it: what the owner wants, and what was kept on disk.
+//! End-to-end encryption from the account task's view: the owner's settings, and the keys that were kept on disk.
 
 use jid::BareJid;
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use crate::encryption::kept::{KeptKeys, Way};
 use crate::encryption::{KeyCounts, off_the_record, publishing};
 use crate::session::Session;
 
-/// Sets how an account encrypts. What was not used before begins at once.
+/// Sets how an account encrypts. A form of encryption that was off before starts immediately.
 pub fn set_encryption(session: &mut Session, config: Encryption, now: Timestamp, effects: &mut Vec<Effect>) {
     session.input(now, effects, |features, turn| {
         let is_new = config.omemo && !features.encryption.has_omemo();
@@ -25,25 +25,26 @@ pub fn set_encryption(session: &mut Session, config: Encryption, now: Timestamp,
     });
 }
 
-/// Sets the keys that were kept when the last process ended. Before the first log-in.
+/// Sets the keys that the last process kept. Must be called before the first log-in.
 pub fn keys_kept(session: &mut Session, kept: KeptKeys) {
     session.features.encryption.load(kept);
     session.common.encrypts |= session.features.encryption.is_guarded();
 }
 
-/// Notes that the keys that were kept cannot be read. Nothing is encrypted, and chats that were are not answered plainly, unless the owner
-/// wants that. `ways`: those chats; if even that cannot be read, it may be any. Before the first log-in.
+/// Notes that the kept keys cannot be read. Nothing is encrypted, and encrypted chats get no unencrypted answers,
+/// unless the owner allows that. `ways`: the encrypted chats. If even they cannot be read, any chat may be one. Must be
+/// called before the first log-in.
 pub fn keys_unreadable(session: &mut Session, ways: Option<Vec<(BareJid, Way)>>, now: Timestamp) {
     let off = session.features.encryption.cannot_load(ways);
     set_encryption(session, off, now, &mut Vec::new());
 }
 
-/// Takes in a key for off-the-record messaging, which was made since an effect asked for it.
+/// Stores a key for off-the-record messaging, which was made because an effect requested it.
 pub fn otr_key_made(session: &mut Session, key: Secret, now: Timestamp, effects: &mut Vec<Effect>) {
     session.input(now, effects, |features, turn| off_the_record::key_made(&mut features.encryption, key, turn));
 }
 
-/// Returns what is to be told of the keys of an account, if that has changed since the last call.
+/// Returns the figures to report about the keys of an account, if they changed since the last call.
 pub fn changed_key_counts(session: &mut Session) -> Option<KeyCounts> {
     session.features.encryption.changed_counts()
 }

@@ -6,7 +6,8 @@
 //! **Owns:** roster, presence, rooms, chats, archive queries, chat commands, promises and status of one account; [`event`]s and
 //! the [`router`] that hands them to plugins; [`permissions`].
 //!
-//! **Must not** do I/O: no network, no file, no guest. It reads no clock but is told the time, and it never waits for a plugin.
+//! **Must not** do I/O: no network, no file, no guest. It gets the time as an input instead of reading a clock, and it
+//! never waits for a plugin.
 //!
 //! **Begin with** [`Session`], the inputs, then `features.rs`, which hands each input to a feature, then the file of one
 //! feature. The layers, each of which names only those before it:

@@ -1,5 +1,5 @@
-//! Messages (RFC 6121, section 5): which incoming ones come again, from whom they are, and whether outgoing ones may be
-//! sent.
+//! Messages (RFC 6121, section 5): finds repetitions and senders of incoming ones, and checks whether outgoing ones may
+//! be sent.
 
 pub(super) mod numbering;
 
@@ -35,13 +35,13 @@ impl Seen {
         self.0.hash((room, id))
     }
 
-    /// Returns whether a message with this archive id came, from the account's archive or a room's.
+    /// Returns whether a message with this archive id was received, from the account's archive or a room's.
     pub(super) fn knows(&self, room: Option<&BareJid>, id: &str) -> bool {
         self.0.knows(self.hash(room.map(|room| &**room), id))
     }
 
-    /// Notes a message. Returns `false` if it came before. Only a message that may be a repetition is recognised by its
-    /// contents: otherwise nobody could send the same text twice.
+    /// Notes a message. Returns `false` if it was received before. Only a message that may be a repetition is
+    /// recognised by its contents: otherwise a person could not send the same text twice.
     pub(super) fn note(&mut self, message: &Message, again: bool) -> bool {
         // The account's archive and each room's have separate ids.
         let room = (message.kind == MessageKind::Groupchat).then_some(&message.chat);
@@ -129,7 +129,7 @@ impl MessageEvents {
     }
 }
 
-/// Removes an empty body beside a subject, which some services send, such as `MongooseIM`.
+/// Removes an empty body from a message with a subject. Some services send it, such as `MongooseIM`.
 pub(super) fn drop_body_beside_subject(message: &mut Message) {
     if message.kind == MessageKind::Groupchat && message.subject.is_some() && message.thread.is_none() {
         message.body.take_if(|body| body.is_empty());
@@ -188,8 +188,8 @@ pub(super) fn may_send(
 /// kept. The author's client may repeat it, too, and its stamp is not trusted. In a room only history is repeated,
 /// and it ends when the room says so: later stamps of occupants do not count.
 ///
-/// A message without an id can be recognised only by its contents, which prove nothing. So the server's own stamp
-/// has to be from before the loss: a person who sends the same text twice, in any form, is heard twice.
+/// A message without an id can be recognised only by its contents, which prove nothing. So the server's own stamp must
+/// be from before the loss. If a person sends the same text twice, both messages are delivered.
 pub(super) fn comes_again(rooms: &Rooms, message: &Message, turn: &mut Turn<'_>) -> bool {
     if message.kind == MessageKind::Groupchat {
         return message.delayed && rooms.tells(&message.chat) != Some(Tells::Present);
@@ -204,8 +204,8 @@ pub(super) fn comes_again(rooms: &Rooms, message: &Message, turn: &mut Turn<'_>)
 }
 
 impl Turn<'_> {
-    /// Returns whether the message was sent to this very session and came late; then it is news, as it would have been
-    /// in time. There are two cases. Either the stream was lost meanwhile: servers stamp messages that they repeat on a
+    /// Returns whether the message was sent to this session and was delayed. Then it is new, as it would have been in
+    /// time. There are two cases. Either the stream was lost meanwhile: servers stamp messages that they repeat on a
     /// resumed stream. Or it was stored until our first presence: no plugin of this process or a previous one has had
     /// it, and its author may have seen us log in. Messages older than the session were stored for any client, and so
     /// were those for a session that a previous process left.
@@ -217,9 +217,9 @@ impl Turn<'_> {
     }
 }
 
-/// Makes a private message from an occupant a conversation of its own (XEP-0045, section 7.5). For a room that is not
-/// open here, but perhaps at another client of the account, the message itself says so; if the address is a contact's,
-/// that does not count. Returns whether it is one.
+/// Assigns a private message from an occupant to a separate conversation (XEP-0045, section 7.5). For a room that is
+/// not open here, but perhaps at another client of the account, the message itself says so; if the address is a
+/// contact's, that does not count. Returns whether it is one.
 pub(super) fn name_occupant(message: &mut Message, rooms: &Rooms, roster: &Roster) -> bool {
     let other = if message.own { &message.to } else { &message.from };
     let is_told = message.of_occupant && other.is_full();

@@ -1,4 +1,4 @@
-//! The owners, who may give commands to the host itself from an ordinary client (XEP-0050). The commands are carried
+//! The owners. They may give commands to the host itself from an ordinary client (XEP-0050). The commands are carried
 //! out elsewhere.
 
 pub(super) mod telling;

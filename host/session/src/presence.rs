@@ -81,7 +81,7 @@ impl Roster {
     }
 
     pub(super) fn update_presence(&mut self, jid: &BareJid, turn: &mut Turn<'_>, update: impl FnOnce(&mut Contact)) {
-        // People who only ask to be added are ignored; there could be a thousand of them, with many clients each.
+        // People who only ask to be added are ignored: there could be a thousand of them, with many clients each.
         let Some(before) = self.entry(jid).map(Arc::clone) else {
             turn.ignored += 1;
             return;

@@ -13,8 +13,8 @@ use crate::waiters::{self, Waiter};
 
 /// Maximum number of waiting calls.
 pub(super) const MAX_WAITERS: usize = 8_192;
-/// Maximum number of one plugin's waiting calls, whatever its limit `open_calls` is, so that it does not take the place
-/// of others.
+/// Maximum number of one plugin's waiting calls. It caps the limit `open_calls`, so that one plugin does not take the
+/// place of others.
 pub(super) const MAX_OWN_WAITERS: usize = 1_024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,7 +226,7 @@ impl Promises {
         }
         for name in names {
             let promise = self.by_name.entry(name.clone()).or_insert_with(|| Promise::new(Owner::Plugin(by)));
-            // Others know by now that this one was kept, so it is not undone.
+            // Other plugins already know that this promise was kept, so it is not undone.
             if !std::mem::take(&mut promise.is_kept) || !matches!(promise.state, State::Resolved(_)) {
                 // Calls that already wait now wait for the fresh promise.
                 promise.state = State::Pending;

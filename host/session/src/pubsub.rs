@@ -1,7 +1,7 @@
 //! Nodes of publish-subscribe (XEP-0060) and of accounts (PEP, XEP-0163): subscriptions of plugins, and notifications.
 //!
-//! The account is subscribed by its bare JID, so that a subscription outlives the stream. Services may forget subscriptions all
-//! the same, so each is made again on a new stream.
+//! The account is subscribed by its bare JID, so that a subscription outlives the stream. Services may still forget
+//! subscriptions, so each is made again on a new stream.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Subscriptions {
         ask_to_subscribe(&at.clone(), PubsubIq::Subscribe { at, by, answer }, turn);
     }
 
-    /// Ends a plugin's subscription. While another plugin has one to the node, the service is not told.
+    /// Ends a plugin's subscription. While another plugin has one to the node, the service is not notified.
     pub(super) fn unsubscribe(&mut self, by: InstanceId, at: NodeAddress, answer: Answer<()>, turn: &mut Turn<'_>) {
         let subscribers = self.all.get(&at).map(Vec::as_slice).unwrap_or_default();
         if !has(subscribers, by) {
@@ -101,7 +101,7 @@ impl Subscriptions {
         if is_subscribed {
             subscribers.iter_mut().filter(|one| one.instance == by).for_each(|one| one.is_confirmed = true);
         } else {
-            // One that was made earlier is still there.
+            // A subscription that was confirmed earlier remains.
             subscribers.retain(|one| one.instance != by || one.is_confirmed);
             self.forget_empty();
         }
@@ -181,7 +181,8 @@ impl Subscriptions {
         }
     }
 
-    /// Forgets the subscriptions that the lost stream's service has not confirmed. Their plugins are told that they failed.
+    /// Forgets the subscriptions that the lost stream's service has not confirmed. Their plugins are notified that they
+    /// failed.
     pub(super) fn stream_gone(&mut self) {
         for subscribers in self.all.values_mut() {
             subscribers.retain(|one| one.is_confirmed);
@@ -257,7 +258,7 @@ fn page(body: Body) -> Result<NodePage, CallError> {
     }
 }
 
-/// Reports what a node says.
+/// Reports the event of a node.
 fn tell(at: &NodeAddress, change: NodeChange, turn: &mut Turn<'_>) {
     let (kind, item) = match change {
         NodeChange::Item(item) => (PubsubKind::Item, item),

@@ -36,8 +36,8 @@ use voice::VoiceRequests;
 pub const MAX_ROOMS: usize = 1_000;
 /// Maximum number of calls that wait to enter one room, and of those that wait to leave it.
 const MAX_WAITERS: usize = 2_048;
-/// Maximum number of one plugin's waiting calls, whatever its limit `open_calls` is, so that it does not take the place
-/// of others.
+/// Maximum number of one plugin's waiting calls. It caps the limit `open_calls`, so that one plugin does not take the
+/// place of others.
 pub(super) const MAX_OWN_WAITERS: usize = 256;
 /// The feature of an entity that numbers messages.
 pub(super) const STANZA_IDS: &str = "urn:xmpp:sid:0";
@@ -65,14 +65,14 @@ pub(super) struct Rooms {
     /// The automatic joins that have not ended.
     pub(super) auto: HashSet<BareJid>,
     pub(super) farewells: Farewells,
-    /// What the owner sees of the rooms, those that we are out of included.
+    /// The owner's view of the rooms, including those that we are out of.
     pub(super) records: RoomRecords,
     /// The visitors who ask for voice.
     pub(super) voices: VoiceRequests,
 }
 
 impl Rooms {
-    /// Returns this room for what happens to it in this turn.
+    /// Returns this room for the events of this turn.
     pub(super) fn one<'a, 't>(&'a mut self, jid: &'a BareJid, turn: &'a mut Turn<'t>) -> RoomTurn<'a, 't> {
         RoomTurn { jid, rooms: self, turn }
     }
@@ -139,7 +139,8 @@ impl Rooms {
         self.memberships.contains_key(jid)
     }
 
-    /// Returns whether this is certainly a room. One that is only being entered may turn out to be anybody's address.
+    /// Returns whether this is certainly a room. The address of a room that is only being entered may turn out to be a
+    /// person's.
     pub(super) fn is_known(&self, jid: &Jid) -> bool {
         self.stage(jid).is_some_and(|stage| stage != Stage::Entering)
     }

@@ -44,8 +44,7 @@ pub(super) const ROSTER_PROMISES: [&str; 4] =
 pub(super) struct Roster {
     /// None until the roster has come.
     pub(super) contacts: Option<Contacts>,
-    /// People who ask without being in the roster. They have a limit of their own, since strangers cost nothing to make
-    /// up.
+    /// People who ask without being in the roster. They have a separate limit, since made-up strangers cost nothing.
     pub(super) strangers: imbl::HashSet<BareJid>,
     /// Contacts whose presence this account has requested, until the server's push. An earlier push that is still on
     /// its way must not undo the visible effect of the request.
@@ -220,7 +219,7 @@ fn kept_version(version: Option<String>) -> Option<String> {
     version.filter(|version| !version.is_empty() && version.len() <= MAX_VERSION)
 }
 
-/// The features that show contacts beside the roster: open chats have their names, and known vCards their pictures.
+/// The other features that show contacts: open chats have their names, and known vCards their pictures.
 pub(super) struct ContactViews<'a> {
     pub(super) chats: &'a mut Chats,
     pub(super) cards: &'a Cards,
@@ -347,7 +346,7 @@ impl Roster {
         turn.fire("rosterPush", Payload::Stanza(xml));
         let was_seen = before.is_some_and(|before| before.is_seen());
         if was_seen && self.get(&jid).is_some_and(|now| !now.is_seen()) {
-            // Nobody reports this contact's presence any more (RFC 6121, section 3.3).
+            // This contact's presence is no longer reported (RFC 6121, section 3.3).
             self.update_presence(&jid, turn, |contact| contact.resources.clear());
         }
         self.contact_pushed(&jid, turn);
@@ -426,7 +425,7 @@ impl Roster {
         true
     }
 
-    /// Lets all contacts show their cached vCards after the roster came.
+    /// Lets all contacts show their cached vCards after the roster was received.
     fn show_known_cards(&mut self, views: &mut ContactViews<'_>, turn: &mut Turn<'_>) {
         let without = |jid: &BareJid| self.get(jid).is_some_and(|contact| contact.card.is_none());
         let known = views.cards.owners().filter(|jid| jid.is_bare()).map(Jid::to_bare);
@@ -439,7 +438,7 @@ impl Roster {
 
 impl Turn<'_> {
     /// Handles the failure to get the roster. A bot without a roster still serves its rooms. Calls that wait for
-    /// contacts get the reason, no empty roster is shown, and everything else continues.
+    /// contacts get the reason, no empty roster is shown, and all other features continue.
     pub(super) fn roster_failed(&mut self, why: &str) {
         let failed = || CallError::Rejected(format!("the roster could not be fetched: {why}"));
         let error = self.needs_server("contacts").err().unwrap_or_else(failed);

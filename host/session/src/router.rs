@@ -146,7 +146,7 @@ impl Router {
         self.screen_again(mailbox);
     }
 
-    /// Computes the screens of an instance anew.
+    /// Recomputes the screens of an instance.
     fn screen_again(&self, mailbox: &Arc<Mailbox>) {
         self.change(|index| {
             for name in heard_by(index, mailbox.instance()) {
@@ -374,7 +374,7 @@ fn heard_by(index: &Index, instance: InstanceId) -> Vec<EventName> {
     heard.map(|(name, _)| name.clone()).collect()
 }
 
-/// Keeps only some of an instance's subscriptions to the event of this name, and computes its screen anew.
+/// Keeps only some of an instance's subscriptions to the event of this name, and recomputes its screen.
 fn retain(index: &mut Index, name: &EventName, instance: InstanceId, keep: impl Fn(&Subscription) -> bool) {
     let Some(listeners) = index.get_mut(name).map(Arc::make_mut) else { return };
     let Some(before) = listeners.get(instance).cloned() else { return };

@@ -15,7 +15,7 @@ use crate::features::{Features, ad_hoc};
 use crate::snapshot::Snapshot;
 use crate::turn::{Common, Turn};
 
-/// The outcome of the removal of what a woken plugin has not registered again.
+/// The outcome of removing the registrations that a woken plugin has not repeated.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Woken {
     /// The names of the commands that were removed.
@@ -50,7 +50,7 @@ impl Session {
         features.follow_up(turn);
     }
 
-    /// Handles a stanza that came over the stream.
+    /// Handles a stanza from the stream.
     pub fn incoming(&mut self, incoming: Incoming, now: Timestamp, effects: &mut Vec<Effect>) {
         self.input(now, effects, |features, turn| features.incoming(incoming, turn));
     }
@@ -85,7 +85,7 @@ impl Session {
     }
 
     /// Handles a stream that was [`bound`](Self::bound) just now and resumes a session that a previous process left.
-    /// The server took that session for lost, and sends the stanzas that came meanwhile.
+    /// The server considered that session lost, and sends the stanzas that arrived in between.
     ///
     /// This process cannot know the state of the previous one. So it sends unavailable presence first: the server then
     /// sends everyone's presence again when we become available, and rooms can be entered again.
@@ -136,7 +136,7 @@ impl Session {
     }
 
     /// Handles possible losses on the stream that was [`resumed`](Self::resumed) just now. Nothing is built up again.
-    /// Plugins that catch up do so as if a new stream had begun and each room been entered.
+    /// Plugins catch up as after a new stream on which each room was entered.
     pub fn doubt_stream(&mut self) {
         self.common.stream += 1;
         self.features.rooms.enter_in_doubt();
@@ -171,7 +171,7 @@ impl Session {
         self.common.set_answered(namespaces)
     }
 
-    /// Notes that the handler of a command that came by this form has ended.
+    /// Notes that the handler of a command from this form has ended.
     pub fn form_handled(&mut self, form: &str, is_well: bool, now: Timestamp, effects: &mut Vec<Effect>) {
         self.input(now, effects, |features, turn| features.commands.form_handled(form, is_well, turn));
     }
@@ -187,7 +187,7 @@ impl Session {
     }
 
     /// Applies settings that the owner changed in the configuration. Differences take effect at once. A room that is no
-    /// longer listed is left, unless a bookmark wants us there.
+    /// longer listed is left, unless a bookmark lists it.
     pub fn rewritten(&mut self, before: &Settings, after: &Settings, now: Timestamp, effects: &mut Vec<Effect>) {
         self.input(now, effects, |features, turn| features.rewritten(before, after, turn));
     }

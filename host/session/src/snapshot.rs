@@ -32,7 +32,7 @@ pub struct Snapshot {
     pub chats: OrdMap<BareJid, Arc<Chat>>,
     /// The rooms that were opened.
     pub rooms: OrdMap<BareJid, Arc<Room>>,
-    /// What the owner sees of the rooms, those that the account is out of included.
+    /// The owner's view of the rooms, including those that the account is out of.
     pub room_records: RoomRecords,
     /// The bookmarks of the account.
     pub bookmarks: Result<Bookmarks, NoBookmarks>,
@@ -55,7 +55,7 @@ impl Snapshot {
         self.contacts.as_ref().is_some_and(|contacts| contacts.contains_key(jid)) && !self.strangers.contains(jid)
     }
 
-    /// Returns whether this room is open, or a bookmark makes the account enter it by itself, now or at its next
+    /// Returns whether this room is open, or a bookmark makes the account enter it automatically, now or at its next
     /// log-in.
     pub fn is_kept_open(&self, room: &BareJid) -> bool {
         let says_so = |all: &Bookmarks| all.get(room).is_some_and(|bookmark| bookmark.autojoin);

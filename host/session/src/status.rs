@@ -62,7 +62,7 @@ pub(super) fn announce(rooms: &mut Rooms, turn: &mut Turn<'_>) {
     turn.send(Outgoing::Presence(turn.presence_to(None)));
     turn.caps_told();
     if turn.status.value.is_hidden() {
-        // The server informs the rooms by itself (RFC 6121, section 4.6.3).
+        // The server itself informs the rooms (RFC 6121, section 4.6.3).
         return;
     }
     rooms.changed_while_entering();
@@ -73,8 +73,8 @@ pub(super) fn announce(rooms: &mut Rooms, turn: &mut Turn<'_>) {
 }
 
 impl Turn<'_> {
-    /// Sends the first presence on a stream. A hidden account sends none: nobody has seen it yet. If a previous process
-    /// left the session (`is_taken_up`), the server has stored that one's messages as well.
+    /// Sends the first presence on a stream. A hidden account sends none: it was not visible to anyone yet. If a
+    /// previous process left the session (`is_taken_up`), the server has stored that one's messages as well.
     pub(super) fn announce_first(&mut self, is_taken_up: bool) {
         self.announced = true;
         self.changed = true;

@@ -1,4 +1,4 @@
-//! One turn of the session: the time, the effects, and what all features share.
+//! A turn of the session: the time, the effects, and the state that all features share.
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut, RangeInclusive};
@@ -30,18 +30,18 @@ use crate::records::view::Focus;
 pub(super) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
 
 /// A consequence in other features of a change of one. [`Features::follow_up`](crate::features::Features::follow_up)
-/// has the list of who does what.
+/// lists which feature does what.
 #[derive(Debug)]
 pub(super) enum FollowUp {
     /// The server and the own account have announced their features, or will not.
     DiscoSettled,
-    /// The roster has come, or will not.
+    /// The roster was received, or will not be.
     RosterSettled,
-    /// The bookmarks have come, or will not.
+    /// The bookmarks were received, or will not be.
     BookmarksSettled,
     /// Every automatic join has ended, with or without success.
     RoomsAutoJoined,
-    /// We are out of this room. Nobody reports any more who leaves it, and another person may use a nickname next.
+    /// We are out of this room. Departures from it are no longer reported, and another person may take over a nickname.
     OutOfRoom(BareJid),
     /// The occupant of this room with this nickname has left.
     OccupantLeft(BareJid, String),
@@ -103,7 +103,7 @@ pub struct Common {
     pub(super) names: Names,
     pub(super) promises: Promises,
     follow_ups: VecDeque<FollowUp>,
-    /// Whether messages may have to be encrypted before they are sent.
+    /// Whether messages may need encryption before they are sent.
     pub(super) encrypts: bool,
     /// The open chat or room that a person types into.
     pub(super) focus: Option<Focus>,
@@ -187,7 +187,7 @@ impl Common {
     }
 }
 
-/// One input of the session, on its way through the features.
+/// An input of the session, on its way through the features.
 #[derive(Debug)]
 pub struct Turn<'a> {
     pub(super) now: Timestamp,

@@ -27,8 +27,8 @@ impl<T: Send + 'static> Waiter<T> {
     }
 }
 
-/// Checks whether another call of this instance may wait beside these. The limits are for its own calls and for all
-/// calls; [`RESERVED`] of its own may wait in any case.
+/// Checks whether another call of this instance may wait as well. There is a limit for its own calls and one for all
+/// calls, but [`RESERVED`] of its own may always wait.
 pub(super) fn may_wait<'a, T: 'a>(
     waiting: impl ExactSizeIterator<Item = &'a Waiter<T>>,
     by: InstanceId,

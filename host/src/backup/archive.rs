@@ -36,7 +36,7 @@ pub(super) struct Member {
     pub(super) size: u64,
 }
 
-/// Appends a member of so many bytes.
+/// Appends a member of `size` bytes.
 pub(super) fn append(to: &mut impl Write, name: &str, size: u64, from: &mut impl Read) -> io::Result<()> {
     to.write_all(&head(name, size))?;
     if io::copy(&mut from.take(size), to)? != size {
@@ -72,7 +72,7 @@ fn head(name: &str, size: u64) -> [u8; BLOCK] {
     head
 }
 
-/// Adds up the bytes of a head, whose sum counts as spaces.
+/// Adds up the bytes of a header, in which the checksum field counts as spaces.
 fn sum(head: &[u8; BLOCK]) -> u32 {
     let bytes = head.iter().enumerate().map(|(at, byte)| if SUM.contains(&at) { b' ' } else { *byte });
     bytes.map(u32::from).sum()

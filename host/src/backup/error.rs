@@ -36,7 +36,7 @@ pub enum BackupError {
     /// Another command writes or restores a backup of the same data folder.
     #[error("another command works on a backup in {}: try again when it has ended", .0.escaped())]
     Busy(PathBuf),
-    /// A file is no backup.
+    /// A file is not a backup.
     #[error("{} is no backup of parlor", .0.escaped())]
     NoBackup(PathBuf),
     /// A backup is incomplete, or was changed.

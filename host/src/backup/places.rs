@@ -1,4 +1,4 @@
-//! The places of a host that a backup is restored to: what is there already, and moves that are taken back unless all are made.
+//! The places of a host that a backup is restored to: finds existing files, and rolls back moves unless all succeed.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,7 +14,7 @@ use super::{COMPONENTS, STORE, VERSIONS};
 const BEFORE: &str = "before-restore";
 /// One more than the highest of these numbers.
 const MOST: u32 = 1_000;
-/// The files and folders that a backup brings into a data folder. The log beside the store belongs to the store.
+/// The files and folders that a backup brings into a data folder. The log next to the store belongs to the store.
 const OF_DATA: [&str; 6] = [STORE, "parlor.db-wal", "parlor.db-shm", COMPONENTS, VERSIONS, FOLDER];
 
 /// Returns what is at these places already.
@@ -126,7 +126,7 @@ mod tests {
         fs::create_dir_all(places.data.join(COMPONENTS)).unwrap();
         fs::write(places.data.join(STORE), "old").unwrap();
         fs::write(&places.path, "mine").unwrap();
-        // A host that runs leaves its lock and its socket; they are in nobody's way.
+        // A host leaves its lock and its socket, which do not count as existing files.
         fs::write(places.data.join("parlor.lock"), "").unwrap();
         assert_eq!(taken(&places), [places.path.clone(), places.data.join(STORE), places.data.join(COMPONENTS)]);
 

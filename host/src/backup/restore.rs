@@ -1,5 +1,5 @@
-//! Reading a backup, and restoring it where no host runs. Everything is checked before anything is changed; then files are put
-//! together beside their places and renamed, the configuration last, so that no host starts with half of them.
+//! Reading a backup, and restoring it where no host runs. Everything is checked before anything is changed; then files
+//! are written next to their places and renamed, the configuration last, so that no host starts with half of them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -66,7 +66,7 @@ pub struct Restored {
     pub aside: Vec<PathBuf>,
 }
 
-/// The beginning of every manifest, whatever its format.
+/// The beginning of every manifest, in any format.
 #[derive(Deserialize)]
 struct Format {
     format: u32,
@@ -75,7 +75,7 @@ struct Format {
 }
 
 impl Backup {
-    /// Reads a backup and checks all of it but what is encrypted. Nothing is changed.
+    /// Reads a backup and checks all of it except for the encrypted member. Nothing is changed.
     pub fn open(path: &Path) -> Result<Self, BackupError> {
         let mut file = open_plain(path, 0).map_err(BackupError::file(path))?;
         let damaged = |what: &str| BackupError::Damaged { path: path.to_owned(), what: what.to_owned() };
@@ -130,7 +130,7 @@ impl Backup {
         self.members.contains_key(SEALED)
     }
 
-    /// Restores the backup. Without a passphrase, what is encrypted is left out.
+    /// Restores the backup. Without a passphrase, the encrypted member is left out.
     pub fn restore(&mut self, to: &Destination, passphrase: Option<&Secret>, by: &By) -> Result<Restored, BackupError> {
         let config = self.text(CONFIG)?.unwrap_or_default();
         let places = Config::places_in(&to.config, &String::from_utf8_lossy(&config), &to.overrides)?;
@@ -303,7 +303,8 @@ fn write_secret(file: &SecretFile, to: &Path) -> Result<(), BackupError> {
     write_new(to, &decoded(file)?)
 }
 
-/// Writes all files beside their places, and then moves them there. Earlier files are moved aside; their new paths are returned.
+/// Writes all files next to their places, and then moves them there. Earlier files are moved aside; their new paths are
+/// returned.
 fn put_files(files: &[(PathBuf, Vec<u8>)], moves: &mut Moves) -> Result<Vec<PathBuf>, BackupError> {
     let mut drafts = Vec::new();
     let result = (|| -> Result<_, BackupError> {

@@ -14,12 +14,12 @@ pub const SHORTEST_PASSPHRASE: usize = 12;
 const MAGIC: &[u8; 16] = b"parlor sealed 1\n";
 const SALT: usize = 16;
 const KEY: usize = 32;
-/// The second recommended choice of RFC 9106, section 4: so much memory in KiB, so many passes, so many lanes.
+/// The second recommended choice of RFC 9106, section 4: memory in KiB, passes, and lanes.
 const MEMORY: u32 = 64 << 10;
 const PASSES: u32 = 3;
 const LANES: u32 = 4;
 
-/// Encrypts a text. `about` is not encrypted, and has to be the same when the text is opened.
+/// Encrypts a text. `about` is not encrypted, and must be the same when the text is opened.
 pub(super) fn seal(passphrase: &Secret, mut text: Vec<u8>, about: &[u8]) -> io::Result<Vec<u8>> {
     let (salt, nonce) = (rand::random::<[u8; SALT]>(), rand::random::<[u8; NONCE_LEN]>());
     let key = key(passphrase, &salt)?;

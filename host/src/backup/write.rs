@@ -1,4 +1,4 @@
-//! Writing a backup, beside a host that may be running.
+//! Writes a backup while a host may be running.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -29,13 +29,13 @@ use super::{
 /// The folder in the data folder in which a backup is put together.
 const STAGE: &str = ".backup";
 
-/// Where the bytes of a member come from.
+/// The source of the bytes of a member.
 enum Bytes {
     Text(Vec<u8>),
     File(PathBuf),
 }
 
-/// A folder for files on the way, for one command at a time. It is removed with what is in it.
+/// A folder for files on the way, for one command at a time. It is removed with its contents.
 pub(super) struct Stage {
     pub(super) folder: PathBuf,
     _lock: Locked,
@@ -145,7 +145,7 @@ fn failed(path: &Path, cause: io::Error) -> BackupError {
     BackupError::File { path: path.to_owned(), cause }
 }
 
-/// Writes into the audit who takes a backup, and with what.
+/// Records in the audit who makes a backup, and its parts.
 fn record(config: &Config, parts: Parts<'_>, by: &By) -> Result<(), BackupError> {
     let with = match (parts.keys, parts.secrets) {
         (true, true) => "with keys and secrets",
@@ -170,8 +170,8 @@ fn sealed_part(
 /// Says of the name of a file in a folder whether it belongs into a backup.
 type IsMember = fn(&str) -> bool;
 
-/// Adds the components and the records of versions. Returns the pieces of components. A component whose bytes are not those of its
-/// name could not run, and is left out.
+/// Adds the components and the records of versions. Returns the pieces of components. A component whose bytes do not
+/// match its name could not run, and is left out.
 fn members_of(
     config: &Config,
     policy: &Policy,
@@ -244,7 +244,7 @@ fn piece(bytes: &Bytes) -> Result<Piece, BackupError> {
     }
 }
 
-/// Returns the size and the digest of what can be read.
+/// Returns the size and the digest of a reader's contents.
 pub(super) fn summed(mut from: impl Read) -> io::Result<Piece> {
     let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 64 << 10]);
     loop {
@@ -260,7 +260,7 @@ pub(super) fn summed(mut from: impl Read) -> io::Result<Piece> {
     }
 }
 
-/// Writes the archive beside its place, and puts it there when it is whole.
+/// Writes the archive next to its place, and moves it there when it is complete.
 fn put(
     to: &Path,
     head: &[u8],

@@ -1,5 +1,5 @@
-//! The audit on the control socket: its entries, and what plugins did, in numbers. All untrusted text was escaped when it
-//! was stored.
+//! The audit on the control socket: its entries, and the activity of plugins in numbers. All untrusted text was escaped
+//! when it was stored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,7 +142,7 @@ pub(super) async fn read(host: &Host, request: &Request, waiting: &Arc<Semaphore
             entries = audit.entries(query.clone()).await.map_err(Refusal::Store)?;
         }
         if entries.is_empty() {
-            // Commands add entries by themselves.
+            // Commands add their own entries.
             entries = audit.entries(query.clone()).await.map_err(Refusal::Store)?;
         }
     }

@@ -48,7 +48,7 @@ impl Chat {
         chat
     }
 
-    /// Serves accounts that were added since, too. The tasks of removed accounts end by themselves.
+    /// Serves accounts that were added since, too. The tasks of removed accounts end on their own.
     pub fn hear_all(&mut self, host: &Arc<Host>) {
         while self.accounts.try_join_next().is_some() {}
         for account in host.accounts() {
@@ -146,7 +146,7 @@ async fn answer(
     answer(ended(changed))
 }
 
-/// Returns the last stage of a command: what it answers, or why it failed.
+/// Returns the last stage of a command: its answer, or the reason of its failure.
 fn ended(result: Result<Vec<String>, String>) -> AdHocStage {
     match result {
         Ok(lines) => AdHocStage::Done { lines: short(lines), failed: false },

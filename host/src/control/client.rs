@@ -123,7 +123,7 @@ fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Opti
         let process = listener(data);
         match connect(&path, QUESTION) {
             Ok(_) => return Ok(Some(Client { path, by: None })),
-            // Nobody listens: there is no host, or it is not ready yet.
+            // No host listens: it does not run, or is not ready yet.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
             Err(error) if is_late(&error) => return Err(ClientError::Hangs),
             Err(cause) => return Err(ClientError::Unusable { path, cause }),
@@ -132,7 +132,7 @@ fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Opti
             return Ok(None);
         }
         if began.elapsed() >= quiet {
-            // It listened before this attempt, and is not stopping: nobody is about to listen there.
+            // It listened before this attempt, and is not stopping: no other host is about to listen there.
             if let Some(process) = process.filter(|_| listener(data) == process) {
                 return Err(ClientError::Lost { data: data.to_owned(), socket: path, process });
             }

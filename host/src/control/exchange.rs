@@ -1,4 +1,4 @@
-//! One request of the command line to the host, and its response.
+//! A request of the command line to the host, and its response.
 
 use std::convert::Infallible;
 use std::io;
@@ -38,7 +38,7 @@ const PARTS: usize = 4;
 /// Sends a request with this body, and returns the body of a successful response. Each part of the exchange may take up to
 /// `patience`.
 ///
-/// It runs on a thread with a runtime of its own: the caller may be in a runtime, where no future can be waited for.
+/// It runs on a thread with a separate runtime: the caller may be in a runtime, where no future can be waited for.
 pub(super) fn ask(
     path: &Path,
     method: Method,

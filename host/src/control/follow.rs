@@ -30,7 +30,7 @@ pub(super) struct Follower<R> {
 }
 
 impl<R: AsyncRead + Unpin + Send + 'static> Follower<R> {
-    /// Begins with the last lines, at most so many.
+    /// Begins with the last lines, up to a maximum number.
     pub(super) fn new(lines: &Lines, wanted: Wanted, most: usize, client: R, place: OwnedSemaphorePermit) -> Self {
         // Subscribe before reading, so that no line between the two is missed.
         let mut news = lines.news();

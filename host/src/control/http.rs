@@ -118,7 +118,7 @@ async fn receive(asked: hyper::Request<Incoming>, until: Instant) -> Result<Requ
     }
     let mut request = Request::of(&head)?;
     let read = async {
-        // It never grows, so that no part of a secret is left where it was.
+        // The buffer never grows, so that no copy of a secret stays in freed memory.
         let mut bytes = Vec::with_capacity(usize::try_from(body.size_hint().lower()).unwrap_or_default());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Refusal::ShortBody)?;

@@ -212,7 +212,7 @@ fn metrics(status: &Status) -> String {
     text
 }
 
-/// Writes how accounts encrypt, and what came of it. No key and no person is in it.
+/// Writes the encryption settings of accounts, and its figures. It contains no keys and no people.
 fn encryption(status: &Status) -> String {
     let all: Vec<_> = status.accounts.iter().filter_map(|one| Some((one, one.encryption.as_ref()?))).collect();
     let mut text = String::new();

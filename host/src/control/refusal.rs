@@ -40,16 +40,16 @@ pub(super) enum Refusal {
     /// The host has no such plugin.
     #[error("there is no plugin {0}; `parlor plugin list` shows those that there are")]
     NoPlugin(PluginId),
-    /// There is no such webhook.
+    /// The webhook does not exist.
     #[error("it has no webhook {0}, or does not run")]
     NoWebhook(String),
-    /// There is no such request to a webhook that is over.
+    /// No completed request with this id exists.
     #[error("there is no request {0} that is over")]
     NoRequest(i64),
-    /// There is no such schedule.
+    /// The schedule does not exist.
     #[error("it has no schedule {0}, or does not run")]
     NoSchedule(String),
-    /// There is no such account.
+    /// The account does not exist.
     #[error("the host that runs has no account {0}")]
     NoAccount(String),
     /// The account does not know the room.

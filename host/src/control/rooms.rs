@@ -1,4 +1,4 @@
-//! The rooms and the people of accounts: what the control socket shows of them, and what it lets an account do there.
+//! The rooms and the people of accounts on the control socket: showing them, and entering and leaving rooms.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

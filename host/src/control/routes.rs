@@ -1,4 +1,4 @@
-//! The requests of the control socket: which there are, and what answers them.
+//! The requests of the control socket, and their handlers.
 
 mod keys;
 
@@ -57,8 +57,8 @@ fn on_accounts<T>(
 }
 
 impl Routes {
-    /// Answers a request of this user, after what it has changed is in the audit. `client` is read by a response that ends
-    /// when the client disconnects.
+    /// Answers a request of this user, after its changes are recorded in the audit. `client` is read by a response that
+    /// ends when the client disconnects.
     pub(super) async fn answer(
         &self,
         request: Request,
@@ -217,7 +217,7 @@ impl Routes {
         let mut shown = Vec::new();
         for one in ids {
             let all = crate::host::schedules::of(host, &one).await;
-            // One of many may have been removed meanwhile.
+            // One of several plugins may have been removed in between.
             let all = if id.is_some() { on_accounts(all, &one, None)? } else { all.unwrap_or_default() };
             for (account, schedules) in all {
                 let states = schedules.states().await.map_err(Refusal::Store)?;
@@ -227,7 +227,7 @@ impl Routes {
         json(&shown)
     }
 
-    /// Pauses a schedule, or lets it go on.
+    /// Pauses or resumes a schedule.
     async fn pause(&self, id: &PluginId, request: &Request, is_paused: bool) -> Result<Answer, Refusal> {
         let name = request.value("schedule");
         let name = name.ok_or_else(|| Refusal::Value("`schedule` is the name of a schedule".to_owned()))?;

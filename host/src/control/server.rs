@@ -31,7 +31,7 @@ pub enum Order {
     ReloadAll(oneshot::Sender<Result<(), String>>),
     /// Reload the policy.
     Reload(oneshot::Sender<Result<(), String>>),
-    /// Restart this plugin. The answer is false if there is no such plugin.
+    /// Restart this plugin. The answer is false if the plugin does not exist.
     Restart(PluginId, oneshot::Sender<bool>),
 }
 
@@ -114,7 +114,7 @@ fn hear(handle: &HostHandle, path: &Path) -> Result<Listening, ControlError> {
     Ok(Listening::start(next, CONNECTIONS, fault, move |stream| converse(stream, routes.clone())))
 }
 
-/// Writes the id of the listening process beside the socket. Without it, a client that cannot connect assumes that the
+/// Writes the id of the listening process next to the socket. Without it, a client that cannot connect assumes that the
 /// host is starting.
 fn note(path: &Path, process: &str) {
     // On failure such a client waits in vain.

@@ -176,7 +176,7 @@ pub(super) fn compared(account: &Shared, jid: &BareJid, compared: &parlor_sessio
     }
 }
 
-/// Returns how an account encrypts, and what came of it.
+/// Returns the encryption settings of an account, and its figures.
 fn encryption_view(account: &Shared) -> Encryption {
     let summary = encryption::status(account);
     Encryption {

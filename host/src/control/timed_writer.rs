@@ -1,4 +1,4 @@
-//! The sending side of a connection to a peer that has to read.
+//! The sending side of a connection to a peer that must read in time.
 
 use std::io;
 use std::pin::Pin;

@@ -211,13 +211,13 @@ pub struct Webhooks {
     pub account: String,
     /// Each webhook, ordered by name.
     pub webhooks: Vec<Webhook>,
-    /// The number of requests that the plugin was not told of yet.
+    /// The number of undelivered requests.
     pub waiting: u64,
     /// The last requests, the newest first.
     pub requests: Vec<WebhookRequest>,
 }
 
-/// One webhook.
+/// A webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
     /// Its name.
@@ -239,15 +239,15 @@ pub struct WebhookRequest {
     pub id: i64,
     /// The name of the webhook.
     pub webhook: String,
-    /// When it came, RFC 3339.
+    /// When it was received, RFC 3339.
     pub at: String,
-    /// The address of the network that it came from.
+    /// The network address of its sender.
     pub sender: String,
     /// The method.
     pub method: String,
     /// The size of its body, in bytes.
     pub bytes: u64,
-    /// How often the plugin was told of it.
+    /// The number of attempts to deliver it.
     pub attempts: u32,
     /// `waiting`, `told`, `given-up`, `unanswered` or `answered`.
     pub state: String,
@@ -266,7 +266,7 @@ pub struct Schedules {
     pub schedules: Vec<Schedule>,
 }
 
-/// One schedule. Times are written as in RFC 3339.
+/// A schedule. Times are written as in RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     /// Its name.
@@ -275,11 +275,11 @@ pub struct Schedule {
     pub when: String,
     /// The next due time; none if no other one follows.
     pub next: Option<String>,
-    /// The due time that the plugin is told of now.
+    /// The due time that is being delivered.
     pub due: Option<String>,
-    /// How often the plugin was told of that in vain.
+    /// The number of failed attempts to deliver it.
     pub attempts: u32,
-    /// The due times that were missed before that one, or before the next one, and are not told.
+    /// The due times that were missed before that one, or before the next one, and are not delivered.
     pub missed: u32,
     /// The last due time that is over.
     pub last: Option<String>,
@@ -307,12 +307,12 @@ pub struct Record {
     pub cpu_ms: u64,
     /// Events that it listens to and did not receive, by the permission that did not cover them.
     pub withheld: BTreeMap<String, u64>,
-    /// What it decided about as a hook.
+    /// Its decisions as a hook.
     #[serde(default)]
     pub hooks: HookRecord,
 }
 
-/// What a plugin decided about as a hook.
+/// A plugin's decisions as a hook.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookRecord {
     /// Messages and commands that it was asked about.

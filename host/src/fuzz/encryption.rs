@@ -1,4 +1,4 @@
-//! What somebody else writes as encrypted from end to end.
+//! End-to-end encrypted input from other people.
 
 use std::sync::{Arc, LazyLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -8,10 +8,10 @@ use parlor_e2ee::otr::{Account, Conversation, Outcome, Policy};
 
 use super::refused;
 
-/// The most bytes that one text makes this side send by itself.
+/// Maximum number of bytes that this side sends automatically after one text.
 const ANSWERS: usize = 16 << 10;
 
-/// The account's own device. Nobody has its keys.
+/// The account's own device. The fuzzer does not know its keys.
 static DEVICE: LazyLock<Device> = LazyLock::new(|| {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     Device::generate(&mut rand::rng(), now)
@@ -19,8 +19,8 @@ static DEVICE: LazyLock<Device> = LazyLock::new(|| {
 
 static ACCOUNT: LazyLock<Arc<Account>> = LazyLock::new(|| Arc::new(Account::generate(&mut rand::rng())));
 
-/// Reads a message of OMEMO's for one device. The first byte says by which namespace, and whether it begins a session.
-/// Nothing that is made up is authentic. The error says why it is no such message.
+/// Reads an OMEMO message for one device. The first byte selects the namespace, and whether the message begins a
+/// session. No fuzzed message is authentic. The error states why it is not a valid message.
 pub fn an_omemo_message(bytes: &[u8]) -> Result<(), String> {
     let Some((first, rest)) = bytes.split_first() else { return Err("it is empty".to_owned()) };
     let version = if first & 1 == 0 { Version::Axolotl } else { Version::Omemo2 };
@@ -33,7 +33,7 @@ pub fn an_omemo_message(bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Reads a state as it is kept on disk: of a session, or of a device. What is read is written in the same way.
+/// Reads a state as it is kept on disk: of a session, or of a device. A readable state must be written and read again.
 pub fn an_omemo_state(bytes: &[u8]) -> Result<(), String> {
     match (Session::from_bytes(bytes), Device::from_bytes(bytes)) {
         (Ok(session), _) => drop(Session::from_bytes(&session.to_bytes()).expect("it reads what it wrote")),

@@ -51,7 +51,7 @@ impl Host {
             join_all(self.accounts().into_iter().map(|account| over(account.connection()))).await;
             let state = |account: Arc<Shared>| (account.name.clone(), account.connection().borrow().clone());
             let states: Vec<_> = self.accounts().into_iter().map(state).collect();
-            // One account may be back by the time that another one ends.
+            // An account may have restarted by the time that another one ends.
             if states.iter().all(|(_, connection)| connection.over().is_some()) {
                 return states;
             }
@@ -201,7 +201,7 @@ pub(super) fn candidates(plugins: &BTreeMap<PluginId, Plugin>) -> Vec<order::Can
 
 async fn over(mut connection: watch::Receiver<Connection>) {
     if connection.wait_for(|connection| connection.over().is_some()).await.is_err() {
-        // The account was stopped, so nobody waits for its end.
+        // The account was stopped, so its end is not awaited.
         std::future::pending::<()>().await;
     }
 }

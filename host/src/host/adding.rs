@@ -114,8 +114,7 @@ pub(super) async fn prune_cache(host: &Host) {
     host.engine.keep_only(used).await;
 }
 
-/// Returns the version of a plugin that may not run, so that the owner sees what it is: from its file, else from
-/// the policy.
+/// Returns the version of a plugin that may not run, for the owner: from its file, else from the policy.
 pub(super) async fn version(host: &Host, id: &PluginId, entry: &Entry) -> Option<semver::Version> {
     let (id, looked_at, components) = (id.clone(), entry.clone(), host.components.clone());
     let looking = tokio::task::spawn_blocking(move || approved::version(&id, &looked_at, &components));

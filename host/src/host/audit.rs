@@ -107,7 +107,7 @@ fn encryption(Encryption { omemo, otr, trust, announce, trust_by_chat, plain_ins
     )
 }
 
-/// Returns the value of a setting as it is shown: only those that the host knows, and that are no secrets.
+/// Returns the value of a setting as it is shown: only settings that the host knows and that are not secret.
 fn value(key: &str, value: Option<&Value>) -> Option<String> {
     let is_shown = setting(key).is_some_and(|rule| rule.role != Role::Secret);
     value.map(|value| if is_shown { value.to_string() } else { HIDDEN.to_owned() })

@@ -15,7 +15,7 @@ impl Host {
         self.plugins.lock().await.contains_key(id)
     }
 
-    /// Answers a question about a plugin, for each of its accounts. Empty: there is no plugin of this id.
+    /// Answers a question about a plugin, for each of its accounts. Empty: there is no plugin with this id.
     pub async fn explain(&self, id: &PluginId, question: &Question) -> Vec<Explained> {
         let plugins = self.plugins.lock().await;
         let Some(plugin) = plugins.get(id) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! The keys of accounts for encrypted messages, for owners. The session knows the keys, and what a decision means. Each
+//! The keys of accounts for encrypted messages, for owners. The session keeps the keys, and applies decisions. Each
 //! decision is in the audit.
 
 use jid::BareJid;
@@ -42,7 +42,7 @@ pub(crate) async fn decide(
 
 /// Makes new own keys for an account, and takes the former ones back.
 pub(crate) async fn reset(host: &Host, account: &Shared, by: &By) -> Result<(), CallError> {
-    // Those of others are not needed.
+    // The keys of others are not needed.
     let before = list(account, Some(account.own.clone())).await?.own;
     let own = account.ask(Asker::Host, &Granted::HOST, ResetOwnKeys).await?;
     tracing::info!(account = %account.name, "an owner had new keys made");

@@ -16,7 +16,7 @@ use super::accounts::{spread, warn_of_unknown};
 use super::adding::{add_loaded, load_plugin, prune_cache};
 use super::plugin::{Plugin, Standing};
 
-/// How a start treats plugins that have to be compiled.
+/// How a start treats plugins that must be compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Late {
     /// It waits for the compiler.
@@ -25,7 +25,7 @@ pub(super) enum Late {
     LeftBehind,
 }
 
-/// A plugin that has to be compiled.
+/// A plugin that must be compiled.
 struct Uncompiled {
     entry: Entry,
     admitted: Arc<Admitted>,
@@ -33,8 +33,8 @@ struct Uncompiled {
 }
 
 impl Host {
-    /// Does the ongoing work of a running host: starts plugins once they are compiled, and retries versions for which
-    /// there was no room. The owner of a host polls it. It never returns.
+    /// Does the ongoing work of a running host: starts plugins once they are compiled, and retries versions that did
+    /// not fit into the limits. The owner of a host polls it. It never returns.
     pub async fn tend(&self) -> Infallible {
         let compile = async {
             compile_late(self).await;

@@ -1,4 +1,4 @@
-//! A plugin of the host: its entry in the policy, and what runs of it.
+//! A plugin of the host: its entry in the policy, and its instances.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub(super) enum Standing {
 pub(super) enum Tried {
     /// It did not start, and would not the next time.
     Failed(Box<Entry>),
-    /// There was no room for it. It is tried again when another plugin has ended.
+    /// It did not fit into the limits. It is tried again when another plugin has ended.
     NoRoom(Box<Entry>),
 }
 
@@ -69,7 +69,7 @@ impl Plugin {
         matches!(self.standing, Standing::Compiling { .. })
     }
 
-    /// Notes that this is what the policy names, so that no other version waits to replace it.
+    /// Notes that this version matches the policy, so that no other version waits to replace it.
     pub(super) fn is_as_decided(&mut self) {
         self.not_replaced = None;
         self.tried = None;
@@ -113,7 +113,7 @@ impl Plugin {
         tracing::info!(plugin = %id, "grants held to what the policy says");
     }
 
-    /// Returns whether any instance of it runs, or will run by itself.
+    /// Returns whether any instance of it runs, or will run without intervention.
     pub(super) fn lives(&self) -> bool {
         self.supervised().any(|one| !one.state().is_over())
     }
@@ -142,7 +142,7 @@ impl Plugin {
     }
 
     /// Applies an entry that differs only in settings to a plugin that listens to `settingsChanged`, without a restart.
-    /// `values` are the entry's settings with its secrets. Returns `false` if they differ and the plugin has to restart
+    /// `values` are the entry's settings with its secrets. Returns `false` if they differ and the plugin must restart
     /// for them.
     pub(super) fn take_settings(
         &mut self,

@@ -123,7 +123,7 @@ fn last_read(host: &Host) -> MutexGuard<'_, Read> {
     host.read.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Notes that these plugins run as the policy says: versions that were to replace them are no longer wanted.
+/// Notes that these plugins match the policy: versions that were going to replace them are no longer wanted.
 async fn are_as_decided<'p>(host: &Host, ids: impl Iterator<Item = &'p PluginId>) {
     let mut plugins = host.plugins.lock().await;
     for id in ids {
@@ -223,7 +223,7 @@ pub(super) fn hook(host: &Host, hooks: Hooks) {
     }
 }
 
-/// Limits each running plugin, whatever its version, to grants that both its own entry and the policy contain.
+/// Limits each running plugin, in any version, to grants that both its own entry and the policy contain.
 async fn hold_to(host: &Host, policy: &Policy) {
     for (id, plugin) in &mut *host.plugins.lock().await {
         // A plugin that is gone or disabled shuts down with the grants that it had.
@@ -272,8 +272,8 @@ async fn take_out_all(host: &Host, policy: &Policy) -> Vec<Left> {
     disabled
 }
 
-/// Returns the values of the settings of running plugins, with their secrets. A plugin whose secret is unavailable
-/// now is left out, and keeps the values that it has.
+/// Returns the values of the settings of running plugins, with their secrets. A plugin whose secret is unavailable now
+/// is left out, and keeps its present values.
 async fn opened(host: &Host, policy: &Policy) -> BTreeMap<PluginId, (SettingValues, RoomSettings)> {
     let manifests: Vec<_> = {
         let plugins = host.plugins.lock().await;

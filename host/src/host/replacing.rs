@@ -1,4 +1,4 @@
-//! Replacing a running plugin by the version that the policy names, which starts beside it first.
+//! Replaces a running plugin by the version that the policy names, which starts beside it first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -77,8 +77,8 @@ impl Host {
         returning
     }
 
-    /// Retries versions for which there was no room beside the running ones, as soon as another plugin has ended. It
-    /// never returns.
+    /// Retries versions that did not fit into the limits beside the running ones, as soon as another plugin has ended.
+    /// It never returns.
     pub(super) async fn use_room(&self) -> Infallible {
         loop {
             self.crowded.notified().await;
@@ -128,8 +128,8 @@ async fn refused_together(
     order::plan(&all, host.strictness()).refused
 }
 
-/// Keeps the present version where the policy wants the plugin now, and records why: another version is unavailable
-/// or did not start. `tried` says that a retry is useless, or has to wait for room. None: the next change retries.
+/// Keeps the present version on the accounts that the policy names now, and records why: another version is unavailable
+/// or did not start. `tried`: a retry is useless, or must wait for free resources. None: the next change retries.
 async fn goes_on(host: &Host, id: &PluginId, wanted: &Entry, tried: Option<Tried>, why: &str) {
     let why = escape_untrusted(&format!("{why}, so this version goes on"), LONGEST_REASON);
     tracing::error!(plugin = %id, reason = %why, "plugin not replaced");
@@ -164,8 +164,8 @@ async fn try_for_room(host: &Host) {
     prune_cache(host).await;
 }
 
-/// Returns whether this entry was already tried in the place of the present one and did not start. It is not
-/// retried when something else changes or when grants are withdrawn, but when it is enabled again.
+/// Returns whether this entry was already tried as a replacement and did not start. It is not retried when other
+/// entries change or when grants are withdrawn, but when it is enabled again.
 async fn failed_to_start(host: &Host, id: &PluginId, entry: &Entry) -> bool {
     let plugins = host.plugins.lock().await;
     let Some(Tried::Failed(tried)) = plugins.get(id).and_then(|plugin| plugin.tried.as_ref()) else { return false };

@@ -6,7 +6,7 @@ use parlor_runtime::schedules::PluginSchedules;
 
 use super::Host;
 
-/// Returns the schedules of a plugin on each account that it runs on. `None`: there is no plugin of this id.
+/// Returns the schedules of a plugin on each account that it runs on. `None`: there is no plugin with this id.
 pub(crate) async fn of(host: &Host, id: &PluginId) -> Option<Vec<(AccountName, PluginSchedules)>> {
     Some(host.plugins.lock().await.get(id)?.on_each(|supervised| Some(supervised.schedules())))
 }

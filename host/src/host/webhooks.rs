@@ -1,4 +1,4 @@
-//! The webhooks of plugins, for whoever listens for requests and for owners.
+//! The webhooks of plugins, for the listener and for owners.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::Host;
 use super::plugin::{Plugin, Standing};
 use crate::web::Counts;
 
-/// Returns how many plugins have webhooks. While there are any, somebody has to listen.
+/// Returns the number of plugins with webhooks. While it is not zero, a listener is needed.
 pub(crate) fn to_listen_for(host: &Host) -> watch::Receiver<usize> {
     host.engine.webhooks().watch()
 }
@@ -34,8 +34,8 @@ pub(crate) async fn find(host: &Host, id: &PluginId, name: &str, token: &str) ->
     plugins.get(id)?.supervised().find_map(|supervised| supervised.webhook(name, token))
 }
 
-/// Returns whether an address that no webhook has now is one of nobody. While plugins are added, compiled or restarted,
-/// and until the addresses of their webhooks are read, it may be that of one which is about to be there.
+/// Returns whether the addresses of all webhooks are known. While plugins are added, compiled or restarted, and until
+/// the addresses of their webhooks are read, an unknown address may belong to a webhook that will exist soon.
 pub(crate) async fn are_all_known(host: &Host) -> bool {
     // A plugin that is to come back is in no list meanwhile, but `changing` is held for it.
     if host.changing.try_lock().is_err() {
@@ -44,7 +44,7 @@ pub(crate) async fn are_all_known(host: &Host) -> bool {
     host.plugins.lock().await.values().all(has_all_webhooks)
 }
 
-/// Returns the webhooks of a plugin on each account that it runs on. `None`: there is no plugin of this id.
+/// Returns the webhooks of a plugin on each account that it runs on. `None`: there is no plugin with this id.
 pub(crate) async fn of(host: &Host, id: &PluginId) -> Option<Vec<(AccountName, Arc<Webhooks>)>> {
     Some(host.plugins.lock().await.get(id)?.on_each(Supervised::webhooks))
 }

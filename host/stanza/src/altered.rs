@@ -1,4 +1,4 @@
-//! Other texts for a message that is about to be sent.
+//! Replacement texts for a message that is about to be sent.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ const MAX_TEXT: usize = 64 * 1_024;
 /// The namespace of formatted texts (XEP-0071).
 const XHTML: &str = "http://jabber.org/protocol/xhtml-im";
 
-/// Other texts for a message. None: the text stays as it is.
+/// Replacement texts for a message. None: the text stays unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Texts {
     /// The body.
@@ -50,7 +50,7 @@ impl Texts {
         self.subject = later.subject.or_else(|| self.subject.take());
     }
 
-    /// Returns the draft with these texts. What is about parts of the old body goes with it.
+    /// Returns the draft with these texts. Extensions that refer to parts of the old body are removed with it.
     pub fn in_draft(self, mut draft: Draft) -> Result<Draft, CallError> {
         if let Some(body) = self.body {
             draft.body = Some(body);

@@ -59,7 +59,7 @@ impl Picture {
     }
 }
 
-/// The reason why a text is no picture.
+/// The reason why a text is not a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPicture {
     /// It is longer than [`MAX_PICTURE`].

@@ -1,7 +1,7 @@
-//! Converts stanzas to [`Incoming`]: what they contain, as far as RFC 6120, RFC 6121 and the XEPs permit believing it.
+//! Converts stanzas to [`Incoming`]: their contents, as far as RFC 6120, RFC 6121 and the XEPs permit trusting them.
 //!
-//! Pure. Never panics, whatever arrives. Refuses carbons that are not from the own account, and ignores such roster
-//! pushes; everything else is decided above.
+//! Pure. Never panics, on any input. Refuses carbons that are not from the own account, and ignores such roster pushes;
+//! the layers above decide about everything else.
 
 use std::collections::BTreeMap;
 
@@ -98,7 +98,7 @@ fn is_same_bare(one: &Jid, other: &Jid) -> bool {
 }
 
 fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> Incoming {
-    // People in a room see this message, so nobody may hide it from bots by labelling it as a copy.
+    // People in a room see this message, so it must not be possible to hide it from bots by labelling it as a copy.
     if message.type_ == MessageType::Groupchat && !message.bodies.is_empty() {
         return Incoming::Message(Box::new(read_message(message, None, None, own, now)));
     }
@@ -106,7 +106,7 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
         return archive::result(message, at, own, now);
     }
     let Some((at, carbon)) = find_carbon(&message) else {
-        // The account's own storage sends from its bare JID (XEP-0163, section 4.3.1); anybody else could forge this.
+        // The account's own storage sends from its bare JID (XEP-0163, section 4.3.1); others could forge this.
         if is_own_account(message.from.as_ref(), own)
             && let Some(event) = message.payloads.iter().find(|payload| payload.is("event", ns::PUBSUB_EVENT))
             && let Some(changes) = bookmarks::changes(event)
@@ -142,7 +142,8 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
 }
 
 /// Returns the forwarded message if it can be parsed, with the note that a part of it was left out. Removes the
-/// message's own language, as `intake` does, since otherwise texts without a language could not be told from others.
+/// message's own language, as `intake` does, since otherwise texts without a language could not be distinguished from
+/// others.
 fn forwarded_message(forwarded: &mut Element, cut: Option<Element>) -> Option<WireMessage> {
     let mut message = forwarded.remove_child("message", ns::DEFAULT_NS)?;
     message.attrs_mut().remove(&Namespace::XML, "lang");
@@ -210,7 +211,7 @@ fn find_carbon(message: &WireMessage) -> Option<(usize, Carbon)> {
     })
 }
 
-/// The part of a message that is read before its payloads, by the library or plainly.
+/// The part of a message that is read before its payloads, by the library or the fast parser.
 struct Head<'a> {
     from: Option<Jid>,
     to: Option<Jid>,
@@ -227,7 +228,7 @@ struct Head<'a> {
     cut: Option<String>,
     /// The direction, if it is a carbon.
     carbon: Option<Carbon>,
-    /// When it was sent, according to what forwards it.
+    /// When it was sent, according to the element that forwards it.
     forwarded_at: Option<Timestamp>,
     /// The error, if it is one.
     error: Option<Box<StanzaError>>,
@@ -244,7 +245,7 @@ fn read_message(
     let notes = Notes::take(&mut message.payloads);
     let mut bodies = notes.texts("body");
     if bodies.is_empty() && message.bodies.len() > 1 {
-        // Nobody noted the order in a stanza that was not received. A hook has to see all of them.
+        // The order is unknown in a stanza that was not received. A hook must see all of them.
         bodies = message.bodies.iter().map(|(lang, text)| (lang.to_string(), text.clone())).collect();
     }
     let raw = RawStanza::from(Stanza::Message(message));
@@ -291,12 +292,13 @@ fn assemble<'a, E: Xml<'a>>(
     let is_own = is_same_bare(&from, own);
     let lang = body.map_or("", |(lang, _)| lang);
     let mut found = match error {
-        // All other payloads belong to the bounced message, so nobody says them now (RFC 6120, section 8.3.1).
+        // All other payloads belong to the bounced message, so they are not content of this one (RFC 6120, section
+        // 8.3.1).
         Some(error) => extensions::Found::error(error),
         None => extensions::read(payloads.into_iter(), kind, lang, &from, own),
     };
     let id = id.and_then(|id| match kind {
-        // The bounced message had this id, whatever it is.
+        // The bounced message had this id, with any form.
         MessageKind::Error => Some(id.to_owned()),
         MessageKind::Chat | MessageKind::Normal | MessageKind::Headline | MessageKind::Groupchat => {
             extensions::sendable_id(id)
@@ -307,7 +309,7 @@ fn assemble<'a, E: Xml<'a>>(
     if let Some(parent) = parent.filter(|_| thread.is_some() && kind != MessageKind::Error) {
         found.extensions().thread_parent = Some(parent);
     }
-    // Some clients and gateways write an empty body beside a receipt or a chat state, without meaning.
+    // Some clients and gateways add a meaningless empty body to a receipt or a chat state.
     let says_enough = found.extensions.as_ref().is_some_and(|extensions| !extensions.say_nothing());
     let body = body.map(|(_, text)| text).filter(|text| !(says_enough && text.is_empty())).map(str::to_owned);
     let other = if is_own { &to } else { &from };
@@ -413,7 +415,7 @@ fn decode_presence(mut presence: WirePresence, own: &FullJid) -> Presence {
 
 /// Returns the nickname that a sender claims, cut to the limit; `None` if it is not a name on one line.
 fn nick(nick: &Element) -> Option<String> {
-    // Japanese names contain a space of their own. Names that differ only in the kind of space look alike.
+    // Japanese names contain a space of their own. Names that differ only in the kind of space look the same.
     let text = nick.text().replace(is_odd_space, " ");
     let name = text.trim();
     let name = &name[..name.floor_char_boundary(RosterItem::LONGEST_NAME)];
@@ -465,7 +467,7 @@ fn xml_within(element: &Element, most: usize) -> Option<String> {
 fn gone_to(gone: &Element) -> Option<BareJid> {
     let uri = gone.text();
     let address = uri.trim().strip_prefix("xmpp:")?.split(['?', '#']).next()?;
-    // An address with escapes that are not decoded would be that of somebody else.
+    // An address with undecoded escapes would belong to somebody else.
     self::address(address).ok().filter(|_| !address.contains('%')).map(Jid::into_bare)
 }
 

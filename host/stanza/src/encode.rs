@@ -98,8 +98,8 @@ pub(crate) fn message_type(kind: MessageKind) -> MessageType {
 fn message(to: Jid, kind: MessageKind, id: String, draft: Draft) -> Message {
     let mut message = Message::new_with_type(message_type(kind), to);
     let id = clean(id);
-    // XEP-0359, section 3.1: rooms and relays must not change this id. It equals the message's id, so that nobody has
-    // to keep two.
+    // XEP-0359, section 3.1: rooms and relays must not change this id. It equals the message's id, so that only one
+    // must be kept.
     message.payloads.push(with_id("origin-id", ns::SID, id.clone()).build());
     message.id = Some(Id(id));
     message.bodies.extend(draft.body.map(|body| (Lang::new(), clean(body))));
@@ -284,7 +284,7 @@ fn request(to: Option<Jid>, id: String, ask: Ask) -> Iq {
     if is_set { Iq::Set { from: None, to, id, payload } } else { Iq::Get { from: None, to, id, payload } }
 }
 
-/// Returns a roster item as a client may set it (RFC 6121, section 2.1.2): without subscription, unless it is to be
+/// Returns a roster item as a client may set it (RFC 6121, section 2.1.2): without subscription, unless it should be
 /// removed.
 fn roster_item(item: RosterItem) -> Element {
     let entry = Element::builder("item", ns::ROSTER).attr(name("jid"), item.jid.to_string());

@@ -3,7 +3,7 @@
 use jid::BareJid;
 use parlor_base::permission::Permission;
 
-/// The error of a call that failed. Never a trap: the plugin continues and may do something else.
+/// The error of a call that failed. It is never a trap: the plugin continues.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// The owner did not grant it.
@@ -42,7 +42,7 @@ pub enum CallError {
     /// The promise was rejected, for this reason.
     #[error("rejected: {0}")]
     Rejected(String),
-    /// No answer came in time.
+    /// No answer was received in time.
     #[error("timed out")]
     TimedOut,
     /// The account has no session with the server. After a lost connection it mostly still has one, and stanzas wait.
@@ -54,10 +54,10 @@ pub enum CallError {
     /// A limit of this plugin is used up.
     #[error("over limit: {0}")]
     OverLimit(String),
-    /// There is no connection to a server of the web.
+    /// A web server cannot be reached.
     #[error("{0}")]
     Unreachable(String),
-    /// There is no trusted connection to it.
+    /// No trusted connection to it is possible.
     #[error("{0}")]
     Tls(String),
     /// It does not speak HTTP as it should.

@@ -16,7 +16,7 @@ use xmpp_parsers::stanza::Stanza;
 pub(crate) const OOB: &str = "jabber:x:oob";
 /// The namespace of files that are shared (XEP-0447).
 pub(crate) const SHARING: &str = "urn:xmpp:sfs:0";
-/// The namespace of what is known of a file (XEP-0446).
+/// The namespace of file metadata (XEP-0446).
 const METADATA: &str = "urn:xmpp:file:metadata:0";
 /// The namespace of addresses in the source of a file (XEP-0103).
 const URL_DATA: &str = "http://jabber.org/protocol/url-data";
@@ -94,7 +94,7 @@ pub(crate) fn shared<'a, E: Xml<'a>>(payload: E) -> Option<SharedFile> {
     let text = |name: &str| known.and_then(|known| child(known, name, METADATA)).map(Xml::text);
     Some(SharedFile {
         url: url.to_owned(),
-        // Nobody should take a part of it for a folder.
+        // A part of it must not be interpreted as a folder.
         name: text("name")
             .and_then(|name| name.rsplit(['/', '\\']).next().map(str::to_owned))
             .filter(|name| is_file_name(name)),
@@ -148,7 +148,7 @@ pub struct Slot {
     pub put: WebAddress,
     /// The address at which others find it then.
     pub get: WebAddress,
-    /// The headers that the upload has to have.
+    /// The headers that the upload must have.
     pub headers: Vec<(&'static str, String)>,
 }
 

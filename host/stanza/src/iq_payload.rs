@@ -1,4 +1,4 @@
-//! The element in an IQ: what others ask in namespaces that the host does not know, and what plugins answer.
+//! The element in an IQ: requests in namespaces that the host does not know, and answers of plugins.
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use crate::raw::{check_shape, weight};
 
 /// The name of the argument in errors.
 const ARGUMENT: &str = "xml";
-/// The maximum length of an element from a plugin, in bytes, as it came and written again. The stanza around it repeats an
-/// id and an address of the other side, and has to stay below the 256 KiB at which servers end the stream.
+/// The maximum length of an element from a plugin, in bytes, both as received and as written again. The stanza around
+/// it repeats an id and an address of the other side, and must stay below the 256 KiB at which servers end the stream.
 pub const MAX_BYTES: usize = 224 << 10;
 
 /// The one element in an IQ, opaque outside of this package. It prints nothing of itself, so that no log shows it.

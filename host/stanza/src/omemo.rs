@@ -46,7 +46,7 @@ pub fn list_payload(form: OmemoForm, devices: &[ListedDevice]) -> IqPayload {
     IqPayload::of(Element::builder(element, form.namespace()).append_all(devices.iter().map(one)).build())
 }
 
-/// Reads a device list; `None` if it is none. Ids that no device can have are left out, and what comes twice.
+/// Reads a device list; `None` if it has another form. Invalid and repeated ids are left out.
 pub fn read_list(form: OmemoForm, xml: &str) -> Option<Vec<ListedDevice>> {
     let element: Element = xml.parse().ok()?;
     let wanted = match form {

@@ -1,8 +1,8 @@
-//! Reads elements that are written plainly, in one pass over their text.
+//! Reads elements in simple XML, in one pass over their text.
 //!
-//! Nearly all elements of a stream are written with the same few means of XML. For these, this is a tenth of the work of a
-//! complete parser. Whatever is written in another way is not read here at all, and left to the library: prefixes,
-//! comments, CDATA, numbered characters, text beside elements, odd white space, and anything that is not well-formed.
+//! Nearly all elements of a stream use only a few features of XML ("simple XML"). For these, this is a tenth of the
+//! work of a complete parser. All other elements are left to the library: those with prefixes, comments, CDATA, numeric
+//! character references, text next to elements, or unusual white space, and those that are not well-formed.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ const LANG: &str = "xml:lang";
 /// Stands for no node.
 const NONE: u32 = u32::MAX;
 
-/// An element that is written plainly, with what is in it.
+/// An element in simple XML, with its contents.
 #[derive(Debug)]
 pub struct PlainElement {
     text: Arc<str>,
@@ -98,20 +98,20 @@ impl Part {
     }
 }
 
-/// Returns whether an element that begins with these bytes may be one that is taken plainly: a message, or one of stream
-/// management. To read any other only to refuse it would be wasted.
+/// Returns whether this parser may accept an element that begins with these bytes: a message, or an element of stream
+/// management. Reading others only to refuse them would waste time.
 pub fn is_worth_reading(bytes: &[u8]) -> bool {
     [&b"<message"[..], b"<r ", b"<a "].iter().any(|head| bytes.starts_with(head))
 }
 
 impl PlainElement {
-    /// Reads an element; `None` if it is not written plainly.
+    /// Reads an element; `None` if it is not in simple XML.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         Self::first(bytes).filter(|(_, length)| *length == bytes.len()).map(|(element, _)| element)
     }
 
-    /// Reads the element with which these bytes begin, and returns its length; `None` if it is not written plainly, or not
-    /// complete.
+    /// Reads the element at the start of these bytes, and returns its length; `None` if it is not in simple XML, or
+    /// incomplete.
     pub fn first(bytes: &[u8]) -> Option<(Self, usize)> {
         let bytes = &bytes[..bytes.len().min(MAX_BYTES)];
         let (nodes, attributes) = (Vec::with_capacity(8), Vec::with_capacity(24));
@@ -126,7 +126,7 @@ impl PlainElement {
         Some((Self { text: text.into(), unescaped, nodes, attributes }, at))
     }
 
-    /// Returns what it says about the number of handled stanzas (XEP-0198); `None` if it is something else.
+    /// Returns its count of handled stanzas, or its request for ours (XEP-0198); `None` if it is another element.
     pub fn handled(&self) -> Option<Handled> {
         let root = self.root();
         if !root.has_ns(ns::SM) || !root.content().is_empty() || self.nodes.len() > 1 {
@@ -182,7 +182,7 @@ impl<'a> Plain<'a> {
         self.at
     }
 
-    /// Returns the text of which it was read, which has a meaning of its own if it declares its namespace.
+    /// Returns its source text, which is a complete document if it declares its namespace.
     pub(crate) fn whole(self) -> &'a str {
         // Its name follows the first character.
         &self.of.text[self.node().name.start as usize - 1..self.node().stop as usize]
@@ -267,7 +267,7 @@ struct Reader<'a> {
 const NAME: u8 = 1;
 const TEXT: u8 = 2;
 const VALUE: u8 = 4;
-/// The parts that each byte can belong to, whatever is around it.
+/// The parts that each byte can belong to, in any context.
 const PARTS: [u8; 256] = {
     let mut parts = [0; 256];
     let mut byte = 0;
@@ -315,7 +315,7 @@ impl<'a> Reader<'a> {
         &self.bytes[part.start as usize..part.end as usize]
     }
 
-    /// Reads the element; `None` if it is not written plainly, or not complete.
+    /// Reads the element; `None` if it is not in simple XML, or incomplete.
     fn read(&mut self) -> Option<()> {
         let mut open = NONE;
         loop {
@@ -416,7 +416,7 @@ impl<'a> Reader<'a> {
         if is_fine { Part::of(start..self.at) } else { None }
     }
 
-    /// Reads the text in an element, which has to be all that is in it.
+    /// Reads the text in an element, which must be its only content.
     fn content(&mut self, open: u32) -> Option<()> {
         let is_alone = self.nodes.len() == open as usize + 1;
         let content = self.value(TEXT, b'<')?;

@@ -55,11 +55,11 @@ pub struct RawStanza(Form);
 #[derive(Clone)]
 enum Form {
     Read(Arc<Stanza>),
-    /// A message as it came, which is only read again for those who ask for it.
+    /// A message as received, which is only parsed again on demand.
     Plain(Arc<PlainText>),
 }
 
-/// The text of a message that came.
+/// The text of a received message.
 struct PlainText {
     text: Arc<str>,
     /// The language of its stream.
@@ -93,7 +93,7 @@ impl fmt::Debug for RawStanza {
 }
 
 impl RawStanza {
-    /// Keeps the text of a message, which came on a stream in this language.
+    /// Keeps the text of a message from a stream in this language.
     pub(crate) fn plain(message: &PlainElement, lang: Option<Arc<str>>) -> Self {
         Self::kept(message.text().clone(), lang, plain_weight(message.root()))
     }
@@ -121,7 +121,7 @@ impl RawStanza {
         }
     }
 
-    /// Returns the stanza, without a copy if nobody else has it.
+    /// Returns the stanza, without a copy if it is not shared.
     pub fn into_stanza(self) -> Stanza {
         match self.0 {
             Form::Read(stanza) => Arc::try_unwrap(stanza).unwrap_or_else(|shared| copy(&shared)),
@@ -350,7 +350,7 @@ pub fn weight(element: &Element) -> usize {
     NODE + text + attributes + element.children().map(weight).sum::<usize>()
 }
 
-/// Same as [`stanza_weight`], for a message that was read plainly.
+/// Same as [`stanza_weight`], for a message from the fast parser.
 fn plain_weight(message: Plain<'_>) -> usize {
     let parts = message.children().map(|child| match child.name() {
         // The chosen text is held twice.
@@ -361,7 +361,7 @@ fn plain_weight(message: Plain<'_>) -> usize {
     NODE + parts.sum::<usize>()
 }
 
-/// Same as [`weight`], for an element that was read plainly.
+/// Same as [`weight`], for an element from the fast parser.
 pub(crate) fn plain_element_weight(element: Plain<'_>) -> usize {
     let attributes: usize = element.attributes().map(|(_, value)| value.len() + NODE / 2).sum();
     NODE + element.content().len() + attributes + element.children().map(plain_element_weight).sum::<usize>()

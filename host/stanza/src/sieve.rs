@@ -61,9 +61,9 @@ pub struct Sieve {
 /// An element, header or footer of a stream that is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whole {
-    /// A message as it came, within the limits and with nothing to repair or to note.
+    /// A message as received, within the limits and with nothing to repair or to note.
     Message,
-    /// Anything else.
+    /// Any other element.
     Other,
 }
 
@@ -106,8 +106,8 @@ impl Sieve {
         Ok(())
     }
 
-    /// Like [`Sieve::push`], but stops behind the first complete element. Returns how much was taken, and what was
-    /// completed. White space between elements is appended at once.
+    /// Like [`Sieve::push`], but stops behind the first complete element. Returns the number of bytes taken, and the
+    /// completed element. White space between elements is appended at once.
     pub fn push_one(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(usize, Option<Whole>), Lost> {
         let mut rest = bytes;
         self.whole = None;

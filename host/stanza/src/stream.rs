@@ -26,7 +26,7 @@ pub enum Read<T> {
     Element(Result<T, Error>),
     /// The end of the stream.
     Footer,
-    /// There is no further element.
+    /// No further element exists.
     Nothing,
 }
 

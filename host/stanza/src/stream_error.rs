@@ -1,4 +1,4 @@
-//! Stream errors: what servers mean by them, and what to do about them, in one table (RFC 6120, section 4.9.3).
+//! Stream errors: their meanings and the reactions to them, in one table (RFC 6120, section 4.9.3).
 
 /// When to reconnect to a server that ended a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ const fn rule(condition: &'static str, returns: Return, remedy: &'static str) ->
     Rule { condition, returns, remedy }
 }
 
-/// The advice for errors that nobody here can correct.
+/// The advice for errors that cannot be corrected on this side.
 const A_BUG: &str = "this should not happen, please report it with the server's software and version";
 
 /// The rules for all defined conditions.

@@ -9,7 +9,7 @@ pub(crate) const DECLARATIONS: &str = "http://www.w3.org/2000/xmlns/";
 /// The beginning of namespaces that are XML's own.
 pub(crate) const RESERVED: &str = "http://www.w3.org/";
 
-/// Returns whether XML can contain this text, and there is no control character in it.
+/// Returns whether XML can contain this text, and it has no control characters.
 pub fn is_sendable(text: &str) -> bool {
     is_usual(text) || text.chars().all(is_sendable_char)
 }
@@ -19,7 +19,7 @@ fn is_usual(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// Returns whether XML can contain this character, and it is no control character.
+/// Returns whether XML can contain this character, and it is not a control character.
 pub(crate) fn is_sendable_char(character: char) -> bool {
     !is_forbidden(character)
 }

@@ -1,4 +1,5 @@
-//! The view on an element that the rules of `decode` need, whether it is a tree of the library or was read plainly.
+//! The view on an element that the rules of `decode` need, for both the library's trees and elements of the fast
+//! parser.
 
 use minidom::Element;
 use minidom::rxml::Namespace;
@@ -26,7 +27,7 @@ pub(crate) trait Xml<'a>: Copy {
     /// Returns the elements in it.
     fn children(self) -> impl Iterator<Item = Self>;
 
-    /// Returns the tree, unless it was read plainly.
+    /// Returns the tree, unless it is from the fast parser.
     fn element(self) -> Option<&'a Element>;
 }
 

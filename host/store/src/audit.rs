@@ -1,8 +1,8 @@
-//! The audit: who changed what, when and from where, and what plugins did, in numbers.
+//! The audit: changes with author, time and origin, and the activity of plugins in numbers.
 //!
-//! Entries are only ever added. The oldest ones go when they are older than the owner wants, or when all of them together
-//! are too large, and an entry says how many went. Plugins and connections have a bounded share each for entries that
-//! they cause, so that none can displace an entry about somebody else.
+//! Entries are only ever added. The oldest ones go when they are older than the owner wants, or when all of them
+//! together are too large, and an entry says how many went. Plugins and connections have a bounded share each for
+//! entries that they cause, so that none of them can displace entries about others.
 //!
 //! Entries about decisions are on disk, after a flush, when a call returns. Counts are collected in memory by others, and
 //! written together.
@@ -29,9 +29,9 @@ pub use tallies::{Activity, Count, KeptTally, MOST_TALLIES, Tally, TallyKind};
 
 pub(super) const TABLES: [&str; 3] = [entries::TABLES, tallies::TABLES, policy::TABLES];
 
-/// The number of days that entries are kept if nobody says otherwise.
+/// The default number of days that entries are kept.
 const DAYS: u32 = 400;
-/// The bytes of entries that are kept if nobody says otherwise.
+/// The default maximum size of all kept entries, in bytes.
 const BYTES: u64 = 64 << 20;
 
 /// The subject of an entry.
@@ -153,7 +153,7 @@ impl By {
     }
 }
 
-/// The room that an entry takes up. Each but that of decisions is bounded by itself.
+/// The share of an entry. Each share except for that of decisions has a separate bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
     /// It is a decision of an owner.
@@ -164,18 +164,18 @@ pub enum Share {
     Plugin,
 }
 
-/// An entry that is to be added.
+/// An entry to add.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAuditEntry {
-    /// What it is about.
+    /// Its kind.
     pub kind: AuditKind,
     /// The plugin that it is about.
     pub plugin: Option<String>,
     /// The account that it is about, by its name.
     pub account: Option<String>,
-    /// Who is behind it.
+    /// The author of the change.
     pub by: By,
-    /// What happened.
+    /// The event, in words.
     pub what: String,
     /// How it was before.
     pub old: Option<String>,
@@ -208,17 +208,17 @@ pub struct AuditEntry {
     pub id: i64,
     /// When, in milliseconds since the Unix epoch.
     pub at: i64,
-    /// What it is about: the name of an [`AuditKind`].
+    /// Its kind: the name of an [`AuditKind`].
     pub kind: String,
     /// The plugin that it is about.
     pub plugin: Option<String>,
     /// The account that it is about.
     pub account: Option<String>,
-    /// Who is behind it.
+    /// The author of the change.
     pub who: String,
     /// By which way.
     pub way: String,
-    /// What happened.
+    /// The event, in words.
     pub what: String,
     /// How it was before.
     pub old: Option<String>,
@@ -241,7 +241,7 @@ pub struct AuditQuery {
     pub after: Option<i64>,
     /// Only those with a lower number than this.
     pub before: Option<i64>,
-    /// At most so many.
+    /// The maximum number.
     pub most: u32,
 }
 
@@ -265,7 +265,7 @@ impl Default for Retention {
 pub(super) struct SharedAudit {
     days: AtomicU32,
     bytes: AtomicU64,
-    /// The day on which counts of days that are no longer kept were last added up.
+    /// The day on which the counts of expired days were last added up.
     added_up: AtomicI64,
     /// The number of the newest entry that this process added.
     newest: watch::Sender<i64>,
@@ -319,7 +319,7 @@ impl Audit {
         Ok(())
     }
 
-    /// Adds an entry without waiting. If there is no room in the queue, it is lost, which is logged.
+    /// Adds an entry without waiting. If the queue is full, the entry is lost, which is logged.
     pub fn put(&self, entry: NewAuditEntry) {
         let (shared, at) = (Arc::clone(&self.shared), now());
         let job: Job = Box::new(move |file| {
@@ -371,7 +371,7 @@ impl Audit {
         self.run(move |file| entries::read(file, &query)).await
     }
 
-    /// Returns the counts of plugins from a moment on, to the day, and what is known by name of one plugin.
+    /// Returns the counts of plugins from a moment on, to the day, and the tallies by name of one plugin.
     pub async fn activity(
         &self,
         plugin: Option<String>,
@@ -405,7 +405,7 @@ fn add_all(file: &Connection, at: i64, all: &[NewAuditEntry], retention: Retenti
     Ok(newest)
 }
 
-/// Adds an entry in a change that somebody else makes.
+/// Adds an entry within the caller's transaction.
 pub(super) fn add_to(file: &Connection, entry: &NewAuditEntry, retention: Retention) -> rusqlite::Result<()> {
     entries::add(file, now(), entry, retention).map(drop)
 }

@@ -1,4 +1,4 @@
-//! Copies of the file for backups, and what a restored copy gets back.
+//! Copies of the file for backups, and their restoration.
 //!
 //! A copy is one state of the file, however much a host writes meanwhile. It has no keys: these leave this module as one secret
 //! text, for a caller that encrypts it. Two tables are in no backup at all. A session of OMEMO that is put back would use keys of
@@ -19,10 +19,10 @@ use super::{FILE, file};
 const RATCHETS: &str = "omemo_session";
 /// The streams that the last process left.
 const STREAMS: &str = "session";
-/// The key of a cell with bytes that are no text.
+/// The key of a cell with bytes that are not text.
 const HEX: &str = "hex";
 
-/// Copies the file of this data folder to `to`, where no file may be, and returns the keys that the copy lacks.
+/// Copies the file of this data folder to `to`, which must not exist, and returns the keys that the copy lacks.
 pub fn copy(data: &Path, to: &Path) -> Result<Secret, DataError> {
     let path = data.join(FILE);
     let mut from = open(&path)?;
@@ -34,8 +34,8 @@ pub fn copy(data: &Path, to: &Path) -> Result<Secret, DataError> {
     Ok(Secret::new(keys))
 }
 
-/// Checks a copy that is to be restored: that it is whole, one of parlor's, and of a version that this parlor knows. Whoever made
-/// it, no session in it is gone on with.
+/// Checks a copy before it is restored: it must be intact, parlor's, and of a version that this parlor knows. Also
+/// removes its sessions, which must never be continued.
 pub fn examine(copy: &Path) -> Result<(), DataError> {
     let connection = open(copy)?;
     let said = |cause: rusqlite::Error| failed(copy, &cause);
@@ -80,11 +80,11 @@ fn programs(file: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
 
 fn copy_into(from: &mut Connection, to: &str) -> rusqlite::Result<Vec<u8>> {
     from.execute("ATTACH DATABASE ?1 AS backup", [to])?;
-    // The copy is one file, with nothing beside it.
+    // The copy is one file, without a log.
     from.query_row("PRAGMA backup.journal_mode = delete", [], |_| Ok(()))?;
     // Deferred: an immediate one would hold up a host that writes. The first read decides which state of the file it sees.
     let change = from.transaction_with_behavior(TransactionBehavior::Deferred)?;
-    // What triggers add up is copied as well. They are made again when the copy is opened.
+    // The sums that triggers maintain are copied as well. They are made again when the copy is opened.
     for (trigger, _) in programs(&change)? {
         change.execute_batch(&format!("DROP TRIGGER IF EXISTS backup.\"{trigger}\";"))?;
     }
@@ -269,7 +269,7 @@ mod tests {
         }
         let short = "{\"omemo_device\":{\"columns\":[\"account\",\"state\"],\"rows\":[[\"a\"]]}}";
         assert!(put_keys(&path, short.as_bytes()).unwrap_err().to_string().contains("cannot be read"));
-        // Somebody else's program in the file would run when the host writes.
+        // A foreign trigger in the file would run when the host writes.
         let trigger = "CREATE TRIGGER own AFTER INSERT ON audit_entry BEGIN DELETE FROM plugin_data; END;";
         Connection::open(&path).unwrap().execute_batch(trigger).unwrap();
         let error = examine(&path).unwrap_err().to_string();
@@ -278,7 +278,7 @@ mod tests {
         assert!(examine(&path).is_err());
     }
 
-    /// Sessions in a copy that somebody made by hand are not gone on with, either.
+    /// Sessions in a handmade copy are not continued, either.
     #[tokio::test]
     async fn sessions_in_a_copy_are_dropped() {
         let folder = tempfile::tempdir().unwrap();

@@ -47,7 +47,7 @@ pub enum Written {
     TooMuch,
 }
 
-/// One of several changes that are made together. Each key is changed once at most, and expected once at most.
+/// A change that is one of several made together. Each key is changed once at most, and expected once at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// A value replaces the present one.
@@ -112,7 +112,7 @@ pub enum Changed {
     Otherwise,
     /// No change was made, since together they would exceed the quota.
     TooMuch,
-    /// No change was made, since the present value of this key is no number.
+    /// No change was made, since the present value of this key is not a number.
     NoNumber(String),
     /// No change was made, since the sum under this key does not fit into 64 bits.
     NoSum(String),

@@ -58,7 +58,7 @@ struct Planned<'a> {
     expires: Option<i64>,
     /// The new value of a number.
     sum: Option<i64>,
-    /// What the present entry counts against the quota.
+    /// The present entry's size for the quota.
     taken: i64,
 }
 
@@ -134,16 +134,16 @@ enum Value {
     /// There is none, or it has expired.
     None,
     Is(Vec<u8>),
-    /// It is longer than what was asked for, and was not read.
+    /// It is longer than the requested maximum, and was not read.
     Longer,
 }
 
-/// What is stored under a key.
+/// The entry under a key.
 struct Present {
     value: Value,
-    /// When the value expires; none as well if there is no value.
+    /// When the value expires; also none without a value.
     expires: Option<i64>,
-    /// What the entry counts against the quota. An expired one still takes up room.
+    /// The entry's size for the quota. An expired one still takes up room.
     taken: i64,
 }
 
@@ -164,7 +164,7 @@ impl<'a> Look<'a> {
         Ok(Self { statement, owner, now })
     }
 
-    /// Returns what is stored under a key, with its value if that has at most so many bytes.
+    /// Returns the entry under a key, with its value if that has at most `most` bytes.
     fn up(&mut self, key: &str, most: usize) -> rusqlite::Result<Present> {
         let whose = (self.owner.account.as_str(), self.owner.plugin.as_str());
         let most = i64::try_from(most).unwrap_or(i64::MAX);

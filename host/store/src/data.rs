@@ -132,8 +132,8 @@ impl PluginData {
 
     /// Makes several changes together, all or none, and waits until they are on disk.
     ///
-    /// Each key must be changed once at most, and expected once at most. What is expected is checked first. `held` is
-    /// kept as by [`write_held`](Self::write_held).
+    /// Each key must be changed once at most, and expected once at most. Expectations are checked first. `held` is kept
+    /// as by [`write_held`](Self::write_held).
     pub async fn change(
         &self,
         owner: Owner,
@@ -217,7 +217,8 @@ fn try_flush(file: &mut Connection, writes: Vec<PendingWrite>) -> rusqlite::Resu
             let one = change.savepoint()?;
             let outcome = Outcome::of(&one, pending);
             match outcome.error() {
-                // The file is created again after this error, so no caller may be told that its write was stored.
+                // The file is created again after this error, so callers must not get the answer that their writes were
+                // stored.
                 Some(error) if health::is_broken(error) => return Err(health::copy(error)),
                 Some(_) => {}
                 None => one.commit()?,
@@ -273,7 +274,7 @@ impl Outcome {
         }
     }
 
-    /// Tells who waits for it. The caller may be gone; the change is made all the same.
+    /// Tells who waits for it. The caller may have ended. The change is made anyway.
     fn tell(self, pending: PendingWrite) {
         match (pending.change, self) {
             (Change::Data { answer, .. }, Self::Data(written)) => _ = answer.send(Ok(written)),
@@ -282,7 +283,8 @@ impl Outcome {
             (Change::Data { answer, .. }, Self::Failed(error)) => refuse(answer, error),
             (Change::Several { answer, .. }, Self::Failed(error)) => refuse(answer, error),
             (Change::Request { answer, .. }, Self::Failed(error)) => refuse(answer, error),
-            // An outcome is always of its own change. Without an answer, the caller is told that the store has ended.
+            // An outcome is always of its own change. Without an answer, the caller gets the error that the store has
+            // ended.
             (Change::Data { .. }, Self::Several(_) | Self::Request(_))
             | (Change::Several { .. }, Self::Data(_) | Self::Request(_))
             | (Change::Request { .. }, Self::Data(_) | Self::Several(_)) => {}
@@ -367,7 +369,7 @@ fn weight(key: &str, value: &[u8]) -> i64 {
     weight_of(key, value.len() as u64)
 }
 
-/// Returns what an entry counts whose value has so many bytes.
+/// Returns the size for the quota of an entry whose value has this number of bytes.
 pub(super) fn weight_of(key: &str, value: u64) -> i64 {
     i64::try_from(key.len() as u64 + value + ENTRY).unwrap_or(i64::MAX)
 }

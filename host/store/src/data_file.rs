@@ -23,7 +23,7 @@ pub struct StoredValue {
     pub expires: Option<i64>,
 }
 
-/// Plugin data for `parlor plugin data`. It opens the file itself, beside a host that may be using it.
+/// Plugin data for `parlor plugin data`. It opens the file itself while a host may be using it.
 #[derive(Debug)]
 pub struct DataFile {
     connection: Connection,

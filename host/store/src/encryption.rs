@@ -1,7 +1,8 @@
-//! Stores the keys of end-to-end encryption of an account: its own, the states of its sessions, and the keys of others with what
-//! was decided about them.
+//! Stores the keys of end-to-end encryption of an account: its own, the states of its sessions, and the keys of others
+//! with the decisions about them.
 //!
-//! Whoever reads the file can read what is encrypted, as with the keys of any other client. It is readable by its owner alone.
+//! A person who can read the file can decrypt the messages, as with the keys of any other client. It is readable by its
+//! owner alone.
 
 use std::collections::HashSet;
 use std::future::pending;
@@ -141,7 +142,7 @@ impl EncryptionKeeper {
     fn write(&mut self) {
         let (done, arrives) = oneshot::channel();
         let (account, changes) = (self.account.clone(), std::mem::take(&mut self.next));
-        // If there is no room for the job, it is dropped, and with it the sender.
+        // If the queue is full, the job is dropped, and with it the sender.
         self.store.put(move |file| {
             let result = write(file, &account, changes);
             // The account may have ended.
@@ -295,7 +296,7 @@ fn ways(file: &Connection, account: &str) -> rusqlite::Result<Vec<(BareJid, Way)
     })
 }
 
-/// Reads rows. Those that only another program can have written are left out.
+/// Reads rows. Rows that only another program can have written are left out.
 fn rows<T>(
     file: &Connection,
     select: &str,

@@ -65,7 +65,7 @@ impl Unfit {
     }
 }
 
-/// Opens the file, or creates it. A broken file is set aside; any other file that cannot be used is left as it is.
+/// Opens the file, or creates it. A broken file is set aside; any other unusable file is not changed.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let result = try_open(path).or_else(|why| {
         if !why.is_for_good() {
@@ -197,7 +197,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Moves an unusable file out of the way, with the files that `SQLite` keeps beside it.
+/// Moves an unusable file out of the way, with the files that `SQLite` keeps next to it.
 pub(super) fn set_aside(path: &Path, why: &str) {
     let beside = |suffix: &str| beside(path, suffix);
     let free = (1..ASIDE).map(|number| format!(".broken-{number}")).find(|aside| !beside(aside).exists());

@@ -17,7 +17,7 @@ pub(super) fn of<T>(result: &rusqlite::Result<T>) -> Health {
     }
 }
 
-/// Returns whether the file is corrupt and has to be created again.
+/// Returns whether the file is corrupt and must be created again.
 pub(super) fn is_broken(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }

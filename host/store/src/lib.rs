@@ -7,9 +7,10 @@
 //!
 //! **Begin with** [`Store`], a handle on the thread. That thread is the only writer, so nothing waits for a lock of `SQLite`.
 //!
-//! A file that is broken or belongs to another program is renamed, together with the files beside it, and a new one is
+//! A file that is broken or belongs to another program is renamed, together with the files next to it, and a new one is
 //! created: a running host is worth more than its contents. A file that cannot be used at the moment, or that a newer
-//! parlor wrote, is left as it is, and the host does not start: it holds data that plugins were told is stored.
+//! parlor wrote, is not changed, and the host does not start: the file holds data that was confirmed to plugins as
+//! stored.
 
 mod added;
 mod audit;
@@ -117,7 +118,7 @@ pub struct Store {
 
 impl Store {
     /// Opens the file in this folder, or creates it. A broken file is set aside, which is logged. A file that cannot be
-    /// used at the moment is left as it is.
+    /// used at the moment is not changed.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let path = folder.join(FILE);
         let connection = file::open(&path)?;
@@ -144,7 +145,7 @@ impl Store {
         let mut connection = file::in_memory();
         tokio::spawn(async move {
             while let Some(work) = inbox.next().await {
-                // There is no file that could break.
+                // No file exists that could break.
                 let _ = perform(work, &mut connection);
             }
             drop(alive);
@@ -177,7 +178,7 @@ impl Store {
                     }
                 }
             }
-            // The reader may not write: if its connection were the last one, the log beside the file would stay.
+            // The reader may not write: if its connection were the last one, the log next to the file would stay.
             if let Some(reader) = reader {
                 let _ = reader.join();
             }

@@ -14,7 +14,7 @@ use super::PATIENCE;
 use super::health::{self, Health};
 use super::work::{Job, Lane, Task, WeakTasks};
 
-/// The value of `begun` when there is no file any more: all data is in the writer's memory.
+/// The value of `begun` when the file no longer exists: all data is in the writer's memory.
 pub(super) const NO_FILE: u64 = u64::MAX;
 
 /// A read. It reports whether the file turned out to be broken.

@@ -1,7 +1,7 @@
 //! Schedules of plugins: when each is due, until when it is over, and the due time that is being told.
 //!
-//! A due time is written down before its plugin is told, and is over when that is written. So it is told again after a kill
-//! in between, whatever the clock shows then.
+//! A due time is written before it is delivered, and its completion is written afterwards. So it is delivered again if
+//! the host is killed in between, at any time of the clock.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,7 +48,7 @@ const COLUMNS: &str = "id, name, kind, number, expression, zone, catch_up, set_a
 /// When a schedule is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoredTiming {
-    /// Every so many milliseconds, counted from when it was set.
+    /// Periodically, with this number of milliseconds, counted from when it was set.
     Every(u64),
     /// Once, in milliseconds since the Unix epoch.
     At(i64),
@@ -87,7 +87,7 @@ pub struct NewSchedule {
     pub name: String,
     /// When it is due.
     pub timing: StoredTiming,
-    /// How many missed due times are told.
+    /// Maximum number of missed due times that are delivered.
     pub catch_up: u32,
 }
 
@@ -103,13 +103,13 @@ pub struct LastDue {
 /// A schedule. Times are in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredSchedule {
-    /// Its id. One that replaces another one of the same name has a new id.
+    /// Its id. A schedule that replaces one with the same name has a new id.
     pub id: i64,
     /// Its name.
     pub name: String,
     /// When it is due.
     pub timing: StoredTiming,
-    /// How many missed due times are told.
+    /// Maximum number of missed due times that are delivered.
     pub catch_up: u32,
     /// When it was set.
     pub set_at: i64,
@@ -117,7 +117,7 @@ pub struct StoredSchedule {
     pub over: i64,
     /// The due time that is being told.
     pub due: Option<i64>,
-    /// How often the plugin was told of that in vain.
+    /// The number of failed attempts to deliver it.
     pub attempts: u32,
     /// How many due times were left out before that one, or before the next one.
     pub missed: u32,
@@ -125,14 +125,14 @@ pub struct StoredSchedule {
     pub runs_from: i64,
     /// Whether the owner has paused it.
     pub paused: bool,
-    /// The last due time that was told until it was over.
+    /// The last due time that was delivered and completed.
     pub last: Option<LastDue>,
 }
 
 /// How an attempt to tell a due time ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DueOutcome {
-    /// The plugin is to be told again. So often it was told in vain.
+    /// It must be delivered again, after this number of failed attempts.
     Again(u32),
     /// The due time is over.
     Over {
@@ -143,8 +143,8 @@ pub enum DueOutcome {
     },
 }
 
-/// The plugins that have schedules on an account, or had some since the file was first asked. A plugin without schedules
-/// needs no read of its own when it starts.
+/// The plugins that have schedules on an account, or had some since the file was first asked. A plugin without
+/// schedules needs no separate read when it starts.
 pub(super) type Having = OnceCell<Mutex<BTreeSet<Owner>>>;
 
 /// The schedules of one plugin on one account. Like [`PluginData`], it does not keep the store's thread alive.
@@ -162,8 +162,8 @@ impl PluginData {
 }
 
 impl Schedules {
-    /// Sets a schedule, and returns it. One that is there and has the same timing goes on as it was. None: there are as
-    /// many as there may be.
+    /// Sets a schedule, and returns it. An existing one with the same timing continues unchanged. Returns `None` if the
+    /// limit is reached.
     pub async fn set(&self, new: NewSchedule, now: i64, most: u32) -> Result<Option<StoredSchedule>, StoreError> {
         let owner = Arc::clone(&self.owner);
         // First: a read that comes between this and the change would not see it.
@@ -198,8 +198,8 @@ impl Schedules {
         .await
     }
 
-    /// Notes the due time that the plugin is to be told of next, and how many were left out before it. Returns false if the
-    /// schedule is there no longer.
+    /// Notes the due time to deliver next, and the number of due times that were left out before it. Returns false if
+    /// the schedule no longer exists.
     pub async fn begin(&self, id: i64, due: i64, left_out: u32) -> Result<bool, StoreError> {
         let begin = "UPDATE schedule SET due = ?2, attempts = 0, missed = min(missed + ?3, 4294967295) WHERE id = ?1";
         self.change(move |file| Ok(file.execute(begin, params![id, due, left_out])? > 0)).await
@@ -228,10 +228,10 @@ impl Schedules {
         .await
     }
 
-    /// Pauses a schedule, or lets it go on from now. Returns false if there is none of this name.
+    /// Pauses a schedule, or resumes it from now. Returns false if there is none of this name.
     pub async fn pause(&self, name: String, is_paused: bool, now: i64) -> Result<bool, StoreError> {
         let owner = Arc::clone(&self.owner);
-        // One that is not paused has missed nothing, so going on changes nothing then.
+        // A schedule that is not paused has missed nothing, so resuming it changes nothing.
         let pause =
             "UPDATE schedule SET runs_from = CASE WHEN paused AND NOT ?4 THEN ?5 ELSE runs_from END, paused = ?4
                      WHERE account = ?1 AND plugin = ?2 AND name = ?3";
@@ -276,7 +276,7 @@ fn set(
             return Ok(None);
         }
     }
-    // The owner paused the name, whatever the plugin makes of it.
+    // The owner paused the name, so a new schedule with it is paused, too.
     let paused = before.is_some_and(|before| before.paused);
     let (kind, number, expression, zone) = new.timing.columns();
     let insert =

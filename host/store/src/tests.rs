@@ -1,4 +1,4 @@
-//! Tests of what the store keeps and returns.
+//! Tests of storing and reading data.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -261,7 +261,7 @@ async fn a_file_that_is_newer_is_seen_to_be_and_not_touched() {
     Store::look(folder.path()).unwrap();
 }
 
-/// An owner who is told to move the file away may leave the files beside it.
+/// An owner who follows the advice to move the file may leave the files next to it.
 #[tokio::test]
 async fn a_file_that_is_gone_or_a_link_is_seen_to_be_begun_anew() {
     let folder = tempfile::tempdir().unwrap();

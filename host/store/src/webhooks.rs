@@ -1,7 +1,7 @@
-//! Webhooks of plugins: their addresses, and the requests that came there, in order, until the plugin was told of them.
+//! Webhooks of plugins: their addresses, and the received requests, in order, until they are delivered.
 //!
-//! A request is acknowledged to its sender after a flush of the disk. Its outcome is written without one: after a loss of
-//! power the plugin may be told again.
+//! A request is acknowledged to its sender after a flush of the disk. Its outcome is written without one: after a loss
+//! of power the request may be delivered again.
 
 pub(super) mod acceptance;
 mod outcome;
@@ -70,7 +70,7 @@ pub(super) const OF_PLUGINS: [&str; 4] = ["webhook_address", "webhook_request", 
 pub enum RequestState {
     /// The plugin was not told yet, or not successfully.
     Waits,
-    /// The plugin was told, and its handler returned.
+    /// It was delivered, and its handler returned.
     Told,
     /// The plugin failed too often.
     GivenUp,
@@ -101,12 +101,12 @@ impl RequestState {
     }
 }
 
-/// A stored request with all that its plugin is told.
+/// A stored request with all data for its plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRequest {
     /// Its id.
     pub id: i64,
-    /// How often the plugin was told in vain.
+    /// The number of failed attempts to deliver it.
     pub attempts: u32,
     /// The request.
     pub request: WebhookRequest,
@@ -119,15 +119,15 @@ pub struct ShownRequest {
     pub id: i64,
     /// The name of the webhook.
     pub webhook: String,
-    /// When it came, in milliseconds since the Unix epoch.
+    /// When it was received, in milliseconds since the Unix epoch.
     pub at: i64,
-    /// The address of the network that it came from.
+    /// The network address of its sender.
     pub sender: String,
     /// The method.
     pub method: String,
     /// The size of its body in bytes.
     pub bytes: u64,
-    /// How often the plugin was told in vain.
+    /// The number of failed attempts to deliver it.
     pub attempts: u32,
     /// Its state.
     pub state: RequestState,
@@ -148,7 +148,7 @@ impl PluginData {
 }
 
 impl Webhooks {
-    /// Returns the secret part of the address of each of these webhooks. One that has none gets `fresh` of it; with
+    /// Returns the secret part of the address of each of these webhooks. A webhook without one gets its fresh one; with
     /// `anew`, each does.
     pub async fn tokens(
         &self,
@@ -172,7 +172,7 @@ impl Webhooks {
         let change = Change::Request { request: Box::new(request), acceptance, answer };
         let task =
             Task::Write(PendingWrite { owner: Arc::clone(&self.owner), change, now: self.data.now(), held: None });
-        // In a lane of its own: a plugin that writes much must not delay who sends it something.
+        // In a separate lane: a plugin that writes much must not delay the senders of requests.
         let lane = Lane::Progress(Arc::clone(&self.owner));
         result_of(self.data.tasks.put(lane, task.item()).await, arrives, &self.path()).await
     }
@@ -196,7 +196,8 @@ impl Webhooks {
         self.change(move |file| outcome::take_back(file, &owner, id, &webhook, once)).await
     }
 
-    /// Gives up what waits for other webhooks than these, which nobody tells. Returns the number of requests.
+    /// Gives up the waiting requests of other webhooks than these, which are never delivered. Returns the number of
+    /// requests.
     pub async fn give_up_others(&self, told: Vec<String>) -> Result<usize, StoreError> {
         let owner = Arc::clone(&self.owner);
         self.change(move |file| outcome::give_up_others(file, &owner, &told)).await
@@ -215,8 +216,9 @@ impl Webhooks {
         Ok(u64::try_from(size.0).unwrap_or(0))
     }
 
-    /// Lets a request that is over wait again, as if it had come again, if it came to one of these webhooks: of others,
-    /// nobody is told. Returns its webhook; none = it is not there, or still waits, or came to another one.
+    /// Queues a completed request again, as if it had been received again, if it was sent to one of these webhooks:
+    /// requests of others are not delivered. Returns its webhook; none = it does not exist, still waits, or was sent to
+    /// another one.
     pub async fn replay(&self, id: i64, told: Vec<String>) -> Result<Option<String>, StoreError> {
         let owner = Arc::clone(&self.owner);
         self.change(move |file| outcome::replay(file, &owner, id, &told)).await

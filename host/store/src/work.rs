@@ -30,10 +30,10 @@ const TURN: usize = 16 << 10;
 /// A job for the thread. It gets the file and reports whether the file turned out to be broken.
 pub(super) type Job = Box<dyn FnOnce(&mut Connection) -> Health + Send>;
 
-/// Where the result of a job arrives.
+/// The receiver of the result of a job.
 pub(super) type Arrives<R> = oneshot::Receiver<rusqlite::Result<R>>;
 
-/// Returns a job that answers with its result. The caller may be gone by then; the job is done all the same.
+/// Returns a job that answers with its result. The caller may have ended by then. The job is done anyway.
 pub(super) fn answered<R: Send + 'static>(
     job: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
 ) -> (Job, Arrives<R>) {
@@ -81,7 +81,7 @@ impl Lane {
 
 /// A task that waits for the writer thread.
 pub(super) enum Task {
-    /// A job that is done by itself.
+    /// A job that is done separately.
     Job(Job),
     /// A write for a plugin, which may join a batch.
     Write(PendingWrite),
@@ -117,14 +117,14 @@ pub(super) struct PendingWrite {
     pub(super) held: Option<Holding>,
 }
 
-/// A change that is on disk before somebody is told of it.
+/// A change that is on disk before its result is reported.
 #[derive(Debug)]
 pub(super) enum Change {
     /// Of the plugin's data, by its own call.
     Data { quota: u64, write: Write, answer: Answer<Written> },
     /// Several of the plugin's data together, by its own call.
     Several { quota: u64, steps: Vec<Step>, answer: Answer<Changed> },
-    /// A request that came to a webhook of the plugin.
+    /// A request to a webhook of the plugin.
     Request { request: Box<WebhookRequest>, acceptance: Acceptance, answer: Answer<Accepted> },
 }
 
@@ -161,7 +161,7 @@ pub(super) enum Work {
     Writes(Vec<PendingWrite>),
 }
 
-/// The receiving end of the writer's queue. It is dropped with the thread, so that waiting callers learn of the end.
+/// The receiving end of the writer's queue. It is dropped with the thread, so that waiting callers get the end.
 pub(super) struct Inbox {
     tasks: fair::Receiver<Lane, Task>,
     /// A job whose turn came while writes were collected.
@@ -169,7 +169,7 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Creates an empty inbox and the queue that leads to it.
+    /// Creates an empty inbox and its queue.
     pub(super) fn new() -> (Tasks, Self) {
         let (sender, tasks) = fair::queue(Lane::bound);
         (sender, Self { tasks, next: None })

@@ -32,9 +32,9 @@ const PART: usize = 64 << 10;
 /// The body of a request.
 pub struct Outgoing(Content);
 
-/// Where the bytes of a body come from. Most bodies are there as a whole, and take no memory beside their bytes.
+/// The source of the bytes of a body. Most bodies are complete in memory, and take no memory except for their bytes.
 enum Content {
-    /// What is still to be sent of it: all, or nothing.
+    /// The bytes that must still be sent: all, or none.
     Whole(Option<Bytes>),
     Stream(Parts),
     SizedStream(Sized),
@@ -90,7 +90,7 @@ impl Body for Outgoing {
     }
 }
 
-/// A body whose length is told before it is sent.
+/// A body whose length is sent before it.
 struct Sized {
     body: Parts,
     left: u64,
@@ -120,7 +120,7 @@ impl Body for Sized {
 /// A body whose parts come over a channel.
 struct Parts {
     parts: mpsc::Receiver<Bytes>,
-    /// Whether the writer came to the end. Without that, the end of the channel is no end of the body.
+    /// Whether the writer completed the body. Otherwise the end of the channel is not the end of the body.
     is_finished: Arc<AtomicBool>,
 }
 
@@ -180,7 +180,7 @@ pub struct Answer {
     most: u64,
 }
 
-/// A decoder, and what it reads from.
+/// A decoder, and its input.
 type Decoded = Pin<Box<dyn AsyncRead + Send>>;
 
 enum Source {

@@ -1,4 +1,4 @@
-//! The client: sends requests over pooled connections, and follows redirects as far as it is told.
+//! The client: sends requests over pooled connections, and follows redirects up to the requested number.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ const LONGEST_HEADER_LIST: u32 = 64 << 10;
 const WINDOW: u32 = 256 << 10;
 /// How many answers of one connection may wait to be read, so that none of them holds up another one.
 const UNREAD: u32 = 256;
-/// How long a connection is kept that nobody uses.
+/// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(15);
 /// The number of such connections to one server.
 const MOST_IDLE: usize = 4;
@@ -61,7 +61,7 @@ const OWN: [HeaderName; 18] = [
     HeaderName::from_static("x-rewrite-url"),
 ];
 
-/// A client with connections of its own.
+/// A client with separate connections.
 #[derive(Clone)]
 pub struct Client(Arc<Pooled<Connector, Outgoing>>);
 
@@ -112,13 +112,14 @@ pub struct Hop<'a> {
     pub to: &'a WebAddress,
     /// Whether it has the body of the first request.
     pub keeps_body: bool,
-    /// Its headers. Those that may have a credential are left out on the way to another server.
+    /// Its headers. Headers that may contain a credential are left out of a redirect to another server.
     pub headers: &'a mut HeaderMap,
 }
 
 impl Client {
-    /// Creates a client that dials an address, given by itself (false) or by a name (true), only if `may_dial` says so, and trusts servers as `tls` says. Its
-    /// connections run on `runtime`, wherever its requests are polled.
+    /// Creates a client that dials only addresses that `may_dial` allows (its flag: whether a name resolved to the
+    /// address), and trusts servers according to `tls`. Its connections run on `runtime`, wherever its requests are
+    /// polled.
     pub fn new(
         may_dial: impl Fn(SocketAddr, bool) -> bool + Send + Sync + 'static,
         tls: ClientConfig,
@@ -147,7 +148,7 @@ impl Client {
         answered.map_err(|_| WebError::TimedOut(Late::Answer))?
     }
 
-    /// Sends a request whose body is being written, without a time limit: who writes it limits each wait.
+    /// Sends a request whose body is being written, without a time limit: the writer limits each wait.
     pub async fn begin(&self, request: Request) -> Result<Answer, WebError> {
         self.send_once(request).await
     }
@@ -226,7 +227,7 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for OnRuntime {
     }
 }
 
-/// Returns where an answer redirects to; `None` if it is no redirect that can be followed.
+/// Returns the target of a redirect; `None` if the answer is not a redirect that can be followed.
 fn redirect(answer: &Answer) -> Option<&str> {
     let is_redirect = matches!(
         StatusCode::from_u16(answer.status).ok()?,

@@ -30,7 +30,7 @@ const MOST_ADDRESSES: usize = 4;
 /// The number of look-ups at once: each occupies a thread, and a silent name server keeps it for long.
 const LOOK_UPS: usize = 2;
 
-/// Says whether an address may be dialed, by itself or by a name that leads there.
+/// Returns whether an address may be dialed, directly or by a name that resolves to it.
 pub(crate) type Rule = Arc<dyn Fn(SocketAddr, bool) -> bool + Send + Sync>;
 
 /// Makes connections to servers, as far as their addresses may be dialed.
@@ -88,7 +88,8 @@ impl Connector {
         Err(unreachable(server, &failure))
     }
 
-    /// Asks the system. It cannot be made to give up: a look-up holds its place until it has ended, whoever waits for it.
+    /// Asks the system. It cannot be cancelled: a look-up holds its place until it has ended, even if its caller has
+    /// given up.
     async fn look_up(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let (name, places) = (host.to_owned(), Arc::clone(&self.look_ups));
         let looking = async {

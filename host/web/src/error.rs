@@ -8,7 +8,7 @@ use parlor_base::web_address::BadWebAddress;
 /// The error of a request. No text in it has a path, a query, a header or a body, which may contain a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WebError {
-    /// The server's name leads to addresses that are not of the public network, and that nobody allowed.
+    /// The server's name resolves to addresses outside of the public network that were not allowed.
     #[error("{server} is at {address}, which is not of the public network")]
     Refused {
         /// The name or address of the server.

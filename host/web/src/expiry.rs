@@ -9,8 +9,8 @@ use rustls_pki_types::pem::PemObject as _;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// Returns when the first certificate in a file (PEM) ends, as RFC 3339. None: the file has no certificate that can be read;
-/// whoever uses it says so.
+/// Returns when the first certificate in a file (PEM) ends, as RFC 3339. None: the file has no readable certificate.
+/// Its users report that.
 pub fn expiry(file: &Path) -> Option<String> {
     let certificate = CertificateDer::pem_file_iter(file).ok()?.next()?.ok()?;
     end(&certificate)

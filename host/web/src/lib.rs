@@ -3,8 +3,8 @@
 //! **Owns:** the rule for addresses of the network; connections and their pools; limits on time, size and redirects;
 //! bodies as streams in both directions; the [`server`] with its bounds, and when its certificate ends.
 //!
-//! **Must not** know plugins, grants, credentials or webhooks: whoever sends a request says which server it may go to, and
-//! whoever starts the server answers.
+//! **Must not** know plugins, grants, credentials or webhooks: the caller of a request decides which servers it may
+//! reach, and the caller that starts the server answers requests.
 //!
 //! **Begin with** [`Client::send`] and [`server::Server`].
 

@@ -1,7 +1,7 @@
 //! The server: takes requests that others send, within bounds on connections, time and bytes.
 //!
-//! It has a thread of its own, which gives way to those of accounts and plugins: a flood of requests takes only what they
-//! leave.
+//! It has a separate thread with a lower priority than those of accounts and plugins: a flood of requests only takes
+//! the CPU time that they leave.
 
 mod forwarded;
 mod patience;
@@ -48,11 +48,12 @@ const LONGEST_HEAD: usize = 64 << 10;
 const HEAD: Duration = Duration::from_secs(10);
 /// The time limit for the body of a request.
 const BODY: Duration = Duration::from_secs(30);
-/// How long a peer may take nothing of what it is sent.
+/// How long a peer may leave sent data unread.
 const TAKING: Duration = Duration::from_secs(30);
 /// The memory for bodies of requests that have an addressee, in KiB. A request that finds none waits.
 const BODIES: u32 = 64 << 10;
-/// The same for all others. They take none of the former: else anybody could keep it from those who have an addressee.
+/// The same for all others. They do not take from the former: otherwise anybody could block requests to existing
+/// webhooks.
 const STRANGERS: u32 = 16 << 10;
 /// How long a request waits for memory.
 const ROOM: Duration = Duration::from_secs(5);
@@ -60,7 +61,7 @@ const ROOM: Duration = Duration::from_secs(5);
 const STOPPING: Duration = Duration::from_secs(5);
 /// The pause after a failed accept. The usual cause is too many open files, and a pause gives them time to close.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How much its thread gives way: what a plugin's neighbours need goes first.
+/// The nice value of its thread: accounts and plugins have priority.
 const NICE: i32 = 10;
 
 /// The address of a server, and its certificate.
@@ -80,7 +81,7 @@ pub struct Arrived {
     pub method: Method,
     /// The path, as it was written.
     pub path: String,
-    /// What stands behind the `?`, if anything does.
+    /// The query, without the `?`.
     pub query: Option<String>,
     /// The headers.
     pub headers: HeaderMap,
@@ -138,10 +139,10 @@ pub enum NoBody {
     /// It is longer than allowed.
     #[error("the body is too long")]
     TooLong,
-    /// It broke off, or is no HTTP.
+    /// It was interrupted, or is not HTTP.
     #[error("the body broke off")]
     Broken,
-    /// It came too slowly.
+    /// It was received too slowly.
     #[error("the body did not come in time")]
     Late,
     /// There is no memory for it now.
@@ -171,7 +172,7 @@ impl Arrived {
     /// Reads the whole body, of at most this many bytes. Its memory counts until the room is dropped.
     pub async fn body(self, most: usize, whose: Memory) -> Result<(Vec<u8>, Room), NoBody> {
         let until = Instant::now() + BODY;
-        // A body of a known length takes no more. One that says too much is not read at all.
+        // A body of a known length takes no more. A body with too large a declared length is not read at all.
         let told = hyper::body::Body::size_hint(&self.body).exact();
         let length = told.map_or(most, |told| usize::try_from(told).unwrap_or(usize::MAX));
         if length > most {
@@ -185,8 +186,8 @@ impl Arrived {
     }
 }
 
-/// Reads a body to its end. It is copied into one buffer: if each of many tiny chunks were kept, they would take many times
-/// the memory of what is in them.
+/// Reads a body to its end. It is copied into one buffer: if each of many tiny chunks were kept, they would take many
+/// times the memory of their contents.
 async fn read(mut body: Incoming, most: usize) -> Result<Vec<u8>, NoBody> {
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -346,7 +347,7 @@ async fn converse<A, F>(
     let _ = connection.await;
 }
 
-/// Writes an answer. Browsers take it for what it says that it is, and run nothing in it: the same name may serve more.
+/// Writes an answer. Browsers must use the declared type, and run nothing in it: other sites may share the same name.
 fn written(reply: Reply) -> hyper::Response<Full<Bytes>> {
     let Reply { status, headers, body } = reply;
     let mut response = hyper::Response::new(Full::new(Bytes::from(body)));

@@ -39,7 +39,7 @@ fn said(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Said {
     builder.body(Full::new(body.into())).unwrap()
 }
 
-/// A server with a certificate of its own for `localhost` and `127.0.0.1`.
+/// A server with its own certificate for `localhost` and `127.0.0.1`.
 struct Server {
     at: SocketAddr,
     roots: RootCertStore,
@@ -119,7 +119,7 @@ async fn body(client: &Client, request: Request) -> Result<Vec<u8>, WebError> {
     client.send(request).await?.whole().await
 }
 
-/// Serves connections without TLS by writing these bytes at once and whatever `then` does. Returns the address.
+/// Serves connections without TLS by writing these bytes at once and then calling `then`. Returns the address.
 async fn raw(bytes: Vec<u8>, ends: bool) -> WebAddress {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -385,7 +385,7 @@ async fn a_body_is_sent_while_it_is_written_and_broken_off_if_it_is_not_finished
 /// More than the kernel and the library have room for.
 const MUCH: usize = 64 << 20;
 
-/// Nothing is read from a connection while nobody asks for more.
+/// Nothing is read from a connection until more data is requested.
 #[tokio::test]
 async fn what_nobody_reads_does_not_come() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 
 use crate::error::WebError;
 
-/// The largest window, as a power of two: 4 MiB, which is what encoders use unless they are told otherwise.
+/// The largest window, as a power of two: 4 MiB, which encoders use by default.
 const LARGEST: u8 = 22;
 
 /// Returns the size of the window as a power of two (RFC 7932, section 9.1). `None`: it is larger than the format allows.

@@ -23,7 +23,7 @@ impl Attempts {
         while attempts.front().is_some_and(|first| now.duration_since(*first) >= MINUTE) {
             attempts.pop_front();
         }
-        // One that is refused does not count: who waits for a minute can log in, whatever others do meanwhile.
+        // A refused attempt does not count. So a person who waits for a minute can log in, regardless of others.
         if attempts.len() >= MOST {
             return false;
         }

@@ -6,8 +6,8 @@ use axum::http::header::COOKIE;
 use crate::secret::Secret;
 use crate::site::Site;
 
-/// Returns the secret in the cookie of a request. One that is there twice counts for nothing: another page of the same host
-/// may have put one of its own beside it.
+/// Returns the secret in the cookie of a request. A cookie that occurs twice is ignored: another page of the same host
+/// may have set the second one.
 pub(crate) fn secret(headers: &HeaderMap, site: &Site) -> Option<Secret> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));

@@ -45,7 +45,7 @@ impl Form {
         self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
-    /// Returns the value of a field that has to be there.
+    /// Returns the value of a required field.
     pub fn need(&self, name: &str) -> Result<&str, Problem> {
         self.get(name).ok_or_else(|| Problem::wrong(format!("the field {name} is empty: go back, and fill it in")))
     }
@@ -55,7 +55,7 @@ impl Form {
         &self.0
     }
 
-    /// Returns whether the person has agreed to what the question said.
+    /// Returns whether the person has agreed to the question.
     pub fn is_agreed(&self) -> bool {
         self.get(AGREED.0) == Some(AGREED.1)
     }

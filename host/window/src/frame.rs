@@ -1,4 +1,4 @@
-//! The frame: finds out who sends a request and whether they may, and makes answers of what pages return.
+//! The frame: identifies and authorises the sender of a request, and turns the results of pages into responses.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::visit::{Notices, Seen, Visit};
 const LONGEST_PAGE: usize = 512 << 10;
 /// The most parameters of a query that are read.
 const MOST_PARAMETERS: usize = 64;
-/// The most browsers that are told of changes at once.
+/// Maximum number of browsers that are notified of changes at once.
 const MOST_LIVE: usize = 24;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -86,7 +86,7 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
             let sentence = format!("this takes the role {role}, and {} has the role {}", session.name, session.role);
             return Err(Box::new(self.show(&seen, Err(Problem::forbidden(sentence)))));
         }
-        // A path without names has none; one that is no text leads to nothing.
+        // A path without parameters has none. A path that is not UTF-8 matches nothing.
         let parts = request.extract_parts::<RawPathParams>().await.map_or_else(
             |_| Vec::new(),
             |parts| parts.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
@@ -107,7 +107,7 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
         .await
     }
 
-    /// Makes an answer of what a page returned.
+    /// Turns the result of a page into a response.
     pub(crate) fn show(&self, seen: &Seen, result: Result<Reply, Problem>) -> Response {
         match result {
             Ok(Reply(Kind::Page(page))) => self.page(seen, &page),
@@ -133,7 +133,7 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
         sent(&page, whole(&page))
     }
 
-    /// Sends the browser to a path of the window. One that would lead elsewhere leads to the first page.
+    /// Sends the browser to a path of the window. A path that would lead to another site is replaced by the first page.
     pub(crate) fn go_to(&self, path: &str) -> Response {
         let is_ours = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
         let path = if is_ours { path } else { "/" };

@@ -1,4 +1,4 @@
-//! How every page looks: its head, the pages to go to, and who is logged in.
+//! The layout of every page: its head, the navigation, and the logged-in person.
 
 use maud::{DOCTYPE, Markup, html};
 

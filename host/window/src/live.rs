@@ -1,4 +1,5 @@
-//! `GET /live`: tells a browser that what it shows has changed, for as long as its session goes on (server-sent events).
+//! `GET /live`: notifies a browser of changes to the page that it shows, for as long as its session lives (server-sent
+//! events).
 //!
 //! It says no more than that: the browser's script loads the page again, by the way on which everything is checked.
 
@@ -24,7 +25,7 @@ use crate::store::Store;
 
 /// How often the session is looked at, and a browser that is gone is noticed.
 const ALIVE: Duration = Duration::from_secs(20);
-/// How long further changes are waited for, which are told together.
+/// How long to wait for further changes, which are reported together.
 const TOGETHER: Duration = Duration::from_secs(1);
 
 struct Live {

@@ -113,7 +113,7 @@ where
     let store = frame.store.clone();
     let begun = stored(move || {
         let begun = store.redeem(&link, Timestamp::now())?;
-        // The browser has one session: the former one would go on without anybody who could end it.
+        // The browser has one session: otherwise the former one would live on, and no one could end it.
         if let (Some(_), Some(before)) = (&begun, before) {
             store.log_out(&before, Timestamp::now())?;
         }

@@ -39,7 +39,7 @@ pub(crate) struct Head {
 }
 
 impl Multipart {
-    /// Begins to read a body of at most so many bytes.
+    /// Begins to read a body of at most `most` bytes.
     pub(crate) fn new(headers: &HeaderMap, body: Body, most: usize) -> Result<Self, Problem> {
         let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();
         let boundary = boundary(media).ok_or_else(|| Problem::wrong("what was sent is no form with a file"))?;
@@ -48,7 +48,7 @@ impl Multipart {
         Ok(Self { body, buffer, delimiter, left: most, is_between: false })
     }
 
-    /// Goes on to the next part. None: there is no other one.
+    /// Moves to the next part. Returns `None` after the last one.
     pub(crate) async fn next(&mut self) -> Result<Option<Head>, Problem> {
         self.rest(|_| Ok(())).await?;
         while self.buffer.len() < 2 {

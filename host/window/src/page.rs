@@ -2,7 +2,7 @@
 
 use maud::Markup;
 
-/// A page: a title, and what stands below it.
+/// A page: a title, and the content below it.
 #[derive(Debug, Clone)]
 pub struct Page {
     pub(crate) title: String,
@@ -37,7 +37,7 @@ pub struct Reply(pub(crate) Kind);
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
     Page(Page),
-    /// Go on to this path of the window.
+    /// A redirect to this path of the window.
     To(String),
     Download {
         name: String,
@@ -58,7 +58,7 @@ impl Reply {
         Self(Kind::To(path.into()))
     }
 
-    /// Returns the title and the content of a page, the path that it goes on to, or the text of a file.
+    /// Returns the title and the content of a page, the path of a redirect, or the text of a file.
     #[cfg(any(test, feature = "test-support"))]
     pub fn into_text(self) -> String {
         match self.0 {

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 pub struct Problem {
     /// The status code.
     pub status: u16,
-    /// The sentence that says what happened and what to do. It may hold words of strangers, and is shown like these.
+    /// The sentence with the problem and the remedy. It may hold words of strangers, and is shown like these.
     pub sentence: String,
 }
 
@@ -37,7 +37,7 @@ impl Problem {
         Self::new(500, sentence)
     }
 
-    /// Returns the title of the page that tells of it.
+    /// Returns the title of the page that reports it.
     pub(crate) fn title(&self) -> &'static str {
         match self.status {
             400 => "That does not fit",

@@ -1,4 +1,4 @@
-//! The pages of the window, and what a request must bring to reach each of them.
+//! The pages of the window, and the requirements of each for a request.
 //!
 //! There are three kinds, and no other way in: a page is read, a form changes something, an upload changes it by a file.
 //! Only the last two get a body, and each only with the token of its session and path.
@@ -141,7 +141,7 @@ async fn asset<S: Clone + Send + Sync + 'static>(State(frame): State<Arc<Frame<S
     response
 }
 
-/// Answers what no page answers. Only who is logged in is told that there is none.
+/// Answers requests to unknown paths. Only logged-in people learn that the page does not exist.
 async fn nowhere<S: Clone + Send + Sync + 'static>(State(frame): State<Arc<Frame<S>>>, request: Request) -> Response {
     match frame.admit(request, Role::Viewer).await {
         Ok((visit, _)) => {

@@ -63,7 +63,7 @@ const RULES: [(HeaderName, HeaderValue); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// A window that listens, and serves nobody yet.
+/// A window that listens, but does not serve requests yet.
 #[derive(Debug)]
 pub struct Window {
     listener: TcpListener,
@@ -104,7 +104,8 @@ impl Window {
                 accepted = self.listener.accept(), if places.are_free() => match accepted {
                     Ok((stream, peer)) => {
                         let from: IpAddr = peer.ip().to_canonical();
-                        // One over the limit is closed without an answer: an answer would take as long as a request.
+                        // A connection over the limit is closed without an answer: an answer would cost as much as a
+                        // request.
                         if let Some(place) = places.take((!is_behind_proxy).then_some(from)) {
                             let _ = stream.set_nodelay(true);
                             let (site, pages, stops) = (Arc::clone(&site), pages.clone(), stops.clone());

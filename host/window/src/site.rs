@@ -1,7 +1,7 @@
 //! The address of the window: which hosts and origins requests may name.
 //!
-//! A page of a stranger can have a name that leads to this machine (DNS rebinding), and can send forms anywhere. The browser
-//! writes the stranger's name into `Host` and `Origin` then.
+//! A stranger's page can have a name that resolves to this machine (DNS rebinding), and can send forms anywhere. The
+//! browser writes the stranger's name into `Host` and `Origin` then.
 
 use std::net::SocketAddr;
 
@@ -136,7 +136,7 @@ fn url_host(at: SocketAddr) -> String {
     }
 }
 
-/// Returns the value of a header that is there once: of two, nobody could say which one a proxy saw.
+/// Returns the value of a header that occurs exactly once: of two, it is unknown which one a proxy used.
 fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;

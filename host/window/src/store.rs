@@ -18,13 +18,13 @@ use crate::name::Name;
 use crate::role::Role;
 use crate::secret::Secret;
 
-/// How long a session lives, whatever happens.
+/// Maximum lifetime of a session.
 const LIFE: SignedDuration = SignedDuration::from_hours(8);
 /// How long a session lives without a request.
 const IDLE: SignedDuration = SignedDuration::from_mins(30);
 /// How exactly the time of the last request is kept: each request would write a file otherwise.
 const EXACT: SignedDuration = SignedDuration::from_mins(1);
-/// The most links that wait to be used.
+/// Maximum number of unused links.
 const MOST_LINKS: usize = 32;
 /// The most of them that were sent: people elsewhere ask for these, and must leave room for those that a command prints.
 const MOST_SENT: usize = 16;
@@ -50,7 +50,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Returns whether it goes on. One from the future does not: nobody knows how old it is.
+    /// Returns whether it is still valid. A session from the future is not: its age is unknown.
     fn is_live(&self, now: Timestamp) -> bool {
         let (age, idle) = (now.duration_since(self.began), now.duration_since(self.used));
         age < LIFE && idle < IDLE && age > -EXACT && idle > -EXACT
@@ -108,7 +108,7 @@ pub enum StoreError {
         /// The error of the system.
         cause: io::Error,
     },
-    /// The file holds something else.
+    /// The file has other contents.
     #[error("{} cannot be read ({cause}): delete it, which ends all sessions and links", path.escaped())]
     Broken {
         /// The path.
@@ -235,7 +235,7 @@ impl Store {
         })
     }
 
-    /// Returns whether the session goes on, without using it.
+    /// Returns whether the session is still valid, without marking it as used.
     pub(crate) fn is_live(&self, secret: &Secret, now: Timestamp) -> bool {
         let digest = secret.digest();
         self.read()
@@ -304,7 +304,7 @@ impl Store {
         serde_json::from_slice(&bytes).map_err(|error| StoreError::Broken { path, cause: error.to_string() })
     }
 
-    /// Changes the file, while nobody else does. Expired links and sessions are dropped.
+    /// Changes the file, with exclusive access. Expired links and sessions are dropped.
     fn change<T>(
         &self,
         now: Timestamp,

@@ -294,7 +294,7 @@ async fn a_form_is_taken_from_its_own_page_and_asks_first() {
     ] {
         assert_eq!(rig.send("POST", action, &headers, &agreed).await.0, 403, "{headers:?}");
     }
-    // A change is no link.
+    // A change is not a link.
     let (status, headers, _) = rig.get(&format!("{action}?{agreed}"), &cookie).await;
     assert!(status == 405 && headers[ALLOW] == "POST", "{status}");
 }

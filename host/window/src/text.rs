@@ -35,7 +35,7 @@ pub fn segment(text: &str) -> String {
     encoded
 }
 
-/// Shows the state of an account or a plugin, with a colour and a word: nobody has to see the colour.
+/// Shows the state of an account or a plugin, with a colour and a word: the colour is not needed to understand it.
 pub fn state(word: &str) -> Markup {
     let class = match word {
         "running" | "connected" | "joined" | "parked" => "state state-good",

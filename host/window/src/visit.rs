@@ -50,7 +50,7 @@ impl Notices {
     fn put(&self, secret: &Secret, sentence: String) {
         let mut all = self.all();
         if all.len() >= MOST_NOTICES {
-            // They are of sessions that came for no further page.
+            // They belong to sessions that requested no further page.
             all.clear();
         }
         all.insert(secret.digest(), sentence);
@@ -142,7 +142,7 @@ impl<S> Visit<S> {
         Page::new(title.as_str(), content).into()
     }
 
-    /// Goes on to a page that says first what was done.
+    /// Redirects to a page that first shows what was done.
     pub fn done(&self, path: &str, sentence: impl Into<String>) -> Reply {
         self.seen.notices.put(&self.seen.secret, sentence.into());
         Reply::to(path)

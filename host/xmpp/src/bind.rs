@@ -120,7 +120,7 @@ async fn bind<Io: AsyncBufRead + AsyncWrite + Unpin>(
     wanted: &FullJid,
 ) -> Result<FullJid, ConnectError> {
     let query = BindQuery::new(Some(wanted.resource().to_string()));
-    // Nobody can write to a stream that is not bound, so stanzas before the answer are not for us.
+    // Stanzas cannot be addressed to a stream that is not bound, so those before the answer are not for us.
     let payload = ask(stream, wanted, "bind", query.into(), &mut Vec::new()).await?;
     let bound = payload.and_then(|payload| BindResponse::try_from(payload).ok());
     Ok(bound.ok_or_else(|| unexpected("its answer to the bind names no full JID"))?.jid)

@@ -128,7 +128,7 @@ pub(super) async fn log_in(
     outcome.map_err(|error| told(error, ending, domain))
 }
 
-/// One log-in with its inputs.
+/// A log-in with its inputs.
 struct Attempt<'a> {
     settings: &'a LinkSettings,
     way: &'a Way,
@@ -429,7 +429,7 @@ async fn open_websocket(
 }
 
 /// Like [`open`], over HTTP requests (BOSH). They use more than one connection, so a log-in is bound to none. A BOSH
-/// session outlives its connections by itself.
+/// session outlives its connections without stream management.
 async fn open_bosh(
     settings: &LinkSettings,
     url: &Url,
@@ -460,7 +460,7 @@ async fn start_tls(
     send(&mut stream, &XmppStreamElement::Starttls(StartTls::Request(Request))).await?;
     loop {
         match stream.next().await.map(|element| element.and_then(FallibleStreamElement::into_read_error)) {
-            // Plain text that came after this is discarded with the buffer, since nothing authenticates it.
+            // Plain text that was received after this is discarded with the buffer, since it is not authenticated.
             Some(Ok(XmppStreamElement::Starttls(StartTls::Proceed(_)))) => {
                 let transport = stream.into_inner().into_inner().ok_or(ConnectError::HungUp)?;
                 return Ok(transport.into_inner());

@@ -17,7 +17,7 @@ pub enum Dialer {
     Network,
     /// The network, with SRV records from this resolver.
     Resolving(Arc<dyn Resolve>),
-    /// Connections of somebody else, in the place of TCP and TLS. The stream on them is the same.
+    /// Connections that the caller provides, instead of TCP and TLS. The stream on them is the same.
     Through(Arc<dyn Dial>),
     /// A server within the process, without connections.
     Local(Arc<dyn LocalServer>),

@@ -296,7 +296,7 @@ pub enum ConnectError {
     NoSession {
         /// The advice on how to provide another session.
         remedy: &'static str,
-        /// Whether another session may become available by itself.
+        /// Whether another session may become available without intervention.
         temporary: bool,
     },
     /// The address that the owner named offers no STARTTLS.
@@ -305,7 +305,7 @@ pub enum ConnectError {
         if *is_written { " in place of \"starttls\"" } else { "" }
     )]
     NoStartTls {
-        /// The address, or the domain if it came from DNS.
+        /// The address, or the domain if it is from DNS.
         place: String,
         /// The failure.
         cause: String,
@@ -359,8 +359,8 @@ impl ConnectError {
         }
     }
 
-    /// Returns whether a retry is pointless unless somebody changes something, as long as no log-in has succeeded.
-    /// After one has, errors that are no [verdict](Self::is_verdict) may pass by themselves: a certificate is renewed,
+    /// Returns whether a retry is pointless without a change by the owner, as long as no log-in has succeeded. After a
+    /// successful log-in, errors that are not a [verdict](Self::is_verdict) may be temporary: a certificate is renewed,
     /// somebody logs in to a portal, a file is written again.
     pub fn is_final(&self) -> bool {
         match self {

@@ -37,7 +37,7 @@ pub enum LinkEvent {
         /// stanzas since then follow.
         taken_up: bool,
         /// Stanzas of the old session that were not acknowledged or never sent, oldest first: messages, and presences
-        /// that request a subscription or answer such a request. Other stanzas only had a meaning within the old
+        /// that request a subscription or answer such a request. Other stanzas were meaningful only within the old
         /// session.
         again: Vec<RawStanza>,
         /// How many of these, from the first on, were written: the server may have handled them without saying so.
@@ -77,6 +77,6 @@ pub enum ClientState {
     /// Somebody looks; each stream begins in this state.
     #[default]
     Active,
-    /// Nobody looks: the server may hold back stanzas that can wait.
+    /// The user is inactive: the server may hold back stanzas that can wait.
     Inactive,
 }

@@ -2,9 +2,9 @@
 //!
 //! The library limits neither the size nor the depth of a stanza, gives up the stream over an attribute of 8 KiB, and
 //! silently drops stanzas that do not match its types. So each stanza is held here until it is complete. A child that
-//! exceeds the limits is left out, whatever its length, and the rest of the stanza passes. A stanza that the library
-//! would drop is repaired. So no stanza of a peer ends the stream, and each request is answered. The number of stanzas
-//! stays the same, since both ends count them (XEP-0198).
+//! exceeds the limits is left out, with any length, and the rest of the stanza passes. A stanza that the library would
+//! drop is repaired. So no stanza of a peer ends the stream, and each request is answered. The number of stanzas stays
+//! the same, since both ends count them (XEP-0198).
 
 use std::io;
 use std::pin::Pin;
@@ -90,7 +90,7 @@ impl<T> Drop for Intake<T> {
 
 /// The next thing that an intake has found.
 pub(super) enum Found<P> {
-    /// An element that is written plainly, as it was taken.
+    /// An element in simple XML, as it was taken.
     Plain(P),
     /// Another element, the header or footer of the stream, or white space between elements.
     Bytes,
@@ -99,8 +99,8 @@ pub(super) enum Found<P> {
 }
 
 impl<T: AsyncBufRead + Unpin> Intake<T> {
-    /// Finds the next element of the stream. `take` is offered each one that is written plainly, and may refuse it. All
-    /// others are in [`Intake::bytes`], and so is what was read before the first call.
+    /// Finds the next element of the stream. `take` is offered each one in simple XML, and may refuse it. All others
+    /// are in [`Intake::bytes`], and so are bytes that were read before the first call.
     pub(super) fn poll_element<P>(
         &mut self,
         cx: &mut Context<'_>,
@@ -176,7 +176,7 @@ impl<T: AsyncBufRead + Unpin> Intake<T> {
         Poll::Ready(Ok(Found::Bytes))
     }
 
-    /// Removes so much of the data that the transport has.
+    /// Removes this number of bytes from the transport's buffer.
     fn seen(&mut self, amount: usize, length: usize) -> io::Result<()> {
         Pin::new(self.inner()?).consume(amount);
         let (is_new, goes_on) = (self.unseen == 0, self.sieve.is_within_an_element());

@@ -2,7 +2,7 @@
 //!
 //! [`Link`] owns the stream and is used by one task, so everything stays in order. Stanzas that were written and not
 //! acknowledged are kept. If the session is resumed (XEP-0198) they are sent again automatically; otherwise they are
-//! returned, and the session above decides. [`Connector`] logs in, in a task of its own. A dropped link leaves no task
+//! returned, and the session above decides. [`Connector`] logs in, in a separate task. A dropped link leaves no task
 //! behind.
 
 use std::collections::VecDeque;
@@ -77,7 +77,7 @@ pub struct Link {
     own: Option<FullJid>,
     /// The number of consecutive resumed connections without any acknowledgement.
     deaf: u32,
-    /// Whether [`LinkEvent::Bound`] is still to be reported.
+    /// Whether [`LinkEvent::Bound`] must still be reported.
     is_new: bool,
     /// How long unsent messages are kept while there is no connection.
     keep_unsent: Duration,
@@ -322,8 +322,8 @@ impl Link {
         Some(event)
     }
 
-    /// The server resumed the session, and says how many stanzas it has handled. None: it is not to be trusted, and another
-    /// session is begun.
+    /// Handles a resumed session, with the number of stanzas that the server has handled. Returns `None` if the resumed
+    /// session cannot be trusted; then another session is begun.
     fn resumed(&mut self, handled: u32, is_asked_again: bool, offers: Offers, is_late: bool) -> Option<LinkEvent> {
         let Some(sm) = self.sm.as_mut().filter(|sm| sm.previous().is_some()) else {
             self.want(Lost::Miscounted);

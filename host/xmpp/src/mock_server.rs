@@ -149,7 +149,7 @@ impl<Io: Transport> Wire<Io> {
         Ok(SinkExt::<&Element>::flush(&mut self.0).await?)
     }
 
-    /// Ends a log-in well; the client begins the stream anew.
+    /// Completes a log-in successfully. The client restarts the stream.
     pub async fn succeed(self, success: &Element) -> Result<Opening<Io>, Gone> {
         Ok(Opening(self.0.accept_reset(success).await?))
     }

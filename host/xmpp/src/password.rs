@@ -1,4 +1,4 @@
-//! Carries the account's password from the owner's storage to the log-in, and nowhere else.
+//! Passes the account's password from the owner's storage only to the log-in.
 //!
 //! The value can be read only inside this folder, prints as nothing, and is wiped when dropped. It is read again for
 //! each log-in, so a changed password needs no restart, and none is held while the connection lasts.
@@ -283,7 +283,7 @@ mod tests {
         let path = folder.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let source = PasswordSource::File(path.clone());
-        // The paused clock does not advance by itself while another thread works.
+        // The paused clock does not advance automatically while another thread works.
         let (read, ()) = tokio::join!(Password::read(&source), tokio::time::advance(COMMAND_LIMIT * 2));
         let error = read.unwrap_err();
         // The thread that waits for a writer gets one, so that it ends.

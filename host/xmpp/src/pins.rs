@@ -1,4 +1,4 @@
-//! Pins: they record that log-ins of an account were bound to their connection, so that nobody in between can force a
+//! Pins: they record that log-ins of an account were bound to their connection, so that no one on the path can force a
 //! later log-in to be unbound.
 //!
 //! This module also records, for the life of the process, which kinds of log-in the account's server refuses.
@@ -11,7 +11,7 @@ use parlor_config::{Endpoint, LinkSettings, TransportChoice};
 /// A transport whose log-ins can be bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Carrier {
-    /// TCP, or the transport that the domain names in its place if TCP leads nowhere.
+    /// TCP, or the transport that the domain names as an alternative if TCP fails.
     Tcp,
     /// WebSocket, if the owner chose it: its TLS often ends at a program other than the XMPP server.
     WebSocket,

@@ -1,5 +1,5 @@
-//! Opens one connection to inspect a server: whether the log-in works, which features the server has, and what its
-//! clock says. Also registers accounts in-band if the server permits it (XEP-0077).
+//! Opens one connection to inspect a server: the result of the log-in, the server's features, and its clock. Also
+//! registers accounts in-band if the server permits it (XEP-0077).
 //!
 //! The connection is closed at once, and never becomes the session of a running account.
 
@@ -96,12 +96,12 @@ pub enum RegisterError {
     Unanswered {
         /// The account's domain.
         domain: String,
-        /// The error that came in place of an answer.
+        /// The error instead of an answer.
         cause: ConnectError,
     },
 }
 
-/// Logs in beside other sessions of the account, inspects the server, and disconnects. `pins` tell where earlier
+/// Logs in alongside other sessions of the account, inspects the server, and disconnects. `pins` tell where earlier
 /// log-ins of the account were bound.
 pub async fn probe(settings: &LinkSettings, pins: Pins) -> Result<Probe, ConnectError> {
     let wanted = settings.jid.to_bare().with_resource_str(&format!("parlor-look-{:08x}", rand::random::<u32>()));
@@ -197,7 +197,7 @@ pub async fn register(settings: &LinkSettings) -> Result<(), RegisterError> {
 /// The fields of a form that needs only a name and a password; `x` repeats them (XEP-0077, section 4).
 const KNOWN: [&str; 5] = ["instructions", "username", "password", "registered", "x"];
 
-/// Generates a password that nobody can guess.
+/// Generates a password that cannot be guessed.
 pub fn random_password() -> String {
     hex::encode(rand::random::<[u8; RANDOM]>())
 }

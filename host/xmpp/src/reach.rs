@@ -105,8 +105,8 @@ async fn addresses(server: Server) -> Vec<Result<(SocketAddr, Server), ConnectEr
     }
 }
 
-/// Returns the result of the first attempt that succeeds. If none does, returns the error of the last one, or `last` if
-/// there was no attempt. The next attempt begins when one has failed, or has been silent for a while.
+/// Returns the result of the first attempt that succeeds. If none succeeds, returns the error of the last one, or
+/// `last` if there was no attempt. The next attempt begins when one has failed, or has been silent for a while.
 async fn first_of<T, A: Future<Output = Result<T, ConnectError>>>(
     attempts: impl Stream<Item = Result<A, ConnectError>>,
     mut last: ConnectError,

@@ -25,7 +25,7 @@ use scram::Hash;
 /// The maximum number of offered mechanisms that an error lists.
 const MAX_NAMED: usize = 16;
 
-/// The server's offer, and what this end supports.
+/// The server's offer, and the features of this end.
 pub(super) struct Offer<'a> {
     /// How the owner wants to log in.
     pub(super) way: &'a Way,

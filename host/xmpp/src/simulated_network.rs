@@ -131,7 +131,7 @@ struct State {
     jitter: StdRng,
     /// The fates of the next connections.
     planned: VecDeque<Fate>,
-    /// Whether no more faults occur by themselves.
+    /// Whether no more random faults occur.
     calm: bool,
     /// The number of connections so far.
     connections: u32,

@@ -77,7 +77,7 @@ pub struct SrvRecord {
 
 /// Looks up SRV records.
 pub trait Resolve: fmt::Debug + Send + Sync {
-    /// Returns the records of this name. An error and an empty answer are alike: the domain itself is tried.
+    /// Returns the records of this name. Treat an error like an empty answer: try the domain itself.
     fn records<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Vec<SrvRecord>>;
 }
 

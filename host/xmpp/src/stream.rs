@@ -1,7 +1,7 @@
 //! A stream whose session has begun: reads its elements, and writes text.
 //!
-//! The library reads everything up to then. From then on nearly everything is messages and acknowledgements that are
-//! written plainly, and these are read here at a fraction of the cost. All other elements are read by the library's types.
+//! The library reads everything up to then. From then on nearly all elements are messages and acknowledgements in
+//! simple XML, and these are read here at a fraction of the cost. All other elements are read by the library's types.
 
 use std::io;
 use std::pin::Pin;
@@ -33,7 +33,7 @@ const FOOTER: &str = "</stream:stream>";
 /// A stream whose session has begun.
 pub(super) struct Stanzas {
     io: Transport,
-    /// Reads what is not written plainly; `None` after an error, behind which nothing can be read.
+    /// Reads elements in other XML; `None` after an error, after which nothing can be read.
     reader: Option<StreamReader>,
     /// The language of the stream.
     lang: Option<Arc<str>>,
@@ -42,7 +42,7 @@ pub(super) struct Stanzas {
     is_usual: bool,
     /// Whether the server has closed the stream.
     is_closed: bool,
-    /// What was read by the library, and is not taken yet.
+    /// The text that the library has read and that is not taken yet.
     rest: Vec<u8>,
     silence: Silence,
     /// The text that waits to be written, and how much of it was.
@@ -52,13 +52,13 @@ pub(super) struct Stanzas {
     is_ended: bool,
 }
 
-/// What came.
+/// A received element.
 pub(super) enum Came {
     /// A stanza.
     Stanza(Arrived),
     /// A stanza that the library does not read.
     Unread,
-    /// What the server says about the number of stanzas that it has handled, or asks about ours (XEP-0198).
+    /// The server's count of handled stanzas, or its request for ours (XEP-0198).
     Handled(Handled),
     /// A stream error.
     Error,
@@ -209,7 +209,7 @@ impl Stanzas {
     }
 }
 
-/// Takes a message or an element of stream management (XEP-0198) that is written plainly.
+/// Takes a message or an element of stream management (XEP-0198) in simple XML.
 fn plain(element: PlainElement, lang: Option<&Arc<str>>, addresses: &mut Addresses) -> Option<Came> {
     if let Some(handled) = element.handled() {
         return Some(Came::Handled(handled));
@@ -226,7 +226,7 @@ struct Silence {
     timer: Pin<Box<Sleep>>,
 }
 
-/// What follows when the timer passes.
+/// The action when the timer fires.
 #[derive(Clone, Copy)]
 enum Level {
     Ask,
@@ -241,7 +241,7 @@ impl Silence {
         Self { timeouts, since: Instant::now(), next: Level::Ask, timer }
     }
 
-    /// Notes that something came. The timer is only set again when it passes.
+    /// Notes that data was received. The timer is reset only when it fires.
     fn ends(&mut self) {
         self.since = Instant::now();
         self.next = Level::Ask;

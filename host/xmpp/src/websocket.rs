@@ -1,6 +1,6 @@
 //! XMPP over WebSocket (RFC 7395), as a transport that looks like TCP to the layers above.
 //!
-//! Over TCP a stream is one document. Over WebSocket each element is a message of its own, and the stream's header and
+//! Over TCP a stream is one document. Over WebSocket each element is a separate message, and the stream's header and
 //! footer are elements, too. This module translates both ways, so that the layers above see no difference.
 
 use std::collections::VecDeque;
@@ -38,8 +38,8 @@ const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 /// The maximum length of a message with such elements, in bytes.
 const MAX_FRAMING: usize = 16 * 1024;
 /// The maximum number of tags in a message with such elements, which are empty. Trees are copied and dropped
-/// recursively, so deep nesting would overflow the stack, which ends the process. Other messages are held to the limits
-/// of stanzas by the layer above.
+/// recursively, so deep nesting would overflow the stack, which ends the process. The layer above enforces the limits
+/// of stanzas on other messages.
 const MOST_TAGS: usize = 8;
 
 /// An XMPP stream inside a WebSocket.
@@ -226,7 +226,7 @@ pub(super) fn read_frame(text: &str, out: &mut Vec<u8>) -> io::Result<Option<Str
     Ok(None)
 }
 
-/// Returns the elements that begin or end a stream, if the message contains nothing else. Tigase sends both in one
+/// Returns the elements that begin or end a stream, if the message contains only these. Tigase sends both in one
 /// message for a redirect.
 fn framing(text: &str) -> Option<Vec<Element>> {
     if text.len() > MAX_FRAMING || !text.contains(FRAMING) || text.matches('<').count() > MOST_TAGS {

@@ -2,7 +2,7 @@
 //! word.
 //!
 //! No input is known that makes a host function panic. This program makes one panic: `log.write` calls the log, which
-//! is whatever the embedding program set up.
+//! the embedding program has set up.
 
 use std::fmt;
 use std::path::Path;

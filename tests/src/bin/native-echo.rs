@@ -1,6 +1,6 @@
 //! The echo bot without a plugin host, on the host's own connector, for `cargo xtask bench` to compare with the plugin.
 //!
-//! It answers each chat message with its body, and every IQ request as RFC 6120 demands; nothing else.
+//! It only answers each chat message with its body, and every IQ request as RFC 6120 demands.
 
 use std::time::Duration;
 

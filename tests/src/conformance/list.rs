@@ -17,7 +17,7 @@ pub struct List {
     pub event: Vec<String>,
     /// The names of the host's settings.
     pub setting: Vec<String>,
-    /// The rules that the host keeps, whatever a plugin or a server does.
+    /// The rules that the host keeps for any behaviour of plugins and servers.
     pub rule: Vec<Rule>,
 }
 
@@ -31,7 +31,7 @@ pub struct Rule {
     pub text: String,
 }
 
-/// One statement about the API.
+/// A statement about the API.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {

@@ -16,13 +16,13 @@ use crate::server::Software;
 /// The environment variable that names the file.
 pub const FILE: &str = "PARLOR_TEST_RECORD";
 
-/// One entry of the record.
+/// An entry of the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Note {
     /// The test has an account on this server.
     Server(String),
-    /// A plugin was told to make this call, under this number.
+    /// A plugin got the order to make this call, under this number.
     Call(u64, String),
     /// The result of the order with this number: `ok`, or the case of the error.
     Answer(u64, String),

@@ -31,7 +31,7 @@ pub struct Test {
 pub enum RunsIn {
     /// In `tests/suite`, on a real server.
     Suite,
-    /// In a package of the host, beside the code that it tests.
+    /// In a package of the host, next to the tested code.
     Unit,
 }
 
@@ -125,7 +125,7 @@ impl Test {
     fn read(name: &str, place: RunsIn, comment: &[&str]) -> Result<Option<Self>> {
         let mut rows = BTreeSet::new();
         let [mut events, mut settings, mut rules] = [const { BTreeSet::new() }; 3];
-        // A list is a sentence of its own. It ends with a full stop, or with a colon that prose follows.
+        // A list is a separate sentence. It ends with a full stop, or with a colon that prose follows.
         let text = comment.join(" ").replace('`', "");
         for sentence in text.split(['.', ':']).map(str::trim) {
             let (kind, list) = sentence.split_once(' ').unwrap_or((sentence, ""));

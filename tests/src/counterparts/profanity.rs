@@ -13,7 +13,7 @@ use crate::folder::Folder;
 use crate::server::{Account, XmppServer};
 use crate::terminal::Terminal;
 
-/// Wide enough that a fingerprint stands in one line, and high enough for what one test shows.
+/// Wide enough for a fingerprint in one line, and high enough for the output of a test.
 const ROWS: u16 = 60;
 const COLUMNS: u16 = 160;
 
@@ -123,7 +123,7 @@ impl Profanity {
     }
 }
 
-/// How often in a row a stranger has to find the keys.
+/// How often in a row a stranger must find the keys.
 const LOOKS: usize = 25;
 /// The time between two looks.
 const A_MOMENT: Duration = Duration::from_millis(20);

@@ -1,4 +1,4 @@
-//! The page about the command line, made of what each command's `--help` shows.
+//! The page about the command line, made from each command's `--help`.
 
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ pub(super) fn page() -> String {
 
 /// Adds a command, and then those below it.
 fn add(command: &mut Command, name: &str, page: &mut String) {
-    // The values of this process' environment are nobody's default.
+    // The values of this process' environment must not appear as defaults.
     let help = command.clone().mut_args(|argument| argument.hide_env_values(true)).render_long_help().to_string();
     // Writing to a string does not fail.
     let _ = write!(page, "\n## {name}\n\n```text\n");

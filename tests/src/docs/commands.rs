@@ -6,11 +6,11 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::markdown::{Block, Page};
 
-/// The pages whose blocks the suite runs as an owner does, each on a host of its own.
+/// The pages whose blocks the suite runs as an owner does, each on a separate host.
 pub const OWNERS: [&str; 4] =
     ["README.md", "docs/owner/plugins.md", "docs/owner/running.md", "docs/owner/encryption.md"];
 
-/// Pages, or folders of them, whose blocks are run, with the source of what runs them.
+/// Pages, or folders of them, whose blocks are run, with the source of their runner.
 const FOLLOWED: [(&str, &str); 10] = [
     (OWNERS[0], "tests/suite/owner/page.rs"),
     (OWNERS[1], "tests/suite/owner/page.rs"),
@@ -47,7 +47,7 @@ pub fn faults(pages: &[Page]) -> Vec<String> {
     faults
 }
 
-/// Returns the commands of the blocks that a test has to run, in the order of the page.
+/// Returns the commands of the blocks that a test must run, in the order of the page.
 pub fn to_run(page: &Page) -> Vec<Vec<String>> {
     let blocks = page.blocks.iter().filter(|block| has_commands(block) && block.not_run.is_none());
     blocks.flat_map(|block| lines(block).into_iter().flat_map(|(_, line)| split(line))).collect()

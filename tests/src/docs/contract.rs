@@ -9,7 +9,7 @@ use super::examples;
 use super::names::Names;
 use crate::conformance::root;
 
-/// One interface of the contract.
+/// An interface of the contract.
 #[derive(Debug)]
 pub(super) struct Interface {
     pub(super) name: String,
@@ -78,7 +78,7 @@ fn interface(name: &str, text: &str) -> Result<Interface> {
             continue;
         };
         let mut source = line.to_owned();
-        // Up to the end of the item: a brace of its own, or a semicolon.
+        // Up to the end of the item: a brace on its own line, or a semicolon.
         while !(source.ends_with(';') || source.ends_with('}')) || (source.contains('{') && !source.ends_with('}')) {
             let Some(more) = lines.next() else { break };
             source = format!("{source}\n{}", more.strip_prefix("  ").unwrap_or(more));

@@ -72,7 +72,7 @@ mod tests {
     /// The name that an example may use for a call instead, which is the same function or the language's own.
     fn other_name(language: &str, call: &str) -> Option<&'static str> {
         Some(match (language, call) {
-            // The way that the SDKs have for who wrote a message.
+            // The way in which the SDKs name the author of a message.
             ("Rust", call) if call.starts_with("dialogs.") => "ask",
             ("Python", call) if call.starts_with("dialogs.") => "ask_author",
             ("JavaScript" | "TypeScript", call) if call.starts_with("dialogs.") => "askAuthor",

@@ -13,7 +13,7 @@ const SOURCES: [&str; 13] = ["c", "chat", "go", "h", "js", "md", "py", "rs", "se
 /// Folders of build products and of tools.
 const PRODUCTS: [&str; 3] = ["node_modules", "target", "__pycache__"];
 
-/// Returns a line for each link that leads nowhere: page, line and target.
+/// Returns a line for each broken link: page, line and target.
 pub fn faults(root: &Path, pages: &[Page]) -> Vec<String> {
     let known: BTreeMap<&str, &Page> = pages.iter().map(|page| (page.path.as_str(), page)).collect();
     let all = pages.iter().flat_map(|page| page.links.iter().map(move |link| (page, link)));
@@ -48,7 +48,7 @@ pub(super) fn leads_to_the_web(target: &str) -> bool {
     target.split_once(':').is_some_and(|(scheme, _)| scheme.chars().all(|letter| letter.is_ascii_alphabetic()))
 }
 
-/// Returns the path from the root that a link in this page leads to, or `None` if it leads out of the repository.
+/// Returns the target of a link in this page as a path from the root, or `None` if it is outside of the repository.
 pub(super) fn joined(page: &str, link: &str) -> Option<String> {
     let mut parts: Vec<&str> = page.split('/').collect();
     parts.pop();

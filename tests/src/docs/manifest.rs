@@ -7,7 +7,7 @@ use parlor_plugins::{setting, webhook};
 
 use super::default;
 
-/// The tables of a manifest, with what is said above their keys.
+/// The tables of a manifest, with the text above their keys.
 const TABLES: [(&str, &str, &str); 7] = [
     ("plugin", "[plugin]", "The plugin's identity. The one table that has to be there."),
     (

@@ -111,7 +111,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Adds text to what is open.
+    /// Adds text to the open element.
     fn add(&mut self, text: &str) {
         if let Some(block) = &mut self.block {
             block.text.push_str(text);

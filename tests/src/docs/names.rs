@@ -52,7 +52,7 @@ enum Cell {
     Several(Vec<String>),
 }
 
-/// A word that is no call. A language may have none for it.
+/// A word that is not a call. A language may have none for it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Word {
@@ -175,7 +175,7 @@ impl Names {
         names.into_iter().find(|(languages, _)| languages.split(", ").any(|one| one == language)).unwrap().1
     }
 
-    /// The page with all words that are no calls.
+    /// The page with all words that are not calls.
     pub(super) fn page(&self) -> String {
         let mut page = "# Names\n\nThe SDKs have the same words in each language's own casing. The names of the calls are on the \
             [pages of the groupings](README.md). A `–` means that a language has no such word; the last column says why.\n"
@@ -395,7 +395,7 @@ mod tests {
                 timed.extend(is_time.then(|| format!("{}.{name}", interface.name)));
             }
         }
-        // A timing is part of what `schedules.list` gives, and each SDK shows its period in the language's unit.
+        // A timing is part of the result of `schedules.list`, and each SDK shows its period in the language's unit.
         timed.remove("schedules.timing");
         let rows: BTreeSet<_> = names.time.keys().cloned().collect();
         assert_eq!(rows, timed, "the calls of wit/ that take a time, and the rows of [time]");
@@ -428,7 +428,7 @@ mod tests {
             ] {
                 assert!(wanted.contains(measure), "{call}: {wanted} has no {measure}");
                 let text = &texts[key];
-                // A declaration may go on in the next line.
+                // A declaration may continue on the next line.
                 let whole = text.split_whitespace().collect::<Vec<_>>().join(" ");
                 let whole = whole.replace("( ", "(").replace(", )", ")");
                 assert!(whole.contains(wanted.as_str()), "{call}: {key} has no {wanted}");

@@ -39,7 +39,8 @@ pub fn write(to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Replaces each link that leads to no page of `docs/` by its text, and the names of lists in links by those on the site.
+/// Replaces each link whose target is not a page of `docs/` by its text, and the names of lists in links by those on
+/// the site.
 fn for_the_site(path: &str, text: &str) -> String {
     let mut kept = String::new();
     let mut done = 0;

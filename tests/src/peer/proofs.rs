@@ -33,7 +33,7 @@ impl Proofs {
     }
 
     /// Returns everything that was derived from the password so far: its hash, the keys derived from that, and each
-    /// proof, by itself and in the message that it came in.
+    /// proof, on its own and in its message.
     pub(super) fn made(&self) -> Vec<Vec<u8>> {
         self.lock().clone()
     }

@@ -102,7 +102,7 @@ impl Picture {
         }
     }
 
-    /// Deletes characters at the cursor. What is behind them in its line moves there.
+    /// Deletes characters at the cursor. The rest of the line moves there.
     fn delete(&mut self, count: usize) {
         let behind = self.cells.get_mut(self.row).and_then(|row| row.get_mut(self.column..)).unwrap_or_default();
         let kept = behind.len().saturating_sub(count);
@@ -110,7 +110,7 @@ impl Picture {
         behind[kept..].fill(' ');
     }
 
-    /// Makes room at the cursor. What goes over the edge of the line is lost.
+    /// Makes room at the cursor. Characters beyond the edge of the line are lost.
     fn insert(&mut self, count: usize) {
         let behind = self.cells.get_mut(self.row).and_then(|row| row.get_mut(self.column..)).unwrap_or_default();
         let count = count.min(behind.len());

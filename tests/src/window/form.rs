@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 /// A form on a page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Form {
-    /// The address that it leads to, as it is written; empty if that is the page itself.
+    /// Its target address, as it is written; empty if that is the page itself.
     pub action: String,
     method: String,
-    /// Its fields with the values that a browser would send if nobody touched them.
+    /// Its fields with the values that a browser would send without changes.
     pub fields: Vec<(String, String)>,
 }
 
@@ -36,7 +36,7 @@ impl Form {
         self.is_post() && self.value("agreed") == Some("yes")
     }
 
-    /// Returns the path that it leads to from the page at this path.
+    /// Returns its target path from the page at this path.
     pub fn leads_to(&self, from: &str) -> String {
         let from = from.split(['?', '#']).next().unwrap_or_default();
         match self.action.as_str() {
@@ -60,7 +60,7 @@ impl Form {
     }
 }
 
-/// Returns the fields in the inside of a form: those of `input` that are sent by themselves, of `textarea` and of `select`.
+/// Returns the fields in the inside of a form: those of `input` that are always sent, of `textarea` and of `select`.
 fn fields(html: &str) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     for (at, _) in html.match_indices('<') {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use wit_parser::{Resolve, Type, TypeDefKind, WorldItem};
 
-/// One argument: the call, and the path by which an error must name it, such as `message.extensions.reply.id`.
+/// An argument: the call, and the path by which an error must name it, such as `message.extensions.reply.id`.
 pub(super) type Argument = (String, String);
 
 /// Returns every argument that can be invalid: fields of records one by one, a list as a whole. Calls without an error

@@ -16,7 +16,7 @@ pub(super) enum Kind {
     Text,
     /// An optional id, which must not be empty.
     Id,
-    /// One of a few fixed words.
+    /// A choice of a few fixed words.
     Word,
     /// A point in time.
     Date,
@@ -450,7 +450,7 @@ fn kept() -> Vec<Case> {
         (
             "storage.add",
             json!({ "key": "number", "amount": 1 }),
-            // Each amount is valid by itself.
+            // Each amount is valid on its own.
             vec![("number.key", Name), ("number.amount", Anything), ("number.expires", These(vec![json!(0)]))],
         ),
         ("storage.change", json!({ "changes": [["delete", "k"]] }), vec![("changes", These(no_changes()))]),
@@ -553,7 +553,7 @@ fn options() -> Vec<(&'static str, Kind)> {
     ]
 }
 
-/// One line of a command's help.
+/// A line of a command's help.
 fn line() -> Kind {
     These(unfit().into_iter().chain([json!("a\nb"), json!("x".repeat(257)), long()]).collect())
 }
@@ -564,11 +564,11 @@ fn declaration() -> Vec<(&'static str, Kind)> {
     let names = ["", "two words", "a\u{1}", "--a", &"x".repeat(33)].map(|name| json!([{ "name": name }]));
     let helps = ["a\nb", "a\u{1}", &"x".repeat(257)].map(|help| json!([{ "name": "a", "help": help }]));
     let arguments = names.into_iter().chain(helps).chain([
-        // A page without a title, or with one that is no line.
+        // A page without a title, or with a title that is not one line.
         json!([{ "name": "a", "page": " " }]),
         json!([{ "name": "a", "page": "a\nb" }]),
         json!([{ "name": "a", "page": "x".repeat(257) }]),
-        // Nobody could tell which one is meant.
+        // They would be ambiguous.
         json!([{ "name": "a" }, { "name": "a" }]),
         json!([{ "name": "a", "optional": true }, { "name": "b" }]),
         json!([{ "name": "a", "kind": "rest" }, { "name": "b" }]),
@@ -578,7 +578,7 @@ fn declaration() -> Vec<(&'static str, Kind)> {
         json!([{ "name": "a", "choice": [] }]),
         json!([{ "name": "a", "choice": [""] }]),
         json!([{ "name": "a", "choice": (0..65).map(|n| n.to_string()).collect::<Vec<_>>() }]),
-        // A default that is no such value.
+        // A default that is not such a value.
         json!([{ "name": "a", "integer": [1, 6], "default": "7" }]),
         json!([{ "name": "a", "integer": [1, 6], "default": "x" }]),
         json!([{ "name": "a", "number": [0.0, 1.0], "default": "1.5" }]),

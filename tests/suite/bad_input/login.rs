@@ -230,7 +230,7 @@ async fn a_server_that_does_not_serve_the_domain_is_asked_once() {
 }
 
 /// A server may start after its bots, for instance when a machine boots. The host retries and logs each attempt, and
-/// ends when it is told to.
+/// ends when it is asked to.
 #[tokio::test]
 async fn a_refused_port_is_tried_again_until_the_server_is_there() {
     let prosody = Prosody::start().await.unwrap();

@@ -1,5 +1,5 @@
-//! User errors: each ends with its exit code and one sentence that says what to do, leaves nothing half-done, and does
-//! not affect anything else.
+//! User errors: each ends with its exit code and one sentence with the remedy, leaves nothing half-done, and has no
+//! other effects.
 
 mod config;
 mod login;
@@ -61,7 +61,7 @@ async fn refused_early(home: &Home) -> String {
     sentence
 }
 
-/// Returns the message of a running host whose accounts have failed for good, which has an exit code of its own.
+/// Returns the message of a running host whose accounts have failed for good, which has a special exit code.
 async fn failed(host: &mut Host) -> String {
     let code = host.ended(SOON).await.unwrap().code();
     tokio::time::timeout(SOON, host.log().ended()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Plugin files and `plugins.toml`: a plugin that cannot run is refused with a sentence of its own, and the others run.
+//! Plugin files and `plugins.toml`: a plugin that cannot run is refused with a specific sentence, and the others run.
 
 use parlor_tests::client::Client;
 use parlor_tests::component::{with_manifest, with_text};
@@ -18,7 +18,7 @@ async fn start(home: &Home, policy: Policy) -> Host {
     host
 }
 
-/// Starts the host with one bad plugin beside echo, and returns the reason why that one does not run.
+/// Starts the host with one bad plugin and echo, and returns the reason why the bad one does not run.
 async fn refused(home: &Home, id: &str, entry: Entry) -> String {
     let mut host = start(home, Policy::default().with(id, entry)).await;
     let reason = reason(&host, "plugin refused", id).await;
@@ -90,7 +90,7 @@ async fn a_plugin_for_another_version_of_the_contract_is_refused_with_both_numbe
              {update}"
         )
     );
-    // The imports count, whatever the manifest says.
+    // The imports count, not the manifest.
     let imported = with_text(&echo, "@0.1.0", "@0.9.0");
     let reason = refused(&home, "liar", home.install_bytes("liar", &imported).unwrap()).await;
     assert!(reason.starts_with("plugins/liar.wasm: `parlor:plugin/"), "{reason}");
@@ -228,7 +228,7 @@ async fn an_initialize_that_never_returns_holds_nobody_up() {
     assert_eq!(reason(&host, "plugin ended", "sleeps").await, "its initialize did not return within 500 ms");
     let spun = reason(&host, "plugin ended", "spins").await;
     assert!(spun.contains("50 ms"), "{spun}");
-    // A plugin may wait for the host as long as it likes. The owner is told once.
+    // A plugin may wait for the host as long as it likes. The owner is notified once.
     let message = "plugin has not started: its initialize waits for the connection or for another plugin";
     host.wait_count(message, &[("plugin", "waits")], 1, SOON).await.unwrap();
     assert!(host.lines("plugin ended", &[("plugin", "waits")]).is_empty());

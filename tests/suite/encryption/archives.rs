@@ -1,4 +1,4 @@
-//! Archives: messages that came encrypted while the host was away, and what it reads of others that it asks for.
+//! Archives: encrypted messages that arrived while the host was offline, and queried messages.
 
 use jid::BareJid;
 use parlor_tests::counterparts::{AXOLOTL, Counterpart};
@@ -14,7 +14,7 @@ use crate::test_host::{FULL, SOON, TestHost, client, granted};
 /// A second plugin that catches up, on its own.
 const OTHER: &str = "other";
 
-/// Starts a host with two plugins that catch up, and note all that they are told.
+/// Starts a host with two plugins that catch up, and note all messages that they get.
 async fn host() -> TestHost {
     let notes = |id: &'static str| {
         move |new: Entry| granted(new).set("name", id).set("listens", "message+delayed,undecryptable+delayed")
@@ -28,7 +28,8 @@ async fn host() -> TestHost {
     host
 }
 
-/// Returns what a plugin was told since it started: the text of each message, or why nobody can read it, and whether it is history.
+/// Returns the messages that a plugin got since it started: the text of each, or the reason why it cannot be decrypted,
+/// and whether it is history.
 async fn told(host: &TestHost, plugin: &str) -> Vec<(String, bool)> {
     let events = host.call(plugin, "action.noted", Value::Null).await.ok();
     let told = events.as_array().unwrap().iter().map(|event| {
@@ -40,14 +41,14 @@ async fn told(host: &TestHost, plugin: &str) -> Vec<(String, bool)> {
     told.collect()
 }
 
-/// Waits until a plugin was told of this.
+/// Waits until a plugin got this.
 async fn hears(host: &TestHost, plugin: &str, what: &str, is_past: bool) {
     let wait = async { while !told(host, plugin).await.contains(&(what.to_owned(), is_past)) {} };
     let is_told = timeout(SOON, wait).await.is_ok();
     assert!(is_told, "{plugin} is not told of {what:?}, but of {:?}", told(host, plugin).await);
 }
 
-/// Logs a person in who has talked with the host, so that both have a session.
+/// Logs in a person who has exchanged messages with the host, so that both have a session.
 async fn partner(host: &TestHost, bot: &BareJid, namespace: &str) -> Counterpart {
     let mut juliet = person_by(namespace, "juliet").await;
     let person = juliet.jid().clone();
@@ -119,7 +120,7 @@ async fn what_came_encrypted_while_the_host_was_down_is_read_from_the_archive_on
         let page = host.call(FULL, "archive.query", asked).await.ok();
         let (own, others): (Vec<_>, Vec<_>) =
             page["messages"].as_array().unwrap().iter().partition(|one| one["message"]["own"] == true);
-        // The host keeps the keys of what it read. Nobody can read what they encrypted for others.
+        // The host keeps the keys of messages that it decrypted. A device cannot decrypt its own messages to others.
         let texts: Vec<_> = others.iter().filter_map(|one| one["message"]["body"].as_str()).collect();
         assert_eq!(texts, ["before", "one", "two", "three", "after", "later"], "{page}");
         assert!(others.iter().all(|one| one["undecryptable"].is_null()), "{page}");

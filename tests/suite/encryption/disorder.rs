@@ -26,7 +26,7 @@ fn swift(entry: Entry) -> Entry {
     entry.limit("events_per_second", 10_000)
 }
 
-/// A person with a device of the host's own library: another client would take minutes for so many.
+/// A person with a device of the host's own library: another client would take minutes for this number of messages.
 struct Person {
     client: Client,
     device: Device,

@@ -1,4 +1,4 @@
-//! Files that are encrypted (XEP-0454), from a client that nobody here wrote.
+//! Encrypted files (XEP-0454), from an independent client.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ async fn host(entry: impl FnOnce(Entry) -> Entry) -> TestHost {
     host
 }
 
-/// Logs a person in who shares files with the host, and knows one namespace of OMEMO.
+/// Logs in a person who shares files with the host, and knows one namespace of OMEMO.
 async fn sharer(host: &TestHost, namespace: &str) -> Counterpart {
     let mut juliet = person_by(namespace, "juliet").await;
     finds(&mut juliet, &host.account().jid.clone(), &[namespace]).await;
@@ -77,7 +77,7 @@ async fn an_encrypted_file_is_read_as_it_was_written() {
                 .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
             let expected = (json!(size), json!(format!("{checksum:016x}")));
             assert_eq!((read["total"].clone(), read["checksum"].clone()), expected, "{namespace} {iv} {size}");
-            // Nobody showed the plugin what stands behind it, or the same file with another key.
+            // The plugin never got that address, or the same file with another key.
             let behind = url.replacen("aesgcm://", "https://", 1);
             let other = if url.ends_with('0') { "1" } else { "0" };
             let other = format!("{}{other}", &url[..url.len() - 1]);
@@ -144,7 +144,7 @@ async fn an_encrypted_upload_is_read_by_whom_it_is_sent_to_and_by_nobody_else() 
         for size in [0, 5, 200_000] {
             let args = json!({ "name": "my cat.png", "media-type": "image/png", "size": size });
             let transfer = host.call(FULL, "files.upload-encrypted", args).await.ok();
-            // In steps that are no multiple of a block.
+            // In steps that are not multiples of a block.
             let part = json!({ "transfer": transfer, "size": size, "fill": "a", "step": 7_001 });
             host.call(FULL, "files.write", part).await.ok();
             let file = host.call(FULL, "files.finish", json!({ "transfer": transfer })).await.ok();
@@ -168,7 +168,7 @@ async fn an_encrypted_upload_is_read_by_whom_it_is_sent_to_and_by_nobody_else() 
             assert_eq!(bytes("data"), vec![b'a'; size], "{namespace} {size}");
             assert_eq!(bytes("encrypted").len(), size + 16);
         }
-        // A chat that was in the open stays without a key.
+        // An unencrypted chat gets no key.
         juliet.order("plain", json!({ "to": host.account().jid.as_str(), "body": "in the open" })).await.unwrap();
         while hears(&host, heard).await["body"] != "in the open" {}
         let transfer = json!({ "name": "a", "media-type": "image/png", "size": 0 });

@@ -1,4 +1,4 @@
-//! The owner's side: `parlor keys`, and what owners are told of new devices.
+//! The owner's side: `parlor keys`, and the news about new devices for owners.
 
 use parlor_tests::client::Client;
 use parlor_tests::counterparts::{Counterpart, OMEMO_2};
@@ -48,7 +48,7 @@ impl Run {
         ended.stdout
     }
 
-    /// Lets a person speak, and waits for the echo. Returns how it came.
+    /// Lets a person speak, and waits for the echo. Returns its encryption.
     async fn echoes(&self, person: &mut Counterpart, text: &str) -> String {
         person.send(&self.account.jid, text).await.unwrap();
         person.message(text).await.unwrap()["encryption"].as_str().unwrap().to_owned()
@@ -87,7 +87,7 @@ async fn an_owner_trusts_and_distrusts_keys_of_a_person() {
     owner.wait_body(&account.jid, "I have written", SOON).await.unwrap();
     owner.chat(run.account.jid.clone(), "who has?").await.unwrap();
     owner.wait_body(&run.account.jid, "who has?", SOON).await.unwrap();
-    // The chat was encrypted a moment ago, so the plain line is not answered plainly either.
+    // The chat was encrypted a moment ago, so the unencrypted line gets an encrypted answer.
     run.keys(&["trust", &jid, key]).await;
     assert_eq!(run.echoes(&mut juliet, "as before").await, "omemo");
     let said = juliet.rest().into_iter().find(|line| line["event"] == "message");
@@ -140,7 +140,7 @@ async fn owners_are_told_of_a_further_device_of_a_person() {
             let told = owner.wait_text("the news", &bot, SOON, is_told).await.unwrap();
             assert!(told.contains(&advice), "{told}");
         } else {
-            // What the host had to say to her came before this.
+            // The host's messages to her arrived before this.
             owner.catch_up(SOON).await.unwrap();
             assert!(!owner.received_xml().iter().any(|xml| xml.contains("has a new OMEMO device")));
         }
@@ -200,7 +200,7 @@ async fn a_person_asks_for_a_secret_and_the_owner_answers() {
             owner.wait_text("that it was not the same", &bot, SOON, is_told).await.unwrap();
         }
     }
-    // Who decided, and about which key, is in the audit. What was entered is nowhere.
+    // The audit has the author of the decision and the key, and nothing contains the entered secret.
     let audit = run.home.run(&["audit", "--kind", "pin", "--json"]).await.unwrap().json().unwrap();
     let entries = audit["entries"].as_array().unwrap();
     let same = entries.iter().find(|entry| entry["new"] == "trusted").unwrap();
@@ -230,7 +230,7 @@ async fn the_owner_asks_for_a_secret_and_may_give_up() {
     assert!(nobody.stderr.contains("no OTR conversation with nobody@localhost"), "{nobody:?}");
     let mut juliet = off_the_record(&run).await;
     let jid = juliet.jid().to_string();
-    // Ctrl-C gives up, and her client is told.
+    // Ctrl-C gives up, and her client is notified.
     let mut terminal = Terminal::start(run.home.command(["keys", "verify", &jid]).unwrap()).unwrap();
     terminal.sees("which is not shown:", SOON).unwrap();
     terminal.types("nightingale").unwrap();

@@ -1,4 +1,4 @@
-//! SIGKILL at random moments: no key is used twice, and each session goes on.
+//! SIGKILL at random moments: no key is used twice, and each session continues.
 
 use std::time::Duration;
 
@@ -50,21 +50,21 @@ async fn a_host_that_is_killed_goes_on_with_each_session() {
             }
         }
         if round == TIMES {
-            // Nobody kills it any more: the last message is answered.
+            // It is no longer killed: the last message is answered.
             for (_, person) in &mut people {
                 let last = format!("{round}.{}", MESSAGES - 1);
                 assert_eq!(person.message(&last).await.unwrap()["encryption"], "omemo");
             }
             break;
         }
-        // A moment while messages come and answers go. The test is of what is on disk then, whichever it is.
+        // A moment while messages come and answers go. The test is about any state on disk at that time.
         tokio::time::sleep(Duration::from_millis(random.random_range(0..120))).await;
         host.signal(Signal::Kill).unwrap();
         host.ended(SOON).await.unwrap();
     }
     for (namespace, person) in &mut people {
         let lines = person.rest();
-        // A key that came twice, or from a state before, cannot be used there.
+        // A repeated key, or a key from an earlier state, cannot be used there.
         let strange: Vec<_> = lines.iter().filter(|line| line["event"] == "undecryptable").collect();
         assert!(strange.is_empty(), "{namespace}: {strange:#?}");
         let plain = |line: &&Value| line["event"] == "message" && line["encryption"] == "none";

@@ -1,5 +1,5 @@
-//! Encryption from end to end, with clients that nobody here wrote: OMEMO by both of its namespaces, and OTR (rows 87,
-//! 88 and 172 of `tests/conformance.toml`).
+//! End-to-end encryption, with independent clients: OMEMO by both of its namespaces, and OTR (rows 87, 88 and 172 of
+//! `tests/conformance.toml`).
 
 mod archives;
 mod disorder;
@@ -24,7 +24,7 @@ use crate::test_host::{FULL, Plan, SOON, TestHost, prosody};
 /// Both namespaces of OMEMO.
 const BOTH: [&str; 2] = [AXOLOTL, OMEMO_2];
 
-/// Returns the plan of a host that people may talk with who are not in its roster.
+/// Returns the plan of a host that people outside of its roster may talk with.
 async fn plan() -> Plan {
     plan_on(prosody().await)
 }
@@ -34,13 +34,13 @@ fn plan_on(server: &XmppServer) -> Plan {
     Plan::on(server).set("allow_non_roster_messaging", true)
 }
 
-/// Logs a person with OMEMO in, who knows both namespaces.
+/// Logs in a person with OMEMO who knows both namespaces.
 async fn person(name: &str) -> Counterpart {
     let server = prosody().await;
     Counterpart::omemo(server, &server.fresh_account(name).unwrap()).await.unwrap()
 }
 
-/// Logs a person in who knows one namespace of OMEMO.
+/// Logs in a person who knows one namespace of OMEMO.
 async fn person_by(namespace: &str, name: &str) -> Counterpart {
     let server = prosody().await;
     Counterpart::omemo_by(namespace, server, &server.fresh_account(name).unwrap()).await.unwrap()
@@ -66,7 +66,7 @@ async fn hears(host: &TestHost, order: u64) -> Value {
     host.heard(FULL, order).await["payload"]["message"].take()
 }
 
-/// Waits for the next message that the plugin is told of and nobody can read.
+/// Waits for the next undecryptable message that the plugin gets.
 async fn cannot_read(host: &TestHost, order: u64) -> Value {
     host.heard(FULL, order).await["payload"]["undecryptable"].take()
 }

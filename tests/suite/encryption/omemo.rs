@@ -50,7 +50,7 @@ async fn the_plugin_decides_whether_a_message_is_encrypted() {
         let mut juliet = person_by(namespace, "juliet").await;
         let person = juliet.jid().clone();
         finds(&mut juliet, &bot, &[namespace]).await;
-        // Nobody has written before, so it is the host that begins the exchange of keys.
+        // There was no message before, so the host begins the exchange of keys.
         host.call(FULL, "chats.send", required(&person, "first")).await.ok();
         let came = juliet.message("first").await.unwrap();
         assert_eq!((&came["encryption"], &came["prekey"]), (&json!("omemo"), &json!(true)), "{came}");
@@ -85,7 +85,7 @@ async fn an_echo_comes_back_encrypted() {
         juliet.send_by(namespace, &bot, &text).await.unwrap();
         assert_eq!(juliet.message(&text).await.unwrap()["encryption"], "omemo");
     }
-    // Somebody in between may have written that, so the answer is encrypted all the same.
+    // Someone on the path may have sent it, so the answer is still encrypted.
     juliet.order("plain", json!({ "to": bot.as_str(), "body": "in the open" })).await.unwrap();
     assert_eq!(juliet.message("in the open").await.unwrap()["encryption"], "omemo");
 }
@@ -136,7 +136,7 @@ async fn what_cannot_be_decrypted_is_told_with_its_reason() {
         finds(&mut juliet, &bot, &[namespace]).await;
         let other = nurse.jid().clone();
         finds(&mut juliet, &other, &[namespace]).await;
-        // For somebody else's device.
+        // For another person's device.
         let xml = juliet.encrypted(namespace, &other, "for the nurse").await.unwrap();
         juliet.raw(&xml.replacen(other.as_str(), bot.as_str(), 1)).await.unwrap();
         let told = cannot_read(&host, refused).await;

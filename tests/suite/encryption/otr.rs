@@ -19,7 +19,7 @@ async fn is(client: &mut Counterpart, state: &str) -> Value {
     client.wait(state, |line| is_meant(line).then(|| line.clone())).await.unwrap()
 }
 
-/// Waits until the plugin is told that a chat is in this state; none where it is not used.
+/// Waits until the plugin gets this state of a chat; none if it is not used.
 async fn tells(host: &TestHost, order: u64, state: Option<&str>) {
     loop {
         let event = host.heard(FULL, order).await;
@@ -71,7 +71,7 @@ pub(super) async fn begins_and_ends(server: &XmppServer) {
     is(&mut juliet, "finished").await;
     tells(&host, states, None).await;
     says(&host, &person, "in the open").await;
-    // A client that was told so still warns of plain text.
+    // A client with this setting still warns about plain text.
     assert_eq!(juliet.message("in the open").await.unwrap()["encryption"], "none");
 }
 
@@ -100,7 +100,7 @@ async fn a_person_begins_and_ends_it() {
         assert_eq!(juliet.message("nobody").await.unwrap()["encryption"], "otr");
         juliet.order("end", json!({ "to": bot.as_str() })).await.unwrap();
         tells(&host, states, Some("finished")).await;
-        // What she ended is not answered in the open.
+        // After she ended the conversation, no unencrypted answer is sent.
         let late = json!({ "jid": person.as_str(), "body": "too late", "encryption": "required" });
         assert!(host.call(FULL, "chats.send", late).await.result.is_err());
         host.call(FULL, "chats.end-otr", chat.clone()).await.ok();
@@ -124,7 +124,7 @@ async fn an_echo_comes_back_encrypted_and_in_parts() {
     let text = "all the world's a stage ".repeat(40);
     juliet.order("send", json!({ "to": bot.as_str(), "body": text })).await.unwrap();
     assert_eq!(juliet.message(&text).await.unwrap()["encryption"], "otr");
-    // Whether somebody answers or not, the conversation goes on.
+    // The conversation continues, with and without an answer.
     let question = json!({ "to": bot.as_str(), "secret": "a nightingale", "question": "what sang?" });
     juliet.order("compare", question).await.unwrap();
     juliet.order("send", json!({ "to": bot.as_str(), "body": "still there?" })).await.unwrap();

@@ -20,7 +20,7 @@ pub(super) async fn talk(server: &XmppServer) {
     let room = server.fresh_room();
     let [juliet, nurse] = ["juliet", "nurse"].map(|name| server.fresh_account(name).unwrap());
     let mut juliet = Counterpart::omemo(server, &juliet).await.unwrap();
-    // One of them knows the older namespace alone.
+    // One of them knows only the older namespace.
     let mut nurse = Counterpart::omemo_by(AXOLOTL, server, &nurse).await.unwrap();
     finds(&mut juliet, &bot, &BOTH).await;
     finds(&mut nurse, &bot, &[AXOLOTL]).await;
@@ -48,7 +48,7 @@ pub(super) async fn talk(server: &XmppServer) {
     }
 }
 
-/// Returns how a message of the room came.
+/// Returns the encryption of a room message.
 async fn is_heard(listener: &mut Counterpart, text: &str) -> String {
     let came = listener.message(text).await.unwrap();
     assert_eq!(came["kind"], "groupchat", "{came}");

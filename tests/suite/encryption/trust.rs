@@ -1,4 +1,4 @@
-//! Which devices are written to, and whose messages are read.
+//! Trust: the devices that get messages, and the devices whose messages are decrypted.
 
 use parlor_runtime::account::Asker;
 use parlor_session::SetTrust;
@@ -74,7 +74,7 @@ async fn a_further_device_of_a_verified_person_gets_nothing() {
     hears(&host, heard).await;
     says(&host, &account.jid, "only for you").await;
     first.message("only for you").await.unwrap();
-    // A copy comes to the other device, or the message itself, and there is no key for it.
+    // The other device gets a copy or the message itself, without a key for it.
     let other = second.event("undecryptable").await.unwrap();
     assert_eq!(other["reason"], "MessageNotForUs", "{other}");
 }

@@ -14,7 +14,7 @@ use parlor_tests::terminal::Terminal;
 use super::{MANIFEST, begun, parlor, rust_place};
 use crate::test_host::{SOON, friend, prosody};
 
-/// A plugin that repeats what it hears, or does what it is told.
+/// A plugin that repeats messages, or carries out orders.
 const PLUGIN: &str = r#"
 import { on, reply, send, say } from "parlor";
 
@@ -155,7 +155,7 @@ async fn a_room_that_is_joined_before_there_is_a_plugin_is_joined_once_there_is_
     terminal.types("/join garden").unwrap();
     terminal.types("/room hi").unwrap();
     terminal.sees("  to garden: alice: hi", SOON).unwrap();
-    // Many lines arrive at once, as if pasted. A message to a room needs the room to be entered before.
+    // Many lines arrive at once, as if pasted. The room must be entered before a message to it.
     let rooms = (0..20).map(|number| format!("room{number}")).collect::<Vec<_>>();
     let lines: Vec<_> = rooms.iter().map(|room| format!("/join {room}\r/room hi\r")).collect();
     terminal.presses(&lines.concat()).unwrap();
@@ -196,7 +196,7 @@ async fn a_script_speaks_for_several_people_in_rooms_and_reads_like_a_test() {
         &[
             "# actions 0.1.0 is there (",
             "alice: hello\n  to alice: you said: hello\n",
-            // A person's text is not taken for a line end.
+            // A person's text is not interpreted as a line end.
             "alice: a\\u{a}# b\n  to alice: you said: a\\u{a}# b\n",
             "bob: hi\n  to bob: you said: hi\n",
             "bob: /room all\n  to garden: bob: all\n",
@@ -240,7 +240,7 @@ async fn what_cannot_be_worked_on_is_said_with_what_to_do() {
             assert!(finished.stderr.contains(part), "{part} is missing: {finished:?}");
         }
     }
-    // With a script as its input, nobody can save a corrected version.
+    // With a script as its input, no corrected version can be saved.
     edit(&plugin, "function lost", "functio lost");
     let finished = scripted(&plugin, "hello\n").await;
     assert_eq!(finished.code, Some(1), "{finished:?}");

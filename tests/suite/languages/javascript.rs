@@ -204,7 +204,7 @@ async fn a_plugin_in_javascript_draws_other_numbers_at_each_start() {
     host.stop().await;
 }
 
-/// Calls that need a connection come too early then, and the author is told what to do.
+/// Calls that need a connection are too early then, and the author gets the remedy.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_sends_is_refused_with_what_helps() {
     let folder = Folder::new().unwrap();
@@ -221,7 +221,7 @@ async fn a_start_that_sends_is_refused_with_what_helps() {
     host.stop().await;
 }
 
-/// Code at the top of a file runs when the plugin starts, where no stack trace leads to the author's line.
+/// Code at the top of a file runs when the plugin starts, where no stack trace shows the author's line.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_begin_in_javascript_is_named_with_its_authors_line() {
     for (line, says) in [

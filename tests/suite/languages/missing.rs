@@ -41,7 +41,7 @@ async fn what_is_missing_is_named_with_what_to_do_and_leaves_nothing_behind() {
             says.iter().any(|(state, says)| *state == "warning" && says.contains(language) && says.contains(missing));
         assert!(named, "{language}: {says:?}");
     }
-    // No tool is left, neither whole nor half installed.
+    // No tool remains, neither fully nor partly installed.
     assert_eq!(tools(&folder), 0);
 }
 
@@ -50,7 +50,8 @@ fn tools(folder: &Folder) -> usize {
     std::fs::read_dir(folder.path().join("data/parlor/tools")).map_or(0, Iterator::count)
 }
 
-/// Creates a folder of programs that only run this code. It is all of `PATH`, except for what scripts need to run.
+/// Creates a folder of programs that only run this code. It is the whole `PATH`, except for the programs that scripts
+/// need.
 fn programs(folder: &Folder, all: &[(&str, &str)]) -> String {
     for (name, does) in all {
         let file = folder.write(format!("bin/{name}"), format!("#!/bin/sh\n{does}\n")).unwrap();

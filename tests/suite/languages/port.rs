@@ -47,7 +47,7 @@ async fn what_a_ported_plugin_lacks_is_told_and_has_an_exit_code_of_its_own() {
     }
     assert!(ported.stderr.contains("lacks 1 things and 0 packages"), "{ported:?}");
     assert_eq!(fs::read_to_string(new.join("tea.py")).unwrap(), source);
-    // An existing folder is left alone.
+    // An existing folder is not changed.
     let again = parlor(&port).await;
     assert_eq!(again.code, Some(1), "{again:?}");
     assert!(again.stderr.contains("is there already"), "{again:?}");
@@ -60,7 +60,7 @@ async fn what_a_ported_plugin_lacks_is_told_and_has_an_exit_code_of_its_own() {
     assert!(!made.exists());
 }
 
-/// The layer is checked whole, beside a plugin that was built.
+/// The whole layer is checked, together with a built plugin.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_layer_has_types() {
     let folder = Folder::new().unwrap();

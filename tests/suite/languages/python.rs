@@ -115,7 +115,7 @@ async fn a_plugin_in_python_does_what_its_author_expects_of_asyncio_and_of_the_s
     does_as_expected("python", "71 passed, 0 failed\n").await;
 }
 
-/// A loop over an archive may be cancelled and continued or not. Nothing is left of an unread stream.
+/// A loop over an archive may be cancelled and continued or not. An unread stream leaves nothing behind.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_in_python_is_read_to_its_end_also_where_a_wait_was_cut_short() {
     let folder = Folder::new().unwrap();
@@ -141,7 +141,7 @@ async fn an_archive_in_python_is_read_to_its_end_also_where_a_wait_was_cut_short
     host.stop().await;
 }
 
-/// Calls that need a connection come too early then, and the author is told what to do, with the line.
+/// Calls that need a connection are too early then, and the author gets the remedy and the line.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_sends_is_refused_with_what_helps_and_its_traceback() {
     let folder = Folder::new().unwrap();
@@ -194,7 +194,7 @@ async fn a_plugin_in_python_takes_nothing_of_the_machines_packages_but_those_of_
     home.set_environment("VIRTUAL_ENV", folder.path().join("environment").to_str().unwrap());
     let taken = home.run(&arguments).await.unwrap();
     assert_eq!(taken.code, Some(0), "{taken:?}");
-    // A library that has to be linked takes the long way, through componentize-py.
+    // A library that must be linked needs the full build with componentize-py.
     let slowly = "with componentize-py";
     assert!(!taken.stderr.contains(slowly), "{taken:?}");
     folder.write(format!("environment/{}", packages.replace("only_here.py", "fast-wasm32-wasi.so")), "").unwrap();
@@ -271,7 +271,7 @@ async fn what_nobody_could_call_in_python_is_refused_with_what_to_write() {
     is_refused(&folder.path().join("plugin"), &folder, &parts).await;
 }
 
-/// Code at the top of a file runs when the plugin starts, where no traceback leads to the author's line.
+/// Code at the top of a file runs when the plugin starts, where no traceback shows the author's line.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_begin_in_python_is_named_with_its_authors_line() {
     for (line, says) in [

@@ -22,7 +22,7 @@ async fn a_new_plugin_in_rust_builds_at_once_and_answers_and_a_mistake_is_shown_
     fs::write(&lib, text.replace("Ok(())\n}\n", "Ok(1)\n}\n")).unwrap();
     is_refused(&plugin, &folder, &["src/lib.rs:", "repeat did not compile"]).await;
 
-    // A permission that no call needs causes a warning, and the file is written all the same.
+    // A permission that no call needs causes a warning, but the file is still written.
     fs::write(&lib, text).unwrap();
     let manifest = fs::read_to_string(plugin.join("plugin.toml")).unwrap();
     let more = "\"vcard.read\" = { scope = [\"*\"], reason = \"for nothing\" }\n";

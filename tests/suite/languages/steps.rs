@@ -60,7 +60,7 @@ async fn come_out(plugin: &[u8]) {
     assert_eq!(transcript, expected);
 }
 
-/// One plugin that takes the steps, and the client that orders them.
+/// A plugin that carries out the steps, and the client that orders them.
 struct Walk {
     host: TestHost,
     friend: Client,

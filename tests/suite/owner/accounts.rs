@@ -94,7 +94,7 @@ async fn one_that_is_added_logs_in_with_its_plugins_and_one_that_is_gone_leaves(
     host.wait_count(READ, &[], 2, SOON).await.unwrap();
     assert_eq!(accounts(&home).await, [("main".to_owned(), "connected".to_owned())]);
     assert_eq!(host.lines("plugin stopped", &[("account", "second")]).len(), 1, "{}", host.log().tail());
-    // Its session has ended, so a client that logs in to the account is alone, and nobody answers its messages.
+    // Its session has ended, so a client that logs in to the account is alone, and its messages get no answers.
     let mut own = crate::test_host::client(&second).await;
     own.chat(second.jid.clone(), "to whoever is here").await.unwrap();
     own.wait_body(&second.jid, "to whoever is here", SOON).await.unwrap();
@@ -248,7 +248,7 @@ async fn a_wrong_password_costs_nothing_until_it_is_needed_and_is_tried_again_wh
     assert_eq!(shown["accounts"].as_array().unwrap().len(), 2);
     connected(&host, "main", 2).await;
     answers_once_there(&mut juliet, &main.jid, "here again").await;
-    // A change of the configuration takes effect by itself.
+    // A change of the configuration takes effect automatically.
     home.write("wrong.password", "wrong again\n").unwrap();
     home.amend("main", "transport", Some("auto".into())).unwrap();
     host.wait_count("account failed", &[("account", "main")], 2, SOON).await.unwrap();
@@ -389,7 +389,7 @@ async fn a_plugin_that_was_agreed_to_at_a_terminal_waits_on_an_account_that_is_a
     let mut juliet = juliet().await;
     answers_once_there(&mut juliet, &second.jid, "here, too").await;
 
-    // It goes on without an account that is gone: the owner did not type the list.
+    // It continues without a removed account: the owner did not type the list.
     home.remove_account("second").unwrap();
     host.wait_count("account removed", &[("account", "second")], 1, SOON).await.unwrap();
     host.wait_count(READ, &[], 2, SOON).await.unwrap();

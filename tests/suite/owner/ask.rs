@@ -56,7 +56,7 @@ async fn who_quits_on_a_page_has_agreed_to_nothing() {
     let (code, screen) = terminal.ended(SOON).unwrap();
     assert!(code == Some(3) && !screen.contains("Install it as echo"), "{screen}");
     assert_eq!(grants(&home), None);
-    // What is typed for the question too early is no answer to it.
+    // Input before the question is not an answer to it.
     let mut terminal = at_terminal(&home, &["plugin", "add", "echo.wasm"]);
     terminal.sees("-- Enter for the next page, q to quit", SOON).unwrap();
     terminal.types("y").unwrap();
@@ -108,7 +108,7 @@ async fn a_grant_is_asked_about_at_a_terminal_with_what_it_adds() {
         assert_eq!(terminal.ended(SOON).unwrap().0, Some(code));
     }
     assert_eq!(grants(&home).unwrap()["messages.send"], toml::Value::from(vec!["romeo@example.org"]));
-    // Of several, each can be decided by itself.
+    // Each of several can be decided separately.
     let mut terminal = at_terminal(&home, &["plugin", "grant", "echo", "messages.send=*", "stanza.send"]);
     terminal.turns_pages_to("[y]es, [e]ach by itself, [N]o:", SOON).unwrap();
     terminal.types("e").unwrap();

@@ -1,4 +1,5 @@
-//! The audit: who changed what, and what plugins did. It survives SIGKILL and restarts, and has no secret.
+//! The audit: changes with their authors, and the activity of plugins. It survives SIGKILL and restarts, and has no
+//! secret.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;

@@ -1,4 +1,4 @@
-//! `parlor backup` and `parlor restore`: a host that runs and is written to is backed up, and goes on elsewhere.
+//! `parlor backup` and `parlor restore`: a running host is backed up during writes, and continues in another place.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -212,7 +212,7 @@ async fn what_is_damaged_newer_or_not_opened_is_refused_before_anything_is_writt
         assert!(refused.stderr.contains(words), "{what}: {refused:?}");
         assert_eq!(names(&other), there, "{what}");
     }
-    // Nobody can be asked, and nothing is left out unasked.
+    // No question can be asked, and nothing is left out without asking.
     std::fs::write(other.path().join("backup.parlor"), &sealed).unwrap();
     let unasked = ended(other.run(&["restore", "backup.parlor"]).await.unwrap(), 3);
     assert!(unasked.stderr.contains("give --passphrase-file, or --without-keys"), "{unasked:?}");

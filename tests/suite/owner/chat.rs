@@ -1,4 +1,4 @@
-//! Commands of an owner from an ordinary client, as ad-hoc commands (XEP-0050), and who is turned away.
+//! Commands of an owner from an ordinary client, as ad-hoc commands (XEP-0050), and refusals of others.
 
 use jid::{BareJid, Jid};
 use parlor_tests::client::Client;
@@ -122,7 +122,7 @@ async fn an_owner_sees_keys_and_trusts_one_only_where_the_configuration_lets_cha
     let refused = note(&begin(&mut owner, &bot, "trust").await.unwrap());
     assert!(refused.contains("set trust_by_chat = true under [account.main.encryption]"), "{refused}");
     assert!(refused.contains("`parlor keys main trust`"), "{refused}");
-    // A second step without a first one is refused, too, whatever it names.
+    // A second step without a first one is refused, too, for any command.
     let attributes = "node='trust' sessionid='parlor' action='complete'";
     assert!(ask(&mut owner, put(&bot, attributes, None)).await.unwrap_err().contains("bad-sessionid"));
     let none = note(&begin(&mut owner, &bot, "distrust").await.unwrap());

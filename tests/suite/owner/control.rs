@@ -351,20 +351,20 @@ async fn a_plugin_is_started_again_by_a_command_that_says_how_it_stands_then() {
     assert_eq!(host.lines("account connected", &[]).len(), 1);
 }
 
-/// A plugin that was started last is not at fault if there is no room.
+/// A plugin that was started last is not at fault if it does not fit into the limits.
 #[tokio::test]
 async fn a_plugin_for_which_there_is_no_room_says_so_and_runs_when_another_one_has_left() {
     const MEMORIES: u32 = 100;
     let (mut home, _) = home().await;
     let mut bytes = built("unruly").unwrap().bytes().unwrap();
     let memory = wat::parse_str("(module (memory 0))").unwrap();
-    // It has one memory of its own already.
+    // It already has one memory itself.
     for _ in 1..MEMORIES {
         graft(&mut bytes, &memory).unwrap();
     }
     let greedy = home.install_bytes("greedy", &bytes).unwrap().set("behaviour", "");
     let greedy = greedy.limit("memories", MEMORIES).limit("instances", 200);
-    // Beside what one without more memories takes, and the code of both.
+    // In addition to the mappings of a plugin without more memories, and the code of both.
     let each = mappings::OF_A_PLUGIN + 2 * (MEMORIES - 1);
     let left = mappings::MOST - 2 * 3;
     let (count, small) = (left / each, left % each / mappings::OF_A_PLUGIN);
@@ -558,7 +558,7 @@ async fn explain_says_what_was_denied_and_what_would_allow_it() {
         assert!(text.contains(words), "no {words} in\n{text}");
     }
     assert!(text.contains(&format!("      to allow it: {hint}\n")), "{text}");
-    // The command in the hint grants the call, beside what was granted before.
+    // The command in the hint grants the call, in addition to the earlier grants.
     let command: Vec<_> = hint.strip_prefix("parlor ").unwrap().split(' ').collect();
     ended(home.run(&command).await.unwrap(), 0);
     romeo.chat(bot.to_bare(), "and now?").await.unwrap();
@@ -676,7 +676,7 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
     let json = ended(deaf.home.run(&["explain", "echo", "rooms.send", "--json"]).await.unwrap(), 0).json().unwrap();
     let about = &json["about"];
     assert_eq!((&about["allowed"], &about["answers"][0]["answer"]), (&false.into(), &"partly".into()), "{json}");
-    // The plugin does not listen to this event, whatever it was granted.
+    // The plugin does not listen to this event, independently of its grants.
     let text = ended(deaf.home.run(&["explain", "echo", "messageError", jid]).await.unwrap(), 0).stdout;
     assert!(text.starts_with(&format!("messageError {jid}: no, it does not listen to it, although it may")), "{text}");
 }
@@ -716,7 +716,7 @@ async fn what_was_withheld_stays_counted_when_a_plugin_is_started_again_refused_
     drop(host);
     let text = ended(home.run(&["explain", "echo", "messages.send=*"]).await.unwrap(), 0).stdout;
     assert!(text.contains(&format!("messages.send=*: no, {enable}")), "{text}");
-    // A running host might decide otherwise, whatever the file says.
+    // A running host might decide otherwise than the file.
     ended(home.run(&["plugin", "enable", "echo"]).await.unwrap(), 0);
     let text = ended(home.run(&["explain", "echo", "messages.send=*"]).await.unwrap(), 0).stdout;
     let says = "messages.send=*: unknown, no host runs; by plugins.toml alone: yes, messages.send is granted for *\n";
@@ -751,7 +751,7 @@ async fn the_socket_speaks_http_and_refuses_what_it_does_not_know() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")), "{request:?}: {answer}");
         assert!(answer.contains("{\"error\":\""), "{answer}");
     }
-    // Such a head is answered by hyper, which knows no words of parlor's.
+    // hyper answers such a head with its own words.
     let nonsense = ask("nonsense\r\n\r\n");
     assert!(nonsense.starts_with("HTTP/1.1 400 "), "{nonsense}");
     let restarted = ask("POST /v1/plugins/echo/restart HTTP/1.1\r\n\r\n");

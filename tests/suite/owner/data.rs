@@ -63,7 +63,7 @@ async fn what_is_imported_is_listed_and_exported_again() {
 async fn what_cannot_be_read_is_not_called_nothing() {
     let home = prepared().await;
     std::fs::rename(home.path().join("data"), home.path().join("elsewhere")).unwrap();
-    // Nobody can open a link to itself, not even root.
+    // No user can open a link to itself, not even root.
     std::os::unix::fs::symlink("data", home.path().join("data")).unwrap();
     for what in [&["export"][..], &["list"], &["list", "--json"]] {
         let refused = ended(home.run(&[&["plugin", "data", "echo"], what].concat()).await.unwrap(), 1);

@@ -100,7 +100,7 @@ async fn a_policy_that_is_gone_takes_out_nobody_whoever_asks() {
             && one["says"].as_str().unwrap().contains("plugins.toml is gone")
     };
     assert!(json["findings"].as_array().unwrap().iter().any(is_it), "{json:#}");
-    // Running plugins are listed, whatever the file says.
+    // Running plugins are listed, with any contents of the file.
     let list = ended(home.run(&["plugin", "list", "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!(
         (&list[0]["id"], &list[0]["states"], &list[0]["enabled"], &list[0]["grants"]),
@@ -264,7 +264,7 @@ async fn what_somebody_writes_while_commands_change_it_is_never_half_there() {
     }
 }
 
-/// Starts a host with a plugin that makes the calls it is told in chats, and returns the account's address.
+/// Starts a host with a plugin that makes the calls that chat messages order, and returns the account's address.
 async fn start_caller(home: &Home) -> (Host, Jid) {
     let caller = home.install("caller", &built("caller").unwrap()).unwrap().set("chat", true);
     let caller = caller.grant("messages.read", &["*"]).grant("messages.send", &["*"]);

@@ -48,7 +48,7 @@ async fn the_name_of_a_file_moves_no_cursor_and_hides_nothing() {
     for (command, code) in [
         (&["plugin", "list"][..], 0),
         (&["plugin", "list", "--json"][..], 0),
-        // The message says that such a path cannot be written, and what to do.
+        // The message says that such a path cannot be written, and gives the remedy.
         (&["plugin", "update", "echo", "--check"][..], 1),
         (&["plugin", "inspect", "echo"][..], 0),
         (&["status", "--json"][..], 4),
@@ -236,7 +236,7 @@ async fn a_full_disk_is_told_and_leaves_the_old_state() {
     let output = bounded(import, 300_000).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, ENTRY);
-    // With room again, everything works as if nothing had happened.
+    // With free space again, everything works as before.
     ended(home.run(&["plugin", "data", "echo", "import", "big.jsonl"]).await.unwrap(), 0);
     assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout.lines().count(), 201);
 }
@@ -408,7 +408,7 @@ async fn a_host_of_another_version_is_named_and_nothing_is_asked_of_it() {
         let refused = ended(home.run(arguments).await.unwrap(), 1);
         assert!(refused.stderr.contains(says), "{arguments:?}: {refused:?}");
     }
-    // The owner may change the files all the same. That the host was not told is an error, and is reported.
+    // The owner may still change the files. That the host was not told is an error, and is reported.
     let disabled = ended(home.run(&["plugin", "disable", "echo"]).await.unwrap(), 1);
     assert!(
         disabled.stderr.contains("echo is disabled, but the host was not told") && disabled.stderr.contains(says),

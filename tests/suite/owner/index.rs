@@ -1,4 +1,4 @@
-//! Indexes of plugins: added, searched, installed from, and what their publishers and servers may try.
+//! Indexes of plugins: adding, searching, installing, and attacks by their publishers and servers.
 
 use parlor_tests::host::{Finished, Home};
 use parlor_tests::minisign::Key;
@@ -10,7 +10,7 @@ use parlor_tests::web::Web;
 use super::sources::{policy, says, version, web};
 use super::{SOON, ended, start};
 
-/// What echo asks for.
+/// The requests of echo.
 const ASKS: [&str; 3] = ["messages.read", "messages.send", "rooms.send"];
 
 async fn run(home: &Home, arguments: &[&str], code: i32) -> Finished {
@@ -27,7 +27,7 @@ fn index(key: &Key, serial: u32, plugins: &str) -> String {
     format!("format = 1\nname = \"examples\"\nserial = {serial}\ndescription = \"Some\"\nkey = \"{key}\"\n{plugins}")
 }
 
-/// Writes the entry of echo in this version, which lies beside the index.
+/// Writes the entry of echo in this version, which is next to the index.
 fn echo(number: &str, bytes: &[u8], more: &str, asks: &[&str]) -> String {
     let digest = digest_of(bytes);
     format!(
@@ -95,7 +95,7 @@ async fn an_index_is_added_searched_and_installed_from() {
     run(&home, &["plugin", "rollback", "echo", "--yes"], 0).await;
     assert!(policy(&home).contains("version = \"0.1.0\"") && policy(&home).contains("publisher = \""));
 
-    // What was installed stays when the index goes, and so does its publisher.
+    // An installed plugin stays when the index is removed, and so does its publisher.
     run(&home, &["index", "remove", "examples"], 0).await;
     web.put("/other.wasm", version("0.3.0"));
     let refused = run(&home, &["plugin", "update", "echo", &web.url("/other.wasm"), "--yes"], 1).await;
@@ -105,7 +105,7 @@ async fn an_index_is_added_searched_and_installed_from() {
     assert!(run(&home, &["index", "list"], 0).await.stdout.starts_with("no indexes"));
 }
 
-/// The server of the web has a thread of its own, since a terminal keeps one busy.
+/// The web server has a separate thread, since a terminal keeps one busy.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_is_trusted_by_its_key_alone() {
     let ((home, web), key, mallory) = (web().await, Key::new(), Key::new());
@@ -119,7 +119,7 @@ async fn an_index_is_trusted_by_its_key_alone() {
     refused(&["--key", &public], 1, "is not signed; the signature of an index lies beside it").await;
     web.put("/all/index.toml.minisig", mallory.sign(text.as_bytes(), "me"));
     refused(&["--key", &public], 1, "is not signed by the key").await;
-    // It claims a key that did not sign it, so nobody is even asked.
+    // It claims a key that did not sign it, so no question is asked.
     refused(&[], 1, "is not signed by the key").await;
     web.put("/all/index.toml.minisig", key.sign(text.replace("Some", "More").as_bytes(), "me"));
     refused(&["--key", &public], 1, "is not signed by the key").await;
@@ -186,12 +186,12 @@ async fn a_file_that_is_not_what_the_index_says_is_not_installed() {
         serial += 1;
         publish(&web, &key, &index(&key, serial, &plugins));
     };
-    // Other bytes, signed by the publisher all the same.
+    // Other bytes, but signed by the publisher.
     let other = [version("0.1.0"), b"\0\x02\x01x".to_vec()].concat();
     web.put("/all/echo-0.1.0.wasm", &other);
     web.put("/all/echo-0.1.0.wasm.minisig", key.sign(&other, "other"));
     says(&add(&home, "echo", 1).await, "was asked for; it was changed");
-    // The bytes of the index, signed by somebody else, and by nobody.
+    // The bytes of the index, signed by another key, and unsigned.
     let mallory = Key::new();
     put(&web, &mallory, "0.1.0");
     says(&add(&home, "examples/echo", 1).await, "is not signed by its publisher");

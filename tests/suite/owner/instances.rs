@@ -1,4 +1,4 @@
-//! Several plugins of one file, each with an id and rooms of its own, as an owner installs and changes them.
+//! Several plugins of one file, each with its own id and rooms, as an owner installs and changes them.
 
 use parlor_tests::host::Home;
 use parlor_tests::plugins::built;

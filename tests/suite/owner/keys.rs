@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{SOON, ended, home, start};
 use crate::test_host::prosody;
 
-/// A fingerprint that nobody has.
+/// An unknown fingerprint.
 const NOBODYS: &str = "0123abcd4567ef010123abcd4567ef010123abcd4567ef010123abcd4567ef01";
 
 /// Returns what `parlor keys` prints for programs, once the key of the account is published.
@@ -85,7 +85,7 @@ async fn a_decision_about_a_key_that_nobody_has_seen_says_what_to_do() {
         for words in ["main knows no such key of juliet@localhost", "`parlor keys main list`", "write to the account"] {
             assert!(unknown.stderr.contains(words), "{what}: no {words:?} in {unknown:?}");
         }
-        // One that is not whole is refused, and none is suggested that begins alike.
+        // An incomplete fingerprint is refused, and none with the same beginning is suggested.
         let short = ended(home.run(&["keys", what, "juliet@localhost", "0123abcd", "4567ef01"]).await.unwrap(), 2);
         assert!(short.stderr.contains("64 digits (OMEMO) or 40 (OTR), and this one 16"), "{short:?}");
         ended(home.run(&["keys", what, "juliet@localhost"]).await.unwrap(), 2);
@@ -104,7 +104,7 @@ async fn a_decision_about_a_key_that_nobody_has_seen_says_what_to_do() {
     let slip = ended(home.run(&["keys", "mian", "list"]).await.unwrap(), 1);
     assert!(slip.stderr.contains("there is no account mian in") && slip.stderr.contains("did you mean"), "{slip:?}");
 
-    // With several accounts, a change names one; what is only shown is shown of all.
+    // With several accounts, a change must name one, and a list includes all.
     let second = prosody().await.fresh_account("second").unwrap();
     let way = Server::StartTls(prosody().await.ports().starttls, prosody().await.certificate());
     home.add_account("second", &second, way).unwrap();

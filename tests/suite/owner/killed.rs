@@ -22,7 +22,7 @@ use crate::seed;
 /// How often each command is killed.
 const TIMES: u32 = 70;
 
-/// Runs a command, and kills it after this time unless it has ended. Returns whether it ended by itself.
+/// Runs a command, and kills it after this time unless it has ended. Returns whether it ended on its own.
 async fn killed(home: &Home, arguments: &[&str], after: Duration) -> bool {
     let mut command = home.command(arguments).unwrap();
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -105,7 +105,7 @@ async fn a_command_that_is_killed_leaves_the_old_state_or_the_new_one() {
             "0.1.0" => undone += 1,
             other => panic!("{other} was never installed"),
         }
-        // The next command works, whatever was left behind.
+        // The next command works, with any remains.
         let finished = home.run(&back).await.unwrap();
         assert_eq!(finished.code, Some(0), "{finished:?}");
         ended(home.run_with(&["plugin", "config", "echo", "key"], "s3cr3t\n").await.unwrap(), 0);
@@ -210,8 +210,8 @@ async fn several_changes_are_all_there_or_none_after_a_kill() {
     all.await;
 }
 
-/// Kills a host again and again while a plugin carries out orders, which `order` makes of their numbers. After each time
-/// `check` gets the numbers that were acknowledged, the highest that was sent, and what is stored. Returns that number.
+/// Kills a host again and again while a plugin carries out orders, which `order` makes of their numbers. Each time,
+/// `check` gets the acknowledged numbers, the highest sent number, and the stored data. Returns that number.
 async fn killed_while_writing(
     kills: u32,
     order: impl Fn(u64) -> serde_json::Value,

@@ -33,7 +33,7 @@ async fn follow(path: &str) {
     std::fs::create_dir(home.path().join("new")).unwrap();
     std::fs::write(home.path().join("echo.wasm"), bytes).unwrap();
     std::fs::write(home.path().join("new/echo.wasm"), newer).unwrap();
-    // A page that installs echo itself begins beside another plugin.
+    // A page that installs echo itself begins with another plugin.
     let installs = commands.iter().any(|words| words.starts_with(&["parlor", "plugin", "add"].map(str::to_owned)));
     let policy = if installs {
         let moderator = home.install("moderator", &built("moderator").unwrap()).unwrap();

@@ -535,7 +535,7 @@ async fn a_credential_that_is_too_short_is_refused_at_once() {
     assert!(policy(&home) == before && !kept.exists());
     ended(home.run_with(&asked, "s3cr3t-8\n").await.unwrap(), 0);
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t-8");
-    // What is kept stays where it is if a later one is refused.
+    // A kept secret stays in its place if a later one is refused.
     ended(home.run_with(&asked, "s3cr3t\n").await.unwrap(), 1);
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t-8");
 }
@@ -638,7 +638,8 @@ async fn a_secret_goes_when_nothing_refers_to_it_any_more() {
     run(&home, &["config", "echo", "key", "--command", "pass show key"], 0).await;
     assert!(!kept.exists());
 
-    // The secret that is kept for a rollback belongs to the other version, whatever this one has under the same name.
+    // The secret that is kept for a rollback belongs to the other version, independently of this version's setting with
+    // the same name.
     keep().await;
     run(&home, &["update", "echo", "two.wasm", "--yes"], 0).await;
     run(&home, &["config", "echo", "key", "plain"], 0).await;
@@ -768,7 +769,7 @@ async fn json_is_one_document_whatever_came_of_it() {
     assert_eq!(run(&home, &["data", "two", "list", "--json"], 0).await.json().unwrap(), serde_json::json!([]));
 }
 
-/// The files have changed by then. A program that is told that nothing changed would keep using the old version.
+/// The files have changed by then. A program that reads that nothing changed would keep using the old version.
 #[tokio::test]
 async fn what_was_changed_is_told_although_the_host_does_not_hear_of_it() {
     let (home, _) = home().await;

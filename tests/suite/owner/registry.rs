@@ -359,7 +359,7 @@ async fn a_signature_is_an_artifact_that_refers_to_the_component() {
     says(&add(&home, &source, 1).await, "the list of what refers to it cannot be read");
     assert_eq!(policy(&home), keys);
 
-    // One valid signature is enough, whatever else is attached.
+    // One valid signature is enough, with any other attachments.
     let both = [attach(SIGNATURE, &[&foreign], &subject), attach(SIGNATURE, &[&good], &subject)];
     web.put(&listed, index(&both));
     let added = add(&home, &source, 0).await;
@@ -440,8 +440,8 @@ async fn a_registry_that_lists_nothing_that_refers_to_a_component_gives_one_with
         let added = add(&home, &source, 0).await;
         assert!(added.stdout.contains("signed by nobody whom you trust\n"), "{answer}: {}", added.stdout);
         remove(&home).await;
-        // If a signature is required, such an answer leads to a refusal. The digest is always checked, whatever else
-        // the registry returns.
+        // If a signature is required, such an answer causes a refusal. The digest is always checked, with any other
+        // answers of the registry.
         home.write("plugins.toml", &format!("require_signature = true\n\n{key}")).unwrap();
         says(&add(&home, &source, 1).await, "is not signed by anybody whom you trust");
         says(&add(&home, &pinned, 1).await, "was asked for; whoever runs the registry changed it");

@@ -1,4 +1,4 @@
-//! Rooms and people: the commands that show and change them, and what owners are told, on a real server.
+//! Rooms and people: the commands that show and change them, and the alerts to owners, on a real server.
 
 use jid::BareJid;
 use parlor_tests::client::Client;

@@ -319,7 +319,7 @@ async fn traces_leave_the_machine_by_a_collector_alone() {
     let refused = ended(home.run(&["run", "--traces", "192.0.2.1:4318"]).await.unwrap(), 2);
     let says = "192.0.2.1:4318 is not this machine's alone";
     assert!(refused.stderr.contains(says), "{refused:?}");
-    // If no collector listens, one message is logged, and nothing else happens.
+    // If no collector listens, the only effect is one logged message.
     let port = ports::free().unwrap();
     let mut host = home.start_with(&["--traces", &format!("127.0.0.1:{port}")]).unwrap();
     host.wait_count("account connected", &[], 1, SOON).await.unwrap();

@@ -243,7 +243,7 @@ async fn what_would_not_be_installed_today_is_not_gone_back_to() {
     home.write("plugins.toml", &decided.replace(&key(""), &expired)).unwrap();
     says(&run(&home, &["rollback", "echo", "--yes"], 1).await, "version 0.2.0 of echo was not signed");
     assert!(policy(&home).contains("version = \"0.3.0\""));
-    // The installed version keeps running, and the owner is told.
+    // The installed version keeps running, and the owner is notified.
     let found = ended(home.run(&["doctor", "--offline"]).await.unwrap(), 0).stdout;
     assert!(found.contains("it may run, but was not signed by anybody whom you trust today"), "{found}");
     let listed = run(&home, &["list"], 0).await.stdout;
@@ -303,7 +303,7 @@ async fn a_page_in_the_place_of_a_signature_is_none() {
         let added = add(&home, &web.url("/echo.wasm"), 0).await;
         assert!(added.stdout.contains("signed by nobody whom you trust\n"), "{}", added.stdout);
         run(&home, &["remove", "echo", "--yes"], 0).await;
-        // It counts as no signature if one is required, and the digest is checked all the same.
+        // It counts as no signature if one is required, but the digest is still checked.
         home.write("plugins.toml", "require_signature = true\n").unwrap();
         says(&add(&home, &web.url("/echo.wasm"), 1).await, "is not signed by anybody whom you trust");
         let other = format!("--digest={}", digest_of(b"other"));

@@ -1,8 +1,8 @@
 //! Circles of files: each of them names an item of another one, round to the first.
 //!
-//! Cargo allows none among packages; within a package, a reader of one file has to read all of its circle. An arrow leads
-//! from a file that names an item to the file that defines it, also if another one re-exports it. Unit tests and macros'
-//! own output are not read.
+//! Cargo allows none among packages; within a package, a reader of one file must read all of its circle. An arrow
+//! points from a file that names an item to the file that defines it, even if another one re-exports it. Unit tests and
+//! macros' own output are not read.
 
 mod arrows;
 mod groups;
@@ -17,7 +17,7 @@ use self::groups::groups;
 use self::tree::Tree;
 use super::{Source, nobody, root, sources};
 
-/// The maximum number of files in a circle: so many may describe one thing together, such as both ends of a protocol.
+/// The maximum number of files in a circle: a few may describe one thing together, such as both ends of a protocol.
 const MOST: usize = 3;
 
 #[test]
@@ -69,7 +69,7 @@ fn circles(arrows: &Arrows) -> Vec<String> {
         .collect()
 }
 
-/// Returns the arrows of a made-up package: each file with what it names.
+/// Returns the arrows of a made-up package: each file with the items that it names.
 fn made_up(files: &[(&str, &str)]) -> Arrows {
     let files: BTreeMap<String, &str> = files.iter().map(|(path, text)| (format!("src/{path}"), *text)).collect();
     arrows(&files.iter().map(|(path, text)| (path.as_str(), *text)).collect())
@@ -113,7 +113,7 @@ fn circles_that_touch_are_one_and_others_are_apart() {
     assert_eq!(groups(&arrows(&two)), [["c", "d"], ["a", "b"]]);
     let one = [("a", "b"), ("b", "a"), ("b", "c"), ("c", "b"), ("c", "d"), ("d", "c"), ("d", "f")];
     assert_eq!(groups(&arrows(&one)), [["a", "b", "c", "d"]]);
-    // `c` leads back to the path over `b`, whose visit is over.
+    // `c` points back to the path over `b`, whose visit has ended.
     let twice = [("a", "b"), ("b", "c"), ("c", "a"), ("a", "d"), ("d", "c")];
     assert_eq!(groups(&arrows(&twice)), [["a", "b", "c", "d"]]);
 }

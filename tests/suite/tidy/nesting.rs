@@ -124,7 +124,7 @@ impl<'a> Visit<'a> for Depth {
 
 syn::custom_keyword!(biased);
 
-/// The expressions of a `select!`: what each arm waits for, and what it does.
+/// The expressions of a `select!`: the future and the handler of each arm.
 struct Select(Vec<Expr>);
 
 impl Parse for Select {

@@ -1,4 +1,4 @@
-//! Plugins in C: `plugin.c` and other `.c` files beside it, which include `parlor.h`.
+//! Plugins in C: `plugin.c` and other `.c` files next to it, which include `parlor.h`.
 //!
 //! Zig's C compiler includes the C library for WebAssembly. The bindings of the whole contract are made when parlor is
 //! built. The linker removes those that a plugin does not call, so that it imports no more than that.

@@ -44,7 +44,7 @@ impl Function {
         Self { module, name, spelled, body: tokens(body) }
     }
 
-    /// Returns whether it calls another function, in the way of its own module or of an author.
+    /// Returns whether it calls another function, by the name in its own module or the name for authors.
     fn calls(&self, other: &Self) -> bool {
         let is_call = |part: &[(usize, Token<'_>)]| {
             matches!(part, [(_, before), (_, Token::Word(name)), (_, Token::Sign('(' | '['))]
@@ -55,8 +55,8 @@ impl Function {
     }
 }
 
-/// Lists the uses of permissions that are not requested, one entry each: the first such line of the source, else the
-/// call.
+/// Lists the uses of permissions that are not requested, one entry each: the first line of the source with such a use,
+/// else the call.
 pub(super) fn in_need(folder: &Path, language: Language, undeclared: &[(Import, Permission)]) -> Vec<String> {
     let (sdk, files) = (functions(language), files(folder, language));
     let mut told = Vec::new();
@@ -145,7 +145,7 @@ fn begun(language: Language, line: &str) -> Option<Range<usize>> {
     Some(begin..begin + length)
 }
 
-/// Returns what an author may have written that leads to a call of the contract.
+/// Returns the functions through which an author's code may reach a call of the contract.
 fn callers<'s>(sdk: &'s [Function], contract: &str) -> Vec<&'s str> {
     let mut found: Vec<&Function> = Vec::new();
     loop {
@@ -177,7 +177,7 @@ pub(super) fn files(folder: &Path, language: Language) -> Vec<PathBuf> {
         Language::Python => (&["py"], DEEPEST),
         Language::JavaScript | Language::TypeScript => (&["js", "mjs", "ts", "mts"], DEEPEST),
     };
-    // Beside `src` there are examples and benchmarks, which are not part of the component.
+    // Next to `src` there are examples and benchmarks, which are not part of the component.
     let src = Some(folder.join("src")).filter(|src| language == Language::Rust && src.is_dir());
     let mut found = Vec::new();
     collect(src.as_deref().unwrap_or(folder), language, ends, deepest, &mut found);

@@ -131,7 +131,7 @@ pub(super) enum Addressed {
     Person,
 }
 
-/// Returns what an argument or field is the address of. None: it is no JID, and no list of JIDs.
+/// Returns what an argument or field is the address of. None: it is neither a JID nor a list of JIDs.
 pub(super) fn addressed(contract: &Resolve, name: &str, ty: &Type) -> Option<Addressed> {
     let Type::Id(id) = ty else { return None };
     let of = &contract.types[*id];

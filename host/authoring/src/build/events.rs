@@ -81,7 +81,8 @@ impl Source {
         }
     }
 
-    /// Returns the names that TypeScript is told of as events of plugins: `interface OwnEvents { libraryOpen: … }`.
+    /// Returns the names that TypeScript's types declare as events of plugins:
+    /// `interface OwnEvents { libraryOpen: … }`.
     fn declared(&self) -> Vec<&str> {
         let parts = self.tokens();
         let mut rest = parts.iter().map(|(_, token)| token).skip_while(|token| **token != Token::Word("OwnEvents"));

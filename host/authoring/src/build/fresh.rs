@@ -24,7 +24,7 @@ const MOST: usize = 10_000;
 /// The file in parlor's subfolder that records the sources of the file used for tests.
 const STAMP: &str = "built";
 
-/// Returns whether a file is no source: build results, tests, and files of tools.
+/// Returns whether a file is not source: build results, tests, and files of tools.
 pub fn is_no_source(name: &str) -> bool {
     let made = ["target", "node_modules", "__pycache__", "tests"];
     name.starts_with('.') || made.contains(&name) || Path::new(name).extension().is_some_and(|end| end == "wasm")
@@ -121,7 +121,7 @@ pub(super) fn mark(
     }
 }
 
-/// Locks a folder against other processes, and reports it if it has to wait for them.
+/// Locks a folder against other processes, and reports it if it must wait for them.
 pub(super) fn alone_in(folder: &Path) -> Option<Locked> {
     atomic::alone_in(folder, || announce(&format!("waiting for another parlor that works in {}", folder.escaped())))
 }

@@ -1,8 +1,8 @@
-//! Plugins in Go: `go.mod` and the `.go` files beside it, which import `parlor`.
+//! Plugins in Go: `go.mod` and the `.go` files next to it, which import `parlor`.
 //!
 //! Go's own compiler makes a module for WASI preview 1, and the adapter turns it into a component. The bindings of the
 //! whole contract are made when parlor is built. The linker removes those that a plugin does not call, so that it
-//! imports no more than that. The SDK is in the plugin's folder, as its `go.mod` says, so that no module has to be
+//! imports no more than that. The SDK is in the plugin's folder, according to its `go.mod`, so that no module must be
 //! downloaded.
 
 use std::fs;

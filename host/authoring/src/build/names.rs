@@ -1,7 +1,7 @@
 //! The debug information of a module: the names of its functions, and their files and lines (DWARF).
 //!
-//! Compilers are told to write all of it. The author's own file keeps it for backtraces. The file for owners keeps only
-//! what the author wants, and is as small as if the rest had never been written.
+//! Compilers must write all of it. The author's own file keeps it for backtraces. The file for owners keeps only what
+//! the author wants, and is as small as if the rest had never been written.
 
 use wasm_encoder::RawSection;
 use wasmparser::{Parser, Payload};
@@ -17,7 +17,7 @@ pub(super) enum DebugInfo {
     Lines,
 }
 
-/// Returns the core module with only this debug information, and with everything else unchanged.
+/// Returns the core module with only this debug information, and otherwise unchanged.
 pub(super) fn keep(module: Vec<u8>, kept: DebugInfo) -> wasmparser::Result<Vec<u8>> {
     if kept == DebugInfo::Lines {
         return Ok(module);

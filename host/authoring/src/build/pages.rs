@@ -1,5 +1,5 @@
-//! The documentation for authors: the pages of `docs/` for authors and owners and the reference, which are put beside the SDK in a plugin's folder, so that
-//! authors have those for this version of parlor.
+//! The documentation for authors: the pages of `docs/` for authors and owners and the reference, which are put next to
+//! the SDK in a plugin's folder, so that authors have the pages for this version of parlor.
 
 use std::path::Path;
 
@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns the path that a link in a page of this folder leads to.
+    /// Returns the target path of a link in a page of this folder.
     fn from(folder: &Path, link: &Path) -> PathBuf {
         let mut to = folder.to_path_buf();
         for part in link.components() {

@@ -93,7 +93,7 @@ const SDK: &[(&str, &str)] = sdk![
     "webhooks.py",
 ];
 
-/// The files that are no use to editors, since they import modules that only exist in a component.
+/// The files that are useless to editors, since they import modules that only exist in a component.
 const WITHIN: [&str; 12] = [
     "__init__.py",
     "declared.py",
@@ -152,7 +152,7 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     for (grouping, text) in stubs::of_contract() {
         kept::write(&place.join("parlor/_contract").join(grouping).with_extension("pyi"), text)?;
     }
-    // Beside these, the modules with which an author's own tests run.
+    // In addition to these, the modules with which an author's own tests run.
     let runs = SDK.iter().filter(|(name, _)| RUNS_OUTSIDE.contains(name)).chain(OUTSIDE);
     for (name, text) in runs {
         kept::write(&place.join("parlor").join(name), text)?;
@@ -216,7 +216,7 @@ fn imported(
 }
 
 /// Returns whether only componentize-py can build the plugin: if it has libraries in other languages or contracts of
-/// its own. These are linked with the interpreter, which therefore has to be initialised again.
+/// its own. These are linked with the interpreter, which therefore must be initialised again.
 fn wants_linking(folder: &Path, seen: &mut usize) -> bool {
     /// The maximum number of files that are checked. With more, componentize-py is used in any case.
     const MOST: usize = 20_000;
@@ -284,8 +284,8 @@ fn tell(said: &[u8]) {
     tools::show_output(&String::from_utf8_lossy(said));
 }
 
-/// Finds mistakes in the plugin's files before componentize-py does, which takes seconds. Syntax that the machine's
-/// Python may be too old for is left to the plugin's own.
+/// Finds mistakes in the plugin's files before componentize-py does, which takes seconds. Syntax that may be too new
+/// for the machine's Python is left to the plugin's own.
 fn check(python: &Path, folder: &Path, package: &str) -> Result<(), BuildError> {
     let mut command = child::command(python, folder);
     // It runs in the folder, so that messages name files as the author does.
@@ -349,7 +349,7 @@ mod tests {
         ] {
             assert_eq!(said(newer), "", "{newer}");
         }
-        // A package takes precedence over a module of the same name beside it.
+        // A package takes precedence over a module of the same name next to it.
         fs::write(folder.path().join("lib.py"), "def answer(:\n").unwrap();
         fs::write(folder.path().join("lib/__init__.py"), "").unwrap();
         assert_eq!(said("import lib\n"), "");

@@ -30,7 +30,7 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
 }
 
 /// Returns the file for owners from an earlier build of this folder, at its usual place in a workspace. It is not found
-/// if Cargo was told another place.
+/// if Cargo is configured to use another folder.
 pub(super) fn made_of(folder: &Path) -> Option<PathBuf> {
     let manifest = read_text(&folder.join(MARK)).ok()?.parse::<toml::Table>().ok()?;
     let package = manifest.get("package")?.get("name")?.as_str()?;

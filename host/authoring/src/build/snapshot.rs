@@ -20,11 +20,11 @@ pub(super) const CONTRACT: &str = "parlor:plugin/";
 /// The interface that plugins can already call during the build.
 const LOG: &str = "log";
 
-/// The reason why there is no snapshot.
+/// The reason for a missing snapshot.
 pub(super) enum Failure {
     /// A mistake of the author: a parse error or an exception, in the runtime's words, with file, line and column.
     Source(String),
-    /// Anything else.
+    /// Any other reason.
     Component(String),
 }
 
@@ -64,7 +64,7 @@ impl WasiView for Building {
     }
 }
 
-/// Runs this on a thread of its own, since the caller may already be on a runtime.
+/// Runs this on a separate thread, since the caller may already be on a runtime.
 pub(super) fn apart<T: Send>(work: impl Future<Output = Result<T, Failure>> + Send) -> Result<T, Failure> {
     std::thread::scope(|scope| {
         let work = scope.spawn(|| {

@@ -100,7 +100,7 @@ pub(super) struct Pip {
     pub(super) package: &'static str,
     /// The module to import.
     pub(super) module: &'static str,
-    /// A description of what it builds.
+    /// A description of the plugins that it builds.
     pub(super) serves: &'static str,
 }
 
@@ -133,8 +133,8 @@ impl Pip {
         Ok(home.join(PYTHON))
     }
 
-    /// Returns whether it works with the Python that it refers to. That is the machine's, whose version may have
-    /// changed.
+    /// Returns whether it works with the Python that it refers to. That is the machine's program, whose version may
+    /// have changed.
     fn works(self, home: &Path) -> bool {
         let mut python = child::command(home.join(PYTHON), NOWHERE);
         let asked = silent(python.args(["-I", "-c", &format!("import {}", self.module)])).status();
@@ -157,7 +157,7 @@ pub(super) struct Npm {
     pub(super) packages: &'static [&'static str],
     /// The name of the folder for these versions.
     pub(super) home: &'static str,
-    /// A description of what they build.
+    /// A description of the plugins that they build.
     pub(super) serves: &'static str,
 }
 
@@ -237,7 +237,7 @@ fn without_traces(command: &mut Command) -> &mut Command {
 
 /// Announces slow work before it begins, even without a terminal. Standard output is reserved for the result.
 pub(super) fn announce(what: &str) {
-    // If nobody reads standard error any more, the build continues.
+    // If standard error is closed, the build continues.
     let _ = writeln!(io::stderr().lock(), "{what}");
 }
 
@@ -345,7 +345,7 @@ pub(super) fn data() -> Result<PathBuf, BuildError> {
 }
 
 fn data_home(xdg: Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
-    // The XDG Base Directory Specification says that a relative path is to be ignored.
+    // The XDG Base Directory Specification requires that a relative path is ignored.
     let xdg = xdg.map(PathBuf::from).filter(|folder| folder.is_absolute());
     xdg.or_else(|| Some(home?.join(".local/share")))
 }

@@ -2,7 +2,7 @@
 //!
 //! A plugin runs in wasm, and so do Python and JavaScript when they are evaluated for a build, with only read access to
 //! the folder. Compilers are different. Cargo runs build scripts, procedural macros, wrappers and whole toolchains.
-//! These are named by the folder, by folders above it, by its dependencies, or by what those name in turn. The
+//! These are named by the folder, by folders above it, by its dependencies, or by files that those name in turn. The
 //! compilers of C and Go run nothing of the folder, but read any file that its sources name. No list of such files is
 //! complete, so the user is asked about the folder and not about its content.
 
@@ -139,7 +139,7 @@ mod tests {
         assert!(Outside::of(&root.path().join("link")).unwrap().unwrap().is_in(&file));
         assert!(!one.is_within_another());
         assert!(folder(root.path(), "one/inner", "Cargo.toml").unwrap().is_within_another());
-        // Compilers of C and Go only read what they are told to.
+        // Compilers of C and Go only read files that they are given.
         for (name, mark) in [("c", "plugin.c"), ("go", "go.mod")] {
             let one = folder(root.path(), name, mark).unwrap();
             assert_eq!((one.does, one.is_within_another()), (Does::ReadsFiles, false));

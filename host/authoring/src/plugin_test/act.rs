@@ -260,12 +260,12 @@ fn headers(rest: &str) -> Option<(Vec<(String, String)>, &str)> {
     }
 }
 
-/// Splits a word, or what stands in quotes, from what follows.
+/// Splits a word, or a text in quotes, from the rest.
 fn value(text: &str) -> (&str, &str) {
     quoted(text).unwrap_or_else(|| text.split_once(' ').unwrap_or((text, "")))
 }
 
-/// Splits a quoted subject, which may contain spaces, from what follows: `"garden/Al Ice": hello`.
+/// Splits a quoted subject, which may contain spaces, from the rest: `"garden/Al Ice": hello`.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix('"')?.split_once('"')
 }

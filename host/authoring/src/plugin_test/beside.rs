@@ -12,7 +12,7 @@ use parlor_runtime::supervisor::Supervised;
 use super::hooks::put_in_order;
 use super::stage::{Given, Player};
 
-/// The plugins beside the one that is tried.
+/// The other plugins of a test, besides the tested one.
 #[derive(Default)]
 pub(super) struct Beside {
     players: Vec<Player>,
@@ -22,7 +22,7 @@ pub(super) struct Beside {
 }
 
 impl Beside {
-    /// Adds the plugin that a line names, with what its manifest asks for.
+    /// Adds the plugin that a line names, with the requests of its manifest.
     pub(super) fn add(&mut self, named: &str, tried: &Player) -> Result<(), String> {
         let Some(player) = tried.beside(named) else {
             return Err("only a file of tests can name a plugin beside this one, for `parlor plugin test`".to_owned());
@@ -85,7 +85,7 @@ impl Beside {
         }
     }
 
-    /// Returns the plugin that is tried, and then those beside it.
+    /// Returns the tested plugin, and then the others.
     fn all<'a>(&'a self, tried: &'a Player) -> impl Iterator<Item = &'a Player> {
         std::iter::once(tried).chain(&self.players)
     }

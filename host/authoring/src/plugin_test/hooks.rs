@@ -1,5 +1,5 @@
-//! The orders of hooks in a test. There is no owner who would set them: a plugin is a hook wherever its manifest asks for that
-//! and needs it, unless the test says otherwise.
+//! The orders of hooks in a test. Tests have no owner who sets them: a plugin is a hook at each point that its manifest
+//! requests and needs, unless the test overrides it.
 
 use std::time::Duration;
 

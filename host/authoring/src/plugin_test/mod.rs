@@ -1,5 +1,6 @@
-//! Runs authors' tests: a script says what people do and what the plugin must do, and runs on a real session and a real
-//! instance. `parlor plugin dev` uses the same code with an author who enters the steps interactively.
+//! Runs authors' tests: a script lists the actions of people and the expected actions of the plugin, and runs on a real
+//! session and a real instance. `parlor plugin dev` uses the same code with an author who enters the steps
+//! interactively.
 //!
 //! Three things differ from a running host. The server is a mock in the process and knows only the people whom the
 //! script names. The store is kept in memory. The clock is paused and advances only when the script says so. A test

@@ -1,5 +1,5 @@
-//! Records what happens in a plugin test, in order: what the account sends, what the host logs about the plugin, and
-//! what the plugin logs.
+//! Records the events of a plugin test, in order: the account's stanzas, the host's log lines about the plugin, and the
+//! plugin's log lines.
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};

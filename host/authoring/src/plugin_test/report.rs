@@ -1,5 +1,5 @@
 //! Reports the results of tests: a line-by-line diff for people, the same as JSON for programs, and the script updated
-//! with what was observed.
+//! with the observed lines.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -82,7 +82,7 @@ impl Reported {
     }
 }
 
-/// Describes a failed test for people: where it is, what happened, and what differs.
+/// Describes a failed test for people: its place, the events, and the differences.
 pub fn show(file: &str, script: &Script, outcome: &Outcome, told: &mut Reported) -> String {
     let mut text = format!("FAILED {file}:{}: {}\n", outcome.line, outcome.name);
     let source = |line: usize| script.lines.get(line - 1).map(String::as_str).unwrap_or_default();
@@ -150,7 +150,7 @@ pub fn json(file: &str, outcome: &Outcome) -> Value {
     })
 }
 
-/// Returns the script with the expected lines replaced by what was observed. Lines that match stay as they are written.
+/// Returns the script with the expected lines replaced by the observed ones. Lines that match stay as they are written.
 pub fn updated(script: &Script, outcomes: &[Outcome]) -> String {
     let mut lines: Vec<String> = Vec::new();
     let all: Vec<&Seen> = outcomes.iter().flat_map(|outcome| &outcome.seen).collect();

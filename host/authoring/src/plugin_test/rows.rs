@@ -1,6 +1,6 @@
 //! The kinds of lines that a test may have, for `--help` and the documentation.
 
-/// One kind of line, for `--help` and the documentation.
+/// A kind of line, for `--help` and the documentation.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
     /// The keyword that identifies the line.

@@ -1,4 +1,4 @@
-//! Runs a test: performs its steps, and compares what the plugin does with what the test expects.
+//! Runs a test: performs its steps, and compares the plugin's actions with the expected ones.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use super::{stack, trace};
 
 /// The time at which a test begins unless it sets another.
 const BEGIN: &str = "2026-01-01T12:00:00Z";
-/// How long the plugin is left to settle before each look. Everything that is due at once happens before a timer fires.
+/// How long to let the plugin settle before each check. Everything that is due at once happens before a timer fires.
 const QUIET: Duration = Duration::from_millis(1);
-/// How many more times the plugin is left to settle while it is busy. A language's runtime may wait for a moment
-/// between two steps, as Go's does when it writes out a panic.
+/// How many more times to let the plugin settle while it is busy. A language's runtime may wait for a moment between
+/// two steps, as Go's does when it writes out a panic.
 const SETTLING: u32 = 5;
 /// How much time passes after the last step. A goroutine that has more to do continues 10 ms after its handler, and may
 /// end the plugin.
@@ -46,7 +46,7 @@ pub struct Outcome {
     pub asides: Vec<Aside>,
 }
 
-/// Information shown beside a transcript.
+/// Information shown next to a transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aside {
     /// The line of the step that it belongs to.
@@ -152,7 +152,7 @@ fn glob(pattern: &[char], text: &[char]) -> bool {
     pattern[p..].iter().all(|rest| *rest == '*')
 }
 
-/// Runs a test in an environment of its own.
+/// Runs a test in a separate environment.
 pub fn run(player: &Player, script: &Script, test: &Test) -> anyhow::Result<Outcome> {
     if !test.wrong.is_empty() {
         let trouble = test.wrong.iter().map(|wrong| (wrong.line, wrong.reason.clone())).collect();
@@ -278,7 +278,7 @@ impl TestRun<'_> {
     }
 }
 
-/// Returns the text to show beside the transcript for an event, if there is any.
+/// Returns the text to show next to the transcript for an event, if there is any.
 fn aside(happened: &Happened) -> Option<String> {
     match happened {
         Happened::Trace(trace) => Some(trace::for_authors(trace)),

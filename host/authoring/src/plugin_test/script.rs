@@ -1,4 +1,4 @@
-//! Parses the author's tests: each is a list of steps with what the plugin must do at each.
+//! Parses the author's tests: each is a list of steps with the expected actions of the plugin.
 //!
 //! ```text
 //! == it answers            begins a test, which ends at the next such line
@@ -31,7 +31,7 @@ pub struct Script {
     pub tests: Vec<Test>,
 }
 
-/// One test of a script.
+/// A test of a script.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Test {
     /// The name, which says what the test shows.
@@ -44,7 +44,7 @@ pub struct Test {
     pub wrong: Vec<ScriptError>,
 }
 
-/// A step: something that happens, and what the plugin does about it.
+/// A step: an event, and the plugin's reactions to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// The step's line, from 1.

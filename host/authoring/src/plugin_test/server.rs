@@ -2,7 +2,7 @@
 //! those that a test names.
 //!
 //! It answers the requests of a starting session, keeps a roster and rooms, and reports in order what the account does.
-//! It does nothing by itself and never waits: a stanza is answered before the call returns.
+//! It only reacts and never waits: a stanza is answered before the call returns.
 
 mod action;
 mod answers;

@@ -1,5 +1,5 @@
-//! Recognizes stack traces in what a plugin logs, as the languages and their SDKs write them: which lines say what went
-//! wrong, and which say where.
+//! Recognizes stack traces in a plugin's log, as the languages and their SDKs write them: the lines with the error, and
+//! the lines with the places.
 //!
 //! A log entry is one line here; the line ends within it are written `\u{a}`.
 

@@ -38,7 +38,7 @@ use super::shown::Shown;
 use super::usual::{is_of_a_test, limits, link};
 use super::web::{self, Web};
 
-/// How long a person or a room may take to be reached. It is bounded because a plugin may log the account out.
+/// Time limit for reaching a person or a room. It is bounded because a plugin may log the account out.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A compiled plugin, ready to be run in a test.
@@ -47,7 +47,7 @@ pub struct Player {
     engine: Arc<Engine>,
     compiled: Arc<Compiled>,
     examined: Arc<Examined>,
-    /// The plugins that its tests name beside it, by the words of those lines.
+    /// The other plugins that its tests name, by the words of those lines.
     beside: Arc<BTreeMap<String, Self>>,
 }
 
@@ -75,7 +75,7 @@ impl Player {
         &self.examined.manifest
     }
 
-    /// Returns the same with the plugins that its tests name beside it, by the words of those lines.
+    /// Returns the same with the other plugins that its tests name, by the words of those lines.
     #[must_use]
     pub fn with_beside(self, beside: BTreeMap<String, Self>) -> Self {
         Self { beside: Arc::new(beside), ..self }
@@ -104,7 +104,7 @@ impl Player {
         plugin
     }
 
-    /// Builds the admitted plugin from its file and what it is given.
+    /// Builds the admitted plugin from its file, its grants and its settings.
     fn admitted(&self, given: &Given, clock: Clock) -> Arc<Admitted> {
         let examined = &self.examined;
         Arc::new(Admitted {

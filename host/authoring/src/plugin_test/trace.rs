@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// The path prefix of the author's own files when the compiler was told not to name this machine's folders.
+/// The path prefix of the author's own files when the compiler must not name this machine's folders.
 const OWN: &str = "/plugin/";
 /// The path prefix of the SDK's files, in the plugin's folder.
 const SDK: &str = ".parlor/";

@@ -20,7 +20,7 @@ use super::server::Action;
 pub(super) struct Web(Arc<Mutex<BTreeMap<(String, String), WebAnswer>>>);
 
 impl Web {
-    /// Sets what is answered from now on; `None`: nobody answers.
+    /// Sets the answer from now on; `None`: there is no answer.
     pub(super) fn answer(&self, method: &str, url: &str, answer: Option<&WebAnswer>) {
         let (key, mut answers) = ((method.to_owned(), url.to_owned()), self.answers());
         match answer {
@@ -46,7 +46,7 @@ impl Web {
     }
 }
 
-/// Brings a request to a webhook of the plugin, as if it had been verified. The plugin handles it later.
+/// Delivers a request to a webhook of the plugin, as if it had been verified. The plugin handles it later.
 pub(super) fn bring(hooked: &Hooked, plugin: Option<&Supervised>, notes: &Notes) -> Result<(), String> {
     let Hooked { method, name, query, headers, body } = hooked.clone();
     let Some(plugin) = plugin else { return Err("the plugin does not run".to_owned()) };
@@ -82,7 +82,7 @@ pub(super) fn bring(hooked: &Hooked, plugin: Option<&Supervised>, notes: &Notes)
     Ok(())
 }
 
-/// Returns what a test gives for a credential, which nobody sees.
+/// Returns the placeholder for a credential in a test, which is never shown.
 pub(super) fn stand_in((key, setting): (&String, &Setting)) -> Option<(String, Value)> {
     matches!(setting.kind, SettingKind::Credential(_)).then(|| (key.clone(), "stands for a credential".into()))
 }

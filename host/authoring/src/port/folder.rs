@@ -23,9 +23,9 @@ const DEEPEST: usize = 10;
 /// The mark that some editors put before a text.
 const BOM: char = '\u{feff}';
 
-/// The files that are read beside Python's.
+/// The files that are read in addition to Python's.
 const WANTED: [&str; 2] = ["maubot.yaml", "base-config.yaml"];
-/// The beginnings of names of texts that belong to a plugin, whatever their extension.
+/// The beginnings of names of texts that belong to a plugin, with any extension.
 const TEXTS: [&str; 5] = ["license", "licence", "copying", "notice", "readme"];
 
 /// The texts of a folder, by their paths with `/`.

@@ -80,7 +80,7 @@ fn an_owner_at_its_bound_waits_for_its_own_items_alone() {
     assert_eq!(all(&mut receiver, true), [(1, 2), (1, 3), (1, 4), (1, 5)]);
 }
 
-/// The convoy: each free place used to go to a future that nobody polls.
+/// The convoy: each free place used to be given to a future that is not polled.
 #[test]
 fn futures_that_nobody_polls_hold_up_no_other_owner() {
     let (sender, mut receiver) = small();
@@ -243,8 +243,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// After any sequence of steps: an owner's items come in order, none comes twice, no lane exceeds its bound, the
-    /// counts are right, and no item is left that may be taken.
+    /// After any sequence of steps: an owner's items are received in order, none is received twice, no lane exceeds its
+    /// bound, the counts are right, and no item is left that may be taken.
     #[test]
     fn order_bounds_and_counts_hold(steps in prop::collection::vec(step(), 1..200)) {
         let (sender, mut receiver) = queue::<u8, (u32, bool)>(|_| BOUND);

@@ -15,7 +15,7 @@ pub async fn given_up<T>(run: impl AsyncFnOnce(String) -> T) -> T {
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let line = format!("sleep 1000 > '{}' & wait", pipe.display());
-    // The paused clock does not advance while a blocking task runs, so nobody gives up before the process runs.
+    // The paused clock does not advance while a blocking task runs, so no timeout passes before the process runs.
     let opening = tokio::task::spawn_blocking(move || File::open(pipe));
     let (outcome, opened) = tokio::join!(run(line), opening);
     let mut opened = opened.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! How often, and when, what an owner asks about was allowed or denied before: from the audit.
+//! The number and times of earlier uses that were allowed or denied, from the audit.
 
 use jid::Jid;
 use parlor::control::audit::Name;
@@ -14,7 +14,7 @@ pub(crate) struct Asked {
     pub(crate) account: String,
     /// `allowed` or `denied`.
     pub(crate) outcome: &'static str,
-    /// The recipient, the server, or what was denied.
+    /// The recipient, the server, or the denied use.
     pub(crate) what: String,
     pub(crate) count: u64,
     pub(crate) first: String,

@@ -1,4 +1,4 @@
-//! Tests of the configuration that `parlor init` writes, and of what it refuses.
+//! Tests of the configuration that `parlor init` writes, and of its refusals.
 
 use parlor_config::keys::{ACCOUNT, ENCRYPTION, Key, TOP};
 use parlor_config::{Config, Overrides};

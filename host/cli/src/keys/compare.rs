@@ -61,9 +61,10 @@ impl SecretArgs {
     }
 }
 
-/// Reads a secret without the line end. One that is too long is returned as such.
+/// Reads a secret without the line end. A secret that is too long is returned with its excess, so that the caller can
+/// refuse it.
 fn read_from(from: impl Read) -> io::Result<Secret> {
-    // It never grows, so that no part of the secret is left where it was.
+    // The buffer never grows, so that no copy of the secret stays in freed memory.
     let mut bytes = Vec::with_capacity(LONGEST_SECRET + 64);
     from.take(LONGEST_SECRET as u64 + 3).read_to_end(&mut bytes)?;
     let end = bytes.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
@@ -162,7 +163,7 @@ fn waited<T>(wait: impl FnOnce() -> T) -> T {
         scope.spawn(move || {
             let began = Instant::now();
             while has_ended.recv_timeout(STEP) == Err(RecvTimeoutError::Timeout) {
-                // The result comes even if nobody sees this.
+                // The comparison continues even if this cannot be shown.
                 let _ = write!(io::stderr(), "\r{} s", began.elapsed().as_secs());
             }
             let _ = write!(io::stderr(), "\r\x1b[K");

@@ -5,7 +5,7 @@ use parlor::control::views::{Key, Keys, shown};
 use super::compare::hint;
 use crate::show::{Put as _, second};
 
-/// Shows the keys of others that accounts know, with what is decided about each.
+/// Shows the keys of others that accounts know, with the decision about each.
 pub(super) fn known(all: &[Keys]) -> String {
     let mut text = String::new();
     for (number, on) in all.iter().enumerate() {

@@ -286,7 +286,7 @@ impl AddArgs {
         "Before it runs on one that you add later, you are asked again.".to_owned()
     }
 
-    /// Shows what the plugin is and what it asks for, where nobody can be asked or everything is agreed to.
+    /// Shows the plugin and its requests, if the owner cannot be asked or has already agreed to everything.
     fn show(&self, id: &PluginId, offer: &Offer, kept: &str) -> anyhow::Result<()> {
         if self.json {
             return Ok(());
@@ -310,7 +310,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Says what the plugin is and what it could do, and asks for each permission that is not decided yet.
+    /// Shows the plugin and its possible abilities, and asks about each undecided permission.
     fn agree(&self, terminal: &Terminal, is_decided: impl Fn(Permission) -> bool) -> anyhow::Result<Vec<GrantRequest>> {
         let Self { id, offer, kept, places, ref later, .. } = *self;
         let present = Grants::default();

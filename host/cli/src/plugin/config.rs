@@ -121,7 +121,7 @@ impl ConfigArgs {
                 );
             }
             (Some(SettingKind::Number), Some(text)) => number(text),
-            // The schema refuses an invalid value, and says what it has to be.
+            // The schema refuses an invalid value, and states the requirement.
             (Some(SettingKind::Boolean), Some(text)) => {
                 serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str()))
             }
@@ -202,8 +202,8 @@ impl ConfigArgs {
     }
 }
 
-/// Refuses a file whose content is too short for a credential. The host reports whatever else is wrong with a file, and
-/// all that is wrong with a command, which only the host runs.
+/// Refuses a file whose content is too short for a credential. The host reports all other problems of a file, and all
+/// problems of a command, since only the host runs it.
 fn refuse_short(id: &PluginId, name: &str, kind: &SettingKind, source: &SecretSource) -> anyhow::Result<()> {
     if let SecretSource::File(_) = source
         && let Ok(text) = wait_for(source.open())?

@@ -34,7 +34,7 @@ pub(super) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Returns the request for what a plugin asks for, of these permissions.
+    /// Returns the question about those requests of a plugin that `only` selects.
     pub(super) fn of(
         id: &'a PluginId,
         manifest: &'a Manifest,
@@ -45,7 +45,7 @@ impl<'a> Request<'a> {
         Self { id, manifest, more: consent::asked(manifest, only), present, places }
     }
 
-    /// Returns the request for what a plugin was granted, on accounts that it does not run on yet.
+    /// Returns the question about a plugin's grants on accounts that it does not run on yet.
     pub(super) fn on(
         id: &'a PluginId,
         manifest: &'a Manifest,
@@ -98,8 +98,8 @@ pub(super) fn otherwise(manifest: &Manifest, places: &[Place], only: impl Fn(Per
     lines(&sentences, manifest)
 }
 
-/// Describes a plugin's requests for programs and logs, with the lines of the policy that grant them, or says that there are none.
-/// `present` is what it may do already.
+/// Describes a plugin's requests for programs and logs, with the lines of the policy that grant them, or says that
+/// there are none. `present`: the grants that it has already.
 pub(super) fn asked(
     id: &PluginId,
     manifest: &Manifest,

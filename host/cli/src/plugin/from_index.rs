@@ -21,20 +21,20 @@ use crate::target::say;
 /// How a person can be asked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asking {
-    /// Whether a program reads the output, so that nobody is asked.
+    /// Whether a program reads the output, so that no questions are asked.
     pub(crate) json: bool,
-    /// Whether nothing is changed, so that nobody has to be asked.
+    /// Whether nothing is changed, so that no questions are needed.
     pub(crate) check: bool,
 }
 
-/// The plugin that is to be updated.
+/// The plugin to update.
 pub(crate) struct Installed<'a> {
     pub(crate) entry: &'a Entry,
     /// Whether the owner takes what is not of the same publisher.
     pub(crate) older: Older,
 }
 
-/// The file that is meant, and what is required of it.
+/// The chosen file, and the requirements on it.
 pub(crate) struct Chosen {
     pub(crate) source: Source,
     pub(crate) expected: Expected,
@@ -42,7 +42,7 @@ pub(crate) struct Chosen {
     found: Option<Found>,
 }
 
-/// Returns what was typed, or what an index has under that name. For an installed plugin nothing need be typed.
+/// Returns the typed source, or an index's entry with that name. For an installed plugin, `typed` may be omitted.
 ///
 /// A file of that name comes first, as it does without indexes.
 pub(crate) fn choose(
@@ -67,7 +67,7 @@ pub(crate) fn choose(
     listed(found, expected, pinned, asking)
 }
 
-/// Returns what an index has under a name, where no file can be meant.
+/// Returns an index's entry with a name, if it cannot be a file.
 pub(crate) fn choose_listed(
     config: &Config,
     wanted: &Wanted,
@@ -98,7 +98,7 @@ fn listed(found: Found, expected: Expected, pinned: Option<PublisherKey>, asking
     Ok(Chosen { source: found.source.clone(), expected, found: Some(found) })
 }
 
-/// Finds in the indexes what was typed, or what an installed plugin was installed as.
+/// Finds the typed name in the indexes, or the name under which an installed plugin was installed.
 fn find(config: &Config, typed: Option<&Source>, entry: Option<&Entry>) -> anyhow::Result<Option<Found>> {
     let indexes = Indexes::new(&config.data);
     let wanted: Wanted = match (typed, entry.and_then(|entry| entry.index.clone())) {
@@ -114,7 +114,7 @@ fn find(config: &Config, typed: Option<&Source>, entry: Option<&Entry>) -> anyho
     Ok(Some(indexes.find(&wanted)?))
 }
 
-/// Returns the name in an index that a path may be, if there is no such file.
+/// Interprets a path as a name in an index, if the file does not exist.
 fn named(path: &Path) -> Option<Wanted> {
     if path.symlink_metadata().is_ok() {
         return None;
@@ -144,7 +144,7 @@ fn agrees(found: &Found, was: &PublisherKey, asking: Asking) -> anyhow::Result<b
 }
 
 impl Chosen {
-    /// Checks that the component is what the index says. Since it has the digest of the index, the index is wrong otherwise.
+    /// Checks that the component matches the index. Since it has the digest of the index, the index is wrong otherwise.
     pub(crate) fn is_as_listed(&self, manifest: &Manifest) -> anyhow::Result<()> {
         let Some(Found { listing, version, permissions, .. }) = &self.found else { return Ok(()) };
         if manifest.name != listing.plugin || manifest.version != *version {
@@ -172,7 +172,7 @@ impl Chosen {
         }
     }
 
-    /// Remembers the key that was agreed to, after what it signed was installed.
+    /// Remembers the key that the owner agreed to, after the signed plugin was installed.
     pub(crate) fn pin(&self, config: &Config) {
         let is_agreed = self.expected.publisher.as_ref().is_some_and(|publisher| publisher.is_agreed);
         let Some(found) = self.found.as_ref().filter(|_| is_agreed) else { return };

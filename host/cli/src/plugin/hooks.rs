@@ -35,10 +35,10 @@ pub struct HooksArgs {
 }
 
 impl HooksArgs {
-    /// Shows the webhooks after what was asked is done.
+    /// Carries out the requested change, and shows the webhooks.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.target.load()?;
-        // Fails if there is no plugin of this id.
+        // Fails if there is no plugin with this id.
         PluginAdmin::new(&config).entry(&self.plugin)?;
         let host = target::running(&config)?;
         let all = format!("/v1/plugins/{}/webhooks", self.plugin);

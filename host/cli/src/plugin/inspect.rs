@@ -197,7 +197,7 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
     text
 }
 
-/// Says who may send requests to a webhook, and who answers.
+/// Describes who may send requests to a webhook, and who answers.
 pub(crate) fn webhook_in_words(webhook: &Webhook) -> String {
     let answers = match webhook.mode {
         Mode::Queue => "the host answers",

@@ -33,7 +33,7 @@ pub struct LimitsArgs {
     target: Target,
 }
 
-/// Splits `NAME=VALUE`. A value that is no number is a text, as sizes and times are.
+/// Splits `NAME=VALUE`. A value that is not a number is a text, as for sizes and times.
 fn pair(text: &str) -> Result<(String, Value), &'static str> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as memory='64 MiB'")?;
     let whole = value.parse::<i64>().map(Value::from);

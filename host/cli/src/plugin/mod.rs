@@ -1,4 +1,5 @@
-//! `parlor plugin`: the commands for the owners and the authors of plugins. Those for authors need the feature `authoring`.
+//! `parlor plugin`: the commands for the owners and the authors of plugins. The commands for authors need the feature
+//! `authoring`.
 
 mod accounts;
 mod add;

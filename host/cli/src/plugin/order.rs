@@ -114,7 +114,7 @@ fn asked(policy: &Policy, order: OrderName) -> Vec<Asked<'_>> {
 }
 
 impl Asked<'_> {
-    /// Says what is missing for it to be asked, on a line of its own.
+    /// Describes why it is not asked, on a separate line.
     fn advice(&self, order: OrderName) -> Option<String> {
         let (id, permission) = (&self.id, order.permission());
         match self.state {

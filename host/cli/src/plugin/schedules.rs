@@ -36,11 +36,11 @@ pub struct SchedulesArgs {
 }
 
 impl SchedulesArgs {
-    /// Shows the schedules after what was asked is done.
+    /// Carries out the requested change, and shows the schedules.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.target.load()?;
         let all = if let Some(plugin) = &self.plugin {
-            // Fails if there is no plugin of this id.
+            // Fails if there is no plugin with this id.
             PluginAdmin::new(&config).entry(plugin)?;
             format!("/v1/plugins/{plugin}/schedules")
         } else {

@@ -168,7 +168,7 @@ impl TestArgs {
         Ok(build::fresh(plugin, consent)?)
     }
 
-    /// Loads the plugins that tests name beside this one. Their paths begin at its folder.
+    /// Loads the other plugins that tests name. Their paths begin at its folder.
     fn beside(&self, scripts: &[(PathBuf, Script)], workshop: &Workshop) -> anyhow::Result<BTreeMap<String, Player>> {
         let mut all = BTreeMap::new();
         for (path, script) in scripts {

@@ -28,7 +28,7 @@ pub(super) fn check(folder: &Path, is_trusted: bool, as_json: bool) -> anyhow::R
     Ok(Consent::Given)
 }
 
-/// Trusts a folder that this user has just created, unless it is inside one that somebody else may have made.
+/// Trusts a folder that this user has just created, unless it is inside one that another user may have created.
 pub(super) fn made(folder: &Path) {
     if let Ok(Some(outside)) = Outside::of(folder)
         && !outside.is_within_another()

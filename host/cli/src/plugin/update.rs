@@ -265,8 +265,8 @@ fn restore(
     changed(config, id, [&version, &version], &sentence, how)
 }
 
-/// Reports that the source offers nothing else, and lists newer versions. A source may name one fixed version; only the
-/// owner can decide to move to another.
+/// Reports that the source offers the same file, and lists newer versions. A source may name one fixed version; only
+/// the owner can decide to move to another.
 fn unchanged(id: &PluginId, offer: &Offer, how: &How<'_>) -> anyhow::Result<Outcome> {
     let version = &offer.manifest().version;
     let newer = how.asked.and_then(|(source, login)| source.newer(version, login));
@@ -320,7 +320,7 @@ fn is_news(present: Option<&Version>, version: &Version, new: &Version) -> bool 
     version <= new && present.map_or(version == new, |present| version > present)
 }
 
-/// Says which version comes, and what its author says of it.
+/// Describes the new version, with its author's notes.
 fn head(id: &PluginId, was: &str, offer: &Offer, changes: &[(&Version, &String)]) -> String {
     let mut text = format!("{id}: {was} → {}\n", offer.manifest().version);
     if !changes.is_empty() {
@@ -332,7 +332,7 @@ fn head(id: &PluginId, was: &str, offer: &Offer, changes: &[(&Version, &String)]
     text
 }
 
-/// Says what the new version asks for, for programs and logs. `present` is what it may do already.
+/// Describes the new version's requests, for programs and logs. `present`: the grants that it has already.
 fn asks(id: &PluginId, offer: &Offer, difference: &Difference, present: &Grants) -> String {
     let new = offer.manifest();
     let mut text = String::new();
@@ -369,7 +369,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Says what changes and what the plugin could do that it could not before, and asks for each permission that is not decided yet.
+    /// Shows the changes and the plugin's new abilities, and asks about each undecided permission.
     fn agree(&self, terminal: &Terminal, head: &str, requests: &[GrantRequest]) -> anyhow::Result<Vec<GrantRequest>> {
         let Self { config, id, entry, plan, offer, was } = *self;
         let (new, difference) = (offer.manifest(), &plan.difference);

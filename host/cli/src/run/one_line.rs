@@ -1,5 +1,5 @@
-//! Keeps an event of the log on one line, whatever it contains. A field may hold untrusted text, such as a room's
-//! reason to refuse entry, and the library writes it unescaped.
+//! Keeps an event of the log on one line, with any content. A field may hold untrusted text, such as a room's reason to
+//! refuse entry, and the library writes it unescaped.
 
 use std::fmt;
 

@@ -149,7 +149,7 @@ fn plugins(frame: &mut Frame<'_>, area: Rect, top: &mut Top) {
         Row::new(cells.collect::<Vec<_>>())
     });
     let widths = columns.iter().enumerate().map(|(at, (_, _, width))| match at {
-        // Ids are what a person looks for.
+        // People look for ids, so this column gets the remaining width.
         0 => Constraint::Min(*width),
         _ => Constraint::Length(*width),
     });

@@ -71,7 +71,7 @@ struct Teller(Sender<News>);
 impl Drop for Teller {
     fn drop(&mut self) {
         if thread::panicking() {
-            // Without a receiver, nobody needs the report.
+            // Without a receiver, the report is not needed.
             let _ = self.0.send(News::Broken);
         }
     }

@@ -5,8 +5,8 @@ use std::io;
 
 use ratatui::{DefaultTerminal, Frame};
 
-/// Returns whether a terminal of this kind (`TERM`) supports drawing. Those in editors, and unknown ones, would show
-/// cursor movements as text.
+/// Returns whether a terminal of this kind (`TERM`) supports drawing. Terminals in editors, and unknown ones, would
+/// show cursor movements as text.
 pub(super) fn can_be_drawn_on(kind: Option<&OsStr>) -> bool {
     kind.is_some_and(|kind| !kind.is_empty() && kind != "dumb")
 }

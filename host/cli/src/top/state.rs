@@ -132,7 +132,7 @@ pub(super) const COLUMNS: [(Column, &str, u16, u8); 12] = [
 /// Returns the columns that fit into this width.
 pub(super) fn columns(width: u16) -> Vec<(Column, &'static str, u16)> {
     let mut all = COLUMNS.to_vec();
-    // One space separates two columns.
+    // Columns are separated by one space.
     while all.len() > 1 && all.iter().map(|(_, _, width, _)| width + 1).sum::<u16>() > width + 1 {
         let first = all.iter().enumerate().max_by_key(|(_, (_, _, _, early))| *early).map_or(0, |(at, _)| at);
         all.remove(first);
@@ -146,7 +146,7 @@ pub(super) struct Top {
     pub(super) status: Status,
     /// The time of the last response.
     looked: Instant,
-    /// Why there is no newer response.
+    /// The reason why there is no newer response.
     pub(super) trouble: Option<String>,
     counted: BTreeMap<RowId, Counted>,
     pub(super) rates: BTreeMap<RowId, Rate>,
@@ -296,8 +296,8 @@ impl Top {
         self.selected()?.id.parse().ok()
     }
 
-    /// Returns how many requests to the webhooks of a row wait until the plugin is told; `None` if it has no webhooks, or
-    /// the host has not said yet.
+    /// Returns the number of queued requests to the webhooks of a row; `None` if it has no webhooks, or the host has
+    /// not answered yet.
     pub(super) fn requests_waiting(&self, plugin: &Plugin) -> Option<u64> {
         let (_, all) = self.webhooks.as_ref().filter(|(id, _)| id.as_str() == plugin.id)?;
         all.iter().find(|one| Some(&one.account) == plugin.account.as_ref()).map(|one| one.waiting)

@@ -1,4 +1,4 @@
-//! The audit: who changed what, and what plugins did.
+//! The audit: changes with their authors, and the activity of plugins.
 
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ fn content(link: &dyn Fn(&str) -> String, filter: &Filter, before: Option<i64>, 
     let shown = rows(entries.iter().copied(), |entry| entry_row(link, entry));
     let has_more = audit.entries.len() > shown.shown;
     let last = shown.shown.checked_sub(1).and_then(|last| entries.get(last)).filter(|_| has_more);
-    // Those that are left out for their length are on the next page.
+    // Entries that did not fit are on the next page.
     let shown = shown.followed();
     html! {
         (form(link, filter))

@@ -43,7 +43,7 @@ pub(super) fn buttons(visit: &Visit, id: &PluginId, entry: &Entry) -> Markup {
     }
 }
 
-/// Asks a question about a plugin, whose page is the way back.
+/// Asks a question about a plugin. Cancelling returns to the plugin's page.
 fn asked(visit: &Visit, id: &PluginId, form: &Form, (title, button): (String, String), sentence: Markup) -> Reply {
     visit.confirm(&Question {
         title,

@@ -11,7 +11,7 @@ use super::host::{Host, Visit, look};
 use super::parts::{rows, table};
 use crate::doctor::{Finding, Findings, State, examine};
 
-/// One looks at a time: a server may lock out an account that logs in too often.
+/// Only one check runs at a time: a server may lock out an account that logs in too often.
 static LOOKS: Semaphore = Semaphore::const_new(1);
 
 /// Adds the pages.
@@ -35,7 +35,7 @@ async fn log_in(visit: Visit, form: Form) -> Result<Reply, Problem> {
 async fn found(visit: &Visit, offline: bool) -> Result<Findings, Problem> {
     let _place = LOOKS.try_acquire().map_err(|_| Problem::new(409, "somebody looks just now; try it again"))?;
     look(visit, move |config, _| {
-        // A page of a host whose file is broken now goes by the places alone, and this one is to say what is broken.
+        // If the host's file is broken, other pages use only the known places. This page must report the problem.
         let (data, plugins) = (Some(config.data.clone()), Some(config.plugins.clone()));
         let overrides = Overrides { data, plugins, ..Overrides::default() };
         let mut findings = Findings::default();

@@ -1,4 +1,4 @@
-//! "May this plugin do that to them?": the answer, the rule that decides, and what would change it.
+//! "May this plugin do that to them?": the answer, the rule that decides, and the change that would reverse it.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
     routes.page("/explain", Role::Viewer, page)
 }
 
-/// What was typed into the form.
+/// The values from the form.
 #[derive(Debug, Default)]
 struct Typed {
     plugin: String,

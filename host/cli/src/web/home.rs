@@ -124,7 +124,7 @@ fn one_plugin(plugin: &Plugin, link: &dyn Fn(&str) -> String) -> Markup {
 pub(super) mod tests {
     use super::*;
 
-    /// Returns a status with one plugin, whose words are those of a stranger.
+    /// Returns a status with one plugin, with untrusted texts.
     pub(in super::super) fn status(word: &str) -> Status {
         let plugin = Plugin {
             id: "echo".to_owned(),

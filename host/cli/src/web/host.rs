@@ -1,4 +1,4 @@
-//! How pages reach the host, and the files: by what commands use as well, and on behalf of the session that asks.
+//! The access of pages to the host and the files: it uses the same functions as the commands, on behalf of the session.
 
 use std::sync::Arc;
 
@@ -40,12 +40,12 @@ impl Host {
         self.target.load_to_look()
     }
 
-    /// Returns a text that changes when pages show something else; none while no host answers.
+    /// Returns a text that changes when the contents of pages change; none while no host answers.
     pub(super) fn mark(&self) -> Option<String> {
         let config = self.config().ok()?;
         let client = client::find(&config.data, || {}).ok()??;
         let mut status: Status = client.get("/v1/status").ok()?;
-        // These change by themselves all the time.
+        // These change all the time.
         status.host = None;
         for plugin in &mut status.plugins {
             plugin.usage = None;
@@ -124,7 +124,7 @@ pub(super) fn change_as<T>(
     changed().map_err(|error| problem(&error))
 }
 
-/// Has the host apply a change of the policy, and goes back to a page that says what came of it.
+/// Makes the host apply a change of the policy, and returns to a page that shows the outcome.
 pub(super) async fn apply(visit: &Visit, id: &PluginId, back: &str, sentence: String) -> Result<Reply, Problem> {
     let told = id.clone();
     let result = look(visit, move |config, _| {

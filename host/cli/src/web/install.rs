@@ -1,5 +1,5 @@
-//! Installing a plugin: from a file, from an address, or by its name in an index. Nothing is granted before its owner has
-//! read what it asks for, decided about it, and agreed to what the last page says.
+//! Installing a plugin: from a file, from an address, or by its name in an index. Nothing is granted before the owner
+//! has read the requests, decided about them, and agreed to the last page.
 
 mod decision;
 mod offered;
@@ -169,7 +169,7 @@ fn listed(link: &dyn Fn(&str) -> String, words: &str, has_indexes: bool, found: 
     }
 }
 
-/// What somebody typed as the source of a plugin.
+/// A typed source of a plugin.
 #[derive(Debug)]
 enum Meant {
     Address(Source),
@@ -211,7 +211,7 @@ fn file(visit: Visit, upload: Upload) -> Result<Reply, Problem> {
         return Err(Problem::new(413, format!("a signature has at most {LONGEST_SIGNATURE} bytes")));
     }
     begin(visit, move |config, admin| {
-        // The signature has to lie beside the file. Nothing here has the name that the browser says.
+        // The signature must be next to the file. The browser's file name is not used.
         let folder = tempfile::tempdir().context("there is no folder for the file")?;
         let path = folder.path().join("plugin.wasm");
         upload.into_file().path.persist(&path).context("the file cannot be kept")?;
@@ -223,7 +223,7 @@ fn file(visit: Visit, upload: Upload) -> Result<Reply, Problem> {
     })
 }
 
-/// Begins an install: looks for the plugin while the browser goes on to the page that waits for it.
+/// Begins an install: fetches the plugin while the browser moves to the page that waits for it.
 fn begin(
     visit: Visit,
     find: impl FnOnce(&Config, &PluginAdmin<'_>) -> anyhow::Result<Offered> + Send + 'static,
@@ -295,7 +295,7 @@ fn show(visit: &Visit) -> Result<Reply, Problem> {
     Ok(if is_on_the_way { page.refreshing(AGAIN) } else { page }.into())
 }
 
-/// Shows an install that waits for nobody's decision.
+/// Shows an install that does not wait for a decision.
 fn waiting(link: &dyn Fn(&str) -> String, stage: &Stage, cancel: &Markup) -> Markup {
     html! {
         @match stage {
@@ -326,7 +326,7 @@ async fn decide(visit: Visit, form: Form) -> Result<Reply, Problem> {
     let decision = Decision::of(form.fields(), manifest, places).map_err(Problem::wrong)?;
     let (id, asked) = (decision.id.clone(), Arc::clone(&offered));
     let looks_like = look(&visit, move |_, admin| {
-        // Who typed another id has chosen it.
+        // If the owner typed another id, they chose it deliberately.
         let is_chosen = id != asked.sheet.manifest().name;
         Ok(admin.plan_install(&id, &asked.offer, is_chosen)?.looks_like)
     })

@@ -1,4 +1,4 @@
-//! What several pages have: times, tables that are never too long, and fields of forms.
+//! Parts that several pages share: times, tables of bounded length, and fields of forms.
 
 use maud::{Markup, PreEscaped, html};
 use parlor_base::escape::escape_untrusted;
@@ -45,7 +45,7 @@ pub(super) fn cell(text: &str) -> Markup {
     stranger(&escape_untrusted(text, LONGEST_CELL))
 }
 
-/// Shows all of a stranger's text, however long: what somebody agrees to is not cut.
+/// Shows an untrusted text in full, with any length: a text that somebody agrees to must not be cut.
 pub(super) fn whole(text: &str) -> Markup {
     let (mut rest, mut parts) = (text, Vec::new());
     while !rest.is_empty() {
@@ -70,7 +70,7 @@ pub(super) fn rows<T>(
     let (count, mut shown, mut body) = (all.len(), 0, String::new());
     for one in all.take(MOST_ROWS) {
         let next = row(one).into_string();
-        // The first one is shown, so that whoever goes on behind the last one gets further.
+        // The first row is always shown, so that paging after the last row makes progress.
         if shown > 0 && body.len() + next.len() > LONGEST_BODY {
             break;
         }
@@ -80,7 +80,7 @@ pub(super) fn rows<T>(
     Rows { markup: PreEscaped(body), shown, left: count - shown }
 }
 
-/// Shows a table, and how many rows there was no room for.
+/// Shows a table, and the number of rows that did not fit.
 pub(super) fn table(caption: &str, heads: &[&str], rows: &Rows) -> Markup {
     let table = html! {
         table {
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!((none.shown, none.left), (0, 0));
     }
 
-    /// Who only reads changes nothing, and what is kept, or comes with an install, is not for everybody who reads.
+    /// Viewers cannot change anything, and stored data and installs are not visible to all viewers.
     #[test]
     fn no_form_is_for_viewers_and_installs_are_for_owners() {
         let pages = [

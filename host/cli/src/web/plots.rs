@@ -28,7 +28,7 @@ const SIZE: [f64; 2] = [720.0, 120.0];
 /// The room around its lines, so that none is cut.
 const AROUND: f64 = 4.0;
 
-/// What one plot shows.
+/// The data of one plot.
 struct Series {
     key: &'static str,
     title: &'static str,
@@ -379,7 +379,7 @@ mod tests {
         assert_eq!(history.samples.front().unwrap().minute, 3_000 - DAY);
         let page = history.plots().into_string();
         assert_eq!(page.matches("<polyline").count(), 3);
-        // Those that stood still for a day are gone as well.
+        // After a gap of more than a day, all older samples are dropped as well.
         let mut history = history;
         history.take(MINUTE * 9_000, None);
         assert_eq!(history.samples.len(), 1);

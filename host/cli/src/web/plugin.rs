@@ -1,4 +1,4 @@
-//! The page of one plugin: what it may do, what it did, its settings, schedules, webhooks, versions and log.
+//! The page of one plugin: its permissions, activity, settings, schedules, webhooks, versions and log.
 
 use std::sync::Arc;
 
@@ -80,7 +80,7 @@ fn known(config: &Config, admin: &PluginAdmin<'_>, client: Option<&Client>, id: 
     })
 }
 
-/// Asks the host. One that has not read the plugin yet has nothing of it.
+/// Queries the host. A host that has not loaded the plugin yet has no data about it.
 fn of_host<T: DeserializeOwned + Default>(client: &Client, target: &str) -> anyhow::Result<T> {
     match client.get(target) {
         Err(ClientError::Refused { status: 404, .. }) => Ok(T::default()),

@@ -148,7 +148,7 @@ async fn grant(visit: Visit, form: Form) -> Result<Reply, Problem> {
     apply(&visit, &id, &back, format!("{id} is granted {name}")).await
 }
 
-/// Says what a permission allows, with its whole scope, and what was granted before.
+/// Describes a permission with its whole scope, and the grants before.
 fn in_words(permission: Permission, granted: &Scope, has: &Grants) -> Markup {
     let before = has.get(permission).map(|scope| entries(&scope.entries()));
     let all = entries(&granted.entries());
@@ -199,7 +199,7 @@ async fn revoke(visit: Visit, form: Form) -> Result<Reply, Problem> {
     apply(&visit, &id, &back, taken_back(&id, name, &revoked)).await
 }
 
-/// Says what was taken back, and what follows. A remaining entry may cover one that was taken back.
+/// Describes the revoked entries, and the consequences. A remaining entry may cover a revoked one.
 fn taken_back(id: &PluginId, name: Permission, Revoked { needed, left }: &Revoked) -> String {
     let mut sentence = format!("{name} is taken back from {id}");
     for (permission, scope) in left {

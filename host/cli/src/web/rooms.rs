@@ -1,4 +1,4 @@
-//! The rooms of accounts: which there are, who put an account out of one, and entering and leaving them.
+//! The rooms of accounts: their states, removals from them, and entering and leaving them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! All pages of the window, and those that every page leads to.
+//! All pages of the window, and the pages in the navigation.
 
 use std::sync::Arc;
 

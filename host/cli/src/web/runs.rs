@@ -1,4 +1,4 @@
-//! The activity of a plugin: its limits, schedules, webhooks and log, and what the audit has counted.
+//! The activity of a plugin: its limits, schedules, webhooks and log, and the counts of the audit.
 
 use maud::{Markup, html};
 use parlor::control::audit::Audit;
@@ -105,7 +105,7 @@ pub(super) fn denied(denied: &[Denied]) -> Markup {
     }
 }
 
-/// Shows what the audit has counted, and whom the plugin wrote to.
+/// Shows the counts of the audit, and the recipients of the plugin's messages.
 pub(super) fn activity(audit: &Audit) -> Markup {
     html! {
         @if audit.counts.is_empty() && audit.names.is_empty() { p { "Nothing was counted yet." } }
@@ -142,7 +142,7 @@ pub(super) fn activity(audit: &Audit) -> Markup {
     }
 }
 
-/// Shows the schedules, each with a button that pauses it or lets it go on.
+/// Shows the schedules, each with a button that pauses or resumes it.
 pub(super) fn schedules(visit: &Visit, id: &str, all: &[Schedules]) -> Markup {
     html! {
         @if all.iter().all(|of| of.schedules.is_empty()) { p { "It has none." } }

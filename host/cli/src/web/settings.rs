@@ -1,5 +1,5 @@
-//! The settings of a plugin, as a form of its schema. Secrets are written here and never shown: each has a form of its
-//! own, which does not come back as a question.
+//! The settings of a plugin, as a form of its schema. Secrets can be written here but are never shown: each has a
+//! separate form, whose values are not repeated in a question.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -130,7 +130,7 @@ fn value(setting: &Setting, text: &str) -> Option<Value> {
         SettingKind::List => {
             text.lines().map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect::<Vec<_>>().into()
         }
-        // The schema refuses a text that is none of these, and says what it has to be.
+        // The schema refuses a text that is none of these, and states the requirement.
         SettingKind::Number | SettingKind::Boolean => {
             serde_json::from_str(plain).unwrap_or_else(|_| Value::from(plain))
         }
@@ -143,13 +143,13 @@ fn value(setting: &Setting, text: &str) -> Option<Value> {
 /// A setting that a form changes: its name, the value before, and the one after.
 type Changed = (String, Option<Value>, Option<Value>);
 
-/// Returns the settings that a form changes. Those that are wrong are a problem, before anything is asked.
+/// Returns the settings that a form changes. Invalid values are reported before the question.
 fn changed(schema: &Schema, values: &SettingValues, form: &Form) -> Result<Vec<Changed>, Problem> {
     let mut all = Vec::new();
     for (name, setting) in schema.iter().filter(|(_, setting)| !setting.kind.is_secret()) {
         let Some(text) = form.sent(&format!("{FIELD}{name}")) else { continue };
         let (old, new) = (values.0.get(name).cloned(), value(setting, text));
-        // A field may show a value in another form; if it comes back like that, nobody touched it.
+        // A field may show a value in another form. If it is submitted in that form, it was not changed.
         let sent = text.replace("\r\n", "\n");
         let is_same = old == new || old.as_ref().map(as_text).is_some_and(|shown| shown == sent);
         if is_same {

@@ -1,4 +1,4 @@
-//! What a plugin keeps on this machine: its keys, page by page, and each value.
+//! The data that a plugin stores on this machine: its keys, page by page, and each value.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ const BEGINNING: usize = 60;
 const LONGEST: usize = 32 << 10;
 /// The most lines of a text that its page shows.
 const MOST_LINES: usize = 1_000;
-/// How much of a value that is no text its page shows, in bytes.
+/// Maximum number of bytes that the page of a binary value shows.
 const LONGEST_BYTES: usize = 4 << 10;
 
 /// Adds the pages.
@@ -82,7 +82,7 @@ fn each(
 ) -> anyhow::Result<()> {
     let Some(file) = DataFile::open(&config.data)? else { return Ok(()) };
     let owner = Owner { account: account.link.jid.to_bare(), plugin: id.clone() };
-    // That it ended early is no failure.
+    // Ending early is not a failure.
     let _ = file.each(&owner, |kept| if with(kept) { Ok(()) } else { Err(()) })?;
     Ok(())
 }

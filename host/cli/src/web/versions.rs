@@ -1,4 +1,4 @@
-//! The versions of a plugin: what an update would change, and going back to an earlier one.
+//! The versions of a plugin: the changes of an update, and rollbacks to earlier versions.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
     routes.form("/plugins/{id}/update", Role::Owner, update).form("/plugins/{id}/rollback", Role::Owner, rollback)
 }
 
-/// Shows the versions that are kept, and what leads to another one.
+/// Shows the kept versions, and the actions that change the version.
 pub(super) fn shown(visit: &Visit, id: &PluginId, entry: &Entry, versions: &[KeptVersion]) -> Markup {
     let back = |kept: &KeptVersion| {
         let fields = html! {
@@ -68,7 +68,7 @@ struct Change {
     news: Vec<(String, String)>,
     /// The permissions that are asked for newly.
     more: Vec<Right>,
-    /// Those that are asked for otherwise than before.
+    /// The permissions whose requests changed.
     otherwise: Vec<Right>,
     gone: Vec<String>,
     settings: Vec<String>,
@@ -107,7 +107,7 @@ fn carried(carried: &Carried) -> Vec<String> {
     aside.chain(back.into_iter().map(|name| format!("The setting {name} is set again, as it was before."))).collect()
 }
 
-/// Finds another version where the plugin came from. `digest`: only this one.
+/// Finds another version at the plugin's source. `digest`: only this one.
 fn offer(
     config: &Config,
     admin: &PluginAdmin<'_>,
@@ -116,7 +116,7 @@ fn offer(
     digest: Option<&str>,
 ) -> anyhow::Result<Offer> {
     let installed = Installed { entry, older: Older::Refused };
-    // Nobody can be asked: where a terminal would be needed, the error says so.
+    // There is no terminal for questions. If one were needed, this returns an error.
     let chosen = choose(config, None, &Origin::default(), Some(&installed), Asking { json: true, check: false })?;
     let offer = admin.offer(&chosen.source, &chosen.expected).map_err(|error| chosen.explained(error, id))?;
     chosen.is_as_listed(offer.manifest())?;
@@ -181,7 +181,7 @@ fn replaced(
     Ok(std::iter::once(sentence).chain(settings).collect::<Vec<_>>().join(". "))
 }
 
-/// Asks about an update, with each new permission to be granted by itself.
+/// Asks about an update. Each new permission is granted separately.
 fn question(visit: &Visit, id: &PluginId, change: &Change, back: &str) -> Reply {
     let Change { was, new, digest, news, more, otherwise, gone, settings } = change;
     let fields = html! {

@@ -12,7 +12,7 @@ pub enum Authentication {
     External,
     /// Anonymously.
     Anonymous,
-    /// With a session that somebody else opened.
+    /// With a session that another program opened.
     Prebind,
 }
 
@@ -28,8 +28,8 @@ pub enum Archiving {
     Roster,
 }
 
-/// Whether the account enters a room again that it was kicked from. It never does so by itself after a ban, or if the
-/// room was destroyed.
+/// Whether the account enters a room again that it was kicked from. It never does so automatically after a ban, or if
+/// the room was destroyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rejoin {

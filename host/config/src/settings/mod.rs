@@ -166,7 +166,7 @@ impl Settings {
     }
 
     /// Applies the owner's edit: the differences between the two configured versions, `before` and `after`. A value
-    /// that was changed since by somebody else stays, unless the owner changed that key.
+    /// that others have changed since stays, unless the owner changed that key.
     #[must_use]
     pub fn rewritten(&self, before: &Self, after: &Self) -> Self {
         let mut given = self.0.given.clone();
@@ -224,7 +224,7 @@ impl Settings {
         setting(key).is_some()
     }
 
-    /// Returns whether no plugin may change it, whatever its grants. This covers connection, credentials, policy and
+    /// Returns whether plugins may never change it, with any grants. This covers connection, credentials, policy and
     /// exposure, and every address of a service.
     pub fn operator_only(key: &str) -> bool {
         // Fold the case, so that no other spelling passes if another reader ignores case.

@@ -1,4 +1,4 @@
-//! The table of the host's settings: key, type, default, and who may change it. Docs and checks use it.
+//! The table of the host's settings: key, type, default, and permission to change it. Docs and checks use it.
 
 use jid::BareJid;
 use serde_json::Value;
@@ -38,7 +38,7 @@ pub enum SettingKind {
     Text,
     /// A whole number within these bounds, inclusive.
     Number(i64, i64),
-    /// One of these strings.
+    /// A choice of these strings.
     Choice(&'static [&'static str]),
     /// A list of some of these strings.
     Choices(&'static [&'static str]),
@@ -71,7 +71,7 @@ pub const SETTINGS: &[SettingRule] = {
     use Role::{Data, Effect, Operator, Secret};
     use SettingKind::{Any, Choice, Choices, Flag, Jids, Names, Number, Rooms, Text};
     &[
-        // What the host tells its owners, and how often, is no plugin's to decide.
+        // Plugins must not decide which alerts the owners get, and how often.
         rule(Operator, "alerts", Choices(ALERTS), r#"["away","certificate","denied","keys","kicked","quarantined"]"#),
         rule(Operator, "alerts_per_hour", Number(0, 1_000), "12"),
         rule(Effect, "allow_bookmarks", Flag, "true"),
@@ -130,7 +130,7 @@ pub const SETTINGS: &[SettingRule] = {
         // A secret: its response holds a session.
         rule(Secret, "prebind_url", Text, "null"),
         rule(Effect, "priority", Number(-128, 127), "0"),
-        // Whoever was put out of a room comes back only if its owner wants that.
+        // After a removal, the account returns to a room only if the owner wants that.
         rule(Operator, "rejoin", Choice(&["always", "kicked-once", "never"]), "\"never\""),
         rule(Secret, "rid", Text, "null"),
         rule(Data, "roster_groups", Flag, "false"),

@@ -1,7 +1,7 @@
-//! Links to files that are encrypted (XEP-0454): the key stands behind the `#`, which no server gets to see.
+//! Links to encrypted files (XEP-0454): the key is in the fragment after the `#`, which is not sent to servers.
 //!
-//! A file goes in parts, and its tag stands at its end. So nothing of a file that is decrypted is authentic before
-//! [`Decrypting::finish`] says so.
+//! A file is processed in parts, and its tag is at its end. So no part of a decrypted file is authentic before
+//! [`Decrypting::finish`] has succeeded.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub enum LinkError {
     /// It is longer than any real one.
     #[error("the link has more than {} bytes", limits::LINK_BYTES)]
     TooLong,
-    /// Behind the `#` is no key.
+    /// There is no key after the `#`.
     #[error("the link has no key: behind # are 88 hexadecimal digits, or 96 of older clients")]
     NoKey,
     /// The file was changed, or the key is another file's.
@@ -48,7 +48,7 @@ pub struct FileKey {
 #[derive(Clone, Copy)]
 enum Iv {
     Usual([u8; 12]),
-    /// Of clients before 2020.
+    /// The form of clients before 2020.
     Long([u8; 16]),
 }
 
@@ -61,14 +61,14 @@ impl Iv {
     }
 }
 
-/// A link that was taken apart.
+/// A parsed link.
 #[derive(Clone)]
 pub struct Link {
     https: String,
     key: FileKey,
 }
 
-/// Takes a link apart.
+/// Parses a link.
 pub fn parse(link: &str) -> Result<Link, LinkError> {
     if link.len() > limits::LINK_BYTES {
         return Err(LinkError::TooLong);
@@ -101,7 +101,7 @@ impl Link {
         &self.https
     }
 
-    /// Returns what it is encrypted by.
+    /// Returns its key.
     pub fn key(&self) -> &FileKey {
         &self.key
     }
@@ -124,7 +124,7 @@ impl FileKey {
     }
 }
 
-/// A file that is encrypted. Whoever gives a copy of it other bytes than it must not send both: they are encrypted alike.
+/// The encryption of a file. If a clone of it gets other bytes, do not send both: they use the same key stream.
 #[derive(Clone)]
 pub struct Encrypting(Gcm);
 
@@ -142,13 +142,13 @@ impl Encrypting {
         self.0.encrypt(part)
     }
 
-    /// Returns the end of the file, which stands behind its last part.
+    /// Returns the tag, which follows the last part of the file.
     pub fn finish(self) -> Result<[u8; TAG], LinkError> {
         self.0.tag()
     }
 }
 
-/// A file that is decrypted.
+/// The decryption of a file.
 pub struct Decrypting(Gcm);
 
 impl Decrypting {
@@ -157,7 +157,8 @@ impl Decrypting {
         Self(Gcm::new(&key.key, key.iv.bytes()))
     }
 
-    /// Decrypts the next part in place. Nobody may be given it before [`Decrypting::finish`] finds all of the file to be authentic.
+    /// Decrypts the next part in place. It must not be handed out before [`Decrypting::finish`] found the whole file to
+    /// be authentic.
     pub fn part(&mut self, part: &mut [u8]) -> Result<(), LinkError> {
         self.0.decrypt(part)
     }

@@ -11,7 +11,7 @@ use super::limits;
 use super::version::Version;
 use super::wire;
 
-/// A bundle as it stands in XML, after base64: keys have 33 bytes in [`Version::Axolotl`] (the first is a 5), and 32 in
+/// A bundle as in XML, after base64: keys have 33 bytes in [`Version::Axolotl`] (the first is a 5), and 32 in
 /// [`Version::Omemo2`], where the identity key is one of Ed25519.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BundleParts {
@@ -41,7 +41,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Checks a bundle of somebody else.
+    /// Checks a foreign bundle.
     pub fn parse(version: Version, parts: &BundleParts) -> Result<Self, BundleError> {
         let key = |what, bytes: &[u8]| wire::decode_key(version, bytes).ok_or(BundleError::Malformed(what));
         let usable = |what, key: Public| {
@@ -72,7 +72,7 @@ impl Bundle {
         Ok(Self { version, identity, fingerprint, signed_prekey_id, signed_prekey, signature, prekeys })
     }
 
-    /// Returns what is to be published.
+    /// Returns the bundle to publish.
     pub fn parts(&self) -> BundleParts {
         BundleParts {
             signed_prekey_id: self.signed_prekey_id,
@@ -88,14 +88,14 @@ impl Bundle {
         self.version
     }
 
-    /// Returns whose it is.
+    /// Returns its identity.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// Any prekey, so that two who start at the same time seldom take the same.
+    /// Pick a random prekey, so that two devices that start at the same time seldom take the same one.
     pub(super) fn pick(&self, rng: &mut (impl CryptoRng + ?Sized)) -> (u32, Public) {
-        // The remainder favours some by one in a hundred million, which is of use to nobody.
+        // The bias of the remainder is one in a hundred million, which does no harm.
         let count = u32::try_from(self.prekeys.len()).expect("at most `FOREIGN_PREKEYS`");
         self.prekeys[(rng.next_u32() % count) as usize]
     }

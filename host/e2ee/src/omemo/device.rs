@@ -31,9 +31,9 @@ pub enum Keep {
 /// The prekeys by which a message may begin a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prekeys {
-    /// Those that nobody has used.
+    /// The unused ones.
     Unused,
-    /// Those as well that were used while an archive is read.
+    /// The unused ones, and those that were used while an archive is read.
     All,
 }
 
@@ -54,13 +54,13 @@ impl SignedPrekey {
     }
 }
 
-/// The own device of one account: its identity key, its prekeys, its id. It serves both versions.
+/// The own device of an account: its identity key, its prekeys, its id. It serves both versions.
 #[derive(Clone)]
 pub struct Device {
     id: DeviceId,
     pub(super) identity: Identity,
     signed_prekey: SignedPrekey,
-    /// The one before, for messages that were on their way.
+    /// The previous one, for messages that were in transit.
     former_signed_prekey: Option<SignedPrekey>,
     /// When the signed prekey was made, in seconds since 1970.
     signed_at: u64,
@@ -99,12 +99,12 @@ impl Device {
         self.id = DeviceId::random(rng);
     }
 
-    /// Returns what others know it by.
+    /// Returns its identity.
     pub fn fingerprint(&self) -> Fingerprint {
         self.identity.fingerprint()
     }
 
-    /// Returns what is to be published: without used prekeys.
+    /// Returns the bundle to publish, without used prekeys.
     pub fn bundle(&self, version: Version) -> Bundle {
         let signature = usize::from(version == Version::Omemo2);
         Bundle {
@@ -158,7 +158,7 @@ impl Device {
         count
     }
 
-    /// Whether the signed prekey is a week old. A clock that was set back does not make it young for ever.
+    /// Whether the signed prekey is a week old. A clock that was set back does not keep it in use forever.
     pub fn signed_prekey_is_due(&self, now: u64) -> bool {
         now.abs_diff(self.signed_at) >= limits::SIGNED_PREKEY_SECONDS
     }
@@ -188,7 +188,7 @@ impl Device {
         })
     }
 
-    /// Returns the whole state as bytes. They are secret: with them anybody can be this device.
+    /// Returns the whole state as bytes. They are secret: anyone who has them can impersonate this device.
     pub fn to_bytes(&self) -> Secret {
         let mut writer = Writer::new(STATE, 1_024 + 68 * (self.prekeys.len() + self.used.len()));
         writer.u32(self.id.get());

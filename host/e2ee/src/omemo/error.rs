@@ -18,7 +18,7 @@ pub enum BundleError {
     /// It has no prekey.
     #[error("the bundle has no prekeys; its device has to publish new ones")]
     NoPrekeys,
-    /// It has more prekeys than anybody publishes.
+    /// It has more prekeys than any real bundle.
     #[error("the bundle has more than {} prekeys", limits::FOREIGN_PREKEYS)]
     TooManyPrekeys,
     /// Two prekeys have the same id.
@@ -54,19 +54,19 @@ pub enum EncryptError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiveError {
-    /// It is not built like a message of this version.
+    /// It does not have the form of a message of this version.
     #[error("the message is broken: {0}")]
     Malformed(&'static str),
     /// It is longer than any real one.
     #[error("the message is longer than {} bytes", limits::KEY_MESSAGE_BYTES)]
     TooLarge,
-    /// It has the first byte of a version that nobody uses.
+    /// Its first byte is that of an unused version.
     #[error("the message is of version {0}, which nobody uses; known is 3")]
     UnknownVersion(u8),
     /// The session is of the other version of OMEMO.
     #[error("the session is of another version of OMEMO than the message")]
     WrongVersion,
-    /// There is no session to read it by.
+    /// There is no session for it.
     #[error("there is no session with the device; start a new one")]
     NoSession,
     /// A key in it would lead to a secret that everybody knows.
@@ -75,16 +75,16 @@ pub enum ReceiveError {
     /// It starts a session without a prekey.
     #[error("the message starts a session without a prekey; it could come again and again")]
     NoPrekey,
-    /// It starts a session by a prekey that there never was.
+    /// It starts a session by a prekey that never existed.
     #[error("the message starts a session by prekey {0}, which this device never had; start a new session")]
     UnknownPrekey(u32),
     /// It starts a session by a prekey that was used and forgotten.
     #[error("the message starts a session by prekey {0}, which was used before; start a new session")]
     UsedPrekey(u32),
-    /// It starts a session by a signed prekey that is not there, or no more.
+    /// It starts a session by a signed prekey that does not exist, or no longer.
     #[error("the message starts a session by signed prekey {0}, which this device does not have; start a new session")]
     UnknownSignedPrekey(u32),
-    /// It comes from the own identity key.
+    /// It is from the own identity key.
     #[error("the message has the account's own identity key; somebody sent it back")]
     OwnDevice,
     /// It was not made by the other side of the session, or it was changed.
@@ -93,10 +93,10 @@ pub enum ReceiveError {
     /// It was read before.
     #[error("the message was read before")]
     Replayed,
-    /// More messages before it are missing than there are keys kept.
+    /// More messages before it are missing than the limit of kept keys.
     #[error("{missing} messages before this one are missing, and {} may be; start a new session", limits::SKIPPED_KEYS)]
     TooFar {
-        /// How many are missing.
+        /// The number of missing messages.
         missing: u32,
     },
 }
@@ -123,14 +123,14 @@ impl ReceiveError {
     }
 }
 
-/// Bytes are no state that this program wrote.
+/// Bytes are not a state that this program wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
     /// A later parlor wrote it.
     #[error("the state is of version {0}; a later parlor wrote it, and this one reads version 1")]
     UnknownVersion(u8),
-    /// It is cut, has something behind its end, or holds what cannot be.
+    /// It is truncated, has bytes after its end, or contains invalid values.
     #[error("the state is damaged: {0}")]
     Damaged(&'static str),
 }

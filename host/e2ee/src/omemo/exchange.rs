@@ -1,4 +1,4 @@
-//! X3DH: how two devices agree on a first secret, one of which need not be there.
+//! X3DH: two devices agree on a first secret while one of them may be offline.
 //!
 //! The order of the four products is the document's, so that each side gets the same.
 

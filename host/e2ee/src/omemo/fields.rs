@@ -1,4 +1,4 @@
-//! How states are written: fields one after the other, numbers in big endian, a count before what there are several of.
+//! The format of states: a sequence of fields, with numbers in big endian, and a count before each list.
 
 use zeroize::Zeroizing;
 
@@ -9,7 +9,8 @@ use super::secret::Secret;
 pub(super) struct Writer(Zeroizing<Vec<u8>>);
 
 impl Writer {
-    /// Begins with the version. The room is set aside at once, so that no secret stays behind where a shorter vector was.
+    /// Begins with the version. The capacity is reserved at once: growing the vector would leave secrets in freed
+    /// memory.
     pub(super) fn new(version: u8, room: usize) -> Self {
         let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         bytes.push(version);
@@ -49,7 +50,7 @@ impl Writer {
 pub(super) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// Reads the version and refuses another than this.
+    /// Reads the version and refuses any other than this one.
     pub(super) fn new(bytes: &'a [u8], version: u8, longest: usize) -> Result<Self, StateError> {
         if bytes.len() > longest {
             return Err(StateError::Damaged("it is too long"));
@@ -96,7 +97,7 @@ impl<'a> Reader<'a> {
         if count > most { Err(StateError::Damaged("there is too much of something")) } else { Ok(count) }
     }
 
-    /// Nothing may stand behind the end.
+    /// There must be no bytes after the end.
     pub(super) fn finish(self) -> Result<(), StateError> {
         if self.0.is_empty() { Ok(()) } else { Err(StateError::Damaged("something stands behind its end")) }
     }

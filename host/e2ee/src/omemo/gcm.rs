@@ -1,4 +1,4 @@
-//! AES-256-GCM over a file that comes in parts (NIST SP 800-38D). The crate `aes-gcm` takes a whole one; this is the same mode from the
+//! AES-256-GCM over a file in parts (NIST SP 800-38D). The crate `aes-gcm` only takes whole files, so this combines the
 //! same two pieces, counter mode and GHASH.
 
 use aes::Aes256;
@@ -14,18 +14,18 @@ use super::aesgcm::LinkError;
 /// The length of a block, and of the tag at the end of a file, in bytes.
 pub(super) const BLOCK: usize = 16;
 
-/// How far a file is encrypted, or decrypted.
+/// The progress of encrypting or decrypting a file.
 #[derive(Clone)]
 pub(super) struct Gcm {
     key: Zeroizing<[u8; 32]>,
     /// The first counter. Its block hides the tag, and the file begins with the next one.
     first: [u8; BLOCK],
     ghash: GHash,
-    /// The encrypted bytes of a block that is not whole yet.
+    /// The encrypted bytes of an incomplete block.
     begun: [u8; BLOCK],
-    /// How many these are.
+    /// The number of these bytes.
     filled: usize,
-    /// How many bytes there were so far.
+    /// The number of bytes so far.
     length: u64,
 }
 
@@ -55,7 +55,7 @@ impl Gcm {
         Ok(())
     }
 
-    /// Decrypts the next part in place. It is authentic only if [`Gcm::is_tag`] says so at the end.
+    /// Decrypts the next part in place. It is authentic only if [`Gcm::is_tag`] returns true at the end.
     pub(super) fn decrypt(&mut self, part: &mut [u8]) -> Result<(), LinkError> {
         let at = BLOCK as u64 + self.length;
         self.hash(part);
@@ -103,7 +103,8 @@ impl Gcm {
     }
 }
 
-/// Returns the last block that is hashed: the length in bits of what stands before it. Nothing is authenticated beside the file.
+/// Returns the last block that is hashed, with the length of the file in bits. There is no additional authenticated
+/// data.
 fn lengths(bytes: u64) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
     block[8..].copy_from_slice(&(bytes * 8).to_be_bytes());

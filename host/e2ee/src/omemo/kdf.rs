@@ -1,4 +1,4 @@
-//! How keys follow from keys, and how one message is encrypted by its own.
+//! Key derivation, and the encryption of a message by its own key.
 
 use aes::Aes256;
 use aes::cipher::block_padding::Pkcs7;
@@ -48,7 +48,7 @@ pub(super) fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> Hmac<Sha256> {
     mac
 }
 
-/// The first root key, from what X3DH agreed on.
+/// The first root key, from the shared secret of X3DH.
 pub(super) fn exchanged(version: Version, agreed: &[Key; 4]) -> Key {
     let mut from = Zeroizing::new([0xFF; 160]);
     for (place, one) in from.chunks_mut(32).skip(1).zip(agreed) {
@@ -98,7 +98,7 @@ impl Sealing {
         cipher.encrypt_padded_vec::<Pkcs7>(plain)
     }
 
-    /// The opposite. Only for what [`Sealing::is_authentic`] said is whole: the padding is no proof of anything.
+    /// The opposite. Use it only after [`Sealing::is_authentic`] returned true: correct padding proves nothing.
     pub(super) fn decrypt(&self, encrypted: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let cipher = cbc::Decryptor::<Aes256>::new((&*self.cipher).into(), (&*self.iv).into());
         let mut plain = Zeroizing::new(encrypted.to_vec());
@@ -115,7 +115,7 @@ impl Sealing {
         cut
     }
 
-    /// Whether a MAC is the one over parts. How long it has to be is the caller's to know.
+    /// Whether this is the MAC over parts. The caller must check its length.
     pub(super) fn is_authentic(&self, parts: &[&[u8]], mac: &[u8]) -> bool {
         hmac(&self.mac, parts).verify_truncated_left(mac).is_ok()
     }

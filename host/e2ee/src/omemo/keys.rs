@@ -1,4 +1,4 @@
-//! Keys on Curve25519: agreeing on secrets, signing by the same key (`XEdDSA`), and how people see an identity.
+//! Keys on Curve25519: agreement on secrets, signatures by the same key (`XEdDSA`), and fingerprints for people.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,7 +22,7 @@ pub(super) type Key = Zeroizing<[u8; 32]>;
 /// A public key as bytes, on Curve25519 unless it says otherwise.
 pub(super) type Public = [u8; 32];
 
-/// A key leads to a secret that everybody knows.
+/// A key would lead to a publicly known secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LowOrder;
 
@@ -47,7 +47,7 @@ impl KeyPair {
         Self::of_secret(StaticSecret::from(**secret))
     }
 
-    /// As [`KeyPair::from_bytes`], with the public key that was written beside the secret one.
+    /// Like [`KeyPair::from_bytes`], with the public key that was stored together with the secret one.
     pub(super) fn from_both(secret: &Key, public: Public) -> Self {
         Self { secret: StaticSecret::from(**secret), public }
     }
@@ -60,14 +60,14 @@ impl KeyPair {
         &self.public
     }
 
-    /// The secret that both sides get.
+    /// Returns the secret that both sides get.
     pub(super) fn agree(&self, their: &Public) -> Result<Key, LowOrder> {
         let shared = self.secret.diffie_hellman(&PublicKey::from(*their));
         if shared.was_contributory() { Ok(Zeroizing::new(shared.to_bytes())) } else { Err(LowOrder) }
     }
 }
 
-/// The key pair that a device is known by. Signatures by it are checked as those of Ed25519.
+/// The key pair that identifies a device. Signatures by it are checked as those of Ed25519.
 #[derive(Clone)]
 pub(super) struct Identity {
     pair: KeyPair,
@@ -98,7 +98,7 @@ impl Identity {
         let (scalar, public) = signing_scalar(&self.pair);
         let mut random = Zeroizing::new([0; 64]);
         rng.fill_bytes(&mut *random);
-        // No public key begins like that, so that this hash is no other one of the scheme.
+        // No public key begins like this, so this hash differs from all others of the scheme.
         let mut prefix = [0xFF; 32];
         prefix[0] = 0xFE;
         let secret = Zeroizing::new(scalar.to_bytes());
@@ -130,26 +130,26 @@ pub(super) fn is_signed(ed25519: &Public, message: &[u8], signature: &[u8; 64]) 
     key.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
 }
 
-/// A key of Curve25519 in the form of Ed25519, whose sign the other form does not have.
+/// Converts a key of Curve25519 to the form of Ed25519. The sign must be given, since the other form lacks it.
 pub(super) fn to_ed25519(curve25519: &Public, sign: bool) -> Option<Public> {
     Some(MontgomeryPoint(*curve25519).to_edwards(sign.into())?.compress().to_bytes())
 }
 
-/// A key of Ed25519 in the form of Curve25519.
+/// Converts a key of Ed25519 to the form of Curve25519.
 pub(super) fn to_curve25519(ed25519: &Public) -> Option<Public> {
     Some(CompressedEdwardsY(*ed25519).decompress()?.to_montgomery().to_bytes())
 }
 
-/// Whether a key of Curve25519 is written in its only form. X25519 takes others for the same key, so that what is told apart by
-/// its key could come again as something new.
+/// Whether a key of Curve25519 is written in its only form. X25519 accepts other forms of the same key, so a repeated
+/// exchange could otherwise look like a new one.
 pub(super) fn is_canonical(curve25519: &Public) -> bool {
     let is_reduced =
         curve25519[31] < 0x7F || curve25519[0] < 0xED || curve25519[1..31].iter().any(|byte| *byte != 0xFF);
     curve25519[31] & 0x80 == 0 && is_reduced
 }
 
-/// Whether each secret that follows from a key is known to everybody. The points of the curve's twist count as well: the last
-/// one, −1, lies there alone.
+/// Whether each secret that follows from a key is publicly known. This includes points of the curve's twist: the last
+/// one, −1, is only there.
 pub(super) fn is_low_order(curve25519: &Public) -> bool {
     static LOW: LazyLock<Vec<MontgomeryPoint>> = LazyLock::new(|| {
         let mut minus_one = [0xFF; 32];
@@ -171,7 +171,7 @@ impl Fingerprint {
         Self(key)
     }
 
-    /// Takes a key of Ed25519. `None` if it is no point of the curve.
+    /// Takes a key of Ed25519. `None` if it is not a point of the curve.
     pub fn from_ed25519(key: &[u8; 32]) -> Option<Self> {
         to_curve25519(key).map(Self)
     }
@@ -181,7 +181,7 @@ impl Fingerprint {
         &self.0
     }
 
-    /// Returns the key as one of Ed25519, with the sign 0. `None` if it is no point of the curve.
+    /// Returns the key as one of Ed25519, with the sign 0. `None` if it is not a point of the curve.
     pub fn ed25519(&self) -> Option<[u8; 32]> {
         to_ed25519(&self.0, false)
     }
@@ -222,7 +222,7 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// A text is no fingerprint.
+/// A text is not a fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no fingerprint: it has 64 hexadecimal digits, in groups or not")]
 pub struct NoFingerprint;

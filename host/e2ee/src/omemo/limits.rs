@@ -1,15 +1,16 @@
-//! How much there may be of each thing.
+//! Limits of counts, lengths and ages.
 
 /// Prekeys in the own bundle.
 pub const PREKEYS: usize = 100;
 
-/// Used prekeys that are kept while an archive is read. After that many the oldest goes.
+/// Used prekeys that are kept while an archive is read. Beyond it, the oldest is dropped.
 pub const USED_PREKEYS: usize = 1_000;
 
 /// Prekeys in a foreign bundle.
 pub const FOREIGN_PREKEYS: usize = 200;
 
-/// Keys of messages that did not come, kept in one session; and how many may be missing in a row.
+/// Keys of missing messages that a session keeps. It is also the maximum number of messages that may be missing in a
+/// row.
 pub const SKIPPED_KEYS: usize = 2_000;
 
 /// Among those keys, the most that may be guesses. libsignal gives the length of a chain as one less than it is, so that one
@@ -19,7 +20,7 @@ pub const GUESSED_KEYS: usize = 5;
 /// Ratchets that a session had before the one in use: both sides may start at once, and a message may come late.
 pub const FORMER_RATCHETS: usize = 8;
 
-/// Ratchet keys of the other side that a ratchet remembers, so that what comes again is told from what is forged.
+/// Ratchet keys of the other side that a ratchet remembers, to distinguish repeated messages from forged ones.
 pub const PAST_KEYS: usize = 20;
 
 /// Key exchanges that a session remembers, so that none is accepted again after its ratchet was given up.

@@ -1,14 +1,15 @@
 //! OMEMO (XEP-0384) in both versions that are in use: keys, bundles, sessions, payloads, and links to encrypted files.
 //!
 //! **Begin with** [`Device`], which holds the own secrets. [`start`] makes a [`Session`] from a foreign [`Bundle`], and
-//! [`receive`] one from a message of somebody who started first. A session carries nothing but the key of a payload;
-//! [`payload`] encrypts what is said.
+//! [`receive`] makes one from the first message of another device. A session carries only the key of a payload;
+//! [`payload`] encrypts the content.
 //!
-//! The order that keeps a key from being used twice: encrypt, write the changed session to disk, then send. And on the
-//! other way: receive, write what [`Received`] holds to disk, then tell that the message has come.
+//! This order prevents that a key is used twice: encrypt, write the changed session to disk, then send. In the other
+//! direction: receive, write the contents of [`Received`] to disk, then report the message.
 //!
-//! Below are the documents of Signal: X3DH in `exchange`, the Double Ratchet in `ratchet`, `XEdDSA` in `keys`. The versions
-//! differ in names, in how keys and messages look as bytes, and in what a signature is over: see `version` and `wire`.
+//! Below are the documents of Signal: X3DH in `exchange`, the Double Ratchet in `ratchet`, `XEdDSA` in `keys`. The
+//! versions differ in names, in the byte formats of keys and messages, and in the signed bytes: see `version` and
+//! `wire`.
 
 pub mod aesgcm;
 mod bundle;

@@ -17,7 +17,7 @@ use super::version::Version;
 /// How many bytes the tag of AES-GCM has, and the one of the later version.
 const TAG: usize = 16;
 
-/// A payload, and what it takes to read it.
+/// A payload, and the values that are needed to decrypt it.
 pub struct Payload {
     /// The encrypted text: the element `payload`.
     pub body: Vec<u8>,
@@ -69,7 +69,7 @@ pub fn encrypt(version: Version, plain: &[u8], rng: &mut (impl CryptoRng + ?Size
             body.extend_from_slice(plain);
             let cipher = AesGcm::<Aes128, U12>::new((&*key).into());
             cipher.encrypt_in_place((&iv).into(), b"", &mut body).expect("no text has 64 GiB");
-            // The tag goes with the key, so that no device can make another payload that the others take for this one.
+            // The tag is sent with the key, so that no device can forge a payload that the others accept as this one.
             let tag = body.split_off(plain.len());
             Payload { body, iv: Some(iv), key: [&*key, tag.as_slice()].concat().into() }
         }
@@ -120,7 +120,7 @@ fn open<N: ArraySize>(key: &[u8; 16], iv: &[u8], text: &mut Vec<u8>) -> Result<(
     AesGcm::<Aes128, N>::new(key.into()).decrypt_in_place(iv, b"", text).map_err(|_| PayloadError::Forged)
 }
 
-/// Makes what a message without a payload carries: a key that nothing is encrypted by.
+/// Makes the content of a message without a payload: a key that encrypts nothing.
 pub fn empty(version: Version, rng: &mut (impl CryptoRng + ?Sized)) -> Empty {
     match version {
         Version::Axolotl => Empty { iv: Some(*random(rng)), key: random::<16>(rng).to_vec().into() },

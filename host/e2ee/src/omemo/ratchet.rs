@@ -1,6 +1,6 @@
-//! The Double Ratchet: each message has a key of its own, and each answer brings new ones.
+//! The Double Ratchet: each message has a separate key, and each answer brings new ones.
 //!
-//! A ratchet that reads a message is a new value: the one before is as it was, whatever the message held.
+//! Reading a message makes a new ratchet: the previous value stays unchanged, for any message.
 
 use std::collections::VecDeque;
 
@@ -32,16 +32,16 @@ impl Chain {
     }
 }
 
-/// A chain had as many messages as there are numbers.
+/// A chain used up all message numbers.
 struct Exhausted;
 
-/// The key of a message that did not come.
+/// The key of a missing message.
 #[derive(Clone)]
 struct Skipped {
     ratchet: Public,
     number: u32,
     key: Key,
-    /// It may be that there is no such message.
+    /// The message may not exist.
     is_guess: bool,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Ratchet {
     skipped: VecDeque<Skipped>,
     /// Ratchet keys of the other side whose chains are over. The oldest is the first.
     past: VecDeque<Public>,
-    /// The key by which the exchange is known that it began with.
+    /// The key that identifies the exchange that it began with.
     base: Public,
     /// Whether this side began.
     is_own: bool,
@@ -79,7 +79,7 @@ pub(super) struct Ratchet {
 pub(super) struct Read {
     pub(super) ratchet: Ratchet,
     pub(super) plain: Secret,
-    /// It came after others that were read, so that its key had been kept.
+    /// It arrived after later messages, and its key had been kept.
     pub(super) was_late: bool,
 }
 
@@ -136,7 +136,7 @@ impl Ratchet {
         Some(Opening { prekey, signed_prekey, base: self.base })
     }
 
-    /// How many messages the other side has sent in a row, as far as they came.
+    /// The number of messages that the other side has sent in a row, as far as they were received.
     pub(super) fn received_in_a_row(&self) -> u32 {
         self.receiving.as_ref().map_or(0, |chain| chain.number)
     }
@@ -150,7 +150,7 @@ impl Ratchet {
         self.skipped.len()
     }
 
-    /// Gives up the oldest keys of messages that did not come.
+    /// Gives up the oldest keys of missing messages.
     pub(super) fn forget_skipped(&mut self, count: usize) {
         self.skipped.drain(..count.min(self.skipped.len()));
     }
@@ -238,7 +238,7 @@ impl Ratchet {
         Ok(Read { ratchet: new, plain, was_late: false })
     }
 
-    /// The first message that comes of a new chain, with new keys for both directions.
+    /// The first received message of a new chain, with new keys for both directions.
     fn read_turned(
         &self,
         sides: &Sides,
@@ -248,7 +248,7 @@ impl Ratchet {
         let their = message.header.ratchet;
         let agree = |own: &KeyPair| own.agree(&their).map_err(|LowOrder| ReceiveError::LowOrderKey);
         let (root, key) = kdf::root(sides.version, &self.root, &agree(&self.own)?);
-        // Only what is authentic may cost more than that.
+        // Only an authentic message may cost more than that.
         let read = self.read_in(Chain { key, number: 0 }, sides, message)?;
         let (mut new, arrived) = (read.ratchet, read.plain);
         if let (Some(former), Some(ratchet)) = (&self.receiving, self.their) {
@@ -338,17 +338,17 @@ fn most_missing() -> u32 {
     u32::try_from(limits::SKIPPED_KEYS).expect("it is 2,000")
 }
 
-/// Keeps the keys of the next messages of a chain, which did not come. There are at most as many as a session may keep.
+/// Keeps the keys of the next messages of a chain, which are missing. There are at most as many as a session may keep.
 fn skip(chain: &mut Chain, ratchet: Public, count: u32) -> VecDeque<Skipped> {
     let next = |_| chain.next().ok().map(|(number, key)| Skipped { ratchet, number, key, is_guess: false });
     (0..count.min(most_missing())).map_while(next).collect()
 }
 
-/// Keeps the keys of what did not come of the chain before.
+/// Keeps the keys of the previous chain's missing messages.
 fn skip_rest(mut chain: Chain, ratchet: Public, header: &Header, version: Version) -> VecDeque<Skipped> {
     let missing = header.previous.saturating_sub(chain.number);
     let mut skipped = skip(&mut chain, ratchet, missing);
-    // libsignal gives the number of the last message in the place of the length, others do not.
+    // libsignal sends the number of the last message instead of the length, others do not.
     if version == Version::Axolotl && header.previous == chain.number {
         skipped.extend(skip(&mut chain, ratchet, 1).into_iter().map(|one| Skipped { is_guess: true, ..one }));
     }

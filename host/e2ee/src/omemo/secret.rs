@@ -1,4 +1,4 @@
-//! Bytes that are wiped after use and printed by nobody.
+//! Bytes that are wiped after use and never printed.
 
 use std::fmt;
 use std::ops::Deref;

@@ -1,7 +1,7 @@
 //! A session with one foreign device: the ratchet in use, and those before it.
 //!
-//! Both sides may start at once, and each then has two ratchets. The one by which something came last is used to send, so
-//! that both sides end up with one of them; the others are kept for what is still on its way.
+//! Both sides may start at once, and each then has two ratchets. The ratchet of the last received message is used to
+//! send, so that both sides end up with the same one. The others are kept for messages in transit.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -36,7 +36,7 @@ pub struct KeyMessage {
 pub struct Session {
     sides: Sides,
     fingerprint: Fingerprint,
-    /// The own id when it began: libsignal says it in each exchange.
+    /// The own id when it began: libsignal sends it in each exchange.
     device: DeviceId,
     current: Ratchet,
     /// The latest is the first.
@@ -48,16 +48,16 @@ pub struct Session {
 /// A message was read.
 #[derive(Debug)]
 pub struct Received {
-    /// The session as it is now. It has to be kept in the place of the one before.
+    /// The session as it is now. It must replace the stored one.
     pub session: Session,
     /// The key material, for [`payload::decrypt`](super::payload::decrypt).
     pub plain: Secret,
-    /// The other side's identity, if it is another than before, or if there was none before. The caller decides whether to trust
-    /// it before it keeps the session.
+    /// The other side's identity, if it changed, or if there was none before. The caller decides whether to trust it
+    /// before it keeps the session.
     pub new_identity: Option<Fingerprint>,
     /// The prekey that was used: see [`Device::use_prekey`].
     pub used_prekey: Option<u32>,
-    /// A session began. The other side sends all that starts one again until it is answered, by an empty message at least.
+    /// A session began. The other side repeats its start in each message until it gets an answer, which may be empty.
     pub started: bool,
 }
 
@@ -95,7 +95,7 @@ pub fn receive(
         return Err(ReceiveError::WrongVersion);
     }
     let own = wire::identity(version, &device.identity);
-    // A session from before the own keys were made anew leads nowhere.
+    // A session with the own keys before they were replaced is useless.
     let session = session.filter(|session| session.sides.own == own);
     if message.prekey {
         let exchange = wire::decode_exchange(version, &message.bytes)?;
@@ -169,19 +169,19 @@ impl Session {
         self.fingerprint
     }
 
-    /// Whether nothing has come by it yet, so that each message starts it again.
+    /// Whether no message was received by it yet, so that each sent message starts it again.
     pub fn is_unanswered(&self) -> bool {
         self.current.unanswered().is_some()
     }
 
-    /// Whether the other side has sent so much without an answer that it is owed one, be it an empty message: only answers
-    /// bring new keys.
+    /// Whether the other side has sent so many messages without an answer that it needs one, even an empty one: only
+    /// answers bring new keys.
     pub fn wants_answer(&self) -> bool {
         self.current.received_in_a_row() >= limits::UNANSWERED_MESSAGES
     }
 
-    /// Keeps the ratchets of a session before this one, for messages that are on their way. It has to be one with the same
-    /// identity in the same version; of another, nothing is kept.
+    /// Keeps the ratchets of a session before this one, for messages that are on their way. Only ratchets of a session
+    /// with the same identity and in the same version are kept.
     #[must_use]
     pub fn keeping(mut self, before: &Self) -> Self {
         if before.sides.version == self.sides.version && before.sides.their == self.sides.their {
@@ -196,7 +196,7 @@ impl Session {
         self
     }
 
-    /// Encrypts the key material of a payload. The changed session has to be on disk before the message is sent.
+    /// Encrypts the key material of a payload. The changed session must be on disk before the message is sent.
     pub fn encrypt(&mut self, key: &[u8]) -> Result<KeyMessage, EncryptError> {
         let message = self.current.seal(&self.sides, key)?;
         let Some(opening) = self.current.unanswered() else {
@@ -248,7 +248,7 @@ impl Session {
         Ok((new, plain))
     }
 
-    /// Gives up keys of messages that did not come, those of the oldest ratchets first.
+    /// Gives up keys of missing messages, those of the oldest ratchets first.
     fn bound_skipped(&mut self) {
         let all: usize = self.ratchets().map(Ratchet::skipped).sum();
         let mut over = all.saturating_sub(limits::SKIPPED_KEYS);
@@ -300,7 +300,7 @@ impl Session {
         self.current.say_less();
     }
 
-    /// How many keys of messages that did not come it keeps.
+    /// The number of kept keys of missing messages.
     pub fn kept(&self) -> usize {
         self.ratchets().map(Ratchet::skipped).sum()
     }

@@ -1,4 +1,4 @@
-//! Two sides that talk, by numbers that are the same at each run.
+//! Two sides that talk, with randomness that is the same in each run.
 
 mod forged;
 mod messages;
@@ -30,7 +30,7 @@ impl Steady {
         usize::try_from(self.next_u64()).unwrap() % bound
     }
 
-    /// Whether something happens that happens so often out of a hundred times.
+    /// Whether an event of this probability, in percent, happens.
     fn happens(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
@@ -66,7 +66,7 @@ impl TryRng for Steady {
 
 impl TryCryptoRng for Steady {}
 
-/// One of two who talk.
+/// One side of a conversation.
 struct Side {
     version: Version,
     device: Device,
@@ -120,7 +120,7 @@ impl Side {
     }
 }
 
-/// Two who have talked, each to the other.
+/// Two sides that have sent messages to each other.
 fn acquainted(version: Version, rng: &mut impl CryptoRng) -> (Side, Side) {
     let (mut one, mut other) = (Side::new(version, rng), Side::new(version, rng));
     one.start(&other, rng);

@@ -51,7 +51,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// The id of a device, from 1 to 2³¹ − 1. It means something together with an address only.
+/// The id of a device, from 1 to 2³¹ − 1. It is unique only together with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeviceId(u32);
 
@@ -93,7 +93,7 @@ impl FromStr for DeviceId {
     }
 }
 
-/// A text is no id of a device.
+/// A text is not the id of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no id of a device: it is a whole number from 1 to 2147483647")]
 pub struct NoDeviceId;

@@ -1,4 +1,4 @@
-//! How keys and messages look as bytes: those of libsignal in the one version, and of the XEP's own schema in the other.
+//! The byte formats of keys and messages: libsignal's in one version, and the XEP's own schema in the other.
 //!
 //! Only here do the versions differ in form. Lengths are checked before anything is parsed, and a field that is missing
 //! or has another length is an error.
@@ -88,17 +88,17 @@ pub(super) struct Header {
     pub(super) previous: u32,
 }
 
-/// A message of a session, taken apart.
+/// A parsed message of a session.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Message {
     pub(super) header: Header,
     pub(super) encrypted: Vec<u8>,
-    /// The bytes that the MAC is over, as they came.
+    /// The received bytes that the MAC covers.
     pub(super) covered: Vec<u8>,
     pub(super) mac: Vec<u8>,
 }
 
-/// A message that starts a session, taken apart.
+/// A parsed message that starts a session.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Exchange {
     pub(super) prekey: u32,
@@ -180,7 +180,7 @@ pub(super) fn encode_message(version: Version, covered: Vec<u8>, mac: &[u8; 32])
     }
 }
 
-/// The keys that an exchange names besides its message.
+/// The keys that an exchange names in addition to its message.
 pub(super) struct Opening {
     pub(super) prekey: u32,
     pub(super) signed_prekey: u32,
@@ -229,7 +229,7 @@ fn key(version: Version, bytes: Option<Vec<u8>>) -> Result<Public, ReceiveError>
     there(bytes.and_then(|bytes| decode_key(version, &bytes)), "a key is missing or no key")
 }
 
-/// Takes a message apart. Nothing in it is known to be authentic yet.
+/// Parses a message. No part of it is known to be authentic yet.
 pub(super) fn decode_message(version: Version, bytes: &[u8]) -> Result<Message, ReceiveError> {
     bounded(bytes)?;
     let (covered, mac) = match version {
@@ -266,7 +266,7 @@ pub(super) fn decode_message(version: Version, bytes: &[u8]) -> Result<Message, 
     Ok(Message { header, encrypted, covered, mac })
 }
 
-/// Takes a message apart that starts a session. Nothing in it is known to be authentic yet.
+/// Parses a message that starts a session. No part of it is known to be authentic yet.
 pub(super) fn decode_exchange(version: Version, bytes: &[u8]) -> Result<Exchange, ReceiveError> {
     bounded(bytes)?;
     let (prekey, signed_prekey, identity, base, message) = match version {

@@ -1,6 +1,6 @@
 //! The authenticated key exchange with one instance.
 //!
-//! One side commits to a key, the other answers with its own, then each proves in two encrypted messages who it is.
+//! One side commits to a key, the other answers with its own, then each proves its identity in two encrypted messages.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::wire::{Reader, put_data};
 /// The number of the key that an exchange is made with. The next key, which a data message brings, has number 2.
 pub(super) const FIRST_KEY: u32 = 1;
 
-/// A commitment to a key of ours. Until somebody answers, nobody else knows the key.
+/// A commitment to a key of ours. Until it is answered, only we know the key.
 pub(super) struct Commitment {
     revealed: Zeroizing<[u8; 16]>,
     ours: KeyPair,
@@ -51,7 +51,7 @@ impl fmt::Debug for Commitment {
     }
 }
 
-/// How far the exchange with one instance is.
+/// The progress of the exchange with one instance.
 #[derive(Default)]
 pub(super) enum Exchange {
     #[default]
@@ -68,7 +68,7 @@ pub(super) struct Answered {
     hash: [u8; 32],
 }
 
-/// We have revealed our key, and proven who we are.
+/// We have revealed our key, and proven our identity.
 pub(super) struct Revealed {
     ours: KeyPair,
     theirs: Element,
@@ -86,10 +86,10 @@ pub(super) struct Authenticated {
     pub(super) session_id: Zeroizing<[u8; 8]>,
 }
 
-/// Why a message does not lead on.
+/// The reason why a message does not continue the exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// No such message is awaited.
+    /// No message of this kind is awaited.
     Unexpected,
     /// Not what was committed to, not of the shared secret, or from ourselves.
     NotAuthentic,
@@ -132,7 +132,7 @@ impl Exchange {
             }
         }
         let ours = match self {
-            // The same key as before: whoever gets both answers is not confused.
+            // Use the same key as before, so that a client that gets both answers is not confused.
             Self::AwaitingReveal(answered) => answered.ours.clone(),
             _ => KeyPair::random(rng),
         };
@@ -160,9 +160,9 @@ impl Exchange {
         Ok(bytes)
     }
 
-    /// Takes the key that the other side had committed to with its proof, and returns what to send.
+    /// Takes the key that the other side had committed to, with its proof, and returns what to send.
     ///
-    /// Somebody else's message changes nothing; if the other side itself did not keep to the protocol, the exchange is over.
+    /// A forged message changes nothing. If the other side itself violated the protocol, the exchange ends.
     pub(super) fn on_reveal(
         &mut self,
         route: Route,
@@ -251,7 +251,7 @@ fn check(
     if !is_signed {
         return Err(Refused::BadSignature);
     }
-    // Our own key can only be what we sent, sent back.
+    // Our own key can only be our message, sent back.
     if key.fingerprint() == account.fingerprint() {
         return Err(Refused::NotAuthentic);
     }

@@ -1,6 +1,6 @@
-//! A conversation with one person: what goes out.
+//! A conversation with one person: outgoing messages.
 //!
-//! `incoming` has the other half, what comes in.
+//! `incoming` has the other half, incoming messages.
 
 use std::fmt;
 use std::sync::Arc;
@@ -154,7 +154,7 @@ pub enum ReceiveError {
         "an OTR message cannot be decrypted: it is of keys that are not in use; it came too late, or for a former conversation"
     )]
     Unreadable,
-    /// Somebody else wrote or changed it.
+    /// It was forged or changed.
     #[error("an OTR message is not authentic; somebody between the two sides may have changed it")]
     NotAuthentic,
     /// It had come before, or one after it.
@@ -163,7 +163,7 @@ pub enum ReceiveError {
     /// The other side does not have the key that it names.
     #[error("the other side of an OTR conversation cannot prove that it has its key")]
     BadSignature,
-    /// A message of a key exchange that nobody awaits.
+    /// A message of a key exchange that is not awaited.
     #[error("an OTR message is not awaited; it came too late, or twice")]
     Unexpected,
     /// Longer than is put together from parts.
@@ -212,7 +212,7 @@ pub enum SmpError {
     /// A comparison is under way, or the other side has asked.
     #[error("secrets are being compared already; answer, or abort first")]
     UnderWay,
-    /// Nobody has asked.
+    /// There is no question.
     #[error("the other side has not asked for a secret; begin the comparison yourself")]
     NotAsked,
     /// The question has a NUL or is longer than 1,000 bytes.
@@ -268,8 +268,8 @@ pub(super) struct Pending {
 /// The conversation with one person (one bare JID).
 ///
 /// # Trust
-/// A conversation is encrypted with whoever has answered. Compare [`Conversation::fingerprint`] with the keys that are trusted before each
-/// [`Conversation::send`]: a new instance, with another key, may have come since.
+/// A conversation is encrypted with the instances that have answered. Compare [`Conversation::fingerprint`] with the
+/// keys that are trusted before each [`Conversation::send`]: a new instance, with another key, may have come since.
 pub struct Conversation {
     pub(super) account: Arc<Account>,
     pub(super) policy: Policy,
@@ -277,16 +277,16 @@ pub struct Conversation {
     pub(super) peers: Vec<Peer>,
     pub(super) pending: Option<Pending>,
     pub(super) fragments: Fragments,
-    /// Whether the other side has ended an encrypted conversation, and nobody has begun or ended one since.
+    /// Whether the other side has ended an encrypted conversation, and neither side has begun or ended one since.
     pub(super) is_finished: bool,
-    /// Whether a plain text without a tag has come: whoever writes such does not look for one.
+    /// Whether a plain text without a tag was received: its client does not look for tags.
     pub(super) has_heard_plain: bool,
     pub(super) last_error: Option<Instant>,
     pub(super) last_query: Option<Instant>,
 }
 
 impl Conversation {
-    /// Begins plainly.
+    /// Begins unencrypted.
     pub fn new(account: Arc<Account>, policy: Policy) -> Self {
         Self {
             account,
@@ -301,7 +301,8 @@ impl Conversation {
         }
     }
 
-    /// Changes the policy. An encrypted conversation goes on, unless the policy allows no version any more: end it then.
+    /// Changes the policy. An encrypted conversation continues, unless the policy allows no version any more. In that
+    /// case, end it.
     pub fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
     }
@@ -341,7 +342,7 @@ impl Conversation {
         self.peers[self.active()?].tag
     }
 
-    /// Returns what to send for a text: encrypted if the conversation is, else as it is.
+    /// Returns what to send for a text: encrypted if the conversation is, else unchanged.
     pub fn send(&mut self, text: &str, now: Instant) -> Result<Vec<String>, SendError> {
         if let Some(active) = self.active() {
             if text.len() > LONGEST_TEXT {
@@ -454,7 +455,7 @@ impl Conversation {
         }
     }
 
-    /// Encrypts for an instance. A message without text that cannot be read is no reason to tell anybody.
+    /// Encrypts for an instance. A message without text that cannot be read is not reported.
     pub(super) fn seal(
         &mut self,
         index: usize,

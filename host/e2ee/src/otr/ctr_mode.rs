@@ -1,4 +1,4 @@
-//! AES of 128 bits in counter mode: what encrypts also decrypts.
+//! AES of 128 bits in counter mode: encryption and decryption are the same.
 
 use aes::Aes128;
 use aes::cipher::{KeyIvInit as _, StreamCipher as _};

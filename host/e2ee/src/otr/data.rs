@@ -1,8 +1,9 @@
 //! Data messages: which keys they are encrypted by, and when keys change.
 //!
-//! Each side has two key pairs. Messages go by the older of the own ones, which the other side is known to have, and the newest of the
-//! other side's. A message brings the sender's next public key. Once the other side has used a key, the one before it is forgotten,
-//! and the MAC keys that went with it are published in the next message: from then on anybody could have written the old ones.
+//! Each side has two key pairs. Messages use the older of the own keys, which the other side is known to have, and the
+//! newest key of the other side. A message brings the sender's next public key. Once the other side has used a key, the
+//! one before it is forgotten, and the MAC keys that went with it are published in the next message: from then on
+//! anybody could have written the old ones.
 
 use std::fmt;
 
@@ -195,7 +196,7 @@ impl Channel {
         self.their_number = number;
     }
 
-    /// Returns all MAC keys that may be published once this channel is no more.
+    /// Returns all MAC keys that may be published after this channel has ended.
     fn used_keys(mut self) -> Vec<u8> {
         for pair in self.pairs.as_flattened() {
             publish(&mut self.published, pair.as_ref());

@@ -31,7 +31,7 @@ pub(super) struct Fragments(Vec<Gathered>);
 /// The result of a part.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// More parts have to come, or this one belongs to nothing.
+    /// More parts must arrive, or this one belongs to no message.
     Incomplete,
     Complete(String),
     /// The message would be too long. The parts that had come are dropped.
@@ -39,7 +39,8 @@ pub(super) enum Progress {
 }
 
 impl Fragments {
-    /// Adds a part. Parts have to come in order; one that is not the next is dropped with what had come before.
+    /// Adds a part. Parts must arrive in order. A part that is not the next one is dropped together with the parts
+    /// before it.
     pub(super) fn add(&mut self, part: &Fragment<'_>, now: Instant) -> Progress {
         self.0.retain(|gathered| now.saturating_duration_since(gathered.last) < PATIENCE);
         let sender = part.tags.map(|tags| tags.sender);
@@ -68,7 +69,7 @@ impl Fragments {
         Progress::Incomplete
     }
 
-    /// Forgets what has come from one instance, because it has sent something else.
+    /// Forgets the parts from one instance, because it has sent another message.
     pub(super) fn forget(&mut self, sender: Option<InstanceTag>) {
         self.0.retain(|gathered| gathered.sender != sender);
     }

@@ -1,6 +1,6 @@
 //! The group of the key exchange: 1536 bits (RFC 3526, section 2), generator 2.
 //!
-//! Powers, products, inverses and numbers modulo the order are computed in the same time whatever the numbers are.
+//! Powers, products, inverses and numbers modulo the order are computed in constant time.
 
 use std::fmt;
 
@@ -51,7 +51,8 @@ impl Element {
         Self(Residue::new(&U1536::from_u8(2)))
     }
 
-    /// Reads a number that somebody else chose: at least 2 and at most p - 2. So no secret is ever raised to a power of two values.
+    /// Reads a number that the other side chose: at least 2 and at most p - 2. So no secret is ever raised to a power
+    /// of two values.
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let number = number(reader.mpi()?)?;
         let greatest = Residue::MODULUS.get().wrapping_sub(&U1536::from_u8(2));
@@ -121,7 +122,7 @@ impl Scalar {
         Self(Zeroizing::new(Exponent::new(&number)))
     }
 
-    /// Reads a number that somebody else computed modulo the order.
+    /// Reads a number that the other side computed modulo the order.
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let number = number(reader.mpi()?)?;
         let is_reduced = number < Exponent::MODULUS.get() && number != U1536::ZERO;

@@ -1,4 +1,4 @@
-//! A conversation with one person: what comes in.
+//! A conversation with one person: incoming messages.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ const BETWEEN_ERRORS: Duration = Duration::from_secs(10);
 const BETWEEN_QUERIES: Duration = Duration::from_secs(30);
 /// The time that an instance may take to answer a commitment that went to all.
 const PENDING: Duration = Duration::from_mins(10);
-/// The greatest length of an error message of the other side's that is told, in characters.
+/// The greatest length of an error message of the other side that is reported, in characters.
 const LONGEST_ERROR: usize = 200;
 /// The greatest number of records in one message that belong to a comparison of secrets. Each takes milliseconds.
 const MOST_SMP: usize = 2;
@@ -63,7 +63,7 @@ impl From<Unread> for ReceiveError {
 }
 
 impl Conversation {
-    /// Takes the body of a message, and returns what it has led to, in order. It is empty for a part of a longer message.
+    /// Takes the body of a message, and returns its outcomes, in order. It is empty for a part of a longer message.
     pub fn receive<R: CryptoRng + ?Sized>(&mut self, text: &str, now: Instant, rng: &mut R) -> Vec<Outcome> {
         let mut out = Vec::new();
         let is_off = self.policy.versions() == Offer::default();
@@ -138,7 +138,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// While an instance is encrypted by version 3, nobody between the two can have version 2 used.
+    /// While an instance is encrypted by version 3, no one on the path can downgrade it to version 2.
     fn refuse_downgrade(&self, version: Version) -> Result<(), ReceiveError> {
         let is_v3 = |peer: &Peer| peer.tag.is_some() && peer.encrypted.is_some();
         if version == Version::V2 && self.peers.iter().any(is_v3) { Err(ReceiveError::Downgrade) } else { Ok(()) }
@@ -295,7 +295,7 @@ impl Conversation {
         now: Instant,
         out: &mut Vec<Outcome>,
     ) -> Result<(), ReceiveError> {
-        // A commitment that went to all is newer than whatever was under way with this instance.
+        // A commitment to all instances is newer than any exchange in progress with this instance.
         if let Some(pending) = self.take_up(sender, now) {
             let place = self.place(sender)?;
             self.peers[place].exchange = Exchange::AwaitingKey(pending);

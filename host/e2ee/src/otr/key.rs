@@ -106,7 +106,7 @@ impl PublicKey {
         }
         let subgroup = BoxedUint::from_be_slice(q, bits(Q_BYTES)).ok()?;
         let components = Components::from_components(modulus, subgroup, generator.clone()).ok()?;
-        // The generator has to be at least 2 and in the subgroup, as a public value has.
+        // The generator must be at least 2 and in the subgroup, as a public value must.
         let _ = VerifyingKey::from_components(components.clone(), generator).ok()?;
         Self::of(VerifyingKey::from_components(components, value).ok()?)
     }
@@ -131,7 +131,7 @@ impl PublicKey {
         &self.encoded
     }
 
-    /// Returns the fingerprint. The type of the key, two bytes of zeros, is not part of what is hashed.
+    /// Returns the fingerprint. The type of the key, two bytes of zeros, is not hashed.
     pub(super) fn fingerprint(&self) -> Fingerprint {
         Fingerprint(Sha1::digest(&self.encoded[2..]).into())
     }
@@ -160,7 +160,7 @@ fn bits(bytes: usize) -> u32 {
     u32::try_from(bytes * 8).unwrap_or(u32::MAX)
 }
 
-/// Stored bytes are no account.
+/// Stored bytes are not an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stored OTR key is damaged, or of a newer version of parlor; restore it, or make a new one")]
 pub struct AccountError;
@@ -173,7 +173,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Makes a key. This takes a second or several, so do it on a thread where nobody waits.
+    /// Makes a key. This takes a second or several, so do it on a blocking thread.
     pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
         loop {
             #[expect(deprecated, reason = "the protocol has no larger keys")]

@@ -89,7 +89,7 @@ pub(super) struct Sealed<'a> {
 
 /// A data message.
 pub(super) struct Data<'a> {
-    /// If it cannot be read, nobody is told.
+    /// If it cannot be read, it is ignored silently.
     pub(super) ignore_unreadable: bool,
     pub(super) sender_key: u32,
     pub(super) receiver_key: u32,
@@ -128,7 +128,8 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     format!("?OTR:{}.", STANDARD.encode(bytes))
 }
 
-/// Reads the head. The version comes first, so that a message of another version is told from a broken one.
+/// Reads the head. The version comes first, so that a message of another version can be distinguished from a broken
+/// one.
 pub(super) fn read_head(reader: &mut Reader<'_>) -> Result<(Route, u8), Unread> {
     let version = reader.short().ok_or(Unread::Malformed)?;
     let kind = reader.byte().ok_or(Unread::Malformed)?;
@@ -176,12 +177,13 @@ fn read_data<'a>(reader: &mut Reader<'a>, whole: &'a [u8]) -> Option<Data<'a>> {
     let (counter, encrypted) = (reader.long()?, reader.data()?);
     let authenticated = &whole[..whole.len().checked_sub(reader.rest().len())?];
     let mac = reader.array()?;
-    // Old MAC keys: they are of no use but to whoever wants to forge.
+    // Old MAC keys: they are only useful for forging messages.
     reader.data()?;
     Some(Data { ignore_unreadable, sender_key, receiver_key, next_key, counter, encrypted, authenticated, mac })
 }
 
-/// Says whether a data message asks that nobody is told if it cannot be read, even if the rest of it cannot be parsed.
+/// Returns whether a data message requests to be ignored silently if it cannot be read. This works even if the rest of
+/// it cannot be parsed.
 pub(super) fn is_ignorable(kind: u8, rest: &[u8]) -> bool {
     kind == DATA && rest.first().is_some_and(|flags| flags & IGNORE_UNREADABLE != 0)
 }

@@ -87,7 +87,7 @@ fn key_block(key: &[u8]) -> Zeroizing<[u8; 64]> {
     block
 }
 
-/// Compares in the same time whatever the MACs are.
+/// Compares in constant time.
 pub(super) fn are_equal(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }

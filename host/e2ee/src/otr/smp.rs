@@ -1,4 +1,5 @@
-//! The comparison of secrets ("socialist millionaires' protocol"): both sides learn whether they have entered the same, and nothing else.
+//! The comparison of secrets ("socialist millionaires' protocol"): both sides learn whether they have entered the same
+//! secret, and nothing else.
 
 use std::fmt;
 
@@ -66,7 +67,8 @@ pub(super) struct Sides<'a> {
 }
 
 impl Sides<'_> {
-    /// Binds what a person entered to both keys and to the conversation, so that nobody between the two can pass it on.
+    /// Binds a person's secret to both keys and to the conversation, so that no one on the path can relay the
+    /// comparison.
     fn secret(&self, entered: &[u8]) -> Scalar {
         const VERSION: [u8; 1] = [1];
         let digest = Sha256::new()
@@ -102,7 +104,7 @@ pub(super) enum Step {
     Done { same: bool, last: Option<Record> },
     /// The other side has given up.
     Aborted,
-    /// The other side did not keep to the protocol, or begins while a comparison is under way. It is told to give up.
+    /// The other side did not keep to the protocol, or begins while a comparison is under way. It must give up.
     Broken,
     /// Nothing to do: nothing was under way that could be given up.
     Nothing,
@@ -158,7 +160,7 @@ impl Smp {
         Some(Record { kind: Kind::Smp2, value })
     }
 
-    /// Takes a record of the other side's. One that is not awaited ends the comparison.
+    /// Takes a record of the other side's. A message that is not awaited ends the comparison.
     pub(super) fn receive<R: CryptoRng + ?Sized>(&mut self, kind: Kind, value: &[u8], rng: &mut R) -> Step {
         let state = std::mem::take(self);
         let step = match (state, kind) {
@@ -265,7 +267,8 @@ fn fourth(shown: &Shown, value: &[u8]) -> Option<Step> {
     holds.then(|| Step::Done { same: result.pow(&shown.third) == shown.p, last: None })
 }
 
-/// Divides what the side that began has hidden by what the other has. Equal numbers are refused: they are copies.
+/// Divides the hidden value of the side that began by that of the other side. Equal numbers are refused: they are
+/// copies.
 fn quotients(initiator: &Hidden, responder: &Hidden) -> Option<(Element, Element)> {
     if initiator.p == responder.p || initiator.q == responder.q {
         return None;

@@ -33,7 +33,7 @@ fn other_client(index: usize, tag: u32) -> Arc<Account> {
     Arc::new(Account::from_bytes(&bytes).unwrap())
 }
 
-/// Two people, and what chance and time are to them.
+/// Two people, with their randomness and time.
 struct Pair {
     a: Conversation,
     b: Conversation,
@@ -127,7 +127,7 @@ fn sent(outcomes: Vec<Outcome>) -> Vec<String> {
         .collect()
 }
 
-/// Returns what is told among outcomes.
+/// Returns the reports among outcomes.
 fn told(outcomes: Vec<Outcome>) -> Vec<Outcome> {
     outcomes.into_iter().filter(|outcome| !matches!(outcome, Outcome::Send(_))).collect()
 }

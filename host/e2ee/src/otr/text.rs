@@ -69,7 +69,7 @@ pub(super) enum Text<'a> {
     Error(&'a str),
     /// A part of an encoded message, or `None` if it is not written as the protocol says.
     Fragment(Option<Fragment<'a>>),
-    /// What is between `?OTR:` and the dot, or `None` without a dot.
+    /// Returns the text between `?OTR:` and the dot, or `None` without a dot.
     Encoded(Option<&'a str>),
 }
 

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-/// The kinds of records that mean something here. Others are passed over: padding, the extra key, later ones.
+/// The kinds of records that mean something here. Other types are skipped: padding, the extra key, later ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Disconnected,

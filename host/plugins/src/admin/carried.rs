@@ -1,5 +1,5 @@
-//! The owner's settings when another version replaces the present one. Those that fit are kept. The others are put
-//! aside, and come back with the version that they were set for.
+//! The owner's settings when another version replaces the present one. Settings that fit are kept. The others are put
+//! aside, and are restored with the version that they were set for.
 
 use parlor_base::id::PluginId;
 use parlor_session::permissions::Scope;
@@ -21,7 +21,7 @@ pub struct Carried {
     pub back: SettingValues,
     /// The values in single rooms that are put aside.
     pub aside_in: RoomSettings,
-    /// Those that apply again.
+    /// The settings that apply again.
     pub back_in: RoomSettings,
 }
 
@@ -120,7 +120,7 @@ mod tests {
         assert!(goes_further("key", &one, &both) && goes_further("key", &one, &secret));
         assert!(!goes_further("key", &both, &one) && !goes_further("key", &one, &one));
         assert!(!goes_further("key", &secret, &one) && !goes_further("other", &one, &secret));
-        // One that only verifies webhooks goes to no server.
+        // A credential that only verifies webhooks is not sent to any server.
         let verifies = manifest(
             "type = \"credential\"\n[permissions]\n\"webhooks.receive\" = { reason = \"r\" }\n\
              [webhook.a]\ndescription = \"X\"\nverify = \"bearer\"\nsecret = \"key\"\n",

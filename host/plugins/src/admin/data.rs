@@ -1,4 +1,5 @@
-//! The part of a change that is in the data folder: component files, the versions before, and what nothing refers to.
+//! The part of a change that is in the data folder: component files, earlier versions, and the removal of unreferenced
+//! files.
 
 use std::io;
 

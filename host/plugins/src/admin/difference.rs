@@ -9,7 +9,7 @@ use crate::manifest::Manifest;
 pub struct Difference {
     /// Permissions that were not requested before.
     pub new: Vec<Permission>,
-    /// Permissions whose requested scope changed, or that are no longer optional, or whose webhooks are more open.
+    /// Permissions whose requested scope changed, that became required, or whose webhooks are more open.
     pub changed: Vec<Permission>,
     /// Permissions that are no longer requested.
     pub gone: Vec<Permission>,

@@ -179,7 +179,7 @@ pub enum AdminError {
         /// The permission, possibly with the entry of the scope.
         what: String,
     },
-    /// The entry is covered by a wider one and cannot be revoked by itself.
+    /// The entry is covered by a wider one and cannot be revoked separately.
     #[error(
         "{id} was not granted {permission} for {entry} by itself: {by} covers it; `parlor plugin revoke {id} {}` takes that back", request(*permission, by)
     )]
@@ -188,7 +188,7 @@ pub enum AdminError {
         id: PluginId,
         /// The permission.
         permission: Permission,
-        /// The entry that was to be revoked.
+        /// The entry to revoke.
         entry: String,
         /// The entry that covers it.
         by: String,
@@ -245,10 +245,10 @@ pub enum AdminError {
         /// The setting.
         name: String,
     },
-    /// There is no earlier version.
+    /// No earlier version exists.
     #[error("no earlier version of {0} is kept")]
     NoEarlier(PluginId),
-    /// There is no such version.
+    /// The version does not exist.
     #[error("{id} has no version {wanted} to go back to; kept beside the present one: {}", if kept.is_empty() { "none" } else { kept })]
     NoVersion {
         /// The plugin's id.

@@ -39,7 +39,7 @@ impl std::str::FromStr for GrantRequest {
             Some((name, entries)) => (name, Some(entries.split(',').map(|entry| entry.trim().to_owned()).collect())),
         };
         let permission = permissions::permission(name.trim()).map_err(|error| error.to_string())?;
-        // An invalid scope is refused here, whatever the plugin requests.
+        // An invalid scope is refused here, independently of the plugin's requests.
         if let Some(entries) = &scope {
             Grants::default().grant_more(permission, entries).map_err(|error| error.to_string())?;
         }
@@ -48,8 +48,8 @@ impl std::str::FromStr for GrantRequest {
 }
 
 impl PluginAdmin<'_> {
-    /// Resolves requests: each permission with the scope to be granted, which is the one that the plugin requests if none
-    /// is named.
+    /// Resolves requests: returns each permission with the scope to grant. If none is named, it is the scope that the
+    /// plugin requests.
     pub fn comes_to(&self, id: &PluginId, requests: &[GrantRequest]) -> Result<Vec<(Permission, Scope)>, AdminError> {
         let entry = self.entry(id)?;
         let manifest = self.look(id, &entry)?.manifest;
@@ -155,7 +155,7 @@ pub(super) fn taking_back(
     Ok((grants, changes))
 }
 
-/// Returns the entries of a scope without these, each of which it has to list.
+/// Returns the entries of a scope without these, each of which it must list.
 fn entries_without(
     id: &PluginId,
     permission: Permission,

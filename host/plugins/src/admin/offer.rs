@@ -138,8 +138,8 @@ impl PluginAdmin<'_> {
     }
 }
 
-/// Finds the trusted signer like [`PluginAdmin::signer`]. A file that must be signed by a publisher need not be signed by
-/// a trusted key besides.
+/// Finds the trusted signer like [`PluginAdmin::signer`]. A file that must be signed by a publisher does not need a
+/// signature by a trusted key as well.
 fn signer(
     admin: &PluginAdmin<'_>,
     source: &Source,

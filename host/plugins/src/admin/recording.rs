@@ -1,4 +1,4 @@
-//! The record of what is about to be decided. Somebody else writes it, before the decision.
+//! The record of decisions. The caller's callback writes it before the decision takes effect.
 
 use std::fmt;
 
@@ -49,7 +49,7 @@ pub enum Decided<'a> {
 
 type Record<'c> = dyn Fn(Decided<'_>) -> Result<(), String> + Send + Sync + 'c;
 
-/// Is told of each decision; by default nobody is.
+/// The callback for decisions. By default there is none.
 #[derive(Default)]
 pub(super) struct Recorder<'c>(Option<Box<Record<'c>>>);
 
@@ -73,8 +73,8 @@ pub(super) fn record(admin: &PluginAdmin<'_>, decided: Decided<'_>) -> Result<()
     record(decided).map_err(AdminError::Unrecorded)
 }
 
-/// Writes changes of a plugin's entry, after they were recorded. One that only takes something away is written in any
-/// case: a host that finds it records it.
+/// Writes changes of a plugin's entry, after they were recorded. A change that only removes something is written even
+/// if recording fails: the host records it when it finds it.
 pub(super) fn change_entry(
     admin: &PluginAdmin<'_>,
     file: &mut PolicyFile,
@@ -93,7 +93,8 @@ pub(super) fn change_entry(
     Ok(())
 }
 
-/// Writes an order of hooks, after it was recorded. One from which plugins are only removed is written in any case.
+/// Writes an order of hooks, after it was recorded. An order from which plugins are only removed is written even if
+/// recording fails.
 pub(super) fn change_order(
     admin: &PluginAdmin<'_>,
     file: &mut PolicyFile,

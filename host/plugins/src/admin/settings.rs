@@ -1,4 +1,4 @@
-//! Setting one of a plugin's own settings, or unsetting it. It is checked by itself, whatever else keeps the plugin
+//! Sets and unsets a plugin's own settings. A setting is checked separately, even if other problems keep the plugin
 //! from running. Also the files of stored secrets, which are removed once nothing refers to them.
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ use crate::policy::{Entry, Policy, RoomSettings, SettingValues};
 use crate::secret::SecretSource;
 
 impl PluginAdmin<'_> {
-    /// Sets one of a plugin's own settings in a room, or everywhere, or removes the owner's value. A value has to fit the
+    /// Sets one of a plugin's own settings in a room, or everywhere, or removes the owner's value. A value must fit the
     /// schema.
     pub fn set(
         &self,
@@ -39,7 +39,7 @@ impl PluginAdmin<'_> {
     }
 
     /// Stores a secret of a plugin in a file of the data folder that only this user can read, and sets a reference to
-    /// it. A credential has to be long enough.
+    /// it. A credential must be long enough.
     pub fn keep_secret(&self, id: &PluginId, room: Option<&BareJid>, name: &str, text: &str) -> Result<(), AdminError> {
         let mut file = self.open()?;
         let entry = known(self, file.policy(), id)?;
@@ -56,8 +56,9 @@ impl PluginAdmin<'_> {
         write(self, &mut file, id, room, name, Some(&reference(path)))
     }
 
-    /// Removes the secrets of this removed plugin only. Those of others stay: a policy without them may be the wrong
-    /// one, and secrets cannot be recovered. If an owner renames a plugin's id by hand, its secrets stay in place.
+    /// Removes the secrets of this removed plugin only. Secrets of other plugins stay: a policy without those plugins
+    /// may be the wrong one, and secrets cannot be recovered. If an owner renames a plugin's id by hand, its secrets
+    /// stay in place.
     pub(super) fn prune_secrets(&self, policies: &[Policy], gone: &PluginId) -> io::Result<()> {
         let referred = referred(self, policies)?;
         let is_named = policies.iter().any(|policy| policy.plugins.contains_key(gone));

@@ -81,11 +81,11 @@ impl PluginAdmin<'_> {
         Ok(Plan::Replace(Box::new(replacement(self, id, entry.clone(), present, offer, older)?)))
     }
 
-    /// Replaces the version as planned. `more` is what the owner grants in addition to the present grants. Returns the
+    /// Replaces the version as planned. `more`: the grants that the owner adds to the present ones. Returns the
     /// settings that do not simply stay.
     pub fn replace(&self, plan: &Replacement<'_>, more: &[GrantRequest]) -> Result<Carried, AdminError> {
         let mut file = self.open()?;
-        // Another command may have changed the entry while the owner was asked, so the plan is made anew.
+        // Another command may have changed the entry while the owner was asked, so the plan is made again.
         let entry = known(self, file.policy(), &plan.id)?.clone();
         let present = self.look(&plan.id, &entry).ok();
         let plan = replacement(self, &plan.id, entry, present, plan.offer, plan.older)?;

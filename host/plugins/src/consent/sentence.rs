@@ -1,4 +1,4 @@
-//! One sentence for each permission, with its scope in words.
+//! The sentence for each permission, with its scope in words.
 
 use parlor_base::permission::Permission;
 use parlor_session::permissions::Scope;
@@ -58,7 +58,7 @@ fn described(permission: Permission, words: &Words) -> String {
     permission.describe().replace("this account", words.account)
 }
 
-/// Says what a plugin does with a permission that has no better words, and with what.
+/// Describes a permission that has no better words, and its scope.
 fn plainly(permission: Permission, with: &str, words: &Words) -> String {
     let described = described(permission, words);
     format!("{}: {with}.", described.trim_end_matches('.'))

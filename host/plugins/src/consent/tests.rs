@@ -203,7 +203,7 @@ fn what_stays_with_those_who_said_it_is_less_risky() {
     assert_eq!(risk(room).as_deref(), Some("medium"), "occupants may have said it to the account alone");
 }
 
-/// The owner of an update, or of a further grant, is asked about what that adds.
+/// For an update or a further grant, the owner is asked only about the additions.
 #[test]
 fn with_earlier_grants_only_what_is_new_is_said() {
     let reads = "\"messages.read\" = [\"*\"]";

@@ -12,7 +12,7 @@ use super::words::{self, Words, few, is_everything};
 struct Source {
     permission: Permission,
     what: String,
-    /// Whether it is what people say, or as good as that.
+    /// Whether it reveals what people write, directly or indirectly.
     is_private: bool,
     /// The one address that said all of it.
     only: Option<Jid>,

@@ -56,7 +56,7 @@ pub(super) fn is_everything(entries: &[String]) -> bool {
     entries.iter().any(|entry| entry == "*")
 }
 
-/// Returns the words if there are few entries, and else how many there are.
+/// Returns the entries in words if there are few, else their number.
 pub(super) fn few(entries: &[String], words: impl Fn(&[String]) -> String, what: &str) -> String {
     let is_short = entries.len() <= FEW || is_everything(entries);
     if is_short { words(entries) } else { format!("{} {what}", entries.len()) }

@@ -70,7 +70,7 @@ pub enum IndexError {
         name: IndexName,
         /// The number of the known one.
         known: u64,
-        /// The number of the one that came.
+        /// The serial number of the fetched one.
         offered: u64,
     },
     /// The index changed, and its serial number did not.
@@ -88,7 +88,7 @@ pub enum IndexError {
         name: IndexName,
         /// The name in the known one.
         was: IndexName,
-        /// The name in the one that came.
+        /// The name in the fetched one.
         found: IndexName,
     },
     /// The name is in use.
@@ -105,7 +105,7 @@ pub enum IndexError {
     /// The index has listed more plugins over time than are remembered.
     #[error("the index {0} has had more than {MAX_PINS} plugins over time; remove it and add it again")]
     TooManyPins(IndexName),
-    /// There is no such index.
+    /// The index does not exist.
     #[error("there is no index {name}{}; `parlor index list` shows them", suggestion(near.as_deref()))]
     Unknown {
         /// The name.

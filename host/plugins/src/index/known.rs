@@ -106,7 +106,7 @@ impl Known {
 
     pub(super) fn refreshed(mut self, fetched: &Fetched) -> Result<Refreshed, IndexError> {
         let (index, text) = (fetched.verified(&self.key)?, fetched.text()?);
-        // One key may sign several indexes, and the serial numbers of each are its own.
+        // A key may sign several indexes, each with separate serial numbers.
         if index.name != self.index.name {
             return Err(IndexError::Other { name: self.name, was: self.index.name, found: index.name });
         }
@@ -125,7 +125,7 @@ impl Known {
         Ok(Refreshed::Newer(self))
     }
 
-    /// Remembers the keys of plugins that are new in the index. One that is known stays as it is.
+    /// Remembers the keys of plugins that are new in the index. Known keys do not change.
     fn pin_new(&mut self) -> Result<(), IndexError> {
         for (plugin, listed) in &self.index.plugins {
             self.pins.entry(plugin.clone()).or_insert_with(|| listed.key.clone());
@@ -239,8 +239,8 @@ impl Indexes {
         atomic::write(&path, &json, Readers::Owner).map_err(unwritten)
     }
 
-    /// Waits for other commands that change indexes, and keeps them out until the result is dropped. Where locks are not
-    /// available, the last one counts.
+    /// Waits for other commands that change indexes, and keeps them out until the result is dropped. Without support
+    /// for locks, the last writer wins.
     pub fn lock(&self) -> Result<Option<Locked>, IndexError> {
         let made = atomic::make_private_folder(&self.folder);
         made.map_err(|cause| IndexError::Unwritten { path: self.folder.clone(), cause })?;

@@ -1,4 +1,4 @@
-//! The order of what a search finds.
+//! The order of search results.
 
 use parlor_base::id::PluginId;
 

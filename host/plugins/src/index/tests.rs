@@ -101,7 +101,7 @@ fn what_another_key_signed_or_nobody_is_refused() {
     let forged = Fetched::of(web(), Signed { bytes: changed.into_bytes(), signatures: vec![signer.sign(&text)] });
     assert!(matches!(forged.unwrap().verified(&signer.public()), Err(IndexError::Signature { .. })));
     assert!(matches!(signer.fetched(&text).verified(&other.public()), Err(IndexError::Signature { .. })));
-    // It says that somebody else signed it.
+    // It claims that another key signed it.
     let error = other.fetched(&text).verified(&other.public()).unwrap_err().to_string();
     assert!(error.contains("the index says that"), "{error}");
     assert_eq!(signer.fetched(&text).claimed_key().unwrap(), signer.public());

@@ -16,7 +16,7 @@ pub(crate) const MAX_WEBHOOK_NAME: usize = 32;
 /// The maximum number of methods, and of headers that are passed on.
 pub(crate) const MAX_LISTED: usize = 32;
 
-/// One key, as documented for authors.
+/// A key, as documented for authors.
 #[derive(Debug, Clone)]
 pub struct Key {
     /// The table that the key belongs to; empty = none.
@@ -25,9 +25,9 @@ pub struct Key {
     pub name: &'static str,
     /// The type of its value.
     pub shape: &'static str,
-    /// The value that applies if the key is left out; `None` = the key is required.
+    /// The default value; `None` = the key is required.
     pub default: Option<&'static str>,
-    /// The limit on its value; empty = no limit of its own.
+    /// The limit on its value; empty = no specific limit.
     pub limit: String,
     /// A description of its purpose.
     pub about: &'static str,

@@ -1,7 +1,8 @@
 //! Changes the text of `plugins.toml` and keeps what people wrote there: comments, order, spacing.
 //!
-//! `toml_edit` knows the spaces and comments around each key. Comments before a removed key or header stay and belong to
-//! what follows it. The result is parsed again and has to mean exactly what was wanted; otherwise the file is left alone.
+//! `toml_edit` knows the spaces and comments around each key. Comments before a removed key or header stay and belong
+//! to the next one. The result is parsed again and must mean exactly the wanted policy; otherwise the file is not
+//! changed.
 
 use toml::{Table, Value};
 use toml_edit::{DocumentMut, Item};
@@ -18,7 +19,7 @@ pub use order::edit_order;
 #[error("it is written in a way that no command can change; change it by hand: {0}")]
 pub struct Unchangeable(pub String);
 
-/// One change of one plugin's entry.
+/// A change of a plugin's entry.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// Adds an entry.
@@ -176,7 +177,7 @@ fn add(document: &mut DocumentMut, [group, id]: [&str; 2], entry: &Table) -> Opt
     Some(())
 }
 
-/// Returns a table in which each table has a header of its own.
+/// Returns a table in which each table has a separate header.
 fn block(table: &Table) -> Option<toml_edit::Table> {
     let mut block = toml_edit::Table::new();
     for (key, value) in table {
@@ -256,8 +257,8 @@ fn replace(old: &mut toml_edit::Value, new: &Value) -> Option<()> {
     Some(())
 }
 
-/// Removes texts from a list and adds others. Returns `None` if it is no list of texts, if none of them stays, or if the
-/// order changes.
+/// Removes texts from a list and adds others. Returns `None` if it is not a list of texts, if none of them stays, or if
+/// the order changes.
 fn change_list(list: &mut toml_edit::Array, new: &[Value]) -> Option<()> {
     let new: Vec<&str> = new.iter().map(Value::as_str).collect::<Option<_>>()?;
     let old: Vec<&str> = list.iter().map(toml_edit::Value::as_str).collect::<Option<_>>()?;
@@ -294,8 +295,8 @@ impl Line {
         self.header == self.path.len()
     }
 
-    /// Returns what stays of the text before it when this path is removed: the comments before a header, all before a
-    /// key, and nothing of what belongs to a removed header.
+    /// Returns the part of the text before it that stays when this path is removed: the comments before a header,
+    /// everything before a key, and nothing that belongs to a removed header.
     fn left_behind(&self, removed: &[String]) -> String {
         if self.is_header() {
             let comments = self.before.trim_end();
@@ -352,7 +353,7 @@ fn item_at<'d>(document: &'d mut DocumentMut, path: &[String]) -> Option<&'d mut
     path.iter().try_fold(document.as_item_mut(), |item, key| item.as_table_like_mut()?.get_mut(key))
 }
 
-/// Removes what this path leads to, if there is anything.
+/// Removes the item at this path, if it exists.
 fn remove(document: &mut DocumentMut, path: &[String]) -> Option<()> {
     let (key, above) = path.split_last()?;
     if item_at(document, path).is_none() {

@@ -31,7 +31,7 @@ pub enum EditError {
     /// Another command is changing it and does not finish.
     #[error("another command is changing {}; try again when it has ended", .0.escaped())]
     Busy(PathBuf),
-    /// It was changed by someone else meanwhile.
+    /// It was changed concurrently.
     #[error("somebody changed {} at the same moment, so nothing was written; try again", .0.escaped())]
     Changed(PathBuf),
     /// It is written in a way that cannot be edited automatically.
@@ -136,7 +136,7 @@ impl PolicyFile {
     }
 }
 
-/// Locks a file beside the policy. The policy itself is replaced, so a lock on it would stay with the old file.
+/// Locks a file next to the policy. The policy itself is replaced, so a lock on it would stay with the old file.
 fn lock(policy: &Path, waits: impl FnOnce()) -> Result<File, EditError> {
     let mut name = std::ffi::OsString::from(".");
     name.push(policy.file_name().unwrap_or_default());

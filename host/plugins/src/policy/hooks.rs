@@ -79,7 +79,7 @@ impl fmt::Display for OnFailure {
 #[derive(Debug, Clone, PartialEq)]
 struct Listed {
     plugin: PluginId,
-    /// Whether it may run. One that is disabled is not asked, and keeps its place.
+    /// Whether it may run. A disabled plugin is not asked, but keeps its place.
     enabled: bool,
     /// The accounts on which it runs. None: all of them.
     accounts: Option<Vec<Selector>>,
@@ -178,7 +178,7 @@ impl fmt::Display for Hooks {
     }
 }
 
-/// Reads the section. Every plugin in it has to be one of these.
+/// Reads the section. Every plugin in it must be one of these.
 pub(super) fn hooks(root: &Section<'_>, plugins: &BTreeMap<PluginId, Entry>) -> Result<Hooks, DocumentError> {
     let Some(section) = root.section("hooks")? else { return Ok(Hooks::default()) };
     section.allow(&keys::HOOK_NAMES)?;

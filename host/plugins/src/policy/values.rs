@@ -29,7 +29,7 @@ impl fmt::Debug for SettingValues {
 pub struct RoomSettings(pub BTreeMap<String, SettingValues>);
 
 impl RoomSettings {
-    /// Returns whether no room has a value of its own.
+    /// Returns whether no room has its own value.
     pub fn is_empty(&self) -> bool {
         self.0.values().all(|values| values.0.is_empty())
     }

@@ -157,7 +157,7 @@ pub enum OciError {
     Shape {
         /// The reference that was requested.
         reference: String,
-        /// A description of what it is instead.
+        /// A description of its actual form.
         why: String,
     },
 }
@@ -412,7 +412,7 @@ impl Reference {
             return Ok(None);
         }
         let token: Option<Token> = serde_json::from_slice(&answer.body).ok();
-        // One of the two may be present and empty.
+        // Either of the two may be present but empty.
         let plain = |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
         let token = token.and_then(|token| [token.token, token.access_token].into_iter().flatten().find(plain));
         Ok(token.map(|token| Hidden(format!("Bearer {token}"))))

@@ -1,6 +1,6 @@
 //! Finds out whether a request to a webhook comes from where it should.
 //!
-//! Comparisons of what is secret take the same time however much of it is right.
+//! Secrets are compared in constant time.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -74,7 +74,7 @@ pub struct Given<'a> {
     pub header: &'a dyn Fn(&str) -> Option<&'a [u8]>,
     /// The body.
     pub body: &'a [u8],
-    /// When it came.
+    /// When it was received.
     pub now: Timestamp,
 }
 
@@ -82,7 +82,7 @@ pub struct Given<'a> {
 /// it sends the same signature again when it repeats a request.
 pub type Once = Option<[u8; 32]>;
 
-/// The error for a request that is not verified. It does not say why: whoever sent it must not learn that.
+/// The error for a request that is not verified. It does not state the reason: the sender must not learn it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is not signed as it should be")]
 pub struct Unverified;
@@ -207,8 +207,8 @@ fn sign(key: &hmac::Key, parts: &[&[u8]]) -> hmac::Tag {
     context.sign()
 }
 
-/// Returns the first of several signatures that is right. The parts are hashed once, however many signatures there are:
-/// whoever sends chooses how many, and the body may be long.
+/// Returns the first valid one of several signatures. The parts are hashed once for all signatures: the sender chooses
+/// their number, and the body may be long.
 fn any<'a>(
     signatures: impl Iterator<Item = &'a str>,
     encoding: Encoding,
@@ -250,7 +250,7 @@ fn discord(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
     let key = Encoding::Hex.decode(secret.trim().as_bytes())?;
     let signed = [time.as_bytes(), given.body].concat();
     UnparsedPublicKey::new(&ED25519, key).verify(&signed, &signature).map_err(|_| Unverified)?;
-    // Of one text several signatures can be right: what counts is what was signed.
+    // A text can have several valid signatures, so the digest is over the signed text.
     Ok(once(time, digest::digest(&digest::SHA256, given.body).as_ref()))
 }
 

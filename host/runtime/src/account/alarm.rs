@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep};
 const FAR: Duration = Duration::from_hours(24);
 
 /// Fires when a deadline passes. One timer serves all successive deadlines and is reset only if the deadline changes: a
-/// new timer for each message would wake the thread that waits for the next one.
+/// new timer for each message would wake the thread that waits for the next timer.
 pub(super) struct Alarm {
     at: Option<Timestamp>,
     timer: Pin<Box<Sleep>>,

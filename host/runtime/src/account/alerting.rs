@@ -4,8 +4,8 @@ use super::alerts::Alert;
 use super::order::Order;
 use super::shared::Shared;
 
-/// Tells the owners of an account something. Nothing waits: if the account has too much to do, the alert is dropped, and
-/// the log says what happened all the same.
+/// Sends an alert to the owners of an account. It never waits: if the account is overloaded, the alert is dropped, but
+/// the log still has the event.
 pub fn send(shared: &Shared, alert: Alert) {
     let _ = shared.orders.try_send(Order::Alert(alert));
 }

@@ -1,5 +1,5 @@
-//! Alerts: what the host tells the owners of an account by message, so that they need not look. The account's own task sends
-//! them, within the bounds that the settings `alerts` and `alerts_per_hour` set.
+//! Alerts: messages by which the host notifies the owners of an account, so that they need not check. The account's own
+//! task sends them, within the bounds that the settings `alerts` and `alerts_per_hour` set.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -21,7 +21,8 @@ pub enum AlertKind {
     Certificate,
     /// A plugin is denied often.
     Denied,
-    /// A person has a new device, or another key. It is told with bounds of its own, since people decide how often it happens.
+    /// A person has a new device, or another key. These alerts have separate limits, since other people decide how
+    /// often they occur.
     Keys,
     /// The account is out of a room against its will.
     Kicked,

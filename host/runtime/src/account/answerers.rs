@@ -1,4 +1,4 @@
-//! Which plugin answers the requests (IQs) of which XML namespace.
+//! The plugins that answer requests (IQs), by XML namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,14 +13,14 @@ pub(crate) type Requests = mpsc::Sender<ForeignRequest>;
 
 /// The plugins that answer requests.
 ///
-/// Of several with one namespace, the one has it that came first. It keeps it while it is away: another plugin could
-/// otherwise wait for its restart to answer in its place.
+/// If several plugins have the same namespace, the first one answers it. It keeps it while it is away: another plugin
+/// could otherwise wait for its restart to answer in its place.
 #[derive(Debug, Default)]
 pub(crate) struct Answerers(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    /// The plugins that answer a namespace, in the order in which they came.
+    /// The plugins that answer a namespace, in the order of their registration.
     claims: BTreeMap<String, Vec<PluginId>>,
     /// The plugins that run. While one is replaced by another version, both may be there, and the later one is asked.
     running: Vec<(PluginId, Requests)>,

@@ -1,6 +1,6 @@
-//! Stanzas that were lost with a stream and may have arrived all the same: the server accepted them, and its
-//! acknowledgement was lost with the stream. Only the archive can tell, in which the server stores the messages that it
-//! accepted (XEP-0313).
+//! Stanzas that were lost with a stream but may have arrived: the server accepted them, and its acknowledgement was
+//! lost with the stream. Only the archive can tell, in which the server stores the messages that it accepted
+//! (XEP-0313).
 //!
 //! Messages that were written are held back until the archive has answered, and with them younger ones to people. The
 //! account's archive has no messages to rooms. If the archive does not answer, everything is sent again: a message that
@@ -48,7 +48,7 @@ pub(super) struct InQuestion {
     pub(super) stanzas: Vec<Held>,
     /// Messages before this time are not searched.
     pub(super) since: Timestamp,
-    /// None: there is no stream to query on.
+    /// The query that is running. None: no stream is available for it.
     pub(super) asking: Option<Pin<Box<dyn Future<Output = Marks> + Send>>>,
 }
 

@@ -1,4 +1,4 @@
-//! A new session with the server: it is announced, and what the lost one took with it is sent again.
+//! A new session with the server: announces it, and sends again the stanzas that were lost with the previous one.
 
 use jid::FullJid;
 use jiff::Timestamp;
@@ -87,7 +87,8 @@ impl Worker {
         self.session.send_again(at_once, now, &mut self.effects);
     }
 
-    /// Takes the stanzas that already waited before this log-in. Those that waited for too long come back as errors.
+    /// Takes the stanzas that already waited before this log-in. Stanzas that waited for too long are returned as
+    /// errors.
     fn still_in_question(&mut self, own: &FullJid) -> Option<InQuestion> {
         let mut in_question = self.in_question.take()?;
         let old = in_question.take_older(self.settings.keep_unsent);

@@ -42,7 +42,7 @@ pub(crate) struct Callees(Mutex<Known>);
 struct Known {
     /// While one instance is replaced by another, both are there.
     all: Vec<Arc<Callee>>,
-    /// The requests that wait: who asks, and who is asked.
+    /// The pending requests, as pairs of the asking and the asked plugin.
     pending: Vec<(PluginId, PluginId)>,
 }
 
@@ -98,7 +98,8 @@ impl Callees {
         callee.names.iter().any(|one| one == name).then(|| Arc::clone(callee))
     }
 
-    /// Counts a request as waiting until the guard is dropped. One that would wait for itself is refused.
+    /// Counts a request as waiting until the guard is dropped. A request that would make a plugin wait for itself is
+    /// refused.
     pub(crate) fn begin(self: &Arc<Self>, asks: &PluginId, asked: &PluginId) -> Result<Pending, CallError> {
         let mut known = self.known();
         if known.waits(asked, asks) {

@@ -1,4 +1,4 @@
-//! The begin of a log-in, for the host or for a plugin.
+//! Starts log-ins, for the host or for a plugin.
 
 use parlor_config::{Authentication, PasswordSource};
 use parlor_session::Answer;

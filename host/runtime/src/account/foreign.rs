@@ -21,7 +21,7 @@ impl Worker {
         }
     }
 
-    /// Announces the namespaces that plugins answer now, and the nodes that they want to be told of.
+    /// Announces the namespaces that plugins answer now, and the nodes that they subscribe to.
     pub(super) fn announce_answered(&mut self) {
         let mut features = self.shared.answerers.answered();
         let (nodes, left_out_nodes) = self.shared.wanted_nodes.features();
@@ -42,26 +42,26 @@ impl Worker {
     }
 }
 
-/// Announces what an instance wants to be told of, which may read nodes by new grants.
+/// Announces the nodes that an instance subscribes to, after new grants let it read nodes.
 pub(crate) fn announce_wanted(account: &Arc<Shared>, mailbox: &Arc<Mailbox>) {
     account.wanted_nodes.add(mailbox);
     let told = Arc::clone(account);
     account.place.runtime.spawn(async move { announce_answered(&told).await });
 }
 
-/// Announces the namespaces that plugins answer now, and the nodes that they want to be told of.
+/// Announces the namespaces that plugins answer now, and the nodes that they subscribe to.
 pub async fn announce_answered(account: &Shared) {
     account.tell(|done| Order::Answered { done }).await;
 }
 
 /// Answers a request of somebody. Without an address, of the own server or account.
 pub(crate) async fn answer(account: &Shared, to: Option<Jid>, id: String, reply: Reply) {
-    // An account that has stopped answers nobody.
+    // An account that has stopped sends no answers.
     let _ = account.order(Order::Reply { to, id, reply }).await;
 }
 
-/// Forgets the claims of plugins that are gone to answer requests. Returns whether there were any: others may answer
-/// them now, which has to be [announced](announce_answered).
+/// Forgets the claims of plugins that are gone to answer requests. Returns whether there were any: other plugins may
+/// answer them now, which must be [announced](announce_answered).
 pub fn forget_answerers(account: &Shared, is_there: impl Fn(&PluginId) -> bool) -> bool {
     account.answerers.forget(is_there)
 }

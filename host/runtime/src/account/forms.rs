@@ -7,8 +7,8 @@ use parlor_session::router::Handled;
 use super::order::Order;
 use super::worker::Worker;
 
-/// Tells an instance of a command that came by this form, and the session how its handler ended: the person waits for an
-/// answer.
+/// Delivers a command from this form to an instance, and reports to the session how its handler ended: the person waits
+/// for an answer.
 pub(super) fn tell(worker: &Worker, instance: InstanceId, event: Event, form: String) {
     let shared = &worker.shared;
     let snapshot = shared.snapshot.load();
@@ -16,17 +16,17 @@ pub(super) fn tell(worker: &Worker, instance: InstanceId, event: Event, form: St
     // Not the account itself, which an unanswered form must not keep.
     let orders = shared.orders.clone();
     shared.place.runtime.spawn(async move {
-        // Without a receipt, nobody heard of it.
+        // Without a receipt, the command was not delivered.
         let is_well = match handled {
             Some(handled) => handled.await == Ok(Handled::Well),
             None => false,
         };
-        // An account that has stopped answers nobody.
+        // An account that has stopped sends no answers.
         let _ = orders.send(Order::FormHandled { form, is_well }).await;
     });
 }
 
-/// Notes that the handler of a command that came by this form has ended.
+/// Notes that the handler of a command from this form has ended.
 pub(super) fn handled(worker: &mut Worker, form: &str, is_well: bool) {
     let now = worker.now();
     worker.session.form_handled(form, is_well, now, &mut worker.effects);

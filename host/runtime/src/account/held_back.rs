@@ -9,13 +9,13 @@ use parlor_stanza::types::{EncryptedOut, Outgoing, Sealed, SealedContent};
 pub(super) const MOST: usize = 8_192;
 /// Maximum number of bytes of memory that they take.
 const MOST_BYTES: usize = 64 << 20;
-/// What an effect takes without its longest texts.
+/// The size of an effect without its longest texts, in bytes.
 const RECORD: usize = 512;
 
 /// An effect that waits.
 #[derive(Debug)]
 struct Held {
-    /// The number of the change that has to be on disk.
+    /// The number of the change that must be on disk first.
     after: u64,
     bytes: usize,
     effect: Effect,
@@ -29,7 +29,7 @@ pub(super) struct HeldBack {
 }
 
 impl HeldBack {
-    /// Holds an effect until the change of this number is on disk. It is returned if there is no room.
+    /// Holds an effect until the change of this number is on disk. Returns the effect if there is no space.
     pub(super) fn put(&mut self, after: u64, effect: Effect) -> Option<Effect> {
         let bytes = weight(&effect);
         if self.all.len() >= MOST || self.bytes + bytes > MOST_BYTES {

@@ -33,7 +33,7 @@ const QUIET: Duration = Duration::from_secs(10);
 pub(crate) enum Point {
     /// A message that another plugin sends.
     Outgoing,
-    /// A message that came.
+    /// A received message.
     Incoming,
     /// A command to another plugin.
     Commands,

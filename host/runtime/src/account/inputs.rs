@@ -33,7 +33,7 @@ impl Worker {
             }
             Order::Connect if self.link.is_some() => {}
             Order::Connect => self.connect_if_possible(),
-            // The plugin that wanted this is gone. The connection is left to the others.
+            // The plugin that requested this has ended. The connection stays as the other plugins need it.
             Order::Disconnect(answer) | Order::LogOut(answer) | Order::LogIn(_, answer) if answer.is_abandoned() => {}
             Order::Disconnect(answer) => {
                 self.close(Farewell::Disconnect).await;
@@ -100,7 +100,7 @@ impl Worker {
         }
     }
 
-    /// Acknowledges nothing any more, and passes on what came before.
+    /// Stops acknowledging, and passes on all stanzas received before.
     async fn drain(&mut self) {
         self.is_draining = true;
         if let Some(link) = &mut self.link {

@@ -27,7 +27,7 @@ impl Worker {
     pub(super) async fn end(&mut self, done: oneshot::Sender<()>) {
         self.close(Farewell::Stop).await;
         self.apply();
-        // The receiver may be gone; the account ends all the same.
+        // The receiver may have been dropped. The account ends anyway.
         let _ = done.send(());
     }
 
@@ -43,7 +43,7 @@ impl Worker {
         let ends = link.is_some();
         if let Some(mut link) = link {
             let may_be_gone_on_with = self.may_be_gone_on_with(farewell, &link);
-            // If the link has no room, the server reads nothing, and the end of the stream has to convey it.
+            // If the link has no space, the server is not reading, so the end of the stream must convey the departure.
             if self.shared.snapshot().connected && link.has_room() {
                 let presence = PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() };
                 link.send(tell_leaving(&self.shared, &mut self.session, Outgoing::Presence(presence)));

@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_mins(1);
 pub(super) struct Logins {
     /// Every plugin has had its chance to listen.
     pub(super) open: bool,
-    /// Requests that came before that.
+    /// Requests that arrived before that.
     early: Vec<(Option<Credentials>, Answer<()>)>,
     /// A plugin began the log-in in progress, so its failure is that plugin's and not the host's.
     pub(super) of_a_plugin: bool,
@@ -31,7 +31,7 @@ pub(super) struct Logins {
 }
 
 impl Logins {
-    /// Begins a log-in and returns how long it has to wait.
+    /// Begins a log-in and returns how long it must wait.
     pub(super) fn begin(&mut self, now: Instant) -> Duration {
         let interval = INTERVAL.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
         let after = self.began.map_or(Duration::ZERO, |began| interval.saturating_sub(now - began));
@@ -39,7 +39,7 @@ impl Logins {
         after
     }
 
-    /// Queues a request that came before every plugin has had its chance to listen.
+    /// Queues a request that arrived before every plugin could subscribe.
     pub(super) fn wait_for_plugins(&mut self, credentials: Option<Credentials>, answer: Answer<()>) {
         self.early.retain(|(_, answer)| !answer.is_abandoned());
         self.early.push((credentials, answer));

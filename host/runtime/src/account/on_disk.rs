@@ -1,8 +1,9 @@
 //! Effects that wait until keys are on disk.
 //!
-//! A state of encryption is on disk before a message is sent that it encrypted, and before a plugin has one that it decrypted:
-//! whenever the process ends, no key is used twice. So what follows such a change waits for the disk: all of the same input, and all
-//! messages, which keep their order. Everything else passes, so that a slow disk costs no connection.
+//! A state of encryption is on disk before a message that it encrypted is sent, and before a plugin gets a message that
+//! it decrypted. So no key is used twice, even if the process ends at any time. The effects after such a change wait
+//! for the disk: all effects of the same input, and all messages, which keep their order. Other effects do not wait, so
+//! that a slow disk does not end the connection.
 
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ pub(super) fn pass(worker: &mut Worker, effect: Effect, batch: &mut Batch) -> Op
     worker.held_back.put(after, effect).and_then(too_many)
 }
 
-/// Returns an effect that is carried out at once, since so many wait for a disk that does not answer. What was encrypted is not sent.
+/// Returns an effect to carry out immediately, since too many wait for a disk that does not respond. Encrypted messages
+/// are not sent.
 fn too_many(effect: Effect) -> Option<Effect> {
     match effect {
         Effect::SendFor(Outgoing::Sealed(_), sent) => {
@@ -55,8 +57,8 @@ fn too_many(effect: Effect) -> Option<Effect> {
     }
 }
 
-/// Returns an effect that is carried out although the keys before it cannot be written. What was encrypted is not sent, and no owner is
-/// told that something is done that ends with the host.
+/// Returns an effect to carry out although the keys before it cannot be written. Encrypted messages are not sent.
+/// Owners get no confirmation of changes that are lost when the host ends.
 fn unwritten(effect: Effect) -> Option<Effect> {
     match effect {
         Effect::SendFor(Outgoing::Sealed(_), sent) => {
@@ -75,7 +77,7 @@ fn unwritten(effect: Effect) -> Option<Effect> {
     }
 }
 
-/// Returns whether an effect sends a message, or tells of one that came.
+/// Returns whether an effect sends a message, or reports a received one.
 fn is_about_message(effect: &Effect) -> bool {
     match effect {
         Effect::Send(stanza) | Effect::SendFor(stanza, _) => {

@@ -45,7 +45,7 @@ pub(super) enum Order {
 pub(super) struct Missed {
     pub(super) to: Arc<Mailbox>,
     pub(super) messages: VecDeque<Archived>,
-    /// Receives the number of messages that were delivered, and those for which there was no room.
+    /// Receives the number of delivered messages, and the messages that did not fit.
     pub(super) outcome: oneshot::Sender<(usize, VecDeque<Archived>)>,
 }
 

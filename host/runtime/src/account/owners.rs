@@ -34,7 +34,7 @@ impl Shared {
 
     /// Answers a command of an owner.
     pub async fn reply(&self, to: Jid, id: String, reply: Reply) {
-        // An account that has stopped answers nobody.
+        // An account that has stopped sends no answers.
         let _ = self.orders.send(Order::Reply { to: Some(to), id, reply }).await;
     }
 }

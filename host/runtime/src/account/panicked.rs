@@ -1,7 +1,7 @@
 //! Keeps an account running after its task panicked. A panic is a bug in the host.
 //!
 //! A peer or a plugin may have found the bug, so the account must survive it: the input at fault is dropped, and a new
-//! session with the server replaces whatever state the panic left half changed.
+//! session with the server replaces all state that the panic left half changed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::worker::Worker;
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Runs the account's task, and goes on after each panic.
+    /// Runs the account's task, and continues after each panic.
     pub(super) async fn run_whatever_happens(mut self) {
         let now = self.now();
         self.keepers.load(&mut self.session, now).await;

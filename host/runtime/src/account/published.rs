@@ -1,4 +1,4 @@
-//! The values that the account's task publishes beside the snapshot, for tasks that wait until one changes.
+//! The values that the account's task publishes in addition to the snapshot, for tasks that wait until one changes.
 
 use parlor_config::AccountName;
 use parlor_session::{OwnArchive, Snapshot};
@@ -15,7 +15,7 @@ pub(super) struct Published {
     archive: watch::Sender<Option<OwnArchive>>,
     /// The number of times that a room has reported whether it has an archive.
     rooms_told: watch::Sender<u64>,
-    /// Where log-ins are recorded, under this name.
+    /// The audit that records log-ins, under this name.
     audit: Audit,
     account: AccountName,
 }
@@ -60,7 +60,7 @@ impl Published {
         matches!(*self.connection.borrow(), Connection::Connected(_))
     }
 
-    /// Publishes what a new snapshot says about archives.
+    /// Publishes a new snapshot's state of archives.
     pub(super) fn archives(&self, snapshot: &Snapshot) {
         let (archive, told) = (snapshot.archive, snapshot.rooms_told);
         self.archive.send_if_modified(|before| std::mem::replace(before, archive) != archive);

@@ -22,7 +22,7 @@ impl Worker {
         self.session.rewritten(&before, &self.written, now, &mut self.effects);
         let before = std::mem::replace(&mut self.settings, link);
         if self.settings.jid != before.jid && self.link.is_some() {
-            // Another address is another session: nothing of this one may wait to be resumed.
+            // Another address means another session: this one must not be resumed later.
             self.close(Farewell::Disconnect).await;
             self.apply();
             self.connect(None);

@@ -1,4 +1,4 @@
-//! News about rooms: they are logged with what the owner can do, and some are alerts.
+//! News about rooms: each is logged with a remedy for the owner, and some cause alerts.
 
 use jid::BareJid;
 use parlor_base::escape::{escape_untrusted, shell_word};
@@ -43,7 +43,7 @@ pub(super) fn tell(shared: &Shared, alerts: &mut Alerts, news: &RoomNews) {
     alerts.add(alert, account, &shared.settings(), Instant::now());
 }
 
-/// Returns who did it, as far as the room says: the nickname, else the address.
+/// Returns the actor, if the room names one: the nickname, else the address.
 fn name(actor: &Actor) -> Option<String> {
     let name = actor.nick.clone().or_else(|| actor.jid.as_ref().map(ToString::to_string))?;
     Some(escape_untrusted(&name, LONGEST))

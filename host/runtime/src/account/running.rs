@@ -30,7 +30,7 @@ fn looks() -> Interval {
 }
 
 impl Worker {
-    /// Handles events until the account is told to stop.
+    /// Handles events until the account must stop.
     pub(super) async fn run(&mut self) {
         let mut alarm = Alarm::new();
         let mut look = looks();
@@ -134,7 +134,7 @@ impl Worker {
         for words in self.alerts.due(self.session.is_announced()) {
             tell_owners(&mut self.session, &words, self.shared.clock.now(), &mut self.effects);
         }
-        // Owners are told at once, and a command that was refused is answered at once.
+        // Notifications to owners and answers to refused commands are sent at once.
         if !self.effects.is_empty() {
             return self.apply();
         }

@@ -12,7 +12,7 @@ use super::hooks::incoming::{Judged, Permit};
 use super::screening::{Audience, Screened};
 use super::worker::Worker;
 
-/// Begins to ask hooks about messages that were added, and passes those on that wait for nobody, or for too long.
+/// Begins to ask hooks about added messages, and passes on messages that need no verdict or waited for too long.
 pub(super) fn begin(worker: &mut Worker) {
     let Worker { screening, shared, session, .. } = worker;
     screening.begin(shared, |instance| command_owner(session, instance));
@@ -70,7 +70,7 @@ pub(super) fn release(worker: &mut Worker, judged: Judged) {
     }
 }
 
-/// Tells who gave a command that it was refused, where it was given.
+/// Notifies the sender of a command that it was refused, in the place where it was given.
 fn refuse(worker: &mut Worker, to: &Audience, message: &Message, words: Option<&str>) {
     match (to, words) {
         (Audience::Form(_, form), words) => forms::refused(worker, form, words),

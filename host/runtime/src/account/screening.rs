@@ -1,5 +1,5 @@
-//! Messages that came, and the commands in them, while hooks are asked about them. They go on to the plugins in the order in
-//! which they came, however long a hook takes.
+//! Received messages, and the commands in them, while hooks are asked about them. They are passed to the plugins in the
+//! order of arrival, regardless of how long a hook takes.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::hooks::incoming::{Given, Judged, judge};
 use super::shared::Shared;
 
-/// Maximum number of messages of one account that wait for verdicts. One more ends the wait of the oldest.
+/// Maximum number of messages of one account that wait for verdicts. Beyond it, the oldest message stops waiting.
 const MOST: usize = 256;
 /// Maximum weight of these messages, in bytes.
 const MOST_BYTES: usize = 8 << 20;
@@ -33,9 +33,9 @@ pub(super) enum Audience {
     All,
     /// This one.
     One(InstanceId),
-    /// This one, with a command that came by the form of this id.
+    /// This one, with a command from the form with this id.
     Form(InstanceId, String),
-    /// All that listen but this one, which gets the message in another way.
+    /// All listeners except for this one, which gets the message in another way.
     Except(InstanceId),
 }
 
@@ -53,15 +53,15 @@ pub(super) struct Screened {
 
 #[derive(Debug)]
 enum State {
-    /// Nobody was asked yet: it may have more events.
+    /// No hook was asked yet: more events may be added to it.
     New,
-    /// Nobody has to be asked. It only keeps its place.
+    /// No hook must be asked. It only keeps its place.
     Free,
     /// Hooks are asked.
     Asked(JoinHandle<Judged>),
 }
 
-/// Returns whether an event is about a message that came.
+/// Returns whether an event is about a received message.
 pub(super) fn is_of_message(event: &Event) -> bool {
     message_of(event).is_some()
 }
@@ -143,7 +143,7 @@ impl Screening {
         matches!(self.waiting.front(), Some(Screened { state: State::Free, .. }))
     }
 
-    /// Returns whether so many wait that the oldest one waits no longer.
+    /// Returns whether the limit is exceeded, so that the oldest message must stop waiting.
     pub(super) fn is_full(&self) -> bool {
         self.waiting.len() > MOST || self.bytes > MOST_BYTES
     }

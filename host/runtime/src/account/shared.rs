@@ -64,9 +64,9 @@ pub struct Shared {
     pub(crate) callees: Arc<Callees>,
     /// The plugins that see what others send and get.
     pub(crate) hooks: Hooks,
-    /// The nodes of accounts that plugins want to be told of.
+    /// The nodes of accounts that plugins subscribe to.
     pub(crate) wanted_nodes: WantedNodes,
-    /// The record of who changed what.
+    /// The audit of changes.
     pub audit: Audit,
     /// The numbers and news about its keys of encryption.
     pub(crate) encryption: Told,
@@ -158,7 +158,7 @@ impl Shared {
         }
     }
 
-    /// Notes that a plugin listens to this name. Returns whether to warn about it, because nobody declares it.
+    /// Notes that a plugin listens to this name. Returns whether to warn about it, because no plugin declares it.
     pub(crate) fn heard_of(&self, name: &EventName, plugin: &PluginId) -> bool {
         self.names.asked_for(name, plugin)
     }
@@ -187,8 +187,8 @@ impl Shared {
     }
 
     /// Sends the session a command and waits for the answer. A command waits for those of the same sender, and for its
-    /// turn among all senders. One that sends something also waits until the link has room; other commands pass it
-    /// meanwhile.
+    /// turn among all senders. A command that sends something also waits until the link has space; other commands
+    /// overtake it meanwhile.
     pub async fn ask<C: Command>(&self, by: Asker, granted: &Granted, command: C) -> Result<C::Answer, CallError> {
         let (answer, arrives) = Answer::channel();
         self.ask_holding(by, granted, AnyCommand::with(command, answer), arrives, None).await

@@ -1,4 +1,4 @@
-//! An account and a server that follows a script: what plugins and the owner see of it.
+//! Tests of an account with a scripted server: what plugins and the owner observe.
 
 mod bound;
 mod contacts;
@@ -160,8 +160,7 @@ async fn a_full_link_holds_up_nobody_who_sends_nothing() {
     }
 }
 
-/// An accepted message is sent once, whether its session survives or not, and its plugin is not told otherwise.
-/// Rows 9, 34.
+/// An accepted message is sent once, whether its session survives or not, and its plugin gets no error. Rows 9, 34.
 #[tokio::test]
 async fn what_was_taken_in_is_sent_once_on_whatever_stream_follows() {
     for memory in [Memory::Good, Memory::Count] {
@@ -238,9 +237,8 @@ async fn tell_page(session: &mut PeerSession, first: usize, said: &[(&str, &str,
 }
 
 /// Messages that the server accepted before the stream was lost, without an acknowledgement, are in the archive and are
-/// not sent again. Messages that the archive lacks are sent again, and so are those that were never written, whatever
-/// their id. A useless answer of the archive holds nothing back.
-/// Rows 34.
+/// not sent again. Messages that the archive lacks are sent again, and so are messages that were never written, with
+/// any id. A useless answer of the archive holds nothing back. Rows 34.
 #[tokio::test]
 async fn what_has_arrived_by_the_archive_is_not_sent_again() {
     // Another sender's messages prove nothing.
@@ -642,10 +640,10 @@ async fn a_machine_that_slept_asks_the_server_whether_it_is_there() {
     account.shared().connect().await;
     let mut session = soon("the log-in", peer.accept()).await.unwrap();
     session.settle(&[]).await;
-    // Until nothing is left to be sent.
+    // Until nothing is left to send.
     let quiet = tokio::time::timeout(Duration::from_secs(1), until_said(&mut session, "never")).await;
     assert!(quiet.is_err());
-    // A clock that was set back is no sleep.
+    // A clock that was set back does not mean that the machine slept.
     for by in [-3600, 3600] {
         machine.set_by(by);
         // The time at which the account checks the clock.
@@ -704,8 +702,8 @@ impl TimeSource for FragileClock {
     }
 }
 
-/// The account reads the clock while it handles the stanza. The server does not send the stanza again, and whatever the
-/// panic left half changed is replaced.
+/// The account reads the clock while it handles the stanza. The server does not send the stanza again, and all state
+/// that the panic left half changed is replaced.
 #[tokio::test]
 async fn a_panic_over_a_stanza_costs_that_stanza_and_the_stream() {
     let peer = Peer::start(Manners { resumption: true, ..Manners::default() }).await;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use parlor_session::{KeyCounts, KeyNews};
 use tokio::sync::broadcast;
 
-/// How many news wait for whoever tells the owner. The oldest are lost first.
+/// Maximum number of news that wait to be sent to the owner. The oldest are lost first.
 const NEWS: usize = 64;
 
 /// The numbers and news.

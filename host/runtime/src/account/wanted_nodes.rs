@@ -1,4 +1,4 @@
-//! The nodes of accounts (PEP, XEP-0163) that plugins want to be told of, which the account announces for contacts' servers.
+//! The nodes of accounts (PEP, XEP-0163) that plugins subscribe to. The account announces them for contacts' servers.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -38,7 +38,8 @@ impl WebScript {
         let _ = self.0.set(Box::new(answer));
     }
 
-    /// Returns what answers, if there is a script. Nobody answers a request for which that returns `None`.
+    /// Returns the script's answer function, if there is a script. A request for which it returns `None` gets no
+    /// answer.
     pub(crate) fn get(&self) -> Option<&Answer> {
         self.0.get()
     }

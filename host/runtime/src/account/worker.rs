@@ -1,4 +1,4 @@
-//! The account's task: what it holds, and what it does with one input. `running.rs` has its loop.
+//! The account's task: its state, and how it handles an input. `running.rs` has its loop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +65,7 @@ pub(super) struct Worker {
     pub(super) outbox: Outbox,
     /// The effects that wait until keys are on disk.
     pub(super) held_back: HeldBack,
-    /// The messages that hooks are asked about before plugins hear of them.
+    /// The messages that hooks are asked about before plugins get them.
     pub(super) screening: Screening,
     /// The stanzas that are sent again once the archive has answered whether they arrived.
     pub(super) in_question: Option<InQuestion>,
@@ -73,7 +73,7 @@ pub(super) struct Worker {
     pub(super) is_draining: bool,
     /// When to report the client as inactive (XEP-0352). None: never, or it was reported.
     pub(super) quiet: Alarm,
-    /// What the owners are told.
+    /// The alerts to the owners.
     pub(super) alerts: Alerts,
     /// The effects of the input that was just handled. The buffer is kept to save an allocation for each stanza.
     pub(super) effects: Vec<Effect>,

@@ -275,7 +275,7 @@ mod tests {
         assert!(held().unwrap() < 1.0, "{:?}", held());
     }
 
-    /// Others make answers long, and a plugin that does not get to run takes none of them.
+    /// Other people decide how long answers are, and a plugin that is not scheduled does not take them.
     #[tokio::test]
     async fn an_answer_that_waits_counts_against_what_the_host_holds() {
         let mut limits = Limits::default();
@@ -339,7 +339,7 @@ mod tests {
             for to in ["example.org", "EXAMPLE.org", "example.org.", "example.org./x", "example.org/resource", "org"] {
                 let result = send("set", to);
                 assert!(matches!(result, Err(CallError::Denied { .. })), "{to}: {result:?}");
-                // The features of a server are no secret.
+                // The features of a server are not secret.
                 assert_eq!(send("get", to), Ok(()), "{to}");
             }
             assert_eq!(send("set", "rooms.example.org"), Ok(()));
@@ -378,7 +378,7 @@ mod tests {
             (roster("<item jid='zed@example.net' name='Zed'/>"), true),
             (roster("<item jid='a@b'/><item jid='zed@example.net'/>"), true),
             (roster("<item jid='zed@example.net' subscription='remove'/>"), false),
-            // The roster of somebody else.
+            // The roster of another account.
             (roster("<item jid='zed@example.net'/>").replace("id='1'", "id='1' to='juliet@example.org'"), false),
         ] {
             let (instance, _mailbox) = disconnected_instance(grants, Limits::default());

@@ -215,8 +215,8 @@ fn join(all: &mut ArchivePage, mut page: ArchivePage, backwards: bool) {
     all.fin.count = all.fin.count.or(page.fin.count);
 }
 
-/// Returns whether the plugin may read this message: its grant may be for encrypted ones alone. `with` is what the archive was asked
-/// about, which the plugin may read.
+/// Returns whether the plugin may read this message: its grant may cover only encrypted ones. `with` is the address of
+/// the query, which was checked already.
 fn reads(instance: &Instance, with: Option<&Jid>, archived: &Archived) -> bool {
     if archived.undecryptable.is_some() || archived.message.encryption.is_some() {
         return true;

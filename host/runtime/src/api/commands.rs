@@ -169,7 +169,7 @@ async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken
     Ok(())
 }
 
-/// Answers a command that came by a form.
+/// Answers a command from a form.
 async fn answer_form<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     form: String,

@@ -205,8 +205,8 @@ fn report(given: WitReport) -> Result<Report, CallError> {
     Ok(Report { kind, text, stanza_ids: checked.collect::<Result<_, _>>()? })
 }
 
-/// Notes that a call is about to add someone to the roster, who then does not count as a contact for the plugin's own
-/// grants. This happens before the server is asked, since the roster push may come before the answer. Returns whether
+/// Notes that a call is about to add a person to the roster. The plugin's own grants do not treat that person as a
+/// contact. This happens before the server is asked, since the roster push may come before the answer. Returns whether
 /// it was noted because of this call: an existing contact stays one.
 pub(super) async fn note_as_added(instance: &Instance, jid: &BareJid) -> Result<bool, CallError> {
     if instance.account.snapshot().is_contact(jid) || instance.mailbox.added(jid) {

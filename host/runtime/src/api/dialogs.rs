@@ -132,7 +132,7 @@ impl Waiting {
         answer(given(end))
     }
 
-    /// Lets the plugin be told of the end.
+    /// Starts the task that reports the end to the plugin.
     fn begin<T: Send + 'static>(self, accessor: &Accessor<T, Grouping>) -> Result<u64, CallError> {
         let instance = Arc::clone(&self.asked.instance);
         let (id, tells) = self.asked.begin();
@@ -144,7 +144,7 @@ impl Waiting {
     }
 }
 
-/// Tells the plugin of the end of a question, beside its calls and for as long as it runs.
+/// Reports the end of a question to the plugin, concurrently with its calls and for as long as it runs.
 struct Telling<F>(F);
 
 impl<T: Send + 'static, F: Future<Output = ()> + Send + 'static> AccessorTask<T, Grouping> for Telling<F> {

@@ -58,11 +58,11 @@ pub(crate) struct Upload {
     file: File,
     /// How many bytes are still to be sent.
     left: u64,
-    /// What encrypts it, if that is wanted.
+    /// Its encryption, if requested.
     sealing: Option<Sealing>,
 }
 
-/// What the server is told of a file.
+/// The description of a file for the server.
 struct Described<'a> {
     name: Cow<'a, str>,
     kind: &'a str,
@@ -131,7 +131,7 @@ async fn upload<T: Send + 'static>(
     let granted = call.granted(Target::File { media_type: &kind, bytes: size })?;
     let open = OpenFile::begin(&instance)?;
     if instance.account.web_script.get().is_some() {
-        // There are no keys in a test.
+        // Tests have no keys.
         let url = WebAddress::parse(IN_TESTS).and_then(|address| address.to(&name));
         let url = url.map_err(|error| CallError::invalid("name", error.to_string()))?.as_str().to_owned();
         let file = File { url, name: Some(name), media_type: Some(kind), size: Some(size) };
@@ -298,7 +298,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     // Another request of this plugin may have stored a credential there.
     let credentials = Credentials::of(&instance, None, Vec::new())?;
     if let Some(answer) = instance.account.web_script.get() {
-        // Nobody encrypts a file by hand: the answer is what it says.
+        // A test's script contains the decrypted file.
         let url = if key.is_some() { to.as_str() } else { url };
         let Some(answer) = answer(WebRequest { method: "GET", url, body: &[] }) else {
             return Err(CallError::Unreachable(format!("nobody answers GET {url} in this test")));
@@ -348,7 +348,7 @@ async fn read<T: Send + 'static>(
         if let State::Encrypted(file) = &mut turn.state {
             let came = file.take_in(&instance, instance.limits.http_time, told).await;
             if let Err(error) = came.and_then(|()| open_encrypted(&mut turn.state)) {
-                // The next call waits on. After all else nothing of the file can be shown any more.
+                // The next call waits on. After any other error, the file cannot be read any further.
                 if !matches!(error, CallError::TimedOut) {
                     turn.state = State::Over;
                     instance.parts.remove(transfer);

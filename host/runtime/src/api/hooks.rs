@@ -1,4 +1,4 @@
-//! `hooks`: verdicts about what other plugins send and get.
+//! `hooks`: verdicts about messages that other plugins send and get.
 
 use parlor_session::permissions::{CallName, Target};
 use parlor_stanza::altered::Texts;
@@ -70,7 +70,7 @@ fn labelled(id: &str, label: String) -> Result<Verdict, CallError> {
     Ok(Verdict::Mark(label))
 }
 
-/// Gives the verdict on what this plugin was asked about.
+/// Gives this plugin's verdict on a question.
 fn give<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     call: CallName,

@@ -183,7 +183,7 @@ fn headers(
 ) -> Result<Vec<HeaderName>, CallError> {
     let (mut filled, mut length) = (Vec::new(), 0);
     for Header { name, value } in headers {
-        // A part of an answer could have a part of a credential, which nobody would find.
+        // A range of an answer could contain a part of a credential, which would not be found.
         if credentials.are_there() && name.eq_ignore_ascii_case("range") {
             return Err(CallError::invalid("request.headers", "a plugin with credentials asks for whole answers"));
         }
@@ -200,7 +200,7 @@ fn headers(
     Ok(filled)
 }
 
-/// Returns a body with its credentials, and whether it has any. One without is not copied.
+/// Returns a body with its credentials, and whether it has any. A body without credentials is not copied.
 fn filled_body(credentials: &Credentials, body: Vec<u8>) -> Result<(Vec<u8>, bool), CallError> {
     let filled = match credentials.fill("request.body", &body)? {
         Cow::Owned(filled) => Some(filled),
@@ -209,7 +209,7 @@ fn filled_body(credentials: &Credentials, body: Vec<u8>) -> Result<(Vec<u8>, boo
     Ok(filled.map_or((body, false), |filled| (filled, true)))
 }
 
-/// Waits until the plugin may send so many bytes over the web.
+/// Waits until the plugin may send this number of bytes over the web.
 async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
     let limit = || format!("{} over the web a second", instance.limits.http_bytes_per_second);
     slow_down(instance.budgets.web_bytes(), amount(bytes), limit).await
@@ -239,7 +239,7 @@ pub(super) fn shown(credentials: &Credentials, bytes: &[u8]) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// Returns the headers without credentials. One that is named like a credential is left out.
+/// Returns the headers without credentials. A header whose name contains a credential is left out.
 fn shown_headers(credentials: &Credentials, answer: &Answer) -> Vec<Header> {
     let header = |(name, value): (&HeaderName, &HeaderValue)| Header {
         name: name.as_str().to_owned(),

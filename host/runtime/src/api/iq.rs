@@ -11,8 +11,8 @@ use crate::bindings::parlor::plugin::iq::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance};
 
-/// The defined conditions, each with the type that goes with it (RFC 6120, section 8.3.3). `gone` and `redirect` name
-/// another address, which a plugin must not send people to in the account's name.
+/// The defined conditions, each with its type (RFC 6120, section 8.3.3). `gone` and `redirect` name another address,
+/// which a plugin must not send people to in the account's name.
 static CONDITIONS: [(&str, &str); 20] = [
     ("bad-request", "modify"),
     ("conflict", "cancel"),

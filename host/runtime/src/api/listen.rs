@@ -46,11 +46,11 @@ fn subscribe(instance: &Arc<Instance>, event: &str, filter: Option<WitFilter>, o
     if count >= instance.limits.subscriptions as usize {
         return Err(CallError::OverLimit(format!("{} subscriptions", instance.limits.subscriptions)));
     }
-    // After the limit: otherwise a plugin that subscribes to something else first would have more with each waking.
+    // After the limit: otherwise a plugin that subscribes to something else first would get more with each wake-up.
     if let Some(kept) = router.claim(&instance.mailbox, &name, &filter, once) {
         return Ok(kept.0);
     }
-    // A log line that a plugin causes counts as one of its own.
+    // A log line that a plugin causes counts against the plugin's own limit.
     if instance.account.heard_of(&name, &instance.plugin) && instance.may_log() {
         instance.account.warn_of(&name, &instance.plugin);
     }
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(kinds("headline groupchat error").map(|kinds| kinds.len()), Ok(3));
     }
 
-    /// Otherwise a plugin that first subscribes to something else would have more with each time that it is woken.
+    /// Otherwise a plugin that first subscribes to something else would get more with each wake-up.
     #[tokio::test]
     async fn subscriptions_that_were_kept_count_when_they_are_made_again() {
         let (instance, _mailbox) = disconnected_instance("", Limits { subscriptions: 2, ..Limits::default() });

@@ -21,7 +21,7 @@ impl Host for Context {
     }
 }
 
-/// The name of lines that the owner chose to see of this plugin, whatever the log shows of others.
+/// The log target of lines that the owner chose to see of this plugin, independently of the filter for others.
 pub const CHOSEN: &str = "chosen";
 
 fn write(instance: &Instance, level: Level, message: &str) {
@@ -94,7 +94,7 @@ impl StdoutStream for Printed {
     }
 }
 
-/// One output stream.
+/// An output stream.
 struct Lines {
     instance: Arc<Instance>,
     level: Level,

@@ -77,8 +77,7 @@ fn room_of_caller<T: 'static>(instance: &Instance, access: &mut Access<'_, T, Gr
     room_of_handler(instance, task)
 }
 
-/// Checks whether the plugin may hear of this event, or of the promise of its name, at all. The router checks each
-/// occurrence.
+/// Checks whether the plugin may get this event, or the promise of its name, at all. The router checks each occurrence.
 fn may_hear(instance: &Instance, name: &str) -> Result<(), CallError> {
     match event(name).and_then(|event| event.permission) {
         Some(permission) if !instance.mailbox.grants().has(permission) => Err(instance.deny(permission, None)),
@@ -165,7 +164,7 @@ fn addresses<'a>(argument: &str, list: &'a [String]) -> Result<&'a [String], Cal
     Ok(list)
 }
 
-/// Checks that addresses of these lengths are no more than one call may have.
+/// Checks that addresses of these lengths do not exceed the limit of a call.
 fn not_too_long(argument: &str, lengths: impl Iterator<Item = usize>) -> Result<(), CallError> {
     let bytes: usize = lengths.sum();
     if bytes > MOST_ADDRESSES {
@@ -238,8 +237,8 @@ async fn pace_for_all(instance: &Instance) -> Result<(), CallError> {
 
 async fn pace_for(instance: &Instance, stanzas: u32) -> Result<(), CallError> {
     let limit = || format!("{} stanzas a second", instance.limits.messages_per_second);
-    // One after the other, as if each was sent by itself: after recent stanzas, fewer may go at once. At most one burst
-    // is waited for, or it would take minutes.
+    // Pace them one after another, as if each was sent separately: after recent stanzas, fewer may be sent at once. At
+    // most one burst is waited for, or it would take minutes.
     for _ in 0..stanzas.min(instance.limits.messages_burst) {
         slow_down(instance.budgets.outgoing(), 1.0, limit).await?;
     }

@@ -72,8 +72,8 @@ async fn call<T: Send + 'static>(
     }
 }
 
-/// Tells the other plugin of the request, and waits for the answer. That it does not run, does not answer such requests, or
-/// was not allowed to answer this plugin, is one and the same error: nobody learns by it which plugins there are.
+/// Delivers the request to the other plugin, and waits for the answer. The error is the same if it does not run, does
+/// not answer such requests, or may not answer this plugin. So the error does not reveal which plugins exist.
 async fn ask(
     instance: &Arc<Instance>,
     asked: &PluginId,
@@ -88,7 +88,7 @@ async fn ask(
     let payload = Payload::PluginRequest(Arc::new(told));
     let event = Event { name: EventName::from("request"), at: instance.account.clock.now(), payload };
     let mail = instance.account.router.mail_for(callee.instance, event).ok_or_else(not_found)?;
-    // Half of the mailbox is kept for what nobody repeats.
+    // Half of the mailbox is reserved for events that are not repeated.
     if !callee.mailbox.has_room_for_the_past() {
         return Err(busy(asked));
     }
@@ -105,7 +105,7 @@ fn busy(asked: &PluginId) -> CallError {
     CallError::OverLimit(format!("{MOST} requests, or too much else, wait for {asked}"))
 }
 
-/// Gives the answer to a request that this plugin was told of.
+/// Gives the answer to a request that this plugin received.
 async fn give<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     call: CallName,

@@ -247,7 +247,7 @@ async fn item<T: Send + 'static>(
     item_id(&id)?;
     let which = WhichItems::One(id.clone());
     match request_for_much(&instance, &granted, GetItems { service, node, which }, weigh).await {
-        // Services differ in how they say that there is no such item.
+        // Services use different errors for a missing item.
         Err(CallError::Stanza(error)) if error.condition == "item-not-found" => Ok(None),
         Err(error) => Err(error),
         Ok(mut page) => {
@@ -330,7 +330,7 @@ fn fit(instance: &Instance, page: &NodePage) -> Result<(), CallError> {
     fits(instance, "items", "ask for fewer", page.items.iter().map(|one| RECORD + one.weight()))
 }
 
-/// Converts an item. One without an id cannot be asked for again, and is left out.
+/// Converts an item. An item without an id cannot be requested again, and is left out.
 fn shown(item: NodeItem) -> Option<WitItem> {
     let NodeItem { id, publisher, xml, is_cut } = item;
     Some(WitItem { id: id?, publisher: publisher.map(|jid| jid.to_string()), xml, cut: is_cut })

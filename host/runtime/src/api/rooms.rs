@@ -371,7 +371,7 @@ async fn view<T: Send + 'static>(
 }
 
 fn get(instance: &Instance, call: CallName, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitRoom>>, CallError> {
-    // One for all of them, so that the answer is of one moment.
+    // Use one snapshot for all rooms, so that the answer is consistent.
     let mut snapshot = None;
     let find = |jid: &Option<BareJid>| {
         let Some(jid) = jid else { return Ok(None) };
@@ -463,8 +463,8 @@ async fn open(
     Ok((&*opened?).into())
 }
 
-/// Stores a bookmark. With `autojoin` the account enters the room by itself, at once and after each log-in, so the room
-/// counts as opened.
+/// Stores a bookmark. With `autojoin` the account enters the room automatically, at once and after each log-in, so the
+/// room counts as opened.
 async fn set_bookmark(room: &Caller, bookmark: Bookmark) -> Result<(), CallError> {
     room.granted()?;
     let place = bookmark.autojoin.then(|| room.instance.open_room(&room.jid)).transpose()?;

@@ -25,7 +25,7 @@ const LONGEST_NAME: usize = 64;
 const SHORTEST_PERIOD: u64 = 60_000;
 /// The longest period: ten years.
 const LONGEST_PERIOD: u64 = 3_653 * 24 * 60 * 60_000;
-/// The most missed due times that are told.
+/// Maximum number of missed due times that are delivered.
 const MOST_CAUGHT_UP: u32 = 1_000;
 
 impl Host for Context {
@@ -148,8 +148,8 @@ async fn set(instance: &Arc<Instance>, granted: &Granted, new: NewSchedule) -> R
     set.ok_or_else(|| CallError::OverLimit(format!("{most} schedules")))
 }
 
-/// Changes the schedules in the store, and lets the task that tells of due times read them again, also if the call is given
-/// up meanwhile.
+/// Changes the schedules in the store, and makes the task that delivers due times read them again, even if the call is
+/// given up meanwhile.
 async fn change<R: Send + 'static>(
     instance: &Arc<Instance>,
     change: impl Future<Output = Result<R, StoreError>> + Send + 'static,

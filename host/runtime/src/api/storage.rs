@@ -327,7 +327,7 @@ mod tests {
                 let _ = poll!(call.as_mut());
                 drop(call);
             }
-            // Half of what a second allows.
+            // Half of the limit for a second.
             assert!(instance.budgets.stored().used() > 100_000.0, "{waits}: {}", instance.budgets.stored().used());
         }
     }

@@ -159,7 +159,7 @@ pub(super) fn vcard_updated(card: Option<&KnownCard>) -> Option<String> {
     card.map(|known| date_time(known.updated))
 }
 
-/// Returns the size of the vCard fields of a record in a plugin's memory, beside the record.
+/// Returns the size of the vCard fields of a record in a plugin's memory, in addition to the record.
 pub(super) fn shown_card(card: Option<&KnownCard>) -> usize {
     let Some(KnownCard { card, .. }) = card else { return 0 };
     let texts = [&card.picture_type, &card.url].into_iter().flatten().map(String::len).sum::<usize>();

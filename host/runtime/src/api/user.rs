@@ -79,7 +79,7 @@ async fn login(instance: &Arc<Instance>, credentials: Option<(String, Supplied)>
     pace_order(instance).await?;
     let _waits = instance.waits_for_session();
     account.log_in(instance.asker(), &granted, credentials).await?;
-    // Before that, every call that depends on the server's features would be told that they are missing.
+    // Before that, every call that depends on the server's features would fail because they seem to be missing.
     let (by, name) = (instance.id, "discoInitialized".into());
     instance.ask(&granted, WaitUntil { by, name }).await.map(drop)
 }

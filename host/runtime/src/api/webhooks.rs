@@ -9,7 +9,7 @@ use crate::bindings::parlor::plugin::types::{Error, Header};
 use crate::bindings::parlor::plugin::webhooks::{Host, HostWithStore, Response};
 use crate::instance::{Context, Grouping, WebhookAnswer};
 
-/// The headers that an answer may have. Others are acted upon by proxies and browsers, which serve more than webhooks at
+/// The headers that an answer may have. Proxies and browsers act upon other headers, and serve more than webhooks at
 /// that address: cookies, redirects to files of the proxy, connections.
 const HEADERS: [&str; 10] = [
     "cache-control",
@@ -67,8 +67,8 @@ fn answer_request<T: Send + 'static>(
     }
 }
 
-/// Checks the headers of an answer (RFC 9110, section 5.5). Whatever is no control character is sent as it is, in
-/// UTF-8.
+/// Checks the headers of an answer (RFC 9110, section 5.5). All characters except for control characters are sent
+/// unchanged, in UTF-8.
 fn checked(headers: Vec<Header>) -> Result<Vec<(String, String)>, CallError> {
     let bad = |reason: String| CallError::invalid("answer.headers", reason);
     let length: usize = headers.iter().map(|header| header.name.len() + header.value.len()).sum();

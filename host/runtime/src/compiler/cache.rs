@@ -1,8 +1,8 @@
 //! The compile cache: machine code of earlier runs in the data folder, by the digest of its component.
 //!
 //! Each entry is authenticated with a key that only this host's user can read. The tag covers the code, the digest and
-//! the engine that the code was made for. An entry that fails is dropped, and the component is compiled again. So
-//! nobody can inject code by writing a file.
+//! the engine that the code was made for. An entry that fails is dropped, and the component is compiled again. So code
+//! cannot be injected by writing a file.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -58,7 +58,7 @@ enum Found {
     Fit(Artifact),
     /// Authentic code of this component for another version of the engine.
     Outdated,
-    /// Anything else.
+    /// Any other file.
     Foreign,
 }
 
@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(found(&cache, b"b"), None);
         assert_eq!(found(&cache, b"a").unwrap(), b"code");
         let other = Cache::open(data.path(), Fingerprint([2; DIGEST_BYTES])).unwrap();
-        // This is no reason for a warning: it is usual after each update.
+        // This does not need a warning: it is usual after each update.
         let (bytes, [own, another]) = (fs::read(&path).unwrap(), [b"a", b"b"].map(|one| Digest::of(one)));
         assert!(matches!(other.judge(&own, bytes.clone()), Found::Outdated));
         assert!(matches!(other.judge(&another, bytes), Found::Foreign));

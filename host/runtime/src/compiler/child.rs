@@ -1,7 +1,7 @@
 //! The host's side of a compiler process.
 //!
 //! The process reads the component from one pipe and writes the machine code to another. The first pipe also ties it to
-//! the host: when the host ends, for whatever reason, the pipe closes and the process exits.
+//! the host: when the host ends, for any reason, the pipe closes and the process exits.
 
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};

@@ -5,7 +5,7 @@ use wasmtime::{Config, OptLevel, WasmBacktraceDetails};
 
 use crate::traces::Traces;
 
-/// Returns the configuration that affects code generation. A compiler process and the engine that runs its code have to
+/// Returns the configuration that affects code generation. A compiler process and the engine that runs its code must
 /// use the same one.
 pub(crate) fn base(traces: Traces) -> Config {
     let mut config = Config::new();

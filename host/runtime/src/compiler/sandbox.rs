@@ -1,9 +1,9 @@
 //! The sandbox of a compiler process: the kernel only lets it compute and use its open pipes.
 //!
-//! Each layer holds by itself. A program that the process starts gains no privileges. Landlock denies it the file
-//! system, TCP and other processes. A filter of system calls (seccomp) only allows those that computing needs: it
-//! cannot open files or sockets, start programs or processes, or make memory executable. A kernel that lacks one layer
-//! still has the others.
+//! Each layer works independently of the others. A program that the process starts gains no privileges. Landlock denies
+//! it the file system, TCP and other processes. A filter of system calls (seccomp) only allows those that computing
+//! needs: it cannot open files or sockets, start programs or processes, or make memory executable. A kernel that lacks
+//! one layer still has the others.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -93,8 +93,7 @@ enum FilterError {
     Apply(#[from] seccompiler::Error),
 }
 
-/// Denies this thread and those that it starts the file system, TCP and other processes. It has to open a file for
-/// this.
+/// Denies this thread and those that it starts the file system, TCP and other processes. It must open a file for this.
 pub(super) fn close_files() -> Layer {
     Layer::of("landlock", restrict())
 }

@@ -80,8 +80,8 @@ pub fn work(memory: Bytes, cpu: Duration, traces: Traces, again: bool) -> Result
     output.write_all(&code).and_then(|()| output.flush()).map_err(WorkerError::Output)
 }
 
-/// Reports the missing sandbox layers to the host. A process that compiled writes nothing else to standard error, and
-/// one that failed does not write this.
+/// Reports the missing sandbox layers to the host. After a successful compilation this is the only text on standard
+/// error. A process that failed does not write it.
 #[expect(clippy::print_stderr, reason = "the host reads it")]
 fn say_what_is_missing(layers: &[Layer]) {
     for Layer { name, missing } in layers {
@@ -136,7 +136,7 @@ fn confine(memory: Bytes, cpu: Duration, between: impl FnOnce() -> Vec<(String, 
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, on, unused, unused, unused) } == -1 {
         return Err(io::Error::last_os_error());
     }
-    // Landlock has to open a file, which the limits below forbid.
+    // Landlock must open a file, which the limits below forbid.
     let mut layers = vec![Layer { name: "no_new_privs".to_owned(), missing: None }, sandbox::close_files()];
     let tried = if layers.iter().all(|layer| layer.missing.is_none()) { between() } else { Vec::new() };
     limit(Resource::As, memory.0, memory.0)?;

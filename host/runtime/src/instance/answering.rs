@@ -1,4 +1,4 @@
-//! The requests of other plugins that an instance answers, and what it decides about as a hook.
+//! The requests of other plugins that an instance answers, and its questions as a hook.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::Instance;
 use crate::account::callees::Callee;
 use crate::account::hooks::Hooker;
 
-/// Bytes of an event beside the value of a request.
+/// Bytes of an event in addition to the value of a request.
 const BESIDE: usize = 8 << 10;
 /// The permissions of hooks.
 const HOOKS: [Permission; 3] = [Permission::HooksCommands, Permission::HooksIncoming, Permission::HooksOutgoing];

@@ -66,7 +66,8 @@ impl Instance {
         ask_with(self, granted, |answer| command(answer.if_it_fits(fits))).await
     }
 
-    /// Returns a check whether such an answer fits, and what holds its bytes from then on until it is dropped.
+    /// Returns a cell, and a check whether such an answer fits. The check puts a holding into the cell, which counts
+    /// the answer's bytes until it is dropped.
     pub(crate) fn room_for_answer<R: 'static>(
         &self,
         weigh: fn(&R) -> usize,
@@ -93,7 +94,7 @@ impl Instance {
         SessionWait(Arc::clone(self))
     }
 
-    /// Returns the number of waiting calls, by what they wait for.
+    /// Returns the number of waiting calls, by the kind of their wait.
     pub(crate) fn waits(&self) -> &Watched<Waits> {
         &self.waits
     }
@@ -109,7 +110,7 @@ impl Instance {
     }
 }
 
-/// The number of calls that wait, by what they wait for. Their time does not count against the plugin.
+/// The number of waiting calls, by the kind of their wait. Their time does not count against the plugin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Waits {
     /// Calls that wait for the session: for the connection, for answers, for other plugins.

@@ -81,7 +81,7 @@ impl Budgets {
         self.0.log_lines.get_or_init(|| Box::new(Bucket::new(rate, rate)))
     }
 
-    /// Returns the budgets of a later version with these limits: what was used of them stays used.
+    /// Returns the budgets for a later version with these limits. Used amounts stay used.
     pub(super) fn passed_on(&self, limits: &Arc<Limits>) -> Self {
         let new = Self::new(limits);
         let of: [fn(&Self) -> &Bucket; 8] = [

@@ -1,4 +1,4 @@
-//! The data in the Store of an instance: what the guest's code reaches of the host.
+//! The data in the Store of an instance: the parts of the host that the guest's code can reach.
 
 use std::sync::Arc;
 

@@ -26,7 +26,7 @@ const RETRY: Duration = Duration::from_millis(5);
 pub(crate) struct Dialogs {
     /// How many are open, or were not taken.
     open: Arc<AtomicUsize>,
-    /// Those that were begun without waiting for the answer. They take no memory while there are none.
+    /// The questions that were begun without waiting for the answer. They take no memory while there are none.
     begun: Mutex<BTreeMap<u64, Begun>>,
     /// Whether the instance is to stop.
     is_over: Watched<bool>,
@@ -227,7 +227,8 @@ pub(super) fn has_risen(instance: &Instance) {
 }
 
 impl Handling {
-    /// Waits until the handler waits for nobody's answer. Returns how long it waited for answers so far. Cancel-safe.
+    /// Waits until the handler no longer waits for a person's answer. Returns how long it waited for answers so far.
+    /// Cancel-safe.
     pub(crate) async fn rested(&self) -> Duration {
         loop {
             let is_over = {

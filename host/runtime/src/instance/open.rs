@@ -92,7 +92,7 @@ impl Open {
         self.rare().as_mut().map(|rare| with(rare)).unwrap_or_default()
     }
 
-    /// Adds to what is rare.
+    /// Adds to the rarely used data.
     fn add_rare(&self, add: impl FnOnce(&mut Rare)) {
         add(self.rare().get_or_insert_default());
     }
@@ -118,8 +118,8 @@ impl Instance {
         self.open.handlers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether a handler has not returned, waits for nobody's answer, and no call to the host is open: the handler
-    /// will continue without any input.
+    /// Returns whether a handler will continue without any input: it has not returned, does not wait for a person's
+    /// answer, and no call to the host is open.
     pub fn is_at_work(&self) -> bool {
         self.open.calls.load(Relaxed) == 0 && self.handlers().iter().any(|handler| !handler.rests())
     }
@@ -159,7 +159,7 @@ impl Instance {
         Ok(guard)
     }
 
-    /// Counts an IQ request as pending until it is answered. One that is given up counts for as long as its answer may
+    /// Counts an IQ request as pending until it is answered. An abandoned request counts for as long as its answer may
     /// still arrive.
     pub fn pending_iq(self: &Arc<Self>) -> Result<PendingIq, CallError> {
         let given_up = self.iqs_given_up();
@@ -196,7 +196,8 @@ pub(crate) fn room_of_handler(instance: &Instance, task: Option<GuestTaskId>) ->
     handler.room.as_deref().cloned()
 }
 
-/// Returns the bare address of the conversation that an event is about. Where that is no room, no setting differs.
+/// Returns the bare address of the conversation that an event is about. If it is not a room, settings have no separate
+/// values for it.
 fn room_of(event: &Event) -> Option<BareJid> {
     match About::of(&event.payload) {
         About::Target(Target::Room(room)) => Some(room.clone()),
@@ -207,7 +208,7 @@ fn room_of(event: &Event) -> Option<BareJid> {
 
 fn command_in(event: &Event) -> Option<Arc<Message>> {
     match &event.payload {
-        // The person of a form is told there.
+        // The person gets the answer in the form instead.
         Payload::Command { message, form: None, .. } => Some(Arc::clone(message)),
         _ => None,
     }

@@ -12,20 +12,19 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Default)]
 pub(crate) struct OpenParts(Mutex<Option<Box<ByNumber>>>);
 
-/// Each by what only its calls know, and with what ends it.
+/// The open parts by number, each with its state, whose type only its calls know, and with the token that ends it.
 type ByNumber = HashMap<u64, (Arc<dyn Any + Send + Sync>, CancellationToken)>;
 
-/// One of them. A call that works on it has its turn: a plugin's calls on the same one come one after the other, and no other plugin waits
-/// for them.
+/// An open request or file. A plugin's calls on the same one take turns, and other plugins do not wait for them.
 #[derive(Debug)]
 pub(crate) struct OpenPart<T> {
     pub(crate) turns: Turns<T>,
-    /// The plugin has closed it: what still works on it ends.
+    /// Cancelled when the plugin closes it: running work on it ends.
     pub(crate) closed: CancellationToken,
 }
 
 impl OpenParts {
-    /// Adds one, and returns its number, which is never used twice.
+    /// Adds an item, and returns its number, which is never used twice.
     pub(crate) fn add<T: Send + 'static>(&self, part: T) -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Relaxed);
@@ -41,7 +40,7 @@ impl OpenParts {
         part.downcast().ok()
     }
 
-    /// Removes one that has ended. A call that works on it goes on.
+    /// Removes an item that has ended. A call that works on it continues.
     pub(crate) fn remove(&self, number: u64) -> Option<CancellationToken> {
         let mut all = self.all();
         let removed = all.as_mut().and_then(|all| all.remove(&number));

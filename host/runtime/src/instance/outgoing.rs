@@ -57,7 +57,7 @@ async fn hooked(instance: &Arc<Instance>, message: Option<Message>) -> Result<Op
     pass(&instance.account, instance.id, &instance.plugin, to, message).await.map(Some)
 }
 
-/// Returns the error for a message that cannot be sent with what a hook made of it.
+/// Returns the error for a message that cannot be sent after a hook changed it.
 fn of_a_hook(error: &CallError) -> CallError {
     CallError::Rejected(format!("a hook changed the message, and it cannot be sent so: {error}"))
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::Instance;
 use crate::account;
 
-/// Returns how long it has to be idle to be parked; `None` if its author does not allow that.
+/// Returns how long it must be idle before it is parked; `None` if its author does not allow parking.
 pub(crate) fn parks_after(instance: &Instance) -> Option<Duration> {
     instance.manifest.parks.then_some(instance.limits.idle)
 }
 
-/// Returns whether nothing is under way that the guest waits for. No handler runs, no call is open, no archive query
-/// no IQ request, no question to a person, and no request or file in parts; it does not catch up, it is not beside an instance
-/// that it is to replace, and it is no hook.
+/// Returns whether the guest waits for nothing. No handler runs, and no call, archive query, IQ request, question to a
+/// person, and request or file in parts is open. It does not catch up, it has replaced the instance that it was started
+/// beside, and it is not a hook.
 pub(crate) fn is_idle(instance: &Instance) -> bool {
     let open = &instance.open;
     let none_open = open.calls.load(Relaxed) == 0
@@ -44,15 +44,15 @@ pub(crate) fn has_parked(instance: &Instance) {
     instance.parts.shrink();
 }
 
-/// Begins its next run: what the guest registers again, it gets back.
+/// Begins its next run: the guest takes back the registrations that it repeats.
 pub(crate) fn wakes(instance: &Instance) {
     instance.only_handles.store(false, Relaxed);
     instance.account.router.wake(&instance.mailbox);
     instance.registered.timers().wake();
 }
 
-/// Ends what the guest has not registered again by the time that its `initialize` has returned. The session does the
-/// same for what it knows.
+/// Ends the registrations that the guest has not repeated by the time that its `initialize` returned. The session does
+/// the same for its own registrations.
 pub(crate) fn has_woken(instance: &Instance) {
     instance.account.router.end_unclaimed(&instance.mailbox);
     instance.registered.timers().end_unclaimed();

@@ -16,7 +16,7 @@ pub(crate) struct SeenFiles(Mutex<Option<Box<Digests>>>);
 
 #[derive(Debug, Default)]
 struct Digests {
-    /// With keys of its own, so that nobody finds two addresses with one digest.
+    /// It is randomly keyed, so that no one can find two addresses with the same digest.
     hasher: RandomState,
     known: VecDeque<u64>,
 }

@@ -132,7 +132,7 @@ async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_co
     assert!(next.budgets.outgoing().take(5.0).is_ok() && next.budgets.outgoing().take(1.0).is_err());
 }
 
-/// An update is such a replacement, whatever its limits are.
+/// An update is such a replacement, regardless of its limits.
 #[tokio::test(start_paused = true)]
 async fn who_takes_the_place_of_another_one_has_no_burst_anew() {
     let limits = Limits { messages_per_second: 10, messages_burst: 5, ..Limits::default() };

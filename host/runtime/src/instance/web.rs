@@ -18,7 +18,7 @@ pub(crate) struct WebClient(Mutex<Option<Box<Clients>>>);
 
 #[derive(Default)]
 struct Clients {
-    /// For requests of its own.
+    /// For the plugin's own requests.
     requests: Option<Made>,
     /// For files.
     files: Option<Made>,
@@ -34,7 +34,7 @@ struct Made {
 
 impl WebClient {
     /// Returns the client for requests over the web of an instance. After a change of its grants or of trusted
-    /// certificates it is another one: open connections may lead to what is no longer allowed.
+    /// certificates the client is replaced: open connections may lead to servers that are no longer allowed.
     pub(crate) fn of(instance: &Instance) -> Result<Client, CallError> {
         let (grants, web) = (Arc::clone(&instance.mailbox.grants()), instance.account.web.load_full());
         let mut clients = instance.web.clients();
@@ -54,8 +54,8 @@ impl WebClient {
         Ok(client)
     }
 
-    /// Returns the client for files: those that messages refer to, and uploads to the account's server. Beside the public
-    /// network it dials what the owner names under `[web]`.
+    /// Returns the client for files: those that messages refer to, and uploads to the account's server. In addition to
+    /// the public network, it connects to the addresses that the owner lists under `[web]`.
     pub(crate) fn for_files(instance: &Instance) -> Result<Client, CallError> {
         let (grants, web) = (Arc::clone(&instance.mailbox.grants()), instance.account.web.load_full());
         let mut clients = instance.web.clients();

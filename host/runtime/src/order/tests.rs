@@ -195,7 +195,7 @@ proptest! {
             // Each usable plugin is either started or refused, once.
             let count = made.starts.iter().filter(|start| start.id == candidate.id).count() + usize::from(refused.is_some());
             prop_assert_eq!(count, usize::from(candidate.unusable.is_none()));
-            // Circles are always found, and nothing else is reported as one.
+            // Cycles are always found, and nothing else is reported as one.
             prop_assert_eq!(matches!(refused, Some(Refused::Cycle { .. })), candidate.unusable.is_none() && in_a_circle(&candidates, at));
             if lenient {
                 prop_assert!(!matches!(refused, Some(Refused::Missing { .. })), "lenient, but refused");

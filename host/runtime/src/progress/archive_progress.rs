@@ -41,7 +41,7 @@ struct Entry {
     /// older.
     stream: u64,
     done: bool,
-    /// Whether it came live and the archive has it among the missed messages.
+    /// Whether it was received live and the archive also lists it as missed.
     is_met: bool,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct ArchiveProgress {
     is_incomplete: bool,
     /// The messages before the position that are being delivered now.
     gaps: VecDeque<String>,
-    /// Those of them that were delivered.
+    /// The gaps that were delivered.
     filled: VecDeque<String>,
     /// Messages handled by former instances, or found among the missed ones, that may be after the position. Cleared
     /// once a later live message is handled.

@@ -1,4 +1,4 @@
-//! wasmtime's description of how a plugin ended: where in its code, and why.
+//! wasmtime's description of how a plugin ended: the place in its code, and the cause.
 //!
 //! Names in it are chosen by the plugin's author, and wasmtime is built without C++ demangling: a C++ name of a few
 //! hundred bytes can expand to more text than there is memory.

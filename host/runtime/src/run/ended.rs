@@ -20,7 +20,7 @@ use crate::watchdog::Overrun;
 #[error("a handler of {} did not return within {}", .0, quantity::show_duration(*.1))]
 pub(super) struct SlowHandler(pub(super) Handed, pub(super) Duration);
 
-/// The part of an instance without a guest that its next run goes on with.
+/// The part of an instance without a guest that its next run continues with.
 #[derive(Debug)]
 pub(crate) struct Remains {
     pub(crate) mailbox: MailReceiver,
@@ -37,11 +37,11 @@ pub(crate) enum Ended {
     Parked(Option<Remains>),
     /// Its `initialize` returned an error, with this text.
     Declined(String),
-    /// Others have taken what the process may take of the kernel, which is not the plugin's fault.
+    /// Other plugins use up the kernel resources of the process. This is not the plugin's fault.
     NoRoom {
         /// The reason, in one sentence.
         why: String,
-        /// The part that goes on, if its guest has not begun.
+        /// The part that the next run continues with, if its guest has not begun.
         remains: Option<Remains>,
     },
     /// It trapped, or hit a limit.
@@ -63,7 +63,7 @@ impl Ended {
         let why = if is_full_stack(&detail) {
             FULL_STACK.to_owned()
         } else if instance.taken.is_full.load(Relaxed) && (error.is::<wasmtime::Trap>() || error.is::<I32Exit>()) {
-            // It was refused more memory, and could not go on without.
+            // It was refused more memory, and could not continue without it.
             Exceeded::Memory(instance.limits.memory).to_string()
         } else {
             reason(&error)
@@ -71,7 +71,7 @@ impl Ended {
         Self::Failed { why: why + &at_what, detail }
     }
 
-    /// Takes what goes on without the guest.
+    /// Takes the part that the next run continues with.
     pub(crate) fn take_remains(&mut self) -> Option<Remains> {
         match self {
             Self::Parked(remains) | Self::NoRoom { remains, .. } => remains.take(),

@@ -12,11 +12,11 @@ use crate::instance::{Instance, parking};
 pub(super) struct Idle(Option<Counted>);
 
 struct Counted {
-    /// How long it has to be idle.
+    /// How long it must be idle.
     after: Duration,
     since: Instant,
-    /// Set for the earliest time at which it may have been idle for long enough. Setting it anew with each event would
-    /// cost more than checking the time when it is over.
+    /// Set for the earliest time at which it may have been idle for long enough. Resetting it with each event would
+    /// cost more than checking the time when it fires.
     check: Pin<Box<Sleep>>,
 }
 

@@ -24,8 +24,8 @@ pub(crate) type Backlog = Vec<Box<Mail>>;
 
 /// The mail of an instance, in the order in which it is handled.
 pub(super) struct Incoming {
-    /// Events that come before the mailbox: those left by a replaced instance, and one that is held back while the plugin
-    /// is told of lost events before it.
+    /// Events that are handled before the mailbox: those left by a replaced instance, and one that is held back while
+    /// the plugin is notified of lost events before it.
     ahead: VecDeque<Box<Mail>>,
     /// Receives the events that the replaced instance has not handled.
     backlog: Option<oneshot::Receiver<Backlog>>,
@@ -149,7 +149,7 @@ pub(super) async fn handle<'a>(
     })
 }
 
-/// Tells whoever waits for a handler how it ended, also if it is dropped before it returned.
+/// Reports to a waiting task how a handler ended, even if it is dropped before it returned.
 struct Receipt(Option<oneshot::Sender<Handled>>);
 
 impl Receipt {
@@ -197,7 +197,7 @@ impl Spare {
 /// How long a due timer waits before the mailbox is checked again for room.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// Puts due timers at the end of the mailbox, or returns the first of them to be handled at once.
+/// Puts due timers at the end of the mailbox, or returns the first of them for handling at once.
 pub(super) fn fire_timers(instance: &Instance, at_once: bool) -> Option<Box<Mail>> {
     let now = Instant::now();
     // If the mailbox is full, timers stay due: one that fires once is not lost, and one that repeats skips ticks.

@@ -1,7 +1,7 @@
 //! The texts that nothing may show to a plugin: its credentials, in the forms in which servers repeat them.
 //!
-//! What searches for them is built once, when a plugin makes its first request after the owner gave or changed a
-//! credential. Nearly every credential has one form alone, since it has letters and digits only.
+//! The search is built once, when a plugin makes its first request after the owner gave or changed a credential. Nearly
+//! every credential has only one form, since it consists of letters and digits.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,10 +15,10 @@ use parlor_base::web_address::encoded;
 #[derive(Default)]
 pub(crate) struct Hidden(Vec<Form>);
 
-/// One form of a credential, as what searches for it.
+/// A form of a credential, as a search for it.
 struct Form {
     text: Finder<'static>,
-    /// The same in small letters, if it has capital ones.
+    /// The same in lower case, if it has upper-case letters.
     small: Option<Finder<'static>>,
 }
 
@@ -58,7 +58,7 @@ impl Hidden {
         self.0.iter().any(|form| form.text.find(text.as_bytes()).is_some())
     }
 
-    /// Returns whether a name of a server or of a header has one. Such names come in small letters.
+    /// Returns whether the name of a server or of a header contains one. Such names are in lower case.
     pub(crate) fn are_in_name(&self, name: &str) -> bool {
         let mut small = self.0.iter().map(|form| form.small.as_ref().unwrap_or(&form.text));
         small.any(|form| form.find(name.as_bytes()).is_some())

@@ -136,7 +136,7 @@ fn what_was_set_outlives_an_instance_and_what_it_offered_does_not() {
     assert_eq!((one.get("a", || None), one.get("b", || None)), (Some(json!(1)), None));
 }
 
-/// What a credential is hidden by is built once, and no credential of before or after a change is missed.
+/// The search for credentials is built once, and no credential from before or after a change is missed.
 #[test]
 fn what_is_hidden_follows_the_credentials_of_the_owner() {
     let manifest = format!(
@@ -210,7 +210,7 @@ fn a_value_for_a_room_wins_there_alone() {
     assert_eq!(get(Some(&lounge), "greeting"), Some(json!("lounge")));
     assert_eq!((get(Some(&hall), "greeting"), get(None, "greeting")), (Some(json!("owner")), Some(json!("owner"))));
     assert_eq!((get(Some(&lounge), "time"), get(None, "time")), (Some(json!(120)), Some(json!(240))));
-    // The plugin is told that a setting has changed, also if it has in a room alone.
+    // The plugin is notified that a setting has changed, even if it changed only in a room.
     let owner = || values(&[("greeting", json!("owner"))]);
     assert_eq!(one.owner_changed(owner(), rooms("lounge"), &nothing), BTreeMap::new());
     let changes = one.owner_changed(owner(), rooms("welcome"), &nothing);

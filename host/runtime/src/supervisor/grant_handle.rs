@@ -18,7 +18,7 @@ impl GrantHandle {
         if let Some(webhooks) = &self.0.webhooks {
             webhooks.granted(&grants);
         }
-        // One that is to replace another one claims them when it does.
+        // A plugin that will replace another one claims them when it does.
         if let Some(iqs) = self.0.iqs.as_ref().filter(|_| !self.0.standing.is_beside()) {
             iqs.claim(&grants);
         }

@@ -29,7 +29,7 @@ use crate::unanswered::{Outcome, UnansweredRequest};
 const MOST: u32 = 64;
 /// Maximum number of those of one sender among them, so that one stranger does not take the places of everybody.
 const MOST_OF_ONE: usize = 16;
-/// Bytes of an event beside the XML of the request.
+/// Bytes of an event in addition to the XML of the request.
 const BESIDE: usize = 8 << 10;
 
 /// The namespaces whose requests a plugin answers, and the way of the requests to it.
@@ -126,7 +126,7 @@ async fn serve(shared: Arc<Shared>, mut arrive: mpsc::Receiver<ForeignRequest>) 
     while let Some(request) = arrive.recv().await {
         foreign::answer(&shared.account, request.from, request.id, unavailable()).await;
     }
-    // Those that it was told of end with its handlers.
+    // Delivered requests end with its handlers.
     while asked.next().await.is_some() {}
 }
 
@@ -139,12 +139,12 @@ fn opens(standing: &Standing) -> Option<bool> {
     }
 }
 
-/// The number of requests of each sender that wait. Those of the own server have no address, and are not counted.
+/// The number of waiting requests of each sender. Requests of the own server have no address, and are not counted.
 #[derive(Debug, Default)]
 struct Senders(HashMap<BareJid, usize>);
 
 impl Senders {
-    /// Counts another request of this sender. Returns false if as many wait as may.
+    /// Counts another request of this sender. Returns false if the limit is reached.
     fn begins(&mut self, sender: Option<&Jid>) -> bool {
         let Some(sender) = sender else { return true };
         let count = self.0.entry(sender.to_bare()).or_default();
@@ -177,7 +177,7 @@ async fn answer(shared: Arc<Shared>, request: ForeignRequest) -> Option<BareJid>
 /// Returns the plugin's answer, or the host's if there is none.
 async fn reply(shared: &Shared, request: &ForeignRequest) -> Reply {
     let Some(instance) = shared.standing.with(|standing| standing.instance.clone()) else { return unavailable() };
-    // Half of the mailbox is kept for what nobody repeats.
+    // Half of the mailbox is reserved for events that are not repeated.
     if !instance.mailbox.has_room_for_the_past() {
         return busy();
     }
@@ -212,7 +212,7 @@ fn mail(instance: &Instance, id: String, request: &ForeignRequest, xml: String) 
     instance.account.router.mail_for(instance.id, event)
 }
 
-/// The answer if nobody answers (RFC 6120, section 8.3.3.19).
+/// The answer if no plugin answers (RFC 6120, section 8.3.3.19).
 fn unavailable() -> Reply {
     Reply::Refuse { kind: "cancel", condition: "service-unavailable" }
 }
@@ -226,7 +226,7 @@ fn busy() -> Reply {
 mod tests {
     use super::*;
 
-    /// Otherwise one stranger would keep everybody else from being answered.
+    /// Otherwise one stranger could block the answers to all others.
     #[test]
     fn one_sender_takes_a_part_of_the_places() {
         let mut senders = Senders::default();

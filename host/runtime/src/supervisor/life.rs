@@ -1,4 +1,4 @@
-//! The task of an instance, which runs with its account or beside it, depending on its CPU use.
+//! The task of an instance. It runs on its account's thread or on another runtime, depending on its CPU use.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Tells the record and the audit of a plugin that fails. The plugin causes these entries, so they have a bound of their own.
+//! Tells the record and the audit of a plugin that fails. The plugin causes these entries, so they have a separate
+//! bound.
 
 use parlor_store::{AuditKind, By, NewAuditEntry, Share};
 

@@ -42,7 +42,7 @@ struct Parked {
     alarms: Alarms,
 }
 
-/// The causes for which a parked plugin wakes, beside its mail.
+/// The causes for which a parked plugin wakes, in addition to its mail.
 struct Alarms {
     timer: Option<Pin<Box<Sleep>>>,
     catch_up: Option<BoxFuture<'static, ()>>,
@@ -66,7 +66,7 @@ impl Alarms {
     }
 }
 
-/// The task of a plugin, or what takes its place.
+/// The task of a plugin, or its state while it is parked.
 #[derive(Default)]
 pub(super) struct Parking {
     /// The task; `None` while it is parked.
@@ -114,8 +114,8 @@ impl Wake for WakeUp {
     }
 }
 
-/// Parks a plugin whose instance has nothing to do and whose guest is gone; the caller, its task, has to end then.
-/// Returns it if there is something to do by now.
+/// Parks a plugin whose instance is idle and whose guest has ended. The caller, its task, must end afterwards. Returns
+/// the instance if it has work by now.
 pub(super) async fn park(shared: &Arc<Shared>, mut kept: Kept, failures: Failures) -> Option<(Kept, Failures)> {
     let instance = &kept.instance;
     instance::parking::has_parked(instance);
@@ -162,13 +162,13 @@ fn wake(shared: &Arc<Shared>) {
     kept.rest = Some(new_rest(shared));
     let woken = Arc::clone(shared);
     begin_task(shared, &mut parking, async move {
-        // Not dropped by who calls this: it may be one of these alarms.
+        // The caller must not drop the alarms: it may be one of them.
         drop(alarms);
         supervise(woken, Some((kept, failures))).await;
     });
 }
 
-/// Ends a plugin that is to stop while it is parked. There is nothing that its guest would have to do.
+/// Ends a plugin that is to stop while it is parked. Its guest has no work to do.
 pub(super) fn end_if_parked(shared: &Arc<Shared>) {
     let mut parking = lock(&shared.parking);
     let Some(Parked { mut kept, .. }) = parking.take_parked() else { return };

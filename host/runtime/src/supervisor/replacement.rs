@@ -31,8 +31,8 @@ pub struct Successor {
 }
 
 impl Supervised {
-    /// Starts a plugin beside another one on the same account, which it is to replace. It receives no events until
-    /// then. If it fails before, it is not restarted.
+    /// Starts a plugin beside another one on the same account, which it will replace. It receives no events until then.
+    /// If it fails before, it is not restarted.
     pub fn start_beside(
         old: &Self,
         admitted: Arc<Admitted>,
@@ -95,8 +95,8 @@ impl Successor {
     }
 }
 
-/// Waits for the decision about an instance that failed beside another one: true if it replaces the other one all the
-/// same, because the failure came too late to be noticed.
+/// Waits for the decision about an instance that failed beside another one: true if it replaces the other one anyway,
+/// because the failure occurred too late.
 pub(super) async fn takes_over(standing: &Watched<Standing>) -> bool {
     let decided = |standing: &Standing| match standing {
         Standing { shutdown: Some(_), .. } => Some(false),
@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// It may fail after it was seen running, when the other one is already to be replaced.
+    /// It may fail after it was seen running, when replacing the other one was already decided.
     #[tokio::test]
     async fn one_that_failed_is_over_unless_it_has_the_other_ones_place() {
         let standing = Watched::new(Standing { is_beside: true, ..Standing::default() });

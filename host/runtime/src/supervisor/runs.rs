@@ -58,7 +58,7 @@ impl Failures {
 fn told(shared: &Shared, ended: Ended, failures: &mut Failures) -> Option<String> {
     let (plugin, account) = (&shared.admitted.id, &shared.account.name);
     Some(match ended {
-        // One that is parked is handled before.
+        // A parked instance was handled before.
         Ended::Stopped | Ended::Parked(_) => {
             has_stopped(shared);
             return None;
@@ -68,7 +68,7 @@ fn told(shared: &Shared, ended: Ended, failures: &mut Failures) -> Option<String
             shared.standing.set_state(State::Refused(words));
             return None;
         }
-        // This never leads to quarantine, however often it happens.
+        // This never causes quarantine, even if it happens often.
         Ended::NoRoom { why, remains: _ } => {
             tracing::warn!(%plugin, %account, reason = %why, "plugin found no room");
             why
@@ -104,8 +104,8 @@ async fn may_start(shared: &Shared) -> bool {
     true
 }
 
-/// Runs the instances of a plugin until it is asked to stop, fails too often, or is parked. One that was parked goes on
-/// with what was kept.
+/// Runs the instances of a plugin until it is asked to stop, fails too often, or is parked. A parked plugin continues
+/// with its kept state.
 pub(super) async fn supervise(shared: Arc<Shared>, woken: Option<(Kept, Failures)>) {
     if woken.is_none() && !may_start(&shared).await {
         return;
@@ -233,7 +233,7 @@ async fn begin(shared: &Shared) -> (Arc<Instance>, MailReceiver, Option<oneshot:
 }
 
 /// Runs one instance from start to end, and removes everything that it registered. If its plugin is parked instead, or
-/// was and found no room, also returns what its next run goes on with.
+/// was parked and did not fit into the limits, also returns the state that its next run continues with.
 async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>, turn: StartTurn) -> (Ended, Option<Kept>) {
     let is_woken = kept.is_some();
     let (instance, mailbox, backlog, rest) = if let Some(Kept { instance, mailbox, rest }) = kept {
@@ -279,8 +279,8 @@ async fn live_once(shared: &Arc<Shared>, kept: Option<Kept>, turn: StartTurn) ->
     let _ = gone.await;
     // Open requests and files hold the instance itself, and connections.
     instance.parts.shrink();
-    // Every failure counts, including a timeout or a fault in the host. An instance beside another one has not begun
-    // with any message, and those that the other one is handling are not done.
+    // Every failure counts, including a timeout or a fault in the host. An instance that was started beside another one
+    // has not begun any message, and the other one has not completed those that it is handling.
     let failed = matches!(ended, Ended::Failed { .. });
     shared.lasting.failed.store(failed, Relaxed);
     if failed && !shared.standing.is_beside() {

@@ -1,7 +1,7 @@
 //! Tells a plugin of the due times of its schedules.
 //!
-//! One task tells of all of them. A due time takes no room that other events need, and a few at most wait for the plugin at
-//! the same time, so sixty schedules that are due at once come one after the other.
+//! One task delivers all of them. Due times do not take mailbox places that other events need, and at most a few wait
+//! for the plugin at the same time. So sixty schedules that are due at once are delivered one after another.
 
 mod known;
 
@@ -23,12 +23,12 @@ use crate::instance::Instance;
 use crate::schedules::PluginSchedules;
 use known::{Known, Work};
 
-/// The maximum number of due times, of as many schedules, that the plugin is told of at the same time. One that takes long
-/// holds up no other schedule.
+/// The maximum number of due times that are being delivered at the same time, each of another schedule. A slow one does
+/// not delay other schedules.
 const AT_ONCE: usize = 8;
 /// How often to read the clock, which may be set at any time.
 const LOOK_AT_CLOCK: Duration = Duration::from_mins(1);
-/// The same for the clock of a runtime, which nobody sets.
+/// The same for the clock of a runtime, which cannot be set.
 const LONGEST_SLEEP: Duration = Duration::from_hours(24);
 /// A clock that was set forward by more than that has left out due times: the machine slept, or showed a wrong time.
 const JUMP: SignedDuration = SignedDuration::from_mins(1);
@@ -41,9 +41,9 @@ enum Done {
     Gone,
     /// The plugin does not take it now.
     NotTaken,
-    /// The due times until this one are over without being told.
+    /// The due times until this one are skipped without delivery.
     LeftOut,
-    /// It is to be told again after this pause.
+    /// It must be delivered again after this pause.
     Again(Duration),
     /// The due time is over.
     Over,
@@ -87,7 +87,7 @@ fn stored(shared: &Shared) -> parlor_store::Schedules {
 
 /// Tells the plugin of due times until it has no schedule, or is to end.
 async fn tell_all(shared: Arc<Shared>) {
-    // The one that it replaces is told until then.
+    // Until then, the version that it replaces gets the due times.
     if !stays_until(&shared, is_alone(&shared)).await {
         return;
     }
@@ -95,7 +95,7 @@ async fn tell_all(shared: Arc<Shared>) {
     let Some(_turn) = stays_for(&shared, schedules.turn()).await else { return };
     let clock = shared.account.clock;
     let mut jumps = ClockJumpDetector::of(clock);
-    // What was due before was missed, also by an instance that was there.
+    // Earlier due times were missed, even if an instance was running.
     let mut missed_until = Timestamp::MIN;
     let (mut all, mut under_way) = (Known::default(), FuturesUnordered::new());
     let (mut is_stale, mut seen) = (true, 0);
@@ -167,7 +167,8 @@ async fn work_on(shared: &Shared, stored: &parlor_store::Schedules, row: StoredS
         }
         Work::Tell { due, left_out, is_last } => {
             let due_ms = due.as_millisecond();
-            // Before it is told: if the host is killed meanwhile, it is told again, and not taken for a missed one.
+            // Write this before delivery: if the host is killed in between, the due time is delivered again, and does
+            // not count as missed.
             let begun = match left_out {
                 None => Some(true),
                 Some(left_out) => until_done(shared, UNWRITTEN, || stored.begin(id, due_ms, left_out)).await,

@@ -50,7 +50,7 @@ impl Supervised {
     }
 
     /// Notifies it of changes to `[settings]` of the configuration, given the values that won before. Returns true if
-    /// it is not subscribed to changes and so has to be restarted.
+    /// it is not subscribed to changes and so must be restarted.
     pub fn settings_rewritten(&self, before: &BTreeMap<String, Option<Value>>) -> bool {
         let changes: BTreeMap<_, _> = self
             .wins(before.keys().map(String::as_str))

@@ -1,4 +1,4 @@
-//! What tasks beside a plugin's own wait for, and how they tell the plugin of something until it has handled that.
+//! Waiting and delivery for tasks other than a plugin's own: they deliver an event until the plugin has handled it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use parlor_store::StoreError;
 use super::{Shared, Standing, State};
 use crate::instance::Instance;
 
-/// The pauses between attempts to tell of one thing. After the last one fails, it is given up. Together they outlast a cut
-/// of the connection.
+/// The pauses between attempts to deliver an event. After the last one fails, it is given up. Together they outlast a
+/// cut of the connection.
 const PAUSES: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(10), Duration::from_mins(1), Duration::from_mins(10)];
 /// How soon to look again whether a plugin takes something that it did not, such as one that has not subscribed.
@@ -23,18 +23,18 @@ pub(super) const STORE_PAUSE: Duration = Duration::from_secs(10);
 pub(super) enum Attempt {
     /// Its handler returned well.
     Well,
-    /// Its handler failed. It is told again after this pause.
+    /// Its handler failed. It is delivered again after this pause.
     Again(Duration),
     /// Its handler failed too often.
     GivenUp,
-    /// It was not told, or it was told to end meanwhile, which is no fault of the plugin's.
+    /// It was not delivered, or the plugin was asked to end in between. This is not the plugin's fault.
     Untold,
 }
 
-/// Tells a plugin of something, after so many attempts in vain, and waits until it is handled.
+/// Delivers an event to a plugin, after this number of failed attempts, and waits until it is handled.
 pub(super) async fn attempt(shared: &Shared, instance: &Instance, mail: Mail, attempts: u32) -> Attempt {
     let (mail, handled) = mail.with_receipt();
-    // If its mailbox is full, nobody handles this mail.
+    // If its mailbox is full, this mail is not handled.
     instance.mailbox.deliver(mail);
     match handled.await {
         Ok(Handled::Well) => Attempt::Well,
@@ -85,7 +85,7 @@ pub(super) fn is_to_end(shared: &Shared) -> bool {
     shared.standing.shutdown().is_some()
 }
 
-/// Waits until it is no longer beside another one that it is to replace.
+/// Waits until it has replaced the instance that it was started beside.
 pub(super) async fn is_alone(shared: &Shared) {
     shared.standing.until(|standing| !standing.is_beside).await;
 }

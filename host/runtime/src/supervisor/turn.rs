@@ -20,8 +20,8 @@ pub(super) struct StartTurn {
 impl StartTurn {
     /// Waits for a turn of a plugin; `None` if it is asked to stop before.
     ///
-    /// A plugin that was parked needs none, since somebody waits for its answer. One that failed needs none either: it
-    /// begins on the background runtime, where it may wait for long, and others must not wait for it.
+    /// A plugin that was parked needs none, since somebody waits for its answer. A plugin that failed needs none
+    /// either: it begins on the background runtime, where it may wait for a long time, and others must not wait for it.
     pub(super) async fn of(shared: &Shared, is_woken: bool) -> Option<Self> {
         if is_woken || shared.lasting.failed.load(Relaxed) {
             return Some(Self { _held: None });

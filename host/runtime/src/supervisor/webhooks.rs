@@ -15,7 +15,7 @@ use super::staying::{STORE_PAUSE, is_alone, stays_until};
 use crate::webhooks::Webhooks;
 use telling::tell_in_order;
 
-/// Reads the addresses of its webhooks, and begins to tell of what comes there.
+/// Reads the addresses of its webhooks, and begins to deliver their requests.
 pub(super) fn begin(shared: &Arc<Shared>) {
     let Some(webhooks) = &shared.webhooks else { return };
     let runtime = &shared.account.place.runtime;
@@ -43,7 +43,7 @@ async fn read_tokens(shared: Arc<Shared>, webhooks: Arc<Webhooks>) {
 
 /// Gives up what waits for webhooks that this version has no longer: it would take room for ever.
 async fn give_up_others(shared: Arc<Shared>, webhooks: Arc<Webhooks>) {
-    // If this version fails before, the one that it is to replace is told.
+    // If this version fails before, the version that it was to replace gets the requests.
     if !stays_until(&shared, is_alone(&shared)).await {
         return;
     }

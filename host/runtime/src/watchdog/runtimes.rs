@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::Runs;
 
-/// The runtimes beside those of the accounts.
+/// The runtimes besides those of the accounts.
 #[derive(Debug)]
 pub(crate) struct Runtimes {
     computing: Beside,

@@ -43,7 +43,7 @@ async fn a_guest_that_overdraws_is_moved_to_the_background_and_comes_back() {
     ticker.stop();
 }
 
-/// Polls it once on the test's own thread. Returns whether it is to be moved.
+/// Polls it once on the test's own thread. Returns whether it should be moved.
 fn moves(metered: &mut Metered<()>) -> bool {
     let polled = Pin::new(metered).poll(&mut Context::from_waker(Waker::noop()));
     assert!(!matches!(polled, Poll::Ready(Step::Done(()))));
@@ -63,7 +63,7 @@ async fn a_guest_in_the_background_earns_its_way_back_by_waiting_and_not_by_bein
         metered.balance /= 4;
         assert!(!moves(&mut metered));
         let before = metered.account.kept_waiting();
-        // Others have the CPU for so long that its share of that time equals its whole burst.
+        // Others use the CPU until its share of that time equals its whole burst.
         burn(Duration::from_millis(20));
         if waits {
             metered.waker.wake_by_ref();
@@ -149,7 +149,7 @@ async fn a_guest_that_computes_leaves_the_thread_of_its_account_until_it_has_wai
     ticker.stop();
 }
 
-/// Where many programs share a core, a tick often falls into a poll that does nothing for long.
+/// If many programs share a core, a tick often interrupts a poll that was merely waiting for the core.
 #[test]
 fn a_guest_that_a_tick_interrupts_while_its_thread_waits_for_a_core_stays() {
     let ticker = ticker();

@@ -1,8 +1,8 @@
 //! The CPU time of polls.
 //!
-//! Only the thread's CPU clock is fair, and reading it costs a system call. A short poll is charged with its time on the
-//! wall instead, which costs none and is never less than the CPU time. The next long poll of the thread is charged with
-//! that much less, so that all polls together are charged with what the CPU clock says.
+//! Only the thread's CPU clock is fair, and reading it costs a system call. A short poll is charged with its time on
+//! the wall instead, which costs none and is never less than the CPU time. The next long poll of the thread is charged
+//! correspondingly less, so that the charges of all polls add up to the CPU clock.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ struct Reading {
     charged: u64,
 }
 
-/// The begin of a poll.
+/// The start of a poll.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Began {
     at: Instant,
@@ -52,17 +52,17 @@ impl Began {
         Self { at, last }
     }
 
-    /// Returns the time of the begin.
+    /// Returns the time of the start.
     pub(super) fn at(self) -> Instant {
         self.at
     }
 
-    /// Returns the CPU time of the thread at the begin, in nanoseconds, as far as it is known.
+    /// Returns the CPU time of the thread at the start, in nanoseconds, if it is known.
     pub(super) fn cpu(self) -> u64 {
         self.last.cpu + self.last.charged
     }
 
-    /// Returns the CPU time since the begin, in nanoseconds. `end` is the present time.
+    /// Returns the CPU time since the start, in nanoseconds. `end` is the present time.
     pub(super) fn used_until(self, end: Instant) -> u64 {
         let wall = end.saturating_duration_since(self.at);
         if wall < SHORT {
@@ -116,7 +116,7 @@ mod tests {
         compute(FRESH);
         let long = long.used_until(long.at + Duration::from_mins(1));
         let cpu = LAST.get().unwrap().cpu;
-        // The thread may have lost its core in between, and its clock was read anew then.
+        // The thread may have lost its core in between, and its clock was read again then.
         assert!(short + long <= cpu - since + nanos(SHORT) && long >= nanos(FRESH) - nanos(SHORT), "{short}, {long}");
     }
 }

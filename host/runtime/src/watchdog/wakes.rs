@@ -36,7 +36,7 @@ impl Wakes {
         self.began + Duration::from_nanos(self.woken.load(Relaxed))
     }
 
-    /// Marks the begin of a poll, which answers all earlier wake-ups.
+    /// Marks the start of a poll, which answers all earlier wake-ups.
     pub(super) fn begin(&self) {
         self.state.swap(Self::POLLING, AcqRel);
     }

@@ -1,4 +1,4 @@
-//! Who has to listen for requests to webhooks, and at which addresses.
+//! The plugins that need a listener for their webhooks, and the addresses to listen at.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 /// The secret part of each webhook's address, by the name of the webhook.
 pub(crate) type Tokens = Arc<ArcSwap<BTreeMap<String, String>>>;
 
-/// How many plugins have webhooks. While there are any, somebody has to listen.
+/// The number of plugins with webhooks. While it is not zero, a listener is needed.
 #[derive(Debug, Clone)]
 pub struct Listening(watch::Sender<usize>);
 

@@ -1,4 +1,4 @@
-//! Cron expressions: what they mean, and that no due time is lost or comes twice in any zone.
+//! Cron expressions: their meaning, and that no due time is lost or repeated in any zone.
 
 use std::collections::HashSet;
 
@@ -228,8 +228,8 @@ proptest! {
         }
     }
 
-    /// Whenever the host is killed, each due time is told once it is over, in order, and those that are not told are
-    /// counted.
+    /// Even if the host is killed at any time, due times are delivered in order until they are completed, and the
+    /// others are counted.
     #[test]
     fn each_due_time_is_told_or_counted(
         expression in prop::sample::select(vec!["30 2 * * *", "*/15 * * * *", "0 9 * * MON-FRI", "15 1,2,3 * * *"]),

@@ -7,8 +7,8 @@ use parlor_stanza::types::{ArchiveQuery, Cursor};
 
 use super::ArchivePage;
 
-/// Maximum number of pages in a row without a message that is kept. They may have different positions, so they are no
-/// cycle, and yet have no end.
+/// Maximum number of pages in a row without a message that is kept. They may have different positions, so they do not
+/// form a cycle, but still never end.
 const MOST_EMPTY: u32 = 2_000;
 
 /// A sequence of pages of one archive, forwards, or backwards if its query has [`Cursor::Before`].
@@ -29,8 +29,8 @@ pub struct Pager {
 }
 
 impl Pager {
-    /// Creates a pager from the position of `query`, in pages of `size`, until `most` messages came. The `max` of
-    /// `query` is ignored.
+    /// Creates a pager from the position of `query`, in pages of `size`, until `most` messages were received. The `max`
+    /// of `query` is ignored.
     pub fn new(query: ArchiveQuery, size: u32, most: Option<u32>) -> Self {
         let over = most == Some(0);
         Self { query, size, left: most, over, mark: None, since_mark: 0, next_mark: 1, empty: 0 }
@@ -50,7 +50,7 @@ impl Pager {
         }
         let backwards = matches!(self.query.cursor, Cursor::Before(_));
         let edge = if backwards { &page.fin.first } else { &page.fin.last };
-        // An empty page is the last one, whatever else it says (XEP-0059, section 2.5).
+        // An empty page is always the last one, even if it is not marked so (XEP-0059, section 2.5).
         let Some(edge) = edge.clone().filter(|_| !page.fin.complete && self.left != Some(0)) else {
             self.over = true;
             return Ok(());

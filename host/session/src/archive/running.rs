@@ -20,7 +20,7 @@ pub(super) struct Running {
     pub(super) query: ArchiveQuery,
     pub(super) kept: VecDeque<Archived>,
     pub(super) weight: usize,
-    /// Whether more results came than were requested or are kept.
+    /// Whether more results were received than were requested or are kept.
     pub(super) cut: bool,
     pub(super) cursor_known: bool,
     pub(super) answer: Answer<ArchivePage>,

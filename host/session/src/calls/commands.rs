@@ -102,7 +102,7 @@ impl Command for RemoveCommand {
     }
 }
 
-/// Answer a command that came by a form, in the form. Answered when the answer is there for the person.
+/// Answer a command that was given through a form, in the form. Answered when the answer is there for the person.
 #[derive(Debug)]
 pub struct AnswerForm {
     /// The plugin of the calling instance.

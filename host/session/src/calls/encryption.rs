@@ -34,8 +34,8 @@ impl Command for BeginOtr {
     }
 }
 
-/// End off-the-record messaging with the person of an open chat. Answered once the other side's client was told, or at once if it is
-/// not used.
+/// End off-the-record messaging with the person of an open chat. Answered once the other side's client was notified, or
+/// immediately if it is not used.
 #[derive(Debug)]
 pub struct EndOtr {
     /// The other side.

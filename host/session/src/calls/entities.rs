@@ -10,7 +10,7 @@ use crate::features::Features;
 use crate::iq::entities::EntityIq;
 use crate::turn::Turn;
 
-/// Ask an entity how long it was idle. Answered with what it says.
+/// Ask an entity how long it was idle. Answered with its reply.
 #[derive(Debug)]
 pub struct GetActivity {
     /// The address of the entity.
@@ -27,7 +27,7 @@ impl Command for GetActivity {
     }
 }
 
-/// Ask an entity for its time. Answered with what it says.
+/// Ask an entity for its time. Answered with its reply.
 #[derive(Debug)]
 pub struct GetTime {
     /// The address of the entity.
@@ -44,7 +44,7 @@ impl Command for GetTime {
     }
 }
 
-/// Ask an entity for its software. Answered with what it says.
+/// Ask an entity for its software. Answered with its reply.
 #[derive(Debug)]
 pub struct GetSoftware {
     /// The address of the entity.

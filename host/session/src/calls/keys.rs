@@ -1,4 +1,4 @@
-//! What the owner does with keys. No plugin can do this.
+//! Commands of the owner about keys. Plugins cannot give them.
 
 use jid::BareJid;
 use parlor_e2ee::omemo::Secret;
@@ -114,7 +114,7 @@ impl Command for ForgetKeys {
 pub struct BeginComparison {
     /// The person.
     pub jid: BareJid,
-    /// What the owner has entered.
+    /// The secret that the owner entered.
     pub secret: Secret,
     /// The question that tells the person what to enter.
     pub question: Option<String>,
@@ -136,9 +136,9 @@ impl Command for BeginComparison {
 pub struct AnswerComparison {
     /// The person.
     pub jid: BareJid,
-    /// The number of the request. None: whichever it is.
+    /// The number of the request. None: the current one.
     pub number: Option<u64>,
-    /// What the owner has entered.
+    /// The secret that the owner entered.
     pub secret: Secret,
 }
 
@@ -153,7 +153,7 @@ impl Command for AnswerComparison {
     }
 }
 
-/// Give up comparing a secret with a person, whose client is told. Answered with whether there was a comparison.
+/// Give up comparing a secret with a person, and notify their client. Answered with whether there was a comparison.
 #[derive(Debug)]
 pub struct AbortComparison {
     /// The person.

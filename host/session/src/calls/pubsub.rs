@@ -100,9 +100,9 @@ impl Command for ChangeNode {
 pub enum WhichItems {
     /// The item of this id.
     One(String),
-    /// So many, behind this place in the service's order.
+    /// A page of items, after a position in the service's order.
     Page {
-        /// At most how many.
+        /// The maximum number of items.
         max: u32,
         /// The place. None: from the first on.
         after: Option<String>,

@@ -38,7 +38,7 @@ impl Command for SendRaw {
         let Self { by, stanza } = self;
         let presence = stanza.broadcast_presence();
         let outgoing = if stanza.is_request() {
-            // The answer would be taken for that of the other request.
+            // The answer would be matched to the other request.
             if stanza.id().is_some_and(|id| turn.iqs.has(id)) {
                 let reason = "the id is that of another iq that waits for its answer; choose another";
                 return turn.answer(answer, Err(CallError::invalid("stanza", reason)));

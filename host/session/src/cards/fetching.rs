@@ -19,7 +19,7 @@ use crate::rooms::Rooms;
 use crate::status::announce;
 use crate::turn::Turn;
 
-/// Maximum length of the own vCard, in bytes: what a stanza can carry.
+/// Maximum length of the own vCard, in bytes: the maximum that fits into a stanza.
 const MAX_WHOLE: usize = 240 * 1024;
 /// If the picture of a vCard seems to change more often than this, it is fetched only on request.
 const REFRESH: Duration = Duration::from_mins(1);
@@ -162,7 +162,7 @@ impl Cards {
         }
     }
 
-    /// Handles the own vCard, which is to be changed.
+    /// Handles the own vCard, which was fetched to change it.
     pub(crate) fn own_card_came(
         &mut self,
         change: OwnCardChange,

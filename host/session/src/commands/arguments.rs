@@ -45,7 +45,7 @@ pub(super) enum Misfit {
 enum Dashed<'l> {
     /// The name of an argument follows.
     Name(&'l str),
-    /// Nothing follows: further words are no names.
+    /// Nothing follows: further words are not names of arguments.
     End(&'l str),
 }
 
@@ -66,17 +66,17 @@ fn dashed(line: &str) -> Option<Dashed<'_>> {
     }
 }
 
-/// What is left to read, and what was found.
+/// The state of parsing: the rest of the line, and the values so far.
 struct Reader<'a> {
     parameters: &'a [Parameter],
-    /// Returns whom a nickname means.
+    /// Returns the occupant with a nickname.
     occupant: &'a dyn Fn(&str) -> Named,
     rest: &'a str,
     may_pair: bool,
     found: Vec<Option<CommandValue>>,
 }
 
-/// Reads the arguments. `occupant` says whom a nickname means.
+/// Reads the arguments. `occupant` resolves a nickname.
 pub(super) fn read(parameters: &[Parameter], line: &str, occupant: &dyn Fn(&str) -> Named) -> Result<Values, Misfit> {
     let found = vec![None; parameters.len()];
     let mut reader = Reader { parameters, occupant, rest: line.trim(), may_pair: true, found };
@@ -105,7 +105,7 @@ pub(super) fn read(parameters: &[Parameter], line: &str, occupant: &dyn Fn(&str)
     reader.finish()
 }
 
-/// Reads the arguments from the fields of a form that was filled in. An empty field is left out.
+/// Reads the arguments from the fields of a submitted form. An empty field counts as omitted.
 pub(super) fn read_fields(parameters: &[Parameter], fields: &BTreeMap<String, String>) -> Result<Values, Misfit> {
     let nobody = |_: &str| Named::Nobody;
     let found = vec![None; parameters.len()];
@@ -153,7 +153,7 @@ impl Reader<'_> {
         if self.found[place].is_some() {
             return Err(Misfit::Twice { label });
         }
-        // The text after the name is the end of what is left.
+        // The text after the name is a suffix of the rest.
         self.rest = &self.rest[self.rest.len() - value.len()..];
         let found = match (&parameter.kind, value.strip_prefix('=')) {
             (Kind::Flag, Some(_)) => return Err(Misfit::Value { label }),

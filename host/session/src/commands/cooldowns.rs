@@ -12,7 +12,7 @@ use super::people::Who;
 
 /// Maximum number of cooldowns of an account. The oldest ends early.
 pub(super) const MOST: usize = 4_096;
-/// Maximum number of people who are told about one cooldown of a room. Others get no answer.
+/// Maximum number of people who are notified of one cooldown of a room. Others get no answer.
 const MOST_TOLD: usize = 64;
 
 /// The hashes of a command and of the person who gives it. A nickname and a room's address may be long, and hashes are
@@ -39,7 +39,7 @@ pub(super) struct Wait {
     pub(super) left: Duration,
     /// Whether it is that of the room.
     pub(super) is_rooms: bool,
-    /// Whether the person was told about it already, or too many others were.
+    /// Whether the person was already notified of it, or too many others were.
     pub(super) is_told: bool,
 }
 
@@ -48,7 +48,7 @@ struct Running {
     since: Duration,
     /// Its place in the order in which cooldowns began.
     number: u64,
-    /// The hashes of the people who were told.
+    /// The hashes of the people who were notified.
     told: Vec<u64>,
 }
 
@@ -72,7 +72,7 @@ impl Cooldowns {
         }
     }
 
-    /// Returns the cooldown that lasts longest, if any runs, and notes that the person is told about it.
+    /// Returns the longest running cooldown, if any, and notes that the person is notified of it.
     pub(super) fn wait(&mut self, tries: Tries, lengths: Lengths, now: Duration) -> Option<Wait> {
         let left = |key: u64, length: Duration| {
             let since = self.running.get(&key)?.since;
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(cooldowns.wait(romeo, LENGTHS, SECOND * 3), wait(8, true));
         assert_eq!(cooldowns.wait(tries(&cooldowns, "juliet", false), LENGTHS, SECOND * 3), None);
         assert_eq!(cooldowns.wait(romeo, LENGTHS, SECOND * 11), None);
-        // The next one is another, of which the person is told again.
+        // The next cooldown is a new one, so the person is notified again.
         cooldowns.begin(romeo, LENGTHS, SECOND * 11);
         assert_eq!(cooldowns.wait(romeo, LENGTHS, SECOND * 12), wait(9, false));
         // The owner may have made it shorter.

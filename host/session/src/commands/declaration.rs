@@ -33,11 +33,11 @@ const COMMAND: &str = "command";
 pub struct Argument {
     /// Its name.
     pub name: String,
-    /// What it may be.
+    /// The values that it accepts.
     pub kind: Kind,
-    /// Whether it may be left out.
+    /// Whether it may be omitted.
     pub optional: bool,
-    /// The value where it is left out, as a person would write it.
+    /// The value if it is omitted, as a person would write it.
     pub default: Option<String>,
     /// Whether it is written with its name.
     pub named: bool,
@@ -72,7 +72,7 @@ pub(super) struct Parameter {
     pub(super) name: String,
     pub(super) kind: Kind,
     pub(super) is_optional: bool,
-    /// The value where it is left out, as it was written and as it is read.
+    /// The value if it is omitted, as it was written and as it is parsed.
     pub(super) default: Option<(String, CommandValue)>,
     pub(super) is_named: bool,
     pub(super) help: String,
@@ -208,7 +208,7 @@ fn texts(argument: &Argument) -> usize {
     argument.name.len() + argument.help.len() + optional(&argument.default) + optional(&argument.page) + words
 }
 
-/// Checks an argument by itself. The error continues "has NAME, which".
+/// Checks an argument independently of the others. The error continues "has NAME, which".
 fn check_argument(argument: Argument) -> Result<Parameter, String> {
     let Argument { name, kind, optional, default, named, help, page } = argument;
     check_kind(&kind)?;
@@ -240,7 +240,7 @@ fn check_argument(argument: Argument) -> Result<Parameter, String> {
 fn check_kind(kind: &Kind) -> Result<(), String> {
     match kind {
         Kind::Integer(least, most) if least > most => Err(format!("is from {least} to {most}, where nothing is")),
-        // What is no number is neither less nor more.
+        // NaN is neither less nor greater.
         Kind::Number(least, most) if least.partial_cmp(most).is_none_or(Ordering::is_gt) => {
             Err("has bounds between which nothing is".to_owned())
         }

@@ -1,4 +1,4 @@
-//! The pages of a form, their fields, and what a person would have written in place of it.
+//! The pages of a form, their fields, and the message that a person would have written instead.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub(super) fn pages(parameters: &[Parameter]) -> Vec<Page<'_>> {
 }
 
 impl Page<'_> {
-    /// Returns its fields, with what was filled in.
+    /// Returns its fields, with the values that were filled in.
     pub(super) fn fields(&self, given: &BTreeMap<String, String>) -> Vec<AdHocField> {
         self.parameters.iter().map(|one| field(one, given)).collect()
     }
@@ -52,7 +52,7 @@ pub(super) fn message(text: String, name: &str, from: &FullJid, own: &FullJid, n
     message
 }
 
-/// Returns the field for an argument, with what was filled in, else with its default.
+/// Returns the field for an argument, with the value that was filled in, else with its default.
 fn field(one: &Parameter, given: &BTreeMap<String, String>) -> AdHocField {
     let kind = match one.kind {
         Kind::Flag => "boolean",

@@ -1,5 +1,5 @@
-//! Commands with typed arguments as forms (XEP-0050), for people whose client shows them: the same people, arguments
-//! and cooldowns as for what is written in a chat.
+//! Commands with typed arguments as forms (XEP-0050), for people whose client shows them: the same permissions,
+//! arguments and cooldowns apply as for commands in a chat.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::event::{Event, Payload};
 use crate::permissions::Target;
 use crate::turn::Turn;
 
-/// How long a person waits for the plugin's answer before they are told that it is at work.
+/// How long a person waits for the plugin's answer before they see that it is working.
 const WAIT: Duration = Duration::from_secs(5);
 /// Maximum length of the id of a request that waits, in bytes. A longer one is answered at once.
 const LONGEST_ID: usize = 1_024;
@@ -103,8 +103,8 @@ impl Commands {
         Some((plugin, name, found, declared))
     }
 
-    /// Carries out a step of a command that someone gives by a form, in the request of this id. None: there is no such
-    /// command for them.
+    /// Carries out a step of a command that a person gives through a form, in the request with this id. Returns `None`
+    /// if no such command is available to them.
     pub(crate) fn fill(
         &mut self,
         from: &FullJid,
@@ -166,7 +166,7 @@ impl Commands {
         Ok(Some(AdHocAnswer { node, session, stage }))
     }
 
-    /// Takes in what was filled in on a page, and turns to another one.
+    /// Stores the values that were filled in on a page, and moves to another one.
     fn fill_page(
         &mut self,
         session: &str,
@@ -176,7 +176,7 @@ impl Commands {
         given: &Given<'_>,
     ) -> Result<Filled, AdHocRefusal> {
         let pages = pages(given.parameters);
-        // The command may have been declared anew since, with fewer pages.
+        // The command may have been declared again since, with fewer pages.
         let at = at.min(pages.len().saturating_sub(1));
         let (Some(page), Some(open)) = (pages.get(at), self.forms.get(session)) else {
             return Err(AdHocRefusal::BadSession);
@@ -208,7 +208,7 @@ impl Commands {
         show(at + 1, &open.values, None)
     }
 
-    /// Begins a command: with its first page, or at once if it has none. What is filled in already does not count, since
+    /// Begins a command: with its first page, or immediately if it has none. Values in this request are ignored, since
     /// the person has not seen the form.
     fn begin(
         &mut self,
@@ -289,7 +289,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Answers a command that came by a form, on behalf of its plugin, or notes its progress.
+    /// Answers a command that was given through a form, on behalf of its plugin, or notes its progress.
     pub(crate) fn answer_form(
         &mut self,
         plugin: &PluginId,
@@ -316,7 +316,8 @@ impl Commands {
         Ok(())
     }
 
-    /// Notes that the plugin's handler of a command that came by a form has ended. If it has not answered, the host does.
+    /// Notes that the plugin's handler of a command that was given through a form has ended. If the handler did not
+    /// answer, the host does.
     pub(crate) fn form_handled(&mut self, form: &str, is_well: bool, turn: &mut Turn<'_>) {
         let Some(Open { stage: Stage::AtWork { progress, .. }, .. }) = self.forms.get(form) else { return };
         let said = std::mem::take(progress);
@@ -361,7 +362,7 @@ impl Commands {
 
 /// The next step after a page was filled in.
 enum Filled {
-    /// Another page has to be filled in, or this one again.
+    /// Another page must be filled in, or this one again.
     Page(AdHocStage),
     /// All pages are filled in.
     All(BTreeMap<String, String>),
@@ -375,7 +376,7 @@ pub(crate) struct FormAnswer {
     pub(crate) more: bool,
 }
 
-/// Puts what was filled in on a page in place of what was there before.
+/// Replaces the values of a page with those that were filled in.
 fn put(page: &Page<'_>, values: &BTreeMap<String, String>, into: &mut BTreeMap<String, String>) {
     for one in page.parameters {
         into.remove(&one.name);
@@ -385,7 +386,7 @@ fn put(page: &Page<'_>, values: &BTreeMap<String, String>, into: &mut BTreeMap<S
     }
 }
 
-/// Returns the stage in which a page is to be filled in.
+/// Returns the stage in which a page waits for its values.
 fn shown(
     pages: &[Page<'_>],
     at: usize,
@@ -418,8 +419,8 @@ fn reply(to: FullJid, id: String, answer: AdHocAnswer, turn: &mut Turn<'_>) {
     turn.send(Outgoing::Reply { to: Some(to.into()), id, reply: Reply::AdHoc(Box::new(answer)) });
 }
 
-/// Returns the sender's client, if it is that of a person: an occupant appears under the room's address, and what this
-/// very client sends was sent by a plugin.
+/// Returns the sender's client, if it belongs to a person. Occupants are excluded, since they appear under the room's
+/// address. This session's own requests are excluded, since a plugin sent them.
 pub(crate) fn client(from: Option<&Jid>, around: Around<'_>, turn: &Turn<'_>) -> Option<FullJid> {
     let from = from?.try_as_full().ok()?;
     let is_person = *from != turn.own && !around.rooms.has(&from.to_bare());

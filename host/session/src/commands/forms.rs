@@ -1,4 +1,4 @@
-//! The forms (XEP-0050) that people fill in to give a command, each with its page and what was filled in so far.
+//! The forms (XEP-0050) that people fill in to give a command, each with its page and the values so far.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::iq::random_id;
 
 /// Maximum number of forms that are open; the oldest is dropped first.
 pub(super) const MOST: usize = 64;
-/// Maximum number of those of one person, so that a stranger does not take the places of everybody.
+/// Maximum number of open forms of one person, so that a stranger does not take the places of everybody.
 pub(super) const MOST_OF_ONE: usize = 8;
 /// How long a form waits for its next step.
 pub(super) const PATIENCE: Duration = Duration::from_mins(10);
@@ -24,12 +24,12 @@ pub(super) struct Asked {
     pub(super) deadline: DeadlineKey,
 }
 
-/// What a form waits for.
+/// The event that a form waits for.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// The person is to fill in this page.
+    /// The person has to fill in this page.
     Page(usize),
-    /// The plugin has the command, and has said this of its progress.
+    /// The plugin has the command, and reported this progress.
     AtWork { asked: Option<Asked>, progress: String },
     /// The plugin has answered, or failed, and the person has not asked since.
     Ended { text: String, failed: bool },
@@ -38,18 +38,18 @@ pub(super) enum Stage {
 /// A form that someone fills in.
 #[derive(Debug)]
 pub(super) struct Open {
-    /// Its id, which nobody else can guess.
+    /// Its id, which others cannot guess.
     pub(super) session: String,
     pub(super) by: FullJid,
     pub(super) node: String,
     /// The last step.
     pub(super) since: Duration,
-    /// What was filled in on the pages so far, by the names of the arguments.
+    /// The values that were filled in so far, by the names of the arguments.
     pub(super) values: BTreeMap<String, String>,
     pub(super) stage: Stage,
 }
 
-/// The forms of an account, each under an id that nobody else can guess or use.
+/// The forms of an account, each under an id that others can neither guess nor use.
 #[derive(Debug, Default)]
 pub(super) struct Forms(VecDeque<Open>);
 
@@ -77,7 +77,7 @@ impl Forms {
         (session, dropped)
     }
 
-    /// Returns the form that someone goes on with, unless it is somebody else's or too old.
+    /// Returns the form that a person continues, unless it is somebody else's or too old.
     pub(super) fn go_on(
         &mut self,
         session: &str,
@@ -144,7 +144,7 @@ mod tests {
         }
         let almost = PATIENCE.checked_sub(Duration::from_secs(1)).unwrap();
         assert!(forms.go_on(&id, &juliet, "dice.roll", almost).is_ok());
-        // Each step counts anew.
+        // Each step restarts the time limit.
         assert!(forms.go_on(&id, &juliet, "dice.roll", PATIENCE).is_ok());
         let late = PATIENCE + PATIENCE;
         let expired = refused(&mut forms, &id, "juliet@example.org/home", "dice.roll", late);

@@ -1,4 +1,4 @@
-//! What people write to give a command: whether it is one, whether they may give it, and what the host answers itself.
+//! Handles messages that give commands: recognises them, checks who may give them, and sends the host's own answers.
 
 use std::sync::Arc;
 
@@ -37,13 +37,13 @@ pub(crate) struct CommandLine {
     rest: String,
 }
 
-/// What is known of a command that someone gives, before its cooldowns are asked.
+/// The knowledge about a given command, before its cooldowns are checked.
 struct Attempt {
     owner: InstanceId,
     name: Arc<str>,
-    /// What people write to give it.
+    /// The text by which people give it.
     spelled: String,
-    /// Whether its plugin may speak where it is given, and so the host on behalf of it.
+    /// Whether its plugin may send messages in the place where it is given, and so the host on its behalf.
     may_answer: bool,
     is_allowed: bool,
     tries: Tries,
@@ -113,7 +113,7 @@ impl Commands {
             }
         };
         if may_answer {
-            // It fails only if sending is impossible, and the command came a moment ago.
+            // It fails only if the account cannot send, but the command was received a moment ago.
             let _ = self.answer(message, &answer, around.rooms, turn);
         }
     }
@@ -174,7 +174,7 @@ impl Commands {
 pub(crate) fn is_spoken(message: &Message) -> bool {
     let is_said = match message.kind {
         MessageKind::Chat | MessageKind::Normal => true,
-        // Messages of the room itself are no commands.
+        // Messages of the room itself are not commands.
         MessageKind::Groupchat => message.nick.is_some(),
         MessageKind::Headline | MessageKind::Error => false,
     };

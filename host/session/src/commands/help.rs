@@ -36,7 +36,7 @@ impl Commands {
                 }
             }
         };
-        // It fails only if sending is impossible, and the request came a moment ago.
+        // It fails only if the account cannot send, but the request was received a moment ago.
         let _ = self.answer(message, text.trim_end(), around.rooms, turn);
     }
 

@@ -1,4 +1,4 @@
-//! What an argument of a command may be: reading one value, and naming what it may be.
+//! The kinds of arguments of commands: parsing a value, and describing the accepted ones.
 
 use std::fmt::Write as _;
 
@@ -14,12 +14,12 @@ const LONGEST: u64 = 3_650 * 24 * 3_600_000;
 const UNITS: [(char, u64); 5] = [('w', 604_800_000), ('d', 86_400_000), ('h', 3_600_000), ('m', 60_000), ('s', 1_000)];
 /// The longest list of words in a text for people, in bytes.
 const LONGEST_LIST: usize = 300;
-/// How much of what someone wrote is repeated, in bytes.
+/// Maximum number of bytes of a person's text that an answer repeats.
 const LONGEST_ECHO: usize = 40;
 /// The largest whole number that every language counts to. A bound beyond it is not shown.
 const COUNTED: i64 = (1 << 53) - 1;
 
-/// What an argument may be. Cases as in `kind` of `wit/commands.wit`.
+/// The kind of an argument. Cases as in `kind` of `wit/commands.wit`.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub enum Kind {
@@ -33,7 +33,7 @@ pub enum Kind {
     Rest,
 }
 
-/// What a word means as the nickname of an occupant.
+/// The result of looking up a word as the nickname of an occupant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Named {
     /// No occupant has this nickname.
@@ -44,17 +44,17 @@ pub(super) enum Named {
     At(Jid),
 }
 
-/// The error for a word that is no such value.
+/// The error for a word that is not a valid value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unfit {
-    /// It is not what the argument may be.
+    /// The argument does not accept it.
     Other,
     /// The room does not show the address of the occupant.
     Hidden,
 }
 
 impl Kind {
-    /// Reads a value. `occupant` says whom a nickname means.
+    /// Reads a value. `occupant` resolves a nickname.
     pub(super) fn read(&self, text: &str, occupant: &dyn Fn(&str) -> Named) -> Result<CommandValue, Unfit> {
         let value = match self {
             Self::Text | Self::Rest => Some(CommandValue::Text(text.to_owned())),
@@ -131,7 +131,7 @@ fn list(words: &[String]) -> String {
     text
 }
 
-/// Returns a part of what someone wrote, without characters that nobody sees.
+/// Returns a part of a person's text, without invisible characters.
 pub(super) fn echo(text: &str) -> String {
     escape_untrusted(text, LONGEST_ECHO)
 }
@@ -182,8 +182,8 @@ pub(super) fn show_duration(milliseconds: u64) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-/// Reads an address, or a nickname. A word with `@` is never a nickname: anybody could take one that looks like the
-/// address of somebody else. A word with neither `@` nor `.` is never a domain: it is a nickname that was written wrong.
+/// Reads an address, or a nickname. A word with `@` is never a nickname, since anybody could choose one that looks like
+/// another person's address. A word with neither `@` nor `.` is never a domain: it is a misspelled nickname.
 fn jid(text: &str, occupant: &dyn Fn(&str) -> Named) -> Result<Jid, Unfit> {
     let named = if text.contains('@') { Named::Nobody } else { occupant(text) };
     match named {

@@ -1,5 +1,4 @@
-//! The person who gives a command: who that is, as far as the server or the room vouches for it, and to which groups of
-//! people they belong.
+//! The person who gives a command: their identity, as far as the server or the room vouches for it, and their groups.
 
 use jid::{BareJid, Jid};
 use parlor_stanza::types::{Message, MessageKind};
@@ -20,7 +19,7 @@ pub(crate) struct Around<'a> {
     pub(crate) owners: &'a Owners,
 }
 
-/// A person, for whom a cooldown runs.
+/// The identity of a person, for cooldowns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Who {
     /// Someone at this address.
@@ -45,8 +44,8 @@ pub(super) struct Person<'a> {
 impl<'a> Person<'a> {
     /// Returns the sender of a message.
     ///
-    /// An occupant may also write over a room that is not open here: then nobody says who that is. The address of an
-    /// occupant begins with that of the room, which is no person's.
+    /// An occupant may also write through a room that is not open here. Then their identity is unknown: an occupant's
+    /// address begins with that of the room, which is not a person's.
     pub(super) fn of(message: &Message, around: Around<'a>) -> Self {
         let bare = message.from.to_bare();
         let is_occupant = message.kind == MessageKind::Groupchat
@@ -66,14 +65,14 @@ impl<'a> Person<'a> {
         let who = match (&jid, id) {
             (Some(jid), _) => Who::Jid(jid.clone()),
             (None, Some(id)) => Who::Id(bare, id),
-            // The message alone says that it came over a room. Anybody could write that to evade a cooldown.
+            // Only the message itself claims to be from a room. Anybody could write that to evade a cooldown.
             (None, None) if room.is_none() => Who::Jid(bare),
             (None, None) => Who::Nick(bare, nick),
         };
         Self { who, jid, room, occupant, around }
     }
 
-    /// Returns someone at this address, for whom the servers vouch.
+    /// Returns the person at this address. The servers vouch for it.
     pub(super) fn at(jid: BareJid, around: Around<'a>) -> Self {
         Self { who: Who::Jid(jid.clone()), jid: Some(jid), room: None, occupant: None, around }
     }

@@ -17,7 +17,7 @@ pub fn refuse_command(
     effects: &mut Vec<Effect>,
 ) {
     session.input(now, effects, |features, turn| {
-        // It fails only if sending is impossible, and the command came a moment ago.
+        // It fails only if the account cannot send, but the command was received a moment ago.
         let _ = features.commands.answer(message, words, &features.rooms, turn);
     });
 }

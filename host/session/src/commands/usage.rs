@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::declaration::Parameter;
 use super::kinds::Kind;
 
-/// The longest list of words in a usage, in bytes. A longer one is left to the help.
+/// The longest list of words in a usage, in bytes. Longer lists are shown only in the help.
 const LONGEST_CHOICES: usize = 60;
 
 impl Parameter {
@@ -55,8 +55,8 @@ impl Parameter {
     }
 }
 
-/// Returns what follows the name of a command: `COUNT [SIDES] [--secret] [--times N]`. The rest comes last: what
-/// follows it is a part of it.
+/// Returns the part of the usage after the name of a command: `COUNT [SIDES] [--secret] [--times N]`. An argument of
+/// kind `Rest` comes last, since it takes all text that follows.
 pub(super) fn usage(parameters: &[Parameter]) -> String {
     let place = |one: &Parameter| match (one.is_named, &one.kind) {
         (_, Kind::Rest) => 2,

@@ -36,12 +36,12 @@ pub struct DialogAnswer {
     pub choice: Option<u32>,
 }
 
-/// What a text is to a question.
+/// The meaning of a text as an answer to a question.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read {
     Answer(DialogAnswer),
     Cancelled,
-    /// It is none of the choices.
+    /// It matches none of the choices.
     Wrong,
 }
 

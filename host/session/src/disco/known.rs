@@ -63,7 +63,7 @@ impl KnownDisco {
     pub fn uploads(&self) -> Option<(&Jid, Option<u64>)> {
         let takes = |disco: &Disco| disco.features.iter().any(|feature| feature == UPLOAD);
         let found = self.entities.iter().filter(|(jid, (_, disco))| self.lasting.contains(*jid) && takes(disco));
-        // The same one each time, where there are several.
+        // If there are several, the choice is always the same.
         let (jid, (_, disco)) = found.min_by_key(|(jid, _)| (*jid).clone())?;
         let form = disco.forms.iter().find(|form| form.form_type.as_deref() == Some(UPLOAD));
         let most = form.and_then(|form| form.fields.iter().find(|field| field.var == "max-file-size"));

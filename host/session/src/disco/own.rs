@@ -69,7 +69,7 @@ pub(crate) struct Own {
     /// The priority in the last presence.
     priority: Option<i8>,
     gathering: Option<DeadlineKey>,
-    /// When a change was last announced by a presence of its own.
+    /// When a change was last announced by a separate presence.
     last_told: Option<Duration>,
 }
 

@@ -1,4 +1,4 @@
-//! The answers to requests for keys, and the lists that servers tell of by themselves.
+//! The answers to requests for keys, and the device lists that servers push.
 
 use jid::{BareJid, Jid};
 use parlor_e2ee::omemo::{Bundle, BundleParts, start};
@@ -19,7 +19,7 @@ use crate::iq::keys::{Fetch, KeysIq};
 use crate::rooms::Rooms;
 use crate::turn::{FollowUp, Turn};
 
-/// Handles the answer to a request for keys, or the lack of one.
+/// Handles the answer to a request for keys, or its absence.
 pub(crate) fn answered(
     keys: &mut EndToEnd,
     asked: KeysIq,
@@ -87,7 +87,7 @@ fn take_in(
     let now = turn.deadlines.elapsed();
     let mut changes = Vec::new();
     for listed in devices.iter().take(MAX_DEVICES) {
-        // Whoever is listed anew may have new keys.
+        // A newly listed device may have new keys.
         if came == Came::Told {
             keys.fetches.may_succeed(&Fetch::Bundle(jid.clone(), listed.device, form));
         }
@@ -112,8 +112,8 @@ fn take_in(
     }
 }
 
-/// Takes in a list that a server tells of by itself, if it is about the account or somebody whom it knows. Returns whether the event
-/// is about such a list.
+/// Stores a device list that a server pushed, if it is the account's or that of a known person. Returns whether the
+/// event is about such a list.
 pub(crate) fn list_said(
     keys: &mut EndToEnd,
     from: &Jid,
@@ -143,7 +143,7 @@ pub(crate) fn list_said(
     true
 }
 
-/// Begins a session with a device whose keys have come, if they are trusted.
+/// Begins a session with a device whose keys were received, if they are trusted.
 fn bundle_came(
     keys: &mut EndToEnd,
     (jid, device, form): (&BareJid, u32, OmemoForm),

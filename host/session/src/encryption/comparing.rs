@@ -1,8 +1,8 @@
-//! The comparison of secrets off the record ("socialist millionaires' protocol"): the owner of the account and the person on the other
-//! side each enter what they believe both know, and learn whether it is the same, and nothing else. If it is, the key of the other
-//! side is trusted, as if its fingerprint had been compared.
+//! Compares secrets off the record ("socialist millionaires' protocol"). The owner of the account and the person on the
+//! other side each enter a secret that they believe both know. They learn whether the secrets are equal, and nothing
+//! else. If they are, the other side's key is trusted, as after a comparison of its fingerprint.
 //!
-//! Only the owner begins and answers. No plugin is told of it.
+//! Only the owner begins and answers comparisons. Plugins are not notified.
 
 use jid::{BareJid, Jid};
 use parlor_e2ee::omemo::Secret;
@@ -22,7 +22,7 @@ use crate::turn::Turn;
 /// Maximum length of a secret, in bytes.
 const LONGEST_SECRET: usize = 1_024;
 
-/// Returns the comparisons with one person, or with all, that have no result yet.
+/// Returns the pending comparisons with one person, or with all.
 pub(crate) fn open(keys: &EndToEnd, jid: Option<&BareJid>) -> Vec<OpenComparison> {
     let meant = keys.comparisons.all().filter(|(with, ..)| jid.is_none_or(|jid| *with == jid));
     let mut all: Vec<_> = meant
@@ -141,7 +141,7 @@ fn may_compare(secret: &Secret, turn: &Turn<'_>) -> Result<(), CallError> {
     }
 }
 
-/// The owner's word counts more than what a comparison shows.
+/// A decision of the owner overrides the result of a comparison.
 fn is_not_distrusted(keys: &EndToEnd, jid: &BareJid, fingerprint: Fingerprint) -> Result<(), CallError> {
     if trust(keys, jid, fingerprint) != DeviceTrust::Distrusted {
         return Ok(());
@@ -168,7 +168,7 @@ pub(crate) fn abort(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) -> 
     is_open
 }
 
-/// Gives up a comparison by a key that the owner has decided against.
+/// Gives up a comparison whose key the owner distrusts.
 pub(super) fn distrusted(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
     let fingerprint = keys.comparisons.get(jid).map(|(_, open)| open.fingerprint);
     if fingerprint.is_some_and(|fingerprint| is_not_distrusted(keys, jid, fingerprint).is_err()) {
@@ -176,12 +176,13 @@ pub(super) fn distrusted(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>
     }
 }
 
-/// Gives up a comparison whose time is over.
+/// Gives up a comparison that timed out.
 pub(crate) fn late(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
     end(keys, jid, ComparisonEnd::TimedOut, turn);
 }
 
-/// Notes that somebody asks, and has the owner told. Whoever asks too often, or by a second client meanwhile, is refused.
+/// Notes that a person asks for a comparison, and notifies the owner. Refuses people who ask too often, or from a
+/// second client during a comparison.
 pub(super) fn asked(
     keys: &mut EndToEnd,
     from: &Jid,
@@ -200,7 +201,7 @@ pub(super) fn asked(
         give_up(keys, from, Some(fingerprint), turn);
         return;
     }
-    // Whoever asks again takes the former question back.
+    // A new question of the same person replaces the former one.
     if let Some(answer) = keys.comparisons.take(&jid, turn).and_then(|former| former.answer) {
         let compared = compared(keys, &jid, fingerprint, ComparisonEnd::Aborted);
         turn.answer(answer, Ok(compared));
@@ -213,7 +214,7 @@ pub(super) fn asked(
 
 /// Notes the result of a comparison.
 pub(super) fn done(keys: &mut EndToEnd, jid: &BareJid, is_same: bool, fingerprint: Fingerprint, turn: &mut Turn<'_>) {
-    // A result that the owner does not wait for is of none of their secrets.
+    // If the owner is not waiting for this result, it does not concern a secret of theirs.
     let is_awaited = |open: &Comparison| open.fingerprint == fingerprint && open.answer.is_some();
     if !keys.comparisons.get(jid).is_some_and(|(_, open)| is_awaited(open)) {
         return;
@@ -221,7 +222,7 @@ pub(super) fn done(keys: &mut EndToEnd, jid: &BareJid, is_same: bool, fingerprin
     end(keys, jid, if is_same { ComparisonEnd::Same } else { ComparisonEnd::Different }, turn);
 }
 
-/// Ends a comparison that has ended with its conversation, or because the other side gave up.
+/// Ends a comparison because its conversation has ended or the other side gave up.
 pub(super) fn settle(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
     let Some((_, open)) = keys.comparisons.get(jid) else { return };
     let chat = keys.otr.get(jid).filter(|chat| chat.conversation.state() == State::Encrypted);
@@ -238,14 +239,14 @@ pub(super) fn settle_all(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     }
 }
 
-/// Ends a comparison, with what it means for the key.
+/// Ends a comparison, and updates the trust in the key.
 fn end(keys: &mut EndToEnd, jid: &BareJid, end: ComparisonEnd, turn: &mut Turn<'_>) {
     let Some(Comparison { fingerprint, to, answer, .. }) = keys.comparisons.take(jid, turn) else { return };
     give_up(keys, &to, None, turn);
     let before = trust(keys, jid, fingerprint);
     if end == ComparisonEnd::Same {
         let mut changes = Vec::new();
-        // It may have made room for others meanwhile.
+        // The key may have been evicted in the meantime.
         keys.meet(jid, KeyKind::Otr, of_otr(fingerprint), &mut changes, turn);
         let trusted = keys.trust.decide(jid, Some(&of_otr(fingerprint)), DeviceTrust::Trusted);
         changes.extend(trusted.into_iter().map(|(key, _)| KeyChange::Key(key)));
@@ -266,7 +267,7 @@ fn compared(keys: &EndToEnd, jid: &BareJid, fingerprint: Fingerprint, end: Compa
     Compared { end, fingerprint: of_otr(fingerprint), before: trust, trust }
 }
 
-/// Tells the other side that nothing comes of a comparison, if one is still under way there.
+/// Notifies the other side that a comparison was aborted, if one is still running there.
 fn give_up(keys: &mut EndToEnd, to: &Jid, only: Option<Fingerprint>, turn: &mut Turn<'_>) {
     let now = keys.otr.now(turn);
     let texts = keys.otr.get_mut(&to.to_bare()).map(|chat| chat.conversation.smp_abort(only, now));
@@ -275,7 +276,7 @@ fn give_up(keys: &mut EndToEnd, to: &Jid, only: Option<Fingerprint>, turn: &mut 
     }
 }
 
-/// Returns what counts for a key of off-the-record messaging.
+/// Returns the trust in a key of off-the-record messaging.
 fn trust(keys: &EndToEnd, jid: &BareJid, fingerprint: Fingerprint) -> DeviceTrust {
     let (wanted, policy) = (of_otr(fingerprint), keys.config.unwrap_or_default().trust);
     let known = keys.trust.of(jid).iter().find(|key| key.kind == KeyKind::Otr && key.fingerprint == wanted);

@@ -1,4 +1,4 @@
-//! The comparisons of secrets that were asked for or are under way: at most one with each person.
+//! The comparisons of secrets that were requested or are running: at most one with each person.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) const MAX_OPEN: usize = 64;
 pub(super) const MAX_ASKED: usize = 4;
 /// The time within which the requests of one person are counted.
 pub(super) const WINDOW: Duration = Duration::from_mins(10);
-/// Maximum number of people whose requests are counted. Those of others are refused meanwhile.
+/// Maximum number of people whose requests are counted. While it is reached, requests of other people are refused.
 const MAX_ASKERS: usize = 1_024;
 /// How long the owner, and then the other side, may take to answer.
 pub(super) const PATIENCE: Duration = Duration::from_mins(5);
@@ -29,11 +29,11 @@ pub(super) const PATIENCE: Duration = Duration::from_mins(5);
 pub enum ComparisonEnd {
     /// Both sides entered the same. The key is trusted.
     Same,
-    /// They entered different secrets.
+    /// The two sides entered different secrets.
     Different,
-    /// One of them gave up, or the conversation has ended.
+    /// One side gave up, or the conversation has ended.
     Aborted,
-    /// One of them did not answer in time.
+    /// One side did not answer in time.
     TimedOut,
 }
 
@@ -49,23 +49,23 @@ impl ComparisonEnd {
     }
 }
 
-/// What a comparison has shown.
+/// The result of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compared {
     /// How it ended.
     pub end: ComparisonEnd,
     /// The fingerprint of the other side's key.
     pub fingerprint: String,
-    /// What counted for the key before.
+    /// The trust in the key before the comparison.
     pub before: DeviceTrust,
-    /// What counts for it now.
+    /// The trust in the key now.
     pub trust: DeviceTrust,
 }
 
-/// A comparison that has no result yet, as the owner sees it.
+/// A pending comparison, as the owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenComparison {
-    /// Its number, by which an answer names it.
+    /// Its number. An answer refers to it.
     pub number: u64,
     /// The person.
     pub jid: BareJid,
@@ -75,11 +75,11 @@ pub struct OpenComparison {
     pub question: Option<String>,
     /// Whether the person waits for the owner's answer.
     pub is_asked: bool,
-    /// When it was asked for.
+    /// When it was requested.
     pub since: Timestamp,
 }
 
-/// A comparison that has no result yet.
+/// A pending comparison.
 #[derive(Debug)]
 pub(super) struct Comparison {
     /// The key of the instance that compares.
@@ -92,7 +92,7 @@ pub(super) struct Comparison {
     pub(super) answer: Option<Answer<Compared>>,
 }
 
-/// One of them, with what belongs to it here.
+/// One comparison, with its waiting call and deadline.
 #[derive(Debug)]
 struct Entry {
     number: u64,
@@ -104,29 +104,29 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Comparisons {
     open: HashMap<BareJid, Entry>,
-    /// When people asked lately.
+    /// The times of each person's recent requests.
     asked: HashMap<BareJid, VecDeque<Duration>>,
-    /// The number of the last one.
+    /// The number of the latest comparison.
     last: u64,
 }
 
 impl Comparisons {
-    /// Returns the comparison with somebody, and its number.
+    /// Returns the comparison with a person, and its number.
     pub(super) fn get(&self, jid: &BareJid) -> Option<(u64, &Comparison)> {
         self.open.get(jid).map(|entry| (entry.number, &entry.comparison))
     }
 
-    /// Returns all of them.
+    /// Returns all comparisons.
     pub(super) fn all(&self) -> impl Iterator<Item = (&BareJid, u64, &Comparison)> {
         self.open.iter().map(|(jid, entry)| (jid, entry.number, &entry.comparison))
     }
 
-    /// Returns whether there is room for one more.
+    /// Returns whether there is space for one more comparison.
     pub(super) fn has_room(&self) -> bool {
         self.open.len() < MAX_OPEN
     }
 
-    /// Adds one, whose time begins. There must be none with this person.
+    /// Adds a comparison and starts its deadline. There must be none with this person.
     pub(super) fn add(&mut self, jid: &BareJid, comparison: Comparison, turn: &mut Turn<'_>) {
         self.last += 1;
         let deadline = turn.deadlines.set(PATIENCE, Late::OtrCompared(jid.clone()));
@@ -141,14 +141,14 @@ impl Comparisons {
         entry.comparison.answer = Some(answer);
     }
 
-    /// Removes one.
+    /// Removes a comparison.
     pub(super) fn take(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Option<Comparison> {
         let entry = self.open.remove(jid)?;
         turn.deadlines.cancel(entry.deadline);
         Some(entry.comparison)
     }
 
-    /// Counts a request of a person. Returns whether it is one too many.
+    /// Counts a request of a person. Returns whether it exceeds the limit.
     pub(super) fn is_too_often(&mut self, jid: &BareJid, turn: &Turn<'_>) -> bool {
         let now = turn.deadlines.elapsed();
         let is_recent = |at: &Duration| now.saturating_sub(*at) < WINDOW;
@@ -167,7 +167,7 @@ impl Comparisons {
         false
     }
 
-    /// Ends all of them, because there is no session with the server any more. Returns with whom they were.
+    /// Ends all comparisons, because the session with the server ended. Returns the people.
     pub(super) fn end(&mut self, turn: &mut Turn<'_>) -> Vec<BareJid> {
         let ended = std::mem::take(&mut self.open).into_iter().map(|(jid, entry)| {
             turn.deadlines.cancel(entry.deadline);

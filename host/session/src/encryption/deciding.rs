@@ -15,14 +15,14 @@ use super::trust::{KeyKind, KnownKey, counting, of_omemo, typed};
 use crate::iq::keys::Fetch;
 use crate::turn::Turn;
 
-/// The own keys, and those of others.
+/// The own keys, and the keys of others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyList {
     /// The own keys.
     pub own: OwnKeys,
     /// The keys of others, and of the account's other devices, by person and fingerprint.
     pub keys: Vec<KnownKey>,
-    /// The comparisons of secrets that have no result yet.
+    /// The pending comparisons of secrets.
     pub comparisons: Vec<OpenComparison>,
 }
 
@@ -31,18 +31,18 @@ pub struct KeyList {
 pub struct DecidedKey {
     /// The key, as it is now.
     pub key: KnownKey,
-    /// What counted for it before.
+    /// The trust in it before the decision.
     pub before: DeviceTrust,
 }
 
 /// The own keys of an account, as others see them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnKeys {
-    /// Those of OMEMO. None: it is off, or the account has not been connected yet.
+    /// The own OMEMO device. None: OMEMO is off, or the account has not been connected yet.
     pub omemo: Option<OwnOmemo>,
-    /// The fingerprint of the one of off-the-record messaging. None: none was needed yet.
+    /// The fingerprint of the own key for off-the-record messaging. None: no key was needed yet.
     pub otr: Option<String>,
-    /// The trust in keys of others that nobody has decided about.
+    /// The trust in keys of others without a decision of the owner.
     pub policy: TrustPolicy,
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn list(keys: &EndToEnd, jid: Option<&BareJid>) -> Vec<KnownKey> {
     all
 }
 
-/// Completes what is kept of a key by what is true now.
+/// Fills in the fields of a kept key that depend on the present state.
 fn shown(keys: &EndToEnd, key: &mut KnownKey) {
     key.trust = counting(key.trust, keys.config.unwrap_or_default().trust);
     key.is_listed = match key.kind {
@@ -93,7 +93,7 @@ fn shown(keys: &EndToEnd, key: &mut KnownKey) {
     };
 }
 
-/// Decides about keys of a person.
+/// Applies the owner's decision about keys of a person.
 pub(crate) fn decide(
     keys: &mut EndToEnd,
     jid: &BareJid,

@@ -1,7 +1,7 @@
-//! What is fetched for encryption, so much at once.
+//! Fetches for encryption: device lists, bundles and members, within limits.
 //!
-//! Each server has places of its own, so that one that does not answer keeps nobody else's keys from being fetched. The account's own
-//! server may take them all: without it nothing works.
+//! Each server has a limit of its own, so that a silent server does not block fetches from others. The account's own
+//! server may use all places: without it nothing works.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -13,34 +13,34 @@ use crate::iq::Waiting;
 use crate::iq::keys::{Fetch, KeysIq};
 use crate::turn::Turn;
 
-/// Maximum number of requests at once.
+/// Maximum number of concurrent requests.
 pub(super) const MAX_RUNNING: usize = 64;
-/// Maximum number of them to one server.
+/// Maximum number of these for one server.
 const MAX_RUNNING_OF_ONE: usize = 16;
-/// Maximum number of requests that wait for their turn. More of them count as failed.
+/// Maximum number of queued requests. Further ones count as failed.
 pub(super) const MAX_QUEUED: usize = 4_096;
-/// Maximum number of them to one server.
+/// Maximum number of these for one server.
 const MAX_QUEUED_OF_ONE: usize = 2_048;
 /// Maximum number of failed requests that are remembered. The oldest is forgotten first.
 const MAX_FAILED: usize = 4_096;
-/// How long after a failed request the same one is not made again.
+/// Delay after a failed request before the same one may be made again.
 const PAUSE: Duration = Duration::from_mins(10);
 /// Time limit for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The affiliations that may read what is said in a room.
+/// The affiliations that may read messages in a room.
 const AFFILIATIONS: [&str; 3] = ["owner", "admin", "member"];
 
 /// The requests of an account.
 #[derive(Debug, Default)]
 pub(super) struct Fetches {
-    /// Those that were sent, each with the number of answers to come.
+    /// The requests that were sent, each with its number of outstanding answers.
     running: HashMap<Fetch, usize>,
     queue: VecDeque<Fetch>,
     failed: HashMap<Fetch, Duration>,
 }
 
 impl Fetches {
-    /// Fetches this, unless it is under way or failed a moment ago. Returns whether it is under way.
+    /// Fetches this, unless it is in progress or failed a moment ago. Returns whether it is in progress.
     pub(super) fn want(&mut self, fetch: &Fetch, turn: &mut Turn<'_>) -> bool {
         if self.is_under_way(fetch) {
             return true;
@@ -61,7 +61,7 @@ impl Fetches {
         true
     }
 
-    /// Returns the servers that get no further requests now.
+    /// Returns the servers that reached their limit of requests.
     fn busy(&self, own: &DomainRef) -> Vec<&DomainRef> {
         let mut counts: Vec<(&DomainRef, usize)> = Vec::new();
         for server in self.running.keys().map(Fetch::server).filter(|server| *server != own) {
@@ -74,7 +74,7 @@ impl Fetches {
         counts.into_iter().map(|(server, _)| server).collect()
     }
 
-    /// Returns whether this is being fetched, or waits for its turn.
+    /// Returns whether this is being fetched or queued.
     pub(super) fn is_under_way(&self, fetch: &Fetch) -> bool {
         self.running.contains_key(fetch) || self.queue.contains(fetch)
     }
@@ -109,7 +109,7 @@ impl Fetches {
         self.running.insert(fetch, answers);
     }
 
-    /// Notes an answer. Returns whether it was the last one. The next request is sent then.
+    /// Notes an answer. Returns whether it was the last outstanding one. If it was, the next request is sent.
     pub(super) fn answered(&mut self, fetch: &Fetch, turn: &mut Turn<'_>) -> bool {
         let Some(left) = self.running.get_mut(fetch) else { return false };
         *left -= 1;
@@ -149,7 +149,7 @@ impl Fetches {
         self.failed.remove(fetch);
     }
 
-    /// Forgets the requests of a stream that is gone: nobody will answer them.
+    /// Forgets the requests of a lost stream: they will get no answers.
     pub(super) fn stream_gone(&mut self) {
         self.running.clear();
         self.queue.clear();

@@ -1,4 +1,5 @@
-//! What of encryption is kept on disk: the own keys, the states of sessions, and the keys of others with what was decided.
+//! The state of encryption that is kept on disk: the own keys, the states of sessions, and the keys of others with the
+//! decisions about them.
 
 use jid::BareJid;
 use jiff::Timestamp;
@@ -7,12 +8,12 @@ use parlor_stanza::types::OmemoForm;
 
 use super::trust::KnownKey;
 
-/// A change of what is kept. All changes of one effect are made together.
+/// A change of the kept state. All changes of one effect are made together.
 #[derive(Debug)]
 pub enum KeyChange {
     /// The own device of OMEMO, with its secret keys.
     Device(Secret),
-    /// The own key of off-the-record messaging. None: it is removed.
+    /// The own key for off-the-record messaging. None: it is removed.
     Otr(Option<Secret>),
     /// The state of a session with a device. None: it is removed.
     Session {
@@ -25,13 +26,13 @@ pub enum KeyChange {
         /// The state.
         state: Option<Secret>,
     },
-    /// A public key of somebody, with what was decided about it.
+    /// A public key of a person, with the decision about it.
     Key(KnownKey),
     /// A public key that is forgotten.
     NoKey(KnownKey),
-    /// How the last message of a chat came. None: it was not encrypted.
+    /// How the last message of a chat was encrypted. None: it was not.
     Way(BareJid, Option<Way>),
-    /// The key of one message, for when it comes again from the archive.
+    /// The key of one message, for its repetition from the archive.
     MessageKey(MessageKey),
     /// The keys of these messages are forgotten.
     NoMessageKeys(Vec<String>),
@@ -82,18 +83,18 @@ pub struct MessageKey {
     pub at: Timestamp,
 }
 
-/// All that was kept when the last process ended.
+/// The whole state that the last process kept.
 #[derive(Debug, Default)]
 pub struct KeptKeys {
     /// The own device of OMEMO.
     pub device: Option<Secret>,
     /// The own key of off-the-record messaging.
     pub otr: Option<Secret>,
-    /// The sessions, the one that was used last behind all others.
+    /// The sessions, the most recently used last.
     pub sessions: Vec<(BareJid, u32, OmemoForm, Secret)>,
     /// The keys of others.
     pub keys: Vec<KnownKey>,
-    /// How the last message of each chat came that was encrypted.
+    /// How the last message of each encrypted chat was encrypted.
     pub ways: Vec<(BareJid, Way)>,
     /// The keys of messages, the oldest first.
     pub message_keys: Vec<MessageKey>,

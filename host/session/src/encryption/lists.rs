@@ -1,4 +1,4 @@
-//! The devices of people, as they list them.
+//! The device lists of people.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,33 +8,33 @@ use parlor_stanza::types::{ListedDevice, OmemoForm};
 
 /// Maximum number of devices of one person that get messages.
 pub(crate) const MAX_DEVICES: usize = 50;
-/// Maximum number of people whose devices are known. The list that came first makes room.
+/// Maximum number of people whose devices are known. Beyond it, the oldest list is dropped.
 pub(super) const MAX_PEOPLE: usize = 20_000;
-/// How long a list counts of somebody of whose changes the account is not told.
+/// How long a list is valid if the server does not push its changes.
 const LASTS: Duration = Duration::from_hours(1);
-/// How long a failed request counts as an empty list.
+/// How long a failed request is treated as an empty list.
 const FAILED: Duration = Duration::from_mins(5);
 
 /// One list of a person.
 #[derive(Debug)]
 struct List {
     devices: Vec<ListedDevice>,
-    /// The stream on which it came, since changes are lost between two.
+    /// The stream that delivered it: changes between two streams are lost.
     stream: u64,
-    /// When it came.
+    /// When it was received.
     at: Duration,
-    /// How long it counts. None: until the stream ends, since changes are told.
+    /// How long it is valid. None: until the stream ends, since the server pushes changes.
     lasts: Option<Duration>,
 }
 
-/// How a list came.
+/// The origin of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Came {
-    /// The person's server told of it, and will tell of the next one.
+    /// The person's server pushed it, and will push the next one.
     Told,
-    /// It was asked for.
+    /// The account requested it.
     Asked,
-    /// There was no answer.
+    /// The request got no answer.
     Failed,
 }
 
@@ -52,7 +52,7 @@ fn place(form: OmemoForm) -> usize {
 }
 
 impl Lists {
-    /// Returns the devices in a list; `None` if it has to be asked for.
+    /// Returns the devices in a list; `None` if it must be requested.
     pub(super) fn get(&self, jid: &BareJid, form: OmemoForm, stream: u64, now: Duration) -> Option<&[ListedDevice]> {
         let list = self.all.get(jid)?[place(form)].as_ref()?;
         let is_over = list.lasts.is_some_and(|lasts| now >= list.at + lasts);
@@ -70,7 +70,7 @@ impl Lists {
         OmemoForm::ALL.into_iter().any(|form| self.last(jid, form).iter().any(|listed| listed.device == device))
     }
 
-    /// Takes in a list. Returns how many devices are more than anybody may have.
+    /// Stores a list. Returns the number of devices beyond the maximum for one person.
     pub(super) fn came(
         &mut self,
         (jid, form): (&BareJid, OmemoForm),
@@ -96,7 +96,8 @@ impl Lists {
         too_many
     }
 
-    /// Adds a device that has written, and that a list from before does not have. A list that is not there is asked for.
+    /// Adds a device that sent a message and that an older list lacks. A missing list stays missing, so it is
+    /// requested.
     pub(super) fn add(&mut self, jid: &BareJid, form: OmemoForm, device: u32) {
         let list = self.all.get_mut(jid).and_then(|lists| lists[place(form)].as_mut());
         if let Some(List { devices, .. }) = list

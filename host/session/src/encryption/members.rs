@@ -1,4 +1,4 @@
-//! The people of rooms, whose devices get what is said there.
+//! The people of rooms, whose devices get the messages of the room.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -12,16 +12,16 @@ use crate::records::room::Room;
 
 /// Maximum number of people in a room in which messages are encrypted.
 pub(super) const MAX_PEOPLE: usize = 500;
-/// How long the people of a room are known. Those who are in it count at once.
+/// How long the list of a room's people is valid. Occupants are added without a new request.
 const LASTS: Duration = Duration::from_mins(10);
 
 /// The people of one room.
 #[derive(Debug, Default)]
 struct People {
     known: BTreeSet<BareJid>,
-    /// Those of lists that have come since the last time that all were known.
+    /// The people in lists that arrived since all lists were last complete.
     coming: BTreeSet<BareJid>,
-    /// When all lists had come.
+    /// When the lists were last complete.
     at: Option<Duration>,
 }
 
@@ -29,7 +29,7 @@ struct People {
 #[derive(Debug, Default)]
 pub(super) struct Members(HashMap<BareJid, People>);
 
-/// Checks whether messages in a room can be encrypted: everybody who reads them has to be known.
+/// Checks whether messages in a room can be encrypted: all of its readers must be known.
 pub(super) fn may_encrypt(room: &Room) -> Result<(), CallError> {
     let has = |wanted: &str| room.about.features.iter().any(|feature| feature == wanted);
     if has("muc_membersonly") && has("muc_nonanonymous") {
@@ -40,20 +40,20 @@ pub(super) fn may_encrypt(room: &Room) -> Result<(), CallError> {
 }
 
 impl Members {
-    /// Returns the people of a room, with those who are in it; `None` if they have to be asked for.
+    /// Returns the people of a room, including its occupants; `None` if they must be requested.
     pub(super) fn of(&self, room: &Room, now: Duration) -> Option<BTreeSet<BareJid>> {
         let people = self.0.get(&room.jid)?;
         people.at.filter(|at| now < *at + LASTS)?;
         Some(with_occupants(people.known.clone(), room))
     }
 
-    /// Returns those that are known at all.
+    /// Returns the known people, even if the lists are incomplete or old.
     pub(super) fn at_least(&self, room: &Room) -> BTreeSet<BareJid> {
         let known = self.0.get(&room.jid).map(|people| people.known.clone());
         with_occupants(known.unwrap_or_default(), room)
     }
 
-    /// Takes in one list of a room.
+    /// Stores one list of a room.
     pub(super) fn came(&mut self, room: &BareJid, list: Vec<Affiliated>) {
         let coming = &mut self.0.entry(room.clone()).or_default().coming;
         for person in list {
@@ -64,14 +64,14 @@ impl Members {
         }
     }
 
-    /// Notes that all lists have come, or will not.
+    /// Notes that all lists have arrived, or will not.
     pub(super) fn are_known(&mut self, room: &BareJid, now: Duration) {
         let people = self.0.entry(room.clone()).or_default();
         people.known = std::mem::take(&mut people.coming);
         people.at = Some(now);
     }
 
-    /// Forgets the people of a room, who may be others now.
+    /// Forgets the people of a room, since they may have changed.
     pub(super) fn forget(&mut self, room: &BareJid) {
         self.0.remove(room);
     }

@@ -1,11 +1,12 @@
-//! The keys of messages that may come again from an archive.
+//! Keeps the keys of messages that may arrive again from an archive.
 //!
-//! A session gives the key of a message once. But a plugin may ask the archive for a message that others were told of before, and
-//! each plugin is told on its own of what it missed. So the keys of the latest messages are kept, under the archive's id. A content
-//! that was changed does not fit its key.
+//! A session gives the key of a message only once. But a plugin may query the archive for a message that other plugins
+//! already received, and each plugin catches up separately. So the keys of the latest messages are kept, under the
+//! archive's id. A changed content does not fit its key.
 //!
-//! A message that comes live is read so once at most, and only if it did not come live before: the archive may have been faster, or the
-//! last process has read it and ended before it told of it. Else a server could repeat it.
+//! A live message is decrypted this way at most once, and only if it was not delivered live before: either the archive
+//! was faster, or the last process read the message and ended before it delivered it. Without this rule, a server could
+//! repeat messages.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -16,11 +17,11 @@ use super::kept::{KeyChange, MessageKey};
 
 /// Maximum number of keys.
 pub(super) const MAX_KEYS: usize = 4_096;
-/// How long one is kept on disk.
+/// How long a key is kept on disk.
 const LONGEST: SignedDuration = SignedDuration::from_hours(48);
-/// How many are forgotten together.
+/// Number of keys that are forgotten together.
 const AT_ONCE: usize = 64;
-/// How long before the last one a message came that the last process may not have told of when it ended.
+/// The last process may have ended before it delivered messages that it decrypted in this time before the last one.
 const UNTOLD: SignedDuration = SignedDuration::from_mins(10);
 
 /// The keys of an account, by archive and id.
@@ -29,7 +30,7 @@ pub(super) struct MessageKeys {
     keys: HashMap<String, MessageKey>,
     /// The oldest first.
     order: VecDeque<String>,
-    /// Those whose messages may still come live.
+    /// The keys whose messages may still arrive live.
     for_live: HashSet<String>,
 }
 
@@ -39,7 +40,7 @@ pub(super) fn archived(room: Option<&BareJid>, id: &str) -> String {
 }
 
 impl MessageKeys {
-    /// Takes over what was kept.
+    /// Loads the kept keys.
     pub(super) fn load(&mut self, keys: Vec<MessageKey>) {
         let last = keys.iter().map(|key| key.at).max();
         for key in keys {
@@ -56,7 +57,7 @@ impl MessageKeys {
         self.keys.get(archived)
     }
 
-    /// Returns whether a message that comes live may be read by its key, and notes that it was.
+    /// Returns whether a live message may be decrypted with its kept key, and notes that it was.
     pub(super) fn serves_live(&mut self, archived: &str) -> bool {
         self.for_live.remove(archived)
     }
@@ -126,7 +127,7 @@ mod tests {
         keys.put(key("past", 0), true, &mut changes);
         assert!(!keys.serves_live("live"));
         assert!(keys.serves_live("past") && !keys.serves_live("past"));
-        // Another one under the same id takes its place.
+        // Another key under the same id replaces it.
         keys.put(key("past", 1), true, &mut changes);
         keys.put(key("past", 1), false, &mut changes);
         assert!(!keys.serves_live("past"));

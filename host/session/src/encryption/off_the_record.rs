@@ -1,4 +1,4 @@
-//! Off-the-record messaging: what comes and goes in its conversations.
+//! Off-the-record messaging: incoming and outgoing messages of its conversations.
 
 use jid::{BareJid, Jid};
 use parlor_base::id::InstanceId;
@@ -29,15 +29,15 @@ use crate::turn::{FollowUp, Turn};
 pub(crate) enum Heard {
     /// It was not encrypted.
     Plain,
-    /// It says something, which is in it now.
+    /// It has a text, which is in the message now.
     Says,
-    /// It belongs to the protocol, so there is nothing to tell.
+    /// It belongs to the protocol, so there is nothing to deliver.
     Nothing,
     /// It cannot be read.
     Cannot(UndecryptableReason),
 }
 
-/// Returns whether a text is one of the protocol, which another client of the account has got, or which is in an archive.
+/// Returns whether a text is one of the protocol that another client of the account received, or that is in an archive.
 pub(crate) fn is_of_protocol(message: &Message) -> bool {
     message.body.as_deref().is_some_and(|body| body.starts_with("?OTR") && is_otr(body))
 }
@@ -157,7 +157,7 @@ fn failed(keys: &mut EndToEnd, jid: &BareJid, error: ReceiveError, turn: &mut Tu
     Heard::Cannot(reason)
 }
 
-/// Tells how a chat stands, if that changed.
+/// Reports the state of a chat, if it changed.
 fn set_status(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
     let Some(chat) = keys.otr.get(jid) else { return };
     let verified = || {
@@ -176,7 +176,7 @@ fn set_status(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
     }
 }
 
-/// Tells how a chat stands after the owner decided about keys.
+/// Reports the state of a chat after the owner decided about keys.
 pub(super) fn decided(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
     set_status(keys, jid, turn);
 }
@@ -238,7 +238,7 @@ pub(super) fn send(keys: &mut EndToEnd, partner: &BareJid, mut message: Outbound
     let count = texts.len();
     let (mut last, to) = (None, message.to.clone());
     for (at, text) in texts.into_iter().enumerate() {
-        // What it says is told once, with the last part.
+        // The text is reported once, with the last part.
         if at + 1 < count {
             say(to.clone(), text, turn);
         } else {
@@ -274,7 +274,7 @@ fn ask(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
     }
 }
 
-/// Takes in the own key, and begins what waited for it.
+/// Stores the own key, and begins the conversations that waited for it.
 pub(crate) fn key_made(keys: &mut EndToEnd, key: Secret, turn: &mut Turn<'_>) {
     keys.otr.load(&key);
     turn.keep_keys(vec![KeyChange::Otr(Some(key))]);
@@ -318,7 +318,7 @@ pub(crate) fn late(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
     keys.otr.answer(jid, &Err(CallError::TimedOut), turn);
 }
 
-/// Returns how a chat stands.
+/// Returns the state of a chat.
 pub(crate) fn status(keys: &EndToEnd, jid: &BareJid) -> OtrStatus {
     keys.otr.get(jid).map(|chat| chat.status).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Messages that came encrypted by OMEMO: by which key, from whom, and what they say.
+//! Decrypts received OMEMO messages, and determines their key and author.
 
 use jid::{BareJid, FullJid, Jid};
 use parlor_e2ee::omemo::{
@@ -26,17 +26,17 @@ use crate::turn::Turn;
 /// The outcome of decrypting a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Opened {
-    /// It says something, which is in it now.
+    /// It has a content, which is in the message now.
     Says,
-    /// It carries keys alone, so there is nothing to tell.
+    /// It carries only keys, so there is nothing to deliver.
     Nothing,
     /// It cannot be read.
     Cannot(UndecryptableReason),
-    /// It waits until this has come. Nothing has changed.
+    /// It waits for this fetch. Nothing has changed.
     Waits(Fetch),
 }
 
-/// From where a message came.
+/// The origin of a message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Source<'a> {
     /// Its id in the archive.
@@ -47,11 +47,11 @@ pub(crate) struct Source<'a> {
     pub(crate) author: Option<&'a Jid>,
     /// Whether the author's own server was asked about the key.
     pub(crate) is_asked: bool,
-    /// Whether it was asked for from an archive.
+    /// Whether it is from a queried archive.
     pub(crate) is_past: bool,
 }
 
-/// A content that was decrypted.
+/// A decrypted content.
 struct Content {
     jid: BareJid,
     form: OmemoForm,
@@ -59,18 +59,18 @@ struct Content {
     trust: DeviceTrust,
 }
 
-/// Who wrote a message.
+/// The author of a message.
 struct Author {
     jid: BareJid,
-    /// Whether a room says so, and nobody else.
+    /// Whether only a room names the author.
     is_claimed: bool,
 }
 
 /// Why a message is not decrypted now.
 enum Refusal {
-    /// It cannot be.
+    /// It cannot be decrypted.
     Cannot(UndecryptableReason),
-    /// A room says who wrote it, and this is to show whether the key is theirs.
+    /// A room names the author, and this fetch will show whether the key is theirs.
     Unvouched(Fetch),
 }
 
@@ -122,7 +122,7 @@ fn open_one_of(
         return Opened::Cannot(UndecryptableReason::NoSession);
     };
     let room = rooms.shown.get(&message.chat).filter(|_| message.kind == MessageKind::Groupchat).map(|room| &**room);
-    // The own device is written by itself alone.
+    // Only the account itself sends as its own device.
     if encrypted.iter().any(|one| one.sender == own_device) && is_own(message, room) {
         return own(keys, message);
     }
@@ -153,7 +153,7 @@ fn open_one_of(
     };
     match content {
         Ok(None) => Opened::Nothing,
-        // One that comes again, as to each plugin that catches up, says nothing the second time either.
+        // A repeated message, as for each plugin that catches up, has no content the second time either.
         Err(Refusal::Cannot(_)) if encrypted.payload.is_none() => Opened::Nothing,
         Err(Refusal::Cannot(reason)) => Opened::Cannot(reason),
         Err(Refusal::Unvouched(fetch)) => Opened::Waits(fetch),
@@ -177,7 +177,7 @@ fn is_own(message: &Message, room: Option<&Room>) -> bool {
     message.own || room.is_some_and(|room| message.nick.as_deref() == Some(room.nick.as_str()))
 }
 
-/// Puts into an own message what it says, if it was sent a moment ago: nobody can decrypt what they encrypted for others.
+/// Fills an own message with its content, if it was sent a moment ago: a device cannot decrypt its own messages.
 fn own(keys: &mut EndToEnd, message: &mut Message) -> Opened {
     let id = message.origin_id.clone().or_else(|| message.id.clone()).unwrap_or_default();
     let Some(draft) = keys.recall(&message.chat.to_bare(), &id) else {
@@ -192,7 +192,7 @@ fn own(keys: &mut EndToEnd, message: &mut Message) -> Opened {
     Opened::Says
 }
 
-/// Returns who wrote a message. In a room that is the person behind the nickname.
+/// Returns the author of a message. In a room, that is the person behind the nickname.
 fn author(
     keys: &EndToEnd,
     message: &Message,
@@ -205,7 +205,8 @@ fn author(
         return Some(author.to_bare());
     }
     let occupant = message.nick.as_ref().and_then(|nick| room.occupants.get(nick));
-    // Somebody who wrote before the account entered may have left. The session says who it was: nobody else could go on with it.
+    // An author who wrote before the account entered may have left. The session identifies them: only they can continue
+    // it.
     let is_now = !message.delayed;
     occupant.filter(|_| is_now).and_then(|occupant| occupant.jid.as_ref()).map(Jid::to_bare).or_else(|| {
         let has_session = |jid: &BareJid| keys.sessions.get(jid, encrypted.sender, encrypted.form).is_some();
@@ -213,8 +214,8 @@ fn author(
     })
 }
 
-/// Decrypts a message that was decrypted before, and comes again from the archive, or live after that. Under its id, somebody else could
-/// come as the author of the same content.
+/// Decrypts a message that was decrypted before: it arrived again from the archive, or live after that. The author is
+/// checked, since under the same id the content could be attributed to somebody else.
 fn again(
     keys: &mut EndToEnd,
     known: &str,
@@ -239,7 +240,7 @@ fn again(
     is_enough(trust).then_some(Content { jid, form, plain, trust })
 }
 
-/// Decrypts a message by the session with its device. `None` in the answer: it carries keys alone.
+/// Decrypts a message with the session of its device. `None` in the answer: it carries only keys.
 fn decrypt(
     keys: &mut EndToEnd,
     Author { jid, is_claimed }: Author,
@@ -257,7 +258,7 @@ fn decrypt(
     let session = keys.sessions.get(&jid, sender, form);
     let before = session.map(OmemoSession::fingerprint);
     let (key_message, rng) = (KeyMessage { prekey, bytes }, &mut rand::rng());
-    // While an archive is read, others may have begun by a prekey that was used. Whoever writes now has to take another one.
+    // Archived messages may use a prekey that was used before. New messages must use a fresh one.
     let prekeys = if is_past { Prekeys::All } else { Prekeys::Unused };
     let received = receive(device, session, (version(form), prekeys), &key_message, rng);
     let Received { session, plain: key, used_prekey, started, .. } = match received {
@@ -270,7 +271,7 @@ fn decrypt(
             return Err(reason(error).into());
         }
     };
-    // Nothing has changed so far: if its content was damaged on the way, a genuine copy can still be read.
+    // No state has changed so far: if the content was damaged in transit, a genuine copy can still be read.
     let opened = open_payload(encrypted, &key)?;
     let is_known = before == Some(session.fingerprint());
     let fingerprint = of_omemo(session.fingerprint());
@@ -302,8 +303,8 @@ fn decrypt(
     Ok(opened.map(|plain| Content { jid, form, plain, trust }))
 }
 
-/// Asks the server of an author for the key by which a room says that they wrote. A message of an archive does not wait: it can be read
-/// when it is asked for again.
+/// Asks an author's own server for the key that a room attributes to them. An archived message does not wait: it can be
+/// read when it is queried again.
 fn unvouched(keys: &mut EndToEnd, fetch: Fetch, source: Source<'_>, turn: &mut Turn<'_>) -> Refusal {
     let now = turn.deadlines.elapsed();
     let may_ask = !source.is_asked && (keys.fetches.is_under_way(&fetch) || keys.unvouched.may_ask(&fetch, now));
@@ -332,7 +333,8 @@ fn reason(error: ReceiveError) -> UndecryptableReason {
     }
 }
 
-/// Takes a used prekey out of what is published. While the archive is read, it may be used once more (XEP-0384, section 6).
+/// Removes a used prekey from the published bundle. While the archive is read, it may be used once more (XEP-0384,
+/// section 6).
 fn use_prekey(keys: &mut EndToEnd, id: u32, is_past: bool, changes: &mut Vec<KeyChange>, turn: &mut Turn<'_>) {
     let Some(device) = &mut keys.device else { return };
     device.use_prekey(id, if is_past { Keep::UntilCaughtUp } else { Keep::No });
@@ -346,11 +348,10 @@ fn use_prekey(keys: &mut EndToEnd, id: u32, is_past: bool, changes: &mut Vec<Key
     publishing::keys_changed(keys, turn);
 }
 
-/// Begins a new session in place of one that does not work, by an empty message. The other side learns so that it is to use the
-/// new one.
+/// Replaces a broken session by sending an empty message with a new one, so that the other side uses the new one.
 fn heal(keys: &mut EndToEnd, jid: &BareJid, device: u32, form: OmemoForm, turn: &mut Turn<'_>) {
     let policy = keys.config.unwrap_or_default().trust;
-    // Strangers could have any number of bundles asked for.
+    // Otherwise strangers could cause any number of requests for bundles.
     let is_known = keys.trust.of_device(jid, device).is_some() || keys.lists.has(jid, device);
     if !is_known || keys.trust.is_refused(jid, device, policy) {
         return;
@@ -361,7 +362,7 @@ fn heal(keys: &mut EndToEnd, jid: &BareJid, device: u32, form: OmemoForm, turn: 
     }
 }
 
-/// Notes that a message of a chat came by OMEMO, the last one unless it is from an archive.
+/// Notes that a message of a chat was encrypted with OMEMO. Unless it is from an archive, it is the chat's last one.
 fn note_way(
     keys: &mut EndToEnd,
     message: &Message,
@@ -376,7 +377,7 @@ fn note_way(
     let to = if message.kind == MessageKind::Groupchat { &message.chat } else { &message.from };
     let kind = if message.kind == MessageKind::Groupchat { MessageKind::Groupchat } else { MessageKind::Chat };
     let Some(partner) = partner(to, kind, rooms) else { return };
-    // By this id an answer names it (XEP-0461, section 4.1).
+    // Replies refer to it by this id (XEP-0461, section 4.1).
     let id =
         if kind == MessageKind::Groupchat { source.id } else { message.origin_id.as_deref().or(message.id.as_deref()) };
     if let Some(id) = id {
@@ -389,7 +390,7 @@ fn note_way(
     }
 }
 
-/// Notes that a message of a chat came that was not encrypted.
+/// Notes that an unencrypted message of a chat was received.
 pub(crate) fn plainly(keys: &mut EndToEnd, message: &Message, rooms: &Rooms, turn: &mut Turn<'_>) {
     let is_said = message.body.is_some() && !message.own && !message.delayed && message.carbon != Some(Carbon::Sent);
     if !is_said || message.kind == MessageKind::Headline {
@@ -397,11 +398,12 @@ pub(crate) fn plainly(keys: &mut EndToEnd, message: &Message, rooms: &Rooms, tur
     }
     let kind = if message.kind == MessageKind::Groupchat { MessageKind::Groupchat } else { MessageKind::Chat };
     let to = if kind == MessageKind::Groupchat { &message.chat } else { &message.from };
-    // A room says who its occupants are, and could name anybody: what one says privately does not make somebody's own chat plain.
+    // A room could name anybody as its occupant, so an occupant's private message must not end encryption in that
+    // person's chat.
     if kind == MessageKind::Chat && rooms.has(&message.from.to_bare()) {
         return;
     }
-    // A room speaks for itself, and people say the same plainly and otherwise there.
+    // Messages of the room itself do not count: a room sends them unencrypted in encrypted chats, too.
     if kind == MessageKind::Groupchat && message.nick.is_none() {
         return;
     }
@@ -410,7 +412,7 @@ pub(crate) fn plainly(keys: &mut EndToEnd, message: &Message, rooms: &Rooms, tur
     }
 }
 
-/// Takes away what stands beside a text that was encrypted and says something of its own: whoever is in between may have added it.
+/// Removes the subject and files outside of an encrypted text: someone on the path may have added them.
 pub(super) fn drop_what_is_beside(message: &mut Message) {
     message.subject = None;
     if let Some(extensions) = &mut message.extensions {
@@ -419,14 +421,14 @@ pub(super) fn drop_what_is_beside(message: &mut Message) {
     message.extensions.take_if(|extensions| **extensions == Extensions::default());
 }
 
-/// Puts the content into the message; `None` if it is none, or was written for somebody else.
+/// Puts the content into the message; `None` if it is not valid, or was written for somebody else.
 fn fill(message: &mut Message, content: Content, turn: &Turn<'_>) -> Option<()> {
     let Content { jid, form, plain, trust } = content;
     match form {
         OmemoForm::Older => {
             message.body = Some(String::from_utf8(plain.to_vec()).ok()?);
             if let Some(extensions) = &mut message.extensions {
-                // The others are about the text that was in the place of this one.
+                // The other fallback parts refer to the text that this one replaces.
                 extensions.fallback.retain(|part| part.feature.as_deref() == Some(REPLY));
             }
             drop_what_is_beside(message);

@@ -1,6 +1,6 @@
-//! The conversations that are off the record, and the own key for them.
+//! Keeps the off-the-record conversations, and the own key for them.
 //!
-//! A conversation ends with the process: its keys are meant to be forgotten.
+//! A conversation ends with the process: for forward secrecy, its keys are never stored.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,19 +20,20 @@ use crate::records::encryption::OtrStatus;
 use crate::turn::Turn;
 use crate::waiters::Waiter;
 
-/// Maximum number of conversations. One that is not encrypted makes room.
+/// Maximum number of conversations. Beyond it, an unencrypted one is dropped.
 pub(super) const MAX_CHATS: usize = 1_024;
-/// Maximum number of texts that wait for the own key to be made, and the bytes of one. A text that begins a conversation is short.
+/// Maximum number of texts that wait until the own key is made, and maximum length of one in bytes. A text that begins
+/// a conversation is short.
 const MAX_EARLY: (usize, usize) = (64, 1_024);
 /// Maximum number of calls that wait for one conversation to begin.
 const MAX_WAITERS: usize = 64;
-/// How long the other side has to answer.
+/// Time limit for the other side's answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One conversation.
 pub(super) struct OtrChat {
     pub(super) conversation: Conversation,
-    /// The address of the other side's client, if it has written.
+    /// The address of the other side's client, if it has sent a message.
     pub(super) to: Jid,
     pub(super) status: OtrStatus,
 }
@@ -48,11 +49,11 @@ struct Waits {
 pub(super) struct OtrChats {
     account: Option<Arc<Account>>,
     is_being_made: bool,
-    /// Texts of the protocol that came before there was an own key, with their authors.
+    /// Texts of the protocol that arrived before the own key existed, with their authors.
     early: Vec<(Jid, String)>,
     chats: HashMap<BareJid, OtrChat>,
     waits: HashMap<BareJid, Waits>,
-    /// The zero of the time that conversations are told: only differences count.
+    /// The zero point of the time for conversations: only differences matter.
     zero: Instant,
 }
 
@@ -74,13 +75,13 @@ pub fn make_otr_key() -> Secret {
     Account::generate(&mut rand::rng()).to_bytes().into()
 }
 
-/// What conversations may do by themselves.
+/// The policy for what conversations do automatically.
 fn policy() -> Policy {
     Policy { whitespace_start: false, ..Policy::default() }
 }
 
 impl OtrChats {
-    /// Takes over the own key.
+    /// Stores the own key.
     pub(super) fn load(&mut self, state: &[u8]) {
         self.is_being_made = false;
         match Account::from_bytes(state) {
@@ -91,7 +92,7 @@ impl OtrChats {
         }
     }
 
-    /// Keeps a text until the own key is made. One that finds no room is forgotten, and its author asks again.
+    /// Keeps a text until the own key is made. Texts beyond the limit are dropped, and their authors ask again.
     pub(super) fn put_off(&mut self, from: Jid, text: String) {
         let (most, longest) = MAX_EARLY;
         if self.is_being_made && text.len() <= longest && self.early.len() < most {
@@ -125,12 +126,12 @@ impl OtrChats {
         self.zero + turn.deadlines.elapsed()
     }
 
-    /// Returns the conversation with somebody.
+    /// Returns the conversation with a person.
     pub(super) fn get(&self, jid: &BareJid) -> Option<&OtrChat> {
         self.chats.get(jid)
     }
 
-    /// Returns the conversation with somebody, to change it.
+    /// Returns the mutable conversation with a person.
     pub(super) fn get_mut(&mut self, jid: &BareJid) -> Option<&mut OtrChat> {
         self.chats.get_mut(jid)
     }
@@ -140,7 +141,8 @@ impl OtrChats {
         self.chats.get(jid).is_some_and(|chat| chat.conversation.state() == State::Encrypted)
     }
 
-    /// Returns the conversation with somebody, which is made if there is none; `None` while there is no own key, or no room.
+    /// Returns the conversation with a person, and creates it if needed. Returns `None` without an own key, or at the
+    /// limit.
     pub(super) fn open(&mut self, jid: &BareJid, to: &Jid, turn: &mut Turn<'_>) -> Option<&mut OtrChat> {
         let Some(account) = &self.account else {
             if !std::mem::replace(&mut self.is_being_made, true) {
@@ -186,7 +188,7 @@ impl OtrChats {
         }
     }
 
-    /// Returns those for whose conversations calls wait.
+    /// Returns the people for whose conversations calls wait.
     pub(super) fn wanted(&self) -> Vec<BareJid> {
         self.waits.keys().cloned().collect()
     }
@@ -202,14 +204,14 @@ impl OtrChats {
         }
     }
 
-    /// Answers all calls that wait, because nothing will begin.
+    /// Answers all waiting calls, because no conversation will begin.
     pub(super) fn end_waits(&mut self, error: &CallError, turn: &mut Turn<'_>) {
         for jid in self.wanted() {
             self.answer(&jid, &Err(error.clone()), turn);
         }
     }
 
-    /// Forgets the calls of instances that are gone.
+    /// Forgets the calls of ended instances.
     pub(super) fn forget_abandoned(&mut self) {
         for waits in self.waits.values_mut() {
             waits.calls.retain(|call| !call.answer.is_abandoned());

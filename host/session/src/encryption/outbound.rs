@@ -1,4 +1,4 @@
-//! A message on its way out, before it is known how it is encrypted.
+//! An outgoing message, before its encryption is chosen.
 
 use jid::Jid;
 use parlor_stanza::error::CallError;
@@ -6,7 +6,7 @@ use parlor_stanza::types::{Draft, MessageKind};
 
 use crate::answer::Answer;
 
-/// A message to be sent.
+/// A message to send.
 #[derive(Debug)]
 pub(crate) struct Outbound {
     /// The recipient.
@@ -22,7 +22,7 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    /// Returns whether the plugin that wanted it has given it up.
+    /// Returns whether the plugin gave up the call.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.answer.as_ref().is_some_and(Answer::is_abandoned)
     }

@@ -1,5 +1,5 @@
-//! The devices that are to get an empty message: one that began a session, so that it need not begin it in each message, and one
-//! that has written much without an answer.
+//! The devices that should get an empty message. A device that began a session needs it to stop beginning the session
+//! in each message. A device that sent many messages without an answer needs it as well.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::turn::Turn;
 
 /// Maximum number of devices that are owed a message.
 pub(super) const MAX_OWED: usize = 256;
-/// How long an empty message waits for one that says something.
+/// How long an empty message is delayed, in case a message with content is sent first.
 const WAITS: Duration = Duration::from_secs(2);
 /// Maximum number of devices whose broken sessions were replaced a while ago.
 const MAX_HEALED: usize = 1_024;
-/// How long after that the session with the same device is not replaced again.
+/// Delay before the session with the same device may be replaced again.
 const PAUSE: Duration = Duration::from_hours(1);
 
 /// The devices of an account's partners that are owed a message.
@@ -47,7 +47,7 @@ impl Owed {
         }
     }
 
-    /// Takes all that are owed a message, because they have waited for long enough.
+    /// Takes all devices whose delay has passed.
     pub(super) fn take(&mut self) -> BTreeMap<(BareJid, u32), OmemoForm> {
         self.deadline = None;
         std::mem::take(&mut self.all)
@@ -75,7 +75,7 @@ impl Owed {
         self.healed.get(&(jid.clone(), device)).is_some_and(|at| now < *at + Duration::from_mins(1))
     }
 
-    /// Forgets all, because the session with the server has ended.
+    /// Forgets all devices, because the session with the server has ended.
     pub(super) fn end(&mut self) {
         self.all.clear();
         self.deadline = None;

@@ -7,7 +7,7 @@ use super::EndToEnd;
 use super::sealing::seal_empty;
 use crate::turn::Turn;
 
-/// Sends what is owed for long enough.
+/// Sends the empty messages whose delay has passed.
 pub(crate) fn settle(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     let owed = keys.owed.take();
     if !turn.is_live() {

@@ -1,4 +1,4 @@
-//! Whom a message is for.
+//! Finds the person or room that a message is for.
 
 use jid::{BareJid, Jid};
 use parlor_stanza::types::MessageKind;

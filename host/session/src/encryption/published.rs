@@ -7,27 +7,28 @@ use parlor_stanza::types::OmemoForm;
 use crate::deadlines::DeadlineKey;
 use crate::iq::keys::Published;
 
-/// How often the own device is put into a list again on one stream. Two devices that take out each other would do so for ever.
+/// How often the own device is put into a list again on one stream. Without a limit, two devices that remove each other
+/// would do so forever.
 const MAX_AGAIN: u32 = 20;
-/// How long after the first failure of the server something is published again. Each time it is twice as long.
+/// Delay before publishing is retried after the server's first failure. It doubles with each further failure.
 const FIRST: Duration = Duration::from_secs(1);
-/// How long at most.
+/// Maximum of this delay.
 const LONGEST: Duration = Duration::from_hours(1);
-/// After how many failures in a row the owner is told, which is about a minute.
+/// Number of consecutive failures after which the owner is notified, about a minute after the first one.
 const MANY: u32 = 6;
 
 /// The bundle of the own device, in one form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Bundle {
-    /// None of this device is known to be on the server.
+    /// The server is not known to have a bundle of this device.
     #[default]
     Missing,
-    /// One is there, with keys that have changed since.
+    /// The server has a bundle, but its keys have changed since.
     Outdated,
     Present,
 }
 
-/// What is known on this stream of what is published.
+/// The state of publishing, as far as it is known on this stream.
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// Whether the own device is in each list, as far as the server has said.
@@ -38,22 +39,22 @@ pub(super) struct State {
     /// Whether the own device goes into each list once its bundle is there. Others who found it sooner would find no
     /// keys.
     is_waiting: [bool; 2],
-    /// Whether the device is new and a list has not come since, so that its id may be that of another one.
+    /// Whether the device is new and the list has not been received since, so that another device may have its id.
     pub(super) is_new: [bool; 2],
-    /// Whether the owner was told that publishing fails.
+    /// Whether the owner was notified that publishing fails.
     pub(super) is_refused: bool,
     again: u32,
     /// The items that are published next, and whether one is being published. There is one at a time: a server that makes
     /// several nodes of an account at once may lose one (ejabberd 23).
     queue: Vec<Published>,
     is_busy: bool,
-    /// How many rounds in a row the server failed at something that it may succeed at later.
+    /// Number of consecutive rounds with a temporary failure of the server.
     failures: u32,
     /// For publishing keys after some were used, or after the server failed.
     pub(super) deadline: Option<DeadlineKey>,
-    /// For looking whether a key is too old.
+    /// For checking the age of the signed prekey.
     pub(super) check: Option<DeadlineKey>,
-    /// When a key was last used that came from the archive.
+    /// When a prekey was last used by an archived message.
     pub(super) catches_up: Option<Duration>,
 }
 
@@ -120,7 +121,7 @@ impl State {
         self.again <= MAX_AGAIN
     }
 
-    /// Notes that something is to be published, and returns what is to be published now.
+    /// Queues an item to publish, and returns the item to publish now, if any.
     pub(super) fn enqueue(&mut self, what: Published) -> Option<Published> {
         if !self.queue.contains(&what) {
             self.queue.push(what);
@@ -128,19 +129,19 @@ impl State {
         if self.is_busy { None } else { self.next() }
     }
 
-    /// Returns what is to be published after this is done.
+    /// Returns the next item to publish.
     pub(super) fn next(&mut self) -> Option<Published> {
         self.is_busy = !self.queue.is_empty();
         self.is_busy.then(|| self.queue.remove(0))
     }
 
-    /// Notes that the server failed, and returns how long to wait before it is asked again.
+    /// Notes that the server failed, and returns the delay before the next attempt.
     pub(super) fn failed(&mut self) -> Duration {
         self.failures = self.failures.saturating_add(1);
         LONGEST.min(FIRST * 2_u32.saturating_pow(self.failures - 1))
     }
 
-    /// Returns whether the server has failed so often in a row that it is to be told.
+    /// Returns whether there were enough consecutive failures to notify the owner.
     pub(super) fn is_failing(&self) -> bool {
         self.failures >= MANY
     }
@@ -155,7 +156,7 @@ impl State {
         self.is_waiting[place(form)]
     }
 
-    /// Notes that the own device is a new one: nothing of it is on the server.
+    /// Notes that the own device is new: the server has nothing of it.
     pub(super) fn renew(&mut self) {
         self.is_changed = [true; 2];
         self.bundles = [Bundle::Missing; 2];

@@ -1,4 +1,4 @@
-//! The own keys, where others find them: the account's device list and the bundle of this device, in both forms.
+//! Publishes the own keys: the account's device list and the bundle of this device, in both forms.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ use crate::turn::Turn;
 
 /// How long used prekeys are collected before the bundle is published again.
 const GATHER: Duration = Duration::from_secs(10);
-/// How often it is looked whether the signed prekey is too old.
+/// Interval at which the age of the signed prekey is checked.
 const CHECK: Duration = Duration::from_hours(6);
-/// How long after the last message of the archive used prekeys are forgotten.
+/// Delay after the last archived message before used prekeys are forgotten.
 const CAUGHT_UP: Duration = Duration::from_mins(5);
 /// The label of the own device, for people who look at their list.
 const LABEL: &str = "parlor";
@@ -85,7 +85,7 @@ pub(crate) fn check(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     turn.deadlines.replace(&mut keys.published.check, next);
 }
 
-/// Notes that the bundle is to be published again.
+/// Notes that the bundle must be published again.
 pub(super) fn keys_changed(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     keys.published.outdate();
     if keys.published.deadline.is_none() {
@@ -93,7 +93,7 @@ pub(super) fn keys_changed(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     }
 }
 
-/// Publishes the bundles after they changed, and all that the server failed at.
+/// Publishes the changed bundles, and all items that the server failed to store.
 pub(crate) fn publish_changed(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     keys.published.deadline = None;
     if !turn.is_live() || !turn.announced || !keys.has_omemo() {
@@ -149,7 +149,7 @@ fn send(keys: &mut EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<
             Published::List(form) => {
                 let mut listed = keys.lists.last(&turn.own.to_bare(), form).to_vec();
                 listed.retain(|one| one.device != id);
-                // The own one is among those that others keep.
+                // The own device comes first, so that it stays if others truncate the list.
                 listed.insert(0, ListedDevice { device: id, label: Some(LABEL.to_owned()) });
                 list_payload(form, &listed)
             }
@@ -170,7 +170,7 @@ fn bundle(device: &Device, form: OmemoForm) -> PublishedBundle {
     }
 }
 
-/// Handles the answer of the own account to something that was published.
+/// Handles the answer of the own account to a publish request.
 pub(super) fn published(
     keys: &mut EndToEnd,
     what: Published,
@@ -182,7 +182,7 @@ pub(super) fn published(
         tracing::debug!(?what, ?attempt, %error, "the server refuses to publish keys so");
     }
     match (outcome, attempt) {
-        // What it is now may do as well, also where it cannot be changed.
+        // The present options of the node may suffice, even if they cannot be changed.
         (Ok(_) | Err(CallError::Stanza(_)), Attempt::Reconfigure) => return send(keys, what, Attempt::AsItIs, turn),
         (Ok(_), _) => {
             keys.published.set(what);
@@ -222,8 +222,8 @@ fn publish_later(keys: &mut EndToEnd, what: Published, error: &CallError, turn: 
     }
 }
 
-/// Returns whether a server that failed so may succeed later. ejabberd 23 says `item-not-found` where it has made the
-/// node of somebody else at the same time.
+/// Returns whether this failure is temporary. ejabberd 23 answers `item-not-found` if it created a node of somebody
+/// else at the same time.
 fn may_succeed_later(error: &CallError) -> bool {
     match error {
         CallError::Stanza(error) => {
@@ -233,12 +233,12 @@ fn may_succeed_later(error: &CallError) -> bool {
     }
 }
 
-/// Returns whether a node is there with other options (XEP-0060, section 7.1.5).
+/// Returns whether a node exists with other options (XEP-0060, section 7.1.5).
 fn is_otherwise(error: &StanzaError) -> bool {
     error.condition == "conflict" || error.xml.contains("precondition-not-met")
 }
 
-/// Returns whether a server does not know an option. ejabberd 23 says `resource-constraint` to `pubsub#max_items`.
+/// Returns whether a server does not know an option. ejabberd 23 answers `resource-constraint` to `pubsub#max_items`.
 fn is_not_understood(error: &StanzaError) -> bool {
     matches!(
         error.condition.as_str(),
@@ -246,7 +246,7 @@ fn is_not_understood(error: &StanzaError) -> bool {
     )
 }
 
-/// Tells once on each stream that others cannot find the own keys.
+/// Reports once on each stream that others cannot find the own keys.
 fn is_refused(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn<'_>) {
     if std::mem::replace(&mut keys.published.is_refused, true) {
         return;
@@ -266,7 +266,8 @@ fn is_refused(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn<'_>) {
 /// Puts the own device into a list of the account's, once others can find its keys.
 fn list_own(keys: &mut EndToEnd, form: OmemoForm, turn: &mut Turn<'_>) {
     if keys.has_omemo() && keys.published.may_list(form) {
-        // The server tells of this list before it answers, and the own device in it is no other one.
+        // The server pushes this list before it answers. The own device in the list must not be mistaken for another
+        // device with its id.
         keys.published.is_new[usize::from(form == OmemoForm::Current)] = false;
         publish(keys, Published::List(form), turn);
     }
@@ -304,7 +305,7 @@ pub(super) fn own_list_came(
     own_list(keys, form, devices, turn);
 }
 
-/// Takes in the account's devices, and puts this one among them if it is not there.
+/// Stores the account's device list, and adds this device to it if it is missing.
 pub(super) fn own_list(keys: &mut EndToEnd, form: OmemoForm, devices: Vec<ListedDevice>, turn: &mut Turn<'_>) {
     let Some(device) = &mut keys.device else { return };
     let is_first = std::mem::replace(&mut keys.published.is_new[usize::from(form == OmemoForm::Current)], false);
@@ -326,7 +327,7 @@ pub(super) fn own_list(keys: &mut EndToEnd, form: OmemoForm, devices: Vec<Listed
     }
 }
 
-/// Makes new own keys. The former device is taken out of the lists, and its keys are taken back.
+/// Makes new own keys. The former device is removed from the lists, and its keys are retracted.
 pub(super) fn renew(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     let own = turn.own.to_bare();
     let mut changes = Vec::new();

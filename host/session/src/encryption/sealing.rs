@@ -1,4 +1,4 @@
-//! Encrypting a message by OMEMO for all devices that are to read it.
+//! Encrypts a message with OMEMO for all devices that should read it.
 
 use std::collections::HashSet;
 
@@ -22,28 +22,29 @@ use crate::iq::random_id;
 use crate::rooms::Rooms;
 use crate::turn::Turn;
 
-/// Maximum length of the keys and the content of a message on the wire, in bytes: servers end a stream over 256 KiB.
+/// Maximum length of the keys and the content of a message on the wire, in bytes: servers end a stream over a stanza of
+/// more than 256 KiB.
 const MAX_WEIGHT: usize = 200 << 10;
-/// Maximum number of characters by which the length of a content is hidden.
+/// Maximum number of characters of padding, which hides the length of a content.
 const MAX_PADDING: u8 = 200;
 
 /// The outcome of encrypting a message.
 pub(super) enum Sealing {
-    /// It is encrypted, and this has to be kept before it is sent.
+    /// It is encrypted, and these changes must be stored before it is sent.
     Sealed(Box<Sealed>, Vec<KeyChange>),
-    /// This has to be fetched first.
+    /// These fetches must end first.
     Needs(HashSet<Fetch>),
-    /// There is nothing in it that the recipients' form of OMEMO encrypts.
+    /// It has no content that the recipients' form of OMEMO encrypts.
     Plain,
     /// It cannot be encrypted.
     Cannot(CallError),
 }
 
-/// A device that is to read a message.
+/// A device that should read a message.
 struct Target {
     jid: BareJid,
     device: u32,
-    /// The forms in which it is listed: the older one, and the present one.
+    /// The forms in which it is listed: the older one, and the current one.
     forms: [bool; 2],
 }
 
@@ -55,7 +56,7 @@ impl Target {
         }
     }
 
-    /// Returns the form for a message that is written in `wanted`, if everybody has it.
+    /// Returns the form for a message: `wanted` if all devices have it.
     fn form(&self, wanted: OmemoForm, have_all: bool) -> OmemoForm {
         match (have_all, self.has(OmemoForm::Current)) {
             (true, _) => wanted,
@@ -65,7 +66,7 @@ impl Target {
     }
 }
 
-/// Encrypts a message. `is_last`: nothing is waited for any longer.
+/// Encrypts a message. `is_last`: do not wait for further fetches.
 pub(super) fn seal(
     keys: &mut EndToEnd,
     message: &Outbound,
@@ -89,7 +90,7 @@ pub(super) fn seal(
     let policy = keys.config.unwrap_or_default().trust;
     for target in targets {
         let form = target.form(wanted, have_all);
-        // What counts is the key that the session is with: a device may have had another one before.
+        // Check the key of the session itself: the device may have had another key before.
         let is_good = keys.sessions.get(&target.jid, target.device, form).is_some_and(|session| {
             keys.trust.may_get(&target.jid, target.device, &of_omemo(session.fingerprint()), policy)
         });
@@ -119,7 +120,7 @@ pub(super) fn seal(
     encrypted(keys, message, &ready, turn)
 }
 
-/// Returns the people who are to read a message, and the account itself.
+/// Returns the people who should read a message, including the account itself.
 fn people(
     keys: &EndToEnd,
     message: &Outbound,
@@ -164,7 +165,7 @@ fn targets(keys: &EndToEnd, people: &[BareJid], needs: &mut HashSet<Fetch>, turn
         let first = targets.len();
         for form in OmemoForm::ALL {
             let listed = keys.lists.get(jid, form, turn.stream, now).unwrap_or_else(|| {
-                // The own lists come by themselves.
+                // The server pushes the own lists.
                 if *jid != own {
                     needs.insert(Fetch::List(jid.clone(), form));
                 }
@@ -245,13 +246,13 @@ fn encrypted(keys: &mut EndToEnd, message: &Outbound, ready: &[(Target, OmemoFor
     Sealing::Sealed(Box::new(sealed), changes)
 }
 
-/// Returns the address of the first file, which is the text for clients that know no files.
+/// Returns the address of the first file, which is the text for clients without support for files.
 fn first_file(draft: &Draft) -> Option<String> {
     draft.extensions.as_ref()?.files.first().map(|file| file.url.clone())
 }
 
-/// Returns what is beside the encrypted content. The older form encrypts the text alone; files are not told of beside it, since an
-/// address may hold the key of a file.
+/// Returns the unencrypted parts of a message. The older form encrypts only the text. Files are left out of the
+/// unencrypted parts, since an address may contain the key of a file.
 fn beside(draft: &Draft, is_older: bool) -> Extensions {
     let given = draft.extensions.as_deref().cloned().unwrap_or_default();
     let mut hints = given.hints.clone();
@@ -265,7 +266,7 @@ fn beside(draft: &Draft, is_older: bool) -> Extensions {
     }
 }
 
-/// Encrypts the key of a message for one device. Adds what has to be kept first.
+/// Encrypts the key of a message for one device. Adds the changes that must be stored first.
 fn key_for(
     keys: &mut EndToEnd,
     (jid, device, form): (&BareJid, u32, OmemoForm),

@@ -1,4 +1,4 @@
-//! Messages that leave: how each is encrypted, and in which order they go.
+//! Sends messages: chooses the encryption of each, and keeps their order.
 
 use std::collections::HashSet;
 
@@ -20,13 +20,13 @@ use crate::messages::outgoing;
 use crate::rooms::Rooms;
 use crate::turn::Turn;
 
-/// A message that waits, and for what.
+/// A message that waits, and the fetches that it waits for.
 type Waits = Box<(Outbound, HashSet<Fetch>)>;
 
-/// Sends a message, encrypted as it is wanted. If keys have to be fetched first, it waits, and so do later ones to the same person
-/// or room.
+/// Sends a message with the requested encryption. If keys have to be fetched first, it waits, and so do later ones to
+/// the same person or room.
 pub(crate) fn send(keys: &mut EndToEnd, message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
-    // A message to an occupant whose address is not known is not encrypted.
+    // A message to an occupant with an unknown address is not encrypted.
     let partner = partner(&message.to, message.kind, rooms).unwrap_or_else(|| message.to.to_bare());
     if keys.waiting.has(&partner) {
         return keys.waiting.push(&partner, message, turn);
@@ -47,7 +47,7 @@ fn go(
     let (message, mut needs) = *waits;
     needs.retain(|fetch| keys.fetches.want(fetch, turn));
     if needs.is_empty() {
-        // Nothing of it can be fetched now.
+        // None of the missing keys can be fetched now.
         if let Some(waits) = attempt(keys, partner, message, true, rooms, turn) {
             refuse(waits.0, no_keys(partner), turn);
         }
@@ -61,7 +61,7 @@ fn no_keys(partner: &BareJid) -> CallError {
     no_encryption(&Jid::from(partner.clone()), "the keys of their devices cannot be fetched")
 }
 
-/// Sends a message, unless something has to be fetched for it first.
+/// Sends a message, unless something must be fetched for it first.
 fn attempt(
     keys: &mut EndToEnd,
     partner: &BareJid,
@@ -144,20 +144,20 @@ fn way(keys: &EndToEnd, partner: &BareJid, message: &Outbound, turn: &Turn<'_>) 
     }
 }
 
-/// Returns how the message came that this one answers by name, or else how the chat is encrypted. The answer to a plain message goes as
-/// the chat: somebody in between may have written it.
+/// Returns the encryption of the message that this one replies to, or else that of the chat. A reply to an unencrypted
+/// message uses the encryption of the chat: someone on the path may have forged that message.
 fn known_way(keys: &EndToEnd, partner: &BareJid, message: &Outbound) -> Option<Way> {
     let chat = keys.ways.get(partner);
     let reply = message.draft.extensions.as_ref().and_then(|extensions| extensions.reply.as_ref());
     match reply.and_then(|reply| keys.ways.of_message(partner, &reply.id)) {
-        // That conversation may be over.
+        // That conversation may have ended.
         None | Some(Way::Otr) if chat.is_some() => chat,
         named => named,
     }
 }
 
-/// Checks whether a message may go plainly in a chat that was encrypted, or may have been. What has no text is encrypted by no form of
-/// OMEMO that all clients have.
+/// Checks whether a message may be sent unencrypted in a chat that is or may be encrypted. Messages without a text may,
+/// since no form of OMEMO that all clients support encrypts them.
 fn may_be_plain(keys: &EndToEnd, was: Option<Way>, message: &Outbound) -> Result<(), CallError> {
     let Outbound { to, draft, .. } = message;
     let has_files = draft.extensions.as_ref().is_some_and(|extensions| !extensions.files.is_empty());
@@ -176,7 +176,7 @@ fn may_be_plain(keys: &EndToEnd, was: Option<Way>, message: &Outbound) -> Result
     Err(no_encryption(to, &why))
 }
 
-/// Checks whether a message with this wish can be sent to this recipient, as far as that is known at once.
+/// Checks whether a message with this wish can be sent to this recipient, as far as that is known without fetches.
 pub(crate) fn may_encrypt(
     keys: &EndToEnd,
     to: &Jid,
@@ -196,14 +196,14 @@ pub(crate) fn may_encrypt(
     }
 }
 
-/// Sends what waited for this.
+/// Sends the messages that waited for this fetch.
 pub(super) fn came(keys: &mut EndToEnd, fetch: &Fetch, rooms: &Rooms, turn: &mut Turn<'_>) {
     for partner in keys.waiting.came(fetch) {
         go_on(keys, &partner, false, rooms, turn);
     }
 }
 
-/// Sends the messages that wait for a person or room, until one has to wait again.
+/// Sends the messages that wait for a person or room, until one must wait again.
 fn go_on(keys: &mut EndToEnd, partner: &BareJid, mut is_last: bool, rooms: &Rooms, turn: &mut Turn<'_>) {
     while let Some(message) = keys.waiting.pop(partner, turn) {
         if message.is_abandoned() {
@@ -216,7 +216,7 @@ fn go_on(keys: &mut EndToEnd, partner: &BareJid, mut is_last: bool, rooms: &Room
     }
 }
 
-/// Ends the wait of the first message for a person or room. It goes to those whose keys have come.
+/// Ends the wait of the first message for a person or room. It is sent to the devices whose keys were received.
 pub(crate) fn waited(keys: &mut EndToEnd, partner: &BareJid, rooms: &Rooms, turn: &mut Turn<'_>) {
     let now = turn.deadlines.elapsed();
     for fetch in keys.waiting.give_up(partner) {
@@ -225,7 +225,7 @@ pub(crate) fn waited(keys: &mut EndToEnd, partner: &BareJid, rooms: &Rooms, turn
     go_on(keys, partner, true, rooms, turn);
 }
 
-/// Begins anew to fetch what messages wait for, on a new stream.
+/// Repeats the fetches for waiting messages on a new stream.
 pub(crate) fn again(keys: &mut EndToEnd, rooms: &Rooms, turn: &mut Turn<'_>) {
     for partner in keys.waiting.partners() {
         let _ = keys.waiting.give_up(&partner);

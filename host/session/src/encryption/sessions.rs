@@ -1,4 +1,4 @@
-//! The sessions of OMEMO with devices of others.
+//! Keeps the OMEMO sessions with devices of others.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::kept::KeyChange;
 
 /// Maximum number of sessions with one person, in both forms.
 pub(super) const MAX_OF_ONE: usize = 100;
-/// Maximum number of sessions with all people. The one that was unused longest makes room.
+/// Maximum number of sessions with all people. Beyond it, the least recently used one is dropped.
 pub(super) const MAX_SESSIONS: usize = 20_000;
 /// Maximum number of bytes that their states take: one with thousands of skipped keys is large.
 pub(super) const MAX_BYTES: usize = 64 << 20;
@@ -36,7 +36,7 @@ pub(super) struct Sessions {
     used: u64,
 }
 
-/// Returns the version in which the crate of the cryptography has this form.
+/// Returns this form's version in `parlor-e2ee`.
 pub(super) fn version(form: OmemoForm) -> Version {
     match form {
         OmemoForm::Older => Version::Axolotl,
@@ -51,13 +51,13 @@ impl Sessions {
         found.map(|held| &held.session)
     }
 
-    /// Returns the session with a device, to encrypt with it. [`Self::used`] has to follow.
+    /// Returns the session with a device, to encrypt with it. The caller must call [`Self::used`] afterwards.
     pub(super) fn get_mut(&mut self, jid: &BareJid, device: u32, form: OmemoForm) -> Option<&mut Session> {
         let found = self.people.get_mut(jid)?.iter_mut().find(|held| held.device == device && held.form == form);
         found.map(|held| &mut held.session)
     }
 
-    /// Takes in a session that is new or changed. Adds what has to be kept of it.
+    /// Stores a new or changed session. Adds the changes to keep on disk.
     pub(super) fn put(
         &mut self,
         (jid, device, form): (&BareJid, u32, OmemoForm),
@@ -70,7 +70,7 @@ impl Sessions {
         self.make_room(jid, changes);
     }
 
-    /// Notes that a session was used. Adds what has to be kept of it.
+    /// Notes that a session was used. Adds the changes to keep on disk.
     pub(super) fn used(&mut self, jid: &BareJid, device: u32, form: OmemoForm, changes: &mut Vec<KeyChange>) {
         self.used += 1;
         let used = self.used;
@@ -83,7 +83,7 @@ impl Sessions {
         changes.push(KeyChange::Session { jid: jid.clone(), device, form, state: Some(state) });
     }
 
-    /// Takes in a session without keeping it: it is kept already.
+    /// Loads a session that is already on disk.
     pub(super) fn insert(&mut self, (jid, device, form): (&BareJid, u32, OmemoForm), session: Session, bytes: usize) {
         self.used += 1;
         let new = Held { device, form, session, bytes, used: self.used };

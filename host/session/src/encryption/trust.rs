@@ -1,7 +1,7 @@
-//! The public keys of others, and what was decided about each.
+//! Keeps the public keys of others, and the decision about each.
 //!
-//! Before a key of a person was verified, each of their keys is trusted that is seen ("blind trust before verification"). After
-//! that, or in an account that is strict, a new key is trusted once the owner says so.
+//! Until a key of a person is verified, all of their keys are trusted ("blind trust before verification"). After that,
+//! or in an account with the strict policy, a new key is trusted only once the owner says so.
 
 use std::collections::HashMap;
 
@@ -11,14 +11,14 @@ use parlor_config::TrustPolicy;
 use parlor_e2ee::{omemo, otr};
 use parlor_stanza::types::DeviceTrust;
 
-/// Maximum number of keys of one person. Of those about which nobody decided, the one that was unused longest makes room.
+/// Maximum number of keys of one person. Beyond it, the least recently used key without a decision is dropped.
 pub(super) const MAX_KEYS: usize = 128;
-/// Maximum number of people whose keys are known. Strangers about whose keys nobody decided make room.
+/// Maximum number of people whose keys are known. Beyond it, a person without decisions about their keys is dropped.
 pub(super) const MAX_PEOPLE: usize = 20_000;
-/// Maximum number of keys of all people. Those about which nobody decided make room: the undecided before those that count as `blind`, and
-/// of each those that were unused longest.
+/// Maximum number of keys of all people. Beyond it, keys without a decision are dropped: undecided keys before those
+/// with `blind` trust, and within each group the least recently used first.
 pub(super) const MAX_ALL: usize = 100_000;
-/// How many of them are forgotten together, since finding the oldest takes a look at all.
+/// Number of keys that are dropped together, since finding the oldest iterates over all.
 const AT_ONCE: usize = 1_000;
 /// Precision of the time at which a key was last used, so that each message does not cause a write.
 const STEP: SignedDuration = SignedDuration::from_hours(6);
@@ -28,7 +28,7 @@ const STEP: SignedDuration = SignedDuration::from_hours(6);
 pub enum KeyKind {
     /// OMEMO.
     Omemo {
-        /// The device that has it.
+        /// The id of its device.
         device: u32,
     },
     /// Off-the-record messaging.
@@ -44,7 +44,7 @@ impl KeyKind {
         }
     }
 
-    /// Returns the device, if it is one of OMEMO.
+    /// Returns the device, if the key is for OMEMO.
     pub fn device(self) -> Option<u32> {
         match self {
             Self::Omemo { device } => Some(device),
@@ -53,7 +53,7 @@ impl KeyKind {
     }
 }
 
-/// A public key of somebody.
+/// A public key of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownKey {
     /// The person.
@@ -64,11 +64,11 @@ pub struct KnownKey {
     pub fingerprint: String,
     /// The label of the device.
     pub label: Option<String>,
-    /// What was decided about it.
+    /// The decision about it.
     pub trust: DeviceTrust,
     /// When it was first seen.
     pub first_seen: Timestamp,
-    /// When it was last used, to within some hours.
+    /// When it was last used, with a precision of some hours.
     pub last_seen: Timestamp,
     /// Whether the device is listed now, or the conversation is open.
     pub is_listed: bool,
@@ -80,17 +80,17 @@ pub fn grouped(fingerprint: &str) -> String {
     digits.chunks(8).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the fingerprint that somebody typed: its digits alone, in lower case.
+/// Returns a typed fingerprint in its normal form: only its digits, in lower case.
 pub(super) fn typed(fingerprint: &str) -> String {
     fingerprint.chars().filter(char::is_ascii_hexdigit).map(|digit| digit.to_ascii_lowercase()).collect()
 }
 
-/// Returns a fingerprint as it is kept.
+/// Returns a fingerprint in its stored form.
 pub(super) fn of_omemo(fingerprint: omemo::Fingerprint) -> String {
     hex(fingerprint.curve25519())
 }
 
-/// Returns a fingerprint as it is kept.
+/// Returns a fingerprint in its stored form.
 pub(super) fn of_otr(fingerprint: otr::Fingerprint) -> String {
     hex(fingerprint.as_bytes())
 }
@@ -101,27 +101,27 @@ fn hex(bytes: &[u8]) -> String {
     digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
-/// What was found out about a key that is used.
+/// The result of noting that a key is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Met {
-    /// What counts for it now.
+    /// Its trust now.
     pub(super) trust: DeviceTrust,
-    /// Whether it was not known before.
+    /// Whether it is new.
     pub(super) is_new: bool,
     /// Whether the person had other keys before.
     pub(super) is_of_known_person: bool,
-    /// The entry, if it has to be kept.
+    /// The entry, if it must be stored.
     pub(super) changed: Option<KnownKey>,
-    /// The entries that made room.
+    /// The entries that were dropped to make space.
     pub(super) forgotten: Vec<KnownKey>,
 }
 
-/// Returns whether nobody decided about a key.
+/// Returns whether the owner has not decided about a key.
 fn is_open(key: &KnownKey) -> bool {
     matches!(key.trust, DeviceTrust::Blind | DeviceTrust::Undecided)
 }
 
-/// Returns by what it is decided which key makes room first.
+/// Returns the rank of a key: the lowest is dropped first.
 fn rank(key: &KnownKey) -> (bool, Timestamp) {
     (key.trust != DeviceTrust::Undecided, key.last_seen)
 }
@@ -135,7 +135,7 @@ pub(super) struct TrustBook {
 }
 
 impl TrustBook {
-    /// Takes over what was kept, decisions first: if there are too many, they are not those that are left out.
+    /// Loads the kept keys, which begin with those that have a decision. If there are too many, the rest is left out.
     pub(super) fn load(&mut self, keys: Vec<KnownKey>) {
         for key in keys.into_iter().take(MAX_ALL - self.count) {
             self.count += 1;
@@ -163,26 +163,26 @@ impl TrustBook {
         self.of(jid).iter().any(|key| key.trust == DeviceTrust::Trusted)
     }
 
-    /// Returns the key that was used last by a device.
+    /// Returns the key that a device used last.
     pub(super) fn of_device(&self, jid: &BareJid, device: u32) -> Option<&KnownKey> {
         let of_device = self.of(jid).iter().filter(|key| key.kind == KeyKind::Omemo { device });
-        // A verified one is never superseded.
+        // Another key never supersedes a verified one.
         of_device.max_by_key(|key| (key.trust == DeviceTrust::Trusted, key.last_seen))
     }
 
-    /// Returns whether a device is known by this key.
+    /// Returns whether this key of a device is known.
     pub(super) fn knows(&self, jid: &BareJid, device: u32, fingerprint: &str) -> bool {
         let kind = KeyKind::Omemo { device };
         self.of(jid).iter().any(|key| key.kind == kind && key.fingerprint == fingerprint)
     }
 
-    /// Returns whether a key has been decided against, or not yet for, so that nothing is sent to its device.
+    /// Returns whether the key of a device is not trusted, so that nothing is sent to the device.
     pub(super) fn is_refused(&self, jid: &BareJid, device: u32, policy: TrustPolicy) -> bool {
         self.of_device(jid, device).is_some_and(|key| !is_enough(counting(key.trust, policy)))
     }
 
-    /// Returns whether a device gets messages by a session with this very key. Nobody knows what counts for a key that is not known any
-    /// more, and beside a verified one no other key of the same device counts.
+    /// Returns whether a device may get messages through a session with exactly this key. A forgotten key has no trust,
+    /// and if one key of a device is verified, no other key of it is accepted.
     pub(super) fn may_get(&self, jid: &BareJid, device: u32, fingerprint: &str, policy: TrustPolicy) -> bool {
         let (all, kind) = (self.of(jid), KeyKind::Omemo { device });
         let Some(key) = all.iter().find(|key| key.kind == kind && key.fingerprint == fingerprint) else { return false };
@@ -190,7 +190,7 @@ impl TrustBook {
         is_enough(counting(key.trust, policy)) && (key.trust == DeviceTrust::Trusted || !has_verified)
     }
 
-    /// Notes that a key is used, and returns what counts for it.
+    /// Notes that a key is used, and returns its trust.
     pub(super) fn meet(
         &mut self,
         jid: &BareJid,
@@ -237,7 +237,7 @@ impl TrustBook {
         }
         self.count -= forgotten.len();
         if self.count >= MAX_ALL {
-            // The owner decided about all of them. A key that cannot be noted counts for nothing.
+            // The owner decided about all keys, so none can be dropped. A key that cannot be stored is not trusted.
             let trust = DeviceTrust::Undecided;
             return Met { trust, is_new: false, is_of_known_person, changed: None, forgotten };
         }
@@ -246,12 +246,12 @@ impl TrustBook {
         Met { trust: counting(trust, policy), is_new: true, is_of_known_person, changed: Some(key), forgotten }
     }
 
-    /// Returns whether no further key can be noted, because the owner decided about all that are.
+    /// Returns whether no further key can be stored, because the owner decided about all stored ones.
     pub(super) fn is_full(&self) -> bool {
         self.count >= MAX_ALL && !self.all().any(is_open)
     }
 
-    /// Forgets keys about which nobody decided, because there are as many of all people as may be.
+    /// Drops keys without a decision, because the limit for all people is reached.
     fn forget_oldest(&mut self) -> Vec<KnownKey> {
         let mut ranks: Vec<_> = self.all().filter(|key| is_open(key)).map(rank).collect();
         let Some(last) = ranks.len().min(AT_ONCE).checked_sub(1) else { return Vec::new() };
@@ -269,7 +269,7 @@ impl TrustBook {
         forgotten
     }
 
-    /// Forgets a key about which nobody decided, if there are as many of this person, or as many people, as may be.
+    /// Drops a key without a decision, if the limit of keys for this person, or of people, is reached.
     fn make_room_for(&mut self, jid: &BareJid) -> Option<KnownKey> {
         let whose = if self.of(jid).len() >= MAX_KEYS {
             jid.clone()
@@ -281,7 +281,7 @@ impl TrustBook {
         };
         let keys = self.people.get_mut(&whose)?;
         let oldest = (0..keys.len()).filter(|at| is_open(&keys[*at])).min_by_key(|at| keys[*at].last_seen);
-        // Somebody who decided about a hundred keys of one person gets another hundred of them.
+        // If the owner decided about all of them, none is dropped, and the limit for one person is exceeded.
         let forgotten = oldest.map(|at| keys.swap_remove(at));
         if keys.is_empty() {
             self.people.remove(&whose);
@@ -289,8 +289,8 @@ impl TrustBook {
         forgotten
     }
 
-    /// Decides about keys of a person: the one with this fingerprint, or all. Returns them, as they are now, with what was decided
-    /// before.
+    /// Applies a decision to the key of a person with this fingerprint, or to all. Returns the changed keys, each with
+    /// the decision before.
     pub(super) fn decide(
         &mut self,
         jid: &BareJid,
@@ -327,7 +327,7 @@ impl TrustBook {
     }
 }
 
-/// Returns what a decision counts for under this policy.
+/// Returns the trust that follows from a decision under this policy.
 pub(super) fn counting(trust: DeviceTrust, policy: TrustPolicy) -> DeviceTrust {
     match (trust, policy) {
         (DeviceTrust::Blind, TrustPolicy::Strict) => DeviceTrust::Undecided,
@@ -335,7 +335,7 @@ pub(super) fn counting(trust: DeviceTrust, policy: TrustPolicy) -> DeviceTrust {
     }
 }
 
-/// Returns whether messages of such a device are read, and it gets messages.
+/// Returns whether messages of such a device are read, and whether it gets messages.
 pub(super) fn is_enough(trust: DeviceTrust) -> bool {
     matches!(trust, DeviceTrust::Blind | DeviceTrust::Trusted)
 }
@@ -366,7 +366,7 @@ mod tests {
         assert_eq!((second.trust, second.is_of_known_person), (DeviceTrust::Undecided, true));
         assert!(book.is_refused(&jid("a@b"), 2, TrustPolicy::Blind));
         assert!(!book.is_refused(&jid("a@b"), 1, TrustPolicy::Strict));
-        // The same device with another key does not take the place of a verified one.
+        // Another key of the same device does not replace a verified one.
         meet(&mut book, 1, "33", TrustPolicy::Blind);
         assert_eq!(book.of_device(&jid("a@b"), 1).map(|key| key.fingerprint.as_str()), Some("11"));
     }
@@ -403,7 +403,7 @@ mod tests {
         assert_eq!((last.forgotten.len(), book.len()), (AT_ONCE, MAX_ALL - AT_ONCE + 1));
         let whose = |number: usize| book.of(&who(number)).len();
         assert_eq!((whose(0), whose(1), whose(AT_ONCE / 100), whose(AT_ONCE / 100 + 1)), (100, 0, 0, 100));
-        // One that nobody has decided about goes before those that are trusted blindly, however new it is.
+        // An undecided key is dropped before blindly trusted ones, however new it is.
         book.decide(&who(77), Some("77 7"), DeviceTrust::Undecided);
         assert_eq!(book.forget_oldest().iter().filter(|key| key.fingerprint == "77 7").count(), 1);
     }

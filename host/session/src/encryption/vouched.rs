@@ -1,7 +1,7 @@
-//! Messages of rooms by keys that are not known: they wait until the author's own server has told of the key.
+//! Room messages with unknown keys. They wait until the author's own server has confirmed the key.
 //!
-//! A room says who its occupants are, and could name anybody. What it says alone must not bring in a key of a person, nor take the place of
-//! a session with their device.
+//! A room names its occupants, and could name anybody. Its word alone must not add a key of a person, or replace a
+//! session with their device.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use parlor_stanza::types::Message;
 
 use crate::iq::keys::Fetch;
 
-/// Maximum number of messages that wait. More of them cannot be read.
+/// Maximum number of waiting messages. Further ones cannot be read.
 pub(super) const MAX_HELD: usize = 128;
 /// Maximum number of bytes of these messages in memory.
 const MAX_BYTES: usize = 4 << 20;
-/// Maximum number of keys that were asked for a while ago.
+/// Maximum number of remembered requests for keys.
 const MAX_ASKED: usize = 1_024;
-/// How long after that the same one is not asked for again: a room could have it asked for without end.
+/// Delay before the same key may be requested again: otherwise a room could cause endless requests.
 const PAUSE: Duration = Duration::from_mins(10);
 
 /// A message that waits.
@@ -38,7 +38,7 @@ pub(super) struct Unvouched {
 }
 
 impl Unvouched {
-    /// Returns whether a key may be asked for now, and notes that it is.
+    /// Returns whether a key may be requested now, and notes that it is.
     pub(super) fn may_ask(&mut self, fetch: &Fetch, now: Duration) -> bool {
         let is_recent = |at: &Duration| now < *at + PAUSE;
         if self.asked.get(fetch).is_some_and(is_recent) {
@@ -54,7 +54,7 @@ impl Unvouched {
         true
     }
 
-    /// Holds a message until this has come, or returns it if there is no room.
+    /// Holds a message until this fetch ends, or returns it if there is no space.
     pub(super) fn hold(&mut self, fetch: Fetch, held: HeldMessage) -> Result<(), HeldMessage> {
         let bytes = self.bytes + held.message.raw.weight();
         if self.count >= MAX_HELD || bytes > MAX_BYTES {
@@ -66,7 +66,7 @@ impl Unvouched {
         Ok(())
     }
 
-    /// Takes the messages that waited for this, in their order.
+    /// Takes the messages that waited for this fetch, in their order.
     pub(super) fn take(&mut self, fetch: &Fetch) -> Vec<HeldMessage> {
         if self.held.is_empty() {
             return Vec::new();
@@ -77,7 +77,7 @@ impl Unvouched {
         taken
     }
 
-    /// Takes all messages, since nothing will come.
+    /// Takes all messages, since no answer will arrive.
     pub(super) fn take_all(&mut self) -> Vec<HeldMessage> {
         (self.count, self.bytes) = (0, 0);
         std::mem::take(&mut self.held).into_values().flatten().collect()

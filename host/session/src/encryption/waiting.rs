@@ -1,4 +1,4 @@
-//! Messages that wait until the keys of their recipients have come, in order for each person and room.
+//! Messages that wait for the keys of their recipients, in order for each person and room.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -15,16 +15,16 @@ use crate::turn::Turn;
 
 /// Maximum number of messages that wait for one person or room.
 pub(super) const MAX_OF_ONE: usize = 256;
-/// Maximum number of messages that wait at all.
+/// Maximum number of all waiting messages.
 pub(super) const MAX_WAITING: usize = 4_096;
-/// How long the first of them waits.
+/// Time limit for the first waiting message.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The messages for one person or room.
 #[derive(Debug)]
 struct Queue {
     messages: VecDeque<Outbound>,
-    /// What the first one waits for.
+    /// The fetches that the first message waits for.
     needs: HashSet<Fetch>,
     deadline: DeadlineKey,
 }
@@ -37,18 +37,18 @@ pub(super) struct WaitingMessages {
 }
 
 impl WaitingMessages {
-    /// Returns whether messages for this person or room wait, so that the next one has to as well.
+    /// Returns whether messages for this person or room wait, so that the next one must wait as well.
     pub(super) fn has(&self, partner: &BareJid) -> bool {
         !self.all.is_empty() && self.all.contains_key(partner)
     }
 
-    /// Returns whether there is room for one more.
+    /// Returns whether there is space for one more message.
     fn is_full(&self, partner: &BareJid) -> bool {
         let of_one = self.all.get(partner).map_or(0, |queue| queue.messages.len());
         of_one >= MAX_OF_ONE || self.count >= MAX_WAITING
     }
 
-    /// Adds a message behind those that wait.
+    /// Appends a message to the waiting ones.
     pub(super) fn push(&mut self, partner: &BareJid, message: Outbound, turn: &mut Turn<'_>) {
         if self.is_full(partner) {
             let error = CallError::OverLimit(format!("{MAX_OF_ONE} messages wait for the keys of {partner}"));
@@ -60,7 +60,7 @@ impl WaitingMessages {
         }
     }
 
-    /// Lets a message wait for this, before all others.
+    /// Lets a message wait for these fetches, before all others.
     pub(super) fn wait(&mut self, partner: &BareJid, message: Outbound, needs: HashSet<Fetch>, turn: &mut Turn<'_>) {
         if !self.all.contains_key(partner) && self.count >= MAX_WAITING {
             let error = CallError::OverLimit(format!("{MAX_WAITING} messages wait for keys of their recipients"));
@@ -76,7 +76,7 @@ impl WaitingMessages {
         self.all.insert(partner.clone(), Queue { messages: VecDeque::from([message]), needs, deadline });
     }
 
-    /// Notes that this has come, or will not. Returns those whose messages wait for nothing else.
+    /// Notes that this fetch has ended. Returns the people and rooms whose messages wait for nothing else.
     pub(super) fn came(&mut self, fetch: &Fetch) -> Vec<BareJid> {
         let waited = self.all.iter_mut().filter_map(|(partner, queue)| {
             (queue.needs.remove(fetch) && queue.needs.is_empty()).then(|| partner.clone())
@@ -84,7 +84,7 @@ impl WaitingMessages {
         waited.collect()
     }
 
-    /// Returns what the messages of a person or room still wait for, which they do no longer.
+    /// Ends the wait of a person's or room's messages. Returns the fetches that they still waited for.
     pub(super) fn give_up(&mut self, partner: &BareJid) -> HashSet<Fetch> {
         self.all.get_mut(partner).map(|queue| std::mem::take(&mut queue.needs)).unwrap_or_default()
     }
@@ -101,7 +101,7 @@ impl WaitingMessages {
         message
     }
 
-    /// Begins the time of the next message.
+    /// Starts the time limit of the next message.
     pub(super) fn begin_time(&mut self, partner: &BareJid, turn: &mut Turn<'_>) {
         if let Some(queue) = self.all.get_mut(partner) {
             turn.deadlines.cancel(queue.deadline);
@@ -109,12 +109,12 @@ impl WaitingMessages {
         }
     }
 
-    /// Returns everybody for whom messages wait.
+    /// Returns the people and rooms that messages wait for.
     pub(super) fn partners(&self) -> Vec<BareJid> {
         self.all.keys().cloned().collect()
     }
 
-    /// Ends all waits, because there is no session with the server any more.
+    /// Ends all waits, because the session with the server ended.
     pub(super) fn end(&mut self, turn: &mut Turn<'_>) {
         self.count = 0;
         for (_, queue) in std::mem::take(&mut self.all) {
@@ -126,7 +126,7 @@ impl WaitingMessages {
     }
 }
 
-/// Answers that a message is not sent. One of the host itself is counted, and the log says so.
+/// Answers that a message was not sent. A message of the host itself is counted and logged.
 pub(super) fn refuse(message: Outbound, error: CallError, turn: &mut Turn<'_>) {
     if let Some(answer) = message.answer {
         turn.answer(answer, Err(error));

@@ -1,7 +1,7 @@
-//! How the messages of each chat came: answers go back in the same way.
+//! Keeps the encryption of each chat's messages: answers use the same one.
 //!
-//! One plain message does not turn a chat plain that was encrypted a moment ago. Anybody in a room can write one, and so can whoever is
-//! between two servers.
+//! One unencrypted message does not end the encryption of a chat that was encrypted a moment ago. Anyone in a room can
+//! send one, and so can someone on the path between two servers.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -10,18 +10,18 @@ use jid::BareJid;
 
 use super::kept::{KeyChange, Way};
 
-/// Maximum number of chats of which it is known that they are encrypted.
+/// Maximum number of chats that are known to be encrypted.
 pub(super) const MAX_WAYS: usize = 20_000;
-/// How long a chat stays encrypted after the last message that came so, whatever comes plainly.
+/// How long a chat stays encrypted after its last encrypted message, even if unencrypted messages arrive.
 pub(super) const LASTS: Duration = Duration::from_mins(15);
-/// Maximum number of messages of which it is known how they came, and the length of the id of one.
+/// Maximum number of remembered encrypted messages, and maximum length of a message's id.
 const MAX_MESSAGES: (usize, usize) = (1_024, 256);
 
 /// How a chat is encrypted.
 #[derive(Debug)]
 struct Chat {
     way: Way,
-    /// When the last message came so.
+    /// When the last encrypted message arrived.
     at: Duration,
 }
 
@@ -29,12 +29,12 @@ struct Chat {
 #[derive(Debug, Default)]
 pub(super) struct Ways {
     chats: HashMap<BareJid, Chat>,
-    /// Encrypted messages that an answer may name, the oldest first.
+    /// Encrypted messages that a reply may refer to, the oldest first.
     messages: VecDeque<(BareJid, String, Way)>,
 }
 
 impl Ways {
-    /// Takes over what was kept. Nobody knows when the messages came, so the time begins anew.
+    /// Loads the kept state. The times of the messages are unknown, so each chat's time starts again.
     pub(super) fn load(&mut self, kept: Vec<(BareJid, Way)>) {
         self.chats.extend(kept.into_iter().map(|(jid, way)| (jid, Chat { way, at: Duration::ZERO })));
     }
@@ -55,7 +55,7 @@ impl Ways {
         found.map(|(_, _, way)| *way)
     }
 
-    /// Notes how a message came that an answer may name.
+    /// Notes the encryption of a message that a reply may refer to.
     pub(super) fn note_message(&mut self, partner: &BareJid, id: &str, way: Way) {
         let (most, longest) = MAX_MESSAGES;
         if id.is_empty() || id.len() > longest {
@@ -67,7 +67,7 @@ impl Ways {
         self.messages.push_back((partner.clone(), id.to_owned(), way));
     }
 
-    /// Notes how the last message of a chat came. If there are too many chats, one makes room that need not stay.
+    /// Notes the encryption of a chat's last message. If there are too many chats, one that need not stay is dropped.
     pub(super) fn came_by(
         &mut self,
         partner: &BareJid,
@@ -94,7 +94,7 @@ impl Ways {
         changes.push(KeyChange::Way(partner.clone(), Some(way)));
     }
 
-    /// Notes that a message of a chat came plainly. Returns whether the chat was encrypted until now, and is not any more.
+    /// Notes that an unencrypted message of a chat arrived. Returns whether this ended the encryption of the chat.
     pub(super) fn came_plainly(&mut self, partner: &BareJid, now: Duration) -> bool {
         let is_over = self.chats.get(partner).is_some_and(|chat| now >= chat.at + LASTS);
         is_over && self.remove(partner)

@@ -27,7 +27,8 @@ impl Features {
         });
         let disco = match outcome {
             Ok(disco) => disco,
-            // It does not know the node of its own presence, or no longer; the entity itself may still answer.
+            // It does not know the node in its own presence, or no longer. A query without the node may still be
+            // answered.
             Err(CallError::Stanza(error)) if node.is_some() && error.condition == "item-not-found" => {
                 return turn.ask_info(entity.clone(), None, PATIENCE);
             }

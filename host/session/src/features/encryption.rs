@@ -1,4 +1,5 @@
-//! Messages that came encrypted: what they say takes the place of what they were, or it is told why nobody can read them.
+//! Encrypted messages: each is replaced by its decrypted content, or reported with the reason why it cannot be
+//! decrypted.
 
 use std::sync::Arc;
 
@@ -15,8 +16,8 @@ use crate::messages::{name_occupant, place_in_time};
 use crate::records::encryption::{Undecryptable, UndecryptableReason};
 use crate::turn::Turn;
 
-/// Decrypts a message that came. `None` if there is nothing in it to tell of, or not yet. `author`: it waited until the server of this
-/// person was asked about their key.
+/// Decrypts a received message. Returns `None` if it has nothing to report, or not yet. `author`: the message waited
+/// until this person's server was asked about their key.
 pub(super) fn taken_in(
     features: &mut Features,
     mut message: Box<Message>,
@@ -24,13 +25,13 @@ pub(super) fn taken_in(
     turn: &mut Turn<'_>,
 ) -> Option<Box<Message>> {
     let Features { encryption, rooms, .. } = features;
-    // What came back, was once sent: it was not written by whoever sends it.
+    // A returned error contains the account's own message, so it must not be decrypted as one of the sender.
     if message.kind == MessageKind::Error {
         return Some(message);
     }
     if !message.encrypted.is_empty() {
         if !encryption.has_omemo() {
-            // People see what their clients show that cannot decrypt either.
+            // Plugins get the fallback text, as people do whose clients cannot decrypt.
             message.encrypted = Vec::new();
             return Some(message);
         }
@@ -76,7 +77,7 @@ pub(super) fn again(features: &mut Features, held: HeldMessage, turn: &mut Turn<
 fn hold(features: &mut Features, mut message: Box<Message>, fetch: Fetch, turn: &mut Turn<'_>) -> Option<Box<Message>> {
     let Fetch::Bundle(author, ..) = &fetch else { return None };
     let author = author.clone();
-    // Whether it is new is decided by what comes before it.
+    // Decide now whether it is new: that depends on the messages before it.
     if let Some(membership) = features.rooms.membership(&message.chat.to_bare()) {
         place_in_time(&mut message, membership.tells, false, turn.now);
     }
@@ -86,7 +87,7 @@ fn hold(features: &mut Features, mut message: Box<Message>, fetch: Fetch, turn: 
     }
 }
 
-/// Tells that a message cannot be decrypted.
+/// Reports that a message cannot be decrypted.
 fn tell(
     features: &Features,
     mut message: Box<Message>,

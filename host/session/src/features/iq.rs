@@ -58,7 +58,7 @@ impl Features {
             Waiting::Items => self.disco.items_came(outcome, turn),
             Waiting::Archive(queryid) => {
                 if turn.encrypts {
-                    // What was decrypted for this page is on disk before anybody has it.
+                    // The keys of messages that were decrypted for this page are stored before a plugin gets the page.
                     turn.out.push(Effect::KeepKeys(Vec::new()));
                 }
                 self.archives.archive_answered(&queryid, outcome, turn);

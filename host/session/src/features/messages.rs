@@ -121,7 +121,7 @@ impl Features {
         opens
     }
 
-    /// Handles a message of a room. `is_placed`: it waited, and whether it is new was decided when it came.
+    /// Handles a message of a room. `is_placed`: it was held, and whether it is new was decided when it was received.
     pub(super) fn groupchat(&mut self, mut message: Box<Message>, is_placed: bool, turn: &mut Turn<'_>) {
         let jid = message.chat.to_bare();
         let Some(room) = self.rooms.shown.get(&jid) else { return };

@@ -22,7 +22,7 @@ impl Features {
         }
         self.rooms.farewells.seen_off_late(&bare, &presence);
         if bare == turn.own.to_bare() {
-            // Our own clients are not contacts, and nobody subscribes to themselves.
+            // Our own clients are not contacts, and an account does not subscribe to itself.
             return;
         }
         match presence.kind {
@@ -43,7 +43,7 @@ impl Features {
                 }),
                 None => self.roster.update_presence(&bare, turn, |contact| contact.resources.clear()),
             },
-            // Nobody vouches for their presence any more: their server is unreachable (RFC 6121, section 4.7.1).
+            // Their presence is no longer known: their server is unreachable (RFC 6121, section 4.7.1).
             PresenceKind::Error(_) if presence.from.is_bare() => {
                 self.roster.update_presence(&bare, turn, |contact| contact.resources.clear());
             }

@@ -45,9 +45,9 @@ impl BookmarkIq {
 pub(crate) enum Newer {
     /// The server has none of these places.
     Nowhere,
-    /// One exists, and has no bookmarks.
+    /// At least one exists, and none has bookmarks.
     Empty,
-    /// One may have some, and did not answer.
+    /// At least one may have bookmarks, but did not answer.
     Unsaid,
 }
 

@@ -13,7 +13,7 @@ pub(crate) struct ContactIq {
     pub(crate) item: Option<RosterItem>,
     /// Whether to ask for its presence once it is in the roster.
     pub(crate) subscribe: bool,
-    /// Whether a push reported this contact meanwhile, so that nothing is left to apply.
+    /// Whether a push already reported this contact, so that the answer is not applied.
     pub(crate) pushed: bool,
     pub(crate) answer: Answer<()>,
 }

@@ -3,7 +3,7 @@
 use jid::{BareJid, DomainRef};
 use parlor_stanza::types::OmemoForm;
 
-/// Something that has to be fetched before a message can be encrypted.
+/// An item that must be fetched before a message can be encrypted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Fetch {
     /// The devices of a person.
@@ -22,7 +22,7 @@ impl Fetch {
     }
 }
 
-/// What is published.
+/// An item that is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Published {
     /// The list of the account's devices.
@@ -31,12 +31,12 @@ pub(crate) enum Published {
     Bundle(OmemoForm),
 }
 
-/// How often publishing was tried, each time with fewer demands on the server.
+/// The attempts to publish, each of which requires less of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attempt {
     /// With all options.
     Whole,
-    /// With those that every server knows.
+    /// With the options that every server knows.
     Plainly,
     /// The node has other options: they are changed first.
     Reconfigure,

@@ -71,8 +71,7 @@ pub(crate) enum RoomIq {
     ReservedNick(Answer<Option<String>>),
     /// List the people with an affiliation.
     Affiliations(Answer<Vec<Affiliated>>),
-    /// Set its subject. This is no IQ, and there may be no answer if the subject is the same; a refusal comes as an
-    /// error message.
+    /// Set its subject. This is not an IQ, and an unchanged subject may get no answer. A refusal is an error message.
     Subject(Answer<()>),
     /// Any request after setting the subject under this id. The room answers in the order of the requests.
     AfterSubject(String),

@@ -7,8 +7,8 @@ use super::grants::Decision;
 
 /// The proof that a call is allowed.
 ///
-/// It is made in one place, [`granted`], from the rule of the call and a decision about the grants. It cannot be copied, and is for
-/// one call: a later one is decided anew.
+/// It is made in one place, [`granted`], from the rule of the call and a decision about the grants. It cannot be
+/// copied, and is valid for one call: each later call is decided separately.
 ///
 /// It cannot be made up:
 ///

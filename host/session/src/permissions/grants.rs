@@ -59,7 +59,7 @@ pub struct Grants {
 /// The reason why a table is not a list of grants. Each error names the permission.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GrantError {
-    /// There is no such permission.
+    /// The permission does not exist.
     #[error(transparent)]
     Unknown(#[from] UnknownPermission),
     /// The permission needs a scope, and none was given.
@@ -81,12 +81,12 @@ pub enum GrantError {
         /// Why the scope is invalid.
         reason: BadScope,
     },
-    /// A table restricts the permission to something else than encrypted messages.
+    /// A table restricts the permission to something other than encrypted messages.
     #[error("{permission:?}: {reason}", permission = permission.as_str())]
     BadOnly {
         /// The permission in the table.
         permission: Permission,
-        /// What is wrong, with what to write.
+        /// The problem, and what to write instead.
         reason: &'static str,
     },
     /// The scope of `stanza.read` lists recipients.
@@ -273,8 +273,8 @@ impl Grants {
         self.rooms.as_ref().is_some_and(|rooms| rooms.keeps_from(target, is_room))
     }
 
-    /// Returns whether the plugin acts in a room, as far as the owner keeps it to some. `None` = outside of rooms, where a
-    /// plugin that is kept to rooms has no commands.
+    /// Returns whether the plugin acts in a room, as far as the owner keeps it to some. `None` = outside of rooms: a
+    /// plugin that is restricted to rooms has no commands there.
     pub fn serves(&self, room: Option<&BareJid>) -> bool {
         self.rooms.as_ref().is_none_or(|rooms| room.is_some_and(|room| rooms.has(room)))
     }
@@ -336,8 +336,8 @@ impl Grants {
         }
     }
 
-    /// Returns the permission that an event of this name needs, with the keys of the addresses that its scope lists; `None`
-    /// if the event may be visible whoever it is about, or is not about an address.
+    /// Returns the permission that an event of this name needs, with the keys of the addresses that its scope lists;
+    /// `None` if the event may be visible for any address, or is not about an address.
     pub fn keys(&self, event: &str) -> Option<(Permission, Vec<AddressKey>)> {
         let permission = table::event(event)?.permission?;
         Some((permission, self.get(permission)?.keys()?))

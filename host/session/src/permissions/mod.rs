@@ -1,4 +1,4 @@
-//! Permissions: what each plugin may do and see. Pure: no I/O, no async, no WIT and no stanza types.
+//! Permissions: decides what each plugin may do and see. Pure: no I/O, no async, no WIT and no stanza types.
 //!
 //! A [`Permission`](parlor_base::permission::Permission) is a right that an owner can grant, a [`Scope`] is what one grant covers, and [`Grants`] are all
 //! grants of one plugin. [`CALLS`] and [`EVENTS`] map each call and event to the permission that it needs, for the

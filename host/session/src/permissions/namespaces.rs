@@ -8,7 +8,8 @@ const ANSWERED: &str = "the host answers its requests itself";
 const ACCOUNT: &str = "its requests are about the account itself, which the host and the server manage";
 const STREAM: &str = "it belongs to the stream, not to requests";
 
-/// The namespaces that the host keeps for itself, each with the reason. One that ends in `*` stands for all that begin so.
+/// The namespaces that the host keeps for itself, each with the reason. An entry that ends in `*` stands for all
+/// namespaces with this prefix.
 const RESERVED: &[(&str, &str)] = &[
     ("http://jabber.org/protocol/caps", ANSWERED),
     ("http://jabber.org/protocol/commands", ANSWERED),

@@ -11,7 +11,8 @@ const KEYS: &str = "it has to do with keys of encryption";
 const CARD: &str = "it is a card or a picture of a person, for which there is `vcard`";
 const PRIVATE: &str = "it is private storage of the account's clients";
 
-/// The nodes that no plugin may have, each with the reason. One that ends in `*` stands for all that begin so.
+/// The nodes that no plugin may have, each with the reason. An entry that ends in `*` stands for all nodes with this
+/// prefix.
 const RESERVED: &[(&str, &str)] = &[
     ("urn:parlor:*", KEPT),
     ("urn:xmpp:bookmarks:*", KEPT),

@@ -145,7 +145,7 @@ pub enum Listening {
     All,
 }
 
-/// A plugin's grants, and everything else that decides about them.
+/// A plugin's grants, and all other state that decisions about them depend on.
 pub trait Judge {
     /// Decides about one use, as the host would for the plugin. None: it depends on the contact list, which is not
     /// known.

@@ -1,6 +1,6 @@
-//! The rooms that an owner keeps a plugin to.
+//! The rooms that an owner restricts a plugin to.
 //!
-//! Such a list takes away and gives nothing: it decides after the grants, about calls, events and commands alike.
+//! Such a list only restricts: it is checked after the grants, for calls, events and commands.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use parlor_stanza::types::address;
 
 use super::target::Target;
 
-/// The rooms that an owner keeps a plugin to. Without any, it acts in no room.
+/// The rooms that an owner restricts a plugin to. If it is empty, the plugin acts in no room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomList(Arc<[BareJid]>);
 
 /// The reason why a text names no room.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoRoom {
-    /// It is no address.
+    /// It is not an address.
     #[error("{text:?} is no address of a room ({reason}): write one such as \"lounge@conference.example.org\"")]
     Address {
         /// The text.
         text: String,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
     /// It is the address of a service, or of somebody in a room.

@@ -195,7 +195,7 @@ impl Scope {
         }))
     }
 
-    /// Returns the entry that alone covers all of the other scope, whoever is in the roster.
+    /// Returns the entry that alone covers all of the other scope, for any roster.
     pub fn covering(&self, other: &Self) -> Option<String> {
         self.entries().into_iter().find(|entry| {
             let one = Self::parse(self.kind(), std::slice::from_ref(entry)).ok();
@@ -203,7 +203,7 @@ impl Scope {
         })
     }
 
-    /// Returns whether it covers all entries of another scope, whoever is in the roster.
+    /// Returns whether it covers all entries of another scope, for any roster.
     pub fn includes(&self, other: &Self) -> bool {
         let one = |entry: String| Self::parse(other.kind(), &[entry]).ok();
         let mut entries = other.entries().into_iter().filter_map(one);
@@ -282,8 +282,8 @@ impl Scope {
         Some((kind.as_str(), to.one_address()?))
     }
 
-    /// Returns whether it covers exactly this target, spelled as an entry, and nobody else: an address may be spelled
-    /// like an entry that covers many.
+    /// Returns whether it covers exactly this target, spelled as an entry, and no other: an address may be spelled like
+    /// an entry that covers many.
     pub(super) fn is_exactly(&self, target: &str) -> bool {
         match (&self.0, target.split_once(':')) {
             (Inner::Jids(_) | Inner::Messages(_) | Inner::Rooms(_), _) => {
@@ -328,8 +328,8 @@ impl Scope {
         }
     }
 
-    /// Returns whether it lists exactly this address of the network, as one that a plugin may be connected to: by the
-    /// address itself, or by a name that leads there.
+    /// Returns whether it lists exactly this address of the network, so that a plugin may connect to it: by the address
+    /// itself, or by a name that resolves to it.
     pub fn lists(&self, address: SocketAddr, by_name: bool) -> bool {
         matches!(&self.0, Inner::Servers(patterns) if patterns.iter().any(|pattern| pattern.lists(address, by_name)))
     }
@@ -345,13 +345,13 @@ impl Scope {
     /// It does not allocate, except to look up the contact of a full JID, after no other entry covered it.
     pub fn covers(&self, target: Target<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
         match (&self.0, target) {
-            // A file that was begun is written to its end, and a request that came is answered.
+            // A file whose upload began is completed, and a received request is answered.
             (Inner::Whole | Inner::Quota(_), _)
             | (Inner::Files(_) | Inner::Namespaces(_) | Inner::Plugins(_), Target::None) => true,
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::None) => patterns.contains(&Pattern::Everybody),
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Jid(jid)) => covered(patterns, jid, is_contact),
             (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Room(room)) => covered(patterns, room, is_contact),
-            // Who may read some of what is said there may ask. Each message is decided on by itself.
+            // A plugin that may read some messages of a chat may query it. Each message is checked separately.
             (Inner::Messages(patterns), Target::None) => patterns.iter().any(|one| one.of == Pattern::Everybody),
             (Inner::Messages(patterns), Target::Jid(jid)) => message::covered(patterns, jid, true, is_contact),
             (Inner::Messages(patterns), Target::Room(room)) => message::covered(patterns, room, true, is_contact),

@@ -36,11 +36,11 @@ pub struct Call {
     pub permission: Option<Permission>,
     /// Whether it works only while the account is connected. The host's own knowledge can be read at any time.
     pub needs_connection: bool,
-    /// Its condition besides the permission and the connection.
+    /// Its condition in addition to the permission and the connection.
     pub depends: Depends,
 }
 
-/// A row of which the conditions are still to be stated.
+/// A row whose conditions are not stated yet.
 struct Row {
     name: CallName,
     permission: Option<Permission>,
@@ -310,7 +310,7 @@ pub const BESIDES: &[Call] = &[
     needs(SettingsWrite, CallName::SettingsUpdate).besides(),
 ];
 
-/// Returns the row of a call; none = there is no such call.
+/// Returns the row of a call; none = the call does not exist.
 pub fn call(grouping: &str, function: &str) -> Option<&'static Call> {
     static INDEX: LazyLock<HashMap<(&str, &str), &Call>> =
         LazyLock::new(|| CALLS.iter().map(|call| ((call.grouping, call.function), call)).collect());

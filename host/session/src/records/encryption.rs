@@ -1,4 +1,4 @@
-//! A message that nobody here can read, and the state of off-the-record messaging in a chat.
+//! A message that the host cannot decrypt, and the state of off-the-record messaging in a chat.
 
 use jid::Jid;
 use jiff::Timestamp;
@@ -11,12 +11,12 @@ pub enum UndecryptableReason {
     NoKeyForUs,
     /// It continues an exchange of keys that this account does not know, or knows no longer.
     NoSession,
-    /// It came before, or its key was used before.
+    /// It was received before, or its key was used before.
     Replayed,
-    /// It is damaged or forged: it cannot be read as what it claims to be, or its check failed.
+    /// It is damaged or forged: it is malformed, or its authentication failed.
     Broken,
-    /// The device that wrote it is not trusted: the owner refused it, or has yet to accept it. Or a room says whose it is, and their server
-    /// does not publish its key.
+    /// Its device is not trusted: the owner refused it, or has not accepted it yet. Or a room names the device's owner,
+    /// whose server does not publish its key.
     Distrusted,
     /// It is meant for another device: a copy or an archived message of another client's conversation.
     OtherDevice,
@@ -40,7 +40,7 @@ impl UndecryptableReason {
     }
 }
 
-/// A message that came encrypted and cannot be read here. Fields as in `undecryptable` of `wit/types.wit`.
+/// A received message that the host cannot decrypt. Fields as in `undecryptable` of `wit/types.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub struct Undecryptable {
@@ -58,7 +58,7 @@ pub struct Undecryptable {
 }
 
 impl Undecryptable {
-    /// Returns what is told of a message in place of what it says.
+    /// Returns the record that is reported instead of a message.
     pub fn of(message: Message, reason: UndecryptableReason) -> Self {
         let Message { id, stanza_id, chat, from, nick, kind, at, delayed, own, encryption, .. } = message;
         let encryption = encryption.unwrap_or(Encryption::Omemo);
@@ -78,7 +78,7 @@ pub enum OtrStatus {
     /// It is not used.
     #[default]
     Unencrypted,
-    /// It is used, and nobody verified the other side's key.
+    /// It is used, and the other side's key was not verified.
     Unverified,
     /// It is used, and the other side's key was verified.
     Verified,

@@ -1,4 +1,4 @@
-//! What waits for the verdict of a hook.
+//! The messages and commands that wait for the verdict of a hook.
 
 use std::sync::Arc;
 

@@ -30,7 +30,7 @@ impl PubsubKind {
     }
 }
 
-/// An item of a node, or what became of one or of the node.
+/// An item of a node, or a change of an item or of the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub struct PubsubItem {

@@ -20,7 +20,7 @@ pub enum RoomState {
     Joined,
     /// It has asked to enter.
     Joining,
-    /// It will enter by itself: at the time that the record names, or when the account is connected and visible.
+    /// It will enter automatically: at the time that the record names, or when the account is connected and visible.
     Waiting,
     /// It is out of it, and stays out.
     Out,
@@ -90,11 +90,11 @@ pub(crate) fn cut(mut reason: String) -> String {
 /// The owner's knowledge of one room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomRecord {
-    /// How the account stands in it.
+    /// The account's state in it.
     pub state: RoomState,
-    /// When it entered. A lost connection that it came back from does not count.
+    /// When it entered. A lost connection after which it returned does not count.
     pub since: Option<Timestamp>,
-    /// When it is to enter again.
+    /// When it will enter again.
     pub next: Option<Timestamp>,
     /// Its last departure, also while it is in again.
     pub departure: Option<Arc<Departure>>,
@@ -157,7 +157,7 @@ impl RoomRecords {
         });
     }
 
-    /// Notes that the account is out, and whether it will come back by itself.
+    /// Notes that the account is out, and whether it will return automatically.
     pub(crate) fn out(&mut self, room: &BareJid, wanted: bool, departure: Departure) {
         if departure.is_against_its_will() {
             *self.departures.entry(departure.why).or_insert(0) += 1;
@@ -179,7 +179,8 @@ impl RoomRecords {
         self.change(room, |record| record.next = next);
     }
 
-    /// Notes that the account has given up a room that it was not in. One that it never left is forgotten.
+    /// Notes that the account has given up a room that it was not in. The record of a room that it never left is
+    /// forgotten.
     pub(crate) fn given_up(&mut self, room: &BareJid) {
         let Some(record) = self.rooms.get(room) else { return };
         if record.departure.is_none() {
@@ -217,7 +218,7 @@ mod tests {
         Departure { at, why, reason: None, actor: None, alternative: None }
     }
 
-    /// Someone may invite the account to room after room that lets nobody in.
+    /// Someone may invite the account to room after room that refuses entry.
     #[test]
     fn so_many_rooms_are_known_and_the_oldest_departure_is_forgotten_first() {
         let mut records = RoomRecords::default();

@@ -68,7 +68,7 @@ pub enum ViewChange {
 pub struct View {
     /// Whether it is minimized.
     pub minimized: bool,
-    /// Whether someone asked to see it; `false` if it opened by itself, such as by an incoming message.
+    /// Whether someone asked to see it; `false` if it opened automatically, such as by an incoming message.
     pub shown: bool,
     /// Whether a person's typing goes there. At most one chat or room of an account has the focus; see
     /// `Features::take_focus_for`.

@@ -1,4 +1,4 @@
-//! A request that came to a webhook.
+//! A request to a webhook.
 
 /// A request over the web to a webhook of a plugin, which was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -35,7 +35,7 @@ impl Rooms {
             features: disco.features.iter().filter(fits).take(MAX_FEATURES).cloned().collect(),
         };
         let has = |feature| disco.features.iter().any(|known| known == feature);
-        // Without archive ids in its messages, nobody can tell which archived messages were handled.
+        // Without archive ids in its messages, the handled messages cannot be found in the archive.
         let archived = room.joined.then(|| has(MAM) && has(STANZA_IDS));
         if archived != room.archived {
             Arc::make_mut(room).archived = archived;
@@ -67,8 +67,7 @@ impl Rooms {
             "not-acceptable" => true,
             // The room does not exist; the second condition is that of Openfire.
             "item-not-found" | "recipient-unavailable" => message.from.is_bare(),
-            // Tigase sends nothing else to people who are not in it. To a visitor, it means only that they may not
-            // speak.
+            // Tigase sends only this to people who are not in it. To a visitor, it means only that they may not speak.
             "forbidden" => message.from.is_bare() && shown.role != "visitor",
             _ => false,
         };

@@ -45,7 +45,7 @@ impl RoomTurn<'_, '_> {
         }
     }
 
-    /// Gives up a room that we created and nobody can enter. It ends when we leave.
+    /// Gives up a room that we created and that others cannot enter. It ends when we leave.
     fn new_room_failed(&mut self, error: &CallError) {
         let jid = self.jid;
         let Some(membership) = self.rooms.membership(jid).filter(|room| room.stage == Stage::Configuring) else {
@@ -76,7 +76,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Configures a room that we just created. Nobody else can enter it before.
+    /// Configures a room that we just created. Others cannot enter it before that.
     pub(super) fn configure_new(&mut self, jid: &BareJid, wanted: Wanted) {
         if wanted.is_empty() {
             self.ask_room(jid, Ask::ConfigureRoom { fields: Vec::new() }, RoomIq::ConfiguredNew);

@@ -244,7 +244,8 @@ impl RoomTurn<'_, '_> {
             self.drop_room();
             self.rooms.records.out(jid, false, Departure::not_entered(error, self.turn.now));
         }
-        // Plugins and strangers may ask for what cannot be entered as often as they like: a plugin learns of it.
+        // Plugins and strangers may cause any number of attempts to enter impossible rooms, so the owner is not
+        // notified of those: a plugin gets an error.
         if matches!(reason, Reason::Automatic | Reason::Again) {
             tell_owner(self, reason == Reason::Again);
         }
@@ -263,8 +264,8 @@ impl RoomTurn<'_, '_> {
         }
     }
 
-    /// Returns whether another attempt is made, now or later. If no plugin asked to enter, nobody can choose another
-    /// nickname, and ours may be held by our own lost stream. A service that is down comes back.
+    /// Returns whether another attempt is made, now or later. If no plugin asked to enter, no one can choose another
+    /// nickname, and our own lost stream may hold ours. A service that is down comes back.
     fn try_again(&mut self, error: &CallError) -> bool {
         let jid = self.jid;
         let Some(membership) = self.rooms.memberships.get(jid) else { return false };
@@ -302,7 +303,7 @@ impl RoomTurn<'_, '_> {
     fn try_later(&mut self, error: &CallError) {
         let jid = self.jid;
         if let Some(room) = self.rooms.shown.get_mut(jid) {
-            // Occupants that it has named so far may leave, which nobody would report.
+            // Occupants that it has named so far may leave, which would not be reported.
             Arc::make_mut(room).empty();
         }
         self.turn.out_of_room(jid);
@@ -339,7 +340,7 @@ impl RoomTurn<'_, '_> {
         let before = membership.map(|membership| std::mem::take(&mut membership.before)).unwrap_or_default();
         tell_changes_since(self.rooms, jid, &before, self.turn);
         let farewell = match error {
-            // Nobody can enter any more (XEP-0045, section 10.9).
+            // The room is closed for good (XEP-0045, section 10.9).
             CallError::Stanza(error) if error.condition == "gone" => {
                 let (reason, alternative) = (error.text.clone(), error.gone_to.clone());
                 Farewell { why: "destroyed", reason, alternative, actor: None }
@@ -360,7 +361,7 @@ impl RoomTurn<'_, '_> {
 impl Rooms {
     /// Enters the rooms again that a lost stream, or our own hiding, removed us from.
     pub(crate) fn enter_wanted(&mut self, turn: &mut Turn<'_>) {
-        // One with a deadline put us out on this stream, or did not let us in: it is entered when that is over.
+        // A room with a deadline removed us on this stream, or refused entry: it is entered when the deadline passes.
         let is_due = |room: &Membership| room.stage == Stage::Outside { wanted: true } && room.deadline.is_none();
         let wanted = self.memberships.iter().filter(|(_, room)| is_due(room));
         let mut wanted: Vec<BareJid> = wanted.map(|(jid, _)| jid.clone()).collect();
@@ -381,7 +382,7 @@ impl Rooms {
     }
 }
 
-/// Reports who came and went while we were out unnoticed.
+/// Reports the occupants who joined and left while we were out unnoticed.
 fn tell_changes_since(rooms: &Rooms, jid: &BareJid, before: &OrdMap<String, Arc<Occupant>>, turn: &mut Turn<'_>) {
     let Some(room) = rooms.shown.get(jid).map(Arc::clone).filter(|_| !before.is_empty()) else { return };
     let is_gone = |occupant: &&Arc<Occupant>| !occupant.own && !room.occupants.contains_key(&occupant.nick);
@@ -422,7 +423,8 @@ fn is_conflict(error: &CallError) -> bool {
 /// Returns whether a later attempt may succeed. If a service is down, its server does not find it.
 fn may_pass(error: &CallError) -> bool {
     const DOWN: [&str; 5] = [
-        // Someone else has just created it, and nobody may enter before it is configured (XEP-0045, section 10.1.3).
+        // Someone else has just created it, and others may not enter before it is configured (XEP-0045, section
+        // 10.1.3).
         "item-not-found",
         "remote-server-not-found",
         "remote-server-timeout",

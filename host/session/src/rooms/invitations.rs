@@ -40,7 +40,7 @@ impl Rooms {
         if !turn.settings.allow_muc {
             return;
         }
-        // A person or a service is no room: such an invitation only tries to get our presence.
+        // A person or a service is not a room: such an invitation only tries to get our presence.
         let is_person = invite.room == turn.own.to_bare() || roster.has(&invite.room);
         // An invitation to a room that we are in is not reported, either (XEP-0249, section 3).
         let is_in = self.stage(&invite.room).is_some_and(Stage::is_in);

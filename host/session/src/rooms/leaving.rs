@@ -46,7 +46,7 @@ impl RoomTurn<'_, '_> {
         }
         self.turn.out_of_room(jid);
         if wanted && why.why == "left" {
-            // We hide. That is no departure that anybody has to know of.
+            // The account hides. This departure is not reported.
             self.rooms.records.waits(jid);
         } else {
             self.rooms.records.out(jid, wanted, why.departure(self.turn.now));
@@ -143,7 +143,7 @@ impl RoomTurn<'_, '_> {
         }
     }
 
-    /// Empties a room that we are out of unnoticed, and that is to be entered again.
+    /// Empties a room that we are out of unnoticed and will enter again.
     pub(super) fn emptied(&mut self) {
         let jid = self.jid;
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };

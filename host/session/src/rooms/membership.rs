@@ -1,4 +1,4 @@
-//! The state of the account in a room, beside what the room shows.
+//! The state of the account in a room, apart from the public one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ pub(crate) enum Tells {
     Ending,
     /// The room never sent its subject, so each message's stamp decides.
     Whenever,
-    /// New, whatever the stamp is.
+    /// New, regardless of the stamp.
     Present,
 }
 
@@ -71,7 +71,7 @@ pub(crate) enum Tells {
 pub(crate) struct Membership {
     pub(crate) stage: Stage,
     pub(super) reason: Reason,
-    /// The bookmark because of which it was entered. It is left when that is removed.
+    /// The bookmark because of which it was entered. The room is left when the bookmark is removed.
     pub(super) bookmark: Option<Arc<Bookmark>>,
     pub(super) join: RoomJoin,
     pub(super) configure: Option<Vec<(String, ConfigValue)>>,
@@ -95,7 +95,7 @@ pub(crate) struct Membership {
     pub(super) deadline: Option<DeadlineKey>,
     /// For asking whether we are still in.
     pub(super) silence: Option<DeadlineKey>,
-    /// When something last came from the room.
+    /// When the room last sent a stanza.
     pub(super) heard: Duration,
     /// Whether it reported that it does not know us, or does not exist.
     pub(super) is_missed: bool,
@@ -108,7 +108,7 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
-    /// Returns the state of a room that is to be entered.
+    /// Returns the state of a room that should be entered.
     pub(super) fn new(reason: Reason, nick: String) -> Self {
         Self {
             stage: Stage::Outside { wanted: true },
@@ -179,7 +179,7 @@ impl Farewell {
 pub(crate) struct Farewells(HashMap<BareJid, u32>);
 
 impl Farewells {
-    /// Notes that we leave, which the room has to confirm.
+    /// Notes that we leave, which the room must confirm.
     pub(super) fn sent(&mut self, jid: &BareJid) {
         // Someone may invite us to room after room that never answers: the number is bounded.
         if self.0.len() < MAX_ROOMS || self.0.contains_key(jid) {

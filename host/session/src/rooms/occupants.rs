@@ -82,10 +82,10 @@ fn why_left(muc: &MucUser) -> &'static str {
     } else if has(BANNED) {
         "banned"
     } else if has(TROUBLE) || has(UNREACHABLE) {
-        // The first code comes beside 307, which older clients know.
+        // The first code is sent together with 307, which older clients know.
         "error"
     } else if has(SHUTDOWN) {
-        // Spectrum sends this code beside 307, too.
+        // Spectrum sends this code together with 307, too.
         "shutdown"
     } else if has(KICKED) {
         "kicked"
@@ -113,14 +113,14 @@ fn said_or_known(said: String, known: Option<&String>) -> String {
 /// Fires an event about an occupant. The occupant id and the hats are included only if they can be trusted.
 pub(crate) fn fire_occupant(rooms: &Rooms, name: &'static str, mut occupant: Arc<Occupant>, turn: &mut Turn<'_>) {
     let room = rooms.shown.get(&occupant.room).map(|room| &**room);
-    // Most can be trusted, and copying each would cost as much as all else.
+    // Most can be trusted, and copying each one would cost as much as all the rest.
     if !occupant.is_trusted(room) {
         Arc::make_mut(&mut occupant).keep_trusted(room);
     }
     turn.fire(name, Payload::Occupant(occupant));
 }
 
-/// Tells that an occupant came or changed, with who did it and why.
+/// Reports that an occupant joined or changed, with the actor and the reason.
 fn tell_of_occupant(
     rooms: &Rooms,
     before: Option<Arc<Occupant>>,
@@ -169,7 +169,7 @@ fn affiliation_changed(rooms: &Rooms, room: &BareJid, muc: MucUser, turn: &mut T
 }
 
 impl Farewells {
-    /// Handles the confirmation of a room that we are out of, which came after the time limit for leaving.
+    /// Handles the confirmation of a room that we are out of, which arrived after the time limit for leaving.
     pub(crate) fn seen_off_late(&mut self, room: &BareJid, presence: &Presence) {
         let ourselves = presence.muc.as_ref().is_some_and(|muc| muc.status.contains(&OURSELVES));
         if ourselves && presence.kind == PresenceKind::Unavailable {
@@ -205,7 +205,7 @@ impl Rooms {
         self.shown.values().map(|room| room.bytes).sum::<usize>() < MAX_ALL_BYTES
     }
 
-    /// Reports a changed affiliation. Returns `true` if the message contains nothing else.
+    /// Reports a changed affiliation. Returns `true` if the message has no other content.
     pub(crate) fn is_affiliation_alone(&mut self, message: &mut Message, turn: &mut Turn<'_>) -> bool {
         let Some(muc) = message.affiliation.take() else { return false };
         let room = message.from.to_bare();
@@ -260,7 +260,7 @@ impl RoomTurn<'_, '_> {
         let ourselves = muc.status.contains(&OURSELVES)
             || (stage == Stage::Entering
                 && muc.jid.as_ref().is_some_and(|real| real.is_full() && *real == self.turn.own));
-        // Once we are in, nobody else has our nickname.
+        // Once we are in, no other occupant has our nickname.
         let ours = ourselves || (stage.is_in() && room.nick == nick.as_str());
         let is_renamed = ours && stage.is_in() && room.nick != nick.as_str();
         let before = room.occupants.get(nick.as_str());
@@ -389,7 +389,7 @@ impl RoomTurn<'_, '_> {
             }
             Stage::Configuring | Stage::Inside => {
                 // A server removes a hidden account from its rooms, and a service that restarts or fails removes
-                // everyone. Nobody wanted that.
+                // everyone. In both cases, the removal was not intended.
                 let hides = why == "left" && self.turn.status.value.is_hidden();
                 if was_due && why == "left" && !hides {
                     return self.enters_still();

@@ -43,7 +43,7 @@ fn filled_in(
         if let Body::Registration(registration) = form? { registration } else { Registration::default() };
     let form = match registration {
         Registration { form: Some(form), .. } => form,
-        // Prosody gives no form to an account that is registered already, and accepts one all the same.
+        // Prosody sends no form to an account that is already registered, but accepts one.
         Registration { is_registered: true, .. } => {
             let kind = "text-single".to_owned();
             vec![FormField { var: format!("{FIELDS}{NICK}"), kind, ..FormField::default() }]
@@ -57,7 +57,7 @@ fn filled_in(
     filled(jid, form, std::iter::once(nick).chain(fields).collect(), FIELDS, "fields")
 }
 
-/// Returns the nickname in a room's answer. One that does not know the question may describe itself, with its features.
+/// Returns the nickname in a room's answer. A room that does not know the request may answer with its own features.
 pub(super) fn reserved_nick(disco: &Disco) -> Option<String> {
     let about_us = disco.identities.iter().find(|one| one.category == "conference" && disco.features.is_empty());
     about_us?.name.clone().filter(|nick| !nick.is_empty() && nick.len() <= MAX_NICK)

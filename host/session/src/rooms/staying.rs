@@ -51,7 +51,7 @@ impl RoomTurn<'_, '_> {
         self.turn.deadlines.replace(&mut membership.silence, Some((after, Late::RoomSilent(self.jid.clone()))));
     }
 
-    /// Notes that something came from the room.
+    /// Notes that the room sent a stanza.
     pub(crate) fn heard(&mut self) {
         if let Some(membership) = self.rooms.memberships.get_mut(self.jid) {
             membership.heard = self.turn.deadlines.elapsed();
@@ -95,7 +95,7 @@ impl RoomTurn<'_, '_> {
                 // MongooseIM sends this to occupants of a room in which requests to others are forbidden; strangers get
                 // another error.
                 "not-allowed" if says_that_nobody_is_asked(error) => self.is_found(),
-                // Our nickname may have changed a moment ago. If the error comes again, there is no such room.
+                // Our nickname may have changed a moment ago. If the error is repeated, the room does not exist.
                 "item-not-found" => match self.rooms.membership(jid) {
                     Some(membership) if membership.is_missed => self.fell_out(),
                     Some(membership) => {

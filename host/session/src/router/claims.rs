@@ -14,9 +14,9 @@ pub(super) struct Claims(Mutex<Option<Unclaimed>>);
 
 #[derive(Debug, Default)]
 pub(super) struct Unclaimed {
-    /// Those that were there when the plugin was woken and that were not made again.
+    /// The subscriptions that existed when the plugin was woken and that it has not made again.
     pub(super) ids: Vec<SubscriptionId>,
-    /// Those that ended with an event that still waits.
+    /// The subscriptions that ended with an event that still waits.
     pub(super) fired: Vec<(EventName, Arc<Subscription>)>,
 }
 

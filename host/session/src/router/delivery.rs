@@ -37,10 +37,11 @@ pub enum ArchivePlace {
         of: Archive,
         /// The position of the message in it.
         at: Position,
-        /// How the message came.
+        /// How the message is delivered.
         delivery: Delivery,
     },
-    /// It is no message. It means that everything missed up to this stream, or this visit to the room, was delivered.
+    /// It is not a message. It means that everything missed up to this stream, or this visit to the room, was
+    /// delivered.
     CaughtUp(Archive, u64),
 }
 
@@ -96,7 +97,7 @@ pub(super) struct DeliveryLog {
 impl DeliveryLog {
     /// Creates the log for a mailbox of this size, of a plugin that catches up in these rooms.
     pub(super) fn new(mailbox: usize, rooms: CaughtUpRooms) -> Self {
-        // All mail that waits or is being handled has to be remembered.
+        // All mail that waits or is being handled must be remembered.
         let most = REMEMBERED.max(2 * mailbox);
         Self { live: Recent::new(most), missed: Recent::new(REMEMBERED), rooms }
     }
@@ -166,8 +167,8 @@ fn archive_of(message: &Message) -> Archive {
     }
 }
 
-/// Returns when a message was archived, as well as that can be known. A message that claims to be older must not move
-/// the position back.
+/// Returns the best estimate of the time at which a message was archived. A message that claims to be older must not
+/// move the position back.
 fn reached(message: &Message, came: Timestamp) -> Timestamp {
     if message.delayed { message.at.min(came) } else { came }
 }

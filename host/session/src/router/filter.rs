@@ -14,8 +14,8 @@ use crate::permissions::question::Listening;
 /// Maximum length of a filter's field in a description, in bytes.
 const LONGEST: usize = 128;
 
-/// An event for which subscriptions are searched. Removing quotations from a message has to read all of it. That is
-/// done once, whatever plugins subscribe to, since no other event is routed meanwhile.
+/// An event for which subscriptions are searched. Removing quotations from a message must read all of it. That is done
+/// once for all subscriptions, since no other event is routed meanwhile.
 pub(super) struct Heard<'e> {
     pub(super) event: &'e Event,
     said: OnceCell<Cow<'e, str>>,
@@ -90,7 +90,7 @@ impl Filter {
                 (self.own || !message.own || &*event.name != "message") && self.matches_message(message, heard)
             }
             Payload::Command { message, .. } => (self.own || !message.own) && self.matches_message(message, heard),
-            // Nobody knows how its text begins.
+            // The beginning of its text is unknown.
             Payload::Undecryptable(message) => {
                 self.prefix.is_none()
                     && (self.own || !message.own)
@@ -202,7 +202,7 @@ pub enum Whom<'a> {
     Person(&'a Jid),
     /// Everyone in a room.
     Room(&'a BareJid),
-    /// One occupant of a room.
+    /// An occupant of a room.
     Occupant(&'a Jid),
 }
 
@@ -291,7 +291,7 @@ impl Filter {
     fn reach(&self, rule: &EventRule, whom: Option<Whom<'_>>) -> Reach {
         let names = [("webhook", &self.webhook), ("schedule", &self.schedule)];
         if names.iter().any(|(_, name)| name.is_some()) {
-            // One that names both lets nothing through.
+            // A filter that names both lets nothing through.
             let is_named = names.iter().all(|(payload, name)| name.is_none() || rule.payload == *payload);
             return if is_named { Reach::Some } else { Reach::Nothing };
         }
@@ -344,7 +344,7 @@ impl Filter {
     }
 
     /// Returns the messages that an event may carry about the subject, as far as filters distinguish them. The first
-    /// list has the messages that all have to pass for [`Reach::All`], the second one the others.
+    /// list has the messages that must all pass for [`Reach::All`], the second one the others.
     fn samples(&self, event: &str, whom: Option<Whom<'_>>) -> (Vec<Sample>, Vec<Sample>) {
         let Some(whom) = whom else {
             let kinds = kinds_of(event, false).iter().chain(kinds_of(event, true));

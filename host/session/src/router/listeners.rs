@@ -19,15 +19,15 @@ use super::subscription::Subscription;
 use super::withheld::{Tally, Told};
 use crate::permissions::AddressKey;
 
-/// One instance's subscriptions to one event.
+/// The subscriptions of an instance to an event.
 #[derive(Debug)]
 pub(super) struct Listener {
     /// Its place in the order of first subscriptions.
     turn: u64,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) subscriptions: Box<[Arc<Subscription>]>,
-    /// The screen before it, and the count of what it withholds of the classes that its filters let through. `None`: each
-    /// event has to be compared with its grants and filters.
+    /// The screen before it, and the count of what it withholds of the classes that its filters let through. `None`:
+    /// each event must be compared with its grants and filters.
     screen: Option<(Screen, Arc<Tally>)>,
 }
 
@@ -37,12 +37,12 @@ pub(super) struct Listeners {
     /// All, in order.
     all: Vector<Arc<Listener>>,
     of: imbl::HashMap<InstanceId, Arc<Listener>>,
-    /// Those that are asked about each event, in order.
+    /// The listeners that are checked for each event, in order.
     asked: Vector<Arc<Listener>>,
     /// The others, in order, for each key of an address that one of them may hear.
     keyed: imbl::HashMap<AddressKey, Vector<Arc<Listener>>>,
-    /// Those of the others that are asked about each event of a class, in order: their filters name addresses or texts, so
-    /// only they know whether it is withheld from them.
+    /// The keyed listeners that are checked for each event of a class, in order: their filters name addresses or texts,
+    /// so only the full check tells whether an event is withheld from them.
     doubtful: imbl::HashMap<Classes, Vector<Arc<Listener>>>,
     /// The turn of the next listener.
     next: u64,
@@ -66,8 +66,8 @@ impl Listener {
         true
     }
 
-    /// Returns its subscriptions that match an event and may see it, and whether one of them asks for the XML. Those that
-    /// end with the event are added to `over`.
+    /// Returns its subscriptions that match an event and may see it, and whether one of them asks for the XML.
+    /// Subscriptions that end with the event are added to `over`.
     pub(super) fn matching<'l>(
         &'l self,
         heard: &Heard<'_>,
@@ -111,12 +111,12 @@ impl Listeners {
         self.all.is_empty()
     }
 
-    /// Returns whether each event has to be compared with the grants and filters of each listener.
+    /// Returns whether each event must be compared with the grants and filters of each listener.
     pub(super) fn asks_all(&self) -> bool {
         self.asked.len() == self.all.len()
     }
 
-    /// Replaces the subscriptions of an instance. Without any, it is no listener any more.
+    /// Replaces the subscriptions of an instance. Without any subscription, it is no longer a listener.
     pub(super) fn put(&mut self, name: &str, mailbox: &Arc<Mailbox>, subscriptions: Box<[Arc<Subscription>]>) {
         let before = self.of.remove(&mailbox.instance());
         let turn = before.as_ref().map_or(self.next, |before| before.turn);

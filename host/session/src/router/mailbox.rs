@@ -38,7 +38,7 @@ pub struct Mail {
     pub xml: bool,
     /// The event's place in the archive, for a plugin that catches up.
     pub place: Option<ArchivePlace>,
-    /// Receives how its handler ended, if somebody waits for that. Dropped: nobody has handled it.
+    /// Receives how its handler ended, if somebody waits for that. Dropped: it was not handled.
     pub receipt: Option<oneshot::Sender<Handled>>,
     /// The weight of the mail in the mailbox where it waits.
     weight: Option<Weight>,
@@ -224,7 +224,7 @@ impl Mailbox {
         granted(call, |permission| self.decide(Use::Call(permission, target), Some(is_contact)))
     }
 
-    /// Returns whether its plugin added this contact itself. Such a contact does not count for its grants.
+    /// Returns whether its plugin added this contact itself. Its grants do not treat such an address as a contact.
     pub fn added(&self, jid: &BareJid) -> bool {
         self.own_contacts.get().is_some_and(|own| own.has(jid))
     }
@@ -302,7 +302,7 @@ impl Mailbox {
         is_light && self.queue.capacity().saturating_sub(self.waiting()) > self.queue.capacity() / 2
     }
 
-    /// Decides by the delivery log whether the event is still to be delivered.
+    /// Decides by the delivery log whether the event must still be delivered.
     pub(super) fn judge(&self, event: &Event, delivery: Delivery) -> Verdict {
         match &self.deliveries {
             None => Verdict::Tell(None),

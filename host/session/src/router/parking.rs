@@ -10,7 +10,7 @@ impl Router {
         *mailbox.claims.lock() = Some(Unclaimed::default());
     }
 
-    /// Begins the next run of a parked plugin: what it subscribes to again, it gets back.
+    /// Begins the next run of a parked plugin: it takes back the subscriptions that it makes again.
     pub fn wake(&self, mailbox: &Mailbox) {
         let index = self.index.load();
         let own = index.values().filter_map(|listeners| listeners.get(mailbox.instance()));
@@ -119,7 +119,7 @@ mod tests {
         assert!(receiver.try_recv().is_err(), "it was for one event");
     }
 
-    /// One that fired while the plugin ran was handled.
+    /// A subscription that fired while the plugin ran was handled.
     #[test]
     fn a_subscription_that_ended_before_the_plugin_was_parked_is_gone() {
         let (router, (mailbox, _receiver)) = (Router::default(), mailbox());

@@ -45,7 +45,7 @@ impl Queue {
         self.waiting.store(inner.mail.len(), Relaxed);
         let reader = inner.reader.take();
         drop(inner);
-        // After the lock: the waker may run code of its own.
+        // After the lock is released: the waker may run arbitrary code.
         if let Some(reader) = reader {
             reader.wake();
         }

@@ -14,7 +14,7 @@ use crate::permissions::{About, AddressKey, Target};
 /// The most entries of a scope for which a listener has a screen.
 const MOST: usize = 4;
 
-/// The bounds of what a listener can hear.
+/// The bounds of the events that a listener can get.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Screen {
     keys: [AddressKey; MOST],
@@ -26,7 +26,7 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// Returns the screen for events of this name; `None` if each has to be compared with the grants and filters.
+    /// Returns the screen for events of this name; `None` if each must be compared with the grants and filters.
     pub(super) fn of<'s>(
         name: &str,
         mailbox: &Mailbox,
@@ -109,7 +109,7 @@ impl<'e> Seen<'e> {
         self.class
     }
 
-    /// Returns the keys of entries that may cover the address, beside that of all contacts.
+    /// Returns the keys of entries that may cover the address, except for that of all contacts.
     pub(super) fn keys(&self) -> [AddressKey; 2] {
         self.keys
     }

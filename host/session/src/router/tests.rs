@@ -107,7 +107,7 @@ fn events_that_a_scope_does_not_cover_are_counted_by_permission() {
     let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 8, Arc::new(grants));
     let counted =
         || mailbox.withheld.counts().into_iter().map(|(one, count)| (one.as_str(), count)).collect::<Vec<_>>();
-    // Nobody listens, so nothing is withheld.
+    // There is no listener, so nothing is withheld.
     router.route(message(None, "one"), router.live(), &|_| false);
     assert_eq!(counted(), []);
     let only_two = Filter { prefix: Some("two".to_owned()), ..Filter::default() };
@@ -637,7 +637,7 @@ fn from(jid: &str) -> Event {
     event
 }
 
-/// The scopes of mailboxes with and without a screen have to decide alike.
+/// Mailboxes with and without a screen must decide equally.
 #[test]
 fn a_screen_excludes_nobody_whom_the_scope_covers_and_counts_what_it_withholds() {
     let scopes: [&[&str]; 8] = [
@@ -718,7 +718,7 @@ fn a_screen_follows_the_grants_and_the_subscriptions() {
     assert_eq!((told(&router), counted()), (0, before), "nobody wants it any more");
 }
 
-/// Those that are asked about each event are between those that are found by its address.
+/// The order must interleave listeners that are checked for each event with those that are found by address.
 #[test]
 fn listeners_are_found_by_address_and_told_in_the_order_of_their_subscriptions() {
     let router = Router::default();
@@ -743,7 +743,7 @@ fn listeners_are_found_by_address_and_told_in_the_order_of_their_subscriptions()
     assert_eq!(told("romeo@example.net/orchard"), [1, 4]);
     assert_eq!(told("nurse@example.org"), [1, 2]);
     let (first, second) = (&listeners[0].0, &listeners[1].0);
-    // Its place stays, whatever it may hear; a further subscription comes last.
+    // Its place stays, regardless of its grants; a further subscription comes last.
     let mut all = Grants::default();
     all.grant(Permission::MessagesRead, &["*"]).unwrap();
     router.grant(first, Arc::new(all));

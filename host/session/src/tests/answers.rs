@@ -378,7 +378,7 @@ fn a_room_that_never_answers_lets_nobody_wait() {
     assert_eq!(waiting(&test)[..6], before[..6]);
 }
 
-/// Nonsense for every request that the account makes by itself.
+/// Nonsense for every request that the account makes on its own initiative.
 #[test]
 fn an_account_begins_whatever_the_server_answers() {
     let results = results();

@@ -293,7 +293,7 @@ fn what_the_archive_refuses_is_told_as_what_it_is() {
     assert!(matches!(refused(after, "forbidden"), CallError::Stanza(error) if error.condition == "forbidden"));
     assert!(matches!(refused(Cursor::Start, "item-not-found"), CallError::Stanza(_)));
     assert!(matches!(refused(Cursor::Index(9), "feature-not-implemented"), CallError::Unsupported(_)));
-    // A room sends this to anyone who is not in it, whatever the request is.
+    // A room sends this to anyone who is not in it, for any request.
     let mut page = query(&mut test, of(Some(ROOM), 5, Cursor::After("gone".to_owned())));
     says(&mut test, ROOM, Ok(disco("conference", &[MAM])));
     let id = asked_page(&test).1;
@@ -418,8 +418,7 @@ fn so_many_pages_are_asked_for_by_a_plugin_and_take_no_place_of_another_one() {
     assert!(got(&mut ask(&mut test, 1, Some(MAX_OWN))).is_none(), "none of them has said anything");
 }
 
-/// Rows 41.
-/// Ids that came from the archive need no check that it knows them.
+/// Rows 41. Ids from the archive itself need no check that it knows them.
 #[test]
 fn ids_that_came_are_known() {
     let mut test = with_archive();

@@ -351,7 +351,7 @@ fn a_change_that_fails_holds_up_no_other() {
 #[test]
 fn so_many_changes_of_a_plugin_wait_and_take_no_place_of_another_one() {
     let mut test = TestSession::connected(Settings::default());
-    // One more is in progress.
+    // Another change is in progress.
     let waiting: Vec<_> = (0..=MAX_OWN_CHANGES).map(|_| set_as(&mut test, ONE, named("A"))).collect();
     assert!(matches!(got(&mut set_as(&mut test, ONE, named("B"))), Some(Err(CallError::OverLimit(_)))));
     assert!(got(&mut set_as(&mut test, TWO, named("C"))).is_none(), "a neighbour waits all the same");

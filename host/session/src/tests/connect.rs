@@ -330,7 +330,7 @@ fn what_the_server_has_stored_is_history_whatever_its_author_stamped_it_with() {
     assert_eq!(test.count("messageNotification"), 0);
 }
 
-/// Our presence waits in a queue: nobody wants us to enter and leave the room repeatedly.
+/// Our presence waits in a queue: the account must not enter and leave the room repeatedly.
 #[test]
 fn what_enters_a_room_during_a_cut_is_sent_once() {
     let mut test = TestSession::connected(settings(&[("auto_join_rooms", json!([ROOM]))]));
@@ -346,7 +346,7 @@ fn what_enters_a_room_during_a_cut_is_sent_once() {
     assert!(test.session.snapshot().rooms[&bare(ROOM)].joined);
 }
 
-/// Archives are queried as after a new stream and entering again; nothing else is.
+/// Only archives are queried, as after a new stream and entering again.
 #[test]
 fn a_stream_that_is_resumed_in_doubt_counts_as_another() {
     let mut test = TestSession::connected(Settings::default());

@@ -353,7 +353,7 @@ fn who_is_gone_from_the_servers_roster_can_be_removed() {
     assert_eq!(got(&mut removed), Some(Ok(())));
     assert!(contact(&test, ROMEO).is_none());
     assert_eq!(test.lines(), ["contactRemoved"]);
-    // A contact has to exist to be changed.
+    // A contact must exist to be changed.
     let juliet = "juliet@example.org";
     let mut renamed = change(&mut test, juliet, ContactChange::Rename("J.".to_owned()));
     let id = set(&test).0;

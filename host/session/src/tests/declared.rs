@@ -1,4 +1,4 @@
-//! Commands with typed arguments: who may give them, how often, and what the host answers itself.
+//! Commands with typed arguments: permissions, cooldowns, and the host's own answers.
 
 use super::commands::{MOST, Plugin, ROMEO_HOME, granted, plugin};
 use super::*;
@@ -96,7 +96,7 @@ fn the_plugin_gets_the_values_and_only_for_right_arguments() {
     let many = format!("`3` is one argument too many.\n{usage}");
     assert_eq!(test.answers(), [(format!("groupchat {ROOM}"), many)]);
     assert_eq!(test.count("command"), 0, "the plugin is not told");
-    // One that was added without arguments has no values.
+    // A command that was added without arguments has no values.
     test.add(&dice, "roll").unwrap();
     test.say("!roll many");
     assert!(matches!(test.last("command"), Payload::Command { values, .. } if values.is_empty()));
@@ -116,7 +116,7 @@ fn in_a_room_a_nickname_stands_for_an_address_that_the_room_shows() {
     test.forget();
     test.say_in_room("juliet", "!greet juliet");
     assert!(test.texts()[0].starts_with("WHOM: this room does not show the address of `juliet`.\nUsage: "));
-    // Elsewhere nobody has a nickname, and no domain is meant by a word without a dot.
+    // Outside of rooms there are no nicknames, and a word without a dot is not a domain.
     test.say("!greet Nurse");
     assert_eq!(test.count("command"), 0);
     test.say("!greet example.org");
@@ -140,7 +140,7 @@ fn in_a_room_a_command_may_follow_our_nickname_in_place_of_the_prefix() {
         test.say_in_room("juliet", said);
         assert!(matches!(test.last("message"), Payload::Message(one) if one.command.is_none()), "{said}");
     }
-    // In a chat there is nobody else who could be meant.
+    // In a chat there is only one other person.
     test.say("bot: roll");
     assert_eq!(test.count("command"), 0);
     test.say_in_room("juliet", "bot: help roll");

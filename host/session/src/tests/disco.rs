@@ -450,14 +450,14 @@ fn a_verified_hash_speaks_for_everybody_who_claims_it() {
     assert_eq!(test.times_asked("romeo@example.org/x"), 0);
     test.presence(presence("romeo@example.org/x", PresenceKind::Available));
     assert!(got(&mut test.discover("romeo@example.org/x")).is_some(), "it is silent of it (XEP-0115, section 8.4)");
-    // The client claims something else now.
+    // The client now claims other features.
     test.presence(claiming("romeo@example.org/x", "other"));
     assert!(got(&mut test.discover("romeo@example.org/x")).is_none());
     test.presence(presence(JULIET, PresenceKind::Unavailable));
     assert!(got(&mut test.discover(JULIET)).is_none(), "she may come back as something else");
 }
 
-/// Rows 114-115. Nobody reported who left meanwhile.
+/// Rows 114-115. Departures in the meantime were not reported.
 #[test]
 fn what_an_occupant_could_do_is_forgotten_once_we_are_out_of_the_room() {
     let mut test = TestSession::connected(Settings::default());
@@ -474,7 +474,7 @@ fn what_an_occupant_could_do_is_forgotten_once_we_are_out_of_the_room() {
     assert!(got(&mut test.discover(&juliet)).is_none(), "whoever has the nickname now is asked");
 }
 
-/// Rows 114-115. Nobody can forge the features of others.
+/// Rows 114-115. The features of others cannot be forged.
 #[test]
 fn a_hash_that_does_not_fit_speaks_for_nobody_else() {
     let mut test = TestSession::connected(Settings::default());

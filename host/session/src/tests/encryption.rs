@@ -1,4 +1,4 @@
-//! OMEMO with a counterpart that has its own keys: what is sent and read, what is kept first, and who is trusted.
+//! OMEMO with a counterpart that has its own keys: sending, decrypting, storing before sending, and trust.
 
 use parlor_config::{Encryption, TrustPolicy};
 use parlor_e2ee::omemo::{
@@ -71,7 +71,7 @@ impl Peer {
         };
         let sealed = payload::encrypt(version(self.form), plain.as_bytes(), &mut rand::rng());
         if self.session.is_none() {
-            // What was published last still has the prekeys that were used since.
+            // The last published bundle still has the prekeys that were used since.
             let bundle = bot.device().bundle(version(self.form));
             self.session = Some(start(&self.device, &bundle, &mut rand::rng()).unwrap());
         }
@@ -230,7 +230,7 @@ impl Bot {
         test
     }
 
-    /// Lets the server tell of the account's devices.
+    /// Lets the server push the account's devices.
     fn told_of(&mut self, device: u32) {
         for form in OmemoForm::ALL {
             let list = list_payload(form, &[ListedDevice { device, label: None }]).to_xml();
@@ -311,7 +311,7 @@ impl Bot {
         message
     }
 
-    /// Returns the texts of all messages that were told.
+    /// Returns the texts of all reported messages.
     fn bodies(&self) -> Vec<&str> {
         let told = self.test.events.iter().filter(|event| &*event.name == "message");
         let said = told.filter_map(|event| match &event.payload {
@@ -377,7 +377,7 @@ fn nobody_finds_a_device_before_its_keys() {
             test.answer(None, id, Err(stanza_error(condition)));
             assert_eq!(listed_first(&test), None, "{condition}");
         }
-        // One thing is published after the other.
+        // Items are published one after another.
         let id = test.asked(is_other);
         test.answer(None, id, Err(stanza_error("item-not-found")));
         let asked = test.asked(is_bundle);
@@ -619,7 +619,7 @@ fn a_server_that_does_not_answer_keeps_nobody_elses_keys_from_being_fetched() {
     bot.bundles(&nurse);
     assert!(matches!(got(&mut sent), Some(Ok(_))));
     assert_eq!(nurse.reads(&bot).as_deref(), Some("secret"));
-    // Whoever waits longer than 30 seconds has an answer.
+    // A call that waits longer than 30 seconds gets an answer.
     bot.test.wait(21);
     bot.test.wait(10);
     let mut answers = to_silent.into_iter().map(|mut sent| got(&mut sent));
@@ -720,11 +720,11 @@ fn another_key_in_place_of_a_verified_one_is_refused_and_told() {
     bot.test.hear_xml(&same);
     assert_eq!(bot.reason(), UndecryptableReason::Distrusted);
     assert_eq!(bot.test.news.last().map(|news| news.what), Some(KeyNewsKind::ChangedIdentity));
-    // So is another device, which nobody has verified.
+    // So is another device, which was not verified.
     bot.test.hear_xml(&renamed(&xml));
     assert_eq!(bot.reason(), UndecryptableReason::Distrusted);
     assert_eq!(bot.test.news.last().map(|news| news.what), Some(KeyNewsKind::NewDevice));
-    // The one that was verified goes on.
+    // The verified one still works.
     bot.hear(&mut romeo, "still me");
     assert_eq!(bot.heard().body.as_deref(), Some("still me"));
     assert_eq!(bot.heard().device_trust, Some(types::DeviceTrust::Trusted));
@@ -909,7 +909,7 @@ fn a_room_that_lies_about_an_occupant_brings_in_no_key_and_ends_no_session() {
     bot.bundles(&juliet);
     assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::Distrusted));
     assert_eq!(bot.known(JULIET), [juliet.fingerprint()]);
-    // Nobody has it asked for without end.
+    // It is not requested endlessly.
     let node = OmemoForm::Current.bundle_node(id);
     let before = bot.test.count_asked(|ask| wants(ask, &node));
     bot.test.hear_xml(&renamed(&same));
@@ -956,11 +956,11 @@ fn a_message_of_the_archive_is_read_as_often_as_it_comes() {
         _ => None,
     });
     assert_eq!(key.as_deref(), Some(" a1"));
-    // A server that repeats it under the same id has nothing told twice.
+    // If a server repeats it under the same id, it is not reported twice.
     bot.test.forget();
     bot.test.hear_xml(&renamed(&with_id));
     assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::Replayed));
-    // Under the same id, nobody else is its author.
+    // Under the same id, another author is refused.
     bot.test.forget();
     bot.test.hear_xml(&renamed(&with_id).replace(ROMEO, JULIET));
     assert_eq!(bot.test.count("message"), 0);
@@ -1035,7 +1035,7 @@ fn prekeys_that_the_last_process_kept_for_an_archive_are_forgotten() {
     assert_eq!(Device::from_bytes(last.unwrap()).unwrap().forget_used_prekeys(), 0);
 }
 
-/// Sends a text as the chat is, and returns whether it went out plainly.
+/// Sends a text with the encryption of the chat, and returns whether it was sent unencrypted.
 fn goes_plainly(test: &mut TestSession, to: &str, wish: EncryptionWish) -> Result<bool, CallError> {
     let draft = Draft { body: Some("hello".to_owned()), encryption: wish, ..Draft::default() };
     let mut sent = test.ask(SendMessage { to: jid(to), kind: MessageKind::Chat, draft });
@@ -1049,7 +1049,7 @@ fn a_chat_that_was_encrypted_is_not_answered_plainly_because_encryption_was_turn
     bot.test.run(|session, now, effects| set_encryption(session, Encryption::OFF, now, effects));
     let refused = goes_plainly(&mut bot.test, ROMEO, EncryptionWish::AsTheChat).unwrap_err().to_string();
     assert!(refused.contains("OMEMO, which is off") && refused.contains("plain_instead"), "{refused}");
-    // What a plugin says in the open on purpose, what is said to others, and what has no text, goes out.
+    // Explicitly unencrypted messages, messages to others, and messages without a text are sent.
     assert_eq!(goes_plainly(&mut bot.test, ROMEO, EncryptionWish::None), Ok(true));
     assert_eq!(goes_plainly(&mut bot.test, JULIET, EncryptionWish::AsTheChat), Ok(true));
     let typing = Some(Box::new(Extensions { chat_state: Some("composing".to_owned()), ..Extensions::default() }));

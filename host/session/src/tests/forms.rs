@@ -77,7 +77,7 @@ fn with_commands() -> TestSession {
     let arguments = vec![argument("count", Kind::Integer(1, 6)), colour, argument("secret", Kind::Flag)];
     test.declare(&dice, Declaration { arguments, ..declaration("roll") }).unwrap();
     test.declare(&dice, kick).unwrap();
-    // One whose plugin may not answer, and one without declared arguments.
+    // One command's plugin may not answer, and one has no declared arguments.
     test.declare(&granted("silent", ""), declaration("silent")).unwrap();
     test.add(&dice, "say").unwrap();
     test.sent.clear();
@@ -92,7 +92,7 @@ fn people_are_offered_what_they_may_give() {
     let named = |node: &str| (node.to_owned(), "Does it".to_owned());
     assert_eq!(test.items(ROMEO_HOME), Some(vec![named("dice.roll")]));
     assert_eq!(test.items(JULIET_HOME), Some(vec![named("dice.kick"), named("dice.roll")]));
-    // An occupant is nobody with an address, and this very client is no person.
+    // An occupant has no address of a person, and this session is not a person.
     test.in_room();
     test.sent.clear();
     assert_eq!(test.items(&format!("{ROOM}/juliet")), None);
@@ -195,7 +195,7 @@ fn with_pages() -> TestSession {
     test
 }
 
-/// Returns the title, the place and the fields with what is filled in.
+/// Returns the title, the place and the fields with their values.
 fn page(stage: AdHocStage) -> (String, FormStep, Vec<(String, Option<String>)>) {
     let AdHocStage::Fill { title, fields, wrong: None, step } = stage else { panic!("{stage:?}") };
     (title, step, fields.into_iter().map(|one| (one.var, one.value)).collect())
@@ -236,7 +236,7 @@ fn a_form_of_several_pages_is_gone_through_and_back() {
     assert_eq!(done, AdHocStage::Done { lines: vec!["done".to_owned()], failed: false });
     let Payload::Command { args, values, .. } = test.last("command") else { panic!() };
     assert_eq!((args.join(" "), values.len()), ("Tea? yes maybe --secret".to_owned(), 4));
-    // It is over: what comes twice is not done twice.
+    // It has ended: a repeated request is not carried out twice.
     let again = test.step(ROMEO_HOME, "polls.ask", &go("complete"), &[("secret", "1")]);
     assert_eq!(again, Reply::RefuseAdHoc(AdHocRefusal::BadSession));
     assert_eq!(test.count("command"), 1);
@@ -278,7 +278,7 @@ fn a_plugin_answers_in_the_form_and_tells_of_its_progress() {
     test.returns(&session, true);
     assert!(test.sent.is_empty());
 
-    // One that takes longer: the person is told so, and asks again.
+    // A slow command: the person is notified of it, and asks again.
     let session = begin(&mut test);
     answer(&mut test, &dice, &session, "Rolling", true).unwrap();
     test.wait(5);
@@ -290,7 +290,7 @@ fn a_plugin_answers_in_the_form_and_tells_of_its_progress() {
     let failed = stage(test.step(ROMEO_HOME, "dice.roll", &go_on, &[]));
     assert!(matches!(failed, AdHocStage::Done { failed: true, .. }), "{failed:?}");
 
-    // One that is cancelled: the request that waits is answered, too.
+    // A cancelled command: the waiting request is answered, too.
     let session = begin(&mut test);
     test.hear_xml(&format!(
         "<iq xmlns='jabber:client' type='set' id='3' from='{ROMEO_HOME}'><command xmlns='{COMMANDS}' \

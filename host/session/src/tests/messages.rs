@@ -294,7 +294,7 @@ fn what_has_no_id_and_came_before_a_cut_is_not_told_twice_either() {
     test.message(again(first - Duration::from_secs(2)));
     test.message(again(first + Duration::from_secs(2)));
     assert_eq!(test.count("message"), 0);
-    // Two messages that were sent while nobody heard them.
+    // Two messages that were sent while the account was offline.
     test.message(again(cut));
     test.message(again(cut));
     test.message(Message { body: Some("ho".to_owned()), ..again(first) });
@@ -302,7 +302,7 @@ fn what_has_no_id_and_came_before_a_cut_is_not_told_twice_either() {
     assert_eq!(test.count("message"), 4);
 }
 
-/// Rules duplicate. Equal texts prove nothing, whoever stamps them.
+/// Rules duplicate. Equal texts prove nothing, regardless of who stamps them.
 #[test]
 fn what_somebody_says_twice_without_an_id_is_told_twice() {
     for is_cut in [false, true] {
@@ -678,7 +678,7 @@ fn copies_are_asked_for_where_the_server_has_them_and_the_setting_wants_them() {
     }
 }
 
-/// Otherwise the answer to a plugin's IQ would be taken for that to the other request.
+/// Otherwise the answer to a plugin's IQ would be matched to the other request.
 #[test]
 fn an_id_that_waits_for_its_answer_is_not_used_again() {
     let mut test = TestSession::new(Settings::default());

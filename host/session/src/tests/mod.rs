@@ -195,9 +195,9 @@ struct TestSession {
     room_news: Vec<RoomNews>,
     /// The changes of keys that were stored.
     keys: Vec<KeyChange>,
-    /// What the owner is told of keys.
+    /// The news about keys for the owner.
     news: Vec<KeyNews>,
-    /// Whether handlers of commands that came by forms do not return yet.
+    /// Whether handlers of commands from forms do not return yet.
     is_at_work: bool,
 }
 
@@ -273,7 +273,7 @@ impl TestSession {
         }
     }
 
-    /// Lets the handler of a command that came by this form return.
+    /// Lets the handler of a command from this form return.
     fn returns(&mut self, form: &str, is_well: bool) {
         self.run(|session, now, effects| session.form_handled(form, is_well, now, effects));
     }
@@ -297,7 +297,7 @@ impl TestSession {
         });
     }
 
-    /// Binds a stream on which nobody has answered yet.
+    /// Binds a stream without any answers so far.
     fn bind_alone(&mut self) {
         let own = FullJid::new("bot@example.org/parlor").unwrap();
         self.run(|session, now, effects| session.bound(own, Offers::default(), now, effects));

@@ -27,7 +27,7 @@ fn secret(text: &str) -> Secret {
 struct Person {
     address: &'static str,
     conversation: Conversation,
-    /// What it was told, without what it sent.
+    /// The outcomes that it got, without its own messages.
     told: Vec<Outcome>,
 }
 

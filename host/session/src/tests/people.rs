@@ -140,7 +140,7 @@ fn a_room_says_which_nickname_it_has_reserved() {
     assert!(matches!(reserved(Body::Other), Err(CallError::Other(_))));
 }
 
-/// XEP-0421, section 5, and XEP-0317. Anybody may have written them where nobody removes them.
+/// XEP-0421, section 5, and XEP-0317. If no server removes them, anybody may have written them.
 #[test]
 fn ids_of_authors_and_hats_are_told_where_the_room_announces_them() {
     let mut test = TestSession::connected(Settings::default());

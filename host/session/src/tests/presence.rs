@@ -91,7 +91,7 @@ fn after_a_cut_only_what_became_different_is_told() {
         let contacts = test.session.snapshot().contacts.unwrap();
         contacts.get(&bare(&format!("{name}@example.org"))).map(|contact| contact.chat_status())
     };
-    // The whole connect order, twice: the second stream is lost before any presence came.
+    // The whole connect order, twice: the second stream is lost before any presence was received.
     for _ in 0..2 {
         test.run(Session::suspended);
         test.forget();
@@ -107,7 +107,7 @@ fn after_a_cut_only_what_became_different_is_told() {
     test.presence(Presence { show: Some(Show::Away), ..presence(&who("away"), PresenceKind::Available) });
     assert_eq!(test.lines(), ["contactPresenceChanged", "contactStatusChanged"]);
     test.presence(presence(&who("less"), PresenceKind::Available));
-    // A lost connection that is resumed takes nobody's time.
+    // The duration of a lost connection that is resumed does not count.
     test.wait(9);
     test.run(Session::suspended);
     test.wait(600);

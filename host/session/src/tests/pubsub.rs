@@ -1,4 +1,4 @@
-//! Subscriptions to nodes, and whom the host believes what they say.
+//! Subscriptions to nodes, and which senders the host accepts notifications from.
 
 use parlor_stanza::types::{NodePage, PubsubAsk};
 

@@ -751,7 +751,7 @@ fn a_subject_is_set_when_the_room_says_so() {
     assert!(matches!(got(&mut set), Some(Err(CallError::Stanza(error))) if error.condition == "forbidden"));
     test.answer(Some(ROOM), after, Ok(Body::Empty));
 
-    // MongooseIM sends refusals under our own nickname, which nobody else has.
+    // MongooseIM sends refusals under our own nickname, which no other occupant has.
     let mut set = test.ask(SetSubject { jid: bare(ROOM), subject: "No".to_owned() });
     let id = Some(asked(&test).0);
     let error = Some(stanza_error("forbidden"));

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::{iq, messages};
 
-/// One input.
+/// An input.
 #[derive(Debug, Clone)]
 enum Step {
     Bind,

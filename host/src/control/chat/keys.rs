@@ -21,7 +21,7 @@ pub(super) const KEY: &str = "key";
 pub(super) enum First {
     /// It is done, and this is the answer.
     Done(Vec<String>),
-    /// One of these keys has to be chosen.
+    /// One of these keys must be chosen.
     Choose(Vec<String>),
 }
 

@@ -1,5 +1,5 @@
-//! News about keys of other people, announced to the owners of an account. The log has each of them, and owners are told of
-//! only so many: people choose when they have new devices.
+//! News about keys of other people, announced to the owners of an account. The log has each of them. The number that
+//! owners get is limited, since other people decide when they have new devices.
 
 use parlor_base::escape::{escape_untrusted, shell_word};
 use parlor_base::rate::Bucket;
@@ -13,19 +13,19 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use crate::control::views::shown;
 use crate::host::Host;
 
-/// How many news owners are told at once.
+/// Maximum number of news that owners get at once.
 const BURST: f64 = 8.0;
-/// How many they are told a second afterwards: one in five minutes.
+/// The rate afterwards, per second: one in five minutes.
 const RATE: f64 = 1.0 / 300.0;
-/// The most of an address that is shown, in bytes.
+/// Maximum length of a shown address, in bytes.
 const LONGEST: usize = 1 << 10;
 
-/// Waits for the next news. The error is how many came while nobody waited, and are lost.
+/// Waits for the next news. The error is the number of news that were lost because the receiver lagged.
 pub(super) async fn next(news: &mut Receiver<KeyNews>) -> Result<KeyNews, u64> {
     match news.recv().await {
         Ok(news) => Ok(news),
         Err(RecvError::Lagged(lost)) => Err(lost),
-        // The account has ended, and so does whoever waits here.
+        // The account has ended, and so does the waiting task.
         Err(RecvError::Closed) => std::future::pending().await,
     }
 }
@@ -34,11 +34,11 @@ pub(super) async fn next(news: &mut Receiver<KeyNews>) -> Result<KeyNews, u64> {
 pub(super) struct Announcer {
     /// The places for news that anybody can make, such as new devices.
     usual: Bucket,
-    /// The places for news that are rare and grave, so that nobody hides one behind many others.
+    /// The places for rare and serious news, so that no one can hide them behind many others.
     grave: Bucket,
     /// The places for requests to compare a secret, which wait for an answer.
     requests: Bucket,
-    /// How many news owners were not told of since they were last told of one.
+    /// The number of news that were withheld from the owners since the last one that they got.
     untold: u64,
 }
 
@@ -52,7 +52,7 @@ impl Announcer {
         }
     }
 
-    /// Tells the owners of an account, if its configuration says so and they were not told too much lately.
+    /// Notifies the owners of an account, if its configuration enables that and they did not get too much lately.
     pub(super) async fn announce(&mut self, host: &Host, account: &Shared, news: Result<KeyNews, u64>) {
         let config = host.config();
         let Some(written) = config.accounts.get(&account.name) else { return };
@@ -70,7 +70,7 @@ impl Announcer {
         }
     }
 
-    /// Returns the text for owners; none if they were told too much lately.
+    /// Returns the text for owners; none if they got too much lately.
     fn text(&mut self, account: &str, news: Result<KeyNews, u64>) -> Option<String> {
         let news = match news {
             Ok(news) => news,

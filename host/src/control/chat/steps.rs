@@ -1,4 +1,4 @@
-//! Commands that wait for their second step, each under an id that nobody else can guess or use.
+//! Commands that wait for their second step, each under an id that others can neither guess nor use.
 
 use std::collections::VecDeque;
 use std::time::Duration;

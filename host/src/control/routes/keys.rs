@@ -58,7 +58,7 @@ pub(super) async fn decide(
     let account = account(host, name)?;
     let person = somebody(request)?;
     let fingerprint = request.value("fingerprint").map(str::to_owned);
-    // All of somebody's keys at once can only be distrusted: nobody has compared them.
+    // All keys of a person at once can only be distrusted: they were not all compared.
     if fingerprint.is_none() && matches!(trust, DeviceTrust::Trusted) {
         return Err(Refusal::Value("`fingerprint` names the key".to_owned()));
     }
@@ -78,8 +78,8 @@ pub(super) async fn reset(host: &Host, name: &str, by: &By) -> Result<Answer, Re
     json(&[look(&account, None).await?])
 }
 
-/// Compares a secret with a person, who asks for it or is asked, and answers with the result. A client that disconnects before
-/// has it given up.
+/// Compares a secret with a person, at either side's request, and answers with the result. A client that disconnects
+/// before has it given up.
 pub(super) async fn compare(
     host: &Host,
     name: &str,
@@ -108,7 +108,7 @@ pub(super) async fn compare(
         compared = &mut compared => compared,
         _ = client.read(&mut nothing) => {
             keys::give_up(&account, &jid).await.map_err(Refusal::Keys)?;
-            // If it had begun, it has ended, and a result that came just before is recorded.
+            // If it had begun, it has ended, and a result from just before is recorded.
             let Ok(compared) = timeout(GIVING_UP, compared).await else {
                 keys::give_up(&account, &jid).await.map_err(Refusal::Keys)?;
                 return Err(Refusal::Keys(CallError::Stopped));

@@ -3,14 +3,14 @@
 use parlor_session::grouped;
 use serde::{Deserialize, Serialize};
 
-/// How an account encrypts, and what came of it since the host started.
+/// The encryption settings of an account, and its figures since the host started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encryption {
     /// Whether OMEMO is on.
     pub omemo: bool,
     /// Whether OTR is allowed.
     pub otr: bool,
-    /// The policy for keys that nobody has decided about: `blind` or `strict`.
+    /// The policy for keys without a decision of the owner: `blind` or `strict`.
     pub trust: String,
     /// The account's own OMEMO device; none if OMEMO is off, or the device is not made yet.
     pub device: Option<u32>,
@@ -51,7 +51,7 @@ pub struct Keys {
     pub account: String,
     /// Its JID.
     pub jid: String,
-    /// The policy for keys that nobody has decided about: `blind` or `strict`.
+    /// The policy for keys without a decision of the owner: `blind` or `strict`.
     pub policy: String,
     /// Its own OMEMO key; none if OMEMO is off.
     pub omemo: Option<OwnOmemo>,
@@ -81,7 +81,7 @@ pub struct Comparison {
     pub since: String,
 }
 
-/// What a comparison of secrets has shown.
+/// The result of a comparison of secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compared {
     /// The account.
@@ -92,7 +92,7 @@ pub struct Compared {
     pub fingerprint: String,
     /// `same`, `different`, `aborted` or `timed-out`.
     pub outcome: String,
-    /// What counts for the key now: `undecided`, `blind`, `trusted` or `distrusted`.
+    /// The trust in the key now: `undecided`, `blind`, `trusted` or `distrusted`.
     pub trust: String,
 }
 
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(shown(""), "");
     }
 
-    /// The suite's host knows nobody's keys, so it cannot compare these fields with the page for owners.
+    /// The suite's host knows no keys of people, so it cannot compare these fields with the page for owners.
     #[test]
     fn the_page_names_the_fields_of_a_key() {
         let key = Key {

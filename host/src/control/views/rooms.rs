@@ -9,7 +9,7 @@ pub struct Room {
     pub account: String,
     /// The address of the room.
     pub room: String,
-    /// The state: `joined`, `joining`, `waiting` (it enters again by itself) or `out`.
+    /// The state: `joined`, `joining`, `waiting` (it enters again automatically) or `out`.
     pub state: String,
     /// Whether the account enters it at each log-in: a bookmark or the setting `auto_join_rooms` says so.
     pub kept: bool,
@@ -34,7 +34,7 @@ pub struct Room {
     /// Its last departure, also while it is in it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<Left>,
-    /// What the owner can do; only while the account is out of it.
+    /// The remedy for the owner; only while the account is out of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
     /// The plugins that may do something there; only if rooms were queried.
@@ -43,7 +43,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Returns whether the account is out of it, and nobody wanted that.
+    /// Returns whether the account is out of it without having left.
     pub fn is_lost(&self) -> bool {
         self.state == "out" && self.left.as_ref().is_some_and(|left| left.why != "left")
     }
@@ -67,7 +67,7 @@ pub struct Left {
     /// The reason that was stated, or the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Who did it, if the room says so.
+    /// The actor, if the room names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The room to go to instead, if this one was destroyed.
@@ -95,7 +95,7 @@ pub struct People {
     pub contacts: Vec<Person>,
 }
 
-/// One contact.
+/// A contact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// The address.
@@ -106,7 +106,7 @@ pub struct Person {
     pub subscription: String,
     /// `online`, `offline`, `busy`, `away` or `xa`.
     pub status: String,
-    /// Whether it asks to see the account's presence, and nobody has answered.
+    /// Whether it has an unanswered request to see the account's presence.
     pub asks: bool,
     /// The groups in the roster.
     pub groups: Vec<String>,

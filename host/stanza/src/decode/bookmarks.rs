@@ -12,13 +12,13 @@ const MAX_EXTENSIONS: usize = 16 * 1024;
 /// The maximum length of a name, nickname or password to be kept, in bytes.
 const MAX_TEXT: usize = 4 * 1024;
 
-/// Reads all bookmarks from an answer; `None` if it is about something else.
+/// Reads all bookmarks from an answer; `None` if it has another subject.
 pub(super) fn answer(payload: &Element) -> Option<Body> {
     let bookmarks = if payload.is("pubsub", ns::PUBSUB) {
         let items = payload.get_child("items", ns::PUBSUB)?;
         match items.attr("node")? {
             ns::BOOKMARKS2 => items.children().filter_map(|one| item(one, ns::PUBSUB)).take(MAX_BOOKMARKS).collect(),
-            // There is only one item, whatever its id.
+            // There is only one item, with any id.
             ns::BOOKMARKS => items.get_child("item", ns::PUBSUB).map(stored).unwrap_or_default(),
             _ => return None,
         }
@@ -38,7 +38,7 @@ fn stored(parent: &Element) -> Vec<Bookmark> {
     all.take(MAX_BOOKMARKS).collect()
 }
 
-/// Reads changes from a notification of the own account; `None` if it is about something else.
+/// Reads changes from a notification of the own account; `None` if it has another subject.
 pub(super) fn changes(event: &Element) -> Option<Vec<BookmarkChange>> {
     let about = |child: &&Element| child.attr("node") == Some(ns::BOOKMARKS2);
     let child = event.children().find(about)?;

@@ -1,5 +1,5 @@
-//! Reads statements of entities about themselves: idle time (XEP-0012), clock (XEP-0202) and software (XEP-0092). Anybody
-//! may claim anything, so values that make no sense are no answer.
+//! Reads statements of entities about themselves: idle time (XEP-0012), clock (XEP-0202) and software (XEP-0092).
+//! Anyone may claim anything, so nonsensical values do not count as an answer.
 
 use minidom::Element;
 use xmpp_parsers::ns;
@@ -14,7 +14,7 @@ const MAX_STATUS: usize = 4 << 10;
 /// The bytes of a name on one line that are kept.
 const MAX_LINE: usize = 256;
 
-/// Reads the answer of an entity; `None` if it is something else, or makes no sense.
+/// Reads the answer of an entity; `None` if it has another form, or makes no sense.
 pub(super) fn answer(payload: &Element) -> Option<Body> {
     if payload.is("query", LAST_ACTIVITY) {
         let seconds = payload.attr("seconds")?.parse::<u64>().ok().filter(|seconds| *seconds <= MAX_IDLE)?;

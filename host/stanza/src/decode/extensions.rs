@@ -27,7 +27,7 @@ pub(super) const OLDER_DELAY: &str = "jabber:x:delay";
 const OLDER_FALLBACK: &str = "urn:xmpp:feature-fallback:0";
 /// The maximum number of reactions read from one message.
 const MAX_REACTIONS: usize = 64;
-/// The maximum length of a reaction in bytes; longer texts are no emoji.
+/// The maximum length of a reaction in bytes; longer texts are not emoji.
 const MAX_REACTION: usize = 64;
 /// The maximum number of fallback parts read from one message.
 const MAX_FALLBACKS: usize = 8;
@@ -39,13 +39,13 @@ pub(super) struct Found {
     /// Whether an id from the archive was found, usable or not.
     is_numbered: bool,
     pub origin_id: Option<String>,
-    /// The id of the author in a room, from whoever wrote it.
+    /// The id of the author in a room, from any sender.
     pub occupant_id: Option<String>,
     /// Whether such an id was found, usable or not.
     is_identified: bool,
     /// When the message was sent, from a sender that is trusted.
     pub delay: Option<Timestamp>,
-    /// When the message was sent, from anybody else.
+    /// When the message was sent, from any other sender.
     pub claim: Option<Timestamp>,
     /// When the message was sent, from an unsigned stamp outside rooms.
     unsigned: Option<Timestamp>,
@@ -90,7 +90,7 @@ impl Found {
 }
 
 /// Reads each payload once. Names are compared first, since namespaces share long beginnings. `lang` is the language of
-/// the chosen body; empty if it has none of its own. The message is none of type error.
+/// the chosen body; empty if it has none of its own. The message must not be of type error.
 pub(super) fn read<'a, E: Xml<'a>>(
     payloads: impl Iterator<Item = E>,
     kind: MessageKind,
@@ -104,7 +104,7 @@ pub(super) fn read<'a, E: Xml<'a>>(
         match payload.name() {
             "stanza-id" if payload.has_ns(ns::SID) => {
                 // Anybody can write this element; only the archive's own counts (XEP-0359, section 5). The archive must
-                // remove forged ones. Of two ids one is forged, and nobody can tell which, so neither counts.
+                // remove forged ones. Of two ids, one is forged. It is unknown which one, so neither counts.
                 let archive: &Jid = if kind == MessageKind::Groupchat { from } else { own };
                 if payload.attr("by").is_some_and(|by| names(by, archive)) {
                     let is_second = std::mem::replace(&mut found.is_numbered, true);
@@ -131,7 +131,7 @@ pub(super) fn read<'a, E: Xml<'a>>(
                 found.affiliation = muc::affiliation(payload, from).map(Box::new);
             }
             "x" if kind != MessageKind::Groupchat => {
-                // A message that was read plainly has none.
+                // A message from the fast parser has none.
                 let Some(payload) = payload.element() else { continue };
                 let (before, invite) = (found.invite.take(), muc::invite(payload, from, own).map(Box::new));
                 // The invitation that a room forwards has more details than the older form, which services write before
@@ -171,7 +171,7 @@ pub(super) fn read<'a, E: Xml<'a>>(
     found
 }
 
-/// Returns an id unless it cannot be sent, since an answer has to quote it.
+/// Returns an id unless it cannot be sent, since an answer must quote it.
 pub(super) fn sendable_id(id: &str) -> Option<String> {
     (!id.is_empty() && id.len() <= MAX_ID && is_sendable(id)).then(|| id.to_owned())
 }

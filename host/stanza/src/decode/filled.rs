@@ -1,4 +1,4 @@
-//! Messages that nobody sent: a form that someone filled in, in the form of what that person would have written.
+//! Messages made from forms: converts a form that a person filled in to the message that they would have written.
 
 use jid::{FullJid, Jid};
 use jiff::Timestamp;

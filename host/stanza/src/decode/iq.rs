@@ -67,7 +67,7 @@ pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Ele
     let mut items = payload.children().filter(|child| child.is("item", ns::ROSTER));
     let item = match (items.next(), items.next()) {
         (Some(item), None) => roster_item(item, Sent::Push),
-        // A push has exactly one item; anything else is answered with an error.
+        // A push has exactly one item; any other number is answered with an error.
         (None | Some(_), _) => None,
     };
     let Some(item) = item else {
@@ -78,8 +78,8 @@ pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Ele
     Incoming::Request(Request { from, id, query })
 }
 
-/// Reads a request that the host does not know. One with an id that is too long to be repeated beside a plugin's answer is
-/// answered by the host.
+/// Reads a request that the host does not know. If the id is too long to be repeated with a plugin's answer, the host
+/// answers the request.
 fn foreign(id: &str, is_set: bool, payload: Element) -> Query {
     if id.len() > MAX_ID { Query::Other } else { Query::Foreign { is_set, payload: IqPayload::of(payload) } }
 }

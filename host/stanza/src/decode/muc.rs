@@ -55,8 +55,8 @@ pub(super) fn occupant(x: &Element, payloads: &[Element]) -> MucUser {
     }
 }
 
-/// Returns the element of this name that a room adds to what occupants send. A room removes theirs; if there are two, it does
-/// not, and neither counts.
+/// Returns the element of this name that a room adds to stanzas of occupants. A room removes theirs; if there are two,
+/// it does not, and neither counts.
 fn only<'a>(payloads: &'a [Element], name: &str, namespace: &str) -> Option<&'a Element> {
     let mut found = payloads.iter().filter(|payload| payload.is(name, namespace));
     found.next().filter(|_| found.next().is_none())
@@ -118,7 +118,7 @@ pub(super) fn invite(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite> {
         });
     }
     let invite = x.get_child("invite", ns::MUC_USER).filter(|_| x.has_ns(ns::MUC_USER))?;
-    // A room speaks for itself under its bare JID; anybody else could forge the name of the inviter.
+    // Only the room itself sends from its bare JID; other senders could forge the name of the inviter.
     if !from.is_bare() {
         return None;
     }
@@ -176,7 +176,7 @@ fn reason(element: &Element) -> Option<String> {
     reason.map(Element::text).filter(|reason| !reason.is_empty())
 }
 
-/// Reads a room's answer to a request of an owner or admin; `None` if it is something else.
+/// Reads a room's answer to a request of an owner or admin; `None` if it has another form.
 pub(super) fn answer(payload: &Element) -> Option<Body> {
     if payload.is("query", MUC_ADMIN) {
         return Some(Body::Affiliations(payload.children().filter_map(affiliated).take(MAX_AFFILIATED).collect()));

@@ -1,5 +1,5 @@
-//! Reads messages that are written plainly, without the library's types. The rules are those of all messages: whatever
-//! has rules of its own, such as carbons and errors, is left to the library.
+//! Reads messages in simple XML, without the library's types. It implements the rules of usual messages: kinds with
+//! special rules, such as carbons and errors, are left to the library.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use crate::sieve::mend::NOTES;
 use crate::types::{ArchiveResult, Incoming, MAM, MessageKind, address};
 use crate::xml::Xml;
 
-/// A stanza that came.
+/// A received stanza.
 #[derive(Debug)]
 pub enum Arrived {
     /// A stanza that the library has read.
     Read(Box<Stanza>),
-    /// A message that is written plainly.
+    /// A message in simple XML.
     Plain(PlainMessage),
 }
 
@@ -33,7 +33,7 @@ pub fn arrived(arrived: Arrived, own: &FullJid, now: Timestamp) -> Incoming {
     }
 }
 
-/// The addresses of a stream that were read last: to parse one takes longer than to read all else of a message.
+/// The most recently read addresses of a stream: parsing one takes longer than reading the rest of a message.
 #[derive(Debug, Default)]
 pub struct Addresses {
     recent: [Option<Jid>; 8],
@@ -55,7 +55,8 @@ impl Addresses {
     }
 }
 
-/// A message that is written plainly and has no payload with rules of its own, or forwards such a one from an archive.
+/// A message in simple XML without payloads that have special rules. It may also forward such a message from an
+/// archive.
 #[derive(Debug)]
 pub struct PlainMessage {
     element: PlainElement,
@@ -75,7 +76,7 @@ struct Envelope {
 }
 
 impl Envelope {
-    /// Reads those of a message; `None` if the library has to read it.
+    /// Reads the envelope of a message; `None` if the library must read it.
     fn of(message: Plain<'_>, addresses: &mut Addresses) -> Option<Self> {
         if message.name() != "message" || !message.has_ns(ns::JABBER_CLIENT) || !message.content().is_empty() {
             return None;
@@ -95,7 +96,7 @@ impl Envelope {
 }
 
 impl PlainMessage {
-    /// Takes an element of a stream in this language; `None` if the library has to read it.
+    /// Takes an element of a stream in this language; `None` if the library must read it.
     pub fn of(element: PlainElement, lang: Option<&Arc<str>>, addresses: &mut Addresses) -> Option<Self> {
         let root = element.root();
         let envelope = Envelope::of(root, addresses)?;
@@ -196,7 +197,7 @@ fn result_in(message: Plain<'_>) -> Option<Plain<'_>> {
     (result.name() == "result" && result.has_ns(MAM)).then_some(result)
 }
 
-/// Returns the message that a result forwards; `None` if the library has to read it.
+/// Returns the message that a result forwards; `None` if the library must read it.
 fn forwarded_in(result: Plain<'_>) -> Option<Plain<'_>> {
     let has_id = result.attr("id").is_some_and(|id| !id.is_empty() && id.len() <= MAX_ID);
     let forwarded = only(result.children()).filter(|_| has_id && result.content().is_empty())?;
@@ -221,7 +222,7 @@ fn only<'a>(mut elements: impl Iterator<Item = Plain<'a>>) -> Option<Plain<'a>> 
     first.filter(|_| elements.next().is_none())
 }
 
-/// Returns whether nothing in a message has rules of its own.
+/// Returns whether no child of a message has special rules.
 fn are_usual(message: Plain<'_>) -> bool {
     let mut known = [false; OWN.len()];
     message.children().all(|child| is_usual(child, &mut known))
@@ -230,7 +231,7 @@ fn are_usual(message: Plain<'_>) -> bool {
 /// The children of a message in its own namespace that are read here, with the one attribute that each may have.
 const OWN: [(&str, &str); 3] = [("body", "xml:lang"), ("subject", "xml:lang"), ("thread", "parent")];
 
-/// Returns whether a child of a message has no rules of its own. `known` are the children in its own namespace so far.
+/// Returns whether a child of a message has no special rules. `known` are the children in its own namespace so far.
 fn is_usual(child: Plain<'_>, known: &mut [bool; OWN.len()]) -> bool {
     if child.has_ns(ns::JABBER_CLIENT) {
         let Some(place) = OWN.iter().position(|(name, _)| *name == child.name()) else { return false };

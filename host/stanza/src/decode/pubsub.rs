@@ -12,7 +12,7 @@ use crate::types::{Body, MAX_ITEM_ID, MAX_NODE_CHANGES, MAX_NODE_ITEMS, NodeChan
 /// The maximum length of the name of a node, in bytes.
 const MAX_NODE: usize = 1_024;
 
-/// Reads an answer; `None` if it is about something else.
+/// Reads an answer; `None` if it has another subject.
 pub(super) fn answer(payload: &Element) -> Option<Body> {
     if !payload.is("pubsub", ns::PUBSUB) {
         return None;
@@ -26,7 +26,7 @@ pub(super) fn answer(payload: &Element) -> Option<Body> {
     }
 }
 
-/// Reads what a node says in a message. A room's messages, and those that came back, say nothing of nodes.
+/// Reads what a node says in a message. Messages of rooms and returned messages cannot contain events.
 pub(super) fn event(message: &WireMessage) -> Option<NodeEvent> {
     if matches!(message.type_, MessageType::Groupchat | MessageType::Error) {
         return None;

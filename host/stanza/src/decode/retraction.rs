@@ -13,7 +13,7 @@ use crate::xml::Xml;
 /// The bytes of a reason that are kept.
 const MAX_REASON: usize = 4 << 10;
 
-/// What a message says of an earlier one.
+/// A retraction of an earlier message.
 pub(super) enum Retraction {
     /// Its author retracts the message of this id.
     OfAuthor(String),
@@ -21,8 +21,7 @@ pub(super) enum Retraction {
     OfRoom(Moderated),
 }
 
-/// Reads a payload. `room` is the sender if it may be a room that speaks for itself; anybody else can write the same
-/// element, and means nothing by it.
+/// Reads a payload. `room` is the sender if it may be a room itself. The same element from other senders is ignored.
 pub(super) fn read<'a, E: Xml<'a>>(payload: E, room: Option<&Jid>) -> Option<Retraction> {
     if payload.has_ns(FASTEN) {
         return older(payload, room?);

@@ -1,4 +1,4 @@
-//! Tests of what is read from stanzas as servers and strangers write them.
+//! Tests of reading stanzas as servers and strangers write them.
 
 mod retraction;
 mod rooms;
@@ -508,7 +508,7 @@ fn an_empty_body_beside_what_says_something_by_itself_is_none() {
     }
 }
 
-/// An answer has to quote the id.
+/// An answer must quote the id.
 #[test]
 fn ids_and_threads_that_cannot_be_sent_are_none() {
     let long = "x".repeat(1_025);
@@ -764,7 +764,7 @@ fn invitations_come_from_the_room_or_the_inviter() {
     let invite = message("from='room@muc'", mediated).invite.unwrap();
     assert_eq!((invite.room.as_str(), invite.from), ("room@muc", jid("friend@far/x")));
     assert_eq!((invite.reason.as_deref(), invite.password.as_deref()), (Some("tea"), Some("p")));
-    // Services write the older form beside it, without inviter and reason, and some write it first.
+    // Services add the older form without inviter and reason, and some write it first.
     let older = "<x xmlns='jabber:x:conference' jid='room@muc'/>";
     for both in [format!("{older}{mediated}"), format!("{mediated}{older}")] {
         let invite = message("from='room@muc'", &both).invite.unwrap();
@@ -871,7 +871,7 @@ fn every_request_is_owed_an_answer() {
             (attributes.contains("set"), namespace, name)
         );
     }
-    // A plugin's answer has to fit beside it.
+    // A plugin's answer must fit next to it.
     let long = format!("<iq xmlns='jabber:client' id='{}' type='get'><x xmlns='urn:x'/></iq>", "x".repeat(1_025));
     assert!(matches!(read(&long), Incoming::Request(Request { query: Query::Other, .. })));
 }

@@ -28,7 +28,7 @@ const OPTIONS: [(&str, &str); 4] = [
     ("pubsub#send_last_published_item", "never"),
     ("pubsub#access_model", "whitelist"),
 ];
-/// The options that every server with bookmarks supports: they persist, and nobody else sees them.
+/// The options that every server with bookmarks supports: they persist, and are private.
 const KNOWN_OPTIONS: [&str; 2] = ["pubsub#persist_items", "pubsub#access_model"];
 
 pub(super) fn join(join: RoomJoin) -> Muc {

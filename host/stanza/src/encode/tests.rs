@@ -441,7 +441,7 @@ proptest! {
         prop_assert_eq!(read, fields);
     }
 
-    /// A form to fill in is read with all its fields, whatever their types.
+    /// A form to fill in is read with all its fields, of any type.
     #[test]
     fn a_form_to_fill_in_is_read_with_its_fields(
         fields in prop::collection::vec((text(), prop::option::of(text()), texts(4), texts(4)), 0..6),

@@ -1,4 +1,5 @@
-//! Stanzas as text, ready to be written to a stream. A message is written here at once; everything else by the library.
+//! Stanzas as text, ready to be written to a stream. Messages are written here directly; the library writes all other
+//! stanzas.
 
 use std::fmt;
 
@@ -88,7 +89,8 @@ impl Written {
     }
 }
 
-/// Writes a message of texts alone, as most that plugins send; `None` if it is another item, or has to be cleaned.
+/// Writes a message that has only texts, like most messages of plugins; `None` if it is another item, or must be
+/// cleaned.
 fn plain_outgoing(outgoing: &Outgoing) -> Option<String> {
     let Outgoing::Message { to, kind, id, draft, to_occupant: false } = outgoing else { return None };
     let Draft { body, subject, thread, extensions: None, .. } = draft else { return None };
@@ -119,7 +121,7 @@ fn begin(from: Option<&Jid>, to: Option<&Jid>, id: Option<&str>, kind: Option<&s
     Some(())
 }
 
-/// Writes a message; `None` if the library has to do it.
+/// Writes a message; `None` if the library must do it.
 fn plain_message(message: &Message) -> Option<String> {
     let Message { from, to, id, type_, bodies, subjects, thread, payloads } = message;
     let mut out = String::with_capacity(USUAL);
@@ -173,7 +175,7 @@ fn attribute(name: &str, value: Option<&str>, out: &mut String) -> Option<()> {
     Some(())
 }
 
-/// Writes an element in one of this namespace. The depth is bounded, whoever made it.
+/// Writes an element in one of this namespace. The depth is bounded, for elements from any source.
 fn element(element: &Element, around: &str, out: &mut String) -> Option<()> {
     let (name, declared) = (element.name(), (!element.has_ns(around)).then(|| element.ns()));
     let namespace = declared.as_deref().unwrap_or(around);
@@ -242,7 +244,7 @@ fn escape(text: &str, is_text: bool, out: &mut String) -> Option<()> {
     Some(())
 }
 
-/// Writes the escape for a character of one byte, whose length is returned.
+/// Writes the escape for a character of one byte, and returns its length.
 fn push(escaped: &str, out: &mut String) -> usize {
     out.push_str(escaped);
     1
@@ -256,7 +258,7 @@ mod tests {
     use crate::testing::jid;
     use crate::types::{Extensions, Reactions};
 
-    /// Checks that a stanza is written so that it is read as what the library writes.
+    /// Checks that a written stanza is read in the same way as the library's text.
     fn is_written_alike(stanza: &Stanza) {
         let by_library = stream::written(stanza).ok().and_then(|text| read_again(&text, None));
         let here = Written::of_stanza(stanza).ok().and_then(|written| written.stanza());

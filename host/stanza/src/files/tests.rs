@@ -1,4 +1,4 @@
-//! Tests of files: what strangers write about them, and the places that servers give.
+//! Tests of files: untrusted metadata of strangers, and upload slots of servers.
 
 use super::*;
 use crate::decode::decode;

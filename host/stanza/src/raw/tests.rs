@@ -124,7 +124,7 @@ fn prefixes_change_nothing() {
     ] {
         refused(xml);
     }
-    // Inside a stanza it is a payload, and not a stanza of its own.
+    // Inside a stanza it is a payload, not a separate stanza.
     let inner = parse("<message to='a@b'><iq xmlns='jabber:client' type='result' id='1'/></message>");
     assert!(inner.is_ok_and(|stanza| stanza.kind() == "message"));
     let server = parse("<message to='a@b'><body xmlns='jabber:server'>hi</body></message>").unwrap().to_xml();

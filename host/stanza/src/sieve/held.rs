@@ -1,9 +1,8 @@
 //! Holds the element that is being received, within its limits. Pure.
 //!
-//! A stanza that exceeds a limit loses the child that is too large and keeps the rest. So an oversized extension hides
-//! neither the text beside it nor who joined or left. Nothing of what is left out is stored, however long it is: a
-//! server may serialise a stanza of 256 KiB as hundreds of megabytes, since it repeats a namespace declaration for each
-//! element.
+//! A stanza that exceeds a limit loses the child that is too large and keeps the rest. So an oversized extension does
+//! not hide the text next to it or who joined or left. Omitted data of any length is not stored: a server may serialise
+//! a stanza of 256 KiB as hundreds of megabytes, since it repeats a namespace declaration for each element.
 
 use crate::sieve::limits::{
     DEEP, ESSENTIAL, KEPT_CHILDREN, LONG, LONG_NAMESPACE, LONG_TOKEN, Limits, MANY_ATTRIBUTES, MANY_ELEMENTS,
@@ -241,7 +240,7 @@ impl Held {
 
     /// Takes a part of an end tag.
     pub fn closing(&mut self, part: &[u8]) -> Result<(), Lost> {
-        // Only the name counts, as in the start tag: one that is as long as a name may be is no reason to end the stream.
+        // Only the name counts, as in the start tag: a name of the maximum length must not end the stream.
         self.token += part.len() - usize::from(part.ends_with(b">"));
         if self.token > MAX_TOKEN && self.kind != Kind::Own {
             // An end tag repeats the name of its start tag, and an element with such a name was left out.
@@ -392,7 +391,7 @@ impl Held {
         Ok(())
     }
 
-    /// Returns whether only the start tag is left of it.
+    /// Returns whether it was reduced to its start tag.
     pub fn is_replaced(&self) -> bool {
         self.whole.is_some()
     }

@@ -1,4 +1,4 @@
-//! The limits for received data, and what is kept of a stanza that exceeds one.
+//! The limits for received data, and the parts that are kept of a stanza that exceeds one.
 
 use crate::sieve::mend;
 
@@ -48,8 +48,8 @@ pub const ESSENTIAL: [&[u8]; 15] = [
     b"retract",
     b"event",
 ];
-/// The children whose text people see. If one of them is left out for its length, so are later ones of that name: a second
-/// text must not pass for the first.
+/// The children whose text people see. If one of them is left out for its length, so are later ones of that name: a
+/// second text must not replace the first.
 pub const TEXTS: [&[u8]; 3] = [b"body", b"subject", b"status"];
 /// The children that the library permits at most once in a message, or of which it keeps the last. Presences are
 /// checked in any case.
@@ -69,7 +69,7 @@ pub struct Limits {
 
 /// The limits for an answer of the own account or server to a request of the host, such as a roster.
 pub const OWN_ANSWER: Limits = Limits { bytes: MAX_BYTES, elements: 100_000, attributes: 200_000 };
-/// The limits for an answer of anybody else, such as a room's list of members.
+/// The limits for an answer of any other entity, such as a room's list of members.
 pub const ANSWER: Limits = Limits { bytes: 2 * 1024 * 1024, elements: 10_000, attributes: 30_000 };
 /// The limits for a message, a presence or a request, which anybody may send unasked. It delays the connection by some
 /// milliseconds at most.
@@ -78,7 +78,7 @@ pub const UNASKED: Limits = Limits { bytes: 1024 * 1024, elements: 2_048, attrib
 /// The purpose of an attribute of a stanza.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// It says what the stanza is, and who sent it.
+    /// It contains the type of the stanza and its sender.
     Needed,
     /// It declares the namespace of the stanza itself.
     Namespace,

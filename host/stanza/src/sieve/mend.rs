@@ -1,7 +1,7 @@
 //! Repairs stanzas that the library would drop. Pure.
 //!
 //! As little as possible is changed: the sender stays, and so does everything that can be read. A stanza that cannot be
-//! repaired is left unchanged; the library then drops it, but counts it.
+//! repaired stays unchanged. The library then drops it, but counts it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -80,8 +80,8 @@ fn is_crowded(element: &Element) -> bool {
 
 /// Marks a stanza with several texts as having no language, and returns whether it has several.
 ///
-/// A text without a language has that of the stanza or stream, and the library fills that in. Then nobody could tell
-/// which of several texts had none (RFC 6121, section 5.2.3).
+/// A text without a language has that of the stanza or stream, and the library fills that in. Afterwards it would be
+/// unknown which of several texts had none (RFC 6121, section 5.2.3).
 fn tell_languages_apart(element: &mut Element) -> bool {
     let is_error = |child: &&Element| child.name() == "error" && own(child);
     let has_several = has_several_texts(element) || element.children().filter(is_error).any(has_several_texts);
@@ -211,12 +211,12 @@ pub fn replacement(head: &[u8], why: &str) -> Vec<u8> {
                 ns::XMPP_STANZAS
             )
         }
-        // An occupant has left, whatever else the presence contains.
+        // An occupant has left, with any other contents of the presence.
         (b"presence", Some(b"unavailable")) => {
             copy(&[b"from", b"to", b"type"]);
             "/>".to_owned()
         }
-        // The message is still delivered: it shows its sender, and that clients may show something else.
+        // The message is still delivered: it shows its sender, and that clients may show other contents.
         (b"message", kind) => {
             copy(&[b"from", b"to", b"id"]);
             if kind.is_some_and(is_message_type) {
@@ -224,7 +224,7 @@ pub fn replacement(head: &[u8], why: &str) -> Vec<u8> {
             }
             format!(">{}</message>", cut_note(why))
         }
-        // The sender is available; nothing else is known. Presences of other types make requests, so they are not
+        // The sender is available; the rest is unknown. Presences of other types make requests, so they are not
         // replaced like this.
         (b"presence", None) => {
             copy(&[b"from", b"to"]);
@@ -388,7 +388,7 @@ fn mend_iq(iq: &mut Element) {
             let mut first = true;
             retain(iq, |_| std::mem::take(&mut first));
         }
-        // The sender is owed an answer (RFC 6120, section 8.2.3); without a sender, nobody is.
+        // The sender must get an answer (RFC 6120, section 8.2.3). Without a sender, none is needed.
         _ if iq.attr("from").is_some() => {
             iq.attrs_mut().insert(Namespace::NONE, name("type"), "get".to_owned());
             malformed(iq);

@@ -212,7 +212,7 @@ fn an_attribute_that_is_too_long_costs_a_stanza_nothing_else() {
     assert!(carried.contains(" from='m@evil'><body>hi</body></message>") && !carried.contains(&long), "{carried:.200}");
 }
 
-/// Nobody can hide the text of a message from the bot behind attributes that servers pass on.
+/// The text of a message cannot be hidden from the bot behind attributes that servers pass on.
 #[test]
 fn attributes_of_a_message_hide_no_text() {
     let attributes = |count: usize| (0..count).map(|number| format!(" a{number}='b'")).collect::<Vec<_>>().concat();
@@ -318,7 +318,7 @@ fn memory_is_bounded() {
         sieve.push(format!("{end}<presence id='next'/>").as_bytes(), &mut out).unwrap();
         assert!(out.ends_with(b"<presence id='next'/>"), "{begin}");
     }
-    // The exceptions are what a server says about itself, and data that is no stanza.
+    // The exceptions are what a server says about itself, and data that is not a stanza.
     for endless in ["<stream:features>", "<", "<?xml ", "<stream:stream a='", "<message><body></body></"] {
         let (mut sieve, mut out) = (Sieve::within_a_stream(), Vec::new());
         sieve.push(endless.as_bytes(), &mut out).unwrap();
@@ -397,8 +397,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// Stanzas that reach every limit, in any order of their parts: what is left is a whole stanza within the limits, the
-    /// same however it came in pieces, and the stream goes on behind it.
+    /// Stanzas that reach every limit, in any order of their parts: the result is a whole stanza within the limits, the
+    /// same for any split of the input, and the stream continues after it.
     #[test]
     fn what_is_left_of_a_stanza_over_any_limit_is_whole(
         parts in prop::collection::vec((0..8_usize, 0..9_usize, 0..2_600_usize, prop::sample::select(vec![0_usize, 7, 255, 257, 8_000, 8_001])), 1..7),

@@ -1,5 +1,5 @@
 //! Addresses, whose length is checked before they are parsed: the time to parse one grows with the square of its
-//! domain's length, and peers choose it.
+//! domain's length, which peers choose.
 
 use jid::Jid;
 
@@ -8,7 +8,7 @@ const LONGEST_PART: usize = 1023;
 /// The maximum length of an address, in bytes: three parts with `@` and `/`.
 pub const LONGEST_ADDRESS: usize = 3 * LONGEST_PART + 2;
 
-/// The reason why a text is no address.
+/// The reason why a text is not an address.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAddress {
     /// The address or its domain is too long.
@@ -19,7 +19,7 @@ pub enum NoAddress {
     Odd(#[from] jid::Error),
 }
 
-/// Parses an address that somebody else chose.
+/// Parses an address that a peer chose.
 pub fn address(text: &str) -> Result<Jid, NoAddress> {
     let bare = text.split_once('/').map_or(text, |(bare, _)| bare);
     let domain = bare.split_once('@').map_or(bare, |(_, domain)| domain);

@@ -60,7 +60,7 @@ pub struct AdHocAnswer {
 /// The stage of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdHocStage {
-    /// A plugin or a key has to be chosen first.
+    /// A plugin or a key must be chosen first.
     Choose {
         /// The title of the form.
         title: String,
@@ -71,20 +71,20 @@ pub enum AdHocStage {
         /// The choices.
         options: Vec<String>,
     },
-    /// A form has to be filled in first.
+    /// A form must be filled in first.
     Fill {
         /// The title of the form.
         title: String,
         /// The fields of the form.
         fields: Vec<AdHocField>,
-        /// What is wrong with the form that was sent, if one was.
+        /// The problem with the submitted form, if one was submitted.
         wrong: Option<String>,
-        /// Which page of the form it is.
+        /// The number of the form's page.
         step: FormStep,
     },
     /// It is being carried out, and the person may ask again.
     AtWork {
-        /// What the person is told meanwhile.
+        /// The text for the person in the meantime.
         note: String,
     },
     /// It is completed, or failed.
@@ -128,20 +128,20 @@ pub struct AdHocField {
     pub kind: &'static str,
     /// Its label.
     pub label: String,
-    /// What it is about.
+    /// Its description.
     pub about: String,
-    /// Whether it has to be filled in.
+    /// Whether it is required.
     pub required: bool,
-    /// The value that it has to begin with.
+    /// Its initial value.
     pub value: Option<String>,
-    /// What can be chosen.
+    /// The choices.
     pub options: Vec<String>,
 }
 
 /// The reason for refusing a command (XEP-0050, section 4.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdHocRefusal {
-    /// There is no such command.
+    /// The command does not exist.
     Unknown,
     /// The command does not support this action.
     BadAction,

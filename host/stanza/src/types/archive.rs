@@ -39,7 +39,7 @@ pub enum Cursor {
     Index(u32),
 }
 
-/// One message of an archive, as it came.
+/// A message of an archive, as received.
 #[derive(Debug)]
 pub struct ArchiveResult {
     /// The sender; the own bare JID if the stanza names none.
@@ -61,7 +61,7 @@ pub struct ArchiveResult {
 /// The archive's information at the end of a page (XEP-0313, section 4.1; XEP-0059).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ArchiveFin {
-    /// Whether nothing is left in the direction of the paging.
+    /// Whether no messages are left in the direction of the paging.
     pub complete: bool,
     /// The id of the page's first message.
     pub first: Option<String>,

@@ -9,10 +9,10 @@ pub const REPORTING: &str = "urn:xmpp:reporting:1";
 /// Maximum number of blocked addresses that are read.
 pub const MAX_BLOCKED: usize = 10_000;
 
-/// What somebody is reported for (XEP-0377).
+/// The reason for a report (XEP-0377).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReportKind {
-    /// Messages that nobody asked for.
+    /// Unsolicited messages.
     Spam,
     /// Other abuse.
     Abuse,
@@ -42,11 +42,11 @@ impl ReportKind {
 /// A report of somebody to the own server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// What it is about.
+    /// Its reason.
     pub kind: ReportKind,
     /// A remark for the operators of the server.
     pub text: Option<String>,
-    /// The reported messages: who numbered each, and its number there (XEP-0359).
+    /// The reported messages: the entity that assigned each id, and the id (XEP-0359).
     pub stanza_ids: Vec<(Jid, String)>,
 }
 

@@ -1,4 +1,4 @@
-//! How a message is encrypted from end to end, and what is known of the device that wrote it.
+//! End-to-end encryption of a message, and the trust in its device.
 
 /// The way in which a message is encrypted from end to end. A message that is not has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,12 +27,12 @@ impl Encryption {
     }
 }
 
-/// What the owner decided about the device that encrypted a message.
+/// The trust in the device that encrypted a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeviceTrust {
-    /// Nobody decided, and the account trusts no device before that.
+    /// The owner has not decided, and the account trusts no device before that.
     Undecided,
-    /// Nobody decided, and the account trusts each device until its person has one that was verified.
+    /// The owner has not decided, and the account trusts each device until one of its person was verified.
     Blind,
     /// The owner compared its fingerprint, or a person proved it by a shared secret. Also of the own device.
     Trusted,
@@ -63,10 +63,10 @@ impl DeviceTrust {
 /// The encryption that the author of an outgoing message wants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum EncryptionWish {
-    /// As the last message of the chat came: encrypted in the same way, or not at all.
+    /// Like the last message of the chat: encrypted in the same way, or not at all.
     #[default]
     AsTheChat,
-    /// Encrypted, in whichever way the recipient has; refused where there is none.
+    /// Encrypted, in any way that the recipient supports; refused if there is none.
     Required,
     /// Not encrypted.
     None,

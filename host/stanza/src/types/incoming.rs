@@ -1,4 +1,4 @@
-//! Stanzas that came from the server, requests to this account and answers to its own.
+//! Stanzas from the server, requests to this account and answers to its own.
 
 use jid::Jid;
 
@@ -19,9 +19,9 @@ pub enum Incoming {
     Message(Box<Message>),
     /// A presence of any type.
     Presence(Box<Presence>),
-    /// One message of an archive (XEP-0313). The session checks whether it was requested.
+    /// A message of an archive (XEP-0313). The session checks whether it was requested.
     Archived(Box<ArchiveResult>),
-    /// A request to this account that has to be answered.
+    /// A request to this account that must be answered.
     Request(Request),
     /// An answer to a request of this account.
     Answer(Answer),
@@ -197,7 +197,7 @@ pub enum Body {
     NodeItems(Box<NodePage>),
     /// A subscription to a node (XEP-0060, section 6.1).
     Subscription {
-        /// Whether somebody has to approve it first.
+        /// Whether it needs approval first.
         is_pending: bool,
     },
     /// Any other result.

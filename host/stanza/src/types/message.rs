@@ -61,7 +61,7 @@ pub struct Label {
     pub text: String,
 }
 
-/// A message that came from the server. Fields as in `message` of `wit/types.wit`.
+/// A message from the server. Fields as in `message` of `wit/types.wit`.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// The id that the author's client gave it.
@@ -85,7 +85,7 @@ pub struct Message {
     pub kind: MessageKind,
     /// The text; the first one if there are several.
     pub body: Option<String>,
-    /// All texts with their languages, in the order in which they came. Empty unless there are several.
+    /// All texts with their languages, in their order in the message. Empty unless there are several.
     pub bodies: Vec<(String, String)>,
     /// The subject.
     pub subject: Option<String>,
@@ -95,7 +95,7 @@ pub struct Message {
     pub command: Option<String>,
     /// The host's limit because of which a part of it was omitted.
     pub cut: Option<String>,
-    /// When it was sent (XEP-0203), else when it came.
+    /// When it was sent (XEP-0203), else when it was received.
     pub at: Timestamp,
     /// Whether it was delayed, according to a stamp of a trusted entity, or one without a name.
     pub delayed: bool,
@@ -130,7 +130,7 @@ pub struct Message {
     pub device_trust: Option<DeviceTrust>,
     /// Its contents that are encrypted by OMEMO, one in each form, until `session` has decrypted them.
     pub encrypted: Vec<Encrypted>,
-    /// What a node of publish-subscribe says in it (XEP-0060). `session` checks whether its sender may say it.
+    /// The event of a publish-subscribe node in it (XEP-0060). `session` checks whether its sender may send it.
     pub pubsub: Option<Box<NodeEvent>>,
     /// The stanza itself, for plugins that may see XML.
     pub raw: RawStanza,
@@ -141,7 +141,7 @@ pub struct Message {
 pub const REPLY: &str = "urn:xmpp:reply:0";
 /// The namespace of retractions (XEP-0424).
 pub const RETRACT: &str = "urn:xmpp:message-retract:1";
-/// Features whose fallback texts are no words of the sender: reactions (XEP-0444), which would be read as a reply, and
+/// Features whose fallback texts are not the sender's words: reactions (XEP-0444), which would look like a reply, and
 /// retractions (XEP-0424).
 const NOT_SAID: [&str; 2] = ["urn:xmpp:reactions:0", RETRACT];
 

@@ -53,7 +53,7 @@ impl OmemoForm {
         Self::ALL.into_iter().find(|form| form.list_node() == node)
     }
 
-    /// Returns the feature with which an account asks to be told of lists (XEP-0163, section 4.3).
+    /// Returns the feature with which an account subscribes to lists (XEP-0163, section 4.3).
     pub fn notify(self) -> &'static str {
         match self {
             Self::Older => "eu.siacs.conversations.axolotl.devicelist+notify",
@@ -78,7 +78,7 @@ impl OmemoForm {
     }
 }
 
-/// What one form of OMEMO says in a message that came.
+/// The element of one form of OMEMO in a received message.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Encrypted {
     /// The form.
@@ -124,7 +124,8 @@ impl EncryptedKeys {
         self.ends.is_empty()
     }
 
-    /// Returns the key for a device, and whether it begins a session. `None` if there is none; one that is no base64 is empty.
+    /// Returns the key for a device, and whether it begins a session. `None` if there is none; empty if it is not valid
+    /// base64.
     pub fn find(&self, device: u32) -> Option<(bool, Vec<u8>)> {
         let at = self.ends.iter().position(|(one, _, _)| *one == device)?;
         let (_, is_prekey, end) = self.ends[at];
@@ -155,7 +156,7 @@ pub struct KeyFor {
     pub bytes: Vec<u8>,
 }
 
-/// One form of OMEMO in a message to be sent.
+/// The element of one form of OMEMO in an outgoing message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncryptedOut {
     /// The form.
@@ -185,11 +186,11 @@ impl EncryptedOut {
 pub enum SealedContent {
     /// OMEMO, in one form or both.
     Omemo(Vec<EncryptedOut>),
-    /// Off-the-record messaging, which is a text of its own.
+    /// Off-the-record messaging, as the text of the body.
     Otr(String),
 }
 
-/// An encrypted message to be sent.
+/// An encrypted outgoing message.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed {
     /// The recipient.
@@ -202,11 +203,11 @@ pub struct Sealed {
     pub content: SealedContent,
     /// The thread, if it is not within the content.
     pub thread: Option<String>,
-    /// What is not encrypted.
+    /// The unencrypted extensions.
     pub beside: Extensions,
     /// Same as in [`Outgoing::Message`](super::Outgoing::Message).
     pub to_occupant: bool,
-    /// What it says, for plugins that hear of what the account sends. None: it says nothing to people.
+    /// Its content, for plugins that get the account's own messages. None: it has no content for people.
     pub says: Option<Box<Draft>>,
 }
 
@@ -236,12 +237,12 @@ pub struct PublishedBundle {
     pub prekeys: Vec<(u32, Vec<u8>)>,
 }
 
-/// What is in the envelope of a message (XEP-0420).
+/// The contents of the envelope of a message (XEP-0420).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Envelope {
-    /// Who wrote it.
+    /// The author.
     pub from: Option<Jid>,
-    /// For whom it is: the room, in a room.
+    /// The recipient: in a room, the room.
     pub to: Option<Jid>,
     /// When it was written.
     pub time: Option<Timestamp>,

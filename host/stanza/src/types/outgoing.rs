@@ -233,7 +233,7 @@ pub enum Ask {
     /// Configure the bookmark node to keep all bookmarks, readable only by the account (XEP-0060, sections 8.1.3 and
     /// 8.2).
     PrepareBookmarks {
-        /// Whether the node has to be created.
+        /// Whether the node must be created.
         create: bool,
         /// Whether the maximum is given as a number instead of being left to the server.
         counted: bool,
@@ -284,7 +284,7 @@ pub enum Reply {
         kind: &'static str,
         /// The defined condition.
         condition: &'static str,
-        /// What it says about the reason.
+        /// Its text about the reason.
         text: String,
     },
     /// An error (RFC 6120, section 8.3.3).

@@ -45,7 +45,7 @@ pub enum PresenceKind {
     Error(Box<StanzaError>),
 }
 
-/// A presence that came from the server.
+/// A presence from the server.
 #[derive(Debug, Clone)]
 pub struct Presence {
     /// The sender; the own bare JID if the stanza names none.

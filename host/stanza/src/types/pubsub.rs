@@ -41,7 +41,7 @@ pub enum PubsubAsk {
         /// The place in the service's order behind which they begin.
         after: Option<String>,
     },
-    /// One item (section 6.5.8).
+    /// An item (section 6.5.8).
     Item {
         /// The name of the node.
         node: String,
@@ -99,7 +99,7 @@ pub struct NodeOptions {
     pub persist: Option<bool>,
     /// How many items are kept.
     pub max_items: Option<u32>,
-    /// Whether as many items are kept as the service allows, where there is no number.
+    /// Whether the node keeps as many items as the service allows, if there is no number.
     pub keeps_all: bool,
     /// The title.
     pub title: Option<String>,

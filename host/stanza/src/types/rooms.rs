@@ -35,7 +35,7 @@ pub struct Actor {
     pub jid: Option<Jid>,
 }
 
-/// A room's data about an occupant, or about what happened to it (XEP-0045, `muc#user`).
+/// A room's data about an occupant, or about an event (XEP-0045, `muc#user`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MucUser {
     /// `none`, `outcast`, `member`, `admin` or `owner`; empty if the room does not name it.
@@ -166,16 +166,16 @@ pub struct Bookmark {
     pub autojoin: bool,
     pub nick: Option<String>,
     pub password: Option<String>,
-    /// Data of other clients in the bookmark, as XML. It has to survive our changes (XEP-0402, section 2).
+    /// Data of other clients in the bookmark, as XML. It must survive our changes (XEP-0402, section 2).
     pub extensions: Option<String>,
-    /// Whether that data is longer than what is kept.
+    /// Whether that data exceeds the kept length.
     pub is_cut: bool,
 }
 
 /// A place where an account's bookmarks may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BookmarkPlace {
-    /// Each as an item of its own, in a node of the account (XEP-0402).
+    /// Each as a separate item, in a node of the account (XEP-0402).
     Items,
     /// All in one item, in a node of the account (XEP-0048).
     Node,

@@ -1,4 +1,4 @@
-//! The table of entries, and what of it is kept.
+//! The table of entries, and their retention.
 
 use parlor_base::escape::escape_untrusted;
 use parlor_base::quantity::Bytes;
@@ -41,7 +41,7 @@ END;
 
 /// The longest text of an entry, in bytes. Grants with a thousand addresses are cut.
 const LONGEST: usize = 4 << 10;
-/// What an entry takes up beside its texts, in bytes: about what its row and its places in the indexes take.
+/// The size of an entry in addition to its texts, in bytes: about that of its row and its places in the indexes.
 const ROW: usize = 160;
 /// The most entries of one share that has a bound.
 pub(super) const MOST_OF_SHARE: u32 = 1_000;
@@ -80,7 +80,7 @@ fn insert(file: &Connection, at: i64, entry: &NewAuditEntry, share: &str) -> rus
     Ok(file.last_insert_rowid())
 }
 
-/// Removes the oldest entries of a share that has too many. Those of all others stay.
+/// Removes the oldest entries of a share that has too many. Entries of all other shares stay.
 fn bound(file: &Connection, at: i64, entry: &NewAuditEntry, share: &str) -> rusqlite::Result<()> {
     let all: u32 = file.query_row("SELECT count(*) FROM audit_entry WHERE share = ?1", [share], |row| row.get(0))?;
     if all <= MOST_OF_SHARE {
@@ -109,7 +109,7 @@ fn cut_old(file: &Connection, at: i64, retention: Retention) -> rusqlite::Result
     insert(file, at, &cut(count, &format!("older than {} d", retention.days)), "").map(drop)
 }
 
-/// Removes the oldest entries if all together are too large: first those that nobody decided.
+/// Removes the oldest entries if all together are too large: first those that are not decisions.
 fn cut_large(file: &Connection, at: i64, retention: Retention) -> rusqlite::Result<()> {
     let most = i64::try_from(retention.bytes).unwrap_or(i64::MAX);
     let size: i64 = file.query_row("SELECT bytes FROM audit_size", [], |row| row.get(0)).optional()?.unwrap_or(0);
@@ -128,7 +128,7 @@ fn cut_large(file: &Connection, at: i64, retention: Retention) -> rusqlite::Resu
     insert(file, at, &cut(count, &way), "").map(drop)
 }
 
-/// Removes the oldest of these entries until so many bytes are free.
+/// Removes the oldest of these entries until `excess` bytes are free.
 fn free(file: &Connection, which: &str, excess: &mut i64) -> rusqlite::Result<usize> {
     let mut last = 0;
     {

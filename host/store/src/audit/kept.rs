@@ -1,4 +1,4 @@
-//! The audit for commands, which open the file themselves, beside a host that may be using it.
+//! The audit for commands, which open the file themselves while a host may be using it.
 
 use std::path::{Path, PathBuf};
 
@@ -63,7 +63,7 @@ impl AuditFile {
         self.run(|file| entries::read(file, query))
     }
 
-    /// Returns the counts of plugins from a moment on, to the day, and what is known by name of one plugin.
+    /// Returns the counts of plugins from a moment on, to the day, and the tallies by name of one plugin.
     pub fn activity(
         &mut self,
         plugin: Option<&str>,

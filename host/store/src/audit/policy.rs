@@ -17,13 +17,13 @@ CREATE TABLE IF NOT EXISTS audit_policy (
 /// A field of the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyRow {
-    /// The plugin; empty for what is about none.
+    /// The plugin; empty for fields that concern no plugin.
     pub plugin: String,
     /// The name of the field.
     pub field: String,
-    /// What is compared: the value, or its digest.
+    /// The compared text: the value, or its digest.
     pub mark: String,
-    /// What is shown; none: nothing, such as of a secret.
+    /// The shown value; none if nothing may be shown, as for a secret.
     pub shown: Option<String>,
 }
 
@@ -34,7 +34,8 @@ pub struct PolicyChange {
     pub row: PolicyRow,
     /// Whether the field is gone.
     pub is_gone: bool,
-    /// What the audit knew before. If it knows something else by now, somebody recorded another change first.
+    /// The value in the audit when this change was prepared. If it is another one by now, another change was recorded
+    /// first.
     pub was: Option<String>,
     /// The entry about it; none if another change says it.
     pub entry: Option<NewAuditEntry>,

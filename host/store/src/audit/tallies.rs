@@ -1,5 +1,5 @@
-//! What plugins did, in numbers that outlive their instances: counts by day, and whom they wrote to, which servers they
-//! asked and what they were denied, by name.
+//! The activity of plugins in numbers that outlive their instances: counts by day, and tallies by name of recipients,
+//! servers and denied uses.
 
 use parlor_base::escape::escape_untrusted;
 use rusqlite::{Connection, params};
@@ -30,13 +30,13 @@ CREATE INDEX IF NOT EXISTS audit_tally_last ON audit_tally (plugin, account, kin
 pub(super) const DAY: i64 = 24 * 60 * 60 * 1_000;
 /// The day of counts that are kept, while the days that they are from are not.
 const EARLIER: i64 = 0;
-/// The most names of one kind that are kept for a plugin on an account. Those that were not seen for the longest time go
-/// first, and a count says how often they were seen.
+/// The most names of one kind that are kept for a plugin on an account. The least recently seen ones are dropped first,
+/// and a count sums up their uses.
 pub const MOST_TALLIES: u32 = 1_000;
 /// The longest name, in bytes.
 const LONGEST: usize = 3_200;
 
-/// What a name stands for.
+/// The meaning of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TallyKind {
     /// Somebody, or a room, that the plugin may send to and did.
@@ -60,7 +60,7 @@ impl TallyKind {
         }
     }
 
-    /// Returns the name of the count of what is not kept by name.
+    /// Returns the name of the count for dropped names.
     pub fn others(self) -> &'static str {
         match self {
             Self::Recipient => "other recipients",
@@ -73,7 +73,7 @@ impl TallyKind {
 /// How often a plugin did something with one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
-    /// What the name stands for.
+    /// The meaning of the name.
     pub kind: TallyKind,
     /// The name.
     pub what: String,
@@ -85,7 +85,7 @@ pub struct Tally {
     pub count: u64,
 }
 
-/// What a plugin did on an account since its counts were last written.
+/// The activity of a plugin on an account since its counts were last written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activity {
     /// The plugin.
@@ -94,7 +94,7 @@ pub struct Activity {
     pub account: String,
     /// Counts by name.
     pub counts: Vec<(String, u64)>,
-    /// What it did, by the names of others.
+    /// Its tallies by name.
     pub tallies: Vec<Tally>,
 }
 
@@ -105,7 +105,7 @@ pub struct Count {
     pub plugin: String,
     /// The account.
     pub account: String,
-    /// What was counted.
+    /// The name of the count.
     pub name: String,
     /// How often.
     pub count: u64,

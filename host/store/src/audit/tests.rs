@@ -1,4 +1,4 @@
-//! Tests of the audit: what is kept, what goes, and what is refused.
+//! Tests of the audit: retention, removal, and refusals.
 
 use super::*;
 

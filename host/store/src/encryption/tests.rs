@@ -1,4 +1,4 @@
-//! Keys on disk: what is kept is read again, in the order in which it changed.
+//! Keys on disk: kept keys are read again, in the order of their changes.
 
 use super::*;
 
@@ -113,7 +113,7 @@ async fn keys_of_one_account_are_not_those_of_another() {
     assert!(other.load().await.unwrap().device.is_none());
 }
 
-/// Whoever waits for a change waits for a write that has it.
+/// A caller that waits for a change waits for a write that contains it.
 #[tokio::test]
 async fn changes_during_a_write_share_the_next_one() {
     let store = Store::in_memory();

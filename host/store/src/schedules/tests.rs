@@ -30,7 +30,7 @@ async fn one_that_is_set_again_goes_on_and_one_that_changes_begins_anew() {
     assert!(schedules.pause("x".to_owned(), true, 3_000).await.unwrap());
     let other = schedules.set(every("x", 70_000), 2_000, 9).await.unwrap().unwrap();
     assert!(other.id > first.id && other.set_at == 2_000 && other.paused);
-    // What is noted of the one before changes nothing.
+    // Notes about the previous schedule change nothing.
     assert!(!schedules.begin(first.id, 61_000, 0).await.unwrap());
     assert_eq!(only(&schedules).await, other);
     assert!(schedules.cancel("x".to_owned()).await.unwrap());

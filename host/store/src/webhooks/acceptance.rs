@@ -5,23 +5,23 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::super::change::Owner;
 use super::RequestState;
 
-/// The number of requests of a plugin that are kept after it was told of them.
+/// The number of a plugin's requests that are kept after delivery.
 pub(super) const KEPT: i64 = 100;
 /// How long a signature is remembered that may come only once, in milliseconds: longer than it is valid.
 const REMEMBERED: i64 = 15 * 60 * 1_000;
 /// The bytes that a request counts in addition to its body, headers and query.
 const ENTRY: usize = 256;
 
-/// A request that came to a webhook.
+/// A request to a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookRequest {
     /// The name of the webhook.
     pub webhook: String,
-    /// The address of the network that it came from.
+    /// The network address of its sender.
     pub sender: String,
     /// The method.
     pub method: String,
-    /// What stood behind the `?`, if anything did.
+    /// The query, without the `?`.
     pub query: Option<String>,
     /// The headers that the plugin gets.
     pub headers: Vec<(String, String)>,
@@ -39,7 +39,7 @@ impl WebhookRequest {
 /// How a request is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acceptance {
-    /// Whether the plugin is told later, and not now.
+    /// Whether it is delivered later, and not now.
     pub waits: bool,
     /// The digest of a signature that may come only once.
     pub once: Option<[u8; 32]>,
@@ -54,9 +54,9 @@ pub struct Acceptance {
 pub enum Accepted {
     /// It is stored, under this id.
     As(i64),
-    /// It came before, and is not stored again.
+    /// It was received before, and is not stored again.
     Again,
-    /// There is no room for it.
+    /// There is no space for it.
     Full,
 }
 
@@ -131,7 +131,7 @@ pub(crate) fn accept(
     Ok(Accepted::As(id))
 }
 
-/// Removes all but so many of the requests that are over. Returns how many bytes they had.
+/// Removes all but a limited number of the completed requests. Returns how many bytes they had.
 pub(super) fn forget_old(file: &Connection, owner: &Owner, kept: i64) -> rusqlite::Result<i64> {
     let whose = params![owner.account.as_str(), owner.plugin.as_str(), kept];
     let mut old = file.prepare(

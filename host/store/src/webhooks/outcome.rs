@@ -42,7 +42,7 @@ fn write_down(file: &Connection, owner: &Owner, id: i64, attempts: u32, state: R
     // It may have been removed with the plugin's data.
     let found = file.query_row(was_waiting, whose, |row| row.get::<_, bool>(0)).optional()?;
     let Some(was_waiting) = found else { return Ok(()) };
-    // One that is over waits again if it is replayed, and never because an instance that ends failed on it late.
+    // A completed request waits again only if it is replayed, and not because an instance that ends failed on it late.
     let new = "UPDATE webhook_request SET attempts = ?2, state = ?3 WHERE id = ?1 AND (state = 0 OR ?3 <> 0)";
     if file.execute(new, params![id, attempts, state.number()])? == 0 {
         return Ok(());

@@ -51,7 +51,7 @@ async fn requests_are_told_in_their_order_and_again_until_they_are_over() {
     assert_eq!(next(&webhooks).await.unwrap().request.body, b"2");
     assert_eq!(webhooks.waiting().await.unwrap(), 1);
     assert_eq!(webhooks.next("other".to_owned()).await.unwrap(), None);
-    // A request that is over may be told once more; one that waits is told anyway.
+    // A completed request may be delivered once more; a waiting one will be delivered anyway.
     let github = || vec!["github".to_owned()];
     assert_eq!(webhooks.replay(first.id, vec!["other".to_owned()]).await.unwrap(), None, "nobody would be told");
     assert_eq!(webhooks.replay(first.id, github()).await.unwrap().as_deref(), Some("github"));

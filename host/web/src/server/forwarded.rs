@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use hyper::HeaderMap;
 
-/// The header in which proxies say from whom they have a request. Each adds one address at its end.
+/// The header in which proxies name the sender of a request. Each adds one address at its end.
 const FORWARDED: &str = "x-forwarded-for";
 
 /// Returns the address that a request comes from: the last one that no trusted proxy has. The addresses before it

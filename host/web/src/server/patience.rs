@@ -1,6 +1,6 @@
 //! A limit to how long a peer may leave what it is sent untaken.
 //!
-//! hyper has time limits for what it reads alone. Without this, a peer that asks and never reads the answers would hold a
+//! hyper has time limits only for reading. Without this, a peer that asks and never reads the answers would hold a
 //! place for ever.
 
 use std::io::{self, IoSlice};
@@ -25,7 +25,7 @@ impl<S> Patient<S> {
         Self { stream, limit, waits: None }
     }
 
-    /// Returns what a write has led to, or an error if it and those before it have waited for too long.
+    /// Returns the result of a write, or an error if it and those before it have waited for too long.
     fn limited<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.waits = None;

@@ -1,4 +1,4 @@
-//! The places of a server's connections: so many in all, and so many for each address.
+//! The places of a server's connections: a limit for all, and one for each address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -28,7 +28,7 @@ pub struct Place {
 }
 
 impl Places {
-    /// Returns so many places in all, of which one address may take so many.
+    /// Creates the places, with the limits for all connections and for each address.
     pub fn new(most: usize, most_each: usize) -> Self {
         Self { taken: Arc::default(), most, most_each }
     }
@@ -38,8 +38,8 @@ impl Places {
         self.taken().all < self.most
     }
 
-    /// Takes a place for a connection from this address; `None` if it has too many. Those of a proxy are not counted by
-    /// address, since many may send by it.
+    /// Takes a place for a connection from this address; `None` if it has too many. Connections of a proxy are not
+    /// counted by address, since many people may use it.
     pub fn take(&self, from: Option<IpAddr>) -> Option<Place> {
         let by = from.map(network);
         let mut taken = self.taken();

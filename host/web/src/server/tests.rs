@@ -131,7 +131,7 @@ async fn a_server_that_stops_ends_what_has_begun_and_takes_nothing_more() {
     stream.write_all(&post("content-length: 0", "")).await.unwrap();
     begins.recv().await.unwrap();
     let stopping = tokio::spawn(server.stop());
-    // From here on nobody listens.
+    // From here on there is no listener.
     while TcpStream::connect(at).await.is_ok() {
         tokio::task::yield_now().await;
     }

@@ -75,7 +75,7 @@ pub(super) struct Answer {
 pub(super) enum NotBosh {
     /// The text is a web page.
     Page,
-    /// The text is something else.
+    /// The text has another form.
     Other,
 }
 
@@ -84,7 +84,7 @@ pub(super) enum NotBosh {
 pub(super) struct Terms {
     /// How long the server may hold a request back.
     pub(super) wait: Duration,
-    /// How many requests the server holds back; with 0 it has to be polled.
+    /// The number of requests that the server holds back; with 0 it must be polled.
     pub(super) hold: usize,
     /// The maximum number of unanswered requests.
     pub(super) requests: usize,

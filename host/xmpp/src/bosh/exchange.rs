@@ -1,4 +1,4 @@
-//! One request and its answer, over HTTP/1.1 inside TLS.
+//! A request and its answer, over HTTP/1.1 inside TLS.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +23,9 @@ use crate::tls::secure;
 /// The time between two requests: they use separate connections, and ejabberd 23.01 loses a session whose requests
 /// overtake each other. After an answer, this end waits as long for data to send before it makes an empty request.
 pub(super) const GAP: Duration = Duration::from_millis(10);
-/// The longest answer, after each stanza was cut to its limits: a server sends all pending stanzas at once. An answer is kept
-/// as a whole until its end has come, since only then it is known to be one. No more than two are under way.
+/// The longest answer, after each stanza was cut to its limits: a server sends all pending stanzas at once. An answer
+/// is buffered until its end was received, since only then it is known to be complete. At most two are received at the
+/// same time.
 const MOST: usize = 6 * MAX_BYTES;
 /// The longest answer as received.
 const MOST_ON_THE_WAY: u64 = 1 << 30;
@@ -53,7 +54,7 @@ pub(super) struct Answered {
     pub(super) connection: Option<Connection>,
 }
 
-/// The reason that there is no answer.
+/// The reason for a missing answer.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) error: ConnectError,

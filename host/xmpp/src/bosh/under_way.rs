@@ -1,4 +1,4 @@
-//! One request until its answer has come: its connection, its repetitions, and how long it may stay unanswered.
+//! A request until its answer was received: its connection, its repetitions, and its time limit.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,7 +15,8 @@ use crate::error::ConnectError;
 
 /// How much longer an answer may take than the server's announced wait.
 const MARGIN: Duration = Duration::from_secs(10);
-/// The time for an answer that the server has no reason to hold back. It grows by itself with each further silence.
+/// The time for an answer that the server has no reason to hold back. It grows by its own length with each further
+/// silence.
 pub(super) const PROMPT: Duration = Duration::from_secs(10);
 /// The longest pause before a request is repeated.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -148,7 +149,7 @@ impl UnderWay {
         self.patience.as_mut().reset(Instant::now() + pause + limit);
     }
 
-    /// Marks the request as one that the server has to answer now.
+    /// Marks the request as one that the server must answer now.
     pub(super) fn hurry(&mut self) {
         if !std::mem::replace(&mut self.is_due, true) {
             self.patience.as_mut().reset(Instant::now() + PROMPT);

@@ -21,7 +21,7 @@ const NOTICED: &str = "malformed-request";
 pub(crate) struct Attempts {
     /// Finds the servers of the account's domain.
     pub(super) finder: Finder,
-    /// Whether the last attempt came so far that it requested a session.
+    /// Whether the last attempt got far enough to request a session.
     pub(super) has_asked: AtomicBool,
     /// The log-in that is now tried without these, since the server refused the one before. Only if this one succeeds,
     /// they were the reason, and not the password.
@@ -124,7 +124,7 @@ impl Attempts {
         }
     }
 
-    /// Returns whether the log-in is to be retried at once, without what the server has just refused.
+    /// Returns whether the log-in should be retried at once, without the features that the server has just refused.
     pub(super) fn has_trial(&self) -> bool {
         self.on_trial().is_some()
     }

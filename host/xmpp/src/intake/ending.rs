@@ -66,7 +66,7 @@ impl Ending {
         self.known().arriving
     }
 
-    /// Records that this many bytes have arrived, and whether the element that they belong to goes on.
+    /// Records that this many bytes have arrived, and whether their element continues.
     pub(crate) fn arrived(&self, bytes: usize, goes_on: bool) {
         let mut known = self.known();
         known.hear();

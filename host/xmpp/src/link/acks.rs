@@ -1,7 +1,7 @@
 //! When to acknowledge, and when to ask for an acknowledgement (XEP-0198, section 4). Pure.
 //!
-//! Both can wait a moment: an acknowledgement for a stanza that goes out soon, in the same packet, and a request for the
-//! stanzas that follow. Each would cost a packet of its own, and the server's answer another one.
+//! Both can wait a moment: an acknowledgement for a stanza that goes out soon, in the same packet, and a request for
+//! the stanzas that follow. Each would cost a separate packet, and the server's answer another one.
 
 use std::time::Duration;
 
@@ -63,13 +63,13 @@ impl Acks {
         self.due = self.due.max(u32::from(owes));
     }
 
-    /// Returns whether an acknowledgement is to be written now. `beside`: other data is being written.
+    /// Returns whether an acknowledgement is to be written now. `beside`: other data is being written as well.
     pub(super) fn is_due(&self, beside: bool, now: Instant) -> bool {
         let is_late = |since: Instant| now >= since + HOLD;
         self.due > 0 && (beside || self.hurries || self.due >= MOST_HELD || self.due_since.is_none_or(is_late))
     }
 
-    /// Returns whether the server is to be asked now. `waits`: a stanza waits for acknowledgements of earlier ones.
+    /// Returns whether the server should be asked now. `waits`: a stanza waits for acknowledgements of earlier ones.
     pub(super) fn is_to_ask(&self, waits: bool, now: Instant) -> bool {
         let is_late = |since: Instant| now >= since + ASK_AFTER;
         self.unasked > 0

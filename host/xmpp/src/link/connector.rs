@@ -29,7 +29,7 @@ use crate::password::Supplied;
 use crate::pins::Pins;
 
 /// The number of consecutive requests to resume a session without an answer, after which it is given up. A connection
-/// that is lost just then so often is no accident.
+/// that is lost at this point so often is not lost by accident.
 pub(super) const MOST_ASKED: u32 = 4;
 
 /// The parameters of a log-in.
@@ -39,7 +39,7 @@ pub struct LogIn {
     pub password: Option<Supplied>,
     /// The minimum delay before the first attempt.
     pub after: Duration,
-    /// A session that a former process left, to be resumed if the server still has it.
+    /// A session that a former process left. It is resumed if the server still has it.
     pub left: Option<Left>,
     /// The store for the tokens of a BOSH session, while there is one.
     pub tokens: Tokens,
@@ -308,7 +308,7 @@ impl Task {
         }
         quest.elsewhere = why.elsewhere().and_then(|place| follow(place, self.followed));
         if quest.elsewhere.is_some() {
-            // A redirect is no failure, and no reason to wait.
+            // A redirect is not a failure, and needs no delay.
             return Step::Wait(quest, Duration::ZERO);
         }
         let asked = quest.previous.as_ref().map_or(0, |previous| previous.unanswered.load(Ordering::Relaxed));
@@ -349,7 +349,7 @@ fn connecting(domain: &str) -> Span {
     )
 }
 
-/// Returns the node where a session is to be resumed, unless the owner configured a server or a transport other than
+/// Returns the node where a session should be resumed, unless the owner configured a server or a transport other than
 /// TCP.
 fn node_at(place: &str, settings: &LinkSettings) -> Option<Endpoint> {
     let over_the_web = matches!(settings.transport, TransportChoice::WebSocket | TransportChoice::Bosh);

@@ -217,7 +217,7 @@ impl Live {
     }
 
     /// Writes pending data, as far as the transport and the server's acknowledgements permit, and sets the timer for
-    /// what can wait.
+    /// data that can wait.
     fn poll_write(
         &mut self,
         queue: &mut Queue,
@@ -232,8 +232,8 @@ impl Live {
         }
     }
 
-    /// Returns whether something that waited is due, and sets the timer for it otherwise. The timer is set anew only when
-    /// it passes, since the time moves on with each stanza.
+    /// Returns whether something that waited is due, and sets the timer for it otherwise. The timer is reset only when
+    /// it fires, since the deadline moves with each stanza.
     fn is_later(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(at) = self.acks.next(self.asked.is_none()) else { return false };
         if self.later.deadline() > at {

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use crate::error::ConnectError;
 
-/// The minimum time between two log-ins, whatever the outcome of the first. Without it, two clients that share a
-/// resource would throw each other out hundreds of times a second.
+/// The minimum time between two log-ins, for any outcome of the first. Without it, two clients that share a resource
+/// would throw each other out hundreds of times a second.
 const MIN_INTERVAL: Duration = Duration::from_secs(2);
 /// The first and the longest backoff.
 const FIRST: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ const PENANCE: Duration = Duration::from_secs(30);
 const IN_TIME: u32 = 2;
 
 /// Limits a wait so that the session can still be resumed: the server keeps it for `kept` after `cut`. If the session
-/// has expired, there is no hurry.
+/// has expired, an early reconnect gains nothing.
 pub(super) fn in_time(wait: Duration, kept: Option<Duration>, cut: Instant, now: Instant) -> Duration {
     let left = kept.map_or(Duration::ZERO, |kept| kept.saturating_sub(now - cut));
     if left.is_zero() { wait } else { wait.min((left / IN_TIME).max(MIN_INTERVAL)) }

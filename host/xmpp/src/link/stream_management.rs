@@ -124,8 +124,8 @@ impl StreamManagement {
         self.unacknowledged.push_back(stanza);
     }
 
-    /// Returns whether this stanza may be written now. A suspect is sent alone, so that no other stanza is taken for
-    /// the cause.
+    /// Returns whether this stanza may be written now. A suspect is sent alone, so that no other stanza can be mistaken
+    /// for the cause.
     pub(super) fn has_room(&self, next: &Written) -> bool {
         let is_suspect = |stanza: &Written| !self.suspects.is_empty() && self.suspects.contains(&stanza.id());
         match self.unacknowledged.front() {
@@ -138,7 +138,7 @@ impl StreamManagement {
     }
 
     /// Handles the end of a stream over an unspecified stanza. Each unacknowledged stanza becomes a suspect and is sent
-    /// alone from now on. One that was a suspect already is the cause: it is returned and no longer kept.
+    /// alone from now on. If a stanza already was a suspect, it is the cause: it is returned and no longer kept.
     pub(super) fn accuse(&mut self) -> Vec<Written> {
         let under_way = std::mem::take(&mut self.unacknowledged);
         let (guilty, rest): (Vec<_>, Vec<_>) =

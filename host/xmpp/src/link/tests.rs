@@ -187,7 +187,7 @@ async fn a_certificate_must_be_trusted_and_for_the_domain() {
     assert_eq!(fault, CertificateFault::WrongName);
 }
 
-/// The certificate is given as `ca_file`, whoever issued it.
+/// The certificate is given as `ca_file`, independently of its issuer.
 #[tokio::test]
 async fn a_certificate_that_is_named_itself_is_trusted_for_its_name_and_in_its_time() {
     for issued in [Issued::ByItself, Issued::AsAuthority, Issued::ByAuthority] {

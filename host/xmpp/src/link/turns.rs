@@ -1,7 +1,7 @@
 //! The order in which the accounts of one process log in to a server. Pure.
 //!
-//! After a server has restarted, all of its accounts come at once. A log-in costs it more than anything else that an account
-//! does, and many servers refuse clients that come too fast.
+//! After a server has restarted, all of its accounts come at once. A log-in costs it more than anything else that an
+//! account does, and many servers refuse clients that connect too fast.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 const INTERVAL: Duration = Duration::from_millis(10);
 /// The number of log-ins that may begin at once.
 const AT_ONCE: u32 = 20;
-/// The number of domains above which those that nobody logs in to are forgotten.
+/// The number of domains above which those without waiting log-ins are forgotten.
 const DOMAINS: usize = 64;
 
 /// When the accounts of a process may log in, for each domain. Clones share it.
@@ -52,7 +52,7 @@ mod tests {
             let within = |wait: &&Duration| wait.as_secs() == second;
             assert!(waits.iter().filter(within).count() <= 120, "in second {second}");
         }
-        // Nobody waits for a server that others log in to.
+        // Log-ins to one server do not delay those to another.
         assert_eq!(turns.next("example.net", now), Duration::ZERO);
         let later = now + Duration::from_mins(1);
         assert_eq!(turns.next("example.org", later), Duration::ZERO, "all have had their turn");

@@ -52,7 +52,7 @@ impl Request {
         Iq::Result { from: self.to.clone(), to: None, id: self.id.clone(), payload }.into()
     }
 
-    /// Returns the refusal of a request that nobody serves.
+    /// Returns the refusal of an unknown request.
     pub fn refused(&self) -> Stanza {
         let error = StanzaError::new(ErrorType::Cancel, DefinedCondition::ServiceUnavailable, "en", "");
         Iq::Error { from: self.to.clone(), to: None, id: self.id.clone(), payload: None, error }.into()

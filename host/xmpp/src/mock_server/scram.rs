@@ -8,7 +8,7 @@ use sasl::server::{Provider, ProviderError, Validator, ValidatorError};
 /// The number of hash iterations, which is the required minimum.
 const ROUNDS: u32 = 4096;
 
-/// One log-in.
+/// A log-in.
 pub type Scram = sasl::server::mechanisms::Scram<Sha256, Known>;
 
 /// The data that a server stores for a password.

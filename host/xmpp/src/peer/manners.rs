@@ -1,4 +1,4 @@
-//! How a scripted server behaves: what it offers, what it sends at which step, and what it remembers.
+//! The behaviour of a scripted server: its offers, the data that it sends at each step, and its memory.
 
 use parlor_config::TlsMode;
 use xmpp_parsers::sasl_cb::Type;
@@ -12,7 +12,7 @@ pub struct Manners {
     pub mechanisms: &'static [&'static str],
     pub password: &'static str,
     pub resumption: bool,
-    /// The state of a session to be resumed that it still has.
+    /// The state of a resumable session that it still has.
     pub memory: Memory,
     /// Whether it supports client state indication (XEP-0352).
     pub client_state: bool,
@@ -33,14 +33,14 @@ pub struct Manners {
     pub proves: Proves,
     /// The type of channel binding that it supports, if any.
     pub binds: Option<Type>,
-    /// Whether it announces that type (XEP-0440), and nobody in between has removed it.
+    /// Whether it announces that type (XEP-0440), and no one on the path has removed it.
     pub names_bindings: bool,
     /// A first SCRAM message with this beginning is answered with this failure.
     pub refuses: Option<(&'static str, &'static str)>,
     /// A step, and the data to send there in place of the answer, with `$ID` for the request's id. At its last header
     /// it offers no resource binding instead, and a challenge is sent before its usual answer.
     pub says: Option<(Step, String)>,
-    /// The host where it wants a session to be resumed.
+    /// The host where it wants clients to resume a session.
     pub location: Option<String>,
     /// The step at which it pauses, until [`Peer::go_on`](super::Peer::go_on).
     pub thinks: Option<Step>,
@@ -126,7 +126,7 @@ impl Step {
     ];
 }
 
-/// The state that a server still has of a session to be resumed.
+/// The state of a resumable session that a server still has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
     /// Everything: the session is resumed.
@@ -144,7 +144,7 @@ pub enum Memory {
 pub enum Proves {
     /// With its success.
     AtTheEnd,
-    /// In a challenge of its own, before an empty success.
+    /// In a separate challenge, before an empty success.
     Early,
     /// Never: it answers the first message with success.
     Never,

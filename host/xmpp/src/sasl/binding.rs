@@ -1,4 +1,4 @@
-//! Channel-binding data, so that nobody in between can relay a log-in: the connection itself (RFC 9266), or the
+//! Channel-binding data, so that no one on the path can relay a log-in: the connection itself (RFC 9266), or the
 //! server's certificate (RFC 5929, section 4).
 
 use ring::digest;

@@ -1,7 +1,7 @@
 //! Compares the list of mechanisms and channel bindings that arrived with the list that the server claims to have sent
 //! (XEP-0474).
 //!
-//! The server's claim is part of what SCRAM signs, so nobody can change both without the password.
+//! SCRAM signs the server's claim as well, so no one can change both without the password.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

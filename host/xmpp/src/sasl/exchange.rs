@@ -54,7 +54,7 @@ pub(crate) async fn authenticate<Io: AsyncBufRead + AsyncWrite + Unpin>(
                 scram = Some(asked);
                 say(&mut stream, Nonza::Response(Response { data: answer? })).await?;
             }
-            // The proof may arrive as a challenge of its own, before an empty success.
+            // The proof may arrive as a separate challenge, before an empty success.
             (Nonza::Challenge(challenge), Some(asked)) if !proven => {
                 asked.check(&challenge.data).map_err(unproven)?;
                 proven = true;
@@ -173,7 +173,7 @@ async fn hear<Io: AsyncBufRead + AsyncWrite + Unpin>(
 ) -> Result<Nonza, ConnectError> {
     loop {
         let element = stream.next().await;
-        // A refusal with an unknown condition, or with none, is a refusal all the same (RFC 6120, section 6.4.5).
+        // A refusal with an unknown condition, or with none, is still a refusal (RFC 6120, section 6.4.5).
         if let Some(Ok(FallibleStreamElement::Err(StreamElementError::InvalidNonza { qname, .. }))) = &element
             && qname.0.as_str() == ns::SASL
             && qname.1 == "failure"

@@ -59,7 +59,7 @@ impl Way {
 
 /// The reason that a connection carries no more.
 enum End {
-    /// One end has closed it.
+    /// Either end has closed it.
     Gone,
     Struck(Fault),
 }

@@ -3,8 +3,8 @@
 //!
 //! The library collects a message before it passes it on, and closes the connection if one is too long. A server may
 //! serialise a stranger's stanza of 256 KiB as hundreds of megabytes, and would deliver it again on the next
-//! connection. So a long message passes through a sieve here as it arrives, and the rest of it continues in frames of
-//! its own.
+//! connection. So a long message passes through a sieve here as it arrives, and the rest of it continues in separate
+//! frames.
 
 use std::collections::VecDeque;
 use std::io;

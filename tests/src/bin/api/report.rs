@@ -22,7 +22,7 @@ pub(crate) struct Report<'a> {
     pub(crate) units: &'a Run,
 }
 
-/// One line of the table.
+/// A line of the table.
 struct Entry<'a> {
     what: &'static str,
     number: Option<u16>,

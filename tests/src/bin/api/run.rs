@@ -79,7 +79,7 @@ impl Programs {
     }
 }
 
-/// Runs a test program to its end. Failing tests are no error here.
+/// Runs a test program to its end. Failing tests are not an error here.
 async fn run(title: &str, mut command: Command, tests: &[&str]) -> Result<Run> {
     let mut run = Run::default();
     if tests.is_empty() {
@@ -122,8 +122,8 @@ async fn run(title: &str, mut command: Command, tests: &[&str]) -> Result<Run> {
     Ok(run)
 }
 
-/// Waits for the end of the next test, or of all of them: then it is true. While none ends, `waits` is told how many
-/// seconds that has taken.
+/// Waits for the end of the next test, or of all of them: then it is true. While none ends, `waits` is called with the
+/// number of seconds so far.
 async fn next_end(log: &Log, from: &mut Mark, run: &mut Run, waits: impl Fn(u64)) -> Result<bool> {
     let begin = Instant::now();
     let next = log.wait("the end of a test", from, LIMIT, |line| step(line, run));
@@ -140,7 +140,7 @@ async fn next_end(log: &Log, from: &mut Mark, run: &mut Run, waits: impl Fn(u64)
 fn show(live: bool, text: &str) {
     if live {
         eprint!("\r\x1b[K  {text}");
-        // A failure to show progress is no reason to stop.
+        // A failure to show progress is ignored.
         let _ = std::io::stderr().flush();
     } else {
         eprintln!("  {text}");

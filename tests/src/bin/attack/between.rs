@@ -1,4 +1,4 @@
-//! Attacks between plugins: one plugin tries to get at what belongs to another.
+//! Attacks between plugins: one plugin tries to access another one's data and requests.
 
 use anyhow::{Result, ensure};
 use parlor_session::permissions::EVENTS;
@@ -120,7 +120,7 @@ async fn confused_deputy(trial: &mut Trial) -> Result<String> {
         let answer = stage.call("api.emit", &json!({ "name": name, "payload": forged })).await?;
         ensure!(answer["err"]["case"] == "invalid" || answer.get("ok").is_some(), "{name}: {}", short(&answer));
     }
-    // Commands and their help are handled by the host, which answers the sender and nobody else that is named.
+    // The host handles commands and their help, and answers only the sender, not other people who are named.
     for (name, case) in [("help", "invalid"), ("echo.say", "invalid"), ("../x", "invalid")] {
         stage.refused("commands.add", &json!({ "name": name, "help": "evil", "usage": "" }), case).await?;
     }

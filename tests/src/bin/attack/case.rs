@@ -12,7 +12,7 @@ use crate::{
 /// The number of cases in `SECURITY.md`.
 pub(crate) const TOTAL: u8 = 160;
 
-/// One attack.
+/// An attack.
 pub(crate) struct Case {
     /// The number that `SECURITY.md` gives it.
     pub(crate) number: u8,

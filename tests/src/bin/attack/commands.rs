@@ -1,4 +1,4 @@
-//! Attacks by commands: what a stranger may write to have a plugin obey, or the host answer without end.
+//! Attacks by commands: messages of a stranger that try to make a plugin obey, or the host answer endlessly.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// A person to whom the plugin may speak, and who may give no more than the plugin lets everybody.
+/// A person whom the plugin may send messages to, and who may only give the commands that are open to everybody.
 const STRANGER: &str = "tybalt@localhost";
 
 /// The most answers that the host may give while a case lasts: some at once, and then one in two seconds.
@@ -46,20 +46,20 @@ fn message(from: &str, body: &str) -> String {
     )
 }
 
-/// What the host and the plugin have said to somebody so far.
+/// Returns the messages of the host and the plugin to a person so far.
 fn said_to(stage: &Stage, jid: &str) -> Vec<String> {
     let is_to = |to: &str| to.split('/').next() == Some(jid);
     stage.messages().into_iter().filter(|(to, _)| is_to(to)).map(|(_, body)| body).collect()
 }
 
-/// Checks that the plugin was told of no command: it tells mallory of each.
+/// Checks that the plugin got no command: it reports each to mallory.
 fn plugin_was_not_told(stage: &Stage) -> Result<()> {
     let told: Vec<_> = said_to(stage, MALLORY).into_iter().filter(|text| text.starts_with("heard ")).collect();
     ensure!(told.is_empty(), "the plugin was told: {}", short(&json!(told)));
     Ok(())
 }
 
-/// Checks that the stranger was answered, in few and short words that no terminal or client takes for anything else.
+/// Checks that the stranger was answered, in a few short words without control characters.
 fn answers_are_bounded(stage: &Stage) -> Result<usize> {
     let answers = said_to(stage, STRANGER);
     ensure!(!answers.is_empty(), "nobody answered");
@@ -132,7 +132,7 @@ async fn spellings(trial: &mut Trial) -> Result<String> {
     ] {
         stage.raw(message(from, "!wipe")).await?;
     }
-    // What is no command, though it has one in it.
+    // Messages that are not commands, though they contain one.
     let from = format!("from='{MALLORY}/lair' to='bot@localhost/parlor'");
     let carried = "<body>!wipe</body>";
     for odd in [
@@ -166,7 +166,7 @@ async fn wrong_ones(trial: &mut Trial) -> Result<String> {
     }
     plugin_was_not_told(stage)?;
     let answers = answers_are_bounded(stage)?;
-    // Who gave so many may still give a right one, and so may others.
+    // After that many commands, the person may still give a correct one, and so may others.
     works(stage, "!roll 1").await?;
     Ok(format!("3,000 wrong commands have {answers} answers"))
 }

@@ -27,7 +27,7 @@ fn slice(entry: Entry) -> Entry {
     entry.limit("cpu_slice", "300 ms")
 }
 
-/// Orders a behaviour, checks the neighbour beside it, and waits for the plugin to be ended.
+/// Orders a behaviour, checks the neighbour during it, and waits for the plugin to be ended.
 pub(crate) async fn action_ends(trial: &mut Trial, plan: Plan, action: &str, reason: &str) -> Result<String> {
     let stage = trial.start(plan).await?;
     stage.order(&format!("do {action}")).await?;

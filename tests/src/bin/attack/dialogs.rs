@@ -40,7 +40,7 @@ async fn answers(trial: &mut Trial) -> Result<String> {
     stage.order_call(7, "dialogs.ask", &question).await?;
     let asked = stage.hear(ROMEO).await?;
     ensure!(asked.starts_with("Which?"), "romeo was told {asked:?}");
-    // Others answer first, and from addresses that look alike.
+    // Others answer first, and from addresses that look similar.
     for (number, from) in ["romeo@localhost.invalid", "romeo2@localhost", "localhost"].iter().enumerate() {
         stage.raw(says(from, number, "red")).await?;
     }
@@ -50,7 +50,7 @@ async fn answers(trial: &mut Trial) -> Result<String> {
         stage.raw(many.collect::<String>()).await?;
     }
     stage.during().await?;
-    // An answer of somebody else would have ended it by a choice.
+    // An answer of another person would have ended it with a choice.
     let end = stage.result().await?;
     ensure!(end["n"] == 7 && end["err"]["case"] == "rejected" && end["err"]["what"] == "wrong", "it ended by {end}");
     let again = stage.wire().matches("That is none of the choices").count();

@@ -34,26 +34,26 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// The person who encrypts. The hostile plugin gets its orders from another one, in the open.
+/// The person who encrypts. The hostile plugin gets its orders from another person, unencrypted.
 const TYBALT: &str = "tybalt@localhost";
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 /// How many requests for keys one list may lead to.
 const REQUESTS: usize = 300;
 
-/// What the server has of tybalt's: his list of devices, and what each has published.
+/// Tybalt's data on the server: his device list, and each device's bundle.
 struct Published {
     list: String,
     bundles: BTreeMap<u32, String>,
 }
 
 impl Published {
-    /// What honest devices publish.
+    /// The data that honest devices publish.
     fn of(devices: &[&Device]) -> Self {
         let bundles = devices.iter().map(|device| (device.id(), omemo::bundle(&device.parts()))).collect();
         Self { list: omemo::list(devices.iter().map(|device| device.id())), bundles }
     }
 
-    /// Answers a request about keys: publishing succeeds, and what is not there is empty.
+    /// Answers a request about keys: publishing succeeds, and missing data is empty.
     fn answer(&self, request: &Request) -> Option<Vec<Element>> {
         let asked = String::from(&request.payload);
         if !request.payload.is("pubsub", PUBSUB) || !is_of_keys(&asked) {
@@ -80,7 +80,7 @@ fn is_of_keys(xml: &str) -> bool {
     xml.contains(AXOLOTL) || xml.contains("urn:xmpp:omemo:2")
 }
 
-/// Starts a host whose plugin may speak with everybody, and returns its device and what that has published.
+/// Starts a host whose plugin may send messages to everybody, and returns its device and the published bundle.
 async fn begin(trial: &mut Trial, published: Published) -> Result<(&mut Stage, u32, Element)> {
     let grants = |entry: Entry| {
         let entry = entry.grant("messages.read", &["*"]).grant("messages.send", &["*"]).limit("mailbox", 4_096);
@@ -102,7 +102,7 @@ async fn begin(trial: &mut Trial, published: Published) -> Result<(&mut Stage, u
     }
 }
 
-/// Returns the host's device and what it has published, from what it sent.
+/// Returns the host's device and its published bundle, from the sent stanzas.
 fn own(wire: &str) -> Option<(u32, Element)> {
     let (_, rest) = wire.split_once(&format!("{AXOLOTL}.bundles:"))?;
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
@@ -117,7 +117,7 @@ fn said(id: &str, payload: &str) -> String {
     )
 }
 
-/// Lets the plugin listen to what is said, and to what cannot be read.
+/// Lets the plugin listen to messages and to undecryptable messages.
 async fn listen(stage: &mut Stage) -> Result<()> {
     for event in ["message", "undecryptable"] {
         stage.call("listen.on", &json!({ "name": event, "from": TYBALT })).await?;
@@ -125,7 +125,7 @@ async fn listen(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-/// Returns the text of the next message that the plugin was told of, or why it cannot be read.
+/// Returns the text of the next message that the plugin got, or the reason why it cannot be decrypted.
 async fn next(stage: &mut Stage) -> Result<Result<String, String>> {
     let mut payload = stage.heard().await?["event"]["payload"].take();
     if let Value::String(reason) = payload["undecryptable"]["reason"].take() {
@@ -234,7 +234,7 @@ async fn broken(trial: &mut Trial) -> Result<String> {
         stage.raw(said(&format!("broken-{round}"), &element)).await?;
         count += 1;
     }
-    // Whatever is in there may be long, but not without a bound.
+    // Any content of it may be long, but not unbounded.
     bytes.resize(200 << 10, 0);
     let message = KeyMessage { prekey: true, bytes };
     let element = omemo::encrypted(sender.id(), id, &message, &[7; 12], Some(b"payload"));

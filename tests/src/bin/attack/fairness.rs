@@ -1,8 +1,8 @@
-//! Attacks on what all plugins share: the account's task and the disk. A plugin that holds as much of these as it may,
+//! Attacks on shared resources: the account's task and the disk. A plugin that holds as much of these as it may,
 //! without running, must not delay other plugins.
 //!
-//! The case asserts counts and states: each message is answered, once, and nobody else is ended. How long the answers
-//! take is reported only, since a busy machine delays them, too. `attack --neighbours` judges that.
+//! The case asserts counts and states: each message is answered, once, and no other plugin is ended. How long the
+//! answers take is reported only, since a busy machine delays them, too. `attack --neighbours` judges that.
 
 use anyhow::{Result, ensure};
 use parlor_tests::plugins;

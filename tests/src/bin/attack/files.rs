@@ -100,7 +100,7 @@ async fn uploads(trial: &mut Trial) -> Result<String> {
     let grants = |entry: Entry| entry.grant("files.send", &["image/* 1 KiB", "text/plain"]);
     let stage = trial.start(plan(&web, grants)?.answering(service(Arc::clone(&place)))).await?;
     stage.allow(&format!("iq:{SERVICE}"));
-    // The host hears of the service some time after it has connected.
+    // The host discovers the service some time after it has connected.
     let deadline = Instant::now() + SOON;
     let first = loop {
         let answer = begin(stage, "a.txt", "text/plain", 0).await?;
@@ -168,7 +168,7 @@ async fn other_places(stage: &mut Stage, web: &Web, lure: &Server, place: &Slot)
     let (get, port) = (web.url("/up"), lure.port());
     web.redirect("/moved", &format!("https://127.0.0.1:{port}/"));
     let set = |put: &str| *place.lock().unwrap_or_else(PoisonError::into_inner) = slot(put, &get, "");
-    // These are no places within TLS.
+    // These slots are not within TLS.
     let without = [
         lure.url("/"),
         "ftp://localhost/".to_owned(),
@@ -228,7 +228,7 @@ async fn unseen_files(trial: &mut Trial) -> Result<String> {
     // A message to the neighbour, which this plugin may not read.
     stage.raw(with_file(JULIET, "a file", &web.url("/juliets"))).await?;
     ensure!(stage.hear(JULIET).await? == "a file", "the neighbour does not get it");
-    // A message of its own, which it hears.
+    // The plugin's own message, which it gets.
     let own = json!({ "jid": MALLORY, "extensions": { "files": [{ "url": web.url("/own") }] } });
     let sent = stage.call("chats.send", &own).await?;
     ensure!(sent["err"].is_null(), "it cannot send a file: {}", short(&sent));
@@ -277,7 +277,7 @@ async fn redirected_files(trial: &mut Trial) -> Result<String> {
         web.redirect("/go", place);
         fails(stage, "files.open", &go, &["denied", "protocol"]).await?;
     }
-    // What a message itself says leads no further.
+    // An address in a message gives no further access.
     for url in [at("127.0.0.1"), at("localhost"), lure.url("/"), "https://169.254.169.254/".to_owned()] {
         show(stage, &url).await?;
         fails(stage, "files.open", &json!({ "url": url }), &["denied", "protocol"]).await?;

@@ -1,4 +1,4 @@
-//! Attacks by forms of commands (XEP-0050): forms that lack something or come twice, of somebody else, and without end.
+//! Attacks by forms of commands (XEP-0050): incomplete and repeated forms, forms of other people, and endless ones.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// A person to whom the plugin may speak.
+/// A person whom the plugin may send messages to.
 const TYBALT: &str = "tybalt@localhost/home";
 
 /// A command whose form has two pages.
@@ -66,7 +66,7 @@ fn answer_to(stage: &Stage, id: &str) -> Result<String> {
     answer.map(str::to_owned).with_context(|| format!("the request {id} is not answered"))
 }
 
-/// Returns how often the plugin was told of a command: it tells mallory of each.
+/// Returns the number of commands that the plugin got: it reports each to mallory.
 fn told(stage: &Stage) -> usize {
     let is_told = |(to, text): &(String, String)| to.starts_with(MALLORY) && text.starts_with("heard ");
     stage.messages().iter().filter(|message| is_told(message)).count()
@@ -150,7 +150,7 @@ async fn of_others(trial: &mut Trial) -> Result<String> {
 
 async fn without_end(trial: &mut Trial) -> Result<String> {
     let stage = begin(trial).await?;
-    // Of one person with many clients, who takes no more than a part of the places.
+    // From one person with many clients, who must only get a part of the places.
     let session = open(stage, TYBALT, "begin").await?;
     for round in 0..20 {
         let many = (0..100).map(|n| step(&format!("flood@localhost/{round}-{n}"), "flood", "action='execute'", ""));

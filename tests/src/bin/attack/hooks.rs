@@ -19,7 +19,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// The text of what a hook sends in its handler.
+/// The text of the message that a hook sends in its handler.
 const SENT: &str = "sent by a hook";
 
 /// Grants a plugin to be a hook for these people.
@@ -54,7 +54,7 @@ async fn silent(trial: &mut Trial) -> Result<String> {
     for event in ["hookOutgoing", "hookIncoming"] {
         stage.call("listen.on-and-wait", &json!({ "name": event, "promise": "never" })).await?;
     }
-    // The neighbour is answered all the same: each message waits for the deadline, and no longer.
+    // The neighbour is still answered: each message waits until the deadline, and no longer.
     stage.during().await?;
     let failed = counted(stage, "caller", "failed").await?;
     ensure!(failed > 0, "it was never asked");

@@ -89,7 +89,7 @@ async fn precompiled(trial: &mut Trial) -> Result<String> {
     Ok("refused, before anything of it was read".to_owned())
 }
 
-/// Adds a module in the text format to the plugin that does nothing by itself.
+/// Adds a module in the text format to the otherwise passive plugin.
 fn with_module(text: &str) -> Result<Vec<u8>> {
     let mut bytes = plugins::built("unruly")?.bytes()?;
     graft(&mut bytes, &wat::parse_str(text)?)?;
@@ -100,7 +100,7 @@ async fn giant_function(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?).await?;
     let giant = |bytes: usize| with_module(&format!("(module (func {}))", "i32.const 1 drop ".repeat(bytes / 3)));
     stage.refuses("giant", &giant(1_200_000)?, "bytes of one function").await?;
-    // A module within the limits is compiled beside the others.
+    // A module within the limits is compiled along with the others.
     let entry = stage.home.install_bytes("large", &giant(900_000)?)?;
     let policy = stage.policy.clone().with("large", entry);
     stage.home.set_policy(&policy)?;
@@ -141,7 +141,7 @@ async fn nesting(trial: &mut Trial) -> Result<String> {
         stage.refuses(id, &nested, "levels of nested components").await?;
     }
     stage.refuses("types", &nested_types(20_000), "nested types").await?;
-    // With a resource in it, each instance has a type of its own, which is as large as everything that it exports.
+    // With a resource in it, each instance has a separate type, which is as large as all of its exports.
     let copies = "(instance (instantiate $c))".repeat(900);
     let instances =
         format!("(component (component $c (type $r (resource (rep i32))) (export \"r\" (type $r))) {copies})");
@@ -354,7 +354,7 @@ async fn cache(trial: &mut Trial) -> Result<String> {
     compiles_anew(stage, 2).await.context("a key that others could read")?;
     let kept = std::fs::metadata(&key)?.permissions().mode() & 0o777;
     ensure!(kept == 0o600, "the key has mode {kept:o}");
-    // Entries that nobody touched are used.
+    // Unmodified entries are used.
     stage.kill_and_start().await?;
     let compiled = stage.host.lines("plugin compiled", &[]).len();
     ensure!(compiled == 0, "{compiled} compiled, though all of it was there");

@@ -1,6 +1,6 @@
 //! `cargo xtask attack`: attacks of hostile plugins, peers and packages on the real `parlor run`.
 //!
-//! Each case of `SECURITY.md` runs on a host of its own with a well-behaved neighbour. A case is contained if three
+//! Each case of `SECURITY.md` runs on a separate host with a well-behaved neighbour. A case is contained if three
 //! things hold: the attempt ended as it must, the neighbour and the host's footprint are back where they were, and
 //! nothing was sent that no grant allows.
 

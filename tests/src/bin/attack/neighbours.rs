@@ -1,8 +1,8 @@
 //! `attack --neighbours`: measures how two, four and eight hostile plugins of each kind affect a good one, compared
 //! with as many idle ones.
 //!
-//! Both hosts run at the same time and are asked in turn, so that other load on the machine affects both. What requests to
-//! webhooks do, which are refused, is measured in `webhooks/flood.rs` on one host, with and without them in turn.
+//! Both hosts run at the same time and are asked in turn, so that other load on the machine affects both. The effect of
+//! refused requests to webhooks is measured in `webhooks/flood.rs` on one host, with and without them in turn.
 
 use std::time::Duration;
 

@@ -274,7 +274,7 @@ async fn clock_set_back(trial: &mut Trial) -> Result<String> {
 /// Checks that everything that depends on time works while the wall clock is wrong by this many seconds.
 async fn goes_on(stage: &mut Stage, what: &str, wrong: i64, lives: usize) -> Result<()> {
     stage.during().await?;
-    // A sleep takes as long as requested, whatever the wall clock shows.
+    // A sleep takes as long as requested, with any wall clock.
     stage.call("timers.sleep", &json!({ "milliseconds": 20 })).await?;
     let hour = stage.call("storage.get", &json!({ "key": "hour" })).await?;
     // A value that has expired does not come back either.
@@ -330,7 +330,7 @@ async fn own_settings(trial: &mut Trial) -> Result<String> {
         }
     }
     stage.during().await?;
-    // The update is applied as a whole or not at all: the valid setting beside the invalid one was not changed.
+    // The update is applied as a whole or not at all: the valid setting next to the invalid one was not changed.
     let greeting = stage.call("settings.get", &json!({ "key": "greeting" })).await?;
     ensure!(greeting["ok"]["value"] == "hello", "{}", short(&greeting));
     Ok(format!("denied, {denied} times"))

@@ -1,4 +1,4 @@
-//! Attacks over incoming XMPP: what a hostile person or server may write to the account.
+//! Attacks over incoming XMPP: stanzas of a hostile person or server to the account.
 
 use anyhow::{Context, Result, ensure};
 use parlor_tests::policy::Entry;
@@ -28,14 +28,14 @@ pub(crate) fn cases() -> Vec<Case> {
 const BOT: &str = "bot@localhost";
 const FULL: &str = "bot@localhost/parlor";
 
-/// Checks that nobody could speak for juliet: echo would answer a message that it attributes to her.
+/// Checks that juliet cannot be impersonated: echo would answer a message that it attributes to her.
 fn nobody_was_echoed(stage: &Stage, word: &str) -> Result<()> {
     let echoed: Vec<_> = stage.messages().into_iter().filter(|(_, body)| body.contains(word)).collect();
     ensure!(echoed.is_empty(), "it was believed: {echoed:?}");
     Ok(())
 }
 
-/// Wraps a message from juliet in a message from somebody else.
+/// Wraps a message from juliet in a message from another person.
 fn forwarded(from: &str, wrapper: &str, namespace: &str) -> String {
     format!(
         "<message xmlns='jabber:client' from='{from}' to='{FULL}' type='chat'><{wrapper} xmlns='{namespace}'>\
@@ -69,7 +69,7 @@ async fn carbons(trial: &mut Trial) -> Result<String> {
     Ok("not believed, but from the account itself".to_owned())
 }
 
-/// A room retracts what people said. Nobody else may say that it does.
+/// A room retracts what people said. Others may not claim that it does.
 async fn moderation(trial: &mut Trial) -> Result<String> {
     const HALL: &str = "hall@rooms.localhost";
     let grants =
@@ -79,7 +79,7 @@ async fn moderation(trial: &mut Trial) -> Result<String> {
         stage.allow(address);
     }
     stage.order_call(1, "rooms.open", &json!({ "jid": HALL, "nick": "bot" })).await?;
-    // A room answers nobody who has not asked to enter it.
+    // A room sends no answers to people who have not asked to enter it.
     while !stage.wire().contains("hall@rooms.localhost/bot") {
         stage.during().await?;
     }
@@ -154,7 +154,7 @@ async fn archive_results(trial: &mut Trial) -> Result<String> {
         )).await?;
     }
     stage.during().await?;
-    // Somebody else also sends the end of the page.
+    // Another entity also sends the end of the page.
     for from in [MALLORY, "localhost", BOT] {
         stage.raw(format!(
             "<iq xmlns='jabber:client' type='result' id='{id}' from='{from}' to='{FULL}'><fin xmlns='urn:xmpp:mam:2' \
@@ -254,7 +254,7 @@ async fn caps(trial: &mut Trial) -> Result<String> {
         )
     };
     let supports = |feature: &str, jid: &str| json!({ "feature": feature, "jid": jid });
-    // The first contact claims the hash of an honest client, and answers with something else.
+    // The first contact claims the hash of an honest client, and answers with other features.
     stage.raw(presence(liar)).await?;
     stage.order_call(1, "disco.supports", &supports("urn:poisoned", liar)).await?;
     let (id, _) = stage.request().await?;
@@ -298,7 +298,7 @@ async fn look_alikes(trial: &mut Trial) -> Result<String> {
     }
     stage.during().await?;
     nobody_was_echoed(stage, "forged")?;
-    // Nobody but mallory can order the other plugin about either.
+    // Only mallory can give orders to the other plugin, too.
     for from in ["mall\u{43e}ry@localhost/lair", "mallory@localhost.evil/lair", "evil@localhost/mallory@localhost"] {
         stage
             .raw(format!(

@@ -78,7 +78,7 @@ async fn claims(trial: &mut Trial) -> Result<String> {
     Ok(format!("only who was asked is heard, {count} absurd answers are errors, and long ones are cut"))
 }
 
-/// Answers the host's next question about what the hall can do.
+/// Answers the host's next query for the hall's features.
 async fn announce(stage: &mut Stage, features: &[&str]) -> Result<()> {
     let features: String = features.iter().flat_map(|feature| ["<feature var='", feature, "'/>"]).collect();
     loop {
@@ -94,7 +94,7 @@ async fn announce(stage: &mut Stage, features: &[&str]) -> Result<()> {
     }
 }
 
-/// Writes the presence of an occupant, with what it or the room says of it.
+/// Writes the presence of an occupant, with the data from the occupant or the room.
 fn presence(nick: &str, codes: &str, said: &str) -> String {
     format!(
         "<presence xmlns='jabber:client' from='{HALL}/{nick}' to='{FULL}'>{said}<x \

@@ -57,7 +57,7 @@ async fn reserved(trial: &mut Trial) -> Result<String> {
     stage.during().await?;
     let answered = sent(stage, "reserved-");
     ensure!(answered == RESERVED.len(), "{answered} of {} are answered", RESERVED.len());
-    // One that the manifest lists is heard, which proves that the others could have been.
+    // A request that the manifest lists is delivered, which proves that the others could have been.
     stage.raw(iq(MALLORY, "open", WEATHER)).await?;
     let first = stage.heard().await?;
     ensure!(first["event"]["payload"]["iq-request"]["namespace"] == WEATHER, "it heard of another one: {first}");
@@ -125,7 +125,7 @@ async fn foreign_request(trial: &mut Trial) -> Result<String> {
     Ok("not-found, and the plugin that was asked answers".to_owned())
 }
 
-/// Asks another plugin, which has to be refused since it would wait for itself.
+/// Asks another plugin, which must be refused since it would wait for itself.
 async fn refused_as_cycle(stage: &mut Stage, ask: &Value) -> Result<()> {
     let answer = stage.call("plugins.call", ask).await?;
     let what = answer["err"]["what"].as_str().unwrap_or_default();
@@ -151,7 +151,7 @@ async fn cycle(trial: &mut Trial) -> Result<String> {
     stage.call("api.emit", &order(7, "plugins.call", &ask("caller"))).await?;
     while stage.heard().await?["event"]["payload"]["plugin-request"]["plugin"] != "victim" {}
     refused_as_cycle(stage, &ask("victim")).await?;
-    // It does not answer, and who asked goes on all the same.
+    // It does not answer, but the asking plugin continues.
     while stage.heard().await?["event"]["payload"]["json"]["n"] != 7 {}
     stage.during().await?;
     let status = stage.status("victim").await?;

@@ -27,7 +27,7 @@ pub(crate) fn cases() -> Vec<Case> {
 const MOST: usize = 64;
 const HOUR: i64 = 3_600;
 
-/// Returns the time in so many seconds, by a clock that is wrong by others.
+/// Returns the time after this number of seconds, by a clock with an offset.
 fn in_seconds(seconds: i64, wrong: i64) -> String {
     (Timestamp::now() + SignedDuration::from_secs(seconds + wrong)).to_string()
 }
@@ -108,7 +108,7 @@ async fn set_back(trial: &mut Trial) -> Result<String> {
     told(stage, "tick").await?;
     let second = next(stage).await?;
     ensure!(second > first, "the next due time is {second}, and {first} was told");
-    // A day back: what was told stays told when its time comes again.
+    // A day back: due times that were delivered are not delivered again when their time returns.
     let wrong = -24 * HOUR;
     set_clock(wrong)?;
     stage.kill_and_start().await?;
@@ -126,7 +126,7 @@ async fn set_back(trial: &mut Trial) -> Result<String> {
     Ok("what was told is not told again, and the next due time comes once".to_owned())
 }
 
-/// Waits until the plugin was told of a schedule, and returns all due times that it was told of since it began.
+/// Waits until a due time of a schedule is delivered, and returns all due times that the plugin got since it began.
 async fn told(stage: &mut Stage, name: &str) -> Result<Vec<Value>> {
     let deadline = Instant::now() + SOON;
     loop {

@@ -31,7 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// The log filter that shows everything but what a compiler logs.
+/// The log filter that shows everything except for the compiler's lines.
 pub(crate) const TRACE: &str = "trace,cranelift=info,wasmtime=info,regalloc2=info";
 /// The victim's secret setting.
 static TOKEN: LazyLock<String> = LazyLock::new(|| canary("token"));
@@ -43,7 +43,7 @@ static STORED: LazyLock<String> = LazyLock::new(|| canary("stored"));
 static SAID: LazyLock<String> = LazyLock::new(|| canary("said"));
 /// Stands for the keys derived from the password, and the proof.
 const MADE: &str = "what was made of the password";
-/// The room that the other examples are granted. Nobody is in it.
+/// The room that the other examples are granted. It has no occupants.
 const ROOM: &str = "lobby@rooms.localhost";
 /// The person whose messages make the snoop example act.
 const IAGO: &str = "iago@localhost";
@@ -53,9 +53,9 @@ fn planted() -> [&'static str; 5] {
     [PASSWORD.as_str(), TOKEN.as_str(), GREETING.as_str(), STORED.as_str(), SAID.as_str()]
 }
 
-/// A host with secrets in it: a victim with settings, one of them secret, and a stored value. The hostile plugin beside
-/// it may read the host's settings and listen to its own stanzas. The other examples in Rust run as well, so that the
-/// memory of many plugins is searched.
+/// A host with secrets in it: a victim with settings, one of them secret, and a stored value. The hostile plugin may
+/// read the host's settings and listen to its own stanzas. The other examples in Rust run as well, so that the memory
+/// of many plugins is searched.
 async fn stage_of(trial: &mut Trial) -> Result<&mut Stage> {
     furnish(trial, plan()?).await
 }
@@ -190,13 +190,13 @@ async fn search_memory(stage: &mut Stage, keys: &[Vec<u8>]) -> Result<()> {
     words.push(here.to_owned());
     let order = json!({ "masked": words.iter().map(|word| masked(word)).collect::<Vec<_>>(), "told": here });
     let found = stage.call("action.search", &order).await?["ok"].clone();
-    // The word that the plugin was told is found, which proves that the others would be found.
+    // The word that the plugin got is found, which proves that the others would be found.
     ensure!(found == json!([words.len() - 1]), "its memory holds {found} of {words:?}");
     only_what_is_its_own(stage.host.id(), keys)
 }
 
-/// Searches the plugins' memory from outside. No plugin holds the password or anything derived from it. Only one plugin
-/// may hold the victim's secrets, and then nothing else. Only the neighbour holds juliet's text.
+/// Searches the plugins' memory from outside. No plugin holds the password or anything derived from it. Only the victim
+/// plugin may hold its secrets. Only the neighbour holds juliet's text.
 fn only_what_is_its_own(host: u32, keys: &[Vec<u8>]) -> Result<()> {
     /// The name of a setting of the neighbour's.
     const NEIGHBOURS: &str = "room_prefix";
@@ -268,7 +268,7 @@ async fn errors(trial: &mut Trial) -> Result<String> {
     ] {
         seen.push(stage.call(call, &args).await?);
     }
-    // The owner's own mistakes: a policy with an error right beside the secret.
+    // The owner's own mistakes: a policy with an error right next to the secret.
     let (text, token) = (stage.policy.to_toml()?, TOKEN.as_str());
     for wrong in [
         format!("{text}\ntoken = \"{token}\"\n"),
@@ -404,7 +404,7 @@ async fn events(trial: &mut Trial) -> Result<String> {
     let log = stage.host.log().all().join("\n");
     has_none("the log", &log, &[&PASSWORD, &TOKEN, &STORED])?;
     // A second plugin does not report what it hears, and so does not hear itself: it keeps everything in its memory.
-    // The secret that it was told to store with the victim was lost with its earlier run.
+    // The secret that it had to store with the victim was lost with its earlier run.
     let plan = plan()?;
     let caller = plan.policy.plugin["caller"].clone().set("listens", HEARD.join(","));
     let stage = furnish(trial, plan.with("caller", caller).proving()).await?;

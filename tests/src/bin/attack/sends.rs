@@ -1,4 +1,4 @@
-//! Attacks over outgoing XMPP: what a plugin may try to have the host send.
+//! Attacks over outgoing XMPP: stanzas that a plugin may try to make the host send.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Grants messages and IQs to mallory, and nothing else.
+/// Grants only messages and IQs to mallory.
 fn sharp(entry: Entry) -> Entry {
     entry.grant("stanza.send", &["message:mallory@localhost", "iq:mallory@localhost"])
 }
@@ -147,7 +147,7 @@ async fn foreign_iq(trial: &mut Trial) -> Result<String> {
     let second = stage.request().await?.0;
     ensure!(first != second, "two requests have the id {first}");
     ensure!(first.len() >= 10 && second.len() >= 10, "ids that can be guessed: {first}, {second}");
-    // The plugin sends an IQ of its own under a pending id, and an answer in its place.
+    // The plugin sends its own IQ under a pending id, and an answer in its place.
     let forged = format!("<iq type='get' id='{first}' to='nurse@localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
     stage.order_call(8, "api.send", &stanza(forged)).await?;
     for _ in 0..2 {

@@ -1,5 +1,5 @@
-//! `attack --soak`: ten plugins that spin, ten that flood and ten that take all memory they can get, beside one good
-//! one, for minutes.
+//! `attack --soak`: ten plugins that spin, ten that flood and ten that take all memory they can get, with one good one
+//! among them, for minutes.
 //!
 //! A second host without them is asked in turn with this one, so that other load on the machine affects both. The
 //! thirty are restarted every half minute. Each cycle has one second in which they start, and then the time in which
@@ -19,7 +19,7 @@ const CYCLE: Duration = Duration::from_secs(30);
 const BEGINNING: Duration = Duration::from_secs(1);
 /// The number of messages in one conversation.
 const TURNS: u64 = 200;
-/// How many times longer the good plugin's answers may take beside them, once they are throttled.
+/// How many times longer the good plugin's answers may take during the attack, once the others are throttled.
 const RATIO: f64 = 2.0;
 /// How long the answers may take in the second in which they start.
 const BEGIN: Duration = Duration::from_millis(15);
@@ -28,7 +28,7 @@ const BEGIN: Duration = Duration::from_millis(15);
 pub(crate) struct Soaked {
     /// The good plugin's p99 without them, as the median of several conversations.
     pub(crate) alone: Duration,
-    /// The good plugin's p99 beside them.
+    /// The good plugin's p99 during the attack.
     pub(crate) beside: Duration,
     /// The good plugin's p99 while they started.
     pub(crate) begin: Duration,
@@ -43,7 +43,7 @@ pub(crate) struct Soaked {
 }
 
 impl Soaked {
-    /// Returns the p99 beside them as a multiple of that without them.
+    /// Returns the p99 during the attack as a multiple of that before.
     pub(crate) fn ratio(&self) -> f64 {
         self.beside.as_secs_f64() / self.alone.as_secs_f64()
     }
@@ -54,7 +54,7 @@ impl Soaked {
     }
 }
 
-/// Thirty plugins of the same file, each with a behaviour of its own.
+/// Thirty plugins of the same file, each with a separate behaviour.
 fn crowd(stage: &Stage, base: &Policy) -> Result<Policy> {
     let mut policy = base.clone();
     for number in 0..10 {

@@ -74,7 +74,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Plans a host with the neighbour alone: echo, which may talk to juliet and nobody else.
+    /// Plans a host with the neighbour alone: echo, which may send messages only to juliet.
     pub(crate) fn new() -> Result<Self> {
         let home = Home::new()?;
         let echo = home
@@ -252,7 +252,7 @@ pub(crate) struct Stage {
     /// The data folder as this process sees it. `None` if the program around the host has no control socket to ask.
     data: Option<PathBuf>,
     said: u64,
-    /// The events that the hostile plugin told of while the result of a call was waited for.
+    /// The events that the hostile plugin reported during the wait for the result of a call.
     told: VecDeque<String>,
     /// The sorted times of the neighbour's answers: before, during, after.
     trips: [Vec<Duration>; 3],
@@ -363,7 +363,7 @@ impl Stage {
         }
     }
 
-    /// Returns the next event that the hostile plugin tells of, also one that came before the result of a call.
+    /// Returns the next event that the hostile plugin reports, including one from before the result of a call.
     pub(crate) async fn heard(&mut self) -> Result<Value> {
         loop {
             let line = match self.told.pop_front() {
@@ -602,7 +602,7 @@ impl Stage {
         Ok(page)
     }
 
-    /// Checks that nothing is left of the attack.
+    /// Checks that the attack left nothing behind.
     pub(crate) async fn aftermath(&mut self) -> Result<()> {
         // Work that is still running gets a moment to finish, while the neighbour continues.
         self.trips[2] = self.converse(TURNS).await.context("the neighbour")?;
@@ -611,7 +611,7 @@ impl Stage {
         let deadline = Instant::now() + SOON;
         while after > bound {
             ensure!(Instant::now() < deadline, "the neighbour's p99 is {after:?}, and was {before:?} before");
-            // Tries again, since the machine may have been busy with something else.
+            // Tries again, since the machine may have been busy otherwise.
             self.trips[2] = self.converse(TURNS).await?;
             after = share(&self.trips[2], 99);
         }
@@ -637,7 +637,7 @@ impl Stage {
             let now = Footprint::of(self.host.id())?;
             self.rest = Some(now);
             if now.is_back_at(self.base) {
-                // Asked last, since each request starts a process of its own.
+                // Asked last, since each request starts a separate process.
                 tasks = self.tasks().await?;
                 if tasks.zip(self.base_tasks).is_none_or(|(tasks, base)| tasks.are_back_at(base)) {
                     return Ok(());
@@ -656,8 +656,8 @@ impl Stage {
         }
     }
 
-    /// Checks that nothing was sent that no grant allows: messages only to allowed recipients, and no change of what
-    /// the server stores.
+    /// Checks that nothing was sent that no grant allows: messages only to allowed recipients, and no change of the
+    /// data on the server.
     fn nothing_went_out(&self) -> Result<()> {
         let sent = self.line.sent.lock().unwrap_or_else(PoisonError::into_inner);
         for stanza in sent.iter() {
@@ -749,7 +749,7 @@ impl Stage {
     }
 }
 
-/// Returns the path of a folder as another process sees it, which may have a mount of its own there.
+/// Returns the path of a folder as another process sees it, which may have its own mount there.
 pub(crate) fn seen_by(process: u32, folder: &Path) -> Result<PathBuf> {
     Ok(Path::new(&format!("/proc/{process}/root")).join(folder.strip_prefix("/")?))
 }
@@ -772,7 +772,8 @@ fn is_known(to: &str) -> bool {
     [MALLORY, JULIET].contains(&to)
 }
 
-/// Returns whether a request is about keys of OMEMO: the host publishes its own, and fetches those of whom it speaks with.
+/// Returns whether a request is about keys of OMEMO: the host publishes its own, and fetches those of people that it
+/// talks with.
 fn is_of_keys(payload: &Element) -> bool {
     let nodes = ["eu.siacs.conversations.axolotl.", "urn:xmpp:omemo:2:"];
     let mut children = payload.children().filter_map(|child| child.attr("node"));
@@ -787,7 +788,7 @@ pub(crate) fn mallory() -> FullJid {
     FullJid::new(&format!("{MALLORY}/lair")).expect("an address")
 }
 
-/// Returns the time within which this percentage came, from sorted times.
+/// Returns the time within which this percentage arrived, from sorted times.
 pub(crate) fn share(sorted: &[Duration], percent: usize) -> Duration {
     sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }
@@ -800,13 +801,13 @@ enum Order {
     Hold(Duration),
 }
 
-/// The server's end of the stream. It answers IQs at once, whatever the case is busy with.
+/// The server's end of the stream. It answers IQs at once, independently of the case.
 struct Pump {
     orders: mpsc::Sender<Order>,
     stanzas: mpsc::UnboundedReceiver<Stanza>,
     /// Stanzas that were read and skipped.
     heard: VecDeque<Stanza>,
-    /// All stanzas that came from the host.
+    /// All stanzas from the host.
     sent: Arc<Mutex<Vec<Stanza>>>,
     kept: Arc<Mutex<Vec<String>>>,
     tap: Tap,

@@ -10,7 +10,7 @@ use crate::stage::{Plan, Stage};
 
 /// The result of a case.
 pub(crate) enum Outcome {
-    /// It ended as it must, and nothing is left of it.
+    /// It ended as it must, and left nothing behind.
     Contained(String),
     /// It was not contained.
     Escaped(anyhow::Error),
@@ -47,8 +47,8 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
-    /// Starts a host, and lets the neighbour and everything else settle. In a case with several hosts, also checks that
-    /// nothing is left on the one before.
+    /// Starts a host, and lets the neighbour and the rest settle. In a case with several hosts, also checks that
+    /// nothing is left on the previous one.
     pub(crate) async fn start(&mut self, plan: Plan) -> Result<&mut Stage> {
         if let Some(before) = &mut self.stage {
             Box::pin(before.aftermath()).await.context("afterwards, in the stage before")?;
@@ -58,7 +58,7 @@ impl Trial {
     }
 }
 
-/// Runs the attack, and checks what is left of it.
+/// Runs the attack, and checks that it left nothing behind.
 pub(crate) async fn judge(case: &Case) -> Verdict {
     let begin = Instant::now();
     let mut trial = Trial::default();

@@ -1,4 +1,4 @@
-//! Attacks through WASI: what a language's runtime may ask for, and a plugin through it.
+//! Attacks through WASI: requests of a language's runtime, and of a plugin through it.
 
 use std::net::{TcpListener, UdpSocket};
 

@@ -1,4 +1,4 @@
-//! Attacks on requests over the web: what a plugin may try to ask for, and where a server may try to lead the host.
+//! Attacks on requests over the web: forbidden requests of a plugin, and redirects of a hostile server.
 
 mod credentials;
 mod load;
@@ -384,7 +384,7 @@ async fn false_lengths(stage: &mut Stage, url: &str) -> Result<()> {
     for body in ["ab", SECOND] {
         let exchange = stage.call("http.open", &open(&["3"])).await?["ok"].clone();
         ensure!(exchange.is_u64(), "a request with a length cannot be opened");
-        // What is too much is not sent; then all of it is missing.
+        // A part that exceeds the limit is not sent; then all of it is missing.
         stage.call("http.write", &json!({ "exchange": exchange, "part": body })).await?;
         stage.refused("http.answer", &json!({ "exchange": exchange }), "invalid").await?;
         stage.call("http.close", &json!({ "exchange": exchange })).await?;

@@ -41,7 +41,7 @@ async fn open(trial: &mut Trial, change: impl FnOnce(Entry) -> Entry) -> Result<
     Ok((stage, hooks))
 }
 
-/// Checks that no request but the first one was taken, and that the plugin was told of no other.
+/// Checks that only the first request was accepted and delivered to the plugin.
 async fn took_nothing(stage: &Stage) -> Result<()> {
     let (taken, told) = (taken(stage).await?, stored(stage).await?);
     ensure!(taken == 1 && told.lines().count() == 1, "{taken} requests were taken, and the plugin was told of: {told}");
@@ -84,7 +84,7 @@ async fn signatures(trial: &mut Trial) -> Result<String> {
     }
     stage.during().await?;
     took_nothing(stage).await?;
-    // What is signed as it should be is taken, and one that signs its time is taken once, also after a restart.
+    // Requests with a valid signature are accepted. One that signs its time is accepted once, even after a restart.
     ensure!(hooks.signed(&body).await? == 202, "a request that is signed is refused");
     let once = format!("{slack_head}{}", slack("once", now));
     ensure!(status(&hooks.send(&once, "once").await?) == 202, "a request that is signed just now is refused");
@@ -289,7 +289,7 @@ async fn labels(trial: &mut Trial) -> Result<String> {
         let url = format!("https://{host}-{number}.example/{path}");
         stage.refused("http.fetch", &json!({ "url": url }), "denied").await?;
     }
-    // Bytes that are no HTTP at all.
+    // Bytes that are not HTTP at all.
     for bytes in [
         &b"GET /\x1b[31m HTTP/1.1\r\n\r\n"[..],
         b"GET /a\nERROR forged HTTP/1.1\r\n\r\n",
@@ -340,14 +340,14 @@ async fn two_lengths(trial: &mut Trial) -> Result<String> {
         let answers = answer.matches("HTTP/1.1 ").count();
         ensure!(answers <= 1, "{lines:?}: the request within was answered, too: {answer}");
     }
-    // With a right length, what looks like a request is a body.
+    // With a correct length, bytes that look like a request are a body.
     ensure!(status(&hooks.post("open", "", &second).await?) == 202, "a body is refused");
     stage.during().await?;
     let shown = shown(stage, &[]).await?;
     let sizes: Vec<_> = shown["requests"].as_array().into_iter().flatten().map(|one| &one["bytes"]).collect();
     ensure!(sizes.first().is_some_and(|size| **size == second.len()), "the body was not taken: {shown}");
     ensure!(!sizes.iter().any(|size| **size == hidden.len()), "the request within was taken: {shown}");
-    // The plugin cannot store the name of that body, and would be told of it for minutes.
+    // The plugin cannot store the name of that body, and would get it again for minutes.
     let policy = stage.policy.clone().without("receiver");
     stage.reload(policy).await?;
     Ok("one request at most, and then the connection ends".to_owned())
@@ -361,7 +361,7 @@ async fn former_address(trial: &mut Trial) -> Result<String> {
     hooks.paths = paths(stage, "receiver").await?;
     ensure!(hooks.signed("y").await? == 202, "the new address is refused");
     has_stored(stage, "queue", "y").await?;
-    // Each of these takes the webhooks away, and the plugin hears of nothing more.
+    // Each of these removes the webhooks, and the plugin gets no further requests.
     let entry = stage.policy.plugin.get("receiver").context("there is no receiver")?.clone();
     let mut without = entry.clone();
     without.grants.remove("webhooks.receive");

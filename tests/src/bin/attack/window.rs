@@ -1,5 +1,5 @@
-//! Attacks on the owner's pages (`parlor web`), by other pages, by strangers whose words they show, and by whoever reaches their
-//! port.
+//! Attacks on the owner's pages (`parlor web`), by other pages, by strangers whose texts they show, and by anyone who
+//! can reach their port.
 
 mod links;
 mod load;

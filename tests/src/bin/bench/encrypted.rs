@@ -1,5 +1,5 @@
-//! What encryption from end to end costs on Prosody: an echo by OMEMO beside a plain one of the same host, and a room of
-//! many people with several devices each.
+//! The cost of end-to-end encryption on Prosody: an echo with OMEMO compared with an unencrypted one of the same host,
+//! and a room of many people with several devices each.
 
 use std::time::{Duration, Instant};
 
@@ -100,7 +100,7 @@ impl Person {
         self.device.meet(*id, bundle)
     }
 
-    /// Sends this text, and returns how long the answer took. What this side computes is not part of it.
+    /// Sends this text, and returns how long the answer took. The time of this side's computing is not part of it.
     async fn asks(&mut self, to: &BareJid, kind: &str, text: &str, is_encrypted: bool) -> Result<(Duration, String)> {
         self.sent += 1;
         let payload = if is_encrypted {
@@ -208,7 +208,7 @@ async fn room(prosody: &XmppServer) -> Result<Row> {
         client.join(&room, account.jid.node().context("a name")?.as_str(), SOON).await?;
         guests.spawn(async move {
             loop {
-                // Whoever reads nothing would hold up the others.
+                // A client that does not read would block the others.
                 if client.next(SOON).await.is_err() {
                     return;
                 }

@@ -36,7 +36,7 @@ const IN_FLIGHT: u64 = 100;
 /// The timeout of everything that is not measured.
 const SOON: Duration = Duration::from_mins(2);
 
-/// What a host with many plugins took.
+/// The resources of a host with many plugins.
 struct Taken {
     /// How long after its start the last plugin ran.
     start: Duration,

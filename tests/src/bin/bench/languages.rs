@@ -64,7 +64,7 @@ const PAGE: &str = "reference/languages.md";
 const RUNS: usize = 5;
 /// The cost of one more instance is indistinguishable from nothing below this.
 const NOISE: Duration = Duration::from_micros(100);
-/// The number of instances beside the first.
+/// The number of instances in addition to the first.
 const MORE: usize = 40;
 /// The number of messages that are answered, one at a time.
 const MESSAGES: u64 = 500;
@@ -88,7 +88,7 @@ pub(crate) struct Row {
     live: Duration,
     /// The same in an active Python environment, for Python alone.
     live_in_environment: Option<Duration>,
-    /// The time from the start of the process until the account is connected, while the plugin still has to be compiled.
+    /// The time from the start of the process until the account is connected, while the plugin must still be compiled.
     connected: Duration,
     /// The time from the start of the process until the plugin runs, with an empty compile cache.
     cold: Duration,
@@ -147,7 +147,7 @@ const GOALS: [Goal; 5] = [
     Goal { what: "connected", lang: None, figure: |row| Some(row.connected.as_secs_f64()), most: 1.0, shown: seconds },
 ];
 
-/// A goal beside what was measured: the language, the goal and the figure.
+/// A goal and its measurement: the language, the goal and the figure.
 type Measured<'a> = (&'a Row, &'static Goal, f64);
 
 fn against_goals(rows: &[Row]) -> impl Iterator<Item = Measured<'_>> {
@@ -325,8 +325,8 @@ async fn add(home: &Home, plugin: &Path) -> Result<()> {
     run(home, &["plugin", "add", text(&plugin.join(FILE))?, "--yes", "--grant-all"]).await
 }
 
-/// Measures how long a start takes until the account is connected. The data folder is empty, so that the plugin has to
-/// be compiled meanwhile.
+/// Measures how long a start takes until the account is connected. The data folder is empty, so that the plugin must be
+/// compiled meanwhile.
 async fn connected(prosody: &XmppServer, plugin: &[u8]) -> Result<Duration> {
     let mut took = Vec::new();
     for _ in 0..RUNS {

@@ -1,4 +1,4 @@
-//! Measures what a plugin costs, beside a native bot, other bots, and bare wasmtime.
+//! Measures the cost of a plugin, compared with a native bot, other bots, and bare wasmtime.
 //!
 //! Bots run as processes of their own, against Prosody and against a scripted peer that costs next to nothing. They take
 //! turns in one run, so that other load on the machine affects all of them. Each ratio compares two turns of the same
@@ -111,7 +111,7 @@ async fn rows(flags: &Bench) -> Result<(Vec<Row>, Result<()>)> {
     Ok((rows, Ok(())))
 }
 
-/// Finds the programs beside parlor. Only slixmpp may be missing, since it comes over the network.
+/// Finds the other programs besides parlor. Only slixmpp may be missing, since it comes over the network.
 #[expect(clippy::print_stderr, reason = "a missing row has a reason")]
 async fn programs(flags: &Bench, has_echo: bool) -> Result<Programs> {
     let before = flags.against.as_ref().map(|_| Before::find()).transpose()?;

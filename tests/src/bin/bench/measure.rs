@@ -1,4 +1,4 @@
-//! One turn of one bot: messages one at a time, then many in flight.
+//! A turn of a bot: messages one at a time, then many in flight.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -92,7 +92,7 @@ fn each(time: Duration, count: u64) -> Duration {
     time / u32::try_from(count).expect("a small number")
 }
 
-/// Returns the time within which this percentage came, from sorted times.
+/// Returns the time within which this percentage arrived, from sorted times.
 pub(crate) fn share(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
 }

@@ -1,4 +1,4 @@
-//! The page of a whole run, `docs/reference/performance.md`, with plots of what more plugins and accounts cost.
+//! The page of a whole run, `docs/reference/performance.md`, with plots of the cost of more plugins and accounts.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ const PAGE: &str = "reference/performance.md";
 /// The width and height of a plot, in pixels.
 const SIZE: (u32, u32) = (640, 320);
 
-/// A plot: its file beside the page, what it shows, and what its axes are.
+/// A plot: its file next to the page, its title, and its axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plot {
     /// The CPU time of a message over the number of plugins that may not hear it.

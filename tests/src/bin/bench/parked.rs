@@ -18,7 +18,7 @@ use crate::bots::unlimited;
 use crate::instances::settled;
 use crate::row::{Goal, Row, Unit, median};
 
-/// The numbers of accounts on which there are so many plugins.
+/// The numbers of accounts with this number of plugins.
 const ACCOUNTS: [u32; 3] = [1, 10, 100];
 /// The number of plugins on each account.
 const PLUGINS: u32 = 1_000;
@@ -34,7 +34,7 @@ const ANSWERS: usize = 200;
 const IDLE: &str = "10 ms";
 /// A pause after which a plugin with this limit is parked.
 const PAUSE: Duration = Duration::from_millis(30);
-/// What the host logs: that plugins are parked, and little else.
+/// The log filter of the host: the parking of plugins, and little else.
 const LOG: [&str; 2] = ["--log", "warn,parlor_runtime::supervisor::parking=debug"];
 /// The timeout of everything that is not measured.
 const SOON: Duration = Duration::from_mins(4);
@@ -72,7 +72,7 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Starts a host with so many plugins on each of so many accounts, and waits until all are parked.
+/// Starts a host with a number of plugins on each of a number of accounts, and waits until all are parked.
 async fn parked(certificate: &Certificate, accounts: u32, plugins: u32) -> Result<Stage> {
     let policy = |home: &Home| {
         let entry = entry(home, "echo")?.limit("idle", IDLE).grant("messages.read", &["nobody@example.org"]);

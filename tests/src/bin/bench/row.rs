@@ -1,4 +1,4 @@
-//! The rows of the table: each has a value, mostly beside that of something else, and mostly a goal.
+//! The rows of the table: each has a value, mostly with a value to compare with, and mostly a goal.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use xtask::Part;
 
 use crate::page::Plot;
 
-/// One measured value.
+/// A measured value.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) part: Part,
@@ -30,7 +30,7 @@ pub(crate) struct Measure {
     pub(crate) unit: Unit,
 }
 
-/// The value of something else, measured in the same rounds.
+/// The value to compare with, measured in the same rounds.
 #[derive(Debug, Clone)]
 pub(crate) struct Beside {
     pub(crate) whose: String,

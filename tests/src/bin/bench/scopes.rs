@@ -46,7 +46,7 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
         let what = format!("CPU a message, 100 in flight, {count} plugins");
         let row = Row::alone(Part::Scopes, what, median(costs.iter().copied()), Unit::Micros);
         let row = row.in_ratio("one plugin", median(one.iter().copied()), ratio).at(Plot::Cpu, *count);
-        // Beyond that the number of plugins is what a process has room for.
+        // Beyond that, the number of plugins is the maximum for a process.
         row.goal((*count <= 1_000).then_some(Goal::AtMost(MOST)))
     });
     Ok([first.at(Plot::Cpu, 1)].into_iter().chain(more).collect())

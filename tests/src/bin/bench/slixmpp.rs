@@ -20,7 +20,7 @@ pub(crate) struct Slixmpp {
 }
 
 impl Slixmpp {
-    /// Installs slixmpp into a folder beside what cargo builds, unless it is there.
+    /// Installs slixmpp into a folder next to cargo's output, unless it is there.
     pub(crate) async fn install() -> Result<Self> {
         let own = Self { folder: plugins::target().join("slixmpp") };
         if own.is_there().await {

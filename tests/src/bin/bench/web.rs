@@ -1,4 +1,4 @@
-//! Requests of a plugin over the web beside those of hyper's own client, and requests to its webhook.
+//! Requests of a plugin over the web compared with those of hyper's own client, and requests to its webhook.
 //!
 //! The server notes when requests come. So the time of one is measured in the same way for both, from one request to the
 //! next, and no guest's clock is asked.
@@ -32,7 +32,7 @@ use crate::echo::mib;
 use crate::measure::share;
 use crate::row::{Goal, Row, Unit, median};
 
-/// What requests to the webhook are signed with.
+/// The secret that signs requests to the webhook.
 const SECRET: &str = "the secret of the benchmark";
 /// The number of requests of one turn, one after the other.
 const REQUESTS: u32 = 1_000;
@@ -229,7 +229,7 @@ fn granted(meter: Entry, server: &Server) -> Entry {
         .limit("webhook_queue", 100_000)
 }
 
-/// hyper's client, in a process of its own.
+/// hyper's client, in a separate process.
 struct Native {
     process: Child,
     orders: ChildStdin,

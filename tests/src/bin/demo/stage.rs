@@ -27,7 +27,7 @@ use crate::report::Report;
 pub(crate) const SOON: Duration = Duration::from_mins(1);
 /// The path on the server of the web that wants the token.
 pub(crate) const FORECAST: &str = "/forecast";
-/// What that server says to who has the token.
+/// That server's answer to requests with the token.
 pub(crate) const WEATHER: &str = "a fine night in Verona";
 
 /// Everything that the demo needs. Dropping it ends and removes it, clients first and the server last.
@@ -51,12 +51,12 @@ pub(crate) struct Stage {
     pub(crate) room: BareJid,
 }
 
-/// What the owner keeps for the plugin that uses the web, and what it never sees.
+/// The secrets that the owner keeps for the plugin that uses the web, which never sees them.
 #[derive(Debug)]
 pub(crate) struct Secrets {
-    /// What the server of the web wants.
+    /// The token that the web server requires.
     pub(crate) token: String,
-    /// What requests to the plugin's webhook are signed with.
+    /// The secret that signs requests to the plugin's webhook.
     pub(crate) signed: String,
 }
 
@@ -208,7 +208,7 @@ fn policy(home: &Home, juliet: &BareJid) -> Result<Policy> {
 
 /// A plugin that makes the calls that juliet tells it: it may ask one server, with a token that it cannot see, and has a webhook.
 fn visitor(home: &Home, juliet: &BareJid, web: &Web, secrets: &Secrets) -> Result<Entry> {
-    // The manifest binds the token to the server, whose port nobody could know before.
+    // The manifest binds the token to the server, whose port was not known before.
     let plugin = with_credentials_for(&plugins::built("caller")?.bytes()?, &web.host())?;
     let entry = home.install_bytes("visitor", &plugin)?;
     Ok(entry

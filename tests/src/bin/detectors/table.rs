@@ -13,7 +13,7 @@ pub(crate) struct Table {
     pub(crate) detector: Vec<Detector>,
 }
 
-/// One change that breaks a promise, and the check that must notice.
+/// A change that breaks a promise, and the check that must detect it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Detector {

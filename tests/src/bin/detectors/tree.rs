@@ -74,8 +74,8 @@ fn make_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))
 }
 
-/// Runs git in the workspace's root, for a work tree elsewhere with an index of its own. The index of the sources is
-/// not touched.
+/// Runs git in the workspace's root, for another work tree with a separate index. The index of the sources is not
+/// touched.
 async fn git(arguments: &[&str], work_tree: &Path) -> Result<String> {
     let mut command = Command::new("git");
     if arguments.first() == Some(&"read-tree") {

@@ -144,7 +144,7 @@ impl Story {
         }
     }
 
-    /// Counts how often each of the texts with this beginning came back.
+    /// Counts the answers to each of the texts with this beginning.
     pub(crate) fn answers(&self, begins: &str) -> BTreeMap<String, usize> {
         let mut answers = BTreeMap::new();
         for stanza in self.juliet.received_xml() {

@@ -1,4 +1,4 @@
-//! Ten questions of an owner about a plugin. One command answers each.
+//! Ten questions of an owner about a plugin. A single command answers each question.
 
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::clerk::{ASKED, Clerk, ID, KEPT, NEXT, REASON, SCHEDULE, STRANGER, VERSIONS};

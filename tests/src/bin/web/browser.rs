@@ -1,5 +1,5 @@
-//! Chromium without a window of its own, and the driver through which it takes orders: `WebDriver`, and Chromium's own protocol
-//! for what that lacks, which is the size of the page, its colours, and whether scripts run.
+//! Headless Chromium, and the driver that controls it: `WebDriver`, and Chromium's own protocol for its missing
+//! features, which are the size of the page, its colours, and whether scripts run.
 
 use std::cell::Cell;
 use std::process::Command;
@@ -21,12 +21,12 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use url::{ParseError, Url};
 
-/// The timeout of a start, and of what a page shows by and by.
+/// The timeout of a start, and of changes that a page shows later.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// How often a page is looked at until it shows something.
 const A_MOMENT: Duration = Duration::from_millis(20);
 
-/// What Chromium leaves out: everything that would ask other machines, or that a machine without a screen lacks.
+/// The flags of Chromium: they turn off features that would contact other machines or need a screen.
 const FLAGS: [&str; 12] = [
     "--headless=new",
     "--disable-background-networking",
@@ -47,7 +47,7 @@ const COMPLAINTS: &str =
     "return axe.run(document, { resultTypes: ['violations'] }).then(found => found.violations.map(one =>
     one.id + ', ' + one.help + ': ' + one.nodes.map(node => node.target.join(' ')).join(', ')));";
 
-/// Returns a line for each thing that no page may have, whatever it shows.
+/// Returns a line for each problem that no page may have.
 const FAULTS: &str = "const faults = [];
     const root = document.documentElement;
     const count = query => document.querySelectorAll(query).length;
@@ -104,7 +104,7 @@ pub(crate) struct Browser {
     /// Whether the scripts of pages run.
     runs: Cell<bool>,
     axe: String,
-    // The driver is dropped before what it drives, and the profile last.
+    // The driver is dropped before the browser, and the profile last.
     _driver: Process,
     _chromium: Process,
     _profile: Folder,
@@ -250,7 +250,7 @@ impl Browser {
         self.find(css).await?.click().await.with_context(|| format!("{css} cannot be pressed"))
     }
 
-    /// Writes a text into a field, in the place of what is in it.
+    /// Writes a text into a field, in place of its value.
     pub(crate) async fn fill(&self, css: &str, text: &str) -> Result<()> {
         let field = self.find(css).await?;
         field.clear().await.with_context(|| format!("{css} cannot be emptied"))?;
@@ -262,7 +262,7 @@ impl Browser {
         self.find(css).await?.send_keys(keys).await.with_context(|| format!("{css} takes no keys"))
     }
 
-    /// Waits until something matches: the page that a button leads to comes a moment later.
+    /// Waits until an element matches: the page after a button appears a moment later.
     async fn find(&self, css: &str) -> Result<Element> {
         let deadline = Instant::now() + SOON;
         loop {
@@ -286,7 +286,7 @@ impl Browser {
     pub(crate) async fn is_well_made(&self) -> Result<()> {
         let faults = lines(&self.run(FAULTS).await?);
         ensure!(faults.is_empty(), "{}", faults.join("\n"));
-        // The checker waits by timers, which are scripts. Those of the page were passed over when it was loaded.
+        // The checker waits by timers, which are scripts. The page's own scripts were skipped when it was loaded.
         self.scripts(true).await?;
         self.run(&self.axe).await?;
         let complaints = lines(&self.run(COMPLAINTS).await?);
@@ -295,7 +295,8 @@ impl Browser {
         self.console().await
     }
 
-    /// Checks that Chromium wrote no error into the console since this was last asked, such as what a policy kept from running.
+    /// Checks that Chromium wrote no error into the console since the last check, such as a script that a policy
+    /// blocked.
     pub(crate) async fn console(&self) -> Result<()> {
         let entries = self.client.issue_cmd(Order::log()).await.context("there is no console")?;
         let entries = entries.as_array().into_iter().flatten().filter(|one| one["level"] == "SEVERE");
@@ -363,7 +364,7 @@ impl Order {
         Self { path: "goog/cdp/execute", body: json!({ "cmd": name, "params": parameters }) }
     }
 
-    /// Asks for what is new in the console.
+    /// Returns the new entries in the console.
     fn log() -> Self {
         Self { path: "se/log", body: json!({ "type": "browser" }) }
     }

@@ -1,4 +1,4 @@
-//! What an owner changes from the pages: each change asks first, counts at once, and is in the audit with the session.
+//! Changes of an owner on the pages: each asks first, takes effect at once, and is in the audit with the session.
 
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::clerk::{ASKED, ID, KEPT, VERSIONS};
@@ -29,7 +29,7 @@ async fn the_plugin(stage: &Stage) -> Result<()> {
     stage.open(&format!("/plugins/{ID}")).await
 }
 
-/// Returns the selector of a form's button, by the path that the form leads to.
+/// Returns the selector of a form's button, by the form's target path.
 fn button(path: &str) -> String {
     format!("form[action='{path}'] button[type=submit]")
 }
@@ -213,7 +213,7 @@ async fn install(stage: &mut Stage) -> Result<String> {
     stage.browser.press("nav a[href='/install']").await?;
     stage.browser.type_into("input[type=file]", &file.display().to_string()).await?;
     stage.browser.press(&button("/install/file")).await?;
-    // It is examined meanwhile, and the page looks again by itself.
+    // It is examined meanwhile, and the page refreshes automatically.
     stage.browser.shows(&["messages.read", "to hear what people say"]).await?;
     stage.browser.is_well_made().await?;
     let granted = stage.browser.count("input[name=grant]:checked").await?;

@@ -11,10 +11,10 @@ use crate::stage::{HOSTILE, Stage};
 /// A page.
 #[derive(Debug)]
 pub(crate) struct Look {
-    /// What it is called, also in the names of pictures.
+    /// Its name, also in the names of pictures.
     pub(crate) name: &'static str,
     path: &'static str,
-    /// What it must show.
+    /// The words that it must show.
     words: &'static [&'static str],
     /// Whether it shows what a stranger wrote.
     is_hostile: bool,
@@ -24,7 +24,7 @@ const fn look(name: &'static str, path: &'static str, words: &'static [&'static 
     Look { name, path, words, is_hostile: false }
 }
 
-/// Every page. What the clerk is about is in [`clerk`].
+/// Every page. The clerk is described in [`clerk`].
 pub(crate) const ALL: &[Look] = &[
     look("home", "/", &["main", "clerk", "echo"]),
     look("plugins", "/plugins", &["clerk", "echo", "running"]),

@@ -6,7 +6,7 @@ use parlor_tests::clerk::{ASKED, ID, KEPT, REASON, SCHEDULE, STRANGER, VERSIONS}
 use crate::stage::Stage;
 use crate::steps::{Act, act};
 
-/// Every question with what is done to have it answered.
+/// Every question, with the steps to answer it.
 pub(crate) const ALL: &[(&str, Act)] = &[
     act!("what may it do, and to whom?", may),
     act!("what did it do today?", did),
@@ -28,7 +28,7 @@ async fn to_the_plugin(stage: &Stage) -> Result<()> {
     stage.browser.shows(&[ID]).await
 }
 
-/// Goes on to a page to which one of the links of this one leads.
+/// Follows one of the links of this page.
 async fn follow(stage: &Stage, path: &str) -> Result<()> {
     stage.browser.press(&format!("main a[href^='{path}']")).await
 }

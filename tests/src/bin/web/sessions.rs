@@ -1,4 +1,4 @@
-//! Logging in and out, what each role is offered, and the keyboard.
+//! Logging in and out, the offers for each role, and the keyboard.
 
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::clerk::ID;
@@ -88,7 +88,7 @@ async fn sent(stage: &mut Stage) -> Result<String> {
 async fn keyboard(stage: &mut Stage) -> Result<String> {
     for (page, nav) in [("/", "/"), ("/plugins", "/plugins"), ("/rooms", "/rooms"), ("/audit", "/audit")] {
         stage.open(page).await?;
-        // The first stop of the tab key leads over the navigation.
+        // The first stop of the tab key skips the navigation.
         stage.browser.type_into("body", TAB).await?;
         let first = stage.browser.run("return document.activeElement.className").await?;
         ensure!(first == "skip", "the first stop at {page} is {first}");

@@ -19,7 +19,7 @@ use crate::browser::{Browser, View};
 
 /// The general timeout.
 pub(crate) const SOON: Duration = Duration::from_mins(1);
-/// What a stranger writes who wants to take over the owner's browser. Run, it would leave a mark in the page.
+/// The text of a stranger who wants to take over the owner's browser. Run, it would leave a mark in the page.
 pub(crate) const HOSTILE: &str = "x\"'><script>window.stolen=1</script><img src=x onerror=window.stolen=2>{{7*7}}";
 /// A secret of a plugin.
 const SECRET: &str = "canary-of-the-clerk-5b7f1d";
@@ -130,14 +130,14 @@ impl Stage {
         Ok(())
     }
 
-    /// Puts the clerk's next version where it came from, and presses the button on its page that looks there.
+    /// Puts the clerk's next version at its source, and presses the button on its page that checks the source.
     pub(crate) async fn look_for_an_update(&self) -> Result<()> {
         let folder = self.home.path();
         std::fs::copy(folder.join(clerk::NEXT), folder.join(clerk::FILE)).context("the next version of the clerk")?;
         self.browser.press(&format!("form[action='/plugins/{}/update'] button[type=submit]", clerk::ID)).await
     }
 
-    /// Agrees on the page that asks before a change, and waits for what came of it.
+    /// Agrees on the page that asks before a change, and waits for the outcome.
     pub(crate) async fn agrees(&self, words: &[&str]) -> Result<()> {
         let asks = "return document.querySelectorAll('#confirm').length";
         self.browser.waits(asks, |count| *count == 1).await.context("nothing asks")?;
@@ -145,7 +145,7 @@ impl Stage {
         self.browser.press("#confirm").await
     }
 
-    /// Returns what the page says first: what came of a change.
+    /// Returns the first sentence of the page: the outcome of a change.
     pub(crate) async fn notice(&self) -> Result<String> {
         let script = "return document.querySelector('#notice')?.innerText ?? ''";
         self.browser.waits(script, |text| text.as_str().is_some_and(|text| !text.is_empty())).await?;

@@ -14,7 +14,7 @@ pub(crate) struct Step {
     pub(crate) what: What,
 }
 
-/// What is done in a step.
+/// The action of a step.
 pub(crate) enum What {
     /// Somebody looks at a page.
     Look(&'static Look, View, bool),

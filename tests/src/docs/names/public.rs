@@ -44,7 +44,8 @@ fn rust() -> (Set, Set) {
     let hidden: Vec<_> = root.split("#[doc(hidden)]\npub mod ").map(word).skip(1).collect();
     for module in root.lines().filter_map(|line| line.strip_prefix("pub mod ").or_else(|| line.strip_prefix("mod "))) {
         let module = word(module);
-        // These have nothing of their own: what is generated, what is exported elsewhere, and what only macros use.
+        // These have no names of their own: generated modules, modules that are exported elsewhere, and modules that
+        // only macros use.
         if ["bindings", "prelude"].contains(&module) || hidden.contains(&module) {
             continue;
         }
@@ -108,7 +109,7 @@ fn items(text: &str, path: &str) -> Set {
     own
 }
 
-/// The names that `from parlor import …` gives, with the methods of objects that are no grouping of the contract.
+/// The names that `from parlor import …` gives, with the methods of objects that are not groupings of the contract.
 fn python() -> (Set, Set) {
     let texts = |file: &str| sources("python/parlor", &format!("/{file}.py"));
     let all = texts("__init__");
@@ -335,7 +336,7 @@ fn python_arguments(file: &str, begin: &str) -> Set {
 #[test]
 fn the_fields_of_messages_and_filters_are_those_of_the_sdks() {
     let mut filter = python_arguments("listen", "def on(");
-    // The event's name, and whether only the next one counts, are no part of a filter.
+    // The event's name, and whether only the next one counts, are not part of a filter.
     filter.remove("name");
     filter.remove("once");
     assert_eq!(names_in("filter", "python"), filter);

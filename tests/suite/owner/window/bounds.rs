@@ -1,4 +1,4 @@
-//! The bounds of the server in size and in time, whatever a visitor sends.
+//! The bounds of the server in size and in time, for any data of a visitor.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -96,7 +96,7 @@ async fn one_address_and_all_together_have_only_so_many_connections() {
             open.push(begin(&house, from).await);
         }
     }
-    // There is no room left, and somebody who waits has it as soon as others are gone.
+    // All places are taken, and a waiting visitor gets one as soon as others have gone.
     assert_eq!(open.len(), usize::from(MOST));
     let waiting = tokio::spawn(async move { is_served(&owner).await });
     drop(open);

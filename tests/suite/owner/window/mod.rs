@@ -1,5 +1,5 @@
-//! The pages of `parlor web`, by requests that say exactly what goes over the wire: who is let in, what is refused, and that
-//! no page shows what it must not.
+//! The pages of `parlor web`, by requests with exact bytes on the wire: log-ins, refusals, and that no page shows
+//! forbidden data.
 
 mod bounds;
 mod changes;
@@ -22,7 +22,7 @@ use super::{SOON, echo, ended, home, start};
 /// The links that are followed first.
 const PAGES: [&str; 8] = ["/", "/plugins", "/plugins/echo", "/rooms", "/keys", "/audit", "/explain", "/install"];
 
-/// A host with echo, whose pages are open.
+/// A host with echo, with open pages.
 struct House {
     window: Window,
     host: Host,

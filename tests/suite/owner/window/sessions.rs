@@ -1,4 +1,4 @@
-//! One-time links and sessions: made by the command, used once, and over when they are over.
+//! One-time links and sessions: made by the command, used once, and invalid after their end.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -64,7 +64,7 @@ async fn a_session_is_a_new_one_and_not_what_somebody_planted() {
     let house = House::open().await;
     let mut planted = house.log_in("viewer").await;
     let (name, value) = planted.cookie.clone().unwrap();
-    // Somebody else's session, and one that was made up, in the browser of the person who logs in.
+    // Another person's session, and a made-up one, in the browser of the person who logs in.
     for before in [value.clone(), "f".repeat(value.len()), "x".to_owned()] {
         planted.cookie = Some((name.clone(), before.clone()));
         let link = house.window.link(&house.home, "owner").await.unwrap();
@@ -73,12 +73,12 @@ async fn a_session_is_a_new_one_and_not_what_somebody_planted() {
         assert!(given != before && given.len() == 64, "{answer:?}");
         assert!(!link.contains(&given), "what was in the address bar is the session");
     }
-    // The planted cookies let nobody in: the session that the browser had before is over, too.
+    // The planted cookies give no access: the session that the browser had before has ended, too.
     for before in ["f".repeat(value.len()), value.clone()] {
         planted.cookie = Some((name.clone(), before));
         assert!(!is_in(&planted).await);
     }
-    // A second cookie of the same name beside a right one counts for nothing.
+    // If a second cookie has the same name as a valid one, both are ignored.
     let right = house.log_in("viewer").await;
     let twice = right.head("GET", "/plugins") + &format!("cookie: {name}={value}\r\n");
     assert_eq!(right.ask(&twice, b"").await.unwrap().status, 303);
@@ -128,7 +128,7 @@ async fn what_is_kept_of_links_and_sessions_lets_nobody_in() {
     assert_eq!((mode(&house.kept()), mode(house.kept().parent().unwrap())), (0, 0));
     let log = house.window.log().all().join("\n");
     assert!(!log.contains(&cookie) && !log.contains(token), "{log}");
-    // Without a server there is no address to lead to.
+    // Without a server there is no address for a link.
     assert!(house.window.close().await.unwrap().success());
     let refused = ended(house.home.run(&["web", "login"]).await.unwrap(), 1).stderr;
     assert!(refused.contains("parlor web"), "{refused}");
@@ -150,6 +150,6 @@ async fn attempts_to_log_in_are_bounded() {
         "{refusal:?}"
     );
     refused(&guest.post(&right, &[]).await.unwrap(), 429);
-    // Looking at a link is no attempt.
+    // Looking at a link does not count as an attempt.
     assert_eq!(guest.get(&right).await.unwrap().status, 200);
 }

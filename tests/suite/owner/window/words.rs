@@ -32,7 +32,7 @@ async fn kick(juliet: &mut Client, house: &House) -> String {
     room.to_string()
 }
 
-/// Checks that a page has no part of what would run.
+/// Checks that a page has no part of the code that would run.
 #[track_caller]
 fn is_harmless(path: &str, page: &Answer) {
     let body = &page.body;

@@ -1,4 +1,4 @@
-//! The arrows among the files of a package: each leads from a file to one whose items it names.
+//! The arrows among the files of a package: each points from a file to one whose items it names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -127,7 +127,7 @@ impl<'a> Visit<'a> for Walk<'_> {
     }
 }
 
-/// Returns the path that begins here, and what follows it.
+/// Returns the path that begins here, and the rest after it.
 fn path_at(at: Cursor<'_>) -> Option<(Segments, Cursor<'_>)> {
     if let Some(after) = colons(at) {
         // A path that begins with `::` is another package's.

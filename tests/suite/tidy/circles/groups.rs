@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::arrows::Arrows;
 
-/// Returns the groups of several files, each of which leads to every other one.
+/// Returns the groups of several files, each of which can reach every other one.
 pub(super) fn groups(arrows: &Arrows) -> Vec<Vec<&str>> {
     let mut search = Search { arrows, places: BTreeMap::new(), open: Vec::new(), found: Vec::new() };
     for file in arrows.keys() {
@@ -25,7 +25,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// Visits what a file leads to. Returns the lowest place of an open file that it leads back to.
+    /// Visits the files that a file points to. Returns the lowest place of an open file that it reaches.
     fn visit(&mut self, file: &'a str) -> usize {
         let place = self.places.len();
         self.places.insert(file, place);

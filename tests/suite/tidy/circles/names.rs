@@ -30,7 +30,7 @@ impl Names {
         names
     }
 
-    /// Those of tests bring nothing, and a path that begins with `::` is another package's.
+    /// Imports of tests are ignored, and a path that begins with `::` belongs to another package.
     fn add(&mut self, item: &ItemUse) {
         if !is_for_tests(&item.attrs) && item.leading_colon.is_none() {
             self.read(&mut Segments::new(), &item.tree);

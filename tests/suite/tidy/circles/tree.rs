@@ -29,7 +29,7 @@ pub(super) struct Module {
     defines: BTreeSet<String>,
 }
 
-/// The module or item that a path leads to.
+/// The module or item that a path resolves to.
 #[derive(Clone)]
 pub(super) enum Target {
     Module(usize),
@@ -87,8 +87,8 @@ impl Tree {
         own
     }
 
-    /// Returns the file of what a path in this module leads to, and the name that it has there. A path that leads to
-    /// another package is nothing.
+    /// Returns the file of the item that a path in this module resolves to, and its name there. A path to another
+    /// package resolves to nothing.
     pub(super) fn resolve(&self, module: usize, path: &[String]) -> Option<(&str, String)> {
         Some(match self.find(module, path, 0)? {
             Target::Module(found) => (&self.modules[found].file, self.modules[found].name.clone()),
@@ -119,14 +119,13 @@ impl Tree {
         }
     }
 
-    /// Returns what a path leads to from within a module. A name that nothing shows is one of its own: a macro made it.
+    /// Resolves a path from within a module. An unknown name counts as the module's own: a macro made it.
     fn inside(&self, module: usize, path: &[String], steps: usize) -> Target {
         let Some((first, rest)) = path.split_first() else { return Target::Module(module) };
         self.known(module, first, rest, steps).unwrap_or_else(|| Target::Item(module, first.clone()))
     }
 
-    /// Returns what a name that the module knows leads to. At the end of a path it is rather an item, before that rather
-    /// a module.
+    /// Resolves a name that the module knows. At the end of a path it is rather an item, before that rather a module.
     fn known(&self, module: usize, first: &String, rest: &[String], steps: usize) -> Option<Target> {
         let own = &self.modules[module];
         let child = own.children.get(first).map(|child| self.inside(*child, rest, steps));

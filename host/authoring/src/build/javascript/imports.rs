@@ -78,7 +78,7 @@ fn imports(text: &str) -> Vec<Import<'_>> {
     tokens.iter().enumerate().filter_map(begins).filter_map(|begin| import(&tokens[begin..])).collect()
 }
 
-/// Parses the import after its first word; `None` if it is something else.
+/// Parses the import after its first word; `None` if it has another form.
 fn import<'t>(rest: &[(usize, Token<'t>)]) -> Option<Import<'t>> {
     let mut names = Vec::new();
     let (mut is_next, mut in_braces) = (true, false);

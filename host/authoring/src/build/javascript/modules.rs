@@ -109,7 +109,7 @@ impl Modules {
 /// Returns a module whose default export is the value of a JSON file.
 fn of_json(text: &str) -> Result<String, serde_json::Error> {
     serde_json::from_str::<serde::de::IgnoredAny>(text)?;
-    // The text goes through the JSON parser: as a JavaScript literal, `__proto__` would mean something else.
+    // The text is parsed as JSON: in a JavaScript literal, `__proto__` would have another meaning.
     Ok(format!("export default JSON.parse({});\n", serde_json::to_string(text)?))
 }
 

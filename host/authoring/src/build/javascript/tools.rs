@@ -58,7 +58,7 @@ impl Tools {
         use std::io::Write as _;
         use std::process::Stdio;
         let mut node = child::command("node", self.0.parent().expect("a folder of its own"));
-        // The arguments after `--` are not options, whatever they contain.
+        // The arguments after `--` are never options.
         node.args(["-e", WATCH, "--", name, if is_typed { "true" } else { "false" }]);
         node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut node = node.spawn().map_err(|error| format!("cannot run node: {error}"))?;

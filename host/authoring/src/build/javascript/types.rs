@@ -219,7 +219,7 @@ impl File<'_> {
                     (_, Some(name)) if side == Side::Argument && name == "jid" => "Address".to_owned(),
                     // This is an alias.
                     (TypeDefKind::Type(of), _) if matches!(of, Type::Id(_)) => self.name(of, side),
-                    // A record that both sides create has a type of its own for arguments, since the host's has all
+                    // A record that both sides create has a separate type for arguments, since the host's has all
                     // fields.
                     (TypeDefKind::Record(_), Some(name)) if side == Side::Argument && self.given.by_host(*id) => {
                         format!("{}Argument", type_name(name))

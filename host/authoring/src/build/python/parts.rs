@@ -85,7 +85,7 @@ impl Counts {
     }
 }
 
-/// The numbers of what a component has, and where the functions that forget are exported.
+/// The numbers of a component's items, and the exports of the functions that forget.
 struct Inside {
     counts: Counts,
     /// The module that exports each of these functions.

@@ -12,8 +12,8 @@ const TRACEBACK: &str = "Traceback (most recent call last):";
 const OWN: [&str; 4] = ["File \"/0/", "File \"/2/", " (/0/", " (/2/"];
 const MAIN: &str = "  File \"/1/";
 
-/// Returns what the plugin printed, and then the traceback with the author's file names; `None` if the output is
-/// something else.
+/// Returns what the plugin printed, and then the traceback with the author's file names; `None` if the output has
+/// another form.
 pub(super) fn by_python(said: &str) -> Option<(String, String)> {
     let (_, said) = said.split_once(BEFORE)?;
     let (said, _) = said.split_once(BEHIND)?;

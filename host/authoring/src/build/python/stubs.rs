@@ -156,7 +156,7 @@ impl Stub<'_> {
         out
     }
 
-    /// Returns whether the grouping has a type of its own with this name.
+    /// Returns whether the grouping itself has a type with this name.
     fn declares(&self, name: &str) -> bool {
         self.interface.types.keys().any(|own| pascal(own) == name)
     }

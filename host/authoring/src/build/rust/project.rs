@@ -214,7 +214,7 @@ impl Project {
     }
 
     /// Returns a compiler flag that does the same for the plugin's own folder, and for the plugin alone. Other crates
-    /// are elsewhere, and the SDK in the folder is named by its relative path.
+    /// are outside of it, and the SDK in the folder is named by its relative path.
     pub(super) fn anonymous_root(&self) -> Option<String> {
         remapped(&self.root, "/plugin")
     }

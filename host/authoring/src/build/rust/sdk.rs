@@ -80,7 +80,7 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     for (name, text) in SOURCES {
         kept::write(&place.join("src").join(name), text)?;
     }
-    // Beside it, as in parlor's own tree.
+    // Next to it, as in parlor's own tree.
     for (name, text) in contract::FILES {
         kept::write(&place.with_file_name("wit").join(format!("{name}.wit")), text)?;
     }

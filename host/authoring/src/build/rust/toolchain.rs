@@ -21,7 +21,7 @@ const SYSTEM_RUSTC: &str = "/usr/bin/rustc";
 const BROKEN: &str =
     "do what it says; with rustup: rustup default stable, and then rustup target add wasm32-unknown-unknown";
 
-/// A compiler that can make WebAssembly, and what it needs for that.
+/// A compiler that can make WebAssembly, and its requirements for that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Toolchain {
     /// Its path; `None` = the compiler that cargo would use anyway.

@@ -87,7 +87,7 @@ fn a_tool_goes_when_another_version_is_used_and_nobody_has_built_with_it_for_lon
     drop(alone);
     is_used(&tools.path().join("zig-2.0.0"), "zig");
     assert!(!half.exists(), "an interrupted removal goes on");
-    // The version that was just used is not the next one to be removed.
+    // The version that was just used must not be removed next.
     is_used(&tools.path().join("zig-1.10.0"), "zig");
     assert!(tools.path().join("zig-2.0.0").is_dir());
 }

@@ -4,7 +4,7 @@ use super::super::names;
 use super::super::server::FormAct;
 use super::Act;
 
-/// Parses what somebody does with a form. None: it is something else.
+/// Parses what somebody does with a form. Returns `None` if it has another form.
 pub(super) fn act(subject: &str, rest: &str) -> Option<Result<Act, String>> {
     let does = if let Some(command) = rest.strip_prefix("opens the form") {
         opens(subject, command.trim())

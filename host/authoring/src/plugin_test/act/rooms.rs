@@ -1,4 +1,4 @@
-//! Parses the rooms at the top of a test, with who is in them.
+//! Parses the rooms at the top of a test, with their occupants.
 
 use jid::{BareJid, FullJid};
 use parlor_base::nearest::nearest;
@@ -6,7 +6,7 @@ use parlor_base::nearest::nearest;
 use super::super::names;
 use super::super::server::{Rank, RoomKind};
 
-/// Those who are in a room, each with a rank of their own or the usual one.
+/// The occupants of a room, each with an explicit rank or the usual one.
 type Occupants = Vec<(FullJid, Option<Rank>)>;
 
 /// Parses `garden, anonymous: alice (admin), bob`.

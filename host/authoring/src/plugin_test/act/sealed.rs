@@ -5,7 +5,7 @@ use parlor_stanza::types::{DeviceTrust, Encryption};
 use super::super::server::Sealed;
 use super::Act;
 
-/// Parses what follows a speaker, if it says how the message was encrypted. Returns that, and what is said.
+/// Parses what follows a speaker, if it says how the message was encrypted. Returns that, and the text.
 pub(super) fn sealed(rest: &str) -> Option<(Result<Sealed, String>, &str)> {
     let (written, said) = rest.strip_prefix('(')?.split_once("):")?;
     let (way, trust) = written.split_once(',').unwrap_or((written, DeviceTrust::Blind.as_str()));

@@ -63,7 +63,7 @@ pub enum FormShown {
         title: String,
         /// Its place, if there are several.
         step: Option<String>,
-        /// Its fields, with what is in them.
+        /// Its fields, with their values.
         fields: Vec<(String, String)>,
         /// The mistakes in the last step, in words.
         wrong: Option<String>,
@@ -83,7 +83,7 @@ pub enum FormShown {
     Refused(String),
 }
 
-/// Returns the action in an outgoing stanza; `None` for stanzas that every session sends by itself.
+/// Returns the action in an outgoing stanza; `None` for stanzas that every session sends automatically.
 pub(super) fn of(stanza: &Stanza, of_a_plugin: bool, own: &FullJid, now: Timestamp) -> Option<Action> {
     match stanza {
         Stanza::Message(message) => {
@@ -191,7 +191,7 @@ fn set(to: Option<&Jid>, payload: &Element) -> Option<Action> {
     }
     if payload.is("query", MUC_OWNER) {
         let is_destroyed = item.is_some_and(|item| item.name() == "destroy");
-        // A form without fields accepts the default configuration, which the host does by itself.
+        // A form without fields accepts the default configuration, which the host does automatically.
         let is_configured = item.is_some_and(|item| item.children().next().is_some());
         let what = if is_destroyed { Some("destroys") } else { is_configured.then_some("configures") };
         return what.map(|what| Action::Room { room, what });

@@ -23,7 +23,7 @@ const MOST: usize = 10_000;
 /// The approximate maximum memory of these messages, in bytes.
 const MOST_BYTES: usize = 64 << 20;
 
-/// The maximum page size, whatever is requested, as on Prosody by default.
+/// The maximum page size, for any request, as on Prosody by default.
 const LONGEST_PAGE: usize = 50;
 
 /// All archives together, from the oldest message to the newest.
@@ -159,7 +159,7 @@ impl Archive {
 impl Server {
     /// Stores a message of somebody in the archive where it belongs. In the account's archive, it gets an id.
     pub(super) fn archive_said(&mut self, said: &Said, ids: &Ids, element: &mut Element) {
-        // Nobody could read an encrypted one there.
+        // An encrypted message could not be decrypted there.
         let Some(archive) = self.archive.as_mut().filter(|_| said.sealed.is_none()) else { return };
         let (from, now) = (Jid::from(said.from.clone()), self.clock.now());
         if let Some(id) = &ids.rooms {

@@ -33,7 +33,7 @@ pub enum FormAct {
     Sends,
     /// They send the last step once more, as it was.
     SendsAgain,
-    /// They send the page that somebody else has before them.
+    /// They send the page of another person's form.
     SendsOf(FullJid),
     /// They go back to the page before.
     GoesBack,
@@ -48,7 +48,7 @@ struct Shown {
     session: Option<String>,
     /// The action that the host offers by default.
     forward: String,
-    /// The fields of the page, with what is in them.
+    /// The fields of the page, with their values.
     fields: Vec<(String, String)>,
     /// The last step.
     sent: Option<Element>,
@@ -125,7 +125,8 @@ impl Server {
         self.bring(iq(Some(&Jid::from(who.clone())), "set", &id, Some(step)));
     }
 
-    /// Returns what the account's answer to a step shows the person. None: the stanza is no such answer.
+    /// Returns what the account's answer to a step shows the person. Returns `None` if the stanza is not such an
+    /// answer.
     pub(super) fn form_answer(&mut self, stanza: &Stanza) -> Option<Action> {
         let Stanza::Iq(answer) = stanza else { return None };
         let to = self.people.asked.remove(answer.id())?;
@@ -178,13 +179,13 @@ impl Shown {
     }
 }
 
-/// Returns a field with what is in it.
+/// Returns a field with its value.
 fn field(field: &Element) -> Option<(String, String)> {
     let value = field.get_child("value", ns::DATA_FORMS).map(Element::text).unwrap_or_default();
     field.attr("var").map(|var| (var.to_owned(), value))
 }
 
-/// Builds a step, with what is filled in if that is sent.
+/// Builds a step, with the filled-in values if the form is sent.
 fn step(shown: &Shown, action: &str, has_form: bool) -> Element {
     let filled = shown.fields.iter().map(|(var, value)| {
         let value =

@@ -27,7 +27,7 @@ pub(super) struct Memory(VecDeque<Remembered>);
 
 /// Returns the chat that somebody speaks in.
 fn chat(other: &Jid, is_in_room: bool) -> Jid {
-    // A private message of an occupant belongs to a chat of its own.
+    // A private message of an occupant belongs to a separate chat.
     if !is_in_room && Rooms::are_at(other) { other.clone() } else { other.to_bare().into() }
 }
 

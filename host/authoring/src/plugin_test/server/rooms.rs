@@ -29,13 +29,13 @@ const MODERATED: &str = "muc_moderated";
 /// The node by which a room tells somebody the reserved nickname (XEP-0045, section 7.12).
 const OWN_ITEM: &str = "x-roomuser-item";
 
-/// What a room does that others do not.
+/// The special behaviour of a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RoomKind {
     /// Nothing.
     #[default]
     Usual,
-    /// It hides addresses, so that the account is no moderator in it, who would see them (XEP-0045, section 4.2).
+    /// It hides addresses. So the account is not a moderator in it, since moderators see them (XEP-0045, section 4.2).
     Anonymous,
     /// It hears only those with voice, and the account comes without.
     Moderated,
@@ -187,7 +187,7 @@ impl Rooms {
         }
     }
 
-    /// Makes sure that a room exists, whoever created it.
+    /// Makes sure that a room exists.
     pub(super) fn found(&mut self, room: &BareJid) {
         self.0.entry(room.clone()).or_default();
     }
@@ -206,7 +206,7 @@ impl Rooms {
         Some(room.occupants.get(occupant.resource().as_str())?.id.as_str())
     }
 
-    /// Changes the role or affiliation of somebody, who may enter the room later.
+    /// Changes the role or affiliation of a person, who may enter the room later.
     pub(super) fn rank(&mut self, occupant: &FullJid, user: &FullJid, rank: Rank) -> Result<Vec<Element>, Impossible> {
         self.not_us(occupant)?;
         let (bare, nick) = (occupant.to_bare(), occupant.resource().as_str().to_owned());

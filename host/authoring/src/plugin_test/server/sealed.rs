@@ -1,5 +1,5 @@
-//! Messages that a test says are encrypted. There are no keys in a test: the account gets such a message as its session makes it of one
-//! that it has decrypted.
+//! Messages that a test marks as encrypted. Tests have no keys: the account gets such a message in the form that its
+//! session gives a decrypted one.
 
 use jid::FullJid;
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! A plugin under development on a real account: a host of its own with only this plugin, and every request granted.
+//! A plugin under development on a real account: a separate host with only this plugin, and every request granted.
 
 use std::fs;
 use std::path::Path;

@@ -363,7 +363,7 @@ impl Session {
                 Ok(())
             }
             Runs::MadeUp { stage: None, .. } => {
-                // Nobody joined anything.
+                // No room was joined.
                 self.chat = before;
                 self.remark("there is nobody to talk to yet: it has not been built")
             }

@@ -1,4 +1,4 @@
-//! The owner's decision about an offer: what the form says, checked, and in the words of the question.
+//! The owner's decision about an offer: reads and checks the form, and describes the decision in the question.
 
 use maud::{Markup, html};
 use parlor_base::id::PluginId;
@@ -170,7 +170,7 @@ mod tests {
         let entries = decided(&fields).unwrap().grants.get(Permission::MessagesSend).unwrap().entries();
         assert_eq!(entries.len(), 2, "{entries:?}");
         assert!(entries.contains(&"a@b".to_owned()), "{entries:?}");
-        // Who grants all as it is asked for has said so.
+        // A grant of everything as requested must be chosen explicitly.
         let all = decided(&[&fields[..], &[("all", "true")]].concat()).unwrap();
         assert_eq!(all.grants.get(Permission::MessagesSend).unwrap().entries(), ["*"]);
     }

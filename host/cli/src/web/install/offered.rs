@@ -1,4 +1,5 @@
-//! A plugin that could be installed, as its owner sees it before deciding: what it is, who made it, and what it asks for.
+//! A plugin that could be installed, as its owner sees it before deciding: its description, its author, and its
+//! requests.
 
 use std::fmt;
 
@@ -30,14 +31,14 @@ impl fmt::Debug for Offered {
     }
 }
 
-/// What is known of a file that is offered.
+/// The information about an offered file.
 #[derive(Debug)]
 pub(super) struct Sheet {
     source: String,
-    /// Where its download led.
+    /// The redirects of its download.
     redirects: Vec<String>,
     signer: Option<String>,
-    /// What its signer says.
+    /// The comment of its signer.
     comment: Option<String>,
     /// The publisher's key, and the plugin's name in the index.
     publisher: Option<(String, Option<String>)>,
@@ -96,7 +97,7 @@ impl Sheet {
         }
     }
 
-    /// Shows where it comes from, and who signed it.
+    /// Shows its source and its signer.
     fn origin(&self) -> Markup {
         let Self { source, redirects, signer, comment, publisher, examined, .. } = self;
         let manifest = self.manifest();

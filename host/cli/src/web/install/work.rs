@@ -1,4 +1,4 @@
-//! The installs that sessions have begun: what is fetched, what waits for a decision, and what came of it.
+//! The installs that sessions have begun: fetching, waiting for a decision, and outcomes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ const MOST: usize = 4;
 /// How long an install stays from its beginning.
 const LIFE: Duration = Duration::from_mins(30);
 
-/// Where an install of an offer is.
+/// The stage of an install.
 #[derive(Debug)]
 pub(super) enum Stage<O = Offered> {
     /// The file is fetched and examined.
@@ -50,7 +50,7 @@ impl<O> Stage<O> {
 
 #[derive(Debug)]
 struct Install<O> {
-    /// The session that began it: nobody else decides about it.
+    /// The session that began it. Only this session decides about it.
     session: String,
     began: Instant,
     stage: Stage<O>,
@@ -62,7 +62,7 @@ struct All<O> {
     installs: BTreeMap<u64, Install<O>>,
 }
 
-/// All installs. They end with this program; what is installed by then stays.
+/// All installs. They end with this program. Completed installs stay.
 #[derive(Debug)]
 pub(in crate::web) struct Installs<O = Offered>(Mutex<All<O>>);
 
@@ -127,7 +127,7 @@ impl<O> Installs<O> {
         Some(offer)
     }
 
-    /// Gives an install of a session up. What is being installed goes on.
+    /// Gives up an install of a session. An install that already runs continues.
     pub(super) fn give_up(&self, number: u64, session: &str) {
         self.all().installs.retain(|one, install| *one != number || install.session != session);
     }
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(installs.of("b"), [next], "another session cannot give it up");
         installs.give_up(next, "b");
         assert!(installs.of("b").is_empty());
-        // What comes later finds nothing to move on.
+        // A later result finds no install to update.
         installs.set(next, Stage::Failed("no".to_owned()));
         assert!(installs.stage(next, "b").is_none());
     }

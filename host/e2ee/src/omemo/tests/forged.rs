@@ -69,7 +69,7 @@ fn signatures_are_those_of_one_key_over_one_text() {
     }
 }
 
-/// Changes a bundle, and says what is then said of it.
+/// Changes a bundle, and returns the result of checking it.
 fn refused(version: Version, change: impl Fn(&mut BundleParts)) -> BundleError {
     let device = Device::generate(&mut Steady::new(22), 0);
     let mut parts = device.bundle(version).parts();
@@ -108,7 +108,7 @@ fn changed_bundles_are_refused() {
         }
     }
     assert_eq!(refused(Version::Axolotl, |parts| parts.signed_prekey[0] = 6), Malformed("signed prekey"));
-    // The identity key of somebody else, with the rest as it was.
+    // Another identity key, with the rest unchanged.
     let other = Device::generate(&mut Steady::new(23), 0);
     for version in Version::ALL {
         let key = other.bundle(version).parts().identity_key;
@@ -240,7 +240,7 @@ fn each_changed_bit_of_a_message_is_noticed_and_changes_nothing() {
         fresh.start(&other, &mut rng);
         let exchange = fresh.say(b"hello");
         other.session = Some(Session::from_bytes(&before).unwrap());
-        // Of libsignal's exchange, the id of the sender's device is not authentic: six bytes, which nobody reads.
+        // In libsignal's exchange, the id of the sender's device is not authenticated: six bytes, which are never read.
         let free = if version == Version::Axolotl { 48 } else { 0 };
         let mut unnoticed = 0;
         for message in [next, exchange, one.say(b"turned")] {
@@ -282,7 +282,7 @@ fn messages_of_another_form_are_refused_by_name() {
     other.version = Version::Axolotl;
     let session = other.session.take();
     assert_eq!(error(&other, good.clone()), ReceiveError::NoSession);
-    // After the own keys were made anew, sessions with the old ones count as none.
+    // After the own keys were replaced, sessions with the old ones count as none.
     other.session = session;
     other.device = Device::generate(&mut rng, 0);
     assert_eq!(error(&other, good), ReceiveError::NoSession);
@@ -300,7 +300,7 @@ fn another_identity_is_told_and_nothing_of_the_old_session_is_kept() {
         let received = other.look(&message, &mut rng).unwrap();
         assert_eq!(received.new_identity, Some(intruder.device.fingerprint()));
         assert_eq!(received.session.fingerprint(), intruder.device.fingerprint());
-        // Whoever does not believe it keeps the session before, which goes on.
+        // A caller that does not trust it keeps the previous session, which still works.
         assert_eq!(other.session.as_ref().unwrap().fingerprint(), one.device.fingerprint());
         assert_eq!(other.read(&late, &mut rng).unwrap(), b"late");
         other.read(&message, &mut rng).unwrap();
@@ -330,7 +330,7 @@ fn an_exchange_whose_ratchet_was_given_up_is_not_read_again() {
     }
 }
 
-/// One who is acquainted with somebody, made once: it takes longer than reading a message.
+/// A side with an established session, made once: making it takes longer than reading a message.
 fn someone(version: Version) -> &'static Side {
     static ALL: LazyLock<[Side; 2]> =
         LazyLock::new(|| Version::ALL.map(|version| acquainted(version, &mut Steady::new(33)).1));
@@ -365,7 +365,7 @@ proptest! {
             let mut longer = message.clone();
             let at = at.min(message.bytes.len());
             longer.bytes.splice(at..at, put.clone());
-            // Fields that nobody knows may stand between the others.
+            // Unknown fields may occur between the others.
             let read = other.look(&longer, &mut rng);
             prop_assert!(read.is_err() || read.unwrap().plain.to_vec() == b"hello");
         }

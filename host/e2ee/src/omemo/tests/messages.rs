@@ -1,4 +1,4 @@
-//! Messages that are lost, come again, come late, or cross: whatever can be read is read, and nothing is read twice.
+//! Messages that are lost, repeated, late, or cross each other: all readable ones are read, and none is read twice.
 
 use std::collections::BTreeSet;
 
@@ -7,22 +7,22 @@ use rand::Rng;
 use super::super::{KeyMessage, ReceiveError, Session, Version, limits};
 use super::{Side, Steady, acquainted};
 
-/// A message on its way.
+/// A message in transit.
 #[derive(Clone)]
 struct Post {
     message: KeyMessage,
     text: [u8; 8],
 }
 
-/// What lies between two sides, in one direction.
+/// The messages in transit between two sides, in one direction.
 #[derive(Default)]
 struct Way {
     post: Vec<Post>,
-    /// What came, for who plays it again.
+    /// The delivered messages, for replays.
     came: Vec<Post>,
 }
 
-/// How two talk, and what was seen of it.
+/// A conversation of two sides, and the observations about it.
 struct Talk {
     sides: [Side; 2],
     /// From the side of that place.
@@ -53,7 +53,7 @@ impl Talk {
         self.ways[from].came.push(post);
     }
 
-    /// Somebody plays a message again that has come.
+    /// Someone replays a delivered message.
     fn repeat(&mut self, from: usize, rng: &mut Steady) {
         let count = self.ways[from].came.len();
         if count == 0 {
@@ -135,7 +135,7 @@ fn both_may_start_at_once() {
             talk.step(&mut rng);
         }
         talk.finish(&mut rng);
-        // Each has heard of the other, and one answer in each direction settles it.
+        // Each side has received a message of the other, and one answer in each direction settles it.
         for from in [0, 1, 0, 1] {
             talk.say(from);
             talk.finish(&mut rng);
@@ -156,7 +156,7 @@ fn sessions_may_be_started_again_and_again() {
         for round in 0..60 {
             let [one, other] = &mut talk.sides;
             let (starts, with) = if rng.happens(50) { (one, other) } else { (other, one) };
-            // Who lost everything begins without what was before.
+            // A side that lost its state begins without its former sessions.
             if round % 7 == 6 {
                 starts.session = None;
                 talk.ways.iter_mut().for_each(|way| way.post.clear());
@@ -187,8 +187,8 @@ fn two_thousand_may_be_missing_and_their_keys_are_kept_in_all() {
         assert!(other.read(&all[0], &mut rng).is_ok() && other.read(&all[1_999], &mut rng).is_ok());
         other.restart();
 
-        // The next chain takes the places of the oldest. Two were read, so that three come too many; four, where libsignal's
-        // length of the chain before might be meant.
+        // The next chain takes the places of the oldest. Two were read, so three exceed the limit; or four, if the
+        // length may be that of libsignal.
         let answer = other.say(b"answer");
         one.read(&answer, &mut rng).unwrap();
         let next: Vec<_> = (0..6).map(|_| one.say(b"after that")).collect();
@@ -277,7 +277,7 @@ fn the_last_message_of_a_chain_may_be_late_whatever_length_is_said() {
     assert!(late.iter().all(|message| other.look(message, &mut rng).is_err()));
 }
 
-/// Guesses about what was sent take no places from what was.
+/// Guesses about sent messages take no places from real ones.
 #[test]
 fn talking_for_long_keeps_few_guessed_keys() {
     for version in Version::ALL {

@@ -1,4 +1,4 @@
-//! States as bytes: what was written is read, and nothing else is; and nobody prints what is secret.
+//! States as bytes: only written states can be read, and secrets are never printed.
 
 use std::sync::LazyLock;
 

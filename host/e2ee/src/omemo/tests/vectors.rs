@@ -1,5 +1,5 @@
-//! What python-omemo's packages made, and what they could read of ours: `vectors.txt` holds the bytes of conversations with
-//! them in both versions, started from either side, out of order and with gaps.
+//! Vectors that python-omemo's packages made, and vectors of ours that they could read: `vectors.txt` holds the bytes
+//! of conversations with them in both versions, started from either side, out of order and with gaps.
 //!
 //! | line | what it means |
 //! |---|---|

@@ -74,7 +74,7 @@ fn after_an_end_texts_are_refused_until_somebody_decides() {
     assert_eq!(pair.b.send("secret", pair.now), Err(SendError::Finished));
     let plain = |unexpected| vec![Outcome::Plain { text: "hi".to_owned(), unexpected }];
     assert_eq!(pair.a_says("hi").b, plain(true));
-    // The end again, by somebody else: nothing is known of it any more.
+    // The end again, by another client: its conversation is no longer known.
     assert_eq!(pair.bring_to_b(bye).b, []);
     assert_eq!(pair.b.end(), Vec::<String>::new());
     assert_eq!(pair.b.send("hi", pair.now).unwrap(), ["hi"]);
@@ -144,7 +144,7 @@ fn every_client_of_a_person_has_its_own_keys() {
     pair.b_says("from the first");
     assert_eq!(pair.a.peer_instance(), Some(account(1).instance_tag()));
     pair.assert_talking();
-    // One client ends: the other goes on.
+    // One client ends: the other continues.
     let bye = pair.b.end();
     assert_eq!(pair.bring_to_a(bye).a, [Outcome::Ended]);
     assert_eq!(pair.a.state(), State::Encrypted);
@@ -170,7 +170,7 @@ fn several_clients_may_take_up_one_commitment() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// After any disturbance by the network, nobody is taken for somebody else, and a later beginning succeeds.
+    /// After any disturbance by the network, no one can impersonate another, and a later exchange succeeds.
     #[test]
     fn a_disturbed_beginning_can_be_repeated(seed: u64, is_v2: bool, steps in prop::collection::vec((0..5_u8, any::<prop::sample::Index>()), 0..40)) {
         let mut pair = Pair::new(seed, if is_v2 { only_v2() } else { Policy::default() });

@@ -1,4 +1,4 @@
-//! Messages that nobody should send.
+//! Messages that no client should send.
 
 use proptest::prelude::*;
 
@@ -74,7 +74,7 @@ fn messages_with_wrong_tags_are_refused() {
     assert!(matches!(pair.bring_to_b([text]).b[..], [Outcome::Message { .. }]));
 }
 
-/// Changes a byte of a message, so many ninths before its end.
+/// Changes a byte of a message, at this number of ninths before its end.
 fn changed_at(text: &str, part: usize) -> String {
     changed(text, |bytes| {
         let place = bytes.len() - bytes.len() * part / 9 - 1;
@@ -149,7 +149,7 @@ fn what_we_send_is_of_no_use_if_it_is_sent_back() {
         }
         assert_eq!(pair.a.state(), State::Plain);
     }
-    // And with a key of ours on another client, which cannot be told from it.
+    // And with a key of ours on another client, which is indistinguishable from ours.
     let mut pair = Pair::new(72, only_v3());
     pair.b = Conversation::new(other_client(0, 0x5555_5555), only_v3());
     let query = pair.a.start().unwrap();
@@ -167,7 +167,7 @@ fn instances_without_end_are_bounded() {
         assert!(pair.b.peers.len() <= 8);
     }
     pair.assert_talking();
-    // Those that prove who they are come in place of the one that was not heard for longest.
+    // Instances that prove their identity replace the one that was silent for longest.
     for tag in 0x2000_0000..0x2000_0008_u32 {
         let mut client = Conversation::new(other_client(2, tag), only_v3());
         let mut way = sent(client.receive("?OTRv3?", pair.now, &mut pair.rng));

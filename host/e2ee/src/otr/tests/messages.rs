@@ -47,7 +47,7 @@ fn a_message_is_accepted_once() {
     for text in [first, second] {
         assert_eq!(told(pair.b.receive(&text[0], pair.now, &mut pair.rng)), [Outcome::Error(ReceiveError::Unreadable)]);
     }
-    // And of a conversation that began anew since, they never were.
+    // For a conversation that began again since, they never existed.
     let query = pair.a.start().unwrap();
     let before = pair.a.send("before", pair.now).unwrap();
     pair.bring_to_b([query]);
@@ -73,7 +73,7 @@ fn no_byte_of_a_message_can_be_changed() {
                 None => drop(bytes.pop()),
             });
             for outcome in pair.b.receive(&forged, pair.now, &mut pair.rng) {
-                // The MAC keys at the end, and their length, are not authentic: nobody reads them.
+                // The MAC keys at the end, and their length, are not authenticated: they are never read.
                 let is_behind = place > length - 60 && place != usize::MAX;
                 assert!(matches!(outcome, Outcome::Send(_) | Outcome::Error(_)) || is_behind, "{place}: {outcome:?}");
             }
@@ -109,7 +109,7 @@ fn used_mac_keys_are_published_and_of_no_use_any_more() {
         pair.bring_to_a(from_b);
     }
     assert!(keys.len() >= 3, "{}", keys.len());
-    // Everybody can write old messages anew with these keys. Nobody accepts such messages.
+    // Anyone can forge old messages with these keys. Such messages are not accepted.
     for text in &old[..2] {
         for key in &keys {
             let forged = changed(text, |bytes| {

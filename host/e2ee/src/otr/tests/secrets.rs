@@ -11,7 +11,7 @@ fn asked_by(index: usize, question: Option<&str>) -> Outcome {
     Outcome::SmpAsked { question: question.map(str::to_owned), fingerprint: account(index).fingerprint() }
 }
 
-/// Returns what one side is told when the other, which has this account, gives up.
+/// Returns the outcomes of one side when the other, which has this account, gives up.
 fn aborted_by(index: usize) -> Outcome {
     Outcome::SmpAborted { fingerprint: account(index).fingerprint() }
 }
@@ -47,7 +47,7 @@ fn the_side_that_answered_the_query_can_ask_as_well() {
 
 #[test]
 fn a_comparison_is_bound_to_keys_and_conversation() {
-    // The same secret in two conversations: what A says to a third is of no use with B.
+    // The same secret in two conversations: A's messages to a third person are of no use with B.
     let mut pair = Pair::started(42, Policy::default());
     let mut other = Pair::started(43, Policy::default());
     let first = other.a.smp_start(b"x", None, other.now, &mut other.rng).unwrap();
@@ -141,7 +141,7 @@ fn a_comparison_that_somebody_disturbs_has_no_result() {
     pair.bring_to_b(first);
     let second = pair.b.smp_answer(b"x", pair.now, &mut pair.rng).unwrap();
     let third = sent(pair.a.receive(&second[0], pair.now, &mut pair.rng));
-    // The third is lost, and A begins anew after giving up.
+    // The third message is lost, and A begins again after giving up.
     assert_eq!(third.len(), 1);
     let abort = pair.a.smp_abort(None, pair.now).unwrap();
     assert_eq!(pair.bring_to_b(abort).b, [aborted_by(0)]);

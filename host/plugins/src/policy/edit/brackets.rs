@@ -32,7 +32,7 @@ impl Brackets {
         Some(brackets)
     }
 
-    /// `None` if the library does not tell what stands there.
+    /// `None` if the library does not report the text there.
     fn of<'d>(
         around: impl Iterator<Item = (&'d Decor, &'d Decor)>,
         trailing: &RawString,
@@ -52,7 +52,7 @@ impl Brackets {
         Some(Self { items, end, has_last_comma })
     }
 
-    /// Adds an item at the end, on a line of its own if the closing bracket has one.
+    /// Adds an item at the end, on a separate line if the closing bracket is on one.
     pub(super) fn push(&mut self) {
         let before = if self.end.contains('\n') {
             let indent =

@@ -20,7 +20,7 @@ pub fn edit_order(text: &str, order: OrderName, ids: &[PluginId]) -> Result<Stri
     if means == wanted { Ok(new) } else { Err(by_hand()) }
 }
 
-/// Returns what the text has to mean afterwards. An empty order means the same as none.
+/// Returns the meaning that the text must have afterwards. An empty order means the same as none.
 fn wanted(text: &str, order: OrderName, list: &Value) -> Option<Table> {
     let mut root: Table = text.parse().ok()?;
     if is_empty(list) {

@@ -190,7 +190,7 @@ fn what_is_not_understood_is_refused_and_says_what_to_do() {
 }
 
 proptest! {
-    /// For any file, the result means what was wanted, or there is no result.
+    /// For any file, the result means the wanted policy, or there is no result.
     #[test]
     fn no_file_is_spoiled(
         header in prop::sample::select(vec!["[plugin.e]\n", "[plugin]\n[plugin.e] # x\n", "plugin.e.d = 1\n[plugin.f]\n", "[plugin]\ne = { d = 1 }\n"]),

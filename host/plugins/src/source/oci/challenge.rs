@@ -112,7 +112,7 @@ mod tests {
         for none in ["", "Negotiate", "Bearer", "Bearer service=\"a\"", "Bearer realm=\"a", "realm=\"a\"", ", ,"] {
             assert!(Challenge::read(none).is_empty(), "{none}");
         }
-        // Several challenges at once, in any order: the parameters of one are not taken for another's.
+        // Several challenges at once, in any order: the parameters of one are not assigned to another.
         let of_bearer = r#"Bearer realm="https://a",service="r, Basic s""#;
         let both = [bearer("https://a", Some("r, Basic s")), Challenge::Basic];
         assert_eq!(Challenge::read(&format!(r#"Negotiate YQ==, {of_bearer}, Basic realm="x""#)), both);

@@ -32,8 +32,8 @@ const HUB: (&[&str], &str) = (&["docker.io", "index.docker.io", "registry-1.dock
 /// The origin of a log-in, in case a registry requires one.
 #[derive(Debug, Clone, Default)]
 pub enum LogIn {
-    /// The log-ins that other tools store: `$REGISTRY_AUTH_FILE` alone if set; else podman's `auth.json` of this
-    /// session, then that of this user, and then docker's `config.json`.
+    /// The log-ins that other tools store: Only `$REGISTRY_AUTH_FILE` if it is set; otherwise podman's `auth.json` of
+    /// this session, then that of this user, and then docker's `config.json`.
     #[default]
     Stored,
     /// A log-in from the owner.

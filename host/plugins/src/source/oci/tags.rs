@@ -57,8 +57,7 @@ impl Reference {
         Some(all)
     }
 
-    /// Returns the address of the next page. It has to be on the same server, since the same authorization is sent
-    /// there.
+    /// Returns the address of the next page. It must be on the same server, since the same authorization is sent there.
     pub(super) fn next_page(&self, page: &Answer) -> Option<Url> {
         let mut links = page.headers.iter().filter(|(name, _)| name == "link");
         let next = page.from.to(links.find_map(|(_, value)| next(value))?).ok()?;
@@ -96,7 +95,7 @@ fn next(links: &str) -> Option<&str> {
     None
 }
 
-/// Returns whether a link parameter says that it leads to the next page.
+/// Returns whether a link parameter marks the link to the next page.
 fn is_next(parameter: &str) -> bool {
     let Some((name, value)) = parameter.split_once('=') else { return false };
     let mut kinds = value.trim_matches([' ', '\t', ',', '"']).split_ascii_whitespace();

@@ -19,10 +19,10 @@ use crate::unanswered::{Outcome, UnansweredRequest, Verdict};
 
 /// Maximum number of questions that may wait for one hook. It is asked once about each message that waits.
 const MOST: u32 = 1_024;
-/// Bytes of an event beside the message.
+/// Bytes of an event in addition to the message.
 const BESIDE: usize = 8 << 10;
 
-/// The facts about a message or a command, beside the message itself.
+/// The facts about a message or a command, in addition to the message itself.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     pub(super) point: Point,
@@ -113,7 +113,7 @@ fn question(account: &Shared, hook: &PluginId, asked: &Asked, message: &Arc<Mess
     if bytes + BESIDE > hooker.longest {
         return Question::Lost("the message is too large for it");
     }
-    // The other half of the mailbox is for what has no deadline.
+    // The other half of the mailbox is reserved for events without a deadline.
     if !hooker.mailbox.has_room_for_the_past() {
         return Question::Lost("its mailbox is full");
     }
@@ -123,8 +123,8 @@ fn question(account: &Shared, hook: &PluginId, asked: &Asked, message: &Arc<Mess
     }
 }
 
-/// Returns whether a hook has a grant that leaves out the conversation of a message. One without any grant is a mistake of the
-/// owner's, and must not be passed by in silence.
+/// Returns whether a hook has a grant that leaves out the conversation of a message. A hook without any grant is a
+/// configuration error, and must not be skipped silently.
 fn leaves_out(account: &Shared, hooker: &Hooker, point: Point, message: &Message) -> bool {
     let snapshot = account.snapshot();
     let is_contact = |jid: &BareJid| snapshot.is_contact(jid);

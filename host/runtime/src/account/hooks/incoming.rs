@@ -1,4 +1,4 @@
-//! Messages that came and commands, on their way to the plugins.
+//! Received messages and commands, on their way to the plugins.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub(crate) struct Given {
 pub(crate) struct Judged {
     /// The labels that it got.
     pub(crate) labels: Vec<Label>,
-    /// The plugins that may hear of it nevertheless, if it is hidden.
+    /// If it is hidden: the plugins that still get it.
     pub(crate) hidden_but_for: Option<Vec<PluginId>>,
     /// Whether its command is carried out.
     pub(crate) command: Permit,
@@ -48,7 +48,7 @@ pub(crate) enum Permit {
 }
 
 impl Judged {
-    /// Returns what becomes of a message about which nobody decided in time.
+    /// Returns the decision for a message if no hook decided in time.
     pub(crate) fn by_rule(order: &HookOrder, is_asked: bool, is_command: bool) -> Self {
         let stops = order.on_failure == OnFailure::Stop;
         Self {

@@ -1,4 +1,4 @@
-//! The order of outgoing messages while hooks are asked: what one plugin sends to one recipient goes out as it was sent.
+//! The order of outgoing messages while hooks are asked: messages of a plugin to the same recipient keep their order.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use jid::BareJid;
 use parlor_base::id::InstanceId;
 use tokio::sync::oneshot;
 
-/// Maximum number of messages of one account that may wait for verdicts. One more ends the wait of the oldest.
+/// Maximum number of messages of one account that may wait for verdicts. Beyond it, the oldest message stops waiting.
 const MOST: usize = 256;
 
 /// A line: the instance that sends, and the recipient.

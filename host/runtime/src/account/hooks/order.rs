@@ -4,7 +4,7 @@ use parlor_plugins::policy::hooks::HookOrder;
 
 use crate::account::Shared;
 
-/// Sets the orders of hooks. Messages that wait for a verdict go on by the orders before.
+/// Sets the orders of hooks. Messages that already wait for a verdict keep the previous order.
 pub fn set_order(account: &Shared, order: HookOrder) {
     account.hooks.set_order(order);
 }

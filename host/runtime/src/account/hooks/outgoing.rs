@@ -16,19 +16,20 @@ use super::lines::Place;
 use crate::account::Shared;
 use crate::unanswered::Verdict;
 
-/// A message that may go on with these texts. It keeps its place in the line of its sender and recipient until this is dropped.
+/// A message that may be sent with these texts. It keeps its place in the queue of its sender and recipient until this
+/// is dropped.
 pub(crate) struct Passed {
     pub(crate) texts: Texts,
     _place: Place,
 }
 
-/// Returns a stanza as hooks see it; `None` if it is no message, or while the account has no address.
+/// Returns a stanza as hooks see it; `None` if it is not a message, or while the account has no address.
 pub(crate) fn shown(account: &Shared, stanza: &RawStanza) -> Option<Message> {
     let snapshot = account.snapshot();
     let own = snapshot.jid.try_as_full().ok()?;
     let mut message = *stanza.leaving(own, account.clock.now())?;
     let in_room = |to: &Jid| to.is_full() && snapshot.rooms.contains_key(&to.to_bare());
-    // A private message to an occupant is a conversation of its own.
+    // A private message to an occupant belongs to a separate conversation.
     if message.kind != MessageKind::Groupchat && in_room(&message.to) {
         message.chat = message.to.clone();
     }
@@ -46,7 +47,7 @@ pub(crate) async fn pass(
     let order = account.hooks.order();
     let mut place = Place::take(&account.hooks.lines, instance, to);
     let verdict = place.unless_overdue(verdict(account, &order, plugin, message)).await;
-    // Also one that is stopped: else those behind it would pass those before it.
+    // A stopped message waits for its place, too: otherwise the messages after it would overtake those before it.
     place.comes().await;
     let texts = match verdict {
         Some(verdict) => verdict?,

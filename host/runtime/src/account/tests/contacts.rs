@@ -47,13 +47,13 @@ async fn a_roster_changes_by_the_word_of_the_own_account_alone() {
         session.say(&push(from, evil)).await;
         session.say(&push(from, "<item jid='romeo@far' subscription='remove'/>")).await;
     }
-    // From the account itself, so an answer is required; still it is no roster push.
+    // From the account itself, so an answer is required, but it is not a roster push.
     for items in ["", "<item/>", "<item jid='a@far'/><item jid='evil@far'/>"] {
         session.say(&push("", items)).await;
     }
     let heard = seen(&mut session).await;
     let (forged, odd) = heard.split_at(8);
-    // A push that is accepted from nobody is answered like any unknown request.
+    // A push from an unauthorised sender is answered like any unknown request.
     assert!(forged.iter().all(|xml| xml.contains("service-unavailable")), "{heard:?}");
     assert!(odd.len() == 3 && odd.iter().all(|xml| xml.contains("bad-request")), "{heard:?}");
     assert_eq!(known(&account).await, ["romeo@far"]);
@@ -234,7 +234,7 @@ async fn the_client_of_the_highest_priority_speaks_for_a_contact() {
         ("romeo@far/a", 1, "one", speaks("a", "one")),
         ("romeo@far/b", 5, "two", speaks("b", "two")),
         ("romeo@far/a", 4, "three", speaks("b", "two")),
-        // Nobody else sets his presence, whatever the priority.
+        // Others cannot set his presence, with any priority.
         ("evil@far/a", 127, "forged", speaks("b", "two")),
         ("romeo@far.evil/a", 127, "forged", speaks("b", "two")),
         ("romeo@far/c", 5, "four", speaks("c", "four")),

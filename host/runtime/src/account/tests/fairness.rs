@@ -1,4 +1,4 @@
-//! Calls of plugins whose guests do not run: they delay nobody else. A guest that computes polls none of its calls, so
+//! Calls of plugins whose guests do not run must not delay others. A guest that computes polls none of its calls, so
 //! the calls here are polled once and then left alone.
 
 use std::pin::Pin;
@@ -52,7 +52,7 @@ async fn calls_of_plugins_that_do_not_run_hold_up_nobody() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// Otherwise a plugin could have the account's task, which runs beside the connection, compute in its place.
+/// Otherwise a plugin could move its computing to the account's task, which also serves the connection.
 #[tokio::test]
 async fn the_time_that_a_call_takes_here_is_charged_to_its_plugin() {
     let peer = Peer::start(Manners::default()).await;

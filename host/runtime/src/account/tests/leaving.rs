@@ -52,12 +52,12 @@ async fn the_next_process_goes_on_with_the_session() {
         let mut session = soon("the log-in", peer.accept()).await.unwrap();
         assert_eq!(session.resumed, keepalive);
         if keepalive {
-            // Messages that came meanwhile are delivered, and nothing that the other process had sent goes out again.
+            // Messages that arrived in between are delivered, and no stanza of the other process is sent again.
             let late = format!(
                 "<message xmlns='jabber:client' from='friend@localhost/x' to='{jid}' type='chat'><body>late</body></message>"
             );
             session.say(&late).await;
-            // Presence is exchanged again, whatever the last process had sent.
+            // Presence is exchanged again, regardless of what the last process sent.
             session.settle(&[]).await;
             assert!(session.has_said("unavailable"));
         }

@@ -7,7 +7,7 @@ use parlor_xmpp::peer::Step;
 use super::*;
 use crate::account::logins::Logins;
 
-/// Rows 54, 55. Each caller gets an answer in time, and nothing of the attempt is left for the next one.
+/// Rows 54, 55. Each caller gets an answer in time, and the attempt leaves no state for the next one.
 #[tokio::test]
 async fn a_log_in_that_is_not_answered_fails_in_its_time_and_the_next_one_works() {
     let peer = Peer::start(Manners { thinks: Some(Step::Success), ..Manners::default() }).await;
@@ -36,7 +36,7 @@ async fn a_log_in_that_is_not_answered_fails_in_its_time_and_the_next_one_works(
     soon("the end of the account", account.stop()).await;
 }
 
-/// A plugin is responsible for the log-in that it requested, and not for what happens weeks later.
+/// A plugin is responsible for the log-in that it requested, not for a failure weeks later.
 #[tokio::test]
 async fn a_session_that_a_plugin_began_and_that_is_ended_for_good_is_a_failure_of_the_account() {
     let peer = Peer::start(Manners::default()).await;

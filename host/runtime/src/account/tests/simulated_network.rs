@@ -46,7 +46,7 @@ struct Diary {
     wrong: Vec<String>,
 }
 
-/// One account under one seed.
+/// An account under a seed.
 struct Life {
     account: Account,
     network: Network,
@@ -308,8 +308,8 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().expect("it is a number"))
 }
 
-/// After any failures at any time: nothing is lost, messages keep their order, and none is repeated unless nobody could
-/// know that it had arrived. The reported state is true. Requests end, and not too early, whatever happens to the
+/// After any failures at any time: nothing is lost, messages keep their order, and a message is repeated only if its
+/// arrival could not be known. The reported state is true. Requests end, and not too early, for any change of the
 /// machine's clock. Nothing is left over.
 #[test]
 fn nothing_is_lost_whatever_breaks() {

@@ -1,7 +1,7 @@
 //! `query-all`: an archive as a stream that is filled as it is read.
 //!
-//! One page at a time is in memory. The next one is requested when the guest reads and nothing of it is left. The
-//! stream's future gets the reason for its end.
+//! One page at a time is in memory. The next one is requested when the guest reads and no message is left. The stream's
+//! future gets the reason for its end.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ use crate::instance::{Instance, OpenArchiveQuery};
 pub(super) struct Pages {
     instance: Arc<Instance>,
     pager: Pager,
-    /// Whom the archive is asked about.
+    /// The address that the query is restricted to.
     with: Option<Jid>,
     /// The id of the message with which the stream ends.
     last: Option<String>,
     xml: bool,
-    /// Messages that came and were not read.
+    /// Received messages that were not read yet.
     ready: Vec<ArchivedMessage>,
     asking: Option<BoxFuture<'static, Result<ArchivePage, CallError>>>,
     /// None once the stream has ended.
@@ -147,7 +147,7 @@ impl Pages {
         }
     }
 
-    /// Requests the next page. None: there is no further page.
+    /// Requests the next page. Returns `None` after the last page.
     fn next_page(&mut self) -> Option<BoxFuture<'static, Result<ArchivePage, CallError>>> {
         let query = self.pager.next_page()?;
         let instance = Arc::clone(&self.instance);

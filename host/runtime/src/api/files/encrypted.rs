@@ -1,5 +1,5 @@
-//! Files that are encrypted (XEP-0454). Nothing of one is shown before all of it proved to be authentic, so it is held as a whole. One that
-//! is uploaded goes in parts.
+//! Files that are encrypted (XEP-0454). Nothing of one is shown before all of it proved to be authentic, so it is held
+//! as a whole. Uploads are encrypted and sent in parts.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::instance::Instance;
 const SCHEME: &str = "aesgcm:";
 /// The step in which its bytes are counted as held.
 const STEP: usize = 64 << 10;
-/// Maximum length of an ending that the server is told, in bytes.
+/// Maximum length of a file name's extension that the server gets, in bytes.
 const LONGEST_ENDING: usize = 8;
 
 /// Returns where the file of this address is, and the key of one that is encrypted.
@@ -32,7 +32,8 @@ pub(super) fn place(url: &str) -> Result<(WebAddress, Option<FileKey>), CallErro
     Ok((to, link.map(|link| link.key().clone())))
 }
 
-/// Returns the size of a file of which the server has so many bytes. Refuses one that cannot be held.
+/// Returns the size of a file from its number of bytes on the server. Refuses a file that does not fit into
+/// `host_memory`.
 pub(super) fn size(instance: &Instance, bytes: u64) -> Result<u64, CallError> {
     if bytes > instance.limits.host_memory.0 {
         return Err(too_much(instance));
@@ -40,7 +41,8 @@ pub(super) fn size(instance: &Instance, bytes: u64) -> Result<u64, CallError> {
     bytes.checked_sub(TAG as u64).ok_or_else(|| not_authentic(LinkError::Forged))
 }
 
-/// Returns what the server is told of an upload with this name and size. The ending is what clients tell pictures by.
+/// Returns the description of an upload with this name and size for the server. It keeps the extension, by which
+/// clients recognise pictures.
 pub(super) fn described(name: &str, size: u64) -> Result<Described<'static>, CallError> {
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);
     let ending = ending.filter(|ending| {
@@ -53,10 +55,10 @@ pub(super) fn described(name: &str, size: u64) -> Result<Described<'static>, Cal
     Ok(Described { name, kind: "application/octet-stream", size })
 }
 
-/// What encrypts an upload.
+/// The encryption of an upload.
 pub(super) struct Sealing {
     file: Box<Encrypting>,
-    /// Its key, until it is told.
+    /// Its key, until it is handed out.
     key: Option<FileKey>,
 }
 
@@ -73,7 +75,7 @@ impl Sealing {
         String::from_utf8(link.to_vec()).map_err(|_| no_address())
     }
 
-    /// Returns the next part encrypted, and how the file goes on behind it.
+    /// Returns the next part encrypted, and the state for the parts after it.
     pub(super) fn sealed(&self, mut part: Vec<u8>) -> Result<(Vec<u8>, Option<Self>), CallError> {
         let mut file = self.file.clone();
         file.part(&mut part).map_err(|error| CallError::invalid("part", error.to_string()))?;
@@ -103,7 +105,7 @@ impl Encrypted {
         Self { incoming, file: Decrypting::begin(key), bytes: Vec::new(), decrypted: 0, held: Vec::new() }
     }
 
-    /// Takes in the rest of the file. If that ends early, a later call goes on.
+    /// Receives the rest of the file. If this ends early, a later call continues.
     pub(super) async fn take_in(
         &mut self,
         instance: &Instance,
@@ -117,7 +119,7 @@ impl Encrypted {
         while let Some(part) = self.incoming.part(instance).await.map_err(|error| told(&error))? {
             let length = self.bytes.len() + part.len();
             if length > self.held.len() * STEP {
-                // A part is no longer than a step.
+                // A part is not longer than `STEP`.
                 self.held.push(instance.hold(STEP).map_err(|_| too_much(instance))?);
             }
             self.bytes.extend_from_slice(&part);

@@ -23,7 +23,8 @@ const MOST_ADDED: usize = 64 << 10;
 /// The credentials that a request uses, and all that its answer must not show.
 pub(crate) struct Credentials {
     pub(super) used: Vec<Credential>,
-    /// Also those that this request does not use: what one request stored somewhere, another one may fetch.
+    /// All credentials, including those that this request does not use: one request could store a credential somewhere,
+    /// and another one fetch it.
     pub(super) hidden: Arc<Hidden>,
 }
 
@@ -157,7 +158,8 @@ impl Credentials {
         self.hidden.are_in(text)
     }
 
-    /// Returns whether a name of a server or of a header has one. Such names come in small letters, and most are too short.
+    /// Returns whether the name of a server or of a header contains a credential. Such names are in lower case, and
+    /// most are too short.
     pub(super) fn are_named_by(&self, name: &str) -> bool {
         self.hidden.are_in_name(name)
     }

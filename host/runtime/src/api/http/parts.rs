@@ -45,7 +45,7 @@ pub(crate) struct Sending {
 }
 
 impl Sending {
-    /// Begins to send. It goes on while nobody polls the plugin's call.
+    /// Begins to send. It continues while the plugin's call is not polled.
     pub(crate) fn begin(instance: &Instance, client: Client, request: Request, sender: Option<Sender>) -> Self {
         let task = instance.account.place.runtime.spawn(async move { client.begin(request).await });
         Self { sender, task: AbortOnDropHandle::new(task) }
@@ -110,7 +110,7 @@ pub(crate) struct Incoming {
     /// The bytes that have come and were not read.
     rest: Bytes,
     mask: Mask,
-    /// What these bytes take of the plugin's limits, where they are there as a whole.
+    /// The share of the plugin's limits that these bytes take, if the whole answer is in memory.
     _held: Vec<Holding>,
 }
 

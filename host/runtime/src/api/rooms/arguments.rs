@@ -88,7 +88,7 @@ pub(super) fn fields(argument: &str, fields: &[(String, WitValue)]) -> Result<Ve
     if fields.len() > MAX_FIELDS {
         return Err(CallError::invalid(argument, format!("more than {MAX_FIELDS} fields")));
     }
-    // An empty text has no bytes, but takes memory all the same.
+    // An empty text has no bytes, but still takes memory.
     if fields.iter().map(|(_, value)| values(value)).sum::<usize>() > MAX_VALUES {
         return Err(CallError::invalid(argument, format!("more than {MAX_VALUES} values")));
     }
@@ -135,7 +135,7 @@ fn field(argument: &str, name: &str, value: &WitValue) -> Result<(String, Config
     Ok((name.to_owned(), value))
 }
 
-/// Parses a bookmark to be stored.
+/// Parses a bookmark to store.
 pub(super) fn bookmark(bookmark: WitBookmark) -> Result<Bookmark, CallError> {
     let WitBookmark { jid, name, autojoin, nick, password } = bookmark;
     let room = bare_jid("bookmark.jid", &jid)?;

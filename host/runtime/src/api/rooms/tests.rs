@@ -1,4 +1,4 @@
-//! Tests of what a grant covers of rooms and bookmarks.
+//! Tests of which calls for rooms and bookmarks a grant covers.
 
 use parlor_config::Settings;
 use parlor_plugins::limits::Limits;
@@ -85,7 +85,7 @@ async fn a_bookmark_that_enters_a_room_opens_it_and_counts_as_that() {
         instance.account.publish(Snapshot { rooms, bookmarks: Ok(bookmarks), ..snapshot });
     };
     let is_refused = |result: Result<(), CallError>| matches!(result, Err(CallError::OverLimit(_)));
-    // Nobody enters it: the only error is the missing connection.
+    // The room is not entered: the only error is the missing connection.
     assert!(!is_refused(set(mark("two", false)).await));
     instance.open_room(&mark("one", true).room).unwrap().ended(true);
     show(&["one"], &[]);

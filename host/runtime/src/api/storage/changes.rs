@@ -17,7 +17,7 @@ use crate::instance::Grouping;
 const MOST_CHANGES: usize = 256;
 /// Maximum length of their keys and values together, in bytes.
 const LONGEST_CHANGES: usize = 256 << 10;
-/// Bytes that the host holds for each, beside its key and value.
+/// Bytes that the host holds for each, in addition to its key and value.
 const STEP: usize = size_of::<Step>();
 
 /// Adds to a number, and returns the sum.
@@ -34,7 +34,7 @@ pub(super) async fn add<T: Send + 'static>(
         Changed::Made(sums) => sums.first().copied(),
         Changed::NoNumber(key) => return Err(CallError::invalid("number.key", no_number(&key))),
         Changed::NoSum(key) => return Err(CallError::invalid("number.amount", no_sum(&key))),
-        // Nothing was expected, and what exceeds the quota is an error already.
+        // The change has no expectation, and an exceeded quota was already reported as an error.
         Changed::Otherwise | Changed::TooMuch => None,
     };
     sum.ok_or_else(|| CallError::Other("the host does not know the sum; `storage.get` reads it".to_owned()))
@@ -64,7 +64,7 @@ async fn make<T: Send + 'static>(
     let quota = quota(&instance)?;
     let steps = steps(instance.account.clock)?;
     let held = instance.hold(steps.iter().map(|step| step.bytes() + STEP).sum())?;
-    // Each key is written by itself, and so costs what a call for it alone would.
+    // Each key is written separately, and so costs as much as a separate call.
     pace(&instance, steps.iter().map(|step| step.bytes().max(CALL)).sum()).await?;
     let changes = instance.data(&granted).change(owner(&instance), quota, steps, Some(held));
     match instance.in_turn(changes).await.map_err(|error| failed(&error))? {

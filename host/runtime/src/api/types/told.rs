@@ -1,5 +1,5 @@
-//! Records that events carry: requests to webhooks, in namespaces and of other plugins, due times, items of nodes, what a plugin
-//! decides about as a hook, and messages that cannot be decrypted.
+//! Records that events carry: requests to webhooks, in namespaces and of other plugins, due times, items of nodes,
+//! questions to hooks, and undecryptable messages.
 
 use parlor_session::{DueTime, Hook, IqRequest, PluginRequest, PubsubItem, Undecryptable, Webhook};
 

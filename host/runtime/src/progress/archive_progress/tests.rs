@@ -159,7 +159,7 @@ async fn what_overtook_what_was_cut_off_is_not_given_again_by_whoever_follows_ei
     archive.passed(missed(1));
     archive.passed(ArchivePlace::CaughtUp(Archive::Own, 1));
     assert_eq!(kept(&archive).await, known("1", &["2"]));
-    // No message came meanwhile.
+    // No message arrived in between.
     archive.restart();
     assert!(archive.knows("2"));
     archive.passed(ArchivePlace::CaughtUp(Archive::Own, 1));
@@ -240,7 +240,7 @@ async fn a_handler_that_never_returns_holds_nothing_up_for_ever() {
     assert_eq!(kept(&archive).await, known(&(2 + most).to_string(), &[]));
 }
 
-/// A host that is killed meanwhile would else lose the message, whose handler has not returned.
+/// Otherwise a host that is killed in between would lose the message, whose handler has not returned.
 #[tokio::test]
 async fn what_comes_live_meanwhile_overtakes_no_missed_message_however_much_it_is() {
     let (_store, mut archive) = archive();

@@ -1,4 +1,4 @@
-//! What the task that tells of due times knows of each schedule, and which one is next.
+//! The state of each schedule in the task that delivers due times, and the choice of the next one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use super::Done;
 use crate::schedules::{moment, timing};
 use crate::supervisor::staying::LOOK;
 
-/// The longest pause before a plugin is told again that did not take a due time, such as one that has not subscribed.
+/// The longest pause before a due time is delivered again to a plugin that did not take it, such as one that has not
+/// subscribed.
 const LONGEST_LOOK: Duration = Duration::from_mins(1);
 
 /// The schedules of a plugin, by their ids.
@@ -22,16 +23,16 @@ pub(super) struct Known(BTreeMap<i64, One>);
 /// Something to do for a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Work {
-    /// The plugin is to be told of a due time.
+    /// A due time must be delivered to the plugin.
     Tell {
         /// The due time.
         due: Timestamp,
-        /// How many were left out before it, if it is told for the first time.
+        /// The number of due times that were left out before it, if it is delivered for the first time.
         left_out: Option<u32>,
         /// Whether no other due time follows.
         is_last: bool,
     },
-    /// Due times are over without being told.
+    /// Due times are skipped without delivery.
     LeaveOut {
         /// They are over until then.
         over: Timestamp,
@@ -53,7 +54,7 @@ struct One {
     /// The last pause because the plugin did not take a due time.
     pause: Duration,
     is_under_way: bool,
-    /// Whether it ends with what is under way.
+    /// Whether it ends with the current delivery.
     is_last: bool,
 }
 
@@ -62,7 +63,7 @@ impl Known {
         self.0.is_empty()
     }
 
-    /// Takes what is in the store. What was noted here of a schedule that is still there may be newer.
+    /// Loads the schedules from the store. For schedules that are already known, the state here may be newer.
     pub(super) fn read(&mut self, rows: Vec<StoredSchedule>) {
         let mut before = std::mem::take(&mut self.0);
         let known = |row: StoredSchedule| {
@@ -78,8 +79,8 @@ impl Known {
         self.0 = rows.into_iter().map(known).collect();
     }
 
-    /// Takes what is to be done first, for a plugin that runs since then. Nothing else is done for that schedule until it is
-    /// settled.
+    /// Takes what is to be done first, for a plugin that runs since then. That schedule is not processed further until
+    /// it is settled.
     pub(super) fn take_due(&mut self, now: Timestamp, since: Timestamp) -> Option<(StoredSchedule, Work)> {
         let at = Instant::now();
         loop {
@@ -295,7 +296,7 @@ mod tests {
         let odd = StoredTiming::Cron { expression: "?".to_owned(), zone: "UTC".to_owned() };
         let mut known = known(vec![StoredSchedule { paused: true, ..every_minute(1) }, row(2, odd, 0)]);
         assert_eq!((take(&mut known, 5, 0), known.pause(moment(0))), (None, Duration::MAX));
-        // It goes on, and the pause is missed.
+        // It resumes, and the due times during the pause are missed.
         known.read(vec![StoredSchedule { runs_from: 5 * MINUTE, ..every_minute(1) }]);
         assert!(matches!(take(&mut known, 5, 0), Some((1, Work::LeaveOut { left_out: 5, .. }))));
     }

@@ -27,7 +27,7 @@ pub(super) async fn answer(
     acceptance: Acceptance,
 ) -> Reply {
     let Some(instance) = running_now(shared) else { return Reply::Busy };
-    // First: who is told to come again comes with the same signature.
+    // Check this first: a sender that is asked to retry repeats the same signature.
     if !takes(&instance) {
         return Reply::Busy;
     }

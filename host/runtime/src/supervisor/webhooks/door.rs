@@ -11,7 +11,7 @@ use super::answering;
 use super::reply::{Reply, refused};
 use crate::webhooks::Webhooks;
 
-/// A webhook of a plugin that is there, for whoever has a request to it.
+/// A webhook of a running plugin, for requests to it.
 #[derive(Clone)]
 pub struct Door {
     shared: Arc<Shared>,
@@ -59,7 +59,7 @@ impl Door {
         self.webhook.methods.iter().any(|one| one == method)
     }
 
-    /// Returns whether the plugin gets this header, whose name is in small letters. It never gets the one with the
+    /// Returns whether the plugin gets this header. The name must be in lower case. It never gets the one with the
     /// secret.
     pub fn passes_on(&self, header: &str) -> bool {
         if matches!(&self.webhook.verification, Verification::Token { header: secret } if secret == header) {
@@ -90,10 +90,10 @@ impl Door {
         }
     }
 
-    /// Stores a request, and wakes who tells of it.
+    /// Stores a request, and wakes the task that delivers it.
     async fn store(&self, request: WebhookRequest, acceptance: Acceptance) -> Reply {
         let webhooks = Arc::clone(&self.webhooks);
-        // In a task of its own: if the sender hangs up meanwhile, the request is stored, and the plugin must hear of it.
+        // In a separate task: if the sender disconnects in between, the request is stored, and the plugin must get it.
         let task = self.shared.account.place.runtime.spawn(async move {
             let accepted = webhooks.stored.accept(request, acceptance).await;
             webhooks.queue.load().arrived.notify_waiters();

@@ -7,11 +7,11 @@ use crate::instance::WebhookAnswer;
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// It is stored, and the plugin will be told.
+    /// It is stored, and will be delivered to the plugin.
     Stored,
-    /// It may come only once, and came before.
+    /// It may be received only once, and was received before.
     Again,
-    /// There is no room for it, or the plugin does not run.
+    /// There is no space for it, or the plugin does not run.
     Busy,
     /// The plugin's answer.
     Answer(WebhookAnswer),

@@ -18,7 +18,7 @@ use crate::webhooks::Webhooks;
 /// Tells the plugin of requests to this webhook as they come, until it is to end.
 pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
     let Some(webhooks) = &shared.webhooks else { return };
-    // The one that it replaces is told until then.
+    // Until then, the version that it replaces gets the requests.
     if !stays_until(&shared, is_alone(&shared)).await {
         return;
     }
@@ -51,7 +51,7 @@ async fn tell_next(
     name: &str,
     turn: &Mutex<()>,
 ) -> Result<Option<bool>, StoreError> {
-    // The instance that this one replaces may still be told of a request: it would be told twice.
+    // A request may still be in delivery to the replaced instance: without this lock, it would be delivered twice.
     let Some(_turn) = stays_for(shared, turn.lock()).await else { return Ok(Some(false)) };
     let Some(request) = webhooks.stored.next(name.to_owned()).await? else { return Ok(None) };
     Ok(Some(tell(shared, webhooks, request).await))
@@ -96,8 +96,8 @@ async fn tell(shared: &Shared, webhooks: &Webhooks, stored: StoredRequest) -> bo
     }
 }
 
-/// Writes what became of a request, until that succeeds: one that counts as waiting would be told again at once. Returns
-/// false if the plugin is to end before.
+/// Writes the outcome of a request, and retries until that succeeds: a request that is stored as waiting would be
+/// delivered again at once. Returns false if the plugin must end before.
 async fn note(shared: &Shared, webhooks: &Webhooks, id: i64, attempts: u32, state: RequestState) -> bool {
     let note = || webhooks.stored.note(id, attempts, state);
     until_done(shared, "what became of a request cannot be written", note).await.is_some()

@@ -1,4 +1,4 @@
-//! Announcing what this account can do, and what plugins add to it.
+//! Announces the features of this account, including those that plugins add.
 
 use std::time::Duration;
 
@@ -168,7 +168,7 @@ impl Common {
 }
 
 impl Turn<'_> {
-    /// Returns whether the changes that were collected have to be announced now.
+    /// Returns whether the collected changes must be announced now.
     pub(crate) fn caps_are_due(&mut self) -> bool {
         let own = &mut self.common.own_disco;
         own.gathering = None;

@@ -721,7 +721,7 @@ fn a_plugin_that_is_kept_to_rooms_acts_in_no_other() {
     assert!(!may_send(&kept, "hall@muc.example.org/juliet"));
     assert!(kept.may_hear(&lounge, &nobody) && !kept.may_hear(&hall, &nobody));
     assert!(kept.serves(Some(&lounge)) && !kept.serves(Some(&hall)) && !kept.serves(None) && all.serves(None));
-    // What the owner takes away is gone at once, and what another list has besides does not come back.
+    // A room that the owner removes is removed at once, and the additional rooms of another list do not return.
     let both = all.clone().in_rooms(Some(rooms(&["hall", "lounge"])));
     assert_eq!(both.within(&kept), kept);
     assert_eq!(all.within(&kept), kept);

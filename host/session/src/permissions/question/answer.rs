@@ -90,7 +90,7 @@ impl Question {
             None => free("it needs no permission: every plugin may hear it"),
             Some(permission) => {
                 let answer = self.put(permission, &self.parts_of_event(rule, judge), judge);
-                // What cannot be decrypted was encrypted.
+                // An undecryptable message was encrypted.
                 if rule.payload == "message" { self.as_encrypted(answer, judge) } else { answer }
             }
         };
@@ -340,7 +340,7 @@ impl Question {
     }
 }
 
-/// Returns the request for an address, where it would decide.
+/// Returns the hint to name an address, if the address would decide.
 fn ask_for_address(kind: ScopeKind) -> &'static str {
     match kind {
         ScopeKind::Jids | ScopeKind::Messages | ScopeKind::Rooms => "; name an address to ask about it",
@@ -375,8 +375,8 @@ fn of_events_alone(permission: Permission) -> Option<&'static EventRule> {
     EVENTS.iter().find(|rule| !is_called && rule.permission == Some(permission) && rule.payload == "message")
 }
 
-/// Returns the denied parts that an owner is offered to allow. A part whose entry covers more than the question is
-/// offered only if no other part is left.
+/// Returns the denied parts that the answer offers the owner to allow. A part whose entry covers more than the question
+/// is offered only if no other part is left.
 fn offered(parts: &[Part]) -> Vec<&Part> {
     let (wide, narrow): (Vec<_>, Vec<_>) = parts.iter().filter(|part| !part.is_allowed()).partition(|part| part.widens);
     if narrow.is_empty() { wide } else { narrow }
@@ -451,7 +451,7 @@ fn uncovered_self(granted: &Scope, wanted: &Scope, judge: &dyn Judge) -> Option<
     judge.own().into_iter().find(|own| covers(wanted, Some(own)) && !covers(granted, None))
 }
 
-/// Returns whether several entries are granted, each as a question of its own.
+/// Returns whether several entries are granted, each as a separate question.
 fn entries(permission: Permission, each: &[Question], judge: &dyn Judge) -> Answer {
     let answers: Vec<_> = each.iter().map(|one| (one, one.answer(judge))).collect();
     let all = |outcome| answers.iter().all(|(_, answer)| answer.outcome == outcome);

@@ -89,7 +89,7 @@ pub enum ArchiveState {
 pub(super) enum Check {
     /// It holds, or nothing is known of the account.
     Met,
-    /// It never holds, whatever is granted.
+    /// It never holds, regardless of the grants.
     Never(String),
     /// It does not hold now.
     Until(String),
@@ -236,7 +236,7 @@ fn of_state(depends: Depends, about: Option<&Jid>, state: &dyn AccountState) -> 
 }
 
 impl Check {
-    /// Checks something else if this holds.
+    /// Checks another condition if this one holds.
     fn and(self, other: impl FnOnce() -> Self) -> Self {
         if self == Self::Met { other() } else { self }
     }
@@ -290,7 +290,8 @@ fn request(jid: Option<&BareJid>, state: &dyn AccountState) -> Check {
     Check::Until(format!("{} does not ask to see the account's presence; once it does", shown(jid)))
 }
 
-/// Checks whether plugins hear of somebody's request to see the account's presence. The host answers some itself.
+/// Checks whether plugins are notified of a person's request to see the account's presence. The host answers some
+/// itself.
 fn requester(jid: Option<&BareJid>, state: &dyn AccountState) -> Check {
     let settings = || required(state, "allow_contact_requests", true).and(|| required(state, "auto_subscribe", false));
     let Some(jid) = jid else { return settings() };

@@ -21,7 +21,7 @@ const CLOSED: &str = "attic@conference.example.org";
 const GUEST: &str = "hall@conference.example.org";
 /// A contact that does not show its presence.
 const SHY: &str = "shy@example.org";
-/// Somebody who asks to see the account's presence, and is no contact.
+/// A person who asks to see the account's presence, and is not a contact.
 const ASKER: &str = "asker@example.net";
 const STRANGER: &str = "juliet@localhost";
 
@@ -289,7 +289,8 @@ fn a_call_that_depends_on_more_than_its_grant_is_no_plain_yes() {
     }
 }
 
-/// The calls that are a yes about a stranger with all grants, whatever the settings and however new the connection.
+/// The calls that are allowed for a stranger with all grants, independently of the settings and the age of the
+/// connection.
 const YES_ABOUT_A_STRANGER: &str = "
     api.emit api.send api.send-iq archive.next archive.previous chats.get chats.get-all chats.get-many chats.send
     chatviews.get chatviews.get-many commands.add commands.answer commands.declare commands.remove dialogs.ask dialogs.begin
@@ -311,8 +312,8 @@ const YES_WHEN_READY: &str = "
     contacts.get-many rooms.bookmarks rooms.decline rooms.get-or-create rooms.open rooms.open-many
     rooms.register rooms.reserved-nick rooms.set-bookmark rooms.unregister tokens.get";
 
-/// About somebody of whom the account knows nothing, whatever is granted. A call that is new in the contract, and
-/// states no condition in the table, comes here as a yes that is not listed.
+/// About an unknown person, with any grants. A call that is new in the contract, and states no condition in the table,
+/// comes here as a yes that is not listed.
 #[test]
 fn a_yes_about_a_stranger_is_one_of_those_that_are_listed() {
     let yes = |plugin: &Plugin| -> BTreeSet<String> {
@@ -640,7 +641,7 @@ fn entries_are_compared_with_what_is_granted() {
     assert_eq!(ask(&some, "messages.read=*", None).0, Outcome::No);
 }
 
-/// An IQ to the account itself is as good as its password, so only `iq` covers it.
+/// An IQ to the account itself can change its password, so only `iq` covers it.
 #[test]
 fn an_entry_that_takes_the_account_itself_in_is_no_plain_yes() {
     let iq = |entries: &str| plugin(&format!("\"stanza.send\" = [{entries}]"));

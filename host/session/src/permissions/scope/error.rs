@@ -86,7 +86,7 @@ pub enum BadScope {
         /// Why it is none.
         reason: String,
     },
-    /// An entry is no namespace that a plugin may answer.
+    /// An entry is not a namespace that a plugin may answer.
     #[error("{entry:?} cannot be answered by a plugin ({reason}): write {NAMESPACE_ENTRIES}")]
     NoNamespace {
         /// The entry, as the owner wrote it.
@@ -94,7 +94,7 @@ pub enum BadScope {
         /// Why it is refused.
         reason: String,
     },
-    /// An entry is no id of a plugin.
+    /// An entry is not the id of a plugin.
     #[error("{entry:?} is no plugin ({reason}): write {PLUGIN_ENTRIES}")]
     NoPlugin {
         /// The entry, as the owner wrote it.
@@ -102,7 +102,7 @@ pub enum BadScope {
         /// Why it is none.
         reason: String,
     },
-    /// An entry is no node of a service.
+    /// An entry is not a node of a service.
     #[error("{entry:?} is no node ({reason}): write {NODE_ENTRIES}")]
     NoNode {
         /// The entry, as the owner wrote it.
@@ -110,12 +110,12 @@ pub enum BadScope {
         /// Why it is none.
         reason: String,
     },
-    /// An entry is no server of the web.
+    /// An entry is not a web server.
     #[error("{entry:?} is no server ({reason}): write {SERVER_ENTRIES}")]
     NoServer {
         /// The entry, as the owner wrote it.
         entry: String,
-        /// Why it is no server.
+        /// Why it is not a server.
         reason: String,
     },
     /// The list has a second size.

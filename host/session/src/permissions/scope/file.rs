@@ -5,7 +5,7 @@ use std::fmt;
 use super::error::BadScope;
 use super::size::{parse_size, size};
 
-/// One entry of a scope of files.
+/// An entry of a scope of files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FilePattern {
     kind: Kind,
@@ -17,7 +17,7 @@ pub(super) struct FilePattern {
 enum Kind {
     /// Every media type.
     All,
-    /// Those that begin with this, such as `image/`.
+    /// The types with this prefix, such as `image/`.
     Of(Box<str>),
     /// This one.
     One(Box<str>),

@@ -1,4 +1,4 @@
-//! Keys of addresses, by which scopes that cannot cover an address are told without comparing each entry.
+//! Keys of addresses. With them, scopes that cannot cover an address are excluded without comparing each entry.
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher as _};

@@ -33,7 +33,7 @@ impl MessagePattern {
         }
     }
 
-    /// Returns whether it covers all that the other pattern covers, whoever is in the roster.
+    /// Returns whether it covers all that the other pattern covers, for any roster.
     pub(super) fn includes(&self, other: &Self) -> bool {
         (!self.is_encrypted || other.is_encrypted) && self.of.includes(&other.of)
     }

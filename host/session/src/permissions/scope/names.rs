@@ -8,7 +8,7 @@ use parlor_stanza::raw::is_one_line;
 use super::error::BadScope;
 use crate::permissions::namespaces::{LONGEST_NAMESPACE, reserved};
 
-/// One entry of a scope of names.
+/// An entry of a scope of names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NamePattern {
     /// Every name.
@@ -18,7 +18,7 @@ pub(super) enum NamePattern {
 }
 
 impl NamePattern {
-    /// Parses an XML namespace. One that the host keeps for itself is refused.
+    /// Parses an XML namespace. A namespace that the host reserves is refused.
     pub(super) fn parse_namespace(entry: &str) -> Result<Self, BadScope> {
         let bad = |reason: String| BadScope::NoNamespace { entry: entry.chars().take(128).collect(), reason };
         if entry == "*" {

@@ -16,11 +16,11 @@ const OWN: &str = "own";
 enum Services {
     /// This account.
     Own,
-    /// Those with these addresses.
+    /// The services with these addresses.
     Of(Pattern),
 }
 
-/// One entry of a scope of nodes.
+/// An entry of a scope of nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NodePattern {
     services: Services,
@@ -76,7 +76,7 @@ impl NodePattern {
             }
     }
 
-    /// Returns whether it covers everything that the other one covers, whoever is in the roster.
+    /// Returns whether it covers everything that the other one covers, for any roster.
     pub(super) fn includes(&self, other: &Self) -> bool {
         let services = match (&self.services, &other.services) {
             (Services::Of(one), Services::Of(other)) => one.includes(other),

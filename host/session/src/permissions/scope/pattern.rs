@@ -111,7 +111,7 @@ impl Pattern {
         }
     }
 
-    /// Returns whether it covers all that the other pattern covers, whoever is in the roster.
+    /// Returns whether it covers all that the other pattern covers, for any roster.
     pub(super) fn includes(&self, other: &Self) -> bool {
         match other {
             Self::Account(jid) => self.covers(jid, &|_| false),
@@ -129,7 +129,7 @@ impl Pattern {
             },
             Self::Account(bare) => jid.node() == bare.node() && is_same_domain(jid.domain(), bare.domain()),
             Self::Resource(full) => is_same(jid, full),
-            // The domain's own address is the server. That is more than another account, so it has to be listed itself.
+            // The domain's own address is the server. It is more powerful than an account, so it must be listed itself.
             Self::Domain(domain) => jid.node().is_some() && is_same_domain(jid.domain(), domain),
         }
     }
@@ -142,7 +142,7 @@ impl PartialEq for Pattern {
             (Self::Account(one), Self::Account(other)) => is_same(one, other),
             (Self::Resource(one), Self::Resource(other)) => is_same(one, other),
             (Self::Domain(one), Self::Domain(other)) => is_same_domain(one, other),
-            // No wildcard: a new kind of entry has to define here when two are equal.
+            // No wildcard pattern: each new kind of entry must define here when two are equal.
             (Self::Everybody | Self::Contacts | Self::Account(_) | Self::Resource(_) | Self::Domain(_), _) => false,
         }
     }

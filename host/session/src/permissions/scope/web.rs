@@ -7,13 +7,13 @@ use parlor_base::web_address::{Server, WebAddress};
 
 use super::error::BadScope;
 
-/// One entry of a scope of servers.
+/// An entry of a scope of servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WebPattern {
     /// The method; none = each.
     method: Option<Box<str>>,
     servers: Servers,
-    /// The path that a path has to be, or to lie below; none = each.
+    /// The path that a path must equal or lie below; none = each.
     path: Option<Box<str>>,
 }
 
@@ -21,9 +21,9 @@ pub(super) struct WebPattern {
 enum Servers {
     /// Every server, over TLS.
     All,
-    /// This one.
+    /// This server.
     One { is_secure: bool, server: Server, port: u16 },
-    /// Those whose domain lies below this one, at this port.
+    /// The servers whose domain lies below this one, at this port.
     Below { is_secure: bool, domain: Box<str>, port: u16 },
 }
 
@@ -75,8 +75,8 @@ impl WebPattern {
             && self.path.as_deref().is_none_or(|path| is_below(address.path(), path))
     }
 
-    /// Returns whether it lists exactly this address of the network. For a name that leads there, only if it covers
-    /// every method and path there: those of the name's own entry count.
+    /// Returns whether it lists exactly this address of the network. For a name that resolves to it, the entry must
+    /// cover every method and path, since the name's own entry restricts them.
     pub(super) fn lists(&self, address: SocketAddr, by_name: bool) -> bool {
         let is_whole = self.method.is_none() && self.path.is_none();
         let is_there = matches!(self.servers, Servers::One { server: Server::Ip(one), port, .. }
@@ -153,8 +153,8 @@ fn lies_below(domain: &str, above: &str) -> bool {
     domain.strip_suffix(above).is_some_and(|begin| begin.len() > 1 && begin.ends_with('.'))
 }
 
-/// Returns whether a path is this one or lies below it. One that a server could read as another path lies below none:
-/// with an encoded slash or percent sign, an empty part, or one that begins with two dots.
+/// Returns whether a path is this one or lies below it. A path that a server could interpret as another one lies below
+/// none: one with an encoded slash or percent sign, an empty part, or a part that begins with two dots.
 fn is_below(path: &str, above: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     // `%25` may be decoded twice, and `..;` is read as `..` by some.

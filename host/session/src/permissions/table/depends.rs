@@ -1,4 +1,4 @@
-//! The conditions of calls and events besides their permission.
+//! The conditions of calls and events in addition to their permission.
 
 /// The standing that an account needs in a room, so that the room does what it asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,8 @@ pub enum Rank {
     Owner,
 }
 
-/// A condition of a call or an event besides its permission: the state of the account in which it works or occurs.
+/// A condition of a call or an event in addition to its permission: the state of the account in which it works or
+/// occurs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depends {
     /// No condition.
@@ -26,29 +27,29 @@ pub enum Depends {
     Tokens,
     /// The archive of the account or of the room.
     Archive,
-    /// The contact list, which has to be known.
+    /// The contact list, which must be known.
     Roster,
     /// The address, which may be added to the contact list.
     Addable,
     /// The address, which may not be the account's own.
     Blockable,
-    /// The address, which has to be in the contact list.
+    /// The address, which must be in the contact list.
     Contact,
-    /// The address, which has to be in the contact list or ask to be.
+    /// The address, which must be in the contact list or ask to be.
     Listed,
-    /// The address, which has to be in the contact list and show its presence.
+    /// The address, which must be in the contact list and show its presence.
     Presence,
-    /// The address, which has to have asked to see the account's presence.
+    /// The address, which must have asked to see the account's presence.
     Request,
     /// The address, whose request to see the account's presence is left to plugins.
     Requester,
-    /// The address, which has to be the account's own.
+    /// The address, which must be the account's own.
     OwnCard,
     /// The address, which may not be a room.
     Person,
     /// The address, with which a chat may be opened.
     NewChat,
-    /// The chat, which has to be open.
+    /// The chat, which must be open.
     OpenChat,
     /// The same, and the setting `allow_otr`.
     Otr,
@@ -60,18 +61,18 @@ pub enum Depends {
     MayEnter,
     /// The room, which the account may be invited to.
     Invited,
-    /// The room, which has to be open.
+    /// The room, which must be open.
     OpenRoom,
-    /// The room, which the account has to be in.
+    /// The room, which the account must be in.
     InRoom,
     /// The same, and the setting `allow_muc`.
     Subject,
     /// The room, which may refuse it to an account of a lower standing.
     AskedOfRoom(Rank),
-    /// The bookmarks, which have to be known.
+    /// The bookmarks, which must be known.
     Bookmarks,
     /// The room, which may get a bookmark.
     Bookmarkable,
-    /// The room, which has to have a bookmark that can be removed.
+    /// The room, which must have a bookmark that can be removed.
     Bookmark,
 }

@@ -24,7 +24,7 @@ pub struct EventRule {
 }
 
 impl EventRule {
-    /// Returns its condition besides the permission.
+    /// Returns its condition in addition to the permission.
     pub fn depends(&self) -> Depends {
         let found = EVENTS_DEPEND.iter().find(|(name, _)| *name == self.name);
         found.map_or(Depends::Nothing, |(_, depends)| *depends)
@@ -115,7 +115,7 @@ pub const EVENTS: &[EventRule] = &[
     shown(MessagesRead, "messageSend", "message"),
     shown(MessagesRead, "messageNotification", "message"),
     shown(MessagesRead, "messageError", "message"),
-    // One that came encrypted, and that the host cannot read.
+    // An encrypted message that the host cannot decrypt.
     shown(MessagesRead, "undecryptable", "undecryptable"),
     shown(ChatsRead, "chatBoxesInitialized", "none").promised(),
     shown(ChatsRead, "chatBoxesFetched", "none").promised(),

@@ -70,7 +70,7 @@ fn the_seventeen_promises_are_there() {
     assert_eq!(promises.len(), 17, "{promises:?}");
 }
 
-/// Every plugin that may see the event at all may await its promise, whatever the scope.
+/// Every plugin that may see the event at all may await its promise, with any scope.
 #[test]
 fn no_promise_of_the_host_carries_anything_that_a_scope_could_leave_out() {
     assert!(EVENTS.iter().filter(|rule| rule.promise).all(|rule| rule.payload == "none"));

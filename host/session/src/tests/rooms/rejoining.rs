@@ -1,4 +1,4 @@
-//! Being put out of rooms: whether we come back, and what the owner sees and is told.
+//! Removal from rooms: whether we return, and what the owner sees.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn with_policy(rejoin: &str) -> TestSession {
     test
 }
 
-/// Kicks the bot, with who did it and why.
+/// Kicks the bot, with the actor and the reason.
 fn kick(test: &mut TestSession) {
     let gone = with_muc(occupant("bot", PresenceKind::Unavailable, &[110, 307]), |muc| {
         muc.actor = Some(types::Actor { nick: Some("juliet".to_owned()), jid: None });
@@ -28,7 +28,7 @@ fn kick(test: &mut TestSession) {
     test.forget();
 }
 
-/// Returns whether the bot asks to enter after so many seconds, and not a second before.
+/// Returns whether the bot asks to enter after this number of seconds, and not a second before.
 fn enters_after(test: &mut TestSession, seconds: u64) -> bool {
     let mut enters_within = |seconds| {
         test.forget();

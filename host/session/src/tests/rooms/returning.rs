@@ -393,7 +393,7 @@ fn a_room_that_somebody_else_is_making_is_come_back_to() {
     assert_eq!(test.lines(), ["> available to room@muc.example.org/bot entering"]);
 }
 
-/// A plugin that hears of a new stream may do so, and other plugins lose nothing by it.
+/// A plugin may do so when it is notified of a new stream, and other plugins lose nothing by it.
 #[test]
 fn who_opens_a_room_that_is_being_come_back_to_changes_nothing_for_the_others() {
     let mut test = TestSession::connected(Settings::default());

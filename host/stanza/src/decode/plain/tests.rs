@@ -1,4 +1,4 @@
-//! Tests that a message which is written plainly is read as the library reads it.
+//! Tests that the fast parser reads messages in simple XML like the library.
 
 use proptest::prelude::*;
 
@@ -255,7 +255,7 @@ fn what_is_near_a_limit_is_passed_or_left_to_the_library() {
     }
 }
 
-/// Generates messages of which most are written plainly.
+/// Generates messages, most of them in simple XML.
 fn messages() -> impl Strategy<Value = String> {
     let text = prop_oneof![
         4 => "[a-zA-Z0-9 .,!?äß]{0,12}",

@@ -1,4 +1,4 @@
-//! Tests of what rooms and their occupants write.
+//! Tests of reading stanzas of rooms and their occupants.
 
 use super::*;
 

@@ -14,7 +14,7 @@ impl Held {
     }
 
     /// Returns whether the tag that is being read is that of a stanza, the received one or the one that it wraps. Such
-    /// a tag loses attributes that are too long, and nothing else.
+    /// a tag only loses attributes that are too long.
     pub fn is_tag_of_a_stanza(&self) -> bool {
         let is_carried = self.wrappers == 2 && self.child.is_some_and(|child| child.at == self.tag);
         self.kind == Kind::Unknown || (is_carried && !self.is_skipping() && name_of(self.tag()) == b"message")
@@ -51,12 +51,13 @@ impl Held {
             self.cut.get_or_insert(why);
             let has_value = value < self.bytes.len();
             if attribute_name(&self.bytes[start..value]) == b"from" && has_value {
-                // Without a sender the stanza would pass for one of the own account. It is no address: nobody has sent it.
+                // Without a sender the stanza would count as one of the own account. So the value becomes an invalid
+                // address.
                 let quote = self.bytes[value];
                 self.bytes.truncate(value);
                 self.bytes.extend_from_slice(&[quote, b'@', quote]);
             } else if use_of_it == Use::Prefix && has_room && has_value {
-                // Elements may use the prefix, so it is bound to a namespace that contains nothing else.
+                // Elements may use the prefix, so it is bound to a namespace that has no other use.
                 let quote = char::from(self.bytes[value]);
                 self.bytes.truncate(value);
                 self.bytes.extend_from_slice(format!("{quote}urn:parlor:too-long:{value}{quote}").as_bytes());

@@ -96,7 +96,7 @@ fn a_request_that_cannot_be_read_stays_a_request() {
         let xml = xml.unwrap_or_else(|| panic!("{kind} {payload} was not mended"));
         assert!(xml.contains("urn:parlor:malformed") && xml.contains("id='7'") && xml.contains("from='a@b'"), "{xml}");
     }
-    // Without an id there is nothing to answer, and without a sender there is nobody.
+    // Without an id or a sender, an answer is impossible.
     assert_eq!(mended("<iq from='a@b' type='get'/>"), None);
     assert_eq!(mended("<iq from='a@b' type='odd'><a xmlns='u:a'/></iq>"), None);
     assert_eq!(mended("<iq id='7' type='odd'><a xmlns='u:a'/></iq>"), None);

@@ -93,9 +93,9 @@ async fn the_quota_is_checked_on_the_final_sum() {
     assert_eq!(change(&data, &[set("b", &[0; 900])]).await, Changed::TooMuch);
     assert_eq!(change(&data, &[set("b", &[0; 900]), delete("a")]).await, Changed::Made(vec![]));
     assert_eq!(change(&data, &[add("n", 1)]).await, Changed::TooMuch);
-    // Each of them takes less than what is there.
+    // Each of them takes less than the present value.
     assert_eq!(change(&data, &[set("b", b""), set("c", &[0; 400]), set("d", &[0; 500])]).await, Changed::TooMuch);
-    // What takes no more room than before may exceed a quota that was lowered.
+    // A change that does not increase the size may exceed a lowered quota.
     let lowered = data.change(owner("a"), 10, vec![set("b", &[1; 900])], None).await.unwrap();
     assert_eq!(lowered, Changed::Made(vec![]));
 }
@@ -142,7 +142,7 @@ async fn concurrent_additions_lose_nothing() {
     assert_eq!(get(&data, "n").await.as_deref(), Some(&b"100"[..]));
 }
 
-/// A prefix, the first key, the key behind the last, and what is found.
+/// A prefix, the first key, the key after the last one, and the result.
 type Case = (&'static str, Option<&'static str>, Option<&'static str>, &'static [&'static str]);
 
 #[tokio::test]

@@ -187,7 +187,7 @@ async fn a_server_that_keeps_a_session_for_ever_is_gone_on_with() {
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
 }
 
-/// `MongooseIM` handles nothing else until then, and ends the stream after five seconds.
+/// Until then `MongooseIM` handles nothing else, and ends the stream after five seconds.
 #[tokio::test]
 async fn a_session_is_begun_where_the_server_waits_for_that() {
     for resumption in [true, false] {

@@ -33,7 +33,7 @@ fn link(settings: LinkSettings, pins: &Pins) -> Link {
     Link::log_in(settings, LogIn { pins: pins.clone(), ..LogIn::default() })
 }
 
-/// Returns the error of a log-in that has to fail.
+/// Returns the error of a log-in that must fail.
 async fn failure(peer: &Peer, settings: LinkSettings, pins: &Pins) -> ConnectError {
     let mut link = link(settings, pins);
     let (event, session) = tokio::join!(link.next(), peer.accept());
@@ -98,7 +98,7 @@ async fn a_log_in_from_whose_offer_all_that_binds_was_struck_says_so() {
     assert!(matches!(event, LinkEvent::Bound { .. }) && session.unwrap().has_said(STRIPPED), "{event:?}");
 }
 
-/// Returns the session of a log-in that has to succeed.
+/// Returns the session of a log-in that must succeed.
 async fn success(peer: &Peer, pins: &Pins) -> (Link, Session) {
     let mut link = link(peer.settings(), pins);
     let (event, session) = tokio::join!(next(&mut link), peer.accept());

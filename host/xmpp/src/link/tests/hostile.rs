@@ -504,7 +504,7 @@ async fn each_stream_error_before_tls_says_what_to_do_as_well() {
     }
 }
 
-/// A connection that panics over some bytes, as a bug in what reads them would.
+/// A connection that panics over some bytes, as a bug in their parser would.
 struct Fragile(DuplexStream);
 
 impl AsyncRead for Fragile {
@@ -549,7 +549,7 @@ impl Dial for Pipes {
     }
 }
 
-/// A peer may find a bug in what reads its stanza. The server sends what is not acknowledged again.
+/// A peer may find a bug in the parser of its stanza. The server sends unacknowledged stanzas again.
 #[tokio::test]
 async fn a_panic_over_a_stanza_costs_that_stanza_and_not_the_account() {
     let peer = Peer::start(Manners { resumption: true, ..Manners::default() }).await;

@@ -35,7 +35,8 @@ const SHOWN: [&[&str]; 9] = [
     &["plugin", "config", "caller", "--json"],
 ];
 
-/// Looks for the credential in what the plugin was told, and in everything that the host has written or shows.
+/// Searches for the credential in the plugin's events and answers, and in everything that the host has written or
+/// shows.
 async fn search(stage: &mut Stage, pass: &str, seen: &[Value]) -> Result<()> {
     stage.during().await?;
     has_none("what the plugin was told", &serde_json::to_string(seen)?, &[pass])?;
@@ -105,7 +106,7 @@ async fn credential(trial: &mut Trial) -> Result<String> {
     let mut ranged = with_pass(&web.url("/"));
     ranged["headers"] = json!([["Range", "bytes=0-9"]]);
     fails(stage, "http.fetch", &ranged, &["invalid"]).await?;
-    // What one request has stored at the server, another one fetches; what is no HTTP is an error.
+    // One request fetches the data that another one has stored at the server. A response that is not HTTP is an error.
     web.put("/stored", pass);
     seen.push(fetches(stage, &json!({ "url": web.url("/stored") }), 200).await?);
     web.put_raw(&format!("/broken?key={encoded}"), format!("{pass}\r\n\r\n"));

@@ -29,7 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 
-/// The targets of a bad server, each with the error that it has to end in.
+/// The targets of a bad server, each with the expected error.
 const BAD: [(&str, &str); 14] = [
     ("/silent", "timed-out"),
     ("/slow-head", "timed-out"),
@@ -87,7 +87,7 @@ fn bomb() -> Vec<u8> {
 
 async fn bad_servers(trial: &mut Trial) -> Result<String> {
     let (web, untrusted, server) = (Web::start().await?, Web::start().await?, Server::start(bad).await?);
-    // The kernel accepts connections to it, and nobody reads from them.
+    // The kernel accepts connections to it, but nothing reads from them.
     let mute = TcpListener::bind("127.0.0.1:0").await?;
     let mute_url = format!("https://{}/", mute.local_addr()?);
     let no_tls = server.url("/").replace("http", "https");

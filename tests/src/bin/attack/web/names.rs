@@ -1,4 +1,4 @@
-//! An attack on names: one that leads to another address each time it is looked up.
+//! An attack on names: one that resolves to another address with each look-up.
 
 use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,7 +23,7 @@ pub(super) fn cases() -> Vec<Case> {
     vec![case!(89, "a name that leads elsewhere at the next look-up", two_answers)]
 }
 
-/// The address that the owner allows, and one that nobody does.
+/// The address that the owner allows, and one that is not allowed.
 const ALLOWED: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// The names of the machine. The first address changes, the last two are of one name.

@@ -118,7 +118,7 @@ impl Server {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until so many connections are open.
+    /// Waits until this number of connections is open.
     pub(crate) async fn has_open(&self, count: usize) -> Result<()> {
         until(&format!("{count} connections to a server"), || self.open() == count).await
     }

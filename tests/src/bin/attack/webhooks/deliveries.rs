@@ -66,9 +66,9 @@ async fn killed_plugin(trial: &mut Trial) -> Result<String> {
     Ok("connections end with the plugin; a queued request is told again, and the others get an error".to_owned())
 }
 
-/// Ends the plugin while it is told of requests.
+/// Ends the plugin during deliveries.
 async fn killed_in_mid_delivery(stage: &mut Stage, hooks: &Hooks) -> Result<()> {
-    // One that waits for the plugin's answer gets an error.
+    // A request that waits for the plugin's answer gets an error.
     let answer = hooks.post("answer", &bearer(), "panic").await?;
     ensure!(status(&answer) == 500, "a plugin that panics answers: {answer}");
     stage.host.wait_count("plugin running", &[("plugin", "receiver")], 2, SOON).await?;
@@ -84,7 +84,7 @@ async fn killed_in_mid_delivery(stage: &mut Stage, hooks: &Hooks) -> Result<()> 
     stage.reload(with).await?;
     stage.host.wait_count("plugin running", &[("plugin", "receiver")], 3, SOON).await?;
     let hooks = Hooks::open(stage).await?;
-    // One that is queued is told again, and those behind it after that.
+    // A queued request is delivered again, and those behind it after that.
     for body in ["panic-once", "after"] {
         ensure!(hooks.signed(body).await? == 202, "{body} is refused");
     }

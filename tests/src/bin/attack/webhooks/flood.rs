@@ -1,4 +1,4 @@
-//! Ten thousand requests a second that the host refuses, and what a neighbour feels of them that has no webhook.
+//! Ten thousand requests a second that the host refuses, and their effect on a neighbour without a webhook.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -33,10 +33,10 @@ const MISSING: usize = 6;
 const NICE: i32 = 10;
 /// The number of messages in one conversation with the neighbour.
 const TURNS: u64 = 500;
-/// The number of conversations without requests, and of those beside them.
+/// The number of conversations without requests, and of those during requests.
 const ROUNDS: usize = 20;
 
-/// Lets the neighbour answer without requests and beside them, in turn.
+/// Lets the neighbour answer without requests and during requests, in turn.
 pub(crate) async fn measure() -> Result<Flooded> {
     let mut stage = Box::pin(Stage::set(receiver(Plan::new()?, |entry| entry)?)).await?;
     let hooks = Hooks::open(&mut stage).await?;
@@ -98,17 +98,17 @@ fn send(hooks: &Hooks, mut stops: watch::Receiver<bool>, begun: oneshot::Sender<
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // A first one, so that what follows is sent at its full rate.
+        // A first one, so that the following ones are sent at the full rate.
         timeout(SOON, first(hooks)).await.context("no request is answered")??;
         let _ = begun.send(());
         let answered = AtomicU64::new(0);
         let fast = try_join_all((0..CONNECTIONS).map(|number| fast(hooks, number, &answered)));
         let slow = join_all((0..SLOW).map(|_| slow(hooks)));
         tokio::select! {
-            // Of these, none ends unless it fails.
+            // Flooding tasks only end if they fail.
             failed = fast => failed.map(drop)?,
             _ = slow => {}
-            // Also when nobody waits any longer.
+            // Also when the receiver was dropped.
             _ = stops.wait_for(|stops| *stops) => {}
             () = sleep(SOON) => bail!("the neighbour does not answer within {SOON:?}"),
         }
@@ -125,7 +125,7 @@ fn from(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 0, 2 + number)
 }
 
-/// Returns a request that is refused: with a wrong signature, or to an address that nobody has.
+/// Returns a request that is refused: with a wrong signature, or to an unused address.
 fn refused(hooks: &Hooks, number: u32) -> Result<String> {
     let path = hooks.path("queue")?;
     let (folder, _) = path.rsplit_once('/').context("a path without a slash")?;
@@ -164,7 +164,7 @@ async fn slow(hooks: &Hooks) {
     }
 }
 
-/// Sends a request whose body comes byte by byte, over a connection of its own.
+/// Sends a request whose body is sent byte by byte, over a separate connection.
 async fn drip(hooks: &Hooks, pace: &mut Interval) -> Result<()> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((from(1), 0).into())?;

@@ -1,4 +1,4 @@
-//! The webhooks of the plugin `receiver`, and what a stranger needs to send requests there.
+//! The webhooks of the plugin `receiver`, and the tools of a stranger for requests to them.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -107,8 +107,8 @@ pub(super) fn bearer() -> String {
     format!("authorization: Bearer {}\r\n", SECRET.as_str())
 }
 
-/// Sends bytes over a connection of its own, and returns what comes until the host closes it, without the lines that
-/// differ from answer to answer. Returns nothing if there is no connection.
+/// Sends bytes over a separate connection, and returns the received bytes until the host closes it, without the lines
+/// that differ between answers. Returns nothing if there is no connection.
 pub(super) async fn say(from: Ipv4Addr, at: SocketAddr, bytes: &[u8]) -> Result<String> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from((from, 0)))?;
@@ -155,14 +155,14 @@ pub(super) async fn taken(stage: &Stage) -> Result<usize> {
     Ok(shown(stage, &[]).await?["requests"].as_array().map_or(0, Vec::len))
 }
 
-/// Returns what the plugin has stored, a line for each body that it was told of.
+/// Returns the data that the plugin has stored, a line for each delivered body.
 pub(super) async fn stored(stage: &Stage) -> Result<String> {
     let exported = stage.home.run(&["plugin", "data", "receiver", "export"]).await?;
     ensure!(exported.code == Some(0), "{exported:?}");
     Ok(exported.stdout)
 }
 
-/// Waits until the plugin has stored that it was told of this body, at this webhook.
+/// Waits until the plugin has stored the delivery of this body, at this webhook.
 pub(super) async fn has_stored(stage: &Stage, webhook: &str, body: &str) -> Result<()> {
     let (deadline, key) = (Instant::now() + SOON, format!("\"{webhook}/{body}\""));
     while !stored(stage).await?.contains(&key) {
@@ -171,7 +171,7 @@ pub(super) async fn has_stored(stage: &Stage, webhook: &str, body: &str) -> Resu
     Ok(())
 }
 
-/// Waits until the plugin has logged that it was told this.
+/// Waits until the plugin has logged this delivery.
 pub(super) async fn told(stage: &Stage, text: &str) -> Result<()> {
     let pick = |line: &str| (line.contains("told ") && line.contains(text)).then_some(());
     stage.host.log().wait(&format!("the plugin was told {text}"), &mut Mark::default(), SOON, pick).await

@@ -46,7 +46,7 @@ async fn bodies_and_crowds(trial: &mut Trial) -> Result<String> {
     let files = open_files(stage)?;
     ensure!(files <= most, "the host has {files} open files, and {most} are the most");
     stage.during().await?;
-    // A sender who is none of them gets through, and the plugin hears of it.
+    // Another sender's request is accepted, and delivered to the plugin.
     ensure!(hooks.signed("through").await? == 202, "a sender finds no place beside the crowd");
     has_stored(stage, "queue", "through").await?;
     drop(crowd);
@@ -66,7 +66,7 @@ async fn bodies_and_crowds(trial: &mut Trial) -> Result<String> {
     ))
 }
 
-/// Sends bodies that are longer than the limit, whatever their heads say.
+/// Sends bodies that are longer than the limit, with different declared lengths.
 async fn long_bodies(hooks: &Hooks) -> Result<()> {
     let path = hooks.path("queue")?;
     let long = "x".repeat(1_025);

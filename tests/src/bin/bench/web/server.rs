@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 /// The path of a small answer.
 pub(super) const SMALL: &str = "/small";
-/// The body of that answer: as long as what a weather service says.
+/// The body of that answer: as long as that of a weather service.
 const BODY: &[u8] = &[b'x'; 256];
 /// The beginning of the path of a large answer, which ends with its number of bytes.
 pub(super) const LARGE: &str = "/large/";
@@ -30,7 +30,7 @@ const PART: &[u8] = &[b'x'; 64 << 10];
 /// The server. Dropping it ends it.
 pub(super) struct Server {
     port: u16,
-    /// When each request came.
+    /// When each request arrived.
     came: Arc<Mutex<Vec<Instant>>>,
     task: JoinHandle<()>,
 }

@@ -57,7 +57,7 @@ fn files(folder: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// Two requests come to the plugin's webhook, one of them signed by who does not have the secret.
+/// Two requests arrive at the plugin's webhook, one of them signed without knowledge of the secret.
 pub(super) async fn webhook(stage: &mut Stage) -> Result<String> {
     let at = stage.host.wait("webhooks are listened for", &[], SOON).await?.get("at").parse()?;
     let hooks = stage.home.run(&["plugin", "hooks", "visitor", "--json"]).await?.json()?;

@@ -189,7 +189,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Returns rooms in which the account is, and somebody else under his name.
+    /// Returns rooms in which the account is, and another person under his name.
     fn entered(kind: RoomKind) -> (Rooms, BareJid) {
         let (mut rooms, room) = (Rooms::default(), BareJid::new("garden@rooms.example.org").unwrap());
         rooms.make(&room, kind);
