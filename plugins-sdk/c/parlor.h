@@ -1,4 +1,4 @@
-/* Plugins for parlor, a bot house for XMPP, in C.
+/* Plugins for parlor, a host for XMPP bots, in C.
  *
  *     #include <parlor.h>
  *

@@ -1,5 +1,5 @@
 /**
- * Plugins for parlor, a bot house for XMPP, in JavaScript and TypeScript.
+ * Plugins for parlor, a host for XMPP bots, in JavaScript and TypeScript.
  *
  *     import { on, reply } from "parlor";
  *
