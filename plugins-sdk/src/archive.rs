@@ -151,7 +151,7 @@ impl Options {
         Self { end: Some(time.to_iso_8601()), ..self }
     }
 
-    /// One page of so many messages at most.
+    /// The maximum number of messages in the page.
     #[must_use]
     pub fn max(self, max: u32) -> Self {
         Self { max: Some(max), ..self }
@@ -193,7 +193,7 @@ impl Options {
         archive::next(self, max)
     }
 
-    /// The query for the page before it.
+    /// Returns the query for the page before it.
     #[must_use]
     pub fn previous(&self, max: u32) -> Self {
         archive::previous(self, max)

@@ -110,7 +110,7 @@ pub struct Declare {
 pub enum People {
     /// Those whose presence the bot sees.
     Contacts,
-    /// Those in this group of the roster.
+    /// People in this group of the roster.
     Group(String),
     /// This bare JID, or all of this domain.
     Jid(String),

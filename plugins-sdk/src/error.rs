@@ -1,4 +1,4 @@
-//! Why a call did not do what was asked, as an error that `?` carries and people can read.
+//! The error of a call, as a value that `?` carries and people can read.
 
 use std::fmt;
 use std::panic::Location;
@@ -10,7 +10,7 @@ use crate::types::StanzaError;
 /// The result of a call to the host, and of everything in a plugin that calls it.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a call did not do what was asked. Nothing was sent unless the case says so.
+/// The error of a call. Nothing was sent unless the case says so.
 ///
 /// `?` makes one of a number, a text or a time that cannot be read, too; `.map_err(Error::other)?` of any other error.
 ///
@@ -37,7 +37,7 @@ pub enum Error {
         /// The command or the line with which the owner allows it.
         hint: String,
     },
-    /// An argument is not what it should be.
+    /// An argument is wrong.
     Invalid {
         /// The argument's name as the contract spells it.
         argument: String,
@@ -56,7 +56,7 @@ pub enum Error {
     Rejected(String),
     /// It was sent, and no answer came in time; or what [`timers::within`](crate::timers::within) was to wait for did not.
     TimedOut,
-    /// The account has no session with the server. A cut of the connection mostly leaves it one: then what is sent waits.
+    /// The account has no session with the server. The session usually survives a connection loss: then stanzas wait.
     Offline,
     /// The plugin or the session that the call waited for has ended.
     Stopped,
@@ -66,7 +66,7 @@ pub enum Error {
     Unreachable(String),
     /// There is no trusted connection to it.
     Tls(String),
-    /// It does not speak HTTP as it should.
+    /// The web server violates the HTTP protocol.
     Protocol(String),
     /// Anything else, a plugin's own errors among them.
     Other(String),

@@ -58,7 +58,7 @@ pub fn duration(key: impl AsRef<str>) -> Result<Option<Duration>> {
     placed(seconds.map_err(|error| Error::invalid(key, error)))
 }
 
-/// Changes a setting for this account, until the process ends. One of the host's needs `settings.write`.
+/// Changes a setting for this account, until the process ends. The host's settings need `settings.write`.
 #[track_caller]
 pub fn set(key: impl AsRef<str>, value: impl Serialize) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -67,7 +67,7 @@ pub fn set(key: impl AsRef<str>, value: impl Serialize) -> impl Future<Output = 
     })
 }
 
-/// Changes several, or none.
+/// Changes all of them, or none.
 #[track_caller]
 pub fn set_many(
     values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>,

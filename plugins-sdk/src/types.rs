@@ -42,7 +42,7 @@ impl Message {
         self.kind == "groupchat"
     }
 
-    /// When it was sent, as far as that is known, else when it came.
+    /// The time when it was sent, if known, or else when it came.
     #[track_caller]
     pub fn time(&self) -> Result<Timestamp> {
         placed(self.at.parse().map_err(|error| Error::invalid("at", error)))
