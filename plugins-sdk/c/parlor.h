@@ -1,4 +1,4 @@
-/* Plugins for parlor, a bot house for XMPP, in C.
+/* Plugins for parlor, a host for XMPP bots, in C.
  *
  *     #include <parlor.h>
  *
@@ -44,7 +44,7 @@ extern "C" {
 
 /* ---- Errors ------------------------------------------------------------------------------------------------------------ */
 
-/* Why a call did not do what was asked. Nothing was sent unless it says so. */
+/* The error of a call. Nothing was sent unless it says so. */
 typedef enum parlor_error {
   PARLOR_OK = 0,
   PARLOR_DENIED,      /* the owner did not grant it */
@@ -228,7 +228,7 @@ typedef struct parlor_due_time {
   uint32_t attempt; /* 1 when the plugin is told for the first time, then 2 and so on */
 } parlor_due_time;
 
-/* A request (IQ) of somebody in a namespace that this plugin answers. */
+/* A request (IQ) in a namespace that this plugin answers. */
 typedef struct parlor_iq {
   const char *id;        /* by which it is answered */
   const char *from;      /* who asks; in a room, the occupant */
@@ -264,7 +264,7 @@ typedef struct parlor_pubsub {
   bool cut;                  /* the host left the element out, since it has more than 224 KiB */
 } parlor_pubsub;
 
-/* A message that came encrypted, and that the host cannot decrypt. */
+/* An encrypted message that the host cannot decrypt. */
 typedef struct parlor_undecryptable {
   const char *chat, *from, *kind, *at;
   const char *encryption; /* omemo or otr */
@@ -1155,7 +1155,7 @@ parlor_error parlor_pubsub_unsubscribe(const char *service, const char *node);
 /* Creates a node; the options may be NULL. Needs pubsub.configure. */
 parlor_error parlor_pubsub_create(const char *service, const char *node, const parlor_node_options *options);
 
-/* Changes what is given of a node's options. Needs pubsub.configure. */
+/* Changes the given options of a node. Needs pubsub.configure. */
 parlor_error parlor_pubsub_configure(const char *service, const char *node, const parlor_node_options *options);
 
 /* Takes all items of a node back. The node and its subscribers stay. Needs pubsub.configure. */
@@ -1195,7 +1195,7 @@ parlor_error parlor_files_write(uint64_t transfer, const void *part, size_t size
  * store it; the text has its status. Needs files.send. */
 parlor_error parlor_files_finish(uint64_t transfer, parlor_file *file);
 
-/* A file that is being read. */
+/* A file that is open for reading. */
 typedef struct parlor_opened {
   uint64_t transfer;      /* its number, for `parlor_files_read` and `parlor_files_close` */
   uint64_t size;          /* in bytes; 0 where the server does not say it. It may say anything */
@@ -1210,7 +1210,7 @@ parlor_error parlor_files_open(const char *url, parlor_opened *opened);
 /* Reads the next part of a file, as `parlor_http_read` does. PARLOR_NOT_FOUND: it is not open, or the end was read. Needs files.read. */
 parlor_error parlor_files_read(uint64_t transfer, const char **part, size_t *size);
 
-/* Closes a file, wherever it stands. One that has ended is left alone, and so is 0. Free. */
+/* Closes a file at any time. One that has ended is left alone, and so is 0. Free. */
 void parlor_files_close(uint64_t transfer);
 
 /* ---- Log --------------------------------------------------------------------------------------------------------------- */

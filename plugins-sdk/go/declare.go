@@ -21,7 +21,7 @@ type Declaration struct {
 	Aliases []string
 	// Arguments have the order in which people write them, at most 16.
 	Arguments []Argument
-	// Allow has who may give it: people of any of these groups; none = everybody. The owner can say otherwise.
+	// Allow has who may give it: people of any of these groups; none = everybody. The owner can override it.
 	Allow []People
 	// PersonCooldown is how long the same person has to wait before giving it again, RoomCooldown how long all in the same room; at most
 	// a day.

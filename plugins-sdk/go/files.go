@@ -132,7 +132,7 @@ func FilesOpen(ctx context.Context, url string) (*Download, error) {
 	}, nil
 }
 
-// Read reads it; io.EOF is its end. The server sends no more than is read. Needs files.read.
+// Read reads it; io.EOF is its end. The host reads from the server no faster than the plugin reads. Needs files.read.
 func (download *Download) Read(into []byte) (int, error) {
 	return download.content.read(into, func() (wit.Option[[]uint8], error) {
 		return call(download.ctx, download.server, func() wit.Result[wit.Option[[]uint8], types.Error] { return files.Read(download.number) })

@@ -1,4 +1,4 @@
-// Package parlor is for plugins of parlor, a bot house for XMPP, in Go.
+// Package parlor is for plugins of parlor, a host for XMPP bots, in Go.
 //
 //	func main() { parlor.Start(start) }
 //

@@ -24,7 +24,7 @@ type DueTime struct {
 	Late time.Duration
 	// Missed counts due times of this schedule that were missed right before it, and are not told.
 	Missed int
-	// Attempt is 1 when the plugin is told for the first time, then 2 and so on.
+	// Attempt is the number of this delivery: 1 for the first, then 2 and so on.
 	Attempt int
 }
 

@@ -16,7 +16,7 @@ type Webhook struct {
 	ID string
 	// Name is that of the webhook in the manifest.
 	Name string
-	// Attempt is 1 when the plugin is told for the first time, then 2 and so on.
+	// Attempt is the number of this delivery: 1 for the first, then 2 and so on.
 	Attempt int
 	// Method is such as POST.
 	Method string

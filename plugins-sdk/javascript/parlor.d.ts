@@ -1,5 +1,5 @@
 /**
- * Plugins for parlor, a bot house for XMPP, in JavaScript and TypeScript.
+ * Plugins for parlor, a host for XMPP bots, in JavaScript and TypeScript.
  *
  *     import { on, reply } from "parlor";
  *
@@ -26,7 +26,7 @@ export {
 
 /** A message as it came, with the files that it refers to. */
 export type Message = Omit<contract.Message, "at"> & { at: Date; files: contract.File[] };
-/** A message that came encrypted, and that the host cannot decrypt. */
+/** An encrypted message that the host cannot decrypt. */
 export type Undecryptable = Omit<contract.Undecryptable, "at"> & { at: Date };
 /** One whose time may be a text, such as those of the archive. */
 export type Said = Omit<contract.Message, "at">;
@@ -166,7 +166,7 @@ export interface CommandOptions<Wanted = Record<string, never>> {
   arguments?: Wanted;
   /** Other names, at most 8. */
   aliases?: string[];
-  /** Who may give it: people of any of these groups; nobody named = everybody. The owner can say otherwise. */
+  /** Who may give it: people of any of these groups; nobody named = everybody. The owner can override it. */
   allow?: (
     | "contacts" | "owners" | { group: string } | { jid: contract.Address } | { role: contract.Role }
     | { affiliation: contract.Affiliation }
@@ -186,7 +186,7 @@ type ArgumentOptions<Value> = {
   named?: boolean;
   /** It may be left out, and is undefined then. */
   optional?: boolean;
-  /** The title of the page that it begins where the command is given by a form, one line of at most 256 bytes. */
+  /** In a form, the argument begins a page with this title, one line of at most 256 bytes. */
   page?: string;
 };
 type Chosen<Value, Options> = Options extends { optional: true } ? CommandArgument<Value | undefined> : CommandArgument<Value>;
@@ -535,7 +535,7 @@ export function fetch(
   },
 ): Promise<WebStream>;
 
-/** A file that is being read. */
+/** A file that is open for reading. */
 export interface Download extends Parts {
   /** Its size in bytes, if the server says it. It may say anything. */
   readonly size: number | undefined;
@@ -638,7 +638,7 @@ export interface Schedule {
   /** A cron expression, which counts in `zone`. */
   cron?: string;
   zone?: string;
-  /** How many missed due times are told. */
+  /** The number of missed due times that are delivered. */
   catchUp: number;
   /** The next due time; undefined while the last one is still told. */
   next: Date | undefined;
@@ -657,9 +657,9 @@ export interface LocalTime {
   second: number;
   /** From 1 for Monday to 7 for Sunday. */
   weekday: number;
-  /** Seconds that the clock is ahead of UTC; negative where it is behind. */
+  /** The offset from UTC in seconds; negative if the clock is behind. */
   offset: number;
-  /** The zone's short name at this time, such as `CEST`, or its offset where it has none. */
+  /** The zone's short name at this time, such as `CEST`, or its offset if it has none. */
   abbreviation: string;
 }
 
@@ -692,16 +692,16 @@ export const schedules: {
    * no cron expression, or one that is never due.
    */
   cron(name: string, expression: string, zone: string, options?: ScheduleOptions): Promise<Date>;
-  /** This plugin's schedules, by name. */
+  /** Returns this plugin's schedules, ordered by name. */
   list(): Promise<Schedule[]>;
   /** Ends a schedule. False: there is none of this name. */
   cancel(name: string): Promise<boolean>;
-  /** The time that clocks in a zone show at this moment. */
+  /** Returns the time that clocks in a zone show at this moment. */
   toLocal(moment: Date | string, zone: string): LocalTime;
   /** Writes a moment as clocks in a zone show it, by a pattern of strftime, such as `%A, %H:%M`. `Invalid`: it has something unknown. */
   format(moment: Date | string, zone: string, pattern: string): string;
   /**
-   * The moment that a text means, as a person in a zone writes it: `2026-11-20 09:00`, `9:00`, `today 9:00`, `tomorrow 9:00`,
+   * Parses a time as a person in a zone writes it: `2026-11-20 09:00`, `9:00`, `today 9:00`, `tomorrow 9:00`,
    * `friday 9:00`, `in 2 hours 30 minutes`. `Invalid`: it cannot be read.
    */
   parse(text: string, zone: string): Date;
@@ -896,7 +896,7 @@ export interface Changes {
   setBytes(key: string, value: Uint8Array, options?: { expires?: number }): Changes;
   /** Adds to a number, as `storage.add` does. */
   add(key: string, amount?: number, options?: { expires?: number }): Changes;
-  /** Forgets a key, if it is there. */
+  /** Deletes a key, if it exists. */
   delete(key: string): Changes;
   /** Demands that this value is kept, as `set` writes it, before anything is changed; `undefined` = that there is none. */
   expect(key: string, value: unknown): Changes;
@@ -908,7 +908,7 @@ export interface Changes {
 /** The host's log; `console` writes there as well. An error is written with its stack, and with what it was caused by. */
 export const log: Record<"debug" | "info" | "warn" | "error" | "fatal", (...values: unknown[]) => void>;
 
-/** Why a call did not do what was asked. Nothing was sent unless it says so. */
+/** The error of a call. Nothing was sent unless it says so. */
 export class ParlorError extends Error {
   /** Whether the same call may well work later. */
   readonly isTemporary: boolean;
@@ -926,7 +926,7 @@ export class Denied extends ParlorError {
   /** The command or the line with which the owner allows it. */
   readonly hint: string;
 }
-/** An argument is not what it should be. */
+/** An argument is wrong. */
 export class Invalid extends ParlorError {
   constructor(argument: { name: string; reason: string });
   /** Its name as the contract spells it. */
@@ -969,7 +969,7 @@ export class Rejected extends ParlorError {
 export class TimedOut extends ParlorError {
   constructor();
 }
-/** The account has no session with the server. A cut of the connection mostly leaves it one: then what is sent waits. */
+/** The account has no session with the server. The session usually survives a connection loss: then stanzas wait. */
 export class Offline extends ParlorError {
   constructor();
 }

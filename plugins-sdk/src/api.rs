@@ -1,4 +1,4 @@
-//! The top level: events of one's own, raw stanzas, waiting for a promise.
+//! The top level: a plugin's own events, raw stanzas, waiting for a promise.
 //!
 //! ```no_run
 //! # use parlor_sdk::{prelude::*, stanza::{self, Element, IqKind, ns}};
@@ -45,7 +45,7 @@ pub fn emit(name: impl AsRef<str>, payload: impl Serialize) -> impl Future<Outpu
     })
 }
 
-/// Waits until the promise `name` is resolved, and gives its payload; at once if it already is.
+/// Waits until the promise `name` is resolved, and returns its payload; at once if it already is.
 ///
 /// ```no_run
 /// # use parlor_sdk::prelude::*;

@@ -193,7 +193,7 @@ impl Options {
         archive::next(self, max)
     }
 
-    /// The query for the page before it.
+    /// Returns the query for the page before it.
     #[must_use]
     pub fn previous(&self, max: u32) -> Self {
         archive::previous(self, max)

@@ -102,7 +102,7 @@ impl Changes {
         self.with(KeyChange::Add(AddNumber { key: key.into(), amount, expires: None }))
     }
 
-    /// Forgets a key, if it is there.
+    /// Deletes a key, if it exists.
     pub fn delete(self, key: impl Into<String>) -> Self {
         self.with(KeyChange::Delete(key.into()))
     }

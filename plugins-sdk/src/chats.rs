@@ -32,7 +32,7 @@ use crate::types::{Entity, Message, Outgoing, addresses, each};
 
 pub use crate::types::Chat;
 
-/// The open chat with this address. Never opens one.
+/// Returns the open chat with this address. Never opens one.
 #[track_caller]
 pub fn get(jid: impl Entity) -> Result<Option<Chat>> {
     let jid = jid.address();
@@ -45,13 +45,13 @@ pub fn get_many(jids: impl IntoIterator<Item = impl Entity>) -> Result<Vec<Optio
     chats::get_many(&addresses(jids)).map_err(of_call("chats.get-many", ""))
 }
 
-/// All that are open, ordered by JID.
+/// Returns all open chats, ordered by JID.
 #[track_caller]
 pub fn get_all() -> Result<Vec<Chat>> {
     chats::get_all().map_err(of_call("chats.get-all", ""))
 }
 
-/// Opens a chat; one that is open is simply given.
+/// Opens a chat, or returns the open one.
 #[track_caller]
 pub fn open(jid: impl Entity) -> impl Future<Output = Result<Chat>> {
     located(async move {
@@ -60,7 +60,7 @@ pub fn open(jid: impl Entity) -> impl Future<Output = Result<Chat>> {
     })
 }
 
-/// Several, each with its own result, in the same order.
+/// Opens several, each with its own result, in the same order.
 #[track_caller]
 pub fn open_many(jids: impl IntoIterator<Item = impl Entity>) -> impl Future<Output = Result<Vec<Result<Chat>>>> {
     located(async move { chats::open_many(addresses(jids)).await.map(each).map_err(of_call("chats.open-many", "")) })
@@ -75,7 +75,7 @@ pub fn close(jid: impl Entity) -> impl Future<Output = Result<()>> {
     })
 }
 
-/// Several, each with its own result, in the same order.
+/// Closes several, each with its own result, in the same order.
 #[track_caller]
 pub fn close_many(jids: impl IntoIterator<Item = impl Entity>) -> impl Future<Output = Result<Vec<Result<()>>>> {
     located(async move { chats::close_many(addresses(jids)).await.map(each).map_err(of_call("chats.close-many", "")) })
@@ -90,7 +90,7 @@ pub fn focus(jid: impl Entity) -> impl Future<Output = Result<()>> {
     })
 }
 
-/// Shows a chat, no longer small.
+/// Shows a chat, not minimized.
 #[track_caller]
 pub fn show(jid: impl Entity) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -99,7 +99,7 @@ pub fn show(jid: impl Entity) -> impl Future<Output = Result<()>> {
     })
 }
 
-/// Makes a chat large again.
+/// Maximizes a chat.
 #[track_caller]
 pub fn maximize(jid: impl Entity) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -166,7 +166,7 @@ pub fn end_otr(jid: impl Entity) -> impl Future<Output = Result<()>> {
     })
 }
 
-/// Sends a message of the kind `chat`, and gives its id once it is queued on the stream.
+/// Sends a message of the kind `chat`, and returns its id once it is queued on the stream.
 #[track_caller]
 pub fn send(jid: impl Entity, message: impl Into<Outgoing>) -> impl Future<Output = Result<String>> {
     located(async move {

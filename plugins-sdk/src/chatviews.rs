@@ -1,4 +1,4 @@
-//! How open private chats should be shown, for a front end that follows. Needs `chats.read`; [`chats`](crate::chats) has the
+//! The views of open private chats, for front ends. Needs `chats.read`; [`chats`](crate::chats) has the
 //! calls that change it.
 //!
 //! ```no_run

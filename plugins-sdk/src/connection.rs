@@ -11,7 +11,7 @@ use crate::bindings::parlor::plugin::connection;
 use crate::error::Result;
 use crate::failure::{located, of_call};
 
-/// Whether there is one, with a bound resource. Free.
+/// Returns whether the account is connected, with a bound resource. Free.
 pub fn connected() -> bool {
     connection::connected()
 }

@@ -52,7 +52,7 @@ pub fn get_all() -> Result<Vec<Contact>> {
 
 /// Puts somebody into the roster, and asks to see their presence.
 ///
-/// Without a full name the JID serves as one. A contact that is there already keeps its groups, and its name where none is
+/// The default name is the JID. An existing contact keeps its groups, and its name if none is
 /// given.
 #[track_caller]
 pub fn add(jid: impl Entity, fullname: Option<&str>) -> impl Future<Output = Result<Contact>> {
@@ -62,7 +62,7 @@ pub fn add(jid: impl Entity, fullname: Option<&str>) -> impl Future<Output = Res
     })
 }
 
-/// Takes a contact out of the roster, and ends both subscriptions.
+/// Removes a contact from the roster, and ends both subscriptions.
 #[track_caller]
 pub fn remove(jid: impl Entity) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -71,7 +71,7 @@ pub fn remove(jid: impl Entity) -> impl Future<Output = Result<()>> {
     })
 }
 
-/// Gives a contact another name; an empty one stands for the JID.
+/// Renames a contact; an empty name means the JID.
 #[track_caller]
 pub fn rename(jid: impl Entity, fullname: impl AsRef<str>) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -92,7 +92,7 @@ pub fn set_groups(
     })
 }
 
-/// Lets somebody see our presence who asks to. To see theirs in turn, [`add`] them.
+/// Accepts a request to see our presence. To see theirs in turn, [`add`] them.
 #[track_caller]
 pub fn accept(jid: impl Entity) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -101,7 +101,7 @@ pub fn accept(jid: impl Entity) -> impl Future<Output = Result<()>> {
     })
 }
 
-/// Refuses somebody who asks to see our presence.
+/// Refuses a request to see our presence.
 #[track_caller]
 pub fn deny(jid: impl Entity) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -129,7 +129,7 @@ pub fn block(jid: impl Entity, report: Option<Report>) -> impl Future<Output = R
     })
 }
 
-/// Lets through again what comes from this address.
+/// Unblocks this address.
 #[track_caller]
 pub fn unblock(jid: impl Entity) -> impl Future<Output = Result<()>> {
     located(async move {

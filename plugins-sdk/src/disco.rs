@@ -26,7 +26,7 @@ use crate::types::Entity;
 
 pub use disco::{Activity, EntityTime, Identity, Software, Support};
 
-/// Says that this account can do something. `false`: it was said already. Needs `disco.own`.
+/// Adds a feature to this account. `false`: it was added already. Needs `disco.own`.
 #[track_caller]
 pub fn own_features_add(name: impl AsRef<str>) -> impl Future<Output = Result<bool>> {
     located(async move {
@@ -57,7 +57,7 @@ pub fn own_identities_add(
     })
 }
 
-/// Everything that this account says it is. Needs `disco.own`.
+/// Returns all identities of this account. Needs `disco.own`.
 #[track_caller]
 pub fn own_identities_get() -> Result<Vec<Identity>> {
     disco::own_identities_get().map_err(of_call("disco.own-identities-get", ""))

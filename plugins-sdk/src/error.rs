@@ -1,4 +1,4 @@
-//! Why a call did not do what was asked, as an error that `?` carries and people can read.
+//! The error of a call, as a value that `?` carries and people can read.
 
 use std::fmt;
 use std::panic::Location;
@@ -10,7 +10,7 @@ use crate::types::StanzaError;
 /// The result of a call to the host, and of everything in a plugin that calls it.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a call did not do what was asked. Nothing was sent unless the case says so.
+/// The error of a call. Nothing was sent unless the case says so.
 ///
 /// `?` makes one of a number, a text or a time that cannot be read, too; `.map_err(Error::other)?` of any other error.
 ///
@@ -37,7 +37,7 @@ pub enum Error {
         /// The command or the line with which the owner allows it.
         hint: String,
     },
-    /// An argument is not what it should be.
+    /// An argument is wrong.
     Invalid {
         /// The argument's name as the contract spells it.
         argument: String,
@@ -68,7 +68,7 @@ pub enum Error {
     Unreachable(String),
     /// No trusted connection to it is possible.
     Tls(String),
-    /// It does not speak HTTP as it should.
+    /// The web server violates the HTTP protocol.
     Protocol(String),
     /// Any other error, including a plugin's own errors.
     Other(String),

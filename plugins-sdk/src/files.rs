@@ -75,7 +75,7 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Sends a part of the file, of any size. It waits while the server takes no more.
+    /// Sends a part of the file, of any size. It waits while the server accepts no more.
     ///
     /// [`Error::Invalid`](crate::Error::Invalid): that is more than was said. [`Error::Protocol`](crate::Error::Protocol): the server
     /// takes no more.
@@ -126,7 +126,7 @@ pub fn open(url: impl AsRef<str>) -> impl Future<Output = Result<Download>> {
     })
 }
 
-/// A file that is being read. Dropping it closes it.
+/// A file that is open for reading. Dropping it closes it.
 #[derive(Debug)]
 pub struct Download {
     /// Its size in bytes, if the server says it. It may say anything.
@@ -140,7 +140,7 @@ pub struct Download {
 }
 
 impl Download {
-    /// Reads the next part, of at most 64 KiB; none at the end. The server sends no more than is read.
+    /// Reads the next part, of at most 64 KiB; none at the end. The host reads from the server no faster than the plugin reads.
     ///
     /// A part that is on its way when the future is dropped is lost.
     #[track_caller]

@@ -265,7 +265,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Sends a part of the body, of any size. It waits while the server takes no more.
+    /// Sends a part of the body, of any size. It waits while the server accepts no more.
     ///
     /// [`Error::Protocol`]: the server takes no more of it; it may have answered, so call [`Exchange::answer`]. [`Error::Invalid`]: that is
     /// more than its `content-length`. [`Error::NotFound`]: the body has ended.

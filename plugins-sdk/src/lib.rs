@@ -1,4 +1,4 @@
-//! Write plugins for parlor, a bot house for XMPP.
+//! Write plugins for parlor, a host for XMPP bots.
 //!
 //! A plugin is a WebAssembly component that subscribes to events and calls the host. This crate is all that it needs:
 //!

@@ -1,4 +1,4 @@
-//! Writing to the host's log, with this plugin's id and account on each line. Free for every plugin.
+//! Writing to the host's log, with this plugin's id and account on each line. Needs no permission.
 //!
 //! ```no_run
 //! # use parlor_sdk::prelude::*;

@@ -1,4 +1,4 @@
-//! Promises that other plugins wait for with [`wait_until`](crate::api::wait_until). Free for every plugin.
+//! Promises that other plugins wait for with [`wait_until`](crate::api::wait_until). Needs no permission.
 //!
 //! ```no_run
 //! # use parlor_sdk::prelude::*;
@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::failure::{located, of_call};
 use crate::types::owned;
 
-/// Adds a promise. The first plugin to add a name owns it; when the owner adds it again, it is fresh again.
+/// Adds a promise. The first plugin that adds a name owns it; if this plugin adds it again, it is pending again.
 #[track_caller]
 pub fn add(name: impl AsRef<str>) -> impl Future<Output = Result<()>> {
     located(async move { promises::add(name.as_ref().to_owned()).await.map_err(of_call("promises.add", &name)) })

@@ -117,7 +117,7 @@ pub fn create(
     })
 }
 
-/// Changes what is given of a node's options.
+/// Changes the given options of a node.
 #[track_caller]
 pub fn configure(
     service: impl Entity,

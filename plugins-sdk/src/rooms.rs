@@ -118,7 +118,7 @@ impl Invitation {
     }
 }
 
-/// The room, if it was opened.
+/// Returns the room, if it was opened.
 #[track_caller]
 pub fn get(jid: impl Entity) -> Result<Option<Room>> {
     let jid = jid.address();
@@ -169,7 +169,7 @@ pub fn open(jid: impl Entity, attributes: impl Into<Attributes>) -> impl Future<
     })
 }
 
-/// Several, each with its own result, in the same order. None given: all open ones.
+/// Enters several, each with its own result, in the same order. An empty list: all open ones.
 #[track_caller]
 pub fn open_many(
     jids: impl IntoIterator<Item = impl Entity>,
@@ -189,13 +189,13 @@ pub fn close(jid: impl Entity) -> impl Future<Output = Result<()>> {
     })
 }
 
-/// Several, each with its own result, in the same order. None given: all open ones.
+/// Leaves several, each with its own result, in the same order. An empty list: all open ones.
 #[track_caller]
 pub fn close_many(jids: impl IntoIterator<Item = impl Entity>) -> impl Future<Output = Result<Vec<Result<()>>>> {
     located(async move { rooms::close_many(addresses(jids)).await.map(each).map_err(of_call("rooms.close-many", "")) })
 }
 
-/// Says something in a room that we are in, and gives the message's id once it is queued.
+/// Sends a message to a room that we are in, and returns its id once it is queued.
 ///
 /// By that id a correction names it ([`Outgoing::replacing`]); in replies and reactions others name it by the room's own, the
 /// `stanza_id` of its echo, which [`Listen::with_own`](crate::listen::Listen::with_own) lets through.
@@ -268,7 +268,7 @@ pub fn maximize(jid: impl Entity) -> impl Future<Output = Result<()>> {
     })
 }
 
-/// Small, and without the focus.
+/// Minimizes it and removes the focus.
 #[track_caller]
 pub fn minimize(jid: impl Entity) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -353,7 +353,7 @@ pub fn affiliations(jid: impl Entity, affiliation: Affiliation) -> impl Future<O
     })
 }
 
-/// Puts an occupant out; it may come back.
+/// Kicks an occupant, who may come back.
 #[track_caller]
 pub fn kick(jid: impl Entity, nick: impl Into<String>, reason: Option<&str>) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -362,7 +362,7 @@ pub fn kick(jid: impl Entity, nick: impl Into<String>, reason: Option<&str>) -> 
     })
 }
 
-/// Puts a person out for good.
+/// Bans a person.
 #[track_caller]
 pub fn ban(jid: impl Entity, user: impl Into<String>, reason: Option<&str>) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -462,7 +462,7 @@ pub fn configure(
     })
 }
 
-/// Ends a room for good, and may say where to go instead.
+/// Destroys a room, optionally with the address of another room to enter instead.
 #[track_caller]
 pub fn destroy(jid: impl Entity, reason: Option<&str>, alternative: Option<&str>) -> impl Future<Output = Result<()>> {
     located(async move {
@@ -484,7 +484,7 @@ pub fn set_bookmark(bookmark: Bookmark) -> impl Future<Output = Result<()>> {
     located(async move { rooms::set_bookmark(bookmark).await.map_err(of_call("rooms.set-bookmark", "")) })
 }
 
-/// Forgets a bookmark; a room that was entered because of it is left.
+/// Removes a bookmark; a room that was entered because of it is left.
 #[track_caller]
 pub fn remove_bookmark(jid: impl Entity) -> impl Future<Output = Result<()>> {
     located(async move {

@@ -67,7 +67,7 @@ pub fn set(key: impl AsRef<str>, value: impl Serialize) -> impl Future<Output = 
     })
 }
 
-/// Changes several, or none.
+/// Changes all of them, or none.
 #[track_caller]
 pub fn set_many(
     values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>,

@@ -14,7 +14,7 @@ use crate::failure::{located, of_call};
 
 pub use crate::types::Status;
 
-/// The full JID that the server gave; before the first log-in, the configured one. Free.
+/// Returns the full JID that the server gave; before the first log-in, the configured one. Free.
 pub fn jid() -> String {
     user::jid()
 }
@@ -42,7 +42,7 @@ pub fn set_status(value: impl AsRef<str>, message: Option<&str>) -> impl Future<
     })
 }
 
-/// Sets the status text alone. Needs `status.write`.
+/// Sets only the status text. Needs `status.write`.
 #[track_caller]
 pub fn set_status_message(message: impl AsRef<str>) -> impl Future<Output = Result<()>> {
     located(async move {

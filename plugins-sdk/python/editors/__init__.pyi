@@ -1,4 +1,4 @@
-"""Plugins for parlor, a bot house for XMPP, in Python: what `from parlor import …` has, for editors."""
+"""Plugins for parlor, a host for XMPP bots, in Python: what `from parlor import …` has, for editors."""
 
 from xml.sax.saxutils import escape as escape
 from xml.sax.saxutils import quoteattr as quoteattr

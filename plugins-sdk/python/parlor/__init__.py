@@ -1,4 +1,4 @@
-"""Plugins for parlor, a bot house for XMPP, in Python.
+"""Plugins for parlor, a host for XMPP bots, in Python.
 
     from parlor import Message, on, reply
 

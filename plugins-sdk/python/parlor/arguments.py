@@ -51,7 +51,7 @@ class People:
 
     @staticmethod
     def group(name: str) -> "People":
-        """Those in this group of the roster."""
+        """People in this group of the roster."""
         return People("Group", name)
 
     @staticmethod
@@ -61,10 +61,10 @@ class People:
 
     @staticmethod
     def role(role: Role) -> "People":
-        """In a room, those with this role or a higher one: `participant` or `moderator`."""
+        """In a room, people with this role or a higher one: `participant` or `moderator`."""
         return People("Role", role)
 
     @staticmethod
     def affiliation(affiliation: Affiliation) -> "People":
-        """In a room, those with this affiliation or a higher one: `member`, `admin` or `owner`."""
+        """In a room, people with this affiliation or a higher one: `member`, `admin` or `owner`."""
         return People("Affiliation", affiliation)

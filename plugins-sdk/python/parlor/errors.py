@@ -1,4 +1,4 @@
-"""Why a call did not do what was asked. Every one is an `Error`; nothing was sent unless its text says so."""
+"""The errors of calls. Every one is an `Error`; nothing was sent unless its text says so."""
 
 from typing import Any, Callable, Optional, Sequence
 
@@ -32,7 +32,7 @@ class Denied(Error):
 
 
 class Invalid(Error):
-    """An argument is not what it should be."""
+    """An argument is wrong."""
 
     def __init__(self, argument: str, reason: str) -> None:
         super().__init__(f"invalid {argument}: {reason}")
@@ -102,7 +102,7 @@ class TimedOut(Error, TimeoutError):
 
 
 class Offline(Error):
-    """The account has no session with the server. A cut of the connection mostly leaves it one: then what is sent waits."""
+    """The account has no session with the server. The session usually survives a connection loss: then stanzas wait."""
 
     is_temporary = True
 

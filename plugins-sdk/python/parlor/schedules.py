@@ -36,7 +36,7 @@ class Schedule:
     #: A cron expression, which counts in `zone`.
     cron: Optional[str]
     zone: Optional[str]
-    #: How many missed due times are told.
+    #: The number of missed due times that are delivered.
     catch_up: int
     #: The next due time; None while the last one is still told.
     next: Optional[datetime]

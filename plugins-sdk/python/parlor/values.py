@@ -36,7 +36,7 @@ class Settings:
         await set_setting(key, value)
 
     async def set_many(self, values: Mapping[str, Any]) -> None:
-        """Changes several, or none."""
+        """Changes all of them, or none."""
         await _settings.set_many(_pairs(values))
 
     async def update(self, values: Mapping[str, Any]) -> None:
@@ -118,7 +118,7 @@ class Changes:
         return self._with(_storage.KeyChange_Add(_storage.AddNumber(key, amount, _milliseconds(expires))))
 
     def delete(self, key: str) -> "Changes":
-        """Forgets a key, if it is there."""
+        """Deletes a key, if it exists."""
         return self._with(_storage.KeyChange_Delete(key))
 
     def expect(self, key: str, value: Any) -> "Changes":

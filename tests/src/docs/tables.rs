@@ -191,12 +191,12 @@ pub(super) fn limits() -> String {
 /// The language of plugins' tests.
 pub(super) fn testing() -> String {
     let mut page = "# Tests of plugins\n\n\
-        `parlor plugin test` tries a plugin, in whatever language it is written, against `tests/*.chat` in its folder. There is \
-        no server: people and rooms are made up, and the session, the permissions and the plugin itself are those of a host. \
-        The clock stands still until a test lets it go on, so that an hour takes no time, and what is drawn by chance \
-        begins anew with each test: every run is like the last.\n\n\
-        A test is a name, what happens, and indented beneath each step what the plugin does about it. It has to do all of that, \
-        in that order, and nothing else; beneath a step with nothing beneath it, nothing.\n\n\
+        `parlor plugin test` runs the tests in `tests/*.chat` of a plugin's folder, for plugins in all languages. There is \
+        no server: people and rooms are simulated, and the session, the permissions and the plugin itself are the same as on \
+        a host. The clock is paused and a test moves it, so that an hour takes no time. Random numbers begin with the same \
+        seed in each test, so that every run gives the same result.\n\n\
+        A test has a name and steps. Below each step, indented, are the plugin's actions. The plugin has to do exactly these \
+        actions, in this order. If a step has no lines below it, the plugin must do nothing.\n\n\
         ```text\n\
         == it answers, and reminds later\n\
         alice: remind me in 10 min of tea\n  \
@@ -204,22 +204,21 @@ pub(super) fn testing() -> String {
         after 10 min\n  \
           to alice: tea!\n\
         ```\n\n\
-        Each test begins anew: nothing stored, nobody there, at noon of 1 January 2026, every permission granted that \
+        Each test begins with empty storage and empty rooms, at noon of 1 January 2026, with all permissions that \
         `plugin.toml` asks for. `alice` is `alice@example.org`, `garden` the room `garden@rooms.example.org`, `garden/alice` \
-        alice in it, and the plugin's account is `bot@example.org`; whole addresses can be written as well, and are in the value of a \
-        setting: `set room = \"garden@rooms.example.org\"`. A name with spaces stands in quotes with its room, as in \
-        `\"garden/bob the builder\" enters`, and without them in what the plugin does. `parlor plugin test --update` writes down what \
-        was seen: write what happens, let it write the rest, and read whether that is what you meant; of an error that is \
-        logged with a stack, that is the error, and `*` for the stack. A line that nobody understands fails the test that it \
-        stands in, and no other.\n\n\
-        Write a message of several lines as several lines, with a bar before each but the first. In a line that ends with ` (glob)`, `*` \
-        stands for anything, also for the rest of those lines: `to alice: Commands:*!whoami* (glob)` matches a help that names `!whoami` \
-        somewhere.\n\n\
+        alice in it, and the plugin's account is `bot@example.org`; you can also write full addresses, and must do so in the \
+        value of a setting: `set room = \"garden@rooms.example.org\"`. Write a name with spaces in quotes together with its \
+        room, as in `\"garden/bob the builder\" enters`, and without quotes in the plugin's actions. `parlor plugin test --update` \
+        records the actual actions: write the steps, let it write the rest, and check whether the result is correct. For an \
+        error that is logged with a stack, it writes the error, and `*` for the stack. A line that cannot be parsed fails \
+        only its own test.\n\n\
+        Write a message of several lines as several lines, with a bar before each but the first. In a line that ends with ` (glob)`, \
+        `*` matches anything, also the rest of those lines: `to alice: Commands:*!whoami* (glob)` matches a help that contains `!whoami`.\n\n\
         A message that refers to an earlier one shows that in brackets, with the first line of the earlier one, or 40 characters of it \
         and `…`, in quotes; or with `what nobody said`, if there is none with such an id. A retraction has the \
         text that the host adds for clients that know none: `to alice (retracts \"helo\")* (glob)`.\n\n\
-        Somebody who gives a declared command by a form sees what an ordinary client shows: each page with its fields and what is \
-        in them, what is wrong, and the answer. A client has one form before it, and fills in the page that was shown last:\n\n\
+        A person who gives a declared command by a form sees the same as in an ordinary client: each page with its fields \
+        and values, mistakes, and the answer. A client shows one form at a time, and fills in the page that was shown last:\n\n\
         ```text\n\
         alice opens the form roll\n  \
           shows alice the form \"Rolls dice\": sides = 6, secret\n\
@@ -228,11 +227,11 @@ pub(super) fn testing() -> String {
           answers alice in the form: 14\n\
         ```\n\n\
         The default limits apply: 50 messages at once and 10 a second, by the clock of the \
-        test. If a plugin sends more than that, let time go by, `after 10 s`. Only its computing is measured otherwise: a \
-        handler that never waits is ended after 10 s of the processor's time, with an owner after 1 s (`cpu_slice`), and how much \
-        it computes in all (`cpu_share`) does not matter. `parlor plugin dev` is as strict as an owner.\n\n\
-        `room garden: alice` has alice in the room before the plugin's account comes, which then enters it when it logs in. If \
-        the plugin enters a room by itself, write the people who are there before it above that step. Above a written `start` \
+        test. If a plugin sends more than that, let time pass by `after 10 s`. Only CPU time is measured differently: a \
+        handler that never waits is ended after 10 s of CPU time, on a host after 1 s (`cpu_slice`), and the share \
+        (`cpu_share`) does not matter. `parlor plugin dev` is as strict as an owner.\n\n\
+        With `room garden: alice`, alice is in the room before the plugin's account, which enters it at the log-in. If the \
+        plugin itself enters a room, write the people who are there before it above that step. Above a written `start` \
         people may enter, leave and be online before the plugin runs:\n\n\
         ```text\n\
         == it greets who was there before\n\
@@ -241,22 +240,23 @@ pub(super) fn testing() -> String {
           enters garden as bot\n  \
           to garden: Hello, alice!\n\
         ```\n\n\
-        The account is an owner of each room, and sees who people are; they themselves are nothing but participants, unless \
-        a test says otherwise; a visitor is not heard. Every room knows them by an occupant id, whatever their nickname. In a \
-        room that is `anonymous` the account is one of the participants itself: it sees nobody's address, and may moderate \
-        nothing, configure nothing and set no subject. In one that is `moderated` it is a visitor, whose messages come back \
-        with `forbidden`, until a moderator gives it voice or it registers. Every room takes registrations, unless somebody in \
-        it has the nickname, and so makes a member of the account. A room that is `retracting` retracts messages for moderators \
-        (XEP-0425), and others answer `rooms.retract` with `unsupported`. Whom the account blocks is not heard (XEP-0191).\n\n\
+        The account is an owner of each room, and sees people's addresses. People are participants, unless a test says \
+        otherwise; messages of visitors are dropped. Every room gives people an occupant id, which does not depend on the \
+        nickname. In a room that is `anonymous` the account is a participant: it sees no addresses, and cannot moderate, \
+        configure the room or set the subject. In one that is `moderated` it is a visitor, whose messages come back \
+        with `forbidden`, until a moderator gives it voice or it registers. Every room accepts registrations, unless an \
+        occupant has the nickname, and makes the account a member. A room that is `retracting` retracts messages for moderators \
+        (XEP-0425), and others answer `rooms.retract` with `unsupported`. Messages from blocked people are dropped \
+        (XEP-0191).\n\n\
         Messages of people and the plugin are archived as servers do it, and `archive.query` reads them, in pages of at most 50 \
         messages: private ones in the account's archive, those of a room in that room's. The last 10,000 are kept. A \
-        plugin with `catch_up` gets out of them the messages between its end and its next start. A test with `no archive` \
-        at the top is at a server that has none.\n\n\
+        plugin with `catch_up` gets out of them the messages between its end and its next start. A test with `no archive` at \
+        the top has a server without an archive.\n\n\
         `beside ../stamp` puts another plugin on the account: that folder, which is built first, or a file; the path begins at the \
         folder of the plugin that is tried. It has what its manifest asks for, starts first, and what it does is shown like what the \
-        plugin itself does. So a hook meets messages and commands of others, and a request finds the plugin that answers it. The plugins \
-        whose manifests ask to be hooks and need that are asked in the order of these lines, the one that is tried first; `order` sets \
-        another one, as the owner does, also for a permission that is optional. Each has five seconds for a verdict.\n\n\
+        plugin itself does. So a hook gets messages and commands of other plugins, and a request reaches the plugin that \
+        answers it. Plugins whose manifests require hooks are asked in the order of these lines, the tested plugin first; \
+        `order` sets another order, as the owner does, also for an optional permission. Each has five seconds for a verdict.\n\n\
         Stanzas that the plugin sends while the connection is `cut` go out at `back`, and no message does after a cut of more \
         than an hour, the default of `keep_unsent`: each comes back as a `messageError`. A step \
         fails if the plugin ends during it and no line expects that. A plugin that works on something is given another 5 ms of the \
@@ -272,21 +272,21 @@ pub(super) fn testing() -> String {
         where the programs of this user keep their data.\n\n\
         A folder is built first if anything in it, or behind a link in it, has changed since it was. Files from elsewhere, such \
         as `#include \"../common.h\"`, are not checked: `parlor plugin build` builds in any case.\n\n\
-        Of a stack that is logged, the author's own functions are shown and the others counted; it is told once in a run, below the \
-        first test that it belongs to, and so is a start that fails.\n\n\
+        For a logged stack, the author's own functions are shown and the others are counted. It is shown once in a run, \
+        below the first test that it belongs to, and so is a failed start.\n\n\
         Functions of a plugin in Go or Python can be tried without a host as well, by `go test .` and by `PYTHONPATH=.parlor/sdk \
         python3 -m unittest` (or pytest), once `parlor plugin build` has put the SDK into the folder. A call of the host is an \
         error there that names the call; in Go, one that is generated from the contract panics with it. Plugins in Rust are tried by \
         `cargo test`.\n\n\
-        `parlor plugin dev` has the same people and rooms for whom you speak yourself, on the machine's clock: a line is said to \
-        the plugin, and what a test can say goes after a slash, such as `/garden/bob enters` or `/deny messages.send`. It builds \
+        `parlor plugin dev` has the same people and rooms, and you play the people, on the machine's clock: a line is a \
+        message to the plugin, and the steps of a test are written after a slash, such as `/garden/bob enters` or `/deny messages.send`. It builds \
         the plugin at each save, and reads lines from a script, too.\n\n\
-        ## What may happen\n\n| line | meaning |\n|---|---|\n"
+        ## Steps\n\n| line | meaning |\n|---|---|\n"
         .to_owned();
     for row in STEPS {
         let _ = writeln!(page, "| `{}` | {} |", row.example, row.about);
     }
-    page += "\n## What the plugin may do\n\n| line | meaning |\n|---|---|\n";
+    page += "\n## Actions of the plugin\n\n| line | meaning |\n|---|---|\n";
     for row in ACTIONS {
         let _ = writeln!(page, "| `{}` | {} |", row.example, row.about);
     }
