@@ -147,7 +147,7 @@ fn an_account_has_what_its_group_says_where_it_says_nothing() {
     assert_eq!((&main.link.server, &own.link.server, &alone.link.server), (&server, &server, &None));
     assert_eq!((main.link.tls, own.link.tls, alone.link.tls), (Some(TlsMode::Direct), Some(TlsMode::StartTls), None));
     assert_eq!((main.owners.len(), own.owners.len(), alone.owners.len()), (1, 0, 0));
-    assert_eq!(main.link.keep_unsent, std::time::Duration::from_hours(2));
+    assert_eq!(main.link.keep_unsent, Duration::from_hours(2));
     let trust = [main, own, alone].map(|account| (account.encryption.trust, account.encryption.announce));
     assert_eq!(trust, [(TrustPolicy::Strict, false), (TrustPolicy::Strict, true), (TrustPolicy::Blind, true)]);
     let settings = |account: &AccountConfig| {
