@@ -429,7 +429,7 @@ fn errors_of_other_keys_say_where_what_and_what_to_write() {
     for (toml, error) in [
         (
             "[theme]\nx = 1",
-            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, audit, data, group, log, plugins, settings, watch, web",
+            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, audit, component, data, group, log, plugins, settings, watch, web",
         ),
         ("log = 3", "parlor.toml:1:7: log must be a string, not a number"),
         ("data = \"\"", "parlor.toml:1:8: data must be a string, not an empty one"),

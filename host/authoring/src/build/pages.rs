@@ -44,6 +44,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "owner/containers.md",
     "owner/control.md",
     "owner/encryption.md",
+    "owner/fleets.md",
     "owner/hooks.md",
     "owner/indexes.md",
     "owner/instances.md",

@@ -106,7 +106,7 @@ struct Stream {
 impl Stream {
     /// Reads up to the end of this text.
     async fn until(&mut self, end: &str) -> String {
-        soon(async {
+        let read = tokio::time::timeout(Duration::from_secs(30), async {
             loop {
                 if let Some(at) = self.read.find(end) {
                     let rest = self.read.split_off(at + end.len());
@@ -118,7 +118,8 @@ impl Stream {
                 self.read.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
             }
         })
-        .await
+        .await;
+        read.unwrap_or_else(|_| panic!("{end:?} did not come: {:?}", self.read))
     }
 
     async fn say(&mut self, text: &str) {
@@ -246,7 +247,7 @@ async fn a_request_to_the_bare_address_is_answered_by_it() {
         let LinkEvent::Stanza(Incoming::Request(request)) = next(&echo).await else { panic!("a request was sent") };
         assert!(matches!(request.query, Query::Foreign { .. }));
         echo.hear(Outgoing::Reply { to: request.from, id: request.id, reply: Reply::Done });
-        let answer = stream.until("/>").await;
+        let answer = stream.until("</iq>").await;
         assert!(answer.contains(&format!(" from='{to}'")) && answer.contains(" to='a@b/c'"), "{answer}");
     }
 }
@@ -269,7 +270,7 @@ async fn what_only_a_server_does_is_answered_without_one() {
     // The presence for everybody goes to nobody, and the domain answers others itself.
     echo.hear(Outgoing::Presence(PresenceOut::default()));
     stream.say("<iq from='a@b/c' to='bots.house' id='7' type='get'><ping xmlns='urn:xmpp:ping'/></iq>").await;
-    let answer = stream.until("/>").await;
+    let answer = stream.until("</iq>").await;
     assert!(answer.starts_with("<iq") && answer.contains("'result'") && answer.contains("'7'"), "{answer}");
 }
 
