@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use parlor_session::tell_owners;
 use parlor_xmpp::{ClientState, Dialer, Link, LinkEvent};
 use tokio::time::{Interval, MissedTickBehavior};
@@ -51,7 +52,7 @@ impl Worker {
                 Some(order) = self.orders.recv() => match order {
                     // Boxed: an order is rare, and this task lives as long as the account.
                     Order::Stop { done } => return Box::pin(self.end(done)).await,
-                    order => Box::pin(self.on_order(order)).await,
+                    order => ordered(self, order).await,
                 },
                 () = alarm.ring() => {
                     self.mind_clock();
@@ -97,7 +98,7 @@ impl Worker {
     async fn take(&mut self, asked: Asked) {
         match asked {
             Asked::Order(order) => {
-                Box::pin(self.on_order(order)).await;
+                ordered(self, order).await;
                 self.apply();
             }
             // Its call was given up while it waited for its turn.
@@ -142,6 +143,12 @@ impl Worker {
         self.flush();
         self.say_connected();
     }
+}
+
+/// Returns the future that carries out an order. Made apart: it is kilobytes, for which every request would make room on the stack.
+#[inline(never)]
+fn ordered(worker: &mut Worker, order: Order) -> BoxFuture<'_, ()> {
+    Box::pin(worker.on_order(order))
 }
 
 /// Waits for the next event of the link, or forever if there is no link. None: a full link has room again.
