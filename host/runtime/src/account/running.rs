@@ -9,7 +9,6 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::alarm::Alarm;
 use super::arrived;
-use super::effects::carry_out;
 use super::encryption;
 use super::held_back::Batch;
 use super::on_disk;
@@ -124,9 +123,7 @@ impl Worker {
         let mut effects = std::mem::take(&mut self.effects);
         let mut batch = Batch::default();
         for effect in effects.drain(..) {
-            if let Some(effect) = on_disk::pass(self, effect, &mut batch) {
-                carry_out(self, effect);
-            }
+            on_disk::pass(self, effect, &mut batch);
         }
         self.effects = effects;
         if !self.screening.is_empty() {
