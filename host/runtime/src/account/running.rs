@@ -41,7 +41,10 @@ impl Worker {
                 heard = 0;
                 self.take_waiting(BATCH).await;
             }
-            alarm.set(self.session.next_deadline(), self.now());
+            let deadline = self.session.next_deadline();
+            if !alarm.is_set_to(deadline) {
+                alarm.set(deadline, self.now());
+            }
             let has_room = self.has_room();
             tokio::select! {
                 // The order of events must follow from the input, not from chance. Rare branches come first. The link
@@ -54,11 +57,13 @@ impl Worker {
                     order => ordered(self, order).await,
                 },
                 () = alarm.ring() => {
-                    self.mind_clock();
-                    self.session.tick(self.now(), &mut self.effects);
+                    let now = self.mind_clock();
+                    self.session.tick(now, &mut self.effects);
                 }
                 // An in-process server does not disconnect when the machine sleeps.
-                _ = look.tick(), if !matches!(self.dialer, Dialer::Local(_)) => self.mind_clock(),
+                _ = look.tick(), if !matches!(self.dialer, Dialer::Local(_)) => {
+                    self.mind_clock();
+                }
                 () = self.quiet.ring() => {
                     if let Some(link) = &mut self.link {
                         link.set_state(ClientState::Inactive);
