@@ -2,7 +2,7 @@
 //! the host writes them into the audit.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use jid::Jid;
@@ -23,10 +23,11 @@ pub(super) struct Named(Mutex<Option<Box<Collected>>>);
 
 #[derive(Debug, Default)]
 struct Collected {
-    names: HashMap<TallyKind, HashMap<Box<str>, Times>>,
+    /// By kind, of which there are few: each allowed call that sends looks it up.
+    names: BTreeMap<TallyKind, HashMap<Box<str>, Times>>,
     count: usize,
     /// How often something was done with a name that found no place.
-    others: HashMap<TallyKind, u64>,
+    others: BTreeMap<TallyKind, u64>,
 }
 
 #[derive(Debug)]

@@ -131,8 +131,7 @@ impl Worker {
 
     /// Handles an event of the link.
     pub(super) fn on_link(&mut self, event: LinkEvent) {
-        self.mind_clock();
-        let now = self.now();
+        let now = self.mind_clock();
         let account = &self.shared.name;
         if let LinkEvent::Bound { .. } | LinkEvent::Resumed { .. } = event {
             self.keepers.pins.keep();

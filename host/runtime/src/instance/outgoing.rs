@@ -17,10 +17,15 @@ pub(crate) async fn send(
     granted: &Granted,
     command: SendMessage,
 ) -> Result<String, CallError> {
-    let SendMessage { to, kind, draft } = command;
-    if !instance.account.hooks.see_outgoing() {
-        return instance.ask(granted, SendMessage { to, kind, draft }).await;
+    if instance.account.hooks.see_outgoing() {
+        // Boxed: few accounts have hooks, and the futures of all others would be kilobytes larger.
+        return Box::pin(send_hooked(instance, granted, command)).await;
     }
+    instance.ask(granted, command).await
+}
+
+async fn send_hooked(instance: &Arc<Instance>, granted: &Granted, command: SendMessage) -> Result<String, CallError> {
+    let SendMessage { to, kind, draft } = command;
     let (id, draft_again) = (String::new(), draft.clone());
     let written = Outgoing::Message { to: to.clone(), kind, id, draft: draft_again, to_occupant: false };
     let message = shown(&instance.account, &RawStanza::of(written));
@@ -35,10 +40,14 @@ pub(crate) async fn send(
 
 /// Sends a stanza, as hooks let it pass if it is a message.
 pub(crate) async fn send_raw(instance: &Arc<Instance>, granted: &Granted, command: SendRaw) -> Result<(), CallError> {
-    let SendRaw { by, stanza } = command;
-    if !instance.account.hooks.see_outgoing() {
-        return instance.ask(granted, SendRaw { by, stanza }).await;
+    if instance.account.hooks.see_outgoing() {
+        return Box::pin(send_raw_hooked(instance, granted, command)).await;
     }
+    instance.ask(granted, command).await
+}
+
+async fn send_raw_hooked(instance: &Arc<Instance>, granted: &Granted, command: SendRaw) -> Result<(), CallError> {
+    let SendRaw { by, stanza } = command;
     let Some(passed) = hooked(instance, shown(&instance.account, &stanza)).await? else {
         return instance.ask(granted, SendRaw { by, stanza }).await;
     };
