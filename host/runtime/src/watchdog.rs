@@ -23,7 +23,7 @@ use parlor_base::held::Charges;
 use tokio::time::Sleep;
 use wasmtime::UpdateDeadline;
 
-use self::thread_clock::Began;
+use self::thread_clock::{Began, thread_cpu};
 use self::wakes::Wakes;
 
 pub(super) use self::runtimes::Runtimes;
@@ -65,6 +65,8 @@ pub struct Account {
     /// CPU time that others spent on the instance's calls and that no poll has settled yet. It counts against the share
     /// from the next poll on.
     charges: Arc<Charges>,
+    /// The thread's CPU clock when the running poll began.
+    poll_began: AtomicU64,
     /// The CPU time since the last poll that ended because the guest waited.
     unbroken: AtomicU64,
     /// Whether the running poll ends because of a tick, not because the guest waits.
@@ -151,14 +153,8 @@ pub(super) struct Allowance {
 
 /// Decides at a tick whether a guest continues, yields or is ended. Called by wasmtime inside of the guest.
 pub(super) fn on_epoch(account: &Account, allowance: Allowance) -> Result<UpdateDeadline, Overrun> {
-    let Some(began) = Began::running() else { return Ok(UpdateDeadline::Continue(1)) };
-    let wall = began.at().elapsed();
-    // It has computed for no longer. Most ticks come to a guest that has just been woken: those need no system call.
-    if wall < SLICE {
-        return Ok(UpdateDeadline::Continue(1));
-    }
-    let here = began.used_in(wall);
-    if began.is_exact() && account.unbroken.load(Relaxed) + here > nanos(allowance.slice) {
+    let here = thread_cpu().saturating_sub(account.poll_began.load(Relaxed));
+    if account.unbroken.load(Relaxed) + here > nanos(allowance.slice) {
         return Err(Overrun(allowance.slice));
     }
     if here < nanos(SLICE) {
@@ -326,12 +322,12 @@ impl<R> Future for Metered<R> {
         }
         let runs = this.account.runs();
         let in_background = runs == Runs::InBackground;
-        // A guest that has computed lately, or elsewhere, is measured exactly.
-        let began = Began::now(runs != Runs::WithAccount || this.since_long < ALONE);
+        let began = Began::now();
         let kept_waiting = this.starved(opened, began.at());
         this.account.kept_waiting.fetch_add(nanos(kept_waiting), Relaxed);
         let starved = if in_background { kept_waiting } else { Duration::ZERO };
         this.wakes.task.register(context.waker());
+        this.account.poll_began.store(began.cpu(), Relaxed);
         this.account.interrupted.store(false, Relaxed);
         let (polled, polls) = this.turns();
         let now = Instant::now();
@@ -339,8 +335,7 @@ impl<R> Future for Metered<R> {
         let account = &this.account;
         let computes = account.interrupted.load(Relaxed);
         if computes {
-            // No guest is ended for what may have been another's. The next poll is exact.
-            account.unbroken.fetch_add(if began.is_exact() { own } else { 0 }, Relaxed);
+            account.unbroken.fetch_add(own, Relaxed);
         } else {
             account.unbroken.store(0, Relaxed);
         }
@@ -351,7 +346,7 @@ impl<R> Future for Metered<R> {
         if let Poll::Ready(result) = polled {
             return Poll::Ready(Step::Done(result));
         }
-        this.count(computes && began.is_exact(), own);
+        this.count(computes, own);
         let next = this.next(runs, computes);
         if next != runs {
             this.account.set_runs(next);
