@@ -252,14 +252,6 @@ impl<'a> Turn<'a> {
         self.out.push(Effect::Fire(Event { name, at: self.now, payload }));
     }
 
-    /// Fires the same, except for this instance, if any.
-    pub(super) fn fire_except(&mut self, except: Option<InstanceId>, name: EventName, payload: Payload) {
-        match except {
-            None => self.fire_named(name, payload),
-            Some(one) => self.out.push(Effect::FireExcept(one, Event { name, at: self.now, payload })),
-        }
-    }
-
     /// Fires an event of the connect order unless a previous stream got that far already.
     pub(super) fn fire_once(&mut self, name: &'static str) {
         if !self.promises.is_resolved(name) {
