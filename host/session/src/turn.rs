@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use jid::{BareJid, Jid};
 use jiff::{SignedDuration, Timestamp};
-use parlor_base::id::InstanceId;
 use parlor_config::Settings;
 use parlor_stanza::card::Avatar;
 use parlor_stanza::error::CallError;

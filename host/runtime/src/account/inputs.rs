@@ -90,11 +90,7 @@ impl Worker {
                 let _ = done.send(());
             }
             Order::OtrKey(key) => otr_key_made(&mut self.session, key, self.shared.clock.now(), &mut self.effects),
-            Order::AskAgain { question, draft, done } => {
-                questions::decided(self, question, draft);
-                self.apply();
-                let _ = done.send(());
-            }
+            Order::AskAgain { question, draft, done } => questions::judged(self, question, draft, done),
             Order::FormHandled { form, is_well } => forms::handled(self, &form, is_well),
             Order::Alert(alert) => self.alerts.add(alert, &self.shared.name, &self.shared.settings(), Instant::now()),
             Order::Rewrite { config, done } => {

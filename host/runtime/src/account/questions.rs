@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parlor_session::{Repetition, ask_again};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Draft;
+use tokio::sync::oneshot;
 
 use super::hooks::outgoing::{drafted, pass};
 use super::order::Order;
@@ -29,8 +30,15 @@ pub(super) fn repeat(worker: &mut Worker, again: Repetition) {
     });
 }
 
+/// Goes on with a question as hooks have decided about its choices, and reports when they are queued.
+pub(super) fn judged(worker: &mut Worker, question: u64, draft: Result<Draft, CallError>, done: oneshot::Sender<()>) {
+    decided(worker, question, draft);
+    worker.apply();
+    let _ = done.send(());
+}
+
 /// Sends the choices of a question again, or ends it with the error of the hook that stopped them.
-pub(super) fn decided(worker: &mut Worker, question: u64, draft: Result<Draft, CallError>) {
+fn decided(worker: &mut Worker, question: u64, draft: Result<Draft, CallError>) {
     let now = worker.now();
     ask_again(&mut worker.session, question, draft, now, &mut worker.effects);
 }
