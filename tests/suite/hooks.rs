@@ -391,7 +391,7 @@ async fn questions_and_their_answers_pass_hooks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_that_asks_does_not_wait_for_itself() {
     let both = format!("outgoing = [\"{SECOND}\"]\nincoming = [\"{FIRST}\", \"{SECOND}\"]");
-    let host = start(&format!("{both}\ndeadline = \"1 s\"\non_failure = \"stop\"")).await;
+    let host = start(&format!("{both}\ndeadline = \"3 s\"\non_failure = \"stop\"")).await;
     let (mut juliet, bot) = (friend("juliet").await, bot(&host));
     let sent = asked(&host, SECOND, "hookOutgoing").await;
     let (first, second) = (asked(&host, FIRST, "hookIncoming").await, asked(&host, SECOND, "hookIncoming").await);
