@@ -244,13 +244,18 @@ async fn what_goes_wrong_on_the_way_has_a_case_of_its_own() {
 /// Row 134.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_at_once_and_a_second_are_limited_each() {
+    const MANY: usize = 24;
     let web = Web::start().await.unwrap();
     web.put("/", "hello");
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_url = format!("http://{}/", silent.local_addr().unwrap());
     let scope = [web.url("/"), silent_url.clone(), web.address()];
     let scope = scope.each_ref().map(String::as_str);
-    let host = host(&web, &scope, |entry| entry.limit("http_requests", 1).limit("http_per_second", 1)).await;
+    let limited = |at_once: u32, a_second: u32| {
+        let limits = move |entry: Entry| entry.limit("http_requests", at_once).limit("http_per_second", a_second);
+        host(&web, &scope, limits)
+    };
+    let host = limited(1, 10_000).await;
     let open = host.order(ID, "http.fetch", json!({ "url": silent_url })).await;
     let (mut stream, _) = silent.accept().await.unwrap();
     let mut asked = Vec::new();
@@ -262,12 +267,30 @@ async fn requests_at_once_and_a_second_are_limited_each() {
     assert!(answer.unwrap_err()["what"].as_str().unwrap().contains("at once"));
     stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
     assert_eq!(host.answer(ID, "http.fetch", open).await.ok()["status"], 204);
-    // The next one must wait for its second, and the one behind it for longer than two.
-    for path in ["/", "/", "/"] {
-        let answer = fetch(&host, json!({ "url": web.url(path) })).await;
+    for _ in 0..3 {
+        let answer = fetch(&host, json!({ "url": web.url("/") })).await;
         assert!(answer.is_ok(), "{answer:?}");
     }
     assert_eq!(web.requests().len(), 3);
+
+    // One is made at once, and then one each second. The others would wait for longer than two seconds, and are refused,
+    // unless the machine took 24 seconds to order all of them.
+    let host = limited(32, 1).await;
+    let mut orders = Vec::new();
+    for _ in 0..MANY {
+        orders.push(host.order(ID, "http.fetch", json!({ "url": web.url("/") })).await);
+    }
+    let mut refused = 0;
+    for order in orders {
+        let answer = host.answer(ID, "http.fetch", order).await.result;
+        if answer.is_err() {
+            assert_eq!(case(&answer), "over-limit");
+            assert_eq!(answer.unwrap_err()["what"], "1 requests over the web a second");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "all {MANY} were made");
+    assert_eq!(web.requests().len(), 3 + MANY - refused, "a refused one reaches no server");
 }
 
 /// Row 134.

@@ -85,10 +85,10 @@ fn is_about_message(effect: &Effect) -> bool {
         Effect::Send(stanza) | Effect::SendFor(stanza, _) => {
             matches!(stanza, Outgoing::Message { .. } | Outgoing::Sealed(_))
         }
-        Effect::Fire(event)
-        | Effect::FireFor(_, event)
-        | Effect::FireForForm(_, event, _)
-        | Effect::FireExcept(_, event) => is_of_message(event) || matches!(event.payload, Payload::Undecryptable(_)),
+        Effect::FireAnswer(_) => true,
+        Effect::Fire(event) | Effect::FireFor(_, event) | Effect::FireForForm(_, event, _) => {
+            is_of_message(event) || matches!(event.payload, Payload::Undecryptable(_))
+        }
         _ => false,
     }
 }

@@ -130,6 +130,8 @@ impl Worker {
         for effect in effects.drain(..) {
             on_disk::pass(self, effect, &mut batch);
         }
+        // What was carried out may have effects of its own.
+        effects.append(&mut self.effects);
         self.effects = effects;
         if !self.screening.is_empty() {
             screened::begin(self);
@@ -137,7 +139,7 @@ impl Worker {
         for words in self.alerts.due(self.session.is_announced()) {
             tell_owners(&mut self.session, &words, self.shared.clock.now(), &mut self.effects);
         }
-        // Notifications to owners and answers to refused commands are sent at once.
+        // Notifications to owners, answers to refused commands and repeated questions are sent at once.
         if !self.effects.is_empty() {
             return self.apply();
         }
