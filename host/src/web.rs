@@ -198,9 +198,12 @@ fn verify(door: Option<Door>, head: &Head, given: Given<'_>) -> Result<(Door, On
     }
 }
 
+/// Returns the answer to every request that is refused. Discord signs some requests wrongly on purpose, and removes an
+/// address that answers those with anything but 401. A 401 names a way to identify oneself (RFC 9110, section 15.5.2);
+/// browsers ask nobody for a password because of this one.
 fn refused(counts: &Counts) -> Reply {
     counts.refused.fetch_add(1, Relaxed);
-    Reply::empty(404)
+    Reply { headers: vec![("www-authenticate".to_owned(), "Bearer".to_owned())], ..Reply::empty(401) }
 }
 
 fn busy(counts: &Counts) -> Reply {
