@@ -37,6 +37,10 @@ pub struct Counts {
     pub refused: AtomicU64,
     /// There was no space for them, or the plugin did not run.
     pub busy: AtomicU64,
+    /// The bytes of their bodies that were read.
+    pub received: AtomicU64,
+    /// The bytes of the bodies of answers.
+    pub sent: AtomicU64,
 }
 
 /// The task that listens.
@@ -155,33 +159,57 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
         Some(door) => (door.longest_body(), Memory::Addressed),
         None => (STRANGERS, Memory::Strangers),
     };
+    let ended = |how: &str, received: usize, sent: usize| {
+        counts.received.fetch_add(received as u64, Relaxed);
+        counts.sent.fetch_add(sent as u64, Relaxed);
+        if let Some(door) = &door {
+            door.ended(how, received, sent);
+        }
+    };
     let head = Head::of(&arrived);
     // The room is held until the answer is there: until then the plugin, or the store, has the body as well.
     let (body, _room) = match arrived.body(most, memory).await {
         Ok(read) => read,
-        Err(NoBody::NoRoom) => return busy(counts),
-        Err(NoBody::TooLong | NoBody::Broken | NoBody::Late) => return refuse(),
+        Err(NoBody::NoRoom) => {
+            ended("delayed", 0, 0);
+            return busy(counts);
+        }
+        Err(NoBody::TooLong | NoBody::Broken | NoBody::Late) => {
+            ended("refused", 0, 0);
+            return refuse();
+        }
     };
+    let length = body.len();
     let given = Given { header: &|name| single(&head.headers, name), body: &body, now: Timestamp::now() };
-    let (door, once) = match verify(door, &head, given) {
+    let (to, once) = match verify(door.as_ref(), &head, given) {
         Ok(verified) => verified,
-        Err(Unverified) => return refuse(),
+        Err(Unverified) => {
+            ended("refused", length, 0);
+            return refuse();
+        }
     };
-    let request = head.request(&door, body);
-    let outcome = door.pass(request, once).await;
+    let request = head.request(to, body);
+    let outcome = to.pass(request, once).await;
     let passed = match outcome {
         Outcome::Stored => Reply::empty(202),
         Outcome::Answer(answer) => Reply { status: answer.status, headers: answer.headers, body: answer.body },
         Outcome::NoAnswer(status) => Reply::empty(status),
-        Outcome::Again => return refused(counts),
-        Outcome::Busy | Outcome::Failed => return busy(counts),
+        Outcome::Again => {
+            ended("refused", length, 0);
+            return refused(counts);
+        }
+        Outcome::Busy | Outcome::Failed => {
+            ended("delayed", length, 0);
+            return busy(counts);
+        }
     };
+    ended("accepted", length, passed.body.len());
     counts.passed.fetch_add(1, Relaxed);
     passed
 }
 
 /// Verifies a request to a webhook. A request to an unknown webhook takes as long.
-fn verify(door: Option<Door>, head: &Head, given: Given<'_>) -> Result<(Door, Once), Unverified> {
+fn verify<'d>(door: Option<&'d Door>, head: &Head, given: Given<'_>) -> Result<(&'d Door, Once), Unverified> {
     /// The header of the signature that is computed for an unknown address.
     const ANY: &str = "x-hub-signature-256";
     match door {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use parlor_session::permissions::question::{Outcome, Question};
+use parlor_store::{AuditFile, TallyKind, Traffic};
 use parlor_tests::component::with_credentials_for;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
@@ -193,7 +194,9 @@ async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path()
     let web = Web::start().await.unwrap();
     web.put("/a/hidden?hidden=1", "hello");
     let scope = format!("POST {}", web.url("/a/"));
-    let host = host(&web, &[&scope, &web.address()], |entry| entry).await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let closed = format!("http://{closed}");
+    let host = host(&web, &[&scope, &web.address(), &closed], |entry| entry).await;
     let asked = json!({ "url": web.url("/a/hidden?hidden=1"), "method": "POST", "body": "hidden" });
     assert_eq!(fetch(&host, asked).await.unwrap()["status"], 200);
     let line = host.logged("plugin made a request", &[("plugin", ID), ("method", "POST"), ("status", "200")]).await;
@@ -201,6 +204,15 @@ async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path()
     assert!(trace::with("account", host.name()).iter().all(|line| !format!("{line:?}").contains("hidden")));
     let record = host.host.status().await.pop().unwrap().record.unwrap();
     assert_eq!((record.requests, record.denials), (1, 0));
+    assert_eq!(record.web, Traffic { sent: 6, received: 5 });
+    // The bytes of one in parts are known at its end.
+    let exchange = call(&host, "http.open", json!({ "url": web.url("/a/hidden?hidden=1"), "method": "POST" })).await;
+    for part in ["hid", "den!"] {
+        call(&host, "http.write", json!({ "exchange": exchange, "part": part })).await;
+    }
+    call(&host, "http.answer", json!({ "exchange": exchange })).await;
+    while !call(&host, "http.read", json!({ "exchange": exchange })).await.is_null() {}
+    host.logged("plugin made a request", &[("plugin", ID), ("sent", "7"), ("bytes", "5"), ("status", "200")]).await;
     for (asks, expected) in [
         (format!("http.fetch={scope}b"), Outcome::Yes),
         (format!("http.fetch=GET {}", web.url("/a/b")), Outcome::No),
@@ -210,6 +222,21 @@ async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path()
         let answers = host.host.explain(&id(ID), &Question::parse(&asks, None).unwrap()).await;
         assert_eq!(answers[0].answer.outcome, expected, "{asks}: {answers:?}");
     }
+    assert!(fetch(&host, json!({ "url": format!("{closed}/hidden") })).await.is_err());
+    // The audit has all of them, also in the next process.
+    let (data, mut names) = (host.home.path().join("data"), Vec::new());
+    let read = async || {
+        let mut audit = AuditFile::open(&data).unwrap().unwrap();
+        names = audit.activity(Some(ID), None, None).unwrap().1;
+    };
+    host.restart_after(read).await.stop().await;
+    let made: Vec<_> = names.iter().filter(|name| name.kind == TallyKind::Request.as_str()).collect();
+    let find = |what: &str| made.iter().find(|name| name.what == what).unwrap_or_else(|| panic!("{what}: {made:?}"));
+    let answered = find(&format!("POST https://{} 2xx", web.host()));
+    assert_eq!((answered.count, answered.traffic), (2, Some(Traffic { sent: 13, received: 10 })));
+    let failed = find(&format!("GET {closed} failed"));
+    assert_eq!((failed.count, failed.traffic), (1, Some(Traffic::default())));
+    assert!(!format!("{names:?}").contains("hidden"), "{names:?}");
 }
 
 /// Row 134.

@@ -168,6 +168,18 @@ async fn a_signed_request_is_stored_and_told_with_what_the_manifest_lists() {
     house.host.stop(SOON).await.unwrap();
     house.again().await;
     assert_eq!(house.path("queue").await, other);
+    // The owner is shown in numbers what came, also before.
+    let forged = format!("POST {other} HTTP/1.1\r\n{}", github("another secret", "forged"));
+    assert_eq!(status(&house.send(&forged, b"forged").await), 401);
+    let audit = house.home.run(&["audit", "--plugin", "receiver", "--json"]).await.unwrap().json().unwrap();
+    let names = audit["names"].as_array().unwrap();
+    for (what, count, received) in [("queue accepted", 2, 10), ("queue refused", 1, 6)] {
+        let name = names.iter().find(|name| name["kind"] == "webhook" && name["what"] == what);
+        let name = name.unwrap_or_else(|| panic!("{what}: {audit}"));
+        assert_eq!((&name["count"], &name["received"], &name["sent"]), (&json!(count), &json!(received), &json!(0)));
+    }
+    let shown = house.home.run(&["audit", "--plugin", "receiver"]).await.unwrap().stdout;
+    assert!(shown.contains("\nrequests to its webhooks\nWEBHOOK"), "{shown}");
     let log = text(&house);
     assert!(!log.contains(SECRET), "{log}");
     for arguments in

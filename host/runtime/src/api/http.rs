@@ -3,6 +3,7 @@
 pub(super) mod credentials;
 pub(crate) mod exchange;
 pub(super) mod parts;
+pub(super) mod underway;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 use wasmtime::component::Accessor;
 
 use self::credentials::{Credentials, named_by_server};
+use self::underway::Underway;
 use super::{answer, caller, room_of_caller, slow_down};
 use crate::account::web::{WebAnswer, WebRequest};
 use crate::bindings::parlor::plugin::http::{Head, Header, Host, HostWithStore, Request, Response};
@@ -106,10 +108,16 @@ async fn fetch(
     // The grant may have changed while this waited.
     call.granted(Target::Web { method: method.as_str(), address: &to })?;
     let size = whole.as_ref().map_or(0, Bytes::len);
+    let client = WebClient::of(instance)?;
+    let mut underway = Underway::begin(instance, &method, &to);
+    underway.sends(size);
     let allow = |hop: Hop<'_>| {
         // Each redirect is a request, too.
         instance.budgets.requests().owe(1.0);
-        instance.budgets.web_bytes().owe(if hop.keeps_body { amount(size) } else { 0.0 });
+        if hop.keeps_body {
+            instance.budgets.web_bytes().owe(amount(size));
+            underway.sends(size);
+        }
         if credentials.are_named_by(&hop.to.origin()) {
             return Err(Failed::Call(named_by_server(instance)));
         }
@@ -125,10 +133,15 @@ async fn fetch(
         }
         Ok(())
     };
-    let client = WebClient::of(instance)?;
-    let answered = client.follow(sent, whole, request.follow, allow).await.map_err(|error| error.told(instance));
-    let response = read(instance, &credentials, answered?).await;
-    log(instance, &method, &to, response.as_ref().map(|response| (response.status, response.body.len())));
+    let answered = client.follow(sent, whole, request.follow, allow).await;
+    let response = match answered {
+        Ok(answer) => read(instance, &credentials, answer, &mut underway).await,
+        Err(error) => Err(error.told(instance)),
+    };
+    match &response {
+        Ok(response) => underway.answered(response.status),
+        Err(error) => underway.failed(error),
+    }
     response
 }
 
@@ -216,10 +229,16 @@ async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> 
 }
 
 /// Reads the whole answer, at the pace that the limits allow.
-async fn read(instance: &Instance, credentials: &Credentials, mut answer: Answer) -> Result<Response, CallError> {
+async fn read(
+    instance: &Instance,
+    credentials: &Credentials,
+    mut answer: Answer,
+    underway: &mut Underway,
+) -> Result<Response, CallError> {
     // Held in steps: a server may send one byte at a time.
     let (mut body, mut held, mut room) = (Vec::new(), Vec::<Holding>::new(), 0);
     while let Some(part) = answer.next().await.map_err(|error| failed(instance, &error))? {
+        underway.receives(part.len());
         if body.len() + part.len() > room {
             held.push(instance.hold(part.len().max(STEP))?);
             room += part.len().max(STEP);
@@ -297,20 +316,6 @@ fn size(request: &Request) -> usize {
     let headers: usize = request.headers.iter().map(|one| one.name.len() + one.value.len()).sum();
     // Credentials are filled into a copy.
     request.url.len() + 2 * headers + 2 * request.body.as_ref().map_or(0, Vec::len)
-}
-
-/// Logs a request without what may be a secret: path, query, headers and body. `ended` has the status and the size of its
-/// answer.
-fn log(instance: &Instance, method: &Method, to: &WebAddress, ended: Result<(u16, usize), &CallError>) {
-    let (plugin, account) = (&instance.plugin, &instance.account.name);
-    match ended {
-        Ok((status, bytes)) => {
-            tracing::debug!(%plugin, %account, %method, server = to.origin(), status, bytes, "plugin made a request");
-        }
-        Err(error) => {
-            tracing::debug!(%plugin, %account, %method, server = to.origin(), %error, "request of a plugin failed");
-        }
-    }
 }
 
 /// Why a request failed: by an error of the client, or by a check of ours.

@@ -13,8 +13,8 @@ use wasmtime::component::Accessor;
 use super::credentials::Credentials;
 use super::parts::{Incoming, Sending, checked_part};
 use super::{
-    Kept, Prepared, caller, failed, filled_body, log, pace_bytes, prepare, room_of_caller, scripted_headers,
-    shown_headers, size,
+    Kept, Prepared, caller, failed, filled_body, pace_bytes, prepare, room_of_caller, scripted_headers, shown_headers,
+    size,
 };
 use crate::account::web::{WebAnswer, WebRequest};
 use crate::bindings::parlor::plugin::http::{Head, Request};
@@ -176,12 +176,10 @@ async fn answered(instance: &Arc<Instance>, exchange: &mut Exchange) -> Option<R
     match std::mem::replace(&mut exchange.state, State::Over) {
         State::Sent(sending) => {
             let answered = sending.answer(exchange.patience, |error| failed(instance, error)).await;
-            let ended = answered.as_ref().map(|answer| (answer.status, 0));
-            log(instance, &exchange.method, &exchange.to, ended);
-            Some(answered.map(|answer| {
+            Some(answered.map(|(answer, underway)| {
                 let headers = shown_headers(&exchange.credentials, &answer);
                 let head = Head { status: answer.status, headers };
-                exchange.state = State::Answered(Box::new(Incoming::of(answer, mask)));
+                exchange.state = State::Answered(Box::new(Incoming::of(answer, mask, underway)));
                 head
             }))
         }
