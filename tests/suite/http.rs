@@ -314,6 +314,27 @@ async fn what_comes_over_the_web_is_paced_and_ends_in_its_time() {
     assert_eq!(case(&fetch(&host, json!({ "url": web.url("/") })).await), "timed-out");
 }
 
+/// Row 134: an owner may allow long answers, and yet no server that is silent.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_has_to_begin_in_its_own_time() {
+    let web = Web::start().await.unwrap();
+    let [slow, silent] =
+        [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
+    let [slow_url, silent_url] = [&slow, &silent].map(|one| format!("http://{}/", one.local_addr().unwrap()));
+    let limited = |entry: Entry| entry.limit("http_first_byte", "2 s").limit("http_time", "10 min");
+    let host = host(&web, &[&slow_url, &silent_url], limited).await;
+    let begun = host.order(ID, "http.fetch", json!({ "url": slow_url })).await;
+    let (mut stream, _) = slow.accept().await.unwrap();
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha").await.unwrap();
+    let exchange = call(&host, "http.open", json!({ "url": silent_url })).await;
+    let in_parts = host.order(ID, "http.answer", json!({ "exchange": exchange })).await;
+    assert_eq!(case(&fetch(&host, json!({ "url": silent_url })).await), "timed-out");
+    assert_eq!(case(&host.answer(ID, "http.answer", in_parts).await.result), "timed-out");
+    // The one that has begun is in time, although it ends later.
+    stream.write_all(b"lf").await.unwrap();
+    assert_eq!(host.answer(ID, "http.fetch", begun).await.ok()["body"], "half");
+}
+
 async fn call(host: &TestHost, function: &str, args: Value) -> Value {
     host.call(ID, function, args).await.ok()
 }

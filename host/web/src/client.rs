@@ -15,7 +15,7 @@ use hyper_util::client::legacy::Client as Pooled;
 use hyper_util::rt::TokioTimer;
 use parlor_base::web_address::WebAddress;
 use tokio::runtime::Handle;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::body::{Answer, Outgoing};
@@ -77,6 +77,8 @@ pub struct Request {
     pub body: Outgoing,
     /// How long it may take until the answer begins, with all redirects, and then until more of its body comes.
     pub patience: Duration,
+    /// How long it may take until an answer begins, for each redirect anew.
+    pub first_byte: Duration,
     /// The maximum size of the answer's body, unpacked, in bytes.
     pub most: u64,
 }
@@ -84,7 +86,8 @@ pub struct Request {
 impl Request {
     /// Returns a request of the method GET without headers and body.
     pub fn get(to: WebAddress, patience: Duration, most: u64) -> Self {
-        Self { method: Method::GET, to, headers: HeaderMap::new(), body: Outgoing::empty(), patience, most }
+        let (headers, body) = (HeaderMap::new(), Outgoing::empty());
+        Self { method: Method::GET, to, headers, body, patience, first_byte: patience, most }
     }
 
     /// Adds a header. Values that a server could take for more than one are refused, and so are headers that the host
@@ -142,8 +145,7 @@ impl Client {
 
     /// Sends a request and waits for the head of its answer. A redirect is an answer like any other.
     pub async fn send(&self, request: Request) -> Result<Answer, WebError> {
-        let patience = request.patience;
-        let deadline = tokio::time::Instant::now() + patience;
+        let deadline = Instant::now() + request.patience.min(request.first_byte);
         let answered = timeout_at(deadline, self.send_once(request)).await;
         answered.map_err(|_| WebError::TimedOut(Late::Answer))?
     }
@@ -163,15 +165,17 @@ impl Client {
         most: u8,
         mut allow: impl FnMut(Hop<'_>) -> Result<(), E>,
     ) -> Result<Answer, E> {
-        let Request { mut method, to: first, mut headers, body, patience, most: largest } = request;
-        let deadline = tokio::time::Instant::now() + patience;
+        let Request { mut method, to: first, mut headers, body, patience, first_byte, most: largest } = request;
+        let deadline = Instant::now() + patience;
         let (mut to, mut body, mut redirects) = (first.clone(), body, 0);
         loop {
             // Behind the last redirect that may be followed they are not sent again.
             let sent = if redirects == most { std::mem::take(&mut headers) } else { headers.clone() };
+            let (method_now, to_now) = (method.clone(), to.clone());
             let request =
-                Request { method: method.clone(), to: to.clone(), headers: sent, body, patience, most: largest };
-            let answered = timeout_at(deadline, self.send_once(request)).await;
+                Request { method: method_now, to: to_now, headers: sent, body, patience, first_byte, most: largest };
+            let begins = deadline.min(Instant::now() + first_byte);
+            let answered = timeout_at(begins, self.send_once(request)).await;
             let answer = answered.map_err(|_| WebError::TimedOut(Late::Answer))??;
             let Some(reference) = redirect(&answer).filter(|_| most > 0) else { return Ok(answer) };
             if redirects == most {
@@ -203,7 +207,7 @@ impl Client {
     }
 
     async fn send_once(&self, request: Request) -> Result<Answer, WebError> {
-        let Request { method, to, mut headers, body, patience, most } = request;
+        let Request { method, to, mut headers, body, patience, first_byte: _, most } = request;
         // A server that has both chooses gzip, whose window is the smaller one.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br;q=0.5"));
         if !headers.contains_key(USER_AGENT) {

@@ -253,7 +253,8 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
             // If the server does not take it, its answer says more.
             let _ = sending.send(&instance, sealing.end()?, instance.limits.http_time).await;
         }
-        let answered = sending.answer(instance.limits.http_time, told).await;
+        let patience = instance.limits.http_time.min(instance.limits.http_first_byte);
+        let answered = sending.answer(patience, told).await;
         instance.parts.remove(transfer);
         let (answer, _underway) = answered?;
         stored(answer.status, file)
@@ -314,7 +315,8 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     let told = |error: &WebError| failed_file(&instance, Permission::FilesRead, error);
     let client = WebClient::for_files(&instance)?;
     let mut underway = Underway::begin(&instance, &Method::GET, &to);
-    let request = parlor_web::Request::get(to, instance.limits.http_time, u64::MAX);
+    let mut request = parlor_web::Request::get(to, instance.limits.http_time, u64::MAX);
+    request.first_byte = instance.limits.http_first_byte;
     let allow = |_: Hop<'_>| {
         // Each redirect is a request, too.
         instance.budgets.requests().owe(1.0);

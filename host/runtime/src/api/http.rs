@@ -115,7 +115,7 @@ async fn fetch(
         // Each redirect is a request, too.
         instance.budgets.requests().owe(1.0);
         if hop.keeps_body {
-            instance.budgets.web_bytes().owe(amount(size));
+            instance.budgets.web_sent().owe(amount(size));
             underway.sends(size);
         }
         if credentials.are_named_by(&hop.to.origin()) {
@@ -183,6 +183,7 @@ async fn prepare(
     let with_query = credentials.fill_query(&to)?;
     let is_in_query = with_query != to;
     let mut sent = parlor_web::Request::get(with_query, instance.limits.http_time, instance.limits.http_body.0);
+    sent.first_byte = instance.limits.http_first_byte;
     sent.method = method.clone();
     let filled = headers(&mut sent, &request.headers, &credentials)?;
     Ok(Prepared { to, method, sent, credentials, is_in_query, filled, kept })
@@ -225,7 +226,7 @@ fn filled_body(credentials: &Credentials, body: Vec<u8>) -> Result<(Vec<u8>, boo
 /// Waits until the plugin may send this number of bytes over the web.
 async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
     let limit = || format!("{} over the web a second", instance.limits.http_bytes_per_second);
-    slow_down(instance.budgets.web_bytes(), amount(bytes), limit).await
+    slow_down(instance.budgets.web_sent(), amount(bytes), limit).await
 }
 
 /// Reads the whole answer, at the pace that the limits allow.
@@ -244,7 +245,7 @@ async fn read(
             room += part.len().max(STEP);
         }
         body.extend_from_slice(&part);
-        wait_for(instance.budgets.web_bytes(), part.len()).await;
+        wait_for(instance.budgets.web_received(), part.len()).await;
     }
     credentials.hide(&mut body);
     let (url, headers) = (shown(credentials, answer.from.as_str().as_bytes()), shown_headers(credentials, &answer));

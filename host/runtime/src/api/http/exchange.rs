@@ -175,7 +175,8 @@ async fn answered(instance: &Arc<Instance>, exchange: &mut Exchange) -> Option<R
     let mask = exchange.credentials.mask();
     match std::mem::replace(&mut exchange.state, State::Over) {
         State::Sent(sending) => {
-            let answered = sending.answer(exchange.patience, |error| failed(instance, error)).await;
+            let patience = exchange.patience.min(instance.limits.http_first_byte);
+            let answered = sending.answer(patience, |error| failed(instance, error)).await;
             Some(answered.map(|(answer, underway)| {
                 let headers = shown_headers(&exchange.credentials, &answer);
                 let head = Head { status: answer.status, headers };
