@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::body::Body as _;
 use hyper::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue,
-    LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
+    CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use hyper::rt::Executor;
 use hyper::{HeaderMap, Method, StatusCode, Uri};
@@ -60,6 +62,9 @@ const OWN: [HeaderName; 18] = [
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
 ];
+
+/// The headers that describe a body, and are not sent without one.
+const OF_BODY: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE];
 
 /// A client with separate connections.
 #[derive(Clone)]
@@ -156,17 +161,18 @@ impl Client {
     }
 
     /// Sends a request and follows at most `most` redirects, each after `allow` has agreed; with 0, a redirect is the
-    /// answer. A body is sent again only if
-    /// it is whole, and by 307 and 308 alone (RFC 9110, section 15.4).
+    /// answer. A POST becomes a GET by 301 and 302, and by 303 all methods but HEAD (RFC 9110, section 15.4). Any other
+    /// redirect keeps the method and the body, and is the answer if the body is not whole.
     pub async fn follow<E: From<WebError>>(
         &self,
         request: Request,
-        whole: Option<Bytes>,
+        mut whole: Option<Bytes>,
         most: u8,
         mut allow: impl FnMut(Hop<'_>) -> Result<(), E>,
     ) -> Result<Answer, E> {
         let Request { mut method, to: first, mut headers, body, patience, first_byte, most: largest } = request;
         let deadline = Instant::now() + patience;
+        let mut is_streamed = whole.is_none() && !body.is_end_stream();
         let (mut to, mut body, mut redirects) = (first.clone(), body, 0);
         loop {
             // Behind the last redirect that may be followed they are not sent again.
@@ -186,17 +192,18 @@ impl Client {
             if to.is_secure() && !next.is_secure() {
                 return Err(WebError::WithoutTls.into());
             }
-            let keeps = matches!(answer.status, 307 | 308);
-            let keeps_body = keeps && whole.is_some();
-            if !keeps && method != Method::HEAD {
-                method = Method::GET;
+            if becomes_get(answer.status, &method) {
+                (method, whole, is_streamed) = (Method::GET, None, false);
+                for name in OF_BODY {
+                    headers.remove(name);
+                }
             }
-            body = match &whole {
-                Some(whole) if keeps => Outgoing::whole(whole.clone()),
-                // A streamed body is gone.
-                None if keeps && !matches!(method, Method::GET | Method::HEAD) => return Ok(answer),
-                Some(_) | None => Outgoing::empty(),
-            };
+            // It is gone.
+            if is_streamed {
+                return Ok(answer);
+            }
+            let keeps_body = whole.is_some();
+            body = whole.clone().map_or_else(Outgoing::empty, Outgoing::whole);
             if !next.same_server(&first) {
                 headers.remove(AUTHORIZATION);
                 headers.remove(COOKIE);
@@ -228,6 +235,16 @@ struct OnRuntime(Handle);
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for OnRuntime {
     fn execute(&self, connection: F) {
         self.0.spawn(connection);
+    }
+}
+
+/// Returns whether a redirect with this status turns a request of this method into a GET without a body, as browsers do
+/// it.
+fn becomes_get(status: u16, method: &Method) -> bool {
+    match status {
+        301 | 302 => *method == Method::POST,
+        303 => !matches!(*method, Method::GET | Method::HEAD),
+        _ => false,
     }
 }
 
