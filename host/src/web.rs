@@ -25,7 +25,8 @@ use crate::host::{Host, webhooks};
 const STRANGERS: usize = 1 << 20;
 /// The pause before it is tried again to listen.
 const PAUSE: Duration = Duration::from_secs(10);
-/// The longest query and header that a plugin gets, in bytes.
+/// The longest query and header that a plugin gets, in bytes. A request with a longer one is refused: without it, the plugin
+/// would not know that anything is missing.
 const LONGEST: usize = 8 << 10;
 
 /// The received requests, by outcome.
@@ -188,6 +189,12 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
             return refuse();
         }
     };
+    // The sender is one that the owner knows, and is told what is wrong.
+    if let Some(status) = head.too_long(to) {
+        ended("refused", length, 0);
+        counts.refused.fetch_add(1, Relaxed);
+        return Reply::empty(status);
+    }
     let request = head.request(to, body);
     let outcome = to.pass(request, once).await;
     let passed = match outcome {
@@ -261,14 +268,23 @@ impl Head {
     fn of(arrived: &Arrived) -> Self {
         Self {
             method: arrived.method.as_str().to_owned(),
-            query: arrived.query.clone().filter(|query| query.len() <= LONGEST),
+            query: arrived.query.clone(),
             sender: arrived.from.to_string(),
             headers: arrived.headers.clone(),
         }
     }
 
+    /// Returns the status for a request of which the plugin would get too much.
+    fn too_long(&self, door: &Door) -> Option<u16> {
+        if self.query.as_ref().is_some_and(|query| query.len() > LONGEST) {
+            return Some(414);
+        }
+        let mut shown = self.headers.iter().filter(|(name, _)| door.passes_on(name.as_str()));
+        shown.any(|(_, value)| value.len() > LONGEST).then_some(431)
+    }
+
     fn request(&self, door: &Door, body: Vec<u8>) -> WebhookRequest {
-        let shown = self.headers.iter().filter(|(name, value)| door.passes_on(name.as_str()) && value.len() <= LONGEST);
+        let shown = self.headers.iter().filter(|(name, _)| door.passes_on(name.as_str()));
         let text = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         };

@@ -236,6 +236,27 @@ async fn whatever_is_not_verified_gets_one_and_the_same_answer_and_reaches_no_pl
     assert_eq!(shown["requests"].as_array().unwrap().len(), 1, "{shown}");
 }
 
+/// Row 139: a plugin that gets a request gets all of it that it declared.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_or_a_header_that_is_too_long_is_refused_and_not_left_out() {
+    let house = House::start(|entry| entry).await;
+    let path = house.path("queue").await;
+    let (fits, long) = ("x".repeat(8 << 10), "x".repeat((8 << 10) + 1));
+    let signed = github(SECRET, "hello");
+    for (query, lines, expected) in [
+        (&long, signed.clone(), 414),
+        (&fits, format!("x-github-event: {long}\r\n{signed}"), 431),
+        (&long, github("another secret", "hello"), 401),
+        // The plugin does not get this header.
+        (&fits, format!("x-github-event: {fits}\r\nx-other: {long}\r\n{signed}"), 202),
+    ] {
+        let answer = house.send(&format!("POST {path}?{query} HTTP/1.1\r\n{lines}"), b"hello").await;
+        assert_eq!(status(&answer), expected, "{answer}");
+    }
+    house.told("queue 1 1 POST").await;
+    assert_eq!(house.shown(&[]).await["requests"].as_array().unwrap().len(), 1);
+}
+
 /// Row 140: what was signed long ago, or came before, is refused like anything else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signed_time_lets_a_request_in_once_and_for_a_while_also_after_a_restart() {
