@@ -406,6 +406,13 @@ async fn a_body_goes_in_parts_in_both_directions() {
     let odd = json!({ "url": web.url("/"), "method": "PUT", "headers": [["content-length", "+6"]] });
     assert_eq!(failed(&host, "http.open", odd).await, "invalid");
     assert_eq!(failed(&host, "http.open", json!({ "url": web.url("/"), "follow": 1 })).await, "invalid");
+    // Nothing is filled into parts, and no name of a credential reaches the server in its place.
+    let named = json!({ "url": web.url("/"), "method": "PUT", "credentials": ["pass"] });
+    let exchange = call(&host, "http.open", named).await;
+    let this = |part: &str| json!({ "exchange": exchange, "part": part });
+    call(&host, "http.write", this("{{other}} {{pa")).await;
+    assert_eq!(failed(&host, "http.write", this("ss}}")).await, "invalid");
+    call(&host, "http.close", this("")).await;
 }
 
 /// Row 135: a server may answer before it has the whole body. It takes no more of it then, and its answer is read.

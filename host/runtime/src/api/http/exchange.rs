@@ -30,6 +30,8 @@ pub(crate) struct Exchange {
     /// How many bytes of its `content-length` the plugin has still to write. `None`: it did not give one, the server takes
     /// no more, or the body has ended.
     missing: Option<u64>,
+    /// The end of the body so far, in which the name of a credential may have begun.
+    end: Vec<u8>,
     state: State,
     _kept: Kept,
 }
@@ -78,7 +80,16 @@ pub(super) async fn open<T: Send + 'static>(
         sent.body = body;
         State::Sent(Sending::begin(&instance, WebClient::of(&instance)?, sent, sender))
     };
-    Ok(instance.parts.add(Exchange { method, to, credentials, patience, missing: length, state, _kept: kept }))
+    Ok(instance.parts.add(Exchange {
+        method,
+        to,
+        credentials,
+        patience,
+        missing: length,
+        end: Vec::new(),
+        state,
+        _kept: kept,
+    }))
 }
 
 fn in_parts((sender, body): (Sender, Outgoing)) -> (Option<Sender>, Outgoing) {
@@ -111,7 +122,14 @@ pub(super) async fn write<T: Send + 'static>(
         let mut turn = found.turns.lock().await;
         may_go_on(&instance, CallName::HttpWrite, &turn)?;
         let rest = turn.missing_after(&part)?;
-        let patience = turn.patience;
+        if let Some(name) = turn.credentials.stands_in(&turn.end, &part) {
+            return Err(CallError::invalid(
+                "part",
+                format!("{{{{{name}}}}} is not filled in here: give the body to open"),
+            ));
+        }
+        let (patience, mut end) = (turn.patience, turn.end.clone());
+        turn.credentials.end_of(&mut end, &part);
         let written = match &mut turn.state {
             State::Sent(sending) => {
                 sending.send(&instance, part, patience).await.unwrap_or_else(|| Err(none(exchange)))
@@ -123,7 +141,7 @@ pub(super) async fn write<T: Send + 'static>(
             State::Answered(_) | State::Over => Err(none(exchange)),
         };
         match &written {
-            Ok(()) => turn.missing = rest,
+            Ok(()) => (turn.missing, turn.end) = (rest, end),
             // The server may have answered before it had everything.
             Err(CallError::Protocol(_)) => turn.missing = None,
             Err(_) => {}
