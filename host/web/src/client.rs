@@ -12,7 +12,7 @@ use hyper::header::{
     TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use hyper::rt::Executor;
-use hyper::{HeaderMap, Method, StatusCode, Uri};
+use hyper::{HeaderMap, Method, Uri};
 use hyper_util::client::legacy::Client as Pooled;
 use hyper_util::rt::TokioTimer;
 use parlor_base::web_address::WebAddress;
@@ -188,10 +188,7 @@ impl Client {
                 return Err(WebError::TooManyRedirects(most).into());
             }
             redirects += 1;
-            let next = to.to(reference).map_err(WebError::BadRedirect)?;
-            if to.is_secure() && !next.is_secure() {
-                return Err(WebError::WithoutTls.into());
-            }
+            let next = redirected(&to, reference)?;
             if becomes_get(answer.status, &method) {
                 (method, whole, is_streamed) = (Method::GET, None, false);
                 for name in OF_BODY {
@@ -240,7 +237,7 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for OnRuntime {
 
 /// Returns whether a redirect with this status turns a request of this method into a GET without a body, as browsers do
 /// it.
-fn becomes_get(status: u16, method: &Method) -> bool {
+pub fn becomes_get(status: u16, method: &Method) -> bool {
     match status {
         301 | 302 => *method == Method::POST,
         303 => !matches!(*method, Method::GET | Method::HEAD),
@@ -248,15 +245,18 @@ fn becomes_get(status: u16, method: &Method) -> bool {
     }
 }
 
+/// Returns whether an answer with this status leads elsewhere.
+pub fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
+/// Returns where a redirect from an address leads. It never leads from `https` to `http`.
+pub fn redirected(from: &WebAddress, location: &str) -> Result<WebAddress, WebError> {
+    let next = from.to(location).map_err(WebError::BadRedirect)?;
+    if from.is_secure() && !next.is_secure() { Err(WebError::WithoutTls) } else { Ok(next) }
+}
+
 /// Returns the target of a redirect; `None` if the answer is not a redirect that can be followed.
 fn redirect(answer: &Answer) -> Option<&str> {
-    let is_redirect = matches!(
-        StatusCode::from_u16(answer.status).ok()?,
-        StatusCode::MOVED_PERMANENTLY
-            | StatusCode::FOUND
-            | StatusCode::SEE_OTHER
-            | StatusCode::TEMPORARY_REDIRECT
-            | StatusCode::PERMANENT_REDIRECT
-    );
-    answer.headers.get(LOCATION).filter(|_| is_redirect)?.to_str().ok()
+    answer.headers.get(LOCATION).filter(|_| is_redirect(answer.status))?.to_str().ok()
 }

@@ -3,6 +3,7 @@
 pub(super) mod credentials;
 pub(crate) mod exchange;
 pub(super) mod parts;
+mod script;
 pub(super) mod underway;
 
 use std::borrow::Cow;
@@ -24,9 +25,9 @@ use tokio::time::timeout;
 use wasmtime::component::Accessor;
 
 use self::credentials::{Credentials, named_by_server};
+use self::script::scripted;
 use self::underway::Underway;
 use super::{answer, caller, room_of_caller, slow_down};
-use crate::account::web::{WebAnswer, WebRequest};
 use crate::bindings::parlor::plugin::http::{Head, Header, Host, HostWithStore, Request, Response};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance, OpenCall, OpenWebRequest, WebClient};
@@ -90,11 +91,8 @@ async fn fetch(
     let body = request.body.take();
     let Prepared { to, method, mut sent, credentials, is_in_query, filled, kept: _kept } =
         prepare(instance, call, room.as_ref(), &request, bytes).await?;
-    if let Some(answer) = instance.account.web_script.get() {
-        let body = body.as_deref().unwrap_or_default();
-        let asked = WebRequest { method: &request.method, url: &request.url, body };
-        return scripted(asked, answer(asked));
-    }
+    let script = instance.account.web_script.get();
+    let plain = script.and_then(|_| body.clone());
     let (whole, is_in_body) = match body {
         None => (None, false),
         Some(body) => {
@@ -102,6 +100,10 @@ async fn fetch(
             (Some(filled), is_filled)
         }
     };
+    let hops = Hops { instance, call, credentials: &credentials, is_in_body, is_in_query, filled: &filled };
+    if let Some(script) = script {
+        return scripted(script, &hops, &request, (method, to), plain.unwrap_or_default(), &mut sent.headers);
+    }
     pace_bytes(instance, whole.as_ref().map_or(0, Vec::len)).await?;
     let whole = whole.map(Bytes::from);
     sent.body = whole.clone().map_or_else(Outgoing::empty, Outgoing::whole);
@@ -118,20 +120,7 @@ async fn fetch(
             instance.budgets.web_sent().owe(amount(size));
             underway.sends(size);
         }
-        if credentials.are_named_by(&hop.to.origin()) {
-            return Err(Failed::Call(named_by_server(instance)));
-        }
-        call.granted(Target::Web { method: hop.method.as_str(), address: hop.to })?;
-        if let Err(unbound) = credentials.may_go_to(hop.method, hop.to) {
-            // The server may have put it into the address.
-            if is_in_body || is_in_query || credentials.are_shown_by(hop.to.as_str()) {
-                return Err(Failed::Call(unbound.denied(instance, hop.to)));
-            }
-            for name in &filled {
-                hop.headers.remove(name);
-            }
-        }
-        Ok(())
+        hops.allow(hop).map_err(Failed::Call)
     };
     let answered = client.follow(sent, whole, request.follow, allow).await;
     let response = match answered {
@@ -143,6 +132,38 @@ async fn fetch(
         Err(error) => underway.failed(error),
     }
     response
+}
+
+/// What is known of a request for each of its redirects.
+struct Hops<'a> {
+    instance: &'a Arc<Instance>,
+    call: &'a OpenCall,
+    credentials: &'a Credentials,
+    is_in_body: bool,
+    is_in_query: bool,
+    /// The headers that have a credential.
+    filled: &'a [HeaderName],
+}
+
+impl Hops<'_> {
+    /// Checks a redirect by the plugin's grants, and takes the headers away that must not go there.
+    fn allow(&self, hop: Hop<'_>) -> Result<(), CallError> {
+        let Self { instance, call, credentials, .. } = self;
+        if credentials.are_named_by(&hop.to.origin()) {
+            return Err(named_by_server(instance));
+        }
+        call.granted(Target::Web { method: hop.method.as_str(), address: hop.to })?;
+        if let Err(unbound) = credentials.may_go_to(hop.method, hop.to) {
+            // The server may have put it into the address.
+            if self.is_in_body || self.is_in_query || credentials.are_shown_by(hop.to.as_str()) {
+                return Err(unbound.denied(instance, hop.to));
+            }
+            for name in self.filled {
+                hop.headers.remove(name);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A request that may be made, without its body.
@@ -268,19 +289,6 @@ fn shown_headers(credentials: &Credentials, answer: &Answer) -> Vec<Header> {
     answer.headers.iter().filter(|(name, _)| !credentials.are_named_by(name.as_str())).map(header).collect()
 }
 
-/// Returns the answer that a test gives.
-fn scripted(asked: WebRequest<'_>, answer: Option<WebAnswer>) -> Result<Response, CallError> {
-    let WebRequest { method, url, .. } = asked;
-    let Some(WebAnswer { status, headers, body }) = answer else {
-        return Err(CallError::Unreachable(format!("nobody answers {method} {url} in this test")));
-    };
-    Ok(Response { status, url: url.to_owned(), headers: scripted_headers(headers), body: body.into_bytes() })
-}
-
-fn scripted_headers(headers: Vec<(String, String)>) -> Vec<Header> {
-    headers.into_iter().map(|(name, value)| Header { name, value }).collect()
-}
-
 /// Waits until the plugin may make another request.
 pub(super) async fn one_more(instance: &Instance) -> Result<(), CallError> {
     let limit = || format!("{} requests over the web a second", instance.limits.http_per_second);
@@ -323,12 +331,6 @@ fn size(request: &Request) -> usize {
 enum Failed {
     Web(WebError),
     Call(CallError),
-}
-
-impl From<CallError> for Failed {
-    fn from(error: CallError) -> Self {
-        Self::Call(error)
-    }
 }
 
 impl From<WebError> for Failed {

@@ -12,10 +12,8 @@ use wasmtime::component::Accessor;
 
 use super::credentials::Credentials;
 use super::parts::{Incoming, Sending, checked_part};
-use super::{
-    Kept, Prepared, caller, failed, filled_body, pace_bytes, prepare, room_of_caller, scripted_headers, shown_headers,
-    size,
-};
+use super::script::scripted_headers;
+use super::{Kept, Prepared, caller, failed, filled_body, pace_bytes, prepare, room_of_caller, shown_headers, size};
 use crate::account::web::{WebAnswer, WebRequest};
 use crate::bindings::parlor::plugin::http::{Head, Request};
 use crate::instance::{Grouping, Instance, WebClient};
