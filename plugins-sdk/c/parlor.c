@@ -1710,6 +1710,10 @@ parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_r
   return parlor_done(done, &error);
 }
 
+parlor_error parlor_http_get(const char *url, parlor_http_response *response) {
+  return parlor_http_fetch(&(parlor_http_request){.url = url}, response);
+}
+
 /* How many bytes the host takes of a body at once. */
 #define MOST_WRITTEN (1u << 20)
 

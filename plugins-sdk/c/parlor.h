@@ -882,6 +882,9 @@ typedef struct parlor_http_response {
  */
 parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_response *response);
 
+/* Makes a request of the method GET for this address, and waits for the whole answer. Needs http.fetch. */
+parlor_error parlor_http_get(const char *url, parlor_http_response *response);
+
 /* The beginning of an answer. A status from 400 on is no error. */
 typedef struct parlor_http_head {
   unsigned status;

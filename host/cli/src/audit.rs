@@ -16,7 +16,7 @@ use parlor_config::{AccountName, Config};
 use parlor_store::{AuditFile, AuditKind, AuditQuery};
 
 use super::Ended;
-use super::show::{Mark, Put as _, for_terminal, marked, plain_json, print, print_json, second, table};
+use super::show::{Mark, Put as _, for_terminal, marked, plain_json, print, print_json, second, size, table};
 use super::target::{self, Target};
 
 /// The arguments of `parlor audit`.
@@ -168,20 +168,27 @@ fn screen(audit: &Audit, is_of_plugin: bool) -> String {
         for (kind, head, title) in [
             ("recipient", "TO", "it wrote to"),
             ("server", "SERVER", "it asked over the web"),
+            ("request", "REQUEST", "requests that it made over the web"),
+            ("webhook", "WEBHOOK", "requests to its webhooks"),
             ("denial", "CALL", "it was denied"),
         ] {
             let rows: Vec<_> = audit.names.iter().filter(|name| name.kind == kind).map(row).collect();
-            if !rows.is_empty() {
-                text.put(format_args!("\n{title}\n{}", table(&[head, "ACCOUNT", "TIMES", "FIRST", "LAST"], &rows)));
-            }
+            let heads: &[&str] = match rows.first().map(Vec::len) {
+                None => continue,
+                Some(7..) => &[head, "ACCOUNT", "TIMES", "SENT", "RECEIVED", "FIRST", "LAST"],
+                Some(_) => &[head, "ACCOUNT", "TIMES", "FIRST", "LAST"],
+            };
+            text.put(format_args!("\n{title}\n{}", table(heads, &rows)));
         }
     }
     text
 }
 
 fn row(name: &Name) -> Vec<String> {
-    let Name { account, what, first, last, count, kind: _ } = name;
-    vec![what.clone(), account.clone(), count.to_string(), second(first), second(last)]
+    let Name { account, what, first, last, count, sent, received, kind: _ } = name;
+    let bytes = [sent, received].into_iter().flatten().map(|bytes| size(*bytes));
+    let cells = [what.clone(), account.clone(), count.to_string()].into_iter().chain(bytes);
+    cells.chain([second(first), second(last)]).collect()
 }
 
 fn counts(text: &mut String, counts: &[Counted]) {
@@ -232,13 +239,22 @@ mod tests {
             first: "2026-11-19T08:00:00Z".to_owned(),
             last: "2026-11-20T08:00:00Z".to_owned(),
             count: 7,
+            sent: None,
+            received: None,
+        };
+        let request = Name {
+            kind: "request".to_owned(),
+            what: "GET https://api.example.org 2xx".to_owned(),
+            sent: Some(0),
+            received: Some(2_048),
+            ..name.clone()
         };
         let count =
             Counted { plugin: "echo".to_owned(), account: "main".to_owned(), name: "sent".to_owned(), count: 7 };
         let audit = Audit {
             entries: vec![entry("messages.read", Some("a@b.example"), Some("*")), entry("rooms.read", Some("*"), None)],
             counts: vec![count],
-            names: vec![name],
+            names: vec![name, request],
         };
         let text = screen(&audit, true).replace("\x1b[2m", "").replace("\x1b[0m", "");
         assert_eq!(
@@ -250,7 +266,10 @@ mod tests {
              sent   main     7\n\
              \nit wrote to\n\
              TO                  ACCOUNT  TIMES  FIRST                LAST\n\
-             juliet@example.org  main     7      2026-11-19 08:00:00  2026-11-20 08:00:00\n"
+             juliet@example.org  main     7      2026-11-19 08:00:00  2026-11-20 08:00:00\n\
+             \nrequests that it made over the web\n\
+             REQUEST                          ACCOUNT  TIMES  SENT  RECEIVED  FIRST                LAST\n\
+             GET https://api.example.org 2xx  main     7      0 B   2.0 KiB   2026-11-19 08:00:00  2026-11-20 08:00:00\n"
         );
         assert_eq!(screen(&Audit::default(), false), "no entries\n");
     }

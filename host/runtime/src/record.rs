@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use parlor_base::id::PluginId;
 use parlor_config::AccountName;
 use parlor_session::router::OwnContacts;
-use parlor_store::{Activity, AddedContacts, TallyKind};
+use parlor_store::{Activity, AddedContacts, TallyKind, Traffic};
 use tokio::sync::OnceCell;
 
 use crate::counters::{Counters, Totals};
@@ -43,13 +43,18 @@ impl Record {
     pub(super) fn deny(&self, denial: Denial) {
         let Denial { at, permission, scope, hint: _ } = &denial;
         let name = scope.as_ref().map_or_else(|| permission.to_string(), |scope| format!("{permission} {scope}"));
-        self.named.note(TallyKind::Denial, &name, *at);
+        self.named.note(TallyKind::Denial, &name, *at, None);
         self.denied.put(denial);
     }
 
     /// Notes whom an allowed call sends to, or which server it asks.
     pub(super) fn reached(&self, kind: TallyKind, name: &str, at: Timestamp) {
-        self.named.note(kind, name, at);
+        self.named.note(kind, name, at, None);
+    }
+
+    /// Notes how a request over the web ended, in either direction, and the bytes of it and of its answer.
+    pub(super) fn passed(&self, kind: TallyKind, name: &str, at: Timestamp, traffic: Traffic) {
+        self.named.note(kind, name, at, Some(traffic));
     }
 
     /// Takes what it did since this was last asked, for the audit. `None`: nothing.
@@ -120,12 +125,14 @@ impl Record {
 
 /// Returns the counts that the audit keeps, by name, without those of nothing.
 fn in_names(totals: &Totals) -> BTreeMap<String, u64> {
-    let Totals { handled, sent, requests, calls, denials, lost, cpu, withheld, hooks } = totals;
+    let Totals { handled, sent, requests, web, calls, denials, lost, cpu, withheld, hooks } = totals;
     let cpu = u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX);
     let all = [
         ("events", *handled),
         ("sent", *sent),
         ("requests", *requests),
+        ("bytes to the web", web.sent),
+        ("bytes of the web", web.received),
         ("calls", *calls),
         ("denials", *denials),
         ("lost", *lost),

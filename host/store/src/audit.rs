@@ -25,9 +25,14 @@ use super::work::{Job, Lane, Task, WeakTasks, answered, result_of};
 use super::{Store, StoreError, health};
 
 pub use policy::{PolicyChange, PolicyRow};
-pub use tallies::{Activity, Count, KeptTally, MOST_TALLIES, Tally, TallyKind};
+pub use tallies::{Activity, Count, KeptTally, MOST_TALLIES, Tally, TallyKind, Traffic};
 
-pub(super) const TABLES: [&str; 3] = [entries::TABLES, tallies::TABLES, policy::TABLES];
+/// Creates the tables of the audit.
+pub(super) fn make_tables(file: &Connection) -> rusqlite::Result<()> {
+    file.execute_batch(entries::TABLES)?;
+    tallies::make_tables(file)?;
+    file.execute_batch(policy::TABLES)
+}
 
 /// The default number of days that entries are kept.
 const DAYS: u32 = 400;

@@ -10,6 +10,7 @@ use parlor_window::{Page, Problem, Reply, Role, Routes, segment};
 use super::host::{Host, Visit, look};
 use super::parts::{cell, choice, field, maybe, rows, table, when};
 use crate::audit::{read, since};
+use crate::show::size;
 use crate::target;
 
 /// The entries of one page.
@@ -140,6 +141,8 @@ fn activity(audit: &Audit) -> Markup {
         @for (kind, head, title) in [
             ("recipient", "To", "It wrote to"),
             ("server", "Server", "It asked over the web"),
+            ("request", "Request", "Requests that it made over the web"),
+            ("webhook", "Webhook", "Requests to its webhooks"),
             ("denial", "Call", "It was denied"),
         ] { (names(audit, kind, head, title)) }
     }
@@ -147,12 +150,14 @@ fn activity(audit: &Audit) -> Markup {
 
 fn names(audit: &Audit, kind: &str, head: &str, title: &str) -> Markup {
     let names: Vec<&Name> = audit.names.iter().filter(|name| name.kind == kind).collect();
-    let row = |Name { account, what, first, last, count, kind: _ }: &Name| {
+    let has_bytes = names.iter().any(|name| name.sent.is_some());
+    let row = |Name { account, what, first, last, count, sent, received, kind: _ }: &Name| {
         html! {
             tr {
                 th scope="row" { (maybe(Some(what))) }
                 td { (cell(account)) }
                 td { (count) }
+                @if has_bytes { @for bytes in [sent, received] { td { @if let Some(bytes) = bytes { (size(*bytes)) } } } }
                 td { (when(first)) }
                 td { (when(last)) }
             }
@@ -160,7 +165,11 @@ fn names(audit: &Audit, kind: &str, head: &str, title: &str) -> Markup {
     };
     html! {
         @if !names.is_empty() {
-            (table(title, &[head, "Account", "Times", "First", "Last"], &rows(names, row)))
+            @if has_bytes {
+                (table(title, &[head, "Account", "Times", "Sent", "Received", "First", "Last"], &rows(names, row)))
+            } @else {
+                (table(title, &[head, "Account", "Times", "First", "Last"], &rows(names, row)))
+            }
         }
     }
 }
@@ -251,13 +260,23 @@ mod tests {
             first: evil(),
             last: evil(),
             count: 1,
+            sent: (kind == "request").then_some(2_048),
+            received: (kind == "request").then_some(1),
         };
         let counts = vec![Counted { plugin: evil(), account: evil(), name: evil(), count: 1 }];
-        let names = ["recipient", "server", "denial"].map(name).to_vec();
+        let names = ["recipient", "server", "request", "webhook", "denial"].map(name).to_vec();
         let filter = [EVIL; 4].map(str::to_owned);
         let page = page(&filter, Some(1), &Audit { entries: vec![entry], counts, names });
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
-        for title in ["It wrote to", "It asked over the web", "It was denied", "What it did, to the day"] {
+        for title in [
+            "It wrote to",
+            "It asked over the web",
+            "Requests that it made over the web",
+            "Requests to its webhooks",
+            "2.0 KiB",
+            "It was denied",
+            "What it did, to the day",
+        ] {
             assert!(page.contains(title), "{title}");
         }
         assert!(!page.contains("style="), "{page}");

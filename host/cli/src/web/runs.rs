@@ -117,19 +117,37 @@ pub(super) fn activity(audit: &Audit) -> Markup {
                 }
             }
         }
-        @for (kind, title) in [("recipient", "It wrote to"), ("server", "It asked over the web"), ("denial", "It was denied")] {
+        @for (kind, title) in [
+            ("recipient", "It wrote to"),
+            ("server", "It asked over the web"),
+            ("request", "Requests that it made over the web"),
+            ("webhook", "Requests to its webhooks"),
+            ("denial", "It was denied"),
+        ] {
             @let names: Vec<_> = audit.names.iter().filter(|name| name.kind == kind).take(MOST).collect();
+            @let has_bytes = names.iter().any(|name| name.sent.is_some());
             @if !names.is_empty() {
                 @let table = html! {
                     table {
                         caption { (title) }
-                        thead { tr { @for head in ["Whom or what", "Account", "Times", "Last"] { th scope="col" { (head) } } } }
+                        thead {
+                            tr {
+                                @for head in ["Whom or what", "Account", "Times"] { th scope="col" { (head) } }
+                                @if has_bytes { @for head in ["Sent", "Received"] { th scope="col" { (head) } } }
+                                th scope="col" { "Last" }
+                            }
+                        }
                         tbody {
                             @for name in names {
                                 tr {
                                     th scope="row" { (stranger(&name.what)) }
                                     td { (stranger(&name.account)) }
                                     td.number { (name.count) }
+                                    @if has_bytes {
+                                        @for bytes in [name.sent, name.received] {
+                                            td.number { @if let Some(bytes) = bytes { (size(bytes)) } }
+                                        }
+                                    }
                                     td { (second(&name.last)) }
                                 }
                             }

@@ -145,6 +145,7 @@ fn activity(name: &str, count: u64, whom: &[(&str, i64)]) -> Activity {
         first: *at,
         last: *at,
         count: 2,
+        traffic: None,
     };
     Activity {
         plugin: "echo".to_owned(),
@@ -189,4 +190,31 @@ fn a_plugin_has_a_bounded_number_of_names_and_another_keeps_its_own() {
     let forgotten = counts.iter().find(|count| count.name == "other recipients").unwrap();
     assert_eq!(forgotten.count, 2 * 800);
     assert_eq!(tallies::read(&file, Some("other"), None, None).unwrap().1.len(), 1);
+}
+
+#[test]
+fn bytes_of_requests_add_up_also_in_a_file_of_before() {
+    let file = file();
+    file.execute_batch("ALTER TABLE audit_tally DROP COLUMN sent; ALTER TABLE audit_tally DROP COLUMN received")
+        .unwrap();
+    file.execute("INSERT INTO audit_tally VALUES ('echo', 'main', 'recipient', 'juliet@example.org', 1, 1, 1)", [])
+        .unwrap();
+    make_tables(&file).unwrap();
+    make_tables(&file).unwrap();
+    let request = |traffic| Tally {
+        kind: TallyKind::Request,
+        what: "GET https://example.org 2xx".to_owned(),
+        first: 1,
+        last: 2,
+        count: 1,
+        traffic: Some(traffic),
+    };
+    let tallies = vec![request(Traffic { sent: 1, received: 20 }), request(Traffic { sent: 0, received: u64::MAX })];
+    tallies::count(&file, 1, &Activity { tallies, ..activity("requests", 2, &[]) }).unwrap();
+    tallies::count(&file, 1, &activity("sent", 1, &[("juliet@example.org", 3)])).unwrap();
+    let (_, kept) = tallies::read(&file, Some("echo"), None, None).unwrap();
+    let all: Vec<_> = kept.iter().map(|tally| (tally.kind.as_str(), tally.count, tally.traffic.is_some())).collect();
+    assert_eq!(all, [("recipient", 3, false), ("request", 2, true)]);
+    let most = u64::try_from(i64::MAX).unwrap();
+    assert_eq!(kept[1].traffic, Some(Traffic { sent: 1, received: most }), "more is not counted");
 }

@@ -473,6 +473,15 @@ static parlor_error kind(const parlor_event *event, void *context) {
   return parlor_reply(event->message, "%s", event->message->kind);
 }
 
+/* web.chat */
+
+static parlor_error get(const parlor_event *event, void *context) {
+  (void)context;
+  parlor_http_response answer;
+  parlor_error error = parlor_http_get(event->message->body + strlen("get "), &answer);
+  return error ? error : parlor_reply(event->message, "%u, %zu bytes: %s", answer.status, answer.size, answer.body);
+}
+
 parlor_error parlor_start(void) {
   look_early();
   parlor_error error = parlor_on_mention(mentioned, NULL);
@@ -508,6 +517,7 @@ parlor_error parlor_start(void) {
   for (size_t i = 0; !error && i < sizeof orders / sizeof *orders; i++) error = parlor_on("message", &(parlor_filter){.prefix = orders[i]}, obey, (void *)orders[i]);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "no more"}, greet_no_more, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.kind = "chat normal", .prefix = "kind"}, kind, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "get "}, get, NULL);
   if (!error) error = parlor_on("message", NULL, agree, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.from = "erin@example.org"}, tell_what_it_is_about, NULL);
   if (!error) error = parlor_commands_add("Grüße", "Greets", "", greet, "first");
