@@ -218,13 +218,7 @@ mod tests {
         let steps = &script.tests[0].steps;
         assert_eq!(
             steps[2].act,
-            Act::Say(Said {
-                from: names::person("alice").unwrap(),
-                to_room: false,
-                body: "one\ntwo".to_owned(),
-                about: None,
-                sealed: None
-            })
+            Act::Say(Said::by(names::person("alice").unwrap(), false, "one\ntwo".to_owned()))
         );
         assert_eq!(script.expected(&steps[2]), ["to alice: one", "| two"]);
         assert_eq!(script.expected(&steps[3]), [""; 0]);
