@@ -491,7 +491,7 @@ typedef struct parlor_outgoing {
                                    * address of the first one is sent as such, as clients expect it (XEP-0066) */
   const char *spoiler;            /* hides the body until the reader wants to see it, behind this hint on one line, which may be empty
                                    * (XEP-0382); needs a body */
-  bool unstyled;                  /* the body has no markup, whatever signs are in it (XEP-0393, section 6) */
+  bool unstyled;                  /* the body has no markup, whatever signs are in it (XEP-0393) */
   const parlor_link_preview *previews; /* of links in the body, 8 at most, ending with one whose url is NULL (XEP-0511); needs a body */
   const char *encryption;         /* from end to end: that of the chat, unless it is required (else PARLOR_UNSUPPORTED) or none */
 } parlor_outgoing;

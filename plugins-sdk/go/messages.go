@@ -48,7 +48,7 @@ type Outgoing struct {
 	// well. It needs a Body.
 	Spoiler     bool
 	SpoilerHint string
-	// Unstyled says that the body has no markup, whatever signs are in it (XEP-0393, section 6).
+	// Unstyled says that the body has no markup, whatever signs are in it (XEP-0393).
 	Unstyled bool
 	// Previews are of links in the body, 8 at most (XEP-0511). They need a Body.
 	Previews []LinkPreview

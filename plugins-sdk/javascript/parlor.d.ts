@@ -283,7 +283,7 @@ export interface Wish {
   files?: contract.FileArgument[];
   /** Hides the body until the reader wants to see it, behind this hint on one line, which may be empty (XEP-0382). Needs a body. */
   spoiler?: string;
-  /** The body has no markup, whatever signs are in it (XEP-0393, section 6). */
+  /** The body has no markup, whatever signs are in it (XEP-0393). */
   unstyled?: boolean;
   /** Previews of links in the body, 8 at most (XEP-0511). They need a body. */
   previews?: contract.LinkPreviewArgument[];

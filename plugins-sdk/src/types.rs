@@ -385,7 +385,7 @@ impl Outgoing {
         self
     }
 
-    /// Without markup: clients show signs such as `*` as they are (XEP-0393, section 6). [`styling`](crate::styling) has functions
+    /// Without markup: clients show signs such as `*` as they are (XEP-0393). [`styling`](crate::styling) has functions
     /// for markup, and one that escapes a part of a text.
     #[must_use]
     pub fn unstyled(mut self) -> Self {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Returns the signs that begin markup in a line (XEP-0393, section 5), or in the text of a span.
+/// Returns the signs that begin markup in a line (XEP-0393), or in the text of a span.
 fn marks(line: &str) -> Vec<char> {
     let signs: Vec<char> = line.chars().collect();
     let mut found = Vec::new();

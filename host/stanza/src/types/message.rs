@@ -145,7 +145,7 @@ pub const RETRACT: &str = "urn:xmpp:message-retract:1";
 pub const SPOILER: &str = "urn:xmpp:spoiler:0";
 /// The maximum length of the hint of a spoiler, in bytes.
 pub const MAX_SPOILER: usize = 1_024;
-/// The namespace of the hint that a text has no markup (XEP-0393, section 6).
+/// The namespace of the hint that a text has no markup (XEP-0393).
 pub const STYLING: &str = "urn:xmpp:styling:0";
 /// Features whose fallback texts are not the sender's words: reactions (XEP-0444), which would look like a reply, and
 /// retractions (XEP-0424).

@@ -30,7 +30,7 @@ fn of_several_hints_the_one_in_the_language_of_the_text_counts() {
     assert_eq!(hint(&format!("<body>?</body>{both}")).as_deref(), Some("end"), "else the first");
 }
 
-/// XEP-0393, section 6.
+/// XEP-0393.
 #[test]
 fn a_text_may_have_no_markup() {
     let is_unstyled =
