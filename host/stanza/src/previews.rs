@@ -32,9 +32,9 @@ pub(crate) fn read(element: &Element) -> Option<LinkPreview> {
     let texts =
         |wanted: &'static str| element.children().filter(move |child| child.is(wanted, OPEN_GRAPH)).map(Element::text);
     let title = texts("title").find_map(|text| line(&text, MAX_TITLE));
-    let description = texts("description").map(|text| kept(clean(text.trim().to_owned()), MAX_DESCRIPTION));
+    let described = |text: String| kept(clean(text.trim().to_owned()), MAX_DESCRIPTION).trim_end().to_owned();
+    let description = texts("description").map(described).find(|text| !text.is_empty());
     let image = texts("image").map(|url| url.trim().to_owned()).find(|url| is_address(url));
-    let description = description.map(|text| text.trim_end().to_owned()).find(|text| !text.is_empty());
     let says_something = title.is_some() || description.is_some() || image.is_some();
     says_something.then(|| LinkPreview { url: url.to_owned(), title, description, image })
 }

@@ -152,8 +152,7 @@ impl MockServer {
             server.rooms.may_speak(from)?;
         }
         let about = said.about.as_ref();
-        let mut extensions = about.map(|about| server.told.extensions(said, about)).transpose()?.unwrap_or_default();
-        extensions.spoiler.clone_from(&said.spoiler);
+        let extensions = about.map(|about| server.told.extensions(said, about)).transpose()?.unwrap_or_default();
         let body = server.told.body(said)?;
         let ids = Ids { own: server.number("said"), rooms: said.to_room.then(|| server.number("room")) };
         let mut element = said.element(&ids, &body, extensions, &server.own);

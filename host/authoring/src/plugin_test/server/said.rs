@@ -58,7 +58,7 @@ impl Said {
 
     pub(super) fn element(&self, ids: &Ids, body: &str, extensions: Extensions, own: &FullJid) -> Element {
         let mut payloads = Vec::new();
-        extension_elements(extensions, &mut payloads);
+        extension_elements(Extensions { spoiler: self.spoiler.clone(), ..extensions }, &mut payloads);
         let body = (!body.is_empty()).then(|| Element::builder("body", ns::JABBER_CLIENT).append(body).build());
         Element::builder("message", ns::JABBER_CLIENT)
             .attr(name("from"), self.from.to_string())
