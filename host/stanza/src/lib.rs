@@ -21,6 +21,7 @@ pub mod fuzz;
 pub mod iq_payload;
 pub mod omemo;
 pub mod plain;
+pub mod previews;
 pub mod raw;
 pub mod sieve;
 pub mod stream;

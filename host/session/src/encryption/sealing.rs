@@ -252,9 +252,10 @@ fn first_file(draft: &Draft) -> Option<String> {
 }
 
 /// Returns the unencrypted parts of a message. The older form encrypts only the text. Files are left out of the
-/// unencrypted parts, since an address may contain the key of a file.
+/// unencrypted parts, since an address may contain the key of a file, and so are previews of links and hints of spoilers.
 fn beside(draft: &Draft, is_older: bool) -> Extensions {
-    let given = draft.extensions.as_deref().cloned().unwrap_or_default();
+    let mut given = draft.extensions.as_deref().cloned().unwrap_or_default();
+    given.forget_what_is_shown();
     let mut hints = given.hints.clone();
     if !hints.contains(&Hint::NoStore) && !hints.contains(&Hint::Store) {
         hints.push(Hint::Store);

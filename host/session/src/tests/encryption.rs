@@ -500,6 +500,53 @@ fn the_address_of_an_encrypted_file_goes_out_encrypted_or_not_at_all() {
     assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "encryption is off");
 }
 
+/// The older form of OMEMO encrypts a text alone.
+#[test]
+fn hints_and_previews_go_out_encrypted_or_not_at_all() {
+    let preview = types::LinkPreview {
+        url: "https://example.org/".to_owned(),
+        title: Some("Page".to_owned()),
+        ..types::LinkPreview::default()
+    };
+    let extensions = Extensions { spoiler: Some("end".to_owned()), previews: vec![preview], ..Extensions::default() };
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        bot.hear(&mut romeo, "hello");
+        let extensions = Some(Box::new(extensions.clone()));
+        let draft = Draft { body: Some("they die".to_owned()), extensions, ..Draft::default() };
+        let mut sent = bot.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+        bot.lists(ROMEO, |form| romeo.listed(form));
+        assert!(matches!(got(&mut sent), Some(Ok(_))), "{form:?}");
+        let sealed = bot.test.sent.iter().rev().find_map(|stanza| match stanza {
+            Outgoing::Sealed(sealed) => Some(sealed),
+            _ => None,
+        });
+        let sealed = sealed.expect("it is encrypted");
+        assert!(sealed.beside.previews.is_empty(), "{form:?}");
+        // The text stays hidden.
+        let hint = (form == OmemoForm::Older).then(String::new);
+        assert_eq!(sealed.beside.spoiler, hint, "{form:?}");
+        assert_eq!(romeo.reads(&bot).as_deref(), Some("they die"), "{form:?}");
+    }
+}
+
+#[test]
+fn hints_and_previews_beside_an_encrypted_text_are_not_told() {
+    let beside = "<spoiler xmlns='urn:xmpp:spoiler:0'>open</spoiler><r:Description \
+                  xmlns:r='http://www.w3.org/1999/02/22-rdf-syntax-ns#' r:about='https://example.net/'><title \
+                  xmlns='https://ogp.me/ns#'>open</title></r:Description></message>";
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        let from = romeo.sender();
+        let xml = romeo.writes(&bot, "they die", &from);
+        bot.test.hear_xml(&xml.replace("</message>", beside));
+        assert_eq!(bot.heard().body.as_deref(), Some("they die"), "{form:?}");
+        let shown = bot.heard().extensions.as_deref().cloned().unwrap_or_default();
+        assert!(shown.previews.is_empty(), "{form:?}");
+        assert_eq!(shown.spoiler, (form == OmemoForm::Older).then(String::new), "{form:?}");
+    }
+}
+
 #[test]
 fn what_was_said_plainly_is_answered_plainly_except_by_who_asks_for_more() {
     let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));

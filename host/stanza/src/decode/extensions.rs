@@ -11,10 +11,11 @@ use super::{is_same_bare, muc, omemo};
 use crate::encode::{FALLBACK, HINTS};
 use crate::error::StanzaError;
 use crate::files;
-use crate::text::{is_sendable, is_sendable_time};
+use crate::previews;
+use crate::text::{is_sendable, is_sendable_time, line};
 use crate::types::{
-    Encrypted, Extensions, Fallback, Hint, Invite, MessageKind, MucUser, REPLY, Reactions, ReplyTo, VoiceRequest,
-    address,
+    Encrypted, Extensions, Fallback, Hint, Invite, MAX_SPOILER, MessageKind, MucUser, REPLY, Reactions, ReplyTo,
+    SPOILER, STYLING, VoiceRequest, address,
 };
 use crate::xml::Xml;
 
@@ -241,6 +242,20 @@ fn read_extension<'a>(payload: impl Xml<'a>, lang: &str, found: &mut Found) {
         "file-sharing" if payload.has_ns(files::SHARING) => {
             if let Some(file) = files::shared(payload) {
                 files::add(&mut found.extensions().files, file);
+            }
+        }
+        "spoiler" if payload.has_ns(SPOILER) => {
+            let hint = &mut found.extensions().spoiler;
+            // Of several, the one in the language of the text is for its readers.
+            if hint.is_none() || payload.lang() == Some(lang) {
+                *hint = Some(line(&payload.text(), MAX_SPOILER).unwrap_or_default());
+            }
+        }
+        "unstyled" if payload.has_ns(STYLING) => found.extensions().unstyled = true,
+        "Description" if payload.has_ns(previews::RDF) => {
+            // The fast parser takes no element of this namespace.
+            if let Some(preview) = payload.element().and_then(previews::read) {
+                previews::add(&mut found.extensions().previews, preview);
             }
         }
         hint if payload.has_ns(HINTS) => {

@@ -456,6 +456,27 @@ static parlor_error tell_what_it_is_about(const parlor_event *event, void *conte
   return parlor_reply(message, "%zu for %s:%s", message->emoji_count, message->reacts_to, all);
 }
 
+/* styling.chat */
+
+static parlor_error style(const parlor_event *event, void *context) {
+  (void)context;
+  const char *text = event->message->body + strlen("style ");
+  const char *bold = parlor_styling_bold(parlor_styling_escape(text)), *joiner = strstr(bold, "\xE2\x81\xA0");
+  if (joiner) bold = parlor_format("%.*s+%s", (int)(joiner - bold), bold, joiner + 3);
+  const char *body = parlor_format("%s\n%s\n%s\n%s\nhttps://example.org/", bold, parlor_styling_monospace(text), parlor_styling_quote(text),
+                                   parlor_styling_code_block(text));
+  const parlor_link_preview previews[] = {{.url = "https://example.org/", .title = "Page"}, {0}};
+  return parlor_reply_message(event->message, &(parlor_outgoing){.body = body, .spoiler = "end", .unstyled = true, .previews = previews}, NULL);
+}
+
+static parlor_error tell_what_is_shown(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_message *message = event->message;
+  if (message->spoiler) return parlor_reply(message, "hidden <%s>", message->spoiler);
+  if (message->unstyled) return parlor_reply(message, "unstyled %s", message->previews->title);
+  return parlor_reply(message, "there");
+}
+
 /* cannot.chat */
 
 static parlor_error cannot(const parlor_event *event, void *context) {
@@ -518,6 +539,8 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "no more"}, greet_no_more, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.kind = "chat normal", .prefix = "kind"}, kind, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "get "}, get, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "style "}, style, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "shown"}, tell_what_is_shown, NULL);
   if (!error) error = parlor_on("message", NULL, agree, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.from = "erin@example.org"}, tell_what_it_is_about, NULL);
   if (!error) error = parlor_commands_add("Grüße", "Greets", "", greet, "first");
