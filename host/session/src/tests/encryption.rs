@@ -232,10 +232,15 @@ impl Bot {
 
     /// Lets the server push the account's devices.
     fn told_of(&mut self, device: u32) {
+        self.told_of_by("bot@example.org", device);
+    }
+
+    /// Lets somebody push devices in the same way.
+    fn told_of_by(&mut self, from: &str, device: u32) {
         for form in OmemoForm::ALL {
             let list = list_payload(form, &[ListedDevice { device, label: None }]).to_xml();
             self.test.hear_xml(&format!(
-                "<message xmlns='jabber:client' from='bot@example.org' type='headline'><event \
+                "<message xmlns='jabber:client' from='{from}' type='headline'><event \
                  xmlns='http://jabber.org/protocol/pubsub#event'><items node='{}'><item id='current'>{list}</item>\
                  </items></event></message>",
                 form.list_node()
@@ -362,6 +367,19 @@ fn the_own_device_in_a_list_that_the_server_tells_of_is_no_other_one() {
     let mut bot = Bot::new(TrustPolicy::Blind);
     bot.told_of(bot.id);
     assert_eq!((bot.times_kept(), bot.device().id().get()), (1, bot.id));
+}
+
+/// A plugin may send messages to the own account, which the server delivers from a full address.
+#[test]
+fn only_the_account_itself_tells_of_its_devices() {
+    let mut bot = Bot::new(TrustPolicy::Blind);
+    let before = bot.test.sent.len();
+    for from in ["bot@example.org/parlor", "bot@example.org/phone", "example.org", "bot@example.net"] {
+        bot.told_of_by(from, 4_711);
+        assert_eq!(bot.test.sent.len(), before, "{from}");
+    }
+    bot.told_of(4_711);
+    assert_eq!(listed_first(&bot.test), Some(bot.id), "another client left this device out");
 }
 
 #[test]
