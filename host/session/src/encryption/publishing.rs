@@ -13,7 +13,7 @@ use super::kept::KeyChange;
 use super::lists::Came;
 use super::sessions::version;
 use super::trust::{KeyKind, of_omemo};
-use crate::deadlines::Late;
+use crate::deadlines::{Deadlines, Late};
 use crate::effect::{Effect, KeyNews, KeyNewsKind};
 use crate::iq::keys::{Attempt, KeysIq, Published};
 use crate::iq::{PATIENCE, Waiting};
@@ -21,8 +21,8 @@ use crate::turn::Turn;
 
 /// How long used prekeys are collected before the bundle is published again.
 const GATHER: Duration = Duration::from_secs(10);
-/// Interval at which the age of the signed prekey is checked.
-const CHECK: Duration = Duration::from_hours(6);
+/// Interval at which the age of the signed prekey and of the keys of messages is checked.
+const CHECK: Duration = Duration::from_hours(1);
 /// Delay after the last archived message before used prekeys are forgotten.
 const CAUGHT_UP: Duration = Duration::from_mins(5);
 /// The label of the own device, for people who look at their list.
@@ -60,8 +60,28 @@ pub(crate) fn begin(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     }
 }
 
-/// Makes a new signed prekey if the present one is too old, and forgets prekeys that were kept for the archive.
+/// Replaces and forgets keys that are too old.
 pub(crate) fn check(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
+    let mut changes = Vec::new();
+    keys.message_keys.drop_old(turn.now, &mut changes);
+    turn.keep_keys(changes);
+    if keys.has_omemo() {
+        check_device(keys, turn);
+    }
+    let is_needed = keys.has_omemo() || !keys.message_keys.is_empty();
+    let next = Some((CHECK, Late::KeysCheck)).filter(|_| is_needed);
+    turn.deadlines.replace(&mut keys.published.check, next);
+}
+
+/// Checks with the next step of the clock, if keys of messages are kept.
+pub(crate) fn check_soon(keys: &mut EndToEnd, deadlines: &mut Deadlines) {
+    if !keys.message_keys.is_empty() {
+        deadlines.replace(&mut keys.published.check, Some((Duration::ZERO, Late::KeysCheck)));
+    }
+}
+
+/// Makes a new signed prekey if the present one is too old, and forgets prekeys that were kept for the archive.
+fn check_device(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     let now = seconds(turn.now);
     let (elapsed, mut is_changed) = (turn.deadlines.elapsed(), false);
     if let Some(device) = &mut keys.device {
@@ -81,8 +101,6 @@ pub(crate) fn check(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     if is_changed {
         keys_changed(keys, turn);
     }
-    let next = Some((CHECK, Late::KeysCheck)).filter(|_| keys.has_omemo());
-    turn.deadlines.replace(&mut keys.published.check, next);
 }
 
 /// Notes that the bundle must be published again.

@@ -1021,6 +1021,42 @@ fn what_was_kept_goes_on_after_a_restart() {
     assert_eq!(romeo.reads(&after).as_deref(), Some("yes"));
 }
 
+/// Returns the archived messages whose keys are forgotten.
+fn forgotten(test: &TestSession) -> Vec<&str> {
+    let names = test.keys.iter().flat_map(|change| match change {
+        KeyChange::NoMessageKeys(names) => names.as_slice(),
+        _ => &[],
+    });
+    names.map(String::as_str).collect()
+}
+
+#[test]
+fn keys_of_messages_are_forgotten_after_two_days_also_by_a_host_that_was_off() {
+    let mut test = TestSession::new(Settings::default());
+    let hours = |hours: u64| test.now - Duration::from_secs(hours * 3_600);
+    let key = |name: &str, at: Timestamp| MessageKey {
+        archived: name.to_owned(),
+        jid: bare(ROMEO),
+        device: 5,
+        form: OmemoForm::Current,
+        key: Secret::new(vec![1]),
+        at,
+    };
+    let message_keys = vec![key("of last week", hours(170)), key("of yesterday", hours(20))];
+    // Also while OMEMO is off, and before there is a stream.
+    keys_kept(&mut test.session, KeptKeys { message_keys, ..KeptKeys::default() });
+    test.run(Session::tick);
+    assert_eq!(forgotten(&test), ["of last week"]);
+    for _ in 0..28 {
+        test.wait(3_600);
+    }
+    assert_eq!(forgotten(&test), ["of last week"]);
+    test.run(Session::closed);
+    test.wait(3_600);
+    assert_eq!(forgotten(&test), ["of last week", "of yesterday"]);
+    assert_eq!(test.session.next_deadline(), None, "there is nothing more to forget");
+}
+
 #[test]
 fn a_prekey_that_was_used_while_an_archive_was_read_begins_no_session_now() {
     let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
