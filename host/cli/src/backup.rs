@@ -19,7 +19,7 @@ use super::{Ended, passphrase};
 /// The arguments of `parlor backup`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The file has parlor.toml, plugins.toml, the components of all plugins with their earlier versions, and all that is kept in the data folder but caches: data of plugins, schedules, the audit, keys of encryption. The host may run meanwhile. The keys are encrypted by a passphrase. States of OMEMO sessions are in no backup: put back, they would use keys of messages twice.\n\nExamples:\n  parlor backup monday.parlor                                  asks for a passphrase\n  parlor backup monday.parlor --passphrase-file ~/passphrase\n  parlor backup monday.parlor --with-secrets                   passwords, too, encrypted\n  parlor backup monday.parlor --without-keys                   nothing in it is encrypted\n\nExit codes: 0 written, 1 failed and nothing was written, 2 wrong usage, 3 no passphrase was given"
+    after_help = "The file has parlor.toml, plugins.toml, the components of all plugins with their earlier versions, and all that is kept in the data folder but caches: data of plugins, schedules, indexes, the audit, keys of encryption. The host may run meanwhile. The keys are encrypted by a passphrase. States of OMEMO sessions are in no backup: put back, they would use keys of messages twice.\n\nExamples:\n  parlor backup monday.parlor                                  asks for a passphrase\n  parlor backup monday.parlor --passphrase-file ~/passphrase\n  parlor backup monday.parlor --with-secrets                   passwords, too, encrypted\n  parlor backup monday.parlor --without-keys                   nothing in it is encrypted\n\nExit codes: 0 written, 1 failed and nothing was written, 2 wrong usage, 3 no passphrase was given"
 )]
 pub struct BackupArgs {
     /// The file to write; it must not exist yet.
@@ -56,7 +56,8 @@ impl BackupArgs {
         if self.json {
             return print_json(&json!({
                 "file": self.file.to_string_lossy(), "bytes": bytes, "made": manifest.made, "keys": manifest.keys,
-                "secrets": manifest.secrets, "components": components(&manifest), "left_out": manifest.left_out,
+                "secrets": manifest.secrets, "components": components(&manifest), "indexes": indexes(&manifest),
+                "left_out": manifest.left_out,
             }));
         }
         let mut text = format!("wrote {} ({}): {}", self.file.escaped(), size(bytes), holds(&manifest));
@@ -91,14 +92,25 @@ impl BackupArgs {
 }
 
 fn components(manifest: &Manifest) -> usize {
-    manifest.files.keys().filter(|name| name.starts_with("components/")).count()
+    in_folder(manifest, "components/")
+}
+
+fn indexes(manifest: &Manifest) -> usize {
+    in_folder(manifest, "indexes/")
+}
+
+/// Returns how many members are in a folder.
+fn in_folder(manifest: &Manifest, folder: &str) -> usize {
+    manifest.files.keys().filter(|name| name.starts_with(folder)).count()
 }
 
 /// Says what a backup holds.
 fn holds(manifest: &Manifest) -> String {
     let keys = if manifest.keys { "keys of encryption" } else { "no keys of encryption" };
-    let (components, secrets) = (components(manifest), manifest.secrets);
-    format!("configuration, policy, data, {components} components, {keys}, {secrets} files with secrets")
+    let (components, indexes, secrets) = (components(manifest), indexes(manifest), manifest.secrets);
+    format!(
+        "configuration, policy, data, {components} components, {indexes} indexes, {keys}, {secrets} files with secrets"
+    )
 }
 
 /// The arguments of `parlor restore`.

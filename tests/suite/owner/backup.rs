@@ -8,7 +8,8 @@ use parlor_stanza::types::DeviceTrust;
 use parlor_store::{EncryptionKeeper, Store};
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::Home;
-use parlor_tests::plugins::built;
+use parlor_tests::minisign::Key;
+use parlor_tests::plugins::{built, digest_of};
 use parlor_tests::policy::Policy;
 use parlor_tests::prosody::Account;
 use serde_json::Value;
@@ -254,4 +255,46 @@ async fn nothing_is_overwritten_and_no_host_that_runs_is_restored_over() {
     assert!(says.contains("Accounts get new keys of encryption"), "{says}");
     let _host = start_as_it_is(&other).await;
     assert!(!published(&other).await.to_string().contains(&fingerprint()));
+}
+
+/// A restored host refuses an older index, and a publisher's key other than the first one.
+#[tokio::test]
+async fn indexes_are_restored_with_the_keys_and_numbers_that_are_known() {
+    let (home, key, mallory) = (prepared().await, Key::new(), Key::new());
+    let folder = home.path().join("all");
+    std::fs::create_dir(&folder).unwrap();
+    let issue = |serial: u32, publisher: &Key| {
+        let text = format!(
+            "format = 1\nname = \"examples\"\nserial = {serial}\ndescription = \"Some\"\nkey = \"{}\"\n\
+             [plugin.starling]\ndescription = \"Sings\"\nlanguage = \"Rust\"\nkey = \"{}\"\n\
+             [plugin.starling.version.\"0.1.0\"]\nsource = \"starling.wasm\"\ndigest = \"{}\"\npermissions = []\n",
+            key.public(),
+            publisher.public(),
+            digest_of(b"starling")
+        );
+        std::fs::write(folder.join("index.toml"), &text).unwrap();
+        std::fs::write(folder.join("index.toml.minisig"), key.sign(text.as_bytes(), "index")).unwrap();
+    };
+    issue(2, &key);
+    ended(home.run(&["index", "add", "all/index.toml", "--key", &key.public()]).await.unwrap(), 0);
+    let taken = ["backup", "all.parlor", "--without-keys", "--json"];
+    let taken = ended(home.run(&taken).await.unwrap(), 0).json().unwrap();
+    assert_eq!(taken["indexes"], 1, "{taken}");
+    let listed = ended(home.run(&["index", "list", "--json"]).await.unwrap(), 0).stdout;
+
+    let other = empty();
+    ended(other.run(&["restore", &path(&home, "all.parlor")]).await.unwrap(), 0);
+    assert_eq!(ended(other.run(&["index", "list", "--json"]).await.unwrap(), 0).stdout, listed);
+    issue(1, &key);
+    let older = ended(other.run(&["index", "refresh"]).await.unwrap(), 1);
+    assert!(older.stderr.contains("has the serial number 1, but 2 is known"), "{older:?}");
+    issue(3, &mallory);
+    let refreshed = ended(other.run(&["index", "refresh"]).await.unwrap(), 0).stdout;
+    assert!(refreshed.contains("starling is by another key than before"), "{refreshed}");
+
+    // An index that cannot be read is not part of a backup, and the command says so.
+    std::fs::write(home.path().join("data/indexes/broken.json"), "{}").unwrap();
+    let taken = ["backup", "second.parlor", "--without-keys"];
+    let taken = ended(home.run(&taken).await.unwrap(), 0).stdout;
+    assert!(taken.contains("broken.json: it is damaged"), "{taken}");
 }
