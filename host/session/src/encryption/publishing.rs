@@ -5,8 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parlor_e2ee::omemo::Device;
 use parlor_stanza::error::{CallError, StanzaError};
-use parlor_stanza::omemo::{bundle_payload, list_payload, read_list};
-use parlor_stanza::types::{Ask, Body, DeviceTrust, ListedDevice, NodeOptions, OmemoForm, PublishedBundle, PubsubAsk};
+use parlor_stanza::iq_payload::IqPayload;
+use parlor_stanza::omemo::{DeviceList, bundle_payload};
+use parlor_stanza::types::{
+    Ask, Body, DeviceTrust, ListedDevice, NodeChange, NodeItem, NodeOptions, OmemoForm, PublishedBundle, PubsubAsk,
+};
 
 use super::EndToEnd;
 use super::kept::KeyChange;
@@ -54,10 +57,14 @@ pub(crate) fn begin(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     check(keys, turn);
     publish_bundles(keys, turn);
     for form in OmemoForm::ALL {
-        let node = form.list_node().to_owned();
-        let ask = Ask::Pubsub(Box::new(PubsubAsk::Items { node, max: 1, after: None }));
-        turn.ask(None, ask, Waiting::Keys(KeysIq::OwnList(form)), PATIENCE);
+        ask_own_list(form, turn);
     }
+}
+
+fn ask_own_list(form: OmemoForm, turn: &mut Turn<'_>) {
+    let node = form.list_node().to_owned();
+    let ask = Ask::Pubsub(Box::new(PubsubAsk::Items { node, max: 1, after: None }));
+    turn.ask(None, ask, Waiting::Keys(KeysIq::OwnList(form)), PATIENCE);
 }
 
 /// Replaces and forgets keys that are too old.
@@ -161,20 +168,31 @@ fn send(keys: &mut EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<
     let ask = if attempt == Attempt::Reconfigure {
         PubsubAsk::Configure { node, options }
     } else {
-        keys.published.sent(what);
-        let payload = match what {
-            Published::Bundle(form) => bundle_payload(form, &bundle(device, form)),
-            Published::List(form) => {
-                let mut listed = keys.lists.last(&turn.own.to_bare(), form).to_vec();
-                listed.retain(|one| one.device != id);
-                // The own device comes first, so that it stays if others truncate the list.
-                listed.insert(0, ListedDevice { device: id, label: Some(LABEL.to_owned()) });
-                list_payload(form, &listed)
+        let Some(payload) = payload(keys, what) else {
+            // The list became unreadable while this waited.
+            if let Some(next) = keys.published.next() {
+                send(keys, next, Attempt::Whole, turn);
             }
+            return;
         };
+        keys.published.sent(what);
         PubsubAsk::Publish { node, id: Some(item), payload, options }
     };
     turn.ask(None, Ask::Pubsub(Box::new(ask)), Waiting::Keys(KeysIq::Publish(what, attempt)), PATIENCE);
+}
+
+/// Returns what is published. A list has everything that other devices wrote in it. `None`: the account's list is not known, or it would be
+/// too long for a stanza.
+fn payload(keys: &EndToEnd, what: Published) -> Option<IqPayload> {
+    let device = keys.device.as_ref()?;
+    match what {
+        Published::Bundle(form) => Some(bundle_payload(form, &bundle(device, form))),
+        Published::List(form) => {
+            let mut list = keys.published.own(form)?.clone();
+            list.put_first(device.id().get(), LABEL);
+            list.payload()
+        }
+    }
 }
 
 fn bundle(device: &Device, form: OmemoForm) -> PublishedBundle {
@@ -283,6 +301,14 @@ fn is_refused(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn<'_>) {
 
 /// Puts the own device into a list of the account's, once others can find its keys.
 fn list_own(keys: &mut EndToEnd, form: OmemoForm, turn: &mut Turn<'_>) {
+    // The list is on its way, or cannot be read.
+    if keys.published.own(form).is_none() {
+        return;
+    }
+    if payload(keys, Published::List(form)).is_none() {
+        let reason = format!("{}: with this device, it is too long for a stanza", form.list_node());
+        return is_refused(keys, &CallError::OverLimit(reason), turn);
+    }
     if keys.has_omemo() && keys.published.may_list(form) {
         // The server pushes this list before it answers. The own device in the list must not be mistaken for another
         // device with its id.
@@ -294,6 +320,9 @@ fn list_own(keys: &mut EndToEnd, form: OmemoForm, turn: &mut Turn<'_>) {
 /// Notes that the own device is in the account's list.
 fn note_own(keys: &mut EndToEnd, form: OmemoForm, turn: &Turn<'_>) {
     let Some(device) = keys.device.as_ref().map(|device| device.id().get()) else { return };
+    if let Some(list) = keys.published.own_mut(form) {
+        list.put_first(device, LABEL);
+    }
     let own = turn.own.to_bare();
     let mut listed = keys.lists.last(&own, form).to_vec();
     if listed.iter().all(|one| one.device != device) {
@@ -309,25 +338,48 @@ pub(super) fn own_list_came(
     outcome: Result<Body, CallError>,
     turn: &mut Turn<'_>,
 ) {
-    let devices = match outcome {
+    let list = match outcome {
         Ok(Body::NodeItems(page)) => {
-            let xml = page.items.iter().rev().find_map(|item| item.xml.as_deref());
-            xml.and_then(|xml| read_list(form, xml)).unwrap_or_default()
+            let newest = page.items.iter().rev().find(|item| item.xml.is_some() || item.is_cut);
+            newest.map_or_else(|| Some(DeviceList::empty(form)), |item| read(form, item))
         }
-        Ok(_) => Vec::new(),
+        Ok(Body::Empty) => Some(DeviceList::empty(form)),
+        Ok(_) => None,
         Err(CallError::Offline | CallError::Stopped) => return,
         // There is no such node yet.
-        Err(CallError::Stanza(error)) if error.condition == "item-not-found" => Vec::new(),
+        Err(CallError::Stanza(error)) if error.condition == "item-not-found" => Some(DeviceList::empty(form)),
         Err(error) => return is_refused(keys, &error, turn),
     };
-    own_list(keys, form, devices, turn);
+    own_list(keys, form, list, turn);
 }
 
-/// Stores the account's device list, and adds this device to it if it is missing.
-pub(super) fn own_list(keys: &mut EndToEnd, form: OmemoForm, devices: Vec<ListedDevice>, turn: &mut Turn<'_>) {
+/// Reads the account's list. `None`: it is too long, or has another form.
+fn read(form: OmemoForm, item: &NodeItem) -> Option<DeviceList> {
+    DeviceList::read(form, item.xml.as_deref()?)
+}
+
+/// Handles a change of the account's list that the server pushed.
+pub(super) fn own_list_said(keys: &mut EndToEnd, form: OmemoForm, change: &NodeChange, turn: &mut Turn<'_>) {
+    match change {
+        NodeChange::Item(item) if item.xml.is_some() || item.is_cut => own_list(keys, form, read(form, item), turn),
+        // The list is not in the notification, or another item may be the list now.
+        NodeChange::Item(_) | NodeChange::Retracted(_) => ask_own_list(form, turn),
+        NodeChange::Purged | NodeChange::Deleted => own_list(keys, form, Some(DeviceList::empty(form)), turn),
+        NodeChange::Unsubscribed => turn.ignored += 1,
+    }
+}
+
+/// Stores the account's device list, and adds this device to it if it is missing. A list that cannot be read is left alone, since the
+/// account's other devices are in it.
+fn own_list(keys: &mut EndToEnd, form: OmemoForm, list: Option<DeviceList>, turn: &mut Turn<'_>) {
     let Some(device) = &mut keys.device else { return };
+    let Some(list) = list else {
+        keys.published.set_own(form, None);
+        let what = format!("the account's list {} cannot be read, and is not overwritten", form.list_node());
+        return is_refused(keys, &CallError::Other(what), turn);
+    };
     let is_first = std::mem::replace(&mut keys.published.is_new[usize::from(form == OmemoForm::Current)], false);
-    if is_first && devices.iter().any(|one| one.device == device.id().get()) {
+    if is_first && list.has(device.id().get()) {
         // Another client of the account has this id.
         device.renew_id(&mut rand::rng());
         turn.keep_keys(vec![KeyChange::Device(device.to_bytes())]);
@@ -335,9 +387,10 @@ pub(super) fn own_list(keys: &mut EndToEnd, form: OmemoForm, devices: Vec<Listed
         publish_bundles(keys, turn);
     }
     let Some(id) = keys.device.as_ref().map(|device| device.id().get()) else { return };
-    let is_there = devices.iter().any(|one| one.device == id);
+    let is_there = list.has(id);
     let own = turn.own.to_bare();
-    keys.lists.came((&own, form), devices, (turn.stream, turn.deadlines.elapsed()), Came::Told);
+    keys.lists.came((&own, form), list.devices(), (turn.stream, turn.deadlines.elapsed()), Came::Told);
+    keys.published.set_own(form, Some(list));
     if is_there {
         keys.published.set(Published::List(form));
     } else {
@@ -355,6 +408,9 @@ pub(super) fn renew(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     if let Some(before) = before {
         let id = before.id().get();
         for form in OmemoForm::ALL {
+            if let Some(list) = keys.published.own_mut(form) {
+                list.remove(id);
+            }
             let mut listed = keys.lists.last(&own, form).to_vec();
             listed.retain(|one| one.device != id);
             keys.lists.came((&own, form), listed, (turn.stream, turn.deadlines.elapsed()), Came::Told);
