@@ -982,6 +982,32 @@ fn everybody_who_may_read_in_a_room_gets_what_is_said_there() {
 }
 
 #[test]
+fn what_is_required_in_a_room_has_to_be_read_by_each_occupant() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Older));
+    bot.in_room_of(&juliet);
+    bot.hear(&mut juliet, "we are alone");
+    let xml = juliet.writes(&bot, "are we?", &format!("from='{ROOM}/juliet'"));
+    bot.test.hear_xml(&xml);
+    bot.test.presence(occupant_of(&Peer::new(ROMEO, OmemoForm::Older)));
+    let before = bot.sealed();
+    let mut required = bot.say(ROOM, "secret", EncryptionWish::Required);
+    for affiliation in ["owner", "admin", "member"] {
+        let is_meant = |ask: &Ask| matches!(ask, Ask::Affiliations { affiliation: of } if *of == affiliation);
+        let id = bot.test.asked_of(ROOM, is_meant);
+        bot.test.answer(Some(ROOM), id, Ok(Body::Affiliations(Vec::new())));
+    }
+    bot.lists(JULIET, |form| juliet.listed(form));
+    bot.lists(ROMEO, |_| Vec::new());
+    let Some(Err(CallError::Unsupported(why))) = got(&mut required) else { panic!("somebody cannot read it") };
+    assert!(why.contains(ROMEO) && !why.contains(JULIET), "{why}");
+    assert_eq!(bot.sealed(), before);
+    // What need not be encrypted is encrypted for those who can read it.
+    let mut sent = bot.say(ROOM, "hello", EncryptionWish::AsTheChat);
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(juliet.reads(&bot).as_deref(), Some("hello"));
+}
+
+#[test]
 fn in_a_room_a_key_counts_once_the_authors_own_server_has_told_of_it() {
     for form in OmemoForm::ALL {
         let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, form));
