@@ -20,9 +20,9 @@ use crate::types::{
 };
 
 /// The namespace of hints at the encryption of a message (XEP-0380).
-const HINT: &str = "urn:xmpp:eme:0";
+pub(crate) const HINT: &str = "urn:xmpp:eme:0";
 /// The namespace of off-the-record messaging in such a hint.
-const OTR: &str = "urn:xmpp:otr:0";
+pub(crate) const OTR: &str = "urn:xmpp:otr:0";
 /// The namespace of envelopes (XEP-0420).
 pub(crate) const ENVELOPE: &str = "urn:xmpp:sce:1";
 /// Maximum number of prekeys that are read from a bundle, one more than is accepted.

@@ -811,6 +811,119 @@ fn a_message_for_other_devices_is_told_as_such() {
     assert_eq!(bot.reason(), UndecryptableReason::Broken);
 }
 
+/// Wraps a message in a copy that the account's server sends (XEP-0280).
+fn carbon(which: &str, message: &str) -> String {
+    format!(
+        "<message xmlns='jabber:client' from='bot@example.org' type='chat'><{which} xmlns='urn:xmpp:carbons:2'><forwarded \
+         xmlns='urn:xmpp:forward:0'>{message}</forwarded></{which}></message>"
+    )
+}
+
+/// Changes the value of an attribute, in either quotes.
+fn with(xml: &str, attribute: &str, value: &str, other: &str) -> String {
+    let changed = ['"', '\''].into_iter().fold(xml.to_owned(), |xml, quote| {
+        xml.replace(&format!("{attribute}={quote}{value}{quote}"), &format!("{attribute}={quote}{other}{quote}"))
+    });
+    assert_ne!(changed, xml, "{attribute}");
+    changed
+}
+
+#[test]
+fn copies_of_encrypted_messages_are_read_where_they_are_for_this_device_too() {
+    for form in OmemoForm::ALL {
+        // People encrypt for all devices of the account, and write to one of its clients.
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        let (from, rid) = (romeo.sender(), bot.id.to_string());
+        let xml =
+            with(&romeo.writes(&bot, "to the telephone", &from), "to", "bot@example.org", "bot@example.org/phone");
+        bot.test.hear_xml(&carbon("received", &xml));
+        let heard = bot.heard();
+        assert_eq!((heard.body.as_deref(), heard.carbon), (Some("to the telephone"), Some(types::Carbon::Received)));
+        assert_eq!(heard.encryption, Some(types::Encryption::Omemo));
+        bot.test.forget();
+        let xml = with(&romeo.writes(&bot, "to the telephone alone", &from), "rid", &rid, "77");
+        bot.test.hear_xml(&carbon("received", &xml));
+        assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::OtherDevice));
+    }
+}
+
+#[test]
+fn what_another_client_of_the_account_sends_encrypted_is_its_own() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut phone) = (Bot::new(TrustPolicy::Blind), Peer::new("bot@example.org", form));
+        let (from, rid) = (phone.sender(), bot.id.to_string());
+        let xml = with(&phone.writes(&bot, "I am here", &from), "to", "bot@example.org", ROMEO);
+        bot.test.hear_xml(&carbon("sent", &xml));
+        let heard = bot.heard();
+        assert_eq!((heard.body.as_deref(), heard.carbon), (Some("I am here"), Some(types::Carbon::Sent)));
+        assert_eq!((heard.own, &heard.chat, heard.encryption), (true, &jid(ROMEO), Some(types::Encryption::Omemo)));
+        bot.test.forget();
+        let xml = with(&phone.writes(&bot, "not for a bot", &from), "to", "bot@example.org", ROMEO);
+        bot.test.hear_xml(&carbon("sent", &with(&xml, "rid", &rid, "77")));
+        assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::OtherDevice));
+        let Payload::Undecryptable(told) = bot.test.last("undecryptable") else { panic!("it is told") };
+        assert!(told.own && told.chat == jid(ROMEO), "{told:?}");
+        // Nobody else can copy messages.
+        bot.test.forget();
+        let forged = carbon("sent", &xml).replacen("from='bot@example.org'", "from='romeo@example.org'", 1);
+        bot.test.hear_xml(&forged);
+        assert_eq!(bot.test.count("undecryptable"), 0);
+        assert!(bot.bodies().is_empty());
+    }
+}
+
+#[test]
+fn a_message_in_another_encryption_is_told_and_its_text_is_not() {
+    use UndecryptableReason::{Broken, Unsupported};
+    use types::Encryption::{Omemo, OpenPgp, Other, Pgp};
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    bot.hear(&mut romeo, "hello");
+    let said = |number: usize, payload: &str| {
+        let body = "<body>This message is encrypted, and your client cannot read it.</body>";
+        let from = format!("from='{ROMEO}/phone' id='odd{number}'");
+        format!("<message xmlns='jabber:client' type='chat' {from} to='bot@example.org'>{body}{payload}</message>")
+    };
+    let hint = |namespace: &str| format!("<encryption xmlns='urn:xmpp:eme:0' namespace='{namespace}'/>");
+    let cases = [
+        ("<openpgp xmlns='urn:xmpp:openpgp:0'>AAAA</openpgp>".to_owned(), OpenPgp, Unsupported),
+        (hint("urn:xmpp:openpgp:0"), OpenPgp, Unsupported),
+        ("<x xmlns='jabber:x:encrypted'>AAAA</x>".to_owned(), Pgp, Unsupported),
+        (hint("jabber:x:encrypted"), Pgp, Unsupported),
+        (hint("urn:xmpp:omemo:1"), Other, Unsupported),
+        (hint("urn:example:later"), Other, Unsupported),
+        // The content was lost on the way.
+        (hint("urn:xmpp:omemo:2"), Omemo, Broken),
+    ];
+    for (number, (payload, by, reason)) in cases.into_iter().enumerate() {
+        bot.test.forget();
+        bot.test.hear_xml(&said(number, &payload));
+        assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 1), "{payload}");
+        let Payload::Undecryptable(told) = bot.test.last("undecryptable") else { panic!("it is told") };
+        assert_eq!((told.encryption, told.reason), (by, reason), "{payload}");
+    }
+    // The chat is still encrypted.
+    let mut sent = bot.say(ROMEO, "what was that?", EncryptionWish::AsTheChat);
+    bot.lists(ROMEO, |form| romeo.listed(form));
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("what was that?"));
+    // A hint at off-the-record messaging says nothing that the text does not say.
+    bot.test.forget();
+    bot.test.hear_xml(&said(90, &hint("urn:xmpp:otr:0")));
+    assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (1, 0));
+}
+
+#[test]
+fn while_omemo_is_off_encrypted_messages_are_told_as_such() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+    bot.hear(&mut romeo, "hello");
+    bot.test.run(|session, now, effects| set_encryption(session, Encryption::OFF, now, effects));
+    bot.test.forget();
+    bot.hear(&mut romeo, "are you there?");
+    assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::Unsupported));
+    let Payload::Undecryptable(told) = bot.test.last("undecryptable") else { panic!("it is told") };
+    assert_eq!(told.encryption, types::Encryption::Omemo);
+}
+
 #[test]
 fn another_key_in_place_of_a_verified_one_is_refused_and_told() {
     let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
