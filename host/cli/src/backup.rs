@@ -116,7 +116,7 @@ fn holds(manifest: &Manifest) -> String {
 /// The arguments of `parlor restore`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "All of the backup is checked before anything is written: digests, its version, the passphrase. It refuses where a host runs, and where files are. OMEMO sessions begin anew, by themselves; fingerprints and what you decided about keys of others stay. Never run the old host and the restored one at the same time.\n\nExamples:\n  parlor restore monday.parlor                                       into this folder\n  parlor restore monday.parlor --config /etc/parlor/parlor.toml\n  parlor restore monday.parlor --without-keys                        new keys of encryption\n  parlor restore monday.parlor --force                               what is there is moved aside\n\nExit codes: 0 restored, 1 failed and everything is as it was, 2 wrong usage, 3 no passphrase was given"
+    after_help = "All of the backup is checked before anything is written: digests, its version, the passphrase. It refuses where a host runs, and where files are. OMEMO sessions begin anew, by themselves; fingerprints and what you decided about keys of others stay. Never run the old host and the restored one at the same time. If the backup has encrypted parts, it asks what to do, unless a flag says so: restore them by the passphrase, begin with new keys, or stop.\n\nExamples:\n  parlor restore monday.parlor                                       into this folder\n  parlor restore monday.parlor --config /etc/parlor/parlor.toml\n  parlor restore monday.parlor --without-keys                        new keys of encryption\n  parlor restore monday.parlor --force                               what is there is moved aside\n\nExit codes: 0 restored, 1 failed and everything is as it was, 2 wrong usage, 3 stopped, or no passphrase was given"
 )]
 pub struct RestoreArgs {
     /// The backup.
@@ -150,7 +150,7 @@ impl RestoreArgs {
         leave_no_core()?;
         is_own(&[folder_of(&self.config)])?;
         let mut backup = Backup::open(&self.file)?;
-        let passphrase = if backup.is_sealed() && !self.without_keys { Some(self.passphrase()?) } else { None };
+        let passphrase = if backup.is_sealed() { self.passphrase(backup.manifest())? } else { None };
         let to = Destination {
             config: self.config.clone(),
             overrides: Overrides { data: self.data.clone(), plugins: self.plugins.clone(), ..Overrides::default() },
@@ -197,20 +197,60 @@ impl RestoreArgs {
         print(&text)
     }
 
-    fn passphrase(&self) -> anyhow::Result<Secret> {
-        if let Some(file) = &self.passphrase_file {
-            return passphrase::in_file(file);
+    /// Returns the passphrase; none if the encrypted parts are left out. Without flags, the user says what to do.
+    fn passphrase(&self, manifest: &Manifest) -> anyhow::Result<Option<Secret>> {
+        if self.without_keys {
+            return Ok(None);
         }
-        let given = match Terminal::open_unless(self.json) {
-            Some(terminal) => passphrase::asked(&terminal)?,
-            None => None,
+        if let Some(file) = &self.passphrase_file {
+            return passphrase::in_file(file).map(Some);
+        }
+        let declined = |what: &str| {
+            let flags = "give --passphrase-file, or --without-keys to leave them out";
+            Ended::Declined(format!("{what}, and nothing was changed: {flags}"))
         };
-        given.ok_or_else(|| {
-            Ended::Declined(
-                "the backup has encrypted parts, and nothing was changed: give --passphrase-file, or --without-keys to leave them out"
-                    .to_owned(),
-            )
-            .into()
-        })
+        let Some(terminal) = Terminal::open_unless(self.json) else {
+            return Err(declined("the backup has encrypted parts").into());
+        };
+        for line in choices(manifest) {
+            terminal.says(&line)?;
+        }
+        match terminal.choose("Restore them, begin with new keys, or stop? [r/n/S]", &[RESTORE, BEGIN_ANEW, STOP])? {
+            Some(0) => {
+                let given = passphrase::asked(&terminal)?;
+                given.map(Some).ok_or_else(|| declined("no passphrase was given").into())
+            }
+            Some(1) => Ok(None),
+            _ => Err(declined("stopped").into()),
+        }
     }
+}
+
+/// The answers to the question what to do with the encrypted parts of a backup.
+const RESTORE: &[&str] = &["r", "restore"];
+const BEGIN_ANEW: &[&str] = &["n", "new"];
+/// Nothing is one of them.
+const STOP: &[&str] = &["s", "stop", ""];
+
+/// Explains what can be done with the encrypted parts of a backup.
+fn choices(manifest: &Manifest) -> Vec<String> {
+    let secrets = match manifest.secrets {
+        0 => String::new(),
+        1 => "1 file with secrets".to_owned(),
+        many => format!("{many} files with secrets"),
+    };
+    let parts = [if manifest.keys { "keys of encryption" } else { "" }, &secrets];
+    let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let restore = if manifest.keys {
+        "r  restore them: the fingerprints stay, and so do your decisions; the old host must never run again"
+    } else {
+        "r  restore them"
+    };
+    let anew = "n  begin with new keys, and leave these parts out: people who compared fingerprints compare again";
+    vec![
+        format!("the backup has encrypted parts: {}", parts.join(", ")),
+        restore.to_owned(),
+        anew.to_owned(),
+        "s  stop, and change nothing".to_owned(),
+    ]
 }

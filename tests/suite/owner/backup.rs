@@ -12,6 +12,7 @@ use parlor_tests::minisign::Key;
 use parlor_tests::plugins::{built, digest_of};
 use parlor_tests::policy::Policy;
 use parlor_tests::prosody::Account;
+use parlor_tests::terminal::Terminal;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -297,4 +298,35 @@ async fn indexes_are_restored_with_the_keys_and_numbers_that_are_known() {
     let taken = ["backup", "second.parlor", "--without-keys"];
     let taken = ended(home.run(&taken).await.unwrap(), 0).stdout;
     assert!(taken.contains("broken.json: it is damaged"), "{taken}");
+}
+
+/// Without flags, a restore on a terminal asks what to do with the keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_on_a_terminal_asks_what_to_do_with_the_keys() {
+    let home = prepared().await;
+    ended(home.run(&["backup", "all.parlor", "--passphrase-file", "passphrase"]).await.unwrap(), 0);
+    let file = path(&home, "all.parlor");
+    for (answers, code, words) in [
+        (&["s"][..], 3, "stopped, and nothing was changed: give --passphrase-file, or --without-keys"),
+        (&[""], 3, "stopped, and nothing was changed"),
+        (&["x", "s"], 3, "is none of the answers, which are r, n, s"),
+        (&["r", ""], 3, "no passphrase was given, and nothing was changed"),
+        (&["r", "correct horse batterie"], 1, "the passphrase is wrong, or somebody"),
+        (&["n"], 0, "Accounts get new keys of encryption"),
+        (&["r", PASSPHRASE], 0, "OMEMO sessions begin anew"),
+    ] {
+        let other = empty();
+        let mut terminal = Terminal::start(other.command(["restore", &file]).unwrap()).unwrap();
+        terminal.sees("the backup has encrypted parts: keys of encryption", SOON).unwrap();
+        for (number, answer) in answers.iter().enumerate() {
+            let is_passphrase = number > 0 && answers[0] == "r";
+            let question = if is_passphrase { "The passphrase of the backup:" } else { "or stop? [r/n/S]" };
+            terminal.sees(question, SOON).unwrap();
+            terminal.types(answer).unwrap();
+        }
+        let (ended, screen) = terminal.ended(SOON).unwrap();
+        assert_eq!(ended, Some(code), "{answers:?}: {screen}");
+        assert!(screen.contains(words), "{answers:?}: no {words:?} in {screen}");
+        assert_eq!(other.path().join("parlor.toml").exists(), code == 0, "{answers:?}");
+    }
 }
