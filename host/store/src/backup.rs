@@ -2,8 +2,8 @@
 //!
 //! A copy is one state of the file, however much a host writes meanwhile. It has no keys: these leave this module as one secret
 //! text, for a caller that encrypts it. Three tables are in no backup at all. A session of OMEMO that is put back would use keys of
-//! messages twice, and a stream cannot be resumed from an older count. The keys of single messages would let whoever opens the backup
-//! read these messages for as long as it exists, and a host that is put back deliver the last ones once more.
+//! messages twice, and a stream cannot be resumed from an older count. With the keys of single messages, a backup would open these
+//! messages for as long as it exists, and a host that is put back would deliver the last ones once more.
 
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 //!
 //! A session gives the key of a message only once. But a plugin may query the archive for a message that other plugins
 //! already received, and each plugin catches up separately. So the keys of the latest messages are kept, under the
-//! archive's id. A changed content does not fit its key. Whoever has the disk and the archive can read these messages, so there is a
+//! archive's id. A changed content does not fit its key. A thief of the disk and the archive can read these messages, so there is a
 //! maximum of keys and of their age, and no backup has them.
 //!
 //! A live message is decrypted this way at most once, and only if it was not delivered live before: either the archive

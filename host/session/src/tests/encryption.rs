@@ -1114,7 +1114,7 @@ fn what_is_required_in_a_room_has_to_be_read_by_each_occupant() {
     let Some(Err(CallError::Unsupported(why))) = got(&mut required) else { panic!("somebody cannot read it") };
     assert!(why.contains(ROMEO) && !why.contains(JULIET), "{why}");
     assert_eq!(bot.sealed(), before);
-    // What need not be encrypted is encrypted for those who can read it.
+    // Other messages are encrypted for those who can read them.
     let mut sent = bot.say(ROOM, "hello", EncryptionWish::AsTheChat);
     assert!(matches!(got(&mut sent), Some(Ok(_))));
     assert_eq!(juliet.reads(&bot).as_deref(), Some("hello"));
