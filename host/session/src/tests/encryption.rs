@@ -437,8 +437,9 @@ fn a_list_that_cannot_be_read_is_not_overwritten() {
     let empty: [fn() -> Body; 3] =
         [|| Body::Empty, || Body::NodeItems(Box::default()), || page("<devices xmlns='urn:xmpp:omemo:2'/>".to_owned())];
     for answer in empty {
-        let listed = |form| Ok(if form == OmemoForm::Current { answer() } else { Body::Empty });
-        let mut test = Bot::unpublished_beside(TrustPolicy::Blind, listed);
+        let mut test = Bot::unpublished_beside(TrustPolicy::Blind, |form| {
+            Ok(if form == OmemoForm::Current { answer() } else { Body::Empty })
+        });
         accept(&mut test);
         assert_eq!(lists(&test).len(), 1, "{:?}", answer());
     }
