@@ -278,8 +278,8 @@ typedef struct parlor_pubsub {
 /* An encrypted message that the host cannot decrypt. */
 typedef struct parlor_undecryptable {
   const char *chat, *from, *kind, *at;
-  const char *encryption; /* omemo or otr */
-  const char *reason;     /* no-key-for-us, no-session, replayed, broken, distrusted or other-device */
+  const char *encryption; /* omemo, otr, openpgp, pgp or other */
+  const char *reason;     /* no-key-for-us, no-session, replayed, broken, distrusted, other-device or unsupported */
   const char *id, *stanza_id, *nick; /* or NULL */
   bool delayed;           /* it is history */
   bool own;               /* this account wrote it */

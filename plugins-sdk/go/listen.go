@@ -144,9 +144,9 @@ type Undecryptable struct {
 	At                                   time.Time
 	// Delayed says that it is history, and Own that this account wrote it.
 	Delayed, Own bool
-	// Encryption is omemo or otr.
+	// Encryption is omemo, otr, openpgp, pgp or other.
 	Encryption string
-	// Reason is no-key-for-us, no-session, replayed, broken, distrusted or other-device.
+	// Reason is no-key-for-us, no-session, replayed, broken, distrusted, other-device or unsupported.
 	Reason string
 }
 

@@ -19,6 +19,7 @@ pub mod files;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzz;
 pub mod iq_payload;
+pub mod named_nodes;
 pub mod omemo;
 pub mod plain;
 pub mod previews;

@@ -47,7 +47,8 @@ impl Features {
                 self.pubsub.said(&message.from, *event, &self.roster, turn);
             }
         }
-        if !message.encrypted.is_empty() || self.encryption.is_used() || is_of_protocol(&message) {
+        let is_sealed = !message.encrypted.is_empty() || message.sealed_by.is_some();
+        if is_sealed || self.encryption.is_used() || is_of_protocol(&message) {
             match encryption::taken_in(self, message, None, turn) {
                 Some(opened) => message = opened,
                 None => return,

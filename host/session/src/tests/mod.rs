@@ -144,6 +144,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         encryption: None,
         device_trust: None,
         encrypted: Vec::new(),
+        sealed_by: None,
         pubsub: None,
         raw: some_raw(),
     }

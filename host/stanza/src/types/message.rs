@@ -130,6 +130,9 @@ pub struct Message {
     pub device_trust: Option<DeviceTrust>,
     /// Its contents that are encrypted by OMEMO, one in each form, until `session` has decrypted them.
     pub encrypted: Vec<Encrypted>,
+    /// How it is encrypted, as an element or a hint (XEP-0380) says, if its text is only for clients that cannot decrypt it. `session` reports
+    /// it unless it decrypts it.
+    pub sealed_by: Option<Encryption>,
     /// The event of a publish-subscribe node in it (XEP-0060). `session` checks whether its sender may send it.
     pub pubsub: Option<Box<NodeEvent>>,
     /// The stanza itself, for plugins that may see XML.
