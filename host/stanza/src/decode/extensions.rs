@@ -27,9 +27,9 @@ pub(super) const MAX_ID: usize = 1_024;
 pub(super) const OLDER_DELAY: &str = "jabber:x:delay";
 /// The namespace of fallback bodies from clients with an earlier version of XEP-0428.
 const OLDER_FALLBACK: &str = "urn:xmpp:feature-fallback:0";
-/// The namespace of OpenPGP (XEP-0373).
+/// The namespace of `OpenPGP` (XEP-0373).
 const OPENPGP: &str = "urn:xmpp:openpgp:0";
-/// The namespace of the former use of OpenPGP (XEP-0027).
+/// The namespace of the former use of `OpenPGP` (XEP-0027).
 const PGP: &str = "jabber:x:encrypted";
 /// The maximum number of reactions read from one message.
 const MAX_REACTIONS: usize = 64;

@@ -7,9 +7,9 @@ pub enum Encryption {
     Omemo,
     /// Off-the-record messaging, version 2 or 3.
     Otr,
-    /// OpenPGP (XEP-0373), which the host cannot decrypt.
+    /// `OpenPGP` (XEP-0373), which the host cannot decrypt.
     OpenPgp,
-    /// The former use of OpenPGP (XEP-0027), which the host cannot decrypt.
+    /// The former use of `OpenPGP` (XEP-0027), which the host cannot decrypt.
     Pgp,
     /// Another way, which the host does not know.
     Other,
