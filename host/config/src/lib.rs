@@ -32,6 +32,7 @@ mod sections;
 mod settings;
 pub mod url;
 mod web;
+mod window;
 
 use groups::Groups;
 use parlor_base::document::{self, ReadError};
@@ -51,6 +52,7 @@ pub use settings::{
     SettingRule, Settings, setting,
 };
 pub use web::Web;
+pub use window::{SentLinks, Window};
 
 /// The largest configuration file, in bytes.
 const LARGEST_FILE: u64 = 16 << 20;
@@ -74,6 +76,8 @@ pub struct Config {
     pub audit: Audit,
     /// The section `[web]`.
     pub web: Web,
+    /// The section `[window]`.
+    pub window: Window,
     /// The host's settings, before those of an account.
     pub settings: Settings,
     /// The accounts; at least one.
@@ -147,6 +151,7 @@ impl Config {
             watch: false,
             audit: Audit::default(),
             web: Web::default(),
+            window: Window::default(),
             settings: Settings::default(),
             accounts: BTreeMap::new(),
             groups: BTreeSet::new(),
@@ -169,6 +174,7 @@ impl Config {
         let log = log(overrides, top.text("log")?, &settings)?;
         let audit = Audit::read(top.section("audit")?.as_ref())?;
         let web = Web::read(top.section("web")?.as_ref(), folder)?;
+        let window = Window::read(top.section("window")?.as_ref())?;
         let groups = Groups::read(&top, folder, |section, table| with_section(base.clone(), section, table).map(drop))?;
         let components = component::read_all(top.section("component")?.as_ref(), folder, &settings)?;
         let mut accounts: BTreeMap<AccountName, AccountConfig> = BTreeMap::new();
@@ -200,7 +206,7 @@ impl Config {
         let warnings = misspelt.chain(warnings).collect();
         let path = path.to_owned();
         let groups = groups.into_names().collect();
-        Ok(Self { path, data, plugins, log, watch, audit, web, settings, accounts, groups, components, warnings })
+        Ok(Self { path, data, plugins, log, watch, audit, web, window, settings, accounts, groups, components, warnings })
     }
 
     /// Returns whether these name this account; `None` names all.

@@ -31,6 +31,8 @@ struct Rig {
     told: Told,
     /// Whether nobody can be told.
     is_deaf: Arc<AtomicBool>,
+    /// Whether the log-in page has no links sent.
+    is_mute: Arc<AtomicBool>,
 }
 
 type Told = Arc<Mutex<(Vec<LinkRequest>, Vec<Session>)>>;
@@ -86,12 +88,15 @@ fn start_at(site: Site) -> Rig {
         began.lock().unwrap().1.push(session);
         std::future::ready(heard(&deaf_too))
     };
-    let routes = Routes::new(send, log_in)
+    let is_mute = Arc::new(AtomicBool::new(false));
+    let mute = Arc::clone(&is_mute);
+    let offers = move |(): &()| !mute.load(Ordering::Relaxed);
+    let routes = Routes::new(offers, send, log_in)
         .page("/", Role::Viewer, first)
         .page("/long", Role::Viewer, long)
         .page("/secret", Role::Owner, first)
         .form("/plugins/{id}/restart", Role::Operator, restart);
-    Rig { site, router: routes.within(Arc::new(frame)), store, _folder: folder, changes, told, is_deaf }
+    Rig { site, router: routes.within(Arc::new(frame)), store, _folder: folder, changes, told, is_deaf, is_mute }
 }
 
 fn start() -> Rig {
@@ -236,6 +241,25 @@ async fn links_are_asked_for_ten_times_a_minute_and_log_ins_go_on() {
     assert_eq!((status, headers[RETRY_AFTER].to_str().unwrap()), (429, "60"));
     assert_eq!(rig.told.lock().unwrap().0.len(), attempts::MOST);
     rig.log_in(Role::Viewer).await;
+}
+
+#[tokio::test]
+async fn a_page_that_has_no_links_sent_offers_and_takes_none() {
+    let rig = start();
+    rig.is_mute.store(true, Ordering::Relaxed);
+    let (status, _, page) = rig.get("/login", "").await;
+    assert!(status == 200 && !page.contains("<form") && page.contains("parlor web login"), "{page}");
+    let mut answers = Vec::new();
+    // More often than links can be asked for: these requests use none of that up.
+    for body in ["jid=ann%40example.org", "jid=nobody%40example.org", "x=y"].repeat(attempts::MOST) {
+        let (status, _, text) = rig.post("/login", "", body).await;
+        assert_eq!(status, 404, "{body}");
+        answers.push(text);
+    }
+    answers.dedup();
+    assert!(answers.len() == 1 && rig.told.lock().unwrap().0.is_empty(), "{answers:?}");
+    rig.is_mute.store(false, Ordering::Relaxed);
+    assert_eq!(rig.post("/login", "", "jid=ann%40example.org").await.0, 200);
 }
 
 #[tokio::test]

@@ -40,6 +40,12 @@ impl Host {
         self.target.load_to_look()
     }
 
+    /// Reads the configuration as it is now, and fails if it is broken. [`config`](Self::config) falls back then to that of the
+    /// host that runs, without its accounts and most of its keys.
+    pub(super) fn written_config(&self) -> anyhow::Result<Config> {
+        self.target.load_as_it_is()
+    }
+
     /// Returns a text that changes when the contents of pages change; none while no host answers.
     pub(super) fn mark(&self) -> Option<String> {
         let config = self.config().ok()?;

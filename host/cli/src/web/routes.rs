@@ -43,5 +43,5 @@ pub(super) fn all() -> Routes<Arc<Host>> {
         install::routes,
         doctor::routes,
     ];
-    all.into_iter().fold(Routes::new(way_in::ask, way_in::began), |routes, add| add(routes))
+    all.into_iter().fold(Routes::new(way_in::offers, way_in::ask, way_in::began), |routes, add| add(routes))
 }

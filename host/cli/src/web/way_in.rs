@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use parlor::control::client::{self, try_get};
 use parlor::control::views::Status;
+use parlor_config::SentLinks;
 use parlor_runtime::audited::retention;
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry};
 use parlor_window::{LinkRequest, Problem, Role, Session, Store};
@@ -14,11 +15,23 @@ use tokio::task::spawn_blocking;
 use super::host::{Host, by, problem};
 use super::links::{Letter, MINUTES};
 
+/// Returns whether the log-in page has links sent. With a configuration that cannot be read it does not: that may be the one that
+/// turns them off.
+pub(super) fn offers(host: &Arc<Host>) -> bool {
+    host.written_config().is_ok_and(|config| config.window.links == SentLinks::Page)
+}
+
 /// Has a link sent, if it is for an owner, and answers before that: nobody learns from the answer or its time who is one.
 pub(super) async fn ask(host: Arc<Host>, request: LinkRequest) -> Result<(), Problem> {
     let looked = Arc::clone(&host);
-    let state = spawn_blocking(move || Some(can_send(&try_get(&looked.config().ok()?.data, "/v1/status")?))).await;
-    match state.unwrap_or_default() {
+    let state = spawn_blocking(move || {
+        let config = looked.config().ok()?;
+        if !offers(&looked) {
+            return Some(Err(LinkRequest::not_offered()));
+        }
+        Some(Ok(can_send(&try_get(&config.data, "/v1/status")?)))
+    });
+    match state.await.unwrap_or_default().transpose()? {
         None => {
             let says =
                 "the host does not answer, so nobody can be sent a link: see whether `parlor run` runs on its machine";
@@ -54,7 +67,11 @@ pub(super) async fn send_all(host: Arc<Host>) {
 }
 
 /// Sends a link, if it is for an owner. Owners have no lesser role than that.
-fn send(host: &Host, request: &LinkRequest) -> anyhow::Result<()> {
+fn send(host: &Arc<Host>, request: &LinkRequest) -> anyhow::Result<()> {
+    // It may have waited since before that was changed.
+    if !offers(host) {
+        bail!("`links` under [window] in parlor.toml does not let the log-in page have any sent");
+    }
     let config = host.config()?;
     let Some(owner) = host.links.owner(&config, request, Instant::now()) else { return Ok(()) };
     let client = client::find(&config.data, || {})?.context("the host has stopped")?;

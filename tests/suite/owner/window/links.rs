@@ -57,6 +57,14 @@ impl Lodge {
         kept["links"].as_array().cloned().unwrap_or_default()
     }
 
+    /// Writes into the configuration who can have links sent, and has the host read it.
+    async fn let_send(&self, who: &str) {
+        let config = std::fs::read_to_string(self.home.path().join("parlor.toml")).unwrap();
+        let before = config.split("\n[window]").next().unwrap();
+        self.home.write("parlor.toml", &format!("{before}\n[window]\nlinks = \"{who}\"\n")).unwrap();
+        ended(self.home.run(&["reload"]).await.unwrap(), 0);
+    }
+
     /// Returns the entries of the audit that say this.
     async fn audit(&self, says: &str) -> Vec<Value> {
         let shown = self.home.run(&["audit", "--json", "--kind", "host", "--lines", "1000"]).await.unwrap();
@@ -208,6 +216,35 @@ async fn whoever_asks_on_the_page_is_told_the_same_and_only_an_owner_is_sent_a_l
         without.push(told(&answer));
     }
     assert_eq!(without[0], without[1]);
+}
+
+#[tokio::test]
+async fn the_configuration_says_for_whom_links_are_sent() {
+    let mut lodge = Lodge::open().await;
+    let (jid, guest) = (lodge.jid(), lodge.window.guest());
+    for (who, code) in [("command", 0), ("never", 1)] {
+        lodge.let_send(who).await;
+        let page = guest.page("/login").await.unwrap().body;
+        assert!(!page.contains("<form") && page.contains("parlor web login"), "{page}");
+        let mut answers = Vec::new();
+        for asked in [jid.as_str(), "nobody@localhost", "<script>alert(1)</script>", ""] {
+            let answer = guest.ask_for_link(asked).await.unwrap();
+            refused(&answer, 404);
+            answers.push(told(&answer));
+        }
+        answers.dedup();
+        assert_eq!(answers.len(), 1, "an owner and a stranger are told apart: {answers:?}");
+        let said = ended(lodge.home.run(&["web", "link", "--to", &jid]).await.unwrap(), code);
+        assert_eq!(said.stderr.contains("`links = \"never\"`"), code == 1, "{said:?}");
+    }
+    // The command's, and no link of the page. One that was refused is taken back.
+    assert_eq!((lodge.count().await, lodge.waiting().len()), (1, 1));
+    lodge.window.log_in(&lodge.home, "owner").await.unwrap();
+    lodge.let_send("page").await;
+    let mut mark = lodge.window.log().mark();
+    assert_eq!(guest.ask_for_link(&jid).await.unwrap().status, 200);
+    lodge.logs("a link to the window was sent", &mut mark).await;
+    assert_eq!(lodge.count().await, 2);
 }
 
 #[tokio::test]

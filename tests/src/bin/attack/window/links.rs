@@ -30,6 +30,12 @@ async fn appoint(stage: &mut Stage) -> Result<()> {
     done(&stage.home.run(&["reload"]).await?, 0)
 }
 
+/// Writes into the configuration who can have links sent.
+async fn let_send(stage: &mut Stage, who: &str) -> Result<()> {
+    stage.home.set_window("links", who)?;
+    done(&stage.home.run(&["reload"]).await?, 0)
+}
+
 fn done(finished: &Finished, code: i32) -> Result<()> {
     ensure!(finished.code == Some(code), "{finished:?}");
     Ok(())
@@ -85,6 +91,20 @@ async fn strangers(trial: &mut Trial) -> Result<String> {
     for jid in [MALLORY, "bot@localhost", "localhost"] {
         done(&stage.home.run(&["web", "link", "--to", jid]).await?, 1)?;
     }
+    // The owner of the host turns it off, and nobody finds out who is one by asking.
+    for links in ["command", "never"] {
+        let_send(stage, links).await?;
+        let mut answers = Vec::new();
+        for asked in [MALLORY, NURSE, "<script>"] {
+            let answer = guest.ask_for_link(asked).await?;
+            is(&answer, &[404], asked)?;
+            answers.push(answer.body);
+        }
+        answers.dedup();
+        ensure!(answers.len() == 1, "an owner and a stranger are told apart: {answers:?}");
+    }
+    done(&stage.home.run(&["web", "link", "--to", NURSE]).await?, 1)?;
+    let_send(stage, "page").await?;
     stage.during().await?;
     let sent = sent(stage);
     ensure!(sent.len() == 1 && sent[0].0.starts_with(NURSE), "links were sent to {sent:?}");
