@@ -9,7 +9,7 @@
 //!
 //! **Begin with** [`Config::load`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use jid::{BareJid, Jid};
@@ -206,7 +206,21 @@ impl Config {
         let warnings = misspelt.chain(warnings).collect();
         let path = path.to_owned();
         let groups = groups.into_names().collect();
-        Ok(Self { path, data, plugins, log, watch, audit, web, window, settings, accounts, groups, components, warnings })
+        Ok(Self {
+            path,
+            data,
+            plugins,
+            log,
+            watch,
+            audit,
+            web,
+            window,
+            settings,
+            accounts,
+            groups,
+            components,
+            warnings,
+        })
     }
 
     /// Returns whether these name this account; `None` names all.
@@ -218,6 +232,15 @@ impl Config {
     /// Returns the accounts that these name; `None` names all.
     pub fn chosen(&self, selectors: Option<&[Selector]>) -> impl Iterator<Item = &AccountConfig> {
         self.accounts.values().filter(move |account| self.is_chosen(&account.name, selectors))
+    }
+
+    /// Returns the owners of all accounts to whom these can write: those who can be sent a link to log in to the window with.
+    pub fn owners(&self) -> HashSet<BareJid> {
+        let of = |account: &AccountConfig| {
+            let owners = account.owners.iter().filter(|jid| account.has_owner(jid));
+            owners.cloned().collect::<Vec<_>>()
+        };
+        self.accounts.values().flat_map(of).collect()
     }
 
     /// Lists the names that a selector of this kind could have, for an error; only some, if there are many.

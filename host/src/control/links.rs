@@ -113,8 +113,7 @@ fn with_owner<'c>(config: &'c Config, only: Option<&str>, owner: &BareJid) -> Re
             escape_untrusted(only, LONGEST)
         )));
     }
-    // A message of an account to itself would come back as one from its owner.
-    let is_owner = |one: &AccountConfig| one.owners.contains(owner) && one.link.jid.to_bare() != *owner;
+    let is_owner = |one: &AccountConfig| one.has_owner(owner);
     let found: Vec<_> = named.iter().filter(|one| is_owner(one)).map(|one| &one.name).collect();
     if found.is_empty() {
         let known = named.iter().flat_map(|one| &one.owners).filter(|known| *known != owner);

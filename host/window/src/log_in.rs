@@ -140,21 +140,21 @@ where
     }
     let Some(link) = link(&mut request).await else { return frame.refuse(&no_link()) };
     let before = cookie::secret(request.headers(), &frame.site);
-    let store = frame.store.clone();
+    let sessions = Arc::clone(&frame.sessions);
     let begun = stored(move || {
-        let begun = store.redeem(&link, Timestamp::now())?;
+        let begun = sessions.redeem(&link, Timestamp::now())?;
         // The browser has one session: otherwise the former one would live on, and no one could end it.
         if let (Some(_), Some(before)) = (&begun, before) {
-            store.log_out(&before, Timestamp::now())?;
+            sessions.log_out(&before, Timestamp::now())?;
         }
         Ok(begun)
     });
     match begun.await {
         Ok(Some((secret, session))) => {
             if let Err(problem) = tell(frame.state.clone(), session.clone()).await {
-                let store = frame.store.clone();
+                let sessions = Arc::clone(&frame.sessions);
                 // If it cannot be ended either, nobody knows its secret.
-                let _ = stored(move || store.log_out(&secret, Timestamp::now())).await;
+                let _ = stored(move || sessions.log_out(&secret, Timestamp::now())).await;
                 return frame.refuse(&problem);
             }
             tracing::info!(session = %session.name, role = %session.role, "somebody logged in to the window");
@@ -179,8 +179,8 @@ pub(crate) async fn log_out<S: Clone + Send + Sync + 'static>(State(frame): Shar
     if let Err(problem) = form {
         return frame.show(&visit.seen, Err(problem));
     }
-    let (store, secret) = (frame.store.clone(), visit.seen.secret.clone());
-    if let Err(problem) = stored(move || store.log_out(&secret, Timestamp::now())).await {
+    let (sessions, secret) = (Arc::clone(&frame.sessions), visit.seen.secret.clone());
+    if let Err(problem) = stored(move || sessions.log_out(&secret, Timestamp::now())).await {
         return frame.show(&visit.seen, Err(problem));
     }
     let mut response = frame.go_to("/login");

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use parlor::control::client::{self, try_get};
 use parlor::control::views::Status;
+use parlor_base::escape::escape_untrusted;
 use parlor_config::SentLinks;
 use parlor_runtime::audited::retention;
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry};
@@ -14,6 +15,9 @@ use tokio::task::spawn_blocking;
 
 use super::host::{Host, by, problem};
 use super::links::{Letter, MINUTES};
+
+/// The most of an address that is shown, in bytes.
+const LONGEST: usize = 1 << 10;
 
 /// Returns whether the log-in page has links sent. With a configuration that cannot be read it does not: that may be the one that
 /// turns them off.
@@ -98,6 +102,27 @@ pub(super) async fn began(host: Arc<Host>, session: Session) -> Result<(), Probl
         let Problem { status, .. } = problem(&error);
         Problem::new(status, "you were not let in, since the audit cannot be written: the log of `parlor web` says why")
     })
+}
+
+/// Returns whether somebody to whom a link was sent is still an owner.
+pub(super) fn is_still(host: &Arc<Host>, jid: &str) -> bool {
+    host.has_owner(jid)
+}
+
+/// Records that sessions and links ended, since they were those of somebody who is no owner any more.
+pub(super) fn ended(host: &Arc<Host>, jid: &str, count: usize) {
+    let shown = escape_untrusted(jid, LONGEST);
+    tracing::info!(jid = %shown, count, "sessions and links of somebody who is no owner any more ended");
+    let record = || {
+        let config = host.config()?;
+        let what = format!("{shown} is no owner any more: {count} sessions and links of the window ended");
+        let entry = NewAuditEntry::new(AuditKind::Host, &By::file("parlor.toml", "read by the window"), &what);
+        AuditFile::create(&config.data, retention(&config))?.add(&[entry])?;
+        anyhow::Ok(())
+    };
+    if let Err(error) = record() {
+        tracing::error!("the audit does not say that {shown} was logged out: {error:#}");
+    }
 }
 
 #[cfg(test)]
