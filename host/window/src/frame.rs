@@ -42,8 +42,9 @@ pub struct Frame<S> {
     pub(crate) sessions: Arc<Sessions>,
     entries: &'static [Entry],
     notices: Arc<Notices>,
+    /// The log-ins that failed.
     pub(crate) attempts: Attempts,
-    /// The requests for links, which others make than log in.
+    /// The requests for links.
     pub(crate) requests: Attempts,
     /// A number that changes when what pages show has changed.
     pub(crate) changes: watch::Receiver<u64>,

@@ -134,11 +134,7 @@ where
     if !frame.site.is_own_page(request.headers()) {
         return frame.refuse(&not_from_here());
     }
-    if !frame.attempts.are_left() {
-        tracing::warn!("somebody tries to log in to the window too often; nobody can for a minute");
-        return frame.refuse(&Problem::new(429, "too many tried to log in during this minute: try again in a minute"));
-    }
-    let Some(link) = link(&mut request).await else { return frame.refuse(&no_link()) };
+    let Some(link) = link(&mut request).await else { return failed(frame) };
     let before = cookie::secret(request.headers(), &frame.site);
     let sessions = Arc::clone(&frame.sessions);
     let begun = stored(move || {
@@ -162,9 +158,22 @@ where
             set_cookie(frame, &mut response, Some(&secret));
             response
         }
-        Ok(None) => frame.refuse(&no_link()),
+        Ok(None) => failed(frame),
         Err(problem) => frame.refuse(&problem),
     }
+}
+
+/// Counts a log-in that failed, and answers it. A log-in by a link that there is does not count, and is not refused for those: otherwise
+/// anybody who reaches the port could keep the owners out.
+fn failed<S: Clone + Send + Sync + 'static>(frame: &Frame<S>) -> Response {
+    if frame.attempts.are_left() {
+        return frame.refuse(&no_link());
+    }
+    tracing::warn!(
+        "somebody tries to log in to the window too often; all but those with a link are refused for a minute"
+    );
+    let says = "too many failed to log in during this minute: try again in a minute, or with a link that was not used";
+    frame.refuse(&Problem::new(429, says))
 }
 
 /// `POST /logout`: ends the session.
