@@ -116,7 +116,7 @@ fn shown(visit: &Visit, id: &PluginId, known: &Known) -> Markup {
             @for plugin in plugins { (runs::limits(plugin)) }
         }
         h2 id="settings" { "Settings" }
-        @if let Ok(manifest) = manifest { (settings::shown(visit, id, &manifest.settings, &entry.settings)) }
+        @if let Ok(manifest) = manifest { (settings::shown(visit, id, &manifest.settings, &entry.settings, &entry.settings_in)) }
         h2 id="schedules" { "Schedules" }
         (runs::schedules(visit, name, schedules))
         h2 id="webhooks" { "Webhooks" }
