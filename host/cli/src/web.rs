@@ -94,7 +94,7 @@ struct ServeArgs {
 /// The arguments of `parlor web login`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A viewer sees everything and changes nothing; an operator restarts and pauses plugins, and has accounts enter rooms; an owner changes grants, settings and versions. A session ends after half an hour without use, and after eight hours in any case.\n\nExamples:\n  parlor web login                            as owner\n  parlor web login --role viewer --name ann   the audit and `parlor web sessions` say ann\n  parlor web login --minutes 2 --json         for programs\n\nExit codes: 0 printed, 1 failed, or `parlor web` does not run, 2 wrong usage"
+    after_help = "A viewer changes nothing, and does not see what plugins store; an operator restarts and pauses plugins, and has accounts enter rooms; an owner changes grants, settings and versions. A session ends after half an hour without use, and after eight hours in any case.\n\nExamples:\n  parlor web login                            as owner\n  parlor web login --role viewer --name ann   the audit and `parlor web sessions` say ann\n  parlor web login --minutes 2 --json         for programs\n\nExit codes: 0 printed, 1 failed, or `parlor web` does not run, 2 wrong usage"
 )]
 struct LoginArgs {
     /// The role of the session: viewer, operator or owner.

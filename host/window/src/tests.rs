@@ -18,7 +18,11 @@ use tokio::sync::watch;
 use super::*;
 use crate::server::answer;
 
-const ENTRIES: &[Entry] = &[Entry { path: "/", name: "Home" }, Entry { path: "/plugins", name: "Plugins" }];
+const ENTRIES: &[Entry] = &[
+    Entry { path: "/", name: "Home", role: Role::Viewer },
+    Entry { path: "/plugins", name: "Plugins", role: Role::Viewer },
+    Entry { path: "/secret", name: "Secret", role: Role::Owner },
+];
 
 /// A window, with the folder of its sessions.
 struct Rig {
@@ -420,6 +424,9 @@ async fn a_role_may_what_it_may() {
     assert_eq!(rig.get("/secret", &viewer).await.0, 403);
     let owner = rig.log_in(Role::Owner).await;
     assert_eq!(rig.get("/secret", &owner).await.0, 200);
+    // Nobody is led where they may not go.
+    let leads = |page: &str| page.contains("href=\"/secret\"");
+    assert!(!leads(&page) && leads(&rig.get("/", &owner).await.2), "{page}");
 }
 
 #[tokio::test]
