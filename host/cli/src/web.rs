@@ -183,6 +183,7 @@ impl ServeArgs {
         let runtime = runtime.context("the runtime cannot start")?;
         let host = Host::new(self.target);
         host.owners.note(&config);
+        host.plots.load(&config.data);
         runtime.spawn(plots::watch(host.plots.clone(), config.data.clone()));
         let served = runtime.block_on(serve(self.listen, public, Store::new(&config.data), host));
         // A page that waits for a host must not delay the exit.
