@@ -162,6 +162,8 @@ pub enum Share {
     Connection,
     /// The entry's plugin causes it.
     Plugin,
+    /// The entry's plugin starts or ends. These are many and say little, so they displace nothing else that it causes.
+    Runs,
 }
 
 /// An entry to add.
@@ -181,6 +183,8 @@ pub struct NewAuditEntry {
     pub old: Option<String>,
     /// How it is now.
     pub new: Option<String>,
+    /// What an owner is told of it who is asked to agree: one sentence each.
+    pub said: Vec<String>,
     /// The room that it takes up.
     pub share: Share,
 }
@@ -196,6 +200,7 @@ impl NewAuditEntry {
             what: what.to_owned(),
             old: None,
             new: None,
+            said: Vec::new(),
             share: Share::Decisions,
         }
     }
@@ -224,6 +229,8 @@ pub struct AuditEntry {
     pub old: Option<String>,
     /// How it is now.
     pub new: Option<String>,
+    /// What an owner is told of it who is asked to agree: one sentence each.
+    pub said: Vec<String>,
 }
 
 /// The entries that somebody wants to see.
