@@ -24,6 +24,8 @@ use crate::named::Named;
 pub struct Record {
     denied: Denials,
     restarts: AtomicU64,
+    /// How often an instance was started, not counting parked ones that wake.
+    starts: AtomicU64,
     counted: Mutex<Counted>,
     named: Named,
     /// The counts that the audit has.
@@ -59,7 +61,11 @@ impl Record {
 
     /// Takes what it did since this was last asked, for the audit. `None`: nothing.
     pub fn take_activity(&self, plugin: &PluginId, account: &AccountName) -> Option<Activity> {
-        let now = in_names(&self.totals());
+        let mut now = in_names(&self.totals());
+        let starts = self.starts.load(Relaxed);
+        if starts > 0 {
+            now.insert("starts".to_owned(), starts);
+        }
         let mut told = lock(&self.told);
         let more = |(name, count): (&String, &u64)| {
             let more = count.saturating_sub(told.get(name).copied().unwrap_or(0));
@@ -73,6 +79,11 @@ impl Record {
         let is_idle = counts.is_empty() && tallies.is_empty();
         let (plugin, account) = (plugin.to_string(), account.to_string());
         (!is_idle).then_some(Activity { plugin, account, counts, tallies })
+    }
+
+    /// Counts a start. Returns whether it was not the first one.
+    pub(super) fn starts(&self) -> bool {
+        self.starts.fetch_add(1, Relaxed) > 0
     }
 
     /// Counts an automatic restart.

@@ -56,6 +56,9 @@ pub struct Entry {
     pub old: Option<String>,
     /// How it is now.
     pub new: Option<String>,
+    /// What an owner is told of it who is asked to agree: one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<String>,
 }
 
 /// A count of a plugin on an account.
@@ -94,8 +97,8 @@ pub struct Name {
 
 impl From<AuditEntry> for Entry {
     fn from(entry: AuditEntry) -> Self {
-        let AuditEntry { id, at, kind, plugin, account, who, way, what, old, new } = entry;
-        Self { id, at: time(at), kind, plugin, account, who, way, what, old, new }
+        let AuditEntry { id, at, kind, plugin, account, who, way, what, old, new, said } = entry;
+        Self { id, at: time(at), kind, plugin, account, who, way, what, old, new, said }
     }
 }
 

@@ -167,6 +167,8 @@ pub enum Share {
     Connection,
     /// The entry's plugin causes it.
     Plugin,
+    /// The entry's plugin starts or ends. These are many and say little, so they displace nothing else that it causes.
+    Runs,
 }
 
 /// An entry to add.
@@ -186,6 +188,8 @@ pub struct NewAuditEntry {
     pub old: Option<String>,
     /// How it is now.
     pub new: Option<String>,
+    /// What an owner is told of it who is asked to agree: one sentence each.
+    pub said: Vec<String>,
     /// The room that it takes up.
     pub share: Share,
 }
@@ -201,6 +205,7 @@ impl NewAuditEntry {
             what: what.to_owned(),
             old: None,
             new: None,
+            said: Vec::new(),
             share: Share::Decisions,
         }
     }
@@ -229,6 +234,8 @@ pub struct AuditEntry {
     pub old: Option<String>,
     /// How it is now.
     pub new: Option<String>,
+    /// What an owner is told of it who is asked to agree: one sentence each.
+    pub said: Vec<String>,
 }
 
 /// The entries that somebody wants to see.

@@ -103,7 +103,7 @@ fn form(link: &dyn Fn(&str) -> String, [plugin, account, kind, from]: &Filter) -
 }
 
 fn entry_row(link: &dyn Fn(&str) -> String, entry: &Entry) -> Markup {
-    let Entry { id: _, at, kind, plugin, account, who, way, what, old, new } = entry;
+    let Entry { id: _, at, kind, plugin, account, who, way, what, old, new, said } = entry;
     html! {
         tr {
             th scope="row" { (when(at)) }
@@ -120,6 +120,9 @@ fn entry_row(link: &dyn Fn(&str) -> String, entry: &Entry) -> Markup {
                     ": "
                     @if let Some(old) = old { del { (cell(old)) } " → " }
                     @if let Some(new) = new { ins { (cell(new)) } } @else { "none" }
+                }
+                @if !said.is_empty() {
+                    details { summary { "What it lets it do" } ul { @for sentence in said { li { (cell(sentence)) } } } }
                 }
             }
             td { (cell(who)) ", " (cell(way)) }
@@ -192,6 +195,7 @@ mod tests {
             what: "messages.read".to_owned(),
             old: None,
             new: Some("*".to_owned()),
+            said: vec!["Reads it.".to_owned()],
         }
     }
 
@@ -220,6 +224,7 @@ mod tests {
         let all = page(&filter(""), None, &audit((1..=51).map(entry).collect()));
         assert_eq!(all.matches("<th scope=\"row\">").count(), 50);
         assert!(all.contains("href=\"/base/audit?before=2\"") && !all.contains("The newest<"), "{all}");
+        assert!(all.contains("What it lets it do") && all.contains("Reads it."), "{all}");
         let two = page(&filter("a&b"), Some(9), &audit(vec![entry(7), entry(8)]));
         assert!(!two.contains("Older ones") && two.contains("href=\"/base/audit?plugin=a%26b\""), "{two}");
     }
@@ -252,6 +257,7 @@ mod tests {
             what: evil(),
             old: Some(evil()),
             new: Some(evil()),
+            said: vec![evil()],
         };
         let name = |kind: &str| Name {
             account: evil(),

@@ -6,6 +6,7 @@ use parlor::control::views::{Denied, Line, Plugin, Schedule, Schedules, Webhooks
 use parlor_window::{Role, scroll, state, stranger, stranger_text};
 
 use super::host::Visit;
+use super::parts::kept_to;
 use crate::show::{second, size, span};
 
 /// The most rows of one table.
@@ -18,6 +19,10 @@ pub(super) fn facts(plugin: &Plugin) -> Markup {
         dl.facts {
             dt { "State" }
             dd { (state(&plugin.state)) @if let Some(reason) = &plugin.reason { " " (stranger(reason)) } }
+            @if let Some(rooms) = &plugin.rooms {
+                dt { "Kept to rooms" }
+                dd { (kept_to(rooms)) ", and sees and does nothing in others" }
+            }
             @if let Some(usage) = &plugin.usage {
                 dt { "Running for" }
                 dd { (span(usage.uptime)) }

@@ -72,7 +72,7 @@ impl DeviceTrust {
 /// The encryption that the author of an outgoing message wants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum EncryptionWish {
-    /// Like the last message of the chat: encrypted in the same way, or not at all.
+    /// As the chat is, or as the message that it replies to.
     #[default]
     AsTheChat,
     /// Encrypted, in any way that the recipient supports; refused if there is none.
