@@ -25,7 +25,7 @@ use crate::watch::{Message, Watch};
 const ANSWER: Duration = Duration::from_millis(300);
 /// The longest time between two looks at the clock: timers of the runtime do not count the time of sleep.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-/// An own write that was acknowledged arrives within this time, or the watch is not whole.
+/// If nothing arrives for this time although an own write was acknowledged, the watch is not whole.
 const ARRIVAL: Duration = Duration::from_secs(1);
 
 /// What a node is to the others.
@@ -166,8 +166,8 @@ fn run(
         let node = Node::new(&node.name, node.capacity, node.timing, rand::random());
         let watch = Watch::new(&link, cluster);
         let answers = FuturesUnordered::new();
-        let (gate, held, awaited, trouble) = (Gate::default(), HashMap::new(), None, None);
-        Running { node, state, watch, answers, inbox, orders, gate, held, awaited, trouble }.run().await;
+        let (gate, held, awaited, heard, trouble) = (Gate::default(), HashMap::new(), None, clock::now(), None);
+        Running { node, state, watch, answers, inbox, orders, gate, held, awaited, heard, trouble }.run().await;
     });
     drop(end);
 }
@@ -190,6 +190,8 @@ struct Running {
     held: HashMap<String, (Arc<str>, Token, Permit)>,
     /// The first own write that has not arrived, and when it was acknowledged.
     awaited: Option<(Revision, Duration)>,
+    /// When anything arrived last.
+    heard: Duration,
     /// The trouble that was reported last; `None` after a write.
     trouble: Option<PutError>,
 }
@@ -288,6 +290,7 @@ impl Running {
 
     fn seen(&mut self, message: &Message) -> Vec<Output> {
         let Message { subject, revision, body } = message;
+        self.heard = clock::now();
         if self.awaited.is_some_and(|(awaited, _)| awaited <= *revision) {
             self.awaited = None;
         }
@@ -322,9 +325,9 @@ impl Running {
         }
     }
 
-    /// Begins the watch anew if an own write does not arrive.
+    /// Begins the watch anew if an own write does not arrive, nor anything before it.
     fn look_at_the_watch(&mut self) {
-        if self.awaited.is_some_and(|(_, since)| clock::now() > since + ARRIVAL) {
+        if self.awaited.is_some_and(|(_, since)| clock::now() > self.heard.max(since) + ARRIVAL) {
             self.awaited = None;
             self.watch.begin_again();
         }

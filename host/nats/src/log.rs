@@ -21,8 +21,10 @@ use crate::record::{self, Kind, MOST_IN_A_RECORD, Record, RecordError};
 
 /// After this time without an answer, the last record is read to see what became of a write.
 const ANSWER: Duration = Duration::from_secs(1);
-/// How long after a failed attempt the next one begins.
+/// How long after an old answer the next one is asked for.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How often this time doubles while there is no answer at all.
+const DOUBLINGS: u32 = 4;
 /// After so many answers without a record that was acknowledged, it is gone. A server that has just become the leader
 /// may answer so for a moment.
 const MOST_OLD_ANSWERS: u32 = 100;
@@ -50,6 +52,8 @@ pub struct AccountLog {
     position: Position,
     /// How many old answers came one after the other.
     old_answers: u32,
+    /// How many reads had no answer since the last that had one.
+    failures: u32,
 }
 
 impl AccountLog {
@@ -58,8 +62,15 @@ impl AccountLog {
     pub async fn open(link: &Link, cluster: &Cluster, account: &str, token: Token) -> Result<Self, LogError> {
         let (stream, subject) = cluster.log(account);
         let position = Position { revision: 0, number: 0 };
-        let mut log =
-            Self { link: link.clone(), stream, subject, writer: Writer::new(token), position, old_answers: 0 };
+        let mut log = Self {
+            link: link.clone(),
+            stream,
+            subject,
+            writer: Writer::new(token),
+            position,
+            old_answers: 0,
+            failures: 0,
+        };
         log.settle(Kind::Fence, Bytes::new()).await?;
         Ok(log)
     }
@@ -72,6 +83,11 @@ impl AccountLog {
     /// Appends a change. On return it is in the log, and stays there.
     pub async fn append(&mut self, change: Bytes) -> Result<Position, LogError> {
         self.write(Kind::Change, change).await
+    }
+
+    /// Returns what stands for the account in names.
+    pub(crate) fn hash(&self) -> &str {
+        self.subject.rsplit('.').next().unwrap_or_default()
     }
 
     /// Appends a record of this kind.
@@ -145,8 +161,14 @@ impl AccountLog {
             Ok(Last::Strange) => return Err(self.foreign(0, RecordError::Answer)),
             Ok(Last::Failed(error)) => return Err(LogError::Put(error)),
             Err(AskError::Unfit(error)) => return Err(LogError::Put(PutError::Unfit(error))),
-            Err(AskError::Lost | AskError::TooLarge) => sleep(PAUSE).await,
+            Err(AskError::Lost | AskError::TooLarge) => {
+                // All accounts wait like this while there is no connection.
+                sleep(PAUSE * 2_u32.pow(self.failures.min(DOUBLINGS))).await;
+                self.failures += 1;
+                return Ok(());
+            }
         }
+        self.failures = 0;
         Ok(())
     }
 

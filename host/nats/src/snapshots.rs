@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::connect::Link;
 use crate::error::SnapshotError;
 use crate::log::{AccountLog, Position};
-use crate::names::{self, Cluster};
+use crate::names::Cluster;
 use crate::record::{Kind, MOST_IN_A_SNAPSHOT, Record};
 
 /// How long storing or fetching may take.
@@ -76,7 +76,6 @@ impl Snapshots {
     pub async fn keep(
         &self,
         log: &mut AccountLog,
-        account: &str,
         up_to: Position,
         state: &[u8],
         before: Option<&Snapshot>,
@@ -85,7 +84,7 @@ impl Snapshots {
             return Err(SnapshotError::TooLarge { size: state.len() });
         }
         let sha256 = hex::encode(Sha256::digest(state));
-        let name = format!("{}.{}.{sha256}", names::hash(account), up_to.revision);
+        let name = format!("{}.{}.{sha256}", log.hash(), up_to.revision);
         let failed = |cause: String| SnapshotError::Server { name: name.clone(), cause };
         let mut rest = state;
         let stored = timeout(TRANSFER, self.store.put(name.as_str(), &mut rest)).await;
