@@ -28,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// If nothing arrives for this time although an own write was acknowledged, the watch is not whole.
 const ARRIVAL: Duration = Duration::from_secs(1);
 
-/// What a node is to the others.
+/// The settings of a node, which the others see.
 #[derive(Debug, Clone)]
 pub struct NodeSettings {
     /// Its name.

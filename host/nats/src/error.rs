@@ -1,4 +1,4 @@
-//! What can go wrong, with the cause and a remedy.
+//! The errors of this package, each with the cause and a remedy.
 
 use std::path::PathBuf;
 

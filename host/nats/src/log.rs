@@ -31,7 +31,7 @@ const MOST_OLD_ANSWERS: u32 = 100;
 /// How long reading may wait for the next record.
 const DELIVERY: Duration = Duration::from_secs(10);
 
-/// Where a record is.
+/// The place of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// Its place in the stream.
