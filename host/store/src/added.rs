@@ -9,7 +9,8 @@ use jid::BareJid;
 use parlor_base::id::PluginId;
 use rusqlite::{Connection, params};
 
-use super::work::{Job, Lane, Task, WeakTasks, answered, result_of};
+use super::edit::Statement;
+use super::work::{Arrives, Job, Lane, Task, WeakTasks, answered, reading, result_of};
 use super::{Owner, StoreError, health};
 
 pub(super) const TABLES: &str = "
@@ -20,6 +21,12 @@ CREATE TABLE IF NOT EXISTS added_contact (
     PRIMARY KEY (account, plugin, jid)
 ) WITHOUT ROWID, STRICT;
 ";
+
+const KEEP: Statement = Statement::new(18, "INSERT OR IGNORE INTO added_contact VALUES (?1, ?2, ?3)");
+const FORGET: Statement =
+    Statement::new(19, "DELETE FROM added_contact WHERE account = ?1 AND jid = ?2 AND plugin = ifnull(?3, plugin)");
+
+pub(super) const STATEMENTS: [Statement; 2] = [KEEP, FORGET];
 
 /// The contacts that plugins added to one account. It does not keep the store's thread alive.
 #[derive(Debug, Clone)]
@@ -36,25 +43,26 @@ impl AddedContacts {
 
     /// Returns all added contacts of the account.
     pub async fn load(&self) -> Result<Vec<(PluginId, BareJid)>, StoreError> {
-        self.run(Lane::Host, load).await
+        let account = self.account.to_string();
+        self.wait_for(Lane::Host, reading(move |file| load(file, &account))).await
     }
 
     /// Stores a contact. It is on disk when this returns.
     pub async fn keep(&self, plugin: &PluginId, jid: &BareJid) -> Result<(), StoreError> {
         // Each plugin waits in its own lane.
         let lane = Lane::Plugin(Arc::new(Owner { account: self.account.clone(), plugin: plugin.clone() }));
-        let (plugin, jid) = (plugin.to_string(), jid.to_string());
-        let insert = "INSERT OR IGNORE INTO added_contact VALUES (?1, ?2, ?3)";
-        self.run(lane, move |file, account| file.execute(insert, params![account, plugin, jid]).map(drop)).await
+        let (account, plugin, jid) = (self.account.to_string(), plugin.to_string(), jid.to_string());
+        let job =
+            answered(move |file| file.change_once(|edit| edit.write(KEEP, params![account, plugin, jid]).map(drop)));
+        self.wait_for(lane, job).await
     }
 
     /// Removes a contact, for this plugin or for all, without waiting. If the removal fails, the contact still counts
     /// as added by the plugin, which grants nothing.
     pub fn forget(&self, plugin: Option<&PluginId>, jid: &BareJid) {
         let (account, plugin, jid) = (self.account.to_string(), plugin.map(ToString::to_string), jid.to_string());
-        let delete = "DELETE FROM added_contact WHERE account = ?1 AND jid = ?2 AND plugin = ifnull(?3, plugin)";
         let job: Job = Box::new(move |file| {
-            let result = file.execute(delete, params![account, jid, plugin]);
+            let result = file.change_once(|edit| edit.write(FORGET, params![account, jid, plugin]));
             if let Err(error) = &result {
                 tracing::warn!(%account, %error, "a contact that is gone still counts as added by a plugin");
             }
@@ -63,13 +71,7 @@ impl AddedContacts {
         let _ = self.tasks.try_put(&Lane::Host, Task::Job(job));
     }
 
-    async fn run<R: Send + 'static>(
-        &self,
-        lane: Lane,
-        job: impl FnOnce(&Connection, &str) -> rusqlite::Result<R> + Send + 'static,
-    ) -> Result<R, StoreError> {
-        let account = self.account.to_string();
-        let (job, arrives) = answered(move |file| job(file, &account));
+    async fn wait_for<R>(&self, lane: Lane, (job, arrives): (Job, Arrives<R>)) -> Result<R, StoreError> {
         result_of(self.tasks.put(lane, Task::Job(job)).await, arrives, &self.path).await
     }
 }

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 use tokio::sync::watch;
 
+use super::edit::{Edit, Failure, Statement, StoreFile};
 use super::work::{Job, Lane, Task, WeakTasks, answered, result_of};
 use super::{Store, StoreError, health};
 
@@ -33,6 +33,23 @@ pub(super) fn make_tables(file: &Connection) -> rusqlite::Result<()> {
     tallies::make_tables(file)?;
     file.execute_batch(policy::TABLES)
 }
+
+pub(super) const STATEMENTS: [Statement; 14] = [
+    entries::INSERT,
+    entries::INSERT_SAID,
+    entries::CUT_SHARE,
+    entries::CUT_OLD,
+    entries::CUT_SHARES,
+    entries::CUT_DECISIONS,
+    tallies::PUT,
+    tallies::COUNT,
+    tallies::FORGET,
+    tallies::ADD_UP,
+    tallies::FORGET_DAYS,
+    tallies::FORGET_OLD,
+    policy::FORGET,
+    policy::PUT,
+];
 
 /// The default number of days that entries are kept.
 const DAYS: u32 = 400;
@@ -326,7 +343,7 @@ impl Audit {
     /// Adds entries. They are on disk when this returns.
     pub async fn add(&self, all: Vec<NewAuditEntry>) -> Result<(), StoreError> {
         let (retention, at) = (self.shared.retention(), now());
-        let newest = self.run(move |file| durably(file, |file| add_all(file, at, &all, retention))).await?;
+        let newest = self.run(move |file| durably(file, |edit| add_all(edit, at, &all, retention))).await?;
         self.tell(newest);
         Ok(())
     }
@@ -335,7 +352,7 @@ impl Audit {
     pub fn put(&self, entry: NewAuditEntry) {
         let (shared, at) = (Arc::clone(&self.shared), now());
         let job: Job = Box::new(move |file| {
-            let result = in_change(file, |file| add_all(file, at, &[entry], shared.retention()));
+            let result = file.change(|edit| add_all(edit, at, &[entry], shared.retention()));
             match &result {
                 Ok(newest) => drop(shared.newest.send_replace(*newest)),
                 Err(error) => tracing::warn!(%error, "an entry of the audit could not be written"),
@@ -349,7 +366,7 @@ impl Audit {
 
     /// Returns the policy as the audit knows it.
     pub async fn policy(&self) -> Result<Vec<PolicyRow>, StoreError> {
-        self.run(|file| policy::read(file, None)).await
+        self.run(|file| Ok(policy::read(file, None)?)).await
     }
 
     /// Records changes of the policy, except for those that somebody recorded meanwhile. They are on disk when this
@@ -359,7 +376,7 @@ impl Audit {
             return Ok(());
         }
         let (retention, at) = (self.shared.retention(), now());
-        let newest = self.run(move |file| durably(file, |file| policy::record(file, at, &changes, retention))).await?;
+        let newest = self.run(move |file| durably(file, |edit| policy::record(edit, at, &changes, retention))).await?;
         self.tell(newest);
         Ok(())
     }
@@ -368,11 +385,11 @@ impl Audit {
     pub async fn count(&self, all: Vec<Activity>) -> Result<(), StoreError> {
         let (shared, today) = (Arc::clone(&self.shared), now() / tallies::DAY);
         self.run(move |file| {
-            in_change(file, |file| {
+            file.change(|edit| {
                 if shared.added_up.swap(today, Relaxed) != today {
-                    tallies::add_up(file, today - i64::from(shared.retention().days))?;
+                    tallies::add_up(edit, today - i64::from(shared.retention().days))?;
                 }
-                all.iter().try_for_each(|activity| tallies::count(file, today, activity))
+                all.iter().try_for_each(|activity| tallies::count(edit, today, activity))
             })
         })
         .await
@@ -380,7 +397,7 @@ impl Audit {
 
     /// Returns entries, the oldest first.
     pub async fn entries(&self, query: AuditQuery) -> Result<Vec<AuditEntry>, StoreError> {
-        self.run(move |file| entries::read(file, &query)).await
+        self.run(move |file| Ok(entries::read(file, &query)?)).await
     }
 
     /// Returns the counts of plugins from a moment on, to the day, and the tallies by name of one plugin.
@@ -390,7 +407,7 @@ impl Audit {
         account: Option<String>,
         since: Option<i64>,
     ) -> Result<(Vec<Count>, Vec<KeptTally>), StoreError> {
-        self.run(move |file| tallies::read(file, plugin.as_deref(), account.as_deref(), since)).await
+        self.run(move |file| Ok(tallies::read(file, plugin.as_deref(), account.as_deref(), since)?)).await
     }
 
     fn tell(&self, newest: i64) {
@@ -401,7 +418,7 @@ impl Audit {
 
     async fn run<R: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
+        job: impl FnOnce(&mut StoreFile) -> Result<R, Failure> + Send + 'static,
     ) -> Result<R, StoreError> {
         let (job, arrives) = answered(job);
         result_of(self.tasks.put(Lane::Host, Task::Job(job)).await, arrives, &self.path).await
@@ -409,31 +426,23 @@ impl Audit {
 }
 
 /// Adds entries, and returns the number of the last one; 0: there is none.
-fn add_all(file: &Connection, at: i64, all: &[NewAuditEntry], retention: Retention) -> rusqlite::Result<i64> {
+fn add_all(edit: &Edit<'_>, at: i64, all: &[NewAuditEntry], retention: Retention) -> rusqlite::Result<i64> {
     let mut newest = 0;
     for entry in all {
-        newest = entries::add(file, at, entry, retention)?;
+        newest = entries::add(edit, at, entry, retention)?;
     }
     Ok(newest)
 }
 
 /// Adds an entry within the caller's transaction.
-pub(super) fn add_to(file: &Connection, entry: &NewAuditEntry, retention: Retention) -> rusqlite::Result<()> {
-    entries::add(file, now(), entry, retention).map(drop)
+pub(super) fn add_to(edit: &Edit<'_>, entry: &NewAuditEntry, retention: Retention) -> rusqlite::Result<()> {
+    entries::add(edit, now(), entry, retention).map(drop)
 }
 
-/// Makes a change whole or not at all.
-fn in_change<R>(file: &mut Connection, change: impl FnOnce(&Connection) -> rusqlite::Result<R>) -> rusqlite::Result<R> {
-    let transaction = file.transaction()?;
-    let result = change(&transaction)?;
-    transaction.commit()?;
-    Ok(result)
-}
-
-/// Does the same with a flush of the disk, so that the change also survives a loss of power.
-fn durably<R>(file: &mut Connection, change: impl FnOnce(&Connection) -> rusqlite::Result<R>) -> rusqlite::Result<R> {
+/// Makes a change with a flush of the disk, so that it also survives a loss of power.
+fn durably<R>(file: &mut StoreFile, change: impl FnOnce(&Edit<'_>) -> rusqlite::Result<R>) -> Result<R, Failure> {
     file.pragma_update(None, "synchronous", "full")?;
-    let result = in_change(file, change);
+    let result = file.change(change);
     file.pragma_update(None, "synchronous", "normal")?;
     // Decisions are rare. The pages that they touch would stay in memory for the next one, up to 2 MiB.
     file.execute_batch("PRAGMA shrink_memory")?;

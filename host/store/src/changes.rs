@@ -7,46 +7,41 @@ use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use super::change::{Addition, Changed, Owner, Step};
 use super::data::{DELETE, PUT, purge, set_size, size, weight_of};
+use super::edit::Edit;
 
 /// The maximum length of a number in decimal digits, with its sign.
 const LONGEST_NUMBER: usize = 20;
 
 /// Makes the changes, if what they expect is true and the quota allows the sum of them.
-pub(super) fn make(
-    file: &Connection,
-    owner: &Owner,
-    quota: u64,
-    steps: &[Step],
-    now: i64,
-) -> rusqlite::Result<Changed> {
-    let plan = match plan(file, owner, steps, now)? {
+pub(super) fn make(edit: &Edit<'_>, owner: &Owner, quota: u64, steps: &[Step], now: i64) -> rusqlite::Result<Changed> {
+    let plan = match plan(edit, owner, steps, now)? {
         Ok(plan) => plan,
         Err(refused) => return Ok(refused),
     };
     let (taken, needed): (i64, i64) =
         plan.iter().fold((0, 0), |(taken, needed), one| (taken + one.taken, needed + one.needed()));
     let quota = i64::try_from(quota).unwrap_or(i64::MAX);
-    let mut after = size(file, owner)? - taken + needed;
+    let mut after = size(edit, owner)? - taken + needed;
     // As for a single write: a plugin can still shrink its data when the quota was lowered.
     if needed > taken && after > quota {
         let keys: BTreeSet<&str> = plan.iter().map(|one| one.key).collect();
-        purge(file, owner, now, &keys, after - quota)?;
-        after = size(file, owner)? - taken + needed;
+        purge(edit, owner, now, &keys, after - quota)?;
+        after = size(edit, owner)? - taken + needed;
         if after > quota {
             return Ok(Changed::TooMuch);
         }
     }
     let (account, plugin) = (owner.account.as_str(), owner.plugin.as_str());
-    let (mut put, mut delete) = (file.prepare(PUT)?, file.prepare(DELETE)?);
+    let (mut put, mut delete) = (edit.writing(PUT)?, edit.writing(DELETE)?);
     let mut sums = Vec::new();
     for Planned { key, value, expires, sum, taken: _ } in plan {
         match value {
-            Some(value) => put.execute(params![account, plugin, key, &*value, expires])?,
-            None => delete.execute(params![account, plugin, key])?,
+            Some(value) => put.write(params![account, plugin, key, &*value, expires])?,
+            None => delete.write(params![account, plugin, key])?,
         };
         sums.extend(sum);
     }
-    set_size(file, owner, after)?;
+    set_size(edit, owner, after)?;
     Ok(Changed::Made(sums))
 }
 

@@ -15,11 +15,12 @@ use tokio::sync::oneshot;
 
 use super::change::{Changed, Only, Owner, Step, Write, Written};
 use super::changes;
+use super::edit::{Edit, Failure, Once, Statement, StoreFile};
 use super::health::{self, Health};
 use super::reader::{Reads, WeakReads};
 use super::schedules::Having;
 use super::webhooks::acceptance::{Accepted, accept};
-use super::work::{Answer, Change, Job, Lane, PendingWrite, Task, WeakTasks, answered, result_of};
+use super::work::{Answer, Change, Job, Lane, PendingWrite, Task, WeakTasks, answered, changing, result_of};
 use super::{Positions, Store, StoreError};
 
 /// The maximum length of a key, in bytes.
@@ -167,9 +168,19 @@ impl PluginData {
     pub(super) async fn carry_out<R: Send + 'static>(
         &self,
         lane: Lane,
-        change: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
+        change: impl FnOnce(&Edit<'_>) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
-        let (job, arrives) = answered(change);
+        let (job, arrives) = changing(change);
+        result_of(self.tasks.put(lane, Task::Job(job)).await, arrives, &self.path).await
+    }
+
+    /// Same as [`carry_out`](Self::carry_out), for a change with one write at most.
+    pub(super) async fn carry_out_once<R: Send + 'static>(
+        &self,
+        lane: Lane,
+        change: impl FnOnce(Once<'_>) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        let (job, arrives) = answered(move |file| file.change_once(change));
         result_of(self.tasks.put(lane, Task::Job(job)).await, arrives, &self.path).await
     }
 
@@ -182,6 +193,7 @@ impl PluginData {
         let (answer, arrives) = oneshot::channel();
         // The caller may be gone when the answer is sent.
         let tell = move |result: rusqlite::Result<R>| {
+            let result = result.map_err(Failure::from);
             let health = health::of(&result);
             drop(answer.send(result));
             health
@@ -198,7 +210,7 @@ impl PluginData {
 }
 
 /// Makes these writes durable together.
-pub(super) fn flush(file: &mut Connection, writes: Vec<PendingWrite>) -> Health {
+pub(super) fn flush(file: &mut StoreFile, writes: Vec<PendingWrite>) -> Health {
     let result = try_flush(file, writes);
     if let Err(error) = &result {
         tracing::error!(%error, "what plugins keep could not be written");
@@ -206,40 +218,34 @@ pub(super) fn flush(file: &mut Connection, writes: Vec<PendingWrite>) -> Health 
     health::of(&result)
 }
 
-fn try_flush(file: &mut Connection, writes: Vec<PendingWrite>) -> rusqlite::Result<()> {
+fn try_flush(file: &mut StoreFile, writes: Vec<PendingWrite>) -> Result<(), Failure> {
     // Unlike caches, these writes must be on disk even if the machine loses power.
     file.pragma_update(None, "synchronous", "full")?;
-    let result = (|| {
-        let mut change = file.transaction()?;
+    let result = file.change(|edit| {
         let mut done = Vec::with_capacity(writes.len());
         for pending in &writes {
             // A failed write must not affect the others.
-            let one = change.savepoint()?;
-            let outcome = Outcome::of(&one, pending);
-            match outcome.error() {
+            done.push(match edit.part(|edit| Outcome::of(edit, pending))? {
+                Ok(outcome) => outcome,
                 // The file is created again after this error, so callers must not get the answer that their writes were
                 // stored.
-                Some(error) if health::is_broken(error) => return Err(health::copy(error)),
-                Some(_) => {}
-                None => one.commit()?,
-            }
-            done.push(outcome);
+                Err(error) if health::is_broken(&error) => return Err(error),
+                Err(error) => Outcome::Failed(error.into()),
+            });
         }
-        change.commit()?;
         Ok(done)
-    })();
+    });
     let restored = file.pragma_update(None, "synchronous", "normal");
     match result {
         Ok(done) => {
             for (pending, outcome) in writes.into_iter().zip(done) {
                 outcome.tell(pending);
             }
-            restored
+            Ok(restored?)
         }
         Err(error) => {
-            let error: rusqlite::Error = error;
             for pending in writes {
-                Outcome::Failed(health::copy(&error)).tell(pending);
+                Outcome::Failed(error.copy()).tell(pending);
             }
             Err(error)
         }
@@ -251,26 +257,18 @@ enum Outcome {
     Data(Written),
     Several(Changed),
     Request(Accepted),
-    Failed(rusqlite::Error),
+    Failed(Failure),
 }
 
 impl Outcome {
     /// Makes the change.
-    fn of(file: &Connection, PendingWrite { owner, change, now, .. }: &PendingWrite) -> Self {
-        let made = match change {
-            Change::Data { quota, write: change, .. } => write(file, owner, *quota, change, *now).map(Self::Data),
-            Change::Several { quota, steps, .. } => changes::make(file, owner, *quota, steps, *now).map(Self::Several),
+    fn of(edit: &Edit<'_>, PendingWrite { owner, change, now, .. }: &PendingWrite) -> rusqlite::Result<Self> {
+        match change {
+            Change::Data { quota, write: change, .. } => write(edit, owner, *quota, change, *now).map(Self::Data),
+            Change::Several { quota, steps, .. } => changes::make(edit, owner, *quota, steps, *now).map(Self::Several),
             Change::Request { request, acceptance, .. } => {
-                accept(file, owner, request, *acceptance, *now).map(Self::Request)
+                accept(edit, owner, request, *acceptance, *now).map(Self::Request)
             }
-        };
-        made.unwrap_or_else(Self::Failed)
-    }
-
-    fn error(&self) -> Option<&rusqlite::Error> {
-        match self {
-            Self::Failed(error) => Some(error),
-            Self::Data(_) | Self::Several(_) | Self::Request(_) => None,
         }
     }
 
@@ -292,7 +290,7 @@ impl Outcome {
     }
 }
 
-fn refuse<R>(answer: Answer<R>, error: rusqlite::Error) {
+fn refuse<R>(answer: Answer<R>, error: Failure) {
     let _ = answer.send(Err(error));
 }
 
@@ -319,17 +317,11 @@ fn sizes(file: &Connection) -> rusqlite::Result<BTreeMap<Owner, u64>> {
 }
 
 /// Makes one change, if its condition and the quota allow it.
-pub(super) fn write(
-    file: &Connection,
-    owner: &Owner,
-    quota: u64,
-    write: &Write,
-    now: i64,
-) -> rusqlite::Result<Written> {
+pub(super) fn write(edit: &Edit<'_>, owner: &Owner, quota: u64, write: &Write, now: i64) -> rusqlite::Result<Written> {
     let whose = (owner.account.as_str(), owner.plugin.as_str());
     // An expired entry counts as absent, but still takes up room.
     let mut statement =
-        file.prepare("SELECT value, expires FROM plugin_data WHERE account = ?1 AND plugin = ?2 AND key = ?3")?;
+        edit.prepare("SELECT value, expires FROM plugin_data WHERE account = ?1 AND plugin = ?2 AND key = ?3")?;
     let present =
         statement.query_row(params![whose.0, whose.1, write.key], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let taken = present.as_ref().map_or(0, |(value, _): &(Vec<u8>, Option<i64>)| weight(&write.key, value));
@@ -341,29 +333,40 @@ pub(super) fn write(
     }
     let needed = write.value.as_ref().map_or(0, |value| weight(&write.key, value));
     let quota = i64::try_from(quota).unwrap_or(i64::MAX);
-    let mut after = size(file, owner)? - taken + needed;
+    let mut after = size(edit, owner)? - taken + needed;
     // The quota may have been lowered, or exceeded by an import. A plugin can still shrink its data then.
     if needed > taken && after > quota {
-        purge(file, owner, now, &BTreeSet::from([write.key.as_str()]), after - quota)?;
-        after = size(file, owner)? - taken + needed;
+        purge(edit, owner, now, &BTreeSet::from([write.key.as_str()]), after - quota)?;
+        after = size(edit, owner)? - taken + needed;
         if after > quota {
             return Ok(Written::TooMuch);
         }
     }
     if let Some(value) = &write.value {
-        file.prepare(PUT)?.execute(params![whose.0, whose.1, write.key, value, write.expires])?;
+        edit.write(PUT, params![whose.0, whose.1, write.key, value, write.expires])?;
     } else {
-        file.prepare(DELETE)?.execute(params![whose.0, whose.1, write.key])?;
+        edit.write(DELETE, params![whose.0, whose.1, write.key])?;
     }
-    set_size(file, owner, after)?;
+    set_size(edit, owner, after)?;
     Ok(if present.is_some() { Written::Replaced } else { Written::Fresh })
 }
 
 /// Writes an entry, in place of the one with its key.
-pub(super) const PUT: &str = "INSERT INTO plugin_data VALUES (?1, ?2, ?3, ?4, ?5)
-    ON CONFLICT DO UPDATE SET value = ?4, expires = ?5";
+pub(super) const PUT: Statement = Statement::new(
+    1,
+    "INSERT INTO plugin_data VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET value = ?4, expires = ?5",
+);
 /// Deletes an entry.
-pub(super) const DELETE: &str = "DELETE FROM plugin_data WHERE account = ?1 AND plugin = ?2 AND key = ?3";
+pub(super) const DELETE: Statement =
+    Statement::new(2, "DELETE FROM plugin_data WHERE account = ?1 AND plugin = ?2 AND key = ?3");
+/// Sets how many bytes a plugin stores.
+const SET_SIZE: Statement =
+    Statement::new(3, "INSERT INTO plugin_data_size VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET bytes = ?3");
+/// Notes that a plugin stores fewer bytes.
+const SHRINK: Statement =
+    Statement::new(4, "UPDATE plugin_data_size SET bytes = bytes - ?3 WHERE account = ?1 AND plugin = ?2");
+
+pub(super) const STATEMENTS: [Statement; 4] = [PUT, DELETE, SET_SIZE, SHRINK];
 
 fn weight(key: &str, value: &[u8]) -> i64 {
     weight_of(key, value.len() as u64)
@@ -381,23 +384,16 @@ pub(super) fn size(file: &Connection, owner: &Owner) -> rusqlite::Result<i64> {
     Ok(file.prepare(select)?.query_row(whose, |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
-pub(super) fn set_size(file: &Connection, owner: &Owner, bytes: i64) -> rusqlite::Result<()> {
-    let put = "INSERT INTO plugin_data_size VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET bytes = ?3";
-    file.prepare(put)?.execute(params![owner.account.as_str(), owner.plugin.as_str(), bytes])?;
+pub(super) fn set_size(edit: &Edit<'_>, owner: &Owner, bytes: i64) -> rusqlite::Result<()> {
+    edit.write(SET_SIZE, params![owner.account.as_str(), owner.plugin.as_str(), bytes])?;
     Ok(())
 }
 
 /// Removes expired entries of one plugin until `room` bytes are freed, except the keys that are being written. Removing
 /// all could take hundreds of thousands of entries, while every plugin waits for the writer thread.
-pub(super) fn purge(
-    file: &Connection,
-    owner: &Owner,
-    now: i64,
-    but: &BTreeSet<&str>,
-    room: i64,
-) -> rusqlite::Result<()> {
+pub(super) fn purge(edit: &Edit<'_>, owner: &Owner, now: i64, but: &BTreeSet<&str>, room: i64) -> rusqlite::Result<()> {
     let (account, plugin) = (owner.account.as_str(), owner.plugin.as_str());
-    let mut expired = file.prepare(&format!(
+    let mut expired = edit.prepare(&format!(
         "SELECT key, length(CAST(key AS BLOB)) + length(value) + {ENTRY} FROM plugin_data
          WHERE account = ?1 AND plugin = ?2 AND expires <= ?3
          ORDER BY expires LIMIT {}",
@@ -415,13 +411,12 @@ pub(super) fn purge(
         }
     }
     drop(rows);
-    let mut delete = file.prepare(DELETE)?;
+    let mut delete = edit.writing(DELETE)?;
     for key in &gone {
-        delete.execute(params![account, plugin, key])?;
+        delete.write(params![account, plugin, key])?;
     }
     if bytes > 0 {
-        let less = "UPDATE plugin_data_size SET bytes = bytes - ?3 WHERE account = ?1 AND plugin = ?2";
-        file.execute(less, params![account, plugin, bytes])?;
+        edit.write(SHRINK, params![account, plugin, bytes])?;
     }
     Ok(())
 }

@@ -10,7 +10,8 @@ use rusqlite::{Connection, params};
 
 use super::change::{Only, Owner, Write, Written};
 use super::data::write;
-use super::{file, schedules, webhooks};
+use super::edit::{Failure, StoreFile};
+use super::{NoLog, file, schedules, webhooks};
 
 /// An entry as `parlor plugin data` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub struct StoredValue {
 /// Plugin data for `parlor plugin data`. It opens the file itself while a host may be using it.
 #[derive(Debug)]
 pub struct DataFile {
-    connection: Connection,
+    file: StoreFile,
     path: PathBuf,
 }
 
@@ -62,12 +63,12 @@ impl DataFile {
     pub fn create(data: &Path) -> Result<Self, DataError> {
         let path = data.join(super::FILE);
         match file::try_open(&path) {
-            Ok(connection) => Ok(Self { connection, path }),
+            Ok(connection) => Ok(Self { file: StoreFile::new(connection, NoLog), path }),
             Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),
         }
     }
 
-    fn failed(&self, cause: &rusqlite::Error) -> DataError {
+    fn failed(&self, cause: &dyn std::fmt::Display) -> DataError {
         DataError::File { path: self.path.clone(), cause: cause.to_string() }
     }
 
@@ -78,30 +79,30 @@ impl DataFile {
         owner: &Owner,
         with: impl FnMut(StoredValue) -> Result<(), E>,
     ) -> Result<Result<(), E>, DataError> {
-        each(&self.connection, owner, with).map_err(|cause| self.failed(&cause))
+        each(&self.file, owner, with).map_err(|cause| self.failed(&cause))
     }
 
     /// Writes all entries or none, replacing entries with the same keys.
     pub fn import(&mut self, quota: u64, entries: Vec<(Owner, Vec<StoredValue>)>) -> Result<(), DataError> {
-        let written = import(&mut self.connection, quota, entries).map_err(|cause| self.failed(&cause))?;
+        let written = import(&mut self.file, quota, entries).map_err(|cause| self.failed(&cause))?;
         if written == Written::TooMuch { Err(DataError::TooMuch(quota)) } else { Ok(()) }
     }
 
     /// Returns whether a plugin stores anything, on any account.
     pub fn keeps(&self, plugin: &PluginId) -> Result<bool, DataError> {
         let any = "SELECT EXISTS (SELECT 1 FROM plugin_data WHERE plugin = ?1)";
-        let found = self.connection.query_row(any, [plugin.as_str()], |row| row.get(0));
+        let found = self.file.query_row(any, [plugin.as_str()], |row| row.get(0));
         found.map_err(|cause| self.failed(&cause))
     }
 
     /// Removes all that is kept for an account but the audit.
     pub fn forget_account(&mut self, account: &BareJid) -> Result<(), DataError> {
-        forget_account(&mut self.connection, account.as_str()).map_err(|cause| self.failed(&cause))
+        forget_account(self.file.unrecorded(), account.as_str()).map_err(|cause| self.failed(&cause))
     }
 
     /// Removes all data of a plugin, on every account.
     pub fn forget(&mut self, plugin: &PluginId) -> Result<(), DataError> {
-        forget(&mut self.connection, plugin).map_err(|cause| self.failed(&cause))
+        forget(self.file.unrecorded(), plugin).map_err(|cause| self.failed(&cause))
     }
 }
 
@@ -123,18 +124,21 @@ fn each<E>(
     Ok(Ok(()))
 }
 
-fn import(file: &mut Connection, quota: u64, entries: Vec<(Owner, Vec<StoredValue>)>) -> rusqlite::Result<Written> {
-    let change = file.transaction()?;
-    for (owner, kept) in entries {
-        for StoredValue { key, value, expires } in kept {
-            let one = Write { key, value: Some(value), expires, only: Only::Always };
-            if write(&change, &owner, quota, &one, now())? == Written::TooMuch {
-                return Ok(Written::TooMuch);
+fn import(file: &mut StoreFile, quota: u64, entries: Vec<(Owner, Vec<StoredValue>)>) -> Result<Written, Failure> {
+    file.change(|edit| {
+        let imported = edit.part(|edit| {
+            for (owner, kept) in entries {
+                for StoredValue { key, value, expires } in kept {
+                    let one = Write { key, value: Some(value), expires, only: Only::Always };
+                    if write(edit, &owner, quota, &one, now()).map_err(Some)? == Written::TooMuch {
+                        return Err(None);
+                    }
+                }
             }
-        }
-    }
-    change.commit()?;
-    Ok(Written::Fresh)
+            Ok(Written::Fresh)
+        })?;
+        imported.or_else(|error| error.map_or(Ok(Written::TooMuch), Err))
+    })
 }
 
 fn forget_account(file: &mut Connection, account: &str) -> rusqlite::Result<()> {
@@ -188,7 +192,7 @@ mod tests {
         let value = || vec![StoredValue { key: "k".to_owned(), value: b"v".to_vec(), expires: None }];
         let mut file = DataFile::create(folder.path()).unwrap();
         file.import(1_000, vec![(owner("a@b.example"), value()), (owner("c@b.example"), value())]).unwrap();
-        file.connection.execute("INSERT INTO otr_account VALUES ('a@b.example', x'00')", []).unwrap();
+        file.file.execute("INSERT INTO otr_account VALUES ('a@b.example', x'00')", []).unwrap();
         file.forget_account(&"a@b.example".parse().unwrap()).unwrap();
         let kept = |account: &str| {
             let mut count = 0;
@@ -201,7 +205,7 @@ mod tests {
             count
         };
         assert_eq!((kept("a@b.example"), kept("c@b.example")), (0, 1));
-        let keys: i64 = file.connection.query_row("SELECT count(*) FROM otr_account", [], |row| row.get(0)).unwrap();
+        let keys: i64 = file.file.query_row("SELECT count(*) FROM otr_account", [], |row| row.get(0)).unwrap();
         assert_eq!(keys, 0);
     }
 
@@ -213,7 +217,7 @@ mod tests {
         let gone = "SELECT key FROM plugin_data
                     WHERE account = 'a' AND plugin = 'b' AND expires <= 7 ORDER BY expires LIMIT 9";
         let plan: String =
-            file.connection.query_row(&format!("EXPLAIN QUERY PLAN {gone}"), [], |row| row.get("detail")).unwrap();
+            file.file.query_row(&format!("EXPLAIN QUERY PLAN {gone}"), [], |row| row.get("detail")).unwrap();
         assert!(plan.contains("plugin_data_expires"), "{plan}");
     }
 
@@ -224,7 +228,7 @@ mod tests {
         let other = Connection::open(folder.path().join(super::super::FILE)).unwrap();
         other.execute_batch("BEGIN IMMEDIATE; INSERT INTO roster_version VALUES ('a@b.example', 'v1')").unwrap();
         let commit = move |_| other.execute_batch("COMMIT").is_ok();
-        file.connection.busy_handler(Some(commit)).unwrap();
+        file.file.unrecorded().busy_handler(Some(commit)).unwrap();
         let owner = Owner { account: "bot@example.org".parse().unwrap(), plugin: "a".parse().unwrap() };
         let kept = StoredValue { key: "k".to_owned(), value: b"x".to_vec(), expires: None };
         file.import(1 << 20, vec![(owner, vec![kept])]).unwrap();

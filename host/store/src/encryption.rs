@@ -14,6 +14,7 @@ use parlor_stanza::types::{DeviceTrust, OmemoForm};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::oneshot;
 
+use super::edit::{Edit, Statement};
 use super::{Store, StoreError};
 
 /// The tables with keys, for backups.
@@ -71,6 +72,44 @@ CREATE TABLE IF NOT EXISTS omemo_message_key (
     PRIMARY KEY (account, archived)
 ) STRICT;
 ";
+
+const PUT_DEVICE: Statement = Statement::new(39, "INSERT OR REPLACE INTO omemo_device VALUES (?1, ?2)");
+const PUT_OTR: Statement = Statement::new(40, "INSERT OR REPLACE INTO otr_account VALUES (?1, ?2)");
+const DELETE_OTR: Statement = Statement::new(41, "DELETE FROM otr_account WHERE account = ?1");
+// The order of the rows is that in which sessions were used.
+const PUT_SESSION: Statement = Statement::new(
+    42,
+    "INSERT OR REPLACE INTO omemo_session (account, jid, device, form, state) VALUES (?1, ?2, ?3, ?4, ?5)",
+);
+const DELETE_SESSION: Statement =
+    Statement::new(43, "DELETE FROM omemo_session WHERE account = ?1 AND jid = ?2 AND device = ?3 AND form = ?4");
+const PUT_KEY: Statement =
+    Statement::new(44, "INSERT OR REPLACE INTO e2ee_trust VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+const DELETE_KEY: Statement =
+    Statement::new(45, "DELETE FROM e2ee_trust WHERE account = ?1 AND jid = ?2 AND device = ?3 AND fingerprint = ?4");
+const PUT_WAY: Statement = Statement::new(46, "INSERT OR REPLACE INTO e2ee_chat VALUES (?1, ?2, ?3)");
+const DELETE_WAY: Statement = Statement::new(47, "DELETE FROM e2ee_chat WHERE account = ?1 AND jid = ?2");
+const PUT_MESSAGE_KEY: Statement = Statement::new(
+    48,
+    "INSERT OR REPLACE INTO omemo_message_key (account, archived, jid, device, form, key, at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+);
+const DELETE_MESSAGE_KEY: Statement =
+    Statement::new(49, "DELETE FROM omemo_message_key WHERE account = ?1 AND archived = ?2");
+
+pub(super) const STATEMENTS: [Statement; 11] = [
+    PUT_DEVICE,
+    PUT_OTR,
+    DELETE_OTR,
+    PUT_SESSION,
+    DELETE_SESSION,
+    PUT_KEY,
+    DELETE_KEY,
+    PUT_WAY,
+    DELETE_WAY,
+    PUT_MESSAGE_KEY,
+    DELETE_MESSAGE_KEY,
+];
 
 /// A write that was done, or failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,12 +182,9 @@ impl EncryptionKeeper {
         let (done, arrives) = oneshot::channel();
         let (account, changes) = (self.account.clone(), std::mem::take(&mut self.next));
         // If the queue is full, the job is dropped, and with it the sender.
-        self.store.put(move |file| {
-            let result = write(file, &account, changes);
-            // The account may have ended.
-            let _ = done.send(result.is_ok());
-            result
-        });
+        let change = move |edit: &Edit<'_>| changes.into_iter().try_for_each(|one| write_one(edit, &account, one));
+        // The account may have ended.
+        self.store.put_then(change, |is_made| _ = done.send(is_made));
         self.writing = Some((self.asked, arrives));
     }
 
@@ -181,62 +217,42 @@ fn latest(changes: Vec<KeyChange>) -> Vec<KeyChange> {
     kept
 }
 
-/// Makes all changes, or none.
-fn write(file: &mut Connection, account: &str, changes: Vec<KeyChange>) -> rusqlite::Result<()> {
-    let change = file.transaction()?;
-    for one in changes {
-        write_one(&change, account, one)?;
-    }
-    change.commit()
-}
-
-fn write_one(file: &Connection, account: &str, change: KeyChange) -> rusqlite::Result<()> {
+fn write_one(edit: &Edit<'_>, account: &str, change: KeyChange) -> rusqlite::Result<()> {
     match change {
         KeyChange::Device(state) => {
-            let put = "INSERT OR REPLACE INTO omemo_device VALUES (?1, ?2)";
-            file.execute(put, params![account, &*state])?;
+            edit.write(PUT_DEVICE, params![account, &*state])?;
         }
         KeyChange::Otr(Some(state)) => {
-            let put = "INSERT OR REPLACE INTO otr_account VALUES (?1, ?2)";
-            file.execute(put, params![account, &*state])?;
+            edit.write(PUT_OTR, params![account, &*state])?;
         }
         KeyChange::Otr(None) => {
-            file.execute("DELETE FROM otr_account WHERE account = ?1", [account])?;
+            edit.write(DELETE_OTR, params![account])?;
         }
         KeyChange::Session { jid, device, form, state: Some(state) } => {
-            // The order of the rows is that in which sessions were used.
-            let put = "INSERT OR REPLACE INTO omemo_session (account, jid, device, form, state) \
-                       VALUES (?1, ?2, ?3, ?4, ?5)";
-            let values = params![account, jid.as_str(), device, form.namespace(), &*state];
-            file.execute(put, values)?;
+            edit.write(PUT_SESSION, params![account, jid.as_str(), device, form.namespace(), &*state])?;
         }
         KeyChange::Session { jid, device, form, state: None } => {
-            let delete = "DELETE FROM omemo_session WHERE account = ?1 AND jid = ?2 AND device = ?3 AND form = ?4";
-            file.execute(delete, params![account, jid.as_str(), device, form.namespace()])?;
+            edit.write(DELETE_SESSION, params![account, jid.as_str(), device, form.namespace()])?;
         }
-        KeyChange::Key(key) => put_key(file, account, &key)?,
+        KeyChange::Key(key) => put_key(edit, account, &key)?,
         KeyChange::NoKey(key) => {
-            let delete = "DELETE FROM e2ee_trust WHERE account = ?1 AND jid = ?2 AND device = ?3 AND fingerprint = ?4";
-            file.execute(delete, params![account, key.jid.as_str(), device_of(key.kind), key.fingerprint])?;
+            edit.write(DELETE_KEY, params![account, key.jid.as_str(), device_of(key.kind), key.fingerprint])?;
         }
         KeyChange::Way(jid, Some(way)) => {
-            let put = "INSERT OR REPLACE INTO e2ee_chat VALUES (?1, ?2, ?3)";
-            file.execute(put, params![account, jid.as_str(), way.as_str()])?;
+            edit.write(PUT_WAY, params![account, jid.as_str(), way.as_str()])?;
         }
         KeyChange::Way(jid, None) => {
-            file.execute("DELETE FROM e2ee_chat WHERE account = ?1 AND jid = ?2", [account, jid.as_str()])?;
+            edit.write(DELETE_WAY, params![account, jid.as_str()])?;
         }
         KeyChange::MessageKey(MessageKey { archived, jid, device, form, key, at }) => {
-            let put = "INSERT OR REPLACE INTO omemo_message_key (account, archived, jid, device, form, key, at) \
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
             let at = at.as_millisecond();
             let values = params![account, archived, jid.as_str(), device, form.namespace(), &*key, at];
-            file.execute(put, values)?;
+            edit.write(PUT_MESSAGE_KEY, values)?;
         }
         KeyChange::NoMessageKeys(names) => {
-            let mut delete = file.prepare("DELETE FROM omemo_message_key WHERE account = ?1 AND archived = ?2")?;
+            let mut delete = edit.writing(DELETE_MESSAGE_KEY)?;
             for name in names {
-                delete.execute([account, name.as_str()])?;
+                delete.write(params![account, name.as_str()])?;
             }
         }
     }
@@ -248,15 +264,14 @@ fn device_of(kind: KeyKind) -> u32 {
     kind.device().unwrap_or(0)
 }
 
-fn put_key(file: &Connection, account: &str, key: &KnownKey) -> rusqlite::Result<()> {
-    let put = "INSERT OR REPLACE INTO e2ee_trust VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+fn put_key(edit: &Edit<'_>, account: &str, key: &KnownKey) -> rusqlite::Result<()> {
     let KnownKey { jid, kind, fingerprint, label, trust, first_seen, last_seen, is_listed: _ } = key;
     let (first, last) = (first_seen.as_millisecond(), last_seen.as_millisecond());
     let values = params![account, jid.as_str(), device_of(*kind), fingerprint, trust.as_str(), label, first, last];
-    file.execute(put, values).map(drop)
+    edit.write(PUT_KEY, values).map(drop)
 }
 
-fn load(file: &mut Connection, account: &str) -> rusqlite::Result<KeptKeys> {
+fn load(file: &Connection, account: &str) -> rusqlite::Result<KeptKeys> {
     let blob = |table: &str| {
         let select = format!("SELECT state FROM {table} WHERE account = ?1");
         let state: Option<Vec<u8>> = file.query_row(&select, [account], |row| row.get(0)).optional()?;

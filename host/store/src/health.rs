@@ -2,6 +2,8 @@
 
 use rusqlite::ErrorCode;
 
+use super::edit::Failure;
+
 /// The state of the file that a job reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Health {
@@ -10,9 +12,9 @@ pub(super) enum Health {
 }
 
 /// Returns the state of the file that the result of a job shows.
-pub(super) fn of<T>(result: &rusqlite::Result<T>) -> Health {
+pub(super) fn of<T>(result: &Result<T, Failure>) -> Health {
     match result {
-        Err(error) if is_broken(error) => Health::Broken,
+        Err(Failure::File(error)) if is_broken(error) => Health::Broken,
         Ok(_) | Err(_) => Health::Fine,
     }
 }

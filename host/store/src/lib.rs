@@ -6,6 +6,7 @@
 //! **Must not** be waited for by a connection: a slow disk delays none.
 //!
 //! **Begin with** [`Store`], a handle on the thread. That thread is the only writer, so nothing waits for a lock of `SQLite`.
+//! All changes go through `edit`, so that a log can have them; without a log ([`NoLog`]), the file alone does.
 //!
 //! A file that is broken or belongs to another program is renamed, together with the files next to it, and a new one is
 //! created: a running host is worth more than its contents. A file that cannot be used at the moment, or that a newer
@@ -19,13 +20,17 @@ mod change;
 mod changes;
 mod data;
 mod data_file;
+mod edit;
 mod encryption;
 mod file;
 mod health;
+mod log;
 mod pages;
 mod pins;
 mod position;
 mod reader;
+mod record;
+mod replay;
 mod roster;
 mod schedules;
 mod session;
@@ -38,6 +43,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use audit::SharedAudit;
+use edit::{Edit, StoreFile};
 use health::Health;
 use parlor_base::clock::Clock;
 use parlor_base::escape::EscapedPath as _;
@@ -45,7 +51,7 @@ use reader::ReadsSender;
 use rusqlite::Connection;
 use schedules::Having;
 use tokio::sync::watch;
-use work::{Inbox, Job, Lane, Task, Tasks, Work, answered, result_of};
+use work::{Arrives, Inbox, Job, Lane, Task, Tasks, Work, changing, reading, result_of};
 
 pub use added::AddedContacts;
 pub use audit::kept::AuditFile;
@@ -57,9 +63,12 @@ pub use change::{Addition, Changed, Only, Owner, Step, Write, Written};
 pub use data::{LONGEST_KEY, LONGEST_VALUE, PluginData, is_key};
 pub use data_file::{DataError, DataFile, StoredValue};
 pub use encryption::{ENCRYPTION_TABLES, EncryptionKeeper, KeysWritten};
+pub use log::{Log, LogError, NoLog, Receipt};
 pub use pages::{LONGEST_PAGE, Page, PageOf};
 pub use pins::PinKeeper;
 pub use position::{Handled, PositionKeeper, Positions};
+pub use record::{FORMAT, Record, RecordError};
+pub use replay::ReplayError;
 pub use roster::{KeptRoster, RosterKeeper};
 pub use schedules::{DueOutcome, LastDue, NewSchedule, Schedules, StoredSchedule, StoredTiming};
 pub use session::SessionKeeper;
@@ -86,6 +95,9 @@ pub enum StoreError {
         /// The error from `SQLite`.
         cause: rusqlite::Error,
     },
+    /// The log does not have the change, or may not have it, so it was not made.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// The store's thread has ended.
     #[error("the store has ended")]
     Ended,
@@ -120,9 +132,14 @@ impl Store {
     /// Opens the file in this folder, or creates it. A broken file is set aside, which is logged. A file that cannot be
     /// used at the moment is not changed.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        Self::open_with(folder, NoLog)
+    }
+
+    /// Same as [`open`](Self::open), with a log that has each change before the file.
+    pub fn open_with(folder: &Path, log: impl Log) -> Result<Self, OpenError> {
         let path = folder.join(FILE);
         let connection = file::open(&path)?;
-        Ok(Self::serve(connection, path, true))
+        Ok(Self::serve(StoreFile::new(connection, log), path, true))
     }
 
     /// Checks whether [`open`](Self::open) would leave the file as it is and fail, without creating, changing or
@@ -134,7 +151,7 @@ impl Store {
     /// Creates a store in memory.
     #[cfg(any(test, feature = "test-support"))]
     pub fn in_memory() -> Self {
-        Self::serve(file::in_memory(), PathBuf::new(), false)
+        Self::serve(StoreFile::new(file::in_memory(), NoLog), PathBuf::new(), false)
     }
 
     /// Creates a store in memory that works on the runtime itself instead of a thread. With a paused clock, waiting for
@@ -142,20 +159,20 @@ impl Store {
     pub fn on_runtime() -> Self {
         let (tasks, mut inbox) = Inbox::new();
         let (alive, ended) = watch::channel(());
-        let mut connection = file::in_memory();
+        let mut file = StoreFile::new(file::in_memory(), NoLog);
         tokio::spawn(async move {
             while let Some(work) = inbox.next().await {
                 // No file exists that could break.
-                let _ = perform(work, &mut connection);
+                let _ = perform(work, &mut file);
             }
             drop(alive);
         });
         Self { tasks, reads: None, path: PathBuf::new(), with_schedules: Arc::default(), audit: Arc::default(), ended }
     }
 
-    fn serve(mut connection: Connection, path: PathBuf, is_on_disk: bool) -> Self {
+    fn serve(mut file: StoreFile, path: PathBuf, is_on_disk: bool) -> Self {
         let (tasks, mut inbox) = Inbox::new();
-        let file = path.clone();
+        let place = path.clone();
         let (alive, ended) = watch::channel(());
         let alive = Arc::new(alive);
         // Counts recreations of the file, so that the reader reopens it.
@@ -166,23 +183,31 @@ impl Store {
         let (reads, reader) = reads.unzip();
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
             while let Some(work) = inbox.wait() {
-                if perform(work, &mut connection) == Health::Broken {
-                    // Closed first, so that nothing holds the file when it is set aside.
-                    drop(connection);
-                    file::set_aside(&file, "it turned out to be broken");
-                    connection = file::open_anew(&file);
-                    if file::is_in_memory(&connection) {
-                        begun.store(reader::NO_FILE, Relaxed);
-                    } else {
-                        begun.fetch_add(1, Relaxed);
-                    }
+                if perform(work, &mut file) == Health::Fine {
+                    continue;
+                }
+                if file.is_logged() {
+                    // An empty file would not be what the records of the log apply to.
+                    tracing::error!(path = %place.escaped(), "the file is broken; it has to be made again from its log");
+                    break;
+                }
+                // Closed first, so that nothing holds the file when it is set aside.
+                drop(file);
+                file::set_aside(&place, "it turned out to be broken");
+                file = StoreFile::new(file::open_anew(&place), NoLog);
+                if file::is_in_memory(&file) {
+                    begun.store(reader::NO_FILE, Relaxed);
+                } else {
+                    begun.fetch_add(1, Relaxed);
                 }
             }
+            // Callers that wait get the end now, also if the reader still has work.
+            drop(inbox);
             // The reader may not write: if its connection were the last one, the log next to the file would stay.
             if let Some(reader) = reader {
                 let _ = reader.join();
             }
-            drop(connection);
+            drop(file);
             drop(alive);
         });
         if let Err(error) = thread {
@@ -201,23 +226,44 @@ impl Store {
         AddedContacts::new(self.tasks.downgrade(), account, self.path.clone())
     }
 
-    /// Runs a job on the file and waits for its result.
+    /// Reads on the thread of the writer.
     async fn run<R: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
-        let (job, arrives) = answered(job);
+        self.wait_for(reading(read)).await
+    }
+
+    /// Makes a change, whole or not at all, and waits for it.
+    async fn change<R: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Edit<'_>) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        self.wait_for(changing(change)).await
+    }
+
+    async fn wait_for<R>(&self, (job, arrives): (Job, Arrives<R>)) -> Result<R, StoreError> {
         result_of(self.tasks.put(Lane::Host, Task::Job(job)).await, arrives, &self.path).await
     }
 
-    /// Queues a job on the file without waiting for it. Returns false if the queue is full; the job is then dropped.
-    fn put(&self, job: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static) -> bool {
+    /// Queues a change without waiting for it. Returns false if the queue is full; the change is then dropped.
+    fn put(&self, change: impl FnOnce(&Edit<'_>) -> rusqlite::Result<()> + Send + 'static) -> bool {
+        self.put_then(change, |_| ())
+    }
+
+    /// Same as [`put`](Self::put), and tells on the thread whether the change is made.
+    fn put_then(
+        &self,
+        change: impl FnOnce(&Edit<'_>) -> rusqlite::Result<()> + Send + 'static,
+        then: impl FnOnce(bool) + Send + 'static,
+    ) -> bool {
         let path = self.path.clone();
-        let job: Job = Box::new(move |connection| {
-            let result = job(connection);
+        let job: Job = Box::new(move |file| {
+            let result = file.change(change);
             if let Err(error) = &result {
                 tracing::warn!(path = %path.escaped(), %error, "something could not be written to the store");
             }
+            then(result.is_ok());
             health::of(&result)
         });
         self.tasks.try_put(&Lane::Host, Task::Job(job))
@@ -233,7 +279,7 @@ impl Store {
 }
 
 /// Does a piece of work on the thread.
-fn perform(work: Work, file: &mut Connection) -> Health {
+fn perform(work: Work, file: &mut StoreFile) -> Health {
     match work {
         Work::Job(job) => job(file),
         Work::Writes(writes) => data::flush(file, writes),

@@ -8,6 +8,7 @@ use jid::BareJid;
 use parlor_xmpp::{Carrier, Pins};
 use rusqlite::{Connection, params};
 
+use super::edit::{Edit, Statement};
 use super::reader::open_to_read;
 use super::{AuditKind, By, FILE, NewAuditEntry, Retention, Store, StoreError, audit};
 
@@ -18,6 +19,11 @@ CREATE TABLE IF NOT EXISTS bound_log_in (
     PRIMARY KEY (account, carrier)
 ) WITHOUT ROWID, STRICT;
 ";
+
+const CLEAR: Statement = Statement::new(16, "DELETE FROM bound_log_in WHERE account = ?1");
+const PUT: Statement = Statement::new(17, "INSERT INTO bound_log_in VALUES (?1, ?2)");
+
+pub(super) const STATEMENTS: [Statement; 2] = [CLEAR, PUT];
 
 type Written = Option<BTreeSet<Carrier>>;
 
@@ -65,27 +71,26 @@ impl PinKeeper {
             return;
         }
         let (account, kept, pins) = (self.account.clone(), Arc::clone(&self.kept), self.pins.clone());
-        let audit = Arc::clone(&self.store.audit);
-        self.store.put(move |file| {
+        let (audit, failed) = (Arc::clone(&self.store.audit), Arc::clone(&self.kept));
+        let change = move |edit: &Edit<'_>| {
             // The pins are read only now: they may have changed back while this waited, and then no other job follows.
             let known = pins.known();
             *lock(&kept) = Some(known.clone());
-            write(file, &account, &known, audit.retention()).inspect_err(|_| *lock(&kept) = None)
+            write(edit, &account, &known, audit.retention())
+        };
+        self.store.put_then(change, move |is_made| {
+            if !is_made {
+                *lock(&failed) = None;
+            }
         });
     }
 }
 
-fn write(
-    file: &mut Connection,
-    account: &str,
-    known: &BTreeSet<Carrier>,
-    retention: Retention,
-) -> rusqlite::Result<()> {
-    let change = file.transaction()?;
-    let before = load(&change, account)?;
-    change.execute("DELETE FROM bound_log_in WHERE account = ?1", [account])?;
+fn write(edit: &Edit<'_>, account: &str, known: &BTreeSet<Carrier>, retention: Retention) -> rusqlite::Result<()> {
+    let before = load(edit, account)?;
+    edit.write(CLEAR, params![account])?;
     for carrier in known {
-        change.execute("INSERT INTO bound_log_in VALUES (?1, ?2)", params![account, carrier.name()])?;
+        edit.write(PUT, params![account, carrier.name()])?;
     }
     if before != *known {
         let what = format!("transports over which log-ins of {account} have to be bound to their connection");
@@ -95,13 +100,9 @@ fn write(
             Some(names.join(", "))
         };
         let [old, new] = [names(&before), names(known)];
-        audit::add_to(
-            &change,
-            &NewAuditEntry { old, new, ..NewAuditEntry::new(AuditKind::Pin, &by, &what) },
-            retention,
-        )?;
+        audit::add_to(edit, &NewAuditEntry { old, new, ..NewAuditEntry::new(AuditKind::Pin, &by, &what) }, retention)?;
     }
-    change.commit()
+    Ok(())
 }
 
 fn lock(kept: &Mutex<Written>) -> MutexGuard<'_, Written> {

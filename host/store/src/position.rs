@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use parlor_session::position::{Archive, Position};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::work::{Job, Lane, Task, WeakTasks, answered, result_of};
+use super::edit::{Edit, Once, Statement};
+use super::work::{Job, Lane, Task, WeakTasks, changing, reading, result_of};
 use super::{Owner, StoreError, health};
 
 pub(super) const TABLES: &str = "
@@ -30,6 +31,15 @@ CREATE TABLE IF NOT EXISTS room_position (
     PRIMARY KEY (account, plugin, room)
 ) WITHOUT ROWID, STRICT;
 ";
+
+const FORGET_OLD: Statement =
+    Statement::new(5, "DELETE FROM room_position WHERE account = ?1 AND plugin = ?2 AND at <= ?3");
+const PUT: Statement = Statement::new(6, "INSERT OR REPLACE INTO archive_position VALUES (?1, ?2, ?3, ?4, ?5)");
+const PUT_ROOM: Statement = Statement::new(7, "INSERT OR REPLACE INTO room_position VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
+const FORGET: Statement =
+    Statement::new(8, "DELETE FROM room_position WHERE account = ?1 AND plugin = ?2 AND room = ?3");
+
+pub(super) const STATEMENTS: [Statement; 4] = [FORGET_OLD, PUT, PUT_ROOM, FORGET];
 
 /// The maximum number of rooms that are remembered for each plugin. The rooms heard from least recently are forgotten,
 /// since strangers may invite to any number.
@@ -66,22 +76,23 @@ impl Positions {
     /// Returns the rooms that have a position. Above the limit, the rooms that were silent for longest are forgotten.
     pub async fn rooms(&self) -> Result<Vec<BareJid>, StoreError> {
         let owner = Arc::clone(&self.owner);
-        self.run(move |file| rooms(file, &owner)).await
+        let (job, arrives) = changing(move |edit| rooms(edit, &owner));
+        result_of(self.tasks.put(self.lane(), Task::Job(job)).await, arrives, &self.path).await
     }
 
     async fn run<R: Send + 'static>(
         &self,
-        job: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
-        let (job, arrives) = answered(move |file| job(file));
+        let (job, arrives) = reading(read);
         result_of(self.tasks.put(self.lane(), Task::Job(job)).await, arrives, &self.path).await
     }
 
     /// Queues a write without waiting for it. Returns false if the queue is full; the write is then dropped.
-    fn put(&self, job: impl FnOnce(&Connection, &Owner) -> rusqlite::Result<()> + Send + 'static) -> bool {
+    fn put(&self, change: impl FnOnce(Once<'_>, &Owner) -> rusqlite::Result<()> + Send + 'static) -> bool {
         let owner = Arc::clone(&self.owner);
         let job: Job = Box::new(move |file| {
-            let result = job(file, &owner);
+            let result = file.change_once(|edit| change(edit, &owner));
             if let Err(error) = &result {
                 tracing::warn!(plugin = %owner.plugin, %error, "up to where a plugin has come could not be kept");
             }
@@ -117,9 +128,9 @@ impl PositionKeeper {
             return;
         }
         let (archive, latest) = (Arc::clone(&self.archive), Arc::clone(&self.latest));
-        let is_put = self.all.put(move |file, owner| {
+        let is_put = self.all.put(move |edit, owner| {
             let Some(handled) = lock(&latest).take() else { return Ok(()) };
-            save(file, owner, &archive, &handled)
+            save(edit, owner, &archive, &handled)
         });
         if !is_put {
             // The next position is queued again.
@@ -132,7 +143,7 @@ impl PositionKeeper {
         lock(&self.latest).take();
         let archive = Arc::clone(&self.archive);
         // A position that is not removed now is removed when the room is next entered.
-        self.all.put(move |file, owner| forget(file, owner, &archive));
+        self.all.put(move |edit, owner| forget(edit, owner, &archive));
     }
 }
 
@@ -140,16 +151,15 @@ fn lock(latest: &Mutex<Option<Handled>>) -> MutexGuard<'_, Option<Handled>> {
     latest.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn rooms(file: &Connection, owner: &Owner) -> rusqlite::Result<Vec<BareJid>> {
+fn rooms(edit: &Edit<'_>, owner: &Owner) -> rusqlite::Result<Vec<BareJid>> {
     let whose = params![owner.account.as_str(), owner.plugin.as_str()];
     let mut newest =
-        file.prepare("SELECT room, at FROM room_position WHERE account = ?1 AND plugin = ?2 ORDER BY at DESC")?;
+        edit.prepare("SELECT room, at FROM room_position WHERE account = ?1 AND plugin = ?2 ORDER BY at DESC")?;
     let all = newest.query_map(whose, |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
     let mut all = all.collect::<rusqlite::Result<Vec<_>>>()?;
     if let Some((_, oldest)) = all.get(MOST_ROOMS as usize) {
-        let forget = "DELETE FROM room_position WHERE account = ?1 AND plugin = ?2 AND at <= ?3";
-        file.execute(forget, params![owner.account.as_str(), owner.plugin.as_str(), oldest])?;
         let oldest = *oldest;
+        edit.write(FORGET_OLD, params![owner.account.as_str(), owner.plugin.as_str(), oldest])?;
         all.retain(|(_, at)| *at > oldest);
     }
     // Only another program writes an invalid address.
@@ -176,27 +186,20 @@ fn load(file: &Connection, owner: &Owner, archive: &Archive) -> rusqlite::Result
     }))
 }
 
-fn save(file: &Connection, owner: &Owner, archive: &Archive, handled: &Handled) -> rusqlite::Result<()> {
+fn save(edit: Once<'_>, owner: &Owner, archive: &Archive, handled: &Handled) -> rusqlite::Result<()> {
     let (account, plugin) = (owner.account.as_str(), owner.plugin.as_str());
     let Handled { up_to: Position { id, at }, beyond } = handled;
     let (at, beyond) = (at.as_millisecond(), serde_json::Value::from(beyond.clone()).to_string());
     match archive {
-        Archive::Own => {
-            let put = "INSERT OR REPLACE INTO archive_position VALUES (?1, ?2, ?3, ?4, ?5)";
-            file.execute(put, params![account, plugin, id, at, beyond])
-        }
-        Archive::Room(room) => {
-            let put = "INSERT OR REPLACE INTO room_position VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-            file.execute(put, params![account, plugin, room.as_str(), id, at, beyond])
-        }
+        Archive::Own => edit.write(PUT, params![account, plugin, id, at, beyond]),
+        Archive::Room(room) => edit.write(PUT_ROOM, params![account, plugin, room.as_str(), id, at, beyond]),
     }
     .map(drop)
 }
 
-fn forget(file: &Connection, owner: &Owner, archive: &Archive) -> rusqlite::Result<()> {
+fn forget(edit: Once<'_>, owner: &Owner, archive: &Archive) -> rusqlite::Result<()> {
     let Archive::Room(room) = archive else { return Ok(()) };
-    let delete = "DELETE FROM room_position WHERE account = ?1 AND plugin = ?2 AND room = ?3";
-    file.execute(delete, params![owner.account.as_str(), owner.plugin.as_str(), room.as_str()]).map(drop)
+    edit.write(FORGET, params![owner.account.as_str(), owner.plugin.as_str(), room.as_str()]).map(drop)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub(super) fn serve(
             if now == NO_FILE {
                 // The job is dropped if the writer has ended or has hundreds of writes of this plugin pending. The
                 // caller then gets an error.
-                let job: Job = Box::new(move |file| read(Ok(&*file)));
+                let job: Job = Box::new(move |file| read(Ok(&**file)));
                 let _ = tasks.try_put(&lane, Task::Job(job));
                 continue;
             }

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use jid::BareJid;
 use parlor_session::KeepRoster;
 use parlor_stanza::types::RosterItem;
-use rusqlite::{Connection, OptionalExtension, Statement, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Store;
+use super::edit::{Edit, Statement, Writing};
 
 /// The maximum number of entries that are read back for one roster.
 const MOST: usize = 50_000;
@@ -30,10 +31,18 @@ CREATE TABLE IF NOT EXISTS roster_item (
 ) WITHOUT ROWID, STRICT;
 ";
 
-const PUT: &str = "
-INSERT INTO roster_item VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-ON CONFLICT DO UPDATE SET name = ?3, subscription = ?4, ask = ?5, groups = ?6
-";
+const PUT: Statement = Statement::new(
+    11,
+    "INSERT INTO roster_item VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+     ON CONFLICT DO UPDATE SET name = ?3, subscription = ?4, ask = ?5, groups = ?6",
+);
+const DELETE: Statement = Statement::new(12, "DELETE FROM roster_item WHERE account = ?1 AND jid = ?2");
+const CLEAR: Statement = Statement::new(13, "DELETE FROM roster_item WHERE account = ?1");
+const CLEAR_VERSION: Statement = Statement::new(14, "DELETE FROM roster_version WHERE account = ?1");
+const SET_VERSION: Statement =
+    Statement::new(15, "INSERT INTO roster_version VALUES (?1, ?2) ON CONFLICT DO UPDATE SET version = ?2");
+
+pub(super) const STATEMENTS: [Statement; 5] = [PUT, DELETE, CLEAR, CLEAR_VERSION, SET_VERSION];
 
 /// A roster as it was last known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,50 +90,44 @@ impl RosterKeeper {
     pub fn keep(&mut self, change: KeepRoster) {
         let account = self.account.clone();
         match change {
-            KeepRoster::Whole { version, contacts } => self.begin_anew(move |file| {
+            KeepRoster::Whole { version, contacts } => self.begin_anew(move |edit| {
                 let items = contacts.values().map(|contact| contact.to_item());
-                replace(file, &account, Some(&version), items)
+                replace(edit, &account, Some(&version), items)
             }),
-            KeepRoster::Nothing => self.begin_anew(move |file| replace(file, &account, None, std::iter::empty())),
-            KeepRoster::Changed { version, contact } => self.go_on(move |change, account| {
-                put_item(&mut change.prepare(PUT)?, account, &contact.to_item())?;
-                set_version(change, account, version.as_deref())
+            KeepRoster::Nothing => self.begin_anew(move |edit| replace(edit, &account, None, std::iter::empty())),
+            KeepRoster::Changed { version, contact } => self.go_on(move |edit, account| {
+                put_item(&mut edit.writing(PUT)?, account, &contact.to_item())?;
+                set_version(edit, account, version.as_deref())
             }),
-            KeepRoster::Removed { version, jid } => self.go_on(move |change, account| {
-                let delete = "DELETE FROM roster_item WHERE account = ?1 AND jid = ?2";
-                change.execute(delete, params![account, jid.as_str()])?;
-                set_version(change, account, version.as_deref())
+            KeepRoster::Removed { version, jid } => self.go_on(move |edit, account| {
+                edit.write(DELETE, params![account, jid.as_str()])?;
+                set_version(edit, account, version.as_deref())
             }),
         }
     }
 
     /// Replaces the stored roster, regardless of earlier changes that were lost. Until that is done, queued changes that
     /// follow a lost one are still dropped: it may fail itself.
-    fn begin_anew(&mut self, job: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static) {
+    fn begin_anew(&mut self, change: impl FnOnce(&Edit<'_>) -> rusqlite::Result<()> + Send + 'static) {
         let broken = Arc::clone(&self.broken);
-        self.put(move |file| job(file).inspect(|()| broken.store(false, Relaxed)));
+        self.behind = !self.store.put_then(change, move |is_made| broken.store(!is_made, Relaxed));
     }
 
     /// Changes the stored roster, unless an earlier change was lost.
-    fn go_on(&mut self, job: impl FnOnce(&Connection, &str) -> rusqlite::Result<()> + Send + 'static) {
+    fn go_on(&mut self, change: impl FnOnce(&Edit<'_>, &str) -> rusqlite::Result<()> + Send + 'static) {
         if self.behind {
             return;
         }
         let (account, broken) = (self.account.clone(), Arc::clone(&self.broken));
-        self.put(move |file| {
+        let change = move |edit: &Edit<'_>| {
             // A file that was created again meanwhile does not hold the roster that this change applies to.
-            if broken.load(Relaxed) || kept_version(file, &account)?.is_none() {
+            if broken.load(Relaxed) || kept_version(edit, &account)?.is_none() {
                 return Ok(());
             }
-            let change = file.transaction()?;
-            job(&change, &account)?;
-            change.commit()
-        });
-    }
-
-    fn put(&mut self, job: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static) {
+            change(edit, &account)
+        };
         let broken = Arc::clone(&self.broken);
-        self.behind = !self.store.put(move |file| job(file).inspect_err(|_| broken.store(true, Relaxed)));
+        self.behind = !self.store.put_then(change, move |is_made| _ = broken.fetch_or(!is_made, Relaxed));
     }
 }
 
@@ -134,7 +137,7 @@ fn kept_version(file: &Connection, account: &str) -> rusqlite::Result<Option<Str
     file.query_row(select, [account], |row| row.get(0)).optional()
 }
 
-fn load(file: &mut Connection, account: &str) -> rusqlite::Result<Option<KeptRoster>> {
+fn load(file: &Connection, account: &str) -> rusqlite::Result<Option<KeptRoster>> {
     let Some(version) = kept_version(file, account)? else { return Ok(None) };
     let mut rows = file.prepare("SELECT jid, name, subscription, ask, groups FROM roster_item WHERE account = ?1")?;
     let rows = rows.query_map([account], |row| {
@@ -168,36 +171,33 @@ fn is_whole(item: &RosterItem) -> bool {
 
 /// Replaces all stored entries. Without a version, the roster is only removed.
 fn replace(
-    file: &mut Connection,
+    edit: &Edit<'_>,
     account: &str,
     version: Option<&str>,
     items: impl Iterator<Item = RosterItem>,
 ) -> rusqlite::Result<()> {
-    let change = file.transaction()?;
-    change.execute("DELETE FROM roster_item WHERE account = ?1", [account])?;
-    change.execute("DELETE FROM roster_version WHERE account = ?1", [account])?;
+    edit.write(CLEAR, params![account])?;
+    edit.write(CLEAR_VERSION, params![account])?;
     if version.is_some() {
-        let mut put = change.prepare(PUT)?;
+        let mut put = edit.writing(PUT)?;
         for item in items {
             put_item(&mut put, account, &item)?;
         }
-        drop(put);
-        set_version(&change, account, version)?;
+        set_version(edit, account, version)?;
     }
-    change.commit()
+    Ok(())
 }
 
-fn put_item(put: &mut Statement<'_>, account: &str, item: &RosterItem) -> rusqlite::Result<()> {
+fn put_item(put: &mut Writing<'_>, account: &str, item: &RosterItem) -> rusqlite::Result<()> {
     let groups = serde_json::Value::from(item.groups.clone()).to_string();
-    put.execute(params![account, item.jid.as_str(), item.name, item.subscription, item.ask, groups]).map(drop)
+    put.write(params![account, item.jid.as_str(), item.name, item.subscription, item.ask, groups]).map(drop)
 }
 
 /// Stores the version of a push. A push without one keeps the old version: when asked with that, the server sends the
 /// later changes again.
-fn set_version(file: &Connection, account: &str, version: Option<&str>) -> rusqlite::Result<()> {
+fn set_version(edit: &Edit<'_>, account: &str, version: Option<&str>) -> rusqlite::Result<()> {
     if let Some(version) = version {
-        let insert = "INSERT INTO roster_version VALUES (?1, ?2) ON CONFLICT DO UPDATE SET version = ?2";
-        file.execute(insert, [account, version])?;
+        edit.write(SET_VERSION, params![account, version])?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use super::StoreError;
 use super::change::Owner;
 use super::data::PluginData;
+use super::edit::{Edit, Once, Statement};
 use super::work::Lane;
 
 pub(super) const TABLES: &str = "
@@ -40,6 +41,37 @@ CREATE TABLE IF NOT EXISTS schedule (
 
 /// The tables with rows of a plugin.
 pub(super) const OF_PLUGINS: [&str; 1] = ["schedule"];
+
+const CANCEL: Statement = Statement::new(20, "DELETE FROM schedule WHERE account = ?1 AND plugin = ?2 AND name = ?3");
+const BEGIN: Statement = Statement::new(
+    21,
+    "UPDATE schedule SET due = ?2, attempts = 0, missed = min(missed + ?3, 4294967295) WHERE id = ?1",
+);
+const LEAVE_OUT: Statement = Statement::new(
+    22,
+    "UPDATE schedule SET over = max(over, ?2), missed = min(missed + ?3, 4294967295) WHERE id = ?1 AND due IS NULL",
+);
+const OVER: Statement = Statement::new(
+    23,
+    "UPDATE schedule SET over = max(over, due), last = due, last_failed = ?2, due = NULL, attempts = 0, missed = 0
+     WHERE id = ?1 AND due IS NOT NULL",
+);
+const AGAIN: Statement = Statement::new(24, "UPDATE schedule SET attempts = ?2 WHERE id = ?1");
+// A schedule that is not paused has missed nothing, so resuming it changes nothing.
+const PAUSE: Statement = Statement::new(
+    25,
+    "UPDATE schedule SET runs_from = CASE WHEN paused AND NOT ?4 THEN ?5 ELSE runs_from END, paused = ?4
+     WHERE account = ?1 AND plugin = ?2 AND name = ?3",
+);
+const INSERT: Statement = Statement::new(
+    26,
+    "INSERT INTO schedule (account, plugin, name, kind, number, expression, zone, catch_up, set_at, over, attempts,
+     missed, runs_from, paused, last_failed)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 0, 0, ?9, ?10, 0)",
+);
+const END: Statement = Statement::new(27, "DELETE FROM schedule WHERE id = ?1");
+
+pub(super) const STATEMENTS: [Statement; 8] = [CANCEL, BEGIN, LEAVE_OUT, OVER, AGAIN, PAUSE, INSERT, END];
 
 /// The columns of a row, as [`stored`] reads them.
 const COLUMNS: &str = "id, name, kind, number, expression, zone, catch_up, set_at, over, due, attempts, missed, runs_from, \
@@ -168,7 +200,7 @@ impl Schedules {
         let owner = Arc::clone(&self.owner);
         // First: a read that comes between this and the change would not see it.
         self.having().await?.insert(Owner::clone(&owner));
-        self.change(move |file| set(file, &owner, &new, now, most)).await
+        self.data.carry_out(self.lane(), move |edit| set(edit, &owner, &new, now, most)).await
     }
 
     /// Returns whether the plugin may have schedules. Only the first question for any plugin reads the file.
@@ -191,39 +223,37 @@ impl Schedules {
     /// Ends a schedule. Returns false if there is none of this name.
     pub async fn cancel(&self, name: String) -> Result<bool, StoreError> {
         let owner = Arc::clone(&self.owner);
-        let end = "DELETE FROM schedule WHERE account = ?1 AND plugin = ?2 AND name = ?3";
-        self.change(
-            move |file| Ok(file.execute(end, params![owner.account.as_str(), owner.plugin.as_str(), name])? > 0),
-        )
+        self.change(move |edit| {
+            Ok(edit.write(CANCEL, params![owner.account.as_str(), owner.plugin.as_str(), name])? > 0)
+        })
         .await
     }
 
     /// Notes the due time to deliver next, and the number of due times that were left out before it. Returns false if
     /// the schedule no longer exists.
     pub async fn begin(&self, id: i64, due: i64, left_out: u32) -> Result<bool, StoreError> {
-        let begin = "UPDATE schedule SET due = ?2, attempts = 0, missed = min(missed + ?3, 4294967295) WHERE id = ?1";
-        self.change(move |file| Ok(file.execute(begin, params![id, due, left_out])? > 0)).await
+        self.change(move |edit| Ok(edit.write(BEGIN, params![id, due, left_out])? > 0)).await
     }
 
     /// Notes that the due times until then are over without being told, and how many these were.
     pub async fn leave_out(&self, id: i64, over: i64, left_out: u32, is_last: bool) -> Result<(), StoreError> {
-        let leave_out = "UPDATE schedule SET over = max(over, ?2), missed = min(missed + ?3, 4294967295) WHERE id = ?1 AND due IS NULL";
-        self.change(move |file| {
-            if is_last { end(file, id) } else { file.execute(leave_out, params![id, over, left_out]).map(drop) }
+        self.change(move |edit| {
+            let left_out =
+                if is_last { edit.write(END, params![id]) } else { edit.write(LEAVE_OUT, params![id, over, left_out]) };
+            left_out.map(drop)
         })
         .await
     }
 
     /// Notes how an attempt to tell the present due time ended.
     pub async fn note(&self, id: i64, outcome: DueOutcome) -> Result<(), StoreError> {
-        let over = "UPDATE schedule SET over = max(over, due), last = due, last_failed = ?2, due = NULL, attempts = 0,
-                    missed = 0 WHERE id = ?1 AND due IS NOT NULL";
-        self.change(move |file| match outcome {
-            DueOutcome::Again(attempts) => {
-                file.execute("UPDATE schedule SET attempts = ?2 WHERE id = ?1", params![id, attempts]).map(drop)
-            }
-            DueOutcome::Over { is_last: true, .. } => end(file, id),
-            DueOutcome::Over { failed, is_last: false } => file.execute(over, params![id, failed]).map(drop),
+        self.change(move |edit| {
+            let noted = match outcome {
+                DueOutcome::Again(attempts) => edit.write(AGAIN, params![id, attempts]),
+                DueOutcome::Over { is_last: true, .. } => edit.write(END, params![id]),
+                DueOutcome::Over { failed, is_last: false } => edit.write(OVER, params![id, failed]),
+            };
+            noted.map(drop)
         })
         .await
     }
@@ -231,13 +261,9 @@ impl Schedules {
     /// Pauses a schedule, or resumes it from now. Returns false if there is none of this name.
     pub async fn pause(&self, name: String, is_paused: bool, now: i64) -> Result<bool, StoreError> {
         let owner = Arc::clone(&self.owner);
-        // A schedule that is not paused has missed nothing, so resuming it changes nothing.
-        let pause =
-            "UPDATE schedule SET runs_from = CASE WHEN paused AND NOT ?4 THEN ?5 ELSE runs_from END, paused = ?4
-                     WHERE account = ?1 AND plugin = ?2 AND name = ?3";
-        self.change(move |file| {
+        self.change(move |edit| {
             let whose = params![owner.account.as_str(), owner.plugin.as_str(), name, is_paused, now];
-            Ok(file.execute(pause, whose)? > 0)
+            Ok(edit.write(PAUSE, whose)? > 0)
         })
         .await
     }
@@ -248,30 +274,29 @@ impl Schedules {
 
     async fn change<R: Send + 'static>(
         &self,
-        change: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
+        change: impl FnOnce(Once<'_>) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
-        self.data.carry_out(self.lane(), change).await
+        self.data.carry_out_once(self.lane(), change).await
     }
 }
 
 fn set(
-    file: &mut Connection,
+    edit: &Edit<'_>,
     owner: &Owner,
     new: &NewSchedule,
     now: i64,
     most: u32,
 ) -> rusqlite::Result<Option<StoredSchedule>> {
-    let change = file.transaction()?;
     let whose = (owner.account.as_str(), owner.plugin.as_str());
-    let before = named(&change, owner, &new.name)?;
+    let before = named(edit, owner, &new.name)?;
     if let Some(before) = &before {
         if before.timing == new.timing && before.catch_up == new.catch_up {
             return Ok(Some(before.clone()));
         }
-        end(&change, before.id)?;
+        edit.write(END, params![before.id])?;
     } else {
         let count = "SELECT count(*) FROM schedule WHERE account = ?1 AND plugin = ?2";
-        let count: i64 = change.query_row(count, params![whose.0, whose.1], |row| row.get(0))?;
+        let count: i64 = edit.query_row(count, params![whose.0, whose.1], |row| row.get(0))?;
         if count >= i64::from(most) {
             return Ok(None);
         }
@@ -279,15 +304,9 @@ fn set(
     // The owner paused the name, so a new schedule with it is paused, too.
     let paused = before.is_some_and(|before| before.paused);
     let (kind, number, expression, zone) = new.timing.columns();
-    let insert =
-        "INSERT INTO schedule (account, plugin, name, kind, number, expression, zone, catch_up, set_at, over, attempts,
-                  missed, runs_from, paused, last_failed)
-                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 0, 0, ?9, ?10, 0)";
     let row = params![whose.0, whose.1, new.name, kind, number, expression, zone, new.catch_up, now, paused];
-    change.execute(insert, row)?;
-    let set = named(&change, owner, &new.name)?;
-    change.commit()?;
-    Ok(set)
+    edit.write(INSERT, row)?;
+    named(edit, owner, &new.name)
 }
 
 fn named(file: &Connection, owner: &Owner, name: &str) -> rusqlite::Result<Option<StoredSchedule>> {
@@ -314,10 +333,6 @@ fn having(file: &Connection) -> rusqlite::Result<BTreeSet<Owner>> {
         }
     }
     Ok(all)
-}
-
-fn end(file: &Connection, id: i64) -> rusqlite::Result<()> {
-    file.execute("DELETE FROM schedule WHERE id = ?1", params![id]).map(drop)
 }
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<StoredSchedule> {

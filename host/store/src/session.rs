@@ -2,9 +2,10 @@
 
 use jid::{BareJid, FullJid};
 use parlor_xmpp::Left;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::Store;
+use super::edit::{Edit, Statement};
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS session (
@@ -16,6 +17,16 @@ CREATE TABLE IF NOT EXISTS session (
     location TEXT
 ) WITHOUT ROWID, STRICT;
 ";
+
+const TAKE: Statement =
+    Statement::new(9, "DELETE FROM session WHERE account = ?1 RETURNING jid, id, heard, acknowledged, location");
+const KEEP: Statement = Statement::new(
+    10,
+    "INSERT OR REPLACE INTO session (account, jid, id, heard, acknowledged, location)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+);
+
+pub(super) const STATEMENTS: [Statement; 2] = [TAKE, KEEP];
 
 /// Creates the table, or adds the column that an older table lacks.
 pub(super) fn make_table(file: &Connection) -> rusqlite::Result<()> {
@@ -44,7 +55,7 @@ impl SessionKeeper {
     /// Removes and returns the stored session: a session is resumed at most once.
     pub async fn take(&self) -> Option<Left> {
         let account = self.account.clone();
-        match self.store.run(move |file| take(file, &account)).await {
+        match self.store.change(move |edit| take(edit, &account)).await {
             Ok(left) => left,
             Err(error) => {
                 tracing::warn!(account = %self.account, %error, "the session of before cannot be read; it is not gone on with");
@@ -56,23 +67,22 @@ impl SessionKeeper {
     /// Stores a session without waiting for it.
     pub fn keep(&self, left: Left) {
         let account = self.account.clone();
-        self.store.put(move |file| {
+        self.store.put(move |edit| {
             let Left { jid, id, heard, acknowledged, location } = left;
-            let insert = "INSERT OR REPLACE INTO session (account, jid, id, heard, acknowledged, location) \
-                          VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-            file.execute(insert, params![account, jid.as_str(), id, heard, acknowledged, location]).map(drop)
+            edit.write(KEEP, params![account, jid.as_str(), id, heard, acknowledged, location]).map(drop)
         });
     }
 }
 
-fn take(file: &mut Connection, account: &str) -> rusqlite::Result<Option<Left>> {
-    let taken = "DELETE FROM session WHERE account = ?1 RETURNING jid, id, heard, acknowledged, location";
-    let row = file.query_row(taken, [account], |row| {
+fn take(edit: &Edit<'_>, account: &str) -> rusqlite::Result<Option<Left>> {
+    let mut left = None;
+    edit.returning(TAKE, params![account], |row| {
         let jid: String = row.get(0)?;
         // Only another program writes an invalid address.
-        let Ok(jid) = FullJid::new(&jid) else { return Ok(None) };
+        let Ok(jid) = FullJid::new(&jid) else { return Ok(()) };
         let (id, heard, acknowledged, location) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
-        Ok(Some(Left { jid, id, heard, acknowledged, location }))
-    });
-    Ok(row.optional()?.flatten())
+        left = Some(Left { jid, id, heard, acknowledged, location });
+        Ok(())
+    })?;
+    Ok(left)
 }

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::StoreError;
 use super::change::Owner;
 use super::data::PluginData;
+use super::edit::{Edit, Statement};
 use super::work::{Change, Lane, PendingWrite, Task, result_of};
 use acceptance::{Acceptance, Accepted, WebhookRequest, size};
 
@@ -61,6 +62,23 @@ CREATE TABLE IF NOT EXISTS webhook_once (
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX IF NOT EXISTS webhook_once_at ON webhook_once (at);
 ";
+
+const NEW_TOKEN: Statement = Statement::new(28, "INSERT OR REPLACE INTO webhook_address VALUES (?1, ?2, ?3, ?4)");
+const FIRST_TOKEN: Statement = Statement::new(29, "INSERT OR IGNORE INTO webhook_address VALUES (?1, ?2, ?3, ?4)");
+
+pub(super) const STATEMENTS: [Statement; 11] = [
+    NEW_TOKEN,
+    FIRST_TOKEN,
+    acceptance::COUNT,
+    acceptance::FORGET_ONCE,
+    acceptance::REMEMBER,
+    acceptance::INSERT,
+    acceptance::FORGET_OLD,
+    outcome::FORGET,
+    outcome::NOTE,
+    outcome::GIVE_UP,
+    outcome::REPLAY,
+];
 
 /// The tables with rows of a plugin.
 pub(super) const OF_PLUGINS: [&str; 4] = ["webhook_address", "webhook_request", "webhook_size", "webhook_once"];
@@ -156,12 +174,8 @@ impl Webhooks {
         anew: bool,
     ) -> Result<BTreeMap<String, String>, StoreError> {
         let owner = Arc::clone(&self.owner);
-        self.change(move |file| {
-            let change = file.transaction()?;
-            let tokens = webhooks.into_iter().map(|(webhook, fresh)| token(&change, &owner, webhook, &fresh, anew));
-            let tokens = tokens.collect::<rusqlite::Result<_>>()?;
-            change.commit()?;
-            Ok(tokens)
+        self.change(move |edit| {
+            webhooks.into_iter().map(|(webhook, fresh)| token(edit, &owner, webhook, &fresh, anew)).collect()
         })
         .await
     }
@@ -186,21 +200,21 @@ impl Webhooks {
     /// Notes the outcome of a request that was taken by [`next`](Self::next), or that was answered.
     pub async fn note(&self, id: i64, attempts: u32, state: RequestState) -> Result<(), StoreError> {
         let owner = Arc::clone(&self.owner);
-        self.change(move |file| outcome::note(file, &owner, id, attempts, state)).await
+        self.change(move |edit| outcome::note(edit, &owner, id, attempts, state)).await
     }
 
     /// Notes that a stored request was not passed on after all, and forgets its signature: when the sender repeats it, it
     /// comes for the first time.
     pub async fn take_back(&self, id: i64, webhook: String, once: Option<[u8; 32]>) -> Result<(), StoreError> {
         let owner = Arc::clone(&self.owner);
-        self.change(move |file| outcome::take_back(file, &owner, id, &webhook, once)).await
+        self.change(move |edit| outcome::take_back(edit, &owner, id, &webhook, once)).await
     }
 
     /// Gives up the waiting requests of other webhooks than these, which are never delivered. Returns the number of
     /// requests.
     pub async fn give_up_others(&self, told: Vec<String>) -> Result<usize, StoreError> {
         let owner = Arc::clone(&self.owner);
-        self.change(move |file| outcome::give_up_others(file, &owner, &told)).await
+        self.change(move |edit| outcome::give_up_others(edit, &owner, &told)).await
     }
 
     /// Returns the last requests, the newest first.
@@ -221,7 +235,7 @@ impl Webhooks {
     /// another one.
     pub async fn replay(&self, id: i64, told: Vec<String>) -> Result<Option<String>, StoreError> {
         let owner = Arc::clone(&self.owner);
-        self.change(move |file| outcome::replay(file, &owner, id, &told)).await
+        self.change(move |edit| outcome::replay(edit, &owner, id, &told)).await
     }
 
     fn lane(&self) -> Lane {
@@ -234,25 +248,24 @@ impl Webhooks {
 
     async fn change<R: Send + 'static>(
         &self,
-        change: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
+        change: impl FnOnce(&Edit<'_>) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
         self.data.carry_out(self.lane(), change).await
     }
 }
 
 fn token(
-    file: &Connection,
+    edit: &Edit<'_>,
     owner: &Owner,
     webhook: String,
     fresh: &str,
     anew: bool,
 ) -> rusqlite::Result<(String, String)> {
     let whose = params![owner.account.as_str(), owner.plugin.as_str(), webhook, fresh];
-    let insert = if anew { "INSERT OR REPLACE" } else { "INSERT OR IGNORE" };
-    file.execute(&format!("{insert} INTO webhook_address VALUES (?1, ?2, ?3, ?4)"), whose)?;
+    edit.write(if anew { NEW_TOKEN } else { FIRST_TOKEN }, whose)?;
     let found = "SELECT token FROM webhook_address WHERE account = ?1 AND plugin = ?2 AND webhook = ?3";
     let whose = params![owner.account.as_str(), owner.plugin.as_str(), webhook];
-    let token = file.query_row(found, whose, |row| row.get(0))?;
+    let token = edit.query_row(found, whose, |row| row.get(0))?;
     Ok((webhook, token))
 }
 

@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::change::{Changed, Owner, Step, Write, Written};
+use super::edit::{Edit, Failure, StoreFile};
 use super::health::{self, Health};
 use super::webhooks::acceptance::{Acceptance, Accepted, WebhookRequest};
 use super::{JOBS, StoreError};
@@ -28,14 +29,14 @@ pub(super) const BATCH_BYTES: usize = 256 << 10;
 const TURN: usize = 16 << 10;
 
 /// A job for the thread. It gets the file and reports whether the file turned out to be broken.
-pub(super) type Job = Box<dyn FnOnce(&mut Connection) -> Health + Send>;
+pub(super) type Job = Box<dyn FnOnce(&mut StoreFile) -> Health + Send>;
 
 /// The receiver of the result of a job.
-pub(super) type Arrives<R> = oneshot::Receiver<rusqlite::Result<R>>;
+pub(super) type Arrives<R> = oneshot::Receiver<Result<R, Failure>>;
 
 /// Returns a job that answers with its result. The caller may have ended by then. The job is done anyway.
 pub(super) fn answered<R: Send + 'static>(
-    job: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
+    job: impl FnOnce(&mut StoreFile) -> Result<R, Failure> + Send + 'static,
 ) -> (Job, Arrives<R>) {
     let (answer, arrives) = oneshot::channel();
     let job: Job = Box::new(move |file| {
@@ -47,6 +48,20 @@ pub(super) fn answered<R: Send + 'static>(
     (job, arrives)
 }
 
+/// Returns a job that reads.
+pub(super) fn reading<R: Send + 'static>(
+    read: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
+) -> (Job, Arrives<R>) {
+    answered(move |file| Ok(read(file)?))
+}
+
+/// Returns a job that makes a change: whole, or not at all.
+pub(super) fn changing<R: Send + 'static>(
+    change: impl FnOnce(&Edit<'_>) -> rusqlite::Result<R> + Send + 'static,
+) -> (Job, Arrives<R>) {
+    answered(move |file| file.change(change))
+}
+
 /// Waits for the result of a job, or of a write, on the file at this path, once it is queued.
 pub(super) async fn result_of<R>(
     is_put: Result<(), fair::Closed>,
@@ -55,7 +70,10 @@ pub(super) async fn result_of<R>(
 ) -> Result<R, StoreError> {
     is_put.map_err(|fair::Closed| StoreError::Ended)?;
     let result = arrives.await.map_err(|_| StoreError::Ended)?;
-    result.map_err(|cause| StoreError::File { path: path.to_owned(), cause })
+    result.map_err(|failure| match failure {
+        Failure::File(cause) => StoreError::File { path: path.to_owned(), cause },
+        Failure::Log(error) => StoreError::Log(error),
+    })
 }
 
 /// The lane of a caller.
@@ -129,7 +147,7 @@ pub(super) enum Change {
 }
 
 /// Receives the outcome of a change.
-pub(super) type Answer<R> = oneshot::Sender<rusqlite::Result<R>>;
+pub(super) type Answer<R> = oneshot::Sender<Result<R, Failure>>;
 
 impl PendingWrite {
     fn bytes(&self) -> usize {

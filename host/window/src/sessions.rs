@@ -8,13 +8,15 @@ use jiff::Timestamp;
 use crate::secret::Secret;
 use crate::store::{Session, Store, StoreError};
 
+/// Is told who is no owner any more, and how many sessions and links of theirs ended.
+type Ended = Box<dyn Fn(&str, usize) + Send + Sync>;
+
 /// The sessions of a window.
 pub(crate) struct Sessions {
     store: Store,
     /// Says whether somebody to whom a link was sent is still an owner.
     is_still: Box<dyn Fn(&str) -> bool + Send + Sync>,
-    /// Is told who is none any more, and how many sessions and links of theirs ended.
-    ended: Box<dyn Fn(&str, usize) + Send + Sync>,
+    ended: Ended,
 }
 
 impl Sessions {

@@ -20,8 +20,8 @@ pub(super) fn repeat(worker: &mut Worker, again: Repetition) {
     let Some(message) = message else { return decided(worker, question, Ok(draft)) };
     let runtime = shared.place.runtime.clone();
     runtime.spawn(async move {
-        let passes = pass(&shared, by, &plugin, to.to_bare(), message).await;
-        let (draft, place) = match passes {
+        let checked = pass(&shared, by, &plugin, to.to_bare(), message).await;
+        let (draft, place) = match checked {
             Ok(mut passed) => (passed.draft(draft), Some(passed)),
             Err(error) => (Err(error), None),
         };

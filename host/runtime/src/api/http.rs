@@ -113,14 +113,14 @@ async fn fetch(
     let client = WebClient::of(instance)?;
     let mut underway = Underway::begin(instance, &method, &to);
     underway.sends(size);
-    let allow = |hop: Hop<'_>| {
+    let allow = |mut hop: Hop<'_>| {
         // Each redirect is a request, too.
         instance.budgets.requests().owe(1.0);
         if hop.keeps_body {
             instance.budgets.web_sent().owe(amount(size));
             underway.sends(size);
         }
-        hops.allow(hop).map_err(Failed::Call)
+        hops.allow(&mut hop).map_err(Failed::Call)
     };
     let answered = client.follow(sent, whole, request.follow, allow).await;
     let response = match answered {
@@ -147,7 +147,7 @@ struct Hops<'a> {
 
 impl Hops<'_> {
     /// Checks a redirect by the plugin's grants, and takes the headers away that must not go there.
-    fn allow(&self, hop: Hop<'_>) -> Result<(), CallError> {
+    fn allow(&self, hop: &mut Hop<'_>) -> Result<(), CallError> {
         let Self { instance, call, credentials, .. } = self;
         if credentials.are_named_by(&hop.to.origin()) {
             return Err(named_by_server(instance));

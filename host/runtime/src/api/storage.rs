@@ -268,7 +268,7 @@ fn check_expires(argument: &str, milliseconds: u64, clock: Clock) -> Result<i64,
 
 pub(super) fn failed(error: &StoreError) -> CallError {
     match error {
-        StoreError::Ended => CallError::Stopped,
+        StoreError::Ended | StoreError::Log(_) => CallError::Stopped,
         StoreError::File { .. } => {
             tracing::error!(%error, "what a plugin keeps was not read or written");
             CallError::Other("the host's disk failed; its log says more".to_owned())

@@ -70,20 +70,20 @@ impl Budgets {
 
     /// Returns the limit on the bytes of their bodies.
     pub fn web_sent(&self) -> &Bucket {
-        self.0.web_sent.get_or_init(|| self.web())
+        self.0.web_sent.get_or_init(|| Box::new(self.web()))
     }
 
     /// Returns the limit on the bytes of the answers' bodies.
     pub fn web_received(&self) -> &Bucket {
-        self.0.web_received.get_or_init(|| self.web())
+        self.0.web_received.get_or_init(|| Box::new(self.web()))
     }
 
     /// Creates a limit on bytes over the web, of one direction.
-    fn web(&self) -> Box<Bucket> {
+    fn web(&self) -> Bucket {
         let limits = &self.0.limits;
         let rate = limits.http_bytes_per_second.as_f64();
         let burst = (2.0 * rate).max(limits.http_body.as_f64()).max(limits.hostcall_bytes.as_f64());
-        Box::new(Bucket::new(rate, burst))
+        Bucket::new(rate, burst)
     }
 
     /// Returns the limit on lines that it logs, and that the host logs because of its actions.

@@ -55,7 +55,7 @@ where
     loop {
         match ask().await {
             Ok(result) => return Some(result),
-            Err(StoreError::Ended) => return None,
+            Err(StoreError::Ended | StoreError::Log(_)) => return None,
             Err(error) => {
                 tracing::error!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "{failed}");
             }

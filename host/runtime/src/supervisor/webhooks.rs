@@ -30,7 +30,7 @@ pub(super) fn begin(shared: &Arc<Shared>) {
 async fn read_tokens(shared: Arc<Shared>, webhooks: Arc<Webhooks>) {
     loop {
         match webhooks.read_tokens(shared.admitted.manifest.webhooks.keys(), false).await {
-            Ok(()) | Err(StoreError::Ended) => return,
+            Ok(()) | Err(StoreError::Ended | StoreError::Log(_)) => return,
             Err(error) => {
                 tracing::error!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "the addresses of its webhooks cannot be read; this is tried again");
             }
@@ -49,7 +49,7 @@ async fn give_up_others(shared: Arc<Shared>, webhooks: Arc<Webhooks>) {
     }
     let (plugin, account) = (&shared.admitted.id, &shared.account.name);
     match webhooks.give_up_others().await {
-        Ok(0) | Err(StoreError::Ended) => {}
+        Ok(0) | Err(StoreError::Ended | StoreError::Log(_)) => {}
         Ok(given_up) => {
             tracing::warn!(%plugin, %account, given_up, "requests waited for webhooks that the plugin has no longer, and are given up");
         }

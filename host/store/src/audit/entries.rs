@@ -4,6 +4,7 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::quantity::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::super::edit::{Edit, Statement};
 use super::tallies::DAY;
 use super::{AuditEntry, AuditKind, AuditQuery, By, NewAuditEntry, Retention, Share};
 
@@ -49,6 +50,23 @@ CREATE TRIGGER IF NOT EXISTS audit_said_cut AFTER DELETE ON audit_entry BEGIN
 END;
 ";
 
+pub(super) const INSERT: Statement = Statement::new(
+    50,
+    "INSERT INTO audit_entry (at, kind, plugin, account, who, way, what, old, new, share, bytes)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+);
+pub(super) const INSERT_SAID: Statement = Statement::new(63, "INSERT INTO audit_said VALUES (?1, ?2)");
+/// Removes the oldest entries of a share.
+pub(super) const CUT_SHARE: Statement = Statement::new(
+    51,
+    "DELETE FROM audit_entry WHERE id IN (SELECT id FROM audit_entry WHERE share = ?1 ORDER BY id LIMIT ?2)",
+);
+// By number, since the clock may have been wrong for a while.
+pub(super) const CUT_OLD: Statement =
+    Statement::new(52, "DELETE FROM audit_entry WHERE id < (SELECT min(id) FROM audit_entry WHERE at >= ?1)");
+pub(super) const CUT_SHARES: Statement = Statement::new(53, "DELETE FROM audit_entry WHERE share <> '' AND id <= ?1");
+pub(super) const CUT_DECISIONS: Statement = Statement::new(54, "DELETE FROM audit_entry WHERE share = '' AND id <= ?1");
+
 /// The longest text of an entry, in bytes. Grants with a thousand addresses are cut.
 const LONGEST: usize = 4 << 10;
 /// The most sentences of an entry. Each is as long as a text at most.
@@ -61,23 +79,23 @@ pub(super) const MOST_OF_SHARE: u32 = 1_000;
 const LEFT_OF_SHARE: u32 = 900;
 
 /// Adds an entry, removes what is too old or too much, and returns the entry's number.
-pub(super) fn add(file: &Connection, at: i64, entry: &NewAuditEntry, retention: Retention) -> rusqlite::Result<i64> {
+pub(super) fn add(edit: &Edit<'_>, at: i64, entry: &NewAuditEntry, retention: Retention) -> rusqlite::Result<i64> {
     let share = match (entry.share, &entry.plugin, &entry.account) {
         (Share::Plugin, Some(plugin), _) => format!("plugin {plugin}"),
         (Share::Runs, Some(plugin), _) => format!("runs of {plugin}"),
         (Share::Connection, _, Some(account)) => format!("account {account}"),
         (Share::Decisions | Share::Plugin | Share::Runs | Share::Connection, ..) => String::new(),
     };
-    let id = insert(file, at, entry, &share)?;
+    let id = insert(edit, at, entry, &share)?;
     if !share.is_empty() {
-        bound(file, at, entry, &share)?;
+        bound(edit, at, entry, &share)?;
     }
-    cut_old(file, at, retention)?;
-    cut_large(file, at, retention)?;
+    cut_old(edit, at, retention)?;
+    cut_large(edit, at, retention)?;
     Ok(id)
 }
 
-fn insert(file: &Connection, at: i64, entry: &NewAuditEntry, share: &str) -> rusqlite::Result<i64> {
+fn insert(edit: &Edit<'_>, at: i64, entry: &NewAuditEntry, share: &str) -> rusqlite::Result<i64> {
     let NewAuditEntry { kind, plugin, account, by, what, old, new, said, share: _ } = entry;
     let fit = |text: &String| escape_untrusted(text, LONGEST);
     let (who, way, what) = (fit(&by.who), fit(&by.way), fit(what));
@@ -86,72 +104,64 @@ fn insert(file: &Connection, at: i64, entry: &NewAuditEntry, share: &str) -> rus
     // Escaped texts have no line ends, so these part them.
     let said = said.iter().take(MOST_SAID).map(fit).collect::<Vec<_>>().join("\n");
     let bytes: usize = ROW + said.len() + texts.into_iter().flatten().map(String::len).sum::<usize>();
-    let mut add = file.prepare(
-        "INSERT INTO audit_entry (at, kind, plugin, account, who, way, what, old, new, share, bytes)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?;
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    add.execute(params![at, kind.as_str(), plugin, account, who, way, what, old, new, share, bytes])?;
-    let id = file.last_insert_rowid();
+    edit.write(INSERT, params![at, kind.as_str(), plugin, account, who, way, what, old, new, share, bytes])?;
+    let id = edit.last_insert_rowid();
     if !said.is_empty() {
-        file.execute("INSERT INTO audit_said VALUES (?1, ?2)", params![id, said])?;
+        edit.write(INSERT_SAID, params![id, said])?;
     }
     Ok(id)
 }
 
 /// Removes the oldest entries of a share that has too many. Entries of all other shares stay.
-fn bound(file: &Connection, at: i64, entry: &NewAuditEntry, share: &str) -> rusqlite::Result<()> {
-    let all: u32 = file.query_row("SELECT count(*) FROM audit_entry WHERE share = ?1", [share], |row| row.get(0))?;
+fn bound(edit: &Edit<'_>, at: i64, entry: &NewAuditEntry, share: &str) -> rusqlite::Result<()> {
+    let all: u32 = edit.query_row("SELECT count(*) FROM audit_entry WHERE share = ?1", [share], |row| row.get(0))?;
     if all <= MOST_OF_SHARE {
         return Ok(());
     }
-    let oldest = "SELECT id FROM audit_entry WHERE share = ?1 ORDER BY id LIMIT ?2";
-    let gone = format!("DELETE FROM audit_entry WHERE id IN ({oldest})");
-    let count = file.execute(&gone, params![share, all - LEFT_OF_SHARE])?;
+    let count = edit.write(CUT_SHARE, params![share, all - LEFT_OF_SHARE])?;
     let way = format!("at most {MOST_OF_SHARE} of {share}");
     let cut = cut(count, &way);
     let cut = NewAuditEntry { plugin: entry.plugin.clone(), account: entry.account.clone(), ..cut };
-    insert(file, at, &cut, share).map(drop)
+    insert(edit, at, &cut, share).map(drop)
 }
 
 /// Removes entries that are too old. This is done once a day at most: it adds an entry itself.
-fn cut_old(file: &Connection, at: i64, retention: Retention) -> rusqlite::Result<()> {
+fn cut_old(edit: &Edit<'_>, at: i64, retention: Retention) -> rusqlite::Result<()> {
     let oldest = "SELECT at FROM audit_entry ORDER BY id LIMIT 1";
-    let oldest: Option<i64> = file.query_row(oldest, [], |row| row.get(0)).optional()?;
+    let oldest: Option<i64> = edit.query_row(oldest, [], |row| row.get(0)).optional()?;
     let limit = at.saturating_sub(i64::from(retention.days) * DAY);
     if oldest.is_none_or(|oldest| oldest >= limit - DAY) {
         return Ok(());
     }
-    // By number, since the clock may have been wrong for a while.
-    let first_kept = "SELECT min(id) FROM audit_entry WHERE at >= ?1";
-    let count = file.execute(&format!("DELETE FROM audit_entry WHERE id < ({first_kept})"), [limit])?;
-    insert(file, at, &cut(count, &format!("older than {} d", retention.days)), "").map(drop)
+    let count = edit.write(CUT_OLD, params![limit])?;
+    insert(edit, at, &cut(count, &format!("older than {} d", retention.days)), "").map(drop)
 }
 
 /// Removes the oldest entries if all together are too large: first those that are not decisions.
-fn cut_large(file: &Connection, at: i64, retention: Retention) -> rusqlite::Result<()> {
+fn cut_large(edit: &Edit<'_>, at: i64, retention: Retention) -> rusqlite::Result<()> {
     let most = i64::try_from(retention.bytes).unwrap_or(i64::MAX);
-    let size: i64 = file.query_row("SELECT bytes FROM audit_size", [], |row| row.get(0)).optional()?.unwrap_or(0);
+    let size: i64 = edit.query_row("SELECT bytes FROM audit_size", [], |row| row.get(0)).optional()?.unwrap_or(0);
     if size <= most {
         return Ok(());
     }
     // A tenth more, so that this is rare.
     let mut excess = size - most / 10 * 9;
     let mut count = 0;
-    for which in ["share <> ''", "share = ''"] {
+    for (which, cut) in [("share <> ''", CUT_SHARES), ("share = ''", CUT_DECISIONS)] {
         if excess > 0 {
-            count += free(file, which, &mut excess)?;
+            count += free(edit, which, cut, &mut excess)?;
         }
     }
     let way = format!("more than {}", Bytes(retention.bytes));
-    insert(file, at, &cut(count, &way), "").map(drop)
+    insert(edit, at, &cut(count, &way), "").map(drop)
 }
 
 /// Removes the oldest of these entries until `excess` bytes are free.
-fn free(file: &Connection, which: &str, excess: &mut i64) -> rusqlite::Result<usize> {
+fn free(edit: &Edit<'_>, which: &str, cut: Statement, excess: &mut i64) -> rusqlite::Result<usize> {
     let mut last = 0;
     {
-        let mut oldest = file.prepare(&format!("SELECT id, bytes FROM audit_entry WHERE {which} ORDER BY id"))?;
+        let mut oldest = edit.prepare(&format!("SELECT id, bytes FROM audit_entry WHERE {which} ORDER BY id"))?;
         let mut rows = oldest.query([])?;
         while *excess > 0
             && let Some(row) = rows.next()?
@@ -160,7 +170,7 @@ fn free(file: &Connection, which: &str, excess: &mut i64) -> rusqlite::Result<us
             *excess -= row.get::<_, i64>(1)?;
         }
     }
-    file.execute(&format!("DELETE FROM audit_entry WHERE {which} AND id <= ?1"), [last])
+    edit.write(cut, params![last])
 }
 
 /// Returns the entry that says that others were removed.

@@ -2,18 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
-
 use super::{
     AuditEntry, AuditQuery, Count, KeptTally, NewAuditEntry, PolicyChange, PolicyRow, Retention, add_all, durably,
     entries, now, path_in, policy, tallies,
 };
-use crate::{DataError, file};
+use crate::edit::{Failure, StoreFile};
+use crate::{DataError, NoLog, file};
 
 /// The audit in a data folder.
 #[derive(Debug)]
 pub struct AuditFile {
-    connection: Connection,
+    file: StoreFile,
     path: PathBuf,
     retention: Retention,
 }
@@ -33,7 +32,7 @@ impl AuditFile {
     pub fn create(data: &Path, retention: Retention) -> Result<Self, DataError> {
         let path = path_in(data);
         match file::try_open(&path) {
-            Ok(connection) => Ok(Self { connection, path, retention }),
+            Ok(connection) => Ok(Self { file: StoreFile::new(connection, NoLog), path, retention }),
             Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),
         }
     }
@@ -41,12 +40,12 @@ impl AuditFile {
     /// Adds entries. They are on disk when this returns.
     pub fn add(&mut self, all: &[NewAuditEntry]) -> Result<(), DataError> {
         let retention = self.retention;
-        self.run(|file| durably(file, |file| add_all(file, now(), all, retention))).map(drop)
+        self.run(|file| durably(file, |edit| add_all(edit, now(), all, retention))).map(drop)
     }
 
     /// Returns the policy as the audit knows it, of one plugin.
     pub fn policy(&mut self, plugin: &str) -> Result<Vec<PolicyRow>, DataError> {
-        self.run(|file| policy::read(file, Some(plugin)))
+        self.run(|file| Ok(policy::read(file, Some(plugin))?))
     }
 
     /// Records changes of the policy. They are on disk when this returns.
@@ -55,12 +54,12 @@ impl AuditFile {
             return Ok(());
         }
         let retention = self.retention;
-        self.run(|file| durably(file, |file| policy::record(file, now(), changes, retention))).map(drop)
+        self.run(|file| durably(file, |edit| policy::record(edit, now(), changes, retention))).map(drop)
     }
 
     /// Returns entries, the oldest first.
     pub fn entries(&mut self, query: &AuditQuery) -> Result<Vec<AuditEntry>, DataError> {
-        self.run(|file| entries::read(file, query))
+        self.run(|file| Ok(entries::read(file, query)?))
     }
 
     /// Returns the counts of plugins from a moment on, to the day, and the tallies by name of one plugin.
@@ -70,11 +69,11 @@ impl AuditFile {
         account: Option<&str>,
         since: Option<i64>,
     ) -> Result<(Vec<Count>, Vec<KeptTally>), DataError> {
-        self.run(|file| tallies::read(file, plugin, account, since))
+        self.run(|file| Ok(tallies::read(file, plugin, account, since)?))
     }
 
-    fn run<R>(&mut self, job: impl FnOnce(&mut Connection) -> rusqlite::Result<R>) -> Result<R, DataError> {
-        job(&mut self.connection).map_err(|cause| DataError::File { path: self.path.clone(), cause: cause.to_string() })
+    fn run<R>(&mut self, job: impl FnOnce(&mut StoreFile) -> Result<R, Failure>) -> Result<R, DataError> {
+        job(&mut self.file).map_err(|cause| DataError::File { path: self.path.clone(), cause: cause.to_string() })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::super::edit::{Edit, Statement};
 use super::{NewAuditEntry, Retention, entries};
 
 pub(super) const TABLES: &str = "
@@ -13,6 +14,9 @@ CREATE TABLE IF NOT EXISTS audit_policy (
     PRIMARY KEY (plugin, field)
 ) WITHOUT ROWID, STRICT;
 ";
+
+pub(super) const FORGET: Statement = Statement::new(61, "DELETE FROM audit_policy WHERE plugin = ?1 AND field = ?2");
+pub(super) const PUT: Statement = Statement::new(62, "INSERT OR REPLACE INTO audit_policy VALUES (?1, ?2, ?3, ?4)");
 
 /// A field of the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +57,7 @@ pub(super) fn read(file: &Connection, plugin: Option<&str>) -> rusqlite::Result<
 
 /// Records changes, and returns the number of the last entry; 0: there is none.
 pub(super) fn record(
-    file: &Connection,
+    edit: &Edit<'_>,
     at: i64,
     changes: &[PolicyChange],
     retention: Retention,
@@ -62,19 +66,17 @@ pub(super) fn record(
     for PolicyChange { row, is_gone, was, entry } in changes {
         let known = "SELECT mark FROM audit_policy WHERE plugin = ?1 AND field = ?2";
         let known: Option<String> =
-            file.query_row(known, params![row.plugin, row.field], |row| row.get(0)).optional()?;
+            edit.query_row(known, params![row.plugin, row.field], |row| row.get(0)).optional()?;
         if known != *was {
             continue;
         }
         if *is_gone {
-            let gone = "DELETE FROM audit_policy WHERE plugin = ?1 AND field = ?2";
-            file.execute(gone, params![row.plugin, row.field])?;
+            edit.write(FORGET, params![row.plugin, row.field])?;
         } else {
-            let put = "INSERT OR REPLACE INTO audit_policy VALUES (?1, ?2, ?3, ?4)";
-            file.execute(put, params![row.plugin, row.field, row.mark, row.shown])?;
+            edit.write(PUT, params![row.plugin, row.field, row.mark, row.shown])?;
         }
         if let Some(entry) = entry {
-            newest = entries::add(file, at, entry, retention)?;
+            newest = entries::add(edit, at, entry, retention)?;
         }
     }
     Ok(newest)

@@ -4,6 +4,8 @@
 use parlor_base::escape::escape_untrusted;
 use rusqlite::{Connection, params};
 
+use super::super::edit::{Edit, Statement};
+
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS audit_count (
     plugin TEXT NOT NULL,
@@ -27,6 +29,29 @@ CREATE TABLE IF NOT EXISTS audit_tally (
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX IF NOT EXISTS audit_tally_last ON audit_tally (plugin, account, kind, last);
 ";
+
+pub(super) const PUT: Statement = Statement::new(
+    55,
+    "INSERT INTO audit_tally (plugin, account, kind, what, first, last, count, sent, received)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (plugin, account, kind, what)
+     DO UPDATE SET last = max(last, excluded.last), count = count + excluded.count,
+     sent = min(sent + excluded.sent, ?10), received = min(received + excluded.received, ?10)",
+);
+pub(super) const COUNT: Statement = Statement::new(
+    56,
+    "INSERT INTO audit_count VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (plugin, account, name, day)
+     DO UPDATE SET count = count + excluded.count",
+);
+pub(super) const FORGET: Statement =
+    Statement::new(57, "DELETE FROM audit_tally WHERE plugin = ?1 AND account = ?2 AND kind = ?3 AND what = ?4");
+pub(super) const ADD_UP: Statement = Statement::new(
+    58,
+    "INSERT INTO audit_count SELECT plugin, account, name, ?1, sum(count) FROM audit_count
+     WHERE day > ?1 AND day < ?2 GROUP BY plugin, account, name
+     ON CONFLICT (plugin, account, name, day) DO UPDATE SET count = count + excluded.count",
+);
+pub(super) const FORGET_DAYS: Statement = Statement::new(59, "DELETE FROM audit_count WHERE day > ?1 AND day < ?2");
+pub(super) const FORGET_OLD: Statement = Statement::new(60, "DELETE FROM audit_tally WHERE last < ?1");
 
 /// The milliseconds of a day.
 pub(super) const DAY: i64 = 24 * 60 * 60 * 1_000;
@@ -173,70 +198,55 @@ pub struct KeptTally {
 }
 
 /// Adds to the counts of a plugin.
-pub(super) fn count(file: &Connection, today: i64, activity: &Activity) -> rusqlite::Result<()> {
+pub(super) fn count(edit: &Edit<'_>, today: i64, activity: &Activity) -> rusqlite::Result<()> {
     let Activity { plugin, account, counts, tallies } = activity;
     let whose = (plugin.as_str(), account.as_str());
     for (name, more) in counts.iter().filter(|(_, more)| *more > 0) {
-        put(file, whose, name, today, *more)?;
+        put(edit, whose, name, today, *more)?;
     }
-    let mut add = file.prepare(
-        "INSERT INTO audit_tally (plugin, account, kind, what, first, last, count, sent, received)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (plugin, account, kind, what)
-         DO UPDATE SET last = max(last, excluded.last), count = count + excluded.count,
-         sent = min(sent + excluded.sent, ?10), received = min(received + excluded.received, ?10)",
-    )?;
+    let mut add = edit.writing(PUT)?;
     for Tally { kind, what, first, last, count, traffic } in tallies {
         let what = escape_untrusted(what, LONGEST);
         let (sent, received) = (traffic.map(|all| number(all.sent)), traffic.map(|all| number(all.received)));
         let count = number(*count);
-        add.execute(params![plugin, account, kind.as_str(), what, first, last, count, sent, received, i64::MAX])?;
+        add.write(params![plugin, account, kind.as_str(), what, first, last, count, sent, received, i64::MAX])?;
     }
     for kind in TallyKind::ALL.into_iter().filter(|kind| tallies.iter().any(|tally| tally.kind == *kind)) {
-        bound(file, whose, kind, today)?;
+        bound(edit, whose, kind, today)?;
     }
     Ok(())
 }
 
-fn put(file: &Connection, (plugin, account): (&str, &str), name: &str, day: i64, more: u64) -> rusqlite::Result<()> {
-    let mut add = file.prepare(
-        "INSERT INTO audit_count VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (plugin, account, name, day)
-         DO UPDATE SET count = count + excluded.count",
-    )?;
-    add.execute(params![plugin, account, name, day, number(more)]).map(drop)
+fn put(edit: &Edit<'_>, (plugin, account): (&str, &str), name: &str, day: i64, more: u64) -> rusqlite::Result<()> {
+    edit.write(COUNT, params![plugin, account, name, day, number(more)]).map(drop)
 }
 
 /// Removes names of a kind that are too many.
-fn bound(file: &Connection, (plugin, account): (&str, &str), kind: TallyKind, today: i64) -> rusqlite::Result<()> {
+fn bound(edit: &Edit<'_>, (plugin, account): (&str, &str), kind: TallyKind, today: i64) -> rusqlite::Result<()> {
     let all = "SELECT count(*) FROM audit_tally WHERE plugin = ?1 AND account = ?2 AND kind = ?3";
-    let all: u32 = file.query_row(all, params![plugin, account, kind.as_str()], |row| row.get(0))?;
+    let all: u32 = edit.query_row(all, params![plugin, account, kind.as_str()], |row| row.get(0))?;
     let excess = all.saturating_sub(MOST_TALLIES);
     if excess == 0 {
         return Ok(());
     }
-    let mut oldest = file.prepare(
+    let mut oldest = edit.prepare(
         "SELECT what, count FROM audit_tally WHERE plugin = ?1 AND account = ?2 AND kind = ?3 ORDER BY last LIMIT ?4",
     )?;
     let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
     let oldest = oldest.query_map(params![plugin, account, kind.as_str(), excess], row)?;
     let mut times = 0;
     for (what, count) in oldest.collect::<rusqlite::Result<Vec<_>>>()? {
-        let gone = "DELETE FROM audit_tally WHERE plugin = ?1 AND account = ?2 AND kind = ?3 AND what = ?4";
-        file.execute(gone, params![plugin, account, kind.as_str(), what])?;
+        edit.write(FORGET, params![plugin, account, kind.as_str(), what])?;
         times += u64::try_from(count).unwrap_or(0);
     }
-    put(file, (plugin, account), kind.others(), today, times)
+    put(edit, (plugin, account), kind.others(), today, times)
 }
 
 /// Adds up the counts of days before this one, which are no longer kept by day.
-pub(super) fn add_up(file: &Connection, before: i64) -> rusqlite::Result<()> {
-    file.execute(
-        "INSERT INTO audit_count SELECT plugin, account, name, ?1, sum(count) FROM audit_count
-         WHERE day > ?1 AND day < ?2 GROUP BY plugin, account, name
-         ON CONFLICT (plugin, account, name, day) DO UPDATE SET count = count + excluded.count",
-        [EARLIER, before],
-    )?;
-    file.execute("DELETE FROM audit_count WHERE day > ?1 AND day < ?2", [EARLIER, before])?;
-    file.execute("DELETE FROM audit_tally WHERE last < ?1", [before.saturating_mul(DAY)])?;
+pub(super) fn add_up(edit: &Edit<'_>, before: i64) -> rusqlite::Result<()> {
+    edit.write(ADD_UP, params![EARLIER, before])?;
+    edit.write(FORGET_DAYS, params![EARLIER, before])?;
+    edit.write(FORGET_OLD, params![before.saturating_mul(DAY)])?;
     Ok(())
 }
 

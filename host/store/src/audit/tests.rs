@@ -1,5 +1,7 @@
 //! Tests of the audit: retention, removal, and refusals.
 
+use rusqlite::Connection;
+
 use super::*;
 
 const NOON: i64 = 20_000 * tallies::DAY + tallies::DAY / 2;
@@ -29,8 +31,8 @@ fn entries_are_found_by_what_they_are_about() {
     let file = file();
     let first = NewAuditEntry { plugin: Some("echo".to_owned()), old: Some("a".to_owned()), ..entry("one") };
     let second = NewAuditEntry { kind: AuditKind::Login, account: Some("main".to_owned()), ..entry("two") };
-    add_all(&file, NOON, &[first], Retention::default()).unwrap();
-    add_all(&file, NOON + 9, &[second, entry("three\n")], Retention::default()).unwrap();
+    add_all(&Edit::on(&file), NOON, &[first], Retention::default()).unwrap();
+    add_all(&Edit::on(&file), NOON + 9, &[second, entry("three\n")], Retention::default()).unwrap();
     let found = |query: AuditQuery| {
         let found = entries::read(&file, &AuditQuery { most: 9, ..query }).unwrap();
         found.into_iter().map(|entry| entry.what).collect::<Vec<_>>()
@@ -87,7 +89,7 @@ fn starts_and_ends_of_a_plugin_displace_nothing_else() {
 #[test]
 fn no_entry_is_changed() {
     let file = file();
-    add_all(&file, NOON, &[entry("one")], Retention::default()).unwrap();
+    add_all(&Edit::on(&file), NOON, &[entry("one")], Retention::default()).unwrap();
     let error = file.execute("UPDATE audit_entry SET what = 'another'", []).unwrap_err().to_string();
     assert!(error.contains("entries of the audit do not change"), "{error}");
     assert_eq!(whats(&file), ["one"]);
@@ -99,11 +101,11 @@ fn entries_that_are_too_old_go() {
     let file = file();
     let retention = Retention { days: 10, ..Retention::default() };
     for day in 0..5 {
-        add_all(&file, NOON + day * tallies::DAY, &[entry(&day.to_string())], retention).unwrap();
+        add_all(&Edit::on(&file), NOON + day * tallies::DAY, &[entry(&day.to_string())], retention).unwrap();
     }
-    add_all(&file, NOON + 11 * tallies::DAY, &[entry("11")], retention).unwrap();
+    add_all(&Edit::on(&file), NOON + 11 * tallies::DAY, &[entry("11")], retention).unwrap();
     assert_eq!(whats(&file), ["0", "1", "2", "3", "4", "11"]);
-    add_all(&file, NOON + 12 * tallies::DAY, &[entry("12")], retention).unwrap();
+    add_all(&Edit::on(&file), NOON + 12 * tallies::DAY, &[entry("12")], retention).unwrap();
     assert_eq!(whats(&file), ["2", "3", "4", "11", "12", "2 entries were removed"]);
     let cut = all(&file).pop().unwrap();
     assert_eq!((cut.kind.as_str(), cut.who.as_str(), cut.way.as_str()), ("cut", "host", "older than 10 d"));
@@ -114,16 +116,16 @@ fn all_entries_together_have_a_bound_and_those_that_nobody_decided_go_first() {
     let file = file();
     let retention = Retention { bytes: 100 << 10, ..Retention::default() };
     let size = |file: &Connection| file.query_row("SELECT bytes FROM audit_size", [], |row| row.get::<_, i64>(0));
-    add_all(&file, NOON, &[entry("mine")], retention).unwrap();
+    add_all(&Edit::on(&file), NOON, &[entry("mine")], retention).unwrap();
     let long = "x".repeat(1_000);
     for _ in 0..200 {
-        add_all(&file, NOON, &[of_plugin("echo", &long)], retention).unwrap();
+        add_all(&Edit::on(&file), NOON, &[of_plugin("echo", &long)], retention).unwrap();
         assert!(size(&file).unwrap() <= (100 << 10) + 1_024);
     }
     assert_eq!(whats(&file)[0], "mine");
     assert!(all(&file).iter().any(|entry| entry.way == "more than 100 KiB"), "{:?}", whats(&file));
     for _ in 0..200 {
-        add_all(&file, NOON, &[entry(&long)], retention).unwrap();
+        add_all(&Edit::on(&file), NOON, &[entry(&long)], retention).unwrap();
     }
     assert!(!whats(&file).contains(&"mine".to_owned()), "decisions go as well, if there is nothing else");
     let sum: i64 = file.query_row("SELECT sum(bytes) FROM audit_entry", [], |row| row.get(0)).unwrap();
@@ -134,9 +136,9 @@ fn all_entries_together_have_a_bound_and_those_that_nobody_decided_go_first() {
 fn a_plugin_displaces_its_own_entries_alone() {
     let file = file();
     let neighbour = [entry("mine"), of_plugin("other", "its")];
-    add_all(&file, NOON, &neighbour, Retention::default()).unwrap();
+    add_all(&Edit::on(&file), NOON, &neighbour, Retention::default()).unwrap();
     for number in 0..2_500 {
-        add_all(&file, NOON, &[of_plugin("echo", &number.to_string())], Retention::default()).unwrap();
+        add_all(&Edit::on(&file), NOON, &[of_plugin("echo", &number.to_string())], Retention::default()).unwrap();
     }
     let kept = all(&file);
     let of_echo = kept.iter().filter(|entry| entry.plugin.as_deref() == Some("echo")).count();
@@ -148,7 +150,7 @@ fn a_plugin_displaces_its_own_entries_alone() {
 
 #[test]
 fn a_change_of_the_policy_is_recorded_by_whoever_comes_first() {
-    let mut file = file();
+    let file = file();
     let change = |was: Option<&str>, is: &str, who: u32| PolicyChange {
         row: PolicyRow {
             plugin: "echo".to_owned(),
@@ -160,9 +162,8 @@ fn a_change_of_the_policy_is_recorded_by_whoever_comes_first() {
         was: was.map(str::to_owned),
         entry: Some(NewAuditEntry { by: By::user(who, "x"), ..entry("accounts") }),
     };
-    let mut record = |change: PolicyChange| {
-        in_change(&mut file, |file| policy::record(file, NOON, &[change], Retention::default())).unwrap()
-    };
+    let record =
+        |change: PolicyChange| policy::record(&Edit::on(&file), NOON, &[change], Retention::default()).unwrap();
     assert_eq!(record(change(None, "main", 1)), 1);
     assert_eq!(record(change(None, "main", 2)), 0);
     assert_eq!(record(change(Some("main"), "all", 3)), 2);
@@ -192,19 +193,20 @@ fn activity(name: &str, count: u64, whom: &[(&str, i64)]) -> Activity {
 fn counts_are_kept_by_day_and_added_up_afterwards() {
     let file = file();
     for day in 1..=5 {
-        tallies::count(&file, day, &activity("sent", 10, &[("juliet@example.org", day * tallies::DAY)])).unwrap();
+        tallies::count(&Edit::on(&file), day, &activity("sent", 10, &[("juliet@example.org", day * tallies::DAY)]))
+            .unwrap();
     }
     let sum = |since| tallies::read(&file, Some("echo"), None, since).unwrap();
     assert_eq!(sum(None).0[0].count, 50);
     assert_eq!(sum(Some(4 * tallies::DAY)).0[0].count, 20);
     let (_, whom) = sum(None);
     assert_eq!((whom.len(), whom[0].count, whom[0].first, whom[0].last), (1, 10, tallies::DAY, 5 * tallies::DAY));
-    tallies::add_up(&file, 4).unwrap();
+    tallies::add_up(&Edit::on(&file), 4).unwrap();
     assert_eq!(sum(None).0[0].count, 50);
     assert_eq!(sum(Some(1)).0[0].count, 50, "what is no longer kept by day");
     let rows: i64 = file.query_row("SELECT count(*) FROM audit_count", [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 3);
-    tallies::add_up(&file, 6).unwrap();
+    tallies::add_up(&Edit::on(&file), 6).unwrap();
     assert!(sum(None).1.is_empty(), "a name that was not seen for so long is no longer kept");
 }
 
@@ -212,11 +214,11 @@ fn counts_are_kept_by_day_and_added_up_afterwards() {
 fn a_plugin_has_a_bounded_number_of_names_and_another_keeps_its_own() {
     let file = file();
     let other = Activity { plugin: "other".to_owned(), ..activity("sent", 1, &[("romeo@example.org", 1)]) };
-    tallies::count(&file, 1, &other).unwrap();
+    tallies::count(&Edit::on(&file), 1, &other).unwrap();
     for number in 0..3 {
         let names: Vec<_> = (0..600).map(|one| format!("p{number}-{one}@example.org")).collect();
         let whom: Vec<_> = names.iter().map(|name| (name.as_str(), i64::from(number))).collect();
-        tallies::count(&file, 1, &activity("sent", 600, &whom)).unwrap();
+        tallies::count(&Edit::on(&file), 1, &activity("sent", 600, &whom)).unwrap();
     }
     let (counts, names) = tallies::read(&file, Some("echo"), None, None).unwrap();
     assert_eq!(names.len(), usize::try_from(MOST_TALLIES).unwrap());

@@ -3,7 +3,30 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::change::Owner;
+use super::super::edit::{Edit, Statement};
 use super::RequestState;
+
+pub(super) const COUNT: Statement = Statement::new(
+    30,
+    "INSERT INTO webhook_size VALUES (?1, ?2, ?3, ?4)
+     ON CONFLICT DO UPDATE SET waiting = waiting + ?3, bytes = bytes + ?4",
+);
+pub(super) const FORGET_ONCE: Statement = Statement::new(31, "DELETE FROM webhook_once WHERE at < ?1");
+pub(super) const REMEMBER: Statement =
+    Statement::new(32, "INSERT OR IGNORE INTO webhook_once VALUES (?1, ?2, ?3, ?4, ?5)");
+pub(super) const INSERT: Statement = Statement::new(
+    33,
+    "INSERT INTO webhook_request
+     (account, plugin, webhook, at, sender, method, query, headers, body, bytes, attempts, state)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11)",
+);
+pub(super) const FORGET_OLD: Statement = Statement::new(
+    34,
+    "DELETE FROM webhook_request WHERE id IN (
+        SELECT id FROM webhook_request WHERE account = ?1 AND plugin = ?2 AND state <> 0
+        ORDER BY id DESC LIMIT -1 OFFSET ?3
+     ) RETURNING bytes",
+);
 
 /// The number of a plugin's requests that are kept after delivery.
 pub(super) const KEPT: i64 = 100;
@@ -68,49 +91,40 @@ pub(super) fn size(file: &Connection, owner: &Owner) -> rusqlite::Result<(i64, i
 }
 
 /// Changes how many requests wait, and how many bytes all have.
-pub(super) fn count(file: &Connection, owner: &Owner, waiting: i64, bytes: i64) -> rusqlite::Result<()> {
-    let mut add = file.prepare(
-        "INSERT INTO webhook_size VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT DO UPDATE SET waiting = waiting + ?3, bytes = bytes + ?4",
-    )?;
-    add.execute(params![owner.account.as_str(), owner.plugin.as_str(), waiting, bytes])?;
+pub(super) fn count(edit: &Edit<'_>, owner: &Owner, waiting: i64, bytes: i64) -> rusqlite::Result<()> {
+    edit.write(COUNT, params![owner.account.as_str(), owner.plugin.as_str(), waiting, bytes])?;
     Ok(())
 }
 
 /// Stores a request if there is room, and if it did not come before.
 pub(crate) fn accept(
-    file: &Connection,
+    edit: &Edit<'_>,
     owner: &Owner,
     request: &WebhookRequest,
     acceptance: Acceptance,
     now: i64,
 ) -> rusqlite::Result<Accepted> {
-    let (waiting, mut bytes) = size(file, owner)?;
+    let (waiting, mut bytes) = size(edit, owner)?;
     let weight = i64::try_from(request.bytes()).unwrap_or(i64::MAX);
     let most = i64::try_from(acceptance.most_bytes).unwrap_or(i64::MAX);
     if acceptance.waits && waiting >= acceptance.most.into() {
         return Ok(Accepted::Full);
     }
     if bytes.saturating_add(weight) > most {
-        bytes -= forget_old(file, owner, 0)?;
+        bytes -= forget_old(edit, owner, 0)?;
         if bytes.saturating_add(weight) > most {
             return Ok(Accepted::Full);
         }
     }
     if let Some(once) = acceptance.once {
-        file.prepare("DELETE FROM webhook_once WHERE at < ?1")?.execute([now - REMEMBERED])?;
-        let mut remember = file.prepare("INSERT OR IGNORE INTO webhook_once VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        edit.write(FORGET_ONCE, params![now - REMEMBERED])?;
         let whose = params![owner.account.as_str(), owner.plugin.as_str(), request.webhook, once, now];
-        if remember.execute(whose)? == 0 {
+        if edit.write(REMEMBER, whose)? == 0 {
             return Ok(Accepted::Again);
         }
     }
     let state = if acceptance.waits { RequestState::Waits } else { RequestState::Unanswered };
-    let mut insert = file.prepare(
-        "INSERT INTO webhook_request (account, plugin, webhook, at, sender, method, query, headers, body, bytes, attempts, state)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11)",
-    )?;
-    insert.execute(params![
+    let row = params![
         owner.account.as_str(),
         owner.plugin.as_str(),
         request.webhook,
@@ -122,31 +136,26 @@ pub(crate) fn accept(
         request.body,
         weight,
         state.number(),
-    ])?;
-    let id = file.last_insert_rowid();
-    count(file, owner, acceptance.waits.into(), weight)?;
+    ];
+    edit.write(INSERT, row)?;
+    let id = edit.last_insert_rowid();
+    count(edit, owner, acceptance.waits.into(), weight)?;
     if !acceptance.waits {
-        forget_old(file, owner, KEPT)?;
+        forget_old(edit, owner, KEPT)?;
     }
     Ok(Accepted::As(id))
 }
 
 /// Removes all but a limited number of the completed requests. Returns how many bytes they had.
-pub(super) fn forget_old(file: &Connection, owner: &Owner, kept: i64) -> rusqlite::Result<i64> {
+pub(super) fn forget_old(edit: &Edit<'_>, owner: &Owner, kept: i64) -> rusqlite::Result<i64> {
     let whose = params![owner.account.as_str(), owner.plugin.as_str(), kept];
-    let mut old = file.prepare(
-        "DELETE FROM webhook_request WHERE id IN (
-            SELECT id FROM webhook_request WHERE account = ?1 AND plugin = ?2 AND state <> 0
-            ORDER BY id DESC LIMIT -1 OFFSET ?3
-        ) RETURNING bytes",
-    )?;
     let mut bytes = 0_i64;
-    let mut rows = old.query(whose)?;
-    while let Some(row) = rows.next()? {
+    edit.returning(FORGET_OLD, whose, |row| {
         bytes += row.get::<_, i64>(0)?;
-    }
+        Ok(())
+    })?;
     if bytes > 0 {
-        count(file, owner, 0, -bytes)?;
+        count(edit, owner, 0, -bytes)?;
     }
     Ok(bytes)
 }
