@@ -39,7 +39,7 @@ pub(crate) enum Heard {
 
 /// Returns whether a text is one of the protocol that another client of the account received, or that is in an archive.
 pub(crate) fn is_of_protocol(message: &Message) -> bool {
-    message.body.as_deref().is_some_and(|body| body.starts_with("?OTR") && is_otr(body))
+    message.body.as_deref().is_some_and(is_otr)
 }
 
 /// Returns whether a message may belong to a conversation.
@@ -49,7 +49,7 @@ pub(crate) fn is_meant(keys: &EndToEnd, message: &Message, rooms: &Rooms, turn: 
     let Some(body) = message.body.as_deref().filter(|_| is_direct && is_said_here && keys.has_otr(turn)) else {
         return false;
     };
-    body.starts_with("?OTR") || keys.otr.get(&message.from.to_bare()).is_some()
+    is_otr(body) || keys.otr.get(&message.from.to_bare()).is_some()
 }
 
 /// Reads a message of a conversation.
@@ -66,6 +66,9 @@ pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'
         return Heard::Plain;
     };
     let outcomes = chat.conversation.receive(&text, now, &mut rand::rng());
+    if outcomes.iter().any(is_authentic) && !outcomes.contains(&Outcome::Ended) {
+        chat.heard(&from);
+    }
     let mut heard = Heard::Nothing;
     for outcome in outcomes {
         match outcome {
@@ -93,6 +96,19 @@ pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'
         message.encryption = Some(Encryption::Otr);
     }
     heard
+}
+
+/// Returns whether only the client that a conversation is with can have caused this.
+fn is_authentic(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Message { .. }
+        | Outcome::Started { .. }
+        | Outcome::SmpAsked { .. }
+        | Outcome::SmpDone { .. }
+        | Outcome::SmpAborted { .. }
+        | Outcome::Heartbeat => true,
+        Outcome::Send(_) | Outcome::Plain { .. } | Outcome::Ended | Outcome::Error(_) => false,
+    }
 }
 
 fn says(
@@ -225,6 +241,7 @@ pub(super) fn send(keys: &mut EndToEnd, partner: &BareJid, mut message: Outbound
             no_encryption(&message.to, "the key of the other side is not trusted; `parlor keys` shows and trusts it");
         return refuse(message, error, turn);
     }
+    let to = chat.reader();
     let texts = match chat.conversation.send(&text, now) {
         Ok(texts) => texts,
         Err(error) => {
@@ -236,7 +253,7 @@ pub(super) fn send(keys: &mut EndToEnd, partner: &BareJid, mut message: Outbound
     let (beside, mut says) = (message.draft.extensions.take(), Some(Box::new(std::mem::take(&mut message.draft))));
     let beside = beside.map(|beside| *beside).unwrap_or_default();
     let count = texts.len();
-    let (mut last, to) = (None, message.to.clone());
+    let mut last = None;
     for (at, text) in texts.into_iter().enumerate() {
         // The text is reported once, with the last part.
         if at + 1 < count {
@@ -297,9 +314,8 @@ pub(crate) fn key_made(keys: &mut EndToEnd, key: Secret, turn: &mut Turn<'_>) {
 /// Ends a conversation.
 pub(crate) fn end(keys: &mut EndToEnd, jid: &BareJid, answer: Answer<()>, turn: &mut Turn<'_>) {
     if let Some(chat) = keys.otr.get_mut(jid) {
-        let (texts, to) = (chat.conversation.end(), chat.to.clone());
-        for text in texts {
-            say(to.clone(), text, turn);
+        for (instance, text) in chat.conversation.end_each() {
+            say(chat.address(instance), text, turn);
         }
         set_status(keys, jid, turn);
         keys.otr.remove(jid);

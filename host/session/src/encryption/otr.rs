@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use jid::{BareJid, Jid};
 use parlor_base::id::InstanceId;
 use parlor_e2ee::omemo::Secret;
-use parlor_e2ee::otr::{Account, Conversation, Policy, State};
+use parlor_e2ee::otr::{Account, Conversation, InstanceTag, Policy, State};
 use parlor_stanza::error::CallError;
 
 use crate::answer::Answer;
@@ -25,6 +25,8 @@ pub(super) const MAX_CHATS: usize = 1_024;
 /// Maximum number of texts that wait until the own key is made, and maximum length of one in bytes. A text that begins
 /// a conversation is short.
 const MAX_EARLY: (usize, usize) = (64, 1_024);
+/// Maximum number of clients of one person whose addresses are known. No more have encrypted conversations.
+const MAX_CLIENTS: usize = 8;
 /// Maximum number of calls that wait for one conversation to begin.
 const MAX_WAITERS: usize = 64;
 /// Time limit for the other side's answer.
@@ -33,9 +35,40 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// One conversation.
 pub(super) struct OtrChat {
     pub(super) conversation: Conversation,
-    /// The address of the other side's client, if it has sent a message.
+    /// The address that the last message came from, if any has. A query goes there.
     pub(super) to: Jid,
+    /// The addresses of the clients that have begun, by their instances: `None` in version 2. The one that was heard
+    /// last is the last.
+    clients: Vec<(Option<InstanceTag>, Jid)>,
     pub(super) status: OtrStatus,
+}
+
+impl OtrChat {
+    /// Notes the address of the client that the next text is encrypted for, because an authentic message of it came
+    /// from there.
+    pub(super) fn heard(&mut self, from: &Jid) {
+        if self.conversation.state() != State::Encrypted {
+            return;
+        }
+        let instance = self.conversation.peer_instance();
+        self.clients.retain(|(known, _)| *known != instance);
+        if self.clients.len() == MAX_CLIENTS {
+            self.clients.remove(0);
+        }
+        self.clients.push((instance, from.clone()));
+    }
+
+    /// Returns the address of a client. Another client cannot read its messages, and one with version 2 would show
+    /// them as they are (XEP-0364, section 5).
+    pub(super) fn address(&self, instance: Option<InstanceTag>) -> Jid {
+        let known = self.clients.iter().find(|(known, _)| *known == instance);
+        known.map_or(&self.to, |(_, address)| address).clone()
+    }
+
+    /// Returns the address of the client that the next text is encrypted for.
+    pub(super) fn reader(&self) -> Jid {
+        self.address(self.conversation.peer_instance())
+    }
 }
 
 /// Calls that wait until a conversation has begun.
@@ -157,7 +190,8 @@ impl OtrChats {
         }
         if !self.chats.contains_key(jid) {
             let conversation = Conversation::new(Arc::clone(account), policy());
-            let chat = OtrChat { conversation, to: to.clone(), status: OtrStatus::Unencrypted };
+            let (to, status) = (to.clone(), OtrStatus::Unencrypted);
+            let chat = OtrChat { conversation, to, clients: Vec::new(), status };
             self.chats.insert(jid.clone(), chat);
         }
         let chat = self.chats.get_mut(jid)?;

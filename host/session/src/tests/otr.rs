@@ -120,6 +120,8 @@ impl Talk {
             let SealedContent::Otr(text) = &sealed.content else { continue };
             let (to, text) = (sealed.to.clone(), text.clone());
             let mut replies = Vec::new();
+            // Other clients of hers than that of a conversation would show its messages as they are.
+            assert!(to.is_full() || !text.starts_with("?OTR:"), "{to}: {text}");
             for person in self.people.iter_mut().filter(|person| !to.is_full() || to == jid(person.address)) {
                 for outcome in person.conversation.receive(&text, self.now, &mut rand::rng()) {
                     match outcome {
@@ -288,6 +290,55 @@ fn nobody_in_between_brings_it_back_to_an_older_version_or_to_plain_text() {
     assert!(matches!(talk.says("no"), Some(Ok(_))));
     assert!(talk.people[0].has_read("no"));
     assert!(!talk.test.sent[sent..].iter().any(|stanza| matches!(stanza, Outgoing::Message { .. })));
+}
+
+#[test]
+fn messages_go_to_the_client_that_can_read_them() {
+    for policy in [Policy::default(), Policy { v3: false, ..Policy::default() }] {
+        let mut talk = Talk::with(TrustPolicy::Blind, policy);
+        talk.begins(0);
+        // Another client writes last, and its text is no part of the conversation.
+        talk.test.message(message(DESK, MessageKind::Chat, "at my desk"));
+        talk.test.forget();
+        assert!(matches!(talk.says("for the phone"), Some(Ok(_))));
+        assert!(talk.people[0].has_read("for the phone"));
+        let mut begun = talk.owner_begins("nightingale", None);
+        talk.enters("nightingale");
+        assert_eq!(end(&mut begun), Some(ComparisonEnd::Same));
+        talk.test.message(message(DESK, MessageKind::Chat, "still at my desk"));
+        talk.test.ask(EndOtr { jid: bare(ROMEO) });
+        talk.settle();
+        assert_eq!(talk.people[0].conversation.state(), State::Finished);
+    }
+}
+
+#[test]
+fn each_client_of_a_person_is_told_of_the_end_at_its_own_address() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    talk.people.push(Person::new(DESK, 2, Policy::default()));
+    talk.begins(1);
+    assert!(matches!(talk.says("for the desk"), Some(Ok(_))));
+    assert!(talk.people[1].has_read("for the desk") && !talk.people[0].has_read("for the desk"));
+    talk.writes(0, "I am at the phone again");
+    assert!(matches!(talk.says("for the phone"), Some(Ok(_))));
+    assert!(talk.people[0].has_read("for the phone"));
+    // The client that ends is not the one that goes on.
+    let last = talk.people[0].conversation.end();
+    talk.hears(0, last);
+    assert!(matches!(talk.says("for the desk alone"), Some(Ok(_))));
+    assert!(talk.people[1].has_read("for the desk alone"));
+    talk.begins(0);
+    talk.test.ask(EndOtr { jid: bare(ROMEO) });
+    talk.settle();
+    assert!(talk.people.iter().all(|person| person.conversation.state() == State::Finished));
+}
+
+#[test]
+fn a_query_within_markup_begins_a_conversation() {
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+    talk.hears(0, ["<p>?OTRv23?</p>".to_owned()]);
+    assert_eq!((talk.status(), talk.test.count("message")), (OtrStatus::Unverified, 0));
+    talk.assert_talking();
 }
 
 #[test]
