@@ -12,6 +12,7 @@ pub(super) mod comparing;
 pub(super) mod comparisons;
 pub(super) mod deciding;
 mod fetches;
+mod html;
 pub(super) mod kept;
 pub(super) mod lists;
 mod members;

@@ -12,6 +12,7 @@ use parlor_stanza::types::{
 
 use super::EndToEnd;
 use super::comparing;
+use super::html;
 use super::kept::{KeyChange, Way};
 use super::opening::drop_what_is_beside;
 use super::outbound::{Outbound, no_encryption};
@@ -132,7 +133,7 @@ fn says(
         keys.ways.note_message(jid, id, Way::Otr);
     }
     keys.counts.decrypted += 1;
-    message.body = Some(text);
+    message.body = Some(html::plain(text));
     message.bodies = Vec::new();
     drop_what_is_beside(message);
     add_encrypted(message);

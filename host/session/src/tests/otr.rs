@@ -334,6 +334,18 @@ fn each_client_of_a_person_is_told_of_the_end_at_its_own_address() {
 }
 
 #[test]
+fn a_command_that_a_client_writes_as_html_comes_as_text() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    for (written, heard) in [
+        ("<FONT FACE=\"Sans\">!say &quot;a &lt; b &amp; c&quot;</FONT>", "!say \"a < b & c\""),
+        ("a < b & c", "a < b & c"),
+    ] {
+        talk.writes(0, written);
+        assert_eq!(talk.heard().body.as_deref(), Some(heard));
+    }
+}
+
+#[test]
 fn a_query_within_markup_begins_a_conversation() {
     let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
     talk.hears(0, ["<p>?OTRv23?</p>".to_owned()]);
