@@ -159,6 +159,21 @@ async fn a_client_that_was_started_again_begins_anew() {
     assert_eq!(juliet.message("who is there?").await.unwrap()["encryption"], "otr");
 }
 
+/// Row 87: the key `otr` of `[account.NAME.encryption]`.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_it_is_required_a_first_message_begins_it() {
+    let host = plan().await.encrypting("otr", "require").three().start().await;
+    let mut juliet = person().await;
+    let person = juliet.jid().clone();
+    for text in ["nobody else hears", "nor this"] {
+        let plain = json!({ "jid": person.as_str(), "body": text, "encryption": "none" });
+        host.call(FULL, "chats.send", plain).await.ok();
+        assert_eq!(juliet.message(text).await.unwrap()["encryption"], "otr");
+    }
+    let said = juliet.rest().into_iter().any(|line| line["event"] == "message" && line["encryption"] == "none");
+    assert!(!said);
+}
+
 /// Setting `allow_otr`. Rows 87 and 88.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_owner_does_not_allow_it_a_query_is_a_text() {

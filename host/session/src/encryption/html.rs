@@ -18,8 +18,8 @@ const MAX_DEPTH: usize = 64;
 /// Maximum number of digits of a character reference.
 const MAX_DIGITS: usize = 7;
 
-/// Returns the plain text of a text that is HTML as a whole, and any other text unchanged. It never gets longer. What
-/// comes out is not read once more: `&amp;lt;` is the text `&lt;`.
+/// Returns the plain text of a text that is HTML as a whole, and any other text unchanged. It never gets longer. The
+/// result is not read once more: `&amp;lt;` is the text `&lt;`.
 pub(super) fn plain(text: String) -> String {
     read(&text).filter(|plain| !plain.trim().is_empty()).unwrap_or(text)
 }

@@ -3,9 +3,9 @@
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use parlor_config::{Encryption, TrustPolicy};
+use parlor_config::{Encryption, OtrPolicy, TrustPolicy};
 use parlor_e2ee::otr::{Account, Conversation, Outcome, Policy, State};
-use parlor_stanza::types::{DeviceTrust, Draft, EncryptionWish, SealedContent};
+use parlor_stanza::types::{DeviceTrust, Draft, EncryptionWish, Extensions, SealedContent};
 
 use super::*;
 
@@ -144,10 +144,29 @@ impl Talk {
 
     /// Lets a plugin write.
     fn says(&mut self, text: &str) -> Option<Result<String, CallError>> {
-        let draft = Draft { body: Some(text.to_owned()), encryption: EncryptionWish::AsTheChat, ..Draft::default() };
-        let mut sent = self.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+        got(&mut self.says_with(text, EncryptionWish::AsTheChat))
+    }
+
+    /// Lets a plugin write, with this wish.
+    fn says_with(&mut self, text: &str, encryption: EncryptionWish) -> Receiver<Result<String, CallError>> {
+        let draft = Draft { body: Some(text.to_owned()), encryption, ..Draft::default() };
+        let sent = self.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
         self.settle();
-        got(&mut sent)
+        sent
+    }
+
+    /// Sets when chats are off the record: all, and those with Romeo.
+    fn otr(&mut self, all: OtrPolicy, romeo: Option<OtrPolicy>) {
+        let config = Encryption { omemo: false, otr: all, ..Encryption::default() };
+        let people = romeo.map(|policy| (bare(ROMEO), policy)).into_iter().collect();
+        set_otr_people(&mut self.test.session, people);
+        self.test.run(|session, now, effects| set_encryption(session, config, now, effects));
+        self.settle();
+    }
+
+    /// Returns how many messages of the account went out plainly.
+    fn plain(&self) -> usize {
+        self.test.sent.iter().filter(|stanza| matches!(stanza, Outgoing::Message { .. })).count()
     }
 
     /// Lets one of the people ask for a secret.
@@ -290,6 +309,121 @@ fn nobody_in_between_brings_it_back_to_an_older_version_or_to_plain_text() {
     assert!(matches!(talk.says("no"), Some(Ok(_))));
     assert!(talk.people[0].has_read("no"));
     assert!(!talk.test.sent[sent..].iter().any(|stanza| matches!(stanza, Outgoing::Message { .. })));
+}
+
+#[test]
+fn what_has_to_be_off_the_record_waits_until_it_is() {
+    for (all, romeo) in [(OtrPolicy::Allow, Some(OtrPolicy::Require)), (OtrPolicy::Require, None)] {
+        let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+        talk.otr(all, romeo);
+        assert!(matches!(talk.says("the first"), Some(Ok(_))));
+        assert_eq!((talk.status(), talk.plain()), (OtrStatus::Unverified, 0));
+        assert!(talk.people[0].has_read("the first"));
+        talk.assert_talking();
+        // After the end it begins anew, whatever the plugin wishes.
+        let last = talk.people[0].conversation.end();
+        talk.hears(0, last);
+        for wish in [EncryptionWish::None, EncryptionWish::Required] {
+            assert!(matches!(got(&mut talk.says_with("once more", wish)), Some(Ok(_))));
+            assert!(talk.people[0].has_read("once more"));
+            talk.people[0].told.clear();
+        }
+        assert_eq!(talk.plain(), 0);
+        // Their plain message comes as such.
+        talk.test.message(message(PHONE, MessageKind::Chat, "plainly"));
+        assert_eq!((talk.heard().body.as_deref(), talk.heard().encryption), (Some("plainly"), None));
+    }
+}
+
+#[test]
+fn what_has_to_be_off_the_record_is_refused_if_nobody_answers() {
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+    talk.people.clear();
+    talk.otr(OtrPolicy::Require, None);
+    let mut all: Vec<_> = (0..65).map(|_| talk.says_with("hello", EncryptionWish::None)).collect();
+    let mut last = all.pop().unwrap();
+    assert!(matches!(got(&mut last), Some(Err(CallError::OverLimit(_)))));
+    assert!(all.iter_mut().all(|sent| got(sent).is_none()));
+    // It is asked for once.
+    let queries = talk.test.sent.iter().filter(|stanza| matches!(stanza, Outgoing::Sealed(_))).count();
+    assert_eq!(queries, 1);
+    talk.waits(31);
+    for sent in &mut all {
+        let Some(Err(CallError::Unsupported(why))) = got(sent) else { panic!("it is refused") };
+        assert!(why.contains("has not begun OTR in time"), "{why}");
+    }
+    // A message without a text goes out.
+    let typing = Some(Box::new(Extensions { chat_state: Some("composing".to_owned()), ..Extensions::default() }));
+    let draft = Draft { extensions: typing, ..Draft::default() };
+    let mut sent = talk.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(talk.plain(), 1);
+    // Without OTR, a text is refused, too.
+    let mut test = account(settings(&[("allow_otr", false.into())]), TrustPolicy::Blind);
+    let config = Encryption { omemo: false, otr: OtrPolicy::Require, ..Encryption::default() };
+    test.run(|session, now, effects| set_encryption(session, config, now, effects));
+    let draft = Draft { body: Some("hello".to_owned()), ..Draft::default() };
+    let mut sent = test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+    assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))));
+}
+
+#[test]
+fn a_policy_for_a_person_counts_at_once_and_over_that_of_the_account() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    talk.otr(OtrPolicy::Allow, Some(OtrPolicy::Never));
+    assert_eq!((talk.status(), talk.people[0].conversation.state()), (OtrStatus::Unencrypted, State::Finished));
+    // The chat was encrypted, so it gets no plain answers.
+    assert!(matches!(talk.says("plainly"), Some(Err(CallError::Unsupported(_)))));
+    talk.hears(0, ["?OTRv23?".to_owned()]);
+    assert_eq!(talk.heard().body.as_deref(), Some("?OTRv23?"));
+    talk.otr(OtrPolicy::Never, Some(OtrPolicy::Allow));
+    talk.begins(0);
+    talk.assert_talking();
+    // An account that requires it of others does not of him.
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+    talk.otr(OtrPolicy::Require, Some(OtrPolicy::Allow));
+    assert!(matches!(talk.says("plainly"), Some(Ok(_))));
+    assert_eq!((talk.plain(), talk.status()), (1, OtrStatus::Unencrypted));
+    let own = got(&mut talk.test.ask(ListKeys { jid: Some(bare(ROMEO)) })).unwrap().unwrap().own;
+    assert_eq!((own.otr_policy, own.otr_people.of(&bare(ROMEO))), (OtrPolicy::Require, Some(OtrPolicy::Allow)));
+}
+
+#[test]
+fn while_keys_cannot_be_read_nothing_that_has_to_be_off_the_record_is_sent() {
+    for is_allowed in [false, true] {
+        let mut test = TestSession::new(Settings::default());
+        set_otr_people(&mut test.session, [(bare(ROMEO), OtrPolicy::Require)].into_iter().collect());
+        let config = Encryption { plain_instead: is_allowed, ..Encryption::default() };
+        test.run(|session, now, effects| set_encryption(session, config, now, effects));
+        test.run(|session, now, _| keys_unreadable(session, Some(Vec::new()), now));
+        test.run(Session::plugins_initialized);
+        test.bind();
+        test.roster(vec![item(ROMEO, "both")]);
+        let draft = Draft { body: Some("hello".to_owned()), ..Draft::default() };
+        let mut sent = test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+        assert_eq!(got(&mut sent).unwrap().is_ok(), is_allowed);
+        assert!(test.keys.is_empty(), "no new keys take the place of those on disk");
+    }
+}
+
+#[test]
+fn a_long_text_goes_out_in_parts() {
+    for policy in [Policy::default(), Policy { v3: false, ..Policy::default() }] {
+        let mut talk = Talk::with(TrustPolicy::Blind, policy);
+        talk.begins(0);
+        let (text, before) = ("x".repeat(50_000), talk.test.sent.len());
+        assert!(matches!(talk.says(&text), Some(Ok(_))));
+        assert!(talk.people[0].has_read(&text));
+        let parts: Vec<_> = talk.test.sent[before..]
+            .iter()
+            .filter_map(|stanza| match stanza {
+                Outgoing::Sealed(sealed) => Some(&sealed.content),
+                _ => None,
+            })
+            .collect();
+        let is_part = |part: &&SealedContent| matches!(part, SealedContent::Otr(text) if text.len() <= 60_000);
+        assert!(parts.len() == 2 && parts.iter().all(is_part));
+    }
 }
 
 #[test]
