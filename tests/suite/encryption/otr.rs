@@ -14,13 +14,13 @@ async fn person() -> Counterpart {
 }
 
 /// Waits until a person's client says that the conversation is in this state.
-async fn is(client: &mut Counterpart, state: &str) -> Value {
+pub(super) async fn is(client: &mut Counterpart, state: &str) -> Value {
     let is_meant = |line: &Value| line["event"] == "state" && line["state"] == state;
     client.wait(state, |line| is_meant(line).then(|| line.clone())).await.unwrap()
 }
 
 /// Waits until the plugin gets this state of a chat; none if it is not used.
-async fn tells(host: &TestHost, order: u64, state: Option<&str>) {
+pub(super) async fn tells(host: &TestHost, order: u64, state: Option<&str>) {
     loop {
         let event = host.heard(FULL, order).await;
         if event["payload"]["chat"]["otr-status"].as_str() == state {
