@@ -197,17 +197,17 @@ class Otr:
             self.tell_state(context)
 
     def send(self, person, text):
-        """Sends a text to a person: encrypted, if the conversation is. Returns whether it is."""
-        is_encrypted, sent, context = self.context(person).contents.state == 1, c_void_p(), CONTEXT()
+        """Sends a text to a person: encrypted, if the conversation is, and not at all if it has ended. Returns which."""
+        state, sent, context = STATES[self.context(person).contents.state], c_void_p(), CONTEXT()
         what = (person.encode(), BEST, text.encode(), None, byref(sent), SEND_ALL, byref(context), None, None)
         error = self.otr.otrl_message_sending(*self.talk, self.jid, PROTOCOL, *what)
         if error:
             raise RuntimeError(f"libotr does not send: {error}")
         if sent.value:
             self.otr.otrl_message_free(sent)
-        if not is_encrypted:
+        if state == "plain":
             self.put(person, text)
-        return is_encrypted
+        return state == "encrypted"
 
     def end(self, person):
         """Ends the conversations with a person."""
