@@ -17,7 +17,10 @@ func start(ctx context.Context) error {
 	if _, err := parlor.OnMessage(parlor.Filter{}, count); err != nil {
 		return err
 	}
-	_, err := parlor.OnCommand(ctx, "karma", "Says how somebody stands, or who stands best", "[NAME]", tell)
+	_, err := parlor.CommandsDeclare(ctx, parlor.Declaration{
+		Name: "karma", Help: "Says how somebody stands, or who stands best",
+		Arguments: []parlor.Argument{parlor.TextArgument("name").Optional()},
+	}, tell)
 	return err
 }
 
@@ -96,21 +99,21 @@ func (now standing) String() string {
 
 func tell(ctx context.Context, command *parlor.Command) error {
 	message := command.Message
-	if len(command.Arguments) > 0 {
-		now, err := of(ctx, message.Chat, command.Arguments[0])
+	if command.Has("name") {
+		now, err := of(ctx, message.Chat, command.Text("name"))
 		if err != nil {
 			return err
 		}
-		return parlor.Reply(ctx, message, now.String())
+		return parlor.Answer(ctx, command, now.String())
 	}
 	best, err := best(ctx, message.Chat)
 	if err != nil {
 		return err
 	}
 	if len(best) == 0 {
-		return parlor.Reply(ctx, message, "Nobody was thanked here yet. Say: juliet++")
+		return parlor.Answer(ctx, command, "Nobody was thanked here yet. Say: juliet++")
 	}
-	return parlor.Reply(ctx, message, strings.Join(best, ", "))
+	return parlor.Answer(ctx, command, strings.Join(best, ", "))
 }
 
 // How somebody stands in a chat.

@@ -4,7 +4,7 @@ import logging
 from datetime import datetime, timezone
 from typing import Any, Optional
 
-from parlor import Command, DueTime, chats, command, errors, on, on_ready, reply_in_chat, schedules, setting, storage
+from parlor import Command, DueTime, Rest, chats, command, errors, on, on_ready, reply_in_chat, schedules, setting, storage
 
 log = logging.getLogger(__name__)
 
@@ -14,10 +14,10 @@ SHOWN = "%A, %d %B, %H:%M"
 MOST_WORDS = 7
 
 
-@command("remind", help="Reminds you in private", usage="WHEN WHAT")
-async def remind(asked: Command) -> None:
+@command("remind", help="Reminds you in private")
+async def remind(asked: Command, when_and_what: Rest = Rest("")) -> None:
     zone = await zone_of(person(asked))
-    wish = understood(asked.rest, zone)
+    wish = understood(when_and_what, zone)
     if wish is None:
         await reply_in_chat(asked, HOW)
         return
@@ -35,9 +35,8 @@ async def remind(asked: Command) -> None:
     await reply_in_chat(asked, answer)
 
 
-@command("zone", help="Says in which time zone you are", usage="ZONE")
-async def choose_zone(asked: Command) -> None:
-    zone = asked.rest
+@command("zone", help="Says in which time zone you are")
+async def choose_zone(asked: Command, zone: str) -> None:
     try:
         shown = schedules.format(datetime.now(timezone.utc), zone, SHOWN)
     except errors.Invalid:

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"net/url"
-	"strings"
 
 	"parlor"
 )
@@ -15,23 +14,26 @@ import (
 func main() { parlor.Start(start) }
 
 func start(ctx context.Context) error {
-	_, err := parlor.OnCommand(ctx, "weather", "Says what the weather is like", "CITY", tell)
+	_, err := parlor.CommandsDeclare(ctx, parlor.Declaration{
+		Name: "weather", Help: "Says what the weather is like",
+		Arguments: []parlor.Argument{parlor.RestArgument("city").Optional()},
+	}, tell)
 	return err
 }
 
 func tell(ctx context.Context, command *parlor.Command) error {
-	city := strings.Join(command.Arguments, " ")
+	city := command.Text("city")
 	if city == "" {
 		city = parlor.SettingsGet("city", "")
 	}
 	if city == "" {
-		return parlor.Reply(ctx, command.Message, "Where? Say: !weather Verona")
+		return parlor.Answer(ctx, command, "Where? Say: !weather Verona")
 	}
 	answer, err := weather(ctx, city)
 	if err != nil {
 		return err
 	}
-	return parlor.Reply(ctx, command.Message, answer)
+	return parlor.Answer(ctx, command, answer)
 }
 
 // The part of the service's answer that people are told.

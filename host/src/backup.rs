@@ -39,6 +39,8 @@ const STORE: &str = "parlor.db";
 const COMPONENTS: &str = "components";
 /// The folder of the versions that plugins had, in both.
 const VERSIONS: &str = "versions";
+/// The folder of the indexes of plugins, in both.
+const INDEXES: &str = "indexes";
 /// The member that a passphrase encrypts.
 const SEALED: &str = "sealed";
 

@@ -25,7 +25,8 @@ use crate::host::{Host, webhooks};
 const STRANGERS: usize = 1 << 20;
 /// The pause before it is tried again to listen.
 const PAUSE: Duration = Duration::from_secs(10);
-/// The longest query and header that a plugin gets, in bytes.
+/// The longest query and header that a plugin gets, in bytes. A request with a longer one is refused: without it, the plugin
+/// would not know that anything is missing.
 const LONGEST: usize = 8 << 10;
 
 /// The received requests, by outcome.
@@ -37,6 +38,10 @@ pub struct Counts {
     pub refused: AtomicU64,
     /// There was no space for them, or the plugin did not run.
     pub busy: AtomicU64,
+    /// The bytes of their bodies that were read.
+    pub received: AtomicU64,
+    /// The bytes of the bodies of answers.
+    pub sent: AtomicU64,
 }
 
 /// The task that listens.
@@ -155,33 +160,63 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
         Some(door) => (door.longest_body(), Memory::Addressed),
         None => (STRANGERS, Memory::Strangers),
     };
+    let ended = |how: &str, received: usize, sent: usize| {
+        counts.received.fetch_add(received as u64, Relaxed);
+        counts.sent.fetch_add(sent as u64, Relaxed);
+        if let Some(door) = &door {
+            door.ended(how, received, sent);
+        }
+    };
     let head = Head::of(&arrived);
     // The room is held until the answer is there: until then the plugin, or the store, has the body as well.
     let (body, _room) = match arrived.body(most, memory).await {
         Ok(read) => read,
-        Err(NoBody::NoRoom) => return busy(counts),
-        Err(NoBody::TooLong | NoBody::Broken | NoBody::Late) => return refuse(),
+        Err(NoBody::NoRoom) => {
+            ended("delayed", 0, 0);
+            return busy(counts);
+        }
+        Err(NoBody::TooLong | NoBody::Broken | NoBody::Late) => {
+            ended("refused", 0, 0);
+            return refuse();
+        }
     };
+    let length = body.len();
     let given = Given { header: &|name| single(&head.headers, name), body: &body, now: Timestamp::now() };
-    let (door, once) = match verify(door, &head, given) {
+    let (to, once) = match verify(door.as_ref(), &head, given) {
         Ok(verified) => verified,
-        Err(Unverified) => return refuse(),
+        Err(Unverified) => {
+            ended("refused", length, 0);
+            return refuse();
+        }
     };
-    let request = head.request(&door, body);
-    let outcome = door.pass(request, once).await;
+    // The sender is one that the owner knows, and is told what is wrong.
+    if let Some(status) = head.too_long(to) {
+        ended("refused", length, 0);
+        counts.refused.fetch_add(1, Relaxed);
+        return Reply::empty(status);
+    }
+    let request = head.request(to, body);
+    let outcome = to.pass(request, once).await;
     let passed = match outcome {
         Outcome::Stored => Reply::empty(202),
         Outcome::Answer(answer) => Reply { status: answer.status, headers: answer.headers, body: answer.body },
         Outcome::NoAnswer(status) => Reply::empty(status),
-        Outcome::Again => return refused(counts),
-        Outcome::Busy | Outcome::Failed => return busy(counts),
+        Outcome::Again => {
+            ended("refused", length, 0);
+            return refused(counts);
+        }
+        Outcome::Busy | Outcome::Failed => {
+            ended("delayed", length, 0);
+            return busy(counts);
+        }
     };
+    ended("accepted", length, passed.body.len());
     counts.passed.fetch_add(1, Relaxed);
     passed
 }
 
 /// Verifies a request to a webhook. A request to an unknown webhook takes as long.
-fn verify(door: Option<Door>, head: &Head, given: Given<'_>) -> Result<(Door, Once), Unverified> {
+fn verify<'d>(door: Option<&'d Door>, head: &Head, given: Given<'_>) -> Result<(&'d Door, Once), Unverified> {
     /// The header of the signature that is computed for an unknown address.
     const ANY: &str = "x-hub-signature-256";
     match door {
@@ -198,9 +233,12 @@ fn verify(door: Option<Door>, head: &Head, given: Given<'_>) -> Result<(Door, On
     }
 }
 
+/// Returns the answer to every request that is refused. Discord signs some requests wrongly on purpose, and removes an
+/// address that answers those with anything but 401. A 401 names a way to identify oneself (RFC 9110, section 15.5.2);
+/// browsers ask nobody for a password because of this one.
 fn refused(counts: &Counts) -> Reply {
     counts.refused.fetch_add(1, Relaxed);
-    Reply::empty(404)
+    Reply { headers: vec![("www-authenticate".to_owned(), "Bearer".to_owned())], ..Reply::empty(401) }
 }
 
 fn busy(counts: &Counts) -> Reply {
@@ -230,14 +268,23 @@ impl Head {
     fn of(arrived: &Arrived) -> Self {
         Self {
             method: arrived.method.as_str().to_owned(),
-            query: arrived.query.clone().filter(|query| query.len() <= LONGEST),
+            query: arrived.query.clone(),
             sender: arrived.from.to_string(),
             headers: arrived.headers.clone(),
         }
     }
 
+    /// Returns the status for a request of which the plugin would get too much.
+    fn too_long(&self, door: &Door) -> Option<u16> {
+        if self.query.as_ref().is_some_and(|query| query.len() > LONGEST) {
+            return Some(414);
+        }
+        let mut shown = self.headers.iter().filter(|(name, _)| door.passes_on(name.as_str()));
+        shown.any(|(_, value)| value.len() > LONGEST).then_some(431)
+    }
+
     fn request(&self, door: &Door, body: Vec<u8>) -> WebhookRequest {
-        let shown = self.headers.iter().filter(|(name, value)| door.passes_on(name.as_str()) && value.len() <= LONGEST);
+        let shown = self.headers.iter().filter(|(name, _)| door.passes_on(name.as_str()));
         let text = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         };

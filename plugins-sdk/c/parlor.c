@@ -1047,6 +1047,17 @@ static const parlor_file *shown_files(parlor_plugin_types_list_file_t all) {
   return files;
 }
 
+/* NULL where there are none. */
+static const parlor_link_preview *shown_previews(parlor_plugin_types_list_link_preview_t all) {
+  if (!all.len) return NULL;
+  parlor_link_preview *previews = parlor_memory((all.len + 1) * sizeof *previews);
+  for (size_t i = 0; i < all.len; i++) {
+    const parlor_plugin_types_link_preview_t *one = &all.ptr[i];
+    previews[i] = (parlor_link_preview){some(one->url), maybe(one->title), maybe(one->description), maybe(one->image)};
+  }
+  return previews;
+}
+
 static const parlor_message *message_of(const parlor_plugin_types_message_t *all) {
   parlor_message *message = parlor_memory(sizeof *message);
   *message = (parlor_message){
@@ -1062,6 +1073,9 @@ static const parlor_message *message_of(const parlor_plugin_types_message_t *all
   message->retracts = maybe(extensions->retract);
   if (extensions->moderated.is_some) message->moderates = some(extensions->moderated.val.id);
   message->files = shown_files(extensions->files);
+  message->spoiler = maybe(extensions->spoiler);
+  message->unstyled = extensions->unstyled;
+  message->previews = shown_previews(extensions->previews);
   if (extensions->reply.is_some) message->replies_to = some(extensions->reply.val.id);
   if (extensions->reactions.is_some) {
     message->reacts_to = some(extensions->reactions.val.id);
@@ -1187,6 +1201,20 @@ static parlor_plugin_types_list_file_t files_of(const parlor_file *files) {
   return (parlor_plugin_types_list_file_t){all, count};
 }
 
+/* The previews of a list, which may be NULL. */
+static parlor_plugin_types_list_link_preview_t previews_of(const parlor_link_preview *previews) {
+  size_t count = 0;
+  while (previews && previews[count].url) count++;
+  if (!count) return (parlor_plugin_types_list_link_preview_t){0};
+  parlor_plugin_types_link_preview_t *all = parlor_memory(count * sizeof *all);
+  for (size_t i = 0; i < count; i++) {
+    const parlor_link_preview *one = &previews[i];
+    all[i] = (parlor_plugin_types_link_preview_t){
+        parlor_text(one->url), option(one->title), option(one->description), option(one->image)};
+  }
+  return (parlor_plugin_types_list_link_preview_t){all, count};
+}
+
 /* Converts a message to the contract's record; it lives until the handler returns, like all its parts. */
 static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_outgoing_t *whole) {
   static plugin_string_t store = {(uint8_t *)"store", 5};
@@ -1202,6 +1230,9 @@ static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_out
   extensions->marked = option(message->marked);
   extensions->chat_state = option(message->chat_state);
   extensions->files = files_of(message->files);
+  extensions->spoiler = option(message->spoiler);
+  extensions->unstyled = message->unstyled;
+  extensions->previews = previews_of(message->previews);
   const parlor_message *to = message->reply_to;
   if (to && parlor_reference(to)) {
     extensions->reply.is_some = true;
@@ -1344,6 +1375,118 @@ parlor_error parlor_answer(const parlor_event *event, const char *format, ...) {
 parlor_error parlor_progress(const parlor_event *event, const char *format, ...) {
   FORMATTED(const char *text);
   return has_form(event) ? in_form(event, text, true) : PARLOR_OK;
+}
+
+/* ---- Markup ------------------------------------------------------------------------------------------------------------- */
+
+/* Behind it a sign begins nothing: U+2060, which cannot be seen and is no white space. */
+#define JOINER "\xE2\x81\xA0"
+
+static bool is_sign(unsigned code) {
+  return code == '*' || code == '_' || code == '~' || code == '`';
+}
+
+static bool is_blank(unsigned code) {
+  bool is_wide = code == 0x85 || code == 0xA0 || code == 0x1680 || code == 0x202F || code == 0x205F || code == 0x3000;
+  return code == ' ' || (code >= '\t' && code <= '\r') || is_wide || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029;
+}
+
+static char *put(char *end, const char *text, size_t size) {
+  memcpy(end, text, size);
+  return end + size;
+}
+
+const char *parlor_styling_escape(const char *text) {
+  if (!text) text = "";
+  /* Three bytes go before each character at most. */
+  char *whole = take(4 * strlen(text)), *end = whole;
+  unsigned before = '\n', code;
+  for (const char *next; *text; text = next, before = code) {
+    next = character(text, &code);
+    bool begins = is_sign(code) && (is_blank(before) || is_sign(before));
+    if (begins || (code == '>' && before == '\n')) end = stpcpy(end, JOINER);
+    end = put(end, text, (size_t)(next - text));
+  }
+  *end = 0;
+  return whole;
+}
+
+/* Puts the sign around each line, without the white space at its ends. A line with the sign in it stays as it is, or is escaped. */
+static const char *spans(char sign, const char *text, bool escapes) {
+  if (!text) text = "";
+  /* A line gets two signs, or three bytes before each of its own. */
+  char *whole = take(4 * strlen(text) + 2), *end = whole;
+  for (;; text++) {
+    size_t length = strcspn(text, "\n"), start = 0, stop = length;
+    while (start < stop && is_space(text[start])) start++;
+    while (stop > start && is_space(text[stop - 1])) stop--;
+    if (start < stop && !memchr(text + start, sign, stop - start)) {
+      end = put(end, text, start);
+      *end++ = sign;
+      end = put(end, text + start, stop - start);
+      *end++ = sign;
+      end = put(end, text + stop, length - stop);
+    } else {
+      end = escapes ? stpcpy(end, parlor_styling_escape(copied(text, length))) : put(end, text, length);
+    }
+    text += length;
+    if (!*text) break;
+    *end++ = '\n';
+  }
+  *end = 0;
+  return whole;
+}
+
+const char *parlor_styling_bold(const char *text) {
+  return spans('*', text, false);
+}
+
+const char *parlor_styling_italic(const char *text) {
+  return spans('_', text, false);
+}
+
+const char *parlor_styling_strike(const char *text) {
+  return spans('~', text, false);
+}
+
+const char *parlor_styling_monospace(const char *text) {
+  return spans('`', text, true);
+}
+
+/* Puts before each line what the function gives for it, three bytes at most. A line break at the end of the text begins no line. */
+static const char *each_line(const char *text, const char *(*before)(const char *line)) {
+  if (!text) text = "";
+  size_t size = strlen(text);
+  if (size && text[size - 1] == '\n') size--;
+  char *whole = take(4 * size + 3), *end = whole;
+  for (const char *line = text, *last = text + size;; line++) {
+    const char *stop = memchr(line, '\n', (size_t)(last - line));
+    if (!stop) stop = last;
+    end = put(stpcpy(end, before(line)), line, (size_t)(stop - line));
+    line = stop;
+    if (line == last) break;
+    *end++ = '\n';
+  }
+  *end = 0;
+  return whole;
+}
+
+static const char *quoted_by(const char *line) {
+  (void)line;
+  return "> ";
+}
+
+const char *parlor_styling_quote(const char *text) {
+  return each_line(text, quoted_by);
+}
+
+/* Such a line would end the block. */
+static const char *kept_in_block(const char *line) {
+  return strncmp(line + strspn(line, " \t\v\f\r"), "```", 3) ? "" : JOINER;
+}
+
+const char *parlor_styling_code_block(const char *text) {
+  return parlor_format("```\n%s\n```", each_line(text, kept_in_block));
 }
 
 /* ---- Rooms ------------------------------------------------------------------------------------------------------------- */
@@ -1708,6 +1851,10 @@ parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_r
     *response = (parlor_http_response){answer.status, some(answer.url), headers, body, answer.body.len};
   }
   return parlor_done(done, &error);
+}
+
+parlor_error parlor_http_get(const char *url, parlor_http_response *response) {
+  return parlor_http_fetch(&(parlor_http_request){.url = url}, response);
 }
 
 /* How many bytes the host takes of a body at once. */

@@ -105,6 +105,14 @@ typedef struct parlor_file {
   uint64_t size;          /* in bytes; 0 where it is not known */
 } parlor_file;
 
+/* A preview of a link, which the author of the message wrote (XEP-0511). A list of them ends with one whose url is NULL. */
+typedef struct parlor_link_preview {
+  const char *url;         /* the link: https://… or http://… */
+  const char *title;       /* of the page, on one line, or NULL */
+  const char *description; /* what the page is about, or NULL */
+  const char *image;       /* the address of a picture, or NULL */
+} parlor_link_preview;
+
 /* A message as it came. */
 typedef struct parlor_message {
   const char *id, *stanza_id, *origin_id;
@@ -123,6 +131,9 @@ typedef struct parlor_message {
   const char *retracts; /* the id of the message that its author retracts, else NULL */
   const char *moderates; /* the id of the message that the room retracts, else NULL; `all` says for whom */
   const parlor_file *files; /* what it refers to, or NULL; `parlor_files_open` reads one */
+  const char *spoiler; /* the text is to stay hidden until the reader wants to see it: the hint shown instead, which may be empty; else NULL */
+  bool unstyled;       /* the text has no markup (XEP-0393) */
+  const parlor_link_preview *previews; /* of links in the text, or NULL */
   const char *at;      /* when, such as 2026-11-20T06:24:00Z; `parlor_time` reads it */
   const char *carbon;  /* received or sent, where it is a copy of what another client of this account did, else NULL; do not answer one */
   bool delayed;        /* it is history; do not answer it */
@@ -267,8 +278,8 @@ typedef struct parlor_pubsub {
 /* An encrypted message that the host cannot decrypt. */
 typedef struct parlor_undecryptable {
   const char *chat, *from, *kind, *at;
-  const char *encryption; /* omemo or otr */
-  const char *reason;     /* no-key-for-us, no-session, replayed, broken, distrusted or other-device */
+  const char *encryption; /* omemo, otr, openpgp, pgp or other */
+  const char *reason;     /* no-key-for-us, no-session, replayed, broken, distrusted, other-device or unsupported */
   const char *id, *stanza_id, *nick; /* or NULL */
   bool delayed;           /* it is history */
   bool own;               /* this account wrote it */
@@ -478,6 +489,10 @@ typedef struct parlor_outgoing {
   const char *chat_state;         /* active, composing, paused, inactive or gone */
   const parlor_file *files;       /* what `parlor_files_finish` gave, 16 at most, ending with one whose url is NULL; without a body, the
                                    * address of the first one is sent as such, as clients expect it (XEP-0066) */
+  const char *spoiler;            /* hides the body until the reader wants to see it, behind this hint on one line, which may be empty
+                                   * (XEP-0382); needs a body */
+  bool unstyled;                  /* the body has no markup, whatever signs are in it (XEP-0393) */
+  const parlor_link_preview *previews; /* of links in the body, 8 at most, ending with one whose url is NULL (XEP-0511); needs a body */
   const char *encryption;         /* from end to end: that of the chat, unless it is required (else PARLOR_UNSUPPORTED) or none */
 } parlor_outgoing;
 
@@ -511,6 +526,36 @@ const char *parlor_body_without_fallback(const parlor_message *message, const ch
 /* Puts into `occupant` who said a message in a room, or from there to us alone, as the room knows them now; NULL where the room
  * itself said it, or who did has gone. Needs rooms.read for it. */
 parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occupant **occupant);
+
+/* ---- Markup ------------------------------------------------------------------------------------------------------------- */
+
+/* Bold, quotes and other markup in the text of a message (XEP-0393), which clients show as such. The markup is signs in the text, as in
+ * `*bold*`, and there is no way to write such a sign as itself. So text from elsewhere goes through `parlor_styling_escape` first, or into
+ * `parlor_styling_monospace` or `parlor_styling_code_block`, which take it as it is. For a text that is all from elsewhere, `unstyled` turns
+ * markup off. NULL is an empty text.
+ *
+ *     parlor_reply(message, "%s says\n%s", parlor_styling_bold(parlor_styling_escape(name)), parlor_styling_quote(text));
+ */
+
+/* Makes a text bold, italic, or struck out. Lines are styled each by itself, since markup ends with its line. A line with the sign in it,
+ * `*`, `_` or `~`, stays as it is: there is no way to write one within such a text. */
+const char *parlor_styling_bold(const char *text);
+const char *parlor_styling_italic(const char *text);
+const char *parlor_styling_strike(const char *text);
+
+/* Shows a text as it is, in letters of one width: a name of a program, or anything from elsewhere. A line with a backtick in it is only
+ * escaped. */
+const char *parlor_styling_monospace(const char *text);
+
+/* Quotes each line of a text. The quotation ends with its line: put a line break behind it. */
+const char *parlor_styling_quote(const char *text);
+
+/* Shows the lines of a text as they are, in letters of one width. It begins and ends with a line of its own: put a line break before and
+ * behind it. */
+const char *parlor_styling_code_block(const char *text);
+
+/* Escapes a text such that nothing in it is markup: an invisible U+2060 goes before each sign that would begin some. */
+const char *parlor_styling_escape(const char *text);
 
 /* ---- Rooms ------------------------------------------------------------------------------------------------------------- */
 
@@ -881,6 +926,9 @@ typedef struct parlor_http_response {
  *     parlor_error error = parlor_http_fetch(&(parlor_http_request){.url = "https://api.example.org/weather"}, &answer);
  */
 parlor_error parlor_http_fetch(const parlor_http_request *request, parlor_http_response *response);
+
+/* Makes a request of the method GET for this address, and waits for the whole answer. Needs http.fetch. */
+parlor_error parlor_http_get(const char *url, parlor_http_response *response);
 
 /* The beginning of an answer. A status from 400 on is no error. */
 typedef struct parlor_http_head {

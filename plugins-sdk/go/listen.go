@@ -116,7 +116,14 @@ type Message struct {
 	Retracts, Moderates string
 	// Files are those that it refers to; FilesOpen reads one.
 	Files []File
-	At    time.Time
+	// Spoiler says that the text is to stay hidden until the reader wants to see it, and SpoilerHint what is shown instead, if anything.
+	Spoiler     bool
+	SpoilerHint string
+	// Unstyled says that the text has no markup.
+	Unstyled bool
+	// Previews are of links in the text. The author of the message wrote them.
+	Previews []LinkPreview
+	At       time.Time
 	// Delayed says that it is history; do not answer it.
 	Delayed bool
 	// Carbon is received or sent where it is a copy of what another client of this account did, else empty; do not answer a copy.
@@ -137,9 +144,9 @@ type Undecryptable struct {
 	At                                   time.Time
 	// Delayed says that it is history, and Own that this account wrote it.
 	Delayed, Own bool
-	// Encryption is omemo or otr.
+	// Encryption is omemo, otr, openpgp, pgp or other.
 	Encryption string
-	// Reason is no-key-for-us, no-session, replayed, broken, distrusted or other-device.
+	// Reason is no-key-for-us, no-session, replayed, broken, distrusted, other-device or unsupported.
 	Reason string
 }
 
@@ -459,12 +466,14 @@ func NewMessage(all types.Message) (*Message, error) {
 		return nil, err
 	}
 	extensions := all.Extensions.Some()
+	spoiler, isSpoiler := extensions.Spoiler.Get()
 	return &Message{
 		ID: all.Id.Some(), StanzaID: all.StanzaId.Some(), OriginID: all.OriginId.Some(), Chat: all.Chat, From: all.From,
 		To: all.To, Nick: all.Nick.Some(), OccupantID: all.OccupantId.Some(), Kind: all.Kind, Body: all.Body.Some(), Subject: all.Subject.Some(),
 		Thread: all.Thread.Some(), RepliesTo: extensions.Reply.Some().Id, Replaces: extensions.Replace.Some(),
 		Retracts: extensions.Retract.Some(), Moderates: extensions.Moderated.Some().Id,
 		ReactsTo: extensions.Reactions.Some().Id, Emojis: extensions.Reactions.Some().Emojis, Files: newFiles(extensions.Files),
+		Spoiler: isSpoiler, SpoilerHint: spoiler, Unstyled: extensions.Unstyled, Previews: newPreviews(extensions.Previews),
 		At: at, Delayed: all.Delayed, Carbon: all.Carbon.Some(), Command: all.Command.Some(), Cut: all.Cut.Some(), Own: all.Own,
 		Encryption: all.Encryption.Some(), DeviceTrust: all.DeviceTrust.Some(),
 		All: &all,

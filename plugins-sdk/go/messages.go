@@ -44,6 +44,47 @@ type Outgoing struct {
 	// Files are those that Upload.Finish gave, 16 at most. If Body is empty, the address of the first one is sent as such, as clients
 	// expect it (XEP-0066).
 	Files []File
+	// Spoiler hides the body until the reader wants to see it, behind SpoilerHint, which may be empty (XEP-0382). A hint alone does so as
+	// well. It needs a Body.
+	Spoiler     bool
+	SpoilerHint string
+	// Unstyled says that the body has no markup, whatever signs are in it (XEP-0393).
+	Unstyled bool
+	// Previews are of links in the body, 8 at most (XEP-0511). They need a Body.
+	Previews []LinkPreview
+}
+
+// LinkPreview is what the author of a message says of a link in it: the page may say something else. A field that is not known is
+// empty.
+type LinkPreview struct {
+	// URL is the link, https://… or http://….
+	URL string
+	// Title is that of the page, on one line.
+	Title string
+	// Description is what the page is about.
+	Description string
+	// Image is the address of a picture.
+	Image string
+}
+
+func newPreviews(raw []types.LinkPreview) []LinkPreview {
+	var all []LinkPreview
+	for _, one := range raw {
+		all = append(all, LinkPreview{
+			URL: one.Url, Title: one.Title.Some(), Description: one.Description.Some(), Image: one.Image.Some(),
+		})
+	}
+	return all
+}
+
+func wirePreviews(all []LinkPreview) []types.LinkPreview {
+	var raw []types.LinkPreview
+	for _, one := range all {
+		raw = append(raw, types.LinkPreview{
+			Url: one.URL, Title: option(one.Title), Description: option(one.Description), Image: option(one.Image),
+		})
+	}
+	return raw
 }
 
 // ChatsSend says something to somebody, and gives the message's id once it is queued on the stream. Needs messages.send.
@@ -139,6 +180,10 @@ func (message Outgoing) wire() (types.Outgoing, error) {
 		ReceiptRequested: message.RequestReceipt, Receipt: option(message.Receipt),
 		Markable: message.RequestMarkers, Marker: option(message.Marker), Marked: option(message.Marked),
 		ChatState: option(message.ChatState), Files: wireFiles(message.Files),
+		Unstyled: message.Unstyled, Previews: wirePreviews(message.Previews),
+	}
+	if message.Spoiler || message.SpoilerHint != "" {
+		extensions.Spoiler = wit.Some(message.SpoilerHint)
 	}
 	if to := message.ReplyTo; to != nil && to.Reference() != "" {
 		extensions.Reply = wit.Some(types.Reply{Id: to.Reference(), To: wit.Some(to.From)})

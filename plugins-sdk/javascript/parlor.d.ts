@@ -281,6 +281,12 @@ export interface Wish {
    * (XEP-0066).
    */
   files?: contract.FileArgument[];
+  /** Hides the body until the reader wants to see it, behind this hint on one line, which may be empty (XEP-0382). Needs a body. */
+  spoiler?: string;
+  /** The body has no markup, whatever signs are in it (XEP-0393). */
+  unstyled?: boolean;
+  /** Previews of links in the body, 8 at most (XEP-0511). They need a body. */
+  previews?: contract.LinkPreviewArgument[];
   /** Whether it is encrypted from end to end: as the chat is, unless it is `required` (else `Unsupported`) or `none`. */
   encryption?: "as-the-chat" | "required" | "none";
 }
@@ -370,6 +376,39 @@ export function parseXml(xml: string | Uint8Array): Element;
 export function sendStanza(stanza: Element | string): Promise<void>;
 /** Sends one IQ, and gives the answer. Needs `stanza.send` for `iq`. */
 export function ask(iq: Element | string): Promise<Element>;
+
+/**
+ * Bold, quotes and other markup in the text of a message (XEP-0393), which clients show as such. The markup is signs in the text, as in
+ * `*bold*`, and there is no way to write such a sign as itself. So text from elsewhere goes through `styling.escape` first, or into
+ * `styling.monospace` or `styling.codeBlock`, which take it as it is. For a text that is all from elsewhere, `unstyled` turns markup off.
+ *
+ *     await reply(message, `${styling.bold(styling.escape(name))} says\n${styling.quote(text)}`);
+ */
+export const styling: {
+  /**
+   * Makes a text bold. Lines are bold each by itself, since markup ends with its line. A line with a `*` in it stays as it is: there is no
+   * way to write one in bold.
+   */
+  bold(text: string): string;
+  /** Makes a text italic, as `bold` does, with `_`. */
+  italic(text: string): string;
+  /** Strikes a text out, as `bold` does, with `~`. */
+  strike(text: string): string;
+  /**
+   * Shows a text as it is, in letters of one width: a name of a program, or anything from elsewhere. A line with a backtick in it is only
+   * escaped.
+   */
+  monospace(text: string): string;
+  /** Quotes each line of a text. The quotation ends with its line: put a line break behind it. */
+  quote(text: string): string;
+  /**
+   * Shows the lines of a text as they are, in letters of one width. It begins and ends with a line of its own: put a line break before and
+   * behind it.
+   */
+  codeBlock(text: string): string;
+  /** Escapes a text such that nothing in it is markup: an invisible U+2060 goes before each sign that would begin some. */
+  escape(text: string): string;
+};
 
 /** Namespaces that plugins meet. */
 export const ns: {

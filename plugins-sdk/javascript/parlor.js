@@ -1120,7 +1120,7 @@ function quotation(message) {
 
 const WISH = [
   "body", "subject", "thread", "replyTo", "quote", "replace", "retract", "reactTo", "emojis", "receipt", "requestReceipt",
-  "requestMarkers", "marker", "marked", "chatState", "files", "encryption",
+  "requestMarkers", "marker", "marked", "chatState", "files", "spoiler", "unstyled", "previews", "encryption",
 ];
 
 // A missing message means that the author forgot to fetch it, or to wait for it.
@@ -1158,6 +1158,9 @@ export function outgoing(wish) {
       // They have no body, by which servers see what is worth keeping (XEP-0334).
       hints: reactTo || receipt || marker ? ["store"] : [],
       files: wish.files ?? [],
+      unstyled: wish.unstyled ?? false,
+      spoiler: wish.spoiler ?? null,
+      previews: wish.previews ?? [],
     },
     encryption: wish.encryption ?? null,
   };
@@ -1203,6 +1206,52 @@ export function occupantOf({ kind, chat, nick }) {
   const [room, who] = slash < 0 ? [chat, kind === "groupchat" ? nick : undefined] : [chat.slice(0, slash), chat.slice(slash + 1)];
   return who ? rooms.occupants(room).find((one) => one.nick === who) : undefined;
 }
+
+// Markup (XEP-0393)
+
+const SIGNS = "*_~`";
+const FENCE = "```";
+// An invisible character that is no white space: a sign behind it begins nothing.
+const JOINER = "\u2060";
+
+// Lines are styled each by itself, without the white space at their ends. Those with the sign in them are for `otherwise`.
+const spans = (sign, otherwise) => (text) =>
+  String(text).split("\n").map((line) => {
+    const inside = line.trim();
+    if (!inside || inside.includes(sign)) return otherwise(line);
+    const start = line.length - line.trimStart().length;
+    return line.slice(0, start) + sign + inside + sign + line.slice(start + inside.length);
+  }).join("\n");
+
+// A line break at the end of the text begins no line.
+const eachLine = (text, change) => String(text).replace(/\n$/, "").split("\n").map(change).join("\n");
+
+function escapeStyling(text) {
+  let before = "\n";
+  let escaped = "";
+  for (const sign of String(text)) {
+    const begins = SIGNS.includes(sign) && (/\s/.test(before) || SIGNS.includes(before));
+    escaped += begins || (sign === ">" && before === "\n") ? JOINER + sign : sign;
+    before = sign;
+  }
+  return escaped;
+}
+
+const asItIs = (line) => line;
+
+export const styling = {
+  bold: spans("*", asItIs),
+  italic: spans("_", asItIs),
+  strike: spans("~", asItIs),
+  monospace: spans("`", escapeStyling),
+  quote: (text) => eachLine(text, (line) => `> ${line}`),
+  codeBlock: (text) => {
+    // Such a line would end the block.
+    const inside = eachLine(text, (line) => (line.trimStart().startsWith(FENCE) ? JOINER + line : line));
+    return `${FENCE}\n${inside}\n${FENCE}`;
+  },
+  escape: escapeStyling,
+};
 
 // Stanzas
 

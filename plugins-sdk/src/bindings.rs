@@ -13,6 +13,7 @@ wit_bindgen::generate!({
     additional_type_attributes: {
         "parlor:plugin/types@0.1.0/outgoing": [#[derive(Default)]],
         "parlor:plugin/types@0.1.0/extensions": [#[derive(Default)]],
+        "parlor:plugin/types@0.1.0/link-preview": [#[derive(Default)]],
         "parlor:plugin/listen@0.1.0/filter": [#[derive(Default)]],
         "parlor:plugin/archive@0.1.0/options": [#[derive(Default)]],
         "parlor:plugin/commands@0.1.0/declaration": [#[derive(Default)]],

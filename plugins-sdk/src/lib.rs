@@ -80,6 +80,7 @@ pub mod schedules;
 pub mod settings;
 pub mod stanza;
 pub mod storage;
+pub mod styling;
 pub mod timers;
 pub mod tokens;
 mod turns;

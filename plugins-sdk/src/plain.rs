@@ -1,8 +1,8 @@
-//! Messages that consist only of a text or a file, and conversions to a contact's attributes.
+//! Messages that consist only of a text or a file, conversions to a contact's attributes, and names of payloads.
 
 use serde_json::{Value, json};
 
-use crate::types::{File, Outgoing, Resource};
+use crate::types::{File, Outgoing, Payload, Resource};
 
 /// The name as Rust spells it, of that of any language.
 pub(crate) fn snake_case(name: &str) -> String {
@@ -23,6 +23,34 @@ pub(crate) fn resource(one: &Resource) -> Value {
     json!({
         "name": one.name, "priority": one.priority, "show": one.show, "status": one.status, "since": one.since,
     })
+}
+
+impl Payload {
+    /// Returns a description of the payload's type, for messages to people.
+    pub(crate) fn shape(&self) -> &'static str {
+        match self {
+            Self::None => "nothing",
+            Self::Text(_) => "a text",
+            Self::Status(_) => "a status",
+            Self::Stanza(_) => "a stanza",
+            Self::Contact(_) => "a contact",
+            Self::Chat(_) => "a chat",
+            Self::Message(_) => "a message",
+            Self::Room(_) => "a room",
+            Self::Occupant(_) => "an occupant",
+            Self::Feature(_) => "a feature",
+            Self::Invite(_) => "an invitation",
+            Self::Command(_) => "a command",
+            Self::Webhook(_) => "a request to a webhook",
+            Self::Schedule(_) => "a due time",
+            Self::IqRequest(_) => "a request",
+            Self::PluginRequest(_) => "a request of a plugin",
+            Self::Hook(_) => "a question to a hook",
+            Self::PubsubItem(_) => "an item of a node",
+            Self::Undecryptable(_) => "a message that cannot be decrypted",
+            Self::Json(_) => "JSON",
+        }
+    }
 }
 
 impl From<String> for Outgoing {

@@ -15,8 +15,8 @@ use crate::stanza::ns;
 pub use crate::places::{Affiliation, Role};
 pub use wit::{
     Actor, Chat, Command, Contact, DueTime, Extensions, Fallback, Feature, File, Hat, Header, Hook, Invite, IqRequest,
-    Label, Message, Moderated, Occupant, Outgoing, Payload, PluginRequest, PubsubItem, Reactions, Reply, Resource,
-    Room, StanzaError, Status, Undecryptable, View, Webhook,
+    Label, LinkPreview, Message, Moderated, Occupant, Outgoing, Payload, PluginRequest, PubsubItem, Reactions, Reply,
+    Resource, Room, StanzaError, Status, Undecryptable, View, Webhook,
 };
 
 /// The hint that a message without a text should still be stored (XEP-0334).
@@ -371,6 +371,35 @@ impl Outgoing {
         self
     }
 
+    /// Hidden until the reader wants to see it (XEP-0382), behind a hint on one line, which may be empty. It needs a text.
+    ///
+    /// ```no_run
+    /// # use parlor_sdk::prelude::*;
+    /// # async fn example(message: &Message) -> Result<()> {
+    /// message.reply(Outgoing::new("They die.").spoiler("How it ends")).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn spoiler(mut self, hint: impl Into<String>) -> Self {
+        self.extensions.get_or_insert_default().spoiler = Some(hint.into());
+        self
+    }
+
+    /// Without markup: clients show signs such as `*` as they are (XEP-0393). [`styling`](crate::styling) has functions
+    /// for markup, and one that escapes a part of a text.
+    #[must_use]
+    pub fn unstyled(mut self) -> Self {
+        self.extensions.get_or_insert_default().unstyled = true;
+        self
+    }
+
+    /// With a preview of a link in its text (XEP-0511), behind those that it has; 8 at most. It needs a text.
+    #[must_use]
+    pub fn with_preview(mut self, preview: LinkPreview) -> Self {
+        self.extensions.get_or_insert_default().previews.push(preview);
+        self
+    }
+
     /// End-to-end encrypted, independently of the chat. If that is impossible, sending it returns
     /// [`Error::Unsupported`].
     ///
@@ -434,32 +463,6 @@ impl Payload {
             Self::Json(json) => Ok(serde_json::from_str(json)?),
             Self::None => Ok(serde_json::from_str("null")?),
             other => Err(Error::other(format_args!("it carries {}, not JSON", other.shape()))),
-        }
-    }
-
-    /// Returns a description of the payload's type, for messages to people.
-    pub(crate) fn shape(&self) -> &'static str {
-        match self {
-            Self::None => "nothing",
-            Self::Text(_) => "a text",
-            Self::Status(_) => "a status",
-            Self::Stanza(_) => "a stanza",
-            Self::Contact(_) => "a contact",
-            Self::Chat(_) => "a chat",
-            Self::Message(_) => "a message",
-            Self::Room(_) => "a room",
-            Self::Occupant(_) => "an occupant",
-            Self::Feature(_) => "a feature",
-            Self::Invite(_) => "an invitation",
-            Self::Command(_) => "a command",
-            Self::Webhook(_) => "a request to a webhook",
-            Self::Schedule(_) => "a due time",
-            Self::IqRequest(_) => "a request",
-            Self::PluginRequest(_) => "a request of a plugin",
-            Self::Hook(_) => "a question to a hook",
-            Self::PubsubItem(_) => "an item of a node",
-            Self::Undecryptable(_) => "a message that cannot be decrypted",
-            Self::Json(_) => "JSON",
         }
     }
 }

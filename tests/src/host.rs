@@ -142,6 +142,12 @@ impl Home {
         self.write_config()
     }
 
+    /// Sets a key under `[window]`.
+    pub fn set_window(&mut self, key: &str, value: impl Into<toml::Value>) -> Result<()> {
+        self.table("window").insert(key.to_owned(), value.into());
+        self.write_config()
+    }
+
     /// Copies a plugin file to where this host finds it, and returns an entry for it without any grant.
     pub fn install(&self, id: &str, plugin: &Built) -> Result<Entry> {
         self.install_bytes(id, &plugin.bytes()?)

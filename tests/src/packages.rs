@@ -13,7 +13,7 @@ pub struct Package {
 pub const HOST: Package = Package { library: "parlor", folder: "host" };
 
 /// All packages of the host.
-pub const ALL: [Package; 17] = [
+pub const ALL: [Package; 18] = [
     HOST,
     Package { library: "parlor_authoring", folder: "host/authoring" },
     Package { library: "parlor_base", folder: "host/base" },
@@ -22,6 +22,7 @@ pub const ALL: [Package; 17] = [
     Package { library: "parlor_config", folder: "host/config" },
     Package { library: "parlor_e2ee", folder: "host/e2ee" },
     Package { library: "parlor_https", folder: "host/https" },
+    Package { library: "parlor_nats", folder: "host/nats" },
     Package { library: "parlor_plugins", folder: "host/plugins" },
     Package { library: "parlor_runtime", folder: "host/runtime" },
     Package { library: "parlor_schedules", folder: "host/schedules" },

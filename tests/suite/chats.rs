@@ -274,6 +274,49 @@ async fn a_retraction_has_a_text_for_clients_that_know_none() {
     }
 }
 
+/// Row 157.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spoiler_is_hidden_and_previews_are_of_links() {
+    let (host, mut friend) = open_host().await;
+    let jid = friend.jid().to_string();
+    let heard = host.listen(FULL, "message").await;
+    let previews = json!([{ "url": "https://example.org/a", "title": "Page" }]);
+    let extensions = json!({ "spoiler": "the end", "unstyled": true, "previews": previews });
+    let message = json!({ "jid": jid, "body": "https://example.org/a", "extensions": extensions });
+    let sent = host.call(FULL, "chats.send", message).await.ok();
+    let came = |stanza: &Stanza| match stanza {
+        Stanza::Message(message) if message.id.as_ref().map(|id| &*id.0) == sent.as_str() => {
+            Some(message.payloads.clone())
+        }
+        _ => None,
+    };
+    let payloads = friend.wait_for("the spoiler", SOON, came).await.unwrap();
+    let expected = |xml: &str| assert!(payloads.contains(&xml.parse().unwrap()), "no {xml} in {payloads:?}");
+    expected("<spoiler xmlns='urn:xmpp:spoiler:0'>the end</spoiler>");
+    expected("<unstyled xmlns='urn:xmpp:styling:0'/>");
+    let preview = "<r:Description xmlns:r='http://www.w3.org/1999/02/22-rdf-syntax-ns#' r:about='https://example.org/a'>\
+                   <title xmlns='https://ogp.me/ns#'>Page</title></r:Description>";
+    expected(preview);
+
+    let to = host.account().jid.clone();
+    let mut message = xmpp_parsers::message::Message::chat(Some(to.into()));
+    message = message.with_body(xmpp_parsers::message::Lang::default(), "look".to_owned());
+    let forged = preview.replace("https://example.org/a", "javascript:alert(1)");
+    message.payloads = [preview, forged.as_str(), "<spoiler xmlns='urn:xmpp:spoiler:0'>a&#10;b</spoiler>"]
+        .map(|xml| xml.parse().unwrap())
+        .to_vec();
+    friend.send(message).await.unwrap();
+    let told = host.heard(FULL, heard).await["payload"]["message"].clone();
+    let (extensions, one) = (&told["extensions"], &told["extensions"]["previews"][0]);
+    assert_eq!((&told["body"], &extensions["spoiler"]), (&json!("look"), &json!("a b")), "{told}");
+    assert_eq!(extensions["previews"].as_array().map(Vec::len), Some(1), "{told}");
+    assert_eq!((&one["url"], &one["title"]), (&json!("https://example.org/a"), &json!("Page")), "{told}");
+    let empty = json!({ "jid": jid, "extensions": { "spoiler": "x", "receipt": "r" } });
+    host.call(FULL, "chats.send", empty).await.invalid("message.extensions.spoiler");
+    let wrong = json!({ "jid": jid, "body": "x", "extensions": { "previews": [{ "url": "https://example.org/a" }] } });
+    host.call(FULL, "chats.send", wrong).await.invalid("message.extensions.previews");
+}
+
 /// Rows 76, 78.
 /// Events `chatBoxInitialized`, `chatBoxOpened`, `chatBoxClosed`.
 #[tokio::test(flavor = "multi_thread")]
@@ -439,6 +482,15 @@ async fn a_typed_message_arrives_as_it_was_sent() {
         (json!({ "receipt": "r4" }), None),
         (json!({ "marker": "displayed", "marked": "r5" }), None),
         (json!({ "chat-state": "composing" }), None),
+        (json!({ "spoiler": "How it < ends", "unstyled": true }), Some("They *die*.")),
+        (json!({ "spoiler": "" }), Some("They die.")),
+        (
+            json!({ "previews": [
+                { "url": "https://example.org/?a&b", "title": "A < B", "description": "of\ntwo", "image": "https://h/i" },
+                { "url": "http://example.org/", "title": null, "description": "d", "image": null },
+            ] }),
+            Some("https://example.org/?a&b and http://example.org/"),
+        ),
     ] {
         let message = json!({ "jid": to, "body": body, "thread": "t", "extensions": extensions });
         let id = host.call(FULL, "chats.send", message).await.ok();

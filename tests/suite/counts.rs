@@ -23,6 +23,8 @@ const SOON: Duration = Duration::from_secs(30);
 const MESSAGES: u64 = 200;
 /// The most allocations for one echo, from the message on the wire to its answer there.
 const ALLOCATIONS: u64 = 75;
+/// The most allocations of more than 1,032 bytes among them, which are slow: the event for the plugin, and the future of its call.
+const LARGE: u64 = 2;
 /// The most system calls for one echo. Without load it is 4 or 5; the rest is for a machine on which timers run out meanwhile.
 const SYSTEM_CALLS: u64 = 10;
 /// The number of further plugins that are counted.
@@ -45,6 +47,8 @@ struct Stage {
 #[derive(Debug, Clone, Copy)]
 struct Counted {
     allocations: u64,
+    /// Those of more than 1,032 bytes.
+    large: u64,
     bytes: u64,
 }
 
@@ -106,7 +110,8 @@ impl Stage {
     async fn counted(&mut self) -> Result<Counted> {
         self.host.signal(Signal::Count)?;
         let line = self.host.wait("counted", &[], SOON).await?;
-        Ok(Counted { allocations: line.get("allocations").parse()?, bytes: line.get("bytes").parse()? })
+        let count = |name: &str| line.get(name).parse::<u64>();
+        Ok(Counted { allocations: count("allocations")?, large: count("large")?, bytes: count("bytes")? })
     }
 }
 
@@ -127,6 +132,8 @@ async fn one_echo_takes_few_allocations_and_keeps_none() {
     let after = stage.counted().await.unwrap();
     let each = (after.allocations - before.allocations) / MESSAGES;
     assert!(each <= ALLOCATIONS, "{each} allocations for one echo");
+    let large = (after.large - before.large) / MESSAGES;
+    assert!(large <= LARGE, "{large} of them have more than 1,032 bytes");
     let kept = after.bytes.saturating_sub(before.bytes);
     assert!(kept < 100 * MESSAGES, "{kept} bytes are kept of {MESSAGES} messages");
 }

@@ -323,3 +323,90 @@ async fn a_hook_needs_the_grant_and_the_order_and_what_it_sends_does_not_come_ba
     let nothing = timeout(Duration::from_millis(100), juliet.wait_body(&bot, "sent by a hook", SOON)).await;
     assert!(nothing.is_err(), "it was sent once");
 }
+
+/// Rows 153, 160 and 161: questions to people pass hooks as messages do, and an answer that a hook hides does not count.
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_and_their_answers_pass_hooks() {
+    let alone =
+        format!("outgoing = [\"{FIRST}\"]\nincoming = [\"{FIRST}\"]\ndeadline = \"5 s\"\non_failure = \"stop\"");
+    let host = start(&alone).await;
+    let (mut juliet, bot) = (friend("juliet").await, bot(&host));
+    let question_to = json!({ "to": juliet.jid().to_bare().as_str(), "text": "Which?", "choices": ["red", "blue"] });
+    let sent = asked(&host, FIRST, "hookOutgoing").await;
+    let came = asked(&host, FIRST, "hookIncoming").await;
+    let listens = host.listen(SECOND, "message").await;
+
+    for call in ["dialogs.ask", "dialogs.begin"] {
+        let order = host.order(FULL, call, question_to.clone()).await;
+        let told = question(&host, FIRST, sent).await;
+        assert_eq!((&told["plugin"], &told["message"]["body"]), (&json!(FULL), &json!("Which?\n1. red\n2. blue")));
+        host.call(FIRST, "hooks.stop", json!({ "id": told["id"], "reason": "not that" })).await.ok();
+        assert_eq!(host.answer(FULL, call, order).await.fails("rejected")["what"], "not that");
+    }
+    let order = host.order(FULL, "dialogs.ask", question_to).await;
+    let told = question(&host, FIRST, sent).await;
+    host.call(FIRST, "hooks.alter", json!({ "id": told["id"], "body": "Which one?" })).await.ok();
+    juliet.wait_body(&bot, "Which one?", SOON).await.unwrap();
+
+    // A hidden answer is none, and nobody else hears of it.
+    juliet.chat(bot.clone(), "red").await.unwrap();
+    let told = question(&host, FIRST, came).await;
+    assert_eq!((&told["message"]["body"], &told["message"]["command"]), (&json!("red"), &json!("?")));
+    host.call(FIRST, "hooks.stop", json!({ "id": told["id"] })).await.ok();
+    assert!(host.early(FULL, order).is_none() && host.heard_so_far(SECOND, listens).await.is_empty());
+
+    // The choices that are sent again are a message of the plugin, too.
+    for (verdict, with) in [("hooks.alter", "body"), ("hooks.stop", "reason")] {
+        juliet.chat(bot.clone(), "green").await.unwrap();
+        let told = question(&host, FIRST, came).await;
+        host.call(FIRST, "hooks.allow", json!({ "id": told["id"] })).await.ok();
+        let told = question(&host, FIRST, sent).await;
+        assert_eq!(told["plugin"], FULL, "{told}");
+        assert!(told["message"]["body"].as_str().unwrap().ends_with("1. red\n2. blue"), "{told}");
+        host.call(FIRST, verdict, json!({ "id": told["id"], with: "Red or blue?" })).await.ok();
+    }
+    juliet.wait_body(&bot, "Red or blue?", SOON).await.unwrap();
+    assert_eq!(host.answer(FULL, "dialogs.ask", order).await.fails("rejected")["what"], "Red or blue?");
+    assert!(!juliet.received_xml().iter().any(|xml| xml.contains("1. red")), "only what the hook let pass");
+
+    // In a room.
+    host.set_hooks(&format!("outgoing = [\"{FIRST}\"]\ndeadline = \"5 s\"\non_failure = \"stop\"")).await;
+    let room = prosody().await.fresh_room();
+    juliet.join(&room, "Juliet", SOON).await.unwrap();
+    juliet.unlock(&room, SOON).await.unwrap();
+    host.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Bot" })).await.ok();
+    for call in ["dialogs.ask-in-room", "dialogs.begin-in-room"] {
+        let args = json!({ "room": room.to_string(), "nick": "Juliet", "text": "Which?" });
+        let order = host.order(FULL, call, args).await;
+        let told = question(&host, FIRST, sent).await;
+        let (kind, body) = (&told["message"]["kind"], &told["message"]["body"]);
+        assert_eq!((kind, body), (&json!("groupchat"), &json!("Juliet: Which?")), "{told}");
+        host.call(FIRST, "hooks.stop", json!({ "id": told["id"], "reason": "not here" })).await.ok();
+        assert_eq!(host.answer(FULL, call, order).await.fails("rejected")["what"], "not here");
+    }
+    host.ears().emit("judged", &Value::Null).await;
+}
+
+/// Rows 153, 160 and 161: a hook that asks gets the answer although it gives no verdict itself, and with it nobody else does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_asks_does_not_wait_for_itself() {
+    let both = format!("outgoing = [\"{SECOND}\"]\nincoming = [\"{FIRST}\", \"{SECOND}\"]");
+    let host = start(&format!("{both}\ndeadline = \"3 s\"\non_failure = \"stop\"")).await;
+    let (mut juliet, bot) = (friend("juliet").await, bot(&host));
+    let sent = asked(&host, SECOND, "hookOutgoing").await;
+    let (first, second) = (asked(&host, FIRST, "hookIncoming").await, asked(&host, SECOND, "hookIncoming").await);
+    let hidden = host.listen(FULL, "message").await;
+    let args = json!({ "to": juliet.jid().to_bare().as_str(), "text": "Which?" });
+    let order = host.order(SECOND, "dialogs.ask", args).await;
+    juliet.wait_body(&bot, "Which?", SOON).await.unwrap();
+    assert!(host.heard_so_far(SECOND, sent).await.is_empty(), "it is not asked about its own question");
+
+    juliet.chat(bot, "this one").await.unwrap();
+    let told = question(&host, FIRST, first).await;
+    host.call(FIRST, "hooks.mark", json!({ "id": told["id"], "label": "seen" })).await.ok();
+    let told = question(&host, SECOND, second).await;
+    assert_eq!((&told["message"]["command"], &told["message"]["labels"]), (&json!("?"), &json!([[FIRST, "seen"]])));
+    host.answer(SECOND, "dialogs.ask", order).await.is(json!({ "text": "this one", "choice": null }));
+    assert!(host.heard_so_far(FULL, hidden).await.is_empty(), "others hear nothing, since it gave no verdict");
+    host.ears().emit("judged", &Value::Null).await;
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use parlor_session::permissions::question::{Outcome, Question};
+use parlor_store::{AuditFile, TallyKind, Traffic};
 use parlor_tests::component::with_credentials_for;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
@@ -193,7 +194,9 @@ async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path()
     let web = Web::start().await.unwrap();
     web.put("/a/hidden?hidden=1", "hello");
     let scope = format!("POST {}", web.url("/a/"));
-    let host = host(&web, &[&scope, &web.address()], |entry| entry).await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let closed = format!("http://{closed}");
+    let host = host(&web, &[&scope, &web.address(), &closed], |entry| entry).await;
     let asked = json!({ "url": web.url("/a/hidden?hidden=1"), "method": "POST", "body": "hidden" });
     assert_eq!(fetch(&host, asked).await.unwrap()["status"], 200);
     let line = host.logged("plugin made a request", &[("plugin", ID), ("method", "POST"), ("status", "200")]).await;
@@ -201,6 +204,15 @@ async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path()
     assert!(trace::with("account", host.name()).iter().all(|line| !format!("{line:?}").contains("hidden")));
     let record = host.host.status().await.pop().unwrap().record.unwrap();
     assert_eq!((record.requests, record.denials), (1, 0));
+    assert_eq!(record.web, Traffic { sent: 6, received: 5 });
+    // The bytes of one in parts are known at its end.
+    let exchange = call(&host, "http.open", json!({ "url": web.url("/a/hidden?hidden=1"), "method": "POST" })).await;
+    for part in ["hid", "den!"] {
+        call(&host, "http.write", json!({ "exchange": exchange, "part": part })).await;
+    }
+    call(&host, "http.answer", json!({ "exchange": exchange })).await;
+    while !call(&host, "http.read", json!({ "exchange": exchange })).await.is_null() {}
+    host.logged("plugin made a request", &[("plugin", ID), ("sent", "7"), ("bytes", "5"), ("status", "200")]).await;
     for (asks, expected) in [
         (format!("http.fetch={scope}b"), Outcome::Yes),
         (format!("http.fetch=GET {}", web.url("/a/b")), Outcome::No),
@@ -210,6 +222,21 @@ async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path()
         let answers = host.host.explain(&id(ID), &Question::parse(&asks, None).unwrap()).await;
         assert_eq!(answers[0].answer.outcome, expected, "{asks}: {answers:?}");
     }
+    assert!(fetch(&host, json!({ "url": format!("{closed}/hidden") })).await.is_err());
+    // The audit has all of them, also in the next process.
+    let (data, mut names) = (host.home.path().join("data"), Vec::new());
+    let read = async || {
+        let mut audit = AuditFile::open(&data).unwrap().unwrap();
+        names = audit.activity(Some(ID), None, None).unwrap().1;
+    };
+    host.restart_after(read).await.stop().await;
+    let made: Vec<_> = names.iter().filter(|name| name.kind == TallyKind::Request.as_str()).collect();
+    let find = |what: &str| made.iter().find(|name| name.what == what).unwrap_or_else(|| panic!("{what}: {made:?}"));
+    let answered = find(&format!("POST https://{} 2xx", web.host()));
+    assert_eq!((answered.count, answered.traffic), (2, Some(Traffic { sent: 13, received: 10 })));
+    let failed = find(&format!("GET {closed} failed"));
+    assert_eq!((failed.count, failed.traffic), (1, Some(Traffic::default())));
+    assert!(!format!("{names:?}").contains("hidden"), "{names:?}");
 }
 
 /// Row 134.
@@ -244,13 +271,18 @@ async fn what_goes_wrong_on_the_way_has_a_case_of_its_own() {
 /// Row 134.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_at_once_and_a_second_are_limited_each() {
+    const MANY: usize = 24;
     let web = Web::start().await.unwrap();
     web.put("/", "hello");
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_url = format!("http://{}/", silent.local_addr().unwrap());
     let scope = [web.url("/"), silent_url.clone(), web.address()];
     let scope = scope.each_ref().map(String::as_str);
-    let host = host(&web, &scope, |entry| entry.limit("http_requests", 1).limit("http_per_second", 1)).await;
+    let limited = |at_once: u32, a_second: u32| {
+        let limits = move |entry: Entry| entry.limit("http_requests", at_once).limit("http_per_second", a_second);
+        host(&web, &scope, limits)
+    };
+    let host = limited(1, 10_000).await;
     let open = host.order(ID, "http.fetch", json!({ "url": silent_url })).await;
     let (mut stream, _) = silent.accept().await.unwrap();
     let mut asked = Vec::new();
@@ -262,12 +294,30 @@ async fn requests_at_once_and_a_second_are_limited_each() {
     assert!(answer.unwrap_err()["what"].as_str().unwrap().contains("at once"));
     stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
     assert_eq!(host.answer(ID, "http.fetch", open).await.ok()["status"], 204);
-    // The next one must wait for its second, and the one behind it for longer than two.
-    for path in ["/", "/", "/"] {
-        let answer = fetch(&host, json!({ "url": web.url(path) })).await;
+    for _ in 0..3 {
+        let answer = fetch(&host, json!({ "url": web.url("/") })).await;
         assert!(answer.is_ok(), "{answer:?}");
     }
     assert_eq!(web.requests().len(), 3);
+
+    // One is made at once, and then one each second. The others would wait for longer than two seconds, and are refused,
+    // unless the machine took 24 seconds to order all of them.
+    let host = limited(32, 1).await;
+    let mut orders = Vec::new();
+    for _ in 0..MANY {
+        orders.push(host.order(ID, "http.fetch", json!({ "url": web.url("/") })).await);
+    }
+    let mut refused = 0;
+    for order in orders {
+        let answer = host.answer(ID, "http.fetch", order).await.result;
+        if answer.is_err() {
+            assert_eq!(case(&answer), "over-limit");
+            assert_eq!(answer.unwrap_err()["what"], "1 requests over the web a second");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "all {MANY} were made");
+    assert_eq!(web.requests().len(), 3 + MANY - refused, "a refused one reaches no server");
 }
 
 /// Row 134.
@@ -285,6 +335,27 @@ async fn what_comes_over_the_web_is_paced_and_ends_in_its_time() {
         assert_eq!(fetch(&host, json!({ "url": web.url("/") })).await.unwrap()["size"], 1 << 20);
     }
     assert_eq!(case(&fetch(&host, json!({ "url": web.url("/") })).await), "timed-out");
+}
+
+/// Row 134: an owner may allow long answers, and yet no server that is silent.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_has_to_begin_in_its_own_time() {
+    let web = Web::start().await.unwrap();
+    let [slow, silent] =
+        [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
+    let [slow_url, silent_url] = [&slow, &silent].map(|one| format!("http://{}/", one.local_addr().unwrap()));
+    let limited = |entry: Entry| entry.limit("http_first_byte", "2 s").limit("http_time", "10 min");
+    let host = host(&web, &[&slow_url, &silent_url], limited).await;
+    let begun = host.order(ID, "http.fetch", json!({ "url": slow_url })).await;
+    let (mut stream, _) = slow.accept().await.unwrap();
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha").await.unwrap();
+    let exchange = call(&host, "http.open", json!({ "url": silent_url })).await;
+    let in_parts = host.order(ID, "http.answer", json!({ "exchange": exchange })).await;
+    assert_eq!(case(&fetch(&host, json!({ "url": silent_url })).await), "timed-out");
+    assert_eq!(case(&host.answer(ID, "http.answer", in_parts).await.result), "timed-out");
+    // The one that has begun is in time, although it ends later.
+    stream.write_all(b"lf").await.unwrap();
+    assert_eq!(host.answer(ID, "http.fetch", begun).await.ok()["body"], "half");
 }
 
 async fn call(host: &TestHost, function: &str, args: Value) -> Value {
@@ -358,6 +429,13 @@ async fn a_body_goes_in_parts_in_both_directions() {
     let odd = json!({ "url": web.url("/"), "method": "PUT", "headers": [["content-length", "+6"]] });
     assert_eq!(failed(&host, "http.open", odd).await, "invalid");
     assert_eq!(failed(&host, "http.open", json!({ "url": web.url("/"), "follow": 1 })).await, "invalid");
+    // Nothing is filled into parts, and no name of a credential reaches the server in its place.
+    let named = json!({ "url": web.url("/"), "method": "PUT", "credentials": ["pass"] });
+    let exchange = call(&host, "http.open", named).await;
+    let this = |part: &str| json!({ "exchange": exchange, "part": part });
+    call(&host, "http.write", this("{{other}} {{pa")).await;
+    assert_eq!(failed(&host, "http.write", this("ss}}")).await, "invalid");
+    call(&host, "http.close", this("")).await;
 }
 
 /// Row 135: a server may answer before it has the whole body. It takes no more of it then, and its answer is read.

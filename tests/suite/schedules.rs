@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
 use parlor_tests::certificate::Certificate;
+use parlor_tests::component::with_manifest;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Home, Host, Server};
 use parlor_tests::log::Mark;
@@ -234,7 +235,11 @@ impl House {
 }
 
 fn install(home: &Home, secret: &toml::Table, sets: &str) {
-    let installed = home.install("receiver", &plugins::built("receiver").unwrap()).unwrap();
+    install_bytes(home, secret, sets, &plugins::built("receiver").unwrap().bytes().unwrap());
+}
+
+fn install_bytes(home: &Home, secret: &toml::Table, sets: &str, bytes: &[u8]) {
+    let installed = home.install_bytes("receiver", bytes).unwrap();
     let installed = installed.grant_whole("storage").grant_whole("webhooks.receive").set("secret", secret.clone());
     home.set_policy(&Policy::default().with("receiver", installed.set("sets", sets))).unwrap();
 }
@@ -354,6 +359,30 @@ async fn schedules_are_removed_with_the_plugins_data() {
         let next = due_in(&house.set(TICK).await);
         assert_eq!(next == first, is_kept, "{first} and then {next}");
     }
+    house.stop().await;
+}
+
+/// Row 147: schedules go on when their plugin is updated, and the new version, which sets none itself, is told of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn schedules_survive_an_update_of_their_plugin() {
+    let mut house = House::start().await;
+    house.sets("every paused 3600000 1;every tick 3600000 1").await;
+    house.does(&["plugin", "schedules", "receiver", "--pause", "paused"]).await;
+    let shown = house.does(&["plugin", "schedules", "receiver", "--json"]).await;
+    let before: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(before[0]["schedules"].as_array().map(Vec::len), Some(2), "{before}");
+
+    let version = |text: &str| text.replacen("version = \"0.1.0\"", "version = \"0.2.0\"", 1);
+    let bytes = plugins::built("receiver").unwrap().bytes().unwrap();
+    install_bytes(&house.home, &house.secret, "", &with_manifest(&bytes, version).unwrap());
+    house.does(&["reload"]).await;
+    let status = house.does(&["status", "--json"]).await;
+    assert!(status.contains("0.2.0"), "{status}");
+    let shown = house.does(&["plugin", "schedules", "receiver", "--json"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), before, "each with its time, and whether it is paused");
+    house.stop_until(3 * HOUR / 2).await;
+    house.told("tick 1 1").await;
+    assert_eq!(house.times("paused"), 0);
     house.stop().await;
 }
 

@@ -104,13 +104,16 @@ fn nobody(lines: &[String], rule: &str) {
 #[test]
 fn only_the_packages_of_xmpp_name_stanza_types_and_sockets() {
     let words = ["tokio_xmpp", "xmpp_parsers", "minidom", "sasl::"];
-    let sockets = ["tokio_rustls", "TcpStream"];
+    // The last is the library for the store of a cluster, which connects by itself.
+    let sockets = ["tokio_rustls", "TcpStream", "async_nats"];
     let may = |path: &str| {
         ["host/xmpp/", "host/stanza/", "host/authoring/src/plugin_test/server"].iter().any(|one| path.starts_with(one))
     };
-    let may_connect = |path: &str| ["host/xmpp/", "host/https/", "host/web/"].iter().any(|one| path.starts_with(one));
+    let may_connect =
+        |path: &str| ["host/xmpp/", "host/https/", "host/nats/", "host/web/"].iter().any(|one| path.starts_with(one));
     nobody(&named(&host(), &words, may), "the types of stanzas are those of parlor-stanza");
-    nobody(&named(&host(), &sockets, may_connect), "only parlor-xmpp, parlor-https and parlor-web connect to anybody");
+    let rule = "only parlor-xmpp, parlor-https, parlor-web and parlor-nats connect to anybody";
+    nobody(&named(&host(), &sockets, may_connect), rule);
     assert!(!named(&host(), &words, |_| false).is_empty(), "the words are those that the sources use");
 }
 

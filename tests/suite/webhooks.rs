@@ -23,9 +23,10 @@ use crate::seed;
 use crate::test_host::{BARE, FULL, Plan, SOON, granted, refuses_to_tell};
 
 const SECRET: &str = "canary-shared-secret";
-/// The answer to each request that is refused, but for its date.
-const REFUSED: &str = "HTTP/1.1 404 Not Found\r\nx-content-type-options: nosniff\r\n\
-                       content-security-policy: default-src 'none'; sandbox\r\ncontent-length: 0\r\n";
+/// The answer to each request that is refused, but for its date. Discord wants this status.
+const REFUSED: &str = "HTTP/1.1 401 Unauthorized\r\nx-content-type-options: nosniff\r\n\
+                       content-security-policy: default-src 'none'; sandbox\r\nwww-authenticate: Bearer\r\n\
+                       content-length: 0\r\n";
 
 /// A host with the plugin `receiver`, on an account that never logs in.
 struct House {
@@ -160,13 +161,25 @@ async fn a_signed_request_is_stored_and_told_with_what_the_manifest_lists() {
     house.shown(&["--rotate", "queue"]).await;
     let other = house.path("queue").await;
     assert_ne!(path, other);
-    assert_eq!(status(&house.signed(&path, "hello").await), 404);
+    assert_eq!(status(&house.signed(&path, "hello").await), 401);
     assert_eq!(status(&house.signed(&other, "again").await), 202);
     house.told("queue 1 1 POST").await;
     // It stays the same in the next process.
     house.host.stop(SOON).await.unwrap();
     house.again().await;
     assert_eq!(house.path("queue").await, other);
+    // The owner is shown in numbers what came, also before.
+    let forged = format!("POST {other} HTTP/1.1\r\n{}", github("another secret", "forged"));
+    assert_eq!(status(&house.send(&forged, b"forged").await), 401);
+    let audit = house.home.run(&["audit", "--plugin", "receiver", "--json"]).await.unwrap().json().unwrap();
+    let names = audit["names"].as_array().unwrap();
+    for (what, count, received) in [("queue accepted", 2, 10), ("queue refused", 1, 6)] {
+        let name = names.iter().find(|name| name["kind"] == "webhook" && name["what"] == what);
+        let name = name.unwrap_or_else(|| panic!("{what}: {audit}"));
+        assert_eq!((&name["count"], &name["received"], &name["sent"]), (&json!(count), &json!(received), &json!(0)));
+    }
+    let shown = house.home.run(&["audit", "--plugin", "receiver"]).await.unwrap().stdout;
+    assert!(shown.contains("\nrequests to its webhooks\nWEBHOOK"), "{shown}");
     let log = text(&house);
     assert!(!log.contains(SECRET), "{log}");
     for arguments in
@@ -223,6 +236,27 @@ async fn whatever_is_not_verified_gets_one_and_the_same_answer_and_reaches_no_pl
     assert_eq!(shown["requests"].as_array().unwrap().len(), 1, "{shown}");
 }
 
+/// Row 139: a plugin that gets a request gets all of it that it declared.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_or_a_header_that_is_too_long_is_refused_and_not_left_out() {
+    let house = House::start(|entry| entry).await;
+    let path = house.path("queue").await;
+    let (fits, long) = ("x".repeat(8 << 10), "x".repeat((8 << 10) + 1));
+    let signed = github(SECRET, "hello");
+    for (query, lines, expected) in [
+        (&long, signed.clone(), 414),
+        (&fits, format!("x-github-event: {long}\r\n{signed}"), 431),
+        (&long, github("another secret", "hello"), 401),
+        // The plugin does not get this header.
+        (&fits, format!("x-github-event: {fits}\r\nx-other: {long}\r\n{signed}"), 202),
+    ] {
+        let answer = house.send(&format!("POST {path}?{query} HTTP/1.1\r\n{lines}"), b"hello").await;
+        assert_eq!(status(&answer), expected, "{answer}");
+    }
+    house.told("queue 1 1 POST").await;
+    assert_eq!(house.shown(&[]).await["requests"].as_array().unwrap().len(), 1);
+}
+
 /// Row 140: what was signed long ago, or came before, is refused like anything else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signed_time_lets_a_request_in_once_and_for_a_while_also_after_a_restart() {
@@ -231,14 +265,14 @@ async fn a_signed_time_lets_a_request_in_once_and_for_a_while_also_after_a_resta
     let now = Timestamp::now().as_second();
     let head = |at: i64, body: &str| format!("POST {path} HTTP/1.1\r\n{}", slack(body, at));
     for late in [-301, 302, -100_000] {
-        assert_eq!(status(&house.send(&head(now + late, "late"), b"late").await), 404, "{late}");
+        assert_eq!(status(&house.send(&head(now + late, "late"), b"late").await), 401, "{late}");
     }
     assert_eq!(status(&house.send(&head(now, "once"), b"once").await), 202);
     assert_eq!(dateless(&house.send(&head(now, "once"), b"once").await), format!("{REFUSED}\r\n"));
     house.host.signal(Signal::Kill).unwrap();
     house.host.ended(SOON).await.unwrap();
     house.again().await;
-    assert_eq!(status(&house.send(&head(now, "once"), b"once").await), 404);
+    assert_eq!(status(&house.send(&head(now, "once"), b"once").await), 401);
     assert_eq!(status(&house.send(&head(now, "twice"), b"twice").await), 202);
     house.told("slack 1 1 POST None [] twice").await;
 }
@@ -277,7 +311,7 @@ async fn a_plugin_answers_with_what_no_proxy_or_browser_acts_upon() {
     }
     let get = format!("GET {path}?hub.challenge=1 HTTP/1.1\r\nauthorization: Bearer {SECRET}\r\n");
     assert_eq!(status(&house.send(&get, b"").await), 204);
-    assert_eq!(status(&house.send(&head.replace(SECRET, "wrong"), b"nothing").await), 404);
+    assert_eq!(status(&house.send(&head.replace(SECRET, "wrong"), b"nothing").await), 401);
     let shown = house.shown(&[]).await;
     let states: Vec<_> = shown["requests"].as_array().unwrap().iter().map(|one| one["status"].clone()).collect();
     assert!(states.contains(&json!(201)) && states.contains(&json!(504)), "{shown}");

@@ -71,6 +71,11 @@ impl ClockJumpDetector {
         (self.then, self.at) = (now, at);
         (by.unsigned_abs() > DRIFT).then_some(by)
     }
+
+    /// Returns the time at which it last looked.
+    pub fn last(&self) -> Timestamp {
+        self.then
+    }
 }
 
 /// The clock of tests that set it.
@@ -135,6 +140,7 @@ mod tests {
             machine.set_by(set);
             assert_eq!(watch.look(), (set != 0).then(|| SignedDuration::from_secs(set)));
             assert_eq!(watch.look(), None);
+            assert_eq!(watch.last(), machine.clock().now());
         }
     }
 }

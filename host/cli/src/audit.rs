@@ -16,13 +16,13 @@ use parlor_config::{AccountName, Config};
 use parlor_store::{AuditFile, AuditKind, AuditQuery};
 
 use super::Ended;
-use super::show::{Mark, Put as _, for_terminal, marked, plain_json, print, print_json, second, table};
+use super::show::{Mark, Put as _, for_terminal, marked, plain_json, print, print_json, second, size, table};
 use super::target::{self, Target};
 
 /// The arguments of `parlor audit`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Who is behind an entry: uid:1000 is a user of this machine, jid:… an owner in a chat, file:plugins.toml somebody who edited that file, plugin:… a plugin, and host the host itself. Secrets are never shown, only that they changed. Times are in UTC.\n\nThe kinds are grant, setting, limit, version, run, account, command, webhook, login, pin, host and cut. How much is kept is set under [audit] in parlor.toml; an entry of the kind cut says what was removed.\n\nExamples:\n  parlor audit                               the last hundred entries\n  parlor audit --plugin echo --since 7d      what echo did, to whom, and what it was denied\n  parlor audit --kind grant --kind version   who granted or installed something\n  parlor audit --since 2026-11-20 --json     for programs\n  parlor audit --follow                      each entry as it comes\n\nExit codes: 0 shown, 1 failed, 2 wrong usage, 4 no host runs to follow, or it has stopped"
+    after_help = "Who is behind an entry: uid:1000 is a user of this machine, jid:… an owner in a chat, file:plugins.toml somebody who edited that file, plugin:… a plugin, and host the host itself. Secrets are never shown, only that they changed. Times are in UTC.\n\nThe kinds are grant, setting, limit, version, run, account, command, webhook, login, pin, host and cut. How much is kept is set under [audit] in parlor.toml; an entry of the kind cut says what was removed.\n\nExamples:\n  parlor audit                               the last hundred entries\n  parlor audit --plugin echo --since 7d      what echo did, to whom, and what it was denied\n  parlor audit --kind grant --kind version   who granted or installed something\n  parlor audit --kind grant --full           what each grant lets a plugin do, as it was asked for\n  parlor audit --since 2026-11-20 --json     for programs\n  parlor audit --follow                      each entry as it comes\n\nExit codes: 0 shown, 1 failed, 2 wrong usage, 4 no host runs to follow, or it has stopped"
 )]
 pub struct AuditArgs {
     /// Only about this plugin; with what it did, in numbers and by name.
@@ -43,6 +43,9 @@ pub struct AuditArgs {
     /// Continue with each new entry.
     #[arg(short, long)]
     follow: bool,
+    /// Below each grant, show the sentences in which it is asked for; JSON has them in any case.
+    #[arg(long, conflicts_with = "json")]
+    full: bool,
     /// Print JSON; with --follow one object a line.
     #[arg(long)]
     json: bool,
@@ -72,7 +75,7 @@ impl AuditArgs {
             return self.go_on(&host, config);
         }
         let audit = read(&config, host.as_ref(), &self.query(None))?;
-        if self.json { print_json(&audit) } else { print(&screen(&audit, self.plugin.is_some())) }
+        if self.json { print_json(&audit) } else { print(&screen(&audit, self.plugin.is_some(), self.full)) }
     }
 
     /// Returns the entries to show: the last ones, or those after this one.
@@ -97,8 +100,12 @@ impl AuditArgs {
                 audit => audit?,
             };
             for one in &audit.entries {
-                let text = if self.json { plain_json(&serde_json::to_string(one)?) } else { for_terminal(&line(one)) };
-                writeln!(io::stdout().lock(), "{text}").context("standard output")?;
+                let text = if self.json {
+                    plain_json(&serde_json::to_string(one)?) + "\n"
+                } else {
+                    for_terminal(&lines(one, self.full))
+                };
+                write!(io::stdout().lock(), "{text}").context("standard output")?;
             }
             after = audit.entries.last().map(|entry| entry.id).or(after).or(Some(0));
         }
@@ -154,11 +161,19 @@ fn line(entry: &Entry) -> String {
     format!("{at}  {kind:<7}  {about}{what}{change}  {}", marked(&format!("by {who}, {way}"), Mark::Dim))
 }
 
-fn screen(audit: &Audit, is_of_plugin: bool) -> String {
+/// Formats an entry, with the sentences about it below if they are wanted.
+fn lines(entry: &Entry, with_sentences: bool) -> String {
+    let mut text = line(entry) + "\n";
+    for sentence in entry.said.iter().filter(|_| with_sentences) {
+        text.put(format_args!("      {sentence}\n"));
+    }
+    text
+}
+
+fn screen(audit: &Audit, is_of_plugin: bool, with_sentences: bool) -> String {
     let mut text = String::new();
     for entry in &audit.entries {
-        text.push_str(&line(entry));
-        text.push('\n');
+        text.push_str(&lines(entry, with_sentences));
     }
     if audit.entries.is_empty() {
         text.push_str("no entries\n");
@@ -168,20 +183,27 @@ fn screen(audit: &Audit, is_of_plugin: bool) -> String {
         for (kind, head, title) in [
             ("recipient", "TO", "it wrote to"),
             ("server", "SERVER", "it asked over the web"),
+            ("request", "REQUEST", "requests that it made over the web"),
+            ("webhook", "WEBHOOK", "requests to its webhooks"),
             ("denial", "CALL", "it was denied"),
         ] {
             let rows: Vec<_> = audit.names.iter().filter(|name| name.kind == kind).map(row).collect();
-            if !rows.is_empty() {
-                text.put(format_args!("\n{title}\n{}", table(&[head, "ACCOUNT", "TIMES", "FIRST", "LAST"], &rows)));
-            }
+            let heads: &[&str] = match rows.first().map(Vec::len) {
+                None => continue,
+                Some(7..) => &[head, "ACCOUNT", "TIMES", "SENT", "RECEIVED", "FIRST", "LAST"],
+                Some(_) => &[head, "ACCOUNT", "TIMES", "FIRST", "LAST"],
+            };
+            text.put(format_args!("\n{title}\n{}", table(heads, &rows)));
         }
     }
     text
 }
 
 fn row(name: &Name) -> Vec<String> {
-    let Name { account, what, first, last, count, kind: _ } = name;
-    vec![what.clone(), account.clone(), count.to_string(), second(first), second(last)]
+    let Name { account, what, first, last, count, sent, received, kind: _ } = name;
+    let bytes = [sent, received].into_iter().flatten().map(|bytes| size(*bytes));
+    let cells = [what.clone(), account.clone(), count.to_string()].into_iter().chain(bytes);
+    cells.chain([second(first), second(last)]).collect()
 }
 
 fn counts(text: &mut String, counts: &[Counted]) {
@@ -220,6 +242,7 @@ mod tests {
             what: what.to_owned(),
             old: old.map(str::to_owned),
             new: new.map(str::to_owned),
+            said: vec![format!("It may do {what}.")],
         }
     }
 
@@ -232,15 +255,24 @@ mod tests {
             first: "2026-11-19T08:00:00Z".to_owned(),
             last: "2026-11-20T08:00:00Z".to_owned(),
             count: 7,
+            sent: None,
+            received: None,
+        };
+        let request = Name {
+            kind: "request".to_owned(),
+            what: "GET https://api.example.org 2xx".to_owned(),
+            sent: Some(0),
+            received: Some(2_048),
+            ..name.clone()
         };
         let count =
             Counted { plugin: "echo".to_owned(), account: "main".to_owned(), name: "sent".to_owned(), count: 7 };
         let audit = Audit {
             entries: vec![entry("messages.read", Some("a@b.example"), Some("*")), entry("rooms.read", Some("*"), None)],
             counts: vec![count],
-            names: vec![name],
+            names: vec![name, request],
         };
-        let text = screen(&audit, true).replace("\x1b[2m", "").replace("\x1b[0m", "");
+        let text = screen(&audit, true, false).replace("\x1b[2m", "").replace("\x1b[0m", "");
         assert_eq!(
             text,
             "2026-11-20 08:00:00  grant    echo messages.read: a@b.example → *  by uid:1000, parlor plugin grant\n\
@@ -250,9 +282,17 @@ mod tests {
              sent   main     7\n\
              \nit wrote to\n\
              TO                  ACCOUNT  TIMES  FIRST                LAST\n\
-             juliet@example.org  main     7      2026-11-19 08:00:00  2026-11-20 08:00:00\n"
+             juliet@example.org  main     7      2026-11-19 08:00:00  2026-11-20 08:00:00\n\
+             \nrequests that it made over the web\n\
+             REQUEST                          ACCOUNT  TIMES  SENT  RECEIVED  FIRST                LAST\n\
+             GET https://api.example.org 2xx  main     7      0 B   2.0 KiB   2026-11-19 08:00:00  2026-11-20 08:00:00\n"
         );
-        assert_eq!(screen(&Audit::default(), false), "no entries\n");
+        let full = screen(&audit, false, true);
+        assert!(
+            full.contains("\n      It may do messages.read.\n") && full.ends_with("\n      It may do rooms.read.\n"),
+            "{full}"
+        );
+        assert_eq!(screen(&Audit::default(), false, false), "no entries\n");
     }
 
     #[test]

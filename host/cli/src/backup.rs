@@ -19,7 +19,7 @@ use super::{Ended, passphrase};
 /// The arguments of `parlor backup`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The file has parlor.toml, plugins.toml, the components of all plugins with their earlier versions, and all that is kept in the data folder but caches: data of plugins, schedules, the audit, keys of encryption. The host may run meanwhile. The keys are encrypted by a passphrase. States of OMEMO sessions are in no backup: put back, they would use keys of messages twice.\n\nExamples:\n  parlor backup monday.parlor                                  asks for a passphrase\n  parlor backup monday.parlor --passphrase-file ~/passphrase\n  parlor backup monday.parlor --with-secrets                   passwords, too, encrypted\n  parlor backup monday.parlor --without-keys                   nothing in it is encrypted\n\nExit codes: 0 written, 1 failed and nothing was written, 2 wrong usage, 3 no passphrase was given"
+    after_help = "The file has parlor.toml, plugins.toml, the components of all plugins with their earlier versions, and all that is kept in the data folder but caches and sessions of `parlor web`: data of plugins, schedules, indexes, the audit, keys of encryption. The host may run meanwhile. The keys are encrypted by a passphrase. States of OMEMO sessions are in no backup: put back, they would use keys of messages twice.\n\nExamples:\n  parlor backup monday.parlor                                  asks for a passphrase\n  parlor backup monday.parlor --passphrase-file ~/passphrase\n  parlor backup monday.parlor --with-secrets                   passwords, too, encrypted\n  parlor backup monday.parlor --without-keys                   nothing in it is encrypted\n\nExit codes: 0 written, 1 failed and nothing was written, 2 wrong usage, 3 no passphrase was given"
 )]
 pub struct BackupArgs {
     /// The file to write; it must not exist yet.
@@ -56,7 +56,8 @@ impl BackupArgs {
         if self.json {
             return print_json(&json!({
                 "file": self.file.to_string_lossy(), "bytes": bytes, "made": manifest.made, "keys": manifest.keys,
-                "secrets": manifest.secrets, "components": components(&manifest), "left_out": manifest.left_out,
+                "secrets": manifest.secrets, "components": components(&manifest), "indexes": indexes(&manifest),
+                "left_out": manifest.left_out,
             }));
         }
         let mut text = format!("wrote {} ({}): {}", self.file.escaped(), size(bytes), holds(&manifest));
@@ -91,20 +92,31 @@ impl BackupArgs {
 }
 
 fn components(manifest: &Manifest) -> usize {
-    manifest.files.keys().filter(|name| name.starts_with("components/")).count()
+    in_folder(manifest, "components/")
+}
+
+fn indexes(manifest: &Manifest) -> usize {
+    in_folder(manifest, "indexes/")
+}
+
+/// Returns how many members are in a folder.
+fn in_folder(manifest: &Manifest, folder: &str) -> usize {
+    manifest.files.keys().filter(|name| name.starts_with(folder)).count()
 }
 
 /// Says what a backup holds.
 fn holds(manifest: &Manifest) -> String {
     let keys = if manifest.keys { "keys of encryption" } else { "no keys of encryption" };
-    let (components, secrets) = (components(manifest), manifest.secrets);
-    format!("configuration, policy, data, {components} components, {keys}, {secrets} files with secrets")
+    let (components, indexes, secrets) = (components(manifest), indexes(manifest), manifest.secrets);
+    format!(
+        "configuration, policy, data, {components} components, {indexes} indexes, {keys}, {secrets} files with secrets"
+    )
 }
 
 /// The arguments of `parlor restore`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "All of the backup is checked before anything is written: digests, its version, the passphrase. It refuses where a host runs, and where files are. OMEMO sessions begin anew, by themselves; fingerprints and what you decided about keys of others stay. Never run the old host and the restored one at the same time.\n\nExamples:\n  parlor restore monday.parlor                                       into this folder\n  parlor restore monday.parlor --config /etc/parlor/parlor.toml\n  parlor restore monday.parlor --without-keys                        new keys of encryption\n  parlor restore monday.parlor --force                               what is there is moved aside\n\nExit codes: 0 restored, 1 failed and everything is as it was, 2 wrong usage, 3 no passphrase was given"
+    after_help = "All of the backup is checked before anything is written: digests, its version, the passphrase. It refuses where a host runs, and where files are. OMEMO sessions begin anew, by themselves; fingerprints and what you decided about keys of others stay. Never run the old host and the restored one at the same time. If the backup has encrypted parts, it asks what to do, unless a flag says so: restore them by the passphrase, begin with new keys, or stop.\n\nExamples:\n  parlor restore monday.parlor                                       into this folder\n  parlor restore monday.parlor --config /etc/parlor/parlor.toml\n  parlor restore monday.parlor --without-keys                        new keys of encryption\n  parlor restore monday.parlor --force                               what is there is moved aside\n\nExit codes: 0 restored, 1 failed and everything is as it was, 2 wrong usage, 3 stopped, or no passphrase was given"
 )]
 pub struct RestoreArgs {
     /// The backup.
@@ -138,7 +150,7 @@ impl RestoreArgs {
         leave_no_core()?;
         is_own(&[folder_of(&self.config)])?;
         let mut backup = Backup::open(&self.file)?;
-        let passphrase = if backup.is_sealed() && !self.without_keys { Some(self.passphrase()?) } else { None };
+        let passphrase = if backup.is_sealed() { self.passphrase(backup.manifest())? } else { None };
         let to = Destination {
             config: self.config.clone(),
             overrides: Overrides { data: self.data.clone(), plugins: self.plugins.clone(), ..Overrides::default() },
@@ -185,20 +197,60 @@ impl RestoreArgs {
         print(&text)
     }
 
-    fn passphrase(&self) -> anyhow::Result<Secret> {
-        if let Some(file) = &self.passphrase_file {
-            return passphrase::in_file(file);
+    /// Returns the passphrase; none if the encrypted parts are left out. Without flags, the user says what to do.
+    fn passphrase(&self, manifest: &Manifest) -> anyhow::Result<Option<Secret>> {
+        if self.without_keys {
+            return Ok(None);
         }
-        let given = match Terminal::open_unless(self.json) {
-            Some(terminal) => passphrase::asked(&terminal)?,
-            None => None,
+        if let Some(file) = &self.passphrase_file {
+            return passphrase::in_file(file).map(Some);
+        }
+        let declined = |what: &str| {
+            let flags = "give --passphrase-file, or --without-keys to leave them out";
+            Ended::Declined(format!("{what}, and nothing was changed: {flags}"))
         };
-        given.ok_or_else(|| {
-            Ended::Declined(
-                "the backup has encrypted parts, and nothing was changed: give --passphrase-file, or --without-keys to leave them out"
-                    .to_owned(),
-            )
-            .into()
-        })
+        let Some(terminal) = Terminal::open_unless(self.json) else {
+            return Err(declined("the backup has encrypted parts").into());
+        };
+        for line in choices(manifest) {
+            terminal.says(&line)?;
+        }
+        match terminal.choose("Restore them, begin with new keys, or stop? [r/n/S]", &[RESTORE, BEGIN_ANEW, STOP])? {
+            Some(0) => {
+                let given = passphrase::asked(&terminal)?;
+                given.map(Some).ok_or_else(|| declined("no passphrase was given").into())
+            }
+            Some(1) => Ok(None),
+            _ => Err(declined("stopped").into()),
+        }
     }
+}
+
+/// The answers to the question what to do with the encrypted parts of a backup.
+const RESTORE: &[&str] = &["r", "restore"];
+const BEGIN_ANEW: &[&str] = &["n", "new"];
+/// Nothing is one of them.
+const STOP: &[&str] = &["s", "stop", ""];
+
+/// Explains what can be done with the encrypted parts of a backup.
+fn choices(manifest: &Manifest) -> Vec<String> {
+    let secrets = match manifest.secrets {
+        0 => String::new(),
+        1 => "1 file with secrets".to_owned(),
+        many => format!("{many} files with secrets"),
+    };
+    let parts = [if manifest.keys { "keys of encryption" } else { "" }, &secrets];
+    let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let restore = if manifest.keys {
+        "r  restore them: the fingerprints stay, and so do your decisions; the old host must never run again"
+    } else {
+        "r  restore them"
+    };
+    let anew = "n  begin with new keys, and leave these parts out: people who compared fingerprints compare again";
+    vec![
+        format!("the backup has encrypted parts: {}", parts.join(", ")),
+        restore.to_owned(),
+        anew.to_owned(),
+        "s  stop, and change nothing".to_owned(),
+    ]
 }

@@ -65,7 +65,8 @@ impl Target {
         self.load_as_it_is()
     }
 
-    fn load_as_it_is(&self) -> anyhow::Result<Config> {
+    /// Loads the configuration, whatever there is of its policy.
+    pub(super) fn load_as_it_is(&self) -> anyhow::Result<Config> {
         Ok(Config::load(&self.config(), &self.overrides())?)
     }
 

@@ -11,6 +11,7 @@ mod install;
 mod keys;
 mod link;
 mod links;
+mod owners;
 mod parts;
 mod plots;
 mod plugin;
@@ -93,7 +94,7 @@ struct ServeArgs {
 /// The arguments of `parlor web login`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A viewer sees everything and changes nothing; an operator restarts and pauses plugins, and has accounts enter rooms; an owner changes grants, settings and versions. A session ends after half an hour without use, and after eight hours in any case.\n\nExamples:\n  parlor web login                            as owner\n  parlor web login --role viewer --name ann   the audit and `parlor web sessions` say ann\n  parlor web login --minutes 2 --json         for programs\n\nExit codes: 0 printed, 1 failed, or `parlor web` does not run, 2 wrong usage"
+    after_help = "A viewer changes nothing, and does not see what plugins store; an operator restarts and pauses plugins, and has accounts enter rooms; an owner changes grants, settings and versions. A session ends after half an hour without use, and after eight hours in any case.\n\nExamples:\n  parlor web login                            as owner\n  parlor web login --role viewer --name ann   the audit and `parlor web sessions` say ann\n  parlor web login --minutes 2 --json         for programs\n\nExit codes: 0 printed, 1 failed, or `parlor web` does not run, 2 wrong usage"
 )]
 struct LoginArgs {
     /// The role of the session: viewer, operator or owner.
@@ -181,6 +182,8 @@ impl ServeArgs {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.context("the runtime cannot start")?;
         let host = Host::new(self.target);
+        host.owners.note(&config);
+        host.plots.load(&config.data);
         runtime.spawn(plots::watch(host.plots.clone(), config.data.clone()));
         let served = runtime.block_on(serve(self.listen, public, Store::new(&config.data), host));
         // A page that waits for a host must not delay the exit.
@@ -203,7 +206,8 @@ async fn serve(at: SocketAddr, public: Option<Site>, store: Store, host: Host) -
     let (news, changed) = watch::channel(0);
     let watching = tokio::spawn(watch_host(Arc::clone(&host), news));
     let sending = tokio::spawn(way_in::send_all(Arc::clone(&host)));
-    let frame = Frame::new(host, site, store.clone(), routes::NAV, changed);
+    let (is_still, ended) = (way_in::is_still, way_in::ended);
+    let frame = Frame::new(host, site, store.clone(), routes::NAV, changed, is_still, ended);
     store.note_address(Some(&address))?;
     print(&format!("listening at {address}"))?;
     tracing::info!(at = %window.address(), "the window is open; `parlor web login` prints a link");

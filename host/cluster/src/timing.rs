@@ -72,6 +72,11 @@ impl Timing {
         self.grace
     }
 
+    /// Returns the largest difference in rate between a clock and true time, in thousandths.
+    pub fn drift(&self) -> u32 {
+        self.drift
+    }
+
     /// Returns how long another node waits after it saw a renewal before it ends the session, by its own clock.
     ///
     /// The slowest permitted clock of the session's node needs `life / (1 - drift)` of true time for its life. The fastest

@@ -70,6 +70,12 @@ impl AccountConfig {
         Ok(Self { name, group, link, owners, web: Web::default(), encryption, otr_people, settings })
     }
 
+    /// Returns whether this person is an owner to whom the account can write. It cannot write to itself: that would come back as a
+    /// message from its owner.
+    pub fn has_owner(&self, jid: &BareJid) -> bool {
+        self.owners.contains(jid) && self.link.jid.to_bare() != *jid
+    }
+
     /// Returns problems that are not errors, but should be fixed.
     pub fn warnings(&self) -> Vec<String> {
         self.link.warnings()

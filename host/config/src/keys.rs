@@ -79,6 +79,7 @@ pub const TOP: &[Key] = &[
         NONE,
         "Where the host listens for webhooks, and what it trusts on the web: the keys of `[web]` below.",
     ),
+    key("window", "a table", NONE, "How people get links to log in to `parlor web`: the keys of `[window]` below."),
 ];
 
 /// The keys under `[audit]`, ordered by name.
@@ -137,6 +138,14 @@ pub const WEB: &[Key] = &[
         "The proxies before parlor, such as `[\"127.0.0.1\"]`. What they say in `x-forwarded-for` is believed, and of nobody else: it is shown as the sender of a request.",
     ),
 ];
+
+/// The keys under `[window]`, ordered by name.
+pub const WINDOW: &[Key] = &[key(
+    "links",
+    "`\"page\"`, `\"command\"` or `\"never\"`",
+    Some("\"page\""),
+    "Who can have an account send an owner a link to log in with: with `page` everybody who reaches the log-in page, and `parlor web link`; with `command` only `parlor web link`; with `never` nobody. `parlor web login` prints links in any case.",
+)];
 
 /// The keys under `[account.NAME]`, ordered by name.
 pub const ACCOUNT: &[Key] = &[
@@ -397,6 +406,9 @@ pub static PERSON_NAMES: [&str; PERSON.len()] = names(PERSON);
 
 /// The names of the keys in [`WEB`].
 pub static WEB_NAMES: [&str; WEB.len()] = names(WEB);
+
+/// The names of the keys in [`WINDOW`].
+pub static WINDOW_NAMES: [&str; WINDOW.len()] = names(WINDOW);
 
 /// Returns the names of these keys.
 pub const fn names<const COUNT: usize>(keys: &[Key]) -> [&'static str; COUNT] {

@@ -9,7 +9,7 @@
 //!
 //! **Begin with** [`Config::load`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use jid::{BareJid, Jid};
@@ -32,6 +32,7 @@ mod sections;
 mod settings;
 pub mod url;
 mod web;
+mod window;
 
 use groups::Groups;
 use parlor_base::document::{self, ReadError};
@@ -51,6 +52,7 @@ pub use settings::{
     SettingRule, Settings, setting,
 };
 pub use web::Web;
+pub use window::{SentLinks, Window};
 
 /// The largest configuration file, in bytes.
 const LARGEST_FILE: u64 = 16 << 20;
@@ -74,6 +76,8 @@ pub struct Config {
     pub audit: Audit,
     /// The section `[web]`.
     pub web: Web,
+    /// The section `[window]`.
+    pub window: Window,
     /// The host's settings, before those of an account.
     pub settings: Settings,
     /// The accounts; at least one.
@@ -147,6 +151,7 @@ impl Config {
             watch: false,
             audit: Audit::default(),
             web: Web::default(),
+            window: Window::default(),
             settings: Settings::default(),
             accounts: BTreeMap::new(),
             groups: BTreeSet::new(),
@@ -169,6 +174,7 @@ impl Config {
         let log = log(overrides, top.text("log")?, &settings)?;
         let audit = Audit::read(top.section("audit")?.as_ref())?;
         let web = Web::read(top.section("web")?.as_ref(), folder)?;
+        let window = Window::read(top.section("window")?.as_ref())?;
         let groups = Groups::read(&top, folder, |section, table| with_section(base.clone(), section, table).map(drop))?;
         let components = component::read_all(top.section("component")?.as_ref(), folder, &settings)?;
         let mut accounts: BTreeMap<AccountName, AccountConfig> = BTreeMap::new();
@@ -200,7 +206,21 @@ impl Config {
         let warnings = misspelt.chain(warnings).collect();
         let path = path.to_owned();
         let groups = groups.into_names().collect();
-        Ok(Self { path, data, plugins, log, watch, audit, web, settings, accounts, groups, components, warnings })
+        Ok(Self {
+            path,
+            data,
+            plugins,
+            log,
+            watch,
+            audit,
+            web,
+            window,
+            settings,
+            accounts,
+            groups,
+            components,
+            warnings,
+        })
     }
 
     /// Returns whether these name this account; `None` names all.
@@ -212,6 +232,15 @@ impl Config {
     /// Returns the accounts that these name; `None` names all.
     pub fn chosen(&self, selectors: Option<&[Selector]>) -> impl Iterator<Item = &AccountConfig> {
         self.accounts.values().filter(move |account| self.is_chosen(&account.name, selectors))
+    }
+
+    /// Returns the owners of all accounts to whom these can write: those who can be sent a link to log in to the window with.
+    pub fn owners(&self) -> HashSet<BareJid> {
+        let of = |account: &AccountConfig| {
+            let owners = account.owners.iter().filter(|jid| account.has_owner(jid));
+            owners.cloned().collect::<Vec<_>>()
+        };
+        self.accounts.values().flat_map(of).collect()
     }
 
     /// Lists the names that a selector of this kind could have, for an error; only some, if there are many.

@@ -429,7 +429,7 @@ fn errors_of_other_keys_say_where_what_and_what_to_write() {
     for (toml, error) in [
         (
             "[theme]\nx = 1",
-            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, audit, component, data, group, log, plugins, settings, watch, web",
+            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, audit, component, data, group, log, plugins, settings, watch, web, window",
         ),
         ("log = 3", "parlor.toml:1:7: log must be a string, not a number"),
         ("data = \"\"", "parlor.toml:1:8: data must be a string, not an empty one"),
@@ -707,7 +707,7 @@ fn a_key_of_the_file_is_refused_among_the_settings_with_its_place() {
         let all = refused(&format!("{MINIMAL}[settings]\n{key} = true"));
         assert_eq!(all, format!("parlor.toml:5:{column}: {key} is no setting: move it to [account.NAME]{plugins}"));
     }
-    for key in ["account", "data", "log", "plugins", "watch", "web"] {
+    for key in ["account", "data", "log", "plugins", "watch", "web", "window"] {
         let error = refused(&format!("{MINIMAL}[account.main.settings]\n{key} = false"));
         assert!(error.contains("move it to the top of parlor.toml, before the first table"), "{error}");
     }
@@ -812,6 +812,27 @@ fn how_much_of_the_audit_is_kept_is_within_bounds() {
     {
         let error = audit(wrong).unwrap_err().to_string();
         assert!(error.starts_with("parlor.toml:2:"), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn links_are_sent_for_the_log_in_page_unless_the_file_says_otherwise() {
+    let links = |lines: &str| {
+        let text = format!("{lines}\n[account.main]\njid = \"a@b.example\"\npassword_env = \"NONE\"\n");
+        Config::parse(Path::new("parlor.toml"), &text, &quiet()).map(|config| config.window.links)
+    };
+    for (lines, read) in [
+        ("", SentLinks::Page),
+        ("[window]", SentLinks::Page),
+        ("[window]\nlinks = \"page\"", SentLinks::Page),
+        ("[window]\nlinks = \"command\"", SentLinks::Command),
+        ("[window]\nlinks = \"never\"", SentLinks::Never),
+    ] {
+        assert_eq!(links(lines).unwrap(), read, "{lines}");
+    }
+    for wrong in ["links = \"no\"", "links = \"\"", "links = false", "link = \"page\""] {
+        let error = links(&format!("[window]\n{wrong}")).unwrap_err().to_string();
+        assert!(error.starts_with("parlor.toml:2:") && error.contains("link"), "{wrong}: {error}");
     }
 }
 

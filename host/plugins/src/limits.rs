@@ -293,10 +293,12 @@ limits! {
     http_per_second: u32 = 10, 1 => 10_000;
     /// Bytes of the body of an answer, unpacked.
     http_body: Bytes = Bytes::mib(4), Bytes::kib(1) => Bytes::mib(64);
-    /// Bytes of bodies that come and go over the web, per second; twice as much at once, or the largest body if that is more.
+    /// Bytes of bodies over the web, in each direction, per second; twice as much at once, or the largest body if that is more.
     http_bytes_per_second: Bytes = Bytes::mib(4), Bytes::kib(64) => Bytes::mib(1024);
     /// Files that are open: uploads and those that are read.
     files: u32 = 8, 0 => 256;
+    /// Time until the answer to a request over the web begins, for each redirect. Of a body in parts it begins with its end.
+    http_first_byte: Duration = Duration::from_secs(30), Duration::from_millis(100) => Duration::from_mins(10);
     /// Time that a request may take, with all redirects and the whole body; of bodies in parts and files, each wait.
     http_time: Duration = Duration::from_secs(30), Duration::from_millis(100) => Duration::from_mins(10);
     /// Bytes of the body of a request to a webhook, beside `hostcall_bytes`.

@@ -30,6 +30,7 @@ mod owners;
 mod panicked;
 pub(crate) mod parking;
 mod published;
+mod questions;
 mod rewriting;
 pub mod room_news;
 mod running;

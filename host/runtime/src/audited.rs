@@ -4,16 +4,19 @@
 use std::collections::BTreeMap;
 
 use parlor_base::id::{Digest, PluginId};
-use parlor_config::{Config, Selector};
+use parlor_base::permission::Permission;
+use parlor_config::{AccountConfig, Config, Selector};
 use parlor_plugins::admin::Decided;
 use parlor_plugins::approved;
 use parlor_plugins::components::Components;
+use parlor_plugins::consent::{Place, Sentence, sentences};
 use parlor_plugins::limits::Limits;
 use parlor_plugins::policy::hooks::Hooks;
 use parlor_plugins::policy::{Entry, Policy};
 use parlor_plugins::secret::SecretSource;
 use parlor_plugins::signature::TrustedKey;
 use parlor_plugins::source::{Source, without_passwords};
+use parlor_session::permissions::{Grants, Scope};
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry, PolicyChange, PolicyRow, Retention};
 use serde_json::Value;
 
@@ -105,12 +108,16 @@ pub fn record(config: &Config, decided: Decided<'_>, by: &By) -> Result<(), Stri
     let is_shown = |id: &PluginId, entry: &Entry, name: &str| is_no_secret(&components, id, entry, name);
     let recorded = match decided {
         Decided::Entry { id, present, new } => {
-            let mut catch_up = |policy: &Policy, by: &By| {
+            let mut catch_up = |policy: &Policy, by: &By, said: &[Sentence]| {
                 let known = file.policy(id.as_str())?;
-                file.record(&changes(known, policy, Some(id), by, &is_shown))
+                let mut changes = changes(known, policy, Some(id), by, &is_shown);
+                say(&mut changes, said);
+                file.record(&changes)
             };
-            // An earlier edit of the file is recorded separately.
-            catch_up(present, &edited(config, "before a command")).and_then(|()| catch_up(new, by))
+            // An earlier edit of the file is recorded separately. Nobody was asked about it.
+            let said = consent(config, present.plugins.get(id), new.plugins.get(id));
+            let before = catch_up(present, &edited(config, "before a command"), &[]);
+            before.and_then(|()| catch_up(new, by, &said))
         }
         Decided::Hooks { present, new } => {
             let mut catch_up = |policy: &Policy, by: &By| {
@@ -127,6 +134,29 @@ pub fn record(config: &Config, decided: Decided<'_>, by: &By) -> Result<(), Stri
         }
     };
     recorded.map_err(|error| error.to_string())
+}
+
+/// Returns what an owner is told of the grants that this entry has more than the one before. It has no numbers of rooms: only a host
+/// knows these, and they change.
+fn consent(config: &Config, old: Option<&Entry>, new: Option<&Entry>) -> Vec<Sentence> {
+    let Some(new) = new else { return Vec::new() };
+    let before = old.map(|old| old.grants.clone()).unwrap_or_default();
+    let is_more =
+        |(permission, scope): &(Permission, &Scope)| before.get(*permission).is_none_or(|had| !had.includes(scope));
+    let more: Grants =
+        new.grants.iter().filter(is_more).map(|(permission, scope)| (permission, scope.clone())).collect();
+    let place = |one: &AccountConfig| Place { account: one.name.clone(), jid: one.link.jid.to_bare(), rooms: None };
+    let places: Vec<_> = config.chosen(new.accounts.as_deref()).map(place).collect();
+    sentences(&more, &before, &places)
+}
+
+/// Adds to the entry of each grant what an owner is told of it, alone and together with others.
+fn say(changes: &mut [PolicyChange], said: &[Sentence]) {
+    for change in changes.iter_mut().filter(|change| !change.is_gone) {
+        let (Some(name), Some(entry)) = (change.row.field.strip_prefix("grants."), &mut change.entry) else { continue };
+        let is_about = |one: &&Sentence| one.permissions.iter().any(|permission| permission.as_str() == name);
+        entry.said = said.iter().filter(is_about).map(|one| one.text.clone()).collect();
+    }
 }
 
 /// Returns how much of the audit is kept.
@@ -302,6 +332,8 @@ fn usual_limit(name: &str) -> Option<String> {
 mod tests {
     use std::path::Path;
 
+    use parlor_config::Overrides;
+
     use super::*;
 
     const TABLE: &str = "[plugin.echo]\nsource = \"echo.wasm\"\n";
@@ -330,6 +362,35 @@ mod tests {
     #[expect(clippy::unnecessary_wraps, reason = "a value may be missing in what it is compared with")]
     fn text(text: &str) -> Option<String> {
         Some(text.to_owned())
+    }
+
+    #[test]
+    fn an_entry_about_a_grant_has_what_an_owner_is_told_of_it() {
+        let toml = "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n";
+        let overrides = Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() };
+        let config = Config::parse(Path::new("parlor.toml"), toml, &overrides).unwrap();
+        let [old, new] = [
+            "[plugin.echo.grants]\n\"messages.read\" = [\"*\"]\n\"rooms.read\" = [\"*\"]\n",
+            "[plugin.echo.grants]\n\"messages.read\" = [\"*\"]\n\"rooms.read\" = [\"a@m.example\"]\n\"messages.send\" = [\"b@c.example\"]\n",
+        ]
+        .map(policy);
+        let id: PluginId = "echo".parse().unwrap();
+        let said = |old: Option<&Policy>, new: &Policy| {
+            let of = |policy: &Policy| policy.plugins[&id].clone();
+            let said = consent(&config, old.map(of).as_ref(), Some(&of(new)));
+            let mut all = between(old.unwrap_or(&Policy::default()), new);
+            say(&mut all, &said);
+            let entries = all.into_iter().filter_map(|change| change.entry);
+            entries.map(|entry| (entry.what, entry.said)).collect::<BTreeMap<_, _>>()
+        };
+        let granted = said(Some(&old), &new);
+        let sending = granted["messages.send"].join(" ");
+        assert!(sending.contains("b@c.example") && sending.contains("in the name of this account"), "{granted:?}");
+        // Less than before is not asked about.
+        assert_eq!(granted["rooms.read"], Vec::<String>::new(), "{granted:?}");
+        let installed = said(None, &old);
+        assert!(!installed["messages.read"].is_empty() && installed["installed"].is_empty(), "{installed:?}");
+        assert_eq!(consent(&config, Some(&old.plugins[&id]), None), []);
     }
 
     #[test]

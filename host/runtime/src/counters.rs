@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parlor_base::permission::Permission;
 use parlor_session::router::Mailbox;
+use parlor_store::Traffic;
 
 use crate::unanswered::Verdict;
 use crate::watchdog;
@@ -20,6 +21,8 @@ pub struct Totals {
     pub sent: u64,
     /// Requests that it has made over the web.
     pub requests: u64,
+    /// The bytes of these, of files, and of the answers.
+    pub web: Traffic,
     /// Calls that its grants were asked about.
     pub calls: u64,
     /// Calls that were denied.
@@ -66,6 +69,7 @@ impl Totals {
         self.handled += more.handled;
         self.sent += more.sent;
         self.requests += more.requests;
+        self.web.add(more.web);
         self.calls += more.calls;
         self.denials += more.denials;
         self.lost += more.lost;
@@ -87,6 +91,10 @@ pub struct Counters {
     pub sent: AtomicU64,
     /// The number of requests that it made over the web.
     pub requests: AtomicU64,
+    /// The bytes that it sent over the web.
+    pub web_sent: AtomicU64,
+    /// The bytes that it got over the web.
+    pub web_received: AtomicU64,
     /// The number of calls that its grants were asked about.
     pub calls: AtomicU64,
     /// The number of calls that were denied.
@@ -104,8 +112,10 @@ pub struct Counters {
 impl Counters {
     /// Creates the counters of an instance with this mailbox and this CPU account.
     pub(super) fn new(mailbox: Arc<Mailbox>, cpu: Arc<watchdog::Account>) -> Self {
-        let [handled, sent, requests, calls, denials, log_dropped] = std::array::from_fn(|_| AtomicU64::new(0));
-        Self { handled, sent, requests, calls, denials, hooks: OnceLock::new(), log_dropped, mailbox, cpu }
+        let [handled, sent, requests, web_sent, web_received, calls, denials, log_dropped] =
+            std::array::from_fn(|_| AtomicU64::new(0));
+        let hooks = OnceLock::new();
+        Self { handled, sent, requests, web_sent, web_received, calls, denials, hooks, log_dropped, mailbox, cpu }
     }
 
     /// Returns what counts its verdicts.
@@ -124,6 +134,7 @@ impl Counters {
             handled: self.handled.load(Relaxed),
             sent: self.sent.load(Relaxed),
             requests: self.requests.load(Relaxed),
+            web: Traffic { sent: self.web_sent.load(Relaxed), received: self.web_received.load(Relaxed) },
             calls: self.calls.load(Relaxed),
             denials: self.denials.load(Relaxed),
             lost: self.mailbox.lost(),

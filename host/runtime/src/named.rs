@@ -1,8 +1,8 @@
-//! Counts the work of a plugin by the names of others: recipients, servers, denied calls. They are collected in memory until
-//! the host writes them into the audit.
+//! Counts the work of a plugin by the names of others: recipients, servers, requests, denied calls. They are collected in
+//! memory until the host writes them into the audit.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use jid::Jid;
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::permission::Permission;
 use parlor_session::permissions::{CallName, Target};
-use parlor_store::{Tally, TallyKind};
+use parlor_store::{Tally, TallyKind, Traffic};
 
 /// The most names that wait to be written. Further ones are counted without a name.
 const MOST: usize = 256;
@@ -23,10 +23,11 @@ pub(super) struct Named(Mutex<Option<Box<Collected>>>);
 
 #[derive(Debug, Default)]
 struct Collected {
-    names: HashMap<TallyKind, HashMap<Box<str>, Times>>,
+    /// By kind, of which there are few: each allowed call that sends looks it up.
+    names: BTreeMap<TallyKind, HashMap<Box<str>, Times>>,
     count: usize,
     /// How often something was done with a name that found no place.
-    others: HashMap<TallyKind, u64>,
+    others: BTreeMap<TallyKind, u64>,
 }
 
 #[derive(Debug)]
@@ -34,11 +35,12 @@ struct Times {
     first: i64,
     last: i64,
     count: u64,
+    traffic: Option<Traffic>,
 }
 
 impl Named {
-    /// Notes that something was done once with this name.
-    pub(super) fn note(&self, kind: TallyKind, name: &str, at: Timestamp) {
+    /// Notes that something was done once with this name, and how many bytes that took, if it was a request.
+    pub(super) fn note(&self, kind: TallyKind, name: &str, at: Timestamp, traffic: Option<Traffic>) {
         let at = at.as_millisecond();
         let name = if name.len() > LONGEST { Cow::Owned(escape_untrusted(name, LONGEST)) } else { Cow::Borrowed(name) };
         let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,8 +49,11 @@ impl Named {
         if let Some(times) = names.get_mut(&*name) {
             times.last = at;
             times.count += 1;
+            if let Some(more) = traffic {
+                times.traffic.get_or_insert_default().add(more);
+            }
         } else if collected.count < MOST {
-            names.insert(name.into(), Times { first: at, last: at, count: 1 });
+            names.insert(name.into(), Times { first: at, last: at, count: 1, traffic });
             collected.count += 1;
         } else {
             *collected.others.entry(kind).or_default() += 1;
@@ -63,12 +68,13 @@ impl Named {
         let Collected { names, others, count: _ } = *collected;
         let all =
             names.into_iter().flat_map(|(kind, names)| names.into_iter().map(move |(name, times)| (kind, name, times)));
-        let tally = |(kind, name, Times { first, last, count }): (TallyKind, Box<str>, Times)| Tally {
+        let tally = |(kind, name, Times { first, last, count, traffic }): (TallyKind, Box<str>, Times)| Tally {
             kind,
             what: name.into_string(),
             first,
             last,
             count,
+            traffic,
         };
         let others = others.into_iter().map(|(kind, count)| (kind.others().to_owned(), count));
         (all.map(tally).collect(), others.collect())
@@ -102,9 +108,12 @@ mod tests {
     fn names_are_counted_until_they_are_taken() {
         let named = Named::default();
         let at = |second| Timestamp::from_second(second).unwrap();
-        named.note(TallyKind::Recipient, "juliet@example.org", at(1));
-        named.note(TallyKind::Recipient, "juliet@example.org", at(3));
-        named.note(TallyKind::Server, "juliet@example.org", at(2));
+        named.note(TallyKind::Recipient, "juliet@example.org", at(1), None);
+        named.note(TallyKind::Recipient, "juliet@example.org", at(3), None);
+        named.note(TallyKind::Server, "juliet@example.org", at(2), None);
+        for (sent, received) in [(1, 20), (0, 4)] {
+            named.note(TallyKind::Webhook, "forge accepted", at(2), Some(Traffic { sent, received }));
+        }
         let (mut tallies, others) = named.take();
         tallies.sort_by_key(|tally| tally.kind);
         let juliet = Tally {
@@ -113,8 +122,10 @@ mod tests {
             first: 1_000,
             last: 3_000,
             count: 2,
+            traffic: None,
         };
-        assert_eq!((tallies.len(), &tallies[0], others.len()), (2, &juliet, 0));
+        assert_eq!((tallies.len(), &tallies[0], others.len()), (3, &juliet, 0));
+        assert_eq!((tallies[2].count, tallies[2].traffic), (2, Some(Traffic { sent: 1, received: 24 })));
         assert_eq!(named.take(), (Vec::new(), Vec::new()));
     }
 
@@ -123,7 +134,7 @@ mod tests {
         let named = Named::default();
         let at = Timestamp::from_second(1).unwrap();
         for number in 0..MOST + 7 {
-            named.note(TallyKind::Denial, &format!("{number}{}", "x".repeat(9_000)), at);
+            named.note(TallyKind::Denial, &format!("{number}{}", "x".repeat(9_000)), at, None);
         }
         let (tallies, others) = named.take();
         assert_eq!(tallies.len(), MOST);

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use parlor_base::id::PluginId;
 use parlor_config::AccountName;
 use parlor_session::router::OwnContacts;
-use parlor_store::{Activity, AddedContacts, TallyKind};
+use parlor_store::{Activity, AddedContacts, TallyKind, Traffic};
 use tokio::sync::OnceCell;
 
 use crate::counters::{Counters, Totals};
@@ -24,6 +24,8 @@ use crate::named::Named;
 pub struct Record {
     denied: Denials,
     restarts: AtomicU64,
+    /// How often an instance was started, not counting parked ones that wake.
+    starts: AtomicU64,
     counted: Mutex<Counted>,
     named: Named,
     /// The counts that the audit has.
@@ -43,18 +45,27 @@ impl Record {
     pub(super) fn deny(&self, denial: Denial) {
         let Denial { at, permission, scope, hint: _ } = &denial;
         let name = scope.as_ref().map_or_else(|| permission.to_string(), |scope| format!("{permission} {scope}"));
-        self.named.note(TallyKind::Denial, &name, *at);
+        self.named.note(TallyKind::Denial, &name, *at, None);
         self.denied.put(denial);
     }
 
     /// Notes whom an allowed call sends to, or which server it asks.
     pub(super) fn reached(&self, kind: TallyKind, name: &str, at: Timestamp) {
-        self.named.note(kind, name, at);
+        self.named.note(kind, name, at, None);
+    }
+
+    /// Notes how a request over the web ended, in either direction, and the bytes of it and of its answer.
+    pub(super) fn passed(&self, kind: TallyKind, name: &str, at: Timestamp, traffic: Traffic) {
+        self.named.note(kind, name, at, Some(traffic));
     }
 
     /// Takes what it did since this was last asked, for the audit. `None`: nothing.
     pub fn take_activity(&self, plugin: &PluginId, account: &AccountName) -> Option<Activity> {
-        let now = in_names(&self.totals());
+        let mut now = in_names(&self.totals());
+        let starts = self.starts.load(Relaxed);
+        if starts > 0 {
+            now.insert("starts".to_owned(), starts);
+        }
         let mut told = lock(&self.told);
         let more = |(name, count): (&String, &u64)| {
             let more = count.saturating_sub(told.get(name).copied().unwrap_or(0));
@@ -68,6 +79,11 @@ impl Record {
         let is_idle = counts.is_empty() && tallies.is_empty();
         let (plugin, account) = (plugin.to_string(), account.to_string());
         (!is_idle).then_some(Activity { plugin, account, counts, tallies })
+    }
+
+    /// Counts a start. Returns whether it was not the first one.
+    pub(super) fn starts(&self) -> bool {
+        self.starts.fetch_add(1, Relaxed) > 0
     }
 
     /// Counts an automatic restart.
@@ -120,12 +136,14 @@ impl Record {
 
 /// Returns the counts that the audit keeps, by name, without those of nothing.
 fn in_names(totals: &Totals) -> BTreeMap<String, u64> {
-    let Totals { handled, sent, requests, calls, denials, lost, cpu, withheld, hooks } = totals;
+    let Totals { handled, sent, requests, web, calls, denials, lost, cpu, withheld, hooks } = totals;
     let cpu = u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX);
     let all = [
         ("events", *handled),
         ("sent", *sent),
         ("requests", *requests),
+        ("bytes to the web", web.sent),
+        ("bytes of the web", web.received),
         ("calls", *calls),
         ("denials", *denials),
         ("lost", *lost),

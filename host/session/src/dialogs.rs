@@ -3,20 +3,20 @@
 //! A room names its occupants by nicknames, which it gives to one at a time. So a question to an occupant is one to a
 //! nickname, follows it when it changes, and ends when the occupant leaves.
 
+pub(super) mod answering;
 mod question;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
-use parlor_base::id::InstanceId;
+use parlor_base::id::{InstanceId, PluginId};
 use parlor_base::permission::Permission;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Draft, Message, MessageKind};
 use tokio::sync::oneshot::Receiver;
 
 use crate::answer::Answer;
-use crate::commands::giving::{addressed, is_spoken};
 use crate::deadlines::{DeadlineKey, Deadlines, Late};
 use crate::iq::random_id;
 use crate::messages::{may_send, say};
@@ -25,7 +25,6 @@ use crate::rooms::Rooms;
 use crate::roster::Roster;
 use crate::router::Mailbox;
 use crate::turn::Turn;
-use question::Read;
 
 pub use question::{DialogAnswer, Question};
 
@@ -41,11 +40,15 @@ pub type DialogEnd = Result<DialogAnswer, CallError>;
 pub(super) struct New {
     /// The mailbox of the instance that asks, with its grants.
     pub(super) mailbox: Arc<Mailbox>,
+    /// Its plugin.
+    pub(super) plugin: PluginId,
     /// The person, an occupant, or the room with `nick`.
     pub(super) to: Jid,
     /// The occupant's nickname, if the question is asked in a room.
     pub(super) nick: Option<String>,
     pub(super) question: Question,
+    /// The message with the question, as hooks let it pass.
+    pub(super) draft: Draft,
     /// Maximum number of dialogs that the instance may have.
     pub(super) most: usize,
 }
@@ -77,6 +80,7 @@ impl Place {
 #[derive(Debug)]
 struct Dialog {
     by: InstanceId,
+    plugin: PluginId,
     mailbox: Arc<Mailbox>,
     place: Place,
     to: Jid,
@@ -125,9 +129,8 @@ impl Dialogs {
         rooms: &Rooms,
         turn: &mut Turn<'_>,
     ) -> Result<Receiver<DialogEnd>, CallError> {
-        let New { mailbox, to, nick, question, most } = new;
+        let New { mailbox, plugin, to, nick, question, draft, most } = new;
         let by = mailbox.instance();
-        let draft = draft(question.asked(nick.as_deref(), false));
         may_send(rooms, &to, kind(nick.as_deref()), &draft, turn)?;
         if let Some(nick) = &nick {
             is_asked(rooms, &to, nick)?;
@@ -146,57 +149,9 @@ impl Dialogs {
         let deadline = turn.deadlines.set(question.timeout(), Late::Dialog(number));
         let (end, arrives) = Answer::channel();
         self.at.entry(place.clone()).or_default().push(number);
-        self.open.insert(number, Dialog { by, mailbox, place, to, id, question, tries: TRIES, deadline, end });
+        let dialog = Dialog { by, plugin, mailbox, place, to, id, question, tries: TRIES, deadline, end };
+        self.open.insert(number, dialog);
         Ok(arrives)
-    }
-
-    /// Takes a message as the answer to the latest question to its sender there. Returns the instance that asked.
-    pub(super) fn answered(
-        &mut self,
-        message: &Message,
-        rooms: &Rooms,
-        roster: &Roster,
-        turn: &mut Turn<'_>,
-    ) -> Option<InstanceId> {
-        if self.open.is_empty() || !is_spoken(message) {
-            return None;
-        }
-        let said = message.said();
-        let text = addressed(&said, message, rooms).unwrap_or(&said).trim();
-        if text.is_empty() {
-            return None;
-        }
-        let nick = message.nick.clone().filter(|_| message.kind == MessageKind::Groupchat);
-        let place = Place { chat: message.chat.clone(), nick };
-        let number = loop {
-            let number = *self.at.get(&place)?.last()?;
-            if self.open.get(&number).is_some_and(|dialog| dialog.is_wanted(roster)) {
-                break number;
-            }
-            self.end(number, Err(CallError::Stopped), turn);
-        };
-        let dialog = self.open.get(&number)?;
-        let by = dialog.by;
-        match dialog.question.read(text) {
-            Read::Answer(answer) => self.end(number, Ok(answer), turn),
-            Read::Cancelled => self.end(number, Err(CallError::Rejected("cancelled".to_owned())), turn),
-            Read::Wrong => self.wrong(number, rooms, turn),
-        }
-        Some(by)
-    }
-
-    /// Answers a text that is none of the choices with the choices, until the person has no more tries.
-    fn wrong(&mut self, number: u64, rooms: &Rooms, turn: &mut Turn<'_>) {
-        let Some(dialog) = self.open.get_mut(&number) else { return };
-        dialog.tries -= 1;
-        if dialog.tries == 0 {
-            return self.end(number, Err(CallError::Rejected("wrong".to_owned())), turn);
-        }
-        let draft = draft(dialog.question.asked(dialog.place.nick.as_deref(), true));
-        // It fails only if the account cannot send, but the answer was received a moment ago.
-        if may_send(rooms, &dialog.to, dialog.kind(), &draft, turn).is_ok() {
-            say(rooms, dialog.to.clone(), dialog.kind(), random_id(), draft, turn);
-        }
     }
 
     /// Ends a question that timed out.
@@ -319,10 +274,6 @@ impl Dialogs {
 
 fn kind(nick: Option<&str>) -> MessageKind {
     if nick.is_some() { MessageKind::Groupchat } else { MessageKind::Chat }
-}
-
-fn draft(body: String) -> Draft {
-    Draft { body: Some(body), ..Draft::default() }
 }
 
 /// Checks that another occupant has this nickname in a room.

@@ -12,6 +12,7 @@ use crate::answer::Answer;
 use crate::encryption::kept::KeyChange;
 use crate::encryption::trust::KeyKind;
 use crate::event::Event;
+use crate::questions::{PossibleAnswer, Repetition};
 use crate::records::contact::{Contact, Contacts};
 use crate::records::room_record::RoomNews;
 
@@ -31,8 +32,10 @@ pub enum Effect {
     FireFor(InstanceId, Event),
     /// Deliver the event of the form of this id to this instance, if it listens, and report how its handler ended.
     FireForForm(InstanceId, Event, String),
-    /// Deliver this event to all plugins that listen, except this instance.
-    FireExcept(InstanceId, Event),
+    /// Deliver the events of this message once [`take_answer`](crate::take_answer) has decided who gets it as the answer.
+    FireAnswer(Box<PossibleAnswer>),
+    /// Let hooks see these choices of a question, and then [ask again](crate::ask_again).
+    AskAgain(Box<Repetition>),
     /// Give this answer.
     Answer(Due),
     /// Give this answer once the changes of keys that come before it are on disk. If they cannot be written, it [fails](Due::fail).

@@ -210,6 +210,11 @@ impl EndToEnd {
         !self.ways.is_empty() || !self.otr.is_empty() || self.requires_otr_of_anyone()
     }
 
+    /// Counts a message that is encrypted in a way that is not decrypted here.
+    pub(super) fn counts_as_unreadable(&mut self) {
+        self.counts.undecryptable += 1;
+    }
+
     /// Returns the figures to report.
     fn counts(&self) -> KeyCounts {
         KeyCounts {

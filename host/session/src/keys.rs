@@ -34,7 +34,9 @@ pub fn set_encryption(session: &mut Session, config: Encryption, now: Timestamp,
 
 /// Sets the keys that the last process kept. Must be called before the first log-in.
 pub fn keys_kept(session: &mut Session, kept: KeptKeys) {
-    session.features.encryption.load(kept);
+    let encryption = &mut session.features.encryption;
+    encryption.load(kept);
+    publishing::check_soon(encryption, &mut session.common.deadlines);
     session.common.encrypts |= session.features.encryption.is_guarded();
 }
 

@@ -14,7 +14,7 @@
 //!
 //! 1. `records/`, the data that readers get, and `event.rs`, which carries them
 //! 2. `permissions/`, then `router.rs` and `router/`: who may see which event, and who gets it
-//! 3. `answer.rs`, `effect.rs`, `deadlines.rs`, `waiters.rs`, `promises.rs`, and `iq.rs` with the pending requests
+//! 3. `answer.rs`, `questions.rs`, `effect.rs`, `deadlines.rs`, `waiters.rs`, `promises.rs`, and `iq.rs` with the pending requests
 //! 4. `turn.rs`: what all features share, with `disco/own.rs`, the information that the account announces
 //! 5. one file for each feature: `roster.rs`, `rooms.rs`, `archive.rs` and more, and `snapshot.rs` with what they show
 //! 6. `features.rs` and `features/`, the inputs that concern several features
@@ -54,6 +54,7 @@ pub mod position;
 mod presence;
 mod promises;
 mod pubsub;
+mod questions;
 mod records;
 mod rooms;
 mod roster;
@@ -101,6 +102,7 @@ pub use commands::refusing::{command_owner, refuse_command};
 pub use commands::{Added, Spoken};
 pub use component::on_component;
 pub use contacts::ContactChange;
+pub use dialogs::answering::{ask_again, take_answer};
 pub use dialogs::{DialogAnswer, DialogEnd, Question};
 pub use disco::known::KnownDisco;
 pub use effect::{Due, Effect, KeepRoster, KeyNews, KeyNewsKind, Sent};
@@ -116,6 +118,7 @@ pub use keys::{changed_key_counts, keys_kept, keys_unreadable, otr_key_made, set
 pub use owners::OWNER_COMMANDS;
 pub use owners::telling::tell_owners;
 pub use parlor_e2ee::omemo::Secret;
+pub use questions::{OpenQuestions, PossibleAnswer, Repetition};
 pub use records::card::KnownCard;
 pub use records::chat::Chat;
 pub use records::command_value::CommandValue;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use jid::{BareJid, Jid};
 use jiff::{SignedDuration, Timestamp};
-use parlor_base::id::InstanceId;
 use parlor_config::Settings;
 use parlor_stanza::card::Avatar;
 use parlor_stanza::error::CallError;
@@ -250,14 +249,6 @@ impl<'a> Turn<'a> {
     /// Fires an event that resolves no promise of the host.
     pub(super) fn fire_named(&mut self, name: EventName, payload: Payload) {
         self.out.push(Effect::Fire(Event { name, at: self.now, payload }));
-    }
-
-    /// Fires the same, except for this instance, if any.
-    pub(super) fn fire_except(&mut self, except: Option<InstanceId>, name: EventName, payload: Payload) {
-        match except {
-            None => self.fire_named(name, payload),
-            Some(one) => self.out.push(Effect::FireExcept(one, Event { name, at: self.now, payload })),
-        }
     }
 
     /// Fires an event of the connect order unless a previous stream got that far already.

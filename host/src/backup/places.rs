@@ -8,14 +8,14 @@ use parlor_base::atomic::{folder_of, make_private_folder, put_in_place};
 use parlor_config::Config;
 
 use super::secrets::FOLDER;
-use super::{COMPONENTS, STORE, VERSIONS};
+use super::{COMPONENTS, INDEXES, STORE, VERSIONS};
 
 /// The names of files and folders that were there before, with a number behind.
 const BEFORE: &str = "before-restore";
 /// One more than the highest of these numbers.
 const MOST: u32 = 1_000;
 /// The files and folders that a backup brings into a data folder. The log next to the store belongs to the store.
-const OF_DATA: [&str; 6] = [STORE, "parlor.db-wal", "parlor.db-shm", COMPONENTS, VERSIONS, FOLDER];
+const OF_DATA: [&str; 7] = [STORE, "parlor.db-wal", "parlor.db-shm", COMPONENTS, VERSIONS, INDEXES, FOLDER];
 
 /// Returns what is at these places already.
 pub(super) fn taken(places: &Config) -> Vec<PathBuf> {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use parlor_base::atomic::{folder_of, make_private_folder, open_plain};
 use parlor_config::{Config, Overrides};
+use parlor_plugins::index::Indexes;
 use parlor_session::Secret;
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry, Retention, backup};
 use serde::Deserialize;
@@ -17,8 +18,8 @@ use super::archive::{self, Member};
 use super::error::BackupError;
 use super::places::{Moves, taken};
 use super::secrets::{Base, FOLDER, Sealed, SecretFile, is_below, real};
-use super::write::{Stage, is_component, is_versions, summed};
-use super::{COMPONENTS, CONFIG, FORMAT, MANIFEST, Manifest, POLICY, SEALED, STORE, VERSIONS, sealed};
+use super::write::{Stage, index_of, is_component, is_versions, summed};
+use super::{COMPONENTS, CONFIG, FORMAT, INDEXES, MANIFEST, Manifest, POLICY, SEALED, STORE, VERSIONS, sealed};
 use crate::host::StartError;
 use crate::host::lock::lock;
 
@@ -159,7 +160,7 @@ impl Backup {
         }
         let mut placing = Moves::default();
         let aside = placing.clear(&places).map_err(BackupError::file(&places.data))?;
-        for name in [STORE, COMPONENTS, VERSIONS, FOLDER] {
+        for name in [STORE, COMPONENTS, VERSIONS, INDEXES, FOLDER] {
             let from = stage.folder.join(name);
             if from.exists() {
                 placing.put(&from, &places.data.join(name)).map_err(BackupError::file(&places.data))?;
@@ -200,6 +201,7 @@ impl Backup {
             let to = stage.join(&name);
             make_private_folder(folder_of(&to)).map_err(BackupError::file(&to))?;
             self.extract(&name, &to)?;
+            self.check_index(&name, &to)?;
         }
         let store = stage.join(STORE);
         backup::examine(&store)?;
@@ -211,6 +213,19 @@ impl Backup {
         let entry = NewAuditEntry::new(AuditKind::Host, by, "a backup was restored");
         let new = Some(format!("of {made}, written by parlor {parlor}, {with}"));
         Ok(AuditFile::create(stage, WHOLE_AUDIT)?.add(&[NewAuditEntry { new, ..entry }])?)
+    }
+
+    /// Checks that a member is an index that can be read, if it has the name of one.
+    fn check_index(&self, name: &str, extracted: &Path) -> Result<(), BackupError> {
+        let Some(index) = name.strip_prefix(INDEXES).and_then(|file| index_of(file.trim_start_matches('/'))) else {
+            return Ok(());
+        };
+        let size = self.members.get(name).map_or(0, |member| member.size);
+        let bytes = if size > LARGEST_TEXT { Ok(Vec::new()) } else { fs::read(extracted) };
+        if Indexes::is_intact(&index, &bytes.map_err(BackupError::file(extracted))?) {
+            return Ok(());
+        }
+        Err(BackupError::Damaged { path: self.path.clone(), what: format!("{name} is no index of plugins") })
     }
 
     /// Copies a member into a new file, and checks it once more: somebody may have changed the backup meanwhile.
@@ -258,6 +273,7 @@ fn is_known(name: &str) -> bool {
         None => [MANIFEST, CONFIG, POLICY, STORE, SEALED].contains(&name),
         Some((COMPONENTS, file)) => is_component(file),
         Some((VERSIONS, file)) => is_versions(file),
+        Some((INDEXES, file)) => index_of(file).is_some(),
         Some(_) => false,
     }
 }
@@ -340,7 +356,7 @@ mod tests {
     #[test]
     fn only_known_names_are_parts_of_a_backup() {
         let digits = "0123456789abcdef".repeat(4);
-        for name in [MANIFEST, CONFIG, POLICY, STORE, SEALED, "versions/echo.json"] {
+        for name in [MANIFEST, CONFIG, POLICY, STORE, SEALED, "versions/echo.json", "indexes/examples.json"] {
             assert!(is_known(name), "{name}");
         }
         assert!(is_known(&format!("components/{digits}.wasm")));
@@ -351,6 +367,10 @@ mod tests {
             "components/../../x.wasm",
             "components/x.wasm",
             "versions/../x.json",
+            "indexes/../x.json",
+            "indexes/x.toml",
+            "indexes/.lock",
+            "window/sessions.json",
             "secrets/echo/token",
             "parlor.lock",
         ] {

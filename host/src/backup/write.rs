@@ -13,6 +13,8 @@ use parlor_base::id::PluginId;
 use parlor_config::Config;
 use parlor_plugins::approved::approved;
 use parlor_plugins::components::Components;
+use parlor_plugins::index::Indexes;
+use parlor_plugins::listing::IndexName;
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::file::{EditError, PolicyFile};
 use parlor_runtime::audited::retention;
@@ -22,8 +24,8 @@ use sha2::{Digest as _, Sha256};
 use super::error::BackupError;
 use super::secrets::{self, Sealed, SecretFile};
 use super::{
-    COMPONENTS, CONFIG, FORMAT, MANIFEST, Manifest, POLICY, Parts, Piece, SEALED, SHORTEST_PASSPHRASE, STORE, VERSIONS,
-    archive, sealed,
+    COMPONENTS, CONFIG, FORMAT, INDEXES, MANIFEST, Manifest, POLICY, Parts, Piece, SEALED, SHORTEST_PASSPHRASE, STORE,
+    VERSIONS, archive, sealed,
 };
 
 /// The folder in the data folder in which a backup is put together.
@@ -103,6 +105,7 @@ pub fn write(
         None => Policy::default(),
     };
     let components = members_of(config, &policy, &mut members, &mut left_out)?;
+    add_indexes(config, &mut members, &mut left_out)?;
     let mut files = components.clone();
     for (name, bytes) in members.iter().filter(|(name, _)| !components.contains_key(*name)) {
         files.insert(name.clone(), piece(bytes)?);
@@ -224,6 +227,41 @@ fn members_of(
         }
     }
     Ok(pieces)
+}
+
+/// Adds the indexes of plugins, with their keys, their serial numbers and the publishers' keys that were seen first. Each is read once:
+/// another command may replace it meanwhile.
+fn add_indexes(
+    config: &Config,
+    members: &mut BTreeMap<String, Bytes>,
+    left_out: &mut Vec<String>,
+) -> Result<(), BackupError> {
+    let folder = config.data.join(INDEXES);
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(BackupError::file(&folder))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(BackupError::file(&folder))?;
+        let (file, path) = (entry.file_name(), entry.path());
+        let Some((file, name)) = file.to_str().and_then(|file| Some((file, index_of(file)?))) else { continue };
+        let bytes = match fs::read(&path) {
+            // It was removed meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            bytes => bytes.map_err(BackupError::file(&path))?,
+        };
+        if Indexes::is_intact(&name, &bytes) {
+            members.insert(format!("{INDEXES}/{file}"), Bytes::Text(bytes));
+        } else {
+            left_out.push(format!("{}: it is damaged", path.escaped()));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the name of the index that a file of this name has.
+pub(super) fn index_of(file: &str) -> Option<IndexName> {
+    file.strip_suffix(".json")?.parse().ok()
 }
 
 /// Returns whether a file of this name is a component.

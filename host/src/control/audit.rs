@@ -29,7 +29,7 @@ pub struct Audit {
     pub entries: Vec<Entry>,
     /// The counts of plugins.
     pub counts: Vec<Counted>,
-    /// The recipients, servers and denied calls of one plugin, the last first.
+    /// The recipients, servers, requests and denied calls of one plugin, the last first.
     pub names: Vec<Name>,
 }
 
@@ -56,6 +56,9 @@ pub struct Entry {
     pub old: Option<String>,
     /// How it is now.
     pub new: Option<String>,
+    /// What an owner is told of it who is asked to agree: one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<String>,
 }
 
 /// A count of a plugin on an account.
@@ -76,7 +79,7 @@ pub struct Counted {
 pub struct Name {
     /// The account.
     pub account: String,
-    /// The kind of the name: `recipient`, `server` or `denial`.
+    /// The kind of the name: `recipient`, `server`, `request`, `webhook` or `denial`.
     pub kind: String,
     /// The name.
     pub what: String,
@@ -86,12 +89,16 @@ pub struct Name {
     pub last: String,
     /// How often.
     pub count: u64,
+    /// The bytes that the host sent, for requests.
+    pub sent: Option<u64>,
+    /// The bytes that it received, for requests.
+    pub received: Option<u64>,
 }
 
 impl From<AuditEntry> for Entry {
     fn from(entry: AuditEntry) -> Self {
-        let AuditEntry { id, at, kind, plugin, account, who, way, what, old, new } = entry;
-        Self { id, at: time(at), kind, plugin, account, who, way, what, old, new }
+        let AuditEntry { id, at, kind, plugin, account, who, way, what, old, new, said } = entry;
+        Self { id, at: time(at), kind, plugin, account, who, way, what, old, new, said }
     }
 }
 
@@ -99,13 +106,15 @@ impl Audit {
     /// Returns what was read, for display.
     pub fn of(entries: Vec<AuditEntry>, (counts, names): (Vec<Count>, Vec<KeptTally>)) -> Self {
         let count = |Count { plugin, account, name, count }: Count| Counted { plugin, account, name, count };
-        let name = |KeptTally { account, kind, what, first, last, count }: KeptTally| Name {
+        let name = |KeptTally { account, kind, what, first, last, count, traffic }: KeptTally| Name {
             account,
             kind,
             what,
             first: time(first),
             last: time(last),
             count,
+            sent: traffic.map(|bytes| bytes.sent),
+            received: traffic.map(|bytes| bytes.received),
         };
         Self {
             entries: entries.into_iter().map(Entry::from).collect(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jid::BareJid;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::nearest::{nearest, suggestion};
-use parlor_config::{AccountConfig, AccountName, Config};
+use parlor_config::{AccountConfig, AccountName, Config, SentLinks};
 use parlor_runtime::account::{Asker, Connection, Shared};
 use parlor_session::SendMessage;
 use parlor_session::permissions::Granted;
@@ -26,6 +26,7 @@ const ROLES: [&str; 3] = ["viewer", "operator", "owner"];
 
 /// Has an account send one of its owners a link. It is encrypted if the chat is, and no plugin hears of it.
 pub(super) async fn send(host: &Host, request: &Request) -> Result<Said, Refusal> {
+    allowed(host.config().window.links, is_asked(request))?;
     let to = request.value("to").ok_or_else(|| Refusal::Value("`to` is the address of an owner".to_owned()))?;
     let to = BareJid::new(to).map_err(|error| Refusal::Value(format!("`to` is no address: {error}")))?;
     let words = words(request)?;
@@ -43,6 +44,23 @@ pub(super) async fn send(host: &Host, request: &Request) -> Result<Said, Refusal
     Ok(Said { account: account.name.to_string(), to: to.to_string(), id })
 }
 
+/// Returns whether somebody asked for the link on the log-in page.
+fn is_asked(request: &Request) -> bool {
+    request.value("asked") == Some("true")
+}
+
+/// Refuses a link that the configuration does not let anybody have sent. The window looks at it as well, but a request may have
+/// waited there, and the window may go by another file.
+fn allowed(links: SentLinks, is_asked: bool) -> Result<(), Refusal> {
+    let says = match (links, is_asked) {
+        (SentLinks::Page, _) | (SentLinks::Command, false) => return Ok(()),
+        (SentLinks::Command, true) => "for somebody on the log-in page: `links = \"command\"` stands",
+        (SentLinks::Never, _) => "to anybody: `links = \"never\"` stands",
+    };
+    let says = format!("no link is sent {says} under [window] in parlor.toml; `parlor web login` prints one");
+    Err(Refusal::NotDone(says))
+}
+
 /// Returns what is said to the owner.
 fn words(request: &Request) -> Result<String, Refusal> {
     let link = link(&request.body)?;
@@ -51,7 +69,7 @@ fn words(request: &Request) -> Result<String, Refusal> {
     let minutes =
         request.value("minutes").and_then(|minutes| minutes.parse::<u16>().ok()).filter(|minutes| *minutes > 0);
     let minutes = minutes.ok_or_else(|| Refusal::Value("`minutes` is a whole number from 1 on".to_owned()))?;
-    let why = if request.value("asked") == Some("true") {
+    let why = if is_asked(request) {
         "Somebody asked for it on the log-in page. If that was not you, leave it alone: nobody else has it."
     } else {
         "Somebody on the machine of the host had it sent."
@@ -95,8 +113,7 @@ fn with_owner<'c>(config: &'c Config, only: Option<&str>, owner: &BareJid) -> Re
             escape_untrusted(only, LONGEST)
         )));
     }
-    // A message of an account to itself would come back as one from its owner.
-    let is_owner = |one: &AccountConfig| one.owners.contains(owner) && one.link.jid.to_bare() != *owner;
+    let is_owner = |one: &AccountConfig| one.has_owner(owner);
     let found: Vec<_> = named.iter().filter(|one| is_owner(one)).map(|one| &one.name).collect();
     if found.is_empty() {
         let known = named.iter().flat_map(|one| &one.owners).filter(|known| *known != owner);
@@ -172,6 +189,23 @@ mod tests {
         assert!(text.ends_with("\nhttps://bots.example.org/parlor/login/00"), "{text}");
         let asked = words(&request("role=owner&minutes=10&asked=true", link)).unwrap();
         assert!(asked.contains("on the log-in page. If that was not you, leave it alone"), "{asked}");
+    }
+
+    #[test]
+    fn links_are_sent_for_those_for_whom_the_configuration_says_so() {
+        for (links, of_page, of_command) in
+            [(SentLinks::Page, true, true), (SentLinks::Command, false, true), (SentLinks::Never, false, false)]
+        {
+            for (is_asked, is_allowed) in [(true, of_page), (false, of_command)] {
+                match allowed(links, is_asked) {
+                    Ok(()) => assert!(is_allowed, "{links:?} {is_asked}"),
+                    Err(refusal) => {
+                        let says = refusal.to_string();
+                        assert!(!is_allowed && says.contains("`links = ") && says.contains("[window]"), "{says}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -129,6 +129,16 @@ fn hooks(status: &Status) -> Vec<(String, f64)> {
     counts.collect()
 }
 
+/// Returns the bytes that plugins sent and got over the web.
+fn web_bytes(status: &Status) -> Vec<(String, f64)> {
+    let records = status.plugins.iter().filter_map(|one| Some((one, one.record.as_ref()?)));
+    let bytes = records.flat_map(|(one, did)| {
+        let both = [("out", did.web_sent), ("in", did.web_received)];
+        both.map(|(direction, bytes)| (format!("{{{},direction=\"{direction}\"}}", names(one)), number(bytes)))
+    });
+    bytes.collect()
+}
+
 /// Writes all metrics. Label values consist of a-z, 0-9, _ and -, which need no escaping.
 fn metrics(status: &Status) -> String {
     let mut text = String::new();
@@ -179,6 +189,7 @@ fn metrics(status: &Status) -> String {
     record("plugin_denials_total", "Calls that it was denied.", |did| number(did.denials));
     record("plugin_events_lost_total", "Events that its full mailbox lost.", |did| number(did.lost));
     record("plugin_cpu_seconds_total", "CPU time that it has used.", |did| number(did.cpu_ms) / 1e3);
+    put("plugin_web_bytes_total", "counter", "Bytes of bodies that it sent and got over the web.", web_bytes(status));
     let withheld = status.plugins.iter().flat_map(|one| {
         let counts = one.record.iter().flat_map(|record| &record.withheld);
         counts.map(|(permission, count)| (format!("{{{},permission=\"{permission}\"}}", names(one)), number(*count)))
@@ -239,13 +250,19 @@ fn encryption(status: &Status) -> String {
 
 /// Writes how many requests to webhooks ended in which way. Nothing that a stranger wrote is in it.
 fn webhooks(counts: &Counts) -> String {
-    let [passed, refused, busy] = [&counts.passed, &counts.refused, &counts.busy].map(|count| count.load(Relaxed));
+    let Counts { passed, refused, busy, received, sent } = counts;
+    let [passed, refused, busy, received, sent] =
+        [passed, refused, busy, received, sent].map(|count| count.load(Relaxed));
     format!(
         "# HELP parlor_webhook_requests_total Requests that others sent to webhooks.\n\
          # TYPE parlor_webhook_requests_total counter\n\
          parlor_webhook_requests_total{{outcome=\"passed\"}} {passed}\n\
          parlor_webhook_requests_total{{outcome=\"refused\"}} {refused}\n\
-         parlor_webhook_requests_total{{outcome=\"busy\"}} {busy}\n"
+         parlor_webhook_requests_total{{outcome=\"busy\"}} {busy}\n\
+         # HELP parlor_webhook_bytes_total Bytes of bodies of these requests, and of the answers.\n\
+         # TYPE parlor_webhook_bytes_total counter\n\
+         parlor_webhook_bytes_total{{direction=\"in\"}} {received}\n\
+         parlor_webhook_bytes_total{{direction=\"out\"}} {sent}\n"
     )
 }
 
@@ -330,7 +347,7 @@ mod tests {
         let calls = ["put(", "record(", "usage("].into_iter().flat_map(|call| source.split(call).skip(1));
         let names = calls.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
         let mut names: Vec<_> = names.filter(|name| !name.is_empty()).collect();
-        names.extend(["webhook_requests_total", "rooms", "room_departures_total"]);
+        names.extend(["webhook_requests_total", "webhook_bytes_total", "rooms", "room_departures_total"]);
         assert!(names.len() > 30, "{names:?}");
         for name in names {
             assert!(page.contains(&format!("| `parlor_{name}` |")), "{name} is not on the page");

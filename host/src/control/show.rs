@@ -314,6 +314,8 @@ fn record_view(totals: &Totals) -> Record {
         handled: totals.handled,
         sent: totals.sent,
         requests: totals.requests,
+        web_sent: totals.web.sent,
+        web_received: totals.web.received,
         denials: totals.denials,
         lost: totals.lost,
         cpu_ms: u64::try_from(totals.cpu.as_millis()).unwrap_or(u64::MAX),

@@ -299,6 +299,12 @@ pub struct Record {
     /// Requests that it has made over the web.
     #[serde(default)]
     pub requests: u64,
+    /// The bytes that it sent over the web.
+    #[serde(default)]
+    pub web_sent: u64,
+    /// The bytes that it got over the web.
+    #[serde(default)]
+    pub web_received: u64,
     /// Calls that were denied.
     pub denials: u64,
     /// Events that were lost because its mailbox was full.

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use minidom::Element;
 use xmpp_parsers::message::Lang;
 use xmpp_parsers::stanza::Stanza;
 
 use crate::draft::{check_draft, check_text};
 use crate::encode::FALLBACK;
 use crate::error::CallError;
+use crate::previews::is_of_no_link_in;
 use crate::raw::{MAX_WRITTEN_BYTES, RawStanza, copy};
-use crate::types::{Draft, Message};
+use crate::types::{Draft, Extensions, Message};
 
 /// Maximum length of each text, in bytes.
 const MAX_TEXT: usize = 64 * 1_024;
@@ -53,10 +55,10 @@ impl Texts {
     /// Returns the draft with these texts. Extensions that refer to parts of the old body are removed with it.
     pub fn in_draft(self, mut draft: Draft) -> Result<Draft, CallError> {
         if let Some(body) = self.body {
-            draft.body = Some(body);
             if let Some(extensions) = &mut draft.extensions {
-                extensions.fallback.clear();
+                forget_parts(extensions, &body);
             }
+            draft.body = Some(body);
         }
         draft.subject = self.subject.or(draft.subject);
         check_draft(&draft)?;
@@ -68,8 +70,9 @@ impl Texts {
         let mut altered = copy(stanza.stanza());
         if let Stanza::Message(message) = &mut altered {
             if let Some(body) = self.body {
+                let is_kept = |one: &Element| !one.is("fallback", FALLBACK) && !one.is("html", XHTML);
+                message.payloads.retain(|one| is_kept(one) && !is_of_no_link_in(one, &body));
                 message.bodies = BTreeMap::from([(Lang::new(), body)]);
-                message.payloads.retain(|one| !one.is("fallback", FALLBACK) && !one.is("html", XHTML));
             }
             if let Some(subject) = self.subject {
                 message.subjects = BTreeMap::from([(Lang::new(), subject)]);
@@ -89,7 +92,7 @@ impl Texts {
             message.body = Some(body.clone());
             message.bodies.clear();
             if let Some(extensions) = &mut message.extensions {
-                extensions.fallback.clear();
+                forget_parts(extensions, body);
             }
         }
         if let Some(subject) = &self.subject {
@@ -98,10 +101,16 @@ impl Texts {
     }
 }
 
+/// Removes the extensions that are about parts of the text before this one: also previews of links that are not in it.
+fn forget_parts(extensions: &mut Extensions, body: &str) {
+    extensions.fallback.clear();
+    extensions.previews.retain(|preview| body.contains(&preview.url));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Extensions, Fallback};
+    use crate::types::{Fallback, LinkPreview, MessageKind, Outgoing};
 
     fn texts(body: Option<&str>, subject: Option<&str>) -> Texts {
         Texts { body: body.map(str::to_owned), subject: subject.map(str::to_owned) }
@@ -129,6 +138,34 @@ mod tests {
         let draft = texts(Some("new"), None).in_draft(draft).unwrap();
         assert_eq!(draft.body.as_deref(), Some("new"));
         assert!(draft.extensions.unwrap().fallback.is_empty());
+    }
+
+    /// A hook that takes a link out of a text takes its preview with it, and what was hidden stays hidden.
+    #[test]
+    fn previews_stay_as_long_as_their_links() {
+        let preview = |url: &str| LinkPreview {
+            url: url.to_owned(),
+            title: Some("t".to_owned()),
+            image: None,
+            description: None,
+        };
+        let previews = vec![preview("https://h/a"), preview("https://h/b")];
+        let extensions =
+            Extensions { previews, spoiler: Some("end".to_owned()), unstyled: true, ..Extensions::default() };
+        let extensions = Some(Box::new(extensions));
+        let draft = Draft { body: Some("https://h/a https://h/b".to_owned()), extensions, ..Draft::default() };
+        let subject = texts(None, Some("s")).in_draft(draft.clone()).unwrap();
+        assert_eq!(subject.extensions, draft.extensions);
+        let altered = texts(Some("only https://h/b"), None);
+        let kept = altered.clone().in_draft(draft.clone()).unwrap().extensions.unwrap();
+        assert_eq!(
+            (kept.previews, kept.spoiler.as_deref(), kept.unstyled),
+            (vec![preview("https://h/b")], Some("end"), true)
+        );
+        let (to, id) = ("a@b".parse().unwrap(), "1".to_owned());
+        let sent = Outgoing::Message { to, kind: MessageKind::Chat, id, draft, to_occupant: false };
+        let xml = altered.in_stanza(&RawStanza::of(sent)).unwrap().to_xml();
+        assert!(!xml.contains("https://h/a") && xml.matches("https://h/b").count() == 2, "{xml}");
     }
 
     #[test]

@@ -313,6 +313,8 @@ fn assemble<'a, E: Xml<'a>>(
     let says_enough = found.extensions.as_ref().is_some_and(|extensions| !extensions.say_nothing());
     let body = body.map(|(_, text)| text).filter(|text| !(says_enough && text.is_empty())).map(str::to_owned);
     let other = if is_own { &to } else { &from };
+    // A hint without a text says nothing.
+    let sealed_by = found.sealed_by.or(found.hinted.filter(|_| body.is_some()));
     Message {
         id,
         stanza_id: found.stanza_id,
@@ -348,6 +350,7 @@ fn assemble<'a, E: Xml<'a>>(
         encryption: None,
         device_trust: None,
         encrypted: found.encrypted,
+        sealed_by,
         pubsub: None,
         from,
         to,

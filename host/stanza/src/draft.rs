@@ -2,8 +2,9 @@
 
 use crate::error::CallError;
 use crate::files;
-use crate::text::is_sendable_char;
-use crate::types::{Draft, Extensions, Fallback, Hint, RETRACT, SharedFile};
+use crate::previews;
+use crate::text::{is_one_line, is_sendable_char};
+use crate::types::{Draft, Extensions, Fallback, Hint, LinkPreview, MAX_SPOILER, RETRACT, SharedFile};
 
 /// Maximum length of a body, in bytes.
 const MAX_BODY: usize = 64 * 1_024;
@@ -64,11 +65,12 @@ pub fn check_draft(draft: &Draft) -> Result<(), CallError> {
 fn texts_of(extensions: &Extensions) -> impl Iterator<Item = &String> {
     let Extensions { thread_parent, reply, fallback, replace, retract, reactions, receipt, marked, files, .. } =
         extensions;
+    let shown = extensions.spoiler.iter().chain(extensions.previews.iter().flat_map(LinkPreview::texts));
     let named = files.iter().flat_map(|file| [Some(&file.url), file.name.as_ref(), file.media_type.as_ref()]).flatten();
     let ids = [thread_parent, replace, retract, receipt, marked].into_iter().flatten().chain(named);
     let reply = reply.iter().map(|reply| &reply.id);
     let reactions = reactions.iter().flat_map(|reactions| std::iter::once(&reactions.id).chain(&reactions.emojis));
-    ids.chain(reply).chain(reactions).chain(fallback.iter().filter_map(|one| one.feature.as_ref()))
+    ids.chain(reply).chain(reactions).chain(fallback.iter().filter_map(|one| one.feature.as_ref())).chain(shown)
 }
 
 fn check_extensions(extensions: &Extensions, draft: &Draft) -> Result<(), CallError> {
@@ -119,6 +121,8 @@ fn check_extensions(extensions: &Extensions, draft: &Draft) -> Result<(), CallEr
         return Err(CallError::invalid("message.extensions.hints", "has one that is there twice"));
     }
     check_files(&extensions.files)?;
+    check_spoiler(extensions.spoiler.as_deref(), draft)?;
+    check_previews(&extensions.previews, draft)?;
     check_fallback(&extensions.fallback, draft.body.as_deref())
 }
 
@@ -137,6 +141,51 @@ fn check_files(all: &[SharedFile]) -> Result<(), CallError> {
         }
         if media_type.as_ref().is_some_and(|kind| !files::is_media_type(kind)) {
             return invalid("has a media type that is none, such as image/png".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Checks the hint of a spoiler. Without a body there would be nothing to hide, and no encryption.
+fn check_spoiler(hint: Option<&str>, draft: &Draft) -> Result<(), CallError> {
+    let Some(hint) = hint else { return Ok(()) };
+    check_text("message.extensions.spoiler", hint, MAX_SPOILER)?;
+    if !is_one_line(hint) {
+        return Err(CallError::invalid("message.extensions.spoiler", "is not one line"));
+    }
+    if draft.body.is_none() {
+        return Err(CallError::invalid("message.extensions.spoiler", "needs a body"));
+    }
+    Ok(())
+}
+
+fn check_previews(all: &[LinkPreview], draft: &Draft) -> Result<(), CallError> {
+    const ARGUMENT: &str = "message.extensions.previews";
+    let invalid = |reason: String| Err(CallError::invalid(ARGUMENT, reason));
+    if all.len() > previews::MAX_PREVIEWS {
+        return invalid(format!("has {} entries; at most {} are allowed", all.len(), previews::MAX_PREVIEWS));
+    }
+    if !all.is_empty() && draft.body.is_none() {
+        return invalid("needs a body".to_owned());
+    }
+    for (index, LinkPreview { url, title, description, image }) in all.iter().enumerate() {
+        if std::iter::once(url).chain(image).any(|address| !previews::is_address(address)) {
+            let most = previews::MAX_ADDRESS;
+            return invalid(format!("has an address that is none: https://… or http://…, at most {most} bytes"));
+        }
+        if all[..index].iter().any(|other| other.url == *url) {
+            return invalid("has the same address twice".to_owned());
+        }
+        if title.is_none() && description.is_none() && image.is_none() {
+            return invalid("has one that says nothing; give a title, a description or an image".to_owned());
+        }
+        if [title, description].into_iter().flatten().any(|text| text.trim().is_empty()) {
+            return invalid("has an empty text; leave it out".to_owned());
+        }
+        check_optional(ARGUMENT, title.as_ref(), previews::MAX_TITLE)?;
+        check_optional(ARGUMENT, description.as_ref(), previews::MAX_DESCRIPTION)?;
+        if title.as_deref().is_some_and(|title| !is_one_line(title)) {
+            return invalid("has a title that is not one line".to_owned());
         }
     }
     Ok(())

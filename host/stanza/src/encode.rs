@@ -18,11 +18,12 @@ use xmpp_parsers::stanza::Stanza;
 use crate::card::Avatar;
 use crate::files;
 use crate::omemo;
+use crate::previews;
 use crate::raw::RawStanza;
 use crate::text::clean;
 use crate::types::{
     Ask, BLOCKING, Disco, Draft, Extensions, Fallback, Form, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind,
-    REPLY, RETRACT, Reply, RosterItem, Show,
+    REPLY, RETRACT, Reply, RosterItem, SPOILER, STYLING, Show,
 };
 use crate::whole_card;
 
@@ -137,6 +138,9 @@ pub fn extension_elements(extensions: Extensions, elements: &mut Vec<Element>) {
         chat_state,
         hints,
         files,
+        spoiler,
+        unstyled,
+        previews,
     } = extensions;
     elements.extend(files::elements(files, false));
     elements.extend(fallback.into_iter().map(fallback_element));
@@ -174,6 +178,12 @@ pub fn extension_elements(extensions: Extensions, elements: &mut Vec<Element>) {
     {
         elements.push(Element::bare(state, ns::CHATSTATES));
     }
+    if let Some(hint) = spoiler {
+        let bare = hint.is_empty().then(|| Element::bare("spoiler", SPOILER));
+        elements.push(bare.unwrap_or_else(|| text("spoiler", SPOILER, hint)));
+    }
+    elements.extend(unstyled.then(|| Element::bare("unstyled", STYLING)));
+    elements.extend(previews.into_iter().map(previews::element));
 }
 
 fn fallback_element(fallback: Fallback) -> Element {

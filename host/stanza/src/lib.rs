@@ -19,8 +19,10 @@ pub mod files;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzz;
 pub mod iq_payload;
+pub mod named_nodes;
 pub mod omemo;
 pub mod plain;
+pub mod previews;
 pub mod raw;
 pub mod sieve;
 pub mod stream;

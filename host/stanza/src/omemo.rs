@@ -6,13 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jid::BareJid;
 use jiff::Timestamp;
-use minidom::Element;
+use minidom::{Element, Node};
 use xmpp_parsers::message::{Lang, Message, Thread};
 use xmpp_parsers::ns;
 
 use crate::encode::{FALLBACK, extension_elements, message_type, name, with_id};
 use crate::files;
-use crate::iq_payload::IqPayload;
+use crate::iq_payload::{IqPayload, MAX_BYTES};
 use crate::text::{clean, line};
 use crate::types::{
     Draft, EncryptedOut, Extensions, ListedDevice, MAX_LABEL, MAX_LISTED, OmemoForm, PublishedBundle, Sealed,
@@ -20,9 +20,9 @@ use crate::types::{
 };
 
 /// The namespace of hints at the encryption of a message (XEP-0380).
-const HINT: &str = "urn:xmpp:eme:0";
+pub(crate) const HINT: &str = "urn:xmpp:eme:0";
 /// The namespace of off-the-record messaging in such a hint.
-const OTR: &str = "urn:xmpp:otr:0";
+pub(crate) const OTR: &str = "urn:xmpp:otr:0";
 /// The namespace of envelopes (XEP-0420).
 pub(crate) const ENVELOPE: &str = "urn:xmpp:sce:1";
 /// Maximum number of prekeys that are read from a bundle, one more than is accepted.
@@ -36,14 +36,16 @@ pub fn list_payload(form: OmemoForm, devices: &[ListedDevice]) -> IqPayload {
         OmemoForm::Older => "list",
         OmemoForm::Current => "devices",
     };
-    let one = |one: &ListedDevice| {
-        let label = one.label.clone().filter(|_| form == OmemoForm::Current);
-        Element::builder("device", form.namespace())
-            .attr(name("id"), one.device.to_string())
-            .attr(name("label"), label.map(clean))
-            .build()
-    };
-    IqPayload::of(Element::builder(element, form.namespace()).append_all(devices.iter().map(one)).build())
+    let devices = devices.iter().map(|one| entry(form, one));
+    IqPayload::of(Element::builder(element, form.namespace()).append_all(devices).build())
+}
+
+fn entry(form: OmemoForm, one: &ListedDevice) -> Element {
+    let label = one.label.clone().filter(|_| form == OmemoForm::Current);
+    Element::builder("device", form.namespace())
+        .attr(name("id"), one.device.to_string())
+        .attr(name("label"), label.map(clean))
+        .build()
 }
 
 /// Reads a device list; `None` if it has another form. Invalid and repeated ids are left out.
@@ -53,11 +55,12 @@ pub fn read_list(form: OmemoForm, xml: &str) -> Option<Vec<ListedDevice>> {
         OmemoForm::Older => "list",
         OmemoForm::Current => "devices",
     };
-    if !element.is(wanted, form.namespace()) {
-        return None;
-    }
+    element.is(wanted, form.namespace()).then(|| listed(form, &element))
+}
+
+fn listed(form: OmemoForm, list: &Element) -> Vec<ListedDevice> {
     let mut devices: Vec<ListedDevice> = Vec::new();
-    for child in element.children().filter(|child| child.is("device", form.namespace())) {
+    for child in list.children().filter(|child| child.is("device", form.namespace())) {
         let Some(device) = child.attr("id").and_then(device_id) else { continue };
         if devices.len() == MAX_LISTED {
             break;
@@ -67,7 +70,71 @@ pub fn read_list(form: OmemoForm, xml: &str) -> Option<Vec<ListedDevice>> {
             devices.push(ListedDevice { device, label: label.map(|label| label.chars().take(MAX_LABEL).collect()) });
         }
     }
-    Some(devices)
+    devices
+}
+
+/// A list of devices as the server has it, with everything that others wrote in it: labels, their signatures, and what later versions
+/// add.
+#[derive(Debug, Clone)]
+pub struct DeviceList {
+    form: OmemoForm,
+    element: Element,
+}
+
+impl DeviceList {
+    /// Returns a list without devices.
+    pub fn empty(form: OmemoForm) -> Self {
+        Self { form, element: list_payload(form, &[]).into_element() }
+    }
+
+    /// Reads a list; `None` if it has another form.
+    pub fn read(form: OmemoForm, xml: &str) -> Option<Self> {
+        read_list(form, xml)?;
+        Some(Self { form, element: xml.parse().ok()? })
+    }
+
+    /// Returns the devices that may get messages, as [`read_list`] does.
+    pub fn devices(&self) -> Vec<ListedDevice> {
+        listed(self.form, &self.element)
+    }
+
+    /// Returns whether a device is in it.
+    pub fn has(&self, device: u32) -> bool {
+        self.element.children().any(|child| is_entry(self.form, child, device))
+    }
+
+    /// Puts a device in front, so that it stays if others truncate the list.
+    pub fn put_first(&mut self, device: u32, label: &str) {
+        let own = ListedDevice { device, label: Some(label.to_owned()) };
+        let others = self.element.take_nodes();
+        self.element.append_child(entry(self.form, &own));
+        self.append_without(others, device);
+    }
+
+    /// Removes a device.
+    pub fn remove(&mut self, device: u32) {
+        let all = self.element.take_nodes();
+        self.append_without(all, device);
+    }
+
+    fn append_without(&mut self, nodes: Vec<Node>, device: u32) {
+        for node in nodes {
+            if !matches!(&node, Node::Element(child) if is_entry(self.form, child, device)) {
+                self.element.append_node(node);
+            }
+        }
+    }
+
+    /// Returns the list to publish; `None` if it is too long for a stanza.
+    pub fn payload(&self) -> Option<IqPayload> {
+        let payload = IqPayload::of(self.element.clone());
+        Some(payload).filter(|payload| payload.to_xml().len() <= MAX_BYTES)
+    }
+}
+
+/// Returns whether an element of a list is the entry of a device.
+fn is_entry(form: OmemoForm, element: &Element, device: u32) -> bool {
+    element.is("device", form.namespace()) && element.attr("id").and_then(device_id) == Some(device)
 }
 
 /// Reads the id of a device, which is from 1 to 2^31 - 1.
@@ -263,6 +330,39 @@ mod tests {
             let written = list_payload(form, &devices).to_xml();
             assert_eq!(read_list(form, &written), Some(devices), "{written}");
         }
+    }
+
+    #[test]
+    fn a_list_keeps_what_others_wrote_in_it() {
+        let namespace = OmemoForm::Current.namespace();
+        let long = "x".repeat(200);
+        let others: String =
+            (1..=300).map(|id| format!("<device id='{id}' label='{long}' labelsig='c2ln'/>")).collect();
+        let xml = format!("<devices xmlns='{namespace}' more='1'>{others}<later xmlns='urn:example:later'/></devices>");
+        let mut list = DeviceList::read(OmemoForm::Current, &xml).unwrap();
+        assert!(list.has(300) && !list.has(301));
+        list.put_first(301, "parlor");
+        list.put_first(301, "parlor");
+        list.remove(300);
+        assert!(list.has(301) && !list.has(300));
+        let written = list.payload().unwrap().to_xml();
+        assert_eq!(
+            (written.matches("<device ").count(), written.matches("labelsig=").count()),
+            (300, 299),
+            "{written}"
+        );
+        assert_eq!(written.matches(&long).count(), 299);
+        assert!(written.contains("urn:example:later") && written.contains("more="), "{written}");
+        let own = ListedDevice { device: 301, label: Some("parlor".to_owned()) };
+        assert_eq!((list.devices().first(), list.devices().len()), (Some(&own), MAX_LISTED));
+        // A signature belongs to its label.
+        list.remove(301);
+        list.put_first(1, "parlor");
+        assert_eq!(list.payload().unwrap().to_xml().matches("labelsig=").count(), 298);
+        let many = format!("<devices xmlns='{namespace}'>{}</devices>", "<device id='1'/>".repeat(20_000));
+        assert!(DeviceList::read(OmemoForm::Current, &many).unwrap().payload().is_none(), "no stanza can hold it");
+        assert!(DeviceList::read(OmemoForm::Older, &xml).is_none());
+        assert!(DeviceList::empty(OmemoForm::Older).payload().is_some());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io;
 use minidom::rxml::error::EndOrError;
 use minidom::rxml::writer::{Encoder, SimpleNamespaces, TrackNamespace as _};
 use minidom::rxml::xml_lang::XmlLangStack;
-use minidom::rxml::{Event, Namespace, Parse as _, Parser};
+use minidom::rxml::{Event, Item, Namespace, Parse as _, Parser};
 use xmpp_parsers::ns;
 use xso::error::Error;
 use xso::{AsXml, Context, FromEventsBuilder as _, FromXml};
@@ -99,13 +99,18 @@ pub fn header_attribute(mut header: &[u8], name: &str) -> Option<String> {
     }
 }
 
-/// Writes an element as it is in a stream whose header declares `jabber:client`, and the prefix `stream`.
+/// Writes an element as it is in a stream whose header declares the prefix `stream`, and `jabber:client` or, for a
+/// component, `jabber:component:accept` in its place.
 pub fn written(element: &impl AsXml) -> Result<String, Error> {
     let mut encoder = Encoder::<SimpleNamespaces>::new();
+    let mut bytes = Vec::new();
+    // The first element declares what is fixed, and that is the header, which is written elsewhere.
     let names = encoder.ns_tracker_mut();
     names.declare_fixed(Some(&name("stream")), Namespace::from(ns::STREAM));
     names.declare_fixed(None, Namespace::from(ns::JABBER_CLIENT));
-    let mut bytes = Vec::new();
+    encoder.encode(Item::ElementHeadStart(Namespace::from(ns::STREAM), &name("stream")), &mut bytes)?;
+    encoder.encode(Item::ElementHeadEnd, &mut bytes)?;
+    bytes.clear();
     for item in element.as_xml_iter()? {
         encoder.encode(item?.as_rxml_item(), &mut bytes)?;
     }
@@ -114,4 +119,21 @@ pub fn written(element: &impl AsXml) -> Result<String, Error> {
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use xmpp_parsers::iq::Iq;
+    use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
+
+    use super::*;
+
+    /// Prosody refuses what a component sends in the namespace of clients.
+    #[test]
+    fn what_the_header_declares_is_not_declared_again() {
+        let iq = Iq::Result { from: None, to: None, id: "1".to_owned(), payload: None };
+        assert_eq!(written(&iq).unwrap(), "<iq type='result' id='1'></iq>");
+        let error = written(&StreamError::new(DefinedCondition::Reset, "en", "again")).unwrap();
+        assert!(error.starts_with("<stream:error><reset xmlns="), "{error}");
+    }
 }

@@ -31,8 +31,8 @@ pub use encryption::{DeviceTrust, Encryption, EncryptionWish};
 pub use entity::{Activity, EntityTime, MAX_IDLE, MAX_OFFSET, Software};
 pub use incoming::{Answer, Body, ForeignRequest, Incoming, Query, Request};
 pub use message::{
-    Carbon, Draft, Extensions, Fallback, Hint, Label, Message, MessageKind, Moderated, REPLY, RETRACT, Reactions,
-    ReplyTo, SharedFile,
+    Carbon, Draft, Extensions, Fallback, Hint, Label, LinkPreview, MAX_SPOILER, Message, MessageKind, Moderated, REPLY,
+    RETRACT, Reactions, ReplyTo, SPOILER, STYLING, SharedFile,
 };
 pub use omemo::{
     Encrypted, EncryptedKeys, EncryptedOut, Envelope, KeyFor, ListedDevice, MAX_LABEL, MAX_LISTED, OmemoForm,

@@ -25,9 +25,14 @@ use super::work::{Job, Lane, Task, WeakTasks, answered, result_of};
 use super::{Store, StoreError, health};
 
 pub use policy::{PolicyChange, PolicyRow};
-pub use tallies::{Activity, Count, KeptTally, MOST_TALLIES, Tally, TallyKind};
+pub use tallies::{Activity, Count, KeptTally, MOST_TALLIES, Tally, TallyKind, Traffic};
 
-pub(super) const TABLES: [&str; 3] = [entries::TABLES, tallies::TABLES, policy::TABLES];
+/// Creates the tables of the audit.
+pub(super) fn make_tables(file: &Connection) -> rusqlite::Result<()> {
+    file.execute_batch(entries::TABLES)?;
+    tallies::make_tables(file)?;
+    file.execute_batch(policy::TABLES)
+}
 
 /// The default number of days that entries are kept.
 const DAYS: u32 = 400;
@@ -162,6 +167,8 @@ pub enum Share {
     Connection,
     /// The entry's plugin causes it.
     Plugin,
+    /// The entry's plugin starts or ends. These are many and say little, so they displace nothing else that it causes.
+    Runs,
 }
 
 /// An entry to add.
@@ -181,6 +188,8 @@ pub struct NewAuditEntry {
     pub old: Option<String>,
     /// How it is now.
     pub new: Option<String>,
+    /// What an owner is told of it who is asked to agree: one sentence each.
+    pub said: Vec<String>,
     /// The room that it takes up.
     pub share: Share,
 }
@@ -196,6 +205,7 @@ impl NewAuditEntry {
             what: what.to_owned(),
             old: None,
             new: None,
+            said: Vec::new(),
             share: Share::Decisions,
         }
     }
@@ -224,6 +234,8 @@ pub struct AuditEntry {
     pub old: Option<String>,
     /// How it is now.
     pub new: Option<String>,
+    /// What an owner is told of it who is asked to agree: one sentence each.
+    pub said: Vec<String>,
 }
 
 /// The entries that somebody wants to see.

@@ -1,8 +1,9 @@
 //! Copies of the file for backups, and their restoration.
 //!
 //! A copy is one state of the file, however much a host writes meanwhile. It has no keys: these leave this module as one secret
-//! text, for a caller that encrypts it. Two tables are in no backup at all. A session of OMEMO that is put back would use keys of
-//! messages twice, and a stream cannot be resumed from an older count.
+//! text, for a caller that encrypts it. Three tables are in no backup at all. A session of OMEMO that is put back would use keys of
+//! messages twice, and a stream cannot be resumed from an older count. With the keys of single messages, a backup would open these
+//! messages for as long as it exists, and a host that is put back would deliver the last ones once more.
 
 use std::path::Path;
 
@@ -17,6 +18,8 @@ use super::{FILE, file};
 
 /// The states of sessions of OMEMO.
 const RATCHETS: &str = "omemo_session";
+/// The keys of single messages.
+const MESSAGE_KEYS: &str = "omemo_message_key";
 /// The streams that the last process left.
 const STREAMS: &str = "session";
 /// The key of a cell with bytes that are not text.
@@ -131,9 +134,9 @@ fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the tables whose rows are among the keys.
+/// Returns the tables whose rows are among the keys. Those of other tables, in backups of earlier versions, are not restored.
 fn key_tables() -> impl Iterator<Item = &'static str> {
-    ENCRYPTION_TABLES.into_iter().filter(|table| *table != RATCHETS)
+    ENCRYPTION_TABLES.into_iter().filter(|table| ![RATCHETS, MESSAGE_KEYS].contains(table))
 }
 
 /// Returns the rows of all tables with keys, as JSON.
@@ -141,9 +144,7 @@ fn keys(file: &Connection) -> rusqlite::Result<Vec<u8>> {
     let mut all = Map::new();
     for table in key_tables() {
         let columns = columns(file, "main", table)?;
-        // The order of the rows says which keys of messages are older.
-        let order = if table == "omemo_message_key" { " ORDER BY rowid" } else { "" };
-        let mut select = file.prepare(&format!("SELECT {} FROM main.\"{table}\"{order}", quoted(&columns)))?;
+        let mut select = file.prepare(&format!("SELECT {} FROM main.\"{table}\"", quoted(&columns)))?;
         let row = |row: &rusqlite::Row<'_>| {
             let cells = (0..columns.len()).map(|at| Ok::<_, rusqlite::Error>(written(row.get_ref(at)?)));
             cells.collect::<rusqlite::Result<Vec<Value>>>().map(Value::from)
@@ -201,7 +202,9 @@ fn put(file: &mut Connection, keys: &Map<String, Value>) -> rusqlite::Result<boo
 
 #[cfg(test)]
 mod tests {
-    use parlor_session::KeyChange;
+    use jid::BareJid;
+    use jiff::Timestamp;
+    use parlor_session::{KeyChange, MessageKey};
     use parlor_stanza::types::OmemoForm;
 
     use super::super::{AuditFile, AuditKind, AuditQuery, By, EncryptionKeeper, NewAuditEntry, Retention, Store};
@@ -221,10 +224,19 @@ mod tests {
         let store = Store::open(folder).unwrap();
         let mut keeper = EncryptionKeeper::new(store.clone(), &"bot@example.org".parse().unwrap());
         let state = Some(Secret::new(b"ratchet".to_vec()));
-        let jid = "juliet@example.org".parse().unwrap();
+        let jid: BareJid = "juliet@example.org".parse().unwrap();
+        let message = MessageKey {
+            archived: " a1".to_owned(),
+            jid: jid.clone(),
+            device: 7,
+            form: OmemoForm::Current,
+            key: Secret::new(b"of a message".to_vec()),
+            at: Timestamp::UNIX_EPOCH,
+        };
         keeper.keep(vec![
             KeyChange::Device(Secret::new(b"identity".to_vec())),
             KeyChange::Session { jid, device: 7, form: OmemoForm::Current, state },
+            KeyChange::MessageKey(message),
         ]);
         assert!(keeper.written().await.is_kept);
         store
@@ -240,13 +252,15 @@ mod tests {
         assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), 1, "it is one file");
         let has = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).any(|part| part == word);
         let bytes = std::fs::read(&path).unwrap();
-        assert!(!has(&bytes, b"identity") && !has(&bytes, b"ratchet"));
-        assert!(has(&keys, hex::encode("identity").as_bytes()) && !has(&keys, hex::encode("ratchet").as_bytes()));
+        for secret in ["identity", "ratchet", "of a message"] {
+            assert!(!has(&bytes, secret.as_bytes()), "{secret}");
+            assert_eq!(has(&keys, hex::encode(secret).as_bytes()), secret == "identity", "{secret}");
+        }
         examine(&path).unwrap();
         put_keys(&path, &keys).unwrap();
         let restored = kept(to.path()).await;
         assert_eq!(restored.device.as_deref(), Some(&b"identity"[..]));
-        assert!(restored.sessions.is_empty());
+        assert!(restored.sessions.is_empty() && restored.message_keys.is_empty());
         let query = AuditQuery { most: 9, ..AuditQuery::default() };
         let entries = |folder: &Path| AuditFile::open(folder).unwrap().unwrap().entries(&query).unwrap();
         assert_eq!(entries(to.path()), entries(from.path()));
@@ -276,6 +290,20 @@ mod tests {
         assert!(error.contains("triggers or views that parlor does not make"), "{error}");
         std::fs::write(&path, "nothing of that kind").unwrap();
         assert!(examine(&path).is_err());
+    }
+
+    /// Earlier versions had the keys of messages in backups. The last of these messages would be delivered once more.
+    #[tokio::test]
+    async fn keys_of_messages_in_an_older_backup_are_not_restored() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        made(from.path()).await.close().await;
+        let path = to.path().join(FILE);
+        copy(from.path(), &path).unwrap();
+        let row = "[\"bot@example.org\",\" a1\",\"juliet@example.org\",7,\"urn:xmpp:omemo:2\",{\"hex\":\"00\"},0]";
+        let columns = "[\"account\",\"archived\",\"jid\",\"device\",\"form\",\"key\",\"at\"]";
+        let keys = format!("{{\"omemo_message_key\":{{\"columns\":{columns},\"rows\":[{row}]}}}}");
+        put_keys(&path, keys.as_bytes()).unwrap();
+        assert!(kept(to.path()).await.message_keys.is_empty());
     }
 
     /// Sessions in a handmade copy are not continued, either.

@@ -185,7 +185,7 @@ fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(pins::TABLES)?;
     connection.execute_batch(webhooks::TABLES)?;
     connection.execute_batch(schedules::TABLES)?;
-    audit::TABLES.into_iter().try_for_each(|tables| connection.execute_batch(tables))?;
+    audit::make_tables(connection)?;
     connection.execute_batch(encryption::TABLES)?;
     connection.execute_batch(data::TABLES)
 }

@@ -52,6 +52,14 @@ impl Outgoing {
         Self(Content::Whole((!bytes.is_empty()).then_some(bytes)))
     }
 
+    /// Returns how many bytes it has, if they are complete in memory: otherwise none of them is there yet.
+    pub fn length_of_whole(&self) -> usize {
+        match &self.0 {
+            Content::Whole(bytes) => bytes.as_ref().map_or(0, Bytes::len),
+            Content::Stream(_) | Content::SizedStream(_) => 0,
+        }
+    }
+
     /// Returns a body that is sent while it is written. Its length is not told.
     pub fn stream() -> (Sender, Self) {
         let (sender, body) = Parts::new();

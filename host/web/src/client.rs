@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::body::Body as _;
 use hyper::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue,
-    LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
+    CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use hyper::rt::Executor;
-use hyper::{HeaderMap, Method, StatusCode, Uri};
+use hyper::{HeaderMap, Method, Uri};
 use hyper_util::client::legacy::Client as Pooled;
 use hyper_util::rt::TokioTimer;
 use parlor_base::web_address::WebAddress;
 use tokio::runtime::Handle;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::body::{Answer, Outgoing};
@@ -61,6 +63,9 @@ const OWN: [HeaderName; 18] = [
     HeaderName::from_static("x-rewrite-url"),
 ];
 
+/// The headers that describe a body, and are not sent without one.
+const OF_BODY: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE];
+
 /// A client with separate connections.
 #[derive(Clone)]
 pub struct Client(Arc<Pooled<Connector, Outgoing>>);
@@ -77,6 +82,8 @@ pub struct Request {
     pub body: Outgoing,
     /// How long it may take until the answer begins, with all redirects, and then until more of its body comes.
     pub patience: Duration,
+    /// How long it may take until an answer begins, for each redirect anew.
+    pub first_byte: Duration,
     /// The maximum size of the answer's body, unpacked, in bytes.
     pub most: u64,
 }
@@ -84,7 +91,8 @@ pub struct Request {
 impl Request {
     /// Returns a request of the method GET without headers and body.
     pub fn get(to: WebAddress, patience: Duration, most: u64) -> Self {
-        Self { method: Method::GET, to, headers: HeaderMap::new(), body: Outgoing::empty(), patience, most }
+        let (headers, body) = (HeaderMap::new(), Outgoing::empty());
+        Self { method: Method::GET, to, headers, body, patience, first_byte: patience, most }
     }
 
     /// Adds a header. Values that a server could take for more than one are refused, and so are headers that the host
@@ -142,8 +150,7 @@ impl Client {
 
     /// Sends a request and waits for the head of its answer. A redirect is an answer like any other.
     pub async fn send(&self, request: Request) -> Result<Answer, WebError> {
-        let patience = request.patience;
-        let deadline = tokio::time::Instant::now() + patience;
+        let deadline = Instant::now() + request.patience.min(request.first_byte);
         let answered = timeout_at(deadline, self.send_once(request)).await;
         answered.map_err(|_| WebError::TimedOut(Late::Answer))?
     }
@@ -154,45 +161,46 @@ impl Client {
     }
 
     /// Sends a request and follows at most `most` redirects, each after `allow` has agreed; with 0, a redirect is the
-    /// answer. A body is sent again only if
-    /// it is whole, and by 307 and 308 alone (RFC 9110, section 15.4).
+    /// answer. A POST becomes a GET by 301 and 302, and by 303 all methods but HEAD (RFC 9110, section 15.4). Any other
+    /// redirect keeps the method and the body, and is the answer if the body is not whole.
     pub async fn follow<E: From<WebError>>(
         &self,
         request: Request,
-        whole: Option<Bytes>,
+        mut whole: Option<Bytes>,
         most: u8,
         mut allow: impl FnMut(Hop<'_>) -> Result<(), E>,
     ) -> Result<Answer, E> {
-        let Request { mut method, to: first, mut headers, body, patience, most: largest } = request;
-        let deadline = tokio::time::Instant::now() + patience;
+        let Request { mut method, to: first, mut headers, body, patience, first_byte, most: largest } = request;
+        let deadline = Instant::now() + patience;
+        let mut is_streamed = whole.is_none() && !body.is_end_stream();
         let (mut to, mut body, mut redirects) = (first.clone(), body, 0);
         loop {
             // Behind the last redirect that may be followed they are not sent again.
             let sent = if redirects == most { std::mem::take(&mut headers) } else { headers.clone() };
+            let (method_now, to_now) = (method.clone(), to.clone());
             let request =
-                Request { method: method.clone(), to: to.clone(), headers: sent, body, patience, most: largest };
-            let answered = timeout_at(deadline, self.send_once(request)).await;
+                Request { method: method_now, to: to_now, headers: sent, body, patience, first_byte, most: largest };
+            let begins = deadline.min(Instant::now() + first_byte);
+            let answered = timeout_at(begins, self.send_once(request)).await;
             let answer = answered.map_err(|_| WebError::TimedOut(Late::Answer))??;
             let Some(reference) = redirect(&answer).filter(|_| most > 0) else { return Ok(answer) };
             if redirects == most {
                 return Err(WebError::TooManyRedirects(most).into());
             }
             redirects += 1;
-            let next = to.to(reference).map_err(WebError::BadRedirect)?;
-            if to.is_secure() && !next.is_secure() {
-                return Err(WebError::WithoutTls.into());
+            let next = redirected(&to, reference)?;
+            if becomes_get(answer.status, &method) {
+                (method, whole, is_streamed) = (Method::GET, None, false);
+                for name in OF_BODY {
+                    headers.remove(name);
+                }
             }
-            let keeps = matches!(answer.status, 307 | 308);
-            let keeps_body = keeps && whole.is_some();
-            if !keeps && method != Method::HEAD {
-                method = Method::GET;
+            // It is gone.
+            if is_streamed {
+                return Ok(answer);
             }
-            body = match &whole {
-                Some(whole) if keeps => Outgoing::whole(whole.clone()),
-                // A streamed body is gone.
-                None if keeps && !matches!(method, Method::GET | Method::HEAD) => return Ok(answer),
-                Some(_) | None => Outgoing::empty(),
-            };
+            let keeps_body = whole.is_some();
+            body = whole.clone().map_or_else(Outgoing::empty, Outgoing::whole);
             if !next.same_server(&first) {
                 headers.remove(AUTHORIZATION);
                 headers.remove(COOKIE);
@@ -203,7 +211,7 @@ impl Client {
     }
 
     async fn send_once(&self, request: Request) -> Result<Answer, WebError> {
-        let Request { method, to, mut headers, body, patience, most } = request;
+        let Request { method, to, mut headers, body, patience, first_byte: _, most } = request;
         // A server that has both chooses gzip, whose window is the smaller one.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br;q=0.5"));
         if !headers.contains_key(USER_AGENT) {
@@ -227,15 +235,28 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for OnRuntime {
     }
 }
 
+/// Returns whether a redirect with this status turns a request of this method into a GET without a body, as browsers do
+/// it.
+pub fn becomes_get(status: u16, method: &Method) -> bool {
+    match status {
+        301 | 302 => *method == Method::POST,
+        303 => !matches!(*method, Method::GET | Method::HEAD),
+        _ => false,
+    }
+}
+
+/// Returns whether an answer with this status leads elsewhere.
+pub fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
+/// Returns where a redirect from an address leads. It never leads from `https` to `http`.
+pub fn redirected(from: &WebAddress, location: &str) -> Result<WebAddress, WebError> {
+    let next = from.to(location).map_err(WebError::BadRedirect)?;
+    if from.is_secure() && !next.is_secure() { Err(WebError::WithoutTls) } else { Ok(next) }
+}
+
 /// Returns the target of a redirect; `None` if the answer is not a redirect that can be followed.
 fn redirect(answer: &Answer) -> Option<&str> {
-    let is_redirect = matches!(
-        StatusCode::from_u16(answer.status).ok()?,
-        StatusCode::MOVED_PERMANENTLY
-            | StatusCode::FOUND
-            | StatusCode::SEE_OTHER
-            | StatusCode::TEMPORARY_REDIRECT
-            | StatusCode::PERMANENT_REDIRECT
-    );
-    answer.headers.get(LOCATION).filter(|_| is_redirect)?.to_str().ok()
+    answer.headers.get(LOCATION).filter(|_| is_redirect(answer.status))?.to_str().ok()
 }

@@ -19,7 +19,7 @@ mod window;
 
 pub use address::is_public;
 pub use body::{Answer, Outgoing, Sender};
-pub use client::{Client, Hop, Request};
+pub use client::{Client, Hop, Request, becomes_get, is_redirect, redirected};
 pub use error::{Late, WebError};
 pub use expiry::expiry;
 pub use hyper::{HeaderMap, Method, header};

@@ -233,6 +233,50 @@ async fn a_redirect_is_followed_where_it_is_allowed_and_without_what_others_must
 }
 
 #[tokio::test]
+async fn a_redirect_keeps_the_method_unless_browsers_do_not() {
+    let server = Server::start("http/1.1", |head, body| {
+        let has_type = head.headers.contains_key("content-type");
+        match head.uri.path().strip_prefix("/by/") {
+            Some("twice") => said(302, &[("location", "/by/307")], ""),
+            Some(status) => said(status.parse().unwrap(), &[("location", "/end")], ""),
+            None => said(200, &[], format!("{} {} {has_type}", head.method, body.len())),
+        }
+    })
+    .await;
+    let client = server.client();
+    let follow = async |method: Method, by: &str, whole: Option<Bytes>| {
+        let mut request = get(server.address(&format!("/by/{by}")));
+        request.method = method;
+        request.body = whole.clone().map_or_else(Outgoing::empty, Outgoing::whole);
+        request.header("content-type", b"text/plain").unwrap();
+        let mut answer = client.follow(request, whole, 3, |_| Ok::<_, WebError>(())).await.unwrap();
+        String::from_utf8(answer.whole().await.unwrap()).unwrap()
+    };
+    for by in ["301", "302"] {
+        assert_eq!(follow(Method::POST, by, Some("abc".into())).await, "GET 0 false", "{by}");
+        assert_eq!(follow(Method::PUT, by, Some("abc".into())).await, "PUT 3 true", "{by}");
+        assert_eq!(follow(Method::PATCH, by, Some("abc".into())).await, "PATCH 3 true", "{by}");
+        assert_eq!(follow(Method::DELETE, by, None).await, "DELETE 0 true", "{by}");
+    }
+    for method in [Method::POST, Method::PUT, Method::DELETE] {
+        assert_eq!(follow(method.clone(), "303", Some("abc".into())).await, "GET 0 false");
+        assert_eq!(follow(method.clone(), "307", Some("abc".into())).await, format!("{method} 3 true"));
+        assert_eq!(follow(method.clone(), "308", None).await, format!("{method} 0 true"));
+    }
+    assert_eq!(follow(Method::POST, "twice", Some("abc".into())).await, "GET 0 false", "the body does not come back");
+    assert_eq!(follow(Method::PUT, "twice", Some("abc".into())).await, "PUT 3 true");
+    let (mut sender, body) = Outgoing::stream();
+    let request = Request { method: Method::PUT, body, ..get(server.address("/by/307")) };
+    let sending = tokio::spawn(async move {
+        let _ = sender.send("abc".into()).await;
+        sender.finish();
+    });
+    let answer = client.follow(request, None, 3, |_| Ok::<_, WebError>(())).await.unwrap();
+    assert_eq!(answer.status, 307, "a body that is gone is not sent again");
+    sending.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_body_is_unpacked_up_to_its_limit() {
     let zeros = vec![0; 8 << 20];
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());

@@ -1,4 +1,4 @@
-//! The bound on attempts to log in, and on requests for links.
+//! The bound on log-ins that fail, and on requests for links.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

@@ -20,6 +20,7 @@ use crate::page::{Kind, Page, Reply};
 use crate::problem::Problem;
 use crate::role::Role;
 use crate::secret::Secret;
+use crate::sessions::Sessions;
 use crate::site::Site;
 use crate::store::{Session, Store, StoreError};
 use crate::text::stranger;
@@ -38,11 +39,12 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 pub struct Frame<S> {
     pub(crate) state: S,
     pub(crate) site: Site,
-    pub(crate) store: Store,
+    pub(crate) sessions: Arc<Sessions>,
     entries: &'static [Entry],
     notices: Arc<Notices>,
+    /// The log-ins that failed.
     pub(crate) attempts: Attempts,
-    /// The requests for links, which others make than log in.
+    /// The requests for links.
     pub(crate) requests: Attempts,
     /// A number that changes when what pages show has changed.
     pub(crate) changes: watch::Receiver<u64>,
@@ -50,11 +52,25 @@ pub struct Frame<S> {
 }
 
 impl<S: Clone + Send + Sync + 'static> Frame<S> {
-    /// Returns a frame around the pages' own state. `changes` tells browsers that they look at something old.
-    pub fn new(state: S, site: Site, store: Store, entries: &'static [Entry], changes: watch::Receiver<u64>) -> Self {
+    /// Returns a frame around the pages' own state. `changes` tells browsers that they look at something old. `is_still` says whether a
+    /// JID to which a link was sent is still that of an owner. If not, all of their sessions and links end, and `ended` is told of whom
+    /// and how many that were. Both are called on threads that may wait for files.
+    pub fn new(
+        state: S,
+        site: Site,
+        store: Store,
+        entries: &'static [Entry],
+        changes: watch::Receiver<u64>,
+        is_still: impl Fn(&S, &str) -> bool + Send + Sync + 'static,
+        ended: impl Fn(&S, &str, usize) + Send + Sync + 'static,
+    ) -> Self {
         let live = Arc::new(Semaphore::new(MOST_LIVE));
         let (attempts, requests) = (Attempts::default(), Attempts::default());
-        Self { state, site, store, entries, notices: Arc::default(), attempts, requests, changes, live }
+        let (asked, told) = (state.clone(), state.clone());
+        let (is_still, ended) =
+            (move |jid: &str| is_still(&asked, jid), move |jid: &str, many| ended(&told, jid, many));
+        let sessions = Arc::new(Sessions::new(store, is_still, ended));
+        Self { state, site, sessions, entries, notices: Arc::default(), attempts, requests, changes, live }
     }
 
     /// Checks who sends a request, and that they may. Otherwise returns the answer.
@@ -99,9 +115,9 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
     /// Returns the session of a request.
     pub(crate) async fn session(&self, headers: &HeaderMap) -> Result<Option<(Secret, Session)>, Problem> {
         let Some(secret) = cookie::secret(headers, &self.site) else { return Ok(None) };
-        let store = self.store.clone();
+        let sessions = Arc::clone(&self.sessions);
         stored(move || {
-            let found = store.session(&secret, Timestamp::now())?;
+            let found = sessions.session(&secret, Timestamp::now())?;
             Ok(found.map(|session| (secret, session)))
         })
         .await

@@ -4,6 +4,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::assets::{SCRIPT, STYLE};
 use crate::form::TOKEN;
+use crate::role::Role;
 use crate::text::{stranger, stranger_text};
 use crate::visit::Seen;
 
@@ -14,6 +15,8 @@ pub struct Entry {
     pub path: &'static str,
     /// The text of the link.
     pub name: &'static str,
+    /// The role that the page takes. Others are not led there.
+    pub role: Role,
 }
 
 impl Entry {
@@ -34,7 +37,7 @@ pub(crate) fn page(seen: &Seen, entries: &[Entry], title: &str, notice: Option<&
             a.brand href={ (base) "/" } { "parlor" }
             nav aria-label="Pages" {
                 ul {
-                    @for entry in entries {
+                    @for entry in entries.iter().filter(|entry| seen.session.role >= entry.role) {
                         li {
                             a href={ (base) (entry.path) } aria-current=[entry.is_at(&seen.path).then_some("page")] {
                                 (entry.name)

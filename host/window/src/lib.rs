@@ -23,6 +23,7 @@ mod role;
 mod routes;
 mod secret;
 mod server;
+mod sessions;
 mod site;
 mod store;
 mod text;

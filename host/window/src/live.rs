@@ -17,11 +17,11 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::sleep;
 
-use crate::frame::Frame;
+use crate::frame::{Frame, stored};
 use crate::problem::Problem;
 use crate::role::Role;
 use crate::secret::Secret;
-use crate::store::Store;
+use crate::sessions::Sessions;
 
 /// How often the session is looked at, and a browser that is gone is noticed.
 const ALIVE: Duration = Duration::from_secs(20);
@@ -30,7 +30,7 @@ const TOGETHER: Duration = Duration::from_secs(1);
 
 struct Live {
     changes: watch::Receiver<u64>,
-    store: Store,
+    sessions: Arc<Sessions>,
     secret: Secret,
     /// Whether the last event was sent.
     is_over: bool,
@@ -52,7 +52,7 @@ pub(crate) async fn live<S: Clone + Send + Sync + 'static>(
     let mut changes = frame.changes.clone();
     changes.mark_unchanged();
     let secret = visit.seen.secret.clone();
-    let live = Live { changes, store: frame.store.clone(), secret, is_over: false, _place: place };
+    let live = Live { changes, sessions: Arc::clone(&frame.sessions), secret, is_over: false, _place: place };
     let events = stream::unfold(live, |mut live| async move {
         let event = live.next().await?;
         Some((Ok::<_, Infallible>(event), live))
@@ -77,10 +77,9 @@ impl Live {
             }
             () = sleep(ALIVE) => false,
         };
-        let (store, secret) = (self.store.clone(), self.secret.clone());
-        let is_live =
-            tokio::task::spawn_blocking(move || store.is_live(&secret, Timestamp::now())).await.unwrap_or(false);
-        if !is_live {
+        let (sessions, secret) = (Arc::clone(&self.sessions), self.secret.clone());
+        let is_live = stored(move || sessions.is_live(&secret, Timestamp::now())).await;
+        if !is_live.unwrap_or(false) {
             self.is_over = true;
             return Some("event: ended\ndata: 0\n\n");
         }

@@ -32,22 +32,38 @@ pub struct LinkRequest {
     pub address: String,
 }
 
+impl LinkRequest {
+    /// Returns the answer to everybody who asks for a link if the page offers none.
+    pub fn not_offered() -> Problem {
+        Problem::missing("this page has no links sent: run `parlor web login` on the machine of the host, as its user")
+    }
+}
+
 type Shared<S> = State<Arc<Frame<S>>>;
 
 /// `GET /login`: says how to get a link.
-pub(crate) async fn help<S: Clone + Send + Sync + 'static>(State(frame): Shared<S>) -> Response {
+pub(crate) async fn help<S, O>(frame: &Frame<S>, offers: O) -> Response
+where
+    S: Clone + Send + Sync + 'static,
+    O: Fn(&S) -> bool + Send + 'static,
+{
+    let is_offered = is_offered(frame, offers).await;
     let content = html! {
-        p { "If you are an owner of an account here, it can send you a link:" }
-        form method="post" action={ (frame.site.base()) "/login" } {
-            p {
-                label for="jid" { "Your JID" }
-                input #jid type="text" name="jid" required maxlength="2048" autocomplete="off" spellcheck="false"
-                    aria-describedby="jid-hint";
-                span.hint #jid-hint { "As it stands under owners in parlor.toml, such as ann@example.org. Have a client online." }
+        @if is_offered {
+            p { "If you are an owner of an account here, it can send you a link:" }
+            form method="post" action={ (frame.site.base()) "/login" } {
+                p {
+                    label for="jid" { "Your JID" }
+                    input #jid type="text" name="jid" required maxlength="2048" autocomplete="off" spellcheck="false"
+                        aria-describedby="jid-hint";
+                    span.hint #jid-hint { "As it stands under owners in parlor.toml, such as ann@example.org. Have a client online." }
+                }
+                button #send type="submit" { "Send me a link" }
             }
-            button #send type="submit" { "Send me a link" }
+            p { "Or run this on the machine of the host, as its user, and open the link that it prints:" }
+        } @else {
+            p { "Run this on the machine of the host, as its user, and open the link that it prints:" }
         }
-        p { "Or run this on the machine of the host, as its user, and open the link that it prints:" }
         pre { "parlor web login" }
         p { "A session ends after half an hour without use, and after eight hours in any case." }
         p { "If you are logged in and came from another page, "
@@ -56,15 +72,29 @@ pub(crate) async fn help<S: Clone + Send + Sync + 'static>(State(frame): Shared<
     frame.outside(StatusCode::OK, "Log in", &content)
 }
 
-/// `POST /login`: has a link sent. The answer is the same for everybody, and does not wait until it was.
-pub(crate) async fn send_link<S, F, R>(frame: &Frame<S>, request: Request, send: F) -> Response
+/// Asks whether the page offers to have links sent, which may take a look at files.
+async fn is_offered<S, O>(frame: &Frame<S>, offers: O) -> bool
 where
     S: Clone + Send + Sync + 'static,
+    O: Fn(&S) -> bool + Send + 'static,
+{
+    let state = frame.state.clone();
+    tokio::task::spawn_blocking(move || offers(&state)).await.unwrap_or(false)
+}
+
+/// `POST /login`: has a link sent. The answer is the same for everybody, and does not wait until it was.
+pub(crate) async fn send_link<S, O, F, R>(frame: &Frame<S>, request: Request, offers: O, send: F) -> Response
+where
+    S: Clone + Send + Sync + 'static,
+    O: Fn(&S) -> bool + Send + 'static,
     F: Fn(S, LinkRequest) -> R,
     R: Future<Output = Result<(), Problem>>,
 {
     if !frame.site.is_own_page(request.headers()) {
         return frame.refuse(&not_from_here());
+    }
+    if !is_offered(frame, offers).await {
+        return frame.refuse(&LinkRequest::not_offered());
     }
     if !frame.requests.are_left() {
         tracing::warn!("somebody asks for links to the window too often; nobody can for a minute");
@@ -104,27 +134,23 @@ where
     if !frame.site.is_own_page(request.headers()) {
         return frame.refuse(&not_from_here());
     }
-    if !frame.attempts.are_left() {
-        tracing::warn!("somebody tries to log in to the window too often; nobody can for a minute");
-        return frame.refuse(&Problem::new(429, "too many tried to log in during this minute: try again in a minute"));
-    }
-    let Some(link) = link(&mut request).await else { return frame.refuse(&no_link()) };
+    let Some(link) = link(&mut request).await else { return failed(frame) };
     let before = cookie::secret(request.headers(), &frame.site);
-    let store = frame.store.clone();
+    let sessions = Arc::clone(&frame.sessions);
     let begun = stored(move || {
-        let begun = store.redeem(&link, Timestamp::now())?;
+        let begun = sessions.redeem(&link, Timestamp::now())?;
         // The browser has one session: otherwise the former one would live on, and no one could end it.
         if let (Some(_), Some(before)) = (&begun, before) {
-            store.log_out(&before, Timestamp::now())?;
+            sessions.log_out(&before, Timestamp::now())?;
         }
         Ok(begun)
     });
     match begun.await {
         Ok(Some((secret, session))) => {
             if let Err(problem) = tell(frame.state.clone(), session.clone()).await {
-                let store = frame.store.clone();
+                let sessions = Arc::clone(&frame.sessions);
                 // If it cannot be ended either, nobody knows its secret.
-                let _ = stored(move || store.log_out(&secret, Timestamp::now())).await;
+                let _ = stored(move || sessions.log_out(&secret, Timestamp::now())).await;
                 return frame.refuse(&problem);
             }
             tracing::info!(session = %session.name, role = %session.role, "somebody logged in to the window");
@@ -132,9 +158,22 @@ where
             set_cookie(frame, &mut response, Some(&secret));
             response
         }
-        Ok(None) => frame.refuse(&no_link()),
+        Ok(None) => failed(frame),
         Err(problem) => frame.refuse(&problem),
     }
+}
+
+/// Counts a log-in that failed, and answers it. A log-in by a link that there is does not count, and is not refused for those: otherwise
+/// anybody who reaches the port could keep the owners out.
+fn failed<S: Clone + Send + Sync + 'static>(frame: &Frame<S>) -> Response {
+    if frame.attempts.are_left() {
+        return frame.refuse(&no_link());
+    }
+    tracing::warn!(
+        "somebody tries to log in to the window too often; all but those with a link are refused for a minute"
+    );
+    let says = "too many failed to log in during this minute: try again in a minute, or with a link that was not used";
+    frame.refuse(&Problem::new(429, says))
 }
 
 /// `POST /logout`: ends the session.
@@ -149,8 +188,8 @@ pub(crate) async fn log_out<S: Clone + Send + Sync + 'static>(State(frame): Shar
     if let Err(problem) = form {
         return frame.show(&visit.seen, Err(problem));
     }
-    let (store, secret) = (frame.store.clone(), visit.seen.secret.clone());
-    if let Err(problem) = stored(move || store.log_out(&secret, Timestamp::now())).await {
+    let (sessions, secret) = (Arc::clone(&frame.sessions), visit.seen.secret.clone());
+    if let Err(problem) = stored(move || sessions.log_out(&secret, Timestamp::now())).await {
         return frame.show(&visit.seen, Err(problem));
     }
     let mut response = frame.go_to("/login");

@@ -17,7 +17,7 @@ use crate::assets;
 use crate::form::Form;
 use crate::frame::Frame;
 use crate::live::live;
-use crate::log_in::{self, LinkRequest, ask, help, log_out};
+use crate::log_in::{self, LinkRequest, ask, log_out};
 use crate::page::Reply;
 use crate::problem::Problem;
 use crate::role::Role;
@@ -32,23 +32,27 @@ const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000,
 pub struct Routes<S>(Router<Arc<Frame<S>>>);
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
-    /// Returns the routes that every window has. `send` is told of each request for a link, and answers the same whether there is such
-    /// an owner or not. `began` is told of each session, which ends at once if that fails.
-    pub fn new<F, R, G, T>(send: F, began: G) -> Self
+    /// Returns the routes that every window has. `offers` says whether the log-in page has links sent, on a thread that may wait for
+    /// files. `send` is told of each request for a link, and answers the same whether there is such an owner or not. `began` is told
+    /// of each session, which ends at once if that fails.
+    pub fn new<O, F, R, G, T>(offers: O, send: F, began: G) -> Self
     where
+        O: Fn(&S) -> bool + Clone + Send + Sync + 'static,
         F: Fn(S, LinkRequest) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Result<(), Problem>> + Send + 'static,
         G: Fn(S, Session) -> T + Clone + Send + Sync + 'static,
         T: Future<Output = Result<(), Problem>> + Send + 'static,
     {
+        let offered = offers.clone();
+        let help = move |State(frame): State<Arc<Frame<S>>>| async move { log_in::help(&frame, offered).await };
         let send = move |State(frame): State<Arc<Frame<S>>>, request: Request| async move {
-            log_in::send_link(&frame, request, send).await
+            log_in::send_link(&frame, request, offers, send).await
         };
         let log_in = move |State(frame): State<Arc<Frame<S>>>, request: Request| async move {
             log_in::log_in(&frame, request, began).await
         };
         let router = Router::new()
-            .route("/login", get(help::<S>).post(send))
+            .route("/login", get(help).post(send))
             .route("/login/{link}", get(ask::<S>).post(log_in))
             .route("/logout", post(log_out::<S>))
             .route("/live", get(live::<S>))

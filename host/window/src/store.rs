@@ -235,11 +235,11 @@ impl Store {
         })
     }
 
-    /// Returns whether the session is still valid, without marking it as used.
-    pub(crate) fn is_live(&self, secret: &Secret, now: Timestamp) -> bool {
+    /// Returns the session with this secret if it is still valid, without marking it as used.
+    pub(crate) fn look(&self, secret: &Secret, now: Timestamp) -> Result<Option<Session>, StoreError> {
         let digest = secret.digest();
-        self.read()
-            .is_ok_and(|kept| kept.sessions.iter().any(|kept| kept.digest == digest && kept.session.is_live(now)))
+        let found = self.read()?.sessions.into_iter().find(|kept| kept.digest == digest);
+        Ok(found.map(|kept| kept.session).filter(|session| session.is_live(now)))
     }
 
     /// Ends the session with this secret.
@@ -269,6 +269,16 @@ impl Store {
                 kept.links.clear();
             }
             Ok(before - kept.sessions.len())
+        })
+    }
+
+    /// Ends all sessions by links to this JID, and all links to it that nobody has used. Returns how many that were.
+    pub(crate) fn end_of(&self, jid: &str, now: Timestamp) -> Result<usize, StoreError> {
+        self.change(now, |kept| {
+            let before = kept.links.len() + kept.sessions.len();
+            kept.links.retain(|link| link.jid.as_deref() != Some(jid));
+            kept.sessions.retain(|kept| kept.session.jid.as_deref() != Some(jid));
+            Ok(before - kept.links.len() - kept.sessions.len())
         })
     }
 
@@ -389,7 +399,8 @@ mod tests {
         let (ann, bob, second) = (begin("ann"), begin("bob"), begin("bob"));
         assert_eq!(second.1.name.as_str(), "bob-2");
         store.log_out(&ann.0, now).unwrap();
-        assert!(!store.is_live(&ann.0, now) && store.is_live(&bob.0, now));
+        let is_live = |secret| store.look(secret, now).unwrap().is_some();
+        assert!(!is_live(&ann.0) && is_live(&bob.0));
         assert_eq!(store.end(Some(&name("bob")), now).unwrap(), 1);
         assert_eq!(store.sessions(now).unwrap(), [second.1]);
         let link = store.issue(name("eve"), Role::Owner, TEN, now).unwrap();
@@ -410,7 +421,7 @@ mod tests {
             store.redeem(&link, after(now, 1)).unwrap().unwrap();
         }
         assert_eq!(store.sessions(after(now, 1)).unwrap().len(), MOST_SESSIONS);
-        assert!(!store.is_live(&first, after(now, 1)), "the one that was unused for longest makes room");
+        assert_eq!(store.look(&first, after(now, 1)).unwrap(), None, "the one that was unused for longest makes room");
     }
 
     #[test]
@@ -445,6 +456,23 @@ mod tests {
         assert!((0..MOST_SENT).all(|_| send("bob@example.org").is_ok()));
         assert!(matches!(send("ann@example.org"), Err(StoreError::TooManySent)));
         assert!(store.issue(name("ann"), Role::Owner, TEN, now).is_ok());
+    }
+
+    #[test]
+    fn everything_of_somebody_to_whom_links_were_sent_ends_at_once() {
+        let (_folder, store, now) = start();
+        let send = |jid: &str| store.issue_to(jid, Role::Owner, TEN, now).unwrap().1;
+        let begin = |link: &Secret| store.redeem(link, now).unwrap().unwrap().0;
+        let (one, other, unused) =
+            (begin(&send("ann@example.org")), begin(&send("ann@example.org")), send("ann@example.org"));
+        let bob = begin(&send("bob@example.org"));
+        // A command printed it, for somebody of the same name.
+        let printed = begin(&store.issue(name("ann"), Role::Owner, TEN, now).unwrap());
+        assert_eq!(store.end_of("ann@example.com", now).unwrap(), 0);
+        assert_eq!(store.end_of("ann@example.org", now).unwrap(), 3);
+        let is_live = |secret| store.look(secret, now).unwrap().is_some();
+        assert!(!is_live(&one) && !is_live(&other) && is_live(&bob) && is_live(&printed));
+        assert_eq!(store.redeem(&unused, now).unwrap(), None);
     }
 
     #[test]

@@ -18,7 +18,11 @@ use tokio::sync::watch;
 use super::*;
 use crate::server::answer;
 
-const ENTRIES: &[Entry] = &[Entry { path: "/", name: "Home" }, Entry { path: "/plugins", name: "Plugins" }];
+const ENTRIES: &[Entry] = &[
+    Entry { path: "/", name: "Home", role: Role::Viewer },
+    Entry { path: "/plugins", name: "Plugins", role: Role::Viewer },
+    Entry { path: "/secret", name: "Secret", role: Role::Owner },
+];
 
 /// A window, with the folder of its sessions.
 struct Rig {
@@ -31,7 +35,15 @@ struct Rig {
     told: Told,
     /// Whether nobody can be told.
     is_deaf: Arc<AtomicBool>,
+    /// Whether the log-in page has no links sent.
+    is_mute: Arc<AtomicBool>,
+    /// Somebody who is no owner any more.
+    former: Arc<Mutex<Option<&'static str>>>,
+    /// Whose sessions and links ended therefore, and how many.
+    gone: Gone,
 }
+
+type Gone = Arc<Mutex<Vec<(String, usize)>>>;
 
 type Told = Arc<Mutex<(Vec<LinkRequest>, Vec<Session>)>>;
 
@@ -74,8 +86,12 @@ fn start_at(site: Site) -> Rig {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::new(folder.path());
     let (changes, seen) = watch::channel(0);
-    let frame = Frame::new((), site.clone(), store.clone(), ENTRIES, seen);
     let (told, is_deaf) = (Told::default(), Arc::new(AtomicBool::new(false)));
+    let (former, gone) = (Arc::<Mutex<Option<&str>>>::default(), Gone::default());
+    let (not, noted) = (Arc::clone(&former), Arc::clone(&gone));
+    let is_still = move |(): &(), jid: &str| *not.lock().unwrap() != Some(jid);
+    let ended = move |(): &(), jid: &str, many| noted.lock().unwrap().push((jid.to_owned(), many));
+    let frame = Frame::new((), site.clone(), store.clone(), ENTRIES, seen, is_still, ended);
     let (asked, began) = (Arc::clone(&told), Arc::clone(&told));
     let (deaf, deaf_too) = (Arc::clone(&is_deaf), Arc::clone(&is_deaf));
     let send = move |(), request| {
@@ -86,12 +102,26 @@ fn start_at(site: Site) -> Rig {
         began.lock().unwrap().1.push(session);
         std::future::ready(heard(&deaf_too))
     };
-    let routes = Routes::new(send, log_in)
+    let is_mute = Arc::new(AtomicBool::new(false));
+    let mute = Arc::clone(&is_mute);
+    let offers = move |(): &()| !mute.load(Ordering::Relaxed);
+    let routes = Routes::new(offers, send, log_in)
         .page("/", Role::Viewer, first)
         .page("/long", Role::Viewer, long)
         .page("/secret", Role::Owner, first)
         .form("/plugins/{id}/restart", Role::Operator, restart);
-    Rig { site, router: routes.within(Arc::new(frame)), store, _folder: folder, changes, told, is_deaf }
+    Rig {
+        site,
+        router: routes.within(Arc::new(frame)),
+        store,
+        _folder: folder,
+        changes,
+        told,
+        is_deaf,
+        is_mute,
+        former,
+        gone,
+    }
 }
 
 fn start() -> Rig {
@@ -130,6 +160,18 @@ impl Rig {
         let link = self.link(role);
         let (status, headers, _) = self.post(&format!("/login/{link}"), "", "").await;
         assert_eq!((status, headers[LOCATION].to_str().unwrap()), (303, "/"));
+        headers[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned()
+    }
+
+    /// Sends a link to somebody.
+    fn send_to(&self, jid: &str) -> String {
+        let sent = self.store.issue_to(jid, Role::Owner, Duration::from_mins(1), Timestamp::now());
+        sent.unwrap().1.expose().to_owned()
+    }
+
+    /// Logs in by a link, and returns the cookie.
+    async fn use_link(&self, link: &str) -> String {
+        let (_, headers, _) = self.post(&format!("/login/{link}"), "", "").await;
         headers[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned()
     }
 
@@ -190,14 +232,21 @@ async fn whoever_logs_in_gets_a_session_of_their_own_and_ends_the_former() {
 }
 
 #[tokio::test]
-async fn log_ins_are_tried_ten_times_a_minute() {
+async fn log_ins_fail_ten_times_a_minute_and_keep_nobody_out() {
     let rig = start();
     let wrong = format!("/login/{}", "0".repeat(64));
     for _ in 0..attempts::MOST {
         assert_eq!(rig.post(&wrong, "", "").await.0, 403);
     }
-    let (status, headers, _) = rig.post(&wrong, "", "").await;
-    assert_eq!((status, headers[RETRY_AFTER].to_str().unwrap()), (429, "60"));
+    for path in [wrong.as_str(), "/login/short"] {
+        let (status, headers, _) = rig.post(path, "", "").await;
+        assert_eq!((status, headers[RETRY_AFTER].to_str().unwrap()), (429, "60"));
+    }
+    // They keep nobody out who has a link, however many log in.
+    for _ in 0..=attempts::MOST {
+        rig.log_in(Role::Viewer).await;
+    }
+    assert_eq!(rig.post(&wrong, "", "").await.0, 429);
 }
 
 #[tokio::test]
@@ -239,6 +288,25 @@ async fn links_are_asked_for_ten_times_a_minute_and_log_ins_go_on() {
 }
 
 #[tokio::test]
+async fn a_page_that_has_no_links_sent_offers_and_takes_none() {
+    let rig = start();
+    rig.is_mute.store(true, Ordering::Relaxed);
+    let (status, _, page) = rig.get("/login", "").await;
+    assert!(status == 200 && !page.contains("<form") && page.contains("parlor web login"), "{page}");
+    let mut answers = Vec::new();
+    // More often than links can be asked for: these requests use none of that up.
+    for body in ["jid=ann%40example.org", "jid=nobody%40example.org", "x=y"].repeat(attempts::MOST) {
+        let (status, _, text) = rig.post("/login", "", body).await;
+        assert_eq!(status, 404, "{body}");
+        answers.push(text);
+    }
+    answers.dedup();
+    assert!(answers.len() == 1 && rig.told.lock().unwrap().0.is_empty(), "{answers:?}");
+    rig.is_mute.store(false, Ordering::Relaxed);
+    assert_eq!(rig.post("/login", "", "jid=ann%40example.org").await.0, 200);
+}
+
+#[tokio::test]
 async fn a_session_that_nobody_can_be_told_of_does_not_begin() {
     let rig = start();
     let link = rig.store.issue_to("ann@example.org", Role::Owner, Duration::from_mins(1), Timestamp::now()).unwrap().1;
@@ -263,6 +331,52 @@ async fn a_session_says_to_whom_its_link_was_sent() {
     let (_, _, page) = rig.get("/", cookie).await;
     assert!(page.contains("Logged in as ann (owner), by a link to ") && page.contains("ann@example.org"), "{page}");
     assert_eq!(rig.post(&path, "", "").await.0, 403);
+}
+
+#[tokio::test]
+async fn somebody_who_is_no_owner_any_more_is_logged_out() {
+    let rig = start();
+    let [ann, bob] = ["ann@example.org", "bob@example.org"];
+    let (read, write) = (rig.use_link(&rig.send_to(ann)).await, rig.use_link(&rig.send_to(ann)).await);
+    let (other, printed) = (rig.use_link(&rig.send_to(bob)).await, rig.log_in(Role::Viewer).await);
+    let body = format!("agreed=yes&csrf={}", token(&rig.get("/", &write).await.2, "/plugins/echo/restart"));
+    let unused = rig.send_to(ann);
+    *rig.former.lock().unwrap() = Some(ann);
+    // The first request of theirs ends all that they have.
+    assert_eq!(rig.post("/plugins/echo/restart", &write, &body).await.0, 403);
+    assert_eq!(*rig.gone.lock().unwrap(), [(ann.to_owned(), 3)]);
+    *rig.former.lock().unwrap() = None;
+    assert_eq!((rig.get("/", &read).await.0, rig.get("/", &write).await.0), (303, 303));
+    let (status, headers, _) = rig.post(&format!("/login/{unused}"), "", "").await;
+    assert!(status == 403 && !headers.contains_key(SET_COOKIE), "{status}");
+    assert_eq!((rig.get("/", &other).await.0, rig.get("/", &printed).await.0), (200, 200));
+}
+
+#[tokio::test]
+async fn a_link_that_was_sent_to_an_owner_lets_no_former_one_in() {
+    let rig = start();
+    let link = rig.send_to("ann@example.org");
+    *rig.former.lock().unwrap() = Some("ann@example.org");
+    let (status, headers, _) = rig.post(&format!("/login/{link}"), "", "").await;
+    assert!(status == 403 && !headers.contains_key(SET_COOKIE), "{status}");
+    // Nobody is told of a session that does not begin.
+    assert_eq!((rig.told.lock().unwrap().1.len(), rig.gone.lock().unwrap().len()), (0, 1));
+    assert_eq!(rig.store.sessions(Timestamp::now()).unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_page_ends_when_its_owner_is_none_any_more() {
+    let rig = start();
+    let cookie = rig.use_link(&rig.send_to("ann@example.org")).await;
+    let request = Request::builder().uri("/live").header(HOST, "localhost:8470").header(COOKIE, &cookie);
+    let answered = answer(&rig.site, rig.router.clone(), request.body(Body::empty()).unwrap()).await;
+    let mut body = answered.into_body();
+    let mut next = async || Some(body.frame().await?.unwrap().into_data().unwrap());
+    assert_eq!(next().await.unwrap(), ": still here\n\n");
+    *rig.former.lock().unwrap() = Some("ann@example.org");
+    assert_eq!(next().await.unwrap(), "event: ended\ndata: 0\n\n");
+    assert_eq!(next().await, None);
+    assert_eq!(rig.get("/", &cookie).await.0, 303);
 }
 
 #[tokio::test]
@@ -310,6 +424,9 @@ async fn a_role_may_what_it_may() {
     assert_eq!(rig.get("/secret", &viewer).await.0, 403);
     let owner = rig.log_in(Role::Owner).await;
     assert_eq!(rig.get("/secret", &owner).await.0, 200);
+    // Nobody is led where they may not go.
+    let leads = |page: &str| page.contains("href=\"/secret\"");
+    assert!(!leads(&page) && leads(&rig.get("/", &owner).await.2), "{page}");
 }
 
 #[tokio::test]

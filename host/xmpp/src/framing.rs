@@ -39,6 +39,7 @@ pub(super) fn written(element: &str) -> Option<Written<'_>> {
 #[cfg(test)]
 mod tests {
     use minidom::Element;
+    use xmpp_parsers::presence::Presence;
 
     use super::*;
 
@@ -58,6 +59,10 @@ mod tests {
         assert_eq!(element("<r xmlns='urn:xmpp:sm:3'/>"), "<r xmlns='urn:xmpp:sm:3'/>");
         let error = element("<stream:error><reset xmlns='x'/></stream:error>");
         assert!(error.parse::<Element>().unwrap().is("error", ns::STREAM), "{error}");
+        let mut away = Presence::available();
+        away.set_status("en", "stream: on");
+        let away = element(&parlor_stanza::stream::written(&away).unwrap());
+        assert!(away.parse::<Element>().unwrap().is("presence", ns::JABBER_CLIENT), "{away}");
         let inside = element("<message><stream:x stream:y='z'/></message>").parse::<Element>().unwrap();
         assert!(inside.is("message", ns::JABBER_CLIENT) && inside.has_child("x", ns::STREAM), "{inside:?}");
     }

@@ -10,6 +10,7 @@ from . import hooks as hooks
 from . import http as http
 from . import plugins as plugins
 from . import schedules as schedules
+from . import styling as styling
 from . import timers as timers
 from . import webhooks as webhooks
 from ._contract import api as api

@@ -4,7 +4,7 @@ from typing import Iterable, List, Literal, Optional, Sequence, Union
 
 from . import dialogs
 from .timers import Seconds
-from ._contract.types import Command, File, Message, Occupant, Outgoing
+from ._contract.types import Command, File, LinkPreview, Message, Occupant, Outgoing
 
 def outgoing(
     body: Optional[str] = None,
@@ -24,6 +24,9 @@ def outgoing(
     marked: Union[str, Message, None] = None,
     chat_state: Optional[str] = None,
     files: Optional[Sequence[File]] = None,
+    spoiler: Optional[str] = None,
+    unstyled: bool = False,
+    previews: Optional[Sequence[LinkPreview]] = None,
     encryption: Optional[Literal["as-the-chat", "required", "none"]] = None,
 ) -> Outgoing:
     """A message that is to be sent. `reply_to` and `react_to` take the message that they are about, `receipt` and `marked` the
@@ -32,6 +35,9 @@ def outgoing(
     host's.
     `request_markers` asks to be told by markers that it came and was read (XEP-0333): they are messages with `extensions.marker`.
     `files` come from `files.upload`; without a body, the address of the first one is sent as such, as clients expect it (XEP-0066).
+    `spoiler` hides the body until the reader wants to see it, behind this hint, which may be empty (XEP-0382). `unstyled`: the body has
+    no markup, whatever signs are in it (XEP-0393). `previews` are of links in the body, 8 at most:
+    `types.LinkPreview("https://example.org/", title="Example")` (XEP-0511). Each needs a body.
     `encryption`, from end to end, is that of the chat unless it is `required` (else `Unsupported`) or `"none"`.
     `Invalid`: a message that has no id cannot be reacted to or marked."""
     ...

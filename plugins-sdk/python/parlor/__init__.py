@@ -26,7 +26,7 @@ may begin in `on_start`; what it raises is written to the log. There are no thre
 
 from xml.sax.saxutils import escape, quoteattr
 
-from . import dialogs, errors, files, hooks, http, plugins, schedules, timers, webhooks
+from . import dialogs, errors, files, hooks, http, plugins, schedules, styling, timers, webhooks
 from .arguments import Jid, Page, People, Range, Rest
 from .errors import Error
 from .guest import on_ready, on_start, on_stop
@@ -78,5 +78,5 @@ __all__ = [
     "errors", "escape", "every", "files", "hooks", "http", "iq", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop",
     "outgoing", "parse_xml", "plugins", "progress", "promise", "promises", "pubsub", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms",
     "say", "schedules", "send", "set_setting", "setting", "settings",
-    "sleep", "spawn", "storage", "timers", "tokens", "types", "user", "vcard", "wait_until", "webhooks",
+    "sleep", "spawn", "storage", "styling", "timers", "tokens", "types", "user", "vcard", "wait_until", "webhooks",
 ]

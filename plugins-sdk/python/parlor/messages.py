@@ -35,6 +35,9 @@ def outgoing(
     marked: Any = None,
     chat_state: Optional[str] = None,
     files: Optional[Sequence[Any]] = None,
+    spoiler: Optional[str] = None,
+    unstyled: bool = False,
+    previews: Optional[Sequence[Any]] = None,
     encryption: Optional[str] = None,
 ) -> Any:
     """A message that is to be sent. `reply_to` and `react_to` take the message that they are about, `receipt` and `marked` the
@@ -43,6 +46,9 @@ def outgoing(
     host's.
     `request_markers` asks to be told by markers that it came and was read (XEP-0333): they are messages with `extensions.marker`.
     `files` come from `files.upload`; without a body, the address of the first one is sent as such, as clients expect it (XEP-0066).
+    `spoiler` hides the body until the reader wants to see it, behind this hint, which may be empty (XEP-0382). `unstyled`: the body has
+    no markup, whatever signs are in it (XEP-0393). `previews` are of links in the body, 8 at most:
+    `types.LinkPreview("https://example.org/", title="Example")` (XEP-0511). Each needs a body.
     `encryption`, from end to end, is that of the chat unless it is `required` (else `Unsupported`) or `"none"`.
     `Invalid`: a message that has no id cannot be reacted to or marked."""
     reference = reference_of(reply_to) if reply_to is not None else None
@@ -63,6 +69,9 @@ def outgoing(
         chat_state=chat_state,
         hints=[_STORE] if about and body is None else [],
         files=list(files or []),
+        spoiler=spoiler,
+        unstyled=unstyled,
+        previews=list(previews or []),
     )
     return _types.Outgoing(quoted + (body or "") if quoted else body, subject, thread, extensions, encryption)
 

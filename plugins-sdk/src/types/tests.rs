@@ -85,6 +85,13 @@ fn a_message_asks_for_receipts_and_for_markers() {
 }
 
 #[test]
+fn a_message_is_hidden_and_has_no_markup_but_a_preview() {
+    let preview = || LinkPreview { url: "https://example.org/".to_owned(), ..LinkPreview::default() };
+    let shown = Outgoing::new("hi").spoiler("end").unstyled().with_preview(preview()).extensions.unwrap();
+    assert_eq!((shown.spoiler.as_deref(), shown.unstyled, shown.previews), (Some("end"), true, vec![preview()]));
+}
+
+#[test]
 fn a_message_is_named_by_what_others_know_it_by() {
     assert_eq!(message("chat", "").reference(), Some("author's"));
     assert_eq!(message("groupchat", "").reference(), Some("archive's"));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use parlor_config::keys::{ACCOUNT, AUDIT, COMPONENT, ENCRYPTION, GROUP, Key, PERSON, TOP, WEB};
+use parlor_config::keys::{ACCOUNT, AUDIT, COMPONENT, ENCRYPTION, GROUP, Key, PERSON, TOP, WEB, WINDOW};
 
 pub(super) fn page() -> String {
     let mut page = "# The configuration\n\n\
@@ -51,6 +51,7 @@ pub(super) fn page() -> String {
         ),
         ("`[audit]`", "See [The audit](../owner/audit.md). A change counts at once.", AUDIT),
         ("`[web]`", "See [The web](../owner/web.md). A change counts at once.", WEB),
+        ("`[window]`", "See [The window](../owner/window.md). A change counts at once.", WINDOW),
     ] {
         // Writing to a string does not fail, here and below.
         let _ = write!(page, "\n## {heading}\n\n{about}\n\n");

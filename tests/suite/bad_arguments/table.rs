@@ -665,7 +665,8 @@ fn message(jid: &str) -> Value {
         "extensions": {
             "thread-parent": "p", "reply": { "id": "r", "to": jid }, "fallback": [["urn:x", [0, 1]]], "replace": "o",
             "retract": "q", "reactions": { "id": "e", "emojis": ["x"] }, "receipt": "g", "marker": "displayed", "marked": "m",
-            "chat-state": "active", "hints": ["store"],
+            "chat-state": "active", "hints": ["store"], "spoiler": "s", "unstyled": true,
+            "previews": [{ "url": "https://h/", "title": "t" }],
         },
     })
 }
@@ -683,6 +684,16 @@ fn message_arguments() -> Vec<(&'static str, Kind)> {
     ]);
     let files: Vec<_> = files.collect();
     let hints = unfit().into_iter().chain([json!(""), json!("x"), long()]).map(|one| json!([one]));
+    let links = ["", "x", "javascript:a", "https://u@h/"].map(|url| json!([{ "url": url, "title": "t" }]));
+    let wrong = unfit().into_iter().chain([json!(""), json!("a\nb"), long()]);
+    let titled = wrong.map(|title| json!([{ "url": "https://h/", "title": title }]));
+    let previews = links.into_iter().chain(titled).chain([
+        json!([{ "url": "https://h/" }]),
+        json!([{ "url": "https://h/", "description": long() }]),
+        json!([{ "url": "https://h/", "image": "cid:1" }]),
+        vec![json!({ "url": "https://h/", "title": "t" }); 2].into(),
+    ]);
+    let previews: Vec<_> = previews.collect();
     vec![
         ("jid", Jid),
         ("message", These(vec![json!({})])),
@@ -710,6 +721,8 @@ fn message_arguments() -> Vec<(&'static str, Kind)> {
         ("message.extensions.marked", Id),
         ("message.extensions.chat-state", Word),
         ("message.extensions.hints", These(hints.chain([json!(["store", "store"])]).collect())),
+        ("message.extensions.spoiler", Text),
+        ("message.extensions.previews", These(previews)),
     ]
 }
 

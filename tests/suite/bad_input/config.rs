@@ -70,7 +70,7 @@ async fn without_a_configuration_one_is_written_that_works() {
     // If the user forgets the remaining step, the message repeats it.
     assert_eq!(
         refused_early(&home).await,
-        "parlor.toml:25:17: password_file names bot.password, which cannot be found (No such file or directory \
+        "parlor.toml:31:17: password_file names bot.password, which cannot be found (No such file or directory \
          (os error 2)): write the password into its first line, readable by you alone (umask 077)"
     );
     home.write("bot.password", &format!("{}\n", account.password)).unwrap();
@@ -109,7 +109,7 @@ async fn what_nobody_knows_is_named_with_its_line_and_the_nearest_that_somebody_
         ),
         (
             "theme = \"dark\"\n",
-            "parlor.toml:1:1: unknown key \"theme\" at the top of the file: known are account, audit, data, group, log, plugins, settings, watch, web",
+            "parlor.toml:1:1: unknown key \"theme\" at the top of the file: known are account, audit, component, data, group, log, plugins, settings, watch, web, window",
         ),
     ] {
         home.write("parlor.toml", toml).unwrap();

@@ -3,6 +3,8 @@
 use parlor_tests::counterparts::{AXOLOTL, Counterpart, OMEMO_2};
 use parlor_tests::server::XmppServer;
 use serde_json::{Value, json};
+use tokio_xmpp::Stanza;
+use xmpp_parsers::message::{Lang, Message};
 
 use super::{BOTH, cannot_read, finds, hears, person, person_by, plan, plan_on, required, says};
 use crate::test_host::{BARE, FULL, NARROW, SOON, friend, granted, prosody, running};
@@ -211,4 +213,28 @@ async fn sessions_go_on_after_a_restart_of_either_side() {
         assert_eq!(keys(juliet.order("devices", json!({ "jid": bot.as_str() })).await.unwrap()), own);
     }
     host.stop().await;
+}
+
+/// Row 172. Events `undecryptable`: what is encrypted in another way, or while OMEMO is off, is no message with the text for other clients.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_decrypted_here_is_told_and_not_answered() {
+    let host = plan().await.encrypting("omemo", false).three().start().await;
+    let bot = host.account().jid.clone();
+    let (heard, told) = (host.listen(FULL, "message").await, host.listen(FULL, "undecryptable").await);
+    let mut romeo = friend("romeo").await;
+    for (payload, encryption) in [
+        ("<openpgp xmlns='urn:xmpp:openpgp:0'>AAAA</openpgp>", "openpgp"),
+        ("<x xmlns='jabber:x:encrypted'>AAAA</x>", "pgp"),
+        ("<encryption xmlns='urn:xmpp:eme:0' namespace='urn:example:later' name='Later'/>", "other"),
+        ("<encrypted xmlns='eu.siacs.conversations.axolotl'><payload>AAAA</payload></encrypted>", "omemo"),
+    ] {
+        let said = "I sent you a message that your client cannot read".to_owned();
+        let mut message = Message::chat(bot.clone()).with_body(Lang::default(), said);
+        message.payloads.push(payload.parse().unwrap());
+        romeo.send(Stanza::Message(message)).await.unwrap();
+        let event = cannot_read(&host, told).await;
+        assert_eq!((&event["encryption"], &event["reason"]), (&json!(encryption), &json!("unsupported")), "{event}");
+    }
+    romeo.chat(bot, "in the open").await.unwrap();
+    assert_eq!(hears(&host, heard).await["body"], "in the open");
 }

@@ -5,7 +5,7 @@ use parlor_tests::server::XmppServer;
 use serde_json::json;
 
 use super::{BOTH, finds, person, plan, plan_on};
-use crate::test_host::{FULL, prosody};
+use crate::test_host::{FULL, SOON, prosody};
 
 /// Row 172. Events `message`.
 #[tokio::test(flavor = "multi_thread")]
@@ -46,6 +46,31 @@ pub(super) async fn talk(server: &XmppServer) {
     for listener in [&mut juliet, &mut nurse] {
         assert_eq!(is_heard(listener, "I can hear you").await, "omemo");
     }
+}
+
+/// Row 172: an occupant without keys keeps a message from being sent that must be encrypted.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_be_encrypted_is_not_said_before_an_occupant_without_keys() {
+    let server = prosody().await;
+    let host = plan().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let room = server.fresh_room();
+    let mut juliet = person("juliet").await;
+    finds(&mut juliet, &bot, &BOTH).await;
+    let plain = server.fresh_account("rosaline").unwrap();
+    let members = [bot.as_str(), plain.jid.as_str()];
+    juliet.order("join", json!({ "room": room.as_str(), "nick": "Juliet", "members": members })).await.unwrap();
+    host.call(FULL, "rooms.open", json!({ "jid": room.as_str(), "nick": "bot" })).await.ok();
+    let secret = json!({ "jid": room.as_str(), "body": "for those with keys", "encryption": "required" });
+    host.call(FULL, "rooms.send", secret.clone()).await.ok();
+    assert_eq!(is_heard(&mut juliet, "for those with keys").await, "omemo");
+    let mut rosaline = crate::test_host::client(&plain).await;
+    let joined = host.listen_with(FULL, json!({ "name": "occupantJoined", "room": room.as_str() })).await;
+    rosaline.join(&room, "Rosaline", SOON).await.unwrap();
+    host.heard(FULL, joined).await;
+    let error = host.call(FULL, "rooms.send", secret).await.fails("unsupported");
+    let error = error.to_string();
+    assert!(error.contains(plain.jid.as_str()) && !error.contains(juliet.jid().as_str()), "{error}");
 }
 
 /// Returns the encryption of a room message.

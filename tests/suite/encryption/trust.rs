@@ -78,3 +78,42 @@ async fn a_further_device_of_a_verified_person_gets_nothing() {
     let other = second.event("undecryptable").await.unwrap();
     assert_eq!(other["reason"], "MessageNotForUs", "{other}");
 }
+
+/// Row 172: a plugin that may send any stanza cannot add a device of its own to the account.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_plugin_adds_a_device_to_the_account() {
+    const DEVICE: &str = "2147480647";
+    const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+    let host = plan().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let mut juliet = person("juliet").await;
+    finds(&mut juliet, &bot, &BOTH).await;
+    for (node, element, namespace) in [
+        ("eu.siacs.conversations.axolotl.devicelist", "list", "eu.siacs.conversations.axolotl"),
+        ("urn:xmpp:omemo:2:devices", "devices", "urn:xmpp:omemo:2"),
+    ] {
+        let list = format!("<{element} xmlns='{namespace}'><device id='{DEVICE}'/></{element}>");
+        let item = format!("<item id='current'>{list}</item>");
+        for to in [String::new(), format!(" to='{bot}'")] {
+            for (kind, content) in [
+                ("set", format!("<publish node='{node}'>{item}</publish>")),
+                ("set", format!("<retract node='{node}'><item id='current'/></retract>")),
+                ("get", format!("<items node='{node}'/>")),
+            ] {
+                let iq = format!("<iq type='{kind}' id='k1'{to}><pubsub xmlns='{PUBSUB}'>{content}</pubsub></iq>");
+                for (call, name) in [("api.send", "stanza"), ("api.send-iq", "iq")] {
+                    let error = host.call(FULL, call, json!({ name: iq })).await.fails("denied");
+                    assert_eq!(error["permission"], "stanza.send", "{call} {iq}: {error}");
+                    assert!(error["hint"].as_str().unwrap().contains("no grant helps"), "{call} {iq}: {error}");
+                }
+            }
+        }
+        let event = format!("<event xmlns='{PUBSUB}#event'><items node='{node}'>{item}</items></event>");
+        let message = format!("<message type='headline' to='{}'>{event}</message>", juliet.jid());
+        host.call(FULL, "api.send", json!({ "stanza": message })).await.fails("denied");
+    }
+    let devices = juliet.order("devices", json!({ "jid": bot.as_str() })).await.unwrap().to_string();
+    assert!(!devices.contains(DEVICE), "{devices}");
+    host.call(FULL, "chats.send", required(juliet.jid(), "nobody else reads this")).await.ok();
+    juliet.message("nobody else reads this").await.unwrap();
+}

@@ -93,6 +93,17 @@ async fn what_commands_change_has_who_and_both_values_and_survives_a_kill() {
     let text = ended(home.run(&["audit", "--kind", "grant", "--since", "1h"]).await.unwrap(), 0).stdout;
     assert!(text.contains("echo rooms.send: * → none  by uid:"), "{text}");
     assert!(!text.contains("restarted"), "{text}");
+    // A grant has what an owner is told who is asked for it, and a revocation has not.
+    let said: Vec<_> = grants.iter().map(|entry| entry["said"][0].as_str().unwrap_or_default()).collect();
+    assert!(said[0].starts_with("Speaks in all rooms") && said[1].is_empty(), "{said:?}");
+    assert!(said[2].starts_with("Speaks in lobby@conference.example.org in the name of"), "{said:?}");
+    assert!(!text.contains("Speaks in"), "{text}");
+    let full = ended(home.run(&["audit", "--kind", "grant", "--full"]).await.unwrap(), 0).stdout;
+    assert!(full.contains("\n      Speaks in lobby@conference.example.org"), "{full}");
+    // It was disabled and restarted. Starts with the host are counted alone.
+    let runs = |what: &str| entries.iter().filter(|entry| entry["kind"] == "run" && entry["what"] == what).count();
+    assert!(runs("runs") >= 1 && runs("has ended") >= 2, "{all:#}");
+    assert_eq!(find(&all, "run", "runs")["new"], "0.1.0");
     let wrong = ended(home.run(&["audit", "--kind", "nonsense"]).await.unwrap(), 2).stderr;
     assert!(wrong.contains("a kind is one of grant, setting"), "{wrong}");
 }
@@ -260,7 +271,8 @@ async fn whoever_follows_the_audit_sees_each_entry_as_it_comes() {
         let deadline = Instant::now() + SOON;
         loop {
             let audit = asked(&path, &format!("/v1/audit?kinds=run&after={last}&wait=true"));
-            if audit["entries"] != Value::Array(Vec::new()) || Instant::now() > deadline {
+            let entries = audit["entries"].as_array().unwrap();
+            if entries.iter().any(|entry| entry["what"] == "restarted") || Instant::now() > deadline {
                 return audit;
             }
         }

@@ -8,9 +8,11 @@ use parlor_stanza::types::DeviceTrust;
 use parlor_store::{EncryptionKeeper, Store};
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::Home;
-use parlor_tests::plugins::built;
+use parlor_tests::minisign::Key;
+use parlor_tests::plugins::{built, digest_of};
 use parlor_tests::policy::Policy;
 use parlor_tests::prosody::Account;
+use parlor_tests::terminal::Terminal;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -254,4 +256,77 @@ async fn nothing_is_overwritten_and_no_host_that_runs_is_restored_over() {
     assert!(says.contains("Accounts get new keys of encryption"), "{says}");
     let _host = start_as_it_is(&other).await;
     assert!(!published(&other).await.to_string().contains(&fingerprint()));
+}
+
+/// A restored host refuses an older index, and a publisher's key other than the first one.
+#[tokio::test]
+async fn indexes_are_restored_with_the_keys_and_numbers_that_are_known() {
+    let (home, key, mallory) = (prepared().await, Key::new(), Key::new());
+    let folder = home.path().join("all");
+    std::fs::create_dir(&folder).unwrap();
+    let issue = |serial: u32, publisher: &Key| {
+        let text = format!(
+            "format = 1\nname = \"examples\"\nserial = {serial}\ndescription = \"Some\"\nkey = \"{}\"\n\
+             [plugin.starling]\ndescription = \"Sings\"\nlanguage = \"Rust\"\nkey = \"{}\"\n\
+             [plugin.starling.version.\"0.1.0\"]\nsource = \"starling.wasm\"\ndigest = \"{}\"\npermissions = []\n",
+            key.public(),
+            publisher.public(),
+            digest_of(b"starling")
+        );
+        std::fs::write(folder.join("index.toml"), &text).unwrap();
+        std::fs::write(folder.join("index.toml.minisig"), key.sign(text.as_bytes(), "index")).unwrap();
+    };
+    issue(2, &key);
+    ended(home.run(&["index", "add", "all/index.toml", "--key", &key.public()]).await.unwrap(), 0);
+    let taken = ["backup", "all.parlor", "--without-keys", "--json"];
+    let taken = ended(home.run(&taken).await.unwrap(), 0).json().unwrap();
+    assert_eq!(taken["indexes"], 1, "{taken}");
+    let listed = ended(home.run(&["index", "list", "--json"]).await.unwrap(), 0).stdout;
+
+    let other = empty();
+    ended(other.run(&["restore", &path(&home, "all.parlor")]).await.unwrap(), 0);
+    assert_eq!(ended(other.run(&["index", "list", "--json"]).await.unwrap(), 0).stdout, listed);
+    issue(1, &key);
+    let older = ended(other.run(&["index", "refresh"]).await.unwrap(), 1);
+    assert!(older.stderr.contains("has the serial number 1, but 2 is known"), "{older:?}");
+    issue(3, &mallory);
+    let refreshed = ended(other.run(&["index", "refresh"]).await.unwrap(), 0).stdout;
+    assert!(refreshed.contains("starling is by another key than before"), "{refreshed}");
+
+    // An index that cannot be read is not part of a backup, and the command says so.
+    std::fs::write(home.path().join("data/indexes/broken.json"), "{}").unwrap();
+    let taken = ["backup", "second.parlor", "--without-keys"];
+    let taken = ended(home.run(&taken).await.unwrap(), 0).stdout;
+    assert!(taken.contains("broken.json: it is damaged"), "{taken}");
+}
+
+/// Without flags, a restore on a terminal asks what to do with the keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_on_a_terminal_asks_what_to_do_with_the_keys() {
+    let home = prepared().await;
+    ended(home.run(&["backup", "all.parlor", "--passphrase-file", "passphrase"]).await.unwrap(), 0);
+    let file = path(&home, "all.parlor");
+    for (answers, code, words) in [
+        (&["s"][..], 3, "stopped, and nothing was changed: give --passphrase-file, or --without-keys"),
+        (&[""], 3, "stopped, and nothing was changed"),
+        (&["x", "s"], 3, "is none of the answers, which are r, n, s"),
+        (&["r", ""], 3, "no passphrase was given, and nothing was changed"),
+        (&["r", "correct horse batterie"], 1, "the passphrase is wrong, or somebody"),
+        (&["n"], 0, "Accounts get new keys of encryption"),
+        (&["r", PASSPHRASE], 0, "OMEMO sessions begin anew"),
+    ] {
+        let other = empty();
+        let mut terminal = Terminal::start(other.command(["restore", &file]).unwrap()).unwrap();
+        terminal.sees("the backup has encrypted parts: keys of encryption", SOON).unwrap();
+        for (number, answer) in answers.iter().enumerate() {
+            let is_passphrase = number > 0 && answers[0] == "r";
+            let question = if is_passphrase { "The passphrase of the backup:" } else { "or stop? [r/n/S]" };
+            terminal.sees(question, SOON).unwrap();
+            terminal.types(answer).unwrap();
+        }
+        let (ended, screen) = terminal.ended(SOON).unwrap();
+        assert_eq!(ended, Some(code), "{answers:?}: {screen}");
+        assert!(screen.contains(words), "{answers:?}: no {words:?} in {screen}");
+        assert_eq!(other.path().join("parlor.toml").exists(), code == 0, "{answers:?}");
+    }
 }

@@ -28,6 +28,10 @@ const NPM: &str = "npm";
 const BROWSER: [(&str, &str); 2] = [("chromium", "chromium"), ("chromedriver", "chromium-driver")];
 /// The client that encrypts in its own way, for the suite, and its package.
 const PROFANITY: &str = "profanity";
+/// The store of a cluster, for its package's tests: the program and its package.
+const NATS: &str = "nats-server";
+/// Where Debian has it, which is not in the PATH of everybody.
+const NATS_FILE: &str = "/usr/sbin/nats-server";
 /// Debian's compiler with the sources of the standard library, for machines where rustup cannot get the target.
 const COMPILER: &[&str] = &["rustc-web", "rust-web-src"];
 /// The compilation target of plugins.
@@ -44,7 +48,7 @@ pub(crate) enum Needs {
     Prosody,
     /// Prosody, Python for the bot in it, and strace.
     Bench,
-    /// Prosody and ejabberd, the tools for plugins in other languages, strace, and profanity.
+    /// Prosody and ejabberd, the tools for plugins in other languages, strace, profanity, and NATS.
     Suite,
     /// Prosody, a browser that a program drives, and npm.
     Browser,
@@ -130,6 +134,10 @@ fn advice(system: System, server: &[&str], compiler: bool) -> String {
                 line += if line.is_empty() { "" } else { "\n" };
                 line += "  install profanity 0.13 or newer with OTR and OMEMO, so that it is in the PATH";
             }
+            if server.contains(&NATS) {
+                line += if line.is_empty() { "" } else { "\n" };
+                line += "  install nats-server 2.9.10 or newer (https://nats.io/download), so that it is in the PATH";
+            }
             if BROWSER.iter().any(|(_, package)| server.contains(package)) {
                 line += if line.is_empty() { "" } else { "\n" };
                 line += "  install Chromium and a ChromeDriver of the same version, so that `chromium` and `chromedriver` are in the PATH";
@@ -180,6 +188,9 @@ fn missing_packages(system: System, needs: Needs) -> Vec<&'static str> {
     }
     if needs == Needs::Suite && find(PROFANITY).is_none() {
         missing.push(PROFANITY);
+    }
+    if needs == Needs::Suite && find(NATS).is_none() && !Path::new(NATS_FILE).is_file() {
+        missing.push(NATS);
     }
     missing
 }
@@ -262,7 +273,8 @@ fn apt(arguments: &[&str]) -> Command {
 
 /// Services that start at boot and open ports, each with the package that brings it. Erlang's port mapper comes with
 /// ejabberd.
-const SERVICES: &[(&str, &str)] = &[("prosody", "prosody"), ("ejabberd", "ejabberd"), ("epmd", "ejabberd")];
+const SERVICES: &[(&str, &str)] =
+    &[("prosody", "prosody"), ("ejabberd", "ejabberd"), ("epmd", "ejabberd"), ("nats-server", NATS)];
 
 /// Returns whether the machine has this service already, so that it must be left alone.
 fn has_service(service: &str) -> bool {
@@ -323,12 +335,14 @@ fn processes(is_meant: fn(&str) -> bool) -> Vec<u32> {
         .collect()
 }
 
-/// Returns whether a command line, its parts ended by NUL, is that of a Prosody without a configuration of ours, or of
-/// an ejabberd with a node name. Ours have no node name.
+/// Returns whether a command line, its parts ended by NUL, is that of a Prosody without a configuration of ours, of an
+/// ejabberd with a node name, or of NATS with the system's configuration. Our ejabberd has no node name.
 fn is_system_server(line: &str) -> bool {
     let mut parts = line.split('\0').take(2);
     let prosody = parts.any(|part| part == "prosody" || part.ends_with("/prosody")) && !line.contains("--config");
-    prosody || line.contains("\0-sname\0ejabberd") || line.contains("\0-name\0ejabberd") || is_port_mapper(line)
+    let ejabberd = line.contains("\0-sname\0ejabberd") || line.contains("\0-name\0ejabberd");
+    let nats = line.starts_with(NATS_FILE) && line.contains("\0/etc/nats-server.conf\0");
+    prosody || ejabberd || nats || is_port_mapper(line)
 }
 
 /// Returns whether a command line is that of Erlang's port mapper, as nodes start it.
@@ -422,6 +436,8 @@ mod tests {
         assert!(is_system_server("/usr/lib/erlang/bin/beam.smp\0--\0-sname\0ejabberd\0-s\0ejabberd\0"));
         assert!(!is_system_server("/usr/lib/erlang/bin/beam.smp\0--\0-noinput\0-s\0ejabberd\0"));
         assert!(is_system_server("/usr/bin/epmd\0-daemon\0") && is_port_mapper("epmd\0-daemon\0"));
+        assert!(is_system_server("/usr/sbin/nats-server\0-c\0/etc/nats-server.conf\0"));
+        assert!(!is_system_server("/usr/sbin/nats-server\0-c\0/tmp/x/nats.conf\0-p\0-1\0"));
         assert!(!is_port_mapper("epmd\0-names\0") && !is_port_mapper("less\0-daemon\0epmd\0"));
         assert!(!is_system_server("less\0-N\0prosody\0"));
     }

@@ -70,6 +70,7 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "schedules.go",
     "stanza.go",
     "storage.go",
+    "styling.go",
     "timers.go",
     "values.go",
     "webhooks.go",

@@ -26,6 +26,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "author/first-plugin.md",
     "author/hooks.md",
     "author/iq.md",
+    "author/markup.md",
     "author/missed-messages.md",
     "author/moderation.md",
     "author/parked-plugins.md",

@@ -86,6 +86,7 @@ const SDK: &[(&str, &str)] = sdk![
     "schedules.py",
     "stanza.py",
     "streams.py",
+    "styling.py",
     "texts.py",
     "timers.py",
     "turns.py",

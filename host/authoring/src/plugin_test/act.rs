@@ -4,6 +4,7 @@ mod beside;
 mod forms;
 mod rooms;
 mod sealed;
+mod spoiler;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -178,6 +179,9 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
     if let Some(speaker) = first.strip_suffix(':').filter(|speaker| !speaker.is_empty()) {
         return say(speaker, rest, more);
     }
+    if let Some((hint, said)) = spoiler::spoiler(rest) {
+        return Ok(spoiler::hidden(say(first, said, more)?, hint?));
+    }
     if let Some((sealed, said)) = sealed::sealed(rest) {
         return Ok(sealed::marked(say(first, said, more)?, sealed?));
     }
@@ -286,8 +290,8 @@ fn body(speaker: &str, text: &str, more: &[String]) -> Result<String, String> {
 /// Builds a message to a chat or a room.
 fn said(speaker: &str, body: String, about: Option<About>) -> Result<Said, String> {
     match names::occupant(speaker) {
-        Some(occupant) => Ok(Said { from: occupant?, to_room: true, body, about, sealed: None }),
-        None => Ok(Said { from: names::person(speaker)?, to_room: false, body, about, sealed: None }),
+        Some(occupant) => Ok(Said { about, ..Said::by(occupant?, true, body) }),
+        None => Ok(Said { about, ..Said::by(names::person(speaker)?, false, body) }),
     }
 }
 
@@ -390,7 +394,7 @@ fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
             let body =
                 std::iter::once(rest.trim_start_matches("whispers:").trim()).chain(more.iter().map(String::as_str));
             let body = body.collect::<Vec<_>>().join("\n");
-            Ok(Act::Say(Said { from: occupant(verb)?, to_room: false, body, about: None, sealed: None }))
+            Ok(Act::Say(Said::by(occupant(verb)?, false, body)))
         }
         "is" if rest.starts_with(CALLED) => {
             let nick = rest[CALLED.len()..].trim().trim_matches('"').to_owned();

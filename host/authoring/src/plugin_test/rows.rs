@@ -16,12 +16,13 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// The steps that may happen, written at the left margin.
-pub const STEPS: [Row; 60] = [
+pub const STEPS: [Row; 61] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
     row("says", "alice (omemo): hello", "the same, encrypted; likewise `otr`"),
     row("says", "alice (omemo, trusted): hello", "by a device that is trusted, blind, undecided or distrusted"),
+    row("says", "alice (spoiler \"end\"): he dies", "hidden behind a hint; `(spoiler)` has none"),
     row("whispers:", "garden/alice whispers: hello", "alice writes from the room to the account alone"),
     row("reacts", "alice reacts 👍 to \"Pizza\"", "to the last message that begins so; nothing = none any more"),
     row("reacts", "alice reacts 👍 to 1st \"Pizza\"", "to the first, 2nd, 3rd that does; `\\u{a}` is a line break"),
@@ -92,13 +93,14 @@ pub const STEPS: [Row; 60] = [
 ];
 
 /// The expected actions of the plugin, written indented.
-pub const ACTIONS: [Row; 34] = [
+pub const ACTIONS: [Row; 35] = [
     row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
     row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
     row("to", "to garden (instead of \"helo\"): hello", "a correction"),
     row("to", "to alice (👍 for \"hello\")", "a reaction; `nothing for`: it takes them back"),
     row("to", "to alice (received \"hello\")", "a receipt; a marker likewise, such as displayed"),
+    row("to", "to alice (spoiler \"end\"): he dies", "hidden; likewise `unstyled`, `preview of https://…`"),
     row("to", "to alice (composing)", "a chat state; likewise another kind: normal, headline"),
     row("subject", "subject of garden: tea", "it sets a room's subject"),
     row("enters", "enters garden as bot", "it enters a room; leaves garden"),

@@ -216,16 +216,7 @@ mod tests {
         let names: Vec<_> = script.tests.iter().map(|test| (test.name.as_str(), test.line, test.steps.len())).collect();
         assert_eq!(names, [("it answers", 3, 4), ("other", 14, 1)]);
         let steps = &script.tests[0].steps;
-        assert_eq!(
-            steps[2].act,
-            Act::Say(Said {
-                from: names::person("alice").unwrap(),
-                to_room: false,
-                body: "one\ntwo".to_owned(),
-                about: None,
-                sealed: None
-            })
-        );
+        assert_eq!(steps[2].act, Act::Say(Said::by(names::person("alice").unwrap(), false, "one\ntwo".to_owned())));
         assert_eq!(script.expected(&steps[2]), ["to alice: one", "| two"]);
         assert_eq!(script.expected(&steps[3]), [""; 0]);
         assert!(matches!(&script.tests[1].steps[0].act, Act::Say(Said { to_room: true, .. })));

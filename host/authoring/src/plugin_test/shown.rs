@@ -146,6 +146,9 @@ impl Shown {
             let marker = extensions.marker.as_ref().zip(extensions.marked.as_ref());
             about.extend(marker.map(|(marker, id)| format!("{marker} {}", gist(id))));
             about.extend(extensions.chat_state.clone());
+            about.extend(extensions.spoiler.as_deref().map(hidden));
+            about.extend(extensions.unstyled.then(|| "unstyled".to_owned()));
+            about.extend(extensions.previews.iter().map(|one| format!("preview of {}", one.url)));
         }
         let about = if about.is_empty() { String::new() } else { format!(" ({})", about.join(", ")) };
         if let Some(body) = &message.body {
@@ -184,6 +187,11 @@ fn form(to: &str, shows: &FormShown) -> String {
         FormShown::Cancelled => format!("ends the form of {to}"),
         FormShown::Refused(why) => format!("refuses the form of {to}: {why}"),
     }
+}
+
+/// Formats the hint of a spoiler.
+fn hidden(hint: &str) -> String {
+    if hint.is_empty() { "spoiler".to_owned() } else { format!("spoiler \"{hint}\"") }
 }
 
 /// Formats reactions to a message. An empty list retracts earlier reactions.

@@ -58,7 +58,7 @@ pub(super) fn bring(hooked: &Hooked, plugin: Option<&Supervised>, notes: &Notes)
     let token = plugin.webhooks().and_then(|webhooks| webhooks.token(&name)).unwrap_or_default();
     let Some(door) = plugin.webhook(&name, &token) else {
         // The sender is refused, too.
-        notes.put(Happened::Did(Action::Answered { webhook: name, status: 404, body: String::new() }));
+        notes.put(Happened::Did(Action::Answered { webhook: name, status: 401, body: String::new() }));
         return Ok(());
     };
     if !door.takes(&method) {

@@ -99,6 +99,8 @@ mod tests {
             first: "2026-11-19T08:00:00Z".to_owned(),
             last: "2026-11-20T08:00:00Z".to_owned(),
             count: 2,
+            sent: None,
+            received: None,
         }
     }
 

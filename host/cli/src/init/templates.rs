@@ -18,6 +18,9 @@ pub(super) const CONFIG: &str = r#"# The accounts of this host, and how it runs.
 # local_files = ["192.168.1.7:5443"]    # your server's uploads, where it is in your own network
 # ca_file = "web.pem"        # certificates that plugins' requests over the web trust beside the system's
 
+# [window]
+# links = "page"             # links to log in to parlor web are sent for its page; or "command", or "never"
+
 # The addresses of a domain of bots share one connection to a server that has it as a component (XEP-0114).
 # [component.bots]
 # domain = "bots.example.org"

@@ -236,6 +236,10 @@ fn about(plugin: &Plugin, waiting: Option<u64>) -> Text<'static> {
         Some(1) => format!("{line}, 1 request waits"),
         Some(count) => format!("{line}, {count} requests wait"),
     };
+    if let Some(record) = plugin.record.as_ref().filter(|record| record.requests > 0) {
+        let (requests, sent, received) = (record.requests, size(record.web_sent), size(record.web_received));
+        line = format!("{line}, {requests} requests over the web ({sent} out, {received} in)");
+    }
     let second = match &plugin.reason {
         Some(reason) => Line::from(safe(reason)).yellow(),
         None => Line::from(format!("from {}", safe(&plugin.source))).dim(),

@@ -10,6 +10,7 @@ use parlor_window::{Page, Problem, Reply, Role, Routes, segment};
 use super::host::{Host, Visit, look};
 use super::parts::{cell, choice, field, maybe, rows, table, when};
 use crate::audit::{read, since};
+use crate::show::size;
 use crate::target;
 
 /// The entries of one page.
@@ -102,7 +103,7 @@ fn form(link: &dyn Fn(&str) -> String, [plugin, account, kind, from]: &Filter) -
 }
 
 fn entry_row(link: &dyn Fn(&str) -> String, entry: &Entry) -> Markup {
-    let Entry { id: _, at, kind, plugin, account, who, way, what, old, new } = entry;
+    let Entry { id: _, at, kind, plugin, account, who, way, what, old, new, said } = entry;
     html! {
         tr {
             th scope="row" { (when(at)) }
@@ -119,6 +120,9 @@ fn entry_row(link: &dyn Fn(&str) -> String, entry: &Entry) -> Markup {
                     ": "
                     @if let Some(old) = old { del { (cell(old)) } " → " }
                     @if let Some(new) = new { ins { (cell(new)) } } @else { "none" }
+                }
+                @if !said.is_empty() {
+                    details { summary { "What it lets it do" } ul { @for sentence in said { li { (cell(sentence)) } } } }
                 }
             }
             td { (cell(who)) ", " (cell(way)) }
@@ -140,6 +144,8 @@ fn activity(audit: &Audit) -> Markup {
         @for (kind, head, title) in [
             ("recipient", "To", "It wrote to"),
             ("server", "Server", "It asked over the web"),
+            ("request", "Request", "Requests that it made over the web"),
+            ("webhook", "Webhook", "Requests to its webhooks"),
             ("denial", "Call", "It was denied"),
         ] { (names(audit, kind, head, title)) }
     }
@@ -147,12 +153,14 @@ fn activity(audit: &Audit) -> Markup {
 
 fn names(audit: &Audit, kind: &str, head: &str, title: &str) -> Markup {
     let names: Vec<&Name> = audit.names.iter().filter(|name| name.kind == kind).collect();
-    let row = |Name { account, what, first, last, count, kind: _ }: &Name| {
+    let has_bytes = names.iter().any(|name| name.sent.is_some());
+    let row = |Name { account, what, first, last, count, sent, received, kind: _ }: &Name| {
         html! {
             tr {
                 th scope="row" { (maybe(Some(what))) }
                 td { (cell(account)) }
                 td { (count) }
+                @if has_bytes { @for bytes in [sent, received] { td { @if let Some(bytes) = bytes { (size(*bytes)) } } } }
                 td { (when(first)) }
                 td { (when(last)) }
             }
@@ -160,7 +168,11 @@ fn names(audit: &Audit, kind: &str, head: &str, title: &str) -> Markup {
     };
     html! {
         @if !names.is_empty() {
-            (table(title, &[head, "Account", "Times", "First", "Last"], &rows(names, row)))
+            @if has_bytes {
+                (table(title, &[head, "Account", "Times", "Sent", "Received", "First", "Last"], &rows(names, row)))
+            } @else {
+                (table(title, &[head, "Account", "Times", "First", "Last"], &rows(names, row)))
+            }
         }
     }
 }
@@ -183,6 +195,7 @@ mod tests {
             what: "messages.read".to_owned(),
             old: None,
             new: Some("*".to_owned()),
+            said: vec!["Reads it.".to_owned()],
         }
     }
 
@@ -211,6 +224,7 @@ mod tests {
         let all = page(&filter(""), None, &audit((1..=51).map(entry).collect()));
         assert_eq!(all.matches("<th scope=\"row\">").count(), 50);
         assert!(all.contains("href=\"/base/audit?before=2\"") && !all.contains("The newest<"), "{all}");
+        assert!(all.contains("What it lets it do") && all.contains("Reads it."), "{all}");
         let two = page(&filter("a&b"), Some(9), &audit(vec![entry(7), entry(8)]));
         assert!(!two.contains("Older ones") && two.contains("href=\"/base/audit?plugin=a%26b\""), "{two}");
     }
@@ -243,6 +257,7 @@ mod tests {
             what: evil(),
             old: Some(evil()),
             new: Some(evil()),
+            said: vec![evil()],
         };
         let name = |kind: &str| Name {
             account: evil(),
@@ -251,13 +266,23 @@ mod tests {
             first: evil(),
             last: evil(),
             count: 1,
+            sent: (kind == "request").then_some(2_048),
+            received: (kind == "request").then_some(1),
         };
         let counts = vec![Counted { plugin: evil(), account: evil(), name: evil(), count: 1 }];
-        let names = ["recipient", "server", "denial"].map(name).to_vec();
+        let names = ["recipient", "server", "request", "webhook", "denial"].map(name).to_vec();
         let filter = [EVIL; 4].map(str::to_owned);
         let page = page(&filter, Some(1), &Audit { entries: vec![entry], counts, names });
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
-        for title in ["It wrote to", "It asked over the web", "It was denied", "What it did, to the day"] {
+        for title in [
+            "It wrote to",
+            "It asked over the web",
+            "Requests that it made over the web",
+            "Requests to its webhooks",
+            "2.0 KiB",
+            "It was denied",
+            "What it did, to the day",
+        ] {
             assert!(page.contains(title), "{title}");
         }
         assert!(!page.contains("style="), "{page}");

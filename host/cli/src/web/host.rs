@@ -1,6 +1,7 @@
 //! The access of pages to the host and the files: it uses the same functions as the commands, on behalf of the session.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use parlor::control::client::{self, Client, ClientError};
 use parlor::control::views::Status;
@@ -12,6 +13,7 @@ use parlor_window::{Problem, Reply, Session};
 
 use super::install::Installs;
 use super::links::Requests;
+use super::owners::Owners;
 use super::plots::Plots;
 use crate::Ended;
 use crate::target::{self, Target};
@@ -27,17 +29,30 @@ pub(super) struct Host {
     pub(super) plots: Plots,
     pub(super) installs: Installs,
     pub(super) links: Requests,
+    pub(super) owners: Owners,
 }
 
 impl Host {
     /// Returns the host that these flags name.
     pub(super) fn new(target: Target) -> Self {
-        Self { target, plots: Plots::default(), installs: Installs::default(), links: Requests::default() }
+        let (plots, installs, links, owners) = Default::default();
+        Self { target, plots, installs, links, owners }
     }
 
     /// Reads the configuration as it is now.
     pub(super) fn config(&self) -> anyhow::Result<Config> {
         self.target.load_to_look()
+    }
+
+    /// Reads the configuration as it is now, and fails if it is broken. [`config`](Self::config) falls back then to that of the
+    /// host that runs, without its accounts and most of its keys.
+    pub(super) fn written_config(&self) -> anyhow::Result<Config> {
+        self.target.load_as_it_is()
+    }
+
+    /// Returns whether somebody is an owner of an account, by the configuration as it could last be read.
+    pub(super) fn has_owner(&self, jid: &str) -> bool {
+        self.owners.has(jid, &self.target.config(), SystemTime::now(), || self.written_config())
     }
 
     /// Returns a text that changes when the contents of pages change; none while no host answers.

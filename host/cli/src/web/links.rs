@@ -87,7 +87,7 @@ impl Requests {
     /// Returns the owner to whom a link is to be sent, and counts it. None: the log says why nothing is sent.
     pub(super) fn owner(&self, config: &Config, request: &LinkRequest, now: Instant) -> Option<BareJid> {
         let jid = Jid::new(request.jid.trim()).map(Jid::into_bare);
-        let is_owner = |jid: &BareJid| config.accounts.values().any(|account| account.owners.contains(jid));
+        let is_owner = |jid: &BareJid| config.accounts.values().any(|account| account.has_owner(jid));
         // A stranger is not named: strangers would write the log.
         let Some(jid) = jid.ok().filter(is_owner) else {
             tracing::info!("somebody who is no owner asked for a link to the window");

@@ -16,6 +16,9 @@ const LONGEST_BODY: usize = 80 << 10;
 /// The most of a stranger's text that a cell of a table shows, in bytes.
 const LONGEST_CELL: usize = 400;
 
+/// The most rooms that are named of those that a plugin is kept to.
+const MOST_NAMED: usize = 100;
+
 /// The size of the parts of a text that is shown whole, in bytes. Each fits where a text is cut, also if all of it is escaped.
 const PART: usize = 512;
 
@@ -139,6 +142,20 @@ pub(super) fn tick(name: &str, label: &str) -> Markup {
     }
 }
 
+/// Returns the rooms that a plugin is kept to; none if it is kept to none.
+pub(super) fn rooms_of(grants: &Grants) -> Option<Vec<String>> {
+    grants.rooms().map(|rooms| rooms.iter().map(ToString::to_string).collect())
+}
+
+/// Names the rooms that a plugin is kept to.
+pub(super) fn kept_to(rooms: &[String]) -> Markup {
+    html! {
+        @if rooms.is_empty() { "no room at all" }
+        @for (at, room) in rooms.iter().take(MOST_NAMED).enumerate() { @if at > 0 { ", " } (cell(room)) }
+        @if rooms.len() > MOST_NAMED { " and " (rooms.len() - MOST_NAMED) " more" }
+    }
+}
+
 /// Says what a plugin can reach with these grants, the riskiest last.
 pub(super) fn reach(grants: &Grants, places: &[Place]) -> Vec<Markup> {
     let all = sentences(grants, &Grants::default(), places).into_iter();
@@ -153,6 +170,7 @@ pub(super) fn reach(grants: &Grants, places: &[Place]) -> Vec<Markup> {
 
 #[cfg(test)]
 mod tests {
+    use parlor_session::permissions::RoomList;
     use parlor_window::Role;
 
     use super::*;
@@ -173,6 +191,19 @@ mod tests {
         let all = rows(wide.iter().map(String::as_str), row);
         assert_eq!(all.shown + all.left, 400);
         assert!(all.left > 0 && all.markup.0.len() <= LONGEST_BODY, "{}", all.markup.0.len());
+    }
+
+    #[test]
+    fn the_rooms_that_a_plugin_is_kept_to_are_named_within_bounds() {
+        let of = |count: usize| (0..count).map(|number| format!("<b>{number}@m.example")).collect::<Vec<_>>();
+        let [none, two, many] = [0, 2, MOST_NAMED + 3].map(|count| kept_to(&of(count)).into_string());
+        assert_eq!(none, "no room at all");
+        assert!(two.contains("0@m.example") && two.contains("1@m.example") && !two.contains("<b>"), "{two}");
+        assert!(many.ends_with(" and 3 more") && !many.contains("101@m.example"), "{many}");
+        let grants = Grants::default();
+        assert_eq!(rooms_of(&grants), None);
+        let kept = grants.in_rooms(Some(RoomList::new([RoomList::room("a@m.example").unwrap()])));
+        assert_eq!(rooms_of(&kept).unwrap(), ["a@m.example"]);
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! The plots of the last day: messages, CPU and memory, as pictures and as a table.
 //!
-//! Samples are taken once a minute and kept in memory: the host keeps none, and they end with this program.
+//! Samples are taken once a minute while this program runs, since the host takes none. They are written into the data folder, and
+//! read when it starts again.
+
+mod kept;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use maud::{Markup, html};
 use parlor::control::client::try_get;
 use parlor::control::views::{Plugin, Status};
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 /// The most samples that are kept: one a minute, for a day.
@@ -89,7 +94,30 @@ impl Plots {
     /// Shows them, and a table with the same for those who do not see them. They stand below a heading of the second
     /// level.
     pub(super) fn show(&self) -> Markup {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).plots()
+        self.history().plots()
+    }
+
+    /// Takes over the samples of the last day that are in this data folder.
+    pub(super) fn load(&self, data: &Path) {
+        let minute = Timestamp::now().as_millisecond().div_euclid(MINUTE);
+        match kept::read(data) {
+            Ok(mut samples) => {
+                // After the clock was set back, some are from the future.
+                samples.retain(|sample| (minute - DAY + 1..=minute).contains(&sample.minute));
+                self.history().samples = samples;
+            }
+            Err(error) => tracing::warn!("the plots begin anew, since those that were kept cannot be read: {error:#}"),
+        }
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a sample. Returns what is to be written, if it is the first one of its minute.
+    fn take(&self, now: i64, status: Option<&Status>) -> Option<Vec<u8>> {
+        let mut history = self.history();
+        history.take(now, status).then(|| kept::bytes(&history.samples))
     }
 }
 
@@ -97,12 +125,23 @@ impl Plots {
 pub(super) async fn watch(plots: Plots, data: PathBuf) {
     let mut minutes = interval(EVERY);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_failing = false;
     loop {
         minutes.tick().await;
-        let data = data.clone();
-        let status = tokio::task::spawn_blocking(move || try_get::<Status>(&data, "/v1/status")).await;
-        let now = Timestamp::now().as_millisecond();
-        plots.0.lock().unwrap_or_else(PoisonError::into_inner).take(now, status.ok().flatten().as_ref());
+        let (data, plots) = (data.clone(), plots.clone());
+        let sampled = spawn_blocking(move || {
+            let status = try_get::<Status>(&data, "/v1/status");
+            let bytes = plots.take(Timestamp::now().as_millisecond(), status.as_ref());
+            bytes.map_or(Ok(()), |bytes| kept::write(&data, &bytes))
+        });
+        let written = sampled.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        // Once is enough: it may fail each minute.
+        if let Err(error) = &written
+            && !is_failing
+        {
+            tracing::warn!(%error, "the plots of the last day cannot be kept");
+        }
+        is_failing = written.is_err();
     }
 }
 
@@ -121,7 +160,8 @@ fn float(count: u64) -> f64 {
 
 impl History {
     /// Takes a sample of this state, at this time in milliseconds of the Unix clock. None: no host runs.
-    fn take(&mut self, now: i64, status: Option<&Status>) {
+    /// Returns whether it is kept.
+    fn take(&mut self, now: i64, status: Option<&Status>) -> bool {
         let host = status.and_then(|status| Some((status, status.host.as_ref()?)));
         let counted = host.map(|(status, host)| Counted { at: now, since: host.since.clone(), counts: counts(status) });
         let mut values = [None; 3];
@@ -130,15 +170,15 @@ impl History {
             values = [rates.map(|[messages, _]| messages), rates.map(|[_, cpu]| cpu), Some(float(host.memory))];
         }
         self.before = counted;
-        self.put(Sample { minute: now.div_euclid(MINUTE), values });
+        self.put(Sample { minute: now.div_euclid(MINUTE), values })
     }
 
-    /// Keeps a sample, and drops those that are older than a day.
-    fn put(&mut self, sample: Sample) {
+    /// Keeps a sample unless its minute has one, and drops those that are older than a day. Returns whether it is kept.
+    fn put(&mut self, sample: Sample) -> bool {
         match self.samples.back() {
             // The clock was set back: the order of the others is not known any more.
             Some(last) if sample.minute < last.minute => self.samples.clear(),
-            Some(last) if sample.minute == last.minute => return,
+            Some(last) if sample.minute == last.minute => return false,
             _ => {}
         }
         let is_old = |one: &Sample| one.minute <= sample.minute - DAY;
@@ -146,6 +186,7 @@ impl History {
             self.samples.pop_front();
         }
         self.samples.push_back(sample);
+        true
     }
 
     fn plots(&self) -> Markup {
@@ -401,6 +442,36 @@ mod tests {
         // It has run for 30 s, and is not compared with the one before.
         history.take(2 * MINUTE, Some(&status("b", 5, 300)));
         assert_eq!(history.samples.back().unwrap().values[..2], [Some(20.0), Some(1.0)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_day_goes_on_after_the_program_was_started_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let plots = Plots::default();
+        plots.load(folder.path());
+        let now = Timestamp::now().as_millisecond();
+        // The first one is older than a day.
+        for minutes in [1_500, 1_400, 600, 2, 1] {
+            plots.take(now - minutes * MINUTE, Some(&status("a", 1, 1)));
+        }
+        let watched = watch(plots.clone(), folder.path().to_owned());
+        assert!(tokio::time::timeout(Duration::from_secs(90), watched).await.is_err());
+        let again = Plots::default();
+        again.load(folder.path());
+        assert_eq!(again.history().samples, plots.history().samples);
+        let minutes: Vec<_> = again.history().samples.iter().map(|sample| now / MINUTE - sample.minute).collect();
+        assert!(minutes.starts_with(&[1_400, 600, 2, 1]), "{minutes:?}");
+        assert!(again.show().into_string().contains("at most 32.0 MiB"));
+        // A broken file is no day, and the next minute writes another one.
+        std::fs::write(folder.path().join("window/plots"), "{}").unwrap();
+        let anew = Plots::default();
+        anew.load(folder.path());
+        assert!(anew.history().samples.is_empty());
+        let watched = watch(anew, folder.path().to_owned());
+        assert!(tokio::time::timeout(Duration::from_secs(30), watched).await.is_err());
+        let last = Plots::default();
+        last.load(folder.path());
+        assert_eq!(last.history().samples.len(), 1);
     }
 
     #[test]

@@ -101,8 +101,8 @@ fn shown(visit: &Visit, id: &PluginId, known: &Known) -> Markup {
         }
         p {
             a href=(visit.link(&format!("/audit?plugin={name}"))) { "What became of it" } " · "
-            a href=(visit.link(&format!("/explain?plugin={name}"))) { "May it do this?" } " · "
-            a href=(visit.link(&format!("/plugins/{name}/storage"))) { "What it keeps" }
+            a href=(visit.link(&format!("/explain?plugin={name}"))) { "May it do this?" }
+            @if visit.may(Role::Operator) { " · " a href=(visit.link(&format!("/plugins/{name}/storage"))) { "What it keeps" } }
         }
         (changes::buttons(visit, id, entry))
         div data-live id="state" {
@@ -116,7 +116,7 @@ fn shown(visit: &Visit, id: &PluginId, known: &Known) -> Markup {
             @for plugin in plugins { (runs::limits(plugin)) }
         }
         h2 id="settings" { "Settings" }
-        @if let Ok(manifest) = manifest { (settings::shown(visit, id, &manifest.settings, &entry.settings)) }
+        @if let Ok(manifest) = manifest { (settings::shown(visit, id, &manifest.settings, &entry.settings, &entry.settings_in)) }
         h2 id="schedules" { "Schedules" }
         (runs::schedules(visit, name, schedules))
         h2 id="webhooks" { "Webhooks" }

@@ -8,6 +8,7 @@ use parlor_base::id::PluginId;
 use parlor_window::{Page, Problem, Reply, Role, Routes, scroll, state, stranger};
 
 use super::host::{Host, Visit, look};
+use super::parts::kept_to;
 use crate::show::size;
 use crate::status;
 
@@ -29,6 +30,7 @@ async fn list(visit: Visit) -> Result<Reply, Problem> {
 fn shown(status: &Status, ids: &[PluginId], link: &dyn Fn(&str) -> String) -> Markup {
     // The host reads the policy a moment after it was written.
     let unknown = ids.iter().filter(|id| status.plugins.iter().all(|plugin| plugin.id != id.as_str()));
+    let are_kept = status.plugins.iter().any(|plugin| plugin.rooms.is_some());
     let table = html! {
         table {
             caption { "Each plugin on each of its accounts, since the host started" }
@@ -37,6 +39,7 @@ fn shown(status: &Status, ids: &[PluginId], link: &dyn Fn(&str) -> String) -> Ma
                     @for head in ["Plugin", "Version", "State", "Account", "Events", "Sent", "Denied", "Memory"] {
                         th scope="col" { (head) }
                     }
+                    @if are_kept { th scope="col" { "Rooms" } }
                 }
             }
             tbody {
@@ -51,12 +54,13 @@ fn shown(status: &Status, ids: &[PluginId], link: &dyn Fn(&str) -> String) -> Ma
                         td.number { (record.sent) }
                         td.number { (record.denials) }
                         td.number { @if let Some(usage) = &plugin.usage { (size(usage.memory)) } @else { "–" } }
+                        @if are_kept { td { @if let Some(rooms) = &plugin.rooms { (kept_to(rooms)) } @else { "all" } } }
                     }
                 }
                 @for id in unknown {
                     tr {
                         th scope="row" { a href=(link(&format!("/plugins/{id}"))) { (stranger(id.as_str())) } }
-                        td colspan="7" { "The host has not read it yet." }
+                        td colspan=(7 + usize::from(are_kept)) { "The host has not read it yet." }
                     }
                 }
             }
@@ -79,6 +83,10 @@ mod tests {
         let ids: [PluginId; 2] = ["echo", "new"].map(|id| id.parse().unwrap());
         let text = shown(&status("<b>"), &ids, &str::to_owned).into_string();
         assert!(text.contains("href=\"/plugins/echo\"") && text.contains("href=\"/plugins/new\""), "{text}");
-        assert!(!text.contains("<b>") && text.contains("&lt;b&gt;"), "{text}");
+        assert!(!text.contains("<b>") && text.contains("&lt;b&gt;") && !text.contains(">Rooms<"), "{text}");
+        let mut status = status("x");
+        status.plugins[0].rooms = Some(vec!["den@m.example".to_owned()]);
+        let text = shown(&status, &ids, &str::to_owned).into_string();
+        assert!(text.contains(">Rooms<") && text.contains("den@m.example") && text.contains("colspan=\"8\""), "{text}");
     }
 }

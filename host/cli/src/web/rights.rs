@@ -13,7 +13,7 @@ use parlor_session::permissions::{Grants, Scope, permission};
 use parlor_window::{Form, Problem, Question, Reply, Role, Routes, stranger};
 
 use super::host::{self, Host, Visit, apply, change, look};
-use super::parts::reach;
+use super::parts::{kept_to, reach, rooms_of};
 use crate::show::Put as _;
 
 /// Adds the forms.
@@ -31,13 +31,17 @@ pub(super) fn shown(
     places: &[Place],
 ) -> Markup {
     let has = manifest.map_or_else(|| grants.clone(), |manifest| held(grants, &asked(manifest, |_| true)));
+    let kept = rooms_of(grants);
     let (other, first): (Vec<_>, Vec<_>) = rights(id, manifest, grants).into_iter().partition(is_left_out);
     html! {
         @match (first.is_empty(), other.is_empty()) {
             (true, true) => { p { "It asks for nothing, and has nothing." } }
             (true, false) => { p { "It has nothing." } }
             (false, _) => {
-                ul { @for sentence in reach(&has, places) { li { (sentence) } } }
+                ul {
+                    @if let Some(rooms) = &kept { li #kept { (only_in(rooms)) } }
+                    @for sentence in reach(&has, places) { li { (sentence) } }
+                }
                 (cards(visit, id, &first))
             }
         }
@@ -48,6 +52,11 @@ pub(super) fn shown(
             }
         }
     }
+}
+
+/// Says that what a plugin may counts in these rooms alone.
+fn only_in(rooms: &[String]) -> Markup {
+    html! { "Of all rooms it sees and acts in these alone, whatever else is said here: " (kept_to(rooms)) "." }
 }
 
 /// Returns whether a plugin does not have a permission, and can do without it.
@@ -133,9 +142,10 @@ async fn grant(visit: Visit, form: Form) -> Result<Reply, Problem> {
         let (asked, wanted) = (id.clone(), [request]);
         let (more, has) =
             look(&visit, move |_, admin| Ok((admin.comes_to(&asked, &wanted)?, admin.entry(&asked)?.grants))).await?;
+        let said = more.iter().map(|(permission, scope)| in_words(*permission, scope, &has));
         return Ok(visit.confirm(&Question {
             title: format!("Grant {id} more?"),
-            sentences: more.iter().map(|(permission, scope)| in_words(*permission, scope, &has)).collect(),
+            sentences: said.chain(rooms_of(&has).map(|rooms| only_in(&rooms))).collect(),
             button: format!("Grant it to {id}"),
             is_danger: more.iter().any(|(permission, _)| permission.risk() == Risk::High),
             action: visit.path(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parlor_window::{Entry, Routes};
+use parlor_window::{Entry, Role, Routes};
 
 use super::host::Host;
 use super::{
@@ -12,14 +12,14 @@ use super::{
 
 /// The pages to go to from every page.
 pub(super) const NAV: &[Entry] = &[
-    Entry { path: "/", name: "Home" },
-    Entry { path: "/plugins", name: "Plugins" },
-    Entry { path: "/rooms", name: "Rooms" },
-    Entry { path: "/keys", name: "Keys" },
-    Entry { path: "/audit", name: "Audit" },
-    Entry { path: "/explain", name: "Explain" },
-    Entry { path: "/install", name: "Install" },
-    Entry { path: "/doctor", name: "Doctor" },
+    Entry { path: "/", name: "Home", role: Role::Viewer },
+    Entry { path: "/plugins", name: "Plugins", role: Role::Viewer },
+    Entry { path: "/rooms", name: "Rooms", role: Role::Viewer },
+    Entry { path: "/keys", name: "Keys", role: Role::Viewer },
+    Entry { path: "/audit", name: "Audit", role: Role::Viewer },
+    Entry { path: "/explain", name: "Explain", role: Role::Viewer },
+    Entry { path: "/install", name: "Install", role: Role::Owner },
+    Entry { path: "/doctor", name: "Doctor", role: Role::Viewer },
 ];
 
 /// Adds the pages of a module.
@@ -43,5 +43,5 @@ pub(super) fn all() -> Routes<Arc<Host>> {
         install::routes,
         doctor::routes,
     ];
-    all.into_iter().fold(Routes::new(way_in::ask, way_in::began), |routes, add| add(routes))
+    all.into_iter().fold(Routes::new(way_in::offers, way_in::ask, way_in::began), |routes, add| add(routes))
 }

@@ -6,6 +6,7 @@ use parlor::control::views::{Denied, Line, Plugin, Schedule, Schedules, Webhooks
 use parlor_window::{Role, scroll, state, stranger, stranger_text};
 
 use super::host::Visit;
+use super::parts::kept_to;
 use crate::show::{second, size, span};
 
 /// The most rows of one table.
@@ -18,6 +19,10 @@ pub(super) fn facts(plugin: &Plugin) -> Markup {
         dl.facts {
             dt { "State" }
             dd { (state(&plugin.state)) @if let Some(reason) = &plugin.reason { " " (stranger(reason)) } }
+            @if let Some(rooms) = &plugin.rooms {
+                dt { "Kept to rooms" }
+                dd { (kept_to(rooms)) ", and sees and does nothing in others" }
+            }
             @if let Some(usage) = &plugin.usage {
                 dt { "Running for" }
                 dd { (span(usage.uptime)) }
@@ -117,19 +122,37 @@ pub(super) fn activity(audit: &Audit) -> Markup {
                 }
             }
         }
-        @for (kind, title) in [("recipient", "It wrote to"), ("server", "It asked over the web"), ("denial", "It was denied")] {
+        @for (kind, title) in [
+            ("recipient", "It wrote to"),
+            ("server", "It asked over the web"),
+            ("request", "Requests that it made over the web"),
+            ("webhook", "Requests to its webhooks"),
+            ("denial", "It was denied"),
+        ] {
             @let names: Vec<_> = audit.names.iter().filter(|name| name.kind == kind).take(MOST).collect();
+            @let has_bytes = names.iter().any(|name| name.sent.is_some());
             @if !names.is_empty() {
                 @let table = html! {
                     table {
                         caption { (title) }
-                        thead { tr { @for head in ["Whom or what", "Account", "Times", "Last"] { th scope="col" { (head) } } } }
+                        thead {
+                            tr {
+                                @for head in ["Whom or what", "Account", "Times"] { th scope="col" { (head) } }
+                                @if has_bytes { @for head in ["Sent", "Received"] { th scope="col" { (head) } } }
+                                th scope="col" { "Last" }
+                            }
+                        }
                         tbody {
                             @for name in names {
                                 tr {
                                     th scope="row" { (stranger(&name.what)) }
                                     td { (stranger(&name.account)) }
                                     td.number { (name.count) }
+                                    @if has_bytes {
+                                        @for bytes in [name.sent, name.received] {
+                                            td.number { @if let Some(bytes) = bytes { (size(bytes)) } }
+                                        }
+                                    }
                                     td { (second(&name.last)) }
                                 }
                             }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use maud::{Markup, html};
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
-use parlor_plugins::policy::SettingValues;
+use parlor_plugins::policy::{RoomSettings, SettingValues};
 use parlor_plugins::setting::{Setting, SettingKind};
 use parlor_window::{Form, Problem, Question, Reply, Role, Routes, stranger};
 use serde_json::Value;
 
 use super::host::{self, Host, Visit, apply, change, look};
+use super::parts::{cell, rows, table};
 
 /// The prefix of a field that holds a setting.
 const FIELD: &str = "set.";
@@ -26,8 +27,14 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
     routes.form("/plugins/{id}/settings", Role::Owner, set).form("/plugins/{id}/secret", Role::Owner, secret)
 }
 
-/// Shows the settings, as a form for owners.
-pub(super) fn shown(visit: &Visit, id: &PluginId, schema: &Schema, values: &SettingValues) -> Markup {
+/// Shows the settings, as a form for owners, and the values that differ in single rooms.
+pub(super) fn shown(
+    visit: &Visit,
+    id: &PluginId,
+    schema: &Schema,
+    values: &SettingValues,
+    in_rooms: &RoomSettings,
+) -> Markup {
     let open: Vec<_> = schema.iter().filter(|(_, setting)| !setting.kind.is_secret()).collect();
     let secrets: Vec<_> = schema.iter().filter(|(_, setting)| setting.kind.is_secret()).collect();
     let fields = html! {
@@ -54,6 +61,29 @@ pub(super) fn shown(visit: &Visit, id: &PluginId, schema: &Schema, values: &Sett
                     }
                 }
             }
+        }
+        (values_in_rooms(id, schema, in_rooms))
+    }
+}
+
+/// Shows the values in single rooms. One whose setting is not known may be a secret of another version.
+fn values_in_rooms(id: &PluginId, schema: &Schema, all: &RoomSettings) -> Markup {
+    let values: Vec<_> = all.iter().collect();
+    let row = |(room, name, value): (&str, &str, &Value)| {
+        let is_open = schema.get(name).is_some_and(|setting| !setting.kind.is_secret());
+        html! {
+            tr {
+                th scope="row" { (cell(room)) }
+                td { (cell(name)) }
+                td { @if is_open { (cell(&as_text(value))) } @else { "set, and not shown" } }
+            }
+        }
+    };
+    html! {
+        @if !values.is_empty() {
+            h3 #rooms-settings { "In single rooms" }
+            (table("Values that count in one room", &["Room", "Setting", "Value"], &rows(values, row)))
+            p.hint { code { "parlor plugin config " (id.as_str()) " --room ROOM" } " changes them." }
         }
     }
 }
@@ -279,12 +309,28 @@ mod tests {
     }
 
     #[test]
+    fn values_in_single_rooms_are_shown_without_secrets() {
+        let mut all = RoomSettings::default();
+        all.put("a@m.example", "text", json!("<b>hello"));
+        all.put("a@m.example", "key", json!({ "file": "/secret/place" }));
+        all.put("b@m.example", "gone", json!("secret of before"));
+        let text = values_in_rooms(&"echo".parse().unwrap(), &schema(), &all).into_string();
+        assert!(text.contains("a@m.example") && text.contains("b@m.example") && text.contains("hello"), "{text}");
+        for hidden in ["/secret/place", "secret of before", "<b>"] {
+            assert!(!text.contains(hidden), "{text}");
+        }
+        assert_eq!(text.matches("set, and not shown").count(), 2, "{text}");
+        assert_eq!(values_in_rooms(&"echo".parse().unwrap(), &schema(), &RoomSettings::default()).into_string(), "");
+    }
+
+    #[test]
     fn a_secret_is_never_shown() {
         let values = SettingValues([("key".to_owned(), json!({ "file": "/secret/place" }))].into());
         let host = || Arc::new(Host::new(super::super::tests::target()));
         for role in Role::ALL {
             let visit = Visit::for_test(role, "/plugins/echo", host());
-            let text = shown(&visit, &"echo".parse().unwrap(), &schema(), &values).into_string();
+            let text =
+                shown(&visit, &"echo".parse().unwrap(), &schema(), &values, &RoomSettings::default()).into_string();
             assert!(!text.contains("/secret/place") && text.contains("set, and not shown"), "{text}");
             assert!(!text.contains("<b>"), "{text}");
             assert_eq!(text.contains("type=\"password\""), role == Role::Owner);

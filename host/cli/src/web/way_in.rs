@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use parlor::control::client::{self, try_get};
 use parlor::control::views::Status;
+use parlor_base::escape::escape_untrusted;
+use parlor_config::SentLinks;
 use parlor_runtime::audited::retention;
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry};
 use parlor_window::{LinkRequest, Problem, Role, Session, Store};
@@ -14,11 +16,26 @@ use tokio::task::spawn_blocking;
 use super::host::{Host, by, problem};
 use super::links::{Letter, MINUTES};
 
+/// The most of an address that is shown, in bytes.
+const LONGEST: usize = 1 << 10;
+
+/// Returns whether the log-in page has links sent. With a configuration that cannot be read it does not: that may be the one that
+/// turns them off.
+pub(super) fn offers(host: &Arc<Host>) -> bool {
+    host.written_config().is_ok_and(|config| config.window.links == SentLinks::Page)
+}
+
 /// Has a link sent, if it is for an owner, and answers before that: nobody learns from the answer or its time who is one.
 pub(super) async fn ask(host: Arc<Host>, request: LinkRequest) -> Result<(), Problem> {
     let looked = Arc::clone(&host);
-    let state = spawn_blocking(move || Some(can_send(&try_get(&looked.config().ok()?.data, "/v1/status")?))).await;
-    match state.unwrap_or_default() {
+    let state = spawn_blocking(move || {
+        let config = looked.config().ok()?;
+        if !offers(&looked) {
+            return Some(Err(LinkRequest::not_offered()));
+        }
+        Some(Ok(can_send(&try_get(&config.data, "/v1/status")?)))
+    });
+    match state.await.unwrap_or_default().transpose()? {
         None => {
             let says =
                 "the host does not answer, so nobody can be sent a link: see whether `parlor run` runs on its machine";
@@ -54,7 +71,11 @@ pub(super) async fn send_all(host: Arc<Host>) {
 }
 
 /// Sends a link, if it is for an owner. Owners have no lesser role than that.
-fn send(host: &Host, request: &LinkRequest) -> anyhow::Result<()> {
+fn send(host: &Arc<Host>, request: &LinkRequest) -> anyhow::Result<()> {
+    // It may have waited since before that was changed.
+    if !offers(host) {
+        bail!("`links` under [window] in parlor.toml does not let the log-in page have any sent");
+    }
     let config = host.config()?;
     let Some(owner) = host.links.owner(&config, request, Instant::now()) else { return Ok(()) };
     let client = client::find(&config.data, || {})?.context("the host has stopped")?;
@@ -81,6 +102,27 @@ pub(super) async fn began(host: Arc<Host>, session: Session) -> Result<(), Probl
         let Problem { status, .. } = problem(&error);
         Problem::new(status, "you were not let in, since the audit cannot be written: the log of `parlor web` says why")
     })
+}
+
+/// Returns whether somebody to whom a link was sent is still an owner.
+pub(super) fn is_still(host: &Arc<Host>, jid: &str) -> bool {
+    host.has_owner(jid)
+}
+
+/// Records that sessions and links ended, since they were those of somebody who is no owner any more.
+pub(super) fn ended(host: &Arc<Host>, jid: &str, count: usize) {
+    let shown = escape_untrusted(jid, LONGEST);
+    tracing::info!(jid = %shown, count, "sessions and links of somebody who is no owner any more ended");
+    let record = || {
+        let config = host.config()?;
+        let what = format!("{shown} is no owner any more: {count} sessions and links of the window ended");
+        let entry = NewAuditEntry::new(AuditKind::Host, &By::file("parlor.toml", "read by the window"), &what);
+        AuditFile::create(&config.data, retention(&config))?.add(&[entry])?;
+        anyhow::Ok(())
+    };
+    if let Err(error) = record() {
+        tracing::error!("the audit does not say that {shown} was logged out: {error:#}");
+    }
 }
 
 #[cfg(test)]

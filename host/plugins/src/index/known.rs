@@ -174,6 +174,14 @@ impl Known {
     }
 }
 
+/// Reads the file of an index.
+fn understood(name: IndexName, bytes: &[u8]) -> Result<Known, String> {
+    let Kept { source, key, pins, text } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let source = Source::parse(&source, Path::new("")).map_err(|error| error.to_string())?;
+    let index = Index::parse(&text, &key).map_err(|error| error.to_string())?;
+    Ok(Known { name, source, key, index, text, pins })
+}
+
 impl Indexes {
     /// Returns the indexes in a data folder. No folder is created before one is added.
     pub fn new(data: &Path) -> Self {
@@ -214,11 +222,12 @@ impl Indexes {
             Ok(_) => {}
         }
         let bytes = fs::read(&path).map_err(|error| unreadable(&error))?;
-        let kept: Kept = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
-        let Kept { source, key, pins, text } = kept;
-        let source = Source::parse(&source, Path::new("")).map_err(|error| unreadable(&error))?;
-        let index = Index::parse(&text, &key).map_err(|error| unreadable(&error))?;
-        Ok(Some(Known { name, source, key, index, text, pins }))
+        understood(name, &bytes).map(Some).map_err(|cause| unreadable(&cause))
+    }
+
+    /// Returns whether a file of the folder has an index, for backups.
+    pub fn is_intact(name: &IndexName, bytes: &[u8]) -> bool {
+        bytes.len() as u64 <= MAX_KEPT && understood(name.clone(), bytes).is_ok()
     }
 
     /// Keeps an index. When this returns, it is durable.

@@ -21,8 +21,13 @@ impl Alarm {
         Self { at: None, timer: Box::pin(tokio::time::sleep(Duration::ZERO)) }
     }
 
+    /// Returns whether it is set to this deadline already.
+    pub(super) fn is_set_to(&self, at: Option<Timestamp>) -> bool {
+        self.at == at
+    }
+
     pub(super) fn set(&mut self, at: Option<Timestamp>, now: Timestamp) {
-        if self.at == at {
+        if self.is_set_to(at) {
             return;
         }
         self.at = at;

@@ -7,7 +7,7 @@ use parlor_session::{Effect, make_otr_key};
 use super::order::Order;
 use super::screening::{Audience, is_of_message};
 use super::worker::Worker;
-use super::{encryption, forms, room_news};
+use super::{encryption, forms, questions, room_news, screened};
 
 /// Carries out an effect. Messages that hooks see wait for their verdict.
 pub(super) fn carry_out(worker: &mut Worker, effect: Effect) {
@@ -21,13 +21,12 @@ pub(super) fn carry_out(worker: &mut Worker, effect: Effect) {
         Effect::FireForForm(to, event, form) if is_of_message(&event) && is_screened(worker) => {
             worker.screening.put(Audience::Form(to, form), event, &worker.shared);
         }
-        Effect::FireExcept(except, event) if is_of_message(&event) && is_screened(worker) => {
-            worker.screening.put(Audience::Except(except), event, &worker.shared);
-        }
+        Effect::FireAnswer(answer) if is_screened(worker) => worker.screening.put_answer(*answer, &worker.shared),
+        Effect::FireAnswer(answer) => screened::tell_answer(worker, *answer),
+        Effect::AskAgain(again) => questions::repeat(worker, *again),
         Effect::Fire(event) => worker.shared.route(event, None),
         Effect::FireFor(instance, event) => worker.shared.route_to(&[instance], event),
         Effect::FireForForm(instance, event, form) => forms::tell(worker, instance, event, form),
-        Effect::FireExcept(instance, event) => worker.shared.route(event, Some(instance)),
         Effect::Answer(due) | Effect::Confirm(due) => due.give(),
         Effect::RoomNews(news) => room_news::tell(&worker.shared, &mut worker.alerts, &news),
         Effect::Keep(change) => worker.keep_roster(change),

@@ -55,10 +55,8 @@ impl HeldBack {
 fn weight(effect: &Effect) -> usize {
     let of_what_is_in_it = match effect {
         Effect::Send(stanza) | Effect::SendFor(stanza, _) => weight_of_stanza(stanza),
-        Effect::Fire(event)
-        | Effect::FireFor(_, event)
-        | Effect::FireForForm(_, event, _)
-        | Effect::FireExcept(_, event) => event.payload.weight(),
+        Effect::Fire(event) | Effect::FireFor(_, event) | Effect::FireForForm(_, event, _) => event.payload.weight(),
+        Effect::FireAnswer(answer) => answer.message.raw.weight(),
         _ => 0,
     };
     RECORD + of_what_is_in_it

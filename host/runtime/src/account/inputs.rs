@@ -14,6 +14,7 @@ use super::leaving::Farewell;
 use super::logins::{self, Logins};
 use super::on_disk;
 use super::order::Order;
+use super::questions;
 use super::screened;
 use super::worker::Worker;
 
@@ -89,6 +90,7 @@ impl Worker {
                 let _ = done.send(());
             }
             Order::OtrKey(key) => otr_key_made(&mut self.session, key, self.shared.clock.now(), &mut self.effects),
+            Order::AskAgain { question, draft, done } => questions::judged(self, question, draft, done),
             Order::FormHandled { form, is_well } => forms::handled(self, &form, is_well),
             Order::Alert(alert) => self.alerts.add(alert, &self.shared.name, &self.shared.settings(), Instant::now()),
             Order::Rewrite { config, done } => {
@@ -131,8 +133,7 @@ impl Worker {
 
     /// Handles an event of the link.
     pub(super) fn on_link(&mut self, event: LinkEvent) {
-        self.mind_clock();
-        let now = self.now();
+        let now = self.mind_clock();
         let account = &self.shared.name;
         if let LinkEvent::Bound { .. } | LinkEvent::Resumed { .. } = event {
             self.keepers.pins.keep();

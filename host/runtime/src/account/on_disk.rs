@@ -26,18 +26,20 @@ pub(super) fn is_idle(worker: &Worker) -> bool {
     worker.keepers.encryption.is_idle()
 }
 
-/// Passes an effect that waits for nothing, and lets all others wait.
-pub(super) fn pass(worker: &mut Worker, effect: Effect, batch: &mut Batch) -> Option<Effect> {
+/// Carries out an effect that waits for nothing, and lets all others wait.
+pub(super) fn pass(worker: &mut Worker, effect: Effect, batch: &mut Batch) {
     if let Effect::KeepKeys(changes) = effect {
         worker.keepers.encryption.keep(changes);
         batch.waits = !is_idle(worker);
-        return None;
+        return;
     }
     if is_idle(worker) || !(batch.waits || is_about_message(&effect)) {
-        return Some(effect);
+        return carry_out(worker, effect);
     }
     let after = worker.keepers.encryption.last();
-    worker.held_back.put(after, effect).and_then(too_many)
+    if let Some(effect) = worker.held_back.put(after, effect).and_then(too_many) {
+        carry_out(worker, effect);
+    }
 }
 
 /// Returns an effect to carry out immediately, since too many wait for a disk that does not respond. Encrypted messages
@@ -83,10 +85,10 @@ fn is_about_message(effect: &Effect) -> bool {
         Effect::Send(stanza) | Effect::SendFor(stanza, _) => {
             matches!(stanza, Outgoing::Message { .. } | Outgoing::Sealed(_))
         }
-        Effect::Fire(event)
-        | Effect::FireFor(_, event)
-        | Effect::FireForForm(_, event, _)
-        | Effect::FireExcept(_, event) => is_of_message(event) || matches!(event.payload, Payload::Undecryptable(_)),
+        Effect::FireAnswer(_) => true,
+        Effect::Fire(event) | Effect::FireFor(_, event) | Effect::FireForForm(_, event, _) => {
+            is_of_message(event) || matches!(event.payload, Payload::Undecryptable(_))
+        }
         _ => false,
     }
 }

@@ -9,7 +9,8 @@ use parlor_base::id::InstanceId;
 use parlor_config::AccountConfig;
 use parlor_session::router::Mailbox;
 use parlor_session::{Answer, AnyCommand, Archived, Secret, Woken};
-use parlor_stanza::types::Reply;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Draft, Reply};
 use tokio::sync::oneshot;
 
 use super::alerts::Alert;
@@ -32,6 +33,7 @@ pub(super) enum Order {
     TellMissed(Missed),
     Reply { to: Option<Jid>, id: String, reply: Reply },
     Answered { done: oneshot::Sender<()> },
+    AskAgain { question: u64, draft: Result<Draft, CallError>, done: oneshot::Sender<()> },
     FormHandled { form: String, is_well: bool },
     Alert(Alert),
     OtrKey(Secret),

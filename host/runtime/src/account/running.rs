@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use parlor_session::tell_owners;
 use parlor_xmpp::{ClientState, Dialer, Link, LinkEvent};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::alarm::Alarm;
 use super::arrived;
-use super::effects::carry_out;
 use super::encryption;
 use super::held_back::Batch;
 use super::on_disk;
@@ -41,7 +41,10 @@ impl Worker {
                 heard = 0;
                 self.take_waiting(BATCH).await;
             }
-            alarm.set(self.session.next_deadline(), self.now());
+            let deadline = self.session.next_deadline();
+            if !alarm.is_set_to(deadline) {
+                alarm.set(deadline, self.now());
+            }
             let has_room = self.has_room();
             tokio::select! {
                 // The order of events must follow from the input, not from chance. Rare branches come first. The link
@@ -51,14 +54,16 @@ impl Worker {
                 Some(order) = self.orders.recv() => match order {
                     // Boxed: an order is rare, and this task lives as long as the account.
                     Order::Stop { done } => return Box::pin(self.end(done)).await,
-                    order => Box::pin(self.on_order(order)).await,
+                    order => ordered(self, order).await,
                 },
                 () = alarm.ring() => {
-                    self.mind_clock();
-                    self.session.tick(self.now(), &mut self.effects);
+                    let now = self.mind_clock();
+                    self.session.tick(now, &mut self.effects);
                 }
                 // An in-process server does not disconnect when the machine sleeps.
-                _ = look.tick(), if !matches!(self.dialer, Dialer::Local(_)) => self.mind_clock(),
+                _ = look.tick(), if !matches!(self.dialer, Dialer::Local(_)) => {
+                    self.mind_clock();
+                }
                 () = self.quiet.ring() => {
                     if let Some(link) = &mut self.link {
                         link.set_state(ClientState::Inactive);
@@ -97,7 +102,7 @@ impl Worker {
     async fn take(&mut self, asked: Asked) {
         match asked {
             Asked::Order(order) => {
-                Box::pin(self.on_order(order)).await;
+                ordered(self, order).await;
                 self.apply();
             }
             // Its call was given up while it waited for its turn.
@@ -123,10 +128,10 @@ impl Worker {
         let mut effects = std::mem::take(&mut self.effects);
         let mut batch = Batch::default();
         for effect in effects.drain(..) {
-            if let Some(effect) = on_disk::pass(self, effect, &mut batch) {
-                carry_out(self, effect);
-            }
+            on_disk::pass(self, effect, &mut batch);
         }
+        // What was carried out may have effects of its own.
+        effects.append(&mut self.effects);
         self.effects = effects;
         if !self.screening.is_empty() {
             screened::begin(self);
@@ -134,7 +139,7 @@ impl Worker {
         for words in self.alerts.due(self.session.is_announced()) {
             tell_owners(&mut self.session, &words, self.shared.clock.now(), &mut self.effects);
         }
-        // Notifications to owners and answers to refused commands are sent at once.
+        // Notifications to owners, answers to refused commands and repeated questions are sent at once.
         if !self.effects.is_empty() {
             return self.apply();
         }
@@ -142,6 +147,12 @@ impl Worker {
         self.flush();
         self.say_connected();
     }
+}
+
+/// Returns the future that carries out an order. Made apart: it is kilobytes, for which every request would make room on the stack.
+#[inline(never)]
+fn ordered(worker: &mut Worker, order: Order) -> BoxFuture<'_, ()> {
+    Box::pin(worker.on_order(order))
 }
 
 /// Waits for the next event of the link, or forever if there is no link. None: a full link has room again.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parlor_base::id::InstanceId;
 use parlor_session::event::{Event, Payload};
-use parlor_session::{command_owner, refuse_command};
+use parlor_session::{OpenQuestions, PossibleAnswer, command_owner, refuse_command, take_answer};
 use parlor_stanza::types::Message;
 
 use super::forms;
@@ -35,17 +35,36 @@ pub(super) async fn settle(worker: &mut Worker) {
 
 /// Passes the oldest message on, as it was decided.
 pub(super) fn release(worker: &mut Worker, judged: Judged) {
-    let Some(Screened { message, events, .. }) = worker.screening.take() else { return };
+    if let Some(screened) = worker.screening.take() {
+        tell(worker, screened, judged);
+    }
+}
+
+/// Passes on a message that no hook sees, and that may answer a question.
+pub(super) fn tell_answer(worker: &mut Worker, answer: PossibleAnswer) {
+    let screened = Screened::answer(answer, &worker.shared);
+    tell(worker, screened, Judged::default());
+}
+
+fn tell(worker: &mut Worker, screened: Screened, judged: Judged) {
+    let Screened { message, events, questions, .. } = screened;
     let Judged { labels, hidden_but_for, command } = judged;
     let shared = Arc::clone(&worker.shared);
-    let labelled = (!labels.is_empty()).then(|| Arc::new(Message { labels, ..Message::clone(&message) }));
     let shown = hidden_but_for.map(|plugins| {
         let running = plugins.iter().filter_map(|plugin| shared.hooks.find(plugin));
         running.map(|hooker| hooker.instance).collect::<Vec<_>>()
     });
+    let sees = |instance: &InstanceId| shown.as_ref().is_none_or(|shown| shown.contains(instance));
+    let asker = answered(worker, &message, &questions, &|instance| sees(&instance));
+    // Only the session knows whether it is an answer, and only now.
+    let is_unmarked = asker.is_none() && !questions.is_empty();
+    let changed = (is_unmarked || !labels.is_empty()).then(|| {
+        let command = message.command.clone().filter(|_| !is_unmarked);
+        Arc::new(Message { labels, command, ..Message::clone(&message) })
+    });
     for (to, mut event) in events {
-        if let Some(labelled) = &labelled {
-            label(&mut event, labelled);
+        if let Some(changed) = &changed {
+            change(&mut event, changed);
         }
         if matches!(event.payload, Payload::Command { .. })
             && let Permit::Refused(words) = &command
@@ -53,13 +72,11 @@ pub(super) fn release(worker: &mut Worker, judged: Judged) {
             refuse(worker, &to, &message, words.as_deref());
             continue;
         }
-        let sees = |instance: &InstanceId| shown.as_ref().is_none_or(|shown| shown.contains(instance));
         match (to, &shown) {
-            (Audience::All, None) => shared.route(event, None),
-            (Audience::All, Some(shown)) => shared.route_to(shown, event),
-            (Audience::Except(except), None) => shared.route(event, Some(except)),
-            (Audience::Except(except), Some(shown)) => {
-                let others: Vec<_> = shown.iter().copied().filter(|instance| *instance != except).collect();
+            // The plugin that asked gets it as the answer alone.
+            (Audience::All, None) => shared.route(event, asker),
+            (Audience::All, Some(shown)) => {
+                let others: Vec<_> = shown.iter().copied().filter(|instance| Some(*instance) != asker).collect();
                 shared.route_to(&others, event);
             }
             (Audience::One(instance), _) if sees(&instance) => shared.route_to(&[instance], event),
@@ -82,9 +99,23 @@ fn refuse(worker: &mut Worker, to: &Audience, message: &Message, words: Option<&
     }
 }
 
-/// Puts the labelled message into an event.
-fn label(event: &mut Event, labelled: &Arc<Message>) {
+/// Returns the instance that gets a message as the answer to its question.
+fn answered(
+    worker: &mut Worker,
+    message: &Message,
+    questions: &OpenQuestions,
+    sees: &dyn Fn(InstanceId) -> bool,
+) -> Option<InstanceId> {
+    if questions.is_empty() {
+        return None;
+    }
+    let now = worker.now();
+    take_answer(&mut worker.session, message, questions, sees, now, &mut worker.effects)
+}
+
+/// Puts the message, as hooks and questions changed it, into an event.
+fn change(event: &mut Event, changed: &Arc<Message>) {
     if let Payload::Message(message) | Payload::Command { message, .. } = &mut event.payload {
-        *message = Arc::clone(labelled);
+        *message = Arc::clone(changed);
     }
 }

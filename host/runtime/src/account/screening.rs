@@ -8,6 +8,7 @@ use std::sync::Arc;
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_plugins::policy::hooks::HookOrder;
 use parlor_session::event::{Event, Payload};
+use parlor_session::{OpenQuestions, PossibleAnswer};
 use parlor_stanza::types::{Message, MessageKind};
 use tokio::task::JoinHandle;
 
@@ -35,8 +36,6 @@ pub(super) enum Audience {
     One(InstanceId),
     /// This one, with a command from the form with this id.
     Form(InstanceId, String),
-    /// All listeners except for this one, which gets the message in another way.
-    Except(InstanceId),
 }
 
 /// A message that waits, with its events.
@@ -46,6 +45,8 @@ pub(super) struct Screened {
     pub(super) message: Arc<Message>,
     /// The events, each with those that hear it.
     pub(super) events: Vec<(Audience, Event)>,
+    /// The questions that it may answer.
+    pub(super) questions: OpenQuestions,
     order: Arc<HookOrder>,
     state: State,
     bytes: usize,
@@ -78,12 +79,24 @@ impl Audience {
     fn one(&self) -> Option<InstanceId> {
         match self {
             Self::One(instance) | Self::Form(instance, _) => Some(*instance),
-            Self::All | Self::Except(_) => None,
+            Self::All => None,
         }
     }
 }
 
 impl Screened {
+    fn new(message: Arc<Message>, events: Vec<(Audience, Event)>, questions: OpenQuestions, shared: &Shared) -> Self {
+        let (bytes, order) = (message.raw.weight(), shared.hooks.order());
+        Self { message, events, questions, order, state: State::New, bytes }
+    }
+
+    /// Returns a message that may answer a question.
+    pub(super) fn answer(answer: PossibleAnswer, shared: &Shared) -> Self {
+        let PossibleAnswer { message, events, questions } = answer;
+        let events = events.into_iter().map(|event| (Audience::All, event)).collect();
+        Self::new(message, events, questions, shared)
+    }
+
     /// Returns whether hooks see the message. They do not see what the account wrote itself, and errors.
     fn is_shown(&self) -> bool {
         let is_told = self.events.iter().any(|(_, event)| &*event.name == "message");
@@ -116,9 +129,17 @@ impl Screening {
             last.events.push((to, event));
             return;
         }
-        let (bytes, order) = (message.raw.weight(), shared.hooks.order());
-        self.bytes += bytes;
-        self.waiting.push_back(Screened { message, events: vec![(to, event)], order, state: State::New, bytes });
+        self.wait(Screened::new(message, vec![(to, event)], OpenQuestions::default(), shared));
+    }
+
+    /// Adds a message that may answer a question, with all its events.
+    pub(super) fn put_answer(&mut self, answer: PossibleAnswer, shared: &Shared) {
+        self.wait(Screened::answer(answer, shared));
+    }
+
+    fn wait(&mut self, one: Screened) {
+        self.bytes += one.bytes;
+        self.waiting.push_back(one);
     }
 
     /// Begins to ask hooks about the messages that were added. The callback finds the plugin of an instance with commands.

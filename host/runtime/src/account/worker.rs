@@ -81,8 +81,8 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Corrects the session's deadlines before it handles something new: time that the machine slept, or by which its
-    /// clock was wrong, was not spent waiting.
-    pub(super) fn mind_clock(&mut self) {
+    /// clock was wrong, was not spent waiting. Returns the time.
+    pub(super) fn mind_clock(&mut self) -> Timestamp {
         if let Some(by) = self.watch.look() {
             tracing::info!(account = %self.shared.name, seconds = by.as_secs(), "the machine's clock was set");
             self.session.clock_set(by);
@@ -92,6 +92,7 @@ impl Worker {
                 link.ask();
             }
         }
+        self.watch.last()
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -99,11 +100,11 @@ impl Worker {
     }
 
     pub(super) fn execute(&mut self, command: AnyCommand) {
-        self.mind_clock();
+        let now = self.mind_clock();
         if command.sends() {
             self.note_activity();
         }
-        self.session.command(command, self.now(), &mut self.effects);
+        self.session.command(command, now, &mut self.effects);
     }
 
     /// Notes that a plugin did something, so the client counts as active for a while.

@@ -6,10 +6,14 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use futures_util::poll;
+use parlor_base::escape::escape_untrusted;
+use parlor_base::permission::Permission;
 use parlor_session::event::{self, EventName, Payload};
+use parlor_session::permissions::nodes::reserved_node;
 use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{Emit, SendIq, SendRaw, WaitUntil};
 use parlor_stanza::error::CallError;
+use parlor_stanza::named_nodes::find_node;
 use parlor_stanza::raw::RawStanza;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasmtime::component::Accessor;
@@ -22,6 +26,8 @@ use crate::instance::{Context, Grouping, Instance, outgoing};
 
 /// Maximum length of the JSON in a plugin's event, in bytes.
 const MAX_JSON: usize = 256 << 10;
+/// Maximum length of a node's name in a denial, in bytes.
+const MAX_NODE: usize = 128;
 
 /// A visitor that checks that every listener can read the JSON: no unpaired surrogates, and not too deep. It keeps
 /// nothing.
@@ -147,12 +153,23 @@ fn stanza(
 ) -> Result<Allowed, CallError> {
     let snapshot = instance.account.snapshot();
     let stanza = read(xml, &snapshot.jid)?;
+    if let Some((node, why)) = find_node(&stanza, reserved_node) {
+        return Err(names_reserved(instance, &stanza, &node, why));
+    }
     // An anonymous account has another address on the server than in the configuration.
     let own = [&snapshot.jid.to_bare(), &instance.account.own];
     let to =
         stanza.to().filter(|to| stanza.kind() != "iq" || !own.iter().any(|own| acts_for(own, to, stanza.is_set())));
     let granted = instance.granted(call, Target::Stanza { kind: stanza.kind(), to: to.as_ref() })?;
     Ok((stanza, granted))
+}
+
+/// Returns the denial of a stanza that names a node of the host's, as the calls of `pubsub` deny it. Otherwise a plugin could publish a
+/// device of its own among the account's, or tell people of one.
+fn names_reserved(instance: &Instance, stanza: &RawStanza, node: &str, why: &str) -> CallError {
+    let scope = format!("{} with the node {}", stanza.kind(), escape_untrusted(node, MAX_NODE));
+    let hint = format!("no grant helps: {why}; no stanza of a plugin may name this node, so leave it out");
+    instance.deny_for_good(Permission::StanzaSend, scope, hint)
 }
 
 /// Returns whether an IQ to this address can do what only the account's owner may. The account itself obeys any IQ,
@@ -321,6 +338,61 @@ mod tests {
             assert!(matches!(result, Err(CallError::Denied { .. })), "{own}: {result:?}");
         }
         assert_eq!(send("romeo@example.org"), Ok(()));
+    }
+
+    /// Otherwise it could add a device of its own to the account, which people would encrypt for.
+    #[tokio::test]
+    async fn a_stanza_that_names_a_node_of_the_hosts_is_denied_whoever_gets_it() {
+        const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+        let grants = "\"stanza.send\" = [\"iq\", \"message\", \"presence\"]";
+        let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
+        let named = Session::new("bot@example.org/here".parse().unwrap(), Settings::default());
+        instance.account.publish(named.snapshot());
+        let send = |xml: &str| stanza(&instance, CallName::ApiSend, xml, RawStanza::parse).map(drop);
+        let nodes = [
+            "urn:xmpp:omemo:2:devices",
+            "urn:xmpp:omemo:2:bundles",
+            "eu.siacs.conversations.axolotl.devicelist",
+            "eu.siacs.conversations.axolotl.bundles:1",
+            " Eu.Siacs.Conversations.AXOLOTL.devicelist",
+            "urn:xmpp:bookmarks:1",
+            "urn:xmpp:openpgp:0:public-keys",
+        ];
+        for node in nodes {
+            for to in ["", "to='bot@example.org'", "to='example.org'", "to='bot@example.org/here'", "to='a@b.org'"] {
+                for (kind, namespace, child) in [
+                    ("set", "", "publish"),
+                    ("set", "", "retract"),
+                    ("set", "", "create"),
+                    ("set", "", "subscribe"),
+                    ("set", "", "unsubscribe"),
+                    ("get", "", "items"),
+                    ("get", "", "options"),
+                    ("get", "", "affiliations"),
+                    ("set", "#owner", "configure"),
+                    ("get", "#owner", "configure"),
+                    ("set", "#owner", "delete"),
+                    ("set", "#owner", "purge"),
+                    ("set", "#owner", "affiliations"),
+                    ("get", "#owner", "subscriptions"),
+                    ("get", "#owner", "default"),
+                ] {
+                    let content = format!("<p:{child} node='mine'/><p:{child} node='{node}'/>");
+                    let xml = format!(
+                        "<iq type='{kind}' id='1' {to}><p:pubsub xmlns:p='{PUBSUB}{namespace}'>{content}</p:pubsub></iq>"
+                    );
+                    let result = send(&xml);
+                    let Err(CallError::Denied { permission, hint, .. }) = result else { panic!("{xml}: {result:?}") };
+                    assert_eq!(permission, Permission::StanzaSend);
+                    assert!(hint.contains("no grant helps") && hint.contains("leave it out"), "{hint}");
+                }
+                let event = format!("<event xmlns='{PUBSUB}#event'><items node='{node}'/></event>");
+                let result = send(&format!("<message {to}>{event}</message>"));
+                assert!(matches!(result, Err(CallError::Denied { .. })), "{to}: {result:?}");
+            }
+        }
+        let own = format!("<iq type='set' id='1'><pubsub xmlns='{PUBSUB}'><publish node='mine'/></pubsub></iq>");
+        assert_eq!(send(&own), Ok(()));
     }
 
     /// XEP-0077, sections 3.2 and 3.3: a plugin that may change something on the server could take over the account.

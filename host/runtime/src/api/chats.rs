@@ -9,7 +9,7 @@ use parlor_session::{
     ViewChange, field_name,
 };
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::MessageKind;
+use parlor_stanza::types::{Draft, MessageKind};
 use serde_json::{Value, json};
 use wasmtime::component::Accessor;
 
@@ -102,8 +102,14 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         answer(end_otr(accessor, &jid).await)
     }
 
-    async fn send(accessor: &Accessor<T, Self>, jid: String, message: Outgoing) -> Result<String, Error> {
-        answer(send(accessor, &jid, message).await)
+    fn send(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        message: Outgoing,
+    ) -> impl Future<Output = Result<String, Error>> + Send {
+        // Before the futures, each of which would have room for the half kilobyte that a message takes in this form.
+        let draft = draft(message);
+        async move { answer(send(accessor, &jid, draft).await) }
     }
 }
 
@@ -218,11 +224,11 @@ async fn end_otr<T: Send + 'static>(accessor: &Accessor<T, Grouping>, text: &str
 async fn send<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     text: &str,
-    message: Outgoing,
+    draft: Result<Draft, CallError>,
 ) -> Result<String, CallError> {
     let (instance, call) = caller(accessor, CallName::ChatsSend)?;
     let to = jid("jid", text)?;
-    let draft = draft(message)?;
+    let draft = draft?;
     let granted = call.granted(Target::Jid(&to))?;
     let _held = instance.hold(draft.weight())?;
     pace_bytes(&instance, draft.weight()).await?;

@@ -13,7 +13,7 @@ use wasmtime::component::{Accessor, AccessorTask, GuestTaskId};
 use super::{answer, bare_jid, jid, pace_bytes, words};
 use crate::bindings::parlor::plugin::dialogs::{self as wit, Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::instance::{Asked, Context, Grouping, Instance, OpenCall, OpenDialog, Resting};
+use crate::instance::{Asked, Context, Grouping, Instance, OpenCall, OpenDialog, Resting, outgoing};
 
 /// Maximum length of a nickname, in bytes.
 const LONGEST_NICK: usize = 1_023;
@@ -110,7 +110,9 @@ impl Caller {
         let open = OpenDialog::begin(&instance, weight)?;
         pace_bytes(&instance, weight).await?;
         let (mailbox, most) = (Arc::clone(&instance.mailbox), instance.limits.dialogs as usize);
-        let ends = instance.ask(granted, BeginDialog { mailbox, to, nick, question, most }).await?;
+        let (draft, plugin) = (question.message(nick.as_deref()), instance.plugin.clone());
+        let begins = BeginDialog { mailbox, plugin, to, nick, question, draft, most };
+        let ends = outgoing::question(&instance, granted, begins).await?;
         drop(call);
         Ok(Waiting { asked: Asked { instance, open, ends }, task })
     }

@@ -19,6 +19,7 @@ use wasmtime::component::Accessor;
 use self::encrypted::{Encrypted, Sealing};
 use super::http::credentials::Credentials;
 use super::http::parts::{Incoming, Sending, checked_part};
+use super::http::underway::Underway;
 use super::http::{failed, one_more, shown};
 use super::{answer, caller, pace_bytes, put, text};
 use crate::account::web::WebRequest;
@@ -252,9 +253,11 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
             // If the server does not take it, its answer says more.
             let _ = sending.send(&instance, sealing.end()?, instance.limits.http_time).await;
         }
-        let answered = sending.answer(instance.limits.http_time, told).await;
+        let patience = instance.limits.http_time.min(instance.limits.http_first_byte);
+        let answered = sending.answer(patience, told).await;
         instance.parts.remove(transfer);
-        stored(answered?.status, file)
+        let (answer, _underway) = answered?;
+        stored(answer.status, file)
     });
     finished.await.unwrap_or_else(|| Err(none(transfer)))
 }
@@ -310,20 +313,27 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
         return Ok(Opened { transfer, size, media_type });
     }
     let told = |error: &WebError| failed_file(&instance, Permission::FilesRead, error);
-    let request = parlor_web::Request::get(to, instance.limits.http_time, u64::MAX);
     let client = WebClient::for_files(&instance)?;
+    let mut underway = Underway::begin(&instance, &Method::GET, &to);
+    let mut request = parlor_web::Request::get(to, instance.limits.http_time, u64::MAX);
+    request.first_byte = instance.limits.http_first_byte;
     let allow = |_: Hop<'_>| {
         // Each redirect is a request, too.
         instance.budgets.requests().owe(1.0);
         Ok::<_, WebError>(())
     };
-    let answered = client.follow(request, None, MOST_REDIRECTS, allow).await.map_err(|error| told(&error))?;
+    let answered = client.follow(request, None, MOST_REDIRECTS, allow).await;
+    match &answered {
+        Ok(answer) => underway.answered(answer.status),
+        Err(error) => underway.failed(error),
+    }
+    let answered = answered.map_err(|error| told(&error))?;
     if answered.status != 200 {
         return Err(CallError::Protocol(format!("the server of the file answered {}", answered.status)));
     }
     let header = |name: &str| answered.headers.get(name).map(|value| shown(&credentials, value.as_bytes()));
     let (mut size, media_type) = (header("content-length").and_then(|size| size.parse().ok()), header("content-type"));
-    let incoming = Incoming::of(answered, credentials.mask());
+    let incoming = Incoming::of(answered, credentials.mask(), underway);
     let state = match &key {
         None => State::Download(Box::new(incoming)),
         Some(key) => {

@@ -3,6 +3,8 @@
 pub(super) mod credentials;
 pub(crate) mod exchange;
 pub(super) mod parts;
+mod script;
+pub(super) mod underway;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,8 +25,9 @@ use tokio::time::timeout;
 use wasmtime::component::Accessor;
 
 use self::credentials::{Credentials, named_by_server};
+use self::script::scripted;
+use self::underway::Underway;
 use super::{answer, caller, room_of_caller, slow_down};
-use crate::account::web::{WebAnswer, WebRequest};
 use crate::bindings::parlor::plugin::http::{Head, Header, Host, HostWithStore, Request, Response};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance, OpenCall, OpenWebRequest, WebClient};
@@ -88,11 +91,8 @@ async fn fetch(
     let body = request.body.take();
     let Prepared { to, method, mut sent, credentials, is_in_query, filled, kept: _kept } =
         prepare(instance, call, room.as_ref(), &request, bytes).await?;
-    if let Some(answer) = instance.account.web_script.get() {
-        let body = body.as_deref().unwrap_or_default();
-        let asked = WebRequest { method: &request.method, url: &request.url, body };
-        return scripted(asked, answer(asked));
-    }
+    let script = instance.account.web_script.get();
+    let plain = script.and_then(|_| body.clone());
     let (whole, is_in_body) = match body {
         None => (None, false),
         Some(body) => {
@@ -100,36 +100,70 @@ async fn fetch(
             (Some(filled), is_filled)
         }
     };
+    let hops = Hops { instance, call, credentials: &credentials, is_in_body, is_in_query, filled: &filled };
+    if let Some(script) = script {
+        return scripted(script, &hops, &request, (method, to), plain.unwrap_or_default(), &mut sent.headers);
+    }
     pace_bytes(instance, whole.as_ref().map_or(0, Vec::len)).await?;
     let whole = whole.map(Bytes::from);
     sent.body = whole.clone().map_or_else(Outgoing::empty, Outgoing::whole);
     // The grant may have changed while this waited.
     call.granted(Target::Web { method: method.as_str(), address: &to })?;
     let size = whole.as_ref().map_or(0, Bytes::len);
+    let client = WebClient::of(instance)?;
+    let mut underway = Underway::begin(instance, &method, &to);
+    underway.sends(size);
     let allow = |hop: Hop<'_>| {
         // Each redirect is a request, too.
         instance.budgets.requests().owe(1.0);
-        instance.budgets.web_bytes().owe(if hop.keeps_body { amount(size) } else { 0.0 });
+        if hop.keeps_body {
+            instance.budgets.web_sent().owe(amount(size));
+            underway.sends(size);
+        }
+        hops.allow(hop).map_err(Failed::Call)
+    };
+    let answered = client.follow(sent, whole, request.follow, allow).await;
+    let response = match answered {
+        Ok(answer) => read(instance, &credentials, answer, &mut underway).await,
+        Err(error) => Err(error.told(instance)),
+    };
+    match &response {
+        Ok(response) => underway.answered(response.status),
+        Err(error) => underway.failed(error),
+    }
+    response
+}
+
+/// What is known of a request for each of its redirects.
+struct Hops<'a> {
+    instance: &'a Arc<Instance>,
+    call: &'a OpenCall,
+    credentials: &'a Credentials,
+    is_in_body: bool,
+    is_in_query: bool,
+    /// The headers that have a credential.
+    filled: &'a [HeaderName],
+}
+
+impl Hops<'_> {
+    /// Checks a redirect by the plugin's grants, and takes the headers away that must not go there.
+    fn allow(&self, hop: Hop<'_>) -> Result<(), CallError> {
+        let Self { instance, call, credentials, .. } = self;
         if credentials.are_named_by(&hop.to.origin()) {
-            return Err(Failed::Call(named_by_server(instance)));
+            return Err(named_by_server(instance));
         }
         call.granted(Target::Web { method: hop.method.as_str(), address: hop.to })?;
         if let Err(unbound) = credentials.may_go_to(hop.method, hop.to) {
             // The server may have put it into the address.
-            if is_in_body || is_in_query || credentials.are_shown_by(hop.to.as_str()) {
-                return Err(Failed::Call(unbound.denied(instance, hop.to)));
+            if self.is_in_body || self.is_in_query || credentials.are_shown_by(hop.to.as_str()) {
+                return Err(unbound.denied(instance, hop.to));
             }
-            for name in &filled {
+            for name in self.filled {
                 hop.headers.remove(name);
             }
         }
         Ok(())
-    };
-    let client = WebClient::of(instance)?;
-    let answered = client.follow(sent, whole, request.follow, allow).await.map_err(|error| error.told(instance));
-    let response = read(instance, &credentials, answered?).await;
-    log(instance, &method, &to, response.as_ref().map(|response| (response.status, response.body.len())));
-    response
+    }
 }
 
 /// A request that may be made, without its body.
@@ -170,6 +204,7 @@ async fn prepare(
     let with_query = credentials.fill_query(&to)?;
     let is_in_query = with_query != to;
     let mut sent = parlor_web::Request::get(with_query, instance.limits.http_time, instance.limits.http_body.0);
+    sent.first_byte = instance.limits.http_first_byte;
     sent.method = method.clone();
     let filled = headers(&mut sent, &request.headers, &credentials)?;
     Ok(Prepared { to, method, sent, credentials, is_in_query, filled, kept })
@@ -212,20 +247,26 @@ fn filled_body(credentials: &Credentials, body: Vec<u8>) -> Result<(Vec<u8>, boo
 /// Waits until the plugin may send this number of bytes over the web.
 async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
     let limit = || format!("{} over the web a second", instance.limits.http_bytes_per_second);
-    slow_down(instance.budgets.web_bytes(), amount(bytes), limit).await
+    slow_down(instance.budgets.web_sent(), amount(bytes), limit).await
 }
 
 /// Reads the whole answer, at the pace that the limits allow.
-async fn read(instance: &Instance, credentials: &Credentials, mut answer: Answer) -> Result<Response, CallError> {
+async fn read(
+    instance: &Instance,
+    credentials: &Credentials,
+    mut answer: Answer,
+    underway: &mut Underway,
+) -> Result<Response, CallError> {
     // Held in steps: a server may send one byte at a time.
     let (mut body, mut held, mut room) = (Vec::new(), Vec::<Holding>::new(), 0);
     while let Some(part) = answer.next().await.map_err(|error| failed(instance, &error))? {
+        underway.receives(part.len());
         if body.len() + part.len() > room {
             held.push(instance.hold(part.len().max(STEP))?);
             room += part.len().max(STEP);
         }
         body.extend_from_slice(&part);
-        wait_for(instance.budgets.web_bytes(), part.len()).await;
+        wait_for(instance.budgets.web_received(), part.len()).await;
     }
     credentials.hide(&mut body);
     let (url, headers) = (shown(credentials, answer.from.as_str().as_bytes()), shown_headers(credentials, &answer));
@@ -246,19 +287,6 @@ fn shown_headers(credentials: &Credentials, answer: &Answer) -> Vec<Header> {
         value: shown(credentials, value.as_bytes()),
     };
     answer.headers.iter().filter(|(name, _)| !credentials.are_named_by(name.as_str())).map(header).collect()
-}
-
-/// Returns the answer that a test gives.
-fn scripted(asked: WebRequest<'_>, answer: Option<WebAnswer>) -> Result<Response, CallError> {
-    let WebRequest { method, url, .. } = asked;
-    let Some(WebAnswer { status, headers, body }) = answer else {
-        return Err(CallError::Unreachable(format!("nobody answers {method} {url} in this test")));
-    };
-    Ok(Response { status, url: url.to_owned(), headers: scripted_headers(headers), body: body.into_bytes() })
-}
-
-fn scripted_headers(headers: Vec<(String, String)>) -> Vec<Header> {
-    headers.into_iter().map(|(name, value)| Header { name, value }).collect()
 }
 
 /// Waits until the plugin may make another request.
@@ -299,30 +327,10 @@ fn size(request: &Request) -> usize {
     request.url.len() + 2 * headers + 2 * request.body.as_ref().map_or(0, Vec::len)
 }
 
-/// Logs a request without what may be a secret: path, query, headers and body. `ended` has the status and the size of its
-/// answer.
-fn log(instance: &Instance, method: &Method, to: &WebAddress, ended: Result<(u16, usize), &CallError>) {
-    let (plugin, account) = (&instance.plugin, &instance.account.name);
-    match ended {
-        Ok((status, bytes)) => {
-            tracing::debug!(%plugin, %account, %method, server = to.origin(), status, bytes, "plugin made a request");
-        }
-        Err(error) => {
-            tracing::debug!(%plugin, %account, %method, server = to.origin(), %error, "request of a plugin failed");
-        }
-    }
-}
-
 /// Why a request failed: by an error of the client, or by a check of ours.
 enum Failed {
     Web(WebError),
     Call(CallError),
-}
-
-impl From<CallError> for Failed {
-    fn from(error: CallError) -> Self {
-        Self::Call(error)
-    }
 }
 
 impl From<WebError> for Failed {

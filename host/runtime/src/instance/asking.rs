@@ -30,8 +30,10 @@ impl Instance {
     }
 
     /// Sends a command to the session in this plugin's turn, and waits for the answer.
-    pub async fn ask<C: Command>(&self, granted: &Granted, command: C) -> Result<C::Answer, CallError> {
-        ask_with(self, granted, |answer| AnyCommand::with(command, answer)).await
+    pub fn ask<C: Command>(&self, granted: &Granted, command: C) -> impl Future<Output = Result<C::Answer, CallError>> {
+        // It is in its box before the future begins, which would otherwise have room for it several times over.
+        let (answer, arrives) = Answer::channel();
+        ask_with(self, granted, AnyCommand::with(command, answer), arrives)
     }
 
     /// Does the same with a command whose answer arrives there and whose bytes are held already.
@@ -63,7 +65,8 @@ impl Instance {
         weigh: fn(&R) -> usize,
     ) -> Result<R, CallError> {
         let (_kept, fits) = self.room_for_answer(weigh);
-        ask_with(self, granted, |answer| command(answer.if_it_fits(fits))).await
+        let (answer, arrives) = Answer::channel();
+        ask_with(self, granted, command(answer.if_it_fits(fits)), arrives).await
     }
 
     /// Returns a cell, and a check whether such an answer fits. The check puts a holding into the cell, which counts
@@ -154,10 +157,9 @@ impl Drop for TurnWait<'_> {
 async fn ask_with<R>(
     instance: &Instance,
     granted: &Granted,
-    command: impl FnOnce(Answer<R>) -> AnyCommand,
+    command: AnyCommand,
+    arrives: oneshot::Receiver<Result<R, CallError>>,
 ) -> Result<R, CallError> {
-    let (answer, arrives) = Answer::channel();
-    let command = command(answer);
     let holding = instance.hold(command.weight())?;
     instance.ask_holding(granted, command, arrives, holding).await
 }

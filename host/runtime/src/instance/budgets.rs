@@ -20,14 +20,15 @@ struct Buckets {
     orders: OnceLock<Box<Bucket>>,
     stored: OnceLock<Box<Bucket>>,
     requests: OnceLock<Box<Bucket>>,
-    web_bytes: OnceLock<Box<Bucket>>,
+    web_sent: OnceLock<Box<Bucket>>,
+    web_received: OnceLock<Box<Bucket>>,
     log_lines: OnceLock<Box<Bucket>>,
 }
 
 impl Budgets {
     /// Creates the budgets of a plugin with these limits.
     pub(super) fn new(limits: &Arc<Limits>) -> Self {
-        Self::of(limits, [const { OnceLock::new() }; 8])
+        Self::of(limits, [const { OnceLock::new() }; 9])
     }
 
     /// Returns the limit on messages and other stanzas that it sends.
@@ -67,12 +68,22 @@ impl Budgets {
         self.0.requests.get_or_init(|| Box::new(Bucket::new(rate, rate)))
     }
 
-    /// Returns the limit on the bytes of their bodies, and of those of the answers.
-    pub fn web_bytes(&self) -> &Bucket {
+    /// Returns the limit on the bytes of their bodies.
+    pub fn web_sent(&self) -> &Bucket {
+        self.0.web_sent.get_or_init(|| self.web())
+    }
+
+    /// Returns the limit on the bytes of the answers' bodies.
+    pub fn web_received(&self) -> &Bucket {
+        self.0.web_received.get_or_init(|| self.web())
+    }
+
+    /// Creates a limit on bytes over the web, of one direction.
+    fn web(&self) -> Box<Bucket> {
         let limits = &self.0.limits;
         let rate = limits.http_bytes_per_second.as_f64();
         let burst = (2.0 * rate).max(limits.http_body.as_f64()).max(limits.hostcall_bytes.as_f64());
-        self.0.web_bytes.get_or_init(|| Box::new(Bucket::new(rate, burst)))
+        Box::new(Bucket::new(rate, burst))
     }
 
     /// Returns the limit on lines that it logs, and that the host logs because of its actions.
@@ -84,23 +95,24 @@ impl Budgets {
     /// Returns the budgets for a later version with these limits. Used amounts stay used.
     pub(super) fn passed_on(&self, limits: &Arc<Limits>) -> Self {
         let new = Self::new(limits);
-        let of: [fn(&Self) -> &Bucket; 8] = [
+        let of: [fn(&Self) -> &Bucket; 9] = [
             Self::outgoing,
             Self::outgoing_bytes,
             Self::emitted,
             Self::orders,
             Self::stored,
             Self::requests,
-            Self::web_bytes,
+            Self::web_sent,
+            Self::web_received,
             Self::log_lines,
         ];
         Self::of(limits, of.map(|of| OnceLock::from(Box::new(of(&new).clone().after(of(self))))))
     }
 
     /// The buckets stand in the order of the fields.
-    fn of(limits: &Arc<Limits>, buckets: [OnceLock<Box<Bucket>>; 8]) -> Self {
+    fn of(limits: &Arc<Limits>, buckets: [OnceLock<Box<Bucket>>; 9]) -> Self {
         let limits = Arc::clone(limits);
-        let [outgoing, outgoing_bytes, emitted, orders, stored, requests, web_bytes, log_lines] = buckets;
+        let [outgoing, outgoing_bytes, emitted, orders, stored, requests, web_sent, web_received, log_lines] = buckets;
         Self(Arc::new(Buckets {
             limits,
             outgoing,
@@ -109,7 +121,8 @@ impl Budgets {
             orders,
             stored,
             requests,
-            web_bytes,
+            web_sent,
+            web_received,
             log_lines,
         }))
     }

@@ -127,7 +127,10 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "http_requests" => instance.open.requests.load(Relaxed) as u64,
         "files" => instance.open.files.load(Relaxed) as u64,
         "http_per_second" => return Some(instance.budgets.requests().used().ceil()),
-        "http_bytes_per_second" => return Some(instance.budgets.web_bytes().used().ceil()),
+        "http_bytes_per_second" => {
+            let (sent, received) = (instance.budgets.web_sent(), instance.budgets.web_received());
+            return Some(sent.used().max(received.used()).ceil());
+        }
         "events_per_second" => return Some(instance.budgets.emitted().used().ceil()),
         // wasmtime counts instances, handles and hostcall bytes without exposing the counts. Requests to webhooks and
         // schedules are on disk. The remaining limits apply to single actions: a start, a stop, a catch-up.
@@ -170,6 +173,7 @@ mod tests {
             "catch_up_messages",
             "catch_up_age",
             "http_body",
+            "http_first_byte",
             "http_time",
             "webhook_body",
             "webhook_queue",

@@ -11,13 +11,17 @@ use parlor_session::permissions::Granted;
 use parlor_session::router::{Handled, Mail, MailReceiver};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
-use wasmtime::component::{Accessor, TypedFuncCallConcurrent};
+use wasmtime::component::{Accessor, TypedFunc, TypedFuncCallConcurrent};
 
 use super::ended::{SlowHandler, reason};
 use crate::api;
-use crate::bindings::exports::parlor::plugin::guest::Guest;
+use crate::bindings::parlor::plugin::listen as wit;
 use crate::instance::{Context, Handling, Instance};
 use crate::progress;
+
+/// The guest's `handle-event`. The event is in a box: it has more than a kilobyte, and would be moved at each step on its
+/// way into the guest.
+pub(super) type HandleEvent = TypedFunc<(Box<wit::Event>,), (Result<(), ()>,)>;
 
 /// Events that one instance leaves to another, in order.
 pub(crate) type Backlog = Vec<Box<Mail>>;
@@ -77,31 +81,48 @@ impl Incoming {
 pub(super) async fn within<T>(
     limit: Option<Duration>,
     handling: &Handling,
-    handler: impl Future<Output = wasmtime::Result<T>>,
+    mut handler: Pin<&mut impl Future<Output = wasmtime::Result<T>>>,
 ) -> wasmtime::Result<T> {
     let Some(limit) = limit else { return handler.await };
-    let (mut handler, began, mut left) = (pin!(handler), Instant::now(), limit);
-    while !left.is_zero() {
-        tokio::select! {
-            biased;
-            result = &mut handler => return result,
-            () = tokio::time::sleep(left) => {}
-        }
-        // Asked only now: most handlers return long before, and never ask anybody.
+    let began = Instant::now();
+    tokio::select! {
+        biased;
+        result = &mut handler => result,
+        // Boxed: most handlers return long before, and need no room for it.
+        () = tokio::time::sleep(limit) => Box::pin(late(limit, began, handling, handler)).await,
+    }
+}
+
+/// Goes on with a handler that has not returned within its limit, as long as it waited for answers to questions.
+async fn late<T>(
+    limit: Duration,
+    began: Instant,
+    handling: &Handling,
+    mut handler: Pin<&mut impl Future<Output = wasmtime::Result<T>>>,
+) -> wasmtime::Result<T> {
+    loop {
+        // Asked only now: most handlers never ask anybody.
         let rested = tokio::select! {
             biased;
             result = &mut handler => return result,
             rested = handling.rested() => rested,
         };
-        left = limit.saturating_sub(began.elapsed().saturating_sub(rested));
+        let left = limit.saturating_sub(began.elapsed().saturating_sub(rested));
+        if left.is_zero() {
+            return Err(SlowHandler(handling.handed.clone(), limit).into());
+        }
+        tokio::select! {
+            biased;
+            result = &mut handler => return result,
+            () = tokio::time::sleep(left) => {}
+        }
     }
-    Err(SlowHandler(handling.handed.clone(), limit).into())
 }
 
 /// Starts a handler for mail. Returns `None` if there is nothing to handle in it.
 pub(super) async fn handle<'a>(
     instance: &Arc<Instance>,
-    guest: &'a Guest,
+    callee: HandleEvent,
     accessor: &'a Accessor<Context>,
     mut mail: Box<Mail>,
     place: Option<SparePlace>,
@@ -121,16 +142,17 @@ pub(super) async fn handle<'a>(
         }
         None => mail,
     };
-    // The event is passed on at once: a future that held it would be kilobytes, and copied each time it is moved.
-    let callee = guest.func_handle_event();
-    let call = accessor.with(|store| callee.start_call_concurrent(store, (api::listen::event(instance, &mail),)));
+    // The event is passed on at once: the future below would keep it until the guest returns.
+    let event = Box::new(api::listen::event(instance, &mail));
+    let call = accessor.with(|store| callee.start_call_concurrent(store, (event,)));
     let task = call.as_ref().ok().map(TypedFuncCallConcurrent::task);
-    let handler = async move { callee.finish_call_concurrent(accessor, call?).await };
     let limit = instance.limits.handler;
     let mut handling = instance.handling(&mail.event, task);
     let begun = instance.progress.began(mail.place.take()).await;
     let receipt = mail.receipt.take().map(|receipt| Receipt(Some(receipt)));
     Some(async move {
+        // Made here and pinned: it would otherwise have a place in each future that it is moved into.
+        let handler = pin!(async move { callee.finish_call_concurrent(accessor, call?).await });
         let result = within(limit, &handling, handler).await;
         match &result {
             Ok((outcome,)) => {
@@ -139,7 +161,7 @@ pub(super) async fn handle<'a>(
                 }
                 let command = handling.has_returned();
                 if let (Err(()), Some(command)) = (outcome, command) {
-                    api::commands::failed(&handling.instance, &Granted::HOST, command).await;
+                    Box::pin(api::commands::failed(&handling.instance, &Granted::HOST, command)).await;
                 }
             }
             Err(error) => traces::failed(&handling.span, &reason(error)),

@@ -64,7 +64,7 @@ fn told(shared: &Shared, ended: Ended, failures: &mut Failures) -> Option<String
             return None;
         }
         Ended::Declined(words) => {
-            tracing::warn!(%plugin, %account, reason = %words, "plugin declined to start");
+            noted::declined(shared, &words);
             shared.standing.set_state(State::Refused(words));
             return None;
         }
@@ -83,7 +83,7 @@ fn told(shared: &Shared, ended: Ended, failures: &mut Failures) -> Option<String
 }
 
 fn has_stopped(shared: &Shared) {
-    tracing::info!(plugin = %shared.admitted.id, account = %shared.account.name, "plugin stopped");
+    noted::ended(shared, shared.standing.shutdown());
     shared.standing.set_state(State::Stopped);
 }
 
@@ -382,7 +382,7 @@ async fn has_started(shared: &Shared, instance: &Instance, is_woken: bool) {
     if is_woken {
         tracing::debug!(%plugin, %account, "plugin woken");
     } else {
-        tracing::info!(%plugin, %account, "plugin running");
+        noted::runs(shared);
     }
     shared.standing.set_state(State::Running);
     if is_woken && instance::parking::is_known_to_session(instance) {

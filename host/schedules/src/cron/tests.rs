@@ -40,6 +40,21 @@ fn an_expression_is_due_when_the_clocks_show_a_time_that_matches() {
 }
 
 #[test]
+fn with_both_kinds_of_days_it_is_due_on_those_that_match_either() {
+    for (expression, dues) in [
+        ("0 9 1 * MON", ["2026-11-23 09:00", "2026-11-30 09:00", "2026-12-01 09:00"]),
+        ("0 9 1 * *", ["2026-12-01 09:00", "2027-01-01 09:00", "2027-02-01 09:00"]),
+        ("0 9 * * MON", ["2026-11-23 09:00", "2026-11-30 09:00", "2026-12-07 09:00"]),
+        // A step is not the same as `*`: the days of both fields count.
+        ("0 9 */10 * MON", ["2026-11-21 09:00", "2026-11-23 09:00", "2026-11-30 09:00"]),
+        ("0 9 1 * */6", ["2026-11-21 09:00", "2026-11-22 09:00", "2026-11-28 09:00"]),
+        ("0 9 L * FRI#4", ["2026-11-27 09:00", "2026-11-30 09:00", "2026-12-25 09:00"]),
+    ] {
+        assert_eq!(shown(&cron(expression, "UTC"), "2026-11-20T09:24:00Z", 3), dues, "{expression}");
+    }
+}
+
+#[test]
 fn an_expression_that_cannot_be_read_or_is_never_due_is_refused() {
     let refused = |text: &str| Cron::parse(text, Zone::named("UTC").unwrap()).map(drop).unwrap_err();
     for never in ["0 0 30 2 *", "0 0 31 4,6,9,11 *", ", 0 * * *", "0 , * * *"] {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use jid::Jid;
+use parlor_base::id::PluginId;
+use parlor_stanza::types::Draft;
 use tokio::sync::oneshot::Receiver;
 
 use super::Command;
@@ -17,12 +19,16 @@ use crate::turn::Turn;
 pub struct BeginDialog {
     /// The calling instance's mailbox, with its grants.
     pub mailbox: Arc<Mailbox>,
+    /// Its plugin.
+    pub plugin: PluginId,
     /// The person, an occupant, or the room with `nick`.
     pub to: Jid,
     /// The nickname of the occupant who is asked, if the question is asked in a room.
     pub nick: Option<String>,
     /// The question.
     pub question: Question,
+    /// The [message](Question::message) with the question, as hooks let it pass.
+    pub draft: Draft,
     /// Maximum number of dialogs that the instance may have.
     pub most: usize,
 }
@@ -33,15 +39,16 @@ impl Command for BeginDialog {
     const SENDS: bool = true;
 
     fn weight(&self) -> usize {
-        self.question.weight()
+        self.question.weight() + self.draft.weight()
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let Self { mailbox, to, nick, question, most } = self;
+        let Self { mailbox, plugin, to, nick, question, draft, most } = self;
         if nick.is_none() {
             features.chats.chat_active(&to, turn.now, turn);
         }
-        let begun = features.dialogs.begin(New { mailbox, to, nick, question, most }, &features.rooms, turn);
+        let new = New { mailbox, plugin, to, nick, question, draft, most };
+        let begun = features.dialogs.begin(new, &features.rooms, turn);
         turn.answer(answer, begun);
     }
 }

@@ -7,7 +7,7 @@ use super::Command;
 use crate::answer::Answer;
 use crate::effect::{Effect, Sent};
 use crate::encryption::outbound::Outbound;
-use crate::encryption::sending::{may_encrypt, may_go_plainly, send};
+use crate::encryption::sending::{is_concerned, may_encrypt, may_go_plainly, send};
 use crate::features::Features;
 use crate::iq::random_id;
 use crate::messages::{may_send, outgoing};
@@ -47,7 +47,7 @@ impl Command for SendMessage {
         if draft.is_secret {
             features.hushed.note(&id);
         }
-        if turn.encrypts {
+        if turn.encrypts && is_concerned(&features.encryption, draft.encryption) {
             let message = Outbound { to, kind, id, draft, answer: Some(answer) };
             return send(&mut features.encryption, message, &features.rooms, turn);
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parlor_stanza::draft::check_text;
 use parlor_stanza::error::CallError;
+use parlor_stanza::types::Draft;
 
 /// Maximum length of the text of a question, in bytes.
 const LONGEST_TEXT: usize = 4 << 10;
@@ -86,8 +87,18 @@ impl Question {
         self.timeout
     }
 
+    /// Returns the message with the question, before hooks have seen it. In a room, it names the occupant.
+    pub fn message(&self, nick: Option<&str>) -> Draft {
+        Draft { body: Some(self.asked(nick, false)), ..Draft::default() }
+    }
+
+    /// Returns the message after a wrong answer, before hooks have seen it.
+    pub(super) fn message_again(&self, nick: Option<&str>) -> Draft {
+        Draft { body: Some(self.asked(nick, true)), ..Draft::default() }
+    }
+
     /// Returns what the person is sent: the question, or after a wrong answer the choices alone.
-    pub(super) fn asked(&self, nick: Option<&str>, is_again: bool) -> String {
+    fn asked(&self, nick: Option<&str>, is_again: bool) -> String {
         let text = if is_again {
             "That is none of the choices. Answer with one of these, or with its number:"
         } else {

@@ -129,13 +129,16 @@ pub(crate) fn list_said(
     let is_own = *jid == turn.own.to_bare();
     let is_known = is_contact || keys.ways.get(jid).is_some() || !keys.trust.of(jid).is_empty();
     for change in &event.changes {
+        if is_own {
+            publishing::own_list_said(keys, form, change, turn);
+            continue;
+        }
         let devices = match change {
             NodeChange::Item(item) => item.xml.as_deref().and_then(|xml| read_list(form, xml)),
             NodeChange::Retracted(_) | NodeChange::Purged | NodeChange::Deleted => Some(Vec::new()),
             NodeChange::Unsubscribed => None,
         };
         match devices {
-            Some(devices) if is_own => publishing::own_list(keys, form, devices, turn),
             Some(devices) if is_known => take_in(keys, jid, form, devices, Came::Told, turn),
             Some(_) | None => turn.ignored += 1,
         }

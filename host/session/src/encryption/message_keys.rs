@@ -2,7 +2,8 @@
 //!
 //! A session gives the key of a message only once. But a plugin may query the archive for a message that other plugins
 //! already received, and each plugin catches up separately. So the keys of the latest messages are kept, under the
-//! archive's id. A changed content does not fit its key.
+//! archive's id. A changed content does not fit its key. A thief of the disk and the archive can read these messages, so there is a
+//! maximum of keys and of their age, and no backup has them.
 //!
 //! A live message is decrypted this way at most once, and only if it was not delivered live before: either the archive
 //! was faster, or the last process read the message and ended before it delivered it. Without this rule, a server could
@@ -11,16 +12,14 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use jid::BareJid;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::kept::{KeyChange, MessageKey};
 
 /// Maximum number of keys.
 pub(super) const MAX_KEYS: usize = 4_096;
-/// How long a key is kept on disk.
+/// How long a key is kept on disk, until the next check.
 const LONGEST: SignedDuration = SignedDuration::from_hours(48);
-/// Number of keys that are forgotten together.
-const AT_ONCE: usize = 64;
 /// The last process may have ended before it delivered messages that it decrypted in this time before the last one.
 const UNTOLD: SignedDuration = SignedDuration::from_mins(10);
 
@@ -64,28 +63,52 @@ impl MessageKeys {
 
     /// Keeps the key of a message. `is_past`: it is from an archive.
     pub(super) fn put(&mut self, key: MessageKey, is_past: bool, changes: &mut Vec<KeyChange>) {
-        let now = key.at;
         if is_past {
             self.for_live.insert(key.archived.clone());
         } else {
             self.for_live.remove(&key.archived);
         }
         let copy = MessageKey { archived: key.archived.clone(), jid: key.jid.clone(), key: key.key.clone(), ..key };
-        if self.keys.insert(copy.archived.clone(), copy).is_none() {
-            self.order.push_back(key.archived.clone());
+        if self.keys.insert(copy.archived.clone(), copy).is_some() {
+            // It is the newest one now, as on disk.
+            self.order.retain(|name| *name != key.archived);
         }
+        self.order.push_back(key.archived.clone());
         changes.push(KeyChange::MessageKey(key));
-        let is_old = |name: &String| self.keys.get(name).is_none_or(|key| now.duration_since(key.at) > LONGEST);
-        let old = self.order.iter().take(AT_ONCE).take_while(|name| is_old(name)).count();
-        let many = if self.order.len() >= MAX_KEYS + AT_ONCE { AT_ONCE } else { 0 };
-        // One write for many.
-        if old == AT_ONCE || many > 0 {
-            let gone: Vec<String> = self.order.drain(..AT_ONCE).collect();
-            for name in &gone {
-                self.keys.remove(name);
-                self.for_live.remove(name);
-            }
+        self.drop_beyond(changes);
+    }
+
+    /// Returns whether there are no keys.
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Forgets keys that are too old, and those beyond the maximum. If the clock was set back, keys of a later time count as old.
+    pub(super) fn drop_old(&mut self, now: Timestamp, changes: &mut Vec<KeyChange>) {
+        let is_old = |key: &MessageKey| now.duration_since(key.at).abs() > LONGEST;
+        let gone: Vec<String> = self.keys.values().filter(|key| is_old(key)).map(|key| key.archived.clone()).collect();
+        if !gone.is_empty() {
+            self.drop_all(&gone);
+            self.order.retain(|name| self.keys.contains_key(name));
             changes.push(KeyChange::NoMessageKeys(gone));
+        }
+        self.drop_beyond(changes);
+    }
+
+    /// Forgets the oldest keys beyond the maximum.
+    fn drop_beyond(&mut self, changes: &mut Vec<KeyChange>) {
+        let many = self.order.len().saturating_sub(MAX_KEYS);
+        if many > 0 {
+            let gone: Vec<String> = self.order.drain(..many).collect();
+            self.drop_all(&gone);
+            changes.push(KeyChange::NoMessageKeys(gone));
+        }
+    }
+
+    fn drop_all(&mut self, gone: &[String]) {
+        for name in gone {
+            self.keys.remove(name);
+            self.for_live.remove(name);
         }
     }
 
@@ -96,10 +119,7 @@ impl MessageKeys {
         if gone.is_empty() {
             return;
         }
-        for name in &gone {
-            self.keys.remove(name);
-            self.for_live.remove(name);
-        }
+        self.drop_all(&gone);
         self.order.retain(|name| self.keys.contains_key(name));
         changes.push(KeyChange::NoMessageKeys(gone));
     }
@@ -107,7 +127,6 @@ impl MessageKeys {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
     use parlor_e2ee::omemo::Secret;
     use parlor_stanza::types::OmemoForm;
 
@@ -140,5 +159,48 @@ mod tests {
         keys.load(vec![key("long ago", 0), key("late", 51), key("last", 60)]);
         assert!(!keys.serves_live("long ago"));
         assert!(keys.serves_live("late") && keys.serves_live("last") && !keys.serves_live("last"));
+    }
+
+    /// Returns the names of the keys that are forgotten.
+    fn forgotten(changes: &[KeyChange]) -> Vec<&str> {
+        let names = changes.iter().flat_map(|change| match change {
+            KeyChange::NoMessageKeys(names) => names.as_slice(),
+            _ => &[],
+        });
+        names.map(String::as_str).collect()
+    }
+
+    #[test]
+    fn there_are_so_many_keys_and_not_one_more() {
+        let (mut keys, mut changes) = (MessageKeys::default(), Vec::new());
+        for number in 0..MAX_KEYS {
+            keys.put(key(&number.to_string(), 0), false, &mut changes);
+        }
+        assert_eq!((keys.keys.len(), forgotten(&changes)), (MAX_KEYS, vec![]));
+        // One that comes again is the newest, and not one more.
+        keys.put(key("0", 1), false, &mut changes);
+        assert_eq!((keys.keys.len(), forgotten(&changes)), (MAX_KEYS, vec![]));
+        keys.put(key("new", 1), false, &mut changes);
+        assert_eq!((keys.keys.len(), keys.order.len(), forgotten(&changes)), (MAX_KEYS, MAX_KEYS, vec!["1"]));
+        assert!(keys.get("0").is_some() && keys.get("1").is_none() && keys.get("new").is_some());
+    }
+
+    #[test]
+    fn keys_are_kept_for_two_days() {
+        let (mut keys, mut changes) = (MessageKeys::default(), Vec::new());
+        let at = |minute: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute);
+        keys.load(vec![key("old", 0), key("late", 60), key("last", 120)]);
+        keys.drop_old(at(48 * 60), &mut changes);
+        assert_eq!((forgotten(&changes), keys.keys.len()), (vec![], 3));
+        keys.drop_old(at(48 * 60 + 1), &mut changes);
+        assert_eq!((forgotten(&changes), keys.keys.len()), (vec!["old"], 2));
+        // The clock was set to a wrong time and back.
+        keys.put(key("of a wrong time", 1_000_000), false, &mut changes);
+        changes.clear();
+        keys.drop_old(at(48 * 60 + 1), &mut changes);
+        assert_eq!((forgotten(&changes), keys.order.len()), (vec!["of a wrong time"], 2));
+        assert!(!keys.is_empty());
+        keys.drop_old(at(10_000), &mut changes);
+        assert!(keys.is_empty() && keys.order.is_empty() && keys.for_live.is_empty());
     }
 }

@@ -210,6 +210,7 @@ pub(super) fn say(to: Jid, text: String, turn: &mut Turn<'_>) {
 
 fn sealed(to: Jid, id: String, text: String, beside: Extensions) -> Sealed {
     let mut beside = Extensions { files: Vec::new(), thread_parent: None, fallback: Vec::new(), ..beside };
+    beside.forget_what_is_shown();
     // Other clients of either side cannot read it (XEP-0364, section 5).
     for hint in [Hint::NoCopy, Hint::NoPermanentStore] {
         if !beside.hints.contains(&hint) {

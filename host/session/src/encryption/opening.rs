@@ -412,11 +412,12 @@ pub(crate) fn plainly(keys: &mut EndToEnd, message: &Message, rooms: &Rooms, tur
     }
 }
 
-/// Removes the subject and files outside of an encrypted text: someone on the path may have added them.
+/// Removes the subject, files, previews and hints outside of an encrypted text: someone on the path may have added them.
 pub(super) fn drop_what_is_beside(message: &mut Message) {
     message.subject = None;
     if let Some(extensions) = &mut message.extensions {
         extensions.files.retain(|file| message.body.as_ref() == Some(&file.url));
+        extensions.forget_what_is_shown();
     }
     message.extensions.take_if(|extensions| **extensions == Extensions::default());
 }

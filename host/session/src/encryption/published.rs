@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use parlor_stanza::omemo::DeviceList;
 use parlor_stanza::types::OmemoForm;
 
 use crate::deadlines::DeadlineKey;
@@ -33,6 +34,9 @@ enum Bundle {
 pub(super) struct State {
     /// Whether the own device is in each list, as far as the server has said.
     listed: [bool; 2],
+    /// The account's lists, as the server has told of them on this stream. None: not yet, or a list that cannot be read, which must not be
+    /// overwritten.
+    own: [Option<DeviceList>; 2],
     bundles: [Bundle; 2],
     /// Whether the keys have changed since a bundle was last sent to the server.
     is_changed: [bool; 2],
@@ -91,6 +95,25 @@ impl State {
         if self.is_complete() {
             self.failures = 0;
         }
+    }
+
+    /// Returns the account's list.
+    pub(super) fn own(&self, form: OmemoForm) -> Option<&DeviceList> {
+        self.own[place(form)].as_ref()
+    }
+
+    /// Returns the account's list, to note a change of it.
+    pub(super) fn own_mut(&mut self, form: OmemoForm) -> Option<&mut DeviceList> {
+        self.own[place(form)].as_mut()
+    }
+
+    /// Stores the account's list. `None`: it cannot be read, so nothing is known of the own device in it.
+    pub(super) fn set_own(&mut self, form: OmemoForm, list: Option<DeviceList>) {
+        if list.is_none() {
+            self.listed[place(form)] = false;
+            self.is_waiting[place(form)] = false;
+        }
+        self.own[place(form)] = list;
     }
 
     /// Returns whether something is published.
@@ -166,6 +189,7 @@ impl State {
     /// Notes that another client may change the lists unnoticed.
     pub(super) fn stream_gone(&mut self) {
         self.listed = [false; 2];
+        self.own = [None, None];
         self.is_waiting = [false; 2];
         self.queue.clear();
         self.is_busy = false;

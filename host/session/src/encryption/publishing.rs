@@ -5,15 +5,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parlor_e2ee::omemo::Device;
 use parlor_stanza::error::{CallError, StanzaError};
-use parlor_stanza::omemo::{bundle_payload, list_payload, read_list};
-use parlor_stanza::types::{Ask, Body, DeviceTrust, ListedDevice, NodeOptions, OmemoForm, PublishedBundle, PubsubAsk};
+use parlor_stanza::iq_payload::IqPayload;
+use parlor_stanza::omemo::{DeviceList, bundle_payload};
+use parlor_stanza::types::{
+    Ask, Body, DeviceTrust, ListedDevice, NodeChange, NodeItem, NodeOptions, OmemoForm, PublishedBundle, PubsubAsk,
+};
 
 use super::EndToEnd;
 use super::kept::KeyChange;
 use super::lists::Came;
 use super::sessions::version;
 use super::trust::{KeyKind, of_omemo};
-use crate::deadlines::Late;
+use crate::deadlines::{Deadlines, Late};
 use crate::effect::{Effect, KeyNews, KeyNewsKind};
 use crate::iq::keys::{Attempt, KeysIq, Published};
 use crate::iq::{PATIENCE, Waiting};
@@ -21,8 +24,8 @@ use crate::turn::Turn;
 
 /// How long used prekeys are collected before the bundle is published again.
 const GATHER: Duration = Duration::from_secs(10);
-/// Interval at which the age of the signed prekey is checked.
-const CHECK: Duration = Duration::from_hours(6);
+/// Interval at which the age of the signed prekey and of the keys of messages is checked.
+const CHECK: Duration = Duration::from_hours(1);
 /// Delay after the last archived message before used prekeys are forgotten.
 const CAUGHT_UP: Duration = Duration::from_mins(5);
 /// The label of the own device, for people who look at their list.
@@ -54,14 +57,38 @@ pub(crate) fn begin(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     check(keys, turn);
     publish_bundles(keys, turn);
     for form in OmemoForm::ALL {
-        let node = form.list_node().to_owned();
-        let ask = Ask::Pubsub(Box::new(PubsubAsk::Items { node, max: 1, after: None }));
-        turn.ask(None, ask, Waiting::Keys(KeysIq::OwnList(form)), PATIENCE);
+        ask_own_list(form, turn);
+    }
+}
+
+fn ask_own_list(form: OmemoForm, turn: &mut Turn<'_>) {
+    let node = form.list_node().to_owned();
+    let ask = Ask::Pubsub(Box::new(PubsubAsk::Items { node, max: 1, after: None }));
+    turn.ask(None, ask, Waiting::Keys(KeysIq::OwnList(form)), PATIENCE);
+}
+
+/// Replaces and forgets keys that are too old.
+pub(crate) fn check(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
+    let mut changes = Vec::new();
+    keys.message_keys.drop_old(turn.now, &mut changes);
+    turn.keep_keys(changes);
+    if keys.has_omemo() {
+        check_device(keys, turn);
+    }
+    let is_needed = keys.has_omemo() || !keys.message_keys.is_empty();
+    let next = Some((CHECK, Late::KeysCheck)).filter(|_| is_needed);
+    turn.deadlines.replace(&mut keys.published.check, next);
+}
+
+/// Checks with the next step of the clock, if keys of messages are kept.
+pub(crate) fn check_soon(keys: &mut EndToEnd, deadlines: &mut Deadlines) {
+    if !keys.message_keys.is_empty() {
+        deadlines.replace(&mut keys.published.check, Some((Duration::ZERO, Late::KeysCheck)));
     }
 }
 
 /// Makes a new signed prekey if the present one is too old, and forgets prekeys that were kept for the archive.
-pub(crate) fn check(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
+fn check_device(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     let now = seconds(turn.now);
     let (elapsed, mut is_changed) = (turn.deadlines.elapsed(), false);
     if let Some(device) = &mut keys.device {
@@ -81,8 +108,6 @@ pub(crate) fn check(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     if is_changed {
         keys_changed(keys, turn);
     }
-    let next = Some((CHECK, Late::KeysCheck)).filter(|_| keys.has_omemo());
-    turn.deadlines.replace(&mut keys.published.check, next);
 }
 
 /// Notes that the bundle must be published again.
@@ -143,20 +168,31 @@ fn send(keys: &mut EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<
     let ask = if attempt == Attempt::Reconfigure {
         PubsubAsk::Configure { node, options }
     } else {
-        keys.published.sent(what);
-        let payload = match what {
-            Published::Bundle(form) => bundle_payload(form, &bundle(device, form)),
-            Published::List(form) => {
-                let mut listed = keys.lists.last(&turn.own.to_bare(), form).to_vec();
-                listed.retain(|one| one.device != id);
-                // The own device comes first, so that it stays if others truncate the list.
-                listed.insert(0, ListedDevice { device: id, label: Some(LABEL.to_owned()) });
-                list_payload(form, &listed)
+        let Some(payload) = payload(keys, what) else {
+            // The list became unreadable while this waited.
+            if let Some(next) = keys.published.next() {
+                send(keys, next, Attempt::Whole, turn);
             }
+            return;
         };
+        keys.published.sent(what);
         PubsubAsk::Publish { node, id: Some(item), payload, options }
     };
     turn.ask(None, Ask::Pubsub(Box::new(ask)), Waiting::Keys(KeysIq::Publish(what, attempt)), PATIENCE);
+}
+
+/// Returns what is published. A list has everything that other devices wrote in it. `None`: the account's list is not known, or it would be
+/// too long for a stanza.
+fn payload(keys: &EndToEnd, what: Published) -> Option<IqPayload> {
+    let device = keys.device.as_ref()?;
+    match what {
+        Published::Bundle(form) => Some(bundle_payload(form, &bundle(device, form))),
+        Published::List(form) => {
+            let mut list = keys.published.own(form)?.clone();
+            list.put_first(device.id().get(), LABEL);
+            list.payload()
+        }
+    }
 }
 
 fn bundle(device: &Device, form: OmemoForm) -> PublishedBundle {
@@ -265,6 +301,14 @@ fn is_refused(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn<'_>) {
 
 /// Puts the own device into a list of the account's, once others can find its keys.
 fn list_own(keys: &mut EndToEnd, form: OmemoForm, turn: &mut Turn<'_>) {
+    // The list is on its way, or cannot be read.
+    if keys.published.own(form).is_none() {
+        return;
+    }
+    if payload(keys, Published::List(form)).is_none() {
+        let reason = format!("{}: with this device, it is too long for a stanza", form.list_node());
+        return is_refused(keys, &CallError::OverLimit(reason), turn);
+    }
     if keys.has_omemo() && keys.published.may_list(form) {
         // The server pushes this list before it answers. The own device in the list must not be mistaken for another
         // device with its id.
@@ -276,6 +320,9 @@ fn list_own(keys: &mut EndToEnd, form: OmemoForm, turn: &mut Turn<'_>) {
 /// Notes that the own device is in the account's list.
 fn note_own(keys: &mut EndToEnd, form: OmemoForm, turn: &Turn<'_>) {
     let Some(device) = keys.device.as_ref().map(|device| device.id().get()) else { return };
+    if let Some(list) = keys.published.own_mut(form) {
+        list.put_first(device, LABEL);
+    }
     let own = turn.own.to_bare();
     let mut listed = keys.lists.last(&own, form).to_vec();
     if listed.iter().all(|one| one.device != device) {
@@ -291,25 +338,48 @@ pub(super) fn own_list_came(
     outcome: Result<Body, CallError>,
     turn: &mut Turn<'_>,
 ) {
-    let devices = match outcome {
+    let list = match outcome {
         Ok(Body::NodeItems(page)) => {
-            let xml = page.items.iter().rev().find_map(|item| item.xml.as_deref());
-            xml.and_then(|xml| read_list(form, xml)).unwrap_or_default()
+            let newest = page.items.iter().rev().find(|item| item.xml.is_some() || item.is_cut);
+            newest.map_or_else(|| Some(DeviceList::empty(form)), |item| read(form, item))
         }
-        Ok(_) => Vec::new(),
+        Ok(Body::Empty) => Some(DeviceList::empty(form)),
+        Ok(_) => None,
         Err(CallError::Offline | CallError::Stopped) => return,
         // There is no such node yet.
-        Err(CallError::Stanza(error)) if error.condition == "item-not-found" => Vec::new(),
+        Err(CallError::Stanza(error)) if error.condition == "item-not-found" => Some(DeviceList::empty(form)),
         Err(error) => return is_refused(keys, &error, turn),
     };
-    own_list(keys, form, devices, turn);
+    own_list(keys, form, list, turn);
 }
 
-/// Stores the account's device list, and adds this device to it if it is missing.
-pub(super) fn own_list(keys: &mut EndToEnd, form: OmemoForm, devices: Vec<ListedDevice>, turn: &mut Turn<'_>) {
+/// Reads the account's list. `None`: it is too long, or has another form.
+fn read(form: OmemoForm, item: &NodeItem) -> Option<DeviceList> {
+    DeviceList::read(form, item.xml.as_deref()?)
+}
+
+/// Handles a change of the account's list that the server pushed.
+pub(super) fn own_list_said(keys: &mut EndToEnd, form: OmemoForm, change: &NodeChange, turn: &mut Turn<'_>) {
+    match change {
+        NodeChange::Item(item) if item.xml.is_some() || item.is_cut => own_list(keys, form, read(form, item), turn),
+        // The list is not in the notification, or another item may be the list now.
+        NodeChange::Item(_) | NodeChange::Retracted(_) => ask_own_list(form, turn),
+        NodeChange::Purged | NodeChange::Deleted => own_list(keys, form, Some(DeviceList::empty(form)), turn),
+        NodeChange::Unsubscribed => turn.ignored += 1,
+    }
+}
+
+/// Stores the account's device list, and adds this device to it if it is missing. A list that cannot be read is left alone, since the
+/// account's other devices are in it.
+fn own_list(keys: &mut EndToEnd, form: OmemoForm, list: Option<DeviceList>, turn: &mut Turn<'_>) {
     let Some(device) = &mut keys.device else { return };
+    let Some(list) = list else {
+        keys.published.set_own(form, None);
+        let what = format!("the account's list {} cannot be read, and is not overwritten", form.list_node());
+        return is_refused(keys, &CallError::Other(what), turn);
+    };
     let is_first = std::mem::replace(&mut keys.published.is_new[usize::from(form == OmemoForm::Current)], false);
-    if is_first && devices.iter().any(|one| one.device == device.id().get()) {
+    if is_first && list.has(device.id().get()) {
         // Another client of the account has this id.
         device.renew_id(&mut rand::rng());
         turn.keep_keys(vec![KeyChange::Device(device.to_bytes())]);
@@ -317,9 +387,10 @@ pub(super) fn own_list(keys: &mut EndToEnd, form: OmemoForm, devices: Vec<Listed
         publish_bundles(keys, turn);
     }
     let Some(id) = keys.device.as_ref().map(|device| device.id().get()) else { return };
-    let is_there = devices.iter().any(|one| one.device == id);
+    let is_there = list.has(id);
     let own = turn.own.to_bare();
-    keys.lists.came((&own, form), devices, (turn.stream, turn.deadlines.elapsed()), Came::Told);
+    keys.lists.came((&own, form), list.devices(), (turn.stream, turn.deadlines.elapsed()), Came::Told);
+    keys.published.set_own(form, Some(list));
     if is_there {
         keys.published.set(Published::List(form));
     } else {
@@ -337,6 +408,9 @@ pub(super) fn renew(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     if let Some(before) = before {
         let id = before.id().get();
         for form in OmemoForm::ALL {
+            if let Some(list) = keys.published.own_mut(form) {
+                list.remove(id);
+            }
             let mut listed = keys.lists.last(&own, form).to_vec();
             listed.retain(|one| one.device != id);
             keys.lists.came((&own, form), listed, (turn.stream, turn.deadlines.elapsed()), Came::Told);

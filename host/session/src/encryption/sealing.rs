@@ -1,6 +1,6 @@
 //! Encrypts a message with OMEMO for all devices that should read it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use jid::{BareJid, Jid};
 use parlor_e2ee::omemo::{KeyMessage, payload};
@@ -27,6 +27,9 @@ use crate::turn::Turn;
 const MAX_WEIGHT: usize = 200 << 10;
 /// Maximum number of characters of padding, which hides the length of a content.
 const MAX_PADDING: u8 = 200;
+
+/// Maximum number of people without keys who are named in an error.
+const MAX_NAMED: usize = 8;
 
 /// The outcome of encrypting a message.
 pub(super) enum Sealing {
@@ -108,16 +111,45 @@ pub(super) fn seal(
     }
     let own = turn.own.to_bare();
     let is_to_self = people.len() == 1;
-    if !ready.iter().any(|(target, _)| is_to_self || target.jid != own) {
+    let is_for_nobody = !ready.iter().any(|(target, _)| is_to_self || target.jid != own);
+    let lacking = lacking(message, &ready, &own, rooms);
+    if is_for_nobody || !lacking.is_empty() {
         if keys.trust.is_full() {
             let reason = format!("{MAX_ALL} keys of others, all of which the owner decided about");
             return Sealing::Cannot(CallError::OverLimit(reason));
         }
-        let why = "no device of theirs has keys that are published and trusted; they have to use OMEMO, and `parlor keys` \
-                   lists what is known of them";
-        return Sealing::Cannot(no_encryption(&message.to, why));
+        return Sealing::Cannot(no_encryption(&message.to, &no_device(&lacking)));
     }
     encrypted(keys, message, &ready, turn)
+}
+
+/// Returns the occupants of a room who could not read a message that must be encrypted. An occupant without an address is named by the
+/// nickname. Other messages are encrypted for those who can read them.
+fn lacking(message: &Outbound, ready: &[(Target, OmemoForm)], own: &BareJid, rooms: &Rooms) -> BTreeSet<String> {
+    let is_required = message.draft.encryption == EncryptionWish::Required && message.kind == MessageKind::Groupchat;
+    let room = rooms.shown.get(&message.to.to_bare()).filter(|_| is_required);
+    let occupants = room.into_iter().flat_map(|room| room.occupants.iter());
+    let without = occupants.filter_map(|(nick, occupant)| match occupant.jid.as_ref().map(Jid::to_bare) {
+        Some(jid) if jid == *own || ready.iter().any(|(target, _)| target.jid == jid) => None,
+        Some(jid) => Some(jid.to_string()),
+        None if Some(nick.as_str()) == room.map(|room| room.nick.as_str()) => None,
+        None => Some(nick.clone()),
+    });
+    without.collect()
+}
+
+/// Says who has no device that may get a message.
+fn no_device(lacking: &BTreeSet<String>) -> String {
+    let advice = "they have to use OMEMO, and `parlor keys` lists what is known of them";
+    if lacking.is_empty() {
+        return format!("no device of theirs has keys that are published and trusted; {advice}");
+    }
+    let named: Vec<_> = lacking.iter().take(MAX_NAMED).map(String::as_str).collect();
+    let more = match lacking.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("no device with keys that are published and trusted: {}{more}; {advice}", named.join(", "))
 }
 
 /// Returns the people who should read a message, including the account itself.
@@ -252,9 +284,10 @@ fn first_file(draft: &Draft) -> Option<String> {
 }
 
 /// Returns the unencrypted parts of a message. The older form encrypts only the text. Files are left out of the
-/// unencrypted parts, since an address may contain the key of a file.
+/// unencrypted parts, since an address may contain the key of a file, and so are previews of links and hints of spoilers.
 fn beside(draft: &Draft, is_older: bool) -> Extensions {
-    let given = draft.extensions.as_deref().cloned().unwrap_or_default();
+    let mut given = draft.extensions.as_deref().cloned().unwrap_or_default();
+    given.forget_what_is_shown();
     let mut hints = given.hints.clone();
     if !hints.contains(&Hint::NoStore) && !hints.contains(&Hint::Store) {
         hints.push(Hint::Store);

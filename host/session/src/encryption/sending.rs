@@ -23,6 +23,13 @@ use crate::turn::Turn;
 /// A message that waits, and the fetches that it waits for.
 type Waits = Box<(Outbound, HashSet<Fetch>)>;
 
+/// Returns whether [`send`] may do anything with a message of this wish but send it in plain text at once: a chat was encrypted, or
+/// a message that this one may reply to, or messages wait whose order must be kept.
+pub(crate) fn is_concerned(keys: &EndToEnd, wish: EncryptionWish) -> bool {
+    let may_be_encrypted = wish == EncryptionWish::Required || keys.is_guarded() || keys.ways.knows_messages();
+    may_be_encrypted || !keys.waiting.is_empty()
+}
+
 /// Sends a message with the requested encryption. If keys have to be fetched first, it waits, and so do later ones to
 /// the same person or room.
 pub(crate) fn send(keys: &mut EndToEnd, message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
@@ -247,5 +254,67 @@ pub(crate) fn again(keys: &mut EndToEnd, rooms: &Rooms, turn: &mut Turn<'_>) {
     for partner in keys.waiting.partners() {
         let _ = keys.waiting.give_up(&partner);
         go_on(keys, &partner, false, rooms, turn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use parlor_config::{Encryption, Settings};
+    use parlor_stanza::types::{Extensions, ReplyTo};
+
+    use super::*;
+    use crate::effect::Effect;
+    use crate::turn::Common;
+
+    fn jid() -> BareJid {
+        "romeo@example.org".parse().unwrap()
+    }
+
+    fn outbound(encryption: EncryptionWish, id: Option<&str>) -> Outbound {
+        let reply = id.map(|id| ReplyTo { id: id.to_owned(), to: None });
+        let extensions = reply.map(|reply| Box::new(Extensions { reply: Some(reply), ..Extensions::default() }));
+        let draft = Draft { body: Some("hi".to_owned()), extensions, encryption, ..Draft::default() };
+        Outbound { to: jid().into(), kind: MessageKind::Chat, id: "1".to_owned(), draft, answer: None }
+    }
+
+    fn effects_of(input: impl FnOnce(&mut Turn<'_>)) -> Vec<Effect> {
+        let (own, mut effects) = ("bot@example.org".parse().unwrap(), Vec::new());
+        let mut common = Common::new(own, Settings::default());
+        input(&mut Turn::new(&mut common, Timestamp::UNIX_EPOCH, &mut effects));
+        effects
+    }
+
+    #[test]
+    fn what_is_not_concerned_goes_out_plainly_and_at_once() {
+        let mut keys = EndToEnd::default();
+        for config in [Encryption::default(), Encryption::OFF] {
+            keys.set_config(config);
+            for (wish, id) in EncryptionWish::ALL.into_iter().flat_map(|wish| [(wish, None), (wish, Some("m"))]) {
+                assert_eq!(is_concerned(&keys, wish), wish == EncryptionWish::Required);
+                if !is_concerned(&keys, wish) {
+                    let effects = effects_of(|turn| send(&mut keys, outbound(wish, id), &Rooms::default(), turn));
+                    assert!(matches!(&*effects, [Effect::Send(Outgoing::Message { .. })]), "{effects:?}");
+                }
+            }
+        }
+    }
+
+    fn concerned(change: impl FnOnce(&mut EndToEnd)) -> bool {
+        let mut keys = EndToEnd::default();
+        change(&mut keys);
+        is_concerned(&keys, EncryptionWish::AsTheChat) && is_concerned(&keys, EncryptionWish::None)
+    }
+
+    #[test]
+    fn a_chat_or_a_message_that_was_encrypted_concerns_the_next_one_and_so_do_messages_that_wait() {
+        assert!(!concerned(|_| {}));
+        assert!(concerned(|keys| keys.is_unknown = true));
+        assert!(concerned(|keys| keys.ways.load(vec![(jid(), Way::Otr)])));
+        assert!(concerned(|keys| keys.ways.note_message(&jid(), "m", Way::Otr)));
+        assert!(concerned(|keys| {
+            let message = outbound(EncryptionWish::Required, None);
+            effects_of(|turn| keys.waiting.wait(&jid(), message, HashSet::new(), turn));
+        }));
     }
 }

@@ -37,6 +37,11 @@ pub(super) struct WaitingMessages {
 }
 
 impl WaitingMessages {
+    /// Returns whether no message waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// Returns whether messages for this person or room wait, so that the next one must wait as well.
     pub(super) fn has(&self, partner: &BareJid) -> bool {
         !self.all.is_empty() && self.all.contains_key(partner)

@@ -49,6 +49,11 @@ impl Ways {
         self.chats.get(partner).map(|chat| chat.way)
     }
 
+    /// Returns whether any message is remembered that a reply may refer to.
+    pub(super) fn knows_messages(&self) -> bool {
+        !self.messages.is_empty()
+    }
+
     /// Returns how a message of a chat was encrypted, if it is one of the latest.
     pub(super) fn of_message(&self, partner: &BareJid, id: &str) -> Option<Way> {
         let found = self.messages.iter().rev().find(|(of, known, _)| known == id && of == partner);

@@ -29,12 +29,7 @@ pub(super) fn taken_in(
     if message.kind == MessageKind::Error {
         return Some(message);
     }
-    if !message.encrypted.is_empty() {
-        if !encryption.has_omemo() {
-            // Plugins get the fallback text, as people do whose clients cannot decrypt.
-            message.encrypted = Vec::new();
-            return Some(message);
-        }
+    if !message.encrypted.is_empty() && encryption.has_omemo() {
         let room = (message.kind == MessageKind::Groupchat).then(|| message.chat.to_bare());
         let id = message.stanza_id.clone();
         let source =
@@ -45,6 +40,14 @@ pub(super) fn taken_in(
             Opened::Cannot(reason) => tell(features, message, reason, turn),
             Opened::Waits(fetch) => hold(features, message, fetch, turn),
         };
+    }
+    match unreadable(&mut message, encryption.has_omemo()) {
+        Unreadable::No => {}
+        Unreadable::Nothing => return None,
+        Unreadable::Cannot(reason) => {
+            encryption.counts_as_unreadable();
+            return tell(features, message, reason, turn);
+        }
     }
     if is_meant(encryption, &message, rooms, turn) {
         return match hear(encryption, &mut message, turn) {
@@ -63,6 +66,35 @@ pub(super) fn taken_in(
     }
     plainly(encryption, &message, rooms, turn);
     Some(message)
+}
+
+/// Whether a message is encrypted in a way that is not decrypted here.
+enum Unreadable {
+    /// It is not.
+    No,
+    /// It is, and carries only keys.
+    Nothing,
+    /// It is, and this is the reason.
+    Cannot(UndecryptableReason),
+}
+
+/// Returns whether a message is encrypted in a way that is not decrypted here, and removes its text then, which is for clients that cannot
+/// decrypt it. It would look as if the person had said that.
+fn unreadable(message: &mut Message, has_omemo: bool) -> Unreadable {
+    let encrypted = std::mem::take(&mut message.encrypted);
+    let is_omemo = !encrypted.is_empty();
+    if is_omemo && message.sealed_by.is_none() && encrypted.iter().all(|one| one.payload.is_none()) {
+        return Unreadable::Nothing;
+    }
+    let Some(by) = message.sealed_by.take().or(is_omemo.then_some(Encryption::Omemo)) else { return Unreadable::No };
+    message.body = None;
+    message.bodies = Vec::new();
+    message.subject = None;
+    message.extensions = None;
+    message.encryption = Some(by);
+    // Only a hint says so: the content was lost on the way.
+    let is_lost = by == Encryption::Omemo && has_omemo;
+    Unreadable::Cannot(if is_lost { UndecryptableReason::Broken } else { UndecryptableReason::Unsupported })
 }
 
 /// Handles a message of a room once more, after the server of its author was asked about the key.
@@ -122,6 +154,9 @@ pub(super) fn archived(features: &mut Features, mut result: ArchiveResult, turn:
             if let Opened::Cannot(why) = opened {
                 reason = Some(why);
             }
+        } else if let Unreadable::Cannot(why) = unreadable(message, encryption.has_omemo()) {
+            encryption.counts_as_unreadable();
+            reason = Some(why);
         } else if is_of_protocol(message) && encryption.has_otr(&message.chat.to_bare(), turn) && !message.own {
             message.body = None;
             message.encryption = Some(Encryption::Otr);

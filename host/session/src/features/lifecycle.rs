@@ -190,6 +190,7 @@ impl Features {
             self.rooms.auto.clear();
             self.rooms.forget_resends();
             turn.deadlines.clear();
+            publishing::check_soon(&mut self.encryption, &mut turn.deadlines);
         }
     }
 

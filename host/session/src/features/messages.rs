@@ -7,10 +7,14 @@ use parlor_stanza::types::{Message, MessageKind};
 use super::{Features, encryption};
 use crate::commands::people::Around;
 use crate::dialogs::ANSWER;
+use crate::effect::Effect;
 use crate::encryption::answers::list_said;
 use crate::encryption::off_the_record::is_of_protocol;
-use crate::event::Payload;
-use crate::messages::{comes_again, drop_body_beside_subject, is_news, mentions, name_occupant, place_in_time};
+use crate::event::{Event, Payload};
+use crate::messages::{
+    MessageEvents, comes_again, drop_body_beside_subject, is_news, mentions, name_occupant, place_in_time,
+};
+use crate::questions::{OpenQuestions, PossibleAnswer};
 use crate::records::room::keep_trusted_ids;
 use crate::records::view::View;
 use crate::rooms::invitations::invitation_declined;
@@ -43,7 +47,8 @@ impl Features {
                 self.pubsub.said(&message.from, *event, &self.roster, turn);
             }
         }
-        if !message.encrypted.is_empty() || self.encryption.is_used() || is_of_protocol(&message) {
+        let is_sealed = !message.encrypted.is_empty() || message.sealed_by.is_some();
+        if is_sealed || self.encryption.is_used() || is_of_protocol(&message) {
             match encryption::taken_in(self, message, None, turn) {
                 Some(opened) => message = opened,
                 None => return,
@@ -160,19 +165,24 @@ impl Features {
     /// Delivers a message. The hot path: one allocation, shared by all listeners.
     fn tell(&mut self, mut message: Box<Message>, enters: bool, notifies: bool, turn: &mut Turn<'_>) {
         let line = self.commands.command_in(&message, &self.rooms, turn);
-        // The plugin that asked gets it as the answer alone.
-        let asked = match &line {
-            None => self.dialogs.answered(&message, &self.rooms, &self.roster, turn),
-            Some(_) => None,
+        let questions = match &line {
+            None => self.dialogs.open_to(&message, &self.rooms),
+            Some(_) => OpenQuestions::default(),
         };
-        message.command = line.as_ref().map(|line| line.name.clone()).or_else(|| asked.map(|_| ANSWER.to_owned()));
-        let message = Arc::from(message);
-        turn.fire_except(asked, self.message_events.message.clone(), Payload::Message(Arc::clone(&message)));
-        if enters {
-            turn.fire_except(asked, self.message_events.added.clone(), Payload::Message(Arc::clone(&message)));
-        }
-        if notifies {
-            turn.fire_except(asked, self.message_events.notification.clone(), Payload::Message(Arc::clone(&message)));
+        let is_answer = (!questions.is_empty()).then(|| ANSWER.to_owned());
+        message.command = line.as_ref().map(|line| line.name.clone()).or(is_answer);
+        let message: Arc<Message> = Arc::from(message);
+        let MessageEvents { message: told, added, notification } = &self.message_events;
+        let names = [Some(told), enters.then_some(added), notifies.then_some(notification)].into_iter().flatten();
+        let events = names.map(|name| (name.clone(), Payload::Message(Arc::clone(&message))));
+        if questions.is_empty() {
+            for (name, payload) in events {
+                turn.fire_named(name, payload);
+            }
+        } else {
+            let events = events.map(|(name, payload)| Event { name, at: turn.now, payload }).collect();
+            let message = Arc::clone(&message);
+            turn.out.push(Effect::FireAnswer(Box::new(PossibleAnswer { message, events, questions })));
         }
         if let Some(line) = line {
             let around = Around { rooms: &self.rooms, roster: &self.roster, owners: &self.owners };

@@ -20,12 +20,21 @@ pub enum UndecryptableReason {
     Distrusted,
     /// It is meant for another device: a copy or an archived message of another client's conversation.
     OtherDevice,
+    /// It is encrypted in a way that the host does not know, or that the owner turned off.
+    Unsupported,
 }
 
 impl UndecryptableReason {
     /// All reasons.
-    pub const ALL: [Self; 6] =
-        [Self::NoKeyForUs, Self::NoSession, Self::Replayed, Self::Broken, Self::Distrusted, Self::OtherDevice];
+    pub const ALL: [Self; 7] = [
+        Self::NoKeyForUs,
+        Self::NoSession,
+        Self::Replayed,
+        Self::Broken,
+        Self::Distrusted,
+        Self::OtherDevice,
+        Self::Unsupported,
+    ];
 
     /// Returns its name in the contract.
     pub fn as_str(self) -> &'static str {
@@ -36,6 +45,7 @@ impl UndecryptableReason {
             Self::Broken => "broken",
             Self::Distrusted => "distrusted",
             Self::OtherDevice => "other-device",
+            Self::Unsupported => "unsupported",
         }
     }
 }

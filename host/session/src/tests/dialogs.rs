@@ -13,8 +13,13 @@ impl TestSession {
         let choices = choices.iter().map(|&choice| choice.to_owned()).collect();
         let question = Question::check("Which?".to_owned(), choices, Some(Duration::from_mins(1))).unwrap();
         let (mailbox, nick) = (Arc::clone(&plugin.mailbox), nick.map(str::to_owned));
-        let mut begun = self.ask(BeginDialog { mailbox, to: jid(to), nick, question, most: 3 });
+        let (draft, plugin) = (question.message(nick.as_deref()), plugin.id.clone());
+        let mut begun = self.ask(BeginDialog { mailbox, plugin, to: jid(to), nick, question, draft, most: 3 });
         got(&mut begun).unwrap()
+    }
+
+    fn hooks(&mut self) -> &mut Hooked {
+        self.hooked.as_mut().unwrap()
     }
 
     fn dialogs(&self) -> usize {
@@ -197,4 +202,90 @@ fn a_question_that_comes_back_ends_and_so_do_all_with_the_session() {
     test.run(|session, now, effects| session.lost("gone", now, effects));
     assert_eq!(text(&mut end), Some(Err(CallError::Offline)));
     assert!(matches!(test.begin(&asks, ROMEO, None, &[]), Err(CallError::Offline)));
+}
+
+/// Rows 153 and 161.
+#[test]
+fn an_answer_that_hooks_hide_does_not_count_and_the_question_goes_on_waiting() {
+    let mut test = TestSession::connected(Settings::default());
+    test.hooked = Some(Hooked::default());
+    let (asks, older) = (plugin("asks"), plugin("older"));
+    let mut waits = test.begin(&older, ROMEO, None, &[]).unwrap();
+    let mut end = test.begin(&asks, ROMEO, None, &["red", "blue"]).unwrap();
+    test.forget();
+    for body in ["red", "cancel", "blue", "next"] {
+        test.writes(ROMEO_HOME, MessageKind::Chat, body);
+    }
+    assert_eq!((test.count("message"), text(&mut end)), (0, None), "it waits for the hooks");
+    let [red, cancel, blue, next] = <[_; 4]>::try_from(std::mem::take(&mut test.hooks().answers)).unwrap();
+    assert_eq!(blue.message.command.as_deref(), Some("?"));
+    for hidden in [red, cancel] {
+        test.comes(hidden, false);
+        assert_eq!((text(&mut end), text(&mut waits)), (None, None), "nor does the older question get it");
+    }
+    test.comes(blue, true);
+    assert_eq!(text(&mut end), Some(Ok("blue".to_owned())));
+    assert!(test.lines().contains(&format!("message except for {}", asks.instance)));
+    test.comes(next, true);
+    assert_eq!(text(&mut waits), Some(Ok("next".to_owned())));
+    assert_eq!(test.dialogs(), 0);
+}
+
+/// Rows 153 and 161: while hooks decide about a message, a question is asked, and another person takes over a nickname.
+#[test]
+fn a_message_answers_only_questions_that_were_open_to_its_sender_when_it_came() {
+    let mut test = TestSession::connected(Settings::default());
+    test.hooked = Some(Hooked::default());
+    let (asks, other) = (plugin("asks"), plugin("other"));
+    test.writes(ROMEO_HOME, MessageKind::Chat, "hello");
+    assert!(test.hooks().answers.is_empty(), "nothing was asked");
+    let mut first = test.begin(&asks, ROMEO, None, &[]).unwrap();
+    test.writes(ROMEO_HOME, MessageKind::Chat, "to the first");
+    let mut second = test.begin(&other, ROMEO, None, &[]).unwrap();
+    let answer = test.hooks().answers.pop().unwrap();
+    test.comes(answer, true);
+    assert_eq!((text(&mut first), text(&mut second)), (Some(Ok("to the first".to_owned())), None));
+
+    test.in_room();
+    test.presence(occupant("romeo", PresenceKind::Available, &[]));
+    let mut end = test.begin(&asks, ROOM, Some("juliet"), &[]).unwrap();
+    let mut of_romeo = test.begin(&other, ROOM, Some("romeo"), &[]).unwrap();
+    test.writes("room@muc.example.org/romeo", MessageKind::Groupchat, "of romeo");
+    for (old, new) in [("romeo", "montague"), ("juliet", "romeo")] {
+        let mut renamed = occupant(old, PresenceKind::Unavailable, &[303]);
+        renamed.muc.as_mut().unwrap().nick = Some(new.to_owned());
+        test.presence(renamed);
+        test.presence(occupant(new, PresenceKind::Available, &[]));
+    }
+    let answer = test.hooks().answers.pop().unwrap();
+    test.comes(answer, true);
+    assert_eq!((text(&mut end), text(&mut of_romeo)), (None, Some(Ok("of romeo".to_owned()))));
+}
+
+/// Rows 153 and 160.
+#[test]
+fn the_choices_are_sent_again_as_hooks_let_them_pass() {
+    let mut test = TestSession::connected(Settings::default());
+    test.hooked = Some(Hooked::default());
+    let asks = plugin("asks");
+    let mut end = test.begin(&asks, ROMEO, None, &["red"]).unwrap();
+    let wrong = |test: &mut TestSession| {
+        test.sent.clear();
+        test.writes(ROMEO_HOME, MessageKind::Chat, "green");
+        let answer = test.hooks().answers.pop().unwrap();
+        test.comes(answer, true);
+        assert!(test.answers().is_empty(), "hooks have not seen it");
+        test.hooks().again.pop().unwrap()
+    };
+    let again = wrong(&mut test);
+    assert_eq!((&again.plugin, again.by, &again.to), (&asks.id, asks.instance, &jid(ROMEO)));
+    assert!(again.draft.body.as_ref().unwrap().ends_with("1. red"), "{again:?}");
+    let altered = types::Draft { body: Some("altered".to_owned()), ..again.draft };
+    test.asks_again(again.question, Ok(altered));
+    assert_eq!(test.answers(), [(format!("chat {ROMEO}"), "altered".to_owned())]);
+    let again = wrong(&mut test);
+    test.asks_again(again.question, Err(CallError::Rejected("not that".to_owned())));
+    assert_eq!((test.answers().len(), text(&mut end)), (0, Some(no("not that"))));
+    test.asks_again(again.question, Ok(again.draft));
+    assert_eq!((test.answers().len(), test.dialogs()), (0, 0), "it has ended");
 }

@@ -217,6 +217,14 @@ impl Bot {
 
     /// The same account before the server has taken any key.
     fn unpublished(trust: TrustPolicy) -> TestSession {
+        Self::unpublished_beside(trust, |_| Err(stanza_error("item-not-found")))
+    }
+
+    /// The same account, with these lists on the server.
+    fn unpublished_beside(
+        trust: TrustPolicy,
+        listed: impl Fn(OmemoForm) -> Result<Body, Box<StanzaError>>,
+    ) -> TestSession {
         let mut test = TestSession::new(Settings::default());
         let config = Encryption { trust, ..Encryption::default() };
         test.run(|session, now, effects| set_encryption(session, config, now, effects));
@@ -225,22 +233,31 @@ impl Bot {
         test.roster(vec![item(ROMEO, "both"), item(JULIET, "both")]);
         for form in OmemoForm::ALL {
             let id = test.asked(|ask| wants(ask, form.list_node()));
-            test.answer(None, id, Err(stanza_error("item-not-found")));
+            test.answer(None, id, listed(form));
         }
         test
     }
 
     /// Lets the server push the account's devices.
     fn told_of(&mut self, device: u32) {
+        self.told_of_by("bot@example.org", device);
+    }
+
+    /// Lets somebody push devices in the same way.
+    fn told_of_by(&mut self, from: &str, device: u32) {
         for form in OmemoForm::ALL {
             let list = list_payload(form, &[ListedDevice { device, label: None }]).to_xml();
-            self.test.hear_xml(&format!(
-                "<message xmlns='jabber:client' from='bot@example.org' type='headline'><event \
-                 xmlns='http://jabber.org/protocol/pubsub#event'><items node='{}'><item id='current'>{list}</item>\
-                 </items></event></message>",
-                form.list_node()
-            ));
+            self.pushes(from, form, &format!("<item id='current'>{list}</item>"));
         }
+    }
+
+    /// Lets somebody push these changes of a list.
+    fn pushes(&mut self, from: &str, form: OmemoForm, changes: &str) {
+        self.test.hear_xml(&format!(
+            "<message xmlns='jabber:client' from='{from}' type='headline'><event \
+             xmlns='http://jabber.org/protocol/pubsub#event'><items node='{}'>{changes}</items></event></message>",
+            form.list_node()
+        ));
     }
 
     /// Returns how often keys were kept.
@@ -362,6 +379,98 @@ fn the_own_device_in_a_list_that_the_server_tells_of_is_no_other_one() {
     let mut bot = Bot::new(TrustPolicy::Blind);
     bot.told_of(bot.id);
     assert_eq!((bot.times_kept(), bot.device().id().get()), (1, bot.id));
+}
+
+/// Returns the account's lists in the present form as they were published.
+fn lists(test: &TestSession) -> Vec<String> {
+    test.sent.iter().filter_map(|stanza| is_published(stanza, OmemoForm::Current.list_node())).collect()
+}
+
+#[test]
+fn lists_keep_what_other_devices_wrote_in_them() {
+    let mut bot = Bot::new(TrustPolicy::Blind);
+    let (form, label) = (OmemoForm::Current, "a telephone with a long name ".repeat(3));
+    let others: String = (1..=80).map(|id| format!("<device id='{id}' label='{label}' labelsig='c2ln'/>")).collect();
+    let list = format!("<devices xmlns='urn:xmpp:omemo:2'>{others}<later xmlns='urn:example:later'/></devices>");
+    bot.pushes("bot@example.org", form, &format!("<item id='current'>{list}</item>"));
+    let written = lists(&bot.test).pop().unwrap();
+    assert_eq!((written.matches(label.trim()).count(), written.matches("labelsig=").count()), (80, 80), "{written}");
+    assert!(written.contains("urn:example:later"), "{written}");
+    let listed = read_list(form, &written).unwrap();
+    assert_eq!((listed[0].device, listed.len()), (bot.id, 81));
+    // They stay if the own device gets new keys.
+    accept(&mut bot.test);
+    got(&mut bot.test.ask(ResetOwnKeys));
+    accept(&mut bot.test);
+    let written = lists(&bot.test).pop().unwrap();
+    let listed = read_list(form, &written).unwrap();
+    assert_eq!((written.matches("labelsig=").count(), listed.len()), (80, 81));
+    assert_eq!(listed[0].device, bot.device().id().get());
+    assert!(listed.iter().all(|one| one.device != bot.id), "the former device is not listed any more");
+}
+
+#[test]
+fn a_list_that_cannot_be_read_is_not_overwritten() {
+    const ODD: &str = "<devices xmlns='urn:xmpp:omemo:3'><device id='5'/></devices>";
+    let cut = || {
+        let item = NodeItem { id: Some("current".to_owned()), is_cut: true, ..NodeItem::default() };
+        Body::NodeItems(Box::new(NodePage { items: vec![item], ..NodePage::default() }))
+    };
+    let unreadable: [fn() -> Body; 3] = [|| page(ODD.to_owned()), cut, || Body::Other];
+    for answer in unreadable {
+        let mut test = Bot::unpublished_beside(TrustPolicy::Blind, |_| Ok(answer()));
+        accept(&mut test);
+        assert!(test.news.iter().any(|news| matches!(news.what, KeyNewsKind::NotPublished)), "{:?}", answer());
+        got(&mut test.ask(ResetOwnKeys));
+        accept(&mut test);
+        assert_eq!(lists(&test), Vec::<String>::new(), "{:?}", answer());
+        let mut bot = Bot { test, id: 0 };
+        let list = "<devices xmlns='urn:xmpp:omemo:2'><device id='5'/></devices>";
+        bot.pushes("bot@example.org", OmemoForm::Current, &format!("<item id='current'>{list}</item>"));
+        let listed = read_list(OmemoForm::Current, &lists(&bot.test)[0]).unwrap();
+        assert_eq!(listed.iter().map(|one| one.device).collect::<Vec<_>>(), [bot.device().id().get(), 5]);
+        accept(&mut bot.test);
+        bot.pushes("bot@example.org", OmemoForm::Current, &format!("<item id='current'>{ODD}</item>"));
+        assert_eq!(lists(&bot.test).len(), 1, "it is left alone");
+    }
+    // A list that is empty or gone is made again.
+    let empty: [fn() -> Body; 3] =
+        [|| Body::Empty, || Body::NodeItems(Box::default()), || page("<devices xmlns='urn:xmpp:omemo:2'/>".to_owned())];
+    for answer in empty {
+        let mut test = Bot::unpublished_beside(TrustPolicy::Blind, |form| {
+            Ok(if form == OmemoForm::Current { answer() } else { Body::Empty })
+        });
+        accept(&mut test);
+        assert_eq!(lists(&test).len(), 1, "{:?}", answer());
+    }
+}
+
+#[test]
+fn a_list_that_a_notification_lacks_is_asked_for() {
+    let mut bot = Bot::new(TrustPolicy::Blind);
+    let (form, before) = (OmemoForm::Current, lists(&bot.test).len());
+    for changes in ["<item id='current'/>", "<retract id='older'/>"] {
+        let asked = bot.test.count_asked(|ask| wants(ask, form.list_node()));
+        bot.pushes("bot@example.org", form, changes);
+        assert_eq!(bot.test.count_asked(|ask| wants(ask, form.list_node())), asked + 1, "{changes}");
+        let id = bot.test.asked(|ask| wants(ask, form.list_node()));
+        let list = [7, bot.id].map(|device| ListedDevice { device, label: None });
+        bot.test.answer(None, id, Ok(page(list_payload(form, &list).to_xml())));
+        assert_eq!(lists(&bot.test).len(), before, "nothing is missing: {changes}");
+    }
+}
+
+/// A plugin may send messages to the own account, which the server delivers from a full address.
+#[test]
+fn only_the_account_itself_tells_of_its_devices() {
+    let mut bot = Bot::new(TrustPolicy::Blind);
+    let before = bot.test.sent.len();
+    for from in ["bot@example.org/parlor", "bot@example.org/phone", "example.org", "bot@example.net"] {
+        bot.told_of_by(from, 4_711);
+        assert_eq!(bot.test.sent.len(), before, "{from}");
+    }
+    bot.told_of(4_711);
+    assert!(bot.test.sent.len() > before, "another client left this device out");
 }
 
 #[test]
@@ -498,6 +607,53 @@ fn the_address_of_an_encrypted_file_goes_out_encrypted_or_not_at_all() {
     off.bind();
     let mut sent = off.ask(message(EncryptionWish::AsTheChat));
     assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "encryption is off");
+}
+
+/// The older form of OMEMO encrypts a text alone.
+#[test]
+fn hints_and_previews_go_out_encrypted_or_not_at_all() {
+    let preview = types::LinkPreview {
+        url: "https://example.org/".to_owned(),
+        title: Some("Page".to_owned()),
+        ..types::LinkPreview::default()
+    };
+    let extensions = Extensions { spoiler: Some("end".to_owned()), previews: vec![preview], ..Extensions::default() };
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        bot.hear(&mut romeo, "hello");
+        let extensions = Some(Box::new(extensions.clone()));
+        let draft = Draft { body: Some("they die".to_owned()), extensions, ..Draft::default() };
+        let mut sent = bot.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+        bot.lists(ROMEO, |form| romeo.listed(form));
+        assert!(matches!(got(&mut sent), Some(Ok(_))), "{form:?}");
+        let sealed = bot.test.sent.iter().rev().find_map(|stanza| match stanza {
+            Outgoing::Sealed(sealed) => Some(sealed),
+            _ => None,
+        });
+        let sealed = sealed.expect("it is encrypted");
+        assert!(sealed.beside.previews.is_empty(), "{form:?}");
+        // The text stays hidden.
+        let hint = (form == OmemoForm::Older).then(String::new);
+        assert_eq!(sealed.beside.spoiler, hint, "{form:?}");
+        assert_eq!(romeo.reads(&bot).as_deref(), Some("they die"), "{form:?}");
+    }
+}
+
+#[test]
+fn hints_and_previews_beside_an_encrypted_text_are_not_told() {
+    let beside = "<spoiler xmlns='urn:xmpp:spoiler:0'>open</spoiler><r:Description \
+                  xmlns:r='http://www.w3.org/1999/02/22-rdf-syntax-ns#' r:about='https://example.net/'><title \
+                  xmlns='https://ogp.me/ns#'>open</title></r:Description></message>";
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        let from = romeo.sender();
+        let xml = romeo.writes(&bot, "they die", &from);
+        bot.test.hear_xml(&xml.replace("</message>", beside));
+        assert_eq!(bot.heard().body.as_deref(), Some("they die"), "{form:?}");
+        let shown = bot.heard().extensions.as_deref().cloned().unwrap_or_default();
+        assert!(shown.previews.is_empty(), "{form:?}");
+        assert_eq!(shown.spoiler, (form == OmemoForm::Older).then(String::new), "{form:?}");
+    }
 }
 
 #[test]
@@ -703,6 +859,119 @@ fn a_message_for_other_devices_is_told_as_such() {
     assert_eq!(bot.reason(), UndecryptableReason::Broken);
 }
 
+/// Wraps a message in a copy that the account's server sends (XEP-0280).
+fn carbon(which: &str, message: &str) -> String {
+    format!(
+        "<message xmlns='jabber:client' from='bot@example.org' type='chat'><{which} xmlns='urn:xmpp:carbons:2'><forwarded \
+         xmlns='urn:xmpp:forward:0'>{message}</forwarded></{which}></message>"
+    )
+}
+
+/// Changes the value of an attribute, in either quotes.
+fn with(xml: &str, attribute: &str, value: &str, other: &str) -> String {
+    let changed = ['"', '\''].into_iter().fold(xml.to_owned(), |xml, quote| {
+        xml.replace(&format!("{attribute}={quote}{value}{quote}"), &format!("{attribute}={quote}{other}{quote}"))
+    });
+    assert_ne!(changed, xml, "{attribute}");
+    changed
+}
+
+#[test]
+fn copies_of_encrypted_messages_are_read_where_they_are_for_this_device_too() {
+    for form in OmemoForm::ALL {
+        // People encrypt for all devices of the account, and write to one of its clients.
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        let (from, rid) = (romeo.sender(), bot.id.to_string());
+        let xml =
+            with(&romeo.writes(&bot, "to the telephone", &from), "to", "bot@example.org", "bot@example.org/phone");
+        bot.test.hear_xml(&carbon("received", &xml));
+        let heard = bot.heard();
+        assert_eq!((heard.body.as_deref(), heard.carbon), (Some("to the telephone"), Some(types::Carbon::Received)));
+        assert_eq!(heard.encryption, Some(types::Encryption::Omemo));
+        bot.test.forget();
+        let xml = with(&romeo.writes(&bot, "to the telephone alone", &from), "rid", &rid, "77");
+        bot.test.hear_xml(&carbon("received", &xml));
+        assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::OtherDevice));
+    }
+}
+
+#[test]
+fn what_another_client_of_the_account_sends_encrypted_is_its_own() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut phone) = (Bot::new(TrustPolicy::Blind), Peer::new("bot@example.org", form));
+        let (from, rid) = (phone.sender(), bot.id.to_string());
+        let xml = with(&phone.writes(&bot, "I am here", &from), "to", "bot@example.org", ROMEO);
+        bot.test.hear_xml(&carbon("sent", &xml));
+        let heard = bot.heard();
+        assert_eq!((heard.body.as_deref(), heard.carbon), (Some("I am here"), Some(types::Carbon::Sent)));
+        assert_eq!((heard.own, &heard.chat, heard.encryption), (true, &jid(ROMEO), Some(types::Encryption::Omemo)));
+        bot.test.forget();
+        let xml = with(&phone.writes(&bot, "not for a bot", &from), "to", "bot@example.org", ROMEO);
+        bot.test.hear_xml(&carbon("sent", &with(&xml, "rid", &rid, "77")));
+        assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::OtherDevice));
+        let Payload::Undecryptable(told) = bot.test.last("undecryptable") else { panic!("it is told") };
+        assert!(told.own && told.chat == jid(ROMEO), "{told:?}");
+        // Nobody else can copy messages.
+        bot.test.forget();
+        let forged = carbon("sent", &xml).replacen("from='bot@example.org'", "from='romeo@example.org'", 1);
+        bot.test.hear_xml(&forged);
+        assert_eq!(bot.test.count("undecryptable"), 0);
+        assert!(bot.bodies().is_empty());
+    }
+}
+
+#[test]
+fn a_message_in_another_encryption_is_told_and_its_text_is_not() {
+    use UndecryptableReason::{Broken, Unsupported};
+    use types::Encryption::{Omemo, OpenPgp, Other, Pgp};
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    bot.hear(&mut romeo, "hello");
+    let said = |number: usize, payload: &str| {
+        let body = "<body>This message is encrypted, and your client cannot read it.</body>";
+        let from = format!("from='{ROMEO}/phone' id='odd{number}'");
+        format!("<message xmlns='jabber:client' type='chat' {from} to='bot@example.org'>{body}{payload}</message>")
+    };
+    let hint = |namespace: &str| format!("<encryption xmlns='urn:xmpp:eme:0' namespace='{namespace}'/>");
+    let cases = [
+        ("<openpgp xmlns='urn:xmpp:openpgp:0'>AAAA</openpgp>".to_owned(), OpenPgp, Unsupported),
+        (hint("urn:xmpp:openpgp:0"), OpenPgp, Unsupported),
+        ("<x xmlns='jabber:x:encrypted'>AAAA</x>".to_owned(), Pgp, Unsupported),
+        (hint("jabber:x:encrypted"), Pgp, Unsupported),
+        (hint("urn:xmpp:omemo:1"), Other, Unsupported),
+        (hint("urn:example:later"), Other, Unsupported),
+        // The content was lost on the way.
+        (hint("urn:xmpp:omemo:2"), Omemo, Broken),
+    ];
+    for (number, (payload, by, reason)) in cases.into_iter().enumerate() {
+        bot.test.forget();
+        bot.test.hear_xml(&said(number, &payload));
+        assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 1), "{payload}");
+        let Payload::Undecryptable(told) = bot.test.last("undecryptable") else { panic!("it is told") };
+        assert_eq!((told.encryption, told.reason), (by, reason), "{payload}");
+    }
+    // The chat is still encrypted.
+    let mut sent = bot.say(ROMEO, "what was that?", EncryptionWish::AsTheChat);
+    bot.lists(ROMEO, |form| romeo.listed(form));
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("what was that?"));
+    // A hint at off-the-record messaging says nothing that the text does not say.
+    bot.test.forget();
+    bot.test.hear_xml(&said(90, &hint("urn:xmpp:otr:0")));
+    assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (1, 0));
+}
+
+#[test]
+fn while_omemo_is_off_encrypted_messages_are_told_as_such() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+    bot.hear(&mut romeo, "hello");
+    bot.test.run(|session, now, effects| set_encryption(session, Encryption::OFF, now, effects));
+    bot.test.forget();
+    bot.hear(&mut romeo, "are you there?");
+    assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::Unsupported));
+    let Payload::Undecryptable(told) = bot.test.last("undecryptable") else { panic!("it is told") };
+    assert_eq!(told.encryption, types::Encryption::Omemo);
+}
+
 #[test]
 fn another_key_in_place_of_a_verified_one_is_refused_and_told() {
     let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
@@ -874,6 +1143,32 @@ fn everybody_who_may_read_in_a_room_gets_what_is_said_there() {
 }
 
 #[test]
+fn what_is_required_in_a_room_has_to_be_read_by_each_occupant() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Older));
+    bot.in_room_of(&juliet);
+    bot.hear(&mut juliet, "we are alone");
+    let xml = juliet.writes(&bot, "are we?", &format!("from='{ROOM}/juliet'"));
+    bot.test.hear_xml(&xml);
+    bot.test.presence(occupant_of(&Peer::new(ROMEO, OmemoForm::Older)));
+    let before = bot.sealed();
+    let mut required = bot.say(ROOM, "secret", EncryptionWish::Required);
+    for affiliation in ["owner", "admin", "member"] {
+        let is_meant = |ask: &Ask| matches!(ask, Ask::Affiliations { affiliation: of } if *of == affiliation);
+        let id = bot.test.asked_of(ROOM, is_meant);
+        bot.test.answer(Some(ROOM), id, Ok(Body::Affiliations(Vec::new())));
+    }
+    bot.lists(JULIET, |form| juliet.listed(form));
+    bot.lists(ROMEO, |_| Vec::new());
+    let Some(Err(CallError::Unsupported(why))) = got(&mut required) else { panic!("somebody cannot read it") };
+    assert!(why.contains(ROMEO) && !why.contains(JULIET), "{why}");
+    assert_eq!(bot.sealed(), before);
+    // Other messages are encrypted for those who can read them.
+    let mut sent = bot.say(ROOM, "hello", EncryptionWish::AsTheChat);
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(juliet.reads(&bot).as_deref(), Some("hello"));
+}
+
+#[test]
 fn in_a_room_a_key_counts_once_the_authors_own_server_has_told_of_it() {
     for form in OmemoForm::ALL {
         let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, form));
@@ -1001,6 +1296,42 @@ fn what_was_kept_goes_on_after_a_restart() {
     after.lists(ROMEO, |form| romeo.listed(form));
     assert!(matches!(got(&mut sent), Some(Ok(_))), "the chat is still encrypted");
     assert_eq!(romeo.reads(&after).as_deref(), Some("yes"));
+}
+
+/// Returns the archived messages whose keys are forgotten.
+fn forgotten(test: &TestSession) -> Vec<&str> {
+    let names = test.keys.iter().flat_map(|change| match change {
+        KeyChange::NoMessageKeys(names) => names.as_slice(),
+        _ => &[],
+    });
+    names.map(String::as_str).collect()
+}
+
+#[test]
+fn keys_of_messages_are_forgotten_after_two_days_also_by_a_host_that_was_off() {
+    let mut test = TestSession::new(Settings::default());
+    let hours = |hours: u64| test.now - Duration::from_secs(hours * 3_600);
+    let key = |name: &str, at: Timestamp| MessageKey {
+        archived: name.to_owned(),
+        jid: bare(ROMEO),
+        device: 5,
+        form: OmemoForm::Current,
+        key: Secret::new(vec![1]),
+        at,
+    };
+    let message_keys = vec![key("of last week", hours(170)), key("of yesterday", hours(20))];
+    // Also while OMEMO is off, and before there is a stream.
+    keys_kept(&mut test.session, KeptKeys { message_keys, ..KeptKeys::default() });
+    test.run(Session::tick);
+    assert_eq!(forgotten(&test), ["of last week"]);
+    for _ in 0..28 {
+        test.wait(3_600);
+    }
+    assert_eq!(forgotten(&test), ["of last week"]);
+    test.run(Session::closed);
+    test.wait(3_600);
+    assert_eq!(forgotten(&test), ["of last week", "of yesterday"]);
+    assert_eq!(test.session.next_deadline(), None, "there is nothing more to forget");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Incoming and outgoing messages.
 #![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
-use parlor_stanza::types::{Carbon, Draft, Extensions, Fallback, Hint, Invite, Moderated, Reactions, ReplyTo};
+use parlor_stanza::types::{
+    Carbon, Draft, Extensions, Fallback, Hint, Invite, LinkPreview, Moderated, Reactions, ReplyTo,
+};
 
 use super::*;
 use crate::messages;
@@ -97,6 +99,52 @@ fn what_is_sent_is_checked_first() {
     let quoting = Extensions { fallback: vec![part(0, 2)], ..Extensions::default() };
     assert!(send(&mut test, ROMEO, MessageKind::Chat, beside(quoting)).is_ok());
     assert!(matches!(send(&mut test, ROMEO, MessageKind::Headline, text("x")), Err(CallError::Invalid { .. })));
+}
+
+/// Spoilers (XEP-0382) and previews of links (XEP-0511).
+#[test]
+fn what_a_message_shows_is_checked_first() {
+    let mut test = TestSession::connected(Settings::default());
+    let some = |text: &str| Some(text.to_owned());
+    let carrying = |body: Option<&str>, extensions| Draft {
+        body: body.map(str::to_owned),
+        extensions: Some(Box::new(extensions)),
+        ..Draft::default()
+    };
+    let link = || LinkPreview { url: "https://h/".to_owned(), title: some("t"), description: None, image: None };
+    let (spoiler, previews) = ("message.extensions.spoiler", "message.extensions.previews");
+    let hidden = |hint: &str| Extensions { spoiler: Some(hint.to_owned()), ..Extensions::default() };
+    let shown = |previews| Extensions { previews, ..Extensions::default() };
+    let receipt = || Extensions { receipt: some("1"), ..Extensions::default() };
+    let many = (0..9).map(|number| LinkPreview { url: format!("https://h/{number}"), ..link() }).collect();
+    for (body, extensions, argument) in [
+        (None, Extensions { unstyled: true, ..hidden("end") }, "message"),
+        (None, shown(vec![link()]), "message"),
+        (None, Extensions { spoiler: some("end"), ..receipt() }, spoiler),
+        (None, Extensions { previews: vec![link()], ..receipt() }, previews),
+        (some("x"), hidden(&"x".repeat(1_025)), spoiler),
+        (some("x"), hidden("a\nb"), spoiler),
+        (some("x"), hidden("a\u{0}"), spoiler),
+        (some("x"), shown(vec![link(); 2]), previews),
+        (some("x"), shown(many), previews),
+        (some("x"), shown(vec![LinkPreview { url: "javascript:alert(1)".to_owned(), ..link() }]), previews),
+        (some("x"), shown(vec![LinkPreview { url: format!("https://h/{}", "x".repeat(2_000)), ..link() }]), previews),
+        (some("x"), shown(vec![LinkPreview { title: None, ..link() }]), previews),
+        (some("x"), shown(vec![LinkPreview { title: some(" "), ..link() }]), previews),
+        (some("x"), shown(vec![LinkPreview { title: some("a\nb"), ..link() }]), previews),
+        (some("x"), shown(vec![LinkPreview { title: some(&"x".repeat(513)), ..link() }]), previews),
+        (some("x"), shown(vec![LinkPreview { description: some(&"x".repeat(4_097)), ..link() }]), previews),
+        (some("x"), shown(vec![LinkPreview { image: some("cid:1"), ..link() }]), previews),
+    ] {
+        match send(&mut test, ROMEO, MessageKind::Chat, carrying(body.as_deref(), extensions)) {
+            Err(CallError::Invalid { argument: named, .. }) => assert_eq!(named, argument),
+            other => panic!("{argument}: {other:?}"),
+        }
+    }
+    assert!(test.lines().is_empty());
+    let whole = LinkPreview { description: some("a\nb"), image: some("http://h/i"), ..link() };
+    let all = Extensions { spoiler: some(""), unstyled: true, ..shown(vec![whole]) };
+    assert!(send(&mut test, ROMEO, MessageKind::Chat, carrying(Some("x"), all)).is_ok());
 }
 
 #[test]

@@ -144,6 +144,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         encryption: None,
         device_trust: None,
         encrypted: Vec::new(),
+        sealed_by: None,
         pubsub: None,
         raw: some_raw(),
     }
@@ -199,6 +200,15 @@ struct TestSession {
     news: Vec<KeyNews>,
     /// Whether handlers of commands from forms do not return yet.
     is_at_work: bool,
+    /// What hooks decide about and have not decided yet. None: there are no hooks.
+    hooked: Option<Hooked>,
+}
+
+/// What waits for verdicts of hooks.
+#[derive(Default)]
+struct Hooked {
+    answers: Vec<PossibleAnswer>,
+    again: Vec<Repetition>,
 }
 
 impl TestSession {
@@ -208,7 +218,7 @@ impl TestSession {
         let (lines, events, sent, kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (keys, news) = (Vec::new(), Vec::new());
         let room_news = Vec::new();
-        Self { session, now, lines, events, sent, kept, room_news, keys, news, is_at_work: false }
+        Self { session, now, lines, events, sent, kept, room_news, keys, news, is_at_work: false, hooked: None }
     }
 
     /// Returns a connected test with Romeo and Juliet in the roster.
@@ -253,10 +263,14 @@ impl TestSession {
                     self.events.push(event);
                     returns.extend((!self.is_at_work).then_some(form));
                 }
-                Effect::FireExcept(instance, event) => {
-                    self.lines.push(format!("{} except for {instance}", event.name));
-                    self.events.push(event);
-                }
+                Effect::FireAnswer(answer) => match &mut self.hooked {
+                    Some(hooked) => hooked.answers.push(*answer),
+                    None => self.comes(*answer, true),
+                },
+                Effect::AskAgain(again) => match &mut self.hooked {
+                    Some(hooked) => hooked.again.push(*again),
+                    None => self.asks_again(again.question, Ok(again.draft)),
+                },
                 Effect::Answer(due) | Effect::Confirm(due) => due.give(),
                 Effect::Keep(change) => self.kept.push(change),
                 Effect::RoomNews(news) => self.room_news.push(news),
@@ -271,6 +285,25 @@ impl TestSession {
         for form in returns {
             self.returns(&form, true);
         }
+    }
+
+    /// Lets plugins get a message that may answer a question, unless hooks hide it.
+    fn comes(&mut self, answer: PossibleAnswer, is_shown: bool) {
+        let PossibleAnswer { message, events, questions } = answer;
+        let mut by = None;
+        self.run(|session, now, effects| {
+            by = take_answer(session, &message, &questions, &|_| is_shown, now, effects);
+        });
+        let except = by.map(|instance| format!(" except for {instance}")).unwrap_or_default();
+        for event in events.into_iter().filter(|_| is_shown) {
+            self.lines.push(format!("{}{except}", event.name));
+            self.events.push(event);
+        }
+    }
+
+    /// Lets the choices of a question be sent again, or be stopped by this error.
+    fn asks_again(&mut self, question: u64, passed: Result<types::Draft, CallError>) {
+        self.run(|session, now, effects| ask_again(session, question, passed, now, effects));
     }
 
     /// Lets the handler of a command from this form return.

@@ -169,6 +169,17 @@ impl Talk {
         self.test.sent.iter().filter(|stanza| matches!(stanza, Outgoing::Message { .. })).count()
     }
 
+    /// Lets a plugin write a spoiler, and returns what stands beside the encrypted text.
+    fn hides(&mut self, hint: &str) -> Extensions {
+        let extensions = Some(Box::new(Extensions { spoiler: Some(hint.to_owned()), ..Extensions::default() }));
+        let draft = Draft { body: Some("they die".to_owned()), extensions, ..Draft::default() };
+        let mut sent = self.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+        self.settle();
+        assert!(matches!(got(&mut sent), Some(Ok(_))));
+        let Some(Outgoing::Sealed(sealed)) = self.test.sent.last() else { panic!("it is not encrypted") };
+        sealed.beside.clone()
+    }
+
     /// Lets one of the people ask for a secret.
     fn asks(&mut self, index: usize, entered: &str, question: Option<&str>) {
         let conversation = &mut self.people[index].conversation;
@@ -238,6 +249,7 @@ impl Talk {
         assert_eq!(self.heard().encryption, Some(types::Encryption::Otr));
         assert!(matches!(self.says("and you?"), Some(Ok(_))));
         assert!(self.people[0].has_read("and you?"), "{:?}", self.people[0].told);
+        assert_eq!(self.hides("end").spoiler.as_deref(), Some(""), "the hint would be open");
         self.people[0].told.clear();
     }
 }

@@ -11,10 +11,12 @@ use super::{is_same_bare, muc, omemo};
 use crate::encode::{FALLBACK, HINTS};
 use crate::error::StanzaError;
 use crate::files;
-use crate::text::{is_sendable, is_sendable_time};
+use crate::omemo::{HINT, OTR};
+use crate::previews;
+use crate::text::{is_sendable, is_sendable_time, line};
 use crate::types::{
-    Encrypted, Extensions, Fallback, Hint, Invite, MessageKind, MucUser, REPLY, Reactions, ReplyTo, VoiceRequest,
-    address,
+    Encrypted, Encryption, Extensions, Fallback, Hint, Invite, MAX_SPOILER, MessageKind, MucUser, OmemoForm, REPLY,
+    Reactions, ReplyTo, SPOILER, STYLING, VoiceRequest, address,
 };
 use crate::xml::Xml;
 
@@ -25,6 +27,10 @@ pub(super) const MAX_ID: usize = 1_024;
 pub(super) const OLDER_DELAY: &str = "jabber:x:delay";
 /// The namespace of fallback bodies from clients with an earlier version of XEP-0428.
 const OLDER_FALLBACK: &str = "urn:xmpp:feature-fallback:0";
+/// The namespace of `OpenPGP` (XEP-0373).
+const OPENPGP: &str = "urn:xmpp:openpgp:0";
+/// The namespace of the former use of `OpenPGP` (XEP-0027).
+const PGP: &str = "jabber:x:encrypted";
 /// The maximum number of reactions read from one message.
 const MAX_REACTIONS: usize = 64;
 /// The maximum length of a reaction in bytes; longer texts are not emoji.
@@ -59,6 +65,10 @@ pub(super) struct Found {
     pub of_occupant: bool,
     /// The encrypted contents, one in each form.
     pub encrypted: Vec<Encrypted>,
+    /// How the message is encrypted, if it has a content that the host cannot decrypt.
+    pub sealed_by: Option<Encryption>,
+    /// How it is encrypted, says a hint.
+    pub hinted: Option<Encryption>,
 }
 
 impl Found {
@@ -118,6 +128,7 @@ pub(super) fn read<'a, E: Xml<'a>>(
                 let known = found.stamped(payload, kind, from, own);
                 *known = known.or_else(|| stamp(payload));
             }
+            "x" if payload.has_ns(PGP) => found.sealed_by = Some(Encryption::Pgp),
             "x" if payload.has_ns(OLDER_DELAY) => older = older.or(Some(payload)),
             "x" if payload.has_ns(files::OOB) => {
                 if let Some(file) = files::outside(payload) {
@@ -171,6 +182,17 @@ pub(super) fn read<'a, E: Xml<'a>>(
     found
 }
 
+/// Reads a hint at the encryption of a message. One at off-the-record messaging says nothing that its text does not say.
+fn hinted<'a>(hint: impl Xml<'a>) -> Option<Encryption> {
+    match hint.attr("namespace")? {
+        OTR => None,
+        OPENPGP => Some(Encryption::OpenPgp),
+        PGP => Some(Encryption::Pgp),
+        namespace if OmemoForm::of_namespace(namespace).is_some() => Some(Encryption::Omemo),
+        _ => Some(Encryption::Other),
+    }
+}
+
 /// Returns an id unless it cannot be sent, since an answer must quote it.
 pub(super) fn sendable_id(id: &str) -> Option<String> {
     (!id.is_empty() && id.len() <= MAX_ID && is_sendable(id)).then(|| id.to_owned())
@@ -221,6 +243,8 @@ fn read_extension<'a>(payload: impl Xml<'a>, lang: &str, found: &mut Found) {
                 found.extensions().reactions = Some(Reactions { id, emojis: reactions(payload) });
             }
         }
+        "encryption" if payload.has_ns(HINT) => found.hinted = found.hinted.or_else(|| hinted(payload)),
+        "openpgp" if payload.has_ns(OPENPGP) => found.sealed_by = Some(Encryption::OpenPgp),
         "request" if payload.has_ns(ns::RECEIPTS) => found.extensions().receipt_requested = true,
         "received" if payload.has_ns(ns::RECEIPTS) => {
             if let Some(id) = id_of(payload) {
@@ -241,6 +265,20 @@ fn read_extension<'a>(payload: impl Xml<'a>, lang: &str, found: &mut Found) {
         "file-sharing" if payload.has_ns(files::SHARING) => {
             if let Some(file) = files::shared(payload) {
                 files::add(&mut found.extensions().files, file);
+            }
+        }
+        "spoiler" if payload.has_ns(SPOILER) => {
+            let hint = &mut found.extensions().spoiler;
+            // Of several, the one in the language of the text is for its readers.
+            if hint.is_none() || payload.lang() == Some(lang) {
+                *hint = Some(line(&payload.text(), MAX_SPOILER).unwrap_or_default());
+            }
+        }
+        "unstyled" if payload.has_ns(STYLING) => found.extensions().unstyled = true,
+        "Description" if payload.has_ns(previews::RDF) => {
+            // The fast parser takes no element of this namespace.
+            if let Some(preview) = payload.element().and_then(previews::read) {
+                previews::add(&mut found.extensions().previews, preview);
             }
         }
         hint if payload.has_ns(HINTS) => {

@@ -2,6 +2,7 @@
 
 mod retraction;
 mod rooms;
+mod spoilers;
 
 use proptest::prelude::*;
 

@@ -14,8 +14,8 @@ use crate::testing::jid;
 use crate::text::is_forbidden;
 use crate::types::{
     ArchivePreferences, ArchiveQuery, Body, Bookmark, BookmarkPlace, Caps, Cursor, EncryptionWish, Field, FormField,
-    Hint, History, Identity, Incoming, Invitation, Moderated, Reactions, ReplyTo, Report, ReportKind, RoomJoin,
-    RosterItem, SharedFile,
+    Hint, History, Identity, Incoming, Invitation, LinkPreview, Moderated, Reactions, ReplyTo, Report, ReportKind,
+    RoomJoin, RosterItem, SharedFile,
 };
 
 fn xml(outgoing: Outgoing) -> String {
@@ -59,6 +59,9 @@ fn a_message_carries_what_the_draft_says() {
             media_type: Some("image/png".to_owned()),
             size: Some(7),
         }],
+        spoiler: Some("a < b".to_owned()),
+        unstyled: true,
+        previews: vec![LinkPreview { image: Some("https://h/i".to_owned()), ..preview("https://h/?a&b") }],
     };
     let draft = Draft {
         body: Some("1 < 2".to_owned()),
@@ -87,7 +90,27 @@ fn a_message_carries_what_the_draft_says() {
          xmlns='urn:xmpp:message-correct:0' id='old'/><retract xmlns='urn:xmpp:message-retract:1' id='gone'/><reactions xmlns='urn:xmpp:reactions:0' id='m'><reaction>👍\
          </reaction></reactions><request xmlns='urn:xmpp:receipts'/><received xmlns='urn:xmpp:receipts' id='got'/>\
          <displayed xmlns='urn:xmpp:chat-markers:0' id='seen'/><active \
-         xmlns='http://jabber.org/protocol/chatstates'/></message>",
+         xmlns='http://jabber.org/protocol/chatstates'/><spoiler xmlns='urn:xmpp:spoiler:0'>a &lt; b</spoiler><unstyled \
+         xmlns='urn:xmpp:styling:0'/><Description xmlns='http://www.w3.org/1999/02/22-rdf-syntax-ns#' \
+         xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#' rdf:about='https://h/?a&amp;b'><title \
+         xmlns='https://ogp.me/ns#'>T</title><image xmlns='https://ogp.me/ns#'>https://h/i</image></Description>\
+         </message>",
+    );
+}
+
+fn preview(url: &str) -> LinkPreview {
+    LinkPreview { url: url.to_owned(), title: Some("T".to_owned()), ..LinkPreview::default() }
+}
+
+#[test]
+fn a_spoiler_without_a_hint_is_an_empty_element() {
+    let extensions = Some(Box::new(Extensions { spoiler: Some(String::new()), ..Extensions::default() }));
+    let draft = Draft { body: Some("x".to_owned()), extensions, ..Draft::default() };
+    let (to, id) = (jid("a@b"), "id".to_owned());
+    same(
+        &xml(Outgoing::Message { to, kind: MessageKind::Chat, id, draft, to_occupant: false }),
+        "<message xmlns='jabber:client' to='a@b' type='chat' id='id'><body>x</body><origin-id xmlns='urn:xmpp:sid:0' \
+         id='id'/><spoiler xmlns='urn:xmpp:spoiler:0'/></message>",
     );
 }
 
@@ -339,7 +362,12 @@ fn extensions() -> impl Strategy<Value = Extensions> {
         files.dedup_by(|one, other| one.url == other.url);
         files
     });
-    (id(), id(), id(), id(), reply, fallback, reactions, hints, marker, state, (flags, files)).prop_map(
+    let spoiler = prop::option::of("([!-~é]{1,9}( [!-~]{1,9})?)?");
+    let previews = prop::collection::btree_set("[a-z&]{1,9}", 0..4).prop_map(|paths| {
+        paths.into_iter().map(|path| preview(&format!("https://example.org/{path}"))).collect::<Vec<_>>()
+    });
+    let shown = (spoiler, any::<bool>(), previews);
+    (id(), id(), id(), id(), reply, fallback, reactions, hints, marker, state, (flags, files, shown)).prop_map(
         |(
             parent,
             replace,
@@ -351,7 +379,7 @@ fn extensions() -> impl Strategy<Value = Extensions> {
             hints,
             marker,
             state,
-            ((receipt_requested, markable), files),
+            ((receipt_requested, markable), files, (spoiler, unstyled, previews)),
         )| {
             Extensions {
                 thread_parent: parent,
@@ -369,6 +397,9 @@ fn extensions() -> impl Strategy<Value = Extensions> {
                 chat_state: state.map(str::to_owned),
                 hints,
                 files,
+                spoiler,
+                unstyled,
+                previews,
             }
         },
     )

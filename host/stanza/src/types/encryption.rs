@@ -7,10 +7,16 @@ pub enum Encryption {
     Omemo,
     /// Off-the-record messaging, version 2 or 3.
     Otr,
+    /// `OpenPGP` (XEP-0373), which the host cannot decrypt.
+    OpenPgp,
+    /// The former use of `OpenPGP` (XEP-0027), which the host cannot decrypt.
+    Pgp,
+    /// Another way, which the host does not know.
+    Other,
 }
 
 impl Encryption {
-    /// All ways.
+    /// All ways in which the host encrypts.
     pub const ALL: [Self; 2] = [Self::Omemo, Self::Otr];
 
     /// Returns its name in the contract.
@@ -18,10 +24,13 @@ impl Encryption {
         match self {
             Self::Omemo => "omemo",
             Self::Otr => "otr",
+            Self::OpenPgp => "openpgp",
+            Self::Pgp => "pgp",
+            Self::Other => "other",
         }
     }
 
-    /// Returns the way that has this name in the contract.
+    /// Returns the way in which the host encrypts that has this name in the contract.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|one| one.as_str() == name)
     }
@@ -63,7 +72,7 @@ impl DeviceTrust {
 /// The encryption that the author of an outgoing message wants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum EncryptionWish {
-    /// Like the last message of the chat: encrypted in the same way, or not at all.
+    /// As the chat is, or as the message that it replies to.
     #[default]
     AsTheChat,
     /// Encrypted, in any way that the recipient supports; refused if there is none.

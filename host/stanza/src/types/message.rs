@@ -130,6 +130,9 @@ pub struct Message {
     pub device_trust: Option<DeviceTrust>,
     /// Its contents that are encrypted by OMEMO, one in each form, until `session` has decrypted them.
     pub encrypted: Vec<Encrypted>,
+    /// How it is encrypted, as an element or a hint (XEP-0380) says, if its text is only for clients that cannot decrypt it. `session` reports
+    /// it unless it decrypts it.
+    pub sealed_by: Option<Encryption>,
     /// The event of a publish-subscribe node in it (XEP-0060). `session` checks whether its sender may send it.
     pub pubsub: Option<Box<NodeEvent>>,
     /// The stanza itself, for plugins that may see XML.
@@ -141,6 +144,12 @@ pub struct Message {
 pub const REPLY: &str = "urn:xmpp:reply:0";
 /// The namespace of retractions (XEP-0424).
 pub const RETRACT: &str = "urn:xmpp:message-retract:1";
+/// The namespace of spoilers (XEP-0382).
+pub const SPOILER: &str = "urn:xmpp:spoiler:0";
+/// The maximum length of the hint of a spoiler, in bytes.
+pub const MAX_SPOILER: usize = 1_024;
+/// The namespace of the hint that a text has no markup (XEP-0393).
+pub const STYLING: &str = "urn:xmpp:styling:0";
 /// Features whose fallback texts are not the sender's words: reactions (XEP-0444), which would look like a reply, and
 /// retractions (XEP-0424).
 const NOT_SAID: [&str; 2] = ["urn:xmpp:reactions:0", RETRACT];
@@ -202,9 +211,21 @@ pub struct Extensions {
     pub chat_state: Option<String>,
     pub hints: Vec<Hint>,
     pub files: Vec<SharedFile>,
+    pub spoiler: Option<String>,
+    pub unstyled: bool,
+    pub previews: Vec<LinkPreview>,
 }
 
 impl Extensions {
+    /// Removes what must not stand unencrypted beside an encrypted text, nor counts there: previews of links, and the
+    /// words of a spoiler's hint. The text stays hidden.
+    pub fn forget_what_is_shown(&mut self) {
+        self.previews.clear();
+        if let Some(hint) = &mut self.spoiler {
+            hint.clear();
+        }
+    }
+
     /// Returns whether it has only extensions that make no sense on their own.
     pub fn say_nothing(&self) -> bool {
         let Self {
@@ -223,6 +244,9 @@ impl Extensions {
             chat_state,
             hints: _,
             files,
+            spoiler: _,
+            unstyled: _,
+            previews: _,
         } = self;
         let retracts = retract.is_some() || moderated.is_some();
         let is_about_another = retracts || reactions.is_some() || receipt.is_some() || marker.is_some();
@@ -248,6 +272,24 @@ pub struct SharedFile {
     pub name: Option<String>,
     pub media_type: Option<String>,
     pub size: Option<u64>,
+}
+
+/// A preview of a link (XEP-0511).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct LinkPreview {
+    pub url: String,
+    pub title: Option<String>,
+    pub description: Option<String>,
+    pub image: Option<String>,
+}
+
+impl LinkPreview {
+    /// Returns all its texts.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &String> {
+        let Self { url, title, description, image } = self;
+        std::iter::once(url).chain([title, description, image].into_iter().flatten())
+    }
 }
 
 /// A part of the body for clients that lack a feature (XEP-0428).
@@ -324,7 +366,9 @@ impl Draft {
         let extended = self.extensions.as_deref().map_or(0, |extensions| {
             let features = extensions.fallback.iter().filter_map(|one| one.feature.as_ref());
             let emojis = extensions.reactions.iter().flat_map(|reactions| &reactions.emojis);
-            size_of::<Extensions>() + features.chain(emojis).map(|text| size_of::<String>() + text.len()).sum::<usize>()
+            let previews = extensions.previews.iter().flat_map(LinkPreview::texts);
+            let texts = features.chain(emojis).chain(&extensions.spoiler).chain(previews);
+            size_of::<Extensions>() + texts.map(|text| size_of::<String>() + text.len()).sum::<usize>()
         });
         let texts = [&self.body, &self.subject, &self.thread];
         size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>() + extended

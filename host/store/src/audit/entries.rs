@@ -37,10 +37,22 @@ END;
 CREATE TRIGGER IF NOT EXISTS audit_entry_cut AFTER DELETE ON audit_entry BEGIN
     UPDATE audit_size SET bytes = bytes - OLD.bytes;
 END;
+CREATE TABLE IF NOT EXISTS audit_said (
+    entry INTEGER PRIMARY KEY,
+    text TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER IF NOT EXISTS audit_said_stays BEFORE UPDATE ON audit_said BEGIN
+    SELECT RAISE(ABORT, 'entries of the audit do not change');
+END;
+CREATE TRIGGER IF NOT EXISTS audit_said_cut AFTER DELETE ON audit_entry BEGIN
+    DELETE FROM audit_said WHERE entry = OLD.id;
+END;
 ";
 
 /// The longest text of an entry, in bytes. Grants with a thousand addresses are cut.
 const LONGEST: usize = 4 << 10;
+/// The most sentences of an entry. Each is as long as a text at most.
+const MOST_SAID: usize = 8;
 /// The size of an entry in addition to its texts, in bytes: about that of its row and its places in the indexes.
 const ROW: usize = 160;
 /// The most entries of one share that has a bound.
@@ -52,8 +64,9 @@ const LEFT_OF_SHARE: u32 = 900;
 pub(super) fn add(file: &Connection, at: i64, entry: &NewAuditEntry, retention: Retention) -> rusqlite::Result<i64> {
     let share = match (entry.share, &entry.plugin, &entry.account) {
         (Share::Plugin, Some(plugin), _) => format!("plugin {plugin}"),
+        (Share::Runs, Some(plugin), _) => format!("runs of {plugin}"),
         (Share::Connection, _, Some(account)) => format!("account {account}"),
-        (Share::Decisions | Share::Plugin | Share::Connection, ..) => String::new(),
+        (Share::Decisions | Share::Plugin | Share::Runs | Share::Connection, ..) => String::new(),
     };
     let id = insert(file, at, entry, &share)?;
     if !share.is_empty() {
@@ -65,19 +78,25 @@ pub(super) fn add(file: &Connection, at: i64, entry: &NewAuditEntry, retention: 
 }
 
 fn insert(file: &Connection, at: i64, entry: &NewAuditEntry, share: &str) -> rusqlite::Result<i64> {
-    let NewAuditEntry { kind, plugin, account, by, what, old, new, share: _ } = entry;
+    let NewAuditEntry { kind, plugin, account, by, what, old, new, said, share: _ } = entry;
     let fit = |text: &String| escape_untrusted(text, LONGEST);
     let (who, way, what) = (fit(&by.who), fit(&by.way), fit(what));
     let [plugin, account, old, new] = [plugin, account, old, new].map(|text| text.as_ref().map(fit));
     let texts = [Some(&who), Some(&way), Some(&what), plugin.as_ref(), account.as_ref(), old.as_ref(), new.as_ref()];
-    let bytes: usize = ROW + texts.into_iter().flatten().map(String::len).sum::<usize>();
+    // Escaped texts have no line ends, so these part them.
+    let said = said.iter().take(MOST_SAID).map(fit).collect::<Vec<_>>().join("\n");
+    let bytes: usize = ROW + said.len() + texts.into_iter().flatten().map(String::len).sum::<usize>();
     let mut add = file.prepare(
         "INSERT INTO audit_entry (at, kind, plugin, account, who, way, what, old, new, share, bytes)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
     add.execute(params![at, kind.as_str(), plugin, account, who, way, what, old, new, share, bytes])?;
-    Ok(file.last_insert_rowid())
+    let id = file.last_insert_rowid();
+    if !said.is_empty() {
+        file.execute("INSERT INTO audit_said VALUES (?1, ?2)", params![id, said])?;
+    }
+    Ok(id)
 }
 
 /// Removes the oldest entries of a share that has too many. Entries of all other shares stay.
@@ -156,7 +175,8 @@ pub(super) fn read(file: &Connection, query: &AuditQuery) -> rusqlite::Result<Ve
     let kinds = kinds.iter().fold(String::new(), |all, kind| all + kind.as_str() + ",");
     let order = if after.is_some() { "ASC" } else { "DESC" };
     let mut select = file.prepare(&format!(
-        "SELECT id, at, kind, plugin, account, who, way, what, old, new FROM audit_entry
+        "SELECT id, at, kind, plugin, account, who, way, what, old, new,
+         (SELECT text FROM audit_said WHERE entry = audit_entry.id) FROM audit_entry
          WHERE (?1 IS NULL OR plugin = ?1) AND (?2 IS NULL OR account = ?2) AND (?3 IS NULL OR at >= ?3)
          AND (?4 IS NULL OR id > ?4) AND (?5 = '' OR instr(',' || ?5, ',' || kind || ',') > 0)
          AND (?6 IS NULL OR id < ?6) ORDER BY id {order} LIMIT ?7"
@@ -181,5 +201,6 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
         what: row.get(7)?,
         old: row.get(8)?,
         new: row.get(9)?,
+        said: row.get::<_, Option<String>>(10)?.map_or_else(Vec::new, |said| said.lines().map(str::to_owned).collect()),
     })
 }

@@ -1,10 +1,10 @@
 //! The activity of plugins in numbers that outlive their instances: counts by day, and tallies by name of recipients,
-//! servers and denied uses.
+//! servers, requests in both directions and denied uses.
 
 use parlor_base::escape::escape_untrusted;
 use rusqlite::{Connection, params};
 
-pub(super) const TABLES: &str = "
+const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS audit_count (
     plugin TEXT NOT NULL,
     account TEXT NOT NULL,
@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS audit_tally (
     first INTEGER NOT NULL,
     last INTEGER NOT NULL,
     count INTEGER NOT NULL,
+    sent INTEGER,
+    received INTEGER,
     PRIMARY KEY (plugin, account, kind, what)
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX IF NOT EXISTS audit_tally_last ON audit_tally (plugin, account, kind, last);
@@ -36,6 +38,19 @@ pub const MOST_TALLIES: u32 = 1_000;
 /// The longest name, in bytes.
 const LONGEST: usize = 3_200;
 
+/// Creates the tables. A file of before has no bytes of requests.
+pub(super) fn make_tables(file: &Connection) -> rusqlite::Result<()> {
+    file.execute_batch(TABLES)?;
+    let known = "SELECT count(*) FROM pragma_table_info('audit_tally') WHERE name = 'received'";
+    let known: i64 = file.query_row(known, [], |row| row.get(0))?;
+    if known == 0 {
+        file.execute_batch(
+            "ALTER TABLE audit_tally ADD COLUMN sent INTEGER; ALTER TABLE audit_tally ADD COLUMN received INTEGER",
+        )?;
+    }
+    Ok(())
+}
+
 /// The meaning of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TallyKind {
@@ -43,19 +58,25 @@ pub enum TallyKind {
     Recipient,
     /// A server that it asked over the web.
     Server,
+    /// A request that was sent over the web: the method, the server, and the class of the answer's status.
+    Request,
+    /// A request of others to one of its webhooks: the webhook, and whether the request was accepted.
+    Webhook,
     /// A call that it was denied: the permission, and the target.
     Denial,
 }
 
 impl TallyKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Recipient, Self::Server, Self::Denial];
+    pub const ALL: [Self; 5] = [Self::Recipient, Self::Server, Self::Request, Self::Webhook, Self::Denial];
 
     /// Returns its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Recipient => "recipient",
             Self::Server => "server",
+            Self::Request => "request",
+            Self::Webhook => "webhook",
             Self::Denial => "denial",
         }
     }
@@ -65,8 +86,27 @@ impl TallyKind {
         match self {
             Self::Recipient => "other recipients",
             Self::Server => "other servers",
+            Self::Request => "other requests",
+            Self::Webhook => "other requests to webhooks",
             Self::Denial => "other denials",
         }
+    }
+}
+
+/// The bytes of requests and of their answers, without their heads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// The bytes that the host sent.
+    pub sent: u64,
+    /// The bytes that the host received.
+    pub received: u64,
+}
+
+impl Traffic {
+    /// Adds further bytes.
+    pub fn add(&mut self, more: Self) {
+        self.sent = self.sent.saturating_add(more.sent);
+        self.received = self.received.saturating_add(more.received);
     }
 }
 
@@ -83,6 +123,8 @@ pub struct Tally {
     pub last: i64,
     /// How often.
     pub count: u64,
+    /// The bytes of all these times, for requests.
+    pub traffic: Option<Traffic>,
 }
 
 /// The activity of a plugin on an account since its counts were last written.
@@ -126,6 +168,8 @@ pub struct KeptTally {
     pub last: i64,
     /// How often.
     pub count: u64,
+    /// The bytes of all these times, for requests.
+    pub traffic: Option<Traffic>,
 }
 
 /// Adds to the counts of a plugin.
@@ -136,12 +180,16 @@ pub(super) fn count(file: &Connection, today: i64, activity: &Activity) -> rusql
         put(file, whose, name, today, *more)?;
     }
     let mut add = file.prepare(
-        "INSERT INTO audit_tally VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (plugin, account, kind, what)
-         DO UPDATE SET last = max(last, excluded.last), count = count + excluded.count",
+        "INSERT INTO audit_tally (plugin, account, kind, what, first, last, count, sent, received)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (plugin, account, kind, what)
+         DO UPDATE SET last = max(last, excluded.last), count = count + excluded.count,
+         sent = min(sent + excluded.sent, ?10), received = min(received + excluded.received, ?10)",
     )?;
-    for Tally { kind, what, first, last, count } in tallies {
+    for Tally { kind, what, first, last, count, traffic } in tallies {
         let what = escape_untrusted(what, LONGEST);
-        add.execute(params![plugin, account, kind.as_str(), what, first, last, number(*count)])?;
+        let (sent, received) = (traffic.map(|all| number(all.sent)), traffic.map(|all| number(all.received)));
+        let count = number(*count);
+        add.execute(params![plugin, account, kind.as_str(), what, first, last, count, sent, received, i64::MAX])?;
     }
     for kind in TallyKind::ALL.into_iter().filter(|kind| tallies.iter().any(|tally| tally.kind == *kind)) {
         bound(file, whose, kind, today)?;
@@ -212,18 +260,20 @@ pub(super) fn read(
     let counts = counts.collect::<rusqlite::Result<_>>()?;
     let Some(plugin) = plugin else { return Ok((counts, Vec::new())) };
     let mut tallies = file.prepare(
-        "SELECT account, kind, what, first, last, count FROM audit_tally
+        "SELECT account, kind, what, first, last, count, sent, received FROM audit_tally
          WHERE plugin = ?1 AND (?2 IS NULL OR account = ?2) AND (?3 IS NULL OR last >= ?3)
          ORDER BY account, kind, last DESC, what",
     )?;
     let row = |row: &rusqlite::Row<'_>| {
+        let bytes = |at: usize| row.get::<_, Option<i64>>(at).map(|bytes| bytes.map(counted));
         Ok(KeptTally {
             account: row.get(0)?,
             kind: row.get(1)?,
             what: row.get(2)?,
             first: row.get(3)?,
             last: row.get(4)?,
-            count: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0),
+            count: counted(row.get(5)?),
+            traffic: bytes(6)?.zip(bytes(7)?).map(|(sent, received)| Traffic { sent, received }),
         })
     };
     let tallies = tallies.query_map(params![plugin, account, since], row)?;
@@ -232,4 +282,8 @@ pub(super) fn read(
 
 fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn counted(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
 }

@@ -31,7 +31,7 @@ use parlor_sdk::listen::Listen;
 use parlor_sdk::log::{self, Level};
 use parlor_sdk::prelude::*;
 use parlor_sdk::stanza::{self, Element, ns};
-use parlor_sdk::types::{Extensions, Fallback, File, Moderated, Reactions, Reply};
+use parlor_sdk::types::{Extensions, Fallback, File, LinkPreview, Moderated, Reactions, Reply};
 use serde::de::DeserializeOwned;
 
 use crate::json::{event, option, payload};
@@ -254,7 +254,8 @@ fn extensions(args: &Value) -> Result<Extensions> {
     };
     let reactions = reactions.map(|(id, emojis)| Reactions { id, emojis });
     let fallback = arg::<Option<Vec<(Option<String>, Option<(u32, u32)>)>>>(args, "fallback")?.unwrap_or_default();
-    let files = arg::<Option<Vec<Value>>>(args, "files")?.unwrap_or_default();
+    let list = |name| arg::<Option<Vec<Value>>>(args, name).map(Option::unwrap_or_default);
+    let (files, previews) = (list("files")?, list("previews")?);
     Ok(Extensions {
         thread_parent: arg(args, "thread-parent")?,
         reply,
@@ -271,6 +272,9 @@ fn extensions(args: &Value) -> Result<Extensions> {
         chat_state: arg(args, "chat-state")?,
         hints: arg::<Option<Vec<String>>>(args, "hints")?.unwrap_or_default(),
         files: files.iter().map(file).collect::<Result<_>>()?,
+        unstyled: arg::<Option<bool>>(args, "unstyled")?.unwrap_or_default(),
+        spoiler: arg(args, "spoiler")?,
+        previews: previews.iter().map(preview).collect::<Result<_>>()?,
     })
 }
 
@@ -280,6 +284,15 @@ fn moderated(args: &Value) -> Result<Moderated> {
         by: arg(args, "by")?,
         occupant_id: arg(args, "occupant-id")?,
         reason: arg(args, "reason")?,
+    })
+}
+
+fn preview(args: &Value) -> Result<LinkPreview> {
+    Ok(LinkPreview {
+        url: text(args, "url")?,
+        title: arg(args, "title")?,
+        description: arg(args, "description")?,
+        image: arg(args, "image")?,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use parlor_sdk::bindings::parlor::plugin::types::Value as Given;
 use parlor_sdk::prelude::*;
-use parlor_sdk::types::{Actor, Chat, File, Status, View};
+use parlor_sdk::types::{Actor, Chat, File, LinkPreview, Status, View};
 
 /// Expands `{"$repeat": [text, times]}`, which stands for texts that are too long for an order.
 pub(crate) fn expanded(value: Value) -> Value {
@@ -216,6 +216,12 @@ pub(crate) fn file(file: &File) -> Value {
     json!({ "url": file.url, "name": file.name, "media-type": file.media_type, "size": file.size })
 }
 
+fn preview(preview: &LinkPreview) -> Value {
+    json!({
+        "url": preview.url, "title": preview.title, "description": preview.description, "image": preview.image,
+    })
+}
+
 pub(crate) fn message(message: &Message) -> Value {
     let extensions = message.extensions.as_ref().map(|one| {
         json!({
@@ -230,6 +236,8 @@ pub(crate) fn message(message: &Message) -> Value {
             "receipt-requested": one.receipt_requested, "receipt": one.receipt, "marker": one.marker,
             "marked": one.marked, "chat-state": one.chat_state,
             "files": one.files.iter().map(file).collect::<Value>(),
+            "unstyled": one.unstyled, "spoiler": one.spoiler,
+            "previews": one.previews.iter().map(preview).collect::<Value>(),
         })
     });
     let mut shown = json!({

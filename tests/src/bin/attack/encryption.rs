@@ -31,6 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(144, "other keys of a person who was verified", swapped),
         case!(145, "texts that only look like off-the-record messages", off_the_record),
         case!(146, "what was encrypted for somebody else's plugin", of_others),
+        case!(161, "a device of a plugin's own among the account's, by raw stanzas", further_device),
     ]
 }
 
@@ -400,4 +401,58 @@ async fn of_others(trial: &mut Trial) -> Result<String> {
     ensure!(!told, "the plugin was told of it");
     ensure!(!stage.host.log().all().iter().any(|line| line.contains(&word)), "the log has what was said");
     Ok("neither told nor in its memory, nor in the log".to_owned())
+}
+
+async fn further_device(trial: &mut Trial) -> Result<String> {
+    let none = Published::of(&[]);
+    let grants = |entry: Entry| {
+        let entry = entry.grant("stanza.send", &["iq", "message"]);
+        // It tells mallory of each refusal.
+        entry.limit("messages_per_second", 10_000).limit("messages_burst", 10_000)
+    };
+    let plan = Plan::new()?.caller(grants)?;
+    let stage = trial.start(plan.answering(move |request| none.answer(request))).await?;
+    let device = Device::new();
+    let (list, bundle) = (omemo::list([device.id()]), omemo::bundle(&device.parts()));
+    let nodes = [
+        (format!("{AXOLOTL}.devicelist"), &list),
+        (format!("{AXOLOTL}.bundles:{}", device.id()), &bundle),
+        ("urn:xmpp:omemo:2:devices".to_owned(), &list),
+        (" URN:XMPP:OMEMO:2:devices".to_owned(), &list),
+        ("urn:xmpp:omemo:2:bundles".to_owned(), &bundle),
+    ];
+    let mut tries = 0;
+    for (node, payload) in nodes {
+        let item = format!("<item id='current'>{payload}</item>");
+        let event = format!("<event xmlns='{PUBSUB}#event'><items node='{node}'>{item}</items></event>");
+        for to in [MALLORY, "bot@localhost"] {
+            let message = format!("<message type='headline' to='{to}'>{event}</message>");
+            stage.refused("api.send", &json!({ "stanza": message }), "denied").await?;
+        }
+        for (kind, part, content) in [
+            ("set", "", format!("<publish node='{node}'>{item}</publish>")),
+            ("set", "", format!("<publish node='mine'/><publish node='{node}'>{item}</publish>")),
+            ("set", "", format!("<retract node='{node}'><item id='current'/></retract>")),
+            ("set", "", format!("<create node='{node}'/>")),
+            ("get", "", format!("<items node='{node}'/>")),
+            ("set", "#owner", format!("<configure node='{node}'/>")),
+            ("set", "#owner", format!("<delete node='{node}'/>")),
+            ("set", "#owner", format!("<purge node='{node}'/>")),
+            ("get", "#owner", format!("<affiliations node='{node}'/>")),
+        ] {
+            for to in ["", " to='bot@localhost'", " to='localhost'"] {
+                let pubsub = format!("<p:pubsub xmlns:p='{PUBSUB}{part}' xmlns='{PUBSUB}{part}'>{content}</p:pubsub>");
+                let iq = format!("<iq type='{kind}' id='k1'{to}>{pubsub}</iq>");
+                for (call, name) in [("api.send", "stanza"), ("api.send-iq", "iq")] {
+                    stage.refused(call, &json!({ name: iq }), "denied").await?;
+                    tries += 1;
+                }
+            }
+        }
+    }
+    stage.during().await?;
+    let wire = stage.wire();
+    let is_listed = ['\'', '"'].iter().any(|quote| wire.contains(&format!("id={quote}{}{quote}", device.id())));
+    ensure!(!is_listed, "the device went out in a list");
+    Ok(format!("denied in each of {tries} requests and in events, with every `iq` granted"))
 }

@@ -66,9 +66,9 @@ async fn silent(trial: &mut Trial) -> Result<String> {
     Ok(format!("each message waits for its deadline: {failed} times without a verdict"))
 }
 
-/// Lets the other plugin send a message to mallory. Returns the result.
-async fn sends(stage: &mut Stage, n: u64, body: &str) -> Result<Value> {
-    stage.call("api.emit", &order(n, "chats.send", &json!({ "jid": MALLORY, "body": body }))).await?;
+/// Lets the other plugin make a call. Returns the result.
+async fn makes(stage: &mut Stage, n: u64, call: &str, args: &Value) -> Result<Value> {
+    stage.call("api.emit", &order(n, call, args)).await?;
     loop {
         let done = stage.heard().await?["event"]["payload"]["json"].take();
         if done["n"] == n {
@@ -88,8 +88,16 @@ async fn stopping(trial: &mut Trial) -> Result<String> {
     for event in ["hookOutgoing", "hookIncoming"] {
         stage.call("listen.on-and-judge", &json!({ "name": event, "verdict": stop })).await?;
     }
-    let done = sends(stage, 7, "of the victim").await?;
-    ensure!(done["err"]["case"] == "rejected", "the victim was told {done}");
+    // A question to a person is a message, too.
+    let calls = [
+        ("chats.send", json!({ "jid": MALLORY, "body": "of the victim" })),
+        ("dialogs.ask", json!({ "to": MALLORY, "text": "of the victim" })),
+        ("dialogs.begin", json!({ "to": MALLORY, "text": "of the victim" })),
+    ];
+    for (n, (call, args)) in (7..).zip(&calls) {
+        let done = makes(stage, n, call, args).await?;
+        ensure!(done["err"]["case"] == "rejected", "the victim was told {done} of {call}");
+    }
     // The grant does not cover juliet, so the neighbour does not notice.
     stage.during().await?;
     ensure!(!stage.messages().iter().any(|(_, body)| body == "of the victim"), "it was sent");

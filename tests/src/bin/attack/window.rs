@@ -315,10 +315,12 @@ async fn links(trial: &mut Trial) -> Result<String> {
         ensure!(guesses <= 10, "{guesses} guesses within a minute");
     }
     is(&person.get("/").await?, &[200], "who is logged in")?;
+    // They keep nobody out who has a link.
+    is(&window.log_in(&stage.home, "owner").await?.get("/").await?, &[200], "an owner with a link after many guesses")?;
     stage.during().await?;
     drop(window);
     remove(stage).await?;
-    Ok(format!("one is let in once; {guesses} guesses of 256 bits were left"))
+    Ok(format!("one is let in once; {guesses} guesses of 256 bits were left, and keep no owner out"))
 }
 
 async fn secrets(trial: &mut Trial) -> Result<String> {

@@ -91,6 +91,11 @@ impl View {
         Self { scripts, width: 1_400, dark: false }
     }
 
+    /// Each way to do something: the usual ones, and that of a phone in the dark.
+    pub(crate) fn acts() -> [Self; 3] {
+        [Self::usual(true), Self::usual(false), Self { scripts: true, width: 360, dark: true }]
+    }
+
     /// Returns its name.
     pub(crate) fn name(self) -> String {
         let scripts = if self.scripts { "JavaScript" } else { "no JavaScript" };

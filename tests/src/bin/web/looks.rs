@@ -3,32 +3,59 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use parlor_tests::clerk;
+use futures_util::future::LocalBoxFuture;
+use parlor_tests::clerk::{self, ID, KEPT};
+use parlor_tests::plugins;
+use serde_json::Value;
 
 use crate::browser::View;
 use crate::stage::{HOSTILE, Stage};
 
 /// A page.
-#[derive(Debug)]
 pub(crate) struct Look {
     /// Its name, also in the names of pictures.
     pub(crate) name: &'static str,
-    path: &'static str,
+    way: Way,
     /// The words that it must show.
     words: &'static [&'static str],
     /// Whether it shows what a stranger wrote.
     is_hostile: bool,
 }
 
+/// How somebody gets to a page.
+#[derive(Clone, Copy)]
+enum Way {
+    /// By its path, as the owner.
+    Path(&'static str),
+    /// By its path, without a session.
+    Outside(&'static str),
+    /// By links and buttons of other pages, as the owner.
+    Led(Lead),
+    /// The same, without a session.
+    LedOutside(Lead),
+}
+
+/// Goes to a page.
+type Lead = for<'s> fn(&'s Stage) -> LocalBoxFuture<'s, Result<()>>;
+
 const fn look(name: &'static str, path: &'static str, words: &'static [&'static str]) -> Look {
-    Look { name, path, words, is_hostile: false }
+    Look { name, way: Way::Path(path), words, is_hostile: false }
+}
+
+const fn led(name: &'static str, way: Way, words: &'static [&'static str]) -> Look {
+    Look { name, way, words, is_hostile: false }
 }
 
 /// Every page. The clerk is described in [`clerk`].
 pub(crate) const ALL: &[Look] = &[
     look("home", "/", &["main", "clerk", "echo"]),
     look("plugins", "/plugins", &["clerk", "echo", "running"]),
-    Look { name: "plugin", path: "/plugins/clerk", words: &["clerk", "messages.send", "0.1.0"], is_hostile: true },
+    Look {
+        name: "plugin",
+        way: Way::Path("/plugins/clerk"),
+        words: &["clerk", "messages.send", "0.1.0"],
+        is_hostile: true,
+    },
     look("rooms", "/rooms", &["joined", "out"]),
     look("keys", "/keys", &["main"]),
     look("audit", "/audit", &["parlor plugin add"]),
@@ -38,20 +65,96 @@ pub(crate) const ALL: &[Look] = &[
     look("install", "/install", &["Install"]),
     look("doctor", "/doctor", &["Doctor"]),
     look("not-found", "/plugins/nobody", &["nobody"]),
-    look("login", "/login", &["Send me a link", "parlor web login"]),
+    led("login", Way::Outside("/login"), &["Send me a link", "parlor web login"]),
+    led("room", Way::Led(|stage| Box::pin(room(stage))), &["joined", ID, "rooms.send"]),
+    led("key", Way::Led(|stage| Box::pin(key(stage))), &["A key", "nurse"]),
+    look("storage", "/plugins/clerk/storage", &KEPT),
+    led("value", Way::Led(|stage| Box::pin(value(stage))), &KEPT),
+    led("install-begun", Way::Led(|stage| Box::pin(install(stage))), &["messages.read", "to hear what people say"]),
+    led("question", Way::Led(|stage| Box::pin(asks(stage, "restart"))), &["Restart clerk?", "No, go back"]),
+    led("question-of-a-removal", Way::Led(|stage| Box::pin(asks(stage, "remove"))), &[ID, "No, go back"]),
+    led("question-of-a-grant", Way::Led(|stage| Box::pin(asks_for_more(stage))), &["contact list", "No, go back"]),
+    led("link", Way::LedOutside(|stage| Box::pin(link(stage))), &["This link can be used once."]),
+    led("sent", Way::LedOutside(|stage| Box::pin(sent(stage))), &["If this is the JID of an owner"]),
 ];
 
+/// Opens the page to which a link of this page leads.
+async fn follow(stage: &Stage, css: &str) -> Result<()> {
+    let script = format!("return document.querySelector({})?.href ?? ''", Value::from(css));
+    let is_there = |found: &Value| found.as_str().is_some_and(|found| !found.is_empty());
+    stage.browser.waits(&script, is_there).await.with_context(|| format!("no {css}"))?;
+    let found = stage.browser.run(&script).await?;
+    stage.browser.open(found.as_str().unwrap_or_default()).await
+}
+
+async fn room(stage: &Stage) -> Result<()> {
+    stage.open("/rooms").await?;
+    let room = stage.clerk.room.to_string();
+    let name = room.split('@').next().unwrap_or_default();
+    follow(stage, &format!("main a[href*='{name}']")).await
+}
+
+async fn key(stage: &Stage) -> Result<()> {
+    stage.open("/keys").await?;
+    follow(stage, "main a[href^='/keys/show']").await
+}
+
+async fn value(stage: &Stage) -> Result<()> {
+    stage.open("/plugins/clerk/storage").await?;
+    follow(stage, &format!("main a[href*='key={}']", KEPT[0])).await
+}
+
+/// Goes to an install that nobody has decided yet, and begins it the first time.
+async fn install(stage: &Stage) -> Result<()> {
+    stage.open("/install").await?;
+    let begun = "main a[href^='/install/']";
+    if stage.browser.count(begun).await? > 0 {
+        return follow(stage, begun).await;
+    }
+    let file = stage.home.path().join("undecided.wasm");
+    std::fs::write(&file, plugins::built("echo")?.bytes()?)?;
+    stage.browser.type_into("input[type=file]", &file.display().to_string()).await?;
+    stage.browser.press("form[action='/install/file'] button[type=submit]").await
+}
+
+/// Presses a button of the clerk's page, which asks first.
+async fn asks(stage: &Stage, change: &str) -> Result<()> {
+    stage.open("/plugins/clerk").await?;
+    stage.browser.press(&format!("form[action='/plugins/clerk/{change}'] button[type=submit]")).await
+}
+
+async fn asks_for_more(stage: &Stage) -> Result<()> {
+    stage.open("/plugins/clerk").await?;
+    // The permissions that it does not have are folded.
+    stage.browser.press("#more > summary").await?;
+    let form = "form[action='/plugins/clerk/grant']:has(input[value='contacts.read'])";
+    stage.browser.press(&format!("{form} button[type=submit]")).await
+}
+
+async fn link(stage: &Stage) -> Result<()> {
+    let link = stage.link("viewer").await?;
+    stage.open(&link).await
+}
+
+async fn sent(stage: &Stage) -> Result<()> {
+    stage.open("/login").await?;
+    stage.browser.fill("#jid", "mallory@localhost").await?;
+    stage.browser.press("#send").await
+}
+
 /// Looks at a page in one way; with `keeps`, also keeps a picture of it.
-pub(crate) async fn look_at(stage: &mut Stage, look: &Look, view: View, keeps: bool) -> Result<String> {
+pub(crate) async fn look_at(stage: &Stage, look: &Look, view: View, keeps: bool) -> Result<String> {
     let browser = &stage.browser;
     browser.view(view).await?;
-    if look.path == "/login" {
-        browser.set_cookies(&stage.url("/"), &[]).await?;
-    } else {
-        stage.be_owner().await?;
+    match look.way {
+        Way::Path(_) | Way::Led(_) => stage.be_owner().await?,
+        Way::Outside(_) | Way::LedOutside(_) => browser.set_cookies(&stage.url("/"), &[]).await?,
     }
     browser.forget_console().await?;
-    stage.open(look.path).await?;
+    match look.way {
+        Way::Path(path) | Way::Outside(path) => stage.open(path).await?,
+        Way::Led(lead) | Way::LedOutside(lead) => lead(stage).await?,
+    }
     browser.shows(look.words).await?;
     if look.is_hostile {
         let text = browser.text().await?;
@@ -64,13 +167,14 @@ pub(crate) async fn look_at(stage: &mut Stage, look: &Look, view: View, keeps: b
     }
     stage.keeps_secrets().await?;
     browser.is_well_made().await?;
-    if keeps && is_for_docs(view) {
+    let has_path = matches!(look.way, Way::Path(_) | Way::Outside(_));
+    if keeps && has_path && is_for_docs(view) {
         let file = file(look, view);
         std::fs::create_dir_all(file.parent().context("a picture lies in a folder")?)?;
         std::fs::write(&file, browser.picture().await?).with_context(|| format!("cannot write {}", file.display()))?;
         return Ok(format!("kept as {}", file.display()));
     }
-    Ok(look.path.to_owned())
+    Ok(look.name.to_owned())
 }
 
 /// Returns whether a picture is kept of a page that is looked at in this way: of each one, wide and light, and of what is on a

@@ -1,19 +1,22 @@
 //! The environment of the steps: an XMPP server, a host with two plugins that have a past, `parlor web`, and a browser with an
 //! owner's session.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use jid::BareJid;
 use parlor_tests::clerk::{self, Clerk};
 use parlor_tests::client::Client;
 use parlor_tests::host::{Home, Host, Server};
+use parlor_tests::omemo::{self, Device};
 use parlor_tests::policy::Policy;
 use parlor_tests::prosody::Prosody;
 use parlor_tests::server::XmppServer;
 use parlor_tests::window::Window;
 use parlor_tests::{plugins, window};
+use tokio_xmpp::Stanza;
 use xmpp_parsers::iq::Iq;
+use xmpp_parsers::minidom::Element;
 
 use crate::browser::{Browser, View};
 
@@ -62,6 +65,7 @@ impl Stage {
         let clerk = Clerk::settle(&home, &mut juliet, &account.jid, prosody.fresh_room()).await?;
         let lost = prosody.fresh_room();
         hostile_words(&home, &host, &mut juliet, &lost).await?;
+        known_key(&prosody, &account.jid).await?;
         let window = Window::open(&home).await?;
         let browser = Browser::start().await?;
         let secrets = vec![account.password, SECRET.to_owned()];
@@ -191,4 +195,32 @@ async fn hostile_words(home: &Home, host: &Host, juliet: &mut Client, lost: &Bar
     let kick = Iq::Set { from: None, to: Some(lost.clone().into()), id: String::new(), payload };
     juliet.ask(kick, SOON).await?;
     host.wait_count("the account was put out of a room", &[("room", lost.as_str())], 1, SOON).await.map(drop)
+}
+
+/// Has somebody write to the account encrypted, so that it knows a key of another person.
+async fn known_key(prosody: &XmppServer, bot: &BareJid) -> Result<()> {
+    let nurse = prosody.fresh_account("nurse")?;
+    let mut nurse = Client::login(&prosody.connector()?, &nurse, "ward").await?;
+    nurse.available().await?;
+    let mut device = Device::new();
+    omemo::publish(&mut nurse, std::slice::from_ref(&device)).await?;
+    let begin = Instant::now();
+    let found = loop {
+        match omemo::fetch(&mut nurse, bot).await {
+            Ok(found) if !found.is_empty() => break found,
+            // The host publishes its keys after it has logged in.
+            _ => ensure!(begin.elapsed() < SOON, "{bot} publishes no keys"),
+        }
+    };
+    let (id, bundle) = found.first().context("a device")?;
+    device.meet(*id, bundle)?;
+    let words = device.write("good night")?;
+    let message = format!("<message xmlns='jabber:client' type='chat' to='{bot}' id='n1'>{words}</message>");
+    nurse.send(Stanza::try_from(message.parse::<Element>()?)?).await?;
+    // Echo answers, after the host has read it.
+    let answer = |stanza: &Stanza| match stanza {
+        Stanza::Message(message) if message.from.as_ref().is_some_and(|from| from.to_bare() == *bot) => Some(()),
+        _ => None,
+    };
+    nurse.wait_for("an answer to an encrypted message", SOON, answer).await
 }

@@ -59,9 +59,13 @@ pub(crate) fn all(screens: bool) -> Vec<Step> {
     }
     let acts = [questions::ALL, changes::ALL, sessions::ALL].into_iter().flatten();
     for (name, act) in acts {
-        for scripts in [true, false] {
-            let view = View::usual(scripts);
-            let how = if scripts { "JavaScript" } else { "no JavaScript" };
+        for view in View::acts() {
+            let is_usual = view == View::usual(view.scripts);
+            let how = match (is_usual, view.scripts) {
+                (true, true) => "JavaScript".to_owned(),
+                (true, false) => "no JavaScript".to_owned(),
+                (false, _) => view.name(),
+            };
             steps.push(Step { name: format!("{name}: {how}"), what: What::Act(*act, view) });
         }
     }

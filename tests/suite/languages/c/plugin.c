@@ -456,6 +456,27 @@ static parlor_error tell_what_it_is_about(const parlor_event *event, void *conte
   return parlor_reply(message, "%zu for %s:%s", message->emoji_count, message->reacts_to, all);
 }
 
+/* styling.chat */
+
+static parlor_error style(const parlor_event *event, void *context) {
+  (void)context;
+  const char *text = event->message->body + strlen("style ");
+  const char *bold = parlor_styling_bold(parlor_styling_escape(text)), *joiner = strstr(bold, "\xE2\x81\xA0");
+  if (joiner) bold = parlor_format("%.*s+%s", (int)(joiner - bold), bold, joiner + 3);
+  const char *body = parlor_format("%s\n%s\n%s\n%s\nhttps://example.org/", bold, parlor_styling_monospace(text), parlor_styling_quote(text),
+                                   parlor_styling_code_block(text));
+  const parlor_link_preview previews[] = {{.url = "https://example.org/", .title = "Page"}, {0}};
+  return parlor_reply_message(event->message, &(parlor_outgoing){.body = body, .spoiler = "end", .unstyled = true, .previews = previews}, NULL);
+}
+
+static parlor_error tell_what_is_shown(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_message *message = event->message;
+  if (message->spoiler) return parlor_reply(message, "hidden <%s>", message->spoiler);
+  if (message->unstyled) return parlor_reply(message, "unstyled %s", message->previews->title);
+  return parlor_reply(message, "there");
+}
+
 /* cannot.chat */
 
 static parlor_error cannot(const parlor_event *event, void *context) {
@@ -471,6 +492,15 @@ static parlor_error cannot(const parlor_event *event, void *context) {
 static parlor_error kind(const parlor_event *event, void *context) {
   (void)context;
   return parlor_reply(event->message, "%s", event->message->kind);
+}
+
+/* web.chat */
+
+static parlor_error get(const parlor_event *event, void *context) {
+  (void)context;
+  parlor_http_response answer;
+  parlor_error error = parlor_http_get(event->message->body + strlen("get "), &answer);
+  return error ? error : parlor_reply(event->message, "%u, %zu bytes: %s", answer.status, answer.size, answer.body);
 }
 
 parlor_error parlor_start(void) {
@@ -508,6 +538,9 @@ parlor_error parlor_start(void) {
   for (size_t i = 0; !error && i < sizeof orders / sizeof *orders; i++) error = parlor_on("message", &(parlor_filter){.prefix = orders[i]}, obey, (void *)orders[i]);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "no more"}, greet_no_more, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.kind = "chat normal", .prefix = "kind"}, kind, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "get "}, get, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "style "}, style, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "shown"}, tell_what_is_shown, NULL);
   if (!error) error = parlor_on("message", NULL, agree, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.from = "erin@example.org"}, tell_what_it_is_about, NULL);
   if (!error) error = parlor_commands_add("Grüße", "Greets", "", greet, "first");

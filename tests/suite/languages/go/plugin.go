@@ -55,10 +55,12 @@ func start(ctx context.Context) error {
 	_, decodes := parlor.On("goFired", parlor.Filter{}, decode)
 	_, whens := parlor.OnMessage(parlor.Filter{Prefix: "when"}, when)
 	_, tells := parlor.OnMessage(parlor.Filter{Prefix: "fields"}, fields)
+	_, styles := parlor.OnMessage(parlor.Filter{Prefix: "style "}, style)
+	_, shows := parlor.OnMessage(parlor.Filter{Prefix: "shown"}, shown)
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
 	heard := errors.Join(
 		cuts, reads, answers, looks, whispers, finds, marks, sents, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots,
-		times, lists, loses, opens, dials, emits, decodes, pasts, whens, tells, agrees, ranges, migrates,
+		times, lists, loses, opens, dials, emits, decodes, pasts, whens, tells, agrees, ranges, migrates, styles, shows,
 	)
 	_, readied := parlor.OnMessage(parlor.Filter{Prefix: "ready?"}, tellReadies)
 	isReady := parlor.OnReady(func(context.Context) error {
@@ -436,6 +438,31 @@ func agree(ctx context.Context, message *parlor.Message) error {
 	}
 	_, err := parlor.ReplyMessage(ctx, message, parlor.Outgoing{Body: "so it is", ReplyTo: message, Quote: true})
 	return err
+}
+
+// styling.chat
+
+func style(ctx context.Context, message *parlor.Message) error {
+	text := strings.TrimPrefix(message.Body, "style ")
+	styled := strings.Join([]string{
+		parlor.StylingBold(parlor.StylingEscape(text)), parlor.StylingMonospace(text), parlor.StylingQuote(text),
+		parlor.StylingCodeBlock(text), "https://example.org/",
+	}, "\n")
+	_, err := parlor.ReplyMessage(ctx, message, parlor.Outgoing{
+		Body: strings.ReplaceAll(styled, "\u2060", "+"), SpoilerHint: "end", Unstyled: true,
+		Previews: []parlor.LinkPreview{{URL: "https://example.org/", Title: "Page"}},
+	})
+	return err
+}
+
+func shown(ctx context.Context, message *parlor.Message) error {
+	switch {
+	case message.Spoiler:
+		return parlor.Reply(ctx, message, "hidden <"+message.SpoilerHint+">")
+	case message.Unstyled:
+		return parlor.Reply(ctx, message, "unstyled "+message.Previews[0].Title)
+	}
+	return parlor.Reply(ctx, message, "there")
 }
 
 // entities.chat

@@ -3,7 +3,7 @@
 import {
   acknowledge, api, bodyWithoutFallback, chats, command, connection, contacts, Element, fetch as askWeb, NotReady, occupantOf, off, Offline, on,
   once, onReady, onStop, OverLimit, parseXml, promise, promises, reply, replyInChat, rooms, send, setSetting, setting, settings, sleep,
-  StanzaError, storage, TimedOut, timers, Unsupported, vcard, waitUntil, within,
+  StanzaError, storage, styling, TimedOut, timers, Unsupported, vcard, waitUntil, within,
 } from "parlor";
 
 import byDefault from "./default.js";
@@ -501,6 +501,23 @@ on("message", async (message) => {
   if (said !== "+1") return;
   await reply(message, said);
   await reply(message, { body: "so it is", replyTo: message, quote: true });
+});
+
+// styling.chat
+
+on("message", { prefix: "style " }, async (message) => {
+  const text = message.body.slice("style ".length);
+  const { bold, codeBlock, escape, monospace, quote } = styling;
+  const styled = [bold(escape(text)), monospace(text), quote(text), codeBlock(text), "https://example.org/"].join("\n");
+  const previews = [{ url: "https://example.org/", title: "Page" }];
+  await reply(message, { body: styled.replaceAll("\u2060", "+"), spoiler: "end", unstyled: true, previews });
+});
+
+on("message", { prefix: "shown" }, async (message) => {
+  const { spoiler, unstyled, previews } = message.extensions ?? {};
+  if (typeof spoiler === "string") await reply(message, `hidden <${spoiler}>`);
+  else if (unstyled) await reply(message, `unstyled ${previews[0].title}`);
+  else await reply(message, "there");
 });
 
 // entities.chat

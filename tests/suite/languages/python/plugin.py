@@ -21,7 +21,7 @@ from typing import Annotated, Literal, Optional
 from parlor import (
     Command, Element, Jid, Message, Range, acknowledge, after, api, archive, body_without_fallback, chats, command, connection, contacts, emit, errors, every,
     files, ns, occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, reply_in_chat,
-    rooms, send, setting, settings, sleep, spawn, storage, vcard, wait_until,
+    rooms, send, setting, settings, sleep, spawn, storage, styling, types as records, vcard, wait_until,
 )
 
 log = logging.getLogger(__name__)
@@ -765,6 +765,29 @@ async def agree(message: Message) -> None:
     if said == "+1":
         await reply(message, said)
         await reply(message, outgoing("so it is", reply_to=message, quote=True))
+
+
+# styling.chat
+
+
+@on("message", prefix="style ")
+async def style(message: Message) -> None:
+    text = message.body.removeprefix("style ")
+    styled = [styling.bold(styling.escape(text)), styling.monospace(text), styling.quote(text), styling.code_block(text)]
+    body = "\n".join([*styled, "https://example.org/"]).replace("\u2060", "+")
+    preview = records.LinkPreview("https://example.org/", title="Page")
+    await reply(message, outgoing(body, spoiler="end", unstyled=True, previews=[preview]))
+
+
+@on("message", prefix="shown")
+async def shown(message: Message) -> None:
+    carried = message.extensions
+    if carried is None:
+        await reply(message, "there")
+    elif carried.spoiler is not None:
+        await reply(message, f"hidden <{carried.spoiler}>")
+    else:
+        await reply(message, f"{'unstyled' if carried.unstyled else 'styled'} {carried.previews[0].title}")
 
 
 # entities.chat

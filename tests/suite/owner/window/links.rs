@@ -4,8 +4,9 @@ use jid::BareJid;
 use parlor_tests::client::{Client, body};
 use parlor_tests::host::{Home, Host};
 use parlor_tests::log::Mark;
-use parlor_tests::window::{Answer, Window, link_in};
+use parlor_tests::window::{Answer, Window, link_in, read};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 use tokio_xmpp::Stanza;
 
 use super::super::chat::owned;
@@ -55,6 +56,14 @@ impl Lodge {
         let kept = std::fs::read(self.home.path().join("data/window/sessions.json")).unwrap_or_default();
         let kept: Value = serde_json::from_slice(&kept).unwrap_or_default();
         kept["links"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Writes into the configuration who can have links sent, and has the host read it.
+    async fn let_send(&self, who: &str) {
+        let config = std::fs::read_to_string(self.home.path().join("parlor.toml")).unwrap();
+        let before = config.split("\n[window]").next().unwrap();
+        self.home.write("parlor.toml", &format!("{before}\n[window]\nlinks = \"{who}\"\n")).unwrap();
+        ended(self.home.run(&["reload"]).await.unwrap(), 0);
     }
 
     /// Returns the entries of the audit that say this.
@@ -211,6 +220,35 @@ async fn whoever_asks_on_the_page_is_told_the_same_and_only_an_owner_is_sent_a_l
 }
 
 #[tokio::test]
+async fn the_configuration_says_for_whom_links_are_sent() {
+    let mut lodge = Lodge::open().await;
+    let (jid, guest) = (lodge.jid(), lodge.window.guest());
+    for (who, code) in [("command", 0), ("never", 1)] {
+        lodge.let_send(who).await;
+        let page = guest.page("/login").await.unwrap().body;
+        assert!(!page.contains("<form") && page.contains("parlor web login"), "{page}");
+        let mut answers = Vec::new();
+        for asked in [jid.as_str(), "nobody@localhost", "<script>alert(1)</script>", ""] {
+            let answer = guest.ask_for_link(asked).await.unwrap();
+            refused(&answer, 404);
+            answers.push(told(&answer));
+        }
+        answers.dedup();
+        assert_eq!(answers.len(), 1, "an owner and a stranger are told apart: {answers:?}");
+        let said = ended(lodge.home.run(&["web", "link", "--to", &jid]).await.unwrap(), code);
+        assert_eq!(said.stderr.contains("`links = \"never\"`"), code == 1, "{said:?}");
+    }
+    // The command's, and no link of the page. One that was refused is taken back.
+    assert_eq!((lodge.count().await, lodge.waiting().len()), (1, 1));
+    lodge.window.log_in(&lodge.home, "owner").await.unwrap();
+    lodge.let_send("page").await;
+    let mut mark = lodge.window.log().mark();
+    assert_eq!(guest.ask_for_link(&jid).await.unwrap().status, 200);
+    lodge.logs("a link to the window was sent", &mut mark).await;
+    assert_eq!(lodge.count().await, 2);
+}
+
+#[tokio::test]
 async fn links_are_asked_for_within_bounds() {
     let mut lodge = Lodge::open().await;
     let (jid, guest) = (lodge.jid(), lodge.window.guest());
@@ -232,6 +270,52 @@ async fn links_are_asked_for_within_bounds() {
     guest.clone().log_in(&link).await.unwrap();
     ended(lodge.home.run(&["web", "link", "--to", &jid]).await.unwrap(), 0);
     assert_eq!(lodge.count().await, 4);
+}
+
+#[tokio::test]
+async fn somebody_who_is_taken_out_of_the_owners_is_logged_out() {
+    let mut lodge = Lodge::open().await;
+    let jid = lodge.jid();
+    for _ in 0..2 {
+        ended(lodge.home.run(&["web", "link", "--to", &jid]).await.unwrap(), 0);
+    }
+    let ((_, used), (_, unused)) = (lodge.sent().await, lodge.sent().await);
+    let guest = lodge.window.guest();
+    let session = guest.clone().log_in(&used).await.unwrap();
+    let printed = lodge.window.log_in(&lodge.home, "viewer").await.unwrap();
+    let token = session.csrf("/plugins/echo", "/plugins/echo/restart").await.unwrap();
+    let mut live = session.connect().await.unwrap();
+    let request = session.head("GET", "/live") + "connection: close\r\n\r\n";
+    live.write_all(request.as_bytes()).await.unwrap();
+
+    // A file that cannot be read says nothing of anybody.
+    let file = lodge.home.path().join("parlor.toml");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    for broken in ["", "[account.main", "account = 1"] {
+        lodge.home.write("parlor.toml", broken).unwrap();
+        assert_eq!(session.get("/plugins").await.unwrap().status, 200, "{broken}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(session.get("/plugins").await.unwrap().status, 200);
+    assert!(whole.contains(&format!("owners = [\"{jid}\"]")), "{whole}");
+    lodge.home.write("parlor.toml", &whole.replace(&format!("\"{jid}\""), "")).unwrap();
+
+    // The page that is open notices it first.
+    let told = read(&mut live).await.unwrap();
+    assert!(told.status == 200 && told.body.contains("event: ended"), "{told:?}");
+    let out = session.get("/plugins").await.unwrap();
+    assert_eq!((out.status, out.header("location")), (303, "/login"), "{out:?}");
+    refused(&session.post("/plugins/echo/restart", &[("csrf", &token), ("agreed", "yes")]).await.unwrap(), 403);
+    refused(&guest.post(&unused, &[]).await.unwrap(), 403);
+    assert_eq!(lodge.waiting(), Vec::<Value>::new());
+    assert_eq!(printed.get("/plugins").await.unwrap().status, 200, "a printed link is nobody's in particular");
+    let gone = lodge.audit("is no owner any more").await;
+    assert!(gone.len() == 1 && gone[0]["what"].as_str().unwrap().starts_with(&jid), "{gone:?}");
+    assert_eq!(gone[0]["who"], "file:parlor.toml", "{gone:?}");
+
+    // An owner once more has to log in once more.
+    lodge.home.write("parlor.toml", &whole).unwrap();
+    assert_eq!(session.get("/plugins").await.unwrap().status, 303);
 }
 
 #[tokio::test]

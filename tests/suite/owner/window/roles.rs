@@ -81,6 +81,13 @@ async fn pages_offer_to_each_role_what_it_may_change() {
             assert!(is_right, "a {role} is offered {action}");
         }
         assert!(all["/"].body.contains(&format!("({role})")), "{role}");
+        // The install page is looked at here without a link to it.
+        for (path, page) in &all {
+            assert!(page.status == 200 || path == "/install", "a {role} is led to {path}: {page:?}");
+            assert!(!page.body.contains("href=\"/install\""), "{role} {path}: {page:?}");
+        }
+        let storage = all.keys().filter(|path| path.contains("/storage")).count();
+        assert_eq!(storage > 0, role == "operator", "{role}: {:?}", all.keys());
     }
     for odd in ["", "admin", "OWNER"] {
         let finished = house.home.run(&["web", "login", "--role", odd]).await.unwrap();

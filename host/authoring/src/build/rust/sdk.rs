@@ -57,6 +57,7 @@ pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "settings.rs",
     "stanza.rs",
     "storage.rs",
+    "styling.rs",
     "timers.rs",
     "tokens.rs",
     "turns.rs",

@@ -23,9 +23,7 @@ fn every_example_is_understood() {
 #[test]
 fn a_name_with_spaces_stands_in_quotes() {
     let alice = names::room("garden").unwrap().with_resource_str("Al Ice").unwrap();
-    let said = |to_room, body: &str| {
-        Act::Say(Said { from: alice.clone(), to_room, body: body.to_owned(), about: None, sealed: None })
-    };
+    let said = |to_room, body: &str| Act::Say(Said::by(alice.clone(), to_room, body.to_owned()));
     assert_eq!(act("\"garden/Al Ice\": hello: \"you\"", &[]), Ok(said(true, "hello: \"you\"")));
     assert_eq!(act("\"garden/Al Ice\" whispers: hello", &[]), Ok(said(false, "hello")));
     assert_eq!(act("\"garden/Al Ice\" enters", &[]), Ok(Act::Enters(alice.clone())));
@@ -225,4 +223,17 @@ fn what_was_said_may_be_taken_back() {
     assert_eq!(about("alice retracts \"helo\""), (false, String::new(), retraction(None, "helo")));
     assert_eq!(about("garden/alice retracts 2nd \"a \"b\"\""), (true, String::new(), retraction(Some(2), "a \"b\"")));
     assert_eq!(act("alice retracts hello", &[]).unwrap_err(), "write: alice retracts \"hello\"");
+}
+
+#[test]
+fn a_spoiler_has_a_hint_in_quotes_or_none() {
+    let hint = |line: &str| match act(line, &["more".to_owned()]) {
+        Ok(Act::Say(Said { to_room, body, spoiler, .. })) => (to_room, body, spoiler),
+        other => panic!("{line}: {other:?}"),
+    };
+    let dies = || "he dies\nmore".to_owned();
+    assert_eq!(hint("alice (spoiler \"the end\"): he dies"), (false, dies(), Some("the end".to_owned())));
+    assert_eq!(hint("garden/alice (spoiler): he dies"), (true, dies(), Some(String::new())));
+    assert_eq!(hint("alice: (spoiler): he dies"), (false, "(spoiler): he dies\nmore".to_owned(), None));
+    assert!(act("alice (spoiler the end): he dies", &[]).unwrap_err().contains("a hint in quotes"));
 }

@@ -22,6 +22,8 @@ pub struct Said {
     pub about: Option<About>,
     /// How it is encrypted, if it is.
     pub sealed: Option<Sealed>,
+    /// The hint behind which it is hidden, if it is; may be empty.
+    pub spoiler: Option<String>,
 }
 
 /// A reference to an earlier message.
@@ -49,9 +51,14 @@ pub enum How {
 }
 
 impl Said {
+    /// Returns a message that has only a text.
+    pub fn by(from: FullJid, to_room: bool, body: String) -> Self {
+        Self { from, to_room, body, about: None, sealed: None, spoiler: None }
+    }
+
     pub(super) fn element(&self, ids: &Ids, body: &str, extensions: Extensions, own: &FullJid) -> Element {
         let mut payloads = Vec::new();
-        extension_elements(extensions, &mut payloads);
+        extension_elements(Extensions { spoiler: self.spoiler.clone(), ..extensions }, &mut payloads);
         let body = (!body.is_empty()).then(|| Element::builder("body", ns::JABBER_CLIENT).append(body).build());
         Element::builder("message", ns::JABBER_CLIENT)
             .attr(name("from"), self.from.to_string())

@@ -126,7 +126,7 @@ impl Chat {
                 }
                 let from = self.us()?;
                 let mut acts = self.enter()?;
-                acts.push(Act::Say(Said { from, to_room: true, body: rest.to_owned(), about: None, sealed: None }));
+                acts.push(Act::Say(Said::by(from, true, rest.to_owned())));
                 Ok(Typed::Happens(acts))
             }
             _ => match act(order, &[]).map_err(|reason| format!("{reason}; /help shows what there is"))? {
@@ -142,7 +142,7 @@ impl Chat {
 
     fn say(&self, text: &str) -> Result<Typed, String> {
         let from = names::person(&self.user)?;
-        let said = Said { from, to_room: false, body: text.to_owned(), about: None, sealed: None };
+        let said = Said::by(from, false, text.to_owned());
         Ok(Typed::Happens(vec![Act::Say(said)]))
     }
 
@@ -202,7 +202,7 @@ mod tests {
     }
 
     fn said(from: FullJid, to_room: bool, body: &str) -> Act {
-        Act::Say(Said { from, to_room, body: body.to_owned(), about: None, sealed: None })
+        Act::Say(Said::by(from, to_room, body.to_owned()))
     }
 
     #[test]

@@ -8,7 +8,7 @@ use parlor_plugins::policy::hooks::{HookOrder, OnFailure};
 use parlor_stanza::altered::Texts;
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
-use parlor_stanza::types::{Message, MessageKind};
+use parlor_stanza::types::{Draft, Message, MessageKind, Outgoing};
 
 use super::Point;
 use super::chain::{Answer, Asked, ask, behind};
@@ -21,6 +21,26 @@ use crate::unanswered::Verdict;
 pub(crate) struct Passed {
     pub(crate) texts: Texts,
     _place: Place,
+}
+
+impl Passed {
+    /// Returns the draft as hooks changed it.
+    pub(crate) fn draft(&mut self, draft: Draft) -> Result<Draft, CallError> {
+        std::mem::take(&mut self.texts).in_draft(draft).map_err(|error| of_a_hook(&error))
+    }
+}
+
+/// Returns the error for a message that cannot be sent after a hook changed it.
+pub(crate) fn of_a_hook(error: &CallError) -> CallError {
+    CallError::Rejected(format!("a hook changed the message, and it cannot be sent so: {error}"))
+}
+
+/// Returns a message that is about to be sent as hooks see it; `None` while the account has no address.
+pub(crate) fn drafted(account: &Shared, to: &Jid, kind: MessageKind, draft: Draft) -> Option<Message> {
+    let written = Outgoing::Message { to: to.clone(), kind, id: String::new(), draft, to_occupant: false };
+    let message = shown(account, &RawStanza::of(written))?;
+    // The session gives it its id.
+    Some(Message { id: None, origin_id: None, ..message })
 }
 
 /// Returns a stanza as hooks see it; `None` if it is not a message, or while the account has no address.

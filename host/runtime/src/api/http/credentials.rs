@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use jid::BareJid;
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memmem};
 use parlor_base::permission::Permission;
 use parlor_base::web_address::{WebAddress, encoded};
 use parlor_plugins::setting::SettingKind;
@@ -113,6 +113,23 @@ impl Credentials {
                 .with_query(&String::from_utf8_lossy(&filled))
                 .map_err(|error| CallError::invalid("request.url", error.to_string())),
         }
+    }
+
+    /// Returns one whose name stands in a part of a body, where nothing is filled in: the server would get the name in its
+    /// place. `before` is the end of the parts before it, as [`Credentials::end_of`] keeps it.
+    pub(super) fn stands_in(&self, before: &[u8], part: &[u8]) -> Option<&str> {
+        let is_in = |one: &&Credential| {
+            let across = [before, &part[..part.len().min(one.place.len())]].concat();
+            memmem::find(&across, &one.place).is_some() || memmem::find(part, &one.place).is_some()
+        };
+        self.used.iter().find(is_in).map(|one| one.name.as_str())
+    }
+
+    /// Adds a part to the end of the parts before it, as far as the name of a credential could begin there.
+    pub(super) fn end_of(&self, before: &mut Vec<u8>, part: &[u8]) {
+        let longest = self.used.iter().map(|one| one.place.len().saturating_sub(1)).max().unwrap_or(0);
+        before.extend_from_slice(&part[part.len().saturating_sub(longest)..]);
+        before.drain(..before.len().saturating_sub(longest));
     }
 
     fn filled<'a>(

@@ -12,10 +12,8 @@ use wasmtime::component::Accessor;
 
 use super::credentials::Credentials;
 use super::parts::{Incoming, Sending, checked_part};
-use super::{
-    Kept, Prepared, caller, failed, filled_body, log, pace_bytes, prepare, room_of_caller, scripted_headers,
-    shown_headers, size,
-};
+use super::script::scripted_headers;
+use super::{Kept, Prepared, caller, failed, filled_body, pace_bytes, prepare, room_of_caller, shown_headers, size};
 use crate::account::web::{WebAnswer, WebRequest};
 use crate::bindings::parlor::plugin::http::{Head, Request};
 use crate::instance::{Grouping, Instance, WebClient};
@@ -30,6 +28,8 @@ pub(crate) struct Exchange {
     /// How many bytes of its `content-length` the plugin has still to write. `None`: it did not give one, the server takes
     /// no more, or the body has ended.
     missing: Option<u64>,
+    /// The end of the body so far, in which the name of a credential may have begun.
+    end: Vec<u8>,
     state: State,
     _kept: Kept,
 }
@@ -78,7 +78,16 @@ pub(super) async fn open<T: Send + 'static>(
         sent.body = body;
         State::Sent(Sending::begin(&instance, WebClient::of(&instance)?, sent, sender))
     };
-    Ok(instance.parts.add(Exchange { method, to, credentials, patience, missing: length, state, _kept: kept }))
+    Ok(instance.parts.add(Exchange {
+        method,
+        to,
+        credentials,
+        patience,
+        missing: length,
+        end: Vec::new(),
+        state,
+        _kept: kept,
+    }))
 }
 
 fn in_parts((sender, body): (Sender, Outgoing)) -> (Option<Sender>, Outgoing) {
@@ -111,7 +120,14 @@ pub(super) async fn write<T: Send + 'static>(
         let mut turn = found.turns.lock().await;
         may_go_on(&instance, CallName::HttpWrite, &turn)?;
         let rest = turn.missing_after(&part)?;
-        let patience = turn.patience;
+        if let Some(name) = turn.credentials.stands_in(&turn.end, &part) {
+            return Err(CallError::invalid(
+                "part",
+                format!("{{{{{name}}}}} is not filled in here: give the body to open"),
+            ));
+        }
+        let (patience, mut end) = (turn.patience, turn.end.clone());
+        turn.credentials.end_of(&mut end, &part);
         let written = match &mut turn.state {
             State::Sent(sending) => {
                 sending.send(&instance, part, patience).await.unwrap_or_else(|| Err(none(exchange)))
@@ -123,7 +139,7 @@ pub(super) async fn write<T: Send + 'static>(
             State::Answered(_) | State::Over => Err(none(exchange)),
         };
         match &written {
-            Ok(()) => turn.missing = rest,
+            Ok(()) => (turn.missing, turn.end) = (rest, end),
             // The server may have answered before it had everything.
             Err(CallError::Protocol(_)) => turn.missing = None,
             Err(_) => {}
@@ -175,13 +191,12 @@ async fn answered(instance: &Arc<Instance>, exchange: &mut Exchange) -> Option<R
     let mask = exchange.credentials.mask();
     match std::mem::replace(&mut exchange.state, State::Over) {
         State::Sent(sending) => {
-            let answered = sending.answer(exchange.patience, |error| failed(instance, error)).await;
-            let ended = answered.as_ref().map(|answer| (answer.status, 0));
-            log(instance, &exchange.method, &exchange.to, ended);
-            Some(answered.map(|answer| {
+            let patience = exchange.patience.min(instance.limits.http_first_byte);
+            let answered = sending.answer(patience, |error| failed(instance, error)).await;
+            Some(answered.map(|(answer, underway)| {
                 let headers = shown_headers(&exchange.credentials, &answer);
                 let head = Head { status: answer.status, headers };
-                exchange.state = State::Answered(Box::new(Incoming::of(answer, mask)));
+                exchange.state = State::Answered(Box::new(Incoming::of(answer, mask, underway)));
                 head
             }))
         }

@@ -1,5 +1,6 @@
 //! Bodies in parts, in both directions, at the pace that the limits allow.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use parlor_web::{Answer, Client, Request, Sender, WebError};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::underway::Underway;
 use super::wait_for;
 use crate::instance::Instance;
 use crate::settings::Mask;
@@ -42,13 +44,16 @@ impl AsRef<[u8]> for Held {
 pub(crate) struct Sending {
     sender: Option<Sender>,
     task: AbortOnDropHandle<Result<Answer, WebError>>,
+    underway: Underway,
 }
 
 impl Sending {
     /// Begins to send. It continues while the plugin's call is not polled.
-    pub(crate) fn begin(instance: &Instance, client: Client, request: Request, sender: Option<Sender>) -> Self {
+    pub(crate) fn begin(instance: &Arc<Instance>, client: Client, request: Request, sender: Option<Sender>) -> Self {
+        let mut underway = Underway::begin(instance, &request.method, &request.to);
+        underway.sends(request.body.length_of_whole());
         let task = instance.account.place.runtime.spawn(async move { client.begin(request).await });
-        Self { sender, task: AbortOnDropHandle::new(task) }
+        Self { sender, task: AbortOnDropHandle::new(task), underway }
     }
 
     /// Returns whether the answer is there, or the request has failed. The rest of the body changes nothing then.
@@ -72,34 +77,48 @@ impl Sending {
             Ok(holding) => holding,
             Err(error) => return Some(Err(error)),
         };
+        let length = part.len();
         let sent = timeout(patience, async {
             for step in part.chunks(LONGEST_READ) {
-                wait_for(instance.budgets.web_bytes(), step.len()).await;
+                wait_for(instance.budgets.web_sent(), step.len()).await;
             }
             sender.send(Bytes::from_owner(Held { part, _holding: holding })).await
         });
         Some(match sent.await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                self.underway.sends(length);
+                Ok(())
+            }
             // The answer says more.
             Ok(Err(error)) => Err(CallError::Protocol(error.to_string())),
             Err(_) => Err(CallError::TimedOut),
         })
     }
 
-    /// Ends the body, and waits for the answer.
+    /// Ends the body, and waits for the answer. What comes of its body is counted with the request.
     pub(crate) async fn answer(
         self,
         patience: Duration,
         told: impl FnOnce(&WebError) -> CallError,
-    ) -> Result<Answer, CallError> {
-        let Self { sender, task } = self;
+    ) -> Result<(Answer, Underway), CallError> {
+        let Self { sender, task, mut underway } = self;
         if let Some(sender) = sender {
             sender.finish();
         }
-        match timeout(patience, task).await {
+        let answered = match timeout(patience, task).await {
             Ok(Ok(answered)) => answered.map_err(|error| told(&error)),
             Ok(Err(_)) => Err(CallError::Stopped),
             Err(_) => Err(CallError::TimedOut),
+        };
+        match answered {
+            Ok(answer) => {
+                underway.answered(answer.status);
+                Ok((answer, underway))
+            }
+            Err(error) => {
+                underway.failed(&error);
+                Err(error)
+            }
         }
     }
 }
@@ -110,23 +129,25 @@ pub(crate) struct Incoming {
     /// The bytes that have come and were not read.
     rest: Bytes,
     mask: Mask,
+    /// The request that it answers, until all of the answer has come.
+    underway: Option<Underway>,
     /// The share of the plugin's limits that these bytes take, if the whole answer is in memory.
     _held: Vec<Holding>,
 }
 
 impl Incoming {
-    pub(crate) fn of(answer: Answer, mask: Mask) -> Self {
-        Self { answer: Some(answer), rest: Bytes::new(), mask, _held: Vec::new() }
+    pub(crate) fn of(answer: Answer, mask: Mask, underway: Underway) -> Self {
+        Self { answer: Some(answer), rest: Bytes::new(), mask, underway: Some(underway), _held: Vec::new() }
     }
 
     /// Returns a body that is there as a whole.
     pub(crate) fn whole(body: Vec<u8>, mask: Mask) -> Self {
-        Self { answer: None, rest: body.into(), mask, _held: Vec::new() }
+        Self { answer: None, rest: body.into(), mask, underway: None, _held: Vec::new() }
     }
 
     /// Returns another body in place of this one, of which [`Incoming::part`] gave all.
     pub(crate) fn with_body(self, body: Vec<u8>, held: Vec<Holding>) -> Self {
-        Self { answer: None, rest: body.into(), mask: self.mask, _held: held }
+        Self { answer: None, rest: body.into(), mask: self.mask, underway: None, _held: held }
     }
 
     /// Reads the next part, at the pace that the limits allow; `None` at the end.
@@ -159,11 +180,18 @@ impl Incoming {
     pub(crate) async fn part(&mut self, instance: &Instance) -> Result<Option<Bytes>, WebError> {
         if self.rest.is_empty() {
             let Some(answer) = &mut self.answer else { return Ok(None) };
-            let Some(part) = answer.next().await? else { return Ok(None) };
+            let part = answer.next().await;
+            if let (Err(error), Some(underway)) = (&part, &mut self.underway) {
+                underway.failed(error);
+            }
+            let Some(part) = part? else { return Ok(None) };
+            if let Some(underway) = &mut self.underway {
+                underway.receives(part.len());
+            }
             self.rest = part;
         }
         let length = self.rest.len().min(LONGEST_READ);
-        wait_for(instance.budgets.web_bytes(), length).await;
+        wait_for(instance.budgets.web_received(), length).await;
         // Taken after the last wait: of a call that is given up, the mask must not miss a part.
         Ok(Some(self.rest.split_to(length)))
     }

@@ -28,6 +28,24 @@ fn a_credential_stands_where_its_name_stood_and_is_not_looked_through_itself() {
 }
 
 #[test]
+fn the_name_of_a_credential_is_found_in_parts_wherever_they_meet() {
+    let (token, text) = (token(), b"a {{token}} of the body");
+    for size in 1..text.len() {
+        let mut end = Vec::new();
+        let found = text.chunks(size).find_map(|part| {
+            let found = token.stands_in(&end, part);
+            token.end_of(&mut end, part);
+            found
+        });
+        assert_eq!(found, Some("token"), "{size}");
+        assert!(end.len() < "{{token}}".len(), "{size}: {end:?}");
+    }
+    for innocent in ["{{unknown}} {token} {{tok en}} token}} {{", "{{token}", ""] {
+        assert_eq!(token.stands_in(b"{", innocent.as_bytes()), None, "{innocent}");
+    }
+}
+
+#[test]
 fn many_names_cannot_make_a_request_large() {
     let many = "{{other}}".repeat(100_000);
     assert!(token().fill("x", many.as_bytes()).is_err());

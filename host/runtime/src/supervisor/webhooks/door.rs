@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parlor_base::permission::Permission;
 use parlor_plugins::webhook::{Given, Mode, Once, Unverified, Verification, Webhook, is_same};
-use parlor_store::{Acceptance, Accepted, WebhookRequest};
+use parlor_store::{Acceptance, Accepted, TallyKind, Traffic, WebhookRequest};
 
 use super::super::{Shared, Supervised};
 use super::answering;
@@ -72,6 +72,13 @@ impl Door {
     pub fn verify(&self, given: Given<'_>) -> Result<Once, Unverified> {
         let secret = self.webhooks.secret(&self.webhook).unwrap_or_default();
         self.webhook.verification.check(&secret, given)
+    }
+
+    /// Records for the owner how a request to it ended, in one word, and the bytes of its body and of the answer's.
+    pub fn ended(&self, how: &str, received: usize, sent: usize) {
+        let traffic = Traffic { sent: sent as u64, received: received as u64 };
+        let at = self.shared.account.clock.now();
+        self.shared.lasting.record.passed(TallyKind::Webhook, &format!("{} {how}", self.name), at, traffic);
     }
 
     /// Passes a verified request on. Returns when it is stored, or with the plugin's answer.

@@ -100,6 +100,8 @@ fn what_servers_send_is_read() {
          by='hall@muc/m'><occupant-id xmlns='urn:xmpp:occupant-id:0' id='o'/></moderated><reason>so</reason></retract>",
         "<apply-to xmlns='urn:xmpp:fasten:0' id='7'><moderated xmlns='urn:xmpp:message-moderate:0' by='hall@muc/m'>\
          <retract xmlns='urn:xmpp:message-retract:0'/><reason>so</reason></moderated></apply-to>",
+        "<body xml:lang='de'>x</body><spoiler xmlns='urn:xmpp:spoiler:0'>a</spoiler><unstyled xmlns='urn:xmpp:styling:0'/>\
+         <spoiler xmlns='urn:xmpp:spoiler:0' xml:lang='de'>b</spoiler>",
         "<replace xmlns='urn:xmpp:message-correct:0' id='7'/><other xmlns='urn:x'><in><side/></in>",
     ] {
         let whole = format!("<message type='chat' from='you@far/x'>{inside}</message>");

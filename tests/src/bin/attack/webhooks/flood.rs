@@ -138,7 +138,7 @@ fn refused(hooks: &Hooks, number: u32) -> Result<String> {
 
 async fn ask(connection: &mut Connection, request: &str) -> Result<()> {
     let status = connection.ask(request.as_bytes()).await?;
-    ensure!(status == 404, "a request that has to be refused is answered with {status}");
+    ensure!(status == 401, "a request that has to be refused is answered with {status}");
     Ok(())
 }
 

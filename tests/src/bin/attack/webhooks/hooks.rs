@@ -22,8 +22,9 @@ pub(super) static SECRET: LazyLock<String> = LazyLock::new(|| canary("shared"));
 /// The address of senders, unless a case needs several.
 pub(super) const SENDER: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// The answer to each request that is refused, without its date.
-pub(super) const REFUSED: &str = "HTTP/1.1 404 Not Found\r\nx-content-type-options: nosniff\r\n\
-                                  content-security-policy: default-src 'none'; sandbox\r\ncontent-length: 0\r\n\r\n";
+pub(super) const REFUSED: &str = "HTTP/1.1 401 Unauthorized\r\nx-content-type-options: nosniff\r\n\
+                                  content-security-policy: default-src 'none'; sandbox\r\nwww-authenticate: Bearer\r\n\
+                                  content-length: 0\r\n\r\n";
 
 /// Adds the plugin with webhooks to a plan.
 pub(super) fn receiver(mut plan: Plan, change: impl FnOnce(Entry) -> Entry) -> Result<Plan> {

@@ -3,10 +3,11 @@
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::host::Finished;
 use parlor_tests::log::Mark;
-use parlor_tests::window::link_in;
+use parlor_tests::window::{link_in, read};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
-use super::{Pages, is, nothing_changed, open};
+use super::{Pages, RESTART, is, nothing_changed, open};
 use crate::case::{Case, case};
 use crate::cpu::remove;
 use crate::stage::{MALLORY, SOON, Stage};
@@ -20,6 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(158, "links to log in, asked for by strangers", strangers),
         case!(159, "requests for links to log in without an end", flood),
         case!(160, "the link of an owner: looked at, heard by a plugin, used twice", overheard),
+        case!(162, "an owner who is none any more: their session, their open page, their link", dismissed),
     ]
 }
 
@@ -27,6 +29,12 @@ pub(super) fn cases() -> Vec<Case> {
 async fn appoint(stage: &mut Stage) -> Result<()> {
     stage.allow(NURSE);
     stage.home.amend("main", "owners", Some(vec![NURSE].into()))?;
+    done(&stage.home.run(&["reload"]).await?, 0)
+}
+
+/// Writes into the configuration who can have links sent.
+async fn let_send(stage: &mut Stage, who: &str) -> Result<()> {
+    stage.home.set_window("links", who)?;
     done(&stage.home.run(&["reload"]).await?, 0)
 }
 
@@ -85,6 +93,20 @@ async fn strangers(trial: &mut Trial) -> Result<String> {
     for jid in [MALLORY, "bot@localhost", "localhost"] {
         done(&stage.home.run(&["web", "link", "--to", jid]).await?, 1)?;
     }
+    // The owner of the host turns it off, and nobody finds out who is one by asking.
+    for links in ["command", "never"] {
+        let_send(stage, links).await?;
+        let mut answers = Vec::new();
+        for asked in [MALLORY, NURSE, "<script>"] {
+            let answer = guest.ask_for_link(asked).await?;
+            is(&answer, &[404], asked)?;
+            answers.push(answer.body);
+        }
+        answers.dedup();
+        ensure!(answers.len() == 1, "an owner and a stranger are told apart: {answers:?}");
+    }
+    done(&stage.home.run(&["web", "link", "--to", NURSE]).await?, 1)?;
+    let_send(stage, "page").await?;
     stage.during().await?;
     let sent = sent(stage);
     ensure!(sent.len() == 1 && sent[0].0.starts_with(NURSE), "links were sent to {sent:?}");
@@ -152,4 +174,41 @@ async fn overheard(trial: &mut Trial) -> Result<String> {
     drop(pages);
     remove(stage).await?;
     Ok("no plugin hears of it, looks use nothing up, and one is let in once".to_owned())
+}
+
+async fn dismissed(trial: &mut Trial) -> Result<String> {
+    let (stage, pages) = open(trial, |entry| entry).await?;
+    appoint(stage).await?;
+    for _ in 0..2 {
+        done(&stage.home.run(&["web", "link", "--to", NURSE]).await?, 0)?;
+    }
+    stage.during().await?;
+    let links = sent(stage);
+    let [(_, used), (_, unused)] = &links[..] else { anyhow::bail!("not two links were sent: {links:?}") };
+    let guest = pages.window.guest();
+    let nurse = guest.clone().log_in(used).await?;
+    let token = nurse.csrf("/plugins/echo", RESTART).await?;
+    let mut live = nurse.connect().await?;
+    live.write_all((nurse.head("GET", "/live") + "connection: close\r\n\r\n").as_bytes()).await?;
+    stage.home.amend("main", "owners", None)?;
+    let told = read(&mut live).await?;
+    ensure!(told.status == 200 && told.body.contains("event: ended"), "the open page goes on: {told:?}");
+    for path in ["/", "/plugins/echo", "/audit", "/live"] {
+        is(&nurse.get(path).await?, &[303], "a page for the former owner")?;
+    }
+    is(&nurse.post(RESTART, &[("csrf", &token), ("agreed", "yes")]).await?, &[403], "a form of the former owner")?;
+    let late = guest.post(unused, &[]).await?;
+    is(&late, &[403], "a link of the former owner")?;
+    ensure!(late.cookie().is_none(), "{late:?}");
+    done(&stage.home.run(&["reload"]).await?, 0)?;
+    done(&stage.home.run(&["web", "link", "--to", NURSE]).await?, 1)?;
+    // What somebody got from the command is not theirs to lose.
+    is(&pages.owner.get("/").await?, &[200], "who was let in by a printed link")?;
+    appoint(stage).await?;
+    is(&nurse.get("/").await?, &[303], "an owner once more, with the session of before")?;
+    stage.during().await?;
+    nothing_changed(stage).await?;
+    drop(pages);
+    remove(stage).await?;
+    Ok("their page closes, and neither their session nor their link lets them in".to_owned())
 }

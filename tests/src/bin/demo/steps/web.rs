@@ -64,7 +64,7 @@ pub(super) async fn webhook(stage: &mut Stage) -> Result<String> {
     let path = webhooks::paths(&hooks[0]).remove("github");
     let path = path.with_context(|| format!("the webhook has no address: {hooks}"))?;
     let forged = webhooks::post(at, &path, "another secret", "forged").await?;
-    ensure!(forged == 404, "the forged request was answered with {forged}");
+    ensure!(forged == 401, "the forged request was answered with {forged}");
     let signed = webhooks::post(at, &path, &stage.secrets.signed, "moved to the balcony").await?;
     ensure!(signed == 202, "the signed request was answered with {signed}");
     let began = Instant::now();

@@ -1,0 +1,193 @@
+//! The owners of all accounts, by the configuration as it could last be read.
+//!
+//! A file that is broken says of nobody that they are no owner any more, nor does one that is being written: half of a
+//! configuration can be one without owners.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use jid::BareJid;
+use parlor_config::Config;
+
+/// How long the file has to be as it is before it counts.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// The owners, for those who ask whether somebody is one.
+#[derive(Debug, Default)]
+pub(super) struct Owners(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    owners: HashSet<BareJid>,
+    /// The file that they were read from. None: it counts as another one.
+    file: Option<Stamp>,
+}
+
+/// Tells one content of a file from the next, without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    file: (u64, u64),
+    length: u64,
+    /// The seconds and nanoseconds of its last change. Unlike the time of its last write, nobody can set it.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let found = fs::metadata(path).ok()?;
+        let changed = (found.ctime(), found.ctime_nsec());
+        Some(Self { file: (found.dev(), found.ino()), length: found.len(), changed })
+    }
+
+    /// Returns whether the file has been as it is for a while, or the clock was set back meanwhile.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let (seconds, nanoseconds) = self.changed;
+        let since = u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok());
+        let since = since.map(|(seconds, nanoseconds)| SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds));
+        since.is_none_or(|since| {
+            let apart = now.duration_since(since).unwrap_or_else(|ahead| ahead.duration());
+            apart >= SETTLED
+        })
+    }
+}
+
+impl Owners {
+    /// Takes over the owners of a configuration that was read.
+    pub(super) fn note(&self, config: &Config) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Known { owners: config.owners(), file: None };
+    }
+
+    /// Returns whether somebody is an owner. If the file has changed, it is read again. A new owner is one at once, and one who is
+    /// taken out is none any more once the file is no longer being written. If it cannot be read, those who were owners still are.
+    pub(super) fn has(
+        &self,
+        jid: &str,
+        path: &Path,
+        now: SystemTime,
+        read: impl FnOnce() -> anyhow::Result<Config>,
+    ) -> bool {
+        let Ok(jid) = BareJid::new(jid) else { return false };
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (file, is_known) = (Stamp::of(path), known.owners.contains(&jid));
+        let is_settled = file.is_some_and(|file| file.is_settled(now));
+        if file.is_none() || file == known.file || (is_known && !is_settled) {
+            return is_known;
+        }
+        match read() {
+            Ok(config) => {
+                // What was read is what is there.
+                if is_settled && Stamp::of(path) == file {
+                    *known = Known { owners: config.owners(), file };
+                } else {
+                    known.owners.extend(config.owners());
+                }
+                known.owners.contains(&jid)
+            }
+            Err(error) => {
+                tracing::debug!("owners are those of before: {error:#}");
+                is_known
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_config::Overrides;
+
+    use super::*;
+
+    const ANN: &str = "ann@example.org";
+
+    fn text(owners: &str) -> String {
+        format!(
+            "[group.team]\nowners = [{owners}]\n[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\ngroup = \"team\"\n\
+             [account.second]\njid = \"second@example.org\"\npassword_env = \"NONE\"\nowners = [\"bob@example.org\"]\n"
+        )
+    }
+
+    fn read(path: &Path) -> anyhow::Result<Config> {
+        Ok(Config::load(path, &Overrides { environment: |_| None, ..Overrides::default() })?)
+    }
+
+    /// Returns a file with an owner, and the owners that are known of it.
+    fn start() -> (tempfile::TempDir, std::path::PathBuf, Owners) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("parlor.toml");
+        fs::write(&path, text("\"ann@example.org\"")).unwrap();
+        let owners = Owners::default();
+        owners.note(&read(&path).unwrap());
+        (folder, path, owners)
+    }
+
+    fn later() -> SystemTime {
+        SystemTime::now() + Duration::from_mins(1)
+    }
+
+    #[test]
+    fn somebody_who_is_taken_out_of_the_owners_is_none_any_more() {
+        let (_folder, path, owners) = start();
+        let has = |jid: &str| owners.has(jid, &path, later(), || read(&path));
+        assert!(has(ANN) && has("bob@example.org") && !has("bot@example.org") && !has("eve@example.org") && !has("@"));
+        // It is written whole, by way of another file, or in place.
+        fs::write(&path, text("\"eve@example.org\"")).unwrap();
+        assert!(!has(ANN) && has("eve@example.org") && has("bob@example.org"));
+        let other = path.with_extension("new");
+        fs::write(&other, text("\"ann@example.org\"")).unwrap();
+        fs::rename(&other, &path).unwrap();
+        assert!(has(ANN) && !has("eve@example.org"));
+    }
+
+    #[test]
+    fn a_file_that_is_broken_away_or_being_written_takes_nobody_out() {
+        let (_folder, path, owners) = start();
+        let has = |at: SystemTime| owners.has(ANN, &path, at, || read(&path));
+        for broken in [
+            "",
+            "[account.main",
+            "owners = 1",
+            &text("\"no address@\""),
+            "[account.main]\njid = \"bot@example.org\"\nx = 1\n",
+        ] {
+            fs::write(&path, broken).unwrap();
+            assert!(has(SystemTime::now()) && has(later()), "{broken}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(has(later()));
+        // Half of it is a configuration, and has no owner.
+        fs::write(&path, "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n").unwrap();
+        assert!(has(SystemTime::now()), "it may not be whole yet");
+        assert!(!has(later()));
+    }
+
+    #[test]
+    fn a_new_owner_is_one_at_once() {
+        let (_folder, path, owners) = start();
+        let has = |jid: &str| owners.has(jid, &path, SystemTime::now(), || read(&path));
+        fs::write(&path, text("\"eve@example.org\"")).unwrap();
+        assert!(has("eve@example.org") && has(ANN) && !has("mallory@example.org"));
+        // She was seen, so a broken file does not take her out.
+        fs::write(&path, "[").unwrap();
+        assert!(owners.has("eve@example.org", &path, later(), || read(&path)));
+        fs::write(&path, text("\"eve@example.org\"")).unwrap();
+        assert!(!owners.has(ANN, &path, later(), || read(&path)));
+    }
+
+    #[test]
+    fn a_file_is_read_again_only_if_it_changed() {
+        let (_folder, path, owners) = start();
+        let mut times = 0;
+        for _ in 0..5 {
+            let counted = || {
+                times += 1;
+                read(&path)
+            };
+            assert!(owners.has(ANN, &path, later(), counted));
+        }
+        assert_eq!(times, 1);
+    }
+}

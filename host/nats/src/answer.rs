@@ -1,0 +1,145 @@
+//! The answers of a server, which are JSON objects.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use parlor_cluster::Revision;
+use serde::Deserialize;
+
+use crate::error::PutError;
+use crate::record::MOST_IN_A_RECORD;
+
+/// The largest answer to a request for a record, which comes in Base64.
+const MOST_IN_AN_ANSWER: usize = (MOST_IN_A_RECORD + 64 * 1024) / 3 * 4;
+
+/// The errors of a stream whose last record has another revision, and of a subject without a record.
+const WRONG_LAST: u32 = 10_071;
+const NO_MESSAGE: u32 = 10_037;
+/// The status of a server that cannot do something now.
+const UNAVAILABLE: u16 = 503;
+
+/// An error in an answer.
+#[derive(Debug, Deserialize)]
+struct ApiError {
+    code: u16,
+    #[serde(default)]
+    err_code: u32,
+    #[serde(default)]
+    description: String,
+}
+
+impl ApiError {
+    fn into_put(self) -> PutError {
+        PutError::Server { code: self.err_code, description: self.description.chars().take(200).collect() }
+    }
+}
+
+#[derive(Deserialize)]
+struct Acknowledgement {
+    seq: Option<Revision>,
+    stream: Option<String>,
+    error: Option<ApiError>,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    message: Option<StoredText>,
+    error: Option<ApiError>,
+}
+
+#[derive(Deserialize)]
+struct StoredText {
+    subject: String,
+    seq: Revision,
+    #[serde(default)]
+    hdrs: String,
+    #[serde(default)]
+    data: String,
+}
+
+/// A message of a stream.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) revision: Revision,
+    pub(crate) headers: String,
+    pub(crate) body: Bytes,
+}
+
+/// The answer to a request for a message.
+#[derive(Debug)]
+pub(crate) enum Last {
+    None,
+    Stored(Stored),
+    /// It is larger than any that parlor writes. Its revision is not known.
+    TooLarge,
+    /// It is not what a server answers.
+    Strange,
+    /// The server has no such stream, or may not say.
+    Failed(PutError),
+}
+
+/// Returns the revision of a write that the server made.
+pub(crate) fn acknowledged(stream: &str, answer: &[u8]) -> Result<Revision, PutError> {
+    match serde_json::from_slice(answer) {
+        Ok(Acknowledgement { error: Some(error), .. }) if error.err_code == WRONG_LAST => Err(PutError::Refused),
+        Ok(Acknowledgement { error: Some(error), .. }) if error.code == UNAVAILABLE => Err(PutError::Unknown),
+        Ok(Acknowledgement { error: Some(error), .. }) => Err(error.into_put()),
+        Ok(Acknowledgement { seq: Some(revision), stream: Some(found), error: None }) if found == stream => {
+            Ok(revision)
+        }
+        // Somebody else answered. Whether the server wrote it is not known.
+        _ => Err(PutError::Unknown),
+    }
+}
+
+/// Returns the message that was asked for; `None` if the server cannot say now.
+pub(crate) fn found(subject: &str, answer: &[u8]) -> Option<Last> {
+    if answer.len() > MOST_IN_AN_ANSWER {
+        return Some(Last::TooLarge);
+    }
+    match serde_json::from_slice(answer) {
+        Ok(Found { error: Some(error), .. }) if error.err_code == NO_MESSAGE => Some(Last::None),
+        Ok(Found { error: Some(error), .. }) if error.code == UNAVAILABLE => None,
+        Ok(Found { error: Some(error), .. }) => Some(Last::Failed(error.into_put())),
+        Ok(Found { message: Some(message), error: None }) if message.subject == subject => Some(stored(&message)),
+        _ => Some(Last::Strange),
+    }
+}
+
+fn stored(message: &StoredText) -> Last {
+    let headers = STANDARD.decode(&message.hdrs).ok().and_then(|headers| String::from_utf8(headers).ok());
+    match (headers, STANDARD.decode(&message.data)) {
+        (Some(headers), Ok(body)) => Last::Stored(Stored { revision: message.seq, headers, body: body.into() }),
+        _ => Last::Strange,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_the_stream_itself_acknowledges() {
+        let of = |text: &str| acknowledged("S", text.as_bytes());
+        assert_eq!(of(r#"{"stream":"S","seq":7}"#), Ok(7));
+        assert_eq!(of(r#"{"stream":"T","seq":7}"#), Err(PutError::Unknown));
+        assert_eq!(of(r#"{"seq":7}"#), Err(PutError::Unknown));
+        assert_eq!(of("seven"), Err(PutError::Unknown));
+        let error = |code, err_code| {
+            format!(r#"{{"error":{{"code":{code},"err_code":{err_code},"description":"d"}},"stream":"S"}}"#)
+        };
+        assert_eq!(of(&error(400, WRONG_LAST)), Err(PutError::Refused));
+        assert_eq!(of(&error(503, 10_008)), Err(PutError::Unknown));
+        assert_eq!(of(&error(400, 10_054)), Err(PutError::Server { code: 10_054, description: "d".to_owned() }));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_may_be_an_answer(answer in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = acknowledged("S", &answer);
+            let _ = found("s", &answer);
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! The connection to NATS, and what a server must be able to do.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::{self, Context};
+use async_nats::{ConnectErrorKind, ConnectOptions, HeaderMap, Request, RequestErrorKind, ServerAddr, ServerInfo};
+use bytes::Bytes;
+use parlor_cluster::Revision;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::answer::{Last, acknowledged, found};
+use crate::error::{ConnectError, PutError};
+
+/// The lowest version of a server that keeps each stream once, and of one that replicates streams. Earlier ones may
+/// accept two writes that expect the same revision.
+const OLDEST: &str = "2.9.10";
+const OLDEST_WITH_REPLICAS: &str = "2.11.0";
+
+/// The largest message that a server must accept: a record and its headers.
+const PAYLOAD: usize = 1024 * 1024;
+
+/// How long connecting and logging in may take.
+const CONNECTING: Duration = Duration::from_secs(2);
+/// A connection on which nothing arrives for three times this long is given up.
+const PING: Duration = Duration::from_secs(1);
+/// The longest time between two attempts to connect.
+const RETRY: u64 = 500;
+
+/// How to reach NATS.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The addresses of its servers: `tls://HOST:PORT`, or `nats://HOST:PORT` without TLS.
+    pub servers: Vec<String>,
+    /// How to log in.
+    pub login: Login,
+    /// The file with the certificates that servers are trusted by; without it, those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Whether connections to other machines may go without TLS.
+    pub allow_unencrypted: bool,
+    /// How many servers keep each stream.
+    pub replicas: usize,
+}
+
+/// How to log in.
+#[derive(Clone)]
+pub enum Login {
+    /// The server asks for nothing.
+    Nothing,
+    /// With a password.
+    Password {
+        /// The name of the user.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// With a token.
+    Token(String),
+    /// With a certificate, within TLS.
+    Certificate {
+        /// The file with the certificate, and with those between it and an authority.
+        certificate: PathBuf,
+        /// The file with its private key.
+        key: PathBuf,
+    },
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            Self::Password { .. } => "Password",
+            Self::Token(_) => "Token",
+            Self::Certificate { .. } => "Certificate",
+        })
+    }
+}
+
+/// The connection to NATS. It connects again by itself. Copies share it.
+#[derive(Debug, Clone)]
+pub struct Link {
+    pub(crate) client: async_nats::Client,
+    pub(crate) jetstream: Context,
+    pub(crate) replicas: usize,
+}
+
+/// The reason why a request has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AskError {
+    /// None came. The server may have carried it out, or may do so later.
+    Lost,
+    TooLarge,
+    Unfit(ConnectError),
+}
+
+impl Link {
+    /// Connects, and checks that the server can be used. The connection lives on the present runtime.
+    pub async fn connect(settings: &Settings) -> Result<Self, ConnectError> {
+        let servers = addresses(settings)?;
+        let shown = servers.iter().map(|server| server.as_url_str().to_owned()).collect::<Vec<_>>().join(", ");
+        let options = options(settings, &servers)?;
+        let client = options.connect(servers.as_slice()).await.map_err(|error| {
+            let (servers, cause) = (shown, words(&error));
+            match error.kind() {
+                ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                    ConnectError::LogIn { servers, cause }
+                }
+                _ => ConnectError::Unreachable { servers, cause },
+            }
+        })?;
+        check(&client.server_info(), settings.replicas)?;
+        let jetstream = jetstream::new(client.clone());
+        Ok(Self { client, jetstream, replicas: settings.replicas })
+    }
+
+    /// Returns whether there is a connection at this moment.
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Sends a request, and returns the answer. Without a connection, it fails at once.
+    pub(crate) async fn ask(
+        &self,
+        subject: String,
+        headers: Option<HeaderMap>,
+        body: Bytes,
+        within: Duration,
+    ) -> Result<Bytes, AskError> {
+        if !self.is_connected() {
+            return Err(AskError::Lost);
+        }
+        self.check()?;
+        let mut request = Request::new().payload(body).timeout(None);
+        if let Some(headers) = headers {
+            request = request.headers(headers);
+        }
+        // The time counts from here: the request may have to wait in the queue of the connection.
+        let answer = tokio::time::timeout(within, self.client.send_request(subject, request)).await;
+        let Ok(answer) = answer else { return Err(AskError::Lost) };
+        let message = answer.map_err(|error| match error.kind() {
+            RequestErrorKind::MaxPayloadExceeded => AskError::TooLarge,
+            _ => AskError::Lost,
+        })?;
+        // It may be the answer of another server than the one before.
+        self.check()?;
+        Ok(message.payload)
+    }
+
+    /// Checks the server of the present connection.
+    fn check(&self) -> Result<(), AskError> {
+        check(&self.client.server_info(), self.replicas).map_err(AskError::Unfit)
+    }
+
+    /// Writes a message if the last one of its subject has this revision; 0 stands for none.
+    pub(crate) async fn put(
+        &self,
+        stream: &str,
+        subject: String,
+        expected: Revision,
+        mut headers: HeaderMap,
+        body: Bytes,
+        within: Duration,
+    ) -> Result<Revision, PutError> {
+        headers.insert(async_nats::header::NATS_EXPECTED_STREAM, stream);
+        headers.insert(async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+        let answer = self.ask(subject, Some(headers), body, within).await.map_err(|error| match error {
+            AskError::Lost => PutError::Unknown,
+            AskError::TooLarge => PutError::TooLarge,
+            AskError::Unfit(error) => PutError::Unfit(error),
+        })?;
+        acknowledged(stream, &answer)
+    }
+
+    /// Returns the last message of a subject, from the leader of the stream.
+    pub(crate) async fn last(&self, stream: &str, subject: &str, within: Duration) -> Result<Last, AskError> {
+        let body = serde_json::json!({ "last_by_subj": subject }).to_string();
+        let answer = self.ask(format!("$JS.API.STREAM.MSG.GET.{stream}"), None, body.into(), within).await?;
+        found(subject, &answer).ok_or(AskError::Lost)
+    }
+}
+
+/// Checks and returns the addresses of the servers.
+fn addresses(settings: &Settings) -> Result<Vec<ServerAddr>, ConnectError> {
+    if settings.servers.is_empty() {
+        return Err(ConnectError::NoServer);
+    }
+    settings.servers.iter().map(|server| address(settings, server)).collect()
+}
+
+fn address(settings: &Settings, server: &str) -> Result<ServerAddr, ConnectError> {
+    // What stands before an `@` may be a password.
+    let shown = server.rsplit('@').next().unwrap_or_default().to_owned();
+    let wrong = |cause: &str| ConnectError::Server { server: shown.clone(), cause: cause.to_owned() };
+    if server.contains('@') {
+        return Err(wrong("an address holds no user and no password"));
+    }
+    let address: ServerAddr = server.parse().map_err(|error: std::io::Error| wrong(&error.to_string()))?;
+    if address.host().is_empty() {
+        return Err(wrong("it has no host"));
+    }
+    match address.scheme() {
+        "tls" => Ok(address),
+        "nats" if matches!(settings.login, Login::Certificate { .. }) => {
+            Err(ConnectError::CertificateWithoutTls(shown))
+        }
+        "nats" if settings.allow_unencrypted || is_here(address.host()) => Ok(address),
+        "nats" => Err(ConnectError::Unencrypted(shown)),
+        _ => Err(wrong("it begins with neither tls:// nor nats://")),
+    }
+}
+
+/// Returns whether a host is this machine.
+fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn options(settings: &Settings, servers: &[ServerAddr]) -> Result<ConnectOptions, ConnectError> {
+    let is_encrypted = servers.iter().all(ServerAddr::tls_required);
+    let mut options = ConnectOptions::new()
+        .name("parlor")
+        .connection_timeout(CONNECTING)
+        .ping_interval(PING)
+        .request_timeout(Some(Duration::from_secs(5)))
+        .require_tls(is_encrypted)
+        // The owner names the servers. Those that a server names would be connected to without TLS.
+        .ignore_discovered_servers()
+        .reconnect_delay_callback(retry);
+    if servers.iter().any(ServerAddr::tls_required) {
+        let trusting = parlor_https::trust::trusting(settings.ca_file.clone())?;
+        let tls = match &settings.login {
+            Login::Certificate { certificate, key } => {
+                let (chain, secret) = (read_chain(certificate)?, read_key(key)?);
+                trusting.with_client_auth_cert(chain, secret).map_err(|error| unusable(certificate, &error))?
+            }
+            _ => trusting.with_no_client_auth(),
+        };
+        options = options.tls_client_config(tls);
+    }
+    Ok(match &settings.login {
+        Login::Password { user, password } => options.user_and_password(user.clone(), password.clone()),
+        Login::Token(token) => options.token(token.clone()),
+        Login::Nothing | Login::Certificate { .. } => options,
+    })
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
+    let found = CertificateDer::pem_file_iter(path).map_err(|error| unusable(path, &error))?;
+    found.collect::<Result<_, _>>().map_err(|error| unusable(path, &error))
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, ConnectError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| unusable(path, &error))
+}
+
+fn unusable(path: &Path, cause: &dyn std::error::Error) -> ConnectError {
+    ConnectError::Certificate { path: path.to_owned(), cause: cause.to_string() }
+}
+
+/// Returns how long to wait before an attempt to connect. The first is made at once.
+fn retry(attempt: usize) -> Duration {
+    let doubled = u32::try_from(attempt.saturating_sub(1)).ok().and_then(|count| 10_u64.checked_shl(count.min(32)));
+    if attempt <= 1 { Duration::ZERO } else { Duration::from_millis(doubled.unwrap_or(RETRY).min(RETRY)) }
+}
+
+/// Returns the words of the innermost error.
+fn words(error: &dyn std::error::Error) -> String {
+    let innermost = std::iter::successors(Some(error), |error| error.source()).last();
+    innermost.map_or_else(String::new, ToString::to_string)
+}
+
+/// Checks what a server says of itself.
+fn check(info: &ServerInfo, replicas: usize) -> Result<(), ConnectError> {
+    let needed = if replicas > 1 { OLDEST_WITH_REPLICAS } else { OLDEST };
+    if version(&info.version) < version(needed) {
+        let found = info.version.chars().take(32).collect();
+        return Err(ConnectError::OldServer { found, needed, replicas });
+    }
+    if info.max_payload < PAYLOAD {
+        return Err(ConnectError::SmallPayload { found: info.max_payload, needed: PAYLOAD });
+    }
+    if !info.jetstream {
+        return Err(ConnectError::NoJetStream);
+    }
+    Ok(())
+}
+
+/// Returns the three numbers of a version. What cannot be read is 0, which is too old.
+fn version(text: &str) -> [u32; 3] {
+    let (plain, _) = text.split_once(['-', '+']).unwrap_or((text, ""));
+    let mut numbers = plain.split('.').map(|number| number.parse().unwrap_or(0));
+    std::array::from_fn(|_| numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(version: &str) -> ServerInfo {
+        ServerInfo { version: version.to_owned(), max_payload: PAYLOAD, jetstream: true, ..ServerInfo::default() }
+    }
+
+    #[test]
+    fn a_server_must_be_new_enough_for_its_replicas() {
+        for old in ["", "x", "2", "2.9.9", "1.99.99", "2.8.10", "-2.9.10"] {
+            assert!(matches!(check(&info(old), 1), Err(ConnectError::OldServer { needed: OLDEST, .. })), "{old:?}");
+        }
+        for new in ["2.9.10", "2.10.0", "2.11.0-preview.1", "3.0", "10.0.0"] {
+            assert_eq!(check(&info(new), 1), Ok(()), "{new:?}");
+        }
+        for old in ["2.9.10", "2.10.29"] {
+            let error = check(&info(old), 3).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "the NATS server has version {old}, and 3 replicas of each stream need 2.11.0 or newer, since earlier ones accept \
+                     two writes where one must be refused; update NATS on all servers"
+                )
+            );
+        }
+        assert_eq!(check(&info("2.11.0"), 3), Ok(()));
+    }
+
+    #[test]
+    fn a_server_must_have_room_for_a_record_and_a_place_to_keep_it() {
+        let small = ServerInfo { max_payload: PAYLOAD - 1, ..info("2.9.10") };
+        assert!(matches!(check(&small, 1), Err(ConnectError::SmallPayload { .. })));
+        assert_eq!(check(&ServerInfo { jetstream: false, ..info("2.9.10") }, 1), Err(ConnectError::NoJetStream));
+    }
+
+    fn to(server: &str, login: Login, allow_unencrypted: bool) -> Result<Vec<ServerAddr>, ConnectError> {
+        let servers = vec![server.to_owned()];
+        addresses(&Settings { servers, login, ca_file: None, allow_unencrypted, replicas: 1 })
+    }
+
+    #[test]
+    fn a_connection_to_another_machine_is_encrypted_unless_its_owner_says_so() {
+        for here in
+            ["nats://127.0.0.1:4222", "nats://[::1]:4222", "nats://localhost", "127.0.0.1:4222", "tls://a.example"]
+        {
+            assert!(to(here, Login::Nothing, false).is_ok(), "{here}");
+        }
+        let there = "nats://a.example:4222";
+        assert_eq!(to(there, Login::Nothing, false), Err(ConnectError::Unencrypted(there.to_owned())));
+        assert!(to(there, Login::Nothing, true).is_ok());
+        let login = Login::Certificate { certificate: "a".into(), key: "b".into() };
+        assert_eq!(to(there, login, true), Err(ConnectError::CertificateWithoutTls(there.to_owned())));
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_used_is_named_without_its_password() {
+        for wrong in ["", "ws://a.example", "http://a.example", "nats://", "tls://a b"] {
+            assert!(matches!(to(wrong, Login::Nothing, true), Err(ConnectError::Server { .. })), "{wrong:?}");
+        }
+        let error = to("tls://me:secret@a.example", Login::Nothing, true).unwrap_err().to_string();
+        assert!(error.contains("a.example") && !error.contains("secret"), "{error}");
+        let login = Login::Password { user: "me".to_owned(), password: "secret".to_owned() };
+        assert!(!format!("{login:?} {:?}", Login::Token("secret".to_owned())).contains("secret"));
+    }
+
+    #[test]
+    fn attempts_to_connect_become_rarer() {
+        assert_eq!(retry(0), Duration::ZERO);
+        assert_eq!(retry(1), Duration::ZERO);
+        assert_eq!(retry(2), Duration::from_millis(20));
+        for many in [10, 40, 1000, usize::MAX] {
+            assert_eq!(retry(many), Duration::from_millis(RETRY));
+        }
+    }
+}

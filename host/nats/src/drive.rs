@@ -1,0 +1,335 @@
+//! Runs a node: feeds `parlor_cluster::Node` with time, news and answers, and does what it says.
+//!
+//! A thread of its own has the connection and the node, so that nothing that keeps other threads busy can cost the
+//! lease.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use parlor_cluster::{Key, Node, Outcome, Output, RequestId, Revision, Timing, Token, Value};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock;
+use crate::connect::{Link, Settings};
+use crate::error::{PutError, StartError, StateError};
+use crate::names::{self, Cluster};
+use crate::permit::{Gate, Permit};
+use crate::state::{Decoded, State, check_node};
+use crate::watch::{Message, Watch};
+
+/// After this time without an answer, the outcome of a write is unknown.
+const ANSWER: Duration = Duration::from_millis(300);
+/// The longest time between two looks at the clock: timers of the runtime do not count the time of sleep.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// If nothing arrives for this time although an own write was acknowledged, the watch is not whole.
+const ARRIVAL: Duration = Duration::from_secs(1);
+
+/// The settings of a node, which the others see.
+#[derive(Debug, Clone)]
+pub struct NodeSettings {
+    /// Its name.
+    pub name: String,
+    /// The load that it can take, in relation to the others.
+    pub capacity: u32,
+    /// The times of the cluster.
+    pub timing: Timing,
+}
+
+/// Something to do for whoever runs the accounts. It is handed over on the thread of the driver, and must not wait.
+#[derive(Debug, Clone)]
+pub enum Order {
+    /// Start an account: open its log with this token, and ask the permit before each act that others can see.
+    Start {
+        /// The account.
+        account: Arc<str>,
+        /// The token of its claim.
+        token: Token,
+        /// The permission to act.
+        permit: Permit,
+    },
+    /// Stop an account, and tell [`Driver::stopped`]. Its permit lapses at the time `by` of [`now`](crate::now), unless
+    /// the session is renewed.
+    Stop {
+        /// The account.
+        account: Arc<str>,
+        /// The token that it runs with.
+        token: Token,
+        /// When it must not act any more.
+        by: Duration,
+    },
+    /// End an account at once: it may run elsewhere. Its permit has ended.
+    Kill {
+        /// The account.
+        account: Arc<str>,
+        /// The token that it runs with.
+        token: Token,
+    },
+    /// Tell the owner: something is wrong with the cluster's state. The node goes on.
+    Report(StateError),
+}
+
+#[derive(Debug)]
+enum Command {
+    Stopped(Arc<str>, Token),
+    Drain(bool),
+    Leave,
+}
+
+/// A node that runs. Dropping it ends the node at once, as if it was killed; its accounts start elsewhere after a
+/// while.
+#[derive(Debug)]
+pub struct Driver {
+    commands: mpsc::UnboundedSender<Command>,
+    ended: watch::Receiver<()>,
+}
+
+impl Driver {
+    /// Connects and begins to run a node. `orders` is called with what is to be done, in that order.
+    pub async fn start(
+        settings: Settings,
+        cluster: Cluster,
+        node: NodeSettings,
+        orders: impl FnMut(Order) + Send + 'static,
+    ) -> Result<Self, StartError> {
+        check_node(&node.name)?;
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let (ready, started) = oneshot::channel();
+        let (end, ended) = watch::channel(());
+        let main = move || run(&settings, &cluster, &node, Box::new(orders), inbox, ready, end);
+        let thread = std::thread::Builder::new().name("cluster".to_owned());
+        thread.spawn(main).map_err(|error| StartError::Thread(error.to_string()))?;
+        let lost = || StartError::Thread("it ended".to_owned());
+        started.await.map_err(|_| lost())??;
+        Ok(Self { commands, ended })
+    }
+
+    /// Tells that an account has stopped, as it was told, or by itself since its log was fenced.
+    pub fn stopped(&self, account: &str, token: Token) {
+        self.send(Command::Stopped(account.into(), token));
+    }
+
+    /// Gives the accounts away a few at a time and takes no others, or takes accounts again.
+    pub fn drain(&self, is_draining: bool) {
+        self.send(Command::Drain(is_draining));
+    }
+
+    /// Gives all accounts away and ends the session. They are ordered to stop, and the node [ends](Self::ended) once
+    /// they have, or when its session has.
+    pub fn leave(&self) {
+        self.send(Command::Leave);
+    }
+
+    /// Returns when the node has left, or its thread has ended.
+    pub async fn ended(&mut self) {
+        // The other end is dropped with the thread.
+        while self.ended.changed().await.is_ok() {}
+    }
+
+    fn send(&self, command: Command) {
+        // Without the thread, nothing runs that could be told.
+        _ = self.commands.send(command);
+    }
+}
+
+/// The thread of a driver.
+fn run(
+    settings: &Settings,
+    cluster: &Cluster,
+    node: &NodeSettings,
+    orders: Box<dyn FnMut(Order) + Send>,
+    inbox: mpsc::UnboundedReceiver<Command>,
+    ready: oneshot::Sender<Result<(), StartError>>,
+    end: watch::Sender<()>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            _ = ready.send(Err(StartError::Thread(error.to_string())));
+            return;
+        }
+    };
+    runtime.block_on(async move {
+        let (link, state) = match open(settings, cluster, node.timing).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                _ = ready.send(Err(error));
+                return;
+            }
+        };
+        if ready.send(Ok(())).is_err() {
+            return;
+        }
+        let node = Node::new(&node.name, node.capacity, node.timing, rand::random());
+        let watch = Watch::new(&link, cluster);
+        let answers = FuturesUnordered::new();
+        let (gate, held, awaited, heard, trouble) = (Gate::default(), HashMap::new(), None, clock::now(), None);
+        Running { node, state, watch, answers, inbox, orders, gate, held, awaited, heard, trouble }.run().await;
+    });
+    drop(end);
+}
+
+async fn open(settings: &Settings, cluster: &Cluster, timing: Timing) -> Result<(Link, State), StartError> {
+    let link = Link::connect(settings).await?;
+    let state = State::open(&link, cluster, timing).await?;
+    Ok((link, state))
+}
+
+struct Running {
+    node: Node,
+    state: State,
+    watch: Watch,
+    answers: FuturesUnordered<BoxFuture<'static, (RequestId, Result<Revision, PutError>)>>,
+    inbox: mpsc::UnboundedReceiver<Command>,
+    orders: Box<dyn FnMut(Order) + Send>,
+    gate: Gate,
+    /// The accounts that may act, by what stands for them in subjects.
+    held: HashMap<String, (Arc<str>, Token, Permit)>,
+    /// The first own write that has not arrived, and when it was acknowledged.
+    awaited: Option<(Revision, Duration)>,
+    /// When anything arrived last.
+    heard: Duration,
+    /// The trouble that was reported last; `None` after a write.
+    trouble: Option<PutError>,
+}
+
+impl Running {
+    async fn run(mut self) {
+        let mut outputs = self.node.tick(clock::now());
+        loop {
+            self.carry_out(outputs);
+            if self.node.is_gone() {
+                break;
+            }
+            self.look_at_the_watch();
+            let pause = self.node.wake().saturating_sub(clock::now()).min(LONGEST_PAUSE);
+            // Answers first: they are what the lease depends on. Whatever arrives, the node looks at the time.
+            outputs = tokio::select! {
+                biased;
+                Some((request, answer)) = self.answers.next(), if !self.answers.is_empty() => self.answered(request, answer),
+                command = self.inbox.recv() => match command {
+                    Some(command) => self.command(command),
+                    None => break,
+                },
+                message = self.watch.next() => self.seen(&message),
+                () = tokio::time::sleep(pause) => self.node.tick(clock::now()),
+            };
+        }
+        self.gate.set(None);
+        self.held.values().for_each(|(_, _, permit)| permit.end());
+    }
+
+    fn carry_out(&mut self, outputs: Vec<Output>) {
+        for output in &outputs {
+            if let Output::Kill { account, token } = output {
+                self.end(account, *token);
+            }
+        }
+        // After that: the session may be a later one than that of these accounts.
+        self.gate.set(self.node.until());
+        for output in outputs {
+            match output {
+                Output::Put { request, key, value, expected } => self.put(request, key, value, expected),
+                Output::Start { account, token } => {
+                    let permit = self.gate.permit();
+                    self.held.insert(names::hash(&account), (Arc::clone(&account), token, permit.clone()));
+                    (self.orders)(Order::Start { account, token, permit });
+                }
+                Output::Stop { account, token, by } => (self.orders)(Order::Stop { account, token, by }),
+                Output::Kill { account, token } => (self.orders)(Order::Kill { account, token }),
+            }
+        }
+    }
+
+    fn put(&self, request: RequestId, key: Key, value: Value, expected: Revision) {
+        let state = self.state.clone();
+        self.answers.push(Box::pin(async move { (request, state.put(&key, &value, expected, ANSWER).await) }));
+    }
+
+    fn answered(&mut self, request: RequestId, answer: Result<Revision, PutError>) -> Vec<Output> {
+        let now = clock::now();
+        let outcome = match answer {
+            Ok(revision) => {
+                self.trouble = None;
+                if revision > self.watch.last() {
+                    self.awaited.get_or_insert((revision, now));
+                }
+                Outcome::Written(revision)
+            }
+            Err(PutError::Refused) => Outcome::Refused,
+            Err(PutError::Unknown) => Outcome::Unknown,
+            Err(error) => {
+                self.report(error);
+                Outcome::Unknown
+            }
+        };
+        self.node.answered(now, request, outcome)
+    }
+
+    fn report(&mut self, error: PutError) {
+        if self.trouble.as_ref() != Some(&error) {
+            (self.orders)(Order::Report(error.clone().into()));
+            self.trouble = Some(error);
+        }
+    }
+
+    fn command(&mut self, command: Command) -> Vec<Output> {
+        let now = clock::now();
+        match command {
+            Command::Stopped(account, token) => {
+                self.end(&account, token);
+                self.node.stopped(now, &account, token)
+            }
+            Command::Drain(is_draining) => self.node.drain(now, is_draining),
+            Command::Leave => self.node.leave(now),
+        }
+    }
+
+    fn seen(&mut self, message: &Message) -> Vec<Output> {
+        let Message { subject, revision, body } = message;
+        self.heard = clock::now();
+        if self.awaited.is_some_and(|(awaited, _)| awaited <= *revision) {
+            self.awaited = None;
+        }
+        match self.state.decode(subject, *revision, body) {
+            Ok(Decoded::Record(key, value)) => self.node.seen(clock::now(), &key, *revision, Some(value)),
+            Ok(Decoded::Other) => Vec::new(),
+            Err(error) => {
+                (self.orders)(Order::Report(error));
+                self.unreadable(subject, *revision)
+            }
+        }
+    }
+
+    /// Goes by a record that cannot be read. If it is a claim, nobody knows whose the account is: it ends here. A
+    /// session ends by the clock, if its record is not to be read any more.
+    fn unreadable(&mut self, subject: &str, revision: Revision) -> Vec<Output> {
+        let hash = subject.rsplit('.').next().unwrap_or_default();
+        match self.held.get(hash).map(|(account, ..)| Key::Account(Arc::clone(account))) {
+            Some(key) => self.node.seen(clock::now(), &key, revision, None),
+            None => Vec::new(),
+        }
+    }
+
+    /// Takes back the permission of an account.
+    fn end(&mut self, account: &str, token: Token) {
+        let hash = names::hash(account);
+        if let Some((_, held, permit)) = self.held.get(&hash)
+            && *held == token
+        {
+            permit.end();
+            self.held.remove(&hash);
+        }
+    }
+
+    /// Begins the watch anew if an own write does not arrive, nor anything before it.
+    fn look_at_the_watch(&mut self) {
+        if self.awaited.is_some_and(|(_, since)| clock::now() > self.heard.max(since) + ARRIVAL) {
+            self.awaited = None;
+            self.watch.begin_again();
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The errors of this package, each with the cause and a remedy.
+
+use std::path::PathBuf;
+
+use parlor_base::escape::EscapedPath as _;
+use parlor_cluster::Revision;
+use parlor_https::trust::TrustError;
+
+use crate::record::{MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, RecordError};
+
+/// The reason why there is no usable connection to NATS.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// No server is named.
+    #[error("no NATS server is named; name at least one, such as tls://nats.example.org:4222")]
+    NoServer,
+    /// An address of a server cannot be used.
+    #[error(
+        "the NATS server {server:?} cannot be used: {cause}; write tls://HOST:PORT, or nats://HOST:PORT for one on this machine"
+    )]
+    Server {
+        /// The address as it was given, without what stands before an `@`.
+        server: String,
+        /// The reason.
+        cause: String,
+    },
+    /// The connection would not be encrypted.
+    #[error(
+        "the connection to the NATS server {0:?} would not be encrypted; write tls:// in front, or allow unencrypted connections if the network is private"
+    )]
+    Unencrypted(String),
+    /// A certificate logs in, and there is no TLS that shows it.
+    #[error("a client certificate cannot log in at the NATS server {0:?} without TLS; write tls:// in front")]
+    CertificateWithoutTls(String),
+    /// The client certificate or its key cannot be used.
+    #[error("the client certificate for NATS, {}, cannot be used with its key: {cause}; both must be PEM files that belong together", path.escaped())]
+    Certificate {
+        /// The file that was looked at.
+        path: PathBuf,
+        /// The reason.
+        cause: String,
+    },
+    /// It cannot be decided which servers are trusted.
+    #[error("no NATS server can be trusted: {0}")]
+    Trust(#[from] TrustError),
+    /// No server answers as a NATS server does.
+    #[error(
+        "NATS cannot be reached at {servers}: {cause}; check that a server runs there and that this machine may connect to it"
+    )]
+    Unreachable {
+        /// The addresses.
+        servers: String,
+        /// The reason.
+        cause: String,
+    },
+    /// The server does not accept the log-in.
+    #[error(
+        "the NATS server at {servers} refused the log-in ({cause}); check user and password, token or certificate against its configuration"
+    )]
+    LogIn {
+        /// The addresses.
+        servers: String,
+        /// The reason.
+        cause: String,
+    },
+    /// The server is too old.
+    #[error(
+        "the NATS server has version {found}, and {replicas} replicas of each stream need {needed} or newer, since earlier ones accept two writes where one must be refused; update NATS on all servers"
+    )]
+    OldServer {
+        /// Its version.
+        found: String,
+        /// The lowest version that is permitted.
+        needed: &'static str,
+        /// How many replicas are asked for.
+        replicas: usize,
+    },
+    /// The server accepts only small messages.
+    #[error(
+        "the NATS server accepts messages of at most {found} bytes, and a record may have {needed}; set max_payload to 1MB or more in its configuration"
+    )]
+    SmallPayload {
+        /// The largest message that it accepts.
+        found: usize,
+        /// The largest that parlor sends.
+        needed: usize,
+    },
+    /// The server has no `JetStream`.
+    #[error("the NATS server has no JetStream; start it with -js, or add jetstream to its configuration")]
+    NoJetStream,
+}
+
+/// The reason why a stream cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StreamError {
+    /// The server did not create or describe it.
+    #[error(
+        "the NATS stream {stream} could not be created or read: {cause}; check that JetStream has room, and that the log-in may use $JS.API.>"
+    )]
+    Server {
+        /// The name of the stream.
+        stream: String,
+        /// What the server said.
+        cause: String,
+    },
+    /// It is there, and is not as it must be.
+    #[error(
+        "the NATS stream {stream} has {setting} {found}, and parlor needs {needed}; change it with `nats stream edit`, or give the cluster another name"
+    )]
+    Differs {
+        /// The name of the stream.
+        stream: String,
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        found: String,
+        /// The value that it must have.
+        needed: String,
+    },
+}
+
+/// The reason why a write was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PutError {
+    /// The subject has another revision.
+    #[error("another write came first; read it and try again")]
+    Refused,
+    /// There was no answer. It may have been written, or may be later.
+    #[error("NATS did not answer, so the write may be done or not; check the connection to NATS")]
+    Unknown,
+    /// It is larger than the server permits.
+    #[error("the write is larger than NATS permits; at most {MOST_IN_A_RECORD} bytes fit")]
+    TooLarge,
+    /// The connection led to a server that cannot be used.
+    #[error("{0}")]
+    Unfit(ConnectError),
+    /// The server refused it.
+    #[error("NATS refused a write: {description:?} (error {code}); check the room and the limits of its streams")]
+    Server {
+        /// The number of the error in NATS.
+        code: u32,
+        /// The server's words.
+        description: String,
+    },
+}
+
+/// The reason why sessions and claims cannot be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// A record cannot be read.
+    #[error(
+        "the record {revision} of {subject:?} in NATS cannot be read: {cause}; a newer parlor or another program wrote it"
+    )]
+    Unreadable {
+        /// The subject.
+        subject: String,
+        /// The place in the stream.
+        revision: Revision,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The name is empty or too long.
+    #[error("{what} {name:?} cannot stand in the state of a cluster; it must have 1 to {most} bytes")]
+    Name {
+        /// Whether it is a node or an account.
+        what: &'static str,
+        /// The beginning of the name.
+        name: String,
+        /// The maximum length.
+        most: usize,
+    },
+    /// The nodes do not have the same times.
+    #[error("the cluster {cluster} has other times than this node ({found}, here {own}); give all nodes the same")]
+    Timing {
+        /// The cluster.
+        cluster: String,
+        /// The times of the cluster.
+        found: String,
+        /// The times of this node.
+        own: String,
+    },
+    /// A record could not be written.
+    #[error("the state of the cluster in NATS could not be written: {0}")]
+    Put(#[from] PutError),
+}
+
+/// The reason why a node does not begin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A stream cannot be used.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The state of the cluster cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The system did not start its thread.
+    #[error("the thread for the node's lease could not be started ({0}); raise the limit of threads")]
+    Thread(String),
+}
+
+/// The reason why an account's log ended, or cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// Another node has taken the account over.
+    #[error("another node has taken the account over; this one stops it")]
+    Fenced,
+    /// The change does not fit into a record.
+    #[error(
+        "a change of {size} bytes does not fit into a record, which has at most {MOST_IN_A_RECORD}; make several changes of it"
+    )]
+    TooLarge {
+        /// The size of the change.
+        size: usize,
+    },
+    /// There is a message in the log that is no record.
+    #[error(
+        "message {revision} of {subject:?} in NATS is no record of parlor: {cause}; update parlor, or restore the account from a backup"
+    )]
+    Foreign {
+        /// The subject.
+        subject: String,
+        /// The place in the stream.
+        revision: Revision,
+        /// What is wrong with it.
+        cause: RecordError,
+    },
+    /// Records are missing.
+    #[error(
+        "record {expected} of {subject:?} is not in NATS, where {found} follows; restore the stream from a backup, or the account from a snapshot"
+    )]
+    Gap {
+        /// The subject.
+        subject: String,
+        /// The number that should have come.
+        expected: u64,
+        /// The number that came.
+        found: u64,
+    },
+    /// A record that was acknowledged is not there any more.
+    #[error(
+        "record {revision} of {subject:?} was acknowledged and is gone from NATS; somebody removed it, or a server lost power; restore the account from a backup"
+    )]
+    Lost {
+        /// The subject.
+        subject: String,
+        /// The place in the stream.
+        revision: Revision,
+    },
+    /// The log could not be read for a while.
+    #[error("NATS does not deliver the log {subject:?}: {cause}; check the connection to NATS")]
+    Silent {
+        /// The subject.
+        subject: String,
+        /// The reason.
+        cause: String,
+    },
+    /// The server refused a write, or cannot be used.
+    #[error(transparent)]
+    Put(PutError),
+    /// An earlier append was given up, or failed.
+    #[error("the log was given up in the middle of a change; open it again with a new token")]
+    Ended,
+}
+
+/// The reason why a snapshot cannot be stored or fetched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// It is too large.
+    #[error("a snapshot of {size} bytes is not stored; at most {MOST_IN_A_SNAPSHOT} are")]
+    TooLarge {
+        /// Its size.
+        size: usize,
+    },
+    /// It was changed or cut off.
+    #[error("the snapshot {name:?} in NATS is not the one that was stored there; take the account from a backup")]
+    Changed {
+        /// The name of the object.
+        name: String,
+    },
+    /// The log did not take the record of it, so it does not count.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A record that names a snapshot cannot be read.
+    #[error(
+        "a record names a snapshot as {0:?}, which parlor does not write; a newer version or another program wrote it"
+    )]
+    Name(String),
+    /// The server did not store or deliver it.
+    #[error(
+        "the snapshot {name:?} could not be stored in NATS or fetched from it: {cause}; check the connection to NATS and the room there"
+    )]
+    Server {
+        /// The name of the object.
+        name: String,
+        /// The reason.
+        cause: String,
+    },
+}

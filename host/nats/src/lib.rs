@@ -1,0 +1,51 @@
+//! The store of a cluster: NATS with `JetStream`.
+//!
+//! **Owns:** the connection to NATS, what a server must be able to do, the streams, and how records are written in them: the
+//! logs of accounts, the leases of nodes, and snapshots.
+//!
+//! **Must not** decide which node runs an account: that is `parlor_cluster`, which it feeds. It does not know what a change
+//! or a snapshot holds.
+//!
+//! **Begin with** [`Link`], the connection. [`Driver`] runs a node, and tells when to start and stop accounts.
+//! [`AccountLog`] is where an account writes.
+//!
+//! # What is certain
+//!
+//! A change that was acknowledged is in the log, and no holder that lost the account can append to it any more. This
+//! holds whenever nodes and NATS servers are killed or suspended. It does not hold if a machine loses power: a NATS
+//! server acknowledges what it gave to its operating system.
+
+mod answer;
+mod clock;
+mod connect;
+mod drive;
+mod error;
+mod fields;
+mod log;
+mod names;
+mod permit;
+mod record;
+mod snapshots;
+mod state;
+mod streams;
+mod watch;
+
+pub use clock::now;
+pub use connect::{Link, Login, Settings};
+pub use drive::{Driver, NodeSettings, Order};
+pub use error::{ConnectError, LogError, PutError, SnapshotError, StartError, StateError, StreamError};
+pub use log::{AccountLog, Position, read_log};
+pub use names::{Cluster, NameError};
+pub use permit::Permit;
+pub use record::{Kind, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, Record, RecordError};
+pub use snapshots::{Snapshot, Snapshots};
+pub use state::{Added, State};
+pub use streams::prepare;
+
+/// Returns whether a library that logs under this target sees records. Below `info`, it logs what it is answered.
+pub fn sees_records(target: &str) -> bool {
+    target.split("::").next() == Some("async_nats")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+//! An account's log in `JetStream`: feeds `parlor_cluster::Writer`.
+//!
+//! All records of an account lie on one subject. Each is written with the revision of the one before, so the server
+//! refuses those of an earlier holder as soon as a later one has written its fence.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::push::{Ordered, OrderedConfig};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use parlor_cluster::{Appended, Content, LastRecord, Revision, Step, Token, Writer};
+use tokio::time::{sleep, timeout};
+
+use crate::answer::Last;
+use crate::connect::{AskError, Link};
+use crate::error::{LogError, PutError};
+use crate::fields::TextFields;
+use crate::names::Cluster;
+use crate::record::{self, Kind, MOST_IN_A_RECORD, Record, RecordError};
+
+/// After this time without an answer, the last record is read to see what became of a write.
+const ANSWER: Duration = Duration::from_secs(1);
+/// How long after an old answer the next one is asked for.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How often this time doubles while there is no answer at all.
+const DOUBLINGS: u32 = 4;
+/// After so many answers without a record that was acknowledged, it is gone. A server that has just become the leader
+/// may answer so for a moment.
+const MOST_OLD_ANSWERS: u32 = 100;
+/// How long reading may wait for the next record.
+const DELIVERY: Duration = Duration::from_secs(10);
+
+/// The place of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Its place in the stream.
+    pub revision: Revision,
+    /// Its number in the log.
+    pub number: u64,
+}
+
+/// The log of an account, as one holder writes it.
+///
+/// If a call is given up before it returns, the log has ended, since a change may be written or not.
+#[derive(Debug)]
+pub struct AccountLog {
+    link: Link,
+    stream: String,
+    subject: String,
+    writer: Writer,
+    position: Position,
+    /// How many old answers came one after the other.
+    old_answers: u32,
+    /// How many reads had no answer since the last that had one.
+    failures: u32,
+}
+
+impl AccountLog {
+    /// Opens an account's log with the token of its claim. On return, the fence is written: no earlier holder can
+    /// write.
+    pub async fn open(link: &Link, cluster: &Cluster, account: &str, token: Token) -> Result<Self, LogError> {
+        let (stream, subject) = cluster.log(account);
+        let position = Position { revision: 0, number: 0 };
+        let mut log = Self {
+            link: link.clone(),
+            stream,
+            subject,
+            writer: Writer::new(token),
+            position,
+            old_answers: 0,
+            failures: 0,
+        };
+        log.settle(Kind::Fence, Bytes::new()).await?;
+        Ok(log)
+    }
+
+    /// Returns where the last record is that this holder wrote.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Appends a change. On return it is in the log, and stays there.
+    pub async fn append(&mut self, change: Bytes) -> Result<Position, LogError> {
+        self.write(Kind::Change, change).await
+    }
+
+    /// Returns what stands for the account in names.
+    pub(crate) fn hash(&self) -> &str {
+        self.subject.rsplit('.').next().unwrap_or_default()
+    }
+
+    /// Appends a record of this kind.
+    pub(crate) async fn write(&mut self, kind: Kind, body: Bytes) -> Result<Position, LogError> {
+        if body.len() > MOST_IN_A_RECORD {
+            return Err(LogError::TooLarge { size: body.len() });
+        }
+        if self.writer.begin().is_none() {
+            return Err(if self.writer.step() == Step::Fenced { LogError::Fenced } else { LogError::Ended });
+        }
+        self.settle(kind, body).await
+    }
+
+    /// Removes the records before this one.
+    pub(crate) async fn forget_before(&self, revision: Revision) -> Result<(), LogError> {
+        let failed = |cause: String| LogError::Silent { subject: self.subject.clone(), cause };
+        let stream = self.link.jetstream.get_stream_no_info(&self.stream).await;
+        let stream = stream.map_err(|error| failed(error.to_string()))?;
+        let purge = stream.purge().filter(&self.subject).sequence(revision);
+        purge.await.map_err(|error| failed(error.to_string()))?;
+        Ok(())
+    }
+
+    /// Reads the records of the log in their order, from the first one after this revision to the last one that this
+    /// holder wrote.
+    pub async fn read(&self, after: Revision, each: impl FnMut(Record)) -> Result<(), LogError> {
+        read(&self.link, &self.stream, &self.subject, after..self.position.revision, each).await
+    }
+
+    /// Does what the writer says until the record is written.
+    async fn settle(&mut self, kind: Kind, body: Bytes) -> Result<Position, LogError> {
+        loop {
+            match self.writer.step() {
+                Step::Ready => return Ok(self.position),
+                Step::Fenced => return Err(LogError::Fenced),
+                Step::Read => self.look().await?,
+                Step::Append { expected, token, number, content } => {
+                    let (kind, body) = match content {
+                        Content::Fence => (Kind::Fence, Bytes::new()),
+                        Content::Change => (kind, body.clone()),
+                    };
+                    let headers = record::headers(token, number, kind);
+                    let subject = self.subject.clone();
+                    let put = self.link.put(&self.stream, subject, expected, headers, body, ANSWER);
+                    let outcome = match put.await {
+                        Ok(revision) => {
+                            self.position = Position { revision, number };
+                            Appended::Written(revision)
+                        }
+                        Err(PutError::Refused) => Appended::Refused,
+                        Err(PutError::Unknown) => Appended::Unknown,
+                        Err(error) => return Err(LogError::Put(error)),
+                    };
+                    self.writer.appended(number, outcome);
+                }
+            }
+        }
+    }
+
+    /// Reads the last record.
+    async fn look(&mut self) -> Result<(), LogError> {
+        match self.link.last(&self.stream, &self.subject, ANSWER).await {
+            Ok(Last::None) => self.tell(None).await?,
+            Ok(Last::Stored(stored)) => {
+                let last = record::record(stored.revision, &TextFields(&stored.headers), stored.body);
+                let last = last.map_err(|cause| self.foreign(stored.revision, cause))?;
+                let Record { revision, token, number, .. } = last;
+                self.tell(Some(LastRecord { revision, token, number })).await?;
+            }
+            Ok(Last::TooLarge) => return Err(self.foreign(0, RecordError::TooLarge)),
+            Ok(Last::Strange) => return Err(self.foreign(0, RecordError::Answer)),
+            Ok(Last::Failed(error)) => return Err(LogError::Put(error)),
+            Err(AskError::Unfit(error)) => return Err(LogError::Put(PutError::Unfit(error))),
+            Err(AskError::Lost | AskError::TooLarge) => {
+                // All accounts wait like this while there is no connection.
+                sleep(PAUSE * 2_u32.pow(self.failures.min(DOUBLINGS))).await;
+                self.failures += 1;
+                return Ok(());
+            }
+        }
+        self.failures = 0;
+        Ok(())
+    }
+
+    async fn tell(&mut self, last: Option<LastRecord>) -> Result<(), LogError> {
+        self.writer.last(last);
+        match (self.writer.step(), last) {
+            // The record that was written is the last one.
+            (Step::Ready, Some(last)) => self.position = Position { revision: last.revision, number: last.number },
+            (Step::Read, _) if self.old_answers == MOST_OLD_ANSWERS => {
+                return Err(LogError::Lost { subject: self.subject.clone(), revision: self.position.revision });
+            }
+            (Step::Read, _) => {
+                self.old_answers += 1;
+                sleep(PAUSE).await;
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.old_answers = 0;
+        Ok(())
+    }
+
+    fn foreign(&self, revision: Revision, cause: RecordError) -> LogError {
+        LogError::Foreign { subject: self.subject.clone(), revision, cause }
+    }
+}
+
+/// Reads the records of an account's log in their order, from the first one to the last one that is there at the begin.
+pub async fn read_log(link: &Link, cluster: &Cluster, account: &str, each: impl FnMut(Record)) -> Result<(), LogError> {
+    let (stream, subject) = cluster.log(account);
+    let silent = |cause: &str| LogError::Silent { subject: subject.clone(), cause: cause.to_owned() };
+    let foreign = |cause| LogError::Foreign { subject: subject.clone(), revision: 0, cause };
+    let last = match link.last(&stream, &subject, ANSWER).await {
+        Ok(Last::None) => return Ok(()),
+        Ok(Last::Stored(stored)) => stored.revision,
+        Ok(Last::TooLarge) => return Err(foreign(RecordError::TooLarge)),
+        Ok(Last::Strange) => return Err(foreign(RecordError::Answer)),
+        Ok(Last::Failed(error)) => return Err(LogError::Put(error)),
+        Err(AskError::Unfit(error)) => return Err(LogError::Put(PutError::Unfit(error))),
+        Err(AskError::Lost | AskError::TooLarge) => return Err(silent("there is no answer")),
+    };
+    read(link, &stream, &subject, 0..last, each).await
+}
+
+/// Reads the records after the start of a range of revisions up to its end, at which there is a record.
+async fn read(
+    link: &Link,
+    stream: &str,
+    subject: &str,
+    range: std::ops::Range<Revision>,
+    mut each: impl FnMut(Record),
+) -> Result<(), LogError> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    let name = format!("parlor-{:016x}", rand::random::<u64>());
+    let silent = |cause: String| LogError::Silent { subject: subject.to_owned(), cause };
+    let config = OrderedConfig {
+        name: Some(name.clone()),
+        deliver_subject: link.client.new_inbox(),
+        filter_subject: subject.to_owned(),
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: range.start + 1 },
+        ..OrderedConfig::default()
+    };
+    let consumer = link.jetstream.create_consumer_on_stream(config, stream).await;
+    let consumer = consumer.map_err(|error| silent(error.to_string()))?;
+    let mut messages = consumer.messages().await.map_err(|error| silent(error.to_string()))?;
+    let mut last: Option<LastRecord> = None;
+    while last.is_none_or(|last| last.revision < range.end) {
+        let record = next(&mut messages, subject).await?;
+        let Record { revision, token, number, .. } = record;
+        if revision <= range.start {
+            // After a reconnection, the library begins again at the first one if it had none.
+            continue;
+        }
+        if let Some(LastRecord { number: before, token: earlier, .. }) = last {
+            if number != before + 1 {
+                return Err(LogError::Gap { subject: subject.to_owned(), expected: before + 1, found: number });
+            }
+            if token < earlier {
+                let cause = RecordError::Wrong { header: "Parlor-Token", value: token.0.to_string() };
+                return Err(LogError::Foreign { subject: subject.to_owned(), revision, cause });
+            }
+        }
+        last = Some(LastRecord { revision, token, number });
+        each(record);
+    }
+    drop(messages);
+    // If it is not removed now, the server removes it after a while.
+    _ = link.jetstream.delete_consumer_from_stream(&name, stream).await;
+    Ok(())
+}
+
+async fn next(messages: &mut Ordered, subject: &str) -> Result<Record, LogError> {
+    let silent = |cause: &str| LogError::Silent { subject: subject.to_owned(), cause: cause.to_owned() };
+    let arrived = timeout(DELIVERY, messages.next()).await.map_err(|_| silent("nothing arrives"))?;
+    let message = arrived.ok_or_else(|| silent("the delivery ended"))?.map_err(|error| silent(&error.to_string()))?;
+    let revision = message.info().map_err(|error| silent(&error.to_string()))?.stream_sequence;
+    let body = message.payload.clone();
+    let foreign = |cause| LogError::Foreign { subject: subject.to_owned(), revision, cause };
+    record::record(revision, &message.headers, body).map_err(foreign)
+}

@@ -1,0 +1,128 @@
+//! Snapshots of accounts in an object store, so that logs stay short.
+//!
+//! The object is stored first, then named by a record of the log, and only then the records before it are removed. A
+//! node that is killed in between leaves nothing but garbage.
+
+use std::time::Duration;
+
+use async_nats::jetstream::object_store::{Config, ObjectStore};
+use async_nats::jetstream::stream::StorageType;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncReadExt as _;
+use tokio::time::timeout;
+
+use crate::connect::Link;
+use crate::error::SnapshotError;
+use crate::log::{AccountLog, Position};
+use crate::names::Cluster;
+use crate::record::{Kind, MOST_IN_A_SNAPSHOT, Record};
+
+/// How long storing or fetching may take.
+const TRANSFER: Duration = Duration::from_mins(1);
+
+/// A snapshot, as a record names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// The name of the object.
+    name: String,
+    /// The digest of its bytes, in hexadecimal.
+    sha256: String,
+    /// The last record that it includes.
+    revision: u64,
+    number: u64,
+}
+
+impl Snapshot {
+    /// Returns the snapshot that a record names, if it names one.
+    pub fn of(record: &Record) -> Result<Option<Self>, SnapshotError> {
+        if record.kind != Kind::Snapshot {
+            return Ok(None);
+        }
+        let unknown = || SnapshotError::Name(String::from_utf8_lossy(&record.body).chars().take(64).collect());
+        let snapshot: Self = serde_json::from_slice(&record.body).map_err(|_| unknown())?;
+        // It cannot include records that came after it.
+        if snapshot.revision >= record.revision || snapshot.number >= record.number {
+            return Err(unknown());
+        }
+        Ok(Some(snapshot))
+    }
+
+    /// Returns the last record that it includes.
+    pub fn up_to(&self) -> Position {
+        Position { revision: self.revision, number: self.number }
+    }
+}
+
+/// The object store of a cluster's snapshots.
+#[derive(Clone)]
+pub struct Snapshots {
+    store: ObjectStore,
+}
+
+impl Snapshots {
+    /// Creates the object store, unless it is there.
+    pub async fn open(link: &Link, cluster: &Cluster) -> Result<Self, SnapshotError> {
+        let (bucket, storage, num_replicas) = (cluster.snapshots(), StorageType::File, link.replicas);
+        let config = Config { bucket: bucket.clone(), max_bytes: -1, storage, num_replicas, ..Config::default() };
+        let store = link.jetstream.create_object_store(config).await;
+        let store = store.map_err(|error| SnapshotError::Server { name: bucket, cause: error.to_string() })?;
+        Ok(Self { store })
+    }
+
+    /// Stores an account's state as it is after the record `up_to`, notes it in the log, and removes what it replaces:
+    /// the records up to there, and the snapshot before.
+    pub async fn keep(
+        &self,
+        log: &mut AccountLog,
+        up_to: Position,
+        state: &[u8],
+        before: Option<&Snapshot>,
+    ) -> Result<Snapshot, SnapshotError> {
+        if state.len() > MOST_IN_A_SNAPSHOT {
+            return Err(SnapshotError::TooLarge { size: state.len() });
+        }
+        let sha256 = hex::encode(Sha256::digest(state));
+        let name = format!("{}.{}.{sha256}", log.hash(), up_to.revision);
+        let failed = |cause: String| SnapshotError::Server { name: name.clone(), cause };
+        let mut rest = state;
+        let stored = timeout(TRANSFER, self.store.put(name.as_str(), &mut rest)).await;
+        stored.map_err(|_| failed("it took too long".to_owned()))?.map_err(|error| failed(error.to_string()))?;
+        let snapshot = Snapshot { name, sha256, revision: up_to.revision, number: up_to.number };
+        let body = serde_json::to_vec(&snapshot).unwrap_or_default();
+        log.write(Kind::Snapshot, body.into()).await?;
+        log.forget_before(up_to.revision + 1).await?;
+        if let Some(before) = before.filter(|before| before.name != snapshot.name) {
+            // Otherwise it is garbage, and does no harm.
+            _ = self.store.delete(&before.name).await;
+        }
+        Ok(snapshot)
+    }
+
+    /// Fetches a snapshot, and checks that it is the one that was stored.
+    pub async fn fetch(&self, snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
+        let name = &snapshot.name;
+        let failed = |cause: String| SnapshotError::Server { name: name.clone(), cause };
+        let fetched = timeout(TRANSFER, self.read(name)).await.map_err(|_| failed("it took too long".to_owned()))?;
+        let state = fetched.map_err(failed)?;
+        if hex::encode(Sha256::digest(&state)) != snapshot.sha256 {
+            return Err(SnapshotError::Changed { name: name.clone() });
+        }
+        Ok(state)
+    }
+
+    async fn read(&self, name: &str) -> Result<Vec<u8>, String> {
+        let object = self.store.get(name).await.map_err(|error| error.to_string())?;
+        let most = u64::try_from(MOST_IN_A_SNAPSHOT).unwrap_or(u64::MAX);
+        let mut state = Vec::new();
+        object.take(most + 1).read_to_end(&mut state).await.map_err(|error| error.to_string())?;
+        Ok(state)
+    }
+}
+
+impl std::fmt::Debug for Snapshots {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Snapshots")
+    }
+}

@@ -1,0 +1,355 @@
+//! Sessions and claims in `JetStream`: how they are written, and the times that all nodes must have.
+//!
+//! A message is a JSON object with the format in it. It replaces the one before on its subject.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use parlor_cluster::{Claim, Key, Revision, Session, SessionId, SessionState, Timing, Token, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::answer::Last;
+use crate::connect::{AskError, Link};
+use crate::error::{PutError, StartError, StateError};
+use crate::names::{self, Cluster};
+use crate::streams::{MOST_IN_THE_STATE, prepare_state};
+
+/// The format that this version writes, and the only one that it reads.
+const FORMAT: u32 = 1;
+/// The maximum length of a node's name, and of an account's: an address has three parts of at most 1023 bytes.
+const LONGEST_NODE: usize = 256;
+const LONGEST_ACCOUNT: usize = 3071;
+/// The largest token or renewal that is believed: they only count up from 0.
+const HIGHEST: u64 = 1 << 53;
+/// How long a write that is not part of a lease may take.
+const ANSWER: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SessionRecord {
+    format: u32,
+    node: String,
+    capacity: u32,
+    beat: u64,
+    state: StateName,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StateName {
+    Open,
+    Draining,
+    Over,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClaimRecord {
+    format: u32,
+    account: String,
+    /// The session, as in its subject.
+    session: Option<String>,
+    token: u64,
+    weight: u32,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TimingRecord {
+    format: u32,
+    renewal_ms: u64,
+    life_ms: u64,
+    grace_ms: u64,
+    drift: u32,
+}
+
+#[derive(Deserialize)]
+struct AnyFormat {
+    format: u32,
+}
+
+/// What became of an account that was to be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is there now, and nobody runs it.
+    New,
+    /// It was there already.
+    Present,
+}
+
+/// The sessions and claims of a cluster.
+#[derive(Debug, Clone)]
+pub struct State {
+    link: Link,
+    cluster: Cluster,
+}
+
+impl State {
+    /// Creates the stream, or checks it, and writes the times of the cluster, or compares them.
+    pub async fn open(link: &Link, cluster: &Cluster, timing: Timing) -> Result<Self, StartError> {
+        prepare_state(link, cluster).await?;
+        let state = Self { link: link.clone(), cluster: cluster.clone() };
+        state.agree(timing).await?;
+        Ok(state)
+    }
+
+    /// Adds an account that nobody runs, unless it is there.
+    pub async fn add(&self, account: &str, weight: u32) -> Result<Added, StateError> {
+        check_name("the account", account, LONGEST_ACCOUNT)?;
+        let key = Key::Account(account.into());
+        let claim = Claim { session: None, token: Token(0), weight };
+        match self.put(&key, &Value::Claim(claim), 0, ANSWER).await {
+            Ok(_) => Ok(Added::New),
+            Err(PutError::Refused) => Ok(Added::Present),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes a record if its subject has this revision.
+    pub(crate) async fn put(
+        &self,
+        key: &Key,
+        value: &Value,
+        expected: Revision,
+        within: Duration,
+    ) -> Result<Revision, PutError> {
+        self.put_text(self.cluster.subject(key), encode(key, value), expected, within).await
+    }
+
+    async fn put_text(
+        &self,
+        subject: String,
+        text: String,
+        expected: Revision,
+        within: Duration,
+    ) -> Result<Revision, PutError> {
+        let (stream, body) = (self.cluster.state_stream(), Bytes::from(text));
+        self.link.put(&stream, subject, expected, HeaderMap::new(), body, within).await
+    }
+
+    /// Returns the key and the value of a message.
+    pub(crate) fn decode(&self, subject: &str, revision: Revision, body: &[u8]) -> Result<Decoded, StateError> {
+        let prefix = format!("parlor.{}.state.", self.cluster);
+        let place = subject.strip_prefix(&prefix).unwrap_or_default();
+        let read = match place.split_once('.') {
+            Some(("session", id)) => decode_session(id, body),
+            Some(("account", hash)) => decode_claim(hash, body),
+            // Other things of a cluster are kept there as well.
+            _ => return Ok(Decoded::Other),
+        };
+        let unreadable = |cause| StateError::Unreadable { subject: subject.to_owned(), revision, cause };
+        read.map(|(key, value)| Decoded::Record(key, value)).map_err(unreadable)
+    }
+
+    /// Writes the times of the cluster, or compares them with those that are there.
+    async fn agree(&self, timing: Timing) -> Result<(), StateError> {
+        let subject = self.cluster.timing_subject();
+        let own = encode_timing(timing);
+        let text = serde_json::to_string(&own).unwrap_or_default();
+        match self.put_text(subject.clone(), text, 0, ANSWER).await {
+            Ok(_) => return Ok(()),
+            Err(PutError::Refused) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let lost = StateError::Put(PutError::Unknown);
+        let stored = match self.link.last(&self.cluster.state_stream(), &subject, ANSWER).await {
+            Ok(Last::Stored(stored)) => stored,
+            Ok(Last::Failed(error)) => return Err(error.into()),
+            Err(AskError::Unfit(error)) => return Err(PutError::Unfit(error).into()),
+            Ok(Last::None | Last::TooLarge | Last::Strange) | Err(_) => return Err(lost),
+        };
+        let unreadable = |cause| StateError::Unreadable { subject, revision: stored.revision, cause };
+        let found: TimingRecord = parse(&stored.body).map_err(unreadable)?;
+        if found != own {
+            let cluster = self.cluster.to_string();
+            return Err(StateError::Timing { cluster, found: found.words(), own: own.words() });
+        }
+        Ok(())
+    }
+}
+
+impl TimingRecord {
+    fn words(&self) -> String {
+        let Self { renewal_ms, life_ms, grace_ms, drift, .. } = self;
+        format!("renewal {renewal_ms} ms, life {life_ms} ms, grace {grace_ms} ms, drift {drift} in a thousand")
+    }
+}
+
+/// What a message of the state is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Decoded {
+    Record(Key, Value),
+    /// Nothing for nodes.
+    Other,
+}
+
+/// Checks a name that is to stand in the state.
+pub(crate) fn check_node(node: &str) -> Result<(), StateError> {
+    check_name("the node", node, LONGEST_NODE)
+}
+
+fn check_name(what: &'static str, name: &str, most: usize) -> Result<(), StateError> {
+    if name.is_empty() || name.len() > most {
+        return Err(StateError::Name { what, name: name.chars().take(64).collect(), most });
+    }
+    Ok(())
+}
+
+fn encode(key: &Key, value: &Value) -> String {
+    let text = match (key, value) {
+        (_, Value::Session(Session { node, capacity, beat, state })) => {
+            let state = match state {
+                SessionState::Open => StateName::Open,
+                SessionState::Draining => StateName::Draining,
+                SessionState::Over => StateName::Over,
+            };
+            let (node, capacity, beat) = (node.to_string(), *capacity, *beat);
+            serde_json::to_string(&SessionRecord { format: FORMAT, node, capacity, beat, state })
+        }
+        (Key::Account(account), Value::Claim(Claim { session, token, weight })) => {
+            let session = session.map(|id| format!("{:016x}.{}", id.process, id.number));
+            let (account, token, weight) = (account.to_string(), token.0, *weight);
+            serde_json::to_string(&ClaimRecord { format: FORMAT, account, session, token, weight })
+        }
+        (Key::Session(_), Value::Claim(_)) => unreachable!("a session has no claim as its record"),
+    };
+    text.unwrap_or_default()
+}
+
+fn decode_session(id: &str, body: &[u8]) -> Result<(Key, Value), String> {
+    let id = session_id(id).ok_or("its subject names no session")?;
+    let SessionRecord { node, capacity, beat, state, .. } = parse(body)?;
+    if node.len() > LONGEST_NODE {
+        return Err("the name of its node is too long".to_owned());
+    }
+    if beat > HIGHEST {
+        return Err("its renewal has a number that nobody counts to".to_owned());
+    }
+    let state = match state {
+        StateName::Open => SessionState::Open,
+        StateName::Draining => SessionState::Draining,
+        StateName::Over => SessionState::Over,
+    };
+    Ok((Key::Session(id), Value::Session(Session { node: node.into(), capacity, beat, state })))
+}
+
+fn decode_claim(hash: &str, body: &[u8]) -> Result<(Key, Value), String> {
+    let ClaimRecord { account, session, token, weight, .. } = parse(body)?;
+    if account.len() > LONGEST_ACCOUNT || names::hash(&account) != hash {
+        return Err("it names another account than its subject".to_owned());
+    }
+    if token > HIGHEST {
+        return Err("its token is one that nobody counts to".to_owned());
+    }
+    let session = match session {
+        Some(id) => Some(session_id(&id).ok_or("it names no session")?),
+        None => None,
+    };
+    Ok((Key::Account(account.into()), Value::Claim(Claim { session, token: Token(token), weight })))
+}
+
+/// Reads a record of this format.
+fn parse<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, String> {
+    if body.len() > usize::try_from(MOST_IN_THE_STATE).unwrap_or(0) {
+        return Err("it is too large".to_owned());
+    }
+    let AnyFormat { format } = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    if format != FORMAT {
+        return Err(format!("it has the format {format}, and this version of parlor reads format {FORMAT}"));
+    }
+    serde_json::from_slice(body).map_err(|error| error.to_string())
+}
+
+/// Reads a session's id, which has one way of being written.
+fn session_id(text: &str) -> Option<SessionId> {
+    let (process, number) = text.split_once('.')?;
+    let id = SessionId { process: u64::from_str_radix(process, 16).ok()?, number: number.parse().ok()? };
+    (format!("{:016x}.{}", id.process, id.number) == text).then_some(id)
+}
+
+fn encode_timing(timing: Timing) -> TimingRecord {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    TimingRecord {
+        format: FORMAT,
+        renewal_ms: ms(timing.renewal()),
+        life_ms: ms(timing.life()),
+        grace_ms: ms(timing.grace()),
+        drift: timing.drift(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names() -> Cluster {
+        Cluster::new("c").unwrap()
+    }
+
+    fn decode(subject: &str, body: &[u8]) -> Result<Option<(Key, Value)>, String> {
+        let place = subject.strip_prefix("parlor.c.state.").unwrap();
+        match place.split_once('.').unwrap() {
+            ("session", id) => decode_session(id, body).map(Some),
+            ("account", hash) => decode_claim(hash, body).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn session(beat: u64, state: SessionState) -> (Key, Value) {
+        let id = SessionId { process: 0xab, number: 3 };
+        (Key::Session(id), Value::Session(Session { node: "node \"1\"".into(), capacity: 7, beat, state }))
+    }
+
+    fn claim(account: &str, session: Option<SessionId>) -> (Key, Value) {
+        (Key::Account(account.into()), Value::Claim(Claim { session, token: Token(9), weight: 2 }))
+    }
+
+    #[test]
+    fn records_are_read_as_they_were_written() {
+        let id = SessionId { process: u64::MAX, number: u32::MAX };
+        let records = [
+            session(1, SessionState::Open),
+            session(2, SessionState::Draining),
+            session(HIGHEST, SessionState::Over),
+            claim("bot@example.org", None),
+            claim("ä@example.org", Some(id)),
+        ];
+        for (key, value) in records {
+            let subject = names().subject(&key);
+            assert_eq!(decode(&subject, encode(&key, &value).as_bytes()), Ok(Some((key, value))), "{subject}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_writes_is_an_error() {
+        let (key, value) = claim("bot@example.org", None);
+        let (text, subject) = (encode(&key, &value), names().subject(&key));
+        let other = names().subject(&Key::Account("other@example.org".into()));
+        let wrong = [
+            (other.as_str(), text.clone(), "another account"),
+            (&subject, text.replace("\"format\":1", "\"format\":2"), "format 2"),
+            (&subject, text.replace("\"token\":9", "\"token\":18446744073709551615"), "counts to"),
+            (&subject, text.replace("\"session\":null", "\"session\":\"AB.1\""), "names no session"),
+            (&subject, text.replace('{', "{\"more\":1,"), "unknown field"),
+            (&subject, " ".repeat(9000), "too large"),
+            (&subject, String::new(), "EOF"),
+            ("parlor.c.state.session.1.2", text.clone(), "no session"),
+            ("parlor.c.state.session.00000000000000ab.3", text.clone(), "missing field"),
+        ];
+        for (subject, text, cause) in wrong {
+            let error = decode(subject, text.as_bytes()).unwrap_err();
+            assert!(error.contains(cause) || error.contains("unknown field"), "{text}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_message_is_a_record_or_an_error(id in "[0-9a-f.]{0,40}", body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode_session(&id, &body);
+            let _ = decode_claim(&id, &body);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The streams of a cluster: they are created, or checked if they are there.
+
+use std::time::Duration;
+
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+
+use crate::connect::Link;
+use crate::error::StreamError;
+use crate::names::Cluster;
+
+/// The largest message of a log: a record and its headers.
+const MOST_IN_A_LOG: i32 = 1024 * 1024;
+/// The largest record of a session or claim, headers included.
+pub(crate) const MOST_IN_THE_STATE: i32 = 8 * 1024;
+
+/// How long a server looks for repeated messages. Parlor sends no ids that it could know them by.
+const DUPLICATES: Duration = Duration::from_mins(2);
+
+/// Creates the streams of a cluster, or checks that they are as they must be.
+pub async fn prepare(link: &Link, cluster: &Cluster) -> Result<(), StreamError> {
+    prepare_state(link, cluster).await?;
+    for (name, subjects) in cluster.log_streams() {
+        make(link, log(link.replicas, name, subjects)).await?;
+    }
+    Ok(())
+}
+
+/// Does the same for the stream of sessions and claims.
+pub(crate) async fn prepare_state(link: &Link, cluster: &Cluster) -> Result<(), StreamError> {
+    make(link, state(link.replicas, cluster)).await
+}
+
+fn state(replicas: usize, cluster: &Cluster) -> Config {
+    Config {
+        max_messages_per_subject: 1,
+        max_message_size: MOST_IN_THE_STATE,
+        ..common(replicas, cluster.state_stream(), cluster.state_subjects())
+    }
+}
+
+fn log(replicas: usize, name: String, subjects: String) -> Config {
+    Config { max_messages_per_subject: -1, max_message_size: MOST_IN_A_LOG, ..common(replicas, name, subjects) }
+}
+
+fn common(replicas: usize, name: String, subjects: String) -> Config {
+    Config {
+        name,
+        subjects: vec![subjects],
+        max_bytes: -1,
+        max_messages: -1,
+        max_consumers: -1,
+        // An owner may limit the stream. It then refuses writes; it must never drop records.
+        discard: DiscardPolicy::New,
+        retention: RetentionPolicy::Limits,
+        storage: StorageType::File,
+        num_replicas: replicas,
+        duplicate_window: DUPLICATES,
+        allow_rollup: false,
+        deny_purge: false,
+        // The last record is asked of the leader.
+        allow_direct: false,
+        ..Config::default()
+    }
+}
+
+async fn make(link: &Link, needed: Config) -> Result<(), StreamError> {
+    let failed = |cause: String| StreamError::Server { stream: needed.name.clone(), cause };
+    let made = link.jetstream.get_or_create_stream(needed.clone()).await.map_err(|error| failed(error.to_string()))?;
+    compare(&made.cached_info().config, &needed)
+}
+
+/// Compares what has a meaning for parlor. An owner may limit bytes and choose places.
+fn compare(found: &Config, needed: &Config) -> Result<(), StreamError> {
+    let number = |count: i64| if count < 0 { "unlimited".to_owned() } else { count.to_string() };
+    let has_source = |config: &Config| (config.mirror.is_some() || config.sources.is_some()).to_string();
+    let pairs = [
+        ("subjects", format!("{:?}", found.subjects), format!("{:?}", needed.subjects)),
+        ("retention", format!("{:?}", found.retention), format!("{:?}", needed.retention)),
+        ("storage", format!("{:?}", found.storage), format!("{:?}", needed.storage)),
+        ("discard", format!("{:?}", found.discard), format!("{:?}", needed.discard)),
+        ("num_replicas", found.num_replicas.to_string(), needed.num_replicas.to_string()),
+        ("max_age", format!("{:?}", found.max_age), format!("{:?}", needed.max_age)),
+        ("max_msgs", number(found.max_messages), number(needed.max_messages)),
+        ("max_msgs_per_subject", number(found.max_messages_per_subject), number(needed.max_messages_per_subject)),
+        ("max_msg_size", number(found.max_message_size.into()), number(needed.max_message_size.into())),
+        ("no_ack", found.no_ack.to_string(), needed.no_ack.to_string()),
+        ("sealed", found.sealed.to_string(), needed.sealed.to_string()),
+        ("allow_rollup_hdrs", found.allow_rollup.to_string(), needed.allow_rollup.to_string()),
+        ("allow_direct", found.allow_direct.to_string(), needed.allow_direct.to_string()),
+        ("deny_purge", found.deny_purge.to_string(), needed.deny_purge.to_string()),
+        ("a mirror or source:", has_source(found), has_source(needed)),
+    ];
+    let different = pairs.into_iter().find(|(_, found, needed)| found != needed);
+    different.map_or(Ok(()), |(setting, found, needed_value)| {
+        Err(StreamError::Differs { stream: needed.name.clone(), setting, found, needed: needed_value })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_could_lose_a_record_is_refused() {
+        let needed = log(1, "S".to_owned(), "s.*".to_owned());
+        assert_eq!(compare(&needed, &needed), Ok(()));
+        let wrong = [
+            ("max_age", Config { max_age: Duration::from_hours(1), ..needed.clone() }),
+            ("discard", Config { discard: DiscardPolicy::Old, ..needed.clone() }),
+            ("storage", Config { storage: StorageType::Memory, ..needed.clone() }),
+            ("max_msgs", Config { max_messages: 1, ..needed.clone() }),
+            ("max_msgs_per_subject", Config { max_messages_per_subject: 1, ..needed.clone() }),
+            ("no_ack", Config { no_ack: true, ..needed.clone() }),
+            ("num_replicas", Config { num_replicas: 3, ..needed.clone() }),
+            ("allow_direct", Config { allow_direct: true, ..needed.clone() }),
+            ("max_msg_size", Config { max_message_size: -1, ..needed.clone() }),
+            ("subjects", Config { subjects: vec![">".to_owned()], ..needed.clone() }),
+        ];
+        for (name, found) in wrong {
+            let error = compare(&found, &needed).unwrap_err();
+            assert!(matches!(&error, StreamError::Differs { setting, .. } if *setting == name), "{name}: {error}");
+        }
+        assert_eq!(compare(&Config { max_bytes: 1 << 40, ..needed.clone() }, &needed), Ok(()));
+    }
+}

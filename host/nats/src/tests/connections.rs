@@ -1,0 +1,123 @@
+//! Which servers are connected to, and how.
+
+use std::path::Path;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
+
+use super::server::{Server, cluster, settings};
+use super::soon;
+use crate::{ConnectError, Link, Login, Settings, prepare};
+
+fn password(password: &str) -> Login {
+    Login::Password { user: "parlor".to_owned(), password: password.to_owned() }
+}
+
+#[tokio::test]
+async fn a_user_with_a_password_logs_in_and_a_wrong_one_is_told_so() {
+    let server = Server::with("jetstream: {}\nauthorization: { user: parlor, password: secret }\n");
+    let with = |login| Settings { login, ..settings(server.port()) };
+    Link::connect(&with(password("secret"))).await.unwrap();
+    for wrong in [password("other"), Login::Nothing, Login::Token("secret".to_owned())] {
+        let error = Link::connect(&with(wrong.clone())).await.unwrap_err();
+        assert!(matches!(error, ConnectError::LogIn { .. }), "{wrong:?}: {error}");
+        assert!(!error.to_string().contains("other"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_logs_in() {
+    let server = Server::with("jetstream: {}\nauthorization: { token: secret }\n");
+    let with = |token: &str| Settings { login: Login::Token(token.to_owned()), ..settings(server.port()) };
+    Link::connect(&with("secret")).await.unwrap();
+    assert!(matches!(Link::connect(&with("other")).await, Err(ConnectError::LogIn { .. })));
+}
+
+/// Writes an authority, and a certificate of a server and one of a client that it issued.
+fn write_certificates(folder: &Path) {
+    let mut authority = rcgen::CertificateParams::default();
+    authority.distinguished_name.push(rcgen::DnType::CommonName, "authority");
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    std::fs::write(folder.join("ca.pem"), authority.self_signed(&key).unwrap().pem()).unwrap();
+    let issuer = rcgen::Issuer::new(authority, key);
+    for (file, name) in [("server", "localhost"), ("client", "parlor")] {
+        let params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        std::fs::write(folder.join(format!("{file}.pem")), params.signed_by(&key, &issuer).unwrap().pem()).unwrap();
+        std::fs::write(folder.join(format!("{file}.key")), key.serialize_pem()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_logs_in_within_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    write_certificates(folder.path());
+    let at = |file: &str| folder.path().join(file);
+    let (ca, certificate, key) = (at("ca.pem"), at("client.pem"), at("client.key"));
+    let lines = format!(
+        "jetstream: {{}}\ntls: {{ cert_file: {:?}, key_file: {:?}, ca_file: {ca:?}, verify: true }}\n",
+        at("server.pem"),
+        at("server.key"),
+    );
+    let server = Server::within(folder, &lines);
+    let servers = vec![format!("tls://localhost:{}", server.port())];
+    let login = Login::Certificate { certificate: certificate.clone(), key };
+    let with = Settings { servers, login, ca_file: Some(ca), allow_unencrypted: false, replicas: 1 };
+    let link = Link::connect(&with).await.unwrap();
+    prepare(&link, &cluster()).await.unwrap();
+
+    let without = Settings { login: Login::Nothing, ..with.clone() };
+    assert!(Link::connect(&without).await.is_err(), "the server asks for a certificate");
+    let stranger = Settings { ca_file: Some(certificate.clone()), ..with.clone() };
+    assert!(matches!(Link::connect(&stranger).await, Err(ConnectError::Unreachable { .. })), "nobody vouches for it");
+    let wrong = Login::Certificate { certificate: certificate.clone(), key: certificate.clone() };
+    let error = Link::connect(&Settings { login: wrong, ..with.clone() }).await.unwrap_err();
+    assert!(matches!(&error, ConnectError::Certificate { path, .. } if *path == certificate), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_keep_records_is_refused() {
+    let server = Server::with("max_payload: 65536\njetstream: {}\n");
+    let error = Link::connect(&settings(server.port())).await.unwrap_err();
+    assert_eq!(error, ConnectError::SmallPayload { found: 65_536, needed: 1024 * 1024 });
+    let server = Server::with("");
+    assert_eq!(Link::connect(&settings(server.port())).await.unwrap_err(), ConnectError::NoJetStream);
+    let server = Server::start();
+    let replicated = Settings { replicas: 3, ..settings(server.port()) };
+    let error = Link::connect(&replicated).await.unwrap_err();
+    assert!(matches!(error, ConnectError::OldServer { needed: "2.11.0", replicas: 3, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_of_an_old_version_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let old = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (read, mut write) = stream.split();
+        let info = r#"INFO {"server_id":"A","version":"2.9.9","max_payload":1048576,"headers":true,"jetstream":true}"#;
+        write.write_all(format!("{info}\r\n").as_bytes()).await.unwrap();
+        let mut lines = BufReader::new(read).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if line == "PING" {
+                write.write_all(b"PONG\r\n").await.unwrap();
+            }
+        }
+    });
+    let error = soon(Link::connect(&settings(port))).await.unwrap_err();
+    assert!(matches!(&error, ConnectError::OldServer { found, .. } if found == "2.9.9"), "{error}");
+    old.abort();
+}
+
+#[tokio::test]
+async fn a_port_without_a_server_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let error = Link::connect(&settings(port)).await.unwrap_err();
+    assert!(
+        matches!(&error, ConnectError::Unreachable { servers, .. } if servers.contains(&port.to_string())),
+        "{error}"
+    );
+}

@@ -1,0 +1,15 @@
+//! Everything against a real server, which is started for each test.
+
+mod connections;
+mod logs;
+mod nodes;
+mod proxy;
+mod server;
+mod snapshots;
+
+use std::time::Duration;
+
+/// Waits for something that must happen.
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_mins(1), what).await.expect("it happens within a minute")
+}

@@ -1,0 +1,293 @@
+//! Nodes with their leases.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parlor_cluster::{Timing, Token};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::mpsc;
+
+use super::proxy::Proxy;
+use super::server::{Server, cluster, settings};
+use super::soon;
+use crate::{AccountLog, Added, Driver, Link, LogError, NodeSettings, Order, Permit, StartError, State, StateError};
+
+const ACCOUNT: &str = "bot@example.org";
+
+fn settings_of(name: &str) -> NodeSettings {
+    NodeSettings { name: name.to_owned(), capacity: 1, timing: Timing::default() }
+}
+
+/// A node, and what it ordered.
+struct Running {
+    driver: Driver,
+    orders: mpsc::UnboundedReceiver<Order>,
+}
+
+impl Running {
+    /// Starts a node by the server on this port. `after` is called after each order, on the thread of the driver.
+    async fn start(port: u16, name: &str, mut after: impl FnMut(&Order) + Send + 'static) -> Self {
+        let (sender, orders) = mpsc::unbounded_channel();
+        let on_order = move |order: Order| {
+            _ = sender.send(order.clone());
+            after(&order);
+        };
+        let driver = Driver::start(settings(port), cluster(), settings_of(name), on_order).await.unwrap();
+        Self { driver, orders }
+    }
+
+    async fn order(&mut self) -> Order {
+        soon(self.orders.recv()).await.unwrap()
+    }
+
+    async fn start_order(&mut self) -> (Arc<str>, Token, Permit) {
+        loop {
+            if let Order::Start { account, token, permit } = self.order().await {
+                return (account, token, permit);
+            }
+        }
+    }
+
+    async fn kill_order(&mut self) -> (Arc<str>, Token) {
+        loop {
+            if let Order::Kill { account, token } = self.order().await {
+                return (account, token);
+            }
+        }
+    }
+
+    async fn stop_order(&mut self) -> (Arc<str>, Token, Duration) {
+        loop {
+            if let Order::Stop { account, token, by } = self.order().await {
+                return (account, token, by);
+            }
+        }
+    }
+}
+
+/// Connects, and adds the account.
+async fn with_account(server: &Server) -> Link {
+    let (link, cluster) = server.cluster().await;
+    let state = State::open(&link, &cluster, Timing::default()).await.unwrap();
+    assert_eq!(state.add(ACCOUNT, 1).await, Ok(Added::New));
+    assert_eq!(state.add(ACCOUNT, 1).await, Ok(Added::Present));
+    link
+}
+
+async fn open(link: &Link, token: Token) -> AccountLog {
+    soon(AccountLog::open(link, &cluster(), ACCOUNT, token)).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspended_node_may_not_act_once_another_has_its_account() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let (resume, suspended) = std::sync::mpsc::channel::<()>();
+    let suspend = move |order: &Order| {
+        if matches!(order, Order::Start { .. }) {
+            // Until the other end is dropped: the driver hears, sends and decides nothing.
+            _ = suspended.recv();
+        }
+    };
+    let mut first = Running::start(server.port(), "first", suspend).await;
+    let (account, token, permit) = first.start_order().await;
+    assert_eq!(&*account, ACCOUNT);
+    assert!(permit.may_act());
+    let mut log = open(&link, token).await;
+    log.append(Bytes::from_static(b"of the first")).await.unwrap();
+
+    let mut second = Running::start(server.port(), "second", |_| ()).await;
+    let (account, later, other) = second.start_order().await;
+    assert!(!permit.may_act(), "the session of the first node is over, although it does not know");
+    assert!(other.may_act());
+    assert_eq!(&*account, ACCOUNT);
+    assert!(later > token);
+    let mut heir = open(&link, later).await;
+    assert_eq!(log.append(Bytes::from_static(b"late")).await, Err(LogError::Fenced));
+    heir.append(Bytes::from_static(b"of the second")).await.unwrap();
+
+    drop(resume);
+    assert_eq!(first.kill_order().await, (ACCOUNT.into(), token));
+    assert!(!permit.may_act());
+}
+
+/// The variable by which the test below knows that it is a process of its own, with the port of its server.
+const PORT: &str = "PARLOR_NODE_OF_PORT";
+
+/// In a process of its own, it is a node: it says which token it has got, and for each line whether that may act.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_answers_for_its_account() {
+    let Ok(port) = std::env::var(PORT) else { return };
+    let mut node = Running::start(port.parse().unwrap(), "first", |_| ()).await;
+    let (_, token, permit) = node.start_order().await;
+    let mut out = std::io::stdout();
+    writeln!(out, "\ntoken {}", token.0).unwrap();
+    for _ in std::io::stdin().lines() {
+        writeln!(out, "\nacts {}", permit.may_act()).unwrap();
+    }
+}
+
+/// A node in a process of its own. Dropping it ends the process.
+struct NodeProcess {
+    child: Child,
+    lines: Box<dyn Iterator<Item = String>>,
+}
+
+impl NodeProcess {
+    fn start(port: u16) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "tests::nodes::a_node_answers_for_its_account"]).env(PORT, port.to_string());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = Box::new(BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok));
+        Self { child, lines }
+    }
+
+    fn send(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn ask(&mut self) {
+        writeln!(self.child.stdin.as_ref().unwrap(), "?").unwrap();
+    }
+
+    /// Returns what it says next.
+    fn answer(&mut self, name: &str) -> String {
+        let answer = self.lines.find_map(|line| line.strip_prefix(name).map(str::to_owned));
+        answer.expect("the process goes on")
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        // It may be ended already.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_was_suspended_may_not_act_from_its_first_moment_on() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let mut first = NodeProcess::start(server.port());
+    let token = Token(first.answer("token ").parse().unwrap());
+    first.ask();
+    assert_eq!(first.answer("acts "), "true");
+    let mut log = open(&link, token).await;
+    first.send(Signal::STOP);
+    let mut second = Running::start(server.port(), "second", |_| ()).await;
+    let (_, later, permit) = second.start_order().await;
+    assert!(later > token && permit.may_act());
+    open(&link, later).await;
+    // The question is there when it wakes up.
+    first.ask();
+    first.send(Signal::CONT);
+    assert_eq!(first.answer("acts "), "false");
+    assert_eq!(log.append(Bytes::from_static(b"late")).await, Err(LogError::Fenced));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_cut_off_gives_its_account_up() {
+    let server = Server::start();
+    _ = with_account(&server).await;
+    let proxy = Proxy::before(server.port()).await;
+    let mut first = Running::start(proxy.port(), "first", |_| ()).await;
+    let (_, token, permit) = first.start_order().await;
+    proxy.set_deaf(true);
+    let (account, stopped, _) = first.stop_order().await;
+    assert_eq!((&*account, stopped), (ACCOUNT, token));
+    assert_eq!(first.kill_order().await, (ACCOUNT.into(), token));
+    assert!(!permit.may_act());
+    proxy.set_deaf(false);
+    proxy.cut();
+    let (_, later, again) = first.start_order().await;
+    assert!(later > token && again.may_act());
+    assert!(!permit.may_act(), "the permit of the earlier session stays ended");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_go_on_after_the_server_was_killed() {
+    let mut server = Server::start();
+    _ = with_account(&server).await;
+    let mut node = Running::start(server.port(), "node", |_| ()).await;
+    let (_, token, permit) = node.start_order().await;
+    server.kill();
+    assert_eq!(node.kill_order().await.1, token);
+    assert!(!permit.may_act());
+    server.start_again();
+    let (_, later, permit) = node.start_order().await;
+    assert!(later > token);
+    assert!(permit.may_act());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_moves_to_another_node_when_its_own_drains_or_leaves() {
+    let server = Server::start();
+    _ = with_account(&server).await;
+    let mut first = Running::start(server.port(), "first", |_| ()).await;
+    let (account, token, permit) = first.start_order().await;
+    let mut second = Running::start(server.port(), "second", |_| ()).await;
+    first.driver.drain(true);
+    let (_, stopping, by) = first.stop_order().await;
+    assert_eq!(stopping, token);
+    assert!(by > crate::now());
+    first.driver.stopped(&account, token);
+    let (_, later, other) = second.start_order().await;
+    assert!(later > token && other.may_act());
+    assert!(!permit.may_act());
+
+    first.driver.drain(false);
+    second.driver.leave();
+    let (_, stopping, _) = second.stop_order().await;
+    second.driver.stopped(&account, stopping);
+    let (_, last, again) = first.start_order().await;
+    assert!(last > later && again.may_act());
+    soon(second.driver.ended()).await;
+    soon(second.driver.ended()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_that_cannot_be_read_ends_the_account_and_is_reported() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let mut node = Running::start(server.port(), "node", |_| ()).await;
+    let (account, token, permit) = node.start_order().await;
+    let subject = cluster().subject(&parlor_cluster::Key::Account(account));
+    link.jetstream.publish(subject.clone(), Bytes::from_static(b"{\"format\":2}")).await.unwrap().await.unwrap();
+    let reported = loop {
+        if let Order::Report(error) = node.order().await {
+            break error;
+        }
+    };
+    assert!(matches!(&reported, StateError::Unreadable { subject: at, .. } if *at == subject), "{reported}");
+    assert_eq!(node.kill_order().await, (ACCOUNT.into(), token));
+    assert!(!permit.may_act());
+    // What is no record of a node's does no harm.
+    for (place, body) in [("session.x.y", "{}"), ("config.name", "text"), ("session.00000000000000ab.1", "\u{1}")] {
+        let subject = format!("parlor.c.state.{place}");
+        link.jetstream.publish(subject, body.into()).await.unwrap().await.unwrap();
+    }
+    let state = State::open(&link, &cluster(), Timing::default()).await.unwrap();
+    state.add("other@example.org", 1).await.unwrap();
+    assert_eq!(&*node.start_order().await.0, "other@example.org");
+}
+
+#[tokio::test]
+async fn a_node_with_other_times_or_without_a_name_is_refused() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let [renewal, life, grace] = [100, 900, 100].map(Duration::from_millis);
+    let timing = Timing::new(renewal, life, grace, 10).unwrap();
+    let other = NodeSettings { timing, ..settings_of("node") };
+    let error = Driver::start(settings(server.port()), cluster(), other, |_| ()).await.unwrap_err();
+    assert!(matches!(error, StartError::State(StateError::Timing { .. })), "{error}");
+    for name in [String::new(), "a".repeat(257)] {
+        let error = Driver::start(settings(server.port()), cluster(), settings_of(&name), |_| ()).await.unwrap_err();
+        assert!(matches!(error, StartError::State(StateError::Name { .. })), "{error}");
+    }
+    let state = State::open(&link, &cluster(), Timing::default()).await.unwrap();
+    assert!(matches!(state.add("", 1).await, Err(StateError::Name { .. })));
+}

@@ -1,0 +1,109 @@
+//! All writes of sessions and claims, in their order.
+//!
+//! An ordered consumer notices gaps and begins again after the last message that it delivered. What it cannot notice is
+//! seen by the driver, which knows of its own writes that they must arrive, and then begins anew.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::push::{Ordered, OrderedConfig};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use parlor_cluster::Revision;
+use tokio::time::sleep;
+
+use crate::connect::Link;
+use crate::names::Cluster;
+
+/// How long after a failure it begins again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A message of the stream.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) subject: String,
+    pub(crate) revision: Revision,
+    pub(crate) body: Bytes,
+}
+
+/// The writes of a cluster's state.
+pub(crate) struct Watch {
+    link: Link,
+    cluster: Cluster,
+    /// The last message that was delivered.
+    last: Revision,
+    phase: Phase,
+}
+
+enum Phase {
+    Opening(BoxFuture<'static, Result<Ordered, String>>),
+    Open(Box<Ordered>),
+}
+
+impl Watch {
+    /// Begins with the present record of each subject.
+    pub(crate) fn new(link: &Link, cluster: &Cluster) -> Self {
+        let phase = Phase::Opening(Box::pin(open(link.clone(), cluster.clone(), 0, Duration::ZERO)));
+        Self { link: link.clone(), cluster: cluster.clone(), last: 0, phase }
+    }
+
+    /// Returns the revision of the last message that was delivered.
+    pub(crate) fn last(&self) -> Revision {
+        self.last
+    }
+
+    /// Begins anew with the present record of each subject.
+    pub(crate) fn begin_again(&mut self) {
+        *self = Self::new(&self.link, &self.cluster);
+    }
+
+    /// Returns the next message. A call that is given up loses none.
+    pub(crate) async fn next(&mut self) -> Message {
+        loop {
+            match &mut self.phase {
+                Phase::Opening(opening) => match opening.await {
+                    Ok(ordered) => self.phase = Phase::Open(Box::new(ordered)),
+                    Err(error) => self.retry(&error),
+                },
+                Phase::Open(ordered) => match ordered.next().await {
+                    Some(Ok(message)) => {
+                        // Whoever knows the subject of the delivery can send anything there.
+                        let Ok(revision) = message.info().map(|info| info.stream_sequence) else { continue };
+                        self.last = revision;
+                        let (subject, body) = (message.subject.to_string(), message.payload.clone());
+                        return Message { subject, revision, body };
+                    }
+                    Some(Err(error)) => self.retry(&error.to_string()),
+                    None => self.retry("the delivery ended"),
+                },
+            }
+        }
+    }
+
+    fn retry(&mut self, cause: &str) {
+        tracing::debug!(cause, "the cluster's state is watched again");
+        let opening = open(self.link.clone(), self.cluster.clone(), self.last, PAUSE);
+        self.phase = Phase::Opening(Box::pin(opening));
+    }
+}
+
+/// Begins after a message; 0 stands for none.
+async fn open(link: Link, cluster: Cluster, after: Revision, pause: Duration) -> Result<Ordered, String> {
+    sleep(pause).await;
+    let deliver_policy = if after == 0 {
+        DeliverPolicy::LastPerSubject
+    } else {
+        DeliverPolicy::ByStartSequence { start_sequence: after + 1 }
+    };
+    let config = OrderedConfig {
+        name: Some(format!("parlor-{:016x}", rand::random::<u64>())),
+        deliver_subject: link.client.new_inbox(),
+        filter_subject: cluster.state_subjects(),
+        deliver_policy,
+        ..OrderedConfig::default()
+    };
+    let consumer = link.jetstream.create_consumer_on_stream(config, cluster.state_stream()).await;
+    let consumer = consumer.map_err(|error| error.to_string())?;
+    consumer.messages().await.map_err(|error| error.to_string())
+}

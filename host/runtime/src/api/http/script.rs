@@ -1,0 +1,45 @@
+//! The answers that a test gives in the place of the network. Redirects are followed by the same rules.
+
+use parlor_base::web_address::WebAddress;
+use parlor_stanza::error::CallError;
+use parlor_web::{HeaderMap, Hop, Method, WebError, becomes_get, is_redirect, redirected};
+
+use super::{Hops, failed};
+use crate::account::web::{Answer, WebAnswer, WebRequest};
+use crate::bindings::parlor::plugin::http::{Header, Request, Response};
+
+/// Returns the answer of a script to a request, behind as many redirects as the request allows.
+pub(super) fn scripted(
+    script: &Answer,
+    hops: &Hops<'_>,
+    request: &Request,
+    (mut method, mut to): (Method, WebAddress),
+    mut body: Vec<u8>,
+    sent: &mut HeaderMap,
+) -> Result<Response, CallError> {
+    let (mut url, most) = (request.url.clone(), request.follow);
+    for redirects in 0..=most {
+        let answered = script(WebRequest { method: method.as_str(), url: &url, body: &body });
+        let Some(WebAnswer { status, headers, body: answer }) = answered else {
+            return Err(CallError::Unreachable(format!("nobody answers {method} {url} in this test")));
+        };
+        let location = headers.iter().find(|(name, _)| name == "location").map(|(_, value)| value.as_str());
+        let Some(location) = location.filter(|_| most > 0 && is_redirect(status)) else {
+            return Ok(Response { status, url, headers: scripted_headers(headers), body: answer.into_bytes() });
+        };
+        if redirects == most {
+            break;
+        }
+        let next = redirected(&to, location).map_err(|error| failed(hops.instance, &error))?;
+        if becomes_get(status, &method) {
+            (method, body) = (Method::GET, Vec::new());
+        }
+        hops.allow(Hop { method: &method, to: &next, keeps_body: !body.is_empty(), headers: &mut *sent })?;
+        (url, to) = (next.as_str().to_owned(), next);
+    }
+    Err(failed(hops.instance, &WebError::TooManyRedirects(most)))
+}
+
+pub(super) fn scripted_headers(headers: Vec<(String, String)>) -> Vec<Header> {
+    headers.into_iter().map(|(name, value)| Header { name, value }).collect()
+}
