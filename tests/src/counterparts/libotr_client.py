@@ -41,7 +41,7 @@ class Context(Structure):
 
 
 CONTEXT = POINTER(Context)
-# What the library calls, in the order of its structure. The first argument of each is our own, which is not used.
+# The functions that the library calls, in the order of its structure. The first argument of each is not used.
 CALLBACKS = {
     "policy": CFUNCTYPE(c_uint, c_void_p, CONTEXT),
     "create_privkey": CFUNCTYPE(None, c_void_p, c_char_p, c_char_p),
@@ -71,7 +71,7 @@ CALLBACKS = {
 
 
 class Callbacks(Structure):
-    """What the library calls."""
+    """The functions that the library calls."""
 
     _fields_ = list(CALLBACKS.items())
 
