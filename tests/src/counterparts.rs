@@ -1,8 +1,8 @@
 //! Independent clients, as the other side of end-to-end encryption. They are programs of the tests alone: nothing is
 //! linked with them.
 //!
-//! Two are in Python, on slixmpp-omemo and on python-potr. They get orders in lines of JSON, and tell in such lines what
-//! they see. The third is profanity, at a terminal.
+//! Three are in Python, on slixmpp-omemo, on python-potr and on libotr. They get orders in lines of JSON, and tell in such
+//! lines what they see. The fourth is profanity, at a terminal.
 
 pub mod profanity;
 
@@ -29,6 +29,8 @@ const PACKAGES: &str = include_str!("counterparts/requirements.txt");
 const OMEMO: &str = include_str!("counterparts/omemo_client.py");
 /// The client with OTR.
 const OTR: &str = include_str!("counterparts/otr_client.py");
+/// The client with OTR by libotr, which Debian's package of profanity depends on.
+const LIBOTR: &str = include_str!("counterparts/libotr_client.py");
 /// The file that says which packages an environment has.
 const MARK: &str = "installed.txt";
 /// The timeout for waiting for a counterpart.
@@ -78,11 +80,12 @@ async fn install() -> Result<PathBuf> {
     Ok(python)
 }
 
-/// The two clients in Python.
+/// The clients in Python.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Omemo,
     Otr,
+    Libotr,
 }
 
 /// A client in Python. Dropping it ends it.
@@ -136,6 +139,13 @@ impl Counterpart {
     /// Logs in a client with OTR that sends messages in parts of a limited number of bytes.
     pub async fn otr_in_parts(server: &XmppServer, account: &Account, most: usize) -> Result<Self> {
         Self::start(Kind::Otr, server, account, &["--fragment", &most.to_string()]).await
+    }
+
+    /// Logs in a client with OTR by libotr, in these versions: `2`, `3` or `23`. It sends messages in parts of a limited
+    /// number of bytes, unless that is 0.
+    pub async fn libotr(server: &XmppServer, account: &Account, versions: &str, most: usize) -> Result<Self> {
+        let more = ["--versions", versions, "--fragment", &most.to_string()];
+        Self::start(Kind::Libotr, server, account, &more).await
     }
 
     async fn start(kind: Kind, server: &XmppServer, account: &Account, more: &[&str]) -> Result<Self> {
@@ -264,6 +274,7 @@ impl Running {
         let (name, source) = match kind {
             Kind::Omemo => ("omemo_client.py", OMEMO),
             Kind::Otr => ("otr_client.py", OTR),
+            Kind::Libotr => ("libotr_client.py", LIBOTR),
         };
         command.arg(folder.write(name, source)?);
         command.arg("--password-file").arg(folder.write("password", format!("{}\n", account.password))?);

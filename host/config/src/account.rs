@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jid::BareJid;
 
-use super::encryption::Encryption;
+use super::encryption::{Encryption, OtrPeople, OtrPolicy};
 use super::error::{ConfigError, Origin};
 use super::group::GroupName;
 use super::keys::ACCOUNT_NAMES;
@@ -30,6 +30,8 @@ pub struct AccountConfig {
     pub web: Web,
     /// How it encrypts from end to end.
     pub encryption: Encryption,
+    /// The people with whom it is off the record by another policy.
+    pub otr_people: OtrPeople,
     /// Its settings.
     pub settings: Settings,
 }
@@ -56,11 +58,16 @@ impl AccountConfig {
         section.allow_only(&ACCOUNT_NAMES)?;
         let link = LinkSettings::read(&name, section, folder, environment, &settings)?;
         let owners = owners(section)?;
-        let mut encryption = Encryption::read(section.section("encryption")?.as_ref())?;
+        let encrypts = section.section("encryption")?;
+        let mut encryption = Encryption::read(encrypts.as_ref())?;
+        let otr_people = OtrPeople::read(encrypts.as_ref())?;
         // No server would keep its keys for others (XEP-0384).
         encryption.omemo &= link.component().is_none();
-        let settings = without_otr(settings, encryption, section)?;
-        Ok(Self { name, group, link, owners, web: Web::default(), encryption, settings })
+        let has_otr = [OtrPolicy::Allow, OtrPolicy::Require]
+            .into_iter()
+            .any(|policy| encryption.otr == policy || otr_people.have(policy));
+        let settings = if has_otr { settings } else { without_otr(settings, section)? };
+        Ok(Self { name, group, link, owners, web: Web::default(), encryption, otr_people, settings })
     }
 
     /// Returns whether this person is an owner to whom the account can write. It cannot write to itself: that would come back as a
@@ -76,10 +83,7 @@ impl AccountConfig {
 }
 
 /// Lets plugins see that the account never uses off-the-record messaging.
-fn without_otr(settings: Settings, encryption: Encryption, section: &Section<'_>) -> Result<Settings, ConfigError> {
-    if encryption.otr {
-        return Ok(settings);
-    }
+fn without_otr(settings: Settings, section: &Section<'_>) -> Result<Settings, ConfigError> {
     let wrong = |reason| ConfigError::Setting { origin: Origin::File(section.at.clone()), reason };
     settings.with("allow_otr", serde_json::Value::Bool(false)).map_err(wrong)
 }

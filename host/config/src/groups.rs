@@ -6,7 +6,7 @@ use std::path::Path;
 use parlor_base::nearest::{nearest, suggestion};
 
 use super::account::owners;
-use super::encryption::Encryption;
+use super::encryption::{Encryption, OtrPeople};
 use super::error::ConfigError;
 use super::group::{BadGroupName, GroupName};
 use super::keys::{ACCOUNT_NAMES, GROUP_NAMES};
@@ -72,6 +72,8 @@ fn check(group: &GroupName, section: &Section<'_>, folder: &Path) -> Result<(), 
     section.allow_only(&GROUP_NAMES)?;
     check_shared(section, folder)?;
     owners(section)?;
-    Encryption::read(section.section("encryption")?.as_ref())?;
+    let encryption = section.section("encryption")?;
+    Encryption::read(encryption.as_ref())?;
+    OtrPeople::read(encryption.as_ref())?;
     Ok(())
 }

@@ -304,9 +304,15 @@ pub const ENCRYPTION: &[Key] = &[
     ),
     key(
         "otr",
-        "`\"allow\"` or `\"never\"`",
+        "`\"allow\"`, `\"require\"` or `\"never\"`",
         Some("\"allow\""),
-        "Whether chats may be off the record (OTR), where the other side or a plugin begins it.",
+        "Whether chats may be off the record (OTR): `allow` where the other side or a plugin begins it. With `require` no text goes to a person plainly: a message waits up to 30 s until OTR has begun, and is refused if it has not. A chat by OMEMO stays one.",
+    ),
+    key(
+        "people",
+        "tables",
+        NONE,
+        "The people for whom another policy counts, up to 1,000, each by their bare JID with the keys of `[account.NAME.encryption.people.\"JID\"]` below.",
     ),
     key(
         "plain_instead",
@@ -327,6 +333,14 @@ pub const ENCRYPTION: &[Key] = &[
         "Owners may trust keys from their own client, too. Off, because the account's server can forge what an owner sends, and could so have you trust its own key.",
     ),
 ];
+
+/// The keys under `[account.NAME.encryption.people."JID"]`, ordered by name.
+pub const PERSON: &[Key] = &[key(
+    "otr",
+    "`\"allow\"`, `\"require\"` or `\"never\"`",
+    Some("\"allow\""),
+    "As under `[account.NAME.encryption]`, for chats with this person.",
+)];
 
 /// The keys under `[component.NAME]`, ordered by name.
 pub const COMPONENT: &[Key] = &[
@@ -386,6 +400,9 @@ pub static COMPONENT_NAMES: [&str; COMPONENT.len()] = names(COMPONENT);
 
 /// The names of the keys in [`ENCRYPTION`].
 pub static ENCRYPTION_NAMES: [&str; ENCRYPTION.len()] = names(ENCRYPTION);
+
+/// The names of the keys in [`PERSON`].
+pub static PERSON_NAMES: [&str; PERSON.len()] = names(PERSON);
 
 /// The names of the keys in [`WEB`].
 pub static WEB_NAMES: [&str; WEB.len()] = names(WEB);

@@ -41,7 +41,7 @@ use sections::{Document, Section, Written};
 
 pub use account::AccountConfig;
 pub use audit::Audit;
-pub use encryption::{Encryption, TrustPolicy};
+pub use encryption::{Encryption, OtrPeople, OtrPolicy, TrustPolicy};
 pub use endpoint::{BadEndpoint, BadUrl, Endpoint, WebUrl};
 pub use error::{ConfigError, FilePosition, Origin};
 pub use group::{BadGroupName, BadPattern, BadSelector, GroupName, Pattern, Selector};

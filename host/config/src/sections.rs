@@ -58,6 +58,13 @@ impl<'a> Section<'a> {
         Self { under: Some(Box::new(under)), ..self }
     }
 
+    /// Returns the tables that it is over, the lowest first, and then itself: each for what is its own.
+    pub fn layers(&self) -> Vec<&Section<'a>> {
+        let mut layers = self.under.as_ref().map_or_else(Vec::new, |under| under.layers());
+        layers.push(self);
+        layers
+    }
+
     /// Refuses every key of its own that is not in `known`.
     pub fn allow_only(&self, known: &'static [&'static str]) -> Result<(), ConfigError> {
         let Some(node) = self.read.entries().find(|node| !known.contains(&node.key())) else { return Ok(()) };

@@ -647,7 +647,7 @@ fn an_address_of_a_component_has_no_server_of_its_own() {
     assert_eq!((component.tls, component.keep_unsent), (None, Duration::from_hours(1)));
     let echo = &config.accounts[&"echo".parse().unwrap()];
     assert_eq!((echo.link.component(), &echo.link.password), (Some(&name), &PasswordSource::Nowhere));
-    assert!(!echo.encryption.omemo && echo.encryption.otr);
+    assert!(!echo.encryption.omemo && echo.encryption.otr == OtrPolicy::Allow);
     assert!(main_of(&config).link.component().is_none() && main_of(&config).encryption.omemo);
     for (key, line) in [
         ("password_file", "password_file = \"bot.password\""),
@@ -849,8 +849,44 @@ fn encryption_is_on_unless_the_file_says_otherwise() {
     assert!(!off.settings.allow_otr);
     let plain = Encryption { plain_instead: true, ..Encryption::default() };
     assert_eq!(read("[account.main.encryption]\nplain_instead = true").encryption, plain);
+    let required = Encryption { otr: OtrPolicy::Require, ..Encryption::default() };
+    assert_eq!(read("[account.main.encryption]\notr = \"require\"").encryption, required);
     for wrong in ["trust = \"none\"", "otr = \"always\"", "omemo = 1", "keys = 3"] {
         let error = refused(&format!("{MINIMAL}[account.main.encryption]\n{wrong}"));
         assert!(error.starts_with("parlor.toml:"), "{error}");
     }
+}
+
+#[test]
+fn people_may_have_another_policy_for_otr_than_the_account() {
+    let text = format!(
+        "[group.shop]\n[group.shop.encryption.people.\"romeo@example.org\"]\notr = \"never\"\n\
+         [group.shop.encryption.people.\"nurse@example.org\"]\notr = \"require\"\n\
+         {MINIMAL}group = \"shop\"\n[account.main.encryption]\notr = \"never\"\n\
+         [account.main.encryption.people.\"Romeo@example.org\"]\n"
+    );
+    let (_folder, path) = folder(&text);
+    let main = main_of(&Config::load(&path, &quiet()).unwrap()).clone();
+    let people: Vec<_> = main.otr_people.all().map(|(jid, policy)| (jid.as_str(), policy.as_str())).collect();
+    assert_eq!(people, [("nurse@example.org", "require"), ("romeo@example.org", "allow")]);
+    // Plugins see that OTR is possible with somebody.
+    assert!(main.encryption.otr == OtrPolicy::Never && main.settings.allow_otr);
+    let nurse: BareJid = "nurse@example.org".parse().unwrap();
+    assert_eq!(main.otr_people.of(&nurse), Some(OtrPolicy::Require));
+    assert_eq!(main.otr_people.only(&nurse).all().count(), 1);
+    for (wrong, line) in [
+        ("people = 1", 1),
+        ("people.\"example.org\" = {}", 1),
+        ("people.\"a@b/c\" = {}", 1),
+        ("people.\"a@b\" = { otr = \"always\" }", 1),
+        ("people.\"a@b\" = { trust = \"blind\" }", 1),
+        ("people.\"a@b\" = {}\npeople.\"a@b.example\" = {}\npeople.\"A@b\" = {}", 3),
+    ] {
+        let error = refused(&format!("{MINIMAL}[account.main.encryption]\n{wrong}"));
+        let line = MINIMAL.lines().count() + 1 + line;
+        assert!(error.starts_with(&format!("parlor.toml:{line}:")), "{wrong}: {error}");
+    }
+    let many: String = (0..1_001).map(|number| format!("people.\"p{number}@b\" = {{}}\n")).collect();
+    let error = refused(&format!("{MINIMAL}[account.main.encryption]\n{many}"));
+    assert!(error.starts_with("parlor.toml:1005:") && error.ends_with("not one more"), "{error}");
 }

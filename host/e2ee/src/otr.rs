@@ -14,6 +14,7 @@ mod ake;
 mod conversation;
 mod ctr_mode;
 mod data;
+mod errors;
 mod fragments;
 mod group;
 mod incoming;
@@ -29,7 +30,8 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use conversation::{Conversation, Outcome, Policy, ReceiveError, SendError, SmpError, State};
+pub use conversation::{Conversation, Outcome, Policy, State};
+pub use errors::{ReceiveError, SendError, SmpError};
 pub use key::{Account, AccountError, Fingerprint, FingerprintError};
 pub use message::{InstanceTag, Version};
 pub use text::is_otr;

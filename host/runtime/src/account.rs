@@ -52,7 +52,7 @@ use parlor_base::id::InstanceId;
 use parlor_base::rng::RandomSource;
 use parlor_config::AccountConfig;
 use parlor_session::router::{Names, Router};
-use parlor_session::{Session, on_component, set_encryption};
+use parlor_session::{Session, on_component, set_encryption, set_otr_people};
 use parlor_store::Store;
 use parlor_xmpp::{Dialer, Tokens};
 use tokio::sync::mpsc;
@@ -115,6 +115,7 @@ impl Account {
         }
         session.set_owners(config.owners);
         let mut effects = Vec::new();
+        set_otr_people(&mut session, config.otr_people);
         set_encryption(&mut session, config.encryption, clock.now(), &mut effects);
         let (requests, owner_requests) = mpsc::channel(owners::REQUESTS);
         let runtime = place.runtime.clone();

@@ -12,6 +12,7 @@ pub(super) mod comparing;
 pub(super) mod comparisons;
 pub(super) mod deciding;
 mod fetches;
+mod html;
 pub(super) mod kept;
 pub(super) mod lists;
 mod members;
@@ -37,7 +38,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use jid::BareJid;
-use parlor_config::Encryption;
+use parlor_config::{Encryption, OtrPeople, OtrPolicy};
 use parlor_e2ee::omemo::{Device, Session as OmemoSession};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{DeviceTrust, Draft};
@@ -87,7 +88,11 @@ pub struct KeyCounts {
 pub(super) struct EndToEnd {
     /// The owner's settings. None: not set yet, so nothing is encrypted.
     config: Option<Encryption>,
-    /// Whether the keys on disk cannot be read, and neither can which chats were encrypted.
+    /// The people with whom it is off the record by a policy of their own.
+    otr_people: OtrPeople,
+    /// Whether the keys on disk cannot be read, so that nothing is encrypted until the next start.
+    is_unreadable: bool,
+    /// Whether the chats that were encrypted cannot be read either.
     is_unknown: bool,
     /// The account's own device. It is made when it is first needed.
     device: Option<Device>,
@@ -116,6 +121,11 @@ impl EndToEnd {
     /// Applies the owner's settings.
     pub(super) fn set_config(&mut self, config: Encryption) {
         self.config = Some(config);
+    }
+
+    /// Sets the people with a policy of their own for off-the-record messaging.
+    pub(super) fn set_otr_people(&mut self, people: OtrPeople) {
+        self.otr_people = people;
     }
 
     /// Loads the state that the last process kept. Entries that cannot be read are skipped and logged.
@@ -151,9 +161,9 @@ impl EndToEnd {
     /// Notes that keys on disk cannot be read. `ways`: the chats that were encrypted, if that can be read. Returns how the account encrypts
     /// now: not at all.
     pub(super) fn cannot_load(&mut self, ways: Option<Vec<(BareJid, Way)>>) -> Encryption {
-        self.is_unknown = ways.is_none();
+        (self.is_unreadable, self.is_unknown) = (true, ways.is_none());
         self.ways.load(ways.unwrap_or_default());
-        Encryption { plain_instead: self.config.is_some_and(|config| config.plain_instead), ..Encryption::OFF }
+        self.config.unwrap_or(Encryption::OFF).without_keys()
     }
 
     /// Returns whether there may be encrypted chats, whose answers must not go out in plain text.
@@ -166,14 +176,38 @@ impl EndToEnd {
         self.config.is_some_and(|config| config.omemo)
     }
 
-    /// Returns whether off-the-record messaging is used.
-    pub(super) fn has_otr(&self, turn: &Turn<'_>) -> bool {
-        self.config.is_some_and(|config| config.otr) && turn.settings.allow_otr
+    /// Returns the policy for off-the-record messaging that counts for a person.
+    fn otr_policy(&self, jid: &BareJid) -> OtrPolicy {
+        let of_account = self.config.map_or(OtrPolicy::Never, |config| config.otr);
+        self.otr_people.of(jid).unwrap_or(of_account)
+    }
+
+    /// Returns whether off-the-record messaging is possible with a person.
+    pub(super) fn has_otr(&self, jid: &BareJid, turn: &Turn<'_>) -> bool {
+        !self.is_unreadable && turn.settings.allow_otr && self.otr_policy(jid) != OtrPolicy::Never
+    }
+
+    /// Returns whether a policy, the account's or a person's, allows or requires off-the-record messaging.
+    pub(super) fn names_otr(&self) -> bool {
+        self.config.is_some_and(|config| config.otr != OtrPolicy::Never)
+            || self.otr_people.have(OtrPolicy::Allow)
+            || self.requires_otr_of_anyone()
+    }
+
+    /// Returns whether texts to a person must not go out plainly. Without readable keys, nothing could be sent at all;
+    /// `plain_instead` allows it then, as everywhere.
+    fn requires_otr(&self, jid: &BareJid) -> bool {
+        let is_plain_instead = self.is_unreadable && self.config.is_some_and(|config| config.plain_instead);
+        !is_plain_instead && self.otr_policy(jid) == OtrPolicy::Require
+    }
+
+    fn requires_otr_of_anyone(&self) -> bool {
+        self.config.is_some_and(|config| config.otr == OtrPolicy::Require) || self.otr_people.have(OtrPolicy::Require)
     }
 
     /// Returns whether an unencrypted message may still concern encryption.
     pub(super) fn is_used(&self) -> bool {
-        !self.ways.is_empty() || !self.otr.is_empty()
+        !self.ways.is_empty() || !self.otr.is_empty() || self.requires_otr_of_anyone()
     }
 
     /// Counts a message that is encrypted in a way that is not decrypted here.

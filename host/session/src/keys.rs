@@ -2,7 +2,7 @@
 
 use jid::BareJid;
 use jiff::Timestamp;
-use parlor_config::Encryption;
+use parlor_config::{Encryption, OtrPeople};
 use parlor_e2ee::omemo::Secret;
 use parlor_stanza::types::OmemoForm;
 
@@ -11,12 +11,19 @@ use crate::encryption::kept::{KeptKeys, Way};
 use crate::encryption::{KeyCounts, off_the_record, publishing};
 use crate::session::Session;
 
+/// Sets the people with whom an account is off the record by a policy of their own. Counts from the next
+/// [`set_encryption`].
+pub fn set_otr_people(session: &mut Session, people: OtrPeople) {
+    session.features.encryption.set_otr_people(people);
+}
+
 /// Sets how an account encrypts. A form of encryption that was off before starts immediately.
 pub fn set_encryption(session: &mut Session, config: Encryption, now: Timestamp, effects: &mut Vec<Effect>) {
     session.input(now, effects, |features, turn| {
         let is_new = config.omemo && !features.encryption.has_omemo();
         features.encryption.set_config(config);
-        turn.encrypts = config.omemo || config.otr || features.encryption.is_guarded();
+        turn.encrypts = config.omemo || features.encryption.names_otr() || features.encryption.is_guarded();
+        off_the_record::follow_policies(&mut features.encryption, turn);
         let lists = if config.omemo { OmemoForm::ALL.map(OmemoForm::notify).to_vec() } else { Vec::new() };
         turn.be_notified(lists);
         if is_new && turn.announced {

@@ -6,7 +6,7 @@ use jid::BareJid;
 use jiff::Timestamp;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
-use parlor_config::{AccountName, Config};
+use parlor_config::{AccountName, Config, OtrPolicy};
 use parlor_runtime::account::{Connection, Shared, encryption};
 use parlor_runtime::counters::{HookTotals, Totals};
 use parlor_runtime::denials::Denial;
@@ -149,6 +149,13 @@ pub(super) fn keys(account: &Shared, list: &KeyList) -> Keys {
         policy: list.own.policy.as_str().to_owned(),
         omemo: list.own.omemo.as_ref().map(own),
         otr: list.own.otr.clone(),
+        otr_policy: list.own.otr_policy.as_str().to_owned(),
+        otr_people: list
+            .own
+            .otr_people
+            .all()
+            .map(|(jid, policy)| (jid.to_string(), policy.as_str().to_owned()))
+            .collect(),
         keys: list.keys.iter().map(key).collect(),
         comparisons: list.comparisons.iter().map(comparison).collect(),
     }
@@ -181,7 +188,7 @@ fn encryption_view(account: &Shared) -> Encryption {
     let summary = encryption::status(account);
     Encryption {
         omemo: summary.settings.omemo,
-        otr: summary.settings.otr,
+        otr: summary.settings.otr != OtrPolicy::Never,
         trust: summary.settings.trust.as_str().to_owned(),
         device: summary.device,
         published: summary.is_published,

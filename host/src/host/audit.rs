@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlor_base::id::PluginId;
-use parlor_config::{AccountConfig, Config, Encryption, Role, setting};
+use parlor_config::{AccountConfig, Config, Encryption, OtrPeople, Role, setting};
 use parlor_plugins::components::Components;
 use parlor_plugins::policy::{Entry, Policy};
 use parlor_runtime::account::Shared;
@@ -89,6 +89,10 @@ pub(super) async fn configured(host: &Host, old: &Config, new: &Config) {
                     let [old, new] = [old, new].map(|account| Some(encryption(account.encryption)));
                     all.push(NewAuditEntry { old, new, ..entry(AuditKind::Setting, "its encryption") });
                 }
+                if old.otr_people != new.otr_people {
+                    let [old, new] = [old, new].map(|account| Some(people(&account.otr_people)));
+                    all.push(NewAuditEntry { old, new, ..entry(AuditKind::Setting, "OTR with people") });
+                }
             }
             _ => {}
         }
@@ -100,11 +104,16 @@ pub(super) async fn configured(host: &Host, old: &Config, new: &Config) {
 
 /// Returns how an account encrypts, as it is shown.
 fn encryption(Encryption { omemo, otr, trust, announce, trust_by_chat, plain_instead }: Encryption) -> String {
-    let trust = trust.as_str();
+    let (otr, trust) = (otr.as_str(), trust.as_str());
     format!(
         "omemo {omemo}, otr {otr}, trust {trust}, announce {announce}, trust_by_chat {trust_by_chat}, \
          plain_instead {plain_instead}"
     )
+}
+
+/// Returns the people with a policy of their own for OTR, as they are shown.
+fn people(people: &OtrPeople) -> String {
+    people.all().map(|(jid, policy)| format!("{jid} {}", policy.as_str())).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the value of a setting as it is shown: only settings that the host knows and that are not secret.
@@ -157,13 +166,19 @@ fn warn_of(result: Result<(), StoreError>) {
 
 #[cfg(test)]
 mod tests {
+    use parlor_config::OtrPolicy;
+
     use super::*;
 
     #[test]
     fn how_an_account_encrypts_is_shown_by_the_names_of_its_keys() {
         assert_eq!(
             encryption(Encryption { trust_by_chat: true, ..Encryption::OFF }),
-            "omemo false, otr false, trust blind, announce false, trust_by_chat true, plain_instead false"
+            "omemo false, otr never, trust blind, announce false, trust_by_chat true, plain_instead false"
         );
+        let [juliet, romeo] =
+            ["juliet@example.org", "romeo@example.org"].map(|text| text.parse::<jid::BareJid>().unwrap());
+        let all = [(romeo, OtrPolicy::Require), (juliet, OtrPolicy::Never)].into_iter().collect();
+        assert_eq!(people(&all), "juliet@example.org never, romeo@example.org require");
     }
 }

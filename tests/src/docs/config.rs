@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use parlor_config::keys::{ACCOUNT, AUDIT, COMPONENT, ENCRYPTION, GROUP, Key, TOP, WEB, WINDOW};
+use parlor_config::keys::{ACCOUNT, AUDIT, COMPONENT, ENCRYPTION, GROUP, Key, PERSON, TOP, WEB, WINDOW};
 
 pub(super) fn page() -> String {
     let mut page = "# The configuration\n\n\
@@ -30,6 +30,11 @@ pub(super) fn page() -> String {
             "`[account.NAME.encryption]`",
             "See [Encrypted messages](../owner/encryption.md). A change counts at once.",
             ENCRYPTION,
+        ),
+        (
+            "`[account.NAME.encryption.people.\"JID\"]`",
+            "A person for whom another policy counts than for the account. A change counts at once.",
+            PERSON,
         ),
         (
             "`[group.NAME]`",

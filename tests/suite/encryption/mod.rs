@@ -7,6 +7,7 @@ mod ejabberd;
 mod files;
 mod keys;
 mod killed;
+mod libotr;
 mod omemo;
 mod otr;
 mod profanity;

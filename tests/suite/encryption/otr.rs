@@ -14,13 +14,13 @@ async fn person() -> Counterpart {
 }
 
 /// Waits until a person's client says that the conversation is in this state.
-async fn is(client: &mut Counterpart, state: &str) -> Value {
+pub(super) async fn is(client: &mut Counterpart, state: &str) -> Value {
     let is_meant = |line: &Value| line["event"] == "state" && line["state"] == state;
     client.wait(state, |line| is_meant(line).then(|| line.clone())).await.unwrap()
 }
 
 /// Waits until the plugin gets this state of a chat; none if it is not used.
-async fn tells(host: &TestHost, order: u64, state: Option<&str>) {
+pub(super) async fn tells(host: &TestHost, order: u64, state: Option<&str>) {
     loop {
         let event = host.heard(FULL, order).await;
         if event["payload"]["chat"]["otr-status"].as_str() == state {
@@ -157,6 +157,21 @@ async fn a_client_that_was_started_again_begins_anew() {
     assert_eq!(hears(&host, heard).await["body"], "it is me");
     says(&host, &person, "who is there?").await;
     assert_eq!(juliet.message("who is there?").await.unwrap()["encryption"], "otr");
+}
+
+/// Row 87: the key `otr` of `[account.NAME.encryption]`.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_it_is_required_a_first_message_begins_it() {
+    let host = plan().await.encrypting("otr", "require").three().start().await;
+    let mut juliet = person().await;
+    let person = juliet.jid().clone();
+    for text in ["nobody else hears", "nor this"] {
+        let plain = json!({ "jid": person.as_str(), "body": text, "encryption": "none" });
+        host.call(FULL, "chats.send", plain).await.ok();
+        assert_eq!(juliet.message(text).await.unwrap()["encryption"], "otr");
+    }
+    let said = juliet.rest().into_iter().any(|line| line["event"] == "message" && line["encryption"] == "none");
+    assert!(!said);
 }
 
 /// Setting `allow_otr`. Rows 87 and 88.

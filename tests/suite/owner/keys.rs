@@ -77,6 +77,28 @@ async fn the_own_fingerprint_is_shown_for_others_to_compare() {
 }
 
 #[tokio::test]
+async fn the_policy_for_otr_with_a_person_counts_at_once_and_is_shown() {
+    let (mut home, bot) = home().await;
+    let _host = start(&home, &Policy::default()).await;
+    published(&home, "main").await;
+    let person = toml::Table::from_iter([("otr".to_owned(), "require".into())]);
+    let people = toml::Table::from_iter([("juliet@localhost".to_owned(), person.into())]);
+    let table = toml::Table::from_iter([("people".to_owned(), people.into())]);
+    home.amend("main", "encryption", Some(table.into())).unwrap();
+    ended(home.run(&["reload"]).await.unwrap(), 0);
+    let known = ended(home.run(&["keys"]).await.unwrap(), 0).stdout;
+    let says = "no keys of others\njuliet@localhost: OTR required, no key yet\n";
+    assert_eq!(known, format!("main, {}: blind trust\n{says}", bot.jid));
+    let shown = ended(home.run(&["keys", "--json"]).await.unwrap(), 0).json().unwrap();
+    assert_eq!(
+        (&shown[0]["otr_policy"], &shown[0]["otr_people"]["juliet@localhost"]),
+        (&"allow".into(), &"require".into())
+    );
+    let others = ended(home.run(&["keys", "list", "romeo@localhost"]).await.unwrap(), 0).stdout;
+    assert_eq!(others, format!("main, {}: blind trust\nno keys of others\n", bot.jid));
+}
+
+#[tokio::test]
 async fn a_decision_about_a_key_that_nobody_has_seen_says_what_to_do() {
     let (mut home, _) = home().await;
     let host = start(&home, &Policy::default()).await;

@@ -281,6 +281,7 @@ impl Stage {
             owners: Vec::new(),
             web: parlor_config::Web::default(),
             encryption: parlor_config::Encryption::OFF,
+            otr_people: parlor_config::OtrPeople::default(),
             settings: self.given.settings.clone(),
         };
         let dialer = Dialer::Local(Arc::new(self.server.clone()));

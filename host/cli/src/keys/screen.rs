@@ -1,6 +1,6 @@
 //! The screens of `parlor keys`.
 
-use parlor::control::views::{Key, Keys, shown};
+use parlor::control::views::{Keys, shown};
 
 use super::compare::hint;
 use crate::show::{Put as _, second};
@@ -12,11 +12,15 @@ pub(super) fn known(all: &[Keys]) -> String {
         if number > 0 {
             text.push('\n');
         }
-        text.put(format_args!("{}, {}: {} trust\n", on.account, on.jid, on.policy));
+        let otr = on.otr_says().map(|says| format!(", {says}")).unwrap_or_default();
+        text.put(format_args!("{}, {}: {} trust{otr}\n", on.account, on.jid, on.policy));
         if on.keys.is_empty() {
             text.push_str("no keys of others\n");
         }
-        text.push_str(&people(&on.keys));
+        text.push_str(&people(on));
+        for jid in on.otr_people.keys().filter(|jid| !on.keys.iter().any(|key| key.jid == **jid)) {
+            text.put(format_args!("{}, no key yet\n", person(on, jid)));
+        }
         for open in &on.comparisons {
             text.push_str(&hint(&on.account, open));
         }
@@ -26,7 +30,7 @@ pub(super) fn known(all: &[Keys]) -> String {
 
 /// Shows the keys of a person after a decision about one of them.
 pub(super) fn decided(all: &[Keys]) -> String {
-    let mut text: String = all.iter().map(|on| people(&on.keys)).collect();
+    let mut text: String = all.iter().map(people).collect();
     let keys = || all.iter().flat_map(|on| &on.keys);
     let open = keys().filter(|key| ["undecided", "blind"].contains(&key.trust.as_str())).count();
     if keys().any(|key| key.trust == "trusted") && open > 0 {
@@ -62,11 +66,17 @@ pub(super) fn fingerprints(all: &[Keys]) -> String {
     if text.is_empty() { "no accounts\n".to_owned() } else { text }
 }
 
-fn people(keys: &[Key]) -> String {
+/// Names a person, with the policy for OTR that counts for them alone.
+fn person(on: &Keys, jid: &str) -> String {
+    let says = on.otr_with(jid).map(|says| format!(": {says}")).unwrap_or_default();
+    format!("{jid}{says}")
+}
+
+fn people(on: &Keys) -> String {
     let (mut text, mut last) = (String::new(), None);
-    for key in keys {
+    for key in &on.keys {
         if last != Some(&key.jid) {
-            text.put(format_args!("{}\n", key.jid));
+            text.put(format_args!("{}\n", person(on, &key.jid)));
             last = Some(&key.jid);
         }
         let label = key.label.as_ref().map(|label| format!(" “{label}”")).unwrap_or_default();
@@ -79,7 +89,9 @@ fn people(keys: &[Key]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use parlor::control::views::OwnOmemo;
+    use std::collections::BTreeMap;
+
+    use parlor::control::views::{Key, OwnOmemo};
 
     use super::*;
 
@@ -105,6 +117,8 @@ mod tests {
             policy: "blind".to_owned(),
             omemo: Some(OwnOmemo { device: 27_183, fingerprint: "f".repeat(64), published: false }),
             otr: None,
+            otr_policy: "allow".to_owned(),
+            otr_people: BTreeMap::new(),
             keys,
             comparisons: Vec::new(),
         }]
@@ -138,6 +152,25 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert_eq!(known(&all(Vec::new())), "main, bot@example.org: blind trust\nno keys of others\n");
         assert_eq!(known(&[]), "no accounts\n");
+    }
+
+    #[test]
+    fn the_policy_for_otr_is_shown_where_it_is_not_the_default() {
+        let mut on = all(vec![key("juliet@example.org", None, "blind"), key("romeo@example.org", None, "blind")]);
+        on[0].otr_policy = "require".to_owned();
+        let policy = |jid: &str, policy: &str| (jid.to_owned(), policy.to_owned());
+        on[0].otr_people = [policy("nurse@example.org", "never"), policy("romeo@example.org", "allow")].into();
+        let text = known(&on);
+        let lines: Vec<_> = text.lines().filter(|line| !line.starts_with(' ')).collect();
+        assert_eq!(
+            lines,
+            [
+                "main, bot@example.org: blind trust, OTR required",
+                "juliet@example.org",
+                "romeo@example.org: OTR allowed",
+                "nurse@example.org: OTR off, no key yet",
+            ]
+        );
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn own(on: &Keys) -> Markup {
     html! {
         dl.facts {
             dt { "Address" } dd { (stranger(&on.jid)) }
-            dt { "Trust" } dd { (on.policy) }
+            dt { "Trust" } dd { (on.policy) @if let Some(says) = on.otr_says() { ", " (says) } }
             dt { "OMEMO" }
             dd {
                 @if let Some(own) = &on.omemo {
@@ -289,6 +289,8 @@ async fn reset(visit: Visit, form: Form) -> Result<Reply, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use parlor::control::views::OwnOmemo;
 
     use super::*;
@@ -317,6 +319,8 @@ mod tests {
             policy: "blind".to_owned(),
             omemo: Some(OwnOmemo { device: 27_183, fingerprint: "f".repeat(64), published: false }),
             otr: None,
+            otr_policy: "allow".to_owned(),
+            otr_people: BTreeMap::new(),
             keys,
             comparisons: Vec::new(),
         }

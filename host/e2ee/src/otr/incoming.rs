@@ -7,9 +7,10 @@ use rand::CryptoRng;
 
 use super::ake::{self, Authenticated, Commitment, Exchange};
 use super::conversation::{
-    Conversation, Encrypted, MOST_ENCRYPTED, MOST_INSTANCES, Outcome, Peer, Pending, ReceiveError, State, is_due,
+    Conversation, Encrypted, MOST_ENCRYPTED, MOST_INSTANCES, Outcome, Peer, Pending, State, is_due,
 };
 use super::data::{self, Channel};
+use super::errors::ReceiveError;
 use super::fragments::{LONGEST, Progress, cut};
 use super::group::Element;
 use super::message::{self, Body, Data, InstanceTag, Route, Sealed, Unread, Version, encode};

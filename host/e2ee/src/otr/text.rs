@@ -10,6 +10,8 @@ const TAG: &str = " \t  \t\t\t\t \t \t \t  ";
 const TAG_V1: &str = " \t \t  \t ";
 const TAG_V2: &str = "  \t\t  \t ";
 const TAG_V3: &str = "  \t\t  \t\t";
+/// The greatest length of HTML tags and spaces in front of a mark, in bytes.
+const LONGEST_MARKUP: usize = 1_024;
 /// The length of the mark of one version in a whitespace tag.
 const MARK: usize = 8;
 
@@ -94,7 +96,7 @@ pub(super) struct FragmentTags {
 /// Says whether a text is OTR's: a query, an encoded message, a part of one or an error. A whitespace tag does not count, because the
 /// text with one is plain.
 pub fn is_otr(text: &str) -> bool {
-    !matches!(read(text), Text::Plain | Text::Tagged { .. })
+    without_markup(text).starts_with("?OTR") && !matches!(read(text), Text::Plain | Text::Tagged { .. })
 }
 
 /// Tells the kind of a text, and reads it.
@@ -118,8 +120,12 @@ pub(super) fn read(text: &str) -> Text<'_> {
 fn without_markup(text: &str) -> &str {
     let mut rest = text.trim_start();
     while let Some(tag) = rest.strip_prefix('<') {
-        let Some((_, behind)) = tag.split_once('>') else { return rest };
+        let end = tag.bytes().take(LONGEST_MARKUP).position(|byte| byte == b'>');
+        let Some((_, behind)) = end.and_then(|end| tag.split_at_checked(end + 1)) else { return rest };
         rest = behind.trim_start();
+        if text.len() - rest.len() > LONGEST_MARKUP {
+            return text;
+        }
     }
     rest
 }
@@ -177,7 +183,7 @@ fn tag(digits: &str) -> Option<u32> {
 fn read_parts(text: &str, tags: Option<FragmentTags>) -> Option<Fragment<'_>> {
     let mut parts = text.split(',');
     let (index, count, piece, end) = (short(parts.next()?)?, short(parts.next()?)?, parts.next()?, parts.next()?);
-    let is_well_formed = end.trim().is_empty() && parts.next().is_none();
+    let is_well_formed = without_markup(end).is_empty() && parts.next().is_none();
     let is_legal = index > 0 && index <= count && !piece.is_empty();
     (is_well_formed && is_legal).then_some(Fragment { tags, index, count, piece })
 }
@@ -208,6 +214,7 @@ mod tests {
             ("?OTRv?", only(false, false)),
             ("?OTRv4?", only(false, false)),
             (" <p>?OTRv23?\n<b>Anna wants to talk privately</b>", only(true, true)),
+            ("<html> <body><FONT FACE=\"Sans\">?OTRv2?</FONT></body></html>", only(true, false)),
             ("?OTRv3? Anna wants to talk privately. Do you?", only(false, true)),
         ] {
             assert_eq!(read(text), expected, "{text}");
@@ -222,6 +229,12 @@ mod tests {
         {
             assert_eq!(read(text), Text::Plain, "{text}");
             assert!(!is_otr(text));
+        }
+        // A mark is not looked for behind more markup than clients write.
+        for (markup, is_mark) in [(500, true), (2_000, false)] {
+            for text in [format!("<{}>?OTRv3?", "p".repeat(markup)), format!("{}?OTRv3?", "<p>".repeat(markup / 3))] {
+                assert_eq!(is_otr(&text), is_mark, "{markup}");
+            }
         }
     }
 
@@ -248,6 +261,7 @@ mod tests {
         assert_eq!(read("?OTR|5a73a599|27e31597,00001,00003,?OTR:AA,"), part(Some(tags(0x27e3_1597)), "?OTR:AA"));
         assert_eq!(read("?OTR|5a73a599|0,1,3,x,"), part(Some(tags(0)), "x"));
         assert_eq!(read("?OTR,1,3,x,"), part(None, "x"));
+        assert_eq!(read("<p>?OTR,1,3,x,</p>\n"), part(None, "x"));
         for broken in [
             "?OTR|5a73a599|27e31597,0,3,x,",
             "?OTR|5a73a599|27e31597,4,3,x,",

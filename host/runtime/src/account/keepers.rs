@@ -58,13 +58,14 @@ impl Keepers {
 
     /// Returns how the account can encrypt, if its owner wants this: not at all while keys on disk could not be read.
     pub(super) fn usable(&self, wanted: Encryption) -> Encryption {
-        let off = Encryption { plain_instead: wanted.plain_instead, ..Encryption::OFF };
-        if self.are_keys_read { wanted } else { off }
+        if self.are_keys_read { wanted } else { wanted.without_keys() }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use parlor_config::OtrPolicy;
+
     use super::*;
 
     #[tokio::test]
@@ -73,5 +74,7 @@ mod tests {
         assert_eq!(keepers.usable(Encryption::default()), Encryption::default());
         keepers.are_keys_read = false;
         assert_eq!(keepers.usable(Encryption::default()), Encryption::OFF);
+        let required = Encryption { otr: OtrPolicy::Require, ..Encryption::default() };
+        assert_eq!(keepers.usable(required).otr, OtrPolicy::Require, "nothing goes out plainly instead");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parlor_config::AccountConfig;
-use parlor_session::set_encryption;
+use parlor_session::{set_encryption, set_otr_people};
 
 use super::leaving::Farewell;
 use super::order::Order;
@@ -13,10 +13,11 @@ use super::worker::Worker;
 impl Worker {
     /// Applies a new configuration. The stream stays unless the route to the server changed.
     pub(super) async fn rewrite(&mut self, config: AccountConfig) {
-        let AccountConfig { name: _, group: _, link, owners, web, encryption, settings } = config;
+        let AccountConfig { name: _, group: _, link, owners, web, encryption, otr_people, settings } = config;
         self.shared.web.store(Arc::new(web));
         self.session.set_owners(owners);
         let now = self.shared.clock.now();
+        set_otr_people(&mut self.session, otr_people);
         set_encryption(&mut self.session, self.keepers.usable(encryption), now, &mut self.effects);
         let before = std::mem::replace(&mut self.written, settings);
         self.session.rewritten(&before, &self.written, now, &mut self.effects);

@@ -42,6 +42,7 @@ fn config(link: LinkSettings, settings: Settings) -> AccountConfig {
         owners: Vec::new(),
         web: Web::default(),
         encryption: parlor_config::Encryption::OFF,
+        otr_people: parlor_config::OtrPeople::default(),
         settings,
     }
 }

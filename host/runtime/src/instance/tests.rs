@@ -50,6 +50,7 @@ pub(crate) fn account_config() -> AccountConfig {
         owners: Vec::new(),
         web: Web::default(),
         encryption: parlor_config::Encryption::OFF,
+        otr_people: parlor_config::OtrPeople::default(),
         settings: Settings::default(),
     }
 }

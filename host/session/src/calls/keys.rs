@@ -28,7 +28,11 @@ impl Command for ListKeys {
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let keys = deciding::list(&features.encryption, self.jid.as_ref());
         let comparisons = comparing::open(&features.encryption, self.jid.as_ref());
-        turn.answer(answer, Ok(KeyList { own: deciding::own_keys(&features.encryption), keys, comparisons }));
+        let mut own = deciding::own_keys(&features.encryption);
+        if let Some(jid) = &self.jid {
+            own.otr_people = own.otr_people.only(jid);
+        }
+        turn.answer(answer, Ok(KeyList { own, keys, comparisons }));
     }
 }
 

@@ -82,7 +82,7 @@ fn try_begin(
     is_not_distrusted(keys, jid, fingerprint)?;
     let chat = keys.otr.get_mut(jid).ok_or_else(|| no_conversation(jid))?;
     let begun = chat.conversation.smp_start(secret, question, now, &mut rand::rng());
-    let (texts, to) = (begun.map_err(|error| failed(jid, error))?, chat.to.clone());
+    let (texts, to) = (begun.map_err(|error| failed(jid, error))?, chat.reader());
     for text in texts {
         say(to.clone(), text, turn);
     }

@@ -1,7 +1,7 @@
 //! The owner's view of keys, and the decisions about them.
 
 use jid::BareJid;
-use parlor_config::TrustPolicy;
+use parlor_config::{OtrPeople, OtrPolicy, TrustPolicy};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{DeviceTrust, OmemoForm};
 
@@ -44,6 +44,10 @@ pub struct OwnKeys {
     pub otr: Option<String>,
     /// The trust in keys of others without a decision of the owner.
     pub policy: TrustPolicy,
+    /// When chats are off the record, with people who have no policy of their own.
+    pub otr_policy: OtrPolicy,
+    /// The people with a policy of their own.
+    pub otr_people: OtrPeople,
 }
 
 /// The own device of OMEMO.
@@ -68,6 +72,8 @@ pub(crate) fn own_keys(keys: &EndToEnd) -> OwnKeys {
         }),
         otr: keys.otr.fingerprint(),
         policy: keys.config.unwrap_or_default().trust,
+        otr_policy: keys.config.map_or(OtrPolicy::Never, |config| config.otr),
+        otr_people: keys.otr_people.clone(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use jid::{BareJid, Jid};
 use parlor_base::id::InstanceId;
+use parlor_config::OtrPolicy;
 use parlor_e2ee::omemo::Secret;
 use parlor_e2ee::otr::{Fingerprint, Outcome, ReceiveError, State, is_otr};
 use parlor_stanza::error::CallError;
@@ -12,8 +13,10 @@ use parlor_stanza::types::{
 
 use super::EndToEnd;
 use super::comparing;
+use super::html;
 use super::kept::{KeyChange, Way};
 use super::opening::drop_what_is_beside;
+use super::otr::rules;
 use super::outbound::{Outbound, no_encryption};
 use super::trust::{KeyKind, is_enough, of_otr};
 use super::waiting::{put, refuse};
@@ -39,25 +42,24 @@ pub(crate) enum Heard {
 
 /// Returns whether a text is one of the protocol that another client of the account received, or that is in an archive.
 pub(crate) fn is_of_protocol(message: &Message) -> bool {
-    message.body.as_deref().is_some_and(|body| body.starts_with("?OTR") && is_otr(body))
+    message.body.as_deref().is_some_and(is_otr)
 }
 
 /// Returns whether a message may belong to a conversation.
 pub(crate) fn is_meant(keys: &EndToEnd, message: &Message, rooms: &Rooms, turn: &Turn<'_>) -> bool {
     let is_direct = matches!(message.kind, MessageKind::Chat | MessageKind::Normal);
     let is_said_here = !message.own && message.carbon.is_none() && message.from.is_full() && !rooms.has(&message.chat);
-    let Some(body) = message.body.as_deref().filter(|_| is_direct && is_said_here && keys.has_otr(turn)) else {
-        return false;
-    };
-    body.starts_with("?OTR") || keys.otr.get(&message.from.to_bare()).is_some()
+    let Some(body) = message.body.as_deref().filter(|_| is_direct && is_said_here) else { return false };
+    let jid = message.from.to_bare();
+    keys.has_otr(&jid, turn) && (is_otr(body) || keys.otr.get(&jid).is_some() || keys.requires_otr(&jid))
 }
 
 /// Reads a message of a conversation.
 pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'_>) -> Heard {
     let (jid, from) = (message.from.to_bare(), message.from.clone());
     let Some(text) = message.body.take() else { return Heard::Plain };
-    let now = keys.otr.now(turn);
-    let Some(chat) = keys.otr.open(&jid, &from, turn) else {
+    let (now, policy) = (keys.otr.now(turn), keys.otr_policy(&jid));
+    let Some(chat) = keys.otr.open(&jid, &from, policy, turn) else {
         if is_otr(&text) {
             keys.otr.put_off(from, text);
             return Heard::Nothing;
@@ -66,13 +68,16 @@ pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'
         return Heard::Plain;
     };
     let outcomes = chat.conversation.receive(&text, now, &mut rand::rng());
+    if outcomes.iter().any(is_authentic) && !outcomes.contains(&Outcome::Ended) {
+        chat.heard(&from);
+    }
     let mut heard = Heard::Nothing;
     for outcome in outcomes {
         match outcome {
             Outcome::Send(text) => say(from.clone(), text, turn),
             Outcome::Plain { text, unexpected } => {
                 if unexpected {
-                    tracing::info!(%jid, "a message came plainly in a chat that is off the record");
+                    tracing::info!(%jid, "a message came plainly in a chat that is or has to be off the record");
                 }
                 message.body = Some(text);
                 heard = Heard::Plain;
@@ -93,6 +98,19 @@ pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'
         message.encryption = Some(Encryption::Otr);
     }
     heard
+}
+
+/// Returns whether only the client that a conversation is with can have caused this.
+fn is_authentic(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Message { .. }
+        | Outcome::Started { .. }
+        | Outcome::SmpAsked { .. }
+        | Outcome::SmpDone { .. }
+        | Outcome::SmpAborted { .. }
+        | Outcome::Heartbeat => true,
+        Outcome::Send(_) | Outcome::Plain { .. } | Outcome::Ended | Outcome::Error(_) => false,
+    }
 }
 
 fn says(
@@ -116,7 +134,7 @@ fn says(
         keys.ways.note_message(jid, id, Way::Otr);
     }
     keys.counts.decrypted += 1;
-    message.body = Some(text);
+    message.body = Some(html::plain(text));
     message.bodies = Vec::new();
     drop_what_is_beside(message);
     add_encrypted(message);
@@ -139,7 +157,11 @@ fn started(keys: &mut EndToEnd, jid: &BareJid, fingerprint: Fingerprint, turn: &
     } else {
         Err(CallError::Rejected(format!("the key of {jid} is not trusted; `parlor keys` shows and trusts it")))
     };
-    keys.otr.answer(jid, &result, turn);
+    for message in keys.otr.answer(jid, &result, turn) {
+        if let Some(text) = message.draft.body.clone().filter(|_| !message.is_abandoned()) {
+            send_text(keys, jid, message, &text, turn);
+        }
+    }
 }
 
 fn failed(keys: &mut EndToEnd, jid: &BareJid, error: ReceiveError, turn: &mut Turn<'_>) -> Heard {
@@ -210,6 +232,10 @@ pub(super) fn send(keys: &mut EndToEnd, partner: &BareJid, mut message: Outbound
         let stanza = outgoing(rooms, message.to.clone(), message.kind, message.id.clone(), draft);
         return put(stanza, message, turn);
     };
+    send_text(keys, partner, message, &text, turn);
+}
+
+fn send_text(keys: &mut EndToEnd, partner: &BareJid, mut message: Outbound, text: &str, turn: &mut Turn<'_>) {
     let now = keys.otr.now(turn);
     let policy = keys.config.unwrap_or_default().trust;
     let chat = keys.otr.get_mut(partner).filter(|chat| chat.conversation.state() != State::Plain);
@@ -226,7 +252,8 @@ pub(super) fn send(keys: &mut EndToEnd, partner: &BareJid, mut message: Outbound
             no_encryption(&message.to, "the key of the other side is not trusted; `parlor keys` shows and trusts it");
         return refuse(message, error, turn);
     }
-    let texts = match chat.conversation.send(&text, now) {
+    let to = chat.reader();
+    let texts = match chat.conversation.send(text, now) {
         Ok(texts) => texts,
         Err(error) => {
             let error = no_encryption(&message.to, &error.to_string());
@@ -237,7 +264,7 @@ pub(super) fn send(keys: &mut EndToEnd, partner: &BareJid, mut message: Outbound
     let (beside, mut says) = (message.draft.extensions.take(), Some(Box::new(std::mem::take(&mut message.draft))));
     let beside = beside.map(|beside| *beside).unwrap_or_default();
     let count = texts.len();
-    let (mut last, to) = (None, message.to.clone());
+    let mut last = None;
     for (at, text) in texts.into_iter().enumerate() {
         // The text is reported once, with the last part.
         if at + 1 < count {
@@ -253,10 +280,47 @@ pub(super) fn send(keys: &mut EndToEnd, partner: &BareJid, mut message: Outbound
     }
 }
 
+/// Sends a message that must not go out plainly, or lets it wait until a conversation has begun, which is begun here.
+pub(super) fn send_or_begin(
+    keys: &mut EndToEnd,
+    partner: &BareJid,
+    message: Outbound,
+    rooms: &Rooms,
+    turn: &mut Turn<'_>,
+) {
+    let why = if message.draft.body.is_none() {
+        Some("`otr = \"require\"` refuses plain messages, and off the record only a body is encrypted")
+    } else if keys.otr.is_encrypted(partner) {
+        None
+    } else if rooms.has(&Jid::from(partner.clone())) {
+        Some("the address of this occupant is not known, and `otr = \"require\"` refuses plain messages")
+    } else if !keys.has_otr(partner, turn) {
+        Some(
+            "`otr = \"require\"` refuses plain messages, and OTR is off; see the setting `allow_otr`, and `parlor logs`",
+        )
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        let error = no_encryption(&message.to, why);
+        return refuse(message, error, turn);
+    }
+    if keys.otr.is_encrypted(partner) {
+        return send(keys, partner, message, rooms, turn);
+    }
+    if !turn.is_live() {
+        return refuse(message, CallError::Offline, turn);
+    }
+    if keys.otr.wait_to_send(partner, message, turn) {
+        ask(keys, partner, turn);
+    }
+}
+
 /// Begins a conversation. Answered once it is encrypted.
 pub(crate) fn begin(keys: &mut EndToEnd, jid: &BareJid, by: InstanceId, answer: Answer<()>, turn: &mut Turn<'_>) {
-    if !keys.has_otr(turn) {
-        let error = no_encryption(&Jid::from(jid.clone()), "OTR is off in this account (`[account.NAME.encryption]`)");
+    if !keys.has_otr(jid, turn) {
+        let why = "OTR is off in this account, or with this person (`[account.NAME.encryption]`)";
+        let error = no_encryption(&Jid::from(jid.clone()), why);
         return turn.answer(answer, Err(error));
     }
     if keys.otr.is_encrypted(jid) {
@@ -269,7 +333,8 @@ pub(crate) fn begin(keys: &mut EndToEnd, jid: &BareJid, by: InstanceId, answer: 
 /// Asks the other side to begin.
 fn ask(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
     let to = keys.otr.get(jid).map_or_else(|| Jid::from(jid.clone()), |chat| chat.to.clone());
-    let query = keys.otr.open(jid, &to, turn).and_then(|chat| chat.conversation.start());
+    let policy = keys.otr_policy(jid);
+    let query = keys.otr.open(jid, &to, policy, turn).and_then(|chat| chat.conversation.start());
     if let Some(query) = query {
         say(to, query, turn);
     }
@@ -280,8 +345,9 @@ pub(crate) fn key_made(keys: &mut EndToEnd, key: Secret, turn: &mut Turn<'_>) {
     keys.otr.load(&key);
     turn.keep_keys(vec![KeyChange::Otr(Some(key))]);
     for (from, text) in keys.otr.take_early() {
-        let now = keys.otr.now(turn);
-        let Some(chat) = keys.otr.open(&from.to_bare(), &from, turn).filter(|_| turn.is_live()) else { continue };
+        let (now, jid) = (keys.otr.now(turn), from.to_bare());
+        let policy = keys.otr_policy(&jid);
+        let Some(chat) = keys.otr.open(&jid, &from, policy, turn).filter(|_| turn.is_live()) else { continue };
         for outcome in chat.conversation.receive(&text, now, &mut rand::rng()) {
             if let Outcome::Send(text) = outcome {
                 say(from.clone(), text, turn);
@@ -297,15 +363,7 @@ pub(crate) fn key_made(keys: &mut EndToEnd, key: Secret, turn: &mut Turn<'_>) {
 
 /// Ends a conversation.
 pub(crate) fn end(keys: &mut EndToEnd, jid: &BareJid, answer: Answer<()>, turn: &mut Turn<'_>) {
-    if let Some(chat) = keys.otr.get_mut(jid) {
-        let (texts, to) = (chat.conversation.end(), chat.to.clone());
-        for text in texts {
-            say(to.clone(), text, turn);
-        }
-        set_status(keys, jid, turn);
-        keys.otr.remove(jid);
-        comparing::settle(keys, jid, turn);
-    }
+    forget(keys, jid, turn);
     if keys.ways.get(jid) == Some(Way::Otr) {
         keys.ways.remove(jid);
         turn.keep_keys(vec![KeyChange::Way(jid.clone(), None)]);
@@ -314,8 +372,44 @@ pub(crate) fn end(keys: &mut EndToEnd, jid: &BareJid, answer: Answer<()>, turn: 
     turn.answer(answer, Ok(()));
 }
 
+/// Ends a conversation without an answer to anybody but the other side.
+fn forget(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
+    let Some(chat) = keys.otr.get_mut(jid) else { return };
+    let (texts, is_live) = (chat.conversation.end_each(), turn.is_live());
+    for (instance, text) in texts.into_iter().filter(|_| is_live) {
+        say(chat.address(instance), text, turn);
+    }
+    set_status(keys, jid, turn);
+    keys.otr.remove(jid);
+    comparing::settle(keys, jid, turn);
+}
+
+/// Applies the owner's policies to the conversations that there are.
+pub(crate) fn follow_policies(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
+    for jid in keys.otr.wanted() {
+        if keys.otr_policy(&jid) == OtrPolicy::Never {
+            let error = no_encryption(&Jid::from(jid.clone()), "the owner has turned OTR off");
+            keys.otr.answer(&jid, &Err(error), turn);
+        }
+    }
+    for jid in keys.otr.people() {
+        let policy = keys.otr_policy(&jid);
+        if policy == OtrPolicy::Never {
+            forget(keys, &jid, turn);
+        } else if let Some(chat) = keys.otr.get_mut(&jid) {
+            chat.conversation.set_policy(rules(policy));
+        }
+    }
+}
+
 /// Ends the wait for an answer of the other side.
 pub(crate) fn late(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
+    for message in keys.otr.take_messages(jid) {
+        let why =
+            "`otr = \"require\"` refuses plain messages, and their client has not begun OTR in time; is it online?";
+        let error = no_encryption(&message.to, why);
+        refuse(message, error, turn);
+    }
     keys.otr.answer(jid, &Err(CallError::TimedOut), turn);
 }
 

@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 
 use jid::{BareJid, Jid};
 use parlor_base::id::InstanceId;
+use parlor_config::OtrPolicy;
 use parlor_e2ee::omemo::Secret;
-use parlor_e2ee::otr::{Account, Conversation, Policy, State};
+use parlor_e2ee::otr::{Account, Conversation, InstanceTag, Policy, State};
 use parlor_stanza::error::CallError;
 
+use super::outbound::Outbound;
+use super::waiting::refuse;
 use crate::answer::Answer;
 use crate::deadlines::{DeadlineKey, Late};
 use crate::effect::Effect;
@@ -25,23 +28,63 @@ pub(super) const MAX_CHATS: usize = 1_024;
 /// Maximum number of texts that wait until the own key is made, and maximum length of one in bytes. A text that begins
 /// a conversation is short.
 const MAX_EARLY: (usize, usize) = (64, 1_024);
+/// Maximum number of clients of one person whose addresses are known. No more have encrypted conversations.
+const MAX_CLIENTS: usize = 8;
 /// Maximum number of calls that wait for one conversation to begin.
 const MAX_WAITERS: usize = 64;
+/// Maximum number of messages that wait for one conversation to begin, and for all.
+const MAX_MESSAGES: (usize, usize) = (64, 1_024);
+/// Maximum length of an encoded message in one stanza, in bytes; a longer one goes out in parts. The longest text has 88
+/// KB when it is encrypted. With its stanza a part stays below 64 KiB, a common limit of servers.
+const LONGEST_PART: usize = 60_000;
 /// Time limit for the other side's answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One conversation.
 pub(super) struct OtrChat {
     pub(super) conversation: Conversation,
-    /// The address of the other side's client, if it has sent a message.
+    /// The address that the last message came from, if any has. A query goes there.
     pub(super) to: Jid,
+    /// The addresses of the clients that have begun, by their instances: `None` in version 2. The one that was heard
+    /// last is the last.
+    clients: Vec<(Option<InstanceTag>, Jid)>,
     pub(super) status: OtrStatus,
 }
 
-/// Calls that wait until a conversation has begun.
+impl OtrChat {
+    /// Notes the address of the client that the next text is encrypted for, because an authentic message of it came
+    /// from there.
+    pub(super) fn heard(&mut self, from: &Jid) {
+        if self.conversation.state() != State::Encrypted {
+            return;
+        }
+        let instance = self.conversation.peer_instance();
+        self.clients.retain(|(known, _)| *known != instance);
+        if self.clients.len() == MAX_CLIENTS {
+            self.clients.remove(0);
+        }
+        self.clients.push((instance, from.clone()));
+    }
+
+    /// Returns the address of a client. Another client cannot read its messages, and one with version 2 would show
+    /// them as they are (XEP-0364, section 5).
+    pub(super) fn address(&self, instance: Option<InstanceTag>) -> Jid {
+        let known = self.clients.iter().find(|(known, _)| *known == instance);
+        known.map_or(&self.to, |(_, address)| address).clone()
+    }
+
+    /// Returns the address of the client that the next text is encrypted for.
+    pub(super) fn reader(&self) -> Jid {
+        self.address(self.conversation.peer_instance())
+    }
+}
+
+/// Calls and messages that wait until a conversation has begun.
 #[derive(Debug, Default)]
 struct Waits {
     calls: Vec<Waiter<()>>,
+    /// The messages, in order.
+    messages: Vec<Outbound>,
     deadline: Option<DeadlineKey>,
 }
 
@@ -75,9 +118,19 @@ pub fn make_otr_key() -> Secret {
     Account::generate(&mut rand::rng()).to_bytes().into()
 }
 
-/// The policy for what conversations do automatically.
-fn policy() -> Policy {
-    Policy { whitespace_start: false, ..Policy::default() }
+/// Returns the rules of a conversation with a person for whom this policy counts. A tag of whitespace begins one only if
+/// nothing else will do.
+pub(super) fn rules(policy: OtrPolicy) -> Policy {
+    let is_required = policy == OtrPolicy::Require;
+    match policy {
+        OtrPolicy::Never => Policy::never(),
+        OtrPolicy::Allow | OtrPolicy::Require => Policy {
+            require_encryption: is_required,
+            whitespace_start: is_required,
+            fragment: LONGEST_PART,
+            ..Policy::default()
+        },
+    }
 }
 
 impl OtrChats {
@@ -141,9 +194,20 @@ impl OtrChats {
         self.chats.get(jid).is_some_and(|chat| chat.conversation.state() == State::Encrypted)
     }
 
-    /// Returns the conversation with a person, and creates it if needed. Returns `None` without an own key, or at the
-    /// limit.
-    pub(super) fn open(&mut self, jid: &BareJid, to: &Jid, turn: &mut Turn<'_>) -> Option<&mut OtrChat> {
+    /// Returns the people with conversations.
+    pub(super) fn people(&self) -> Vec<BareJid> {
+        self.chats.keys().cloned().collect()
+    }
+
+    /// Returns the conversation with a person, and creates it by this policy if needed. Returns `None` without an own
+    /// key, or at the limit.
+    pub(super) fn open(
+        &mut self,
+        jid: &BareJid,
+        to: &Jid,
+        policy: OtrPolicy,
+        turn: &mut Turn<'_>,
+    ) -> Option<&mut OtrChat> {
         let Some(account) = &self.account else {
             if !std::mem::replace(&mut self.is_being_made, true) {
                 turn.out.push(Effect::MakeOtrKey);
@@ -156,8 +220,9 @@ impl OtrChats {
             self.chats.remove(&idle);
         }
         if !self.chats.contains_key(jid) {
-            let conversation = Conversation::new(Arc::clone(account), policy());
-            let chat = OtrChat { conversation, to: to.clone(), status: OtrStatus::Unencrypted };
+            let conversation = Conversation::new(Arc::clone(account), rules(policy));
+            let (to, status) = (to.clone(), OtrStatus::Unencrypted);
+            let chat = OtrChat { conversation, to, clients: Vec::new(), status };
             self.chats.insert(jid.clone(), chat);
         }
         let chat = self.chats.get_mut(jid)?;
@@ -188,20 +253,58 @@ impl OtrChats {
         }
     }
 
-    /// Returns the people for whose conversations calls wait.
+    /// Lets a message wait until a conversation has begun. Returns whether nothing else waits for that.
+    pub(super) fn wait_to_send(&mut self, jid: &BareJid, message: Outbound, turn: &mut Turn<'_>) -> bool {
+        let (most_of_one, most) = MAX_MESSAGES;
+        let of_one = self.waits.get(jid).map(|waits| waits.messages.len());
+        let all: usize = self.waits.values().map(|waits| waits.messages.len()).sum();
+        let is_full = of_one.unwrap_or_default() >= most_of_one
+            || all >= most
+            || (of_one.is_none() && self.waits.len() >= MAX_CHATS);
+        if is_full {
+            let error =
+                CallError::OverLimit(format!("{all} messages wait for chats that are to be off the record first"));
+            refuse(message, error, turn);
+            return false;
+        }
+        let waits = self.waits.entry(jid.clone()).or_default();
+        waits.messages.push(message);
+        if waits.deadline.is_none() {
+            waits.deadline = Some(turn.deadlines.set(PATIENCE, Late::Otr(jid.clone())));
+        }
+        of_one.is_none()
+    }
+
+    /// Takes the messages that wait for a conversation.
+    pub(super) fn take_messages(&mut self, jid: &BareJid) -> Vec<Outbound> {
+        self.waits.get_mut(jid).map(|waits| std::mem::take(&mut waits.messages)).unwrap_or_default()
+    }
+
+    /// Returns the people for whose conversations calls or messages wait.
     pub(super) fn wanted(&self) -> Vec<BareJid> {
         self.waits.keys().cloned().collect()
     }
 
-    /// Answers the calls that wait for a conversation.
-    pub(super) fn answer(&mut self, jid: &BareJid, result: &Result<(), CallError>, turn: &mut Turn<'_>) {
-        let Some(waits) = self.waits.remove(jid) else { return };
+    /// Answers the calls that wait for a conversation. Returns the messages that wait for it, if it has begun; they are
+    /// refused otherwise.
+    pub(super) fn answer(
+        &mut self,
+        jid: &BareJid,
+        result: &Result<(), CallError>,
+        turn: &mut Turn<'_>,
+    ) -> Vec<Outbound> {
+        let Some(waits) = self.waits.remove(jid) else { return Vec::new() };
         if let Some(deadline) = waits.deadline {
             turn.deadlines.cancel(deadline);
         }
         for call in waits.calls {
             turn.answer(call.answer, result.clone());
         }
+        let Err(error) = result else { return waits.messages };
+        for message in waits.messages {
+            refuse(message, error.clone(), turn);
+        }
+        Vec::new()
     }
 
     /// Answers all waiting calls, because no conversation will begin.
@@ -215,6 +318,7 @@ impl OtrChats {
     pub(super) fn forget_abandoned(&mut self) {
         for waits in self.waits.values_mut() {
             waits.calls.retain(|call| !call.answer.is_abandoned());
+            waits.messages.retain(|message| !message.is_abandoned());
         }
     }
 }

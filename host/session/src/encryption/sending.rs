@@ -84,6 +84,10 @@ fn attempt(
             return None;
         }
     };
+    if matches!(way, None | Some(Way::Otr)) && must_be_otr(keys, partner, &message) {
+        off_the_record::send_or_begin(keys, partner, message, rooms, turn);
+        return None;
+    }
     match way {
         None => plainly(message, rooms, turn),
         Some(Way::Otr) => off_the_record::send(keys, partner, message, rooms, turn),
@@ -133,18 +137,19 @@ fn way(keys: &EndToEnd, partner: &BareJid, message: &Outbound, turn: &Turn<'_>) 
     let was = known_way(keys, partner, message);
     let known = was.filter(|way| match way {
         Way::Omemo(_) => keys.has_omemo(),
-        Way::Otr => keys.has_otr(turn) && message.kind == MessageKind::Chat,
+        Way::Otr => keys.has_otr(partner, turn) && message.kind == MessageKind::Chat,
     });
+    let must_be_otr = must_be_otr(keys, partner, message);
     match message.draft.encryption {
-        EncryptionWish::None => Ok(None),
+        EncryptionWish::None => Ok(known.filter(|_| must_be_otr)),
         EncryptionWish::AsTheChat if known.is_none() => may_be_plain(keys, was, message).map(|()| None),
         EncryptionWish::AsTheChat => Ok(known),
         EncryptionWish::Required => match known {
-            Some(Way::Otr) if !keys.otr.is_encrypted(partner) && keys.has_omemo() => {
+            Some(Way::Otr) if !must_be_otr && !keys.otr.is_encrypted(partner) && keys.has_omemo() => {
                 Ok(Some(Way::Omemo(OmemoForm::Current)))
             }
             Some(way) => Ok(Some(way)),
-            None if keys.otr.is_encrypted(partner) => Ok(Some(Way::Otr)),
+            None if must_be_otr || keys.otr.is_encrypted(partner) => Ok(Some(Way::Otr)),
             None if keys.has_omemo() => Ok(Some(Way::Omemo(OmemoForm::Current))),
             None => Err(no_encryption(&message.to, "it is off in this account (`[account.NAME.encryption]`)")),
         },
@@ -163,13 +168,23 @@ fn known_way(keys: &EndToEnd, partner: &BareJid, message: &Outbound) -> Option<W
     }
 }
 
+/// Returns whether the owner wants this message off the record, unless it is encrypted otherwise.
+fn must_be_otr(keys: &EndToEnd, partner: &BareJid, message: &Outbound) -> bool {
+    message.kind == MessageKind::Chat && keys.requires_otr(partner) && has_content(&message.draft)
+}
+
+/// Returns whether a message has a text, or something else that people read.
+fn has_content(draft: &Draft) -> bool {
+    let has_files = draft.extensions.as_ref().is_some_and(|extensions| !extensions.files.is_empty());
+    draft.body.is_some() || draft.subject.is_some() || has_files
+}
+
 /// Checks whether a message may be sent unencrypted in a chat that is or may be encrypted. Messages without a text may,
 /// since no form of OMEMO that all clients support encrypts them.
 fn may_be_plain(keys: &EndToEnd, was: Option<Way>, message: &Outbound) -> Result<(), CallError> {
-    let Outbound { to, draft, .. } = message;
-    let has_files = draft.extensions.as_ref().is_some_and(|extensions| !extensions.files.is_empty());
+    let to = &message.to;
     let is_allowed = keys.config.is_none_or(|config| config.plain_instead);
-    if is_allowed || !(draft.body.is_some() || draft.subject.is_some() || has_files) {
+    if is_allowed || !has_content(&message.draft) {
         return Ok(());
     }
     let off = match was {
@@ -194,7 +209,9 @@ pub(crate) fn may_encrypt(
     if wish != EncryptionWish::Required {
         return Ok(());
     }
-    if !keys.has_omemo() && !partner(to, kind, rooms).is_some_and(|partner| keys.otr.is_encrypted(&partner)) {
+    let is_required = |jid: &BareJid| kind == MessageKind::Chat && keys.requires_otr(jid);
+    let has_otr = |jid: BareJid| keys.otr.is_encrypted(&jid) || is_required(&jid);
+    if !keys.has_omemo() && !partner(to, kind, rooms).is_some_and(has_otr) {
         return Err(no_encryption(to, "it is off in this account (`[account.NAME.encryption]`)"));
     }
     match rooms.shown.get(&to.to_bare()).filter(|_| kind == MessageKind::Groupchat) {

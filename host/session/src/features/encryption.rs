@@ -60,7 +60,7 @@ pub(super) fn taken_in(
             Heard::Cannot(reason) => tell(features, message, reason, turn),
         };
     }
-    if is_of_protocol(&message) && encryption.has_otr(turn) {
+    if is_of_protocol(&message) && encryption.has_otr(&message.chat.to_bare(), turn) {
         message.encryption = Some(Encryption::Otr);
         return tell(features, message, UndecryptableReason::OtherDevice, turn);
     }
@@ -157,7 +157,7 @@ pub(super) fn archived(features: &mut Features, mut result: ArchiveResult, turn:
         } else if let Unreadable::Cannot(why) = unreadable(message, encryption.has_omemo()) {
             encryption.counts_as_unreadable();
             reason = Some(why);
-        } else if is_of_protocol(message) && encryption.has_otr(turn) && !message.own {
+        } else if is_of_protocol(message) && encryption.has_otr(&message.chat.to_bare(), turn) && !message.own {
             message.body = None;
             message.encryption = Some(Encryption::Otr);
             reason = Some(UndecryptableReason::OtherDevice);

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use parlor_config::{Encryption, TrustPolicy};
+use parlor_config::{Encryption, OtrPolicy, TrustPolicy};
 use parlor_e2ee::otr::{Account, Conversation, Outcome, Policy, State};
 use parlor_stanza::types::{DeviceTrust, Draft, EncryptionWish, Extensions, SealedContent};
 
@@ -120,6 +120,8 @@ impl Talk {
             let SealedContent::Otr(text) = &sealed.content else { continue };
             let (to, text) = (sealed.to.clone(), text.clone());
             let mut replies = Vec::new();
+            // Other clients of hers than that of a conversation would show its messages as they are.
+            assert!(to.is_full() || !text.starts_with("?OTR:"), "{to}: {text}");
             for person in self.people.iter_mut().filter(|person| !to.is_full() || to == jid(person.address)) {
                 for outcome in person.conversation.receive(&text, self.now, &mut rand::rng()) {
                     match outcome {
@@ -142,10 +144,29 @@ impl Talk {
 
     /// Lets a plugin write.
     fn says(&mut self, text: &str) -> Option<Result<String, CallError>> {
-        let draft = Draft { body: Some(text.to_owned()), encryption: EncryptionWish::AsTheChat, ..Draft::default() };
-        let mut sent = self.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+        got(&mut self.says_with(text, EncryptionWish::AsTheChat))
+    }
+
+    /// Lets a plugin write, with this wish.
+    fn says_with(&mut self, text: &str, encryption: EncryptionWish) -> Receiver<Result<String, CallError>> {
+        let draft = Draft { body: Some(text.to_owned()), encryption, ..Draft::default() };
+        let sent = self.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
         self.settle();
-        got(&mut sent)
+        sent
+    }
+
+    /// Sets when chats are off the record: all, and those with Romeo.
+    fn otr(&mut self, all: OtrPolicy, romeo: Option<OtrPolicy>) {
+        let config = Encryption { omemo: false, otr: all, ..Encryption::default() };
+        let people = romeo.map(|policy| (bare(ROMEO), policy)).into_iter().collect();
+        set_otr_people(&mut self.test.session, people);
+        self.test.run(|session, now, effects| set_encryption(session, config, now, effects));
+        self.settle();
+    }
+
+    /// Returns how many messages of the account went out plainly.
+    fn plain(&self) -> usize {
+        self.test.sent.iter().filter(|stanza| matches!(stanza, Outgoing::Message { .. })).count()
     }
 
     /// Lets a plugin write a spoiler, and returns what stands beside the encrypted text.
@@ -300,6 +321,182 @@ fn nobody_in_between_brings_it_back_to_an_older_version_or_to_plain_text() {
     assert!(matches!(talk.says("no"), Some(Ok(_))));
     assert!(talk.people[0].has_read("no"));
     assert!(!talk.test.sent[sent..].iter().any(|stanza| matches!(stanza, Outgoing::Message { .. })));
+}
+
+#[test]
+fn what_has_to_be_off_the_record_waits_until_it_is() {
+    for (all, romeo) in [(OtrPolicy::Allow, Some(OtrPolicy::Require)), (OtrPolicy::Require, None)] {
+        let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+        talk.otr(all, romeo);
+        assert!(matches!(talk.says("the first"), Some(Ok(_))));
+        assert_eq!((talk.status(), talk.plain()), (OtrStatus::Unverified, 0));
+        assert!(talk.people[0].has_read("the first"));
+        talk.assert_talking();
+        // After the end it begins anew, whatever the plugin wishes.
+        let last = talk.people[0].conversation.end();
+        talk.hears(0, last);
+        for wish in [EncryptionWish::None, EncryptionWish::Required] {
+            assert!(matches!(got(&mut talk.says_with("once more", wish)), Some(Ok(_))));
+            assert!(talk.people[0].has_read("once more"));
+            talk.people[0].told.clear();
+        }
+        assert_eq!(talk.plain(), 0);
+        // Their plain message comes as such.
+        talk.test.message(message(PHONE, MessageKind::Chat, "plainly"));
+        assert_eq!((talk.heard().body.as_deref(), talk.heard().encryption), (Some("plainly"), None));
+    }
+}
+
+#[test]
+fn what_has_to_be_off_the_record_is_refused_if_nobody_answers() {
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+    talk.people.clear();
+    talk.otr(OtrPolicy::Require, None);
+    let mut all: Vec<_> = (0..65).map(|_| talk.says_with("hello", EncryptionWish::None)).collect();
+    let mut last = all.pop().unwrap();
+    assert!(matches!(got(&mut last), Some(Err(CallError::OverLimit(_)))));
+    assert!(all.iter_mut().all(|sent| got(sent).is_none()));
+    // It is asked for once.
+    let queries = talk.test.sent.iter().filter(|stanza| matches!(stanza, Outgoing::Sealed(_))).count();
+    assert_eq!(queries, 1);
+    talk.waits(31);
+    for sent in &mut all {
+        let Some(Err(CallError::Unsupported(why))) = got(sent) else { panic!("it is refused") };
+        assert!(why.contains("has not begun OTR in time"), "{why}");
+    }
+    // A message without a text goes out.
+    let typing = Some(Box::new(Extensions { chat_state: Some("composing".to_owned()), ..Extensions::default() }));
+    let draft = Draft { extensions: typing, ..Draft::default() };
+    let mut sent = talk.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(talk.plain(), 1);
+    // Without OTR, a text is refused, too.
+    let mut test = account(settings(&[("allow_otr", false.into())]), TrustPolicy::Blind);
+    let config = Encryption { omemo: false, otr: OtrPolicy::Require, ..Encryption::default() };
+    test.run(|session, now, effects| set_encryption(session, config, now, effects));
+    let draft = Draft { body: Some("hello".to_owned()), ..Draft::default() };
+    let mut sent = test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+    assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))));
+}
+
+#[test]
+fn a_policy_for_a_person_counts_at_once_and_over_that_of_the_account() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    talk.otr(OtrPolicy::Allow, Some(OtrPolicy::Never));
+    assert_eq!((talk.status(), talk.people[0].conversation.state()), (OtrStatus::Unencrypted, State::Finished));
+    // The chat was encrypted, so it gets no plain answers.
+    assert!(matches!(talk.says("plainly"), Some(Err(CallError::Unsupported(_)))));
+    talk.hears(0, ["?OTRv23?".to_owned()]);
+    assert_eq!(talk.heard().body.as_deref(), Some("?OTRv23?"));
+    talk.otr(OtrPolicy::Never, Some(OtrPolicy::Allow));
+    talk.begins(0);
+    talk.assert_talking();
+    // An account that requires it of others does not of him.
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+    talk.otr(OtrPolicy::Require, Some(OtrPolicy::Allow));
+    assert!(matches!(talk.says("plainly"), Some(Ok(_))));
+    assert_eq!((talk.plain(), talk.status()), (1, OtrStatus::Unencrypted));
+    let own = got(&mut talk.test.ask(ListKeys { jid: Some(bare(ROMEO)) })).unwrap().unwrap().own;
+    assert_eq!((own.otr_policy, own.otr_people.of(&bare(ROMEO))), (OtrPolicy::Require, Some(OtrPolicy::Allow)));
+}
+
+#[test]
+fn while_keys_cannot_be_read_nothing_that_has_to_be_off_the_record_is_sent() {
+    for is_allowed in [false, true] {
+        let mut test = TestSession::new(Settings::default());
+        set_otr_people(&mut test.session, [(bare(ROMEO), OtrPolicy::Require)].into_iter().collect());
+        let config = Encryption { plain_instead: is_allowed, ..Encryption::default() };
+        test.run(|session, now, effects| set_encryption(session, config, now, effects));
+        test.run(|session, now, _| keys_unreadable(session, Some(Vec::new()), now));
+        test.run(Session::plugins_initialized);
+        test.bind();
+        test.roster(vec![item(ROMEO, "both")]);
+        let draft = Draft { body: Some("hello".to_owned()), ..Draft::default() };
+        let mut sent = test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+        assert_eq!(got(&mut sent).unwrap().is_ok(), is_allowed);
+        assert!(test.keys.is_empty(), "no new keys take the place of those on disk");
+    }
+}
+
+#[test]
+fn a_long_text_goes_out_in_parts() {
+    for policy in [Policy::default(), Policy { v3: false, ..Policy::default() }] {
+        let mut talk = Talk::with(TrustPolicy::Blind, policy);
+        talk.begins(0);
+        let (text, before) = ("x".repeat(50_000), talk.test.sent.len());
+        assert!(matches!(talk.says(&text), Some(Ok(_))));
+        assert!(talk.people[0].has_read(&text));
+        let parts: Vec<_> = talk.test.sent[before..]
+            .iter()
+            .filter_map(|stanza| match stanza {
+                Outgoing::Sealed(sealed) => Some(&sealed.content),
+                _ => None,
+            })
+            .collect();
+        let is_part = |part: &&SealedContent| matches!(part, SealedContent::Otr(text) if text.len() <= 60_000);
+        assert!(parts.len() == 2 && parts.iter().all(is_part));
+    }
+}
+
+#[test]
+fn messages_go_to_the_client_that_can_read_them() {
+    for policy in [Policy::default(), Policy { v3: false, ..Policy::default() }] {
+        let mut talk = Talk::with(TrustPolicy::Blind, policy);
+        talk.begins(0);
+        // Another client writes last, and its text is no part of the conversation.
+        talk.test.message(message(DESK, MessageKind::Chat, "at my desk"));
+        talk.test.forget();
+        assert!(matches!(talk.says("for the phone"), Some(Ok(_))));
+        assert!(talk.people[0].has_read("for the phone"));
+        let mut begun = talk.owner_begins("nightingale", None);
+        talk.enters("nightingale");
+        assert_eq!(end(&mut begun), Some(ComparisonEnd::Same));
+        talk.test.message(message(DESK, MessageKind::Chat, "still at my desk"));
+        talk.test.ask(EndOtr { jid: bare(ROMEO) });
+        talk.settle();
+        assert_eq!(talk.people[0].conversation.state(), State::Finished);
+    }
+}
+
+#[test]
+fn each_client_of_a_person_is_told_of_the_end_at_its_own_address() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    talk.people.push(Person::new(DESK, 2, Policy::default()));
+    talk.begins(1);
+    assert!(matches!(talk.says("for the desk"), Some(Ok(_))));
+    assert!(talk.people[1].has_read("for the desk") && !talk.people[0].has_read("for the desk"));
+    talk.writes(0, "I am at the phone again");
+    assert!(matches!(talk.says("for the phone"), Some(Ok(_))));
+    assert!(talk.people[0].has_read("for the phone"));
+    // The client that ends is not the one that goes on.
+    let last = talk.people[0].conversation.end();
+    talk.hears(0, last);
+    assert!(matches!(talk.says("for the desk alone"), Some(Ok(_))));
+    assert!(talk.people[1].has_read("for the desk alone"));
+    talk.begins(0);
+    talk.test.ask(EndOtr { jid: bare(ROMEO) });
+    talk.settle();
+    assert!(talk.people.iter().all(|person| person.conversation.state() == State::Finished));
+}
+
+#[test]
+fn a_command_that_a_client_writes_as_html_comes_as_text() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    for (written, heard) in [
+        ("<FONT FACE=\"Sans\">!say &quot;a &lt; b &amp; c&quot;</FONT>", "!say \"a < b & c\""),
+        ("a < b & c", "a < b & c"),
+    ] {
+        talk.writes(0, written);
+        assert_eq!(talk.heard().body.as_deref(), Some(heard));
+    }
+}
+
+#[test]
+fn a_query_within_markup_begins_a_conversation() {
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+    talk.hears(0, ["<p>?OTRv23?</p>".to_owned()]);
+    assert_eq!((talk.status(), talk.test.count("message")), (OtrStatus::Unverified, 0));
+    talk.assert_talking();
 }
 
 #[test]

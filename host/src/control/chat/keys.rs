@@ -88,7 +88,8 @@ async fn look(account: &Shared) -> Result<Keys, String> {
 
 fn lines(all: &Keys) -> Vec<String> {
     let Keys { account, policy, omemo, otr, keys, .. } = all;
-    let mut lines = vec![format!("account {account}, {policy} trust")];
+    let says = all.otr_says().map(|says| format!(", {says}")).unwrap_or_default();
+    let mut lines = vec![format!("account {account}, {policy} trust{says}")];
     lines.extend(omemo.as_ref().map(|own| format!("own OMEMO device {}: {}", own.device, shown(&own.fingerprint))));
     lines.extend(otr.as_ref().map(|own| format!("own OTR: {}", shown(own))));
     lines.extend(keys.iter().map(line));
@@ -122,6 +123,8 @@ fn parsed(choice: &str) -> Option<(BareJid, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::control::views::OwnOmemo;
 
@@ -146,6 +149,8 @@ mod tests {
             policy: "blind".to_owned(),
             omemo: Some(OwnOmemo { device: 27_183, fingerprint: "f".repeat(64), published: true }),
             otr: Some("a".repeat(40)),
+            otr_policy: "allow".to_owned(),
+            otr_people: BTreeMap::new(),
             keys,
             comparisons: Vec::new(),
         }

@@ -1,5 +1,7 @@
 //! The JSON types about keys for encrypted messages. Nothing in them is secret.
 
+use std::collections::BTreeMap;
+
 use parlor_session::grouped;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +59,12 @@ pub struct Keys {
     pub omemo: Option<OwnOmemo>,
     /// The fingerprint of its own OTR key; none if OTR is off, or was not used yet.
     pub otr: Option<String>,
+    /// When its chats use OTR: `allow`, `require` or `never`. Empty if the host is older than this program.
+    #[serde(default)]
+    pub otr_policy: String,
+    /// The policies for OTR with people who have one of their own, by JID.
+    #[serde(default)]
+    pub otr_people: BTreeMap<String, String>,
     /// The keys of others, ordered by person.
     pub keys: Vec<Key>,
     /// The comparisons of secrets that have no result yet. A host that is older than this program names none.
@@ -128,6 +136,28 @@ pub struct Key {
     pub last_seen: String,
     /// Whether the device is in the person's list now, or the OTR conversation is open.
     pub listed: bool,
+}
+
+impl Keys {
+    /// Describes the policy for OTR that counts for all people who have none of their own. `None` if it is the default.
+    pub fn otr_says(&self) -> Option<&'static str> {
+        Some(&*self.otr_policy).filter(|policy| *policy != "allow").and_then(otr_says)
+    }
+
+    /// Describes the policy for OTR with a person, if they have one of their own.
+    pub fn otr_with(&self, jid: &str) -> Option<&'static str> {
+        otr_says(self.otr_people.get(jid)?)
+    }
+}
+
+/// Describes a policy for OTR.
+fn otr_says(policy: &str) -> Option<&'static str> {
+    match policy {
+        "allow" => Some("OTR allowed"),
+        "require" => Some("OTR required"),
+        "never" => Some("OTR off"),
+        _ => None,
+    }
 }
 
 impl Key {

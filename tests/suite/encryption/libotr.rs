@@ -1,0 +1,150 @@
+//! OTR with a client on libotr, the library of the protocol's authors, in both versions.
+
+use parlor_runtime::account::{Asker, encryption};
+use parlor_session::permissions::Granted;
+use parlor_session::{AnswerComparison, BeginComparison, ComparisonEnd, KeyNewsKind, Secret};
+use parlor_tests::counterparts::Counterpart;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::otr::{is, tells};
+use super::{hears, plan, says};
+use crate::test_host::{FULL, SOON, TestHost, client, prosody};
+
+/// The versions of the protocol, each with the beginning of its data messages.
+const VERSIONS: [(&str, &str); 2] = [("2", "?OTR:AAID"), ("3", "?OTR:AAMD")];
+
+/// Logs a person in who knows this version.
+async fn person(version: &str, most: usize) -> Counterpart {
+    let server = prosody().await;
+    Counterpart::libotr(server, &server.fresh_account("juliet").unwrap(), version, most).await.unwrap()
+}
+
+/// Lets both sides say something.
+async fn both_talk(host: &TestHost, heard: u64, juliet: &mut Counterpart, text: &str) {
+    let (bot, person) = (host.account().jid.clone(), juliet.jid().clone());
+    let sent = juliet.send(&bot, text).await.unwrap();
+    assert_eq!(sent["encrypted"], true, "{sent}");
+    let message = hears(host, heard).await;
+    assert_eq!((&message["body"], &message["encryption"]), (&json!(text), &json!("otr")), "{message}");
+    let answer = format!("{text}, too");
+    says(host, &person, &answer).await;
+    assert_eq!(juliet.message(&answer).await.unwrap()["encryption"], "otr");
+}
+
+/// Returns the texts that came for a person so far, each with the address that it was for.
+fn came(juliet: &mut Counterpart) -> Vec<(String, String)> {
+    let lines = juliet.rest().into_iter().filter(|line| line["event"] == "came");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    lines.map(|line| (text(&line["body"]), text(&line["to"]))).collect()
+}
+
+/// Rows 87 and 88. Events `message` `otrStatusChanged`.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_begin_talk_and_end_in_both_versions() {
+    let host = plan().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let (heard, states) = (host.listen(FULL, "message").await, host.listen(FULL, "otrStatusChanged").await);
+    for ((version, mark), most) in VERSIONS.into_iter().flat_map(|version| [(version, 0), (version, 300)]) {
+        let mut juliet = person(version, most).await;
+        let chat = json!({ "jid": juliet.jid().as_str() });
+        host.call(FULL, "chats.open", chat.clone()).await.ok();
+        // The person begins and ends.
+        juliet.order("start", json!({ "to": bot.as_str() })).await.unwrap();
+        is(&mut juliet, "encrypted").await;
+        tells(&host, states, Some("unverified")).await;
+        for round in 0..3 {
+            both_talk(&host, heard, &mut juliet, &format!("round {round} <&> \u{1f347}")).await;
+        }
+        let texts = came(&mut juliet);
+        let data: Vec<_> = texts.iter().filter(|(text, _)| text.starts_with(mark)).collect();
+        assert!(data.len() >= 3 && data.iter().all(|(_, to)| to.contains('/')), "{texts:#?}");
+        juliet.order("end", json!({ "to": bot.as_str() })).await.unwrap();
+        tells(&host, states, Some("finished")).await;
+        host.call(FULL, "chats.end-otr", chat.clone()).await.ok();
+        tells(&host, states, None).await;
+        // The plugin begins and ends.
+        host.call(FULL, "chats.initiate-otr", chat.clone()).await.ok();
+        is(&mut juliet, "encrypted").await;
+        tells(&host, states, Some("unverified")).await;
+        both_talk(&host, heard, &mut juliet, "once more").await;
+        host.call(FULL, "chats.end-otr", chat.clone()).await.ok();
+        is(&mut juliet, "finished").await;
+        tells(&host, states, None).await;
+    }
+}
+
+/// Row 87: a text that is too long for one stanza goes out in parts, and parts of theirs are put together.
+#[tokio::test(flavor = "multi_thread")]
+async fn long_texts_come_in_parts_both_ways() {
+    let host = plan().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let heard = host.listen(FULL, "message").await;
+    for (version, mark) in [("2", "?OTR,"), ("3", "?OTR|")] {
+        let mut juliet = person(version, 2_000).await;
+        juliet.order("start", json!({ "to": bot.as_str() })).await.unwrap();
+        is(&mut juliet, "encrypted").await;
+        both_talk(&host, heard, &mut juliet, &"all the world's a stage ".repeat(2_100)).await;
+        let parts = came(&mut juliet).into_iter().filter(|(text, _)| text.starts_with(mark)).count();
+        assert_eq!(parts, 2, "version {version}");
+    }
+}
+
+/// Row 87: secrets are compared by either side, and only the same one changes what is trusted.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_compare_a_secret() {
+    let host = plan().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let secret = |text: &str| Secret::new(text.as_bytes().to_vec());
+    for (version, _) in VERSIONS {
+        let mut juliet = person(version, 0).await;
+        let (jid, mut news) = (juliet.jid().clone(), encryption::news(host.shared()));
+        juliet.order("start", json!({ "to": bot.as_str() })).await.unwrap();
+        is(&mut juliet, "encrypted").await;
+        for (entered, end) in [("lark", ComparisonEnd::Different), ("nightingale", ComparisonEnd::Same)] {
+            let is_same = end == ComparisonEnd::Same;
+            // The person asks.
+            let question = json!({ "to": bot.as_str(), "secret": "nightingale", "question": "what sang?" });
+            juliet.order("compare", question).await.unwrap();
+            while timeout(SOON, news.recv()).await.unwrap().unwrap().what != KeyNewsKind::AskedToCompare {}
+            let answer = AnswerComparison { jid: jid.clone(), number: None, secret: secret(entered) };
+            let compared = host.shared().ask(Asker::Host, &Granted::HOST, answer).await.unwrap();
+            assert_eq!(compared.end, end, "version {version}");
+            assert_eq!(juliet.event("compared").await.unwrap()["same"], is_same);
+            // The owner asks.
+            let question = Some("what sang?".to_owned());
+            let begin = BeginComparison { jid: jid.clone(), secret: secret("nightingale"), question };
+            let answers = async {
+                assert_eq!(juliet.event("asked").await.unwrap()["question"], "what sang?");
+                let answer = json!({ "to": bot.as_str(), "secret": entered });
+                juliet.order("answer", answer).await.unwrap();
+                juliet.event("compared").await.unwrap()["same"] == is_same
+            };
+            let (compared, is_told) = tokio::join!(host.shared().ask(Asker::Host, &Granted::HOST, begin), answers);
+            assert_eq!((compared.unwrap().end, is_told), (end, true), "version {version}");
+        }
+    }
+}
+
+/// Row 87: another client of the person gets nothing of the conversation, which it would show as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_client_of_the_person_gets_nothing_of_it() {
+    let host = plan().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let heard = host.listen(FULL, "message").await;
+    let server = prosody().await;
+    for (version, _) in VERSIONS {
+        let account = server.fresh_account("juliet").unwrap();
+        let mut juliet = Counterpart::libotr(server, &account, version, 0).await.unwrap();
+        juliet.order("start", json!({ "to": bot.as_str() })).await.unwrap();
+        is(&mut juliet, "encrypted").await;
+        both_talk(&host, heard, &mut juliet, "at the phone").await;
+        let mut desk = client(&account).await;
+        desk.chat(bot.clone(), "at the desk").await.unwrap();
+        assert_eq!(hears(&host, heard).await["encryption"], Value::Null);
+        says(&host, &account.jid, "for the phone alone").await;
+        assert_eq!(juliet.message("for the phone alone").await.unwrap()["encryption"], "otr");
+        desk.catch_up(SOON).await.unwrap();
+        assert!(!desk.received_xml().iter().any(|xml| xml.contains("?OTR")), "version {version}");
+    }
+}
