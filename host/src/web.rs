@@ -182,12 +182,9 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
     };
     let length = body.len();
     let given = Given { header: &|name| single(&head.headers, name), body: &body, now: Timestamp::now() };
-    let (to, once) = match verify(door.as_ref(), &head, given) {
-        Ok(verified) => verified,
-        Err(Unverified) => {
-            ended("refused", length, 0);
-            return refuse();
-        }
+    let Ok((to, once)) = verify(door.as_ref(), &head, given) else {
+        ended("refused", length, 0);
+        return refuse();
     };
     // The sender is one that the owner knows, and is told what is wrong.
     if let Some(status) = head.too_long(to) {

@@ -66,7 +66,7 @@ impl AccountConfig {
         let has_otr = [OtrPolicy::Allow, OtrPolicy::Require]
             .into_iter()
             .any(|policy| encryption.otr == policy || otr_people.have(policy));
-        let settings = if has_otr { settings } else { without_otr(settings, section)? };
+        let settings = if has_otr { settings } else { without_otr(&settings, section)? };
         Ok(Self { name, group, link, owners, web: Web::default(), encryption, otr_people, settings })
     }
 
@@ -83,7 +83,7 @@ impl AccountConfig {
 }
 
 /// Lets plugins see that the account never uses off-the-record messaging.
-fn without_otr(settings: Settings, section: &Section<'_>) -> Result<Settings, ConfigError> {
+fn without_otr(settings: &Settings, section: &Section<'_>) -> Result<Settings, ConfigError> {
     let wrong = |reason| ConfigError::Setting { origin: Origin::File(section.at.clone()), reason };
     settings.with("allow_otr", serde_json::Value::Bool(false)).map_err(wrong)
 }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::edit::{Edit, Failure, Statement, StoreFile};

@@ -49,7 +49,7 @@ WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)
 INSERT INTO audit_entry (at, kind, plugin, who, way, what, share, bytes)
 SELECT 4102444800000, 'run', 'a', 'host', 'x', 'y', 'plugin a', 170 FROM n;
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)
-INSERT INTO audit_tally SELECT 'a', 'main', 'recipient', 'r' || i, 4102444800000, 4102444800000, 1 FROM n;
+INSERT INTO audit_tally SELECT 'a', 'main', 'recipient', 'r' || i, 4102444800000, 4102444800000, 1, NULL, NULL FROM n;
 INSERT INTO audit_count VALUES ('a', 'main', 'sent', 7, 1);
 ";
 
@@ -310,7 +310,8 @@ impl Pair {
         let share = [Share::Decisions, Share::Plugin, Share::Plugin][usize::from(one)];
         let what = "x".repeat(usize::try_from(number.max(0)).unwrap());
         let plugin = Some("a".to_owned());
-        let entry = NewAuditEntry { plugin, share, ..NewAuditEntry::new(AuditKind::Run, &by, &what) };
+        let said = if one == 1 { vec!["it may say x".to_owned()] } else { Vec::new() };
+        let entry = NewAuditEntry { plugin, share, said, ..NewAuditEntry::new(AuditKind::Run, &by, &what) };
         match which {
             27 if one == 2 => audit.put(entry),
             27 => audit.add(vec![entry.clone(), entry]).await.unwrap(),
@@ -322,7 +323,8 @@ impl Pair {
             }
             _ => {
                 let count = u64::from(one) + 1;
-                let tally = Tally { kind: TallyKind::Recipient, what, first: number, last: number, count };
+                let traffic = (one == 1).then_some(Traffic { sent: 1, received: 2 });
+                let tally = Tally { kind: TallyKind::Recipient, what, first: number, last: number, count, traffic };
                 let (plugin, account) = ("a".to_owned(), "main".to_owned());
                 let counts = vec![("sent".to_owned(), 3)];
                 drop(audit.count(vec![Activity { plugin, account, counts, tallies: vec![tally] }]).await);
