@@ -229,7 +229,7 @@ async fn what_cannot_be_decrypted_here_is_told_and_not_answered() {
         ("<encrypted xmlns='eu.siacs.conversations.axolotl'><payload>AAAA</payload></encrypted>", "omemo"),
     ] {
         let said = "I sent you a message that your client cannot read".to_owned();
-        let mut message = Message::chat(bot.clone()).with_body(Lang::default(), said);
+        let mut message = Message::chat(jid::Jid::from(bot.clone())).with_body(Lang::default(), said);
         message.payloads.push(payload.parse().unwrap());
         romeo.send(Stanza::Message(message)).await.unwrap();
         let event = cannot_read(&host, told).await;

@@ -57,19 +57,20 @@ fn entries_are_found_by_what_they_are_about() {
 fn sentences_are_kept_with_their_entry_and_go_with_it() {
     let file = file();
     let said = vec!["Reads everything.".to_owned(), "High\nrisk".to_owned()];
-    add_all(&file, NOON, &[NewAuditEntry { said, ..entry("one") }, entry("two")], Retention::default()).unwrap();
+    add_all(&Edit::on(&file), NOON, &[NewAuditEntry { said, ..entry("one") }, entry("two")], Retention::default())
+        .unwrap();
     let said = |file: &Connection| all(file).into_iter().map(|entry| entry.said).collect::<Vec<_>>();
     assert_eq!(said(&file), [vec!["Reads everything.".to_owned(), "High\\u{a}risk".to_owned()], Vec::new()]);
     let error = file.execute("UPDATE audit_said SET text = 'nothing'", []).unwrap_err().to_string();
     assert!(error.contains("entries of the audit do not change"), "{error}");
     // They are bounded, and count.
     let long = NewAuditEntry { said: vec!["x".repeat(9_000); 100], ..entry("long") };
-    add_all(&file, NOON, &[long], Retention::default()).unwrap();
+    add_all(&Edit::on(&file), NOON, &[long], Retention::default()).unwrap();
     let size = || file.query_row("SELECT bytes FROM audit_size", [], |row| row.get::<_, i64>(0)).unwrap();
     let bytes: usize = said(&file).iter().flatten().map(String::len).sum();
     assert!(bytes < 40 << 10 && size() > i64::try_from(bytes).unwrap(), "{bytes} of {}", size());
     let small = Retention { bytes: 500, ..Retention::default() };
-    add_all(&file, NOON, &[entry("three")], small).unwrap();
+    add_all(&Edit::on(&file), NOON, &[entry("three")], small).unwrap();
     let kept: i64 = file.query_row("SELECT count(*) FROM audit_said", [], |row| row.get(0)).unwrap();
     assert_eq!((whats(&file).contains(&"long".to_owned()), kept), (false, 0));
 }
@@ -78,9 +79,9 @@ fn sentences_are_kept_with_their_entry_and_go_with_it() {
 fn starts_and_ends_of_a_plugin_displace_nothing_else() {
     let file = file();
     let run = |number: usize| NewAuditEntry { share: Share::Runs, ..of_plugin("echo", &format!("run {number}")) };
-    add_all(&file, NOON, &[of_plugin("echo", "failed")], Retention::default()).unwrap();
+    add_all(&Edit::on(&file), NOON, &[of_plugin("echo", "failed")], Retention::default()).unwrap();
     let many: Vec<_> = (0..2_500).map(run).collect();
-    add_all(&file, NOON, &many, Retention::default()).unwrap();
+    add_all(&Edit::on(&file), NOON, &many, Retention::default()).unwrap();
     let kept = whats(&file);
     assert!(kept.contains(&"failed".to_owned()) && kept.contains(&"run 2499".to_owned()));
     assert!(kept.len() <= 1_002, "{}", kept.len());
@@ -245,8 +246,8 @@ fn bytes_of_requests_add_up_also_in_a_file_of_before() {
         traffic: Some(traffic),
     };
     let tallies = vec![request(Traffic { sent: 1, received: 20 }), request(Traffic { sent: 0, received: u64::MAX })];
-    tallies::count(&file, 1, &Activity { tallies, ..activity("requests", 2, &[]) }).unwrap();
-    tallies::count(&file, 1, &activity("sent", 1, &[("juliet@example.org", 3)])).unwrap();
+    tallies::count(&Edit::on(&file), 1, &Activity { tallies, ..activity("requests", 2, &[]) }).unwrap();
+    tallies::count(&Edit::on(&file), 1, &activity("sent", 1, &[("juliet@example.org", 3)])).unwrap();
     let (_, kept) = tallies::read(&file, Some("echo"), None, None).unwrap();
     let all: Vec<_> = kept.iter().map(|tally| (tally.kind.as_str(), tally.count, tally.traffic.is_some())).collect();
     assert_eq!(all, [("recipient", 3, false), ("request", 2, true)]);

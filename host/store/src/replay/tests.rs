@@ -311,7 +311,7 @@ impl Pair {
         let what = "x".repeat(usize::try_from(number.max(0)).unwrap());
         let plugin = Some("a".to_owned());
         let said = if one == 1 { vec!["it may say x".to_owned()] } else { Vec::new() };
-        let entry = NewAuditEntry { plugin, share, said, ..NewAuditEntry::new(AuditKind::Run, &by, &what) };
+        let entry = NewAuditEntry { plugin, said, share, ..NewAuditEntry::new(AuditKind::Run, &by, &what) };
         match which {
             27 if one == 2 => audit.put(entry),
             27 => audit.add(vec![entry.clone(), entry]).await.unwrap(),
