@@ -390,7 +390,8 @@ fn lists(test: &TestSession) -> Vec<String> {
 fn lists_keep_what_other_devices_wrote_in_them() {
     let mut bot = Bot::new(TrustPolicy::Blind);
     let (form, label) = (OmemoForm::Current, "a telephone with a long name ".repeat(3));
-    let others: String = (1..=80).map(|id| format!("<device id='{id}' label='{label}' labelsig='c2ln'/>")).collect();
+    let others = (1..=80).map(|id| format!("<device id='{id}' label='{label}' labelsig='c2ln'/>"));
+    let others = others.collect::<Vec<_>>().concat();
     let list = format!("<devices xmlns='urn:xmpp:omemo:2'>{others}<later xmlns='urn:example:later'/></devices>");
     bot.pushes("bot@example.org", form, &format!("<item id='current'>{list}</item>"));
     let written = lists(&bot.test).pop().unwrap();
