@@ -336,8 +336,8 @@ mod tests {
     fn a_list_keeps_what_others_wrote_in_it() {
         let namespace = OmemoForm::Current.namespace();
         let long = "x".repeat(200);
-        let others: String =
-            (1..=300).map(|id| format!("<device id='{id}' label='{long}' labelsig='c2ln'/>")).collect();
+        let others = (1..=300).map(|id| format!("<device id='{id}' label='{long}' labelsig='c2ln'/>"));
+        let others = others.collect::<Vec<_>>().concat();
         let xml = format!("<devices xmlns='{namespace}' more='1'>{others}<later xmlns='urn:example:later'/></devices>");
         let mut list = DeviceList::read(OmemoForm::Current, &xml).unwrap();
         assert!(list.has(300) && !list.has(301));
