@@ -33,7 +33,7 @@ pub mod exports {
 }
 
 /// The layout of an event's fields in the memory of a plugin, by the canonical ABI. A test compares it with the contract.
-const FIELDS: std::alloc::Layout = match std::alloc::Layout::from_size_align(552, 8) {
+const FIELDS: std::alloc::Layout = match std::alloc::Layout::from_size_align(576, 8) {
     Ok(layout) => layout,
     Err(_) => panic!("a power of two, and a small size"),
 };
