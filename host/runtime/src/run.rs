@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use wasmtime::component::Accessor;
 
 use self::idle::Idle;
-use self::mail::{Incoming, Spare, SparePlace, fire_timers, handle, next_due};
+use self::mail::{HandleEvent, Incoming, Spare, SparePlace, fire_timers, handle, next_due};
 use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
 use crate::engine::{Compiled, Engine};
@@ -97,10 +97,11 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
     let plugin = compiled.pre.instantiate_async(&mut store).await?;
     instance.taken.count(compiled.pre.instance_pre().component());
     let guest = plugin.parlor_plugin_guest();
+    let handle_event: HandleEvent = guest.func_handle_event().func().typed(&store)?;
     store
         .run_concurrent(async |accessor| {
             let mail = Incoming::new(mailbox, backlog);
-            let mut running = Running::new(&instance, guest, accessor, mail);
+            let mut running = Running::new(&instance, guest, handle_event, accessor, mail);
             running.is_waking = is_woken;
             // A request to stop may arrive before this call returns. The call is still completed.
             let initialize = pin!(guest.call_initialize(accessor).fuse());
@@ -142,6 +143,7 @@ enum Served {
 struct Running<'a> {
     instance: &'a Arc<Instance>,
     guest: &'a Guest,
+    handle_event: HandleEvent,
     accessor: &'a Accessor<Context>,
     mail: Incoming,
     /// The handlers that have not returned.
@@ -155,9 +157,15 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn new(instance: &'a Arc<Instance>, guest: &'a Guest, accessor: &'a Accessor<Context>, mail: Incoming) -> Self {
+    fn new(
+        instance: &'a Arc<Instance>,
+        guest: &'a Guest,
+        handle_event: HandleEvent,
+        accessor: &'a Accessor<Context>,
+        mail: Incoming,
+    ) -> Self {
         let (handlers, most, spare) = (FuturesUnordered::new(), instance.limits.handlers as usize, Spare::default());
-        Self { instance, guest, accessor, mail, handlers, most, spare, is_waking: false }
+        Self { instance, guest, handle_event, accessor, mail, handlers, most, spare, is_waking: false }
     }
 
     /// Starts the guest, and gives it mail and timers until it is to stop.
@@ -254,7 +262,7 @@ impl<'a> Running<'a> {
 
     /// Begins to handle mail.
     async fn begin(&mut self, mail: Box<Mail>, place: Option<SparePlace>) {
-        let handler = handle(self.instance, self.guest, self.accessor, mail, place, &mut self.mail).await;
+        let handler = handle(self.instance, self.handle_event, self.accessor, mail, place, &mut self.mail).await;
         self.handlers.extend(handler.map(FutureExt::boxed));
     }
 

@@ -11,13 +11,17 @@ use parlor_session::permissions::Granted;
 use parlor_session::router::{Handled, Mail, MailReceiver};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
-use wasmtime::component::{Accessor, TypedFuncCallConcurrent};
+use wasmtime::component::{Accessor, TypedFunc, TypedFuncCallConcurrent};
 
 use super::ended::{SlowHandler, reason};
 use crate::api;
-use crate::bindings::exports::parlor::plugin::guest::Guest;
+use crate::bindings::parlor::plugin::listen as wit;
 use crate::instance::{Context, Handling, Instance};
 use crate::progress;
+
+/// The guest's `handle-event`. The event is in a box: it has more than a kilobyte, and would be moved at each step on its
+/// way into the guest.
+pub(super) type HandleEvent = TypedFunc<(Box<wit::Event>,), (Result<(), ()>,)>;
 
 /// Events that one instance leaves to another, in order.
 pub(crate) type Backlog = Vec<Box<Mail>>;
@@ -101,7 +105,7 @@ pub(super) async fn within<T>(
 /// Starts a handler for mail. Returns `None` if there is nothing to handle in it.
 pub(super) async fn handle<'a>(
     instance: &Arc<Instance>,
-    guest: &'a Guest,
+    callee: HandleEvent,
     accessor: &'a Accessor<Context>,
     mut mail: Box<Mail>,
     place: Option<SparePlace>,
@@ -121,9 +125,9 @@ pub(super) async fn handle<'a>(
         }
         None => mail,
     };
-    // The event is passed on at once: a future that held it would be kilobytes, and copied each time it is moved.
-    let callee = guest.func_handle_event();
-    let call = accessor.with(|store| callee.start_call_concurrent(store, (api::listen::event(instance, &mail),)));
+    // The event is passed on at once: the future below would keep it until the guest returns.
+    let event = Box::new(api::listen::event(instance, &mail));
+    let call = accessor.with(|store| callee.start_call_concurrent(store, (event,)));
     let task = call.as_ref().ok().map(TypedFuncCallConcurrent::task);
     let handler = async move { callee.finish_call_concurrent(accessor, call?).await };
     let limit = instance.limits.handler;
