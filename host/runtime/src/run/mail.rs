@@ -81,25 +81,42 @@ impl Incoming {
 pub(super) async fn within<T>(
     limit: Option<Duration>,
     handling: &Handling,
-    handler: impl Future<Output = wasmtime::Result<T>>,
+    mut handler: Pin<&mut impl Future<Output = wasmtime::Result<T>>>,
 ) -> wasmtime::Result<T> {
     let Some(limit) = limit else { return handler.await };
-    let (mut handler, began, mut left) = (pin!(handler), Instant::now(), limit);
-    while !left.is_zero() {
-        tokio::select! {
-            biased;
-            result = &mut handler => return result,
-            () = tokio::time::sleep(left) => {}
-        }
-        // Asked only now: most handlers return long before, and never ask anybody.
+    let began = Instant::now();
+    tokio::select! {
+        biased;
+        result = &mut handler => result,
+        // Boxed: most handlers return long before, and need no room for it.
+        () = tokio::time::sleep(limit) => Box::pin(late(limit, began, handling, handler)).await,
+    }
+}
+
+/// Goes on with a handler that has not returned within its limit, as long as it waited for answers to questions.
+async fn late<T>(
+    limit: Duration,
+    began: Instant,
+    handling: &Handling,
+    mut handler: Pin<&mut impl Future<Output = wasmtime::Result<T>>>,
+) -> wasmtime::Result<T> {
+    loop {
+        // Asked only now: most handlers never ask anybody.
         let rested = tokio::select! {
             biased;
             result = &mut handler => return result,
             rested = handling.rested() => rested,
         };
-        left = limit.saturating_sub(began.elapsed().saturating_sub(rested));
+        let left = limit.saturating_sub(began.elapsed().saturating_sub(rested));
+        if left.is_zero() {
+            return Err(SlowHandler(handling.handed.clone(), limit).into());
+        }
+        tokio::select! {
+            biased;
+            result = &mut handler => return result,
+            () = tokio::time::sleep(left) => {}
+        }
     }
-    Err(SlowHandler(handling.handed.clone(), limit).into())
 }
 
 /// Starts a handler for mail. Returns `None` if there is nothing to handle in it.
@@ -129,12 +146,13 @@ pub(super) async fn handle<'a>(
     let event = Box::new(api::listen::event(instance, &mail));
     let call = accessor.with(|store| callee.start_call_concurrent(store, (event,)));
     let task = call.as_ref().ok().map(TypedFuncCallConcurrent::task);
-    let handler = async move { callee.finish_call_concurrent(accessor, call?).await };
     let limit = instance.limits.handler;
     let mut handling = instance.handling(&mail.event, task);
     let begun = instance.progress.began(mail.place.take()).await;
     let receipt = mail.receipt.take().map(|receipt| Receipt(Some(receipt)));
     Some(async move {
+        // Made here and pinned: it would otherwise have a place in each future that it is moved into.
+        let handler = pin!(async move { callee.finish_call_concurrent(accessor, call?).await });
         let result = within(limit, &handling, handler).await;
         match &result {
             Ok((outcome,)) => {
@@ -143,7 +161,7 @@ pub(super) async fn handle<'a>(
                 }
                 let command = handling.has_returned();
                 if let (Err(()), Some(command)) = (outcome, command) {
-                    api::commands::failed(&handling.instance, &Granted::HOST, command).await;
+                    Box::pin(api::commands::failed(&handling.instance, &Granted::HOST, command)).await;
                 }
             }
             Err(error) => traces::failed(&handling.span, &reason(error)),

@@ -1,5 +1,6 @@
 //! Tests of a run without a guest: its timeouts, the reporting of lost events, the reasons for its end, and its Store.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -28,9 +29,9 @@ async fn a_handler_has_its_time_and_no_more() {
         tokio::time::sleep(time).await;
         Ok(())
     };
-    assert!(within(second, &handling, of(Duration::from_millis(900))).await.is_ok());
-    assert!(within(None, &handling, of(Duration::from_hours(1))).await.is_ok());
-    let error = within(second, &handling, of(Duration::from_hours(1))).await.unwrap_err();
+    assert!(within(second, &handling, pin!(of(Duration::from_millis(900)))).await.is_ok());
+    assert!(within(None, &handling, pin!(of(Duration::from_hours(1)))).await.is_ok());
+    let error = within(second, &handling, pin!(of(Duration::from_hours(1)))).await.unwrap_err();
     assert_eq!(reason(&error), "a handler of timer did not return within 1 s");
 }
 
