@@ -26,6 +26,13 @@ impl Outbound {
     pub(crate) fn is_abandoned(&self) -> bool {
         self.answer.as_ref().is_some_and(Answer::is_abandoned)
     }
+
+    /// Returns the text for encryption that knows nothing but a text: the body, or the address of the first file, which
+    /// clients without support for files show as well.
+    pub(crate) fn text(&self) -> Option<String> {
+        let first = || self.draft.extensions.as_ref()?.files.first().map(|file| file.url.clone());
+        self.draft.body.clone().or_else(first)
+    }
 }
 
 /// Returns the error for a message, or a chat, that cannot be encrypted.

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use jid::{BareJid, Jid};
 use parlor_stanza::error::CallError;
-use parlor_stanza::files::is_encrypted_address;
 use parlor_stanza::types::{Draft, EncryptionWish, MessageKind, OmemoForm, Outgoing};
 
 use super::EndToEnd;
@@ -13,10 +12,10 @@ use super::members;
 use super::off_the_record;
 use super::outbound::{Outbound, no_encryption};
 use super::partner::partner;
+use super::plainly::plainly;
 use super::sealing::{Sealing, seal};
 use super::waiting::{put, refuse};
 use crate::iq::keys::Fetch;
-use crate::messages::outgoing;
 use crate::rooms::Rooms;
 use crate::turn::Turn;
 
@@ -111,25 +110,6 @@ fn attempt(
 
 fn is_to_occupant(message: &Outbound, rooms: &Rooms) -> bool {
     message.kind == MessageKind::Chat && rooms.is_known(&message.to.clone().into_bare())
-}
-
-fn plainly(mut message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
-    if let Err(error) = may_go_plainly(&message.to, &message.draft) {
-        return refuse(message, error, turn);
-    }
-    let draft = std::mem::take(&mut message.draft);
-    let stanza = outgoing(rooms, message.to.clone(), message.kind, message.id.clone(), draft);
-    put(stanza, message, turn);
-}
-
-/// Checks whether a message can be sent without encryption: the address of an encrypted file has its key (XEP-0454).
-pub(crate) fn may_go_plainly(to: &Jid, draft: &Draft) -> Result<(), CallError> {
-    let mut files = draft.extensions.iter().flat_map(|extensions| &extensions.files);
-    if files.any(|file| is_encrypted_address(&file.url)) {
-        let why = "this message would go out in the open, and the address of its file has the file's key";
-        return Err(no_encryption(to, why));
-    }
-    Ok(())
 }
 
 /// Returns how a message is encrypted; `None` if it is not.
