@@ -92,6 +92,12 @@ fn attempt(
         Some(Way::Otr) => off_the_record::send(keys, partner, message, rooms, turn),
         Some(Way::Omemo(form)) => match seal(keys, &message, form, is_last, rooms, turn) {
             Sealing::Needs(needs) => return Some(Box::new((message, needs))),
+            Sealing::Plain if must_be_otr(keys, partner, &message) => {
+                let why = "`otr = \"require\"` refuses plain messages, and a device of theirs has the older form of OMEMO, \
+                           which encrypts no subject";
+                let error = no_encryption(&message.to, why);
+                refuse(message, error, turn);
+            }
             Sealing::Plain => plainly(message, rooms, turn),
             Sealing::Cannot(error) => refuse(message, error, turn),
             Sealing::Sealed(mut sealed, changes) => {
