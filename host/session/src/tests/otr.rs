@@ -467,6 +467,36 @@ fn a_file_without_a_text_goes_out_encrypted_and_a_subject_not_at_all() {
 }
 
 #[test]
+fn where_it_is_required_no_raw_stanza_says_anything_plainly() {
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+    let sends = |talk: &mut Talk, attributes: &str, content: &str| {
+        let stanza = raw(&format!("<message {attributes}>{content}</message>"));
+        got(&mut talk.test.ask(SendRaw { by: InstanceId(1), stanza })).unwrap()
+    };
+    let file = "<x xmlns='jabber:x:oob'><url>https://example.org/cat.jpg</url></x>";
+    let to_all = format!("type='groupchat' to='{ROOM}'");
+    let (to_romeo, to_phone) = (format!("type='chat' to='{ROMEO}'"), format!("type='groupchat' to='{PHONE}'"));
+    talk.otr(OtrPolicy::Allow, Some(OtrPolicy::Require));
+    for attributes in [&*to_romeo, &to_phone, &format!("to='{PHONE}'")] {
+        for content in ["<body>hello</body>", "<subject>hello</subject>", file] {
+            let result = sends(&mut talk, attributes, content);
+            assert!(matches!(result, Err(CallError::Unsupported(_))), "{attributes} {content}: {result:?}");
+        }
+        let typing = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
+        assert_eq!(sends(&mut talk, attributes, typing), Ok(()), "{attributes}");
+    }
+    for others in [&*to_all, "type='chat' to='juliet@example.org'"] {
+        assert_eq!(sends(&mut talk, others, "<body>hello</body>"), Ok(()), "{others}");
+    }
+    // A chat that was encrypted gets no plain answers while that is off.
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    assert_eq!(sends(&mut talk, &to_romeo, "<body>hello</body>"), Ok(()));
+    talk.otr(OtrPolicy::Allow, Some(OtrPolicy::Never));
+    let result = sends(&mut talk, &to_romeo, "<body>hello</body>");
+    assert!(matches!(result, Err(CallError::Unsupported(_))), "{result:?}");
+}
+
+#[test]
 fn messages_go_to_the_client_that_can_read_them() {
     for policy in [Policy::default(), Policy { v3: false, ..Policy::default() }] {
         let mut talk = Talk::with(TrustPolicy::Blind, policy);
