@@ -355,6 +355,7 @@ mod tests {
             "eu.siacs.conversations.axolotl.devicelist",
             "eu.siacs.conversations.axolotl.bundles:1",
             " Eu.Siacs.Conversations.AXOLOTL.devicelist",
+            "eu\u{ad}.siacs.conversations.axol\u{f3}tl.devicelist",
             "urn:xmpp:bookmarks:1",
             "urn:xmpp:openpgp:0:public-keys",
         ];
