@@ -49,7 +49,7 @@ impl Command for SendMessage {
             features.hushed.note(&id);
         }
         if turn.encrypts && is_concerned(&features.encryption, draft.encryption) {
-            let message = Outbound { to, kind, id, draft, answer: Some(answer) };
+            let message = Outbound { to, kind, id, draft, answer: Some(answer), question: None };
             return send(&mut features.encryption, message, &features.rooms, turn);
         }
         if let Err(error) = may_go_plainly(&to, &draft) {

@@ -19,6 +19,8 @@ pub(crate) struct Outbound {
     pub(crate) draft: Draft,
     /// The call that waits until it is sent. None: the host itself sends it.
     pub(crate) answer: Option<Answer<String>>,
+    /// The number of the dialog whose question it is. The dialog ends if the message is refused.
+    pub(crate) question: Option<u64>,
 }
 
 impl Outbound {

@@ -294,7 +294,7 @@ mod tests {
         let reply = id.map(|id| ReplyTo { id: id.to_owned(), to: None });
         let extensions = reply.map(|reply| Box::new(Extensions { reply: Some(reply), ..Extensions::default() }));
         let draft = Draft { body: Some("hi".to_owned()), extensions, encryption, ..Draft::default() };
-        Outbound { to: jid().into(), kind: MessageKind::Chat, id: "1".to_owned(), draft, answer: None }
+        Outbound { to: jid().into(), kind: MessageKind::Chat, id: "1".to_owned(), draft, answer: None, question: None }
     }
 
     fn effects_of(input: impl FnOnce(&mut Turn<'_>)) -> Vec<Effect> {
