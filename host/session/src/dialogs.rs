@@ -18,8 +18,9 @@ use tokio::sync::oneshot::Receiver;
 
 use crate::answer::Answer;
 use crate::deadlines::{DeadlineKey, Deadlines, Late};
+use crate::encryption::outbound::Outbound;
 use crate::iq::random_id;
-use crate::messages::{may_send, say};
+use crate::messages::{may_send, say_this};
 use crate::permissions::{Decision, Target, Use};
 use crate::rooms::Rooms;
 use crate::roster::Roster;
@@ -143,9 +144,11 @@ impl Dialogs {
         }
         self.make_room(by, most, turn)?;
         let id = random_id();
-        say(rooms, to.clone(), kind(place.nick.as_deref()), id.clone(), draft, turn);
         self.next += 1;
         let number = self.next;
+        let kind = kind(place.nick.as_deref());
+        let message = Outbound { to: to.clone(), kind, id: id.clone(), draft, answer: None, question: Some(number) };
+        say_this(rooms, message, turn);
         let deadline = turn.deadlines.set(question.timeout(), Late::Dialog(number));
         let (end, arrives) = Answer::channel();
         self.at.entry(place.clone()).or_default().push(number);
@@ -157,6 +160,11 @@ impl Dialogs {
     /// Ends a question that timed out.
     pub(super) fn late(&mut self, number: u64, turn: &mut Turn<'_>) {
         self.end(number, Err(CallError::TimedOut), turn);
+    }
+
+    /// Ends a question that was not sent, such as one that cannot be encrypted.
+    pub(super) fn not_asked(&mut self, number: u64, error: CallError, turn: &mut Turn<'_>) {
+        self.end(number, Err(error), turn);
     }
 
     /// Ends the question that was returned with this error.

@@ -24,6 +24,7 @@ pub(super) mod outbound;
 mod owed;
 pub(super) mod owing;
 mod partner;
+pub(super) mod plainly;
 mod published;
 pub(super) mod publishing;
 mod sealing;

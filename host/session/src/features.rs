@@ -185,6 +185,7 @@ impl Features {
                     self.encryption.room_changed(&room);
                 }
                 FollowUp::Say(message) => sending::send(&mut self.encryption, *message, &self.rooms, turn),
+                FollowUp::NotAsked(number, error) => self.dialogs.not_asked(number, error, turn),
                 FollowUp::Vouched(all) => {
                     for held in all {
                         encryption::again(self, held, turn);

@@ -145,9 +145,15 @@ pub(super) fn outgoing(rooms: &Rooms, to: Jid, kind: MessageKind, id: String, dr
 
 /// Sends a text of the host, encrypted as the chat is.
 pub(super) fn say(rooms: &Rooms, to: Jid, kind: MessageKind, id: String, draft: Draft, turn: &mut Turn<'_>) {
+    say_this(rooms, Outbound { to, kind, id, draft, answer: None, question: None }, turn);
+}
+
+/// Sends a message of the host in the same way.
+pub(super) fn say_this(rooms: &Rooms, message: Outbound, turn: &mut Turn<'_>) {
     if turn.encrypts {
-        turn.follow(FollowUp::Say(Box::new(Outbound { to, kind, id, draft, answer: None })));
+        turn.follow(FollowUp::Say(Box::new(message)));
     } else {
+        let Outbound { to, kind, id, draft, .. } = message;
         turn.send(outgoing(rooms, to, kind, id, draft));
     }
 }

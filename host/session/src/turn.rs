@@ -48,6 +48,8 @@ pub(super) enum FollowUp {
     OccupantRenamed(BareJid, String, String),
     /// This room may have changed what it can do.
     RoomChanged(BareJid),
+    /// The question of the dialog with this number was not sent.
+    NotAsked(u64, CallError),
     /// The host says this in a chat or room that may be encrypted.
     Say(Box<Outbound>),
     /// The servers of the authors of these messages were asked about their keys.

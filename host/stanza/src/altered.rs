@@ -16,7 +16,7 @@ use crate::types::{Draft, Extensions, Message};
 /// Maximum length of each text, in bytes.
 const MAX_TEXT: usize = 64 * 1_024;
 /// The namespace of formatted texts (XEP-0071).
-const XHTML: &str = "http://jabber.org/protocol/xhtml-im";
+pub(crate) const XHTML: &str = "http://jabber.org/protocol/xhtml-im";
 
 /// Replacement texts for a message. None: the text stays unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

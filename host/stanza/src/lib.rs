@@ -24,6 +24,7 @@ pub mod omemo;
 pub mod plain;
 pub mod previews;
 pub mod raw;
+mod said;
 pub mod sieve;
 pub mod stream;
 pub mod stream_error;

@@ -1,4 +1,4 @@
-//! The nodes of publish-subscribe that a stanza of a plugin names.
+//! The nodes of publish-subscribe that a stanza of a plugin names, and the namespaces of its elements.
 
 use minidom::Element;
 use xmpp_parsers::iq::Iq;
@@ -23,6 +23,21 @@ pub fn find_node<R>(stanza: &RawStanza, is_meant: impl Fn(&str) -> Option<R>) ->
     payloads.iter().find_map(|payload| within(payload, &is_meant))
 }
 
+/// Returns the first namespace of an IQ that changes something and that is meant, at any depth; `None` for other stanzas.
+pub fn find_changed<R>(stanza: &RawStanza, is_meant: impl Fn(&str) -> Option<R>) -> Option<(String, R)> {
+    let Stanza::Iq(Iq::Set { payload, .. }) = stanza.stanza() else { return None };
+    namespace_within(payload, &is_meant)
+}
+
+/// Returns the first such namespace of an element. The depth is bounded on input.
+fn namespace_within<R>(element: &Element, is_meant: &impl Fn(&str) -> Option<R>) -> Option<(String, R)> {
+    let namespace = element.ns();
+    match is_meant(&namespace) {
+        Some(reason) => Some((namespace, reason)),
+        None => element.children().find_map(|child| namespace_within(child, is_meant)),
+    }
+}
+
 /// Returns the first such node of an element. The depth is bounded on input.
 fn within<R>(element: &Element, is_meant: &impl Fn(&str) -> Option<R>) -> Option<(String, R)> {
     let meant = |node: &str| is_meant(node).map(|reason| (node.to_owned(), reason));
@@ -43,6 +58,21 @@ mod tests {
     fn found(xml: &str) -> Option<String> {
         let stanza = RawStanza::parse(xml, &jid("bot@house/here")).unwrap();
         find_node(&stanza, |node| (node == "secret").then_some(())).map(|(node, ())| node)
+    }
+
+    #[test]
+    fn a_namespace_is_found_at_any_depth_of_an_iq_that_changes_something() {
+        let found = |xml: &str| {
+            let stanza = RawStanza::parse(xml, &jid("bot@house/here")).unwrap();
+            find_changed(&stanza, |namespace| (namespace == "urn:y").then_some(())).map(|(namespace, ())| namespace)
+        };
+        for payload in ["<q xmlns='urn:y'/>", "<p:q xmlns:p='urn:y'/>", "<x xmlns='urn:x'><a/><y xmlns='urn:y'/></x>"] {
+            let xml = format!("<iq type='set' id='1'>{payload}</iq>");
+            assert_eq!(found(&xml).as_deref(), Some("urn:y"), "{xml}");
+            assert_eq!(found(&xml.replace("set", "get")), None, "{xml}");
+        }
+        assert_eq!(found("<iq type='set' id='1'><x xmlns='urn:x' xmlns:y='urn:y'/></iq>"), None);
+        assert_eq!(found("<message><x xmlns='urn:y'/></message>"), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use parlor_session::permissions::nodes::reserved_node;
 use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{Emit, SendIq, SendRaw, WaitUntil};
 use parlor_stanza::error::CallError;
-use parlor_stanza::named_nodes::find_node;
+use parlor_stanza::named_nodes::{find_changed, find_node};
 use parlor_stanza::raw::RawStanza;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasmtime::component::Accessor;
@@ -28,6 +28,14 @@ use crate::instance::{Context, Grouping, Instance, outgoing};
 const MAX_JSON: usize = 256 << 10;
 /// Maximum length of a node's name in a denial, in bytes.
 const MAX_NODE: usize = 128;
+
+/// The namespaces in which no plugin may change anything at the own account or server, each with the reason.
+const KEPT_FROM_PLUGINS: [(&str, &str); 4] = [
+    ("jabber:iq:register", "it can change the account's password, or remove the account"),
+    ("jabber:iq:private", "it is private storage, from which servers fill nodes that the host keeps for itself"),
+    ("vcard-temp", "it is the account's card, for which there is `vcard`"),
+    ("http://jabber.org/protocol/commands", "a command of a server can change passwords"),
+];
 
 /// A visitor that checks that every listener can read the JSON: no unpaired surrogates, and not too deep. It keeps
 /// nothing.
@@ -160,8 +168,19 @@ fn stanza(
     let own = [&snapshot.jid.to_bare(), &instance.account.own];
     let to =
         stanza.to().filter(|to| stanza.kind() != "iq" || !own.iter().any(|own| acts_for(own, to, stanza.is_set())));
+    if to.is_none()
+        && let Some((namespace, why)) = find_changed(&stanza, kept_from_plugins)
+    {
+        let hint = format!("no grant helps: {why}; no stanza of a plugin may change it");
+        return Err(instance.deny_for_good(Permission::StanzaSend, format!("iq with {namespace}"), hint));
+    }
     let granted = instance.granted(call, Target::Stanza { kind: stanza.kind(), to: to.as_ref() })?;
     Ok((stanza, granted))
+}
+
+/// Returns why no plugin may change something in this namespace at the own account or server; `None` if one may.
+fn kept_from_plugins(namespace: &str) -> Option<&'static str> {
+    KEPT_FROM_PLUGINS.iter().find(|(one, _)| *one == namespace).map(|(_, why)| *why)
 }
 
 /// Returns the denial of a stanza that names a node of the host's, as the calls of `pubsub` deny it. Otherwise a plugin could publish a
@@ -355,6 +374,7 @@ mod tests {
             "eu.siacs.conversations.axolotl.devicelist",
             "eu.siacs.conversations.axolotl.bundles:1",
             " Eu.Siacs.Conversations.AXOLOTL.devicelist",
+            "eu\u{ad}.siacs.conversations.axol\u{f3}tl.devicelist",
             "urn:xmpp:bookmarks:1",
             "urn:xmpp:openpgp:0:public-keys",
         ];
@@ -417,8 +437,26 @@ mod tests {
             assert_eq!(send("set", "rooms.example.org"), Ok(()));
         }
         let (instance, _mailbox) = disconnected_instance("\"stanza.send\" = [\"iq\"]", Limits::default());
-        let xml = "<iq type='set' id='1' to='example.org'><query xmlns='jabber:iq:register'/></iq>";
-        assert_eq!(stanza(&instance, CallName::ApiSend, xml, RawStanza::parse).map(drop), Ok(()));
+        let send = |to: &str, payload: &str| {
+            let xml = format!("<iq type='set' id='1' {to}>{payload}</iq>");
+            stanza(&instance, CallName::ApiSend, &xml, RawStanza::parse).map(drop)
+        };
+        assert_eq!(send("to='example.org'", "<block xmlns='urn:xmpp:blocking'/>"), Ok(()));
+        // What takes the account over needs more than all of them.
+        for payload in [
+            "<query xmlns='jabber:iq:register'/>",
+            "<query xmlns='jabber:iq:private'/>",
+            "<vCard xmlns='vcard-temp'/>",
+            "<command xmlns='http://jabber.org/protocol/commands'/>",
+            "<x xmlns='urn:x'><query xmlns='jabber:iq:register'/></x>",
+        ] {
+            for to in ["", "to='bot@example.org'", "to='EXAMPLE.org'", "to='example.org/x'", "to='org'"] {
+                let result = send(to, payload);
+                let Err(CallError::Denied { hint, .. }) = result else { panic!("{to} {payload}: {result:?}") };
+                assert!(hint.contains("no grant helps"), "{hint}");
+            }
+            assert_eq!(send("to='rooms.example.org'", payload), Ok(()), "{payload}");
+        }
     }
 
     /// RFC 7622, section 3.2: a server may know its domain in either spelling.

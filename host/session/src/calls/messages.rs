@@ -7,7 +7,8 @@ use super::Command;
 use crate::answer::Answer;
 use crate::effect::{Effect, Sent};
 use crate::encryption::outbound::Outbound;
-use crate::encryption::sending::{is_concerned, may_encrypt, may_go_plainly, send};
+use crate::encryption::plainly::may_go_plainly;
+use crate::encryption::sending::{is_concerned, may_encrypt, send};
 use crate::features::Features;
 use crate::iq::random_id;
 use crate::messages::{may_send, outgoing};
@@ -48,7 +49,7 @@ impl Command for SendMessage {
             features.hushed.note(&id);
         }
         if turn.encrypts && is_concerned(&features.encryption, draft.encryption) {
-            let message = Outbound { to, kind, id, draft, answer: Some(answer) };
+            let message = Outbound { to, kind, id, draft, answer: Some(answer), question: None };
             return send(&mut features.encryption, message, &features.rooms, turn);
         }
         if let Err(error) = may_go_plainly(&to, &draft) {

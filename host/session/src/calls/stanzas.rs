@@ -8,6 +8,7 @@ use parlor_stanza::types::Outgoing;
 use super::Command;
 use crate::answer::Answer;
 use crate::effect::{Effect, Sent};
+use crate::encryption::sending::may_send_raw;
 use crate::features::Features;
 use crate::iq::{PATIENCE, Waiting};
 use crate::status::status_sent;
@@ -36,6 +37,9 @@ impl Command for SendRaw {
             return turn.answer(answer, Err(CallError::Offline));
         }
         let Self { by, stanza } = self;
+        if let Err(error) = may_send_raw(&features.encryption, &stanza, &features.rooms, turn) {
+            return turn.answer(answer, Err(error));
+        }
         let presence = stanza.broadcast_presence();
         let outgoing = if stanza.is_request() {
             // The answer would be matched to the other request.

@@ -10,9 +10,10 @@ use super::question::Read;
 use super::{Dialogs, Place};
 use crate::commands::giving::{addressed, is_spoken};
 use crate::effect::Effect;
+use crate::encryption::outbound::Outbound;
 use crate::features::Features;
 use crate::iq::random_id;
-use crate::messages::{may_send, say};
+use crate::messages::{may_send, say_this};
 use crate::questions::{OpenQuestions, Repetition};
 use crate::rooms::Rooms;
 use crate::roster::Roster;
@@ -136,7 +137,8 @@ impl Dialogs {
         };
         // It fails only if the account cannot send, but the answer was received a moment ago.
         if may_send(rooms, &dialog.to, dialog.kind(), &draft, turn).is_ok() {
-            say(rooms, dialog.to.clone(), dialog.kind(), random_id(), draft, turn);
+            let (to, kind, id) = (dialog.to.clone(), dialog.kind(), random_id());
+            say_this(rooms, Outbound { to, kind, id, draft, answer: None, question: Some(number) }, turn);
         }
     }
 }

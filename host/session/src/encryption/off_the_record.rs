@@ -18,14 +18,17 @@ use super::kept::{KeyChange, Way};
 use super::opening::drop_what_is_beside;
 use super::otr::rules;
 use super::outbound::{Outbound, no_encryption};
+use super::plainly::plainly;
 use super::trust::{KeyKind, is_enough, of_otr};
 use super::waiting::{put, refuse};
 use crate::answer::Answer;
 use crate::iq::random_id;
-use crate::messages::outgoing;
 use crate::records::encryption::{OtrStatus, UndecryptableReason};
 use crate::rooms::Rooms;
 use crate::turn::{FollowUp, Turn};
+
+/// Why a message without a text is refused.
+const ONLY_TEXT: &str = "off the record, only a body or a file is encrypted";
 
 /// The outcome of reading a message.
 #[derive(Debug, PartialEq, Eq)]
@@ -158,7 +161,7 @@ fn started(keys: &mut EndToEnd, jid: &BareJid, fingerprint: Fingerprint, turn: &
         Err(CallError::Rejected(format!("the key of {jid} is not trusted; `parlor keys` shows and trusts it")))
     };
     for message in keys.otr.answer(jid, &result, turn) {
-        if let Some(text) = message.draft.body.clone().filter(|_| !message.is_abandoned()) {
+        if let Some(text) = message.text().filter(|_| !message.is_abandoned()) {
             send_text(keys, jid, message, &text, turn);
         }
     }
@@ -222,15 +225,14 @@ fn sealed(to: Jid, id: String, text: String, beside: Extensions) -> Sealed {
 }
 
 /// Sends a message in a conversation.
-pub(super) fn send(keys: &mut EndToEnd, partner: &BareJid, mut message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
-    let Some(text) = message.draft.body.clone() else {
-        if message.draft.encryption == EncryptionWish::Required {
-            let error = no_encryption(&message.to, "off the record, only a body is encrypted");
+pub(super) fn send(keys: &mut EndToEnd, partner: &BareJid, message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
+    let Some(text) = message.text() else {
+        // A subject is read by people, so it does not go out in the open beside the encrypted texts.
+        if message.draft.encryption == EncryptionWish::Required || message.draft.subject.is_some() {
+            let error = no_encryption(&message.to, ONLY_TEXT);
             return refuse(message, error, turn);
         }
-        let draft = std::mem::take(&mut message.draft);
-        let stanza = outgoing(rooms, message.to.clone(), message.kind, message.id.clone(), draft);
-        return put(stanza, message, turn);
+        return plainly(message, rooms, turn);
     };
     send_text(keys, partner, message, &text, turn);
 }
@@ -288,8 +290,8 @@ pub(super) fn send_or_begin(
     rooms: &Rooms,
     turn: &mut Turn<'_>,
 ) {
-    let why = if message.draft.body.is_none() {
-        Some("`otr = \"require\"` refuses plain messages, and off the record only a body is encrypted")
+    let why = if message.text().is_none() {
+        Some("`otr = \"require\"` refuses plain messages, and off the record only a body or a file is encrypted")
     } else if keys.otr.is_encrypted(partner) {
         None
     } else if rooms.has(&Jid::from(partner.clone())) {

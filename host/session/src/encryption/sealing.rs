@@ -228,7 +228,7 @@ fn encrypted(keys: &mut EndToEnd, message: &Outbound, ready: &[(Target, OmemoFor
     let Outbound { to, kind, id, draft, .. } = message;
     let has = |wanted: OmemoForm| ready.iter().any(|(_, form)| *form == wanted);
     let is_older = has(OmemoForm::Older);
-    let text = draft.body.clone().or_else(|| first_file(draft));
+    let text = message.text();
     if is_older && text.is_none() {
         if draft.encryption != EncryptionWish::Required {
             return Sealing::Plain;
@@ -276,11 +276,6 @@ fn encrypted(keys: &mut EndToEnd, message: &Outbound, ready: &[(Target, OmemoFor
         says: Some(Box::new(draft.clone())),
     };
     Sealing::Sealed(Box::new(sealed), changes)
-}
-
-/// Returns the address of the first file, which is the text for clients without support for files.
-fn first_file(draft: &Draft) -> Option<String> {
-    draft.extensions.as_ref()?.files.first().map(|file| file.url.clone())
 }
 
 /// Returns the unencrypted parts of a message. The older form encrypts only the text. Files are left out of the

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jid::{BareJid, Jid};
 use parlor_stanza::error::CallError;
-use parlor_stanza::files::is_encrypted_address;
+use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{Draft, EncryptionWish, MessageKind, OmemoForm, Outgoing};
 
 use super::EndToEnd;
@@ -13,10 +13,10 @@ use super::members;
 use super::off_the_record;
 use super::outbound::{Outbound, no_encryption};
 use super::partner::partner;
+use super::plainly::plainly;
 use super::sealing::{Sealing, seal};
 use super::waiting::{put, refuse};
 use crate::iq::keys::Fetch;
-use crate::messages::outgoing;
 use crate::rooms::Rooms;
 use crate::turn::Turn;
 
@@ -93,6 +93,12 @@ fn attempt(
         Some(Way::Otr) => off_the_record::send(keys, partner, message, rooms, turn),
         Some(Way::Omemo(form)) => match seal(keys, &message, form, is_last, rooms, turn) {
             Sealing::Needs(needs) => return Some(Box::new((message, needs))),
+            Sealing::Plain if must_be_otr(keys, partner, &message) => {
+                let why = "`otr = \"require\"` refuses plain messages, and a device of theirs has the older form of OMEMO, \
+                           which encrypts no subject";
+                let error = no_encryption(&message.to, why);
+                refuse(message, error, turn);
+            }
             Sealing::Plain => plainly(message, rooms, turn),
             Sealing::Cannot(error) => refuse(message, error, turn),
             Sealing::Sealed(mut sealed, changes) => {
@@ -113,36 +119,16 @@ fn is_to_occupant(message: &Outbound, rooms: &Rooms) -> bool {
     message.kind == MessageKind::Chat && rooms.is_known(&message.to.clone().into_bare())
 }
 
-fn plainly(mut message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
-    if let Err(error) = may_go_plainly(&message.to, &message.draft) {
-        return refuse(message, error, turn);
-    }
-    let draft = std::mem::take(&mut message.draft);
-    let stanza = outgoing(rooms, message.to.clone(), message.kind, message.id.clone(), draft);
-    put(stanza, message, turn);
-}
-
-/// Checks whether a message can be sent without encryption: the address of an encrypted file has its key (XEP-0454).
-pub(crate) fn may_go_plainly(to: &Jid, draft: &Draft) -> Result<(), CallError> {
-    let mut files = draft.extensions.iter().flat_map(|extensions| &extensions.files);
-    if files.any(|file| is_encrypted_address(&file.url)) {
-        let why = "this message would go out in the open, and the address of its file has the file's key";
-        return Err(no_encryption(to, why));
-    }
-    Ok(())
-}
-
 /// Returns how a message is encrypted; `None` if it is not.
 fn way(keys: &EndToEnd, partner: &BareJid, message: &Outbound, turn: &Turn<'_>) -> Result<Option<Way>, CallError> {
     let was = known_way(keys, partner, message);
-    let known = was.filter(|way| match way {
-        Way::Omemo(_) => keys.has_omemo(),
-        Way::Otr => keys.has_otr(partner, turn) && message.kind == MessageKind::Chat,
-    });
+    let known = was.filter(|way| is_on(keys, *way, partner, message.kind, turn));
     let must_be_otr = must_be_otr(keys, partner, message);
     match message.draft.encryption {
         EncryptionWish::None => Ok(known.filter(|_| must_be_otr)),
-        EncryptionWish::AsTheChat if known.is_none() => may_be_plain(keys, was, message).map(|()| None),
+        EncryptionWish::AsTheChat if known.is_none() && has_content(&message.draft) => {
+            may_be_plain(keys, was, &message.to).map(|()| None)
+        }
         EncryptionWish::AsTheChat => Ok(known),
         EncryptionWish::Required => match known {
             Some(Way::Otr) if !must_be_otr && !keys.otr.is_encrypted(partner) && keys.has_omemo() => {
@@ -153,6 +139,14 @@ fn way(keys: &EndToEnd, partner: &BareJid, message: &Outbound, turn: &Turn<'_>) 
             None if keys.has_omemo() => Ok(Some(Way::Omemo(OmemoForm::Current))),
             None => Err(no_encryption(&message.to, "it is off in this account (`[account.NAME.encryption]`)")),
         },
+    }
+}
+
+/// Returns whether the account can encrypt in this way.
+fn is_on(keys: &EndToEnd, way: Way, partner: &BareJid, kind: MessageKind, turn: &Turn<'_>) -> bool {
+    match way {
+        Way::Omemo(_) => keys.has_omemo(),
+        Way::Otr => keys.has_otr(partner, turn) && kind == MessageKind::Chat,
     }
 }
 
@@ -179,12 +173,11 @@ fn has_content(draft: &Draft) -> bool {
     draft.body.is_some() || draft.subject.is_some() || has_files
 }
 
-/// Checks whether a message may be sent unencrypted in a chat that is or may be encrypted. Messages without a text may,
-/// since no form of OMEMO that all clients support encrypts them.
-fn may_be_plain(keys: &EndToEnd, was: Option<Way>, message: &Outbound) -> Result<(), CallError> {
-    let to = &message.to;
+/// Checks whether a message may be sent unencrypted in a chat that is or may be encrypted. Messages without a text may
+/// in any case, since no form of OMEMO that all clients support encrypts them.
+fn may_be_plain(keys: &EndToEnd, was: Option<Way>, to: &Jid) -> Result<(), CallError> {
     let is_allowed = keys.config.is_none_or(|config| config.plain_instead);
-    if is_allowed || !has_content(&message.draft) {
+    if is_allowed {
         return Ok(());
     }
     let off = match was {
@@ -196,6 +189,32 @@ fn may_be_plain(keys: &EndToEnd, was: Option<Way>, message: &Outbound) -> Result
     let allow = "`plain_instead = true` in `[account.NAME.encryption]` allows plain answers";
     let why = format!("{off}; turn it on again, or see `parlor logs` if keys cannot be read; {allow}");
     Err(no_encryption(to, &why))
+}
+
+/// Checks whether a whole stanza of a plugin may be sent. Nothing encrypts it, so a message must not say anything to
+/// people with whom the owner requires OTR, nor in a chat that was encrypted by what is off now.
+pub(crate) fn may_send_raw(
+    keys: &EndToEnd,
+    stanza: &RawStanza,
+    rooms: &Rooms,
+    turn: &Turn<'_>,
+) -> Result<(), CallError> {
+    let to = stanza.to().unwrap_or_else(|| Jid::from(turn.own.to_bare()));
+    // Servers bring a message for a room to a full address, too, which may be anybody's.
+    let is_for_all = !stanza.is_said_to_a_person() && to.is_bare();
+    if is_for_all || !stanza.says_something() {
+        return Ok(());
+    }
+    let partner = partner(&to, MessageKind::Chat, rooms).unwrap_or_else(|| to.to_bare());
+    if keys.requires_otr(&partner) {
+        let why = "`otr = \"require\"` refuses plain messages, and raw stanzas are not encrypted; send it as a message";
+        return Err(no_encryption(&to, why));
+    }
+    let was = keys.ways.get(&partner);
+    match was {
+        Some(way) if is_on(keys, way, &partner, MessageKind::Chat, turn) => Ok(()),
+        _ => may_be_plain(keys, was, &to),
+    }
 }
 
 /// Checks whether a message with this wish can be sent to this recipient, as far as that is known without fetches.
@@ -275,7 +294,7 @@ mod tests {
         let reply = id.map(|id| ReplyTo { id: id.to_owned(), to: None });
         let extensions = reply.map(|reply| Box::new(Extensions { reply: Some(reply), ..Extensions::default() }));
         let draft = Draft { body: Some("hi".to_owned()), extensions, encryption, ..Draft::default() };
-        Outbound { to: jid().into(), kind: MessageKind::Chat, id: "1".to_owned(), draft, answer: None }
+        Outbound { to: jid().into(), kind: MessageKind::Chat, id: "1".to_owned(), draft, answer: None, question: None }
     }
 
     fn effects_of(input: impl FnOnce(&mut Turn<'_>)) -> Vec<Effect> {

@@ -11,7 +11,7 @@ use super::outbound::Outbound;
 use crate::deadlines::{DeadlineKey, Late};
 use crate::effect::{Effect, Sent};
 use crate::iq::keys::Fetch;
-use crate::turn::Turn;
+use crate::turn::{FollowUp, Turn};
 
 /// Maximum number of messages that wait for one person or room.
 pub(super) const MAX_OF_ONE: usize = 256;
@@ -131,10 +131,13 @@ impl WaitingMessages {
     }
 }
 
-/// Answers that a message was not sent. A message of the host itself is counted and logged.
+/// Answers that a message was not sent, to the call or to the dialog that asks by it. A message of the host itself is
+/// counted and logged.
 pub(super) fn refuse(message: Outbound, error: CallError, turn: &mut Turn<'_>) {
     if let Some(answer) = message.answer {
         turn.answer(answer, Err(error));
+    } else if let Some(number) = message.question {
+        turn.follow(FollowUp::NotAsked(number, error));
     } else {
         tracing::info!(to = %message.to, %error, "the host does not send a message of its own");
         turn.ignored += 1;

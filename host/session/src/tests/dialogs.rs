@@ -1,5 +1,7 @@
 //! Questions of plugins to people.
 
+use parlor_config::{Encryption, OtrPolicy};
+
 use super::commands::{Plugin, ROMEO_HOME, granted, plugin};
 use super::*;
 
@@ -176,6 +178,32 @@ fn questions_are_limited_and_end_with_their_plugin_and_its_grants() {
     test.writes(ROMEO_HOME, MessageKind::Chat, "yes");
     assert_eq!(text(&mut end), Some(Err(CallError::Stopped)));
     assert!(test.lines().contains(&"message".to_owned()), "it is a message like any other");
+}
+
+/// Row 153.
+#[test]
+fn a_question_that_encryption_refuses_ends_at_once() {
+    let mut test = TestSession::connected(Settings::default());
+    let config = Encryption { omemo: false, otr: OtrPolicy::Require, ..Encryption::default() };
+    let asks = plugin("asks");
+    test.run(|session, now, effects| set_encryption(session, config, now, effects));
+    let mut late = test.begin(&asks, ROMEO, None, &[]).unwrap();
+    assert_eq!(text(&mut late), None, "it waits until the other side has begun OTR");
+    test.wait(31);
+    assert!(matches!(text(&mut late), Some(Err(CallError::Unsupported(_)))));
+    let allowed = Encryption { otr: OtrPolicy::Allow, ..config };
+    test.run(|session, now, effects| set_encryption(session, allowed, now, effects));
+    let mut again = test.begin(&asks, ROMEO, None, &["red"]).unwrap();
+    test.in_room();
+    let mut private = test.begin(&asks, JULIET_THERE, None, &[]).unwrap();
+    assert_eq!((text(&mut again), text(&mut private)), (None, None));
+    test.run(|session, now, effects| set_encryption(session, config, now, effects));
+    let mut private = test.begin(&asks, JULIET_THERE, None, &[]).unwrap();
+    assert!(matches!(text(&mut private), Some(Err(CallError::Unsupported(_)))), "her address is not known");
+    test.writes(ROMEO_HOME, MessageKind::Chat, "green");
+    test.wait(31);
+    assert!(matches!(text(&mut again), Some(Err(CallError::Unsupported(_)))), "the choices could not be sent again");
+    assert_eq!(test.dialogs(), 0);
 }
 
 /// Row 153.

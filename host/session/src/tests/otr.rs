@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use parlor_config::{Encryption, OtrPolicy, TrustPolicy};
 use parlor_e2ee::otr::{Account, Conversation, Outcome, Policy, State};
-use parlor_stanza::types::{DeviceTrust, Draft, EncryptionWish, Extensions, SealedContent};
+use parlor_stanza::types::{DeviceTrust, Draft, EncryptionWish, Extensions, SealedContent, SharedFile};
 
 use super::*;
 
@@ -436,6 +436,64 @@ fn a_long_text_goes_out_in_parts() {
         let is_part = |part: &&SealedContent| matches!(part, SealedContent::Otr(text) if text.len() <= 60_000);
         assert!(parts.len() == 2 && parts.iter().all(is_part));
     }
+}
+
+/// XEP-0454: the address of an encrypted file has its key.
+#[test]
+fn a_file_without_a_text_goes_out_encrypted_and_a_subject_not_at_all() {
+    let url = format!("aesgcm://example.org/cat.jpg#{}", "0".repeat(88));
+    let file = || {
+        let files = vec![SharedFile { url: url.clone(), ..SharedFile::default() }];
+        Draft { extensions: Some(Box::new(Extensions { files, ..Extensions::default() })), ..Draft::default() }
+    };
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    let sends = |talk: &mut Talk, draft: Draft| {
+        let mut sent = talk.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+        talk.settle();
+        got(&mut sent)
+    };
+    assert!(matches!(sends(&mut talk, file()), Some(Ok(_))));
+    assert!(talk.people[0].has_read(&url));
+    let subject = || Draft { subject: Some("secret".to_owned()), ..Draft::default() };
+    assert!(matches!(sends(&mut talk, subject()), Some(Err(CallError::Unsupported(_)))));
+    assert_eq!(talk.plain(), 0);
+    // Also where it begins with the file.
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+    talk.otr(OtrPolicy::Require, None);
+    assert!(matches!(sends(&mut talk, file()), Some(Ok(_))));
+    assert!(talk.people[0].has_read(&url));
+    assert!(matches!(sends(&mut talk, subject()), Some(Err(CallError::Unsupported(_)))));
+    assert_eq!(talk.plain(), 0);
+}
+
+#[test]
+fn where_it_is_required_no_raw_stanza_says_anything_plainly() {
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+    let sends = |talk: &mut Talk, attributes: &str, content: &str| {
+        let stanza = raw(&format!("<message {attributes}>{content}</message>"));
+        got(&mut talk.test.ask(SendRaw { by: InstanceId(1), stanza })).unwrap()
+    };
+    let file = "<x xmlns='jabber:x:oob'><url>https://example.org/cat.jpg</url></x>";
+    let to_all = format!("type='groupchat' to='{ROOM}'");
+    let (to_romeo, to_phone) = (format!("type='chat' to='{ROMEO}'"), format!("type='groupchat' to='{PHONE}'"));
+    talk.otr(OtrPolicy::Allow, Some(OtrPolicy::Require));
+    for attributes in [&*to_romeo, &to_phone, &format!("to='{PHONE}'")] {
+        for content in ["<body>hello</body>", "<subject>hello</subject>", file] {
+            let result = sends(&mut talk, attributes, content);
+            assert!(matches!(result, Err(CallError::Unsupported(_))), "{attributes} {content}: {result:?}");
+        }
+        let typing = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
+        assert_eq!(sends(&mut talk, attributes, typing), Ok(()), "{attributes}");
+    }
+    for others in [&*to_all, "type='chat' to='juliet@example.org'"] {
+        assert_eq!(sends(&mut talk, others, "<body>hello</body>"), Ok(()), "{others}");
+    }
+    // A chat that was encrypted gets no plain answers while that is off.
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    assert_eq!(sends(&mut talk, &to_romeo, "<body>hello</body>"), Ok(()));
+    talk.otr(OtrPolicy::Allow, Some(OtrPolicy::Never));
+    let result = sends(&mut talk, &to_romeo, "<body>hello</body>");
+    assert!(matches!(result, Err(CallError::Unsupported(_))), "{result:?}");
 }
 
 #[test]

@@ -1,0 +1,33 @@
+//! Sends messages without encryption. All of them pass here once their encryption was chosen, so that no address of an
+//! encrypted file goes out in the open.
+
+use jid::Jid;
+use parlor_stanza::error::CallError;
+use parlor_stanza::files::is_encrypted_address;
+use parlor_stanza::types::Draft;
+
+use super::outbound::{Outbound, no_encryption};
+use super::waiting::{put, refuse};
+use crate::messages::outgoing;
+use crate::rooms::Rooms;
+use crate::turn::Turn;
+
+/// Sends a message as it is.
+pub(super) fn plainly(mut message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
+    if let Err(error) = may_go_plainly(&message.to, &message.draft) {
+        return refuse(message, error, turn);
+    }
+    let draft = std::mem::take(&mut message.draft);
+    let stanza = outgoing(rooms, message.to.clone(), message.kind, message.id.clone(), draft);
+    put(stanza, message, turn);
+}
+
+/// Checks whether a message can be sent without encryption: the address of an encrypted file has its key (XEP-0454).
+pub(crate) fn may_go_plainly(to: &Jid, draft: &Draft) -> Result<(), CallError> {
+    let mut files = draft.extensions.iter().flat_map(|extensions| &extensions.files);
+    if files.any(|file| is_encrypted_address(&file.url)) {
+        let why = "this message would go out in the open, and the address of its file has the file's key";
+        return Err(no_encryption(to, why));
+    }
+    Ok(())
+}
