@@ -6,6 +6,7 @@
 
 mod answers;
 mod exchange;
+mod last;
 mod seat;
 
 use std::future::pending;

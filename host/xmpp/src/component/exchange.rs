@@ -24,6 +24,7 @@ use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType};
 
 use super::answers::{Answers, answer};
+use super::last::Last;
 use super::seat::{Coming, Seat};
 use crate::error::ConnectError;
 use crate::event::LinkEvent;
@@ -51,7 +52,9 @@ struct State {
     seats: HashMap<BareJid, Seat>,
     /// The addresses that have something to send, in turn.
     due: VecDeque<BareJid>,
-    /// Stanzas of the component itself, and the last ones of addresses that are gone.
+    /// The last stanzas of addresses that are gone.
+    last: Last,
+    /// Stanzas of the component itself.
     own: VecDeque<Written>,
 }
 
@@ -106,15 +109,16 @@ impl Exchange {
 
     pub(super) fn has_more(&self) -> bool {
         let state = self.state();
-        !state.own.is_empty() || !state.due.is_empty()
+        !state.last.is_empty() || !state.own.is_empty() || !state.due.is_empty()
     }
 
-    /// Returns the next stanza for the stream: those of the component first, then one of each address in turn.
+    /// Returns the next stanza for the stream: those of addresses that are gone first, then those of the component, then one of
+    /// each address in turn.
     pub(super) fn next(&self) -> Option<Written> {
         let mut guard = self.state();
         let state = &mut *guard;
-        if let Some(own) = state.own.pop_front() {
-            return Some(own);
+        if let Some(next) = state.last.take().or_else(|| state.own.pop_front()) {
+            return Some(next);
         }
         while let Some(jid) = state.due.pop_front() {
             let Some(seat) = state.seats.get_mut(&jid) else { continue };
@@ -142,6 +146,13 @@ impl Exchange {
         state.line = Line::Live;
         state.own.clear();
         state.due.clear();
+        let old = state.last.begin(is_late);
+        if old > 0 {
+            tracing::warn!(
+                component = %self.domain, messages = old,
+                "messages of addresses that have logged out are not sent, since the cut lasted longer than keep_unsent of the component says"
+            );
+        }
         for (jid, seat) in &mut state.seats {
             let old = seat.begin(is_late);
             if !old.is_empty() {
@@ -264,18 +275,23 @@ impl Exchange {
         }
     }
 
-    /// Logs an address out. What it has sent still goes out.
+    /// Logs an address out. What it has sent still goes out, on the next stream if there is none.
     pub(super) fn close(&self, jid: &BareJid) {
         let mut guard = self.state();
         let state = &mut *guard;
         let Some(mut seat) = state.seats.remove(jid) else { return };
-        if state.line == Line::Live {
+        let is_live = state.line == Line::Live;
+        if is_live {
             seat.disappear();
-            while let Some(stanza) = seat.next_unsent() {
-                state.own.push_back(stanza);
-            }
-            self.more.notify_one();
         }
+        let lost = state.last.put(seat.into_unsent().into_iter().filter(|one| is_live || one.outlives));
+        if lost > 0 {
+            tracing::warn!(
+                account = %jid, stanzas = lost,
+                "the last stanzas of an address are not sent: too many of addresses that have logged out wait for the server"
+            );
+        }
+        self.more.notify_one();
     }
 
     /// Returns the next event for an address.

@@ -38,10 +38,24 @@ pub(super) enum Coming {
 
 /// A stanza of an address that waits for the stream.
 #[derive(Debug)]
-struct Unsent {
-    stanza: Written,
+pub(super) struct Unsent {
+    pub(super) stanza: Written,
     /// Whether it still makes sense on the stream that follows.
-    outlives: bool,
+    pub(super) outlives: bool,
+}
+
+/// Returns what of these goes out on the stream that follows, and the messages that have waited for it for too long.
+pub(super) fn outliving(unsent: VecDeque<Unsent>, is_late: bool) -> (VecDeque<Unsent>, Vec<Stanza>) {
+    let (mut kept, mut old) = (VecDeque::new(), Vec::new());
+    for one in unsent {
+        let message = one.stanza.stanza().filter(|stanza| matches!(stanza, Stanza::Message(_)));
+        match message {
+            Some(message) if is_late => old.push(message),
+            _ if one.outlives => kept.push_back(one),
+            _ => {}
+        }
+    }
+    (kept, old)
 }
 
 /// An address whose account is logged in, or wants to be.
@@ -174,17 +188,15 @@ impl Seat {
         // Nobody knows of presence that went out on the stream before, and nobody waits for answers on this one.
         self.told.clear();
         self.asked.clear();
-        let mut old = Vec::new();
-        for one in std::mem::take(&mut self.unsent) {
-            let message = one.stanza.stanza().filter(|stanza| matches!(stanza, Stanza::Message(_)));
-            match message {
-                Some(message) if is_late => old.push(message),
-                _ if one.outlives => self.unsent.push_back(one),
-                _ => {}
-            }
-        }
-        self.unsent_bytes = self.unsent.iter().map(|one| one.stanza.weight()).sum();
+        let (kept, old) = outliving(std::mem::take(&mut self.unsent), is_late);
+        self.unsent_bytes = kept.iter().map(|one| one.stanza.weight()).sum();
+        self.unsent = kept;
         old
+    }
+
+    /// Returns what still waits for the stream. The address is gone then.
+    pub(super) fn into_unsent(self) -> VecDeque<Unsent> {
+        self.unsent
     }
 
     /// Notes that this one gets the presence of the address. Returns false if it is one too many.

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 
 use parlor_config::{ChannelBinding, Endpoint, PasswordSource, TransportChoice, Way};
+use parlor_stanza::encode::Written;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::testing::jid;
@@ -414,4 +415,65 @@ fn an_address_is_available_to_so_many_at_most() {
     assert!(!seat.appears_to(&jid("one@muc.house/more")) && seat.appears_to(&jid("0@muc.house/echo")));
     seat.leaves(&jid("0@muc.house/echo"));
     assert!(seat.appears_to(&jid("one@muc.house/more")));
+}
+
+/// Returns what passes between a stream that has begun and an address, and the address.
+fn exchange() -> (Exchange, BareJid) {
+    let exchange = Exchange::new(jid(DOMAIN).to_bare());
+    let echo = jid("echo@bots.house/parlor");
+    exchange.open(&echo.to_bare(), echo.clone().try_into_full().unwrap());
+    exchange.bound(false);
+    (exchange, echo.to_bare())
+}
+
+/// Returns the next stanza for the stream.
+fn sent(exchange: &Exchange) -> Option<String> {
+    exchange.next().map(|stanza| stanza.text().to_owned())
+}
+
+#[test]
+fn the_last_messages_of_an_address_that_is_gone_outlive_the_stream() {
+    let presence = || PresenceOut { to: Some(jid("room@muc.house/echo")), ..PresenceOut::default() };
+    for is_cut_before in [false, true] {
+        let (exchange, echo) = exchange();
+        if is_cut_before {
+            exchange.suspended(&Lost::Closed);
+        }
+        exchange.hear(&echo, Outgoing::Presence(presence()));
+        exchange.hear(&echo, message("last words"));
+        exchange.close(&echo);
+        if !is_cut_before {
+            exchange.suspended(&Lost::Closed);
+        }
+        assert!(exchange.has_more());
+        exchange.bound(false);
+        let sent = [sent(&exchange).unwrap_or_default(), sent(&exchange).unwrap_or_default()];
+        assert!(sent[0].contains("last words") && sent[0].contains(" from='echo@bots.house/parlor'"), "{sent:?}");
+        assert_eq!(sent[1], "", "presence is of no use on another stream");
+    }
+}
+
+#[test]
+fn the_last_messages_of_an_address_are_not_sent_after_a_long_cut() {
+    let (exchange, echo) = exchange();
+    exchange.hear(&echo, message("last words"));
+    exchange.close(&echo);
+    exchange.suspended(&Lost::Closed);
+    exchange.bound(true);
+    assert_eq!(sent(&exchange), None);
+}
+
+#[test]
+fn so_many_bytes_of_addresses_that_are_gone_wait_at_most() {
+    let one = || {
+        let stanza = Written::of(message(&"x".repeat(1 << 10))).unwrap();
+        seat::Unsent { stanza, outlives: true }
+    };
+    let fits = last::MOST_BYTES / one().stanza.weight();
+    let mut last = last::Last::default();
+    assert_eq!(last.put((0..fits).map(|_| one())), 0);
+    assert_eq!(last.put((0..3).map(|_| one())), 3);
+    assert!(last.take().is_some());
+    assert_eq!((last.put([one()]), last.put([one()])), (0, 1));
+    assert_eq!((last.begin(false), last.begin(true), last.take().is_none()), (0, fits, true));
 }
