@@ -31,7 +31,7 @@ use crate::event::LinkEvent;
 use crate::keepalive::PROBE_PREFIX;
 
 /// The maximum number of answers of the component itself that wait for the stream. Further ones are not given.
-const MOST_OWN: usize = 256;
+pub(super) const MOST_OWN: usize = 256;
 
 /// What passes between the stream of a component and its addresses.
 pub(super) struct Exchange {
@@ -56,6 +56,8 @@ struct State {
     last: Last,
     /// Stanzas of the component itself.
     own: VecDeque<Written>,
+    /// Whether the stream had one of these last, so that it is the turn of an address.
+    was_own: bool,
 }
 
 /// How it stands with the stream.
@@ -112,26 +114,20 @@ impl Exchange {
         !state.last.is_empty() || !state.own.is_empty() || !state.due.is_empty()
     }
 
-    /// Returns the next stanza for the stream: those of addresses that are gone first, then those of the component, then one of
-    /// each address in turn.
+    /// Returns the next stanza for the stream: those of addresses that are gone first, then one of the component and one of an
+    /// address by turns. Strangers choose how much the component has to answer, and must not hold up the addresses.
     pub(super) fn next(&self) -> Option<Written> {
         let mut guard = self.state();
         let state = &mut *guard;
-        if let Some(next) = state.last.take().or_else(|| state.own.pop_front()) {
+        if let Some(next) = state.last.take() {
             return Some(next);
         }
-        while let Some(jid) = state.due.pop_front() {
-            let Some(seat) = state.seats.get_mut(&jid) else { continue };
-            let next = seat.next_unsent();
-            seat.is_due = seat.has_unsent();
-            if seat.is_due {
-                state.due.push_back(jid);
-            }
-            if next.is_some() {
-                return next;
-            }
+        state.was_own = !state.was_own;
+        if state.was_own {
+            state.own.pop_front().or_else(|| state.next_of_addresses())
+        } else {
+            state.next_of_addresses().or_else(|| state.own.pop_front())
         }
-        None
     }
 
     /// Notes that it is tried to have a stream.
@@ -350,6 +346,22 @@ impl Exchange {
 }
 
 impl State {
+    /// Returns the next stanza of the addresses, one of each in turn.
+    fn next_of_addresses(&mut self) -> Option<Written> {
+        while let Some(jid) = self.due.pop_front() {
+            let Some(seat) = self.seats.get_mut(&jid) else { continue };
+            let next = seat.next_unsent();
+            seat.is_due = seat.has_unsent();
+            if seat.is_due {
+                self.due.push_back(jid);
+            }
+            if next.is_some() {
+                return next;
+            }
+        }
+        None
+    }
+
     /// Lets a stanza of the component itself wait for the stream.
     fn put_own(&mut self, stanza: &Stanza) {
         if self.own.len() >= MOST_OWN {

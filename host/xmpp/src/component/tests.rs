@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 
 use parlor_config::{ChannelBinding, Endpoint, PasswordSource, TransportChoice, Way};
+use parlor_stanza::addressed::set_sender;
 use parlor_stanza::encode::Written;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::sieve::lost::Lost;
@@ -426,6 +427,13 @@ fn exchange() -> (Exchange, BareJid) {
     (exchange, echo.to_bare())
 }
 
+/// Returns a stanza of somebody else, as it arrives.
+fn arriving(from: &str, xml: &str) -> Arrived {
+    let mut stanza = RawStanza::parse(xml, &jid(DOMAIN)).unwrap().into_stanza();
+    set_sender(&mut stanza, jid(from));
+    Arrived::Read(Box::new(stanza))
+}
+
 /// Returns the next stanza for the stream.
 fn sent(exchange: &Exchange) -> Option<String> {
     exchange.next().map(|stanza| stanza.text().to_owned())
@@ -476,4 +484,22 @@ fn so_many_bytes_of_addresses_that_are_gone_wait_at_most() {
     assert!(last.take().is_some());
     assert_eq!((last.put([one()]), last.put([one()])), (0, 1));
     assert_eq!((last.begin(false), last.begin(true), last.take().is_none()), (0, fits, true));
+}
+
+#[test]
+fn answers_to_strangers_do_not_hold_up_the_addresses() {
+    let (exchange, echo) = exchange();
+    for number in 0..exchange::MOST_OWN {
+        let xml = "<message to='nobody@bots.house' type='chat'><body>x</body></message>";
+        exchange.deliver(arriving(&format!("a@b/{number}"), xml));
+    }
+    for number in 0..3 {
+        exchange.hear(&echo, message(&format!("of echo {number}")));
+    }
+    let sent: Vec<_> = std::iter::from_fn(|| sent(&exchange)).collect();
+    assert_eq!(sent.len(), exchange::MOST_OWN + 3);
+    for number in 0..3 {
+        let place = sent.iter().position(|one| one.contains(&format!("of echo {number}"))).unwrap();
+        assert!(place < 2 * (number + 1), "{number}: {place}");
+    }
 }
