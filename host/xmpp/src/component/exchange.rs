@@ -379,6 +379,7 @@ impl State {
 /// gets instead, if anything.
 fn offer(seat: &mut Seat, arrived: Arrived, to: &Jid) -> Option<Stanza> {
     let is_for_client = *to == seat.own;
+    let mut asked = None;
     if let Arrived::Read(stanza) = &arrived {
         match &**stanza {
             Stanza::Presence(presence) if !to.is_bare() && !is_for_client => {
@@ -395,9 +396,7 @@ fn offer(seat: &mut Seat, arrived: Arrived, to: &Jid) -> Option<Stanza> {
             },
             Stanza::Iq(iq @ (Iq::Get { .. } | Iq::Set { .. })) if to.is_bare() => {
                 // The account answers for its address as well.
-                if let Some(from) = iq.from() {
-                    seat.asked(from.clone(), iq.id().to_owned());
-                }
+                asked = iq.from().map(|from| (from.clone(), iq.id().to_owned()));
             }
             Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }) if !is_for_client => {
                 let (kind, condition) = (ErrorType::Cancel, DefinedCondition::ServiceUnavailable);
@@ -406,7 +405,12 @@ fn offer(seat: &mut Seat, arrived: Arrived, to: &Jid) -> Option<Stanza> {
             Stanza::Iq(_) | Stanza::Message(_) => {}
         }
     }
-    let arrived = seat.receive(arrived)?;
+    let Some(arrived) = seat.receive(arrived) else {
+        if let Some((from, id)) = asked {
+            seat.asked(from, id);
+        }
+        return None;
+    };
     tracing::debug!(account = %seat.own, "a stanza is not delivered: too many wait for this address");
     let (kind, condition) = (ErrorType::Wait, DefinedCondition::ResourceConstraint);
     arrived.refused(kind, condition, "too much waits for this address; try again later")

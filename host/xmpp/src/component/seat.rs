@@ -22,8 +22,11 @@ const MOST_UNSENT: usize = 64;
 const MOST_UNSENT_BYTES: usize = 64 << 10;
 /// The maximum number of others, mostly rooms, that an address is available to.
 pub(super) const MOST_TOLD: usize = 1_024;
-/// The maximum number of requests to the bare address that are not answered yet.
+/// The maximum number of requests to the bare address that are not answered yet, and that of one sender.
 const MOST_ASKED: usize = 64;
+const MOST_ASKED_BY_ONE: usize = 8;
+/// The maximum length of their ids, in bytes. An answer to a request with a longer one comes from the full address.
+const LONGEST_ID: usize = 1 << 10;
 
 /// An event on its way to an address.
 #[derive(Debug)]
@@ -223,9 +226,17 @@ impl Seat {
         }
     }
 
-    /// Notes a request to the bare address. The oldest one makes room.
+    /// Notes a request to the bare address. The oldest one makes room: that of the same sender, if it asked too often.
     pub(super) fn asked(&mut self, from: Jid, id: String) {
-        if self.asked.len() >= MOST_ASKED {
+        if id.len() > LONGEST_ID {
+            return;
+        }
+        let is_of_sender = |(one, _): &(Jid, String)| one.node() == from.node() && one.domain() == from.domain();
+        if self.asked.iter().filter(|&one| is_of_sender(one)).count() >= MOST_ASKED_BY_ONE {
+            if let Some(oldest) = self.asked.iter().position(is_of_sender) {
+                self.asked.remove(oldest);
+            }
+        } else if self.asked.len() >= MOST_ASKED {
             self.asked.pop_front();
         }
         self.asked.push_back((from, id));

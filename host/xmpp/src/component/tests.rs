@@ -503,3 +503,37 @@ fn answers_to_strangers_do_not_hold_up_the_addresses() {
         assert!(place < 2 * (number + 1), "{number}: {place}");
     }
 }
+
+#[test]
+fn requests_of_one_stranger_do_not_displace_those_of_others() {
+    let mut seat = seat::Seat::new("echo@bots.house/parlor".parse().unwrap());
+    seat.asked(jid("honest@b/c"), "1".to_owned());
+    for number in 0..100 {
+        seat.asked(jid(&format!("a@b/{number}")), number.to_string());
+    }
+    assert!(seat.was_asked(Some(&jid("honest@b/c")), "1"));
+    let known = (0..100).filter(|number| seat.was_asked(Some(&jid(&format!("a@b/{number}"))), &number.to_string()));
+    assert_eq!(known.collect::<Vec<_>>(), (92..100).collect::<Vec<_>>(), "the newest ones");
+    let long = "x".repeat(1 << 20);
+    seat.asked(jid("a@b/c"), long.clone());
+    assert!(!seat.was_asked(Some(&jid("a@b/c")), &long));
+}
+
+#[test]
+fn a_request_that_is_refused_is_not_noted() {
+    let (exchange, echo) = exchange();
+    let answer = |id: &str| {
+        let (to, id) = (jid("a@b/c"), id.to_owned());
+        exchange.hear(&echo, Outgoing::Reply { to, id, reply: Reply::Done });
+        std::iter::from_fn(|| sent(&exchange)).filter(|one| one.contains("'result'")).last().unwrap_or_default()
+    };
+    let asks = |id: &str| format!("<iq to='echo@bots.house' id='{id}' type='get'><x xmlns='urn:x'/></iq>");
+    exchange.deliver(arriving("a@b/c", &asks("taken")));
+    for _ in 1..seat::MOST_WAITING {
+        exchange.deliver(arriving("a@b/c", "<message to='echo@bots.house'><body>x</body></message>"));
+    }
+    exchange.deliver(arriving("a@b/c", &asks("refused")));
+    let (taken, refused) = (answer("taken"), answer("refused"));
+    assert!(taken.contains(" from='echo@bots.house'"), "{taken}");
+    assert!(refused.contains(" from='echo@bots.house/parlor'"), "{refused}");
+}
