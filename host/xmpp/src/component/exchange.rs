@@ -180,6 +180,14 @@ impl Exchange {
         self.tell(Line::Tried, || Coming::Retrying { after, why: why.clone() });
     }
 
+    /// There is no stream any more, and none is tried.
+    pub(super) fn closed(&self, why: &Lost) {
+        if self.is_live() {
+            self.suspended(why);
+        }
+        self.state().line = Line::Idle;
+    }
+
     pub(super) fn failed(&self, why: &ConnectError) {
         self.tell(Line::Idle, || Coming::Failed(why.clone()));
     }

@@ -6,7 +6,6 @@ use parlor_config::{ChannelBinding, Endpoint, PasswordSource, TransportChoice, W
 use parlor_stanza::addressed::set_sender;
 use parlor_stanza::encode::Written;
 use parlor_stanza::raw::RawStanza;
-use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::testing::jid;
 use parlor_stanza::types::{Ask, Draft, Incoming, MessageKind, PresenceOut, Query, Reply};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -536,4 +535,31 @@ fn a_request_that_is_refused_is_not_noted() {
     let (taken, refused) = (answer("taken"), answer("refused"));
     assert!(taken.contains(" from='echo@bots.house'"), "{taken}");
     assert!(refused.contains(" from='echo@bots.house/parlor'"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_link_that_ends_without_a_reason_is_replaced() {
+    let server = Server::start().await;
+    let exchange = Arc::new(Exchange::new(jid(DOMAIN).to_bare()));
+    let own = jid("echo@bots.house");
+    let echo: Arc<dyn LocalServer> = Arc::new(Address { jid: own.to_bare(), exchange: Arc::clone(&exchange) });
+    let settings = LinkSettings { jid: own, ..server.settings() };
+    let (_orders, orders) = mpsc::channel(ORDERS);
+    let of_worker = Arc::clone(&exchange);
+    let mut worker =
+        Worker { exchange: of_worker, settings: server.settings(), orders, link: None, began: None, cut: None };
+    echo.open(&settings);
+    soon(exchange.wanted()).await;
+    worker.connect();
+    exchange.bound(false);
+    assert!(matches!(next(&echo).await, LinkEvent::Bound { .. }));
+    worker.on_link(LinkEvent::Closed);
+    assert!(matches!(next(&echo).await, LinkEvent::Suspended { why: Lost::Bug }));
+    assert!(worker.link.is_some() && worker.cut.is_some());
+    // Nobody wants one now, and somebody does later.
+    echo.close();
+    worker.on_link(LinkEvent::Closed);
+    assert!(worker.link.is_none());
+    echo.open(&settings);
+    soon(exchange.wanted()).await;
 }
