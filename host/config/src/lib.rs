@@ -45,7 +45,9 @@ pub use encryption::{Encryption, OtrPeople, OtrPolicy, TrustPolicy};
 pub use endpoint::{BadEndpoint, BadUrl, Endpoint, WebUrl};
 pub use error::{ConfigError, FilePosition, Origin};
 pub use group::{BadGroupName, BadPattern, BadSelector, GroupName, Pattern, Selector};
-pub use link::{ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way};
+pub use link::{
+    ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, is_variable,
+};
 pub use name::{AccountName, BadAccountName};
 pub use settings::{
     ALERTS, Archiving, Authentication, AutoJoin, Effective, Rejoin, Role, SETTINGS, SettingError, SettingKind,

@@ -2,6 +2,7 @@
 
 mod read;
 
+pub use read::is_variable;
 pub(crate) use read::{account_name, certificates, check_shared, keep_unsent, password_source};
 
 use std::fmt;

@@ -388,6 +388,10 @@ fn errors_of_accounts_say_where_what_and_what_to_write() {
             "parlor.toml:3:1: password_env stands beside password_file: keep one of them",
         ),
         (
+            "[account.main]\njid = \"a@b\"\npassword_env = \"canary!\"",
+            "parlor.toml:3:16: password_env is no name of a variable: write 1 to 128 of A-Z, a-z, 0-9 and _, without a digit first, such as \"BOT_PASSWORD\", and set the password in that variable of the environment",
+        ),
+        (
             "[account.main]\njid = \"a@b\"\npassword = \"canary\"",
             "parlor.toml:3:1: a password does not belong into this file: write it into a file of its own, readable by you alone, and password_file = \"FILE\" here (or password_command, or password_env)",
         ),
@@ -421,6 +425,16 @@ fn errors_of_accounts_say_where_what_and_what_to_write() {
         ),
     ] {
         assert_eq!(refused(toml), error);
+    }
+}
+
+#[test]
+fn what_cannot_name_a_variable_is_none() {
+    for name in ["X", "_", "bot_password_2", &"x".repeat(128)] {
+        assert!(is_variable(name), "{name}");
+    }
+    for name in ["", "2X", "a-b", "a b", "a=b", "s3cr3t!", "\u{e4}", "A\0", &"x".repeat(129)] {
+        assert!(!is_variable(name), "{name}");
     }
 }
 

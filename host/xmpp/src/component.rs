@@ -6,6 +6,7 @@
 
 mod answers;
 mod exchange;
+mod last;
 mod seat;
 
 use std::future::pending;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use jid::BareJid;
 use parlor_config::LinkSettings;
 use parlor_stanza::decode::Arrived;
+use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::types::Outgoing;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -223,7 +225,20 @@ impl Worker {
                 self.link = None;
                 self.exchange.failed(&why);
             }
-            LinkEvent::Closed => self.link = None,
+            LinkEvent::Closed => {
+                tracing::error!(
+                    %component,
+                    "what connects a component has ended: a bug in the host; please report it, with the panic in the log; connecting again"
+                );
+                self.link = None;
+                if self.exchange.is_live() {
+                    self.cut = Some(Instant::now());
+                }
+                self.exchange.closed(&Lost::Bug);
+                if self.exchange.is_wanted() {
+                    self.connect();
+                }
+            }
             // There is no session that a server could resume, and stanzas do not come as events.
             LinkEvent::Resumed { .. } | LinkEvent::Stanza(_) => {}
         }

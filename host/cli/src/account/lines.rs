@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jid::{BareJid, Jid};
 use parlor_base::nearest::{nearest, suggestion};
-use parlor_config::{AccountName, GroupName, Hidden};
+use parlor_config::{AccountName, GroupName, Hidden, is_variable};
 use serde_json::Value;
 
 /// The largest file, in bytes.
@@ -233,6 +233,9 @@ fn password(mut fields: Fields) -> Result<Password, String> {
         }
         "password" => Ok(Password::Text(Hidden(value))),
         "password_file" => Ok(Password::File(value)),
+        "password_env" if !is_variable(&value) => Err(
+            "its password_env is no name of a variable: write 1 to 128 of A-Z, a-z, 0-9 and _, without a digit first; a password belongs into the column password".to_owned(),
+        ),
         _ => Ok(Password::Key(key, value)),
     }
 }
@@ -320,7 +323,8 @@ mod tests {
             o.neill@example.org,,,,\n\
             good@example.org,,,s3cr3t,\n\
             good@example.org/x,other,,s3cr3t,\n\
-            h@example.org,good,,s3cr3t,\n";
+            h@example.org,good,,s3cr3t,\n\
+            i@example.org,,,,s3cr3t!\n";
         let reasons = reasons(text);
         for (line, words) in [
             (2, "no address of an account"),
@@ -334,6 +338,7 @@ mod tests {
             (10, "before the @ would be its name"),
             (12, "its account is that of line 11"),
             (13, "its name is that of line 11"),
+            (14, "its password_env is no name of a variable"),
         ] {
             let begin = format!("{line}: ");
             assert!(
@@ -341,7 +346,7 @@ mod tests {
                 "{line} {words}: {reasons:?}"
             );
         }
-        assert_eq!(reasons.len(), 11, "{reasons:?}");
+        assert_eq!(reasons.len(), 12, "{reasons:?}");
         assert!(!format!("{reasons:?}").to_lowercase().contains("s3cr3t"), "{reasons:?}");
         assert!(!format!("{:?}", good("jid,password\na@b.example,s3cr3t\n")).contains("s3cr3t"));
     }

@@ -55,6 +55,11 @@ impl Host {
         self.owners.has(jid, &self.target.config(), SystemTime::now(), || self.written_config())
     }
 
+    /// Returns whether the log-in page has links sent, without reading the configuration for each one who asks.
+    pub(super) fn sends_links(&self) -> bool {
+        self.owners.sends_links(&self.target.config(), SystemTime::now(), || self.written_config())
+    }
+
     /// Returns a text that changes when the contents of pages change; none while no host answers.
     pub(super) fn mark(&self) -> Option<String> {
         let config = self.config().ok()?;

@@ -1,4 +1,5 @@
-//! The owners of all accounts, by the configuration as it could last be read.
+//! What everybody who reaches the window makes it ask the configuration: who is an owner, and whether the log-in page has links
+//! sent. The file is read again only after a change.
 //!
 //! A file that is broken says of nobody that they are no owner any more, nor does one that is being written: half of a
 //! configuration can be one without owners.
@@ -11,10 +12,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use jid::BareJid;
-use parlor_config::Config;
+use parlor_config::{Config, SentLinks};
 
 /// How long the file has to be as it is before it counts.
 const SETTLED: Duration = Duration::from_secs(1);
+
+/// How long a file that could not be read counts as such, if it stays as it is. Files that it names may be there by then.
+const UNREADABLE: Duration = Duration::from_mins(1);
 
 /// The owners, for those who ask whether somebody is one.
 #[derive(Debug, Default)]
@@ -25,6 +29,26 @@ struct Known {
     owners: HashSet<BareJid>,
     /// The file that they were read from. None: it counts as another one.
     file: Option<Stamp>,
+    /// What a file says of the log-in page.
+    page: Option<Page>,
+}
+
+/// What a file says of the log-in page.
+#[derive(Debug)]
+struct Page {
+    file: Stamp,
+    /// Whether it has links sent; `None` if the file could not be read.
+    sends: Option<bool>,
+    /// When the file was read.
+    at: SystemTime,
+}
+
+impl Page {
+    /// Returns whether this is still what the file says.
+    fn is_of(&self, file: Stamp, now: SystemTime) -> bool {
+        let is_fresh = || now.duration_since(self.at).is_ok_and(|age| age < UNREADABLE);
+        self.file == file && (self.sends.is_some() || is_fresh())
+    }
 }
 
 /// Tells one content of a file from the next, without reading it.
@@ -58,7 +82,27 @@ impl Stamp {
 impl Owners {
     /// Takes over the owners of a configuration that was read.
     pub(super) fn note(&self, config: &Config) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Known { owners: config.owners(), file: None };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Known { owners: config.owners(), ..Known::default() };
+    }
+
+    /// Returns whether the log-in page has links sent. With a file that cannot be read it does not: that may be the one that turns
+    /// them off.
+    pub(super) fn sends_links(
+        &self,
+        path: &Path,
+        now: SystemTime,
+        read: impl FnOnce() -> anyhow::Result<Config>,
+    ) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = Stamp::of(path) else { return false };
+        if let Some(page) = known.page.as_ref().filter(|page| page.is_of(file, now)) {
+            return page.sends.unwrap_or(false);
+        }
+        let sends = read().ok().map(|config| config.window.links == SentLinks::Page);
+        // What was read is what is there, and stays so until the stamp changes.
+        let is_lasting = file.is_settled(now) && Stamp::of(path) == Some(file);
+        known.page = is_lasting.then_some(Page { file, sends, at: now });
+        sends.unwrap_or(false)
     }
 
     /// Returns whether somebody is an owner. If the file has changed, it is read again. A new owner is one at once, and one who is
@@ -81,7 +125,7 @@ impl Owners {
             Ok(config) => {
                 // What was read is what is there.
                 if is_settled && Stamp::of(path) == file {
-                    *known = Known { owners: config.owners(), file };
+                    (known.owners, known.file) = (config.owners(), file);
                 } else {
                     known.owners.extend(config.owners());
                 }
@@ -97,6 +141,8 @@ impl Owners {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use parlor_config::Overrides;
 
     use super::*;
@@ -189,5 +235,41 @@ mod tests {
             assert!(owners.has(ANN, &path, later(), counted));
         }
         assert_eq!(times, 1);
+    }
+
+    #[test]
+    fn whether_links_are_sent_is_read_once_for_each_content_of_the_file() {
+        let (_folder, path, owners) = start();
+        let times = Cell::new(0);
+        let sends = |at: SystemTime| {
+            owners.sends_links(&path, at, || {
+                times.set(times.get() + 1);
+                read(&path)
+            })
+        };
+        let account = text("\"ann@example.org\"");
+        let off = format!("{account}[window]\nlinks = \"never\"\n");
+        for (content, expected) in [(account.as_str(), true), (off.as_str(), false), ("[", false)] {
+            fs::write(&path, content).unwrap();
+            times.set(0);
+            let at = later();
+            assert!((0..5).all(|_| sends(at) == expected), "{content}");
+            assert_eq!(times.get(), 1, "{content}");
+        }
+        // What could not be read is tried again after a while.
+        sends(later() + UNREADABLE);
+        assert_eq!(times.get(), 2);
+        fs::remove_file(&path).unwrap();
+        assert!(!sends(later()));
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_read_each_time() {
+        let (_folder, path, owners) = start();
+        let sends = || owners.sends_links(&path, SystemTime::now(), || read(&path));
+        assert!(sends());
+        let off = format!("{}[window]\nlinks = \"never\"\n", text("\"ann@example.org\""));
+        fs::write(&path, off).unwrap();
+        assert!(!sends());
     }
 }

@@ -7,7 +7,6 @@ use anyhow::{Context as _, bail};
 use parlor::control::client::{self, try_get};
 use parlor::control::views::Status;
 use parlor_base::escape::escape_untrusted;
-use parlor_config::SentLinks;
 use parlor_runtime::audited::retention;
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry};
 use parlor_window::{LinkRequest, Problem, Role, Session, Store};
@@ -22,7 +21,7 @@ const LONGEST: usize = 1 << 10;
 /// Returns whether the log-in page has links sent. With a configuration that cannot be read it does not: that may be the one that
 /// turns them off.
 pub(super) fn offers(host: &Arc<Host>) -> bool {
-    host.written_config().is_ok_and(|config| config.window.links == SentLinks::Page)
+    host.sends_links()
 }
 
 /// Has a link sent, if it is for an owner, and answers before that: nobody learns from the answer or its time who is one.

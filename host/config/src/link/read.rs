@@ -263,6 +263,7 @@ pub(crate) fn password_source(section: &Section<'_>, folder: &Path) -> Result<Op
         let source = match key {
             "password_file" => PasswordSource::File(folder.join(value)),
             "password_command" => PasswordSource::Command(value.to_owned()),
+            _ if !is_variable(value) => return Err(ConfigError::BadVariable { at }),
             _ => {
                 child::withhold(value);
                 PasswordSource::Environment(value.to_owned())
@@ -275,6 +276,15 @@ pub(crate) fn password_source(section: &Section<'_>, folder: &Path) -> Result<Op
         Some((_, source, _)) => Ok(Some(source)),
         None => Ok(None),
     }
+}
+
+/// Returns whether this can name the variable of the environment that holds a password. Of what is in the wrong place, such as the
+/// password itself, few can.
+pub fn is_variable(name: &str) -> bool {
+    /// The longest name, in bytes.
+    const LONGEST: usize = 128;
+    let begins = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    begins && name.len() <= LONGEST && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Checks that a password file exists, without opening it: it may be a pipe that provides its password once.

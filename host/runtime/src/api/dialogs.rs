@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::Jid;
-use parlor_session::permissions::{CallName, Granted, Target};
+use parlor_session::permissions::{CallName, Target};
 use parlor_session::{BeginDialog, DialogEnd, Question};
 use parlor_stanza::error::CallError;
 use wasmtime::AsContextMut;
@@ -84,25 +84,19 @@ impl Caller {
 
     async fn person(self, to: &str, question: wit::Question) -> Result<Waiting, CallError> {
         let to = jid("to", to)?;
-        let granted = self.open.granted(Target::Jid(&to))?;
-        self.ask(&granted, to, None, question).await
+        self.open.granted(Target::Jid(&to))?;
+        self.ask(to, None, question).await
     }
 
     async fn occupant(self, room: &str, nick: String, question: wit::Question) -> Result<Waiting, CallError> {
         let room = bare_jid("room", room)?;
-        let granted = self.open.granted(Target::Room(&room))?;
+        self.open.granted(Target::Room(&room))?;
         words("nick", &nick, LONGEST_NICK)?;
-        self.ask(&granted, room.into(), Some(nick), question).await
+        self.ask(room.into(), Some(nick), question).await
     }
 
     /// Asks. From the time that the question is queued, the call does not count as open any more.
-    async fn ask(
-        self,
-        granted: &Granted,
-        to: Jid,
-        nick: Option<String>,
-        question: wit::Question,
-    ) -> Result<Waiting, CallError> {
+    async fn ask(self, to: Jid, nick: Option<String>, question: wit::Question) -> Result<Waiting, CallError> {
         let Self { instance, open: call, task } = self;
         let wit::Question { text, choices, timeout } = question;
         let question = Question::check(text, choices, timeout.map(Duration::from_millis))?;
@@ -112,7 +106,7 @@ impl Caller {
         let (mailbox, most) = (Arc::clone(&instance.mailbox), instance.limits.dialogs as usize);
         let (draft, plugin) = (question.message(nick.as_deref()), instance.plugin.clone());
         let begins = BeginDialog { mailbox, plugin, to, nick, question, draft, most };
-        let ends = outgoing::question(&instance, granted, begins).await?;
+        let ends = outgoing::question(&instance, call.name(), begins).await?;
         drop(call);
         Ok(Waiting { asked: Asked { instance, open, ends }, task })
     }

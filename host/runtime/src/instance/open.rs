@@ -269,6 +269,11 @@ pub struct OpenCall {
 }
 
 impl OpenCall {
+    /// Returns which call it is.
+    pub fn name(&self) -> CallName {
+        self.call
+    }
+
     /// Returns the proof that the plugin may make this call for this target. Otherwise returns the denial, counted and logged.
     pub fn granted(&self, target: Target<'_>) -> Result<Granted, CallError> {
         self.instance.granted(self.call, target)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jid::Jid;
-use parlor_session::permissions::Granted;
+use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{BeginDialog, DialogEnd, SendMessage, SendRaw};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Draft, Message, MessageKind};
@@ -20,27 +20,38 @@ pub(crate) async fn send(
 ) -> Result<String, CallError> {
     if instance.account.hooks.see_outgoing() {
         // Boxed: few accounts have hooks, and the futures of all others would be kilobytes larger.
-        return Box::pin(send_hooked(instance, granted, command)).await;
+        return Box::pin(send_hooked(instance, command)).await;
     }
     instance.ask(granted, command).await
 }
 
-async fn send_hooked(instance: &Arc<Instance>, granted: &Granted, command: SendMessage) -> Result<String, CallError> {
+async fn send_hooked(instance: &Arc<Instance>, command: SendMessage) -> Result<String, CallError> {
     let SendMessage { to, kind, draft } = command;
     let (draft, _place) = checked(instance, &to, kind, draft).await?;
-    instance.ask(granted, SendMessage { to, kind, draft }).await
+    let call = if kind == MessageKind::Groupchat { CallName::RoomsSend } else { CallName::ChatsSend };
+    let granted = granted_now(instance, call, kind, &to)?;
+    instance.ask(&granted, SendMessage { to, kind, draft }).await
 }
 
-/// Asks a person a question, as hooks let it pass. Returns where its end arrives.
+/// Returns the proof that the plugin may still make this call. The owner may have taken the grant back while the message waited.
+fn granted_now(instance: &Instance, call: CallName, kind: MessageKind, to: &Jid) -> Result<Granted, CallError> {
+    if kind == MessageKind::Groupchat {
+        return instance.granted(call, Target::Room(&to.to_bare()));
+    }
+    instance.granted(call, Target::Jid(to))
+}
+
+/// Asks a person a question by this call, as hooks let it pass and if the plugin still may. Returns where its end arrives.
 pub(crate) async fn question(
     instance: &Arc<Instance>,
-    granted: &Granted,
+    call: CallName,
     command: BeginDialog,
 ) -> Result<Receiver<DialogEnd>, CallError> {
     let BeginDialog { mailbox, plugin, to, nick, question, draft, most } = command;
     let kind = if nick.is_some() { MessageKind::Groupchat } else { MessageKind::Chat };
     let (draft, _place) = checked(instance, &to, kind, draft).await?;
-    instance.ask(granted, BeginDialog { mailbox, plugin, to, nick, question, draft, most }).await
+    let granted = granted_now(instance, call, kind, &to)?;
+    instance.ask(&granted, BeginDialog { mailbox, plugin, to, nick, question, draft, most }).await
 }
 
 /// Has hooks decide about a message. Returns it as they let it pass, with its place in the line of its sender.
@@ -71,9 +82,12 @@ async fn send_raw_hooked(instance: &Arc<Instance>, granted: &Granted, command: S
     let Some(passed) = hooked(instance, shown(&instance.account, &stanza)).await? else {
         return instance.ask(granted, SendRaw { by, stanza }).await;
     };
+    // As above. It is a message, since hooks saw it.
+    let to = stanza.to();
+    let granted = instance.granted(CallName::ApiSend, Target::Stanza { kind: stanza.kind(), to: to.as_ref() })?;
     let is_same = passed.texts.change_nothing();
     let stanza = if is_same { stanza } else { passed.texts.in_stanza(&stanza).map_err(|error| of_a_hook(&error))? };
-    instance.ask(granted, SendRaw { by, stanza }).await
+    instance.ask(&granted, SendRaw { by, stanza }).await
 }
 
 /// Has hooks decide about a message. None: there is none to decide about.
@@ -84,4 +98,70 @@ async fn hooked(instance: &Arc<Instance>, message: Option<Message>) -> Result<Op
     let _waits = instance.waits_for_session();
     let to = message.to.to_bare();
     pass(&instance.account, instance.id, &instance.plugin, to, message).await.map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+    use parlor_config::Settings;
+    use parlor_plugins::limits::Limits;
+    use parlor_plugins::policy::hooks::HookOrder;
+    use parlor_session::{Question, Session};
+    use parlor_stanza::raw::RawStanza;
+
+    use super::*;
+    use crate::account::hooks::order::set_order;
+    use crate::instance::tests::instance as disconnected_instance;
+
+    /// Sends something to this person in one of the ways that hooks see.
+    async fn sends(instance: &Arc<Instance>, way: &str, to: Jid, draft: Draft) -> Result<(), CallError> {
+        match way {
+            "message" => {
+                let granted = instance.granted(CallName::ChatsSend, Target::Jid(&to))?;
+                send(instance, &granted, SendMessage { to, kind: MessageKind::Chat, draft }).await.map(drop)
+            }
+            "question" => {
+                let asked = Question::check("Tea?".to_owned(), Vec::new(), None)?;
+                let (mailbox, plugin, draft) =
+                    (Arc::clone(&instance.mailbox), instance.plugin.clone(), asked.message(None));
+                let begins = BeginDialog { mailbox, plugin, to, nick: None, question: asked, draft, most: 1 };
+                question(instance, CallName::DialogsAsk, begins).await.map(drop)
+            }
+            _ => {
+                let own = "bot@example.org/here".parse().unwrap();
+                let stanza = RawStanza::parse(&format!("<message to='{to}'><body>hi</body></message>"), &own)?;
+                let target = Target::Stanza { kind: "message", to: Some(&to) };
+                let granted = instance.granted(CallName::ApiSend, target)?;
+                send_raw(instance, &granted, SendRaw { by: instance.id, stanza }).await
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waited_for_hooks_goes_by_what_is_granted_then() {
+        let grants = "\"messages.send\" = [\"*\"]\n\"stanza.send\" = [\"message\"]";
+        for (way, is_taken_back) in
+            ["message", "question", "raw"].into_iter().flat_map(|way| [(way, false), (way, true)])
+        {
+            let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
+            let named = Session::new("bot@example.org/here".parse().unwrap(), Settings::default());
+            instance.account.publish(named.snapshot());
+            // It does not run, so everything passes, and still one after the other.
+            let outgoing = vec!["absent".parse().unwrap()];
+            set_order(&instance.account, HookOrder { outgoing, ..HookOrder::default() });
+            let to: Jid = "romeo@example.org".parse().unwrap();
+            let draft = Draft { body: Some("hi".to_owned()), ..Draft::default() };
+            let (_, before) = checked(&instance, &to, MessageKind::Chat, draft.clone()).await.unwrap();
+            let mut call = pin!(sends(&instance, way, to, draft));
+            assert!(poll!(call.as_mut()).is_pending(), "{way}");
+            if is_taken_back {
+                instance.account.router.grant(&instance.mailbox, Arc::default());
+            }
+            drop(before);
+            let result = call.await;
+            assert_eq!(matches!(result, Err(CallError::Denied { .. })), is_taken_back, "{way}: {result:?}");
+        }
+    }
 }

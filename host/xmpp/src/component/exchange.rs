@@ -24,13 +24,14 @@ use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType};
 
 use super::answers::{Answers, answer};
+use super::last::Last;
 use super::seat::{Coming, Seat};
 use crate::error::ConnectError;
 use crate::event::LinkEvent;
 use crate::keepalive::PROBE_PREFIX;
 
 /// The maximum number of answers of the component itself that wait for the stream. Further ones are not given.
-const MOST_OWN: usize = 256;
+pub(super) const MOST_OWN: usize = 256;
 
 /// What passes between the stream of a component and its addresses.
 pub(super) struct Exchange {
@@ -51,8 +52,12 @@ struct State {
     seats: HashMap<BareJid, Seat>,
     /// The addresses that have something to send, in turn.
     due: VecDeque<BareJid>,
-    /// Stanzas of the component itself, and the last ones of addresses that are gone.
+    /// The last stanzas of addresses that are gone.
+    last: Last,
+    /// Stanzas of the component itself.
     own: VecDeque<Written>,
+    /// Whether the stream had one of these last, so that it is the turn of an address.
+    was_own: bool,
 }
 
 /// How it stands with the stream.
@@ -106,28 +111,23 @@ impl Exchange {
 
     pub(super) fn has_more(&self) -> bool {
         let state = self.state();
-        !state.own.is_empty() || !state.due.is_empty()
+        !state.last.is_empty() || !state.own.is_empty() || !state.due.is_empty()
     }
 
-    /// Returns the next stanza for the stream: those of the component first, then one of each address in turn.
+    /// Returns the next stanza for the stream: those of addresses that are gone first, then one of the component and one of an
+    /// address by turns. Strangers choose how much the component has to answer, and must not hold up the addresses.
     pub(super) fn next(&self) -> Option<Written> {
         let mut guard = self.state();
         let state = &mut *guard;
-        if let Some(own) = state.own.pop_front() {
-            return Some(own);
+        if let Some(next) = state.last.take() {
+            return Some(next);
         }
-        while let Some(jid) = state.due.pop_front() {
-            let Some(seat) = state.seats.get_mut(&jid) else { continue };
-            let next = seat.next_unsent();
-            seat.is_due = seat.has_unsent();
-            if seat.is_due {
-                state.due.push_back(jid);
-            }
-            if next.is_some() {
-                return next;
-            }
+        state.was_own = !state.was_own;
+        if state.was_own {
+            state.own.pop_front().or_else(|| state.next_of_addresses())
+        } else {
+            state.next_of_addresses().or_else(|| state.own.pop_front())
         }
-        None
     }
 
     /// Notes that it is tried to have a stream.
@@ -142,6 +142,13 @@ impl Exchange {
         state.line = Line::Live;
         state.own.clear();
         state.due.clear();
+        let old = state.last.begin(is_late);
+        if old > 0 {
+            tracing::warn!(
+                component = %self.domain, messages = old,
+                "messages of addresses that have logged out are not sent, since the cut lasted longer than keep_unsent of the component says"
+            );
+        }
         for (jid, seat) in &mut state.seats {
             let old = seat.begin(is_late);
             if !old.is_empty() {
@@ -171,6 +178,14 @@ impl Exchange {
 
     pub(super) fn retrying(&self, after: Duration, why: &ConnectError) {
         self.tell(Line::Tried, || Coming::Retrying { after, why: why.clone() });
+    }
+
+    /// There is no stream any more, and none is tried.
+    pub(super) fn closed(&self, why: &Lost) {
+        if self.is_live() {
+            self.suspended(why);
+        }
+        self.state().line = Line::Idle;
     }
 
     pub(super) fn failed(&self, why: &ConnectError) {
@@ -264,18 +279,23 @@ impl Exchange {
         }
     }
 
-    /// Logs an address out. What it has sent still goes out.
+    /// Logs an address out. What it has sent still goes out, on the next stream if there is none.
     pub(super) fn close(&self, jid: &BareJid) {
         let mut guard = self.state();
         let state = &mut *guard;
         let Some(mut seat) = state.seats.remove(jid) else { return };
-        if state.line == Line::Live {
+        let is_live = state.line == Line::Live;
+        if is_live {
             seat.disappear();
-            while let Some(stanza) = seat.next_unsent() {
-                state.own.push_back(stanza);
-            }
-            self.more.notify_one();
         }
+        let lost = state.last.put(seat.into_unsent().into_iter().filter(|one| is_live || one.outlives));
+        if lost > 0 {
+            tracing::warn!(
+                account = %jid, stanzas = lost,
+                "the last stanzas of an address are not sent: too many of addresses that have logged out wait for the server"
+            );
+        }
+        self.more.notify_one();
     }
 
     /// Returns the next event for an address.
@@ -334,6 +354,22 @@ impl Exchange {
 }
 
 impl State {
+    /// Returns the next stanza of the addresses, one of each in turn.
+    fn next_of_addresses(&mut self) -> Option<Written> {
+        while let Some(jid) = self.due.pop_front() {
+            let Some(seat) = self.seats.get_mut(&jid) else { continue };
+            let next = seat.next_unsent();
+            seat.is_due = seat.has_unsent();
+            if seat.is_due {
+                self.due.push_back(jid);
+            }
+            if next.is_some() {
+                return next;
+            }
+        }
+        None
+    }
+
     /// Lets a stanza of the component itself wait for the stream.
     fn put_own(&mut self, stanza: &Stanza) {
         if self.own.len() >= MOST_OWN {
@@ -351,6 +387,7 @@ impl State {
 /// gets instead, if anything.
 fn offer(seat: &mut Seat, arrived: Arrived, to: &Jid) -> Option<Stanza> {
     let is_for_client = *to == seat.own;
+    let mut asked = None;
     if let Arrived::Read(stanza) = &arrived {
         match &**stanza {
             Stanza::Presence(presence) if !to.is_bare() && !is_for_client => {
@@ -367,9 +404,7 @@ fn offer(seat: &mut Seat, arrived: Arrived, to: &Jid) -> Option<Stanza> {
             },
             Stanza::Iq(iq @ (Iq::Get { .. } | Iq::Set { .. })) if to.is_bare() => {
                 // The account answers for its address as well.
-                if let Some(from) = iq.from() {
-                    seat.asked(from.clone(), iq.id().to_owned());
-                }
+                asked = iq.from().map(|from| (from.clone(), iq.id().to_owned()));
             }
             Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }) if !is_for_client => {
                 let (kind, condition) = (ErrorType::Cancel, DefinedCondition::ServiceUnavailable);
@@ -378,7 +413,12 @@ fn offer(seat: &mut Seat, arrived: Arrived, to: &Jid) -> Option<Stanza> {
             Stanza::Iq(_) | Stanza::Message(_) => {}
         }
     }
-    let arrived = seat.receive(arrived)?;
+    let Some(arrived) = seat.receive(arrived) else {
+        if let Some((from, id)) = asked {
+            seat.asked(from, id);
+        }
+        return None;
+    };
     tracing::debug!(account = %seat.own, "a stanza is not delivered: too many wait for this address");
     let (kind, condition) = (ErrorType::Wait, DefinedCondition::ResourceConstraint);
     arrived.refused(kind, condition, "too much waits for this address; try again later")

@@ -22,8 +22,11 @@ const MOST_UNSENT: usize = 64;
 const MOST_UNSENT_BYTES: usize = 64 << 10;
 /// The maximum number of others, mostly rooms, that an address is available to.
 pub(super) const MOST_TOLD: usize = 1_024;
-/// The maximum number of requests to the bare address that are not answered yet.
+/// The maximum number of requests to the bare address that are not answered yet, and that of one sender.
 const MOST_ASKED: usize = 64;
+const MOST_ASKED_BY_ONE: usize = 8;
+/// The maximum length of their ids, in bytes. An answer to a request with a longer one comes from the full address.
+const LONGEST_ID: usize = 1 << 10;
 
 /// An event on its way to an address.
 #[derive(Debug)]
@@ -38,10 +41,24 @@ pub(super) enum Coming {
 
 /// A stanza of an address that waits for the stream.
 #[derive(Debug)]
-struct Unsent {
-    stanza: Written,
+pub(super) struct Unsent {
+    pub(super) stanza: Written,
     /// Whether it still makes sense on the stream that follows.
-    outlives: bool,
+    pub(super) outlives: bool,
+}
+
+/// Returns what of these goes out on the stream that follows, and the messages that have waited for it for too long.
+pub(super) fn outliving(unsent: VecDeque<Unsent>, is_late: bool) -> (VecDeque<Unsent>, Vec<Stanza>) {
+    let (mut kept, mut old) = (VecDeque::new(), Vec::new());
+    for one in unsent {
+        let message = one.stanza.stanza().filter(|stanza| matches!(stanza, Stanza::Message(_)));
+        match message {
+            Some(message) if is_late => old.push(message),
+            _ if one.outlives => kept.push_back(one),
+            _ => {}
+        }
+    }
+    (kept, old)
 }
 
 /// An address whose account is logged in, or wants to be.
@@ -174,17 +191,15 @@ impl Seat {
         // Nobody knows of presence that went out on the stream before, and nobody waits for answers on this one.
         self.told.clear();
         self.asked.clear();
-        let mut old = Vec::new();
-        for one in std::mem::take(&mut self.unsent) {
-            let message = one.stanza.stanza().filter(|stanza| matches!(stanza, Stanza::Message(_)));
-            match message {
-                Some(message) if is_late => old.push(message),
-                _ if one.outlives => self.unsent.push_back(one),
-                _ => {}
-            }
-        }
-        self.unsent_bytes = self.unsent.iter().map(|one| one.stanza.weight()).sum();
+        let (kept, old) = outliving(std::mem::take(&mut self.unsent), is_late);
+        self.unsent_bytes = kept.iter().map(|one| one.stanza.weight()).sum();
+        self.unsent = kept;
         old
+    }
+
+    /// Returns what still waits for the stream. The address is gone then.
+    pub(super) fn into_unsent(self) -> VecDeque<Unsent> {
+        self.unsent
     }
 
     /// Notes that this one gets the presence of the address. Returns false if it is one too many.
@@ -211,9 +226,17 @@ impl Seat {
         }
     }
 
-    /// Notes a request to the bare address. The oldest one makes room.
+    /// Notes a request to the bare address. The oldest one makes room: that of the same sender, if it asked too often.
     pub(super) fn asked(&mut self, from: Jid, id: String) {
-        if self.asked.len() >= MOST_ASKED {
+        if id.len() > LONGEST_ID {
+            return;
+        }
+        let is_of_sender = |(one, _): &(Jid, String)| one.node() == from.node() && one.domain() == from.domain();
+        if self.asked.iter().filter(|&one| is_of_sender(one)).count() >= MOST_ASKED_BY_ONE {
+            if let Some(oldest) = self.asked.iter().position(is_of_sender) {
+                self.asked.remove(oldest);
+            }
+        } else if self.asked.len() >= MOST_ASKED {
             self.asked.pop_front();
         }
         self.asked.push_back((from, id));

@@ -3,8 +3,9 @@
 use std::future::poll_fn;
 
 use parlor_config::{ChannelBinding, Endpoint, PasswordSource, TransportChoice, Way};
+use parlor_stanza::addressed::set_sender;
+use parlor_stanza::encode::Written;
 use parlor_stanza::raw::RawStanza;
-use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::testing::jid;
 use parlor_stanza::types::{Ask, Draft, Incoming, MessageKind, PresenceOut, Query, Reply};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -414,4 +415,151 @@ fn an_address_is_available_to_so_many_at_most() {
     assert!(!seat.appears_to(&jid("one@muc.house/more")) && seat.appears_to(&jid("0@muc.house/echo")));
     seat.leaves(&jid("0@muc.house/echo"));
     assert!(seat.appears_to(&jid("one@muc.house/more")));
+}
+
+/// Returns what passes between a stream that has begun and an address, and the address.
+fn exchange() -> (Exchange, BareJid) {
+    let exchange = Exchange::new(jid(DOMAIN).to_bare());
+    let echo = jid("echo@bots.house/parlor");
+    exchange.open(&echo.to_bare(), echo.clone().try_into_full().unwrap());
+    exchange.bound(false);
+    (exchange, echo.to_bare())
+}
+
+/// Returns a stanza of somebody else, as it arrives.
+fn arriving(from: &str, xml: &str) -> Arrived {
+    let mut stanza = RawStanza::parse(xml, &jid(DOMAIN)).unwrap().into_stanza();
+    set_sender(&mut stanza, jid(from));
+    Arrived::Read(Box::new(stanza))
+}
+
+/// Returns the next stanza for the stream.
+fn sent(exchange: &Exchange) -> Option<String> {
+    exchange.next().map(|stanza| stanza.text().to_owned())
+}
+
+#[test]
+fn the_last_messages_of_an_address_that_is_gone_outlive_the_stream() {
+    let presence = || PresenceOut { to: Some(jid("room@muc.house/echo")), ..PresenceOut::default() };
+    for is_cut_before in [false, true] {
+        let (exchange, echo) = exchange();
+        if is_cut_before {
+            exchange.suspended(&Lost::Closed);
+        }
+        exchange.hear(&echo, Outgoing::Presence(presence()));
+        exchange.hear(&echo, message("last words"));
+        exchange.close(&echo);
+        if !is_cut_before {
+            exchange.suspended(&Lost::Closed);
+        }
+        assert!(exchange.has_more());
+        exchange.bound(false);
+        let sent = [sent(&exchange).unwrap_or_default(), sent(&exchange).unwrap_or_default()];
+        assert!(sent[0].contains("last words") && sent[0].contains(" from='echo@bots.house/parlor'"), "{sent:?}");
+        assert_eq!(sent[1], "", "presence is of no use on another stream");
+    }
+}
+
+#[test]
+fn the_last_messages_of_an_address_are_not_sent_after_a_long_cut() {
+    let (exchange, echo) = exchange();
+    exchange.hear(&echo, message("last words"));
+    exchange.close(&echo);
+    exchange.suspended(&Lost::Closed);
+    exchange.bound(true);
+    assert_eq!(sent(&exchange), None);
+}
+
+#[test]
+fn so_many_bytes_of_addresses_that_are_gone_wait_at_most() {
+    let one = || {
+        let stanza = Written::of(message(&"x".repeat(1 << 10))).unwrap();
+        seat::Unsent { stanza, outlives: true }
+    };
+    let fits = last::MOST_BYTES / one().stanza.weight();
+    let mut last = last::Last::default();
+    assert_eq!(last.put((0..fits).map(|_| one())), 0);
+    assert_eq!(last.put((0..3).map(|_| one())), 3);
+    assert!(last.take().is_some());
+    assert_eq!((last.put([one()]), last.put([one()])), (0, 1));
+    assert_eq!((last.begin(false), last.begin(true), last.take().is_none()), (0, fits, true));
+}
+
+#[test]
+fn answers_to_strangers_do_not_hold_up_the_addresses() {
+    let (exchange, echo) = exchange();
+    for number in 0..exchange::MOST_OWN {
+        let xml = "<message to='nobody@bots.house' type='chat'><body>x</body></message>";
+        exchange.deliver(arriving(&format!("a@b/{number}"), xml));
+    }
+    for number in 0..3 {
+        exchange.hear(&echo, message(&format!("of echo {number}")));
+    }
+    let sent: Vec<_> = std::iter::from_fn(|| sent(&exchange)).collect();
+    assert_eq!(sent.len(), exchange::MOST_OWN + 3);
+    for number in 0..3 {
+        let place = sent.iter().position(|one| one.contains(&format!("of echo {number}"))).unwrap();
+        assert!(place < 2 * (number + 1), "{number}: {place}");
+    }
+}
+
+#[test]
+fn requests_of_one_stranger_do_not_displace_those_of_others() {
+    let mut seat = seat::Seat::new("echo@bots.house/parlor".parse().unwrap());
+    seat.asked(jid("honest@b/c"), "1".to_owned());
+    for number in 0..100 {
+        seat.asked(jid(&format!("a@b/{number}")), number.to_string());
+    }
+    assert!(seat.was_asked(Some(&jid("honest@b/c")), "1"));
+    let known = (0..100).filter(|number| seat.was_asked(Some(&jid(&format!("a@b/{number}"))), &number.to_string()));
+    assert_eq!(known.collect::<Vec<_>>(), (92..100).collect::<Vec<_>>(), "the newest ones");
+    let long = "x".repeat(1 << 20);
+    seat.asked(jid("a@b/c"), long.clone());
+    assert!(!seat.was_asked(Some(&jid("a@b/c")), &long));
+}
+
+#[test]
+fn a_request_that_is_refused_is_not_noted() {
+    let (exchange, echo) = exchange();
+    let answer = |id: &str| {
+        let (to, id) = (jid("a@b/c"), id.to_owned());
+        exchange.hear(&echo, Outgoing::Reply { to, id, reply: Reply::Done });
+        std::iter::from_fn(|| sent(&exchange)).filter(|one| one.contains("'result'")).last().unwrap_or_default()
+    };
+    let asks = |id: &str| format!("<iq to='echo@bots.house' id='{id}' type='get'><x xmlns='urn:x'/></iq>");
+    exchange.deliver(arriving("a@b/c", &asks("taken")));
+    for _ in 1..seat::MOST_WAITING {
+        exchange.deliver(arriving("a@b/c", "<message to='echo@bots.house'><body>x</body></message>"));
+    }
+    exchange.deliver(arriving("a@b/c", &asks("refused")));
+    let (taken, refused) = (answer("taken"), answer("refused"));
+    assert!(taken.contains(" from='echo@bots.house'"), "{taken}");
+    assert!(refused.contains(" from='echo@bots.house/parlor'"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_link_that_ends_without_a_reason_is_replaced() {
+    let server = Server::start().await;
+    let exchange = Arc::new(Exchange::new(jid(DOMAIN).to_bare()));
+    let own = jid("echo@bots.house");
+    let echo: Arc<dyn LocalServer> = Arc::new(Address { jid: own.to_bare(), exchange: Arc::clone(&exchange) });
+    let settings = LinkSettings { jid: own, ..server.settings() };
+    let (_orders, orders) = mpsc::channel(ORDERS);
+    let of_worker = Arc::clone(&exchange);
+    let mut worker =
+        Worker { exchange: of_worker, settings: server.settings(), orders, link: None, began: None, cut: None };
+    echo.open(&settings);
+    soon(exchange.wanted()).await;
+    worker.connect();
+    exchange.bound(false);
+    assert!(matches!(next(&echo).await, LinkEvent::Bound { .. }));
+    worker.on_link(LinkEvent::Closed);
+    assert!(matches!(next(&echo).await, LinkEvent::Suspended { why: Lost::Bug }));
+    assert!(worker.link.is_some() && worker.cut.is_some());
+    // Nobody wants one now, and somebody does later.
+    echo.close();
+    worker.on_link(LinkEvent::Closed);
+    assert!(worker.link.is_none());
+    echo.open(&settings);
+    soon(exchange.wanted()).await;
 }
