@@ -348,6 +348,8 @@ async fn an_answer_has_to_begin_in_its_own_time() {
     let host = host(&web, &[&slow_url, &silent_url], limited).await;
     let begun = host.order(ID, "http.fetch", json!({ "url": slow_url })).await;
     let (mut stream, _) = slow.accept().await.unwrap();
+    // An answer that comes before its request is none.
+    assert_eq!(stream.read_u8().await.unwrap(), b'G');
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha").await.unwrap();
     let exchange = call(&host, "http.open", json!({ "url": silent_url })).await;
     let in_parts = host.order(ID, "http.answer", json!({ "exchange": exchange })).await;

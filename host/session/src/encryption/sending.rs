@@ -24,10 +24,10 @@ use crate::turn::Turn;
 type Waits = Box<(Outbound, HashSet<Fetch>)>;
 
 /// Returns whether [`send`] may do anything with a message of this wish but send it in plain text at once: a chat was encrypted, or
-/// a message that this one may reply to, or messages wait whose order must be kept.
+/// a message that this one may reply to, the owner requires OTR for somebody, or messages wait whose order must be kept.
 pub(crate) fn is_concerned(keys: &EndToEnd, wish: EncryptionWish) -> bool {
     let may_be_encrypted = wish == EncryptionWish::Required || keys.is_guarded() || keys.ways.knows_messages();
-    may_be_encrypted || !keys.waiting.is_empty()
+    may_be_encrypted || keys.requires_otr_of_anyone() || !keys.waiting.is_empty()
 }
 
 /// Sends a message with the requested encryption. If keys have to be fetched first, it waits, and so do later ones to
@@ -279,7 +279,7 @@ pub(crate) fn again(keys: &mut EndToEnd, rooms: &Rooms, turn: &mut Turn<'_>) {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use parlor_config::{Encryption, Settings};
+    use parlor_config::{Encryption, OtrPolicy, Settings};
     use parlor_stanza::types::{Extensions, ReplyTo};
 
     use super::*;
@@ -329,6 +329,9 @@ mod tests {
     fn a_chat_or_a_message_that_was_encrypted_concerns_the_next_one_and_so_do_messages_that_wait() {
         assert!(!concerned(|_| {}));
         assert!(concerned(|keys| keys.is_unknown = true));
+        assert!(concerned(|keys| {
+            keys.set_config(Encryption { otr: OtrPolicy::Require, ..Encryption::default() });
+        }));
         assert!(concerned(|keys| keys.ways.load(vec![(jid(), Way::Otr)])));
         assert!(concerned(|keys| keys.ways.note_message(&jid(), "m", Way::Otr)));
         assert!(concerned(|keys| {
