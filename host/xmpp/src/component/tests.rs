@@ -523,7 +523,7 @@ fn a_request_that_is_refused_is_not_noted() {
     let (exchange, echo) = exchange();
     let answer = |id: &str| {
         let (to, id) = (jid("a@b/c"), id.to_owned());
-        exchange.hear(&echo, Outgoing::Reply { to, id, reply: Reply::Done });
+        exchange.hear(&echo, Outgoing::Reply { to: Some(to), id, reply: Reply::Done });
         std::iter::from_fn(|| sent(&exchange)).filter(|one| one.contains("'result'")).last().unwrap_or_default()
     };
     let asks = |id: &str| format!("<iq to='echo@bots.house' id='{id}' type='get'><x xmlns='urn:x'/></iq>");
