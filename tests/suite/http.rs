@@ -223,13 +223,13 @@ async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path()
         assert_eq!(answers[0].answer.outcome, expected, "{asks}: {answers:?}");
     }
     assert!(fetch(&host, json!({ "url": format!("{closed}/hidden") })).await.is_err());
-    // The audit has all of them, also in the next process.
+    // The audit has all of them after the host has ended.
     let (data, mut names) = (host.home.path().join("data"), Vec::new());
     let read = async || {
         let mut audit = AuditFile::open(&data).unwrap().unwrap();
         names = audit.activity(Some(ID), None, None).unwrap().1;
     };
-    host.restart_after(read).await.stop().await;
+    host.stop_then(read).await;
     let made: Vec<_> = names.iter().filter(|name| name.kind == TallyKind::Request.as_str()).collect();
     let find = |what: &str| made.iter().find(|name| name.what == what).unwrap_or_else(|| panic!("{what}: {made:?}"));
     let answered = find(&format!("POST https://{} 2xx", web.host()));

@@ -682,6 +682,12 @@ impl TestHost {
         self.ears.swap_remove(0)
     }
 
+    /// Stops the host, and runs a callback before its folder is removed.
+    pub(crate) async fn stop_then(self, after: impl AsyncFnOnce()) {
+        stop(self.host).await;
+        after().await;
+    }
+
     /// Stops the host as a user would.
     pub(crate) async fn stop(self) {
         stop(self.host).await;

@@ -168,37 +168,3 @@ async fn it_reads_a_first_message_that_the_host_encrypted() {
     host.call(FULL, "chats.send", first).await.ok();
     client.shows("you have mail").unwrap();
 }
-
-/// Row 172: in a room. It writes the key for each person twice, since they are there and members.
-#[tokio::test(flavor = "multi_thread")]
-async fn it_talks_with_omemo_in_a_room_of_members() {
-    let host = plan().await.three().start().await;
-    let (server, bot) = (prosody().await, host.account().jid.clone());
-    let account = server.fresh_account("juliet").unwrap();
-    let mut client = Profanity::start(server, &account).unwrap();
-    client.with_omemo(server).await.unwrap();
-    client.types("/omemo trustmode blind").unwrap();
-    client.shows("fingerprints will be trusted automatically").unwrap();
-    let mut nurse = person_by(AXOLOTL, "nurse").await;
-    finds(&mut nurse, &bot, &[AXOLOTL]).await;
-    let devices = nurse.order("devices", json!({ "jid": bot.as_str() })).await.unwrap();
-    let fingerprint = grouped(devices[0]["fingerprint"].as_str().unwrap());
-    let (room, members) = (server.fresh_room(), [bot.as_str(), account.jid.as_str()]);
-    nurse.order("join", json!({ "room": room.as_str(), "nick": "Nurse", "members": members })).await.unwrap();
-    host.call(FULL, "rooms.open", json!({ "jid": room.as_str(), "nick": "bot" })).await.ok();
-    let heard = host.listen_with(FULL, json!({ "name": "message", "room": room.as_str() })).await;
-    client.types(&format!("/join {room} nick Juliet")).unwrap();
-    client.shows("You have joined the room as Juliet").unwrap();
-    client.types("/omemo start").unwrap();
-    client.shows("[OMEMO]").unwrap();
-    knows(&mut client, &bot, &fingerprint);
-    for text in ["hello there", "still there"] {
-        client.types(text).unwrap();
-        let message = hears(&host, heard).await;
-        assert_eq!((&message["body"], &message["encryption"]), (&json!(text), &json!("omemo")), "{message}");
-        assert_eq!(message["nick"], "Juliet");
-    }
-    let required = json!({ "jid": room.as_str(), "body": "I can hear you", "encryption": "required" });
-    host.call(FULL, "rooms.send", required).await.ok();
-    client.shows("I can hear you").unwrap();
-}

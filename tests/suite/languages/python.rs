@@ -231,7 +231,7 @@ async fn the_reminders_remind_also_after_a_restart() {
 async fn news_of_feeds_are_told_once() {
     let folder = Folder::new().unwrap();
     built(&example("feeds"), &folder).await;
-    passes_its_tests("feeds", &folder, "14 passed, 0 failed\n").await;
+    passes_its_tests("feeds", &folder, "15 passed, 0 failed\n").await;
     super::unit::feeds_are_typed_and_tested().await;
 }
 

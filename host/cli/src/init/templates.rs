@@ -59,6 +59,7 @@ password_file = "bot.password"
 # trust = "blind"        # each key of a person until you verified one of theirs; or "strict": verified ones alone
 # announce = true        # tell the owners when people have new keys
 # trust_by_chat = false  # owners trust keys from their client, too, although the account's server could forge that
+# people = { "juliet@example.org" = { otr = "require" } }  # for one person, what otr says for all
 
 # Settings for this account alone go over those below.
 # [account.main.settings]

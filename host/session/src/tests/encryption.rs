@@ -1132,6 +1132,7 @@ fn everybody_who_may_read_in_a_room_gets_what_is_said_there() {
     let mut sent = bot.say(ROOM, "secret", EncryptionWish::Required);
     assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "anybody may be in it");
     bot.about_members();
+    bot.test.presence(occupant_of(&juliet));
     let mut sent = bot.say(ROOM, "secret", EncryptionWish::Required);
     let ids: Vec<String> = bot
         .test
