@@ -11,7 +11,7 @@ use parlor_tests::counterparts::{AXOLOTL, Counterpart, SOON};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{finds, hears, person_by, plan, says};
+use super::{finds, hears, plan, says};
 use crate::test_host::{FULL, TestHost, granted, prosody, running};
 
 /// After this time it is asked again.
