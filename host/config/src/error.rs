@@ -3,54 +3,18 @@
 //! A cause that is part of the message is not a `source`: printing the error chain would repeat it. No error repeats a
 //! value that may be a secret, or the line that holds it.
 
-use std::fmt;
+mod origin;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::suggestion;
 
+pub use self::origin::{FilePosition, Origin};
 use super::group::GroupName;
 use super::name::AccountName;
 use super::settings::SettingError;
-
-/// A place in a file that a person wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FilePosition {
-    /// The file.
-    pub file: PathBuf,
-    /// The line, from 1.
-    pub line: usize,
-    /// The character in that line, from 1.
-    pub column: usize,
-}
-
-impl fmt::Display for FilePosition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file.escaped(), self.line, self.column)
-    }
-}
-
-/// The origin of a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// A place in the file.
-    File(FilePosition),
-    /// A flag, as it is typed, such as `--log`.
-    Flag(&'static str),
-    /// An environment variable.
-    Environment(String),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(place) => place.fmt(f),
-            Self::Flag(flag) => f.write_str(flag),
-            Self::Environment(variable) => f.write_str(variable),
-        }
-    }
-}
 
 /// Returns the flag with which `parlor init` writes this file; empty for its default file.
 fn init_flag(file: &Path) -> String {

@@ -285,6 +285,7 @@ async fn indexes_are_restored_with_the_keys_and_numbers_that_are_known() {
 
     let other = empty();
     ended(other.run(&["restore", &path(&home, "all.parlor")]).await.unwrap(), 0);
+    std::fs::copy(home.password_file("main"), other.path().join("main.password")).unwrap();
     assert_eq!(ended(other.run(&["index", "list", "--json"]).await.unwrap(), 0).stdout, listed);
     issue(1, &key);
     let older = ended(other.run(&["index", "refresh"]).await.unwrap(), 1);

@@ -215,7 +215,7 @@ impl Conversation {
 
     /// Returns what happens to the next text that is sent.
     pub fn state(&self) -> State {
-        match self.active() {
+        match active(&self.peers) {
             Some(_) => State::Encrypted,
             None if self.is_finished => State::Finished,
             None => State::Plain,
@@ -224,7 +224,7 @@ impl Conversation {
 
     /// Returns the key of the instance that the next text goes to.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
-        Some(self.peers[self.active()?].encrypted.as_deref()?.fingerprint)
+        Some(self.peers[active(&self.peers)?].encrypted.as_deref()?.fingerprint)
     }
 
     /// Returns the keys of all instances that are encrypted.
@@ -234,18 +234,18 @@ impl Conversation {
 
     /// Returns the version with the instance that the next text goes to.
     pub fn version(&self) -> Option<Version> {
-        let tag = self.peers[self.active()?].tag;
+        let tag = self.peers[active(&self.peers)?].tag;
         Some(self.route(tag).version())
     }
 
     /// Returns the instance that the next text goes to. `None` in version 2, too.
     pub fn peer_instance(&self) -> Option<InstanceTag> {
-        self.peers[self.active()?].tag
+        self.peers[active(&self.peers)?].tag
     }
 
     /// Returns what to send for a text: encrypted if the conversation is, else unchanged.
     pub fn send(&mut self, text: &str, now: Instant) -> Result<Vec<String>, SendError> {
-        if let Some(active) = self.active() {
+        if let Some(active) = active(&self.peers) {
             if text.len() > LONGEST_TEXT {
                 return Err(SendError::TooLong);
             }
@@ -297,7 +297,7 @@ impl Conversation {
         if question.is_some_and(|question| question.len() > LONGEST_QUESTION || question.contains('\0')) {
             return Err(SmpError::Question);
         }
-        let (active, ours) = (self.active().ok_or(SmpError::NotEncrypted)?, self.account.fingerprint());
+        let (active, ours) = (active(&self.peers).ok_or(SmpError::NotEncrypted)?, self.account.fingerprint());
         let encrypted = self.encrypted_mut(active).ok_or(SmpError::NotEncrypted)?;
         if encrypted.smp.is_under_way() || encrypted.smp.is_asked() {
             return Err(SmpError::UnderWay);
@@ -314,7 +314,7 @@ impl Conversation {
         now: Instant,
         rng: &mut R,
     ) -> Result<Vec<String>, SmpError> {
-        self.active().ok_or(SmpError::NotEncrypted)?;
+        active(&self.peers).ok_or(SmpError::NotEncrypted)?;
         let asked = |peer: &Peer| peer.encrypted.as_ref().is_some_and(|encrypted| encrypted.smp.is_asked());
         let asked = self.peers.iter().rposition(asked).ok_or(SmpError::NotAsked)?;
         let ours = self.account.fingerprint();
@@ -334,7 +334,7 @@ impl Conversation {
     /// Gives up comparing secrets with every instance, or with those that have one key, and returns what tells them. Nothing if
     /// nothing was under way.
     pub fn smp_abort(&mut self, only: Option<Fingerprint>, now: Instant) -> Result<Vec<String>, SmpError> {
-        self.active().ok_or(SmpError::NotEncrypted)?;
+        active(&self.peers).ok_or(SmpError::NotEncrypted)?;
         let mut sent = Vec::new();
         for index in 0..self.peers.len() {
             let is_meant = |encrypted: &&mut Encrypted| only.is_none_or(|only| encrypted.fingerprint == only);
@@ -343,11 +343,6 @@ impl Conversation {
             }
         }
         Ok(sent)
-    }
-
-    /// Returns the place of the instance that was heard last among those that are encrypted.
-    pub(super) fn active(&self) -> Option<usize> {
-        self.peers.iter().rposition(|peer| peer.encrypted.is_some())
     }
 
     pub(super) fn encrypted_mut(&mut self, index: usize) -> Option<&mut Encrypted> {
@@ -385,6 +380,11 @@ impl Conversation {
     ) -> Result<Vec<String>, Exhausted> {
         self.seal(index, &tlv::write(record.kind, &record.value), true, now)
     }
+}
+
+/// Returns the place of the instance that was heard last among those that are encrypted.
+pub(super) fn active(peers: &[Peer]) -> Option<usize> {
+    peers.iter().rposition(|peer| peer.encrypted.is_some())
 }
 
 impl fmt::Debug for Conversation {

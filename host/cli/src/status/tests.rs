@@ -1,0 +1,120 @@
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn a_usual_table_fits_into_80_columns_and_what_is_unusual_stands_below() {
+    let mut plugin = json!({
+        "id": "echo", "account": "main", "state": "running", "version": "0.1.0", "digest": "sha256:00",
+        "source": "echo.wasm", "restarts": 0,
+        "record": { "handled": 12345, "sent": 1234, "denials": 0, "lost": 0, "cpu_ms": 5, "withheld": {} },
+        "usage": {
+            "since": "2025-01-01T00:00:00Z", "uptime": 3599, "handled": 4, "sent": 2, "denials": 0, "cpu_ms": 5,
+            "cpu_share": 0.01, "cpu_limit": 0.25, "slowed": false, "memory": 1 << 16, "memory_limit": 64 << 20,
+        },
+    });
+    let screen = |plugin: &serde_json::Value| plugins(&[serde_json::from_value(plugin.clone()).unwrap()], 80);
+    let usual = screen(&plugin);
+    assert_eq!(usual.lines().count(), 2, "{usual}");
+    assert!(usual.lines().all(|line| line.chars().count() <= 80), "{usual}");
+    assert!(usual.contains("12345") && usual.contains("1234 "), "what instances before did counts, too: {usual}");
+    plugin["record"]["denials"] = 3.into();
+    plugin["record"]["withheld"] = json!({ "messages.read": 1 });
+    plugin["restarts"] = 2.into();
+    let says = "\necho on main: 3 calls denied, 1 event withheld by messages.read, restarted 2\n  times; `parlor explain echo` says why\n";
+    assert!(screen(&plugin).ends_with(says), "{}", screen(&plugin));
+    plugin["reason"] = "it needs what was not granted, in a sentence that goes on for longer than any terminal".into();
+    assert!(screen(&plugin).lines().all(|line| line.chars().count() <= 80), "{}", screen(&plugin));
+}
+
+/// For example, an account that is retried, with all that its error says.
+#[test]
+fn a_host_with_long_paths_and_reasons_fits_into_80_columns() {
+    let mut status: Status = serde_json::from_value(json!({
+        "running": true, "data": "/srv/parlor/data", "policy": "/srv/parlor/plugins.toml", "plugins": [],
+        "accounts": [
+            { "name": "main", "jid": "bot@example.org", "connection": "connected" },
+            {
+                "name": "spare", "jid": "spare@example.org", "connection": "retrying",
+                "reason": "127.0.0.1:5222 refuses connections; check that the server runs, and that `server` in parlor.toml names its port",
+            },
+        ],
+    }))
+    .unwrap();
+    let short = screen(&status, 80);
+    assert!(short.contains("\ndata /srv/parlor/data, policy /srv/parlor/plugins.toml\n"), "{short}");
+    assert!(short.lines().all(|line| line.chars().count() <= 80), "{short}");
+    let says = "  retrying\n\naccount spare is retrying: 127.0.0.1:5222 refuses connections; check that the\n  server runs, and that `server` in parlor.toml names its port\n\nno plugins";
+    assert!(short.contains(says), "{short}");
+    status.data = format!("/{}", "d".repeat(60)).into();
+    let long = screen(&status, 80);
+    assert!(long.lines().all(|line| line.chars().count() <= 80), "{long}");
+    assert!(long.contains("d\npolicy /srv/parlor/plugins.toml\n"), "{long}");
+}
+
+#[test]
+fn five_thousand_accounts_are_a_screen() {
+    let status = fleet::tests::fleet(5_000);
+    let text = screen(&status, 80);
+    assert!(text.lines().count() <= 40, "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(text.contains("\nPLUGIN ") && text.contains("… and 40 more: `parlor status --state away`"), "{text}");
+}
+
+#[test]
+fn how_an_account_encrypts_stands_below_the_accounts_and_fits_into_80_columns() {
+    let status: Status = serde_json::from_value(json!({
+        "running": true, "data": "data", "policy": "plugins.toml", "plugins": [],
+        "accounts": [{
+            "name": "main", "jid": "bot@example.org", "connection": "connected",
+            "encryption": {
+                "omemo": true, "otr": true, "trust": "strict", "device": 2_147_483_647, "published": false, "known": 3,
+                "decrypted": 12, "undecryptable": 1, "encrypted": 7,
+            },
+        }],
+    }))
+    .unwrap();
+    let says = "\n\n\
+        ACCOUNT  OMEMO        OTR      TRUST   DEVICE      DECRYPTED  FAILED  SENT\n\
+        main     unpublished  allowed  strict  2147483647  12         1       7\n\n\
+        no plugins";
+    let screen = screen(&status, 80);
+    assert!(screen.contains(says), "{screen}");
+    assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
+}
+
+#[test]
+fn a_plugin_whose_account_is_retried_says_so() {
+    let plugin = |connection: &str| -> Plugin {
+        serde_json::from_value(json!({
+            "id": "echo", "account": "main", "connection": connection, "state": "running", "version": "0.1.0",
+            "digest": "sha256:00", "source": "echo.wasm", "restarts": 0,
+        }))
+        .unwrap()
+    };
+    let screen = closely(&[plugin("retrying")], 80);
+    assert!(screen.ends_with("\naccount main is retrying; `parlor status` says why\n"), "{screen}");
+    assert!(!closely(&[plugin("connected")], 80).contains("account main"));
+}
+
+#[test]
+fn what_a_full_mailbox_lost_is_said_below_the_limits() {
+    let mut plugin = json!({
+        "id": "echo", "account": "main", "state": "running", "version": "0.1.0", "digest": "sha256:00",
+        "source": "echo.wasm", "restarts": 0,
+        "usage": {
+            "since": "2025-01-01T00:00:00Z", "uptime": 60, "handled": 4, "sent": 2, "denials": 0, "cpu_ms": 5,
+            "cpu_share": 0.01, "cpu_limit": 0.25, "slowed": false, "memory": 1 << 16, "memory_limit": 64 << 20,
+        },
+        "limits": [{ "name": "mailbox", "used": 0.0, "of": "256", "most": 256.0 }],
+    });
+    let screen = |plugin: &serde_json::Value| closely(&[serde_json::from_value(plugin.clone()).unwrap()], 80);
+    // An older host does not send this field.
+    assert!(!screen(&plugin).contains("lost"));
+    plugin["usage"]["lost"] = 0.into();
+    assert!(!screen(&plugin).contains("lost"));
+    plugin["usage"]["lost"] = 13.into();
+    let says =
+        "\nevents lost because its mailbox was full: 13; a larger `mailbox` under\n  [plugin.echo.limits] holds more\n";
+    assert!(screen(&plugin).ends_with(says), "{}", screen(&plugin));
+}

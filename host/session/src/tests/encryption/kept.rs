@@ -1,0 +1,189 @@
+//! What is kept over a restart and for how long, and chats whose encryption was turned off.
+
+use super::*;
+
+#[test]
+fn what_was_kept_goes_on_after_a_restart() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+    bot.hear(&mut romeo, "hello");
+    let mut kept = KeptKeys::default();
+    for change in std::mem::take(&mut bot.test.keys) {
+        match change {
+            KeyChange::Device(state) => kept.device = Some(state),
+            KeyChange::Session { jid, device, form, state: Some(state) } => {
+                kept.sessions.retain(|(of, id, in_form, _)| (of, *id, *in_form) != (&jid, device, form));
+                kept.sessions.push((jid, device, form, state));
+            }
+            KeyChange::Key(key) => {
+                kept.keys.retain(|known| known.fingerprint != key.fingerprint);
+                kept.keys.push(key);
+            }
+            KeyChange::Way(jid, Some(way)) => kept.ways.push((jid, way)),
+            _ => {}
+        }
+    }
+    let mut test = TestSession::new(Settings::default());
+    test.run(|session, now, effects| set_encryption(session, Encryption::default(), now, effects));
+    keys_kept(&mut test.session, kept);
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster(vec![item(ROMEO, "both")]);
+    test.forget();
+    let mut after = Bot { test, id: bot.id };
+    after.hear(&mut romeo, "still there?");
+    assert_eq!(after.heard().body.as_deref(), Some("still there?"));
+    let mut sent = after.say(ROMEO, "yes", EncryptionWish::AsTheChat);
+    after.lists(ROMEO, |form| romeo.listed(form));
+    assert!(matches!(got(&mut sent), Some(Ok(_))), "the chat is still encrypted");
+    assert_eq!(romeo.reads(&after).as_deref(), Some("yes"));
+}
+
+/// Returns the archived messages whose keys are forgotten.
+fn forgotten(test: &TestSession) -> Vec<&str> {
+    let names = test.keys.iter().flat_map(|change| match change {
+        KeyChange::NoMessageKeys(names) => names.as_slice(),
+        _ => &[],
+    });
+    names.map(String::as_str).collect()
+}
+
+#[test]
+fn keys_of_messages_are_forgotten_after_two_days_also_by_a_host_that_was_off() {
+    let mut test = TestSession::new(Settings::default());
+    let hours = |hours: u64| test.now - Duration::from_secs(hours * 3_600);
+    let key = |name: &str, at: Timestamp| MessageKey {
+        archived: name.to_owned(),
+        jid: bare(ROMEO),
+        device: 5,
+        form: OmemoForm::Current,
+        key: Secret::new(vec![1]),
+        at,
+    };
+    let message_keys = vec![key("of last week", hours(170)), key("of yesterday", hours(20))];
+    // Also while OMEMO is off, and before there is a stream.
+    keys_kept(&mut test.session, KeptKeys { message_keys, ..KeptKeys::default() });
+    test.run(Session::tick);
+    assert_eq!(forgotten(&test), ["of last week"]);
+    for _ in 0..28 {
+        test.wait(3_600);
+    }
+    assert_eq!(forgotten(&test), ["of last week"]);
+    test.run(Session::closed);
+    test.wait(3_600);
+    assert_eq!(forgotten(&test), ["of last week", "of yesterday"]);
+    assert_eq!(test.session.next_deadline(), None, "there is nothing more to forget");
+}
+
+#[test]
+fn a_prekey_that_was_used_while_an_archive_was_read_begins_no_session_now() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    let mut device = bot.device();
+    let mut parts = device.bundle(Version::Axolotl).parts();
+    parts.prekeys.truncate(1);
+    let bundle = Bundle::parse(Version::Axolotl, &parts).unwrap();
+    romeo.session = Some(start(&romeo.device, &bundle, &mut rand::rng()).unwrap());
+    assert!(device.use_prekey(parts.prekeys[0].0, Keep::UntilCaughtUp));
+    keys_kept(&mut bot.test.session, KeptKeys { device: Some(device.to_bytes()), ..KeptKeys::default() });
+    bot.hear(&mut romeo, "hello");
+    assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::NoSession));
+}
+
+#[test]
+fn prekeys_that_the_last_process_kept_for_an_archive_are_forgotten() {
+    let mut device = Device::generate(&mut rand::rng(), 0);
+    assert!(device.use_prekey(1, Keep::UntilCaughtUp));
+    let mut test = TestSession::new(Settings::default());
+    test.run(|session, now, effects| set_encryption(session, Encryption::default(), now, effects));
+    keys_kept(&mut test.session, KeptKeys { device: Some(device.to_bytes()), ..KeptKeys::default() });
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster(vec![item(ROMEO, "both")]);
+    test.wait(7 * 3_600);
+    let last = test.keys.iter().rev().find_map(|change| match change {
+        KeyChange::Device(state) => Some(state),
+        _ => None,
+    });
+    assert_eq!(Device::from_bytes(last.unwrap()).unwrap().forget_used_prekeys(), 0);
+}
+
+/// Sends a text with the encryption of the chat, and returns whether it was sent unencrypted.
+fn goes_plainly(test: &mut TestSession, to: &str, wish: EncryptionWish) -> Result<bool, CallError> {
+    let draft = Draft { body: Some("hello".to_owned()), encryption: wish, ..Draft::default() };
+    let mut sent = test.ask(SendMessage { to: jid(to), kind: MessageKind::Chat, draft });
+    got(&mut sent).unwrap().map(|_| matches!(test.sent.last(), Some(Outgoing::Message { .. })))
+}
+
+#[test]
+fn a_chat_that_was_encrypted_is_not_answered_plainly_because_encryption_was_turned_off() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    bot.hear(&mut romeo, "hello");
+    bot.test.run(|session, now, effects| set_encryption(session, Encryption::OFF, now, effects));
+    let refused = goes_plainly(&mut bot.test, ROMEO, EncryptionWish::AsTheChat).unwrap_err().to_string();
+    assert!(refused.contains("OMEMO, which is off") && refused.contains("plain_instead"), "{refused}");
+    // Explicitly unencrypted messages, messages to others, and messages without a text are sent.
+    assert_eq!(goes_plainly(&mut bot.test, ROMEO, EncryptionWish::None), Ok(true));
+    assert_eq!(goes_plainly(&mut bot.test, JULIET, EncryptionWish::AsTheChat), Ok(true));
+    let typing = Some(Box::new(Extensions { chat_state: Some("composing".to_owned()), ..Extensions::default() }));
+    let draft = Draft { extensions: typing, ..Draft::default() };
+    let mut sent = bot.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    let wanted = Encryption { plain_instead: true, ..Encryption::OFF };
+    bot.test.run(|session, now, effects| set_encryption(session, wanted, now, effects));
+    assert_eq!(goes_plainly(&mut bot.test, ROMEO, EncryptionWish::AsTheChat), Ok(true));
+    assert_eq!(bot.sealed(), 0);
+}
+
+#[test]
+fn while_keys_cannot_be_read_nothing_is_said_plainly_where_it_may_have_been_encrypted() {
+    let way = (bare(ROMEO), Way::Omemo(OmemoForm::Older));
+    for (ways, may_be_any, is_allowed) in
+        [(Some(vec![way]), false, false), (None, true, false), (None, true, true), (Some(Vec::new()), false, false)]
+    {
+        let is_romeos = ways.as_ref().is_none_or(|ways| !ways.is_empty());
+        let mut test = TestSession::new(Settings::default());
+        let config = Encryption { plain_instead: is_allowed, ..Encryption::default() };
+        test.run(|session, now, effects| set_encryption(session, config, now, effects));
+        test.run(|session, now, _| keys_unreadable(session, ways, now));
+        test.run(Session::plugins_initialized);
+        test.bind();
+        test.roster(vec![item(ROMEO, "both"), item(JULIET, "both")]);
+        assert!(test.keys.is_empty(), "no new keys take the place of those on disk");
+        let are_said = [ROMEO, JULIET].map(|who| goes_plainly(&mut test, who, EncryptionWish::AsTheChat).is_ok());
+        assert_eq!(are_said, [is_allowed || !is_romeos, is_allowed || !may_be_any]);
+        assert_eq!(goes_plainly(&mut test, ROMEO, EncryptionWish::None), Ok(true));
+        assert!(goes_plainly(&mut test, ROMEO, EncryptionWish::Required).is_err());
+    }
+}
+
+#[test]
+fn an_alert_is_encrypted_if_the_chat_with_the_owner_is() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
+    bot.test.session.set_owners(vec![bare(JULIET)]);
+    bot.test.run(|session, now, effects| tell_owners(session, "the first", now, effects));
+    assert!(matches!(bot.test.sent.last(), Some(Outgoing::Message { .. })));
+    bot.hear(&mut juliet, "hello");
+    bot.test.run(|session, now, effects| tell_owners(session, "the second", now, effects));
+    bot.lists(JULIET, |form| juliet.listed(form));
+    assert_eq!(juliet.reads(&bot).as_deref(), Some("the second"));
+}
+
+#[test]
+fn what_is_told_of_keys_is_told_when_it_changes() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    assert_eq!(changed_key_counts(&mut bot.test.session).map(|counts| counts.decrypted), Some(0));
+    bot.test.message(message("romeo@example.org/x", MessageKind::Chat, "hello"));
+    assert_eq!(changed_key_counts(&mut bot.test.session), None, "that was plain");
+    bot.hear(&mut romeo, "hello");
+    let counts = changed_key_counts(&mut bot.test.session).unwrap();
+    assert_eq!((counts.decrypted, counts.known, counts.device), (1, 1, Some(bot.id)));
+    assert_eq!(changed_key_counts(&mut bot.test.session), None);
+}
+
+#[test]
+fn without_a_wish_for_encryption_nothing_is_different() {
+    let mut test = TestSession::connected(Settings::default());
+    assert!(test.keys.is_empty());
+    assert_eq!(test.count_asked(|ask| matches!(ask, Ask::Pubsub(_))), 0);
+    test.message(message("romeo@example.org/x", MessageKind::Chat, "?OTRv3?"));
+    assert_eq!(test.count("message"), 1);
+}
