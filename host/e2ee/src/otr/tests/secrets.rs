@@ -153,7 +153,7 @@ fn a_comparison_that_somebody_disturbs_has_no_result() {
 #[test]
 fn records_without_end_are_bounded() {
     let mut pair = Pair::started(49, Policy::default());
-    let active = pair.a.active().unwrap();
+    let active = crate::otr::conversation::active(&pair.a.peers).unwrap();
     // A second message of a comparison, a hundred times: none was begun.
     let plain = [&[0][..], &b"\0\x03\0\0".repeat(100)].concat();
     let sealed = pair.a.seal(active, &plain, true, pair.now).unwrap();
