@@ -1,3 +1,5 @@
+//! Tests of the status.
+
 use serde_json::json;
 
 use super::*;

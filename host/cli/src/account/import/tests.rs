@@ -1,3 +1,5 @@
+//! Tests of imports of accounts.
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use parlor_config::Overrides;

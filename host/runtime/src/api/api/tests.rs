@@ -1,3 +1,5 @@
+//! Tests of events, promises and stanzas of plugins.
+
 use parlor_base::id::InstanceId;
 use parlor_config::Settings;
 use parlor_plugins::limits::Limits;
