@@ -84,7 +84,9 @@ impl Fleet {
             prosody.certificate().certificate_file.display()
         );
         let text = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
-        home.write("parlor.toml", &format!("# Mine.\n{text}\n[group.support]\n{way}")).unwrap();
+        // Juliet is in no roster.
+        let settings = "[group.support.settings]\nallow_non_roster_messaging = true\n";
+        home.write("parlor.toml", &format!("# Mine.\n{text}\n[group.support]\n{way}{settings}")).unwrap();
         let mut of_group = echo(&home);
         of_group.accounts = Some(vec!["group:support".to_owned()]);
         let host = start(&home, &Policy::default().with("echo", of_group)).await;
