@@ -264,13 +264,9 @@ impl Conversation {
         Ok(vec![if is_tagged { self.policy.versions().tag(text) } else { text.to_owned() }])
     }
 
-    /// Ends: returns what tells every encrypted instance, and forgets all keys. The conversation is plain then.
-    pub fn end(&mut self) -> Vec<String> {
-        self.end_each().into_iter().map(|(_, text)| text).collect()
-    }
-
-    /// Same as [`end`](Self::end), with the instance that each text is for: `None` in version 2.
-    pub fn end_each(&mut self) -> Vec<(Option<InstanceTag>, String)> {
+    /// Ends: returns what tells every encrypted instance, with the instance that each text is for (`None` in version 2), and forgets all
+    /// keys. The conversation is plain then.
+    pub fn end(&mut self) -> Vec<(Option<InstanceTag>, String)> {
         let mut sent = Vec::new();
         for peer in std::mem::take(&mut self.peers) {
             let last =

@@ -116,6 +116,11 @@ impl Pair {
     }
 }
 
+/// Ends a conversation, and returns the texts that are sent for it.
+fn last_of(conversation: &mut Conversation) -> Vec<String> {
+    conversation.end().into_iter().map(|(_, text)| text).collect()
+}
+
 /// Returns what is sent among outcomes.
 fn sent(outcomes: Vec<Outcome>) -> Vec<String> {
     outcomes

@@ -377,7 +377,7 @@ pub(crate) fn end(keys: &mut EndToEnd, jid: &BareJid, answer: Answer<()>, turn: 
 /// Ends a conversation without an answer to anybody but the other side.
 fn forget(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
     let Some(chat) = keys.otr.get_mut(jid) else { return };
-    let (texts, is_live) = (chat.conversation.end_each(), turn.is_live());
+    let (texts, is_live) = (chat.conversation.end(), turn.is_live());
     for (instance, text) in texts.into_iter().filter(|_| is_live) {
         say(chat.address(instance), text, turn);
     }

@@ -112,6 +112,11 @@ impl Talk {
         self.settle();
     }
 
+    /// Ends the conversation of a person, and returns what that person's client sends.
+    fn ends(&mut self, index: usize) -> Vec<String> {
+        self.people[index].conversation.end().into_iter().map(|(_, text)| text).collect()
+    }
+
     /// Brings everybody what the others have sent.
     fn settle(&mut self) {
         while self.read < self.test.sent.len() {
@@ -266,7 +271,7 @@ fn a_person_begins_both_talk_and_the_person_ends() {
         talk.begins(0);
         assert_eq!((talk.status(), talk.test.count("otrStatusChanged")), (OtrStatus::Unverified, 1));
         talk.assert_talking();
-        let last = talk.people[0].conversation.end();
+        let last = talk.ends(0);
         talk.hears(0, last);
         assert_eq!(talk.status(), OtrStatus::Finished);
         assert!(matches!(talk.says("too late"), Some(Err(CallError::Unsupported(_)))));
@@ -333,7 +338,7 @@ fn what_has_to_be_off_the_record_waits_until_it_is() {
         assert!(talk.people[0].has_read("the first"));
         talk.assert_talking();
         // After the end it begins anew, whatever the plugin wishes.
-        let last = talk.people[0].conversation.end();
+        let last = talk.ends(0);
         talk.hears(0, last);
         for wish in [EncryptionWish::None, EncryptionWish::Required] {
             assert!(matches!(got(&mut talk.says_with("once more", wish)), Some(Ok(_))));
@@ -527,7 +532,7 @@ fn each_client_of_a_person_is_told_of_the_end_at_its_own_address() {
     assert!(matches!(talk.says("for the phone"), Some(Ok(_))));
     assert!(talk.people[0].has_read("for the phone"));
     // The client that ends is not the one that goes on.
-    let last = talk.people[0].conversation.end();
+    let last = talk.ends(0);
     talk.hears(0, last);
     assert!(matches!(talk.says("for the desk alone"), Some(Ok(_))));
     assert!(talk.people[1].has_read("for the desk alone"));
@@ -643,7 +648,7 @@ fn whoever_gives_up_or_ends_ends_the_comparison_without_a_result() {
     assert!(matches!(got(&mut talk.owner_answers(None, "x")), Some(Err(CallError::Other(_)))));
     // The conversation ends.
     let mut begun = talk.owner_begins("x", None);
-    let last = talk.people[0].conversation.end();
+    let last = talk.ends(0);
     talk.hears(0, last);
     assert_eq!(end(&mut begun), Some(ComparisonEnd::Aborted));
     assert!(matches!(got(&mut talk.owner_begins("x", None)), Some(Err(CallError::Other(_)))));

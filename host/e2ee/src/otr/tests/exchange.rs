@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Pair, Told, account, only_v2, only_v3, other_client, sent, told};
+use super::{Pair, Told, account, last_of, only_v2, only_v3, other_client, sent, told};
 use crate::otr::{Conversation, Outcome, Policy, ReceiveError, SendError, State, Version};
 
 #[test]
@@ -67,7 +67,7 @@ fn a_conversation_can_begin_again() {
 #[test]
 fn after_an_end_texts_are_refused_until_somebody_decides() {
     let mut pair = Pair::started(5, Policy::default());
-    let bye = pair.a.end();
+    let bye = last_of(&mut pair.a);
     assert_eq!(pair.a.state(), State::Plain);
     assert_eq!(pair.bring_to_b(bye.clone()), Told { a: vec![], b: vec![Outcome::Ended] });
     assert_eq!(pair.b.state(), State::Finished);
@@ -76,7 +76,7 @@ fn after_an_end_texts_are_refused_until_somebody_decides() {
     assert_eq!(pair.a_says("hi").b, plain(true));
     // The end again, by another client: its conversation is no longer known.
     assert_eq!(pair.bring_to_b(bye).b, []);
-    assert_eq!(pair.b.end(), Vec::<String>::new());
+    assert_eq!(last_of(&mut pair.b), Vec::<String>::new());
     assert_eq!(pair.b.send("hi", pair.now).unwrap(), ["hi"]);
     assert_eq!(pair.a_says("hi").b, plain(false));
     let query = pair.b.start().unwrap();
@@ -87,7 +87,7 @@ fn after_an_end_texts_are_refused_until_somebody_decides() {
 #[test]
 fn a_conversation_that_was_ended_can_begin_again() {
     let mut pair = Pair::started(6, Policy::default());
-    let bye = pair.a.end();
+    let bye = last_of(&mut pair.a);
     pair.bring_to_b(bye);
     let query = pair.a.start().unwrap();
     pair.bring_to_b([query]);
@@ -145,7 +145,7 @@ fn every_client_of_a_person_has_its_own_keys() {
     assert_eq!(pair.a.peer_instance(), Some(account(1).instance_tag()));
     pair.assert_talking();
     // One client ends: the other continues.
-    let bye = pair.b.end();
+    let bye = last_of(&mut pair.b);
     assert_eq!(pair.bring_to_a(bye).a, [Outcome::Ended]);
     assert_eq!(pair.a.state(), State::Encrypted);
 }
