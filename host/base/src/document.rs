@@ -113,7 +113,7 @@ impl DocumentError {
 /// A TOML text with the places of its parts.
 pub struct Document<'t> {
     text: &'t str,
-    /// Where each line begins.
+    /// The position at which each line begins.
     lines: Vec<usize>,
     root: Spanned<DeTable<'t>>,
 }

@@ -76,7 +76,7 @@ impl StatusArgs {
         if !self.filter.narrows() {
             return Ok(());
         }
-        // Which group an account is in stands in the status of the host.
+        // The status of the host has the groups of accounts.
         let accounts = if self.filter.is_about_groups() { of(config)?.accounts } else { Vec::new() };
         let groups: BTreeMap<_, _> = accounts.into_iter().filter_map(|one| Some((one.name, one.group?))).collect();
         plugins.retain(|plugin| {

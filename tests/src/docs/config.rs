@@ -38,8 +38,8 @@ pub(super) fn page() -> String {
         ),
         (
             "`[group.NAME]`",
-            "What several accounts have in common: see [Many accounts](../owner/fleets.md). A key counts for each account in the \
-             group that has none of its own. What is an account's alone, such as `jid` and the password, cannot stand here.",
+            "The keys that several accounts share: see [Many accounts](../owner/fleets.md). A key applies to each account of the group \
+             that does not set it. `jid` and the keys of the password are not allowed here.",
             GROUP,
         ),
         (

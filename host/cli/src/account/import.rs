@@ -17,7 +17,7 @@ use parlor_plugins::policy::edit::add_all_in;
 use serde_json::json;
 use toml::{Table, Value};
 
-use super::lines::{Bad, Given, LARGEST, Line, is_same, parse};
+use super::lines::{Bad, LARGEST, Line, Source, is_same, parse};
 use super::{ConfigText, GROUP, added, applied, record};
 use crate::login::new_secret;
 use crate::show::{Put as _, print, print_json};
@@ -175,7 +175,7 @@ impl ImportArgs {
     }
 }
 
-/// What an import would do.
+/// The changes of an import.
 #[derive(Debug)]
 struct Plan {
     new: Vec<New>,
@@ -200,7 +200,7 @@ impl Plan {
         for account in config.accounts.values() {
             known.entry(account.link.jid.to_bare()).or_default().push(account);
         }
-        let has_passwords = lines.iter().any(|line| matches!(line.password, Given::Text(_)));
+        let has_passwords = lines.iter().any(|line| matches!(line.password, Source::Text(_)));
         let mut plan = Self { new: Vec::new(), unchanged: Vec::new(), has_passwords };
         for line in lines {
             let twins = known.get(&line.jid.to_bare()).map(Vec::as_slice).unwrap_or_default();
@@ -247,15 +247,15 @@ impl New {
         }
         let mut new = Self { line, has_secret: false };
         match &new.line.password {
-            Given::Text(text) => new.has_secret = has_secret(&secret_file(config, &new), &text.0)?,
-            Given::File(file) => {
+            Source::Text(text) => new.has_secret = has_secret(&secret_file(config, &new), &text.0)?,
+            Source::File(file) => {
                 let file = Path::new(file).canonicalize().map_err(|error| format!("its password_file: {error}"))?;
                 if file.is_dir() {
                     return Err("its password_file is a folder".to_owned());
                 }
-                new.line.password = Given::File(file.to_string_lossy().into_owned());
+                new.line.password = Source::File(file.to_string_lossy().into_owned());
             }
-            Given::Key(..) | Given::Elsewhere => {}
+            Source::Key(..) | Source::Elsewhere => {}
         }
         Ok(new)
     }
@@ -263,8 +263,8 @@ impl New {
     /// Returns its password, if that goes into a file.
     fn secret(&self) -> Option<&str> {
         match &self.line.password {
-            Given::Text(text) => Some(&text.0),
-            Given::File(_) | Given::Key(..) | Given::Elsewhere => None,
+            Source::Text(text) => Some(&text.0),
+            Source::File(_) | Source::Key(..) | Source::Elsewhere => None,
         }
     }
 
@@ -276,10 +276,10 @@ impl New {
             entry.insert("group".to_owned(), group.as_str().into());
         }
         let password = match &self.line.password {
-            Given::Text(_) => Some(("password_file", format!("{}.password", self.line.name))),
-            Given::File(file) => Some(("password_file", file.clone())),
-            Given::Key(key, value) => Some((*key, value.clone())),
-            Given::Elsewhere => None,
+            Source::Text(_) => Some(("password_file", format!("{}.password", self.line.name))),
+            Source::File(file) => Some(("password_file", file.clone())),
+            Source::Key(key, value) => Some((*key, value.clone())),
+            Source::Elsewhere => None,
         };
         entry.extend(password.map(|(key, value)| (key.to_owned(), Value::from(value))));
         entry

@@ -33,12 +33,12 @@ pub(super) struct Line {
     pub(super) is_named: bool,
     pub(super) jid: Jid,
     pub(super) group: Option<GroupName>,
-    pub(super) password: Given,
+    pub(super) password: Source,
 }
 
-/// Where the password of an account is.
+/// The source of an account's password.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Given {
+pub(super) enum Source {
     /// On the line.
     Text(Hidden<String>),
     /// In this file.
@@ -64,7 +64,7 @@ impl Bad {
     }
 }
 
-/// What a line says, by column. Empty values are left out.
+/// The values of a line, by column. Empty values are left out.
 type Fields = BTreeMap<&'static str, String>;
 
 /// Parses a file. If the first line begins with `{`, each line is JSON; else it is CSV, and the first line names the
@@ -218,9 +218,9 @@ fn account(number: usize, mut fields: Fields) -> Result<Line, String> {
 /// The end of a sentence about a name.
 const NAME: &str = "is not 1 to 32 of a-z, 0-9, - and _, with a letter or digit first";
 
-fn password(mut fields: Fields) -> Result<Given, String> {
+fn password(mut fields: Fields) -> Result<Source, String> {
     let mut given = PASSWORDS.into_iter().filter_map(|key| Some((key, fields.remove(key)?)));
-    let Some((key, value)) = given.next() else { return Ok(Given::Elsewhere) };
+    let Some((key, value)) = given.next() else { return Ok(Source::Elsewhere) };
     if let Some((second, _)) = given.next() {
         return Err(format!("it has {key} and {second}: keep one of them"));
     }
@@ -231,12 +231,12 @@ fn password(mut fields: Fields) -> Result<Given, String> {
         "password" if value.len() > LONGEST_PASSWORD => {
             Err(format!("its password has more than {LONGEST_PASSWORD} bytes, which is more than a server takes"))
         }
-        "password" => Ok(Given::Text(Hidden(value))),
-        "password_file" => Ok(Given::File(value)),
+        "password" => Ok(Source::Text(Hidden(value))),
+        "password_file" => Ok(Source::File(value)),
         "password_env" if !is_variable(&value) => Err(
             "its password_env is no name of a variable: write 1 to 128 of A-Z, a-z, 0-9 and _, without a digit first; a password belongs into the column password".to_owned(),
         ),
-        _ => Ok(Given::Key(key, value)),
+        _ => Ok(Source::Key(key, value)),
     }
 }
 
@@ -298,11 +298,11 @@ mod tests {
         let [one, two, three, four] = &csv[..] else { panic!("{csv:?}") };
         assert_eq!((one.number, one.name.as_str(), one.is_named), (2, "one", false));
         assert_eq!(one.group.as_ref().map(GroupName::as_str), Some("shop"));
-        assert_eq!(one.password, Given::Text(Hidden("s3\"c, r3t ".to_owned())));
+        assert_eq!(one.password, Source::Text(Hidden("s3\"c, r3t ".to_owned())));
         assert_eq!((two.number, two.name.as_str(), two.jid.as_str()), (4, "second", "two@example.org"));
-        assert!(two.is_named && two.password == Given::File("two.password".to_owned()));
-        assert_eq!(three.password, Given::Key("password_env", "THREE".to_owned()));
-        assert_eq!(four.password, Given::Elsewhere);
+        assert!(two.is_named && two.password == Source::File("two.password".to_owned()));
+        assert_eq!(three.password, Source::Key("password_env", "THREE".to_owned()));
+        assert_eq!(four.password, Source::Elsewhere);
         let json = good(json);
         let without_numbers =
             |lines: Vec<Line>| lines.into_iter().map(|line| Line { number: 0, ..line }).collect::<Vec<_>>();

@@ -1,5 +1,5 @@
-//! What everybody who reaches the window makes it ask the configuration: who is an owner, and whether the log-in page has links
-//! sent. The file is read again only after a change.
+//! The owners, and whether the log-in page has links sent. Requests of strangers ask for both, so the configuration is read again only
+//! after a change.
 //!
 //! A file that is broken says of nobody that they are no owner any more, nor does one that is being written: half of a
 //! configuration can be one without owners.
@@ -29,11 +29,11 @@ struct Known {
     owners: HashSet<BareJid>,
     /// The file that they were read from. None: it counts as another one.
     file: Option<Stamp>,
-    /// What a file says of the log-in page.
+    /// The setting of the log-in page.
     page: Option<Page>,
 }
 
-/// What a file says of the log-in page.
+/// The setting of the log-in page, as it was read from a file.
 #[derive(Debug)]
 struct Page {
     file: Stamp,
@@ -99,7 +99,7 @@ impl Owners {
             return page.sends.unwrap_or(false);
         }
         let sends = read().ok().map(|config| config.window.links == SentLinks::Page);
-        // What was read is what is there, and stays so until the stamp changes.
+        // Else the file may have changed while it was read, or may change without another stamp.
         let is_lasting = file.is_settled(now) && Stamp::of(path) == Some(file);
         known.page = is_lasting.then_some(Page { file, sends, at: now });
         sends.unwrap_or(false)
@@ -123,7 +123,7 @@ impl Owners {
         }
         match read() {
             Ok(config) => {
-                // What was read is what is there.
+                // Else the file may have changed while it was read.
                 if is_settled && Stamp::of(path) == file {
                     (known.owners, known.file) = (config.owners(), file);
                 } else {
