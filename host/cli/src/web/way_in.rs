@@ -28,10 +28,10 @@ pub(super) fn offers(host: &Arc<Host>) -> bool {
 pub(super) async fn ask(host: Arc<Host>, request: LinkRequest) -> Result<(), Problem> {
     let looked = Arc::clone(&host);
     let state = spawn_blocking(move || {
+        let config = looked.config().ok()?;
         if !offers(&looked) {
             return Some(Err(LinkRequest::not_offered()));
         }
-        let config = looked.config().ok()?;
         Some(Ok(can_send(&try_get(&config.data, "/v1/status")?)))
     });
     match state.await.unwrap_or_default().transpose()? {
