@@ -4,6 +4,7 @@ use parlor_tests::host::{Finished, Home, Host};
 use parlor_tests::policy::Policy;
 use parlor_tests::prosody::Account;
 
+use super::accounts::answers_once_there;
 use super::{SOON, echo, ended, home, juliet, start};
 use crate::test_host::prosody;
 
@@ -84,9 +85,7 @@ impl Fleet {
             prosody.certificate().certificate_file.display()
         );
         let text = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
-        // Juliet is in no roster.
-        let settings = "[group.support.settings]\nallow_non_roster_messaging = true\n";
-        home.write("parlor.toml", &format!("# Mine.\n{text}\n[group.support]\n{way}{settings}")).unwrap();
+        home.write("parlor.toml", &format!("# Mine.\n{text}\n[group.support]\n{way}")).unwrap();
         let mut of_group = echo(&home);
         of_group.accounts = Some(vec!["group:support".to_owned()]);
         let host = start(&home, &Policy::default().with("echo", of_group)).await;
@@ -163,8 +162,7 @@ async fn an_import_logs_in_and_counts_once(fleet: &Fleet) {
         let name = fleet.name(number);
         host.wait_count("account connected", &[("account", &name)], 1, SOON).await.unwrap();
         host.wait_count("plugin running", &[("account", &name)], 1, SOON).await.unwrap();
-        juliet.chat(account.jid.clone(), "hello").await.unwrap();
-        juliet.wait_body(&account.jid, "hello", SOON).await.unwrap();
+        answers_once_there(&mut juliet, &account.jid, "hello").await;
     }
     assert!(host.lines("plugin running", &[("account", "main")]).is_empty(), "{}", host.log().tail());
     let again = fleet.run(&import, 0).await.stdout;

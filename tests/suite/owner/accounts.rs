@@ -48,7 +48,7 @@ async fn answers(juliet: &mut Client, bot: &BareJid, text: &str) {
 
 /// Checks the same for an account that has just logged in. Until the server has its presence, messages to it are
 /// stored.
-async fn answers_once_there(juliet: &mut Client, bot: &BareJid, text: &str) {
+pub(super) async fn answers_once_there(juliet: &mut Client, bot: &BareJid, text: &str) {
     for attempt in 0..60 {
         let text = format!("{text} {attempt}");
         juliet.chat(bot.clone(), &text).await.unwrap();
