@@ -477,6 +477,34 @@ fn only_the_account_itself_tells_of_its_devices() {
 }
 
 #[test]
+fn a_further_device_of_the_account_itself_is_told() {
+    for (trust, gets) in [(TrustPolicy::Blind, true), (TrustPolicy::Strict, false)] {
+        let form = OmemoForm::Older;
+        let mut bot = Bot::new(trust);
+        let (mut romeo, phone) = (Peer::new(ROMEO, form), Peer::new("bot@example.org", form));
+        bot.hear(&mut romeo, "hello");
+        bot.decide(&romeo, types::DeviceTrust::Trusted);
+        let both = [bot.id, phone.id()].map(|device| ListedDevice { device, label: None });
+        let list = list_payload(form, &both).to_xml();
+        bot.pushes("bot@example.org", form, &format!("<item id='current'>{list}</item>"));
+        let mut sent = bot.say(ROMEO, "who is it?", EncryptionWish::Required);
+        bot.lists(ROMEO, |form| romeo.listed(form));
+        let id = bot.test.asked(|ask| wants(ask, &form.bundle_node(phone.id())));
+        let bundle = published(phone.device.bundle(version(form)).parts());
+        bot.test.answer(None, id, Ok(page(bundle_payload(form, &bundle).to_xml())));
+        assert!(matches!(got(&mut sent), Some(Ok(_))));
+        let news = bot.test.news.last().map(|news| (news.jid.clone(), news.what, news.fingerprint.clone()));
+        assert_eq!(news, Some((bare("bot@example.org"), KeyNewsKind::NewDevice, Some(phone.fingerprint()))));
+        let last = bot.test.sent.iter().rev().find_map(|stanza| match stanza {
+            Outgoing::Sealed(sealed) => Some(&sealed.content),
+            _ => None,
+        });
+        let Some(SealedContent::Omemo(forms)) = last else { panic!("it is not encrypted") };
+        assert_eq!(forms[0].keys.iter().any(|key| key.device == phone.id()), gets);
+    }
+}
+
+#[test]
 fn nobody_finds_a_device_before_its_keys() {
     let form = OmemoForm::Older;
     let mut test = Bot::unpublished(TrustPolicy::Blind);
@@ -542,6 +570,24 @@ fn people_write_encrypted_and_are_answered_in_the_same_way() {
             assert_eq!(bot.heard().body, Some(format!("{number}?")));
             assert!(matches!(got(&mut bot.say(ROMEO, "yes", EncryptionWish::AsTheChat)), Some(Ok(_))));
             assert_eq!(romeo.reads(&bot).as_deref(), Some("yes"));
+        }
+    }
+}
+
+#[test]
+fn keys_of_other_devices_with_the_same_id_hide_no_message() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        let begins = ["", "prekey='true' kex='true'"];
+        let others = begins.map(|begins| format!("<key rid='{}' {begins}>MwgBEgA=</key>", bot.id)).concat();
+        let from = romeo.sender();
+        for (text, many, is_read) in [("first", 1, true), ("second", 3, true), ("third", 4, false), ("fourth", 0, true)]
+        {
+            let xml = romeo.writes(&bot, text, &from).replacen("<key ", &format!("{}<key ", others.repeat(many)), 1);
+            bot.test.forget();
+            bot.test.hear_xml(&xml);
+            assert_eq!(bot.bodies() == [text], is_read, "{form:?} {text}");
+            assert_eq!(bot.test.count("undecryptable"), usize::from(!is_read), "{form:?} {text}");
         }
     }
 }
