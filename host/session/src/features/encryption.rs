@@ -7,7 +7,7 @@ use jid::Jid;
 use parlor_stanza::types::{ArchiveResult, Encryption, Message, MessageKind};
 
 use super::Features;
-use crate::encryption::off_the_record::{Heard, hear, is_meant, is_of_protocol};
+use crate::encryption::off_the_record::{Heard, drop_tag, hear, is_meant, is_of_protocol, is_sealed};
 use crate::encryption::opening::{Opened, Source, open, plainly};
 use crate::encryption::vouched::HeldMessage;
 use crate::event::Payload;
@@ -63,6 +63,12 @@ pub(super) fn taken_in(
     if is_of_protocol(&message) && encryption.has_otr(&message.chat.to_bare(), turn) {
         message.encryption = Some(Encryption::Otr);
         return tell(features, message, UndecryptableReason::OtherDevice, turn);
+    }
+    if is_sealed(&message) {
+        // OTR is off, and the person's client does not know.
+        encryption.counts_as_unreadable();
+        message.encryption = Some(Encryption::Otr);
+        return tell(features, message, UndecryptableReason::Unsupported, turn);
     }
     plainly(encryption, &message, rooms, turn);
     Some(message)
@@ -157,12 +163,16 @@ pub(super) fn archived(features: &mut Features, mut result: ArchiveResult, turn:
         } else if let Unreadable::Cannot(why) = unreadable(message, encryption.has_omemo()) {
             encryption.counts_as_unreadable();
             reason = Some(why);
-        } else if is_of_protocol(message) && encryption.has_otr(&message.chat.to_bare(), turn) && !message.own {
-            message.body = None;
-            message.encryption = Some(Encryption::Otr);
-            reason = Some(UndecryptableReason::OtherDevice);
+        } else if is_of_protocol(message) && (is_sealed(message) || !message.own) {
+            let is_on = encryption.has_otr(&message.chat.to_bare(), turn);
+            if is_on || is_sealed(message) {
+                message.body = None;
+                message.encryption = Some(Encryption::Otr);
+                reason = Some(if is_on { UndecryptableReason::OtherDevice } else { UndecryptableReason::Unsupported });
+            }
         }
         message.encrypted = Vec::new();
+        drop_tag(message);
     }
     archives.archived(result, reason, rooms, roster, turn);
 }

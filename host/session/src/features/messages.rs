@@ -9,7 +9,7 @@ use crate::commands::people::Around;
 use crate::dialogs::ANSWER;
 use crate::effect::Effect;
 use crate::encryption::answers::list_said;
-use crate::encryption::off_the_record::is_of_protocol;
+use crate::encryption::off_the_record::{drop_tag, is_of_protocol};
 use crate::event::{Event, Payload};
 use crate::messages::{
     MessageEvents, comes_again, drop_body_beside_subject, is_news, mentions, name_occupant, place_in_time,
@@ -54,6 +54,7 @@ impl Features {
                 None => return,
             }
         }
+        drop_tag(&mut message);
         match message.kind {
             MessageKind::Groupchat => self.groupchat(message, false, turn),
             MessageKind::Error => {
