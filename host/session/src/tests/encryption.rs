@@ -575,6 +575,25 @@ fn people_write_encrypted_and_are_answered_in_the_same_way() {
 }
 
 #[test]
+fn a_device_whose_keys_in_one_form_are_not_there_gets_the_other_form() {
+    // The server refuses, or gives the keys of another device that were put in their place.
+    for is_refused in [true, false] {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+        let mut sent = bot.say(ROMEO, "who is it?", EncryptionWish::Required);
+        let listed = vec![ListedDevice { device: romeo.id(), label: None }];
+        bot.lists(ROMEO, |_| listed.clone());
+        let current = OmemoForm::Current.bundle_node(romeo.id());
+        let id = bot.test.asked_of(ROMEO, |ask| wants(ask, &current));
+        let outcome = if is_refused { Err(stanza_error("item-not-found")) } else { Ok(page("<other/>".to_owned())) };
+        bot.test.answer(Some(ROMEO), id, outcome);
+        assert_eq!(got(&mut sent), None, "it waits for the other form");
+        bot.bundles(&romeo);
+        assert!(matches!(got(&mut sent), Some(Ok(_))));
+        assert_eq!(romeo.reads(&bot).as_deref(), Some("who is it?"));
+    }
+}
+
+#[test]
 fn keys_of_other_devices_with_the_same_id_hide_no_message() {
     for form in OmemoForm::ALL {
         let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
