@@ -144,13 +144,14 @@ fn open_one_of(
         });
     };
     let known = source.id.map(|id| archived(source.room, id));
-    let wrote = author(keys, message, room, source, encrypted);
+    let wrote = author(keys, message, rooms, source, encrypted);
     let content = match known.as_deref().and_then(|known| again(keys, known, wrote.as_ref(), encrypted, source.is_past))
     {
         Some(content) => Ok(Some(content)),
         None => match wrote {
             Some(jid) => {
-                let is_claimed = message.kind == MessageKind::Groupchat || source.room.is_some();
+                let is_of_room = message.kind == MessageKind::Groupchat || rooms.has(&message.from.to_bare());
+                let is_claimed = is_of_room || source.room.is_some();
                 decrypt(keys, Author { jid, is_claimed }, encrypted, known, source, turn)
             }
             None => Err(Refusal::Cannot(UndecryptableReason::NoSession)),
@@ -197,19 +198,20 @@ fn own(keys: &mut EndToEnd, message: &mut Message) -> Opened {
     Opened::Says
 }
 
-/// Returns the author of a message. In a room, that is the person behind the nickname.
+/// Returns the author of a message. In a room, and in a private message through one, that is the person behind the nickname.
 fn author(
     keys: &EndToEnd,
     message: &Message,
-    room: Option<&Room>,
+    rooms: &Rooms,
     source: Source<'_>,
     encrypted: &Encrypted,
 ) -> Option<BareJid> {
-    let Some(room) = room else { return Some(source.author.unwrap_or(&message.from).to_bare()) };
     if let Some(author) = source.author {
         return Some(author.to_bare());
     }
-    let occupant = message.nick.as_ref().and_then(|nick| room.occupants.get(nick));
+    let from = message.from.to_bare();
+    let Some(room) = rooms.shown.get(&from) else { return Some(from) };
+    let occupant = message.from.resource().and_then(|nick| room.occupants.get(nick.as_str()));
     // An author who wrote before the account entered may have left. The session identifies them: only they can continue
     // it.
     let is_now = !message.delayed;

@@ -103,20 +103,25 @@ fn unreadable(message: &mut Message, has_omemo: bool) -> Unreadable {
     Unreadable::Cannot(if is_lost { UndecryptableReason::Broken } else { UndecryptableReason::Unsupported })
 }
 
-/// Handles a message of a room once more, after the server of its author was asked about the key.
+/// Handles a message that came through a room once more, after the server of its author was asked about the key.
 pub(super) fn again(features: &mut Features, held: HeldMessage, turn: &mut Turn<'_>) {
     let author = Jid::from(held.author);
     if let Some(message) = taken_in(features, held.message, Some(&author), turn) {
-        features.groupchat(message, true, turn);
+        if message.kind == MessageKind::Groupchat {
+            features.groupchat(message, true, turn);
+        } else {
+            features.direct(message, turn);
+        }
     }
 }
 
-/// Lets a message of a room wait for the key of its author.
+/// Lets a message that came through a room wait for the key of its author.
 fn hold(features: &mut Features, mut message: Box<Message>, fetch: Fetch, turn: &mut Turn<'_>) -> Option<Box<Message>> {
     let Fetch::Bundle(author, ..) = &fetch else { return None };
     let author = author.clone();
     // Decide now whether it is new: that depends on the messages before it.
-    if let Some(membership) = features.rooms.membership(&message.chat.to_bare()) {
+    let membership = features.rooms.membership(&message.chat.to_bare());
+    if let Some(membership) = membership.filter(|_| message.kind == MessageKind::Groupchat) {
         place_in_time(&mut message, membership.tells, false, turn.now);
     }
     match features.encryption.hold(fetch, HeldMessage { message, author }) {

@@ -67,7 +67,8 @@ impl Features {
         }
     }
 
-    fn direct(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
+    /// Handles a message that a person wrote to the account alone, or a service.
+    pub(super) fn direct(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
         let in_room = name_occupant(&mut message, &self.rooms, &self.roster);
         if self.rooms.is_affiliation_alone(&mut message, turn) {
             return;

@@ -1272,6 +1272,31 @@ fn in_a_room_a_key_counts_once_the_authors_own_server_has_told_of_it() {
 }
 
 #[test]
+fn a_private_message_through_a_room_is_of_the_person_behind_the_nickname() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, form));
+        bot.in_room_of(&juliet);
+        let (from, through) = (juliet.sender(), format!("from='{ROOM}/juliet'"));
+        for text in ["one", "two"] {
+            let xml = juliet.writes(&bot, text, &from).replacen(&from, &through, 1);
+            bot.test.hear_xml(&xml);
+        }
+        assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 0), "they wait");
+        assert!(bot.known(JULIET).is_empty());
+        bot.bundles(&juliet);
+        assert_eq!(bot.bodies(), ["one", "two"]);
+        assert_eq!(bot.heard().chat, jid(&format!("{ROOM}/juliet")));
+        assert_eq!((bot.known(JULIET), bot.known(ROOM)), (vec![juliet.fingerprint()], Vec::new()));
+        // The same session serves their other messages.
+        bot.hear(&mut juliet, "three");
+        let xml = juliet.writes(&bot, "four", &from).replacen(&from, &through, 1);
+        bot.test.hear_xml(&xml);
+        assert_eq!(bot.bodies(), ["one", "two", "three", "four"]);
+        assert_eq!(bot.test.count("undecryptable"), 0);
+    }
+}
+
+#[test]
 fn a_room_that_lies_about_an_occupant_brings_in_no_key_and_ends_no_session() {
     let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
     bot.hear(&mut juliet, "it is me");
