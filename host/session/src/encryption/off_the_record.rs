@@ -196,6 +196,7 @@ fn failed(keys: &mut EndToEnd, jid: &BareJid, error: ReceiveError, turn: &mut Tu
         }
         ReceiveError::NotEncrypted | ReceiveError::Unreadable => UndecryptableReason::NoSession,
         ReceiveError::Replayed => UndecryptableReason::Replayed,
+        ReceiveError::UnsupportedVersion => UndecryptableReason::Unsupported,
         _ => UndecryptableReason::Broken,
     };
     Heard::Cannot(reason)

@@ -586,6 +586,21 @@ fn where_otr_is_off_what_a_client_encrypts_is_told_and_is_no_text() {
 }
 
 #[test]
+fn versions_that_do_not_exist_here_are_told_as_such() {
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+    for (count, text) in [(1, "?OTR?"), (2, "?OTRv4?"), (3, "?OTR:AAQ1.")] {
+        talk.hears(0, [text.to_owned()]);
+        let Payload::Undecryptable(told) = talk.test.last("undecryptable") else { panic!("it is told") };
+        assert_eq!(
+            (told.reason, talk.test.count("undecryptable")),
+            (UndecryptableReason::Unsupported, count),
+            "{text}"
+        );
+    }
+    assert_eq!((talk.status(), talk.test.count("message")), (OtrStatus::Unencrypted, 0));
+}
+
+#[test]
 fn the_whitespace_by_which_a_client_offers_otr_is_not_told() {
     let policy = Policy { whitespace_tag: true, ..Policy::default() };
     for all in [OtrPolicy::Allow, OtrPolicy::Never] {
