@@ -39,7 +39,7 @@ pub enum OtrPolicy {
     Allow,
     /// Always: no message with a text goes out plainly.
     Require,
-    /// Never. Texts of the protocol are ordinary texts.
+    /// Never. Queries are ordinary texts.
     Never,
 }
 

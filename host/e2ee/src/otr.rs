@@ -34,4 +34,4 @@ pub use conversation::{Conversation, Outcome, Policy, State};
 pub use errors::{ReceiveError, SendError, SmpError};
 pub use key::{Account, AccountError, Fingerprint, FingerprintError};
 pub use message::{InstanceTag, Version};
-pub use text::is_otr;
+pub use text::{is_encoded, is_otr, untagged};

@@ -271,7 +271,8 @@ impl EndToEnd {
         let mut met = self.trust.meet(jid, kind, fingerprint.clone(), policy, turn.now);
         changes.extend(met.changed.clone().map(KeyChange::Key));
         changes.extend(std::mem::take(&mut met.forgotten).into_iter().map(KeyChange::NoKey));
-        if met.is_new && met.is_of_known_person {
+        // A further device of the account itself gets a copy of each message, so that even the first one is news.
+        if met.is_new && (met.is_of_known_person || *jid == turn.own.to_bare()) {
             let what = if is_other { KeyNewsKind::ChangedIdentity } else { KeyNewsKind::NewDevice };
             let (jid, fingerprint) = (jid.clone(), Some(fingerprint));
             turn.out.push(Effect::KeyNews(KeyNews { jid, what, kind, fingerprint, trust: met.trust, question: None }));

@@ -99,6 +99,17 @@ pub fn is_otr(text: &str) -> bool {
     without_markup(text).starts_with("?OTR") && !matches!(read(text), Text::Plain | Text::Tagged { .. })
 }
 
+/// Says whether a text is an encrypted message of OTR, or a step or a part of one: nothing that a person has written.
+pub fn is_encoded(text: &str) -> bool {
+    matches!(read(text), Text::Encoded(Some(_)) | Text::Fragment(Some(_)))
+}
+
+/// Returns a text without the whitespace tag in it. `None`: it has none.
+pub fn untagged(text: &str) -> Option<String> {
+    let Text::Tagged { text, .. } = read_tag(text) else { return None };
+    Some(text)
+}
+
 /// Tells the kind of a text, and reads it.
 pub(super) fn read(text: &str) -> Text<'_> {
     let Some(rest) = without_markup(text).strip_prefix("?OTR") else {
@@ -195,7 +206,7 @@ fn short(digits: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fragment, FragmentTags, Offer, TAG, TAG_V1, TAG_V2, TAG_V3, Text, is_otr, read};
+    use super::{Fragment, FragmentTags, Offer, TAG, TAG_V1, TAG_V2, TAG_V3, Text, is_encoded, is_otr, read, untagged};
     use crate::otr::message::InstanceTag;
 
     const BOTH: Offer = Offer { v2: true, v3: true };
@@ -249,6 +260,21 @@ mod tests {
         assert_eq!(read(&format!("a{TAG}éééé")), Text::Plain);
         assert_eq!(Offer::default().tag("hello"), "hello");
         assert!(!is_otr(&BOTH.tag("hello")));
+        for text in ["hello", "", "?OTR:AAMD."] {
+            assert_eq!((untagged(&BOTH.tag(text)).as_deref(), untagged(text)), (Some(text), None));
+        }
+    }
+
+    #[test]
+    fn what_people_write_is_not_encoded() {
+        for text in ["?OTR:AAMD.", "<p>?OTR:AAMD.</p>", "?OTR,1,3,x,", "?OTR|5a73a599|0,1,3,x,"] {
+            assert!(is_encoded(text), "{text}");
+        }
+        for text in
+            ["hello", "?OTRv23?", "?OTR Error: no key", "?OTR:AAMD", "?OTR,1,", "see ?OTR:AAMD.", &BOTH.tag("a")]
+        {
+            assert!(!is_encoded(text), "{text}");
+        }
     }
 
     #[test]

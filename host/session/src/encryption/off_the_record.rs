@@ -4,7 +4,7 @@ use jid::{BareJid, Jid};
 use parlor_base::id::InstanceId;
 use parlor_config::OtrPolicy;
 use parlor_e2ee::omemo::Secret;
-use parlor_e2ee::otr::{Fingerprint, Outcome, ReceiveError, State, is_otr};
+use parlor_e2ee::otr::{Fingerprint, Outcome, ReceiveError, State, is_encoded, is_otr, untagged};
 use parlor_stanza::error::CallError;
 use parlor_stanza::files::add_encrypted;
 use parlor_stanza::types::{
@@ -46,6 +46,25 @@ pub(crate) enum Heard {
 /// Returns whether a text is one of the protocol that another client of the account received, or that is in an archive.
 pub(crate) fn is_of_protocol(message: &Message) -> bool {
     message.body.as_deref().is_some_and(is_otr)
+}
+
+/// Returns whether a text is an encrypted one, and not words about the protocol such as a query.
+pub(crate) fn is_sealed(message: &Message) -> bool {
+    message.body.as_deref().is_some_and(is_encoded)
+}
+
+/// Removes the whitespace by which clients such as Pidgin say in a plain text that they know OTR. A plugin that sends the
+/// text back would say so as well, and their clients would begin.
+pub(crate) fn drop_tag(message: &mut Message) {
+    if message.encryption.is_some() {
+        return;
+    }
+    let Message { body, bodies, .. } = message;
+    for text in body.iter_mut().chain(bodies.iter_mut().map(|(_, text)| text)) {
+        if let Some(without) = untagged(text) {
+            *text = without;
+        }
+    }
 }
 
 /// Returns whether a message may belong to a conversation.
@@ -177,6 +196,7 @@ fn failed(keys: &mut EndToEnd, jid: &BareJid, error: ReceiveError, turn: &mut Tu
         }
         ReceiveError::NotEncrypted | ReceiveError::Unreadable => UndecryptableReason::NoSession,
         ReceiveError::Replayed => UndecryptableReason::Replayed,
+        ReceiveError::UnsupportedVersion => UndecryptableReason::Unsupported,
         _ => UndecryptableReason::Broken,
     };
     Heard::Cannot(reason)

@@ -2,12 +2,14 @@
 
 use jid::{BareJid, FullJid, Jid};
 use parlor_e2ee::omemo::{
-    Keep, KeyMessage, Prekeys, ReceiveError, Received, Secret, Session as OmemoSession, payload, receive,
+    Device, Keep, KeyMessage, Prekeys, ReceiveError, Received, Secret, Session as OmemoSession, Version, payload,
+    receive,
 };
 use parlor_stanza::decode::read_envelope;
 use parlor_stanza::files::add_encrypted;
 use parlor_stanza::types::{
-    Carbon, DeviceTrust, Draft, Encrypted, Encryption, Extensions, Hint, Message, MessageKind, OmemoForm, REPLY,
+    Carbon, DeviceTrust, Draft, Encrypted, EncryptedKeys, Encryption, Extensions, Hint, Message, MessageKind,
+    OmemoForm, REPLY,
 };
 
 use super::EndToEnd;
@@ -22,6 +24,9 @@ use crate::records::encryption::UndecryptableReason;
 use crate::records::room::Room;
 use crate::rooms::Rooms;
 use crate::turn::Turn;
+
+/// Maximum number of keys of one message that are tried, if several devices have the id of this one.
+const MAX_SAME_IDS: usize = 8;
 
 /// The outcome of decrypting a message.
 #[derive(Debug, PartialEq, Eq)]
@@ -126,7 +131,7 @@ fn open_one_of(
     if encrypted.iter().any(|one| one.sender == own_device) && is_own(message, room) {
         return own(keys, message);
     }
-    let mine = |one: &&Encrypted| one.keys.find(own_device).is_some();
+    let mine = |one: &&Encrypted| one.keys.has(own_device);
     let Some(encrypted) = encrypted.iter().rev().find(mine) else {
         if encrypted.iter().all(|one| one.payload.is_none()) {
             return Opened::Nothing;
@@ -139,13 +144,14 @@ fn open_one_of(
         });
     };
     let known = source.id.map(|id| archived(source.room, id));
-    let wrote = author(keys, message, room, source, encrypted);
+    let wrote = author(keys, message, rooms, source, encrypted);
     let content = match known.as_deref().and_then(|known| again(keys, known, wrote.as_ref(), encrypted, source.is_past))
     {
         Some(content) => Ok(Some(content)),
         None => match wrote {
             Some(jid) => {
-                let is_claimed = message.kind == MessageKind::Groupchat || source.room.is_some();
+                let is_of_room = message.kind == MessageKind::Groupchat || rooms.has(&message.from.to_bare());
+                let is_claimed = is_of_room || source.room.is_some();
                 decrypt(keys, Author { jid, is_claimed }, encrypted, known, source, turn)
             }
             None => Err(Refusal::Cannot(UndecryptableReason::NoSession)),
@@ -192,19 +198,20 @@ fn own(keys: &mut EndToEnd, message: &mut Message) -> Opened {
     Opened::Says
 }
 
-/// Returns the author of a message. In a room, that is the person behind the nickname.
+/// Returns the author of a message. In a room, and in a private message through one, that is the person behind the nickname.
 fn author(
     keys: &EndToEnd,
     message: &Message,
-    room: Option<&Room>,
+    rooms: &Rooms,
     source: Source<'_>,
     encrypted: &Encrypted,
 ) -> Option<BareJid> {
-    let Some(room) = room else { return Some(source.author.unwrap_or(&message.from).to_bare()) };
     if let Some(author) = source.author {
         return Some(author.to_bare());
     }
-    let occupant = message.nick.as_ref().and_then(|nick| room.occupants.get(nick));
+    let from = message.from.to_bare();
+    let Some(room) = rooms.shown.get(&from) else { return Some(from) };
+    let occupant = message.from.resource().and_then(|nick| room.occupants.get(nick.as_str()));
     // An author who wrote before the account entered may have left. The session identifies them: only they can continue
     // it.
     let is_now = !message.delayed;
@@ -251,16 +258,15 @@ fn decrypt(
 ) -> Result<Option<Content>, Refusal> {
     let (form, sender, is_past) = (encrypted.form, encrypted.sender, source.is_past);
     let device = keys.device.as_ref().ok_or(UndecryptableReason::NoSession)?;
-    let (prekey, bytes) = encrypted.keys.find(device.id().get()).ok_or(UndecryptableReason::NoKeyForUs)?;
     if sender == 0 {
         return Err(UndecryptableReason::Broken.into());
     }
     let session = keys.sessions.get(&jid, sender, form);
     let before = session.map(OmemoSession::fingerprint);
-    let (key_message, rng) = (KeyMessage { prekey, bytes }, &mut rand::rng());
     // Archived messages may use a prekey that was used before. New messages must use a fresh one.
     let prekeys = if is_past { Prekeys::All } else { Prekeys::Unused };
-    let received = receive(device, session, (version(form), prekeys), &key_message, rng);
+    let received = receive_one_of(&encrypted.keys, device, session, (version(form), prekeys));
+    let received = received.ok_or(UndecryptableReason::NoKeyForUs)?;
     let Received { session, plain: key, used_prekey, started, .. } = match received {
         Ok(received) => received,
         Err(error) => {
@@ -301,6 +307,26 @@ fn decrypt(
         keys.owed.owe(&jid, sender, form, turn);
     }
     Ok(opened.map(|plain| Content { jid, form, plain, trust }))
+}
+
+/// Reads a message by the first key for this device that belongs to its session. In the older form a device of another
+/// person may have the same id: anybody can list any id, so that a member of a room could otherwise hide messages from the
+/// account. `None`: there is no key.
+fn receive_one_of(
+    keys: &EncryptedKeys,
+    device: &Device,
+    session: Option<&OmemoSession>,
+    by: (Version, Prekeys),
+) -> Option<Result<Received, ReceiveError>> {
+    let mut refused = None;
+    for (prekey, bytes) in keys.of(device.id().get()).take(MAX_SAME_IDS) {
+        match receive(device, session, by, &KeyMessage { prekey, bytes }, &mut rand::rng()) {
+            Ok(received) => return Some(Ok(received)),
+            Err(error) if refused.is_none() || error == ReceiveError::Replayed => refused = Some(error),
+            Err(_) => {}
+        }
+    }
+    refused.map(Err)
 }
 
 /// Asks an author's own server for the key that a room attributes to them. An archived message does not wait: it can be

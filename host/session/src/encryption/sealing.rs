@@ -59,13 +59,16 @@ impl Target {
         }
     }
 
-    /// Returns the form for a message: `wanted` if all devices have it.
-    fn form(&self, wanted: OmemoForm, have_all: bool) -> OmemoForm {
-        match (have_all, self.has(OmemoForm::Current)) {
+    /// Returns the forms for a message, in order: first `wanted` if all devices have it. The other one serves a device
+    /// whose keys in the first cannot be had, as where a server keeps a single bundle of an account in the current form.
+    fn forms(&self, wanted: OmemoForm, have_all: bool) -> [Option<OmemoForm>; 2] {
+        let first = match (have_all, self.has(OmemoForm::Current)) {
             (true, _) => wanted,
             (false, true) => OmemoForm::Current,
             (false, false) => OmemoForm::Older,
-        }
+        };
+        let other = OmemoForm::ALL.into_iter().find(|form| *form != first && self.has(*form));
+        [Some(first), other]
     }
 }
 
@@ -89,21 +92,10 @@ pub(super) fn seal(
     let targets = targets(keys, &people, &mut needs, turn);
     let have_all = targets.iter().all(|target| target.has(wanted));
     let mut ready: Vec<(Target, OmemoForm)> = Vec::with_capacity(targets.len());
-    let now = turn.deadlines.elapsed();
-    let policy = keys.config.unwrap_or_default().trust;
     for target in targets {
-        let form = target.form(wanted, have_all);
-        // Check the key of the session itself: the device may have had another key before.
-        let is_good = keys.sessions.get(&target.jid, target.device, form).is_some_and(|session| {
-            keys.trust.may_get(&target.jid, target.device, &of_omemo(session.fingerprint()), policy)
-        });
-        if is_good {
+        let forms = target.forms(wanted, have_all);
+        if let Some(form) = readable(keys, &target, forms, &mut needs, is_last, turn) {
             ready.push((target, form));
-        } else {
-            let fetch = Fetch::Bundle(target.jid, target.device, form);
-            if !keys.fetches.is_failed(&fetch, now) {
-                needs.insert(fetch);
-            }
         }
     }
     if !needs.is_empty() && !is_last {
@@ -121,6 +113,36 @@ pub(super) fn seal(
         return Sealing::Cannot(no_encryption(&message.to, &no_device(&lacking)));
     }
     encrypted(keys, message, &ready, turn)
+}
+
+/// Returns the first of these forms in which a device can read a message. `None`: in no form, or keys of it may still be
+/// fetched, which is added to what the message needs.
+fn readable(
+    keys: &EndToEnd,
+    target: &Target,
+    forms: [Option<OmemoForm>; 2],
+    needs: &mut HashSet<Fetch>,
+    is_last: bool,
+    turn: &Turn<'_>,
+) -> Option<OmemoForm> {
+    let (now, policy) = (turn.deadlines.elapsed(), keys.config.unwrap_or_default().trust);
+    let Target { jid, device, .. } = target;
+    for form in forms.into_iter().flatten() {
+        // Check the key of the session itself: the device may have had another key before.
+        let is_good = keys
+            .sessions
+            .get(jid, *device, form)
+            .is_some_and(|session| keys.trust.may_get(jid, *device, &of_omemo(session.fingerprint()), policy));
+        if is_good {
+            return Some(form);
+        }
+        let fetch = Fetch::Bundle(jid.clone(), *device, form);
+        if !is_last && !keys.fetches.is_failed(&fetch, now) {
+            needs.insert(fetch);
+            return None;
+        }
+    }
+    None
 }
 
 /// Returns the occupants of a room who could not read a message that must be encrypted. An occupant without an address is named by the

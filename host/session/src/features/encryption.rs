@@ -7,7 +7,7 @@ use jid::Jid;
 use parlor_stanza::types::{ArchiveResult, Encryption, Message, MessageKind};
 
 use super::Features;
-use crate::encryption::off_the_record::{Heard, hear, is_meant, is_of_protocol};
+use crate::encryption::off_the_record::{Heard, drop_tag, hear, is_meant, is_of_protocol, is_sealed};
 use crate::encryption::opening::{Opened, Source, open, plainly};
 use crate::encryption::vouched::HeldMessage;
 use crate::event::Payload;
@@ -64,6 +64,12 @@ pub(super) fn taken_in(
         message.encryption = Some(Encryption::Otr);
         return tell(features, message, UndecryptableReason::OtherDevice, turn);
     }
+    if is_sealed(&message) {
+        // OTR is off, and the person's client does not know.
+        encryption.counts_as_unreadable();
+        message.encryption = Some(Encryption::Otr);
+        return tell(features, message, UndecryptableReason::Unsupported, turn);
+    }
     plainly(encryption, &message, rooms, turn);
     Some(message)
 }
@@ -97,20 +103,25 @@ fn unreadable(message: &mut Message, has_omemo: bool) -> Unreadable {
     Unreadable::Cannot(if is_lost { UndecryptableReason::Broken } else { UndecryptableReason::Unsupported })
 }
 
-/// Handles a message of a room once more, after the server of its author was asked about the key.
+/// Handles a message that came through a room once more, after the server of its author was asked about the key.
 pub(super) fn again(features: &mut Features, held: HeldMessage, turn: &mut Turn<'_>) {
     let author = Jid::from(held.author);
     if let Some(message) = taken_in(features, held.message, Some(&author), turn) {
-        features.groupchat(message, true, turn);
+        if message.kind == MessageKind::Groupchat {
+            features.groupchat(message, true, turn);
+        } else {
+            features.direct(message, turn);
+        }
     }
 }
 
-/// Lets a message of a room wait for the key of its author.
+/// Lets a message that came through a room wait for the key of its author.
 fn hold(features: &mut Features, mut message: Box<Message>, fetch: Fetch, turn: &mut Turn<'_>) -> Option<Box<Message>> {
     let Fetch::Bundle(author, ..) = &fetch else { return None };
     let author = author.clone();
     // Decide now whether it is new: that depends on the messages before it.
-    if let Some(membership) = features.rooms.membership(&message.chat.to_bare()) {
+    let membership = features.rooms.membership(&message.chat.to_bare());
+    if let Some(membership) = membership.filter(|_| message.kind == MessageKind::Groupchat) {
         place_in_time(&mut message, membership.tells, false, turn.now);
     }
     match features.encryption.hold(fetch, HeldMessage { message, author }) {
@@ -157,12 +168,16 @@ pub(super) fn archived(features: &mut Features, mut result: ArchiveResult, turn:
         } else if let Unreadable::Cannot(why) = unreadable(message, encryption.has_omemo()) {
             encryption.counts_as_unreadable();
             reason = Some(why);
-        } else if is_of_protocol(message) && encryption.has_otr(&message.chat.to_bare(), turn) && !message.own {
-            message.body = None;
-            message.encryption = Some(Encryption::Otr);
-            reason = Some(UndecryptableReason::OtherDevice);
+        } else if is_of_protocol(message) && (is_sealed(message) || !message.own) {
+            let is_on = encryption.has_otr(&message.chat.to_bare(), turn);
+            if is_on || is_sealed(message) {
+                message.body = None;
+                message.encryption = Some(Encryption::Otr);
+                reason = Some(if is_on { UndecryptableReason::OtherDevice } else { UndecryptableReason::Unsupported });
+            }
         }
         message.encrypted = Vec::new();
+        drop_tag(message);
     }
     archives.archived(result, reason, rooms, roster, turn);
 }

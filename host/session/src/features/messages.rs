@@ -9,7 +9,7 @@ use crate::commands::people::Around;
 use crate::dialogs::ANSWER;
 use crate::effect::Effect;
 use crate::encryption::answers::list_said;
-use crate::encryption::off_the_record::is_of_protocol;
+use crate::encryption::off_the_record::{drop_tag, is_of_protocol};
 use crate::event::{Event, Payload};
 use crate::messages::{
     MessageEvents, comes_again, drop_body_beside_subject, is_news, mentions, name_occupant, place_in_time,
@@ -54,6 +54,7 @@ impl Features {
                 None => return,
             }
         }
+        drop_tag(&mut message);
         match message.kind {
             MessageKind::Groupchat => self.groupchat(message, false, turn),
             MessageKind::Error => {
@@ -66,7 +67,8 @@ impl Features {
         }
     }
 
-    fn direct(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
+    /// Handles a message that a person wrote to the account alone, or a service.
+    pub(super) fn direct(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
         let in_room = name_occupant(&mut message, &self.rooms, &self.roster);
         if self.rooms.is_affiliation_alone(&mut message, turn) {
             return;

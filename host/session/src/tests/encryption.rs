@@ -477,6 +477,34 @@ fn only_the_account_itself_tells_of_its_devices() {
 }
 
 #[test]
+fn a_further_device_of_the_account_itself_is_told() {
+    for (trust, gets) in [(TrustPolicy::Blind, true), (TrustPolicy::Strict, false)] {
+        let form = OmemoForm::Older;
+        let mut bot = Bot::new(trust);
+        let (mut romeo, phone) = (Peer::new(ROMEO, form), Peer::new("bot@example.org", form));
+        bot.hear(&mut romeo, "hello");
+        bot.decide(&romeo, types::DeviceTrust::Trusted);
+        let both = [bot.id, phone.id()].map(|device| ListedDevice { device, label: None });
+        let list = list_payload(form, &both).to_xml();
+        bot.pushes("bot@example.org", form, &format!("<item id='current'>{list}</item>"));
+        let mut sent = bot.say(ROMEO, "who is it?", EncryptionWish::Required);
+        bot.lists(ROMEO, |form| romeo.listed(form));
+        let id = bot.test.asked(|ask| wants(ask, &form.bundle_node(phone.id())));
+        let bundle = published(phone.device.bundle(version(form)).parts());
+        bot.test.answer(None, id, Ok(page(bundle_payload(form, &bundle).to_xml())));
+        assert!(matches!(got(&mut sent), Some(Ok(_))));
+        let news = bot.test.news.last().map(|news| (news.jid.clone(), news.what, news.fingerprint.clone()));
+        assert_eq!(news, Some((bare("bot@example.org"), KeyNewsKind::NewDevice, Some(phone.fingerprint()))));
+        let last = bot.test.sent.iter().rev().find_map(|stanza| match stanza {
+            Outgoing::Sealed(sealed) => Some(&sealed.content),
+            _ => None,
+        });
+        let Some(SealedContent::Omemo(forms)) = last else { panic!("it is not encrypted") };
+        assert_eq!(forms[0].keys.iter().any(|key| key.device == phone.id()), gets);
+    }
+}
+
+#[test]
 fn nobody_finds_a_device_before_its_keys() {
     let form = OmemoForm::Older;
     let mut test = Bot::unpublished(TrustPolicy::Blind);
@@ -542,6 +570,43 @@ fn people_write_encrypted_and_are_answered_in_the_same_way() {
             assert_eq!(bot.heard().body, Some(format!("{number}?")));
             assert!(matches!(got(&mut bot.say(ROMEO, "yes", EncryptionWish::AsTheChat)), Some(Ok(_))));
             assert_eq!(romeo.reads(&bot).as_deref(), Some("yes"));
+        }
+    }
+}
+
+#[test]
+fn a_device_whose_keys_in_one_form_are_not_there_gets_the_other_form() {
+    // The server refuses, or gives the keys of another device that were put in their place.
+    for is_refused in [true, false] {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+        let mut sent = bot.say(ROMEO, "who is it?", EncryptionWish::Required);
+        let listed = vec![ListedDevice { device: romeo.id(), label: None }];
+        bot.lists(ROMEO, |_| listed.clone());
+        let current = OmemoForm::Current.bundle_node(romeo.id());
+        let id = bot.test.asked_of(ROMEO, |ask| wants(ask, &current));
+        let outcome = if is_refused { Err(stanza_error("item-not-found")) } else { Ok(page("<other/>".to_owned())) };
+        bot.test.answer(Some(ROMEO), id, outcome);
+        assert_eq!(got(&mut sent), None, "it waits for the other form");
+        bot.bundles(&romeo);
+        assert!(matches!(got(&mut sent), Some(Ok(_))));
+        assert_eq!(romeo.reads(&bot).as_deref(), Some("who is it?"));
+    }
+}
+
+#[test]
+fn keys_of_other_devices_with_the_same_id_hide_no_message() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        let begins = ["", "prekey='true' kex='true'"];
+        let others = begins.map(|begins| format!("<key rid='{}' {begins}>MwgBEgA=</key>", bot.id)).concat();
+        let from = romeo.sender();
+        for (text, many, is_read) in [("first", 1, true), ("second", 3, true), ("third", 4, false), ("fourth", 0, true)]
+        {
+            let xml = romeo.writes(&bot, text, &from).replacen("<key ", &format!("{}<key ", others.repeat(many)), 1);
+            bot.test.forget();
+            bot.test.hear_xml(&xml);
+            assert_eq!(bot.bodies() == [text], is_read, "{form:?} {text}");
+            assert_eq!(bot.test.count("undecryptable"), usize::from(!is_read), "{form:?} {text}");
         }
     }
 }
@@ -1203,6 +1268,31 @@ fn in_a_room_a_key_counts_once_the_authors_own_server_has_told_of_it() {
         let xml = juliet.writes(&bot, "three", &format!("from='{ROOM}/juliet'"));
         bot.test.hear_xml(&xml);
         assert_eq!(bot.bodies(), ["one", "two", "three"]);
+    }
+}
+
+#[test]
+fn a_private_message_through_a_room_is_of_the_person_behind_the_nickname() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, form));
+        bot.in_room_of(&juliet);
+        let (from, through) = (juliet.sender(), format!("from='{ROOM}/juliet'"));
+        for text in ["one", "two"] {
+            let xml = juliet.writes(&bot, text, &from).replacen(&from, &through, 1);
+            bot.test.hear_xml(&xml);
+        }
+        assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 0), "they wait");
+        assert!(bot.known(JULIET).is_empty());
+        bot.bundles(&juliet);
+        assert_eq!(bot.bodies(), ["one", "two"]);
+        assert_eq!(bot.heard().chat, jid(&format!("{ROOM}/juliet")));
+        assert_eq!((bot.known(JULIET), bot.known(ROOM)), (vec![juliet.fingerprint()], Vec::new()));
+        // The same session serves their other messages.
+        bot.hear(&mut juliet, "three");
+        let xml = juliet.writes(&bot, "four", &from).replacen(&from, &through, 1);
+        bot.test.hear_xml(&xml);
+        assert_eq!(bot.bodies(), ["one", "two", "three", "four"]);
+        assert_eq!(bot.test.count("undecryptable"), 0);
     }
 }
 

@@ -572,6 +572,54 @@ fn where_the_owner_does_not_allow_it_a_query_is_a_text() {
 }
 
 #[test]
+fn where_otr_is_off_what_a_client_encrypts_is_told_and_is_no_text() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    talk.test = account(settings(&[("allow_otr", false.into())]), TrustPolicy::Blind);
+    talk.read = talk.test.sent.len();
+    talk.writes(0, "still there?");
+    let Payload::Undecryptable(told) = talk.test.last("undecryptable") else { panic!("it is told") };
+    assert_eq!((told.reason, told.encryption), (UndecryptableReason::Unsupported, types::Encryption::Otr));
+    talk.hears(0, ["?OTR,1,2,AAID,".to_owned()]);
+    assert_eq!((talk.test.count("undecryptable"), talk.test.count("message")), (2, 0));
+    talk.hears(0, ["?OTR Error: it is off".to_owned()]);
+    assert_eq!(talk.heard().body.as_deref(), Some("?OTR Error: it is off"));
+}
+
+#[test]
+fn versions_that_do_not_exist_here_are_told_as_such() {
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+    for (count, text) in [(1, "?OTR?"), (2, "?OTRv4?"), (3, "?OTR:AAQ1.")] {
+        talk.hears(0, [text.to_owned()]);
+        let Payload::Undecryptable(told) = talk.test.last("undecryptable") else { panic!("it is told") };
+        assert_eq!(
+            (told.reason, talk.test.count("undecryptable")),
+            (UndecryptableReason::Unsupported, count),
+            "{text}"
+        );
+    }
+    assert_eq!((talk.status(), talk.test.count("message")), (OtrStatus::Unencrypted, 0));
+}
+
+#[test]
+fn the_whitespace_by_which_a_client_offers_otr_is_not_told() {
+    let policy = Policy { whitespace_tag: true, ..Policy::default() };
+    for all in [OtrPolicy::Allow, OtrPolicy::Never] {
+        let mut talk = Talk::with(TrustPolicy::Blind, policy);
+        talk.otr(all, None);
+        let tagged = talk.people[0].conversation.send("!help me", talk.now).unwrap().concat();
+        assert!(tagged.len() > "!help me".len());
+        let sent = talk.test.sent.len();
+        talk.hears(0, [tagged.clone()]);
+        assert_eq!((talk.heard().body.as_deref(), talk.heard().encryption), (Some("!help me"), None), "{all:?}");
+        let bodies = ["en", "de"].map(|language| (language.to_owned(), tagged.clone())).to_vec();
+        talk.test.message(Message { bodies, ..message(PHONE, MessageKind::Chat, &tagged) });
+        let texts: Vec<&str> = talk.heard().bodies.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(texts, ["!help me"; 2], "{all:?}");
+        assert!(!talk.test.sent[sent..].iter().any(|stanza| matches!(stanza, Outgoing::Sealed(_))), "{all:?}");
+    }
+}
+
+#[test]
 fn a_person_asks_the_owner_enters_the_same_and_the_key_is_trusted() {
     // In a strict account nothing of theirs is read before.
     for (trust, before) in [(TrustPolicy::Blind, DeviceTrust::Blind), (TrustPolicy::Strict, DeviceTrust::Undecided)] {

@@ -124,13 +124,19 @@ impl EncryptedKeys {
         self.ends.is_empty()
     }
 
-    /// Returns the key for a device, and whether it begins a session. `None` if there is none; empty if it is not valid
-    /// base64.
-    pub fn find(&self, device: u32) -> Option<(bool, Vec<u8>)> {
-        let at = self.ends.iter().position(|(one, _, _)| *one == device)?;
-        let (_, is_prekey, end) = self.ends[at];
-        let start = at.checked_sub(1).map_or(0, |before| self.ends[before].2);
-        Some((is_prekey, unwrapped(&self.text[start..end]).unwrap_or_default()))
+    /// Returns whether there is a key for a device.
+    pub fn has(&self, device: u32) -> bool {
+        self.ends.iter().any(|(one, _, _)| *one == device)
+    }
+
+    /// Returns the keys for devices with this id, each with whether it begins a session; empty if it is not valid base64.
+    /// There may be several: the older form does not say whose device a key is for.
+    pub fn of(&self, device: u32) -> impl Iterator<Item = (bool, Vec<u8>)> {
+        let all = self.ends.iter().enumerate().filter(move |(_, (one, _, _))| *one == device);
+        all.map(move |(at, (_, is_prekey, end))| {
+            let start = at.checked_sub(1).map_or(0, |before| self.ends[before].2);
+            (*is_prekey, unwrapped(&self.text[start..*end]).unwrap_or_default())
+        })
     }
 }
 
