@@ -256,7 +256,8 @@ pub fn is_redirect(status: u16) -> bool {
 
 /// Returns where a redirect from an address leads. It never leads from `https` to `http`.
 pub fn redirected(from: &WebAddress, location: &str) -> Result<WebAddress, WebError> {
-    let next = from.to(location).map_err(WebError::BadRedirect)?;
+    // Some servers leave the spaces in names of files. All other clients encode them.
+    let next = from.to(&location.replace(' ', "%20")).map_err(WebError::BadRedirect)?;
     if from.is_secure() && !next.is_secure() { Err(WebError::WithoutTls) } else { Ok(next) }
 }
 

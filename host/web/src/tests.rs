@@ -449,12 +449,13 @@ async fn a_request_that_usually_has_a_body_says_that_it_has_none() {
     }
 }
 
-/// RFC 9110, section 10.2.2, has addresses in ASCII alone. Servers with file names of people do not keep to it.
+/// RFC 9110, section 10.2.2, has addresses in ASCII alone. Servers with names of files do not keep to it.
 #[tokio::test]
-async fn a_redirect_in_utf_8_is_followed_and_one_in_no_known_encoding_is_the_answer() {
+async fn a_redirect_with_spaces_or_in_utf_8_is_followed_and_one_in_no_known_encoding_is_the_answer() {
     let server = Server::start("http/1.1", |head, _| {
         let location: &[u8] = match head.uri.path() {
             "/utf-8" => "/k\u{e4}se".as_bytes(),
+            "/spaces" => b"/my own file",
             "/latin-1" => b"/k\xe4se",
             path => return said(200, &[], path.to_owned()),
         };
@@ -464,7 +465,9 @@ async fn a_redirect_in_utf_8_is_followed_and_one_in_no_known_encoding_is_the_ans
     })
     .await;
     let client = server.client();
-    for (path, expected) in [("/utf-8", (200, "/k%C3%A4se")), ("/latin-1", (302, ""))] {
+    for (path, expected) in
+        [("/utf-8", (200, "/k%C3%A4se")), ("/spaces", (200, "/my%20own%20file")), ("/latin-1", (302, ""))]
+    {
         let allow = |_: Hop<'_>| Ok::<_, WebError>(());
         let mut answer = client.follow(get(server.address(path)), None, 3, allow).await.unwrap();
         let heard = String::from_utf8(answer.whole().await.unwrap()).unwrap();
