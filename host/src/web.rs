@@ -38,6 +38,8 @@ pub struct Counts {
     pub refused: AtomicU64,
     /// There was no space for them, or the plugin did not run.
     pub busy: AtomicU64,
+    /// Their sender disconnected before the answer, or the host stopped.
+    pub abandoned: AtomicU64,
     /// The bytes of their bodies that were read.
     pub received: AtomicU64,
     /// The bytes of the bodies of answers.
@@ -160,35 +162,29 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
         Some(door) => (door.longest_body(), Memory::Addressed),
         None => (STRANGERS, Memory::Strangers),
     };
-    let ended = |how: &str, received: usize, sent: usize| {
-        counts.received.fetch_add(received as u64, Relaxed);
-        counts.sent.fetch_add(sent as u64, Relaxed);
-        if let Some(door) = &door {
-            door.ended(how, received, sent);
-        }
-    };
+    let mut passage = Passage { counts, door: door.as_ref(), end: End::Abandoned, received: 0, sent: 0 };
     let head = Head::of(&arrived);
     // The room is held until the answer is there: until then the plugin, or the store, has the body as well.
     let (body, _room) = match arrived.body(most, memory).await {
         Ok(read) => read,
         Err(NoBody::NoRoom) => {
-            ended("delayed", 0, 0);
+            passage.end = End::Delayed;
             return busy(counts);
         }
         Err(NoBody::TooLong | NoBody::Broken | NoBody::Late) => {
-            ended("refused", 0, 0);
+            passage.end = End::Refused;
             return refuse();
         }
     };
-    let length = body.len();
+    passage.received = body.len();
     let given = Given { header: &|name| single(&head.headers, name), body: &body, now: Timestamp::now() };
     let Ok((to, once)) = verify(door.as_ref(), &head, given) else {
-        ended("refused", length, 0);
+        passage.end = End::Refused;
         return refuse();
     };
     // The sender is one that the owner knows, and is told what is wrong.
     if let Some(status) = head.too_long(to) {
-        ended("refused", length, 0);
+        passage.end = End::Refused;
         counts.refused.fetch_add(1, Relaxed);
         return Reply::empty(status);
     }
@@ -199,17 +195,63 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
         Outcome::Answer(answer) => Reply { status: answer.status, headers: answer.headers, body: answer.body },
         Outcome::NoAnswer(status) => Reply::empty(status),
         Outcome::Again => {
-            ended("refused", length, 0);
+            passage.end = End::Refused;
             return refused(counts);
         }
         Outcome::Busy | Outcome::Failed => {
-            ended("delayed", length, 0);
+            passage.end = End::Delayed;
             return busy(counts);
         }
     };
-    ended("accepted", length, passed.body.len());
+    (passage.end, passage.sent) = (End::Accepted, passed.body.len());
     counts.passed.fetch_add(1, Relaxed);
     passed
+}
+
+/// A request on its way. It is recorded when this is dropped: if its sender disconnects, nothing else ends it.
+struct Passage<'h> {
+    counts: &'h Counts,
+    door: Option<&'h Door>,
+    end: End,
+    /// The bytes of its body.
+    received: usize,
+    /// The bytes of the answer's body.
+    sent: usize,
+}
+
+/// How a request to a webhook ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Accepted,
+    Refused,
+    Delayed,
+    Abandoned,
+}
+
+impl End {
+    /// Returns the word for it in the audit.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Delayed => "delayed",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        let Self { counts, door, end, received, sent } = &*self;
+        counts.received.fetch_add(*received as u64, Relaxed);
+        counts.sent.fetch_add(*sent as u64, Relaxed);
+        if *end == End::Abandoned {
+            counts.abandoned.fetch_add(1, Relaxed);
+        }
+        if let Some(door) = door {
+            door.ended(end.as_str(), *received, *sent);
+        }
+    }
 }
 
 /// Verifies a request to a webhook. A request to an unknown webhook takes as long.

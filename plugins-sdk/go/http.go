@@ -39,8 +39,8 @@ type HTTPResponse struct {
 	Status int
 	// URL is the address that answered, after all redirects.
 	URL string
-	// Header has the values by name, in small letters; of several with one name, they are joined by a comma. Several of set-cookie cannot
-	// be told apart for sure, since a date has a comma, too; parlor/contract/http.Fetch gives a list.
+	// Header has the values by name, in small letters; of several with one name, they are joined by a comma, and those of set-cookie by a
+	// line feed, since a cookie may contain commas.
 	Header map[string]string
 	// Body is whole.
 	Body []byte
@@ -112,8 +112,8 @@ type Exchange struct {
 type HTTPHead struct {
 	// Status is the status code (RFC 9110, section 15).
 	Status int
-	// Header has the values by name, in small letters; of several with one name, they are joined by a comma. Several of set-cookie cannot
-	// be told apart for sure, since a date has a comma, too; parlor/contract/http.Fetch gives a list.
+	// Header has the values by name, in small letters; of several with one name, they are joined by a comma, and those of set-cookie by a
+	// line feed, since a cookie may contain commas.
 	Header map[string]string
 }
 

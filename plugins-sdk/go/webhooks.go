@@ -107,12 +107,17 @@ func newWebhook(raw types.Webhook) *Webhook {
 	}
 }
 
-// Returns headers by their names; of several with one name, the values are joined by a comma.
+// Returns headers by their names; of several with one name, the values are joined by a comma, and those of set-cookie by a line feed,
+// since a cookie may contain commas (RFC 6265, section 3).
 func byName(headers []types.Header) map[string]string {
 	values := map[string]string{}
 	for _, header := range headers {
 		if before, ok := values[header.Name]; ok {
-			header.Value = before + ", " + header.Value
+			between := ", "
+			if header.Name == "set-cookie" {
+				between = "\n"
+			}
+			header.Value = before + between + header.Value
 		}
 		values[header.Name] = header.Value
 	}

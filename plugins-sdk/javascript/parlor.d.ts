@@ -492,7 +492,10 @@ export interface WebResponse {
   readonly ok: boolean;
   /** The address that answered, after all redirects. */
   readonly url: string;
-  /** The headers, with their names in small letters. Of several with one name, the values are joined by a comma. */
+  /**
+   * The headers, with their names in small letters. Of several with one name, the values are joined by a comma; those of `set-cookie` by a
+   * line feed, since a cookie may contain commas.
+   */
   readonly headers: Readonly<Record<string, string>>;
   bytes(): Uint8Array;
   text(): string;
@@ -517,7 +520,10 @@ export interface WebStream {
   readonly ok: boolean;
   /** The address of the request. */
   readonly url: string;
-  /** The headers, with their names in small letters. Of several with one name, the values are joined by a comma. */
+  /**
+   * The headers, with their names in small letters. Of several with one name, the values are joined by a comma; those of `set-cookie` by a
+   * line feed, since a cookie may contain commas.
+   */
   readonly headers: Readonly<Record<string, string>>;
   /** The request counts among the limit `http_requests` until this was read or closed. */
   readonly body: Parts;

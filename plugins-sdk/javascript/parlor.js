@@ -1439,10 +1439,14 @@ const transfers = grouping("files", filesCalls);
 const others = grouping("plugins", pluginsCalls);
 const asking = grouping("dialogs", dialogsCalls);
 
-// Headers by their names. Of several with one name, the values are joined by a comma.
+// Headers by their names. Of several with one name, the values are joined by a comma; those of `set-cookie` by a line feed, since a
+// cookie may contain commas (RFC 6265, section 3).
 function byName(headers) {
   const joined = Object.create(null);
-  for (const { name, value } of headers) joined[name] = name in joined ? `${joined[name]}, ${value}` : value;
+  for (const { name, value } of headers) {
+    const between = name === "set-cookie" ? "\n" : ", ";
+    joined[name] = name in joined ? joined[name] + between + value : value;
+  }
   return joined;
 }
 

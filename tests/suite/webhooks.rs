@@ -317,6 +317,29 @@ async fn a_plugin_answers_with_what_no_proxy_or_browser_acts_upon() {
     assert!(states.contains(&json!(201)) && states.contains(&json!(504)), "{shown}");
 }
 
+/// Row 143: the owner sees also those that did not wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_disconnects_before_the_answer_is_counted() {
+    let house = House::start(|entry| entry.limit("webhook_time", "60 s")).await;
+    let path = house.path("answer").await;
+    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {SECRET}\r\n");
+    let mut stream = TcpStream::connect(house.at).await.unwrap();
+    stream.write_all(format!("{head}content-length: 4\r\n\r\nwait").as_bytes()).await.unwrap();
+    house.told("answer 1 1 POST").await;
+    drop(stream);
+    // The host notices at some time.
+    let counted = async {
+        loop {
+            let audit = house.home.run(&["audit", "--plugin", "receiver", "--json"]).await.unwrap().json().unwrap();
+            let mut names = audit["names"].as_array().into_iter().flatten();
+            if let Some(name) = names.find(|name| name["what"] == "answer abandoned") {
+                return (name["count"].clone(), name["received"].clone());
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(SOON, counted).await.unwrap(), (json!(1), json!(4)));
+}
+
 /// Row 141: it is told again after a failure, and what came later waits until then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_whose_handler_fails_is_told_again_before_those_that_came_later() {

@@ -82,7 +82,10 @@ pub fn ways() -> impl Iterator<Item = (&'static str, &'static str, &'static str)
             "webhook-signature",
             "`v1,` and the HMAC-SHA256 of `ID.TIME.BODY` in base64, with `webhook-id` and `webhook-timestamp` (Standard Webhooks); the secret is `whsec_` and base64",
         ),
-        ("the one in `header`, else x-signature-256", "the HMAC-SHA256 of the body, see `prefix` and `encoding`"),
+        (
+            "the one in `header`, else x-signature-256",
+            "the HMAC-SHA256 of the body, see `prefix` and `encoding`; of several with commas between, one has to be right",
+        ),
         ("the one in `header`, else x-signature", "the HMAC-SHA1 of the body, likewise"),
         ("the one in `header`", "the secret itself"),
         ("authorization", "`Bearer` and the secret"),
@@ -184,7 +187,7 @@ fn verification(section: &Section<'_>) -> Result<Verification, DocumentError> {
         Ok(Verification::Signed {
             hash,
             header: own_header.clone().unwrap_or_else(|| usual.to_owned()),
-            prefix: section.get("prefix").map_or(Ok(""), |node| short(&node))?.to_owned(),
+            prefix: section.get("prefix").map_or(Ok(""), |node| prefix(&node))?.to_owned(),
             encoding: match section.get("encoding") {
                 None => Encoding::Hex,
                 Some(node) => match node.string()? {
@@ -242,7 +245,8 @@ fn verification(section: &Section<'_>) -> Result<Verification, DocumentError> {
 fn methods(section: &Section<'_>) -> Result<Vec<String>, DocumentError> {
     let Some(node) = section.get("methods") else { return Ok(vec!["POST".to_owned()]) };
     let list = node.strings(MAX_LISTED)?;
-    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+    // OPTIONS is how CloudEvents asks whether a webhook wants its requests.
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     if list.is_empty() || list.iter().any(|method| !known.contains(method)) {
         return Err(node.wants(&format!("a list of at least one of {}", known.join(", "))));
     }
@@ -268,10 +272,11 @@ fn header(node: &Node<'_>, name: &str) -> Result<String, DocumentError> {
     Ok(name)
 }
 
-fn short<'a>(node: &Node<'a>) -> Result<&'a str, DocumentError> {
+/// Parses the text before a signature. A comma separates signatures.
+fn prefix<'a>(node: &Node<'a>) -> Result<&'a str, DocumentError> {
     let text = node.string()?;
-    if text.len() > MAX_HEADER || !text.is_ascii() {
-        return Err(node.wants(&format!("at most {MAX_HEADER} ASCII characters")));
+    if text.len() > MAX_HEADER || !text.is_ascii() || text.contains(',') {
+        return Err(node.wants(&format!("at most {MAX_HEADER} ASCII characters without a comma")));
     }
     Ok(text)
 }

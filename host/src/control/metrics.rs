@@ -250,15 +250,16 @@ fn encryption(status: &Status) -> String {
 
 /// Writes how many requests to webhooks ended in which way. Nothing that a stranger wrote is in it.
 fn webhooks(counts: &Counts) -> String {
-    let Counts { passed, refused, busy, received, sent } = counts;
-    let [passed, refused, busy, received, sent] =
-        [passed, refused, busy, received, sent].map(|count| count.load(Relaxed));
+    let Counts { passed, refused, busy, abandoned, received, sent } = counts;
+    let [passed, refused, busy, abandoned, received, sent] =
+        [passed, refused, busy, abandoned, received, sent].map(|count| count.load(Relaxed));
     format!(
         "# HELP parlor_webhook_requests_total Requests that others sent to webhooks.\n\
          # TYPE parlor_webhook_requests_total counter\n\
          parlor_webhook_requests_total{{outcome=\"passed\"}} {passed}\n\
          parlor_webhook_requests_total{{outcome=\"refused\"}} {refused}\n\
          parlor_webhook_requests_total{{outcome=\"busy\"}} {busy}\n\
+         parlor_webhook_requests_total{{outcome=\"abandoned\"}} {abandoned}\n\
          # HELP parlor_webhook_bytes_total Bytes of bodies of these requests, and of the answers.\n\
          # TYPE parlor_webhook_bytes_total counter\n\
          parlor_webhook_bytes_total{{direction=\"in\"}} {received}\n\

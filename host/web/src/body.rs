@@ -16,7 +16,7 @@ use hyper::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use parlor_base::web_address::WebAddress;
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::io::StreamReader;
@@ -188,14 +188,21 @@ pub struct Answer {
     most: u64,
 }
 
+/// A compressed body, as it comes.
+type Compressed = Pin<Box<dyn AsyncBufRead + Send>>;
+
 /// A decoder, and its input.
 type Decoded = Pin<Box<dyn AsyncRead + Send>>;
 
 enum Source {
     /// As it comes.
     Plain(Incoming),
+    /// Compressed, before its first byte has come.
+    Compressed(Compressed, fn(Compressed) -> Decoded),
     /// Through a decoder.
     Decoded(Decoded),
+    /// There is nothing more.
+    Ended,
 }
 
 impl Answer {
@@ -203,15 +210,18 @@ impl Answer {
         let (head, body) = answer.into_parts();
         let mut headers = head.headers;
         let coding = headers.get(CONTENT_ENCODING).and_then(|coding| coding.to_str().ok()).map(str::to_ascii_lowercase);
-        let source = match coding.as_deref() {
-            Some("gzip" | "x-gzip") => Source::Decoded(Box::pin(GzipDecoder::new(reader(body)))),
-            Some("br") => {
-                let body = SmallWindow::new(Box::pin(reader(body)));
-                Source::Decoded(Box::pin(BrotliDecoder::new(body)))
-            }
-            _ => Source::Plain(body),
+        let decode: Option<fn(Compressed) -> Decoded> = match coding.as_deref() {
+            // An answer to HEAD, and one with 204 or 304, describes a body that it does not have.
+            _ if body.is_end_stream() => None,
+            Some("gzip" | "x-gzip") => Some(gunzip),
+            Some("br") => Some(unbrotli),
+            _ => None,
         };
-        if matches!(source, Source::Decoded(_)) {
+        let source = match decode {
+            None => Source::Plain(body),
+            Some(decode) => Source::Compressed(Box::pin(reader(body)), decode),
+        };
+        if decode.is_some() {
             headers.remove(CONTENT_ENCODING);
             headers.remove(CONTENT_LENGTH);
         }
@@ -238,8 +248,20 @@ impl Answer {
     }
 }
 
+/// Unpacks gzip. A body may have several members, one after the other (RFC 1952, section 2.2).
+fn gunzip(body: Compressed) -> Decoded {
+    let mut decoder = GzipDecoder::new(body);
+    decoder.multiple_members(true);
+    Box::pin(decoder)
+}
+
+fn unbrotli(body: Compressed) -> Decoded {
+    Box::pin(BrotliDecoder::new(SmallWindow::new(body)))
+}
+
 impl Source {
     async fn next(&mut self) -> Result<Option<Bytes>, WebError> {
+        self.begin_decoding().await.map_err(|error| WebError::of(&error))?;
         match self {
             Self::Plain(body) => loop {
                 match body.frame().await {
@@ -260,7 +282,21 @@ impl Source {
                     Err(error) => Err(WebError::of(&error)),
                 }
             }
+            Self::Compressed(..) | Self::Ended => Ok(None),
         }
+    }
+
+    /// Waits for the first byte of a compressed body. A body without a byte is empty, also if its server calls it
+    /// compressed: for a decoder it would end early. A call that is given up while it waits loses nothing.
+    async fn begin_decoding(&mut self) -> io::Result<()> {
+        let Self::Compressed(body, _) = self else { return Ok(()) };
+        let is_empty = body.fill_buf().await?.is_empty();
+        if let Self::Compressed(body, decode) = std::mem::replace(self, Self::Ended)
+            && !is_empty
+        {
+            *self = Self::Decoded(decode(body));
+        }
+        Ok(())
     }
 }
 

@@ -217,6 +217,10 @@ impl Client {
         if !headers.contains_key(USER_AGENT) {
             headers.insert(USER_AGENT, HeaderValue::from_static(concat!("parlor/", env!("CARGO_PKG_VERSION"))));
         }
+        // Some servers answer 411 to a POST that does not say that its body is empty (RFC 9110, section 8.6).
+        if body.is_end_stream() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let uri: Uri = to.as_str().parse().map_err(|_| WebError::Protocol("its address cannot be sent".to_owned()))?;
         let mut sent = hyper::Request::new(body);
         (*sent.method_mut(), *sent.uri_mut(), *sent.headers_mut()) = (method, uri, headers);
@@ -252,11 +256,14 @@ pub fn is_redirect(status: u16) -> bool {
 
 /// Returns where a redirect from an address leads. It never leads from `https` to `http`.
 pub fn redirected(from: &WebAddress, location: &str) -> Result<WebAddress, WebError> {
-    let next = from.to(location).map_err(WebError::BadRedirect)?;
+    // Some servers leave the spaces in names of files. All other clients encode them.
+    let next = from.to(&location.replace(' ', "%20")).map_err(WebError::BadRedirect)?;
     if from.is_secure() && !next.is_secure() { Err(WebError::WithoutTls) } else { Ok(next) }
 }
 
-/// Returns the target of a redirect; `None` if the answer is not a redirect that can be followed.
+/// Returns the target of a redirect; `None` if the answer is not a redirect that can be followed. Some servers write it in
+/// UTF-8.
 fn redirect(answer: &Answer) -> Option<&str> {
-    answer.headers.get(LOCATION).filter(|_| is_redirect(answer.status))?.to_str().ok()
+    let location = answer.headers.get(LOCATION).filter(|_| is_redirect(answer.status))?;
+    std::str::from_utf8(location.as_bytes()).ok()
 }

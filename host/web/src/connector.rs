@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use hyper::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -16,7 +18,8 @@ use parlor_https::trust::handshake_failure;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::error::Elapsed;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
@@ -26,6 +29,9 @@ use crate::error::WebError;
 
 /// The maximum number of addresses of a server that are tried.
 const MOST_ADDRESSES: usize = 4;
+
+/// How long an address is tried before the next one is tried in parallel (RFC 8305, section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// The number of look-ups at once: each occupies a thread, and a silent name server keeps it for long.
 const LOOK_UPS: usize = 2;
@@ -77,15 +83,9 @@ impl Connector {
 
     /// Connects to the first of the server's addresses that answers.
     async fn dial(&self, host: &str, port: u16, server: &str) -> Result<TcpStream, WebError> {
-        let mut failure = io::Error::other("its name has no address");
-        for address in self.addresses(host, port, server).await? {
-            match timeout(self.patience, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => failure = error,
-                Err(_) => failure = io::ErrorKind::TimedOut.into(),
-            }
-        }
-        Err(unreachable(server, &failure))
+        let addresses = self.addresses(host, port, server).await?;
+        let connect = |address: SocketAddr| timeout(self.patience, TcpStream::connect(address));
+        first(addresses.into_iter().map(connect)).await.map_err(|error| unreachable(server, &error))
     }
 
     /// Asks the system. It cannot be cancelled: a look-up holds its place until it has ended, even if its caller has
@@ -111,11 +111,50 @@ impl Connector {
             None => self.look_up(host, port).await.map_err(|error| unreachable(server, &error))?,
         };
         let by_name = literal.is_none();
-        let allowed = found.iter().copied().filter(|address| (self.may_dial)(*address, by_name));
-        let allowed: Vec<_> = allowed.take(MOST_ADDRESSES).collect();
+        let mut allowed = alternating(found.iter().copied().filter(|address| (self.may_dial)(*address, by_name)));
+        allowed.truncate(MOST_ADDRESSES);
         match found.first() {
             Some(first) if allowed.is_empty() => Err(WebError::Refused { server: host.to_owned(), address: *first }),
             Some(_) | None => Ok(allowed),
+        }
+    }
+}
+
+/// Orders addresses so that each family has one of the first two (RFC 8305, section 4): one family may lead nowhere.
+fn alternating(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let mut seen = [0, 0];
+    let ranked = addresses.map(|address| {
+        let rank = &mut seen[usize::from(address.is_ipv6())];
+        *rank += 1;
+        (*rank, address)
+    });
+    let mut ranked: Vec<(usize, SocketAddr)> = ranked.collect();
+    // Of the same rank, the one that the system prefers stays the first.
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, address)| address).collect()
+}
+
+/// Returns what the first successful attempt returns, or else the error of the last one. The next attempt begins when one
+/// has failed, or has been silent for a while.
+async fn first<T, A>(mut attempts: impl Iterator<Item = A>) -> io::Result<T>
+where
+    A: Future<Output = Result<io::Result<T>, Elapsed>>,
+{
+    let mut running = FuturesUnordered::new();
+    let mut failure = io::Error::other("its name has no address");
+    loop {
+        let next = attempts.next();
+        let goes_on = next.is_some();
+        running.extend(next);
+        tokio::select! {
+            biased;
+            outcome = running.next() => match outcome {
+                Some(Ok(Ok(reached))) => return Ok(reached),
+                Some(Ok(Err(error))) => failure = error,
+                Some(Err(_)) => failure = io::ErrorKind::TimedOut.into(),
+                None => return Err(failure),
+            },
+            () = sleep(HEAD_START), if goes_on => {}
         }
     }
 }
@@ -185,5 +224,54 @@ impl Write for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn both_families_are_tried_early() {
+        let order = |addresses: &[&str]| {
+            let addresses = addresses.iter().map(|address| SocketAddr::new(address.parse().unwrap(), 443));
+            alternating(addresses).into_iter().map(|address| address.ip().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            order(&["2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1", "192.0.2.2"]),
+            ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "2001:db8::3"]
+        );
+        assert_eq!(order(&["192.0.2.1", "192.0.2.2", "2001:db8::1"]), ["192.0.2.1", "2001:db8::1", "192.0.2.2"]);
+        assert!(order(&[]).is_empty());
+    }
+
+    /// Attempts that end after these seconds, and the time that all take together.
+    async fn tried(attempts: Vec<(u64, io::Result<u8>)>) -> (io::Result<u8>, Duration) {
+        let begun = Instant::now();
+        let attempt = |(seconds, outcome): (u64, io::Result<u8>)| {
+            timeout(Duration::from_secs(10), async move {
+                sleep(Duration::from_secs(seconds)).await;
+                outcome
+            })
+        };
+        (first(attempts.into_iter().map(attempt)).await, begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_does_not_answer_holds_up_the_next_one_only_briefly() {
+        let refused = || -> io::Result<u8> { Err(io::ErrorKind::ConnectionRefused.into()) };
+        let (reached, took) = tried(vec![(3_600, Ok(1)), (3_600, Ok(2)), (0, Ok(3))]).await;
+        assert!(reached.unwrap() == 3 && took < Duration::from_secs(1), "{took:?}");
+        let (reached, took) = tried(vec![(0, refused()), (0, Ok(2))]).await;
+        assert!(reached.unwrap() == 2 && took < HEAD_START, "{took:?}");
+        let (reached, took) = tried(vec![(1, Ok(1)), (3_600, Ok(2)), (0, refused())]).await;
+        assert!(reached.unwrap() == 1 && took < Duration::from_secs(2), "{took:?}");
+        let (failed, took) = tried(vec![(3_600, Ok(1)), (3_600, Ok(2))]).await;
+        assert!(failed.unwrap_err().kind() == io::ErrorKind::TimedOut && took < Duration::from_secs(11), "{took:?}");
+        let (failed, _) = tried(vec![(1, refused()), (0, refused())]).await;
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert!(tried(Vec::new()).await.0.unwrap_err().to_string().contains("no address"));
     }
 }

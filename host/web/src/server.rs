@@ -18,10 +18,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
+use hyper::header::{HOST, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{HeaderMap, Method, StatusCode};
+use hyper::{HeaderMap, Method, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -319,6 +321,7 @@ async fn converse<A, F>(
     let mut stops = serving.stops.clone();
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let (head, body) = request.into_parts();
+        let is_whole = names_its_host(&head);
         let arrived = Arrived {
             from: sender(peer, &head.headers, &serving.listen.proxies),
             path: head.uri.path().to_owned(),
@@ -328,8 +331,14 @@ async fn converse<A, F>(
             body,
             rooms: serving.rooms.clone(),
         };
-        let answer = (serving.answer)(arrived);
-        async move { Ok::<_, Infallible>(written(answer.await)) }
+        let answer = is_whole.then(|| (serving.answer)(arrived));
+        async move {
+            let reply = match answer {
+                Some(answer) => answer.await,
+                None => Reply { headers: vec![("connection".to_owned(), "close".to_owned())], ..Reply::empty(400) },
+            };
+            Ok::<_, Infallible>(written(reply))
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -345,6 +354,20 @@ async fn converse<A, F>(
         () = is_to_stop => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
+}
+
+/// Returns whether a request names its host exactly once (RFC 9112, section 3.2). A proxy before this server could take
+/// another host than this server does.
+fn names_its_host(head: &Parts) -> bool {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let is_host = |host: &HeaderValue| {
+        host.is_empty() || Authority::try_from(host.as_bytes()).is_ok_and(|host| !host.as_str().contains('@'))
+    };
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => is_host(host),
+        (Some(_), Some(_)) => false,
+        (None, _) => head.version < Version::HTTP_11,
+    }
 }
 
 /// Writes an answer. Browsers must use the declared type, and run nothing in it: other sites may share the same name.

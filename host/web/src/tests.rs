@@ -299,6 +299,53 @@ async fn a_body_is_unpacked_up_to_its_limit() {
     assert_eq!(answer.whole().await.unwrap(), zeros);
 }
 
+/// RFC 1952, section 2.2: servers that add to a file compress each part on its own.
+#[tokio::test]
+async fn every_member_of_a_gzip_body_is_unpacked() {
+    let member = |text: &str| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(text.as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    };
+    let whole = [member("one, "), member(""), member("two")].concat();
+    let answer = |packed: &[u8]| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", packed.len());
+        [head.as_bytes(), packed].concat()
+    };
+    let at = raw(answer(&whole), true).await;
+    assert_eq!(body(&anybody(), get(at)).await.unwrap(), b"one, two");
+    let at = raw(answer(&whole[..whole.len() - 5]), true).await;
+    let cut = body(&anybody(), get(at)).await;
+    assert!(matches!(cut, Err(WebError::Protocol(_))), "{cut:?}");
+}
+
+/// RFC 9110, sections 9.3.2 and 15.4.5: an answer may describe a body that it does not have.
+#[tokio::test]
+async fn an_answer_without_a_body_is_empty_whatever_it_says_of_its_coding() {
+    for coding in ["gzip", "br"] {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\n");
+        for (method, said) in [
+            (Method::HEAD, format!("{head}content-length: 1234\r\n\r\n")),
+            (Method::GET, format!("HTTP/1.1 304 Not Modified\r\ncontent-encoding: {coding}\r\n\r\n")),
+            (Method::DELETE, format!("HTTP/1.1 204 No Content\r\ncontent-encoding: {coding}\r\n\r\n")),
+            (Method::GET, format!("{head}content-length: 0\r\n\r\n")),
+            (Method::GET, format!("{head}transfer-encoding: chunked\r\n\r\n0\r\n\r\n")),
+            (Method::GET, format!("{head}\r\n")),
+        ] {
+            let at = raw(said.clone().into_bytes(), true).await;
+            let mut answer = anybody().send(Request { method, ..get(at) }).await.unwrap();
+            assert_eq!(answer.whole().await, Ok(Vec::new()), "{said}");
+            assert_eq!(answer.next().await, Ok(None), "{said}");
+        }
+        let at = raw(format!("{head}content-length: 1234\r\n\r\n").into_bytes(), true).await;
+        let answer = anybody().send(Request { method: Method::HEAD, ..get(at) }).await.unwrap();
+        assert_eq!(
+            (&answer.headers["content-length"], &answer.headers["content-encoding"]),
+            (&"1234".parse().unwrap(), &coding.parse().unwrap())
+        );
+    }
+}
+
 #[tokio::test]
 async fn brotli_is_unpacked_up_to_the_limit_and_with_small_windows_alone() {
     let zeros = vec![0; 8 << 20];
@@ -379,6 +426,53 @@ fn neither_a_second_request_nor_a_header_of_the_host_can_be_written() {
         request.header(&format!("x-{number}"), b"y").unwrap();
     }
     assert!(request.header("one-more", b"y").is_err());
+}
+
+/// RFC 9110, section 8.6: some servers answer 411 otherwise.
+#[tokio::test]
+async fn a_request_that_usually_has_a_body_says_that_it_has_none() {
+    let server = Server::start("http/1.1", |head, _| {
+        let length = head.headers.get("content-length").map_or("none", |length| length.to_str().unwrap());
+        said(200, &[], format!("{} {length}", head.method))
+    })
+    .await;
+    let client = server.client();
+    for (method, expected) in [
+        (Method::POST, "POST 0"),
+        (Method::PUT, "PUT 0"),
+        (Method::PATCH, "PATCH 0"),
+        (Method::GET, "GET none"),
+        (Method::DELETE, "DELETE none"),
+    ] {
+        let heard = body(&client, Request { method, ..get(server.address("/")) }).await.unwrap();
+        assert_eq!(String::from_utf8(heard).unwrap(), expected);
+    }
+}
+
+/// RFC 9110, section 10.2.2, has addresses in ASCII alone. Servers with names of files do not keep to it.
+#[tokio::test]
+async fn a_redirect_with_spaces_or_in_utf_8_is_followed_and_one_in_no_known_encoding_is_the_answer() {
+    let server = Server::start("http/1.1", |head, _| {
+        let location: &[u8] = match head.uri.path() {
+            "/utf-8" => "/k\u{e4}se".as_bytes(),
+            "/spaces" => b"/my own file",
+            "/latin-1" => b"/k\xe4se",
+            path => return said(200, &[], path.to_owned()),
+        };
+        let mut moved = said(302, &[], "");
+        moved.headers_mut().insert("location", location.try_into().unwrap());
+        moved
+    })
+    .await;
+    let client = server.client();
+    for (path, expected) in
+        [("/utf-8", (200, "/k%C3%A4se")), ("/spaces", (200, "/my%20own%20file")), ("/latin-1", (302, ""))]
+    {
+        let allow = |_: Hop<'_>| Ok::<_, WebError>(());
+        let mut answer = client.follow(get(server.address(path)), None, 3, allow).await.unwrap();
+        let heard = String::from_utf8(answer.whole().await.unwrap()).unwrap();
+        assert_eq!((answer.status, heard.as_str()), expected);
+    }
 }
 
 /// RFC 9110, section 8.6: the length says where the next request begins.

@@ -43,7 +43,8 @@ class Response(NamedTuple):
     status: int
     #: The address that answered, after all redirects.
     url: str
-    #: The headers, with their names in small letters. Of several with one name, the values are joined by a comma.
+    #: The headers, with their names in small letters. Of several with one name, the values are joined by a comma; those of `set-cookie` by a
+    #: line feed, since a cookie may contain commas.
     headers: dict[str, str]
     #: The body.
     content: bytes
@@ -162,7 +163,8 @@ class Head(NamedTuple):
 
     #: The status code (RFC 9110, section 15).
     status: int
-    #: The headers, with their names in small letters. Of several with one name, the values are joined by a comma.
+    #: The headers, with their names in small letters. Of several with one name, the values are joined by a comma; those of `set-cookie` by a
+    #: line feed, since a cookie may contain commas.
     headers: dict[str, str]
 
     @property
@@ -279,10 +281,12 @@ def open(
 
 
 def by_name(headers: Iterable[Any]) -> dict[str, str]:
-    """Headers as a dictionary. Of several with one name, the values are joined by a comma."""
+    """Headers as a dictionary. Of several with one name, the values are joined by a comma; those of `set-cookie` by a line feed."""
     joined: dict[str, str] = {}
     for header in headers:
-        joined[header.name] = f"{joined[header.name]}, {header.value}" if header.name in joined else header.value
+        # A cookie may contain commas (RFC 6265, section 3).
+        between = "\n" if header.name == "set-cookie" else ", "
+        joined[header.name] = joined[header.name] + between + header.value if header.name in joined else header.value
     return joined
 
 

@@ -210,7 +210,9 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
         method if rest.starts_with("http") && method.bytes().all(|letter| letter.is_ascii_uppercase()) => {
             web(method, rest)
         }
-        method if ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"].contains(&method) => hooked(method, rest),
+        method if ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].contains(&method) => {
+            hooked(method, rest)
+        }
         subject => forms::act(subject, rest).unwrap_or_else(|| somebody(subject, rest, more)),
     }
 }

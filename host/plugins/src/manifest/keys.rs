@@ -162,7 +162,7 @@ fn webhook() -> Vec<Key> {
             .or("none, with `verify = \"none\"`"),
         key("mode", "text", "`queue`: the host stores a request and answers at once, and the plugin is told at least once. `answer`: the plugin answers.", "mode = \"queue\"")
             .or("\"queue\""),
-        key("methods", "list of texts", "The methods that it takes: of GET, HEAD, POST, PUT, PATCH and DELETE.", "methods = [\"POST\"]")
+        key("methods", "list of texts", "The methods that it takes: of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS.", "methods = [\"POST\"]")
             .or("[\"POST\"]"),
         key("headers", "list of texts", "The headers that the plugin gets, beside `content-type`.", "headers = [\"x-shop-event\"]")
             .or("none")

@@ -74,6 +74,35 @@ fn a_keyed_hash_of_the_body_is_verified_in_each_form() {
     assert_eq!(checked(&github, secret, &[], body), Err(Unverified));
 }
 
+/// Such as PagerDuty while it changes its key. The first one is GitHub's example.
+#[test]
+fn one_of_several_keyed_hashes_has_to_be_right() {
+    let (secret, body) = ("It's a Secret to Everybody", b"Hello, World!");
+    let hex = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    let other = "0".repeat(hex.len());
+    let several = way("verify = \"hmac-sha256\"\nheader = \"x-pagerduty-signature\"\nprefix = \"v1=\"");
+    let check = |header: &str| checked(&several, secret, &[("x-pagerduty-signature", header)], body);
+    for right in [
+        format!("v1={hex}"),
+        format!("v1={hex},v1={other}"),
+        format!("v1={other}, v1={hex}"),
+        format!("v0={other},,v1={hex}"),
+        format!("{}v1={hex}", "v1=00,".repeat(15)),
+    ] {
+        assert_eq!(check(&right), Ok(None), "{right}");
+    }
+    for wrong in [
+        format!("v1={other},{hex}"),
+        format!("v1={other},v2={hex}"),
+        format!("v1={other};v1={hex}"),
+        format!("v1={other},v1={hex}00"),
+        format!("{}v1={hex}", "v1=00,".repeat(16)),
+        ",".repeat(1 << 16),
+    ] {
+        assert_eq!(check(&wrong), Err(Unverified), "{wrong:.80}");
+    }
+}
+
 /// Otherwise everybody could compute the signatures.
 #[test]
 fn an_empty_secret_verifies_nothing() {
@@ -193,6 +222,9 @@ fn a_manifest_says_how_each_webhook_is_verified_and_by_which_setting() {
         (webhook.mode, &*webhook.methods, &*webhook.headers),
         (Mode::Queue, &["POST".to_owned()][..], &["x-github-event".to_owned()][..])
     );
+    // CloudEvents asks by the second one whether its requests are welcome.
+    let asked = manifest("verify = \"github\"\nsecret = \"key\"\nmethods = [\"POST\", \"OPTIONS\"]").unwrap();
+    assert_eq!(asked.webhooks["a"].methods, ["POST", "OPTIONS"]);
     for (webhook, reason) in [
         ("secret = \"key\"", "write one of github"),
         ("verify = \"githab\"\nsecret = \"key\"", "did you mean `github`?"),
@@ -207,6 +239,7 @@ fn a_manifest_says_how_each_webhook_is_verified_and_by_which_setting() {
         ),
         ("verify = \"github\"\nsecret = \"key\"\nmethods = [\"TRACE\"]", "a list of at least one of GET"),
         ("verify = \"github\"\nsecret = \"key\"\nmethods = []", "a list of at least one of GET"),
+        ("verify = \"hmac-sha1\"\nsecret = \"key\"\nprefix = \"a,b\"", "without a comma"),
         ("verify = \"github\"\nsecret = \"key\"\nmode = \"both\"", "\"queue\" or \"answer\""),
         ("verify = \"github\"\nsecret = \"key\"\nheaders = [\"authorization\"]", "is the host's to read"),
         ("verify = \"github\"\nsecret = \"key\"\nheaders = [\"a b\"]", "the name of a header"),

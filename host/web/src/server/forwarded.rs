@@ -1,6 +1,6 @@
 //! From where a request comes, also by way of proxies that are trusted.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hyper::HeaderMap;
 
@@ -14,10 +14,16 @@ pub(super) fn sender(peer: IpAddr, headers: &HeaderMap, proxies: &[IpAddr]) -> I
     let values: Vec<_> = headers.get_all(FORWARDED).iter().collect();
     let mut said = values.iter().rev().flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
     while proxies.contains(&from) {
-        let Some(Ok(before)) = said.next().map(|one| one.trim().parse::<IpAddr>()) else { break };
+        let Some(before) = said.next().and_then(address) else { break };
         from = before.to_canonical();
     }
     from
+}
+
+/// Parses an address. Some proxies add the port.
+fn address(written: &str) -> Option<IpAddr> {
+    let written = written.trim();
+    written.parse().ok().or_else(|| Some(written.parse::<SocketAddr>().ok()?.ip()))
 }
 
 #[cfg(test)]
@@ -43,5 +49,9 @@ mod tests {
         assert_eq!(from("127.0.0.1", &[]), "127.0.0.1");
         assert_eq!(from("127.0.0.1", &["nonsense"]), "127.0.0.1");
         assert_eq!(from("127.0.0.1", &["::ffff:198.51.100.1"]), "198.51.100.1");
+        assert_eq!(from("127.0.0.1", &["203.0.113.9:1, 198.51.100.1:49152"]), "198.51.100.1", "with its port");
+        assert_eq!(from("127.0.0.1", &["[2001:db8::1]:49152"]), "2001:db8::1");
+        assert_eq!(from("127.0.0.1", &["198.51.100.1, 10.0.0.1:80"]), "198.51.100.1");
+        assert_eq!(from("127.0.0.1", &["unknown"]), "127.0.0.1");
     }
 }

@@ -96,6 +96,32 @@ async fn what_is_no_request_of_http_reaches_nobody() {
     server.stop().await;
 }
 
+/// RFC 9112, section 3.2: a proxy could take a request for another host than this server.
+#[tokio::test]
+async fn a_request_without_one_host_reaches_nobody() {
+    let server = start();
+    let ask = async |line: &str, version: &str| {
+        let head = format!("POST /a HTTP/{version}\r\nconnection: close\r\n{line}content-length: 0\r\n\r\n");
+        say(&server, head.as_bytes()).await
+    };
+    for line in
+        ["", "host: a\r\nhost: a\r\n", "host: a\r\nHost: b\r\n", "host: a b\r\n", "host: a/b\r\n", "host: a@b\r\n"]
+    {
+        let answer = ask(line, "1.1").await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("\r\n\r\n"), "{line:?}: {answer}");
+    }
+    for line in
+        ["host: \r\n", "host: bot_1.example.org\r\n", "host: 192.0.2.1:8080\r\n", "host: [2001:db8::1]:8080\r\n"]
+    {
+        let answer = ask(line, "1.1").await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{line:?}: {answer}");
+    }
+    // Of the older version it need not be there. nginx speaks that to servers behind it.
+    let answer = ask("", "1.0").await;
+    assert!(answer.starts_with("HTTP/1.") && answer.contains(" 200 OK\r\n"), "{answer}");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn one_address_has_so_many_connections_and_those_that_close_make_room() {
     let server = start();

@@ -376,6 +376,11 @@ on("message", { prefix: "short" }, async (message) => {
   await request.catch((error) => reply(message, error.message));
 });
 
+on("message", { prefix: "cookies" }, async (message) => {
+  const { headers } = await askWeb("https://api.example.org/cookies");
+  await reply(message, [...headers["set-cookie"].split("\n"), headers.vary].join(" | "));
+});
+
 // forgotten.chat
 
 on("message", { prefix: "forget" }, (message) => {
