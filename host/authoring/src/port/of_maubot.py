@@ -112,6 +112,8 @@ class Maubot:
             elif last in ("join_room", "leave_room", "get_joined_rooms") or last.startswith("send_"):
                 self.draft.knows_rooms = True
                 self.draft.joins_rooms |= last in ("join_room", "leave_room")
+        if owner.endswith("self.config") and last == "save":
+            tell("check", module, node, f"{shown}()", *lacks.SAVED)
         if last in ("mark_read",):
             self.draft.answers = True
 
