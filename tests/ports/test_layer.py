@@ -1,6 +1,7 @@
 """The layers for plugins of errbot and maubot, with the sample plugins: `python3 -m unittest discover tests/ports`."""
 
 import asyncio
+import sys
 import tempfile
 import time
 import unittest
@@ -180,6 +181,56 @@ class Maubot(Case):
         asyncio.sleep = sleep
         self.assertEqual(await self.answers("!brew 4"), ["In 4 min.", "Tea!"])
         self.assertIn(240, self.waited)
+
+
+    async def test_an_own_message_is_reacted_to_and_taken_back(self) -> None:
+        host = await self.begun("watcher", word="tea", command="brew", tell="alice@example.org")
+        await host.says("!vote")
+        [(_, asked), (_, first), (_, second)] = host.sent
+        self.assertEqual(asked.body, "Tea?")
+        self.assertEqual((first.react_to.id, first.emojis), ("id1", ["👍"]))
+        # A message with reactions replaces those before.
+        self.assertEqual((second.react_to.id, second.emojis), ("id1", ["👍", "👎"]))
+        host.take()
+        await host.says("!unask")
+        [(_, taken)] = host.sent
+        self.assertEqual(taken.retract, "id1")
+
+    async def test_a_room_knows_an_own_message_by_its_echo(self) -> None:
+        host = await self.begun("watcher", word="tea", command="brew", tell="alice@example.org")
+        room: dict[str, Any] = {"chat": "hall@rooms.example.org", "kind": "groupchat"}
+        await host.says("hello", nick="bob", **room)
+        real = self.parlor.sleep
+        looks = 0
+
+        async def comes_back(seconds: float, result: Any = None) -> Any:
+            nonlocal looks
+            looks += 1
+            if looks == 3:
+                echo = self.parlor.Message("Tea?", id="id1", stanza_id="s9", own=True, nick="bot", **room)
+                for event, _, handler in host.listeners:
+                    if event == "message":
+                        await handler(echo)
+            return await real(0, result)
+
+        sys.modules["parlor_port.places"].sleep = comes_back  # type: ignore[attr-defined]
+        await host.says("!vote", nick="bob", **room)
+        [(_, _), (_, first), (_, second)] = host.sent
+        self.assertEqual((looks, first.react_to.stanza_id, second.emojis), (3, "s9", ["👍", "👎"]))
+        host.take()
+        told = []
+        # All reactions of the author are in each message, and those that were there before are no new votes.
+        for emojis in (["👍"], ["👍", "👎"], []):
+            reactions = SimpleNamespace(reactions=SimpleNamespace(id="s9", emojis=emojis), reply=None, replace=None)
+            message = self.parlor.Message("fallback", extensions=reactions, nick="bob", **room)
+            for event, _, handler in host.listeners:
+                if event == "message":
+                    await handler(message)
+            told.append([text for _, text in host.take()])
+        self.assertEqual(told, [["A vote for 👍"], ["A vote for 👎"], []])
+        await host.says("!unask", nick="bob", **room)
+        [(_, taken)] = host.sent
+        self.assertEqual(taken.retract, "s9")
 
 
 class Parts(Case):
