@@ -287,6 +287,20 @@ impl Commands {
         Ok(())
     }
 
+    /// Returns the client whose form of this id waits for this plugin's answer.
+    pub(crate) fn form_of(&mut self, plugin: &PluginId, form: &str, around: Around<'_>) -> Result<FullJid, CallError> {
+        let not_found = || CallError::NotFound(format!("form {form}"));
+        let open = self.forms.get(form).ok_or_else(not_found)?;
+        let (by, node) = (open.by.clone(), open.node.clone());
+        let is_own = node.split_once('.').is_some_and(|(owner, _)| owner == plugin.as_str());
+        let is_at_work = matches!(open.stage, Stage::AtWork { .. });
+        // It may have lost the grant to send something to the person since.
+        if !is_own || !is_at_work || self.form(&by, &node, around).is_none() {
+            return Err(not_found());
+        }
+        Ok(by)
+    }
+
     /// Answers a command that was given through a form, on behalf of its plugin, or notes its progress.
     pub(crate) fn answer_form(
         &mut self,
@@ -297,15 +311,7 @@ impl Commands {
         turn: &mut Turn<'_>,
     ) -> Result<(), CallError> {
         let FormAnswer { text, more } = answer;
-        let not_found = || CallError::NotFound(format!("form {form}"));
-        let open = self.forms.get(form).ok_or_else(not_found)?;
-        let (by, node) = (open.by.clone(), open.node.clone());
-        let is_own = node.split_once('.').is_some_and(|(owner, _)| owner == plugin.as_str());
-        let is_at_work = matches!(open.stage, Stage::AtWork { .. });
-        // It may have lost the grant to send something to the person since.
-        if !is_own || !is_at_work || self.form(&by, &node, around).is_none() {
-            return Err(not_found());
-        }
+        self.form_of(plugin, form, around)?;
         if !more {
             self.end_form(form, text, false, turn);
         } else if let Some(Open { stage: Stage::AtWork { progress, .. }, .. }) = self.forms.get(form) {

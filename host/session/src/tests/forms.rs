@@ -298,6 +298,26 @@ fn a_form_of_several_pages_is_gone_through_and_back() {
     assert_eq!(test.count("command"), 1);
 }
 
+/// Row 160: hooks are told to whom an answer goes.
+#[test]
+fn the_client_of_a_form_is_found_for_the_plugin_that_is_to_answer() {
+    let mut test = with_commands();
+    test.is_at_work = true;
+    let (session, _) = test.form(ROMEO_HOME, "dice.roll");
+    let find = |test: &mut TestSession, plugin: &str| {
+        let mut receiver = test.ask(FindForm { plugin: plugin.parse().unwrap(), form: session.clone() });
+        got(&mut receiver).unwrap()
+    };
+    assert!(matches!(find(&mut test, "dice"), Err(CallError::NotFound(_))), "it is not filled in");
+    let fields = "<field var='count'><value>3</value></field>";
+    test.hear_xml(&format!(
+        "<iq xmlns='jabber:client' type='set' id='2' from='{ROMEO_HOME}'><command xmlns='{COMMANDS}' \
+         node='dice.roll' sessionid='{session}'><x xmlns='jabber:x:data' type='submit'>{fields}</x></command></iq>"
+    ));
+    assert_eq!(find(&mut test, "dice").unwrap().to_string(), ROMEO_HOME);
+    assert!(matches!(find(&mut test, "other"), Err(CallError::NotFound(_))));
+}
+
 /// Row 152.
 #[test]
 fn a_plugin_answers_in_the_form_and_tells_of_its_progress() {
