@@ -234,6 +234,21 @@ class Maubot(Case):
 
 
 class Parts(Case):
+    async def test_html_means_the_same_as_a_text(self) -> None:
+        await self.begun("watcher", word="tea", command="brew", tell="alice@example.org")
+        from maubot.texts import of_html
+        from mautrix.util import markdown
+
+        for html, text in (
+            ("3! &asymp; 1.2 × 10<sup>5</sup>", "3! ≈ 1.2 × 10^5"),
+            ("<p>so:</p><pre><code class='x'>if a:\n    b = <i>1</i>\n</code></pre><p>done</p>", "so:\n\n```\nif a:\n    b = 1\n```\n\ndone"),
+            ("a   b<pre>  c  d</pre>", "a b\n```\n  c  d\n```"),
+            ("</pre><code>a</code></b>", "```\n`a`*"),
+            ("<ul><li>a</li><li>b</li></ul>", "- a\n- b"),
+        ):
+            self.assertEqual(of_html(html), text, html)
+        self.assertEqual(markdown.render("**a** <b>", allow_html=True), "**a** <b>")
+
     async def test_values_are_kept_with_their_types(self) -> None:
         await self.begun("tally")
         from parlor_port.kept import Kept

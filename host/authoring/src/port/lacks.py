@@ -195,7 +195,8 @@ MAUBOT = {
         "Serializable", "InReplyTo",
     },
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
-    "mautrix.util": {"config", "background_task"},
+    "mautrix.util": {"config", "background_task", "markdown"},
+    "mautrix.util.markdown": {"render"},
     "mautrix.util.logging": {"TraceLogger"},
     "mautrix.errors": {"MatrixRequestError", "MNotFound", "MForbidden"},
 }
