@@ -128,8 +128,8 @@ impl Question {
         }
     }
 
-    /// Returns the choice that a folded text means by its number: `2`, as the list has it `2.` or `2. blue`, as others write it
-    /// `2)`, or the emoji of a key, which some clients offer.
+    /// Returns the choice that a folded text means by its number: `2`, as the list has it `2.` or `2. blue`, as others
+    /// write it `2)`, or the emoji of a key, which some clients offer.
     fn numbered(&self, meant: &str) -> Option<usize> {
         let rest = meant.trim_start_matches(|c: char| c.is_ascii_digit());
         let number = &meant[..meant.len() - rest.len()];

@@ -332,8 +332,8 @@ mod tests {
         }
     }
 
-    /// Row 148, with a store: what is in memory is lost again and again, at each step of telling a due time, and also while
-    /// the host is off for weeks.
+    /// Row 148, with a store: what is in memory is lost again and again, at each step of telling a due time, and also
+    /// while the host is off for weeks.
     #[tokio::test]
     async fn in_ten_years_with_kills_each_due_time_is_told_and_again_only_if_its_end_was_not_written() {
         let year = |year: i16| format!("{year}-01-01T00:00:00Z").parse::<Timestamp>().unwrap();
