@@ -1,6 +1,7 @@
 """The layers for plugins of errbot and maubot, with the sample plugins: `python3 -m unittest discover tests/ports`."""
 
 import asyncio
+import sys
 import tempfile
 import time
 import unittest
@@ -182,7 +183,72 @@ class Maubot(Case):
         self.assertIn(240, self.waited)
 
 
+    async def test_an_own_message_is_reacted_to_and_taken_back(self) -> None:
+        host = await self.begun("watcher", word="tea", command="brew", tell="alice@example.org")
+        await host.says("!vote")
+        [(_, asked), (_, first), (_, second)] = host.sent
+        self.assertEqual(asked.body, "Tea?")
+        self.assertEqual((first.react_to.id, first.emojis), ("id1", ["👍"]))
+        # A message with reactions replaces those before.
+        self.assertEqual((second.react_to.id, second.emojis), ("id1", ["👍", "👎"]))
+        host.take()
+        await host.says("!unask")
+        [(_, taken)] = host.sent
+        self.assertEqual(taken.retract, "id1")
+
+    async def test_a_room_knows_an_own_message_by_its_echo(self) -> None:
+        host = await self.begun("watcher", word="tea", command="brew", tell="alice@example.org")
+        room: dict[str, Any] = {"chat": "hall@rooms.example.org", "kind": "groupchat"}
+        await host.says("hello", nick="bob", **room)
+        real = self.parlor.sleep
+        looks = 0
+
+        async def comes_back(seconds: float, result: Any = None) -> Any:
+            nonlocal looks
+            looks += 1
+            if looks == 3:
+                echo = self.parlor.Message("Tea?", id="id1", stanza_id="s9", own=True, nick="bot", **room)
+                for event, _, handler in host.listeners:
+                    if event == "message":
+                        await handler(echo)
+            return await real(0, result)
+
+        sys.modules["parlor_port.places"].sleep = comes_back  # type: ignore[attr-defined]
+        await host.says("!vote", nick="bob", **room)
+        [(_, _), (_, first), (_, second)] = host.sent
+        self.assertEqual((looks, first.react_to.stanza_id, second.emojis), (3, "s9", ["👍", "👎"]))
+        host.take()
+        told = []
+        # All reactions of the author are in each message, and those that were there before are no new votes.
+        for emojis in (["👍"], ["👍", "👎"], []):
+            reactions = SimpleNamespace(reactions=SimpleNamespace(id="s9", emojis=emojis), reply=None, replace=None)
+            message = self.parlor.Message("fallback", extensions=reactions, nick="bob", **room)
+            for event, _, handler in host.listeners:
+                if event == "message":
+                    await handler(message)
+            told.append([text for _, text in host.take()])
+        self.assertEqual(told, [["A vote for 👍"], ["A vote for 👎"], []])
+        await host.says("!unask", nick="bob", **room)
+        [(_, taken)] = host.sent
+        self.assertEqual(taken.retract, "s9")
+
+
 class Parts(Case):
+    async def test_html_means_the_same_as_a_text(self) -> None:
+        await self.begun("watcher", word="tea", command="brew", tell="alice@example.org")
+        from maubot.texts import of_html
+        from mautrix.util import markdown
+
+        for html, text in (
+            ("3! &asymp; 1.2 × 10<sup>5</sup>", "3! ≈ 1.2 × 10^5"),
+            ("<p>so:</p><pre><code class='x'>if a:\n    b = <i>1</i>\n</code></pre><p>done</p>", "so:\n\n```\nif a:\n    b = 1\n```\n\ndone"),
+            ("a   b<pre>  c  d</pre>", "a b\n```\n  c  d\n```"),
+            ("</pre><code>a</code></b>", "```\n`a`*"),
+            ("<ul><li>a</li><li>b</li></ul>", "- a\n- b"),
+        ):
+            self.assertEqual(of_html(html), text, html)
+        self.assertEqual(markdown.render("**a** <b>", allow_html=True), "**a** <b>")
+
     async def test_values_are_kept_with_their_types(self) -> None:
         await self.begun("tally")
         from parlor_port.kept import Kept

@@ -114,6 +114,25 @@ class Waiting(unittest.TestCase):
             compile(text, "a.py", "exec")
             self.assertTrue(any(says in one for one in sample.told(result, "lacks")), f"{body}: {result['findings']}")
 
+    def test_what_is_above_a_class_is_not_that_class(self) -> None:
+        # `activate` of the layer's class does not wait, and `await` on what it returns would fail.
+        for call in ("super().activate()", "super(A, self).activate()", "BotPlugin.activate(self)"):
+            text, result = self.text(f"def activate(self):\n    {call}\n    self.x = requests.get('https://a.example').text")
+            self.assertIn(f"    async def activate(self):\n        {call}\n        self.x = (await requests.get(", text)
+            self.assertTrue(whole(result), result["findings"])
+
+    def test_methods_of_the_same_name_wait_together(self) -> None:
+        lines = "class Base(BotPlugin):\n    def fetch(self):\n        return ''\n    @botcmd\n    def go(self, msg, args):\n        return self.fetch()\n"
+        head = f"import abc, requests\nfrom errbot import BotPlugin, botcmd\n\n\n{lines}"
+        own = "class A(Base):\n    def fetch(self):\n        return super().fetch() + requests.get('https://a.example').text\n"
+        for decorator in ("", "    @abc.abstractmethod\n"):
+            result = sample.port({"a.plug": PLUG, "a.py": f"{head}\n\n{own}".replace("    def fetch(self):\n        return ''", f"{decorator}    def fetch(self):\n        return ''")})
+            text = result["files"]["a.py"]
+            self.assertEqual(text.count("async def fetch"), 2, text)
+            self.assertIn("return (await self.fetch())", text)
+            self.assertIn("return (await super().fetch()) + (await requests.get(", text)
+            self.assertTrue(whole(result), result["findings"])
+
     def test_a_poller_may_wait(self) -> None:
         text, result = self.text("def activate(self):\n    super().activate()\n    self.start_poller(60, self.poll)\ndef poll(self):\n    time.sleep(1)")
         self.assertTrue(whole(result), result["findings"])
@@ -172,6 +191,9 @@ class Told(unittest.TestCase):
             ("def a(self):\n    return open('x')", "", "open()"),
             ("def a(self):\n    pass", "from errbot import cmdfilter", "errbot.cmdfilter"),
             ("def a(self):\n    pass", "import numpy as np", "numpy"),
+            ("def a(self):\n    return errbot.tenv()", "import errbot", "errbot.tenv"),
+            ("def a(self):\n    return self.build_identifier('#general')", "", "build_identifier('#general')"),
+            ("def a(self, who):\n    return self.build_identifier(f'@{who}')", "", "build_identifier(f'@{who}')"),
             ("def a(self, d):\n    return d.has_key(1)", "", ".has_key()"),
         ):
             self.assertEqual(self.lacks(errbot(body, head)), [says], body)
@@ -183,9 +205,25 @@ class Told(unittest.TestCase):
             ("@event.on(EventType.ROOM_MEMBER)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType", "EventType.ROOM_MEMBER"),
             ("async def a(self, evt):\n    return evt.sender.split(':', 1)[1]", "", "evt.sender.split(':', 1)"),
             ("def a(self):\n    pass", "from mautrix.util.async_db import UpgradeTable", "mautrix.util.async_db.UpgradeTable"),
+            ("@event.off\n@command.passive('x')\nasync def a(self, evt, match):\n    pass", "", "maubot.handlers.event.off"),
+            ("def a(self):\n    return types.PollStartEventContent()", "from mautrix import types", "mautrix.types.PollStartEventContent"),
         ):
             self.assertEqual(self.lacks(maubot(body, head)), [says], body)
         self.assertEqual(self.lacks(maubot("pass", about=YAML + "database: true\nwebapp: true\n")), ["database: true", "webapp: true"])
+
+    def test_a_variable_of_the_same_name_is_no_module(self) -> None:
+        for body in ("async def a(self, evt, command):\n    return command.split()", "async def a(self):\n    for event in []:\n        event.off()"):
+            self.assertEqual(self.lacks(maubot(body)), [], body)
+
+    def test_settings_that_a_plugin_writes_are_told(self) -> None:
+        result = maubot("async def start(self):\n    self.config['a'] = 1\n    self.config.save()")
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["self.config.save()"])
+
+    @unittest.skipIf(sys.version_info >= (3, 12), "Python reads it")
+    def test_texts_of_a_later_python_are_told_as_such(self) -> None:
+        files = {"a.plug": PLUG, "a.py": "import b\nfrom errbot import BotPlugin\nclass A(BotPlugin):\n    pass\n", "b.py": "x = f'{y['z']}'\n"}
+        found = [one for one in sample.port(files)["findings"] if one["file"] == "b.py"]
+        self.assertIn("Python 3.12", found[0]["instead"])
 
     def test_names_that_the_host_does_not_take_and_mixed_rights_are_told(self) -> None:
         result = errbot("@botcmd\ndef help_me(self, msg, args):\n    pass\n@botcmd\ndef a_b(self, msg, args):\n    pass\n"

@@ -574,3 +574,46 @@ async fn a_plugin_answers_in_the_form_while_its_handler_runs() {
     host.call(FULL, "commands.answer", answer(&form, "7", false)).await.fails("not-found");
     host.ears().emit("rolled", &Value::Null).await;
 }
+
+/// Rows 152 and 160: what a plugin says in a form is to hooks a message to the person.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_in_a_form_passes_hooks() {
+    let hooks = "outgoing = [\"filter\"]\ndeadline = \"5 s\"\non_failure = \"stop\"";
+    let plan = Plan::new().await.hooks(hooks).caller("filter", |entry| entry.grant("hooks.outgoing", &["*"]));
+    let host = plan.three().start().await;
+    running(&host, "filter").await;
+    let mut friend = friend("juliet").await;
+    let jid = friend.jid().to_bare().to_string();
+    let bot: Jid = host.call(FULL, "user.jid", json!({})).await.ok().as_str().unwrap().parse().unwrap();
+    declare(&host, FULL, json!({ "name": "roll", "help": "Rolls dice" })).await;
+    host.ears().promise("rolled").await;
+    let listens = async |plugin: &str, event: &str| {
+        let order = host.order(plugin, "listen.on-and-wait", json!({ "name": event, "promise": "rolled" })).await;
+        host.answer(plugin, "listen.on-and-wait", order).await.ok();
+        order
+    };
+    let (commands, hooked) = (listens(FULL, "command").await, listens("filter", "hookOutgoing").await);
+
+    let answers = async {
+        let form = host.heard(FULL, commands).await["payload"]["command"]["form"].clone();
+        let answer = async |text: &str, verdict: &str, mut given: Value| {
+            let args = json!({ "form": form, "text": text, "more": false });
+            let order = host.order(FULL, "commands.answer", args).await;
+            let told = host.heard("filter", hooked).await["payload"]["hook"].clone();
+            assert_eq!((&told["plugin"], &told["message"]["body"]), (&json!(FULL), &json!(text)), "{told}");
+            assert_eq!(told["message"]["chat"], json!(jid), "{told}");
+            given["id"] = told["id"].clone();
+            host.call("filter", verdict, given).await.ok();
+            host.answer(FULL, "commands.answer", order).await
+        };
+        let stopped = answer("the password", "hooks.stop", json!({ "reason": "not that" })).await;
+        assert_eq!(stopped.fails("rejected")["what"], "not that");
+        let long = answer("short", "hooks.alter", json!({ "body": "x".repeat(5_000) })).await;
+        assert!(long.fails("rejected")["what"].as_str().unwrap().contains("answer in a form"));
+        answer("4, 5", "hooks.alter", json!({ "body": "4, 5 (signed)" })).await.ok();
+    };
+    let (done, ()) = tokio::join!(take(&mut friend, step(&bot, "action='execute'", &[])), answers);
+    let done = done.unwrap();
+    assert_eq!((done.attr("status"), note(&done).as_str()), (Some("completed"), "4, 5 (signed)"));
+    host.ears().emit("rolled", &Value::Null).await;
+}

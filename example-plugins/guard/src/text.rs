@@ -43,7 +43,18 @@ pub(crate) fn has_link(text: &str) -> bool {
         let has_scheme = word.split_once("://").is_some_and(|(scheme, rest)| {
             scheme.ends_with(|sign: char| sign.is_ascii_alphanumeric()) && !rest.is_empty()
         });
-        has_scheme || begins.starts_with("www.") || begins.starts_with("xmpp:") || begins.starts_with("magnet:")
+        let is_named = ["www.", "xmpp:", "magnet:"].iter().any(|begin| begins.starts_with(begin));
+        has_scheme || is_named || is_bare_address(begins)
+    })
+}
+
+/// Returns whether a word is an address without a scheme, such as `example.org/x`, which many clients show as a link. Without
+/// the slash it may be the name of a file.
+fn is_bare_address(word: &str) -> bool {
+    let address = word.split_once('/').and_then(|(host, _)| host.rsplit_once('.'));
+    let is_label = |label: &str| !label.is_empty() && label.chars().all(|sign| sign.is_alphanumeric() || sign == '-');
+    address.is_some_and(|(name, top)| {
+        top.chars().count() >= 2 && top.chars().all(char::is_alphabetic) && name.split('.').all(is_label)
     })
 }
 
@@ -80,10 +91,30 @@ mod tests {
 
     #[test]
     fn links_are_found_within_words() {
-        for text in ["http://x.example", "see (HTTPS://x.example)", "<www.x.example>", "xmpp:r@x?join"] {
+        for text in [
+            "http://x.example",
+            "see (HTTPS://x.example)",
+            "<www.x.example>",
+            "xmpp:r@x?join",
+            "(shop.x.example/buy)",
+            "x.example/",
+        ] {
             assert!(has_link(text), "{text}");
         }
-        for text in ["", "e.g. this", "a :// b", "http://", "awww. nice"] {
+        let plain = [
+            "",
+            "e.g. this",
+            "a :// b",
+            "http://",
+            "awww. nice",
+            "src/lib.rs",
+            "and/or",
+            "1.5/2",
+            "a..b/c",
+            ".rs/x",
+            "n.b/a",
+        ];
+        for text in plain {
             assert!(!has_link(text), "{text}");
         }
     }

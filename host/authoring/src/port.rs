@@ -75,6 +75,7 @@ const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "mautrix/util/background_task.py",
     "mautrix/util/config.py",
     "mautrix/util/logging.py",
+    "mautrix/util/markdown.py",
     "parlor_port/__init__.py",
     "parlor_port/kept.py",
     "parlor_port/opened.py",

@@ -19,6 +19,7 @@ class WatcherBot(Plugin):
     async def start(self) -> None:
         self.config.load_and_update()
         self.seen = 0
+        self.asked = ""
 
     @classmethod
     def get_config_class(cls) -> Type[BaseProxyConfig]:
@@ -34,7 +35,20 @@ class WatcherBot(Plugin):
 
     @event.on(EventType.REACTION)
     async def reaction(self, evt: MessageEvent) -> None:
+        if evt.content.relates_to.event_id == self.asked:
+            await self.client.send_text(evt.room_id, f"A vote for {evt.content.relates_to.key}")
+            return
         await self.client.send_text(evt.room_id, f"{evt.content.relates_to.key} to you, too")
+
+    @command.new("vote", help="Asks whether there is to be tea")
+    async def vote(self, evt: MessageEvent) -> None:
+        self.asked = await evt.respond("Tea?")
+        for sign in ("👍", "👎"):
+            await self.client.react(evt.room_id, self.asked, sign)
+
+    @command.new("unask", help="Takes the question back")
+    async def unask(self, evt: MessageEvent) -> None:
+        await self.client.redact(evt.room_id, self.asked)
 
     @command.new(name=lambda self: self.config["command"], help="Makes tea")
     @command.argument("minutes", parser=int, required=True)

@@ -24,7 +24,7 @@ SESSIONS = {"requests.Session", "requests.session", "requests.sessions.Session"}
 OF_SESSIONS = {"get", "post", "put", "delete", "patch", "head", "options", "request"}
 
 #: Decorators whose functions may be `async`.
-DECORATORS = {"staticmethod", "classmethod"}
+DECORATORS = {"staticmethod", "classmethod", "abc.abstractmethod"}
 #: Calls that take a function and await what it returns.
 TAKERS = {"start_poller", "stop_poller"}
 #: Methods of Python's own types: a call of this name is hardly one of the plugin's.
@@ -74,6 +74,25 @@ class Sources:
             found.update(near)
         return found
 
+    def above(self, node: ast.ClassDef) -> set[ast.ClassDef]:
+        """Returns the classes that a class inherits from, without those of the layer."""
+        found: set[ast.ClassDef] = set()
+        unread = list(self.bases.get(node, []))
+        while unread:
+            one = unread.pop()
+            if one is not node and one not in found:
+                found.add(one)
+                unread += self.bases.get(one, [])
+        return found
+
+    def alike(self, function: Function) -> list[Function]:
+        """Returns the methods that a call of this one may mean as well: whoever awaits one of them awaits all."""
+        _, around = self.functions[function]
+        if not around or not isinstance(around[-1], ast.ClassDef):
+            return []
+        family = self.family(around[-1])
+        return [other for of, other in self.methods.get(function.name, []) if of in family and other is not function]
+
     def _waiting(self) -> set[Function]:
         calls: dict[Function, list[Function]] = {}
         own: list[Function] = []
@@ -95,7 +114,7 @@ class Sources:
                 waiting.add(function)
             elif self._may_wait(function):
                 waiting.add(function)
-                unread += calls.get(function, [])
+                unread += [*calls.get(function, []), *self.alike(function)]
             else:
                 refused.add(function)
         return waiting
@@ -129,19 +148,26 @@ class Sources:
         base, name = (module.dotted(node) or "").rpartition(".")[::2]
         if (base, name) in self.tops:
             return [self.tops[(base, name)]]
+        if f"{base}.".startswith(self.framework):
+            # A method of the layer, such as `BotPlugin.activate(self)`.
+            return []
         known = self.methods.get(node.attr, [])
-        owner = self._owner(module, around, node.value)
-        if owner is not None:
-            family = self.family(owner)
-            return [function for of, function in known if of in family]
+        possible = self._owners(module, around, node.value)
+        if possible is not None:
+            return [function for of, function in known if of in possible]
         # Of an object that nothing is known of: only if it can be no other.
         return [known[0][1]] if len(known) == 1 and node.attr not in COMMON else []
 
-    def _owner(self, module: Module, around: list[ast.AST], node: ast.expr) -> Optional[ast.ClassDef]:
-        is_super = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
-        if is_super or isinstance(node, ast.Name) and node.id in ("self", "cls"):
-            return next((one for one in reversed(around) if isinstance(one, ast.ClassDef)), None)
-        return self.class_of(module, node)
+    def _owners(self, module: Module, around: list[ast.AST], node: ast.expr) -> Optional[set[ast.ClassDef]]:
+        """Returns the classes whose method an attribute of this may be. None: nothing is known of it."""
+        inmost = next((one for one in reversed(around) if isinstance(one, ast.ClassDef)), None)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super":
+            # Never the method that calls it, nor that of the layer's class, which does not wait.
+            return None if inmost is None else self.above(inmost)
+        if isinstance(node, ast.Name) and node.id in ("self", "cls"):
+            return None if inmost is None else self.family(inmost)
+        named = self.class_of(module, node)
+        return None if named is None else {named} | self.above(named)
 
     def _may_wait(self, function: Function) -> bool:
         """Returns whether a function may become `async`, and tells why not."""
@@ -153,7 +179,7 @@ class Sources:
         for one in function.decorator_list:
             name = ast.unparse(one.func if isinstance(one, ast.Call) else one)
             dotted = module.dotted(one.func if isinstance(one, ast.Call) else one) or name
-            if name not in DECORATORS and not dotted.startswith(self.framework) and not _of_command(name):
+            if not {name, dotted} & DECORATORS and not dotted.startswith(self.framework) and not _of_command(name):
                 why = f"@{name} makes something else of it"
         if is_generator(function):
             body = list(tree.within(function))

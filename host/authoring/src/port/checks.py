@@ -111,9 +111,14 @@ class Checker:
         return not any(node in ast.walk(function) for function, _ in tree.functions(module))
 
     def names(self, prefix: tuple[str, ...], known: dict[str, set[str]], lacking: dict[str, tuple[str, str]]) -> None:
-        """Checks what is imported of the framework's own modules."""
+        """Checks what is used of the framework's own modules: what is imported, and what stands behind the name of a module."""
         for module in self.modules:
-            for name, line, may_miss, _ in tree.imports(module):
+            used = [(name, line, may_miss) for name, line, may_miss, _ in tree.imports(module)]
+            for name, line in tree.dotted_names(module):
+                is_module = any(one == name or one.startswith(f"{name}.") for one in known)
+                if not is_module and name.rpartition(".")[0] in known:
+                    used.append((name, line, False))
+            for name, line, may_miss in used:
                 if name.partition(".")[0] not in prefix:
                     continue
                 base, _, last = name.rpartition(".")

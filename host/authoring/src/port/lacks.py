@@ -163,6 +163,9 @@ OF_SELF = {
     "set_message_size_limit": ("the limit is the host's", "nothing"),
 }
 
+#: An address of another network, which begins with a sign.
+NO_ADDRESS = ("it is a name of another network", "a JID, such as `room@rooms.example.org`; a setting of the type `jid` if it differs")
+
 #: Functions that errbot calls, and the layer does not.
 UNCALLED = {
     "callback_presence": ("the layer does not listen to presence", "`@on(\"contactPresenceChanged\")`, with `contacts.read`"),
@@ -192,7 +195,8 @@ MAUBOT = {
         "Serializable", "InReplyTo",
     },
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
-    "mautrix.util": {"config", "background_task"},
+    "mautrix.util": {"config", "background_task", "markdown"},
+    "mautrix.util.markdown": {"render"},
     "mautrix.util.logging": {"TraceLogger"},
     "mautrix.errors": {"MatrixRequestError", "MNotFound", "MForbidden"},
 }
@@ -200,6 +204,7 @@ MAUBOT = {
 #: Names of `maubot` and `mautrix` that parlor lacks.
 NOT_IN_MAUBOT = {
     "maubot.handlers.web": ("requests come by the host, which verifies them", "`[webhook.NAME]` in plugin.toml, and `@on(\"webhook\")`"),
+    "maubot.handlers.event.off": ("each handler that is declared is called", "a method without decorators, which gets what was found"),
     "mautrix.util.async_db": ("there are no databases", "`parlor.storage`: keys and values"),
     "mautrix.types.RedactionEvent": ("XMPP tells of a retraction by a message", "`@on(\"message\")`, and `message.extensions.retract`"),
     "mautrix.types.StateEvent": ("a room of XMPP has no state events", "parlor's events of rooms: reference/events.md"),
@@ -228,6 +233,8 @@ CLIENT = {
     "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing",
 }
 NO_CLIENT = ("the layer's client does not have it", "the groupings of parlor: chats, rooms, files, vcard")
+
+SAVED = ("settings are the owner's: a change lasts until the plugin ends", "`await parlor.storage.set(…)`, with the permission `storage`")
 
 #: Events of `EventType` that the layer passes on.
 EVENTS = {"ROOM_MESSAGE", "REACTION"}

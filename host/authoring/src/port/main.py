@@ -131,8 +131,7 @@ def reached(files: dict[str, str], root: str, starts: list[str], findings: list[
         try:
             module = tree.parse(path, files[path])
         except SyntaxError as error:
-            findings.append(Finding("lacks", path, error.lineno or 1, "a syntax error", f"Python reads it as: {error.msg}",
-                                    "Python 3: what is of Python 2 has to be written anew"))
+            findings.append(Finding("lacks", path, error.lineno or 1, "a syntax error", f"Python reads it as: {error.msg}", _newer(error)))
             continue
         except ValueError as error:
             findings.append(Finding("lacks", path, 1, "the file", str(error), "a text of Python"))
@@ -148,6 +147,13 @@ def reached(files: dict[str, str], root: str, starts: list[str], findings: list[
     if not modules:
         raise ValueError("none of its modules can be read" + "".join(f"; {one.file}:{one.line}: {one.why}" for one in findings[:1]))
     return [modules[path] for path in sorted(modules)]
+
+
+def _newer(error: SyntaxError) -> str:
+    """Returns what to do about a syntax error. Python reads its own version, and plugins run in a later one than some machines have."""
+    if sys.version_info < (3, 12) and (error.msg or "").startswith("f-string"):
+        return "Python 3.12 or later as `python3`, which reads more of such texts; what is of Python 2 has to be written anew"
+    return "Python 3: what is of Python 2 has to be written anew"
 
 
 def _below(path: str, root: str) -> str:

@@ -92,6 +92,7 @@ class Errbot:
                 self._attribute(module, one, is_plugin)
             if is_plugin:
                 self._mapping(one)
+                self._address(module, one)
 
     def _names(self, module: Module, node: ast.ClassDef) -> None:
         """Checks the first words of commands: the host knows commands by them."""
@@ -160,6 +161,16 @@ class Errbot:
                 tell("check", module, node, "self.send_card", "XMPP has no cards: it is sent as a text", "nothing, if a text will do")
         if node.attr in lacks.OLD_MESSAGES:
             tell("lacks", module, node, f".{node.attr}()", "messages of errbot before 4 had it", f"`.{lacks.OLD_MESSAGES[node.attr]}`")
+
+    def _address(self, module: Module, node: ast.AST) -> None:
+        """Tells of texts that can be no JID, where one is meant."""
+        is_address = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("build_identifier", "query_room")
+        if not is_address or not node.args:
+            return
+        given = node.args[0]
+        first = given.values[0] if isinstance(given, ast.JoinedStr) and given.values else given
+        if isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value[:1] in ("#", "@"):
+            self.checker.tell("lacks", module, node, f"{node.func.attr}({ast.unparse(given)[:60]})", *lacks.NO_ADDRESS)
 
     def _mapping(self, node: ast.AST) -> None:
         """Notes whether the plugin keeps something: it is itself a mapping."""

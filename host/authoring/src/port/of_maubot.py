@@ -109,9 +109,14 @@ class Maubot:
         if owner.endswith("self.client") or owner == "evt.client" or owner.endswith("bot.client"):
             if last not in lacks.CLIENT:
                 tell("lacks", module, node, shown, *lacks.NO_CLIENT)
+            elif last in ("react", "redact", "get_event"):
+                # What these refer to has to be heard, also the own messages that come back from rooms.
+                self.draft.hears = self.draft.answers = self.draft.knows_rooms = True
             elif last in ("join_room", "leave_room", "get_joined_rooms") or last.startswith("send_"):
                 self.draft.knows_rooms = True
                 self.draft.joins_rooms |= last in ("join_room", "leave_room")
+        if owner.endswith("self.config") and last == "save":
+            tell("check", module, node, f"{shown}()", *lacks.SAVED)
         if last in ("mark_read",):
             self.draft.answers = True
 

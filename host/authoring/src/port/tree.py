@@ -103,6 +103,39 @@ def assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
     return found
 
 
+def dotted_names(module: Module) -> Iterator[tuple[str, int]]:
+    """Yields the dotted names that stand for something imported, with their lines: not those of a function's own variables."""
+    unread: list[tuple[ast.AST, frozenset[str]]] = [(module.tree, frozenset())]
+    while unread:
+        node, own = unread.pop()
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            name = module.dotted(node)
+            if name is not None and _first(node) not in own:
+                yield name, node.lineno
+        if isinstance(node, (*FUNCTIONS, ast.Lambda)):
+            # Its decorators and defaults belong to what is around it.
+            outside = [*getattr(node, "decorator_list", []), node.args]
+            unread += ((one, own) for one in outside)
+            inner = own | _variables(node)
+            unread += ((one, inner) for one in ast.iter_child_nodes(node) if one not in outside)
+        else:
+            unread += ((one, own) for one in ast.iter_child_nodes(node))
+
+
+def _first(node: ast.AST) -> str:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _variables(function: "Function | ast.Lambda") -> set[str]:
+    """Returns the names that a function gives values to: its arguments and its variables."""
+    found = {one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)}
+    if isinstance(function, FUNCTIONS):
+        found |= {one.id for one in within(function) if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load)}
+    return found
+
+
 def within(node: ast.AST) -> Iterator[ast.AST]:
     """Yields the nodes of a function's body that run when it does: none of inner functions, lambdas and classes."""
     unread = list(ast.iter_child_nodes(node))

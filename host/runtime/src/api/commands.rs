@@ -16,7 +16,7 @@ use wasmtime::component::Accessor;
 use super::{answer, bounded, caller, jid, order, pace, pace_bytes, text, words};
 use crate::bindings::parlor::plugin::commands::{self as wit, Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::instance::{Context, Grouping, Instance};
+use crate::instance::{Context, Grouping, Instance, outgoing};
 
 /// Maximum length of an answer in a form, in bytes.
 const LONGEST_ANSWER: usize = 4 << 10;
@@ -182,7 +182,7 @@ async fn answer_form<T: Send + 'static>(
     words("text", &said, LONGEST_ANSWER)?;
     pace_bytes(&instance, said.len()).await?;
     let plugin = instance.plugin.clone();
-    instance.ask(&granted, AnswerForm { plugin, form, text: said, more }).await
+    outgoing::in_form(&instance, &granted, AnswerForm { plugin, form, text: said, more }, LONGEST_ANSWER).await
 }
 
 /// Informs the person who gave a command that it failed. This counts as a message of the plugin's, and needs no grant:

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jid::Jid;
 use parlor_session::permissions::{CallName, Granted, Target};
-use parlor_session::{BeginDialog, DialogEnd, SendMessage, SendRaw};
+use parlor_session::{AnswerForm, BeginDialog, DialogEnd, FindForm, SendMessage, SendRaw};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Draft, Message, MessageKind};
 use tokio::sync::oneshot::Receiver;
@@ -52,6 +52,39 @@ pub(crate) async fn question(
     let (draft, _place) = checked(instance, &to, kind, draft).await?;
     let granted = granted_now(instance, call, kind, &to)?;
     instance.ask(&granted, BeginDialog { mailbox, plugin, to, nick, question, draft, most }).await
+}
+
+/// Answers a command in the form by which it was given, as hooks let the text pass. It may have at most so many bytes.
+pub(crate) async fn in_form(
+    instance: &Arc<Instance>,
+    granted: &Granted,
+    command: AnswerForm,
+    longest: usize,
+) -> Result<(), CallError> {
+    // A message without a text would be none.
+    if instance.account.hooks.see_outgoing() && !command.text.is_empty() {
+        return Box::pin(in_form_hooked(instance, granted, command, longest)).await;
+    }
+    instance.ask(granted, command).await
+}
+
+async fn in_form_hooked(
+    instance: &Arc<Instance>,
+    granted: &Granted,
+    command: AnswerForm,
+    longest: usize,
+) -> Result<(), CallError> {
+    let AnswerForm { plugin, form, text, more } = command;
+    // To hooks it is a message to the person.
+    let to = Jid::from(instance.ask(granted, FindForm { plugin: plugin.clone(), form: form.clone() }).await?);
+    let draft = Draft { body: Some(text), ..Draft::default() };
+    let (draft, _place) = checked(instance, &to, MessageKind::Chat, draft).await?;
+    let text = draft.body.unwrap_or_default();
+    if text.len() > longest {
+        let reason = format!("{} bytes are more than the {longest} of an answer in a form", text.len());
+        return Err(of_a_hook(&CallError::invalid("body", reason)));
+    }
+    instance.ask(granted, AnswerForm { plugin, form, text, more }).await
 }
 
 /// Has hooks decide about a message. Returns it as they let it pass, with its place in the line of its sender.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jid::FullJid;
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_stanza::types::Message;
 
@@ -125,6 +126,28 @@ impl Command for AnswerForm {
         let Features { commands, rooms, roster, owners, .. } = features;
         let around = Around { rooms, roster, owners };
         let result = commands.answer_form(&plugin, &form, FormAnswer { text, more }, around, turn);
+        turn.answer(answer, result);
+    }
+}
+
+/// Find the client whose form waits for a plugin's answer.
+#[derive(Debug)]
+pub struct FindForm {
+    /// The plugin of the calling instance.
+    pub plugin: PluginId,
+    /// The id of the form.
+    pub form: String,
+}
+
+impl Command for FindForm {
+    type Answer = FullJid;
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let Self { plugin, form } = self;
+        let Features { commands, rooms, roster, owners, .. } = features;
+        let result = commands.form_of(&plugin, &form, Around { rooms, roster, owners });
         turn.answer(answer, result);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use parlor_base::nearest::nearest;
+use parlor_stanza::types::LONGEST_VALUE;
 
 use super::declaration::Parameter;
 use super::kinds::{Kind, Named, Unfit, echo};
@@ -36,6 +37,9 @@ pub(super) enum Misfit {
     /// A value is not what it may be.
     #[error("{label}: `{word}` is not {may_be}.")]
     Unfit { label: String, word: String, may_be: String },
+    /// A value in a form is longer than a form may send.
+    #[error("{label} is longer than {LONGEST_VALUE} bytes.")]
+    TooLong { label: String },
     /// A nickname is that of an occupant whose address the room does not show.
     #[error("{label}: this room does not show the address of `{word}`.")]
     Hidden { label: String, word: String },
@@ -116,7 +120,14 @@ pub(super) fn read_fields(parameters: &[Parameter], fields: &BTreeMap<String, St
         };
         reader.found[place] = Some(match parameter.kind {
             // XEP-0004, section 3.3.
-            Kind::Flag => CommandValue::Flag(matches!(text, "1" | "true")),
+            Kind::Flag => CommandValue::Flag(match text {
+                "1" | "true" => true,
+                "0" | "false" => false,
+                _ => {
+                    let (label, word) = (parameter.label(), echo(text));
+                    return Err(Misfit::Unfit { label, word, may_be: "1 or 0".to_owned() });
+                }
+            }),
             _ => reader.value(parameter, text)?,
         });
     }

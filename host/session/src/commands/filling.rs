@@ -1,7 +1,7 @@
 //! Commands with typed arguments as forms (XEP-0050), for people whose client shows them: the same permissions,
 //! arguments and cooldowns apply as for commands in a chat.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use parlor_stanza::types::{
     AdHoc, AdHocAction, AdHocAnswer, AdHocRefusal, AdHocStage, COMMANDS, Disco, FormStep, Identity, Outgoing, Reply,
 };
 
-use super::arguments::read_fields;
+use super::arguments::{Misfit, read_fields};
 use super::cooldowns::{Lengths, Tries};
 use super::declaration::{Declared, Parameter};
 use super::fields::{Page, line, message, pages};
@@ -125,7 +125,7 @@ impl Commands {
     }
 
     fn step(&mut self, from: &FullJid, command: AdHoc, id: &str, given: &Given<'_>, turn: &mut Turn<'_>) -> Answered {
-        let AdHoc { node, session, action, values } = command;
+        let AdHoc { node, session, action, values, too_long } = command;
         if action == AdHocAction::Unknown {
             return Err(AdHocRefusal::MalformedAction);
         }
@@ -145,7 +145,7 @@ impl Commands {
             }
             Stage::Page(at) => {
                 let at = *at;
-                let filled = self.fill_page(&session, at, &values, action, given)?;
+                let filled = self.fill_page(&session, at, &Sent { values, too_long, action }, given)?;
                 match filled {
                     Filled::Page(stage) => stage,
                     Filled::All(values) => match self.obey_form(&session, from, &values, id, given, turn) {
@@ -167,14 +167,8 @@ impl Commands {
     }
 
     /// Stores the values that were filled in on a page, and moves to another one.
-    fn fill_page(
-        &mut self,
-        session: &str,
-        at: usize,
-        values: &BTreeMap<String, String>,
-        action: AdHocAction,
-        given: &Given<'_>,
-    ) -> Result<Filled, AdHocRefusal> {
+    fn fill_page(&mut self, session: &str, at: usize, sent: &Sent, given: &Given<'_>) -> Result<Filled, AdHocRefusal> {
+        let Sent { values, too_long, action } = sent;
         let pages = pages(given.parameters);
         // The command may have been declared again since, with fewer pages.
         let at = at.min(pages.len().saturating_sub(1));
@@ -194,9 +188,13 @@ impl Commands {
             AdHocAction::Complete if !is_last => return Err(AdHocRefusal::BadAction),
             _ => put(page, values, &mut open.values),
         }
-        if action == AdHocAction::Back {
+        if *action == AdHocAction::Back {
             open.stage = Stage::Page(at - 1);
             return show(at - 1, &open.values, None);
+        }
+        // It would count as left out.
+        if let Some(long) = page.parameters.iter().find(|one| too_long.contains(&one.name)) {
+            return show(at, &open.values, Some(Misfit::TooLong { label: long.label() }.to_string()));
         }
         if let Err(misfit) = read_fields(page.parameters, &open.values) {
             return show(at, &open.values, Some(misfit.to_string()));
@@ -289,6 +287,20 @@ impl Commands {
         Ok(())
     }
 
+    /// Returns the client whose form of this id waits for this plugin's answer.
+    pub(crate) fn form_of(&mut self, plugin: &PluginId, form: &str, around: Around<'_>) -> Result<FullJid, CallError> {
+        let not_found = || CallError::NotFound(format!("form {form}"));
+        let open = self.forms.get(form).ok_or_else(not_found)?;
+        let (by, node) = (open.by.clone(), open.node.clone());
+        let is_own = node.split_once('.').is_some_and(|(owner, _)| owner == plugin.as_str());
+        let is_at_work = matches!(open.stage, Stage::AtWork { .. });
+        // It may have lost the grant to send something to the person since.
+        if !is_own || !is_at_work || self.form(&by, &node, around).is_none() {
+            return Err(not_found());
+        }
+        Ok(by)
+    }
+
     /// Answers a command that was given through a form, on behalf of its plugin, or notes its progress.
     pub(crate) fn answer_form(
         &mut self,
@@ -299,15 +311,7 @@ impl Commands {
         turn: &mut Turn<'_>,
     ) -> Result<(), CallError> {
         let FormAnswer { text, more } = answer;
-        let not_found = || CallError::NotFound(format!("form {form}"));
-        let open = self.forms.get(form).ok_or_else(not_found)?;
-        let (by, node) = (open.by.clone(), open.node.clone());
-        let is_own = node.split_once('.').is_some_and(|(owner, _)| owner == plugin.as_str());
-        let is_at_work = matches!(open.stage, Stage::AtWork { .. });
-        // It may have lost the grant to send something to the person since.
-        if !is_own || !is_at_work || self.form(&by, &node, around).is_none() {
-            return Err(not_found());
-        }
+        self.form_of(plugin, form, around)?;
         if !more {
             self.end_form(form, text, false, turn);
         } else if let Some(Open { stage: Stage::AtWork { progress, .. }, .. }) = self.forms.get(form) {
@@ -358,6 +362,14 @@ impl Commands {
             give_up(open, ended(&text, failed), turn);
         }
     }
+}
+
+/// The contents of a page that a person sent.
+struct Sent {
+    values: BTreeMap<String, String>,
+    /// The fields whose values are too long.
+    too_long: BTreeSet<String>,
+    action: AdHocAction,
 }
 
 /// The next step after a page was filled in.

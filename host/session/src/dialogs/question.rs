@@ -115,8 +115,7 @@ impl Question {
         let said = said.trim();
         let meant = folded(said);
         let by_text = || self.choices.iter().position(|choice| folded(choice) == meant);
-        let by_number = || meant.parse::<usize>().ok()?.checked_sub(1).filter(|index| *index < self.choices.len());
-        match by_text().or_else(by_number) {
+        match by_text().or_else(|| self.numbered(&meant)) {
             Some(index) => {
                 Read::Answer(DialogAnswer { text: self.choices[index].clone(), choice: u32::try_from(index).ok() })
             }
@@ -127,6 +126,18 @@ impl Question {
             }
             None => Read::Wrong,
         }
+    }
+
+    /// Returns the choice that a folded text means by its number: `2`, as the list has it `2.` or `2. blue`, as others
+    /// write it `2)`, or the emoji of a key, which some clients offer.
+    fn numbered(&self, meant: &str) -> Option<usize> {
+        let rest = meant.trim_start_matches(|c: char| c.is_ascii_digit());
+        let number = &meant[..meant.len() - rest.len()];
+        let index = number.parse::<usize>().ok()?.checked_sub(1)?;
+        let choice = self.choices.get(index)?;
+        let line = rest.strip_prefix(['.', ')']).map(str::trim_start);
+        let is_alone = matches!(rest, "" | "\u{20e3}" | "\u{fe0f}\u{20e3}") || line == Some("");
+        (is_alone || line == Some(folded(choice).as_str())).then_some(index)
     }
 }
 
@@ -156,13 +167,20 @@ mod tests {
         for said in ["small", " SMALL\n", "1"] {
             assert_eq!(size.read(said), chosen("Small", 0), "{said:?}");
         }
-        assert_eq!(size.read("Large One"), chosen("large one", 1));
-        for said in ["0", "3", "smal", "-1", "18446744073709551616", "x"] {
+        for said in
+            ["Large One", "2", "2.", "2)", " 2. LARGE one ", "2.large one", "02", "2\u{fe0f}\u{20e3}", "2\u{20e3}"]
+        {
+            assert_eq!(size.read(said), chosen("large one", 1), "{said:?}");
+        }
+        let wrong =
+            ["0", "3", "smal", "-1", "+1", "18446744073709551616", "x", "1. large one", "1.5", "1..", "1 small", "."];
+        for said in wrong {
             assert_eq!(size.read(said), Read::Wrong, "{said:?}");
         }
         assert_eq!(size.read(" Cancel "), Read::Cancelled);
         // The text comes first.
         assert_eq!(question(&["2", "1"]).read("1"), chosen("1", 1));
+        assert_eq!(question(&["a", "1."]).read("1."), chosen("1.", 1));
         assert_eq!(question(&["go on", "Cancel"]).read("cancel"), chosen("Cancel", 1));
     }
 

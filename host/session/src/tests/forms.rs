@@ -1,7 +1,9 @@
 //! Commands of plugins that people give by forms (XEP-0050).
 
 use parlor_base::id::PluginId;
-use parlor_stanza::types::{AdHocAnswer, AdHocField, AdHocRefusal, AdHocStage, COMMANDS, FormStep, Reply};
+use parlor_stanza::types::{
+    AdHocAnswer, AdHocField, AdHocRefusal, AdHocStage, COMMANDS, FormStep, LONGEST_VALUE, Reply,
+};
 
 use super::commands::{ROMEO_HOME, granted, plugin};
 use super::declared::{argument, declaration, only};
@@ -160,6 +162,60 @@ fn a_form_of_another_client_is_refused_and_one_may_be_cancelled() {
     assert_eq!(test.count("command"), 0);
 }
 
+/// Row 152. XEP-0004, section 3.1: otherwise a command whose arguments may all be left out would be given.
+#[test]
+fn a_form_that_a_client_gives_back_as_cancelled_gives_no_command() {
+    let mut test = with_pages();
+    let (session, _) = test.form(ROMEO_HOME, "polls.ask");
+    for action in ["", "action='execute'", "action='complete'"] {
+        let (session, _) = test.form(ROMEO_HOME, "polls.ask");
+        test.hear_xml(&format!(
+            "<iq xmlns='jabber:client' type='set' id='1' from='{ROMEO_HOME}'><command xmlns='{COMMANDS}' \
+             node='polls.ask' sessionid='{session}' {action}><x xmlns='jabber:x:data' type='cancel'/></command></iq>"
+        ));
+        assert_eq!(stage(test.replied()), AdHocStage::Cancelled, "{action}");
+        let over = test.step(ROMEO_HOME, "polls.ask", &format!("sessionid='{session}'"), &[("question", "x")]);
+        assert_eq!(over, Reply::RefuseAdHoc(AdHocRefusal::BadSession));
+    }
+    let go_on = format!("sessionid='{session}'");
+    let other = stage(test.step(ROMEO_HOME, "polls.ask", &go_on, &[("question", "x")]));
+    assert!(matches!(other, AdHocStage::Fill { step: FormStep { number: 2, of: 3 }, .. }), "{other:?}");
+    assert_eq!(test.count("command"), 0);
+}
+
+/// Row 152. It is not as if it had been left out.
+#[test]
+fn a_value_that_is_too_long_is_refused_and_clients_may_send_fields_of_their_own() {
+    let mut test = with_pages();
+    let (session, _) = test.form(ROMEO_HOME, "polls.ask");
+    let go_on = format!("sessionid='{session}'");
+    let _ = test.step(ROMEO_HOME, "polls.ask", &go_on, &[("question", "Tea?")]);
+    let long = "x".repeat(LONGEST_VALUE + 1);
+    let wrong = stage(test.step(ROMEO_HOME, "polls.ask", &go_on, &[("first", "mint"), ("second", &long)]));
+    let AdHocStage::Fill { wrong: Some(wrong), fields, step: FormStep { number: 2, .. }, .. } = wrong else {
+        panic!("{wrong:?}")
+    };
+    assert_eq!(wrong, "SECOND is longer than 4096 bytes.");
+    assert_eq!(fields[0].value.as_deref(), Some("mint"), "the others stay");
+    let names: Vec<_> = (0..40).map(|number| format!("own-{number}")).collect();
+    let mut filled: Vec<_> = names.iter().map(|name| (name.as_str(), "x")).collect();
+    filled.push(("second", &long[1..]));
+    let third = stage(test.step(ROMEO_HOME, "polls.ask", &go_on, &filled));
+    assert!(matches!(third, AdHocStage::Fill { step: FormStep { number: 3, .. }, .. }), "{third:?}");
+    let flag = stage(test.step(ROMEO_HOME, "polls.ask", &go_on, &[("secret", "maybe")]));
+    let AdHocStage::Fill { wrong: Some(wrong), .. } = flag else { panic!("{flag:?}") };
+    assert_eq!(wrong, "--secret: `maybe` is not 1 or 0.");
+    let done = stage(test.step(ROMEO_HOME, "polls.ask", &go_on, &[("secret", "false")]));
+    assert!(matches!(done, AdHocStage::Done { failed: false, .. }), "{done:?}");
+    let Payload::Command { values, .. } = test.last("command") else { panic!() };
+    let expected = [
+        ("question".to_owned(), CommandValue::Text("Tea?".to_owned())),
+        ("second".to_owned(), CommandValue::Text(long[1..].to_owned())),
+        ("secret".to_owned(), CommandValue::Flag(false)),
+    ];
+    assert_eq!(*values, expected);
+}
+
 /// Row 151. The cooldown is the same as in a chat.
 #[test]
 fn one_without_arguments_needs_no_form_and_its_cooldown_counts() {
@@ -240,6 +296,26 @@ fn a_form_of_several_pages_is_gone_through_and_back() {
     let again = test.step(ROMEO_HOME, "polls.ask", &go("complete"), &[("secret", "1")]);
     assert_eq!(again, Reply::RefuseAdHoc(AdHocRefusal::BadSession));
     assert_eq!(test.count("command"), 1);
+}
+
+/// Row 160: hooks are told to whom an answer goes.
+#[test]
+fn the_client_of_a_form_is_found_for_the_plugin_that_is_to_answer() {
+    let mut test = with_commands();
+    test.is_at_work = true;
+    let (session, _) = test.form(ROMEO_HOME, "dice.roll");
+    let find = |test: &mut TestSession, plugin: &str| {
+        let mut receiver = test.ask(FindForm { plugin: plugin.parse().unwrap(), form: session.clone() });
+        got(&mut receiver).unwrap()
+    };
+    assert!(matches!(find(&mut test, "dice"), Err(CallError::NotFound(_))), "it is not filled in");
+    let fields = "<field var='count'><value>3</value></field>";
+    test.hear_xml(&format!(
+        "<iq xmlns='jabber:client' type='set' id='2' from='{ROMEO_HOME}'><command xmlns='{COMMANDS}' \
+         node='dice.roll' sessionid='{session}'><x xmlns='jabber:x:data' type='submit'>{fields}</x></command></iq>"
+    ));
+    assert_eq!(find(&mut test, "dice").unwrap().to_string(), ROMEO_HOME);
+    assert!(matches!(find(&mut test, "other"), Err(CallError::NotFound(_))));
 }
 
 /// Row 152.

@@ -1,5 +1,7 @@
 //! Reads IQs: requests of others to this account, and their answers. Each get and set becomes something to answer.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jid::{FullJid, Jid};
 use minidom::Element;
 use minidom::rxml::Namespace;
@@ -12,15 +14,16 @@ use crate::iq_payload::IqPayload;
 use crate::raw::RawStanza;
 use crate::sieve::mend::MALFORMED;
 use crate::types::{
-    AdHoc, AdHocAction, Answer, BLOCKING, Body, COMMANDS, Disco, Field, Form, Identity, Incoming, MAM, MAX_BLOCKED,
-    Query, Request, RosterItem, kept,
+    AdHoc, AdHocAction, Answer, BLOCKING, Body, COMMANDS, Disco, Field, Form, Identity, Incoming, LONGEST_VALUE, MAM,
+    MAX_BLOCKED, Query, Request, RosterItem, kept,
 };
 use crate::whole_card;
 
 /// The maximum number of groups read for one contact.
 const MAX_GROUPS: usize = 64;
-/// The maximum number of fields read from a command, and the maximum length of a name or value, in bytes.
-const MAX_FIELDS: usize = 16;
+/// The maximum number of fields read from a command, and the maximum length of a name, in bytes. Some clients send fields
+/// of their own as well.
+const MAX_FIELDS: usize = 64;
 const MAX_FIELD: usize = 1_024;
 /// The maximum length of the id of a request that a plugin may answer, in bytes.
 const MAX_ID: usize = 1_024;
@@ -88,15 +91,25 @@ fn foreign(id: &str, is_set: bool, payload: Element) -> Query {
 fn ad_hoc(payload: &Element) -> Option<AdHoc> {
     let form = payload.get_child("x", ns::DATA_FORMS);
     let fields = form.into_iter().flat_map(Element::children).filter(|field| field.is("field", ns::DATA_FORMS));
-    let filled = fields.take(MAX_FIELDS).filter_map(|field| {
-        let value = field.get_child("value", ns::DATA_FORMS)?.text();
-        let short = |text: &str| text.len() <= MAX_FIELD;
-        Some((field.attr("var").filter(|var| short(var))?.to_owned(), Some(value).filter(|value| short(value))?))
-    });
+    let (mut values, mut too_long) = (BTreeMap::new(), BTreeSet::new());
+    for field in fields.take(MAX_FIELDS) {
+        let var = field.attr("var").filter(|var| var.len() <= MAX_FIELD);
+        let (Some(var), Some(value)) = (var, field.get_child("value", ns::DATA_FORMS).map(Element::text)) else {
+            continue;
+        };
+        if value.len() <= LONGEST_VALUE {
+            values.insert(var.to_owned(), value);
+        } else {
+            too_long.insert(var.to_owned());
+        }
+    }
+    // XEP-0004, section 3.1: a form of this type is not filled in.
+    let is_cancelled = form.is_some_and(|form| form.attr("type") == Some("cancel"));
     Some(AdHoc {
         node: payload.attr("node").filter(|node| node.len() <= MAX_FIELD)?.to_owned(),
         session: payload.attr("sessionid").map(|session| session.chars().take(MAX_FIELD).collect()),
         action: match payload.attr("action") {
+            _ if is_cancelled => AdHocAction::Cancel,
             // `execute` is the default action, which is the next page, or the end after the last one.
             None | Some("execute" | "next") => AdHocAction::Go,
             Some("complete") => AdHocAction::Complete,
@@ -104,7 +117,8 @@ fn ad_hoc(payload: &Element) -> Option<AdHoc> {
             Some("prev") => AdHocAction::Back,
             Some(_) => AdHocAction::Unknown,
         },
-        values: filled.collect(),
+        values,
+        too_long,
     })
 }
 

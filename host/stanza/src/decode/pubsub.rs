@@ -21,7 +21,11 @@ pub(super) fn answer(payload: &Element) -> Option<Body> {
     match child.name() {
         "publish" => Some(Body::Published(child.get_child("item", ns::PUBSUB).and_then(id))),
         "items" => Some(Body::NodeItems(Box::new(page(payload, child)))),
-        "subscription" => Some(Body::Subscription { is_pending: child.attr("subscription") == Some("pending") }),
+        // Services may leave out the state, or want an approval or options first (XEP-0060, section 4.2).
+        "subscription" => {
+            let state = child.attr("subscription");
+            Some(Body::Subscription { is_pending: state.is_some_and(|state| state != "subscribed") })
+        }
         _ => None,
     }
 }

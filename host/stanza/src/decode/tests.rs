@@ -1268,7 +1268,15 @@ fn items_of_nodes() {
     let answer =
         |content: &str| body_of(&format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{content}</pubsub>"));
     assert_eq!(answer("<publish node='n'><item id='1'/></publish>"), Body::Published(Some("1".to_owned())));
-    assert_eq!(answer("<subscription subscription='pending'/>"), Body::Subscription { is_pending: true });
+    for (state, is_pending) in [
+        ("subscription='pending'", true),
+        ("subscription='unconfigured'", true),
+        ("subscription='none'", true),
+        ("subscription='subscribed'", false),
+        ("", false),
+    ] {
+        assert_eq!(answer(&format!("<subscription {state}/>")), Body::Subscription { is_pending }, "{state}");
+    }
     let items = "<items node='n'><item id='1' publisher='a@b'><x xmlns='urn:x'/></item><item id='2'/></items>";
     let Body::NodeItems(page) = answer(items) else { panic!("{items}") };
     assert_eq!((page.items.len(), page.is_paged, page.last.as_deref()), (2, false, None));

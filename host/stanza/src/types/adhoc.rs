@@ -1,11 +1,14 @@
 //! Ad-hoc commands (XEP-0050), as an account offers them: one step, or a form of one or several pages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jid::Jid;
 
 /// The namespace, the node of the list, and the feature.
 pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
+
+/// The maximum length of a value that someone fills in, in bytes.
+pub const LONGEST_VALUE: usize = 4_096;
 
 /// A command that someone sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub struct AdHoc {
     pub action: AdHocAction,
     /// The submitted values by field; the first value of each.
     pub values: BTreeMap<String, String>,
+    /// The fields whose values are too long, and not among these.
+    pub too_long: BTreeSet<String>,
 }
 
 /// The action of a command.

@@ -197,7 +197,7 @@ pub enum Body {
     NodeItems(Box<NodePage>),
     /// A subscription to a node (XEP-0060, section 6.1).
     Subscription {
-        /// Whether it needs approval first.
+        /// Whether it is not in force yet: it needs approval or options first.
         is_pending: bool,
     },
     /// Any other result.

@@ -43,15 +43,17 @@ class Client:
         return await self.send_message(room_id, TextMessageEventContent(MessageType.TEXT, body, relates_to=relates_to))
 
     async def react(self, room_id: Any, event_id: Any, key: str, **_: Any) -> EventID:
-        """Reacts to a message that was heard lately."""
-        about = places.heard(str(room_id), str(event_id))
+        """Reacts to a message that was heard lately, or to an own one."""
+        about = await places.known(str(room_id), str(event_id))
         if about is None:
             raise MNotFound(f"no message {event_id} was heard lately in {room_id}")
-        return EventID(await places.say(str(room_id), outgoing(react_to=about, emojis=[key])))
+        return EventID(await places.say(str(room_id), outgoing(react_to=about, emojis=places.reacted(about, key))))
 
     async def redact(self, room_id: Any, event_id: Any, reason: Optional[str] = None, **_: Any) -> EventID:
-        """Takes an own message back."""
-        return EventID(await places.say(str(room_id), outgoing(retract=str(event_id))))
+        """Takes an own message back. A room knows it by an id of its own."""
+        about = await places.known(str(room_id), str(event_id))
+        number = str(event_id) if about is None else places.id_of(about)
+        return EventID(await places.say(str(room_id), outgoing(retract=number)))
 
     async def get_event(self, room_id: Any, event_id: Any) -> Any:
         """A message that was heard lately. `MNotFound`: it was not, or too long ago."""

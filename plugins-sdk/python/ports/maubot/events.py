@@ -31,12 +31,15 @@ class MessageEvent:
         self, content: Any, event_type: Any = None, markdown: bool = True, allow_html: bool = False, edits: Any = None, **_: Any
     ) -> EventID:
         """Answers where it was said."""
-        return EventID(await parlor.reply(self.of_parlor, self._message(content, allow_html, edits, None)))
+        return await self._say(self._message(content, allow_html, edits, None))
 
     async def reply(self, content: Any, event_type: Any = None, markdown: bool = True, allow_html: bool = False, **_: Any) -> EventID:
         """Answers, and refers to it."""
         about = None if self.disable_reply else self.of_parlor
-        return EventID(await parlor.reply(self.of_parlor, self._message(content, allow_html, None, about)))
+        return await self._say(self._message(content, allow_html, None, about))
+
+    async def _say(self, message: Any) -> EventID:
+        return EventID(places.said(str(self.room_id), str(await parlor.reply(self.of_parlor, message))))
 
     def _message(self, content: Any, allow_html: bool, edits: Any, about: Any) -> Any:
         if not isinstance(content, str):
@@ -47,7 +50,7 @@ class MessageEvent:
 
     async def react(self, key: str) -> EventID:
         """Reacts to it."""
-        return EventID(await parlor.reply(self.of_parlor, outgoing(react_to=self.of_parlor, emojis=[key])))
+        return await self._say(outgoing(react_to=self.of_parlor, emojis=places.reacted(self.of_parlor, key)))
 
     async def mark_read(self) -> None:
         """Tells its author that it was read, if they asked for that."""
@@ -68,18 +71,19 @@ def message_event(client: Client, message: Any) -> MessageEvent:
     if replaced:
         relates = RelatesTo(rel_type=RelationType.REPLACE, event_id=EventID(replaced))
     elif reply is not None:
-        relates = RelatesTo(in_reply_to=InReplyTo(event_id=EventID(reply.id)))
+        relates = RelatesTo(in_reply_to=InReplyTo(event_id=EventID(places.name_of(message.chat, reply.id))))
     content = TextMessageEventContent(MessageType.TEXT, parlor.body_without_fallback(message), relates_to=relates)
     return MessageEvent(client, message, content, EventType.ROOM_MESSAGE)
 
 
 def reaction_events(client: Client, message: Any) -> list[MessageEvent]:
-    """The reactions of a message, one for each sign."""
+    """The reactions of a message that its author had not given before, one for each sign."""
     reactions = message.extensions.reactions if message.extensions is not None else None
     if reactions is None:
         return []
     found = []
-    for emoji in reactions.emojis:
-        relates = RelatesTo(rel_type=RelationType.ANNOTATION, event_id=EventID(reactions.id), key=emoji)
+    about = EventID(places.name_of(message.chat, reactions.id))
+    for emoji in places.newly(message, reactions):
+        relates = RelatesTo(rel_type=RelationType.ANNOTATION, event_id=about, key=emoji)
         found.append(MessageEvent(client, message, TextMessageEventContent(None, "", relates_to=relates), EventType.REACTION))
     return found

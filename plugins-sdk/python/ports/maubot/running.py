@@ -5,6 +5,7 @@ from typing import Any, Callable, Iterator, Mapping, Optional
 import parlor
 from mautrix.types import EventType
 from mautrix.util.config import BaseProxyConfig
+from parlor_port import places
 from parlor_port import running as port
 
 from .events import message_event, reaction_events
@@ -43,6 +44,7 @@ class Runner:
                 self._command(command, lambda: self._plugin)
         if self._hears:
             parlor.on("message")(self._hear)
+            parlor.on("message", kind="groupchat", own=True)(self._echo)
         parlor.on_stop(self._stop)
 
     async def _start(self) -> None:
@@ -120,10 +122,15 @@ class Runner:
                 if found is not None:
                     await port.done(function(event, found))
 
+    async def _echo(self, message: Any) -> None:
+        """Others refer to an own message in a room by the id that it came back with."""
+        if message.own:
+            places.echoed(message)
+
     def _events(self, message: Any) -> list[Any]:
-        reactions = reaction_events(self._plugin.client, message)
-        if reactions or message.body is None:
-            return reactions
+        has_reactions = message.extensions is not None and message.extensions.reactions is not None
+        if has_reactions or message.body is None:
+            return reaction_events(self._plugin.client, message)
         return [message_event(self._plugin.client, message)]
 
 

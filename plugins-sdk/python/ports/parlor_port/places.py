@@ -4,13 +4,39 @@ import asyncio
 import collections
 from typing import Any, Optional
 
-from parlor import chats, errors, outgoing, rooms
+from parlor import chats, errors, outgoing, rooms, sleep
 
 #: Rooms that something was heard from.
 _heard: set[str] = set()
 #: Messages that were heard last, by their place and id: replies and reactions refer to them.
 _messages: "collections.OrderedDict[tuple[str, str], Any]" = collections.OrderedDict()
+#: Own messages that were sent last, by their place and the id that sending gave, and these ids of those that came back from a room, by
+#: the room's id.
+_said: "collections.OrderedDict[tuple[str, str], None]" = collections.OrderedDict()
+_echoes: "collections.OrderedDict[tuple[str, str], str]" = collections.OrderedDict()
+#: Reactions, by place and message: the own ones, and those of each other author. Each message with reactions has all of its author.
+_reactions: "collections.OrderedDict[tuple[str, str], list[str]]" = collections.OrderedDict()
+_of_others: "collections.OrderedDict[tuple[str, str, str], list[str]]" = collections.OrderedDict()
 _MOST = 500
+#: How often it is looked whether an own message has come back from its room, and how many seconds lie between.
+_LOOKS, _PAUSE = 50, 0.1
+#: How many reactions to a message the host takes.
+_MOST_REACTIONS = 64
+
+
+class Own:
+    """An own message to a person, as far as a reaction and a retraction need it."""
+
+    def __init__(self, chat: str, number: str) -> None:
+        self.chat = chat
+        self.kind = "chat"
+        self.id = self.origin_id = number
+        self.stanza_id: Optional[str] = None
+
+
+def _trim(kept: "collections.OrderedDict[Any, Any]") -> None:
+    while len(kept) > _MOST:
+        kept.popitem(last=False)
 
 
 def hear(message: Any) -> None:
@@ -20,8 +46,63 @@ def hear(message: Any) -> None:
     number = id_of(message)
     if number:
         _messages[(message.chat, number)] = message
-        while len(_messages) > _MOST:
-            _messages.popitem(last=False)
+        _trim(_messages)
+
+
+def said(place: str, number: str) -> str:
+    """Keeps in mind that an own message was sent. Gives its id."""
+    _said[(place, number)] = None
+    _trim(_said)
+    return number
+
+
+def echoed(message: Any) -> None:
+    """Keeps in mind that an own message came back from its room."""
+    number = message.origin_id or message.id
+    if number and message.stanza_id:
+        _messages[(message.chat, number)] = message
+        _echoes[(message.chat, message.stanza_id)] = number
+        _trim(_messages)
+        _trim(_echoes)
+
+
+def name_of(place: str, number: str) -> str:
+    """The id by which the plugin knows a message that others refer to: of an own one in a room, the one that sending gave."""
+    return _echoes.get((place, number), number)
+
+
+async def known(place: str, number: str) -> Any:
+    """A message that was heard lately, or an own one. In a room it has to come back first. None: it is not known."""
+    found = heard(place, number)
+    if found is not None or (place, number) not in _said:
+        return found
+    if not is_room(place):
+        return Own(place, number)
+    for _ in range(_LOOKS):
+        await sleep(_PAUSE)
+        found = heard(place, number)
+        if found is not None:
+            return found
+    return None
+
+
+def reacted(about: Any, key: str) -> list[str]:
+    """All own reactions to a message with this one: what is sent replaces those before."""
+    keys = _reactions.setdefault((about.chat, id_of(about)), [])
+    if key not in keys:
+        keys.append(key)
+    del keys[:-_MOST_REACTIONS]
+    _trim(_reactions)
+    return list(keys)
+
+
+def newly(message: Any, reactions: Any) -> list[str]:
+    """The reactions of an author that were not in the message before."""
+    author = (message.chat, message.nick or "", reactions.id)
+    before = _of_others.pop(author, [])
+    _of_others[author] = list(reactions.emojis)
+    _trim(_of_others)
+    return [one for one in reactions.emojis if one not in before]
 
 
 def id_of(message: Any) -> str:
@@ -50,7 +131,7 @@ async def say(place: str, message: Any, in_room: Optional[bool] = None) -> str:
     """Says something in a room or to a person; gives its id."""
     if in_room is None:
         in_room = is_room(place)
-    return str(await (rooms.send if in_room else chats.send)(place, message))
+    return said(place, str(await (rooms.send if in_room else chats.send)(place, message)))
 
 
 class Outbox:

@@ -193,7 +193,9 @@ impl One {
 
 #[cfg(test)]
 mod tests {
-    use parlor_store::StoredTiming;
+    use jiff::SignedDuration;
+    use parlor_base::clock::Clock;
+    use parlor_store::{DueOutcome, NewSchedule, Owner, Store, StoredTiming};
 
     use super::*;
 
@@ -299,5 +301,82 @@ mod tests {
         // It resumes, and the due times during the pause are missed.
         known.read(vec![StoredSchedule { runs_from: 5 * MINUTE, ..every_minute(1) }]);
         assert!(matches!(take(&mut known, 5, 0), Some((1, Work::LeaveOut { left_out: 5, .. }))));
+    }
+    /// Zones whose clocks are changed at different hours and days, by half an hour or two hours, or never.
+    const ZONES: [&str; 14] = [
+        "Africa/Cairo",
+        "Africa/Casablanca",
+        "America/New_York",
+        "America/Nuuk",
+        "America/Santiago",
+        "Antarctica/Troll",
+        "Asia/Gaza",
+        "Asia/Jerusalem",
+        "Asia/Kolkata",
+        "Australia/Lord_Howe",
+        "Europe/Berlin",
+        "Europe/Dublin",
+        "Pacific/Chatham",
+        "UTC",
+    ];
+
+    /// Numbers that look random, and are the same in each run.
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, end: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % end
+        }
+    }
+
+    /// Row 148, with a store: what is in memory is lost again and again, at each step of telling a due time, and also
+    /// while the host is off for weeks.
+    #[tokio::test]
+    async fn in_ten_years_with_kills_each_due_time_is_told_and_again_only_if_its_end_was_not_written() {
+        let year = |year: i16| format!("{year}-01-01T00:00:00Z").parse::<Timestamp>().unwrap();
+        let (begin, end) = (year(2026), year(2036));
+        let (store, mut numbers) = (Store::in_memory(), Numbers(0x9e37_79b9_7f4a_7c15));
+        for (number, zone) in ZONES.iter().enumerate() {
+            let account = "bot@example.org".parse().unwrap();
+            let owner = Owner { account, plugin: format!("z{number}").parse().unwrap() };
+            let stored = store.data(Clock::Machine).schedules(owner);
+            let weekly = StoredTiming::Cron { expression: "30 2 * * SUN".to_owned(), zone: (*zone).to_owned() };
+            let new = NewSchedule { name: "weekly".to_owned(), timing: weekly, catch_up: 1_000 };
+            let row = stored.set(new, begin.as_millisecond(), 9).await.unwrap().unwrap();
+            let all = timing(&row).unwrap().between(begin, end, usize::MAX).latest;
+            assert!(all.len() > 500, "{zone}: {}", all.len());
+            let (mut known, mut told, mut repeats) = (known(vec![row]), Vec::new(), 0);
+            let (mut now, mut since) = (begin, begin);
+            while now < end {
+                let hours = i64::try_from(numbers.below(24 * 21)).unwrap();
+                now = (now + SignedDuration::from_hours(hours + 1)).min(end);
+                while let Some((row, work)) = known.take_due(now, since) {
+                    let Work::Tell { due, left_out, is_last } = work else { panic!("{zone}: {work:?}") };
+                    // Killed before the first write, before the event, or before the second write; else not at all.
+                    let lives = numbers.below(8);
+                    if let Some(left_out) = left_out.filter(|_| lives > 0) {
+                        assert!(stored.begin(row.id, due.as_millisecond(), left_out).await.unwrap(), "{zone}");
+                    }
+                    if lives > 1 {
+                        told.push(due);
+                    }
+                    if lives > 2 {
+                        stored.note(row.id, DueOutcome::Over { failed: false, is_last }).await.unwrap();
+                        known.settle(row.id, &Done::Over);
+                    } else {
+                        repeats += usize::from(lives == 2);
+                        known = self::known(stored.all().await.unwrap());
+                        since = now;
+                    }
+                }
+            }
+            let count = told.len();
+            told.dedup();
+            assert_eq!(told, all, "{zone}");
+            assert_eq!(count - told.len(), repeats, "{zone}");
+        }
     }
 }
