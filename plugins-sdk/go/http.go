@@ -75,10 +75,13 @@ func (request HTTPRequest) wire() http.Request {
 	return asked
 }
 
-// Returns an address without its query, which may have a secret of the plugin's own.
+// Returns an address without its query, which may have a secret of the plugin's own, and without what stands behind a #, which is the key
+// of an encrypted file.
 func withoutQuery(url string) string {
-	server, _, _ := strings.Cut(url, "?")
-	return server
+	if end := strings.IndexAny(url, "?#"); end >= 0 {
+		return url[:end]
+	}
+	return url
 }
 
 // HTTPGet makes a request of the method GET. Needs http.fetch.
