@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -205,14 +206,20 @@ func inParts(whole []byte, write func(piece []byte) error) (int, error) {
 
 // A body that the host gives in parts, and that others take in pieces of any size.
 type incoming struct {
-	rest   []byte
+	rest []byte
+	// It was read to its end.
 	isOver bool
+	// It was closed before that, and what was not read is no end.
+	isClosed bool
 }
 
 func (incoming *incoming) read(into []byte, next func() (wit.Option[[]uint8], error)) (int, error) {
 	for len(incoming.rest) == 0 && len(into) > 0 {
 		if incoming.isOver {
 			return 0, io.EOF
+		}
+		if incoming.isClosed {
+			return 0, fs.ErrClosed
 		}
 		part, err := next()
 		if err != nil {
@@ -227,10 +234,10 @@ func (incoming *incoming) read(into []byte, next func() (wit.Option[[]uint8], er
 
 // Closes it, unless it has ended by itself.
 func (incoming *incoming) close(end func() error) error {
-	if incoming.isOver {
+	if incoming.isOver || incoming.isClosed {
 		return nil
 	}
-	incoming.isOver, incoming.rest = true, nil
+	incoming.isClosed, incoming.rest = true, nil
 	return unlessGone(end())
 }
 
