@@ -49,7 +49,14 @@ async fn start() -> Result<()> {
         let xml = or_none(said.xml.as_deref());
         tell(format!("{} {} {} {id} {publisher} {xml}", said.kind, said.service, said.node)).await
     })?;
-    Ok(())
+    commands::declare("double", "Doubles a number")
+        .integer("number", -100..=100)
+        .run(|command: Command| async move {
+            command.progress("doubling").await?;
+            timers::sleep(Duration::from_secs(20)).await;
+            command.answer((command.integer("number")? * 2).to_string()).await
+        })
+        .await
 }
 
 fn judge() -> Result<()> {

@@ -302,6 +302,18 @@ static parlor_error moderate(const parlor_event *event, void *context) {
   return error ? tell(error, NULL) : PARLOR_OK;
 }
 
+/* forms.chat */
+
+static parlor_error twice(const parlor_event *event, void *context) {
+  (void)context;
+  int64_t number = 0;
+  parlor_command_integer(event->command, "number", &number);
+  parlor_error error = parlor_progress(event, "doubling");
+  if (error) return error;
+  parlor_sleep(20);
+  return parlor_answer(event, "%d", (int)number * 2);
+}
+
 /* What each message tells. */
 static const struct {
   const char *name;
@@ -338,5 +350,8 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("hookOutgoing", NULL, sign, NULL);
   if (!error) error = parlor_on("hookIncoming", NULL, look, NULL);
   if (!error) error = parlor_on("hookCommand", NULL, permit, NULL);
-  return error ? error : parlor_on("pubsub-item", &(parlor_filter){.from = news}, hear, NULL);
+  if (!error) error = parlor_on("pubsub-item", &(parlor_filter){.from = news}, hear, NULL);
+  static const parlor_argument arguments[] = {{"number", PARLOR_ARGUMENT_INTEGER, .least = -100, .most = 100}, {0}};
+  const parlor_declaration command = {.name = "double", .help = "Doubles a number", .arguments = arguments};
+  return error ? error : parlor_commands_declare(&command, twice, NULL);
 }

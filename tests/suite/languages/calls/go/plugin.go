@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -31,7 +32,10 @@ func start(ctx context.Context) error {
 	_, incoming := parlor.OnHookIncoming(look)
 	_, commands := parlor.OnHookCommand(permit)
 	_, says := parlor.On("pubsub-item", parlor.Filter{From: news}, hear)
-	return errors.Join(messages, rude, asks, books, outgoing, incoming, commands, says)
+	number := parlor.IntegerArgument("number", -100, 100)
+	command := parlor.Declaration{Name: "double", Help: "Doubles a number", Arguments: []parlor.Argument{number}}
+	_, doubles := parlor.CommandsDeclare(ctx, command, double)
+	return errors.Join(messages, rude, asks, books, outgoing, incoming, commands, says, doubles)
 }
 
 func told(ctx context.Context, message *parlor.Message) error {
@@ -177,6 +181,11 @@ func much(ctx context.Context) (string, error) {
 	head, err := exchange.Answer()
 	if err != nil {
 		return "", err
+	}
+	exchange.Close()
+	// What is left of it is no end.
+	if _, err := io.ReadAll(exchange); !errors.Is(err, fs.ErrClosed) {
+		return "it was read", err
 	}
 	return fmt.Sprint(head.Status), nil
 }
@@ -336,4 +345,16 @@ func moderate(ctx context.Context, message *parlor.Message) error {
 		return tell(ctx)("", err)
 	}
 	return nil
+}
+
+// forms.chat
+
+func double(ctx context.Context, command *parlor.Command) error {
+	if err := parlor.Progress(ctx, command, "doubling"); err != nil {
+		return err
+	}
+	if err := parlor.Sleep(ctx, 20*time.Second); err != nil {
+		return err
+	}
+	return parlor.Answer(ctx, command, fmt.Sprint(command.Integer("number")*2))
 }

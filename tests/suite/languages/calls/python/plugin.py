@@ -3,7 +3,10 @@
 from collections.abc import AsyncIterator
 from typing import Optional
 
-from parlor import Element, Hook, Message, PubsubItem, Webhook, errors, files, hooks, http, on, outgoing, pubsub, rooms, send, webhooks
+from parlor import (
+    Command, Element, Hook, Message, PubsubItem, Webhook, answer, command, errors, files, hooks, http, on, outgoing, progress, pubsub,
+    rooms, send, sleep, webhooks,
+)
 
 NEWS, NODE, ALICE = "news@example.org", "urn:example:news", "alice@example.org"
 
@@ -26,8 +29,8 @@ async def call(name: str, rest: str) -> Optional[str]:
     """Makes a call, and returns what is to be told of it."""
     match name:
         case "fetch":
-            answer = await http.post("https://api.example.org/old", data={"a": 1}, follow=3, timeout=5)
-            return f"{answer.status} {answer.url} {answer.headers['etag']}: {answer.text}"
+            given = await http.post("https://api.example.org/old", data={"a": 1}, follow=3, timeout=5)
+            return f"{given.status} {given.url} {given.headers['etag']}: {given.text}"
         case "exchange":
             return await exchange()
         case "much":
@@ -189,3 +192,13 @@ async def moderate(message: Message) -> None:
         await rooms.retract(message.chat, message.stanza_id or "", "so it is")
     except errors.Error as error:
         await send(ALICE, str(error))
+
+
+# forms.chat
+
+
+@command("double", help="Doubles a number")
+async def double(given: Command, number: int) -> None:
+    await progress(given, "doubling")
+    await sleep(20)
+    await answer(given, str(number * 2))

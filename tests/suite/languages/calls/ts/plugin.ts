@@ -1,7 +1,8 @@
 // Makes the calls of tests/suite/languages/calls in TypeScript.
 
 import {
-  chats, Element, fetch, files, hooks, on, ParlorError, pubsub, rooms, webhooks, type File, type NodeItem, type Webhook,
+  answer, argument, chats, command, Element, fetch, files, hooks, on, ParlorError, progress, pubsub, rooms, sleep, webhooks,
+  type File, type NodeItem, type Webhook,
 } from "parlor";
 
 const news = "news@example.org", node = "urn:example:news", alice = "alice@example.org";
@@ -181,4 +182,12 @@ on("message", { kind: "groupchat", prefix: "rude" }, async (message) => {
   } catch (error) {
     await chats.send(alice, String((error as Error).message));
   }
+});
+
+// forms.chat
+
+await command("double", { help: "Doubles a number", arguments: { number: argument.integer(-100, 100) } }, async (given, { number }) => {
+  await progress(given, "doubling");
+  await sleep(20);
+  await answer(given, JSON.stringify(number * 2));
 });
