@@ -546,6 +546,14 @@ static void in_call(const char *call, const char *about) {
       about ? " " : "", failure.place);
 }
 
+/* What the last generated function was about. An address is named without its query, which may have a secret of the plugin's own, and
+ * without what stands behind a #, which is the key of an encrypted file. */
+static const char *named_about(void) {
+  if (!noted.length) return NULL;
+  const char *about = copied((const char *)noted.about, noted.length);
+  return strstr(about, "://") ? copied(about, strcspn(about, "?#")) : about;
+}
+
 /* The text for the log. */
 static const char *logged(void) {
   return failure.where ? parlor_format("%s (%s)", failure.text, failure.where) : failure.text;
@@ -623,7 +631,7 @@ parlor_error parlor_done(bool done, const parlor_plugin_types_error_t *error) {
       failure.text = some(error->val.other);
   }
   /* An author's own call of a generated function has no other name. */
-  in_call(parlor_called.name ? parlor_called.name : noted.name, noted.length ? copied((const char *)noted.about, noted.length) : NULL);
+  in_call(parlor_called.name ? parlor_called.name : noted.name, named_about());
   return failure.error;
 }
 

@@ -1383,6 +1383,7 @@ extern struct parlor_call {
 #define parlor_settings_update(...) (PARLOR_CALL("parlor_settings_update"), parlor_settings_update(__VA_ARGS__))
 #define parlor_vcard_update(jid, ...) (PARLOR_CALL("parlor_vcard_update"), parlor_vcard_update(parlor_address(jid), __VA_ARGS__))
 #define parlor_http_fetch(...) (PARLOR_CALL("parlor_http_fetch"), parlor_http_fetch(__VA_ARGS__))
+#define parlor_http_get(...) (PARLOR_CALL("parlor_http_get"), parlor_http_get(__VA_ARGS__))
 #define parlor_http_open(...) (PARLOR_CALL("parlor_http_open"), parlor_http_open(__VA_ARGS__))
 #define parlor_http_write(...) (PARLOR_CALL("parlor_http_write"), parlor_http_write(__VA_ARGS__))
 #define parlor_http_answer(...) (PARLOR_CALL("parlor_http_answer"), parlor_http_answer(__VA_ARGS__))

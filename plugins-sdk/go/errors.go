@@ -180,7 +180,7 @@ const deepest = 32
 // Says which call failed: the last function of this package before the author's own, or the generated one that the author called.
 func inCall(err error) *CallError {
 	const own = "parlor."
-	failed := &CallError{Call: abi.Last.Name, Argument: abi.Last.About, Err: err}
+	failed := &CallError{Call: abi.Last.Name, Argument: named(abi.Last.About), Err: err}
 	places := make([]uintptr, deepest)
 	frames := runtime.CallersFrames(places[:runtime.Callers(2, places)])
 	for {
@@ -200,6 +200,14 @@ func inCall(err error) *CallError {
 			return failed
 		}
 	}
+}
+
+// Returns what a call was about, as the log may name it.
+func named(about string) string {
+	if strings.Contains(about, "://") {
+		return withoutQuery(about)
+	}
+	return about
 }
 
 // IsTemporary says whether the same call may well work later.

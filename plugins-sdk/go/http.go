@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -75,10 +76,13 @@ func (request HTTPRequest) wire() http.Request {
 	return asked
 }
 
-// Returns an address without its query, which may have a secret of the plugin's own.
+// Returns an address without its query, which may have a secret of the plugin's own, and without what stands behind a #, which is the key
+// of an encrypted file.
 func withoutQuery(url string) string {
-	server, _, _ := strings.Cut(url, "?")
-	return server
+	if end := strings.IndexAny(url, "?#"); end >= 0 {
+		return url[:end]
+	}
+	return url
 }
 
 // HTTPGet makes a request of the method GET. Needs http.fetch.
@@ -202,14 +206,20 @@ func inParts(whole []byte, write func(piece []byte) error) (int, error) {
 
 // A body that the host gives in parts, and that others take in pieces of any size.
 type incoming struct {
-	rest   []byte
+	rest []byte
+	// It was read to its end.
 	isOver bool
+	// It was closed before that, and what was not read is no end.
+	isClosed bool
 }
 
 func (incoming *incoming) read(into []byte, next func() (wit.Option[[]uint8], error)) (int, error) {
 	for len(incoming.rest) == 0 && len(into) > 0 {
 		if incoming.isOver {
 			return 0, io.EOF
+		}
+		if incoming.isClosed {
+			return 0, fs.ErrClosed
 		}
 		part, err := next()
 		if err != nil {
@@ -224,10 +234,10 @@ func (incoming *incoming) read(into []byte, next func() (wit.Option[[]uint8], er
 
 // Closes it, unless it has ended by itself.
 func (incoming *incoming) close(end func() error) error {
-	if incoming.isOver {
+	if incoming.isOver || incoming.isClosed {
 		return nil
 	}
-	incoming.isOver, incoming.rest = true, nil
+	incoming.isClosed, incoming.rest = true, nil
 	return unlessGone(end())
 }
 

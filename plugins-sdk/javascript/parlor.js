@@ -209,6 +209,13 @@ function noneTooMany(call, most, values) {
   }
 }
 
+// The first argument of a call for the log, if it is a text. An address is named without its query, which may have a secret of the
+// plugin's own, and without what stands behind a #, which is the key of an encrypted file.
+function withoutQuery(argument) {
+  if (typeof argument !== "string") return undefined;
+  return argument.includes("://") ? argument.split(/[?#]/, 1)[0] : argument;
+}
+
 // `wrapped`: what makes of a call what authors have of it. It passes on all arguments, so that the call sees what is too many.
 function grouping(name, calls, wrapped = {}) {
   const call = (key, own) => (...values) => {
@@ -224,7 +231,7 @@ function grouping(name, calls, wrapped = {}) {
     // The build ends with the next line, and does not know whose it was.
     if (!started) log.error(`${name}.${key} is called here:\n${new Error().stack}`);
     const [first] = values;
-    const made = () => ({ call: `${name}.${key}`, argument: typeof first === "string" ? first : undefined, stack: new Error().stack });
+    const made = () => ({ call: `${name}.${key}`, argument: withoutQuery(first), stack: new Error().stack });
     // When the answer comes, nothing says any more who asked for it.
     if (AWAITED.includes(`${name}.${key}`)) return noticed(`${name}.${key}`, inTurn(`${name}.${key}`, () => own(...given), made()));
     try {
@@ -815,7 +822,11 @@ function advised(error) {
   return error;
 }
 
-const dated = (message) => ({ ...message, at: new Date(message.at), files: message.extensions?.files ?? [] });
+const dated = (message) => ({ ...message, at: new Date(message.at), files: (message.extensions?.files ?? []).map(sized) });
+
+// A file whose size is a number, as sums and JSON want it.
+const sized = (file) => ({ ...file, size: byteCount(file.size) });
+const byteCount = (size) => (size === undefined || size === null ? size : Number(size));
 
 // Gives whether all went well.
 async function dispatch(event) {
@@ -1655,11 +1666,11 @@ export const files = {
     if (isInParts(data) && size === undefined) throw new TypeError("files.upload needs the size of data that comes in parts");
     const begin = encrypted ? transfers.uploadEncrypted : transfers.upload;
     const number = await begin(name, type, size ?? parts[0].length);
-    return sent("files.upload: data", transfers, number, parts, transfers.finish);
+    return sent("files.upload: data", transfers, number, parts, async (uploaded) => sized(await transfers.finish(uploaded)));
   }),
   open: noticing("files.open", async (file) => {
     const { transfer, size, mediaType } = await transfers.open(typeof file === "object" ? file?.url : file);
-    return new Parts(transfers, transfer, { size: size ?? undefined, type: mediaType ?? undefined });
+    return new Parts(transfers, transfer, { size: byteCount(size) ?? undefined, type: mediaType ?? undefined });
   }),
 };
 

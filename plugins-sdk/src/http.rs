@@ -195,9 +195,10 @@ impl Request {
     }
 }
 
-/// Returns an address without its query, which may have a secret of the plugin's own.
+/// Returns an address without its query, which may have a secret of the plugin's own, and without its fragment, which is
+/// the key of an encrypted file.
 pub(crate) fn without_query(url: &str) -> &str {
-    url.split('?').next().unwrap_or_default()
+    url.split(['?', '#']).next().unwrap_or_default()
 }
 
 /// A part of a form, for [`Request::multipart`].
@@ -427,6 +428,13 @@ mod tests {
         assert!(one.json::<Vec<u8>>().is_err());
         assert_eq!((one.header("Content-Type"), &*one.text()), (Some("application/json"), "{\"a\":1}"));
         assert_eq!(answer(404).success(), Err(Error::Other("the server answered 404".into())));
+    }
+
+    #[test]
+    fn an_address_is_named_without_what_may_be_secret() {
+        assert_eq!(without_query("https://example.org/a?key=b#c"), "https://example.org/a");
+        assert_eq!(without_query("aesgcm://example.org/a#0123"), "aesgcm://example.org/a");
+        assert_eq!(without_query("https://example.org/"), "https://example.org/");
     }
 
     #[test]

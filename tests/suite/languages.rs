@@ -2,6 +2,7 @@
 //! types.
 
 mod c;
+mod calls;
 mod dev;
 mod dialogs;
 mod go;

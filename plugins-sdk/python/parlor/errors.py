@@ -151,7 +151,13 @@ class Outside(Error):
 def of_call(error: object, call: str, given: Sequence[object]) -> Error:
     """The exception for an error of the contract that a call gave. Its traceback names the call."""
     first = given[0] if given else None
-    return with_call(from_wit(error), call, first if isinstance(first, str) else None)
+    return with_call(from_wit(error), call, _without_query(first) if isinstance(first, str) else None)
+
+
+def _without_query(argument: str) -> str:
+    """An argument for the log. An address is named without its query, which may have a secret of the plugin's own, and without what
+    stands behind a `#`, which is the key of an encrypted file."""
+    return argument.partition("?")[0].partition("#")[0] if "://" in argument else argument
 
 
 def with_call(raised: Error, call: str, argument: Optional[str]) -> Error:

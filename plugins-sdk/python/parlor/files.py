@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, AsyncIterable, Optional, Union
 
 from .errors import Error
 from .host import Grouping
-from .http import Parts, write_all
+from .http import Parts, encoded, write_all
 
 if TYPE_CHECKING:
     from ._contract.types import File
@@ -45,7 +45,7 @@ async def upload(
     the key. A message with it is sent encrypted, or is `Unsupported`.
     """
     if isinstance(data, str):
-        data = data.encode()
+        data = encoded(data)
     whole = data if isinstance(data, (bytes, bytearray, memoryview)) else None
     if size is None:
         if whole is None:
@@ -58,7 +58,7 @@ async def upload(
             await write_all(_files, number, data)
         else:
             async for part in data:
-                await write_all(_files, number, part.encode() if isinstance(part, str) else part)
+                await write_all(_files, number, encoded(part))
         file: "File" = await _files.finish(number)
     except BaseException:
         # The first error is the one to raise.

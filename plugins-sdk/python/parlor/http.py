@@ -24,6 +24,7 @@ from urllib.parse import quote_plus
 
 from .errors import Error, NotFound
 from .host import Grouping
+from .texts import whole
 from .timers import Seconds
 
 _http = Grouping("http")
@@ -131,7 +132,7 @@ def _request(
         method=method,
         url=url,
         headers=[_types.Header(name, value) for name, value in given.items()],
-        body=body.encode() if isinstance(body, str) else body,
+        body=None if body is None else encoded(body),
         credentials=list(credentials),
         follow=follow,
         timeout=None if seconds is None else max(1, round(seconds * 1000)),
@@ -245,7 +246,7 @@ class Exchange(Parts):
     async def write(self, part: Union[bytes, str]) -> None:
         """Sends a part of the body, of any size. It waits while the server takes no more. `Protocol`: the server takes no more of it; it
         may have answered, so call `answer`. `Invalid`: that is more than its `content-length`."""
-        await write_all(_http, self._opened(), part.encode() if isinstance(part, str) else part)
+        await write_all(_http, self._opened(), encoded(part))
 
     async def answer(self) -> Head:
         """Ends the body, and waits for the beginning of the answer. It raises what `fetch` raises; a status from 400 on raises nothing.
@@ -292,7 +293,7 @@ def by_name(headers: Iterable[Any]) -> dict[str, str]:
 
 def _query(value: object) -> str:
     """A text as a query has it. The places of credentials stay as they are."""
-    return quote_plus(str(value), safe="{}")
+    return quote_plus(whole(str(value)), safe="{}")
 
 
 def _pairs(fields: Mapping[str, object]) -> str:
@@ -302,24 +303,24 @@ def _pairs(fields: Mapping[str, object]) -> str:
 
 def _form(fields: Mapping[str, object], files: Mapping[str, FormFile]) -> Tuple[bytes, str]:
     """A form of fields and files as browsers send it (RFC 7578), and its content-type."""
-    parts = [(f'form-data; name="{_escaped(name)}"', _content(str(value))) for name, value in fields.items()]
+    parts = [(f'form-data; name="{_escaped(name)}"', encoded(str(value))) for name, value in fields.items()]
     for name, file in files.items():
         given = (name, file) if isinstance(file, (bytes, str)) else file
         # A line end in the media type would begin another header.
         kind = " ".join(given[2].splitlines()) if len(given) == 3 else "application/octet-stream"
         head = f'form-data; name="{_escaped(name)}"; filename="{_escaped(given[0])}"\r\ncontent-type: {kind}'
-        parts.append((head, _content(given[1])))
+        parts.append((head, encoded(given[1])))
     boundary = ""
     while not boundary or any(boundary in head or boundary.encode() in content for head, content in parts):
         boundary = f"parlor-{random.getrandbits(128):032x}"
-    lines = [_content(f"--{boundary}\r\ncontent-disposition: {head}\r\n\r\n") + content for head, content in parts]
+    lines = [encoded(f"--{boundary}\r\ncontent-disposition: {head}\r\n\r\n") + content for head, content in parts]
     body = b"\r\n".join([*lines, f"--{boundary}--\r\n".encode()])
     return body, f"multipart/form-data; boundary={boundary}"
 
 
-def _content(content: Union[bytes, str]) -> bytes:
-    # Half of a character cannot be written.
-    return content.encode("utf-8", "replace") if isinstance(content, str) else content
+def encoded(content: Union[bytes, str]) -> bytes:
+    """A text as UTF-8; bytes as they are."""
+    return whole(content).encode() if isinstance(content, str) else content
 
 
 def _escaped(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Callable, Mapping, NoReturn, Optional, Union, get_args, 
 
 from . import errors
 from .stanza import Element
+from .texts import whole
 
 #: When something happened, or is due. Other times are texts, as the contract has them.
 _HAPPENED = ("at", "due")
@@ -296,11 +297,7 @@ def _text(place: str, value: Any) -> str:
         value = str(value)
     if not isinstance(value, str):
         _misfit(place, "a text", value)
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return value
+    return whole(value)
 
 
 def _record(place: str, value: Any, record: Any) -> Any:

@@ -1,4 +1,5 @@
-"""Texts that are one of a few, for type checkers and for who asks whether something is one of them (`typing.get_args`)."""
+"""Texts that are one of a few, for type checkers and for who asks whether something is one of them (`typing.get_args`); and what is
+written of any text."""
 
 from typing import Literal
 
@@ -10,3 +11,12 @@ Affiliation = Literal["none", "outcast", "member", "admin", "owner"]
 
 #: The kinds of messages.
 Kind = Literal["chat", "normal", "headline", "groupchat", "error"]
+
+
+def whole(text: str) -> str:
+    """A text with U+FFFD for half of a character, which cannot be written."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

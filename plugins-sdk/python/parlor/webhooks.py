@@ -15,6 +15,7 @@ import json as _json
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
 from .host import Grouping
+from .http import encoded
 
 if TYPE_CHECKING:
     from ._contract.types import Webhook
@@ -44,8 +45,7 @@ async def answer(
     if json is not None:
         data, kind = _json.dumps(json).encode(), "application/json"
     elif text is not None:
-        # Half of a character cannot be written.
-        data, kind = text.encode("utf-8", "replace"), "text/plain; charset=utf-8"
+        data, kind = encoded(text), "text/plain; charset=utf-8"
     if kind is not None and not any(name.lower() == "content-type" for name in given):
         given["content-type"] = kind
     fields = [_types.Header(name, value) for name, value in given.items()]

@@ -306,6 +306,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
         let Some(answer) = answer(WebRequest { method: "GET", url, body: &[] }) else {
             return Err(CallError::Unreachable(format!("nobody answers GET {url} in this test")));
         };
+        served(answer.status)?;
         let size = Some(answer.body.len() as u64);
         let media_type = answer.headers.into_iter().find(|(name, _)| name == "content-type").map(|(_, kind)| kind);
         let read = Incoming::whole(answer.body.into_bytes(), credentials.mask());
@@ -328,9 +329,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
         Err(error) => underway.failed(error),
     }
     let answered = answered.map_err(|error| told(&error))?;
-    if answered.status != 200 {
-        return Err(CallError::Protocol(format!("the server of the file answered {}", answered.status)));
-    }
+    served(answered.status)?;
     let header = |name: &str| answered.headers.get(name).map(|value| shown(&credentials, value.as_bytes()));
     let (mut size, media_type) = (header("content-length").and_then(|size| size.parse().ok()), header("content-type"));
     let incoming = Incoming::of(answered, credentials.mask(), underway);
@@ -343,6 +342,11 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     };
     let transfer = instance.parts.add(Transfer { state, _open: open });
     Ok(Opened { transfer, size, media_type })
+}
+
+/// Checks that a server gives the whole file, by the status of its answer.
+fn served(status: u16) -> Result<(), CallError> {
+    if status == 200 { Ok(()) } else { Err(CallError::Protocol(format!("the server of the file answered {status}"))) }
 }
 
 async fn read<T: Send + 'static>(

@@ -409,6 +409,12 @@ async def upload(message: Message) -> None:
     await reply(message, f"{whole.size} {in_parts.size}")
 
 
+@on("message", kind="chat", prefix="half")
+async def half(message: Message) -> None:
+    file = await files.upload("note.txt", "text/plain", "a\ud83c")
+    await reply(message, str(file.size))
+
+
 # calls.chat
 
 

@@ -1,0 +1,84 @@
+//! Calls that few plugins make, in each language with the same outcome: requests in parts, files, webhooks, hooks, nodes
+//! and retractions.
+//!
+//! The plugin in Rust is `tests/guests/calls`, the others are in `calls`. All of them pass the same tests.
+
+use std::fs;
+use std::path::PathBuf;
+
+use parlor_tests::folder::Folder;
+use parlor_tests::plugins;
+
+use super::{built, example, passes, typed, unit};
+
+/// The outcome of the tests that all languages pass.
+const PASSED: &str = "34 passed, 0 failed\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_few_plugins_make_work_in_rust() {
+    let folder = Folder::new().unwrap();
+    fs::copy(plugins::built("calls").unwrap().file, folder.join("built.wasm")).unwrap();
+    make_them(&folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_few_plugins_make_work_in_python() {
+    let folder = built_in("python").await;
+    make_them(&folder).await;
+    names_no_secret(&folder).await;
+    assert_eq!(unit::complaints(&folder.join("plugin"), &["plugin.py"]).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_few_plugins_make_work_in_typescript() {
+    let folder = built_in("ts").await;
+    make_them(&folder).await;
+    names_no_secret(&folder).await;
+    assert_eq!(typed::complaints(&folder.join("plugin")).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_few_plugins_make_work_in_go() {
+    let folder = built_in("go").await;
+    make_them(&folder).await;
+    names_no_secret(&folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_few_plugins_make_work_in_c() {
+    let folder = built_in("c").await;
+    make_them(&folder).await;
+    names_no_secret(&folder).await;
+}
+
+fn here(name: &str) -> PathBuf {
+    example("../tests/suite/languages/calls").join(name)
+}
+
+/// Builds the plugin in a language, with the manifest of the one in Rust.
+async fn built_in(language: &str) -> Folder {
+    let folder = Folder::new().unwrap();
+    let manifest = example("../tests/guests/calls/plugin.toml");
+    folder.write("plugin/plugin.toml", fs::read_to_string(manifest).unwrap()).unwrap();
+    for file in fs::read_dir(here(language)).unwrap() {
+        let file = file.unwrap();
+        let name = file.file_name().into_string().unwrap();
+        folder.write(format!("plugin/{name}"), fs::read_to_string(file.path()).unwrap()).unwrap();
+    }
+    built(&folder.join("plugin"), &folder).await;
+    folder
+}
+
+/// Runs the tests, some of them with other plugins beside.
+async fn make_them(folder: &Folder) {
+    for beside in ["echo", "share"] {
+        let file = plugins::built(beside).unwrap().file;
+        fs::copy(file, folder.join(beside).with_extension("wasm")).unwrap();
+    }
+    passes(&here("tests"), folder, PASSED).await;
+}
+
+/// An error is written to the log, and names the file that a call was about. In Rust only the log has that name.
+async fn names_no_secret(folder: &Folder) {
+    passes(&here("blame"), folder, "1 passed, 0 failed\n").await;
+}

@@ -1,0 +1,357 @@
+/* Makes the calls of tests/suite/languages/calls in C. */
+
+#include <parlor.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char news[] = "news@example.org", node[] = "urn:example:news", alice[] = "alice@example.org";
+
+/* What is left out by the host or by its author. */
+static const char *or_none(const char *text) {
+  return text && *text ? text : "-";
+}
+
+/* Says what came of a call. */
+static parlor_error tell(parlor_error error, const char *text) {
+  return parlor_chats_send(alice, "%s", error ? parlor_failed()->text : text);
+}
+
+static const char *header(const parlor_field *headers, const char *name) {
+  for (; headers->name; headers++) {
+    if (!strcmp(headers->name, name)) return headers->value;
+  }
+  return NULL;
+}
+
+/* http.chat */
+
+static parlor_error fetch(const char *rest) {
+  (void)rest;
+  const parlor_field headers[] = {{"content-type", "application/x-www-form-urlencoded"}, {0}};
+  const parlor_http_request request = {.method = "POST", .url = "https://api.example.org/old", .headers = headers, .body = "a=1", .follow = 3, .timeout = 5};
+  parlor_http_response answer;
+  parlor_error error = parlor_http_fetch(&request, &answer);
+  if (error) return tell(error, NULL);
+  return tell(PARLOR_OK, parlor_format("%u %s %s: %s", answer.status, answer.url, or_none(header(answer.headers, "etag")), answer.body));
+}
+
+static parlor_error exchange(const char *rest) {
+  (void)rest;
+  static const char *const parts[] = {"one ", "tëa", " two"};
+  uint64_t exchange;
+  parlor_error error = parlor_http_open(&(parlor_http_request){.method = "POST", .url = "https://api.example.org/tea"}, &exchange);
+  for (size_t i = 0; !error && i < sizeof parts / sizeof *parts; i++) error = parlor_http_write(exchange, parts[i], strlen(parts[i]));
+  parlor_http_head head = {0};
+  if (!error) error = parlor_http_answer(exchange, &head);
+  const char *part = "", *whole = "";
+  size_t size;
+  while (!error && part) {
+    error = parlor_http_read(exchange, &part, &size);
+    if (!error && part) whole = parlor_format("%s%.*s", whole, (int)size, part);
+  }
+  parlor_http_close(exchange);
+  return error ? tell(error, NULL) : tell(error, parlor_format("%u %s: %s", head.status, or_none(header(head.headers, "etag")), whole));
+}
+
+static parlor_error much(const char *rest) {
+  (void)rest;
+  size_t size = (1 << 20) + 5;
+  char *part = malloc(size);
+  if (!part) return parlor_fail("there is no memory");
+  memset(part, 'a', size);
+  uint64_t exchange;
+  parlor_http_head head = {0};
+  parlor_error error = parlor_http_open(&(parlor_http_request){.method = "POST", .url = "https://api.example.org/much"}, &exchange);
+  if (!error) error = parlor_http_write(exchange, part, size);
+  free(part);
+  if (!error) error = parlor_http_answer(exchange, &head);
+  error = tell(error, parlor_format("%u", head.status));
+  parlor_http_close(exchange);
+  return error;
+}
+
+static parlor_error missing(const char *rest) {
+  (void)rest;
+  const parlor_field headers[] = {{"content-length", "5"}, {0}};
+  uint64_t exchange;
+  parlor_http_head head;
+  parlor_error error = parlor_http_open(&(parlor_http_request){.method = "POST", .url = "https://api.example.org/tea", .headers = headers}, &exchange);
+  if (!error) error = parlor_http_write(exchange, "ab", 2);
+  if (!error) error = parlor_http_answer(exchange, &head);
+  error = tell(error, "it was answered");
+  parlor_http_close(exchange);
+  return error;
+}
+
+static parlor_error unreachable(const char *rest) {
+  (void)rest;
+  uint64_t exchange;
+  parlor_http_head head;
+  parlor_error error = parlor_http_open(&(parlor_http_request){.method = "POST", .url = "https://api.example.org/none", .body = "lost"}, &exchange);
+  if (!error) error = parlor_http_answer(exchange, &head);
+  error = tell(error, "it was answered");
+  parlor_http_close(exchange);
+  return error;
+}
+
+/* files.chat */
+
+typedef parlor_error uploading(const char *name, const char *media_type, uint64_t size, uint64_t *transfer);
+
+static parlor_error upload_by(uploading *begin, const char *text, uint64_t size, parlor_file *file) {
+  uint64_t transfer;
+  parlor_error error = begin("note.txt", "text/plain", size, &transfer);
+  if (!error) error = parlor_files_write(transfer, text, 1);
+  if (!error) error = parlor_files_write(transfer, text + 1, strlen(text + 1));
+  if (!error) error = parlor_files_finish(transfer, file);
+  if (error) error = tell(error, NULL);
+  else error = tell(error, parlor_format("%s %s %d", file->name, file->media_type, (int)file->size));
+  parlor_files_close(transfer);
+  return error;
+}
+
+static parlor_error upload(const char *text) {
+  parlor_file files[2] = {0};
+  parlor_error error = upload_by(parlor_files_upload, text, strlen(text), &files[0]);
+  if (error || !files[0].url) return error;
+  return parlor_chats_send_message(alice, &(parlor_outgoing){.files = files}, NULL);
+}
+
+static parlor_error encrypted(const char *text) {
+  parlor_file file = {0};
+  return upload_by(parlor_files_upload_encrypted, text, strlen(text), &file);
+}
+
+static parlor_error shorter(const char *text) {
+  parlor_file file = {0};
+  return upload_by(parlor_files_upload, text, 9, &file);
+}
+
+static parlor_error picture(const char *rest) {
+  (void)rest;
+  uint64_t transfer;
+  return tell(parlor_files_upload("dot.png", "image/png", 3, &transfer), "it was begun");
+}
+
+static parlor_error open_file(const char *url) {
+  parlor_opened file;
+  parlor_error error = parlor_files_open(url, &file);
+  if (error) return tell(error, NULL);
+  const char *part = "", *whole = "";
+  size_t size;
+  while (!error && part) {
+    error = parlor_files_read(file.transfer, &part, &size);
+    if (!error && part) whole = parlor_format("%s%.*s", whole, (int)size, part);
+  }
+  parlor_files_close(file.transfer);
+  return error ? tell(error, NULL) : tell(error, parlor_format("%d %s: %s", (int)file.size, or_none(file.media_type), whole));
+}
+
+/* blame.chat */
+
+static parlor_error blame(const char *url) {
+  parlor_opened file;
+  if (!parlor_files_open(url, &file)) return parlor_fail("it was opened");
+  const char *where = strchr(parlor_failed()->where, '"') + 1;
+  return parlor_chats_send(alice, "%.*s", (int)strcspn(where, "\""), where);
+}
+
+/* webhooks.chat */
+
+static char last[65];
+
+static parlor_error asked(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_webhook *hook = event->webhook;
+  strncpy(last, hook->id, sizeof last - 1);
+  const char *kind = parlor_webhook_header(hook, "X-Kind");
+  const char *body = parlor_format("%s %s %s: %.*s", hook->method, or_none(hook->query), or_none(kind), (int)hook->size, hook->body);
+  const parlor_field headers[] = {{"etag", "v1"}, {0}};
+  return parlor_webhooks_answer(hook->id, &(parlor_webhook_answer){.status = 201, .headers = headers, .body = body});
+}
+
+static parlor_error counted(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_field headers[] = {{"content-type", "application/json"}, {0}};
+  return parlor_webhooks_answer(event->webhook->id, &(parlor_webhook_answer){.headers = headers, .body = "12"});
+}
+
+static parlor_error again(const char *rest) {
+  (void)rest;
+  return tell(parlor_webhooks_answer(last, &(parlor_webhook_answer){.status = 204}), "it was answered again");
+}
+
+static parlor_error address(const char *name) {
+  const char *found;
+  parlor_error error = parlor_webhooks_address(name, &found);
+  return tell(error, found);
+}
+
+/* hooks.chat */
+
+static parlor_error sign(const parlor_event *event, void *context) {
+  (void)context;
+  const char *id = event->hook->id, *body = event->hook->message->body;
+  if (!body) return parlor_hooks_allow(id);
+  if (strstr(body, "secret")) return parlor_hooks_stop(id, "it names a secret");
+  return parlor_hooks_alter(id, parlor_format("%s (signed)", body), NULL);
+}
+
+static parlor_error look(const parlor_event *event, void *context) {
+  (void)context;
+  const char *id = event->hook->id, *body = event->hook->message->body;
+  if (body && strstr(body, "casino")) return parlor_hooks_stop(id, NULL);
+  if (body && strstr(body, "label")) return parlor_hooks_mark(id, "advertisement");
+  return parlor_hooks_allow(id);
+}
+
+static parlor_error permit(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_hook *hook = event->hook;
+  bool refuses = hook->count == 2 && !strcmp(hook->arguments[0], "no such") && !strcmp(hook->arguments[1], "secret");
+  return refuses ? parlor_hooks_stop(hook->id, "not that") : parlor_hooks_allow(hook->id);
+}
+
+static parlor_error labels(const parlor_message *message) {
+  const char *all = "";
+  for (size_t i = 0; i < message->all->labels.len; i++) {
+    plugin_string_t plugin = message->all->labels.ptr[i].plugin, text = message->all->labels.ptr[i].text;
+    all = parlor_format("%s%.*s: %.*s", all, (int)plugin.len, (char *)plugin.ptr, (int)text.len, (char *)text.ptr);
+  }
+  return tell(PARLOR_OK, all);
+}
+
+/* pubsub.chat */
+
+static parlor_error publish(const char *id) {
+  parlor_xml entry = {0};
+  parlor_xml_open(&entry, "entry");
+  parlor_xml_attribute(&entry, "xmlns", node);
+  parlor_xml_text(&entry, "tëa & 🍕");
+  const char *published;
+  const parlor_node_options options = {.access = "open", .persist = 1, .max_items = 10};
+  parlor_error error = parlor_pubsub_publish(news, node, *id ? id : NULL, parlor_xml_end(&entry), *id ? &options : NULL, &published);
+  return tell(error, published);
+}
+
+static parlor_error retract(const char *id) {
+  return tell(parlor_pubsub_retract(news, node, id), "done");
+}
+
+static parlor_error create(const char *access) {
+  return tell(parlor_pubsub_create(news, node, &(parlor_node_options){.access = access, .title = "Tëa"}), "done");
+}
+
+static parlor_error configure(const char *access) {
+  return tell(parlor_pubsub_configure(news, node, &(parlor_node_options){.access = *access ? access : NULL}), "done");
+}
+
+static parlor_error purge(const char *rest) {
+  (void)rest;
+  return tell(parlor_pubsub_purge(news, node), "done");
+}
+
+static parlor_error delete(const char *rest) {
+  (void)rest;
+  return tell(parlor_pubsub_delete(news, node), "done");
+}
+
+static const char *shown(const parlor_node_item *item) {
+  return parlor_format("%s %s %s", item->id, or_none(item->publisher), or_none(item->xml));
+}
+
+static parlor_error items(const char *after) {
+  parlor_node_item *items;
+  size_t count;
+  const char *last_item, *all = "";
+  parlor_error error = parlor_pubsub_items(news, node, 2, *after ? after : NULL, &items, &count, &last_item);
+  for (size_t i = 0; i < count; i++) all = parlor_format("%s%s%s", all, i ? ", " : "", shown(&items[i]));
+  return tell(error, error ? NULL : parlor_format("%s; %s", all, or_none(last_item)));
+}
+
+static parlor_error item(const char *id) {
+  parlor_node_item *found;
+  parlor_error error = parlor_pubsub_item(news, node, id, &found);
+  return tell(error, error ? NULL : found ? shown(found) : "none");
+}
+
+static parlor_error subscribe(const char *rest) {
+  (void)rest;
+  bool in_force;
+  parlor_error error = parlor_pubsub_subscribe(news, node, &in_force);
+  return tell(error, in_force ? "true" : "false");
+}
+
+static parlor_error unsubscribe(const char *rest) {
+  (void)rest;
+  return tell(parlor_pubsub_unsubscribe(news, node), "done");
+}
+
+static parlor_error hear(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_pubsub *said = event->pubsub;
+  return tell(PARLOR_OK, parlor_format("%s %s %s %s %s %s", said->kind, said->service, said->node, or_none(said->id), or_none(said->publisher), or_none(said->xml)));
+}
+
+/* rooms.chat */
+
+static parlor_error moderate(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_message *message = event->message;
+  parlor_error error = parlor_rooms_retract(message->chat, message->stanza_id, "so it is");
+  return error ? tell(error, NULL) : PARLOR_OK;
+}
+
+/* forms.chat */
+
+static parlor_error twice(const parlor_event *event, void *context) {
+  (void)context;
+  int64_t number = 0;
+  parlor_command_integer(event->command, "number", &number);
+  parlor_error error = parlor_progress(event, "doubling");
+  if (error) return error;
+  parlor_sleep(20);
+  return parlor_answer(event, "%d", (int)number * 2);
+}
+
+/* What each message tells. */
+static const struct {
+  const char *name;
+  parlor_error (*call)(const char *rest);
+} calls[] = {
+    {"fetch", fetch}, {"exchange", exchange}, {"much", much}, {"missing", missing}, {"unreachable", unreachable},
+    {"upload", upload}, {"encrypted", encrypted}, {"short", shorter}, {"picture", picture}, {"open", open_file}, {"blame", blame},
+    {"again", again}, {"address", address},
+    {"publish", publish}, {"retract", retract}, {"create", create}, {"configure", configure}, {"purge", purge}, {"delete", delete},
+    {"items", items}, {"item", item}, {"subscribe", subscribe}, {"unsubscribe", unsubscribe},
+};
+
+static parlor_error told(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_message *message = event->message;
+  for (const parlor_file *file = message->files; file && file->url; file++) {
+    parlor_error error = open_file(file->url);
+    if (error) return error;
+  }
+  const char *body = message->body ? message->body : "";
+  if (!strcmp(body, "label me")) return labels(message);
+  size_t length = strcspn(body, " ");
+  for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+    if (strlen(calls[i].name) == length && !strncmp(calls[i].name, body, length)) return calls[i].call(body + length + (body[length] == ' '));
+  }
+  return PARLOR_OK;
+}
+
+parlor_error parlor_start(void) {
+  parlor_error error = parlor_on("message", &(parlor_filter){.kind = "chat"}, told, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.kind = "groupchat", .prefix = "rude"}, moderate, NULL);
+  if (!error) error = parlor_on("webhook", &(parlor_filter){.webhook = "ask"}, asked, NULL);
+  if (!error) error = parlor_on("webhook", &(parlor_filter){.webhook = "books"}, counted, NULL);
+  if (!error) error = parlor_on("hookOutgoing", NULL, sign, NULL);
+  if (!error) error = parlor_on("hookIncoming", NULL, look, NULL);
+  if (!error) error = parlor_on("hookCommand", NULL, permit, NULL);
+  if (!error) error = parlor_on("pubsub-item", &(parlor_filter){.from = news}, hear, NULL);
+  static const parlor_argument arguments[] = {{"number", PARLOR_ARGUMENT_INTEGER, .least = -100, .most = 100}, {0}};
+  const parlor_declaration command = {.name = "double", .help = "Doubles a number", .arguments = arguments};
+  return error ? error : parlor_commands_declare(&command, twice, NULL);
+}

@@ -1,0 +1,193 @@
+// Makes the calls of tests/suite/languages/calls in TypeScript.
+
+import {
+  answer, argument, chats, command, Element, fetch, files, hooks, on, ParlorError, progress, pubsub, rooms, sleep, webhooks,
+  type File, type NodeItem, type Webhook,
+} from "parlor";
+
+const news = "news@example.org", node = "urn:example:news", alice = "alice@example.org";
+
+on("message", { kind: "chat" }, async (message) => {
+  const body = message.body ?? "";
+  const [, name = "", rest = ""] = /^(\S+) ?(.*)$/s.exec(body) ?? [];
+  try {
+    for (const { url } of message.files) await chats.send(alice, await read(url));
+    if (body === "label me") {
+      await chats.send(alice, message.labels.map(({ plugin, text }) => `${plugin}: ${text}`).join(", "));
+    }
+    const text = await calls[name]?.(rest);
+    if (text) await chats.send(alice, text);
+  } catch (error) {
+    if (!(error instanceof ParlorError)) throw error;
+    await chats.send(alice, error.message);
+  }
+});
+
+// Each gives what is to be told of it.
+const calls: Record<string, (rest: string) => Promise<string | void>> = {
+  // http.chat
+  async fetch() {
+    const headers = { "content-type": "application/x-www-form-urlencoded" };
+    const answer = await fetch("https://api.example.org/old", { method: "POST", headers, body: "a=1", follow: 3, timeout: 5 });
+    return `${answer.status} ${answer.url} ${answer.headers.etag}: ${answer.text()}`;
+  },
+  async exchange() {
+    const body = inParts("one ", new Uint8Array([116, 195, 171, 97]), " two");
+    const answer = await fetch("https://api.example.org/tea", { method: "POST", body, stream: true });
+    return `${answer.status} ${answer.headers.etag}: ${await answer.body.text(64)}`;
+  },
+  async much() {
+    const body = inParts("a".repeat((1 << 20) + 5));
+    const answer = await fetch("https://api.example.org/much", { method: "POST", body, stream: true });
+    answer.body.close();
+    return JSON.stringify(answer.status);
+  },
+  async missing() {
+    const headers = { "content-length": "5" };
+    await fetch("https://api.example.org/tea", { method: "POST", headers, body: inParts("ab"), stream: true });
+  },
+  async unreachable() {
+    await fetch("https://api.example.org/none", { method: "POST", body: "lost", stream: true });
+  },
+
+  // files.chat
+  async upload(text) {
+    const file = await files.upload("note.txt", "text/plain", inParts(text.slice(0, 1), text.slice(1)), size(text));
+    await chats.send(alice, told(file));
+    await chats.send(alice, { files: [file] });
+  },
+  async encrypted(text) {
+    return told(await files.upload("note.txt", "text/plain", text, { encrypted: true }));
+  },
+  async short(text) {
+    await files.upload("note.txt", "text/plain", inParts(text), { size: 9 });
+  },
+  async picture() {
+    await files.upload("dot.png", "image/png", new Uint8Array(3));
+  },
+  open: read,
+
+  // blame.chat
+  async blame(url) {
+    try {
+      await files.open(url);
+    } catch (error) {
+      return error instanceof ParlorError ? error.argumentOfCall : undefined;
+    }
+  },
+
+  // webhooks.chat
+  async again() {
+    if (last) await webhooks.answer(last, { status: 204 });
+  },
+  async address(name) {
+    return webhooks.address(name);
+  },
+
+  // pubsub.chat
+  async publish(id) {
+    const entry = new Element("entry").ns(node).text("tëa & 🍕");
+    if (!id) return pubsub.publish(news, node, String(entry));
+    return pubsub.publish(news, node, String(entry), id, { access: "open", persist: true, maxItems: 10 });
+  },
+  async retract(id) {
+    await pubsub.retract(news, node, id);
+    return "done";
+  },
+  async create(access) {
+    await pubsub.create(news, node, { access, title: "Tëa" });
+    return "done";
+  },
+  async configure(access) {
+    await pubsub.configure(news, node, { access: access || undefined });
+    return "done";
+  },
+  async purge() {
+    await pubsub.purge(news, node);
+    return "done";
+  },
+  async delete() {
+    await pubsub.delete(news, node);
+    return "done";
+  },
+  async items(after) {
+    const { items, last } = await pubsub.items(news, node, 2, after || undefined);
+    return `${items.map(shown).join(", ")}; ${last ?? "-"}`;
+  },
+  async item(id) {
+    const found = await pubsub.item(news, node, id);
+    return found ? shown(found) : "none";
+  },
+  async subscribe() {
+    return JSON.stringify(await pubsub.subscribe(news, node));
+  },
+  async unsubscribe() {
+    await pubsub.unsubscribe(news, node);
+    return "done";
+  },
+};
+
+async function* inParts(...parts: (string | Uint8Array)[]) {
+  yield* parts;
+}
+
+// How many bytes a text has as UTF-8.
+const size = (text: string): number => unescape(encodeURIComponent(text)).length;
+
+// The size is a number as others are, and no BigInt, which JSON does not have.
+const told = (file: File): string => `${file.name} ${file.mediaType} ${JSON.stringify(file.size)}`;
+
+async function read(url: string): Promise<string> {
+  const file = await files.open(url);
+  return `${JSON.stringify(file.size)} ${file.type ?? "-"}: ${await file.text(64)}`;
+}
+
+let last: Webhook | undefined;
+
+on("webhook", { webhook: "ask" }, async (hook) => {
+  last = hook;
+  const body = `${hook.method} ${hook.query ?? "-"} ${hook.headers["x-kind"] ?? "-"}: ${hook.text()}`;
+  await webhooks.answer(hook, { status: 201, headers: { etag: "v1" }, body });
+});
+
+on("webhook", { webhook: "books" }, (hook) => webhooks.answer(hook, { json: 12 }));
+
+// hooks.chat
+
+hooks.outgoing(({ message: { body } }) => {
+  if (!body) return undefined;
+  return body.includes("secret") ? { stop: "it names a secret" } : { body: `${body} (signed)` };
+});
+
+hooks.incoming(({ message: { body } }) => {
+  if (body?.includes("casino")) return { stop: true };
+  return body?.includes("label") ? { label: "advertisement" } : undefined;
+});
+
+hooks.commands(({ args: [first, second] }) => (first === "no such" && second === "secret" ? { stop: "not that" } : undefined));
+
+// pubsub.chat
+
+const shown = ({ id, publisher, xml }: NodeItem): string => `${id} ${publisher ?? "-"} ${xml ?? "-"}`;
+
+on("pubsub-item", { from: news }, async ({ kind, service, node, id, publisher, xml }) => {
+  await chats.send(alice, `${kind} ${service} ${node} ${id ?? "-"} ${publisher ?? "-"} ${xml ?? "-"}`);
+});
+
+// rooms.chat
+
+on("message", { kind: "groupchat", prefix: "rude" }, async (message) => {
+  try {
+    await rooms.retract(message.chat, message.stanzaId ?? "", "so it is");
+  } catch (error) {
+    await chats.send(alice, String((error as Error).message));
+  }
+});
+
+// forms.chat
+
+await command("double", { help: "Doubles a number", arguments: { number: argument.integer(-100, 100) } }, async (given, { number }) => {
+  await progress(given, "doubling");
+  await sleep(20);
+  await answer(given, JSON.stringify(number * 2));
+});
