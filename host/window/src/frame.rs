@@ -28,7 +28,7 @@ use crate::text::stranger;
 use crate::visit::{Notices, Seen, Visit};
 
 /// The longest page, in bytes.
-const LONGEST_PAGE: usize = 512 << 10;
+const LONGEST_PAGE: usize = 2 << 20;
 /// The most parameters of a query that are read.
 const MOST_PARAMETERS: usize = 64;
 /// Maximum number of browsers that are notified of changes at once.

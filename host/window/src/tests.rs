@@ -75,7 +75,7 @@ async fn restart(visit: Visit<()>, form: Form) -> Result<Reply, Problem> {
 }
 
 async fn long(_: Visit<()>) -> Result<Reply, Problem> {
-    Ok(Page::new("Long", html! { p { ("x".repeat(1 << 20)) } }).into())
+    Ok(Page::new("Long", html! { p { ("x".repeat(4 << 20)) } }).into())
 }
 
 fn heard(is_deaf: &AtomicBool) -> Result<(), Problem> {
