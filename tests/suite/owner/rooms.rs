@@ -132,7 +132,7 @@ async fn owners_are_told_at_once_who_put_the_account_out_and_why() {
         ["why", "by", "reason", "account"].map(|field| line.get(field)),
         ["kicked", "Juliet", "too loud", "main"]
     );
-    let alert = |text: &str| (text.contains("kicked by Juliet (too loud)")).then(|| text.to_owned());
+    let alert = |text: &str| (text.contains("kicked by “Juliet”, with the words “too loud”")).then(|| text.to_owned());
     let told = juliet.wait_text("an alert", &account.jid, SOON, alert).await.unwrap();
     assert!(told.starts_with("parlor, account main: ") && told.contains("tries again by itself"), "{told}");
     let waits = shown(&home, &["rooms", "show", &name]).await;
