@@ -3,11 +3,13 @@
 //! This looks at the host from time to time. The accounts send the alerts, at a limited rate, and report rooms
 //! themselves.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jid::BareJid;
 use jiff::{SignedDuration, Timestamp};
 use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
@@ -33,6 +35,10 @@ const PART: Duration = Duration::from_mins(5);
 const CERTIFICATES: Duration = Duration::from_hours(24);
 /// How long before its expiry a certificate causes an alert.
 const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// Maximum number of alerts that wait until an account is connected that can send them.
+const MOST_WAITING: usize = 16;
+/// How many accounts are named in an alert that is about several.
+const NAMED: usize = 10;
 /// Maximum length of a reason in an alert, in bytes.
 const LONGEST: usize = 512;
 
@@ -40,48 +46,95 @@ const LONGEST: usize = 512;
 pub async fn watch(host: &Host) {
     let (mut seen, mut look) = (Seen::default(), interval(LOOK));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut certificates_at = None;
+    let (mut certificates_at, mut waiting) = (None, Vec::new());
     loop {
         let now = look.tick().await;
         let states = host.accounts().into_iter().map(|one| (one.name.clone(), one.connection().borrow().clone()));
-        for (about, alert) in seen.accounts(states.collect(), now) {
-            tell(host, &about, alert);
-        }
-        for (account, alert) in seen.plugins(&host.status().await, now) {
-            tell(host, &account, alert);
-        }
+        let mut alerts = seen.accounts(states.collect(), now);
+        alerts.extend(seen.plugins(&host.status().await, now));
         if certificates_at.is_none_or(|at| now.saturating_duration_since(at) >= CERTIFICATES) {
             certificates_at = Some(now);
-            for (account, alert) in certificates(host).await {
-                tell(host, &account, alert);
-            }
+            alerts.extend(certificates(host).await);
         }
+        let config = host.config();
+        waiting.extend(together(alerts, |account| owners(&config, account).to_vec()));
+        waiting = tell(host, &config, waiting);
     }
 }
 
-/// Alerts the owners of an account. While it is not connected, the owners of another account get the alert, since each
-/// owner may see the whole host.
-fn tell(host: &Host, account: &AccountName, alert: Alert) {
-    let own = host.account(account).filter(|_| has_owners(&host.config(), account));
-    let now = own.clone().filter(|own| can_send(own)).or_else(|| messenger(host));
-    // Otherwise it waits until the account is connected.
-    if let Some(messenger) = now.or(own) {
-        alerting::send(&messenger, alert);
+/// Sends alerts about accounts, and returns those that no account can send now. While an account is not connected, another one sends
+/// the alert to its own owners, since each owner may see the whole host.
+fn tell(host: &Host, config: &Config, alerts: Vec<(AccountName, Alert)>) -> Vec<(AccountName, Alert)> {
+    if config.accounts.values().all(|account| account.owners.is_empty()) {
+        return Vec::new();
     }
+    let mut waiting = Vec::new();
+    for (about, alert) in alerts {
+        let own = host.account(&about).filter(|own| can_send(own) && !owners(config, &about).is_empty());
+        match own.or_else(|| messenger(host, config, &about)) {
+            Some(messenger) => alerting::send(&messenger, alert),
+            None => waiting.push((about, alert)),
+        }
+    }
+    // The newest ones say how it is now.
+    waiting.drain(..waiting.len().saturating_sub(MOST_WAITING));
+    waiting
 }
 
 fn can_send(account: &Shared) -> bool {
     matches!(*account.connection().borrow(), Connection::Connected(_))
 }
 
-fn has_owners(config: &Config, account: &AccountName) -> bool {
-    config.accounts.get(account).is_some_and(|account| !account.owners.is_empty())
+fn owners<'c>(config: &'c Config, account: &AccountName) -> &'c [BareJid] {
+    config.accounts.get(account).map_or(&[][..], |account| account.owners.as_slice())
 }
 
-/// Returns a connected account that has owners.
-fn messenger(host: &Host) -> Option<Arc<Shared>> {
-    let config = host.config();
-    host.accounts().into_iter().find(|account| can_send(account) && has_owners(&config, &account.name))
+/// Returns a connected account that has owners: one with an owner of this account, if there is one.
+fn messenger(host: &Host, config: &Config, about: &AccountName) -> Option<Arc<Shared>> {
+    let wanted = owners(config, about);
+    let of = |account: &Shared| owners(config, &account.name);
+    let mut all: Vec<_> = host.accounts().into_iter().filter(|one| can_send(one) && !of(one).is_empty()).collect();
+    let has_one = |one: &Arc<Shared>| of(one).iter().any(|owner| wanted.contains(owner));
+    let at = all.iter().position(has_one).unwrap_or_default();
+    if all.is_empty() { None } else { Some(all.swap_remove(at)) }
+}
+
+/// Puts alerts together that say the same of several accounts with the same owners. After a breakdown of a server, or an update of a
+/// plugin that fails, owners would get as many messages as they have accounts.
+fn together(
+    alerts: Vec<(AccountName, Alert)>,
+    owners: impl Fn(&AccountName) -> Vec<BareJid>,
+) -> Vec<(AccountName, Alert)> {
+    let mut groups = BTreeMap::<_, (AccountName, Alert, Vec<AccountName>)>::new();
+    for (account, alert) in alerts {
+        let is_of_account = alert.kind == AlertKind::Away;
+        let subject = alert.about.strip_prefix(account.as_str()).filter(|_| is_of_account).unwrap_or(&alert.about);
+        let key = (alert.kind.name(), subject.to_owned(), owners(&account));
+        match groups.entry(key) {
+            Entry::Vacant(place) => {
+                place.insert((account, alert, Vec::new()));
+            }
+            Entry::Occupied(mut place) => place.get_mut().2.push(account),
+        }
+    }
+    let one = |(account, mut alert, more): (AccountName, Alert, Vec<AccountName>)| {
+        alert.text += &also(&more);
+        (account, alert)
+    };
+    groups.into_values().map(one).collect()
+}
+
+/// Returns the end of a sentence that holds for these accounts, too.
+fn also(more: &[AccountName]) -> String {
+    if more.is_empty() {
+        return String::new();
+    }
+    let named: Vec<_> = more.iter().take(NAMED).map(AccountName::as_str).collect();
+    let others = match more.len() - named.len() {
+        0 => String::new(),
+        others => format!(" and {others} others"),
+    };
+    format!("; the same holds for {} more on this host: {}{others}", more.len(), named.join(", "))
 }
 
 /// The observations so far, with which new ones are compared.
@@ -139,7 +192,8 @@ impl Denials {
 impl Seen {
     /// Returns the alerts about accounts.
     fn accounts(&mut self, states: Vec<(AccountName, Connection)>, now: Instant) -> Vec<(AccountName, Alert)> {
-        self.away.retain(|name, _| states.iter().any(|(one, _)| one == name));
+        let names: BTreeSet<_> = states.iter().map(|(name, _)| name).collect();
+        self.away.retain(|name, _| names.contains(name));
         let mut alerts = Vec::new();
         let mut tell = |name: AccountName, about: String, text: String| {
             alerts.push((name, Alert { kind: AlertKind::Away, about, text }));
@@ -280,6 +334,44 @@ mod tests {
         assert_eq!(look(690, back()), ["account main is connected again, after 10 minutes (no route)"]);
         assert!(look(700, back()).is_empty());
     }
+    #[test]
+    fn what_is_so_on_many_accounts_is_one_message_for_the_same_owners() {
+        let (mut seen, begin) = (Seen::default(), Instant::now());
+        let mut look = |seconds: u64, state: Connection| {
+            let states = (0..30).map(|number| (name(&format!("a{number:02}")), state.clone()));
+            let alerts = seen.accounts(states.collect(), begin + Duration::from_secs(seconds));
+            // Two of them have another owner.
+            let owners = |account: &AccountName| {
+                let owner = if account.as_str() < "a02" { "ann@example.org" } else { "bob@example.org" };
+                vec![owner.parse::<BareJid>().unwrap()]
+            };
+            together(alerts, owners)
+        };
+        let away = || Connection::Retrying("no route".to_owned());
+        assert!(look(0, away()).is_empty());
+        let told = look(300, away());
+        let texts: Vec<_> = told.iter().map(|(account, alert)| (account.as_str(), alert.text.as_str())).collect();
+        let [(first, of_ann), (second, of_bob)] = texts[..] else { panic!("{texts:?}") };
+        assert!(first == "a00" && of_ann.ends_with("; the same holds for 1 more on this host: a01"), "{of_ann}");
+        assert!(second == "a02" && of_bob.contains("account a02 is not connected for more than 5 minutes"), "{of_bob}");
+        assert!(
+            of_bob.contains("; the same holds for 27 more on this host: a03, ")
+                && of_bob.ends_with(", a12 and 17 others")
+        );
+        assert_eq!(look(360, Connection::Connected("bot@example.org/parlor".parse().unwrap())).len(), 2);
+        // A plugin on both, and another one.
+        let quarantined = |about: &str, text: &str| Alert {
+            kind: AlertKind::Quarantined,
+            about: about.to_owned(),
+            text: text.to_owned(),
+        };
+        let alerts = ["a", "ab", "b"].map(|account| (name(account), quarantined("abc", "abc is bad")));
+        let other = (name("a"), quarantined("bc", "bc is bad"));
+        let told = together(alerts.into_iter().chain([other]).collect(), |_| Vec::new());
+        let texts: Vec<_> = told.iter().map(|(_, alert)| alert.text.as_str()).collect();
+        assert_eq!(texts, ["abc is bad; the same holds for 2 more on this host: ab, b", "bc is bad"]);
+    }
+
     fn plugin(state: State, denials: Option<u64>) -> PluginStatus {
         PluginStatus {
             id: "guard".parse().unwrap(),
