@@ -1,12 +1,12 @@
 //! `parlor backup` and `parlor restore`: the whole of a host in one file, and back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use parlor::backup::{self, Backup, BackupError, Destination, Manifest, Parts, SHORTEST_PASSPHRASE};
 use parlor_base::atomic::folder_of;
 use parlor_base::escape::{EscapedPath as _, shell_word};
-use parlor_config::Overrides;
+use parlor_config::{Config, Overrides};
 use parlor_session::Secret;
 use serde_json::json;
 
@@ -192,8 +192,15 @@ impl RestoreArgs {
         } else {
             "\n- Accounts get new keys of encryption: people who compared the old fingerprints have to compare the new ones."
         });
+        let elsewhere = flags_for(places);
+        if !elsewhere.is_empty() {
+            text.put(format_args!(
+                "\n- {} names another place: correct it there, or give each command, and `parlor run`, the flags{elsewhere}.",
+                places.path.escaped()
+            ));
+        }
         let config = shell_word(&places.path.to_string_lossy());
-        text.put(format_args!("\n- Check it with `parlor doctor --config {config}`, then start the host."));
+        text.put(format_args!("\n- Check it with `parlor doctor --config {config}{elsewhere}`, then start the host."));
         print(&text)
     }
 
@@ -226,6 +233,17 @@ impl RestoreArgs {
     }
 }
 
+/// Returns the flags that lead to the restored files if the restored configuration does not, each with a space before it.
+fn flags_for(places: &Config) -> String {
+    let written = Config::places_alone(&places.path, &Overrides::default());
+    let flag = |name: &str, path: &Path, written: Option<&PathBuf>| {
+        let is_named = written.is_some_and(|written| written == path);
+        if is_named { String::new() } else { format!(" --{name} {}", shell_word(&path.to_string_lossy())) }
+    };
+    let (data, plugins) = written.as_ref().map(|written| (&written.data, &written.plugins)).ok().unzip();
+    flag("data", &places.data, data) + &flag("plugins", &places.plugins, plugins)
+}
+
 /// The answers to the question what to do with the encrypted parts of a backup.
 const RESTORE: &[&str] = &["r", "restore"];
 const BEGIN_ANEW: &[&str] = &["n", "new"];
@@ -253,4 +271,29 @@ fn choices(manifest: &Manifest) -> Vec<String> {
         anew.to_owned(),
         "s  stop, and change nothing".to_owned(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_is_restored_to_other_places_is_found_by_flags() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("parlor.toml");
+        std::fs::write(&path, "data = \"/srv/old\"\n").unwrap();
+        let flags = |data: Option<&str>, plugins: Option<&str>| {
+            let overrides = Overrides {
+                data: data.map(PathBuf::from),
+                plugins: plugins.map(PathBuf::from),
+                environment: |_| None,
+                ..Overrides::default()
+            };
+            flags_for(&Config::places_alone(&path, &overrides).unwrap())
+        };
+        assert_eq!(flags(None, None), "");
+        assert_eq!(flags(Some("/srv/old"), None), "");
+        assert_eq!(flags(Some("/srv/new house"), None), " --data '/srv/new house'");
+        assert_eq!(flags(Some("new"), Some("x.toml")), " --data new --plugins x.toml");
+    }
 }

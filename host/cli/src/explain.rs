@@ -138,7 +138,7 @@ pub(super) struct About {
 impl ExplainArgs {
     /// Prints the explanation.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.target.load()?;
+        let config = self.target.load_to_look()?;
         let (explanation, grants) = self.asking.explained(&config)?;
         if self.json { print_json(&explanation) } else { print(&show(&explanation, &grants)) }
     }

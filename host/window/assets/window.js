@@ -6,16 +6,26 @@
   let source = null;
   let isLoading = false;
   let isStale = false;
+  let isPaused = false;
 
-  // Loads this page again, and takes its live parts. A part in which a person works is left alone.
+  // A person works in a part of the page that has the focus, or a text that they chose, such as to copy it.
+  function isInUse(part) {
+    const chosen = getSelection();
+    if (chosen && !chosen.isCollapsed && chosen.containsNode(part, true)) return true;
+    return part.contains(document.activeElement) && document.activeElement !== document.body;
+  }
+
+  // Loads this page again, and takes its live parts. A part in which a person works is left alone. The header says that nobody
+  // asked for it: a page that is only open keeps no session alive.
   async function refresh() {
+    if (isPaused) return;
     if (isLoading) {
       isStale = true;
       return;
     }
     isLoading = true;
     try {
-      const answer = await fetch(location.href, { credentials: "same-origin", headers: { accept: "text/html" } });
+      const answer = await fetch(location.href, { credentials: "same-origin", headers: { accept: "text/html", "parlor-by-itself": "1" } });
       if (answer.redirected) {
         location.reload();
         return;
@@ -24,8 +34,7 @@
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const part of document.querySelectorAll("[data-live][id]")) {
         const next = page.getElementById(part.id);
-        const isInUse = part.contains(document.activeElement) && document.activeElement !== document.body;
-        if (next && !isInUse && next.outerHTML !== part.outerHTML) {
+        if (next && !isPaused && !isInUse(part) && next.outerHTML !== part.outerHTML) {
           const log = part.querySelector("pre.log");
           const isAtEnd = log && log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
           part.replaceChildren(...document.adoptNode(next).childNodes);
@@ -75,6 +84,31 @@
   addEventListener("pageshow", () => {
     for (const form of document.forms) delete form.dataset.sent;
   });
+
+  // Whoever reads slowly, or with a screen reader, stops the changes. That is kept for this tab. The page still learns that its session
+  // has ended.
+  const pause = document.getElementById("pause");
+  if (pause && document.querySelector("[data-live]")) {
+    const keep = (value) => {
+      try {
+        if (value !== undefined) sessionStorage.setItem("parlor-paused", value);
+        return sessionStorage.getItem("parlor-paused");
+      } catch {
+        // A browser without storage asks anew on each page.
+        return null;
+      }
+    };
+    const show = () => pause.setAttribute("aria-pressed", String(isPaused));
+    isPaused = keep() === "yes";
+    show();
+    pause.hidden = false;
+    pause.addEventListener("click", () => {
+      isPaused = !isPaused;
+      keep(isPaused ? "yes" : "no");
+      show();
+      refresh();
+    });
+  }
 
   for (const log of document.querySelectorAll("pre.log")) log.scrollTop = log.scrollHeight;
   listen();

@@ -6,7 +6,7 @@ use axum::RequestExt as _;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, REFRESH, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -21,17 +21,23 @@ use crate::problem::Problem;
 use crate::role::Role;
 use crate::secret::Secret;
 use crate::sessions::Sessions;
+use crate::shares::Shares;
 use crate::site::Site;
 use crate::store::{Session, Store, StoreError};
 use crate::text::stranger;
 use crate::visit::{Notices, Seen, Visit};
 
 /// The longest page, in bytes.
-const LONGEST_PAGE: usize = 512 << 10;
+const LONGEST_PAGE: usize = 2 << 20;
 /// The most parameters of a query that are read.
 const MOST_PARAMETERS: usize = 64;
 /// Maximum number of browsers that are notified of changes at once.
 const MOST_LIVE: usize = 24;
+
+/// The path of the events that tell a page of changes.
+pub(crate) const LIVE: &str = "/live";
+/// The header with which our script says that nobody asked for a page: it loads it again by itself.
+static BY_ITSELF: HeaderName = HeaderName::from_static("parlor-by-itself");
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
@@ -49,6 +55,8 @@ pub struct Frame<S> {
     /// A number that changes when what pages show has changed.
     pub(crate) changes: watch::Receiver<u64>,
     pub(crate) live: Arc<Semaphore>,
+    /// What each session took of the window.
+    pub(crate) shares: Shares,
 }
 
 impl<S: Clone + Send + Sync + 'static> Frame<S> {
@@ -70,7 +78,8 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
         let (is_still, ended) =
             (move |jid: &str| is_still(&asked, jid), move |jid: &str, many| ended(&told, jid, many));
         let sessions = Arc::new(Sessions::new(store, is_still, ended));
-        Self { state, site, sessions, entries, notices: Arc::default(), attempts, requests, changes, live }
+        let (notices, shares) = (Arc::default(), Shares::default());
+        Self { state, site, sessions, entries, notices, attempts, requests, changes, live, shares }
     }
 
     /// Checks who sends a request, and that they may. Otherwise returns the answer.
@@ -79,7 +88,9 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
         if !is_read && !self.site.is_own_page(request.headers()) {
             return Err(Box::new(self.refuse(&not_from_here())));
         }
-        let found = self.session(request.headers()).await;
+        // A page that is open and follows what happens is no use of the session: nobody may sit before it.
+        let is_used = !is_read || request.uri().path() != LIVE && !request.headers().contains_key(&BY_ITSELF);
+        let found = self.session(request.headers(), is_used).await;
         let (secret, session) = match found {
             Ok(Some(found)) => found,
             Ok(None) if is_read => return Err(Box::new(self.go_to("/login"))),
@@ -91,6 +102,10 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
             }
             Err(problem) => return Err(Box::new(self.refuse(&problem))),
         };
+        if !self.shares.has_request(&secret) {
+            let problem = Problem::new(429, "this session asks for too many pages: wait a minute, and do it again");
+            return Err(Box::new(self.refuse(&problem)));
+        }
         let seen = Arc::new(Seen {
             secret,
             session: session.clone(),
@@ -112,12 +127,13 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
         Ok((Visit { state: self.state.clone(), session, seen, parts, query }, request))
     }
 
-    /// Returns the session of a request.
-    pub(crate) async fn session(&self, headers: &HeaderMap) -> Result<Option<(Secret, Session)>, Problem> {
+    /// Returns the session of a request, and notes that it was used unless nobody made the request.
+    async fn session(&self, headers: &HeaderMap, is_used: bool) -> Result<Option<(Secret, Session)>, Problem> {
         let Some(secret) = cookie::secret(headers, &self.site) else { return Ok(None) };
         let sessions = Arc::clone(&self.sessions);
         stored(move || {
-            let found = sessions.session(&secret, Timestamp::now())?;
+            let now = Timestamp::now();
+            let found = if is_used { sessions.session(&secret, now)? } else { sessions.look(&secret, now)? };
             Ok(found.map(|session| (secret, session)))
         })
         .await

@@ -1,12 +1,16 @@
 //! The layout of every page: its head, the navigation, and the logged-in person.
 
 use maud::{DOCTYPE, Markup, html};
+use parlor_base::escape::escape_untrusted;
 
 use crate::assets::{SCRIPT, STYLE};
 use crate::form::TOKEN;
 use crate::role::Role;
 use crate::text::{stranger, stranger_text};
 use crate::visit::Seen;
+
+/// The most of the sentence about a change that the title of the next page has, in bytes.
+const LONGEST_NEWS: usize = 120;
 
 /// A page to go to from every page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +56,8 @@ pub(crate) fn page(seen: &Seen, entries: &[Entry], title: &str, notice: Option<&
             @if let Some(notice) = notice {
                 div #notice role="status" { (stranger(notice)) }
             }
+            // The script shows it where something changes by itself: a screen reader would lose its place in the page.
+            button.quiet #pause type="button" aria-pressed="false" hidden { "Pause updates" }
             (content)
         }
         footer {
@@ -65,7 +71,9 @@ pub(crate) fn page(seen: &Seen, entries: &[Entry], title: &str, notice: Option<&
             }
         }
     };
-    whole(base, title, &inner)
+    // A screen reader reads the title first. It says nothing of a status that a page has from its beginning.
+    let news = notice.map(|notice| format!("{} · {title}", escape_untrusted(notice, LONGEST_NEWS)));
+    whole(base, news.as_deref().unwrap_or(title), &inner)
 }
 
 /// Returns a page for somebody who is not logged in.

@@ -24,6 +24,7 @@ mod routes;
 mod secret;
 mod server;
 mod sessions;
+mod shares;
 mod site;
 mod store;
 mod text;

@@ -34,7 +34,8 @@ struct Live {
     secret: Secret,
     /// Whether the last event was sent.
     is_over: bool,
-    _place: OwnedSemaphorePermit,
+    /// The place of this session's, and that of the window's.
+    _places: [OwnedSemaphorePermit; 2],
 }
 
 /// Answers `GET /live`.
@@ -46,13 +47,14 @@ pub(crate) async fn live<S: Clone + Send + Sync + 'static>(
         Ok((visit, _)) => visit,
         Err(answer) => return *answer,
     };
-    let Ok(place) = Arc::clone(&frame.live).try_acquire_owned() else {
+    let own = frame.shares.live(&visit.seen.secret);
+    let Some(places) = own.zip(Arc::clone(&frame.live).try_acquire_owned().ok()) else {
         return frame.show(&visit.seen, Err(Problem::new(503, "too many pages are told of changes already")));
     };
     let mut changes = frame.changes.clone();
     changes.mark_unchanged();
     let secret = visit.seen.secret.clone();
-    let live = Live { changes, sessions: Arc::clone(&frame.sessions), secret, is_over: false, _place: place };
+    let live = Live { changes, sessions: Arc::clone(&frame.sessions), secret, is_over: false, _places: places.into() };
     let events = stream::unfold(live, |mut live| async move {
         let event = live.next().await?;
         Some((Ok::<_, Infallible>(event), live))

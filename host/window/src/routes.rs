@@ -15,7 +15,7 @@ use axum::routing::{get, post};
 
 use crate::assets;
 use crate::form::Form;
-use crate::frame::Frame;
+use crate::frame::{Frame, LIVE};
 use crate::live::live;
 use crate::log_in::{self, LinkRequest, ask, log_out};
 use crate::page::Reply;
@@ -55,7 +55,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             .route("/login", get(help).post(send))
             .route("/login/{link}", get(ask::<S>).post(log_in))
             .route("/logout", post(log_out::<S>))
-            .route("/live", get(live::<S>))
+            .route(LIVE, get(live::<S>))
             .route("/assets/{digest}/{name}", get(asset::<S>))
             .fallback(nowhere::<S>);
         Self(router)

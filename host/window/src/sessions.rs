@@ -34,10 +34,15 @@ impl Sessions {
         self.held(found, now, |session| session.jid.as_deref())
     }
 
+    /// Returns the session with this secret, without noting that it was used. None: there is none, or it is over.
+    pub(crate) fn look(&self, secret: &Secret, now: Timestamp) -> Result<Option<Session>, StoreError> {
+        let found = self.store.look(secret, now)?;
+        self.held(found, now, |session| session.jid.as_deref())
+    }
+
     /// Returns whether the session is still valid, without marking it as used.
     pub(crate) fn is_live(&self, secret: &Secret, now: Timestamp) -> Result<bool, StoreError> {
-        let found = self.store.look(secret, now)?;
-        Ok(self.held(found, now, |session| session.jid.as_deref())?.is_some())
+        Ok(self.look(secret, now)?.is_some())
     }
 
     /// Uses a link up, and begins a session. None: there is no such link any more, or it was sent to somebody who is no owner now.

@@ -11,7 +11,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName, Request};
 use http_body_util::BodyExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use maud::html;
 use tokio::sync::watch;
 
@@ -75,7 +75,7 @@ async fn restart(visit: Visit<()>, form: Form) -> Result<Reply, Problem> {
 }
 
 async fn long(_: Visit<()>) -> Result<Reply, Problem> {
-    Ok(Page::new("Long", html! { p { ("x".repeat(1 << 20)) } }).into())
+    Ok(Page::new("Long", html! { p { ("x".repeat(4 << 20)) } }).into())
 }
 
 fn heard(is_deaf: &AtomicBool) -> Result<(), Problem> {
@@ -394,6 +394,8 @@ async fn a_form_is_taken_from_its_own_page_and_asks_first() {
     assert_eq!((status, headers[LOCATION].to_str().unwrap()), (303, "/"));
     let (_, _, page) = rig.get("/", &cookie).await;
     assert!(page.contains("id=\"notice\"") && page.contains("echo is restarted &lt;b&gt;"), "{page}");
+    // A screen reader says the title, and nothing of a status that is there from the beginning.
+    assert!(page.contains("<title>echo is restarted &lt;b&gt; · Home · parlor</title>"), "{page}");
     assert!(!rig.get("/", &cookie).await.2.contains("id=\"notice\""), "it is told once");
     // Of another path, of another session, and from elsewhere.
     assert_eq!(rig.post("/plugins/other/restart", &cookie, &agreed).await.0, 403);
@@ -527,4 +529,75 @@ async fn a_browser_is_told_of_changes_until_its_session_ends() {
     rig.store.end(None, Timestamp::now()).unwrap();
     assert_eq!(next().await.unwrap(), "event: ended\ndata: 0\n\n");
     assert_eq!(next().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_only_open_keeps_no_session_alive() {
+    let rig = start();
+    let before = Timestamp::now() - SignedDuration::from_mins(20);
+    let link = rig.store.issue("ann".parse().unwrap(), Role::Viewer, Duration::from_mins(1), before).unwrap();
+    let (secret, _) = rig.store.redeem(&link, before).unwrap().unwrap();
+    let cookie = format!("parlor-8470={}", secret.expose());
+    let used = || rig.store.sessions(Timestamp::now()).unwrap()[0].used;
+    let by_itself = [(COOKIE, cookie.as_str()), (HeaderName::from_static("parlor-by-itself"), "1")];
+    assert_eq!(rig.send("GET", "/", &by_itself, "").await.0, 200);
+    let request = Request::builder().uri("/live").header(HOST, "localhost:8470").header(COOKIE, &cookie);
+    let live = answer(&rig.site, rig.router.clone(), request.body(Body::empty()).unwrap()).await;
+    assert_eq!((live.status().as_u16(), used()), (200, before));
+    // What a person does counts, whatever else the request says.
+    let [cookie, header] = by_itself;
+    let headers = [cookie, header, (ORIGIN, "http://localhost:8470")];
+    assert_eq!(rig.send("POST", "/logout", &headers, "").await.0, 400);
+    assert!(used() > before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_asks_for_so_many_pages_and_the_others_go_on() {
+    let rig = start();
+    let (one, other) = (rig.log_in(Role::Viewer).await, rig.log_in(Role::Viewer).await);
+    let mut served = 0;
+    let refused = loop {
+        let (status, headers, text) = rig.get("/none", &one).await;
+        if status != 404 {
+            break (status, headers, text);
+        }
+        served += 1;
+        assert!(served < 2_000, "there is no end");
+    };
+    assert!(refused.0 == 429 && refused.1.contains_key(RETRY_AFTER) && served >= 600, "{served}: {}", refused.2);
+    assert_eq!(rig.get("/", &other).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_session_takes_no_places_of_others_for_live_pages() {
+    let rig = start();
+    let (one, other) = (rig.log_in(Role::Viewer).await, rig.log_in(Role::Owner).await);
+    let look = async |cookie: &str| {
+        let request = Request::builder().uri("/live").header(HOST, "localhost:8470").header(COOKIE, cookie);
+        answer(&rig.site, rig.router.clone(), request.body(Body::empty()).unwrap()).await
+    };
+    let mut open = Vec::new();
+    while open.len() < 100 {
+        let answered = look(&one).await;
+        if answered.status().as_u16() != 200 {
+            assert_eq!(answered.status().as_u16(), 503);
+            break;
+        }
+        open.push(answered);
+    }
+    assert_eq!((open.len(), look(&other).await.status().as_u16()), (8, 200));
+    open.pop();
+    assert_eq!(look(&one).await.status().as_u16(), 200);
+}
+
+#[tokio::test]
+async fn a_person_can_stop_the_changes_of_a_page() {
+    let rig = start();
+    let cookie = rig.log_in(Role::Viewer).await;
+    let (_, _, page) = rig.get("/", &cookie).await;
+    // The script shows the button: without it, nothing changes by itself.
+    assert!(page.contains("id=\"pause\" type=\"button\" aria-pressed=\"false\" hidden>Pause updates<"), "{page}");
+    assert!(!rig.get("/login", "").await.2.contains("id=\"pause\""));
+    let (_, _, script) = rig.get(assets::SCRIPT.path(), "").await;
+    assert!(script.contains("getElementById(\"pause\")") && script.contains("\"parlor-by-itself\": \"1\""));
 }

@@ -237,6 +237,11 @@ async fn a_host_is_looked_at_and_held_back_though_its_configuration_is_wrong_by_
         assert!(status.stderr.ends_with("; the host that runs goes on as it was\n"), "{status:?}");
         assert_eq!(status.json().unwrap()["plugins"][0]["state"], "running");
         assert!(ended(home.run(&["logs", "echo"]).await.unwrap(), 0).stdout.contains("plugin running"));
+        let question = ["explain", "echo", "chats.send", "romeo@localhost", "--json"];
+        let explained = ended(home.run(&question).await.unwrap(), 0).json().unwrap();
+        assert_eq!(explained["about"]["allowed"], true, "{explained}");
+        ended(home.run(&["plugin", "schedules", "echo"]).await.unwrap(), 0);
+        ended(home.run(&["plugin", "hooks", "echo"]).await.unwrap(), 0);
     }
     ended(home.run(&["plugin", "disable", "echo"]).await.unwrap(), 0);
     host.wait_count("plugin disabled", &[("plugin", "echo")], 1, SOON).await.unwrap();

@@ -1,10 +1,14 @@
 //! Rooms and people: the commands that show and change them, and the alerts to owners, on a real server.
 
 use jid::BareJid;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use parlor_tests::client::Client;
 use parlor_tests::host::{Home, Host};
+use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 use parlor_tests::prosody::Account;
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
 use xmpp_parsers::iq::Iq;
 
@@ -128,7 +132,7 @@ async fn owners_are_told_at_once_who_put_the_account_out_and_why() {
         ["why", "by", "reason", "account"].map(|field| line.get(field)),
         ["kicked", "Juliet", "too loud", "main"]
     );
-    let alert = |text: &str| (text.contains("kicked by Juliet (too loud)")).then(|| text.to_owned());
+    let alert = |text: &str| (text.contains("kicked by “Juliet”, with the words “too loud”")).then(|| text.to_owned());
     let told = juliet.wait_text("an alert", &account.jid, SOON, alert).await.unwrap();
     assert!(told.starts_with("parlor, account main: ") && told.contains("tries again by itself"), "{told}");
     let waits = shown(&home, &["rooms", "show", &name]).await;
@@ -168,4 +172,46 @@ async fn a_destroyed_room_names_the_one_to_go_to() {
     let out = shown(&home, &["rooms", "show", &name]).await;
     assert_eq!(out["left"]["instead"], "tavern@conference.localhost", "{out}");
     assert!(out["remedy"].as_str().unwrap().contains("parlor rooms join tavern@conference.localhost"), "{out}");
+}
+
+/// Gives the host a certificate for webhooks that ends in ten days.
+fn certify(home: &mut Home) {
+    let end = TimeZone::UTC.to_datetime(Timestamp::now() + SignedDuration::from_hours(10 * 24));
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.not_after = date_time_ymd(end.year().into(), end.month().unsigned_abs(), end.day().unsigned_abs());
+    let key = KeyPair::generate().unwrap();
+    home.write("web.pem", &params.self_signed(&key).unwrap().pem()).unwrap();
+    home.write("web.key", &key.serialize_pem()).unwrap();
+    home.set_web("certificate", "web.pem").unwrap();
+    home.set_web("certificate_key", "web.key").unwrap();
+}
+
+/// Waits for an alert with all of these words.
+async fn told(juliet: &mut Client, bot: &BareJid, words: &[&str]) {
+    let pick = |text: &str| words.iter().all(|word| text.contains(*word)).then(|| text.to_owned());
+    let text = juliet.wait_text(&format!("an alert with {words:?}"), bot, SOON, pick).await.unwrap();
+    assert!(text.starts_with("parlor, account main: "), "{text}");
+}
+
+/// The host looks at its plugins twice a minute.
+#[tokio::test]
+async fn owners_are_told_of_plugins_that_fail_or_are_denied_often_and_of_a_certificate() {
+    let mut juliet = juliet().await;
+    let (mut home, account) = home().await;
+    home.amend("main", "owners", Some(vec![juliet.jid().to_bare().to_string()].into())).unwrap();
+    certify(&mut home);
+    let bad = home.install("unruly", &built("unruly").unwrap()).unwrap().set("behaviour", "initialize-traps");
+    let mute = home.install("echo", &built("echo").unwrap()).unwrap().grant("messages.read", &["*"]);
+    let mute = mute.grant("messages.send", &["nobody@localhost"]).grant("rooms.send", &["*"]);
+    let host = start(&home, &Policy::default().with("bad", bad).with("mute", mute)).await;
+
+    let bot = &account.jid;
+    told(&mut juliet, bot, &["the certificate", "web.pem", " ends on ", "renew it"]).await;
+    host.wait_count("plugin running", &[("plugin", "mute")], 1, SOON).await.unwrap();
+    for number in 0..120 {
+        juliet.chat(bot.clone(), &number.to_string()).await.unwrap();
+    }
+    host.wait_count("plugin quarantined", &[("plugin", "bad")], 1, SOON).await.unwrap();
+    told(&mut juliet, bot, &["plugin bad is quarantined", "`parlor plugin restart bad`"]).await;
+    told(&mut juliet, bot, &["plugin mute was denied ", "within an hour; `parlor explain mute` says which"]).await;
 }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use csv::ReaderBuilder;
 use jid::{BareJid, Jid};
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountName, GroupName, Hidden, is_variable};
@@ -139,32 +140,31 @@ fn of_csv(columns: &[&'static str], line: &str) -> Result<Fields, String> {
     Ok(fields.filter(|(_, value)| !value.is_empty()).collect())
 }
 
-/// Splits a line of CSV. A quoted field ends on its line.
+/// Splits a line of CSV. A quoted field ends on its line, and with its quote: the reader would take other fields as well, and the
+/// password would be another one than the person meant.
 fn cells(line: &str) -> Result<Vec<String>, String> {
-    let (mut cells, mut rest) = (Vec::new(), line.chars().peekable());
-    loop {
-        let mut cell = String::new();
-        if rest.next_if_eq(&'"').is_some() {
-            loop {
-                match rest.next() {
-                    Some('"') if rest.next_if_eq(&'"').is_some() => cell.push('"'),
-                    Some('"') => break,
-                    Some(one) => cell.push(one),
-                    None => return Err("a field in quotes has no end on this line".to_owned()),
-                }
-            }
-        } else {
-            while let Some(one) = rest.next_if(|one| *one != ',') {
-                cell.push(one);
-            }
-        }
-        cells.push(cell);
-        match rest.next() {
-            Some(',') => {}
-            None => return Ok(cells),
-            Some(_) => return Err("there is more behind a field in quotes: write \"\" for a quote in it".to_owned()),
-        }
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line.as_bytes());
+    let record = reader.records().next().and_then(Result::ok).unwrap_or_default();
+    let mut rest = Some(line);
+    for (index, cell) in record.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        rest = rest.and_then(|rest| {
+            let rest = rest.strip_prefix(comma)?;
+            let Some(quoted) = rest.strip_prefix('"') else { return rest.strip_prefix(cell) };
+            quoted.strip_prefix(cell.replace('"', "\"\"").as_str())?.strip_prefix('"')
+        });
     }
+    if rest == Some("") {
+        return Ok(record.iter().map(str::to_owned).collect());
+    }
+    let says = if line.contains('\r') {
+        "it has the end of a line in it"
+    } else if line.matches('"').count() % 2 == 1 {
+        "a field in quotes has no end on this line"
+    } else {
+        "there is more behind a field in quotes: write \"\" for a quote in it"
+    };
+    Err(says.to_owned())
 }
 
 fn of_json(line: &str) -> Result<Fields, String> {
@@ -393,6 +393,24 @@ mod tests {
         for (one, other) in texts.into_iter().flat_map(|one| texts.map(|other| (one, other))) {
             let quoted = [one, other].map(|cell| format!("\"{}\"", cell.replace('"', "\"\""))).join(",");
             assert_eq!(cells(&quoted).unwrap(), [one, other], "{quoted}");
+        }
+    }
+
+    #[test]
+    fn a_field_is_taken_as_it_is_written_or_not_at_all() {
+        assert_eq!(cells("a\"b,,c").unwrap(), ["a\"b", "", "c"]);
+        assert_eq!(cells("a,").unwrap(), ["a", ""]);
+        for (line, words) in [
+            ("a,\"b", "no end"),
+            ("a,\"b\"\"", "no end"),
+            ("a,\"b\"c", "more behind"),
+            ("a,\"b\" ,c", "more behind"),
+            ("a\rb,c", "end of a line"),
+            ("a,b\r", "end of a line"),
+            ("\r,", "end of a line"),
+        ] {
+            let reason = cells(line).unwrap_err();
+            assert!(reason.contains(words), "{line:?}: {reason}");
         }
     }
 

@@ -37,7 +37,7 @@ pub struct HooksArgs {
 impl HooksArgs {
     /// Carries out the requested change, and shows the webhooks.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.target.load()?;
+        let config = self.target.load_to_look()?;
         // Fails if there is no plugin with this id.
         PluginAdmin::new(&config).entry(&self.plugin)?;
         let host = target::running(&config)?;

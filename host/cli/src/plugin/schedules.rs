@@ -38,7 +38,7 @@ pub struct SchedulesArgs {
 impl SchedulesArgs {
     /// Carries out the requested change, and shows the schedules.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.target.load()?;
+        let config = self.target.load_to_look()?;
         let all = if let Some(plugin) = &self.plugin {
             // Fails if there is no plugin with this id.
             PluginAdmin::new(&config).entry(plugin)?;

@@ -14,6 +14,9 @@ use super::host::{Host, Visit, look};
 use super::parts::{cell, choice, rows, table, when};
 use crate::explain::{About, Asking, Explanation, is_granted};
 
+/// The most accounts that are listed where there may be one for each.
+const MOST: usize = 50;
+
 /// Adds the page.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
     routes.page("/explain", Role::Viewer, page)
@@ -94,13 +97,14 @@ fn answer(link: &dyn Fn(&str) -> String, explanation: &Explanation, grants: &Gra
         @if !explanation.withheld.is_empty() {
             h3 { "What it was not shown" }
             ul {
-                @for one in &explanation.withheld {
+                @for one in explanation.withheld.iter().take(MOST) {
                     li {
                         (one.events) " events on " (cell(&one.account)) ", which " (cell(&one.permission))
                         " does not cover, since the host started"
                     }
                 }
             }
+            (more(explanation.withheld.len()))
         }
         @if !explanation.denied.is_empty() {
             h3 { "What it was denied lately" }
@@ -111,17 +115,23 @@ fn answer(link: &dyn Fn(&str) -> String, explanation: &Explanation, grants: &Gra
     }
 }
 
+/// Says how many of a list are not shown.
+fn more(count: usize) -> Markup {
+    html! { @if count > MOST { p { (count - MOST) " more are not shown; " code { "parlor explain" } " shows all." } } }
+}
+
 fn states(explanation: &Explanation) -> Markup {
     html! {
         @if !explanation.enabled { p { "It is disabled and does nothing." } }
-        @for down in &explanation.down {
+        @for down in explanation.down.iter().take(MOST) {
             p {
                 "It does not run"
                 @if let Some(account) = &down.account { " on " (cell(account)) }
                 ", it is " (cell(&down.state))
-                @if let Some(reason) = &down.reason { ": " (stranger(reason)) }
+                @if let Some(reason) = &down.reason { ": " (cell(reason)) }
             }
         }
+        (more(explanation.down.len()))
         @if let Some(rooms) = &explanation.rooms {
             p { "It is kept to rooms, and sees and does nothing in others: " (stranger(&rooms.join(", "))) }
         }
@@ -269,6 +279,24 @@ mod tests {
 
     fn page(explanation: &Explanation) -> String {
         answer(&|path| format!("/base{path}"), explanation, &Grants::default()).into_string()
+    }
+
+    #[test]
+    fn a_plugin_on_thousands_of_accounts_is_explained_on_one_page() {
+        let down = |number: usize| crate::explain::Down {
+            account: Some(format!("a{number}")),
+            state: "quarantined".to_owned(),
+            reason: Some("\"".repeat(4 << 10)),
+        };
+        let withheld = |number: usize| crate::explain::Withheld {
+            account: format!("a{number}"),
+            permission: "messages.read".to_owned(),
+            events: 7,
+        };
+        let (down, withheld) = ((0..5_000).map(down).collect(), (0..5_000).map(withheld).collect());
+        let text = page(&Explanation { down, withheld, ..explanation() });
+        assert!(text.len() < 256 << 10, "{} bytes", text.len());
+        assert_eq!(text.matches("4950 more are not shown").count(), 2);
     }
 
     #[test]

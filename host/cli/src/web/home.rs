@@ -8,7 +8,7 @@ use parlor::control::views::{Account, Plugin, Status};
 use parlor_window::{Page, Problem, Reply, Role, Routes, state, stranger};
 
 use super::host::{Host, Visit, look};
-use super::parts::{MOST_ROWS, cell, rows, table};
+use super::parts::{MOST_ROWS, counts};
 use crate::fleet::{self, MANY, NAMED, first};
 use crate::show::{size, span};
 use crate::status;
@@ -79,21 +79,6 @@ fn many_plugins(plugins: &[Plugin], link: &dyn Fn(&str) -> String) -> Markup {
         ul.cards { @for plugin in down.iter().take(NAMED) { (one_plugin(plugin, link)) } }
         @if down.len() > NAMED { p { "and " (down.len() - NAMED) " more" } }
     }
-}
-
-/// Shows counts as a table.
-fn counts(caption: &str, (heads, all): &(Vec<String>, Vec<Vec<String>>)) -> Markup {
-    let heads: Vec<_> = heads.iter().map(String::as_str).collect();
-    let row = |cells: &Vec<String>| {
-        html! {
-            tr {
-                @for (number, text) in cells.iter().enumerate() {
-                    @if number == 0 { th scope="row" { (cell(text)) } } @else { td { (cell(text)) } }
-                }
-            }
-        }
-    };
-    table(caption, &heads, &rows(all, row))
 }
 
 fn one_account(account: &Account) -> Markup {

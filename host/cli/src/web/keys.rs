@@ -10,6 +10,9 @@ use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, segment,
 use super::host::{Host, Visit, ask};
 use super::parts::{cell, field, maybe, rows, table, when};
 
+/// The longest list of accounts with their keys, in bytes. Other people decide how many keys they have.
+const LONGEST: usize = 1 << 20;
+
 /// Adds the pages.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
     routes
@@ -36,6 +39,16 @@ async fn list(visit: Visit) -> Result<Reply, Problem> {
 }
 
 fn content(link: &dyn Fn(&str) -> String, jid: &str, all: &[Keys], reset: &dyn Fn(&str) -> Option<Markup>) -> Markup {
+    let (mut sections, mut bytes) = (Vec::new(), 0);
+    for on in all {
+        let one = account(link, on, reset);
+        bytes += one.0.len();
+        if bytes > LONGEST {
+            break;
+        }
+        sections.push(one);
+    }
+    let left = all.len() - sections.len();
     html! {
         p.lead { "Nothing on this page is secret: fingerprints are for others to compare." }
         form method="get" action=(link("/keys")) {
@@ -43,13 +56,21 @@ fn content(link: &dyn Fn(&str) -> String, jid: &str, all: &[Keys], reset: &dyn F
             button type="submit" { "Show" }
         }
         @if all.is_empty() { p { "No accounts." } }
-        @for on in all {
-            h2 { (stranger(&on.account)) }
-            (own(on))
-            (others(link, on))
-            (comparisons(on))
-            @if let Some(reset) = reset(&on.account) { (reset) }
+        @for section in sections { (section) }
+        @if left > 0 {
+            p { (left) " more accounts have no room here; " code { "parlor keys NAME" } " shows one." }
         }
+    }
+}
+
+/// Shows what there is of an account.
+fn account(link: &dyn Fn(&str) -> String, on: &Keys, reset: &dyn Fn(&str) -> Option<Markup>) -> Markup {
+    html! {
+        h2 { (stranger(&on.account)) }
+        (own(on))
+        (others(link, on))
+        (comparisons(on))
+        @if let Some(reset) = reset(&on.account) { (reset) }
     }
 }
 
@@ -350,6 +371,14 @@ mod tests {
     fn ten_thousand_keys_fit_on_a_page() {
         let text = page(&[on(vec![key(&"x".repeat(900), "blind"); 10_000])], None);
         assert!(text.len() < 128 << 10 && text.contains("more are not shown."), "{} bytes", text.len());
+    }
+
+    #[test]
+    fn the_keys_of_many_accounts_are_shown_as_long_as_there_is_room() {
+        let all: Vec<_> = (0..40).map(|_| on(vec![key(&"x".repeat(900), "blind"); 500])).collect();
+        let text = page(&all, None);
+        assert!(text.len() < 1_100 << 10, "{} bytes", text.len());
+        assert!(text.contains("more accounts have no room here;"), "{}", text.len());
     }
 
     #[test]

@@ -100,6 +100,21 @@ pub(super) fn table(caption: &str, heads: &[&str], rows: &Rows) -> Markup {
     }
 }
 
+/// Shows counts as a table: its heads, and its rows.
+pub(super) fn counts(caption: &str, (heads, all): &(Vec<String>, Vec<Vec<String>>)) -> Markup {
+    let heads: Vec<_> = heads.iter().map(String::as_str).collect();
+    let row = |cells: &Vec<String>| {
+        html! {
+            tr {
+                @for (number, text) in cells.iter().enumerate() {
+                    @if number == 0 { th scope="row" { (cell(text)) } } @else { td { (cell(text)) } }
+                }
+            }
+        }
+    };
+    table(caption, &heads, &rows(all, row))
+}
+
 /// Shows a field for a line of text, with its label above and a hint below it.
 pub(super) fn field(name: &str, label: &str, value: &str, hint: &str) -> Markup {
     let about = format!("{name}-hint");

@@ -106,14 +106,15 @@ fn shown(visit: &Visit, id: &PluginId, known: &Known) -> Markup {
         }
         (changes::buttons(visit, id, entry))
         div data-live id="state" {
-            @for plugin in plugins { (runs::facts(plugin)) (runs::denied(&plugin.denied)) }
+            (runs::states(plugins))
+            (runs::denied(plugins))
         }
         h2 id="may" { "What it may do" }
         (rights::shown(visit, id, manifest.as_ref().ok().map(Arc::as_ref), &entry.grants, places))
         h2 id="did" { "What it did" }
         div data-live id="activity" {
             (runs::activity(audit))
-            @for plugin in plugins { (runs::limits(plugin)) }
+            (runs::limits(plugins))
         }
         h2 id="settings" { "Settings" }
         @if let Ok(manifest) = manifest { (settings::shown(visit, id, &manifest.settings, &entry.settings, &entry.settings_in)) }

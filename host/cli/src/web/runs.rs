@@ -1,24 +1,53 @@
 //! The activity of a plugin: its limits, schedules, webhooks and log, and the counts of the audit.
 
-use maud::{Markup, html};
-use parlor::control::audit::Audit;
+use std::collections::BTreeMap;
+
+use maud::{Markup, PreEscaped, html};
+use parlor::control::audit::{Audit, Counted, Name};
 use parlor::control::views::{Denied, Line, Plugin, Schedule, Schedules, Webhooks};
 use parlor_window::{Role, scroll, state, stranger, stranger_text};
 
 use super::host::Visit;
-use super::parts::kept_to;
+use super::parts::{cell, counts, kept_to, maybe, rows, table, when};
+use crate::fleet::{MANY, versions};
 use crate::show::{second, size, span};
 
-/// The most rows of one table.
+/// The most rows of one table, and the most schedules.
 const MOST: usize = 50;
+/// The most counts that are shown for each account.
+const MOST_COUNTS: usize = 240;
+/// The longest log, in bytes. A plugin that fills its page would hide there what it does, and the buttons that end it.
+const LONGEST_LOG: usize = 128 << 10;
 
-/// Shows how a plugin is on each of its accounts.
-pub(super) fn facts(plugin: &Plugin) -> Markup {
+/// Shows how a plugin is on each of its accounts. Of many accounts it shows the counts, and those on which it does not run as it
+/// should.
+pub(super) fn states(plugins: &[Plugin]) -> Markup {
+    let odd = plugins.iter().filter(|plugin| is_odd(plugin)).count();
+    html! {
+        @if plugins.len() > MANY { (counts("By version and state", &versions(plugins))) }
+        @for plugin in one_by_one(plugins) { (facts(plugin)) }
+        @if plugins.len() > MANY && odd > MANY {
+            p { "It does not run as it should on " (odd - MANY) " more accounts; " code { "parlor status" } " names them." }
+        }
+    }
+}
+
+/// Returns the accounts that are shown one by one.
+fn one_by_one(plugins: &[Plugin]) -> impl Iterator<Item = &Plugin> {
+    let are_many = plugins.len() > MANY;
+    plugins.iter().filter(move |plugin| !are_many || is_odd(plugin)).take(MANY)
+}
+
+fn is_odd(plugin: &Plugin) -> bool {
+    plugin.is_down() || plugin.is_behind()
+}
+
+fn facts(plugin: &Plugin) -> Markup {
     html! {
         h2 { @if let Some(account) = &plugin.account { "On " (stranger(account)) } @else { "On no account" } }
         dl.facts {
             dt { "State" }
-            dd { (state(&plugin.state)) @if let Some(reason) = &plugin.reason { " " (stranger(reason)) } }
+            dd { (state(&plugin.state)) @if let Some(reason) = &plugin.reason { " " (cell(reason)) } }
             @if let Some(rooms) = &plugin.rooms {
                 dt { "Kept to rooms" }
                 dd { (kept_to(rooms)) ", and sees and does nothing in others" }
@@ -55,8 +84,12 @@ fn mebibytes(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / f64::from(1 << 20))
 }
 
-/// Shows each limit of a plugin on an account, with its use.
-pub(super) fn limits(plugin: &Plugin) -> Markup {
+/// Shows each limit of a plugin on its accounts, with its use.
+pub(super) fn limits(plugins: &[Plugin]) -> Markup {
+    html! { @for plugin in one_by_one(plugins) { (limits_on(plugin)) } }
+}
+
+fn limits_on(plugin: &Plugin) -> Markup {
     let (limits, account) = (&plugin.limits, plugin.account.as_deref().unwrap_or("no account"));
     let table = html! {
         table {
@@ -92,20 +125,30 @@ fn number(name: &str, used: f64) -> String {
     }
 }
 
-/// Shows the last calls that were denied, the last first.
-pub(super) fn denied(denied: &[Denied]) -> Markup {
-    html! {
-        @if !denied.is_empty() {
-            h3 { "Denied" }
-            ul {
-                @for one in denied.iter().rev().take(MOST) {
-                    li {
-                        time { (second(&one.at)) } " " (stranger(&one.permission))
-                        @if let Some(scope) = &one.scope { " for " (stranger(scope)) }
-                        ": " (stranger(&one.hint))
-                    }
-                }
+/// Shows the calls that were denied lately on all accounts, the last first.
+pub(super) fn denied(plugins: &[Plugin]) -> Markup {
+    let each = plugins.iter().flat_map(|plugin| {
+        let account = plugin.account.as_deref();
+        plugin.denied.iter().map(move |denied| (account, denied))
+    });
+    let mut all: Vec<(Option<&str>, &Denied)> = each.collect();
+    all.sort_by(|(_, one), (_, other)| other.at.cmp(&one.at));
+    let row = |(account, one): &(Option<&str>, &Denied)| {
+        html! {
+            tr {
+                th scope="row" { (when(&one.at)) }
+                td { (maybe(*account)) }
+                td { (cell(&one.permission)) }
+                td { (maybe(one.scope.as_deref())) }
+                td { (cell(&one.hint)) }
             }
+        }
+    };
+    html! {
+        @if !all.is_empty() {
+            h3 { "Denied" }
+            (table("Calls that were denied lately, the last one first",
+                &["Time", "Account", "Permission", "For", "What would allow it"], &rows(&all, row)))
         }
     }
 }
@@ -114,63 +157,82 @@ pub(super) fn denied(denied: &[Denied]) -> Markup {
 pub(super) fn activity(audit: &Audit) -> Markup {
     html! {
         @if audit.counts.is_empty() && audit.names.is_empty() { p { "Nothing was counted yet." } }
-        @if !audit.counts.is_empty() {
-            dl.facts {
-                @for count in &audit.counts {
-                    dt { (stranger(&count.name)) }
-                    dd { (count.count) " on " (stranger(&count.account)) }
-                }
-            }
-        }
+        @if !audit.counts.is_empty() { (sums(&audit.counts)) }
         @for (kind, title) in [
             ("recipient", "It wrote to"),
             ("server", "It asked over the web"),
             ("request", "Requests that it made over the web"),
             ("webhook", "Requests to its webhooks"),
             ("denial", "It was denied"),
-        ] {
-            @let names: Vec<_> = audit.names.iter().filter(|name| name.kind == kind).take(MOST).collect();
-            @let has_bytes = names.iter().any(|name| name.sent.is_some());
-            @if !names.is_empty() {
-                @let table = html! {
-                    table {
-                        caption { (title) }
-                        thead {
-                            tr {
-                                @for head in ["Whom or what", "Account", "Times"] { th scope="col" { (head) } }
-                                @if has_bytes { @for head in ["Sent", "Received"] { th scope="col" { (head) } } }
-                                th scope="col" { "Last" }
-                            }
-                        }
-                        tbody {
-                            @for name in names {
-                                tr {
-                                    th scope="row" { (stranger(&name.what)) }
-                                    td { (stranger(&name.account)) }
-                                    td.number { (name.count) }
-                                    @if has_bytes {
-                                        @for bytes in [name.sent, name.received] {
-                                            td.number { @if let Some(bytes) = bytes { (size(bytes)) } }
-                                        }
-                                    }
-                                    td { (second(&name.last)) }
-                                }
-                            }
-                        }
-                    }
-                };
-                (scroll(title, &table))
+        ] { (names(audit, kind, title)) }
+    }
+}
+
+/// Shows how often it did what on each account; of many accounts, on all of them together.
+fn sums(counts: &[Counted]) -> Markup {
+    let mut all = BTreeMap::<&str, u64>::new();
+    for count in counts {
+        *all.entry(count.name.as_str()).or_default() += count.count;
+    }
+    html! {
+        dl.facts {
+            @if counts.len() <= MOST_COUNTS {
+                @for count in counts {
+                    dt { (stranger(&count.name)) }
+                    dd { (count.count) " on " (stranger(&count.account)) }
+                }
+            } @else {
+                @for (name, count) in &all {
+                    dt { (stranger(name)) }
+                    dd { (count) " on all accounts together" }
+                }
             }
         }
     }
 }
 
+/// Shows the names of a kind with their counts, the last ones first.
+fn names(audit: &Audit, kind: &str, title: &str) -> Markup {
+    let mut all: Vec<&Name> = audit.names.iter().filter(|name| name.kind == kind).collect();
+    all.sort_by(|one, other| other.last.cmp(&one.last));
+    let more = all.len().saturating_sub(MOST);
+    all.truncate(MOST);
+    let has_bytes = all.iter().any(|name| name.sent.is_some());
+    let mut heads = vec!["Whom or what", "Account", "Times"];
+    if has_bytes {
+        heads.extend(["Sent", "Received"]);
+    }
+    heads.push("Last");
+    let row = |name: &&Name| {
+        html! {
+            tr {
+                th scope="row" { (cell(&name.what)) }
+                td { (cell(&name.account)) }
+                td.number { (name.count) }
+                @if has_bytes {
+                    @for bytes in [name.sent, name.received] {
+                        td.number { @if let Some(bytes) = bytes { (size(bytes)) } }
+                    }
+                }
+                td { (when(&name.last)) }
+            }
+        }
+    };
+    html! {
+        @if !all.is_empty() { (table(title, &heads, &rows(&all, row))) }
+        @if more > 0 { p { (more) " more of earlier times are on the page “What became of it”." } }
+    }
+}
+
 /// Shows the schedules, each with a button that pauses or resumes it.
 pub(super) fn schedules(visit: &Visit, id: &str, all: &[Schedules]) -> Markup {
+    let each = all.iter().flat_map(|of| of.schedules.iter().map(move |schedule| (of.account.as_str(), schedule)));
+    let each: Vec<(&str, &Schedule)> = each.collect();
     html! {
-        @if all.iter().all(|of| of.schedules.is_empty()) { p { "It has none." } }
-        @for of in all {
-            @for schedule in &of.schedules { (one_schedule(visit, id, &of.account, schedule)) }
+        @if each.is_empty() { p { "It has none." } }
+        @for (account, schedule) in each.iter().take(MOST) { (one_schedule(visit, id, account, schedule)) }
+        @if each.len() > MOST {
+            p { (each.len() - MOST) " more are not shown; " code { "parlor plugin schedules " (id) } " shows them." }
         }
     }
 }
@@ -208,7 +270,7 @@ pub(super) fn webhooks(visit: &Visit, id: &str, all: &[Webhooks]) -> Markup {
     };
     html! {
         @if all.iter().all(|of| of.webhooks.is_empty()) { p { "It has none." } }
-        @for of in all {
+        @for of in all.iter().take(MANY) {
             @for webhook in &of.webhooks {
                 h3 { (stranger(&webhook.name)) " on " (stranger(&of.account)) }
                 dl.facts {
@@ -246,19 +308,37 @@ pub(super) fn webhooks(visit: &Visit, id: &str, all: &[Webhooks]) -> Markup {
                 (scroll(&format!("Requests on {}", stranger_text(&of.account)), &table))
             }
         }
+        @if all.len() > MANY {
+            p { (all.len() - MANY) " more accounts are not shown; " code { "parlor plugin hooks " (id) } " shows them." }
+        }
     }
 }
 
 /// Shows lines of the log, the last one at the end.
 pub(super) fn log(lines: &[Line]) -> Markup {
-    html! {
-        pre.log tabindex="0" role="log" aria-label="Log" {
-            @for line in lines {
-                (second(&line.at)) " " (line.level) " " (stranger(&line.message))
-                @for (name, value) in line.fields.iter().filter(|(name, _)| *name != "plugin") { " " (stranger(&format!("{name}={value}"))) }
-                "\n"
-            }
+    let (mut shown, mut bytes) = (Vec::new(), 0);
+    for line in lines.iter().rev() {
+        let line = log_line(line).into_string();
+        bytes += line.len();
+        if bytes > LONGEST_LOG {
+            break;
         }
+        shown.push(line);
+    }
+    let left = lines.len() - shown.len();
+    html! {
+        @if left > 0 { p.hint { (left) " earlier lines are too long for this page; " code { "parlor logs" } " shows them." } }
+        pre.log tabindex="0" role="log" aria-label="Log" {
+            @for line in shown.into_iter().rev() { (PreEscaped(line)) }
+        }
+    }
+}
+
+fn log_line(line: &Line) -> Markup {
+    html! {
+        (second(&line.at)) " " (line.level) " " (stranger(&line.message))
+        @for (name, value) in line.fields.iter().filter(|(name, _)| *name != "plugin") { " " (cell(&format!("{name}={value}"))) }
+        "\n"
     }
 }
 
@@ -300,5 +380,64 @@ mod tests {
         };
         assert!(!shown(Role::Viewer).contains("token") && !shown(Role::Operator).contains("token"));
         assert!(shown(Role::Owner).contains("token") && shown(Role::Owner).contains("name=\"webhook\" value=\"ci\""));
+    }
+
+    /// Neither a plugin nor a fleet may make the page so long that it is not sent: it has the buttons that end the plugin.
+    #[test]
+    fn whatever_a_plugin_says_and_on_however_many_accounts_its_page_is_not_too_long() {
+        let long = "\"".repeat(4 << 10);
+        let denied_call = Denied {
+            at: "2026-11-20T08:00:00Z".to_owned(),
+            permission: "messages.send".to_owned(),
+            scope: Some(long.clone()),
+            hint: long.clone(),
+        };
+        let mut plugins = crate::fleet::tests::fleet(5_000).plugins;
+        for (number, plugin) in plugins.iter_mut().enumerate() {
+            plugin.reason = Some(long.clone());
+            plugin.denied = vec![denied_call.clone(); if number < 50 { 20 } else { 0 }];
+        }
+        let name = |number: usize| Name {
+            account: format!("a{number}"),
+            kind: ["recipient", "denial"][number % 2].to_owned(),
+            what: long.clone(),
+            first: "2026-11-20T08:00:00Z".to_owned(),
+            last: format!("2026-11-20T08:00:{:02}Z", number % 60),
+            count: 1,
+            sent: None,
+            received: None,
+        };
+        let count = |number: usize| Counted {
+            plugin: "echo".to_owned(),
+            account: format!("a{number}"),
+            name: "sent".to_owned(),
+            count: 2,
+        };
+        let audit = Audit {
+            entries: Vec::new(),
+            counts: (0..5_000).map(count).collect(),
+            names: (0..5_000).map(name).collect(),
+        };
+        let line = Line {
+            number: 1,
+            at: "2026-11-20T08:00:00Z".to_owned(),
+            level: "info".to_owned(),
+            target: "plugin".to_owned(),
+            message: long.clone(),
+            fields: [("to".to_owned(), long.clone())].into(),
+        };
+        let lines = vec![line; 60];
+        let parts = [states(&plugins), denied(&plugins), limits(&plugins), activity(&audit), log(&lines)];
+        let text: String = parts.into_iter().map(Markup::into_string).collect();
+        assert!(text.len() < 640 << 10, "{} bytes", text.len());
+        for words in [
+            "more accounts; ",
+            "more are not shown.",
+            "10000 on all accounts together",
+            "2450 more of earlier times",
+            "earlier lines are too long",
+        ] {
+            assert!(text.contains(words), "no {words:?}");
+        }
     }
 }

@@ -87,7 +87,10 @@ impl Alerts {
         }
         let was_told = self.recent.iter().any(|(_, other, subject)| *other == kind && *subject == about);
         let most = usize::try_from(settings.alerts_per_hour).unwrap_or(usize::MAX);
-        if was_told || self.recent.len() >= most || self.waiting.len() >= MOST_WAITING {
+        // Other people decide how often an account is kicked, and plugins how often they are denied. Neither may hide the rest.
+        let of_kind = self.recent.iter().filter(|(_, other, _)| *other == kind).count();
+        let are_enough = self.recent.len() >= most || of_kind >= most.div_ceil(2);
+        if was_told || are_enough || self.waiting.len() >= MOST_WAITING {
             self.withheld += 1;
             return;
         }
@@ -157,6 +160,27 @@ mod tests {
             later,
             "parlor, account main: kicked a (1 more alert was not sent; `parlor logs` says what happened)"
         );
+    }
+
+    #[test]
+    fn one_kind_leaves_room_for_the_others() {
+        let (mut alerts, settings, now) = (Alerts::default(), Settings::default(), Instant::now());
+        let half = usize::try_from(settings.alerts_per_hour).unwrap().div_ceil(2);
+        let mut add = |kind, about: &str| {
+            alerts.add(alert(kind, about), &main(), &settings, now);
+            alerts.due(true).pop_front()
+        };
+        let kicks = (0..1_000).filter_map(|room| add(AlertKind::Kicked, &format!("{room}@muc.example.org"))).count();
+        assert_eq!(kicks, half);
+        for kind in [AlertKind::Quarantined, AlertKind::Certificate, AlertKind::Away] {
+            let told = add(kind, "x").unwrap();
+            assert_eq!(told.contains("994 more alerts were not sent"), kind == AlertKind::Quarantined, "{told}");
+        }
+        // Somebody who wants a single one gets that.
+        let one = Settings::default().with("alerts_per_hour", json!(1)).unwrap();
+        let mut alerts = Alerts::default();
+        alerts.add(alert(AlertKind::Kicked, "a"), &main(), &one, now);
+        assert_eq!(alerts.due(true).len(), 1);
     }
 
     #[test]

@@ -35,12 +35,20 @@ pub(super) fn tell(shared: &Shared, alerts: &mut Alerts, news: &RoomNews) {
     if record.state == RoomState::Waiting && *why != "kicked" {
         return;
     }
-    let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
-    let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
     let what = if *was_in { "is out of" } else { "cannot enter" };
-    let text = format!("it {what} the room {room}: {why}{by}{reason}; {remedy}");
+    let why = said(why, by.as_deref(), reason.as_deref());
+    let text = format!("it {what} the room {room}: {why}; {remedy}");
     let alert = Alert { kind: AlertKind::Kicked, about: room.to_string(), text };
     alerts.add(alert, account, &shared.settings(), Instant::now());
+}
+
+/// Says why the account is out. The words of others stand between quotation marks, of which they have none: nobody seems to go on in
+/// the host's name, such as with an address to log in at.
+fn said(why: &str, by: Option<&str>, reason: Option<&str>) -> String {
+    let quoted = |words: &str| format!("“{}”", words.replace(['“', '”', '„', '‟', '«', '»'], "'"));
+    let by = by.map(|by| format!(" by {}", quoted(by))).unwrap_or_default();
+    let reason = reason.map(|reason| format!(", with the words {}", quoted(reason))).unwrap_or_default();
+    format!("{why}{by}{reason}")
 }
 
 /// Returns the actor, if the room names one: the nickname, else the address.
@@ -79,6 +87,16 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+
+    #[test]
+    fn words_of_others_are_quoted_and_end_with_their_quotation_mark() {
+        assert_eq!(said("kicked", None, None), "kicked");
+        assert_eq!(said("kicked", Some("juliet"), Some("too loud")), "kicked by “juliet”, with the words “too loud”");
+        let evil = said("banned", Some("x”; log in at https://evil.example „"), Some("”) parlor, account main: “"));
+        assert_eq!(evil.matches('“').count(), 2, "{evil}");
+        assert_eq!(evil.matches('”').count(), 2, "{evil}");
+        assert!(evil.ends_with('”') && evil.contains("by “x'; log in at"), "{evil}");
+    }
 
     #[test]
     fn a_remedy_names_a_command_that_a_shell_reads_as_one_word() {

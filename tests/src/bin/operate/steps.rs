@@ -650,7 +650,7 @@ async fn kick(story: &mut Story) -> Result<String> {
     let is_alert = |stanza: &Stanza| match stanza {
         Stanza::Message(message) => {
             let body = parlor_tests::client::body(message)?;
-            body.contains("kicked by juliet (too loud)").then(|| body.to_owned())
+            body.contains("kicked by “juliet”, with the words “too loud”").then(|| body.to_owned())
         }
         _ => None,
     };

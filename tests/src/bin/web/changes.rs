@@ -22,7 +22,10 @@ pub(crate) const ALL: &[(&str, Act)] = &[
 ];
 
 /// Acts that only scripts make possible.
-pub(crate) const WITH_SCRIPTS: &[(&str, Act)] = &[act!("a page changes by itself when something changes", live)];
+pub(crate) const WITH_SCRIPTS: &[(&str, Act)] = &[
+    act!("a page changes by itself when something changes", live),
+    act!("a person stops the changes of a page, and lets them go on", paused),
+];
 
 /// Opens the plugin's page.
 async fn the_plugin(stage: &Stage) -> Result<()> {
@@ -242,19 +245,51 @@ async fn install(stage: &mut Stage) -> Result<String> {
     Ok(id)
 }
 
+/// Returns a script for the row of the plugin on the page of plugins.
+fn row() -> String {
+    format!(
+        "return [...document.querySelectorAll('main tr, main li')].map(row => row.innerText)
+            .find(text => text.includes('{ID}')) ?? ''"
+    )
+}
+
 async fn live(stage: &mut Stage) -> Result<String> {
     stage.open("/plugins").await?;
     stage.browser.run("window.sameDocument = true").await?;
     for (command, word) in [("disable", "disabled"), ("enable", "running")] {
         stage.parlor(&["plugin", command, ID]).await?;
-        let row = format!(
-            "return [...document.querySelectorAll('main tr, main li')].map(row => row.innerText)
-            .find(text => text.includes('{ID}')) ?? ''"
-        );
-        stage.browser.waits(&row, |text| text.as_str().is_some_and(|text| text.contains(word))).await?;
+        stage.browser.waits(&row(), |text| text.as_str().is_some_and(|text| text.contains(word))).await?;
     }
     let same = stage.browser.run("return window.sameDocument === true").await?;
     ensure!(same == true, "the whole page was loaded again");
     stage.browser.console().await?;
     Ok("disabled, running".to_owned())
+}
+
+async fn paused(stage: &mut Stage) -> Result<String> {
+    stage.open("/plugins").await?;
+    stage.browser.press("#pause").await?;
+    stage.browser.has("#pause[aria-pressed=true]").await?;
+    stage.browser.is_well_made().await?;
+    // The browser is told of the change as before, and the page takes nothing of it.
+    let told = "window.told = new Promise(done => {
+        const events = new EventSource('/live');
+        events.addEventListener('changed', () => { events.close(); done(true); });
+        events.addEventListener('open', () => { window.isOpen = true; });
+    })";
+    stage.browser.run(&format!("{told}; return true")).await?;
+    stage.browser.waits("return window.isOpen === true", |is_open| *is_open == true).await?;
+    stage.parlor(&["plugin", "disable", ID]).await?;
+    stage.browser.run("return window.told.then(() => fetch(location.href)).then(() => true)").await?;
+    let shown = stage.browser.run(&row()).await?;
+    ensure!(shown.as_str().is_some_and(|text| text.contains("running")), "it changed all the same: {shown}");
+    // That is kept for the next page of the tab.
+    stage.open("/").await?;
+    stage.browser.has("#pause[aria-pressed=true]").await?;
+    stage.browser.press("#pause").await?;
+    stage.browser.has("#pause[aria-pressed=false]").await?;
+    stage.open("/plugins").await?;
+    stage.parlor(&["plugin", "enable", ID]).await?;
+    stage.browser.waits(&row(), |text| text.as_str().is_some_and(|text| text.contains("running"))).await?;
+    Ok("stopped, and going on".to_owned())
 }

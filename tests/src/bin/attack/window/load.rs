@@ -21,6 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         case!(156, "slow and many connections to the owner's pages", slow),
         case!(157, "bodies and uploads to the owner's pages without an end", endless),
+        case!(163, "somebody who only looks, and asks for pages without an end", greedy),
     ]
 }
 
@@ -33,6 +34,9 @@ const DRIP: Duration = Duration::from_millis(200);
 /// The largest upload that is read, and what is sent beyond it, in bytes.
 const UPLOAD: usize = 64 << 20;
 const BEYOND: usize = 8 << 20;
+/// The most requests of a session at once, and those of each second after that.
+const AT_ONCE: u64 = 600;
+const EACH_SECOND: u64 = 20;
 
 /// Connects from an address of the loopback interface.
 async fn connect(window: &Window, from: u8) -> Result<TcpStream> {
@@ -125,6 +129,32 @@ async fn slow(trial: &mut Trial) -> Result<String> {
     drop(window);
     remove(stage).await?;
     Ok(format!("each is given up; the owner waits for {:.1} s at most", slowest.as_secs_f64()))
+}
+
+async fn greedy(trial: &mut Trial) -> Result<String> {
+    let (stage, Pages { window, owner }) = open(trial, |entry| entry).await?;
+    let viewer = window.log_in(&stage.home, "viewer").await?;
+    let (began, mut served) = (Instant::now(), 0);
+    loop {
+        let answer = viewer.get("/no-such-page").await?;
+        if answer.status == 429 {
+            ensure!(!answer.header("retry-after").is_empty(), "it does not say for how long: {answer:?}");
+            break;
+        }
+        is(&answer, &[404], "a page that is not there")?;
+        served += 1;
+        let most = AT_ONCE + EACH_SECOND * (began.elapsed().as_secs() + 1);
+        ensure!(served <= most, "{served} requests of one session are answered within {:?}", began.elapsed());
+    }
+    ensure!(served >= AT_ONCE, "a session is refused after {served} requests");
+    // Others, and other sessions of the same address, are served meanwhile.
+    is(&owner.get("/").await?, &[200], "the owner")?;
+    is(&window.log_in(&stage.home, "viewer").await?.get("/").await?, &[200], "another viewer")?;
+    stage.during().await?;
+    nothing_changed(stage).await?;
+    drop(window);
+    remove(stage).await?;
+    Ok(format!("refused after {served} requests; the owner is served"))
 }
 
 /// Sends a request whose body has no end, until the server has enough of it or much was sent. Returns how much was sent, and the

@@ -1,0 +1,105 @@
+//! What one session may take of the window: requests in a time, and live pages at once. Otherwise one browser, or somebody who only
+//! looks, would keep the others waiting, and the host busy with answers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use parlor_base::rate::Bucket;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::secret::Secret;
+
+/// The requests of a session each second, over time. A person makes far fewer.
+const RATE: f64 = 20.0;
+/// The most requests of a session at once.
+const BURST: f64 = 600.0;
+/// The most live pages of a session at once.
+const MOST_LIVE: usize = 8;
+/// The number of sessions from which on those are forgotten that took nothing lately: twice as many as there can be.
+const MOST: usize = 128;
+
+/// What one session took.
+#[derive(Debug)]
+struct Share {
+    requests: Bucket,
+    live: Arc<Semaphore>,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { requests: Bucket::new(RATE, BURST), live: Arc::new(Semaphore::new(MOST_LIVE)) }
+    }
+}
+
+impl Share {
+    /// Returns whether forgetting it changes nothing.
+    fn is_whole(&self) -> bool {
+        self.requests.used() < 1.0 && self.live.available_permits() == MOST_LIVE
+    }
+}
+
+/// What each session took, by the digest of its secret.
+#[derive(Debug, Default)]
+pub(crate) struct Shares(Mutex<HashMap<String, Share>>);
+
+impl Shares {
+    /// Counts a request of a session. Returns false if there were too many.
+    pub(crate) fn has_request(&self, session: &Secret) -> bool {
+        self.of(session, |share| share.requests.take(1.0).is_ok())
+    }
+
+    /// Takes a place for a live page of a session, until it is dropped. None: it has too many.
+    pub(crate) fn live(&self, session: &Secret) -> Option<OwnedSemaphorePermit> {
+        self.of(session, |share| Arc::clone(&share.live).try_acquire_owned().ok())
+    }
+
+    fn of<T>(&self, session: &Secret, take: impl FnOnce(&Share) -> T) -> T {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = session.digest();
+        if all.len() >= MOST && !all.contains_key(&digest) {
+            all.retain(|_, share| !share.is_whole());
+        }
+        take(all.entry(digest).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_has_so_many_requests_and_keeps_none_of_another() {
+        let (shares, one, other) = (Shares::default(), Secret::random().unwrap(), Secret::random().unwrap());
+        assert_eq!((0..10_000).filter(|_| shares.has_request(&one)).count(), 600);
+        assert!(shares.has_request(&other));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!((0..10_000).filter(|_| shares.has_request(&one)).count(), 20);
+    }
+
+    #[tokio::test]
+    async fn a_session_has_so_many_live_pages_and_gives_them_back() {
+        let (shares, one, other) = (Shares::default(), Secret::random().unwrap(), Secret::random().unwrap());
+        let mut open: Vec<_> = std::iter::from_fn(|| shares.live(&one)).collect();
+        assert_eq!(open.len(), MOST_LIVE);
+        assert!(shares.live(&other).is_some());
+        open.pop();
+        assert!(shares.live(&one).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sessions_that_took_nothing_lately_are_forgotten_and_no_other_ones() {
+        let (shares, busy) = (Shares::default(), Secret::random().unwrap());
+        let place = shares.live(&busy).unwrap();
+        while shares.has_request(&busy) {}
+        for _ in 0..10 * MOST {
+            assert!(shares.has_request(&Secret::random().unwrap()));
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(shares.0.lock().unwrap().len() <= MOST);
+        }
+        let others: Vec<_> = std::iter::from_fn(|| shares.live(&busy)).collect();
+        assert_eq!(others.len(), MOST_LIVE - 1, "its open page is still counted");
+        drop(place);
+    }
+}
