@@ -74,7 +74,7 @@ fn a_keyed_hash_of_the_body_is_verified_in_each_form() {
     assert_eq!(checked(&github, secret, &[], body), Err(Unverified));
 }
 
-/// Such as PagerDuty while it changes its key. The first one is GitHub's example.
+/// Such as `PagerDuty` while it changes its key. The first one is GitHub's example.
 #[test]
 fn one_of_several_keyed_hashes_has_to_be_right() {
     let (secret, body) = ("It's a Secret to Everybody", b"Hello, World!");
