@@ -495,11 +495,11 @@ fn a_further_device_of_the_account_itself_is_told() {
         assert!(matches!(got(&mut sent), Some(Ok(_))));
         let news = bot.test.news.last().map(|news| (news.jid.clone(), news.what, news.fingerprint.clone()));
         assert_eq!(news, Some((bare("bot@example.org"), KeyNewsKind::NewDevice, Some(phone.fingerprint()))));
-        let last = bot.test.sent.iter().rev().find_map(|stanza| match stanza {
-            Outgoing::Sealed(sealed) => Some(&sealed.content),
+        let sealed = bot.test.sent.iter().rev().find_map(|stanza| match stanza {
+            Outgoing::Sealed(message) => Some(&message.content),
             _ => None,
         });
-        let Some(SealedContent::Omemo(forms)) = last else { panic!("it is not encrypted") };
+        let Some(SealedContent::Omemo(forms)) = sealed else { panic!("it is not encrypted") };
         assert_eq!(forms[0].keys.iter().any(|key| key.device == phone.id()), gets);
     }
 }
