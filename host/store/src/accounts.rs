@@ -24,7 +24,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, watch};
 
-use super::{OpenError, StoreError, file};
+use super::{DataError, OpenError, file};
 
 pub use replica::Replica;
 pub(super) use task::Tie;
@@ -82,13 +82,11 @@ impl Accounts {
     }
 
     /// Removes the file of an account that is elsewhere now. Waits while a store still has it open.
-    pub async fn remove(&self, account: &BareJid) -> Result<(), StoreError> {
+    pub async fn remove(&self, account: &BareJid) -> Result<(), DataError> {
         let claim = self.claim(self.path(account)).await;
-        let removed = self.blocking(move || {
-            let removed = file::remove(&claim.path);
-            removed.map_err(|error| StoreError::Io { path: claim.path.clone(), cause: error })
-        });
-        removed.await.unwrap_or(Err(StoreError::Ended))
+        let path = claim.path.clone();
+        let removed = self.blocking(move || file::remove(&claim.path)).await;
+        removed.unwrap_or_else(|| Err(unfinished())).map_err(|cause| unusable(path, &cause))
     }
 
     async fn open_claimed(&self, claim: Claim) -> Result<Replica, OpenError> {
@@ -151,7 +149,15 @@ fn lock(open: &OpenFiles) -> MutexGuard<'_, HashMap<PathBuf, watch::Receiver<()>
 
 /// Returns the error for work that did not return.
 fn stopped(path: PathBuf) -> OpenError {
-    OpenError::new(path, file::Unfit::Io(io::Error::other("the work on it stopped")))
+    OpenError::new(path, file::Unfit::Io(unfinished()))
+}
+
+fn unfinished() -> io::Error {
+    io::Error::other("the work on it stopped")
+}
+
+fn unusable(path: PathBuf, cause: &dyn std::fmt::Display) -> DataError {
+    DataError::File { path, cause: cause.to_string() }
 }
 
 #[cfg(test)]

@@ -100,14 +100,6 @@ pub enum StoreError {
         /// The error from `SQLite`.
         cause: rusqlite::Error,
     },
-    /// A file could not be copied or removed.
-    #[error("{path} cannot be copied or removed ({cause}); check the disk and the folder's owner and mode", path = path.escaped())]
-    Io {
-        /// The path of the file.
-        path: PathBuf,
-        /// The error from the system.
-        cause: std::io::Error,
-    },
     /// The log does not have the change, or may not have it, so it was not made.
     #[error(transparent)]
     Log(#[from] LogError),

@@ -14,7 +14,7 @@ use super::*;
 use crate::log::tests::{Answer, KeptLog, KeptRecord};
 use crate::{
     Addition, Changed, LogError, LogPosition, Only, Owner, PluginData, RecordError, ReplayError, RosterKeeper, Step,
-    Store, Write, Written,
+    Store, StoreError, Write, Written,
 };
 
 const QUOTA: u64 = 1 << 20;
