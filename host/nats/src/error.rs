@@ -6,7 +6,7 @@ use jid::BareJid;
 use parlor_base::escape::EscapedPath as _;
 use parlor_cluster::Revision;
 use parlor_https::trust::TrustError;
-use parlor_store::{OpenError, ReplayError, StoreError};
+use parlor_store::{DataError, OpenError, ReplayError};
 
 use crate::record::{MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, RecordError};
 
@@ -336,7 +336,7 @@ pub enum TakeOverError {
 pub enum CopyError {
     /// The file could not be copied.
     #[error(transparent)]
-    File(#[from] StoreError),
+    File(#[from] DataError),
     /// The copy could not be stored in NATS.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_cluster::{Revision, Token};
-use parlor_store::{Accounts, GiveUpOnDrop, LogPosition, Replica, Store, StoreError};
+use parlor_store::{Accounts, DataError, GiveUpOnDrop, LogPosition, Replica, Store};
 use tokio::task::AbortHandle;
 
 use crate::changes::Changes;
@@ -75,7 +75,7 @@ impl Stores {
     }
 
     /// Removes the file of an account that is elsewhere. Without it, the account is fetched whole if it comes back.
-    pub async fn forget(&self, account: &BareJid) -> Result<(), StoreError> {
+    pub async fn forget(&self, account: &BareJid) -> Result<(), DataError> {
         self.accounts.remove(account).await
     }
 
