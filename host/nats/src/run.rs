@@ -90,7 +90,7 @@ enum Wish {
 }
 
 impl Runner {
-    /// Connects, and begins to take accounts.
+    /// Connects, and begins to take accounts. Their tasks run on the present runtime.
     pub async fn start<H: AccountHost>(
         settings: Settings,
         cluster: Cluster,
