@@ -50,7 +50,7 @@ impl Log for StoreLog {
     }
 }
 
-/// What is in a log after the last snapshot.
+/// Counts the changes in a log after the last snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     changes: AtomicU64,

@@ -126,7 +126,7 @@ impl Accounts {
 
 impl Worker {
     fn start(name: &str) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().max_blocking_threads(AT_A_TIME).build()?;
+        let runtime = Builder::new_current_thread().enable_time().max_blocking_threads(AT_A_TIME).build()?;
         let handle = runtime.handle().clone();
         let (alive, mut ended) = mpsc::channel(1);
         let main = move || {

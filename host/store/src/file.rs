@@ -20,6 +20,8 @@ const APPLICATION: i32 = 0x7072_6c72;
 const VERSION: i32 = 1;
 /// One more than the highest number in the name of a file that was set aside.
 const ASIDE: u32 = 1_000;
+/// The maximum memory for pages of an account's file; negative for KiB.
+const CACHE: i32 = -512;
 /// The length of a database header, and the offsets of two numbers in it: see section 1.3 of
 /// <https://sqlite.org/fileformat2.html>.
 const HEADER: u64 = 100;
@@ -99,6 +101,9 @@ pub(super) fn open_logged(path: &Path) -> Result<Connection, OpenError> {
 pub(super) fn try_open_logged(path: &Path) -> Result<Connection, Unfit> {
     let connection = try_open(path)?;
     place::make_table(&connection)?;
+    // There may be thousands of accounts, of which most do little.
+    connection.pragma_update(None, "cache_size", CACHE)?;
+    connection.execute_batch("PRAGMA shrink_memory")?;
     Ok(connection)
 }
 

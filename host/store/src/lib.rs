@@ -135,7 +135,7 @@ pub struct Store {
     path: PathBuf,
     with_schedules: Arc<Having>,
     audit: Arc<SharedAudit>,
-    /// What the file shares with its tasks, if it has a log.
+    /// The state that it shares with the tasks of its file, if that has a log.
     tie: Option<Arc<Tie>>,
     /// Closes when the thread has ended and the file is closed.
     ended: watch::Receiver<()>,

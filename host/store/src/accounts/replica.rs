@@ -69,7 +69,7 @@ impl Replica {
                 Ok(std::fs::rename(&fetched, &claim.path)?)
             });
             if let Err(cause) = is_put {
-                // What is left of it is replaced by the next attempt.
+                // If it stays, the next attempt replaces it.
                 let _ = file::remove(&fetched);
                 return Err(OpenError::new(fetched, cause));
             }

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parlor_base::fair;
 use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 use super::{Accounts, Claim};
 use crate::edit::{Failure, StoreFile};
@@ -16,7 +18,11 @@ use crate::reader::{Reads, open_to_read};
 use crate::work::{Inbox, Job, Lane, Task, WeakTasks};
 use crate::{Store, file, perform};
 
-/// What the handles on a file with a log share with its tasks.
+/// How long a connection for reading is kept that nobody uses.
+const IDLE: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(30) };
+const FOREVER: Duration = Duration::from_hours(24);
+
+/// The state that the tasks of a file with a log share with all handles on it.
 #[derive(Debug, Default)]
 pub(crate) struct Tie {
     /// Why the file makes no further change.
@@ -113,9 +119,15 @@ pub(crate) async fn write(mut inbox: Inbox, file: &mut StoreFile, tie: &Tie) -> 
 
 /// Reads for an account, with a connection of its own, which sees the last committed change.
 async fn read(path: PathBuf, mut waiting: fair::Receiver<Lane, Reads>, tie: Arc<Tie>, tasks: WeakTasks) {
-    // Many accounts are never read from.
+    // Many accounts are hardly ever read from.
     let mut connection = None;
-    while let Some((_, read)) = waiting.recv(true).await {
+    loop {
+        let next = timeout(if connection.is_some() { IDLE } else { FOREVER }, waiting.recv(true)).await;
+        let Ok(next) = next else {
+            connection = None;
+            continue;
+        };
+        let Some((_, read)) = next else { return };
         let over = *tie.over.borrow();
         let health = if let Some(error) = over {
             read(Err(error.into()))

@@ -283,6 +283,30 @@ async fn a_broken_file_is_made_again_from_its_log() {
     assert_eq!(get(&store, "k").await.as_deref(), Some(&b"v"[..]));
 }
 
+/// With thousands of accounts, memory and open files would run out.
+#[tokio::test]
+async fn an_account_that_nobody_reads_has_no_connection_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (accounts, log) = (Accounts::start(folder.path()).unwrap(), KeptLog::default());
+    let store = start(&accounts, &log).await;
+    write(&data(&store), "k", b"v").await.unwrap();
+    // SQLite keeps the descriptor of the file itself for the next connection, since the writer has a lock on it.
+    let path = file::beside(&accounts.path(&bot()), "-wal");
+    let connections = || {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        open.filter(|file| std::fs::read_link(file.as_ref().unwrap().path()).is_ok_and(|to| to == path)).count()
+    };
+    for _ in 0..2 {
+        assert_eq!(get(&store, "k").await.as_deref(), Some(&b"v"[..]));
+        soon(async {
+            while connections() > 1 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn a_file_is_opened_again_when_it_is_closed() {
     let folder = tempfile::tempdir().unwrap();
@@ -335,7 +359,7 @@ async fn a_whole_roster_is_one_record() {
     assert_eq!(RosterKeeper::new(store.clone(), &bot()).load().await.unwrap().items.len(), 20_000);
 }
 
-/// What happens to one addition.
+/// The course of one addition.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     Acknowledged,
@@ -426,7 +450,7 @@ async fn compare(accounts: &Accounts, records: &[KeptRecord], expected: &[(Strin
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
-    /// Whatever happens to nodes and answers: nothing acknowledged is lost, and nothing is made twice.
+    /// Nodes and answers may end in any way: nothing acknowledged is lost, and nothing is made twice.
     #[test]
     fn what_was_acknowledged_is_there_once(fates in fates()) {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
