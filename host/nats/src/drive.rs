@@ -112,6 +112,11 @@ impl Driver {
         self.send(Command::Stopped(account.into(), token));
     }
 
+    /// Returns what tells that accounts have stopped. It does not keep the node running.
+    pub(crate) fn teller(&self) -> Teller {
+        Teller(self.commands.downgrade())
+    }
+
     /// Gives the accounts away a few at a time and takes no others, or takes accounts again.
     pub fn drain(&self, is_draining: bool) {
         self.send(Command::Drain(is_draining));
@@ -132,6 +137,19 @@ impl Driver {
     fn send(&self, command: Command) {
         // Without the thread, nothing runs that could be told.
         _ = self.commands.send(command);
+    }
+}
+
+/// Tells a driver that accounts have stopped.
+#[derive(Debug, Clone)]
+pub(crate) struct Teller(mpsc::WeakUnboundedSender<Command>);
+
+impl Teller {
+    /// Same as [`Driver::stopped`].
+    pub(crate) fn stopped(&self, account: &Arc<str>, token: Token) {
+        if let Some(commands) = self.0.upgrade() {
+            _ = commands.send(Command::Stopped(Arc::clone(account), token));
+        }
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use jid::BareJid;
 use parlor_base::escape::EscapedPath as _;
 use parlor_cluster::Revision;
 use parlor_https::trust::TrustError;
+use parlor_store::{DataError, OpenError, ReplayError};
 
-use crate::record::{MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, RecordError};
+use crate::record::{MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, RecordError};
 
 /// The reason why there is no usable connection to NATS.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -207,9 +209,9 @@ pub enum LogError {
     /// Another node has taken the account over.
     #[error("another node has taken the account over; this one stops it")]
     Fenced,
-    /// The change does not fit into a record.
+    /// The change does not fit into the log.
     #[error(
-        "a change of {size} bytes does not fit into a record, which has at most {MOST_IN_A_RECORD}; make several changes of it"
+        "a change of {size} bytes does not fit into a log, which takes at most {MOST_IN_A_CHANGE}; make several changes of it"
     )]
     TooLarge {
         /// The size of the change.
@@ -298,4 +300,44 @@ pub enum SnapshotError {
         /// The reason.
         cause: String,
     },
+}
+
+/// The reason why an account could not be taken over. Nothing of it was started.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeOverError {
+    /// Its log cannot be written or read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Its snapshot cannot be fetched.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// Its file cannot be used.
+    #[error(transparent)]
+    File(#[from] OpenError),
+    /// A record cannot be applied to its file.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// Its snapshot does not have what the log says of it.
+    #[error(
+        "the snapshot of {account} goes up to record {found}, and its log says {expected}; take the account from a backup"
+    )]
+    OtherSnapshot {
+        /// The account.
+        account: BareJid,
+        /// The number of the last record that the snapshot has.
+        found: u64,
+        /// The number that it should be.
+        expected: u64,
+    },
+}
+
+/// The reason why a snapshot of an account was not made. The account goes on, and its log stays long.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The file could not be copied.
+    #[error(transparent)]
+    File(#[from] DataError),
+    /// The copy could not be stored in NATS.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
 }

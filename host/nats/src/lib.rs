@@ -4,10 +4,11 @@
 //! logs of accounts, the leases of nodes, and snapshots.
 //!
 //! **Must not** decide which node runs an account: that is `parlor_cluster`, which it feeds. It does not know what a change
-//! or a snapshot holds.
+//! or a snapshot holds: that is `parlor_store`, whose log it is.
 //!
-//! **Begin with** [`Link`], the connection. [`Driver`] runs a node, and tells when to start and stop accounts.
-//! [`AccountLog`] is where an account writes.
+//! **Begin with** [`Runner`], which runs the accounts of a node on an [`AccountHost`]. It is made of [`Link`], the connection, of
+//! [`Driver`], which tells when to start and stop accounts, and of [`Stores`], which takes over an account with all that it
+//! kept. [`AccountLog`] is where an account writes.
 //!
 //! # What is certain
 //!
@@ -16,6 +17,7 @@
 //! server acknowledges what it gave to its operating system.
 
 mod answer;
+mod changes;
 mod clock;
 mod connect;
 mod drive;
@@ -25,21 +27,28 @@ mod log;
 mod names;
 mod permit;
 mod record;
+mod run;
 mod snapshots;
 mod state;
+mod store_log;
+mod stores;
 mod streams;
 mod watch;
 
 pub use clock::now;
 pub use connect::{Link, Login, Settings};
 pub use drive::{Driver, NodeSettings, Order};
-pub use error::{ConnectError, LogError, PutError, SnapshotError, StartError, StateError, StreamError};
+pub use error::{
+    ConnectError, CopyError, LogError, PutError, SnapshotError, StartError, StateError, StreamError, TakeOverError,
+};
 pub use log::{AccountLog, Position, read_log};
 pub use names::{Cluster, NameError};
 pub use permit::Permit;
-pub use record::{Kind, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, Record, RecordError};
+pub use record::{Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, Record, RecordError};
+pub use run::{AccountHost, Runner, Trouble};
 pub use snapshots::{Snapshot, Snapshots};
 pub use state::{Added, State};
+pub use stores::{Held, Stores};
 pub use streams::prepare;
 
 /// Returns whether a library that logs under this target sees records. Below `info`, it logs what it is answered.

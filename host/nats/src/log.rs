@@ -3,6 +3,7 @@
 //! All records of an account lie on one subject. Each is written with the revision of the one before, so the server
 //! refuses those of an earlier holder as soon as a later one has written its fence.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::DeliverPolicy;
@@ -17,7 +18,7 @@ use crate::connect::{AskError, Link};
 use crate::error::{LogError, PutError};
 use crate::fields::TextFields;
 use crate::names::Cluster;
-use crate::record::{self, Kind, MOST_IN_A_RECORD, Record, RecordError};
+use crate::record::{self, Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, Record, RecordError};
 
 /// After this time without an answer, the last record is read to see what became of a write.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -80,14 +81,17 @@ impl AccountLog {
         self.position
     }
 
-    /// Appends a change. On return it is in the log, and stays there.
-    pub async fn append(&mut self, change: Bytes) -> Result<Position, LogError> {
+    /// Appends a change. On return it is in the log, and stays there. The position is that of its last part.
+    pub async fn append(&mut self, mut change: Bytes) -> Result<Position, LogError> {
+        if change.len() > MOST_IN_A_CHANGE {
+            return Err(LogError::TooLarge { size: change.len() });
+        }
+        // If this call fails or is given up, the log has ended, so nothing can be taken for the end of the change.
+        while change.len() > MOST_IN_A_RECORD {
+            let part = change.split_to(MOST_IN_A_RECORD);
+            self.write(Kind::Part, part).await?;
+        }
         self.write(Kind::Change, change).await
-    }
-
-    /// Returns what stands for the account in names.
-    pub(crate) fn hash(&self) -> &str {
-        self.subject.rsplit('.').next().unwrap_or_default()
     }
 
     /// Appends a record of this kind.
@@ -101,20 +105,16 @@ impl AccountLog {
         self.settle(kind, body).await
     }
 
-    /// Removes the records before this one.
-    pub(crate) async fn forget_before(&self, revision: Revision) -> Result<(), LogError> {
-        let failed = |cause: String| LogError::Silent { subject: self.subject.clone(), cause };
-        let stream = self.link.jetstream.get_stream_no_info(&self.stream).await;
-        let stream = stream.map_err(|error| failed(error.to_string()))?;
-        let purge = stream.purge().filter(&self.subject).sequence(revision);
-        purge.await.map_err(|error| failed(error.to_string()))?;
-        Ok(())
+    /// Returns a reader of the records of the log in their order, from the first one after this revision to the last one that
+    /// this holder wrote.
+    pub(crate) async fn reader(&self, after: Revision) -> Result<LogReader, LogError> {
+        LogReader::open(&self.link, &self.stream, &self.subject, after..self.position.revision).await
     }
 
     /// Reads the records of the log in their order, from the first one after this revision to the last one that this
     /// holder wrote.
     pub async fn read(&self, after: Revision, each: impl FnMut(Record)) -> Result<(), LogError> {
-        read(&self.link, &self.stream, &self.subject, after..self.position.revision, each).await
+        self.reader(after).await?.each(each).await
     }
 
     /// Does what the writer says until the record is written.
@@ -210,56 +210,113 @@ pub async fn read_log(link: &Link, cluster: &Cluster, account: &str, each: impl 
         Err(AskError::Unfit(error)) => return Err(LogError::Put(PutError::Unfit(error))),
         Err(AskError::Lost | AskError::TooLarge) => return Err(silent("there is no answer")),
     };
-    read(link, &stream, &subject, 0..last, each).await
+    LogReader::open(link, &stream, &subject, 0..last).await?.each(each).await
 }
 
-/// Reads the records after the start of a range of revisions up to its end, at which there is a record.
-async fn read(
+/// Removes the records of an account before this revision.
+pub(crate) async fn forget_before(
+    link: &Link,
+    cluster: &Cluster,
+    account: &str,
+    revision: Revision,
+) -> Result<(), LogError> {
+    let (stream, subject) = cluster.log(account);
+    let failed = |cause: String| LogError::Silent { subject: subject.clone(), cause };
+    let stream = link.jetstream.get_stream_no_info(stream).await.map_err(|error| failed(error.to_string()))?;
+    let purge = stream.purge().filter(&subject).sequence(revision);
+    purge.await.map_err(|error| failed(error.to_string()))?;
+    Ok(())
+}
+
+/// Reads a part of a log.
+pub(crate) struct LogReader {
+    link: Link,
+    stream: String,
+    subject: String,
+    /// After the start, up to the end, at which there is a record.
+    range: Range<Revision>,
+    /// What delivers the records, with its name; `None` if there are none to read.
+    delivery: Option<(String, Box<Ordered>)>,
+    last: Option<LastRecord>,
+}
+
+impl LogReader {
+    /// Begins to read the records after the start of a range of revisions up to its end, at which there is a record.
+    pub(crate) async fn open(
+        link: &Link,
+        stream: &str,
+        subject: &str,
+        range: Range<Revision>,
+    ) -> Result<Self, LogError> {
+        let delivery = if range.is_empty() { None } else { Some(deliver(link, stream, subject, range.start).await?) };
+        let (link, stream, subject) = (link.clone(), stream.to_owned(), subject.to_owned());
+        Ok(Self { link, stream, subject, range, delivery, last: None })
+    }
+
+    /// Returns the next record; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Record>, LogError> {
+        if self.last.is_some_and(|last| last.revision >= self.range.end) {
+            self.close().await;
+        }
+        let Some((_, messages)) = &mut self.delivery else { return Ok(None) };
+        let subject = &self.subject;
+        loop {
+            let record = next(messages, subject).await?;
+            let Record { revision, token, number, .. } = record;
+            if revision <= self.range.start {
+                // After a reconnection, the library begins again at the first one if it had none.
+                continue;
+            }
+            if let Some(LastRecord { number: before, token: earlier, .. }) = self.last {
+                if number != before + 1 {
+                    return Err(LogError::Gap { subject: subject.clone(), expected: before + 1, found: number });
+                }
+                if token < earlier {
+                    let cause = RecordError::Wrong { header: "Parlor-Token", value: token.0.to_string() };
+                    return Err(LogError::Foreign { subject: subject.clone(), revision, cause });
+                }
+            }
+            self.last = Some(LastRecord { revision, token, number });
+            return Ok(Some(record));
+        }
+    }
+
+    async fn each(mut self, mut each: impl FnMut(Record)) -> Result<(), LogError> {
+        while let Some(record) = self.next().await? {
+            each(record);
+        }
+        Ok(())
+    }
+
+    /// Ends the delivery. If it is not removed now, the server removes it after a while.
+    pub(crate) async fn close(&mut self) {
+        if let Some((name, messages)) = self.delivery.take() {
+            drop(messages);
+            _ = self.link.jetstream.delete_consumer_from_stream(&name, &self.stream).await;
+        }
+    }
+}
+
+/// Lets the server deliver the records after a revision. Returns the name of the delivery as well.
+async fn deliver(
     link: &Link,
     stream: &str,
     subject: &str,
-    range: std::ops::Range<Revision>,
-    mut each: impl FnMut(Record),
-) -> Result<(), LogError> {
-    if range.is_empty() {
-        return Ok(());
-    }
+    after: Revision,
+) -> Result<(String, Box<Ordered>), LogError> {
     let name = format!("parlor-{:016x}", rand::random::<u64>());
     let silent = |cause: String| LogError::Silent { subject: subject.to_owned(), cause };
     let config = OrderedConfig {
         name: Some(name.clone()),
         deliver_subject: link.client.new_inbox(),
         filter_subject: subject.to_owned(),
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: range.start + 1 },
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after + 1 },
         ..OrderedConfig::default()
     };
     let consumer = link.jetstream.create_consumer_on_stream(config, stream).await;
     let consumer = consumer.map_err(|error| silent(error.to_string()))?;
-    let mut messages = consumer.messages().await.map_err(|error| silent(error.to_string()))?;
-    let mut last: Option<LastRecord> = None;
-    while last.is_none_or(|last| last.revision < range.end) {
-        let record = next(&mut messages, subject).await?;
-        let Record { revision, token, number, .. } = record;
-        if revision <= range.start {
-            // After a reconnection, the library begins again at the first one if it had none.
-            continue;
-        }
-        if let Some(LastRecord { number: before, token: earlier, .. }) = last {
-            if number != before + 1 {
-                return Err(LogError::Gap { subject: subject.to_owned(), expected: before + 1, found: number });
-            }
-            if token < earlier {
-                let cause = RecordError::Wrong { header: "Parlor-Token", value: token.0.to_string() };
-                return Err(LogError::Foreign { subject: subject.to_owned(), revision, cause });
-            }
-        }
-        last = Some(LastRecord { revision, token, number });
-        each(record);
-    }
-    drop(messages);
-    // If it is not removed now, the server removes it after a while.
-    _ = link.jetstream.delete_consumer_from_stream(&name, stream).await;
-    Ok(())
+    let messages = consumer.messages().await.map_err(|error| silent(error.to_string()))?;
+    Ok((name, Box::new(messages)))
 }
 
 async fn next(messages: &mut Ordered, subject: &str) -> Result<Record, LogError> {

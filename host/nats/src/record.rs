@@ -14,6 +14,9 @@ const FORMAT: &str = "1";
 /// The maximum size of a record's body. With its headers, it fits into a mebibyte.
 pub const MOST_IN_A_RECORD: usize = 896 * 1024;
 
+/// The maximum size of a change. One that does not fit into a record is split.
+pub const MOST_IN_A_CHANGE: usize = 16 * 1024 * 1024;
+
 /// The maximum size of a snapshot, which takes the place of records.
 pub const MOST_IN_A_SNAPSHOT: usize = 256 * 1024 * 1024;
 
@@ -33,18 +36,21 @@ const KIND_FIELD: &str = "Parlor-Kind";
 pub enum Kind {
     /// The first record of a holder. It has no body.
     Fence,
-    /// A change.
+    /// The beginning of a change that does not fit into one record. A change without its last part was never made.
+    Part,
+    /// A change, or the last part of one.
     Change,
     /// A snapshot was stored; the body names it.
     Snapshot,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Fence, Self::Change, Self::Snapshot];
+    const ALL: [Self; 4] = [Self::Fence, Self::Part, Self::Change, Self::Snapshot];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Fence => "fence",
+            Self::Part => "part",
             Self::Change => "change",
             Self::Snapshot => "snapshot",
         }
@@ -92,6 +98,9 @@ pub enum RecordError {
     /// It is larger than any that parlor writes.
     #[error("it is larger than {MOST_IN_A_RECORD} bytes, so another program wrote it")]
     TooLarge,
+    /// It is the last of parts that are larger together than any change.
+    #[error("the parts of its change are larger together than {MOST_IN_A_CHANGE} bytes, so another program wrote them")]
+    Parts,
     /// The server's answer holds no message.
     #[error("the server's answer cannot be read")]
     Answer,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::object_store::{Config, ObjectStore};
 use async_nats::jetstream::stream::StorageType;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt as _;
@@ -14,8 +15,8 @@ use tokio::time::timeout;
 
 use crate::connect::Link;
 use crate::error::SnapshotError;
-use crate::log::{AccountLog, Position};
-use crate::names::Cluster;
+use crate::log::Position;
+use crate::names::{self, Cluster};
 use crate::record::{Kind, MOST_IN_A_SNAPSHOT, Record};
 
 /// How long storing or fetching may take.
@@ -49,6 +50,12 @@ impl Snapshot {
         Ok(Some(snapshot))
     }
 
+    /// Returns the body of the record that names it.
+    pub(crate) fn body(&self) -> Bytes {
+        // There is nothing in it that JSON cannot have.
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
     /// Returns the last record that it includes.
     pub fn up_to(&self) -> Position {
         Position { revision: self.revision, number: self.number }
@@ -71,33 +78,23 @@ impl Snapshots {
         Ok(Self { store })
     }
 
-    /// Stores an account's state as it is after the record `up_to`, notes it in the log, and removes what it replaces:
-    /// the records up to there, and the snapshot before.
-    pub async fn keep(
-        &self,
-        log: &mut AccountLog,
-        up_to: Position,
-        state: &[u8],
-        before: Option<&Snapshot>,
-    ) -> Result<Snapshot, SnapshotError> {
+    /// Stores an account's state as it is after the record `up_to`. It counts once a record of the log names it.
+    pub(crate) async fn store(&self, account: &str, up_to: Position, state: &[u8]) -> Result<Snapshot, SnapshotError> {
         if state.len() > MOST_IN_A_SNAPSHOT {
             return Err(SnapshotError::TooLarge { size: state.len() });
         }
         let sha256 = hex::encode(Sha256::digest(state));
-        let name = format!("{}.{}.{sha256}", log.hash(), up_to.revision);
+        let name = format!("{}.{}.{sha256}", names::hash(account), up_to.revision);
         let failed = |cause: String| SnapshotError::Server { name: name.clone(), cause };
         let mut rest = state;
         let stored = timeout(TRANSFER, self.store.put(name.as_str(), &mut rest)).await;
         stored.map_err(|_| failed("it took too long".to_owned()))?.map_err(|error| failed(error.to_string()))?;
-        let snapshot = Snapshot { name, sha256, revision: up_to.revision, number: up_to.number };
-        let body = serde_json::to_vec(&snapshot).unwrap_or_default();
-        log.write(Kind::Snapshot, body.into()).await?;
-        log.forget_before(up_to.revision + 1).await?;
-        if let Some(before) = before.filter(|before| before.name != snapshot.name) {
-            // Otherwise it is garbage, and does no harm.
-            _ = self.store.delete(&before.name).await;
-        }
-        Ok(snapshot)
+        Ok(Snapshot { name, sha256, revision: up_to.revision, number: up_to.number })
+    }
+
+    /// Removes a snapshot that another took the place of. If that fails, it is garbage, and does no harm.
+    pub(crate) async fn forget(&self, snapshot: &Snapshot) {
+        _ = self.store.delete(&snapshot.name).await;
     }
 
     /// Fetches a snapshot, and checks that it is the one that was stored.

@@ -63,10 +63,12 @@ impl AddedContacts {
         let (account, plugin, jid) = (self.account.to_string(), plugin.map(ToString::to_string), jid.to_string());
         let job: Job = Box::new(move |file| {
             let result = file.change_once(|edit| edit.write(FORGET, params![account, jid, plugin]));
-            if let Err(error) = &result {
-                tracing::warn!(%account, %error, "a contact that is gone still counts as added by a plugin");
-            }
-            health::of(&result)
+            file.conclude(result, move |result| {
+                if let Err(error) = &result {
+                    tracing::warn!(%account, %error, "a contact that is gone still counts as added by a plugin");
+                }
+                health::of(&result)
+            })
         });
         let _ = self.tasks.try_put(&Lane::Host, Task::Job(job));
     }

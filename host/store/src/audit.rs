@@ -354,11 +354,13 @@ impl Audit {
         let (shared, at) = (Arc::clone(&self.shared), now());
         let job: Job = Box::new(move |file| {
             let result = file.change(|edit| add_all(edit, at, &[entry], shared.retention()));
-            match &result {
-                Ok(newest) => drop(shared.newest.send_replace(*newest)),
-                Err(error) => tracing::warn!(%error, "an entry of the audit could not be written"),
-            }
-            health::of(&result)
+            file.conclude(result, move |result| {
+                match &result {
+                    Ok(newest) => drop(shared.newest.send_replace(*newest)),
+                    Err(error) => tracing::warn!(%error, "an entry of the audit could not be written"),
+                }
+                health::of(&result)
+            })
         });
         if !self.tasks.try_put(&Lane::Host, Task::Job(job)) {
             tracing::warn!("an entry of the audit is lost: the store has too much to do");
@@ -442,9 +444,7 @@ pub(super) fn add_to(edit: &Edit<'_>, entry: &NewAuditEntry, retention: Retentio
 
 /// Makes a change with a flush of the disk, so that it also survives a loss of power.
 fn durably<R>(file: &mut StoreFile, change: impl FnOnce(&Edit<'_>) -> rusqlite::Result<R>) -> Result<R, Failure> {
-    file.pragma_update(None, "synchronous", "full")?;
-    let result = file.change(change);
-    file.pragma_update(None, "synchronous", "normal")?;
+    let result = file.change_durably(change);
     // Decisions are rare. The pages that they touch would stay in memory for the next one, up to 2 MiB.
     file.execute_batch("PRAGMA shrink_memory")?;
     result

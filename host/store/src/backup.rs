@@ -75,7 +75,7 @@ fn failed(path: &Path, cause: &dyn std::fmt::Display) -> DataError {
 }
 
 /// Returns the triggers and views of a file, which act without being asked.
-fn programs(file: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+pub(super) fn programs(file: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     let mut select =
         file.prepare("SELECT name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view') ORDER BY name")?;
     select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()

@@ -192,17 +192,19 @@ impl PluginData {
     ) -> Result<R, StoreError> {
         let (answer, arrives) = oneshot::channel();
         // The caller may be gone when the answer is sent.
-        let tell = move |result: rusqlite::Result<R>| {
-            let result = result.map_err(Failure::from);
+        let tell = move |result: Result<R, Failure>| {
             let health = health::of(&result);
             drop(answer.send(result));
             health
         };
         let is_put = if let Some(reads) = &self.reads {
-            let read: Reads = Box::new(move |file| tell(file.and_then(read)));
+            let read: Reads = Box::new(move |file| tell(file.and_then(|file| Ok(read(file)?))));
             reads.put(lane, read).await
         } else {
-            let job: Job = Box::new(move |file| tell(read(file)));
+            let job: Job = Box::new(move |file| {
+                let file = file.readable().map_err(Failure::from);
+                tell(file.and_then(|file| Ok(read(file)?)))
+            });
             self.tasks.put(lane, Task::Job(job)).await
         };
         result_of(is_put, arrives, &self.path).await
@@ -211,17 +213,8 @@ impl PluginData {
 
 /// Makes these writes durable together.
 pub(super) fn flush(file: &mut StoreFile, writes: Vec<PendingWrite>) -> Health {
-    let result = try_flush(file, writes);
-    if let Err(error) = &result {
-        tracing::error!(%error, "what plugins keep could not be written");
-    }
-    health::of(&result)
-}
-
-fn try_flush(file: &mut StoreFile, writes: Vec<PendingWrite>) -> Result<(), Failure> {
     // Unlike caches, these writes must be on disk even if the machine loses power.
-    file.pragma_update(None, "synchronous", "full")?;
-    let result = file.change(|edit| {
+    let result = file.change_durably(|edit| {
         let mut done = Vec::with_capacity(writes.len());
         for pending in &writes {
             // A failed write must not affect the others.
@@ -235,21 +228,26 @@ fn try_flush(file: &mut StoreFile, writes: Vec<PendingWrite>) -> Result<(), Fail
         }
         Ok(done)
     });
-    let restored = file.pragma_update(None, "synchronous", "normal");
+    file.conclude(result, move |result| tell_all(writes, result))
+}
+
+/// Tells the outcomes to all who wait for their writes.
+fn tell_all(writes: Vec<PendingWrite>, result: Result<Vec<Outcome>, Failure>) -> Health {
+    let health = health::of(&result);
     match result {
         Ok(done) => {
             for (pending, outcome) in writes.into_iter().zip(done) {
                 outcome.tell(pending);
             }
-            Ok(restored?)
         }
         Err(error) => {
+            tracing::error!(%error, "what plugins keep could not be written");
             for pending in writes {
                 Outcome::Failed(error.copy()).tell(pending);
             }
-            Err(error)
         }
     }
+    health
 }
 
 /// The outcome of one write.

@@ -10,7 +10,8 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::reader::open_to_read;
 use super::{
-    OpenError, PATIENCE, added, audit, data, encryption, health, pins, position, roster, schedules, session, webhooks,
+    OpenError, PATIENCE, added, audit, data, encryption, health, pins, place, position, roster, schedules, session,
+    webhooks,
 };
 
 /// Marks the file as parlor's in its header: "prlr".
@@ -19,6 +20,8 @@ const APPLICATION: i32 = 0x7072_6c72;
 const VERSION: i32 = 1;
 /// One more than the highest number in the name of a file that was set aside.
 const ASIDE: u32 = 1_000;
+/// The maximum memory for pages of an account's file; negative for KiB.
+const CACHE: i32 = -512;
 /// The length of a database header, and the offsets of two numbers in it: see section 1.3 of
 /// <https://sqlite.org/fileformat2.html>.
 const HEADER: u64 = 100;
@@ -40,6 +43,9 @@ pub(super) enum Unfit {
     /// `SQLite` cannot use the file.
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// A snapshot is not what this parlor makes.
+    #[error("it is no snapshot of an account: {0}")]
+    Snapshot(String),
     /// The system cannot open the file.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -52,14 +58,15 @@ impl Unfit {
         match self {
             Self::Foreign | Self::Link => true,
             Self::Sqlite(error) => health::is_broken(error),
-            Self::Newer(_) | Self::Io(_) => false,
+            Self::Newer(_) | Self::Snapshot(_) | Self::Io(_) => false,
         }
     }
 
     /// Returns the advice for a file that may be usable later.
-    fn remedy(&self) -> &'static str {
+    pub(super) fn remedy(&self) -> &'static str {
         match self {
             Self::Newer(_) => "run that parlor, or move the file away to begin without what plugins have kept",
+            Self::Snapshot(_) => "take the account from a backup",
             _ => "make room on its disk, make it the host's own, or let whoever writes to it finish",
         }
     }
@@ -74,7 +81,41 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         set_aside(path, &why.to_string());
         try_open(path)
     });
-    result.map_err(|cause| OpenError { path: path.to_owned(), remedy: cause.remedy(), cause })
+    result.map_err(|cause| OpenError::new(path.to_owned(), cause))
+}
+
+/// Opens the file of an account, or creates it. A broken file is removed: all of it is in the account's log.
+pub(super) fn open_logged(path: &Path) -> Result<Connection, OpenError> {
+    let result = try_open_logged(path).or_else(|why| {
+        if !why.is_for_good() {
+            return Err(why);
+        }
+        tracing::warn!(path = %path.escaped(), reason = %why, "the file of an account is made again from its log");
+        remove(path)?;
+        try_open_logged(path)
+    });
+    result.map_err(|cause| OpenError::new(path.to_owned(), cause))
+}
+
+/// Opens or creates a file that notes its place in a log.
+pub(super) fn try_open_logged(path: &Path) -> Result<Connection, Unfit> {
+    let connection = try_open(path)?;
+    place::make_table(&connection)?;
+    // There may be thousands of accounts, of which most do little.
+    connection.pragma_update(None, "cache_size", CACHE)?;
+    connection.execute_batch("PRAGMA shrink_memory")?;
+    Ok(connection)
+}
+
+/// Removes a file, with those that `SQLite` keeps next to it.
+pub(super) fn remove(path: &Path) -> std::io::Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        match std::fs::remove_file(beside(path, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Same as [`open`], for a running host: if nothing can be opened, later data is kept in memory only.
@@ -92,7 +133,7 @@ pub(super) fn look(path: &Path) -> Result<(), OpenError> {
         Err(cause) if !cause.is_for_good() => cause,
         Ok(_) | Err(_) => return Ok(()),
     };
-    Err(OpenError { path: path.to_owned(), remedy: cause.remedy(), cause })
+    Err(OpenError::new(path.to_owned(), cause))
 }
 
 /// Returns whether the data is lost at the end of the process.
@@ -104,6 +145,14 @@ pub(super) fn is_in_memory(connection: &Connection) -> bool {
 pub(super) fn in_memory() -> Connection {
     let connection = Connection::open_in_memory().expect("SQLite opens a database in memory");
     make_tables(&connection).expect("tables can be made in an empty database");
+    connection
+}
+
+/// Same as [`in_memory`], with a place in a log.
+#[cfg(test)]
+pub(super) fn logged_in_memory() -> Connection {
+    let connection = in_memory();
+    place::make_table(&connection).unwrap();
     connection
 }
 
@@ -191,7 +240,7 @@ fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Appends a suffix to the name of the file.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

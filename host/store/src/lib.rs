@@ -6,13 +6,15 @@
 //! **Must not** be waited for by a connection: a slow disk delays none.
 //!
 //! **Begin with** [`Store`], a handle on the thread. That thread is the only writer, so nothing waits for a lock of `SQLite`.
-//! All changes go through `edit`, so that a log can have them; without a log ([`NoLog`]), the file alone does.
+//! All changes go through `edit`, so that a log can have them; without a log ([`NoLog`]), the file alone does. In a cluster,
+//! each account has its own file and log, and [`Accounts`] serves them all.
 //!
 //! A file that is broken or belongs to another program is renamed, together with the files next to it, and a new one is
 //! created: a running host is worth more than its contents. A file that cannot be used at the moment, or that a newer
 //! parlor wrote, is not changed, and the host does not start: the file holds data that was confirmed to plugins as
 //! stored.
 
+mod accounts;
 mod added;
 mod audit;
 pub mod backup;
@@ -27,6 +29,7 @@ mod health;
 mod log;
 mod pages;
 mod pins;
+mod place;
 mod position;
 mod reader;
 mod record;
@@ -42,6 +45,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use accounts::Tie;
 use audit::SharedAudit;
 use edit::{Edit, StoreFile};
 use health::Health;
@@ -53,6 +57,7 @@ use schedules::Having;
 use tokio::sync::watch;
 use work::{Arrives, Inbox, Job, Lane, Task, Tasks, Work, changing, reading, result_of};
 
+pub use accounts::{Accounts, Replica};
 pub use added::AddedContacts;
 pub use audit::kept::AuditFile;
 pub use audit::{
@@ -63,7 +68,7 @@ pub use change::{Addition, Changed, Only, Owner, Step, Write, Written};
 pub use data::{LONGEST_KEY, LONGEST_VALUE, PluginData, is_key};
 pub use data_file::{DataError, DataFile, StoredValue};
 pub use encryption::{ENCRYPTION_TABLES, EncryptionKeeper, KeysWritten};
-pub use log::{Log, LogError, NoLog, Receipt};
+pub use log::{Log, LogError, LogPosition, NoLog, Receipt};
 pub use pages::{LONGEST_PAGE, Page, PageOf};
 pub use pins::PinKeeper;
 pub use position::{Handled, PositionKeeper, Positions};
@@ -115,6 +120,12 @@ pub struct OpenError {
     remedy: &'static str,
 }
 
+impl OpenError {
+    fn new(path: PathBuf, cause: file::Unfit) -> Self {
+        Self { path, remedy: cause.remedy(), cause }
+    }
+}
+
 /// A handle on the file. It is cheap to clone; the thread ends with the last handle.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -124,22 +135,31 @@ pub struct Store {
     path: PathBuf,
     with_schedules: Arc<Having>,
     audit: Arc<SharedAudit>,
+    /// The state that it shares with the tasks of its file, if that has a log.
+    tie: Option<Arc<Tie>>,
     /// Closes when the thread has ended and the file is closed.
     ended: watch::Receiver<()>,
+}
+
+/// Ends the file of a store when it is dropped: see [`Store::give_up_on_drop`].
+#[derive(Debug)]
+pub struct GiveUpOnDrop(Option<Arc<Tie>>);
+
+impl Drop for GiveUpOnDrop {
+    fn drop(&mut self) {
+        if let Some(tie) = &self.0 {
+            tie.give_up();
+        }
+    }
 }
 
 impl Store {
     /// Opens the file in this folder, or creates it. A broken file is set aside, which is logged. A file that cannot be
     /// used at the moment is not changed.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        Self::open_with(folder, NoLog)
-    }
-
-    /// Same as [`open`](Self::open), with a log that has each change before the file.
-    pub fn open_with(folder: &Path, log: impl Log) -> Result<Self, OpenError> {
         let path = folder.join(FILE);
         let connection = file::open(&path)?;
-        Ok(Self::serve(StoreFile::new(connection, log), path, true))
+        Ok(Self::serve(connection, path, true))
     }
 
     /// Checks whether [`open`](Self::open) would leave the file as it is and fail, without creating, changing or
@@ -151,7 +171,7 @@ impl Store {
     /// Creates a store in memory.
     #[cfg(any(test, feature = "test-support"))]
     pub fn in_memory() -> Self {
-        Self::serve(StoreFile::new(file::in_memory(), NoLog), PathBuf::new(), false)
+        Self::serve(file::in_memory(), PathBuf::new(), false)
     }
 
     /// Creates a store in memory that works on the runtime itself instead of a thread. With a paused clock, waiting for
@@ -167,12 +187,24 @@ impl Store {
             }
             drop(alive);
         });
-        Self { tasks, reads: None, path: PathBuf::new(), with_schedules: Arc::default(), audit: Arc::default(), ended }
+        Self::of(tasks, None, PathBuf::new(), None, ended)
     }
 
-    fn serve(mut file: StoreFile, path: PathBuf, is_on_disk: bool) -> Self {
+    fn of(
+        tasks: Tasks,
+        reads: Option<ReadsSender>,
+        path: PathBuf,
+        tie: Option<Arc<Tie>>,
+        ended: watch::Receiver<()>,
+    ) -> Self {
+        Self { tasks, reads, path, with_schedules: Arc::default(), audit: Arc::default(), tie, ended }
+    }
+
+    /// Serves a file without a log, on a thread of its own.
+    fn serve(connection: Connection, path: PathBuf, is_on_disk: bool) -> Self {
+        let mut file = StoreFile::new(connection, NoLog);
         let (tasks, mut inbox) = Inbox::new();
-        let place = path.clone();
+        let location = path.clone();
         let (alive, ended) = watch::channel(());
         let alive = Arc::new(alive);
         // Counts recreations of the file, so that the reader reopens it.
@@ -186,15 +218,10 @@ impl Store {
                 if perform(work, &mut file) == Health::Fine {
                     continue;
                 }
-                if file.is_logged() {
-                    // An empty file would not be what the records of the log apply to.
-                    tracing::error!(path = %place.escaped(), "the file is broken; it has to be made again from its log");
-                    break;
-                }
                 // Closed first, so that nothing holds the file when it is set aside.
                 drop(file);
-                file::set_aside(&place, "it turned out to be broken");
-                file = StoreFile::new(file::open_anew(&place), NoLog);
+                file::set_aside(&location, "it turned out to be broken");
+                file = StoreFile::new(file::open_anew(&location), NoLog);
                 if file::is_in_memory(&file) {
                     begun.store(reader::NO_FILE, Relaxed);
                 } else {
@@ -213,7 +240,30 @@ impl Store {
         if let Err(error) = thread {
             tracing::error!(%error, "the store's thread cannot be started; nothing is kept on disk");
         }
-        Self { tasks, reads, path, with_schedules: Arc::default(), audit: Arc::default(), ended }
+        Self::of(tasks, reads, path, None, ended)
+    }
+
+    /// Waits until the log has refused a change of the file or has ended, or the file was given up. From then on, all changes and
+    /// reads fail with that error, and the account must end. Without a log, it waits forever. It does not keep the file open.
+    pub fn over(&self) -> impl Future<Output = LogError> + Send + use<> {
+        let tie = self.tie.clone();
+        async move {
+            match tie {
+                Some(tie) => tie.over().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Ends a file with a log at once: a change that the log has not answered for is undone here, and made by the next holder if
+    /// the log has it. Without a log, it does nothing.
+    pub fn give_up(&self) {
+        drop(self.give_up_on_drop());
+    }
+
+    /// Returns what ends a file with a log when it is dropped, unless it is closed by then. It does not keep the file open.
+    pub fn give_up_on_drop(&self) -> GiveUpOnDrop {
+        GiveUpOnDrop(self.tie.clone())
     }
 
     /// Returns the data of plugins. This handle does not keep the thread alive.
@@ -260,18 +310,20 @@ impl Store {
         let path = self.path.clone();
         let job: Job = Box::new(move |file| {
             let result = file.change(change);
-            if let Err(error) = &result {
-                tracing::warn!(path = %path.escaped(), %error, "something could not be written to the store");
-            }
-            then(result.is_ok());
-            health::of(&result)
+            file.conclude(result, move |result| {
+                if let Err(error) = &result {
+                    tracing::warn!(path = %path.escaped(), %error, "something could not be written to the store");
+                }
+                then(result.is_ok());
+                health::of(&result)
+            })
         });
         self.tasks.try_put(&Lane::Host, Task::Job(job))
     }
 
     /// Waits until all queued jobs are done and the file is closed. All other handles must have been dropped.
     pub async fn close(self) {
-        let Self { tasks, reads, path: _, with_schedules: _, audit: _, mut ended } = self;
+        let Self { tasks, reads, path: _, with_schedules: _, audit: _, tie: _, mut ended } = self;
         drop((tasks, reads));
         // Nothing is ever sent here; the channel only closes.
         let _ = ended.changed().await;

@@ -93,10 +93,12 @@ impl Positions {
         let owner = Arc::clone(&self.owner);
         let job: Job = Box::new(move |file| {
             let result = file.change_once(|edit| change(edit, &owner));
-            if let Err(error) = &result {
-                tracing::warn!(plugin = %owner.plugin, %error, "up to where a plugin has come could not be kept");
-            }
-            health::of(&result)
+            file.conclude(result, move |result| {
+                if let Err(error) = &result {
+                    tracing::warn!(plugin = %owner.plugin, %error, "up to where a plugin has come could not be kept");
+                }
+                health::of(&result)
+            })
         });
         self.tasks.try_put(&self.lane(), Task::Job(job))
     }

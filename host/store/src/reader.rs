@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 
 use super::PATIENCE;
+use super::edit::Failure;
 use super::health::{self, Health};
 use super::work::{Job, Lane, Task, WeakTasks};
 
@@ -18,7 +19,7 @@ use super::work::{Job, Lane, Task, WeakTasks};
 pub(super) const NO_FILE: u64 = u64::MAX;
 
 /// A read. It reports whether the file turned out to be broken.
-pub(super) type Reads = Box<dyn FnOnce(rusqlite::Result<&Connection>) -> Health + Send>;
+pub(super) type Reads = Box<dyn FnOnce(Result<&Connection, Failure>) -> Health + Send>;
 
 /// The queue of the reader.
 pub(super) type ReadsSender = fair::Sender<Lane, Reads>;
@@ -61,7 +62,7 @@ pub(super) fn serve(
             }
             let health = match &connection {
                 Ok(connection) => read(Ok(connection)),
-                Err(error) => read(Err(health::copy(error))),
+                Err(error) => read(Err(health::copy(error).into())),
             };
             if health == Health::Broken {
                 let begun = Arc::clone(&begun);

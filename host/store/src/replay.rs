@@ -7,9 +7,9 @@ use rusqlite::Connection;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use super::edit::Statement;
+use super::log::LogPosition;
 use super::record::{RecordError, each};
-use super::work::answered;
-use super::{Store, StoreError, added, audit, data, encryption, pins, position, roster, schedules, session, webhooks};
+use super::{StoreError, added, audit, data, encryption, pins, place, position, roster, schedules, session, webhooks};
 
 /// All statements of records, by their number, which begins with 1. Later formats add to them. A statement that is no
 /// longer executed stays, for the records that have it.
@@ -38,19 +38,19 @@ pub enum ReplayError {
     /// The record cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// It is not the next record.
+    #[error(
+        "record {found} of the log cannot follow record {last}, which the file has: report this as a bug of parlor"
+    )]
+    Order {
+        /// The number of the record.
+        found: u64,
+        /// The number of the last record that the file has.
+        last: u64,
+    },
     /// The file could not be changed as the record says.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-impl Store {
-    /// Applies a record of the log to the file: whole, or not at all. It is not recorded again.
-    ///
-    /// The records of a log must be applied in their order, once each, to a file that began as the first one did.
-    pub async fn replay(&self, record: Vec<u8>) -> Result<(), ReplayError> {
-        let job = answered(move |file| Ok(replay(file.unrecorded(), &record)?));
-        self.wait_for(job).await?.map_err(ReplayError::Record)
-    }
 }
 
 /// The reason to stop in the middle.
@@ -71,15 +71,24 @@ impl From<rusqlite::Error> for Stop {
     }
 }
 
-/// Applies a record: whole, or not at all.
-pub(super) fn replay(file: &mut Connection, record: &[u8]) -> rusqlite::Result<Result<(), RecordError>> {
+/// Applies a record, and notes its place in the log: both, or nothing.
+///
+/// The records of a log must be applied in their order, once each, to a file that began as the first one did.
+pub(super) fn replay_at(
+    file: &mut Connection,
+    position: LogPosition,
+    record: &[u8],
+) -> rusqlite::Result<Result<(), RecordError>> {
     // Reading costs little, and a record that this parlor cannot read whole must not change anything.
     if let Err(error) = each(record, |number, _| text(number).map(drop)) {
         return Ok(Err(error));
     }
     let transaction = file.transaction()?;
     match execute(&transaction, record) {
-        Ok(()) => transaction.commit().map(Ok),
+        Ok(()) => {
+            place::set(&transaction, position)?;
+            transaction.commit().map(Ok)
+        }
         Err(Stop::Record(error)) => Ok(Err(error)),
         Err(Stop::File(error)) => Err(error),
     }

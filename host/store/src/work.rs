@@ -34,16 +34,19 @@ pub(super) type Job = Box<dyn FnOnce(&mut StoreFile) -> Health + Send>;
 /// The receiver of the result of a job.
 pub(super) type Arrives<R> = oneshot::Receiver<Result<R, Failure>>;
 
-/// Returns a job that answers with its result. The caller may have ended by then. The job is done anyway.
+/// Returns a job that answers with its result. The caller may have ended by then. The job is done anyway. With a log, a job
+/// makes one change at most.
 pub(super) fn answered<R: Send + 'static>(
     job: impl FnOnce(&mut StoreFile) -> Result<R, Failure> + Send + 'static,
 ) -> (Job, Arrives<R>) {
     let (answer, arrives) = oneshot::channel();
     let job: Job = Box::new(move |file| {
         let result = job(file);
-        let health = health::of(&result);
-        let _ = answer.send(result);
-        health
+        file.conclude(result, move |result| {
+            let health = health::of(&result);
+            let _ = answer.send(result);
+            health
+        })
     });
     (job, arrives)
 }
@@ -52,7 +55,7 @@ pub(super) fn answered<R: Send + 'static>(
 pub(super) fn reading<R: Send + 'static>(
     read: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
 ) -> (Job, Arrives<R>) {
-    answered(move |file| Ok(read(file)?))
+    answered(move |file| Ok(read(file.readable()?)?))
 }
 
 /// Returns a job that makes a change: whole, or not at all.

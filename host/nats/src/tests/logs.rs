@@ -17,8 +17,8 @@ use super::soon;
 use crate::answer::Last;
 use crate::record::headers;
 use crate::{
-    AccountLog, Kind, Link, LogError, MOST_IN_A_RECORD, Position, PutError, Record, RecordError, StreamError, prepare,
-    read_log,
+    AccountLog, Kind, Link, LogError, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, Position, PutError, Record, RecordError,
+    StreamError, prepare, read_log,
 };
 
 const ACCOUNT: &str = "bot@example.org";
@@ -76,9 +76,51 @@ async fn a_change_that_is_too_large_is_an_error_and_the_log_goes_on() {
     let server = Server::start();
     let (link, _) = server.cluster().await;
     let mut log = open(&link, 1).await.unwrap();
-    let large = Bytes::from(vec![0; MOST_IN_A_RECORD + 1]);
-    assert_eq!(log.append(large).await, Err(LogError::TooLarge { size: MOST_IN_A_RECORD + 1 }));
+    let large = Bytes::from(vec![0; MOST_IN_A_CHANGE + 1]);
+    assert_eq!(log.append(large).await, Err(LogError::TooLarge { size: MOST_IN_A_CHANGE + 1 }));
     assert_eq!(log.append(Bytes::from_static(b"a")).await.unwrap().number, 2);
+}
+
+#[tokio::test]
+async fn a_change_that_does_not_fit_into_a_record_is_split() {
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let mut log = open(&link, 1).await.unwrap();
+    let large: Vec<u8> = (0..2 * MOST_IN_A_RECORD + 5).map(|at| u8::try_from(at % 251).unwrap()).collect();
+    let position = soon(log.append(large.clone().into())).await.unwrap();
+    assert_eq!((position.number, log.position()), (4, position));
+    assert_eq!(log.append(Bytes::from_static(b"a")).await.unwrap().number, 5);
+    let records = read(&link).await.unwrap();
+    let kinds: Vec<_> = records.iter().map(|record| record.kind).collect();
+    assert_eq!(kinds, [Kind::Fence, Kind::Part, Kind::Part, Kind::Change, Kind::Change]);
+    let whole: Vec<u8> = records[..4].iter().flat_map(|record| record.body.to_vec()).collect();
+    assert!(whole == large);
+}
+
+/// Otherwise the next change would be taken for the end of the one before.
+#[tokio::test]
+async fn nothing_follows_a_part_whose_change_was_given_up() {
+    let server = Server::start();
+    let (direct, _) = server.cluster().await;
+    let proxy = Proxy::before(server.port()).await;
+    let link = Link::connect(&settings(proxy.port())).await.unwrap();
+    let mut log = open(&link, 1).await.unwrap();
+    proxy.set_deaf(true);
+    {
+        let mut append = std::pin::pin!(log.append(Bytes::from(vec![7; 2 * MOST_IN_A_RECORD])));
+        while read(&direct).await.unwrap().len() < 2 {
+            assert!(tokio::time::timeout(Duration::from_millis(1), append.as_mut()).await.is_err());
+        }
+    }
+    proxy.set_deaf(false);
+    proxy.cut();
+    for _ in 0..2 {
+        assert_eq!(log.append(Bytes::from_static(b"next")).await, Err(LogError::Ended));
+    }
+    let mut next = open(&direct, 2).await.unwrap();
+    next.append(Bytes::from_static(b"next")).await.unwrap();
+    let kinds: Vec<_> = read(&direct).await.unwrap().into_iter().map(|record| record.kind).collect();
+    assert_eq!(kinds, [Kind::Fence, Kind::Part, Kind::Fence, Kind::Change]);
 }
 
 /// Of all writes that expect the same revision, the server accepts one.

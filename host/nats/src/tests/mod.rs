@@ -4,8 +4,10 @@ mod connections;
 mod logs;
 mod nodes;
 mod proxy;
+mod runs;
 mod server;
 mod snapshots;
+mod stores;
 
 use std::time::Duration;
 

@@ -3,11 +3,20 @@
 use bytes::Bytes;
 use parlor_cluster::Token;
 
-use super::server::Server;
+use super::server::{Server, cluster};
 use super::soon;
-use crate::{AccountLog, Kind, Record, Snapshot, SnapshotError, Snapshots, read_log};
+use crate::log::forget_before;
+use crate::{AccountLog, Kind, Link, Position, Record, Snapshot, SnapshotError, Snapshots, read_log};
 
 const ACCOUNT: &str = "bot@example.org";
+
+/// Stores a snapshot in the place of the records up to this one.
+async fn keep(link: &Link, snapshots: &Snapshots, log: &mut AccountLog, up_to: Position, state: &[u8]) -> Snapshot {
+    let snapshot = soon(snapshots.store(ACCOUNT, up_to, state)).await.unwrap();
+    soon(log.write(Kind::Snapshot, snapshot.body())).await.unwrap();
+    soon(forget_before(link, &cluster(), ACCOUNT, up_to.revision + 1)).await.unwrap();
+    snapshot
+}
 
 #[tokio::test]
 async fn a_snapshot_takes_the_place_of_the_records_before_it() {
@@ -18,7 +27,7 @@ async fn a_snapshot_takes_the_place_of_the_records_before_it() {
     let state = vec![7; 300_000];
     let up_to = log.append(Bytes::from_static(b"one")).await.unwrap();
     log.append(Bytes::from_static(b"two")).await.unwrap();
-    let first = soon(snapshots.keep(&mut log, up_to, &state, None)).await.unwrap();
+    let first = keep(&link, &snapshots, &mut log, up_to, &state).await;
     let mut records: Vec<Record> = Vec::new();
     soon(read_log(&link, &cluster, ACCOUNT, |record| records.push(record))).await.unwrap();
     let bodies: Vec<_> = records.iter().map(|record| (record.number, record.kind)).collect();
@@ -30,7 +39,8 @@ async fn a_snapshot_takes_the_place_of_the_records_before_it() {
     assert_eq!(soon(snapshots.fetch(&named)).await.unwrap(), state);
 
     let up_to = log.position();
-    let second = soon(snapshots.keep(&mut log, up_to, b"", Some(&first))).await.unwrap();
+    let second = keep(&link, &snapshots, &mut log, up_to, b"").await;
+    snapshots.forget(&first).await;
     assert_eq!(soon(snapshots.fetch(&second)).await.unwrap(), b"");
     assert!(matches!(soon(snapshots.fetch(&first)).await, Err(SnapshotError::Server { .. })), "it was removed");
     // The next holder goes on behind it.
@@ -45,7 +55,7 @@ async fn a_snapshot_that_was_changed_is_an_error() {
     let snapshots = Snapshots::open(&link, &cluster).await.unwrap();
     let mut log = AccountLog::open(&link, &cluster, ACCOUNT, Token(1)).await.unwrap();
     let up_to = log.position();
-    let kept = soon(snapshots.keep(&mut log, up_to, b"state", None)).await.unwrap();
+    let kept = keep(&link, &snapshots, &mut log, up_to, b"state").await;
     let mut records: Vec<Record> = Vec::new();
     soon(read_log(&link, &cluster, ACCOUNT, |record| records.push(record))).await.unwrap();
     let named: serde_json::Value = serde_json::from_slice(&records.last().unwrap().body).unwrap();

@@ -4,18 +4,43 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use futures_util::FutureExt as _;
 use rusqlite::params;
 
-use super::super::log::tests::{Answer, KeptLog};
+use super::super::log::tests::{Answer, KeptLog, KeptRecord};
 use super::super::log::{NoLog, Receipt};
 use super::super::record::Record;
-use super::super::replay::replay;
+use super::super::replay::replay_at;
 use super::*;
-use crate::{Store, StoreError, data, file};
+use crate::{data, file};
 
 fn logged() -> (StoreFile, KeptLog) {
     let log = KeptLog::default();
-    (StoreFile::new(file::in_memory(), log.clone()), log)
+    (StoreFile::new(file::logged_in_memory(), log.clone()), log)
+}
+
+/// Waits for the outcome of a change, which is told once.
+fn outcome<R: Send + 'static>(file: &mut StoreFile, result: Result<R, Failure>) -> Result<R, Failure> {
+    let (told, heard) = std::sync::mpsc::channel();
+    file.conclude(result, move |result| {
+        told.send(result).unwrap();
+        Health::Fine
+    });
+    file.settle().now_or_never().expect("the log has answered");
+    heard.try_recv().unwrap()
+}
+
+fn change<R: Send + 'static>(
+    file: &mut StoreFile,
+    with: impl FnOnce(&Edit<'_>) -> rusqlite::Result<R>,
+) -> Result<R, Failure> {
+    let result = file.change(with);
+    outcome(file, result)
+}
+
+fn change_once(file: &mut StoreFile, with: impl FnOnce(Once<'_>) -> rusqlite::Result<usize>) -> Result<usize, Failure> {
+    let result = file.change_once(with);
+    outcome(file, result)
 }
 
 fn put(edit: &Edit<'_>, key: &str) -> rusqlite::Result<usize> {
@@ -28,10 +53,10 @@ fn keys(file: &Connection) -> Vec<String> {
 }
 
 /// Returns the keys of a new file after these records.
-fn replayed(records: &[Record]) -> Vec<String> {
-    let mut file = file::in_memory();
-    for record in records {
-        replay(&mut file, record.as_bytes()).unwrap().unwrap();
+fn replayed(records: &[KeptRecord]) -> Vec<String> {
+    let mut file = file::logged_in_memory();
+    for (position, record) in records {
+        replay_at(&mut file, *position, record.as_bytes()).unwrap().unwrap();
     }
     keys(&file)
 }
@@ -39,10 +64,10 @@ fn replayed(records: &[Record]) -> Vec<String> {
 #[test]
 fn a_change_is_one_record_and_one_that_writes_nothing_is_none() {
     let (mut file, log) = logged();
-    file.change(|edit| Ok((put(edit, "a")?, put(edit, "b")?))).unwrap();
-    file.change(|edit| edit.query_row("SELECT 1", [], |_| Ok(()))).unwrap();
-    file.change_once(|_| Ok(())).unwrap();
-    file.change_once(|edit| edit.write(data::PUT, params!["bot@example.org", "echo", "c", b"", 7])).unwrap();
+    change(&mut file, |edit| Ok((put(edit, "a")?, put(edit, "b")?))).unwrap();
+    change(&mut file, |edit| edit.query_row("SELECT 1", [], |_| Ok(()))).unwrap();
+    change_once(&mut file, |_| Ok(0)).unwrap();
+    change_once(&mut file, |edit| edit.write(data::PUT, params!["bot@example.org", "echo", "c", b"", 7])).unwrap();
     let records = log.take();
     assert_eq!(records.len(), 2);
     assert_eq!(replayed(&records), ["a", "b", "c"]);
@@ -51,25 +76,25 @@ fn a_change_is_one_record_and_one_that_writes_nothing_is_none() {
 #[test]
 fn without_a_log_nothing_is_recorded_and_a_change_is_whole_or_not_made() {
     let mut file = StoreFile::new(file::in_memory(), NoLog);
-    assert!(!file.is_logged());
-    let failed = file.change(|edit| {
+    assert!(file.settle().now_or_never().is_some());
+    let failed = change(&mut file, |edit| {
         put(edit, "a")?;
         edit.execute_batch("no statement")
     });
     failed.unwrap_err();
-    file.change(|edit| put(edit, "b")).unwrap();
+    change(&mut file, |edit| put(edit, "b")).unwrap();
     assert_eq!(keys(&file), ["b"]);
 }
 
 #[test]
 fn a_change_that_fails_is_in_neither_the_file_nor_the_log() {
     let (mut file, log) = logged();
-    let failed = file.change(|edit| {
+    let failed = change(&mut file, |edit| {
         put(edit, "a")?;
         edit.prepare("no statement").map(drop)
     });
     failed.unwrap_err();
-    file.change(|edit| put(edit, "b")).unwrap();
+    change(&mut file, |edit| put(edit, "b")).unwrap();
     assert_eq!((keys(&file), replayed(&log.take())), (vec!["b".to_owned()], vec!["b".to_owned()]));
 }
 
@@ -77,7 +102,7 @@ fn a_change_that_fails_is_in_neither_the_file_nor_the_log() {
 #[test]
 fn a_part_that_fails_is_cut_out_of_the_record() {
     let (mut file, log) = logged();
-    let change = |edit: &Edit<'_>| {
+    let parts = |edit: &Edit<'_>| {
         put(edit, "a")?;
         let inner = edit.part(|edit| {
             put(edit, "b").unwrap();
@@ -95,7 +120,7 @@ fn a_part_that_fails_is_cut_out_of_the_record() {
             put(edit, "f")
         })?
     };
-    file.change(change).unwrap();
+    change(&mut file, parts).unwrap();
     let expected = ["a", "d", "f"].map(str::to_owned).to_vec();
     assert_eq!((keys(&file), replayed(&log.take())), (expected.clone(), expected));
 }
@@ -112,7 +137,7 @@ impl Log for Looks {
         let there = keys(&Connection::open(&self.path).unwrap()).len();
         self.seen.store(there + 1, Relaxed);
         let (told, receipt) = tokio::sync::oneshot::channel();
-        told.send(Ok(())).unwrap();
+        told.send(Ok(LogPosition::default())).unwrap();
         receipt
     }
 }
@@ -122,10 +147,10 @@ fn a_change_is_in_the_log_before_it_is_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("parlor.db");
     let seen = Arc::<AtomicUsize>::default();
-    let connection = file::try_open(&path).unwrap();
+    let connection = file::try_open_logged(&path).unwrap();
     let mut file = StoreFile::new(connection, Looks { path, seen: Arc::clone(&seen) });
     for number in 1..4 {
-        file.change(|edit| put(edit, &number.to_string())).unwrap();
+        change(&mut file, |edit| put(edit, &number.to_string())).unwrap();
         assert_eq!((seen.load(Relaxed), keys(&file).len()), (number, number));
     }
 }
@@ -133,15 +158,15 @@ fn a_change_is_in_the_log_before_it_is_in_the_file() {
 #[test]
 fn after_the_log_has_refused_a_change_none_is_made() {
     let (mut file, log) = logged();
-    file.change(|edit| put(edit, "a")).unwrap();
+    change(&mut file, |edit| put(edit, "a")).unwrap();
     log.answers(Answer::Refused(LogError::Fenced));
     for answer in [Answer::Refused(LogError::Fenced), Answer::Kept] {
-        let failed = file.change(|edit| put(edit, "b"));
+        let failed = change(&mut file, |edit| put(edit, "b"));
         assert!(matches!(failed, Err(Failure::Log(LogError::Fenced))), "{failed:?}");
         log.answers(answer);
     }
     log.answers(Answer::Kept);
-    let failed = file.change_once(|edit| edit.write(data::DELETE, params!["bot@example.org", "echo", "a"]));
+    let failed = change_once(&mut file, |edit| edit.write(data::DELETE, params!["bot@example.org", "echo", "a"]));
     assert!(matches!(failed, Err(Failure::Log(LogError::Fenced))), "{failed:?}");
     assert_eq!((keys(&file), log.take().len()), (vec!["a".to_owned()], 1));
 }
@@ -151,15 +176,15 @@ fn after_the_log_has_refused_a_change_none_is_made() {
 fn a_change_whose_answer_is_lost_is_in_the_log_alone_and_no_other_follows() {
     let (mut file, log) = logged();
     log.answers(Answer::Lost);
-    let failed = file.change(|edit| put(edit, "a"));
+    let failed = change(&mut file, |edit| put(edit, "a"));
     assert!(matches!(failed, Err(Failure::Log(LogError::Ended))), "{failed:?}");
     log.answers(Answer::Kept);
-    file.change(|edit| put(edit, "b")).unwrap_err();
+    change(&mut file, |edit| put(edit, "b")).unwrap_err();
     let records = log.take();
     assert_eq!(keys(&file), [] as [&str; 0]);
     assert_eq!(replayed(&records), ["a"]);
-    for record in records {
-        replay(file.unrecorded(), record.as_bytes()).unwrap().unwrap();
+    for (position, record) in records {
+        replay_at(file.unrecorded(), position, record.as_bytes()).unwrap().unwrap();
     }
     assert_eq!(keys(&file), ["a"]);
 }
@@ -173,10 +198,10 @@ fn a_change_that_the_log_has_and_the_file_cannot_take_is_the_last() {
         CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
         CREATE TRIGGER refuses AFTER INSERT ON plugin_data BEGIN INSERT INTO child VALUES (1); END";
     file.unrecorded().execute_batch(refuses_commit).unwrap();
-    let failed = file.change(|edit| put(edit, "a"));
+    let failed = change(&mut file, |edit| put(edit, "a"));
     assert!(matches!(failed, Err(Failure::File(_))), "{failed:?}");
     file.unrecorded().execute_batch("DROP TRIGGER refuses").unwrap();
-    let failed = file.change(|edit| put(edit, "b"));
+    let failed = change(&mut file, |edit| put(edit, "b"));
     assert!(matches!(failed, Err(Failure::Log(LogError::Ended))), "{failed:?}");
     assert_eq!((keys(&file), replayed(&log.take())), (vec![], vec!["a".to_owned()]));
 }
@@ -186,27 +211,60 @@ fn a_change_that_the_log_has_and_the_file_cannot_take_is_the_last() {
 fn a_change_of_rows_that_is_not_recorded_is_refused() {
     let (mut file, log) = logged();
     let insert = "INSERT INTO plugin_data VALUES ('a', 'b', 'c', x'', NULL) RETURNING key";
-    let failed = file.change(|edit| {
+    let failed = change(&mut file, |edit| {
         put(edit, "a")?;
         edit.query_row(insert, [], |row| row.get::<_, String>(0))
     });
     assert!(failed.unwrap_err().to_string().contains("rows were changed that the record does not have"));
     assert_eq!((keys(&file), log.take().len()), (vec![], 0));
-    file.change(|edit| put(edit, "b")).unwrap();
+    change(&mut file, |edit| put(edit, "b")).unwrap();
     assert_eq!((keys(&file), replayed(&log.take())), (vec!["b".to_owned()], vec!["b".to_owned()]));
 }
 
-/// Otherwise the next records would be of another file than the one that others have.
-#[tokio::test]
-async fn a_broken_file_with_a_log_is_not_begun_anew() {
+#[test]
+fn a_change_is_told_and_seen_when_the_log_has_answered_and_not_before() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open_with(folder.path(), KeptLog::default()).unwrap();
-    let broken = ffi::Error::new(ffi::SQLITE_CORRUPT);
-    store.run(move |_| Err::<(), _>(rusqlite::Error::SqliteFailure(broken, None))).await.unwrap_err();
-    let next = store.change(|edit| put(edit, "a")).await;
-    assert!(matches!(next, Err(StoreError::Ended)), "{next:?}");
-    store.close().await;
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is set aside");
+    let path = folder.path().join("account.db");
+    let log = KeptLog::default();
+    log.answers(Answer::Delayed);
+    let mut file = StoreFile::new(file::try_open_logged(&path).unwrap(), log.clone());
+    let there = || {
+        let file = Connection::open(&path).unwrap();
+        (keys(&file), place::of(&file).unwrap())
+    };
+    let (told, heard) = std::sync::mpsc::channel();
+    let made = file.change(|edit| put(edit, "a"));
+    let tell = move |made: Result<usize, Failure>| {
+        told.send(made.unwrap()).unwrap();
+        Health::Broken
+    };
+    assert_eq!(file.conclude(made, tell), Health::Fine);
+    assert!(file.settle().now_or_never().is_none() && heard.try_recv().is_err());
+    assert_eq!(there(), (vec![], LogPosition::default()));
+    // Nobody may begin another one meanwhile, and the first is not harmed.
+    assert!(matches!(file.change(|edit| put(edit, "b")), Err(Failure::File(_))));
+    log.catch_up();
+    assert_eq!(file.settle().now_or_never(), Some(Health::Broken), "what the caller says of the file");
+    assert_eq!(heard.try_recv().unwrap(), 1);
+    let [(position, _)] = log.take()[..] else { panic!() };
+    assert_eq!(there(), (vec!["a".to_owned()], position));
+}
+
+#[test]
+fn a_file_that_is_ended_undoes_its_pending_change_and_tells_it() {
+    let (mut file, log) = logged();
+    log.answers(Answer::Delayed);
+    let (told, heard) = std::sync::mpsc::channel();
+    let made = file.change(|edit| put(edit, "a"));
+    file.conclude(made, move |made| {
+        told.send(made).unwrap();
+        Health::Fine
+    });
+    file.end(LogError::Ended);
+    log.catch_up();
+    assert!(matches!(heard.try_recv().unwrap(), Err(Failure::Log(LogError::Ended))));
+    assert_eq!((keys(&file), file.over()), (vec![], Some(LogError::Ended)));
+    assert!(file.readable().is_err());
 }
 
 /// Other writes than those through an edit are not recorded. Each of these has a reason: they make tables, or they are made by
@@ -214,8 +272,16 @@ async fn a_broken_file_with_a_log_is_not_begun_anew() {
 #[test]
 fn nothing_else_writes_to_the_file() {
     const RECORDS: [&str; 2] = ["edit.rs", "replay.rs"];
-    const OUTSIDE: [(&str, usize); 6] =
-        [("audit.rs", 3), ("backup.rs", 9), ("data_file.rs", 4), ("file.rs", 10), ("session.rs", 2), ("tallies.rs", 2)];
+    const OUTSIDE: [(&str, usize); 8] = [
+        ("audit.rs", 3),
+        ("backup.rs", 9),
+        ("data_file.rs", 4),
+        ("file.rs", 10),
+        ("place.rs", 2),
+        ("session.rs", 2),
+        ("snapshot.rs", 1),
+        ("tallies.rs", 2),
+    ];
     let mut unexpected = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     while let Some(folder) = folders.pop() {

@@ -1,7 +1,6 @@
 //! Tests of replay: a copy that gets the records is equal to the file after each of them, whatever calls made them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -87,12 +86,12 @@ struct Pair {
 impl Pair {
     async fn new(prepared: &'static str) -> Self {
         let log = KeptLog::default();
-        let mut original = StoreFile::new(file::in_memory(), log.clone());
-        let copy = file::in_memory();
+        let mut original = StoreFile::new(file::logged_in_memory(), log.clone());
+        let copy = file::logged_in_memory();
         for file in [original.unrecorded(), &copy] {
             file.execute_batch(prepared).unwrap();
         }
-        let store = Store::serve(original, PathBuf::new(), false);
+        let store = accounts::on_runtime(original);
         let mut pins = PinKeeper::new(store.clone(), &bot());
         pins.load().await;
         Self {
@@ -119,13 +118,13 @@ impl Pair {
         }
         let original = self.store.run(|file| Ok(dump(file))).await.unwrap();
         let records = self.log.take();
-        for record in &records {
+        for (position, record) in &records {
             let statements = |statement, _: &[ValueRef<'_>]| {
                 self.seen.insert(statement);
                 Ok::<_, RecordError>(())
             };
             each(record.as_bytes(), statements).unwrap();
-            replay(&mut self.copy, record.as_bytes()).unwrap().unwrap();
+            replay_at(&mut self.copy, *position, record.as_bytes()).unwrap().unwrap();
         }
         assert_eq!(dump(&self.copy), original, "after {} records of {which}, {one}, {number}", records.len());
     }
@@ -384,6 +383,11 @@ fn dump(file: &Connection) -> BTreeMap<String, Vec<Vec<Value>>> {
         .collect()
 }
 
+/// Applies a record, as the first one of the log.
+fn replay(file: &mut Connection, record: &[u8]) -> rusqlite::Result<Result<(), RecordError>> {
+    replay_at(file, LogPosition { token: 1, number: 1, revision: 1 }, record)
+}
+
 fn block_on<R>(future: impl Future<Output = R>) -> R {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
@@ -413,7 +417,7 @@ proptest! {
         let mut changed = record.clone();
         changed[at.index(record.len())] = byte;
         for hostile in [&changed[..], &record[..length.index(record.len())]] {
-            let mut file = file::in_memory();
+            let mut file = file::logged_in_memory();
             let before = dump(&file);
             if !matches!(replay(&mut file, hostile), Ok(Ok(()))) {
                 assert_eq!(dump(&file), before, "{hostile:?}");
@@ -472,7 +476,7 @@ fn the_statements_of_a_format_never_change() {
 
 #[test]
 fn a_record_of_a_newer_parlor_is_refused_and_changes_nothing() {
-    let mut file = file::in_memory();
+    let mut file = file::logged_in_memory();
     let before = dump(&file);
     let mut recording = Recording::default();
     recording.add(data::PUT.number, params!["bot@example.org", "echo", "k", b"value", None::<i64>]).unwrap();
@@ -489,18 +493,4 @@ fn a_record_of_a_newer_parlor_is_refused_and_changes_nothing() {
     let broken = recording.take().unwrap();
     replay(&mut file, broken.as_bytes()).unwrap_err();
     assert_eq!(dump(&file), before);
-}
-
-#[tokio::test]
-async fn a_store_applies_records_without_recording_them_again() {
-    let log = KeptLog::default();
-    let store = Store::serve(StoreFile::new(file::in_memory(), log.clone()), PathBuf::new(), false);
-    store.replay(some_record()).await.unwrap();
-    let refused = store.replay(vec![0, 9]).await;
-    assert!(matches!(refused, Err(ReplayError::Record(RecordError::Format(9)))), "{refused:?}");
-    let owner = || Owner { account: bot(), plugin: "echo".parse().unwrap() };
-    let data = store.data(Clock::Machine);
-    let get = |key: &str| data.get(owner(), key.to_owned());
-    assert_eq!((get("k").await.unwrap(), get("other").await.unwrap()), (None, None), "the other has expired");
-    assert_eq!(log.take(), []);
 }

@@ -31,7 +31,7 @@ pub(crate) async fn tell_in_order(shared: Arc<Shared>, name: String) {
         let stays = match tell_next(&shared, webhooks, &name, &turn).await {
             Ok(Some(stays)) => stays,
             Ok(None) => stays_until(&shared, arrived).await,
-            Err(StoreError::Ended) => false,
+            Err(StoreError::Ended | StoreError::Log(_)) => false,
             Err(error) => {
                 tracing::error!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "requests to a webhook cannot be read");
                 stays_until(&shared, tokio::time::sleep(STORE_PAUSE)).await

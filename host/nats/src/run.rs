@@ -1,0 +1,257 @@
+//! Runs the accounts of a node: does what its driver orders, with the stores of accounts and whoever runs them.
+//!
+//! Each account has a task, from the order to start it to its end. The driver never waits for one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jid::BareJid;
+use parlor_cluster::Token;
+use parlor_store::Store;
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+
+use crate::connect::Settings;
+use crate::drive::{Driver, NodeSettings, Order, Teller};
+use crate::error::{CopyError, LogError, StartError, StateError, TakeOverError};
+use crate::names::Cluster;
+use crate::permit::Permit;
+use crate::stores::{Held, Stores};
+
+/// How long an account that could not be taken over, or whose log has ended, stays where it is. Otherwise it would come back at once.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Runs accounts. Its calls come from many tasks, and those that are not `async` must not wait.
+pub trait AccountHost: Send + Sync + 'static {
+    /// An account that runs. Dropping it ends the account at once, with all handles on its store.
+    type Running: Send + 'static;
+
+    /// Starts an account. The permit must be asked before each act that others can see.
+    fn start(&self, account: &BareJid, store: Store, permit: Permit) -> Self::Running;
+
+    /// Stops an account, so that it can go on elsewhere. On return, there is no handle on its store. If the future is dropped,
+    /// the account must end at once.
+    fn stop(&self, running: Self::Running) -> impl Future<Output = ()> + Send;
+
+    /// Tells the owner of something that went wrong. The node goes on.
+    fn report(&self, trouble: Trouble);
+}
+
+/// Something that went wrong, for the owner.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The state of the cluster is not what it should be.
+    #[error(transparent)]
+    State(StateError),
+    /// The account has no address.
+    #[error("the cluster names an account {0:?}, which is no address; remove it from the cluster")]
+    Address(Arc<str>),
+    /// An account could not be taken over. It is given away again.
+    #[error("{account} cannot be started on this node: {cause}")]
+    TakeOver {
+        /// The account.
+        account: BareJid,
+        /// The reason.
+        cause: TakeOverError,
+    },
+    /// The log of an account ended, and with it the account. It is given away.
+    #[error("{account} ended on this node: {cause}")]
+    Log {
+        /// The account.
+        account: BareJid,
+        /// The reason.
+        cause: LogError,
+    },
+    /// The last snapshot of an account was not made. The account is whole without it.
+    #[error("the snapshot of {account} was not made when it stopped: {cause}")]
+    Copy {
+        /// The account.
+        account: BareJid,
+        /// The reason.
+        cause: CopyError,
+    },
+}
+
+/// A node that runs its accounts. Dropping it ends the node and its accounts at once.
+#[derive(Debug)]
+pub struct Runner {
+    driver: Driver,
+    /// Closes when all accounts have ended.
+    ended: watch::Receiver<()>,
+}
+
+/// What is to become of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Run,
+    Stop,
+    Kill,
+}
+
+impl Runner {
+    /// Connects, and begins to take accounts. Their tasks run on the present runtime.
+    pub async fn start<H: AccountHost>(
+        settings: Settings,
+        cluster: Cluster,
+        node: NodeSettings,
+        stores: Stores,
+        host: Arc<H>,
+    ) -> Result<Self, StartError> {
+        let (sender, orders) = mpsc::unbounded_channel();
+        let pass_on = move |order| _ = sender.send(order);
+        let driver = Driver::start(settings, cluster, node, pass_on).await?;
+        let (end, ended) = watch::channel(());
+        tokio::spawn(carry_out(orders, driver.teller(), stores, host, end));
+        Ok(Self { driver, ended })
+    }
+
+    /// Gives the accounts away a few at a time and takes no others, or takes accounts again.
+    pub fn drain(&self, is_draining: bool) {
+        self.driver.drain(is_draining);
+    }
+
+    /// Stops all accounts, gives them away, and ends the node.
+    pub async fn leave(mut self) {
+        self.driver.leave();
+        self.driver.ended().await;
+        // Nothing is ever sent there.
+        while self.ended.changed().await.is_ok() {}
+    }
+}
+
+/// Passes the orders to the tasks of accounts, until the driver has ended.
+async fn carry_out<H: AccountHost>(
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    teller: Teller,
+    stores: Stores,
+    host: Arc<H>,
+    end: watch::Sender<()>,
+) {
+    let mut accounts: HashMap<Arc<str>, (Token, watch::Sender<Wish>)> = HashMap::new();
+    while let Some(order) = orders.recv().await {
+        let (account, token, wish) = match order {
+            Order::Start { account, token, permit } => {
+                let (wish, wished) = watch::channel(Wish::Run);
+                let task =
+                    Task { account: Arc::clone(&account), token, host: Arc::clone(&host), teller: teller.clone() };
+                tokio::spawn(run(task, stores.clone(), permit, wished, end.clone()));
+                if accounts.len() == accounts.capacity() {
+                    // Before it grows: those that have ended.
+                    accounts.retain(|_, (_, wish)| !wish.is_closed());
+                }
+                accounts.insert(account, (token, wish));
+                continue;
+            }
+            Order::Stop { account, token, by: _ } => (account, token, Wish::Stop),
+            Order::Kill { account, token } => (account, token, Wish::Kill),
+            Order::Report(error) => {
+                host.report(Trouble::State(error));
+                continue;
+            }
+        };
+        if let Some((held, sender)) = accounts.get(&account)
+            && *held == token
+            && sender.send(wish).is_err()
+            && wish == Wish::Stop
+        {
+            // It had ended by itself.
+            teller.stopped(&account, token);
+        }
+    }
+    // The node has ended. A task whose sender is gone kills its account.
+}
+
+/// The task of an account.
+struct Task<H> {
+    account: Arc<str>,
+    token: Token,
+    host: Arc<H>,
+    teller: Teller,
+}
+
+/// Runs an account from its start to its end. `_end` is dropped then.
+async fn run<H: AccountHost>(
+    task: Task<H>,
+    stores: Stores,
+    permit: Permit,
+    mut wished: watch::Receiver<Wish>,
+    _end: watch::Sender<()>,
+) {
+    let Task { account, token, host, teller } = &task;
+    let Ok(jid) = account.parse::<BareJid>() else {
+        host.report(Trouble::Address(Arc::clone(account)));
+        task.give_back(&mut wished).await;
+        return;
+    };
+    let taken = tokio::select! {
+        biased;
+        wish = other_than(&mut wished, Wish::Run) => Err(wish),
+        taken = stores.take_over(&jid, *token) => Ok(taken),
+    };
+    let held = match taken {
+        Ok(Ok(held)) => held,
+        Ok(Err(cause)) => {
+            host.report(Trouble::TakeOver { account: jid, cause });
+            task.give_back(&mut wished).await;
+            return;
+        }
+        Err(wish) => {
+            if wish == Wish::Stop {
+                teller.stopped(account, *token);
+            }
+            return;
+        }
+    };
+    let over = held.store().over();
+    let running = host.start(&jid, held.store().clone(), permit);
+    let wish = tokio::select! {
+        biased;
+        wish = other_than(&mut wished, Wish::Run) => wish,
+        _ = over => {
+            drop(running);
+            let cause = held.cause().unwrap_or(LogError::Ended);
+            held.kill();
+            host.report(Trouble::Log { account: jid, cause });
+            task.give_back(&mut wished).await;
+            return;
+        }
+    };
+    if wish == Wish::Kill {
+        drop(running);
+        held.kill();
+        return;
+    }
+    tokio::select! {
+        biased;
+        _ = other_than(&mut wished, Wish::Stop) => {}
+        () = task.stop(&jid, running, held) => teller.stopped(account, *token),
+    }
+}
+
+impl<H: AccountHost> Task<H> {
+    async fn stop(&self, jid: &BareJid, running: H::Running, held: Held) {
+        self.host.stop(running).await;
+        if let Err(cause) = held.close().await {
+            self.host.report(Trouble::Copy { account: jid.clone(), cause });
+        }
+    }
+
+    /// Gives the account away after a moment, unless the node ends it before.
+    async fn give_back(&self, wished: &mut watch::Receiver<Wish>) {
+        tokio::select! {
+            biased;
+            Wish::Kill = other_than(wished, Wish::Run) => return,
+            () = sleep(PAUSE) => {}
+        }
+        self.teller.stopped(&self.account, self.token);
+    }
+}
+
+/// Waits until another wish than this one is there. If nobody can wish any more, the account is to be killed.
+async fn other_than(wished: &mut watch::Receiver<Wish>, present: Wish) -> Wish {
+    match wished.wait_for(|wish| *wish != present).await {
+        Ok(wish) => *wish,
+        Err(_) => Wish::Kill,
+    }
+}

@@ -1,0 +1,206 @@
+//! The stores of the accounts that a node has: each has its log in NATS.
+//!
+//! An account is taken over in this order: the fence, which ends the holder before; the file, from what is here, a snapshot
+//! and the records after it; and only then a store, in which the account can start.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jid::BareJid;
+use parlor_cluster::{Revision, Token};
+use parlor_store::{Accounts, DataError, GiveUpOnDrop, LogPosition, Replica, Store};
+use tokio::task::AbortHandle;
+
+use crate::changes::Changes;
+use crate::connect::Link;
+use crate::error::{CopyError, LogError, SnapshotError, TakeOverError};
+use crate::log::{AccountLog, LogReader};
+use crate::names::Cluster;
+use crate::record::{Record, RecordError};
+use crate::snapshots::{Snapshot, Snapshots};
+use crate::store_log::{self, Snapshotter, Tail};
+
+/// How often a log is read again in which records are missing: the holder before may have removed those that its snapshot
+/// has just replaced.
+const ATTEMPTS: usize = 3;
+
+/// The stores of a node. Copies share everything.
+#[derive(Debug, Clone)]
+pub struct Stores {
+    pub(crate) link: Link,
+    pub(crate) cluster: Cluster,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) accounts: Accounts,
+}
+
+/// An account that this node has. Dropping it, also while it is closed, leaves the account as a kill of the process does.
+pub struct Held {
+    store: Store,
+    snapshotter: Arc<Snapshotter>,
+    tending: Tending,
+    /// Otherwise a change that NATS does not answer for would keep the file open.
+    end: GiveUpOnDrop,
+}
+
+/// The task that makes snapshots when the log is long. It ends with the account.
+struct Tending(AbortHandle);
+
+impl Stores {
+    /// Creates the object store of snapshots, unless it is there. The streams must be [prepared](crate::prepare).
+    pub async fn open(link: &Link, cluster: &Cluster, accounts: Accounts) -> Result<Self, SnapshotError> {
+        let snapshots = Snapshots::open(link, cluster).await?;
+        Ok(Self { link: link.clone(), cluster: cluster.clone(), snapshots, accounts })
+    }
+
+    /// Takes over an account with the token of its claim. From then on, all earlier holders are refused.
+    ///
+    /// It can be given up at any time; the account is then taken over by a later call, here or elsewhere.
+    pub async fn take_over(&self, account: &BareJid, token: Token) -> Result<Held, TakeOverError> {
+        let log = AccountLog::open(&self.link, &self.cluster, account.as_str(), token).await?;
+        let fence = log.position().revision;
+        let mut attempts = 1..ATTEMPTS;
+        let (replica, tail) = loop {
+            match self.catch_up(&log, account).await {
+                Err(TakeOverError::Log(LogError::Gap { .. })) if attempts.next().is_some() => {}
+                caught_up => break caught_up?,
+            }
+        };
+        let tail = Arc::new(tail);
+        let (log, snapshotter) = store_log::start(self, account, token, fence, log, Arc::clone(&tail));
+        let snapshotter = Arc::new(snapshotter);
+        let tending = Tending(tokio::spawn(store_log::tend(Arc::clone(&snapshotter), tail)).abort_handle());
+        let store = replica.start(log);
+        let end = store.give_up_on_drop();
+        Ok(Held { store, snapshotter, tending, end })
+    }
+
+    /// Removes the file of an account that is elsewhere. Without it, the account is fetched whole if it comes back.
+    pub async fn forget(&self, account: &BareJid) -> Result<(), DataError> {
+        self.accounts.remove(account).await
+    }
+
+    /// Returns the file with all that the log has.
+    async fn catch_up(&self, log: &AccountLog, account: &BareJid) -> Result<(Replica, Tail), TakeOverError> {
+        let mut replica = self.accounts.open(account).await?;
+        let from = replica.position();
+        let mut reader = log.reader(from.revision).await?;
+        let mut first = reader.next().await?;
+        if !first.as_ref().is_some_and(|first| goes_on(from, first)) {
+            reader.close().await;
+            (replica, reader) = self.begin_anew(replica, log, account).await?;
+            let from = replica.position();
+            first = reader.next().await?;
+            if let Some(first) = first.as_ref().filter(|first| !goes_on(from, first)) {
+                let (_, subject) = self.cluster.log(account.as_str());
+                return Err(LogError::Gap { subject, expected: from.number + 1, found: first.number }.into());
+            }
+        }
+        self.replay(replica, reader, first, account).await
+    }
+
+    /// Replaces a file that does not lead to what the log has. Returns a reader of the records that the new one lacks.
+    async fn begin_anew(
+        &self,
+        replica: Replica,
+        log: &AccountLog,
+        account: &BareJid,
+    ) -> Result<(Replica, LogReader), TakeOverError> {
+        let Some(snapshot) = newest(log.reader(0).await?).await? else {
+            return Ok((replica.begin_anew().await?, log.reader(0).await?));
+        };
+        let state = self.snapshots.fetch(&snapshot).await?;
+        let replica = replica.restore(state).await?;
+        let (found, expected) = (replica.position(), snapshot.up_to());
+        if (found.number, found.revision) != (expected.number, expected.revision) {
+            let (found, expected) = (found.number, expected.number);
+            return Err(TakeOverError::OtherSnapshot { account: account.clone(), found, expected });
+        }
+        let reader = log.reader(found.revision).await?;
+        Ok((replica, reader))
+    }
+
+    /// Applies the records of a reader, of which the first one was read already.
+    async fn replay(
+        &self,
+        mut replica: Replica,
+        mut reader: LogReader,
+        first: Option<Record>,
+        account: &BareJid,
+    ) -> Result<(Replica, Tail), TakeOverError> {
+        let (mut changes, tail, mut next) = (Changes::default(), Tail::default(), first);
+        while let Some(record) = next {
+            let change = changes.take(&record).map_err(|cause| self.foreign(account, record.revision, cause))?;
+            if let Some(change) = change {
+                tail.add(change.len());
+                let Record { revision, token, number, .. } = record;
+                replica = replica.apply(LogPosition { token: token.0, number, revision }, change).await?;
+            }
+            next = reader.next().await?;
+        }
+        Ok((replica, tail))
+    }
+
+    fn foreign(&self, account: &BareJid, revision: Revision, cause: RecordError) -> LogError {
+        let (_, subject) = self.cluster.log(account.as_str());
+        LogError::Foreign { subject, revision, cause }
+    }
+}
+
+/// Returns whether a record is the next one after what a file has.
+fn goes_on(file: LogPosition, record: &Record) -> bool {
+    record.number == file.number + 1 && record.token.0 >= file.token
+}
+
+/// Returns the newest snapshot that a log names.
+pub(crate) async fn newest(mut reader: LogReader) -> Result<Option<Snapshot>, SnapshotError> {
+    let mut newest = None;
+    while let Some(record) = reader.next().await? {
+        newest = Snapshot::of(&record)?.or(newest);
+    }
+    Ok(newest)
+}
+
+impl Held {
+    /// Returns the store of the account. Each change is answered when the log has it. If the log refuses one,
+    /// [`Store::over`] returns, and the account must end.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns why the log ended, if it has.
+    pub fn cause(&self) -> Option<LogError> {
+        self.snapshotter.cause()
+    }
+
+    /// Ends the store of an account that has stopped. All that it was given is in the log on return, and a snapshot is, so that
+    /// the next holder has little to read. All other handles on the store must have been dropped.
+    ///
+    /// If only the snapshot fails, the account is whole all the same, and the error is for the owner. [`cause`](Self::cause)
+    /// tells beforehand whether the log has ended; what the store was given since then is nowhere.
+    pub async fn close(self) -> Result<(), CopyError> {
+        let Self { store, snapshotter, tending, end } = self;
+        drop(tending);
+        let made = snapshotter.snapshot().await;
+        store.close().await;
+        drop(end);
+        snapshotter.cause().map_or(made.map(drop), |cause| Err(SnapshotError::Log(cause).into()))
+    }
+
+    /// Ends the store at once. A change that the log has not answered for is told as not made; if the log has it, the next
+    /// holder makes it.
+    pub fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Tending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("store", &self.store).finish_non_exhaustive()
+    }
+}

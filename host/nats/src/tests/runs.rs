@@ -1,0 +1,201 @@
+//! Nodes that run accounts: from orders to stores, and back.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jid::BareJid;
+use parlor_base::clock::Clock;
+use parlor_cluster::{Timing, Token};
+use parlor_store::{Accounts, Addition, Changed, Owner, Step, Store};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use super::proxy::Proxy;
+use super::server::{Server, cluster, settings};
+use super::soon;
+use crate::{AccountHost, Held, Link, LogError, NodeSettings, Permit, Runner, State, Stores, Trouble};
+
+const ACCOUNT: &str = "bot@example.org";
+const QUOTA: u64 = 64 << 20;
+
+/// Runs accounts that write one key after the other.
+struct Writers {
+    node: &'static str,
+    /// The node and the key of each write that was acknowledged.
+    acknowledged: mpsc::UnboundedSender<(&'static str, String)>,
+    trouble: mpsc::UnboundedSender<Trouble>,
+}
+
+/// An account that writes until it is dropped.
+struct Writing(AbortHandle);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl AccountHost for Writers {
+    type Running = Writing;
+
+    fn start(&self, account: &BareJid, store: Store, permit: Permit) -> Writing {
+        let (node, acknowledged) = (self.node, self.acknowledged.clone());
+        let owner = Owner { account: account.clone(), plugin: "echo".parse().unwrap() };
+        let task = tokio::spawn(async move {
+            while permit.may_act() {
+                let key = format!("k{:016x}", rand::random::<u64>());
+                let steps = vec![
+                    Step::Expect { key: key.clone(), value: None },
+                    Step::Set { key: key.clone(), value: b"v".to_vec(), expires: None },
+                    Step::Add(Addition { key: "n".to_owned(), amount: 1, expires: None }),
+                ];
+                match store.data(Clock::Machine).change(owner.clone(), QUOTA, steps, None).await {
+                    Ok(Changed::Made(_)) => _ = acknowledged.send((node, key)),
+                    Ok(other) => panic!("{other:?}"),
+                    Err(_) => return,
+                }
+            }
+        });
+        Writing(task.abort_handle())
+    }
+
+    async fn stop(&self, running: Writing) {
+        running.0.abort();
+        // The task drops its handle on the store when it ends.
+        while !running.0.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn report(&self, trouble: Trouble) {
+        _ = self.trouble.send(trouble);
+    }
+}
+
+/// What all nodes of a test have told.
+struct Told {
+    acknowledged: mpsc::UnboundedReceiver<(&'static str, String)>,
+    trouble: mpsc::UnboundedReceiver<Trouble>,
+    senders: (mpsc::UnboundedSender<(&'static str, String)>, mpsc::UnboundedSender<Trouble>),
+    keys: BTreeSet<String>,
+}
+
+impl Told {
+    fn new() -> Self {
+        let ((one, acknowledged), (other, trouble)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        Self { acknowledged, trouble, senders: (one, other), keys: BTreeSet::new() }
+    }
+
+    /// Waits until a node has written.
+    async fn by(&mut self, node: &str) {
+        loop {
+            let (by, key) = soon(self.acknowledged.recv()).await.unwrap();
+            assert!(self.keys.insert(key));
+            if by == node {
+                return;
+            }
+        }
+    }
+}
+
+/// Starts a node that reaches NATS at this port.
+async fn start(port: u16, node: &'static str, data: &TempDir, told: &Told) -> Runner {
+    let link = Link::connect(&settings(port)).await.unwrap();
+    let stores = Stores::open(&link, &cluster(), Accounts::start(data.path()).unwrap()).await.unwrap();
+    let (acknowledged, trouble) = told.senders.clone();
+    let host = Arc::new(Writers { node, acknowledged, trouble });
+    let own = NodeSettings { name: node.to_owned(), capacity: 1, timing: Timing::default() };
+    soon(Runner::start(settings(port), cluster(), own, stores, host)).await.unwrap()
+}
+
+async fn with_account(server: &Server) -> Link {
+    let (link, cluster) = server.cluster().await;
+    State::open(&link, &cluster, Timing::default()).await.unwrap().add(ACCOUNT, 1).await.unwrap();
+    link
+}
+
+/// Takes the account over as somebody who is not part of the cluster, with a token that is higher than that of any claim.
+async fn seize(link: &Link, data: &TempDir, token: u64) -> Held {
+    let stores = Stores::open(link, &cluster(), Accounts::start(data.path()).unwrap()).await.unwrap();
+    soon(stores.take_over(&ACCOUNT.parse().unwrap(), Token(token))).await.unwrap()
+}
+
+/// Compares the account with what was acknowledged, when all nodes have ended.
+async fn compare(link: &Link, told: &mut Told) {
+    while let Ok((_, key)) = told.acknowledged.try_recv() {
+        assert!(told.keys.insert(key));
+    }
+    let data = tempfile::tempdir().unwrap();
+    let held = seize(link, &data, 2_000).await;
+    let account = ACCOUNT.parse().unwrap();
+    let owner = Owner { account, plugin: "echo".parse().unwrap() };
+    let kept = held.store().data(Clock::Machine);
+    for key in &told.keys {
+        assert!(kept.get(owner.clone(), key.clone()).await.unwrap().is_some(), "{key} is lost");
+    }
+    let count: usize =
+        String::from_utf8(kept.get(owner, "n".to_owned()).await.unwrap().unwrap()).unwrap().parse().unwrap();
+    // Those that were not acknowledged may have been made: one for each node that ended.
+    assert!((told.keys.len()..=told.keys.len() + 3).contains(&count), "{count} for {}", told.keys.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_goes_on_where_it_was_when_its_node_ends_or_leaves() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let (mut told, folders) = (Told::new(), [(); 2].map(|()| tempfile::tempdir().unwrap()));
+    let first = start(server.port(), "first", &folders[0], &told).await;
+    told.by("first").await;
+    let second = start(server.port(), "second", &folders[1], &told).await;
+    drop(first);
+    told.by("second").await;
+    let again = start(server.port(), "again", &folders[0], &told).await;
+    soon(second.leave()).await;
+    told.by("again").await;
+    soon(again.leave()).await;
+    let troubles: Vec<_> = std::iter::from_fn(|| told.trouble.try_recv().ok()).collect();
+    assert!(troubles.is_empty(), "{troubles:?}");
+    compare(&link, &mut told).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_whose_node_is_cut_off_goes_on_elsewhere_alone() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let proxy = Proxy::before(server.port()).await;
+    let (mut told, folders) = (Told::new(), [(); 2].map(|()| tempfile::tempdir().unwrap()));
+    let _first = start(proxy.port(), "first", &folders[0], &told).await;
+    told.by("first").await;
+    let second = start(server.port(), "second", &folders[1], &told).await;
+    proxy.set_deaf(true);
+    proxy.cut();
+    told.by("second").await;
+    // The first node hears again, and does nothing with the account any more.
+    proxy.set_deaf(false);
+    proxy.cut();
+    for _ in 0..50 {
+        told.by("second").await;
+    }
+    soon(second.leave()).await;
+    compare(&link, &mut told).await;
+}
+
+/// Somebody who is not part of the cluster has fenced the account.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_whose_log_is_fenced_ends_and_its_owner_is_told() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let (mut told, data) = (Told::new(), tempfile::tempdir().unwrap());
+    let node = start(server.port(), "first", &data, &told).await;
+    told.by("first").await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    seize(&link, &elsewhere, 1_000).await.kill();
+    let trouble = soon(told.trouble.recv()).await.unwrap();
+    assert!(matches!(&trouble, Trouble::Log { cause: LogError::Fenced, .. }), "{trouble}");
+    // It is given away, taken again and refused, and the node goes on.
+    let trouble = soon(told.trouble.recv()).await.unwrap();
+    assert!(matches!(&trouble, Trouble::TakeOver { .. }), "{trouble}");
+    soon(node.leave()).await;
+    compare(&link, &mut told).await;
+}

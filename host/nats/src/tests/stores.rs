@@ -1,0 +1,306 @@
+//! Stores of accounts on several nodes: a node is a data folder with a connection of its own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jid::BareJid;
+use parlor_base::clock::Clock;
+use parlor_cluster::Token;
+use parlor_session::{Contact, KeepRoster};
+use parlor_stanza::types::RosterItem;
+use parlor_store::{Accounts, Addition, Changed, Owner, RosterKeeper, Step, Store, StoreError};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use super::proxy::Proxy;
+use super::server::{Server, cluster, settings};
+use super::soon;
+use crate::{AccountLog, Held, Kind, Link, LogError, MOST_IN_A_RECORD, Record, Stores, TakeOverError, read_log};
+
+const QUOTA: u64 = 64 << 20;
+
+fn bot() -> BareJid {
+    "bot@example.org".parse().unwrap()
+}
+
+fn owner() -> Owner {
+    Owner { account: bot(), plugin: "echo".parse().unwrap() }
+}
+
+struct Node {
+    stores: Stores,
+    _data: TempDir,
+}
+
+impl Node {
+    async fn over(link: &Link) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let accounts = Accounts::start(data.path()).unwrap();
+        Self { stores: Stores::open(link, &cluster(), accounts).await.unwrap(), _data: data }
+    }
+
+    async fn take_over(&self, token: u64) -> Held {
+        soon(self.stores.take_over(&bot(), Token(token))).await.unwrap()
+    }
+}
+
+/// Writes a key that must not be there, and counts it.
+async fn write(store: Store, key: String) -> Result<Changed, StoreError> {
+    let steps = vec![
+        Step::Expect { key: key.clone(), value: None },
+        Step::Set { key, value: b"v".to_vec(), expires: None },
+        Step::Add(Addition { key: "n".to_owned(), amount: 1, expires: None }),
+    ];
+    let data = store.data(Clock::Machine);
+    data.change(owner(), QUOTA, steps, None).await
+}
+
+async fn get(store: &Store, key: &str) -> Option<String> {
+    let value = store.data(Clock::Machine).get(owner(), key.to_owned()).await.unwrap();
+    value.map(|value| String::from_utf8(value).unwrap())
+}
+
+/// Returns the keys that are there, and how many were counted.
+async fn written(store: &Store, most: usize) -> (BTreeSet<String>, usize) {
+    let mut keys = BTreeSet::new();
+    for number in 0..most {
+        let key = format!("k{number}");
+        if get(store, &key).await.is_some() {
+            keys.insert(key);
+        }
+    }
+    (keys, get(store, "n").await.map_or(0, |number| number.parse().unwrap()))
+}
+
+async fn records(link: &Link) -> Vec<Record> {
+    let mut records = Vec::new();
+    soon(read_log(link, &cluster(), bot().as_str(), |record| records.push(record))).await.unwrap();
+    records
+}
+
+/// Each node ends in the middle of writes, and the next one goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_there_once_after_each_kill() {
+    const WRITERS: usize = 8;
+    const EACH: usize = 25;
+    const KILLS: u64 = 6;
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let nodes = [Node::over(&server.link().await).await, Node::over(&server.link().await).await];
+    let (acknowledge, mut acknowledged) = mpsc::unbounded_channel();
+    let (mut all, mut asked) = (BTreeSet::new(), 0);
+    for token in 1..=KILLS {
+        let held = nodes[usize::from(token % 3 == 0)].take_over(token).await;
+        let mut writers = Vec::new();
+        for _ in 0..WRITERS {
+            let (store, acknowledge, first) = (held.store().clone(), acknowledge.clone(), asked);
+            asked += 1_000;
+            writers.push(tokio::spawn(async move {
+                for number in first..first + 1_000 {
+                    let key = format!("k{number}");
+                    match write(store.clone(), key.clone()).await {
+                        Ok(Changed::Made(_)) => acknowledge.send(key).unwrap(),
+                        Ok(other) => panic!("{other:?}"),
+                        Err(_) => return,
+                    }
+                }
+            }));
+        }
+        for _ in 0..WRITERS * EACH {
+            all.insert(soon(acknowledged.recv()).await.unwrap());
+        }
+        held.kill();
+        for writer in writers {
+            soon(writer).await.unwrap();
+        }
+        while let Ok(key) = acknowledged.try_recv() {
+            all.insert(key);
+        }
+    }
+    let last = nodes[0].take_over(KILLS + 1).await;
+    let (found, counted) = written(last.store(), asked).await;
+    assert!(all.is_subset(&found), "lost: {:?}", all.difference(&found));
+    assert_eq!(counted, found.len(), "each was counted once");
+    // Another node has the same.
+    let node = Node::over(&link).await;
+    let other = node.take_over(KILLS + 2).await;
+    assert_eq!(written(other.store(), asked).await, (found, counted));
+}
+
+#[tokio::test]
+async fn the_store_of_an_earlier_holder_ends_when_it_writes() {
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let nodes = [Node::over(&link).await, Node::over(&link).await];
+    let first = nodes[0].take_over(1).await;
+    write(first.store().clone(), "k0".to_owned()).await.unwrap();
+    let over = first.store().over();
+    let second = nodes[1].take_over(2).await;
+    assert_eq!(get(second.store(), "k0").await.as_deref(), Some("v"));
+    let refused = soon(write(first.store().clone(), "k1".to_owned())).await;
+    assert!(matches!(refused, Err(StoreError::Log(parlor_store::LogError::Fenced))), "{refused:?}");
+    assert_eq!(soon(over).await, parlor_store::LogError::Fenced);
+    assert_eq!(first.cause(), Some(LogError::Fenced));
+    soon(first.close()).await.unwrap_err();
+    write(second.store().clone(), "k2".to_owned()).await.unwrap();
+    let found = written(second.store(), 3).await;
+    assert_eq!(found, (["k0", "k2"].map(str::to_owned).into(), 2));
+    let late = soon(nodes[0].stores.take_over(&bot(), Token(1))).await.unwrap_err();
+    assert!(matches!(late, TakeOverError::Log(LogError::Fenced)), "{late}");
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_is_made_once() {
+    let server = Server::start();
+    let (direct, _) = server.cluster().await;
+    let proxy = Proxy::before(server.port()).await;
+    let node = Node::over(&Link::connect(&settings(proxy.port())).await.unwrap()).await;
+    let held = node.take_over(1).await;
+    let before = records(&direct).await.len();
+    proxy.set_deaf(true);
+    let writing = tokio::spawn(write(held.store().clone(), "k0".to_owned()));
+    soon(async { while records(&direct).await.len() == before {} }).await;
+    assert!(!writing.is_finished() && get(held.store(), "k0").await.is_none());
+    proxy.set_deaf(false);
+    proxy.cut();
+    assert_eq!(soon(writing).await.unwrap().unwrap(), Changed::Made(vec![1]));
+    write(held.store().clone(), "k1".to_owned()).await.unwrap();
+    assert_eq!(records(&direct).await.len(), before + 2);
+}
+
+/// As after a crash between the answer of the log and the commit.
+#[tokio::test]
+async fn a_write_that_only_the_log_has_is_made_by_the_next_holder() {
+    let server = Server::start();
+    let (direct, _) = server.cluster().await;
+    let proxy = Proxy::before(server.port()).await;
+    let node = Node::over(&Link::connect(&settings(proxy.port())).await.unwrap()).await;
+    let held = node.take_over(1).await;
+    let before = records(&direct).await.len();
+    proxy.set_deaf(true);
+    let writing = tokio::spawn(write(held.store().clone(), "k0".to_owned()));
+    soon(async { while records(&direct).await.len() == before {} }).await;
+    held.kill();
+    let outcome = soon(writing).await.unwrap();
+    assert!(matches!(outcome, Err(StoreError::Log(parlor_store::LogError::Ended))), "{outcome:?}");
+    proxy.set_deaf(false);
+    proxy.cut();
+    let held = node.take_over(2).await;
+    assert_eq!(written(held.store(), 2).await, (["k0".to_owned()].into(), 1));
+}
+
+#[tokio::test]
+async fn a_whole_roster_is_split_and_taken_over_as_one_change() {
+    const CONTACTS: usize = 20_000;
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let nodes = [Node::over(&link).await, Node::over(&link).await];
+    let held = nodes[0].take_over(1).await;
+    let contacts = (0..CONTACTS).map(|number| {
+        let item = RosterItem {
+            jid: format!("contact-{number}@example.org").parse().unwrap(),
+            name: Some(format!("{number:060}")),
+            subscription: "both".to_owned(),
+            ask: false,
+            groups: vec!["friends".to_owned()],
+        };
+        (item.jid.clone(), Arc::new(Contact::new(item)))
+    });
+    let mut keeper = RosterKeeper::new(held.store().clone(), &bot());
+    keeper.keep(KeepRoster::Whole { version: "v1".to_owned(), contacts: contacts.collect() });
+    assert_eq!(soon(keeper.load()).await.unwrap().items.len(), CONTACTS);
+    let kinds: Vec<_> = records(&link).await.iter().map(|record| record.kind).collect();
+    assert_eq!(kinds[..2], [Kind::Fence, Kind::Part]);
+    assert_eq!(kinds.last(), Some(&Kind::Change));
+    drop(keeper);
+    held.kill();
+    // Its holder is killed in the middle of the next one.
+    let mut log = AccountLog::open(&link, &cluster(), bot().as_str(), Token(2)).await.unwrap();
+    log.write(Kind::Part, vec![0; MOST_IN_A_RECORD].into()).await.unwrap();
+    let held = nodes[1].take_over(3).await;
+    write(held.store().clone(), "k0".to_owned()).await.unwrap();
+    let keeper = RosterKeeper::new(held.store().clone(), &bot());
+    assert_eq!(soon(keeper.load()).await.unwrap().items.len(), CONTACTS);
+    drop(keeper);
+    soon(held.close()).await.unwrap();
+    let held = nodes[0].take_over(4).await;
+    assert_eq!(written(held.store(), 1).await, (["k0".to_owned()].into(), 1));
+}
+
+#[tokio::test]
+async fn a_snapshot_replaces_a_long_log_and_the_files_of_other_nodes() {
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let nodes = [Node::over(&link).await, Node::over(&link).await];
+    let (mut token, mut keys) = (0, BTreeSet::new());
+    // Each node comes back after the log that its file would need is gone.
+    for round in 0..3 {
+        for node in &nodes {
+            token += 1;
+            let held = node.take_over(token).await;
+            for one in 0..10 {
+                let key = format!("k{}", round * 100 + token * 10 + one);
+                write(held.store().clone(), key.clone()).await.unwrap();
+                keys.insert(key);
+            }
+            soon(held.close()).await.unwrap();
+            let kinds: Vec<_> = records(&link).await.iter().map(|record| record.kind).collect();
+            assert_eq!(kinds, [Kind::Snapshot], "the rest was removed");
+        }
+    }
+    let held = nodes[0].take_over(token + 1).await;
+    assert_eq!(written(held.store(), 1_000).await, (keys.clone(), keys.len()));
+    let objects = link.jetstream.get_object_store("PARLOR_c_SNAPSHOTS").await.unwrap();
+    let mut objects = objects.list().await.unwrap();
+    let mut count = 0;
+    while let Some(object) = futures_util::StreamExt::next(&mut objects).await {
+        count += usize::from(!object.unwrap().deleted);
+    }
+    assert_eq!(count, 1, "those before were removed");
+}
+
+#[tokio::test]
+async fn a_log_that_becomes_long_is_replaced_while_its_account_runs() {
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let nodes = [Node::over(&link).await, Node::over(&link).await];
+    let held = nodes[0].take_over(1).await;
+    let value = |byte: u8| {
+        let step = Step::Set { key: "large".to_owned(), value: vec![byte; 200 << 10], expires: None };
+        let data = held.store().data(Clock::Machine);
+        async move { data.change(owner(), QUOTA, vec![step], None).await.unwrap() }
+    };
+    for byte in 0..60 {
+        soon(value(byte)).await;
+    }
+    // The one that was due while another was made comes with the next change.
+    soon(async { while !records(&link).await.iter().any(|record| record.kind == Kind::Snapshot) {} }).await;
+    write(held.store().clone(), "k0".to_owned()).await.unwrap();
+    held.kill();
+    let held = nodes[1].take_over(2).await;
+    assert_eq!(written(held.store(), 1).await, (["k0".to_owned()].into(), 1));
+    let large = held.store().data(Clock::Machine).get(owner(), "large".to_owned()).await.unwrap().unwrap();
+    assert!(large.len() == 200 << 10 && large[0] == 59);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_nats_server_delays_writes_and_loses_none() {
+    let mut server = Server::start();
+    let (link, _) = server.cluster().await;
+    let nodes = [Node::over(&link).await, Node::over(&link).await];
+    let held = nodes[0].take_over(1).await;
+    for round in 0..3 {
+        let writing = |number: usize| write(held.store().clone(), format!("k{}", round * 10 + number));
+        let all = futures_util::future::join_all((0..10).map(writing));
+        let all = tokio::spawn(all);
+        server.kill();
+        server.start_again();
+        for outcome in soon(all).await.unwrap() {
+            assert!(matches!(outcome, Ok(Changed::Made(_))), "{outcome:?}");
+        }
+    }
+    held.kill();
+    let held = nodes[1].take_over(2).await;
+    let (keys, counted) = written(held.store(), 30).await;
+    assert_eq!((keys.len(), counted), (30, 30));
+}

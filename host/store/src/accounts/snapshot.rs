@@ -1,0 +1,47 @@
+//! Copies of the files of accounts, so that logs stay short.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use jid::BareJid;
+
+use super::{Accounts, unfinished, unusable};
+use crate::file::Unfit;
+use crate::log::LogPosition;
+use crate::reader::open_to_read;
+use crate::{DataError, file, place};
+
+/// Numbers the copies of this process.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+impl Accounts {
+    /// Returns a copy of an account's file, with the place of the last record that it has. The account must be open. Its store goes on
+    /// meanwhile.
+    pub async fn snapshot(&self, account: &BareJid) -> Result<(LogPosition, Vec<u8>), DataError> {
+        let path = self.path(account);
+        let file = path.clone();
+        let made = self.blocking(move || snapshot(&file)).await;
+        made.unwrap_or_else(|| Err(Unfit::Io(unfinished()))).map_err(|cause| unusable(path, &cause))
+    }
+}
+
+fn snapshot(path: &Path) -> Result<(LogPosition, Vec<u8>), Unfit> {
+    let copy = file::beside(path, &format!(".copy-{}", NEXT.fetch_add(1, Relaxed)));
+    let made = make(path, &copy);
+    // Otherwise it is replaced by that of a later process.
+    let _ = file::remove(&copy);
+    made
+}
+
+/// Copies one committed state of the file. The copy has no free pages, in which deleted keys could be.
+fn make(path: &Path, copy: &Path) -> Result<(LogPosition, Vec<u8>), Unfit> {
+    let name = copy.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(copy.to_owned()))?;
+    file::remove(copy)?;
+    // SQLite fills an empty file, but would create one that everybody can read.
+    drop(OpenOptions::new().write(true).create_new(true).mode(0o600).open(copy)?);
+    open_to_read(path)?.execute("VACUUM INTO ?1", [name])?;
+    let position = place::of(&open_to_read(copy)?)?;
+    Ok((position, std::fs::read(copy)?))
+}
