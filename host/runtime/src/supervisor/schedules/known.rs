@@ -332,7 +332,7 @@ mod tests {
         }
     }
 
-    /// Row 148, with a store: what is in memory is lost again and again, at each step of telling a due time, and also
+    /// Row 148. The store is there: what is in memory is lost again and again, at each step of telling a due time, and also
     /// while the host is off for weeks.
     #[tokio::test]
     async fn in_ten_years_with_kills_each_due_time_is_told_and_again_only_if_its_end_was_not_written() {
