@@ -224,7 +224,7 @@ impl Running {
             }
             self.look_at_the_watch();
             let pause = self.node.wake().saturating_sub(clock::now()).min(LONGEST_PAUSE);
-            // Answers first: they are what the lease depends on. Whatever arrives, the node looks at the time.
+            // Answers come first, because the lease depends on them. The node looks at the time after each input.
             outputs = tokio::select! {
                 biased;
                 Some((request, answer)) = self.answers.next(), if !self.answers.is_empty() => self.answered(request, answer),

@@ -69,7 +69,7 @@ struct AnyFormat {
     format: u32,
 }
 
-/// What became of an account that was to be added.
+/// The result of adding an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Added {
     /// It is there now, and nobody runs it.
@@ -176,7 +176,7 @@ impl TimingRecord {
     }
 }
 
-/// What a message of the state is.
+/// A message of the state, decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
     Record(Key, Value),

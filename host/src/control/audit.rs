@@ -56,7 +56,7 @@ pub struct Entry {
     pub old: Option<String>,
     /// How it is now.
     pub new: Option<String>,
-    /// What an owner is told of it who is asked to agree: one sentence each.
+    /// The sentences about it that an owner reads before agreeing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub said: Vec<String>,
 }

@@ -206,7 +206,7 @@ pub struct NewAuditEntry {
     pub old: Option<String>,
     /// How it is now.
     pub new: Option<String>,
-    /// What an owner is told of it who is asked to agree: one sentence each.
+    /// The sentences about it that an owner reads before agreeing.
     pub said: Vec<String>,
     /// The room that it takes up.
     pub share: Share,
@@ -252,7 +252,7 @@ pub struct AuditEntry {
     pub old: Option<String>,
     /// How it is now.
     pub new: Option<String>,
-    /// What an owner is told of it who is asked to agree: one sentence each.
+    /// The sentences about it that an owner reads before agreeing.
     pub said: Vec<String>,
 }
 

@@ -103,7 +103,7 @@ pub(super) struct Recording {
     writes: u32,
     /// The length of all parameters.
     values: usize,
-    /// Where the parameters of the last write are in `bytes`.
+    /// The places in `bytes` of the parameters of the last write.
     last: Vec<Range<usize>>,
     /// Those of the write that is being added.
     next: Vec<Range<usize>>,

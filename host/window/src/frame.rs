@@ -55,7 +55,7 @@ pub struct Frame<S> {
     /// A number that changes when what pages show has changed.
     pub(crate) changes: watch::Receiver<u64>,
     pub(crate) live: Arc<Semaphore>,
-    /// What each session took of the window.
+    /// The recent use of the window by each session.
     pub(crate) shares: Shares,
 }
 

@@ -1,5 +1,5 @@
-//! Who may hold a session. Somebody to whom a link was sent holds theirs for as long as the pages know them as an owner. After that
-//! all of their sessions end, and all of their links that nobody has used.
+//! Checks that a session may go on. Somebody who got a link by message keeps their sessions for as long as they are an owner. After
+//! that, all of their sessions and unused links end.
 //!
 //! Everything here waits for files.
 

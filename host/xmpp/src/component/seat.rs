@@ -1,4 +1,4 @@
-//! What waits for one address, in both directions, and what a server would know of it.
+//! The queues of one address, in both directions, and the state that a server would have of it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::task::{Context, Waker};
