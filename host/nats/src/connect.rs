@@ -155,7 +155,7 @@ impl Link {
         check(&self.client.server_info(), self.replicas).map_err(AskError::Unfit)
     }
 
-    /// Writes a message if the last one of its subject has this revision; 0 stands for none.
+    /// Writes a message if the last one of its subject has this revision; 0 means that there is none.
     pub(crate) async fn put(
         &self,
         stream: &str,

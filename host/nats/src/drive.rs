@@ -204,7 +204,7 @@ struct Running {
     inbox: mpsc::UnboundedReceiver<Command>,
     orders: Box<dyn FnMut(Order) + Send>,
     gate: Gate,
-    /// The accounts that may act, by what stands for them in subjects.
+    /// The accounts that may act, by their names in subjects.
     held: HashMap<String, (Arc<str>, Token, Permit)>,
     /// The first own write that has not arrived, and when it was acknowledged.
     awaited: Option<(Revision, Duration)>,
@@ -343,7 +343,7 @@ impl Running {
         }
     }
 
-    /// Begins the watch anew if an own write does not arrive, nor anything before it.
+    /// Restarts the watch if an own write does not arrive, nor anything before it.
     fn look_at_the_watch(&mut self) {
         if self.awaited.is_some_and(|(_, since)| clock::now() > self.heard.max(since) + ARRIVAL) {
             self.awaited = None;

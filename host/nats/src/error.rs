@@ -105,7 +105,7 @@ pub enum StreamError {
         /// The server's error.
         cause: String,
     },
-    /// It is there, and is not as it must be.
+    /// It exists with other settings than parlor needs.
     #[error(
         "the NATS stream {stream} has {setting} {found}, and parlor needs {needed}; change it with `nats stream edit`, or give the cluster another name"
     )]

@@ -53,7 +53,7 @@ impl Watch {
         self.last
     }
 
-    /// Begins anew with the present record of each subject.
+    /// Restarts with the present record of each subject.
     pub(crate) fn begin_again(&mut self) {
         *self = Self::new(&self.link, &self.cluster);
     }
@@ -88,7 +88,7 @@ impl Watch {
     }
 }
 
-/// Begins after a message; 0 stands for none.
+/// Begins after the message of this revision; 0 means with the last record of each subject.
 async fn open(link: Link, cluster: Cluster, after: Revision, pause: Duration) -> Result<Ordered, String> {
     sleep(pause).await;
     let deliver_policy = if after == 0 {

@@ -46,7 +46,7 @@ pub struct Entry {
     pub plugin: Option<String>,
     /// The account that it is about.
     pub account: Option<String>,
-    /// The one who is behind it, such as `uid:1000`.
+    /// The author, such as `uid:1000`.
     pub who: String,
     /// The way, such as `parlor plugin grant`.
     pub way: String,

@@ -136,7 +136,7 @@ impl FromStr for AuditKind {
 /// The one who is behind an entry, and the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct By {
-    /// The one who is behind it: `uid:1000`, `uid:1000 web:ann`, `uid:1000 web:ann jid:ann@example.org`, `jid:juliet@example.org`, `file:plugins.toml`, `plugin:echo` or `host`.
+    /// The author: `uid:1000`, `uid:1000 web:ann`, `uid:1000 web:ann jid:ann@example.org`, `jid:juliet@example.org`, `file:plugins.toml`, `plugin:echo` or `host`.
     pub who: String,
     /// The way, such as `parlor plugin grant` or `control socket`.
     pub way: String,

@@ -15,7 +15,7 @@ const RATE: f64 = 20.0;
 const BURST: f64 = 600.0;
 /// The most live pages of a session at once.
 const MOST_LIVE: usize = 8;
-/// The number of sessions from which on those are forgotten that took nothing lately: twice as many as there can be.
+/// The number of sessions above which the inactive ones are forgotten: twice as many as there can be.
 const MOST: usize = 128;
 
 /// The recent use by one session.

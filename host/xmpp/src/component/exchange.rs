@@ -60,13 +60,13 @@ struct State {
     was_own: bool,
 }
 
-/// How it stands with the stream.
+/// The state of the stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Line {
-    /// There is none, and none is tried.
+    /// There is no stream, and no attempt to open one.
     #[default]
     Idle,
-    /// It is tried to have one.
+    /// The host tries to open one.
     Tried,
     Live,
 }
