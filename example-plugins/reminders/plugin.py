@@ -71,7 +71,7 @@ async def say(name: str) -> None:
 
 
 def person(asked: Command) -> str:
-    """Who said it; in a room, by the address there."""
+    """Returns the author's address; in a room, the one there."""
     message = asked.message
     return message.from_ if message.kind == "groupchat" else message.chat
 

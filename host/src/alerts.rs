@@ -156,9 +156,9 @@ struct Away {
 /// The denied calls of a plugin.
 #[derive(Debug, Default)]
 struct Denials {
-    /// How many there were in all at the last look.
+    /// The number of all denials at the last look.
     all: u64,
-    /// How many there were within the last hour, each number with the time from which on it counts.
+    /// The numbers of denials within the last hour, each with its time.
     parts: VecDeque<(Instant, u64)>,
     /// When owners were told of them.
     told: Option<Instant>,

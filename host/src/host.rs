@@ -77,7 +77,7 @@ pub struct Host {
     components: Components,
     /// Held for moments only.
     accounts: std::sync::Mutex<BTreeMap<AccountName, Account>>,
-    /// What stands in the place of a server for accounts that are addresses of components.
+    /// The domains of components, which take the place of a server for accounts that are addresses there.
     domains: Domains,
     plugins: Mutex<BTreeMap<PluginId, Plugin>>,
     /// Plugins that are shutting down, or about to come back.

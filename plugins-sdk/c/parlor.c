@@ -546,8 +546,8 @@ static void in_call(const char *call, const char *about) {
       about ? " " : "", failure.place);
 }
 
-/* What the last generated function was about. An address is named without its query, which may have a secret of the plugin's own, and
- * without what stands behind a #, which is the key of an encrypted file. */
+/* Returns the subject of the last generated function. An address has no query there, which may hold a secret of the plugin, and no
+ * fragment, which is the key of an encrypted file. */
 static const char *named_about(void) {
   if (!noted.length) return NULL;
   const char *about = copied((const char *)noted.about, noted.length);

@@ -265,7 +265,7 @@ typedef struct parlor_hook {
   const parlor_message *message;
 } parlor_hook;
 
-/* What a node of a publish-subscribe service or of an account says. */
+/* News of a publish-subscribe node, of a service or of an account. */
 typedef struct parlor_pubsub {
   const char *kind;          /* item, retracted, purged, deleted or unsubscribed */
   const char *service, *node;
@@ -340,7 +340,7 @@ parlor_error parlor_off(parlor_handler *handler, void *context);
  * added again takes the place of the older one. */
 parlor_error parlor_commands_add(const char *name, const char *help, const char *usage, parlor_handler *handler, void *context);
 
-/* What an argument of a command may be. */
+/* The kinds of arguments that a command may have. */
 typedef enum parlor_argument_kind {
   PARLOR_ARGUMENT_TEXT,     /* a word, or several in quotes */
   PARLOR_ARGUMENT_INTEGER,  /* a whole number from `least` to `most`; where both are 0, any */
@@ -382,7 +382,7 @@ typedef struct parlor_people {
   const char *name;
 } parlor_people;
 
-/* A command with typed arguments, which the host reads. What is not set is left out. */
+/* A command with typed arguments, which the host parses. Fields that are not set are left out. */
 typedef struct parlor_declaration {
   const char *name, *help;
   const char *const *aliases;       /* other names, at most 8, and NULL behind them */
@@ -854,7 +854,7 @@ typedef struct parlor_entry {
  * each page, so this is faster than a `parlor_storage_get` for each key. Needs storage. */
 parlor_error parlor_storage_entries(const char *prefix, parlor_entry **entries, size_t *count);
 
-/* Which entries are wanted, and in which order. A field of 0 or NULL is left out. */
+/* A selection of entries, and their order. A field of 0 or NULL is left out. */
 typedef struct parlor_range {
   const char *prefix;
   const char *from, *to; /* the first key that is wanted, and the one behind the last, in the order of their bytes */
@@ -872,7 +872,7 @@ parlor_error parlor_storage_range(const parlor_range *range, parlor_entry **entr
  * seconds. The text that is kept is the number in decimal digits. Needs storage. */
 parlor_error parlor_storage_add(const char *key, int64_t amount, double expires, int64_t *sum);
 
-/* What a change does. */
+/* The effect of a change. */
 typedef enum parlor_change_kind {
   PARLOR_CHANGE_SET,    /* keeps `text` */
   PARLOR_CHANGE_ADD,    /* adds `amount`, as `parlor_storage_add` does */

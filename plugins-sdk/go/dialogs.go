@@ -100,7 +100,7 @@ func ask(ctx context.Context, about string, begin func() wit.Result[uint64, type
 // Whether the plugin starts or stops, which nothing goes on beside.
 var isAlone bool
 
-// Where the host's call waits for the handler that runs; nil if it waits for none.
+// The channel on which the host's call waits for the running handler; nil if it waits for none.
 var returns chan error
 
 // Runs a handler in a goroutine of its own, until it has returned or waits for an answer. A handler that waits goes on as other goroutines

@@ -162,5 +162,5 @@ func timeOf(text string, err error) (time.Time, error) {
 
 func instant(moment time.Time) string { return moment.UTC().Format(time.RFC3339Nano) }
 
-// What is too large for the contract is too large for the host, too.
+// A number that is too large for the contract is too large for the host, too.
 func missed(catchUp int) uint32 { return uint32(min(max(catchUp, 0), 1<<16)) }

@@ -166,7 +166,7 @@ export interface CommandOptions<Wanted = Record<string, never>> {
   arguments?: Wanted;
   /** Other names, at most 8. */
   aliases?: string[];
-  /** Who may give it: people of any of these groups; nobody named = everybody. The owner can override it. */
+  /** The people who may give it, in any of these groups; everybody if none is named. The owner can override it. */
   allow?: (
     | "contacts" | "owners" | { group: string } | { jid: contract.Address } | { role: contract.Role }
     | { affiliation: contract.Affiliation }
@@ -752,7 +752,7 @@ export const schedules: {
   parse(text: string, zone: string): Date;
 };
 
-/** What a question may have beside its text. */
+/** The optional parts of a question beside its text. */
 export interface QuestionOptions {
   /** The only answers, at most 32: the host writes them below the text, with numbers. Without them any text is an answer. */
   choices?: Iterable<string>;

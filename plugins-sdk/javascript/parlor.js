@@ -906,7 +906,7 @@ export function command(name, help, usage, handler) {
   return addCommand(name, () => commands.add(name, help, usage), ({ args, message, rest }) => handler(args, message, rest), what);
 }
 
-// What an argument may be, whether it may be left out, and what a person would write for its default; null: nobody could.
+// An argument: its kind, whether it is optional, and its default as a person would write it, or null if nobody could.
 class Argument {
   constructor(kind, options = {}, written = String) {
     refuseOthers(`argument.${kind.tag}: options`, options, ["default", "help", "named", "optional", "page"]);

@@ -109,7 +109,7 @@ impl Request {
         self
     }
 
-    /// Lets the host write a credential where `{{name}}` stands in headers, query and body: a setting of the type `credential`.
+    /// Lets the host replace `{{name}}` in headers, query and body by a credential: a setting of the type `credential`.
     pub fn credential(mut self, name: impl Into<String>) -> Self {
         self.0.credentials.push(name.into());
         self

@@ -7,7 +7,7 @@
 //! let greeting = settings::get_or("greeting", "Hello".to_owned())?;
 //! let limit: Option<u32> = settings::get("limit")?;
 //! settings::set("limit", 12).await?;
-//! // The owner may change them, too, and a plugin that listens need not be started anew for it.
+//! // The owner may change them, too, and a plugin that listens need not restart for it.
 //! on("settingsChanged").run(|Json(changed): Json<Value>| async move {
 //!     info!("different now: {changed}");
 //!     Ok(())

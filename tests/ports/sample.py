@@ -38,7 +38,7 @@ def ported(name: str) -> dict[str, Any]:
 
 
 def told(result: dict[str, Any], kind: str) -> list[str]:
-    """What was found of one kind: file, line and what it is."""
+    """Returns the findings of one kind, with file and line."""
     return [f"{one['file']}:{one['line']} {one['what']}" for one in result["findings"] if one["kind"] == kind]
 
 
@@ -51,7 +51,7 @@ def begun(name: str, into: Path, **settings: Any) -> Any:
     for part in result["parts"]:
         shutil.copytree(LAYERS / part, into / part)
     shutil.copy(HERE / "fake/parlor.py", into / "parlor.py")
-    # What an earlier sample has imported, and what it has put in the place of Python's own.
+    # Forget the modules of an earlier sample, and those that it put in the place of Python's own.
     own = {path.name.partition(".")[0] for path in into.iterdir()}
     for module in [one for one in sys.modules if one.partition(".")[0] in own or one in ("requests", "aiohttp")]:
         del sys.modules[module]

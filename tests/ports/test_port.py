@@ -1,4 +1,4 @@
-"""What `parlor plugin port` makes of sources, and what it tells of them: `python3 -m unittest discover tests/ports`."""
+"""The results and reports of `parlor plugin port`: `python3 -m unittest discover tests/ports`."""
 
 import ast
 import importlib
@@ -66,7 +66,7 @@ class Samples(unittest.TestCase):
             self.forget()
 
     def forget(self) -> None:
-        """What an earlier test has imported."""
+        """Forgets the modules that an earlier test has imported."""
         own = ("parlor", "errbot", "maubot", "mautrix", "parlor_port", "aiohttp", "requests")
         for module in [one for one in sys.modules if one.partition(".")[0] in own]:
             del sys.modules[module]

@@ -17,7 +17,7 @@ pub struct Arguments {
     /// The server's port for direct TLS on 127.0.0.1.
     #[arg(long)]
     pub port: u16,
-    /// The certificate to trust. Who takes it only from the environment finds it in `SSL_CERT_FILE`.
+    /// The certificate to trust. It is also in `SSL_CERT_FILE`, for bots that read only the environment.
     #[arg(long)]
     pub ca_file: PathBuf,
     /// Accept PLAIN.

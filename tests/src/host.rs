@@ -43,7 +43,7 @@ pub enum Surroundings {
     /// A disk of this many bytes for the data folder. The system must allow users to mount one in a namespace of their
     /// own.
     SmallDisk(u64),
-    /// This file in the place of `/etc/hosts`. The system must allow users to mount one in a namespace of their own.
+    /// A file that replaces `/etc/hosts`. The system must allow users to mount one in a namespace of their own.
     Names(PathBuf),
 }
 

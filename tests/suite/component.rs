@@ -9,8 +9,8 @@ use xmpp_parsers::stanza::Stanza;
 
 use crate::test_host::{FULL, Plan, SOON, TestHost, granted, software};
 
-/// Starts a host with so many addresses of a component, and logs a friend in to the same server. What comes first is dropped
-/// last.
+/// Starts a host with so many addresses of a component, and logs a friend in to the same server. The server comes first, so it is
+/// dropped last.
 async fn bots(count: usize) -> (XmppServer, Client, TestHost) {
     let server = software().start_with_component().await.unwrap();
     let plan = Plan::on_component(&server, count).set("allow_non_roster_messaging", true);

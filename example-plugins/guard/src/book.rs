@@ -53,7 +53,7 @@ pub(crate) enum Offence {
     Repeat,
 }
 
-/// What a message has that rules ask for.
+/// The parts of a message that the rules check.
 #[derive(Debug)]
 pub(crate) struct Said {
     /// The id by which the room retracts it.
@@ -66,7 +66,7 @@ pub(crate) struct Said {
     pub(crate) is_command: bool,
 }
 
-/// Which rule a message breaks, and what becomes of its author.
+/// The rule that a message breaks, and the new standing of its author.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// The broken rule.

@@ -128,7 +128,7 @@ async fn heard(kit: Rc<Kit>, message: Message) -> Result<()> {
     let (room, nick) = (message.chat.as_str(), text::nick(nick));
     let author = match rooms::occupant_of(&message)? {
         Some(occupant) => Some(meet(&kit, &occupant)),
-        // Whoever leaves at once is no better.
+        // Rules also apply to an author who left right after writing.
         None => kit.book.borrow().absent(room, &nick),
     };
     let Some((key, false)) = author else { return Ok(()) };
@@ -151,7 +151,7 @@ async fn heard(kit: Rc<Kit>, message: Message) -> Result<()> {
 
 /// Reads what rules ask for. Clients show any of several texts, so all of them count.
 fn said(message: &Message, body: &str) -> Said {
-    // What a reply quotes is not said again, unless there is nothing else.
+    // The quoted part of a reply counts only if there is no other text.
     let own = message.body_without_fallback(stanza::ns::REPLY);
     let own = if own.trim().is_empty() { body } else { own.as_str() };
     let others = || message.bodies.iter().map(|(_, text)| text.as_str()).filter(|text| *text != body);

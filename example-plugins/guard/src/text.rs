@@ -22,7 +22,7 @@ fn cut(text: &str, most: usize) -> &str {
 fn normalized(text: &str) -> String {
     let kept = |is_kept: fn(char) -> bool| {
         let letters = text.chars().filter(|letter| is_kept(*letter)).flat_map(char::to_lowercase);
-        // What is behind is cut off below, and can be long.
+        // The rest can be long, and would be cut off below.
         letters.take(MAX_TEXT).collect::<String>()
     };
     let letters = kept(char::is_alphanumeric);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use parlor_sdk::jiff::Timestamp;
 
-/// How many people are remembered; one who is not among them begins anew.
+/// The number of people that are remembered. Somebody who is forgotten starts without warnings and kicks.
 const REMEMBERED: usize = 1_000;
 
 /// The forbidden words, and the limits that decide when to warn, kick and ban.

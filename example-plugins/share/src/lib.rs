@@ -4,7 +4,7 @@ use parlor_sdk::http::Exchange;
 use parlor_sdk::prelude::*;
 use parlor_sdk::types::File;
 
-/// Where the pictures are.
+/// The server of the pictures.
 const SERVER: &str = "https://robohash.org";
 const MEDIA_TYPE: &str = "image/png";
 /// The largest picture that is shown, in bytes, as in `plugin.toml`.

@@ -83,7 +83,7 @@ impl Position {
     }
 }
 
-/// A text, and where its lines begin. Counting them anew for each place takes the square of a file's length.
+/// A text, and where its lines begin. Counting lines again for each place would take quadratic time.
 #[derive(Clone, Copy)]
 struct Lines<'d> {
     text: &'d str,
@@ -155,7 +155,7 @@ fn written_twice(text: &str, span: Option<Range<usize>>) -> String {
     let first = first_header(before, header)
         .map(|offset| format!("; the first is in line {}", Position::of(text, offset).line))
         .unwrap_or_default();
-    // As it is written there, with its quotes.
+    // The key is shown as the file has it, with its quotes.
     format!("`{}` is there twice{first}; keep one of them, or rename one", escape_untrusted(key, LONGEST_KEY))
 }
 

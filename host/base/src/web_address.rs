@@ -32,7 +32,7 @@ pub enum BadWebAddress {
     /// It has a user name or a password.
     #[error("leave out what stands before the @; a credential goes into a header")]
     User,
-    /// Its host is none.
+    /// Its host is invalid.
     #[error("its host is none: {0}")]
     Host(String),
 }
@@ -109,7 +109,7 @@ impl WebAddress {
         Ok(Self(Arc::new(url)))
     }
 
-    /// Returns whether it is asked for over TLS.
+    /// Returns whether requests to it use TLS.
     pub fn is_secure(&self) -> bool {
         self.0.scheme() == "https"
     }
@@ -199,7 +199,7 @@ pub fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// Checks what the parser would drop or rewrite without a word.
+/// Refuses characters that the parser would drop or rewrite silently.
 fn checked(text: &str) -> Result<(), BadWebAddress> {
     if text.len() > LONGEST {
         return Err(BadWebAddress::TooLong);

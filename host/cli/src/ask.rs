@@ -8,7 +8,7 @@ use rustix::process::{Signal, kill_current_process_group};
 use super::modes::Without;
 use super::show::for_terminal;
 
-/// How often a question is asked whose answer is none of the possible ones. A typo decides nothing.
+/// The maximum number of times that a question is asked. An invalid answer decides nothing.
 pub(super) const TRIES: usize = 3;
 /// The spellings of an answer that agrees.
 pub(super) const YES: &[&str] = &["y", "yes"];

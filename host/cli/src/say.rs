@@ -17,7 +17,7 @@ use super::target::{self, Target};
 pub struct SayArgs {
     /// The recipient: a room, an occupant or a person.
     to: String,
-    /// What to say, of 4 KiB at most.
+    /// The text, at most 4 KiB.
     text: String,
     /// The account; needed if several could be meant.
     #[arg(long, value_name = "NAME")]

@@ -65,7 +65,7 @@ impl Target {
         self.load_as_it_is()
     }
 
-    /// Loads the configuration, whatever there is of its policy.
+    /// Loads the configuration, even if a named policy is missing.
     pub(super) fn load_as_it_is(&self) -> anyhow::Result<Config> {
         Ok(Config::load(&self.config(), &self.overrides())?)
     }

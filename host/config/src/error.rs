@@ -267,7 +267,7 @@ pub enum ConfigError {
         /// The place of the password.
         at: FilePosition,
     },
-    /// What should name a variable of the environment does not. It may be the password itself, so it is not shown.
+    /// The name of an environment variable is invalid. It may be the password itself, so it is not shown.
     #[error(
         "{at}: password_env is no name of a variable: write 1 to 128 of A-Z, a-z, 0-9 and _, without a digit first, \
          such as \"BOT_PASSWORD\", and set the password in that variable of the environment"

@@ -76,7 +76,7 @@ impl FromStr for Pattern {
     }
 }
 
-/// What an owner writes to name accounts: one, a group, or a pattern of names.
+/// A text by which an owner names accounts: one, a group, or a pattern of names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
     /// The account of this name.

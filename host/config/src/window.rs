@@ -4,7 +4,7 @@ use super::error::ConfigError;
 use super::keys::WINDOW_NAMES;
 use super::sections::{Section, Written};
 
-/// Who can have an account send an owner a link to log in with.
+/// The ways to have an account send an owner a link to log in with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SentLinks {
     /// Everybody who reaches the log-in page, and the command.
@@ -19,7 +19,7 @@ pub enum SentLinks {
 /// The section `[window]` of the configuration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Window {
-    /// Who can have links sent.
+    /// The ways to have links sent.
     pub links: SentLinks,
 }
 

@@ -87,7 +87,7 @@ pub(crate) fn acknowledged(stream: &str, answer: &[u8]) -> Result<Revision, PutE
         Ok(Acknowledgement { seq: Some(revision), stream: Some(found), error: None }) if found == stream => {
             Ok(revision)
         }
-        // Somebody else answered. Whether the server wrote it is not known.
+        // Another client answered, so it is unknown whether the server wrote the record.
         _ => Err(PutError::Unknown),
     }
 }

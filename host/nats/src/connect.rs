@@ -155,7 +155,7 @@ impl Link {
         check(&self.client.server_info(), self.replicas).map_err(AskError::Unfit)
     }
 
-    /// Writes a message if the last one of its subject has this revision; 0 stands for none.
+    /// Writes a message if the last one of its subject has this revision; 0 means that there is none.
     pub(crate) async fn put(
         &self,
         stream: &str,
@@ -192,7 +192,7 @@ fn addresses(settings: &Settings) -> Result<Vec<ServerAddr>, ConnectError> {
 }
 
 fn address(settings: &Settings, server: &str) -> Result<ServerAddr, ConnectError> {
-    // What stands before an `@` may be a password.
+    // The part before an `@` may be a password.
     let shown = server.rsplit('@').next().unwrap_or_default().to_owned();
     let wrong = |cause: &str| ConnectError::Server { server: shown.clone(), cause: cause.to_owned() };
     if server.contains('@') {
@@ -288,7 +288,7 @@ fn check(info: &ServerInfo, replicas: usize) -> Result<(), ConnectError> {
     Ok(())
 }
 
-/// Returns the three numbers of a version. What cannot be read is 0, which is too old.
+/// Returns the three numbers of a version. A number that cannot be read is 0, which is too old.
 fn version(text: &str) -> [u32; 3] {
     let (plain, _) = text.split_once(['-', '+']).unwrap_or((text, ""));
     let mut numbers = plain.split('.').map(|number| number.parse().unwrap_or(0));

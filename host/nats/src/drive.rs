@@ -204,7 +204,7 @@ struct Running {
     inbox: mpsc::UnboundedReceiver<Command>,
     orders: Box<dyn FnMut(Order) + Send>,
     gate: Gate,
-    /// The accounts that may act, by what stands for them in subjects.
+    /// The accounts that may act, by their names in subjects.
     held: HashMap<String, (Arc<str>, Token, Permit)>,
     /// The first own write that has not arrived, and when it was acknowledged.
     awaited: Option<(Revision, Duration)>,
@@ -224,7 +224,7 @@ impl Running {
             }
             self.look_at_the_watch();
             let pause = self.node.wake().saturating_sub(clock::now()).min(LONGEST_PAUSE);
-            // Answers first: they are what the lease depends on. Whatever arrives, the node looks at the time.
+            // Answers come first, because the lease depends on them. The node looks at the time after each input.
             outputs = tokio::select! {
                 biased;
                 Some((request, answer)) = self.answers.next(), if !self.answers.is_empty() => self.answered(request, answer),
@@ -343,7 +343,7 @@ impl Running {
         }
     }
 
-    /// Begins the watch anew if an own write does not arrive, nor anything before it.
+    /// Restarts the watch if an own write does not arrive, nor anything before it.
     fn look_at_the_watch(&mut self) {
         if self.awaited.is_some_and(|(_, since)| clock::now() > self.heard.max(since) + ARRIVAL) {
             self.awaited = None;

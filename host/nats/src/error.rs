@@ -102,10 +102,10 @@ pub enum StreamError {
     Server {
         /// The name of the stream.
         stream: String,
-        /// What the server said.
+        /// The server's error.
         cause: String,
     },
-    /// It is there, and is not as it must be.
+    /// It exists with other settings than parlor needs.
     #[error(
         "the NATS stream {stream} has {setting} {found}, and parlor needs {needed}; change it with `nats stream edit`, or give the cluster another name"
     )]
@@ -158,7 +158,7 @@ pub enum StateError {
         subject: String,
         /// The place in the stream.
         revision: Revision,
-        /// What is wrong with it.
+        /// The mistake in it.
         cause: String,
     },
     /// The name is empty or too long.
@@ -226,7 +226,7 @@ pub enum LogError {
         subject: String,
         /// The place in the stream.
         revision: Revision,
-        /// What is wrong with it.
+        /// The mistake in it.
         cause: RecordError,
     },
     /// Records are missing.

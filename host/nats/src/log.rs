@@ -235,7 +235,7 @@ pub(crate) struct LogReader {
     subject: String,
     /// After the start, up to the end, at which there is a record.
     range: Range<Revision>,
-    /// What delivers the records, with its name; `None` if there are none to read.
+    /// The consumer that delivers the records, with its name; `None` if there are none to read.
     delivery: Option<(String, Box<Ordered>)>,
     last: Option<LastRecord>,
 }

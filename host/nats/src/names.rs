@@ -1,6 +1,6 @@
 //! The names of streams and subjects.
 //!
-//! Addresses hold characters that subjects may not, so an account stands in them as its SHA-256.
+//! Addresses may have characters that subjects may not, so a subject has the SHA-256 of the account's address.
 
 use std::fmt;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl fmt::Display for Cluster {
     }
 }
 
-/// Returns what stands for an account in subjects.
+/// Returns the name of an account in subjects.
 pub(crate) fn hash(account: &str) -> String {
     hex::encode(Sha256::digest(account.as_bytes()))
 }

@@ -72,7 +72,7 @@ pub struct Record {
     pub token: Token,
     /// One more than the number of the record before it.
     pub number: u64,
-    /// What it is.
+    /// The kind of the record.
     pub kind: Kind,
     /// The change.
     pub body: Bytes,

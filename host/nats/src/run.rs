@@ -81,7 +81,7 @@ pub struct Runner {
     ended: watch::Receiver<()>,
 }
 
-/// What is to become of an account.
+/// The state that an account should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish {
     Run,

@@ -69,12 +69,12 @@ struct AnyFormat {
     format: u32,
 }
 
-/// What became of an account that was to be added.
+/// The result of adding an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Added {
-    /// It is there now, and nobody runs it.
+    /// The account was added. No node runs it yet.
     New,
-    /// It was there already.
+    /// The account was there already.
     Present,
 }
 
@@ -176,7 +176,7 @@ impl TimingRecord {
     }
 }
 
-/// What a message of the state is.
+/// A message of the state, decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
     Record(Key, Value),
@@ -184,7 +184,7 @@ pub(crate) enum Decoded {
     Other,
 }
 
-/// Checks a name that is to stand in the state.
+/// Checks a name before it is written into the state.
 pub(crate) fn check_node(node: &str) -> Result<(), StateError> {
     check_name("the node", node, LONGEST_NODE)
 }

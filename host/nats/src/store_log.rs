@@ -70,7 +70,7 @@ impl Tail {
         }
     }
 
-    /// Returns the counts, and begins anew.
+    /// Returns the counts, and resets them.
     fn take(&self) -> (u64, u64) {
         (self.changes.swap(0, Relaxed), self.bytes.swap(0, Relaxed))
     }

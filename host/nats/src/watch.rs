@@ -1,7 +1,7 @@
 //! All writes of sessions and claims, in their order.
 //!
-//! An ordered consumer notices gaps and begins again after the last message that it delivered. What it cannot notice is
-//! seen by the driver, which knows of its own writes that they must arrive, and then begins anew.
+//! An ordered consumer notices gaps, and begins again after the last message that it delivered. The driver notices the
+//! rest: if one of its own writes does not arrive, it opens a new watch.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ impl Watch {
         self.last
     }
 
-    /// Begins anew with the present record of each subject.
+    /// Restarts with the present record of each subject.
     pub(crate) fn begin_again(&mut self) {
         *self = Self::new(&self.link, &self.cluster);
     }
@@ -68,7 +68,7 @@ impl Watch {
                 },
                 Phase::Open(ordered) => match ordered.next().await {
                     Some(Ok(message)) => {
-                        // Whoever knows the subject of the delivery can send anything there.
+                        // Any client that knows the subject of the delivery can send anything there.
                         let Ok(revision) = message.info().map(|info| info.stream_sequence) else { continue };
                         self.last = revision;
                         let (subject, body) = (message.subject.to_string(), message.payload.clone());
@@ -88,7 +88,7 @@ impl Watch {
     }
 }
 
-/// Begins after a message; 0 stands for none.
+/// Begins after the message of this revision; 0 means with the last record of each subject.
 async fn open(link: Link, cluster: Cluster, after: Revision, pause: Duration) -> Result<Ordered, String> {
     sleep(pause).await;
     let deliver_policy = if after == 0 {

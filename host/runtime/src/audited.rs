@@ -91,12 +91,12 @@ fn compare(
         all.push(PolicyChange { row: PolicyRow { plugin, field: name, mark, shown }, is_gone: false, was, entry });
     }
     for ((plugin, name), row) in known {
-        // That a plugin was removed is one entry.
+        // The removal of a plugin is one entry, not one for each of its fields.
         let is_told = is_installed(&plugin) || name == FILE;
         let entry = is_told.then(|| entry(&plugin, &name, by, Some(told(row.shown.clone())), None));
         all.push(PolicyChange { was: Some(row.mark.clone()), row, is_gone: true, entry });
     }
-    // A plugin's file comes first, and so it is read.
+    // The entry about a plugin's file comes before those about its fields.
     all.sort_by_key(|change| (change.row.plugin.clone(), change.row.field != FILE));
     all
 }
@@ -136,8 +136,8 @@ pub fn record(config: &Config, decided: Decided<'_>, by: &By) -> Result<(), Stri
     recorded.map_err(|error| error.to_string())
 }
 
-/// Returns what an owner is told of the grants that this entry has more than the one before. It has no numbers of rooms: only a host
-/// knows these, and they change.
+/// Returns the sentences about the grants that this entry adds to the one before. They have no numbers of rooms: only a host knows
+/// these, and they change.
 fn consent(config: &Config, old: Option<&Entry>, new: Option<&Entry>) -> Vec<Sentence> {
     let Some(new) = new else { return Vec::new() };
     let before = old.map(|old| old.grants.clone()).unwrap_or_default();
@@ -150,7 +150,7 @@ fn consent(config: &Config, old: Option<&Entry>, new: Option<&Entry>) -> Vec<Sen
     sentences(&more, &before, &places)
 }
 
-/// Adds to the entry of each grant what an owner is told of it, alone and together with others.
+/// Adds to the entry of each grant the sentences about it, alone and together with others.
 fn say(changes: &mut [PolicyChange], said: &[Sentence]) {
     for change in changes.iter_mut().filter(|change| !change.is_gone) {
         let (Some(name), Some(entry)) = (change.row.field.strip_prefix("grants."), &mut change.entry) else { continue };
@@ -164,7 +164,7 @@ pub fn retention(config: &Config) -> Retention {
     Retention { days: config.audit.days, bytes: config.audit.size.0 }
 }
 
-/// Returns somebody who edited the policy. `way` says when that was noticed.
+/// Returns the author of an edit of the policy by hand. `way` says when the host noticed it.
 pub fn edited(config: &Config, way: &str) -> By {
     let name = config.plugins.file_name().unwrap_or(config.plugins.as_os_str());
     By::file(&name.to_string_lossy(), way)
@@ -269,7 +269,7 @@ fn of_all(policy: &Policy) -> Vec<(String, Field)> {
     all
 }
 
-/// Returns what stands for a value that may be a secret. A path counts as the same however it is reached.
+/// Returns a digest by which changes of a value are noticed, since it may be a secret. All paths to a file have the same digest.
 fn mark(value: &Value) -> String {
     let path = match SecretSource::read(value) {
         Ok(SecretSource::File(path)) => path.canonicalize().or_else(|_| std::path::absolute(&path)).ok(),
@@ -282,7 +282,7 @@ fn mark(value: &Value) -> String {
     digest.to_string()
 }
 
-/// Returns what is said of a value in place of one that is not shown.
+/// Returns the value, or the text in place of one that is not shown.
 fn told(shown: Option<String>) -> String {
     shown.unwrap_or_else(|| HIDDEN.to_owned())
 }
@@ -387,7 +387,7 @@ mod tests {
         let granted = said(Some(&old), &new);
         let sending = granted["messages.send"].join(" ");
         assert!(sending.contains("b@c.example") && sending.contains("in the name of this account"), "{granted:?}");
-        // Less than before is not asked about.
+        // A narrower grant needs no question.
         assert_eq!(said(Some(&old), &less)["rooms.read"], Vec::<String>::new());
         let installed = said(None, &old);
         assert!(!installed["messages.read"].is_empty() && installed["installed"].is_empty(), "{installed:?}");

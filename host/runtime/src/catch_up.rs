@@ -86,7 +86,7 @@ enum Outcome {
     TooMany(usize),
 }
 
-/// An archive, and the point from which on messages come live.
+/// An archive, and the point after which messages come live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Source {
     of: Archive,

@@ -129,7 +129,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
         .flatten()
 }
 
-/// How it ended that an instance served its mail.
+/// The reason why an instance stopped serving its mail.
 enum Served {
     /// Its `initialize` returned an error, with this text.
     Declined(String),

@@ -130,7 +130,7 @@ impl Webhooks {
         (may_be_known || default != Some(given.as_str())).then_some(given)
     }
 
-    /// Reads the addresses of these webhooks. A webhook without an address gets a new one; with `anew`, each does.
+    /// Reads the addresses of these webhooks. A webhook without an address gets a new one; with `anew`, each webhook does.
     pub(crate) async fn read_tokens(&self, names: impl Iterator<Item = &String>, anew: bool) -> Result<(), StoreError> {
         let mut generator = self.account.rng.generator();
         let fresh = names.map(|name| (name.clone(), hex::encode(generator.random::<[u8; TOKEN]>()))).collect();

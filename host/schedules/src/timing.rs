@@ -1,13 +1,13 @@
-//! When a schedule is due.
+//! The due times of a schedule.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cron::Cron;
 
-/// When a schedule is due.
+/// The rule for the due times of a schedule.
 #[derive(Debug, Clone)]
 pub enum Timing {
-    /// Every so often.
+    /// Once in each period.
     Every {
         /// When it was set: the periods count from then.
         since: Timestamp,

@@ -26,7 +26,7 @@ pub(super) const MAX_OWN_PENDING: usize = 256;
 /// Precision of `last_active`, so that a busy chat does not cause a new snapshot with each message.
 const ACTIVITY_STEP: SignedDuration = SignedDuration::from_mins(1);
 
-/// The name and the vCard of the other side, for a chat that is opened, and how it stands with off-the-record messaging.
+/// The name and the vCard of the other side, for a chat that is opened, and the state of off-the-record messaging.
 pub(super) struct ChatPartner {
     pub(super) fullname: String,
     pub(super) card: Option<Arc<KnownCard>>,

@@ -23,7 +23,7 @@ const LARGEST: u64 = 1 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Base {
-    /// That of the configuration.
+    /// The folder of the configuration.
     Config,
     /// The data folder.
     Data,

@@ -46,7 +46,7 @@ pub struct Entry {
     pub plugin: Option<String>,
     /// The account that it is about.
     pub account: Option<String>,
-    /// The one who is behind it, such as `uid:1000`.
+    /// The author, such as `uid:1000`.
     pub who: String,
     /// The way, such as `parlor plugin grant`.
     pub way: String,
@@ -56,7 +56,7 @@ pub struct Entry {
     pub old: Option<String>,
     /// How it is now.
     pub new: Option<String>,
-    /// What an owner is told of it who is asked to agree: one sentence each.
+    /// The sentences about it that an owner reads before agreeing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub said: Vec<String>,
 }

@@ -73,7 +73,7 @@ fn target(uri: &Uri) -> Option<(Vec<String>, BTreeMap<String, String>)> {
     Some((path, query.collect::<Option<_>>()?))
 }
 
-/// Reads a session. It stands in the audit, so it can imitate nothing else there.
+/// Reads a session. The audit shows its name, so it may have only characters that imitate nothing else there.
 fn session(value: &HeaderValue) -> Result<Session, Refusal> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let text = value.to_str().unwrap_or_default();

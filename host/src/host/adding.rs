@@ -63,7 +63,7 @@ pub(super) async fn add_loaded(host: &Host, mut loaded: BTreeMap<PluginId, (Entr
         Err(unfit) => Candidate::missing(id, unfit.to_string()),
     });
     let candidates: Vec<_> = there.chain(new).collect();
-    // Before the first of them runs, whichever that is.
+    // This has to be done before the first of them runs.
     for (id, one) in loaded.iter().filter_map(|(id, (_, result))| Some((id, result.as_ref().ok()?))) {
         for account in host.accounts() {
             account.keep_secret(id, one.admitted.manifest.secrets());

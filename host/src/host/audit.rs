@@ -18,7 +18,7 @@ use super::Host;
 
 /// How often counts are written. A host that is killed loses those since.
 const COUNTING: Duration = Duration::from_secs(30);
-/// The file with the accounts, in an entry.
+/// The name of the configuration file in entries.
 const CONFIG: &str = "parlor.toml";
 
 /// Begins the audit of a host that starts by this policy.
@@ -31,7 +31,7 @@ pub(super) async fn begin(host: &Host, policy: &Policy) {
     changed(host, policy, "found at the start").await;
 }
 
-/// Records how the policy differs from the one that the audit knows. Commands record their changes themselves, before.
+/// Records how the policy differs from the one that the audit knows. Commands record their changes beforehand.
 pub(super) async fn changed(host: &Host, policy: &Policy, way: &str) {
     let (audit, config) = (host.store.audit(), host.config());
     let known = match audit.policy().await {
@@ -39,7 +39,7 @@ pub(super) async fn changed(host: &Host, policy: &Policy, way: &str) {
         Err(error) => return warn_of(Err(error)),
     };
     let (by, policy, components) = (audited::edited(&config, way), policy.clone(), Components::new(&config.data));
-    // Whether a setting is a secret stands in the plugin's file.
+    // The plugin's file has to be read to know which settings are secrets.
     let compare = move || {
         let is_shown = |id: &PluginId, entry: &Entry, name: &str| audited::is_no_secret(&components, id, entry, name);
         audited::changes(known, &policy, None, &by, &is_shown)
@@ -122,12 +122,12 @@ fn value(key: &str, value: Option<&Value>) -> Option<String> {
     value.map(|value| if is_shown { value.to_string() } else { HIDDEN.to_owned() })
 }
 
-/// Records what somebody does through the host. Failing to is logged, and no reason not to do it.
+/// Records an action of somebody through the host. A failure is logged, and does not stop the action.
 pub(crate) async fn done(host: &Host, entry: NewAuditEntry) {
     warn_of(host.store.audit().add(vec![entry]).await);
 }
 
-/// Records several things that somebody does at once.
+/// Records several actions at once.
 pub(crate) async fn all_done(host: &Host, entries: Vec<NewAuditEntry>) {
     warn_of(host.store.audit().add(entries).await);
 }

@@ -48,7 +48,7 @@ pub(super) enum Standing {
     Admitted { admitted: Arc<Admitted>, compiled: Arc<Compiled>, on: BTreeMap<AccountName, Supervised> },
 }
 
-/// A version that was tried in the place of the one that runs. Few plugins have one, and each has the place for it.
+/// A version that was tried as a replacement of the running one. Few plugins have one.
 #[derive(Clone)]
 pub(super) enum Tried {
     /// It did not start, and would not the next time.

@@ -136,7 +136,7 @@ impl FromStr for AuditKind {
 /// The one who is behind an entry, and the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct By {
-    /// The one who is behind it: `uid:1000`, `uid:1000 web:ann`, `uid:1000 web:ann jid:ann@example.org`, `jid:juliet@example.org`, `file:plugins.toml`, `plugin:echo` or `host`.
+    /// The author: `uid:1000`, `uid:1000 web:ann`, `uid:1000 web:ann jid:ann@example.org`, `jid:juliet@example.org`, `file:plugins.toml`, `plugin:echo` or `host`.
     pub who: String,
     /// The way, such as `parlor plugin grant` or `control socket`.
     pub way: String,
@@ -206,7 +206,7 @@ pub struct NewAuditEntry {
     pub old: Option<String>,
     /// How it is now.
     pub new: Option<String>,
-    /// What an owner is told of it who is asked to agree: one sentence each.
+    /// The sentences about it that an owner reads before agreeing.
     pub said: Vec<String>,
     /// The room that it takes up.
     pub share: Share,
@@ -252,7 +252,7 @@ pub struct AuditEntry {
     pub old: Option<String>,
     /// How it is now.
     pub new: Option<String>,
-    /// What an owner is told of it who is asked to agree: one sentence each.
+    /// The sentences about it that an owner reads before agreeing.
     pub said: Vec<String>,
 }
 

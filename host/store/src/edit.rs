@@ -86,7 +86,7 @@ struct Pending {
 
 type Conclusion = Box<dyn FnOnce(Result<(), Failure>) -> Health + Send>;
 
-/// What is recorded of the change that is being made.
+/// Records the change that is being made.
 #[derive(Debug, Default)]
 struct Recorder {
     recording: RefCell<Recording>,

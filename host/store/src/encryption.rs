@@ -21,7 +21,7 @@ use super::{Store, StoreError};
 pub const ENCRYPTION_TABLES: [&str; 6] =
     ["e2ee_chat", "e2ee_trust", "omemo_device", "omemo_message_key", "omemo_session", "otr_account"];
 
-/// The number of collected changes from which on those are left out that later ones take the place of.
+/// The number of collected changes above which those are left out that later changes replace.
 const COLLECTED: usize = 4_096;
 
 /// The maximum number of rows of one kind that are read back for an account.

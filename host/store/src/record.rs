@@ -103,9 +103,9 @@ pub(super) struct Recording {
     writes: u32,
     /// The length of all parameters.
     values: usize,
-    /// Where the parameters of the last write are in `bytes`.
+    /// The places in `bytes` of the parameters of the last write.
     last: Vec<Range<usize>>,
-    /// Those of the write that is being added.
+    /// The same for the write that is being added.
     next: Vec<Range<usize>>,
 }
 
@@ -180,7 +180,7 @@ impl Recording {
         Ok(())
     }
 
-    /// Returns the record, and begins anew. Returns `None` if nothing was recorded.
+    /// Returns the record, and begins the next one. Returns `None` if nothing was recorded.
     pub(super) fn take(&mut self) -> Option<Record> {
         let mut bytes = mem::take(&mut self.bytes);
         let writes = self.writes;

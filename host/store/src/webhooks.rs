@@ -167,7 +167,7 @@ impl PluginData {
 
 impl Webhooks {
     /// Returns the secret part of the address of each of these webhooks. A webhook without one gets its fresh one; with
-    /// `anew`, each does.
+    /// `anew`, each webhook does.
     pub async fn tokens(
         &self,
         webhooks: Vec<(String, String)>,

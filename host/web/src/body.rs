@@ -195,7 +195,7 @@ type Compressed = Pin<Box<dyn AsyncBufRead + Send>>;
 type Decoded = Pin<Box<dyn AsyncRead + Send>>;
 
 enum Source {
-    /// As it comes.
+    /// Not compressed.
     Plain(Incoming),
     /// Compressed, before its first byte has come.
     Compressed(Compressed, fn(Compressed) -> Decoded),

@@ -82,7 +82,7 @@ pub struct Request {
     pub body: Outgoing,
     /// How long it may take until the answer begins, with all redirects, and then until more of its body comes.
     pub patience: Duration,
-    /// How long it may take until an answer begins, for each redirect anew.
+    /// How long it may take until an answer begins. Each redirect has this time.
     pub first_byte: Duration,
     /// The maximum size of the answer's body, unpacked, in bytes.
     pub most: u64,

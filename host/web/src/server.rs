@@ -96,9 +96,9 @@ pub struct Arrived {
 /// The memory that the body of a request takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
-    /// That of requests that have an addressee.
+    /// The memory for requests that have an addressee.
     Addressed,
-    /// That of all others.
+    /// The memory for all other requests.
     Strangers,
 }
 

@@ -85,7 +85,7 @@
     for (const form of document.forms) delete form.dataset.sent;
   });
 
-  // Whoever reads slowly, or with a screen reader, stops the changes. That is kept for this tab. The page still learns that its session
+  // People who read slowly, or with a screen reader, can pause updates. The tab remembers that. The page still learns that its session
   // has ended.
   const pause = document.getElementById("pause");
   if (pause && document.querySelector("[data-live]")) {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The most attempts in a minute, by whomever.
+/// The most attempts in a minute, of all people together.
 pub(crate) const MOST: usize = 10;
-/// That minute.
+/// The time in which [`MOST`] counts attempts.
 pub(crate) const MINUTE: Duration = Duration::from_mins(1);
 
 /// The attempts of the last minute.

@@ -55,14 +55,14 @@ pub struct Frame<S> {
     /// A number that changes when what pages show has changed.
     pub(crate) changes: watch::Receiver<u64>,
     pub(crate) live: Arc<Semaphore>,
-    /// What each session took of the window.
+    /// The recent use of the window by each session.
     pub(crate) shares: Shares,
 }
 
 impl<S: Clone + Send + Sync + 'static> Frame<S> {
-    /// Returns a frame around the pages' own state. `changes` tells browsers that they look at something old. `is_still` says whether a
-    /// JID to which a link was sent is still that of an owner. If not, all of their sessions and links end, and `ended` is told of whom
-    /// and how many that were. Both are called on threads that may wait for files.
+    /// Returns a frame around the pages' own state. `changes` tells browsers that a page is out of date. `is_still` says whether a JID to
+    /// which a link was sent is still that of an owner. If not, all sessions and links of the JID end, and `ended` gets the JID and their
+    /// number. Both are called on threads that may wait for files.
     pub fn new(
         state: S,
         site: Site,

@@ -23,7 +23,7 @@ use crate::store::Session;
 /// The answer to everybody who asks for a link, so that nobody learns who is an owner.
 const ON_ITS_WAY: &str = "If this is the JID of an owner, and it was not sent too many links lately, a message with a link is on its way. It can be used once, within ten minutes.";
 
-/// Somebody asks on the log-in page for a link.
+/// A request for a link, by somebody on the log-in page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkRequest {
     /// The JID to which it is to be sent, as it was typed.

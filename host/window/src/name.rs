@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The longest name of a session, in bytes.
 const LONGEST: usize = 32;
 
-/// The name of a session: it stands in the audit.
+/// The name of a session, as the audit shows it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);

@@ -48,7 +48,7 @@ const STOPPING: Duration = Duration::from_secs(5);
 /// The pause after a connection that was not accepted: the usual cause is too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The rules for a browser: a page loads our own files, and sends forms to us. No script stands in a page.
+/// The rules for a browser: a page loads our own files, and sends forms to us. Pages have no inline scripts.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
 );

@@ -1,5 +1,5 @@
-//! Who may hold a session. Somebody to whom a link was sent holds theirs for as long as the pages know them as an owner. After that
-//! all of their sessions end, and all of their links that nobody has used.
+//! Checks that a session may go on. Somebody who got a link by message keeps their sessions for as long as they are an owner. After
+//! that, all of their sessions and unused links end.
 //!
 //! Everything here waits for files.
 
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::secret::Secret;
 use crate::store::{Session, Store, StoreError};
 
-/// Is told who is no owner any more, and how many sessions and links of theirs ended.
+/// Called with a JID that is no owner any more, and the number of its sessions and links that ended.
 type Ended = Box<dyn Fn(&str, usize) + Send + Sync>;
 
 /// The sessions of a window.
@@ -56,7 +56,8 @@ impl Sessions {
         self.store.log_out(secret, now)
     }
 
-    /// Returns what somebody with this JID holds, if they still may. A session by a printed link has none, and is held in any case.
+    /// Returns a session or link, unless the person with its JID is no owner any more. A session by a printed link has no JID, and is
+    /// always returned.
     fn held<T>(
         &self,
         found: Option<T>,

@@ -1,5 +1,5 @@
-//! What one session may take of the window: requests in a time, and live pages at once. Otherwise one browser, or somebody who only
-//! looks, would keep the others waiting, and the host busy with answers.
+//! Limits for each session: requests in a time, and live pages at once. Otherwise one browser, or a mere viewer, could keep the
+//! others waiting and the host busy.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,10 +15,10 @@ const RATE: f64 = 20.0;
 const BURST: f64 = 600.0;
 /// The most live pages of a session at once.
 const MOST_LIVE: usize = 8;
-/// The number of sessions from which on those are forgotten that took nothing lately: twice as many as there can be.
+/// The number of sessions above which the inactive ones are forgotten: twice as many as there can be.
 const MOST: usize = 128;
 
-/// What one session took.
+/// The recent use by one session.
 #[derive(Debug)]
 struct Share {
     requests: Bucket,
@@ -38,7 +38,7 @@ impl Share {
     }
 }
 
-/// What each session took, by the digest of its secret.
+/// The recent use by each session, by the digest of its secret.
 #[derive(Debug, Default)]
 pub(crate) struct Shares(Mutex<HashMap<String, Share>>);
 

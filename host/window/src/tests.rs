@@ -39,7 +39,7 @@ struct Rig {
     is_mute: Arc<AtomicBool>,
     /// Somebody who is no owner any more.
     former: Arc<Mutex<Option<&'static str>>>,
-    /// Whose sessions and links ended therefore, and how many.
+    /// The former owners whose sessions and links ended, and how many of these.
     gone: Gone,
 }
 
@@ -544,7 +544,7 @@ async fn a_page_that_is_only_open_keeps_no_session_alive() {
     let request = Request::builder().uri("/live").header(HOST, "localhost:8470").header(COOKIE, &cookie);
     let live = answer(&rig.site, rig.router.clone(), request.body(Body::empty()).unwrap()).await;
     assert_eq!((live.status().as_u16(), used()), (200, before));
-    // What a person does counts, whatever else the request says.
+    // A person's action counts as use, whatever else the request says.
     let [cookie, header] = by_itself;
     let headers = [cookie, header, (ORIGIN, "http://localhost:8470")];
     assert_eq!(rig.send("POST", "/logout", &headers, "").await.0, 400);

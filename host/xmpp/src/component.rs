@@ -1,5 +1,5 @@
 //! A component of a server (XEP-0114): one stream for all addresses of a domain. Each address is an account, for which this
-//! stands in the place of a server.
+//! takes the place of a server.
 //!
 //! The task here owns the stream, and connects once the first address wants to. [`Exchange`] holds what passes between the
 //! stream and the addresses.
@@ -61,7 +61,7 @@ impl Component {
         Self { exchange, orders }
     }
 
-    /// Returns what stands in the place of a server for an address of the domain.
+    /// Returns the replacement for a server, for an address of the domain.
     pub fn address(&self, jid: BareJid) -> Arc<dyn LocalServer> {
         Arc::new(Address { jid, exchange: Arc::clone(&self.exchange) })
     }
@@ -86,7 +86,7 @@ impl Component {
     }
 }
 
-/// An address of a component, in the place of its server.
+/// An address of a component. It takes the place of its server.
 #[derive(Debug)]
 struct Address {
     jid: BareJid,

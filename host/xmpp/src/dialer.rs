@@ -23,12 +23,12 @@ pub enum Dialer {
     Local(Arc<dyn LocalServer>),
 }
 
-/// A connection in the place of TCP and TLS.
+/// A connection instead of TCP and TLS.
 pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
 
-/// Opens connections in the place of TCP and TLS.
+/// Opens connections instead of TCP and TLS.
 pub trait Dial: fmt::Debug + Send + Sync {
     /// Opens a connection to the server.
     fn dial(&self) -> Result<Box<dyn Connection>, ConnectError>;

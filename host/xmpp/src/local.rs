@@ -1,4 +1,4 @@
-//! A server within the process, in the place of a connection.
+//! A server within the process, instead of a connection.
 
 use std::fmt;
 use std::ops::Deref;

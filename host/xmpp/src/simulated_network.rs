@@ -1,7 +1,7 @@
 //! A simulated network with a server, in one thread, for tests with a paused clock: every fault on the network or the
 //! server follows from one seed.
 //!
-//! A [`Network`] is a [`Dial`](super::Dial) in the place of TCP and TLS. Everything
+//! A [`Network`] is a [`Dial`](super::Dial) instead of TCP and TLS. Everything
 //! above, from the first byte of the stream to the account, is the real code. `wire` loses bytes, `observed` holds the
 //! state of the server that tests look at.
 

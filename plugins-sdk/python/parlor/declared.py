@@ -39,7 +39,7 @@ def wanted(name: str, handler: Callable[..., Any]) -> Optional[list[Wanted]]:
     except (TypeError, ValueError):
         return None
     if parameters and parameters[0].name == "self":
-        # Whoever checks the handler says what is wrong with that.
+        # The check of the handler reports this mistake.
         return None
     others = [one for one in parameters[1:] if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
     if all(one.annotation is one.empty for one in others):

@@ -112,7 +112,7 @@ class Host:
                 await handler(message)
 
     def take(self) -> list[tuple[str, Any]]:
-        """What was said since the last time, as pairs of a place and a text."""
+        """Returns the messages sent since the last time, as pairs of a place and a text."""
         sent, self.sent = self.sent, []
         return [(place, one if isinstance(one, str) else one.body) for place, one in sent]
 

@@ -88,7 +88,7 @@ class Omemo(slixmpp_omemo.XEP_0384):
         return self.blind
 
     async def _prompt_manual_trust(self, manually_trusted, identifier):
-        # Nobody is there to be asked. What is not decided stays so, and encrypting fails.
+        # Nobody is there to be asked. The decision stays open, and encrypting fails.
         pass
 
 
@@ -303,7 +303,7 @@ class Person(slixmpp.ClientXMPP):
             await manager.replace_sessions(one)
 
     async def do_join(self, order):
-        """Joins a room. Whoever creates it says who its members are, who see each other's address, or that it is open."""
+        """Joins a room. Its creator names the members, who see each other's address, or says that it is open."""
         room = slixmpp.JID(order["room"])
         await self.plugin["xep_0045"].join_muc_wait(room, order["nick"], timeout=20)
         if "members" in order or order.get("open"):

@@ -69,7 +69,7 @@ const MANY: usize = 30;
 struct Fleet {
     home: Home,
     host: Host,
-    /// What the group says: the way to the server.
+    /// The group's settings: the way to the server.
     way: String,
     /// The accounts that are to come.
     accounts: Vec<Account>,

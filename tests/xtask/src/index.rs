@@ -27,7 +27,7 @@ pub(crate) fn write(flags: &Index) -> Result<()> {
     setup::prepare(Needs::Suite)?;
     build::programs()?;
     let folder = workspace::index();
-    // What an earlier run left there may be of other versions.
+    // The files of an earlier run may be of other versions.
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }

@@ -30,7 +30,7 @@ const BROWSER: [(&str, &str); 2] = [("chromium", "chromium"), ("chromedriver", "
 const PROFANITY: &str = "profanity";
 /// The store of a cluster, for its package's tests: the program and its package.
 const NATS: &str = "nats-server";
-/// Where Debian has it, which is not in the PATH of everybody.
+/// Its place in Debian, in a folder that is not in everybody's PATH.
 const NATS_FILE: &str = "/usr/sbin/nats-server";
 /// Debian's compiler with the sources of the standard library, for machines where rustup cannot get the target.
 const COMPILER: &[&str] = &["rustc-web", "rust-web-src"];

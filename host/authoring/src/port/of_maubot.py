@@ -110,7 +110,7 @@ class Maubot:
             if last not in lacks.CLIENT:
                 tell("lacks", module, node, shown, *lacks.NO_CLIENT)
             elif last in ("react", "redact", "get_event"):
-                # What these refer to has to be heard, also the own messages that come back from rooms.
+                # The plugin has to hear the messages that these refer to, also its own that come back from rooms.
                 self.draft.hears = self.draft.answers = self.draft.knows_rooms = True
             elif last in ("join_room", "leave_room", "get_joined_rooms") or last.startswith("send_"):
                 self.draft.knows_rooms = True

@@ -56,7 +56,7 @@ impl ImportArgs {
         let text = self.text()?;
         let config = self.target.load_to_write()?;
         let file = ConfigText::open(&config.path)?;
-        // As it is now that no other command changes it.
+        // Parse it again: from now on no other command changes it.
         let config = file.draft(&file.text, &self.target)?;
         let plan = Plan::of(&config, parse(&text)).or_else(|bad| self.refused(&bad))?;
         let is_fine = |new: &[New]| {

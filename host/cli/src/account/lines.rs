@@ -1,6 +1,6 @@
 //! The lines of a file with accounts, as CSV (RFC 4180) or JSON. Pure.
 //!
-//! No reason repeats what a line says: it may be a password that stands in the wrong column.
+//! No reason repeats the text of a line: it may be a password in the wrong column.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -192,7 +192,7 @@ impl Meant {
         let expected = Expected { digest, ..Expected::default() };
         match self {
             Self::Address(source) => Ok(Chosen::unlisted(source, expected)),
-            // A terminal is asked about a key that has changed, and there is none.
+            // Only a person at a terminal may accept a changed key.
             Self::Name(wanted) => choose_listed(config, &wanted, expected, Asking { json: true, check: false }),
         }
     }

@@ -18,7 +18,7 @@ use crate::rooms::flag;
 pub(super) const MINUTES: u16 = 10;
 /// The most links that are sent to one owner within an hour because somebody asked for them on the log-in page.
 const MOST_EACH: usize = 3;
-/// That hour.
+/// The time in which [`MOST_EACH`] counts links.
 const HOUR: Duration = Duration::from_hours(1);
 /// The most requests that wait to be carried out. Further ones are dropped.
 const WAITING: usize = 8;

@@ -256,7 +256,7 @@ mod tests {
             assert!((0..5).all(|_| sends(at) == expected), "{content}");
             assert_eq!(times.get(), 1, "{content}");
         }
-        // What could not be read is tried again after a while.
+        // A file that could not be read is tried again after a while.
         sends(later() + UNREADABLE);
         assert_eq!(times.get(), 2);
         fs::remove_file(&path).unwrap();

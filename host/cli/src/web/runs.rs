@@ -168,7 +168,7 @@ pub(super) fn activity(audit: &Audit) -> Markup {
     }
 }
 
-/// Shows how often it did what on each account; of many accounts, on all of them together.
+/// Shows the count of each action on each account; with many accounts, on all of them together.
 fn sums(counts: &[Counted]) -> Markup {
     let mut all = BTreeMap::<&str, u64>::new();
     for count in counts {

@@ -148,7 +148,7 @@ fn as_text(value: &Value) -> String {
     }
 }
 
-/// Reads what stands in a field. Nothing: the default counts.
+/// Reads the value in a field. None: the field is empty, so the default counts.
 fn value(setting: &Setting, text: &str) -> Option<Value> {
     // Browsers send line ends as two characters.
     let text = text.replace("\r\n", "\n");

@@ -99,7 +99,7 @@ impl Change {
     }
 }
 
-/// Says what becomes of settings.
+/// Names the settings that are put aside or restored.
 fn carried(carried: &Carried) -> Vec<String> {
     let [aside, back] = carried.names();
     let aside =

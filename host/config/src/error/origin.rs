@@ -1,4 +1,4 @@
-//! Where a value comes from.
+//! The origin of a value: a file, a flag or an environment variable.
 
 use std::fmt;
 use std::path::PathBuf;

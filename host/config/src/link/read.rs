@@ -278,8 +278,8 @@ pub(crate) fn password_source(section: &Section<'_>, folder: &Path) -> Result<Op
     }
 }
 
-/// Returns whether this can name the variable of the environment that holds a password. Of what is in the wrong place, such as the
-/// password itself, few can.
+/// Returns whether this can name the environment variable that holds a password. A text in the wrong place, such as the password
+/// itself, is seldom a valid name.
 pub fn is_variable(name: &str) -> bool {
     /// The longest name, in bytes.
     const LONGEST: usize = 128;

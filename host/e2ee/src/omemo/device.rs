@@ -165,7 +165,7 @@ impl Device {
 
     /// Makes a new signed prekey. The one before is kept until the next change.
     pub fn rotate_signed_prekey(&mut self, rng: &mut (impl CryptoRng + ?Sized), now: u64) {
-        // Two are known at once, so that an id may come again after the last.
+        // Only two signed prekeys are kept, so ids may start again at 1.
         let id = if self.signed_prekey.id < LAST_ID { self.signed_prekey.id + 1 } else { 1 };
         let new = SignedPrekey::new(id, &self.identity, rng);
         self.former_signed_prekey = Some(std::mem::replace(&mut self.signed_prekey, new));

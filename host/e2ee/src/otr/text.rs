@@ -78,11 +78,11 @@ pub(super) enum Text<'a> {
 /// A part of an encoded message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fragment<'a> {
-    /// Between whom it goes. `None` in version 2.
+    /// The clients that send and receive it. `None` in version 2.
     pub(super) tags: Option<FragmentTags>,
     /// The number of this part, from 1.
     pub(super) index: u16,
-    /// How many there are.
+    /// The number of parts.
     pub(super) count: u16,
     pub(super) piece: &'a str,
 }

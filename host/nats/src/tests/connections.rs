@@ -1,4 +1,4 @@
-//! Which servers are connected to, and how.
+//! Connecting: log-ins, TLS, and servers that are refused.
 
 use std::path::Path;
 

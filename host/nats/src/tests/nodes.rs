@@ -265,7 +265,7 @@ async fn a_claim_that_cannot_be_read_ends_the_account_and_is_reported() {
     assert!(matches!(&reported, StateError::Unreadable { subject: at, .. } if *at == subject), "{reported}");
     assert_eq!(node.kill_order().await, (ACCOUNT.into(), token));
     assert!(!permit.may_act());
-    // What is no record of a node's does no harm.
+    // Messages that no node wrote do no harm.
     for (place, body) in [("session.x.y", "{}"), ("config.name", "text"), ("session.00000000000000ab.1", "\u{1}")] {
         let subject = format!("parlor.c.state.{place}");
         link.jetstream.publish(subject, body.into()).await.unwrap().await.unwrap();

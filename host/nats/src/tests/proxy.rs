@@ -32,7 +32,7 @@ impl Proxy {
         self.port
     }
 
-    /// Loses what the server says from now on, or no longer. What clients say arrives.
+    /// Begins or stops to drop the server's data. The clients' data still arrives.
     pub(super) fn set_deaf(&self, is_deaf: bool) {
         self.is_deaf.store(is_deaf, Ordering::SeqCst);
     }

@@ -73,7 +73,7 @@ impl AccountHost for Writers {
     }
 }
 
-/// What all nodes of a test have told.
+/// The reports of all nodes of a test.
 struct Told {
     acknowledged: mpsc::UnboundedReceiver<(&'static str, String)>,
     trouble: mpsc::UnboundedReceiver<Trouble>,

@@ -6,7 +6,7 @@ use super::recording::change_order;
 use super::{AdminError, PluginAdmin, known};
 use crate::policy::hooks::OrderName;
 
-/// Puts these plugins into an order of hooks, in the place of those in it. Returns whether that is a change.
+/// Replaces the plugins in an order of hooks by these. Returns whether that is a change.
 pub fn order_hooks(admin: &PluginAdmin<'_>, order: OrderName, ids: &[PluginId]) -> Result<bool, AdminError> {
     let mut file = admin.open()?;
     for (place, id) in ids.iter().enumerate() {

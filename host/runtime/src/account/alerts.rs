@@ -176,7 +176,7 @@ mod tests {
             let told = add(kind, "x").unwrap();
             assert_eq!(told.contains("994 more alerts were not sent"), kind == AlertKind::Quarantined, "{told}");
         }
-        // Somebody who wants a single one gets that.
+        // With a limit of one, that one is sent.
         let one = Settings::default().with("alerts_per_hour", json!(1)).unwrap();
         let mut alerts = Alerts::default();
         alerts.add(alert(AlertKind::Kicked, "a"), &main(), &one, now);

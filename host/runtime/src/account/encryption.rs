@@ -8,7 +8,7 @@ use super::shared::Shared;
 /// How much an account has encrypted, and by which keys.
 pub type EncryptionStatus = KeyCounts;
 
-/// Returns how an account stands with encryption. Totals are since the host started.
+/// Returns the state of an account's encryption. Totals are since the host started.
 pub fn status(account: &Shared) -> EncryptionStatus {
     account.encryption.counts()
 }

@@ -130,7 +130,7 @@ impl Worker {
         for effect in effects.drain(..) {
             on_disk::pass(self, effect, &mut batch);
         }
-        // What was carried out may have effects of its own.
+        // These effects may have caused further ones.
         effects.append(&mut self.effects);
         self.effects = effects;
         if !self.screening.is_empty() {

@@ -56,7 +56,7 @@ pub(super) struct Screened {
 enum State {
     /// No hook was asked yet: more events may be added to it.
     New,
-    /// No hook must be asked. It only keeps its place.
+    /// No hook has to be asked. The message only keeps its place in the order.
     Free,
     /// Hooks are asked.
     Asked(JoinHandle<Judged>),
@@ -75,7 +75,7 @@ fn message_of(event: &Event) -> Option<&Arc<Message>> {
 }
 
 impl Audience {
-    /// Returns the one instance that it is, if it is one.
+    /// Returns the instance, if it is only one.
     fn one(&self) -> Option<InstanceId> {
         match self {
             Self::One(instance) | Self::Form(instance, _) => Some(*instance),

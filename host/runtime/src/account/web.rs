@@ -1,4 +1,4 @@
-//! Answers to requests over the web that a test gives in the place of the network.
+//! Answers to requests over the web that a test gives instead of the network.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -27,7 +27,7 @@ pub struct WebAnswer {
 
 pub(crate) type Answer = Box<dyn Fn(WebRequest<'_>) -> Option<WebAnswer> + Send + Sync>;
 
-/// A script that answers in the place of the network, if there is one.
+/// A script that answers instead of the network, if there is one.
 #[derive(Default)]
 pub struct WebScript(OnceLock<Answer>);
 

@@ -134,7 +134,7 @@ async fn fetch(
     response
 }
 
-/// What is known of a request for each of its redirects.
+/// The parts of a request that the check of a redirect needs.
 struct Hops<'a> {
     instance: &'a Arc<Instance>,
     call: &'a OpenCall,

@@ -28,7 +28,7 @@ impl Instance {
         Ok(granted)
     }
 
-    /// Returns what is known of the account, for a call that is allowed.
+    /// Returns the snapshot of the account, for a call that is allowed.
     pub fn snapshot(&self, _: &Granted) -> Guard<Arc<Snapshot>> {
         self.account.snapshot()
     }

@@ -87,7 +87,7 @@ impl Open {
         self.rare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads or changes what is rare, if there is any.
+    /// Reads or changes the rarely used state, if there is any.
     pub(super) fn with_rare<R: Default>(&self, with: impl FnOnce(&mut Rare) -> R) -> R {
         self.rare().as_mut().map(|rare| with(rare)).unwrap_or_default()
     }

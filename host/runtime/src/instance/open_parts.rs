@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Mutex as Turns;
 use tokio_util::sync::CancellationToken;
 
-/// All that are open, of any kind.
+/// The open parts of an instance, of any kind.
 #[derive(Debug, Default)]
 pub(crate) struct OpenParts(Mutex<Option<Box<ByNumber>>>);
 

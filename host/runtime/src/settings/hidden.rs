@@ -42,7 +42,7 @@ impl Hidden {
         self.0.is_empty()
     }
 
-    /// Puts asterisks in the place of each credential in a text.
+    /// Replaces each credential in a text by asterisks.
     pub(crate) fn hide(&self, text: &mut [u8]) {
         for Form { text: form, .. } in &self.0 {
             let (mut from, length) = (0, form.needle().len());

@@ -1,4 +1,4 @@
-//! A query of a page whose results come.
+//! A query for a page of an archive, while its results arrive.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use parlor_stanza::types::{ArchiveFin, ArchiveQuery, Body, Cursor, Message};
 use super::{ArchivePage, Archived, MAX_WEIGHT, Pending};
 use crate::answer::Answer;
 
-/// A page that was queried.
+/// A query that is not complete yet.
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) by: Option<InstanceId>,

@@ -401,7 +401,7 @@ fn texts(permission: Permission, entries: &[Value]) -> Result<Vec<&str>, GrantEr
     entries.iter().map(|entry| entry.as_str().ok_or_else(wrong)).collect()
 }
 
-/// Returns the entries for encrypted messages alone that a table with `only` stands for.
+/// Returns the entries for a table with `only`, which cover encrypted messages alone.
 fn only_encrypted(permission: Permission, parts: &Table) -> Result<Vec<String>, GrantError> {
     let bad = |reason| GrantError::BadOnly { permission, reason };
     if permission.scope_kind() != ScopeKind::Messages {

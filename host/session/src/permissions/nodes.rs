@@ -39,7 +39,7 @@ const LETTERS_OF_ONE: usize = 2;
 enum Part {
     /// A character of ASCII, in its small form.
     Plain(u8),
-    /// So many other characters, each of which may stand for none, or for up to [`LETTERS_OF_ONE`].
+    /// A number of other characters. Each may match nothing, or up to [`LETTERS_OF_ONE`] letters.
     Other(usize),
 }
 

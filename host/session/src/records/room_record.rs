@@ -1,4 +1,4 @@
-//! The rooms of an account as its owner sees them: how it stands in each, and why it was left.
+//! The rooms of an account as its owner sees them: its state in each, and why it left.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub(crate) const MAX_RECORDS: usize = 1_500;
 /// Maximum length of a reason that is kept, in bytes.
 const MAX_REASON: usize = 1_024;
 
-/// How an account stands in a room.
+/// The state of an account in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoomState {
     /// It is in it.

@@ -200,11 +200,11 @@ struct TestSession {
     news: Vec<KeyNews>,
     /// Whether handlers of commands from forms do not return yet.
     is_at_work: bool,
-    /// What hooks decide about and have not decided yet. None: there are no hooks.
+    /// The messages that hooks have not decided about yet. None: there are no hooks.
     hooked: Option<Hooked>,
 }
 
-/// What waits for verdicts of hooks.
+/// Messages that wait for verdicts of hooks.
 #[derive(Default)]
 struct Hooked {
     answers: Vec<PossibleAnswer>,

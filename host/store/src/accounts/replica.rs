@@ -15,7 +15,7 @@ use crate::{OpenError, Store, StoreError, backup, place};
 
 /// The file of an account that takes in the records that its log has, in their order.
 ///
-/// A step that fails closes the file as it was before. What it has taken in stays, so the next attempt goes on from there.
+/// A step that fails closes the file as it was before. The records of earlier steps stay, so the next attempt goes on from there.
 #[derive(Debug)]
 pub struct Replica {
     connection: Connection,

@@ -1,4 +1,4 @@
-//! What a component answers itself, since there is no server behind its addresses that would.
+//! The requests that a component answers itself, since there is no server behind its addresses that would.
 
 use minidom::Element;
 use parlor_stanza::encode::name;
@@ -7,7 +7,7 @@ use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 
-/// What answers, by category and type (XEP-0030).
+/// The entity that answers, which has a category and a type (XEP-0030).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Answers {
     /// The domain of the component.

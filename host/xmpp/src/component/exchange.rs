@@ -1,5 +1,5 @@
-//! Where the stream of a component and its addresses meet: received stanzas find the address that they are for, and those
-//! of the addresses get their sender.
+//! Passes stanzas between the stream of a component and its addresses: finds the address that a received stanza is for, and
+//! writes the sender into those of the addresses.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -33,7 +33,7 @@ use crate::keepalive::PROBE_PREFIX;
 /// The maximum number of answers of the component itself that wait for the stream. Further ones are not given.
 pub(super) const MOST_OWN: usize = 256;
 
-/// What passes between the stream of a component and its addresses.
+/// Stanzas on their way between the stream of a component and its addresses.
 pub(super) struct Exchange {
     /// The domain of the component.
     domain: BareJid,
@@ -60,13 +60,13 @@ struct State {
     was_own: bool,
 }
 
-/// How it stands with the stream.
+/// The state of the stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Line {
-    /// There is none, and none is tried.
+    /// There is no stream, and no attempt to open one.
     #[default]
     Idle,
-    /// It is tried to have one.
+    /// The host tries to open one.
     Tried,
     Live,
 }
@@ -279,7 +279,7 @@ impl Exchange {
         }
     }
 
-    /// Logs an address out. What it has sent still goes out, on the next stream if there is none.
+    /// Logs an address out. Stanzas that it has sent still go out, on the next stream if there is none.
     pub(super) fn close(&self, jid: &BareJid) {
         let mut guard = self.state();
         let state = &mut *guard;
@@ -432,7 +432,7 @@ fn unsubscribed(request: &Presence) -> Stanza {
     Stanza::Presence(answer)
 }
 
-/// Takes a stanza of an account. What a client sends to its own server or account is answered here.
+/// Takes a stanza of an account. Requests to its own server or account are answered here.
 fn take(seat: &mut Seat, mut stanza: Stanza, outlives: bool, domain: &BareJid) {
     let mut sender = Jid::from(seat.own.clone());
     let account = Jid::from(seat.own.to_bare());

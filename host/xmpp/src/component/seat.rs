@@ -1,4 +1,4 @@
-//! What waits for one address, in both directions, and what a server would know of it.
+//! The queues of one address, in both directions, and the state that a server would have of it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::task::{Context, Waker};
@@ -75,7 +75,7 @@ pub(super) struct Seat {
     unsent_bytes: usize,
     /// Whether the address is in the order of those that send.
     pub(super) is_due: bool,
-    /// The others that the address has sent presence to. A server would tell them when it goes (RFC 6121, section 4.6.3).
+    /// The JIDs to which the address has sent presence. It tells them when it leaves, as a server would (RFC 6121, section 4.6.3).
     told: BTreeSet<Jid>,
     /// The requests to the bare address, by sender and id. Their answers have to come from it, too.
     asked: VecDeque<(Jid, String)>,
@@ -97,7 +97,7 @@ impl Seat {
         }
     }
 
-    /// Tells the account how it stands with the stream. The number of such events that wait is bounded by that of stanzas
+    /// Tells the account the state of the stream. The number of such events that wait is bounded by that of the stanzas
     /// between them.
     pub(super) fn tell(&mut self, news: Coming) {
         // Attempts that nobody has heard of are over.

@@ -362,7 +362,7 @@ async fn garbage_on_a_live_stream_ends_it_and_no_account() {
     stream.say("<!-- no comment belongs here -->").await;
     let LinkEvent::Suspended { why } = next(&echo).await else { panic!("the stream is over") };
     assert_eq!(why, Lost::Unreadable);
-    // What was heard meanwhile goes out on the next stream, and presence does not.
+    // Messages that were sent meanwhile go out on the next stream, presence does not.
     echo.hear(Outgoing::Presence(PresenceOut { to: Some(jid("room@muc.house/echo")), ..PresenceOut::default() }));
     echo.hear(message("meanwhile"));
     let mut stream = soon(server.serve()).await;

@@ -28,7 +28,7 @@ pub(crate) struct Attempts {
     on_trial: Mutex<Option<Refused>>,
     /// The carriers over which log-ins were bound, and the log-ins that the server refuses.
     pins: Pins,
-    /// The opener of connections in the place of the network, if there is one.
+    /// The opener of connections instead of the network, if there is one.
     dial: Option<Arc<dyn Dial>>,
 }
 
@@ -44,7 +44,7 @@ impl Attempts {
         Self { finder, pins, dial, ..Self::default() }
     }
 
-    /// Returns what opens connections in the place of the network.
+    /// Returns the opener of connections instead of the network.
     pub(crate) fn dial(&self) -> Option<&dyn Dial> {
         self.dial.as_deref()
     }

@@ -1,4 +1,4 @@
-//! A link whose stream is for many accounts (XEP-0114). What comes is passed on as it is, with its addresses.
+//! A link whose stream is for many accounts (XEP-0114). It passes received stanzas on unchanged, with their addresses.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -117,7 +117,7 @@ class BotPlugin:
         lines = [head, link or "", summary or "", body, *(f"{name}: {value}" for name, value in fields), image or ""]
         self.send(where, "\n".join(line for line in lines if line), in_reply_to)
 
-    # What is done again and again
+    # Pollers
 
     def start_poller(
         self, interval: float, method: Callable[..., Any], times: Optional[int] = None, args: Any = None, kwargs: Any = None

@@ -6,7 +6,7 @@ from typing import Any, Optional
 #: Tags after which a new line begins, and signs for those that XMPP has signs for (XEP-0393).
 _BREAKS = {"br", "p", "div", "li", "tr", "ul", "ol", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr"}
 _SIGNS = {"b": "*", "strong": "*", "i": "_", "em": "_", "code": "`", "del": "~", "strike": "~", "s": "~"}
-#: What stands for a space of preformatted text, until the other spaces are counted no more.
+#: The stand-in for a space of preformatted text, until all other runs of spaces are collapsed.
 _KEPT = "\0"
 
 

@@ -18,7 +18,7 @@ MOST_BYTES = 200_000
 
 
 class Kept(MutableMapping[str, Any]):
-    """The mapping. What is taken out of it is a copy: it has to be put back to be kept."""
+    """The mapping. A value read from it is a copy: put it back to keep a change."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix

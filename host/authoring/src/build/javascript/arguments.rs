@@ -139,7 +139,7 @@ impl Given {
         self.by_host.contains(&id)
     }
 
-    /// Returns the index of the first argument from which on all may be omitted.
+    /// Returns the index of the first argument after the last required one.
     pub(super) fn first_left_out(contract: &Resolve, function: &Function) -> usize {
         let needed = function.params.iter().rposition(|one| !may_be_left_out(contract, &one.ty));
         needed.map_or(0, |last| last + 1)

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::line::{Line, Pressed};
 use crate::modes::Without;
 
-/// How many keys or lines may be queued: a paste waits.
+/// The most keys or lines in the queue. The rest of a long paste waits.
 const WAITING: usize = 64;
 /// The width of a terminal that does not report one.
 const USUAL_WIDTH: u16 = 80;

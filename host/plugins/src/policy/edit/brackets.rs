@@ -98,7 +98,7 @@ impl Brackets {
     }
 }
 
-/// Gives the last item what stands behind it on its line, and returns the rest of the gap that follows it.
+/// Adds to the last item the text after it on its line, and returns the rest of the gap that follows it.
 fn rest_behind(items: &mut [Around], mut gap: String) -> String {
     let Some(last) = items.last_mut() else { return gap };
     let Some(newline) = gap.find('\n') else { return gap };

@@ -10,7 +10,7 @@ use crate::policy::hooks::OrderName;
 /// The table of the orders.
 const HOOKS: &str = "hooks";
 
-/// Returns the text with these plugins in an order, in the place of those in it.
+/// Returns the text with these plugins in an order, instead of those in it.
 pub fn edit_order(text: &str, order: OrderName, ids: &[PluginId]) -> Result<String, Unchangeable> {
     let list = Value::Array(ids.iter().map(|id| Value::from(id.as_str())).collect());
     let by_hand = || Unchangeable(format!("under [{HOOKS}], write {} = {list}", order.key()));

@@ -158,7 +158,7 @@ async fn an_iq_that_changes_something_on_the_own_server_needs_all_of_them() {
         stanza(&instance, CallName::ApiSend, &xml, RawStanza::parse).map(drop)
     };
     assert_eq!(send("to='example.org'", "<block xmlns='urn:xmpp:blocking'/>"), Ok(()));
-    // What takes the account over needs more than all of them.
+    // No grant allows an IQ that could take over the account.
     for payload in [
         "<query xmlns='jabber:iq:register'/>",
         "<query xmlns='jabber:iq:private'/>",

@@ -1,5 +1,5 @@
-//! Files that are encrypted (XEP-0454). Nothing of one is shown before all of it proved to be authentic, so it is held
-//! as a whole. Uploads are encrypted and sent in parts.
+//! Encrypted files (XEP-0454). A received file is held as a whole: no part of it is shown before all of it is verified.
+//! Uploads are encrypted and sent in parts.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use super::Described;
 use crate::api::http::parts::Incoming;
 use crate::instance::Instance;
 
-/// How the address of such a file begins.
+/// The scheme of an encrypted file's address.
 const SCHEME: &str = "aesgcm:";
 /// The step in which its bytes are counted as held.
 const STEP: usize = 64 << 10;
 /// Maximum length of a file name's extension that the server gets, in bytes.
 const LONGEST_ENDING: usize = 8;
 
-/// Returns where the file of this address is, and the key of one that is encrypted.
+/// Returns the address from which to get a file, and its key if it is encrypted.
 pub(super) fn place(url: &str) -> Result<(WebAddress, Option<FileKey>), CallError> {
     let is_encrypted = url.get(..SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME));
     let link = is_encrypted.then(|| aesgcm::parse(url)).transpose();
@@ -89,11 +89,11 @@ impl Sealing {
     }
 }
 
-/// A file that comes.
+/// A file that is being received.
 pub(super) struct Encrypted {
     incoming: Incoming,
     file: Decrypting,
-    /// All that has come.
+    /// The bytes that were received.
     bytes: Vec<u8>,
     /// How many of these are decrypted. The last 16 are the tag, and it is known only at the end which these are.
     decrypted: usize,

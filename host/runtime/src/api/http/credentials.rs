@@ -17,7 +17,7 @@ use crate::settings::{Hidden, Mask};
 
 /// The maximum number of credentials in one request.
 const MOST: usize = 8;
-/// How much longer a part of a request may become by them, in bytes: a name takes few bytes, and may stand in it often.
+/// The most bytes that credentials may add to a part of a request: a name takes few bytes, and may occur in it often.
 const MOST_ADDED: usize = 64 << 10;
 
 /// The credentials that a request uses, and all that its answer must not show.
@@ -115,8 +115,8 @@ impl Credentials {
         }
     }
 
-    /// Returns one whose name stands in a part of a body, where nothing is filled in: the server would get the name in its
-    /// place. `before` is the end of the parts before it, as [`Credentials::end_of`] keeps it.
+    /// Returns a credential whose name occurs in a part of a body. Names there are not replaced: the server would get the name
+    /// itself. `before` is the end of the parts before it, as [`Credentials::end_of`] keeps it.
     pub(super) fn stands_in(&self, before: &[u8], part: &[u8]) -> Option<&str> {
         let is_in = |one: &&Credential| {
             let across = [before, &part[..part.len().min(one.place.len())]].concat();
@@ -160,7 +160,7 @@ impl Credentials {
         Ok(filled.into())
     }
 
-    /// Puts asterisks in the place of each that a server repeats.
+    /// Replaces each credential that a server repeats by asterisks.
     pub(crate) fn hide(&self, text: &mut [u8]) {
         self.hidden.hide(text);
     }

@@ -95,7 +95,7 @@ impl Sending {
         })
     }
 
-    /// Ends the body, and waits for the answer. What comes of its body is counted with the request.
+    /// Ends the body, and waits for the answer. The answer's body is counted with the request.
     pub(crate) async fn answer(
         self,
         patience: Duration,

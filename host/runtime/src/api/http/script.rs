@@ -1,4 +1,4 @@
-//! The answers that a test gives in the place of the network. Redirects are followed by the same rules.
+//! The answers that a test gives instead of the network. Redirects are followed by the same rules.
 
 use parlor_base::web_address::WebAddress;
 use parlor_stanza::error::CallError;

@@ -1,4 +1,4 @@
-//! What a message carries beside its text: conversion between the host's records and those of the contract.
+//! The parts of a message beside its text: conversion between the host's records and those of the contract.
 
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Extensions, Fallback, Hint, LinkPreview, Moderated, Reactions, ReplyTo, SharedFile};

@@ -8,7 +8,7 @@ use super::error::BadScope;
 use super::pattern::Pattern;
 use crate::permissions::nodes::{check_node, reserved_node};
 
-/// The word for this account in the place of a service.
+/// The word for this account instead of a service.
 const OWN: &str = "own";
 
 /// The services that an entry covers.

@@ -1,4 +1,4 @@
-//! What is kept over a restart and for how long, and chats whose encryption was turned off.
+//! State that outlives a restart, how long it is kept, and chats whose encryption was turned off.
 
 use super::*;
 

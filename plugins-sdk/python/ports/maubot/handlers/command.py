@@ -12,7 +12,7 @@ PASSIVE = "_parlor_passive"
 
 
 class ArgumentSyntaxError(ValueError):
-    """What people wrote is no such argument."""
+    """The text that a person wrote is no such argument."""
 
     def __init__(self, message: str, show_usage: bool = True) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class Argument:
         self.pass_raw = pass_raw
 
     def match(self, val: str, **named: Any) -> tuple[str, Any]:
-        """What is left of the text, and the value. None: there is none."""
+        """Returns the rest of the text, and the value. None: there is none."""
         if self.pass_raw:
             return "", val
         word, _, rest = val.partition(" ")
@@ -157,7 +157,7 @@ class Passive:
         self.multiple = multiple
 
     def found(self, event: Any) -> Any:
-        """What is found in an event: the whole and the groups; of several, a list of these. None: nothing."""
+        """Returns the match in an event, as the whole and the groups; of several, a list of these. None: no match."""
         if self.msgtypes is not None and getattr(event.content, "msgtype", None) not in self.msgtypes:
             return None
         try:

@@ -1,4 +1,4 @@
-//! The calls of `dialogs`. What came of a question that was begun is told like an event.
+//! The calls of `dialogs`. The end of a question that was begun is reported like an event.
 
 use parlor_sdk::bindings::parlor::plugin;
 use parlor_sdk::dialogs::{Answer, Question, begin, begin_in_room};

@@ -202,7 +202,7 @@ async fn dismissed(trial: &mut Trial) -> Result<String> {
     ensure!(late.cookie().is_none(), "{late:?}");
     done(&stage.home.run(&["reload"]).await?, 0)?;
     done(&stage.home.run(&["web", "link", "--to", NURSE]).await?, 1)?;
-    // What somebody got from the command is not theirs to lose.
+    // A session from a printed link is bound to no owner, so it stays.
     is(&pages.owner.get("/").await?, &[200], "who was let in by a printed link")?;
     appoint(stage).await?;
     is(&nurse.get("/").await?, &[303], "an owner once more, with the session of before")?;

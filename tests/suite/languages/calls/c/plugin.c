@@ -6,7 +6,7 @@
 
 static const char news[] = "news@example.org", node[] = "urn:example:news", alice[] = "alice@example.org";
 
-/* What is left out by the host or by its author. */
+/* Shows a text that the host or its author may leave out. */
 static const char *or_none(const char *text) {
   return text && *text ? text : "-";
 }
@@ -314,7 +314,7 @@ static parlor_error twice(const parlor_event *event, void *context) {
   return parlor_answer(event, "%d", (int)number * 2);
 }
 
-/* What each message tells. */
+/* The calls, by the message that asks for them. */
 static const struct {
   const char *name;
   parlor_error (*call)(const char *rest);

@@ -129,7 +129,7 @@ func call(ctx context.Context, name, rest string) (string, error) {
 	return "", nil
 }
 
-// What is left out by the host.
+// Shows a text that the host may leave out.
 func orNone(text string) string {
 	if text == "" {
 		return "-"
@@ -183,7 +183,7 @@ func much(ctx context.Context) (string, error) {
 		return "", err
 	}
 	exchange.Close()
-	// What is left of it is no end.
+	// A closed body fails, instead of looking complete.
 	if _, err := io.ReadAll(exchange); !errors.Is(err, fs.ErrClosed) {
 		return "it was read", err
 	}
