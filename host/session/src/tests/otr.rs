@@ -585,6 +585,21 @@ fn where_otr_is_off_what_a_client_encrypts_is_told_and_is_no_text() {
     assert_eq!(talk.heard().body.as_deref(), Some("?OTR Error: it is off"));
 }
 
+/// Otherwise a spammer could hide a text from the plugins that moderate, while clients show it.
+#[test]
+fn in_a_room_what_looks_like_otr_is_a_text() {
+    for allow in [true, false] {
+        let mut test = account(settings(&[("allow_otr", allow.into())]), TrustPolicy::Blind);
+        test.in_room();
+        for text in ["?OTRv23?", "?OTR:AAMD.", "?OTR,1,2,buy it at example.net,"] {
+            test.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, text));
+            let Payload::Message(heard) = test.last("message") else { panic!("a message") };
+            assert_eq!((heard.body.as_deref(), heard.encryption), (Some(text), None), "{allow}");
+        }
+        assert_eq!((test.count("message"), test.count("undecryptable")), (3, 0), "{allow}");
+    }
+}
+
 #[test]
 fn versions_that_do_not_exist_here_are_told_as_such() {
     let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
