@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use parlor_config::{Encryption, OtrPolicy, TrustPolicy};
 use parlor_e2ee::otr::{Account, Conversation, Outcome, Policy, State};
-use parlor_stanza::types::{DeviceTrust, Draft, EncryptionWish, Extensions, SealedContent, SharedFile};
+use parlor_stanza::types::{COMMANDS, DeviceTrust, Draft, EncryptionWish, Extensions, SealedContent, SharedFile};
 
+use super::commands::plugin;
+use super::declared::declaration;
 use super::*;
 
 /// The clients of Romeo, which have different keys.
@@ -498,6 +500,35 @@ fn where_it_is_required_no_raw_stanza_says_anything_plainly() {
     assert_eq!(sends(&mut talk, &to_romeo, "<body>hello</body>"), Ok(()));
     talk.otr(OtrPolicy::Allow, Some(OtrPolicy::Never));
     let result = sends(&mut talk, &to_romeo, "<body>hello</body>");
+    assert!(matches!(result, Err(CallError::Unsupported(_))), "{result:?}");
+}
+
+#[test]
+fn where_it_is_required_no_plugin_answers_in_a_form() {
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+    talk.test.declare(&plugin("dice"), declaration("roll")).unwrap();
+    talk.test.is_at_work = true;
+    let answers = |talk: &mut Talk, text: &str, more: bool| {
+        talk.test.hear_xml(&format!(
+            "<iq xmlns='jabber:client' type='set' id='1' from='{PHONE}'><command xmlns='{COMMANDS}' \
+             node='dice.roll' action='execute'/></iq>"
+        ));
+        let Payload::Command { form: Some(form), .. } = talk.test.last("command") else { panic!("a command") };
+        let (plugin, form) = ("dice".parse().unwrap(), form.to_string());
+        got(&mut talk.test.ask(AnswerForm { plugin, form, text: text.to_owned(), more })).unwrap()
+    };
+    assert_eq!(answers(&mut talk, "six", false), Ok(()));
+    talk.otr(OtrPolicy::Allow, Some(OtrPolicy::Require));
+    for more in [true, false] {
+        let result = answers(&mut talk, "six", more);
+        assert!(matches!(result, Err(CallError::Unsupported(_))), "{result:?}");
+    }
+    assert_eq!(answers(&mut talk, "", false), Ok(()), "it says nothing");
+    // A chat that was encrypted gets no plain answers while that is off.
+    talk.otr(OtrPolicy::Allow, None);
+    talk.begins(0);
+    talk.otr(OtrPolicy::Allow, Some(OtrPolicy::Never));
+    let result = answers(&mut talk, "six", false);
     assert!(matches!(result, Err(CallError::Unsupported(_))), "{result:?}");
 }
 
