@@ -10,8 +10,8 @@ use super::kinds::{Kind, Named, Unfit, echo};
 use super::words::{SMART, first};
 use crate::records::command_value::CommandValue;
 
-/// The maximum length of all values of one page of a form, in bytes. They go back to the person if one of them is wrong,
-/// several times as long where each of their signs is escaped, and servers end a stream over a stanza of 256 KiB.
+/// The maximum length of all values of one page of a form, in bytes. They go back to the person if one of them is
+/// wrong, several times as long where each of their signs is escaped, and servers end a stream over a stanza of 256 KiB.
 pub(super) const LONGEST_PAGE: usize = 32 << 10;
 
 /// The values of arguments with their names, in the order in which the arguments were declared.

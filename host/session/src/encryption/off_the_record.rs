@@ -43,8 +43,8 @@ pub(crate) enum Heard {
     Cannot(UndecryptableReason),
 }
 
-/// Returns the text of a message, unless it is one to all in a room. The protocol is between two people: in a room, what
-/// looks like it is what somebody has written, which plugins that moderate have to see.
+/// Returns the text of a message, unless it is one to all in a room. The protocol is between two people: in a room,
+/// what looks like it is what somebody has written, which plugins that moderate have to see.
 fn text_between_two(message: &Message) -> Option<&str> {
     message.body.as_deref().filter(|_| message.kind != MessageKind::Groupchat)
 }
