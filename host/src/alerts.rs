@@ -118,7 +118,10 @@ fn together(
         }
     }
     let one = |(account, mut alert, more): (AccountName, Alert, Vec<AccountName>)| {
-        alert.text += &also(&more);
+        let also = also(&more);
+        // Owners who were told of the first account lately have not been told of the others.
+        alert.about += &also;
+        alert.text += &also;
         (account, alert)
     };
     groups.into_values().map(one).collect()
@@ -370,6 +373,9 @@ mod tests {
         let told = together(alerts.into_iter().chain([other]).collect(), |_| Vec::new());
         let texts: Vec<_> = told.iter().map(|(_, alert)| alert.text.as_str()).collect();
         assert_eq!(texts, ["abc is bad; the same holds for 2 more on this host: ab, b", "bc is bad"]);
+        // Of the same subject, nothing is sent for an hour: what holds for others, too, is another one.
+        let subjects: Vec<_> = told.iter().map(|(_, alert)| alert.about.as_str()).collect();
+        assert_eq!(subjects, ["abc; the same holds for 2 more on this host: ab, b", "bc"]);
     }
 
     fn plugin(state: State, denials: Option<u64>) -> PluginStatus {

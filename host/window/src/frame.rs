@@ -111,6 +111,7 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
             session: session.clone(),
             path: request.uri().path().to_owned(),
             base: self.site.base().to_owned(),
+            is_asked_for: is_used,
             notices: Arc::clone(&self.notices),
         });
         if session.role < role {
@@ -153,7 +154,8 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
     }
 
     fn page(&self, seen: &Seen, page: &Page) -> Response {
-        let notice = self.notices.take(&seen.secret);
+        // A page that is open elsewhere, and loads itself again, shows its person nothing of what was done.
+        let notice = if seen.is_asked_for { self.notices.take(&seen.secret) } else { None };
         let whole =
             |page: &Page| layout::page(seen, self.entries, &page.title, notice.as_deref(), &page.content).into_string();
         let text = whole(page);

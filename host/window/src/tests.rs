@@ -551,6 +551,34 @@ async fn a_page_that_is_only_open_keeps_no_session_alive() {
     assert!(used() > before);
 }
 
+#[tokio::test]
+async fn what_was_done_is_told_to_a_person_and_not_to_a_page_that_loads_itself() {
+    let rig = start();
+    let cookie = rig.log_in(Role::Operator).await;
+    let action = "/plugins/echo/restart";
+    let token = token(&rig.get("/", &cookie).await.2, action);
+    assert_eq!(rig.post(action, &cookie, &format!("csrf={token}&agreed=yes")).await.0, 303);
+    let by_itself = [(COOKIE, cookie.as_str()), (HeaderName::from_static("parlor-by-itself"), "1")];
+    let (status, _, page) = rig.send("GET", "/", &by_itself, "").await;
+    assert!(status == 200 && !page.contains("id=\"notice\""), "{page}");
+    // Nor is it lost where there is no room for one more open page.
+    let look = async || {
+        let request = Request::builder().uri("/live").header(HOST, "localhost:8470").header(COOKIE, &cookie);
+        answer(&rig.site, rig.router.clone(), request.body(Body::empty()).unwrap()).await
+    };
+    let mut open = Vec::new();
+    while open.len() < 100 {
+        let answered = look().await;
+        if answered.status().as_u16() != 200 {
+            break;
+        }
+        open.push(answered);
+    }
+    assert_eq!(open.len(), 8);
+    let (_, _, page) = rig.get("/", &cookie).await;
+    assert!(page.contains("id=\"notice\"") && page.contains("echo is restarted"), "{page}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_session_asks_for_so_many_pages_and_the_others_go_on() {
     let rig = start();

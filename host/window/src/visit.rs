@@ -35,6 +35,8 @@ pub(crate) struct Seen {
     /// The path below the base.
     pub(crate) path: String,
     pub(crate) base: String,
+    /// Whether a person asked for it, and not a page that is open and loads itself again.
+    pub(crate) is_asked_for: bool,
     pub(crate) notices: Arc<Notices>,
 }
 
@@ -159,7 +161,7 @@ impl<S> Visit<S> {
         let session = Session { name, role, jid: None, began: now, used: now };
         let secret = Secret::random().expect("the system has random bytes");
         let (path, base, notices) = (path.to_owned(), String::new(), Arc::default());
-        let seen = Arc::new(Seen { secret, session: session.clone(), path, base, notices });
+        let seen = Arc::new(Seen { secret, session: session.clone(), path, base, is_asked_for: true, notices });
         let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         Self { state, session, seen, parts: Vec::new(), query }
     }

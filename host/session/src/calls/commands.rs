@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jid::FullJid;
 use parlor_base::id::{InstanceId, PluginId};
+use parlor_stanza::error::CallError;
 use parlor_stanza::types::Message;
 
 use super::Command;
@@ -13,6 +14,7 @@ use crate::commands::declaration::Declared;
 use crate::commands::filling::FormAnswer;
 use crate::commands::people::Around;
 use crate::commands::{Added, New, Reading, Spoken};
+use crate::encryption::sending::may_answer_in_form;
 use crate::features::{Features, ad_hoc};
 use crate::router::Mailbox;
 use crate::turn::Turn;
@@ -122,11 +124,21 @@ impl Command for AnswerForm {
     const SENDS: bool = true;
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let Self { plugin, form, text, more } = self;
-        let Features { commands, rooms, roster, owners, .. } = features;
-        let around = Around { rooms, roster, owners };
-        let result = commands.answer_form(&plugin, &form, FormAnswer { text, more }, around, turn);
+        let result = self.put(features, turn);
         turn.answer(answer, result);
+    }
+}
+
+impl AnswerForm {
+    fn put(self, features: &mut Features, turn: &mut Turn<'_>) -> Result<(), CallError> {
+        let Self { plugin, form, text, more } = self;
+        let Features { commands, rooms, roster, owners, encryption, .. } = features;
+        let around = Around { rooms, roster, owners };
+        if !text.is_empty() {
+            let to = commands.form_of(&plugin, &form, around)?;
+            may_answer_in_form(encryption, &to, turn)?;
+        }
+        commands.answer_form(&plugin, &form, FormAnswer { text, more }, around, turn)
     }
 }
 

@@ -10,6 +10,10 @@ use super::kinds::{Kind, Named, Unfit, echo};
 use super::words::{SMART, first};
 use crate::records::command_value::CommandValue;
 
+/// The maximum length of all values of one page of a form, in bytes. They go back to the person if one of them is
+/// wrong, several times as long where each of their signs is escaped, and servers end a stream over a stanza of 256 KiB.
+pub(super) const LONGEST_PAGE: usize = 32 << 10;
+
 /// The values of arguments with their names, in the order in which the arguments were declared.
 pub(super) type Values = Vec<(String, CommandValue)>;
 
@@ -40,6 +44,9 @@ pub(super) enum Misfit {
     /// A value in a form is longer than a form may send.
     #[error("{label} is longer than {LONGEST_VALUE} bytes.")]
     TooLong { label: String },
+    /// The values of a page of a form are longer than they may be.
+    #[error("The fields of this page are longer than {LONGEST_PAGE} bytes together.")]
+    PageTooLong,
     /// A nickname is that of an occupant whose address the room does not show.
     #[error("{label}: this room does not show the address of `{word}`.")]
     Hidden { label: String, word: String },

@@ -13,7 +13,7 @@ use parlor_stanza::types::{
     AdHoc, AdHocAction, AdHocAnswer, AdHocRefusal, AdHocStage, COMMANDS, Disco, FormStep, Identity, Outgoing, Reply,
 };
 
-use super::arguments::{Misfit, read_fields};
+use super::arguments::{LONGEST_PAGE, Misfit, read_fields};
 use super::cooldowns::{Lengths, Tries};
 use super::declaration::{Declared, Parameter};
 use super::fields::{Page, line, message, pages};
@@ -178,9 +178,14 @@ impl Commands {
         let show = |at: usize, values: &BTreeMap<String, String>, wrong: Option<String>| {
             Ok(Filled::Page(shown(&pages, at, &given.title, values, wrong)))
         };
+        let long = page.parameters.iter().find(|one| too_long.contains(&one.name));
         // An earlier page that comes twice does not count for this one.
-        if !page.has_any(values) && pages[..at].iter().any(|before| before.has_any(values)) {
+        if long.is_none() && !page.has_any(values) && pages[..at].iter().any(|before| before.has_any(values)) {
             return show(at, &open.values, None);
+        }
+        let given_here = page.parameters.iter().filter_map(|one| values.get(&one.name));
+        if given_here.map(String::len).sum::<usize>() > LONGEST_PAGE {
+            return show(at, &open.values, Some(Misfit::PageTooLong.to_string()));
         }
         let is_last = at + 1 >= pages.len();
         match action {
@@ -193,7 +198,7 @@ impl Commands {
             return show(at - 1, &open.values, None);
         }
         // It would count as left out.
-        if let Some(long) = page.parameters.iter().find(|one| too_long.contains(&one.name)) {
+        if let Some(long) = long {
             return show(at, &open.values, Some(Misfit::TooLong { label: long.label() }.to_string()));
         }
         if let Err(misfit) = read_fields(page.parameters, &open.values) {

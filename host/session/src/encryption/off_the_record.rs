@@ -43,14 +43,20 @@ pub(crate) enum Heard {
     Cannot(UndecryptableReason),
 }
 
+/// Returns the text of a message, unless it is one to all in a room. The protocol is between two people: in a room,
+/// what looks like it is what somebody has written, which plugins that moderate have to see.
+fn text_between_two(message: &Message) -> Option<&str> {
+    message.body.as_deref().filter(|_| message.kind != MessageKind::Groupchat)
+}
+
 /// Returns whether a text is one of the protocol that another client of the account received, or that is in an archive.
 pub(crate) fn is_of_protocol(message: &Message) -> bool {
-    message.body.as_deref().is_some_and(is_otr)
+    text_between_two(message).is_some_and(is_otr)
 }
 
 /// Returns whether a text is an encrypted one, and not words about the protocol such as a query.
 pub(crate) fn is_sealed(message: &Message) -> bool {
-    message.body.as_deref().is_some_and(is_encoded)
+    text_between_two(message).is_some_and(is_encoded)
 }
 
 /// Removes the whitespace by which clients such as Pidgin say in a plain text that they know OTR. A plugin that sends the

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use jid::{BareJid, Jid};
+use jid::{BareJid, FullJid, Jid};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{Draft, EncryptionWish, MessageKind, OmemoForm, Outgoing};
@@ -206,14 +206,25 @@ pub(crate) fn may_send_raw(
         return Ok(());
     }
     let partner = partner(&to, MessageKind::Chat, rooms).unwrap_or_else(|| to.to_bare());
-    if keys.requires_otr(&partner) {
-        let why = "`otr = \"require\"` refuses plain messages, and raw stanzas are not encrypted; send it as a message";
-        return Err(no_encryption(&to, why));
+    let why = "`otr = \"require\"` refuses plain messages, and raw stanzas are not encrypted; send it as a message";
+    may_say_plainly(keys, &to, &partner, why, turn)
+}
+
+/// Checks whether a plugin may say something in a form that a person has open. Nothing encrypts that either.
+pub(crate) fn may_answer_in_form(keys: &EndToEnd, to: &FullJid, turn: &Turn<'_>) -> Result<(), CallError> {
+    let why = "`otr = \"require\"` refuses plain messages, and forms are not encrypted; send the answer as a message";
+    may_say_plainly(keys, &Jid::from(to.clone()), &to.to_bare(), why, turn)
+}
+
+/// Checks whether something may be said to a person that nothing encrypts. `why`: the reason where OTR is required.
+fn may_say_plainly(keys: &EndToEnd, to: &Jid, partner: &BareJid, why: &str, turn: &Turn<'_>) -> Result<(), CallError> {
+    if keys.requires_otr(partner) {
+        return Err(no_encryption(to, why));
     }
-    let was = keys.ways.get(&partner);
+    let was = keys.ways.get(partner);
     match was {
-        Some(way) if is_on(keys, way, &partner, MessageKind::Chat, turn) => Ok(()),
-        _ => may_be_plain(keys, was, &to),
+        Some(way) if is_on(keys, way, partner, MessageKind::Chat, turn) => Ok(()),
+        _ => may_be_plain(keys, was, to),
     }
 }
 

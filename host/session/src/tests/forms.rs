@@ -197,6 +197,11 @@ fn a_value_that_is_too_long_is_refused_and_clients_may_send_fields_of_their_own(
     };
     assert_eq!(wrong, "SECOND is longer than 4096 bytes.");
     assert_eq!(fields[0].value.as_deref(), Some("mint"), "the others stay");
+    // Some clients send what they sent before as well.
+    let all = [("question", "Tea?"), ("second", &*long)];
+    let wrong = stage(test.step(ROMEO_HOME, "polls.ask", &go_on, &all));
+    let AdHocStage::Fill { wrong: Some(wrong), .. } = wrong else { panic!("{wrong:?}") };
+    assert_eq!(wrong, "SECOND is longer than 4096 bytes.");
     let names: Vec<_> = (0..40).map(|number| format!("own-{number}")).collect();
     let mut filled: Vec<_> = names.iter().map(|name| (name.as_str(), "x")).collect();
     filled.push(("second", &long[1..]));
@@ -214,6 +219,26 @@ fn a_value_that_is_too_long_is_refused_and_clients_may_send_fields_of_their_own(
         ("secret".to_owned(), CommandValue::Flag(false)),
     ];
     assert_eq!(*values, expected);
+}
+
+/// Row 152.
+#[test]
+fn the_values_of_a_page_are_not_longer_than_a_form_that_goes_back() {
+    let mut test = TestSession::connected(Settings::default());
+    let names: Vec<_> = (0..16).map(|number| format!("field-{number}")).collect();
+    let optional = |name: &String| Argument { optional: true, ..argument(name, Kind::Text) };
+    let arguments = names.iter().map(optional).collect();
+    test.declare(&plugin("polls"), Declaration { arguments, ..declaration("ask") }).unwrap();
+    test.sent.clear();
+    let (session, _) = test.form(ROMEO_HOME, "polls.ask");
+    let (go_on, long) = (format!("sessionid='{session}'"), "x".repeat(LONGEST_VALUE));
+    let filled: Vec<_> = names.iter().map(|name| (name.as_str(), long.as_str())).collect();
+    let wrong = stage(test.step(ROMEO_HOME, "polls.ask", &go_on, &filled[..9]));
+    let AdHocStage::Fill { wrong: Some(wrong), fields, .. } = wrong else { panic!("{wrong:?}") };
+    assert_eq!(wrong, "The fields of this page are longer than 32768 bytes together.");
+    assert!(fields.iter().all(|field| field.value.is_none()), "they do not go back");
+    let done = stage(test.step(ROMEO_HOME, "polls.ask", &go_on, &filled[..8]));
+    assert!(matches!(done, AdHocStage::Done { failed: false, .. }), "{done:?}");
 }
 
 /// Row 151. The cooldown is the same as in a chat.

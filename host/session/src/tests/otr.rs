@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use parlor_config::{Encryption, OtrPolicy, TrustPolicy};
 use parlor_e2ee::otr::{Account, Conversation, Outcome, Policy, State};
-use parlor_stanza::types::{DeviceTrust, Draft, EncryptionWish, Extensions, SealedContent, SharedFile};
+use parlor_stanza::types::{COMMANDS, DeviceTrust, Draft, EncryptionWish, Extensions, SealedContent, SharedFile};
 
+use super::commands::plugin;
+use super::declared::declaration;
 use super::*;
 
 /// The clients of Romeo, which have different keys.
@@ -502,6 +504,35 @@ fn where_it_is_required_no_raw_stanza_says_anything_plainly() {
 }
 
 #[test]
+fn where_it_is_required_no_plugin_answers_in_a_form() {
+    let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
+    talk.test.declare(&plugin("dice"), declaration("roll")).unwrap();
+    talk.test.is_at_work = true;
+    let answers = |talk: &mut Talk, text: &str, more: bool| {
+        talk.test.hear_xml(&format!(
+            "<iq xmlns='jabber:client' type='set' id='1' from='{PHONE}'><command xmlns='{COMMANDS}' \
+             node='dice.roll' action='execute'/></iq>"
+        ));
+        let Payload::Command { form: Some(form), .. } = talk.test.last("command") else { panic!("a command") };
+        let (plugin, form) = ("dice".parse().unwrap(), form.to_string());
+        got(&mut talk.test.ask(AnswerForm { plugin, form, text: text.to_owned(), more })).unwrap()
+    };
+    assert_eq!(answers(&mut talk, "six", false), Ok(()));
+    talk.otr(OtrPolicy::Allow, Some(OtrPolicy::Require));
+    for more in [true, false] {
+        let result = answers(&mut talk, "six", more);
+        assert!(matches!(result, Err(CallError::Unsupported(_))), "{result:?}");
+    }
+    assert_eq!(answers(&mut talk, "", false), Ok(()), "it says nothing");
+    // A chat that was encrypted gets no plain answers while that is off.
+    talk.otr(OtrPolicy::Allow, None);
+    talk.begins(0);
+    talk.otr(OtrPolicy::Allow, Some(OtrPolicy::Never));
+    let result = answers(&mut talk, "six", false);
+    assert!(matches!(result, Err(CallError::Unsupported(_))), "{result:?}");
+}
+
+#[test]
 fn messages_go_to_the_client_that_can_read_them() {
     for policy in [Policy::default(), Policy { v3: false, ..Policy::default() }] {
         let mut talk = Talk::with(TrustPolicy::Blind, policy);
@@ -583,6 +614,21 @@ fn where_otr_is_off_what_a_client_encrypts_is_told_and_is_no_text() {
     assert_eq!((talk.test.count("undecryptable"), talk.test.count("message")), (2, 0));
     talk.hears(0, ["?OTR Error: it is off".to_owned()]);
     assert_eq!(talk.heard().body.as_deref(), Some("?OTR Error: it is off"));
+}
+
+/// Otherwise a spammer could hide a text from the plugins that moderate, while clients show it.
+#[test]
+fn in_a_room_what_looks_like_otr_is_a_text() {
+    for allow in [true, false] {
+        let mut test = account(settings(&[("allow_otr", allow.into())]), TrustPolicy::Blind);
+        test.in_room();
+        for text in ["?OTRv23?", "?OTR:AAMD.", "?OTR,1,2,buy it at example.net,"] {
+            test.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, text));
+            let Payload::Message(heard) = test.last("message") else { panic!("a message") };
+            assert_eq!((heard.body.as_deref(), heard.encryption), (Some(text), None), "{allow}");
+        }
+        assert_eq!((test.count("message"), test.count("undecryptable")), (3, 0), "{allow}");
+    }
 }
 
 #[test]
