@@ -12,7 +12,7 @@ use super::{built, parlor, passes};
 
 /// The samples, and how many tests each has.
 const SAMPLES: [(&str, usize); 6] =
-    [("forecast", 2), ("listener", 3), ("lookup", 1), ("points", 2), ("tally", 4), ("watcher", 2)];
+    [("forecast", 2), ("listener", 3), ("lookup", 1), ("points", 2), ("tally", 4), ("watcher", 3)];
 
 fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("ports")
