@@ -283,6 +283,23 @@ async fn a_broken_file_is_made_again_from_its_log() {
     assert_eq!(get(&store, "k").await.as_deref(), Some(&b"v"[..]));
 }
 
+/// Otherwise the account would run on, and all its calls would fail.
+#[tokio::test]
+async fn a_task_that_panics_ends_its_account_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (accounts, log) = (Accounts::start(folder.path()).unwrap(), KeptLog::default());
+    let other = accounts.open(&"other@example.org".parse().unwrap()).await.unwrap().start(KeptLog::default());
+    let store = start(&accounts, &log).await;
+    write(&data(&store), "k", b"v").await.unwrap();
+    let over = store.over();
+    assert!(store.put(|_| panic!("a defect")));
+    assert_eq!(soon(over).await, LogError::Ended);
+    soon(store.close()).await;
+    let store = take_over(&accounts, &log).await;
+    assert_eq!(get(&store, "k").await.as_deref(), Some(&b"v"[..]));
+    assert_eq!(soon(write(&data(&other), "k", b"v")).await.unwrap(), Written::Fresh);
+}
+
 /// With thousands of accounts, memory and open files would run out.
 #[tokio::test]
 async fn an_account_that_nobody_reads_has_no_connection_for_it() {
