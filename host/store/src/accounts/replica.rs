@@ -13,6 +13,9 @@ use crate::log::{Log, LogPosition};
 use crate::replay::{ReplayError, replay_at};
 use crate::{OpenError, Store, StoreError, backup, place};
 
+/// Ends the name of a snapshot that was fetched, until it takes the place of the file.
+pub(super) const FETCHED: &str = ".fetched";
+
 /// The file of an account that takes in the records that its log has, in their order.
 ///
 /// A step that fails closes the file as it was before. What it has taken in stays, so the next attempt goes on from there.
@@ -61,7 +64,7 @@ impl Replica {
         let (accounts, path) = (self.accounts.clone(), self.claim.path.clone());
         let restored = accounts.blocking(move || {
             let Self { connection, position: _, claim, accounts } = self;
-            let fetched = file::beside(&claim.path, ".fetched");
+            let fetched = file::beside(&claim.path, FETCHED);
             let is_put = write(&fetched, &state).map_err(Unfit::Io).and_then(|()| check(&fetched));
             drop(connection);
             let is_put = is_put.and_then(|()| {
@@ -69,7 +72,7 @@ impl Replica {
                 Ok(std::fs::rename(&fetched, &claim.path)?)
             });
             if let Err(cause) = is_put {
-                // If it stays, the next attempt replaces it.
+                // If it stays, the next attempt replaces it, or the next process removes it.
                 let _ = file::remove(&fetched);
                 return Err(OpenError::new(fetched, cause));
             }

@@ -13,6 +13,9 @@ use crate::log::LogPosition;
 use crate::reader::open_to_read;
 use crate::{DataError, file, place};
 
+/// Begins the end of the name of a copy.
+pub(super) const COPY: &str = ".copy-";
+
 /// Numbers the copies of this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -28,9 +31,9 @@ impl Accounts {
 }
 
 fn snapshot(path: &Path) -> Result<(LogPosition, Vec<u8>), Unfit> {
-    let copy = file::beside(path, &format!(".copy-{}", NEXT.fetch_add(1, Relaxed)));
+    let copy = file::beside(path, &format!("{COPY}{}", NEXT.fetch_add(1, Relaxed)));
     let made = make(path, &copy);
-    // Otherwise it is replaced by that of a later process.
+    // Otherwise the next process removes it.
     let _ = file::remove(&copy);
     made
 }

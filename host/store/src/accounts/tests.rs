@@ -283,6 +283,23 @@ async fn a_broken_file_is_made_again_from_its_log() {
     assert_eq!(get(&store, "k").await.as_deref(), Some(&b"v"[..]));
 }
 
+/// They have keys of encryption.
+#[test]
+fn copies_that_a_killed_process_was_making_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = folder.path().join(FOLDER);
+    std::fs::create_dir(&accounts).unwrap();
+    for name in
+        ["a.db", "a.db.copy-0", "a.db.copy-17", "a.db.copy-17-journal", "b.db-wal", "b.db.fetched", "b.db.fetched-wal"]
+    {
+        std::fs::write(accounts.join(name), b"x").unwrap();
+    }
+    drop(Accounts::start(folder.path()).unwrap());
+    let mut names: Vec<_> = accounts.read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["a.db", "b.db-wal"]);
+}
+
 /// Otherwise the account would run on, and all its calls would fail.
 #[tokio::test]
 async fn a_task_that_panics_ends_its_account_and_no_other() {
