@@ -283,6 +283,31 @@ async fn a_broken_file_is_made_again_from_its_log() {
     assert_eq!(get(&store, "k").await.as_deref(), Some(&b"v"[..]));
 }
 
+/// If NATS lost these changes, nothing else has them.
+#[tokio::test]
+async fn a_file_that_has_more_than_its_log_is_kept_beside_the_new_one() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (accounts, log) = (Accounts::start(here.path()).unwrap(), KeptLog::default());
+    let store = start(&accounts, &log).await;
+    write(&data(&store), "first", b"v").await.unwrap();
+    let (position, state) = accounts.snapshot(&bot()).await.unwrap();
+    write(&data(&store), "second", b"v").await.unwrap();
+    soon(store.close()).await;
+    let aside = |accounts: &Accounts, number: u32| file::beside(&accounts.path(&bot()), &format!(".broken-{number}"));
+    let before = dump(&accounts.path(&bot()));
+    let replica = accounts.open(&bot()).await.unwrap().restore(state.clone()).await.unwrap();
+    assert_eq!(replica.position(), position);
+    assert_eq!(dump(&aside(&accounts, 1)), before);
+    let replica = replica.begin_anew().await.unwrap();
+    assert_eq!(replica.position(), LogPosition::default());
+    assert!(aside(&accounts, 2).exists());
+    // A file that has less is needed by nobody.
+    let elsewhere = Accounts::start(there.path()).unwrap();
+    let replica = elsewhere.open(&bot()).await.unwrap().restore(state.clone()).await.unwrap();
+    assert_eq!(replica.restore(state).await.unwrap().position(), position);
+    assert!(!aside(&elsewhere, 1).exists());
+}
+
 /// They have keys of encryption.
 #[test]
 fn copies_that_a_killed_process_was_making_are_removed() {
