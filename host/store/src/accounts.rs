@@ -27,6 +27,7 @@ use tokio::sync::{mpsc, watch};
 use super::{DataError, OpenError, file};
 
 pub use replica::Replica;
+pub use snapshot::LARGEST_SNAPSHOT;
 pub(super) use task::Tie;
 #[cfg(test)]
 pub(super) use task::on_runtime;

@@ -118,7 +118,10 @@ fn clear(path: &Path, has: LogPosition, needed: LogPosition) -> std::io::Result<
 /// Writes a file that only its owner can read.
 fn write(path: &Path, state: &[u8]) -> std::io::Result<()> {
     file::remove(path)?;
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(state)
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(state)?;
+    // After a loss of power, SQLite would take what is not on the disk for values of zeros.
+    file.sync_all()
 }
 
 /// Checks a snapshot: it must be intact, of a version that this parlor knows, and do nothing by itself. Returns the last record that

@@ -308,6 +308,30 @@ async fn a_file_that_has_more_than_its_log_is_kept_beside_the_new_one() {
     assert!(!aside(&elsewhere, 1).exists());
 }
 
+/// It would take the place of the log, from which the file can be made again.
+#[tokio::test]
+async fn neither_a_broken_file_nor_a_huge_one_becomes_a_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let (accounts, log) = (Accounts::start(folder.path()).unwrap(), KeptLog::default());
+    let store = start(&accounts, &log).await;
+    write(&data(&store), "k", b"v").await.unwrap();
+    let path = accounts.path(&bot());
+    accounts.snapshot(&bot()).await.unwrap();
+    let file = crate::reader::open_to_read(&path).unwrap();
+    let error = snapshot::check(&file, 4_096).unwrap_err().to_string();
+    assert!(error.contains("a snapshot has at most"), "{error}");
+    drop(file);
+    soon(store.close()).await;
+    // The number of free pages, which is not looked at to read or to copy.
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[36..40].copy_from_slice(&99_u32.to_be_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let store = start(&accounts, &log).await;
+    assert_eq!(get(&store, "k").await.as_deref(), Some(&b"v"[..]));
+    let error = accounts.snapshot(&bot()).await.unwrap_err().to_string();
+    assert!(error.to_lowercase().contains("freelist"), "{error}");
+}
+
 /// They have keys of encryption.
 #[test]
 fn copies_that_a_killed_process_was_making_are_removed() {
