@@ -16,7 +16,7 @@ use crate::connect::Link;
 use crate::error::{CopyError, LogError, SnapshotError, TakeOverError};
 use crate::log::{AccountLog, LogReader};
 use crate::names::Cluster;
-use crate::record::{Record, RecordError};
+use crate::record::{Kind, Record, RecordError};
 use crate::snapshots::{Snapshot, Snapshots};
 use crate::store_log::{self, Snapshotter, Tail};
 
@@ -81,19 +81,16 @@ impl Stores {
 
     /// Returns the file with all that the log has.
     async fn catch_up(&self, log: &AccountLog, account: &BareJid) -> Result<(Replica, Tail), TakeOverError> {
-        let mut replica = self.accounts.open(account).await?;
+        let replica = self.accounts.open(account).await?;
+        if let Some((reader, first)) = rest(log, replica.position()).await? {
+            return self.replay(replica, reader, Some(first), account).await;
+        }
+        let (replica, mut reader) = self.begin_anew(replica, log, account).await?;
         let from = replica.position();
-        let mut reader = log.reader(from.revision).await?;
-        let mut first = reader.next().await?;
-        if !first.as_ref().is_some_and(|first| goes_on(from, first)) {
-            reader.close().await;
-            (replica, reader) = self.begin_anew(replica, log, account).await?;
-            let from = replica.position();
-            first = reader.next().await?;
-            if let Some(first) = first.as_ref().filter(|first| !goes_on(from, first)) {
-                let (_, subject) = self.cluster.log(account.as_str());
-                return Err(LogError::Gap { subject, expected: from.number + 1, found: first.number }.into());
-            }
+        let first = reader.next().await?;
+        if let Some(first) = first.as_ref().filter(|first| !goes_on(from, first)) {
+            let (_, subject) = self.cluster.log(account.as_str());
+            return Err(LogError::Gap { subject, expected: from.number + 1, found: first.number }.into());
         }
         self.replay(replica, reader, first, account).await
     }
@@ -146,9 +143,33 @@ impl Stores {
     }
 }
 
+/// Returns a reader of the records that a file lacks, and the first of them; `None` if the log does not go on from the file.
+async fn rest(log: &AccountLog, file: LogPosition) -> Result<Option<(LogReader, Record)>, LogError> {
+    // The last record that the file has is looked at, too, unless a snapshot has replaced it. If another one is at its place, NATS
+    // has lost records since then, and the file has changes that no other node has.
+    let mut reader = log.reader(file.revision.saturating_sub(1)).await?;
+    let mut first = reader.next().await?;
+    if first.as_ref().is_some_and(|first| is_last(file, first)) {
+        first = reader.next().await?;
+    }
+    match first {
+        Some(first) if goes_on(file, &first) => Ok(Some((reader, first))),
+        _ => {
+            reader.close().await;
+            Ok(None)
+        }
+    }
+}
+
+/// Returns whether a record is the last one that a file has.
+fn is_last(file: LogPosition, record: &Record) -> bool {
+    let is_there = record.revision == file.revision && record.number == file.number;
+    is_there && record.token.0 == file.token && record.kind == Kind::Change
+}
+
 /// Returns whether a record is the next one after what a file has.
 fn goes_on(file: LogPosition, record: &Record) -> bool {
-    record.number == file.number + 1 && record.token.0 >= file.token
+    record.revision > file.revision && record.number == file.number + 1 && record.token.0 >= file.token
 }
 
 /// Returns the newest snapshot that a log names.

@@ -15,7 +15,9 @@ use tokio::sync::mpsc;
 use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
-use crate::{AccountLog, Held, Kind, Link, LogError, MOST_IN_A_RECORD, Record, Stores, TakeOverError, read_log};
+use crate::{
+    AccountLog, Held, Kind, Link, LogError, MOST_IN_A_RECORD, Record, Stores, TakeOverError, prepare, read_log,
+};
 
 const QUOTA: u64 = 64 << 20;
 
@@ -29,14 +31,14 @@ fn owner() -> Owner {
 
 struct Node {
     stores: Stores,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Node {
     async fn over(link: &Link) -> Self {
         let data = tempfile::tempdir().unwrap();
         let accounts = Accounts::start(data.path()).unwrap();
-        Self { stores: Stores::open(link, &cluster(), accounts).await.unwrap(), _data: data }
+        Self { stores: Stores::open(link, &cluster(), accounts).await.unwrap(), data }
     }
 
     async fn take_over(&self, token: u64) -> Held {
@@ -225,6 +227,30 @@ async fn a_whole_roster_is_split_and_taken_over_as_one_change() {
     soon(held.close()).await.unwrap();
     let held = nodes[0].take_over(4).await;
     assert_eq!(written(held.store(), 1).await, (["k0".to_owned()].into(), 1));
+}
+
+/// As after a loss of power of the machine with NATS, whose log then goes on with other records at the same places.
+#[tokio::test]
+async fn a_file_with_changes_that_nats_has_lost_is_kept_and_does_not_go_on() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let nodes = [Node::over(&link).await, Node::over(&link).await];
+    let held = nodes[0].take_over(1).await;
+    write(held.store().clone(), "k0".to_owned()).await.unwrap();
+    held.kill();
+    let (stream, _) = cluster.log(bot().as_str());
+    link.jetstream.delete_stream(stream).await.unwrap();
+    prepare(&link, &cluster).await.unwrap();
+    let held = nodes[1].take_over(2).await;
+    for key in ["k1", "k2"] {
+        write(held.store().clone(), key.to_owned()).await.unwrap();
+    }
+    held.kill();
+    let held = nodes[0].take_over(3).await;
+    assert_eq!(written(held.store(), 3).await, (["k1", "k2"].map(str::to_owned).into(), 2));
+    let mut names = nodes[0].data.path().join("accounts").read_dir().unwrap();
+    let is_kept = names.any(|entry| entry.unwrap().file_name().to_str().unwrap().ends_with(".db.broken-1"));
+    assert!(is_kept, "nothing else has what was acknowledged");
 }
 
 #[tokio::test]
