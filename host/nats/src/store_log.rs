@@ -65,21 +65,30 @@ impl Tail {
         let changes = self.changes.fetch_add(1, Relaxed) + 1;
         let size = u64::try_from(size).unwrap_or(u64::MAX);
         let bytes = self.bytes.fetch_add(size, Relaxed) + size;
-        if changes >= MOST_CHANGES || bytes >= MOST_BYTES {
+        if is_long(changes, bytes) {
             self.grown.notify_one();
         }
     }
 
-    /// Returns the counts, and begins anew.
-    fn take(&self) -> (u64, u64) {
-        (self.changes.swap(0, Relaxed), self.bytes.swap(0, Relaxed))
+    /// Returns whether a snapshot is due.
+    fn is_due(&self) -> bool {
+        let (changes, bytes) = self.counts();
+        is_long(changes, bytes)
     }
 
-    /// Adds counts that were taken for nothing.
-    fn put_back(&self, (changes, bytes): (u64, u64)) {
-        self.changes.fetch_add(changes, Relaxed);
-        self.bytes.fetch_add(bytes, Relaxed);
+    fn counts(&self) -> (u64, u64) {
+        (self.changes.load(Relaxed), self.bytes.load(Relaxed))
     }
+
+    /// Takes off what a snapshot includes.
+    fn take_off(&self, (changes, bytes): (u64, u64)) {
+        self.changes.fetch_sub(changes, Relaxed);
+        self.bytes.fetch_sub(bytes, Relaxed);
+    }
+}
+
+fn is_long(changes: u64, bytes: u64) -> bool {
+    changes >= MOST_CHANGES || bytes >= MOST_BYTES
 }
 
 /// Makes the snapshots of an account.
@@ -168,7 +177,10 @@ async fn run(
 pub(crate) async fn tend(snapshotter: Arc<Snapshotter>, tail: Arc<Tail>) {
     loop {
         tail.grown.notified().await;
-        if let Err(error) = snapshotter.snapshot().await {
+        // Otherwise the snapshot before has the changes that told.
+        if tail.is_due()
+            && let Err(error) = snapshotter.snapshot().await
+        {
             if snapshotter.cause().is_some() {
                 return;
             }
@@ -192,15 +204,15 @@ impl Snapshotter {
     /// that is killed in between leaves nothing but garbage.
     pub(crate) async fn snapshot(&self) -> Result<bool, CopyError> {
         let mut before = self.before.lock().await;
-        let counts = self.tail.take();
+        // Those that come meanwhile count for the next one.
+        let counts = self.tail.counts();
         if counts.0 == 0 {
             return Ok(false);
         }
-        let made = self.replace(&mut before).await;
-        if made.is_err() {
-            self.tail.put_back(counts);
-        }
-        made.map(|()| true)
+        self.replace(&mut before).await?;
+        // Not earlier: if this is given up, the next attempt must know of them.
+        self.tail.take_off(counts);
+        Ok(true)
     }
 
     async fn replace(&self, before: &mut Option<Snapshot>) -> Result<(), CopyError> {
@@ -225,5 +237,28 @@ impl Snapshotter {
             snapshots.forget(&replaced).await;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_due_after_many_changes_or_bytes_and_only_once() {
+        for (size, most) in [(1, MOST_CHANGES), (1 << 20, 8)] {
+            let tail = Tail::default();
+            (1..most).for_each(|_| tail.add(size));
+            assert!(!tail.is_due() && tail.grown.notified().now_or_never().is_none());
+            tail.add(size);
+            assert!(tail.is_due() && tail.grown.notified().now_or_never().is_some());
+            let counts = tail.counts();
+            // One that comes while the snapshot is made.
+            tail.add(size);
+            tail.take_off(counts);
+            assert!(!tail.is_due() && tail.counts().0 == 1);
+        }
     }
 }
