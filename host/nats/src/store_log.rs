@@ -216,16 +216,18 @@ impl Snapshotter {
     }
 
     async fn replace(&self, before: &mut Option<Snapshot>) -> Result<(), CopyError> {
-        let Stores { link, cluster, snapshots, accounts } = &self.stores;
+        let Stores { link, cluster, snapshots, accounts, copies } = &self.stores;
         let name = self.account.as_str();
         if before.is_none() {
             let (stream, subject) = cluster.log(name);
             let reader = LogReader::open(link, &stream, &subject, 0..self.fence).await.map_err(SnapshotError::from)?;
             *before = newest(reader).await?;
         }
+        let place = copies.acquire().await;
         let (position, state) = accounts.snapshot(&self.account).await?;
         let up_to = Position { revision: position.revision, number: position.number };
         let snapshot = snapshots.store(name, up_to, &state).await?;
+        drop((state, place));
         let (told, named) = oneshot::channel();
         let is_told = self.commands.send(Command::Name(snapshot.clone(), told)).await;
         let named = if is_told.is_ok() { named.await.unwrap_or(Err(LogError::Ended)) } else { Err(LogError::Ended) };

@@ -5,11 +5,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jid::BareJid;
 use parlor_cluster::{Revision, Token};
 use parlor_store::{Accounts, DataError, GiveUpOnDrop, LogPosition, Replica, Store};
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use crate::changes::Changes;
 use crate::connect::Link;
@@ -23,6 +26,11 @@ use crate::store_log::{self, Snapshotter, Tail};
 /// How often a log is read again in which records are missing: the holder before may have removed those that its snapshot
 /// has just replaced.
 const ATTEMPTS: usize = 3;
+/// How many snapshots are made or fetched at the same time. Each is in memory meanwhile, and a node that leaves stops all accounts
+/// at once.
+pub(crate) const COPIES: usize = 8;
+/// How long an account that has stopped waits for its snapshot. Nobody runs it meanwhile.
+const AT_THE_END: Duration = Duration::from_secs(3);
 
 /// The stores of a node. Copies share everything.
 #[derive(Debug, Clone)]
@@ -31,6 +39,8 @@ pub struct Stores {
     pub(crate) cluster: Cluster,
     pub(crate) snapshots: Snapshots,
     pub(crate) accounts: Accounts,
+    /// The places of snapshots that are made or fetched. It is never closed.
+    pub(crate) copies: Arc<Semaphore>,
 }
 
 /// An account that this node has. Dropping it, also while it is closed, leaves the account as a kill of the process does.
@@ -49,7 +59,8 @@ impl Stores {
     /// Creates the object store of snapshots, unless it is there. The streams must be [prepared](crate::prepare).
     pub async fn open(link: &Link, cluster: &Cluster, accounts: Accounts) -> Result<Self, SnapshotError> {
         let snapshots = Snapshots::open(link, cluster).await?;
-        Ok(Self { link: link.clone(), cluster: cluster.clone(), snapshots, accounts })
+        let copies = Arc::new(Semaphore::new(COPIES));
+        Ok(Self { link: link.clone(), cluster: cluster.clone(), snapshots, accounts, copies })
     }
 
     /// Takes over an account with the token of its claim. From then on, all earlier holders are refused.
@@ -105,6 +116,7 @@ impl Stores {
         let Some(snapshot) = newest(log.reader(0).await?).await? else {
             return Ok((replica.begin_anew().await?, log.reader(0).await?));
         };
+        let _place = self.copies.acquire().await;
         let state = self.snapshots.fetch(&snapshot).await?;
         let replica = replica.restore(state).await?;
         let (found, expected) = (replica.position(), snapshot.up_to());
@@ -193,15 +205,15 @@ impl Held {
         self.snapshotter.cause()
     }
 
-    /// Ends the store of an account that has stopped. All that it was given is in the log on return, and a snapshot is, so that
-    /// the next holder has little to read. All other handles on the store must have been dropped.
+    /// Ends the store of an account that has stopped. All that it was given is in the log on return, and so is a snapshot, unless
+    /// that takes long: the next holder then has more to read. All other handles on the store must have been dropped.
     ///
     /// If only the snapshot fails, the account is whole all the same, and the error is for the owner. [`cause`](Self::cause)
     /// tells beforehand whether the log has ended; what the store was given since then is nowhere.
     pub async fn close(self) -> Result<(), CopyError> {
         let Self { store, snapshotter, tending, end } = self;
         drop(tending);
-        let made = snapshotter.snapshot().await;
+        let made = timeout(AT_THE_END, snapshotter.snapshot()).await.unwrap_or(Ok(false));
         store.close().await;
         drop(end);
         snapshotter.cause().map_or(made.map(drop), |cause| Err(SnapshotError::Log(cause).into()))

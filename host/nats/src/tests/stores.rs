@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
+use crate::stores::COPIES;
 use crate::{
     AccountLog, Held, Kind, Link, LogError, MOST_IN_A_RECORD, Record, Stores, TakeOverError, prepare, read_log,
 };
@@ -283,6 +284,24 @@ async fn a_snapshot_replaces_a_long_log_and_the_files_of_other_nodes() {
         count += usize::from(!object.unwrap().deleted);
     }
     assert_eq!(count, 1, "those before were removed");
+}
+
+/// Snapshots are in memory, and thousands of accounts may stop at once.
+#[tokio::test]
+async fn an_account_that_stops_does_not_wait_until_those_before_it_have_snapshots() {
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let nodes = [Node::over(&link).await, Node::over(&link).await];
+    let held = nodes[0].take_over(1).await;
+    write(held.store().clone(), "k0".to_owned()).await.unwrap();
+    let places = nodes[0].stores.copies.acquire_many(COPIES.try_into().unwrap()).await.unwrap();
+    soon(held.close()).await.unwrap();
+    assert!(records(&link).await.iter().all(|record| record.kind != Kind::Snapshot), "none was made");
+    drop(places);
+    let held = nodes[1].take_over(2).await;
+    assert_eq!(written(held.store(), 1).await, (["k0".to_owned()].into(), 1));
+    soon(held.close()).await.unwrap();
+    assert!(records(&link).await.iter().any(|record| record.kind == Kind::Snapshot));
 }
 
 #[tokio::test]
