@@ -208,15 +208,15 @@ impl Held {
     /// Ends the store of an account that has stopped. All that it was given is in the log on return, and so is a snapshot, unless
     /// that takes long: the next holder then has more to read. All other handles on the store must have been dropped.
     ///
-    /// If only the snapshot fails, the account is whole all the same, and the error is for the owner. [`cause`](Self::cause)
-    /// tells beforehand whether the log has ended; what the store was given since then is nowhere.
+    /// If the snapshot fails, the account is whole all the same, and the error is for the owner. If the log had
+    /// [ended](CopyError::Ended), what the store was given since then is nowhere.
     pub async fn close(self) -> Result<(), CopyError> {
         let Self { store, snapshotter, tending, end } = self;
         drop(tending);
         let made = timeout(AT_THE_END, snapshotter.snapshot()).await.unwrap_or(Ok(false));
         store.close().await;
         drop(end);
-        snapshotter.cause().map_or(made.map(drop), |cause| Err(SnapshotError::Log(cause).into()))
+        snapshotter.cause().map_or(made.map(drop), |cause| Err(CopyError::Ended(cause)))
     }
 
     /// Ends the store at once. A change that the log has not answered for is told as not made; if the log has it, the next
