@@ -11,7 +11,7 @@ use jid::BareJid;
 use parlor_cluster::{Revision, Token};
 use parlor_store::{Log, LogPosition, Receipt};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::error::{CopyError, LogError, SnapshotError};
 use crate::log::{AccountLog, LogReader, Position, forget_before};
@@ -24,6 +24,8 @@ const MOST_CHANGES: u64 = 1_000;
 const MOST_BYTES: u64 = 8 * 1024 * 1024;
 /// How long after a snapshot that failed the next one is tried.
 const RETRY: Duration = Duration::from_mins(1);
+/// How long a snapshot waits until fewer others are made. An account that has stopped runs nowhere meanwhile.
+const PLACE: Duration = Duration::from_secs(3);
 /// The store has one change under way, and one snapshot is named at a time.
 const COMMANDS: usize = 4;
 
@@ -198,7 +200,7 @@ impl Snapshotter {
     }
 
     /// Makes a snapshot of what is committed, and removes what it replaces: the records up to there, and the snapshot before.
-    /// Returns false if nothing has changed since the last one.
+    /// Returns false if nothing has changed since the last one, or if too many others are made.
     ///
     /// The object is stored first, then named by a record of the log, and only then the records before it are removed. A node
     /// that is killed in between leaves nothing but garbage.
@@ -209,21 +211,23 @@ impl Snapshotter {
         if counts.0 == 0 {
             return Ok(false);
         }
-        self.replace(&mut before).await?;
-        // Not earlier: if this is given up, the next attempt must know of them.
-        self.tail.take_off(counts);
-        Ok(true)
+        let is_made = self.replace(&mut before).await?;
+        if is_made {
+            // Not earlier: if this is given up, the next attempt must know of them.
+            self.tail.take_off(counts);
+        }
+        Ok(is_made)
     }
 
-    async fn replace(&self, before: &mut Option<Snapshot>) -> Result<(), CopyError> {
+    async fn replace(&self, before: &mut Option<Snapshot>) -> Result<bool, CopyError> {
         let Stores { link, cluster, snapshots, accounts, copies } = &self.stores;
         let name = self.account.as_str();
+        let Ok(place) = timeout(PLACE, copies.acquire()).await else { return Ok(false) };
         if before.is_none() {
             let (stream, subject) = cluster.log(name);
             let reader = LogReader::open(link, &stream, &subject, 0..self.fence).await.map_err(SnapshotError::from)?;
             *before = newest(reader).await?;
         }
-        let place = copies.acquire().await;
         let (position, state) = accounts.snapshot(&self.account).await?;
         let up_to = Position { revision: position.revision, number: position.number };
         let snapshot = snapshots.store(name, up_to, &state).await?;
@@ -238,7 +242,7 @@ impl Snapshotter {
         if let Some(replaced) = replaced {
             snapshots.forget(&replaced).await;
         }
-        Ok(())
+        Ok(true)
     }
 }
 

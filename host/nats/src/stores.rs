@@ -5,14 +5,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jid::BareJid;
 use parlor_cluster::{Revision, Token};
 use parlor_store::{Accounts, DataError, GiveUpOnDrop, LogPosition, Replica, Store};
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
 
 use crate::changes::Changes;
 use crate::connect::Link;
@@ -29,8 +27,6 @@ const ATTEMPTS: usize = 3;
 /// How many snapshots are made or fetched at the same time. Each is in memory meanwhile, and a node that leaves stops all accounts
 /// at once.
 pub(crate) const COPIES: usize = 8;
-/// How long an account that has stopped waits for its snapshot. Nobody runs it meanwhile.
-const AT_THE_END: Duration = Duration::from_secs(3);
 
 /// The stores of a node. Copies share everything.
 #[derive(Debug, Clone)]
@@ -206,14 +202,14 @@ impl Held {
     }
 
     /// Ends the store of an account that has stopped. All that it was given is in the log on return, and so is a snapshot, unless
-    /// that takes long: the next holder then has more to read. All other handles on the store must have been dropped.
+    /// too many others are made: the next holder then has more to read. All other handles on the store must have been dropped.
     ///
     /// If the snapshot fails, the account is whole all the same, and the error is for the owner. If the log had
     /// [ended](CopyError::Ended), what the store was given since then is nowhere.
     pub async fn close(self) -> Result<(), CopyError> {
         let Self { store, snapshotter, tending, end } = self;
         drop(tending);
-        let made = timeout(AT_THE_END, snapshotter.snapshot()).await.unwrap_or(Ok(false));
+        let made = snapshotter.snapshot().await;
         store.close().await;
         drop(end);
         snapshotter.cause().map_or(made.map(drop), |cause| Err(CopyError::Ended(cause)))
