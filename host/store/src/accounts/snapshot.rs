@@ -52,6 +52,10 @@ fn make(path: &Path, copy: &Path) -> Result<(LogPosition, Vec<u8>), Unfit> {
     check(&file, LARGEST_SNAPSHOT)?;
     file.execute("VACUUM INTO ?1", [name])?;
     let position = place::of(&open_to_read(copy)?)?;
+    // The first change may be in the log and not yet here. No node would take over from a snapshot that has nothing.
+    if position == LogPosition::default() {
+        return Err(Unfit::Snapshot("it does not say up to which record it goes".to_owned()));
+    }
     Ok((position, std::fs::read(copy)?))
 }
 

@@ -310,10 +310,12 @@ async fn a_file_that_has_more_than_its_log_is_kept_beside_the_new_one() {
 
 /// It would take the place of the log, from which the file can be made again.
 #[tokio::test]
-async fn neither_a_broken_file_nor_a_huge_one_becomes_a_snapshot() {
+async fn no_file_that_is_empty_huge_or_broken_becomes_a_snapshot() {
     let folder = tempfile::tempdir().unwrap();
     let (accounts, log) = (Accounts::start(folder.path()).unwrap(), KeptLog::default());
     let store = start(&accounts, &log).await;
+    let error = accounts.snapshot(&bot()).await.unwrap_err().to_string();
+    assert!(error.contains("up to which record"), "{error}");
     write(&data(&store), "k", b"v").await.unwrap();
     let path = accounts.path(&bot());
     accounts.snapshot(&bot()).await.unwrap();
