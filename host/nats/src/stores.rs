@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use jid::BareJid;
 use parlor_cluster::{Revision, Token};
 use parlor_store::{Accounts, DataError, GiveUpOnDrop, LogPosition, Replica, Store};
@@ -204,15 +205,18 @@ impl Held {
     /// Ends the store of an account that has stopped. All that it was given is in the log on return, and so is a snapshot, unless
     /// too many others are made: the next holder then has more to read. All other handles on the store must have been dropped.
     ///
-    /// If the snapshot fails, the account is whole all the same, and the error is for the owner. If the log had
+    /// If the snapshot fails, the account is whole all the same, and the error is for the owner. If the log or the file had
     /// [ended](CopyError::Ended), what the store was given since then is nowhere.
     pub async fn close(self) -> Result<(), CopyError> {
         let Self { store, snapshotter, tending, end } = self;
         drop(tending);
         let made = snapshotter.snapshot().await;
+        let over = store.over();
         store.close().await;
         drop(end);
-        snapshotter.cause().map_or(made.map(drop), |cause| Err(CopyError::Ended(cause)))
+        // The file may have ended without its log, such as when the disk was full.
+        let cause = snapshotter.cause().or_else(|| over.now_or_never().map(|_| LogError::Ended));
+        cause.map_or(made.map(drop), |cause| Err(CopyError::Ended(cause)))
     }
 
     /// Ends the store at once. A change that the log has not answered for is told as not made; if the log has it, the next

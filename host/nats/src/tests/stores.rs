@@ -17,7 +17,8 @@ use super::server::{Server, cluster, settings};
 use super::soon;
 use crate::stores::COPIES;
 use crate::{
-    AccountLog, Held, Kind, Link, LogError, MOST_IN_A_RECORD, Record, Stores, TakeOverError, prepare, read_log,
+    AccountLog, CopyError, Held, Kind, Link, LogError, MOST_IN_A_RECORD, Record, Stores, TakeOverError, prepare,
+    read_log,
 };
 
 const QUOTA: u64 = 64 << 20;
@@ -284,6 +285,23 @@ async fn a_snapshot_replaces_a_long_log_and_the_files_of_other_nodes() {
         count += usize::from(!object.unwrap().deleted);
     }
     assert_eq!(count, 1, "those before were removed");
+}
+
+#[tokio::test]
+async fn an_account_whose_file_has_ended_is_not_told_to_be_whole() {
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let node = Node::over(&link).await;
+    let held = node.take_over(1).await;
+    write(held.store().clone(), "k0".to_owned()).await.unwrap();
+    let over = held.store().over();
+    held.store().give_up();
+    soon(over).await;
+    write(held.store().clone(), "k1".to_owned()).await.unwrap_err();
+    let closed = soon(held.close()).await;
+    assert!(matches!(closed, Err(CopyError::Ended(LogError::Ended))), "{closed:?}");
+    let held = node.take_over(2).await;
+    assert_eq!(written(held.store(), 2).await, (["k0".to_owned()].into(), 1));
 }
 
 /// Snapshots are in memory, and thousands of accounts may stop at once.
