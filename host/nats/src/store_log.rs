@@ -72,6 +72,14 @@ impl Tail {
         }
     }
 
+    /// Counts the records in the log, if holders before have left many: each of them may have been killed before a snapshot was due.
+    pub(crate) fn inherit(&self, records: u64) {
+        if records >= MOST_CHANGES {
+            self.changes.fetch_max(records, Relaxed);
+            self.grown.notify_one();
+        }
+    }
+
     /// Returns whether a snapshot is due.
     fn is_due(&self) -> bool {
         let (changes, bytes) = self.counts();
@@ -251,6 +259,16 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+
+    #[test]
+    fn a_long_log_of_holders_before_makes_a_snapshot_due() {
+        let tail = Tail::default();
+        tail.add(1);
+        tail.inherit(MOST_CHANGES - 1);
+        assert!(tail.counts().0 == 1 && tail.grown.notified().now_or_never().is_none());
+        tail.inherit(MOST_CHANGES);
+        assert!(tail.is_due() && tail.grown.notified().now_or_never().is_some());
+    }
 
     #[test]
     fn a_snapshot_is_due_after_many_changes_or_bytes_and_only_once() {

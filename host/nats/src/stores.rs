@@ -73,6 +73,7 @@ impl Stores {
                 caught_up => break caught_up?,
             }
         };
+        tail.inherit(log.length().await);
         let tail = Arc::new(tail);
         let (log, snapshotter) = store_log::start(self, account, token, fence, log, Arc::clone(&tail));
         let snapshotter = Arc::new(snapshotter);

@@ -82,6 +82,12 @@ async fn records(link: &Link) -> Vec<Record> {
     records
 }
 
+/// Returns how many records the log has. It can be asked while a snapshot replaces them.
+async fn length(link: &Link) -> u64 {
+    let (stream, _) = cluster().log(bot().as_str());
+    link.jetstream.get_stream(stream).await.unwrap().cached_info().state.messages
+}
+
 /// Each node ends in the middle of writes, and the next one goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_is_there_once_after_each_kill() {
@@ -287,6 +293,28 @@ async fn a_snapshot_replaces_a_long_log_and_the_files_of_other_nodes() {
     assert_eq!(count, 1, "those before were removed");
 }
 
+/// None of them sees so many changes that a snapshot is due.
+#[tokio::test]
+async fn a_log_does_not_grow_without_end_because_each_holder_is_killed() {
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let node = Node::over(&link).await;
+    let held = node.take_over(1).await;
+    write(held.store().clone(), "k0".to_owned()).await.unwrap();
+    held.kill();
+    let change = records(&link).await.pop().unwrap().body;
+    for token in [2, 4] {
+        let mut log = AccountLog::open(&link, &cluster(), bot().as_str(), Token(token)).await.unwrap();
+        for _ in 0..600 {
+            log.append(change.clone()).await.unwrap();
+        }
+        node.take_over(token + 1).await.kill();
+    }
+    let held = node.take_over(6).await;
+    soon(async { while length(&link).await > 100 {} }).await;
+    assert_eq!(written(held.store(), 1).await, (["k0".to_owned()].into(), 1));
+}
+
 #[tokio::test]
 async fn an_account_whose_file_has_ended_is_not_told_to_be_whole() {
     let server = Server::start();
@@ -337,7 +365,7 @@ async fn a_log_that_becomes_long_is_replaced_while_its_account_runs() {
         soon(value(byte)).await;
     }
     // The one that was due while another was made comes with the next change.
-    soon(async { while !records(&link).await.iter().any(|record| record.kind == Kind::Snapshot) {} }).await;
+    soon(async { while length(&link).await > 40 {} }).await;
     write(held.store().clone(), "k0".to_owned()).await.unwrap();
     held.kill();
     let held = nodes[1].take_over(2).await;
