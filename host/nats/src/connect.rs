@@ -177,8 +177,25 @@ impl Link {
 
     /// Returns the last message of a subject, from the leader of the stream.
     pub(crate) async fn last(&self, stream: &str, subject: &str, within: Duration) -> Result<Last, AskError> {
-        let body = serde_json::json!({ "last_by_subj": subject }).to_string();
-        let answer = self.ask(format!("$JS.API.STREAM.MSG.GET.{stream}"), None, body.into(), within).await?;
+        let wanted = serde_json::json!({ "last_by_subj": subject });
+        self.message(stream, subject, &wanted, within).await
+    }
+
+    /// Returns the first message of a subject, from the leader of the stream.
+    pub(crate) async fn first(&self, stream: &str, subject: &str, within: Duration) -> Result<Last, AskError> {
+        let wanted = serde_json::json!({ "seq": 1, "next_by_subj": subject });
+        self.message(stream, subject, &wanted, within).await
+    }
+
+    async fn message(
+        &self,
+        stream: &str,
+        subject: &str,
+        wanted: &serde_json::Value,
+        within: Duration,
+    ) -> Result<Last, AskError> {
+        let body = wanted.to_string().into();
+        let answer = self.ask(format!("$JS.API.STREAM.MSG.GET.{stream}"), None, body, within).await?;
         found(subject, &answer).ok_or(AskError::Lost)
     }
 }

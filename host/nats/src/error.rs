@@ -334,6 +334,9 @@ pub enum TakeOverError {
 /// The reason why a snapshot of an account was not made. The account goes on, and its log stays long.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
+    /// The log or the file has ended: what the account was given since then is nowhere.
+    #[error("its log had ended before it stopped: {0}")]
+    Ended(LogError),
     /// The file could not be copied.
     #[error(transparent)]
     File(#[from] DataError),

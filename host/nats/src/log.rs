@@ -105,6 +105,13 @@ impl AccountLog {
         self.settle(kind, body).await
     }
 
+    /// Returns how many records the log has; 0 if the server does not say.
+    pub(crate) async fn length(&self) -> u64 {
+        let Ok(Last::Stored(first)) = self.link.first(&self.stream, &self.subject, ANSWER).await else { return 0 };
+        let first = record::head(first.revision, &TextFields(&first.headers));
+        first.map_or(0, |(first, _)| (self.position.number + 1).saturating_sub(first.number))
+    }
+
     /// Returns a reader of the records of the log in their order, from the first one after this revision to the last one that
     /// this holder wrote.
     pub(crate) async fn reader(&self, after: Revision) -> Result<LogReader, LogError> {

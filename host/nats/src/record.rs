@@ -18,7 +18,7 @@ pub const MOST_IN_A_RECORD: usize = 896 * 1024;
 pub const MOST_IN_A_CHANGE: usize = 16 * 1024 * 1024;
 
 /// The maximum size of a snapshot, which takes the place of records.
-pub const MOST_IN_A_SNAPSHOT: usize = 256 * 1024 * 1024;
+pub const MOST_IN_A_SNAPSHOT: usize = parlor_store::LARGEST_SNAPSHOT;
 
 /// The largest token or number that is believed: they only count up from 0.
 const HIGHEST: u64 = 1 << 53;

@@ -3,9 +3,11 @@
 //! Each account has a task, from the order to start it to its end. The driver never waits for one.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use jid::BareJid;
 use parlor_cluster::Token;
 use parlor_store::Store;
@@ -63,6 +65,9 @@ pub enum Trouble {
         /// The reason.
         cause: LogError,
     },
+    /// The account ended by a panic. It is given away.
+    #[error("{0} ended on this node by a defect of parlor: report it with the panic that the log of the host shows")]
+    Defect(Arc<str>),
     /// The last snapshot of an account was not made. The account is whole without it.
     #[error("the snapshot of {account} was not made when it stopped: {cause}")]
     Copy {
@@ -128,19 +133,13 @@ async fn carry_out<H: AccountHost>(
     host: Arc<H>,
     end: watch::Sender<()>,
 ) {
-    let mut accounts: HashMap<Arc<str>, (Token, watch::Sender<Wish>)> = HashMap::new();
+    let mut wishes = Wishes::default();
     while let Some(order) = orders.recv().await {
         let (account, token, wish) = match order {
             Order::Start { account, token, permit } => {
-                let (wish, wished) = watch::channel(Wish::Run);
-                let task =
-                    Task { account: Arc::clone(&account), token, host: Arc::clone(&host), teller: teller.clone() };
-                tokio::spawn(run(task, stores.clone(), permit, wished, end.clone()));
-                if accounts.len() == accounts.capacity() {
-                    // Before it grows: those that have ended.
-                    accounts.retain(|_, (_, wish)| !wish.is_closed());
-                }
-                accounts.insert(account, (token, wish));
+                let wished = wishes.begin(&account, token);
+                let task = Task { account, token, host: Arc::clone(&host), teller: teller.clone() };
+                tokio::spawn(task.run(stores.clone(), permit, wished, end.clone()));
                 continue;
             }
             Order::Stop { account, token, by: _ } => (account, token, Wish::Stop),
@@ -150,16 +149,40 @@ async fn carry_out<H: AccountHost>(
                 continue;
             }
         };
-        if let Some((held, sender)) = accounts.get(&account)
-            && *held == token
-            && sender.send(wish).is_err()
-            && wish == Wish::Stop
-        {
+        if !wishes.tell(&account, token, wish) && wish == Wish::Stop {
             // It had ended by itself.
             teller.stopped(&account, token);
         }
     }
     // The node has ended. A task whose sender is gone kills its account.
+}
+
+/// The accounts that have a task, and what is wished of each.
+#[derive(Debug, Default)]
+struct Wishes(HashMap<Arc<str>, (Token, watch::Sender<Wish>)>);
+
+impl Wishes {
+    /// Notes an account that starts. A task that has it with an earlier token kills it.
+    fn begin(&mut self, account: &Arc<str>, token: Token) -> watch::Receiver<Wish> {
+        let Self(all) = self;
+        if all.len() == all.capacity() {
+            // Before it grows: those that have ended.
+            all.retain(|_, (_, wish)| !wish.is_closed());
+        }
+        let (wish, wished) = watch::channel(Wish::Run);
+        all.insert(Arc::clone(account), (token, wish));
+        wished
+    }
+
+    /// Passes on a wish. Returns false if the task of the account has ended.
+    fn tell(&self, account: &str, token: Token, wish: Wish) -> bool {
+        match self.0.get(account) {
+            Some((held, sender)) if *held == token => sender.send(wish).is_ok(),
+            // It has been started once more since then.
+            Some(_) => true,
+            None => false,
+        }
+    }
 }
 
 /// The task of an account.
@@ -170,70 +193,76 @@ struct Task<H> {
     teller: Teller,
 }
 
-/// Runs an account from its start to its end. `_end` is dropped then.
-async fn run<H: AccountHost>(
-    task: Task<H>,
-    stores: Stores,
-    permit: Permit,
-    mut wished: watch::Receiver<Wish>,
-    _end: watch::Sender<()>,
-) {
-    let Task { account, token, host, teller } = &task;
-    let Ok(jid) = account.parse::<BareJid>() else {
-        host.report(Trouble::Address(Arc::clone(account)));
-        task.give_back(&mut wished).await;
-        return;
-    };
-    let taken = tokio::select! {
-        biased;
-        wish = other_than(&mut wished, Wish::Run) => Err(wish),
-        taken = stores.take_over(&jid, *token) => Ok(taken),
-    };
-    let held = match taken {
-        Ok(Ok(held)) => held,
-        Ok(Err(cause)) => {
-            host.report(Trouble::TakeOver { account: jid, cause });
-            task.give_back(&mut wished).await;
-            return;
-        }
-        Err(wish) => {
-            if wish == Wish::Stop {
-                teller.stopped(account, *token);
-            }
-            return;
-        }
-    };
-    let over = held.store().over();
-    let running = host.start(&jid, held.store().clone(), permit);
-    let wish = tokio::select! {
-        biased;
-        wish = other_than(&mut wished, Wish::Run) => wish,
-        _ = over => {
-            drop(running);
-            let cause = held.cause().unwrap_or(LogError::Ended);
-            held.kill();
-            host.report(Trouble::Log { account: jid, cause });
-            task.give_back(&mut wished).await;
-            return;
-        }
-    };
-    if wish == Wish::Kill {
-        drop(running);
-        held.kill();
-        return;
-    }
-    tokio::select! {
-        biased;
-        _ = other_than(&mut wished, Wish::Stop) => {}
-        () = task.stop(&jid, running, held) => teller.stopped(account, *token),
-    }
-}
-
 impl<H: AccountHost> Task<H> {
+    /// Runs the account from its start to its end. `_end` is dropped then.
+    async fn run(self, stores: Stores, permit: Permit, mut wished: watch::Receiver<Wish>, _end: watch::Sender<()>) {
+        let course = AssertUnwindSafe(self.take_and_run(&stores, permit, &mut wished));
+        if course.catch_unwind().await.is_err() {
+            // All of the account was dropped.
+            self.host.report(Trouble::Defect(Arc::clone(&self.account)));
+            self.give_back(&mut wished).await;
+        }
+    }
+
+    async fn take_and_run(&self, stores: &Stores, permit: Permit, wished: &mut watch::Receiver<Wish>) {
+        let Self { account, token, host, teller } = self;
+        let Ok(jid) = account.parse::<BareJid>() else {
+            host.report(Trouble::Address(Arc::clone(account)));
+            self.give_back(wished).await;
+            return;
+        };
+        let taken = tokio::select! {
+            biased;
+            wish = other_than(wished, Wish::Run) => Err(wish),
+            taken = stores.take_over(&jid, *token) => Ok(taken),
+        };
+        let held = match taken {
+            Ok(Ok(held)) => held,
+            Ok(Err(cause)) => {
+                host.report(Trouble::TakeOver { account: jid, cause });
+                self.give_back(wished).await;
+                return;
+            }
+            Err(wish) => {
+                if wish == Wish::Stop {
+                    teller.stopped(account, *token);
+                }
+                return;
+            }
+        };
+        let over = held.store().over();
+        let running = host.start(&jid, held.store().clone(), permit);
+        let wish = tokio::select! {
+            biased;
+            wish = other_than(wished, Wish::Run) => wish,
+            _ = over => {
+                drop(running);
+                let cause = held.cause().unwrap_or(LogError::Ended);
+                held.kill();
+                host.report(Trouble::Log { account: jid, cause });
+                self.give_back(wished).await;
+                return;
+            }
+        };
+        if wish == Wish::Kill {
+            drop(running);
+            held.kill();
+            return;
+        }
+        tokio::select! {
+            biased;
+            _ = other_than(wished, Wish::Stop) => {}
+            () = self.stop(&jid, running, held) => teller.stopped(account, *token),
+        }
+    }
+
     async fn stop(&self, jid: &BareJid, running: H::Running, held: Held) {
         self.host.stop(running).await;
-        if let Err(cause) = held.close().await {
-            self.host.report(Trouble::Copy { account: jid.clone(), cause });
+        let account = jid.clone();
+        match held.close().await {
+            Ok(()) => {}
+            Err(CopyError::Ended(cause)) => self.host.report(Trouble::Log { account, cause }),
+            Err(cause) => self.host.report(Trouble::Copy { account, cause }),
         }
     }
 
@@ -253,5 +282,23 @@ async fn other_than(wished: &mut watch::Receiver<Wish>, present: Wish) -> Wish {
     match wished.wait_for(|wish| *wish != present).await {
         Ok(wish) => *wish,
         Err(_) => Wish::Kill,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_is_told_unless_the_task_has_ended() {
+        let (mut wishes, account) = (Wishes::default(), Arc::<str>::from("bot@example.org"));
+        assert!(!wishes.tell(&account, Token(1), Wish::Stop), "there was none, or it is forgotten");
+        let first = wishes.begin(&account, Token(1));
+        assert!(wishes.tell(&account, Token(1), Wish::Stop) && *first.borrow() == Wish::Stop);
+        let second = wishes.begin(&account, Token(2));
+        assert!(first.has_changed().is_err(), "what has it with an earlier token ends");
+        assert!(wishes.tell(&account, Token(1), Wish::Stop) && *second.borrow() == Wish::Run);
+        drop(second);
+        assert!(!wishes.tell(&account, Token(2), Wish::Stop));
     }
 }

@@ -5,8 +5,11 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::Context;
 use async_nats::jetstream::object_store::{Config, ObjectStore};
 use async_nats::jetstream::stream::StorageType;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -66,6 +69,8 @@ impl Snapshot {
 #[derive(Clone)]
 pub struct Snapshots {
     store: ObjectStore,
+    jetstream: Context,
+    bucket: String,
 }
 
 impl Snapshots {
@@ -74,8 +79,9 @@ impl Snapshots {
         let (bucket, storage, num_replicas) = (cluster.snapshots(), StorageType::File, link.replicas);
         let config = Config { bucket: bucket.clone(), max_bytes: -1, storage, num_replicas, ..Config::default() };
         let store = link.jetstream.create_object_store(config).await;
-        let store = store.map_err(|error| SnapshotError::Server { name: bucket, cause: error.to_string() })?;
-        Ok(Self { store })
+        let failed = |cause: String| SnapshotError::Server { name: bucket.clone(), cause };
+        let store = store.map_err(|error| failed(error.to_string()))?;
+        Ok(Self { store, jetstream: link.jetstream.clone(), bucket })
     }
 
     /// Stores an account's state as it is after the record `up_to`. It counts once a record of the log names it.
@@ -94,7 +100,15 @@ impl Snapshots {
 
     /// Removes a snapshot that another took the place of. If that fails, it is garbage, and does no harm.
     pub(crate) async fn forget(&self, snapshot: &Snapshot) {
-        _ = self.store.delete(&snapshot.name).await;
+        let Self { store, jetstream, bucket } = self;
+        if store.delete(&snapshot.name).await.is_err() {
+            return;
+        }
+        // A message is left that says so. It would stay for good, since no other snapshot has that name.
+        let subject = format!("$O.{bucket}.M.{}", URL_SAFE.encode(&snapshot.name));
+        if let Ok(stream) = jetstream.get_stream_no_info(format!("OBJ_{bucket}")).await {
+            _ = stream.purge().filter(subject).await;
+        }
     }
 
     /// Fetches a snapshot, and checks that it is the one that was stored.

@@ -11,7 +11,7 @@ use jid::BareJid;
 use parlor_cluster::{Revision, Token};
 use parlor_store::{Log, LogPosition, Receipt};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::error::{CopyError, LogError, SnapshotError};
 use crate::log::{AccountLog, LogReader, Position, forget_before};
@@ -24,6 +24,8 @@ const MOST_CHANGES: u64 = 1_000;
 const MOST_BYTES: u64 = 8 * 1024 * 1024;
 /// How long after a snapshot that failed the next one is tried.
 const RETRY: Duration = Duration::from_mins(1);
+/// How long a snapshot waits until fewer others are made. An account that has stopped runs nowhere meanwhile.
+const PLACE: Duration = Duration::from_secs(3);
 /// The store has one change under way, and one snapshot is named at a time.
 const COMMANDS: usize = 4;
 
@@ -65,21 +67,38 @@ impl Tail {
         let changes = self.changes.fetch_add(1, Relaxed) + 1;
         let size = u64::try_from(size).unwrap_or(u64::MAX);
         let bytes = self.bytes.fetch_add(size, Relaxed) + size;
-        if changes >= MOST_CHANGES || bytes >= MOST_BYTES {
+        if is_long(changes, bytes) {
             self.grown.notify_one();
         }
     }
 
-    /// Returns the counts, and resets them.
-    fn take(&self) -> (u64, u64) {
-        (self.changes.swap(0, Relaxed), self.bytes.swap(0, Relaxed))
+    /// Counts the records in the log, if holders before have left many: each of them may have been killed before a snapshot was due.
+    pub(crate) fn inherit(&self, records: u64) {
+        if records >= MOST_CHANGES {
+            self.changes.fetch_max(records, Relaxed);
+            self.grown.notify_one();
+        }
     }
 
-    /// Adds counts that were taken for nothing.
-    fn put_back(&self, (changes, bytes): (u64, u64)) {
-        self.changes.fetch_add(changes, Relaxed);
-        self.bytes.fetch_add(bytes, Relaxed);
+    /// Returns whether a snapshot is due.
+    fn is_due(&self) -> bool {
+        let (changes, bytes) = self.counts();
+        is_long(changes, bytes)
     }
+
+    fn counts(&self) -> (u64, u64) {
+        (self.changes.load(Relaxed), self.bytes.load(Relaxed))
+    }
+
+    /// Takes off what a snapshot includes.
+    fn take_off(&self, (changes, bytes): (u64, u64)) {
+        self.changes.fetch_sub(changes, Relaxed);
+        self.bytes.fetch_sub(bytes, Relaxed);
+    }
+}
+
+fn is_long(changes: u64, bytes: u64) -> bool {
+    changes >= MOST_CHANGES || bytes >= MOST_BYTES
 }
 
 /// Makes the snapshots of an account.
@@ -168,7 +187,10 @@ async fn run(
 pub(crate) async fn tend(snapshotter: Arc<Snapshotter>, tail: Arc<Tail>) {
     loop {
         tail.grown.notified().await;
-        if let Err(error) = snapshotter.snapshot().await {
+        // Otherwise the snapshot before has the changes that told.
+        if tail.is_due()
+            && let Err(error) = snapshotter.snapshot().await
+        {
             if snapshotter.cause().is_some() {
                 return;
             }
@@ -186,26 +208,29 @@ impl Snapshotter {
     }
 
     /// Makes a snapshot of what is committed, and removes what it replaces: the records up to there, and the snapshot before.
-    /// Returns false if nothing has changed since the last one.
+    /// Returns false if nothing has changed since the last one, or if too many others are made.
     ///
     /// The object is stored first, then named by a record of the log, and only then the records before it are removed. A node
     /// that is killed in between leaves nothing but garbage.
     pub(crate) async fn snapshot(&self) -> Result<bool, CopyError> {
         let mut before = self.before.lock().await;
-        let counts = self.tail.take();
+        // Those that come meanwhile count for the next one.
+        let counts = self.tail.counts();
         if counts.0 == 0 {
             return Ok(false);
         }
-        let made = self.replace(&mut before).await;
-        if made.is_err() {
-            self.tail.put_back(counts);
+        let is_made = self.replace(&mut before).await?;
+        if is_made {
+            // Not earlier: if this is given up, the next attempt must know of them.
+            self.tail.take_off(counts);
         }
-        made.map(|()| true)
+        Ok(is_made)
     }
 
-    async fn replace(&self, before: &mut Option<Snapshot>) -> Result<(), CopyError> {
-        let Stores { link, cluster, snapshots, accounts } = &self.stores;
+    async fn replace(&self, before: &mut Option<Snapshot>) -> Result<bool, CopyError> {
+        let Stores { link, cluster, snapshots, accounts, copies } = &self.stores;
         let name = self.account.as_str();
+        let Ok(place) = timeout(PLACE, copies.acquire()).await else { return Ok(false) };
         if before.is_none() {
             let (stream, subject) = cluster.log(name);
             let reader = LogReader::open(link, &stream, &subject, 0..self.fence).await.map_err(SnapshotError::from)?;
@@ -214,6 +239,7 @@ impl Snapshotter {
         let (position, state) = accounts.snapshot(&self.account).await?;
         let up_to = Position { revision: position.revision, number: position.number };
         let snapshot = snapshots.store(name, up_to, &state).await?;
+        drop((state, place));
         let (told, named) = oneshot::channel();
         let is_told = self.commands.send(Command::Name(snapshot.clone(), told)).await;
         let named = if is_told.is_ok() { named.await.unwrap_or(Err(LogError::Ended)) } else { Err(LogError::Ended) };
@@ -224,6 +250,39 @@ impl Snapshotter {
         if let Some(replaced) = replaced {
             snapshots.forget(&replaced).await;
         }
-        Ok(())
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_long_log_of_holders_before_makes_a_snapshot_due() {
+        let tail = Tail::default();
+        tail.add(1);
+        tail.inherit(MOST_CHANGES - 1);
+        assert!(tail.counts().0 == 1 && tail.grown.notified().now_or_never().is_none());
+        tail.inherit(MOST_CHANGES);
+        assert!(tail.is_due() && tail.grown.notified().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_snapshot_is_due_after_many_changes_or_bytes_and_only_once() {
+        for (size, most) in [(1, MOST_CHANGES), (1 << 20, 8)] {
+            let tail = Tail::default();
+            (1..most).for_each(|_| tail.add(size));
+            assert!(!tail.is_due() && tail.grown.notified().now_or_never().is_none());
+            tail.add(size);
+            assert!(tail.is_due() && tail.grown.notified().now_or_never().is_some());
+            let counts = tail.counts();
+            // One that comes while the snapshot is made.
+            tail.add(size);
+            tail.take_off(counts);
+            assert!(!tail.is_due() && tail.counts().0 == 1);
+        }
     }
 }

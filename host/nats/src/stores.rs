@@ -6,9 +6,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use jid::BareJid;
 use parlor_cluster::{Revision, Token};
 use parlor_store::{Accounts, DataError, GiveUpOnDrop, LogPosition, Replica, Store};
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use crate::changes::Changes;
@@ -16,13 +18,16 @@ use crate::connect::Link;
 use crate::error::{CopyError, LogError, SnapshotError, TakeOverError};
 use crate::log::{AccountLog, LogReader};
 use crate::names::Cluster;
-use crate::record::{Record, RecordError};
+use crate::record::{Kind, Record, RecordError};
 use crate::snapshots::{Snapshot, Snapshots};
 use crate::store_log::{self, Snapshotter, Tail};
 
 /// How often a log is read again in which records are missing: the holder before may have removed those that its snapshot
 /// has just replaced.
 const ATTEMPTS: usize = 3;
+/// How many snapshots are made or fetched at the same time. Each is in memory meanwhile, and a node that leaves stops all accounts
+/// at once.
+pub(crate) const COPIES: usize = 8;
 
 /// The stores of a node. Copies share everything.
 #[derive(Debug, Clone)]
@@ -31,6 +36,8 @@ pub struct Stores {
     pub(crate) cluster: Cluster,
     pub(crate) snapshots: Snapshots,
     pub(crate) accounts: Accounts,
+    /// The places of snapshots that are made or fetched. It is never closed.
+    pub(crate) copies: Arc<Semaphore>,
 }
 
 /// An account that this node has. Dropping it, also while it is closed, leaves the account as a kill of the process does.
@@ -49,7 +56,8 @@ impl Stores {
     /// Creates the object store of snapshots, unless it is there. The streams must be [prepared](crate::prepare).
     pub async fn open(link: &Link, cluster: &Cluster, accounts: Accounts) -> Result<Self, SnapshotError> {
         let snapshots = Snapshots::open(link, cluster).await?;
-        Ok(Self { link: link.clone(), cluster: cluster.clone(), snapshots, accounts })
+        let copies = Arc::new(Semaphore::new(COPIES));
+        Ok(Self { link: link.clone(), cluster: cluster.clone(), snapshots, accounts, copies })
     }
 
     /// Takes over an account with the token of its claim. From then on, all earlier holders are refused.
@@ -65,6 +73,7 @@ impl Stores {
                 caught_up => break caught_up?,
             }
         };
+        tail.inherit(log.length().await);
         let tail = Arc::new(tail);
         let (log, snapshotter) = store_log::start(self, account, token, fence, log, Arc::clone(&tail));
         let snapshotter = Arc::new(snapshotter);
@@ -81,19 +90,16 @@ impl Stores {
 
     /// Returns the file with all that the log has.
     async fn catch_up(&self, log: &AccountLog, account: &BareJid) -> Result<(Replica, Tail), TakeOverError> {
-        let mut replica = self.accounts.open(account).await?;
+        let replica = self.accounts.open(account).await?;
+        if let Some((reader, first)) = rest(log, replica.position()).await? {
+            return self.replay(replica, reader, Some(first), account).await;
+        }
+        let (replica, mut reader) = self.begin_anew(replica, log, account).await?;
         let from = replica.position();
-        let mut reader = log.reader(from.revision).await?;
-        let mut first = reader.next().await?;
-        if !first.as_ref().is_some_and(|first| goes_on(from, first)) {
-            reader.close().await;
-            (replica, reader) = self.begin_anew(replica, log, account).await?;
-            let from = replica.position();
-            first = reader.next().await?;
-            if let Some(first) = first.as_ref().filter(|first| !goes_on(from, first)) {
-                let (_, subject) = self.cluster.log(account.as_str());
-                return Err(LogError::Gap { subject, expected: from.number + 1, found: first.number }.into());
-            }
+        let first = reader.next().await?;
+        if let Some(first) = first.as_ref().filter(|first| !goes_on(from, first)) {
+            let (_, subject) = self.cluster.log(account.as_str());
+            return Err(LogError::Gap { subject, expected: from.number + 1, found: first.number }.into());
         }
         self.replay(replica, reader, first, account).await
     }
@@ -108,6 +114,7 @@ impl Stores {
         let Some(snapshot) = newest(log.reader(0).await?).await? else {
             return Ok((replica.begin_anew().await?, log.reader(0).await?));
         };
+        let _place = self.copies.acquire().await;
         let state = self.snapshots.fetch(&snapshot).await?;
         let replica = replica.restore(state).await?;
         let (found, expected) = (replica.position(), snapshot.up_to());
@@ -146,9 +153,33 @@ impl Stores {
     }
 }
 
+/// Returns a reader of the records that a file lacks, and the first of them; `None` if the log does not go on from the file.
+async fn rest(log: &AccountLog, file: LogPosition) -> Result<Option<(LogReader, Record)>, LogError> {
+    // The last record that the file has is looked at, too, unless a snapshot has replaced it. If another one is at its place, NATS
+    // has lost records since then, and the file has changes that no other node has.
+    let mut reader = log.reader(file.revision.saturating_sub(1)).await?;
+    let mut first = reader.next().await?;
+    if first.as_ref().is_some_and(|first| is_last(file, first)) {
+        first = reader.next().await?;
+    }
+    match first {
+        Some(first) if goes_on(file, &first) => Ok(Some((reader, first))),
+        _ => {
+            reader.close().await;
+            Ok(None)
+        }
+    }
+}
+
+/// Returns whether a record is the last one that a file has.
+fn is_last(file: LogPosition, record: &Record) -> bool {
+    let is_there = record.revision == file.revision && record.number == file.number;
+    is_there && record.token.0 == file.token && record.kind == Kind::Change
+}
+
 /// Returns whether a record is the next one after what a file has.
 fn goes_on(file: LogPosition, record: &Record) -> bool {
-    record.number == file.number + 1 && record.token.0 >= file.token
+    record.revision > file.revision && record.number == file.number + 1 && record.token.0 >= file.token
 }
 
 /// Returns the newest snapshot that a log names.
@@ -172,18 +203,21 @@ impl Held {
         self.snapshotter.cause()
     }
 
-    /// Ends the store of an account that has stopped. All that it was given is in the log on return, and a snapshot is, so that
-    /// the next holder has little to read. All other handles on the store must have been dropped.
+    /// Ends the store of an account that has stopped. All that it was given is in the log on return, and so is a snapshot, unless
+    /// too many others are made: the next holder then has more to read. All other handles on the store must have been dropped.
     ///
-    /// If only the snapshot fails, the account is whole all the same, and the error is for the owner. [`cause`](Self::cause)
-    /// tells beforehand whether the log has ended; what the store was given since then is nowhere.
+    /// If the snapshot fails, the account is whole all the same, and the error is for the owner. If the log or the file had
+    /// [ended](CopyError::Ended), what the store was given since then is nowhere.
     pub async fn close(self) -> Result<(), CopyError> {
         let Self { store, snapshotter, tending, end } = self;
         drop(tending);
         let made = snapshotter.snapshot().await;
+        let over = store.over();
         store.close().await;
         drop(end);
-        snapshotter.cause().map_or(made.map(drop), |cause| Err(SnapshotError::Log(cause).into()))
+        // The file may have ended without its log, such as when the disk was full.
+        let cause = snapshotter.cause().or_else(|| over.now_or_never().map(|_| LogError::Ended));
+        cause.map_or(made.map(drop), |cause| Err(CopyError::Ended(cause)))
     }
 
     /// Ends the store at once. A change that the log has not answered for is told as not made; if the log has it, the next

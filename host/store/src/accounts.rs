@@ -27,6 +27,7 @@ use tokio::sync::{mpsc, watch};
 use super::{DataError, OpenError, file};
 
 pub use replica::Replica;
+pub use snapshot::LARGEST_SNAPSHOT;
 pub(super) use task::Tie;
 #[cfg(test)]
 pub(super) use task::on_runtime;
@@ -69,6 +70,7 @@ impl Accounts {
     pub fn start(data: &Path) -> io::Result<Self> {
         let folder = data.join(FOLDER);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        remove_copies(&folder)?;
         let (writer, reader) = (Worker::start("accounts")?, Worker::start("accounts-reader")?);
         Ok(Self { folder, writer, reader, open: OpenFiles::default() })
     }
@@ -141,6 +143,19 @@ impl Drop for Claim {
     fn drop(&mut self) {
         lock(&self.open).remove(&self.path);
     }
+}
+
+/// Removes the copies that a process was making or fetching when it was killed. They have keys of encryption, and nobody would
+/// use them again.
+fn remove_copies(folder: &Path) -> io::Result<()> {
+    for entry in folder.read_dir()? {
+        let entry = entry?;
+        let is_copy = |name: &str| name.contains(snapshot::COPY) || name.contains(replica::FETCHED);
+        if entry.file_name().to_str().is_some_and(is_copy) {
+            file::remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn lock(open: &OpenFiles) -> MutexGuard<'_, HashMap<PathBuf, watch::Receiver<()>>> {

@@ -57,7 +57,7 @@ use schedules::Having;
 use tokio::sync::watch;
 use work::{Arrives, Inbox, Job, Lane, Task, Tasks, Work, changing, reading, result_of};
 
-pub use accounts::{Accounts, Replica};
+pub use accounts::{Accounts, LARGEST_SNAPSHOT, Replica};
 pub use added::AddedContacts;
 pub use audit::kept::AuditFile;
 pub use audit::{

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jid::BareJid;
 use parlor_base::clock::Clock;
@@ -178,6 +179,43 @@ async fn an_account_whose_node_is_cut_off_goes_on_elsewhere_alone() {
         told.by("second").await;
     }
     soon(second.leave()).await;
+    compare(&link, &mut told).await;
+}
+
+/// Panics when it starts an account for the first time.
+struct Panics(Writers, AtomicBool);
+
+impl AccountHost for Panics {
+    type Running = Writing;
+
+    fn start(&self, account: &BareJid, store: Store, permit: Permit) -> Writing {
+        assert!(self.1.swap(true, Ordering::SeqCst), "a defect");
+        self.0.start(account, store, permit)
+    }
+
+    async fn stop(&self, running: Writing) {
+        self.0.stop(running).await;
+    }
+
+    fn report(&self, trouble: Trouble) {
+        self.0.report(trouble);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_ends_by_a_panic_is_given_away_and_its_owner_is_told() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let (mut told, data) = (Told::new(), tempfile::tempdir().unwrap());
+    let stores = Stores::open(&link, &cluster(), Accounts::start(data.path()).unwrap()).await.unwrap();
+    let (acknowledged, trouble) = told.senders.clone();
+    let host = Arc::new(Panics(Writers { node: "first", acknowledged, trouble }, AtomicBool::new(false)));
+    let own = NodeSettings { name: "first".to_owned(), capacity: 1, timing: Timing::default() };
+    let node = soon(Runner::start(settings(server.port()), cluster(), own, stores, host)).await.unwrap();
+    let trouble = soon(told.trouble.recv()).await.unwrap();
+    assert!(matches!(&trouble, Trouble::Defect(account) if **account == *ACCOUNT), "{trouble}");
+    soon(told.by("first")).await;
+    soon(node.leave()).await;
     compare(&link, &mut told).await;
 }
 

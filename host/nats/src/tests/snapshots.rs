@@ -41,6 +41,8 @@ async fn a_snapshot_takes_the_place_of_the_records_before_it() {
     let up_to = log.position();
     let second = keep(&link, &snapshots, &mut log, up_to, b"").await;
     snapshots.forget(&first).await;
+    let stream = link.jetstream.get_stream("OBJ_PARLOR_c_SNAPSHOTS").await.unwrap();
+    assert_eq!(stream.cached_info().state.messages, 1, "the name of the second one; it is empty");
     assert_eq!(soon(snapshots.fetch(&second)).await.unwrap(), b"");
     assert!(matches!(soon(snapshots.fetch(&first)).await, Err(SnapshotError::Server { .. })), "it was removed");
     // The next holder goes on behind it.

@@ -15,7 +15,11 @@ use tokio::sync::mpsc;
 use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
-use crate::{AccountLog, Held, Kind, Link, LogError, MOST_IN_A_RECORD, Record, Stores, TakeOverError, read_log};
+use crate::stores::COPIES;
+use crate::{
+    AccountLog, CopyError, Held, Kind, Link, LogError, MOST_IN_A_RECORD, Record, Stores, TakeOverError, prepare,
+    read_log,
+};
 
 const QUOTA: u64 = 64 << 20;
 
@@ -29,14 +33,14 @@ fn owner() -> Owner {
 
 struct Node {
     stores: Stores,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Node {
     async fn over(link: &Link) -> Self {
         let data = tempfile::tempdir().unwrap();
         let accounts = Accounts::start(data.path()).unwrap();
-        Self { stores: Stores::open(link, &cluster(), accounts).await.unwrap(), _data: data }
+        Self { stores: Stores::open(link, &cluster(), accounts).await.unwrap(), data }
     }
 
     async fn take_over(&self, token: u64) -> Held {
@@ -76,6 +80,12 @@ async fn records(link: &Link) -> Vec<Record> {
     let mut records = Vec::new();
     soon(read_log(link, &cluster(), bot().as_str(), |record| records.push(record))).await.unwrap();
     records
+}
+
+/// Returns how many records the log has. It can be asked while a snapshot replaces them.
+async fn length(link: &Link) -> u64 {
+    let (stream, _) = cluster().log(bot().as_str());
+    link.jetstream.get_stream(stream).await.unwrap().cached_info().state.messages
 }
 
 /// Each node ends in the middle of writes, and the next one goes on.
@@ -227,6 +237,30 @@ async fn a_whole_roster_is_split_and_taken_over_as_one_change() {
     assert_eq!(written(held.store(), 1).await, (["k0".to_owned()].into(), 1));
 }
 
+/// As after a loss of power of the machine with NATS, whose log then goes on with other records at the same places.
+#[tokio::test]
+async fn a_file_with_changes_that_nats_has_lost_is_kept_and_does_not_go_on() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let nodes = [Node::over(&link).await, Node::over(&link).await];
+    let held = nodes[0].take_over(1).await;
+    write(held.store().clone(), "k0".to_owned()).await.unwrap();
+    held.kill();
+    let (stream, _) = cluster.log(bot().as_str());
+    link.jetstream.delete_stream(stream).await.unwrap();
+    prepare(&link, &cluster).await.unwrap();
+    let held = nodes[1].take_over(2).await;
+    for key in ["k1", "k2"] {
+        write(held.store().clone(), key.to_owned()).await.unwrap();
+    }
+    held.kill();
+    let held = nodes[0].take_over(3).await;
+    assert_eq!(written(held.store(), 3).await, (["k1", "k2"].map(str::to_owned).into(), 2));
+    let mut names = nodes[0].data.path().join("accounts").read_dir().unwrap();
+    let is_kept = names.any(|entry| entry.unwrap().file_name().to_str().unwrap().ends_with(".db.broken-1"));
+    assert!(is_kept, "nothing else has what was acknowledged");
+}
+
 #[tokio::test]
 async fn a_snapshot_replaces_a_long_log_and_the_files_of_other_nodes() {
     let server = Server::start();
@@ -259,6 +293,63 @@ async fn a_snapshot_replaces_a_long_log_and_the_files_of_other_nodes() {
     assert_eq!(count, 1, "those before were removed");
 }
 
+/// None of them sees so many changes that a snapshot is due.
+#[tokio::test]
+async fn a_log_does_not_grow_without_end_because_each_holder_is_killed() {
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let node = Node::over(&link).await;
+    let held = node.take_over(1).await;
+    write(held.store().clone(), "k0".to_owned()).await.unwrap();
+    held.kill();
+    let change = records(&link).await.pop().unwrap().body;
+    for token in [2, 4] {
+        let mut log = AccountLog::open(&link, &cluster(), bot().as_str(), Token(token)).await.unwrap();
+        for _ in 0..600 {
+            log.append(change.clone()).await.unwrap();
+        }
+        node.take_over(token + 1).await.kill();
+    }
+    let held = node.take_over(6).await;
+    soon(async { while length(&link).await > 100 {} }).await;
+    assert_eq!(written(held.store(), 1).await, (["k0".to_owned()].into(), 1));
+}
+
+#[tokio::test]
+async fn an_account_whose_file_has_ended_is_not_told_to_be_whole() {
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let node = Node::over(&link).await;
+    let held = node.take_over(1).await;
+    write(held.store().clone(), "k0".to_owned()).await.unwrap();
+    let over = held.store().over();
+    held.store().give_up();
+    soon(over).await;
+    write(held.store().clone(), "k1".to_owned()).await.unwrap_err();
+    let closed = soon(held.close()).await;
+    assert!(matches!(closed, Err(CopyError::Ended(LogError::Ended))), "{closed:?}");
+    let held = node.take_over(2).await;
+    assert_eq!(written(held.store(), 2).await, (["k0".to_owned()].into(), 1));
+}
+
+/// Snapshots are in memory, and thousands of accounts may stop at once.
+#[tokio::test]
+async fn an_account_that_stops_does_not_wait_until_those_before_it_have_snapshots() {
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let nodes = [Node::over(&link).await, Node::over(&link).await];
+    let held = nodes[0].take_over(1).await;
+    write(held.store().clone(), "k0".to_owned()).await.unwrap();
+    let places = nodes[0].stores.copies.acquire_many(COPIES.try_into().unwrap()).await.unwrap();
+    soon(held.close()).await.unwrap();
+    assert!(records(&link).await.iter().all(|record| record.kind != Kind::Snapshot), "none was made");
+    drop(places);
+    let held = nodes[1].take_over(2).await;
+    assert_eq!(written(held.store(), 1).await, (["k0".to_owned()].into(), 1));
+    soon(held.close()).await.unwrap();
+    assert!(records(&link).await.iter().any(|record| record.kind == Kind::Snapshot));
+}
+
 #[tokio::test]
 async fn a_log_that_becomes_long_is_replaced_while_its_account_runs() {
     let server = Server::start();
@@ -274,7 +365,7 @@ async fn a_log_that_becomes_long_is_replaced_while_its_account_runs() {
         soon(value(byte)).await;
     }
     // The one that was due while another was made comes with the next change.
-    soon(async { while !records(&link).await.iter().any(|record| record.kind == Kind::Snapshot) {} }).await;
+    soon(async { while length(&link).await > 40 {} }).await;
     write(held.store().clone(), "k0".to_owned()).await.unwrap();
     held.kill();
     let held = nodes[1].take_over(2).await;

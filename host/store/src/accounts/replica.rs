@@ -13,6 +13,9 @@ use crate::log::{Log, LogPosition};
 use crate::replay::{ReplayError, replay_at};
 use crate::{OpenError, Store, StoreError, backup, place};
 
+/// Ends the name of a snapshot that was fetched, until it takes the place of the file.
+pub(super) const FETCHED: &str = ".fetched";
+
 /// The file of an account that takes in the records that its log has, in their order.
 ///
 /// A step that fails closes the file as it was before. The records of earlier steps stay, so the next attempt goes on from there.
@@ -56,20 +59,20 @@ impl Replica {
         applied.await.unwrap_or(Err(ReplayError::Store(StoreError::Ended)))
     }
 
-    /// Replaces the file by a snapshot, which [`Accounts::snapshot`] made on some node.
+    /// Replaces the file by a snapshot, which [`Accounts::snapshot`] made on some node. A file that has more is kept beside it.
     pub async fn restore(self, state: Vec<u8>) -> Result<Self, OpenError> {
         let (accounts, path) = (self.accounts.clone(), self.claim.path.clone());
         let restored = accounts.blocking(move || {
-            let Self { connection, position: _, claim, accounts } = self;
-            let fetched = file::beside(&claim.path, ".fetched");
+            let Self { connection, position, claim, accounts } = self;
+            let fetched = file::beside(&claim.path, FETCHED);
             let is_put = write(&fetched, &state).map_err(Unfit::Io).and_then(|()| check(&fetched));
             drop(connection);
-            let is_put = is_put.and_then(|()| {
-                file::remove(&claim.path)?;
+            let is_put = is_put.and_then(|needed| {
+                clear(&claim.path, position, needed)?;
                 Ok(std::fs::rename(&fetched, &claim.path)?)
             });
             if let Err(cause) = is_put {
-                // If it stays, the next attempt replaces it.
+                // If it stays, the next attempt replaces it, or the next process removes it.
                 let _ = file::remove(&fetched);
                 return Err(OpenError::new(fetched, cause));
             }
@@ -78,13 +81,14 @@ impl Replica {
         restored.await.unwrap_or_else(|| Err(stopped(path)))
     }
 
-    /// Replaces the file by an empty one, if it does not have what the log has.
+    /// Replaces the file by an empty one, if it does not have what the log has. A file that has anything is kept beside it.
     pub async fn begin_anew(self) -> Result<Self, OpenError> {
         let (accounts, path) = (self.accounts.clone(), self.claim.path.clone());
         let begun = accounts.blocking(move || {
-            let Self { connection, position: _, claim, accounts } = self;
+            let Self { connection, position, claim, accounts } = self;
             drop(connection);
-            file::remove(&claim.path).map_err(|cause| OpenError::new(claim.path.clone(), Unfit::Io(cause)))?;
+            let is_clear = clear(&claim.path, position, LogPosition::default());
+            is_clear.map_err(|cause| OpenError::new(claim.path.clone(), Unfit::Io(cause)))?;
             Self::open(accounts, claim)
         });
         begun.await.unwrap_or_else(|| Err(stopped(path)))
@@ -97,14 +101,32 @@ impl Replica {
     }
 }
 
+/// Makes room for a file that has all up to the record `needed`. A file that has more is moved out of the way: the log has lost
+/// records, so nothing else may have these changes.
+fn clear(path: &Path, has: LogPosition, needed: LogPosition) -> std::io::Result<()> {
+    if has.number > needed.number {
+        file::set_aside(path, "its log has lost changes that it has");
+        if path.exists() {
+            return Err(std::io::Error::other(
+                "it has changes that its log has lost, and cannot be moved out of the way",
+            ));
+        }
+    }
+    file::remove(path)
+}
+
 /// Writes a file that only its owner can read.
 fn write(path: &Path, state: &[u8]) -> std::io::Result<()> {
     file::remove(path)?;
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(state)
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(state)?;
+    // After a loss of power, SQLite would take what is not on the disk for values of zeros.
+    file.sync_all()
 }
 
-/// Checks a snapshot: it must be intact, of a version that this parlor knows, and do nothing by itself.
-fn check(path: &Path) -> Result<(), Unfit> {
+/// Checks a snapshot: it must be intact, of a version that this parlor knows, and do nothing by itself. Returns the last record that
+/// it has.
+fn check(path: &Path) -> Result<LogPosition, Unfit> {
     let connection = file::try_open_logged(path)?;
     let strange = |what: &str| Err(Unfit::Snapshot(what.to_owned()));
     let state: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -114,10 +136,11 @@ fn check(path: &Path) -> Result<(), Unfit> {
     if backup::programs(&connection)? != backup::programs(&file::in_memory())? {
         return strange("it has triggers or views that parlor does not make");
     }
-    if place::of(&connection)? == LogPosition::default() {
+    let position = place::of(&connection)?;
+    if position == LogPosition::default() {
         return strange("it does not say up to which record it goes");
     }
     // Everything has to be in this one file when it is renamed.
     connection.close().map_err(|(_, error)| error)?;
-    Ok(())
+    Ok(position)
 }

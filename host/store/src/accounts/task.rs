@@ -47,7 +47,24 @@ impl Tie {
 
     fn tell(&self, file: &StoreFile) {
         if let Some(error) = file.over() {
-            self.over.send_if_modified(|over| over.replace(error).is_none());
+            self.end(error);
+        }
+    }
+
+    /// Tells why the file makes no further change. What was told first stays.
+    fn end(&self, why: LogError) {
+        self.over.send_if_modified(|over| over.is_none() && over.replace(why).is_none());
+    }
+}
+
+/// Ends the file if its task panics. Otherwise the account would run on without it.
+struct EndOnPanic(Arc<Tie>);
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end(LogError::Ended);
+            self.0.give_up();
         }
     }
 }
@@ -60,11 +77,13 @@ pub(super) fn start(accounts: &Accounts, claim: Claim, connection: Connection, l
     let (path, ended) = (claim.path.clone(), claim.alive.subscribe());
     let reader = read(claim.path.clone(), waiting, Arc::clone(&tie), tasks.downgrade());
     let (worker, alive) = (accounts.reader.runtime.clone(), accounts.reader.alive.clone());
+    let end = EndOnPanic(Arc::clone(&tie));
     let reader = worker.spawn(async move {
         reader.await;
-        drop(alive);
+        drop((end, alive));
     });
     let (writes, alive) = (Arc::clone(&tie), accounts.writer.alive.clone());
+    let end = EndOnPanic(Arc::clone(&tie));
     let mut file = StoreFile::new(connection, log);
     accounts.writer.runtime.spawn(async move {
         let is_broken = write(inbox, &mut file, &writes).await == Health::Broken;
@@ -76,7 +95,7 @@ pub(super) fn start(accounts: &Accounts, claim: Claim, connection: Connection, l
             let _ = file::remove(&claim.path);
         }
         drop(claim);
-        drop(alive);
+        drop((end, alive));
     });
     Store::of(tasks, Some(reads), path, Some(tie), ended)
 }

@@ -283,6 +283,91 @@ async fn a_broken_file_is_made_again_from_its_log() {
     assert_eq!(get(&store, "k").await.as_deref(), Some(&b"v"[..]));
 }
 
+/// If NATS lost these changes, nothing else has them.
+#[tokio::test]
+async fn a_file_that_has_more_than_its_log_is_kept_beside_the_new_one() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (accounts, log) = (Accounts::start(here.path()).unwrap(), KeptLog::default());
+    let store = start(&accounts, &log).await;
+    write(&data(&store), "first", b"v").await.unwrap();
+    let (position, state) = accounts.snapshot(&bot()).await.unwrap();
+    write(&data(&store), "second", b"v").await.unwrap();
+    soon(store.close()).await;
+    let aside = |accounts: &Accounts, number: u32| file::beside(&accounts.path(&bot()), &format!(".broken-{number}"));
+    let before = dump(&accounts.path(&bot()));
+    let replica = accounts.open(&bot()).await.unwrap().restore(state.clone()).await.unwrap();
+    assert_eq!(replica.position(), position);
+    assert_eq!(dump(&aside(&accounts, 1)), before);
+    let replica = replica.begin_anew().await.unwrap();
+    assert_eq!(replica.position(), LogPosition::default());
+    assert!(aside(&accounts, 2).exists());
+    // A file that has less is needed by nobody.
+    let elsewhere = Accounts::start(there.path()).unwrap();
+    let replica = elsewhere.open(&bot()).await.unwrap().restore(state.clone()).await.unwrap();
+    assert_eq!(replica.restore(state).await.unwrap().position(), position);
+    assert!(!aside(&elsewhere, 1).exists());
+}
+
+/// It would take the place of the log, from which the file can be made again.
+#[tokio::test]
+async fn no_file_that_is_empty_huge_or_broken_becomes_a_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let (accounts, log) = (Accounts::start(folder.path()).unwrap(), KeptLog::default());
+    let store = start(&accounts, &log).await;
+    let error = accounts.snapshot(&bot()).await.unwrap_err().to_string();
+    assert!(error.contains("up to which record"), "{error}");
+    write(&data(&store), "k", b"v").await.unwrap();
+    let path = accounts.path(&bot());
+    accounts.snapshot(&bot()).await.unwrap();
+    let file = crate::reader::open_to_read(&path).unwrap();
+    let error = snapshot::check(&file, 4_096).unwrap_err().to_string();
+    assert!(error.contains("a snapshot has at most"), "{error}");
+    drop(file);
+    soon(store.close()).await;
+    // The number of free pages, which is not looked at to read or to copy.
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[36..40].copy_from_slice(&99_u32.to_be_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let store = start(&accounts, &log).await;
+    assert_eq!(get(&store, "k").await.as_deref(), Some(&b"v"[..]));
+    let error = accounts.snapshot(&bot()).await.unwrap_err().to_string();
+    assert!(error.to_lowercase().contains("freelist"), "{error}");
+}
+
+/// They have keys of encryption.
+#[test]
+fn copies_that_a_killed_process_was_making_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = folder.path().join(FOLDER);
+    std::fs::create_dir(&accounts).unwrap();
+    for name in
+        ["a.db", "a.db.copy-0", "a.db.copy-17", "a.db.copy-17-journal", "b.db-wal", "b.db.fetched", "b.db.fetched-wal"]
+    {
+        std::fs::write(accounts.join(name), b"x").unwrap();
+    }
+    drop(Accounts::start(folder.path()).unwrap());
+    let mut names: Vec<_> = accounts.read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["a.db", "b.db-wal"]);
+}
+
+/// Otherwise the account would run on, and all its calls would fail.
+#[tokio::test]
+async fn a_task_that_panics_ends_its_account_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (accounts, log) = (Accounts::start(folder.path()).unwrap(), KeptLog::default());
+    let other = accounts.open(&"other@example.org".parse().unwrap()).await.unwrap().start(KeptLog::default());
+    let store = start(&accounts, &log).await;
+    write(&data(&store), "k", b"v").await.unwrap();
+    let over = store.over();
+    assert!(store.put(|_| panic!("a defect")));
+    assert_eq!(soon(over).await, LogError::Ended);
+    soon(store.close()).await;
+    let store = take_over(&accounts, &log).await;
+    assert_eq!(get(&store, "k").await.as_deref(), Some(&b"v"[..]));
+    assert_eq!(soon(write(&data(&other), "k", b"v")).await.unwrap(), Written::Fresh);
+}
+
 /// With thousands of accounts, memory and open files would run out.
 #[tokio::test]
 async fn an_account_that_nobody_reads_has_no_connection_for_it() {
