@@ -137,9 +137,9 @@ async fn carry_out<H: AccountHost>(
     while let Some(order) = orders.recv().await {
         let (account, token, wish) = match order {
             Order::Start { account, token, permit } => {
-                let wished = wishes.begin(&account, token);
+                let orders = wishes.begin(&account, token);
                 let task = Task { account, token, host: Arc::clone(&host), teller: teller.clone() };
-                tokio::spawn(task.run(stores.clone(), permit, wished, end.clone()));
+                tokio::spawn(task.run(stores.clone(), permit, orders, end.clone()));
                 continue;
             }
             Order::Stop { account, token, by: _ } => (account, token, Wish::Stop),

@@ -152,7 +152,7 @@ pub(super) fn in_memory() -> Connection {
 #[cfg(test)]
 pub(super) fn logged_in_memory() -> Connection {
     let connection = in_memory();
-    place::make_table(&connection).unwrap();
+    place::make_table(&connection).expect("a table can be made in memory");
     connection
 }
 
