@@ -12,6 +12,7 @@ use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::suggestion;
 
 pub use self::origin::{FilePosition, Origin};
+use super::cluster::ClusterError;
 use super::group::GroupName;
 use super::name::AccountName;
 use super::settings::SettingError;
@@ -488,4 +489,7 @@ pub enum ConfigError {
         /// Why it is not JSON.
         reason: &'static str,
     },
+    /// The section `[cluster]` is invalid, or something beside it.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
 }
