@@ -36,7 +36,7 @@ impl Node {
 }
 
 #[cfg(not(feature = "cluster"))]
-#[expect(clippy::unused_async, clippy::unused_self, reason = "as with the feature")]
+#[expect(clippy::unused_async, reason = "as with the feature")]
 impl Node {
     /// A host whose configuration names a cluster does not start.
     pub(super) async fn start(_: &Arc<Host>) -> anyhow::Result<Self> {
@@ -44,7 +44,7 @@ impl Node {
     }
 
     pub(super) async fn over(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     pub(super) async fn leave(self) {}
