@@ -5,6 +5,7 @@
 
 mod accounts;
 mod connecting;
+mod member;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use parlor_cluster::Timing;
 use parlor_config::Config;
-use parlor_nats::{Link, NodeSettings, Overview, Runner, State, StateError, Stores, prepare};
+use parlor_nats::{Link, NodeSettings, Runner, State, StateError, Stores, prepare};
 use parlor_store::Accounts;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -23,6 +24,7 @@ use self::accounts::{HostRef, NodeAccounts};
 use crate::host::{Host, claims};
 
 pub use connecting::ClusterStartError;
+pub(crate) use member::Member;
 pub use parlor_nats::sees_records;
 
 /// How many accounts are added to the cluster at once.
@@ -37,16 +39,6 @@ pub struct Cluster {
     following: JoinHandle<()>,
     /// Closes when nothing of the node uses the host.
     in_use: mpsc::Receiver<()>,
-}
-
-/// What the control socket needs of the cluster.
-#[derive(Debug)]
-pub(crate) struct Member {
-    /// The name of the cluster.
-    pub(crate) cluster: String,
-    /// The name of this node.
-    pub(crate) node: String,
-    state: State,
 }
 
 impl Cluster {
@@ -76,7 +68,7 @@ impl Cluster {
         };
         tracing::info!(cluster = %section.name, node = %name, "the host is a node of a cluster");
         // A host is started as a node once.
-        let _ = host.cluster.set(Member { cluster: section.name.clone(), node: name, state });
+        let _ = host.cluster.set(Member::new(&section.name, name, state));
         Ok(Some(Self { runner, following, in_use }))
     }
 
@@ -92,18 +84,6 @@ impl Cluster {
         following.abort();
         // Nothing is ever sent there.
         let _ = in_use.recv().await;
-    }
-}
-
-impl Member {
-    /// Reads the nodes and the accounts of the cluster.
-    pub(crate) async fn overview(&self) -> Result<Overview, StateError> {
-        self.state.overview().await
-    }
-
-    /// Has a node give its accounts away and take no others, or take accounts again.
-    pub(crate) async fn drain(&self, node: &str, is_draining: bool) -> Result<(), StateError> {
-        self.state.drain(node, is_draining).await
     }
 }
 

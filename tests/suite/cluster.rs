@@ -152,8 +152,8 @@ async fn a_node_is_drained_from_another_one_and_no_message_is_lost_or_answered_t
     assert_eq!(answers, bodies);
     cluster.until_at(0, 1).await;
     let status = cluster.status(0).await;
-    let states: Vec<_> = status["nodes"].as_array().unwrap().iter().map(|node| node["state"].clone()).collect();
-    assert_eq!(states, ["draining", "open"], "{status}");
+    let of_nodes: Vec<_> = status["nodes"].as_array().unwrap().iter().map(|node| node["state"].clone()).collect();
+    assert_eq!(of_nodes, ["draining", "open"], "{status}");
     // Nobody else is there: a node that may take accounts again takes this one.
     let off = cluster.homes[1].run(&["cluster", "drain", "one", "--off"]).await.unwrap();
     assert_eq!(off.code, Some(0), "{off:?}");

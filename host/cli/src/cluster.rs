@@ -7,8 +7,9 @@ use parlor::control::views::Cluster;
 use super::show::{Put as _, print, print_json, table};
 use super::target::{self, Target};
 
-/// The commands of `parlor cluster`.
+/// Show the cluster that the host is a node of, and drain nodes
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 4 no host runs")]
 pub enum ClusterCommand {
     /// Show the nodes, and which of them has which account.
     Status(StatusArgs),

@@ -8,7 +8,7 @@ use parlor_base::id::Digest;
 use serde_json::Value;
 
 use super::account::AccountConfig;
-use super::error::{ConfigError, FilePosition};
+use super::error::{ClusterError, ConfigError, FilePosition};
 use super::keys::CLUSTER_NAMES;
 use super::link::{PasswordSource, Way, certificates, others_may_read, password_source};
 use super::name::AccountName;
@@ -66,55 +66,6 @@ pub enum ClusterLogin {
         certificate: PathBuf,
         /// Its private key, as PEM.
         key: PathBuf,
-    },
-}
-
-/// What is wrong with the section `[cluster]`, or with what stands beside it.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// A key is missing that has no default.
-    #[error("{at}: a cluster needs {key}: write {key} = {example}")]
-    Missing {
-        /// The place of the section.
-        at: FilePosition,
-        /// The key.
-        key: &'static str,
-        /// An example of a value.
-        example: &'static str,
-    },
-    /// A password and a certificate stand side by side.
-    #[error("{at}: a node logs in at NATS with a password or with a certificate: keep one of them")]
-    TwoLogins {
-        /// The place of the section.
-        at: FilePosition,
-    },
-    /// An account is an address of a component, which only one host can be connected as.
-    #[error(
-        "the account {account} is an address of a component, and a component has one connection, not one on each node: take [cluster] out, or the account"
-    )]
-    Component {
-        /// The account.
-        account: AccountName,
-    },
-    /// An account goes on with a session that exists once.
-    #[error(
-        "the account {account} goes on with a session that somebody else began, and no other node could go on with it: take [cluster] out, or give the account a password"
-    )]
-    Prebind {
-        /// The account.
-        account: AccountName,
-    },
-    /// Two accounts have the same bare address.
-    #[error(
-        "the accounts {first} and {second} both are {jid}, and a cluster has each address once: take [cluster] out, or one of the accounts"
-    )]
-    SameAddress {
-        /// The first account.
-        first: AccountName,
-        /// The second account.
-        second: AccountName,
-        /// The address.
-        jid: BareJid,
     },
 }
 

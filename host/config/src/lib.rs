@@ -42,10 +42,10 @@ use sections::{Document, Section, Written};
 
 pub use account::AccountConfig;
 pub use audit::Audit;
-pub use cluster::{Cluster, ClusterError, ClusterLogin};
+pub use cluster::{Cluster, ClusterLogin};
 pub use encryption::{Encryption, OtrPeople, OtrPolicy, TrustPolicy};
 pub use endpoint::{BadEndpoint, BadUrl, Endpoint, WebUrl};
-pub use error::{ConfigError, FilePosition, Origin};
+pub use error::{ClusterError, ConfigError, FilePosition, Origin};
 pub use group::{BadGroupName, BadPattern, BadSelector, GroupName, Pattern, Selector};
 pub use link::{
     ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, is_variable,
