@@ -56,6 +56,7 @@ use self::domains::Domains;
 use self::late::add_ready;
 use crate::web::Counts;
 
+pub use claims::account_started;
 pub use lock::LOCK;
 pub use standing::PluginStatus;
 

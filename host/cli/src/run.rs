@@ -19,7 +19,7 @@ use parlor::control::lines::Lines;
 use parlor::control::lines::SAYS;
 use parlor::control::metrics::Metrics;
 use parlor::control::server::{Control, HostHandle, ORDERS, Order};
-use parlor::host::Host;
+use parlor::host::{Host, account_started};
 use parlor::memory;
 use parlor::systemd::Notifier;
 use parlor::web::Listener;
@@ -263,7 +263,7 @@ async fn serve(
             // The control socket keeps this channel open.
             Some(order) = ordered.recv() => Task::Order(order),
             () = files.changed() => Task::Look,
-            () = host.account_started() => Task::Hear,
+            () = account_started(host) => Task::Hear,
             reasons = host.all_over() => return Some(reasons),
         };
         if matches!(task, Task::Reload) {

@@ -55,11 +55,9 @@ pub(crate) async fn reconfigured(host: &Host) {
     host.claims.reconfigured.notified().await;
 }
 
-impl Host {
-    /// Waits until a cluster has had an account start since the last call. Without a cluster, it waits forever.
-    pub async fn account_started(&self) {
-        self.claims.started.notified().await;
-    }
+/// Waits until a cluster has had an account start since the last call. Without a cluster, it waits forever.
+pub async fn account_started(host: &Host) {
+    host.claims.started.notified().await;
 }
 
 /// Returns the audit of the host, which all accounts share: their own stores go with them.
