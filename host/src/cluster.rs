@@ -1,7 +1,6 @@
 //! The host as a node of a cluster: it runs the accounts that the cluster gives it, each with a store of its own whose log is in NATS.
 //!
-//! Which node runs which account is decided by `parlor_cluster`, and carried out by `parlor_nats`. Here, accounts are started and
-//! stopped. All nodes have the same accounts in their configuration, and the same policy.
+//! `parlor_cluster` decides which node runs which account, and `parlor_nats` says when to start and stop them. All nodes have the same accounts in their configuration, and the same policy.
 
 mod accounts;
 mod connecting;
