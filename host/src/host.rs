@@ -3,6 +3,8 @@
 mod accounts;
 mod adding;
 pub(crate) mod audit;
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "only a cluster gives accounts to the host"))]
+pub(crate) mod claims;
 mod domains;
 mod explain;
 pub(crate) mod keys;
@@ -49,10 +51,12 @@ use tokio::sync::{Mutex, Notify, watch};
 
 use self::accounts::{open, spread, start_account};
 use self::adding::{add_all, prune_cache};
+use self::claims::Claims;
 use self::domains::Domains;
 use self::late::add_ready;
 use crate::web::Counts;
 
+pub use claims::account_started;
 pub use lock::LOCK;
 pub use standing::PluginStatus;
 
@@ -77,6 +81,11 @@ pub struct Host {
     components: Components,
     /// Held for moments only.
     accounts: std::sync::Mutex<BTreeMap<AccountName, Account>>,
+    /// The accounts that a cluster gave to the host.
+    claims: Claims,
+    /// The cluster that it is a node of, once it is.
+    #[cfg(feature = "cluster")]
+    pub(crate) cluster: std::sync::OnceLock<crate::cluster::Member>,
     /// The domains of components, which take the place of a server for accounts that are addresses there.
     domains: Domains,
     plugins: Mutex<BTreeMap<PluginId, Plugin>>,
@@ -128,6 +137,10 @@ pub enum StartError {
     /// The policy cannot be read.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The configuration has a section `[cluster]`.
+    #[cfg(not(feature = "cluster"))]
+    #[error("this parlor was built without the feature `cluster`: take [cluster] out of {}, or use one that has it", .0.escaped())]
+    NoCluster(PathBuf),
     /// The engine cannot start.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -176,6 +189,10 @@ impl Host {
         let text = Policy::read(&config.plugins)?;
         let policy =
             text.as_deref().map_or_else(|| Ok(Policy::default()), |text| Policy::understand(text, &config.plugins))?;
+        #[cfg(not(feature = "cluster"))]
+        if config.cluster.is_some() {
+            return Err(StartError::NoCluster(config.path));
+        }
         let lock = lock(&config.data)?;
         let engine = Arc::new(Engine::start(compiler, Some(&config.data))?);
         let store = Store::open(&config.data)?;
@@ -184,9 +201,11 @@ impl Host {
             tracing::warn!(%error, "the data folder cannot note its policy: what that names may be removed when another policy is changed that uses this folder");
         }
         let domains = Domains::start(&config.components);
-        let accounts = config.accounts.values();
-        let accounts: BTreeMap<_, _> =
-            accounts.map(|one| (one.name.clone(), start_account(one, &store, threads.place(), &domains))).collect();
+        // In a cluster, accounts start when the host gets them.
+        let accounts = config.accounts.values().filter(|_| config.cluster.is_none());
+        let accounts: BTreeMap<_, _> = accounts
+            .map(|one| (one.name.clone(), start_account(one, store.clone(), threads.place(), &domains)))
+            .collect();
         let host = Self {
             components,
             domains,
@@ -197,6 +216,9 @@ impl Host {
             threads,
             store,
             accounts: accounts.into(),
+            claims: Claims::default(),
+            #[cfg(feature = "cluster")]
+            cluster: std::sync::OnceLock::new(),
             plugins: Mutex::default(),
             leaving: Leaving::default(),
             crowded: Notify::new(),

@@ -3,6 +3,8 @@
 
 pub mod alerts;
 pub mod backup;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod control;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;

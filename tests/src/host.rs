@@ -142,6 +142,12 @@ impl Home {
         self.write_config()
     }
 
+    /// Sets a key under `[cluster]`.
+    pub fn set_cluster(&mut self, key: &str, value: impl Into<toml::Value>) -> Result<()> {
+        self.table("cluster").insert(key.to_owned(), value.into());
+        self.write_config()
+    }
+
     /// Sets a key under `[window]`.
     pub fn set_window(&mut self, key: &str, value: impl Into<toml::Value>) -> Result<()> {
         self.table("window").insert(key.to_owned(), value.into());

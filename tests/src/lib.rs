@@ -27,6 +27,7 @@ pub mod kills;
 pub mod log;
 pub mod memories;
 pub mod minisign;
+pub mod nats;
 pub mod omemo;
 pub mod packages;
 pub mod peer;

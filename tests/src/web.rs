@@ -93,18 +93,22 @@ impl Web {
     /// Serves these bytes at a path.
     pub fn put(&self, path: &str, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", bytes.len());
+        let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", bytes.len());
         self.put_raw(path, [head.as_bytes(), bytes].concat());
     }
 
-    /// Answers at a path with exactly these bytes, including the head, and closes the connection.
+    /// Answers at a path with exactly these bytes, including the head, and closes the connection. The other answers announce that:
+    /// a client may be about to send its next request.
     pub fn put_raw(&self, path: &str, bytes: impl Into<Vec<u8>>) {
         self.state().answers.insert(path.to_owned(), bytes.into());
     }
 
     /// Redirects requests for a path.
     pub fn redirect(&self, path: &str, to: &str) {
-        self.put_raw(path, format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"));
+        self.put_raw(
+            path,
+            format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"),
+        );
     }
 
     /// Requires this `authorization` for paths with this beginning. Other requests get this challenge in
@@ -213,7 +217,8 @@ async fn answer(stream: TcpStream, tls: &TlsAcceptor, state: &Mutex<State>) -> s
             None => state.answers.get(&target).cloned(),
         }
     };
-    let bytes = found.unwrap_or_else(|| b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_vec());
+    let bytes =
+        found.unwrap_or_else(|| b"HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".to_vec());
     stream.write_all(&bytes).await?;
     stream.shutdown().await
 }

@@ -45,6 +45,7 @@ mod bad_answers;
 mod bad_arguments;
 mod bad_input;
 mod catch_up;
+mod cluster;
 mod compiling;
 mod component;
 mod connected;

@@ -10,6 +10,7 @@ pub mod account;
 mod ask;
 pub mod audit;
 pub mod backup;
+pub mod cluster;
 pub mod compile;
 pub mod contacts;
 pub mod doctor;
@@ -99,6 +100,9 @@ enum Command {
     /// Add, remove and list accounts.
     #[command(subcommand)]
     Account(account::AccountCommand),
+    /// Show the cluster that the host is a node of, and drain nodes.
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Write a backup of the host into a file.
     Backup(backup::BackupArgs),
     /// Restore a backup, where no host runs.
@@ -145,6 +149,7 @@ impl Arguments {
             Command::Search(search) => search.run(),
             Command::Index(index) => index.run(),
             Command::Account(account) => account.run(),
+            Command::Cluster(cluster) => cluster.run(),
             Command::Backup(backup) => backup.run(),
             Command::Restore(restore) => restore.run(),
             Command::Web(web) => web.run(),

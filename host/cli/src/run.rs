@@ -1,6 +1,7 @@
 //! `parlor run`: runs the host until it is told to stop.
 
 mod files;
+mod node;
 mod one_line;
 mod signals;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use files::{ConfigFile, Files};
+use node::Node;
 use one_line::OneLine;
 use parlor::alerts;
 use parlor::control::chat::Chat;
@@ -17,7 +19,7 @@ use parlor::control::lines::Lines;
 use parlor::control::lines::SAYS;
 use parlor::control::metrics::Metrics;
 use parlor::control::server::{Control, HostHandle, ORDERS, Order};
-use parlor::host::Host;
+use parlor::host::{Host, account_started};
 use parlor::memory;
 use parlor::systemd::Notifier;
 use parlor::web::Listener;
@@ -186,6 +188,7 @@ async fn stand(
         host = start => Arc::new(host?),
         () = signals.stop() => return Ok(()),
     };
+    let node = Node::start(&host).await?;
     let (orders, mut ordered) = mpsc::channel(ORDERS);
     let mut control = Control::start(HostHandle { host: Arc::clone(&host), lines, orders: orders.clone() })?;
     let metrics = match metrics {
@@ -195,8 +198,13 @@ async fn stand(
     let webhooks = Listener::start(Arc::clone(&host));
     let mut chat = Chat::start(&host, &orders);
     manager.ready(&host);
+    let mut has_node_failed = false;
     let over = tokio::select! {
         over = serve(&host, &mut chat, &mut ordered, &mut signals, &mut files, &mut control, &manager) => over,
+        () = node.over() => {
+            has_node_failed = true;
+            None
+        }
         // These never end.
         () = manager.keep_watchdog(&host) => None,
         () = memory::give_back() => None,
@@ -210,6 +218,10 @@ async fn stand(
     if let Some(metrics) = metrics {
         metrics.stop().await;
     }
+    tokio::select! {
+        () = node.leave() => {}
+        () = signals.stop() => bail!("ended at once, on a second signal"),
+    }
     // All other holders were stopped above.
     let host = Arc::into_inner(host).context("the host is still in use; please report this")?;
     tokio::select! {
@@ -217,6 +229,7 @@ async fn stand(
         () = signals.stop() => bail!("ended at once, on a second signal"),
     }
     match over {
+        None if has_node_failed => bail!("the node of the cluster has ended by itself; please report this"),
         None => {
             tracing::info!("stopped cleanly");
             Ok(())
@@ -250,6 +263,7 @@ async fn serve(
             // The control socket keeps this channel open.
             Some(order) = ordered.recv() => Task::Order(order),
             () = files.changed() => Task::Look,
+            () = account_started(host) => Task::Hear,
             reasons = host.all_over() => return Some(reasons),
         };
         if matches!(task, Task::Reload) {
@@ -271,6 +285,8 @@ enum Task {
     Order(Order),
     /// Check for changes of the watched files.
     Look,
+    /// Serve the owners of accounts that have started.
+    Hear,
 }
 
 async fn carry_out(host: &Arc<Host>, chat: &mut Chat, files: &mut Files, task: Task) {
@@ -282,6 +298,7 @@ async fn carry_out(host: &Arc<Host>, chat: &mut Chat, files: &mut Files, task: T
             }
             drop(said(host.reload_if_changed().await));
         }
+        Task::Hear => chat.hear_all(host),
         Task::Order(Order::ReloadAll(done)) => drop(done.send(read_all(host, chat, files).await)),
         // The requester may have disconnected meanwhile.
         Task::Order(Order::Reload(done)) => drop(done.send(said(host.reload().await))),
@@ -406,13 +423,18 @@ fn start_log(
     Ok(guard)
 }
 
+/// Returns whether the lines of this target below `info` hold what people write, or what accounts keep.
+fn is_confidential(target: &str) -> bool {
+    sees_the_stream(target) || node::sees_records(target)
+}
+
 /// Combines the stored and the written log, with the owner's filter.
 fn shown<S>(lines: Lines, log: Box<dyn Layer<S> + Send + Sync>, filter: EnvFilter) -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
     // A second filter in addition to the owner's: even a specific directive cannot override it.
-    let cap = filter_fn(|event| *event.level() <= LevelFilter::INFO || !sees_the_stream(event.target()));
+    let cap = filter_fn(|event| *event.level() <= LevelFilter::INFO || !is_confidential(event.target()));
     // A plugin's lines from the level that was chosen for it.
     let chosen = filter_fn(|event| event.name() == CHOSEN).with_max_level_hint(LevelFilter::DEBUG);
     lines.and_then(log).with_filter(cap).with_filter(filter.or(chosen))

@@ -3,6 +3,7 @@
 //! A cause that is part of the message is not a `source`: printing the error chain would repeat it. No error repeats a
 //! value that may be a secret, or the line that holds it.
 
+mod cluster;
 mod origin;
 
 use std::io;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::suggestion;
 
+pub use self::cluster::ClusterError;
 pub use self::origin::{FilePosition, Origin};
 use super::group::GroupName;
 use super::name::AccountName;
@@ -488,4 +490,7 @@ pub enum ConfigError {
         /// Why it is not JSON.
         reason: &'static str,
     },
+    /// The section `[cluster]` is invalid, or something beside it.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
 }

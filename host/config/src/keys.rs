@@ -1,6 +1,10 @@
 //! Every key of `parlor.toml` that is not a setting, in one table per place. The reader refuses all other keys, and the
 //! page for owners is generated from these tables.
 
+mod cluster;
+
+pub use cluster::CLUSTER;
+
 /// A key with its description for owners.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
@@ -36,6 +40,7 @@ pub const TOP: &[Key] = &[
         NONE,
         "How much the host keeps of the record of who changed what: the keys of `[audit]` below.",
     ),
+    key("cluster", "a table", NONE, "The cluster that the host is a node of: the keys of `[cluster]` below."),
     key(
         "component",
         "tables",
@@ -394,6 +399,9 @@ pub static GROUP_NAMES: [&str; GROUP.len()] = names(GROUP);
 
 /// The names of the keys in [`AUDIT`].
 pub static AUDIT_NAMES: [&str; AUDIT.len()] = names(AUDIT);
+
+/// The names of the keys in [`CLUSTER`].
+pub static CLUSTER_NAMES: [&str; CLUSTER.len()] = names(CLUSTER);
 
 /// The names of the keys in [`COMPONENT`].
 pub static COMPONENT_NAMES: [&str; COMPONENT.len()] = names(COMPONENT);

@@ -19,6 +19,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 mod account;
 mod audit;
+mod cluster;
 mod component;
 mod encryption;
 mod endpoint;
@@ -41,9 +42,10 @@ use sections::{Document, Section, Written};
 
 pub use account::AccountConfig;
 pub use audit::Audit;
+pub use cluster::{Cluster, ClusterLogin};
 pub use encryption::{Encryption, OtrPeople, OtrPolicy, TrustPolicy};
 pub use endpoint::{BadEndpoint, BadUrl, Endpoint, WebUrl};
-pub use error::{ConfigError, FilePosition, Origin};
+pub use error::{ClusterError, ConfigError, FilePosition, Origin};
 pub use group::{BadGroupName, BadPattern, BadSelector, GroupName, Pattern, Selector};
 pub use link::{
     ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, is_variable,
@@ -76,6 +78,8 @@ pub struct Config {
     pub watch: bool,
     /// The section `[audit]`.
     pub audit: Audit,
+    /// The section `[cluster]`, if the host is a node of one.
+    pub cluster: Option<Cluster>,
     /// The section `[web]`.
     pub web: Web,
     /// The section `[window]`.
@@ -152,6 +156,7 @@ impl Config {
             log: String::new(),
             watch: false,
             audit: Audit::default(),
+            cluster: None,
             web: Web::default(),
             window: Window::default(),
             settings: Settings::default(),
@@ -201,6 +206,10 @@ impl Config {
         if accounts.is_empty() {
             return Err(ConfigError::NoAccount(path.to_owned()));
         }
+        let cluster = Cluster::read(top.section("cluster")?.as_ref(), folder, overrides.environment)?;
+        if let Some(cluster) = &cluster {
+            cluster.fit(&mut accounts)?;
+        }
         let watch = top.flag("watch")?.unwrap_or(true);
         let misspelt = (overrides.variables)().into_iter().filter_map(|name| misspelt(&name));
         let of_components = components.values().flat_map(LinkSettings::warnings);
@@ -215,6 +224,7 @@ impl Config {
             log,
             watch,
             audit,
+            cluster,
             web,
             window,
             settings,

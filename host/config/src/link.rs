@@ -213,6 +213,6 @@ fn file_warning(file: &Path) -> Option<String> {
     })
 }
 
-fn others_may_read(file: &Path) -> bool {
+pub(crate) fn others_may_read(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|found| is_open_secret(&found))
 }

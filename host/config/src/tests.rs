@@ -443,7 +443,7 @@ fn errors_of_other_keys_say_where_what_and_what_to_write() {
     for (toml, error) in [
         (
             "[theme]\nx = 1",
-            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, audit, component, data, group, log, plugins, settings, watch, web, window",
+            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, audit, cluster, component, data, group, log, plugins, settings, watch, web, window",
         ),
         ("log = 3", "parlor.toml:1:7: log must be a string, not a number"),
         ("data = \"\"", "parlor.toml:1:8: data must be a string, not an empty one"),
@@ -904,4 +904,50 @@ fn people_may_have_another_policy_for_otr_than_the_account() {
     let many = many.collect::<Vec<_>>().concat();
     let error = refused(&format!("{MINIMAL}[account.main.encryption]\n{many}"));
     assert!(error.starts_with("parlor.toml:1005:") && error.ends_with("not one more"), "{error}");
+}
+
+/// Otherwise the session on the node before would go on beside the one on the next node.
+#[test]
+fn accounts_of_a_cluster_have_the_same_resource_on_each_node() {
+    let text = |node: &str| {
+        format!(
+            "[cluster]\nnats = \"nats://127.0.0.1:4222\"\nname = \"bots\"\nnode = \"{node}\"\n[account.main]\njid = \"bot@example.org\"\npassword_env = \"X\"\n[account.other]\njid = \"other@example.org/own\"\npassword_env = \"X\"\n"
+        )
+    };
+    let [one, other] = ["one", "other"].map(|node| load(&text(node)).unwrap());
+    let jid = |config: &Config, name: &str| config.accounts[&name.parse().unwrap()].link.jid.to_string();
+    assert!(jid(&one, "main").starts_with("bot@example.org/parlor-"), "{}", jid(&one, "main"));
+    assert_eq!(jid(&one, "main"), jid(&other, "main"));
+    assert_eq!(jid(&one, "other"), "other@example.org/own");
+    assert_eq!(one.cluster.unwrap().node.as_deref(), Some("one"));
+}
+
+#[test]
+fn errors_of_a_cluster_say_what_to_write() {
+    let account = "[account.main]\njid = \"bot@example.org\"\npassword_env = \"X\"\n";
+    for (cluster, error) in [
+        ("name = \"a\"", ": a cluster needs nats: write nats = \"tls://nats.example.org:4222\""),
+        ("nats = \"tls://a\"", ": a cluster needs name: write name = \"bots\""),
+        (
+            "nats = \"tls://a\"\nname = \"A\"",
+            ": cluster.name must be 1 to 32 of the characters a-z, 0-9 and -, not something else",
+        ),
+        (
+            "nats = []\nname = \"a\"",
+            ": cluster.nats must be an address such as \"tls://nats.example.org:4222\", or a list of up to 16, not something else",
+        ),
+        ("nats = \"tls://a\"\nname = \"a\"\nreplicas = 2", ": cluster.replicas must be 1, 3 or 5, not something else"),
+        (
+            "nats = \"tls://a\"\nname = \"a\"\nuser = \"me\"",
+            ": user goes with password_file alone: write both, or none",
+        ),
+    ] {
+        let found = refused(&format!("[cluster]\n{cluster}\n{account}"));
+        assert!(found.ends_with(error), "{found}");
+    }
+    let twins = format!(
+        "[cluster]\nnats = \"tls://a\"\nname = \"a\"\n{account}[account.twin]\njid = \"bot@example.org/b\"\npassword_env = \"X\"\n"
+    );
+    let found = refused(&twins.replace("bot@example.org\"", "bot@example.org/a\""));
+    assert!(found.contains("accounts main and twin both are bot@example.org"), "{found}");
 }

@@ -181,11 +181,12 @@ fn run(
         if ready.send(Ok(())).is_err() {
             return;
         }
+        let name = names::hash(&node.name);
         let node = Node::new(&node.name, node.capacity, node.timing, rand::random());
         let watch = Watch::new(&link, cluster);
         let answers = FuturesUnordered::new();
         let (gate, held, awaited, heard, trouble) = (Gate::default(), HashMap::new(), None, clock::now(), None);
-        Running { node, state, watch, answers, inbox, orders, gate, held, awaited, heard, trouble }.run().await;
+        Running { node, name, state, watch, answers, inbox, orders, gate, held, awaited, heard, trouble }.run().await;
     });
     drop(end);
 }
@@ -198,6 +199,8 @@ async fn open(settings: &Settings, cluster: &Cluster, timing: Timing) -> Result<
 
 struct Running {
     node: Node,
+    /// What stands for its name in subjects.
+    name: String,
     state: State,
     watch: Watch,
     answers: FuturesUnordered<BoxFuture<'static, (RequestId, Result<Revision, PutError>)>>,
@@ -307,14 +310,15 @@ impl Running {
     }
 
     fn seen(&mut self, message: &Message) -> Vec<Output> {
-        let Message { subject, revision, body } = message;
+        let Message { subject, revision, body, pending: _ } = message;
         self.heard = clock::now();
         if self.awaited.is_some_and(|(awaited, _)| awaited <= *revision) {
             self.awaited = None;
         }
         match self.state.decode(subject, *revision, body) {
             Ok(Decoded::Record(key, value)) => self.node.seen(clock::now(), &key, *revision, Some(value)),
-            Ok(Decoded::Other) => Vec::new(),
+            Ok(Decoded::Drain(hash, is_draining)) if hash == self.name => self.node.drain(clock::now(), is_draining),
+            Ok(Decoded::Drain(..) | Decoded::Other) => Vec::new(),
             Err(error) => {
                 (self.orders)(Order::Report(error));
                 self.unreadable(subject, *revision)

@@ -184,6 +184,9 @@ pub enum StateError {
     /// A record could not be written.
     #[error("the state of the cluster in NATS could not be written: {0}")]
     Put(#[from] PutError),
+    /// The records were not delivered in time.
+    #[error("NATS does not deliver the state of the cluster {0}; check the connection to NATS")]
+    Silent(String),
 }
 
 /// The reason why a node does not begin.

@@ -56,6 +56,11 @@ impl Cluster {
         }
     }
 
+    /// The subject of the wish that a node is to be drained.
+    pub(crate) fn drain_subject(&self, node: &str) -> String {
+        format!("parlor.{self}.state.drain.{}", hash(node))
+    }
+
     /// The streams of logs, each with its subjects.
     pub(crate) fn log_streams(&self) -> impl Iterator<Item = (String, String)> {
         SHARDS.chars().map(move |shard| (format!("PARLOR_{self}_LOG_{shard}"), format!("parlor.{self}.log.{shard}.*")))

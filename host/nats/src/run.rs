@@ -116,6 +116,13 @@ impl Runner {
         self.driver.drain(is_draining);
     }
 
+    /// Waits until the node has ended without being told to. All its accounts have ended then.
+    pub fn over(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut ended = self.ended.clone();
+        // Nothing is ever sent there.
+        async move { while ended.changed().await.is_ok() {} }
+    }
+
     /// Stops all accounts, gives them away, and ends the node.
     pub async fn leave(mut self) {
         self.driver.leave();

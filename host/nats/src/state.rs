@@ -11,19 +11,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::Last;
 use crate::connect::{AskError, Link};
+use crate::drains;
 use crate::error::{PutError, StartError, StateError};
 use crate::names::{self, Cluster};
 use crate::streams::{MOST_IN_THE_STATE, prepare_state};
 
 /// The format that this version writes, and the only one that it reads.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 /// The maximum length of a node's name, and of an account's: an address has three parts of at most 1023 bytes.
 const LONGEST_NODE: usize = 256;
 const LONGEST_ACCOUNT: usize = 3071;
 /// The largest token or renewal that is believed: they only count up from 0.
 const HIGHEST: u64 = 1 << 53;
 /// How long a write that is not part of a lease may take.
-const ANSWER: Duration = Duration::from_secs(2);
+pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,8 +82,8 @@ pub enum Added {
 /// The sessions and claims of a cluster.
 #[derive(Debug, Clone)]
 pub struct State {
-    link: Link,
-    cluster: Cluster,
+    pub(crate) link: Link,
+    pub(crate) cluster: Cluster,
 }
 
 impl State {
@@ -117,7 +118,7 @@ impl State {
         self.put_text(self.cluster.subject(key), encode(key, value), expected, within).await
     }
 
-    async fn put_text(
+    pub(crate) async fn put_text(
         &self,
         subject: String,
         text: String,
@@ -135,6 +136,10 @@ impl State {
         let read = match place.split_once('.') {
             Some(("session", id)) => decode_session(id, body),
             Some(("account", hash)) => decode_claim(hash, body),
+            Some(("drain", hash)) => {
+                let unreadable = |cause| StateError::Unreadable { subject: subject.to_owned(), revision, cause };
+                return drains::decode(hash, body).map_err(unreadable);
+            }
             // Other things of a cluster are kept there as well.
             _ => return Ok(Decoded::Other),
         };
@@ -180,6 +185,8 @@ impl TimingRecord {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
     Record(Key, Value),
+    /// The node with this hash is to be drained, or not any more.
+    Drain(String, bool),
     /// Nothing for nodes.
     Other,
 }
@@ -250,7 +257,7 @@ fn decode_claim(hash: &str, body: &[u8]) -> Result<(Key, Value), String> {
 }
 
 /// Reads a record of this format.
-fn parse<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, String> {
+pub(crate) fn parse<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, String> {
     if body.len() > usize::try_from(MOST_IN_THE_STATE).unwrap_or(0) {
         return Err("it is too large".to_owned());
     }

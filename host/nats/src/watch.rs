@@ -25,6 +25,8 @@ pub(crate) struct Message {
     pub(crate) subject: String,
     pub(crate) revision: Revision,
     pub(crate) body: Bytes,
+    /// How many follow it that are there already.
+    pub(crate) pending: u64,
 }
 
 /// The writes of a cluster's state.
@@ -69,10 +71,13 @@ impl Watch {
                 Phase::Open(ordered) => match ordered.next().await {
                     Some(Ok(message)) => {
                         // Any client that knows the subject of the delivery can send anything there.
-                        let Ok(revision) = message.info().map(|info| info.stream_sequence) else { continue };
+                        let Ok((revision, pending)) = message.info().map(|info| (info.stream_sequence, info.pending))
+                        else {
+                            continue;
+                        };
                         self.last = revision;
                         let (subject, body) = (message.subject.to_string(), message.payload.clone());
-                        return Message { subject, revision, body };
+                        return Message { subject, revision, body, pending };
                     }
                     Some(Err(error)) => self.retry(&error.to_string()),
                     None => self.retry("the delivery ended"),

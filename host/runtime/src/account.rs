@@ -53,10 +53,10 @@ use parlor_base::rng::RandomSource;
 use parlor_config::AccountConfig;
 use parlor_session::router::{Names, Router};
 use parlor_session::{Session, on_component, set_encryption, set_otr_people};
-use parlor_store::Store;
+use parlor_store::{Audit, Store};
 use parlor_xmpp::{Dialer, Tokens};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use self::alarm::Alarm;
 use self::alerts::Alerts;
@@ -69,6 +69,7 @@ use self::outbox::Outbox;
 use self::published::{Published, Watched};
 use self::screening::Screening;
 use self::worker::Worker;
+use crate::may_act::MayAct;
 use crate::record::Records;
 use crate::threads::Place;
 
@@ -91,6 +92,34 @@ pub enum Asker {
     Plugin(InstanceId),
 }
 
+/// What an account keeps, and whether it may act.
+#[derive(Debug, Clone)]
+pub struct Backing {
+    /// Its store. In a cluster, each account has its own.
+    pub store: Store,
+    /// The audit of the host.
+    pub audit: Audit,
+    /// The permission to act.
+    pub may_act: MayAct,
+}
+
+impl From<Store> for Backing {
+    /// Returns that of an account without a cluster: it shares the store with the audit, and always may act.
+    fn from(store: Store) -> Self {
+        Self { audit: store.audit(), store, may_act: MayAct::default() }
+    }
+}
+
+/// Ends the task of an account when it is dropped, without a word to the server. A task that has ended is not affected.
+#[derive(Debug)]
+pub struct KillOnDrop(AbortHandle);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// An account and its task.
 pub struct Account {
     shared: Arc<Shared>,
@@ -104,11 +133,18 @@ impl Account {
     }
 
     /// Starts the task with a dialer that reaches the server, and with a clock.
-    pub fn start_with(config: AccountConfig, store: Store, place: Place, dialer: Dialer, clock: Clock) -> Self {
+    pub fn start_with(
+        config: AccountConfig,
+        backing: impl Into<Backing>,
+        place: Place,
+        dialer: Dialer,
+        clock: Clock,
+    ) -> Self {
+        let Backing { store, audit, may_act } = backing.into();
         let (asked, asked_receiver) = fair::queue(|_| COMMANDS);
         let (orders, order_receiver) = mpsc::channel(ORDERS);
         let (published, Watched { connection, archive, rooms_told }) =
-            Published::new(store.audit(), config.name.clone());
+            Published::new(audit.clone(), config.name.clone());
         let mut session = Session::new(config.link.jid.clone(), config.settings.clone());
         if config.link.component().is_some() {
             on_component(&mut session);
@@ -134,7 +170,8 @@ impl Account {
             callees: Arc::default(),
             hooks: Hooks::default(),
             wanted_nodes: wanted_nodes::WantedNodes::default(),
-            audit: store.audit(),
+            audit,
+            may_act,
             encryption: told::Told::default(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
@@ -186,6 +223,11 @@ impl Account {
     /// are delivered until the end.
     pub async fn drain(&self) {
         self.shared.tell(|done| Order::Drain { done }).await;
+    }
+
+    /// Returns what ends the task at once when it is dropped: another node may have the account, and has its session.
+    pub fn kill_on_drop(&self) -> KillOnDrop {
+        KillOnDrop(self.task.abort_handle())
     }
 
     /// Closes the stream cleanly and ends the task.

@@ -23,6 +23,7 @@ pub mod explain;
 pub mod instance;
 pub mod loading;
 pub mod mappings;
+pub mod may_act;
 mod named;
 pub mod order;
 mod progress;

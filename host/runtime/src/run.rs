@@ -260,8 +260,11 @@ impl<'a> Running<'a> {
         is_idle
     }
 
-    /// Begins to handle mail.
+    /// Begins to handle mail, unless another node of a cluster may have the account: the mail is not handled here then.
     async fn begin(&mut self, mail: Box<Mail>, place: Option<SparePlace>) {
+        if !self.instance.account.may_act.now() {
+            return;
+        }
         let handler = handle(self.instance, self.handle_event, self.accessor, mail, place, &mut self.mail).await;
         self.handlers.extend(handler.map(FutureExt::boxed));
     }

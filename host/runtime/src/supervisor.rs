@@ -246,6 +246,11 @@ impl Supervised {
         Self { shared }
     }
 
+    /// Returns the account that it runs on.
+    pub fn account(&self) -> &Arc<account::Shared> {
+        &self.shared.account
+    }
+
     /// Returns the result of its admission.
     pub fn admitted(&self) -> &Arc<Admitted> {
         &self.shared.admitted

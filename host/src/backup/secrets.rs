@@ -8,7 +8,7 @@ use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
 use parlor_base::atomic::{folder_of, open_plain};
-use parlor_config::{Config, PasswordSource, Way};
+use parlor_config::{ClusterLogin, Config, PasswordSource, Way};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::secret::SecretSource;
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,15 @@ pub(super) fn named(config: &Config, policy: &Policy) -> BTreeSet<PathBuf> {
         all.extend([certificate.clone(), key.clone()]);
     }
     all.extend(config.web.ca_file.clone());
+    if let Some(cluster) = &config.cluster {
+        match &cluster.login {
+            ClusterLogin::Password { password: PasswordSource::File(file), .. }
+            | ClusterLogin::Token(PasswordSource::File(file)) => all.extend([file.clone()]),
+            ClusterLogin::Certificate { certificate, key } => all.extend([certificate.clone(), key.clone()]),
+            ClusterLogin::Nothing | ClusterLogin::Password { .. } | ClusterLogin::Token(_) => {}
+        }
+        all.extend(cluster.ca_file.clone());
+    }
     for value in policy.plugins.values().flat_map(|entry| entry.settings.0.values()) {
         if let Ok(SecretSource::File(file)) = SecretSource::read(value) {
             all.insert(file);

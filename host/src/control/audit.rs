@@ -193,6 +193,10 @@ pub(super) fn entry(request: &Request, uid: u32) -> Option<NewAuditEntry> {
     let named = |name: &str| request.value(name).unwrap_or_default();
     let (kind, plugin, what) = match path[..] {
         ["v1", "configure"] => (AuditKind::Host, None, "the files were read again".to_owned()),
+        ["v1", "cluster", "drain"] => {
+            let done = if request.value("off") == Some("true") { "takes accounts again" } else { "is drained" };
+            (AuditKind::Host, None, format!("the node {} of the cluster {done}", named("node")))
+        }
         ["v1", "plugins", id, "restart"] => (AuditKind::Run, Some(id), "restarted".to_owned()),
         ["v1", "plugins", id, "webhooks", "rotate"] => {
             (AuditKind::Webhook, Some(id), format!("webhook {} has another address", named("webhook")))
@@ -237,6 +241,8 @@ mod tests {
     fn what_changes_something_has_an_entry_with_the_user() {
         for (target, what) in [
             ("/v1/configure", "the files were read again"),
+            ("/v1/cluster/drain?node=one", "the node one of the cluster is drained"),
+            ("/v1/cluster/drain?node=one&off=true", "the node one of the cluster takes accounts again"),
             ("/v1/plugins/echo/restart", "restarted"),
             ("/v1/plugins/echo/webhooks/rotate?webhook=ci&account=main", "webhook ci has another address"),
             ("/v1/plugins/echo/webhooks/replay?request=7", "request 7 is told once more"),

@@ -1,5 +1,6 @@
 //! The requests of the control socket, and their handlers.
 
+mod cluster;
 mod keys;
 
 use std::sync::Arc;
@@ -105,6 +106,8 @@ impl Routes {
             (&Method::GET, ["v1", "contacts"]) => json(&rooms::people(&self.handle.host, &request)?),
             (&Method::POST, ["v1", "say"]) => json(&rooms::say(&self.handle.host, &request).await?),
             (&Method::POST, ["v1", "web", "link"]) => json(&links::send(&self.handle.host, &request).await?),
+            (&Method::GET, ["v1", "cluster"]) => cluster::show(&self.handle.host).await,
+            (&Method::POST, ["v1", "cluster", "drain"]) => cluster::drain(&self.handle.host, &request).await,
             (&Method::GET, ["v1", "keys"]) => keys::all(&self.handle.host, &request).await,
             (&Method::GET, ["v1", "accounts", name, "keys"]) => keys::of(&self.handle.host, name, &request).await,
             (&Method::POST, ["v1", "accounts", name, "keys", "trust"]) => {
@@ -125,7 +128,7 @@ impl Routes {
             (&Method::POST, ["v1", "plugins", id, "restart"]) => self.restart(plugin(id)?).await,
             (
                 _,
-                ["v1", "status" | "audit" | "logs" | "schedules" | "rooms" | "contacts" | "keys"]
+                ["v1", "status" | "audit" | "cluster" | "logs" | "schedules" | "rooms" | "contacts" | "keys"]
                 | ["v1", "rooms", "show"]
                 | ["v1", "accounts", _, "keys"]
                 | ["v1", "plugins", _]
@@ -135,6 +138,7 @@ impl Routes {
                 _,
                 ["v1", "reload" | "configure" | "say"]
                 | ["v1", "rooms", "join" | "leave"]
+                | ["v1", "cluster", "drain"]
                 | ["v1", "web", "link"]
                 | ["v1", "plugins", _, "restart"]
                 | ["v1", "accounts", _, "keys", "trust" | "distrust" | "reset" | "verify" | "answer"]

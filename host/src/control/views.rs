@@ -1,5 +1,6 @@
 //! The JSON types of the control socket. All untrusted text in them is escaped.
 
+mod cluster;
 mod keys;
 mod rooms;
 
@@ -10,6 +11,7 @@ use parlor_session::permissions::question::Outcome;
 use serde::{Deserialize, Serialize};
 
 pub use self::rooms::{Left, People, Person, Room, RoomPlugin, Said};
+pub use cluster::{Cluster, ClusterAccount, ClusterNode};
 pub use keys::{Compared, Comparison, Encryption, Key, Keys, OwnOmemo, shown};
 
 /// The state of the host.

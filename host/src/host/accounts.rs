@@ -11,20 +11,19 @@ use parlor_base::id::PluginId;
 use parlor_config::{AccountConfig, AccountName, Config, GroupName, Settings};
 use parlor_plugins::policy::Entry;
 use parlor_runtime::account::hooks::order::set_order;
-use parlor_runtime::account::{Account, Asker, Connection, Shared};
+use parlor_runtime::account::{Account, Asker, Backing, Connection, Shared};
 use parlor_runtime::loading::Loaded;
 use parlor_runtime::order::{self, Strictness};
 use parlor_runtime::supervisor::{Dependency, Supervised};
 use parlor_runtime::threads::Place;
 use parlor_session::permissions::Granted;
-use parlor_store::Store;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::adding::{load_plugin, prune_cache};
 use super::domains::Domains;
 use super::plugin::{Plugin, Standing, chosen, dependencies};
-use super::{Host, INITIALIZE, audit};
+use super::{Host, INITIALIZE, audit, claims};
 
 /// Names of a plugin's settings, each with the value in force.
 type Wins = BTreeMap<String, Option<Value>>;
@@ -40,13 +39,18 @@ impl Host {
         self.held().get(name).map(|account| Arc::clone(account.shared()))
     }
 
-    fn held(&self) -> MutexGuard<'_, BTreeMap<AccountName, Account>> {
+    pub(super) fn held(&self) -> MutexGuard<'_, BTreeMap<AccountName, Account>> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until no account is connected or retrying, and returns the state of each: failed, or not reconnecting. A
     /// host with one live account continues. Only accounts that exist at the time of the call are waited for.
+    ///
+    /// In a cluster it never returns: the host goes on for the accounts that it may still get.
     pub async fn all_over(&self) -> Vec<(AccountName, Connection)> {
+        if self.config().cluster.is_some() {
+            return std::future::pending().await;
+        }
         loop {
             join_all(self.accounts().into_iter().map(|account| over(account.connection()))).await;
             let state = |account: Arc<Shared>| (account.name.clone(), account.connection().borrow().clone());
@@ -80,13 +84,15 @@ impl Host {
             ("plugins", was.plugins == config.plugins),
             ("log", was.log == config.log),
             ("watch", was.watch == config.watch),
+            ("cluster", was.cluster == config.cluster),
         ] {
             if !is_same {
                 tracing::warn!(key = what, "this counts when the host is started again");
             }
         }
         let (data, plugins, log) = (was.data.clone(), was.plugins.clone(), was.log.clone());
-        let config = Arc::new(Config { data, plugins, log, watch: was.watch, ..config });
+        let (watch, cluster) = (was.watch, was.cluster.clone());
+        let config = Arc::new(Config { data, plugins, log, watch, cluster, ..config });
         audit::configured(self, &was, &config).await;
         self.config.store(Arc::clone(&config));
         self.config_fault.store(None);
@@ -95,24 +101,14 @@ impl Host {
         let (before, after) = (&was.accounts, &config.accounts);
         let going: Vec<_> = before.values().filter(|old| !goes_on(old, after)).map(|old| &old.name).collect();
         close(self, &going).await;
+        self.claims.reconfigured(&going);
         self.domains.follow(&was.components, &config.components).await;
         for (new, old) in after.values().filter_map(|new| Some((new, before.get(&new.name)?))) {
             if new != old && goes_on(old, after) {
                 rewrite(self, old, new).await;
             }
         }
-        let coming: Vec<_> = after.values().filter(|new| !goes_on(new, before)).collect();
-        let coming: Vec<_> = coming
-            .into_iter()
-            .map(|new| {
-                let account = start_account(new, &self.store, self.threads.place(), &self.domains);
-                let shared = Arc::clone(account.shared());
-                set_order(&shared, self.hooks.load().on(&shared.name, new.group.as_ref()));
-                tracing::info!(account = %new.name, jid = %shared.own, "account added");
-                self.held().insert(new.name.clone(), account);
-                shared
-            })
-            .collect();
+        let coming = if config.cluster.is_some() { claims::begin(self) } else { begin(self, before, after) };
         if decides(&was) != decides(&config) {
             judge(self).await;
         }
@@ -177,8 +173,30 @@ fn decides(config: &Config) -> Decides<'_> {
 }
 
 /// Starts the task of an account.
-pub(super) fn start_account(config: &AccountConfig, store: &Store, place: Place, domains: &Domains) -> Account {
-    Account::start_with(config.clone(), store.clone(), place, domains.dialer(config), Clock::Machine)
+pub(super) fn start_account(
+    config: &AccountConfig,
+    backing: impl Into<Backing>,
+    place: Place,
+    domains: &Domains,
+) -> Account {
+    Account::start_with(config.clone(), backing, place, domains.dialer(config), Clock::Machine)
+}
+
+/// Starts the tasks of the accounts that were not there before.
+fn begin(
+    host: &Host,
+    before: &BTreeMap<AccountName, AccountConfig>,
+    after: &BTreeMap<AccountName, AccountConfig>,
+) -> Vec<Arc<Shared>> {
+    let start = |new: &AccountConfig| {
+        let account = start_account(new, host.store.clone(), host.threads.place(), &host.domains);
+        let shared = Arc::clone(account.shared());
+        set_order(&shared, host.hooks.load().on(&shared.name, new.group.as_ref()));
+        tracing::info!(account = %new.name, jid = %shared.own, "account added");
+        host.held().insert(new.name.clone(), account);
+        shared
+    };
+    after.values().filter(|new| !goes_on(new, before)).map(start).collect()
 }
 
 /// Returns whether these have an account of this name with the same bare JID, on the same component if on any.
@@ -372,9 +390,14 @@ pub(super) async fn spread(host: &Host) {
                 let after = dependencies(&loaded, &start, strictness, &plugins, account);
                 after.iter().any(Dependency::is_lacking)
             };
-            let is_missing =
-                |account: &AccountName| on.get(account).is_none_or(|one| one.is_kept_back() && !is_lacking(account));
-            let missing: Vec<_> = chosen.iter().filter(|one| is_missing(&one.name)).cloned().collect();
+            // In a cluster, an account may have come back since.
+            let is_missing = |account: &Arc<Shared>| {
+                let fits = |one: &Supervised| {
+                    Arc::ptr_eq(one.account(), account) && (!one.is_kept_back() || is_lacking(&account.name))
+                };
+                !on.get(&account.name).is_some_and(fits)
+            };
+            let missing: Vec<_> = chosen.iter().filter(|one| is_missing(one)).cloned().collect();
             let new = host.start_on(&missing, &loaded, &start, strictness, &plugins);
             let Some(Plugin { standing: Standing::Admitted { on, .. }, .. }) = plugins.get_mut(&start.id) else {
                 continue;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use parlor_config::keys::{ACCOUNT, AUDIT, COMPONENT, ENCRYPTION, GROUP, Key, PERSON, TOP, WEB, WINDOW};
+use parlor_config::keys::{ACCOUNT, AUDIT, CLUSTER, COMPONENT, ENCRYPTION, GROUP, Key, PERSON, TOP, WEB, WINDOW};
 
 pub(super) fn page() -> String {
     let mut page = "# The configuration\n\n\
@@ -13,7 +13,7 @@ pub(super) fn page() -> String {
         A running host reads the file again when you save it: accounts come and go, and settings count at once. An account \
         reconnects only if one of these changed: `jid`, `server`, `transport`, `tls`, `ca_file`, the certificate, \
         `authentication`, or an address in its settings. Its password, `allow_plain`, `channel_binding`, `keep_unsent` and `ping_interval` count from \
-        its next connection; `data`, `plugins`, `log` and `watch` when the host is started again.\n"
+        its next connection; `data`, `plugins`, `log`, `watch` and `[cluster]` when the host is started again.\n"
         .to_owned();
     for (heading, about, keys) in [
         ("At the top", "Flags win over the environment, and that over the file.", TOP),
@@ -48,6 +48,12 @@ pub(super) fn page() -> String {
              `password_env`: where the secret is that the server has for it. It reconnects only if `server`, `tls` or `ca_file` \
              changed.",
             COMPONENT,
+        ),
+        (
+            "`[cluster]`",
+            "See [Several machines](../owner/cluster.md). A node logs in at NATS with one of `password_file`, `password_command` and \
+             `password_env`, with a certificate, or with nothing. A change counts when the host is started again.",
+            CLUSTER,
         ),
         ("`[audit]`", "See [The audit](../owner/audit.md). A change counts at once.", AUDIT),
         ("`[web]`", "See [The web](../owner/web.md). A change counts at once.", WEB),

@@ -109,7 +109,7 @@ async fn what_nobody_knows_is_named_with_its_line_and_the_nearest_that_somebody_
         ),
         (
             "theme = \"dark\"\n",
-            "parlor.toml:1:1: unknown key \"theme\" at the top of the file: known are account, audit, component, data, group, log, plugins, settings, watch, web, window",
+            "parlor.toml:1:1: unknown key \"theme\" at the top of the file: known are account, audit, cluster, component, data, group, log, plugins, settings, watch, web, window",
         ),
     ] {
         home.write("parlor.toml", toml).unwrap();

@@ -75,13 +75,14 @@ fn requests(page: &str) -> Vec<(String, String)> {
         target.replace("ID", "echo").replace("&follow=true", "")
     };
     // Echo has no webhooks to be told of again, and no schedules to be paused; the account is in no room, knows nobody's keys,
-    // and has no owner.
+    // and has no owner. The host is no node of a cluster.
     let absent = [
         "/webhooks/",
         "/schedules/",
         "/rooms/",
         "/say?",
         "/web/link?",
+        "/cluster",
         "/keys/trust",
         "/keys/distrust",
         "/keys/verify",

@@ -21,6 +21,20 @@ pub(super) const CONFIG: &str = r#"# The accounts of this host, and how it runs.
 # [window]
 # links = "page"             # links to log in to parlor web are sent for its page; or "command", or "never"
 
+# Several hosts share their accounts by way of NATS: if one is lost, its accounts go on at the others. The same on all of them:
+# [cluster]
+# nats = "tls://nats.example.org:4222"   # or a list; nats://127.0.0.1:4222 without TLS on this machine
+# name = "bots"                  # the name of the cluster
+# node = "one"                   # the name of this host in it; else that of the machine
+# user = "parlor"                # how it logs in at NATS; a password without a user is a token
+# password_file = "nats.password"   # or password_command, or password_env
+# certificate = "nats.crt"       # or by certificate
+# certificate_key = "nats.key"   # its private key, which nobody else may read
+# ca_file = "nats-ca.pem"        # trust these authorities for NATS in place of the system's
+# replicas = 1                   # how many servers of NATS keep everything: 1, 3 or 5
+# capacity = 1                   # 2 takes twice as many accounts as 1
+# allow_unencrypted = false      # connect to NATS on another machine without TLS
+
 # The addresses of a domain of bots share one connection to a server that has it as a component (XEP-0114).
 # [component.bots]
 # domain = "bots.example.org"

@@ -1,6 +1,6 @@
 //! Tests of the configuration that `parlor init` writes, and of its refusals.
 
-use parlor_config::keys::{ACCOUNT, ENCRYPTION, Key, TOP};
+use parlor_config::keys::{ACCOUNT, CLUSTER, ENCRYPTION, Key, TOP};
 use parlor_config::{Config, Overrides};
 
 use super::*;
@@ -45,14 +45,15 @@ fn its_commented_lines_are_accepted_too() {
     let without = |line: &&str| !others.iter().any(|key| line.starts_with(key));
     let text: Vec<_> = lines.filter(without).collect();
     fs::write(&path, text.join("\n")).unwrap();
-    for file in ["ca.pem", "web.pem"] {
+    for file in ["ca.pem", "web.pem", "nats-ca.pem"] {
         fs::write(folder.path().join(file), "").unwrap();
     }
-    for file in ["bot.password", "bots.secret"] {
+    for file in ["bot.password", "bots.secret", "nats.password"] {
         fs::write(folder.path().join(file), "").unwrap();
     }
     let config = Config::load(&path, &overrides()).unwrap();
     assert_eq!(config.components.len(), 1);
+    assert_eq!(config.cluster.as_ref().and_then(|cluster| cluster.node.as_deref()), Some("one"));
     assert_eq!(config.settings.auto_join_rooms.len(), 2);
     let main = config.accounts.values().next().unwrap();
     assert_eq!(main.settings.nickname.as_deref(), Some("bot"));
@@ -80,7 +81,7 @@ fn every_key_is_among_its_lines() {
     for Key { name, .. } in ACCOUNT {
         assert!(has(&format!("{name} = ")) || has(&format!("[account.main.{name}]")), "{name}");
     }
-    for Key { name, .. } in ENCRYPTION {
+    for Key { name, .. } in ENCRYPTION.iter().chain(CLUSTER) {
         assert!(has(&format!("{name} = ")), "{name}");
     }
 }

@@ -15,7 +15,9 @@ use tokio::task::AbortHandle;
 use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
-use crate::{AccountHost, Held, Link, LogError, NodeSettings, Permit, Runner, State, Stores, Trouble};
+use crate::{
+    AccountHost, AccountRow, Held, Link, LogError, NodeRow, NodeSettings, Permit, Runner, State, Stores, Trouble,
+};
 
 const ACCOUNT: &str = "bot@example.org";
 const QUOTA: u64 = 64 << 20;
@@ -216,6 +218,32 @@ async fn an_account_that_ends_by_a_panic_is_given_away_and_its_owner_is_told() {
     assert!(matches!(&trouble, Trouble::Defect(account) if **account == *ACCOUNT), "{trouble}");
     soon(told.by("first")).await;
     soon(node.leave()).await;
+    compare(&link, &mut told).await;
+}
+
+/// Also if it starts again before that is taken back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_to_be_drained_gives_its_account_away_and_takes_none() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let state = State::open(&link, &cluster(), Timing::default()).await.unwrap();
+    let (mut told, folders) = (Told::new(), [(); 2].map(|()| tempfile::tempdir().unwrap()));
+    let first = start(server.port(), "first", &folders[0], &told).await;
+    told.by("first").await;
+    let second = start(server.port(), "second", &folders[1], &told).await;
+    state.drain("first", true).await.unwrap();
+    told.by("second").await;
+    let overview = state.overview().await.unwrap();
+    let row = |name: &str, is_draining, accounts| NodeRow { name: name.to_owned(), capacity: 1, is_draining, accounts };
+    assert_eq!(overview.nodes, [row("first", true, 0), row("second", false, 1)]);
+    let node = Some("second".to_owned());
+    assert_eq!(overview.accounts, [AccountRow { account: ACCOUNT.to_owned(), node }]);
+    soon(first.leave()).await;
+    let first = start(server.port(), "first", &folders[0], &told).await;
+    soon(second.leave()).await;
+    state.drain("first", false).await.unwrap();
+    told.by("first").await;
+    soon(first.leave()).await;
     compare(&link, &mut told).await;
 }
 

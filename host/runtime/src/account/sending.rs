@@ -22,6 +22,8 @@ impl Worker {
     /// failure.
     pub(super) fn flush(&mut self) {
         match &mut self.link {
+            // In a cluster, another node may have the account by now. This one is about to end.
+            Some(_) if self.outbox.is_empty() || !self.shared.may_act.now() => {}
             Some(link) => {
                 while link.has_room()
                     && let Some((outgoing, sent)) = self.outbox.0.pop_front()

@@ -31,6 +31,7 @@ use super::order::{Asked, Order};
 use super::told::Told;
 use super::wanted_nodes::WantedNodes;
 use super::web::WebScript;
+use crate::may_act::MayAct;
 use crate::record::Records;
 use crate::threads::Place;
 
@@ -68,6 +69,8 @@ pub struct Shared {
     pub(crate) wanted_nodes: WantedNodes,
     /// The audit of changes.
     pub audit: Audit,
+    /// Whether it may act: asked before each act that others can see.
+    pub(crate) may_act: MayAct,
     /// The numbers and news about its keys of encryption.
     pub(crate) encryption: Told,
     /// The records of its plugins since the host started.

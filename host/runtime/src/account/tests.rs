@@ -5,6 +5,7 @@ mod contacts;
 mod fairness;
 mod leaving;
 mod logins;
+mod may_act;
 mod simulated_network;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,123 @@
+//! `parlor cluster`: the nodes and accounts of a cluster, from any of its nodes.
+
+use clap::{Args, Subcommand};
+use parlor::control::client::escaped;
+use parlor::control::views::Cluster;
+
+use super::show::{Put as _, print, print_json, table};
+use super::target::{self, Target};
+
+/// Show the cluster that the host is a node of, and drain nodes
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 4 no host runs")]
+pub enum ClusterCommand {
+    /// Show the nodes, and which of them has which account.
+    Status(StatusArgs),
+    /// Have a node give its accounts to the others and take no more.
+    Drain(DrainArgs),
+}
+
+/// The arguments of `parlor cluster status`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A node that was killed is shown until another one has noticed, for about two seconds.\n\nExamples:\n  parlor cluster status\n  parlor cluster status --json\n\nExit codes: 0 shown, 1 failed, or the host is no node of a cluster, 2 wrong usage, 4 no host runs"
+)]
+pub struct StatusArgs {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// The arguments of `parlor cluster drain`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It returns at once; `parlor cluster status` shows when the node has no account any more. A node stays drained, also over a restart, until --off.\n\nExamples:\n  parlor cluster drain one          before the machine is updated\n  parlor cluster drain one --off    afterwards\n\nExit codes: 0 done, 1 failed, or there is no such node, 2 wrong usage, 4 no host runs"
+)]
+pub struct DrainArgs {
+    /// The name of the node, as `parlor cluster status` shows it.
+    node: String,
+    /// Let it take accounts again.
+    #[arg(long)]
+    off: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl ClusterCommand {
+    /// Runs the command.
+    pub fn run(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Status(args) => {
+                let host = target::running(&args.target.load_to_look()?)?;
+                let cluster: Cluster = host.get("/v1/cluster")?;
+                if args.json { print_json(&cluster) } else { print(&screen(&cluster)) }
+            }
+            Self::Drain(args) => {
+                let host = target::running(&args.target.load_to_look()?)?;
+                let off = if args.off { "&off=true" } else { "" };
+                let cluster: Cluster = host.post(&format!("/v1/cluster/drain?node={}{off}", escaped(&args.node)))?;
+                let done = if args.off { "takes accounts again" } else { "gives its accounts away" };
+                if args.json { print_json(&cluster) } else { print(&format!("node {} {done}\n", args.node)) }
+            }
+        }
+    }
+}
+
+fn screen(cluster: &Cluster) -> String {
+    let mut text = String::new();
+    text.put(format_args!("cluster {}, asked at node {}\n", cluster.cluster, cluster.node));
+    let rows: Vec<_> = cluster
+        .nodes
+        .iter()
+        .map(|node| vec![node.name.clone(), node.state.clone(), node.capacity.to_string(), node.accounts.to_string()])
+        .collect();
+    text.push_str(&table(&["NODE", "STATE", "CAPACITY", "ACCOUNTS"], &rows));
+    text.push('\n');
+    let row = |one: &parlor::control::views::ClusterAccount| {
+        vec![one.jid.clone(), one.node.clone().unwrap_or_else(|| "-".to_owned())]
+    };
+    let rows: Vec<_> = cluster.accounts.iter().map(row).collect();
+    text.push_str(&table(&["ACCOUNT", "NODE"], &rows));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor::control::views::{ClusterAccount, ClusterNode};
+
+    use super::*;
+
+    #[test]
+    fn an_account_that_goes_to_another_node_has_none() {
+        let node = |name: &str, accounts| ClusterNode {
+            name: name.to_owned(),
+            state: "open".to_owned(),
+            capacity: 1,
+            accounts,
+        };
+        let account =
+            |jid: &str, node: Option<&str>| ClusterAccount { jid: jid.to_owned(), node: node.map(str::to_owned) };
+        let cluster = Cluster {
+            cluster: "bots".to_owned(),
+            node: "one".to_owned(),
+            nodes: vec![node("one", 1), node("two", 0)],
+            accounts: vec![account("a@example.org", Some("one")), account("b@example.org", None)],
+        };
+        assert_eq!(
+            screen(&cluster),
+            "cluster bots, asked at node one\n\
+             NODE  STATE  CAPACITY  ACCOUNTS\n\
+             one   open   1         1\n\
+             two   open   1         0\n\
+             \n\
+             ACCOUNT        NODE\n\
+             a@example.org  one\n\
+             b@example.org  -\n"
+        );
+    }
+}

@@ -1,0 +1,55 @@
+//! The errors of a cluster's section, and of what stands beside it.
+
+use jid::BareJid;
+
+use super::FilePosition;
+use crate::name::AccountName;
+
+/// What is wrong with the section `[cluster]`, or with what stands beside it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// A key is missing that has no default.
+    #[error("{at}: a cluster needs {key}: write {key} = {example}")]
+    Missing {
+        /// The place of the section.
+        at: FilePosition,
+        /// The key.
+        key: &'static str,
+        /// An example of a value.
+        example: &'static str,
+    },
+    /// A password and a certificate stand side by side.
+    #[error("{at}: a node logs in at NATS with a password or with a certificate: keep one of them")]
+    TwoLogins {
+        /// The place of the section.
+        at: FilePosition,
+    },
+    /// An account is an address of a component, which only one host can be connected as.
+    #[error(
+        "the account {account} is an address of a component, and a component has one connection, not one on each node: take [cluster] out, or the account"
+    )]
+    Component {
+        /// The account.
+        account: AccountName,
+    },
+    /// An account goes on with a session that exists once.
+    #[error(
+        "the account {account} goes on with a session that somebody else began, and no other node could go on with it: take [cluster] out, or give the account a password"
+    )]
+    Prebind {
+        /// The account.
+        account: AccountName,
+    },
+    /// Two accounts have the same bare address.
+    #[error(
+        "the accounts {first} and {second} both are {jid}, and a cluster has each address once: take [cluster] out, or one of the accounts"
+    )]
+    SameAddress {
+        /// The first account.
+        first: AccountName,
+        /// The second account.
+        second: AccountName,
+        /// The address.
+        jid: BareJid,
+    },
+}

@@ -1,0 +1,99 @@
+//! The nodes of a cluster and its accounts, as its state in NATS has them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use parlor_cluster::{Key, Session, SessionId, SessionState, Value};
+use tokio::time::timeout;
+
+use crate::drains;
+use crate::error::StateError;
+use crate::names;
+use crate::state::{Decoded, State};
+use crate::watch::Watch;
+
+/// How long reading the state may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The nodes and the accounts of a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// The nodes, by name.
+    pub nodes: Vec<NodeRow>,
+    /// The accounts, by address.
+    pub accounts: Vec<AccountRow>,
+}
+
+/// A node that has a session. One that was killed has it until another node has noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRow {
+    /// Its name.
+    pub name: String,
+    /// The share of accounts that it takes.
+    pub capacity: u32,
+    /// Whether it gives its accounts away.
+    pub is_draining: bool,
+    /// How many accounts it has.
+    pub accounts: usize,
+}
+
+/// An account of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRow {
+    /// Its address.
+    pub account: String,
+    /// The name of the node that has it, if one has.
+    pub node: Option<String>,
+}
+
+impl State {
+    /// Reads which nodes and accounts there are. What cannot be read is left out; the nodes report it.
+    pub async fn overview(&self) -> Result<Overview, StateError> {
+        let silent = |_| StateError::Silent(self.cluster.to_string());
+        timeout(PATIENCE, self.read_all()).await.map_err(silent)
+    }
+
+    /// Has all nodes of this name give their accounts away and take no others, or take accounts again. It counts until it is
+    /// taken back, also for a node that starts again.
+    pub async fn drain(&self, node: &str, is_draining: bool) -> Result<(), StateError> {
+        drains::set(self, node, is_draining).await
+    }
+
+    async fn read_all(&self) -> Overview {
+        let mut watch = Watch::new(&self.link, &self.cluster);
+        let mut sessions = BTreeMap::<SessionId, Session>::new();
+        let mut claims = BTreeMap::<String, Option<SessionId>>::new();
+        let mut drained = BTreeSet::new();
+        loop {
+            let message = watch.next().await;
+            match self.decode(&message.subject, message.revision, &message.body) {
+                Ok(Decoded::Record(Key::Session(id), Value::Session(session))) => {
+                    sessions.insert(id, session);
+                }
+                Ok(Decoded::Record(Key::Account(account), Value::Claim(claim))) => {
+                    claims.insert(account.to_string(), claim.session);
+                }
+                Ok(Decoded::Drain(hash, true)) => drop(drained.insert(hash)),
+                Ok(Decoded::Drain(hash, false)) => drop(drained.remove(&hash)),
+                Ok(Decoded::Record(..) | Decoded::Other) | Err(_) => {}
+            }
+            // The times of the cluster are always there, so there is a last one.
+            if message.pending == 0 {
+                break;
+            }
+        }
+        sessions.retain(|_, session| session.state != SessionState::Over);
+        let nodes = sessions.iter().map(|(id, session)| NodeRow {
+            name: session.node.to_string(),
+            capacity: session.capacity,
+            is_draining: session.state == SessionState::Draining || drained.contains(&names::hash(&session.node)),
+            accounts: claims.values().filter(|holder| **holder == Some(*id)).count(),
+        });
+        let mut nodes: Vec<_> = nodes.collect();
+        nodes.sort_by(|one, other| one.name.cmp(&other.name));
+        let node_of = |holder: Option<SessionId>| Some(sessions.get(&holder?)?.node.to_string());
+        let accounts =
+            claims.into_iter().map(|(account, holder)| AccountRow { account, node: node_of(holder) }).collect();
+        Overview { nodes, accounts }
+    }
+}

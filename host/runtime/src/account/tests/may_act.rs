@@ -1,0 +1,44 @@
+//! An account of a cluster that another node may have by now.
+
+use tokio::sync::Notify;
+use xmpp_parsers::stanza::Stanza;
+
+use super::*;
+
+/// Its messages wait, and go with it: the node that has the account sends what is to be sent.
+#[tokio::test]
+async fn nothing_is_sent_once_the_account_may_not_act() {
+    let (peer, store) = (Peer::start(Manners::default()).await, Store::in_memory());
+    let (may, refused) = (Arc::new(AtomicBool::new(true)), Arc::<Notify>::default());
+    let asked = (Arc::clone(&may), Arc::clone(&refused));
+    let may_act = MayAct::asking(move || {
+        let (may, refused) = &asked;
+        let may = may.load(Ordering::Relaxed);
+        if !may {
+            refused.notify_one();
+        }
+        may
+    });
+    let backing = Backing { audit: store.audit(), store, may_act };
+    let config = config(peer.settings(), Settings::default());
+    let account = Account::start_with(config, backing, Place::here(), Dialer::Network, Clock::Machine);
+    account.shared().connect().await;
+    let mut session = soon("the log-in", peer.accept()).await.unwrap();
+    until_it_is(&account, |connection| matches!(connection, Connection::Connected(_))).await;
+    send(account.shared(), "first").await.unwrap();
+    soon("a message", session.bodies_until("first")).await;
+    may.store(false, Ordering::Relaxed);
+    let shared = Arc::clone(account.shared());
+    let call = tokio::spawn(async move { send(&shared, "second").await });
+    soon("the question", refused.notified()).await;
+    let heard = async move {
+        let mut messages = 0;
+        while let Some(stanza) = session.hear().await {
+            messages += usize::from(matches!(stanza, Stanza::Message(_)));
+        }
+        messages
+    };
+    let ((), messages) = soon("the end of the account", async { tokio::join!(account.stop(), heard) }).await;
+    assert_eq!(messages, 0);
+    assert!(soon("an answer", call).await.unwrap().is_err());
+}

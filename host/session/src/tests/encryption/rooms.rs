@@ -1,0 +1,155 @@
+//! Messages that are encrypted in rooms, and private ones through them.
+
+use super::*;
+
+#[test]
+fn everybody_who_may_read_in_a_room_gets_what_is_said_there() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
+    bot.test.in_room();
+    let mut sent = bot.say(ROOM, "secret", EncryptionWish::Required);
+    assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "anybody may be in it");
+    bot.about_members();
+    bot.test.presence(occupant_of(&juliet));
+    let mut sent = bot.say(ROOM, "secret", EncryptionWish::Required);
+    let ids: Vec<String> = bot
+        .test
+        .sent
+        .iter()
+        .filter_map(|stanza| match stanza {
+            Outgoing::Ask { to: Some(to), id, ask: Ask::Affiliations { .. } } if *to == jid(ROOM) => Some(id.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ids.len(), 3);
+    for id in ids {
+        let juliet = Affiliated { jid: bare(JULIET), affiliation: "member".to_owned(), nick: None, reason: None };
+        bot.test.answer(Some(ROOM), id, Ok(Body::Affiliations(vec![juliet])));
+    }
+    bot.lists(JULIET, |form| juliet.listed(form));
+    bot.bundles(&juliet);
+    let answer = got(&mut sent);
+    assert!(matches!(answer, Some(Ok(_))), "{answer:?}");
+    let Some(Outgoing::Sealed(sealed)) = bot.test.sent.last() else { panic!("it was sent") };
+    let sealed = sealed.clone();
+    assert_eq!(sealed.kind, MessageKind::Groupchat);
+    assert_eq!(juliet.reads_this(&sealed).as_deref(), Some("secret"));
+}
+
+#[test]
+fn what_is_required_in_a_room_has_to_be_read_by_each_occupant() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Older));
+    bot.in_room_of(&juliet);
+    bot.hear(&mut juliet, "we are alone");
+    let xml = juliet.writes(&bot, "are we?", &format!("from='{ROOM}/juliet'"));
+    bot.test.hear_xml(&xml);
+    bot.test.presence(occupant_of(&Peer::new(ROMEO, OmemoForm::Older)));
+    let before = bot.sealed();
+    let mut required = bot.say(ROOM, "secret", EncryptionWish::Required);
+    for affiliation in ["owner", "admin", "member"] {
+        let is_meant = |ask: &Ask| matches!(ask, Ask::Affiliations { affiliation: of } if *of == affiliation);
+        let id = bot.test.asked_of(ROOM, is_meant);
+        bot.test.answer(Some(ROOM), id, Ok(Body::Affiliations(Vec::new())));
+    }
+    bot.lists(JULIET, |form| juliet.listed(form));
+    bot.lists(ROMEO, |_| Vec::new());
+    let Some(Err(CallError::Unsupported(why))) = got(&mut required) else { panic!("somebody cannot read it") };
+    assert!(why.contains(ROMEO) && !why.contains(JULIET), "{why}");
+    assert_eq!(bot.sealed(), before);
+    // Other messages are encrypted for those who can read them.
+    let mut sent = bot.say(ROOM, "hello", EncryptionWish::AsTheChat);
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(juliet.reads(&bot).as_deref(), Some("hello"));
+}
+
+#[test]
+fn in_a_room_a_key_counts_once_the_authors_own_server_has_told_of_it() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, form));
+        bot.in_room_of(&juliet);
+        for text in ["one", "two"] {
+            let xml = juliet.writes(&bot, text, &format!("from='{ROOM}/juliet'"));
+            bot.test.hear_xml(&xml);
+        }
+        assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 0), "they wait");
+        assert!(bot.known(JULIET).is_empty());
+        bot.bundles(&juliet);
+        assert_eq!(bot.bodies(), ["one", "two"]);
+        assert_eq!(bot.known(JULIET), [juliet.fingerprint()]);
+        let xml = juliet.writes(&bot, "three", &format!("from='{ROOM}/juliet'"));
+        bot.test.hear_xml(&xml);
+        assert_eq!(bot.bodies(), ["one", "two", "three"]);
+    }
+}
+
+#[test]
+fn a_private_message_through_a_room_is_of_the_person_behind_the_nickname() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, form));
+        bot.in_room_of(&juliet);
+        let (from, through) = (juliet.sender(), format!("from='{ROOM}/juliet'"));
+        for text in ["one", "two"] {
+            let xml = juliet.writes(&bot, text, &from).replacen(&from, &through, 1);
+            bot.test.hear_xml(&xml);
+        }
+        assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 0), "they wait");
+        assert!(bot.known(JULIET).is_empty());
+        bot.bundles(&juliet);
+        assert_eq!(bot.bodies(), ["one", "two"]);
+        assert_eq!(bot.heard().chat, jid(&format!("{ROOM}/juliet")));
+        assert_eq!((bot.known(JULIET), bot.known(ROOM)), (vec![juliet.fingerprint()], Vec::new()));
+        // The same session serves their other messages.
+        bot.hear(&mut juliet, "three");
+        let xml = juliet.writes(&bot, "four", &from).replacen(&from, &through, 1);
+        bot.test.hear_xml(&xml);
+        assert_eq!(bot.bodies(), ["one", "two", "three", "four"]);
+        assert_eq!(bot.test.count("undecryptable"), 0);
+    }
+}
+
+#[test]
+fn a_room_that_lies_about_an_occupant_brings_in_no_key_and_ends_no_session() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
+    bot.hear(&mut juliet, "it is me");
+    bot.test.wait(11);
+    bot.in_room_of(&juliet);
+    let mut mallory = Peer::new(JULIET, OmemoForm::Current);
+    let (theirs, id) = (mallory.id(), juliet.id());
+    let xml = mallory.writes(&bot, "it is me, too", &format!("from='{ROOM}/juliet'"));
+    let same = xml.replace(&format!("sid=\"{theirs}\""), &format!("sid=\"{id}\""));
+    let same = same.replace(&format!("sid='{theirs}'"), &format!("sid='{id}'"));
+    bot.test.hear_xml(&same);
+    assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 0));
+    bot.bundles(&juliet);
+    assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::Distrusted));
+    assert_eq!(bot.known(JULIET), [juliet.fingerprint()]);
+    // It is not requested endlessly.
+    let node = OmemoForm::Current.bundle_node(id);
+    let before = bot.test.count_asked(|ask| wants(ask, &node));
+    bot.test.hear_xml(&renamed(&same));
+    assert_eq!(bot.test.count("undecryptable"), 2);
+    assert_eq!(bot.test.count_asked(|ask| wants(ask, &node)), before);
+    bot.hear(&mut juliet, "it is still me");
+    assert_eq!(bot.heard().body.as_deref(), Some("it is still me"));
+    // A device that does not exist is none, whether anybody answers or not.
+    bot.test.forget();
+    let xml = mallory.writes(&bot, "and who is this?", &format!("from='{ROOM}/juliet'"));
+    bot.test.hear_xml(&xml);
+    assert_eq!(bot.test.count("undecryptable"), 0);
+    bot.test.wait(21);
+    assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::Distrusted));
+    assert_eq!(bot.known(JULIET), [juliet.fingerprint()]);
+}
+
+#[test]
+fn what_waits_for_a_key_is_told_when_the_stream_ends() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Older));
+    bot.in_room_of(&juliet);
+    for number in 0..200 {
+        let xml = juliet.writes(&bot, &number.to_string(), &format!("from='{ROOM}/juliet'"));
+        bot.test.hear_xml(&xml);
+    }
+    let refused = bot.test.count("undecryptable");
+    assert!((1..200).contains(&refused), "so many wait: {refused}");
+    bot.test.run(Session::closed);
+    assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 200));
+}

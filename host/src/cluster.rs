@@ -1,0 +1,115 @@
+//! The host as a node of a cluster: it runs the accounts that the cluster gives it, each with a store of its own whose log is in NATS.
+//!
+//! `parlor_cluster` decides which node runs which account, and `parlor_nats` says when to start and stop them. All nodes have the same accounts in their configuration, and the same policy.
+
+mod accounts;
+mod connecting;
+mod member;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use parlor_cluster::Timing;
+use parlor_config::Config;
+use parlor_nats::{Link, NodeSettings, Runner, State, StateError, Stores, prepare};
+use parlor_store::Accounts;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use self::accounts::{HostRef, NodeAccounts};
+use crate::host::{Host, claims};
+
+pub use connecting::ClusterStartError;
+pub(crate) use member::Member;
+pub use parlor_nats::sees_records;
+
+/// How many accounts are added to the cluster at once.
+const ADDING: usize = 32;
+/// How long after a failure accounts are added again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// A host that is a node of a cluster. Dropping it ends its accounts at once, as if the process was killed.
+pub struct Cluster {
+    runner: Runner,
+    /// Adds the accounts of a changed configuration.
+    following: JoinHandle<()>,
+    /// Closes when nothing of the node uses the host.
+    in_use: mpsc::Receiver<()>,
+}
+
+impl Cluster {
+    /// Makes the host a node of the cluster that its configuration names. Returns `None` if it names none.
+    pub async fn start(host: &Arc<Host>) -> Result<Option<Self>, ClusterStartError> {
+        let config = host.config();
+        let Some(section) = &config.cluster else { return Ok(None) };
+        let (settings, cluster) = connecting::settings(section).await?;
+        let name = section.node.clone().unwrap_or_else(connecting::machine);
+        let link = Link::connect(&settings).await?;
+        prepare(&link, &cluster).await?;
+        let state = State::open(&link, &cluster, Timing::default()).await?;
+        add_all(&state, &config).await?;
+        let files = Accounts::start(&config.data).map_err(ClusterStartError::Files)?;
+        let stores = Stores::open(&link, &cluster, files).await?;
+        let (using, in_use) = mpsc::channel(1);
+        let host_ref = HostRef::new(host, using);
+        let following = tokio::spawn(follow(host_ref.clone(), state.clone()));
+        let node = NodeSettings { name: name.clone(), capacity: section.capacity, timing: Timing::default() };
+        let accounts = Arc::new(NodeAccounts::new(host_ref));
+        let runner = match Runner::start(settings, cluster, node, stores, accounts).await {
+            Ok(runner) => runner,
+            Err(error) => {
+                following.abort();
+                return Err(error.into());
+            }
+        };
+        tracing::info!(cluster = %section.name, node = %name, "the host is a node of a cluster");
+        // A host is started as a node once.
+        let _ = host.cluster.set(Member::new(&section.name, name, state));
+        Ok(Some(Self { runner, following, in_use }))
+    }
+
+    /// Returns when the node has ended without being told to, which only happens if the host itself fails.
+    pub fn over(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.runner.over()
+    }
+
+    /// Gives all accounts away, and ends the node. On return, nothing of it uses the host.
+    pub async fn leave(self) {
+        let Self { runner, following, mut in_use } = self;
+        runner.leave().await;
+        following.abort();
+        // Nothing is ever sent there.
+        let _ = in_use.recv().await;
+    }
+}
+
+/// Adds the accounts of the configuration to the cluster, as far as they are not there.
+async fn add_all(state: &State, config: &Config) -> Result<(), StateError> {
+    let jids: Vec<_> = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
+    let adding = jids.into_iter().map(|jid| {
+        let state = state.clone();
+        async move { state.add(jid.as_str(), 1).await }
+    });
+    let mut adding = stream::iter(adding).buffer_unordered(ADDING);
+    while let Some(added) = adding.next().await {
+        added?;
+    }
+    Ok(())
+}
+
+/// Adds the accounts that come with another configuration.
+async fn follow(host: HostRef, state: State) {
+    loop {
+        claims::reconfigured(&host).await;
+        let mut is_told = false;
+        while let Err(error) = add_all(&state, &host.config()).await {
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::error!(%error, "new accounts are not in the cluster yet; they are added once NATS answers");
+            }
+            sleep(RETRY).await;
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The accounts that the node has: started, stopped and ended as the cluster says.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jid::BareJid;
+use parlor_nats::{AccountHost, Permit, Trouble};
+use parlor_runtime::account::Backing;
+use parlor_runtime::may_act::MayAct;
+use parlor_store::Store;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::host::{Host, claims};
+
+/// For how long the same trouble is not told again.
+const TOLD: Duration = Duration::from_mins(10);
+
+/// A handle on the host. The end of the node waits until there is none.
+#[derive(Clone)]
+pub(super) struct HostRef {
+    host: Arc<Host>,
+    runtime: Handle,
+    /// Dropped after the host.
+    _using: mpsc::Sender<()>,
+}
+
+impl HostRef {
+    /// Must be called within a runtime.
+    pub(super) fn new(host: &Arc<Host>, using: mpsc::Sender<()>) -> Self {
+        Self { host: Arc::clone(host), runtime: Handle::current(), _using: using }
+    }
+}
+
+impl Deref for HostRef {
+    type Target = Host;
+
+    fn deref(&self) -> &Host {
+        &self.host
+    }
+}
+
+/// Runs the accounts of the node on the host.
+pub(super) struct NodeAccounts {
+    host: HostRef,
+    /// The troubles that were told last, by what they are about. Held for moments only.
+    told: Mutex<HashMap<String, (String, Instant)>>,
+}
+
+impl NodeAccounts {
+    pub(super) fn new(host: HostRef) -> Self {
+        Self { host, told: Mutex::default() }
+    }
+
+    /// Returns whether this is news: an account that cannot be taken over is tried again each second.
+    fn is_news(&self, about: &str, words: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let is_known = |(before, at): &(String, Instant)| before == words && now.duration_since(*at) < TOLD;
+        if told.get(about).is_some_and(is_known) {
+            return false;
+        }
+        told.insert(about.to_owned(), (words.to_owned(), now));
+        true
+    }
+}
+
+/// An account that the node has. Dropping it ends the account at once.
+pub(super) struct NodeAccount {
+    host: HostRef,
+    jid: BareJid,
+    has_stopped: bool,
+}
+
+impl Drop for NodeAccount {
+    fn drop(&mut self) {
+        if self.has_stopped {
+            return;
+        }
+        claims::kill(&self.host, &self.jid);
+        let host = self.host.clone();
+        self.host.runtime.spawn(async move { claims::clear(&host).await });
+    }
+}
+
+impl AccountHost for NodeAccounts {
+    type Running = NodeAccount;
+
+    fn start(&self, account: &BareJid, store: Store, permit: Permit) -> NodeAccount {
+        let may_act = MayAct::asking(move || permit.may_act());
+        claims::note(&self.host, account, Backing { store, audit: claims::audit(&self.host), may_act });
+        let (host, jid) = (self.host.clone(), account.clone());
+        self.host.runtime.spawn(async move {
+            if !claims::start(&host, &jid).await {
+                tracing::warn!(
+                    %jid,
+                    "the cluster gave this node an account that its configuration does not have, so it does not run: write the same accounts on all nodes"
+                );
+            }
+        });
+        NodeAccount { host: self.host.clone(), jid: account.clone(), has_stopped: false }
+    }
+
+    async fn stop(&self, mut running: NodeAccount) {
+        claims::give(&running.host, &running.jid).await;
+        running.has_stopped = true;
+    }
+
+    fn report(&self, trouble: Trouble) {
+        let about = match &trouble {
+            Trouble::State(_) => "",
+            Trouble::Address(name) | Trouble::Defect(name) => name,
+            Trouble::TakeOver { account, .. } | Trouble::Log { account, .. } | Trouble::Copy { account, .. } => {
+                account.as_str()
+            }
+        };
+        let words = trouble.to_string();
+        if !self.is_news(about, &words) {
+            tracing::debug!(trouble = words, "as before");
+        } else if matches!(trouble, Trouble::Copy { .. }) {
+            tracing::warn!("{words}");
+        } else {
+            tracing::error!("{words}");
+        }
+    }
+}

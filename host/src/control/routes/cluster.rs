@@ -1,0 +1,78 @@
+//! The requests about the cluster that the host is a node of.
+
+use crate::control::http::Answer;
+#[cfg(feature = "cluster")]
+use crate::control::http::json;
+use crate::control::refusal::Refusal;
+use crate::control::request::Request;
+#[cfg(feature = "cluster")]
+use crate::control::views::{Cluster, ClusterAccount, ClusterNode};
+use crate::host::Host;
+
+/// The most of a name that is shown, in bytes.
+#[cfg(feature = "cluster")]
+const LONGEST: usize = 256;
+
+/// Answers with the nodes and accounts of the cluster.
+#[cfg(feature = "cluster")]
+pub(super) async fn show(host: &Host) -> Result<Answer, Refusal> {
+    json(&view(member(host)?).await?)
+}
+
+/// Has a node give its accounts away and take no others, or take accounts again.
+#[cfg(feature = "cluster")]
+pub(super) async fn drain(host: &Host, request: &Request) -> Result<Answer, Refusal> {
+    let member = member(host)?;
+    let node = request.value("node").ok_or_else(|| Refusal::Value("`node` is the name of a node".to_owned()))?;
+    let is_draining = request.value("off") != Some("true");
+    let before = view(member).await?;
+    // One that does not run may take accounts again when it comes back.
+    if is_draining && before.nodes.iter().all(|one| one.name != node) {
+        let names = before.nodes.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
+        let node = parlor_base::escape::escape_untrusted(node, LONGEST);
+        return Err(Refusal::NotDone(format!("the cluster has no node {node}; it has {names}")));
+    }
+    member.drain(node, is_draining).await.map_err(|error| Refusal::NotDone(error.to_string()))?;
+    json(&view(member).await?)
+}
+
+#[cfg(feature = "cluster")]
+fn member(host: &Host) -> Result<&crate::cluster::Member, Refusal> {
+    host.cluster.get().ok_or_else(no_cluster)
+}
+
+#[cfg(feature = "cluster")]
+async fn view(member: &crate::cluster::Member) -> Result<Cluster, Refusal> {
+    let overview = member.overview().await.map_err(|error| Refusal::NotDone(error.to_string()))?;
+    let node = |row: parlor_nats::NodeRow| ClusterNode {
+        name: row.name,
+        state: if row.is_draining { "draining" } else { "open" }.to_owned(),
+        capacity: row.capacity,
+        accounts: row.accounts,
+    };
+    let account = |row: parlor_nats::AccountRow| ClusterAccount { jid: row.account, node: row.node };
+    Ok(Cluster {
+        cluster: member.cluster.clone(),
+        node: member.node.clone(),
+        nodes: overview.nodes.into_iter().map(node).collect(),
+        accounts: overview.accounts.into_iter().map(account).collect(),
+    })
+}
+
+#[cfg(not(feature = "cluster"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
+pub(super) async fn show(_: &Host) -> Result<Answer, Refusal> {
+    Err(no_cluster())
+}
+
+#[cfg(not(feature = "cluster"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
+pub(super) async fn drain(_: &Host, _: &Request) -> Result<Answer, Refusal> {
+    Err(no_cluster())
+}
+
+fn no_cluster() -> Refusal {
+    Refusal::NotDone(
+        "the host is no node of a cluster: write [cluster] into parlor.toml, and start it again".to_owned(),
+    )
+}

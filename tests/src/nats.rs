@@ -1,0 +1,57 @@
+//! A NATS server with `JetStream`, for hosts that are nodes of a cluster.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::folder::Folder;
+use crate::log::{Log, Mark};
+use crate::process::Process;
+
+/// How long a start may take.
+const START: Duration = Duration::from_secs(30);
+/// The file that Debian installs, which is not in everybody's path.
+const INSTALLED: &str = "/usr/sbin/nats-server";
+
+/// A running server on a free port of 127.0.0.1. Dropping it ends it and removes its data.
+#[derive(Debug)]
+pub struct Nats {
+    // Dropped in this order: the process before the folder that it writes to.
+    process: Process,
+    port: u16,
+    _folder: Folder,
+}
+
+impl Nats {
+    /// Starts a server, and returns once it accepts connections.
+    pub async fn start() -> Result<Self> {
+        let folder = Folder::new()?;
+        let config = folder.write("nats.conf", "host: 127.0.0.1\njetstream: {}\n")?;
+        let installed = Path::new(INSTALLED);
+        let mut command = Command::new(if installed.is_file() { installed } else { Path::new("nats-server") });
+        // -1 is a free port; 0 would be the usual one.
+        command.arg("-c").arg(config).args(["-p", "-1"]).arg("-sd").arg(folder.join("data"));
+        let process = Process::start("nats-server", command).context("`cargo xtask` says how to install it")?;
+        let mut mark = Mark::default();
+        let listens = |line: &str| {
+            let (_, port) = line.split_once("Listening for client connections on 127.0.0.1:")?;
+            port.trim().parse().ok()
+        };
+        let port = process.log().wait("the port of NATS", &mut mark, START, listens).await?;
+        let is_ready = |line: &str| line.contains("Server is ready").then_some(());
+        process.log().wait("NATS is ready", &mut mark, START, is_ready).await?;
+        Ok(Self { process, port, _folder: folder })
+    }
+
+    /// Returns its address.
+    pub fn address(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Returns its log.
+    pub fn log(&self) -> &Log {
+        self.process.log()
+    }
+}
