@@ -207,7 +207,6 @@ async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path()
     assert_eq!(record.web, Traffic { sent: 6, received: 5 });
     // The bytes of one in parts are known at its end.
     let exchange = call(&host, "http.open", json!({ "url": web.url("/a/hidden?hidden=1"), "method": "POST" })).await;
-    // One part alone: the server answers at once, and takes no more then.
     call(&host, "http.write", json!({ "exchange": exchange, "part": "hidden!" })).await;
     call(&host, "http.answer", json!({ "exchange": exchange })).await;
     while !call(&host, "http.read", json!({ "exchange": exchange })).await.is_null() {}
