@@ -46,6 +46,9 @@ impl Worker {
                 alarm.set(deadline, self.now());
             }
             let has_room = self.has_room();
+            // What waits in an account that may not act is never sent: room for it would wake this task for nothing, and
+            // without end.
+            let waits_for_room = !has_room && self.shared.may_act.now();
             tokio::select! {
                 // The order of events must follow from the input, not from chance. Rare branches come first. The link
                 // would starve the commands, were it not for their turn above.
@@ -72,7 +75,7 @@ impl Worker {
                 found = arrived::told(&mut self.in_question) => self.has_arrived(found),
                 judged = self.screening.verdict(), if !self.screening.is_empty() => screened::release(self, judged),
                 written = self.keepers.encryption.written(), if !on_disk::is_idle(self) => on_disk::release(self, written),
-                next = next_on_link(&mut self.link, !has_room) => {
+                next = next_on_link(&mut self.link, waits_for_room) => {
                     heard += 1;
                     if let Some(event) = next {
                         self.on_link(event);
@@ -155,10 +158,10 @@ fn ordered(worker: &mut Worker, order: Order) -> BoxFuture<'_, ()> {
     Box::pin(worker.on_order(order))
 }
 
-/// Waits for the next event of the link, or forever if there is no link. None: a full link has room again.
-async fn next_on_link(link: &mut Option<Link>, full: bool) -> Option<LinkEvent> {
+/// Waits for the next event of the link, or forever if there is no link. None: the link has room, and stanzas wait for that.
+async fn next_on_link(link: &mut Option<Link>, waits_for_room: bool) -> Option<LinkEvent> {
     match link {
-        Some(link) if !full => Some(link.next().await),
+        Some(link) if !waits_for_room => Some(link.next().await),
         Some(link) => link.next_or_room().await,
         None => std::future::pending().await,
     }

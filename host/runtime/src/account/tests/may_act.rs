@@ -1,21 +1,27 @@
 //! An account of a cluster that another node may have by now.
 
+use std::sync::atomic::AtomicU32;
+
 use tokio::sync::Notify;
 use xmpp_parsers::stanza::Stanza;
 
 use super::*;
 
-/// Its messages wait, and go with it: the node that has the account sends what is to be sent.
+/// Maximum number of refusals in a test. A task that turns without end asks more often in a moment.
+const REFUSALS: u32 = 1_000;
+
+/// Its messages wait, and go with it: the node that has the account sends what is to be sent. Its task waits meanwhile.
 #[tokio::test]
 async fn nothing_is_sent_once_the_account_may_not_act() {
     let (peer, store) = (Peer::start(Manners::default()).await, Store::in_memory());
     let (may, refused) = (Arc::new(AtomicBool::new(true)), Arc::<Notify>::default());
-    let asked = (Arc::clone(&may), Arc::clone(&refused));
+    let asked = (Arc::clone(&may), Arc::clone(&refused), AtomicU32::new(0));
     let may_act = MayAct::asking(move || {
-        let (may, refused) = &asked;
+        let (may, refused, refusals) = &asked;
         let may = may.load(Ordering::Relaxed);
         if !may {
             refused.notify_one();
+            assert!(refusals.fetch_add(1, Ordering::Relaxed) < REFUSALS, "it asks without end");
         }
         may
     });
