@@ -75,7 +75,6 @@ pub enum Order {
 #[derive(Debug)]
 enum Command {
     Stopped(Arc<str>, Token),
-    Drain(bool),
     Leave,
 }
 
@@ -115,11 +114,6 @@ impl Driver {
     /// Returns what tells that accounts have stopped. It does not keep the node running.
     pub(crate) fn teller(&self) -> Teller {
         Teller(self.commands.downgrade())
-    }
-
-    /// Gives the accounts away a few at a time and takes no others, or takes accounts again.
-    pub fn drain(&self, is_draining: bool) {
-        self.send(Command::Drain(is_draining));
     }
 
     /// Gives all accounts away and ends the session. They are ordered to stop, and the node [ends](Self::ended) once
@@ -199,7 +193,7 @@ async fn open(settings: &Settings, cluster: &Cluster, timing: Timing) -> Result<
 
 struct Running {
     node: Node,
-    /// What stands for its name in subjects.
+    /// The hash of its name, as subjects have it.
     name: String,
     state: State,
     watch: Watch,
@@ -304,7 +298,6 @@ impl Running {
                 self.end(&account, token);
                 self.node.stopped(now, &account, token)
             }
-            Command::Drain(is_draining) => self.node.drain(now, is_draining),
             Command::Leave => self.node.leave(now),
         }
     }

@@ -47,7 +47,7 @@ pub struct AccountRow {
 }
 
 impl State {
-    /// Reads which nodes and accounts there are. What cannot be read is left out; the nodes report it.
+    /// Reads which nodes and accounts there are. It leaves out records that cannot be read; the nodes report these.
     pub async fn overview(&self) -> Result<Overview, StateError> {
         let silent = |_| StateError::Silent(self.cluster.to_string());
         timeout(PATIENCE, self.read_all()).await.map_err(silent)

@@ -111,11 +111,6 @@ impl Runner {
         Ok(Self { driver, ended })
     }
 
-    /// Gives the accounts away a few at a time and takes no others, or takes accounts again.
-    pub fn drain(&self, is_draining: bool) {
-        self.driver.drain(is_draining);
-    }
-
     /// Waits until the node has ended without being told to. All its accounts have ended then.
     pub fn over(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut ended = self.ended.clone();

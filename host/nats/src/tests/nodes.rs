@@ -226,11 +226,12 @@ async fn nodes_go_on_after_the_server_was_killed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_moves_to_another_node_when_its_own_drains_or_leaves() {
     let server = Server::start();
-    _ = with_account(&server).await;
+    let link = with_account(&server).await;
+    let state = State::open(&link, &cluster(), Timing::default()).await.unwrap();
     let mut first = Running::start(server.port(), "first", |_| ()).await;
     let (account, token, permit) = first.start_order().await;
     let mut second = Running::start(server.port(), "second", |_| ()).await;
-    first.driver.drain(true);
+    state.drain("first", true).await.unwrap();
     let (_, stopping, by) = first.stop_order().await;
     assert_eq!(stopping, token);
     assert!(by > crate::now());
@@ -239,7 +240,7 @@ async fn an_account_moves_to_another_node_when_its_own_drains_or_leaves() {
     assert!(later > token && other.may_act());
     assert!(!permit.may_act());
 
-    first.driver.drain(false);
+    state.drain("first", false).await.unwrap();
     second.driver.leave();
     let (_, stopping, _) = second.stop_order().await;
     second.driver.stopped(&account, stopping);

@@ -11,6 +11,7 @@ use parlor_stanza::types::RosterItem;
 use parlor_store::{Accounts, Addition, Changed, Owner, RosterKeeper, Step, Store, StoreError};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
@@ -45,6 +46,34 @@ impl Node {
 
     async fn take_over(&self, token: u64) -> Held {
         soon(self.stores.take_over(&bot(), Token(token))).await.unwrap()
+    }
+}
+
+/// A node whose write of `k0` NATS has recorded, and NATS's answer to which is lost.
+struct LostAnswer {
+    _server: Server,
+    /// Past the proxy.
+    direct: Link,
+    proxy: Proxy,
+    node: Node,
+    held: Held,
+    /// The number of records before the write.
+    before: usize,
+    writing: JoinHandle<Result<Changed, StoreError>>,
+}
+
+impl LostAnswer {
+    async fn of_a_write() -> Self {
+        let server = Server::start();
+        let (direct, _) = server.cluster().await;
+        let proxy = Proxy::before(server.port()).await;
+        let node = Node::over(&Link::connect(&settings(proxy.port())).await.unwrap()).await;
+        let held = node.take_over(1).await;
+        let before = records(&direct).await.len();
+        proxy.set_deaf(true);
+        let writing = tokio::spawn(write(held.store().clone(), "k0".to_owned()));
+        soon(async { while records(&direct).await.len() == before {} }).await;
+        Self { _server: server, direct, proxy, node, held, before, writing }
     }
 }
 
@@ -161,41 +190,25 @@ async fn the_store_of_an_earlier_holder_ends_when_it_writes() {
 
 #[tokio::test]
 async fn a_write_whose_answer_was_lost_is_made_once() {
-    let server = Server::start();
-    let (direct, _) = server.cluster().await;
-    let proxy = Proxy::before(server.port()).await;
-    let node = Node::over(&Link::connect(&settings(proxy.port())).await.unwrap()).await;
-    let held = node.take_over(1).await;
-    let before = records(&direct).await.len();
-    proxy.set_deaf(true);
-    let writing = tokio::spawn(write(held.store().clone(), "k0".to_owned()));
-    soon(async { while records(&direct).await.len() == before {} }).await;
-    assert!(!writing.is_finished() && get(held.store(), "k0").await.is_none());
-    proxy.set_deaf(false);
-    proxy.cut();
-    assert_eq!(soon(writing).await.unwrap().unwrap(), Changed::Made(vec![1]));
-    write(held.store().clone(), "k1".to_owned()).await.unwrap();
-    assert_eq!(records(&direct).await.len(), before + 2);
+    let lost = LostAnswer::of_a_write().await;
+    assert!(!lost.writing.is_finished() && get(lost.held.store(), "k0").await.is_none());
+    lost.proxy.set_deaf(false);
+    lost.proxy.cut();
+    assert_eq!(soon(lost.writing).await.unwrap().unwrap(), Changed::Made(vec![1]));
+    write(lost.held.store().clone(), "k1".to_owned()).await.unwrap();
+    assert_eq!(records(&lost.direct).await.len(), lost.before + 2);
 }
 
 /// As after a crash between the answer of the log and the commit.
 #[tokio::test]
 async fn a_write_that_only_the_log_has_is_made_by_the_next_holder() {
-    let server = Server::start();
-    let (direct, _) = server.cluster().await;
-    let proxy = Proxy::before(server.port()).await;
-    let node = Node::over(&Link::connect(&settings(proxy.port())).await.unwrap()).await;
-    let held = node.take_over(1).await;
-    let before = records(&direct).await.len();
-    proxy.set_deaf(true);
-    let writing = tokio::spawn(write(held.store().clone(), "k0".to_owned()));
-    soon(async { while records(&direct).await.len() == before {} }).await;
-    held.kill();
-    let outcome = soon(writing).await.unwrap();
+    let lost = LostAnswer::of_a_write().await;
+    lost.held.kill();
+    let outcome = soon(lost.writing).await.unwrap();
     assert!(matches!(outcome, Err(StoreError::Log(parlor_store::LogError::Ended))), "{outcome:?}");
-    proxy.set_deaf(false);
-    proxy.cut();
-    let held = node.take_over(2).await;
+    lost.proxy.set_deaf(false);
+    lost.proxy.cut();
+    let held = lost.node.take_over(2).await;
     assert_eq!(written(held.store(), 2).await, (["k0".to_owned()].into(), 1));
 }
 
