@@ -134,11 +134,12 @@ impl AnswerForm {
         let Self { plugin, form, text, more } = self;
         let Features { commands, rooms, roster, owners, encryption, .. } = features;
         let around = Around { rooms, roster, owners };
+        let to = commands.form_of(&plugin, &form, around)?;
         if !text.is_empty() {
-            let to = commands.form_of(&plugin, &form, around)?;
             may_answer_in_form(encryption, &to, turn)?;
         }
-        commands.answer_form(&plugin, &form, FormAnswer { text, more }, around, turn)
+        commands.answer_form(&form, FormAnswer { text, more }, turn);
+        Ok(())
     }
 }
 

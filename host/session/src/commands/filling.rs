@@ -306,23 +306,15 @@ impl Commands {
         Ok(by)
     }
 
-    /// Answers a command that was given through a form, on behalf of its plugin, or notes its progress.
-    pub(crate) fn answer_form(
-        &mut self,
-        plugin: &PluginId,
-        form: &str,
-        answer: FormAnswer,
-        around: Around<'_>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), CallError> {
+    /// Answers a command that was given through a form, on behalf of its plugin, or notes its progress. The caller has
+    /// found the form by [`Self::form_of`].
+    pub(crate) fn answer_form(&mut self, form: &str, answer: FormAnswer, turn: &mut Turn<'_>) {
         let FormAnswer { text, more } = answer;
-        self.form_of(plugin, form, around)?;
         if !more {
             self.end_form(form, text, false, turn);
         } else if let Some(Open { stage: Stage::AtWork { progress, .. }, .. }) = self.forms.get(form) {
             *progress = text;
         }
-        Ok(())
     }
 
     /// Notes that the plugin's handler of a command that was given through a form has ended. If the handler did not
