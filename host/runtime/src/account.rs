@@ -92,7 +92,7 @@ pub enum Asker {
     Plugin(InstanceId),
 }
 
-/// What an account keeps, and whether it may act.
+/// The stores of an account, and its permission to act.
 #[derive(Debug, Clone)]
 pub struct Backing {
     /// Its store. In a cluster, each account has its own.

@@ -1,4 +1,4 @@
-//! What the control socket needs of the cluster.
+//! The cluster, as the control socket shows and changes it.
 
 use parlor_nats::{Overview, State, StateError};
 

@@ -19,7 +19,7 @@ use super::{Host, audit as counting};
 /// The accounts that the host has, by address.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    /// Held for moments only. Whoever needs the accounts of the host as well takes this first.
+    /// Held for moments only. Code that also locks the accounts of the host locks this first.
     all: Mutex<BTreeMap<BareJid, Claim>>,
     /// Notified when the configuration was read again.
     reconfigured: Notify,

@@ -1,11 +1,11 @@
-//! The errors of a cluster's section, and of what stands beside it.
+//! Errors in the section `[cluster]`, and in accounts that cannot be in a cluster.
 
 use jid::BareJid;
 
 use super::FilePosition;
 use crate::name::AccountName;
 
-/// What is wrong with the section `[cluster]`, or with what stands beside it.
+/// An error in the section `[cluster]`, or in an account that cannot be in a cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// A key is missing that has no default.

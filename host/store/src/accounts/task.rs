@@ -51,7 +51,7 @@ impl Tie {
         }
     }
 
-    /// Tells why the file makes no further change. What was told first stays.
+    /// Tells why the file makes no further change. The first reason stays.
     fn end(&self, why: LogError) {
         self.over.send_if_modified(|over| over.is_none() && over.replace(why).is_none());
     }

@@ -51,7 +51,7 @@ impl Lodge {
         };
         let until = Instant::now() + SOON;
         loop {
-            // What comes is left to those who wait for it.
+            // It claims no message: `sent` still finds the links.
             self.owner.catch_up(SOON).await.unwrap();
             let count = self.owner.received().iter().filter(link).count();
             if count >= least {
