@@ -70,7 +70,7 @@ pub(crate) async fn alone(bot: &mut Bot, count: u64) -> Result<Vec<Duration>> {
 }
 
 /// Sends messages with many in flight. Each must be answered once, in any order.
-async fn together(bot: &mut Bot, count: u64) -> Result<()> {
+pub(crate) async fn together(bot: &mut Bot, count: u64) -> Result<()> {
     let mut open = HashSet::new();
     let mut said = 0;
     let mut heard = 0;

@@ -8,36 +8,50 @@ use crate::bots::{Contestant, Programs, Side, Stage};
 use crate::measure;
 use crate::row::{Goal, Row, Unit};
 
-/// The number of messages that are counted.
+/// The number of messages that are counted, one at a time.
 const MESSAGES: u64 = 500;
+/// The number of messages that are counted with many in flight.
+const TOGETHER: u64 = 2_000;
 /// The most system calls for one echo.
 const MOST: f64 = 6.0;
 /// How many kinds of calls get a row of their own.
 const KINDS: usize = 6;
+
 /// Counts for the host and the native bot on Prosody.
 pub(crate) async fn rows(programs: &Programs) -> Result<Vec<Row>> {
     let stage = Stage::empty().await?;
-    let mut counts = Vec::new();
+    let (mut alone, mut together) = (Vec::new(), Vec::new());
     for contestant in [Contestant::Parlor, Contestant::Native] {
         let mut bot = stage.start(programs, Side::Prosody, contestant).await?;
         measure::warm_up(&mut bot).await?;
         let process = bot.process();
-        counts.push(each(&count(process, async { measure::alone(&mut bot, MESSAGES).await.map(drop) }).await?));
+        let counted = count(process, async { measure::alone(&mut bot, MESSAGES).await.map(drop) }).await?;
+        alone.push(each(&counted, MESSAGES));
+        together.push(each(&count(process, measure::together(&mut bot, TOGETHER)).await?, TOGETHER));
     }
-    let [parlor, native] = &counts[..] else { return Ok(Vec::new()) };
-    let all = Row::alone(Part::SystemCalls, "all", total(parlor), Unit::Calls).goal(Goal::AtMost(MOST));
-    let mut rows = vec![all, Row::alone(Part::SystemCalls, "native: all", total(native), Unit::Calls)];
-    let kinds = parlor.iter().take(KINDS);
-    rows.extend(kinds.map(|(name, count)| Row::alone(Part::SystemCalls, name, *count, Unit::Calls)));
+    let mut rows = part("", &alone);
+    if let Some(all) = rows.first_mut() {
+        *all = all.clone().goal(Goal::AtMost(MOST));
+    }
+    rows.extend(part("100 in flight: ", &together));
     Ok(rows)
+}
+
+/// Returns the rows of the host beside the native bot.
+fn part(when: &str, counts: &[Vec<(String, f64)>]) -> Vec<Row> {
+    let [parlor, native] = counts else { return Vec::new() };
+    let row = |what: String, amount| Row::alone(Part::SystemCalls, format!("{when}{what}"), amount, Unit::Calls);
+    let mut rows = vec![row("all".to_owned(), total(parlor)), row("native: all".to_owned(), total(native))];
+    rows.extend(parlor.iter().take(KINDS).map(|(name, count)| row(name.clone(), *count)));
+    rows
 }
 
 fn total(counts: &[(String, f64)]) -> f64 {
     counts.iter().map(|(_, count)| count).sum()
 }
 
-/// Returns how many calls of each kind one echo takes.
-#[expect(clippy::cast_precision_loss, reason = "a small number")]
-fn each(counts: &[(String, u64)]) -> Vec<(String, f64)> {
-    counts.iter().map(|(name, count)| (name.clone(), *count as f64 / MESSAGES as f64)).collect()
+/// Returns how many calls of each kind one of so many messages takes.
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+fn each(counts: &[(String, u64)], messages: u64) -> Vec<(String, f64)> {
+    counts.iter().map(|(name, count)| (name.clone(), *count as f64 / messages as f64)).collect()
 }
