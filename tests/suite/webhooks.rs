@@ -381,6 +381,41 @@ async fn requests_wait_for_a_plugin_that_does_not_listen_and_are_bounded() {
     house.host.stop(SOON).await.unwrap();
 }
 
+/// Row 142: senders change their secrets one after the other, and none is refused meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_former_secret_counts_until_its_owner_ends_it() {
+    let mut house = House::start(|entry| entry).await;
+    let path = house.path("queue").await;
+    let new = house.home.keep_secret("new", "canary-another-secret").unwrap();
+    let new = new["file"].as_str().unwrap().to_owned();
+    // While the plugin restarts with the new secret, senders are told to try again.
+    let send = async |house: &House, secret: &str, body: &str| loop {
+        let head = format!("POST {path} HTTP/1.1\r\nx-github-event: push\r\n{}", github(secret, body));
+        match status(&house.send(&head, body.as_bytes()).await) {
+            503 => tokio::task::yield_now().await,
+            other => break other,
+        }
+    };
+    let set = ["plugin", "config", "receiver", "secret", "--file", &new, "--former-for", "1h"];
+    let told = house.home.run(&set).await.unwrap();
+    assert!(told.code == Some(0) && !format!("{told:?}").contains("canary"), "{told:?}");
+    for (number, secret) in [SECRET, "canary-another-secret"].into_iter().enumerate() {
+        assert_eq!(send(&house, secret, &number.to_string()).await, 202);
+    }
+    assert_eq!(send(&house, "canary-neither", "x").await, 401);
+    house.host.wait("a sender still uses the former secret", &[("webhook", "queue")], SOON).await.unwrap();
+    let shown = house.shown(&[]).await;
+    let queue = shown["webhooks"].as_array().unwrap().iter().find(|webhook| webhook["name"] == "queue").unwrap();
+    assert_eq!(queue["former"]["setting"], "secret", "{shown}");
+    let ended = house.home.run(&["plugin", "config", "receiver", "--end-former", "secret"]).await.unwrap();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(send(&house, SECRET, "y").await, 401);
+    assert_eq!(send(&house, "canary-another-secret", "z").await, 202);
+    let audit = house.home.run(&["audit", "--plugin", "receiver", "--json"]).await.unwrap();
+    assert!(!format!("{audit:?}").contains("canary") && format!("{audit:?}").contains("the former one"), "{audit:?}");
+    house.host.stop(SOON).await.unwrap();
+}
+
 /// Row 141: the same by their size.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_wait_are_bounded_in_bytes() {

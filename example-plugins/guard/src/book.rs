@@ -30,7 +30,9 @@ pub(crate) struct Rules {
     pub(crate) repeats: usize,
     /// How often several people may say the same; 0 = as often as they like.
     pub(crate) crowd_repeats: usize,
-    /// The window for repeated texts.
+    /// How many messages that cannot be read one person may send; 0 = any number.
+    pub(crate) unreadable: usize,
+    /// The window for repeated texts, and for messages that cannot be read.
     pub(crate) repeat_window: i64,
     /// How long after the first message somebody is a newcomer.
     pub(crate) newcomer: i64,
@@ -51,6 +53,10 @@ pub(crate) enum Offence {
     Link,
     /// Its text was said too often.
     Repeat,
+    /// It cannot be read, so it may have a link, and its author is a newcomer.
+    Sealed,
+    /// Its author sent too many messages that cannot be read.
+    Unreadable,
 }
 
 /// The parts of a message that the rules check.
@@ -64,6 +70,8 @@ pub(crate) struct Said {
     pub(crate) has_link: bool,
     /// Whether it gives a command, which people may do more often with the same words.
     pub(crate) is_command: bool,
+    /// Whether it is encrypted, or says so, and cannot be read here. Others in the room may read it.
+    pub(crate) is_unreadable: bool,
 }
 
 /// The rule that a message breaks, and the new standing of its author.
@@ -98,6 +106,7 @@ struct Remembered {
     key: String,
     nick: String,
     texts: Vec<String>,
+    is_unreadable: bool,
     at: i64,
 }
 
@@ -148,6 +157,14 @@ impl Place {
             let is_over = |count: usize, most: usize| most > 0 && count > most;
             is_meant && (is_over(by_one, rules.repeats) || is_long(text) && is_over(by_all, rules.crowd_repeats))
         })
+    }
+
+    /// Returns whether somebody sent too many messages that cannot be read, with this one.
+    fn is_unreadable(&self, rules: &Rules, key: &str, said: &Said, now: i64) -> bool {
+        let is_recent = |one: &&Remembered| now - one.at < rules.repeat_window;
+        let recent = self.messages.iter().rev().take_while(is_recent);
+        let count = 1 + recent.filter(|one| one.is_unreadable && one.key == key).count();
+        said.is_unreadable && rules.unreadable > 0 && count > rules.unreadable
     }
 }
 
@@ -210,6 +227,7 @@ impl Book {
         let pause = self.slow.get(room).copied();
         let place = self.room(room, now);
         let is_repeated = place.is_repeated(rules, key, &said, now);
+        let is_unreadable = place.is_unreadable(rules, key, &said, now);
         let person = place.person(key, now);
         let was_settled = person.settled == Some(true);
         let is_settled = was_settled || now - *person.first.get_or_insert(now) >= rules.newcomer;
@@ -222,14 +240,16 @@ impl Book {
         let offence = match early {
             Some(pause) => Some(Offence::Early(pause)),
             None if said.has_link && !is_settled => Some(Offence::Link),
+            None if said.is_unreadable && !is_settled => Some(Offence::Sealed),
+            None if is_unreadable => Some(Offence::Unreadable),
             None => is_repeated.then_some(Offence::Repeat),
         };
         if place.messages.len() >= MAX_MESSAGES {
             place.messages.pop_front();
         }
-        let Said { id, texts, .. } = said;
+        let Said { id, texts, is_unreadable, .. } = said;
         let id = id.filter(|id| id.len() <= MAX_ID);
-        place.messages.push_back(Remembered { id, key: key.to_owned(), nick, texts, at: now });
+        place.messages.push_back(Remembered { id, key: key.to_owned(), nick, texts, is_unreadable, at: now });
         Verdict { offence, has_settled: is_settled && !was_settled }
     }
 

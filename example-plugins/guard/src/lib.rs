@@ -28,6 +28,8 @@ async fn start() -> Result<()> {
     let given = Rc::clone(&kit);
     on("message").kind("groupchat").run(move |message| heard(Rc::clone(&given), message))?;
     let given = Rc::clone(&kit);
+    on("undecryptable").kind("groupchat").run(move |message| sealed(Rc::clone(&given), message))?;
+    let given = Rc::clone(&kit);
     on("occupantJoined").run(move |occupant| joined(Rc::clone(&given), occupant))?;
     let given = Rc::clone(&kit);
     on("occupantChanged").run(move |occupant: Occupant| {
@@ -59,6 +61,7 @@ fn rules() -> Result<Rules> {
         join_window: milliseconds("join_window", 30)?,
         repeats: settings::get_or("repeats", 3)?,
         crowd_repeats: settings::get_or("crowd_repeats", 6)?,
+        unreadable: settings::get_or("unreadable", 3)?,
         repeat_window: milliseconds("repeat_window", 120)?,
         newcomer: milliseconds("newcomer", 600)?,
         strikes: settings::get_or("strikes", 3)?,
@@ -122,18 +125,33 @@ async fn joined(kit: Rc<Kit>, occupant: Occupant) -> Result<()> {
     Ok(())
 }
 
-/// Judges a message, and does what follows from it.
+/// Judges a message that can be read.
 async fn heard(kit: Rc<Kit>, message: Message) -> Result<()> {
     let (Some(body), Some(nick)) = (message.body.as_deref(), message.nick.as_deref()) else { return Ok(()) };
-    let (room, nick) = (message.chat.as_str(), text::nick(nick));
-    let author = match rooms::occupant_of(&message)? {
-        Some(occupant) => Some(meet(&kit, &occupant)),
+    let author = rooms::occupant_of(&message)?;
+    judge(&kit, &message.chat, nick, author, said(&message, body)).await
+}
+
+/// Judges a message that is encrypted, or says so. Its text is not known here, and may be in the open for others.
+async fn sealed(kit: Rc<Kit>, message: Undecryptable) -> Result<()> {
+    let Some(nick) = message.nick.as_deref() else { return Ok(()) };
+    let author = act::occupants(&message.chat)?.into_iter().find(|one| one.nick == nick);
+    let said =
+        Said { id: message.stanza_id, texts: Vec::new(), has_link: false, is_command: false, is_unreadable: true };
+    judge(&kit, &message.chat, nick, author, said).await
+}
+
+/// Judges what somebody with this nickname said, and does what follows from it.
+async fn judge(kit: &Rc<Kit>, room: &str, nick: &str, author: Option<Occupant>, said: Said) -> Result<()> {
+    let nick = text::nick(nick);
+    let author = match author {
+        Some(occupant) => Some(meet(kit, &occupant)),
         // Rules also apply to an author who left right after writing.
         None => kit.book.borrow().absent(room, &nick),
     };
     let Some((key, false)) = author else { return Ok(()) };
-    is_settled(&kit, room, &key).await;
-    let said = said(&message, body);
+    is_settled(kit, room, &key).await;
+    let id = said.id.clone();
     let rules = kit.rules.borrow().clone();
     let verdict = kit.book.borrow_mut().hear(&rules, room, &key, said, moment());
     if verdict.has_settled {
@@ -144,9 +162,10 @@ async fn heard(kit: Rc<Kit>, message: Message) -> Result<()> {
         Some(Offence::Early(pause)) => format!("slow mode is on: one message in {} s", pause / 1_000),
         Some(Offence::Link) => "newcomers may not send links yet".to_owned(),
         Some(Offence::Repeat) => "this was said too often".to_owned(),
+        Some(Offence::Sealed) => "newcomers may not send encrypted messages yet".to_owned(),
+        Some(Offence::Unreadable) => "too many encrypted messages".to_owned(),
     };
-    let id = message.stanza_id.as_deref();
-    punish(&kit, &Offending { room, key: &key, nick: &nick, id, why: &why }).await
+    punish(kit, &Offending { room, key: &key, nick: &nick, id: id.as_deref(), why: &why }).await
 }
 
 /// Reads what rules ask for. Clients show any of several texts, so all of them count.
@@ -160,5 +179,6 @@ fn said(message: &Message, body: &str) -> Said {
         texts: text::comparable(std::iter::once(own).chain(others())),
         has_link: !message.files().is_empty() || std::iter::once(body).chain(others()).any(text::has_link),
         is_command: message.command.is_some(),
+        is_unreadable: false,
     }
 }

@@ -137,6 +137,18 @@ pub const WEB: &[Key] = &[
         "Addresses with ports outside of the public network that plugins may send files to and fetch them from, such as those of a server at home, `[\"192.168.1.7:5281\"]`. Which files is up to the permissions `files.send` and `files.read`.",
     ),
     key(
+        "outbound_proxy",
+        "an address",
+        NONE,
+        "The proxy through which plugins' requests over the web and files go, such as `\"http://proxy.example.org:3128\"`, by the method CONNECT. The host still looks names up, and names an address to the proxy. Addresses outside of the public network are dialed directly.",
+    ),
+    key(
+        "outbound_proxy_resolves",
+        "true or false",
+        Some("false"),
+        "Let `outbound_proxy` look names up, as where only it can. Then it decides which addresses are reached by a name, also in your own network: the host does not check them.",
+    ),
+    key(
         "proxies",
         "a list of addresses",
         Some("[]"),

@@ -732,6 +732,23 @@ fn a_key_of_the_file_is_refused_among_the_settings_with_its_place() {
 }
 
 #[test]
+fn a_proxy_for_requests_has_neither_tls_nor_path_and_looks_names_up_only_if_it_is_there() {
+    let web = |lines: &str| format!("{MINIMAL}[web]\n{lines}\n");
+    for proxy in
+        ["https://proxy.example.org", "http://proxy.example.org/x", "http://me:pw@proxy.example.org", "proxy:1"]
+    {
+        let error = refused(&web(&format!("outbound_proxy = \"{proxy}\"")));
+        assert!(error.starts_with("parlor.toml:5:18: web.outbound_proxy must be the address of a proxy"), "{error}");
+    }
+    let error = refused(&web("outbound_proxy_resolves = true"));
+    assert!(error.contains("outbound_proxy_resolves") && error.contains("outbound_proxy "), "{error}");
+    let (_folder, path) = folder(&web("outbound_proxy = \"http://[::1]:3128\"\noutbound_proxy_resolves = true"));
+    let config = Config::load(&path, &quiet()).unwrap().web;
+    let proxy = config.outbound_proxy.unwrap();
+    assert_eq!((proxy.host(), proxy.port(), config.outbound_proxy_resolves), ("::1", 3128, true));
+}
+
+#[test]
 fn a_binding_is_required_only_where_each_log_in_can_be_bound() {
     let (folder, path) = folder("");
     for name in ["cert.pem", "key.pem"] {

@@ -28,6 +28,10 @@ pub struct Web {
     pub local_files: Vec<SocketAddr>,
     /// Certificates that are trusted for requests of plugins, in addition to the system's.
     pub ca_file: Option<PathBuf>,
+    /// The proxy through which requests of plugins go.
+    pub outbound_proxy: Option<WebAddress>,
+    /// Whether that proxy looks names up, so that the host does not check the addresses.
+    pub outbound_proxy_resolves: bool,
 }
 
 impl Web {
@@ -49,6 +53,8 @@ impl Web {
             proxies: list(section, "proxies", "a list of addresses such as [\"127.0.0.1\"]")?,
             local_files: list(section, "local_files", "a list of addresses with ports such as [\"192.168.1.7:5281\"]")?,
             ca_file: certificates(section, "ca_file", folder)?,
+            outbound_proxy: outbound_proxy(section)?,
+            outbound_proxy_resolves: outbound_proxy_resolves(section)?,
         })
     }
 
@@ -87,6 +93,22 @@ fn address(section: &Section<'_>) -> Result<Option<WebAddress>, ConfigError> {
     let expected = "the address of a proxy, such as \"https://bot.example.org\"";
     let parsed = WebAddress::parse(written.value).ok().filter(|address| address.query().is_none());
     parsed.map(Some).ok_or_else(|| wrong(&written, "address", expected))
+}
+
+fn outbound_proxy(section: &Section<'_>) -> Result<Option<WebAddress>, ConfigError> {
+    let Some(written) = section.text("outbound_proxy")? else { return Ok(None) };
+    let expected = "the address of a proxy, such as \"http://proxy.example.org:3128\"";
+    let parsed = WebAddress::parse(written.value).ok();
+    let parsed = parsed.filter(|address| !address.is_secure() && address.path_and_query() == "/");
+    parsed.map(Some).ok_or_else(|| wrong(&written, "outbound_proxy", expected))
+}
+
+fn outbound_proxy_resolves(section: &Section<'_>) -> Result<bool, ConfigError> {
+    let resolves = section.flag("outbound_proxy_resolves")?.unwrap_or(false);
+    if resolves && section.text("outbound_proxy")?.is_none() {
+        return Err(alone(section, "outbound_proxy_resolves", "outbound_proxy"));
+    }
+    Ok(resolves)
 }
 
 /// Reads a list of texts that can be parsed.

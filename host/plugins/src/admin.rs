@@ -17,6 +17,7 @@ mod offer;
 mod ordering;
 mod recording;
 mod rooms;
+mod rotation;
 mod settings;
 mod version;
 
@@ -52,6 +53,7 @@ pub use offer::{Expected, Offer, Publisher};
 pub use ordering::order_hooks;
 pub use recording::Decided;
 pub use rooms::{keep_to_rooms, rooms_value};
+pub use rotation::NewSecret;
 pub use version::{Older, Plan, Replacement};
 
 /// The administration of the plugins of one configuration.

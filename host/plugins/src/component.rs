@@ -497,4 +497,4 @@ fn guest(types: &Types, exports: &[&str]) -> Result<(), ComponentError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

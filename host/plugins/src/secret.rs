@@ -3,11 +3,14 @@
 //! A policy holds a reference, never the value. The value is passed from its file or command only to the plugin's
 //! settings on this host. No error here repeats the value, nor the command, which may contain another secret.
 
+mod former;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parlor_base::atomic::{self, Readers};
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::id::{Digest, PluginId};
@@ -18,6 +21,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use crate::manifest::Manifest;
 use crate::policy::values::{RoomSettings, SettingValues};
 use crate::setting::MAX_TEXT;
+
+pub use former::{Former, FormerSecret};
 
 /// The timeout of a command.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -57,9 +62,11 @@ pub enum SecretError {
 }
 
 impl SecretSource {
-    /// Parses a reference in a policy. The error says what to write instead.
+    /// Parses a reference in a policy, which may have a [former](Former) one. The error says what to write instead.
     pub fn read(value: &Value) -> Result<Self, &'static str> {
-        let one = value.as_object().filter(|table| table.len() == 1).ok_or(INSTEAD)?;
+        let table = value.as_object().ok_or(INSTEAD)?;
+        let former = table.get("former").map(Former::read).transpose()?;
+        let one = Some(table).filter(|table| table.len() == 1 + usize::from(former.is_some())).ok_or(INSTEAD)?;
         let text = |key: &str| one.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
         match (text("file"), text("command")) {
             (Some(file), None) => Ok(Self::File(file.into())),
@@ -76,11 +83,26 @@ impl SecretSource {
         }
     }
 
-    /// Returns the reference with a relative file path resolved against `folder`.
+    /// Returns all places that a reference in a policy names.
+    pub fn all_of(value: &Value) -> impl Iterator<Item = Self> {
+        let former = Former::of(value).map(|former| former.source);
+        Self::read(value).into_iter().chain(former)
+    }
+
+    /// Returns the reference with relative file paths resolved against `folder`.
     pub(super) fn below(value: Value, folder: &Path) -> Value {
-        match Self::read(&value) {
-            Ok(Self::File(path)) => Self::File(folder.join(path)).written(),
-            Ok(Self::Command(_)) | Err(_) => value,
+        let Ok(present) = Self::read(&value) else { return value };
+        let present = present.in_folder(folder);
+        match Former::of(&value) {
+            None => present.written(),
+            Some(Former { source, until }) => Former { source: source.in_folder(folder), until }.beside(&present),
+        }
+    }
+
+    fn in_folder(self, folder: &Path) -> Self {
+        match self {
+            Self::File(path) => Self::File(folder.join(path)),
+            Self::Command(command) => Self::Command(command),
         }
     }
 
@@ -130,7 +152,7 @@ async fn bounded(reader: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
 
 /// Returns the owner's values, with the references of the schema's secrets replaced by the secrets. The error names the
 /// setting whose secret cannot be read.
-pub async fn opened(values: &SettingValues, manifest: &Manifest) -> Result<SettingValues, (String, SecretError)> {
+async fn opened(values: &SettingValues, manifest: &Manifest) -> Result<SettingValues, (String, SecretError)> {
     let mut opened = values.clone();
     for (name, value) in &mut opened.0 {
         let Some(setting) = manifest.settings.get(name).filter(|setting| setting.kind.is_secret()) else { continue };
@@ -145,13 +167,38 @@ pub async fn opened(values: &SettingValues, manifest: &Manifest) -> Result<Setti
     Ok(opened)
 }
 
-/// Does the same for the values everywhere and for those in single rooms.
+/// Reads the former secrets of these values. One that cannot be read verifies nothing, and keeps no plugin from running.
+async fn open_former(values: &SettingValues, manifest: &Manifest, opened: &mut SettingValues) {
+    for (name, value) in &values.0 {
+        let is_secret = manifest.settings.get(name).is_some_and(|setting| setting.kind.is_secret());
+        let counts = |former: &Former| is_secret && former.until > Timestamp::now();
+        let Some(Former { source, until }) = Former::of(value).filter(counts) else { continue };
+        match source.open().await {
+            Ok(text) => FormerSecret::new(text, until).put(name, &mut opened.0),
+            Err(error) => {
+                tracing::warn!(setting = name, %until, %error, "the former secret is not to be had, and verifies nothing");
+            }
+        }
+    }
+}
+
+/// Returns values that were read without the [former secrets](FormerSecret) beside them, as a plugin sees them.
+pub fn without_former(values: &SettingValues) -> SettingValues {
+    let mut values = values.clone();
+    drop(FormerSecret::take_all(&mut values.0));
+    values
+}
+
+/// Returns the owner's values for everywhere and for single rooms, with the references of the schema's secrets replaced by
+/// the secrets. [Former secrets](FormerSecret) stand beside the values for everywhere. The error names the setting whose
+/// secret cannot be read.
 pub async fn opened_with_rooms(
     values: &SettingValues,
     rooms: &RoomSettings,
     manifest: &Manifest,
 ) -> Result<(SettingValues, RoomSettings), (String, SecretError)> {
-    let (everywhere, mut in_rooms) = (opened(values, manifest).await?, RoomSettings::default());
+    let (mut everywhere, mut in_rooms) = (opened(values, manifest).await?, RoomSettings::default());
+    open_former(values, manifest, &mut everywhere).await;
     for (room, values) in &rooms.0 {
         in_rooms.0.insert(room.clone(), opened(values, manifest).await?);
     }
@@ -265,6 +312,11 @@ mod tests {
         let below = |value: Value| SecretSource::below(value, Path::new("/etc/parlor"));
         assert_eq!(below(json!({ "file": "key" })), json!({ "file": "/etc/parlor/key" }));
         assert_eq!(below(json!("text")), json!("text"));
+        let former = |file: &str| json!({ "file": file, "until": "2026-01-31T12:00:00Z" });
+        assert_eq!(
+            below(json!({ "command": "x", "former": former("old") })),
+            json!({ "command": "x", "former": former("/etc/parlor/old") })
+        );
     }
 
     #[test]

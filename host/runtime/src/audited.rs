@@ -275,8 +275,10 @@ fn mark(value: &Value) -> String {
         Ok(SecretSource::File(path)) => path.canonicalize().or_else(|_| std::path::absolute(&path)).ok(),
         Ok(SecretSource::Command(_)) | Err(_) => None,
     };
+    // A reference to a former secret is a change, too.
+    let former = value.get("former").map(Value::to_string).unwrap_or_default();
     let digest = match path {
-        Some(path) => Digest::of(path.as_os_str().as_encoded_bytes()),
+        Some(path) => Digest::of(&[path.as_os_str().as_encoded_bytes(), former.as_bytes()].concat()),
         None => Digest::of(value.to_string().as_bytes()),
     };
     digest.to_string()

@@ -11,6 +11,7 @@ use parlor_base::nearest::nearest;
 use parlor_config::SETTINGS;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::RoomSettings;
+use parlor_plugins::secret::FormerSecret;
 use parlor_plugins::setting::SettingKind;
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::is_one_line;
@@ -58,14 +59,17 @@ struct Owner {
     values: Values,
     /// The owner's values for single rooms.
     in_rooms: RoomSettings,
+    /// The former secrets, which the plugin does not get.
+    former: BTreeMap<String, FormerSecret>,
     /// The texts that no answer may show, from the credentials among the values. Most plugins have none, or make no
     /// requests.
     hidden: OnceLock<Arc<Hidden>>,
 }
 
 impl Owner {
-    fn of(values: Values, in_rooms: RoomSettings) -> Arc<Self> {
-        Arc::new(Self { values, in_rooms, hidden: OnceLock::new() })
+    fn of(mut values: Values, in_rooms: RoomSettings) -> Arc<Self> {
+        let former = FormerSecret::take_all(&mut values);
+        Arc::new(Self { values, in_rooms, former, hidden: OnceLock::new() })
     }
 
     /// Returns the value for a room, else the general one.
@@ -180,7 +184,10 @@ impl OwnSettings {
         let hidden = owner.hidden.get_or_init(|| {
             let everywhere = owner.values.iter().map(|(key, value)| (key.as_str(), value));
             let all = everywhere.chain(owner.in_rooms.iter().map(|(_, key, value)| (key, value)));
-            Arc::new(Hidden::of(all.filter(|(key, _)| is_credential(key)).filter_map(|(_, value)| value.as_str())))
+            let present = all.filter_map(|(key, value)| Some((key, value.as_str()?)));
+            let former = owner.former.iter().map(|(key, secret)| (key.as_str(), secret.text()));
+            let texts = present.chain(former).filter(|(key, _)| is_credential(key));
+            Arc::new(Hidden::of(texts.map(|(_, text)| text)))
         });
         (keys.iter().map(|key| credential(key).map(str::to_owned)).collect(), Arc::clone(hidden))
     }
@@ -190,6 +197,11 @@ impl OwnSettings {
         let setting = self.manifest.settings.get(key)?;
         let layers = self.layers.load();
         layers.owner.values.get(key).or(setting.default.as_ref())?.as_str().map(str::to_owned)
+    }
+
+    /// Returns the former secret of a setting, if it has one.
+    pub fn former(&self, key: &str) -> Option<FormerSecret> {
+        self.layers.load().owner.former.get(key).cloned()
     }
 
     /// Returns the settings that no other plugin may read.

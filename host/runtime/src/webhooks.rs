@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_plugins::admission::Admitted;
+use parlor_plugins::secret::FormerSecret;
 use parlor_plugins::webhook::{Mode, Verification, Webhook};
 use parlor_session::permissions::Grants;
 use parlor_store::{Owner, ShownRequest, StoreError};
@@ -121,13 +123,21 @@ impl Webhooks {
     /// Returns the secret of a webhook, if it needs one and the owner has given it. The author's default is none, since
     /// everybody who has the manifest knows it.
     pub(crate) fn secret(&self, webhook: &Webhook) -> Option<String> {
-        let name = webhook.secret.as_ref()?;
-        let given = self.settings.given(name)?;
-        let setting = self.admitted.manifest.settings.get(name);
+        let given = self.settings.given(webhook.secret.as_ref()?)?;
+        self.is_secret(webhook, &given).then_some(given)
+    }
+
+    /// Returns the former secret of a webhook, while it counts.
+    pub(crate) fn former_secret(&self, webhook: &Webhook, now: Timestamp) -> Option<FormerSecret> {
+        let former = self.settings.former(webhook.secret.as_ref()?)?;
+        (former.counts_at(now) && self.is_secret(webhook, former.text())).then_some(former)
+    }
+
+    fn is_secret(&self, webhook: &Webhook, given: &str) -> bool {
+        let setting = webhook.secret.as_ref().and_then(|name| self.admitted.manifest.settings.get(name));
         let default = setting.and_then(|setting| setting.default.as_ref()).and_then(Value::as_str);
         // Discord's is a public key, which cannot create signatures.
-        let may_be_known = webhook.verification == Verification::Discord;
-        (may_be_known || default != Some(given.as_str())).then_some(given)
+        webhook.verification == Verification::Discord || default != Some(given)
     }
 
     /// Reads the addresses of these webhooks. A webhook without an address gets a new one; with `anew`, each webhook does.
@@ -146,6 +156,11 @@ impl Webhooks {
     /// Returns them as owners are shown them.
     pub fn states(&self) -> Vec<WebhookState> {
         let (tokens, base) = (self.tokens.load(), self.account.web.load().public_address());
+        let now = self.account.clock.now();
+        let former = |webhook: &Webhook| {
+            let until = self.former_secret(webhook, now)?.until();
+            Some((webhook.secret.clone()?, until))
+        };
         let state = |(name, webhook): (&String, &Webhook)| WebhookState {
             name: name.clone(),
             address: base
@@ -155,6 +170,7 @@ impl Webhooks {
             mode: webhook.mode,
             verification: webhook.verification.about(),
             lacks_secret: webhook.secret.clone().filter(|_| self.secret(webhook).is_none()),
+            former_secret: former(webhook),
         };
         self.declared().iter().map(state).collect()
     }
@@ -199,4 +215,6 @@ pub struct WebhookState {
     pub verification: String,
     /// The setting with the secret, if the owner has not given it: then each request is refused.
     pub lacks_secret: Option<String>,
+    /// The setting whose former secret verifies requests, too, and when that ends.
+    pub former_secret: Option<(String, Timestamp)>,
 }

@@ -80,7 +80,8 @@ pub struct ArchivePage {
 /// The knowledge about the account's own archive on one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnArchive {
-    /// The number of the stream, counted from the first one of this process.
+    /// The number of the stream, counted from the first one of this process. It changes on the same stream if that may not
+    /// have brought all messages, as while the account was hidden.
     pub stream: u64,
     /// Whether there is an archive.
     pub exists: bool,

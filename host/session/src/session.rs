@@ -138,9 +138,8 @@ impl Session {
     /// Handles possible losses on the stream that was [`resumed`](Self::resumed) just now. Nothing is built up again.
     /// Plugins catch up as after a new stream on which each room was entered.
     pub fn doubt_stream(&mut self) {
-        self.common.stream += 1;
+        self.common.may_have_missed();
         self.features.rooms.enter_in_doubt();
-        self.common.changed = true;
     }
 
     /// Sends the stanzas that the server of a previous stream did not acknowledge, after [`bound`](Self::bound).
@@ -233,7 +232,8 @@ impl Session {
         self.features.snapshot(&self.common)
     }
 
-    /// Returns how many streams were bound so far. A resumed stream is the same one.
+    /// Returns the number of the present or last stream. A resumed stream is the same one, unless messages may have been
+    /// missed.
     pub fn stream(&self) -> u64 {
         self.common.stream
     }

@@ -82,7 +82,7 @@ pub struct Common {
     pub(super) settings: Settings,
     pub(super) status: Status,
     pub(super) link: Link,
-    /// The number of streams that were bound.
+    /// The number of streams that were bound, and of times at which a stream may not have brought all messages before.
     pub(super) stream: u64,
     /// When the last stream was bound.
     pub(super) bound_at: Timestamp,
@@ -146,6 +146,13 @@ impl Common {
     /// Returns whether stanzas reach the server, now or when the stream is resumed.
     pub(super) fn is_live(&self) -> bool {
         matches!(self.link, Link::Up | Link::Suspended)
+    }
+
+    /// Notes that the stream may not have brought all messages up to now. It counts as another one: plugins that catch up
+    /// read the account's archive again from where they are.
+    pub(super) fn may_have_missed(&mut self) {
+        self.stream += 1;
+        self.changed = true;
     }
 
     /// Notes a new log-in, so that promises that others wait for may still resolve.

@@ -76,8 +76,10 @@ pub(super) fn named(config: &Config, policy: &Policy) -> BTreeSet<PathBuf> {
         all.extend(cluster.ca_file.clone());
     }
     for value in policy.plugins.values().flat_map(|entry| entry.settings.0.values()) {
-        if let Ok(SecretSource::File(file)) = SecretSource::read(value) {
-            all.insert(file);
+        for source in SecretSource::all_of(value) {
+            if let SecretSource::File(file) = source {
+                all.insert(file);
+            }
         }
     }
     all

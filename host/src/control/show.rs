@@ -22,8 +22,8 @@ use parlor_session::{KeyKind, KeyList, KnownKey, OpenComparison};
 use parlor_store::{RequestState, ShownRequest};
 
 use super::views::{
-    Account, Answer, Compared, Comparison, Denied, Encryption, HookRecord, Key, Keys, Limit, OwnOmemo, Plugin, Process,
-    Record, Schedule, Schedules, Status, Usage, Webhook, WebhookRequest, Webhooks, absolute,
+    Account, Answer, Compared, Comparison, Denied, Encryption, FormerSecret, HookRecord, Key, Keys, Limit, OwnOmemo,
+    Plugin, Process, Record, Schedule, Schedules, Status, Usage, Webhook, WebhookRequest, Webhooks, absolute,
 };
 use super::{VERSION, rooms};
 use crate::host::{Host, PluginStatus};
@@ -76,6 +76,10 @@ pub(super) fn webhooks(
         mode: state.mode.as_str().to_owned(),
         verification: state.verification.clone(),
         lacks: state.lacks_secret.clone(),
+        former: state
+            .former_secret
+            .as_ref()
+            .map(|(setting, until)| FormerSecret { setting: setting.clone(), until: until.to_string() }),
     };
     let request = |one: &ShownRequest| {
         let (state, status) = match one.state {

@@ -232,6 +232,18 @@ pub struct Webhook {
     pub verification: String,
     /// The setting with the secret, if the owner has not given it: then each request is refused.
     pub lacks: Option<String>,
+    /// The former secret, while it verifies requests beside the present one.
+    #[serde(default)]
+    pub former: Option<FormerSecret>,
+}
+
+/// A former secret that still counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerSecret {
+    /// Its setting.
+    pub setting: String,
+    /// When it ends.
+    pub until: String,
 }
 
 /// A request to a webhook.

@@ -13,7 +13,7 @@ const MEDIA: &str = "urn:xmpp:sims:1";
 const SHOWN: [&str; 4] = [XHTML, OOB, SHARING, MEDIA];
 
 impl RawStanza {
-    /// Returns whether it is a message with a body, a subject or a file, also within another element.
+    /// Returns whether it is a message with a body, a subject, a reaction or a file, also within another element.
     pub fn says_something(&self) -> bool {
         let Stanza::Message(message) = self.stanza() else { return false };
         !message.bodies.is_empty() || !message.subjects.is_empty() || message.payloads.iter().any(is_read)
@@ -23,7 +23,7 @@ impl RawStanza {
 /// Returns whether people read this, or something within it. The depth is bounded on input.
 fn is_read(element: &Element) -> bool {
     // Other namespaces name a body without having its text (XEP-0428).
-    let is_text = matches!(element.name(), "body" | "subject") && !element.text().is_empty();
+    let is_text = matches!(element.name(), "body" | "subject" | "reaction") && !element.text().is_empty();
     is_text || SHOWN.iter().any(|namespace| element.has_ns(*namespace)) || element.children().any(is_read)
 }
 
@@ -33,11 +33,12 @@ mod tests {
     use crate::testing::jid;
 
     #[test]
-    fn a_message_says_something_by_a_text_or_a_file_and_nothing_else_does() {
+    fn a_message_says_something_by_a_text_a_reaction_or_a_file_and_nothing_else_does() {
         let says = |xml: &str| RawStanza::parse(xml, &jid("bot@house/here")).unwrap().says_something();
         for content in [
             "<body>hi</body>",
             "<subject>hi</subject>",
+            "<reactions xmlns='urn:xmpp:reactions:0' id='1'><reaction>👍</reaction></reactions>",
             "<x xmlns='jabber:x:oob'><url>https://h/f</url></x>",
             "<file-sharing xmlns='urn:xmpp:sfs:0'/>",
             "<html xmlns='http://jabber.org/protocol/xhtml-im'/>",
@@ -48,6 +49,7 @@ mod tests {
         }
         for xml in [
             "<message to='a@b'><active xmlns='http://jabber.org/protocol/chatstates'/></message>",
+            "<message to='a@b'><reactions xmlns='urn:xmpp:reactions:0' id='1'/></message>",
             "<message to='a@b'><fallback xmlns='urn:xmpp:fallback:0' for='urn:x'><body/></fallback></message>",
             "<presence><status>hi</status></presence>",
             "<iq type='set' id='1'><body xmlns='urn:x'>hi</body></iq>",

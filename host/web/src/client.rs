@@ -23,6 +23,7 @@ use tokio_rustls::rustls::ClientConfig;
 use crate::body::{Answer, Outgoing};
 use crate::connector::Connector;
 use crate::error::{Late, WebError};
+use crate::proxy::Proxy;
 
 /// The maximum number of headers in an answer.
 const MOST_HEADERS: usize = 100;
@@ -126,14 +127,15 @@ pub struct Hop<'a> {
 
 impl Client {
     /// Creates a client that dials only addresses that `may_dial` allows (its flag: whether a name resolved to the
-    /// address), and trusts servers according to `tls`. Its connections run on `runtime`, wherever its requests are
-    /// polled.
+    /// address), through the proxy if there is one, and trusts servers according to `tls`. Its connections run on
+    /// `runtime`, wherever its requests are polled.
     pub fn new(
         may_dial: impl Fn(SocketAddr, bool) -> bool + Send + Sync + 'static,
+        proxy: Option<Proxy>,
         tls: ClientConfig,
         runtime: Handle,
     ) -> Self {
-        let connector = Connector::new(Arc::new(may_dial), tls, CONNECTING);
+        let connector = Connector::new(Arc::new(may_dial), proxy, tls, CONNECTING);
         let mut builder = Pooled::builder(OnRuntime(runtime));
         builder
             .timer(TokioTimer::new())

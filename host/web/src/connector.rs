@@ -1,4 +1,5 @@
-//! How a connection is made: the name is looked up once, each address is checked, and exactly that is dialed.
+//! How a connection is made: the name is looked up once, each address is checked, and exactly that is dialed, directly or
+//! through a proxy. Only if the owner says so does a proxy look names up.
 
 use std::future::Future;
 use std::io;
@@ -26,6 +27,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tower_service::Service;
 
 use crate::error::WebError;
+use crate::proxy::Proxy;
 
 /// The maximum number of addresses of a server that are tried.
 const MOST_ADDRESSES: usize = 4;
@@ -43,6 +45,7 @@ pub(crate) type Rule = Arc<dyn Fn(SocketAddr, bool) -> bool + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct Connector {
     may_dial: Rule,
+    proxy: Option<Proxy>,
     tls: TlsConnector,
     /// The places for look-ups that have not ended.
     look_ups: Arc<Semaphore>,
@@ -51,10 +54,11 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    pub(crate) fn new(may_dial: Rule, mut tls: ClientConfig, patience: Duration) -> Self {
+    pub(crate) fn new(may_dial: Rule, proxy: Option<Proxy>, mut tls: ClientConfig, patience: Duration) -> Self {
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Self {
             may_dial,
+            proxy,
             tls: TlsConnector::from(Arc::new(tls)),
             look_ups: Arc::new(Semaphore::new(LOOK_UPS)),
             patience,
@@ -83,9 +87,31 @@ impl Connector {
 
     /// Connects to the first of the server's addresses that answers.
     async fn dial(&self, host: &str, port: u16, server: &str) -> Result<TcpStream, WebError> {
+        if let Some(proxy) = self.proxy.as_ref().filter(|proxy| proxy.resolves && host.parse::<IpAddr>().is_err()) {
+            let tunnel = timeout(self.patience, self.through(proxy, server.to_owned()));
+            return first(std::iter::once(tunnel)).await.map_err(|error| unreachable(server, &error));
+        }
         let addresses = self.addresses(host, port, server).await?;
-        let connect = |address: SocketAddr| timeout(self.patience, TcpStream::connect(address));
+        let connect = |address: SocketAddr| timeout(self.patience, self.reach(address));
         first(addresses.into_iter().map(connect)).await.map_err(|error| unreachable(server, &error))
+    }
+
+    /// Connects to an address, through the proxy if that reaches it.
+    async fn reach(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        match self.proxy.as_ref().filter(|proxy| (proxy.reaches)(address)) {
+            Some(proxy) => self.through(proxy, address.to_string()).await,
+            None => TcpStream::connect(address).await,
+        }
+    }
+
+    /// Connects to a server through a proxy.
+    async fn through(&self, proxy: &Proxy, server: String) -> io::Result<TcpStream> {
+        let found = self.look_up(&proxy.host, proxy.port).await.map_err(|error| proxy.failed(&error.to_string()))?;
+        let addresses = alternating(found.into_iter()).into_iter().take(MOST_ADDRESSES);
+        let connected = first(addresses.map(|address| timeout(self.patience, TcpStream::connect(address)))).await;
+        let stream = connected.map_err(|error| proxy.failed(&error.to_string()))?;
+        stream.set_nodelay(true)?;
+        proxy.tunnel(stream, &server).await
     }
 
     /// Asks the system. It cannot be cancelled: a look-up holds its place until it has ended, even if its caller has

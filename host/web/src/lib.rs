@@ -14,6 +14,7 @@ mod client;
 mod connector;
 mod error;
 mod expiry;
+mod proxy;
 pub mod server;
 mod window;
 
@@ -23,6 +24,7 @@ pub use client::{Client, Hop, Request, becomes_get, is_redirect, redirected};
 pub use error::{Late, WebError};
 pub use expiry::expiry;
 pub use hyper::{HeaderMap, Method, header};
+pub use proxy::Proxy;
 
 #[cfg(test)]
 mod tests;

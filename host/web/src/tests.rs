@@ -103,12 +103,20 @@ impl Server {
 }
 
 fn client(roots: &RootCertStore, may_dial: impl Fn(SocketAddr, bool) -> bool + Send + Sync + 'static) -> Client {
+    through(None, roots, may_dial)
+}
+
+fn through(
+    proxy: Option<Proxy>,
+    roots: &RootCertStore,
+    may_dial: impl Fn(SocketAddr, bool) -> bool + Send + Sync + 'static,
+) -> Client {
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots.clone())
         .with_no_client_auth();
-    Client::new(may_dial, tls, tokio::runtime::Handle::current())
+    Client::new(may_dial, proxy, tls, tokio::runtime::Handle::current())
 }
 
 fn get(to: WebAddress) -> Request {
@@ -178,6 +186,77 @@ async fn an_address_that_may_not_be_dialed_is_not_dialed() {
         assert!(matches!(refused, Some(WebError::Refused { .. })), "{host}: {refused:?}");
     }
     assert_eq!(server.connections(), 0);
+}
+
+/// Starts a proxy that answers each request for a tunnel with this head. Returns it, and the servers that it was asked for.
+async fn proxy(answer: &'static str, resolves: bool) -> (Proxy, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, asked) = (listener.local_addr().unwrap().port(), Arc::<Mutex<Vec<String>>>::default());
+    let heard = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let head = String::from_utf8(head).unwrap();
+            let server = head.strip_prefix("CONNECT ").unwrap().split(' ').next().unwrap().to_owned();
+            heard.lock().unwrap().push(server.clone());
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            if answer.contains(" 200 ") {
+                let mut there = tokio::net::TcpStream::connect(server).await.unwrap();
+                tokio::spawn(async move { tokio::io::copy_bidirectional(&mut stream, &mut there).await });
+            }
+        }
+    });
+    (Proxy { host: "localhost".to_owned(), port, resolves, reaches: Arc::new(|_| true) }, asked)
+}
+
+const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\nx: y\r\n\r\n";
+
+#[tokio::test]
+async fn through_a_proxy_the_addresses_that_were_checked_are_reached_and_names_only_if_it_looks_them_up() {
+    for alpn in ["h2", "http/1.1"] {
+        let server = Server::start(alpn, |_, _| said(200, &[], "hello")).await;
+        let port = server.at.port();
+        let (proxy, asked) = proxy(ESTABLISHED, false).await;
+        let client = through(Some(proxy.clone()), &server.roots, |address, _| address.is_ipv4());
+        assert_eq!(body(&client, get(server.address("/"))).await.unwrap(), b"hello");
+        assert_eq!(*asked.lock().unwrap(), [format!("127.0.0.1:{port}")]);
+        let client = through(Some(Proxy { resolves: true, ..proxy.clone() }), &server.roots, |_, _| false);
+        assert_eq!(body(&client, get(server.address("/"))).await.unwrap(), b"hello");
+        assert_eq!(asked.lock().unwrap()[1..], [format!("localhost:{port}")]);
+        // What is no name is checked here in any case, and so is a name that the proxy does not look up.
+        let literal = WebAddress::parse(&format!("https://127.0.0.1:{port}/")).unwrap();
+        assert!(matches!(client.send(get(literal)).await.err(), Some(WebError::Refused { .. })));
+        let refusing = through(Some(proxy.clone()), &server.roots, |_, _| false);
+        assert!(matches!(refusing.send(get(server.address("/"))).await.err(), Some(WebError::Refused { .. })));
+        // The owner's own network is not behind the proxy.
+        let direct = Proxy { reaches: Arc::new(|_| false), ..proxy };
+        let client = through(Some(direct), &server.roots, |address, _| address.is_ipv4());
+        assert_eq!(body(&client, get(server.address("/"))).await.unwrap(), b"hello");
+        assert_eq!(asked.lock().unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_makes_no_tunnel_is_named() {
+    for (answer, says) in [
+        ("HTTP/1.1 403 Forbidden\r\n\r\n", "it answered with 403"),
+        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "it wants a password"),
+        ("SSH-2.0-canary\r\n\r\n", "it speaks no HTTP"),
+        ("HTTP/1.1 200 canary", "it ended the connection"),
+    ] {
+        let (proxy, _) = proxy(answer, true).await;
+        let named = format!("the proxy localhost:{}: {says}", proxy.port);
+        let client = through(Some(proxy), &RootCertStore::empty(), |_, _| true);
+        let address = WebAddress::parse("https://nobody.example/").unwrap();
+        let Some(WebError::Unreachable { server, cause }) = client.send(get(address)).await.err() else {
+            panic!("{answer}")
+        };
+        assert_eq!(server, "nobody.example:443");
+        assert!(cause.contains(&named) && !cause.contains("canary"), "{cause}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ fn rules() -> Rules {
         join_window: 10_000,
         repeats: 2,
         crowd_repeats: 3,
+        unreadable: 2,
         repeat_window: 60_000,
         newcomer: 600_000,
         ..Rules::default()
@@ -17,7 +18,17 @@ fn rules() -> Rules {
 }
 
 fn said(text: &str) -> Said {
-    Said { id: Some(text.to_owned()), texts: vec![text.to_owned()], has_link: false, is_command: false }
+    Said {
+        id: Some(text.to_owned()),
+        texts: vec![text.to_owned()],
+        has_link: false,
+        is_command: false,
+        is_unreadable: false,
+    }
+}
+
+fn unreadable() -> Said {
+    Said { texts: Vec::new(), is_unreadable: true, ..said("sealed") }
 }
 
 fn offence(book: &mut Book, key: &str, text: &str, now: i64) -> Option<Offence> {
@@ -51,6 +62,22 @@ fn a_newcomer_sends_no_links_for_a_while() {
     assert_eq!(link(0), Verdict { offence: Some(Offence::Link), has_settled: false });
     assert_eq!(link(600_000), Verdict { offence: None, has_settled: true });
     assert_eq!(link(700_000), Verdict { offence: None, has_settled: false });
+}
+
+#[test]
+fn what_cannot_be_read_is_for_people_who_are_no_newcomers_and_of_these_only_so_much() {
+    let mut book = Book::default();
+    let mut hear = |key: &str, said: Said, now: i64| book.hear(&rules(), ROOM, key, said, now).offence;
+    assert_eq!(hear("new", unreadable(), 0), Some(Offence::Sealed), "it may have a link");
+    assert_eq!((hear("a", said("one"), 0), hear("b", said("two"), 0)), (None, None));
+    let times = [700_000, 700_001, 700_002];
+    assert_eq!(times.map(|now| hear("a", unreadable(), now)), [None, None, Some(Offence::Unreadable)]);
+    assert_eq!(hear("b", unreadable(), 700_003), None, "each person has a count");
+    assert_eq!(hear("a", said("hello"), 700_004), None, "texts are no such messages");
+    assert_eq!(hear("a", unreadable(), 800_000), None);
+    let any = Rules { unreadable: 0, ..rules() };
+    let offences = [0, 1, 2, 3].map(|now| book.hear(&any, ROOM, "a", unreadable(), 900_000 + now).offence);
+    assert_eq!(offences, [None; 4]);
 }
 
 #[test]

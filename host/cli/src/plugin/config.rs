@@ -10,19 +10,21 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jid::BareJid;
+use jiff::{SignedDuration, Timestamp, Unit};
 use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
-use parlor_plugins::admin::{AdminError, PluginAdmin};
+use parlor_base::quantity;
+use parlor_plugins::admin::{AdminError, NewSecret, PluginAdmin};
 use parlor_plugins::policy::Entry;
-use parlor_plugins::secret::SecretSource;
+use parlor_plugins::secret::{Former, SecretSource};
 use parlor_plugins::setting::{Setting, SettingKind};
 use serde_json::{Value, json};
 
 use super::add::done;
 use super::room_names;
 use crate::ask::Terminal;
-use crate::show::{Put as _, print, print_json, table};
+use crate::show::{Put as _, print, print_json, second, table};
 use crate::target::{self, Target};
 use crate::wait_for;
 
@@ -30,13 +32,15 @@ use crate::wait_for;
 const SHOWN: usize = 200;
 /// The longest secret, in bytes.
 const LONGEST_SECRET: u64 = 16 << 10;
+/// The longest time for which a former secret counts.
+const LONGEST_OVERLAP: Duration = Duration::from_hours(90 * 24);
 /// How long to wait for a secret on standard input before a message says so.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// The arguments of `parlor plugin config`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. A secret is asked for, or read from standard input, so that it stands in no list of processes; it is kept in a file of the data folder that only you can read, or wherever --file or --command say, and is never shown. To name one is to set it; without a name all are shown, and which secrets are there. What is set counts at once, on the running plugin.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n  parlor plugin config weather api_key --command 'pass show key'\n  parlor plugin config echo room_prefix 'hey ' --room lounge@conference.example.org\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, or it is set and the plugin does not run with it, 2 wrong usage"
+    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. A secret is asked for, or read from standard input, so that it stands in no list of processes; it is kept in a file of the data folder that only you can read, or wherever --file or --command say, and is never shown. To name one is to set it; without a name all are shown, and which secrets are there. What is set counts at once, on the running plugin. With --former-for, the former secret of a webhook verifies requests, too, for so long, so that no request is refused until its senders have the new one.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n  parlor plugin config weather api_key --command 'pass show key'\n  parlor plugin config forge github_secret --former-for 1d\n  parlor plugin config forge --end-former github_secret\n  parlor plugin config echo room_prefix 'hey ' --room lounge@conference.example.org\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, or it is set and the plugin does not run with it, 2 wrong usage"
 )]
 pub struct ConfigArgs {
     /// The plugin.
@@ -52,8 +56,14 @@ pub struct ConfigArgs {
     /// The command that prints the secret. It cannot ask anything: unlock what it reads beforehand.
     #[arg(long, value_name = "COMMAND", requires = "setting", conflicts_with_all = ["value", "file"])]
     command: Option<String>,
+    /// How long the former secret of a webhook counts beside the new one, such as 30min, 12h or 7d; at most 90d.
+    #[arg(long, value_name = "TIME", requires = "setting", conflicts_with_all = ["value", "room"], value_parser = overlap)]
+    former_for: Option<Duration>,
+    /// End the former secret of this setting.
+    #[arg(long, value_name = "SETTING", conflicts_with_all = ["setting", "value", "room"])]
+    end_former: Option<String>,
     /// Remove the owner's value.
-    #[arg(long, value_name = "SETTING", conflicts_with_all = ["setting", "value"])]
+    #[arg(long, value_name = "SETTING", conflicts_with_all = ["setting", "value", "end_former"])]
     unset: Option<String>,
     /// The room in which it counts, in place of the value for everywhere.
     #[arg(long, value_name = "ROOM", value_parser = room_names::room)]
@@ -81,6 +91,10 @@ impl ConfigArgs {
             let how = self.unset(&admin, name, &entry, schema)?;
             return done(&config, id, &format!("{} {how}", self.words(name)), self.json);
         }
+        if let Some(name) = &self.end_former {
+            admin.end_former(id, name)?;
+            return done(&config, id, &format!("the former {} counts no longer", self.words(name)), self.json);
+        }
         let Some(name) = &self.setting else { return self.show(&entry, schema) };
         let kind = schema.get(name).map(|setting| &setting.kind);
         let source = match (&self.file, &self.command) {
@@ -94,21 +108,18 @@ impl ConfigArgs {
             (Some(kind @ (SettingKind::Secret | SettingKind::Credential(_))), Some(_)) => {
                 bail!("{name} is a {kind}: give it on standard input, where nobody else can read it")
             }
-            (Some(kind @ (SettingKind::Secret | SettingKind::Credential(_))), None) => {
-                let set = self.value(&entry, name);
-                let Some(source) = source else {
-                    // A terminal with `--json` supplies no secret: the user wants to know whether one is set.
-                    if let (true, true, Some(setting)) = (self.json, io::stdin().is_terminal(), schema.get(name)) {
-                        return print_json(&one_as_json(&(name.clone(), setting.clone(), set.cloned())));
-                    }
-                    admin.keep_secret(id, self.room.as_ref(), name, &secret(id, name, set, self.json)?)?;
-                    let sentence = format!("{} is kept, where only you can read it", self.words(name));
-                    return done(&config, id, &sentence, self.json);
-                };
-                refuse_short(id, name, kind, &source)?;
-                source.written()
+            (Some(SettingKind::Secret | SettingKind::Credential(_)), None) => {
+                let set = self.value(&entry, name).cloned();
+                // A terminal with `--json` supplies no secret: the user wants to know whether one is set.
+                let is_asked_for = self.json && source.is_none() && self.former_for.is_none();
+                if let (true, true, Some(setting)) = (is_asked_for, io::stdin().is_terminal(), schema.get(name)) {
+                    return print_json(&one_as_json(&(name.clone(), setting.clone(), set)));
+                }
+                let sentence = self.keep(&admin, name, kind, source, set.as_ref())?;
+                return done(&config, id, &sentence, self.json);
             }
             (Some(_), _) if source.is_some() => bail!("{name} is no secret: give its value"),
+            (Some(_), _) if self.former_for.is_some() => bail!("{name} is no secret, and has no former one"),
             (_, None) => {
                 let Some(setting) = schema.get(name) else { bail!(unknown(id, name, schema)) };
                 let set = self.value(&entry, name);
@@ -136,6 +147,42 @@ impl ConfigArgs {
         };
         admin.set(id, self.room.as_ref(), name, Some(&value))?;
         done(&config, id, &format!("{} is set", self.words(name)), self.json)
+    }
+
+    /// Sets a secret: at this place, or as it is typed. Returns what is told.
+    fn keep(
+        &self,
+        admin: &PluginAdmin<'_>,
+        name: &str,
+        kind: Option<&SettingKind>,
+        source: Option<SecretSource>,
+        present: Option<&Value>,
+    ) -> anyhow::Result<String> {
+        let (id, words) = (&self.plugin, self.words(name));
+        if let (Some(source), Some(kind)) = (&source, kind) {
+            refuse_short(id, name, kind, source)?;
+        }
+        let text = if source.is_none() { Some(secret(id, name, present, self.json)?) } else { None };
+        let new = match (&source, &text) {
+            (Some(source), _) => NewSecret::At(source),
+            (None, text) => NewSecret::Text(text.as_deref().unwrap_or_default()),
+        };
+        if let Some(time) = self.former_for {
+            let until = Timestamp::now().checked_add(SignedDuration::try_from(time)?)?.round(Unit::Second)?;
+            admin.rotate_secret(id, name, new, until)?;
+            let until = second(&until.to_string());
+            return Ok(format!("{words} is another one, and the former one counts, too, until {until} UTC"));
+        }
+        match new {
+            NewSecret::At(source) => {
+                admin.set(id, self.room.as_ref(), name, Some(&source.written()))?;
+                Ok(format!("{words} is set"))
+            }
+            NewSecret::Text(text) => {
+                admin.keep_secret(id, self.room.as_ref(), name, text)?;
+                Ok(format!("{words} is kept, where only you can read it"))
+            }
+        }
     }
 
     /// Returns the owner's value of a setting, in the room if one is named.
@@ -197,8 +244,18 @@ impl ConfigArgs {
     /// Returns whether something would change. A secret without a value is prompted for, so it counts.
     fn changes(&self, schema: &BTreeMap<String, Setting>) -> bool {
         let is_secret = |name: &String| schema.get(name).is_some_and(|setting| setting.kind.is_secret());
-        let is_given = self.value.is_some() || self.file.is_some() || self.command.is_some() || self.unset.is_some();
-        is_given || self.setting.as_ref().is_some_and(is_secret)
+        let is_given = self.value.is_some() || self.file.is_some() || self.command.is_some();
+        is_given || self.unset.is_some() || self.end_former.is_some() || self.setting.as_ref().is_some_and(is_secret)
+    }
+}
+
+/// Parses how long a former secret counts.
+fn overlap(text: &str) -> Result<Duration, String> {
+    let time = quantity::duration(text).map_err(|error| error.to_string())?;
+    match time {
+        Duration::ZERO => Err("the former secret would end at once; leave the flag out".to_owned()),
+        time if time > LONGEST_OVERLAP => Err("a former secret counts for 90 d at most".to_owned()),
+        time => Ok(time),
     }
 }
 
@@ -300,10 +357,12 @@ fn screen(id: &PluginId, all: &[Shown]) -> String {
 
 /// Describes where a secret is, for people. It shows neither the secret nor a command, which may contain another.
 pub(super) fn kept(reference: &Value) -> String {
+    let former = Former::of(reference).map(|former| format!("; the former one until {}", former.until));
+    let former = former.unwrap_or_default();
     match SecretSource::read(reference) {
-        Ok(SecretSource::File(path)) if path.is_file() => format!("(present, in {})", path.escaped()),
-        Ok(SecretSource::File(path)) => format!("(absent: there is no {})", path.escaped()),
-        Ok(SecretSource::Command(_)) => "(from a command)".to_owned(),
+        Ok(SecretSource::File(path)) if path.is_file() => format!("(present, in {}{former})", path.escaped()),
+        Ok(SecretSource::File(path)) => format!("(absent: there is no {}{former})", path.escaped()),
+        Ok(SecretSource::Command(_)) => format!("(from a command{former})"),
         Err(_) => "(no reference)".to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use parlor::control::client::escaped;
-use parlor::control::views::{Webhook, WebhookRequest, Webhooks};
+use parlor::control::views::{FormerSecret, Webhook, WebhookRequest, Webhooks};
 use parlor_base::id::PluginId;
 use parlor_config::AccountName;
 use parlor_plugins::admin::PluginAdmin;
@@ -13,7 +13,7 @@ use crate::target::{self, Target};
 /// The arguments of `parlor plugin hooks`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Give the address to whoever sends the requests, with the secret that you set by `parlor plugin config`. Who knows both can send; an address that became known is changed with --rotate, and the former one ends at once.\n\nExamples:\n  parlor plugin hooks forge                   its addresses, and the last requests\n  parlor plugin hooks forge --replay 17       tell the plugin of request 17 once more\n  parlor plugin hooks forge --rotate github   another address for the webhook github\n\nExit codes: 0 shown or done, 1 there is no such webhook or request, 4 no host runs, 2 wrong usage"
+    after_help = "Give the address to whoever sends the requests, with the secret that you set by `parlor plugin config`. Who knows both can send; a secret is changed with `parlor plugin config --former-for`, so that nothing is refused meanwhile, and an address that became known is changed with --rotate, and the former one ends at once.\n\nExamples:\n  parlor plugin hooks forge                   its addresses, and the last requests\n  parlor plugin hooks forge --replay 17       tell the plugin of request 17 once more\n  parlor plugin hooks forge --rotate github   another address for the webhook github\n\nExit codes: 0 shown or done, 1 there is no such webhook or request, 4 no host runs, 2 wrong usage"
 )]
 pub struct HooksArgs {
     /// The plugin.
@@ -86,13 +86,19 @@ fn screen(id: &PluginId, all: &[Webhooks]) -> String {
 }
 
 fn described(id: &PluginId, webhook: &Webhook) -> String {
-    let Webhook { name, address, mode, verification, lacks } = webhook;
+    let Webhook { name, address, mode, verification, lacks, former } = webhook;
     let address = address.as_deref().unwrap_or("no address: set `listen` under [web] in the configuration");
     let who = if mode == "answer" { "the plugin" } else { "the host" };
     let mut text = format!("{name}  {address}\n  verified by {verification}, answered by {who}\n");
     if let Some(secret) = lacks {
         text.put(format_args!(
             "  every request is refused: give the secret with `parlor plugin config {id} {secret}`\n"
+        ));
+    }
+    if let Some(FormerSecret { setting, until }) = former {
+        text.put(format_args!(
+            "  the former {setting} counts, too, until {} UTC: `parlor plugin config {id} --end-former {setting}` ends it\n",
+            second(until)
         ));
     }
     text
@@ -136,6 +142,7 @@ mod tests {
             mode: "queue".to_owned(),
             verification: "HMAC-SHA256 in x-hub-signature-256".to_owned(),
             lacks: lacks.map(str::to_owned),
+            former: None,
         };
         let request = |id: i64, state: &str, status: Option<u16>, attempts: u32| WebhookRequest {
             id,
@@ -152,7 +159,13 @@ mod tests {
             account: "main".to_owned(),
             webhooks: vec![
                 webhook("github", Some("https://bot.example.org/hooks/forge/github/0a1b"), Some("github_secret")),
-                webhook("other", None, None),
+                Webhook {
+                    former: Some(FormerSecret {
+                        setting: "github_secret".to_owned(),
+                        until: "2026-11-21T06:24:00.5Z".to_owned(),
+                    }),
+                    ..webhook("other", None, None)
+                },
             ],
             waiting: 1,
             requests: vec![
@@ -169,7 +182,9 @@ mod tests {
              verified by HMAC-SHA256 in x-hub-signature-256, answered by the host\n  \
              every request is refused: give the secret with `parlor plugin config forge github_secret`\n\
              other  no address: set `listen` under [web] in the configuration\n  \
-             verified by HMAC-SHA256 in x-hub-signature-256, answered by the host\n\n\
+             verified by HMAC-SHA256 in x-hub-signature-256, answered by the host\n  \
+             the former github_secret counts, too, until 2026-11-21 06:24:00 UTC: \
+             `parlor plugin config forge --end-former github_secret` ends it\n\n\
              1 request waits.\n\
              REQUEST  CAME                 WEBHOOK  FROM       SIZE  OUTCOME\n\
              3        2026-11-20 06:24:00  github   192.0.2.1  12 B  waits, after 2 in vain\n\

@@ -282,7 +282,7 @@ pub(super) fn webhooks(visit: &Visit, id: &str, all: &[Webhooks]) -> Markup {
                         None => { "none: the configuration does not say where the host listens" }
                     } }
                     dt { "Verified by" }
-                    dd { (stranger(&webhook.verification)) @if let Some(lacks) = &webhook.lacks { ", which lacks the setting " (stranger(lacks)) } }
+                    dd { (stranger(&webhook.verification)) @if let Some(lacks) = &webhook.lacks { ", which lacks the setting " (stranger(lacks)) } @if let Some(former) = &webhook.former { "; the former " (stranger(&former.setting)) " counts, too, until " (stranger(&former.until)) } }
                 }
                 @if visit.may(Role::Owner) { (button("rotate", &of.account, ("webhook", &webhook.name), "Give it another address")) }
             }
@@ -372,6 +372,7 @@ mod tests {
             mode: "queue".to_owned(),
             verification: "github".to_owned(),
             lacks: None,
+            former: None,
         };
         let all = [Webhooks { account: "main".to_owned(), webhooks: vec![webhook], waiting: 0, requests: Vec::new() }];
         let shown = |role| {

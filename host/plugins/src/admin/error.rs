@@ -269,6 +269,42 @@ pub enum AdminError {
         /// The error of the file system.
         cause: io::Error,
     },
+    /// There is no secret that could be a former one.
+    #[error("{name} of {id} is not set, so there is no former secret to keep; set it without --former-for")]
+    NoPresentSecret {
+        /// The plugin.
+        id: PluginId,
+        /// The setting.
+        name: String,
+    },
+    /// No webhook is verified by this setting.
+    #[error(
+        "no webhook of {id} is verified by {name}, and only the secret of a webhook may have a former one; set it without --former-for"
+    )]
+    NoWebhookBy {
+        /// The plugin.
+        id: PluginId,
+        /// The setting.
+        name: String,
+    },
+    /// The new secret would be where the former one is.
+    #[error(
+        "{name} of {id} is read from there already, so the former secret would be lost; keep the new one elsewhere, or give it on standard input"
+    )]
+    SamePlace {
+        /// The plugin.
+        id: PluginId,
+        /// The setting.
+        name: String,
+    },
+    /// There is no former secret.
+    #[error("{name} of {id} has no former secret")]
+    NoFormerSecret {
+        /// The plugin.
+        id: PluginId,
+        /// The setting.
+        name: String,
+    },
     /// The audit cannot record the change.
     #[error(
         "the audit cannot be written ({0}), so nothing has changed; what takes something away is possible all the same"

@@ -68,6 +68,11 @@ impl PluginAdmin<'_> {
     }
 }
 
+/// Returns the name under which the former secret of a setting is kept. No setting has this name.
+pub(super) fn former(name: &str) -> String {
+    format!("{name}.former")
+}
+
 fn address(room: Option<&BareJid>) -> Option<&str> {
     room.map(|room| room.as_str())
 }
@@ -86,7 +91,7 @@ pub(super) fn written(room: Option<&str>, name: &str, value: Option<&Value>) -> 
 
 /// Checks that a value fits the schema, and returns the manifest that has it. Other settings may be wrong too; they are
 /// corrected separately.
-fn judge(
+pub(super) fn judge(
     admin: &PluginAdmin<'_>,
     (id, entry): (&PluginId, &Entry),
     room: Option<&BareJid>,
@@ -103,7 +108,7 @@ fn judge(
     Ok(manifest)
 }
 
-fn write(
+pub(super) fn write(
     admin: &PluginAdmin<'_>,
     file: &mut PolicyFile,
     id: &PluginId,
@@ -113,14 +118,16 @@ fn write(
 ) -> Result<(), AdminError> {
     let room = address(room);
     change_entry(admin, file, id, &[written(room, name, value)?])?;
-    let kept = admin.secrets.path(id, room, name).canonicalize();
     let is_left = |kept: &Path| {
         let referred = admin.policies(file).map_err(io::Error::other).and_then(|all| referred(admin, &all));
         referred.is_ok_and(|files| !files.contains(kept))
     };
-    if kept.is_ok_and(|kept| is_left(&kept)) {
-        // Nothing refers to it any more.
-        let _ = admin.secrets.forget(id, room, name);
+    for name in [name.to_owned(), former(name)] {
+        let kept = admin.secrets.path(id, room, &name).canonicalize();
+        if kept.is_ok_and(|kept| is_left(&kept)) {
+            // Nothing refers to it any more.
+            let _ = admin.secrets.forget(id, room, &name);
+        }
     }
     Ok(())
 }
@@ -133,9 +140,9 @@ fn referred(admin: &PluginAdmin<'_>, policies: &[Policy]) -> io::Result<BTreeSet
         let waiting = admin.components.versions(id)?.into_iter().map(|kept| (kept.settings, kept.settings_in));
         for (settings, rooms) in waiting.chain([(entry.settings.clone(), entry.settings_in.clone())]) {
             let values = settings.0.values().chain(rooms.iter().map(|(_, _, value)| value));
-            files.extend(values.filter_map(|value| match SecretSource::read(value) {
-                Ok(SecretSource::File(path)) => path.canonicalize().ok(),
-                Ok(SecretSource::Command(_)) | Err(_) => None,
+            files.extend(values.flat_map(SecretSource::all_of).filter_map(|source| match source {
+                SecretSource::File(path) => path.canonicalize().ok(),
+                SecretSource::Command(_) => None,
             }));
         }
     }

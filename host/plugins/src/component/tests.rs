@@ -34,6 +34,11 @@ fn plugin(imports: &str) -> Vec<u8> {
     wat(&format!("(component {imports} {GUEST_EXPORT} {})", section(MANIFEST)))
 }
 
+/// A complete plugin with this manifest, which imports nothing.
+pub(crate) fn plugin_with(manifest: &str) -> Vec<u8> {
+    wat(&format!("(component {GUEST_EXPORT} {})", section(manifest)))
+}
+
 fn refusal(bytes: &[u8]) -> String {
     examine(bytes).unwrap_err().to_string()
 }

@@ -121,7 +121,12 @@ pub const PLUGIN: &[Key] = &[
     key("commands", "a table", NONE, "Other names for its chat commands, and who may give them how often."),
     key("grants", "a table", NONE, "What it is allowed to do. Without an entry a permission is refused."),
     key("limits", "a table", NONE, "The resources that it may use."),
-    key("settings", "a table", NONE, "Values of the settings that its manifest declares."),
+    key(
+        "settings",
+        "a table",
+        NONE,
+        "Values of the settings that its manifest declares. A secret is `{ file = \"…\" }` or `{ command = \"…\" }`; that of a webhook may have a former one beside it, which counts until a time: `former = { file = \"…\", until = \"2026-01-31T12:00:00Z\" }`.",
+    ),
     key(
         "settings_in",
         "tables",

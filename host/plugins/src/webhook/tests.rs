@@ -74,6 +74,25 @@ fn a_keyed_hash_of_the_body_is_verified_in_each_form() {
     assert_eq!(checked(&github, secret, &[], body), Err(Unverified));
 }
 
+#[test]
+fn while_a_former_secret_counts_a_request_may_be_signed_with_either() {
+    let way = way("verify = \"bearer\"");
+    let by = |sent: &str, former: Option<&str>| {
+        let value = format!("Bearer {sent}");
+        let header = |name: &str| (name == "authorization").then_some(value.as_bytes());
+        let given = Given { header: &header, body: b"", now: Timestamp::from_second(NOW).unwrap() };
+        way.check_either("the new one", former, given).map(|(_, by)| by)
+    };
+    assert_eq!(by("the new one", Some("the old one")), Ok(VerifiedBy::Present));
+    assert_eq!(by("the old one", Some("the old one")), Ok(VerifiedBy::Former));
+    assert_eq!(by("the new one", None), Ok(VerifiedBy::Present));
+    for (sent, former) in
+        [("the old one", None), ("neither", Some("the old one")), ("", Some("")), ("the old one", Some(""))]
+    {
+        assert_eq!(by(sent, former), Err(Unverified), "{sent} {former:?}");
+    }
+}
+
 /// Such as `PagerDuty` while it changes its key. The first one is GitHub's example.
 #[test]
 fn one_of_several_keyed_hashes_has_to_be_right() {

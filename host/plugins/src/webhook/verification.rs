@@ -82,6 +82,15 @@ pub struct Given<'a> {
 /// it sends the same signature again when it repeats a request.
 pub type Once = Option<[u8; 32]>;
 
+/// The secret by which a request was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerifiedBy {
+    /// The present one, or none if nothing is verified.
+    Present,
+    /// The former one.
+    Former,
+}
+
 /// The error for a request that is not verified. It does not state the reason: the sender must not learn it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is not signed as it should be")]
@@ -107,6 +116,23 @@ impl Verification {
             Self::Bearer => "bearer token".to_owned(),
             Self::Basic => "name and password".to_owned(),
             Self::Nothing => "nothing but the address".to_owned(),
+        }
+    }
+
+    /// Verifies a request by the present secret, or by the former one while that counts. Both are always tried: the time
+    /// does not tell which one a sender uses.
+    pub fn check_either(
+        &self,
+        present: &str,
+        former: Option<&str>,
+        given: Given<'_>,
+    ) -> Result<(Once, VerifiedBy), Unverified> {
+        let by_former = former.map(|former| self.check(former, given));
+        let by_present = self.check(present, given);
+        match (by_present, by_former) {
+            (Ok(once), _) => Ok((once, VerifiedBy::Present)),
+            (Err(_), Some(Ok(once))) => Ok((once, VerifiedBy::Former)),
+            (Err(error), _) => Err(error),
         }
     }
 

@@ -29,7 +29,6 @@ impl Worker {
         let waiting = self.outbox.take();
         let (own, since) = (jid.clone(), self.session.stream_since());
         self.session.bound(jid, offers, now, &mut self.effects);
-        self.shared.router.stream_begins(self.session.stream());
         if taken_up {
             self.session.taken_up(now, &mut self.effects);
         }

@@ -167,7 +167,6 @@ impl Worker {
                 self.session.resumed(now, &mut self.effects);
                 if doubtful {
                     self.session.doubt_stream();
-                    self.shared.router.stream_begins(self.session.stream());
                 }
                 self.ask_archive_again();
             }

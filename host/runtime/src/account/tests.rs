@@ -18,8 +18,10 @@ use parlor_base::clock::settable::SettableClock;
 use parlor_config::{LinkSettings, Settings, Web};
 use parlor_session::event::Payload;
 use parlor_session::permissions::{Granted, Grants};
-use parlor_session::router::{Filter, MailReceiver, Mailbox};
-use parlor_session::{AddPromises, ChangeSettings, Emit, OpenRoom, SendIq, SendMessage, SendRaw, Wins};
+use parlor_session::router::{Delivery, Filter, MailReceiver, Mailbox};
+use parlor_session::{
+    AddPromises, ChangeSettings, Emit, OpenRoom, OwnArchive, SendIq, SendMessage, SendRaw, SetStatus, Wins,
+};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{Draft, Message, MessageKind};
@@ -187,6 +189,27 @@ async fn what_was_taken_in_is_sent_once_on_whatever_stream_follows() {
 }
 
 const MAM: &str = "urn:xmpp:mam:2";
+
+/// The server may have stored what came meanwhile in the archive alone.
+#[tokio::test]
+async fn after_the_account_was_hidden_its_archive_is_read_again_and_what_comes_then_is_newer() {
+    let peer = Peer::start(Manners::default()).await;
+    let (account, mut session) = connected(&peer).await;
+    session.settle(&[("bot@localhost", MAM)]).await;
+    let shared = account.shared();
+    let mut archive = shared.own_archive();
+    let first = *soon("an archive", archive.wait_for(|archive| archive.is_some_and(|own| own.exists))).await.unwrap();
+    let first = first.unwrap().stream;
+    assert_eq!(shared.router.live(), Delivery::Live(first));
+    for value in ["offline", "online"] {
+        let status = SetStatus { value: Some(value.parse().unwrap()), message: None };
+        assert_eq!(soon("the status", shared.ask(Asker::Host, &Granted::HOST, status)).await, Ok(()));
+    }
+    let is_next = |archive: &Option<OwnArchive>| archive.is_some_and(|own| own.stream == first + 1 && own.exists);
+    soon("the archive once more", archive.wait_for(is_next)).await.unwrap();
+    assert_eq!(shared.router.live(), Delivery::Live(first + 1));
+    soon("the end of the account", account.stop()).await;
+}
 
 /// Returns an account that lost a stream on which it wrote "one" and "two", sent a third message since then, and begins
 /// another stream.

@@ -148,6 +148,8 @@ impl Worker {
                 self.wait_otherwise();
             }
         }
+        // Messages that come from here on are newer than all that the archive is now asked for.
+        self.shared.router.stream_begins(self.session.stream());
         let snapshot = Arc::new(self.session.snapshot());
         self.shared.snapshot.store(Arc::clone(&snapshot));
         self.published.archives(&snapshot);

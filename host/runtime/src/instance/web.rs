@@ -8,7 +8,7 @@ use parlor_config::Web;
 use parlor_https::trust::client_config_with;
 use parlor_session::permissions::{Grants, Scope};
 use parlor_stanza::error::CallError;
-use parlor_web::{Client, is_public};
+use parlor_web::{Client, Proxy, is_public};
 
 use super::Instance;
 
@@ -49,7 +49,7 @@ impl WebClient {
             let lists = |scope: &Scope| scope.lists(address, by_name);
             is_public(address.ip()) || allowed.get(Permission::HttpFetch).is_some_and(lists)
         };
-        let client = Client::new(may_dial, tls, instance.account.place.runtime.clone());
+        let client = Client::new(may_dial, proxy(&web), tls, instance.account.place.runtime.clone());
         *made = Some(Made { grants, web, client: client.clone() });
         Ok(client)
     }
@@ -66,7 +66,7 @@ impl WebClient {
         let tls = client_config_with(web.ca_file.as_deref()).map_err(|error| CallError::Tls(error.to_string()))?;
         let local = web.local_files.clone();
         let may_dial = move |address: SocketAddr, _by_name: bool| is_public(address.ip()) || local.contains(&address);
-        let client = Client::new(may_dial, tls, instance.account.place.runtime.clone());
+        let client = Client::new(may_dial, proxy(&web), tls, instance.account.place.runtime.clone());
         *made = Some(Made { grants, web, client: client.clone() });
         Ok(client)
     }
@@ -79,4 +79,16 @@ impl WebClient {
     fn clients(&self) -> MutexGuard<'_, Option<Box<Clients>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the proxy that the owner named. Addresses outside of the public network are those that the owner allowed one by
+/// one: they are not behind it.
+fn proxy(web: &Web) -> Option<Proxy> {
+    let to = web.outbound_proxy.as_ref()?;
+    Some(Proxy {
+        host: to.host().to_owned(),
+        port: to.port(),
+        resolves: web.outbound_proxy_resolves,
+        reaches: Arc::new(|address| is_public(address.ip())),
+    })
 }

@@ -160,6 +160,26 @@ fn what_is_hidden_follows_the_credentials_of_the_owner() {
     assert!(one.credentials(None, &keys).1.is_empty());
 }
 
+/// As the host reads them: former secrets stand beside the values.
+#[test]
+fn a_former_secret_is_hidden_and_no_value_of_the_plugin() {
+    let manifest = format!("{MANIFEST}[settings.pass]\ntype = \"credential\"\ndescription = \"X\"\n");
+    let owner = |former: &[(&str, Value)]| {
+        let mut all = values(&[("pass", json!("the new one"))]);
+        all.extend(values(former));
+        all
+    };
+    let former = [("pass former", json!({ "text": "the old one", "until": "2026-01-31T12:00:00Z" }))];
+    let one = OwnSettings::new(Arc::new(Manifest::parse(&manifest).unwrap()), owner(&former), RoomSettings::default());
+    assert_eq!(one.former("pass").map(|one| one.text().to_owned()).as_deref(), Some("the old one"));
+    assert_eq!((one.get("pass former", || None), one.given("pass former"), one.former("other")), (None, None, None));
+    let hidden = one.credentials(None, &[]).1;
+    assert!(hidden.are_in("the old one") && hidden.are_in("the new one"));
+    let changes = one.owner_changed(owner(&[]), RoomSettings::default(), &nothing);
+    assert_eq!((changes.len(), one.former("pass")), (0, None));
+    assert!(!one.credentials(None, &[]).1.are_in("the old one"));
+}
+
 #[test]
 fn what_settings_take_in_memory_is_bounded_and_not_only_as_text() {
     let objects = |count: usize| format!("[{}]", vec!["{\"\":0}"; count].join(","));

@@ -19,6 +19,7 @@ use super::opening::drop_what_is_beside;
 use super::otr::rules;
 use super::outbound::{Outbound, no_encryption};
 use super::plainly::plainly;
+use super::sending::has_content;
 use super::trust::{KeyKind, is_enough, of_otr};
 use super::waiting::{put, refuse};
 use crate::answer::Answer;
@@ -239,7 +240,7 @@ pub(super) fn say(to: Jid, text: String, turn: &mut Turn<'_>) {
 
 fn sealed(to: Jid, id: String, text: String, beside: Extensions) -> Sealed {
     let mut beside = Extensions { files: Vec::new(), thread_parent: None, fallback: Vec::new(), ..beside };
-    beside.forget_what_is_shown();
+    beside.forget_what_is_read();
     // Other clients of either side cannot read it (XEP-0364, section 5).
     for hint in [Hint::NoCopy, Hint::NoPermanentStore] {
         if !beside.hints.contains(&hint) {
@@ -253,8 +254,8 @@ fn sealed(to: Jid, id: String, text: String, beside: Extensions) -> Sealed {
 /// Sends a message in a conversation.
 pub(super) fn send(keys: &mut EndToEnd, partner: &BareJid, message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
     let Some(text) = message.text() else {
-        // A subject is read by people, so it does not go out in the open beside the encrypted texts.
-        if message.draft.encryption == EncryptionWish::Required || message.draft.subject.is_some() {
+        // What people read, such as a subject, does not go out in the open beside the encrypted texts.
+        if message.draft.encryption == EncryptionWish::Required || has_content(&message.draft) {
             let error = no_encryption(&message.to, ONLY_TEXT);
             return refuse(message, error, turn);
         }

@@ -15,6 +15,7 @@ use super::kept::KeyChange;
 use super::members;
 use super::outbound::{Outbound, no_encryption};
 use super::partner::partner;
+use super::sending::has_content;
 use super::sessions::version;
 use super::trust::{MAX_ALL, of_omemo};
 use crate::iq::keys::Fetch;
@@ -37,7 +38,7 @@ pub(super) enum Sealing {
     Sealed(Box<Sealed>, Vec<KeyChange>),
     /// These fetches must end first.
     Needs(HashSet<Fetch>),
-    /// It has no content that the recipients' form of OMEMO encrypts.
+    /// It has nothing that people read, and the recipients' form of OMEMO does not encrypt the rest.
     Plain,
     /// It cannot be encrypted.
     Cannot(CallError),
@@ -252,10 +253,11 @@ fn encrypted(keys: &mut EndToEnd, message: &Outbound, ready: &[(Target, OmemoFor
     let is_older = has(OmemoForm::Older);
     let text = message.text();
     if is_older && text.is_none() {
-        if draft.encryption != EncryptionWish::Required {
+        if draft.encryption != EncryptionWish::Required && !has_content(draft) {
             return Sealing::Plain;
         }
-        let why = "a device of theirs has the older form of OMEMO, which encrypts a body and nothing else";
+        let why = "a device of theirs has the older form of OMEMO, which encrypts a body and nothing else; send a text, or \
+                   set `encryption` to `none` if anybody may read this";
         return Sealing::Cannot(no_encryption(to, why));
     }
     let Some(sender) = keys.device.as_ref().map(|device| device.id().get()) else {
@@ -301,10 +303,11 @@ fn encrypted(keys: &mut EndToEnd, message: &Outbound, ready: &[(Target, OmemoFor
 }
 
 /// Returns the unencrypted parts of a message. The older form encrypts only the text. Files are left out of the
-/// unencrypted parts, since an address may contain the key of a file, and so are previews of links and hints of spoilers.
+/// unencrypted parts, since an address may contain the key of a file, and so are reactions, previews of links and hints of
+/// spoilers.
 fn beside(draft: &Draft, is_older: bool) -> Extensions {
     let mut given = draft.extensions.as_deref().cloned().unwrap_or_default();
-    given.forget_what_is_shown();
+    given.forget_what_is_read();
     let mut hints = given.hints.clone();
     if !hints.contains(&Hint::NoStore) && !hints.contains(&Hint::Store) {
         hints.push(Hint::Store);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jid::{BareJid, FullJid, Jid};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
-use parlor_stanza::types::{Draft, EncryptionWish, MessageKind, OmemoForm, Outgoing};
+use parlor_stanza::types::{Draft, EncryptionWish, Extensions, MessageKind, OmemoForm, Outgoing};
 
 use super::EndToEnd;
 use super::kept::Way;
@@ -93,12 +93,6 @@ fn attempt(
         Some(Way::Otr) => off_the_record::send(keys, partner, message, rooms, turn),
         Some(Way::Omemo(form)) => match seal(keys, &message, form, is_last, rooms, turn) {
             Sealing::Needs(needs) => return Some(Box::new((message, needs))),
-            Sealing::Plain if must_be_otr(keys, partner, &message) => {
-                let why = "`otr = \"require\"` refuses plain messages, and a device of theirs has the older form of OMEMO, \
-                           which encrypts no subject";
-                let error = no_encryption(&message.to, why);
-                refuse(message, error, turn);
-            }
             Sealing::Plain => plainly(message, rooms, turn),
             Sealing::Cannot(error) => refuse(message, error, turn),
             Sealing::Sealed(mut sealed, changes) => {
@@ -167,14 +161,18 @@ fn must_be_otr(keys: &EndToEnd, partner: &BareJid, message: &Outbound) -> bool {
     message.kind == MessageKind::Chat && keys.requires_otr(partner) && has_content(&message.draft)
 }
 
-/// Returns whether a message has a text, or something else that people read.
-fn has_content(draft: &Draft) -> bool {
-    let has_files = draft.extensions.as_ref().is_some_and(|extensions| !extensions.files.is_empty());
-    draft.body.is_some() || draft.subject.is_some() || has_files
+/// Returns whether a message has something that people read: a text, a file or a reaction. Receipts, markers, chat states and
+/// retractions are none. No form of encryption that all clients support covers them, so they go out in the open.
+pub(super) fn has_content(draft: &Draft) -> bool {
+    let is_read = |extensions: &Extensions| {
+        let reacts = extensions.reactions.as_ref().is_some_and(|reactions| !reactions.emojis.is_empty());
+        let has_hint = extensions.spoiler.as_ref().is_some_and(|hint| !hint.is_empty());
+        reacts || has_hint || !extensions.files.is_empty() || !extensions.previews.is_empty()
+    };
+    draft.body.is_some() || draft.subject.is_some() || draft.extensions.as_deref().is_some_and(is_read)
 }
 
-/// Checks whether a message may be sent unencrypted in a chat that is or may be encrypted. Messages without a text may
-/// in any case, since no form of OMEMO that all clients support encrypts them.
+/// Checks whether a message with content may be sent unencrypted in a chat that is or may be encrypted.
 fn may_be_plain(keys: &EndToEnd, was: Option<Way>, to: &Jid) -> Result<(), CallError> {
     let is_allowed = keys.config.is_none_or(|config| config.plain_instead);
     if is_allowed {
@@ -291,7 +289,7 @@ pub(crate) fn again(keys: &mut EndToEnd, rooms: &Rooms, turn: &mut Turn<'_>) {
 mod tests {
     use jiff::Timestamp;
     use parlor_config::{Encryption, OtrPolicy, Settings};
-    use parlor_stanza::types::{Extensions, ReplyTo};
+    use parlor_stanza::types::ReplyTo;
 
     use super::*;
     use crate::effect::Effect;

@@ -551,3 +551,27 @@ fn a_room_says_each_time_that_it_is_entered_whether_it_has_an_archive_whose_ids_
         assert_eq!(stands(&test).1, None, "it is another stream");
     }
 }
+
+/// Until the first presence, and while the account hides, a server stores what comes, some servers in the archive alone.
+#[test]
+fn the_archive_is_read_after_the_first_presence_and_again_after_the_account_was_hidden() {
+    for (state, is_shown) in [("online", true), ("offline", false)] {
+        let mut test = TestSession::new(settings(&[("default_state", state.into())]));
+        test.run(Session::plugins_initialized);
+        test.bind();
+        says(&mut test, OWN, Ok(disco("account", &[MAM])));
+        assert_eq!(test.session.snapshot().archive, None, "{state}: the presence was not sent yet");
+        test.roster(Vec::new());
+        assert_eq!(test.sent.iter().any(|stanza| matches!(stanza, Outgoing::Presence(_))), is_shown, "{state}");
+        let archive = |stream| Some(OwnArchive { stream, exists: true });
+        assert_eq!(test.session.snapshot().archive, archive(1), "{state}");
+        for (value, stream) in
+            [("offline", 1), ("unavailable", 1), ("away", 2), ("dnd", 2), ("offline", 2), ("online", 3)]
+        {
+            let value = Some(value.parse().unwrap());
+            assert_eq!(got(&mut test.ask(SetStatus { value, message: None })), Some(Ok(())));
+            assert_eq!(test.session.snapshot().archive, archive(stream), "{state} {value:?}");
+            assert_eq!(test.session.stream(), stream);
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod kept;
 mod rooms;
+mod textless;
 
 use parlor_config::{Encryption, OtrPolicy, TrustPolicy};
 use parlor_e2ee::omemo::{
@@ -676,20 +677,6 @@ fn the_address_of_an_encrypted_file_goes_out_encrypted_or_not_at_all() {
     off.bind();
     let mut sent = off.ask(message(EncryptionWish::AsTheChat));
     assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "encryption is off");
-}
-
-/// The older form of OMEMO encrypts a text alone.
-#[test]
-fn where_otr_is_required_no_subject_goes_out_beside_the_older_form() {
-    for (policy, is_sent) in [(OtrPolicy::Allow, true), (OtrPolicy::Require, false)] {
-        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
-        bot.hear(&mut romeo, "hello");
-        set_otr_people(&mut bot.test.session, [(bare(ROMEO), policy)].into_iter().collect());
-        let draft = Draft { subject: Some("secret".to_owned()), ..Draft::default() };
-        let mut sent = bot.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
-        bot.lists(ROMEO, |form| romeo.listed(form));
-        assert_eq!(got(&mut sent).unwrap().is_ok(), is_sent);
-    }
 }
 
 /// The older form of OMEMO encrypts a text alone.

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use parlor_config::{Encryption, OtrPolicy, TrustPolicy};
 use parlor_e2ee::otr::{Account, Conversation, Outcome, Policy, State};
-use parlor_stanza::types::{COMMANDS, DeviceTrust, Draft, EncryptionWish, Extensions, SealedContent, SharedFile};
+use parlor_stanza::types::{
+    COMMANDS, DeviceTrust, Draft, EncryptionWish, Extensions, Reactions, SealedContent, SharedFile,
+};
 
 use super::commands::plugin;
 use super::declared::declaration;
@@ -447,7 +449,7 @@ fn a_long_text_goes_out_in_parts() {
 
 /// XEP-0454: the address of an encrypted file has its key.
 #[test]
-fn a_file_without_a_text_goes_out_encrypted_and_a_subject_not_at_all() {
+fn a_file_without_a_text_goes_out_encrypted_and_a_subject_or_a_reaction_not_at_all() {
     let url = format!("aesgcm://example.org/cat.jpg#{}", "0".repeat(88));
     let file = || {
         let files = vec![SharedFile { url: url.clone(), ..SharedFile::default() }];
@@ -462,14 +464,22 @@ fn a_file_without_a_text_goes_out_encrypted_and_a_subject_not_at_all() {
     assert!(matches!(sends(&mut talk, file()), Some(Ok(_))));
     assert!(talk.people[0].has_read(&url));
     let subject = || Draft { subject: Some("secret".to_owned()), ..Draft::default() };
-    assert!(matches!(sends(&mut talk, subject()), Some(Err(CallError::Unsupported(_)))));
+    let reaction = || {
+        let reactions = Some(Reactions { id: "m1".to_owned(), emojis: vec!["👍".to_owned()] });
+        Draft { extensions: Some(Box::new(Extensions { reactions, ..Extensions::default() })), ..Draft::default() }
+    };
+    for draft in [subject(), reaction()] {
+        assert!(matches!(sends(&mut talk, draft), Some(Err(CallError::Unsupported(_)))));
+    }
     assert_eq!(talk.plain(), 0);
     // Also where it begins with the file.
     let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
     talk.otr(OtrPolicy::Require, None);
     assert!(matches!(sends(&mut talk, file()), Some(Ok(_))));
     assert!(talk.people[0].has_read(&url));
-    assert!(matches!(sends(&mut talk, subject()), Some(Err(CallError::Unsupported(_)))));
+    for draft in [subject(), reaction()] {
+        assert!(matches!(sends(&mut talk, draft), Some(Err(CallError::Unsupported(_)))));
+    }
     assert_eq!(talk.plain(), 0);
 }
 

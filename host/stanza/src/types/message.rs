@@ -217,8 +217,15 @@ pub struct Extensions {
 }
 
 impl Extensions {
-    /// Removes what must not stand unencrypted beside an encrypted text, nor counts there: previews of links, and the
-    /// words of a spoiler's hint. The text stays hidden.
+    /// Removes what must not go out unencrypted beside an encrypted text: reactions, and [what does not count
+    /// there](Self::forget_what_is_shown). Clients without reactions show the text in their place (XEP-0444).
+    pub fn forget_what_is_read(&mut self) {
+        self.forget_what_is_shown();
+        self.reactions.take_if(|reactions| !reactions.emojis.is_empty());
+    }
+
+    /// Removes what does not count beside an encrypted text, since anybody could have added it: previews of links, and
+    /// the words of a spoiler's hint. The text stays hidden.
     pub fn forget_what_is_shown(&mut self) {
         self.previews.clear();
         if let Some(hint) = &mut self.spoiler {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use parlor_base::permission::Permission;
-use parlor_plugins::webhook::{Given, Mode, Once, Unverified, Verification, Webhook, is_same};
+use parlor_plugins::secret::FormerSecret;
+use parlor_plugins::webhook::{Given, Mode, Once, Unverified, Verification, VerifiedBy, Webhook, is_same};
 use parlor_store::{Acceptance, Accepted, TallyKind, Traffic, WebhookRequest};
 
 use super::super::{Shared, Supervised};
@@ -68,10 +69,17 @@ impl Door {
         header == "content-type" || self.webhook.headers.iter().any(|one| one == header)
     }
 
-    /// Verifies a request by the secret that the owner has given.
+    /// Verifies a request by the secret that the owner has given, or by the former one while that counts.
     pub fn verify(&self, given: Given<'_>) -> Result<Once, Unverified> {
         let secret = self.webhooks.secret(&self.webhook).unwrap_or_default();
-        self.webhook.verification.check(&secret, given)
+        let former = self.webhooks.former_secret(&self.webhook, given.now);
+        let former = former.as_ref().map(FormerSecret::text);
+        let (once, by) = self.webhook.verification.check_either(&secret, former, given)?;
+        if by == VerifiedBy::Former {
+            let (plugin, account) = (&self.webhooks.admitted.id, &self.shared.account.name);
+            tracing::info!(%plugin, %account, webhook = %self.name, "a sender still uses the former secret");
+        }
+        Ok(once)
     }
 
     /// Records for the owner how a request to it ended, in one word, and the bytes of its body and of the answer's.

@@ -1,5 +1,7 @@
 //! State that outlives a restart, how long it is kept, and chats whose encryption was turned off.
 
+use parlor_stanza::types::Reactions;
+
 use super::*;
 
 #[test]
@@ -127,6 +129,11 @@ fn a_chat_that_was_encrypted_is_not_answered_plainly_because_encryption_was_turn
     let draft = Draft { extensions: typing, ..Draft::default() };
     let mut sent = bot.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
     assert!(matches!(got(&mut sent), Some(Ok(_))));
+    let reactions = Some(Reactions { id: "m1".to_owned(), emojis: vec!["👍".to_owned()] });
+    let extensions = Some(Box::new(Extensions { reactions, ..Extensions::default() }));
+    let draft = Draft { extensions, ..Draft::default() };
+    let mut sent = bot.test.ask(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft });
+    assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))));
     let wanted = Encryption { plain_instead: true, ..Encryption::OFF };
     bot.test.run(|session, now, effects| set_encryption(session, wanted, now, effects));
     assert_eq!(goes_plainly(&mut bot.test, ROMEO, EncryptionWish::AsTheChat), Ok(true));
