@@ -196,6 +196,32 @@ pub(super) fn host(config: &Config) -> anyhow::Result<Option<Client>> {
     Ok(client::find(&config.data, || say_that_it_waits(&config.data))?)
 }
 
+/// Fails if something was missing in an answer that was shown, since a node of the cluster did not answer.
+pub(super) fn whole(host: &Client) -> anyhow::Result<()> {
+    host.incomplete().map_or(Ok(()), |reasons| Err(Ended::Incomplete(reasons).into()))
+}
+
+/// The flag that names a node of a cluster.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AtNode {
+    /// The node of the cluster that is asked, instead of this one.
+    #[arg(long = "node", value_name = "NAME")]
+    node: Option<String>,
+}
+
+impl AtNode {
+    /// Returns the part of a request that names the node, or else this one.
+    pub(super) fn or_here(&self) -> String {
+        let node = self.node.as_ref().map_or_else(|| ".".to_owned(), |node| client::escaped(node));
+        format!("at={node}")
+    }
+
+    /// Returns the part of a request that names the node, if there is one.
+    pub(super) fn given(&self) -> Option<String> {
+        self.node.as_ref().map(|node| format!("at={}", client::escaped(node)))
+    }
+}
+
 fn say_that_it_waits(data: &Path) {
     say(&format!(
         "waiting for the host that has the data folder {} and does not listen yet, for a minute at most: it may be compiling its \

@@ -14,6 +14,8 @@ use super::bounds::FOLLOWERS;
 use super::http::{self, SharedReader};
 use super::lines::Lines;
 use super::listening::Listening;
+#[cfg(feature = "cluster")]
+use super::nodes::Serving;
 use super::refusal::Refusal;
 use super::routes::{self, Routes};
 use super::socket::{self, Address};
@@ -50,6 +52,9 @@ pub struct HostHandle {
 pub struct Control {
     handle: HostHandle,
     listening: Listening,
+    /// Hears other nodes of the cluster.
+    #[cfg(feature = "cluster")]
+    serving: Option<Serving>,
     path: PathBuf,
     /// The device and inode of our socket, to notice that somebody replaced it.
     made: Option<(u64, u64)>,
@@ -72,7 +77,16 @@ impl Control {
         let path = socket::path(&handle.host.config().data);
         let listening = hear(&handle, &path)?;
         note(&path, &std::process::id().to_string());
-        Ok(Self { handle, listening, made: identity(&path), path })
+        #[cfg(feature = "cluster")]
+        let serving = Serving::start(&routes(&handle));
+        Ok(Self {
+            handle,
+            listening,
+            #[cfg(feature = "cluster")]
+            serving,
+            made: identity(&path),
+            path,
+        })
     }
 
     /// Listens again if somebody deleted or replaced the socket. Existing connections are closed.
@@ -92,6 +106,10 @@ impl Control {
 
     /// Closes every connection. When this returns, it holds nothing of the host.
     pub async fn stop(self) {
+        #[cfg(feature = "cluster")]
+        if let Some(serving) = self.serving {
+            serving.stop().await;
+        }
         let Self { handle, listening, path, .. } = self;
         drop(handle);
         // Clients that connect from now on find no host.
@@ -110,8 +128,12 @@ fn hear(handle: &HostHandle, path: &Path) -> Result<Listening, ControlError> {
         async move { listener.accept().await.map(|(stream, _)| stream) }
     };
     let fault = "the control socket did not accept a connection";
-    let routes = Routes { handle: handle.clone(), followers: Arc::new(Semaphore::new(FOLLOWERS)) };
+    let routes = routes(handle);
     Ok(Listening::start(next, CONNECTIONS, fault, move |stream| converse(stream, routes.clone())))
+}
+
+fn routes(handle: &HostHandle) -> Routes {
+    Routes { handle: handle.clone(), followers: Arc::new(Semaphore::new(FOLLOWERS)) }
 }
 
 /// Writes the id of the listening process next to the socket. Without it, a client that cannot connect assumes that the
