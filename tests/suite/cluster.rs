@@ -5,11 +5,14 @@ use std::time::Duration;
 use jid::BareJid;
 use parlor_tests::client::Client;
 use parlor_tests::host::{Home, Host, Server};
+use parlor_tests::log::Mark;
 use parlor_tests::nats::Nats;
 use parlor_tests::plugins::built;
 use parlor_tests::policy::{Entry, Policy};
+use parlor_tests::ports;
 use parlor_tests::process::Signal;
 use parlor_tests::server::{Account, XmppServer};
+use parlor_tests::webhooks;
 use serde_json::Value;
 
 use crate::test_host::{A_MOMENT, SOON, friend, prosody};
@@ -248,6 +251,51 @@ async fn commands_at_one_node_are_about_the_accounts_of_another_and_a_silent_nod
     for host in [&mut one, &mut two] {
         assert!(host.stop(MOVED).await.unwrap().success());
     }
+}
+
+const SECRET: &str = "shared by the sender and the plugin";
+
+fn receiver(entry: Entry) -> Entry {
+    entry.grant_whole("storage").grant_whole("webhooks.receive")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_reached_through_any_node_and_retried_while_its_account_moves() {
+    let mut cluster = Cluster::new("receiver", receiver).await;
+    for home in &mut cluster.homes {
+        home.set_web("listen", format!("127.0.0.1:{}", ports::free().unwrap())).unwrap();
+        let secret = home.keep_secret("secret", SECRET).unwrap();
+        let entry = home.install("receiver", &built("receiver").unwrap()).unwrap();
+        home.set_policy(&Policy::default().with("receiver", receiver(entry).set("secret", secret))).unwrap();
+    }
+    let mut one = cluster.start(0).await;
+    connected(&mut one).await;
+    one.wait_count("plugin running", &[], 1, SOON).await.unwrap();
+    let mut two = cluster.start(1).await;
+    let listens = two.wait("webhooks are listened for", &[], SOON).await.unwrap();
+    let at = listens.get("at").parse().unwrap();
+    cluster.until_at(1, 0).await;
+    let shown = cluster.said(1, &["plugin", "hooks", "receiver", "--json"]).await;
+    let path = webhooks::paths(&shown[0]).remove("queue").unwrap();
+    assert_eq!(webhooks::post(at, &path, SECRET, "from afar").await.unwrap(), 202);
+    let mut from = Mark::default();
+    let told = |line: &str| line.contains("from afar").then_some(());
+    one.log().wait("from afar", &mut from, SOON, told).await.unwrap();
+    assert_eq!(webhooks::post(at, &path, "another secret", "x").await.unwrap(), 401);
+    assert_eq!(webhooks::post(at, "/hooks/receiver/queue/00", SECRET, "x").await.unwrap(), 401);
+    one.signal(Signal::Kill).unwrap();
+    one.ended(SOON).await.unwrap();
+    let again = async {
+        loop {
+            match webhooks::post(at, &path, SECRET, "after the move").await.unwrap() {
+                202 => break,
+                status => assert_eq!(status, 503, "the sender is told to try again"),
+            }
+            tokio::time::sleep(A_MOMENT).await;
+        }
+    };
+    tokio::time::timeout(MOVED, again).await.expect("the webhook is there again within a minute");
+    assert!(two.stop(MOVED).await.unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

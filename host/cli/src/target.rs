@@ -26,6 +26,9 @@ pub(super) const USUAL: &str = "parlor.toml";
 /// The configuration of a service, which is the fallback if there is no [`USUAL`] one.
 const OF_SERVICE: &str = "/etc/parlor/parlor.toml";
 
+/// The request for the status of the host itself, without other nodes of its cluster.
+pub(super) const OWN_STATUS: &str = "/v1/status?at=.";
+
 /// The flags that select a host.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
@@ -94,7 +97,7 @@ impl Target {
         let Ok(mut config) = Config::places_alone(&path, &self.overrides()) else { return Err(error.into()) };
         let Ok(Some(host)) = host(&config) else { return Err(error.into()) };
         if self.plugins.is_none() {
-            let status: Status = host.get("/v1/status")?;
+            let status: Status = host.get(OWN_STATUS)?;
             config.plugins = status.policy;
         }
         say(&format!("parlor: {error}; the host that runs goes on as it was"));
@@ -166,7 +169,7 @@ pub(super) fn is_policy_in_force(config: &Config) -> anyhow::Result<()> {
         return Ok(());
     }
     let Some(host) = host(config)? else { return Ok(()) };
-    let status: Status = host.get("/v1/status")?;
+    let status: Status = host.get(OWN_STATUS)?;
     if !is_its_policy(&status, config) || status.plugins.is_empty() {
         return Ok(());
     }

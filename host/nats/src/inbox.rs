@@ -61,7 +61,7 @@ struct Reply {
 impl Requests {
     /// Begins to listen for requests to this node.
     pub async fn serve(&self) -> Result<Inbox, RequestError> {
-        let (client, subject) = (self.state.link.client.clone(), self.state.cluster.requests_subject(&self.node));
+        let (client, subject) = (self.state.link.client.clone(), self.subject(&self.node));
         let subscriber = client.subscribe(subject).await.map_err(|_| RequestError::Cut)?;
         // Others may ask once this node says that it listens.
         client.flush().await.map_err(|_| RequestError::Cut)?;

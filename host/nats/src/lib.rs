@@ -53,7 +53,7 @@ pub use names::{Cluster, NameError};
 pub use overview::{AccountRow, NodeRow, Overview};
 pub use permit::Permit;
 pub use record::{Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, Record, RecordError};
-pub use requests::{MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, Requests, SILENCE};
+pub use requests::{MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, Requests, SILENCE, Topic};
 pub use run::{AccountHost, Runner, Trouble};
 pub use snapshots::{Snapshot, Snapshots};
 pub use state::{Added, State};

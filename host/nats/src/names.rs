@@ -61,9 +61,9 @@ impl Cluster {
         format!("parlor.{self}.state.session.>")
     }
 
-    /// The subject on which a node listens for requests. No stream keeps what is sent there.
-    pub(crate) fn requests_subject(&self, node: &str) -> String {
-        format!("parlor.{self}.node.{}.requests", hash(node))
+    /// The subject on which a node listens for requests of a topic. No stream keeps what is sent there.
+    pub(crate) fn requests_subject(&self, node: &str, topic: &str) -> String {
+        format!("parlor.{self}.node.{}.{topic}", hash(node))
     }
 
     /// The subject of the wish that a node is to be drained.

@@ -32,18 +32,42 @@ const GIVING_UP: Duration = Duration::from_secs(6);
 /// The most of a reason of another node that is believed, in bytes.
 const LONGEST_REASON: usize = 1 << 10;
 
+/// What requests are about. Those of one topic never take the place of another one's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// Requests of owners.
+    Control,
+    /// Requests of strangers to webhooks.
+    Webhooks,
+}
+
+impl Topic {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::Webhooks => "webhooks",
+        }
+    }
+}
+
 /// Asks other nodes, and listens for what they ask.
 #[derive(Debug, Clone)]
 pub struct Requests {
     pub(crate) state: State,
     /// The name of this node.
     pub(crate) node: String,
+    topic: Topic,
 }
 
 impl Requests {
     /// Returns what a node of this name asks others by.
-    pub fn new(state: &State, node: &str) -> Self {
-        Self { state: state.clone(), node: node.to_owned() }
+    pub fn new(state: &State, node: &str, topic: Topic) -> Self {
+        Self { state: state.clone(), node: node.to_owned(), topic }
+    }
+
+    /// Returns the subject on which a node listens.
+    pub(crate) fn subject(&self, node: &str) -> String {
+        self.state.cluster.requests_subject(node, self.topic.as_str())
     }
 
     /// Asks another node, and returns its answer. Once `withdrawn` is over, the other node is told to give up, and has a few
@@ -73,7 +97,7 @@ impl Requests {
             within: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
             is_withdrawn: false,
         };
-        let subject = Subject::from(self.state.cluster.requests_subject(to));
+        let subject = Subject::from(self.subject(to));
         let message = pack(&head, body);
         let sent = link.client.publish_with_reply(subject.clone(), inbox, message).await;
         sent.map_err(|_| RequestError::Cut)?;

@@ -1,7 +1,16 @@
 //! The cluster, as the control socket shows and changes it.
 
+use std::time::Duration;
+
 use jid::BareJid;
-use parlor_nats::{Overview, Requests, State, StateError};
+use parlor_nats::{Overview, Requests, State, StateError, Topic};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
+
+/// For how long the names of the nodes count that were read: `parlor top` asks each second, and strangers more often.
+const FRESH: Duration = Duration::from_secs(1);
+/// The most searches for webhooks at once.
+const SEARCHES: usize = 8;
 
 /// The cluster that the host is a node of.
 #[derive(Debug)]
@@ -12,12 +21,26 @@ pub(crate) struct Member {
     pub(crate) node: String,
     state: State,
     requests: Requests,
+    webhooks: Requests,
+    /// The places of searches for webhooks on other nodes.
+    searches: Semaphore,
+    /// The names of the nodes when they were read last.
+    nodes: Mutex<Option<(Instant, Vec<String>)>>,
 }
 
 impl Member {
     pub(super) fn new(cluster: &str, node: String, state: State) -> Self {
-        let requests = Requests::new(&state, &node);
-        Self { cluster: cluster.to_owned(), node, state, requests }
+        let requests = |topic| Requests::new(&state, &node, topic);
+        let (requests, webhooks) = (requests(Topic::Control), requests(Topic::Webhooks));
+        Self {
+            cluster: cluster.to_owned(),
+            node,
+            state,
+            requests,
+            webhooks,
+            searches: Semaphore::new(SEARCHES),
+            nodes: Mutex::default(),
+        }
     }
 
     /// Reads the nodes and the accounts of the cluster.
@@ -25,14 +48,32 @@ impl Member {
         self.state.overview().await
     }
 
-    /// Returns the names of the nodes.
+    /// Returns the names of the nodes, as they were at most a second ago.
     pub(crate) async fn nodes(&self) -> Result<Vec<String>, StateError> {
-        self.state.nodes().await
+        let mut nodes = self.nodes.lock().await;
+        if let Some((at, names)) = &*nodes
+            && at.elapsed() < FRESH
+        {
+            return Ok(names.clone());
+        }
+        let names = self.state.nodes().await?;
+        *nodes = Some((Instant::now(), names.clone()));
+        Ok(names)
     }
 
     /// Returns the name of the node that has this account, if one has.
     pub(crate) async fn holder(&self, jid: &BareJid) -> Result<Option<String>, StateError> {
         self.state.holder(jid.as_str()).await
+    }
+
+    /// Returns what this node asks others by about webhooks, and hears them.
+    pub(crate) fn webhooks(&self) -> &Requests {
+        &self.webhooks
+    }
+
+    /// Returns the places of searches for webhooks: anybody can ask for one that does not exist.
+    pub(crate) fn searches(&self) -> &Semaphore {
+        &self.searches
     }
 
     /// Returns what this node asks others by, and hears them.

@@ -58,7 +58,7 @@ mod follow;
 mod http;
 pub mod lines;
 mod links;
-mod listening;
+pub(crate) mod listening;
 pub mod metrics;
 #[cfg(feature = "cluster")]
 mod nodes;

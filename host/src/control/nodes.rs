@@ -19,7 +19,7 @@ use parlor_config::{AccountName, Config};
 use parlor_nats::RequestError;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use self::merge::Form;
+use self::merge::{Form, Merged};
 use self::passed::Given;
 use self::way::Way;
 use super::http::Answer;
@@ -30,7 +30,7 @@ use super::routes::Routes;
 use super::views::Room;
 use crate::cluster::Member;
 
-pub(super) use serving::Serving;
+pub(super) use serving::serve;
 
 /// How long another node may take for a question, and for a change. Clients of the control socket wait a little longer.
 const QUESTION: Duration = Duration::from_secs(10);
@@ -63,14 +63,16 @@ pub(super) async fn answer(
         Way::Node(node) if node == member.node => return routes.here(request, client, peer).await,
         Way::Node(node) => return pass(member, &node, &request, client, peer).await,
         Way::Holder(name) => name,
-        Way::Owner(owner) => match links::with_owner(&host.config(), request.value("account"), &owner) {
-            // An account of this node saves the way. The refusal is the same on each node.
-            Ok(names) => match names.iter().find(|name| host.account(name).is_some()).or(names.first()) {
+        Way::Owner(owner) => {
+            let config = host.config();
+            // The refusal is the same on each node.
+            let names = links::with_owner(&config, request.value("account"), &owner)?;
+            // An account of this node saves the way.
+            match names.iter().find(|name| host.account(name).is_some()).or(names.first()) {
                 Some(name) => AccountName::clone(name),
                 None => return routes.here(request, client, peer).await,
-            },
-            Err(refusal) => return Err(refusal),
-        },
+            }
+        }
     };
     match holder(routes, member, &account).await? {
         Some(node) => pass(member, &node, &request, client, peer).await,
@@ -134,7 +136,7 @@ async fn ask(
 /// Has all nodes carry out a request, and puts their answers together.
 async fn all(routes: &Routes, member: &Member, request: &Request, peer: u32) -> Result<Answer, Refusal> {
     let (own, others) = of_all(routes, member, request, peer).await;
-    merge::merge(&Form::of(request), own, others).map(|merged| merged.answer())
+    merge::merge(&Form::of(request), own, others).map(Merged::answer)
 }
 
 /// The answer of a node, or a sentence about why there is none.

@@ -15,11 +15,13 @@ use super::http::{self, SharedReader};
 use super::lines::Lines;
 use super::listening::Listening;
 #[cfg(feature = "cluster")]
-use super::nodes::Serving;
+use super::nodes;
 use super::refusal::Refusal;
 use super::routes::{self, Routes};
 use super::socket::{self, Address};
 use super::timed_writer::TimedWriter;
+#[cfg(feature = "cluster")]
+use crate::cluster::Serving;
 use crate::host::{Host, LOCK};
 
 /// The most connections at once; further ones wait.
@@ -78,7 +80,7 @@ impl Control {
         let listening = hear(&handle, &path)?;
         note(&path, &std::process::id().to_string());
         #[cfg(feature = "cluster")]
-        let serving = Serving::start(&routes(&handle));
+        let serving = nodes::serve(routes(&handle));
         Ok(Self {
             handle,
             listening,

@@ -11,7 +11,7 @@ use super::server::Server;
 use super::soon;
 use crate::envelope::{FORMAT, RequestHead, new_id, pack};
 use crate::requests::{PART, unix_time};
-use crate::{CLOCKS, MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, RequestError, Requests, State};
+use crate::{CLOCKS, MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, RequestError, Requests, State, Topic};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 async fn nodes(server: &Server) -> [Requests; 2] {
     let (link, cluster) = server.cluster().await;
     let state = State::open(&link, &cluster, Timing::default()).await.unwrap();
-    ["one", "two"].map(|node| Requests::new(&state, node))
+    ["one", "two"].map(|node| Requests::new(&state, node, Topic::Control))
 }
 
 async fn ask(requests: &Requests, to: &str, body: &[u8]) -> Result<Bytes, RequestError> {
@@ -53,6 +53,8 @@ async fn a_node_answers_another_one_in_as_many_parts_as_it_takes() {
         "a request goes in one message"
     );
     assert_eq!(ask(&two, "one", b"?").await, Err(RequestError::Absent("one".to_owned())));
+    let other = Requests::new(&one.state, "one", Topic::Webhooks);
+    assert_eq!(ask(&other, "two", b"?").await, Err(RequestError::Absent("two".to_owned())), "it hears another topic");
 }
 
 #[tokio::test]
@@ -113,7 +115,7 @@ async fn a_request_is_carried_out_once_and_only_when_it_is_new() {
     let server = Server::start();
     let [one, two] = nodes(&server).await;
     let mut inbox = two.serve().await.unwrap();
-    let (client, subject) = (&one.state.link.client, one.state.cluster.requests_subject("two"));
+    let (client, subject) = (&one.state.link.client, one.subject("two"));
     let reply = client.new_inbox();
     let mut answers = client.subscribe(reply.clone()).await.unwrap();
     let (from, to) = ("one".to_owned(), "two".to_owned());

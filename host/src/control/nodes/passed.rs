@@ -1,14 +1,14 @@
-//! How a request and its answer go from one node to another: a line of JSON, then the bytes of a body.
+//! How a request and its answer go from one node to another.
 
 use http_body_util::BodyExt as _;
 use hyper::body::Bytes;
 use hyper::{Method, StatusCode};
 use parlor_base::escape::escape_untrusted;
 use parlor_session::Secret;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::LONGEST;
+use crate::cluster::framed;
 use crate::control::bounds::LONGEST_BODY;
 use crate::control::http::{self, Answer};
 use crate::control::refusal::Refusal;
@@ -57,20 +57,20 @@ impl Given {
 
     /// Returns what another node is sent.
     pub(super) fn write(&self) -> Vec<u8> {
-        line(&Head { status: self.status.as_u16() }, &self.body)
+        framed::join(&Head { status: self.status.as_u16() }, &self.body)
     }
 }
 
 /// Returns what another node is sent for a request.
 pub(super) fn write(request: &Request, uid: u32) -> Vec<u8> {
     let (method, by) = (request.method.to_string(), request.by_header());
-    line(&Passed { method, target: request.target(), by, uid }, &request.body)
+    framed::join(&Passed { method, target: request.target(), by, uid }, &request.body)
 }
 
 /// Reads a request that a node passed on, and the user there.
 pub(super) fn read(bytes: &[u8], node: &str) -> Result<(Request, u32), Refusal> {
     let strange = || Refusal::Value("what a node passed on is no request; run the same parlor on all nodes".to_owned());
-    let (Passed { method, target, by, uid }, body) = parts(bytes).ok_or_else(strange)?;
+    let (Passed { method, target, by, uid }, body) = framed::split(bytes).ok_or_else(strange)?;
     if u64::try_from(body.len()).unwrap_or(u64::MAX) > LONGEST_BODY {
         return Err(Refusal::LongBody);
     }
@@ -86,21 +86,8 @@ pub(super) fn read(bytes: &[u8], node: &str) -> Result<(Request, u32), Refusal> 
 
 /// Reads the answer of another node.
 pub(super) fn read_answer(bytes: &Bytes) -> Option<Given> {
-    let (Head { status }, body) = parts(bytes)?;
+    let (Head { status }, body) = framed::split(bytes)?;
     Some(Given { status: StatusCode::from_u16(status).ok()?, body: bytes.slice_ref(body) })
-}
-
-fn line(head: &impl Serialize, body: &[u8]) -> Vec<u8> {
-    // It has only numbers and texts.
-    let mut bytes = serde_json::to_vec(head).unwrap_or_default();
-    bytes.push(b'\n');
-    bytes.extend_from_slice(body);
-    bytes
-}
-
-fn parts<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, &[u8])> {
-    let end = bytes.iter().position(|byte| *byte == b'\n')?;
-    Some((serde_json::from_slice(&bytes[..end]).ok()?, &bytes[end + 1..]))
 }
 
 #[cfg(test)]

@@ -1,54 +1,20 @@
 //! Carries out what other nodes of the cluster pass on.
 
-use std::io;
-use std::sync::Arc;
-
-use parlor_nats::{Asked, Inbox, Requests};
-use tokio::sync::Mutex;
+use parlor_nats::Asked;
 
 use super::passed::{self, Given};
 use super::way;
-use crate::control::listening::Listening;
+use crate::cluster::Serving;
 use crate::control::refusal::Refusal;
 use crate::control::routes::Routes;
 
 /// The most requests of other nodes at once; further ones wait.
 const REQUESTS: usize = 32;
 
-/// Hears the requests of other nodes.
-pub(in crate::control) struct Serving(Listening);
-
-impl Serving {
-    /// Begins to hear, if the host is a node of a cluster.
-    pub(in crate::control) fn start(routes: &Routes) -> Option<Self> {
-        let requests = routes.handle.host.cluster.get()?.requests().clone();
-        let inbox = Arc::new(Mutex::new(None));
-        let next = move || next(requests.clone(), Arc::clone(&inbox));
-        let fault = "requests of other nodes of the cluster cannot be heard; this is tried again";
-        let routes = routes.clone();
-        Some(Self(Listening::start(next, REQUESTS, fault, move |asked| converse(asked, routes.clone()))))
-    }
-
-    /// Gives all requests up. When this returns, they hold nothing any more.
-    pub(in crate::control) async fn stop(self) {
-        self.0.stop().await;
-    }
-}
-
-/// Returns the next request.
-async fn next(requests: Requests, inbox: Arc<Mutex<Option<Inbox>>>) -> io::Result<Asked> {
-    let mut inbox = inbox.lock().await;
-    if inbox.is_none() {
-        *inbox = Some(requests.serve().await.map_err(io::Error::other)?);
-    }
-    let next = match &mut *inbox {
-        Some(inbox) => inbox.next().await,
-        None => None,
-    };
-    if next.is_none() {
-        *inbox = None;
-    }
-    next.ok_or_else(|| io::Error::other("the connection to NATS has ended"))
+/// Begins to hear other nodes, if the host is a node of a cluster.
+pub(in crate::control) fn serve(routes: Routes) -> Option<Serving> {
+    let requests = routes.handle.host.cluster.get()?.requests().clone();
+    Some(Serving::start(&requests, REQUESTS, move |asked| converse(asked, routes.clone())))
 }
 
 /// Carries out a request, and answers it.
