@@ -73,10 +73,7 @@ impl State {
     pub async fn holder(&self, account: &str) -> Result<Option<String>, StateError> {
         let claim = Key::Account(account.into());
         let Some(Value::Claim(Claim { session: Some(id), .. })) = self.record(&claim).await? else { return Ok(None) };
-        let session = match self.record(&Key::Session(id)).await? {
-            Some(Value::Session(session)) => session,
-            Some(Value::Claim(_)) | None => return Ok(None),
-        };
+        let Some(Value::Session(session)) = self.record(&Key::Session(id)).await? else { return Ok(None) };
         Ok((session.state != SessionState::Over).then(|| session.node.to_string()))
     }
 

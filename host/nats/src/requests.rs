@@ -107,9 +107,8 @@ impl Requests {
         loop {
             tokio::select! {
                 biased;
-                step = answer.step(until) => match step? {
-                    Some(answer) => return Ok(answer),
-                    None => {}
+                step = answer.step(until) => if let Some(answer) = step? {
+                    return Ok(answer);
                 },
                 () = &mut withdrawn, if !is_withdrawn => {
                     is_withdrawn = true;

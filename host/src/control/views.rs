@@ -59,8 +59,8 @@ impl Status {
 
     /// Returns one sentence for each file whose current text is not in force, also on other nodes.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        let others = self.nodes.iter().filter(|node| Some(&node.name) != self.node.as_ref());
-        let others = others.flat_map(|node| node.faults().map(|(file, error)| (node, file, error)));
+        let others = self.nodes.iter().filter(move |node| Some(&node.name) != self.node.as_ref());
+        let others = others.flat_map(|node| node.faults().map(move |(file, error)| (node, file, error)));
         let others = others.map(|(node, file, error)| format!("node {}: {}", node.name, not_in_force(file, error)));
         self.faults().map(|(file, error)| not_in_force(file, error)).chain(others)
     }
