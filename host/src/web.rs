@@ -4,11 +4,12 @@
 //! after the same work. So no one can find out which addresses exist. While a plugin with webhooks is not running yet,
 //! all of these get the answer to retry.
 
+mod counts;
 #[cfg(feature = "cluster")]
 mod elsewhere;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -28,6 +29,8 @@ use self::elsewhere::Place;
 use crate::cluster::Serving;
 use crate::host::{Host, webhooks};
 
+pub use counts::Counts;
+
 /// How much is read of a request that reaches no webhook, in bytes: as much as most webhooks take.
 const STRANGERS: usize = 1 << 20;
 /// The pause before it is tried again to listen.
@@ -35,23 +38,6 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// The longest query and header that a plugin gets, in bytes. A request with a longer one is refused: without it, the plugin
 /// would not know that anything is missing.
 const LONGEST: usize = 8 << 10;
-
-/// The received requests, by outcome.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// They were or will be delivered to the plugin, or it has answered.
-    pub passed: AtomicU64,
-    /// Their webhook is unknown, or they were not verified.
-    pub refused: AtomicU64,
-    /// There was no space for them, or the plugin did not run.
-    pub busy: AtomicU64,
-    /// Their sender disconnected before the answer, or the host stopped.
-    pub abandoned: AtomicU64,
-    /// The bytes of their bodies that were read.
-    pub received: AtomicU64,
-    /// The bytes of the bodies of answers.
-    pub sent: AtomicU64,
-}
 
 /// The task that listens.
 pub struct Listener {

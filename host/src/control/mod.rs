@@ -55,6 +55,7 @@ pub mod chat;
 pub mod client;
 mod exchange;
 mod follow;
+mod handle;
 mod http;
 pub mod lines;
 mod links;

@@ -58,9 +58,9 @@ pub(super) async fn answer(
         to = Way::Holder(knowing(routes, member, address, peer).await?);
     }
     let account = match to {
-        Way::Here | Way::Knowing(_) => return routes.here(request, client, peer).await,
+        Way::Here | Way::Knowing(_) => return routes.answer(request, client, peer).await,
         Way::All => return all(routes, member, &request, peer).await,
-        Way::Node(node) if node == member.node => return routes.here(request, client, peer).await,
+        Way::Node(node) if node == member.node => return routes.answer(request, client, peer).await,
         Way::Node(node) => return pass(member, &node, &request, client, peer).await,
         Way::Holder(name) => name,
         Way::Owner(owner) => {
@@ -70,13 +70,13 @@ pub(super) async fn answer(
             // An account of this node saves the way.
             match names.iter().find(|name| host.account(name).is_some()).or(names.first()) {
                 Some(name) => AccountName::clone(name),
-                None => return routes.here(request, client, peer).await,
+                None => return routes.answer(request, client, peer).await,
             }
         }
     };
     match holder(routes, member, &account).await? {
         Some(node) => pass(member, &node, &request, client, peer).await,
-        None => routes.here(request, client, peer).await,
+        None => routes.answer(request, client, peer).await,
     }
 }
 
@@ -163,7 +163,7 @@ async fn of_all(routes: &Routes, member: &Member, request: &Request, peer: u32) 
         });
         join_all(asked).await
     };
-    let here = async { Given::of(routes.here(copy(request), tokio::io::empty(), peer).await).await };
+    let here = async { Given::of(routes.answer(copy(request), tokio::io::empty(), peer).await).await };
     let (others, own) = tokio::join!(asking, here);
     (Part { node: escape_untrusted(&member.node, LONGEST), given: Ok(own) }, others)
 }

@@ -18,15 +18,13 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::audit;
 use super::follow::{self, Follower};
+use super::handle::{HostHandle, Order};
 use super::http::{self, Answer, JSON, LINES, json};
 use super::lines::{LEVELS, Wanted, rank};
 use super::links;
-#[cfg(feature = "cluster")]
-use super::nodes;
 use super::refusal::Refusal;
 use super::request::{Request, plugin};
 use super::rooms;
-use super::server::{HostHandle, Order};
 use super::show;
 use super::views::Failure;
 use crate::host::Host;
@@ -60,23 +58,9 @@ fn on_accounts<T>(
 }
 
 impl Routes {
-    /// Answers a request of this user: here, or by the nodes of the cluster that it is about. `client` is read by a response
+    /// Answers a request of this user to this host, after its changes are recorded in the audit. `client` is read by a response
     /// that ends when the client disconnects.
     pub(super) async fn answer(
-        &self,
-        request: Request,
-        client: impl AsyncRead + Unpin + Send + 'static,
-        peer: u32,
-    ) -> Result<Answer, Refusal> {
-        #[cfg(feature = "cluster")]
-        if let Some(member) = self.handle.host.cluster.get() {
-            return nodes::answer(self, member, request, client, peer).await;
-        }
-        self.here(request, client, peer).await
-    }
-
-    /// Answers a request to this host, after its changes are recorded in the audit.
-    pub(super) async fn here(
         &self,
         request: Request,
         client: impl AsyncRead + Unpin + Send + 'static,

@@ -37,7 +37,7 @@ async fn carry_out(routes: &Routes, node: &str, body: &[u8], withdrawn: impl Fut
     }
     // The far end of the client's connection: it closes when the client of the other node is gone.
     let (client, connection) = tokio::io::duplex(1);
-    let answering = async { Given::of(routes.here(request, client, uid).await).await };
+    let answering = async { Given::of(routes.answer(request, client, uid).await).await };
     let leaving = async {
         withdrawn.await;
         drop(connection);
