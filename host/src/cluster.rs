@@ -4,7 +4,9 @@
 
 mod accounts;
 mod connecting;
+pub(crate) mod framed;
 mod member;
+mod serving;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,7 @@ use crate::host::{Host, claims};
 pub use connecting::ClusterStartError;
 pub(crate) use member::Member;
 pub use parlor_nats::sees_records;
+pub(crate) use serving::Serving;
 
 /// How many accounts are added to the cluster at once.
 const ADDING: usize = 32;

@@ -4,8 +4,12 @@
 //! after the same work. So no one can find out which addresses exist. While a plugin with webhooks is not running yet,
 //! all of these get the answer to retry.
 
+mod counts;
+#[cfg(feature = "cluster")]
+mod elsewhere;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,7 +23,13 @@ use parlor_web::{HeaderMap, header};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+#[cfg(feature = "cluster")]
+use self::elsewhere::Place;
+#[cfg(feature = "cluster")]
+use crate::cluster::Serving;
 use crate::host::{Host, webhooks};
+
+pub use counts::Counts;
 
 /// How much is read of a request that reaches no webhook, in bytes: as much as most webhooks take.
 const STRANGERS: usize = 1 << 20;
@@ -29,40 +39,37 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// would not know that anything is missing.
 const LONGEST: usize = 8 << 10;
 
-/// The received requests, by outcome.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// They were or will be delivered to the plugin, or it has answered.
-    pub passed: AtomicU64,
-    /// Their webhook is unknown, or they were not verified.
-    pub refused: AtomicU64,
-    /// There was no space for them, or the plugin did not run.
-    pub busy: AtomicU64,
-    /// Their sender disconnected before the answer, or the host stopped.
-    pub abandoned: AtomicU64,
-    /// The bytes of their bodies that were read.
-    pub received: AtomicU64,
-    /// The bytes of the bodies of answers.
-    pub sent: AtomicU64,
-}
-
 /// The task that listens.
 pub struct Listener {
     task: JoinHandle<()>,
     enough: oneshot::Sender<()>,
+    /// Hears other nodes of the cluster.
+    #[cfg(feature = "cluster")]
+    serving: Option<Serving>,
 }
 
 impl Listener {
     /// Begins to listen as soon as it is needed.
     pub fn start(host: Arc<Host>) -> Self {
         let (enough, stops) = oneshot::channel();
-        Self { task: tokio::spawn(listen(host, stops)), enough }
+        #[cfg(feature = "cluster")]
+        let serving = elsewhere::serve(&host);
+        Self {
+            task: tokio::spawn(listen(host, stops)),
+            enough,
+            #[cfg(feature = "cluster")]
+            serving,
+        }
     }
 
     /// Takes no more requests, and lets those that have begun end. When this returns, it holds nothing of the host.
     pub async fn stop(self) {
         let _ = self.enough.send(());
         let _ = self.task.await;
+        #[cfg(feature = "cluster")]
+        if let Some(serving) = self.serving {
+            serving.stop().await;
+        }
     }
 }
 
@@ -72,6 +79,8 @@ async fn listen(host: Arc<Host>, mut stops: oneshot::Receiver<()>) {
     let mut running: Option<(Listen, Server)> = None;
     loop {
         let (is_wanted, now) = (*wanted.borrow_and_update() > 0, web.borrow_and_update().clone());
+        // A node also takes requests for the webhooks of other nodes.
+        let is_wanted = is_wanted || (host.config().cluster.is_some() && now.listen.is_some());
         let settled = settle(&host, &mut running, is_wanted, &now).await;
         match &settled {
             Ok(()) => {}
@@ -151,13 +160,19 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
     let counts = webhooks::counts(host);
     // This is asked before the search: a webhook that the search misses may be known a moment later.
     let are_all_known = webhooks::are_all_known(host).await;
-    // A sender whose plugin is not running yet should retry. All senders get this answer, so it does not reveal which
-    // addresses exist.
-    let refuse = || if are_all_known { refused(counts) } else { busy(counts) };
     let door = match parts(&arrived.path) {
         Some((plugin, name, token)) => webhooks::find(host, &plugin, name, token).await,
         None => None,
     };
+    #[cfg(feature = "cluster")]
+    let are_all_known = match elsewhere::find(host, door.is_some(), &arrived.path).await {
+        Place::At(node, most) => return elsewhere::pass(host, arrived, &node, most).await,
+        Place::Nowhere => are_all_known,
+        Place::Unknown => false,
+    };
+    // A sender whose plugin is not running yet should retry. All senders get this answer, so it does not reveal which
+    // addresses exist.
+    let refuse = || if are_all_known { refused(counts) } else { busy(counts) };
     let (most, memory) = match &door {
         Some(door) => (door.longest_body(), Memory::Addressed),
         None => (STRANGERS, Memory::Strangers),
@@ -176,9 +191,15 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
             return refuse();
         }
     };
+    take(counts, are_all_known, passage, &head, body).await
+}
+
+/// Answers a request whose body has come.
+async fn take(counts: &Counts, are_all_known: bool, mut passage: Passage<'_>, head: &Head, body: Vec<u8>) -> Reply {
+    let refuse = || if are_all_known { refused(counts) } else { busy(counts) };
     passage.received = body.len();
     let given = Given { header: &|name| single(&head.headers, name), body: &body, now: Timestamp::now() };
-    let Ok((to, once)) = verify(door.as_ref(), &head, given) else {
+    let Ok((to, once)) = verify(passage.door, head, given) else {
         passage.end = End::Refused;
         return refuse();
     };

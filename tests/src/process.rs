@@ -35,6 +35,10 @@ pub enum Signal {
     Terminate,
     /// End at once (SIGKILL).
     Kill,
+    /// Do nothing from now on (SIGSTOP).
+    Suspend,
+    /// Go on (SIGCONT).
+    Continue,
 }
 
 impl Process {
@@ -182,6 +186,8 @@ pub fn send(process: u32, signal: Signal) -> io::Result<()> {
         Signal::Interrupt => libc::SIGINT,
         Signal::Terminate => libc::SIGTERM,
         Signal::Kill => libc::SIGKILL,
+        Signal::Suspend => libc::SIGSTOP,
+        Signal::Continue => libc::SIGCONT,
     };
     let process = libc::pid_t::try_from(process).expect("process ids are positive numbers of this type");
     // SAFETY: a system call on plain numbers.

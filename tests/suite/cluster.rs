@@ -5,11 +5,14 @@ use std::time::Duration;
 use jid::BareJid;
 use parlor_tests::client::Client;
 use parlor_tests::host::{Home, Host, Server};
+use parlor_tests::log::Mark;
 use parlor_tests::nats::Nats;
 use parlor_tests::plugins::built;
 use parlor_tests::policy::{Entry, Policy};
+use parlor_tests::ports;
 use parlor_tests::process::Signal;
 use parlor_tests::server::{Account, XmppServer};
+use parlor_tests::webhooks;
 use serde_json::Value;
 
 use crate::test_host::{A_MOMENT, SOON, friend, prosody};
@@ -45,7 +48,12 @@ impl Cluster {
 
     /// Returns what this node says of the cluster.
     async fn status(&self, node: usize) -> Value {
-        let said = self.homes[node].run(&["cluster", "status", "--json"]).await.unwrap();
+        self.said(node, &["cluster", "status", "--json"]).await
+    }
+
+    /// Returns the JSON that a command says at this node.
+    async fn said(&self, node: usize, command: &[&str]) -> Value {
+        let said = self.homes[node].run(command).await.unwrap();
         assert_eq!(said.code, Some(0), "{said:?}\n{}", self.nats.log().tail());
         said.json().unwrap()
     }
@@ -58,6 +66,29 @@ impl Cluster {
             }
         };
         tokio::time::timeout(MOVED, reach).await.expect("the account is there within a minute");
+    }
+}
+
+impl Cluster {
+    /// Suspends the host of the first node, and returns whether the second one names it as silent. It counts as a node for about
+    /// two seconds, so on a busy machine the question may come too late.
+    async fn is_named_silent(&self, one: &Host) -> bool {
+        for _ in 0..5 {
+            one.signal(Signal::Suspend).unwrap();
+            let said = self.homes[1].run(&["status"]).await.unwrap();
+            one.signal(Signal::Continue).unwrap();
+            if said.code == Some(5) && said.stdout.contains("node one does not answer") {
+                assert!(said.stderr.contains("node one does not answer"), "{said:?}");
+                return true;
+            }
+            let is_back = async {
+                while !values(&self.status(1).await["nodes"], "name").contains(&"one") {
+                    tokio::time::sleep(A_MOMENT).await;
+                }
+            };
+            tokio::time::timeout(MOVED, is_back).await.expect("the node is back within a minute");
+        }
+        false
     }
 }
 
@@ -175,6 +206,96 @@ async fn a_node_is_drained_from_another_one_and_no_message_is_lost_or_answered_t
     juliet.wait_body(&cluster.bot, "at last", SOON).await.unwrap();
     let nobody = cluster.homes[0].run(&["cluster", "drain", "three"]).await.unwrap();
     assert!(nobody.code == Some(1) && nobody.stderr.contains("no node three"), "{nobody:?}");
+}
+
+/// Returns the values of a field in a list.
+fn values<'v>(list: &'v Value, field: &str) -> Vec<&'v str> {
+    list.as_array().unwrap().iter().map(|one| one[field].as_str().unwrap_or_default()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_at_one_node_are_about_the_accounts_of_another_and_a_silent_node_is_named() {
+    let cluster = Cluster::new("idler", idler).await;
+    let mut one = cluster.start(0).await;
+    connected(&mut one).await;
+    let mut two = cluster.start(1).await;
+    cluster.until_at(1, 0).await;
+    let status = cluster.said(1, &["status", "--json"]).await;
+    assert_eq!((values(&status["accounts"], "node"), &status["node"]), (vec!["one"], &Value::from("two")), "{status}");
+    assert_eq!(values(&status["accounts"], "connection"), ["connected"]);
+    assert_eq!(values(&status["nodes"], "name"), ["two", "one"]);
+    assert_eq!(values(&status["plugins"], "node"), ["one"], "{status}");
+    let keys = cluster.said(1, &["keys", "--json"]).await;
+    assert_eq!((values(&keys, "account"), values(&keys, "node")), (vec!["main"], vec!["one"]));
+    assert_eq!(values(&cluster.said(1, &["keys", "main", "--json"]).await, "account"), ["main"]);
+    assert_eq!(values(&cluster.said(1, &["contacts", "--json"]).await, "node"), ["one"]);
+    let mut juliet = friend("juliet").await;
+    let to = juliet.jid().to_bare().to_string();
+    cluster.said(1, &["say", &to, "from afar", "--new", "--json"]).await;
+    juliet.wait_body(&cluster.bot, "from afar", SOON).await.unwrap();
+    let restarted = cluster.homes[1].run(&["plugin", "restart", "idler"]).await.unwrap();
+    assert!(restarted.code == Some(0) && restarted.stdout.contains("on main is running"), "{restarted:?}");
+    let audit = cluster.said(0, &["audit", "--json"]).await;
+    let entries = audit["entries"].as_array().unwrap();
+    let of = |what: &str, node: &str| entries.iter().find(|one| one["node"] == node && one["what"] == what);
+    let written = of(&format!("it was made to write to {to}"), "one").unwrap_or_else(|| panic!("{audit}"));
+    assert_eq!(written["way"], "control socket at node two", "it is recorded where it was done");
+    assert!(of("restarted", "one").is_some() && of("restarted", "two").is_some(), "{audit}");
+    let reloaded = cluster.said(1, &["reload", "--node", "one", "--json"]).await;
+    assert_eq!(reloaded["host"]["pid"], one.id(), "{reloaded}");
+    let both = cluster.said(1, &["reload", "--all", "--json"]).await;
+    assert_eq!(values(&both["nodes"], "name"), ["two", "one"]);
+    let nobody = cluster.homes[1].run(&["reload", "--node", "three"]).await.unwrap();
+    assert!(nobody.code == Some(1) && nobody.stderr.contains("node three is not there"), "{nobody:?}");
+    assert!(cluster.is_named_silent(&one).await, "{}", two.log().tail());
+    for host in [&mut one, &mut two] {
+        assert!(host.stop(MOVED).await.unwrap().success());
+    }
+}
+
+const SECRET: &str = "shared by the sender and the plugin";
+
+fn receiver(entry: Entry) -> Entry {
+    entry.grant_whole("storage").grant_whole("webhooks.receive")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_reached_through_any_node_and_retried_while_its_account_moves() {
+    let mut cluster = Cluster::new("receiver", receiver).await;
+    for home in &mut cluster.homes {
+        home.set_web("listen", format!("127.0.0.1:{}", ports::free().unwrap())).unwrap();
+        let secret = home.keep_secret("secret", SECRET).unwrap();
+        let entry = home.install("receiver", &built("receiver").unwrap()).unwrap();
+        home.set_policy(&Policy::default().with("receiver", receiver(entry).set("secret", secret))).unwrap();
+    }
+    let mut one = cluster.start(0).await;
+    connected(&mut one).await;
+    one.wait_count("plugin running", &[], 1, SOON).await.unwrap();
+    let mut two = cluster.start(1).await;
+    let listens = two.wait("webhooks are listened for", &[], SOON).await.unwrap();
+    let at = listens.get("at").parse().unwrap();
+    cluster.until_at(1, 0).await;
+    let shown = cluster.said(1, &["plugin", "hooks", "receiver", "--json"]).await;
+    let path = webhooks::paths(&shown[0]).remove("queue").unwrap();
+    assert_eq!(webhooks::post(at, &path, SECRET, "from afar").await.unwrap(), 202);
+    let mut from = Mark::default();
+    let told = |line: &str| line.contains("from afar").then_some(());
+    one.log().wait("from afar", &mut from, SOON, told).await.unwrap();
+    assert_eq!(webhooks::post(at, &path, "another secret", "x").await.unwrap(), 401);
+    assert_eq!(webhooks::post(at, "/hooks/receiver/queue/00", SECRET, "x").await.unwrap(), 401);
+    one.signal(Signal::Kill).unwrap();
+    one.ended(SOON).await.unwrap();
+    let again = async {
+        loop {
+            match webhooks::post(at, &path, SECRET, "after the move").await.unwrap() {
+                202 => break,
+                status => assert_eq!(status, 503, "the sender is told to try again"),
+            }
+            tokio::time::sleep(A_MOMENT).await;
+        }
+    };
+    tokio::time::timeout(MOVED, again).await.expect("the webhook is there again within a minute");
+    assert!(two.stop(MOVED).await.unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

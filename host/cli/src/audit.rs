@@ -16,13 +16,13 @@ use parlor_config::{AccountName, Config};
 use parlor_store::{AuditFile, AuditKind, AuditQuery};
 
 use super::Ended;
-use super::show::{Mark, Put as _, for_terminal, marked, plain_json, print, print_json, second, size, table};
-use super::target::{self, Target};
+use super::show::{Mark, Put as _, for_terminal, marked, on_node, plain_json, print, print_json, second, size, table};
+use super::target::{self, AtNode, Target};
 
 /// The arguments of `parlor audit`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Who is behind an entry: uid:1000 is a user of this machine, jid:… an owner in a chat, file:plugins.toml somebody who edited that file, plugin:… a plugin, and host the host itself. Secrets are never shown, only that they changed. Times are in UTC.\n\nThe kinds are grant, setting, limit, version, run, account, command, webhook, login, pin, host and cut. How much is kept is set under [audit] in parlor.toml; an entry of the kind cut says what was removed.\n\nExamples:\n  parlor audit                               the last hundred entries\n  parlor audit --plugin echo --since 7d      what echo did, to whom, and what it was denied\n  parlor audit --kind grant --kind version   who granted or installed something\n  parlor audit --kind grant --full           what each grant lets a plugin do, as it was asked for\n  parlor audit --since 2026-11-20 --json     for programs\n  parlor audit --follow                      each entry as it comes\n\nExit codes: 0 shown, 1 failed, 2 wrong usage, 4 no host runs to follow, or it has stopped"
+    after_help = "Who is behind an entry: uid:1000 is a user of this machine, jid:… an owner in a chat, file:plugins.toml somebody who edited that file, plugin:… a plugin, and host the host itself. Secrets are never shown, only that they changed. Times are in UTC.\n\nThe kinds are grant, setting, limit, version, run, account, command, webhook, login, pin, host and cut. How much is kept is set under [audit] in parlor.toml; an entry of the kind cut says what was removed.\n\nExamples:\n  parlor audit                               the last hundred entries\n  parlor audit --plugin echo --since 7d      what echo did, to whom, and what it was denied\n  parlor audit --kind grant --kind version   who granted or installed something\n  parlor audit --kind grant --full           what each grant lets a plugin do, as it was asked for\n  parlor audit --since 2026-11-20 --json     for programs\n  parlor audit --follow                      each entry as it comes\n  parlor audit --node two                    those of one node of a cluster\n\nIn a cluster, the entries of all nodes are shown, and with --follow those of one node.\n\nExit codes: 0 shown, 1 failed, 2 wrong usage, 4 no host runs to follow, or it has stopped, 5 a node of the cluster did not answer"
 )]
 pub struct AuditArgs {
     /// Only about this plugin; with what it did, in numbers and by name.
@@ -50,6 +50,8 @@ pub struct AuditArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    at: AtNode,
+    #[command(flatten)]
     target: Target,
 }
 
@@ -74,8 +76,14 @@ impl AuditArgs {
             let Some(host) = host else { return Err(Ended::NotRunning(config.data).into()) };
             return self.go_on(&host, config);
         }
-        let audit = read(&config, host.as_ref(), &self.query(None))?;
-        if self.json { print_json(&audit) } else { print(&screen(&audit, self.plugin.is_some(), self.full)) }
+        let audit = match (&host, self.at.given()) {
+            (None, Some(_)) => return Err(Ended::NotRunning(config.data).into()),
+            (Some(host), Some(at)) => host.get(&format!("{}&{at}", request(&self.query(None))))?,
+            _ => read(&config, host.as_ref(), &self.query(None))?,
+        };
+        let shown =
+            if self.json { print_json(&audit) } else { print(&screen(&audit, self.plugin.is_some(), self.full)) };
+        shown.and_then(|()| host.as_ref().map_or(Ok(()), target::whole))
     }
 
     /// Returns the entries to show: the last ones, or those after this one.
@@ -95,7 +103,7 @@ impl AuditArgs {
     fn go_on(&self, host: &Client, config: Config) -> anyhow::Result<()> {
         let mut after = None;
         loop {
-            let audit: Audit = match host.get(&request(&self.query(after))) {
+            let audit: Audit = match host.get(&format!("{}&{}", request(&self.query(after)), self.at.or_here())) {
                 Err(_) if !host.is_heard() => return Err(Ended::Stopped(config.data).into()),
                 audit => audit?,
             };
@@ -145,7 +153,7 @@ fn request(query: &AuditQuery) -> String {
 
 /// Formats an entry on one line.
 fn line(entry: &Entry) -> String {
-    let Entry { at, kind, plugin, account, who, way, what, old, new, .. } = entry;
+    let Entry { node, at, kind, plugin, account, who, way, what, old, new, .. } = entry;
     let about = match (plugin, account) {
         (Some(plugin), Some(account)) => format!("{plugin}@{account} "),
         (Some(one), None) | (None, Some(one)) => format!("{one} "),
@@ -158,7 +166,8 @@ fn line(entry: &Entry) -> String {
         (None, None) => String::new(),
     };
     let at = marked(&second(at), Mark::Dim);
-    format!("{at}  {kind:<7}  {about}{what}{change}  {}", marked(&format!("by {who}, {way}"), Mark::Dim))
+    let on = on_node(node.as_deref());
+    format!("{at}  {kind:<7}  {about}{what}{change}  {}", marked(&format!("by {who}, {way}{on}"), Mark::Dim))
 }
 
 /// Formats an entry, with the sentences about it below if they are wanted.
@@ -233,6 +242,7 @@ mod tests {
     fn entry(what: &str, old: Option<&str>, new: Option<&str>) -> Entry {
         Entry {
             id: 1,
+            node: None,
             at: "2026-11-20T08:00:00.5Z".to_owned(),
             kind: "grant".to_owned(),
             plugin: Some("echo".to_owned()),

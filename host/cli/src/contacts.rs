@@ -5,13 +5,13 @@ use parlor::control::views::{People, Person};
 use parlor_config::AccountName;
 
 use super::rooms::of;
-use super::show::{Put as _, print, print_json, table};
+use super::show::{Put as _, on_node, print, print_json, table};
 use super::target::{self, Target};
 
 /// The arguments of `parlor contacts`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor contacts                  the contacts of every account\n  parlor contacts --account main   those of one account\n  parlor contacts --json           the same for programs\n\nExit codes: 0 shown, 1 failed, 4 no host runs, 2 wrong usage"
+    after_help = "Examples:\n  parlor contacts                  the contacts of every account\n  parlor contacts --account main   those of one account\n  parlor contacts --json           the same for programs\n\nExit codes: 0 shown, 1 failed, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
 )]
 pub struct ContactsArgs {
     /// Only of this account.
@@ -29,7 +29,8 @@ impl ContactsArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let host = target::running(&self.target.load_to_look()?)?;
         let people: Vec<People> = host.get(&format!("/v1/contacts{}", of(self.account.as_ref())))?;
-        if self.json { print_json(&people) } else { print(&screen(&people)) }
+        let shown = if self.json { print_json(&people) } else { print(&screen(&people)) };
+        shown.and_then(|()| target::whole(&host))
     }
 }
 
@@ -39,7 +40,7 @@ fn screen(all: &[People]) -> String {
         if !text.is_empty() {
             text.push('\n');
         }
-        text.put(format_args!("account {}\n", people.account));
+        text.put(format_args!("account {}{}\n", people.account, on_node(people.node.as_deref())));
         if people.contacts.is_empty() {
             text.push_str(if people.known {
                 "no contacts\n"
@@ -74,11 +75,13 @@ mod tests {
             asks,
             groups: Vec::new(),
         };
-        let people = |account: &str, known: bool, contacts| People { account: account.to_owned(), known, contacts };
+        let people =
+            |account: &str, known: bool, contacts| People { account: account.to_owned(), node: None, known, contacts };
         let all = [
             people("main", true, vec![person("a@example.org", false), person("b@example.org", true)]),
             people("new", false, Vec::new()),
             people("spare", true, Vec::new()),
+            People { node: Some("two".to_owned()), ..people("far", true, Vec::new()) },
         ];
         assert_eq!(
             screen(&all),
@@ -87,7 +90,8 @@ mod tests {
              a@example.org  a@example.org  online  both          -\n\
              b@example.org  b@example.org  online  none, asks    -\n\
              \naccount new\nits contacts have not come from the server yet\n\
-             \naccount spare\nno contacts\n"
+             \naccount spare\nno contacts\n\
+             \naccount far, node two\nno contacts\n"
         );
     }
 }

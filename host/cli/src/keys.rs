@@ -30,7 +30,7 @@ const OTR: usize = 40;
 #[derive(Debug, Args)]
 #[command(
     mut_args(everywhere),
-    after_help = "Nothing that it shows is secret: a fingerprint is for others to compare. The host has to run.\n\nExamples:\n  parlor keys                                        the keys of all accounts and of others\n  parlor keys fingerprint                            what to read out to somebody who compares\n  parlor keys list juliet@example.org                the keys of one person\n  parlor keys trust juliet@example.org FINGERPRINT   after you compared it with hers\n  parlor keys second distrust juliet@example.org --all\n  parlor keys verify juliet@example.org              compare a secret instead, off the record\n  parlor keys second reset                           new keys for the account called second\n\nExit codes: 0 shown or done, 1 failed, such as for a key that is not known, 3 not agreed to, 4 no host runs, 2 wrong usage"
+    after_help = "Nothing that it shows is secret: a fingerprint is for others to compare. The host has to run.\n\nExamples:\n  parlor keys                                        the keys of all accounts and of others\n  parlor keys fingerprint                            what to read out to somebody who compares\n  parlor keys list juliet@example.org                the keys of one person\n  parlor keys trust juliet@example.org FINGERPRINT   after you compared it with hers\n  parlor keys second distrust juliet@example.org --all\n  parlor keys verify juliet@example.org              compare a secret instead, off the record\n  parlor keys second reset                           new keys for the account called second\n\nExit codes: 0 shown or done, 1 failed, such as for a key that is not known, 3 not agreed to, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
 )]
 pub struct KeysArgs {
     /// The account, by its name in parlor.toml. Without it, all are shown; a change needs it if there are several.
@@ -48,7 +48,7 @@ pub struct KeysArgs {
 enum Action {
     /// Show the keys that accounts know of others, with what is decided about each
     #[command(
-        after_help = "A key is `trusted` or `distrusted` by you, `blind` (it gets messages until you compare a key of that person) or `undecided` (it gets none).\n\nExamples:\n  parlor keys list\n  parlor keys main list juliet@example.org --json\n\nExit codes: 0 shown, 1 failed, 4 no host runs, 2 wrong usage"
+        after_help = "A key is `trusted` or `distrusted` by you, `blind` (it gets messages until you compare a key of that person) or `undecided` (it gets none).\n\nExamples:\n  parlor keys list\n  parlor keys main list juliet@example.org --json\n\nExit codes: 0 shown, 1 failed, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
     )]
     List {
         /// Only those of this person.
@@ -56,7 +56,7 @@ enum Action {
     },
     /// Show the account's own fingerprints, for others to compare
     #[command(
-        after_help = "Example:\n  parlor keys fingerprint\n\nExit codes: 0 shown, 1 failed, 4 no host runs, 2 wrong usage"
+        after_help = "Example:\n  parlor keys fingerprint\n\nExit codes: 0 shown, 1 failed, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
     )]
     Fingerprint,
     /// Compare a secret with a person off the record, and trust their key if it is the same
@@ -163,7 +163,8 @@ impl KeysArgs {
         };
         let person = jid.map(|jid| format!("?jid={}", escaped(jid.as_str()))).unwrap_or_default();
         let all: Vec<Keys> = host.get(&format!("{of}{person}"))?;
-        if self.json { print_json(&all) } else { print(&screen(&all)) }
+        let shown = if self.json { print_json(&all) } else { print(&screen(&all)) };
+        shown.and_then(|()| target::whole(&host))
     }
 
     /// Decides about a key of a person, or about all of them.

@@ -209,6 +209,9 @@ enum Ended {
     /// A host runs, and an account or a plugin does not work.
     #[error("not well: {0}")]
     Unwell(String),
+    /// A node of the cluster did not answer, and what the others have was shown.
+    #[error("not all is shown: {0}")]
+    Incomplete(String),
     /// A secret was compared with somebody, and was not the same.
     #[error("{0}")]
     Different(String),
@@ -228,7 +231,9 @@ impl Ended {
             Self::Usage(_) => ExitCode::from(USAGE),
             Self::Declined(_) => ExitCode::from(3),
             Self::NotRunning(_) | Self::Stopped(_) => ExitCode::from(4),
-            Self::Broken(_) | Self::Unwell(_) | Self::Different(_) | Self::Lacking(_) => ExitCode::from(5),
+            Self::Broken(_) | Self::Unwell(_) | Self::Incomplete(_) | Self::Different(_) | Self::Lacking(_) => {
+                ExitCode::from(5)
+            }
             Self::Futile(_) => ExitCode::from(6),
         }
     }

@@ -12,12 +12,12 @@ use parlor_base::id::PluginId;
 
 use super::Ended;
 use super::show::{Mark, Put as _, for_terminal, marked, moment, plain_json};
-use super::target::{self, Target};
+use super::target::{self, AtNode, Target};
 
 /// The arguments of `parlor logs`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The host keeps the last ten thousand lines since its start; earlier ones are where its standard error goes, for a service in the journal (`journalctl -u parlor`). Control characters are shown and not obeyed; where a plugin logs several lines at once, those after the first are indented.\n\nExamples:\n  parlor logs                       the last lines\n  parlor logs echo -f               those about echo, as they come\n  parlor logs --level warn -n 20    the last 20 warnings and errors\n  parlor logs --json | jq .message  for programs, one object a line\n\nExit codes: 0 done, 4 no host runs, or it has stopped, 1 failed, 2 wrong usage"
+    after_help = "The host keeps the last ten thousand lines since its start; earlier ones are where its standard error goes, for a service in the journal (`journalctl -u parlor`). Control characters are shown and not obeyed; where a plugin logs several lines at once, those after the first are indented.\n\nExamples:\n  parlor logs                       the last lines\n  parlor logs echo -f               those about echo, as they come\n  parlor logs --level warn -n 20    the last 20 warnings and errors\n  parlor logs --node two            the last lines of another node of the cluster\n  parlor logs --json | jq .message  for programs, one object a line\n\nExit codes: 0 done, 4 no host runs, or it has stopped, 1 failed, 2 wrong usage"
 )]
 pub struct LogsArgs {
     /// Only lines about this plugin.
@@ -34,6 +34,8 @@ pub struct LogsArgs {
     /// Print JSON, one object a line.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    at: AtNode,
     #[command(flatten)]
     target: Target,
 }
@@ -64,11 +66,12 @@ impl LogsArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.target.load_to_look()?;
         let Some(host) = target::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
-        let mut target = format!("/v1/logs?lines={}&follow={}", self.lines, self.follow);
+        let at = self.at.or_here();
+        let mut target = format!("/v1/logs?lines={}&follow={}&{at}", self.lines, self.follow);
         if let Some(plugin) = &self.plugin {
             // With a mistyped name it would wait forever. A removed plugin may still have lines.
             if let Err(error) = host.get::<serde_json::Value>(&format!("/v1/plugins/{plugin}"))
-                && host.lines(&format!("/v1/logs?lines=1&plugin={plugin}"))?.next().is_none()
+                && host.lines(&format!("/v1/logs?lines=1&plugin={plugin}&{at}"))?.next().is_none()
             {
                 return Err(error.into());
             }

@@ -5,7 +5,7 @@ use parlor::control::client::escaped;
 use parlor::control::views::Room;
 use parlor_config::AccountName;
 
-use super::show::{Put as _, print, print_json, second, table, width, wrapped};
+use super::show::{Put as _, node_column, print, print_json, second, table, width, wrapped};
 use super::target::{self, Target};
 
 /// The arguments of `parlor rooms`.
@@ -36,7 +36,7 @@ enum RoomsCommand {
 /// The arguments of `parlor rooms list`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Times are in UTC.\n\nExamples:\n  parlor rooms list                  every room of every account\n  parlor rooms list --account main   those of one account\n  parlor rooms list --json           the same for programs\n\nExit codes: 0 shown, 1 failed, 4 no host runs, 2 wrong usage"
+    after_help = "Times are in UTC.\n\nExamples:\n  parlor rooms list                  every room of every account\n  parlor rooms list --account main   those of one account\n  parlor rooms list --json           the same for programs\n\nExit codes: 0 shown, 1 failed, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
 )]
 pub struct ListArgs {
     /// Only of this account.
@@ -137,7 +137,8 @@ impl ListArgs {
     fn run(&self) -> anyhow::Result<()> {
         let host = target::running(&self.target.load_to_look()?)?;
         let rooms: Vec<Room> = host.get(&format!("/v1/rooms{}", of(self.account.as_ref())))?;
-        if self.json { print_json(&rooms) } else { print(&list(&rooms, width())) }
+        let shown = if self.json { print_json(&rooms) } else { print(&list(&rooms, width())) };
+        shown.and_then(|()| target::whole(&host))
     }
 }
 
@@ -184,8 +185,10 @@ fn list(rooms: &[Room], width: usize) -> String {
             room.since.as_deref().map_or_else(none, second),
         ]
     };
-    let rows: Vec<_> = rooms.iter().map(row).collect();
-    let mut text = table(&["ROOM", "ACCOUNT", "STATE", "ROLE", "AFFILIATION", "PEOPLE", "SINCE"], &rows);
+    let mut rows: Vec<_> = rooms.iter().map(row).collect();
+    let mut heads = vec!["ROOM", "ACCOUNT", "STATE", "ROLE", "AFFILIATION", "PEOPLE", "SINCE"];
+    node_column(&mut heads, &mut rows, rooms.iter().map(|room| room.node.as_deref()));
+    let mut text = table(&heads, &rows);
     let notes = rooms.iter().filter(|room| room.state != "joined").filter_map(|room| {
         let (why, at) = (room.why()?, second(&room.left.as_ref()?.at));
         Some(format!("{} on {}: {why}, at {at}{}", room.room, room.account, then(room)))

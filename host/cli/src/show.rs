@@ -110,6 +110,25 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Adds a column with the node of each row, if any row has one.
+pub(super) fn node_column<'n>(
+    heads: &mut Vec<&str>,
+    rows: &mut [Vec<String>],
+    nodes: impl Iterator<Item = Option<&'n str>> + Clone,
+) {
+    if nodes.clone().any(|node| node.is_some()) {
+        heads.push("NODE");
+        for (row, node) in rows.iter_mut().zip(nodes) {
+            row.push(node.unwrap_or("-").to_owned());
+        }
+    }
+}
+
+/// Returns a clause that names the node of a cluster; empty if there is none.
+pub(super) fn on_node(node: Option<&str>) -> String {
+    node.map(|node| format!(", node {node}")).unwrap_or_default()
+}
+
 /// Returns the width of the terminal in columns; 80 without a terminal, or if it is unknown.
 pub(super) fn width() -> usize {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok();

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 use parlor::control::VERSION;
-use parlor::control::views::{Account, Encryption, HookRecord, Limit, Plugin, Record, Status, Usage, absolute};
+use parlor::control::client::Client;
+use parlor::control::views::{
+    Account, Encryption, HookRecord, Limit, NodeStatus, Plugin, Process, Record, Status, Usage, absolute,
+};
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_base::quantity::show_duration;
@@ -15,7 +18,7 @@ use parlor_plugins::policy::Policy;
 
 use super::Ended;
 use super::fleet::{self, Filter, MANY, first};
-use super::show::{Mark, Put as _, marked, print, print_json, size, span, table, width, wrapped};
+use super::show::{Mark, Put as _, marked, node_column, print, print_json, size, span, table, width, wrapped};
 use super::target::{self, Target};
 
 /// How many rooms are named that an account is out of.
@@ -24,7 +27,7 @@ const LOST: usize = 5;
 /// The arguments of `parlor status`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor status           the host on one screen\n  parlor status --json    the same for programs\n  parlor status echo      one plugin, with each of its limits and how much of it is used\n  parlor status --state away                  the accounts that are retried or failed\n  parlor status --group support --page 2      the accounts of a group, 20 on a page\n  parlor status --match 'shop-*' --json       accounts by name, for programs\n\nWith more than 20 accounts it shows how many there are in each group and state, and names those that need attention. --json shows all, unless flags pick some.\n\nExit codes, by what is shown: 0 a host runs and all is well, 5 an account is retried or failed, or a plugin does not run that should (with --json 0: the answer says it), 4 no host runs, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor status           the host on one screen\n  parlor status --json    the same for programs\n  parlor status echo      one plugin, with each of its limits and how much of it is used\n  parlor status --state away                  the accounts that are retried or failed\n  parlor status --group support --page 2      the accounts of a group, 20 on a page\n  parlor status --match 'shop-*' --json       accounts by name, for programs\n\nWith more than 20 accounts it shows how many there are in each group and state, and names those that need attention. --json shows all, unless flags pick some.\n\nExit codes, by what is shown: 0 a host runs and all is well, 5 an account is retried or failed, a plugin does not run that should, or a node of the cluster does not answer (with --json 0: the answer says it), 4 no host runs, 1 failed, 2 wrong usage"
 )]
 pub struct StatusArgs {
     /// One plugin, with its limits.
@@ -51,12 +54,13 @@ impl StatusArgs {
                 (running, ills)
             }
             Some(id) => {
-                let (mut plugins, running) = one(&config, id)?;
+                let (mut plugins, host) = one(&config, id)?;
                 self.narrow(&config, &mut plugins)?;
                 let ills = |plugin: &Plugin| plugin.account_ill().into_iter().chain(plugin.ill());
                 let ills = plugins.iter().flat_map(ills).collect();
                 self.show_plugin(plugins)?;
-                (running, ills)
+                host.as_ref().map_or(Ok(()), target::whole)?;
+                (host.is_some(), ills)
             }
         };
         if !running {
@@ -136,16 +140,16 @@ impl StatusArgs {
     }
 }
 
-/// Returns one plugin on each of its accounts, and whether a host runs.
-fn one(config: &Config, id: &PluginId) -> anyhow::Result<(Vec<Plugin>, bool)> {
+/// Returns one plugin on each of its accounts, and the host if one runs.
+fn one(config: &Config, id: &PluginId) -> anyhow::Result<(Vec<Plugin>, Option<Client>)> {
     // Fails if there is no plugin with this id.
     PluginAdmin::new(config).entry(id)?;
     if let Some(host) = target::host(config)? {
-        return Ok((host.get(&format!("/v1/plugins/{id}"))?, true));
+        return Ok((host.get(&format!("/v1/plugins/{id}"))?, Some(host)));
     }
     let mut plugins = stopped(config, &Policy::load(&config.plugins)?).plugins;
     plugins.retain(|plugin| plugin.id == id.as_str());
-    Ok((plugins, false))
+    Ok((plugins, None))
 }
 
 /// Shows plugins with the use of each limit.
@@ -197,6 +201,7 @@ pub(super) fn of(config: &Config) -> anyhow::Result<Status> {
 fn stopped(config: &Config, policy: &Policy) -> Status {
     let accounts = config.accounts.values().map(|account| Account {
         name: account.name.to_string(),
+        node: None,
         group: account.group.as_ref().map(ToString::to_string),
         jid: account.link.jid.to_string(),
         connection: "unknown".to_owned(),
@@ -210,6 +215,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
         plugins.extend(config.chosen(entry.accounts.as_deref()).map(|account| Plugin {
             id: id.to_string(),
             account: Some(account.name.to_string()),
+            node: None,
             connection: None,
             state: if entry.enabled { "unknown" } else { "disabled" }.to_owned(),
             reason: None,
@@ -227,6 +233,8 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
         }));
     }
     Status {
+        node: None,
+        nodes: Vec::new(),
         running: false,
         host: None,
         data: absolute(&config.data),
@@ -272,14 +280,38 @@ fn head(status: &Status, width: usize) -> String {
     for warning in status.warnings() {
         text.put(format_args!("{}\n", wrapped(&warning, width)));
     }
+    text.push_str(&nodes(status, width));
     text.push('\n');
+    text
+}
+
+/// Shows the hosts of a cluster, and those that do not answer.
+fn nodes(status: &Status, width: usize) -> String {
+    if status.nodes.is_empty() {
+        return String::new();
+    }
+    let row = |node: &NodeStatus| {
+        let process = node.host.as_ref();
+        let cell = |of: fn(&Process) -> String| process.map_or_else(|| "-".to_owned(), of);
+        let state = if process.is_some() { "answers" } else { "silent" };
+        let [version, up, memory] =
+            [cell(|host| host.version.clone()), cell(|host| span(host.uptime)), cell(|host| size(host.memory))];
+        vec![node.name.clone(), state.to_owned(), version, up, memory]
+    };
+    let rows: Vec<_> = status.nodes.iter().map(row).collect();
+    let mut text = format!("\n{}", table(&["NODE", "STATE", "VERSION", "UP", "MEMORY"], &rows));
+    for error in status.nodes.iter().filter_map(|node| node.error.as_ref()) {
+        text.put(format_args!("{}\n", wrapped(error, width)));
+    }
     text
 }
 
 /// Shows accounts, why some are not connected, their rooms, and how they encrypt.
 fn accounts(all: &[Account], width: usize) -> String {
     let row = |one: &Account| vec![one.name.clone(), one.jid.clone(), one.connection.clone()];
-    let mut text = table(&["ACCOUNT", "JID", "CONNECTION"], &all.iter().map(row).collect::<Vec<_>>());
+    let (mut heads, mut rows) = (vec!["ACCOUNT", "JID", "CONNECTION"], all.iter().map(row).collect::<Vec<_>>());
+    node_column(&mut heads, &mut rows, all.iter().map(|one| one.node.as_deref()));
+    let mut text = table(&heads, &rows);
     let why = all.iter().filter_map(|one| Some((&one.name, &one.connection, one.reason.as_ref()?)));
     for (number, (name, connection, reason)) in why.enumerate() {
         let apart = if number == 0 { "\n" } else { "" };

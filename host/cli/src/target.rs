@@ -26,6 +26,9 @@ pub(super) const USUAL: &str = "parlor.toml";
 /// The configuration of a service, which is the fallback if there is no [`USUAL`] one.
 const OF_SERVICE: &str = "/etc/parlor/parlor.toml";
 
+/// The request for the status of the host itself, without other nodes of its cluster.
+pub(super) const OWN_STATUS: &str = "/v1/status?at=.";
+
 /// The flags that select a host.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
@@ -94,7 +97,7 @@ impl Target {
         let Ok(mut config) = Config::places_alone(&path, &self.overrides()) else { return Err(error.into()) };
         let Ok(Some(host)) = host(&config) else { return Err(error.into()) };
         if self.plugins.is_none() {
-            let status: Status = host.get("/v1/status")?;
+            let status: Status = host.get(OWN_STATUS)?;
             config.plugins = status.policy;
         }
         say(&format!("parlor: {error}; the host that runs goes on as it was"));
@@ -166,7 +169,7 @@ pub(super) fn is_policy_in_force(config: &Config) -> anyhow::Result<()> {
         return Ok(());
     }
     let Some(host) = host(config)? else { return Ok(()) };
-    let status: Status = host.get("/v1/status")?;
+    let status: Status = host.get(OWN_STATUS)?;
     if !is_its_policy(&status, config) || status.plugins.is_empty() {
         return Ok(());
     }
@@ -194,6 +197,32 @@ pub(super) fn running(config: &Config) -> anyhow::Result<Client> {
 /// Finds the host that runs in this place.
 pub(super) fn host(config: &Config) -> anyhow::Result<Option<Client>> {
     Ok(client::find(&config.data, || say_that_it_waits(&config.data))?)
+}
+
+/// Fails if something was missing in an answer that was shown, since a node of the cluster did not answer.
+pub(super) fn whole(host: &Client) -> anyhow::Result<()> {
+    host.incomplete().map_or(Ok(()), |reasons| Err(Ended::Incomplete(reasons).into()))
+}
+
+/// The flag that names a node of a cluster.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AtNode {
+    /// The node of the cluster that is asked, instead of this one.
+    #[arg(long = "node", value_name = "NAME")]
+    node: Option<String>,
+}
+
+impl AtNode {
+    /// Returns the part of a request that names the node, or else this one.
+    pub(super) fn or_here(&self) -> String {
+        let node = self.node.as_ref().map_or_else(|| ".".to_owned(), |node| client::escaped(node));
+        format!("at={node}")
+    }
+
+    /// Returns the part of a request that names the node, if there is one.
+    pub(super) fn given(&self) -> Option<String> {
+        self.node.as_ref().map(|node| format!("at={}", client::escaped(node)))
+    }
 }
 
 fn say_that_it_waits(data: &Path) {

@@ -26,7 +26,7 @@ pub(super) fn tell(config: &Config, ids: &[&PluginId]) -> anyhow::Result<ChangeR
         let sentence = "the host is stopped; it counts when it starts".to_owned();
         return Ok(ChangeResult { host: "stopped", plugins: Vec::new(), sentence });
     };
-    let before: Status = host.get("/v1/status")?;
+    let before: Status = host.get(target::OWN_STATUS)?;
     if !target::is_its_policy(&before, config) {
         let sentence = format!("the host that runs reads {} instead; nothing changes for it", before.policy.escaped());
         return Ok(ChangeResult { host: "elsewhere", plugins: Vec::new(), sentence });

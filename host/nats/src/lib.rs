@@ -1,7 +1,7 @@
 //! The store of a cluster: NATS with `JetStream`.
 //!
 //! **Owns:** the connection to NATS, what a server must be able to do, the streams, and how records are written in them: the
-//! logs of accounts, the leases of nodes, and snapshots.
+//! logs of accounts, the leases of nodes, and snapshots. And the requests that nodes send one another.
 //!
 //! **Must not** decide which node runs an account: that is `parlor_cluster`, which it feeds. It does not know what a change
 //! or a snapshot holds: that is `parlor_store`, whose log it is.
@@ -22,13 +22,16 @@ mod clock;
 mod connect;
 mod drains;
 mod drive;
+mod envelope;
 mod error;
 mod fields;
+mod inbox;
 mod log;
 mod names;
 mod overview;
 mod permit;
 mod record;
+mod requests;
 mod run;
 mod snapshots;
 mod state;
@@ -41,13 +44,16 @@ pub use clock::now;
 pub use connect::{Link, Login, Settings};
 pub use drive::{Driver, NodeSettings, Order};
 pub use error::{
-    ConnectError, CopyError, LogError, PutError, SnapshotError, StartError, StateError, StreamError, TakeOverError,
+    ConnectError, CopyError, LogError, PutError, RequestError, SnapshotError, StartError, StateError, StreamError,
+    TakeOverError,
 };
+pub use inbox::{Asked, CLOCKS, Inbox};
 pub use log::{AccountLog, Position, read_log};
 pub use names::{Cluster, NameError};
 pub use overview::{AccountRow, NodeRow, Overview};
 pub use permit::Permit;
 pub use record::{Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, Record, RecordError};
+pub use requests::{MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, Requests, SILENCE, Topic};
 pub use run::{AccountHost, Runner, Trouble};
 pub use snapshots::{Snapshot, Snapshots};
 pub use state::{Added, State};

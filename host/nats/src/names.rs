@@ -56,6 +56,16 @@ impl Cluster {
         }
     }
 
+    /// All subjects of sessions.
+    pub(crate) fn session_subjects(&self) -> String {
+        format!("parlor.{self}.state.session.>")
+    }
+
+    /// The subject on which a node listens for requests of a topic. No stream keeps what is sent there.
+    pub(crate) fn requests_subject(&self, node: &str, topic: &str) -> String {
+        format!("parlor.{self}.node.{}.{topic}", hash(node))
+    }
+
     /// The subject of the wish that a node is to be drained.
     pub(crate) fn drain_subject(&self, node: &str) -> String {
         format!("parlor.{self}.state.drain.{}", hash(node))

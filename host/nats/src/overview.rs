@@ -3,17 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use parlor_cluster::{Key, Session, SessionId, SessionState, Value};
+use parlor_cluster::{Claim, Key, Session, SessionId, SessionState, Value};
 use tokio::time::timeout;
 
+use crate::answer::Last;
+use crate::connect::AskError;
 use crate::drains;
-use crate::error::StateError;
+use crate::error::{PutError, StateError};
 use crate::names;
 use crate::state::{Decoded, State};
 use crate::watch::Watch;
 
 /// How long reading the state may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it may take to read a few records of it.
+const QUICK: Duration = Duration::from_secs(1);
 
 /// The nodes and the accounts of a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,6 +61,54 @@ impl State {
     /// taken back, also for a node that starts again.
     pub async fn drain(&self, node: &str, is_draining: bool) -> Result<(), StateError> {
         drains::set(self, node, is_draining).await
+    }
+
+    /// Returns the names of the nodes that have a session, in order.
+    pub async fn nodes(&self) -> Result<Vec<String>, StateError> {
+        let silent = |_| StateError::Silent(self.cluster.to_string());
+        timeout(QUICK, self.read_nodes()).await.map_err(silent)
+    }
+
+    /// Returns the name of the node that has this account; `None` if none has it at this moment.
+    pub async fn holder(&self, account: &str) -> Result<Option<String>, StateError> {
+        let claim = Key::Account(account.into());
+        let Some(Value::Claim(Claim { session: Some(id), .. })) = self.record(&claim).await? else { return Ok(None) };
+        let Some(Value::Session(session)) = self.record(&Key::Session(id)).await? else { return Ok(None) };
+        Ok((session.state != SessionState::Over).then(|| session.node.to_string()))
+    }
+
+    /// Reads a record.
+    async fn record(&self, key: &Key) -> Result<Option<Value>, StateError> {
+        let subject = self.cluster.subject(key);
+        let stored = match self.link.last(&self.cluster.state_stream(), &subject, QUICK).await {
+            Ok(Last::Stored(stored)) => stored,
+            Ok(Last::None) => return Ok(None),
+            Ok(Last::Failed(error)) => return Err(error.into()),
+            Err(AskError::Unfit(error)) => return Err(PutError::Unfit(error).into()),
+            Ok(Last::TooLarge | Last::Strange) | Err(_) => return Err(StateError::Silent(self.cluster.to_string())),
+        };
+        match self.decode(&subject, stored.revision, &stored.body)? {
+            Decoded::Record(_, value) => Ok(Some(value)),
+            Decoded::Drain(..) | Decoded::Other => Ok(None),
+        }
+    }
+
+    async fn read_nodes(&self) -> Vec<String> {
+        let mut watch = Watch::of(&self.link, &self.cluster, self.cluster.session_subjects());
+        let mut names = BTreeSet::new();
+        loop {
+            let message = watch.next().await;
+            let decoded = self.decode(&message.subject, message.revision, &message.body);
+            if let Ok(Decoded::Record(_, Value::Session(session))) = decoded
+                && session.state != SessionState::Over
+            {
+                names.insert(session.node.to_string());
+            }
+            // This node has a session, so there is a last one.
+            if message.pending == 0 {
+                return names.into_iter().collect();
+            }
+        }
     }
 
     async fn read_all(&self) -> Overview {

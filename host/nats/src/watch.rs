@@ -33,6 +33,8 @@ pub(crate) struct Message {
 pub(crate) struct Watch {
     link: Link,
     cluster: Cluster,
+    /// The subjects that are watched.
+    subjects: String,
     /// The last message that was delivered.
     last: Revision,
     phase: Phase,
@@ -46,8 +48,19 @@ enum Phase {
 impl Watch {
     /// Begins with the present record of each subject.
     pub(crate) fn new(link: &Link, cluster: &Cluster) -> Self {
-        let phase = Phase::Opening(Box::pin(open(link.clone(), cluster.clone(), 0, Duration::ZERO)));
-        Self { link: link.clone(), cluster: cluster.clone(), last: 0, phase }
+        Self::of(link, cluster, cluster.state_subjects())
+    }
+
+    /// Begins with the present record of each of these subjects.
+    pub(crate) fn of(link: &Link, cluster: &Cluster, subjects: String) -> Self {
+        let opening = open(link.clone(), cluster.clone(), subjects.clone(), 0, Duration::ZERO);
+        Self {
+            link: link.clone(),
+            cluster: cluster.clone(),
+            subjects,
+            last: 0,
+            phase: Phase::Opening(Box::pin(opening)),
+        }
     }
 
     /// Returns the revision of the last message that was delivered.
@@ -57,7 +70,7 @@ impl Watch {
 
     /// Restarts with the present record of each subject.
     pub(crate) fn begin_again(&mut self) {
-        *self = Self::new(&self.link, &self.cluster);
+        *self = Self::of(&self.link, &self.cluster, self.subjects.clone());
     }
 
     /// Returns the next message. A call that is given up loses none.
@@ -88,13 +101,20 @@ impl Watch {
 
     fn retry(&mut self, cause: &str) {
         tracing::debug!(cause, "the cluster's state is watched again");
-        let opening = open(self.link.clone(), self.cluster.clone(), self.last, PAUSE);
+        let subjects = self.subjects.clone();
+        let opening = open(self.link.clone(), self.cluster.clone(), subjects, self.last, PAUSE);
         self.phase = Phase::Opening(Box::pin(opening));
     }
 }
 
 /// Begins after the message of this revision; 0 means with the last record of each subject.
-async fn open(link: Link, cluster: Cluster, after: Revision, pause: Duration) -> Result<Ordered, String> {
+async fn open(
+    link: Link,
+    cluster: Cluster,
+    filter_subject: String,
+    after: Revision,
+    pause: Duration,
+) -> Result<Ordered, String> {
     sleep(pause).await;
     let deliver_policy = if after == 0 {
         DeliverPolicy::LastPerSubject
@@ -104,7 +124,7 @@ async fn open(link: Link, cluster: Cluster, after: Revision, pause: Duration) ->
     let config = OrderedConfig {
         name: Some(format!("parlor-{:016x}", rand::random::<u64>())),
         deliver_subject: link.client.new_inbox(),
-        filter_subject: cluster.state_subjects(),
+        filter_subject,
         deliver_policy,
         ..OrderedConfig::default()
     };

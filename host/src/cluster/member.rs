@@ -1,6 +1,16 @@
 //! The cluster, as the control socket shows and changes it.
 
-use parlor_nats::{Overview, State, StateError};
+use std::time::Duration;
+
+use jid::BareJid;
+use parlor_nats::{Overview, Requests, State, StateError, Topic};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
+
+/// For how long the names of the nodes count that were read: `parlor top` asks each second, and strangers more often.
+const FRESH: Duration = Duration::from_secs(1);
+/// The most searches for webhooks at once.
+const SEARCHES: usize = 8;
 
 /// The cluster that the host is a node of.
 #[derive(Debug)]
@@ -10,16 +20,65 @@ pub(crate) struct Member {
     /// The name of this node.
     pub(crate) node: String,
     state: State,
+    requests: Requests,
+    webhooks: Requests,
+    /// The places of searches for webhooks on other nodes.
+    searches: Semaphore,
+    /// The names of the nodes when they were read last.
+    nodes: Mutex<Option<(Instant, Vec<String>)>>,
 }
 
 impl Member {
     pub(super) fn new(cluster: &str, node: String, state: State) -> Self {
-        Self { cluster: cluster.to_owned(), node, state }
+        let requests = |topic| Requests::new(&state, &node, topic);
+        let (requests, webhooks) = (requests(Topic::Control), requests(Topic::Webhooks));
+        Self {
+            cluster: cluster.to_owned(),
+            node,
+            state,
+            requests,
+            webhooks,
+            searches: Semaphore::new(SEARCHES),
+            nodes: Mutex::default(),
+        }
     }
 
     /// Reads the nodes and the accounts of the cluster.
     pub(crate) async fn overview(&self) -> Result<Overview, StateError> {
         self.state.overview().await
+    }
+
+    /// Returns the names of the nodes, as they were at most a second ago.
+    pub(crate) async fn nodes(&self) -> Result<Vec<String>, StateError> {
+        let mut nodes = self.nodes.lock().await;
+        if let Some((at, names)) = &*nodes
+            && at.elapsed() < FRESH
+        {
+            return Ok(names.clone());
+        }
+        let names = self.state.nodes().await?;
+        *nodes = Some((Instant::now(), names.clone()));
+        Ok(names)
+    }
+
+    /// Returns the name of the node that has this account, if one has.
+    pub(crate) async fn holder(&self, jid: &BareJid) -> Result<Option<String>, StateError> {
+        self.state.holder(jid.as_str()).await
+    }
+
+    /// Returns what this node asks others by about webhooks, and hears them.
+    pub(crate) fn webhooks(&self) -> &Requests {
+        &self.webhooks
+    }
+
+    /// Returns the places of searches for webhooks: anybody can ask for one that does not exist.
+    pub(crate) fn searches(&self) -> &Semaphore {
+        &self.searches
+    }
+
+    /// Returns what this node asks others by, and hears them.
+    pub(crate) fn requests(&self) -> &Requests {
+        &self.requests
     }
 
     /// Has a node give its accounts away and take no others, or take accounts again.

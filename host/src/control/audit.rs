@@ -36,8 +36,11 @@ pub struct Audit {
 /// An entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its number.
+    /// Its number, on the node where it is.
     pub id: i64,
+    /// The node of a cluster where it happened; none if the host is no node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// When, RFC 3339.
     pub at: String,
     /// Its subject, such as `grant`.
@@ -98,7 +101,7 @@ pub struct Name {
 impl From<AuditEntry> for Entry {
     fn from(entry: AuditEntry) -> Self {
         let AuditEntry { id, at, kind, plugin, account, who, way, what, old, new, said } = entry;
-        Self { id, at: time(at), kind, plugin, account, who, way, what, old, new, said }
+        Self { id, node: None, at: time(at), kind, plugin, account, who, way, what, old, new, said }
     }
 }
 
@@ -127,7 +130,11 @@ impl Audit {
 /// Returns the user behind a request, with the session in the browser that it is made for.
 pub(super) fn user(request: &Request, uid: u32) -> By {
     let of = |session: &Session| By::session(uid, &session.name, session.jid.as_ref().map(|jid| jid.as_str()));
-    request.by.as_ref().map_or_else(|| By::user(uid, WAY), of)
+    let by = request.by.as_ref().map_or_else(|| By::user(uid, WAY), of);
+    match &request.passed_by {
+        Some(node) => By { way: format!("{} at node {node}", by.way), ..by },
+        None => by,
+    }
 }
 
 fn time(milliseconds: i64) -> String {
@@ -171,7 +178,6 @@ fn query(request: &Request) -> Result<AuditQuery, Refusal> {
     };
     let kinds = request.value("kinds").unwrap_or_default().split(',').filter(|kind| !kind.is_empty());
     let kinds = kinds.map(str::parse::<AuditKind>).collect::<Result<_, _>>().map_err(Refusal::Value)?;
-    let most = number("lines")?.unwrap_or(100).clamp(0, MOST_ENTRIES.into());
     Ok(AuditQuery {
         plugin: request.value("plugin").map(str::to_owned),
         account: request.value("account").map(str::to_owned),
@@ -179,8 +185,15 @@ fn query(request: &Request) -> Result<AuditQuery, Refusal> {
         kinds,
         after: number("after")?,
         before: number("before")?,
-        most: u32::try_from(most).unwrap_or(MOST_ENTRIES),
+        most: lines(request)?,
     })
+}
+
+/// Returns how many entries a request asks for.
+pub(super) fn lines(request: &Request) -> Result<u32, Refusal> {
+    let most = request.value("lines").map_or(Ok(100), str::parse::<i64>);
+    let most = most.map_err(|_| Refusal::Value("`lines` is a whole number".to_owned()))?;
+    Ok(u32::try_from(most.clamp(0, MOST_ENTRIES.into())).unwrap_or(MOST_ENTRIES))
 }
 
 /// Returns the entry about a request of this user; none for one that changes nothing, that follows a command which has

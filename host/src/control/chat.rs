@@ -275,6 +275,8 @@ mod tests {
     #[test]
     fn an_owner_in_a_chat_learns_what_does_not_count_and_why_an_account_is_not_connected() {
         let status = Status {
+            node: None,
+            nodes: Vec::new(),
             running: true,
             host: None,
             data: "data".into(),
@@ -283,6 +285,7 @@ mod tests {
             config_error: Some("parlor.toml:1:1: no".to_owned()),
             accounts: vec![Account {
                 name: "second".to_owned(),
+                node: None,
                 group: None,
                 jid: "second@example.org".to_owned(),
                 connection: "retrying".to_owned(),

@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::Method;
@@ -34,6 +35,8 @@ pub struct Client {
     path: PathBuf,
     /// The session in the browser that asks, for the audit, as the header has it.
     by: Option<String>,
+    /// Why something was missing in answers. Held for moments only.
+    incomplete: Mutex<Option<String>>,
 }
 
 /// The reason why a running host did not fulfil a request.
@@ -122,7 +125,7 @@ fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Opti
     loop {
         let process = listener(data);
         match connect(&path, QUESTION) {
-            Ok(_) => return Ok(Some(Client { path, by: None })),
+            Ok(_) => return Ok(Some(Client::at(path))),
             // No host listens: it does not run, or is not ready yet.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
             Err(error) if is_late(&error) => return Err(ClientError::Hangs),
@@ -150,7 +153,7 @@ fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Opti
 /// Queries the host that listens now, for information that is only nice to have; none if there is no immediate
 /// response.
 pub fn try_get<T: DeserializeOwned>(data: &Path, target: &str) -> Option<T> {
-    Client { path: socket::path(data), by: None }.ask(Method::GET, target, &[], QUIET).ok()
+    Client::at(socket::path(data)).ask(Method::GET, target, &[], QUIET).ok()
 }
 
 /// Returns whether a socket operation timed out; the system chooses between the two kinds.
@@ -172,6 +175,16 @@ fn listener(data: &Path) -> Option<u32> {
 }
 
 impl Client {
+    fn at(path: PathBuf) -> Self {
+        Self { path, by: None, incomplete: Mutex::default() }
+    }
+
+    /// Returns why something was missing in the last answer that was incomplete, since a node of the cluster did not answer.
+    /// Each is told once.
+    pub fn incomplete(&self) -> Option<String> {
+        self.incomplete.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Returns a client that asks for a session of `parlor web`. The audit has its name then, and the JID to which its link was
     /// sent, if it was sent.
     #[must_use]
@@ -219,8 +232,11 @@ impl Client {
         body: &[u8],
         patience: Duration,
     ) -> Result<T, ClientError> {
-        let bytes = exchange::ask(&self.path, method, target, (body, self.by.as_deref()), patience)?;
-        serde_json::from_slice(&bytes).map_err(|error| ClientError::Nonsense(error.to_string()))
+        let whole = exchange::ask(&self.path, method, target, (body, self.by.as_deref()), patience)?;
+        if whole.incomplete.is_some() {
+            *self.incomplete.lock().unwrap_or_else(PoisonError::into_inner) = whole.incomplete;
+        }
+        serde_json::from_slice(&whole.body).map_err(|error| ClientError::Nonsense(error.to_string()))
     }
 }
 
@@ -259,6 +275,17 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_without_that_of_a_node_says_so_once() {
+        let answer =
+            b"HTTP/1.1 200 OK\r\nparlor-control: 1\r\nparlor-incomplete: node%20two%1B\r\ncontent-length: 2\r\n\r\n17";
+        let (_folder, client, host) = told(answer);
+        assert_eq!(client.get::<u8>("/v1/status").unwrap(), 17);
+        assert_eq!(client.incomplete().as_deref(), Some("node two\\u{1b}"));
+        assert_eq!(client.incomplete(), None);
+        host.join().unwrap();
+    }
+
+    #[test]
     fn nonsense_is_named_as_such() {
         assert!(matches!(asked(b"hello\r\n\r\n"), Err(ClientError::Nonsense(_))));
         assert!(matches!(asked(b"HTTP/1.1 200 OK\r\n"), Err(ClientError::Nonsense(_))));
@@ -283,7 +310,7 @@ mod tests {
             stream.write_all(answer).unwrap();
             let _ = stream.read_to_end(&mut Vec::new());
         });
-        (folder, Client { path, by: None }, host)
+        (folder, Client::at(path), host)
     }
 
     #[test]

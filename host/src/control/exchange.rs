@@ -19,10 +19,10 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::client::ClientError;
-use super::request::BY_HEADER;
+use super::request::{BY_HEADER, unescaped};
 use super::socket::Address;
 use super::views::{Failure, Line};
-use super::{PROTOCOL, PROTOCOL_HEADER, VERSION_HEADER};
+use super::{INCOMPLETE_HEADER, PROTOCOL, PROTOCOL_HEADER, VERSION_HEADER};
 
 /// The longest response, in bytes.
 const LONGEST: usize = 64 << 20;
@@ -35,7 +35,16 @@ const CONNECT: Duration = Duration::from_secs(15);
 /// How many parts of a response may wait for the reader of its lines.
 const PARTS: usize = 4;
 
-/// Sends a request with this body, and returns the body of a successful response. Each part of the exchange may take up to
+/// A successful response.
+#[derive(Debug)]
+pub(super) struct Whole {
+    /// Its body.
+    pub(super) body: Vec<u8>,
+    /// Why something is missing in it, since a node of the cluster did not answer.
+    pub(super) incomplete: Option<String>,
+}
+
+/// Sends a request with this body, and returns a successful response. Each part of the exchange may take up to
 /// `patience`.
 ///
 /// It runs on a thread with a separate runtime: the caller may be in a runtime, where no future can be waited for.
@@ -45,9 +54,15 @@ pub(super) fn ask(
     target: &str,
     (body, by): (&[u8], Option<&str>),
     patience: Duration,
-) -> Result<Vec<u8>, ClientError> {
+) -> Result<Whole, ClientError> {
     let run = || {
-        let ask = async { whole(send(path, method, target, (body, by), patience).await?, patience).await };
+        let ask = async {
+            let answer = send(path, method, target, (body, by), patience).await?;
+            let incomplete =
+                answer.headers().get(INCOMPLETE_HEADER).and_then(|reasons| unescaped(reasons.to_str().ok()?));
+            let incomplete = incomplete.map(|reasons| escape_untrusted(&reasons, LONGEST_HEAD));
+            Ok(Whole { body: whole(answer, patience).await?, incomplete })
+        };
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(ask)
     };
     std::thread::scope(|scope| {

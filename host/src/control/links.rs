@@ -104,7 +104,11 @@ fn account(host: &Host, only: Option<&str>, owner: &BareJid) -> Result<Arc<Share
 }
 
 /// Returns the accounts of which somebody is an owner, or the named one if it is among them.
-fn with_owner<'c>(config: &'c Config, only: Option<&str>, owner: &BareJid) -> Result<Vec<&'c AccountName>, Refusal> {
+pub(super) fn with_owner<'c>(
+    config: &'c Config,
+    only: Option<&str>,
+    owner: &BareJid,
+) -> Result<Vec<&'c AccountName>, Refusal> {
     let named: Vec<_> =
         config.accounts.values().filter(|one| only.is_none_or(|only| one.name.as_str() == only)).collect();
     if let (Some(only), true) = (only, named.is_empty()) {

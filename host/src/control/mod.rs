@@ -44,6 +44,9 @@
 //! | `POST /v1/accounts/NAME/keys/answer?jid=JID&number=N` | answers a person who asks for a secret by the one in the body, and answers likewise |
 //! | `POST /v1/accounts/NAME/keys/reset` | makes new keys for the account, and answers like `keys` |
 //!
+//! In a cluster, a request is passed to the nodes that it is about, and their answers are put together: `nodes` says which. With
+//! `at=NAME` it is for the node of this name, with `at=.` for this one, and with `at=*` for all of them.
+//!
 //! This module decides nothing: it shows the host's state, and passes commands to the owner of that state.
 
 pub mod audit;
@@ -52,11 +55,14 @@ pub mod chat;
 pub mod client;
 mod exchange;
 mod follow;
+mod handle;
 mod http;
 pub mod lines;
 mod links;
-mod listening;
+pub(crate) mod listening;
 pub mod metrics;
+#[cfg(feature = "cluster")]
+mod nodes;
 mod refusal;
 mod request;
 mod rooms;
@@ -96,6 +102,10 @@ pub const PROTOCOL: u32 = 1;
 const PROTOCOL_HEADER: &str = "parlor-control";
 /// The header with the host's version.
 const VERSION_HEADER: &str = "parlor-version";
+
+/// The header of an answer in which something is missing, since a node of the cluster did not answer: the reasons, escaped as
+/// a value is.
+const INCOMPLETE_HEADER: &str = "parlor-incomplete";
 
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

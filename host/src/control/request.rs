@@ -19,7 +19,7 @@ pub(super) const BY_HEADER: &str = "parlor-by";
 const LONGEST_NAME: usize = 32;
 
 /// A session in the browser.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Session {
     /// Its name.
     pub(super) name: String,
@@ -42,6 +42,8 @@ pub(super) struct Request {
     pub(super) body: Secret,
     /// The session in the browser that it is made for.
     pub(super) by: Option<Session>,
+    /// The node of the cluster that passed it on, escaped. None: it came by the control socket of this host.
+    pub(super) passed_by: Option<String>,
 }
 
 impl Request {
@@ -51,12 +53,30 @@ impl Request {
         let method = if head.method == Method::HEAD { Method::GET } else { head.method.clone() };
         let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
         let by = head.headers.get(BY_HEADER).map(session).transpose()?;
-        Ok(Self { method, path, query, host, body: Secret::new(Vec::new()), by })
+        Ok(Self { method, path, query, host, body: Secret::new(Vec::new()), by, passed_by: None })
     }
 
     /// Returns the value of a query parameter, unless it is empty.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.query.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+/// What another node needs of a request, to carry it out.
+#[cfg(feature = "cluster")]
+impl Request {
+    /// Returns the target that it was asked for with.
+    pub(super) fn target(&self) -> String {
+        let pair = |(name, value): (&String, &String)| format!("{name}={}", escaped(value));
+        let query: Vec<_> = self.query.iter().map(pair).collect();
+        let apart = if query.is_empty() { "" } else { "?" };
+        format!("/{}{apart}{}", self.path.join("/"), query.join("&"))
+    }
+
+    /// Returns the value of its header [`BY_HEADER`].
+    pub(super) fn by_header(&self) -> Option<String> {
+        let Session { name, jid } = self.by.as_ref()?;
+        Some(jid.as_ref().map_or_else(|| name.clone(), |jid| format!("{name} {}", escaped(jid.as_str()))))
     }
 }
 
@@ -119,7 +139,7 @@ pub fn escaped(value: &str) -> String {
 }
 
 /// Decodes a value; none if it holds an unescaped character that needs an escape, or is not UTF-8.
-fn unescaped(value: &str) -> Option<String> {
+pub(super) fn unescaped(value: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.bytes();
     while let Some(byte) = rest.next() {
@@ -154,6 +174,23 @@ mod tests {
         assert_eq!(request.query, BTreeMap::from([("plugin".into(), "echo".into()), ("follow".into(), String::new())]));
         assert_eq!((request.value("plugin"), request.value("follow")), (Some("echo"), None));
         assert_eq!(of("HEAD", "/v1/status").unwrap().method, Method::GET);
+    }
+
+    #[cfg(feature = "cluster")]
+    #[test]
+    fn a_request_that_is_passed_on_is_the_same_there() {
+        let targets =
+            ["/v1/status", "/v1/accounts/main/keys?jid=a@b", "/v1/say?account=main&text=a%26b%20%C3%A4&to=a@b"];
+        for target in targets {
+            for by in [None, Some("ann"), Some("ann juli%C3%A9t@example.org")] {
+                let mut head = hyper::Request::builder().method("POST").uri(target);
+                if let Some(by) = by {
+                    head = head.header(BY_HEADER, by);
+                }
+                let request = Request::of(&head.body(()).unwrap().into_parts().0).unwrap();
+                assert_eq!((request.target().as_str(), request.by_header().as_deref()), (target, by));
+            }
+        }
     }
 
     proptest! {

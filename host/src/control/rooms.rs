@@ -56,6 +56,7 @@ fn room_view(account: &Shared, snapshot: &Snapshot, jid: &BareJid, record: &Room
     let bookmarked = snapshot.bookmarks.as_ref().is_ok_and(|all| all.get(jid).is_some_and(|one| one.autojoin));
     Room {
         account: account.name.to_string(),
+        node: None,
         room: jid.to_string(),
         state: record.state.as_str().to_owned(),
         kept: listed || bookmarked,
@@ -215,7 +216,12 @@ pub(super) fn people(host: &Host, request: &Request) -> Result<Vec<People>, Refu
             asks: one.requesting,
             groups: one.groups.iter().map(|group| escape_untrusted(group, LONGEST)).collect(),
         });
-        People { account: account.name.to_string(), known: snapshot.contacts.is_some(), contacts: contacts.collect() }
+        People {
+            account: account.name.to_string(),
+            node: None,
+            known: snapshot.contacts.is_some(),
+            contacts: contacts.collect(),
+        }
     };
     Ok(accounts(host, request)?.into_iter().map(people).collect())
 }

@@ -18,13 +18,13 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::audit;
 use super::follow::{self, Follower};
+use super::handle::{HostHandle, Order};
 use super::http::{self, Answer, JSON, LINES, json};
 use super::lines::{LEVELS, Wanted, rank};
 use super::links;
 use super::refusal::Refusal;
 use super::request::{Request, plugin};
 use super::rooms;
-use super::server::{HostHandle, Order};
 use super::show;
 use super::views::Failure;
 use crate::host::Host;
@@ -58,14 +58,17 @@ fn on_accounts<T>(
 }
 
 impl Routes {
-    /// Answers a request of this user, after its changes are recorded in the audit. `client` is read by a response that
-    /// ends when the client disconnects.
+    /// Answers a request of this user to this host, after its changes are recorded in the audit. `client` is read by a response
+    /// that ends when the client disconnects.
     pub(super) async fn answer(
         &self,
         request: Request,
         client: impl AsyncRead + Unpin + Send + 'static,
         peer: u32,
     ) -> Result<Answer, Refusal> {
+        if request.value("at").is_some_and(|at| at != ".") {
+            return Err(cluster::no_cluster());
+        }
         let entry = audit::entry(&request, peer);
         let answer = self.answered(request, client, peer).await?;
         if let Some(entry) = entry {

@@ -6,50 +6,36 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parlor_base::escape::EscapedPath as _;
-use parlor_base::id::PluginId;
+use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::Semaphore;
 
 use super::bounds::FOLLOWERS;
-use super::http::{self, SharedReader};
-use super::lines::Lines;
+use super::http::{self, Answer, SharedReader};
 use super::listening::Listening;
+#[cfg(feature = "cluster")]
+use super::nodes;
 use super::refusal::Refusal;
+use super::request::Request;
 use super::routes::{self, Routes};
 use super::socket::{self, Address};
 use super::timed_writer::TimedWriter;
-use crate::host::{Host, LOCK};
+#[cfg(feature = "cluster")]
+use crate::cluster::Serving;
+use crate::host::LOCK;
+
+pub use super::handle::{HostHandle, ORDERS, Order};
 
 /// The most connections at once; further ones wait.
 const CONNECTIONS: usize = 32;
-/// The most orders that may be pending.
-pub const ORDERS: usize = 16;
-/// A command to the host from an authorized user.
-#[derive(Debug)]
-pub enum Order {
-    /// Reload the configuration and the policy, and retry failed accounts.
-    ReloadAll(oneshot::Sender<Result<(), String>>),
-    /// Reload the policy.
-    Reload(oneshot::Sender<Result<(), String>>),
-    /// Restart this plugin. The answer is false if the plugin does not exist.
-    Restart(PluginId, oneshot::Sender<bool>),
-}
-
-/// The parts of the host that the control socket needs.
-#[derive(Clone)]
-pub struct HostHandle {
-    /// The host, for queries.
-    pub host: Arc<Host>,
-    /// The last lines of the log.
-    pub lines: Lines,
-    /// The queue of commands, which run one after the other.
-    pub orders: mpsc::Sender<Order>,
-}
 
 /// A listening control socket.
 pub struct Control {
     handle: HostHandle,
     listening: Listening,
+    /// Hears other nodes of the cluster.
+    #[cfg(feature = "cluster")]
+    serving: Option<Serving>,
     path: PathBuf,
     /// The device and inode of our socket, to notice that somebody replaced it.
     made: Option<(u64, u64)>,
@@ -72,7 +58,16 @@ impl Control {
         let path = socket::path(&handle.host.config().data);
         let listening = hear(&handle, &path)?;
         note(&path, &std::process::id().to_string());
-        Ok(Self { handle, listening, made: identity(&path), path })
+        #[cfg(feature = "cluster")]
+        let serving = nodes::serve(routes(&handle));
+        Ok(Self {
+            handle,
+            listening,
+            #[cfg(feature = "cluster")]
+            serving,
+            made: identity(&path),
+            path,
+        })
     }
 
     /// Listens again if somebody deleted or replaced the socket. Existing connections are closed.
@@ -92,6 +87,10 @@ impl Control {
 
     /// Closes every connection. When this returns, it holds nothing of the host.
     pub async fn stop(self) {
+        #[cfg(feature = "cluster")]
+        if let Some(serving) = self.serving {
+            serving.stop().await;
+        }
         let Self { handle, listening, path, .. } = self;
         drop(handle);
         // Clients that connect from now on find no host.
@@ -110,8 +109,12 @@ fn hear(handle: &HostHandle, path: &Path) -> Result<Listening, ControlError> {
         async move { listener.accept().await.map(|(stream, _)| stream) }
     };
     let fault = "the control socket did not accept a connection";
-    let routes = Routes { handle: handle.clone(), followers: Arc::new(Semaphore::new(FOLLOWERS)) };
+    let routes = routes(handle);
     Ok(Listening::start(next, CONNECTIONS, fault, move |stream| converse(stream, routes.clone())))
+}
+
+fn routes(handle: &HostHandle) -> Routes {
+    Routes { handle: handle.clone(), followers: Arc::new(Semaphore::new(FOLLOWERS)) }
 }
 
 /// Writes the id of the listening process next to the socket. Without it, a client that cannot connect assumes that the
@@ -152,9 +155,23 @@ async fn converse(stream: UnixStream, routes: Routes) {
             return http::leave(read).await;
         }
     };
-    let answer = |request| routes.answer(request, read.clone(), peer);
+    let answer = |request| answer(&routes, request, read.clone(), peer);
     // A client that disconnected needs no response.
     let _ = http::serve(read.clone(), write, routes::refused, answer).await;
+}
+
+/// Answers a request: here, or by the nodes of the cluster that it is about.
+async fn answer(
+    routes: &Routes,
+    request: Request,
+    client: SharedReader<OwnedReadHalf>,
+    peer: u32,
+) -> Result<Answer, Refusal> {
+    #[cfg(feature = "cluster")]
+    if let Some(member) = routes.handle.host.cluster.get() {
+        return nodes::answer(routes, member, request, client, peer).await;
+    }
+    routes.answer(request, client, peer).await
 }
 
 /// Checks the peer: only the user that the host runs as, and root, are served. Returns that user.

@@ -102,7 +102,13 @@ pub(super) fn webhooks(
         }
     };
     let requests = requests.iter().map(request).collect();
-    Webhooks { account: account.to_string(), webhooks: all.iter().map(webhook).collect(), waiting, requests }
+    Webhooks {
+        account: account.to_string(),
+        node: None,
+        webhooks: all.iter().map(webhook).collect(),
+        waiting,
+        requests,
+    }
 }
 
 /// Returns the schedules of a plugin on an account.
@@ -122,6 +128,7 @@ pub(super) fn schedules(plugin: &PluginId, account: &AccountName, all: &[Schedul
     Schedules {
         plugin: plugin.to_string(),
         account: account.to_string(),
+        node: None,
         schedules: all.iter().map(schedule).collect(),
     }
 }
@@ -149,6 +156,7 @@ pub(super) fn keys(account: &Shared, list: &KeyList) -> Keys {
     };
     Keys {
         account: account.name.to_string(),
+        node: None,
         jid: account.own.to_string(),
         policy: list.own.policy.as_str().to_owned(),
         omemo: list.own.omemo.as_ref().map(own),
@@ -206,6 +214,8 @@ fn encryption_view(account: &Shared) -> Encryption {
 fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {
     let config = host.config();
     Status {
+        node: None,
+        nodes: Vec::new(),
         running: true,
         host: Some(Process {
             version: VERSION.to_owned(),
@@ -237,6 +247,7 @@ fn account_view(config: &Config, account: &Shared) -> Account {
     let reason = reason.map(|reason| escape_untrusted(&reason, LONGEST));
     Account {
         name: account.name.to_string(),
+        node: None,
         group: config.accounts.get(&account.name).and_then(|one| one.group.as_ref()).map(ToString::to_string),
         jid,
         connection: connection.to_owned(),
@@ -267,6 +278,7 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
     Plugin {
         id: status.id.to_string(),
         account: status.account.as_ref().map(ToString::to_string),
+        node: None,
         connection: None,
         state: state.to_owned(),
         reason: reason.map(|reason| escape_untrusted(&reason, LONGEST)),

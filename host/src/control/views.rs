@@ -11,12 +11,18 @@ use parlor_session::permissions::question::Outcome;
 use serde::{Deserialize, Serialize};
 
 pub use self::rooms::{Left, People, Person, Room, RoomPlugin, Said};
-pub use cluster::{Cluster, ClusterAccount, ClusterNode};
+pub use cluster::{Cluster, ClusterAccount, ClusterNode, NodeStatus};
 pub use keys::{Compared, Comparison, Encryption, Key, Keys, OwnOmemo, shown};
 
 /// The state of the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
+    /// The node of a cluster that answered; none if the host is no node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The nodes of the cluster, that one first. What they have is below.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeStatus>,
     /// Whether a host runs with this data folder. If none does, the fields about a host are omitted.
     pub running: bool,
     /// The process of the host.
@@ -42,19 +48,28 @@ impl Status {
     /// Returns a clause for each account and plugin with a fault; empty if all is well. The health check uses it, too.
     pub fn ills(&self) -> Vec<String> {
         let accounts = self.accounts.iter().filter_map(|account| account_ill(&account.name, &account.connection));
-        accounts.chain(self.plugins.iter().filter_map(Plugin::ill)).collect()
+        let nodes = self.nodes.iter().filter_map(|node| node.error.clone());
+        accounts.chain(self.plugins.iter().filter_map(Plugin::ill)).chain(nodes).collect()
     }
 
     /// Returns the files whose current text is not in force, each with the reason.
     pub fn faults(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let files = [("configuration", &self.config_error), ("policy", &self.policy_error)];
-        files.into_iter().filter_map(|(file, error)| Some((file, error.as_deref()?)))
+        faults(self.config_error.as_deref(), self.policy_error.as_deref())
     }
 
-    /// Returns one sentence for each file whose current text is not in force.
+    /// Returns one sentence for each file whose current text is not in force, also on other nodes.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        self.faults().map(|(file, error)| not_in_force(file, error))
+        let others = self.nodes.iter().filter(move |node| Some(&node.name) != self.node.as_ref());
+        let others = others.flat_map(|node| node.faults().map(move |(file, error)| (node, file, error)));
+        let others = others.map(|(node, file, error)| format!("node {}: {}", node.name, not_in_force(file, error)));
+        self.faults().map(|(file, error)| not_in_force(file, error)).chain(others)
     }
+}
+
+/// Returns the files whose current text is not in force, each with the reason.
+fn faults<'e>(config: Option<&'e str>, policy: Option<&'e str>) -> impl Iterator<Item = (&'static str, &'e str)> {
+    let files = [("configuration", config), ("policy", policy)];
+    files.into_iter().filter_map(|(file, error)| Some((file, error?)))
 }
 
 /// Returns a clause about an account whose connection is in a state that it should not be in.
@@ -96,6 +111,9 @@ pub struct Process {
 pub struct Account {
     /// The name in the configuration.
     pub name: String,
+    /// The node of a cluster that has it; none if the host is no node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// The group that it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
@@ -138,6 +156,9 @@ pub struct Plugin {
     pub id: String,
     /// The account; none if the plugin may not run at all.
     pub account: Option<String>,
+    /// The node of a cluster where that is so; none if the host is no node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// The state of its account's connection, as in [`Account`]; only if one plugin was queried, and has an account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
@@ -211,6 +232,9 @@ impl Plugin {
 pub struct Webhooks {
     /// The account.
     pub account: String,
+    /// The node of a cluster that has that account; none if the host is no node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Each webhook, ordered by name.
     pub webhooks: Vec<Webhook>,
     /// The number of undelivered requests.
@@ -276,6 +300,9 @@ pub struct Schedules {
     pub plugin: String,
     /// The account.
     pub account: String,
+    /// The node of a cluster that has that account; none if the host is no node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Each schedule, ordered by name.
     pub schedules: Vec<Schedule>,
 }

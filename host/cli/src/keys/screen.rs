@@ -3,7 +3,7 @@
 use parlor::control::views::{Keys, shown};
 
 use super::compare::hint;
-use crate::show::{Put as _, second};
+use crate::show::{Put as _, on_node, second};
 
 /// Shows the keys of others that accounts know, with the decision about each.
 pub(super) fn known(all: &[Keys]) -> String {
@@ -13,7 +13,7 @@ pub(super) fn known(all: &[Keys]) -> String {
             text.push('\n');
         }
         let otr = on.otr_says().map(|says| format!(", {says}")).unwrap_or_default();
-        text.put(format_args!("{}, {}: {} trust{otr}\n", on.account, on.jid, on.policy));
+        text.put(format_args!("{}, {}: {} trust{otr}{}\n", on.account, on.jid, on.policy, on_node(on.node.as_deref())));
         if on.keys.is_empty() {
             text.push_str("no keys of others\n");
         }
@@ -48,7 +48,7 @@ pub(super) fn fingerprints(all: &[Keys]) -> String {
             text.push('\n');
         }
         let account = &on.account;
-        text.put(format_args!("{account}, {}\n", on.jid));
+        text.put(format_args!("{account}, {}{}\n", on.jid, on_node(on.node.as_deref())));
         match &on.omemo {
             Some(own) => {
                 let is = if own.published { "" } else { ", not published: nobody can write to it encrypted yet" };
@@ -113,6 +113,7 @@ mod tests {
     fn all(keys: Vec<Key>) -> [Keys; 1] {
         [Keys {
             account: "main".to_owned(),
+            node: None,
             jid: "bot@example.org".to_owned(),
             policy: "blind".to_owned(),
             omemo: Some(OwnOmemo { device: 27_183, fingerprint: "f".repeat(64), published: false }),

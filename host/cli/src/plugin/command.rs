@@ -188,6 +188,7 @@ mod tests {
             record: None,
             grants: None,
             connection: None,
+            node: None,
             usage: None,
             restarts: 0,
             commands: commands.iter().map(|(name, called)| ((*name).to_owned(), (*called).to_owned())).collect(),

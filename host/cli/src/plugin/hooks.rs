@@ -49,7 +49,8 @@ impl HooksArgs {
             (None, None) => host.get(&all)?,
         };
         shown.retain(|one| is_on(&one.account, self.account.as_ref()));
-        if self.json { print_json(&shown) } else { print(&screen(&self.plugin, &shown)) }
+        let printed = if self.json { print_json(&shown) } else { print(&screen(&self.plugin, &shown)) };
+        printed.and_then(|()| target::whole(&host))
     }
 }
 
@@ -157,6 +158,7 @@ mod tests {
         };
         let one = Webhooks {
             account: "main".to_owned(),
+            node: None,
             webhooks: vec![
                 webhook("github", Some("https://bot.example.org/hooks/forge/github/0a1b"), Some("github_secret")),
                 Webhook {

@@ -120,3 +120,34 @@ fn what_a_full_mailbox_lost_is_said_below_the_limits() {
         "\nevents lost because its mailbox was full: 13; a larger `mailbox` under\n  [plugin.echo.limits] holds more\n";
     assert!(screen(&plugin).ends_with(says), "{}", screen(&plugin));
 }
+
+#[test]
+fn in_a_cluster_each_account_has_its_node_and_a_silent_node_is_named() {
+    let host = json!({ "version": "0.1.0", "pid": 1, "since": "", "uptime": 3_725, "memory": 45 << 20 });
+    let silent = "node two does not answer: it may be suspended, cut off, or too busy";
+    let status: Status = serde_json::from_value(json!({
+        "node": "one", "running": true, "host": host, "data": "data", "policy": "plugins.toml", "plugins": [],
+        "nodes": [
+            { "name": "one", "host": host },
+            { "name": "two", "error": silent },
+            { "name": "three", "host": host, "policy_error": "it is gone" },
+        ],
+        "accounts": [
+            { "name": "main", "jid": "bot@example.org", "connection": "connected", "node": "one" },
+            { "name": "spare", "jid": "spare@example.org", "connection": "connected", "node": "three" },
+        ],
+    }))
+    .unwrap();
+    let text = screen(&status, 80);
+    let says = "\nnode three: the policy does not count as it is written now, the one before does:\n  it is gone\n\n\
+        NODE   STATE    VERSION  UP         MEMORY\n\
+        one    answers  0.1.0    1 h 2 min  45 MiB\n\
+        two    silent   -        -          -\n\
+        three  answers  0.1.0    1 h 2 min  45 MiB\n\
+        node two does not answer: it may be suspended, cut off, or too busy\n\n\
+        ACCOUNT  JID                CONNECTION  NODE\n\
+        main     bot@example.org    connected   one\n\
+        spare    spare@example.org  connected   three\n";
+    assert!(text.contains(says), "{text}");
+    assert_eq!(status.ills(), [silent]);
+}

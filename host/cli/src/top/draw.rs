@@ -12,7 +12,7 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Cell, Clear, Paragraph, Row, Table, TableState};
 
 use super::state::{Column, Log, Order, Top, View, columns, row_id};
-use crate::show::{Put as _, moment, size, span};
+use crate::show::{Put as _, moment, on_node, size, span};
 
 /// The smallest usable size.
 const LEAST: (u16, u16) = (40, 10);
@@ -108,9 +108,11 @@ fn accounts(all: &[Account]) -> Vec<Line<'static>> {
     lines
 }
 
-/// Returns why a file is not in force. The error is shown even if there is little room.
+/// Returns why a file is not in force, and which nodes of the cluster do not answer. The error is shown even if there is little room.
 fn faults(status: &Status) -> impl Iterator<Item = Line<'static>> {
-    status.faults().map(|(file, error)| Line::from(format!("{file} not in force: {}", safe(error))).red())
+    let silent = status.nodes.iter().filter_map(|node| node.error.as_ref());
+    let files = status.faults().map(|(file, error)| Line::from(format!("{file} not in force: {}", safe(error))).red());
+    files.chain(silent.map(|error| Line::from(safe(error)).red()))
 }
 
 fn account_line(account: &Account) -> Line<'static> {
@@ -125,7 +127,7 @@ fn account_line(account: &Account) -> Line<'static> {
     Line::from(vec![
         format!("{}  ", safe(&account.name)).into(),
         Span::styled(safe(&account.connection), colour),
-        format!("  {}", safe(&account.jid)).into(),
+        format!("  {}{}", safe(&account.jid), safe(&on_node(account.node.as_deref()))).into(),
         if is_out { rooms.yellow() } else { rooms.into() },
         reason.into(),
     ])

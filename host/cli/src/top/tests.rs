@@ -46,12 +46,14 @@ fn plugin(id: &str, account: &str, usage: Option<Usage>) -> Plugin {
         rooms: None,
         grants: None,
         connection: None,
+        node: None,
     }
 }
 
 fn running(plugins: Vec<Plugin>) -> Status {
     let account = |name: &str, connection: &str, reason: Option<&str>| Account {
         name: name.into(),
+        node: None,
         group: None,
         jid: format!("{name}@example.org"),
         connection: connection.into(),
@@ -63,6 +65,8 @@ fn running(plugins: Vec<Plugin>) -> Status {
     let accounts =
         vec![account("main", "connected", None), account("second", "retrying", Some("no route to the host"))];
     Status {
+        node: None,
+        nodes: Vec::new(),
         running: true,
         host: Some(Process {
             version: parlor::control::VERSION.into(),
@@ -249,7 +253,7 @@ fn a_filter_shows_what_it_matches_alone() {
 fn requests_to_webhooks_that_wait_are_counted_for_the_selected_plugin() {
     let (mut top, now) = screen();
     let of = |id: &str, account: &str, waiting: u64| {
-        let on = Webhooks { account: account.into(), webhooks: Vec::new(), waiting, requests: Vec::new() };
+        let on = Webhooks { account: account.into(), node: None, webhooks: Vec::new(), waiting, requests: Vec::new() };
         Look { status: three(1, 1), logs: None, webhooks: Some((id.parse().unwrap(), vec![on])) }
     };
     assert_eq!(top.selected_id().unwrap().as_str(), "broken");

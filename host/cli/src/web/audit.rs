@@ -66,6 +66,9 @@ fn content(link: &dyn Fn(&str) -> String, filter: &Filter, before: Option<i64>, 
     let shown = rows(entries.iter().copied(), |entry| entry_row(link, entry));
     let has_more = audit.entries.len() > shown.shown;
     let last = shown.shown.checked_sub(1).and_then(|last| entries.get(last)).filter(|_| has_more);
+    // Each node of a cluster counts its entries by itself.
+    let is_of_cluster = last.is_some_and(|entry| entry.node.is_some());
+    let last = last.filter(|_| !is_of_cluster);
     // Entries that did not fit are on the next page.
     let shown = shown.followed();
     html! {
@@ -83,6 +86,9 @@ fn content(link: &dyn Fn(&str) -> String, filter: &Filter, before: Option<i64>, 
                 @if before.is_some() && last.is_some() { " " }
                 @if let Some(last) = last { a rel="next" href=(link(&address(filter, Some(last.id)))) { "Older ones" } }
             }
+        }
+        @if is_of_cluster {
+            p { "Older entries of the cluster: " code { "parlor audit -n 10000" } ", or with a plugin, an account or a kind above." }
         }
         @if !filter[0].is_empty() { (activity(audit)) }
     }
@@ -103,7 +109,7 @@ fn form(link: &dyn Fn(&str) -> String, [plugin, account, kind, from]: &Filter) -
 }
 
 fn entry_row(link: &dyn Fn(&str) -> String, entry: &Entry) -> Markup {
-    let Entry { id: _, at, kind, plugin, account, who, way, what, old, new, said } = entry;
+    let Entry { id: _, node, at, kind, plugin, account, who, way, what, old, new, said } = entry;
     html! {
         tr {
             th scope="row" { (when(at)) }
@@ -113,6 +119,7 @@ fn entry_row(link: &dyn Fn(&str) -> String, entry: &Entry) -> Markup {
                 @if plugin.is_some() && account.is_some() { " on " }
                 @if let Some(account) = account { (cell(account)) }
                 @if plugin.is_none() && account.is_none() { "the host" }
+                @if let Some(node) = node { " at " (cell(node)) }
             }
             td {
                 (cell(what))
@@ -186,6 +193,7 @@ mod tests {
     fn entry(id: i64) -> Entry {
         Entry {
             id,
+            node: None,
             at: "2026-11-20T08:00:00.5Z".to_owned(),
             kind: "grant".to_owned(),
             plugin: Some("echo".to_owned()),
@@ -248,6 +256,7 @@ mod tests {
         let evil = || EVIL.to_owned();
         let entry = Entry {
             id: 1,
+            node: Some(evil()),
             at: evil(),
             kind: evil(),
             plugin: Some(evil()),

@@ -86,7 +86,7 @@ fn one_account(account: &Account) -> Markup {
         li.card {
             h3 { (stranger(&account.name)) }
             p { (state(&account.connection)) @if let Some(rooms) = account.in_rooms() { ", " (rooms) } }
-            p { (stranger(&account.jid)) }
+            p { (stranger(&account.jid)) @if let Some(node) = &account.node { ", on node " (stranger(node)) } }
             @if let Some(reason) = &account.reason { p { (stranger(reason)) } }
         }
     }
@@ -114,6 +114,7 @@ pub(super) mod tests {
         let plugin = Plugin {
             id: "echo".to_owned(),
             account: Some("main".to_owned()),
+            node: None,
             connection: None,
             state: "running".to_owned(),
             reason: Some(word.to_owned()),
@@ -130,6 +131,8 @@ pub(super) mod tests {
             rooms: None,
         };
         Status {
+            node: None,
+            nodes: Vec::new(),
             running: false,
             host: None,
             data: "data".into(),

@@ -374,7 +374,13 @@ mod tests {
             lacks: None,
             former: None,
         };
-        let all = [Webhooks { account: "main".to_owned(), webhooks: vec![webhook], waiting: 0, requests: Vec::new() }];
+        let all = [Webhooks {
+            account: "main".to_owned(),
+            node: None,
+            webhooks: vec![webhook],
+            waiting: 0,
+            requests: Vec::new(),
+        }];
         let shown = |role| {
             let host = super::super::host::Host::new(super::super::tests::target());
             webhooks(&Visit::for_test(role, "/plugins/echo", std::sync::Arc::new(host)), "echo", &all).into_string()

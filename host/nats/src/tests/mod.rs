@@ -4,6 +4,7 @@ mod connections;
 mod logs;
 mod nodes;
 mod proxy;
+mod requests;
 mod runs;
 mod server;
 mod snapshots;

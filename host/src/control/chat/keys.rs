@@ -145,6 +145,7 @@ mod tests {
     fn all(keys: Vec<Key>) -> Keys {
         Keys {
             account: "main".to_owned(),
+            node: None,
             jid: "bot@example.org".to_owned(),
             policy: "blind".to_owned(),
             omemo: Some(OwnOmemo { device: 27_183, fingerprint: "f".repeat(64), published: true }),

@@ -71,7 +71,7 @@ pub(super) async fn drain(_: &Host, _: &Request) -> Result<Answer, Refusal> {
     Err(no_cluster())
 }
 
-fn no_cluster() -> Refusal {
+pub(super) fn no_cluster() -> Refusal {
     Refusal::NotDone(
         "the host is no node of a cluster: write [cluster] into parlor.toml, and start it again".to_owned(),
     )

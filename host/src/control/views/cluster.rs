@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Process, faults};
+
 /// The cluster that the host is a node of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cluster {
@@ -35,4 +37,30 @@ pub struct ClusterAccount {
     pub jid: String,
     /// The node that has it; none while it goes from one to another.
     pub node: Option<String>,
+}
+
+/// The host of a node, as another one shows it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// The name of the node.
+    pub name: String,
+    /// The process of its host; none if it did not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Process>,
+    /// Why the current text of its policy file is not in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_error: Option<String>,
+    /// Why the current text of its configuration file is not in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_error: Option<String>,
+    /// Why nothing is known of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl NodeStatus {
+    /// Returns the files of the node whose current text is not in force, each with the reason.
+    pub fn faults(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        faults(self.config_error.as_deref(), self.policy_error.as_deref())
+    }
 }

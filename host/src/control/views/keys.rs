@@ -51,6 +51,9 @@ impl Encryption {
 pub struct Keys {
     /// The account.
     pub account: String,
+    /// The node of a cluster that has that account; none if the host is no node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Its JID.
     pub jid: String,
     /// The policy for keys without a decision of the owner: `blind` or `strict`.

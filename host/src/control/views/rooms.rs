@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 pub struct Room {
     /// The account.
     pub account: String,
+    /// The node of a cluster that has that account; none if the host is no node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// The address of the room.
     pub room: String,
     /// The state: `joined`, `joining`, `waiting` (it enters again automatically) or `out`.
@@ -89,6 +92,9 @@ pub struct RoomPlugin {
 pub struct People {
     /// The account.
     pub account: String,
+    /// The node of a cluster that has that account; none if the host is no node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Whether the roster has come from the server.
     pub known: bool,
     /// The contacts, ordered by address, and people who ask to see the account's presence.

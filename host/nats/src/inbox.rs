@@ -1,0 +1,216 @@
+//! The requests of other nodes, as they come in.
+//!
+//! A request is carried out at most once, and only if it was sent a short time ago: a message that somebody kept and sends
+//! again does nothing.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::time::Duration;
+
+use async_nats::{Client, Subject, Subscriber};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::envelope::{AnswerHead, FORMAT, RequestHead, Says, pack, unpack};
+use crate::error::RequestError;
+use crate::requests::{MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, PART, Requests, unix_time};
+
+/// How far the clocks of two nodes may differ. A request that was sent earlier or later than that is refused.
+pub const CLOCKS: Duration = Duration::from_mins(1);
+/// How many ids are remembered. They are remembered for as long as their requests could come again.
+const MOST_IDS: usize = 16 << 10;
+/// The longest time for which a request is worked on.
+const LONGEST: Duration = Duration::from_mins(15);
+/// How often a node says that it works. Three of them fit into the time after which it counts as silent.
+const SIGN: Duration = Duration::from_millis(450);
+
+/// Listens for requests.
+pub struct Inbox {
+    client: Client,
+    subscriber: Subscriber,
+    /// The name of this node.
+    node: String,
+    /// Tells this process from others.
+    process: u64,
+    seen: Seen,
+}
+
+/// A request of another node.
+#[derive(Debug)]
+pub struct Asked {
+    /// The node that asks.
+    pub from: String,
+    /// What it asks.
+    pub body: Bytes,
+    within: Duration,
+    withdrawn: watch::Receiver<bool>,
+    reply: Reply,
+}
+
+/// Where the answer to a request goes.
+#[derive(Debug)]
+struct Reply {
+    client: Client,
+    subject: Subject,
+    id: String,
+    process: u64,
+}
+
+impl Requests {
+    /// Begins to listen for requests to this node.
+    pub async fn serve(&self) -> Result<Inbox, RequestError> {
+        let (client, subject) = (self.state.link.client.clone(), self.subject(&self.node));
+        let subscriber = client.subscribe(subject).await.map_err(|_| RequestError::Cut)?;
+        // Others may ask once this node says that it listens.
+        client.flush().await.map_err(|_| RequestError::Cut)?;
+        let (node, process) = (self.node.clone(), rand::random());
+        Ok(Inbox { client, subscriber, node, process, seen: Seen::default() })
+    }
+}
+
+impl Inbox {
+    /// Returns the next request; `None` if the connection has ended for good. A call that is given up loses none.
+    pub async fn next(&mut self) -> Option<Asked> {
+        loop {
+            let message = self.subscriber.next().await?;
+            let Some((head, body)) = unpack::<RequestHead>(message.payload) else { continue };
+            if head.to != self.node || body.len() > MOST_IN_A_REQUEST {
+                continue;
+            }
+            if head.is_withdrawn {
+                self.seen.withdraw(&head.id);
+                continue;
+            }
+            let Some(subject) = message.reply else { continue };
+            let RequestHead { id, from, at, within, .. } = head;
+            let reply = Reply { client: self.client.clone(), subject, id, process: self.process };
+            let apart = Duration::from_millis(at.abs_diff(unix_time()));
+            if apart > CLOCKS {
+                let seconds = apart.as_secs();
+                reply.refuse(format!("its clock and that of the node that asks are {seconds} s apart: set both")).await;
+                continue;
+            }
+            match self.seen.enter(&reply.id, Instant::now()) {
+                Entered::New(withdrawn) => {
+                    let within = Duration::from_millis(within).min(LONGEST);
+                    return Some(Asked { from, body, within, withdrawn, reply });
+                }
+                Entered::Again => {}
+                Entered::Full => reply.refuse("it gets too many requests; try again in two minutes".to_owned()).await,
+            }
+        }
+    }
+}
+
+impl Asked {
+    /// Returns when the node that asks does not want an answer any more.
+    pub fn withdrawn(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut withdrawn = self.withdrawn.clone();
+        async move {
+            // Without a sender, nobody remembers the request.
+            _ = withdrawn.wait_for(|is_withdrawn| *is_withdrawn).await;
+        }
+    }
+
+    /// Answers with what the work yields, and gives up once the node that asks does.
+    pub async fn answer(self, work: impl Future<Output = Vec<u8>>) {
+        let mut work = pin!(timeout(self.within, work));
+        self.reply.send(Says::Working, b"").await;
+        let answer = loop {
+            tokio::select! {
+                biased;
+                answer = &mut work => break answer,
+                () = sleep(SIGN) => self.reply.send(Says::Working, b"").await,
+            }
+        };
+        // Nobody waits for one that is late.
+        let Ok(answer) = answer else { return };
+        if answer.len() > MOST_IN_AN_ANSWER {
+            let most = MOST_IN_AN_ANSWER >> 20;
+            self.reply.refuse(format!("its answer has more than {most} MiB: ask that node itself")).await;
+            return;
+        }
+        let of = answer.len().div_ceil(PART).max(1);
+        for number in 0..of {
+            let part = answer.get(number * PART..).unwrap_or_default();
+            self.reply.send(Says::Part(number, of), &part[..part.len().min(PART)]).await;
+        }
+    }
+
+    /// Refuses the request.
+    pub async fn refuse(self, reason: String) {
+        self.reply.refuse(reason).await;
+    }
+}
+
+impl Reply {
+    async fn refuse(&self, reason: String) {
+        self.send(Says::Refused(reason), b"").await;
+    }
+
+    async fn send(&self, says: Says, body: &[u8]) {
+        let head = AnswerHead { format: FORMAT, id: self.id.clone(), by: self.process, says };
+        // Without a connection, the node that asks finds this one silent.
+        _ = self.client.publish(self.subject.clone(), pack(&head, body)).await;
+    }
+}
+
+/// The requests that were carried out lately.
+#[derive(Debug, Default)]
+struct Seen(HashMap<String, (Instant, watch::Sender<bool>)>);
+
+/// Whether a request is one that was not seen before.
+#[derive(Debug)]
+enum Entered {
+    New(watch::Receiver<bool>),
+    Again,
+    Full,
+}
+
+impl Seen {
+    /// Notes a request.
+    fn enter(&mut self, id: &str, now: Instant) -> Entered {
+        let Self(all) = self;
+        if all.contains_key(id) {
+            return Entered::Again;
+        }
+        if all.len() >= MOST_IDS {
+            // One that is still worked on can be withdrawn.
+            all.retain(|_, (at, sender)| now.duration_since(*at) <= 2 * CLOCKS || sender.receiver_count() > 0);
+        }
+        if all.len() >= MOST_IDS {
+            return Entered::Full;
+        }
+        let (sender, withdrawn) = watch::channel(false);
+        all.insert(id.to_owned(), (now, sender));
+        Entered::New(withdrawn)
+    }
+
+    fn withdraw(&self, id: &str) {
+        if let Some((_, sender)) = self.0.get(id) {
+            // The work may be over.
+            _ = sender.send(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_remembered_for_as_long_as_it_could_come_again() {
+        let (mut seen, began) = (Seen::default(), Instant::now());
+        for number in 0..MOST_IDS {
+            assert!(matches!(seen.enter(&number.to_string(), began), Entered::New(_)));
+        }
+        assert!(matches!(seen.enter("0", began), Entered::Again));
+        assert!(matches!(seen.enter("x", began + 2 * CLOCKS), Entered::Full));
+        assert!(matches!(seen.enter("0", began + 2 * CLOCKS), Entered::Again));
+        let later = began + 2 * CLOCKS + Duration::from_millis(1);
+        assert!(matches!(seen.enter("x", later), Entered::New(_)));
+        assert_eq!(seen.0.len(), 1);
+    }
+}

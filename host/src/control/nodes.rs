@@ -1,0 +1,214 @@
+//! Requests about what other nodes of the cluster have.
+//!
+//! A request comes to one node, and [`way`](way::way) says for which nodes it is. Those get it over NATS, as [`passed`] writes it,
+//! and [`merge`] makes one answer of theirs. A node that was passed a request carries it out itself, and records it in its own
+//! audit.
+
+mod merge;
+mod passed;
+mod serving;
+mod way;
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hyper::StatusCode;
+use jid::BareJid;
+use parlor_base::escape::escape_untrusted;
+use parlor_config::{AccountName, Config};
+use parlor_nats::RequestError;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use self::merge::{Form, Merged};
+use self::passed::Given;
+use self::way::Way;
+use super::http::Answer;
+use super::links;
+use super::refusal::Refusal;
+use super::request::Request;
+use super::routes::Routes;
+use super::views::Room;
+use crate::cluster::Member;
+
+pub(super) use serving::serve;
+
+/// How long another node may take for a question, and for a change. Clients of the control socket wait a little longer.
+const QUESTION: Duration = Duration::from_secs(10);
+const CHANGE: Duration = Duration::from_mins(4);
+/// How long it may take for a comparison of secrets, for which somebody is waited for.
+const COMPARISON: Duration = Duration::from_mins(9);
+/// The most of a reason that is shown, in bytes.
+const LONGEST: usize = 1 << 10;
+/// How many accounts are named to choose from.
+const NAMED: usize = 20;
+
+/// Answers a request that came to this node.
+pub(super) async fn answer(
+    routes: &Routes,
+    member: &Member,
+    mut request: Request,
+    client: impl AsyncRead + Unpin + Send + 'static,
+    peer: u32,
+) -> Result<Answer, Refusal> {
+    let host = &routes.handle.host;
+    let mut to = way::way(&request)?;
+    // Another node must not ask for a third one.
+    request.query.remove("at");
+    if let Way::Knowing(address) = &to {
+        to = Way::Holder(knowing(routes, member, address, peer).await?);
+    }
+    let account = match to {
+        Way::Here | Way::Knowing(_) => return routes.answer(request, client, peer).await,
+        Way::All => return all(routes, member, &request, peer).await,
+        Way::Node(node) if node == member.node => return routes.answer(request, client, peer).await,
+        Way::Node(node) => return pass(member, &node, &request, client, peer).await,
+        Way::Holder(name) => name,
+        Way::Owner(owner) => {
+            let config = host.config();
+            // The refusal is the same on each node.
+            let names = links::with_owner(&config, request.value("account"), &owner)?;
+            // An account of this node saves the way.
+            match names.iter().find(|name| host.account(name).is_some()).or(names.first()) {
+                Some(name) => AccountName::clone(name),
+                None => return routes.answer(request, client, peer).await,
+            }
+        }
+    };
+    match holder(routes, member, &account).await? {
+        Some(node) => pass(member, &node, &request, client, peer).await,
+        None => routes.answer(request, client, peer).await,
+    }
+}
+
+/// Returns the other node that has an account; `None` if this one has it, or if there is no such account.
+async fn holder(routes: &Routes, member: &Member, name: &AccountName) -> Result<Option<String>, Refusal> {
+    let (host, config) = (&routes.handle.host, routes.handle.host.config());
+    let Some(account) = config.accounts.get(name).filter(|_| host.account(name).is_none()) else { return Ok(None) };
+    let jid = account.link.jid.to_bare();
+    let node = member.holder(&jid).await.map_err(|error| Refusal::NotDone(error.to_string()))?;
+    match node {
+        Some(node) if node != member.node => Ok(Some(node)),
+        Some(_) => Err(Refusal::NotDone(format!("account {name} starts on this node; try again in a moment"))),
+        None => Err(Refusal::NotDone(format!(
+            "account {name} goes from one node of the cluster to another; try again in a few seconds"
+        ))),
+    }
+}
+
+/// Has another node carry out a request.
+async fn pass(
+    member: &Member,
+    node: &str,
+    request: &Request,
+    mut client: impl AsyncRead + Unpin,
+    peer: u32,
+) -> Result<Answer, Refusal> {
+    let disconnects = async {
+        let mut nothing = [0; 1];
+        // The rest of a request, an end and an error all mean that nobody waits.
+        _ = client.read(&mut nothing).await;
+    };
+    let asked = if way::is_comparison(request) {
+        ask(member, node, request, peer, COMPARISON, disconnects).await
+    } else {
+        let within = if request.method == hyper::Method::GET { QUESTION } else { CHANGE };
+        ask(member, node, request, peer, within, std::future::pending()).await
+    };
+    asked.map(|given| given.answer(way::kind(request))).map_err(Refusal::NotDone)
+}
+
+/// Asks another node. The error is a sentence about why there is no answer.
+async fn ask(
+    member: &Member,
+    node: &str,
+    request: &Request,
+    peer: u32,
+    within: Duration,
+    withdrawn: impl Future<Output = ()>,
+) -> Result<Given, String> {
+    let body = passed::write(request, peer);
+    let answer = member.requests().ask(node, &body, within, withdrawn).await;
+    let answer = answer.map_err(|error| escape_untrusted(&error.to_string(), LONGEST))?;
+    let strange = || escape_untrusted(&RequestError::Strange(node.to_owned()).to_string(), LONGEST);
+    passed::read_answer(&answer).ok_or_else(strange)
+}
+
+/// Has all nodes carry out a request, and puts their answers together.
+async fn all(routes: &Routes, member: &Member, request: &Request, peer: u32) -> Result<Answer, Refusal> {
+    let (own, others) = of_all(routes, member, request, peer).await;
+    merge::merge(&Form::of(request), own, others).map(Merged::answer)
+}
+
+/// The answer of a node, or a sentence about why there is none.
+struct Part {
+    node: String,
+    given: Result<Given, String>,
+}
+
+/// Returns the answers of this node and of the others.
+async fn of_all(routes: &Routes, member: &Member, request: &Request, peer: u32) -> (Part, Vec<Part>) {
+    let within = if request.method == hyper::Method::GET { QUESTION } else { CHANGE };
+    let asking = async {
+        let names = match member.nodes().await {
+            Ok(names) => names,
+            Err(error) => {
+                let given = Err(format!("the other nodes are not known: {error}"));
+                return vec![Part { node: "?".to_owned(), given }];
+            }
+        };
+        let others = names.into_iter().filter(|name| *name != member.node);
+        let asked = others.map(|node| async move {
+            let given = ask(member, &node, request, peer, within, std::future::pending()).await;
+            Part { node: escape_untrusted(&node, LONGEST), given }
+        });
+        join_all(asked).await
+    };
+    let here = async { Given::of(routes.answer(copy(request), tokio::io::empty(), peer).await).await };
+    let (others, own) = tokio::join!(asking, here);
+    (Part { node: escape_untrusted(&member.node, LONGEST), given: Ok(own) }, others)
+}
+
+fn copy(request: &Request) -> Request {
+    let Request { method, path, query, host, body, by, passed_by } = request;
+    Request {
+        method: method.clone(),
+        path: path.clone(),
+        query: query.clone(),
+        host: host.clone(),
+        body: body.clone(),
+        by: by.clone(),
+        passed_by: passed_by.clone(),
+    }
+}
+
+/// Returns the account that knows an address, or the only one: as on a single host, but on whatever node it is.
+async fn knowing(routes: &Routes, member: &Member, address: &BareJid, peer: u32) -> Result<AccountName, Refusal> {
+    let config = routes.handle.host.config();
+    if let (1, Some(name)) = (config.accounts.len(), config.accounts.keys().next()) {
+        return Ok(name.clone());
+    }
+    let (own, others) = of_all(routes, member, &way::show(address), peer).await;
+    let mut known = Vec::new();
+    for part in others.into_iter().chain([own]) {
+        match part.given {
+            Ok(Given { status: StatusCode::OK, body, .. }) => {
+                known.extend(serde_json::from_slice::<Room>(&body).ok().and_then(|room| room.account.parse().ok()));
+            }
+            Ok(_) => {}
+            // It may have one that knows it, too.
+            Err(reason) => return Err(Refusal::NotDone(format!("{reason}; name the account with --account"))),
+        }
+    }
+    match known.pop() {
+        Some(name) if known.is_empty() => Ok(name),
+        _ => Err(unnamed(&config)),
+    }
+}
+
+fn unnamed(config: &Config) -> Refusal {
+    let mut names: Vec<_> = config.accounts.keys().take(NAMED).map(ToString::to_string).collect();
+    if config.accounts.len() > NAMED {
+        names.push("…".to_owned());
+    }
+    Refusal::Value(format!("name the account with --account: {}", names.join(", ")))
+}

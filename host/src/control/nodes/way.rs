@@ -1,0 +1,200 @@
+//! For which nodes of the cluster a request is.
+
+use std::collections::BTreeMap;
+
+use hyper::Method;
+use jid::{BareJid, Jid};
+use parlor_config::AccountName;
+use parlor_session::Secret;
+
+use crate::control::http::{JSON, LINES};
+use crate::control::refusal::Refusal;
+use crate::control::request::Request;
+
+/// For which nodes a request is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// For the one that it came to.
+    Here,
+    /// For the one of this name.
+    Node(String),
+    /// For the one that has this account.
+    Holder(AccountName),
+    /// For one that has an account with this owner.
+    Owner(BareJid),
+    /// For the one that has the account which knows this room or contact.
+    Knowing(BareJid),
+    /// For all of them.
+    All,
+}
+
+/// Returns for which nodes a request is. A request with a value that cannot be read is for this node, which refuses it.
+pub(super) fn way(request: &Request) -> Result<Way, Refusal> {
+    let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+    let is_get = request.method == Method::GET;
+    if let Some(at) = request.value("at") {
+        return chosen(request, at, is_get, &path);
+    }
+    let account = request.value("account").and_then(|name| name.parse().ok());
+    let of = |account: Option<AccountName>| account.map_or(Way::All, Way::Holder);
+    Ok(match (is_get, &path[..]) {
+        // Each node counts its entries by itself.
+        (true, ["v1", "audit"]) if ["before", "after"].iter().any(|name| request.value(name).is_some()) => Way::Here,
+        (true, ["v1", "rooms" | "contacts"]) => of(account),
+        (_, ["v1", "rooms", "show" | "join" | "leave"]) => met(request, "room", account),
+        (false, ["v1", "say"]) => met(request, "to", account),
+        (false, ["v1", "web", "link"]) => {
+            request.value("to").and_then(|to| BareJid::new(to).ok()).map_or(Way::Here, Way::Owner)
+        }
+        (_, ["v1", "accounts", name, "keys", ..]) => name.parse().map_or(Way::Here, Way::Holder),
+        (false, ["v1", "plugins", _, "webhooks", "replay"]) => {
+            // Each account counts its requests by itself, so a number alone could mean several of them.
+            let unnamed = || Refusal::Value("name the account of the request with --account".to_owned());
+            Way::Holder(account.ok_or_else(unnamed)?)
+        }
+        (false, ["v1", "plugins", _, "webhooks", "rotate"] | ["v1", "plugins", _, "schedules", "pause" | "resume"]) => {
+            of(account)
+        }
+        _ if is_for_all(is_get, &path) => Way::All,
+        _ => Way::Here,
+    })
+}
+
+/// Returns the way of a request that names its nodes.
+fn chosen(request: &Request, at: &str, is_get: bool, path: &[&str]) -> Result<Way, Refusal> {
+    let can_be_merged = is_for_all(is_get, path) || (!is_get && matches!(path, ["v1", "reload" | "configure"]));
+    match at {
+        "." => Ok(Way::Here),
+        "*" if can_be_merged => Ok(Way::All),
+        "*" => Err(Refusal::Value("this is asked of one node; name it with --node".to_owned())),
+        _ if is_followed(request) => {
+            let says = "the log of another node cannot be followed; look at it without -f, or follow it on that node";
+            Err(Refusal::Value(says.to_owned()))
+        }
+        node => Ok(Way::Node(node.to_owned())),
+    }
+}
+
+/// Returns whether the answers of several nodes to a request can be put together.
+fn is_for_all(is_get: bool, path: &[&str]) -> bool {
+    match path {
+        ["v1", "status" | "audit" | "keys" | "schedules" | "rooms" | "contacts"] | ["v1", "plugins", _] => is_get,
+        ["v1", "plugins", _, "explain" | "webhooks" | "schedules"] => is_get,
+        ["v1", "plugins", _, "restart"] => !is_get,
+        _ => false,
+    }
+}
+
+/// Returns the way of a request about a room or a person.
+fn met(request: &Request, field: &str, account: Option<AccountName>) -> Way {
+    if let Some(account) = account {
+        return Way::Holder(account);
+    }
+    // A name that cannot be one of an account is refused.
+    let address = request.value(field).filter(|_| request.value("account").is_none());
+    address.and_then(|address| Jid::new(address).ok()).map_or(Way::Here, |jid| Way::Knowing(jid.to_bare()))
+}
+
+/// Returns the question for a room or a contact, which an account that knows it answers.
+pub(super) fn show(address: &BareJid) -> Request {
+    Request {
+        method: Method::GET,
+        path: ["v1", "rooms", "show"].map(str::to_owned).into(),
+        query: BTreeMap::from([("room".to_owned(), address.to_string())]),
+        host: None,
+        body: Secret::new(Vec::new()),
+        by: None,
+        passed_by: None,
+    }
+}
+
+/// Returns whether the answer to a request goes on without end.
+pub(super) fn is_followed(request: &Request) -> bool {
+    request.path == ["v1", "logs"] && request.value("follow") == Some("true")
+}
+
+/// Returns whether a person is waited for.
+pub(super) fn is_comparison(request: &Request) -> bool {
+    matches!(&request.path[..], [_, accounts, _, _, step] if accounts == "accounts" && (step == "verify" || step == "answer"))
+}
+
+/// Returns the content type of the answer.
+pub(super) fn kind(request: &Request) -> &'static str {
+    if request.path == ["v1", "logs"] { LINES } else { JSON }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(method: &str, target: &str) -> Result<Way, Refusal> {
+        let head = hyper::Request::builder().method(method).uri(target);
+        way(&Request::of(&head.body(()).unwrap().into_parts().0).unwrap())
+    }
+
+    fn holder(name: &str) -> Way {
+        Way::Holder(name.parse().unwrap())
+    }
+
+    fn knowing(address: &str) -> Way {
+        Way::Knowing(address.parse().unwrap())
+    }
+
+    #[test]
+    fn a_request_goes_to_the_nodes_that_it_is_about() {
+        for (method, target, expected) in [
+            ("GET", "/v1/status", Way::All),
+            ("GET", "/v1/audit?plugin=echo&account=main", Way::All),
+            ("GET", "/v1/audit?before=7", Way::Here),
+            ("GET", "/v1/audit?after=7&wait=true", Way::Here),
+            ("GET", "/v1/plugins/echo", Way::All),
+            ("GET", "/v1/plugins/echo/explain?what=message", Way::All),
+            ("GET", "/v1/keys", Way::All),
+            ("GET", "/v1/rooms", Way::All),
+            ("GET", "/v1/rooms?account=main", holder("main")),
+            ("GET", "/v1/contacts?account=main", holder("main")),
+            ("GET", "/v1/accounts/main/keys", holder("main")),
+            ("POST", "/v1/accounts/main/keys/verify?jid=a@b", holder("main")),
+            ("GET", "/v1/rooms/show?room=r@m", knowing("r@m")),
+            ("POST", "/v1/rooms/join?room=r@m&account=main", holder("main")),
+            ("POST", "/v1/say?to=a@b/c&text=x", knowing("a@b")),
+            ("POST", "/v1/say?to=a@b&text=x&account=%20", Way::Here),
+            ("POST", "/v1/web/link?to=a@b&account=main", Way::Owner("a@b".parse().unwrap())),
+            ("POST", "/v1/plugins/echo/restart", Way::All),
+            ("POST", "/v1/plugins/echo/schedules/pause?schedule=x", Way::All),
+            ("POST", "/v1/plugins/echo/webhooks/rotate?webhook=x&account=main", holder("main")),
+            ("POST", "/v1/plugins/echo/webhooks/replay?request=7&account=main", holder("main")),
+            ("POST", "/v1/reload", Way::Here),
+            ("POST", "/v1/configure", Way::Here),
+            ("GET", "/v1/logs?follow=true", Way::Here),
+            ("POST", "/v1/cluster/drain?node=two", Way::Here),
+            ("POST", "/v1/status", Way::Here),
+            ("GET", "/v1/nonsense", Way::Here),
+        ] {
+            assert_eq!(of(method, target).unwrap(), expected, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn an_owner_can_name_the_node() {
+        let two = || Way::Node("two".to_owned());
+        for (method, target, expected) in [
+            ("GET", "/v1/status?at=two", two()),
+            ("GET", "/v1/logs?at=two&lines=5", two()),
+            ("POST", "/v1/configure?at=two", two()),
+            ("POST", "/v1/configure?at=*", Way::All),
+            ("GET", "/v1/audit?at=.&after=0", Way::Here),
+            ("GET", "/v1/logs?at=.&follow=true", Way::Here),
+        ] {
+            assert_eq!(of(method, target).unwrap(), expected, "{method} {target}");
+        }
+        for (method, target) in [
+            ("GET", "/v1/logs?at=two&follow=true"),
+            ("GET", "/v1/logs?at=*"),
+            ("POST", "/v1/say?at=*&to=a@b"),
+            ("POST", "/v1/plugins/echo/webhooks/replay?request=7"),
+        ] {
+            assert!(matches!(of(method, target), Err(Refusal::Value(_))), "{method} {target}");
+        }
+    }
+}
