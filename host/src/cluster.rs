@@ -104,8 +104,8 @@ async fn add_all(state: &State, config: &Config) -> Result<(), StateError> {
     while let Some((jid, added)) = adding.next().await {
         if let Added::Away(why) = added? {
             tracing::warn!(
-                %jid,
-                "the account does not run in the cluster, since {why}: take it out of the configuration of all nodes, or import it (`parlor cluster import`)"
+                %jid, %why,
+                "the account does not run in the cluster: take it out of the configuration of all nodes, or run `parlor cluster import`"
             );
         }
     }

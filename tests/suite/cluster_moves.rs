@@ -3,6 +3,7 @@
 use jid::BareJid;
 use parlor_tests::counterparts::{AXOLOTL, Counterpart};
 use parlor_tests::host::{Finished, Home, Host, Server};
+use parlor_tests::log::Mark;
 use parlor_tests::nats::Nats;
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
@@ -165,7 +166,8 @@ async fn a_host_moves_into_a_cluster_and_back_with_all_that_it_keeps() {
     assert_eq!(moved["accounts"][0]["outcome"], "moved", "{moved}");
     // Its file of the cluster is not enough any more.
     let mut idle = house.home.start().unwrap();
-    idle.wait("the account does not run in the cluster", &[], SOON).await.unwrap();
+    let said = |line: &str| line.contains("the account does not run in the cluster").then_some(());
+    idle.log().wait("why it does not run", &mut Mark::default(), SOON, said).await.unwrap();
     assert!(idle.stop(SOON).await.unwrap().success());
     house.home.clear_cluster().unwrap();
     let mut host = house.start(&[]).await;

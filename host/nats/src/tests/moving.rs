@@ -392,8 +392,8 @@ async fn data_of_the_other_side_is_replaced_only_on_demand() {
     let (_, revision) = state.standing(bot().as_str()).await.unwrap();
     let claim = Claim { session: Some(id), token: Token(1), weight: 1 };
     state.put(&node_key, &Value::Claim(claim), revision, ANSWER).await.unwrap();
-    let (mut file, mut never) = (house.file(), after(ALL));
-    let looking = house.mover.import(&mut file, &bot(), true, &mut never);
+    let (mut file, mut never, jid) = (house.file(), after(ALL), bot());
+    let looking = house.mover.import(&mut file, &jid, true, &mut never);
     let renewing = async {
         for number in 2.. {
             beat = state.put(&Key::Session(id), &Value::Session(session(number)), beat, ANSWER).await.unwrap();

@@ -320,7 +320,7 @@ async fn no_file_that_is_empty_huge_or_broken_becomes_a_snapshot() {
     let path = accounts.path(&bot());
     accounts.snapshot(&bot()).await.unwrap();
     let file = crate::reader::open_to_read(&path).unwrap();
-    let error = snapshot::check(&file, 4_096).unwrap_err().to_string();
+    let error = check(&file, 4_096).unwrap_err().to_string();
     assert!(error.contains("a snapshot has at most"), "{error}");
     drop(file);
     soon(store.close()).await;

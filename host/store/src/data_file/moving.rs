@@ -105,7 +105,7 @@ impl DataFile {
 
     /// Returns how many rows there are of an account.
     pub fn rows_of(&self, account: &BareJid) -> Result<u64, DataError> {
-        let count = || {
+        let count = || -> rusqlite::Result<u64> {
             let mut sum = 0;
             for table in tables(&self.file)? {
                 let count = format!("SELECT count(*) FROM main.\"{table}\" WHERE account = ?1");
@@ -114,12 +114,12 @@ impl DataFile {
             }
             Ok(sum)
         };
-        count().map_err(|cause: rusqlite::Error| self.failed(&cause))
+        count().map_err(|cause| self.failed(&cause))
     }
 
     /// Returns whether there are any.
     pub fn has_rows_of(&self, account: &BareJid) -> Result<bool, DataError> {
-        let look = || {
+        let look = || -> rusqlite::Result<bool> {
             for table in tables(&self.file)? {
                 let any = format!("SELECT EXISTS (SELECT 1 FROM main.\"{table}\" WHERE account = ?1)");
                 if self.file.query_row(&any, [account.as_str()], |row| row.get(0))? {
@@ -128,7 +128,7 @@ impl DataFile {
             }
             Ok(false)
         };
-        look().map_err(|cause: rusqlite::Error| self.failed(&cause))
+        look().map_err(|cause| self.failed(&cause))
     }
 
     /// Returns a snapshot of an account: its file, as it is in a cluster after the record at this place.
