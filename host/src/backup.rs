@@ -7,6 +7,7 @@
 //! twice.
 
 mod archive;
+mod clustered;
 mod error;
 mod places;
 mod restore;

@@ -6,6 +6,8 @@ mod accounts;
 mod connecting;
 pub(crate) mod framed;
 mod member;
+mod moving;
+mod reading;
 mod serving;
 
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use parlor_cluster::Timing;
 use parlor_config::Config;
-use parlor_nats::{Link, NodeSettings, Runner, State, StateError, Stores, prepare};
+use parlor_nats::{Added, Link, NodeSettings, Runner, State, StateError, Stores, prepare};
 use parlor_store::Accounts;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -26,7 +28,9 @@ use crate::host::{Host, claims};
 
 pub use connecting::ClusterStartError;
 pub(crate) use member::Member;
-pub use parlor_nats::sees_records;
+pub use moving::{Moving, MovingError, Removing};
+pub use parlor_nats::{Away, Export, Import, Look, Removal, Step, sees_records};
+pub use reading::{Reading, ReadingError};
 pub(crate) use serving::Serving;
 
 /// How many accounts are added to the cluster at once.
@@ -94,11 +98,19 @@ async fn add_all(state: &State, config: &Config) -> Result<(), StateError> {
     let jids: Vec<_> = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
     let adding = jids.into_iter().map(|jid| {
         let state = state.clone();
-        async move { state.add(jid.as_str(), 1).await }
+        async move {
+            let added = state.add(jid.as_str(), 1).await;
+            (jid, added)
+        }
     });
     let mut adding = stream::iter(adding).buffer_unordered(ADDING);
-    while let Some(added) = adding.next().await {
-        added?;
+    while let Some((jid, added)) = adding.next().await {
+        if let Added::Away(why) = added? {
+            tracing::warn!(
+                %jid, %why,
+                "the account does not run in the cluster: take it out of the configuration of all nodes, or run `parlor cluster import`"
+            );
+        }
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod explain;
 pub(crate) mod keys;
 mod late;
 pub(crate) mod lock;
+mod moved;
 mod plugin;
 mod reload;
 mod replacing;
@@ -43,7 +44,7 @@ use parlor_runtime::instance::Instance;
 use parlor_runtime::order::Strictness;
 use parlor_runtime::supervisor::Supervised;
 use parlor_runtime::threads::Threads;
-use parlor_store::{OpenError, Store};
+use parlor_store::{DataError, OpenError, Store};
 use plugin::{Plugin, Standing};
 use reload::{Read, hook};
 use standing::{Leaving, Left};
@@ -137,6 +138,12 @@ pub enum StartError {
     /// The policy cannot be read.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// An account is in a cluster, or on its way, and would run at two places.
+    #[error("{0}")]
+    Moved(String),
+    /// It cannot be read which accounts are in a cluster.
+    #[error(transparent)]
+    Moves(#[from] DataError),
     /// The configuration has a section `[cluster]`.
     #[cfg(not(feature = "cluster"))]
     #[error("this parlor was built without the feature `cluster`: take [cluster] out of {}, or use one that has it", .0.escaped())]
@@ -196,6 +203,7 @@ impl Host {
         let lock = lock(&config.data)?;
         let engine = Arc::new(Engine::start(compiler, Some(&config.data))?);
         let store = Store::open(&config.data)?;
+        moved::check(&config)?;
         let components = Components::new(&config.data);
         if let Err(error) = components.note_policy(&config.plugins) {
             tracing::warn!(%error, "the data folder cannot note its policy: what that names may be removed when another policy is changed that uses this folder");

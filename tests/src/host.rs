@@ -148,6 +148,12 @@ impl Home {
         self.write_config()
     }
 
+    /// Removes the section `[cluster]`.
+    pub fn clear_cluster(&mut self) -> Result<()> {
+        self.config.remove("cluster");
+        self.write_config()
+    }
+
     /// Sets a key under `[window]`.
     pub fn set_window(&mut self, key: &str, value: impl Into<toml::Value>) -> Result<()> {
         self.table("window").insert(key.to_owned(), value.into());

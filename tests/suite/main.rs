@@ -46,6 +46,7 @@ mod bad_arguments;
 mod bad_input;
 mod catch_up;
 mod cluster;
+mod cluster_moves;
 mod compiling;
 mod component;
 mod connected;

@@ -1,5 +1,8 @@
 //! `parlor cluster`: the nodes and accounts of a cluster, from any of its nodes.
 
+#[cfg(feature = "cluster")]
+mod moving;
+
 use clap::{Args, Subcommand};
 use parlor::control::client::escaped;
 use parlor::control::views::Cluster;
@@ -7,14 +10,23 @@ use parlor::control::views::Cluster;
 use super::show::{Put as _, print, print_json, table};
 use super::target::{self, Target};
 
-/// Show the cluster that the host is a node of, and drain nodes
+/// Show the cluster, drain nodes, and move accounts in and out
 #[derive(Debug, Subcommand)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 4 no host runs")]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 --yes was not given, 4 no host runs")]
 pub enum ClusterCommand {
     /// Show the nodes, and which of them has which account.
     Status(StatusArgs),
     /// Have a node give its accounts to the others and take no more.
     Drain(DrainArgs),
+    /// Move accounts of this host into the cluster, with all that it keeps of them.
+    #[cfg(feature = "cluster")]
+    Import(moving::ImportArgs),
+    /// Move accounts out of the cluster, to this host.
+    #[cfg(feature = "cluster")]
+    Export(moving::ExportArgs),
+    /// Remove an account that is in no file any more from the cluster.
+    #[cfg(feature = "cluster")]
+    Remove(moving::RemoveArgs),
 }
 
 /// The arguments of `parlor cluster status`.
@@ -52,6 +64,12 @@ impl ClusterCommand {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<()> {
         match self {
+            #[cfg(feature = "cluster")]
+            Self::Import(args) => args.run(),
+            #[cfg(feature = "cluster")]
+            Self::Export(args) => args.run(),
+            #[cfg(feature = "cluster")]
+            Self::Remove(args) => args.run(),
             Self::Status(args) => {
                 let host = target::running(&args.target.load_to_look()?)?;
                 let cluster: Cluster = host.get("/v1/cluster")?;

@@ -100,7 +100,7 @@ enum Command {
     /// Add, remove and list accounts.
     #[command(subcommand)]
     Account(account::AccountCommand),
-    /// Show the cluster that the host is a node of, and drain nodes.
+    /// Show the cluster, drain nodes, and move accounts in and out.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
     /// Write a backup of the host into a file.

@@ -258,7 +258,7 @@ fn command(mut typed: impl Iterator<Item = String>) -> String {
     let _ = typed.next();
     let mut words = vec!["parlor".to_owned()];
     if let Some(first) = typed.next().filter(is_name) {
-        let is_group = matches!(first.as_str(), "account" | "index" | "plugin");
+        let is_group = matches!(first.as_str(), "account" | "cluster" | "index" | "plugin");
         words.push(first);
         words.extend(typed.next().filter(|word| is_group && is_name(word)));
     }

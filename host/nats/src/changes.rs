@@ -16,7 +16,7 @@ impl Changes {
     pub(crate) fn take(&mut self, record: &Record) -> Result<Option<Vec<u8>>, RecordError> {
         match record.kind {
             // The holder that wrote the parts ended before their change did. It told nobody that the change was made.
-            Kind::Fence | Kind::Snapshot => {
+            Kind::Fence | Kind::Snapshot | Kind::Anew => {
                 self.open = None;
                 return Ok(None);
             }

@@ -68,6 +68,8 @@ pub enum Order {
         /// The token that it runs with.
         token: Token,
     },
+    /// Forget what is kept here of an account that is not in the cluster any more. It may still run, and is ended.
+    Forget(Arc<str>),
     /// Tell the owner: something is wrong with the cluster's state. The node goes on.
     Report(StateError),
 }
@@ -311,6 +313,12 @@ impl Running {
         match self.state.decode(subject, *revision, body) {
             Ok(Decoded::Record(key, value)) => self.node.seen(clock::now(), &key, *revision, Some(value)),
             Ok(Decoded::Drain(hash, is_draining)) if hash == self.name => self.node.drain(clock::now(), is_draining),
+            Ok(Decoded::Away(account, why)) => {
+                if why.is_gone() {
+                    (self.orders)(Order::Forget(Arc::clone(&account)));
+                }
+                self.node.seen(clock::now(), &Key::Account(account), *revision, None)
+            }
             Ok(Decoded::Drain(..) | Decoded::Other) => Vec::new(),
             Err(error) => {
                 (self.orders)(Order::Report(error));

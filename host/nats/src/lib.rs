@@ -8,7 +8,7 @@
 //!
 //! **Begin with** [`Runner`], which runs the accounts of a node on an [`AccountHost`]. It is made of [`Link`], the connection, of
 //! [`Driver`], which tells when to start and stop accounts, and of [`Stores`], which takes over an account with all that it
-//! kept. [`AccountLog`] is where an account writes.
+//! kept. [`AccountLog`] is where an account writes. [`Mover`] takes accounts into the cluster and out of it.
 //!
 //! # What is certain
 //!
@@ -17,6 +17,7 @@
 //! server acknowledges what it gave to its operating system.
 
 mod answer;
+mod away;
 mod changes;
 mod clock;
 mod connect;
@@ -27,6 +28,7 @@ mod error;
 mod fields;
 mod inbox;
 mod log;
+mod moving;
 mod names;
 mod overview;
 mod permit;
@@ -40,6 +42,7 @@ mod stores;
 mod streams;
 mod watch;
 
+pub use away::Away;
 pub use clock::now;
 pub use connect::{Link, Login, Settings};
 pub use drive::{Driver, NodeSettings, Order};
@@ -49,6 +52,7 @@ pub use error::{
 };
 pub use inbox::{Asked, CLOCKS, Inbox};
 pub use log::{AccountLog, Position, read_log};
+pub use moving::{Export, Import, Look, MoveError, Mover, Progress, Removal, Remover, Step};
 pub use names::{Cluster, NameError};
 pub use overview::{AccountRow, NodeRow, Overview};
 pub use permit::Permit;

@@ -76,6 +76,17 @@ impl AccountLog {
         Ok(log)
     }
 
+    /// Opens an account's log to read it up to the record that is the last one now; `None` if there is none. Whoever holds the account
+    /// goes on, and nothing can be written here.
+    pub(crate) async fn looking(link: &Link, cluster: &Cluster, account: &str) -> Result<Option<Self>, LogError> {
+        let (stream, subject) = cluster.log(account);
+        let Some(LastRecord { revision, token, number }) = last_of(link, &stream, &subject).await? else {
+            return Ok(None);
+        };
+        let (link, writer, position) = (link.clone(), Writer::new(token), Position { revision, number });
+        Ok(Some(Self { link, stream, subject, writer, position, old_answers: 0, failures: 0 }))
+    }
+
     /// Returns where the last record is that this holder wrote.
     pub fn position(&self) -> Position {
         self.position
@@ -206,18 +217,27 @@ impl AccountLog {
 /// Reads the records of an account's log in their order, from the first one to the last one that is there at the begin.
 pub async fn read_log(link: &Link, cluster: &Cluster, account: &str, each: impl FnMut(Record)) -> Result<(), LogError> {
     let (stream, subject) = cluster.log(account);
-    let silent = |cause: &str| LogError::Silent { subject: subject.clone(), cause: cause.to_owned() };
-    let foreign = |cause| LogError::Foreign { subject: subject.clone(), revision: 0, cause };
-    let last = match link.last(&stream, &subject, ANSWER).await {
-        Ok(Last::None) => return Ok(()),
-        Ok(Last::Stored(stored)) => stored.revision,
-        Ok(Last::TooLarge) => return Err(foreign(RecordError::TooLarge)),
-        Ok(Last::Strange) => return Err(foreign(RecordError::Answer)),
-        Ok(Last::Failed(error)) => return Err(LogError::Put(error)),
-        Err(AskError::Unfit(error)) => return Err(LogError::Put(PutError::Unfit(error))),
-        Err(AskError::Lost | AskError::TooLarge) => return Err(silent("there is no answer")),
-    };
-    LogReader::open(link, &stream, &subject, 0..last).await?.each(each).await
+    let Some(last) = last_of(link, &stream, &subject).await? else { return Ok(()) };
+    LogReader::open(link, &stream, &subject, 0..last.revision).await?.each(each).await
+}
+
+/// Returns the last record of a log, without its content.
+pub(crate) async fn last_of(link: &Link, stream: &str, subject: &str) -> Result<Option<LastRecord>, LogError> {
+    let foreign = |revision, cause| LogError::Foreign { subject: subject.to_owned(), revision, cause };
+    match link.last(stream, subject, ANSWER).await {
+        Ok(Last::None) => Ok(None),
+        Ok(Last::Stored(stored)) => {
+            let head = record::head(stored.revision, &TextFields(&stored.headers));
+            Ok(Some(head.map_err(|cause| foreign(stored.revision, cause))?.0))
+        }
+        Ok(Last::TooLarge) => Err(foreign(0, RecordError::TooLarge)),
+        Ok(Last::Strange) => Err(foreign(0, RecordError::Answer)),
+        Ok(Last::Failed(error)) => Err(LogError::Put(error)),
+        Err(AskError::Unfit(error)) => Err(LogError::Put(PutError::Unfit(error))),
+        Err(AskError::Lost | AskError::TooLarge) => {
+            Err(LogError::Silent { subject: subject.to_owned(), cause: "there is no answer".to_owned() })
+        }
+    }
 }
 
 /// Removes the records of an account before this revision.

@@ -125,6 +125,7 @@ impl State {
                 Ok(Decoded::Record(Key::Account(account), Value::Claim(claim))) => {
                     claims.insert(account.to_string(), claim.session);
                 }
+                Ok(Decoded::Away(account, _)) => drop(claims.remove(&*account)),
                 Ok(Decoded::Drain(hash, true)) => drop(drained.insert(hash)),
                 Ok(Decoded::Drain(hash, false)) => drop(drained.remove(&hash)),
                 Ok(Decoded::Record(..) | Decoded::Other) | Err(_) => {}

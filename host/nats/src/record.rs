@@ -42,10 +42,12 @@ pub enum Kind {
     Change,
     /// A snapshot was stored; the body names it.
     Snapshot,
+    /// The account begins anew here, whatever the records before it say: with the snapshot that the body names, or with nothing.
+    Anew,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Fence, Self::Part, Self::Change, Self::Snapshot];
+    const ALL: [Self; 5] = [Self::Fence, Self::Part, Self::Change, Self::Snapshot, Self::Anew];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -53,6 +55,7 @@ impl Kind {
             Self::Part => "part",
             Self::Change => "change",
             Self::Snapshot => "snapshot",
+            Self::Anew => "anew",
         }
     }
 }

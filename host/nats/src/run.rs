@@ -146,6 +146,10 @@ async fn carry_out<H: AccountHost>(
             }
             Order::Stop { account, token, by: _ } => (account, token, Wish::Stop),
             Order::Kill { account, token } => (account, token, Wish::Kill),
+            Order::Forget(account) => {
+                tokio::spawn(forget(account, stores.clone()));
+                continue;
+            }
             Order::Report(error) => {
                 host.report(Trouble::State(error));
                 continue;
@@ -157,6 +161,14 @@ async fn carry_out<H: AccountHost>(
         }
     }
     // The node has ended. A task whose sender is gone kills its account.
+}
+
+/// Removes the file of an account that is not in the cluster any more, once it is closed: it has keys of encryption.
+async fn forget(account: Arc<str>, stores: Stores) {
+    let Ok(jid) = account.parse::<BareJid>() else { return };
+    if let Err(error) = stores.forget(&jid).await {
+        tracing::warn!(%account, %error, "the file of an account that is not in the cluster any more was not removed; remove it");
+    }
 }
 
 /// The accounts that have a task, and what is wished of each.

@@ -11,6 +11,7 @@ use async_nats::jetstream::stream::StorageType;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt as _;
@@ -41,7 +42,12 @@ pub struct Snapshot {
 impl Snapshot {
     /// Returns the snapshot that a record names, if it names one.
     pub fn of(record: &Record) -> Result<Option<Self>, SnapshotError> {
-        if record.kind != Kind::Snapshot {
+        let names_one = match record.kind {
+            Kind::Snapshot => true,
+            Kind::Anew => !record.body.is_empty(),
+            Kind::Fence | Kind::Part | Kind::Change => false,
+        };
+        if !names_one {
             return Ok(None);
         }
         let unknown = || SnapshotError::Name(String::from_utf8_lossy(&record.body).chars().take(64).collect());
@@ -109,6 +115,37 @@ impl Snapshots {
         if let Ok(stream) = jetstream.get_stream_no_info(format!("OBJ_{bucket}")).await {
             _ = stream.purge().filter(subject).await;
         }
+    }
+
+    /// Removes all snapshots of an account, also those that no record names, except this one.
+    pub(crate) async fn forget_all(&self, account: &str, but: Option<&Snapshot>) -> Result<(), SnapshotError> {
+        for (name, _) in self.all_of(account).await? {
+            if but.is_none_or(|but| but.name != name) {
+                self.forget(&Snapshot { name, sha256: String::new(), revision: 0, number: 0 }).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how many snapshots there are of an account, and the sum of their sizes.
+    pub(crate) async fn sizes(&self, account: &str) -> Result<(usize, u64), SnapshotError> {
+        let all = self.all_of(account).await?;
+        Ok((all.len(), all.iter().map(|(_, size)| size).sum()))
+    }
+
+    /// Returns the names and sizes of all snapshots of an account.
+    async fn all_of(&self, account: &str) -> Result<Vec<(String, u64)>, SnapshotError> {
+        let begin = format!("{}.", names::hash(account));
+        let failed = |cause: String| SnapshotError::Server { name: begin.clone(), cause };
+        let mut all = self.store.list().await.map_err(|error| failed(error.to_string()))?;
+        let mut own = Vec::new();
+        while let Some(object) = all.next().await {
+            let object = object.map_err(|error| failed(error.to_string()))?;
+            if !object.deleted && object.name.starts_with(&begin) {
+                own.push((object.name, u64::try_from(object.size).unwrap_or(u64::MAX)));
+            }
+        }
+        Ok(own)
     }
 
     /// Fetches a snapshot, and checks that it is the one that was stored.

@@ -2,6 +2,7 @@
 //!
 //! A message is a JSON object with the format in it. It replaces the one before on its subject.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -10,6 +11,7 @@ use parlor_cluster::{Claim, Key, Revision, Session, SessionId, SessionState, Tim
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Last;
+use crate::away::{self, Away};
 use crate::connect::{AskError, Link};
 use crate::drains;
 use crate::error::{PutError, StartError, StateError};
@@ -22,7 +24,7 @@ pub(crate) const FORMAT: u32 = 1;
 const LONGEST_NODE: usize = 256;
 const LONGEST_ACCOUNT: usize = 3071;
 /// The largest token or renewal that is believed: they only count up from 0.
-const HIGHEST: u64 = 1 << 53;
+pub(crate) const HIGHEST: u64 = 1 << 53;
 /// How long a write that is not part of a lease may take.
 pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 
@@ -77,6 +79,8 @@ pub enum Added {
     New,
     /// The account was there already.
     Present,
+    /// No node may run it.
+    Away(Away),
 }
 
 /// The sessions and claims of a cluster.
@@ -95,14 +99,14 @@ impl State {
         Ok(state)
     }
 
-    /// Adds an account that nobody runs, unless it is there.
+    /// Adds an account that nobody runs, unless it is there, or a host has taken it out of the cluster.
     pub async fn add(&self, account: &str, weight: u32) -> Result<Added, StateError> {
         check_name("the account", account, LONGEST_ACCOUNT)?;
         let key = Key::Account(account.into());
         let claim = Claim { session: None, token: Token(0), weight };
         match self.put(&key, &Value::Claim(claim), 0, ANSWER).await {
             Ok(_) => Ok(Added::New),
-            Err(PutError::Refused) => Ok(Added::Present),
+            Err(PutError::Refused) => self.add_again(account, weight).await,
             Err(error) => Err(error.into()),
         }
     }
@@ -135,6 +139,10 @@ impl State {
         let place = subject.strip_prefix(&prefix).unwrap_or_default();
         let read = match place.split_once('.') {
             Some(("session", id)) => decode_session(id, body),
+            Some(("account", hash)) if away::is_away(body) => {
+                let unreadable = |cause| StateError::Unreadable { subject: subject.to_owned(), revision, cause };
+                return away::decode(hash, body).map_err(unreadable);
+            }
             Some(("account", hash)) => decode_claim(hash, body),
             Some(("drain", hash)) => {
                 let unreadable = |cause| StateError::Unreadable { subject: subject.to_owned(), revision, cause };
@@ -185,6 +193,8 @@ impl TimingRecord {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
     Record(Key, Value),
+    /// No node may run this account.
+    Away(Arc<str>, Away),
     /// The node with this hash is to be drained, or not any more.
     Drain(String, bool),
     /// Nothing for nodes.

@@ -83,25 +83,53 @@ impl Stores {
         Ok(Held { store, snapshotter, tending, end })
     }
 
+    /// Returns a copy of an account's file as it is in the cluster now; `None` if the account has nothing. Whoever runs the account goes
+    /// on. The folder of these stores must not be that of a node.
+    pub async fn fetch(&self, account: &BareJid) -> Result<Option<Replica>, TakeOverError> {
+        let mut attempts = 1..ATTEMPTS;
+        loop {
+            let log = AccountLog::looking(&self.link, &self.cluster, account.as_str()).await?;
+            let Some(log) = log else { return Ok(None) };
+            match self.catch_up(&log, account).await {
+                // A snapshot has just replaced these records.
+                Err(TakeOverError::Log(LogError::Gap { .. })) if attempts.next().is_some() => {}
+                caught_up => {
+                    let (replica, _) = caught_up?;
+                    return Ok(Some(replica).filter(|replica| replica.position() != LogPosition::default()));
+                }
+            }
+        }
+    }
+
     /// Removes the file of an account that is elsewhere. Without it, the account is fetched whole if it comes back.
     pub async fn forget(&self, account: &BareJid) -> Result<(), DataError> {
         self.accounts.remove(account).await
     }
 
     /// Returns the file with all that the log has.
-    async fn catch_up(&self, log: &AccountLog, account: &BareJid) -> Result<(Replica, Tail), TakeOverError> {
-        let replica = self.accounts.open(account).await?;
+    pub(crate) async fn catch_up(&self, log: &AccountLog, account: &BareJid) -> Result<(Replica, Tail), TakeOverError> {
+        let mut replica = self.accounts.open(account).await?;
         if let Some((reader, first)) = rest(log, replica.position()).await? {
-            return self.replay(replica, reader, Some(first), account).await;
+            match self.replay(replica, reader, Some(first), account).await? {
+                Replayed::Whole(replica, tail) => return Ok((replica, tail)),
+                Replayed::Anew(before, _) => replica = before,
+            }
         }
         let (replica, mut reader) = self.begin_anew(replica, log, account).await?;
         let from = replica.position();
-        let first = reader.next().await?;
-        if let Some(first) = first.as_ref().filter(|first| !goes_on(from, first)) {
+        let gap = |found| {
             let (_, subject) = self.cluster.log(account.as_str());
-            return Err(LogError::Gap { subject, expected: from.number + 1, found: first.number }.into());
+            LogError::Gap { subject, expected: from.number + 1, found }
+        };
+        let first = reader.next().await?;
+        if let Some(first) = first.as_ref().filter(|first| !goes_on(from, first) && !begins_with_nothing(first)) {
+            return Err(gap(first.number).into());
         }
-        self.replay(replica, reader, first, account).await
+        match self.replay(replica, reader, first, account).await? {
+            Replayed::Whole(replica, tail) => Ok((replica, tail)),
+            // It came meanwhile, and the fence of this holder lets nobody write one.
+            Replayed::Anew(_, number) => Err(gap(number).into()),
+        }
     }
 
     /// Replaces a file that does not lead to what the log has. Returns a reader of the records that the new one lacks.
@@ -111,8 +139,14 @@ impl Stores {
         log: &AccountLog,
         account: &BareJid,
     ) -> Result<(Replica, LogReader), TakeOverError> {
-        let Some(snapshot) = newest(log.reader(0).await?).await? else {
-            return Ok((replica.begin_anew().await?, log.reader(0).await?));
+        let snapshot = match base(log.reader(0).await?).await? {
+            Base::Snapshot(snapshot) => snapshot,
+            Base::Begin => return Ok((replica.begin_anew(LogPosition::default()).await?, log.reader(0).await?)),
+            // A file with less is older, and nobody needs it.
+            Base::Nothing(needed) => {
+                let reader = log.reader(needed.revision - 1).await?;
+                return Ok((replica.begin_anew(needed).await?, reader));
+            }
         };
         let _place = self.copies.acquire().await;
         let state = self.snapshots.fetch(&snapshot).await?;
@@ -133,9 +167,13 @@ impl Stores {
         mut reader: LogReader,
         first: Option<Record>,
         account: &BareJid,
-    ) -> Result<(Replica, Tail), TakeOverError> {
+    ) -> Result<Replayed, TakeOverError> {
         let (mut changes, tail, mut next) = (Changes::default(), Tail::default(), first);
         while let Some(record) = next {
+            if record.kind == Kind::Anew && !includes(replica.position(), &record)? {
+                reader.close().await;
+                return Ok(Replayed::Anew(replica, record.number));
+            }
             let change = changes.take(&record).map_err(|cause| self.foreign(account, record.revision, cause))?;
             if let Some(change) = change {
                 tail.add(change.len());
@@ -144,7 +182,7 @@ impl Stores {
             }
             next = reader.next().await?;
         }
-        Ok((replica, tail))
+        Ok(Replayed::Whole(replica, tail))
     }
 
     fn foreign(&self, account: &BareJid, revision: Revision, cause: RecordError) -> LogError {
@@ -182,13 +220,55 @@ fn goes_on(file: LogPosition, record: &Record) -> bool {
     record.revision > file.revision && record.number == file.number + 1 && record.token.0 >= file.token
 }
 
-/// Returns the newest snapshot that a log names.
-pub(crate) async fn newest(mut reader: LogReader) -> Result<Option<Snapshot>, SnapshotError> {
-    let mut newest = None;
+/// Returns whether an account begins with nothing at a record.
+fn begins_with_nothing(record: &Record) -> bool {
+    record.kind == Kind::Anew && record.body.is_empty()
+}
+
+/// Returns whether a file has what an account begins anew with at this record.
+fn includes(file: LogPosition, record: &Record) -> Result<bool, SnapshotError> {
+    let up_to = Snapshot::of(record)?.map(|snapshot| snapshot.up_to());
+    Ok(up_to
+        .map_or(file == LogPosition::default(), |up_to| (file.number, file.revision) == (up_to.number, up_to.revision)))
+}
+
+/// How far a file came.
+enum Replayed {
+    /// It has all records.
+    Whole(Replica, Tail),
+    /// The account begins anew at the record of this number, with something that the file does not have.
+    Anew(Replica, u64),
+}
+
+/// What the records of a log are applied to.
+pub(crate) enum Base {
+    /// An empty file, and the records from the first one on.
+    Begin,
+    /// An empty file, and the records from this one on.
+    Nothing(LogPosition),
+    Snapshot(Snapshot),
+}
+
+/// Returns what a log begins with, by the newest record that says so.
+pub(crate) async fn base(mut reader: LogReader) -> Result<Base, SnapshotError> {
+    let mut base = Base::Begin;
     while let Some(record) = reader.next().await? {
-        newest = Snapshot::of(&record)?.or(newest);
+        if begins_with_nothing(&record) {
+            let Record { revision, token, number, .. } = record;
+            base = Base::Nothing(LogPosition { token: token.0, number, revision });
+        } else if let Some(snapshot) = Snapshot::of(&record)? {
+            base = Base::Snapshot(snapshot);
+        }
     }
-    Ok(newest)
+    Ok(base)
+}
+
+/// Returns the newest snapshot that a log names.
+pub(crate) async fn newest(reader: LogReader) -> Result<Option<Snapshot>, SnapshotError> {
+    Ok(match base(reader).await? {
+        Base::Snapshot(snapshot) => Some(snapshot),
+        Base::Begin | Base::Nothing(_) => None,
+    })
 }
 
 impl Held {

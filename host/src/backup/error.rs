@@ -24,6 +24,14 @@ pub enum BackupError {
     /// The store cannot be copied or used.
     #[error(transparent)]
     Store(#[from] DataError),
+    /// The cluster does not give what accounts keep there.
+    #[error("{what} cannot be read, and nothing was written: {cause}")]
+    Cluster {
+        /// What is to be read.
+        what: String,
+        /// The reason.
+        cause: String,
+    },
     /// The policy cannot be read, or another command is changing it.
     #[error(transparent)]
     Policy(Box<EditError>),

@@ -25,7 +25,7 @@ use super::error::BackupError;
 use super::secrets::{self, Sealed, SecretFile};
 use super::{
     COMPONENTS, CONFIG, FORMAT, INDEXES, MANIFEST, Manifest, POLICY, Parts, Piece, SEALED, SHORTEST_PASSPHRASE, STORE,
-    VERSIONS, archive, sealed,
+    VERSIONS, archive, clustered, sealed,
 };
 
 /// The folder in the data folder in which a backup is put together.
@@ -92,7 +92,7 @@ pub fn write(
     let stage = Stage::begin(config.data.join(STAGE))?;
     record(config, parts, by)?;
     let store = stage.folder.join(STORE);
-    let keys = backup::copy(&config.data, &store)?;
+    let keys = clustered::add(config, &store, backup::copy(&config.data, &store)?)?;
     let mut left_out = Vec::new();
     let mut members = BTreeMap::from([(STORE.to_owned(), Bytes::File(store))]);
     let text = fs::read(&config.path).map_err(BackupError::file(&config.path))?;

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use super::adding::{load_plugin, prune_cache};
 use super::domains::Domains;
 use super::plugin::{Plugin, Standing, chosen, dependencies};
-use super::{Host, INITIALIZE, audit, claims};
+use super::{Host, INITIALIZE, audit, claims, moved};
 
 /// Names of a plugin's settings, each with the value in force.
 type Wins = BTreeMap<String, Option<Value>>;
@@ -188,6 +188,17 @@ fn begin(
     before: &BTreeMap<AccountName, AccountConfig>,
     after: &BTreeMap<AccountName, AccountConfig>,
 ) -> Vec<Arc<Shared>> {
+    let may_run = |new: &&AccountConfig| match moved::keeps_from_running(&host.config(), &new.link.jid.to_bare()) {
+        Ok(None) => true,
+        Ok(Some(reason)) => {
+            tracing::error!(account = %new.name, reason, "account not added");
+            false
+        }
+        Err(error) => {
+            tracing::error!(account = %new.name, %error, "account not added");
+            false
+        }
+    };
     let start = |new: &AccountConfig| {
         let account = start_account(new, host.store.clone(), host.threads.place(), &host.domains);
         let shared = Arc::clone(account.shared());
@@ -196,7 +207,7 @@ fn begin(
         host.held().insert(new.name.clone(), account);
         shared
     };
-    after.values().filter(|new| !goes_on(new, before)).map(start).collect()
+    after.values().filter(|new| !goes_on(new, before)).filter(may_run).map(start).collect()
 }
 
 /// Returns whether these have an account of this name with the same bare JID, on the same component if on any.

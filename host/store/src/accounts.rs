@@ -26,8 +26,10 @@ use tokio::sync::{mpsc, watch};
 
 use super::{DataError, OpenError, file};
 
+pub(super) use replica::ClosedFile;
 pub use replica::Replica;
 pub use snapshot::LARGEST_SNAPSHOT;
+pub(super) use snapshot::check;
 pub(super) use task::Tie;
 #[cfg(test)]
 pub(super) use task::on_runtime;
@@ -91,6 +93,11 @@ impl Accounts {
         removed.unwrap_or_else(|| Err(unfinished())).map_err(|cause| unusable(path, &cause))
     }
 
+    /// Returns the path of a draft of an account's file. If it stays, the next process removes it.
+    pub(super) fn draft(&self, account: &BareJid) -> PathBuf {
+        file::beside(&self.path(account), &format!("{}draft", snapshot::COPY))
+    }
+
     async fn open_claimed(&self, claim: Claim) -> Result<Replica, OpenError> {
         let accounts = self.clone();
         let path = claim.path.clone();
@@ -100,7 +107,7 @@ impl Accounts {
 
     /// Returns the path of an account's file. Addresses have characters that names of files cannot have.
     fn path(&self, account: &BareJid) -> PathBuf {
-        self.folder.join(format!("{}.db", hex::encode(Sha256::digest(account.as_str().as_bytes()))))
+        self.folder.join(name_of(account))
     }
 
     /// Waits until nobody has this file open.
@@ -124,6 +131,11 @@ impl Accounts {
     async fn blocking<R: Send + 'static>(&self, work: impl FnOnce() -> R + Send + 'static) -> Option<R> {
         self.writer.runtime.spawn_blocking(work).await.ok()
     }
+}
+
+/// Returns the name of an account's file.
+fn name_of(account: &BareJid) -> String {
+    format!("{}.db", hex::encode(Sha256::digest(account.as_str().as_bytes())))
 }
 
 impl Worker {

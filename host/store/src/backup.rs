@@ -5,6 +5,8 @@
 //! messages twice, and a stream cannot be resumed from an older count. With the keys of single messages, a backup would open these
 //! messages for as long as it exists, and a host that is put back would deliver the last ones once more.
 
+mod clustered;
+
 use std::path::Path;
 
 use parlor_session::Secret;
@@ -15,6 +17,8 @@ use serde_json::{Map, Value, json};
 use super::data_file::DataError;
 use super::encryption::ENCRYPTION_TABLES;
 use super::{FILE, file};
+
+pub use clustered::add;
 
 /// The states of sessions of OMEMO.
 const RATCHETS: &str = "omemo_session";
@@ -125,12 +129,12 @@ fn shared_columns(file: &Connection, table: &str) -> rusqlite::Result<String> {
     Ok(quoted(&own.into_iter().filter(|name| copied.contains(name)).collect::<Vec<_>>()))
 }
 
-fn columns(file: &Connection, schema: &str, table: &str) -> rusqlite::Result<Vec<String>> {
+pub(super) fn columns(file: &Connection, schema: &str, table: &str) -> rusqlite::Result<Vec<String>> {
     let mut select = file.prepare("SELECT name FROM pragma_table_info(?1, ?2) ORDER BY cid")?;
     select.query_map([table, schema], |row| row.get(0))?.collect()
 }
 
-fn quoted(names: &[String]) -> String {
+pub(super) fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }
 

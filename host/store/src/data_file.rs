@@ -1,5 +1,8 @@
 //! The data of plugins for `parlor plugin data`, which opens the file itself.
 
+mod account;
+mod moving;
+
 use std::path::{Path, PathBuf};
 
 use jid::BareJid;
@@ -12,6 +15,12 @@ use super::change::{Only, Owner, Write, Written};
 use super::data::write;
 use super::edit::{Failure, StoreFile};
 use super::{NoLog, file, schedules, webhooks};
+
+pub use account::AccountFile;
+#[cfg(test)]
+pub(super) use moving::tests as tests_of_moving;
+pub use moving::{Mark, Stage};
+pub(super) use moving::{TABLES, attached, replace};
 
 /// An entry as `parlor plugin data` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +75,11 @@ impl DataFile {
             Ok(connection) => Ok(Self { file: StoreFile::new(connection, NoLog), path }),
             Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &Connection {
+        &self.file
     }
 
     fn failed(&self, cause: &dyn std::fmt::Display) -> DataError {

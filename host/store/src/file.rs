@@ -10,8 +10,8 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::reader::open_to_read;
 use super::{
-    OpenError, PATIENCE, added, audit, data, encryption, health, pins, place, position, roster, schedules, session,
-    webhooks,
+    OpenError, PATIENCE, added, audit, data, data_file, encryption, health, pins, place, position, roster, schedules,
+    session, webhooks,
 };
 
 /// Marks the file as parlor's in its header: "prlr".
@@ -236,6 +236,7 @@ fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(schedules::TABLES)?;
     audit::make_tables(connection)?;
     connection.execute_batch(encryption::TABLES)?;
+    connection.execute_batch(data_file::TABLES)?;
     connection.execute_batch(data::TABLES)
 }
 

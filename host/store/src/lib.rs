@@ -66,7 +66,7 @@ pub use audit::{
 };
 pub use change::{Addition, Changed, Only, Owner, Step, Write, Written};
 pub use data::{LONGEST_KEY, LONGEST_VALUE, PluginData, is_key};
-pub use data_file::{DataError, DataFile, StoredValue};
+pub use data_file::{AccountFile, DataError, DataFile, Mark, Stage, StoredValue};
 pub use encryption::{ENCRYPTION_TABLES, EncryptionKeeper, KeysWritten};
 pub use log::{Log, LogError, LogPosition, NoLog, Receipt};
 pub use pages::{LONGEST_PAGE, Page, PageOf};

@@ -34,7 +34,7 @@ const MOST: usize = 1_000_000;
 /// The arguments of `parlor plugin data`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Works beside a running host. An export has one JSON object a line: account, key, `value` (text) or `hex` (other bytes), and `expires` (milliseconds of the Unix clock) where there is an end.\n\nExamples:\n  parlor plugin data echo list\n  parlor plugin data echo export > echo.jsonl\n  parlor plugin data echo import echo.jsonl\n\nExit codes: 0 done, 1 failed and nothing imported, 2 wrong usage"
+    after_help = "Works beside a running host. In a cluster, it reads what accounts keep there, wherever they run, and imports nothing. An export has one JSON object a line: account, key, `value` (text) or `hex` (other bytes), and `expires` (milliseconds of the Unix clock) where there is an end.\n\nExamples:\n  parlor plugin data echo list\n  parlor plugin data echo export > echo.jsonl\n  parlor plugin data echo import echo.jsonl\n\nExit codes: 0 done, 1 failed and nothing imported, 2 wrong usage"
 )]
 pub struct DataArgs {
     /// The plugin; one that was removed may have left data behind.
@@ -116,6 +116,10 @@ pub(super) fn each_kept(
     plugin: &PluginId,
     mut with: impl FnMut(&AccountName, StoredValue) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    #[cfg(feature = "cluster")]
+    if config.cluster.is_some() {
+        return super::clustered::each_kept(config, plugin, with);
+    }
     let Some(file) = DataFile::open(&config.data)? else { return Ok(()) };
     for (name, account) in &config.accounts {
         file.each(&owner(plugin, account), |kept| with(name, kept))??;
@@ -196,6 +200,13 @@ impl DataArgs {
     }
 
     fn import(&self, config: &Config, from: Option<&PathBuf>) -> anyhow::Result<()> {
+        if let Some(section) = &config.cluster {
+            bail!(
+                "{} keeps the accounts in the cluster {}, where nothing is imported from a file: stop its hosts, run `parlor cluster export`, import, and run `parlor cluster import`",
+                config.path.escaped(),
+                section.name
+            );
+        }
         let input: Box<dyn io::Read> = match from {
             Some(path) if path.as_path() != Path::new("-") => {
                 Box::new(File::open(path).with_context(|| format!("cannot read {}", path.escaped()))?)

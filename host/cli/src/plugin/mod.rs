@@ -5,6 +5,8 @@ mod accounts;
 mod add;
 #[cfg(feature = "authoring")]
 mod build;
+#[cfg(feature = "cluster")]
+mod clustered;
 mod command;
 mod config;
 mod consent;

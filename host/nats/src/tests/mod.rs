@@ -2,6 +2,7 @@
 
 mod connections;
 mod logs;
+mod moving;
 mod nodes;
 mod proxy;
 mod requests;

@@ -28,6 +28,16 @@ pub struct Replica {
     accounts: Accounts,
 }
 
+/// The file of an account that is closed, and that nobody opens.
+#[derive(Debug)]
+pub(crate) struct ClosedFile(Claim);
+
+impl ClosedFile {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0.path
+    }
+}
+
 impl Replica {
     /// Opens the file of this claim, or creates it.
     pub(super) fn open(accounts: Accounts, claim: Claim) -> Result<Self, OpenError> {
@@ -81,17 +91,25 @@ impl Replica {
         restored.await.unwrap_or_else(|| Err(stopped(path)))
     }
 
-    /// Replaces the file by an empty one, if it does not have what the log has. A file that has anything is kept beside it.
-    pub async fn begin_anew(self) -> Result<Self, OpenError> {
+    /// Replaces the file by an empty one, if it does not have what the log has. A file that has more than the record `needed` is kept
+    /// beside it.
+    pub async fn begin_anew(self, needed: LogPosition) -> Result<Self, OpenError> {
         let (accounts, path) = (self.accounts.clone(), self.claim.path.clone());
         let begun = accounts.blocking(move || {
             let Self { connection, position, claim, accounts } = self;
             drop(connection);
-            let is_clear = clear(&claim.path, position, LogPosition::default());
+            let is_clear = clear(&claim.path, position, needed);
             is_clear.map_err(|cause| OpenError::new(claim.path.clone(), Unfit::Io(cause)))?;
             Self::open(accounts, claim)
         });
         begun.await.unwrap_or_else(|| Err(stopped(path)))
+    }
+
+    /// Closes the file, so that others can read it. Nobody opens it until that is dropped.
+    pub(crate) fn into_file(self) -> ClosedFile {
+        // Its last connection puts all into the one file.
+        drop(self.connection);
+        ClosedFile(self.claim)
     }
 
     /// Begins to serve the account. From now on, the file changes only with what this log has.

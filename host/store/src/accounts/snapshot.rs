@@ -60,7 +60,7 @@ fn make(path: &Path, copy: &Path) -> Result<(LogPosition, Vec<u8>), Unfit> {
 }
 
 /// Checks a file before it is copied. A snapshot takes the place of the log: what a broken file lacks would be lost for good.
-pub(super) fn check(file: &Connection, most: usize) -> Result<(), Unfit> {
+pub(crate) fn check(file: &Connection, most: usize) -> Result<(), Unfit> {
     let number = |pragma: &str| file.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let size = (number("page_count")? - number("freelist_count")?) * number("page_size")?;
     if usize::try_from(size).is_ok_and(|size| size > most) {

@@ -298,7 +298,7 @@ async fn a_file_that_has_more_than_its_log_is_kept_beside_the_new_one() {
     let replica = accounts.open(&bot()).await.unwrap().restore(state.clone()).await.unwrap();
     assert_eq!(replica.position(), position);
     assert_eq!(dump(&aside(&accounts, 1)), before);
-    let replica = replica.begin_anew().await.unwrap();
+    let replica = replica.begin_anew(LogPosition::default()).await.unwrap();
     assert_eq!(replica.position(), LogPosition::default());
     assert!(aside(&accounts, 2).exists());
     // A file that has less is needed by nobody.
@@ -320,7 +320,7 @@ async fn no_file_that_is_empty_huge_or_broken_becomes_a_snapshot() {
     let path = accounts.path(&bot());
     accounts.snapshot(&bot()).await.unwrap();
     let file = crate::reader::open_to_read(&path).unwrap();
-    let error = snapshot::check(&file, 4_096).unwrap_err().to_string();
+    let error = check(&file, 4_096).unwrap_err().to_string();
     assert!(error.contains("a snapshot has at most"), "{error}");
     drop(file);
     soon(store.close()).await;
@@ -520,7 +520,7 @@ async fn count(nodes: &[Accounts; 2], log: &KeptLog, fates: Vec<Fate>) -> usize 
 /// Replays all prefixes of the log, and compares the last with the file.
 async fn compare(accounts: &Accounts, records: &[KeptRecord], expected: &[(String, Vec<Vec<Value>>)]) {
     for length in 0..=records.len() {
-        let mut replica = accounts.open(&bot()).await.unwrap().begin_anew().await.unwrap();
+        let mut replica = accounts.open(&bot()).await.unwrap().begin_anew(LogPosition::default()).await.unwrap();
         for (position, record) in &records[..length] {
             replica = replica.apply(*position, record.as_bytes().to_vec()).await.unwrap();
         }

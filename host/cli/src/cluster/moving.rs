@@ -1,0 +1,284 @@
+//! `parlor cluster import`, `export` and `remove`: accounts go into the cluster and out of it.
+
+use anyhow::bail;
+use clap::Args;
+use jid::BareJid;
+use parlor::cluster::{Export, Import, Look, Moving, MovingError, Removing, Step};
+use parlor_base::escape::EscapedPath as _;
+use parlor_base::nearest::{nearest, suggestion};
+use parlor_config::{AccountName, Config};
+use serde_json::{Value, json};
+
+use crate::show::{Put as _, print, print_json, size};
+use crate::target::{self, Target};
+use crate::{Ended, wait_for};
+
+/// The arguments of `parlor cluster import`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Stop the host first, and take a backup (`parlor backup`). The configuration must have [cluster]. Each account goes whole: what plugins stored, schedules, requests to webhooks, contacts, places in archives, the session at the server and all keys. The audit stays at this host. Start no other node that has these accounts before the import is done: there they would begin with nothing.\n\nThe host's own file keeps an account until NATS has all of it. Afterwards it says that the account has moved, and no host without [cluster] runs it: OMEMO sessions that go on at two places use keys of messages twice. If the command is killed, run it again.\n\nExamples:\n  parlor cluster import --dry-run          show what would be moved\n  parlor cluster import                    all accounts of parlor.toml\n  parlor cluster import main               one of them\n  parlor cluster import main --replace     also if the cluster has data of it, which is lost\n\nExit codes: 0 all are there, 1 some are not, 2 wrong usage"
+)]
+pub struct ImportArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Show what would be done, and change no account.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// The arguments of `parlor cluster export`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Stop this host first, and those that have the accounts: no node may run an account that is exported. All that the cluster keeps of it goes into the host's own file, and is removed from NATS. Then take [cluster] out of parlor.toml and start the host. Nodes do not run the account again, also if it is in their files, until it is imported.\n\nThe command also takes back an import that was interrupted. If it is killed, run it again.\n\nExamples:\n  parlor cluster export                    all accounts of parlor.toml\n  parlor cluster export main               one of them\n  parlor cluster export main --replace     also if this host keeps data of it, which is lost\n\nExit codes: 0 all are here, 1 some are not, 2 wrong usage"
+)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// The accounts that move.
+#[derive(Debug, Args)]
+struct Which {
+    /// The names of accounts; by default all of parlor.toml.
+    accounts: Vec<AccountName>,
+    /// Replace what is there. The accounts must be named.
+    #[arg(long, requires = "accounts")]
+    replace: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// The arguments of `parlor cluster remove`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The account must be in no file any more: take it out of parlor.toml on all nodes first (`parlor account remove`). Its log and its snapshots are removed from NATS, and its file from each node. Nothing brings them back. It works while hosts run, and on accounts that were exported: nodes may have them again, and they begin with nothing.\n\nExamples:\n  parlor cluster remove bot@example.org          shows what would be removed\n  parlor cluster remove bot@example.org --yes\n\nExit codes: 0 removed, 1 failed, 2 wrong usage, 3 nothing was removed, since --yes was not given"
+)]
+pub struct RemoveArgs {
+    /// The address of the account.
+    account: BareJid,
+    /// Remove it.
+    #[arg(long)]
+    yes: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// What became of one account.
+struct Row {
+    name: AccountName,
+    jid: BareJid,
+    /// A word for programs.
+    outcome: &'static str,
+    rows: Option<u64>,
+    /// A sentence for people.
+    said: String,
+}
+
+impl Row {
+    fn json(&self) -> Value {
+        let Self { name, jid, outcome, rows, said } = self;
+        let error = (*outcome == "failed").then_some(said);
+        json!({ "account": name, "jid": jid.as_str(), "outcome": outcome, "rows": rows, "error": error })
+    }
+}
+
+impl ImportArgs {
+    /// Moves the accounts, or shows what would be moved.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let (config, accounts) = self.which.load()?;
+        let replace = self.which.replace;
+        let rows = wait_for(async {
+            let mut moving = Moving::begin(&config, target::by()).await?;
+            let mut rows = Vec::new();
+            for (name, jid) in accounts {
+                let done = if self.dry_run {
+                    moving.look(&jid, replace).await.map(looked)
+                } else {
+                    let told = |step| say_step("import", &jid, step);
+                    moving.import(&name, &jid, replace, told).await.map(imported)
+                };
+                rows.push(row(name, jid, done));
+            }
+            Ok::<_, MovingError>(rows)
+        })??;
+        let next = if self.dry_run { "" } else { "start the host: it is a node then" };
+        self.which.show(&config, &rows, self.dry_run, next)
+    }
+}
+
+impl ExportArgs {
+    /// Moves the accounts.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let (config, accounts) = self.which.load()?;
+        let replace = self.which.replace;
+        let rows = wait_for(async {
+            let mut moving = Moving::begin(&config, target::by()).await?;
+            let mut rows = Vec::new();
+            for (name, jid) in accounts {
+                let told = |step| say_step("export", &jid, step);
+                let done = moving.export(&name, &jid, replace, told).await.map(exported);
+                rows.push(row(name, jid, done));
+            }
+            Ok::<_, MovingError>(rows)
+        })??;
+        self.which.show(&config, &rows, false, "take [cluster] out of parlor.toml, and start the host")
+    }
+}
+
+impl Which {
+    /// Returns the configuration, and the accounts that move.
+    fn load(&self) -> anyhow::Result<(Config, Vec<(AccountName, BareJid)>)> {
+        let config = self.target.load_to_write()?;
+        for name in &self.accounts {
+            if !config.accounts.contains_key(name) {
+                let near = suggestion(nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)));
+                bail!("there is no account {name} in {}{near}", config.path.escaped());
+            }
+        }
+        let is_meant = |name: &AccountName| self.accounts.is_empty() || self.accounts.contains(name);
+        let meant = config.accounts.values().filter(|account| is_meant(&account.name));
+        let accounts = meant.map(|account| (account.name.clone(), account.link.jid.to_bare())).collect();
+        Ok((config, accounts))
+    }
+
+    fn show(&self, config: &Config, rows: &[Row], dry_run: bool, next: &str) -> anyhow::Result<()> {
+        let cluster = config.cluster.as_ref().map(|section| section.name.as_str());
+        let failed = rows.iter().filter(|row| row.outcome == "failed").count();
+        if self.json {
+            let accounts: Vec<_> = rows.iter().map(Row::json).collect();
+            print_json(&json!({ "cluster": cluster, "dry_run": dry_run, "accounts": accounts }))?;
+        } else {
+            let mut text = String::new();
+            for Row { jid, said, .. } in rows {
+                text.put(format_args!("{jid}: {said}\n"));
+            }
+            if failed == 0 && !next.is_empty() {
+                text.put(format_args!("Next: {next}\n"));
+            }
+            print(text.trim_end())?;
+        }
+        if failed > 0 {
+            bail!("{failed} of {} accounts are not moved", rows.len());
+        }
+        Ok(())
+    }
+}
+
+fn row(name: AccountName, jid: BareJid, done: Result<(&'static str, Option<u64>, String), MovingError>) -> Row {
+    let (outcome, rows, said) = done.unwrap_or_else(|error| ("failed", None, error.to_string()));
+    Row { name, jid, outcome, rows, said }
+}
+
+fn looked(look: Look) -> (&'static str, Option<u64>, String) {
+    match look {
+        Look::Move { rows, replaces: false } => ("would-move", Some(rows), format!("{rows} rows would be moved")),
+        Look::Move { rows, replaces: true } => {
+            ("would-replace", Some(rows), format!("{rows} rows would replace what the cluster has"))
+        }
+        Look::Finish => ("would-finish", None, "all of it is in the cluster, and nodes would get it".to_owned()),
+        Look::Already => ("already", None, "it has moved already".to_owned()),
+        Look::Nothing => ("nothing", Some(0), "this host keeps nothing of it".to_owned()),
+    }
+}
+
+fn imported(done: Import) -> (&'static str, Option<u64>, String) {
+    match done {
+        Import::Moved { rows: Some(rows) } => ("moved", Some(rows), format!("moved, {rows} rows")),
+        Import::Moved { rows: None } => ("moved", None, "moved, by an earlier attempt that is finished now".to_owned()),
+        Import::Already => ("already", None, "it has moved already".to_owned()),
+        Import::Nothing => ("nothing", Some(0), "this host keeps nothing of it".to_owned()),
+    }
+}
+
+fn exported(done: Export) -> (&'static str, Option<u64>, String) {
+    match done {
+        Export::Moved { rows: Some(rows) } => ("moved", Some(rows), format!("moved to this host, {rows} rows")),
+        Export::Moved { rows: None } => {
+            ("moved", None, "moved to this host, by an earlier attempt that is finished now".to_owned())
+        }
+        Export::Kept => ("kept", None, "it had not left this host, and its import is taken back".to_owned()),
+    }
+}
+
+/// Says on standard error how far a move has come.
+fn say_step(what: &str, jid: &BareJid, step: Step) {
+    let far = match step {
+        Step::Reserved => "no node may run it",
+        Step::Stored => "its snapshot is in NATS",
+        Step::Kept => "the host's own file says so",
+        Step::Marked | Step::Fenced | Step::Named | Step::Cleared | Step::Told => return,
+    };
+    target::say(&format!("parlor: {what} of {jid}: {far}"));
+}
+
+impl RemoveArgs {
+    /// Removes the account, or shows what would be removed.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.target.load_to_write()?;
+        let account = &self.account;
+        if let Some(own) = config.accounts.values().find(|own| own.link.jid.to_bare() == *account) {
+            bail!(
+                "{account} is the account {} of {}: take it out there, and on all other nodes, and run `parlor reload`",
+                own.name,
+                config.path.escaped()
+            );
+        }
+        let removal = wait_for(async {
+            let removing = Removing::begin(&config, target::by()).await?;
+            let removal = removing.look(account).await?;
+            if self.yes {
+                removing.remove(account).await?;
+            }
+            Ok::<_, MovingError>(removal)
+        })??;
+        let why = removal.away.map(|why| why.to_string());
+        if self.json {
+            print_json(&json!({
+                "jid": account.as_str(), "removed": self.yes, "node": removal.node, "away": why,
+                "snapshots": removal.snapshots, "bytes": removal.bytes,
+            }))?;
+        } else {
+            let done = if self.yes { "removed" } else { "would be removed" };
+            let (snapshots, bytes) = (removal.snapshots, size(removal.bytes));
+            let mut text = format!("{account} {done}, with its log and {snapshots} snapshots ({bytes})");
+            if let Some(node) = &removal.node {
+                text.put(format_args!("\nthe node {node} has it, and ends it at once"));
+            }
+            if let Some(why) = &why {
+                text.put(format_args!("\nno node runs it, since {why}"));
+            }
+            print(&text)?;
+        }
+        if self.yes {
+            return Ok(());
+        }
+        Err(Ended::Declined("nothing was removed: give --yes to remove it for good".to_owned()).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_account_has_a_row_with_what_became_of_it() {
+        let of = |done| row("main".parse().unwrap(), "bot@example.org".parse().unwrap(), done).json();
+        let moved = of(Ok(imported(Import::Moved { rows: Some(7) })));
+        assert_eq!(
+            moved,
+            json!({ "account": "main", "jid": "bot@example.org", "outcome": "moved", "rows": 7, "error": null })
+        );
+        let failed = of(Err(MovingError::NoCluster("parlor.toml".into())));
+        assert_eq!(failed["outcome"], "failed");
+        assert_eq!(failed["error"], "parlor.toml names no cluster: write [cluster] into it");
+        let words = [Look::Move { rows: 1, replaces: true }, Look::Finish, Look::Already, Look::Nothing].map(looked);
+        assert_eq!(words.map(|(word, ..)| word), ["would-replace", "would-finish", "already", "nothing"]);
+        assert_eq!(exported(Export::Kept).0, "kept");
+    }
+}

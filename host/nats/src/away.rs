@@ -1,0 +1,263 @@
+//! Accounts that no node may run: they are on their way into the cluster or out of it, or are not in it any more.
+//!
+//! The record takes the place of the account's claim, and stays. It keeps the token, which never goes back: a node that still acts by
+//! an old claim is refused. It has no time: a command that was killed is run again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlor_cluster::{Claim, Key, Revision, Session, SessionId, SessionState, Token, Value};
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+
+use crate::answer::{Last, Stored};
+use crate::clock;
+use crate::connect::AskError;
+use crate::error::{PutError, StateError};
+use crate::names;
+use crate::state::{ANSWER, Added, Decoded, FORMAT, State, parse};
+
+/// How often a session is looked at that may have ended.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often an account is added that somebody else changes at the same time.
+const ATTEMPTS: usize = 3;
+/// The maximum length of the name of a move.
+const LONGEST_MARK: usize = 64;
+
+/// The reason why no node may run an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Away {
+    /// A host is moving it into the cluster.
+    Importing,
+    /// A host is taking it out of the cluster.
+    Exporting,
+    /// A host took it out of the cluster, and runs it alone.
+    Exported,
+    /// It is being removed.
+    Removing,
+    /// It was removed. It may be added again, and begins with nothing.
+    Removed,
+}
+
+impl Away {
+    /// Returns whether nothing of the account is left in the cluster.
+    pub fn is_gone(self) -> bool {
+        matches!(self, Self::Exported | Self::Removed)
+    }
+}
+
+impl std::fmt::Display for Away {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Importing => "it is being imported",
+            Self::Exporting => "it is being exported",
+            Self::Exported => "it was exported",
+            Self::Removing => "it is being removed",
+            Self::Removed => "it was removed",
+        })
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AwayRecord {
+    format: u32,
+    account: String,
+    token: u64,
+    away: Away,
+    /// The name of the move, which the file of the host has as well.
+    mark: String,
+}
+
+#[derive(Deserialize)]
+struct AnyAccount {
+    away: Option<serde::de::IgnoredAny>,
+}
+
+/// The record of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// There is none.
+    Unknown,
+    /// Nodes may run it.
+    Claimed(Claim),
+    /// No node may run it.
+    Away { why: Away, token: Token, mark: String },
+}
+
+impl Standing {
+    /// Returns the token that the next holder must have at least.
+    pub(crate) fn next_token(&self) -> Token {
+        match self {
+            Self::Unknown => Token(1),
+            Self::Claimed(Claim { token, .. }) | Self::Away { token, .. } => token.next(),
+        }
+    }
+}
+
+/// Returns whether a record of an account is one of these.
+pub(crate) fn is_away(body: &[u8]) -> bool {
+    serde_json::from_slice::<AnyAccount>(body).is_ok_and(|any| any.away.is_some())
+}
+
+/// Reads a record.
+pub(crate) fn decode(hash: &str, body: &[u8]) -> Result<Decoded, String> {
+    let (account, why, ..) = read(hash, body)?;
+    Ok(Decoded::Away(account.into(), why))
+}
+
+fn read(hash: &str, body: &[u8]) -> Result<(String, Away, Token, String), String> {
+    let AwayRecord { account, token, away, mark, .. } = parse(body)?;
+    if names::hash(&account) != hash {
+        return Err("it names another account than its subject".to_owned());
+    }
+    if token > crate::state::HIGHEST {
+        return Err("its token is one that nobody counts to".to_owned());
+    }
+    if mark.len() > LONGEST_MARK {
+        return Err("the name of its move is too long".to_owned());
+    }
+    Ok((account, away, Token(token), mark))
+}
+
+impl State {
+    /// Returns the record of an account, with its revision.
+    pub(crate) async fn standing(&self, account: &str) -> Result<(Standing, Revision), StateError> {
+        let subject = self.cluster.subject(&Key::Account(account.into()));
+        let Some(stored) = self.stored(&subject).await? else { return Ok((Standing::Unknown, 0)) };
+        let unreadable = |cause| StateError::Unreadable { subject: subject.clone(), revision: stored.revision, cause };
+        if is_away(&stored.body) {
+            let (_, why, token, mark) = read(&names::hash(account), &stored.body).map_err(unreadable)?;
+            return Ok((Standing::Away { why, token, mark }, stored.revision));
+        }
+        match self.decode(&subject, stored.revision, &stored.body)? {
+            Decoded::Record(_, Value::Claim(claim)) => Ok((Standing::Claimed(claim), stored.revision)),
+            _ => Err(unreadable("it is no record of an account".to_owned())),
+        }
+    }
+
+    /// Keeps all nodes from running an account, if its record has this revision.
+    pub(crate) async fn put_away(
+        &self,
+        account: &str,
+        (why, token, mark): (Away, Token, &str),
+        expected: Revision,
+    ) -> Result<Revision, PutError> {
+        let (account, mark, subject) =
+            (account.to_owned(), mark.to_owned(), self.cluster.subject(&Key::Account(account.into())));
+        let record = AwayRecord { format: FORMAT, account, token: token.0, away: why, mark };
+        self.put_text(subject, serde_json::to_string(&record).unwrap_or_default(), expected, ANSWER).await
+    }
+
+    /// Lets nodes run an account, if its record has this revision.
+    pub(crate) async fn put_free(
+        &self,
+        account: &str,
+        token: Token,
+        weight: u32,
+        expected: Revision,
+    ) -> Result<Revision, PutError> {
+        let claim = Claim { session: None, token, weight };
+        self.put(&Key::Account(account.into()), &Value::Claim(claim), expected, ANSWER).await
+    }
+
+    /// Adds an account whose record is there already, if it was removed.
+    pub(crate) async fn add_again(&self, account: &str, weight: u32) -> Result<Added, StateError> {
+        let mut attempts = 1..ATTEMPTS;
+        loop {
+            let (standing, revision) = self.standing(account).await?;
+            let token = match standing {
+                Standing::Away { why: Away::Removed, token, .. } => token,
+                Standing::Away { why, .. } => return Ok(Added::Away(why)),
+                Standing::Claimed(_) => return Ok(Added::Present),
+                Standing::Unknown => Token(0),
+            };
+            match self.put_free(account, token, weight, revision).await {
+                Ok(_) => return Ok(Added::New),
+                Err(PutError::Refused) if attempts.next().is_some() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Returns the name of the node that has this session, if it lives. Otherwise it is over on return.
+    ///
+    /// As nodes do it: the patience counts from after a renewal was seen, and the end expects that renewal.
+    pub(crate) async fn holder(&self, id: SessionId, patience: Duration) -> Result<Option<Arc<str>>, StateError> {
+        let (key, subject) = (Key::Session(id), self.cluster.subject(&Key::Session(id)));
+        let mut first = None;
+        loop {
+            let Some(stored) = self.stored(&subject).await? else { return Ok(None) };
+            let Ok(Decoded::Record(_, Value::Session(session))) = self.decode(&subject, stored.revision, &stored.body)
+            else {
+                let cause = "it is no record of a session".to_owned();
+                return Err(StateError::Unreadable { subject, revision: stored.revision, cause });
+            };
+            if session.state == SessionState::Over {
+                return Ok(None);
+            }
+            let (seen, since) = *first.get_or_insert((stored.revision, clock::now()));
+            if seen != stored.revision {
+                return Ok(Some(session.node));
+            }
+            if clock::now() > since + patience {
+                let over = Value::Session(Session { state: SessionState::Over, ..session });
+                match self.put(&key, &over, seen, ANSWER).await {
+                    // A renewal came first.
+                    Ok(_) | Err(PutError::Refused) => continue,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn stored(&self, subject: &str) -> Result<Option<Stored>, StateError> {
+        match self.link.last(&self.cluster.state_stream(), subject, ANSWER).await {
+            Ok(Last::Stored(stored)) => Ok(Some(stored)),
+            Ok(Last::None) => Ok(None),
+            Ok(Last::Failed(error)) => Err(error.into()),
+            Err(AskError::Unfit(error)) => Err(PutError::Unfit(error).into()),
+            Ok(Last::TooLarge | Last::Strange) | Err(_) => Err(StateError::Silent(self.cluster.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::hash;
+
+    #[test]
+    fn what_nobody_writes_is_an_error() {
+        let record = AwayRecord {
+            format: FORMAT,
+            account: "bot@example.org".to_owned(),
+            token: 7,
+            away: Away::Exported,
+            mark: "a1".to_owned(),
+        };
+        let (text, own) = (serde_json::to_string(&record).unwrap(), hash("bot@example.org"));
+        assert!(is_away(text.as_bytes()));
+        assert_eq!(
+            read(&own, text.as_bytes()),
+            Ok(("bot@example.org".to_owned(), Away::Exported, Token(7), "a1".to_owned()))
+        );
+        let wrong = [
+            (hash("other@example.org"), text.clone(), "another account"),
+            (own.clone(), text.replace("\"token\":7", "\"token\":18446744073709551615"), "counts to"),
+            (own.clone(), text.replace("exported", "sold"), "unknown variant"),
+            (own.clone(), text.replace("a1", &"a".repeat(65)), "too long"),
+            (own.clone(), text.replace("\"format\":1", "\"format\":2"), "format 2"),
+            (own, text.replace('{', "{\"more\":1,"), "unknown field"),
+        ];
+        for (hash, text, cause) in wrong {
+            let error = read(&hash, text.as_bytes()).unwrap_err();
+            assert!(error.contains(cause), "{text}: {error}");
+        }
+        for other in ["", "[]", "{\"away\":null}", "{\"format\":1,\"account\":\"a\",\"session\":null}"] {
+            assert!(!is_away(other.as_bytes()), "{other}");
+        }
+    }
+}

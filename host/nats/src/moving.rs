@@ -1,0 +1,163 @@
+//! Moves accounts into the cluster and out of it, while nobody runs them.
+//!
+//! Three places say where an account is: a mark in the file of the host, its record in the state of the cluster, and its log. Each step
+//! changes one of them, in an order in which no two sides can run the account, and one of them always has all of it. A command
+//! that was killed between two steps is run again: it goes on by what the three places say.
+
+mod error;
+mod export;
+mod import;
+mod remove;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jid::BareJid;
+use parlor_cluster::{Claim, Revision, Timing, Token};
+use parlor_store::{Accounts, Mark, Stage};
+
+use crate::away::{Away, Standing};
+use crate::connect::{Link, Settings};
+use crate::error::{PutError, StateError};
+use crate::log::{AccountLog, forget_before, last_of};
+use crate::names::Cluster;
+use crate::record::Kind;
+use crate::snapshots::Snapshots;
+use crate::state::State;
+use crate::stores::Stores;
+use crate::streams::prepare;
+
+pub use error::MoveError;
+pub use export::Export;
+pub use import::{Import, Look};
+pub use remove::Removal;
+
+/// What is done of a move. Each step is certain when it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The file of the host says that the account moves.
+    Marked,
+    /// The cluster says that no node may run it.
+    Reserved,
+    /// No earlier holder can write into its log any more.
+    Fenced,
+    /// Its snapshot is in NATS, and was fetched again.
+    Stored,
+    /// Its log names the snapshot, or begins with nothing.
+    Named,
+    /// What is not needed any more was removed from NATS.
+    Cleared,
+    /// The file of the host has what it is to have.
+    Kept,
+    /// The cluster says what became of the account.
+    Told,
+}
+
+impl Step {
+    /// All steps. A move does not have to take each, nor in this order.
+    pub const ALL: [Self; 8] =
+        [Self::Marked, Self::Reserved, Self::Fenced, Self::Stored, Self::Named, Self::Cleared, Self::Kept, Self::Told];
+}
+
+/// Hears of each step that is done. A move ends there if it is told to, as if it was killed.
+pub type Progress<'a> = dyn FnMut(Step) -> ControlFlow<()> + 'a;
+
+fn tell(progress: &mut Progress<'_>, step: Step) -> Result<(), MoveError> {
+    if progress(step).is_break() { Err(MoveError::Interrupted) } else { Ok(()) }
+}
+
+/// Removes accounts from a cluster.
+#[derive(Debug)]
+pub struct Remover {
+    link: Link,
+    cluster: Cluster,
+    state: State,
+    snapshots: Snapshots,
+    /// After this time without a renewal, a session is over.
+    patience: Duration,
+}
+
+/// Moves accounts between the cluster and the file of a host that is stopped.
+#[derive(Debug)]
+pub struct Mover {
+    remover: Remover,
+    stores: Stores,
+}
+
+impl Remover {
+    /// Connects, and creates what a cluster needs, unless it is there.
+    pub async fn open(settings: &Settings, cluster: &Cluster, timing: Timing) -> Result<Self, MoveError> {
+        let link = Link::connect(settings).await?;
+        prepare(&link, cluster).await?;
+        let state = State::open(&link, cluster, timing).await?;
+        let snapshots = Snapshots::open(&link, cluster).await?;
+        Ok(Self { link, cluster: cluster.clone(), state, snapshots, patience: timing.patience() })
+    }
+
+    /// Makes sure that no node has an account.
+    async fn check_free(&self, account: &BareJid, claim: &Claim) -> Result<(), MoveError> {
+        let Some(session) = claim.session else { return Ok(()) };
+        match self.state.holder(session, self.patience).await? {
+            Some(node) => Err(MoveError::Held { account: account.clone(), node: node.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the token of the last record of an account's log; `None` if it has no records.
+    async fn last_token(&self, account: &BareJid) -> Result<Option<Token>, MoveError> {
+        let (stream, subject) = self.cluster.log(account.as_str());
+        Ok(last_of(&self.link, &stream, &subject).await?.map(|last| last.token))
+    }
+
+    /// Keeps all nodes from running an account, and all others from moving it. Returns the revision of its record.
+    async fn reserve(
+        &self,
+        account: &BareJid,
+        (why, token, mark): (Away, Token, &str),
+        expected: Revision,
+    ) -> Result<Revision, MoveError> {
+        match self.state.put_away(account.as_str(), (why, token, mark), expected).await {
+            Ok(revision) => Ok(revision),
+            Err(PutError::Refused) => Err(MoveError::Raced(account.clone())),
+            Err(error) => Err(StateError::from(error).into()),
+        }
+    }
+
+    /// Has the account begin with nothing, and removes all that the cluster kept of it. One record stays: the numbers of its log must go
+    /// on if it comes back, since files on other nodes may have the old ones.
+    async fn empty(&self, account: &BareJid, token: Token, progress: &mut Progress<'_>) -> Result<(), MoveError> {
+        let mut log = AccountLog::open(&self.link, &self.cluster, account.as_str(), token).await?;
+        tell(progress, Step::Fenced)?;
+        let last = log.write(Kind::Anew, Bytes::new()).await?;
+        tell(progress, Step::Named)?;
+        forget_before(&self.link, &self.cluster, account.as_str(), last.revision).await?;
+        self.snapshots.forget_all(account.as_str(), None).await?;
+        tell(progress, Step::Cleared)
+    }
+}
+
+impl Mover {
+    /// Connects, with the files of accounts in this data folder. No other process may use that meanwhile.
+    pub async fn open(settings: &Settings, cluster: &Cluster, timing: Timing, data: &Path) -> Result<Self, MoveError> {
+        let remover = Remover::open(settings, cluster, timing).await?;
+        let accounts = Accounts::start(data).map_err(|error| MoveError::Files(error.to_string()))?;
+        let stores = Stores::open(&remover.link, cluster, accounts).await?;
+        Ok(Self { remover, stores })
+    }
+
+    fn mark(&self, stage: Stage, name: &str) -> Mark {
+        Mark { stage, cluster: self.remover.cluster.to_string(), mark: name.to_owned() }
+    }
+}
+
+/// Returns a name for a move.
+fn new_name() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// Returns a token that is higher than all that were given for an account.
+fn highest(standing: &Standing, in_the_log: Option<Token>) -> Token {
+    standing.next_token().max(in_the_log.map_or(Token(0), Token::next))
+}
