@@ -1,14 +1,14 @@
 //! The store of a cluster: NATS with `JetStream`.
 //!
 //! **Owns:** the connection to NATS, what a server must be able to do, the streams, and how records are written in them: the
-//! logs of accounts, the leases of nodes, and snapshots.
+//! logs of accounts, the leases of nodes, snapshots, and what all nodes share.
 //!
 //! **Must not** decide which node runs an account: that is `parlor_cluster`, which it feeds. It does not know what a change
 //! or a snapshot holds: that is `parlor_store`, whose log it is.
 //!
 //! **Begin with** [`Runner`], which runs the accounts of a node on an [`AccountHost`]. It is made of [`Link`], the connection, of
 //! [`Driver`], which tells when to start and stop accounts, and of [`Stores`], which takes over an account with all that it
-//! kept. [`AccountLog`] is where an account writes.
+//! kept. [`AccountLog`] is where an account writes. [`Shared`] has the text and the files that all nodes share.
 //!
 //! # What is certain
 //!
@@ -30,6 +30,7 @@ mod overview;
 mod permit;
 mod record;
 mod run;
+mod shared;
 mod snapshots;
 mod state;
 mod store_log;
@@ -49,6 +50,7 @@ pub use overview::{AccountRow, NodeRow, Overview};
 pub use permit::Permit;
 pub use record::{Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, Record, RecordError};
 pub use run::{AccountHost, Runner, Trouble};
+pub use shared::{Changes, MOST_IN_A_FILE, MOST_IN_A_TEXT, Shared, SharedError, Standing, Version};
 pub use snapshots::{Snapshot, Snapshots};
 pub use state::{Added, State};
 pub use stores::{Held, Stores};

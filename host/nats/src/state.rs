@@ -19,10 +19,12 @@ use crate::streams::{MOST_IN_THE_STATE, prepare_state};
 /// The format that this version writes, and the only one that it reads.
 pub(crate) const FORMAT: u32 = 1;
 /// The maximum length of a node's name, and of an account's: an address has three parts of at most 1023 bytes.
-const LONGEST_NODE: usize = 256;
+pub(crate) const LONGEST_NODE: usize = 256;
 const LONGEST_ACCOUNT: usize = 3071;
 /// The largest token or renewal that is believed: they only count up from 0.
-const HIGHEST: u64 = 1 << 53;
+pub(crate) const HIGHEST: u64 = 1 << 53;
+/// How often a record is written anew that somebody else changed at the same time.
+const ATTEMPTS: usize = 3;
 /// How long a write that is not part of a lease may take.
 pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 
@@ -127,6 +129,25 @@ impl State {
     ) -> Result<Revision, PutError> {
         let (stream, body) = (self.cluster.state_stream(), Bytes::from(text));
         self.link.put(&stream, subject, expected, HeaderMap::new(), body, within).await
+    }
+
+    /// Writes a record in the place of the one that is there, whatever that says.
+    pub(crate) async fn overwrite(&self, subject: String, text: String) -> Result<(), StateError> {
+        let mut attempts = 1..ATTEMPTS;
+        loop {
+            let expected = match self.link.last(&self.cluster.state_stream(), &subject, ANSWER).await {
+                Ok(Last::Stored(stored)) => stored.revision,
+                Ok(Last::None) => 0,
+                Ok(Last::Failed(error)) => return Err(error.into()),
+                Err(AskError::Unfit(error)) => return Err(PutError::Unfit(error).into()),
+                Ok(Last::TooLarge | Last::Strange) | Err(_) => return Err(PutError::Unknown.into()),
+            };
+            match self.put_text(subject.clone(), text.clone(), expected, ANSWER).await {
+                Ok(_) => return Ok(()),
+                Err(PutError::Refused) if attempts.next().is_some() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Returns the key and the value of a message.

@@ -33,6 +33,7 @@ pub(crate) struct Message {
 pub(crate) struct Watch {
     link: Link,
     cluster: Cluster,
+    subjects: String,
     /// The last message that was delivered.
     last: Revision,
     phase: Phase,
@@ -46,8 +47,14 @@ enum Phase {
 impl Watch {
     /// Begins with the present record of each subject.
     pub(crate) fn new(link: &Link, cluster: &Cluster) -> Self {
-        let phase = Phase::Opening(Box::pin(open(link.clone(), cluster.clone(), 0, Duration::ZERO)));
-        Self { link: link.clone(), cluster: cluster.clone(), last: 0, phase }
+        Self::on(link, cluster, cluster.state_subjects())
+    }
+
+    /// Watches some subjects of the state alone.
+    pub(crate) fn on(link: &Link, cluster: &Cluster, subjects: String) -> Self {
+        let opening = open(link.clone(), cluster.clone(), subjects.clone(), 0, Duration::ZERO);
+        let phase = Phase::Opening(Box::pin(opening));
+        Self { link: link.clone(), cluster: cluster.clone(), subjects, last: 0, phase }
     }
 
     /// Returns the revision of the last message that was delivered.
@@ -57,7 +64,7 @@ impl Watch {
 
     /// Restarts with the present record of each subject.
     pub(crate) fn begin_again(&mut self) {
-        *self = Self::new(&self.link, &self.cluster);
+        *self = Self::on(&self.link, &self.cluster, self.subjects.clone());
     }
 
     /// Returns the next message. A call that is given up loses none.
@@ -88,13 +95,19 @@ impl Watch {
 
     fn retry(&mut self, cause: &str) {
         tracing::debug!(cause, "the cluster's state is watched again");
-        let opening = open(self.link.clone(), self.cluster.clone(), self.last, PAUSE);
+        let opening = open(self.link.clone(), self.cluster.clone(), self.subjects.clone(), self.last, PAUSE);
         self.phase = Phase::Opening(Box::pin(opening));
     }
 }
 
 /// Begins after the message of this revision; 0 means with the last record of each subject.
-async fn open(link: Link, cluster: Cluster, after: Revision, pause: Duration) -> Result<Ordered, String> {
+async fn open(
+    link: Link,
+    cluster: Cluster,
+    subjects: String,
+    after: Revision,
+    pause: Duration,
+) -> Result<Ordered, String> {
     sleep(pause).await;
     let deliver_policy = if after == 0 {
         DeliverPolicy::LastPerSubject
@@ -104,7 +117,7 @@ async fn open(link: Link, cluster: Cluster, after: Revision, pause: Duration) ->
     let config = OrderedConfig {
         name: Some(format!("parlor-{:016x}", rand::random::<u64>())),
         deliver_subject: link.client.new_inbox(),
-        filter_subject: cluster.state_subjects(),
+        filter_subject: subjects,
         deliver_policy,
         ..OrderedConfig::default()
     };

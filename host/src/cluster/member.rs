@@ -1,6 +1,10 @@
 //! The cluster, as the control socket shows and changes it.
 
+use std::sync::Arc;
+
 use parlor_nats::{Overview, State, StateError};
+
+use super::sharing::Sharing;
 
 /// The cluster that the host is a node of.
 #[derive(Debug)]
@@ -10,11 +14,13 @@ pub(crate) struct Member {
     /// The name of this node.
     pub(crate) node: String,
     state: State,
+    /// Shares its plugins; none if it goes by its own.
+    pub(super) sharing: Option<Arc<Sharing>>,
 }
 
 impl Member {
-    pub(super) fn new(cluster: &str, node: String, state: State) -> Self {
-        Self { cluster: cluster.to_owned(), node, state }
+    pub(super) fn new(cluster: &str, node: String, state: State, sharing: Option<Arc<Sharing>>) -> Self {
+        Self { cluster: cluster.to_owned(), node, state, sharing }
     }
 
     /// Reads the nodes and the accounts of the cluster.

@@ -6,6 +6,7 @@ mod nodes;
 mod proxy;
 mod runs;
 mod server;
+mod shared;
 mod snapshots;
 mod stores;
 
