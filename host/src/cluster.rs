@@ -1,6 +1,7 @@
 //! The host as a node of a cluster: it runs the accounts that the cluster gives it, each with a store of its own whose log is in NATS.
 //!
-//! `parlor_cluster` decides which node runs which account, and `parlor_nats` says when to start and stop them. All nodes have the same accounts in their configuration, and the same policy.
+//! `parlor_cluster` decides which node runs which account, and `parlor_nats` says when to start and stop them. All nodes have
+//! the same accounts in their configuration. They share the policy and its components by way of NATS.
 
 mod accounts;
 mod connecting;
@@ -9,6 +10,7 @@ mod member;
 mod moving;
 mod reading;
 mod serving;
+mod sharing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use self::accounts::{HostRef, NodeAccounts};
+use self::sharing::Sharing;
 use crate::host::{Host, claims};
 
 pub use connecting::ClusterStartError;
@@ -32,6 +35,7 @@ pub use moving::{Moving, MovingError, Removing};
 pub use parlor_nats::{Away, Export, Import, Look, Removal, Step, sees_records};
 pub use reading::{Reading, ReadingError};
 pub(crate) use serving::Serving;
+pub use sharing::SharingError;
 
 /// How many accounts are added to the cluster at once.
 const ADDING: usize = 32;
@@ -43,6 +47,8 @@ pub struct Cluster {
     runner: Runner,
     /// Adds the accounts of a changed configuration.
     following: JoinHandle<()>,
+    /// Compares the plugins with those of the cluster; none if the node does not share them.
+    sharing: Option<JoinHandle<()>>,
     /// Closes when nothing of the node uses the host.
     in_use: mpsc::Receiver<()>,
 }
@@ -58,24 +64,35 @@ impl Cluster {
         prepare(&link, &cluster).await?;
         let state = State::open(&link, &cluster, Timing::default()).await?;
         add_all(&state, &config).await?;
+        // Before the node takes accounts: it may have been down while something was revoked.
+        let sharing = if section.share_plugins {
+            let sharing = Sharing::open(&state, &config, &section.name, &name).await?;
+            sharing.start(host).await?;
+            Some(Arc::new(sharing))
+        } else {
+            sharing::goes_alone(&state, &name).await?;
+            None
+        };
         let files = Accounts::start(&config.data).map_err(ClusterStartError::Files)?;
         let stores = Stores::open(&link, &cluster, files).await?;
         let (using, in_use) = mpsc::channel(1);
         let host_ref = HostRef::new(host, using);
         let following = tokio::spawn(follow(host_ref.clone(), state.clone()));
+        let looking = sharing.as_ref().map(|sharing| tokio::spawn(look(host_ref.clone(), Arc::clone(sharing))));
         let node = NodeSettings { name: name.clone(), capacity: section.capacity, timing: Timing::default() };
         let accounts = Arc::new(NodeAccounts::new(host_ref));
         let runner = match Runner::start(settings, cluster, node, stores, accounts).await {
             Ok(runner) => runner,
             Err(error) => {
                 following.abort();
+                looking.inspect(JoinHandle::abort);
                 return Err(error.into());
             }
         };
         tracing::info!(cluster = %section.name, node = %name, "the host is a node of a cluster");
         // A host is started as a node once.
-        let _ = host.cluster.set(Member::new(&section.name, name, state));
-        Ok(Some(Self { runner, following, in_use }))
+        let _ = host.cluster.set(Member::new(&section.name, name, state, sharing));
+        Ok(Some(Self { runner, following, sharing: looking, in_use }))
     }
 
     /// Returns when the node has ended without being told to, which only happens if the host itself fails.
@@ -85,11 +102,44 @@ impl Cluster {
 
     /// Gives all accounts away, and ends the node. On return, nothing of it uses the host.
     pub async fn leave(self) {
-        let Self { runner, following, mut in_use } = self;
+        let Self { runner, following, sharing, mut in_use } = self;
         runner.leave().await;
         following.abort();
+        sharing.inspect(JoinHandle::abort);
         // Nothing is ever sent there.
         let _ = in_use.recv().await;
+    }
+}
+
+/// Shares the plugins after the owner had the host read its files. Does nothing on a host that is no node, or does not share.
+pub async fn reloaded(host: &Host) -> Result<(), SharingError> {
+    match sharing_of(host) {
+        Some(sharing) => sharing.reloaded(host).await,
+        None => Ok(()),
+    }
+}
+
+/// Has the plugins shared soon, after the host has read a file that was changed.
+pub fn read_again(host: &Host) {
+    if let Some(sharing) = sharing_of(host) {
+        sharing.read_again();
+    }
+}
+
+fn sharing_of(host: &Host) -> Option<&Sharing> {
+    host.cluster.get()?.sharing.as_deref()
+}
+
+/// Takes the plugins of other nodes when they come, and gives them those of this one when its file has changed.
+async fn look(host: HostRef, sharing: Arc<Sharing>) {
+    let mut changes = sharing.changes();
+    loop {
+        tokio::select! {
+            () = changes.next() => {}
+            () = sharing.changed() => {}
+            () = sleep(sharing::LATEST) => {}
+        }
+        sharing.look(&host).await;
     }
 }
 

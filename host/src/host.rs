@@ -59,6 +59,8 @@ use crate::web::Counts;
 
 pub use claims::account_started;
 pub use lock::LOCK;
+#[cfg(feature = "cluster")]
+pub(crate) use reload::in_force;
 pub use standing::PluginStatus;
 
 /// Maximum time that plugins may delay the log-in.

@@ -298,6 +298,68 @@ async fn a_webhook_is_reached_through_any_node_and_retried_while_its_account_mov
     assert!(two.stop(MOVED).await.unwrap().success());
 }
 
+/// Answers in chats, and in one room.
+fn in_the_lounge(entry: Entry) -> Entry {
+    let entry = entry.grant("messages.read", &["*"]).grant("messages.send", &["*"]).set("answer_late", true);
+    entry.grant("rooms.send", &["lounge@rooms.example.org"])
+}
+
+/// The second node has nothing but the cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_owner_decides_at_one_node_counts_at_the_other() {
+    let cluster = Cluster::new("echo", in_the_lounge).await;
+    let [one_home, two_home] = &cluster.homes;
+    two_home.set_policy(&Policy::default()).unwrap();
+    std::fs::remove_file(two_home.path().join("plugins/echo.wasm")).unwrap();
+    let mut one = cluster.start(0).await;
+    connected(&mut one).await;
+    let mut two = cluster.start(1).await;
+    let policies =
+        || [one_home, two_home].map(|home| std::fs::read_to_string(home.path().join("plugins.toml")).unwrap());
+    let [policy, taken] = policies();
+    assert_eq!(policy, taken);
+    let ended = async |home: &Home, arguments: &[&str]| {
+        let said = home.run(arguments).await.unwrap();
+        assert_eq!(said.code, Some(0), "{said:?}\n{}", cluster.nats.log().tail());
+    };
+    // Grants and the plugin itself, from either node.
+    let echo = [("plugin", "echo")];
+    ended(one_home, &["plugin", "grant", "echo", "rooms.send=den@rooms.example.org", "--yes"]).await;
+    two.wait("grants changed", &echo, SOON).await.unwrap();
+    ended(two_home, &["plugin", "grant", "echo", "rooms.send=attic@rooms.example.org", "--yes"]).await;
+    one.wait_count("grants changed", &echo, 2, SOON).await.unwrap();
+    ended(one_home, &["plugin", "disable", "echo"]).await;
+    two.wait("plugin disabled", &echo, SOON).await.unwrap();
+    ended(two_home, &["plugin", "enable", "echo"]).await;
+    let in_sync = async {
+        loop {
+            let status = cluster.status(0).await;
+            let of = |node: &Value| (node["plugins"] == "in sync", node["version"].clone());
+            let nodes: Vec<_> = status["nodes"].as_array().unwrap().iter().map(of).collect();
+            if nodes.len() == 2 && nodes.iter().all(|(is_in_sync, version)| *is_in_sync && *version == 5) {
+                assert_eq!(status["plugins"], serde_json::json!({ "version": 5, "node": "two" }));
+                return;
+            }
+            tokio::time::sleep(A_MOMENT).await;
+        }
+    };
+    tokio::time::timeout(MOVED, in_sync).await.expect("both have the version within a minute");
+    // The component is there, so the account goes on with its plugin.
+    assert!(one.stop(MOVED).await.unwrap().success());
+    connected(&mut two).await;
+    let mut juliet = friend("juliet").await;
+    juliet.chat(cluster.bot.clone(), "still there?").await.unwrap();
+    juliet.wait_body(&cluster.bot, "still there?", SOON).await.unwrap();
+    let removed = two_home.run(&["plugin", "remove", "echo", "--yes"]).await.unwrap();
+    assert_eq!(removed.code, Some(0), "{removed:?}");
+    // It was down meanwhile.
+    let mut one = cluster.start(0).await;
+    let [policy, taken] = policies();
+    assert!(policy == taken && !policy.contains("echo.wasm"), "{policy}");
+    assert!(one.stop(MOVED).await.unwrap().success());
+    assert!(two.stop(MOVED).await.unwrap().success());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_alone_or_cannot_reach_nats_says_so() {
     let mut home = Home::new().unwrap();

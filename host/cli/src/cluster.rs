@@ -32,7 +32,7 @@ pub enum ClusterCommand {
 /// The arguments of `parlor cluster status`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A node that was killed is shown until another one has noticed, for about two seconds.\n\nExamples:\n  parlor cluster status\n  parlor cluster status --json\n\nExit codes: 0 shown, 1 failed, or the host is no node of a cluster, 2 wrong usage, 4 no host runs"
+    after_help = "A node that was killed is shown until another one has noticed, for about two seconds. PLUGINS compares the plugins.toml of each node with the one of the cluster: `in sync`, `behind`, `differs` with the reason below, or `own` on a node that shares none.\n\nExamples:\n  parlor cluster status\n  parlor cluster status --json\n\nExit codes: 0 shown, 1 failed, or the host is no node of a cluster, 2 wrong usage, 4 no host runs"
 )]
 pub struct StatusArgs {
     /// Print JSON.
@@ -89,12 +89,27 @@ impl ClusterCommand {
 fn screen(cluster: &Cluster) -> String {
     let mut text = String::new();
     text.put(format_args!("cluster {}, asked at node {}\n", cluster.cluster, cluster.node));
+    if let Some(plugins) = &cluster.plugins {
+        text.put(format_args!("plugins.toml is version {}, by node {}\n", plugins.version, plugins.node));
+    }
     let rows: Vec<_> = cluster
         .nodes
         .iter()
-        .map(|node| vec![node.name.clone(), node.state.clone(), node.capacity.to_string(), node.accounts.to_string()])
+        .map(|node| {
+            let plugins = match node.version.filter(|_| node.plugins == "behind") {
+                Some(version) => format!("behind ({version})"),
+                None => node.plugins.clone(),
+            };
+            let (capacity, accounts) = (node.capacity.to_string(), node.accounts.to_string());
+            vec![node.name.clone(), node.state.clone(), capacity, accounts, plugins]
+        })
         .collect();
-    text.push_str(&table(&["NODE", "STATE", "CAPACITY", "ACCOUNTS"], &rows));
+    text.push_str(&table(&["NODE", "STATE", "CAPACITY", "ACCOUNTS", "PLUGINS"], &rows));
+    for node in &cluster.nodes {
+        if let Some(trouble) = &node.trouble {
+            text.put(format_args!("{}: {trouble}\n", node.name));
+        }
+    }
     text.push('\n');
     let row = |one: &parlor::control::views::ClusterAccount| {
         vec![one.jid.clone(), one.node.clone().unwrap_or_else(|| "-".to_owned())]
@@ -106,32 +121,43 @@ fn screen(cluster: &Cluster) -> String {
 
 #[cfg(test)]
 mod tests {
-    use parlor::control::views::{ClusterAccount, ClusterNode};
+    use parlor::control::views::{ClusterAccount, ClusterNode, SharedPlugins};
 
     use super::*;
 
     #[test]
     fn an_account_that_goes_to_another_node_has_none() {
-        let node = |name: &str, accounts| ClusterNode {
+        let node = |name: &str, accounts, plugins: &str, version, trouble: Option<&str>| ClusterNode {
             name: name.to_owned(),
             state: "open".to_owned(),
             capacity: 1,
             accounts,
+            plugins: plugins.to_owned(),
+            version,
+            trouble: trouble.map(str::to_owned),
         };
         let account =
             |jid: &str, node: Option<&str>| ClusterAccount { jid: jid.to_owned(), node: node.map(str::to_owned) };
         let cluster = Cluster {
             cluster: "bots".to_owned(),
             node: "one".to_owned(),
-            nodes: vec![node("one", 1), node("two", 0)],
+            plugins: Some(SharedPlugins { version: 4, node: "one".to_owned() }),
+            nodes: vec![
+                node("one", 1, "in sync", Some(4), None),
+                node("two", 0, "behind", Some(3), Some("it cannot be read")),
+                node("three", 0, "own", None, None),
+            ],
             accounts: vec![account("a@example.org", Some("one")), account("b@example.org", None)],
         };
         assert_eq!(
             screen(&cluster),
             "cluster bots, asked at node one\n\
-             NODE  STATE  CAPACITY  ACCOUNTS\n\
-             one   open   1         1\n\
-             two   open   1         0\n\
+             plugins.toml is version 4, by node one\n\
+             NODE   STATE  CAPACITY  ACCOUNTS  PLUGINS\n\
+             one    open   1         1         in sync\n\
+             two    open   1         0         behind (3)\n\
+             three  open   1         0         own\n\
+             two: it cannot be read\n\
              \n\
              ACCOUNT        NODE\n\
              a@example.org  one\n\

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use files::{ConfigFile, Files};
-use node::Node;
+use node::{Node, share, share_if_changed};
 use one_line::OneLine;
 use parlor::alerts;
 use parlor::control::chat::Chat;
@@ -297,11 +297,15 @@ async fn carry_out(host: &Arc<Host>, chat: &mut Chat, files: &mut Files, task: T
                 drop(configured(host, chat, read).await);
             }
             drop(said(host.reload_if_changed().await));
+            share_if_changed(host);
         }
         Task::Hear => chat.hear_all(host),
         Task::Order(Order::ReloadAll(done)) => drop(done.send(read_all(host, chat, files).await)),
         // The requester may have disconnected meanwhile.
-        Task::Order(Order::Reload(done)) => drop(done.send(said(host.reload().await))),
+        Task::Order(Order::Reload(done)) => {
+            let said = said(host.reload().await);
+            drop(done.send(said.and(share(host).await)));
+        }
         Task::Order(Order::Restart(id, done)) => drop(done.send(host.restart_plugin(&id).await)),
     }
 }
@@ -311,7 +315,7 @@ async fn read_all(host: &Arc<Host>, chat: &mut Chat, files: &mut Files) -> Resul
     let configured = configured(host, chat, files.config.read()).await;
     host.retry().await;
     let said = said(host.reload().await);
-    configured.and(said)
+    configured.and(said).and(share(host).await)
 }
 
 /// Applies the configuration if it is valid.

@@ -44,6 +44,8 @@ pub struct Cluster {
     pub replicas: usize,
     /// The share of accounts that this node takes.
     pub capacity: u32,
+    /// Whether `plugins.toml` and the plugins come from the cluster, and go to it.
+    pub share_plugins: bool,
 }
 
 /// How a node logs in at NATS.
@@ -125,6 +127,7 @@ impl Cluster {
             allow_unencrypted: section.flag("allow_unencrypted")?.unwrap_or(false),
             replicas,
             capacity,
+            share_plugins: section.flag("share_plugins")?.unwrap_or(true),
         }))
     }
 

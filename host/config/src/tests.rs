@@ -932,11 +932,14 @@ fn accounts_of_a_cluster_have_the_same_resource_on_each_node() {
         )
     };
     let [one, other] = ["one", "other"].map(|node| load(&text(node)).unwrap());
+    let alone = text("one").replace("name = ", "share_plugins = false\nname = ");
     let jid = |config: &Config, name: &str| config.accounts[&name.parse().unwrap()].link.jid.to_string();
     assert!(jid(&one, "main").starts_with("bot@example.org/parlor-"), "{}", jid(&one, "main"));
     assert_eq!(jid(&one, "main"), jid(&other, "main"));
     assert_eq!(jid(&one, "other"), "other@example.org/own");
-    assert_eq!(one.cluster.unwrap().node.as_deref(), Some("one"));
+    let [one, other] = [one, other].map(|config| config.cluster.unwrap());
+    assert_eq!((one.node.as_deref(), one.share_plugins), (Some("one"), true));
+    assert!(other.share_plugins && !load(&alone).unwrap().cluster.unwrap().share_plugins);
 }
 
 #[test]

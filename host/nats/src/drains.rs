@@ -2,14 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::answer::Last;
-use crate::connect::AskError;
-use crate::error::{PutError, StateError};
+use crate::error::StateError;
 use crate::names;
-use crate::state::{ANSWER, Decoded, FORMAT, State, check_node, parse};
-
-/// How often a wish is written anew that somebody else changed at the same time.
-const ATTEMPTS: usize = 3;
+use crate::state::{Decoded, FORMAT, State, check_node, parse};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,21 +20,7 @@ pub(crate) async fn set(state: &State, node: &str, is_draining: bool) -> Result<
     let subject = state.cluster.drain_subject(node);
     let record = DrainRecord { format: FORMAT, node: node.to_owned(), is_draining };
     let text = serde_json::to_string(&record).unwrap_or_default();
-    let mut attempts = 1..ATTEMPTS;
-    loop {
-        let expected = match state.link.last(&state.cluster.state_stream(), &subject, ANSWER).await {
-            Ok(Last::Stored(stored)) => stored.revision,
-            Ok(Last::None) => 0,
-            Ok(Last::Failed(error)) => return Err(error.into()),
-            Err(AskError::Unfit(error)) => return Err(PutError::Unfit(error).into()),
-            Ok(Last::TooLarge | Last::Strange) | Err(_) => return Err(PutError::Unknown.into()),
-        };
-        match state.put_text(subject.clone(), text.clone(), expected, ANSWER).await {
-            Ok(_) => return Ok(()),
-            Err(PutError::Refused) if attempts.next().is_some() => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    state.overwrite(subject, text).await
 }
 
 /// Reads a wish from its record.

@@ -1,14 +1,15 @@
 //! The store of a cluster: NATS with `JetStream`.
 //!
 //! **Owns:** the connection to NATS, what a server must be able to do, the streams, and how records are written in them: the
-//! logs of accounts, the leases of nodes, and snapshots. And the requests that nodes send one another.
+//! logs of accounts, the leases of nodes, snapshots, and what all nodes share. And the requests that nodes send one another.
 //!
 //! **Must not** decide which node runs an account: that is `parlor_cluster`, which it feeds. It does not know what a change
 //! or a snapshot holds: that is `parlor_store`, whose log it is.
 //!
 //! **Begin with** [`Runner`], which runs the accounts of a node on an [`AccountHost`]. It is made of [`Link`], the connection, of
 //! [`Driver`], which tells when to start and stop accounts, and of [`Stores`], which takes over an account with all that it
-//! kept. [`AccountLog`] is where an account writes. [`Mover`] takes accounts into the cluster and out of it.
+//! kept. [`AccountLog`] is where an account writes. [`Mover`] takes accounts into the cluster and out of it. [`Shared`] has
+//! the text and the files that all nodes share.
 //!
 //! # What is certain
 //!
@@ -35,6 +36,7 @@ mod permit;
 mod record;
 mod requests;
 mod run;
+mod shared;
 mod snapshots;
 mod state;
 mod store_log;
@@ -59,6 +61,7 @@ pub use permit::Permit;
 pub use record::{Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, Record, RecordError};
 pub use requests::{MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, Requests, SILENCE, Topic};
 pub use run::{AccountHost, Runner, Trouble};
+pub use shared::{Changes, MOST_IN_A_FILE, MOST_IN_A_TEXT, Shared, SharedError, Standing, Version};
 pub use snapshots::{Snapshot, Snapshots};
 pub use state::{Added, State};
 pub use stores::{Held, Stores};

@@ -71,6 +71,26 @@ impl Cluster {
         format!("parlor.{self}.state.drain.{}", hash(node))
     }
 
+    /// The subject of the present version of what the nodes share.
+    pub(crate) fn shared_subject(&self) -> String {
+        format!("parlor.{self}.state.shared.version")
+    }
+
+    /// The subject of what a node says of the version that it has.
+    pub(crate) fn shared_node_subject(&self, node: &str) -> String {
+        format!("{}{}", self.shared_node_subject_prefix(), hash(node))
+    }
+
+    /// What stands before the hash of a node in such a subject.
+    pub(crate) fn shared_node_subject_prefix(&self) -> String {
+        format!("parlor.{self}.state.shared.node.")
+    }
+
+    /// The bucket of shared files.
+    pub(crate) fn shared_bucket(&self) -> String {
+        format!("PARLOR_{self}_SHARED")
+    }
+
     /// The streams of logs, each with its subjects.
     pub(crate) fn log_streams(&self) -> impl Iterator<Item = (String, String)> {
         SHARDS.chars().map(move |shard| (format!("PARLOR_{self}_LOG_{shard}"), format!("parlor.{self}.log.{shard}.*")))

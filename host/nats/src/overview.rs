@@ -11,6 +11,7 @@ use crate::connect::AskError;
 use crate::drains;
 use crate::error::{PutError, StateError};
 use crate::names;
+use crate::shared::{self, Standing, Version};
 use crate::state::{Decoded, State};
 use crate::watch::Watch;
 
@@ -26,6 +27,8 @@ pub struct Overview {
     pub nodes: Vec<NodeRow>,
     /// The accounts, by address.
     pub accounts: Vec<AccountRow>,
+    /// The present version of what the nodes share.
+    pub shared: Option<Version>,
 }
 
 /// A node that has a session. One that was killed has it until another node has noticed.
@@ -39,6 +42,8 @@ pub struct NodeRow {
     pub is_draining: bool,
     /// How many accounts it has.
     pub accounts: usize,
+    /// What it says of the version that it has; none if it shares nothing.
+    pub standing: Option<Standing>,
 }
 
 /// An account of a cluster.
@@ -116,6 +121,7 @@ impl State {
         let mut sessions = BTreeMap::<SessionId, Session>::new();
         let mut claims = BTreeMap::<String, Option<SessionId>>::new();
         let mut drained = BTreeSet::new();
+        let (mut version, mut standings) = (None, BTreeMap::new());
         loop {
             let message = watch.next().await;
             match self.decode(&message.subject, message.revision, &message.body) {
@@ -128,7 +134,14 @@ impl State {
                 Ok(Decoded::Away(account, _)) => drop(claims.remove(&*account)),
                 Ok(Decoded::Drain(hash, true)) => drop(drained.insert(hash)),
                 Ok(Decoded::Drain(hash, false)) => drop(drained.remove(&hash)),
-                Ok(Decoded::Record(..) | Decoded::Other) | Err(_) => {}
+                Ok(Decoded::Other) => {
+                    match shared::decode(&self.cluster, &message.subject, message.revision, &message.body) {
+                        Some(shared::Decoded::Version(found)) => version = Some(found),
+                        Some(shared::Decoded::Node(hash, standing)) => drop(standings.insert(hash, standing)),
+                        None => {}
+                    }
+                }
+                Ok(Decoded::Record(..)) | Err(_) => {}
             }
             // The times of the cluster are always there, so there is a last one.
             if message.pending == 0 {
@@ -141,12 +154,13 @@ impl State {
             capacity: session.capacity,
             is_draining: session.state == SessionState::Draining || drained.contains(&names::hash(&session.node)),
             accounts: claims.values().filter(|holder| **holder == Some(*id)).count(),
+            standing: standings.get(&names::hash(&session.node)).cloned(),
         });
         let mut nodes: Vec<_> = nodes.collect();
         nodes.sort_by(|one, other| one.name.cmp(&other.name));
         let node_of = |holder: Option<SessionId>| Some(sessions.get(&holder?)?.node.to_string());
         let accounts =
             claims.into_iter().map(|(account, holder)| AccountRow { account, node: node_of(holder) }).collect();
-        Overview { nodes, accounts }
+        Overview { nodes, accounts, shared: version }
     }
 }

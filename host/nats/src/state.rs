@@ -21,7 +21,7 @@ use crate::streams::{MOST_IN_THE_STATE, prepare_state};
 /// The format that this version writes, and the only one that it reads.
 pub(crate) const FORMAT: u32 = 1;
 /// The maximum length of a node's name, and of an account's: an address has three parts of at most 1023 bytes.
-const LONGEST_NODE: usize = 256;
+pub(crate) const LONGEST_NODE: usize = 256;
 const LONGEST_ACCOUNT: usize = 3071;
 /// The largest token or renewal that is believed: they only count up from 0.
 pub(crate) const HIGHEST: u64 = 1 << 53;
@@ -131,6 +131,25 @@ impl State {
     ) -> Result<Revision, PutError> {
         let (stream, body) = (self.cluster.state_stream(), Bytes::from(text));
         self.link.put(&stream, subject, expected, HeaderMap::new(), body, within).await
+    }
+
+    /// Writes a record in the place of the one that is there, whatever that says.
+    pub(crate) async fn overwrite(&self, subject: String, text: String) -> Result<(), StateError> {
+        let mut attempts = 1..ATTEMPTS;
+        loop {
+            let expected = match self.link.last(&self.cluster.state_stream(), &subject, ANSWER).await {
+                Ok(Last::Stored(stored)) => stored.revision,
+                Ok(Last::None) => 0,
+                Ok(Last::Failed(error)) => return Err(error.into()),
+                Err(AskError::Unfit(error)) => return Err(PutError::Unfit(error).into()),
+                Ok(Last::TooLarge | Last::Strange) | Err(_) => return Err(PutError::Unknown.into()),
+            };
+            match self.put_text(subject.clone(), text.clone(), expected, ANSWER).await {
+                Ok(_) => return Ok(()),
+                Err(PutError::Refused) if attempts.next().is_some() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Returns the key and the value of a message.

@@ -22,6 +22,7 @@ pub mod manifest;
 pub mod policy;
 pub mod secret;
 pub mod setting;
+pub mod sharing;
 pub mod signature;
 pub mod source;
 pub mod webhook;

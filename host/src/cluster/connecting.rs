@@ -4,9 +4,12 @@ use std::io;
 
 use parlor_config::{Cluster, ClusterLogin, PasswordSource};
 use parlor_nats::{
-    Cluster as Name, ConnectError, Login, NameError, Settings, SnapshotError, StartError, StateError, StreamError,
+    Cluster as Name, ConnectError, Login, NameError, Settings, SharedError, SnapshotError, StartError, StateError,
+    StreamError,
 };
 use parlor_plugins::secret::{SecretError, SecretSource};
+
+use super::sharing::SharingError;
 
 /// The reason why a host does not become a node.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +35,12 @@ pub enum ClusterStartError {
     /// The state of the cluster cannot be read or written.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The plugins of the cluster cannot be reached.
+    #[error(transparent)]
+    Shared(#[from] SharedError),
+    /// The plugins of the cluster cannot be taken.
+    #[error(transparent)]
+    Sharing(#[from] SharingError),
     /// The node cannot start.
     #[error(transparent)]
     Start(#[from] StartError),

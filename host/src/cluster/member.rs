@@ -1,11 +1,14 @@
 //! The cluster, as the control socket shows and changes it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jid::BareJid;
 use parlor_nats::{Overview, Requests, State, StateError, Topic};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
+
+use super::sharing::Sharing;
 
 /// For how long the names of the nodes count that were read: `parlor top` asks each second, and strangers more often.
 const FRESH: Duration = Duration::from_secs(1);
@@ -20,6 +23,8 @@ pub(crate) struct Member {
     /// The name of this node.
     pub(crate) node: String,
     state: State,
+    /// Shares its plugins; none if it goes by its own.
+    pub(super) sharing: Option<Arc<Sharing>>,
     requests: Requests,
     webhooks: Requests,
     /// The places of searches for webhooks on other nodes.
@@ -29,13 +34,14 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(cluster: &str, node: String, state: State) -> Self {
+    pub(super) fn new(cluster: &str, node: String, state: State, sharing: Option<Arc<Sharing>>) -> Self {
         let requests = |topic| Requests::new(&state, &node, topic);
         let (requests, webhooks) = (requests(Topic::Control), requests(Topic::Webhooks));
         Self {
             cluster: cluster.to_owned(),
             node,
             state,
+            sharing,
             requests,
             webhooks,
             searches: Semaphore::new(SEARCHES),

@@ -114,6 +114,13 @@ impl Host {
     }
 }
 
+/// Returns the digest of the policy that the host goes by, if that is the one that was read last.
+#[cfg(feature = "cluster")]
+pub(crate) fn in_force(host: &Host) -> Option<Digest> {
+    let read = last_read(host);
+    read.text.filter(|_| read.fault.is_none())
+}
+
 /// Records why the policy that was read now is not in force.
 fn note(host: &Host, text: Option<Digest>, fault: String) {
     *last_read(host) = Read { text, fault: Some(fault) };

@@ -50,6 +50,27 @@ impl Node {
     pub(super) async fn leave(self) {}
 }
 
+/// Shares the plugins with the other nodes, after the owner had the host read its files.
+#[cfg(feature = "cluster")]
+pub(super) async fn share(host: &Host) -> Result<(), String> {
+    parlor::cluster::reloaded(host).await.map_err(|error| error.to_string())
+}
+
+#[cfg(not(feature = "cluster"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
+pub(super) async fn share(_: &Host) -> Result<(), String> {
+    Ok(())
+}
+
+/// Has the plugins shared with the other nodes soon, after the host has read a file that was changed.
+#[cfg(feature = "cluster")]
+pub(super) fn share_if_changed(host: &Host) {
+    parlor::cluster::read_again(host);
+}
+
+#[cfg(not(feature = "cluster"))]
+pub(super) fn share_if_changed(_: &Host) {}
+
 /// Returns whether a library that logs under this target sees what accounts keep.
 #[cfg(feature = "cluster")]
 pub(super) fn sees_records(target: &str) -> bool {

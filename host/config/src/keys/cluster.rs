@@ -66,5 +66,11 @@ pub const CLUSTER: &[Key] = &[
         Some("1"),
         "How many servers of NATS keep everything, the same on all nodes. More than 1 needs as many servers, of version 2.11 or newer.",
     ),
+    key(
+        "share_plugins",
+        "true or false",
+        Some("true"),
+        "Share `plugins.toml` and the components of plugins with the other nodes: a change on one of them counts on all. With `false` this node goes by its own files.",
+    ),
     key("user", "text", NONE, "The name to log in with at NATS. It goes with a password."),
 ];

@@ -8,6 +8,7 @@ mod proxy;
 mod requests;
 mod runs;
 mod server;
+mod shared;
 mod snapshots;
 mod stores;
 

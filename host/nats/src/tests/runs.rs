@@ -234,7 +234,13 @@ async fn a_node_that_is_to_be_drained_gives_its_account_away_and_takes_none() {
     state.drain("first", true).await.unwrap();
     told.by("second").await;
     let overview = state.overview().await.unwrap();
-    let row = |name: &str, is_draining, accounts| NodeRow { name: name.to_owned(), capacity: 1, is_draining, accounts };
+    let row = |name: &str, is_draining, accounts| NodeRow {
+        name: name.to_owned(),
+        capacity: 1,
+        is_draining,
+        accounts,
+        standing: None,
+    };
     assert_eq!(overview.nodes, [row("first", true, 0), row("second", false, 1)]);
     let node = Some("second".to_owned());
     assert_eq!(overview.accounts, [AccountRow { account: ACCOUNT.to_owned(), node }]);

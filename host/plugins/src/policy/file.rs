@@ -136,6 +136,31 @@ impl PolicyFile {
     }
 }
 
+/// Does something while no command can change the policy, nor the component store, which is changed under the same lock.
+pub fn locked<T>(path: &Path, doing: impl FnOnce() -> T) -> Result<T, EditError> {
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let _lock = lock(&real, || {})?;
+    Ok(doing())
+}
+
+/// Replaces the whole policy by a text from elsewhere, if it still is as it was read. `before` is called while the policy is
+/// locked, with its resolved path, and nothing is written if it fails. When this returns, the change is durable.
+pub fn replace(
+    path: &Path,
+    present: Option<&str>,
+    text: &str,
+    before: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), EditError> {
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let _lock = lock(&real, || {})?;
+    if Policy::read(path)?.as_deref() != present {
+        return Err(EditError::Changed(real));
+    }
+    Policy::understand(text, path)?;
+    let written = before(&real).and_then(|()| atomic::write(&real, text.as_bytes(), Readers::Same));
+    written.map_err(|cause| EditError::Write { path: real, cause })
+}
+
 /// Locks a file next to the policy. The policy itself is replaced, so a lock on it would stay with the old file.
 fn lock(policy: &Path, waits: impl FnOnce()) -> Result<File, EditError> {
     let mut name = std::ffi::OsString::from(".");
@@ -210,6 +235,23 @@ mod tests {
         fs::write(&path, &mine).unwrap();
         assert!(matches!(file.change(&id("x"), &[entry("x.wasm")]), Err(EditError::Changed(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), mine);
+    }
+
+    #[test]
+    fn a_policy_from_elsewhere_takes_the_place_of_the_one_that_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plugins.toml");
+        let read = || fs::read_to_string(&path).unwrap();
+        replace(&path, None, "# one\n", |_| Ok(())).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let error = replace(&path, Some("# other\n"), "# two\n", |_| Ok(())).unwrap_err();
+        assert!(matches!(error, EditError::Changed(_)) && read() == "# one\n", "{error}");
+        let error = replace(&path, Some("# one\n"), "[plugin.echo]\n", |_| Ok(())).unwrap_err();
+        assert!(matches!(error, EditError::Policy(_)) && read() == "# one\n", "{error}");
+        let error = replace(&path, Some("# one\n"), "# two\n", |_| Err(io::Error::other("full"))).unwrap_err();
+        assert!(matches!(error, EditError::Write { .. }) && read() == "# one\n", "{error}");
+        replace(&path, Some("# one\n"), "# two\n", |_| Ok(())).unwrap();
+        assert_eq!((read().as_str(), path.metadata().unwrap().permissions().mode() & 0o777), ("# two\n", 0o640));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::control::http::json;
 use crate::control::refusal::Refusal;
 use crate::control::request::Request;
 #[cfg(feature = "cluster")]
-use crate::control::views::{Cluster, ClusterAccount, ClusterNode};
+use crate::control::views::{Cluster, ClusterAccount, ClusterNode, SharedPlugins};
 use crate::host::Host;
 
 /// The most of a name that is shown, in bytes.
@@ -44,7 +44,11 @@ fn member(host: &Host) -> Result<&crate::cluster::Member, Refusal> {
 #[cfg(feature = "cluster")]
 async fn view(member: &crate::cluster::Member) -> Result<Cluster, Refusal> {
     let overview = member.overview().await.map_err(|error| Refusal::NotDone(error.to_string()))?;
+    let present = overview.shared.as_ref().map(|version| version.revision);
     let node = |row: parlor_nats::NodeRow| ClusterNode {
+        plugins: plugins(row.standing.as_ref(), present).to_owned(),
+        version: row.standing.as_ref().and_then(|standing| standing.number),
+        trouble: row.standing.and_then(|standing| standing.trouble),
         name: row.name,
         state: if row.is_draining { "draining" } else { "open" }.to_owned(),
         capacity: row.capacity,
@@ -54,9 +58,22 @@ async fn view(member: &crate::cluster::Member) -> Result<Cluster, Refusal> {
     Ok(Cluster {
         cluster: member.cluster.clone(),
         node: member.node.clone(),
+        plugins: overview.shared.map(|version| SharedPlugins { version: version.number, node: version.node }),
         nodes: overview.nodes.into_iter().map(node).collect(),
         accounts: overview.accounts.into_iter().map(account).collect(),
     })
+}
+
+/// Compares what a node says of its plugins with the present version.
+#[cfg(feature = "cluster")]
+fn plugins(standing: Option<&parlor_nats::Standing>, present: Option<u64>) -> &'static str {
+    match standing {
+        None => "own",
+        Some(standing) if standing.revision.is_none() && standing.trouble.is_none() => "own",
+        Some(standing) if standing.revision != present => "behind",
+        Some(standing) if standing.trouble.is_some() => "differs",
+        Some(_) => "in sync",
+    }
 }
 
 #[cfg(not(feature = "cluster"))]

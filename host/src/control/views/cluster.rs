@@ -11,6 +11,9 @@ pub struct Cluster {
     pub cluster: String,
     /// The name of the node that answered.
     pub node: String,
+    /// The version of `plugins.toml` that all nodes should have; none if none shares it.
+    #[serde(default)]
+    pub plugins: Option<SharedPlugins>,
     /// Its nodes, by name.
     pub nodes: Vec<ClusterNode>,
     /// Its accounts, by address.
@@ -28,6 +31,24 @@ pub struct ClusterNode {
     pub capacity: u32,
     /// How many accounts it has.
     pub accounts: usize,
+    /// Its `plugins.toml`: `in sync`, `behind` with an earlier version, `differs` if `trouble` says why, or `own` if it shares none.
+    #[serde(default)]
+    pub plugins: String,
+    /// The number of the version that it has.
+    #[serde(default)]
+    pub version: Option<u64>,
+    /// Why it does not have the present version, or not all components.
+    #[serde(default)]
+    pub trouble: Option<String>,
+}
+
+/// A version of `plugins.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedPlugins {
+    /// Its number.
+    pub version: u64,
+    /// The node that wrote it.
+    pub node: String,
 }
 
 /// An account of a cluster.

@@ -1,0 +1,172 @@
+//! What the nodes of a cluster share: a text, which has versions, and the files that it names by their digests.
+//!
+//! A record of the cluster's state names the present version. It is written by compare-and-swap, after the text and all
+//! files are in an object store, where each has its digest as its name. Whatever comes from there is compared with its
+//! digest before anybody gets it. This module does not know what the text says.
+
+mod error;
+mod objects;
+mod record;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use parlor_base::id::Digest;
+use parlor_cluster::Revision;
+
+use crate::answer::Last;
+use crate::connect::AskError;
+use crate::error::{PutError, StateError};
+use crate::state::{ANSWER, State, check_node};
+use crate::watch::Watch;
+
+use objects::Objects;
+use record::NodeRecord;
+
+pub use error::SharedError;
+pub(crate) use record::{Decoded, decode};
+
+/// The largest text, in bytes.
+pub const MOST_IN_A_TEXT: usize = 16 << 20;
+/// The largest file, in bytes.
+pub const MOST_IN_A_FILE: usize = 64 << 20;
+
+/// A version of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The place of its record.
+    pub revision: Revision,
+    /// Its number: one more than that of the version before.
+    pub number: u64,
+    /// The digest of the text.
+    pub digest: Digest,
+    /// The node that wrote it.
+    pub node: String,
+    /// The version of parlor there.
+    pub release: String,
+}
+
+/// What a node says of the version that it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The record of the version; none if the node has none.
+    pub revision: Option<Revision>,
+    /// The number of the version.
+    pub number: Option<u64>,
+    /// Why it does not have the present version, or not all of its files.
+    pub trouble: Option<String>,
+}
+
+/// The shared text and files of a cluster.
+#[derive(Clone)]
+pub struct Shared {
+    state: State,
+    objects: Objects,
+}
+
+impl Shared {
+    /// Creates the object store, unless it is there.
+    pub async fn open(state: &State) -> Result<Self, SharedError> {
+        Ok(Self { state: state.clone(), objects: Objects::open(&state.link, &state.cluster).await? })
+    }
+
+    /// Returns the present version, if there is one.
+    pub async fn version(&self) -> Result<Option<Version>, SharedError> {
+        let subject = self.state.cluster.shared_subject();
+        match self.state.link.last(&self.state.cluster.state_stream(), &subject, ANSWER).await {
+            Ok(Last::None) => Ok(None),
+            Ok(Last::Stored(stored)) => {
+                let revision = stored.revision;
+                let unreadable = |cause| StateError::Unreadable { subject, revision, cause };
+                Ok(Some(record::version(revision, &stored.body).map_err(unreadable)?))
+            }
+            Ok(Last::Failed(error)) => Err(StateError::from(error).into()),
+            Err(AskError::Unfit(error)) => Err(StateError::from(PutError::Unfit(error)).into()),
+            Ok(Last::TooLarge | Last::Strange) | Err(_) => Err(StateError::from(PutError::Unknown).into()),
+        }
+    }
+
+    /// Returns the text of a version.
+    pub async fn text(&self, version: &Version) -> Result<String, SharedError> {
+        let bytes = self.objects.get(&version.digest, MOST_IN_A_TEXT).await?;
+        String::from_utf8(bytes).map_err(|_| SharedError::NoText { digest: version.digest })
+    }
+
+    /// Returns the file with this digest.
+    pub async fn file(&self, digest: &Digest) -> Result<Vec<u8>, SharedError> {
+        self.objects.get(digest, MOST_IN_A_FILE).await
+    }
+
+    /// Returns whether there is a file with this digest. Its bytes are not looked at.
+    pub async fn has(&self, digest: &Digest) -> Result<bool, SharedError> {
+        self.objects.has(digest).await
+    }
+
+    /// Stores a file, or a text before it is published.
+    pub async fn keep(&self, bytes: &[u8]) -> Result<(), SharedError> {
+        if bytes.len() > MOST_IN_A_FILE {
+            return Err(SharedError::TooLarge { size: bytes.len(), most: MOST_IN_A_FILE });
+        }
+        self.objects.put(bytes).await
+    }
+
+    /// Makes a text the version after this one; none = the first one. The files that it names must be there. Returns
+    /// `None` if another version came first.
+    pub async fn publish(
+        &self,
+        text: &str,
+        before: Option<&Version>,
+        node: &str,
+        release: &str,
+    ) -> Result<Option<Version>, SharedError> {
+        check_node(node)?;
+        if text.len() > MOST_IN_A_TEXT {
+            return Err(SharedError::TooLarge { size: text.len(), most: MOST_IN_A_TEXT });
+        }
+        self.keep(text.as_bytes()).await?;
+        let (expected, number) = before.map_or((0, 1), |before| (before.revision, before.number + 1));
+        let (digest, node, release) = (Digest::of(text.as_bytes()), node.to_owned(), release.to_owned());
+        let version = Version { revision: 0, number, digest, node, release };
+        let (subject, body) = (self.state.cluster.shared_subject(), record::encode(&version));
+        match self.state.put_text(subject, body, expected, ANSWER).await {
+            Ok(revision) => Ok(Some(Version { revision, ..version })),
+            Err(PutError::Refused) => Ok(None),
+            Err(error) => Err(StateError::from(error).into()),
+        }
+    }
+
+    /// Removes objects that are not in use. Those of the last hour stay: somebody may be about to publish a version with them.
+    pub async fn clean(&self, used: &BTreeSet<Digest>) -> Result<(), SharedError> {
+        self.objects.clean(used).await
+    }
+
+    /// Tells the others which version a node has.
+    pub async fn report(&self, node: &str, standing: &Standing) -> Result<(), SharedError> {
+        check_node(node)?;
+        let record = NodeRecord::new(node, standing);
+        self.state.overwrite(self.state.cluster.shared_node_subject(node), record.encode()).await?;
+        Ok(())
+    }
+
+    /// Watches for new versions.
+    pub fn changes(&self) -> Changes {
+        let State { link, cluster } = &self.state;
+        Changes(Watch::on(link, cluster, cluster.shared_subject()))
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+/// Tells when there may be a new version.
+pub struct Changes(Watch);
+
+impl Changes {
+    /// Waits until there may be one. A call that is given up loses nothing.
+    pub async fn next(&mut self) {
+        self.0.next().await;
+    }
+}

@@ -1,0 +1,118 @@
+//! What nodes share: versions of a text, and files by their digests.
+
+use std::collections::BTreeSet;
+
+use parlor_base::id::Digest;
+use parlor_cluster::Timing;
+
+use super::server::{Server, cluster};
+use super::soon;
+use crate::{MOST_IN_A_FILE, MOST_IN_A_TEXT, Shared, SharedError, Standing, State, StateError, Version};
+
+async fn shared(server: &Server) -> (State, Shared) {
+    let state = State::open(&server.link().await, &cluster(), Timing::default()).await.unwrap();
+    let shared = Shared::open(&state).await.unwrap();
+    (state, shared)
+}
+
+async fn publish(shared: &Shared, text: &str, before: Option<&Version>, node: &str) -> Option<Version> {
+    soon(shared.publish(text, before, node, "0.1.0")).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_version_reaches_other_nodes_with_its_files_and_one_of_two_at_once_is_refused() {
+    let server = Server::start();
+    let [(_, one), (_, two)] = [shared(&server).await, shared(&server).await];
+    let mut changes = two.changes();
+    assert_eq!(two.version().await.unwrap(), None);
+    let file = vec![7; 300_000];
+    one.keep(&file).await.unwrap();
+    let first = publish(&one, "first", None, "one").await.unwrap();
+    assert_eq!((first.number, first.node.as_str()), (1, "one"));
+    soon(changes.next()).await;
+    assert_eq!(two.version().await.unwrap().as_ref(), Some(&first));
+    assert_eq!(soon(two.text(&first)).await.unwrap(), "first");
+    assert_eq!(soon(two.file(&Digest::of(&file))).await.unwrap(), file);
+    assert_eq!(soon(two.has(&Digest::of(b"other"))).await, Ok(false));
+
+    assert_eq!(publish(&two, "second", None, "two").await, None, "there is a first one");
+    let second = publish(&two, "second", Some(&first), "two").await.unwrap();
+    assert_eq!(second.number, 2);
+    assert_eq!(publish(&one, "at the same time", Some(&first), "one").await, None);
+    assert_eq!(one.version().await.unwrap(), Some(second));
+}
+
+#[tokio::test]
+async fn an_object_that_was_changed_or_removed_is_an_error_and_can_be_stored_again() {
+    let server = Server::start();
+    let (state, shared) = shared(&server).await;
+    let (digest, bucket) = (Digest::of(b"component"), "PARLOR_c_SHARED".to_owned());
+    shared.keep(b"component").await.unwrap();
+    let objects = state.link.jetstream.get_object_store(&bucket).await.unwrap();
+    objects.put(digest.to_hex().as_str(), &mut b"tampered".as_slice()).await.unwrap();
+    let changed = SharedError::Changed { digest, bucket: bucket.clone() };
+    assert_eq!(soon(shared.file(&digest)).await, Err(changed));
+    assert_eq!(soon(shared.has(&digest)).await, Ok(false));
+    shared.keep(b"component").await.unwrap();
+    assert_eq!(soon(shared.file(&digest)).await.unwrap(), b"component");
+    objects.delete(digest.to_hex()).await.unwrap();
+    assert_eq!(soon(shared.file(&digest)).await, Err(SharedError::Missing { digest, bucket }));
+    // A text that is none.
+    let version = publish(&shared, "text", None, "one").await.unwrap();
+    shared.keep(&[0xff]).await.unwrap();
+    let no_text = Version { digest: Digest::of(&[0xff]), ..version };
+    assert_eq!(soon(shared.text(&no_text)).await, Err(SharedError::NoText { digest: no_text.digest }));
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_neither_stored_nor_read() {
+    let server = Server::start();
+    let (state, shared) = shared(&server).await;
+    let too_large = |size, most| SharedError::TooLarge { size, most };
+    let long = "a".repeat(MOST_IN_A_TEXT + 1);
+    let refused = soon(shared.publish(&long, None, "one", "0.1.0")).await.unwrap_err();
+    assert_eq!(refused, too_large(long.len(), MOST_IN_A_TEXT));
+    let large = vec![0; MOST_IN_A_FILE + 1];
+    let refused = soon(shared.keep(&large)).await.unwrap_err();
+    assert_eq!(refused, too_large(large.len(), MOST_IN_A_FILE));
+    // Another program stores it.
+    let digest = Digest::of(long.as_bytes());
+    let objects = state.link.jetstream.get_object_store("PARLOR_c_SHARED").await.unwrap();
+    objects.put(digest.to_hex().as_str(), &mut long.as_bytes()).await.unwrap();
+    let version = publish(&shared, "text", None, "one").await.unwrap();
+    let version = Version { digest, ..version };
+    let refused = soon(shared.text(&version)).await.unwrap_err();
+    assert_eq!(refused, too_large(long.len(), MOST_IN_A_TEXT));
+}
+
+#[tokio::test]
+async fn a_version_of_a_newer_parlor_is_an_error_that_says_so() {
+    let server = Server::start();
+    let (state, shared) = shared(&server).await;
+    let body = r#"{"format":2,"number":1}"#;
+    state.link.jetstream.publish("parlor.c.state.shared.version", body.into()).await.unwrap().await.unwrap();
+    let error = shared.version().await.unwrap_err();
+    assert!(matches!(&error, SharedError::State(StateError::Unreadable { .. })) && !error.is_passing(), "{error}");
+    assert!(error.to_string().contains("format 2"), "{error}");
+}
+
+#[tokio::test]
+async fn what_each_node_has_is_told_and_objects_of_the_last_hour_stay() {
+    let server = Server::start();
+    let (state, shared) = shared(&server).await;
+    let version = publish(&shared, "text", None, "one").await.unwrap();
+    let standing = |trouble: Option<&str>| Standing {
+        revision: Some(version.revision),
+        number: Some(1),
+        trouble: trouble.map(str::to_owned),
+    };
+    for trouble in [None, Some("it cannot be read"), None] {
+        soon(shared.report("one", &standing(trouble))).await.unwrap();
+    }
+    let overview = soon(state.overview()).await.unwrap();
+    assert_eq!(overview.shared, Some(version.clone()));
+    assert!(overview.nodes.is_empty(), "none has a session");
+    shared.keep(b"of a version that is about to come").await.unwrap();
+    soon(shared.clean(&BTreeSet::new())).await.unwrap();
+    assert_eq!(soon(shared.text(&version)).await.unwrap(), "text");
+}

@@ -1,0 +1,73 @@
+//! The reasons why this node and the others do not have the same plugins.
+
+use std::io;
+use std::path::PathBuf;
+
+use parlor_base::escape::EscapedPath as _;
+use parlor_nats::SharedError;
+use parlor_plugins::policy::PolicyError;
+use parlor_plugins::policy::file::EditError;
+use parlor_plugins::sharing::Unshareable;
+
+/// The reason why this node and the others do not have the same plugins.
+#[derive(Debug, thiserror::Error)]
+pub enum SharingError {
+    /// The cluster cannot be read or written.
+    #[error("plugins.toml cannot be shared: {0}")]
+    Shared(#[from] SharedError),
+    /// The file of this node cannot be read.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The file of this node cannot be given to others.
+    #[error("plugins.toml counts on this node alone: {0}")]
+    Unshareable(#[from] Unshareable),
+    /// The version of the cluster cannot be used here.
+    #[error(
+        "version {number} of plugins.toml, which the node {node} wrote with parlor {release}, cannot be used on this node, which stays as it was: {cause}. If that parlor is newer than this one, update this one"
+    )]
+    Unusable {
+        /// The number of the version.
+        number: u64,
+        /// The node that wrote it.
+        node: String,
+        /// The version of parlor there.
+        release: String,
+        /// The reason.
+        cause: String,
+    },
+    /// Two nodes changed the file at once.
+    #[error(
+        "plugins.toml was changed on the node {node} too, and its version {number} counts; yours is in {}: make your change again, and remove that file", aside.escaped()
+    )]
+    Conflict {
+        /// The node whose version counts.
+        node: String,
+        /// The number of the version.
+        number: u64,
+        /// The file with this node's version.
+        aside: PathBuf,
+    },
+    /// A file cannot be written.
+    #[error(transparent)]
+    Write(#[from] EditError),
+    /// A file in the data folder cannot be written.
+    #[error("what the node has of the cluster cannot be written into the data folder ({0}); make it writable")]
+    Data(io::Error),
+    /// Others change it all the time.
+    #[error("plugins.toml is changed by several nodes again and again; the next attempt follows")]
+    Busy,
+    /// A task of the host ended.
+    #[error("plugins.toml was not compared with the cluster: {0}")]
+    Task(String),
+}
+
+impl SharingError {
+    /// Returns whether it may be over by itself.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Shared(error) => error.is_passing(),
+            Self::Busy => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What a node knows of the plugins that it shares. It names no host, which has it.
+
+use std::time::Instant;
+
+use parlor_nats::{Shared, Standing};
+use tokio::sync::{Mutex, Notify};
+
+use super::decide::Base;
+use super::error::SharingError;
+
+/// The part of a node that shares its plugins with the other nodes.
+#[derive(Debug)]
+pub(crate) struct Sharing {
+    pub(super) shared: Shared,
+    pub(super) cluster: String,
+    pub(super) node: String,
+    /// Notified when the host has read a file that was changed.
+    pub(super) changed: Notify,
+    /// Held while the file and the version are compared, and what follows is done.
+    pub(super) progress: Mutex<Progress>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// The version that the file was the same as, last.
+    pub(super) base: Option<Base>,
+    /// What the other nodes were told last; none if they may not have it.
+    pub(super) told: Option<Standing>,
+    /// Why components are not here that the policy names, and when they were asked for.
+    pub(super) lacking: Option<(String, Instant)>,
+    /// The last change that was put aside, until a command is told of it.
+    pub(super) conflict: Option<(SharingError, Instant)>,
+}
