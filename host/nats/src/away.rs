@@ -184,7 +184,7 @@ impl State {
     /// Returns the name of the node that has this session, if it lives. Otherwise it is over on return.
     ///
     /// As nodes do it: the patience counts from after a renewal was seen, and the end expects that renewal.
-    pub(crate) async fn holder(&self, id: SessionId, patience: Duration) -> Result<Option<Arc<str>>, StateError> {
+    pub(crate) async fn living_node(&self, id: SessionId, patience: Duration) -> Result<Option<Arc<str>>, StateError> {
         let (key, subject) = (Key::Session(id), self.cluster.subject(&Key::Session(id)));
         let mut first = None;
         loop {
@@ -213,7 +213,7 @@ impl State {
         }
     }
 
-    async fn stored(&self, subject: &str) -> Result<Option<Stored>, StateError> {
+    pub(crate) async fn stored(&self, subject: &str) -> Result<Option<Stored>, StateError> {
         match self.link.last(&self.cluster.state_stream(), subject, ANSWER).await {
             Ok(Last::Stored(stored)) => Ok(Some(stored)),
             Ok(Last::None) => Ok(None),

@@ -99,7 +99,7 @@ impl Remover {
     /// Makes sure that no node has an account.
     async fn check_free(&self, account: &BareJid, claim: &Claim) -> Result<(), MoveError> {
         let Some(session) = claim.session else { return Ok(()) };
-        match self.state.holder(session, self.patience).await? {
+        match self.state.living_node(session, self.patience).await? {
             Some(node) => Err(MoveError::Held { account: account.clone(), node: node.to_string() }),
             None => Ok(()),
         }

@@ -6,10 +6,8 @@ use std::time::Duration;
 use parlor_cluster::{Claim, Key, Session, SessionId, SessionState, Value};
 use tokio::time::timeout;
 
-use crate::answer::Last;
-use crate::connect::AskError;
 use crate::drains;
-use crate::error::{PutError, StateError};
+use crate::error::StateError;
 use crate::names;
 use crate::shared::{self, Standing, Version};
 use crate::state::{Decoded, State};
@@ -85,16 +83,10 @@ impl State {
     /// Reads a record.
     async fn record(&self, key: &Key) -> Result<Option<Value>, StateError> {
         let subject = self.cluster.subject(key);
-        let stored = match self.link.last(&self.cluster.state_stream(), &subject, QUICK).await {
-            Ok(Last::Stored(stored)) => stored,
-            Ok(Last::None) => return Ok(None),
-            Ok(Last::Failed(error)) => return Err(error.into()),
-            Err(AskError::Unfit(error)) => return Err(PutError::Unfit(error).into()),
-            Ok(Last::TooLarge | Last::Strange) | Err(_) => return Err(StateError::Silent(self.cluster.to_string())),
-        };
+        let Some(stored) = self.stored(&subject).await? else { return Ok(None) };
         match self.decode(&subject, stored.revision, &stored.body)? {
             Decoded::Record(_, value) => Ok(Some(value)),
-            Decoded::Drain(..) | Decoded::Other => Ok(None),
+            Decoded::Drain(..) | Decoded::Away(..) | Decoded::Other => Ok(None),
         }
     }
 

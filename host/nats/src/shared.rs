@@ -151,7 +151,7 @@ impl Shared {
     /// Watches for new versions.
     pub fn changes(&self) -> Changes {
         let State { link, cluster } = &self.state;
-        Changes(Watch::on(link, cluster, cluster.shared_subject()))
+        Changes(Watch::of(link, cluster, cluster.shared_subject()))
     }
 }
 

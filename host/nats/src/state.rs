@@ -25,6 +25,8 @@ pub(crate) const LONGEST_NODE: usize = 256;
 const LONGEST_ACCOUNT: usize = 3071;
 /// The largest token or renewal that is believed: they only count up from 0.
 pub(crate) const HIGHEST: u64 = 1 << 53;
+/// How often a record is written anew that somebody else changed at the same time.
+const ATTEMPTS: usize = 3;
 /// How long a write that is not part of a lease may take.
 pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 

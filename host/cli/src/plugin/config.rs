@@ -115,7 +115,7 @@ impl ConfigArgs {
                 if let (true, true, Some(setting)) = (is_asked_for, io::stdin().is_terminal(), schema.get(name)) {
                     return print_json(&one_as_json(&(name.clone(), setting.clone(), set)));
                 }
-                let sentence = self.keep(&admin, name, kind, source, set.as_ref())?;
+                let sentence = self.keep(&admin, name, kind, source.as_ref(), set.as_ref())?;
                 return done(&config, id, &sentence, self.json);
             }
             (Some(_), _) if source.is_some() => bail!("{name} is no secret: give its value"),
@@ -155,15 +155,15 @@ impl ConfigArgs {
         admin: &PluginAdmin<'_>,
         name: &str,
         kind: Option<&SettingKind>,
-        source: Option<SecretSource>,
+        source: Option<&SecretSource>,
         present: Option<&Value>,
     ) -> anyhow::Result<String> {
         let (id, words) = (&self.plugin, self.words(name));
-        if let (Some(source), Some(kind)) = (&source, kind) {
+        if let (Some(source), Some(kind)) = (source, kind) {
             refuse_short(id, name, kind, source)?;
         }
         let text = if source.is_none() { Some(secret(id, name, present, self.json)?) } else { None };
-        let new = match (&source, &text) {
+        let new = match (source, &text) {
             (Some(source), _) => NewSecret::At(source),
             (None, text) => NewSecret::Text(text.as_deref().unwrap_or_default()),
         };

@@ -4,7 +4,7 @@
 
 use jid::BareJid;
 use parlor_cluster::{Revision, Token};
-use parlor_store::{DataFile, Mark, Stage};
+use parlor_store::{DataFile, Stage};
 
 use super::{MoveError, Mover, Progress, Step, highest, new_name, tell};
 use crate::away::{Away, Standing};
@@ -100,13 +100,12 @@ impl Mover {
                 Some(Stage::Came) => return Ok(Plan::Finish { name: of.clone(), had_left: true }),
                 _ => return Ok(Plan::Fetch(Some(of.clone()))),
             },
-            Standing::Away { why: Away::Importing, mark: of, .. } if is_own(of) => match stage {
+            Standing::Away { why: Away::Importing, mark: of, .. } if is_own(of) => {
                 // The file has all of it, and no node ever had it.
-                Some(Stage::Leaving | Stage::Came) => {
+                if let Some(Stage::Leaving | Stage::Came) = stage {
                     return Ok(Plan::Finish { name: of.clone(), had_left: false });
                 }
-                _ => {}
-            },
+            }
             // The host that began it may be lost. It is refused once this one has written.
             Standing::Away { why: Away::Exporting, .. } if is_replacing => {}
             Standing::Away { why, .. } if !why.is_gone() => {

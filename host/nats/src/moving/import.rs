@@ -111,7 +111,7 @@ impl Mover {
             (Some(Mark { stage: Stage::Leaving | Stage::Came, .. }) | None, _) => match file.rows_of(account)? {
                 0 => Look::Nothing,
                 rows => {
-                    let replaces = self.has_data(account, mark.as_ref(), &standing, in_the_log).await?;
+                    let replaces = has_data(account, mark.as_ref(), &standing, in_the_log)?;
                     if replaces && !is_replacing {
                         return Err(MoveError::Has { account: account.clone(), cluster });
                     }
@@ -123,28 +123,6 @@ impl Mover {
             },
         };
         Ok(Found { mark, standing, revision, in_the_log, look })
-    }
-
-    /// Returns whether the cluster has data of an account that is not from this move.
-    async fn has_data(
-        &self,
-        account: &BareJid,
-        own: Option<&Mark>,
-        standing: &Standing,
-        in_the_log: Option<Token>,
-    ) -> Result<bool, MoveError> {
-        match standing {
-            Standing::Unknown => Ok(in_the_log.is_some()),
-            // A node that has just claimed it writes soon.
-            Standing::Claimed(Claim { session, .. }) => Ok(in_the_log.is_some() || session.is_some()),
-            Standing::Away { why: Away::Exported | Away::Removed, .. } => Ok(false),
-            Standing::Away { why, mark, .. } => match why {
-                // Of an earlier attempt, or of an export to here whose end the cluster does not know.
-                Away::Importing | Away::Exporting if own.is_some_and(|own| own.mark == *mark) => Ok(false),
-                Away::Importing => Ok(true),
-                _ => Err(MoveError::Busy { account: account.clone(), why: *why }),
-            },
-        }
     }
 
     async fn carry_in(
@@ -203,5 +181,26 @@ impl Mover {
             Err(PutError::Refused) => Err(MoveError::Raced(account.clone())),
             Err(error) => Err(StateError::from(error).into()),
         }
+    }
+}
+
+/// Returns whether the cluster has data of an account that is not from this move.
+fn has_data(
+    account: &BareJid,
+    own: Option<&Mark>,
+    standing: &Standing,
+    in_the_log: Option<Token>,
+) -> Result<bool, MoveError> {
+    match standing {
+        Standing::Unknown => Ok(in_the_log.is_some()),
+        // A node that has just claimed it writes soon.
+        Standing::Claimed(Claim { session, .. }) => Ok(in_the_log.is_some() || session.is_some()),
+        Standing::Away { why: Away::Exported | Away::Removed, .. } => Ok(false),
+        Standing::Away { why, mark, .. } => match why {
+            // Of an earlier attempt, or of an export to here whose end the cluster does not know.
+            Away::Importing | Away::Exporting if own.is_some_and(|own| own.mark == *mark) => Ok(false),
+            Away::Importing => Ok(true),
+            _ => Err(MoveError::Busy { account: account.clone(), why: *why }),
+        },
     }
 }

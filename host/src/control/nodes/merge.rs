@@ -208,11 +208,11 @@ fn audit(has: &[(String, Bytes)], most: usize, missing: &mut Vec<(String, String
             missing.push(strange(node));
             continue;
         };
-        let named = |mut entry: crate::control::audit::Entry| {
+        let of_node = |mut entry: crate::control::audit::Entry| {
             entry.node = Some(node.clone());
             entry
         };
-        whole.entries.extend(one.entries.into_iter().map(named));
+        whole.entries.extend(one.entries.into_iter().map(of_node));
         for Counted { plugin, account, name, count } in one.counts {
             *counts.entry((plugin, account, name)).or_insert(0u64) += count;
         }

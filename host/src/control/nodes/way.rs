@@ -78,8 +78,9 @@ fn chosen(request: &Request, at: &str, is_get: bool, path: &[&str]) -> Result<Wa
 /// Returns whether the answers of several nodes to a request can be put together.
 fn is_for_all(is_get: bool, path: &[&str]) -> bool {
     match path {
-        ["v1", "status" | "audit" | "keys" | "schedules" | "rooms" | "contacts"] | ["v1", "plugins", _] => is_get,
-        ["v1", "plugins", _, "explain" | "webhooks" | "schedules"] => is_get,
+        ["v1", "status" | "audit" | "keys" | "schedules" | "rooms" | "contacts"]
+        | ["v1", "plugins", _]
+        | ["v1", "plugins", _, "explain" | "webhooks" | "schedules"] => is_get,
         ["v1", "plugins", _, "restart"] => !is_get,
         _ => false,
     }
