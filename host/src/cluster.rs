@@ -5,6 +5,7 @@
 
 mod accounts;
 mod connecting;
+mod examine;
 pub(crate) mod framed;
 mod member;
 mod moving;
@@ -19,7 +20,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use parlor_cluster::Timing;
 use parlor_config::Config;
-use parlor_nats::{Added, Link, NodeSettings, Runner, State, StateError, Stores, prepare};
+use parlor_nats::{Added, Link, NodeSettings, Runner, State, StateError, Stores, agree_on_keys, prepare};
 use parlor_store::Accounts;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -30,9 +31,12 @@ use self::sharing::Sharing;
 use crate::host::{Host, claims};
 
 pub use connecting::ClusterStartError;
+pub use examine::{examine, key_ids};
 pub(crate) use member::Member;
 pub use moving::{Moving, MovingError, Removing};
-pub use parlor_nats::{Away, Export, Import, Look, Removal, Step, sees_records};
+pub use parlor_nats::{
+    Away, Examined, Export, Import, KeyId, KeyRing, KeyRingError, Look, NodeRow, Overview, Removal, Step, sees_records,
+};
 pub use reading::{Reading, ReadingError};
 pub(crate) use serving::Serving;
 pub use sharing::SharingError;
@@ -62,6 +66,8 @@ impl Cluster {
         let name = section.node.clone().unwrap_or_else(connecting::machine);
         let link = Link::connect(&settings).await?;
         prepare(&link, &cluster).await?;
+        // Before anything of this node is in the cluster.
+        agree_on_keys(&link, &cluster).await?;
         let state = State::open(&link, &cluster, Timing::default()).await?;
         add_all(&state, &config).await?;
         // Before the node takes accounts: it may have been down while something was revoked.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::folder::Folder;
+use crate::host::Home;
 use crate::log::{Log, Mark};
 use crate::process::Process;
 
@@ -14,6 +15,20 @@ use crate::process::Process;
 const START: Duration = Duration::from_secs(30);
 /// The file that Debian installs, which is not in everybody's path.
 const INSTALLED: &str = "/usr/sbin/nats-server";
+
+/// A file of keys with the key of the tests' clusters. It is no secret.
+pub const CLUSTER_KEY: &str = "e6389e9e3f211b20 0101010101010101010101010101010101010101010101010101010101010101\n";
+/// The name of that file in the folder of a host.
+pub const KEY_FILE: &str = "cluster.key";
+
+/// Makes a host the node of this name of the cluster `suite`, whose NATS is at this address.
+pub fn make_node(home: &mut Home, nats: &str, node: &str) -> Result<()> {
+    home.write(KEY_FILE, CLUSTER_KEY)?;
+    for (key, value) in [("nats", nats), ("name", "suite"), ("node", node), ("key_file", KEY_FILE)] {
+        home.set_cluster(key, value)?;
+    }
+    Ok(())
+}
 
 /// A running server on a free port of 127.0.0.1. Dropping it ends it and removes its data.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use jid::BareJid;
 use parlor_tests::client::Client;
 use parlor_tests::host::{Home, Host, Server};
 use parlor_tests::log::Mark;
-use parlor_tests::nats::Nats;
+use parlor_tests::nats::{KEY_FILE, Nats, make_node};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::ports;
@@ -104,9 +104,7 @@ fn home(
     let mut home = Home::new().unwrap();
     home.add_account("main", bot, Server::StartTls(server.ports().starttls, server.certificate())).unwrap();
     home.set("allow_non_roster_messaging", true).unwrap();
-    for (key, value) in [("nats", nats.address().as_str()), ("name", "suite"), ("node", node)] {
-        home.set_cluster(key, value).unwrap();
-    }
+    make_node(&mut home, &nats.address(), node).unwrap();
     let entry = home.install(plugin, &built(plugin).unwrap()).unwrap();
     home.set_policy(&Policy::default().with(plugin, granted(entry))).unwrap();
     home
@@ -372,8 +370,32 @@ async fn a_host_that_is_alone_or_cannot_reach_nats_says_so() {
     assert!(said.code == Some(1) && said.stderr.contains("no node of a cluster"), "{said:?}");
     assert!(host.stop(SOON).await.unwrap().success());
     // A port that nobody listens on.
-    home.set_cluster("nats", "nats://127.0.0.1:1").unwrap();
-    home.set_cluster("name", "suite").unwrap();
+    make_node(&mut home, "nats://127.0.0.1:1", "alone").unwrap();
     let ended = home.run(&["run", "--config", "parlor.toml"]).await.unwrap();
     assert!(ended.code == Some(1) && ended.stderr.contains("NATS cannot be reached"), "{ended:?}");
+}
+
+/// Otherwise it would take accounts over, and no other node could go on with them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_the_key_of_its_cluster_does_not_start_and_says_what_to_copy() {
+    let cluster = Cluster::new("idler", idler).await;
+    let mut one = cluster.start(0).await;
+    connected(&mut one).await;
+    let other = &cluster.homes[1];
+    let key = other.path().join(KEY_FILE);
+    let there = other.run(&["cluster", "key"]).await.unwrap();
+    assert!(there.code == Some(1) && there.stderr.contains("is there already"), "{there:?}");
+    std::fs::remove_file(&key).unwrap();
+    let refused = other.run(&["run", "--config", "parlor.toml"]).await.unwrap();
+    assert!(refused.code == Some(1) && refused.stderr.contains("parlor cluster key"), "{refused:?}");
+    let made = other.run(&["cluster", "key", "--json"]).await.unwrap();
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let id = made.json().unwrap()["key"].as_str().unwrap().to_owned();
+    let secret = std::fs::read_to_string(&key).unwrap();
+    assert!(secret.contains(&id) && !made.stdout.contains(secret.trim_end().rsplit(' ').next().unwrap()), "{made:?}");
+    let refused = other.run(&["run", "--config", "parlor.toml"]).await.unwrap();
+    let said = "the cluster suite encrypts with the key e6389e9e3f211b20, which this node does not have";
+    assert!(refused.code == Some(1) && refused.stderr.contains(said), "{refused:?}");
+    assert_eq!(cluster.status(0).await["nodes"].as_array().unwrap().len(), 1);
+    assert!(one.stop(MOVED).await.unwrap().success());
 }

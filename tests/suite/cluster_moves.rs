@@ -4,7 +4,7 @@ use jid::BareJid;
 use parlor_tests::counterparts::{AXOLOTL, Counterpart};
 use parlor_tests::host::{Finished, Home, Host, Server};
 use parlor_tests::log::Mark;
-use parlor_tests::nats::Nats;
+use parlor_tests::nats::{Nats, make_node};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 use parlor_tests::process::Signal;
@@ -108,9 +108,7 @@ impl House {
     }
 
     fn join(&mut self, nats: &Nats) {
-        for (key, value) in [("nats", nats.address().as_str()), ("name", "moves"), ("node", "one")] {
-            self.home.set_cluster(key, value).unwrap();
-        }
+        make_node(&mut self.home, &nats.address(), "one").unwrap();
     }
 }
 
@@ -160,7 +158,7 @@ async fn a_host_moves_into_a_cluster_and_back_with_all_that_it_keeps() {
     // Without the cluster, it would use keys of messages twice.
     house.home.clear_cluster().unwrap();
     let refused = house.fails(&["run", "--config", "parlor.toml"]).await;
-    assert!(refused.contains("has moved into the cluster moves"), "{refused}");
+    assert!(refused.contains("has moved into the cluster suite"), "{refused}");
     house.join(&nats);
     let moved: Value = house.does(&["cluster", "export", "--json"]).await.json().unwrap();
     assert_eq!(moved["accounts"][0]["outcome"], "moved", "{moved}");

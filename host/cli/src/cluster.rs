@@ -1,4 +1,7 @@
-//! `parlor cluster`: the nodes and accounts of a cluster, from any of its nodes.
+//! `parlor cluster`: the nodes and accounts of a cluster, from any of its nodes, and the key that they share.
+
+#[cfg(feature = "cluster")]
+mod key;
 
 #[cfg(feature = "cluster")]
 mod moving;
@@ -10,7 +13,7 @@ use parlor::control::views::Cluster;
 use super::show::{Put as _, print, print_json, table};
 use super::target::{self, Target};
 
-/// Show the cluster, drain nodes, and move accounts in and out
+/// Show the cluster, drain nodes, make its key, and move accounts in and out
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 --yes was not given, 4 no host runs")]
 pub enum ClusterCommand {
@@ -27,6 +30,9 @@ pub enum ClusterCommand {
     /// Remove an account that is in no file any more from the cluster.
     #[cfg(feature = "cluster")]
     Remove(moving::RemoveArgs),
+    /// Make the key that encrypts what accounts keep in NATS.
+    #[cfg(feature = "cluster")]
+    Key(key::KeyArgs),
 }
 
 /// The arguments of `parlor cluster status`.
@@ -75,6 +81,8 @@ impl ClusterCommand {
                 let cluster: Cluster = host.get("/v1/cluster")?;
                 if args.json { print_json(&cluster) } else { print(&screen(&cluster)) }
             }
+            #[cfg(feature = "cluster")]
+            Self::Key(args) => args.run(),
             Self::Drain(args) => {
                 let host = target::running(&args.target.load_to_look()?)?;
                 let off = if args.off { "&off=true" } else { "" };

@@ -1,5 +1,7 @@
 //! `parlor doctor`: finds problems of a host, and says how to fix them. It changes nothing.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod disk;
 
 use std::collections::BTreeMap;
@@ -162,6 +164,10 @@ fn look(config: &Config, offline: bool, findings: &mut Findings) -> anyhow::Resu
         findings.broken("data", error.to_string(), "do as it says");
     }
     disk::check(&config.data, findings);
+    #[cfg(feature = "cluster")]
+    if let Some(section) = &config.cluster {
+        cluster::check(section, offline, findings)?;
+    }
     if offline {
         return Ok(());
     }

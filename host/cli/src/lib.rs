@@ -100,7 +100,7 @@ enum Command {
     /// Add, remove and list accounts.
     #[command(subcommand)]
     Account(account::AccountCommand),
-    /// Show the cluster, drain nodes, and move accounts in and out.
+    /// Show the cluster, drain nodes, make its key, and move accounts in and out.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
     /// Write a backup of the host into a file.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::account::AccountConfig;
 use super::error::{ClusterError, ConfigError, FilePosition};
 use super::keys::CLUSTER_NAMES;
-use super::link::{PasswordSource, Way, certificates, others_may_read, password_source};
+use super::link::{PasswordSource, Way, certificates, others_may_read, password_source, secret_source};
 use super::name::AccountName;
 use super::sections::{Section, Written};
 
@@ -34,6 +34,8 @@ pub struct Cluster {
     pub name: String,
     /// The name of this node; none = that of the machine.
     pub node: Option<String>,
+    /// The source of the keys that encrypt what accounts keep.
+    pub key: PasswordSource,
     /// How to log in at NATS.
     pub login: ClusterLogin,
     /// A file with certificates to trust in place of the system's.
@@ -122,6 +124,7 @@ impl Cluster {
             nats,
             name: cluster_name(&name)?,
             node: node.or_else(|| written.map(|written| written.value.to_owned())),
+            key: key(section, folder)?,
             login: login(section, folder)?,
             ca_file: certificates(section, "ca_file", folder)?,
             allow_unencrypted: section.flag("allow_unencrypted")?.unwrap_or(false),
@@ -190,6 +193,18 @@ fn cluster_name(name: &Written<&str>) -> Result<String, ConfigError> {
         return Ok(name.value.to_owned());
     }
     Err(wrong(name.at.clone(), "name", "1 to 32 of the characters a-z, 0-9 and -"))
+}
+
+/// Reads where the keys are. Without them, NATS would see what accounts keep.
+fn key(section: &Section<'_>, folder: &Path) -> Result<PasswordSource, ConfigError> {
+    let found = secret_source(section, folder, ["key_file", "key_command", "key_env"])?;
+    let (source, at) = found.ok_or_else(|| ClusterError::NoKey { at: section.at.clone() })?;
+    if let PasswordSource::File(file) = &source
+        && let Err(cause) = std::fs::metadata(file)
+    {
+        return Err(ClusterError::NoKeyFile { at, file: file.clone(), cause }.into());
+    }
+    Ok(source)
 }
 
 fn login(section: &Section<'_>, folder: &Path) -> Result<ClusterLogin, ConfigError> {

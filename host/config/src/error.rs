@@ -250,7 +250,7 @@ pub enum ConfigError {
         /// The error of the system.
         cause: io::Error,
     },
-    /// An account has two sources for its password.
+    /// A secret has two sources.
     #[error("{at}: {second} stands beside {first}: keep one of them")]
     TwoPasswords {
         /// The place of the second source.
@@ -271,12 +271,14 @@ pub enum ConfigError {
     },
     /// The name of an environment variable is invalid. It may be the password itself, so it is not shown.
     #[error(
-        "{at}: password_env is no name of a variable: write 1 to 128 of A-Z, a-z, 0-9 and _, without a digit first, \
-         such as \"BOT_PASSWORD\", and set the password in that variable of the environment"
+        "{at}: {key} is no name of a variable: write 1 to 128 of A-Z, a-z, 0-9 and _, without a digit first, \
+         such as \"BOT_PASSWORD\", and set the secret in that variable of the environment"
     )]
     BadVariable {
         /// The place of the name.
         at: FilePosition,
+        /// The key.
+        key: &'static str,
     },
     /// A server is invalid.
     #[error("{at}: {server:?} is no server ({reason}): write a host, or host:port, such as \"xmpp.example.org:5222\"")]

@@ -3,7 +3,7 @@
 mod read;
 
 pub use read::is_variable;
-pub(crate) use read::{account_name, certificates, check_shared, keep_unsent, password_source};
+pub(crate) use read::{account_name, certificates, check_shared, keep_unsent, password_source, secret_source};
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -389,7 +389,7 @@ fn errors_of_accounts_say_where_what_and_what_to_write() {
         ),
         (
             "[account.main]\njid = \"a@b\"\npassword_env = \"canary!\"",
-            "parlor.toml:3:16: password_env is no name of a variable: write 1 to 128 of A-Z, a-z, 0-9 and _, without a digit first, such as \"BOT_PASSWORD\", and set the password in that variable of the environment",
+            "parlor.toml:3:16: password_env is no name of a variable: write 1 to 128 of A-Z, a-z, 0-9 and _, without a digit first, such as \"BOT_PASSWORD\", and set the secret in that variable of the environment",
         ),
         (
             "[account.main]\njid = \"a@b\"\npassword = \"canary\"",
@@ -928,7 +928,7 @@ fn people_may_have_another_policy_for_otr_than_the_account() {
 fn accounts_of_a_cluster_have_the_same_resource_on_each_node() {
     let text = |node: &str| {
         format!(
-            "[cluster]\nnats = \"nats://127.0.0.1:4222\"\nname = \"bots\"\nnode = \"{node}\"\n[account.main]\njid = \"bot@example.org\"\npassword_env = \"X\"\n[account.other]\njid = \"other@example.org/own\"\npassword_env = \"X\"\n"
+            "[cluster]\nnats = \"nats://127.0.0.1:4222\"\nname = \"bots\"\nkey_env = \"KEY\"\nnode = \"{node}\"\n[account.main]\njid = \"bot@example.org\"\npassword_env = \"X\"\n[account.other]\njid = \"other@example.org/own\"\npassword_env = \"X\"\n"
         )
     };
     let [one, other] = ["one", "other"].map(|node| load(&text(node)).unwrap());
@@ -956,9 +956,21 @@ fn errors_of_a_cluster_say_what_to_write() {
             "nats = []\nname = \"a\"",
             ": cluster.nats must be an address such as \"tls://nats.example.org:4222\", or a list of up to 16, not something else",
         ),
+        (
+            "nats = \"tls://a\"\nname = \"a\"",
+            ": a cluster needs a key, with which it encrypts what accounts keep in NATS: run `parlor cluster key`, copy its file to all nodes, and write key_file = \"cluster.key\" (or key_command, or key_env)",
+        ),
+        (
+            "nats = \"tls://a\"\nname = \"a\"\nkey_env = \"K\"\nkey_command = \"k\"",
+            ": key_env stands beside key_command: keep one of them",
+        ),
+        (
+            "nats = \"tls://a\"\nname = \"a\"\nkey_file = \"/none/a key\"",
+            ": key_file names /none/a key, which cannot be found (No such file or directory (os error 2)): copy it from another node, or make it for the first one: parlor cluster key '/none/a key'",
+        ),
         ("nats = \"tls://a\"\nname = \"a\"\nreplicas = 2", ": cluster.replicas must be 1, 3 or 5, not something else"),
         (
-            "nats = \"tls://a\"\nname = \"a\"\nuser = \"me\"",
+            "nats = \"tls://a\"\nname = \"a\"\nkey_env = \"K\"\nuser = \"me\"",
             ": user goes with password_file alone: write both, or none",
         ),
     ] {
@@ -966,7 +978,7 @@ fn errors_of_a_cluster_say_what_to_write() {
         assert!(found.ends_with(error), "{found}");
     }
     let twins = format!(
-        "[cluster]\nnats = \"tls://a\"\nname = \"a\"\n{account}[account.twin]\njid = \"bot@example.org/b\"\npassword_env = \"X\"\n"
+        "[cluster]\nnats = \"tls://a\"\nname = \"a\"\nkey_env = \"K\"\n{account}[account.twin]\njid = \"bot@example.org/b\"\npassword_env = \"X\"\n"
     );
     let found = refused(&twins.replace("bot@example.org\"", "bot@example.org/a\""));
     assert!(found.contains("accounts main and twin both are bot@example.org"), "{found}");

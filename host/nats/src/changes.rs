@@ -41,9 +41,11 @@ mod tests {
 
     use super::*;
     use crate::record::MOST_IN_A_RECORD;
+    use crate::seal::KeyRing;
 
     fn record(token: u64, kind: Kind, body: &[u8]) -> Record {
-        Record { revision: 1, token: Token(token), number: 1, kind, body: Bytes::copy_from_slice(body) }
+        let ((key, _), body) = (KeyRing::generate(), Bytes::copy_from_slice(body));
+        Record { revision: 1, token: Token(token), number: 1, kind, key, body }
     }
 
     #[test]

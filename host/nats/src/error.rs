@@ -9,6 +9,7 @@ use parlor_https::trust::TrustError;
 use parlor_store::{DataError, OpenError, ReplayError};
 
 use crate::record::{MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, RecordError};
+use crate::seal::KeyId;
 
 /// The reason why there is no usable connection to NATS.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -184,6 +185,16 @@ pub enum StateError {
     /// A record could not be written.
     #[error("the state of the cluster in NATS could not be written: {0}")]
     Put(#[from] PutError),
+    /// The cluster has another key than this node.
+    #[error(
+        "the cluster {cluster} encrypts with the key {found}, which this node does not have; copy the key file of another node, and start this node again"
+    )]
+    Key {
+        /// The cluster.
+        cluster: String,
+        /// The id of the key of the cluster.
+        found: KeyId,
+    },
     /// The records were not delivered in time.
     #[error("NATS does not deliver the state of the cluster {0}; check the connection to NATS")]
     Silent(String),
@@ -268,6 +279,28 @@ pub enum LogError {
         /// The mistake in it.
         cause: RecordError,
     },
+    /// A record is encrypted with a key that this node does not have.
+    #[error(
+        "message {revision} of {subject:?} in NATS is encrypted with the key {key}, which this node does not have; copy the line of that key from the key file of another node, and start this node again"
+    )]
+    Key {
+        /// The subject.
+        subject: String,
+        /// The place in the stream.
+        revision: Revision,
+        /// The id of the key.
+        key: KeyId,
+    },
+    /// A record does not decrypt.
+    #[error(
+        "message {revision} of {subject:?} in NATS does not decrypt, so it was changed, moved, or put there by another program; find out who can write to NATS, and restore the account from a backup"
+    )]
+    Changed {
+        /// The subject.
+        subject: String,
+        /// The place in the stream.
+        revision: Revision,
+    },
     /// Records are missing.
     #[error(
         "record {expected} of {subject:?} is not in NATS, where {found} follows; restore the stream from a backup, or the account from a snapshot"
@@ -314,6 +347,16 @@ pub enum SnapshotError {
     TooLarge {
         /// Its size.
         size: usize,
+    },
+    /// It is encrypted with a key that this node does not have.
+    #[error(
+        "the snapshot {name:?} in NATS is encrypted with the key {key}, which this node does not have; copy the line of that key from the key file of another node, and start this node again"
+    )]
+    Key {
+        /// The name of the object.
+        name: String,
+        /// The id of the key.
+        key: KeyId,
     },
     /// It was changed or cut off.
     #[error("the snapshot {name:?} in NATS is not the one that was stored there; take the account from a backup")]
@@ -368,6 +411,33 @@ pub enum TakeOverError {
         /// The number that it should be.
         expected: u64,
     },
+}
+
+impl LogError {
+    /// Returns the error of a message of a log that is no record.
+    pub(crate) fn of_record(subject: &str, revision: Revision, cause: RecordError) -> Self {
+        let subject = subject.to_owned();
+        match cause {
+            RecordError::Key(key) => Self::Key { subject, revision, key },
+            RecordError::Changed => Self::Changed { subject, revision },
+            cause => Self::Foreign { subject, revision, cause },
+        }
+    }
+}
+
+impl TakeOverError {
+    /// Returns whether it stays until the owner does something, so that trying again soon is of no use.
+    pub(crate) fn needs_owner(&self) -> bool {
+        matches!(
+            self,
+            Self::Log(LogError::Key { .. } | LogError::Changed { .. })
+                | Self::Snapshot(
+                    SnapshotError::Key { .. }
+                        | SnapshotError::Changed { .. }
+                        | SnapshotError::Log(LogError::Key { .. } | LogError::Changed { .. })
+                )
+        )
+    }
 }
 
 /// The reason why a snapshot of an account was not made. The account goes on, and its log stays long.

@@ -1,7 +1,8 @@
 //! The store of a cluster: NATS with `JetStream`.
 //!
 //! **Owns:** the connection to NATS, what a server must be able to do, the streams, and how records are written in them: the
-//! logs of accounts, the leases of nodes, snapshots, and what all nodes share. And the requests that nodes send one another.
+//! logs of accounts, the leases of nodes, snapshots, and what all nodes share. What accounts keep is encrypted with a key that NATS
+//! does not have. And the requests that nodes send one another.
 //!
 //! **Must not** decide which node runs an account: that is `parlor_cluster`, which it feeds. It does not know what a change
 //! or a snapshot holds: that is `parlor_store`, whose log it is.
@@ -26,8 +27,10 @@ mod drains;
 mod drive;
 mod envelope;
 mod error;
+mod examine;
 mod fields;
 mod inbox;
+mod keys;
 mod log;
 mod moving;
 mod names;
@@ -36,6 +39,7 @@ mod permit;
 mod record;
 mod requests;
 mod run;
+mod seal;
 mod shared;
 mod snapshots;
 mod state;
@@ -52,7 +56,9 @@ pub use error::{
     ConnectError, CopyError, LogError, PutError, RequestError, SnapshotError, StartError, StateError, StreamError,
     TakeOverError,
 };
+pub use examine::{Examined, examine};
 pub use inbox::{Asked, CLOCKS, Inbox};
+pub use keys::agree_on_keys;
 pub use log::{AccountLog, Position, read_log};
 pub use moving::{Export, Import, Look, MoveError, Mover, Progress, Removal, Remover, Step};
 pub use names::{Cluster, NameError};
@@ -61,6 +67,7 @@ pub use permit::Permit;
 pub use record::{Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, Record, RecordError};
 pub use requests::{MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, Requests, SILENCE, Topic};
 pub use run::{AccountHost, Runner, Trouble};
+pub use seal::{KeyId, KeyRing, KeyRingError};
 pub use shared::{Changes, MOST_IN_A_FILE, MOST_IN_A_TEXT, Shared, SharedError, Standing, Version};
 pub use snapshots::{Snapshot, Snapshots};
 pub use state::{Added, State};

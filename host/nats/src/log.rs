@@ -19,6 +19,7 @@ use crate::error::{LogError, PutError};
 use crate::fields::TextFields;
 use crate::names::Cluster;
 use crate::record::{self, Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, Record, RecordError};
+use crate::seal::Seal;
 
 /// After this time without an answer, the last record is read to see what became of a write.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -49,8 +50,11 @@ pub struct AccountLog {
     link: Link,
     stream: String,
     subject: String,
+    seal: Seal,
     writer: Writer,
     position: Position,
+    /// The number of the first record that the log had when it was opened; 0 if that is not known.
+    first: u64,
     /// How many old answers came one after the other.
     old_answers: u32,
     /// How many reads had no answer since the last that had one.
@@ -59,7 +63,7 @@ pub struct AccountLog {
 
 impl AccountLog {
     /// Opens an account's log with the token of its claim. On return, the fence is written: no earlier holder can
-    /// write.
+    /// write. Nothing is written if this node does not have the keys of the first and the last record.
     pub async fn open(link: &Link, cluster: &Cluster, account: &str, token: Token) -> Result<Self, LogError> {
         let (stream, subject) = cluster.log(account);
         let position = Position { revision: 0, number: 0 };
@@ -67,11 +71,14 @@ impl AccountLog {
             link: link.clone(),
             stream,
             subject,
+            seal: cluster.seal(account),
             writer: Writer::new(token),
             position,
+            first: 0,
             old_answers: 0,
             failures: 0,
         };
+        log.look_at_the_first().await?;
         log.settle(Kind::Fence, Bytes::new()).await?;
         Ok(log)
     }
@@ -84,7 +91,8 @@ impl AccountLog {
             return Ok(None);
         };
         let (link, writer, position) = (link.clone(), Writer::new(token), Position { revision, number });
-        Ok(Some(Self { link, stream, subject, writer, position, old_answers: 0, failures: 0 }))
+        let seal = cluster.seal(account);
+        Ok(Some(Self { link, stream, subject, seal, writer, position, first: 0, old_answers: 0, failures: 0 }))
     }
 
     /// Returns where the last record is that this holder wrote.
@@ -116,17 +124,28 @@ impl AccountLog {
         self.settle(kind, body).await
     }
 
-    /// Returns how many records the log has; 0 if the server does not say.
-    pub(crate) async fn length(&self) -> u64 {
-        let Ok(Last::Stored(first)) = self.link.first(&self.stream, &self.subject, ANSWER).await else { return 0 };
-        let first = record::head(first.revision, &TextFields(&first.headers));
-        first.map_or(0, |(first, _)| (self.position.number + 1).saturating_sub(first.number))
+    /// Returns how many records the log has; 0 if that is not known.
+    pub(crate) fn length(&self) -> u64 {
+        if self.first == 0 { 0 } else { (self.position.number + 1).saturating_sub(self.first) }
+    }
+
+    /// Returns whether there is a change or a snapshot that an earlier key encrypts.
+    pub(crate) async fn has_earlier_keys(&self) -> Result<bool, LogError> {
+        let (mut reader, first) = (self.reader(0).await?, self.seal.keys().first());
+        while let Some(record) = reader.next().await? {
+            if record.key != first && record.kind != Kind::Fence {
+                reader.close().await;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Returns a reader of the records of the log in their order, from the first one after this revision to the last one that
     /// this holder wrote.
     pub(crate) async fn reader(&self, after: Revision) -> Result<LogReader, LogError> {
-        LogReader::open(&self.link, &self.stream, &self.subject, after..self.position.revision).await
+        let (link, stream, subject) = (self.link.clone(), self.stream.clone(), self.subject.clone());
+        LogReader::begin(link, stream, subject, self.seal.clone(), after..self.position.revision).await
     }
 
     /// Reads the records of the log in their order, from the first one after this revision to the last one that this
@@ -147,7 +166,10 @@ impl AccountLog {
                         Content::Fence => (Kind::Fence, Bytes::new()),
                         Content::Change => (kind, body.clone()),
                     };
-                    let headers = record::headers(token, number, kind);
+                    let mut headers = record::headers(token, number, kind);
+                    record::name_key(&mut headers, self.seal.keys().first());
+                    let sealed = self.seal.record(token, number, kind, &body);
+                    let body = sealed.ok_or(LogError::TooLarge { size: body.len() })?.into();
                     let subject = self.subject.clone();
                     let put = self.link.put(&self.stream, subject, expected, headers, body, ANSWER);
                     let outcome = match put.await {
@@ -165,12 +187,21 @@ impl AccountLog {
         }
     }
 
+    /// Reads the first record, before anything is written. An answer that does not come says nothing.
+    async fn look_at_the_first(&mut self) -> Result<(), LogError> {
+        let first = self.link.first(&self.stream, &self.subject, ANSWER).await;
+        let Ok(Last::Stored(first)) = first else { return Ok(()) };
+        let found = record::record(&self.seal, first.revision, &TextFields(&first.headers), &first.body);
+        self.first = found.map_err(|cause| self.foreign(first.revision, cause))?.number;
+        Ok(())
+    }
+
     /// Reads the last record.
     async fn look(&mut self) -> Result<(), LogError> {
         match self.link.last(&self.stream, &self.subject, ANSWER).await {
             Ok(Last::None) => self.tell(None).await?,
             Ok(Last::Stored(stored)) => {
-                let last = record::record(stored.revision, &TextFields(&stored.headers), stored.body);
+                let last = record::record(&self.seal, stored.revision, &TextFields(&stored.headers), &stored.body);
                 let last = last.map_err(|cause| self.foreign(stored.revision, cause))?;
                 let Record { revision, token, number, .. } = last;
                 self.tell(Some(LastRecord { revision, token, number })).await?;
@@ -210,7 +241,7 @@ impl AccountLog {
     }
 
     fn foreign(&self, revision: Revision, cause: RecordError) -> LogError {
-        LogError::Foreign { subject: self.subject.clone(), revision, cause }
+        LogError::of_record(&self.subject, revision, cause)
     }
 }
 
@@ -218,12 +249,12 @@ impl AccountLog {
 pub async fn read_log(link: &Link, cluster: &Cluster, account: &str, each: impl FnMut(Record)) -> Result<(), LogError> {
     let (stream, subject) = cluster.log(account);
     let Some(last) = last_of(link, &stream, &subject).await? else { return Ok(()) };
-    LogReader::open(link, &stream, &subject, 0..last.revision).await?.each(each).await
+    LogReader::open(link, cluster, account, 0..last.revision).await?.each(each).await
 }
 
 /// Returns the last record of a log, without its content.
 pub(crate) async fn last_of(link: &Link, stream: &str, subject: &str) -> Result<Option<LastRecord>, LogError> {
-    let foreign = |revision, cause| LogError::Foreign { subject: subject.to_owned(), revision, cause };
+    let foreign = |revision, cause| LogError::of_record(subject, revision, cause);
     match link.last(stream, subject, ANSWER).await {
         Ok(Last::None) => Ok(None),
         Ok(Last::Stored(stored)) => {
@@ -260,6 +291,7 @@ pub(crate) struct LogReader {
     link: Link,
     stream: String,
     subject: String,
+    seal: Seal,
     /// After the start, up to the end, at which there is a record.
     range: Range<Revision>,
     /// The consumer that delivers the records, with its name; `None` if there are none to read.
@@ -268,16 +300,27 @@ pub(crate) struct LogReader {
 }
 
 impl LogReader {
-    /// Begins to read the records after the start of a range of revisions up to its end, at which there is a record.
+    /// Begins to read the records of an account after the start of a range of revisions up to its end, at which there is a record.
     pub(crate) async fn open(
         link: &Link,
-        stream: &str,
-        subject: &str,
+        cluster: &Cluster,
+        account: &str,
         range: Range<Revision>,
     ) -> Result<Self, LogError> {
-        let delivery = if range.is_empty() { None } else { Some(deliver(link, stream, subject, range.start).await?) };
-        let (link, stream, subject) = (link.clone(), stream.to_owned(), subject.to_owned());
-        Ok(Self { link, stream, subject, range, delivery, last: None })
+        let (stream, subject) = cluster.log(account);
+        Self::begin(link.clone(), stream, subject, cluster.seal(account), range).await
+    }
+
+    async fn begin(
+        link: Link,
+        stream: String,
+        subject: String,
+        seal: Seal,
+        range: Range<Revision>,
+    ) -> Result<Self, LogError> {
+        let delivery =
+            if range.is_empty() { None } else { Some(deliver(&link, &stream, &subject, range.start).await?) };
+        Ok(Self { link, stream, subject, seal, range, delivery, last: None })
     }
 
     /// Returns the next record; `None` at the end.
@@ -288,7 +331,7 @@ impl LogReader {
         let Some((_, messages)) = &mut self.delivery else { return Ok(None) };
         let subject = &self.subject;
         loop {
-            let record = next(messages, subject).await?;
+            let record = next(messages, subject, &self.seal).await?;
             let Record { revision, token, number, .. } = record;
             if revision <= self.range.start {
                 // After a reconnection, the library begins again at the first one if it had none.
@@ -346,12 +389,11 @@ async fn deliver(
     Ok((name, Box::new(messages)))
 }
 
-async fn next(messages: &mut Ordered, subject: &str) -> Result<Record, LogError> {
+async fn next(messages: &mut Ordered, subject: &str, seal: &Seal) -> Result<Record, LogError> {
     let silent = |cause: &str| LogError::Silent { subject: subject.to_owned(), cause: cause.to_owned() };
     let arrived = timeout(DELIVERY, messages.next()).await.map_err(|_| silent("nothing arrives"))?;
     let message = arrived.ok_or_else(|| silent("the delivery ended"))?.map_err(|error| silent(&error.to_string()))?;
     let revision = message.info().map_err(|error| silent(&error.to_string()))?.stream_sequence;
-    let body = message.payload.clone();
-    let foreign = |cause| LogError::Foreign { subject: subject.to_owned(), revision, cause };
-    record::record(revision, &message.headers, body).map_err(foreign)
+    let record = record::record(seal, revision, &message.headers, &message.payload);
+    record.map_err(|cause| LogError::of_record(subject, revision, cause))
 }

@@ -21,6 +21,7 @@ use parlor_store::{Accounts, Mark, Stage};
 use crate::away::{Away, Standing};
 use crate::connect::{Link, Settings};
 use crate::error::{PutError, StateError};
+use crate::keys::agree_on_keys;
 use crate::log::{AccountLog, forget_before, last_of};
 use crate::names::Cluster;
 use crate::record::Kind;
@@ -91,6 +92,8 @@ impl Remover {
     pub async fn open(settings: &Settings, cluster: &Cluster, timing: Timing) -> Result<Self, MoveError> {
         let link = Link::connect(settings).await?;
         prepare(&link, cluster).await?;
+        // Nodes could not read what another key encrypts.
+        agree_on_keys(&link, cluster).await?;
         let state = State::open(&link, cluster, timing).await?;
         let snapshots = Snapshots::open(&link, cluster).await?;
         Ok(Self { link, cluster: cluster.clone(), state, snapshots, patience: timing.patience() })

@@ -1,4 +1,4 @@
-//! The names of streams and subjects.
+//! A cluster: its keys, and the names of its streams and subjects.
 //!
 //! Addresses may have characters that subjects may not, so a subject has the SHA-256 of the account's address.
 
@@ -8,15 +8,20 @@ use std::sync::Arc;
 use parlor_cluster::Key;
 use sha2::{Digest as _, Sha256};
 
+use crate::seal::{KeyRing, Seal};
+
 /// The maximum length of a cluster's name.
 const LONGEST: usize = 32;
 
 /// The digits that begin the hashes of accounts. There is a stream of logs for each.
 const SHARDS: &str = "0123456789abcdef";
 
-/// The name of a cluster: lower-case letters, digits and `-`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cluster(Arc<str>);
+/// A cluster, by its name of lower-case letters, digits and `-`, with the keys that NATS does not have.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    name: Arc<str>,
+    keys: KeyRing,
+}
 
 /// The reason why a cluster cannot have this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,13 +29,23 @@ pub struct Cluster(Arc<str>);
 pub struct NameError(pub String);
 
 impl Cluster {
-    /// Checks and returns a name.
-    pub fn new(name: &str) -> Result<Self, NameError> {
+    /// Checks a name, and returns the cluster with these keys.
+    pub fn new(name: &str, keys: KeyRing) -> Result<Self, NameError> {
         let is_permitted = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'-';
         if name.is_empty() || name.len() > LONGEST || !name.bytes().all(is_permitted) {
             return Err(NameError(name.chars().take(2 * LONGEST).collect()));
         }
-        Ok(Self(name.into()))
+        Ok(Self { name: name.into(), keys })
+    }
+
+    /// Returns the keys that encrypt what accounts keep.
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    /// Returns what encrypts and decrypts what an account keeps.
+    pub(crate) fn seal(&self, account: &str) -> Seal {
+        Seal::new(&self.keys, &self.name, account)
     }
 
     /// The stream of sessions and claims.
@@ -46,6 +61,11 @@ impl Cluster {
     /// The subject of the times that all nodes must have.
     pub(crate) fn timing_subject(&self) -> String {
         format!("parlor.{self}.state.timing")
+    }
+
+    /// The subject of the text by which nodes see whether they have the same keys.
+    pub(crate) fn keys_subject(&self) -> String {
+        format!("parlor.{self}.state.keys")
     }
 
     /// The subject of a session or a claim.
@@ -111,7 +131,7 @@ impl Cluster {
 
 impl fmt::Display for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 
@@ -124,17 +144,22 @@ pub(crate) fn hash(account: &str) -> String {
 mod tests {
     use super::*;
 
+    fn named(name: &str) -> Result<Cluster, NameError> {
+        let (_, line) = KeyRing::generate();
+        Cluster::new(name, KeyRing::parse(&line).unwrap())
+    }
+
     #[test]
     fn a_cluster_has_a_name_that_a_subject_can_hold() {
         for wrong in ["", "a.b", "a b", "A", "*", ">", "ä", &"a".repeat(33)] {
-            assert!(Cluster::new(wrong).is_err(), "{wrong:?}");
+            assert!(named(wrong).is_err(), "{wrong:?}");
         }
-        assert_eq!(Cluster::new("my-bots-2").unwrap().to_string(), "my-bots-2");
+        assert_eq!(named("my-bots-2").unwrap().to_string(), "my-bots-2");
     }
 
     #[test]
     fn the_log_of_an_account_lies_in_the_stream_that_has_its_subject() {
-        let cluster = Cluster::new("c").unwrap();
+        let cluster = named("c").unwrap();
         for account in ["bot@example.org", "ä@example.org", ""] {
             let (stream, subject) = cluster.log(account);
             let (_, subjects) = cluster.log_streams().find(|(one, _)| *one == stream).unwrap();

@@ -1,4 +1,4 @@
-//! The records of an account's log: a token and a number in headers, and a change as the body.
+//! The records of an account's log: a token and a number in headers, and an encrypted change as the body.
 
 use std::fmt;
 
@@ -7,11 +7,12 @@ use bytes::Bytes;
 use parlor_cluster::{LastRecord, Revision, Token};
 
 use crate::fields::Fields;
+use crate::seal::{self, KeyId, OVERHEAD, OpenError, Seal};
 
 /// The format of records that this version writes, and the only one that it reads.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
-/// The maximum size of a record's body. With its headers, it fits into a mebibyte.
+/// The maximum size of a record's body. Encrypted and with its headers, it fits into a mebibyte.
 pub const MOST_IN_A_RECORD: usize = 896 * 1024;
 
 /// The maximum size of a change. One that does not fit into a record is split.
@@ -30,6 +31,8 @@ const FORMAT_FIELD: &str = "Parlor-Format";
 const TOKEN_FIELD: &str = "Parlor-Token";
 const NUMBER_FIELD: &str = "Parlor-Number";
 const KIND_FIELD: &str = "Parlor-Kind";
+/// The id of the key. It is for those who count; the sealed body itself says by which key it is opened.
+const KEY_FIELD: &str = "Parlor-Key";
 
 /// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +52,7 @@ pub enum Kind {
 impl Kind {
     const ALL: [Self; 5] = [Self::Fence, Self::Part, Self::Change, Self::Snapshot, Self::Anew];
 
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Fence => "fence",
             Self::Part => "part",
@@ -77,6 +80,8 @@ pub struct Record {
     pub number: u64,
     /// The kind of the record.
     pub kind: Kind,
+    /// The key that it was encrypted with.
+    pub key: KeyId,
     /// The change.
     pub body: Bytes,
 }
@@ -96,11 +101,17 @@ pub enum RecordError {
         value: String,
     },
     /// It has another format.
-    #[error("it has the format {0:?}, and this version of parlor reads format 1; a newer version wrote it")]
+    #[error("it has the format {0:?}, and this version of parlor reads format {FORMAT}; another version wrote it")]
     Format(String),
     /// It is larger than any that parlor writes.
     #[error("it is larger than {MOST_IN_A_RECORD} bytes, so another program wrote it")]
     TooLarge,
+    /// It is encrypted with a key that this node does not have.
+    #[error("it is encrypted with the key {0}, which this node does not have")]
+    Key(KeyId),
+    /// It does not decrypt.
+    #[error("it does not decrypt, so it was changed, or put there by another program")]
+    Changed,
     /// It is the last of parts that are larger together than any change.
     #[error("the parts of its change are larger together than {MOST_IN_A_CHANGE} bytes, so another program wrote them")]
     Parts,
@@ -119,6 +130,16 @@ pub(crate) fn headers(token: Token, number: u64, kind: Kind) -> HeaderMap {
     headers
 }
 
+/// Adds the id of the key that encrypts the record.
+pub(crate) fn name_key(headers: &mut HeaderMap, key: KeyId) {
+    headers.insert(KEY_FIELD, key.to_string());
+}
+
+/// Returns the id of the key, as the headers name it.
+pub(crate) fn named_key(fields: &impl Fields) -> Option<KeyId> {
+    KeyId::parse(fields.field(KEY_FIELD)?)
+}
+
 /// Returns a record without its content.
 pub(crate) fn head(revision: Revision, fields: &impl Fields) -> Result<(LastRecord, Kind), RecordError> {
     let format = fields.field(FORMAT_FIELD).ok_or(RecordError::Missing(FORMAT_FIELD))?;
@@ -133,13 +154,29 @@ pub(crate) fn head(revision: Revision, fields: &impl Fields) -> Result<(LastReco
     Ok((LastRecord { revision, token, number }, kind))
 }
 
-/// Returns a record.
-pub(crate) fn record(revision: Revision, fields: &impl Fields, body: Bytes) -> Result<Record, RecordError> {
-    if body.len() > MOST_IN_A_RECORD {
+/// Decrypts and returns a record of the account of this seal.
+pub(crate) fn record(
+    seal: &Seal,
+    revision: Revision,
+    fields: &impl Fields,
+    sealed: &[u8],
+) -> Result<Record, RecordError> {
+    if sealed.len() > MOST_IN_A_RECORD + OVERHEAD {
         return Err(RecordError::TooLarge);
     }
     let (LastRecord { token, number, .. }, kind) = head(revision, fields)?;
-    Ok(Record { revision, token, number, kind, body })
+    let key = seal::key_of(sealed).ok_or(RecordError::Changed)?;
+    let body = seal.open_record(token, number, kind, sealed.to_vec())?;
+    Ok(Record { revision, token, number, kind, key, body: body.into() })
+}
+
+impl From<OpenError> for RecordError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Key(id) => Self::Key(id),
+            OpenError::Changed => Self::Changed,
+        }
+    }
 }
 
 fn count(fields: &impl Fields, header: &'static str) -> Result<u64, RecordError> {
@@ -159,15 +196,36 @@ mod tests {
 
     use super::*;
     use crate::fields::TextFields;
+    use crate::seal::KeyRing;
+
+    fn seal() -> Seal {
+        let (_, line) = KeyRing::generate();
+        Seal::new(&KeyRing::parse(&line).unwrap(), &"c".into(), "bot@example.org")
+    }
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
+        let seal = seal();
         for kind in Kind::ALL {
             let headers = headers(Token(7), 9, kind);
-            let read = record(3, &headers, Bytes::from_static(b"change")).unwrap();
-            let body = Bytes::from_static(b"change");
-            assert_eq!(read, Record { revision: 3, token: Token(7), number: 9, kind, body });
+            let sealed = seal.record(Token(7), 9, kind, b"change").unwrap();
+            let read = record(&seal, 3, &headers, &sealed).unwrap();
+            let (key, body) = (seal::key_of(&sealed).unwrap(), Bytes::from_static(b"change"));
+            assert_eq!(read, Record { revision: 3, token: Token(7), number: 9, kind, key, body });
         }
+    }
+
+    /// Otherwise its headers could be written anew by whoever can write to NATS.
+    #[test]
+    fn a_record_with_the_headers_of_another_is_refused() {
+        let seal = seal();
+        let sealed = seal.record(Token(7), 9, Kind::Change, b"change").unwrap();
+        for (token, number, kind) in [(8, 9, Kind::Change), (7, 8, Kind::Change), (7, 9, Kind::Part)] {
+            let read = record(&seal, 3, &headers(Token(token), number, kind), &sealed);
+            assert_eq!(read, Err(RecordError::Changed), "{token} {number} {kind}");
+        }
+        let plain = record(&seal, 3, &headers(Token(7), 9, Kind::Change), b"change");
+        assert_eq!(plain, Err(RecordError::Changed), "one that is not encrypted");
     }
 
     #[test]
@@ -175,8 +233,8 @@ mod tests {
         let of = |text: &str| head(1, &TextFields(text)).unwrap_err();
         let wrong = |header, value: &str| RecordError::Wrong { header, value: value.to_owned() };
         assert_eq!(of(""), RecordError::Missing(FORMAT_FIELD));
-        assert_eq!(of("NATS/1.0\r\nParlor-Format: 2\r\n"), RecordError::Format("2".to_owned()));
-        let begin = "NATS/1.0\r\nParlor-Format: 1\r\n";
+        assert_eq!(of("NATS/1.0\r\nParlor-Format: 1\r\n"), RecordError::Format("1".to_owned()));
+        let begin = "NATS/1.0\r\nParlor-Format: 2\r\n";
         assert_eq!(of(begin), RecordError::Missing(TOKEN_FIELD));
         for value in ["", "-1", "+1", "1.5", "18446744073709551615", "99999999999999999999"] {
             assert_eq!(of(&format!("{begin}Parlor-Token: {value}\r\n")), wrong(TOKEN_FIELD, value));
@@ -184,8 +242,8 @@ mod tests {
         let begin = format!("{begin}Parlor-Token: 1\r\nParlor-Number: 1\r\n");
         assert_eq!(of(&begin), RecordError::Missing(KIND_FIELD));
         assert_eq!(of(&format!("{begin}Parlor-Kind: other\r\n")), wrong(KIND_FIELD, "other"));
-        let large = Bytes::from(vec![0; MOST_IN_A_RECORD + 1]);
-        assert_eq!(record(1, &headers(Token(1), 1, Kind::Change), large), Err(RecordError::TooLarge));
+        let large = vec![0; MOST_IN_A_RECORD + OVERHEAD + 1];
+        assert_eq!(record(&seal(), 1, &headers(Token(1), 1, Kind::Change), &large), Err(RecordError::TooLarge));
     }
 
     proptest! {

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -23,6 +23,8 @@ use crate::stores::{Held, Stores};
 
 /// How long an account that could not be taken over, or whose log has ended, stays where it is. Otherwise it would come back at once.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often this time doubles while only the owner can help, such as with a key.
+const DOUBLINGS: u32 = 6;
 
 /// Runs accounts. Its calls come from many tasks, and those that are not `async` must not wait.
 pub trait AccountHost: Send + Sync + 'static {
@@ -135,12 +137,13 @@ async fn carry_out<H: AccountHost>(
     host: Arc<H>,
     end: watch::Sender<()>,
 ) {
-    let mut wishes = Wishes::default();
+    let (mut wishes, failures) = (Wishes::default(), Arc::<Failures>::default());
     while let Some(order) = orders.recv().await {
         let (account, token, wish) = match order {
             Order::Start { account, token, permit } => {
                 let orders = wishes.begin(&account, token);
-                let task = Task { account, token, host: Arc::clone(&host), teller: teller.clone() };
+                let (host, failures) = (Arc::clone(&host), Arc::clone(&failures));
+                let task = Task { account, token, host, teller: teller.clone(), failures };
                 tokio::spawn(task.run(stores.clone(), permit, orders, end.clone()));
                 continue;
             }
@@ -199,12 +202,36 @@ impl Wishes {
     }
 }
 
+/// The accounts that only the owner can help, with how often each could not be taken over since it was. Held for moments only.
+#[derive(Debug, Default)]
+struct Failures(Mutex<HashMap<Arc<str>, u32>>);
+
+impl Failures {
+    /// Notes a failure. Returns how long the account stays here before it is given away.
+    fn add(&self, account: &Arc<str>, cause: &TakeOverError) -> Duration {
+        if !cause.needs_owner() {
+            return PAUSE;
+        }
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = all.entry(Arc::clone(account)).or_default();
+        let pause = PAUSE * 2_u32.pow(*count);
+        *count = DOUBLINGS.min(*count + 1);
+        pause
+    }
+
+    /// Notes that the account was taken over.
+    fn clear(&self, account: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(account);
+    }
+}
+
 /// The task of an account.
 struct Task<H> {
     account: Arc<str>,
     token: Token,
     host: Arc<H>,
     teller: Teller,
+    failures: Arc<Failures>,
 }
 
 impl<H: AccountHost> Task<H> {
@@ -214,15 +241,15 @@ impl<H: AccountHost> Task<H> {
         if course.catch_unwind().await.is_err() {
             // All of the account was dropped.
             self.host.report(Trouble::Defect(Arc::clone(&self.account)));
-            self.give_back(&mut wished).await;
+            self.give_back(PAUSE, &mut wished).await;
         }
     }
 
     async fn take_and_run(&self, stores: &Stores, permit: Permit, wished: &mut watch::Receiver<Wish>) {
-        let Self { account, token, host, teller } = self;
+        let Self { account, token, host, teller, failures } = self;
         let Ok(jid) = account.parse::<BareJid>() else {
             host.report(Trouble::Address(Arc::clone(account)));
-            self.give_back(wished).await;
+            self.give_back(PAUSE, wished).await;
             return;
         };
         let taken = tokio::select! {
@@ -233,8 +260,9 @@ impl<H: AccountHost> Task<H> {
         let held = match taken {
             Ok(Ok(held)) => held,
             Ok(Err(cause)) => {
+                let pause = failures.add(account, &cause);
                 host.report(Trouble::TakeOver { account: jid, cause });
-                self.give_back(wished).await;
+                self.give_back(pause, wished).await;
                 return;
             }
             Err(wish) => {
@@ -244,6 +272,7 @@ impl<H: AccountHost> Task<H> {
                 return;
             }
         };
+        failures.clear(account);
         let over = held.store().over();
         let running = host.start(&jid, held.store().clone(), permit);
         let wish = tokio::select! {
@@ -254,7 +283,7 @@ impl<H: AccountHost> Task<H> {
                 let cause = held.cause().unwrap_or(LogError::Ended);
                 held.kill();
                 host.report(Trouble::Log { account: jid, cause });
-                self.give_back(wished).await;
+                self.give_back(PAUSE, wished).await;
                 return;
             }
         };
@@ -280,12 +309,12 @@ impl<H: AccountHost> Task<H> {
         }
     }
 
-    /// Gives the account away after a moment, unless the node ends it before.
-    async fn give_back(&self, wished: &mut watch::Receiver<Wish>) {
+    /// Gives the account away after this time, or at once if the node says so, unless the node ends it before.
+    async fn give_back(&self, pause: Duration, wished: &mut watch::Receiver<Wish>) {
         tokio::select! {
             biased;
-            Wish::Kill = other_than(wished, Wish::Run) => return,
-            () = sleep(PAUSE) => {}
+            wish = other_than(wished, Wish::Run) => if wish == Wish::Kill { return },
+            () = sleep(pause) => {}
         }
         self.teller.stopped(&self.account, self.token);
     }
@@ -302,6 +331,20 @@ async fn other_than(wished: &mut watch::Receiver<Wish>, present: Wish) -> Wish {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seal::KeyRing;
+
+    /// Each attempt may write a fence.
+    #[test]
+    fn an_account_that_only_its_owner_can_help_is_tried_more_and_more_rarely() {
+        let (failures, account) = (Failures::default(), Arc::<str>::from("bot@example.org"));
+        let (subject, (key, _)) = ("s".to_owned(), KeyRing::generate());
+        let of_keys = TakeOverError::Log(LogError::Key { subject, revision: 1, key });
+        let pauses = || (0..8).map(|_| failures.add(&account, &of_keys).as_secs()).collect::<Vec<_>>();
+        assert_eq!(pauses(), [1, 2, 4, 8, 16, 32, 64, 64]);
+        assert_eq!(failures.add(&account, &TakeOverError::Log(LogError::Ended)), PAUSE);
+        failures.clear(&account);
+        assert_eq!(pauses()[0], 1);
+    }
 
     #[test]
     fn a_wish_is_told_unless_the_task_has_ended() {

@@ -22,6 +22,7 @@ use crate::error::SnapshotError;
 use crate::log::Position;
 use crate::names::{self, Cluster};
 use crate::record::{Kind, MOST_IN_A_SNAPSHOT, Record};
+use crate::seal::{OVERHEAD, OpenError};
 
 /// How long storing or fetching may take.
 const TRANSFER: Duration = Duration::from_mins(1);
@@ -32,7 +33,7 @@ const TRANSFER: Duration = Duration::from_mins(1);
 pub struct Snapshot {
     /// The name of the object.
     name: String,
-    /// The digest of its bytes, in hexadecimal.
+    /// The digest of its encrypted bytes, in hexadecimal.
     sha256: String,
     /// The last record that it includes.
     revision: u64,
@@ -77,6 +78,7 @@ pub struct Snapshots {
     store: ObjectStore,
     jetstream: Context,
     bucket: String,
+    cluster: Cluster,
 }
 
 impl Snapshots {
@@ -87,18 +89,28 @@ impl Snapshots {
         let store = link.jetstream.create_object_store(config).await;
         let failed = |cause: String| SnapshotError::Server { name: bucket.clone(), cause };
         let store = store.map_err(|error| failed(error.to_string()))?;
-        Ok(Self { store, jetstream: link.jetstream.clone(), bucket })
+        Ok(Self { store, jetstream: link.jetstream.clone(), bucket, cluster: cluster.clone() })
     }
 
-    /// Stores an account's state as it is after the record `up_to`. It counts once a record of the log names it.
-    pub(crate) async fn store(&self, account: &str, up_to: Position, state: &[u8]) -> Result<Snapshot, SnapshotError> {
-        if state.len() > MOST_IN_A_SNAPSHOT {
-            return Err(SnapshotError::TooLarge { size: state.len() });
+    /// Encrypts and stores an account's state as it is after the record `up_to`. It counts once a record of the log names it.
+    pub(crate) async fn store(
+        &self,
+        account: &str,
+        up_to: Position,
+        mut state: Vec<u8>,
+    ) -> Result<Snapshot, SnapshotError> {
+        let size = state.len();
+        if size > MOST_IN_A_SNAPSHOT {
+            return Err(SnapshotError::TooLarge { size });
         }
-        let sha256 = hex::encode(Sha256::digest(state));
+        let sealed = self.cluster.seal(account).snapshot(up_to, &mut state);
+        let (head, tag) = sealed.ok_or(SnapshotError::TooLarge { size })?;
+        let parts = [&head[..], &state, &tag];
+        let digest = parts.iter().fold(Sha256::new(), |digest, part| digest.chain_update(part)).finalize();
+        let sha256 = hex::encode(digest);
         let name = format!("{}.{}.{sha256}", names::hash(account), up_to.revision);
         let failed = |cause: String| SnapshotError::Server { name: name.clone(), cause };
-        let mut rest = state;
+        let mut rest = parts[0].chain(parts[1]).chain(parts[2]);
         let stored = timeout(TRANSFER, self.store.put(name.as_str(), &mut rest)).await;
         stored.map_err(|_| failed("it took too long".to_owned()))?.map_err(|error| failed(error.to_string()))?;
         Ok(Snapshot { name, sha256, revision: up_to.revision, number: up_to.number })
@@ -106,7 +118,7 @@ impl Snapshots {
 
     /// Removes a snapshot that another took the place of. If that fails, it is garbage, and does no harm.
     pub(crate) async fn forget(&self, snapshot: &Snapshot) {
-        let Self { store, jetstream, bucket } = self;
+        let Self { store, jetstream, bucket, .. } = self;
         if store.delete(&snapshot.name).await.is_err() {
             return;
         }
@@ -148,21 +160,26 @@ impl Snapshots {
         Ok(own)
     }
 
-    /// Fetches a snapshot, and checks that it is the one that was stored.
-    pub async fn fetch(&self, snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
+    /// Fetches and decrypts a snapshot of an account, and checks that it is the one that was stored.
+    pub async fn fetch(&self, account: &str, snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
         let name = &snapshot.name;
         let failed = |cause: String| SnapshotError::Server { name: name.clone(), cause };
         let fetched = timeout(TRANSFER, self.read(name)).await.map_err(|_| failed("it took too long".to_owned()))?;
-        let state = fetched.map_err(failed)?;
-        if hex::encode(Sha256::digest(&state)) != snapshot.sha256 {
-            return Err(SnapshotError::Changed { name: name.clone() });
+        let sealed = fetched.map_err(failed)?;
+        let changed = || SnapshotError::Changed { name: name.clone() };
+        if hex::encode(Sha256::digest(&sealed)) != snapshot.sha256 {
+            return Err(changed());
         }
-        Ok(state)
+        let opened = self.cluster.seal(account).open_snapshot(snapshot.up_to(), sealed);
+        opened.map_err(|error| match error {
+            OpenError::Key(key) => SnapshotError::Key { name: name.clone(), key },
+            OpenError::Changed => changed(),
+        })
     }
 
     async fn read(&self, name: &str) -> Result<Vec<u8>, String> {
         let object = self.store.get(name).await.map_err(|error| error.to_string())?;
-        let most = u64::try_from(MOST_IN_A_SNAPSHOT).unwrap_or(u64::MAX);
+        let most = u64::try_from(MOST_IN_A_SNAPSHOT + OVERHEAD).unwrap_or(u64::MAX);
         let mut state = Vec::new();
         object.take(most + 1).read_to_end(&mut state).await.map_err(|error| error.to_string())?;
         Ok(state)

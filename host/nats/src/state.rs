@@ -322,9 +322,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::seal::KeyRing;
 
     fn names() -> Cluster {
-        Cluster::new("c").unwrap()
+        let (_, line) = KeyRing::generate();
+        Cluster::new("c", KeyRing::parse(&line).unwrap()).unwrap()
     }
 
     fn decode(subject: &str, body: &[u8]) -> Result<Option<(Key, Value)>, String> {

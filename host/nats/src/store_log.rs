@@ -80,6 +80,11 @@ impl Tail {
         }
     }
 
+    /// Makes a snapshot due, however short the log is.
+    pub(crate) fn force(&self) {
+        self.inherit(MOST_CHANGES);
+    }
+
     /// Returns whether a snapshot is due.
     fn is_due(&self) -> bool {
         let (changes, bytes) = self.counts();
@@ -232,14 +237,13 @@ impl Snapshotter {
         let name = self.account.as_str();
         let Ok(place) = timeout(PLACE, copies.acquire()).await else { return Ok(false) };
         if before.is_none() {
-            let (stream, subject) = cluster.log(name);
-            let reader = LogReader::open(link, &stream, &subject, 0..self.fence).await.map_err(SnapshotError::from)?;
+            let reader = LogReader::open(link, cluster, name, 0..self.fence).await.map_err(SnapshotError::from)?;
             *before = newest(reader).await?;
         }
         let (position, state) = accounts.snapshot(&self.account).await?;
         let up_to = Position { revision: position.revision, number: position.number };
-        let snapshot = snapshots.store(name, up_to, &state).await?;
-        drop((state, place));
+        let snapshot = snapshots.store(name, up_to, state).await?;
+        drop(place);
         let (told, named) = oneshot::channel();
         let is_told = self.commands.send(Command::Name(snapshot.clone(), told)).await;
         let named = if is_told.is_ok() { named.await.unwrap_or(Err(LogError::Ended)) } else { Err(LogError::Ended) };

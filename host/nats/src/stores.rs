@@ -73,7 +73,11 @@ impl Stores {
                 caught_up => break caught_up?,
             }
         };
-        tail.inherit(log.length().await);
+        tail.inherit(log.length());
+        // While a key is replaced, all that earlier ones encrypt is replaced by a snapshot. If the log cannot be read, it is next time.
+        if self.cluster.keys().has_earlier() && log.has_earlier_keys().await.unwrap_or(false) {
+            tail.force();
+        }
         let tail = Arc::new(tail);
         let (log, snapshotter) = store_log::start(self, account, token, fence, log, Arc::clone(&tail));
         let snapshotter = Arc::new(snapshotter);
@@ -149,7 +153,7 @@ impl Stores {
             }
         };
         let _place = self.copies.acquire().await;
-        let state = self.snapshots.fetch(&snapshot).await?;
+        let state = self.snapshots.fetch(account.as_str(), &snapshot).await?;
         let replica = replica.restore(state).await?;
         let (found, expected) = (replica.position(), snapshot.up_to());
         if (found.number, found.revision) != (expected.number, expected.revision) {

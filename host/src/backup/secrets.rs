@@ -73,6 +73,9 @@ pub(super) fn named(config: &Config, policy: &Policy) -> BTreeSet<PathBuf> {
             ClusterLogin::Certificate { certificate, key } => all.extend([certificate.clone(), key.clone()]),
             ClusterLogin::Nothing | ClusterLogin::Password { .. } | ClusterLogin::Token(_) => {}
         }
+        if let PasswordSource::File(file) = &cluster.key {
+            all.insert(file.clone());
+        }
         all.extend(cluster.ca_file.clone());
     }
     for value in policy.plugins.values().flat_map(|entry| entry.settings.0.values()) {

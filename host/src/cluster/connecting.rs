@@ -1,25 +1,48 @@
-//! How the node reaches NATS: its settings, with the secret that they refer to.
+//! How the node reaches NATS: its settings, with the secrets that they refer to.
 
 use std::io;
 
+use parlor_base::escape::EscapedPath as _;
 use parlor_config::{Cluster, ClusterLogin, PasswordSource};
 use parlor_nats::{
-    Cluster as Name, ConnectError, Login, NameError, Settings, SharedError, SnapshotError, StartError, StateError,
-    StreamError,
+    Cluster as Name, ConnectError, KeyRing, KeyRingError, Login, NameError, Settings, SharedError, SnapshotError,
+    StartError, StateError, StreamError,
 };
 use parlor_plugins::secret::{SecretError, SecretSource};
+use parlor_session::Secret;
 
 use super::sharing::SharingError;
+
+const PASSWORD: &str = "password for NATS";
+const KEY: &str = "key of the cluster";
 
 /// The reason why a host does not become a node.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterStartError {
-    /// The secret for NATS cannot be read.
-    #[error("the password for NATS is not to be had: {0}")]
-    Secret(#[from] SecretError),
-    /// The variable with the secret is not set.
-    #[error("the password for NATS is not to be had: set the variable {0} of the environment")]
-    Variable(String),
+    /// A secret cannot be read.
+    #[error("the {what} is not to be had: {cause}")]
+    Secret {
+        /// What it is.
+        what: &'static str,
+        /// The reason.
+        cause: SecretError,
+    },
+    /// The variable with a secret is not set.
+    #[error("the {what} is not to be had: set the variable {name} of the environment")]
+    Variable {
+        /// What it is.
+        what: &'static str,
+        /// The name of the variable.
+        name: String,
+    },
+    /// The secret is no key of a cluster.
+    #[error("the key of the cluster ({place}) cannot be used: {cause}")]
+    Keys {
+        /// Where it is.
+        place: String,
+        /// The reason.
+        cause: KeyRingError,
+    },
     /// The cluster has an invalid name.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -54,9 +77,9 @@ pub(super) async fn settings(section: &Cluster) -> Result<(Settings, Name), Clus
     let login = match &section.login {
         ClusterLogin::Nothing => Login::Nothing,
         ClusterLogin::Password { user, password } => {
-            Login::Password { user: user.clone(), password: secret(password).await? }
+            Login::Password { user: user.clone(), password: secret(password, PASSWORD).await? }
         }
-        ClusterLogin::Token(token) => Login::Token(secret(token).await?),
+        ClusterLogin::Token(token) => Login::Token(secret(token, PASSWORD).await?),
         ClusterLogin::Certificate { certificate, key } => {
             Login::Certificate { certificate: certificate.clone(), key: key.clone() }
         }
@@ -68,21 +91,33 @@ pub(super) async fn settings(section: &Cluster) -> Result<(Settings, Name), Clus
         allow_unencrypted: section.allow_unencrypted,
         replicas: section.replicas,
     };
-    Ok((settings, Name::new(&section.name)?))
+    Ok((settings, Name::new(&section.name, keys(&section.key).await?)?))
 }
 
-async fn secret(source: &PasswordSource) -> Result<String, ClusterStartError> {
+/// Reads the keys of the cluster.
+pub(super) async fn keys(source: &PasswordSource) -> Result<KeyRing, ClusterStartError> {
+    let text = Secret::new(secret(source, KEY).await?.into_bytes());
+    let place = match source {
+        PasswordSource::File(file) => file.escaped().to_string(),
+        PasswordSource::Environment(name) => format!("the variable {name}"),
+        _ => "what key_command prints".to_owned(),
+    };
+    let text = std::str::from_utf8(&text).unwrap_or_default();
+    KeyRing::parse(text).map_err(|cause| ClusterStartError::Keys { place, cause })
+}
+
+async fn secret(source: &PasswordSource, what: &'static str) -> Result<String, ClusterStartError> {
     let source = match source {
         PasswordSource::File(path) => SecretSource::File(path.clone()),
         PasswordSource::Command(command) => SecretSource::Command(command.clone()),
         PasswordSource::Environment(name) => {
             let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-            return value.ok_or_else(|| ClusterStartError::Variable(name.clone()));
+            return value.ok_or_else(|| ClusterStartError::Variable { what, name: name.clone() });
         }
         // The section cannot say so.
         PasswordSource::Web(_) | PasswordSource::Nowhere => return Ok(String::new()),
     };
-    Ok(source.open().await?)
+    source.open().await.map_err(|cause| ClusterStartError::Secret { what, cause })
 }
 
 /// Returns the name of the machine.

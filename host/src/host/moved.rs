@@ -72,7 +72,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let alone = config(folder.path(), "");
         let of = |name: &str| {
-            config(folder.path(), &format!("[cluster]\nnats = \"nats://127.0.0.1:1\"\nname = \"{name}\"\n"))
+            config(
+                folder.path(),
+                &format!("[cluster]\nnats = \"nats://127.0.0.1:1\"\nname = \"{name}\"\nkey_env = \"KEY\"\n"),
+            )
         };
         let (own, other) = (of("bots"), of("others"));
         assert!(check(&alone).is_ok(), "there is no file");

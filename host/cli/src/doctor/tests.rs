@@ -74,3 +74,52 @@ fn keys_that_nobody_can_fetch_and_messages_that_nobody_could_read_are_told_of() 
     offline.encryption = None;
     assert!(states(&offline).is_empty());
 }
+
+#[cfg(feature = "cluster")]
+#[test]
+fn an_owner_hears_which_keys_are_still_needed_and_that_a_node_is_alone() {
+    use std::collections::BTreeMap;
+
+    use parlor::cluster::{Examined, KeyRing, NodeRow, Overview};
+
+    let [(first, _), (earlier, _)] = [(); 2].map(|()| KeyRing::generate());
+    let node = |name: &str| NodeRow { name: name.to_owned(), capacity: 1, is_draining: false, accounts: 1 };
+    let seen = |nodes: &[&str], records: &[_]| {
+        let overview = Overview { nodes: nodes.iter().map(|name| node(name)).collect(), accounts: Vec::new() };
+        let records: BTreeMap<_, _> = records.iter().copied().collect();
+        let version = "2.11.0".to_owned();
+        let found = Examined { version, limits: Vec::new(), overview: Some(overview), records: Some(records) };
+        let mut findings = Findings::default();
+        cluster::seen(&found, first, &mut findings);
+        findings.findings
+    };
+    let of = |findings: &[Finding]| findings.iter().map(|one| one.state).collect::<Vec<_>>();
+    assert_eq!(of(&seen(&["one", "two"], &[(first, 7)])), [State::Fine, State::Fine]);
+    let found = seen(&["one"], &[(first, 7), (earlier, 3)]);
+    assert_eq!(of(&found), [State::Fine, State::Warning, State::Warning]);
+    assert!(found[2].says.contains(&earlier.to_string()) && found[2].says.ends_with(": 3"), "{}", found[2].says);
+}
+
+#[cfg(feature = "cluster")]
+#[test]
+fn a_key_of_a_cluster_that_others_can_read_or_that_is_none_is_told_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (path, key) = (folder.path().join("parlor.toml"), folder.path().join("cluster.key"));
+    std::fs::write(&key, "no key").unwrap();
+    let text = "[cluster]\nnats = \"nats://127.0.0.1:1\"\nname = \"bots\"\nkey_file = \"cluster.key\"\n\
+                [account.main]\njid = \"bot@localhost\"\npassword_env = \"X\"\n";
+    std::fs::write(&path, text).unwrap();
+    let config = Config::load(&path, &parlor_config::Overrides::default()).unwrap();
+    let says = |mode: u32| {
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+        let mut findings = Findings::default();
+        cluster::check(config.cluster.as_ref().unwrap(), true, &mut findings).unwrap();
+        let [found] = &findings.findings[..] else { panic!("{} findings", findings.findings.len()) };
+        assert_eq!(found.state, State::Broken);
+        found.says.clone()
+    };
+    assert!(says(0o644).contains("others on this machine may read it: chmod 600"));
+    assert!(says(0o600).contains("line 1 is no key"));
+}

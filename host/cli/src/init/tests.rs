@@ -48,7 +48,7 @@ fn its_commented_lines_are_accepted_too() {
     for file in ["ca.pem", "web.pem", "nats-ca.pem"] {
         fs::write(folder.path().join(file), "").unwrap();
     }
-    for file in ["bot.password", "bots.secret", "nats.password"] {
+    for file in ["bot.password", "bots.secret", "nats.password", "cluster.key"] {
         fs::write(folder.path().join(file), "").unwrap();
     }
     let config = Config::load(&path, &overrides()).unwrap();

@@ -1,6 +1,10 @@
 //! Errors in the section `[cluster]`, and in accounts that cannot be in a cluster.
 
+use std::io;
+use std::path::PathBuf;
+
 use jid::BareJid;
+use parlor_base::escape::{EscapedPath as _, shell_word};
 
 use super::FilePosition;
 use crate::name::AccountName;
@@ -17,6 +21,24 @@ pub enum ClusterError {
         key: &'static str,
         /// An example of a value.
         example: &'static str,
+    },
+    /// Nothing says where the key is.
+    #[error(
+        "{at}: a cluster needs a key, with which it encrypts what accounts keep in NATS: run `parlor cluster key`, copy its file to all nodes, and write key_file = \"cluster.key\" (or key_command, or key_env)"
+    )]
+    NoKey {
+        /// The place of the section.
+        at: FilePosition,
+    },
+    /// The file of the key does not exist.
+    #[error("{at}: key_file names {}, which cannot be found ({cause}): copy it from another node, or make it for the first one: parlor cluster key {}", file.escaped(), shell_word(&file.to_string_lossy()))]
+    NoKeyFile {
+        /// The place of the key.
+        at: FilePosition,
+        /// The file.
+        file: PathBuf,
+        /// The error of the system.
+        cause: io::Error,
     },
     /// A password and a certificate stand side by side.
     #[error("{at}: a node logs in at NATS with a password or with a certificate: keep one of them")]

@@ -8,7 +8,7 @@ pub const CLUSTER: &[Key] = &[
         "allow_unencrypted",
         "true or false",
         Some("false"),
-        "Connect to NATS on another machine without TLS. Whoever reads along then sees all that accounts keep, and the log-in at NATS.",
+        "Connect to NATS on another machine without TLS. Anyone who reads along then sees the log-in at NATS, the addresses of accounts, and when each of them changes something.",
     ),
     key(
         "ca_file",
@@ -33,6 +33,19 @@ pub const CLUSTER: &[Key] = &[
         "a file",
         NONE,
         "The private key of `certificate` (PEM). One that others can read is refused: `chmod 600`.",
+    ),
+    key("key_command", "text", NONE, "A line for the shell that prints what `key_file` would have, within 10 s."),
+    key(
+        "key_env",
+        "text",
+        NONE,
+        "The name of the variable of the environment that holds what `key_file` would have.",
+    ),
+    key(
+        "key_file",
+        "a file",
+        NONE,
+        "The file with the keys that encrypt what accounts keep in NATS, readable by you alone and the same on all nodes: `parlor cluster key` makes it. One of `key_file`, `key_command` and `key_env` has to be there.",
     ),
     key(
         "name",

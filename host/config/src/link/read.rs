@@ -254,16 +254,29 @@ fn password(
 
 /// Reads where the section itself says that a password is.
 pub(crate) fn password_source(section: &Section<'_>, folder: &Path) -> Result<Option<PasswordSource>, ConfigError> {
+    match secret_source(section, folder, ["password_file", "password_command", "password_env"])? {
+        Some((PasswordSource::File(file), at)) => Ok(Some(PasswordSource::File(present(file, at)?))),
+        found => Ok(found.map(|(source, _)| source)),
+    }
+}
+
+/// Reads where the section says that a secret is, by the keys of a file, a command and a variable of the environment. It does not look
+/// for the file.
+pub(crate) fn secret_source(
+    section: &Section<'_>,
+    folder: &Path,
+    keys: [&'static str; 3],
+) -> Result<Option<(PasswordSource, FilePosition)>, ConfigError> {
     let mut found: Option<(&'static str, PasswordSource, FilePosition)> = None;
-    for key in ["password_file", "password_command", "password_env"] {
+    for (index, key) in keys.into_iter().enumerate() {
         let Some(Written { value, at }) = section.text(key)? else { continue };
         if let (Some((first, ..)), Some(at)) = (&found, section.place_of(key)) {
             return Err(ConfigError::TwoPasswords { at, first, second: key });
         }
-        let source = match key {
-            "password_file" => PasswordSource::File(folder.join(value)),
-            "password_command" => PasswordSource::Command(value.to_owned()),
-            _ if !is_variable(value) => return Err(ConfigError::BadVariable { at }),
+        let source = match index {
+            0 => PasswordSource::File(folder.join(value)),
+            1 => PasswordSource::Command(value.to_owned()),
+            _ if !is_variable(value) => return Err(ConfigError::BadVariable { at, key }),
             _ => {
                 child::withhold(value);
                 PasswordSource::Environment(value.to_owned())
@@ -271,11 +284,7 @@ pub(crate) fn password_source(section: &Section<'_>, folder: &Path) -> Result<Op
         };
         found = Some((key, source, at));
     }
-    match found {
-        Some((_, PasswordSource::File(file), at)) => Ok(Some(PasswordSource::File(present(file, at)?))),
-        Some((_, source, _)) => Ok(Some(source)),
-        None => Ok(None),
-    }
+    Ok(found.map(|(_, source, at)| (source, at)))
 }
 
 /// Returns whether this can name the environment variable that holds a password. A text in the wrong place, such as the password

@@ -152,9 +152,9 @@ impl Mover {
         let up_to = log.position();
         let place = LogPosition { token: token.0, number: up_to.number, revision: up_to.revision };
         let state = file.snapshot_for(&self.stores.accounts, account, place)?;
-        let snapshot = remover.snapshots.store(account.as_str(), up_to, &state).await?;
-        // Its digest is compared. Nothing else will have the account.
-        drop((remover.snapshots.fetch(&snapshot).await?, state));
+        let snapshot = remover.snapshots.store(account.as_str(), up_to, state).await?;
+        // Its digest is compared, and it decrypts. Nothing else will have the account.
+        drop(remover.snapshots.fetch(account.as_str(), &snapshot).await?);
         tell(progress, Step::Stored)?;
         log.write(Kind::Anew, snapshot.body()).await?;
         tell(progress, Step::Named)?;

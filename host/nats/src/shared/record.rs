@@ -98,9 +98,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::seal::KeyRing;
 
     fn cluster() -> Cluster {
-        Cluster::new("c").unwrap()
+        let (_, line) = KeyRing::generate();
+        Cluster::new("c", KeyRing::parse(&line).unwrap()).unwrap()
     }
 
     fn some_version() -> Version {

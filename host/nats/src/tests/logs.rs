@@ -296,12 +296,12 @@ async fn a_killed_server_loses_no_acknowledged_record() {
 #[tokio::test]
 async fn what_another_program_wrote_into_a_log_is_an_error() {
     let mut other = HeaderMap::new();
-    other.insert("Parlor-Format", "2");
+    other.insert("Parlor-Format", "1");
     let mut wrong = headers(Token(1), 1, Kind::Change);
     wrong.insert("Parlor-Number", "many");
     let cases = [
         (HeaderMap::new(), RecordError::Missing("Parlor-Format")),
-        (other, RecordError::Format("2".to_owned())),
+        (other, RecordError::Format("1".to_owned())),
         (wrong, RecordError::Wrong { header: "Parlor-Number", value: "many".to_owned() }),
     ];
     let server = Server::start();
@@ -327,7 +327,9 @@ async fn a_log_with_a_forged_record_is_an_error() {
     let (link, _) = server.cluster().await;
     let mut log = open(&link, 5).await.unwrap();
     let fence = log.position().revision;
-    let forged = put(&link, fence, headers(Token(4), 2, Kind::Change), Bytes::new()).await.unwrap();
+    // By somebody who has the keys.
+    let sealed = cluster().seal(ACCOUNT).record(Token(4), 2, Kind::Change, b"").unwrap();
+    let forged = put(&link, fence, headers(Token(4), 2, Kind::Change), sealed.into()).await.unwrap();
     assert_eq!(log.append(Bytes::from_static(b"a")).await, Err(LogError::Fenced), "it is not alone any more");
     let error = read(&link).await.unwrap_err();
     assert!(matches!(error, LogError::Foreign { revision, .. } if revision == forged), "{error}");

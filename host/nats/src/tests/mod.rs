@@ -1,6 +1,7 @@
 //! Everything against a real server, which is started for each test.
 
 mod connections;
+mod keys;
 mod logs;
 mod moving;
 mod nodes;

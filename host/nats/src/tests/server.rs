@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::{Cluster, Link, Login, Settings, prepare};
+use crate::{Cluster, KeyRing, Link, Login, Settings, prepare};
 
 /// A server. Dropping it ends the process.
 pub(super) struct Server {
@@ -46,6 +46,18 @@ impl Server {
         self.child = child;
     }
 
+    /// Returns the bytes of all files that the server keeps.
+    pub(super) fn stored(&self) -> Vec<u8> {
+        let (mut bytes, mut folders) = (Vec::new(), vec![self.folder.path().join("data")]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { bytes.extend(std::fs::read(path).unwrap()) }
+            }
+        }
+        bytes
+    }
+
     pub(super) fn port(&self) -> u16 {
         self.port
     }
@@ -77,8 +89,19 @@ pub(super) fn settings(port: u16) -> Settings {
     Settings { servers, login: Login::Nothing, ca_file: None, allow_unencrypted: false, replicas: 1 }
 }
 
+/// The keys of the cluster, and others.
+pub(super) const KEY: &str = "e6389e9e3f211b20 0101010101010101010101010101010101010101010101010101010101010101\n";
+pub(super) const LATER_KEY: &str =
+    "5c717affd2ed3373 0202020202020202020202020202020202020202020202020202020202020202\n";
+
+/// Returns the cluster of the tests, with a key.
 pub(super) fn cluster() -> Cluster {
-    Cluster::new("c").unwrap()
+    with_keys(&[KEY])
+}
+
+/// Returns the same cluster as nodes with other keys have it.
+pub(super) fn with_keys(lines: &[&str]) -> Cluster {
+    Cluster::new("c", KeyRing::parse(&lines.concat()).unwrap()).unwrap()
 }
 
 fn run(folder: &tempfile::TempDir, port: i32) -> (Child, u16) {

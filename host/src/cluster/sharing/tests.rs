@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use parlor_config::Overrides;
-use parlor_nats::{Cluster as Name, Link, Login, Settings};
+use parlor_nats::{Cluster as Name, KeyRing, Link, Login, Settings};
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::threads::Threads;
 use tempfile::TempDir;
@@ -59,7 +59,7 @@ impl Server {
         let (servers, login) = (vec![self.address()], Login::Nothing);
         let settings = Settings { servers, login, ca_file: None, allow_unencrypted: false, replicas: 1 };
         let link = Link::connect(&settings).await.unwrap();
-        let cluster = Name::new("bots").unwrap();
+        let cluster = Name::new("bots", KeyRing::parse(KEY).unwrap()).unwrap();
         let state = State::open(&link, &cluster, parlor_cluster::Timing::default()).await.unwrap();
         let shared = Shared::open(&state).await.unwrap();
         (state, shared)
@@ -74,6 +74,9 @@ impl Drop for Server {
     }
 }
 
+/// The key of the cluster.
+const KEY: &str = "e6389e9e3f211b20 0101010101010101010101010101010101010101010101010101010101010101\n";
+
 /// The folder of a node.
 struct Home(TempDir);
 
@@ -81,11 +84,14 @@ impl Home {
     fn new(server: &Server, node: &str) -> Self {
         let home = Self(tempfile::tempdir().unwrap());
         let text = format!(
-            "watch = false\n[cluster]\nnats = \"{}\"\nname = \"bots\"\nnode = \"{node}\"\n[settings]\nauto_login = false\n\
+            "watch = false\n[cluster]\nnats = \"{}\"\nname = \"bots\"\nkey_file = \"cluster.key\"\nnode = \"{node}\"\n[settings]\nauto_login = false\n\
              [account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n",
             server.address()
         );
         std::fs::write(home.0.path().join("parlor.toml"), text).unwrap();
+        let key = home.0.path().join("cluster.key");
+        std::fs::write(&key, KEY).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
         home
     }
 

@@ -1,0 +1,154 @@
+//! What a node would find at NATS, for an owner who looks for problems. Looking writes nothing there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::push::OrderedConfig;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use crate::connect::Link;
+use crate::error::StateError;
+use crate::keys::{self, Found};
+use crate::names::Cluster;
+use crate::overview::Overview;
+use crate::record::named_key;
+use crate::seal::KeyId;
+use crate::state::{ANSWER, State};
+
+/// How long counting may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How many streams a cluster has: that of its state, those of logs, and that of snapshots.
+const STREAMS: u64 = 18;
+
+/// What a node would find at NATS.
+#[derive(Debug, Clone)]
+pub struct Examined {
+    /// The version of the server.
+    pub version: String,
+    /// What keeps a node from working there, or may do so soon, with a remedy.
+    pub limits: Vec<(String, &'static str)>,
+    /// The nodes and accounts; `None` if no node has been there.
+    pub overview: Option<Overview>,
+    /// How many records of accounts each key encrypts; `None` if that could not be counted in time.
+    pub records: Option<BTreeMap<KeyId, u64>>,
+}
+
+/// Looks at the streams of a cluster. It fails if this node does not have the key of the cluster.
+pub async fn examine(link: &Link, cluster: &Cluster) -> Result<Examined, StateError> {
+    let version = link.client.server_info().version.chars().take(32).collect();
+    let is_there = keys::find(link, cluster).await? != Found::Nothing;
+    let limits = limits(link, is_there).await;
+    let (mut overview, mut records) = (None, Some(BTreeMap::new()));
+    if is_there {
+        let state = State { link: link.clone(), cluster: cluster.clone() };
+        overview = Some(state.overview().await?);
+        records = timeout(PATIENCE, count(link, cluster)).await.ok().flatten();
+    }
+    Ok(Examined { version, limits, overview, records })
+}
+
+/// What NATS says of the account that this log-in belongs to. Older servers have fewer fields than the library demands.
+#[derive(Debug, Deserialize)]
+struct NatsAccount {
+    storage: u64,
+    #[serde(default)]
+    reserved_storage: u64,
+    streams: u64,
+    limits: NatsLimits,
+}
+
+/// A limit below 0 is none.
+#[derive(Debug, Deserialize)]
+struct NatsLimits {
+    max_storage: i64,
+    max_streams: i64,
+    #[serde(default)]
+    max_bytes_required: bool,
+}
+
+async fn limits(link: &Link, is_there: bool) -> Vec<(String, &'static str)> {
+    let answer = link.ask("$JS.API.INFO".to_owned(), None, Bytes::new(), ANSWER).await;
+    let account = answer.ok().and_then(|answer| serde_json::from_slice::<NatsAccount>(&answer).ok());
+    let Some(account) = account else {
+        let says = "NATS does not say how much room its account has".to_owned();
+        return vec![(says, "let the log-in use $JS.API.>")];
+    };
+    exceeded(&account, is_there)
+}
+
+fn exceeded(account: &NatsAccount, is_there: bool) -> Vec<(String, &'static str)> {
+    let mut all = Vec::new();
+    if let Ok(most) = u64::try_from(account.limits.max_storage) {
+        let used = account.storage.max(account.reserved_storage);
+        if used >= most - most / 10 {
+            let says = format!("{used} of {most} bytes are used that the account of NATS may store");
+            all.push((says, "raise max_file of the account in the configuration of NATS: beyond it, accounts stop"));
+        }
+    }
+    if let Ok(most) = u64::try_from(account.limits.max_streams)
+        && !is_there
+        && account.streams + STREAMS > most
+    {
+        let says = format!(
+            "a cluster has {STREAMS} streams, and the account of NATS may have {most}, of which {} are there",
+            account.streams
+        );
+        all.push((says, "raise max_streams of the account in the configuration of NATS"));
+    }
+    if account.limits.max_bytes_required {
+        let says = "the account of NATS demands a limit for each stream, and those of parlor have none".to_owned();
+        all.push((says, "take max_bytes_required out of the configuration of NATS"));
+    }
+    all
+}
+
+/// Counts the records of all accounts by their keys. Returns `None` if NATS does not deliver them.
+async fn count(link: &Link, cluster: &Cluster) -> Option<BTreeMap<KeyId, u64>> {
+    let mut all = BTreeMap::new();
+    for (name, subjects) in cluster.log_streams() {
+        let stream = link.jetstream.get_stream(&name).await.ok()?;
+        if stream.cached_info().state.messages == 0 {
+            continue;
+        }
+        let config = OrderedConfig {
+            name: Some(format!("parlor-{:016x}", rand::random::<u64>())),
+            deliver_subject: link.client.new_inbox(),
+            filter_subject: subjects,
+            deliver_policy: DeliverPolicy::All,
+            headers_only: true,
+            ..OrderedConfig::default()
+        };
+        let consumer = link.jetstream.create_consumer_on_stream(config, name.as_str()).await.ok()?;
+        let mut messages = consumer.messages().await.ok()?;
+        loop {
+            let message = messages.next().await?.ok()?;
+            if let Some(key) = named_key(&message.headers) {
+                *all.entry(key).or_default() += 1;
+            }
+            if message.info().ok()?.pending == 0 {
+                break;
+            }
+        }
+    }
+    Some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_hears_of_limits_before_they_are_reached() {
+        let of = |storage: u64, max_storage: i64, max_streams: i64, is_there: bool| {
+            let limits = NatsLimits { max_storage, max_streams, max_bytes_required: false };
+            exceeded(&NatsAccount { storage, reserved_storage: 0, streams: 3, limits }, is_there).len()
+        };
+        assert_eq!(of(u64::MAX, -1, -1, false), 0, "there are none");
+        assert_eq!((of(89, 100, -1, false), of(90, 100, -1, false)), (0, 1));
+        assert_eq!((of(0, -1, 21, false), of(0, -1, 20, false), of(0, -1, 20, true)), (0, 1, 0));
+    }
+}

@@ -1,0 +1,83 @@
+//! Whether all nodes of a cluster have the same keys: the first node leaves a text that is encrypted with its key, and others open it.
+//!
+//! Otherwise a node with another key would take accounts over whose logs are empty, and no other node could go on with them.
+
+use async_nats::HeaderMap;
+use parlor_cluster::Revision;
+use serde::{Deserialize, Serialize};
+
+use crate::answer::Last;
+use crate::connect::{AskError, Link};
+use crate::error::{PutError, StateError};
+use crate::names::Cluster;
+use crate::seal::{OpenError, key_of};
+use crate::state::{ANSWER, FORMAT, parse};
+
+/// How often the text is looked at anew that somebody else has just written.
+const ATTEMPTS: usize = 3;
+/// The error of a stream that does not exist.
+const NO_STREAM: u32 = 10_059;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyRecord {
+    format: u32,
+    /// An empty text, encrypted; in hexadecimal.
+    sealed: String,
+}
+
+/// The text that is there, if this node has its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// There is none: no node has been there.
+    Nothing,
+    /// The first key of this node encrypted it.
+    First,
+    /// Another key of this node encrypted it. It has this revision.
+    Earlier(Revision),
+}
+
+/// Checks that this node has the key of the cluster, or leaves its own if no node has been there. The streams must be
+/// [prepared](crate::prepare). If the cluster has an earlier key of this node, the first one takes its place.
+pub async fn agree_on_keys(link: &Link, cluster: &Cluster) -> Result<(), StateError> {
+    let (stream, name) = (cluster.state_stream(), cluster.to_string());
+    let mut attempts = 1..ATTEMPTS;
+    loop {
+        let expected = match find(link, cluster).await? {
+            Found::First => return Ok(()),
+            Found::Nothing => 0,
+            Found::Earlier(revision) => revision,
+        };
+        let sealed = hex::encode(cluster.keys().seal_check(&name).ok_or(PutError::TooLarge)?);
+        let text = serde_json::to_vec(&KeyRecord { format: FORMAT, sealed }).unwrap_or_default();
+        let put = link.put(&stream, cluster.keys_subject(), expected, HeaderMap::new(), text.into(), ANSWER);
+        match put.await {
+            Ok(_) => return Ok(()),
+            Err(PutError::Refused) if attempts.next().is_some() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Looks whether this node has the key of the cluster. It writes nothing.
+pub(crate) async fn find(link: &Link, cluster: &Cluster) -> Result<Found, StateError> {
+    let subject = cluster.keys_subject();
+    let stored = match link.last(&cluster.state_stream(), &subject, ANSWER).await {
+        Ok(Last::None | Last::Failed(PutError::Server { code: NO_STREAM, .. })) => return Ok(Found::Nothing),
+        Ok(Last::Stored(stored)) => stored,
+        Ok(Last::Failed(error)) => return Err(error.into()),
+        Err(AskError::Unfit(error)) => return Err(PutError::Unfit(error).into()),
+        Ok(Last::TooLarge | Last::Strange) | Err(_) => return Err(PutError::Unknown.into()),
+    };
+    let revision = stored.revision;
+    let unreadable = |cause| StateError::Unreadable { subject: subject.clone(), revision, cause };
+    let KeyRecord { sealed, .. } = parse(&stored.body).map_err(unreadable)?;
+    let sealed = hex::decode(&sealed).map_err(|error| unreadable(error.to_string()))?;
+    let is_first = key_of(&sealed) == Some(cluster.keys().first());
+    let name = cluster.to_string();
+    match cluster.keys().open_check(&name, sealed) {
+        Ok(()) => Ok(if is_first { Found::First } else { Found::Earlier(revision) }),
+        Err(OpenError::Key(found)) => Err(StateError::Key { cluster: name, found }),
+        Err(OpenError::Changed) => Err(unreadable("it does not decrypt".to_owned())),
+    }
+}
