@@ -64,10 +64,12 @@ struct NatsAccount {
 /// A limit below 0 is none.
 #[derive(Debug, Deserialize)]
 struct NatsLimits {
-    max_storage: i64,
-    max_streams: i64,
-    #[serde(default)]
-    max_bytes_required: bool,
+    #[serde(rename = "max_storage")]
+    storage: i64,
+    #[serde(rename = "max_streams")]
+    streams: i64,
+    #[serde(rename = "max_bytes_required", default)]
+    needs_max_bytes: bool,
 }
 
 async fn limits(link: &Link, is_there: bool) -> Vec<(String, &'static str)> {
@@ -82,14 +84,14 @@ async fn limits(link: &Link, is_there: bool) -> Vec<(String, &'static str)> {
 
 fn exceeded(account: &NatsAccount, is_there: bool) -> Vec<(String, &'static str)> {
     let mut all = Vec::new();
-    if let Ok(most) = u64::try_from(account.limits.max_storage) {
+    if let Ok(most) = u64::try_from(account.limits.storage) {
         let used = account.storage.max(account.reserved_storage);
         if used >= most - most / 10 {
             let says = format!("{used} of {most} bytes are used that the account of NATS may store");
             all.push((says, "raise max_file of the account in the configuration of NATS: beyond it, accounts stop"));
         }
     }
-    if let Ok(most) = u64::try_from(account.limits.max_streams)
+    if let Ok(most) = u64::try_from(account.limits.streams)
         && !is_there
         && account.streams + STREAMS > most
     {
@@ -99,7 +101,7 @@ fn exceeded(account: &NatsAccount, is_there: bool) -> Vec<(String, &'static str)
         );
         all.push((says, "raise max_streams of the account in the configuration of NATS"));
     }
-    if account.limits.max_bytes_required {
+    if account.limits.needs_max_bytes {
         let says = "the account of NATS demands a limit for each stream, and those of parlor have none".to_owned();
         all.push((says, "take max_bytes_required out of the configuration of NATS"));
     }
@@ -144,7 +146,7 @@ mod tests {
     #[test]
     fn an_owner_hears_of_limits_before_they_are_reached() {
         let of = |storage: u64, max_storage: i64, max_streams: i64, is_there: bool| {
-            let limits = NatsLimits { max_storage, max_streams, max_bytes_required: false };
+            let limits = NatsLimits { storage: max_storage, streams: max_streams, needs_max_bytes: false };
             exceeded(&NatsAccount { storage, reserved_storage: 0, streams: 3, limits }, is_there).len()
         };
         assert_eq!(of(u64::MAX, -1, -1, false), 0, "there are none");

@@ -106,7 +106,7 @@ impl Snapshots {
         let sealed = self.cluster.seal(account).snapshot(up_to, &mut state);
         let (head, tag) = sealed.ok_or(SnapshotError::TooLarge { size })?;
         let parts = [&head[..], &state, &tag];
-        let digest = parts.iter().fold(Sha256::new(), |digest, part| digest.chain_update(part)).finalize();
+        let digest = parts.iter().fold(Sha256::new(), Sha256::chain_update).finalize();
         let sha256 = hex::encode(digest);
         let name = format!("{}.{}.{sha256}", names::hash(account), up_to.revision);
         let failed = |cause: String| SnapshotError::Server { name: name.clone(), cause };

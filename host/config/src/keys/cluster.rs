@@ -35,12 +35,7 @@ pub const CLUSTER: &[Key] = &[
         "The private key of `certificate` (PEM). One that others can read is refused: `chmod 600`.",
     ),
     key("key_command", "text", NONE, "A line for the shell that prints what `key_file` would have, within 10 s."),
-    key(
-        "key_env",
-        "text",
-        NONE,
-        "The name of the variable of the environment that holds what `key_file` would have.",
-    ),
+    key("key_env", "text", NONE, "The name of the variable of the environment that holds what `key_file` would have."),
     key(
         "key_file",
         "a file",
