@@ -9,6 +9,7 @@ use async_nats::jetstream::stream::StorageType;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use parlor_base::id::Digest;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::{sleep, timeout};
@@ -47,19 +48,19 @@ impl Objects {
         SharedError::Server { bucket: self.bucket.clone(), cause }
     }
 
-    /// Waits for the server, but not for ever.
-    async fn within<T>(&self, doing: impl Future<Output = Result<T, SharedError>>) -> Result<T, SharedError> {
+    /// Waits for the server, but not for ever. The futures of the library are large.
+    async fn within<T>(&self, doing: BoxFuture<'_, Result<T, SharedError>>) -> Result<T, SharedError> {
         timeout(TRANSFER, doing).await.unwrap_or_else(|_| Err(self.failed("it took too long".to_owned())))
     }
 
     pub(super) async fn has(&self, digest: &Digest) -> Result<bool, SharedError> {
-        self.within(async {
+        self.within(Box::pin(async {
             match self.store.info(digest.to_hex()).await {
                 Ok(info) => Ok(is_whole(&info, digest)),
                 Err(error) if error.kind() == InfoErrorKind::NotFound => Ok(false),
                 Err(error) => Err(self.failed(error.to_string())),
             }
-        })
+        }))
         .await
     }
 
@@ -69,10 +70,10 @@ impl Objects {
             return Ok(());
         }
         let mut rest = bytes;
-        self.within(async {
+        self.within(Box::pin(async {
             let stored = self.store.put(digest.to_hex().as_str(), &mut rest).await;
             stored.map(drop).map_err(|error| self.failed(error.to_string()))
-        })
+        }))
         .await
     }
 
@@ -81,7 +82,7 @@ impl Objects {
         let (digest, bucket) = (*digest, self.bucket.clone());
         let mut attempts = 1..ATTEMPTS;
         let bytes = loop {
-            match self.within(self.read(&digest, most)).await {
+            match self.within(Box::pin(self.read(&digest, most))).await {
                 Err(SharedError::Missing { .. }) if attempts.next().is_some() => sleep(PAUSE).await,
                 read => break read?,
             }
@@ -116,7 +117,7 @@ impl Objects {
 
     pub(super) async fn clean(&self, used: &BTreeSet<Digest>) -> Result<(), SharedError> {
         let used: BTreeSet<_> = used.iter().map(Digest::to_hex).collect();
-        self.within(async {
+        self.within(Box::pin(async {
             let list = self.store.list().await.map_err(|error| self.failed(error.to_string()))?;
             let unused = list.take(MOST_OBJECTS).filter_map(|found| {
                 let found = found.ok().filter(|info| !used.contains(&info.name) && is_old(info));
@@ -126,7 +127,7 @@ impl Objects {
                 self.remove(&name).await?;
             }
             Ok(())
-        })
+        }))
         .await
     }
 
