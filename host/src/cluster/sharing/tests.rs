@@ -237,7 +237,7 @@ async fn a_node_that_was_down_has_the_present_version_before_it_takes_accounts()
     one.reload().await.unwrap();
     let two = two_home.start().await;
     assert_eq!(two_home.read(), policy("enabled = false\n"));
-    assert_eq!(std::fs::read_dir(two_home.0.path()).unwrap().filter(|file| is_aside(file)).count(), 0);
+    assert_eq!(std::fs::read_dir(two_home.0.path()).unwrap().filter(is_aside).count(), 0);
     two.stop().await;
     // It was changed while it was down, and nobody else changed anything.
     two_home.write(&policy("# of two\n"));
