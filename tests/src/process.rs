@@ -35,6 +35,10 @@ pub enum Signal {
     Terminate,
     /// End at once (SIGKILL).
     Kill,
+    /// Stand still (SIGSTOP).
+    Suspend,
+    /// Go on (SIGCONT).
+    Resume,
 }
 
 impl Process {
@@ -182,6 +186,8 @@ pub fn send(process: u32, signal: Signal) -> io::Result<()> {
         Signal::Interrupt => libc::SIGINT,
         Signal::Terminate => libc::SIGTERM,
         Signal::Kill => libc::SIGKILL,
+        Signal::Suspend => libc::SIGSTOP,
+        Signal::Resume => libc::SIGCONT,
     };
     let process = libc::pid_t::try_from(process).expect("process ids are positive numbers of this type");
     // SAFETY: a system call on plain numbers.
