@@ -28,6 +28,26 @@ pub struct Faults {
     pub kills: Option<u32>,
 }
 
+/// Break a cluster of three nodes under traffic, and count lost and doubled answers
+#[derive(Debug, Parser)]
+pub struct Cluster {
+    /// The number of faults
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub faults: u32,
+    /// The number of accounts
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub accounts: u32,
+    /// The seed of the faults; a new one each time by default
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// A line for each fault
+    #[arg(long)]
+    pub verbose: bool,
+    /// One JSON object for each fault and for the result, on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Build the example plugins, and write an index of them
 #[derive(Debug, Parser)]
 pub struct Index {
