@@ -168,6 +168,8 @@ pub enum Part {
     Guard,
     /// Messages that are encrypted from end to end, in a chat and in a room of many devices
     Encrypted,
+    /// Nodes of a cluster: accounts of a killed one, their CPU time, and values through NATS
+    Cluster,
 }
 
 impl Part {
@@ -186,6 +188,7 @@ impl Part {
             Self::Web => "web",
             Self::Guard => "guard",
             Self::Encrypted => "encrypted",
+            Self::Cluster => "cluster",
         }
     }
 
@@ -203,6 +206,7 @@ impl Part {
             Self::Storage => "what a plugin stores, on disk when it is told so",
             Self::Web => "the web: requests of a plugin beside hyper's client, and requests to its webhook",
             Self::Guard => "junk among 200 messages a second in a room on Prosody, as an occupant sees it",
+            Self::Cluster => "nodes of a cluster over NATS, on the scripted peer",
             Self::Encrypted => "messages that are encrypted from end to end by OMEMO, on Prosody",
         }
     }
