@@ -150,6 +150,18 @@ impl Link {
         Ok(message.payload)
     }
 
+    /// Returns whether the server answers a message on a subject that nobody listens to: it says that nobody does.
+    pub(crate) async fn answers(&self, subject: String, within: Duration) -> bool {
+        if !self.is_connected() {
+            return false;
+        }
+        let question = self.client.send_request(subject, Request::new().timeout(None));
+        match tokio::time::timeout(within, question).await {
+            Ok(answer) => answer.map_or_else(|error| error.kind() == RequestErrorKind::NoResponders, |_| true),
+            Err(_) => false,
+        }
+    }
+
     /// Checks the server of the present connection.
     fn check(&self) -> Result<(), AskError> {
         check(&self.client.server_info(), self.replicas).map_err(AskError::Unfit)

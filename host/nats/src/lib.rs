@@ -28,6 +28,7 @@ mod log;
 mod names;
 mod overview;
 mod permit;
+mod pulse;
 mod record;
 mod run;
 mod snapshots;

@@ -61,6 +61,11 @@ impl Cluster {
         format!("parlor.{self}.state.drain.{}", hash(node))
     }
 
+    /// The subject of questions that nobody answers but the server.
+    pub(crate) fn pulse_subject(&self) -> String {
+        format!("parlor.{self}.pulse")
+    }
+
     /// The streams of logs, each with its subjects.
     pub(crate) fn log_streams(&self) -> impl Iterator<Item = (String, String)> {
         SHARDS.chars().map(move |shard| (format!("PARLOR_{self}_LOG_{shard}"), format!("parlor.{self}.log.{shard}.*")))
