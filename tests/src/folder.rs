@@ -83,7 +83,8 @@ fn sweeper(folder: &Path) -> io::Result<Child> {
         .spawn()
 }
 
-fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Writes a file that only its owner may read.
+pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     use std::io::Write as _;
     let folder = path.parent().expect("a file in a folder has a parent");
     std::fs::create_dir_all(folder)?;

@@ -30,6 +30,7 @@ pub mod minisign;
 pub mod nats;
 pub mod omemo;
 pub mod packages;
+pub mod partition;
 pub mod peer;
 pub mod plugins;
 pub mod policy;

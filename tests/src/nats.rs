@@ -9,12 +9,16 @@ use anyhow::{Context as _, Result};
 use crate::folder::Folder;
 use crate::host::Home;
 use crate::log::{Log, Mark};
-use crate::process::Process;
+use crate::process::{Process, Signal};
 
 /// How long a start may take.
 const START: Duration = Duration::from_secs(30);
 /// The file that Debian installs, which is not in everybody's path.
 const INSTALLED: &str = "/usr/sbin/nats-server";
+/// Its configuration.
+const CONFIG: &str = "nats.conf";
+/// How often a killed server is started again, if its port is taken meanwhile.
+const TRIES: usize = 5;
 
 /// A file of keys with the key of the tests' clusters. It is no secret.
 pub const CLUSTER_KEY: &str = "e6389e9e3f211b20 0101010101010101010101010101010101010101010101010101010101010101\n";
@@ -36,28 +40,41 @@ pub struct Nats {
     // Dropped in this order: the process before the folder that it writes to.
     process: Process,
     port: u16,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Nats {
     /// Starts a server, and returns once it accepts connections.
     pub async fn start() -> Result<Self> {
         let folder = Folder::new()?;
-        let config = folder.write("nats.conf", "host: 127.0.0.1\njetstream: {}\n")?;
-        let installed = Path::new(INSTALLED);
-        let mut command = Command::new(if installed.is_file() { installed } else { Path::new("nats-server") });
+        folder.write(CONFIG, "host: 127.0.0.1\njetstream: {}\n")?;
         // -1 is a free port; 0 would be the usual one.
-        command.arg("-c").arg(config).args(["-p", "-1"]).arg("-sd").arg(folder.join("data"));
-        let process = Process::start("nats-server", command).context("`cargo xtask` says how to install it")?;
-        let mut mark = Mark::default();
-        let listens = |line: &str| {
-            let (_, port) = line.split_once("Listening for client connections on 127.0.0.1:")?;
-            port.trim().parse().ok()
-        };
-        let port = process.log().wait("the port of NATS", &mut mark, START, listens).await?;
-        let is_ready = |line: &str| line.contains("Server is ready").then_some(());
-        process.log().wait("NATS is ready", &mut mark, START, is_ready).await?;
-        Ok(Self { process, port, _folder: folder })
+        let (process, port) = started(&folder, "-1").await?;
+        Ok(Self { process, port, folder })
+    }
+
+    /// Kills the server. It keeps its port and its data.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.process.signal(Signal::Kill)?;
+        self.process.wait(START).await.map(drop)
+    }
+
+    /// Starts the server again after it was killed, with its port and its data.
+    pub async fn start_again(&mut self) -> Result<()> {
+        let port = self.port.to_string();
+        for _ in 1..TRIES {
+            if let Ok((process, _)) = started(&self.folder, &port).await {
+                self.process = process;
+                return Ok(());
+            }
+        }
+        self.process = started(&self.folder, &port).await?.0;
+        Ok(())
+    }
+
+    /// Returns its port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Returns its address.
@@ -69,4 +86,21 @@ impl Nats {
     pub fn log(&self) -> &Log {
         self.process.log()
     }
+}
+
+/// Starts a server that keeps its data in this folder, and returns it with its port once it is ready.
+async fn started(folder: &Folder, port: &str) -> Result<(Process, u16)> {
+    let installed = Path::new(INSTALLED);
+    let mut command = Command::new(if installed.is_file() { installed } else { Path::new("nats-server") });
+    command.arg("-c").arg(folder.join(CONFIG)).args(["-p", port]).arg("-sd").arg(folder.join("data"));
+    let process = Process::start("nats-server", command).context("`cargo xtask` says how to install it")?;
+    let mut mark = Mark::default();
+    let listens = |line: &str| {
+        let (_, port) = line.split_once("Listening for client connections on 127.0.0.1:")?;
+        port.trim().parse().ok()
+    };
+    let port = process.log().wait("the port of NATS", &mut mark, START, listens).await?;
+    let is_ready = |line: &str| line.contains("Server is ready").then_some(());
+    process.log().wait("NATS is ready", &mut mark, START, is_ready).await?;
+    Ok((process, port))
 }

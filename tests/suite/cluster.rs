@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use jid::BareJid;
 use parlor_tests::client::Client;
+use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Home, Host, Server};
 use parlor_tests::log::Mark;
 use parlor_tests::nats::{KEY_FILE, Nats, make_node};
+use parlor_tests::partition::{Carried, Partition};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::ports;
@@ -356,6 +358,48 @@ async fn what_an_owner_decides_at_one_node_counts_at_the_other() {
     assert!(policy == taken && !policy.contains("echo.wasm"), "{policy}");
     assert!(one.stop(MOVED).await.unwrap().success());
     assert!(two.stop(MOVED).await.unwrap().success());
+}
+
+/// It has its lease for a while longer, and cannot note what it handles: the next node would handle that again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_cut_off_from_nats_answers_nothing() {
+    let mut cluster = Cluster::new("echo", echo).await;
+    let way = Partition::before(cluster.nats.port()).await.unwrap();
+    cluster.homes[0].set_cluster("nats", format!("nats://127.0.0.1:{}", way.port())).unwrap();
+    let bytes = built("echo").unwrap().bytes().unwrap();
+    let catches_up = |manifest: &str| manifest.replacen("[plugin]\n", "[plugin]\ncatch_up = true\n", 1);
+    let bytes = with_manifest(&bytes, catches_up).unwrap();
+    for home in &cluster.homes {
+        let entry = home.install_bytes("echo", &bytes).unwrap();
+        home.set_policy(&Policy::default().with("echo", echo(entry))).unwrap();
+    }
+    let mut one = cluster.start(0).await;
+    connected(&mut one).await;
+    let mut juliet = friend("juliet").await;
+    juliet.chat(cluster.bot.clone(), "before").await.unwrap();
+    juliet.wait_body(&cluster.bot, "before", SOON).await.unwrap();
+    let mut two = cluster.start(1).await;
+    cluster.until_at(1, 0).await;
+    way.set(Carried { holds_requests: true, holds_answers: true, ..Carried::default() });
+    let bodies: Vec<_> = (0..10).map(|number| format!("message {number}")).collect();
+    for body in &bodies {
+        juliet.chat(cluster.bot.clone(), body).await.unwrap();
+    }
+    connected(&mut two).await;
+    for body in &bodies {
+        juliet.wait_body(&cluster.bot, body, SOON).await.unwrap();
+    }
+    way.set(Carried::default());
+    juliet.chat(cluster.bot.clone(), "after").await.unwrap();
+    juliet.wait_body(&cluster.bot, "after", SOON).await.unwrap();
+    let heard = juliet.received_xml();
+    for body in &bodies {
+        let times = heard.iter().filter(|stanza| stanza.contains(&format!(">{body}<"))).count();
+        assert_eq!(times, 1, "{body}: {heard:#?}");
+    }
+    for host in [&mut one, &mut two] {
+        assert!(host.stop(MOVED).await.unwrap().success());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,6 +36,7 @@ mod moving;
 mod names;
 mod overview;
 mod permit;
+mod pulse;
 mod record;
 mod requests;
 mod run;

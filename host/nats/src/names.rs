@@ -111,6 +111,11 @@ impl Cluster {
         format!("PARLOR_{self}_SHARED")
     }
 
+    /// A subject of the state that never has a message.
+    pub(crate) fn pulse_subject(&self) -> String {
+        format!("parlor.{self}.state.pulse")
+    }
+
     /// The streams of logs, each with its subjects.
     pub(crate) fn log_streams(&self) -> impl Iterator<Item = (String, String)> {
         SHARDS.chars().map(move |shard| (format!("PARLOR_{self}_LOG_{shard}"), format!("parlor.{self}.log.{shard}.*")))

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+
 use crate::clock;
+use crate::pulse::Pulse;
 
 /// When the session of a node ends, unless it is renewed.
 #[derive(Debug, Clone, Default)]
@@ -17,7 +20,7 @@ impl Gate {
     }
 
     pub(crate) fn permit(&self) -> Permit {
-        Permit { gate: self.clone(), is_ended: Arc::default() }
+        Permit { gate: self.clone(), is_ended: Arc::default(), pulse: None }
     }
 }
 
@@ -29,12 +32,32 @@ pub struct Permit {
     gate: Gate,
     /// Set before a later session of the same node opens the gate again.
     is_ended: Arc<AtomicBool>,
+    /// Asks whether NATS answers; `None` if nobody has to know.
+    pulse: Option<Pulse>,
 }
 
 impl Permit {
     /// Returns whether the account may act now. It must be asked before each act that others can see.
     pub fn may_act(&self) -> bool {
         !self.is_ended.load(Ordering::Acquire) && clock::nanoseconds(clock::now()) < self.gate.0.load(Ordering::Acquire)
+    }
+
+    /// Waits until NATS has answered, and returns whether the account may act then. It must be awaited before each piece of work
+    /// that is noted in the account's log once it is done: a node that is cut off could not note it, and the next one would do it
+    /// again.
+    pub fn confirmed(&self) -> BoxFuture<'static, bool> {
+        let (permit, answered) = (self.clone(), self.pulse.as_ref().map(Pulse::answered));
+        Box::pin(async move {
+            if let Some(answered) = answered {
+                answered.await;
+            }
+            permit.may_act()
+        })
+    }
+
+    /// Adds what asks NATS.
+    pub(crate) fn with_pulse(self, pulse: Pulse) -> Self {
+        Self { pulse: Some(pulse), ..self }
     }
 
     /// Takes the permission back for good.

@@ -31,7 +31,8 @@ pub trait AccountHost: Send + Sync + 'static {
     /// An account that runs. Dropping it ends the account at once, with all handles on its store.
     type Running: Send + 'static;
 
-    /// Starts an account. The permit must be asked before each act that others can see.
+    /// Starts an account. The permit must be asked before each act that others can see, and be
+    /// [confirmed](Permit::confirmed) before each piece of work that the account notes in its store.
     fn start(&self, account: &BareJid, store: Store, permit: Permit) -> Self::Running;
 
     /// Stops an account, so that it can go on elsewhere. On return, there is no handle on its store. If the future is dropped,
@@ -274,7 +275,7 @@ impl<H: AccountHost> Task<H> {
         };
         failures.clear(account);
         let over = held.store().over();
-        let running = host.start(&jid, held.store().clone(), permit);
+        let running = host.start(&jid, held.store().clone(), permit.with_pulse(stores.pulse.clone()));
         let wish = tokio::select! {
             biased;
             wish = other_than(wished, Wish::Run) => wish,

@@ -233,7 +233,7 @@ impl Snapshotter {
     }
 
     async fn replace(&self, before: &mut Option<Snapshot>) -> Result<bool, CopyError> {
-        let Stores { link, cluster, snapshots, accounts, copies } = &self.stores;
+        let Stores { link, cluster, snapshots, accounts, copies, pulse: _ } = &self.stores;
         let name = self.account.as_str();
         let Ok(place) = timeout(PLACE, copies.acquire()).await else { return Ok(false) };
         if before.is_none() {

@@ -18,6 +18,7 @@ use crate::connect::Link;
 use crate::error::{CopyError, LogError, SnapshotError, TakeOverError};
 use crate::log::{AccountLog, LogReader};
 use crate::names::Cluster;
+use crate::pulse::Pulse;
 use crate::record::{Kind, Record, RecordError};
 use crate::snapshots::{Snapshot, Snapshots};
 use crate::store_log::{self, Snapshotter, Tail};
@@ -38,6 +39,8 @@ pub struct Stores {
     pub(crate) accounts: Accounts,
     /// The places of snapshots that are made or fetched. It is never closed.
     pub(crate) copies: Arc<Semaphore>,
+    /// Asks whether NATS answers.
+    pub(crate) pulse: Pulse,
 }
 
 /// An account that this node has. Dropping it, also while it is closed, leaves the account as a kill of the process does.
@@ -57,7 +60,8 @@ impl Stores {
     pub async fn open(link: &Link, cluster: &Cluster, accounts: Accounts) -> Result<Self, SnapshotError> {
         let snapshots = Snapshots::open(link, cluster).await?;
         let copies = Arc::new(Semaphore::new(COPIES));
-        Ok(Self { link: link.clone(), cluster: cluster.clone(), snapshots, accounts, copies })
+        let pulse = Pulse::start(link, cluster);
+        Ok(Self { link: link.clone(), cluster: cluster.clone(), snapshots, accounts, copies, pulse })
     }
 
     /// Takes over an account with the token of its claim. From then on, all earlier holders are refused.

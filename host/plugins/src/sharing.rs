@@ -113,7 +113,8 @@ fn values(entry: &Entry) -> impl Iterator<Item = (&String, &Value)> {
 }
 
 fn is_command(value: &Value) -> bool {
-    matches!(SecretSource::read(value), Ok(SecretSource::Command(_)))
+    // The former secret is read, too.
+    SecretSource::all_of(value).any(|source| matches!(source, SecretSource::Command(_)))
 }
 
 #[cfg(test)]
@@ -163,6 +164,11 @@ mod tests {
             ("[plugin.echo.settings]\n", "tokne = \"s3cr3t-canary\"", "`tokne` of echo may be a secret"),
             ("[plugin.echo.settings]\n", "token = { command = \"pass canary\" }", "comes from a command"),
             (in_room, "token = { command = \"pass canary\" }", "comes from a command"),
+            (
+                "[plugin.echo.settings]\n",
+                "token = { file = \"token\", former = { command = \"pass canary\", until = \"2099-01-01T00:00:00Z\" } }",
+                "comes from a command",
+            ),
         ] {
             let error = checked(&format!("{table}{value}")).unwrap_err();
             assert!(error.contains(reason) && !error.contains("canary"), "{value}: {error}");

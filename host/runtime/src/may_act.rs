@@ -3,22 +3,62 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::future::{BoxFuture, ready};
+
 /// The permission of an account to act. Without a cluster it always may, and asking costs nothing.
 ///
 /// It is asked before a handler starts, and before something is sent. Once it is gone, it never comes back: the account is
 /// about to end here, and may run elsewhere.
 #[derive(Clone, Default)]
-pub struct MayAct(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
+pub struct MayAct(Option<Arc<dyn Permission>>);
+
+/// The permission that a cluster gives an account.
+pub trait Permission: Send + Sync {
+    /// Returns whether the account may act now.
+    fn now(&self) -> bool;
+
+    /// Waits until the cluster has answered, and returns whether the account may act then. What is done while it does not
+    /// answer cannot be noted, and is done again elsewhere.
+    fn confirmed(&self) -> BoxFuture<'static, bool>;
+}
+
+/// A permission that needs no confirmation.
+struct Asking<F>(F);
+
+impl<F: Fn() -> bool + Send + Sync> Permission for Asking<F> {
+    fn now(&self) -> bool {
+        self.0()
+    }
+
+    fn confirmed(&self) -> BoxFuture<'static, bool> {
+        Box::pin(ready(self.0()))
+    }
+}
 
 impl MayAct {
     /// Creates a permission that is asked for in this way each time.
     pub fn asking(ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(ask)))
+        Self::given_by(Asking(ask))
+    }
+
+    /// Creates a permission that a cluster gives.
+    pub fn given_by(permission: impl Permission + 'static) -> Self {
+        Self(Some(Arc::new(permission)))
     }
 
     /// Returns whether the account may act now.
     pub fn now(&self) -> bool {
-        self.0.as_ref().is_none_or(|ask| ask())
+        self.0.as_ref().is_none_or(|permission| permission.now())
+    }
+
+    /// Returns what waits until the cluster has answered; `None` without a cluster.
+    pub(crate) fn confirmed(&self) -> Option<BoxFuture<'static, bool>> {
+        self.0.as_ref().map(|permission| permission.confirmed())
+    }
+
+    /// Returns whether a cluster gives it, so that the account may go on elsewhere.
+    pub(crate) fn is_of_a_cluster(&self) -> bool {
+        self.0.is_some()
     }
 }
 

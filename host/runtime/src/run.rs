@@ -151,6 +151,8 @@ struct Running<'a> {
     /// The maximum number of handlers, not counting the additional one for a timer.
     most: usize,
     spare: Spare,
+    /// In a cluster, what the next event waits for: NATS must answer before a handler starts.
+    confirming: Option<BoxFuture<'static, bool>>,
     /// Whether its plugin was parked and its `initialize` has not returned. Mail and timers wait for that: the guest does
     /// not know its subscriptions before.
     is_waking: bool,
@@ -165,7 +167,8 @@ impl<'a> Running<'a> {
         mail: Incoming,
     ) -> Self {
         let (handlers, most, spare) = (FuturesUnordered::new(), instance.limits.handlers as usize, Spare::default());
-        Self { instance, guest, handle_event, accessor, mail, handlers, most, spare, is_waking: false }
+        let (confirming, is_waking) = (None, false);
+        Self { instance, guest, handle_event, accessor, mail, handlers, most, spare, confirming, is_waking }
     }
 
     /// Starts the guest, and gives it mail and timers until it is to stop.
@@ -212,9 +215,16 @@ impl<'a> Running<'a> {
                     idle.ends();
                 }
                 () = instance.registered.changed.notified(), if takes_mail => due = next_due(instance, timer.as_mut()),
-                mail = self.mail.next(), if takes_mail && !is_full => {
+                mail = self.mail.next(), if takes_mail && !is_full && self.confirming.is_none() => {
                     let Some(mail) = mail else { return Ok(Served::Until(ShutdownMode::Now)) };
-                    self.begin(mail, None).await;
+                    self.begin_confirmed(mail).await;
+                    idle.ends();
+                }
+                is_confirmed = next_confirmed(&mut self.confirming), if self.confirming.is_some() => {
+                    self.confirming = None;
+                    if let Some(mail) = self.mail.waiting().filter(|_| is_confirmed) {
+                        self.begin(mail, None).await;
+                    }
                     idle.ends();
                 }
                 () = idle.lasts(instance), if self.may_park() => if self.parks() {
@@ -245,7 +255,7 @@ impl<'a> Running<'a> {
 
     /// Returns whether it has started and no handler of it runs.
     fn may_park(&self) -> bool {
-        !self.instance.is_starting() && self.handlers.is_empty()
+        !self.instance.is_starting() && self.handlers.is_empty() && self.confirming.is_none()
     }
 
     /// Keeps its subscriptions for the next run, unless mail waits. Returns whether it did.
@@ -258,6 +268,15 @@ impl<'a> Running<'a> {
             router.end_unclaimed(mailbox);
         }
         is_idle
+    }
+
+    /// Begins to handle mail, in a cluster once NATS has answered. Meanwhile the handlers that run go on.
+    async fn begin_confirmed(&mut self, mail: Box<Mail>) {
+        self.confirming = self.instance.account.may_act.confirmed();
+        match self.confirming {
+            Some(_) => self.mail.put_back(mail),
+            None => self.begin(mail, None).await,
+        }
     }
 
     /// Begins to handle mail, unless another node of a cluster may have the account: the mail is not handled here then.
@@ -278,7 +297,20 @@ impl<'a> Running<'a> {
                 while self.taken() < self.most
                     && let Some(mail) = self.mail.waiting()
                 {
-                    self.begin(mail, None).await;
+                    let Some(confirmed) = self.instance.account.may_act.confirmed() else {
+                        self.begin(mail, None).await;
+                        continue;
+                    };
+                    // If there is no time left for it, it is left to the instance that follows.
+                    self.mail.put_back(mail);
+                    tokio::select! {
+                        _ = confirmed => if let Some(mail) = self.mail.waiting() {
+                            self.begin(mail, None).await;
+                        },
+                        Some(result) = self.handlers.next(), if !self.handlers.is_empty() => {
+                            has_returned(self.instance, result?).await;
+                        }
+                    }
                 }
                 let Some(result) = self.handlers.next().await else { return Ok(()) };
                 has_returned(self.instance, result?).await;
@@ -330,6 +362,14 @@ async fn answer_cut_off(instance: &Instance) {
     let unanswered = instance.take_unanswered();
     let answers = unanswered.into_iter().map(|command| api::commands::failed(instance, &Granted::HOST, command));
     let _ = tokio::time::timeout(ANSWERS, join_all(answers)).await;
+}
+
+/// Waits for a confirmation.
+async fn next_confirmed(confirming: &mut Option<BoxFuture<'static, bool>>) -> bool {
+    match confirming {
+        Some(confirming) => confirming.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Counts a handler that has returned.

@@ -82,10 +82,19 @@ impl Turn<'_> {
         self.changed = true;
         let is_shown = !self.status.value.is_hidden();
         self.arriving = (is_shown && !is_taken_up).then_some(self.bound_at..=self.now);
+        if is_taken_up {
+            // Not before: a server stores messages that arrive between the two.
+            self.say_gone();
+        }
         if is_shown {
             self.caps_told();
             self.send(Outgoing::Presence(self.presence_to(None)));
         }
+    }
+
+    /// Takes back the presence of the process that had the session before.
+    pub(super) fn say_gone(&mut self) {
+        self.send(Outgoing::Presence(PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() }));
     }
 
     /// Returns the own status as presence; without an address, for everyone who may see it.

@@ -5,10 +5,11 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use jid::BareJid;
 use parlor_nats::{AccountHost, Permit, Trouble};
 use parlor_runtime::account::Backing;
-use parlor_runtime::may_act::MayAct;
+use parlor_runtime::may_act::{MayAct, Permission};
 use parlor_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -67,6 +68,19 @@ impl NodeAccounts {
     }
 }
 
+/// The permission of an account, as its node has it.
+struct Given(Permit);
+
+impl Permission for Given {
+    fn now(&self) -> bool {
+        self.0.may_act()
+    }
+
+    fn confirmed(&self) -> BoxFuture<'static, bool> {
+        self.0.confirmed()
+    }
+}
+
 /// An account that the node has. Dropping it ends the account at once.
 pub(super) struct NodeAccount {
     host: HostRef,
@@ -89,7 +103,7 @@ impl AccountHost for NodeAccounts {
     type Running = NodeAccount;
 
     fn start(&self, account: &BareJid, store: Store, permit: Permit) -> NodeAccount {
-        let may_act = MayAct::asking(move || permit.may_act());
+        let may_act = MayAct::given_by(Given(permit));
         claims::note(&self.host, account, Backing { store, audit: claims::audit(&self.host), may_act });
         let (host, jid) = (self.host.clone(), account.clone());
         self.host.runtime.spawn(async move {

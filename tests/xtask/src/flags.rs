@@ -28,6 +28,26 @@ pub struct Faults {
     pub kills: Option<u32>,
 }
 
+/// Break a cluster of three nodes under traffic, and count lost and doubled answers
+#[derive(Debug, Parser)]
+pub struct Cluster {
+    /// The number of faults
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub faults: u32,
+    /// The number of accounts
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub accounts: u32,
+    /// The seed of the faults; a new one each time by default
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// A line for each fault
+    #[arg(long)]
+    pub verbose: bool,
+    /// One JSON object for each fault and for the result, on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Build the example plugins, and write an index of them
 #[derive(Debug, Parser)]
 pub struct Index {
@@ -148,6 +168,8 @@ pub enum Part {
     Guard,
     /// Messages that are encrypted from end to end, in a chat and in a room of many devices
     Encrypted,
+    /// Nodes of a cluster: accounts of a killed one, their CPU time, and values through NATS
+    Cluster,
 }
 
 impl Part {
@@ -166,6 +188,7 @@ impl Part {
             Self::Web => "web",
             Self::Guard => "guard",
             Self::Encrypted => "encrypted",
+            Self::Cluster => "cluster",
         }
     }
 
@@ -183,6 +206,7 @@ impl Part {
             Self::Storage => "what a plugin stores, on disk when it is told so",
             Self::Web => "the web: requests of a plugin beside hyper's client, and requests to its webhook",
             Self::Guard => "junk among 200 messages a second in a room on Prosody, as an occupant sees it",
+            Self::Cluster => "nodes of a cluster over NATS, on the scripted peer",
             Self::Encrypted => "messages that are encrypted from end to end by OMEMO, on Prosody",
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub use crate::flags::{Attack, Bench, Detectors, Faults, Index, Part, Web};
+pub use crate::flags::{Attack, Bench, Cluster, Detectors, Faults, Index, Part, Web};
 
 mod flags;
 
@@ -23,6 +23,7 @@ const EXAMPLES: &str = "Examples:
   cargo xtask demo          watch the host at work, on a server of its own
   cargo xtask demo --keep   the same, and join in with a client of yours
   cargo xtask test          everything that has to pass
+  cargo xtask cluster       three nodes of a cluster, broken again and again
   cargo xtask operate       the owner's side, from init to remove
   cargo xtask web           the owner's pages in a real browser
   cargo xtask package       a Debian package of the host
@@ -112,6 +113,24 @@ With --kills a plugin has a webhook: each request that was answered with 202 has
         )]
         seeds: Option<u64>,
     },
+    /// Break a cluster of three nodes over NATS under traffic, and count lost and doubled answers
+    #[command(after_help = "Examples:
+  cargo xtask cluster
+  cargo xtask cluster --faults 20 --verbose
+  cargo xtask cluster --seed 7          the same faults in the same order as before
+  cargo xtask cluster --accounts 300
+  cargo xtask cluster --json | jq -c 'select(.lost)'
+
+Starts NATS, Prosody and three hosts, each with its own data folder and its own proxy before NATS. The wall clocks of two of them are
+an hour wrong. Somebody writes numbered messages to all accounts without end, each once. A plugin answers each, every other one
+after it has noted it in its storage. Meanwhile nodes are killed, stopped, suspended, drained, parted from NATS in one or both directions, and NATS is killed; all
+of that is mended after seconds, and the next fault comes once all accounts run again. The seed decides all faults and their times.
+
+Its last lines are how long accounts were away after each kind of fault, and `lost 0 · doubled 0 · of N`. A message that was answered
+within a second of a kill of its node may be answered again, as docs/owner/cluster.md says; these are counted apart. It ends with 0 if
+nothing was lost, no other message was answered twice, no acknowledged value is gone, and no node panicked. Nothing is left
+behind, not even after Ctrl-C.")]
+    Cluster(Cluster),
     /// Run everything that an owner does: set up, install from all sources, change under load, break, repair, remove
     #[command(after_help = "Examples:
   cargo xtask operate

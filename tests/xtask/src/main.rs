@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Task::Api { row, server, json } => api(row, server, json),
         Task::Faults { seeds: Some(count), flags } => test::seeds(count, flags.seed.unwrap_or_default()),
         Task::Faults { seeds: None, flags } => faults(&flags),
+        Task::Cluster(_) => cluster(),
         Task::Operate { screens } => operate(screens),
         Task::Web(flags) => web(&flags),
         Task::Attack(flags) => attack(&flags),
@@ -74,6 +75,12 @@ fn faults(flags: &Faults) -> anyhow::Result<()> {
     setup::prepare(if flags.server == "prosody" { Needs::Prosody } else { Needs::Suite })?;
     build::everything()?;
     Err(run::replace_by(&workspace::program("faults"), own_flags()))
+}
+
+fn cluster() -> anyhow::Result<()> {
+    setup::prepare(Needs::Cluster)?;
+    build::everything()?;
+    Err(run::replace_by(&workspace::program("cluster"), own_flags()))
 }
 
 /// Returns the flags behind the task's name, as they were written.

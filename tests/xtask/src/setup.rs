@@ -28,7 +28,7 @@ const NPM: &str = "npm";
 const BROWSER: [(&str, &str); 2] = [("chromium", "chromium"), ("chromedriver", "chromium-driver")];
 /// The client that encrypts in its own way, for the suite, and its package.
 const PROFANITY: &str = "profanity";
-/// The store of a cluster, for its package's tests: the program and its package.
+/// The store of a cluster: the program and its package.
 const NATS: &str = "nats-server";
 /// Its place in Debian, in a folder that is not in everybody's PATH.
 const NATS_FILE: &str = "/usr/sbin/nats-server";
@@ -46,7 +46,9 @@ const ENDING: Duration = Duration::from_secs(5);
 pub(crate) enum Needs {
     /// Only Prosody.
     Prosody,
-    /// Prosody, Python for the bot in it, and strace.
+    /// Prosody and NATS.
+    Cluster,
+    /// Prosody, Python for the bot in it, strace, and NATS.
     Bench,
     /// Prosody and ejabberd, the tools for plugins in other languages, strace, profanity, and NATS.
     Suite,
@@ -189,7 +191,8 @@ fn missing_packages(system: System, needs: Needs) -> Vec<&'static str> {
     if needs == Needs::Suite && find(PROFANITY).is_none() {
         missing.push(PROFANITY);
     }
-    if needs == Needs::Suite && find(NATS).is_none() && !Path::new(NATS_FILE).is_file() {
+    let nats = matches!(needs, Needs::Bench | Needs::Cluster | Needs::Suite);
+    if nats && find(NATS).is_none() && !Path::new(NATS_FILE).is_file() {
         missing.push(NATS);
     }
     missing

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
+use crate::pulse::Pulse;
 use crate::{AccountLog, Added, Driver, Link, LogError, NodeSettings, Order, Permit, StartError, State, StateError};
 
 const ACCOUNT: &str = "bot@example.org";
@@ -187,6 +188,28 @@ async fn a_process_that_was_suspended_may_not_act_from_its_first_moment_on() {
     first.send(Signal::CONT);
     assert_eq!(first.answer("acts "), "false");
     assert_eq!(log.append(Bytes::from_static(b"late")).await, Err(LogError::Fenced));
+}
+
+/// Its lease goes on for a while. What it does meanwhile could not be noted, and would be done again elsewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_permission_is_confirmed_only_while_nats_answers() {
+    let server = Server::start();
+    _ = with_account(&server).await;
+    let mut node = Running::start(server.port(), "first", |_| ()).await;
+    let (_, _, permit) = node.start_order().await;
+    let proxy = Proxy::before(server.port()).await;
+    let link = Link::connect(&settings(proxy.port())).await.unwrap();
+    let permit = permit.with_pulse(Pulse::start(&link, &cluster()));
+    assert!(soon(permit.confirmed()).await);
+    proxy.set_deaf(true);
+    let mut cut_off = permit.confirmed();
+    let early = tokio::time::timeout(Duration::from_millis(700), &mut cut_off).await;
+    assert!(early.is_err(), "{early:?}");
+    assert!(permit.may_act(), "its lease has a connection of its own here");
+    proxy.set_deaf(false);
+    assert!(soon(cut_off).await);
+    permit.end();
+    assert!(!soon(permit.confirmed()).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

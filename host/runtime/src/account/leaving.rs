@@ -43,8 +43,11 @@ impl Worker {
         let ends = link.is_some();
         if let Some(mut link) = link {
             let may_be_gone_on_with = self.may_be_gone_on_with(farewell, &link);
+            // In a cluster, the account goes on elsewhere at once. Without presence, a server keeps messages for later instead of for
+            // the session: Prosody delivers those at the next log-in, long after they were found in the archive.
+            let stays = may_be_gone_on_with && self.shared.may_act.is_of_a_cluster();
             // If the link has no space, the server is not reading, so the end of the stream must convey the departure.
-            if self.shared.snapshot().connected && link.has_room() {
+            if self.shared.snapshot().connected && link.has_room() && !stays {
                 let presence = PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() };
                 link.send(tell_leaving(&self.shared, &mut self.session, Outgoing::Presence(presence)));
             }

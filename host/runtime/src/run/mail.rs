@@ -59,6 +59,11 @@ impl Incoming {
         self.ahead.pop_front().or_else(|| self.mailbox.try_recv().ok())
     }
 
+    /// Puts back an event that is to be the next one again.
+    pub(super) fn put_back(&mut self, mail: Box<Mail>) {
+        self.ahead.push_front(mail);
+    }
+
     /// Returns whether no event waits, and none is to come from a replaced instance.
     pub(super) fn is_empty(&self) -> bool {
         self.ahead.is_empty() && self.backlog.is_none() && self.mailbox.is_empty()

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use jid::{FullJid, Jid};
-use parlor_stanza::types::{Offers, Outgoing, PresenceOut, PresenceOutKind};
+use parlor_stanza::types::Offers;
 
 use super::{Features, HeldBack};
 use crate::bookmarks::BookmarkList;
@@ -52,10 +52,11 @@ impl Features {
     }
 
     pub(crate) fn taken_up(&mut self, turn: &mut Turn<'_>) {
-        if !turn.announced {
+        if turn.announced {
+            turn.say_gone();
+        } else {
             self.held = Some(HeldBack::default());
         }
-        turn.send(Outgoing::Presence(PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() }));
     }
 
     /// Continues once the roster has come, or will not.

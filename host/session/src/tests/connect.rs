@@ -251,6 +251,20 @@ fn what_was_said_during_a_cut_is_news_when_the_session_goes_on() {
     assert!(told(&mut test, before).0);
 }
 
+/// A server stores what comes while nobody is there, and may deliver it with a later log-in, long after it was handled.
+#[test]
+fn a_session_that_is_taken_up_is_never_without_presence() {
+    let mut test = TestSession::new(Settings::default());
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.run(Session::taken_up);
+    test.wait(3);
+    test.roster(vec![item(ROMEO, "both")]);
+    let sent: Vec<_> = test.lines.iter().filter(|line| line.starts_with("> ")).collect();
+    let gone = sent.iter().position(|line| line.starts_with("> unavailable")).unwrap();
+    assert!(sent[gone + 1].starts_with("> available"), "{sent:?}");
+}
+
 /// The server stores it until the first presence: its author may have seen us log in, and no other client gets it.
 #[test]
 fn what_is_said_while_we_connect_is_news() {

@@ -66,7 +66,7 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
     let memory = Row::alone(Part::Accounts, format!("memory of each of {COUNT}"), each, Unit::Kib);
     rows.push(memory.goal(Goal::AtMost(EACH)));
     let echo =
-        |home: &Home| Ok(Policy::default().with("echo", granted(home.install("echo", &plugins::built("echo")?)?)));
+        |home: &mut Home| Ok(Policy::default().with("echo", granted(home.install("echo", &plugins::built("echo")?)?)));
     let mut stage = Stage::set(&certificate, COUNT, &[], echo).await?;
     rows.push(stage.busy().await?);
     rows.extend(stage.restarted().await?);
@@ -87,14 +87,15 @@ impl Stage {
         certificate: &Certificate,
         count: u32,
         arguments: &[&str],
-        policy: impl FnOnce(&Home) -> Result<Policy>,
+        policy: impl FnOnce(&mut Home) -> Result<Policy>,
     ) -> Result<Self> {
         let peer = Arc::new(Peer::listen(certificate).await?);
         let mut home = Home::new()?;
         let accounts: Vec<_> = (0..count).map(account).collect::<Result<_>>()?;
         let named = accounts.iter().map(|(name, account)| (name.as_str(), account));
         home.add_accounts(named, Server::Plain(peer.port(), certificate))?;
-        home.set_policy(&policy(&home)?)?;
+        let policy = policy(&mut home)?;
+        home.set_policy(&policy)?;
         let host = home.start_with(arguments)?;
         let (sessions, _) = accepted(&peer, count).await.with_context(|| host.log().tail())?;
         Ok(Self { host, sessions, peer, _home: home })
@@ -130,13 +131,13 @@ impl Stage {
 }
 
 /// An account that gets a message a second.
-struct Busy {
+pub(crate) struct Busy {
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<Session>>,
 }
 
 impl Busy {
-    fn begin(mut session: Session, at: usize, begin: tokio::time::Instant) -> Self {
+    pub(crate) fn begin(mut session: Session, at: usize, begin: tokio::time::Instant) -> Self {
         let (stop, mut stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             // All accounts together get messages evenly.
@@ -156,14 +157,15 @@ impl Busy {
         Self { stop, task }
     }
 
-    async fn end(self) -> Result<Session> {
+    pub(crate) async fn end(self) -> Result<Session> {
         // A task that failed says so itself.
         let _ = self.stop.send(());
         self.task.await?
     }
 }
 
-fn account(number: u32) -> Result<(String, Account)> {
+/// Returns an account of the scripted peer, with its name in the configuration.
+pub(crate) fn account(number: u32) -> Result<(String, Account)> {
     let jid = BareJid::new(&format!("bot-{number}@{DOMAIN}"))?;
     Ok((format!("bot-{number}"), Account { jid, password: "any".to_owned() }))
 }

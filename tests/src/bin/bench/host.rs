@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use parlor::cluster::Cluster;
 use parlor::host::Host;
 use parlor_base::id::InstanceId;
 use parlor_config::{Config, Overrides};
@@ -15,13 +16,16 @@ use parlor_runtime::threads::Threads;
 use parlor_session::Emit;
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::permissions::Granted;
+use parlor_tests::folder::write_private;
+use parlor_tests::nats::{CLUSTER_KEY, KEY_FILE, Nats};
 use parlor_tests::plugins::Built;
 
 /// How long what is measured may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) struct BenchHost {
-    host: Host,
+    host: Arc<Host>,
+    node: Option<Cluster>,
     meter: Arc<Instance>,
     _folder: tempfile::TempDir,
 }
@@ -29,11 +33,27 @@ pub(crate) struct BenchHost {
 impl BenchHost {
     /// Starts the host. The plugin's entry ends with the lines of `more`: limits, and then tables.
     pub(crate) async fn stand(plugin: &Built, more: &str) -> Result<Self> {
+        Self::begin(plugin, more, "").await
+    }
+
+    /// Starts the host as the only node of a cluster.
+    pub(crate) async fn stand_in_cluster(plugin: &Built, more: &str, nats: &Nats) -> Result<Self> {
+        let nats = nats.address();
+        let section =
+            format!("[cluster]\nnats = \"{nats}\"\nname = \"bench\"\nnode = \"one\"\nkey_file = \"{KEY_FILE}\"\n");
+        Self::begin(plugin, more, &section).await
+    }
+
+    /// Starts the host with more sections in its configuration.
+    async fn begin(plugin: &Built, more: &str, sections: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("parlor.toml");
+        write_private(&folder.path().join(KEY_FILE), CLUSTER_KEY.as_bytes())?;
         std::fs::write(
             &file,
-            "[account.bench]\njid = \"bench@localhost\"\npassword_env = \"UNUSED\"\n[settings]\nauto_login = false\n",
+            format!(
+                "[account.bench]\njid = \"bench@localhost\"\npassword_env = \"UNUSED\"\n[settings]\nauto_login = false\n{sections}"
+            ),
         )?;
         let limits = "cpu_share = 1.0\ncpu_burst = \"60 s\"\ncpu_slice = \"60 s\"\nmailbox = 65536\n";
         std::fs::write(
@@ -51,8 +71,18 @@ impl BenchHost {
             Threads::of_the_caller(),
         )
         .await?;
-        let meter = host.instance(&"meter".parse()?, &"bench".parse()?).await.context("the meter does not run")?;
-        Ok(Self { host, meter, _folder: folder })
+        let host = Arc::new(host);
+        let node = Cluster::start(&host).await?;
+        let (began, plugin, account) = (Instant::now(), "meter".parse()?, "bench".parse()?);
+        let meter = loop {
+            if let Some(meter) = host.instance(&plugin, &account).await {
+                break meter;
+            }
+            // A node gets its accounts soon.
+            ensure!(node.is_some() && began.elapsed() < LIMIT, "the meter does not run");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        Ok(Self { host, node, meter, _folder: folder })
     }
 
     pub(crate) async fn emit(&self, name: &str, payload: Payload) -> Result<()> {
@@ -84,6 +114,11 @@ impl BenchHost {
     }
 
     pub(crate) async fn stop(self) {
-        self.host.stop().await;
+        if let Some(node) = self.node {
+            node.leave().await;
+        }
+        if let Some(host) = Arc::into_inner(self.host) {
+            host.stop().await;
+        }
     }
 }

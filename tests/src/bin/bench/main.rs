@@ -8,6 +8,7 @@ mod accounts;
 mod archive;
 mod bots;
 mod calls;
+mod cluster;
 mod echo;
 mod encrypted;
 mod guard;
@@ -102,6 +103,7 @@ async fn rows(flags: &Bench) -> Result<(Vec<Row>, Result<()>)> {
             Part::Web => web::rows(flags.rounds).await,
             Part::Guard => guard::rows().await,
             Part::Encrypted => encrypted::rows().await,
+            Part::Cluster => cluster::rows().await,
         };
         match measured.with_context(|| format!("cannot measure {}", part.name())) {
             Ok(measured) => rows.extend(measured),

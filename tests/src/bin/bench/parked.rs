@@ -60,7 +60,7 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
     for (language, plugin, words) in ANSWERING {
         let mut times = Vec::new();
         for idle in ["1 h", IDLE] {
-            let policy = |home: &Home| Ok(Policy::default().with(plugin, entry(home, plugin)?.limit("idle", idle)));
+            let policy = |home: &mut Home| Ok(Policy::default().with(plugin, entry(home, plugin)?.limit("idle", idle)));
             let mut stage = Stage::set(&certificate, 1, &LOG, policy).await?;
             let session = stage.sessions.first_mut().context("there is one account")?;
             times.push(answers(session, words).await.with_context(|| stage.host.log().tail())?);
@@ -74,7 +74,7 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
 
 /// Starts a host with a number of plugins on each of a number of accounts, and waits until all are parked.
 async fn parked(certificate: &Certificate, accounts: u32, plugins: u32) -> Result<Stage> {
-    let policy = |home: &Home| {
+    let policy = |home: &mut Home| {
         let entry = entry(home, "echo")?.limit("idle", IDLE).grant("messages.read", &["nobody@example.org"]);
         let named = |number: u32| (format!("echo-{number}"), entry.clone());
         Ok((0..plugins).map(named).fold(Policy::default(), |policy, (id, entry)| policy.with(&id, entry)))

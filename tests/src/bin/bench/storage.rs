@@ -20,17 +20,18 @@ const READS: u32 = 2_000;
 /// How often each is measured; the medians are reported.
 const ROUNDS: usize = 3;
 
+/// The limits of the plugin, which the benchmark does not reach, and its grants.
+pub(crate) const LIMITS: &str = "handlers = 64\nstorage_per_second = \"256 MiB\"\nopen_calls = 256\n[plugin.meter.grants]\nstorage = [\"256 MiB\"]\n";
+
 /// The expected number of values stored per second.
 const SETS: f64 = 60_000.0;
 
 /// Runs the benchmark, which takes some ten seconds.
 pub(crate) async fn rows() -> Result<Vec<Row>> {
-    let more = "handlers = 64\nstorage_per_second = \"256 MiB\"\nopen_calls = 256\n[plugin.meter.grants]\nstorage = [\"256 MiB\"]\n";
-    let host = BenchHost::stand(&built("meter")?, more).await?;
+    let host = BenchHost::stand(&built("meter")?, LIMITS).await?;
     let (mut sets, mut gets) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let writing = timed(&host, "storage-set", WRITERS, VALUES).await?;
-        sets.push(f64::from(WRITERS * VALUES) / writing.as_secs_f64());
+        sets.push(self::sets(&host).await?);
         let reading = timed(&host, "storage-get", 1, READS).await?;
         gets.push(reading.as_secs_f64() * 1e6 / f64::from(READS));
     }
@@ -38,6 +39,12 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
     let sets = Row::alone(Part::Storage, "values set, 64 at a time", median(sets.into_iter()), Unit::PerSecond);
     let gets = Row::alone(Part::Storage, "one value read", median(gets.into_iter()), Unit::Micros);
     Ok(vec![sets.goal(Goal::AtLeast(SETS)), gets])
+}
+
+/// Returns how many values a second are stored.
+pub(crate) async fn sets(host: &BenchHost) -> Result<f64> {
+    let writing = timed(host, "storage-set", WRITERS, VALUES).await?;
+    Ok(f64::from(WRITERS * VALUES) / writing.as_secs_f64())
 }
 
 /// Returns how long this many handlers take to repeat the call this often each.

@@ -78,6 +78,26 @@ async fn the_next_process_goes_on_with_the_session() {
     }
 }
 
+/// In a cluster, it goes on elsewhere at once. A server keeps what comes meanwhile for the session only if it is there.
+#[tokio::test]
+async fn an_account_that_goes_on_elsewhere_keeps_its_presence() {
+    for (may_act, is_told) in [(MayAct::default(), true), (MayAct::asking(|| true), false)] {
+        let (peer, store) = (Peer::start(Manners::default()).await, Store::in_memory());
+        let settings = Settings::default().with("keepalive", true.into()).unwrap();
+        let backing = Backing { audit: store.audit(), store: store.clone(), may_act };
+        let config = config(peer.settings(), settings);
+        let account = Account::start_with(config, backing, Place::here(), Dialer::Network, Clock::Machine);
+        account.shared().connect().await;
+        let mut session = soon("the log-in", peer.accept()).await.unwrap();
+        session.settle(&[]).await;
+        assert_eq!(stop(account, session).await, is_told);
+        let account = start(&peer, &store, true);
+        account.shared().connect().await;
+        assert!(soon("the log-in", peer.accept()).await.unwrap().resumed);
+        soon("the end of the account", account.stop()).await;
+    }
+}
+
 /// Settings `keepalive`: a new session begins if the server has forgotten the old one.
 #[tokio::test]
 async fn a_session_that_the_server_has_forgotten_is_begun_anew() {

@@ -1,0 +1,157 @@
+//! Prints the faults, and what came of them.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "showing is what it is for")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use xtask::Cluster;
+
+use crate::board::{Move, share};
+use crate::judge::{Said, Verdict};
+use crate::plan::Step;
+
+/// How many messages of each kind are described.
+const SHOWN: usize = 20;
+/// The longest that accounts should be away after the kill of a node, for 99 of 100.
+const FAILOVER: Duration = Duration::from_secs(5);
+
+/// Prints as it is told to.
+pub(crate) struct Report {
+    json: bool,
+    verbose: bool,
+    of: usize,
+    seed: u64,
+    done: usize,
+    /// The moves after steps with one fault.
+    moves: Vec<Move>,
+    longest_settled: Duration,
+}
+
+impl Report {
+    pub(crate) fn new(flags: &Cluster, seed: u64) -> Self {
+        eprintln!("seed {seed}");
+        Self {
+            json: flags.json,
+            verbose: flags.verbose,
+            of: usize::try_from(flags.faults).unwrap_or(usize::MAX),
+            seed,
+            done: 0,
+            moves: Vec::new(),
+            longest_settled: Duration::ZERO,
+        }
+    }
+
+    /// Shows a step after which all accounts run again, `settled` after it was mended.
+    pub(crate) fn step(&mut self, step: &Step, moves: Vec<Move>, settled: Duration, loads: &[usize]) {
+        let before = self.done * 10 / self.of;
+        self.done += 1 + usize::from(step.second.is_some());
+        self.longest_settled = self.longest_settled.max(settled);
+        let faults: Vec<_> = [Some(step.fault), step.second.map(|(_, fault)| fault)].into_iter().flatten().collect();
+        let words = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let longest = moves.iter().map(|one| one.took).max();
+        if self.json {
+            let line = json!({
+                "fault": words, "done": self.done, "moved": moves.len(), "longest_ms": longest.map(millis),
+                "settled_ms": millis(settled), "loads": loads,
+            });
+            println!("{line}");
+        } else if self.verbose {
+            let moves =
+                longest.map_or_else(String::new, |longest| format!(", {} moved within {longest:.1?}", moves.len()));
+            println!("  {:>4}/{} {words}{moves}; settled after {settled:.1?}; {loads:?}", self.done, self.of);
+        } else if self.done * 10 / self.of > before {
+            eprintln!("{} of {} faults", self.done, self.of);
+        }
+        if step.second.is_none() {
+            self.moves.extend(moves);
+        }
+    }
+
+    /// Prints the result. Returns whether it is what it should be.
+    pub(crate) fn end(&self, said: &[Said], verdict: &Verdict, answered: &[Duration], defects: &[String]) -> bool {
+        let late = share(answered, 99);
+        if self.json {
+            println!("{}", self.summary(said, verdict, answered, defects));
+        } else {
+            self.describe(said, verdict, defects);
+            for (fault, times) in self.by_fault() {
+                println!("{fault:<12} {}", shown(&times));
+            }
+            println!("answers to what was said after a kill: {}", shown(answered));
+            println!("longest time until all accounts ran after all was mended: {:.1?}", self.longest_settled);
+            println!(
+                "again after a kill {} · returned {} · lost values {} · seed {}",
+                verdict.again.len(),
+                verdict.returned.len(),
+                verdict.lost_values(),
+                self.seed
+            );
+            println!("lost {} · doubled {} · of {}", verdict.lost.len(), verdict.doubled.len(), said.len());
+        }
+        if let Some(late) = late.filter(|late| *late > FAILOVER) {
+            eprintln!("99 of 100 answers after a kill took {late:.1?} and less; they should take {FAILOVER:?}");
+        }
+        verdict.is_good() && defects.is_empty()
+    }
+
+    /// Names the messages that should not be there, and the panics.
+    fn describe(&self, said: &[Said], verdict: &Verdict, defects: &[String]) {
+        let kinds = [
+            ("lost", &verdict.lost),
+            ("returned", &verdict.returned),
+            ("doubled", &verdict.doubled),
+            ("a count was lost", &verdict.forgotten),
+            ("not noted in the end", &verdict.not_noted),
+        ];
+        let again = self.verbose.then_some(("again after a kill", &verdict.again));
+        for (kind, places) in kinds.into_iter().chain(again) {
+            for place in places.iter().take(SHOWN) {
+                let one = &said[*place];
+                let answers: Vec<_> =
+                    one.answers.iter().map(|answer| format!("{:.3} s", answer.at.as_secs_f64())).collect();
+                let answers = answers.join(", ");
+                let at = one.at.as_secs_f64();
+                println!("  {kind}: message {} to bot-{}, said at {at:.3} s, answered at {answers}", place + 1, one.to);
+            }
+        }
+        for line in defects {
+            println!("  {line}");
+        }
+    }
+
+    fn by_fault(&self) -> BTreeMap<&'static str, Vec<Duration>> {
+        let mut by_fault: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for one in &self.moves {
+            by_fault.entry(one.fault).or_default().push(one.took);
+        }
+        by_fault
+    }
+
+    fn summary(&self, said: &[Said], verdict: &Verdict, answered: &[Duration], defects: &[String]) -> Value {
+        let times = |times: &[Duration]| {
+            let [p50, p99, most] = [50, 99, 100].map(|percent| share(times, percent).map(millis));
+            json!({ "count": times.len(), "p50_ms": p50, "p99_ms": p99, "max_ms": most })
+        };
+        let away: serde_json::Map<_, _> =
+            self.by_fault().iter().map(|(fault, away)| ((*fault).to_owned(), times(away))).collect();
+        json!({
+            "seed": self.seed, "faults": self.done, "of": said.len(), "lost": verdict.lost.len(),
+            "doubled": verdict.doubled.len(), "again_after_a_kill": verdict.again.len(),
+            "returned": verdict.returned.len(), "lost_values": verdict.lost_values(),
+            "away": away, "answers_after_a_kill": times(answered), "defects": defects,
+        })
+    }
+}
+
+/// Describes times for people.
+fn shown(times: &[Duration]) -> String {
+    let [Some(p50), Some(p99), Some(most)] = [50, 99, 100].map(|percent| share(times, percent)) else {
+        return "none".to_owned();
+    };
+    format!("{:>5} accounts, away p50 {p50:.2?} · p99 {p99:.2?} · max {most:.2?}", times.len())
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
