@@ -18,7 +18,7 @@ use crate::connect::{AskError, Link};
 use crate::error::{LogError, PutError};
 use crate::fields::TextFields;
 use crate::names::Cluster;
-use crate::record::{self, Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, Record, RecordError};
+use crate::record::{self, Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, Position, Record, RecordError};
 use crate::seal::Seal;
 
 /// After this time without an answer, the last record is read to see what became of a write.
@@ -32,15 +32,6 @@ const DOUBLINGS: u32 = 4;
 const MOST_OLD_ANSWERS: u32 = 100;
 /// How long reading may wait for the next record.
 const DELIVERY: Duration = Duration::from_secs(10);
-
-/// The place of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    /// Its place in the stream.
-    pub revision: Revision,
-    /// Its number in the log.
-    pub number: u64,
-}
 
 /// The log of an account, as one holder writes it.
 ///

@@ -34,6 +34,15 @@ const KIND_FIELD: &str = "Parlor-Kind";
 /// The id of the key. It is for those who count; the sealed body itself says by which key it is opened.
 const KEY_FIELD: &str = "Parlor-Key";
 
+/// The place of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Its place in the stream.
+    pub revision: Revision,
+    /// Its number in the log.
+    pub number: u64,
+}
+
 /// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

@@ -16,8 +16,7 @@ use ring::hkdf::{HKDF_SHA256, Salt};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::log::Position;
-use crate::record::Kind;
+use crate::record::{Kind, Position};
 
 /// The most keys in a file: one that encrypts, and those before it.
 const MOST_KEYS: usize = 16;

@@ -19,9 +19,8 @@ use tokio::time::timeout;
 
 use crate::connect::Link;
 use crate::error::SnapshotError;
-use crate::log::Position;
 use crate::names::{self, Cluster};
-use crate::record::{Kind, MOST_IN_A_SNAPSHOT, Record};
+use crate::record::{Kind, MOST_IN_A_SNAPSHOT, Position, Record};
 use crate::seal::{OVERHEAD, OpenError};
 
 /// How long storing or fetching may take.

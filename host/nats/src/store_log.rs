@@ -14,8 +14,8 @@ use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use crate::error::{CopyError, LogError, SnapshotError};
-use crate::log::{AccountLog, LogReader, Position, forget_before};
-use crate::record::Kind;
+use crate::log::{AccountLog, LogReader, forget_before};
+use crate::record::{Kind, Position};
 use crate::snapshots::Snapshot;
 use crate::stores::{Stores, newest};
 

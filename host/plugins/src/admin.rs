@@ -53,7 +53,7 @@ pub use offer::{Expected, Offer, Publisher};
 pub use ordering::order_hooks;
 pub use recording::Decided;
 pub use rooms::{keep_to_rooms, rooms_value};
-pub use rotation::NewSecret;
+pub use rotation::{NewSecret, end_former, rotate_secret};
 pub use version::{Older, Plan, Replacement};
 
 /// The administration of the plugins of one configuration.

@@ -70,7 +70,10 @@ impl Sharing {
     /// Takes the version of the cluster before the node takes accounts. A version that cannot be used is reported, and the
     /// node starts as it was.
     pub(super) async fn start(&self, host: &Host) -> Result<(), SharingError> {
-        match self.settle(host, When::Start).await {
+        let settled = self.settle(host, When::Start).await;
+        // No command waits to hear of a file that was put aside here. The log says so.
+        self.progress.lock().await.conflict = None;
+        match settled {
             Err(error) if error.is_passing() => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }

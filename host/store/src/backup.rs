@@ -14,8 +14,8 @@ use rusqlite::types::{Value as Cell, ValueRef};
 use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 use serde_json::{Map, Value, json};
 
-use super::data_file::DataError;
 use super::encryption::ENCRYPTION_TABLES;
+use super::error::DataError;
 use super::{FILE, file};
 
 pub use clustered::add;
@@ -50,7 +50,7 @@ pub fn examine(copy: &Path) -> Result<(), DataError> {
     if state != "ok" {
         return Err(failed(copy, &state));
     }
-    if programs(&connection).map_err(said)? != programs(&file::in_memory()).map_err(said)? {
+    if file::programs(&connection).map_err(said)? != file::programs(&file::in_memory()).map_err(said)? {
         return Err(failed(copy, &"it has triggers or views that parlor does not make"));
     }
     let tables = ENCRYPTION_TABLES.into_iter().chain([STREAMS]);
@@ -78,13 +78,6 @@ fn failed(path: &Path, cause: &dyn std::fmt::Display) -> DataError {
     DataError::File { path: path.to_owned(), cause: cause.to_string() }
 }
 
-/// Returns the triggers and views of a file, which act without being asked.
-pub(super) fn programs(file: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
-    let mut select =
-        file.prepare("SELECT name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view') ORDER BY name")?;
-    select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-}
-
 fn copy_into(from: &mut Connection, to: &str) -> rusqlite::Result<Vec<u8>> {
     from.execute("ATTACH DATABASE ?1 AS backup", [to])?;
     // The copy is one file, without a log.
@@ -92,7 +85,7 @@ fn copy_into(from: &mut Connection, to: &str) -> rusqlite::Result<Vec<u8>> {
     // Deferred: an immediate one would hold up a host that writes. The first read decides which state of the file it sees.
     let change = from.transaction_with_behavior(TransactionBehavior::Deferred)?;
     // The sums that triggers maintain are copied as well. They are made again when the copy is opened.
-    for (trigger, _) in programs(&change)? {
+    for (trigger, _) in file::programs(&change)? {
         change.execute_batch(&format!("DROP TRIGGER IF EXISTS backup.\"{trigger}\";"))?;
     }
     for table in tables(&change)? {

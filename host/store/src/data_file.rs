@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 
 use jid::BareJid;
 use jiff::Timestamp;
-use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use rusqlite::{Connection, params};
 
 use super::change::{Only, Owner, Write, Written};
 use super::data::write;
 use super::edit::{Failure, StoreFile};
+use super::error::DataError;
 use super::{NoLog, file, schedules, webhooks};
 
 pub use account::AccountFile;
 #[cfg(test)]
 pub(super) use moving::tests as tests_of_moving;
 pub use moving::{Mark, Stage};
-pub(super) use moving::{TABLES, attached, replace};
+pub(super) use moving::{attached, replace};
 
 /// An entry as `parlor plugin data` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,22 +38,6 @@ pub struct StoredValue {
 pub struct DataFile {
     file: StoreFile,
     path: PathBuf,
-}
-
-/// An error from reading or changing the file.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// The file cannot be used.
-    #[error("{} cannot be used ({cause})", path.escaped())]
-    File {
-        /// The path of the file.
-        path: PathBuf,
-        /// The reason that it cannot be used.
-        cause: String,
-    },
-    /// The import would exceed the plugin's quota of this many bytes.
-    #[error("that is more than the {0} bytes that the plugin may keep; nothing was imported")]
-    TooMuch(u64),
 }
 
 impl DataFile {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::reader::open_to_read;
 use super::{
-    OpenError, PATIENCE, added, audit, data, data_file, encryption, health, pins, place, position, roster, schedules,
+    OpenError, PATIENCE, added, audit, data, encryption, health, marks, pins, place, position, roster, schedules,
     session, webhooks,
 };
 
@@ -236,7 +236,7 @@ fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(schedules::TABLES)?;
     audit::make_tables(connection)?;
     connection.execute_batch(encryption::TABLES)?;
-    connection.execute_batch(data_file::TABLES)?;
+    connection.execute_batch(marks::TABLES)?;
     connection.execute_batch(data::TABLES)
 }
 
@@ -266,4 +266,11 @@ pub(super) fn set_aside(path: &Path, why: &str) {
             path = %path.escaped(), reason = why, %error, "the store cannot be used, and not be moved out of the way"
         ),
     }
+}
+
+/// Returns the triggers and views of a file, which act without being asked.
+pub(super) fn programs(file: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    let mut select =
+        file.prepare("SELECT name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view') ORDER BY name")?;
+    select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }

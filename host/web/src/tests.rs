@@ -192,7 +192,7 @@ async fn an_address_that_may_not_be_dialed_is_not_dialed() {
 async fn proxy(answer: &'static str, resolves: bool) -> (Proxy, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, asked) = (listener.local_addr().unwrap().port(), Arc::<Mutex<Vec<String>>>::default());
-    let heard = Arc::clone(&asked);
+    let told = Arc::clone(&asked);
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut head = Vec::new();
@@ -201,7 +201,7 @@ async fn proxy(answer: &'static str, resolves: bool) -> (Proxy, Arc<Mutex<Vec<St
             }
             let head = String::from_utf8(head).unwrap();
             let server = head.strip_prefix("CONNECT ").unwrap().split(' ').next().unwrap().to_owned();
-            heard.lock().unwrap().push(server.clone());
+            told.lock().unwrap().push(server.clone());
             stream.write_all(answer.as_bytes()).await.unwrap();
             if answer.contains(" 200 ") {
                 let mut there = tokio::net::TcpStream::connect(server).await.unwrap();

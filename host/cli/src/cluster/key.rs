@@ -141,7 +141,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("cluster.key");
         let made = make(&file).unwrap();
-        assert_eq!(keys(&file), [made.key.clone()]);
+        assert_eq!(keys(&file), std::slice::from_ref(&made.key));
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let error = make(&file).unwrap_err().to_string();
         assert!(error.contains("is there already"), "{error}");

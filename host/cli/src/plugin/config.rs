@@ -15,7 +15,7 @@ use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_base::quantity;
-use parlor_plugins::admin::{AdminError, NewSecret, PluginAdmin};
+use parlor_plugins::admin::{AdminError, NewSecret, PluginAdmin, end_former, rotate_secret};
 use parlor_plugins::policy::Entry;
 use parlor_plugins::secret::{Former, SecretSource};
 use parlor_plugins::setting::{Setting, SettingKind};
@@ -92,7 +92,7 @@ impl ConfigArgs {
             return done(&config, id, &format!("{} {how}", self.words(name)), self.json);
         }
         if let Some(name) = &self.end_former {
-            admin.end_former(id, name)?;
+            end_former(&admin, id, name)?;
             return done(&config, id, &format!("the former {} counts no longer", self.words(name)), self.json);
         }
         let Some(name) = &self.setting else { return self.show(&entry, schema) };
@@ -169,7 +169,7 @@ impl ConfigArgs {
         };
         if let Some(time) = self.former_for {
             let until = Timestamp::now().checked_add(SignedDuration::try_from(time)?)?.round(Unit::Second)?;
-            admin.rotate_secret(id, name, new, until)?;
+            rotate_secret(admin, id, name, new, until)?;
             let until = second(&until.to_string());
             return Ok(format!("{words} is another one, and the former one counts, too, until {until} UTC"));
         }

@@ -468,7 +468,7 @@ async fn an_account_is_removed_from_all_nodes_and_may_begin_anew() {
     let files = || folder.path().join("accounts").read_dir().unwrap().count();
     soon(async {
         while files() == 0 {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     })
     .await;
@@ -482,7 +482,7 @@ async fn an_account_is_removed_from_all_nodes_and_may_begin_anew() {
     assert!(state.overview().await.unwrap().accounts.is_empty());
     soon(async {
         while files() > 0 {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     })
     .await;

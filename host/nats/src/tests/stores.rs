@@ -190,7 +190,7 @@ async fn the_store_of_an_earlier_holder_ends_when_it_writes() {
 
 #[tokio::test]
 async fn a_write_whose_answer_was_lost_is_made_once() {
-    let lost = LostAnswer::of_a_write().await;
+    let lost = Box::pin(LostAnswer::of_a_write()).await;
     assert!(!lost.writing.is_finished() && get(lost.held.store(), "k0").await.is_none());
     lost.proxy.set_deaf(false);
     lost.proxy.cut();
@@ -202,7 +202,7 @@ async fn a_write_whose_answer_was_lost_is_made_once() {
 /// As after a crash between the answer of the log and the commit.
 #[tokio::test]
 async fn a_write_that_only_the_log_has_is_made_by_the_next_holder() {
-    let lost = LostAnswer::of_a_write().await;
+    let lost = Box::pin(LostAnswer::of_a_write()).await;
     lost.held.kill();
     let outcome = soon(lost.writing).await.unwrap();
     assert!(matches!(outcome, Err(StoreError::Log(parlor_store::LogError::Ended))), "{outcome:?}");

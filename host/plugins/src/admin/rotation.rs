@@ -26,55 +26,53 @@ pub enum NewSecret<'a> {
     At(&'a SecretSource),
 }
 
-impl PluginAdmin<'_> {
-    /// Replaces the secret of webhooks. The former one counts, too, until this time. One that was the former secret until
-    /// now ends.
-    pub fn rotate_secret(
-        &self,
-        id: &PluginId,
-        name: &str,
-        new: NewSecret<'_>,
-        until: Timestamp,
-    ) -> Result<(), AdminError> {
-        let mut file = self.open()?;
-        let entry = known(self, file.policy(), id)?.clone();
-        let own = self.secrets.path(id, None, name);
-        let place = match new {
-            NewSecret::Text(_) => SecretSource::File(own.clone()),
-            NewSecret::At(source) => source.clone(),
-        };
-        let manifest = judge(self, (id, &entry), None, name, &place.written())?;
-        let present = replaced((id, &entry), name, new, &manifest)?;
-        let what = format!("{name} (the former one counts until {until})");
-        record(self, Decided::Secret { id, name: &what })?;
-        // The file of the present secret is about to be written.
-        let is_overwritten =
-            matches!((&new, &present), (NewSecret::Text(_), SecretSource::File(file)) if is_same(file, &own));
-        let source = if is_overwritten {
-            let text = std::fs::read_to_string(&own).map_err(|cause| self.unwritten(cause))?;
-            SecretSource::File(kept(self, id, &former(name), &text)?)
-        } else {
-            present.clone()
-        };
-        let former = Former { source, until };
-        change_entry(self, &mut file, id, &[written(None, name, Some(&former.beside(&present)))?])?;
-        let new = match new {
-            NewSecret::Text(text) => SecretSource::File(kept(self, id, name, text)?),
-            NewSecret::At(source) => source.clone(),
-        };
-        write(self, &mut file, id, None, name, Some(&former.beside(&new)))
-    }
+/// Replaces the secret of webhooks. The former one counts, too, until this time. One that was the former secret until
+/// now ends.
+pub fn rotate_secret(
+    admin: &PluginAdmin<'_>,
+    id: &PluginId,
+    name: &str,
+    new: NewSecret<'_>,
+    until: Timestamp,
+) -> Result<(), AdminError> {
+    let mut file = admin.open()?;
+    let entry = known(admin, file.policy(), id)?.clone();
+    let own = admin.secrets.path(id, None, name);
+    let place = match new {
+        NewSecret::Text(_) => SecretSource::File(own.clone()),
+        NewSecret::At(source) => source.clone(),
+    };
+    let manifest = judge(admin, (id, &entry), None, name, &place.written())?;
+    let present = replaced((id, &entry), name, new, &manifest)?;
+    let what = format!("{name} (the former one counts until {until})");
+    record(admin, Decided::Secret { id, name: &what })?;
+    // The file of the present secret is about to be written.
+    let is_overwritten =
+        matches!((&new, &present), (NewSecret::Text(_), SecretSource::File(file)) if is_same(file, &own));
+    let source = if is_overwritten {
+        let text = std::fs::read_to_string(&own).map_err(|cause| admin.unwritten(cause))?;
+        SecretSource::File(kept(admin, id, &former(name), &text)?)
+    } else {
+        present.clone()
+    };
+    let former = Former { source, until };
+    change_entry(admin, &mut file, id, &[written(None, name, Some(&former.beside(&present)))?])?;
+    let new = match new {
+        NewSecret::Text(text) => SecretSource::File(kept(admin, id, name, text)?),
+        NewSecret::At(source) => source.clone(),
+    };
+    write(admin, &mut file, id, None, name, Some(&former.beside(&new)))
+}
 
-    /// Ends the former secret of a setting.
-    pub fn end_former(&self, id: &PluginId, name: &str) -> Result<(), AdminError> {
-        let mut file = self.open()?;
-        let reference = known(self, file.policy(), id)?.settings.0.get(name);
-        let present = reference.filter(|reference| Former::of(reference).is_some());
-        let present = present.and_then(|reference| SecretSource::read(reference).ok());
-        let lacks = || AdminError::NoFormerSecret { id: id.clone(), name: name.to_owned() };
-        let present = present.ok_or_else(lacks)?.written();
-        write(self, &mut file, id, None, name, Some(&present))
-    }
+/// Ends the former secret of a setting.
+pub fn end_former(admin: &PluginAdmin<'_>, id: &PluginId, name: &str) -> Result<(), AdminError> {
+    let mut file = admin.open()?;
+    let reference = known(admin, file.policy(), id)?.settings.0.get(name);
+    let present = reference.filter(|reference| Former::of(reference).is_some());
+    let present = present.and_then(|reference| SecretSource::read(reference).ok());
+    let lacks = || AdminError::NoFormerSecret { id: id.clone(), name: name.to_owned() };
+    let present = present.ok_or_else(lacks)?.written();
+    write(admin, &mut file, id, None, name, Some(&present))
 }
 
 /// Returns the place of the secret that is replaced, if it can be.
@@ -171,7 +169,7 @@ mod tests {
         }
 
         fn rotate(&self, new: NewSecret<'_>) -> Result<(), AdminError> {
-            self.admin().rotate_secret(&self.id, "key", new, until())
+            rotate_secret(&self.admin(), &self.id, "key", new, until())
         }
 
         /// Returns the present and the former secret, as a host reads them.
@@ -202,7 +200,7 @@ mod tests {
         let house = House::new();
         assert!(matches!(house.rotate(NewSecret::Text("the first one")), Err(AdminError::NoPresentSecret { .. })));
         house.admin().keep_secret(&house.id, None, "key", "the first one").unwrap();
-        assert!(matches!(house.admin().end_former(&house.id, "key"), Err(AdminError::NoFormerSecret { .. })));
+        assert!(matches!(end_former(&house.admin(), &house.id, "key"), Err(AdminError::NoFormerSecret { .. })));
         house.rotate(NewSecret::Text("the second one")).unwrap();
         let (present, former) = house.read().await;
         assert_eq!(present.as_deref(), Some("the second one"));
@@ -213,7 +211,7 @@ mod tests {
         let (present, former) = house.read().await;
         assert_eq!(present.as_deref(), Some("the third one"));
         assert_eq!(former.map(|one| one.text().to_owned()).as_deref(), Some("the second one"));
-        house.admin().end_former(&house.id, "key").unwrap();
+        end_former(&house.admin(), &house.id, "key").unwrap();
         assert_eq!(house.read().await, (Some("the third one".to_owned()), None));
         assert_eq!(house.files(), ["key"], "the former one is erased");
         let recorded = house.recorded.lock().unwrap();
@@ -247,7 +245,7 @@ mod tests {
         assert_eq!(former.map(|one| one.text().to_owned()).as_deref(), Some("the first one"));
         // The owner writes that file, so the secret before cannot be had from it.
         assert!(matches!(house.rotate(NewSecret::At(&source)), Err(AdminError::SamePlace { .. })));
-        house.admin().end_former(&house.id, "key").unwrap();
+        end_former(&house.admin(), &house.id, "key").unwrap();
         assert_eq!(house.files(), [""; 0]);
     }
 
@@ -255,7 +253,7 @@ mod tests {
     async fn what_verifies_nothing_has_no_former_secret_and_a_short_one_changes_nothing() {
         let house = House::new();
         house.admin().keep_secret(&house.id, None, "other", "the first one").unwrap();
-        let refused = house.admin().rotate_secret(&house.id, "other", NewSecret::Text("x"), until());
+        let refused = rotate_secret(&house.admin(), &house.id, "other", NewSecret::Text("x"), until());
         assert!(matches!(refused, Err(AdminError::NoWebhookBy { .. })));
         house.admin().keep_secret(&house.id, None, "key", "the first one").unwrap();
         assert!(matches!(house.rotate(NewSecret::Text("short")), Err(AdminError::ShortCredential { .. })));

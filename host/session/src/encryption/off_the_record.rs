@@ -19,7 +19,7 @@ use super::opening::drop_what_is_beside;
 use super::otr::rules;
 use super::outbound::{Outbound, no_encryption};
 use super::plainly::plainly;
-use super::sending::has_content;
+use super::sealing::has_content;
 use super::trust::{KeyKind, is_enough, of_otr};
 use super::waiting::{put, refuse};
 use crate::answer::Answer;

@@ -15,7 +15,6 @@ use super::kept::KeyChange;
 use super::members;
 use super::outbound::{Outbound, no_encryption};
 use super::partner::partner;
-use super::sending::has_content;
 use super::sessions::version;
 use super::trust::{MAX_ALL, of_omemo};
 use crate::iq::keys::Fetch;
@@ -362,4 +361,15 @@ pub(super) fn seal_empty(
         says: None,
     };
     Some((sealed, changes))
+}
+
+/// Returns whether a message has something that people read: a text, a file or a reaction. Receipts, markers, chat states and
+/// retractions are none. No form of encryption that all clients support covers them, so they go out in the open.
+pub(super) fn has_content(draft: &Draft) -> bool {
+    let is_read = |extensions: &Extensions| {
+        let reacts = extensions.reactions.as_ref().is_some_and(|reactions| !reactions.emojis.is_empty());
+        let has_hint = extensions.spoiler.as_ref().is_some_and(|hint| !hint.is_empty());
+        reacts || has_hint || !extensions.files.is_empty() || !extensions.previews.is_empty()
+    };
+    draft.body.is_some() || draft.subject.is_some() || draft.extensions.as_deref().is_some_and(is_read)
 }

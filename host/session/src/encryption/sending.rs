@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jid::{BareJid, FullJid, Jid};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
-use parlor_stanza::types::{Draft, EncryptionWish, Extensions, MessageKind, OmemoForm, Outgoing};
+use parlor_stanza::types::{EncryptionWish, MessageKind, OmemoForm, Outgoing};
 
 use super::EndToEnd;
 use super::kept::Way;
@@ -14,7 +14,7 @@ use super::off_the_record;
 use super::outbound::{Outbound, no_encryption};
 use super::partner::partner;
 use super::plainly::plainly;
-use super::sealing::{Sealing, seal};
+use super::sealing::{Sealing, has_content, seal};
 use super::waiting::{put, refuse};
 use crate::iq::keys::Fetch;
 use crate::rooms::Rooms;
@@ -161,17 +161,6 @@ fn must_be_otr(keys: &EndToEnd, partner: &BareJid, message: &Outbound) -> bool {
     message.kind == MessageKind::Chat && keys.requires_otr(partner) && has_content(&message.draft)
 }
 
-/// Returns whether a message has something that people read: a text, a file or a reaction. Receipts, markers, chat states and
-/// retractions are none. No form of encryption that all clients support covers them, so they go out in the open.
-pub(super) fn has_content(draft: &Draft) -> bool {
-    let is_read = |extensions: &Extensions| {
-        let reacts = extensions.reactions.as_ref().is_some_and(|reactions| !reactions.emojis.is_empty());
-        let has_hint = extensions.spoiler.as_ref().is_some_and(|hint| !hint.is_empty());
-        reacts || has_hint || !extensions.files.is_empty() || !extensions.previews.is_empty()
-    };
-    draft.body.is_some() || draft.subject.is_some() || draft.extensions.as_deref().is_some_and(is_read)
-}
-
 /// Checks whether a message with content may be sent unencrypted in a chat that is or may be encrypted.
 fn may_be_plain(keys: &EndToEnd, was: Option<Way>, to: &Jid) -> Result<(), CallError> {
     let is_allowed = keys.config.is_none_or(|config| config.plain_instead);
@@ -289,7 +278,7 @@ pub(crate) fn again(keys: &mut EndToEnd, rooms: &Rooms, turn: &mut Turn<'_>) {
 mod tests {
     use jiff::Timestamp;
     use parlor_config::{Encryption, OtrPolicy, Settings};
-    use parlor_stanza::types::ReplyTo;
+    use parlor_stanza::types::{Draft, Extensions, ReplyTo};
 
     use super::*;
     use crate::effect::Effect;

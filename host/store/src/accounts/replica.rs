@@ -11,7 +11,7 @@ use super::{Accounts, Claim, stopped, task};
 use crate::file::{self, Unfit};
 use crate::log::{Log, LogPosition};
 use crate::replay::{ReplayError, replay_at};
-use crate::{OpenError, Store, StoreError, backup, place};
+use crate::{OpenError, Store, StoreError, place};
 
 /// Ends the name of a snapshot that was fetched, until it takes the place of the file.
 pub(super) const FETCHED: &str = ".fetched";
@@ -151,7 +151,7 @@ fn check(path: &Path) -> Result<LogPosition, Unfit> {
     if state != "ok" {
         return strange(&state);
     }
-    if backup::programs(&connection)? != backup::programs(&file::in_memory())? {
+    if file::programs(&connection)? != file::programs(&file::in_memory())? {
         return strange("it has triggers or views that parlor does not make");
     }
     let position = place::of(&connection)?;

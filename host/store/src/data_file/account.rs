@@ -4,8 +4,9 @@ use jid::BareJid;
 use parlor_base::id::PluginId;
 use rusqlite::Connection;
 
-use super::{DataError, Owner, StoredValue, each};
+use super::{Owner, StoredValue, each};
 use crate::accounts::{ClosedFile, Replica};
+use crate::error::DataError;
 use crate::reader::open_to_read;
 
 /// The file of an account, opened to be read.

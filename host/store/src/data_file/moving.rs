@@ -10,24 +10,15 @@ use std::path::Path;
 use jid::BareJid;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{DataError, DataFile};
+use super::DataFile;
 use crate::accounts::{Accounts, LARGEST_SNAPSHOT, Replica, check};
 use crate::backup::{columns, quoted};
+use crate::error::DataError;
 use crate::log::LogPosition;
+use crate::marks::MARKS;
 use crate::reader::open_to_read;
 use crate::{file, place};
 
-pub(crate) const TABLES: &str = "
-CREATE TABLE IF NOT EXISTS moving_account (
-    account TEXT NOT NULL PRIMARY KEY,
-    stage TEXT NOT NULL,
-    cluster TEXT NOT NULL,
-    mark TEXT NOT NULL
-) WITHOUT ROWID, STRICT;
-";
-
-/// The table of the marks, which belong to this file.
-const MARKS: &str = "moving_account";
 /// The tables whose rows have numbers that all accounts of a file share.
 const NUMBERED: [&str; 2] = ["schedule", "webhook_request"];
 /// The name of the other file while it is attached.

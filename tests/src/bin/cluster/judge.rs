@@ -192,7 +192,9 @@ mod tests {
         assert_eq!(gone.not_noted, [1]);
         assert!(!gone.is_good());
         let mut plain = said(&[&[10], &[20]]);
-        plain.iter_mut().for_each(|one| one.answers[0].note = None);
+        for one in &mut plain {
+            one.answers[0].note = None;
+        }
         assert!(judge(&plain, &[], |_, _| false).is_good(), "they were not to be noted");
     }
 }
