@@ -27,7 +27,9 @@ pub(super) const CONFIG: &str = r#"# The accounts of this host, and how it runs.
 # [cluster]
 # nats = "tls://nats.example.org:4222"   # or a list; nats://127.0.0.1:4222 without TLS on this machine
 # name = "bots"                  # the name of the cluster
-# key_file = "cluster.key"       # encrypts what accounts keep in NATS: `parlor cluster key` makes it; or key_command, or key_env
+# key_file = "cluster.key"       # encrypts what accounts keep in NATS: `parlor cluster key` makes it
+# key_command = "pass show cluster"
+# key_env = "CLUSTER_KEY"        # instead of key_file
 # node = "one"                   # the name of this host in it; else that of the machine
 # user = "parlor"                # how it logs in at NATS; a password without a user is a token
 # password_file = "nats.password"   # or password_command, or password_env

@@ -40,8 +40,8 @@ fn its_commented_lines_are_accepted_too() {
         Some(rest) if rest.contains(" = ") || rest.starts_with('[') => rest,
         _ => line,
     });
-    // An account has one password, and none if it has a certificate or is on a component.
-    let others = ["password_command", "password_env", "certificate", "component"];
+    // An account has one password, and none if it has a certificate or is on a component. A cluster has one place of its key.
+    let others = ["password_command", "password_env", "certificate", "component", "key_command", "key_env"];
     let without = |line: &&str| !others.iter().any(|key| line.starts_with(key));
     let text: Vec<_> = lines.filter(without).collect();
     fs::write(&path, text.join("\n")).unwrap();

@@ -270,8 +270,8 @@ async fn a_key_is_replaced_while_accounts_go_on() {
     held.kill();
     agree_on_keys(&link, &new).await.unwrap();
     let seen = soon(examine(&link, &new)).await.unwrap();
-    let records = u64::try_from(keys.len()).unwrap();
-    assert_eq!(seen.records.unwrap().into_iter().collect::<Vec<_>>(), [(new.keys().first(), records)]);
+    // Records may have come and gone since.
+    assert_eq!(seen.records.unwrap().into_keys().collect::<Vec<_>>(), [new.keys().first()]);
     let node = Node::with(&link, &new).await;
     let held = node.take_over(ACCOUNT, token + 2).await;
     for value in ["one", "two", "three"] {

@@ -153,8 +153,9 @@ mod tests {
             std::fs::write(folder.path().join("forge.wasm"), &bytes).unwrap();
             let policy = format!("[plugin.forge]\nsource = \"forge.wasm\"\ndigest = \"{}\"\n", Digest::of(&bytes));
             std::fs::write(folder.path().join("plugins.toml"), policy).unwrap();
+            std::fs::write(folder.path().join("password"), "none").unwrap();
             let overrides = Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() };
-            let text = "data = \"data\"\n[account.main]\njid = \"bot@example.org\"\npassword_file = \"none\"\n";
+            let text = "data = \"data\"\n[account.main]\njid = \"bot@example.org\"\npassword_file = \"password\"\n";
             let config = Config::parse(&folder.path().join("parlor.toml"), text, &overrides).unwrap();
             Self { folder, config, id: "forge".parse().unwrap(), recorded: Mutex::default() }
         }

@@ -163,7 +163,10 @@ fn what_is_hidden_follows_the_credentials_of_the_owner() {
 /// As the host reads them: former secrets stand beside the values.
 #[test]
 fn a_former_secret_is_hidden_and_no_value_of_the_plugin() {
-    let manifest = format!("{MANIFEST}[settings.pass]\ntype = \"credential\"\ndescription = \"X\"\n");
+    let manifest = format!(
+        "{MANIFEST}[settings.pass]\ntype = \"credential\"\nhosts = [\"https://api.example.org\"]\n\
+         description = \"X\"\n"
+    );
     let owner = |former: &[(&str, Value)]| {
         let mut all = values(&[("pass", json!("the new one"))]);
         all.extend(values(former));
