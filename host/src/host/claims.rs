@@ -116,20 +116,37 @@ pub(super) fn begin(host: &Host) -> Vec<Arc<Shared>> {
 pub(crate) async fn give(host: &Host, jid: &BareJid) {
     let Some(account) = take_out(host, jid) else { return };
     let _killing = account.kill_on_drop();
-    account.drain().await;
     let name = account.shared().name.clone();
+    let mut unsaid = Leaving(Some(name.clone()));
+    account.drain().await;
     let leaving = plugins_on(host, |on| Arc::ptr_eq(on, account.shared())).await;
     join_all(leaving.into_iter().map(Supervised::stop_with_the_host)).await;
     counting::write(&audit(host), [account.shared()].into_iter()).await;
     account.stop().await;
+    unsaid.0 = None;
     tracing::info!(account = %name, "account given away");
+}
+
+/// An account that is being given away. It says so if there is no time left for it.
+struct Leaving(Option<AccountName>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if let Some(name) = self.0.take() {
+            ended_at_once(&name);
+        }
+    }
+}
+
+fn ended_at_once(account: &AccountName) {
+    tracing::warn!(%account, "account ended at once: another node may have it");
 }
 
 /// Ends an account at once: it may run elsewhere. [`clear`] ends its plugins.
 pub(crate) fn kill(host: &Host, jid: &BareJid) {
     if let Some(account) = take_out(host, jid) {
         drop(account.kill_on_drop());
-        tracing::warn!(account = %account.shared().name, "account ended at once: another node may have it");
+        ended_at_once(&account.shared().name);
     }
 }
 
