@@ -126,9 +126,9 @@ an hour wrong. Somebody writes numbered messages to all accounts without end, ea
 after it has noted it in its storage. Meanwhile nodes are killed, stopped, suspended, drained, parted from NATS in one or both directions, and NATS is killed; all
 of that is mended after seconds, and the next fault comes once all accounts run again. The seed decides all faults and their times.
 
-Its last lines are how long accounts were away after each kind of fault, and `lost 0 · doubled 0 · of N`. A message that was answered
-within a second of a kill of its node may be answered again, as docs/owner/cluster.md says; these are counted apart. It ends with 0 if
-nothing was lost, no other message was answered twice, no acknowledged value is gone, and no node panicked. Nothing is left
+Its last lines are how long accounts were away after each kind of fault, and `lost 0 · doubled 0 · of N`. A message that its node
+was handling when it was killed, suspended or cut off from NATS may be answered again, as docs/owner/cluster.md says; these are counted
+apart. It ends with 0 if nothing was lost, no other message was answered twice, no acknowledged value is gone, and no node panicked. Nothing is left
 behind, not even after Ctrl-C.")]
     Cluster(Cluster),
     /// Run everything that an owner does: set up, install from all sources, change under load, break, repair, remove

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::judge::Killed;
+use crate::judge::{Hit, Kind};
 use crate::plan::NODES;
 
 /// What the names of accounts in `parlor.toml` begin with.
@@ -32,7 +32,7 @@ struct State {
     /// The accounts whose node is broken, with the fault and its time.
     away: BTreeMap<usize, (&'static str, Duration)>,
     moves: Vec<Move>,
-    kills: Vec<Killed>,
+    hits: Vec<Hit>,
     defects: Vec<String>,
 }
 
@@ -53,7 +53,7 @@ impl Board {
             runs: Default::default(),
             away: BTreeMap::new(),
             moves: Vec::new(),
-            kills: Vec::new(),
+            hits: Vec::new(),
             defects: Vec::new(),
         })))
     }
@@ -73,23 +73,21 @@ impl Board {
         self.state().line(node, text, now);
     }
 
-    /// Notes that a node, or NATS, was broken at this time.
-    pub(crate) fn struck(&self, node: Option<usize>, fault: &'static str, at: Duration) {
+    /// Notes that a node, or NATS, is broken now.
+    pub(crate) fn struck(&self, node: Option<usize>, fault: &'static str, kind: Kind) {
+        let at = self.now();
         let mut state = self.state();
         let hit: Vec<_> = match node {
             Some(node) => state.runs[node].iter().copied().collect(),
             None => state.runs.iter().flatten().copied().collect(),
         };
-        state.away.extend(hit.into_iter().map(|account| (account, (fault, at))));
+        state.away.extend(hit.iter().map(|account| (*account, (fault, at))));
+        state.hits.extend(hit.into_iter().map(|account| Hit { account, at, kind }));
     }
 
-    /// Notes that a node has ended. If it was killed, its handlers were.
-    pub(crate) fn ended(&self, node: usize, killed: Option<Duration>) {
-        let mut state = self.state();
-        let ran = std::mem::take(&mut state.runs[node]);
-        if let Some(at) = killed {
-            state.kills.extend(ran.into_iter().map(|account| Killed { account, at }));
-        }
+    /// Notes that a node has ended.
+    pub(crate) fn ended(&self, node: usize) {
+        self.state().runs[node].clear();
     }
 
     /// Returns the accounts that no node runs.
@@ -110,9 +108,9 @@ impl Board {
         std::mem::take(&mut state.moves)
     }
 
-    /// Returns all kills so far.
-    pub(crate) fn kills(&self) -> Vec<Killed> {
-        self.state().kills.clone()
+    /// Returns which accounts were hit by faults so far.
+    pub(crate) fn hits(&self) -> Vec<Hit> {
+        self.state().hits.clone()
     }
 
     /// Returns the lines about panics.
@@ -172,11 +170,11 @@ mod tests {
         }
         board.line(1, &line(CONNECTED, "bot-2"));
         assert_eq!((board.missing(), board.loads()), (vec![], [2, 1, 0]));
-        let at = board.now();
-        board.struck(Some(0), "killed", at);
-        board.ended(0, Some(at));
+        board.struck(Some(0), "killed", Kind::Killed);
+        board.ended(0);
         assert_eq!(board.missing(), [0, 1]);
-        assert_eq!(board.kills(), [Killed { account: 0, at }, Killed { account: 1, at }]);
+        let hits: Vec<_> = board.hits().iter().map(|hit| (hit.account, hit.kind)).collect();
+        assert_eq!(hits, [(0, Kind::Killed), (1, Kind::Killed)]);
         board.line(2, &line(CONNECTED, "bot-0"));
         board.line(2, "not JSON");
         board.line(2, &line("account connected", "main"));

@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The longest time between the answer to a message and a kill after which the message may be handled again: the answer
-/// was on its way to the client, or what the host had noted of it was not acknowledged yet.
-pub(crate) const WINDOW: Duration = Duration::from_secs(1);
+/// The longest time between the answer to a message and the end of its node's work, by a kill or a cut, after which the
+/// message may be handled again: what the host had noted of it was not acknowledged yet.
+pub(crate) const BEFORE: Duration = Duration::from_secs(1);
+/// How long after that an answer may come that was on its way. A node that is cut off answers for longer than this if it
+/// handles what it cannot note.
+pub(crate) const AFTER: Duration = Duration::from_millis(400);
 
 /// A message to an account, with its answers in the order in which they came. Times count from the begin of the run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,11 +39,36 @@ pub(crate) struct Note {
     pub(crate) count: u64,
 }
 
-/// A kill of the node that had an account.
+/// A fault of the node that had an account, or of NATS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Killed {
+pub(crate) struct Hit {
     pub(crate) account: usize,
     pub(crate) at: Duration,
+    pub(crate) kind: Kind,
+}
+
+/// What a fault does to the work of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The node was killed, and no other one was broken at the time.
+    Killed,
+    /// The node was killed while another one was broken.
+    KilledBesideAnother,
+    /// The node was suspended, or cut off from NATS.
+    Cut,
+    /// The node gave its accounts away, or was slow.
+    Orderly,
+}
+
+impl Kind {
+    /// Returns whether handlers that run are lost.
+    fn breaks_handlers(self) -> bool {
+        self != Self::Orderly
+    }
+
+    fn is_kill(self) -> bool {
+        matches!(self, Self::Killed | Self::KilledBesideAnother)
+    }
 }
 
 /// What became of all messages, by their numbers.
@@ -52,8 +80,10 @@ pub(crate) struct Verdict {
     pub(crate) returned: Vec<usize>,
     /// Answered more than once for no reason that the documents name.
     pub(crate) doubled: Vec<usize>,
-    /// Answered once more after a kill that came within [`WINDOW`] of the answer before.
-    pub(crate) again: Vec<usize>,
+    /// Answered once more since the node was killed about when it gave the answer before.
+    pub(crate) again_after_kill: Vec<usize>,
+    /// Answered once more since the node was suspended, or cut off from NATS, about when it gave the answer before.
+    pub(crate) again_after_cut: Vec<usize>,
     /// The messages whose answers say that a value was lost: the plugin had counted as many with a message before, or had
     /// not noted this one although it had answered it.
     pub(crate) forgotten: Vec<usize>,
@@ -74,7 +104,7 @@ impl Verdict {
 }
 
 /// Judges the messages. `noted` says whether the plugin of an account had noted a message in the end.
-pub(crate) fn judge(said: &[Said], kills: &[Killed], noted: impl Fn(usize, usize) -> bool) -> Verdict {
+pub(crate) fn judge(said: &[Said], hits: &[Hit], noted: impl Fn(usize, usize) -> bool) -> Verdict {
     let mut verdict = Verdict::default();
     let mut counted: BTreeMap<(usize, u64), usize> = BTreeMap::new();
     for (number, one) in said.iter().enumerate() {
@@ -83,11 +113,14 @@ pub(crate) fn judge(said: &[Said], kills: &[Killed], noted: impl Fn(usize, usize
             unanswered.push(number);
             continue;
         }
-        let pairs = || one.answers.iter().zip(one.answers.iter().skip(1));
-        if pairs().any(|(first, next)| !follows_a_kill(one.to, first, next, kills)) {
+        let pairs = one.answers.iter().zip(one.answers.iter().skip(1));
+        let reasons: Vec<_> = pairs.map(|(first, next)| reason(one.to, first, next, hits)).collect();
+        if reasons.contains(&None) {
             verdict.doubled.push(number);
-        } else if one.answers.len() > 1 {
-            verdict.again.push(number);
+        } else if reasons.iter().flatten().any(|kind| !kind.is_kill()) {
+            verdict.again_after_cut.push(number);
+        } else if !reasons.is_empty() {
+            verdict.again_after_kill.push(number);
         }
         let counts: Vec<_> = one.answers.iter().filter_map(|answer| answer.note).collect();
         let is_forgotten = counts.iter().any(|note| counted.insert((one.to, note.count), number).is_some())
@@ -102,12 +135,15 @@ pub(crate) fn judge(said: &[Said], kills: &[Killed], noted: impl Fn(usize, usize
     verdict
 }
 
-/// Returns whether the next answer may be there since the account's node was killed about when it gave the first.
-fn follows_a_kill(account: usize, first: &Answer, next: &Answer, kills: &[Killed]) -> bool {
-    let is_reason = |kill: &Killed| {
-        kill.account == account && first.at <= kill.at + WINDOW && kill.at <= first.at + WINDOW && kill.at <= next.at
+/// Returns the fault of the account's node about when it gave the first answer, since which the next one may be there.
+fn reason(account: usize, first: &Answer, next: &Answer, hits: &[Hit]) -> Option<Kind> {
+    let is_reason = |hit: &&Hit| {
+        let is_near = first.at <= hit.at + AFTER && hit.at <= first.at + BEFORE;
+        hit.account == account && hit.kind.breaks_handlers() && is_near && hit.at <= next.at
     };
-    kills.iter().any(is_reason)
+    let mut reasons = hits.iter().filter(is_reason).map(|hit| hit.kind);
+    let first = reasons.next()?;
+    Some(if first.is_kill() { first } else { reasons.find(|kind| kind.is_kill()).unwrap_or(first) })
 }
 
 #[cfg(test)]
@@ -153,29 +189,48 @@ mod tests {
         assert!(!verdict.is_good());
     }
 
+    fn hit(account: usize, millis: u64, kind: Kind) -> Hit {
+        Hit { account, at: at(millis), kind }
+    }
+
     #[test]
-    fn a_second_answer_is_doubled_unless_the_node_was_killed_about_then() {
+    fn a_second_answer_is_doubled_unless_the_node_was_broken_about_then() {
         let said = said(&[&[5_000, 9_000]]);
-        let killed = |account, millis| [Killed { account, at: at(millis) }];
-        for none in [&[][..], &killed(1, 5_100), &killed(0, 3_900), &killed(0, 6_100), &killed(0, 9_001)] {
-            let verdict = judge(&said, none, all_noted);
-            assert_eq!((&verdict.doubled[..], &verdict.again[..]), (&[0][..], &[][..]), "{none:?}");
-            assert!(!verdict.is_good());
+        for kind in [Kind::Killed, Kind::KilledBesideAnother, Kind::Cut] {
+            for none in [vec![], vec![hit(1, 5_100, kind)], vec![hit(0, 4_500, kind)], vec![hit(0, 6_100, kind)]] {
+                let verdict = judge(&said, &none, all_noted);
+                assert_eq!(verdict, Verdict { doubled: vec![0], ..Verdict::default() }, "{none:?}");
+                assert!(!verdict.is_good());
+            }
+            for moment in [4_700, 5_100, 5_999] {
+                let verdict = judge(&said, &[hit(0, moment, kind)], all_noted);
+                let (kill, cut) = if kind == Kind::Cut { (vec![], vec![0]) } else { (vec![0], vec![]) };
+                let expected = Verdict { again_after_kill: kill, again_after_cut: cut, ..Verdict::default() };
+                assert_eq!(verdict, expected, "{moment} {kind:?}");
+                assert!(verdict.is_good());
+            }
         }
-        for reason in [killed(0, 5_100), killed(0, 5_999), killed(0, 4_900)] {
-            let verdict = judge(&said, &reason, all_noted);
-            assert_eq!((&verdict.doubled[..], &verdict.again[..]), (&[][..], &[0][..]), "{reason:?}");
-            assert!(verdict.is_good());
-        }
+        let orderly = judge(&said, &[hit(0, 5_100, Kind::Orderly)], all_noted);
+        assert_eq!(orderly.doubled, [0], "nothing is handled twice when an account is given away");
+    }
+
+    /// What a node answers while it is cut off is no message that it was handling at the time.
+    #[test]
+    fn what_a_node_answers_for_long_after_a_cut_is_doubled() {
+        let cut = [hit(0, 5_000, Kind::Cut)];
+        let verdict = judge(&said(&[&[5_200, 8_000], &[5_900, 8_000], &[6_400, 8_000]]), &cut, all_noted);
+        assert_eq!((&verdict.again_after_cut[..], &verdict.doubled[..]), (&[0][..], &[1, 2][..]));
     }
 
     #[test]
     fn each_answer_more_needs_a_kill_of_its_own() {
         let said = said(&[&[5_000, 9_000, 13_000]]);
-        let one = Killed { account: 0, at: at(5_100) };
+        let one = hit(0, 5_100, Kind::Killed);
         assert_eq!(judge(&said, &[one], all_noted).doubled, [0]);
-        let next = Killed { account: 0, at: at(9_500) };
-        assert_eq!(judge(&said, &[one, next], all_noted).again, [0]);
+        let next = hit(0, 9_500, Kind::Killed);
+        assert_eq!(judge(&said, &[one, next], all_noted).again_after_kill, [0]);
+        let cut = hit(0, 9_500, Kind::Cut);
+        assert_eq!(judge(&said, &[one, cut], all_noted).again_after_cut, [0]);
     }
 
     #[test]
@@ -187,7 +242,7 @@ mod tests {
         assert!(judge(&twice, &[], all_noted).is_good(), "each account counts on its own");
         let mut anew = said(&[&[5_000, 9_000]]);
         anew[0].answers[1].note = Some(Note { times: 1, count: 2 });
-        assert_eq!(judge(&anew, &[Killed { account: 0, at: at(5_100) }], all_noted).forgotten, [0]);
+        assert_eq!(judge(&anew, &[hit(0, 5_100, Kind::Killed)], all_noted).forgotten, [0]);
         let gone = judge(&said(&[&[10], &[20]]), &[], |_, number| number != 1);
         assert_eq!(gone.not_noted, [1]);
         assert!(!gone.is_good());

@@ -19,7 +19,7 @@ use parlor_tests::interrupt::{ended, interruptible};
 use tokio::time::{sleep, timeout};
 use xtask::Cluster;
 
-use crate::judge::{Killed, Said, judge};
+use crate::judge::{Hit, Kind, Said, judge};
 use crate::plan::Step;
 use crate::report::Report;
 use crate::stage::Stage;
@@ -66,20 +66,20 @@ async fn break_all(stage: &Stage, plan: &[Step], report: &mut Report) -> Result<
     talk.last_answers().await?;
     let noted = talk.noted().await?;
     let said = talk.end().await?;
-    let kills = stage.board.kills();
+    let hits = stage.board.hits();
     // Numbers count from 1.
     let verdict =
-        judge(&said, &kills, |account, place| noted.get(account).is_some_and(|all| all.contains(&(place + 1))));
-    Ok(report.end(&said, &verdict, &answered_after(&said, &kills), &stage.board.defects()))
+        judge(&said, &hits, |account, place| noted.get(account).is_some_and(|all| all.contains(&(place + 1))));
+    Ok(report.end(&said, &verdict, &answered_after(&said, &hits), &stage.board.defects()))
 }
 
-/// Returns how long after each kill the account's first answer came to a message that was said after it.
-fn answered_after(said: &[Said], kills: &[Killed]) -> Vec<Duration> {
-    let first = |kill: &Killed| {
+/// Returns how long after each kill of a node alone the account's first answer came to a message that was said after it.
+fn answered_after(said: &[Said], hits: &[Hit]) -> Vec<Duration> {
+    let first = |kill: &Hit| {
         let later = said.iter().filter(|one| one.to == kill.account && one.at >= kill.at);
         later.filter_map(|one| Some(one.answers.first()?.at.saturating_sub(kill.at))).min()
     };
-    kills.iter().filter_map(first).collect()
+    hits.iter().filter(|hit| hit.kind == Kind::Killed).filter_map(first).collect()
 }
 
 #[cfg(test)]
@@ -97,7 +97,9 @@ mod tests {
             was_returned: false,
         };
         let all = [said(0, 9, &[10, 14]), said(1, 11, &[12]), said(0, 12, &[15]), said(0, 13, &[16]), said(0, 14, &[])];
-        assert_eq!(answered_after(&all, &[Killed { account: 0, at: at(10) }]), [at(5)]);
-        assert!(answered_after(&all, &[Killed { account: 1, at: at(20) }]).is_empty());
+        let hit = |account, second, kind| [Hit { account, at: at(second), kind }];
+        assert_eq!(answered_after(&all, &hit(0, 10, Kind::Killed)), [at(5)]);
+        assert!(answered_after(&all, &hit(1, 20, Kind::Killed)).is_empty());
+        assert!(answered_after(&all, &hit(0, 10, Kind::KilledBesideAnother)).is_empty());
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
+use crate::judge::Kind;
+
 /// The number of nodes.
 pub(crate) const NODES: usize = 3;
 /// How long a node stands still, or does not reach NATS, in milliseconds. A lease ends within.
@@ -137,6 +139,16 @@ impl Fault {
             Self::Slow { .. } => "slow",
             Self::Drain { .. } => "drained",
             Self::Nats { .. } => "NATS killed",
+        }
+    }
+
+    /// Returns what it does to the work of the node.
+    pub(crate) fn kind(self, is_alone: bool) -> Kind {
+        match self {
+            Self::Kill { .. } if is_alone => Kind::Killed,
+            Self::Kill { .. } => Kind::KilledBesideAnother,
+            Self::Suspend { .. } | Self::Partition { .. } | Self::Nats { .. } => Kind::Cut,
+            Self::Stop { .. } | Self::Slow { .. } | Self::Drain { .. } => Kind::Orderly,
         }
     }
 

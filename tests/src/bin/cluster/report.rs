@@ -81,8 +81,9 @@ impl Report {
             println!("answers to what was said after a kill: {}", shown(answered));
             println!("longest time until all accounts ran after all was mended: {:.1?}", self.longest_settled);
             println!(
-                "again after a kill {} · returned {} · lost values {} · seed {}",
-                verdict.again.len(),
+                "again after a kill {} · after a cut {} · returned {} · lost values {} · seed {}",
+                verdict.again_after_kill.len(),
+                verdict.again_after_cut.len(),
                 verdict.returned.len(),
                 verdict.lost_values(),
                 self.seed
@@ -104,7 +105,8 @@ impl Report {
             ("a count was lost", &verdict.forgotten),
             ("not noted in the end", &verdict.not_noted),
         ];
-        let again = self.verbose.then_some(("again after a kill", &verdict.again));
+        let again = [("again after a kill", &verdict.again_after_kill), ("after a cut", &verdict.again_after_cut)];
+        let again = again.into_iter().filter(|_| self.verbose);
         for (kind, places) in kinds.into_iter().chain(again) {
             for place in places.iter().take(SHOWN) {
                 let one = &said[*place];
@@ -137,7 +139,8 @@ impl Report {
             self.by_fault().iter().map(|(fault, away)| ((*fault).to_owned(), times(away))).collect();
         json!({
             "seed": self.seed, "faults": self.done, "of": said.len(), "lost": verdict.lost.len(),
-            "doubled": verdict.doubled.len(), "again_after_a_kill": verdict.again.len(),
+            "doubled": verdict.doubled.len(), "again_after_a_kill": verdict.again_after_kill.len(),
+            "again_after_a_cut": verdict.again_after_cut.len(),
             "returned": verdict.returned.len(), "lost_values": verdict.lost_values(),
             "away": away, "answers_after_a_kill": times(answered), "defects": defects,
         })

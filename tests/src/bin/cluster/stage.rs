@@ -107,26 +107,26 @@ impl Stage {
             match step.second {
                 Some((after, fault)) => {
                     sleep(after).await;
-                    self.apply(fault).await
+                    self.apply(fault, false).await
                 }
                 None => Ok(()),
             }
         };
-        tokio::try_join!(self.apply(step.fault), second).map(drop)
+        tokio::try_join!(self.apply(step.fault, step.second.is_none()), second).map(drop)
     }
 
-    async fn apply(&self, fault: Fault) -> Result<()> {
-        let name = fault.name();
+    async fn apply(&self, fault: Fault, is_alone: bool) -> Result<()> {
+        let (name, kind) = (fault.name(), fault.kind(is_alone));
         let Some(number) = fault.node() else {
             let Fault::Nats { down } = fault else { return Ok(()) };
             let mut nats = self.nats.lock().await;
-            self.board.struck(None, name, self.board.now());
+            self.board.struck(None, name, kind);
             nats.kill().await?;
             sleep(down).await;
             return nats.start_again().await;
         };
         let mut node = self.nodes[number].lock().await;
-        self.board.struck(Some(number), name, self.board.now());
+        self.board.struck(Some(number), name, kind);
         match fault {
             Fault::Kill { down, .. } => self.restart(&mut node, Signal::Kill, down).await,
             Fault::Stop { down, .. } => self.restart(&mut node, Signal::Terminate, down).await,
@@ -158,11 +158,10 @@ impl Stage {
     async fn restart(&self, node: &mut Node, signal: Signal, down: Duration) -> Result<()> {
         let (number, name) = (node.number, WRONG[node.number].0);
         node.host.signal(signal)?;
-        let at = self.board.now();
         let status = node.host.ended(SOON).await?;
         // All that it said is known then.
         (&mut node.watching).await?;
-        self.board.ended(number, (signal == Signal::Kill).then_some(at));
+        self.board.ended(number);
         self.ended.lock().await.push((name.to_owned(), node.host.log().clone()));
         let is_killed = signal == Signal::Kill;
         ensure!(
