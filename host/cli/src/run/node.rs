@@ -57,7 +57,6 @@ pub(super) async fn share(host: &Host) -> Result<(), String> {
 }
 
 #[cfg(not(feature = "cluster"))]
-#[expect(clippy::unused_async, reason = "as with the feature")]
 pub(super) async fn share(_: &Host) -> Result<(), String> {
     Ok(())
 }
