@@ -158,14 +158,17 @@ fn start(host: &Arc<Host>, listen: Listen) -> Result<Server, String> {
 /// Answers a request.
 async fn answer(host: &Host, arrived: Arrived) -> Reply {
     let counts = webhooks::counts(host);
-    // This is asked before the search: a webhook that the search misses may be known a moment later.
+    // This is asked before the search: a webhook that the search misses may be known a moment later. An account that is
+    // counted here has begun to start its plugins.
+    #[cfg(feature = "cluster")]
+    let own = host.accounts().len();
     let are_all_known = webhooks::are_all_known(host).await;
     let door = match parts(&arrived.path) {
         Some((plugin, name, token)) => webhooks::find(host, &plugin, name, token).await,
         None => None,
     };
     #[cfg(feature = "cluster")]
-    let are_all_known = match elsewhere::find(host, door.is_some(), &arrived.path).await {
+    let are_all_known = match elsewhere::find(host, door.is_some(), own, &arrived.path).await {
         Place::At(node, most) => return elsewhere::pass(host, arrived, &node, most).await,
         Place::Nowhere => are_all_known,
         Place::Unknown => false,

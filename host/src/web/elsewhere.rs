@@ -64,8 +64,9 @@ struct Answered {
     headers: Vec<(String, String)>,
 }
 
-/// Finds a webhook on other nodes, unless it is here.
-pub(super) async fn find(host: &Host, is_here: bool, path: &str) -> Place {
+/// Finds a webhook on other nodes, unless it is here. `own` is how many accounts this node had before it looked for it
+/// here: one that has come since may have it.
+pub(super) async fn find(host: &Host, is_here: bool, own: usize, path: &str) -> Place {
     let Some(member) = host.cluster.get().filter(|_| !is_here && parts(path).is_some()) else { return Place::Nowhere };
     let Ok(_place) = member.searches().try_acquire() else { return Place::Unknown };
     let Ok(names) = member.nodes().await else { return Place::Unknown };
@@ -76,7 +77,7 @@ pub(super) async fn find(host: &Host, is_here: bool, path: &str) -> Place {
     });
     let found = join_all(asked).await;
     let expected = host.config().accounts.len();
-    place(found, host.accounts().len(), expected)
+    place(found, own, expected)
 }
 
 /// Returns where a webhook is, by the answers of the other nodes. `own` is how many of all accounts this node has.
@@ -137,7 +138,8 @@ async fn converse(asked: Asked, host: Arc<Host>) {
 /// Answers another node.
 async fn answer(host: &Host, bytes: &[u8]) -> Vec<u8> {
     let counts = webhooks::counts(host);
-    // As for a request that comes here: asked before the search.
+    // As for a request that comes here: counted and asked before the search.
+    let accounts = host.accounts().len();
     let are_all_known = webhooks::are_all_known(host).await;
     let Some((question, body)) = framed::split(bytes) else { return written(refused(counts)) };
     let (Question::Find { path } | Question::Take { path, .. }) = &question;
@@ -148,7 +150,7 @@ async fn answer(host: &Host, bytes: &[u8]) -> Vec<u8> {
     match question {
         Question::Find { .. } => {
             let longest = door.map(|door| door.longest_body());
-            framed::join(&Found { longest, are_all_known, accounts: host.accounts().len() }, b"")
+            framed::join(&Found { longest, are_all_known, accounts }, b"")
         }
         Question::Take { method, query, sender, headers, .. } => {
             // It has gone since it was found, or the request was read by another bound.
