@@ -142,12 +142,14 @@ impl Node {
         })
     }
 
-    /// Takes in that an account has stopped, as it was told, or by itself since its writes were refused.
+    /// Takes in that an account has stopped, as it was told, or by itself since it could not run here. The next node gets it
+    /// then.
     pub fn stopped(&mut self, now: Duration, account: &str, token: Token) -> Vec<Output> {
         self.turn(now, |node| {
+            let next = node.next(now);
             if let Some(hold) = node.holds.get_mut(account).filter(|hold| hold.token == token) {
                 hold.phase = match hold.phase {
-                    Phase::Running => Phase::Stopped(None),
+                    Phase::Running => Phase::Stopped(next),
                     Phase::Stopping(heir) | Phase::Stopped(heir) => Phase::Stopped(heir),
                 };
                 node.leaving.insert(Arc::from(account));
@@ -429,6 +431,13 @@ impl Node {
             state == SessionState::Open && (is_own || now < seen.at + self.timing.doubt())
         });
         open.map(|(id, seen)| self.view.place(id, &seen.session)).collect()
+    }
+
+    /// Returns the node after this one. An account that no node can run comes to each of them in turn.
+    fn next(&self, now: Duration) -> Option<SessionId> {
+        let own = self.tenure.as_ref()?.id;
+        let others = self.places(now).into_iter().map(|place| place.session).filter(|id| *id != own);
+        others.min_by_key(|id| (*id < own, *id))
     }
 
     /// Counts accounts that this node is giving away where they go.

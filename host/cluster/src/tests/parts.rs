@@ -1,6 +1,6 @@
 //! Each part by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -234,6 +234,26 @@ fn a_drain_moves_a_few_accounts_at_a_time_and_a_node_that_leaves_gives_all() {
     // The other one is still draining.
     assert_eq!(stage.loads(), [0, 0, 30]);
     assert!(!stage.done.iter().any(|(_, output)| matches!(output, Output::Kill { .. })));
+}
+
+/// A node may lack a key, or have a full disk.
+#[test]
+fn an_account_that_a_node_cannot_run_comes_to_each_node_in_turn() {
+    let mut stage = Stage::with(3, 1);
+    let mut had = Vec::new();
+    for token in 1..=6 {
+        let node = stage.loads().iter().position(|load| *load == 1).unwrap();
+        had.push(node);
+        stage.input(node, |state, now| state.stopped(now, &name(0), Token(token)));
+        stage.settle(&[]);
+    }
+    let (first, second) = had.split_at(3);
+    assert_eq!(first, second);
+    assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 3, "{had:?}");
+    let mut alone = Stage::with(1, 1);
+    alone.input(0, |state, now| state.stopped(now, &name(0), Token(1)));
+    alone.settle(&[]);
+    assert_eq!(alone.loads(), [1], "there is no other node");
 }
 
 #[test]
