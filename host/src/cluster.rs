@@ -20,7 +20,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use parlor_cluster::Timing;
 use parlor_config::Config;
-use parlor_nats::{Added, Link, NodeSettings, Runner, State, StateError, Stores, agree_on_keys, prepare};
+use parlor_nats::{
+    Added, Link, NodeSettings, Runner, State, StateError, Stores, agree_on_keys, encrypt_remains_anew, prepare,
+};
 use parlor_store::Accounts;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -33,7 +35,7 @@ use crate::host::{Host, claims};
 pub use connecting::ClusterStartError;
 pub use examine::{examine, key_ids};
 pub(crate) use member::Member;
-pub use moving::{Moving, MovingError, Removing};
+pub use moving::{Looking, Moving, MovingError, Removing};
 pub use parlor_nats::{
     Away, Examined, Export, Import, KeyId, KeyRing, KeyRingError, Look, NodeRow, Overview, Removal, Step, sees_records,
 };
@@ -171,8 +173,14 @@ async fn add_all(state: &State, config: &Config) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Adds the accounts that come with another configuration.
+/// Adds the accounts that come with another configuration. Before that, an earlier key is replaced where no node would do it.
 async fn follow(host: HostRef, state: State) {
+    if let Err(error) = encrypt_remains_anew(&state).await {
+        tracing::warn!(
+            %error,
+            "what is left of accounts that were removed or exported may still need an earlier key; it is tried again when a node starts"
+        );
+    }
     loop {
         claims::reconfigured(&host).await;
         let mut is_told = false;

@@ -8,7 +8,7 @@ mod moving;
 
 use clap::{Args, Subcommand};
 use parlor::control::client::escaped;
-use parlor::control::views::Cluster;
+use parlor::control::views::{Cluster, ClusterMove};
 
 use super::show::{Put as _, print, print_json, table};
 use super::target::{self, Target};
@@ -124,6 +124,10 @@ fn screen(cluster: &Cluster) -> String {
     };
     let rows: Vec<_> = cluster.accounts.iter().map(row).collect();
     text.push_str(&table(&["ACCOUNT", "NODE"], &rows));
+    for ClusterMove { jid, state, command } in &cluster.moves {
+        let place = if state == "removing" { "" } else { ", at the host where it ran" };
+        text.put(format_args!("{jid}: {state}; if that was interrupted, run `{command}`{place}\n"));
+    }
     text
 }
 
@@ -146,6 +150,11 @@ mod tests {
         };
         let account =
             |jid: &str, node: Option<&str>| ClusterAccount { jid: jid.to_owned(), node: node.map(str::to_owned) };
+        let moves = |jid: &str, state: &str, command: &str| ClusterMove {
+            jid: jid.to_owned(),
+            state: state.to_owned(),
+            command: command.to_owned(),
+        };
         let cluster = Cluster {
             cluster: "bots".to_owned(),
             node: "one".to_owned(),
@@ -156,6 +165,10 @@ mod tests {
                 node("three", 0, "own", None, None),
             ],
             accounts: vec![account("a@example.org", Some("one")), account("b@example.org", None)],
+            moves: vec![
+                moves("c@example.org", "importing", "parlor cluster import"),
+                moves("d@example.org", "removing", "parlor cluster remove d@example.org --yes"),
+            ],
         };
         assert_eq!(
             screen(&cluster),
@@ -169,7 +182,9 @@ mod tests {
              \n\
              ACCOUNT        NODE\n\
              a@example.org  one\n\
-             b@example.org  -\n"
+             b@example.org  -\n\
+             c@example.org: importing; if that was interrupted, run `parlor cluster import`, at the host where it ran\n\
+             d@example.org: removing; if that was interrupted, run `parlor cluster remove d@example.org --yes`\n"
         );
     }
 }

@@ -7,10 +7,9 @@ use parlor_cluster::Revision;
 use serde::Deserialize;
 
 use crate::error::PutError;
-use crate::record::MOST_IN_A_RECORD;
 
-/// The largest answer to a request for a record, which comes in Base64.
-const MOST_IN_AN_ANSWER: usize = (MOST_IN_A_RECORD + 64 * 1024) / 3 * 4;
+/// The largest answer to a request for a message, which comes in Base64: no stream accepts more than a mebibyte.
+const MOST_IN_AN_ANSWER: usize = (1024 * 1024 + 64 * 1024) / 3 * 4;
 
 /// The errors of a stream whose last record has another revision, and of a subject without a record.
 const WRONG_LAST: u32 = 10_071;
@@ -107,9 +106,12 @@ pub(crate) fn found(subject: &str, answer: &[u8]) -> Option<Last> {
 }
 
 fn stored(message: &StoredText) -> Last {
-    let headers = STANDARD.decode(&message.hdrs).ok().and_then(|headers| String::from_utf8(headers).ok());
-    match (headers, STANDARD.decode(&message.data)) {
-        (Some(headers), Ok(body)) => Last::Stored(Stored { revision: message.seq, headers, body: body.into() }),
+    match (STANDARD.decode(&message.hdrs), STANDARD.decode(&message.data)) {
+        (Ok(headers), Ok(body)) => {
+            // Another program may have written anything there.
+            let headers = String::from_utf8_lossy(&headers).into_owned();
+            Last::Stored(Stored { revision: message.seq, headers, body: body.into() })
+        }
         _ => Last::Strange,
     }
 }

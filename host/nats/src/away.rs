@@ -86,6 +86,15 @@ pub(crate) enum Standing {
     Away { why: Away, token: Token, mark: String },
 }
 
+/// Whether a session lives.
+enum Life {
+    /// The node of this name renewed it.
+    Renewed(Arc<str>),
+    /// Nobody renewed it for long enough. Its record has this revision.
+    Silent(Session, Revision),
+    Over,
+}
+
 impl Standing {
     /// Returns the token that the next holder must have at least.
     pub(crate) fn next_token(&self) -> Token {
@@ -182,32 +191,54 @@ impl State {
     }
 
     /// Returns the name of the node that has this session, if it lives. Otherwise it is over on return.
+    pub(crate) async fn living_node(&self, id: SessionId, patience: Duration) -> Result<Option<Arc<str>>, StateError> {
+        loop {
+            let (session, seen) = match self.life(id, patience).await? {
+                Life::Renewed(node) => return Ok(Some(node)),
+                Life::Over => return Ok(None),
+                Life::Silent(session, seen) => (session, seen),
+            };
+            let over = Value::Session(Session { state: SessionState::Over, ..session });
+            match self.put(&Key::Session(id), &over, seen, ANSWER).await {
+                // Refused: a renewal came first.
+                Ok(_) | Err(PutError::Refused) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Returns the name of the node that has this session, if it lives. It writes nothing.
+    pub(crate) async fn renewing_node(
+        &self,
+        id: SessionId,
+        patience: Duration,
+    ) -> Result<Option<Arc<str>>, StateError> {
+        let life = self.life(id, patience).await?;
+        Ok(if let Life::Renewed(node) = life { Some(node) } else { None })
+    }
+
+    /// Waits until a session is renewed or its time is over.
     ///
     /// As nodes do it: the patience counts from after a renewal was seen, and the end expects that renewal.
-    pub(crate) async fn living_node(&self, id: SessionId, patience: Duration) -> Result<Option<Arc<str>>, StateError> {
-        let (key, subject) = (Key::Session(id), self.cluster.subject(&Key::Session(id)));
+    async fn life(&self, id: SessionId, patience: Duration) -> Result<Life, StateError> {
+        let subject = self.cluster.subject(&Key::Session(id));
         let mut first = None;
         loop {
-            let Some(stored) = self.stored(&subject).await? else { return Ok(None) };
+            let Some(stored) = self.stored(&subject).await? else { return Ok(Life::Over) };
             let Ok(Decoded::Record(_, Value::Session(session))) = self.decode(&subject, stored.revision, &stored.body)
             else {
                 let cause = "it is no record of a session".to_owned();
                 return Err(StateError::Unreadable { subject, revision: stored.revision, cause });
             };
             if session.state == SessionState::Over {
-                return Ok(None);
+                return Ok(Life::Over);
             }
             let (seen, since) = *first.get_or_insert((stored.revision, clock::now()));
             if seen != stored.revision {
-                return Ok(Some(session.node));
+                return Ok(Life::Renewed(session.node));
             }
             if clock::now() > since + patience {
-                let over = Value::Session(Session { state: SessionState::Over, ..session });
-                match self.put(&key, &over, seen, ANSWER).await {
-                    // A renewal came first.
-                    Ok(_) | Err(PutError::Refused) => continue,
-                    Err(error) => return Err(error.into()),
-                }
+                return Ok(Life::Silent(session, seen));
             }
             sleep(PAUSE).await;
         }

@@ -61,9 +61,11 @@ pub use examine::{Examined, examine};
 pub use inbox::{Asked, CLOCKS, Inbox};
 pub use keys::agree_on_keys;
 pub use log::{AccountLog, read_log};
-pub use moving::{Export, Import, Look, MoveError, Mover, Progress, Removal, Remover, Step};
+pub use moving::{
+    Export, Import, Look, Looker, MoveError, Mover, Progress, Removal, Remover, Step, encrypt_remains_anew,
+};
 pub use names::{Cluster, NameError};
-pub use overview::{AccountRow, NodeRow, Overview};
+pub use overview::{AccountRow, AwayRow, NodeRow, Overview};
 pub use permit::Permit;
 pub use record::{Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, Position, Record, RecordError};
 pub use requests::{MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, Requests, SILENCE, Topic};

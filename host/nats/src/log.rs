@@ -13,13 +13,13 @@ use futures_util::StreamExt as _;
 use parlor_cluster::{Appended, Content, LastRecord, Revision, Step, Token, Writer};
 use tokio::time::{sleep, timeout};
 
-use crate::answer::Last;
+use crate::answer::{Last, Stored};
 use crate::connect::{AskError, Link};
 use crate::error::{LogError, PutError};
 use crate::fields::TextFields;
 use crate::names::Cluster;
 use crate::record::{self, Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, Position, Record, RecordError};
-use crate::seal::Seal;
+use crate::seal::{KeyId, Seal, key_of};
 
 /// After this time without an answer, the last record is read to see what became of a write.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -50,28 +50,46 @@ pub struct AccountLog {
     old_answers: u32,
     /// How many reads had no answer since the last that had one.
     failures: u32,
+    /// Whether nothing of the log is needed any more, so that its last record need not be readable.
+    replaces_all: bool,
 }
 
 impl AccountLog {
     /// Opens an account's log with the token of its claim. On return, the fence is written: no earlier holder can
     /// write. Nothing is written if this node does not have the keys of the first and the last record.
     pub async fn open(link: &Link, cluster: &Cluster, account: &str, token: Token) -> Result<Self, LogError> {
+        let mut log = Self::new(link, cluster, account, token);
+        log.look_at_the_first().await?;
+        log.settle(Kind::Fence, Bytes::new()).await?;
+        Ok(log)
+    }
+
+    /// Opens an account's log whose records are all to be replaced. As [`Self::open`], but no record needs to be readable.
+    pub(crate) async fn open_to_replace(
+        link: &Link,
+        cluster: &Cluster,
+        account: &str,
+        token: Token,
+    ) -> Result<Self, LogError> {
+        let mut log = Self { replaces_all: true, ..Self::new(link, cluster, account, token) };
+        log.settle(Kind::Fence, Bytes::new()).await?;
+        Ok(log)
+    }
+
+    fn new(link: &Link, cluster: &Cluster, account: &str, token: Token) -> Self {
         let (stream, subject) = cluster.log(account);
-        let position = Position { revision: 0, number: 0 };
-        let mut log = Self {
+        Self {
             link: link.clone(),
             stream,
             subject,
             seal: cluster.seal(account),
             writer: Writer::new(token),
-            position,
+            position: Position { revision: 0, number: 0 },
             first: 0,
             old_answers: 0,
             failures: 0,
-        };
-        log.look_at_the_first().await?;
-        log.settle(Kind::Fence, Bytes::new()).await?;
-        Ok(log)
+            replaces_all: false,
+        }
     }
 
     /// Opens an account's log to read it up to the record that is the last one now; `None` if there is none. Whoever holds the account
@@ -81,9 +99,8 @@ impl AccountLog {
         let Some(LastRecord { revision, token, number }) = last_of(link, &stream, &subject).await? else {
             return Ok(None);
         };
-        let (link, writer, position) = (link.clone(), Writer::new(token), Position { revision, number });
-        let seal = cluster.seal(account);
-        Ok(Some(Self { link, stream, subject, seal, writer, position, first: 0, old_answers: 0, failures: 0 }))
+        let position = Position { revision, number };
+        Ok(Some(Self { position, ..Self::new(link, cluster, account, token) }))
     }
 
     /// Returns where the last record is that this holder wrote.
@@ -192,10 +209,11 @@ impl AccountLog {
         match self.link.last(&self.stream, &self.subject, ANSWER).await {
             Ok(Last::None) => self.tell(None).await?,
             Ok(Last::Stored(stored)) => {
-                let last = record::record(&self.seal, stored.revision, &TextFields(&stored.headers), &stored.body);
-                let last = last.map_err(|cause| self.foreign(stored.revision, cause))?;
-                let Record { revision, token, number, .. } = last;
-                self.tell(Some(LastRecord { revision, token, number })).await?;
+                let (last, damage) = judge(&self.seal, &stored);
+                if let Some(cause) = damage.filter(|_| !self.replaces_all) {
+                    return Err(self.foreign(stored.revision, cause));
+                }
+                self.tell(Some(last)).await?;
             }
             Ok(Last::TooLarge) => return Err(self.foreign(0, RecordError::TooLarge)),
             Ok(Last::Strange) => return Err(self.foreign(0, RecordError::Answer)),
@@ -244,14 +262,57 @@ pub async fn read_log(link: &Link, cluster: &Cluster, account: &str, each: impl 
 }
 
 /// Returns the last record of a log, without its content.
-pub(crate) async fn last_of(link: &Link, stream: &str, subject: &str) -> Result<Option<LastRecord>, LogError> {
-    let foreign = |revision, cause| LogError::of_record(subject, revision, cause);
-    match link.last(stream, subject, ANSWER).await {
-        Ok(Last::None) => Ok(None),
-        Ok(Last::Stored(stored)) => {
-            let head = record::head(stored.revision, &TextFields(&stored.headers));
-            Ok(Some(head.map_err(|cause| foreign(stored.revision, cause))?.0))
+async fn last_of(link: &Link, stream: &str, subject: &str) -> Result<Option<LastRecord>, LogError> {
+    let Some(stored) = stored(subject, link.last(stream, subject, ANSWER).await)? else { return Ok(None) };
+    let head = record::head(stored.revision, &TextFields(&stored.headers));
+    Ok(Some(head.map_err(|cause| LogError::of_record(subject, stored.revision, cause))?.0))
+}
+
+/// Returns the token of the last record of a log. It is 0 if the record cannot be read.
+pub(crate) async fn last_token(link: &Link, cluster: &Cluster, account: &str) -> Result<Option<Token>, LogError> {
+    let (stream, subject) = cluster.log(account);
+    let stored = stored(&subject, link.last(&stream, &subject, ANSWER).await)?;
+    Ok(stored.map(|stored| judge(&cluster.seal(account), &stored).0.token))
+}
+
+/// Returns why the first or the last record of a log cannot be read; `None` if both can be read or there is none.
+pub(crate) async fn damage(link: &Link, cluster: &Cluster, account: &str) -> Result<Option<LogError>, LogError> {
+    let ((stream, subject), seal) = (cluster.log(account), cluster.seal(account));
+    for answer in [link.first(&stream, &subject, ANSWER).await, link.last(&stream, &subject, ANSWER).await] {
+        if let Some(stored) = stored(&subject, answer)?
+            && let (_, Some(cause)) = judge(&seal, &stored)
+        {
+            return Ok(Some(LogError::of_record(&subject, stored.revision, cause)));
         }
+    }
+    Ok(None)
+}
+
+/// Returns the key that encrypts the first record of a log; `None` if there is no record, or none of parlor.
+pub(crate) async fn first_key(link: &Link, cluster: &Cluster, account: &str) -> Result<Option<KeyId>, LogError> {
+    let (stream, subject) = cluster.log(account);
+    let stored = stored(&subject, link.first(&stream, &subject, ANSWER).await)?;
+    Ok(stored.and_then(|stored| key_of(&stored.body)))
+}
+
+/// Returns the place of a record, and why it cannot be read, if so.
+///
+/// Its headers count only if it can be read: anybody may have written them. Otherwise its number is its revision, since each record took
+/// one, so that no file of a node goes on from a higher one.
+fn judge(seal: &Seal, stored: &Stored) -> (LastRecord, Option<RecordError>) {
+    let revision = stored.revision;
+    match record::record(seal, revision, &TextFields(&stored.headers), &stored.body) {
+        Ok(Record { token, number, .. }) => (LastRecord { revision, token, number }, None),
+        Err(cause) => (LastRecord { revision, token: Token(0), number: revision }, Some(cause)),
+    }
+}
+
+/// Returns the message that an answer holds, if there is one.
+fn stored(subject: &str, answer: Result<Last, AskError>) -> Result<Option<Stored>, LogError> {
+    let foreign = |revision, cause| LogError::of_record(subject, revision, cause);
+    match answer {
+        Ok(Last::None) => Ok(None),
+        Ok(Last::Stored(stored)) => Ok(Some(stored)),
         Ok(Last::TooLarge) => Err(foreign(0, RecordError::TooLarge)),
         Ok(Last::Strange) => Err(foreign(0, RecordError::Answer)),
         Ok(Last::Failed(error)) => Err(LogError::Put(error)),

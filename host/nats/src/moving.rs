@@ -7,11 +7,12 @@
 mod error;
 mod export;
 mod import;
+mod look;
+mod remains;
 mod remove;
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::Duration;
 
 use bytes::Bytes;
 use jid::BareJid;
@@ -22,7 +23,7 @@ use crate::away::{Away, Standing};
 use crate::connect::{Link, Settings};
 use crate::error::{PutError, StateError};
 use crate::keys::agree_on_keys;
-use crate::log::{AccountLog, forget_before, last_of};
+use crate::log::{AccountLog, forget_before};
 use crate::names::Cluster;
 use crate::record::Kind;
 use crate::snapshots::Snapshots;
@@ -33,6 +34,8 @@ use crate::streams::prepare;
 pub use error::MoveError;
 pub use export::Export;
 pub use import::{Import, Look};
+pub use look::Looker;
+pub use remains::encrypt_remains_anew;
 pub use remove::Removal;
 
 /// What is done of a move. Each step is certain when it is told.
@@ -72,12 +75,8 @@ fn tell(progress: &mut Progress<'_>, step: Step) -> Result<(), MoveError> {
 /// Removes accounts from a cluster.
 #[derive(Debug)]
 pub struct Remover {
-    link: Link,
-    cluster: Cluster,
-    state: State,
+    looker: Looker,
     snapshots: Snapshots,
-    /// After this time without a renewal, a session is over.
-    patience: Duration,
 }
 
 /// Moves accounts between the cluster and the file of a host that is stopped.
@@ -96,22 +95,15 @@ impl Remover {
         agree_on_keys(&link, cluster).await?;
         let state = State::open(&link, cluster, timing).await?;
         let snapshots = Snapshots::open(&link, cluster).await?;
-        Ok(Self { link, cluster: cluster.clone(), state, snapshots, patience: timing.patience() })
+        let looker = Looker { link, cluster: cluster.clone(), state, patience: timing.patience(), is_there: true };
+        Ok(Self { looker, snapshots })
     }
 
-    /// Makes sure that no node has an account.
+    /// Makes sure that no node has an account. It ends the session of a node that was killed.
     async fn check_free(&self, account: &BareJid, claim: &Claim) -> Result<(), MoveError> {
         let Some(session) = claim.session else { return Ok(()) };
-        match self.state.living_node(session, self.patience).await? {
-            Some(node) => Err(MoveError::Held { account: account.clone(), node: node.to_string() }),
-            None => Ok(()),
-        }
-    }
-
-    /// Returns the token of the last record of an account's log; `None` if it has no records.
-    async fn last_token(&self, account: &BareJid) -> Result<Option<Token>, MoveError> {
-        let (stream, subject) = self.cluster.log(account.as_str());
-        Ok(last_of(&self.link, &stream, &subject).await?.map(|last| last.token))
+        let node = self.looker.state.living_node(session, self.looker.patience).await?;
+        node.map_or(Ok(()), |node| Err(MoveError::Held { account: account.clone(), node: node.to_string() }))
     }
 
     /// Keeps all nodes from running an account, and all others from moving it. Returns the revision of its record.
@@ -121,7 +113,7 @@ impl Remover {
         (why, token, mark): (Away, Token, &str),
         expected: Revision,
     ) -> Result<Revision, MoveError> {
-        match self.state.put_away(account.as_str(), (why, token, mark), expected).await {
+        match self.looker.state.put_away(account.as_str(), (why, token, mark), expected).await {
             Ok(revision) => Ok(revision),
             Err(PutError::Refused) => Err(MoveError::Raced(account.clone())),
             Err(error) => Err(StateError::from(error).into()),
@@ -129,13 +121,14 @@ impl Remover {
     }
 
     /// Has the account begin with nothing, and removes all that the cluster kept of it. One record stays: the numbers of its log must go
-    /// on if it comes back, since files on other nodes may have the old ones.
+    /// on if it comes back, since files on other nodes may have the old ones. Nothing of the account needs to be readable.
     async fn empty(&self, account: &BareJid, token: Token, progress: &mut Progress<'_>) -> Result<(), MoveError> {
-        let mut log = AccountLog::open(&self.link, &self.cluster, account.as_str(), token).await?;
+        let Looker { link, cluster, .. } = &self.looker;
+        let mut log = AccountLog::open_to_replace(link, cluster, account.as_str(), token).await?;
         tell(progress, Step::Fenced)?;
         let last = log.write(Kind::Anew, Bytes::new()).await?;
         tell(progress, Step::Named)?;
-        forget_before(&self.link, &self.cluster, account.as_str(), last.revision).await?;
+        forget_before(link, cluster, account.as_str(), last.revision).await?;
         self.snapshots.forget_all(account.as_str(), None).await?;
         tell(progress, Step::Cleared)
     }
@@ -146,12 +139,12 @@ impl Mover {
     pub async fn open(settings: &Settings, cluster: &Cluster, timing: Timing, data: &Path) -> Result<Self, MoveError> {
         let remover = Remover::open(settings, cluster, timing).await?;
         let accounts = Accounts::start(data).map_err(|error| MoveError::Files(error.to_string()))?;
-        let stores = Stores::open(&remover.link, cluster, accounts).await?;
+        let stores = Stores::open(&remover.looker.link, cluster, accounts).await?;
         Ok(Self { remover, stores })
     }
 
     fn mark(&self, stage: Stage, name: &str) -> Mark {
-        Mark { stage, cluster: self.remover.cluster.to_string(), mark: name.to_owned() }
+        Mark { stage, cluster: self.remover.looker.cluster.to_string(), mark: name.to_owned() }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use parlor_cluster::{Claim, Key, Session, SessionId, SessionState, Value};
 use tokio::time::timeout;
 
+use crate::away::Away;
 use crate::drains;
 use crate::error::StateError;
 use crate::names;
@@ -25,6 +26,8 @@ pub struct Overview {
     pub nodes: Vec<NodeRow>,
     /// The accounts, by address.
     pub accounts: Vec<AccountRow>,
+    /// The accounts that no node may run, by address.
+    pub away: Vec<AwayRow>,
     /// The present version of what the nodes share.
     pub shared: Option<Version>,
 }
@@ -51,6 +54,15 @@ pub struct AccountRow {
     pub account: String,
     /// The name of the node that has it, if one has.
     pub node: Option<String>,
+}
+
+/// An account that no node may run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwayRow {
+    /// Its address.
+    pub account: String,
+    /// The reason.
+    pub why: Away,
 }
 
 impl State {
@@ -112,6 +124,7 @@ impl State {
         let mut watch = Watch::new(&self.link, &self.cluster);
         let mut sessions = BTreeMap::<SessionId, Session>::new();
         let mut claims = BTreeMap::<String, Option<SessionId>>::new();
+        let mut away = BTreeMap::<String, Away>::new();
         let mut drained = BTreeSet::new();
         let (mut version, mut standings) = (None, BTreeMap::new());
         loop {
@@ -121,9 +134,13 @@ impl State {
                     sessions.insert(id, session);
                 }
                 Ok(Decoded::Record(Key::Account(account), Value::Claim(claim))) => {
+                    away.remove(&*account);
                     claims.insert(account.to_string(), claim.session);
                 }
-                Ok(Decoded::Away(account, _)) => drop(claims.remove(&*account)),
+                Ok(Decoded::Away(account, why)) => {
+                    claims.remove(&*account);
+                    away.insert(account.to_string(), why);
+                }
                 Ok(Decoded::Drain(hash, true)) => drop(drained.insert(hash)),
                 Ok(Decoded::Drain(hash, false)) => drop(drained.remove(&hash)),
                 Ok(Decoded::Other) => {
@@ -153,6 +170,7 @@ impl State {
         let node_of = |holder: Option<SessionId>| Some(sessions.get(&holder?)?.node.to_string());
         let accounts =
             claims.into_iter().map(|(account, holder)| AccountRow { account, node: node_of(holder) }).collect();
-        Overview { nodes, accounts, shared: version }
+        let away = away.into_iter().map(|(account, why)| AwayRow { account, why }).collect();
+        Overview { nodes, accounts, away, shared: version }
     }
 }

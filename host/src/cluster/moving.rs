@@ -8,7 +8,7 @@ use jid::BareJid;
 use parlor_base::escape::EscapedPath as _;
 use parlor_cluster::Timing;
 use parlor_config::{AccountName, Config};
-use parlor_nats::{Export, Import, Look, MoveError, Mover, Removal, Remover, Step};
+use parlor_nats::{Export, Import, Look, Looker, MoveError, Mover, Removal, Remover, Step};
 use parlor_runtime::audited::retention;
 use parlor_store::{AuditFile, AuditKind, By, DataError, DataFile, NewAuditEntry};
 
@@ -40,6 +40,7 @@ pub enum MovingError {
 #[derive(Debug)]
 pub struct Moving {
     mover: Mover,
+    looker: Looker,
     file: DataFile,
     config: Config,
     by: By,
@@ -56,12 +57,13 @@ impl Moving {
         let file = DataFile::create(&config.data)?;
         let (settings, name) = connecting::settings(section).await?;
         let mover = Mover::open(&settings, &name, Timing::default(), &config.data).await?;
-        Ok(Self { mover, file, config: config.clone(), by, cluster: section.name.clone(), _lock: lock })
+        let looker = Looker::open(&settings, &name, Timing::default()).await?;
+        Ok(Self { mover, looker, file, config: config.clone(), by, cluster: section.name.clone(), _lock: lock })
     }
 
-    /// Returns what an import of an account would do. It changes nothing of the account.
-    pub async fn look(&self, jid: &BareJid, is_replacing: bool) -> Result<Look, MovingError> {
-        Ok(self.mover.look(&self.file, jid, is_replacing).await?)
+    /// Returns why what the cluster has of an account cannot be read; `None` if it can, or if there is nothing.
+    pub async fn damage(&self, jid: &BareJid) -> Result<Option<String>, MovingError> {
+        Ok(self.looker.damage(jid).await?)
     }
 
     /// Moves an account into the cluster. `told` hears of each step.
@@ -102,6 +104,31 @@ impl Moving {
 
     fn record(&self, name: Option<&AccountName>, what: &str) -> Result<(), DataError> {
         record(&self.config, &self.by, name, what, &self.cluster)
+    }
+}
+
+/// Looks at what an import would do, while the host is stopped. It writes nothing to NATS.
+#[derive(Debug)]
+pub struct Looking {
+    looker: Looker,
+    file: DataFile,
+    _lock: File,
+}
+
+impl Looking {
+    /// Locks the data folder, and connects to the cluster. Fails if the host runs.
+    pub async fn begin(config: &Config) -> Result<Self, MovingError> {
+        let Some(section) = &config.cluster else { return Err(MovingError::NoCluster(config.path.clone())) };
+        let lock = lock(&config.data)?;
+        let file = DataFile::create(&config.data)?;
+        let (settings, name) = connecting::settings(section).await?;
+        let looker = Looker::open(&settings, &name, Timing::default()).await?;
+        Ok(Self { looker, file, _lock: lock })
+    }
+
+    /// Returns what an import of an account would do.
+    pub async fn look(&self, jid: &BareJid, is_replacing: bool) -> Result<Look, MovingError> {
+        Ok(self.looker.look(&self.file, jid, is_replacing).await?)
     }
 }
 

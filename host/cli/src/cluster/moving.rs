@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::Args;
 use jid::BareJid;
-use parlor::cluster::{Export, Import, Look, Moving, MovingError, Removing, Step};
+use parlor::cluster::{Export, Import, Look, Looking, Moving, MovingError, Removing, Step};
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountName, Config};
@@ -21,7 +21,7 @@ use crate::{Ended, wait_for};
 pub struct ImportArgs {
     #[command(flatten)]
     which: Which,
-    /// Show what would be done, and change no account.
+    /// Show what would be done, and change nothing.
     #[arg(long)]
     dry_run: bool,
 }
@@ -94,15 +94,22 @@ impl ImportArgs {
         let (config, accounts) = self.which.load()?;
         let replace = self.which.replace;
         let rows = wait_for(async {
-            let mut moving = Moving::begin(&config, target::by()).await?;
             let mut rows = Vec::new();
+            if self.dry_run {
+                let looking = Looking::begin(&config).await?;
+                for (name, jid) in accounts {
+                    let done = looking.look(&jid, replace).await.map(looked);
+                    rows.push(row(name, jid, done));
+                }
+                return Ok(rows);
+            }
+            let mut moving = Moving::begin(&config, target::by()).await?;
             for (name, jid) in accounts {
-                let done = if self.dry_run {
-                    moving.look(&jid, replace).await.map(looked)
-                } else {
-                    let told = |step| say_step("import", &jid, step);
-                    moving.import(&name, &jid, replace, told).await.map(imported)
-                };
+                if replace && let Some(damage) = moving.damage(&jid).await? {
+                    target::say(&format!("parlor: warning: {}", unreadable(&jid, &damage)));
+                }
+                let told = |step| say_step("import", &jid, step);
+                let done = moving.import(&name, &jid, replace, told).await.map(imported);
                 rows.push(row(name, jid, done));
             }
             Ok::<_, MovingError>(rows)
@@ -206,6 +213,11 @@ fn exported(done: Export) -> (&'static str, Option<u64>, String) {
     }
 }
 
+/// Returns the warning about an account that is replaced or removed although nobody can read what the cluster has of it.
+fn unreadable(jid: &BareJid, damage: &str) -> String {
+    format!("what the cluster has of {jid} could not be read, and goes all the same: {damage}")
+}
+
 /// Says on standard error how far a move has come.
 fn say_step(what: &str, jid: &BareJid, step: Step) {
     let far = match step {
@@ -241,7 +253,7 @@ impl RemoveArgs {
         if self.json {
             print_json(&json!({
                 "jid": account.as_str(), "removed": self.yes, "node": removal.node, "away": why,
-                "snapshots": removal.snapshots, "bytes": removal.bytes,
+                "snapshots": removal.snapshots, "bytes": removal.bytes, "damage": removal.damage,
             }))?;
         } else {
             let done = if self.yes { "removed" } else { "would be removed" };
@@ -252,6 +264,9 @@ impl RemoveArgs {
             }
             if let Some(why) = &why {
                 text.put(format_args!("\nno node runs it, since {why}"));
+            }
+            if let Some(damage) = &removal.damage {
+                text.put(format_args!("\nwarning: {}", unreadable(account, damage)));
             }
             print(&text)?;
         }

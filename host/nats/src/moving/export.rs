@@ -6,9 +6,12 @@ use jid::BareJid;
 use parlor_cluster::{Revision, Token};
 use parlor_store::{DataFile, Stage};
 
-use super::{MoveError, Mover, Progress, Step, highest, new_name, tell};
+use super::{Looker, MoveError, Mover, Progress, Step, highest, new_name, tell};
 use crate::away::{Away, Standing};
 use crate::log::AccountLog;
+
+/// The name of a move that took nothing out of the cluster. Any host may bring such an account back, since none has anything of it.
+pub(super) const EMPTY: &str = "nothing";
 
 /// What an export has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +45,8 @@ impl Mover {
         progress: &mut Progress<'_>,
     ) -> Result<Export, MoveError> {
         let remover = &self.remover;
-        let (standing, revision) = remover.state.standing(account.as_str()).await?;
-        let token = highest(&standing, remover.last_token(account).await?);
+        let (standing, revision) = remover.looker.standing(account, false).await?;
+        let token = highest(&standing, remover.looker.last_token(account).await?);
         let done = |had_left| if had_left { Export::Moved { rows: None } } else { Export::Kept };
         match self.plan(file, account, &standing, is_replacing).await? {
             Plan::Unmark { had_left } => {
@@ -71,7 +74,8 @@ impl Mover {
                 }
                 let revision = reserved?;
                 tell(progress, Step::Reserved)?;
-                let log = AccountLog::open(&remover.link, &remover.cluster, account.as_str(), token).await?;
+                let Looker { link, cluster, .. } = &remover.looker;
+                let log = AccountLog::open(link, cluster, account.as_str(), token).await?;
                 tell(progress, Step::Fenced)?;
                 let (replica, _) = self.stores.catch_up(&log, account).await?;
                 let rows = file.take_in(account, replica, &self.mark(Stage::Came, &name))?;
@@ -89,7 +93,7 @@ impl Mover {
         standing: &Standing,
         is_replacing: bool,
     ) -> Result<Plan, MoveError> {
-        let (mark, cluster) = (file.mark(account)?, self.remover.cluster.to_string());
+        let (mark, cluster) = (file.mark(account)?, self.remover.looker.cluster.to_string());
         if let Some(mark) = mark.as_ref().filter(|mark| mark.cluster != cluster) {
             return Err(MoveError::Elsewhere { account: account.clone(), cluster: mark.cluster.clone() });
         }
@@ -135,7 +139,8 @@ impl Mover {
         tell(progress, Step::Reserved)?;
         remover.empty(account, token, progress).await?;
         self.stores.forget(account).await?;
-        remover.reserve(account, (Away::Exported, token, name), revision).await?;
+        let left = if file.rows_of(account)? == 0 { EMPTY } else { name };
+        remover.reserve(account, (Away::Exported, token, left), revision).await?;
         tell(progress, Step::Told)?;
         file.set_mark(account, None)?;
         tell(progress, Step::Kept)

@@ -7,7 +7,8 @@ use jid::BareJid;
 use parlor_cluster::{Claim, Revision, Token};
 use parlor_store::{DataFile, LogPosition, Mark, Stage};
 
-use super::{MoveError, Mover, Progress, Step, highest, new_name, tell};
+use super::export::EMPTY;
+use super::{Looker, MoveError, Mover, Progress, Step, highest, new_name, tell};
 use crate::away::{Away, Standing};
 use crate::error::{PutError, StateError};
 use crate::log::{AccountLog, forget_before};
@@ -46,21 +47,16 @@ pub enum Import {
 }
 
 /// What is there before an import.
-struct Found {
+pub(super) struct Found {
     mark: Option<Mark>,
-    standing: Standing,
+    pub(super) standing: Standing,
     revision: Revision,
     /// The token of the last record of the log, if there is one.
     in_the_log: Option<Token>,
-    look: Look,
+    pub(super) look: Look,
 }
 
 impl Mover {
-    /// Returns what an import would do. It changes nothing, but ends the sessions of nodes that were killed.
-    pub async fn look(&self, file: &DataFile, account: &BareJid, is_replacing: bool) -> Result<Look, MoveError> {
-        Ok(self.find(file, account, is_replacing).await?.look)
-    }
-
     /// Moves all that the file keeps of an account into the cluster. With `is_replacing`, it takes the place of what is there.
     pub async fn import(
         &self,
@@ -69,7 +65,7 @@ impl Mover {
         is_replacing: bool,
         progress: &mut Progress<'_>,
     ) -> Result<Import, MoveError> {
-        let found = self.find(file, account, is_replacing).await?;
+        let found = self.remover.looker.find(file, account, is_replacing).await?;
         match found.look {
             Look::Already => Ok(Import::Already),
             Look::Nothing => Ok(Import::Nothing),
@@ -79,18 +75,89 @@ impl Mover {
                 Ok(Import::Moved { rows: None })
             }
             Look::Move { rows, .. } => {
+                if let Standing::Claimed(claim) = &found.standing {
+                    self.remover.check_free(account, claim).await?;
+                }
                 self.carry_in(file, account, found, progress).await?;
                 Ok(Import::Moved { rows: Some(rows) })
             }
         }
     }
 
-    async fn find(&self, file: &DataFile, account: &BareJid, is_replacing: bool) -> Result<Found, MoveError> {
+    async fn carry_in(
+        &self,
+        file: &mut DataFile,
+        account: &BareJid,
+        found: Found,
+        progress: &mut Progress<'_>,
+    ) -> Result<(), MoveError> {
+        let Found { mark: before, standing, revision, in_the_log, look: _ } = found;
         let remover = &self.remover;
+        let Looker { link, cluster, .. } = &remover.looker;
+        // A file that is too large for a snapshot, or broken, is refused before the cluster hears of it.
+        drop(file.snapshot_for(&self.stores.accounts, account, LogPosition::default())?);
+        let begun = before.as_ref().filter(|mark| mark.stage == Stage::Leaving);
+        let name = begun.map_or_else(new_name, |mark| mark.mark.clone());
+        let token = highest(&standing, in_the_log);
+        file.set_mark(account, Some(&self.mark(Stage::Leaving, &name)))?;
+        tell(progress, Step::Marked)?;
+        let revision = match remover.reserve(account, (Away::Importing, token, &name), revision).await {
+            Err(error @ MoveError::Raced(_)) => {
+                file.set_mark(account, before.as_ref())?;
+                return Err(error);
+            }
+            reserved => reserved?,
+        };
+        tell(progress, Step::Reserved)?;
+        let mut log = AccountLog::open_to_replace(link, cluster, account.as_str(), token).await?;
+        tell(progress, Step::Fenced)?;
+        let up_to = log.position();
+        let place = LogPosition { token: token.0, number: up_to.number, revision: up_to.revision };
+        let state = file.snapshot_for(&self.stores.accounts, account, place)?;
+        let snapshot = remover.snapshots.store(account.as_str(), up_to, state).await?;
+        // Its digest is compared, and it decrypts. Nothing else will have the account.
+        drop(remover.snapshots.fetch(account.as_str(), &snapshot).await?);
+        tell(progress, Step::Stored)?;
+        log.write(Kind::Anew, snapshot.body()).await?;
+        tell(progress, Step::Named)?;
+        forget_before(link, cluster, account.as_str(), up_to.revision + 1).await?;
+        if in_the_log.is_some() {
+            remover.snapshots.forget_all(account.as_str(), Some(&snapshot)).await?;
+        }
+        tell(progress, Step::Cleared)?;
+        file.leave(account, &self.mark(Stage::Left, &name))?;
+        tell(progress, Step::Kept)?;
+        self.release(account, token, revision, progress).await
+    }
+
+    /// Lets nodes run the account.
+    async fn release(
+        &self,
+        account: &BareJid,
+        token: Token,
+        revision: Revision,
+        progress: &mut Progress<'_>,
+    ) -> Result<(), MoveError> {
+        match self.remover.looker.state.put_free(account.as_str(), token, 1, revision).await {
+            Ok(_) => tell(progress, Step::Told),
+            Err(PutError::Refused) => Err(MoveError::Raced(account.clone())),
+            Err(error) => Err(StateError::from(error).into()),
+        }
+    }
+}
+
+impl Looker {
+    /// Returns what there is before an import, and what the import does. Whether a node has the account is still to be checked.
+    pub(super) async fn find(
+        &self,
+        file: &DataFile,
+        account: &BareJid,
+        is_replacing: bool,
+    ) -> Result<Found, MoveError> {
         let mark = file.mark(account)?;
-        let (standing, revision) = remover.state.standing(account.as_str()).await?;
-        let in_the_log = remover.last_token(account).await?;
-        let cluster = remover.cluster.to_string();
+        let (standing, revision) = self.standing(account, is_replacing).await?;
+        let in_the_log = self.last_token(account).await?;
+        let cluster = self.cluster.to_string();
         if let Some(mark) = mark.as_ref().filter(|mark| mark.stage != Stage::Came && mark.cluster != cluster) {
             return Err(MoveError::Elsewhere { account: account.clone(), cluster: mark.cluster.clone() });
         }
@@ -109,14 +176,11 @@ impl Mover {
                 return Err(MoveError::Coming { account: account.clone() });
             }
             (Some(Mark { stage: Stage::Leaving | Stage::Came, .. }) | None, _) => match file.rows_of(account)? {
-                0 => Look::Nothing,
+                0 if !is_empty_here(mark.as_ref(), &standing) => Look::Nothing,
                 rows => {
                     let replaces = has_data(account, mark.as_ref(), &standing, in_the_log)?;
                     if replaces && !is_replacing {
                         return Err(MoveError::Has { account: account.clone(), cluster });
-                    }
-                    if let Standing::Claimed(claim) = &standing {
-                        remover.check_free(account, claim).await?;
                     }
                     Look::Move { rows, replaces }
                 }
@@ -124,63 +188,14 @@ impl Mover {
         };
         Ok(Found { mark, standing, revision, in_the_log, look })
     }
+}
 
-    async fn carry_in(
-        &self,
-        file: &mut DataFile,
-        account: &BareJid,
-        found: Found,
-        progress: &mut Progress<'_>,
-    ) -> Result<(), MoveError> {
-        let Found { mark: before, standing, revision, in_the_log, look: _ } = found;
-        let remover = &self.remover;
-        let begun = before.as_ref().filter(|mark| mark.stage == Stage::Leaving);
-        let name = begun.map_or_else(new_name, |mark| mark.mark.clone());
-        let token = highest(&standing, in_the_log);
-        file.set_mark(account, Some(&self.mark(Stage::Leaving, &name)))?;
-        tell(progress, Step::Marked)?;
-        let revision = match remover.reserve(account, (Away::Importing, token, &name), revision).await {
-            Err(error @ MoveError::Raced(_)) => {
-                file.set_mark(account, before.as_ref())?;
-                return Err(error);
-            }
-            reserved => reserved?,
-        };
-        tell(progress, Step::Reserved)?;
-        let mut log = AccountLog::open(&remover.link, &remover.cluster, account.as_str(), token).await?;
-        tell(progress, Step::Fenced)?;
-        let up_to = log.position();
-        let place = LogPosition { token: token.0, number: up_to.number, revision: up_to.revision };
-        let state = file.snapshot_for(&self.stores.accounts, account, place)?;
-        let snapshot = remover.snapshots.store(account.as_str(), up_to, state).await?;
-        // Its digest is compared, and it decrypts. Nothing else will have the account.
-        drop(remover.snapshots.fetch(account.as_str(), &snapshot).await?);
-        tell(progress, Step::Stored)?;
-        log.write(Kind::Anew, snapshot.body()).await?;
-        tell(progress, Step::Named)?;
-        forget_before(&remover.link, &remover.cluster, account.as_str(), up_to.revision + 1).await?;
-        if in_the_log.is_some() {
-            remover.snapshots.forget_all(account.as_str(), Some(&snapshot)).await?;
-        }
-        tell(progress, Step::Cleared)?;
-        file.leave(account, &self.mark(Stage::Left, &name))?;
-        tell(progress, Step::Kept)?;
-        self.release(account, token, revision, progress).await
-    }
-
-    /// Lets nodes run the account.
-    async fn release(
-        &self,
-        account: &BareJid,
-        token: Token,
-        revision: Revision,
-        progress: &mut Progress<'_>,
-    ) -> Result<(), MoveError> {
-        match self.remover.state.put_free(account.as_str(), token, 1, revision).await {
-            Ok(_) => tell(progress, Step::Told),
-            Err(PutError::Refused) => Err(MoveError::Raced(account.clone())),
-            Err(error) => Err(StateError::from(error).into()),
-        }
+/// Returns whether an account of which the host has no rows moves all the same: it was exported with none, or its move has begun.
+fn is_empty_here(own: Option<&Mark>, standing: &Standing) -> bool {
+    match standing {
+        Standing::Away { why: Away::Exported, mark, .. } => mark == EMPTY,
+        Standing::Away { mark, .. } => own.is_some_and(|own| own.mark == *mark),
+        Standing::Claimed(_) | Standing::Unknown => false,
     }
 }
 

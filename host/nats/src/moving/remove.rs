@@ -13,6 +13,8 @@ pub struct Removal {
     pub node: Option<String>,
     /// Why no node may run it, if so.
     pub away: Option<Away>,
+    /// Why what is removed cannot be read, if so.
+    pub damage: Option<String>,
     /// The number of its snapshots, also of those that nobody needs.
     pub snapshots: usize,
     /// The size of the snapshots.
@@ -20,12 +22,12 @@ pub struct Removal {
 }
 
 impl Remover {
-    /// Returns what a removal would remove. It changes nothing, but ends the sessions of nodes that were killed.
+    /// Returns what a removal would remove. It changes nothing.
     pub async fn look(&self, account: &BareJid) -> Result<Removal, MoveError> {
         let (standing, _) = self.find(account).await?;
         let (mut node, mut away) = (None, None);
         match &standing {
-            Standing::Claimed(claim) => match self.check_free(account, claim).await {
+            Standing::Claimed(claim) => match self.looker.check_free(account, claim).await {
                 Err(MoveError::Held { node: holder, .. }) => node = Some(holder),
                 free => free?,
             },
@@ -33,13 +35,14 @@ impl Remover {
             Standing::Unknown => {}
         }
         let (snapshots, bytes) = self.snapshots.sizes(account.as_str()).await?;
-        Ok(Removal { node, away, snapshots, bytes })
+        let damage = self.looker.damage(account).await?;
+        Ok(Removal { node, away, damage, snapshots, bytes })
     }
 
-    /// Removes an account. A node that has it ends it at once.
+    /// Removes an account, also if nothing of it can be read. A node that has it ends it at once.
     pub async fn remove(&self, account: &BareJid, progress: &mut Progress<'_>) -> Result<(), MoveError> {
         let (standing, revision) = self.find(account).await?;
-        let token = highest(&standing, self.last_token(account).await?);
+        let token = highest(&standing, self.looker.last_token(account).await?);
         let revision = self.reserve(account, (Away::Removing, token, ""), revision).await?;
         tell(progress, Step::Reserved)?;
         self.empty(account, token, progress).await?;
@@ -48,14 +51,15 @@ impl Remover {
     }
 
     async fn find(&self, account: &BareJid) -> Result<(Standing, Revision), MoveError> {
-        let (standing, revision) = self.state.standing(account.as_str()).await?;
+        let (standing, revision) = self.looker.standing(account, true).await?;
         let is_known = match &standing {
-            Standing::Unknown => self.last_token(account).await?.is_some(),
+            // With a revision, its record cannot be read.
+            Standing::Unknown => revision > 0 || self.looker.last_token(account).await?.is_some(),
             // After that of one that was exported, nodes may add it again.
             Standing::Away { why, .. } => *why != Away::Removed,
             Standing::Claimed(_) => true,
         };
-        let unknown = || MoveError::Unknown { account: account.clone(), cluster: self.cluster.to_string() };
+        let unknown = || MoveError::Unknown { account: account.clone(), cluster: self.looker.cluster.to_string() };
         if is_known { Ok((standing, revision)) } else { Err(unknown()) }
     }
 }

@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use jid::BareJid;
 use parlor_base::clock::Clock;
 use parlor_cluster::{Claim, Key, Session, SessionId, SessionState, Timing, Token, Value};
@@ -15,12 +17,15 @@ use parlor_store::{
 };
 use tempfile::TempDir;
 
-use super::server::{Server, cluster, settings};
+use super::server::{KEY, LATER_KEY, Server, cluster, settings, with_keys};
 use super::soon;
+use crate::answer::Last;
+use crate::record::headers;
 use crate::state::ANSWER;
 use crate::{
-    AccountHost, Added, Away, Export, Import, Kind, Link, Look, MoveError, Mover, NodeSettings, Permit, Record,
-    Remover, Runner, State, Stores, Trouble, read_log,
+    AccountHost, Added, Away, AwayRow, Cluster, Export, Import, Kind, Link, Look, Looker, MoveError, Mover,
+    NodeSettings, Permit, Record, Remover, Runner, State, Stores, Trouble, agree_on_keys, encrypt_remains_anew,
+    examine, read_log,
 };
 
 fn bot() -> BareJid {
@@ -147,10 +152,22 @@ async fn add(link: &Link) -> Added {
     soon(state(link).await.add(bot().as_str(), 1)).await.unwrap()
 }
 
-async fn kinds(link: &Link) -> Vec<Kind> {
+async fn looker(server: &Server, cluster: &Cluster) -> Looker {
+    Looker::open(&settings(server.port()), cluster, Timing::default()).await.unwrap()
+}
+
+async fn remover(server: &Server) -> Remover {
+    Remover::open(&settings(server.port()), &cluster(), Timing::default()).await.unwrap()
+}
+
+async fn records(link: &Link) -> Vec<Record> {
     let mut records: Vec<Record> = Vec::new();
     soon(read_log(link, &cluster(), bot().as_str(), |record| records.push(record))).await.unwrap();
-    records.iter().map(|record| record.kind).collect()
+    records
+}
+
+async fn kinds(link: &Link) -> Vec<Kind> {
+    records(link).await.iter().map(|record| record.kind).collect()
 }
 
 /// Returns how many snapshots there are, of any account.
@@ -166,7 +183,8 @@ async fn an_account_goes_in_and_out_with_all_that_it_kept() {
     let (one, two) = (House::filled(&server).await, House::new(&server).await);
     let link = server.link().await;
     let rows = one.rows();
-    assert_eq!(one.mover.look(&one.file(), &bot(), false).await.unwrap(), Look::Move { rows, replaces: false });
+    let looker = looker(&server, &cluster()).await;
+    assert_eq!(looker.look(&one.file(), &bot(), false).await.unwrap(), Look::Move { rows, replaces: false });
     assert_eq!(one.import(ALL).await.unwrap(), Import::Moved { rows: Some(rows) });
     assert_eq!((one.rows(), one.stage()), (0, Some(Stage::Left)));
     assert_eq!(one.import(ALL).await.unwrap(), Import::Already);
@@ -195,6 +213,8 @@ async fn an_account_goes_in_and_out_with_all_that_it_kept() {
     assert_eq!(add(&link).await, Added::Away(Away::Exported), "no node runs it by its file");
     assert!(matches!(one.import(ALL).await, Err(MoveError::Gone { .. })));
     assert!(!one.may_run(), "it is at the other host");
+    let third = House::new(&server).await;
+    assert_eq!(third.import(ALL).await.unwrap(), Import::Nothing, "a host that has nothing of it does not take it");
 
     // And once more: the numbers of the log go on, so that the files on nodes count as old.
     assert_eq!(two.import(ALL).await.unwrap(), Import::Moved { rows: Some(rows + 1) });
@@ -472,9 +492,9 @@ async fn an_account_is_removed_from_all_nodes_and_may_begin_anew() {
         }
     })
     .await;
-    let remover = Remover::open(&settings(server.port()), &cluster(), Timing::default()).await.unwrap();
+    let remover = remover(&server).await;
     let removal = soon(remover.look(&bot())).await.unwrap();
-    assert_eq!((removal.node.as_deref(), removal.snapshots), (Some("one"), 1));
+    assert_eq!((removal.node.as_deref(), removal.damage, removal.snapshots), (Some("one"), None, 1));
     // It is killed in the middle, and run again.
     soon(remover.remove(&bot(), &mut after(2))).await.unwrap_err();
     assert_eq!(add(&link).await, Added::Away(Away::Removing));
@@ -501,4 +521,207 @@ async fn an_account_is_removed_from_all_nodes_and_may_begin_anew() {
         }
         soon(held.close()).await.unwrap();
     }
+}
+
+/// Writes behind the last record of a log, as somebody does who can write to NATS.
+async fn write(link: &Link, headers: HeaderMap, body: Vec<u8>) {
+    let (stream, subject) = cluster().log(bot().as_str());
+    let expected = match link.last(&stream, &subject, ANSWER).await.unwrap() {
+        Last::Stored(stored) => stored.revision,
+        _ => 0,
+    };
+    link.put(&stream, subject, expected, headers, Bytes::from(body), ANSWER).await.unwrap();
+}
+
+/// The owner is told that it cannot be read, and its numbers go on, so that no file of a node leads there.
+#[tokio::test]
+async fn an_account_that_cannot_be_read_is_removed_and_replaced() {
+    let most = 1 << 53;
+    let cases = [
+        ("not encrypted", headers(Token(1), 3, Kind::Change), b"{}".to_vec()),
+        ("the highest token and number", headers(Token(most), most, Kind::Change), vec![1; 80]),
+        ("without headers", HeaderMap::new(), b"text".to_vec()),
+        ("almost a mebibyte", HeaderMap::new(), vec![0; 1_040_000]),
+    ];
+    for (what, headers, body) in cases {
+        let server = Server::start();
+        let (house, link) = (House::filled(&server).await, server.link().await);
+        house.import(ALL).await.unwrap();
+        let (remover, before) = (remover(&server).await, records(&link).await[0].number);
+        write(&link, headers.clone(), body.clone()).await;
+        let (stores, _folder) = node(&server).await;
+        assert!(soon(stores.take_over(&bot(), Token(20))).await.is_err(), "{what}");
+        let damage = soon(remover.look(&bot())).await.unwrap().damage.unwrap();
+        assert!(damage.contains("parlor.c.log."), "{what}: {damage}");
+        soon(remover.remove(&bot(), &mut after(ALL))).await.unwrap();
+        let left = records(&link).await;
+        assert_eq!((left.len(), left[0].kind, snapshots(&link).await), (1, Kind::Anew, 0), "{what}");
+        assert!(left[0].number > before + 1, "{what}: {left:?}");
+        // And once more: now a host puts its own in the place of it.
+        assert_eq!(add(&link).await, Added::New);
+        write(&link, headers, body).await;
+        let other = House::filled(&server).await;
+        assert!(looker(&server, &cluster()).await.damage(&bot()).await.unwrap().is_some(), "{what}");
+        let refused = other.import(ALL).await.unwrap_err();
+        assert!(matches!(refused, MoveError::Has { .. }), "{what}: {refused}");
+        soon(other.mover.import(&mut other.file(), &bot(), true, &mut after(ALL))).await.unwrap();
+        assert_eq!(looker(&server, &cluster()).await.damage(&bot()).await.unwrap(), None);
+        let held = soon(stores.take_over(&bot(), Token(50))).await.unwrap();
+        has_all(held.store()).await;
+        soon(held.close()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_account_whose_place_in_the_state_cannot_be_read_is_removed_and_replaced() {
+    let server = Server::start();
+    let (house, link) = (House::filled(&server).await, server.link().await);
+    house.import(ALL).await.unwrap();
+    let (remover, state) = (remover(&server).await, state(&link).await);
+    let damaged = || state.overwrite(cluster().subject(&Key::Account(bot().as_str().into())), "{}".to_owned());
+    damaged().await.unwrap();
+    assert!(soon(remover.look(&bot())).await.unwrap().damage.unwrap().contains("cannot be read"));
+    soon(remover.remove(&bot(), &mut after(ALL))).await.unwrap();
+    assert_eq!((add(&link).await, kinds(&link).await), (Added::New, vec![Kind::Anew]));
+    damaged().await.unwrap();
+    let other = House::filled(&server).await;
+    assert!(matches!(other.import(ALL).await, Err(MoveError::State(_))));
+    soon(other.mover.import(&mut other.file(), &bot(), true, &mut after(ALL))).await.unwrap();
+    assert_eq!(add(&link).await, Added::Present);
+}
+
+/// The first node that starts with the new key does it.
+#[tokio::test]
+async fn what_is_left_of_an_account_that_is_gone_does_not_need_the_earlier_key() {
+    for is_removed in [false, true] {
+        let server = Server::start();
+        let (house, link) = (House::filled(&server).await, server.link().await);
+        house.import(ALL).await.unwrap();
+        house.export(ALL).await.unwrap();
+        if is_removed {
+            soon(remover(&server).await.remove(&bot(), &mut after(ALL))).await.unwrap();
+        }
+        let away = |why| vec![AwayRow { account: bot().to_string(), why }];
+        let expected = away(if is_removed { Away::Removed } else { Away::Exported });
+        let before = records(&link).await[0].number;
+        let [both, turned, new] = [with_keys(&[KEY, LATER_KEY]), with_keys(&[LATER_KEY, KEY]), with_keys(&[LATER_KEY])];
+        let count = || async {
+            let seen = soon(examine(&link, &turned)).await.unwrap();
+            (seen.records.unwrap().into_iter().collect::<Vec<_>>(), seen.overview.unwrap().away)
+        };
+        for cluster in [&both, &turned, &turned] {
+            agree_on_keys(&link, cluster).await.unwrap();
+            let state = State::open(&link, cluster, Timing::default()).await.unwrap();
+            soon(encrypt_remains_anew(&state)).await.unwrap();
+            assert_eq!(count().await, (vec![(cluster.keys().first(), 1)], expected.clone()));
+        }
+        let mut left = Vec::new();
+        soon(read_log(&link, &new, bot().as_str(), |record| left.push(record))).await.unwrap();
+        assert_eq!((left.len(), left[0].kind, left[0].number), (1, Kind::Anew, before + 2), "once");
+        // Nodes and hosts that have the new key alone go on with it.
+        let House { data, mover } = house;
+        drop(mover);
+        let mover = Mover::open(&settings(server.port()), &new, Timing::default(), data.path()).await.unwrap();
+        let house = House { data, mover };
+        assert!(matches!(house.import(ALL).await.unwrap(), Import::Moved { rows: Some(_) }));
+        let data = tempfile::tempdir().unwrap();
+        let stores = Stores::open(&link, &new, Accounts::start(data.path()).unwrap()).await.unwrap();
+        let held = soon(stores.take_over(&bot(), Token(50))).await.unwrap();
+        has_all(held.store()).await;
+        soon(held.close()).await.unwrap();
+    }
+}
+
+/// Otherwise no command would bring it back.
+#[tokio::test]
+async fn an_account_that_was_exported_with_nothing_is_imported_also_after_a_kill() {
+    for steps in 1.. {
+        let server = Server::start();
+        let (house, link) = (House::new(&server).await, server.link().await);
+        assert_eq!(house.import(ALL).await.unwrap(), Import::Nothing);
+        assert_eq!(add(&link).await, Added::New);
+        assert_eq!(house.export(ALL).await.unwrap(), Export::Moved { rows: Some(0) });
+        assert_eq!(add(&link).await, Added::Away(Away::Exported));
+        let killed = house.import(steps).await;
+        let is_over = killed.is_ok();
+        assert!(is_over || matches!(killed, Err(MoveError::Interrupted)), "{killed:?}");
+        if !is_over {
+            assert!(!house.may_run(), "{steps}");
+            house.import(ALL).await.unwrap();
+        }
+        assert_eq!((add(&link).await, house.stage()), (Added::Present, Some(Stage::Left)), "{steps}");
+        let (stores, _folder) = node(&server).await;
+        for (token, expected) in [(50, None), (51, Some("v"))] {
+            let held = soon(stores.take_over(&bot(), Token(token))).await.unwrap();
+            assert_eq!(get(held.store(), "k").await.as_deref(), expected);
+            put(held.store(), "k", "v").await;
+            soon(held.close()).await.unwrap();
+        }
+        if is_over {
+            assert!(steps > 7, "it has {steps} steps");
+            return;
+        }
+    }
+}
+
+/// As `parlor cluster import --dry-run` does it.
+#[tokio::test]
+async fn looking_at_what_an_import_does_writes_nothing_to_nats() {
+    let server = Server::start();
+    let (data, link) = (tempfile::tempdir().unwrap(), server.link().await);
+    let store = Store::open(data.path()).unwrap();
+    fill(&store).await;
+    store.close().await;
+    let file = DataFile::create(data.path()).unwrap();
+    let rows = file.rows_of(&bot()).unwrap();
+    let looks = looker(&server, &cluster()).await;
+    assert_eq!(soon(looks.look(&file, &bot(), false)).await.unwrap(), Look::Move { rows, replaces: false });
+    assert_eq!(looks.damage(&bot()).await.unwrap(), None);
+    let streams: Vec<String> = link.jetstream.stream_names().try_collect().await.unwrap();
+    assert_eq!(streams, Vec::<String>::new());
+    // A node was killed with the account, and nobody has noticed.
+    let _prepared = House::new(&server).await;
+    let (state, id) = (state(&link).await, SessionId { process: 7, number: 1 });
+    let session = Session { node: "one".into(), capacity: 1, beat: 1, state: SessionState::Open };
+    state.put(&Key::Session(id), &Value::Session(session), 0, ANSWER).await.unwrap();
+    let claim = Claim { session: Some(id), token: Token(1), weight: 1 };
+    state.put(&Key::Account(bot().as_str().into()), &Value::Claim(claim), 0, ANSWER).await.unwrap();
+    let written = async || {
+        let mut stream = link.jetstream.get_stream(cluster().state_stream()).await.unwrap();
+        stream.info().await.unwrap().state.last_sequence
+    };
+    let before = written().await;
+    let turned = looker(&server, &with_keys(&[LATER_KEY, KEY])).await;
+    assert_eq!(soon(turned.look(&file, &bot(), true)).await.unwrap(), Look::Move { rows, replaces: true });
+    assert_eq!(written().await, before);
+}
+
+/// Such as one that is larger than any snapshot.
+#[tokio::test]
+async fn an_account_that_cannot_be_copied_is_refused_before_the_cluster_hears_of_it() {
+    let server = Server::start();
+    let (house, link) = (House::filled(&server).await, server.link().await);
+    let folder = house.data.path().join("accounts");
+    std::fs::remove_dir_all(&folder).unwrap();
+    let refused = house.import(ALL).await.unwrap_err();
+    assert!(matches!(refused, MoveError::Data(_)), "{refused}");
+    house.has_all().await;
+    assert_eq!(house.stage(), None);
+    let (standing, revision) = state(&link).await.standing(bot().as_str()).await.unwrap();
+    assert_eq!((standing, revision), (crate::away::Standing::Unknown, 0));
+    std::fs::create_dir(&folder).unwrap();
+    assert!(matches!(house.import(ALL).await.unwrap(), Import::Moved { .. }));
+}
+
+#[tokio::test]
+async fn a_move_that_was_interrupted_is_seen_until_it_is_done() {
+    let server = Server::start();
+    let (house, state) = (House::filled(&server).await, state(&server.link().await).await);
+    let away = async || state.overview().await.unwrap().away;
+    house.import(2).await.unwrap_err();
+    assert_eq!(away().await, [AwayRow { account: bot().to_string(), why: Away::Importing }]);
+    house.import(ALL).await.unwrap();
+    assert_eq!(away().await, []);
+    house.export(2).await.unwrap_err();
+    assert_eq!(away().await, [AwayRow { account: bot().to_string(), why: Away::Exporting }]);
 }

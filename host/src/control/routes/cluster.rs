@@ -1,12 +1,14 @@
 //! The requests about the cluster that the host is a node of.
 
+#[cfg(feature = "cluster")]
+use crate::cluster::Away;
 use crate::control::http::Answer;
 #[cfg(feature = "cluster")]
 use crate::control::http::json;
 use crate::control::refusal::Refusal;
 use crate::control::request::Request;
 #[cfg(feature = "cluster")]
-use crate::control::views::{Cluster, ClusterAccount, ClusterNode, SharedPlugins};
+use crate::control::views::{Cluster, ClusterAccount, ClusterMove, ClusterNode, SharedPlugins};
 use crate::host::Host;
 
 /// The most of a name that is shown, in bytes.
@@ -61,7 +63,23 @@ async fn view(member: &crate::cluster::Member) -> Result<Cluster, Refusal> {
         plugins: overview.shared.map(|version| SharedPlugins { version: version.number, node: version.node }),
         nodes: overview.nodes.into_iter().map(node).collect(),
         accounts: overview.accounts.into_iter().map(account).collect(),
+        moves: overview.away.into_iter().filter_map(unfinished).collect(),
     })
+}
+
+/// Returns the move of an account that no node may run; `None` if the account has left the cluster.
+#[cfg(feature = "cluster")]
+fn unfinished(row: parlor_nats::AwayRow) -> Option<ClusterMove> {
+    let (state, command) = match row.why {
+        Away::Importing => ("importing", "parlor cluster import".to_owned()),
+        Away::Exporting => ("exporting", "parlor cluster export".to_owned()),
+        Away::Removing => {
+            let jid = parlor_base::escape::shell_word(&row.account);
+            ("removing", format!("parlor cluster remove {jid} --yes"))
+        }
+        Away::Exported | Away::Removed => return None,
+    };
+    Some(ClusterMove { jid: row.account, state: state.to_owned(), command })
 }
 
 /// Compares what a node says of its plugins with the present version.

@@ -18,6 +18,9 @@ pub struct Cluster {
     pub nodes: Vec<ClusterNode>,
     /// Its accounts, by address.
     pub accounts: Vec<ClusterAccount>,
+    /// The accounts that a command is moving or removing, or was when it was killed, by address.
+    #[serde(default)]
+    pub moves: Vec<ClusterMove>,
 }
 
 /// A node of a cluster.
@@ -58,6 +61,17 @@ pub struct ClusterAccount {
     pub jid: String,
     /// The node that has it; none while it goes from one to another.
     pub node: Option<String>,
+}
+
+/// An account that is on its way into the cluster or out of it, so no node runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterMove {
+    /// Its address.
+    pub jid: String,
+    /// `importing`, `exporting` or `removing`.
+    pub state: String,
+    /// The command that ends the move if it was interrupted.
+    pub command: String,
 }
 
 /// The host of a node, as another one shows it.
