@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::drains;
 use crate::error::StateError;
 use crate::names;
-use crate::shared::{self, Standing, Version};
+use crate::shared::{self, SharedError, Standing, Version};
 use crate::state::{Decoded, State};
 use crate::watch::Watch;
 
@@ -27,6 +27,8 @@ pub struct Overview {
     pub accounts: Vec<AccountRow>,
     /// The present version of what the nodes share.
     pub shared: Option<Version>,
+    /// Why the record of that version is refused, if it is.
+    pub refused: Option<SharedError>,
 }
 
 /// A node that has a session. One that was killed has it until another node has noticed.
@@ -113,7 +115,7 @@ impl State {
         let mut sessions = BTreeMap::<SessionId, Session>::new();
         let mut claims = BTreeMap::<String, Option<SessionId>>::new();
         let mut drained = BTreeSet::new();
-        let (mut version, mut standings) = (None, BTreeMap::new());
+        let (mut version, mut refused, mut standings) = (None, None, BTreeMap::new());
         loop {
             let message = watch.next().await;
             match self.decode(&message.subject, message.revision, &message.body) {
@@ -128,7 +130,8 @@ impl State {
                 Ok(Decoded::Drain(hash, false)) => drop(drained.remove(&hash)),
                 Ok(Decoded::Other) => {
                     match shared::decode(&self.cluster, &message.subject, message.revision, &message.body) {
-                        Some(shared::Decoded::Version(found)) => version = Some(found),
+                        Some(shared::Decoded::Version(Ok(found))) => (version, refused) = (Some(found), None),
+                        Some(shared::Decoded::Version(Err(error))) => (version, refused) = (None, Some(error)),
                         Some(shared::Decoded::Node(hash, standing)) => drop(standings.insert(hash, standing)),
                         None => {}
                     }
@@ -153,6 +156,6 @@ impl State {
         let node_of = |holder: Option<SessionId>| Some(sessions.get(&holder?)?.node.to_string());
         let accounts =
             claims.into_iter().map(|(account, holder)| AccountRow { account, node: node_of(holder) }).collect();
-        Overview { nodes, accounts, shared: version }
+        Overview { nodes, accounts, shared: version, refused }
     }
 }
