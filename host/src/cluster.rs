@@ -10,7 +10,6 @@ pub(crate) mod framed;
 mod member;
 mod moving;
 mod reading;
-mod serving;
 mod sharing;
 
 use std::sync::Arc;
@@ -36,11 +35,11 @@ pub use connecting::ClusterStartError;
 pub use examine::{examine, key_ids};
 pub(crate) use member::Member;
 pub use moving::{Looking, Moving, MovingError, Removing};
+pub(crate) use parlor_nats::Serving;
 pub use parlor_nats::{
     Away, Examined, Export, Import, KeyId, KeyRing, KeyRingError, Look, NodeRow, Overview, Removal, Step, sees_records,
 };
 pub use reading::{Reading, ReadingError};
-pub(crate) use serving::Serving;
 pub use sharing::SharingError;
 
 /// How many accounts are added to the cluster at once.

@@ -8,6 +8,7 @@ use parlor_cluster::Revision;
 use parlor_https::trust::TrustError;
 use parlor_store::{DataError, OpenError, ReplayError};
 
+use crate::envelope::EnvelopeError;
 use crate::record::{MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, RecordError};
 use crate::seal::KeyId;
 
@@ -218,7 +219,9 @@ pub enum RequestError {
     #[error("node {0} is not there: it has just stopped, or its parlor is older than such requests")]
     Absent(String),
     /// The node listens, and says nothing.
-    #[error("node {0} does not answer: it may be suspended, cut off, or too busy")]
+    #[error(
+        "node {0} does not answer: it may be suspended, cut off, or too busy, or have other keys, as its log says then"
+    )]
     Silent(String),
     /// The node still works on the request.
     #[error("node {0} has not finished in time; it may still carry out what it was asked")]
@@ -230,6 +233,14 @@ pub enum RequestError {
         node: String,
         /// Its reason.
         reason: String,
+    },
+    /// What came as its answer was not sealed by it.
+    #[error("node {node} did not answer, and what came in its place was refused: {cause}")]
+    Sealed {
+        /// The node.
+        node: String,
+        /// What is wrong with it.
+        cause: EnvelopeError,
     },
     /// The answer is none that parlor gives.
     #[error("node {0} answered nonsense; run the same version of parlor on all nodes")]

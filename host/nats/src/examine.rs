@@ -17,6 +17,7 @@ use crate::names::Cluster;
 use crate::overview::Overview;
 use crate::record::named_key;
 use crate::seal::KeyId;
+use crate::shared;
 use crate::state::{ANSWER, State};
 
 /// How long counting may take.
@@ -33,7 +34,8 @@ pub struct Examined {
     pub limits: Vec<(String, &'static str)>,
     /// The nodes and accounts; `None` if no node has been there.
     pub overview: Option<Overview>,
-    /// How many records of accounts each key encrypts; `None` if that could not be counted in time.
+    /// How many records each key encrypts, those of accounts and that of the shared plugins; `None` if that could not be counted
+    /// in time.
     pub records: Option<BTreeMap<KeyId, u64>>,
 }
 
@@ -108,7 +110,7 @@ fn exceeded(account: &NatsAccount, is_there: bool) -> Vec<(String, &'static str)
     all
 }
 
-/// Counts the records of all accounts by their keys. Returns `None` if NATS does not deliver them.
+/// Counts the records of all accounts, and that of the shared plugins, by their keys. Returns `None` if NATS does not deliver them.
 async fn count(link: &Link, cluster: &Cluster) -> Option<BTreeMap<KeyId, u64>> {
     let mut all = BTreeMap::new();
     for (name, subjects) in cluster.log_streams() {
@@ -135,6 +137,9 @@ async fn count(link: &Link, cluster: &Cluster) -> Option<BTreeMap<KeyId, u64>> {
                 break;
             }
         }
+    }
+    if let Some(key) = shared::sealed_with(link, cluster).await.ok()? {
+        *all.entry(key).or_default() += 1;
     }
     Some(all)
 }

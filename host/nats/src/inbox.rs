@@ -1,20 +1,24 @@
 //! The requests of other nodes, as they come in.
 //!
-//! A request is carried out at most once, and only if it was sent a short time ago: a message that somebody kept and sends
-//! again does nothing.
+//! A request counts only if a node of this cluster sealed it for this node. It is carried out at most once, by the process that
+//! it was sent to, and only if it was sent a short time ago: a message that somebody kept and sends again does nothing.
 
 use std::collections::HashMap;
+use std::mem::Discriminant;
 use std::pin::pin;
 use std::time::Duration;
 
-use async_nats::{Client, Subject, Subscriber};
+use async_nats::{Client, Message, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::envelope::{AnswerHead, FORMAT, RequestHead, Says, pack, unpack};
+use crate::envelope::{
+    AnswerHead, EnvelopeError, FORMAT, Place, RequestHead, Says, is_inbox, open, refuse_older, seal,
+};
 use crate::error::RequestError;
+use crate::names::Cluster;
 use crate::requests::{MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, PART, Requests, unix_time};
 
 /// How far the clocks of two nodes may differ. A request that was sent earlier or later than that is refused.
@@ -29,12 +33,16 @@ const SIGN: Duration = Duration::from_millis(450);
 /// Listens for requests.
 pub struct Inbox {
     client: Client,
+    cluster: Cluster,
     subscriber: Subscriber,
+    /// The subject on which this node listens.
+    subject: String,
     /// The name of this node.
     node: String,
-    /// Tells this process from others.
-    process: u64,
+    /// Tells this process from others, and from those before it.
+    pub(crate) process: u64,
     seen: Seen,
+    unopened: Unopened,
 }
 
 /// A request of another node.
@@ -45,7 +53,8 @@ pub struct Asked {
     /// What it asks.
     pub body: Bytes,
     within: Duration,
-    withdrawn: watch::Receiver<bool>,
+    /// None for a question, which cannot be withdrawn.
+    withdrawn: Option<watch::Receiver<bool>>,
     reply: Reply,
 }
 
@@ -53,6 +62,9 @@ pub struct Asked {
 #[derive(Debug)]
 struct Reply {
     client: Client,
+    cluster: Cluster,
+    /// The subject on which this node listens.
+    own: String,
     subject: Subject,
     id: String,
     process: u64,
@@ -62,53 +74,132 @@ impl Requests {
     /// Begins to listen for requests to this node.
     pub async fn serve(&self) -> Result<Inbox, RequestError> {
         let (client, subject) = (self.state.link.client.clone(), self.subject(&self.node));
-        let subscriber = client.subscribe(subject).await.map_err(|_| RequestError::Cut)?;
+        let subscriber = client.subscribe(subject.clone()).await.map_err(|_| RequestError::Cut)?;
         // Others may ask once this node says that it listens.
         client.flush().await.map_err(|_| RequestError::Cut)?;
-        let (node, process) = (self.node.clone(), rand::random());
-        Ok(Inbox { client, subscriber, node, process, seen: Seen::default() })
+        let (node, process, cluster) = (self.node.clone(), rand::random(), self.state.cluster.clone());
+        let (seen, unopened) = (Seen::default(), Unopened::default());
+        Ok(Inbox { client, cluster, subscriber, subject, node, process, seen, unopened })
     }
 }
 
 impl Inbox {
-    /// Returns the next request; `None` if the connection has ended for good. A call that is given up loses none.
+    /// Returns the next request; `None` if the connection has ended for good.
     pub async fn next(&mut self) -> Option<Asked> {
         loop {
             let message = self.subscriber.next().await?;
-            let Some((head, body)) = unpack::<RequestHead>(message.payload) else { continue };
-            if head.to != self.node || body.len() > MOST_IN_A_REQUEST {
-                continue;
+            if let Some(asked) = self.take(message).await {
+                return Some(asked);
             }
-            if head.is_withdrawn {
-                self.seen.withdraw(&head.id);
-                continue;
+        }
+    }
+
+    /// Returns how many messages were refused that no node of this cluster sealed for this one.
+    pub fn unopened(&self) -> u64 {
+        self.unopened.count
+    }
+
+    /// Returns how many requests are remembered.
+    #[cfg(test)]
+    pub(crate) fn remembered(&self) -> usize {
+        self.seen.0.len()
+    }
+
+    /// Returns the request that a message is, if it is to be carried out.
+    async fn take(&mut self, message: Message) -> Option<Asked> {
+        let (head, body) = match open::<RequestHead>(&self.cluster, Place::Request(&self.subject), &message.payload) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.refuse_unopened(error, message).await;
+                return None;
             }
-            let Some(subject) = message.reply else { continue };
-            let RequestHead { id, from, at, within, .. } = head;
-            let reply = Reply { client: self.client.clone(), subject, id, process: self.process };
-            let apart = Duration::from_millis(at.abs_diff(unix_time()));
-            if apart > CLOCKS {
-                let seconds = apart.as_secs();
-                reply.refuse(format!("its clock and that of the node that asks are {seconds} s apart: set both")).await;
-                continue;
+        };
+        if head.to != self.node || body.len() > MOST_IN_A_REQUEST {
+            return None;
+        }
+        if head.is_withdrawn {
+            self.seen.withdraw(&head.id);
+            return None;
+        }
+        let RequestHead { id, from, at, within, run, is_question, reply, .. } = head;
+        let reply = self.reply(id, reply);
+        let apart = Duration::from_millis(at.abs_diff(unix_time()));
+        if apart > CLOCKS {
+            let seconds = apart.as_secs();
+            reply.refuse(format!("its clock and that of the node that asks are {seconds} s apart: set both")).await;
+            return None;
+        }
+        let within = Duration::from_millis(within).min(LONGEST);
+        if is_question {
+            return Some(Asked { from, body, within, withdrawn: None, reply });
+        }
+        // It may have been carried out by the process before this one.
+        if run != Some(self.process) {
+            reply.send(Says::Run, b"").await;
+            return None;
+        }
+        match self.seen.enter(&reply.id, Instant::now()) {
+            Entered::New(withdrawn) => Some(Asked { from, body, within, withdrawn: Some(withdrawn), reply }),
+            Entered::Again => None,
+            Entered::Full => {
+                reply.refuse("it gets too many requests; try again in two minutes".to_owned()).await;
+                None
             }
-            match self.seen.enter(&reply.id, Instant::now()) {
-                Entered::New(withdrawn) => {
-                    let within = Duration::from_millis(within).min(LONGEST);
-                    return Some(Asked { from, body, within, withdrawn, reply });
-                }
-                Entered::Again => {}
-                Entered::Full => reply.refuse("it gets too many requests; try again in two minutes".to_owned()).await,
-            }
+        }
+    }
+
+    fn reply(&self, id: String, subject: String) -> Reply {
+        let (client, cluster, own) = (self.client.clone(), self.cluster.clone(), self.subject.clone());
+        Reply { client, cluster, own, subject: subject.into(), id, process: self.process }
+    }
+
+    /// Counts a message that no node of this cluster sealed for this one. A node with an older parlor is told why.
+    async fn refuse_unopened(&mut self, error: EnvelopeError, message: Message) {
+        self.unopened.note(error);
+        let Some(reply) = message.reply.filter(|reply| error == EnvelopeError::Older && is_inbox(reply)) else {
+            return;
+        };
+        let reason = "it takes only requests that are sealed with the key of the cluster; run the same version of parlor on all nodes";
+        if let Some(told) = refuse_older(&message.payload, self.process, reason) {
+            // Without a connection, the node that asks finds this one silent.
+            _ = self.client.publish(reply, told).await;
         }
     }
 }
 
+/// The messages that were refused since no node of this cluster sealed them for this one.
+#[derive(Debug, Default)]
+struct Unopened {
+    count: u64,
+    /// The reasons that the log has. There are few.
+    told: Vec<Discriminant<EnvelopeError>>,
+}
+
+impl Unopened {
+    /// Counts a message. The log has the first one for each reason: anybody at NATS could fill it.
+    fn note(&mut self, error: EnvelopeError) {
+        self.count += 1;
+        let reason = std::mem::discriminant(&error);
+        if self.told.contains(&reason) {
+            return;
+        }
+        self.told.push(reason);
+        tracing::error!(%error, "a request that came over NATS was refused; further ones like it are not logged");
+    }
+}
+
 impl Asked {
+    /// Returns whether the node that asks says that this changes nothing. Such a request may come again, so one that changes
+    /// something must not be carried out then.
+    pub fn is_question(&self) -> bool {
+        self.withdrawn.is_none()
+    }
+
     /// Returns when the node that asks does not want an answer any more.
     pub fn withdrawn(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut withdrawn = self.withdrawn.clone();
+        let withdrawn = self.withdrawn.clone();
         async move {
+            let Some(mut withdrawn) = withdrawn else { return std::future::pending().await };
             // Without a sender, nobody remembers the request.
             _ = withdrawn.wait_for(|is_withdrawn| *is_withdrawn).await;
         }
@@ -152,8 +243,11 @@ impl Reply {
 
     async fn send(&self, says: Says, body: &[u8]) {
         let head = AnswerHead { format: FORMAT, id: self.id.clone(), by: self.process, says };
+        let place = Place::Answer { subject: &self.own, id: &self.id };
+        // A part is never too long.
+        let Some(message) = seal(&self.cluster, place, &head, body) else { return };
         // Without a connection, the node that asks finds this one silent.
-        _ = self.client.publish(self.subject.clone(), pack(&head, body)).await;
+        _ = self.client.publish(self.subject.clone(), message).await;
     }
 }
 

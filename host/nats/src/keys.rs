@@ -11,6 +11,7 @@ use crate::connect::{AskError, Link};
 use crate::error::{PutError, StateError};
 use crate::names::Cluster;
 use crate::seal::{OpenError, key_of};
+use crate::shared;
 use crate::state::{ANSWER, FORMAT, parse};
 
 /// How often the text is looked at anew that somebody else has just written.
@@ -38,13 +39,14 @@ pub(crate) enum Found {
 }
 
 /// Checks that this node has the key of the cluster, or leaves its own if no node has been there. The streams must be
-/// [prepared](crate::prepare). If the cluster has an earlier key of this node, the first one takes its place.
+/// [prepared](crate::prepare). If the cluster has an earlier key of this node, the first one takes its place, also in the record
+/// of what the nodes share.
 pub async fn agree_on_keys(link: &Link, cluster: &Cluster) -> Result<(), StateError> {
     let (stream, name) = (cluster.state_stream(), cluster.to_string());
     let mut attempts = 1..ATTEMPTS;
     loop {
         let expected = match find(link, cluster).await? {
-            Found::First => return Ok(()),
+            Found::First => break,
             Found::Nothing => 0,
             Found::Earlier(revision) => revision,
         };
@@ -52,11 +54,13 @@ pub async fn agree_on_keys(link: &Link, cluster: &Cluster) -> Result<(), StateEr
         let text = serde_json::to_vec(&KeyRecord { format: FORMAT, sealed }).unwrap_or_default();
         let put = link.put(&stream, cluster.keys_subject(), expected, HeaderMap::new(), text.into(), ANSWER);
         match put.await {
-            Ok(_) => return Ok(()),
+            Ok(_) => break,
             Err(PutError::Refused) if attempts.next().is_some() => {}
             Err(error) => return Err(error.into()),
         }
     }
+    // A node whose first key is an earlier one may have written it since another node was here.
+    shared::reseal(link, cluster).await
 }
 
 /// Looks whether this node has the key of the cluster. It writes nothing.

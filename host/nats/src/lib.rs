@@ -2,7 +2,7 @@
 //!
 //! **Owns:** the connection to NATS, what a server must be able to do, the streams, and how records are written in them: the
 //! logs of accounts, the leases of nodes, snapshots, and what all nodes share. What accounts keep is encrypted with a key that NATS
-//! does not have. And the requests that nodes send one another.
+//! does not have. And the requests that nodes send one another, which are encrypted with it as well.
 //!
 //! **Must not** decide which node runs an account: that is `parlor_cluster`, which it feeds. It does not know what a change
 //! or a snapshot holds: that is `parlor_store`, whose log it is.
@@ -41,6 +41,7 @@ mod record;
 mod requests;
 mod run;
 mod seal;
+mod serving;
 mod shared;
 mod snapshots;
 mod state;
@@ -53,6 +54,7 @@ pub use away::Away;
 pub use clock::now;
 pub use connect::{Link, Login, Settings};
 pub use drive::{Driver, NodeSettings, Order};
+pub use envelope::EnvelopeError;
 pub use error::{
     ConnectError, CopyError, LogError, PutError, RequestError, SnapshotError, StartError, StateError, StreamError,
     TakeOverError,
@@ -71,7 +73,8 @@ pub use record::{Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, P
 pub use requests::{MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, Requests, SILENCE, Topic};
 pub use run::{AccountHost, Runner, Trouble};
 pub use seal::{KeyId, KeyRing, KeyRingError};
-pub use shared::{Changes, MOST_IN_A_FILE, MOST_IN_A_TEXT, Shared, SharedError, Standing, Version};
+pub use serving::Serving;
+pub use shared::{Changes, Forgery, MOST_IN_A_FILE, MOST_IN_A_TEXT, Next, Shared, SharedError, Standing, Version};
 pub use snapshots::{Snapshot, Snapshots};
 pub use state::{Added, State};
 pub use stores::{Held, Stores};

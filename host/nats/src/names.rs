@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parlor_cluster::Key;
 use sha2::{Digest as _, Sha256};
 
-use crate::seal::{KeyRing, Seal};
+use crate::seal::{KeyRing, OpenError, Seal, What};
 
 /// The maximum length of a cluster's name.
 const LONGEST: usize = 32;
@@ -38,7 +38,7 @@ impl Cluster {
         Ok(Self { name: name.into(), keys })
     }
 
-    /// Returns the keys that encrypt what accounts keep.
+    /// Returns the keys of the cluster.
     pub fn keys(&self) -> &KeyRing {
         &self.keys
     }
@@ -46,6 +46,16 @@ impl Cluster {
     /// Returns what encrypts and decrypts what an account keeps.
     pub(crate) fn seal(&self, account: &str) -> Seal {
         Seal::new(&self.keys, &self.name, account)
+    }
+
+    /// Encrypts a text of the cluster itself, which is at this place; `None` if it is too long.
+    pub(crate) fn seal_own(&self, what: What, at: &str, text: &[u8]) -> Option<Vec<u8>> {
+        self.keys.seal_own(&self.name, what, at, text)
+    }
+
+    /// Decrypts a text of the cluster itself.
+    pub(crate) fn open_own(&self, what: What, at: &str, sealed: Vec<u8>) -> Result<Vec<u8>, OpenError> {
+        self.keys.open_own(&self.name, what, at, sealed)
     }
 
     /// The stream of sessions and claims.

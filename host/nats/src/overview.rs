@@ -10,7 +10,7 @@ use crate::away::Away;
 use crate::drains;
 use crate::error::StateError;
 use crate::names;
-use crate::shared::{self, Standing, Version};
+use crate::shared::{self, SharedError, Standing, Version};
 use crate::state::{Decoded, State};
 use crate::watch::Watch;
 
@@ -30,6 +30,8 @@ pub struct Overview {
     pub away: Vec<AwayRow>,
     /// The present version of what the nodes share.
     pub shared: Option<Version>,
+    /// Why the record of that version is refused, if it is.
+    pub refused: Option<SharedError>,
 }
 
 /// A node that has a session. One that was killed has it until another node has noticed.
@@ -126,7 +128,7 @@ impl State {
         let mut claims = BTreeMap::<String, Option<SessionId>>::new();
         let mut away = BTreeMap::<String, Away>::new();
         let mut drained = BTreeSet::new();
-        let (mut version, mut standings) = (None, BTreeMap::new());
+        let (mut version, mut refused, mut standings) = (None, None, BTreeMap::new());
         loop {
             let message = watch.next().await;
             match self.decode(&message.subject, message.revision, &message.body) {
@@ -145,7 +147,8 @@ impl State {
                 Ok(Decoded::Drain(hash, false)) => drop(drained.remove(&hash)),
                 Ok(Decoded::Other) => {
                     match shared::decode(&self.cluster, &message.subject, message.revision, &message.body) {
-                        Some(shared::Decoded::Version(found)) => version = Some(found),
+                        Some(shared::Decoded::Version(Ok(found))) => (version, refused) = (Some(found), None),
+                        Some(shared::Decoded::Version(Err(error))) => (version, refused) = (None, Some(error)),
                         Some(shared::Decoded::Node(hash, standing)) => drop(standings.insert(hash, standing)),
                         None => {}
                     }
@@ -171,6 +174,6 @@ impl State {
         let accounts =
             claims.into_iter().map(|(account, holder)| AccountRow { account, node: node_of(holder) }).collect();
         let away = away.into_iter().map(|(account, why)| AwayRow { account, why }).collect();
-        Overview { nodes, accounts, away, shared: version }
+        Overview { nodes, accounts, away, shared: version, refused }
     }
 }

@@ -2,21 +2,27 @@
 //!
 //! Each node listens on a subject of its own. The node that is asked says at once that it has a request, and again while it
 //! works, so that a node that is gone is noticed soon however long the work takes. An answer comes in parts that fit into
-//! messages.
+//! messages. All of it is sealed with the key of the cluster, which NATS does not have.
+//!
+//! A request is for one process: a node that has started again refuses what was sent to the process before it. Its number is
+//! learnt from its first answer.
 //!
 //! Nothing here knows what is asked. A request is not repeated: if no answer comes, it may have been carried out.
 
+use std::collections::HashMap;
 use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use async_nats::{Subject, Subscriber};
+use async_nats::Subscriber;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use parlor_base::escape::escape_untrusted;
 use tokio::time::{Instant, timeout_at};
 
-use crate::envelope::{AnswerHead, FORMAT, RequestHead, Says, new_id, pack, unpack};
+use crate::envelope::{AnswerHead, EnvelopeError, FORMAT, Place, RequestHead, Says, new_id, open, seal};
 use crate::error::RequestError;
+use crate::names::Cluster;
 use crate::state::State;
 
 /// The largest body of a request, in bytes: it goes in one message.
@@ -57,12 +63,21 @@ pub struct Requests {
     /// The name of this node.
     pub(crate) node: String,
     topic: Topic,
+    /// The numbers of the processes that answered last, by the names of their nodes.
+    runs: Arc<Mutex<HashMap<String, u64>>>,
+}
+
+/// Whether a request changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    Nothing,
+    Something,
 }
 
 impl Requests {
     /// Returns what a node of this name asks others by.
     pub fn new(state: &State, node: &str, topic: Topic) -> Self {
-        Self { state: state.clone(), node: node.to_owned(), topic }
+        Self { state: state.clone(), node: node.to_owned(), topic, runs: Arc::default() }
     }
 
     /// Returns the subject on which a node listens.
@@ -79,6 +94,22 @@ impl Requests {
         within: Duration,
         withdrawn: impl Future<Output = ()>,
     ) -> Result<Bytes, RequestError> {
+        self.send(to, body, within, Effect::Something, withdrawn).await
+    }
+
+    /// Asks another node something that changes nothing there. The node does not remember such a request.
+    pub async fn look(&self, to: &str, body: &[u8], within: Duration) -> Result<Bytes, RequestError> {
+        self.send(to, body, within, Effect::Nothing, std::future::pending()).await
+    }
+
+    async fn send(
+        &self,
+        to: &str,
+        body: &[u8],
+        within: Duration,
+        effect: Effect,
+        withdrawn: impl Future<Output = ()>,
+    ) -> Result<Bytes, RequestError> {
         if body.len() > MOST_IN_A_REQUEST {
             return Err(RequestError::TooLarge { found: body.len(), most: MOST_IN_A_REQUEST });
         }
@@ -88,72 +119,132 @@ impl Requests {
         }
         let inbox = link.client.new_inbox();
         let subscriber = link.client.subscribe(inbox.clone()).await.map_err(|_| RequestError::Cut)?;
-        let head = RequestHead {
+        let mut head = RequestHead {
             format: FORMAT,
             id: new_id(),
             from: self.node.clone(),
             to: to.to_owned(),
+            reply: inbox,
+            run: self.run(to),
             at: unix_time(),
             within: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
             is_withdrawn: false,
+            is_question: effect == Effect::Nothing,
         };
-        let subject = Subject::from(self.subject(to));
-        let message = pack(&head, body);
-        let sent = link.client.publish_with_reply(subject.clone(), inbox, message).await;
-        sent.map_err(|_| RequestError::Cut)?;
-        let mut answer = Answer { to, id: &head.id, subscriber, by: None, parts: BytesMut::new(), count: 0 };
+        self.publish(&head, body).await?;
+        let mut answer = Answer::new(&self.state.cluster, to, self.subject(to), head.id.clone(), subscriber);
         let mut until = Instant::now() + within;
-        let (mut withdrawn, mut is_withdrawn) = (pin!(withdrawn), false);
+        let (mut withdrawn, mut is_withdrawn, mut is_sent_again) = (pin!(withdrawn), false, false);
         loop {
             tokio::select! {
                 biased;
-                step = answer.step(until) => if let Some(answer) = step? {
-                    return Ok(answer);
+                step = answer.step(until) => match step? {
+                    Step::Going => {}
+                    Step::Run(_) if is_sent_again => return Err(RequestError::Strange(to.to_owned())),
+                    Step::Run(run) => {
+                        self.know(to, run);
+                        is_sent_again = true;
+                        head = RequestHead { run: Some(run), at: unix_time(), ..head };
+                        self.publish(&head, body).await?;
+                        if is_withdrawn {
+                            self.publish(&RequestHead { is_withdrawn, ..head.clone() }, b"").await?;
+                        }
+                    }
+                    Step::Whole(answer) => return Ok(answer),
                 },
                 () = &mut withdrawn, if !is_withdrawn => {
                     is_withdrawn = true;
                     until = until.min(Instant::now() + GIVING_UP);
-                    let head = RequestHead { is_withdrawn, ..head.clone() };
-                    let told = link.client.publish(subject.clone(), pack(&head, b"")).await;
-                    told.map_err(|_| RequestError::Cut)?;
+                    self.publish(&RequestHead { is_withdrawn, ..head.clone() }, b"").await?;
                 }
             }
         }
+    }
+
+    async fn publish(&self, head: &RequestHead, body: &[u8]) -> Result<(), RequestError> {
+        let (link, subject) = (&self.state.link, self.subject(&head.to));
+        let too_large = || RequestError::TooLarge { found: body.len(), most: MOST_IN_A_REQUEST };
+        let message = seal(&self.state.cluster, Place::Request(&subject), head, body).ok_or_else(too_large)?;
+        // With a subject for answers, a server says at once that nobody listens.
+        let sent = link.client.publish_with_reply(subject, head.reply.clone(), message).await;
+        sent.map_err(|_| RequestError::Cut)
+    }
+
+    /// Returns the number of the process that answered last for a node.
+    fn run(&self, node: &str) -> Option<u64> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).get(node).copied()
+    }
+
+    /// Notes the number of a process. Only nodes that have the key answer, so there are few.
+    fn know(&self, node: &str, run: u64) {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).insert(node.to_owned(), run);
     }
 }
 
 /// An answer that comes in.
 struct Answer<'r> {
-    /// The node that was asked.
+    cluster: &'r Cluster,
+    /// The node that was asked, and the subject on which it listens.
     to: &'r str,
-    id: &'r str,
+    subject: String,
+    id: String,
     subscriber: Subscriber,
     /// The process whose answer it is. Two nodes may have the same name by mistake.
     by: Option<u64>,
     parts: BytesMut,
     /// How many parts have come.
     count: usize,
+    /// When the node said something, or was asked.
+    heard: Instant,
+    /// Why a message that came is none of that node.
+    unopened: Option<EnvelopeError>,
 }
 
-impl Answer<'_> {
-    /// Takes the next message. Returns the answer once it is whole.
-    async fn step(&mut self, until: Instant) -> Result<Option<Bytes>, RequestError> {
+/// What a message of a node that was asked leads to.
+enum Step {
+    Going,
+    /// The request is to be sent to the process with this number.
+    Run(u64),
+    Whole(Bytes),
+}
+
+impl<'r> Answer<'r> {
+    fn new(cluster: &'r Cluster, to: &'r str, subject: String, id: String, subscriber: Subscriber) -> Self {
+        let (parts, heard) = (BytesMut::new(), Instant::now());
+        Self { cluster, to, subject, id, subscriber, by: None, parts, count: 0, heard, unopened: None }
+    }
+
+    /// Takes the next message.
+    async fn step(&mut self, until: Instant) -> Result<Step, RequestError> {
         let node = || self.to.to_owned();
-        let silent_at = Instant::now() + SILENCE;
+        let silent_at = self.heard + SILENCE;
         let Ok(message) = timeout_at(until.min(silent_at), self.subscriber.next()).await else {
-            return Err(if until < silent_at { RequestError::Late(node()) } else { RequestError::Silent(node()) });
+            return Err(match self.unopened {
+                Some(cause) => RequestError::Sealed { node: node(), cause },
+                None if until < silent_at => RequestError::Late(node()),
+                None => RequestError::Silent(node()),
+            });
         };
         let message = message.ok_or(RequestError::Cut)?;
         if message.status == Some(async_nats::StatusCode::NO_RESPONDERS) {
             return Err(RequestError::Absent(node()));
         }
-        // Anybody who knows the subject can send anything there.
-        let Some((head, body)) = unpack::<AnswerHead>(message.payload) else { return Ok(None) };
+        let place = Place::Answer { subject: &self.subject, id: &self.id };
+        let (head, body) = match open::<AnswerHead>(self.cluster, place, &message.payload) {
+            Ok(opened) => opened,
+            Err(error) => {
+                // Anybody who sees the subject can send anything there, so the node itself may still answer.
+                self.unopened = Some(error);
+                return Ok(Step::Going);
+            }
+        };
         if head.id != self.id || *self.by.get_or_insert(head.by) != head.by {
-            return Ok(None);
+            return Ok(Step::Going);
         }
+        self.heard = Instant::now();
         match head.says {
-            Says::Working => Ok(None),
+            Says::Run => Ok(Step::Run(head.by)),
+            Says::Working => Ok(Step::Going),
             Says::Refused(reason) => {
                 let reason = escape_untrusted(&reason, LONGEST_REASON);
                 Err(RequestError::Refused { node: node(), reason })
@@ -164,7 +255,10 @@ impl Answer<'_> {
                 }
                 self.parts.extend_from_slice(&body);
                 self.count += 1;
-                Ok((self.count == of).then(|| std::mem::take(&mut self.parts).freeze()))
+                if self.count < of {
+                    return Ok(Step::Going);
+                }
+                Ok(Step::Whole(std::mem::take(&mut self.parts).freeze()))
             }
         }
     }

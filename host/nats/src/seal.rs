@@ -1,11 +1,11 @@
-//! The encryption of what accounts keep in NATS.
+//! The encryption of what accounts keep in NATS, of what nodes say to one another, and of the record of the shared plugins.
 //!
 //! The nodes of a cluster share a key that NATS never has. HKDF-SHA-256 (RFC 5869) derives a key for each text from it and from a
 //! new random salt, and ChaCha20-Poly1305 (RFC 8439) encrypts with that. A nonce therefore never comes twice with a key, however
 //! many nodes write. Both are those of `ring`.
 //!
-//! The text's place is authenticated with it: its cluster, its account, and its token, number and kind. A record that was changed,
-//! or that lies where it was not written to, is refused. Nothing here tells whether NATS returns an older state as a whole.
+//! The text's place is authenticated with it: its cluster, its account, and its token, number and kind; or what it is for the
+//! cluster, and its subject. A record that was changed, or that lies where it was not written to, is refused. Nothing here tells whether NATS returns an older state as a whole.
 
 use std::fmt;
 use std::sync::Arc;
@@ -69,6 +69,28 @@ pub enum KeyRingError {
     /// There are too many keys.
     #[error("it holds more than {MOST_KEYS} keys; remove those with which nothing is encrypted any more")]
     TooMany,
+}
+
+/// What a text of the cluster itself is. One is never taken for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A request of a node.
+    Request,
+    /// A message of a node that was asked.
+    Answer,
+    /// The record of the version of the shared plugins.
+    Version,
+}
+
+impl What {
+    /// Returns its part of a place. `k`, `r` and `s` are those of other texts.
+    fn letter(self) -> u8 {
+        match self {
+            Self::Request => b'q',
+            Self::Answer => b'a',
+            Self::Version => b'v',
+        }
+    }
 }
 
 /// The reason why a sealed text cannot be opened.
@@ -175,6 +197,16 @@ impl KeyRing {
     pub(crate) fn open_check(&self, cluster: &str, sealed: Vec<u8>) -> Result<(), OpenError> {
         self.open(&place(cluster, "", b'k'), sealed).map(drop)
     }
+
+    /// Encrypts a text of the cluster itself, which is at this place; `None` if it is too long.
+    pub(crate) fn seal_own(&self, cluster: &str, what: What, at: &str, text: &[u8]) -> Option<Vec<u8>> {
+        self.seal(&place(cluster, at, what.letter()), text)
+    }
+
+    /// Decrypts a text of the cluster itself.
+    pub(crate) fn open_own(&self, cluster: &str, what: What, at: &str, sealed: Vec<u8>) -> Result<Vec<u8>, OpenError> {
+        self.open(&place(cluster, at, what.letter()), sealed)
+    }
 }
 
 impl RingKey {
@@ -210,9 +242,9 @@ pub(crate) fn key_of(sealed: &[u8]) -> Option<KeyId> {
 }
 
 /// Returns the text that names a place: no two places have the same.
-fn place(cluster: &str, account: &str, what: u8) -> Vec<u8> {
+fn place(cluster: &str, at: &str, what: u8) -> Vec<u8> {
     let mut place = b"parlor cluster 1\n".to_vec();
-    for name in [cluster, account] {
+    for name in [cluster, at] {
         place.extend_from_slice(&u64::try_from(name.len()).unwrap_or(u64::MAX).to_be_bytes());
         place.extend_from_slice(name.as_bytes());
     }

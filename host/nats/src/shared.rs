@@ -2,7 +2,8 @@
 //!
 //! A record of the cluster's state names the present version. It is written by compare-and-swap, after the text and all
 //! files are in an object store, where each has its digest as its name. Whatever comes from there is compared with its
-//! digest before anybody gets it. This module does not know what the text says.
+//! digest before anybody gets it. The record is sealed with the key of the cluster, so that nobody else decides what the nodes
+//! share. This module does not know what the text says.
 
 mod error;
 mod objects;
@@ -11,25 +12,31 @@ mod record;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use async_nats::HeaderMap;
 use parlor_base::id::Digest;
 use parlor_cluster::Revision;
 
-use crate::answer::Last;
-use crate::connect::AskError;
+use crate::answer::{Last, Stored};
+use crate::connect::{AskError, Link};
 use crate::error::{PutError, StateError};
+use crate::names::Cluster;
+use crate::seal::KeyId;
 use crate::state::{ANSWER, State, check_node};
 use crate::watch::Watch;
 
 use objects::Objects;
 use record::NodeRecord;
 
-pub use error::SharedError;
+pub use error::{Forgery, SharedError};
 pub(crate) use record::{Decoded, decode};
 
 /// The largest text, in bytes.
 pub const MOST_IN_A_TEXT: usize = 16 << 20;
 /// The largest file, in bytes.
 pub const MOST_IN_A_FILE: usize = 64 << 20;
+
+/// How often a record is sealed anew that somebody else changed at the same time.
+const ATTEMPTS: usize = 3;
 
 /// A version of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +51,22 @@ pub struct Version {
     pub node: String,
     /// The version of parlor there.
     pub release: String,
+}
+
+/// The place of a new version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    /// The place of the record that it replaces; 0 if there is none.
+    pub after: Revision,
+    /// Its number: one more than that of the version before. A node that has had a higher one refuses it.
+    pub number: u64,
+}
+
+impl Next {
+    /// Returns the place after a version; none = that of the first one.
+    pub fn of(before: Option<&Version>) -> Self {
+        before.map_or(Self { after: 0, number: 1 }, |one| Self { after: one.revision, number: one.number + 1 })
+    }
 }
 
 /// What a node says of the version that it has.
@@ -72,18 +95,9 @@ impl Shared {
 
     /// Returns the present version, if there is one.
     pub async fn version(&self) -> Result<Option<Version>, SharedError> {
-        let subject = self.state.cluster.shared_subject();
-        match self.state.link.last(&self.state.cluster.state_stream(), &subject, ANSWER).await {
-            Ok(Last::None) => Ok(None),
-            Ok(Last::Stored(stored)) => {
-                let revision = stored.revision;
-                let unreadable = |cause| StateError::Unreadable { subject, revision, cause };
-                Ok(Some(record::version(revision, &stored.body).map_err(unreadable)?))
-            }
-            Ok(Last::Failed(error)) => Err(StateError::from(error).into()),
-            Err(AskError::Unfit(error)) => Err(StateError::from(PutError::Unfit(error)).into()),
-            Ok(Last::TooLarge | Last::Strange) | Err(_) => Err(StateError::from(PutError::Unknown).into()),
-        }
+        let State { link, cluster } = &self.state;
+        let Some(stored) = stored(link, cluster).await? else { return Ok(None) };
+        record::version(cluster, stored.revision, &stored.body).map(Some)
     }
 
     /// Returns the text of a version.
@@ -110,12 +124,12 @@ impl Shared {
         self.objects.put(bytes).await
     }
 
-    /// Makes a text the version after this one; none = the first one. The files that it names must be there. Returns
-    /// `None` if another version came first.
+    /// Makes a text the version at this place. The files that it names must be there. Returns `None` if another version came
+    /// first.
     pub async fn publish(
         &self,
         text: &str,
-        before: Option<&Version>,
+        next: Next,
         node: &str,
         release: &str,
     ) -> Result<Option<Version>, SharedError> {
@@ -124,11 +138,11 @@ impl Shared {
             return Err(SharedError::TooLarge { size: text.len(), most: MOST_IN_A_TEXT });
         }
         self.keep(text.as_bytes()).await?;
-        let (expected, number) = before.map_or((0, 1), |before| (before.revision, before.number + 1));
         let (digest, node, release) = (Digest::of(text.as_bytes()), node.to_owned(), release.to_owned());
-        let version = Version { revision: 0, number, digest, node, release };
-        let (subject, body) = (self.state.cluster.shared_subject(), record::encode(&version));
-        match self.state.put_text(subject, body, expected, ANSWER).await {
+        let version = Version { revision: 0, number: next.number, digest, node, release };
+        let cluster = &self.state.cluster;
+        let body = record::encode(cluster, &version).ok_or(StateError::from(PutError::TooLarge))?;
+        match self.state.put_text(cluster.shared_subject(), body, next.after, ANSWER).await {
             Ok(revision) => Ok(Some(Version { revision, ..version })),
             Err(PutError::Refused) => Ok(None),
             Err(error) => Err(StateError::from(error).into()),
@@ -158,6 +172,44 @@ impl Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Shared")
+    }
+}
+
+/// Returns the record of the present version as NATS has it.
+async fn stored(link: &Link, cluster: &Cluster) -> Result<Option<Stored>, StateError> {
+    match link.last(&cluster.state_stream(), &cluster.shared_subject(), ANSWER).await {
+        Ok(Last::None) => Ok(None),
+        Ok(Last::Stored(stored)) => Ok(Some(stored)),
+        Ok(Last::Failed(error)) => Err(error.into()),
+        Err(AskError::Unfit(error)) => Err(PutError::Unfit(error).into()),
+        Ok(Last::TooLarge | Last::Strange) | Err(_) => Err(PutError::Unknown.into()),
+    }
+}
+
+/// Returns the key with which the record of the present version is sealed, if there is one.
+pub(crate) async fn sealed_with(link: &Link, cluster: &Cluster) -> Result<Option<KeyId>, StateError> {
+    Ok(stored(link, cluster).await?.and_then(|stored| record::key(&stored.body)))
+}
+
+/// Seals the record of the present version with the first key of this node, if another one of its keys sealed it. The version
+/// stays the same.
+pub(crate) async fn reseal(link: &Link, cluster: &Cluster) -> Result<(), StateError> {
+    let mut attempts = 1..ATTEMPTS;
+    loop {
+        let Some(stored) = stored(link, cluster).await? else { return Ok(()) };
+        if record::key(&stored.body) == Some(cluster.keys().first()) {
+            return Ok(());
+        }
+        // One that does not open is refused, and reported, by those who need it.
+        let Ok(version) = record::version(cluster, stored.revision, &stored.body) else { return Ok(()) };
+        let body = record::encode(cluster, &version).ok_or(PutError::TooLarge)?;
+        let (stream, subject) = (cluster.state_stream(), cluster.shared_subject());
+        match link.put(&stream, subject, stored.revision, HeaderMap::new(), body.into(), ANSWER).await {
+            Ok(_) => return Ok(()),
+            // It is another one now.
+            Err(PutError::Refused) if attempts.next().is_some() => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

@@ -287,14 +287,24 @@ fn decode_claim(hash: &str, body: &[u8]) -> Result<(Key, Value), String> {
     Ok((Key::Account(account.into()), Value::Claim(Claim { session, token: Token(token), weight })))
 }
 
-/// Reads a record of this format.
+/// Reads a record of the usual format.
 pub(crate) fn parse<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, String> {
+    parse_format(body, FORMAT)
+}
+
+/// Returns the format of a record; `None` if it has none.
+pub(crate) fn format_of(body: &[u8]) -> Option<u32> {
+    Some(serde_json::from_slice::<AnyFormat>(body).ok()?.format)
+}
+
+/// Reads a record of this format.
+pub(crate) fn parse_format<T: for<'a> Deserialize<'a>>(body: &[u8], expected: u32) -> Result<T, String> {
     if body.len() > usize::try_from(MOST_IN_THE_STATE).unwrap_or(0) {
         return Err("it is too large".to_owned());
     }
     let AnyFormat { format } = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    if format != FORMAT {
-        return Err(format!("it has the format {format}, and this version of parlor reads format {FORMAT}"));
+    if format != expected {
+        return Err(format!("it has the format {format}, and this version of parlor reads format {expected}"));
     }
     serde_json::from_slice(body).map_err(|error| error.to_string())
 }

@@ -4,6 +4,9 @@
 //! makes it the next version of the cluster, unless another node came first. A node that has an earlier version writes the
 //! present one into its file, with the components, and has the host read it. A change that came second is put aside.
 //!
+//! A version that no node of the cluster sealed changes nothing here, nor does one that is older than what this node had. The owner
+//! decides then which file counts, by having the host of that node read it.
+//!
 //! A version that this parlor cannot read changes nothing here, and a file with a mistake goes nowhere.
 
 mod decide;
@@ -18,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use parlor_base::id::Digest;
 use parlor_config::Config;
-use parlor_nats::{Changes, Shared, SharedError, Standing, State, Version};
+use parlor_nats::{Changes, Next, Shared, SharedError, Standing, State, Version};
 use parlor_plugins::components::Components;
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::file::EditError;
@@ -139,13 +142,24 @@ impl Sharing {
     ) -> Result<Option<String>, SharingError> {
         let (mut is_published, mut is_taken) = (false, false);
         for _ in 0..ATTEMPTS {
-            let (version, config) = (self.shared.version().await?, host.config());
+            let (found, config) = (self.shared.version().await, host.config());
             let text = Policy::read(&config.plugins)?;
-            let present = version.as_ref().map(|version| Base::of(&self.cluster, version));
             let file = File::of(text.as_deref(), in_force(host), when);
+            if let (Err(error), File::InForce(_), Some(text)) = (&found, file, &text)
+                && let Some(after) = error.replaceable().filter(|_| when == When::Reloaded)
+            {
+                is_published |= self.publish(&config, progress, text, (after, 0)).await?;
+                continue;
+            }
+            let version = found?;
+            let present = version.as_ref().map(|version| Base::of(&self.cluster, version));
             match (decide(present.as_ref(), progress.base.as_ref(), file, when), version, text) {
                 (Step::Publish, version, Some(text)) => {
-                    is_published |= self.publish(&config, progress, &text, version.as_ref()).await?;
+                    let after = version.map_or((0, 0), |version| (version.revision, version.number));
+                    is_published |= self.publish(&config, progress, &text, after).await?;
+                }
+                (Step::Refuse { known }, Some(version), _) => {
+                    return Err(SharingError::Older { number: version.number, known });
                 }
                 (Step::Take { is_changed }, Some(version), text) => {
                     is_taken |= self.take(host, progress, text, &version, is_changed).await?;
@@ -163,19 +177,22 @@ impl Sharing {
         Err(SharingError::Busy)
     }
 
-    /// Makes the file the next version. Returns false if another node came first.
+    /// Makes the file the version after the one with this revision and number. Returns false if another node came first.
     async fn publish(
         &self,
         config: &Arc<Config>,
         progress: &mut Progress,
         text: &str,
-        before: Option<&Version>,
+        (after, before): (u64, u64),
     ) -> Result<bool, SharingError> {
         let policy = Arc::new(Policy::understand(text, &config.plugins)?);
         let (checked, data) = (Arc::clone(&policy), config.data.clone());
         blocking(move || sharing::check(&checked, &Components::new(&data))).await??;
         self.store_all(config, &policy).await?;
-        let Some(version) = self.shared.publish(text, before, &self.node, RELEASE).await? else { return Ok(false) };
+        // Also after NATS has lost its state, a version is never older than what this node had.
+        let known = progress.base.as_ref().map_or(0, |base| base.number);
+        let next = Next { after, number: before.max(known) + 1 };
+        let Some(version) = self.shared.publish(text, next, &self.node, RELEASE).await? else { return Ok(false) };
         tracing::info!(version = version.number, "plugins.toml was given to the other nodes");
         self.remember(config, progress, &version)?;
         Ok(true)

@@ -22,7 +22,7 @@ const SEARCH: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_mins(3);
 /// The longest body that is passed on, in bytes. A head of the longest size fits beside it.
 const LONGEST_BODY: usize = MOST_IN_A_REQUEST - (192 << 10);
-/// The most requests of other nodes at once; further ones wait.
+/// The most requests of other nodes at once, beside searches; further ones are refused.
 const REQUESTS: usize = 32;
 
 /// Where a webhook is.
@@ -72,7 +72,7 @@ pub(super) async fn find(host: &Host, is_here: bool, own: usize, path: &str) -> 
     let Ok(names) = member.nodes().await else { return Place::Unknown };
     let question = &framed::join(&Question::Find { path: path.to_owned() }, b"");
     let asked = names.into_iter().filter(|node| *node != member.node).map(|node| async move {
-        let answer = member.webhooks().ask(&node, question, SEARCH, std::future::pending()).await.ok();
+        let answer = member.webhooks().look(&node, question, SEARCH).await.ok();
         (node, answer.and_then(|answer| Some(framed::split::<Found>(&answer)?.0)))
     });
     let found = join_all(asked).await;
@@ -131,12 +131,12 @@ pub(super) fn serve(host: &Arc<Host>) -> Option<Serving> {
 }
 
 async fn converse(asked: Asked, host: Arc<Host>) {
-    let body = asked.body.clone();
-    asked.answer(async move { answer(&host, &body).await }).await;
+    let (body, is_question) = (asked.body.clone(), asked.is_question());
+    asked.answer(async move { answer(&host, &body, is_question).await }).await;
 }
 
-/// Answers another node.
-async fn answer(host: &Host, bytes: &[u8]) -> Vec<u8> {
+/// Answers another node. A question, which can come again, finds webhooks and does nothing else.
+async fn answer(host: &Host, bytes: &[u8], is_question: bool) -> Vec<u8> {
     let counts = webhooks::counts(host);
     // As for a request that comes here: counted and asked before the search.
     let accounts = host.accounts().len();
@@ -152,6 +152,7 @@ async fn answer(host: &Host, bytes: &[u8]) -> Vec<u8> {
             let longest = door.map(|door| door.longest_body());
             framed::join(&Found { longest, are_all_known, accounts }, b"")
         }
+        Question::Take { .. } if is_question => written(refused(counts)),
         Question::Take { method, query, sender, headers, .. } => {
             // It has gone since it was found, or the request was read by another bound.
             if door.as_ref().is_none_or(|door| body.len() > door.longest_body()) {

@@ -20,7 +20,7 @@ pub(super) fn check(section: &Cluster, offline: bool, findings: &mut Findings) -
         }
     };
     let Some(first) = keys.first() else { return Ok(()) };
-    findings.fine(CHECK, format!("the key {first} encrypts what accounts keep in NATS; keys: {}", keys.len()));
+    findings.fine(CHECK, format!("the key {first} encrypts what goes to NATS; keys: {}", keys.len()));
     if section.allow_unencrypted {
         let says = "the connection to NATS may go without TLS: others on the way may see the log-in there";
         findings.warn(CHECK, says, "use tls:// and take allow_unencrypted out, unless the network is private");
@@ -67,12 +67,15 @@ pub(super) fn seen(found: &Examined, first: KeyId, findings: &mut Findings) {
         let says = format!("accounts that no node has at this moment: {waiting}");
         findings.warn(CHECK, says, "look again; if it stays so, the logs of the nodes say why");
     }
+    if let Some(error) = &overview.refused {
+        findings.broken(CHECK, format!("plugins.toml does not come from other nodes: {error}"), "do as it says");
+    }
     match &found.records {
-        None => findings.warn(CHECK, "the records of accounts could not be counted in time", "look again"),
+        None => findings.warn(CHECK, "the records could not be counted in time", "look again"),
         Some(records) => {
             let earlier = records.iter().filter(|(key, _)| **key != first);
             for (key, count) in earlier {
-                let says = format!("records of accounts that another key, {key}, encrypts: {count}");
+                let says = format!("records that another key, {key}, encrypts: {count}");
                 findings.warn(CHECK, says, "keep its line in the key file of each node until there are none");
             }
         }

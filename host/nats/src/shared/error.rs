@@ -1,8 +1,10 @@
 //! The reasons why what nodes share cannot be read or written.
 
 use parlor_base::id::Digest;
+use parlor_cluster::Revision;
 
 use crate::error::{PutError, StateError};
+use crate::seal::KeyId;
 
 /// The reason why what nodes share cannot be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -10,6 +12,16 @@ pub enum SharedError {
     /// Its record cannot be read or written.
     #[error(transparent)]
     State(#[from] StateError),
+    /// No node of this cluster wrote its record, as far as this node can see.
+    #[error("the record {revision} of {subject:?} in NATS is refused: {cause}")]
+    Forged {
+        /// The subject.
+        subject: String,
+        /// The place in the stream.
+        revision: Revision,
+        /// What is wrong with it.
+        cause: Forgery,
+    },
     /// It is too large.
     #[error("{size} bytes are more than nodes share of one file; at most {most} are")]
     TooLarge {
@@ -54,7 +66,36 @@ pub enum SharedError {
     },
 }
 
+/// What is wrong with a record that no node of this cluster wrote, as far as this node can see.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Forgery {
+    /// It is not sealed.
+    #[error(
+        "it is not sealed, as those of an older parlor; run the same version of parlor on all nodes, and then `parlor reload` on the node whose plugins.toml is to count"
+    )]
+    Older,
+    /// It is sealed with a key that this node does not have.
+    #[error(
+        "it is sealed with the key {0}, which this node does not have; copy the key file of another node, and start this one again. If no node has that key, find out who can log in to NATS as parlor, and remove the record with `nats stream purge --subject`"
+    )]
+    Key(KeyId),
+    /// It does not open.
+    #[error(
+        "no node of this cluster wrote it there; find out who can log in to NATS as parlor, and run `parlor reload` on the node whose plugins.toml is to count"
+    )]
+    Changed,
+}
+
 impl SharedError {
+    /// Returns the place of a record that no node of this cluster wrote, so that an owner may have another put there. One
+    /// with a key that this node lacks may be a newer one of another node.
+    pub fn replaceable(&self) -> Option<Revision> {
+        match self {
+            Self::Forged { revision, cause: Forgery::Older | Forgery::Changed, .. } => Some(*revision),
+            _ => None,
+        }
+    }
+
     /// Returns whether it may be over by itself: NATS did not answer.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Server { .. } | Self::State(StateError::Put(PutError::Unknown) | StateError::Silent(_)))

@@ -1,13 +1,21 @@
 //! The records about what nodes share: the present version, and what each node says of the one that it has.
+//!
+//! That of the version is sealed with the key of the cluster: it decides which plugins run. What nodes say of it is only shown.
 
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::Digest;
 use parlor_cluster::Revision;
 use serde::{Deserialize, Serialize};
 
-use super::{Standing, Version};
+use super::{Forgery, SharedError, Standing, Version};
+use crate::error::StateError;
 use crate::names::{self, Cluster};
-use crate::state::{FORMAT, HIGHEST, LONGEST_NODE, parse};
+use crate::seal::{KeyId, OpenError, What, key_of};
+use crate::state::{FORMAT, HIGHEST, LONGEST_NODE, format_of, parse, parse_format};
+
+/// The format of the record of a version, and the one before it, which was not sealed.
+const SEALED: u32 = 2;
+const OLDER: u32 = 1;
 
 /// The longest text of a trouble, and the longest version of parlor, in bytes.
 const LONGEST_TROUBLE: usize = 1024;
@@ -15,8 +23,16 @@ const LONGEST_RELEASE: usize = 64;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct VersionRecord {
+struct SealedRecord {
     format: u32,
+    /// A version, encrypted; in hexadecimal.
+    sealed: String,
+}
+
+/// What is encrypted in the record of a version.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VersionRecord {
     number: u64,
     digest: Digest,
     node: String,
@@ -49,21 +65,47 @@ impl NodeRecord {
 /// A record, decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
-    /// The present version.
-    Version(Version),
+    /// The present version, or why its record is refused.
+    Version(Result<Version, SharedError>),
     /// What the node with this hash says.
     Node(String, Standing),
 }
 
-/// Returns the record of a version.
-pub(super) fn encode(version: &Version) -> String {
+/// Returns the record of a version; `None` if it is too long.
+pub(super) fn encode(cluster: &Cluster, version: &Version) -> Option<String> {
     let Version { revision: _, number, digest, node, release } = version.clone();
-    serde_json::to_string(&VersionRecord { format: FORMAT, number, digest, node, parlor: release }).unwrap_or_default()
+    // It has only numbers and texts.
+    let text = serde_json::to_vec(&VersionRecord { number, digest, node, parlor: release }).unwrap_or_default();
+    let sealed = cluster.seal_own(What::Version, &cluster.shared_subject(), &text)?;
+    serde_json::to_string(&SealedRecord { format: SEALED, sealed: hex::encode(sealed) }).ok()
 }
 
 /// Reads the record of a version.
-pub(super) fn version(revision: Revision, body: &[u8]) -> Result<Version, String> {
-    let VersionRecord { number, digest, node, parlor, .. } = parse(body)?;
+pub(super) fn version(cluster: &Cluster, revision: Revision, body: &[u8]) -> Result<Version, SharedError> {
+    let subject = cluster.shared_subject();
+    let unreadable = |cause| StateError::Unreadable { subject: subject.clone(), revision, cause };
+    let forged = |cause| SharedError::Forged { subject: subject.clone(), revision, cause };
+    if format_of(body).is_none_or(|format| format == OLDER) {
+        return Err(forged(if format_of(body).is_some() { Forgery::Older } else { Forgery::Changed }));
+    }
+    let SealedRecord { sealed, .. } = parse_format(body, SEALED).map_err(unreadable)?;
+    let sealed = hex::decode(&sealed).map_err(|_| forged(Forgery::Changed))?;
+    let opened = cluster.open_own(What::Version, &subject, sealed).map_err(|error| match error {
+        OpenError::Key(key) => forged(Forgery::Key(key)),
+        OpenError::Changed => forged(Forgery::Changed),
+    })?;
+    Ok(read(revision, &opened).map_err(unreadable)?)
+}
+
+/// Returns the key with which the record of a version says that it is sealed.
+pub(crate) fn key(body: &[u8]) -> Option<KeyId> {
+    let SealedRecord { sealed, .. } = parse_format(body, SEALED).ok()?;
+    key_of(&hex::decode(&sealed).ok()?)
+}
+
+fn read(revision: Revision, opened: &[u8]) -> Result<Version, String> {
+    let VersionRecord { number, digest, node, parlor } =
+        serde_json::from_slice(opened).map_err(|error| error.to_string())?;
     if number == 0 || number > HIGHEST {
         return Err("its version has a number that nobody counts to".to_owned());
     }
@@ -87,7 +129,7 @@ fn standing(hash: &str, body: &[u8]) -> Result<Standing, String> {
 /// Reads a message of the state; `None` if it is about something else, or cannot be read.
 pub(crate) fn decode(cluster: &Cluster, subject: &str, revision: Revision, body: &[u8]) -> Option<Decoded> {
     if subject == cluster.shared_subject() {
-        return version(revision, body).ok().map(Decoded::Version);
+        return Some(Decoded::Version(version(cluster, revision, body)));
     }
     let hash = subject.strip_prefix(&cluster.shared_node_subject_prefix())?;
     standing(hash, body).ok().map(|standing| Decoded::Node(hash.to_owned(), standing))
@@ -113,8 +155,10 @@ mod tests {
     #[test]
     fn records_are_read_as_they_were_written() {
         let (cluster, written) = (cluster(), some_version());
-        let read = decode(&cluster, &cluster.shared_subject(), 7, encode(&written).as_bytes());
-        assert_eq!(read, Some(Decoded::Version(written)));
+        let record = encode(&cluster, &written).unwrap();
+        assert!(!record.contains("one") && key(record.as_bytes()) == Some(cluster.keys().first()), "{record}");
+        let read = decode(&cluster, &cluster.shared_subject(), 7, record.as_bytes());
+        assert_eq!(read, Some(Decoded::Version(Ok(written))));
         let standing = Standing { revision: Some(7), number: Some(3), trouble: Some("it \"fails\"".to_owned()) };
         let text = NodeRecord::new("one", &standing).encode();
         let subject = cluster.shared_node_subject("one");
@@ -124,21 +168,59 @@ mod tests {
     }
 
     #[test]
+    fn a_version_that_no_node_of_the_cluster_wrote_is_refused() {
+        let (own, other) = (cluster(), cluster());
+        let refused = |body: &str| match version(&own, 1, body.as_bytes()).unwrap_err() {
+            SharedError::Forged { cause, .. } => cause,
+            error => panic!("{body}: {error}"),
+        };
+        assert_eq!(refused(&encode(&other, &some_version()).unwrap()), Forgery::Key(other.keys().first()));
+        let older = r#"{"format":1,"number":3,"digest":"sha256:00","node":"one","parlor":"0.1.0"}"#;
+        assert_eq!(refused(older), Forgery::Older);
+        let record = encode(&own, &some_version()).unwrap();
+        let end = if record.ends_with("0\"}") { "1\"}" } else { "0\"}" };
+        let flipped = format!("{}{end}", &record[..record.len() - 3]);
+        // Sealed with the key, but as something else.
+        let strange = hex::encode(own.seal_own(What::Answer, &own.shared_subject(), b"{}").unwrap());
+        let strange = format!("{{\"format\":2,\"sealed\":\"{strange}\"}}");
+        for wrong in ["nonsense", "", &flipped, &strange, r#"{"format":2,"sealed":"xy"}"#] {
+            assert_eq!(refused(wrong), Forgery::Changed, "{wrong}");
+        }
+    }
+
+    #[test]
     fn what_nobody_writes_is_an_error() {
-        let text = encode(&some_version());
+        let cluster = cluster();
+        let text = encode(&cluster, &some_version()).unwrap();
         let wrong = [
-            (text.replace("\"format\":1", "\"format\":2"), "format 2"),
+            (text.replace("\"format\":2", "\"format\":3"), "format 3"),
+            (text.replace('{', "{\"more\":1,"), "unknown field"),
+        ];
+        for (text, cause) in wrong {
+            let error = version(&cluster, 1, text.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(cause), "{text}: {error}");
+        }
+        let digest = Digest::of(b"text");
+        let text = format!(r#"{{"number":3,"digest":{},"node":"one","parlor":"1"}}"#, serde_json::json!(digest));
+        assert!(read(1, text.as_bytes()).is_ok(), "{text}");
+        let wrong = [
             (text.replace("\"number\":3", "\"number\":0"), "counts to"),
             (text.replace("\"number\":3", "\"number\":18446744073709551615"), "counts to"),
             (text.replace("\"node\":\"one\"", &format!("\"node\":\"{}\"", "o".repeat(257))), "too long"),
             (text.replace("sha256:", "md5:"), "sha256:"),
             (text.replace('{', "{\"more\":1,"), "unknown field"),
-            (" ".repeat(9000), "too large"),
         ];
         for (text, cause) in wrong {
-            let error = version(1, text.as_bytes()).unwrap_err();
+            let error = read(1, text.as_bytes()).unwrap_err();
             assert!(error.contains(cause), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn the_longest_record_of_a_version_fits_into_the_state() {
+        let (node, release) = ("\u{1}".repeat(LONGEST_NODE), "\u{1}".repeat(LONGEST_RELEASE));
+        let text = encode(&cluster(), &Version { node, release, number: HIGHEST, ..some_version() }).unwrap();
+        assert!(text.len() < 8 * 1024 - 512, "{}", text.len());
     }
 
     #[test]
@@ -152,7 +234,9 @@ mod tests {
     proptest! {
         #[test]
         fn any_message_is_a_record_or_none(place in "[0-9a-f.]{0,70}", body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let (cluster, _) = (cluster(), version(1, &body));
+            let cluster = cluster();
+            prop_assert!(version(&cluster, 1, &body).is_err());
+            let _ = (key(&body), read(1, &body));
             let subject = format!("{}{place}", cluster.shared_node_subject_prefix());
             let _ = decode(&cluster, &subject, 1, &body);
         }

@@ -2,18 +2,57 @@
 
 use std::time::Duration;
 
+use async_nats::{Client, Message};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use parlor_cluster::{Claim, Key, Session, SessionId, SessionState, Timing, Token, Value};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-use super::server::Server;
+use super::server::{KEY, LATER_KEY, Server, with_keys};
 use super::soon;
-use crate::envelope::{FORMAT, RequestHead, new_id, pack};
+use crate::answer::Last;
+use crate::envelope::{AnswerHead, EnvelopeError, FORMAT, Place, RequestHead, Says, new_id, open, seal};
+use crate::inbox::Inbox;
 use crate::requests::{PART, unix_time};
-use crate::{CLOCKS, MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, RequestError, Requests, State, Topic};
+use crate::state::ANSWER;
+use crate::{CLOCKS, MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, RequestError, Requests, Serving, State, Topic};
 
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Has a node hear the next request, which another one sends now. Nothing else may come before it.
+async fn hears_the_next(inbox: &mut Inbox, from: &Requests, to: &str) {
+    let hearing = async {
+        let asked = soon(inbox.next()).await.unwrap();
+        let body = asked.body.clone();
+        asked.answer(async { b"heard".to_vec() }).await;
+        body
+    };
+    let (answer, body) = tokio::join!(ask(from, to, b"next"), hearing);
+    assert_eq!((answer.unwrap(), body), ("heard".into(), "next".into()));
+}
+
+/// Sees what goes over NATS, and sends it again, as anybody does who can log in there.
+struct Spy {
+    client: Client,
+    messages: async_nats::Subscriber,
+}
+
+impl Spy {
+    /// Its messages come in the order of those of this node.
+    async fn on(requests: &Requests, subjects: &'static str) -> Self {
+        let client = requests.state.link.client.clone();
+        Self { messages: client.subscribe(subjects).await.unwrap(), client }
+    }
+
+    async fn next(&mut self) -> Message {
+        soon(self.messages.next()).await.unwrap()
+    }
+
+    async fn send(&self, subject: &str, message: &Message) {
+        let reply = message.reply.clone().unwrap();
+        self.client.publish_with_reply(subject.to_owned(), reply, message.payload.clone()).await.unwrap();
+    }
+}
 
 /// Returns what the nodes one and two ask by.
 async fn nodes(server: &Server) -> [Requests; 2] {
@@ -73,9 +112,9 @@ async fn a_node_that_says_nothing_is_silent_and_one_that_works_is_waited_for() {
     let mut inbox = two.serve().await.unwrap();
     // Nobody looks into the inbox: the process is suspended.
     assert_eq!(ask(&one, "two", b"?").await, Err(RequestError::Silent("two".to_owned())));
-    assert_eq!(soon(inbox.next()).await.unwrap().from, "one");
     tokio::spawn(async move {
         while let Some(asked) = inbox.next().await {
+            assert_eq!(asked.from, "one");
             let body = asked.body.clone();
             let work = async move {
                 // Longer than silence may be.
@@ -118,23 +157,221 @@ async fn a_request_is_carried_out_once_and_only_when_it_is_new() {
     let (client, subject) = (&one.state.link.client, one.subject("two"));
     let reply = client.new_inbox();
     let mut answers = client.subscribe(reply.clone()).await.unwrap();
-    let (from, to) = ("one".to_owned(), "two".to_owned());
-    let head =
-        RequestHead { format: FORMAT, id: new_id(), from, to, at: unix_time(), within: 1000, is_withdrawn: false };
+    let head = RequestHead {
+        format: FORMAT,
+        id: new_id(),
+        from: "one".to_owned(),
+        to: "two".to_owned(),
+        reply,
+        run: Some(inbox.process),
+        at: unix_time(),
+        within: 1000,
+        is_withdrawn: false,
+        is_question: false,
+    };
     let clocks = u64::try_from(CLOCKS.as_millis()).unwrap();
     let early = RequestHead { id: new_id(), at: unix_time() - 2 * clocks, ..head.clone() };
     let misled = RequestHead { id: new_id(), to: "one".to_owned(), ..head.clone() };
     let last = RequestHead { id: new_id(), ..head.clone() };
     let messages = [(&early, "early"), (&misled, "misled"), (&head, "once"), (&head, "again"), (&last, "last")];
+    let cluster = &one.state.cluster;
     for (head, body) in messages {
-        client.publish_with_reply(subject.clone(), reply.clone(), pack(head, body.as_bytes())).await.unwrap();
+        let sealed = seal(cluster, Place::Request(&subject), head, body.as_bytes()).unwrap();
+        client.publish(subject.clone(), sealed).await.unwrap();
     }
-    client.publish_with_reply(subject.clone(), reply.clone(), "nonsense".into()).await.unwrap();
     assert_eq!(soon(inbox.next()).await.unwrap().body, "once");
     assert_eq!(soon(inbox.next()).await.unwrap().body, "last");
     let refused = soon(answers.next()).await.unwrap().payload;
-    let refused = String::from_utf8_lossy(&refused);
-    assert!(refused.contains("refused") && refused.contains("clock") && refused.contains(&early.id), "{refused}");
+    let place = Place::Answer { subject: &subject, id: &early.id };
+    let (AnswerHead { says, .. }, _) = open(cluster, place, &refused).unwrap();
+    assert!(matches!(&says, Says::Refused(reason) if reason.contains("clock")), "{says:?}");
+    assert_eq!(inbox.remembered(), 2);
+}
+
+#[tokio::test]
+async fn a_request_that_no_node_sealed_is_refused_and_counted() {
+    let server = Server::start();
+    let [one, two] = nodes(&server).await;
+    let mut spy = Spy::on(&one, "parlor.c.node.>").await;
+    assert!(ask(&one, "two", b"?").await.is_err(), "nobody answers");
+    let sealed = spy.next().await;
+    let mut inbox = two.serve().await.unwrap();
+    let subject = two.subject("two");
+    let mut flipped = sealed.payload.to_vec();
+    flipped[70] ^= 1;
+    let link = server.link().await;
+    let other = State::open(&link, &with_keys(&[LATER_KEY]), Timing::default()).await.unwrap();
+    let other = Requests::new(&other, "one", Topic::Control);
+    assert!(other.ask("three", b"by another key", PATIENCE, std::future::pending()).await.is_err());
+    let by_other_key = spy.next().await.payload;
+    let cut = sealed.payload.slice(..sealed.payload.len() - 1);
+    for forged in [flipped.into(), cut, by_other_key, Bytes::from_static(b"nonsense"), Bytes::new()] {
+        spy.send(&subject, &Message { payload: forged, ..sealed.clone() }).await;
+    }
+    hears_the_next(&mut inbox, &one, "two").await;
+    assert_eq!(inbox.unopened(), 5);
+    // A node with other keys is not heard, and hears nothing.
+    let refused = tokio::select! {
+        _ = inbox.next() => panic!("it was heard"),
+        refused = ask(&other, "two", b"?") => refused,
+    };
+    assert_eq!(refused, Err(RequestError::Silent("two".to_owned())));
+    assert_eq!(inbox.unopened(), 6);
+}
+
+#[tokio::test]
+async fn a_request_that_somebody_keeps_does_nothing_elsewhere_or_later() {
+    let server = Server::start();
+    let [one, two] = nodes(&server).await;
+    let [one_of_webhooks, two_of_webhooks] =
+        ["one", "two"].map(|node| Requests::new(&one.state, node, Topic::Webhooks));
+    let (mut inbox, mut at_one) = (two.serve().await.unwrap(), one.serve().await.unwrap());
+    let mut of_webhooks = two_of_webhooks.serve().await.unwrap();
+    let mut spy = Spy::on(&one, "parlor.c.node.>").await;
+    hears_the_next(&mut inbox, &one, "two").await;
+    // The first one asks for the number of the process.
+    let kept = [spy.next().await, spy.next().await];
+    let subjects = [two.subject("two"), one.subject("one"), two_of_webhooks.subject("two")];
+    for (subject, message) in subjects.iter().flat_map(|subject| kept.iter().map(move |message| (subject, message))) {
+        spy.send(subject, message).await;
+    }
+    hears_the_next(&mut inbox, &one, "two").await;
+    hears_the_next(&mut at_one, &two, "one").await;
+    hears_the_next(&mut of_webhooks, &one_of_webhooks, "two").await;
+    assert_eq!([inbox.unopened(), at_one.unopened(), of_webhooks.unopened()], [0, 2, 2]);
+    // The node starts again, within the time in which a request counts.
+    drop(inbox);
+    let mut inbox = two.serve().await.unwrap();
+    for message in &kept {
+        spy.send(&subjects[0], message).await;
+    }
+    hears_the_next(&mut inbox, &one, "two").await;
+    assert_eq!((inbox.unopened(), inbox.remembered()), (0, 1), "they are for the process before");
+}
+
+#[tokio::test]
+async fn an_answer_counts_for_its_request_alone() {
+    let server = Server::start();
+    let [one, two] = nodes(&server).await;
+    let mut inbox = two.serve().await.unwrap();
+    let mut answers = Spy::on(&one, "_INBOX.>").await;
+    hears_the_next(&mut inbox, &one, "two").await;
+    // The number of the process, a sign of life, and the answer.
+    let kept = [answers.next().await, answers.next().await, answers.next().await];
+    let plain = Bytes::from_static(b"{\"format\":1}\nforged");
+    for (messages, cause) in
+        [(kept.map(|kept| kept.payload).to_vec(), EnvelopeError::Changed), (vec![plain.clone()], EnvelopeError::Older)]
+    {
+        let mut requests = Spy::on(&one, "parlor.c.node.>").await;
+        let swapping = async {
+            let reply = requests.next().await.reply.unwrap();
+            for payload in messages {
+                requests.client.publish(reply.clone(), payload).await.unwrap();
+            }
+            soon(inbox.next()).await.unwrap()
+        };
+        let (answer, _asked) = tokio::join!(ask(&one, "two", b"other"), swapping);
+        assert_eq!(answer, Err(RequestError::Sealed { node: "two".to_owned(), cause }));
+    }
+    // The node's own answer counts, whatever comes before it.
+    let mut requests = Spy::on(&one, "parlor.c.node.>").await;
+    let answering = async {
+        let reply = requests.next().await.reply.unwrap();
+        requests.client.publish(reply, plain).await.unwrap();
+        soon(inbox.next()).await.unwrap().answer(async { b"own".to_vec() }).await;
+    };
+    assert_eq!(tokio::join!(ask(&one, "two", b"other"), answering).0.unwrap(), "own");
+}
+
+#[tokio::test]
+async fn a_node_with_an_older_parlor_is_told_what_to_do() {
+    let server = Server::start();
+    let [one, two] = nodes(&server).await;
+    let mut inbox = two.serve().await.unwrap();
+    let (client, subject) = (&one.state.link.client, two.subject("two"));
+    let reply = client.new_inbox();
+    let mut answers = client.subscribe(reply.clone()).await.unwrap();
+    let id = new_id();
+    let older = format!(
+        "{{\"format\":1,\"id\":\"{id}\",\"from\":\"one\",\"to\":\"two\",\"at\":1,\"within\":1,\"is_withdrawn\":false}}\n"
+    );
+    // A program that logs in to NATS names any subject for the answer. The record of the keys must not be written.
+    let keys = one.state.cluster.keys_subject();
+    for reply in [keys.clone(), reply] {
+        client.publish_with_reply(subject.clone(), reply, older.clone().into()).await.unwrap();
+    }
+    let (told, ()) = tokio::join!(soon(answers.next()), hears_the_next(&mut inbox, &one, "two"));
+    let told = String::from_utf8(told.unwrap().payload.to_vec()).unwrap();
+    assert!(told.contains(&id) && told.contains("run the same version of parlor on all nodes"), "{told}");
+    assert_eq!(inbox.unopened(), 2);
+    let stream = one.state.cluster.state_stream();
+    assert!(matches!(one.state.link.last(&stream, &keys, ANSWER).await, Ok(Last::None)));
+}
+
+#[tokio::test]
+async fn nodes_with_the_same_keys_in_another_order_understand_each_other() {
+    let server = Server::start();
+    let link = server.link().await;
+    let of = async |node, keys: &[&str]| {
+        Requests::new(&State::open(&link, &with_keys(keys), Timing::default()).await.unwrap(), node, Topic::Control)
+    };
+    let (one, two) = (of("one", &[LATER_KEY, KEY]).await, of("two", &[KEY, LATER_KEY]).await);
+    repeat(&two, 1).await;
+    repeat(&one, 2).await;
+    assert_eq!(ask(&one, "two", b"?").await.unwrap(), "?");
+    assert_eq!(ask(&two, "one", b"?").await.unwrap(), "??");
+}
+
+#[tokio::test]
+async fn a_busy_node_refuses_at_once_and_still_answers_questions() {
+    let server = Server::start();
+    let [one, two] = nodes(&server).await;
+    let (began, mut has_begun) = mpsc::unbounded_channel();
+    let serving = Serving::start(&two, 1, move |asked| {
+        let (began, body, withdrawn) = (began.clone(), asked.body.clone(), asked.withdrawn());
+        asked.answer(async move {
+            if body == "long" {
+                began.send(()).unwrap();
+                withdrawn.await;
+            }
+            body.to_vec()
+        })
+    });
+    // It listens soon.
+    soon(async { while one.look("two", b"?", PATIENCE).await.is_err() {} }).await;
+    let (withdraw, withdrawn) = oneshot::channel::<()>();
+    let long = {
+        let one = one.clone();
+        let withdrawn = async { withdrawn.await.unwrap() };
+        tokio::spawn(async move { one.ask("two", b"long", PATIENCE, withdrawn).await })
+    };
+    soon(has_begun.recv()).await.unwrap();
+    let refused = ask(&one, "two", b"other").await.unwrap_err();
+    assert!(matches!(&refused, RequestError::Refused { reason, .. } if reason.contains("busy")), "{refused}");
+    assert_eq!(soon(one.look("two", b"?", PATIENCE)).await.unwrap(), "?");
+    withdraw.send(()).unwrap();
+    assert_eq!(soon(long).await.unwrap().unwrap(), "long", "it hears that it is to give up");
+    // Its place is free soon.
+    soon(async { while one.ask("two", b"other", PATIENCE, std::future::pending()).await.is_err() {} }).await;
+    soon(serving.stop()).await;
+}
+
+#[tokio::test]
+async fn questions_are_not_remembered() {
+    let server = Server::start();
+    let [one, two] = nodes(&server).await;
+    let mut inbox = two.serve().await.unwrap();
+    for _ in 0..3 {
+        let hearing = async {
+            let asked = soon(inbox.next()).await.unwrap();
+            assert!(asked.is_question());
+            asked.answer(async { b"!".to_vec() }).await;
+        };
+        assert_eq!(tokio::join!(one.look("two", b"?", PATIENCE), hearing).0.unwrap(), "!");
+    }
+    assert_eq!(inbox.remembered(), 0);
+    hears_the_next(&mut inbox, &one, "two").await;
+    assert_eq!(inbox.remembered(), 1);
 }
 
 #[tokio::test]
@@ -162,7 +399,7 @@ async fn the_node_that_has_an_account_is_found_by_two_records() {
     let claim = |session| Value::Claim(Claim { session: Some(session), token: Token(1), weight: 1 });
     let key = Key::Account(account.into());
     let before = state.link.last(&state.cluster.state_stream(), &state.cluster.subject(&key), PATIENCE).await.unwrap();
-    let crate::answer::Last::Stored(before) = before else { panic!("{before:?}") };
+    let Last::Stored(before) = before else { panic!("{before:?}") };
     write(&key, claim(ids[0]), before.revision).await;
     assert_eq!(state.holder(account).await.unwrap().as_deref(), Some("one"));
     let over = Session { state: SessionState::Over, ..own };

@@ -5,18 +5,25 @@ use std::collections::BTreeSet;
 use parlor_base::id::Digest;
 use parlor_cluster::Timing;
 
-use super::server::{Server, cluster};
+use super::server::{KEY, LATER_KEY, Server, cluster, with_keys};
 use super::soon;
-use crate::{MOST_IN_A_FILE, MOST_IN_A_TEXT, Shared, SharedError, Standing, State, StateError, Version};
+use crate::{
+    Cluster, Forgery, KeyRing, MOST_IN_A_FILE, MOST_IN_A_TEXT, Next, Shared, SharedError, Standing, State, StateError,
+    Version, agree_on_keys, examine,
+};
 
 async fn shared(server: &Server) -> (State, Shared) {
-    let state = State::open(&server.link().await, &cluster(), Timing::default()).await.unwrap();
+    shared_with(server, &cluster()).await
+}
+
+async fn shared_with(server: &Server, cluster: &Cluster) -> (State, Shared) {
+    let state = State::open(&server.link().await, cluster, Timing::default()).await.unwrap();
     let shared = Shared::open(&state).await.unwrap();
     (state, shared)
 }
 
 async fn publish(shared: &Shared, text: &str, before: Option<&Version>, node: &str) -> Option<Version> {
-    soon(shared.publish(text, before, node, "0.1.0")).await.unwrap()
+    soon(shared.publish(text, Next::of(before), node, "0.1.0")).await.unwrap()
 }
 
 #[tokio::test]
@@ -70,7 +77,7 @@ async fn what_is_too_large_is_neither_stored_nor_read() {
     let (state, shared) = shared(&server).await;
     let too_large = |size, most| SharedError::TooLarge { size, most };
     let long = "a".repeat(MOST_IN_A_TEXT + 1);
-    let refused = soon(shared.publish(&long, None, "one", "0.1.0")).await.unwrap_err();
+    let refused = soon(shared.publish(&long, Next::of(None), "one", "0.1.0")).await.unwrap_err();
     assert_eq!(refused, too_large(long.len(), MOST_IN_A_TEXT));
     let large = vec![0; MOST_IN_A_FILE + 1];
     let refused = soon(shared.keep(&large)).await.unwrap_err();
@@ -89,11 +96,11 @@ async fn what_is_too_large_is_neither_stored_nor_read() {
 async fn a_version_of_a_newer_parlor_is_an_error_that_says_so() {
     let server = Server::start();
     let (state, shared) = shared(&server).await;
-    let body = r#"{"format":2,"number":1}"#;
+    let body = r#"{"format":3,"number":1}"#;
     state.link.jetstream.publish("parlor.c.state.shared.version", body.into()).await.unwrap().await.unwrap();
     let error = shared.version().await.unwrap_err();
     assert!(matches!(&error, SharedError::State(StateError::Unreadable { .. })) && !error.is_passing(), "{error}");
-    assert!(error.to_string().contains("format 2"), "{error}");
+    assert!(error.to_string().contains("format 3"), "{error}");
 }
 
 #[tokio::test]
@@ -115,4 +122,86 @@ async fn what_each_node_has_is_told_and_objects_of_the_last_hour_stay() {
     shared.keep(b"of a version that is about to come").await.unwrap();
     soon(shared.clean(&BTreeSet::new())).await.unwrap();
     assert_eq!(soon(shared.text(&version)).await.unwrap(), "text");
+}
+
+/// By somebody who can log in to NATS, and has no key, that of another cluster, or an old copy.
+#[tokio::test]
+async fn a_version_that_no_node_of_the_cluster_wrote_is_refused_until_an_owner_decides() {
+    let server = Server::start();
+    let (state, one) = shared(&server).await;
+    let mut last = publish(&one, "text", None, "one").await.unwrap().revision;
+    let subject = state.cluster.shared_subject();
+    let refused = async || match soon(one.version()).await {
+        Err(error @ SharedError::Forged { .. }) => error,
+        other => panic!("{other:?}"),
+    };
+    let of_other_name = Cluster::new("d", KeyRing::parse(KEY).unwrap()).unwrap();
+    let (_, other) = shared_with(&server, &of_other_name).await;
+    publish(&other, "text", None, "one").await.unwrap();
+    let of_other_name = {
+        let stream = state.link.jetstream.get_stream(of_other_name.state_stream()).await.unwrap();
+        stream.get_last_raw_message_by_subject(&of_other_name.shared_subject()).await.unwrap().payload
+    };
+    let older = format!(
+        "{{\"format\":1,\"number\":2,\"digest\":\"{}\",\"node\":\"one\",\"parlor\":\"0.1.0\"}}",
+        Digest::of(b"text")
+    );
+    for (body, expected) in
+        [(of_other_name, Forgery::Changed), (older.into(), Forgery::Older), ("nonsense".into(), Forgery::Changed)]
+    {
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        last = state.put_text(subject.clone(), text, last, crate::state::ANSWER).await.unwrap();
+        let error = refused().await;
+        assert_eq!(error.replaceable(), Some(last), "{error}");
+        assert!(matches!(&error, SharedError::Forged { cause, .. } if *cause == expected), "{error}");
+        assert!(!error.is_passing() && error.to_string().contains("parlor reload"), "{error}");
+        let overview = soon(state.overview()).await.unwrap();
+        assert_eq!((overview.shared, overview.refused), (None, Some(error)));
+    }
+    // An owner has the file of a node take its place.
+    let next = Next { after: last, number: 2 };
+    let version = soon(one.publish("text", next, "one", "0.1.0")).await.unwrap().unwrap();
+    assert_eq!(soon(one.version()).await.unwrap(), Some(version.clone()));
+    assert_eq!(soon(state.overview()).await.unwrap().shared, Some(version.clone()));
+    // One by another key may be that of a node whose key this one lacks.
+    let (_, with_other_key) = shared_with(&server, &with_keys(&[LATER_KEY])).await;
+    publish(&with_other_key, "other", Some(&version), "two").await.unwrap();
+    let error = refused().await;
+    let cause = Forgery::Key(with_keys(&[LATER_KEY]).keys().first());
+    assert!(matches!(&error, SharedError::Forged { cause: found, .. } if *found == cause), "{error}");
+    assert_eq!(error.replaceable(), None);
+}
+
+/// Both nodes get the new key behind the old one, then before it, and at last without the old one.
+#[tokio::test]
+async fn the_present_version_stays_when_the_key_is_replaced() {
+    let server = Server::start();
+    let [old, both, turned] = [&[KEY][..], &[KEY, LATER_KEY], &[LATER_KEY, KEY]].map(with_keys);
+    let new = with_keys(&[LATER_KEY]);
+    let link = server.link().await;
+    let keys = async |cluster: &Cluster| {
+        soon(examine(&link, cluster)).await.unwrap().records.unwrap().into_iter().collect::<Vec<_>>()
+    };
+    let [earlier, later] = [&old, &new].map(|cluster| cluster.keys().first());
+    server.cluster().await;
+    agree_on_keys(&link, &old).await.unwrap();
+    let (_, shared) = shared_with(&server, &old).await;
+    let first = publish(&shared, "text", None, "one").await.unwrap();
+    agree_on_keys(&link, &both).await.unwrap();
+    let (_, of_both) = shared_with(&server, &both).await;
+    assert_eq!(soon(of_both.version()).await.unwrap(), Some(first.clone()), "nothing was written");
+    assert_eq!(keys(&both).await, [(earlier, 1)]);
+    agree_on_keys(&link, &turned).await.unwrap();
+    assert_eq!(keys(&turned).await, [(later, 1)]);
+    let sealed_again = soon(of_both.version()).await.unwrap().unwrap();
+    assert_eq!(Version { revision: first.revision, ..sealed_again.clone() }, first);
+    // A node that has not started again writes one more with the old key.
+    publish(&of_both, "more", Some(&sealed_again), "two").await.unwrap();
+    assert_eq!(keys(&turned).await, [(earlier, 1)]);
+    agree_on_keys(&link, &turned).await.unwrap();
+    agree_on_keys(&link, &new).await.unwrap();
+    let (_, of_new) = shared_with(&server, &new).await;
+    let version = soon(of_new.version()).await.unwrap().unwrap();
+    assert_eq!((version.number, soon(of_new.text(&version)).await.unwrap().as_str()), (2, "more"));
+    assert!(matches!(soon(shared.version()).await, Err(SharedError::Forged { cause: Forgery::Key(_), .. })));
 }

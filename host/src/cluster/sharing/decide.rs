@@ -80,6 +80,11 @@ pub(super) enum Step {
         /// Whether the file has changes of this node, which must not be lost.
         is_changed: bool,
     },
+    /// Nothing: the version is older than the one that this node had.
+    Refuse {
+        /// The number of that one.
+        known: u64,
+    },
 }
 
 /// Compares the version of the cluster, the version that this node had, and its file.
@@ -87,11 +92,17 @@ pub(super) fn decide(version: Option<&Base>, base: Option<&Base>, file: File, wh
     let Some(version) = version else {
         return if matches!(file, File::InForce(_)) { Step::Publish } else { Step::Wait };
     };
+    // A program that can write to NATS can put back a version that a node has sealed, such as one from before a revocation.
+    if let Some(base) = base.filter(|base| version.number < base.number) {
+        let is_wanted = when == When::Reloaded && matches!(file, File::InForce(_));
+        return if is_wanted { Step::Publish } else { Step::Refuse { known: base.number } };
+    }
     if file.digest() == Some(version.digest) {
         return Step::InSync;
     }
-    // A version of the same place with another text is that of a cluster that has lost its state.
-    let is_version_known = base == Some(version);
+    // A version of the same number with another text is that of a cluster that has lost its state. The place of a record is
+    // another one after it was sealed with another key.
+    let is_version_known = base.is_some_and(|base| base.number == version.number && base.digest == version.digest);
     match file {
         File::Absent(_) if is_version_known && when != When::Start => Step::Wait,
         File::Absent(_) => Step::Take { is_changed: false },
@@ -148,6 +159,24 @@ mod tests {
         let other = base(1, "c");
         assert_eq!(decide(Some(&other), Some(&one), in_force("a"), When::Looked), Step::Take { is_changed: false });
         assert_eq!(decide(Some(&other), Some(&one), in_force("b"), When::Looked), Step::Take { is_changed: true });
+    }
+
+    #[test]
+    fn a_version_that_is_older_than_what_the_node_had_is_refused_until_its_owner_decides() {
+        let known = base(7, "b");
+        // It was put back: its record is the last one in NATS.
+        let older = Base { revision: 9, ..base(3, "a") };
+        for file in [in_force("b"), in_force("a"), unread("b"), File::Absent(None)] {
+            for when in [When::Start, When::Looked] {
+                assert_eq!(decide(Some(&older), Some(&known), file, when), Step::Refuse { known: 7 }, "{file:?}");
+            }
+        }
+        assert_eq!(decide(Some(&older), Some(&known), in_force("b"), When::Reloaded), Step::Publish);
+        assert_eq!(decide(Some(&older), Some(&known), unread("b"), When::Reloaded), Step::Refuse { known: 7 });
+        assert_eq!(decide(Some(&older), None, File::Absent(None), When::Start), Step::Take { is_changed: false });
+        // The same version was sealed with another key.
+        let sealed_again = Base { revision: 9, ..known.clone() };
+        assert_eq!(decide(Some(&sealed_again), Some(&known), in_force("mine"), When::Looked), Step::Publish);
     }
 
     #[test]

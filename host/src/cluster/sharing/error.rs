@@ -35,6 +35,16 @@ pub enum SharingError {
         /// The reason.
         cause: String,
     },
+    /// The version of the cluster is older than one that this node had.
+    #[error(
+        "version {number} of plugins.toml is in NATS, and this node, which stays as it was, had version {known}: somebody put an older one back, or NATS has lost its state; find out who can log in to NATS as parlor, and run `parlor reload` on the node whose plugins.toml is to count"
+    )]
+    Older {
+        /// The number of the version.
+        number: u64,
+        /// The number of the version that this node had.
+        known: u64,
+    },
     /// Two nodes changed the file at once.
     #[error(
         "plugins.toml was changed on the node {node} too, and its version {number} counts; yours is in {}: make your change again, and remove that file", aside.escaped()

@@ -261,7 +261,7 @@ fn is_aside(file: &std::io::Result<std::fs::DirEntry>) -> bool {
 async fn a_policy_counts_without_a_component_that_is_not_to_be_had() {
     let server = Server::start();
     let (state, shared) = server.shared().await;
-    shared.publish(&policy(""), None, "other", "0.1.0").await.unwrap().unwrap();
+    shared.publish(&policy(""), Next::of(None), "other", "0.1.0").await.unwrap().unwrap();
     let home = Home::new(&server, "one");
     let node = home.start().await;
     assert_eq!((home.read(), home.component()), (policy(""), None));
@@ -293,7 +293,7 @@ async fn a_version_that_cannot_be_used_changes_nothing_and_a_mistake_goes_nowher
         [("[plugin.echo]\nnewer = true\n".to_owned(), "plugin.echo.newer"), (policy(settings), "command")]
     {
         let version = shared.version().await.unwrap();
-        shared.publish(&text, version.as_ref(), "other", "9.0.0").await.unwrap().unwrap();
+        shared.publish(&text, Next::of(version.as_ref()), "other", "9.0.0").await.unwrap().unwrap();
         node.sharing().look(&node.host).await;
         assert_eq!(home.read(), policy(""));
         let [(Some(1), Some(trouble))] = standings(&state).await else { panic!("no trouble") };
@@ -306,6 +306,35 @@ async fn a_version_that_cannot_be_used_changes_nothing_and_a_mistake_goes_nowher
     let error = node.reload().await.unwrap_err();
     assert!(matches!(error, SharingError::Unusable { .. }), "{error}");
     assert_eq!((shared.version().await.unwrap(), home.read()), (newest, policy("enabled = false\n")));
+    node.stop().await;
+}
+
+/// By somebody who has the key, but not by parlor: a program that only logs in to NATS can put back what it has seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_version_that_was_put_back_changes_nothing_until_an_owner_decides() {
+    let server = Server::start();
+    let home = with_plugin(&server, "one");
+    let node = home.start().await;
+    let disabled = policy("enabled = false\n");
+    home.write(&disabled);
+    node.reload().await.unwrap();
+    let (state, shared) = server.shared().await;
+    let revoked = shared.version().await.unwrap().unwrap();
+    assert_eq!(revoked.number, 2);
+    let next = Next { after: revoked.revision, number: 1 };
+    shared.publish(&policy(""), next, "other", "0.1.0").await.unwrap().unwrap();
+    node.sharing().look(&node.host).await;
+    assert_eq!(home.read(), disabled);
+    let [(Some(2), Some(trouble))] = standings(&state).await else { panic!("no trouble") };
+    assert!(trouble.contains("had version 2") && trouble.contains("parlor reload"), "{trouble}");
+    // Also after a restart.
+    node.stop().await;
+    let node = home.start().await;
+    assert_eq!(home.read(), disabled);
+    node.reload().await.unwrap();
+    let version = shared.version().await.unwrap().unwrap();
+    assert_eq!((version.number, version.digest), (3, Digest::of(disabled.as_bytes())));
+    assert_eq!(standings(&state).await, [(Some(3), None)]);
     node.stop().await;
 }
 

@@ -8,7 +8,7 @@ use crate::cluster::Serving;
 use crate::control::refusal::Refusal;
 use crate::control::routes::Routes;
 
-/// The most requests of other nodes at once; further ones wait.
+/// The most requests of other nodes at once; further ones are refused.
 const REQUESTS: usize = 32;
 
 /// Begins to hear other nodes, if the host is a node of a cluster.
@@ -19,6 +19,12 @@ pub(in crate::control) fn serve(routes: Routes) -> Option<Serving> {
 
 /// Carries out a request, and answers it.
 async fn converse(asked: Asked, routes: Routes) {
+    // It could come again, and may be a command.
+    if asked.is_question() {
+        return asked
+            .refuse("this is asked as a request; run the same version of parlor on all nodes".to_owned())
+            .await;
+    }
     let (node, body, withdrawn) = (asked.from.clone(), asked.body.clone(), asked.withdrawn());
     asked.answer(async move { carry_out(&routes, &node, &body, withdrawn).await.write() }).await;
 }
