@@ -167,8 +167,19 @@ fn compare(page: &str, heading: &str, shown: &Value) {
     for (name, is_always) in &fields {
         let mut there = all.iter().map(|one| one.get(name).is_some());
         let is_shown = if *is_always { !all.is_empty() && there.all(|it| it) } else { there.any(|it| it) };
-        let of_others =
-            ["config_error", "departures", "group", "policy_error", "reason", "remedy", "rooms", "said", "trouble"];
+        let of_others = [
+            "config_error",
+            "departures",
+            "group",
+            "node",
+            "nodes",
+            "policy_error",
+            "reason",
+            "remedy",
+            "rooms",
+            "said",
+            "trouble",
+        ];
         assert!(is_shown || of_others.contains(&name.as_str()), "{heading}: there is no {name}: {shown}");
     }
 }

@@ -224,9 +224,21 @@ fn set(document: &mut DocumentMut, path: &[String], value: &Value) -> Option<()>
     }
     match item.as_table_like_mut()?.get_mut(key) {
         Some(Item::Value(old)) => replace(old, value),
+        Some(Item::Table(old)) => {
+            let new = value.as_table()?;
+            let gone = old.iter().map(|(key, _)| key).filter(|key| !new.contains_key(*key)).map(str::to_owned);
+            for key in gone.collect::<Vec<_>>() {
+                remove(document, &below(path, &key))?;
+            }
+            new.iter().try_for_each(|(key, value)| set(document, &below(path, key), value))
+        }
         Some(_) => None,
         None => insert(item, key, Item::Value(written(value)?)),
     }
+}
+
+fn below(path: &[String], key: &str) -> Vec<String> {
+    path.iter().cloned().chain([key.to_owned()]).collect()
 }
 
 /// Adds a key at the end of a table.

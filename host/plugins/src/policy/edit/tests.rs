@@ -41,6 +41,18 @@ fn a_value_is_replaced_where_it_stands() {
     edited(set_to(&["enabled"], false), "snoop", "enabled = true", "enabled = false");
 }
 
+/// A secret may have a header of its own.
+#[test]
+fn a_table_is_replaced_below_its_header() {
+    let text = "[plugin.echo]\nsource = \"e\"\n\n# rotated\n[plugin.echo.settings.key]\nfile = \"a\" # kept\nold = 1\n\n[plugin.x]\n";
+    let key = |table: &str| Change::Set(vec!["settings".into(), "key".into()], Value::Table(table.parse().unwrap()));
+    let both = edit(text, "echo", &[key("file = \"b\"\nformer = { file = \"a\", until = \"x\" }")]).unwrap();
+    let former = "former = { file = \"a\", until = \"x\" }\n";
+    assert_eq!(both, text.replace("file = \"a\"", "file = \"b\"").replace("old = 1\n", former));
+    let alone = edit(&both, "echo", &[key("file = \"b\"")]).unwrap();
+    assert_eq!(alone, both.replace(former, ""));
+}
+
 #[test]
 fn many_entries_are_added_as_one_after_the_other() {
     let entry = |number: usize| (format!("a{number}"), "source = \"a.wasm\"".parse::<Table>().unwrap());
