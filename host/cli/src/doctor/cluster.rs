@@ -20,7 +20,7 @@ pub(super) fn check(section: &Cluster, offline: bool, findings: &mut Findings) -
         }
     };
     let Some(first) = keys.first() else { return Ok(()) };
-    findings.fine(CHECK, format!("the key {first} encrypts what goes to NATS; keys: {}", keys.len()));
+    findings.fine(CHECK, format!("the key {first} encrypts what accounts keep in NATS; keys: {}", keys.len()));
     if section.allow_unencrypted {
         let says = "the connection to NATS may go without TLS: others on the way may see the log-in there";
         findings.warn(CHECK, says, "use tls:// and take allow_unencrypted out, unless the network is private");
