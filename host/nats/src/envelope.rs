@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::names::Cluster;
-use crate::requests::MOST_IN_A_REQUEST;
 use crate::seal::{KeyId, OVERHEAD, OpenError, What};
 
+/// The largest body of a request, in bytes: it goes in one message.
+pub const MOST_IN_A_REQUEST: usize = 960 << 10;
 /// The format that this version writes, and the only one that it reads.
 pub(crate) const FORMAT: u32 = 2;
 /// The format of messages that were not sealed.

@@ -15,11 +15,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::envelope::{
-    AnswerHead, EnvelopeError, FORMAT, Place, RequestHead, Says, is_inbox, open, refuse_older, seal,
+    AnswerHead, EnvelopeError, FORMAT, MOST_IN_A_REQUEST, Place, RequestHead, Says, is_inbox, open, refuse_older, seal,
 };
 use crate::error::RequestError;
 use crate::names::Cluster;
-use crate::requests::{MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, PART, Requests, unix_time};
+use crate::requests::{MOST_IN_AN_ANSWER, PART, Requests, unix_time};
 
 /// How far the clocks of two nodes may differ. A request that was sent earlier or later than that is refused.
 pub const CLOCKS: Duration = Duration::from_mins(1);

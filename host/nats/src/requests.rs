@@ -20,13 +20,13 @@ use futures_util::StreamExt as _;
 use parlor_base::escape::escape_untrusted;
 use tokio::time::{Instant, timeout_at};
 
-use crate::envelope::{AnswerHead, EnvelopeError, FORMAT, Place, RequestHead, Says, new_id, open, seal};
+use crate::envelope::{
+    AnswerHead, EnvelopeError, FORMAT, MOST_IN_A_REQUEST, Place, RequestHead, Says, new_id, open, seal,
+};
 use crate::error::RequestError;
 use crate::names::Cluster;
 use crate::state::State;
 
-/// The largest body of a request, in bytes: it goes in one message.
-pub const MOST_IN_A_REQUEST: usize = 960 << 10;
 /// The largest answer, in bytes.
 pub const MOST_IN_AN_ANSWER: usize = 32 << 20;
 /// The largest part of an answer.
