@@ -54,7 +54,6 @@ pub use away::Away;
 pub use clock::now;
 pub use connect::{Link, Login, Settings};
 pub use drive::{Driver, NodeSettings, Order};
-pub use envelope::MOST_IN_A_REQUEST;
 pub use envelope::{EnvelopeError, MOST_IN_A_REQUEST};
 pub use error::{
     ConnectError, CopyError, LogError, PutError, RequestError, SnapshotError, StartError, StateError, StreamError,
