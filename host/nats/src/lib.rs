@@ -69,6 +69,7 @@ pub use moving::{
 pub use names::{Cluster, NameError};
 pub use overview::{AccountRow, AwayRow, NodeRow, Overview};
 pub use permit::Permit;
+pub use record::{Kind, MOST_IN_A_CHANGE, MOST_IN_A_RECORD, MOST_IN_A_SNAPSHOT, Position, Record, RecordError};
 pub use requests::{MOST_IN_AN_ANSWER, Requests, SILENCE, Topic};
 pub use run::{AccountHost, Runner, Trouble};
 pub use seal::{KeyId, KeyRing, KeyRingError};
