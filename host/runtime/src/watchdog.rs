@@ -14,7 +14,7 @@ mod wakes;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
@@ -37,6 +37,9 @@ const POLL_COST: Duration = Duration::from_nanos(500);
 const TURNS: u32 = 8;
 /// A poll that uses this much CPU time is long, although no tick interrupted it: others on its thread would notice.
 const LONG: Duration = Duration::from_micros(500);
+/// How much more a poll may use for each event that it began or finished to handle, before it is long: many short handlers are
+/// no computation.
+const EACH: Duration = Duration::from_micros(50);
 /// The number of short polls in a row after which a guest no longer counts as computing. A move costs as much as a
 /// message.
 const SHORT_POLLS: u32 = 16;
@@ -71,6 +74,8 @@ pub struct Account {
     unbroken: AtomicU64,
     /// Whether the running poll ends because of a tick, not because the guest waits.
     interrupted: AtomicBool,
+    /// How often the running poll began or finished to handle an event.
+    steps: AtomicU32,
     /// The runtime that polls it, as a number of [`Runs`].
     runs: AtomicU8,
     /// The total time in which it was ready to run but not polled, in nanoseconds.
@@ -118,6 +123,11 @@ impl Account {
     /// would otherwise compute at its neighbours' cost each time.
     pub(super) fn begin_in_background(&self) {
         self.set_runs(Runs::InBackground);
+    }
+
+    /// Notes that it began or finished to handle an event.
+    pub(super) fn step(&self) {
+        self.steps.fetch_add(1, Relaxed);
     }
 
     /// Returns the CPU time that the instance has used without ever waiting.
@@ -277,10 +287,10 @@ impl<R> Metered<R> {
         *self.account.spent.lock().unwrap_or_else(PoisonError::into_inner) = Some((spent, now));
     }
 
-    /// Counts a poll that used this much CPU time, in nanoseconds. If a tick interrupted it, the guest computes, unless the
-    /// thread itself had to wait for a core meanwhile. If it was only long, it does if another one was before.
-    fn count(&mut self, is_interrupted: bool, used: u64) {
-        let is_long = used > nanos(LONG);
+    /// Counts a poll that used this much CPU time, in nanoseconds, for this many steps. If a tick interrupted it, the guest
+    /// computes, unless the thread itself had to wait for a core meanwhile. If it was only long, it does if another one was before.
+    fn count(&mut self, is_interrupted: bool, used: u64, steps: u32) {
+        let is_long = used > nanos(LONG + EACH * steps);
         let computes = is_long && (is_interrupted || self.since_long < ALONE);
         self.short_polls = if computes { 0 } else { self.short_polls.saturating_add(1) };
         self.since_long = if is_long { 0 } else { self.since_long.saturating_add(1) };
@@ -329,6 +339,7 @@ impl<R> Future for Metered<R> {
         this.wakes.task.register(context.waker());
         this.account.poll_began.store(began.cpu(), Relaxed);
         this.account.interrupted.store(false, Relaxed);
+        this.account.steps.store(0, Relaxed);
         let (polled, polls) = this.turns();
         let now = Instant::now();
         let own = began.used_until(now);
@@ -346,7 +357,8 @@ impl<R> Future for Metered<R> {
         if let Poll::Ready(result) = polled {
             return Poll::Ready(Step::Done(result));
         }
-        this.count(computes, own);
+        let steps = this.account.steps.load(Relaxed);
+        this.count(computes, own, steps);
         let next = this.next(runs, computes);
         if next != runs {
             this.account.set_runs(next);

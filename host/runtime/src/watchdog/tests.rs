@@ -156,10 +156,10 @@ fn a_guest_that_a_tick_interrupts_while_its_thread_waits_for_a_core_stays() {
     let guest: Guest = Box::pin(std::future::pending());
     let mut metered = Metered::new(guest, Arc::default(), RICH, ticker.clone());
     for _ in 0..100 {
-        metered.count(true, nanos(LONG));
+        metered.count(true, nanos(LONG), 0);
         assert_eq!(metered.next(Runs::WithAccount, true), Runs::WithAccount);
     }
-    metered.count(true, nanos(LONG) + 1);
+    metered.count(true, nanos(LONG) + 1, 0);
     assert_eq!(metered.next(Runs::WithAccount, true), Runs::Computing);
     ticker.stop();
 }
@@ -171,14 +171,50 @@ fn a_long_poll_alone_leaves_a_guest_with_its_account_and_a_second_one_does_not()
     for (short_polls, stays) in [(0, false), (SHORT_POLLS, false), (ALONE - 1, false), (ALONE, true)] {
         let guest: Guest = Box::pin(std::future::pending());
         let mut metered = Metered::new(guest, Arc::default(), RICH, ticker.clone());
-        metered.count(false, long);
+        metered.count(false, long, 0);
         assert_eq!(metered.next(Runs::WithAccount, false), Runs::WithAccount);
         for _ in 0..short_polls {
-            metered.count(false, nanos(LONG));
+            metered.count(false, nanos(LONG), 0);
             assert_eq!(metered.next(Runs::WithAccount, false), Runs::WithAccount);
         }
-        metered.count(false, long);
+        metered.count(false, long, 0);
         assert_eq!(metered.next(Runs::WithAccount, false) == Runs::WithAccount, stays, "after {short_polls}");
+    }
+    ticker.stop();
+}
+
+/// A hundred messages that came together are handled in one poll.
+#[test]
+fn a_guest_that_handles_many_events_in_a_moment_each_stays_with_its_account() {
+    let ticker = ticker();
+    let guest: Guest = Box::pin(std::future::pending());
+    let mut metered = Metered::new(guest, Arc::default(), RICH, ticker.clone());
+    let (most, steps) = (nanos(LONG + EACH * 100), 100);
+    for is_interrupted in [false, true] {
+        for _ in 0..10 {
+            metered.count(is_interrupted, most, steps);
+            assert_eq!(metered.next(Runs::WithAccount, is_interrupted), Runs::WithAccount);
+        }
+    }
+    metered.count(true, most + 1, steps);
+    assert_eq!(metered.next(Runs::WithAccount, true), Runs::Computing);
+    ticker.stop();
+}
+
+/// The steps are counted from where a handler begins to where it has returned.
+#[tokio::test]
+async fn the_steps_of_a_poll_are_those_since_it_began() {
+    let (ticker, account) = (ticker(), Arc::<Account>::default());
+    let steps = Arc::clone(&account);
+    let guest: Guest = Box::pin(async move {
+        for _ in 0..3 {
+            (0..2).for_each(|_| steps.step());
+            tokio::task::yield_now().await;
+        }
+    });
+    let mut metered = Metered::new(guest, Arc::clone(&account), RICH, ticker.clone());
+    while futures_util::poll!(&mut metered).is_pending() {
+        assert_eq!(account.steps.load(Relaxed), 2);
     }
     ticker.stop();
 }
@@ -195,7 +231,7 @@ fn however_a_guest_spaces_its_long_polls_few_of_them_run_beside_its_account() {
         for poll in 0..POLLS {
             let is_long = poll % (in_a_row + pause) < in_a_row;
             beside += u32::from(is_long && runs == Runs::WithAccount);
-            metered.count(false, if is_long { nanos(LONG) + 1 } else { 0 });
+            metered.count(false, if is_long { nanos(LONG) + 1 } else { 0 }, 0);
             runs = metered.next(runs, false);
         }
         assert!(beside <= POLLS / (SHORT_POLLS + 1) + 2, "{beside}: {in_a_row} in a row, then {pause} short ones");
