@@ -146,14 +146,13 @@ impl Node {
     /// then.
     pub fn stopped(&mut self, now: Duration, account: &str, token: Token) -> Vec<Output> {
         self.turn(now, |node| {
-            let next = node.next(now);
-            if let Some(hold) = node.holds.get_mut(account).filter(|hold| hold.token == token) {
-                hold.phase = match hold.phase {
-                    Phase::Running => Phase::Stopped(next),
-                    Phase::Stopping(heir) | Phase::Stopped(heir) => Phase::Stopped(heir),
-                };
-                node.leaving.insert(Arc::from(account));
-            }
+            let Some(hold) = node.holds.get(account).filter(|hold| hold.token == token) else { return };
+            let heir = match hold.phase {
+                Phase::Running => node.next(now),
+                Phase::Stopping(heir) | Phase::Stopped(heir) => heir,
+            };
+            node.holds.insert(Arc::from(account), Hold { token, phase: Phase::Stopped(heir) });
+            node.leaving.insert(Arc::from(account));
         })
     }
 
