@@ -6,13 +6,12 @@ use async_nats::HeaderMap;
 use parlor_cluster::Revision;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::Last;
-use crate::connect::{AskError, Link};
+use crate::connect::Link;
 use crate::error::{PutError, StateError};
 use crate::names::Cluster;
 use crate::seal::{OpenError, key_of};
 use crate::shared;
-use crate::state::{ANSWER, FORMAT, parse};
+use crate::state::{ANSWER, FORMAT, last_in_the_state, parse};
 
 /// How often the text is looked at anew that somebody else has just written.
 const ATTEMPTS: usize = 3;
@@ -66,12 +65,10 @@ pub async fn agree_on_keys(link: &Link, cluster: &Cluster) -> Result<(), StateEr
 /// Looks whether this node has the key of the cluster. It writes nothing.
 pub(crate) async fn find(link: &Link, cluster: &Cluster) -> Result<Found, StateError> {
     let subject = cluster.keys_subject();
-    let stored = match link.last(&cluster.state_stream(), &subject, ANSWER).await {
-        Ok(Last::None | Last::Failed(PutError::Server { code: NO_STREAM, .. })) => return Ok(Found::Nothing),
-        Ok(Last::Stored(stored)) => stored,
-        Ok(Last::Failed(error)) => return Err(error.into()),
-        Err(AskError::Unfit(error)) => return Err(PutError::Unfit(error).into()),
-        Ok(Last::TooLarge | Last::Strange) | Err(_) => return Err(PutError::Unknown.into()),
+    let stored = match last_in_the_state(link, cluster, &subject).await {
+        Ok(Some(stored)) => stored,
+        Ok(None) | Err(StateError::Put(PutError::Server { code: NO_STREAM, .. })) => return Ok(Found::Nothing),
+        Err(error) => return Err(error),
     };
     let revision = stored.revision;
     let unreadable = |cause| StateError::Unreadable { subject: subject.clone(), revision, cause };

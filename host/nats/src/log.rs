@@ -206,26 +206,22 @@ impl AccountLog {
 
     /// Reads the last record.
     async fn look(&mut self) -> Result<(), LogError> {
-        match self.link.last(&self.stream, &self.subject, ANSWER).await {
-            Ok(Last::None) => self.tell(None).await?,
-            Ok(Last::Stored(stored)) => {
-                let (last, damage) = judge(&self.seal, &stored);
-                if let Some(cause) = damage.filter(|_| !self.replaces_all) {
-                    return Err(self.foreign(stored.revision, cause));
-                }
-                self.tell(Some(last)).await?;
-            }
-            Ok(Last::TooLarge) => return Err(self.foreign(0, RecordError::TooLarge)),
-            Ok(Last::Strange) => return Err(self.foreign(0, RecordError::Answer)),
-            Ok(Last::Failed(error)) => return Err(LogError::Put(error)),
-            Err(AskError::Unfit(error)) => return Err(LogError::Put(PutError::Unfit(error))),
-            Err(AskError::Lost | AskError::TooLarge) => {
-                // All accounts wait like this while there is no connection.
-                sleep(PAUSE * 2_u32.pow(self.failures.min(DOUBLINGS))).await;
-                self.failures += 1;
-                return Ok(());
-            }
+        let answer = self.link.last(&self.stream, &self.subject, ANSWER).await;
+        if let Err(AskError::Lost | AskError::TooLarge) = answer {
+            // All accounts wait like this while there is no connection.
+            sleep(PAUSE * 2_u32.pow(self.failures.min(DOUBLINGS))).await;
+            self.failures += 1;
+            return Ok(());
         }
+        let mut last = None;
+        if let Some(stored) = stored(&self.subject, answer)? {
+            let (found, damage) = judge(&self.seal, &stored);
+            if let Some(cause) = damage.filter(|_| !self.replaces_all) {
+                return Err(self.foreign(stored.revision, cause));
+            }
+            last = Some(found);
+        }
+        self.tell(last).await?;
         self.failures = 0;
         Ok(())
     }

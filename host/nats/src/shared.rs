@@ -16,12 +16,12 @@ use async_nats::HeaderMap;
 use parlor_base::id::Digest;
 use parlor_cluster::Revision;
 
-use crate::answer::{Last, Stored};
-use crate::connect::{AskError, Link};
+use crate::answer::Stored;
+use crate::connect::Link;
 use crate::error::{PutError, StateError};
 use crate::names::Cluster;
 use crate::seal::KeyId;
-use crate::state::{ANSWER, State, check_node};
+use crate::state::{ANSWER, State, check_node, last_in_the_state};
 use crate::watch::Watch;
 
 use objects::Objects;
@@ -177,13 +177,7 @@ impl fmt::Debug for Shared {
 
 /// Returns the record of the present version as NATS has it.
 async fn stored(link: &Link, cluster: &Cluster) -> Result<Option<Stored>, StateError> {
-    match link.last(&cluster.state_stream(), &cluster.shared_subject(), ANSWER).await {
-        Ok(Last::None) => Ok(None),
-        Ok(Last::Stored(stored)) => Ok(Some(stored)),
-        Ok(Last::Failed(error)) => Err(error.into()),
-        Err(AskError::Unfit(error)) => Err(PutError::Unfit(error).into()),
-        Ok(Last::TooLarge | Last::Strange) | Err(_) => Err(PutError::Unknown.into()),
-    }
+    last_in_the_state(link, cluster, &cluster.shared_subject()).await
 }
 
 /// Returns the key with which the record of the present version is sealed, if there is one.

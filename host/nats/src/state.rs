@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parlor_cluster::{Claim, Key, Revision, Session, SessionId, SessionState, Timing, Token, Value};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::Last;
+use crate::answer::{Last, Stored};
 use crate::away::{self, Away};
 use crate::connect::{AskError, Link};
 use crate::drains;
@@ -285,6 +285,21 @@ fn decode_claim(hash: &str, body: &[u8]) -> Result<(Key, Value), String> {
         None => None,
     };
     Ok((Key::Account(account.into()), Value::Claim(Claim { session, token: Token(token), weight })))
+}
+
+/// Returns the last record of the state on this subject.
+pub(crate) async fn last_in_the_state(
+    link: &Link,
+    cluster: &Cluster,
+    subject: &str,
+) -> Result<Option<Stored>, StateError> {
+    match link.last(&cluster.state_stream(), subject, ANSWER).await {
+        Ok(Last::None) => Ok(None),
+        Ok(Last::Stored(stored)) => Ok(Some(stored)),
+        Ok(Last::Failed(error)) => Err(error.into()),
+        Err(AskError::Unfit(error)) => Err(PutError::Unfit(error).into()),
+        Ok(Last::TooLarge | Last::Strange) | Err(_) => Err(PutError::Unknown.into()),
+    }
 }
 
 /// Reads a record of the usual format.

@@ -85,8 +85,10 @@ pub(super) fn version(cluster: &Cluster, revision: Revision, body: &[u8]) -> Res
     let subject = cluster.shared_subject();
     let unreadable = |cause| StateError::Unreadable { subject: subject.clone(), revision, cause };
     let forged = |cause| SharedError::Forged { subject: subject.clone(), revision, cause };
-    if format_of(body).is_none_or(|format| format == OLDER) {
-        return Err(forged(if format_of(body).is_some() { Forgery::Older } else { Forgery::Changed }));
+    match format_of(body) {
+        None => return Err(forged(Forgery::Changed)),
+        Some(OLDER) => return Err(forged(Forgery::Older)),
+        Some(_) => {}
     }
     let SealedRecord { sealed, .. } = parse_format(body, SEALED).map_err(unreadable)?;
     let sealed = hex::decode(&sealed).map_err(|_| forged(Forgery::Changed))?;
