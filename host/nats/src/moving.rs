@@ -13,6 +13,7 @@ mod remove;
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jid::BareJid;
@@ -102,8 +103,7 @@ impl Remover {
     /// Makes sure that no node has an account. It ends the session of a node that was killed.
     async fn check_free(&self, account: &BareJid, claim: &Claim) -> Result<(), MoveError> {
         let Some(session) = claim.session else { return Ok(()) };
-        let node = self.looker.state.living_node(session, self.looker.patience).await?;
-        node.map_or(Ok(()), |node| Err(MoveError::Held { account: account.clone(), node: node.to_string() }))
+        not_held(account, self.looker.state.living_node(session, self.looker.patience).await?)
     }
 
     /// Keeps all nodes from running an account, and all others from moving it. Returns the revision of its record.
@@ -124,14 +124,30 @@ impl Remover {
     /// on if it comes back, since files on other nodes may have the old ones. Nothing of the account needs to be readable.
     async fn empty(&self, account: &BareJid, token: Token, progress: &mut Progress<'_>) -> Result<(), MoveError> {
         let Looker { link, cluster, .. } = &self.looker;
-        let mut log = AccountLog::open_to_replace(link, cluster, account.as_str(), token).await?;
-        tell(progress, Step::Fenced)?;
-        let last = log.write(Kind::Anew, Bytes::new()).await?;
-        tell(progress, Step::Named)?;
-        forget_before(link, cluster, account.as_str(), last.revision).await?;
+        begin_anew(link, cluster, account.as_str(), token, |step| tell(progress, step)).await?;
         self.snapshots.forget_all(account.as_str(), None).await?;
         tell(progress, Step::Cleared)
     }
+}
+
+/// Fails if a node has the account.
+fn not_held(account: &BareJid, node: Option<Arc<str>>) -> Result<(), MoveError> {
+    node.map_or(Ok(()), |node| Err(MoveError::Held { account: account.clone(), node: node.to_string() }))
+}
+
+/// Has an account begin with nothing: one record stays in its log. No earlier one needs to be readable.
+async fn begin_anew(
+    link: &Link,
+    cluster: &Cluster,
+    account: &str,
+    token: Token,
+    mut told: impl FnMut(Step) -> Result<(), MoveError>,
+) -> Result<(), MoveError> {
+    let mut log = AccountLog::open_to_replace(link, cluster, account, token).await?;
+    told(Step::Fenced)?;
+    let last = log.write(Kind::Anew, Bytes::new()).await?;
+    told(Step::Named)?;
+    Ok(forget_before(link, cluster, account, last.revision).await?)
 }
 
 impl Mover {
@@ -141,6 +157,11 @@ impl Mover {
         let accounts = Accounts::start(data).map_err(|error| MoveError::Files(error.to_string()))?;
         let stores = Stores::open(&remover.looker.link, cluster, accounts).await?;
         Ok(Self { remover, stores })
+    }
+
+    /// Returns why what the cluster has of an account cannot be read; `None` if it can, or if there is nothing.
+    pub async fn damage(&self, account: &BareJid) -> Result<Option<String>, MoveError> {
+        self.remover.looker.damage(account).await
     }
 
     fn mark(&self, stage: Stage, name: &str) -> Mark {

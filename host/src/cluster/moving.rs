@@ -40,7 +40,6 @@ pub enum MovingError {
 #[derive(Debug)]
 pub struct Moving {
     mover: Mover,
-    looker: Looker,
     file: DataFile,
     config: Config,
     by: By,
@@ -57,13 +56,12 @@ impl Moving {
         let file = DataFile::create(&config.data)?;
         let (settings, name) = connecting::settings(section).await?;
         let mover = Mover::open(&settings, &name, Timing::default(), &config.data).await?;
-        let looker = Looker::open(&settings, &name, Timing::default()).await?;
-        Ok(Self { mover, looker, file, config: config.clone(), by, cluster: section.name.clone(), _lock: lock })
+        Ok(Self { mover, file, config: config.clone(), by, cluster: section.name.clone(), _lock: lock })
     }
 
     /// Returns why what the cluster has of an account cannot be read; `None` if it can, or if there is nothing.
     pub async fn damage(&self, jid: &BareJid) -> Result<Option<String>, MovingError> {
-        Ok(self.looker.damage(jid).await?)
+        Ok(self.mover.damage(jid).await?)
     }
 
     /// Moves an account into the cluster. `told` hears of each step.

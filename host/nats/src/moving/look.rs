@@ -6,7 +6,7 @@ use jid::BareJid;
 use parlor_cluster::{Claim, Revision, Timing, Token};
 use parlor_store::DataFile;
 
-use super::{Look, MoveError};
+use super::{Look, MoveError, not_held};
 use crate::away::Standing;
 use crate::connect::{Link, Settings};
 use crate::error::StateError;
@@ -62,8 +62,7 @@ impl Looker {
     /// Makes sure that no node has an account.
     pub(super) async fn check_free(&self, account: &BareJid, claim: &Claim) -> Result<(), MoveError> {
         let Some(session) = claim.session else { return Ok(()) };
-        let node = self.state.renewing_node(session, self.patience).await?;
-        node.map_or(Ok(()), |node| Err(MoveError::Held { account: account.clone(), node: node.to_string() }))
+        not_held(account, self.state.renewing_node(session, self.patience).await?)
     }
 
     /// Returns the record of an account. One that cannot be read counts as none if all of the account is to be replaced.

@@ -3,14 +3,10 @@
 //! One record stays of each in its log. No node takes such an account, so nothing else would replace that record, and the earlier key
 //! would be needed for good.
 
-use bytes::Bytes;
-use parlor_cluster::Token;
-
-use super::{MoveError, highest};
+use super::{MoveError, begin_anew, highest};
 use crate::away::Standing;
 use crate::error::{LogError, PutError, StateError};
-use crate::log::{AccountLog, first_key, forget_before, last_token};
-use crate::record::Kind;
+use crate::log::{first_key, last_token};
 use crate::state::State;
 
 /// Writes the record anew that is left of each account that was removed or exported, if another key than the present one encrypts it.
@@ -49,15 +45,8 @@ async fn renew(state: &State, account: &str) -> Result<(), MoveError> {
         Err(PutError::Refused) => return Ok(()),
         Err(error) => return Err(StateError::from(error).into()),
     }
-    match begin_anew(state, account, token).await {
-        Ok(()) | Err(LogError::Fenced) => Ok(()),
-        Err(error) => Err(error.into()),
+    match begin_anew(link, cluster, account, token, |_| Ok(())).await {
+        Err(MoveError::Log(LogError::Fenced)) => Ok(()),
+        done => done,
     }
-}
-
-/// Has an account begin with nothing.
-async fn begin_anew(State { link, cluster }: &State, account: &str, token: Token) -> Result<(), LogError> {
-    let mut log = AccountLog::open_to_replace(link, cluster, account, token).await?;
-    let last = log.write(Kind::Anew, Bytes::new()).await?;
-    forget_before(link, cluster, account, last.revision).await
 }
