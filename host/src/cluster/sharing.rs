@@ -148,15 +148,14 @@ impl Sharing {
             if let (Err(error), File::InForce(_), Some(text)) = (&found, file, &text)
                 && let Some(after) = error.replaceable().filter(|_| when == When::Reloaded)
             {
-                is_published |= self.publish(&config, progress, text, (after, 0)).await?;
+                is_published |= self.publish(&config, progress, text, Next { after, number: 1 }).await?;
                 continue;
             }
             let version = found?;
             let present = version.as_ref().map(|version| Base::of(&self.cluster, version));
             match (decide(present.as_ref(), progress.base.as_ref(), file, when), version, text) {
                 (Step::Publish, version, Some(text)) => {
-                    let after = version.map_or((0, 0), |version| (version.revision, version.number));
-                    is_published |= self.publish(&config, progress, &text, after).await?;
+                    is_published |= self.publish(&config, progress, &text, Next::of(version.as_ref())).await?;
                 }
                 (Step::Refuse { known }, Some(version), _) => {
                     return Err(SharingError::Older { number: version.number, known });
@@ -177,13 +176,14 @@ impl Sharing {
         Err(SharingError::Busy)
     }
 
-    /// Makes the file the version after the one with this revision and number. Returns false if another node came first.
+    /// Makes the file the version at this place, with a higher number if this node had one already. Returns false if another node
+    /// came first.
     async fn publish(
         &self,
         config: &Arc<Config>,
         progress: &mut Progress,
         text: &str,
-        (after, before): (u64, u64),
+        next: Next,
     ) -> Result<bool, SharingError> {
         let policy = Arc::new(Policy::understand(text, &config.plugins)?);
         let (checked, data) = (Arc::clone(&policy), config.data.clone());
@@ -191,7 +191,7 @@ impl Sharing {
         self.store_all(config, &policy).await?;
         // Also after NATS has lost its state, a version is never older than what this node had.
         let known = progress.base.as_ref().map_or(0, |base| base.number);
-        let next = Next { after, number: before.max(known) + 1 };
+        let next = Next { number: next.number.max(known + 1), ..next };
         let Some(version) = self.shared.publish(text, next, &self.node, RELEASE).await? else { return Ok(false) };
         tracing::info!(version = version.number, "plugins.toml was given to the other nodes");
         self.remember(config, progress, &version)?;
