@@ -161,7 +161,7 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
     // This is asked before the search: a webhook that the search misses may be known a moment later. An account that is
     // counted here has begun to start its plugins.
     #[cfg(feature = "cluster")]
-    let own = host.accounts().len();
+    let own = elsewhere::accounts(host);
     let are_all_known = webhooks::are_all_known(host).await;
     let door = match parts(&arrived.path) {
         Some((plugin, name, token)) => webhooks::find(host, &plugin, name, token).await,

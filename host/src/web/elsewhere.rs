@@ -64,6 +64,11 @@ struct Answered {
     headers: Vec<(String, String)>,
 }
 
+/// Returns how many accounts this node has. Without a cluster, nobody asks, and they are not counted.
+pub(super) fn accounts(host: &Host) -> usize {
+    host.cluster.get().map_or(0, |_| host.accounts().len())
+}
+
 /// Finds a webhook on other nodes, unless it is here. `own` is how many accounts this node had before it looked for it
 /// here: one that has come since may have it.
 pub(super) async fn find(host: &Host, is_here: bool, own: usize, path: &str) -> Place {
@@ -139,7 +144,7 @@ async fn converse(asked: Asked, host: Arc<Host>) {
 async fn answer(host: &Host, bytes: &[u8], is_question: bool) -> Vec<u8> {
     let counts = webhooks::counts(host);
     // As for a request that comes here: counted and asked before the search.
-    let accounts = host.accounts().len();
+    let accounts = accounts(host);
     let are_all_known = webhooks::are_all_known(host).await;
     let Some((question, body)) = framed::split(bytes) else { return written(refused(counts)) };
     let (Question::Find { path } | Question::Take { path, .. }) = &question;
