@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The task that accepts connections.
-pub(crate) struct Listening {
+pub(super) struct Listening {
     task: JoinHandle<()>,
     /// Dropped to stop the task.
     enough: oneshot::Sender<Infallible>,
@@ -20,7 +20,7 @@ pub(crate) struct Listening {
 impl Listening {
     /// Serves the connections from `next`, up to `most` at once; further ones wait. `fault` is the warning for a failed
     /// accept.
-    pub(crate) fn start<N, S, C>(
+    pub(super) fn start<N, S, C>(
         next: impl Fn() -> N + Send + 'static,
         most: usize,
         fault: &'static str,
@@ -53,7 +53,7 @@ impl Listening {
     }
 
     /// Closes every connection. When this returns, the conversations hold nothing any more.
-    pub(crate) async fn stop(self) {
+    pub(super) async fn stop(self) {
         drop(self.enough);
         let _ = self.task.await;
     }

@@ -1,7 +1,5 @@
 //! Whether the host can be a node of its cluster: its key, NATS, and the other nodes.
 
-use std::collections::BTreeMap;
-
 use parlor::cluster::{self, Examined, KeyId};
 use parlor_config::Cluster;
 
@@ -31,8 +29,8 @@ pub(super) fn check(section: &Cluster, offline: bool, findings: &mut Findings) -
     match wait_for(cluster::examine(section))? {
         Ok(found) => {
             seen(&found, *first, findings);
-            let is_needed = |records: &BTreeMap<KeyId, u64>| records.keys().any(|key| key != first);
-            if keys.len() > 1 && found.records.as_ref().is_some_and(|records| !is_needed(records)) {
+            let need_no_other = found.records.as_ref().is_some_and(|records| records.keys().all(|key| key == first));
+            if keys.len() > 1 && need_no_other {
                 let says = format!(
                     "no record needs a key but {first}: once all nodes have it in the first line, the other lines may go"
                 );

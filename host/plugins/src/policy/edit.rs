@@ -237,8 +237,9 @@ fn set(document: &mut DocumentMut, path: &[String], value: &Value) -> Option<()>
     }
 }
 
+/// Returns the path of a key in the table at this path.
 fn below(path: &[String], key: &str) -> Vec<String> {
-    path.iter().cloned().chain([key.to_owned()]).collect()
+    [path, &[key.to_owned()]].concat()
 }
 
 /// Adds a key at the end of a table.
@@ -356,7 +357,7 @@ fn collect<'t>(table: &'t toml_edit::Table, path: &[String], found: &mut Vec<(&'
     }
     for (key, item) in table {
         if let Item::Table(inner) = item {
-            collect(inner, &[path, &[key.to_owned()]].concat(), found);
+            collect(inner, &below(path, key), found);
         }
     }
 }
