@@ -24,7 +24,7 @@ const LONGEST_NODE: usize = 256;
 const LONGEST_REPLY: usize = 256;
 /// The largest message. A part of an answer is smaller than a request may be.
 const LARGEST: usize = MOST_IN_A_REQUEST + LONGEST_HEAD + OVERHEAD;
-/// What begins the subjects for answers. Nothing else is ever answered to: a stream could listen there.
+/// The begin of all subjects for answers. A node answers on no other subject, since a stream could listen there.
 const INBOX: &str = "_INBOX.";
 
 /// What stands before the body of a request.
@@ -78,7 +78,7 @@ pub(crate) enum Says {
     Refused(String),
 }
 
-/// Where a message belongs. It opens nowhere else.
+/// The node and the request that a message was written for. It opens for no other.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place<'a> {
     /// A request to the node that listens on this subject.

@@ -234,12 +234,12 @@ pub enum RequestError {
         /// Its reason.
         reason: String,
     },
-    /// What came as its answer was not sealed by it.
+    /// Another program, or a node with another key, sent a message in the place of its answer.
     #[error("node {node} did not answer, and what came in its place was refused: {cause}")]
     Sealed {
         /// The node.
         node: String,
-        /// What is wrong with it.
+        /// Why the message was refused.
         cause: EnvelopeError,
     },
     /// The answer is none that parlor gives.

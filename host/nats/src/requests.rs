@@ -200,7 +200,7 @@ struct Answer<'r> {
     unopened: Option<EnvelopeError>,
 }
 
-/// What a message of a node that was asked leads to.
+/// What to do after a message of the node that was asked.
 enum Step {
     Going,
     /// The request is to be sent to the process with this number.

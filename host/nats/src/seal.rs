@@ -4,8 +4,9 @@
 //! new random salt, and ChaCha20-Poly1305 (RFC 8439) encrypts with that. A nonce therefore never comes twice with a key, however
 //! many nodes write. Both are those of `ring`.
 //!
-//! The text's place is authenticated with it: its cluster, its account, and its token, number and kind; or what it is for the
-//! cluster, and its subject. A record that was changed, or that lies where it was not written to, is refused. Nothing here tells whether NATS returns an older state as a whole.
+//! The text's place is authenticated with it: its cluster, its account, and its token, number and kind; or, for a text of the cluster,
+//! its kind and its subject. A record that was changed, or that lies where it was not written to, is refused. Nothing here tells
+//! whether NATS returns an older state as a whole.
 
 use std::fmt;
 use std::sync::Arc;
@@ -71,7 +72,7 @@ pub enum KeyRingError {
     TooMany,
 }
 
-/// What a text of the cluster itself is. One is never taken for another.
+/// The kinds of texts that belong to the cluster and to no account. A text of one kind does not open as another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
     /// A request of a node.

@@ -18,7 +18,7 @@ use crate::requests::Requests;
 const QUESTIONS: usize = 256;
 /// How long after a failure requests are heard again.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What the log says of a failure.
+/// The line of the log after a failure.
 const FAULT: &str = "requests of other nodes of the cluster cannot be heard; this is tried again";
 
 /// The task that hears requests.

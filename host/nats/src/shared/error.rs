@@ -19,7 +19,7 @@ pub enum SharedError {
         subject: String,
         /// The place in the stream.
         revision: Revision,
-        /// What is wrong with it.
+        /// Why it is refused.
         cause: Forgery,
     },
     /// It is too large.
@@ -66,7 +66,7 @@ pub enum SharedError {
     },
 }
 
-/// What is wrong with a record that no node of this cluster wrote, as far as this node can see.
+/// Why a record is refused: as far as this node can see, no node of this cluster wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Forgery {
     /// It is not sealed.
