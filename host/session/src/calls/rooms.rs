@@ -183,7 +183,7 @@ impl Command for RetractInRoom {
         let Self { jid, id, reason } = self;
         let wanted = WantedRetraction { id, reason };
         // A room that we are in has said what it can, and says so again when that changes.
-        match features.rooms.shown.get(&jid).filter(|room| room.joined && !room.about.features.is_empty()) {
+        match features.rooms.shown.get(&jid).filter(|room| room.joined && room.is_described()) {
             Some(room) => turn.retract_in_room(&jid, wanted, &room.about.features, answer),
             None => turn.ask_room(&jid, Ask::DiscoInfo { node: None }, RoomIq::BeforeRetraction(wanted, answer)),
         }

@@ -24,7 +24,7 @@ pub(crate) fn answered(
     keys: &mut EndToEnd,
     asked: KeysIq,
     outcome: Result<Body, CallError>,
-    rooms: &Rooms,
+    rooms: &mut Rooms,
     turn: &mut Turn<'_>,
 ) {
     match asked {
@@ -35,6 +35,14 @@ pub(crate) fn answered(
             match &fetch {
                 Fetch::List(jid, form) => list_came(keys, jid, *form, outcome, turn),
                 Fetch::Bundle(jid, device, form) => bundle_came(keys, (jid, *device, *form), outcome, turn),
+                Fetch::About(room) => {
+                    if let Ok(Body::Disco(disco)) = outcome {
+                        rooms.note_about(&Jid::from(room.clone()), &disco, turn);
+                    }
+                    if !rooms.shown.get(room).is_some_and(|room| room.is_described()) {
+                        keys.fetches.fails(fetch.clone(), turn.deadlines.elapsed());
+                    }
+                }
                 Fetch::Members(room) => {
                     if let Ok(Body::Affiliations(people)) = outcome {
                         keys.members.came(room, people);

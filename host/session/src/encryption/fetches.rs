@@ -99,6 +99,10 @@ impl Fetches {
                 ask(jid, Ask::Pubsub(Box::new(PubsubAsk::Item { node, id })));
                 1
             }
+            Fetch::About(room) => {
+                ask(room, Ask::DiscoInfo { node: None });
+                1
+            }
             Fetch::Members(room) => {
                 for affiliation in AFFILIATIONS {
                     ask(room, Ask::Affiliations { affiliation });

@@ -82,7 +82,7 @@ pub(super) fn seal(
     turn: &Turn<'_>,
 ) -> Sealing {
     let mut needs = HashSet::new();
-    let people = match people(keys, message, rooms, &mut needs, turn) {
+    let people = match people(keys, message, rooms, &mut needs, is_last, turn) {
         Ok(people) => people,
         Err(error) => return Sealing::Cannot(error),
     };
@@ -180,6 +180,7 @@ fn people(
     message: &Outbound,
     rooms: &Rooms,
     needs: &mut HashSet<Fetch>,
+    is_last: bool,
     turn: &Turn<'_>,
 ) -> Result<Vec<BareJid>, CallError> {
     let own = turn.own.to_bare();
@@ -189,6 +190,16 @@ fn people(
         let unknown = || CallError::NotFound(format!("the room {room} among those that this account is in"));
         let shown = rooms.shown.get(&room).ok_or_else(unknown)?;
         members::may_encrypt(shown)?;
+        if !shown.is_described() {
+            let fetch = Fetch::About(room.clone());
+            if is_last || keys.fetches.is_failed(&fetch, turn.deadlines.elapsed()) {
+                return Err(no_encryption(
+                    &message.to,
+                    "the room does not say whether all of its readers can be known",
+                ));
+            }
+            needs.insert(fetch);
+        }
         let known = keys.members.of(shown, turn.deadlines.elapsed());
         let fetch = Fetch::Members(room.clone());
         if known.is_none() && !keys.fetches.is_failed(&fetch, turn.deadlines.elapsed()) {

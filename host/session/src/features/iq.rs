@@ -76,7 +76,7 @@ impl Features {
             }
             Waiting::Bookmarks(asked) => self.bookmarks.answered(asked, outcome, &mut self.rooms, turn),
             Waiting::Pubsub(asked) => self.pubsub.answered(asked, outcome, turn),
-            Waiting::Keys(asked) => answered(&mut self.encryption, asked, outcome, &self.rooms, turn),
+            Waiting::Keys(asked) => answered(&mut self.encryption, asked, outcome, &mut self.rooms, turn),
             Waiting::Plugin(asker) => turn.answer(asker, outcome.and(Err(CallError::TimedOut))),
         }
     }

@@ -10,6 +10,8 @@ pub(crate) enum Fetch {
     List(BareJid, OmemoForm),
     /// The public keys of a device.
     Bundle(BareJid, u32, OmemoForm),
+    /// What a room says about itself.
+    About(BareJid),
     /// The people of a room.
     Members(BareJid),
 }
@@ -17,7 +19,7 @@ pub(crate) enum Fetch {
 impl Fetch {
     /// Returns the server that answers.
     pub(crate) fn server(&self) -> &DomainRef {
-        let (Self::List(jid, _) | Self::Bundle(jid, ..) | Self::Members(jid)) = self;
+        let (Self::List(jid, _) | Self::Bundle(jid, ..) | Self::About(jid) | Self::Members(jid)) = self;
         jid.domain()
     }
 }

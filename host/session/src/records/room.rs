@@ -86,6 +86,11 @@ impl Room {
         self.has(HATS)
     }
 
+    /// Returns whether the room has said what it is and can do.
+    pub(crate) fn is_described(&self) -> bool {
+        !self.about.features.is_empty()
+    }
+
     fn has(&self, wanted: &str) -> bool {
         self.about.features.iter().any(|feature| feature == wanted)
     }

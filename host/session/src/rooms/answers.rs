@@ -25,8 +25,18 @@ const MAX_TEXT: usize = 1_024;
 const MAX_SUBJECT: usize = 4_096;
 
 impl Rooms {
-    /// Updates an open room with its information, if the entity is one.
+    /// Handles what an entity said about itself after we entered it, if it is an open room.
     pub(crate) fn learned_about(&mut self, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
+        self.note_about(entity, disco, turn);
+        // It was asked when we were in, and answers in order, so earlier confirmations of leaving will not come any
+        // more.
+        if self.stage(entity).is_some_and(super::Stage::is_in) {
+            self.farewells.none_is_due(entity);
+        }
+    }
+
+    /// Updates an open room with its information, if the entity is one.
+    pub(crate) fn note_about(&mut self, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
         let Some(room) = self.shown.get_mut(entity) else { return };
         let fits = |text: &&String| !text.is_empty() && text.len() <= MAX_TEXT;
         let itself = disco.identities.iter().find(|identity| identity.category == "conference");
@@ -45,11 +55,6 @@ impl Rooms {
         if *room.about != about {
             Arc::make_mut(room).about = Arc::new(about);
             turn.changed = true;
-        }
-        // It was asked when we were in, and answers in order, so earlier confirmations of leaving will not come any
-        // more.
-        if self.stage(entity).is_some_and(super::Stage::is_in) {
-            self.farewells.none_is_due(entity);
         }
     }
 

@@ -18,6 +18,8 @@ use parlor_stanza::types::{
 use super::*;
 
 const JULIET: &str = "juliet@example.org";
+/// The features of a room of members who see each other's addresses.
+const OF_MEMBERS: [&str; 2] = ["muc_membersonly", "muc_nonanonymous"];
 
 fn version(form: OmemoForm) -> Version {
     match form {
@@ -312,9 +314,9 @@ impl Bot {
         self.test.answer(Some(&who), id, Ok(page(bundle_payload(form, &bundle).to_xml())));
     }
 
-    /// Lets the room say that it is for members who see each other's addresses.
-    fn about_members(&mut self) {
-        let features = ["muc_membersonly", "muc_nonanonymous"].map(str::to_owned).to_vec();
+    /// Lets the room say that it has these features.
+    fn about(&mut self, features: &[&str]) {
+        let features = features.iter().copied().map(str::to_owned).collect();
         let room = self.test.session.features.rooms.shown.get_mut(&bare(ROOM)).unwrap();
         Arc::make_mut(room).about = Arc::new(records::room::About { name: None, features });
     }
@@ -322,9 +324,16 @@ impl Bot {
     /// Enters a room of members who see each other's addresses, in which this person is.
     fn in_room_of(&mut self, peer: &Peer) {
         self.test.in_room();
-        self.about_members();
+        self.about(&OF_MEMBERS);
         self.test.presence(occupant_of(peer));
         self.test.forget();
+    }
+
+    /// Answers the request for the people of the room with this affiliation: there are none.
+    fn answer_affiliations(&mut self, affiliation: &str) {
+        let is_meant = |ask: &Ask| matches!(ask, Ask::Affiliations { affiliation: of } if *of == affiliation);
+        let id = self.test.asked_of(ROOM, is_meant);
+        self.test.answer(Some(ROOM), id, Ok(Body::Affiliations(Vec::new())));
     }
 
     fn heard(&self) -> &Message {
@@ -789,9 +798,7 @@ fn in_a_room_a_plain_line_of_somebody_does_not_make_answers_plain() {
     bot.test.message(message(&format!("{ROOM}/mallory"), MessageKind::Groupchat, "hello all"));
     let mut sent = bot.say(ROOM, "yes", EncryptionWish::AsTheChat);
     for affiliation in ["owner", "admin", "member"] {
-        let is_meant = |ask: &Ask| matches!(ask, Ask::Affiliations { affiliation: of } if *of == affiliation);
-        let id = bot.test.asked_of(ROOM, is_meant);
-        bot.test.answer(Some(ROOM), id, Ok(Body::Affiliations(Vec::new())));
+        bot.answer_affiliations(affiliation);
     }
     bot.lists(JULIET, |form| juliet.listed(form));
     assert!(matches!(got(&mut sent), Some(Ok(_))));

@@ -2,13 +2,20 @@
 
 use super::*;
 
+/// Returns a room's answer that it has these features.
+fn described(features: &[&str]) -> Body {
+    let features = features.iter().copied().map(str::to_owned).collect();
+    Body::Disco(types::Disco { features, ..types::Disco::default() })
+}
+
 #[test]
 fn everybody_who_may_read_in_a_room_gets_what_is_said_there() {
     let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
     bot.test.in_room();
+    bot.about(&["muc_open", "muc_nonanonymous"]);
     let mut sent = bot.say(ROOM, "secret", EncryptionWish::Required);
     assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "anybody may be in it");
-    bot.about_members();
+    bot.about(&OF_MEMBERS);
     bot.test.presence(occupant_of(&juliet));
     let mut sent = bot.say(ROOM, "secret", EncryptionWish::Required);
     let ids: Vec<String> = bot
@@ -35,6 +42,57 @@ fn everybody_who_may_read_in_a_room_gets_what_is_said_there() {
     assert_eq!(juliet.reads_this(&sealed).as_deref(), Some("secret"));
 }
 
+/// Says something that must be encrypted in a room of Juliet alone that has not described itself. Returns the request for its
+/// description, and the promise.
+fn said_too_early(bot: &mut Bot, juliet: &Peer) -> (String, Receiver<Result<String, CallError>>) {
+    bot.test.in_room();
+    bot.test.presence(occupant_of(juliet));
+    bot.test.sent.clear();
+    let sent = bot.say(ROOM, "secret", EncryptionWish::Required);
+    let id = bot.test.asked_of(ROOM, |ask| matches!(ask, Ask::DiscoInfo { node: None }));
+    for affiliation in ["owner", "admin", "member"] {
+        bot.answer_affiliations(affiliation);
+    }
+    assert_eq!(bot.sealed(), 0);
+    (id, sent)
+}
+
+#[test]
+fn a_message_waits_until_the_room_has_described_itself() {
+    let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
+    let (id, mut sent) = said_too_early(&mut bot, &juliet);
+    bot.test.answer(Some(ROOM), id, Ok(described(&OF_MEMBERS)));
+    bot.lists(JULIET, |form| juliet.listed(form));
+    bot.bundles(&juliet);
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    let Some(Outgoing::Sealed(sealed)) = bot.test.sent.last() else { panic!("it was sent") };
+    let sealed = sealed.clone();
+    assert_eq!(juliet.reads_this(&sealed).as_deref(), Some("secret"));
+}
+
+#[test]
+fn a_message_is_not_said_in_a_room_that_is_open_or_does_not_describe_itself() {
+    let answers = [
+        Ok(described(&["muc_open", "muc_nonanonymous"])),
+        Ok(described(&[])),
+        Ok(Body::Empty),
+        Err(stanza_error("service-unavailable")),
+    ];
+    for answer in answers {
+        let (mut bot, juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
+        let (id, mut sent) = said_too_early(&mut bot, &juliet);
+        bot.test.answer(Some(ROOM), id, answer);
+        assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))));
+        assert_eq!(bot.sealed(), 0);
+    }
+    // The room says nothing at all.
+    let (mut bot, juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
+    let (_, mut sent) = said_too_early(&mut bot, &juliet);
+    bot.test.wait(60);
+    assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))));
+    assert_eq!(bot.sealed(), 0);
+}
+
 #[test]
 fn what_is_required_in_a_room_has_to_be_read_by_each_occupant() {
     let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Older));
@@ -46,9 +104,7 @@ fn what_is_required_in_a_room_has_to_be_read_by_each_occupant() {
     let before = bot.sealed();
     let mut required = bot.say(ROOM, "secret", EncryptionWish::Required);
     for affiliation in ["owner", "admin", "member"] {
-        let is_meant = |ask: &Ask| matches!(ask, Ask::Affiliations { affiliation: of } if *of == affiliation);
-        let id = bot.test.asked_of(ROOM, is_meant);
-        bot.test.answer(Some(ROOM), id, Ok(Body::Affiliations(Vec::new())));
+        bot.answer_affiliations(affiliation);
     }
     bot.lists(JULIET, |form| juliet.listed(form));
     bot.lists(ROMEO, |_| Vec::new());
