@@ -73,11 +73,14 @@ async fn break_all(stage: &Stage, plan: &[Step], report: &mut Report) -> Result<
     Ok(report.end(&said, &verdict, &answered_after(&said, &hits), &stage.board.defects()))
 }
 
-/// Returns how long after each kill of a node alone the account's first answer came to a message that was said after it.
+/// Returns how long after each kill of a node alone the account's first answer came to a message that was said after it, unless
+/// the next fault hit the account before.
 fn answered_after(said: &[Said], hits: &[Hit]) -> Vec<Duration> {
     let first = |kill: &Hit| {
         let later = said.iter().filter(|one| one.to == kill.account && one.at >= kill.at);
-        later.filter_map(|one| Some(one.answers.first()?.at.saturating_sub(kill.at))).min()
+        let answered = later.filter_map(|one| Some(one.answers.first()?.at)).min()?;
+        let is_hit_before = |hit: &Hit| hit.account == kill.account && kill.at < hit.at && hit.at <= answered;
+        (!hits.iter().any(is_hit_before)).then(|| answered.saturating_sub(kill.at))
     };
     hits.iter().filter(|hit| hit.kind == Kind::Killed).filter_map(first).collect()
 }
@@ -101,5 +104,9 @@ mod tests {
         assert_eq!(answered_after(&all, &hit(0, 10, Kind::Killed)), [at(5)]);
         assert!(answered_after(&all, &hit(1, 20, Kind::Killed)).is_empty());
         assert!(answered_after(&all, &hit(0, 10, Kind::KilledBesideAnother)).is_empty());
+        let two = |account, second| [hit(0, 10, Kind::Killed), hit(account, second, Kind::Cut)].concat();
+        assert!(answered_after(&all, &two(0, 14)).is_empty(), "the cut kept the answer away");
+        assert_eq!(answered_after(&all, &two(1, 14)), [at(5)]);
+        assert_eq!(answered_after(&all, &two(0, 16)), [at(5)]);
     }
 }
