@@ -65,11 +65,12 @@ impl Listener {
     /// Takes no more requests, and lets those that have begun end. When this returns, it holds nothing of the host.
     pub async fn stop(self) {
         let _ = self.enough.send(());
-        let _ = self.task.await;
         #[cfg(feature = "cluster")]
         if let Some(serving) = self.serving {
-            serving.stop().await;
+            let _ = tokio::join!(self.task, serving.finish(elsewhere::ANSWER));
+            return;
         }
+        let _ = self.task.await;
     }
 }
 

@@ -3,13 +3,12 @@
 //! The inbox is read whatever is worked on: a request that finds no place is refused at once, and one that is taken back is
 //! given up at once. Questions have places of their own, so that work that takes long does not make the node deaf to them.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::inbox::Asked;
 use crate::requests::Requests;
@@ -24,8 +23,8 @@ const FAULT: &str = "requests of other nodes of the cluster cannot be heard; thi
 /// The task that hears requests.
 pub struct Serving {
     task: JoinHandle<()>,
-    /// Dropped to stop the task.
-    enough: oneshot::Sender<Infallible>,
+    /// Tells the task how long it may go on with what has begun. Dropping it stops the task at once.
+    enough: oneshot::Sender<Duration>,
 }
 
 impl Serving {
@@ -34,13 +33,14 @@ impl Serving {
     where
         C: Future<Output = ()> + Send + 'static,
     {
-        let ((enough, told), requests) = (oneshot::channel::<Infallible>(), requests.clone());
+        let ((enough, told), requests) = (oneshot::channel(), requests.clone());
         let task = tokio::spawn(async move {
             let mut working = JoinSet::new();
-            tokio::select! {
-                _ = told => {}
-                () = hear(&requests, most, answer, &mut working) => {}
-            }
+            let left = tokio::select! {
+                told = told => told.unwrap_or_default(),
+                () = hear(&requests, most, answer, &mut working) => Duration::ZERO,
+            };
+            let _ = timeout(left, async { while working.join_next().await.is_some() {} }).await;
             // Aborting this task would only ask the work to end, and each may hold the host.
             working.shutdown().await;
         });
@@ -49,7 +49,13 @@ impl Serving {
 
     /// Gives all requests up. When this returns, they hold nothing any more.
     pub async fn stop(self) {
-        drop(self.enough);
+        self.finish(Duration::ZERO).await;
+    }
+
+    /// Takes no more requests, and gives those up that have begun and do not end within this time. When this returns, they hold
+    /// nothing any more.
+    pub async fn finish(self, within: Duration) {
+        let _ = self.enough.send(within);
         // A task that panicked has ended as well.
         _ = self.task.await;
     }

@@ -19,7 +19,7 @@ use crate::host::{Host, webhooks};
 /// How long a search may take.
 const SEARCH: Duration = Duration::from_secs(2);
 /// How long another node may take to answer a request: a plugin may have two minutes.
-const ANSWER: Duration = Duration::from_mins(3);
+pub(super) const ANSWER: Duration = Duration::from_mins(3);
 /// The longest body that is passed on, in bytes. A head of the longest size fits beside it.
 const LONGEST_BODY: usize = MOST_IN_A_REQUEST - (192 << 10);
 /// The most requests of other nodes at once, beside searches; further ones are refused.

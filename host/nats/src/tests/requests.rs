@@ -1,12 +1,13 @@
 //! Requests between nodes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, Message};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use parlor_cluster::{Claim, Key, Session, SessionId, SessionState, Timing, Token, Value};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::server::{KEY, LATER_KEY, Server, with_keys};
 use super::soon;
@@ -354,6 +355,50 @@ async fn a_busy_node_refuses_at_once_and_still_answers_questions() {
     // Its place is free soon.
     soon(async { while one.ask("two", b"other", PATIENCE, std::future::pending()).await.is_err() {} }).await;
     soon(serving.stop()).await;
+}
+
+#[tokio::test]
+async fn a_request_that_has_begun_ends_before_the_node_hears_no_more_unless_it_takes_too_long() {
+    let server = Server::start();
+    let [one, two] = nodes(&server).await;
+    for (within, is_answered) in [(PATIENCE, true), (Duration::ZERO, false)] {
+        let (began, mut has_begun) = mpsc::unbounded_channel();
+        let goes_on = Arc::new(Notify::new());
+        let serving = {
+            let goes_on = Arc::clone(&goes_on);
+            Serving::start(&two, 1, move |asked| {
+                let (began, goes_on) = (began.clone(), Arc::clone(&goes_on));
+                asked.answer(async move {
+                    began.send(()).unwrap();
+                    goes_on.notified().await;
+                    b"done".to_vec()
+                })
+            })
+        };
+        let asking = {
+            let one = one.clone();
+            // It listens soon.
+            tokio::spawn(async move {
+                loop {
+                    match ask(&one, "two", b"?").await {
+                        Err(RequestError::Absent(_)) => {}
+                        answered => return answered,
+                    }
+                }
+            })
+        };
+        soon(has_begun.recv()).await.unwrap();
+        let finishing = serving.finish(within);
+        if is_answered {
+            goes_on.notify_one();
+            soon(finishing).await;
+            assert_eq!(soon(asking).await.unwrap().unwrap(), "done");
+        } else {
+            soon(finishing).await;
+            asking.abort();
+        }
+        assert!(has_begun.recv().await.is_none(), "nothing holds what the work held");
+    }
 }
 
 #[tokio::test]
