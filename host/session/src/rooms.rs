@@ -1,6 +1,6 @@
 //! Rooms: entering, leaving and staying in them (XEP-0045).
 
-mod answers;
+pub(super) mod answers;
 pub(super) mod configuring;
 mod entering;
 pub(super) mod invitations;

@@ -17,6 +17,7 @@ use super::trust::{KeyKind, is_enough, of_omemo};
 use crate::effect::{Effect, KeyNews, KeyNewsKind};
 use crate::iq::keys::{Fetch, KeysIq};
 use crate::rooms::Rooms;
+use crate::rooms::answers::note_about;
 use crate::turn::{FollowUp, Turn};
 
 /// Handles the answer to a request for keys, or its absence.
@@ -37,7 +38,7 @@ pub(crate) fn answered(
                 Fetch::Bundle(jid, device, form) => bundle_came(keys, (jid, *device, *form), outcome, turn),
                 Fetch::About(room) => {
                     if let Ok(Body::Disco(disco)) = outcome {
-                        rooms.note_about(&Jid::from(room.clone()), &disco, turn);
+                        note_about(rooms, &Jid::from(room.clone()), &disco, turn);
                     }
                     if !rooms.shown.get(room).is_some_and(|room| room.is_described()) {
                         keys.fetches.fails(fetch.clone(), turn.deadlines.elapsed());

@@ -24,37 +24,37 @@ const MAX_TEXT: usize = 1_024;
 /// Maximum length of a room's subject, in bytes.
 const MAX_SUBJECT: usize = 4_096;
 
+/// Updates an open room with its information, if the entity is one.
+pub(crate) fn note_about(rooms: &mut Rooms, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
+    let Some(room) = rooms.shown.get_mut(entity) else { return };
+    let fits = |text: &&String| !text.is_empty() && text.len() <= MAX_TEXT;
+    let itself = disco.identities.iter().find(|identity| identity.category == "conference");
+    let about = About {
+        name: itself.and_then(|identity| identity.name.as_ref()).filter(fits).cloned(),
+        features: disco.features.iter().filter(fits).take(MAX_FEATURES).cloned().collect(),
+    };
+    let has = |feature| disco.features.iter().any(|known| known == feature);
+    // Without archive ids in its messages, the handled messages cannot be found in the archive.
+    let archived = room.joined.then(|| has(MAM) && has(STANZA_IDS));
+    if archived != room.archived {
+        Arc::make_mut(room).archived = archived;
+        rooms.told += 1;
+        turn.changed = true;
+    }
+    if *room.about != about {
+        Arc::make_mut(room).about = Arc::new(about);
+        turn.changed = true;
+    }
+}
+
 impl Rooms {
     /// Handles what an entity said about itself after we entered it, if it is an open room.
     pub(crate) fn learned_about(&mut self, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
-        self.note_about(entity, disco, turn);
+        note_about(self, entity, disco, turn);
         // It was asked when we were in, and answers in order, so earlier confirmations of leaving will not come any
         // more.
         if self.stage(entity).is_some_and(super::Stage::is_in) {
             self.farewells.none_is_due(entity);
-        }
-    }
-
-    /// Updates an open room with its information, if the entity is one.
-    pub(crate) fn note_about(&mut self, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
-        let Some(room) = self.shown.get_mut(entity) else { return };
-        let fits = |text: &&String| !text.is_empty() && text.len() <= MAX_TEXT;
-        let itself = disco.identities.iter().find(|identity| identity.category == "conference");
-        let about = About {
-            name: itself.and_then(|identity| identity.name.as_ref()).filter(fits).cloned(),
-            features: disco.features.iter().filter(fits).take(MAX_FEATURES).cloned().collect(),
-        };
-        let has = |feature| disco.features.iter().any(|known| known == feature);
-        // Without archive ids in its messages, the handled messages cannot be found in the archive.
-        let archived = room.joined.then(|| has(MAM) && has(STANZA_IDS));
-        if archived != room.archived {
-            Arc::make_mut(room).archived = archived;
-            self.told += 1;
-            turn.changed = true;
-        }
-        if *room.about != about {
-            Arc::make_mut(room).about = Arc::new(about);
-            turn.changed = true;
         }
     }
 
