@@ -78,6 +78,24 @@ impl Host {
     /// ignored, with a warning.
     pub async fn reconfigure(&self, config: Config) {
         let _changing = self.changing.lock().await;
+        self.configure(config).await;
+    }
+
+    /// Reads the configuration again, and applies it. One that cannot be read changes nothing.
+    #[cfg(feature = "cluster")]
+    pub(crate) async fn read_configuration_again(&self) -> Result<(), parlor_config::ConfigError> {
+        // An earlier text never takes the place of a later one.
+        let _changing = self.changing.lock().await;
+        let config = self.config().read_again()?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        self.configure(config).await;
+        Ok(())
+    }
+
+    /// Applies another configuration. The caller holds `changing`.
+    async fn configure(&self, config: Config) {
         let was = self.config();
         for (what, is_same) in [
             ("data", was.data == config.data),
