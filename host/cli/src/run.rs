@@ -24,7 +24,7 @@ use parlor::memory;
 use parlor::systemd::Notifier;
 use parlor::web::Listener;
 use parlor_base::loopback::Loopback;
-use parlor_config::{AccountName, Asked, Config, ConfigError, Overrides};
+use parlor_config::{AccountName, Config, ConfigError, Overrides, ReadAgain};
 use parlor_plugins::policy::PolicyError;
 use parlor_runtime::account::Connection;
 use parlor_runtime::api::log::CHOSEN;
@@ -294,7 +294,7 @@ async fn carry_out(host: &Arc<Host>, chat: &mut Chat, files: &mut Files, task: T
         Task::Reload => drop(read_all(host, chat, files).await),
         Task::Look => {
             if let Some(read) = files.config.read_if_changed() {
-                drop(configured(host, chat, read, Asked::ByAChange).await);
+                drop(configured(host, chat, read, ReadAgain::ByAChange).await);
             }
             drop(said(host.reload_if_changed().await));
             share_if_changed(host);
@@ -312,7 +312,7 @@ async fn carry_out(host: &Arc<Host>, chat: &mut Chat, files: &mut Files, task: T
 
 /// Reloads all files, even if they are unchanged, and retries failed accounts.
 async fn read_all(host: &Arc<Host>, chat: &mut Chat, files: &mut Files) -> Result<(), String> {
-    let configured = configured(host, chat, files.config.read(), Asked::ByTheOwner).await;
+    let configured = configured(host, chat, files.config.read(), ReadAgain::ByTheOwner).await;
     host.retry().await;
     let said = said(host.reload().await);
     configured.and(said).and(share(host).await)
@@ -323,7 +323,7 @@ async fn configured(
     host: &Arc<Host>,
     chat: &mut Chat,
     read: Result<Config, ConfigError>,
-    asked: Asked,
+    asked: ReadAgain,
 ) -> Result<(), String> {
     let is_meant = |config: Config| match host.config().goes_on_in(&config, asked) {
         Ok(()) => Ok(config),

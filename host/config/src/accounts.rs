@@ -50,8 +50,8 @@ pub(crate) fn read_all<'d>(
         for (name, section) in named.map_or(Ok(Vec::new()), |section| section.sections())? {
             let at = section.at.clone();
             if let Some(first) = link::account_name(&name).ok().and_then(|name| places.get(&name)) {
-                let (name, first) = (name.value.to_owned(), first.clone());
-                return Err(AccountsFileError::InBoth { at: at.clone(), what: "account", name, first }.into());
+                let (name, first) = (format!("account {}", name.value), first.clone());
+                return Err(AccountsFileError::InBoth { at, name, first }.into());
             }
             let (group, section) = with.groups.of(section)?;
             let mut account = account(&name, group, &section, with)?;

@@ -55,7 +55,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::{Asked, Config, Overrides};
+    use crate::{Config, Overrides, ReadAgain};
 
     const CLUSTER: &str = "[cluster]\nnats = \"nats://127.0.0.1:4222\"\nname = \"bots\"\nkey_env = \"KEY\"\n";
     const MAIN: &str = "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n";
@@ -156,12 +156,12 @@ mod tests {
         let (before, alone) =
             (load(MAIN, SECOND).unwrap(), Config::parse(Path::new("parlor.toml"), MAIN, &overrides()));
         let (alone, blank) = (alone.unwrap(), load(MAIN, " \n").unwrap());
-        for asked in [Asked::ByTheOwner, Asked::ByAChange] {
+        for asked in [ReadAgain::ByTheOwner, ReadAgain::ByAChange] {
             assert!(matches!(before.goes_on_in(&alone, asked), Err(AccountsFileError::Gone(_))));
             assert!(alone.goes_on_in(&before, asked).is_ok() && before.goes_on_in(&before, asked).is_ok());
         }
-        assert!(matches!(before.goes_on_in(&blank, Asked::ByAChange), Err(AccountsFileError::Blank(_))));
-        assert!(before.goes_on_in(&blank, Asked::ByTheOwner).is_ok());
+        assert!(matches!(before.goes_on_in(&blank, ReadAgain::ByAChange), Err(AccountsFileError::Blank(_))));
+        assert!(before.goes_on_in(&blank, ReadAgain::ByTheOwner).is_ok());
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl<'a> Groups<'a> {
             let group: GroupName = name.value.parse().map_err(bad)?;
             if let Some(first) = groups.get(&group) {
                 let (at, first) = (name.at, first.at.clone());
-                return Err(AccountsFileError::InBoth { at, what: "group", name: group.to_string(), first }.into());
+                return Err(AccountsFileError::InBoth { at, name: format!("group {group}"), first }.into());
             }
             check(&group, &section, folder)?;
             settings(section.section("settings")?.as_ref(), &format!("group.{group}"))?;

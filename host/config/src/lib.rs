@@ -71,7 +71,7 @@ const NO_ACCOUNT: &str = "there is no account in parlor.toml and accounts.toml: 
 
 /// The reason why the files are read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
+pub enum ReadAgain {
     /// The owner says so.
     ByTheOwner,
     /// They have changed.
@@ -172,11 +172,11 @@ impl Config {
 
     /// Checks that the accounts of `accounts.toml` did not vanish by mistake since this configuration was read. `asked`
     /// says why the files were read.
-    pub fn goes_on_in(&self, new: &Self, asked: Asked) -> Result<(), AccountsFileError> {
+    pub fn goes_on_in(&self, new: &Self, asked: ReadAgain) -> Result<(), AccountsFileError> {
         let (Some(_), Some(file)) = (&self.accounts_file, accounts_file(&self.path)) else { return Ok(()) };
         match &new.accounts_file {
             None => Err(AccountsFileError::Gone(file)),
-            Some(read) if read.is_blank && asked == Asked::ByAChange => Err(AccountsFileError::Blank(file)),
+            Some(read) if read.is_blank && asked == ReadAgain::ByAChange => Err(AccountsFileError::Blank(file)),
             Some(_) => Ok(()),
         }
     }

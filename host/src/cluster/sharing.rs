@@ -29,7 +29,7 @@ use tokio::sync::{Mutex, Notify};
 
 use self::decide::{Base, File, Step, When, decide};
 use self::progress::Progress;
-use crate::host::{Host, in_force};
+use crate::host::{Host, in_force, read_configuration_again};
 
 pub use error::SharingError;
 pub(crate) use progress::Sharing;
@@ -225,7 +225,7 @@ impl Sharing {
     ) -> Result<bool, SharingError> {
         match self.of {
             SharedText::Plugins => self.offer_policy(config, text).await?,
-            SharedText::Accounts => accounts::check(config, text).map_err(SharingError::Accounts)?,
+            SharedText::Accounts => accounts::check(config, text)?,
         }
         // Also after NATS has lost its state, a version is never older than what this node had.
         let known = progress.base.as_ref().map_or(0, |base| base.number);
@@ -276,7 +276,7 @@ impl Sharing {
         }
         match self.of {
             SharedText::Plugins => host.reload().await?,
-            SharedText::Accounts => host.read_configuration_again().await?,
+            SharedText::Accounts => read_configuration_again(host).await?,
         }
         Ok(true)
     }

@@ -10,13 +10,11 @@ use super::FilePosition;
 #[derive(Debug, thiserror::Error)]
 pub enum AccountsFileError {
     /// An account or a group is in the configuration file, too.
-    #[error("{at}: the {what} {name} is in {first}, too: take it out of one of the two files")]
+    #[error("{at}: the {name} is in {first}, too: take it out of one of the two files")]
     InBoth {
         /// The place of the second one.
         at: FilePosition,
-        /// `account` or `group`.
-        what: &'static str,
-        /// The name.
+        /// Its name, such as `account main`.
         name: String,
         /// The place of the first one.
         first: FilePosition,

@@ -7,7 +7,7 @@ use parlor_base::atomic::{self, Readers, folder_of, try_alone_in};
 use parlor_config::{Config, ConfigError, accounts_file, accounts_text, runs_no_program};
 use parlor_plugins::policy::file::EditError;
 
-use super::files;
+use super::{SharingError, files};
 
 /// Returns the text of the file of this node; `None` if there is none.
 pub(super) fn read(config: &Config) -> Result<Option<String>, ConfigError> {
@@ -15,8 +15,9 @@ pub(super) fn read(config: &Config) -> Result<Option<String>, ConfigError> {
 }
 
 /// Checks the text of this node before it goes to others.
-pub(super) fn check(config: &Config, text: &str) -> Result<(), ConfigError> {
-    runs_no_program(&accounts_file(&config.path).unwrap_or_default(), text)
+pub(super) fn check(config: &Config, text: &str) -> Result<(), SharingError> {
+    let checked = runs_no_program(&accounts_file(&config.path).unwrap_or_default(), text);
+    checked.map_err(|error| SharingError::Accounts(Box::new(error)))
 }
 
 /// Checks a text of another node: it has to fit beside the configuration file of this one.

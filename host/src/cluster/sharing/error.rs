@@ -24,10 +24,10 @@ pub enum SharingError {
     Unshareable(#[from] Unshareable),
     /// The accounts of this node cannot be given to others.
     #[error("accounts.toml counts on this node alone: {0}")]
-    Accounts(ConfigError),
+    Accounts(Box<ConfigError>),
     /// The configuration of this node cannot be read.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(Box<ConfigError>),
     /// The version of the cluster cannot be used here.
     #[error(
         "version {number} of {file}, which the node {node} wrote with parlor {release}, cannot be used on this node, which stays as it was: {cause}. If that parlor is newer than this one, update this one"
@@ -82,6 +82,12 @@ pub enum SharingError {
     /// A task of the host ended.
     #[error("the files that the nodes share were not compared with the cluster: {0}")]
     Task(String),
+}
+
+impl From<ConfigError> for SharingError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(Box::new(error))
+    }
 }
 
 impl SharingError {

@@ -157,7 +157,7 @@ impl Node {
 
     /// Has the host read its configuration, as a command does.
     async fn reload_accounts(&self) -> Result<(), SharingError> {
-        self.host.read_configuration_again().await?;
+        read_configuration_again(&self.host).await?;
         reloaded(&self.host).await
     }
 
