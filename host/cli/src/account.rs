@@ -211,6 +211,9 @@ impl AddArgs {
         let mut text = format!("{name} is added to {}; {}", file.escaped(), host.1);
         if let Some(kept) = kept {
             text.put(format_args!("\nits password is in {}", kept.escaped()));
+            if config.cluster.is_some() {
+                text.push_str("; copy it to the other nodes of the cluster, beside their parlor.toml");
+            }
         }
         print(&text)
     }

@@ -162,6 +162,9 @@ mod tests {
         }
         assert!(matches!(before.goes_on_in(&blank, ReadAgain::ByAChange), Err(AccountsFileError::Blank(_))));
         assert!(before.goes_on_in(&blank, ReadAgain::ByTheOwner).is_ok());
+        assert!(blank.goes_on_in(&blank, ReadAgain::ByAChange).is_ok());
+        let moved = Config::parse(Path::new("parlor.toml"), &format!("{MAIN}{SECOND}"), &overrides()).unwrap();
+        assert!(before.goes_on_in(&moved, ReadAgain::ByAChange).is_ok(), "they are in parlor.toml");
     }
 
     #[test]

@@ -170,10 +170,13 @@ impl Config {
         }
     }
 
-    /// Checks that the accounts of `accounts.toml` did not vanish by mistake since this configuration was read. `asked`
-    /// says why the files were read.
+    /// Checks that accounts of `accounts.toml` did not vanish by mistake since this configuration was read. `asked` says why the
+    /// files were read again.
     pub fn goes_on_in(&self, new: &Self, asked: ReadAgain) -> Result<(), AccountsFileError> {
-        let (Some(_), Some(file)) = (&self.accounts_file, accounts_file(&self.path)) else { return Ok(()) };
+        let (Some(was), Some(file)) = (&self.accounts_file, accounts_file(&self.path)) else { return Ok(()) };
+        if was.accounts.iter().all(|name| new.accounts.contains_key(name)) {
+            return Ok(());
+        }
         match &new.accounts_file {
             None => Err(AccountsFileError::Gone(file)),
             Some(read) if read.is_blank && asked == ReadAgain::ByAChange => Err(AccountsFileError::Blank(file)),
