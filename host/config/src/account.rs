@@ -85,7 +85,7 @@ impl AccountConfig {
         {
             let (name, file) = (&self.name, file.escaped());
             warnings.push(format!(
-                "the account {name} cannot log in on this node: there is no file {file} with its password; copy it from another node"
+                "the account {name} cannot log in on this node: there is no file {file} with its password; copy it from another node, and run `parlor reload`"
             ));
         }
         warnings
