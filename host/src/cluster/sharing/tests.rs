@@ -439,6 +439,23 @@ async fn an_account_that_is_added_or_removed_on_one_node_is_so_on_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_an_account_takes_those_of_the_others() {
+    let server = Server::start();
+    let (one_home, two_home) = (Home::new(&server, "one"), Home::new(&server, "two"));
+    one_home.write_accounts(&account("second"));
+    let path = two_home.0.path().join("parlor.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.split_once("[account.main]").unwrap().0).unwrap();
+    let two = two_home.start().await;
+    assert!(two.accounts().is_empty());
+    let one = one_home.start().await;
+    two.look_for_accounts().await;
+    assert_eq!(two.accounts(), ["second"]);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_changes_of_accounts_at_once_the_second_is_put_aside() {
     let server = Server::start();
     let (one_home, two_home) = (Home::new(&server, "one"), Home::new(&server, "two"));
