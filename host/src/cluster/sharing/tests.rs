@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use parlor_config::Overrides;
 use parlor_nats::{Cluster as Name, KeyRing, Link, Login, Settings};
+use parlor_plugins::components::Components;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::threads::Threads;
 use tempfile::TempDir;
