@@ -174,15 +174,13 @@ impl Sharing {
                         is_published |= self.publish(&config, progress, &text, Next::of(Some(&version))).await?;
                         continue;
                     }
-                    return match self.of {
-                        SharedText::Accounts => Ok(host.config_fault()),
-                        SharedText::Plugins => {
-                            if is_published || when != When::Looked {
-                                self.have_stored(&config, &text, is_published).await?;
-                            }
-                            self.complete(host, progress, &text, is_taken || when == When::Start).await
-                        }
-                    };
+                    if self.of == SharedText::Accounts {
+                        return Ok(host.config_fault());
+                    }
+                    if is_published || when != When::Looked {
+                        self.have_stored(&config, &text, is_published).await?;
+                    }
+                    return self.complete(host, progress, &text, is_taken || when == When::Start).await;
                 }
                 _ => return Ok(self.fault(host).filter(|_| has_file || self.of == SharedText::Plugins)),
             }
