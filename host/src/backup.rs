@@ -17,6 +17,7 @@ mod write;
 
 use std::collections::BTreeMap;
 
+use parlor_config::ACCOUNTS_FILE;
 use parlor_session::Secret;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,8 @@ const FORMAT: u32 = 1;
 const MANIFEST: &str = "manifest.json";
 /// The member with the configuration.
 const CONFIG: &str = "parlor.toml";
+/// The member with the accounts that have a file of their own.
+const ACCOUNTS: &str = ACCOUNTS_FILE;
 /// The member with the policy.
 const POLICY: &str = "plugins.toml";
 /// The member with the store's data. It has the same name in a data folder.

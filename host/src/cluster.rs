@@ -1,7 +1,7 @@
 //! The host as a node of a cluster: it runs the accounts that the cluster gives it, each with a store of its own whose log is in NATS.
 //!
 //! `parlor_cluster` decides which node runs which account, and `parlor_nats` says when to start and stop them. All nodes have
-//! the same accounts in their configuration. They share the policy and its components by way of NATS.
+//! the same accounts in their configuration. They share `accounts.toml`, the policy and its components by way of NATS.
 
 mod accounts;
 mod connecting;
@@ -20,7 +20,8 @@ use futures_util::stream;
 use parlor_cluster::Timing;
 use parlor_config::Config;
 use parlor_nats::{
-    Added, Link, NodeSettings, Runner, State, StateError, Stores, agree_on_keys, encrypt_remains_anew, prepare,
+    Added, Link, NodeSettings, Runner, SharedText, State, StateError, Stores, agree_on_keys, encrypt_remains_anew,
+    prepare,
 };
 use parlor_store::Accounts;
 use tokio::sync::mpsc;
@@ -52,8 +53,8 @@ pub struct Cluster {
     runner: Runner,
     /// Adds the accounts of a changed configuration.
     following: JoinHandle<()>,
-    /// Compares the plugins with those of the cluster; none if the node does not share them.
-    sharing: Option<JoinHandle<()>>,
+    /// Compare the accounts and the plugins with those of the cluster; none if the node does not share them.
+    sharing: Vec<JoinHandle<()>>,
     /// Closes when nothing of the node uses the host.
     in_use: mpsc::Receiver<()>,
 }
@@ -70,29 +71,33 @@ impl Cluster {
         // Before anything of this node is in the cluster.
         agree_on_keys(&link, &cluster).await?;
         let state = State::open(&link, &cluster, Timing::default()).await?;
-        add_all(&state, &config).await?;
-        // Before the node takes accounts: it may have been down while something was revoked.
-        let sharing = if section.share_plugins {
-            let sharing = Sharing::open(&state, &config, &section.name, &name).await?;
-            sharing.start(host).await?;
-            Some(Arc::new(sharing))
+        // Before the node takes accounts: it may have been down while something was revoked, or an account was removed.
+        let mut sharing = Vec::new();
+        if section.share_plugins {
+            // A policy may name accounts.
+            for of in [SharedText::Accounts, SharedText::Plugins] {
+                let one = Sharing::open(&state, of, &config, &section.name, &name).await?;
+                one.start(host).await?;
+                sharing.push(Arc::new(one));
+            }
         } else {
             sharing::goes_alone(&state, &name).await?;
-            None
-        };
+        }
+        add_all(&state, &host.config()).await?;
         let files = Accounts::start(&config.data).map_err(ClusterStartError::Files)?;
         let stores = Stores::open(&link, &cluster, files).await?;
         let (using, in_use) = mpsc::channel(1);
         let host_ref = HostRef::new(host, using);
         let following = tokio::spawn(follow(host_ref.clone(), state.clone()));
-        let looking = sharing.as_ref().map(|sharing| tokio::spawn(look(host_ref.clone(), Arc::clone(sharing))));
+        let looking = sharing.iter().map(|sharing| tokio::spawn(look(host_ref.clone(), Arc::clone(sharing))));
+        let looking: Vec<_> = looking.collect();
         let node = NodeSettings { name: name.clone(), capacity: section.capacity, timing: Timing::default() };
         let accounts = Arc::new(NodeAccounts::new(host_ref));
         let runner = match Runner::start(settings, cluster, node, stores, accounts).await {
             Ok(runner) => runner,
             Err(error) => {
                 following.abort();
-                looking.inspect(JoinHandle::abort);
+                looking.iter().for_each(JoinHandle::abort);
                 return Err(error.into());
             }
         };
@@ -112,32 +117,34 @@ impl Cluster {
         let Self { runner, following, sharing, mut in_use } = self;
         runner.leave().await;
         following.abort();
-        sharing.inspect(JoinHandle::abort);
+        sharing.iter().for_each(JoinHandle::abort);
         // Nothing is ever sent there.
         let _ = in_use.recv().await;
     }
 }
 
-/// Shares the plugins after the owner had the host read its files. Does nothing on a host that is no node, or does not share.
+/// Shares the accounts and the plugins after the owner had the host read its files. Does nothing on a host that is no node, or does
+/// not share.
 pub async fn reloaded(host: &Host) -> Result<(), SharingError> {
-    match sharing_of(host) {
-        Some(sharing) => sharing.reloaded(host).await,
-        None => Ok(()),
+    let mut all = Ok(());
+    for sharing in sharing_of(host) {
+        all = all.and(sharing.reloaded(host).await);
     }
+    all
 }
 
-/// Has the plugins shared soon, after the host has read a file that was changed.
+/// Has the accounts and the plugins shared soon, after the host has read a file that was changed.
 pub fn read_again(host: &Host) {
-    if let Some(sharing) = sharing_of(host) {
+    for sharing in sharing_of(host) {
         sharing.read_again();
     }
 }
 
-fn sharing_of(host: &Host) -> Option<&Sharing> {
-    host.cluster.get()?.sharing.as_deref()
+fn sharing_of(host: &Host) -> impl Iterator<Item = &Sharing> {
+    host.cluster.get().into_iter().flat_map(|member| member.sharing.iter().map(|sharing| &**sharing))
 }
 
-/// Takes the plugins of other nodes when they come, and gives them those of this one when its file has changed.
+/// Takes a file of other nodes when it comes, and gives them that of this one when it has changed.
 async fn look(host: HostRef, sharing: Arc<Sharing>) {
     let mut changes = sharing.changes();
     loop {

@@ -57,6 +57,8 @@ use self::domains::Domains;
 use self::late::add_ready;
 use crate::web::Counts;
 
+#[cfg(feature = "cluster")]
+pub(crate) use accounts::read_configuration_again;
 pub use claims::account_started;
 pub use lock::LOCK;
 #[cfg(feature = "cluster")]

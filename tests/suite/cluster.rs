@@ -304,6 +304,69 @@ fn in_the_lounge(entry: Entry) -> Entry {
     entry.grant("rooms.send", &["lounge@rooms.example.org"])
 }
 
+/// Writes to an account until it says the same.
+async fn is_answered(friend: &mut Client, bot: &BareJid, text: &str) {
+    let answered = async {
+        loop {
+            friend.chat(bot.clone(), text).await.unwrap();
+            if friend.wait_body(bot, text, A_SECOND).await.is_ok() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(MOVED, answered).await.expect("the account answers within a minute");
+}
+
+/// Both nodes find its password in the same file.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_added_at_one_node_answers_and_is_gone_when_the_other_one_removes_it() {
+    let (cluster, server) = (Cluster::new("echo", in_the_lounge).await, prosody().await);
+    let [one_home, two_home] = &cluster.homes;
+    let shared =
+        || [one_home, two_home].map(|home| std::fs::read_to_string(home.path().join("accounts.toml")).unwrap());
+    std::fs::write(one_home.path().join("accounts.toml"), "# Of all nodes.\n").unwrap();
+    let mut one = cluster.start(0).await;
+    let mut two = cluster.start(1).await;
+    assert_eq!(shared(), ["# Of all nodes.\n", "# Of all nodes.\n"], "it has it before it takes accounts");
+    let second = server.fresh_account("second").unwrap();
+    let password = one_home.path().join("shared.password");
+    std::fs::write(&password, format!("{}\n", second.password)).unwrap();
+    let (jid, port) = (second.jid.to_string(), format!("127.0.0.1:{}", server.ports().starttls));
+    let (password, certificate) = (password.display().to_string(), &server.certificate().certificate_file);
+    let certificate = certificate.display().to_string();
+    let added = ["account", "add", "second", "--jid", &jid, "--password-file", &password, "--server", &port];
+    let added = [&added[..], &["--tls", "starttls", "--ca-file", &certificate]].concat();
+    let added = one_home.run(&added).await.unwrap();
+    assert_eq!(added.code, Some(0), "{added:?}");
+    assert!(added.stdout.contains("accounts.toml"), "{added:?}");
+    two.wait_count("accounts.toml came from another node", &[], 2, SOON).await.unwrap();
+    let [of_one, of_two] = shared();
+    assert!(of_one == of_two && of_one.starts_with("# Of all nodes.\n\n[account.second]\n"), "{of_one}\n{of_two}");
+    // One of the two has it, and if that one is lost, the other one.
+    let mut juliet = friend("juliet").await;
+    is_answered(&mut juliet, &second.jid, "are you there?").await;
+    assert!(one.stop(MOVED).await.unwrap().success());
+    is_answered(&mut juliet, &second.jid, "and now?").await;
+    let mut one = cluster.start(0).await;
+    let removed = two_home.run(&["account", "remove", "second", "--yes"]).await.unwrap();
+    assert_eq!(removed.code, Some(0), "{removed:?}");
+    one.wait("accounts.toml came from another node", &[], SOON).await.unwrap();
+    let [of_one, of_two] = shared();
+    assert!(of_one == of_two && of_one.starts_with("# Of all nodes.\n") && !of_one.contains("second"), "{of_one}");
+    let gone = async {
+        while values(&cluster.said(0, &["status", "--json"]).await["accounts"], "name").contains(&"second") {
+            tokio::time::sleep(A_MOMENT).await;
+        }
+    };
+    tokio::time::timeout(MOVED, gone).await.expect("no node has it any more");
+    let status = cluster.status(0).await;
+    assert_eq!(status["shared_accounts"], serde_json::json!({ "version": 3, "node": "two" }));
+    // The account of parlor.toml went on.
+    is_answered(&mut juliet, &cluster.bot, "still there?").await;
+    assert!(one.stop(MOVED).await.unwrap().success());
+    assert!(two.stop(MOVED).await.unwrap().success());
+}
+
 /// The second node has nothing but the cluster.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_owner_decides_at_one_node_counts_at_the_other() {

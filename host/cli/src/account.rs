@@ -1,4 +1,5 @@
-//! `parlor account`: adds, removes and lists the accounts in `parlor.toml`, and keeps what people wrote there.
+//! `parlor account`: adds, removes and lists the accounts in `parlor.toml` and `accounts.toml`, and keeps what people wrote
+//! there.
 
 mod import;
 mod lines;
@@ -13,7 +14,7 @@ use parlor::control::views::Status;
 use parlor_base::atomic::{self, Readers, alone_in, folder_of};
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::{nearest, suggestion};
-use parlor_config::{AccountConfig, AccountName, Config, GroupName, PasswordSource, Selector, Way};
+use parlor_config::{AccountConfig, AccountName, Config, GroupName, PasswordSource, Selector, Way, accounts_file};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::edit::{Change, edit_in};
 use parlor_runtime::audited::retention;
@@ -140,7 +141,7 @@ fn how(account: &AccountConfig) -> &'static str {
 /// The arguments of `parlor account add`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal it asks for what no flag says. It logs in once, and writes nothing if that fails. Comments in parlor.toml stay. A running host logs in with the new account at once.\n\nExamples:\n  parlor account add second                                        asks\n  parlor account add second --jid second@example.org --register    makes it, too, and a password\n  pass show second | parlor account add second --jid second@example.org --password-stdin\n  parlor account add third --jid third@example.org --group support      with what the group says\n\nThe password goes into NAME.password beside parlor.toml; one that is there already is taken for nobody's: --password-file says that it is this account's.\n\nExit codes: 0 added, 1 failed and nothing was written, but for the password of an account that was made, or may have been, 2 wrong usage"
+    after_help = "On a terminal it asks for what no flag says. It logs in once, and writes nothing if that fails. If there is a file accounts.toml beside parlor.toml, the account goes there. Comments stay. A running host logs in with the new account at once.\n\nExamples:\n  parlor account add second                                        asks\n  parlor account add second --jid second@example.org --register    makes it, too, and a password\n  pass show second | parlor account add second --jid second@example.org --password-stdin\n  parlor account add third --jid third@example.org --group support      with what the group says\n\nThe password goes into NAME.password beside parlor.toml; one that is there already is taken for nobody's: --password-file says that it is this account's.\n\nExit codes: 0 added, 1 failed and nothing was written, but for the password of an account that was made, or may have been, 2 wrong usage"
 )]
 pub struct AddArgs {
     /// The name of the account in parlor.toml: 1 to 32 of a-z, 0-9, - and _.
@@ -196,18 +197,23 @@ impl AddArgs {
                 self.login.test(&account.link, &jid, terminal.as_ref(), &mut made)?;
             }
             record(&config, &[added(name, &jid)])?;
-            file.write(&text)
+            file.write(&text)?;
+            Ok(file.named)
         });
-        if let Err(error) = result {
-            return Err(given_up(error, kept, made, &jid));
-        }
+        let file = match result {
+            Ok(file) => file,
+            Err(error) => return Err(given_up(error, kept, made, &jid)),
+        };
         let host = applied(&config)?;
         if self.json {
             return print_json(&json!({ "account": name, "jid": jid, "host": host.0 }));
         }
-        let mut text = format!("{name} is added to {}; {}", config.path.escaped(), host.1);
+        let mut text = format!("{name} is added to {}; {}", file.escaped(), host.1);
         if let Some(kept) = kept {
             text.put(format_args!("\nits password is in {}", kept.escaped()));
+            if config.cluster.is_some() {
+                text.push_str("; copy it to the other nodes of the cluster, beside their parlor.toml");
+            }
         }
         print(&text)
     }
@@ -271,7 +277,7 @@ impl RemoveArgs {
         }
         let jid = &account.link.jid;
         let with_data = self.agree(jid.as_str())?;
-        let file = ConfigText::open(&config.path)?;
+        let file = ConfigText::with_account(&config, name)?;
         let text = file.with(name, Change::Remove)?;
         file.draft(&text, &self.target)?;
         record(&config, &[removed(name, jid.as_str())])?;
@@ -287,7 +293,7 @@ impl RemoveArgs {
             }));
         }
         let kept = if with_data { "with what the host kept for it" } else { "what the host kept for it stays" };
-        let mut text = format!("{name} is removed from {}, {kept}; {}", config.path.escaped(), host.1);
+        let mut text = format!("{name} is removed from {}, {kept}; {}", file.named.escaped(), host.1);
         if let PasswordSource::File(file) = &account.link.password {
             text.put(format_args!("\nits password stays in {}", shell_word(&file.to_string_lossy())));
         }
@@ -362,11 +368,19 @@ fn applied(config: &Config) -> anyhow::Result<(&'static str, &'static str)> {
     Ok(("applied", "the running host has applied it"))
 }
 
-/// `parlor.toml` while a command changes it.
+/// Returns the file that new accounts go into: `accounts.toml` if there is one beside the configuration file, else that one.
+fn file_for_accounts(config: &Path) -> PathBuf {
+    let beside = accounts_file(config).filter(|file| file.symlink_metadata().is_ok());
+    beside.unwrap_or_else(|| config.to_owned())
+}
+
+/// A file with accounts while a command changes it.
 struct ConfigText {
+    /// The configuration file as it was named. Paths in both files are relative to its folder.
+    config: PathBuf,
     /// The path without links: a link to the file stays one.
     path: PathBuf,
-    /// The path as it was named. Paths in the file are relative to its folder.
+    /// The path as it was named.
     named: PathBuf,
     text: String,
     /// Keeps other commands out. Editors do not take it.
@@ -374,12 +388,24 @@ struct ConfigText {
 }
 
 impl ConfigText {
-    fn open(named: &Path) -> anyhow::Result<Self> {
+    /// Opens the file that new accounts go into.
+    fn open(config: &Path) -> anyhow::Result<Self> {
+        Self::open_one(config, file_for_accounts(config))
+    }
+
+    /// Opens the file that has this account.
+    fn with_account(config: &Config, name: &AccountName) -> anyhow::Result<Self> {
+        let is_beside = config.accounts_file.as_ref().is_some_and(|file| file.accounts.contains(name));
+        let beside = accounts_file(&config.path).filter(|_| is_beside);
+        Self::open_one(&config.path, beside.unwrap_or_else(|| config.path.clone()))
+    }
+
+    fn open_one(config: &Path, named: PathBuf) -> anyhow::Result<Self> {
         let path = named.canonicalize().with_context(|| format!("{} cannot be read", named.escaped()))?;
         let waits = || target::say("waiting for another command that works in this folder");
         let lock = alone_in(folder_of(&path), waits);
         let text = read(&path)?;
-        Ok(Self { path, named: named.to_owned(), text, _lock: lock })
+        Ok(Self { config: config.to_owned(), path, named, text, _lock: lock })
     }
 
     /// Returns the text with a change of one account.
@@ -390,7 +416,7 @@ impl ConfigText {
 
     /// Reads the text as a host would.
     fn draft(&self, text: &str, target: &Target) -> anyhow::Result<Config> {
-        Ok(Config::parse(&self.named, text, &target.overrides())?)
+        Ok(Config::draft(&self.config, &self.named, text, &target.overrides())?)
     }
 
     /// Replaces the file as a whole.
@@ -440,5 +466,27 @@ mod tests {
         fs::write(&path, "mine").unwrap();
         assert!(file.write(&removed).unwrap_err().to_string().contains("somebody changed"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    }
+
+    #[test]
+    fn accounts_go_into_the_file_that_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, beside) = (folder.path().join("parlor.toml"), folder.path().join("accounts.toml"));
+        let table = |name: &str| format!("[account.{name}]\njid = \"{name}@b.example\"\npassword_env = \"NONE\"\n");
+        fs::write(&path, table("main")).unwrap();
+        assert_eq!(ConfigText::open(&path).unwrap().named, path);
+        fs::write(&beside, format!("# shared\n{}", table("second"))).unwrap();
+        assert_eq!(ConfigText::open(&path).unwrap().named, beside);
+        let overrides = parlor_config::Overrides { environment: |_| None, ..parlor_config::Overrides::default() };
+        let config = Config::load(&path, &overrides).unwrap();
+        for (account, file) in [("main", &path), ("second", &beside)] {
+            assert_eq!(ConfigText::with_account(&config, &name(account)).unwrap().named, *file);
+        }
+        let file = ConfigText::with_account(&config, &name("second")).unwrap();
+        let text = file.with(&name("second"), Change::Remove).unwrap();
+        file.write(&text).unwrap();
+        assert!(fs::read_to_string(&beside).unwrap().starts_with("# shared"), "{text}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), table("main"));
+        assert_eq!(Config::load(&path, &overrides).unwrap().accounts.len(), 1);
     }
 }

@@ -100,6 +100,9 @@ fn screen(cluster: &Cluster) -> String {
     if let Some(plugins) = &cluster.plugins {
         text.put(format_args!("plugins.toml is version {}, by node {}\n", plugins.version, plugins.node));
     }
+    if let Some(accounts) = &cluster.shared_accounts {
+        text.put(format_args!("accounts.toml is version {}, by node {}\n", accounts.version, accounts.node));
+    }
     let rows: Vec<_> = cluster
         .nodes
         .iter()
@@ -159,6 +162,7 @@ mod tests {
             cluster: "bots".to_owned(),
             node: "one".to_owned(),
             plugins: Some(SharedPlugins { version: 4, node: "one".to_owned() }),
+            shared_accounts: Some(SharedPlugins { version: 2, node: "two".to_owned() }),
             nodes: vec![
                 node("one", 1, "in sync", Some(4), None),
                 node("two", 0, "behind", Some(3), Some("it cannot be read")),
@@ -174,6 +178,7 @@ mod tests {
             screen(&cluster),
             "cluster bots, asked at node one\n\
              plugins.toml is version 4, by node one\n\
+             accounts.toml is version 2, by node two\n\
              NODE   STATE  CAPACITY  ACCOUNTS  PLUGINS\n\
              one    open   1         1         in sync\n\
              two    open   1         0         behind (3)\n\

@@ -15,7 +15,7 @@ use parlor::host::LOCK;
 use parlor_authoring::build::toolchains;
 use parlor_base::atomic;
 use parlor_base::escape::{EscapedPath as _, escape_untrusted, shell_word};
-use parlor_config::{AccountConfig, Config, ConfigError, Prebind, Settings};
+use parlor_config::{ACCOUNTS_FILE, AccountConfig, Config, ConfigError, Prebind, Settings, accounts_file};
 use parlor_plugins::admin::{PluginAdmin, waiting};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::secret;
@@ -149,7 +149,11 @@ pub(super) fn examine(loaded: anyhow::Result<Config>, offline: bool, findings: &
 
 fn look(config: &Config, offline: bool, findings: &mut Findings) -> anyhow::Result<()> {
     let accounts = config.accounts.len();
-    findings.fine("configuration", format!("{} is in order; accounts: {accounts}", config.path.escaped()));
+    let beside = config
+        .accounts_file
+        .as_ref()
+        .map_or_else(String::new, |file| format!(", of which {} are in {ACCOUNTS_FILE}", file.accounts.len()));
+    findings.fine("configuration", format!("{} is in order; accounts: {accounts}{beside}", config.path.escaped()));
     for warning in &config.warnings {
         findings.warn("configuration", warning.clone(), "do as it says");
     }
@@ -223,7 +227,9 @@ fn compiler(findings: &mut Findings) {
 /// Checks the permissions of the files that control the host.
 fn files(config: &Config, findings: &mut Findings) {
     let count = findings.findings.len();
-    for path in [&config.path, &config.plugins] {
+    let accounts = accounts_file(&config.path);
+    let files = || [&config.path, &config.plugins].into_iter().chain(&accounts);
+    for path in files() {
         let Ok(found) = path.metadata() else { continue };
         if found.permissions().mode() & 0o022 != 0 {
             let says = format!("others on this machine may write {}, and decide what plugins may do", path.escaped());
@@ -233,7 +239,7 @@ fn files(config: &Config, findings: &mut Findings) {
     if let Ok(found) = config.data.metadata() {
         let is_anothers =
             |path: &Path| path.metadata().is_ok_and(|one| one.uid() != found.uid() && one.mode() & 0o004 == 0);
-        for path in [&config.path, &config.plugins].into_iter().filter(|path| is_anothers(path)) {
+        for path in files().filter(|path| is_anothers(path)) {
             let says = format!("{} belongs to another user than the data folder", path.escaped());
             findings.broken("files", says, "chown it to the user that the host runs as");
         }

@@ -24,7 +24,7 @@ use parlor::memory;
 use parlor::systemd::Notifier;
 use parlor::web::Listener;
 use parlor_base::loopback::Loopback;
-use parlor_config::{AccountName, Config, ConfigError, Overrides};
+use parlor_config::{AccountName, Config, ConfigError, Overrides, ReadAgain};
 use parlor_plugins::policy::PolicyError;
 use parlor_runtime::account::Connection;
 use parlor_runtime::api::log::CHOSEN;
@@ -294,7 +294,7 @@ async fn carry_out(host: &Arc<Host>, chat: &mut Chat, files: &mut Files, task: T
         Task::Reload => drop(read_all(host, chat, files).await),
         Task::Look => {
             if let Some(read) = files.config.read_if_changed() {
-                drop(configured(host, chat, read).await);
+                drop(configured(host, chat, read, ReadAgain::ByAChange).await);
             }
             drop(said(host.reload_if_changed().await));
             share_if_changed(host);
@@ -310,17 +310,26 @@ async fn carry_out(host: &Arc<Host>, chat: &mut Chat, files: &mut Files, task: T
     }
 }
 
-/// Reloads both files, even if they are unchanged, and retries failed accounts.
+/// Reloads all files, even if they are unchanged, and retries failed accounts.
 async fn read_all(host: &Arc<Host>, chat: &mut Chat, files: &mut Files) -> Result<(), String> {
-    let configured = configured(host, chat, files.config.read()).await;
+    let configured = configured(host, chat, files.config.read(), ReadAgain::ByTheOwner).await;
     host.retry().await;
     let said = said(host.reload().await);
     configured.and(said).and(share(host).await)
 }
 
 /// Applies the configuration if it is valid.
-async fn configured(host: &Arc<Host>, chat: &mut Chat, read: Result<Config, ConfigError>) -> Result<(), String> {
-    match read {
+async fn configured(
+    host: &Arc<Host>,
+    chat: &mut Chat,
+    read: Result<Config, ConfigError>,
+    asked: ReadAgain,
+) -> Result<(), String> {
+    let is_meant = |config: Config| match host.config().goes_on_in(&config, asked) {
+        Ok(()) => Ok(config),
+        Err(error) => Err(ConfigError::from(error)),
+    };
+    match read.and_then(is_meant) {
         Ok(config) => {
             for warning in &config.warnings {
                 tracing::warn!("{warning}");

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use jid::BareJid;
+use parlor_base::escape::EscapedPath as _;
 
 use super::encryption::{Encryption, OtrPeople, OtrPolicy};
 use super::error::{ConfigError, Origin};
 use super::group::GroupName;
 use super::keys::ACCOUNT_NAMES;
-use super::link::LinkSettings;
+use super::link::{LinkSettings, PasswordSource};
 use super::name::AccountName;
 use super::sections::{Section, Written};
 use super::settings::{Settings, setting};
@@ -78,7 +79,16 @@ impl AccountConfig {
 
     /// Returns problems that are not errors, but should be fixed.
     pub fn warnings(&self) -> Vec<String> {
-        self.link.warnings()
+        let mut warnings = self.link.warnings();
+        if let PasswordSource::File(file) = &self.link.password
+            && !file.exists()
+        {
+            let (name, file) = (&self.name, file.escaped());
+            warnings.push(format!(
+                "the account {name} cannot log in on this node: there is no file {file} with its password; copy it from another node, and run `parlor reload`"
+            ));
+        }
+        warnings
     }
 }
 

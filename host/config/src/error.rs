@@ -3,6 +3,7 @@
 //! A cause that is part of the message is not a `source`: printing the error chain would repeat it. No error repeats a
 //! value that may be a secret, or the line that holds it.
 
+mod accounts_file;
 mod cluster;
 mod origin;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::suggestion;
 
+pub use self::accounts_file::AccountsFileError;
 pub use self::cluster::ClusterError;
 pub use self::origin::{FilePosition, Origin};
 use super::group::GroupName;
@@ -37,20 +39,6 @@ fn known_instead(nearest: Option<&str>, known: &[&str]) -> String {
 
 fn pem_remedy(key: &str) -> &'static str {
     if key.ends_with("ca_file") { "put the server's certificate there, as PEM" } else { "put it there, as PEM" }
-}
-
-impl ConfigError {
-    /// Returns whether the command line is wrong, not a file.
-    pub fn is_usage(&self) -> bool {
-        let (Self::BadLog { origin, .. }
-        | Self::Setting { origin, .. }
-        | Self::Misplaced { origin, .. }
-        | Self::NotJson { origin, .. }) = self
-        else {
-            return false;
-        };
-        matches!(origin, Origin::Flag(_))
-    }
 }
 
 /// The reason why a configuration cannot be used.
@@ -492,6 +480,9 @@ pub enum ConfigError {
         /// Why it is not JSON.
         reason: &'static str,
     },
+    /// `accounts.toml` and the configuration file do not fit together, or it cannot be shared.
+    #[error(transparent)]
+    AccountsFile(#[from] AccountsFileError),
     /// The section `[cluster]` is invalid, or something beside it.
     #[error(transparent)]
     Cluster(#[from] ClusterError),

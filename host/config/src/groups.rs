@@ -7,7 +7,7 @@ use parlor_base::nearest::{nearest, suggestion};
 
 use super::account::owners;
 use super::encryption::{Encryption, OtrPeople};
-use super::error::ConfigError;
+use super::error::{AccountsFileError, ConfigError};
 use super::group::{BadGroupName, GroupName};
 use super::keys::{ACCOUNT_NAMES, GROUP_NAMES};
 use super::link::check_shared;
@@ -18,20 +18,28 @@ use super::settings::setting;
 pub(crate) struct Groups<'a>(BTreeMap<GroupName, Section<'a>>);
 
 impl<'a> Groups<'a> {
-    /// Reads `[group.NAME]`. Each is checked, also one that no account is in. `settings` checks a table of
+    /// Reads `[group.NAME]` of all files. Each is checked, also one that no account is in. `settings` checks a table of
     /// settings, of the table with this name.
     pub(crate) fn read(
-        top: &Section<'a>,
+        tops: &[Section<'a>],
         folder: &Path,
         settings: impl Fn(Option<&Section<'_>>, &str) -> Result<(), ConfigError>,
     ) -> Result<Self, ConfigError> {
-        let mut groups = BTreeMap::new();
-        for (name, section) in top.section("group")?.map_or(Ok(Vec::new()), |section| section.sections())? {
+        let mut groups = BTreeMap::<GroupName, Section<'a>>::new();
+        let mut all = Vec::new();
+        for top in tops {
+            all.extend(top.section("group")?.map_or(Ok(Vec::new()), |section| section.sections())?);
+        }
+        for (name, section) in all {
             let bad = |_: BadGroupName| ConfigError::BadGroupName {
                 at: name.at.clone(),
                 name: name.value.chars().take(64).collect(),
             };
             let group: GroupName = name.value.parse().map_err(bad)?;
+            if let Some(first) = groups.get(&group) {
+                let (at, first) = (name.at, first.at.clone());
+                return Err(AccountsFileError::InBoth { at, name: format!("group {group}"), first }.into());
+            }
             check(&group, &section, folder)?;
             settings(section.section("settings")?.as_ref(), &format!("group.{group}"))?;
             groups.insert(group, section);

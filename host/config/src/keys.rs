@@ -32,7 +32,7 @@ pub const TOP: &[Key] = &[
         "account",
         "tables",
         None,
-        "The accounts, each with the keys of `[account.NAME]` below. A NAME is of your choice: 1 to 32 of `a`-`z`, `0`-`9`, `-` and `_`, a letter or digit first.",
+        "The accounts, each with the keys of `[account.NAME]` below. They and groups may also be in [`accounts.toml`](../owner/fleets.md#groups) beside this file. A NAME is of your choice: 1 to 32 of `a`-`z`, `0`-`9`, `-` and `_`, a letter or digit first.",
     ),
     key(
         "audit",
@@ -76,7 +76,7 @@ pub const TOP: &[Key] = &[
         "watch",
         "true or false",
         Some("true"),
-        "Read this file and the policy again whenever they are saved; else on SIGHUP and by `parlor reload` alone.",
+        "Read this file, `accounts.toml` and the policy again whenever they are saved; else on SIGHUP and by `parlor reload` alone.",
     ),
     key(
         "web",

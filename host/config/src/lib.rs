@@ -1,4 +1,4 @@
-//! The operator's configuration as types: `parlor.toml`, the environment and flags. Flags override the environment, which
+//! The operator's configuration as types: `parlor.toml` with `accounts.toml`, the environment and flags. Flags override the environment, which
 //! overrides the file.
 //!
 //! **Owns:** the [`keys`] of the file, the table of settings ([`SETTINGS`]), accounts, their groups and how each is reached
@@ -9,15 +9,17 @@
 //!
 //! **Begin with** [`Config::load`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use jid::{BareJid, Jid};
+use jid::BareJid;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 mod account;
+mod accounts;
+mod accounts_file;
 mod audit;
 mod cluster;
 mod component;
@@ -35,17 +37,19 @@ pub mod url;
 mod web;
 mod window;
 
+use accounts::With;
 use groups::Groups;
 use parlor_base::document::{self, ReadError};
 use parlor_base::nearest::{nearest, suggestion};
 use sections::{Document, Section, Written};
 
 pub use account::AccountConfig;
+pub use accounts_file::{ACCOUNTS_FILE, AccountsFile, accounts_file, runs_no_program};
 pub use audit::Audit;
 pub use cluster::{Cluster, ClusterLogin};
 pub use encryption::{Encryption, OtrPeople, OtrPolicy, TrustPolicy};
 pub use endpoint::{BadEndpoint, BadUrl, Endpoint, WebUrl};
-pub use error::{ClusterError, ConfigError, FilePosition, Origin};
+pub use error::{AccountsFileError, ClusterError, ConfigError, FilePosition, Origin};
 pub use group::{BadGroupName, BadPattern, BadSelector, GroupName, Pattern, Selector};
 pub use link::{
     ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, is_variable,
@@ -62,6 +66,17 @@ pub use window::{SentLinks, Window};
 const LARGEST_FILE: u64 = 16 << 20;
 /// How many names an error lists.
 const MOST_LISTED: usize = 20;
+/// The warning of a node that has no account.
+const NO_ACCOUNT: &str = "there is no account in parlor.toml and accounts.toml: the node runs those of the accounts.toml of other nodes, once it comes from the cluster";
+
+/// The reason why the files are read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadAgain {
+    /// The owner says so.
+    ByTheOwner,
+    /// They have changed.
+    ByAChange,
+}
 
 /// The operator's configuration.
 #[derive(Debug, Clone)]
@@ -86,12 +101,16 @@ pub struct Config {
     pub window: Window,
     /// The host's settings, before those of an account.
     pub settings: Settings,
-    /// The accounts; at least one.
+    /// The accounts; at least one, but on a node of a cluster, which may get them from other nodes.
     pub accounts: BTreeMap<AccountName, AccountConfig>,
     /// The groups that accounts may be in.
     pub groups: BTreeSet<GroupName>,
     /// The connections as components of servers. The `jid` of each is its domain.
     pub components: BTreeMap<AccountName, LinkSettings>,
+    /// The file `accounts.toml` beside the configuration file, if there is one.
+    pub accounts_file: Option<AccountsFile>,
+    /// The values that override the files, also when they are read again.
+    pub overrides: Overrides,
     /// Problems that are not errors, but should be fixed: one sentence each.
     pub warnings: Vec<String>,
 }
@@ -130,9 +149,39 @@ impl Default for Overrides {
 }
 
 impl Config {
-    /// Reads a configuration file. Paths in it are relative to its folder; those of flags and environment are not.
+    /// Reads a configuration file, with `accounts.toml` if that is beside it. Paths in them are relative to their folder; those
+    /// of flags and environment are not.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
-        Self::parse(path, &read(path)?, overrides)
+        Self::parse_both(path, &read(path)?, accounts_text(path)?.as_deref(), overrides)
+    }
+
+    /// Reads the same files again.
+    pub fn read_again(&self) -> Result<Self, ConfigError> {
+        Self::load(&self.path, &self.overrides)
+    }
+
+    /// Reads the configuration as it would be if `file`, which is the configuration file or its `accounts.toml`, had this
+    /// text.
+    pub fn draft(path: &Path, file: &Path, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
+        if accounts_file(path).as_deref() == Some(file) {
+            Self::parse_both(path, &read(path)?, Some(text), overrides)
+        } else {
+            Self::parse_both(path, text, accounts_text(path)?.as_deref(), overrides)
+        }
+    }
+
+    /// Checks that accounts of `accounts.toml` did not vanish by mistake since this configuration was read. `asked` says why the
+    /// files were read again.
+    pub fn goes_on_in(&self, new: &Self, asked: ReadAgain) -> Result<(), AccountsFileError> {
+        let (Some(was), Some(file)) = (&self.accounts_file, accounts_file(&self.path)) else { return Ok(()) };
+        if was.accounts.iter().all(|name| new.accounts.contains_key(name)) {
+            return Ok(());
+        }
+        match &new.accounts_file {
+            None => Err(AccountsFileError::Gone(file)),
+            Some(read) if read.is_blank && asked == ReadAgain::ByAChange => Err(AccountsFileError::Blank(file)),
+            Some(_) => Ok(()),
+        }
     }
 
     /// Returns the places of a host whose configuration file may be unusable. They come from flags and environment,
@@ -163,15 +212,29 @@ impl Config {
             accounts: BTreeMap::new(),
             groups: BTreeSet::new(),
             components: BTreeMap::new(),
+            accounts_file: None,
+            overrides: overrides.clone(),
             warnings: Vec::new(),
         })
     }
 
-    /// Parses the text of the file at this path.
+    /// Parses the text of the file at this path, without an `accounts.toml`.
     pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
+        Self::parse_both(path, text, None, overrides)
+    }
+
+    /// Parses the texts of the file at this path and of the `accounts.toml` beside it.
+    fn parse_both(path: &Path, text: &str, beside: Option<&str>, overrides: &Overrides) -> Result<Self, ConfigError> {
         let document = Document::parse(path, text)?;
         let top = document.top();
         top.allow_only(&keys::TOP_NAMES)?;
+        let beside_path = path.with_file_name(ACCOUNTS_FILE);
+        let with_accounts = beside.map(|text| Document::parse(&beside_path, text)).transpose()?;
+        let is_of_nodes = top.place_of("cluster").is_some();
+        let with_accounts = with_accounts.map(|read| if is_of_nodes { read.of_nodes() } else { read });
+        let tops: Vec<_> =
+            [Some(top.clone()), with_accounts.as_ref().map(Document::top)].into_iter().flatten().collect();
+        tops.iter().skip(1).try_for_each(|top| top.allow_only(&accounts_file::TABLES))?;
 
         let folder = path.parent().unwrap_or(Path::new(""));
         let (data, plugins) = places(&top, folder, overrides)?;
@@ -182,31 +245,17 @@ impl Config {
         let audit = Audit::read(top.section("audit")?.as_ref())?;
         let web = Web::read(top.section("web")?.as_ref(), folder)?;
         let window = Window::read(top.section("window")?.as_ref())?;
-        let groups = Groups::read(&top, folder, |section, table| with_section(base.clone(), section, table).map(drop))?;
+        let groups =
+            Groups::read(&tops, folder, |section, table| with_section(base.clone(), section, table).map(drop))?;
         let components = component::read_all(top.section("component")?.as_ref(), folder, &settings)?;
-        let mut accounts: BTreeMap<AccountName, AccountConfig> = BTreeMap::new();
-        let mut known: HashMap<BareJid, Vec<AccountName>> = HashMap::new();
-        let named = top.section("account")?;
-        if let Some(at) = named.as_ref().and_then(|accounts| accounts.place_of_text("jid")) {
-            return Err(ConfigError::NamelessAccount { at });
-        }
-        for (name, section) in named.map_or(Ok(Vec::new()), |section| section.sections())? {
-            let at = section.at.clone();
-            let (group, section) = groups.of(section)?;
-            let mut account = account(&name, group, &section, folder, overrides, &base, &over)?;
-            component::fits(&account.link, &section, &components)?;
-            account.web.clone_from(&web);
-            let twins = known.entry(account.link.jid.to_bare()).or_default();
-            if let Some(twin) = twins.iter().find(|twin| is_same(&accounts[*twin].link.jid, &account.link.jid)) {
-                return Err(ConfigError::SameJid { at, first: twin.clone(), second: account.name });
-            }
-            twins.push(account.name.clone());
-            accounts.insert(account.name.clone(), account);
-        }
-        if accounts.is_empty() {
+        let cluster = Cluster::read(top.section("cluster")?.as_ref(), folder, overrides.environment)?;
+        let with =
+            With { folder, overrides, base: &base, over: &over, groups: &groups, components: &components, web: &web };
+        let (mut accounts, in_the_file) = accounts::read_all(&tops, &with)?;
+        let may_be_empty = cluster.as_ref().is_some_and(|cluster| cluster.share_plugins);
+        if accounts.is_empty() && !may_be_empty {
             return Err(ConfigError::NoAccount(path.to_owned()));
         }
-        let cluster = Cluster::read(top.section("cluster")?.as_ref(), folder, overrides.environment)?;
         if let Some(cluster) = &cluster {
             cluster.fit(&mut accounts)?;
         }
@@ -214,8 +263,10 @@ impl Config {
         let misspelt = (overrides.variables)().into_iter().filter_map(|name| misspelt(&name));
         let of_components = components.values().flat_map(LinkSettings::warnings);
         let warnings = accounts.values().flat_map(AccountConfig::warnings).chain(of_components);
-        let warnings = misspelt.chain(warnings).collect();
-        let path = path.to_owned();
+        let none = accounts.is_empty().then(|| NO_ACCOUNT.to_owned());
+        let warnings = misspelt.chain(warnings).chain(none).collect();
+        let accounts_file = beside.map(|text| AccountsFile::new(text, in_the_file));
+        let (path, overrides) = (path.to_owned(), overrides.clone());
         let groups = groups.into_names().collect();
         Ok(Self {
             path,
@@ -231,6 +282,8 @@ impl Config {
             accounts,
             groups,
             components,
+            accounts_file,
+            overrides,
             warnings,
         })
     }
@@ -294,13 +347,6 @@ fn places(top: &Section<'_>, folder: &Path, overrides: &Overrides) -> Result<(Pa
     Ok((data, plugins))
 }
 
-/// Returns whether two addresses are one account of a server, without a distinct resource for each: both would receive
-/// everything. Each anonymous log-in gets a new account.
-fn is_same(one: &Jid, other: &Jid) -> bool {
-    let are_apart = one.is_full() && other.is_full() && one != other;
-    one.node().is_some() && one.to_bare() == other.to_bare() && !are_apart
-}
-
 /// The prefix of environment variables that set a setting.
 const SETTING_VARIABLES: &str = "PARLOR_SETTING_";
 
@@ -308,9 +354,17 @@ const SETTING_VARIABLES: &str = "PARLOR_SETTING_";
 type Over = (Origin, String, Value);
 
 fn read(path: &Path) -> Result<String, ConfigError> {
+    read_if_there(path)?.ok_or_else(|| ConfigError::Absent(path.to_owned()))
+}
+
+/// Returns the text of the `accounts.toml` beside a configuration file; `None` if there is none.
+pub fn accounts_text(config: &Path) -> Result<Option<String>, ConfigError> {
+    accounts_file(config).map_or(Ok(None), |file| read_if_there(&file))
+}
+
+fn read_if_there(path: &Path) -> Result<Option<String>, ConfigError> {
     match document::read(path, LARGEST_FILE) {
-        Ok(Some(text)) => Ok(text),
-        Ok(None) => Err(ConfigError::Absent(path.to_owned())),
+        Ok(text) => Ok(text),
         Err(ReadError::Unreadable(cause)) => Err(ConfigError::Unreadable { file: path.to_owned(), cause }),
         Err(ReadError::TooLong) => Err(ConfigError::TooLarge { file: path.to_owned(), most: LARGEST_FILE }),
     }
@@ -334,22 +388,6 @@ fn log(overrides: &Overrides, written: Option<Written<&str>>, settings: &Setting
 /// errors.
 fn can_be_meant(part: &str) -> bool {
     part.contains(['=', '[']) || part.starts_with("parlor") || part.parse::<LevelFilter>().is_ok()
-}
-
-fn account(
-    name: &Written<&str>,
-    group: Option<GroupName>,
-    section: &Section<'_>,
-    folder: &Path,
-    overrides: &Overrides,
-    base: &Settings,
-    over: &[Over],
-) -> Result<AccountConfig, ConfigError> {
-    let parsed = link::account_name(name)?;
-    let table = format!("account.{}", name.value.chars().take(64).collect::<String>());
-    let own = with_section(base.clone(), section.section("settings")?.as_ref(), &table)?;
-    let settings = with_all(own, over)?;
-    AccountConfig::read(parsed, group, section, folder, overrides.environment, settings)
 }
 
 /// Applies a table of settings, which belongs to this table of an account or a group.

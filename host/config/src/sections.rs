@@ -14,6 +14,7 @@ use super::error::{ConfigError, FilePosition};
 pub(crate) struct Document<'a> {
     file: &'a Path,
     read: document::Document<'a>,
+    is_of_nodes: bool,
 }
 
 impl<'a> Document<'a> {
@@ -22,12 +23,18 @@ impl<'a> Document<'a> {
             at: FilePosition { file: file.to_owned(), line: error.line, column: error.column },
             reason: error.message,
         })?;
-        Ok(Self { file, read })
+        Ok(Self { file, read, is_of_nodes: false })
+    }
+
+    /// Returns the same for a file that nodes of a cluster share: this one may lack files with passwords that others have.
+    pub(crate) fn of_nodes(self) -> Self {
+        Self { is_of_nodes: true, ..self }
     }
 
     pub(crate) fn top(&self) -> Section<'_> {
         let at = FilePosition { file: self.file.to_owned(), line: 1, column: 1 };
-        Section { file: self.file, path: String::new(), at, read: self.read.root(), under: None }
+        let (file, read, is_of_nodes) = (self.file, self.read.root(), self.is_of_nodes);
+        Section { file, path: String::new(), at, read, is_of_nodes, under: None }
     }
 }
 
@@ -47,6 +54,8 @@ pub struct Section<'a> {
     /// The place where it begins.
     pub at: FilePosition,
     read: document::Section<'a>,
+    /// Whether nodes of a cluster share the file.
+    is_of_nodes: bool,
     /// The table below.
     under: Option<Box<Section<'a>>>,
 }
@@ -63,6 +72,11 @@ impl<'a> Section<'a> {
         let mut layers = self.under.as_ref().map_or_else(Vec::new, |under| under.layers());
         layers.push(self);
         layers
+    }
+
+    /// Returns whether the file is one that nodes of a cluster share.
+    pub fn is_of_nodes(&self) -> bool {
+        self.is_of_nodes
     }
 
     /// Refuses every key of its own that is not in `known`.
@@ -155,6 +169,7 @@ impl<'a> Section<'a> {
                 path: self.path_of(node.key()),
                 at: self.place(node.value_position()),
                 read,
+                is_of_nodes: self.is_of_nodes,
                 under: None,
             }),
             None => Err(self.wrong(node, "a table")),

@@ -34,7 +34,7 @@ pub struct Examined {
     pub limits: Vec<(String, &'static str)>,
     /// The nodes and accounts; `None` if no node has been there.
     pub overview: Option<Overview>,
-    /// How many records each key encrypts, those of accounts and that of the shared plugins; `None` if that could not be counted
+    /// How many records each key encrypts, those of accounts and those of shared texts; `None` if that could not be counted
     /// in time.
     pub records: Option<BTreeMap<KeyId, u64>>,
 }
@@ -110,7 +110,7 @@ fn exceeded(account: &NatsAccount, is_there: bool) -> Vec<(String, &'static str)
     all
 }
 
-/// Counts the records of all accounts, and that of the shared plugins, by their keys. Returns `None` if NATS does not deliver them.
+/// Counts the records of all accounts, and those of shared texts, by their keys. Returns `None` if NATS does not deliver them.
 async fn count(link: &Link, cluster: &Cluster) -> Option<BTreeMap<KeyId, u64>> {
     let mut all = BTreeMap::new();
     for (name, subjects) in cluster.log_streams() {
@@ -138,7 +138,7 @@ async fn count(link: &Link, cluster: &Cluster) -> Option<BTreeMap<KeyId, u64>> {
             }
         }
     }
-    if let Some(key) = shared::sealed_with(link, cluster).await.ok()? {
+    for key in shared::sealed_with(link, cluster).await.ok()? {
         *all.entry(key).or_default() += 1;
     }
     Some(all)

@@ -10,7 +10,7 @@
 //! **Begin with** [`Runner`], which runs the accounts of a node on an [`AccountHost`]. It is made of [`Link`], the connection, of
 //! [`Driver`], which tells when to start and stop accounts, and of [`Stores`], which takes over an account with all that it
 //! kept. [`AccountLog`] is where an account writes. [`Mover`] takes accounts into the cluster and out of it. [`Shared`] has
-//! the text and the files that all nodes share.
+//! a text and the files that all nodes share.
 //!
 //! # What is certain
 //!
@@ -43,6 +43,7 @@ mod run;
 mod seal;
 mod serving;
 mod shared;
+mod shared_text;
 mod snapshots;
 mod state;
 mod store_log;
@@ -75,6 +76,7 @@ pub use run::{AccountHost, Runner, Trouble};
 pub use seal::{KeyId, KeyRing, KeyRingError};
 pub use serving::Serving;
 pub use shared::{Changes, Forgery, MOST_IN_A_FILE, MOST_IN_A_TEXT, Next, Shared, SharedError, Standing, Version};
+pub use shared_text::SharedText;
 pub use snapshots::{Snapshot, Snapshots};
 pub use state::{Added, State};
 pub use stores::{Held, Stores};

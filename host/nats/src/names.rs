@@ -9,6 +9,7 @@ use parlor_cluster::Key;
 use sha2::{Digest as _, Sha256};
 
 use crate::seal::{KeyRing, OpenError, Seal, What};
+use crate::shared_text::SharedText;
 
 /// The maximum length of a cluster's name.
 const LONGEST: usize = 32;
@@ -101,19 +102,25 @@ impl Cluster {
         format!("parlor.{self}.state.drain.{}", hash(node))
     }
 
-    /// The subject of the present version of what the nodes share.
-    pub(crate) fn shared_subject(&self) -> String {
-        format!("parlor.{self}.state.shared.version")
+    /// The subject of the present version of a text that the nodes share.
+    pub(crate) fn shared_subject(&self, of: SharedText) -> String {
+        match of {
+            SharedText::Plugins => format!("parlor.{self}.state.shared.version"),
+            SharedText::Accounts => format!("parlor.{self}.state.shared.accounts.version"),
+        }
     }
 
     /// The subject of what a node says of the version that it has.
-    pub(crate) fn shared_node_subject(&self, node: &str) -> String {
-        format!("{}{}", self.shared_node_subject_prefix(), hash(node))
+    pub(crate) fn shared_node_subject(&self, of: SharedText, node: &str) -> String {
+        format!("{}{}", self.shared_node_subject_prefix(of), hash(node))
     }
 
     /// What stands before the hash of a node in such a subject.
-    pub(crate) fn shared_node_subject_prefix(&self) -> String {
-        format!("parlor.{self}.state.shared.node.")
+    pub(crate) fn shared_node_subject_prefix(&self, of: SharedText) -> String {
+        match of {
+            SharedText::Plugins => format!("parlor.{self}.state.shared.node."),
+            SharedText::Accounts => format!("parlor.{self}.state.shared.accounts.node."),
+        }
     }
 
     /// The bucket of shared files.

@@ -11,6 +11,7 @@ use crate::drains;
 use crate::error::StateError;
 use crate::names;
 use crate::shared::{self, SharedError, Standing, Version};
+use crate::shared_text::SharedText;
 use crate::state::{Decoded, State};
 use crate::watch::Watch;
 
@@ -28,10 +29,10 @@ pub struct Overview {
     pub accounts: Vec<AccountRow>,
     /// The accounts that no node may run, by address.
     pub away: Vec<AwayRow>,
-    /// The present version of what the nodes share.
-    pub shared: Option<Version>,
-    /// Why the record of that version is refused, if it is.
-    pub refused: Option<SharedError>,
+    /// The present versions of the texts that the nodes share.
+    pub shared: BTreeMap<SharedText, Version>,
+    /// Why the records of versions are refused, if they are.
+    pub refused: BTreeMap<SharedText, SharedError>,
 }
 
 /// A node that has a session. One that was killed has it until another node has noticed.
@@ -45,8 +46,8 @@ pub struct NodeRow {
     pub is_draining: bool,
     /// How many accounts it has.
     pub accounts: usize,
-    /// What it says of the version that it has; none if it shares nothing.
-    pub standing: Option<Standing>,
+    /// What it says of the versions that it has. A text that it does not share may be missing.
+    pub standings: BTreeMap<SharedText, Standing>,
 }
 
 /// An account of a cluster.
@@ -128,7 +129,7 @@ impl State {
         let mut claims = BTreeMap::<String, Option<SessionId>>::new();
         let mut away = BTreeMap::<String, Away>::new();
         let mut drained = BTreeSet::new();
-        let (mut version, mut refused, mut standings) = (None, None, BTreeMap::new());
+        let (mut versions, mut standings) = (BTreeMap::new(), BTreeMap::<_, BTreeMap<_, _>>::new());
         loop {
             let message = watch.next().await;
             match self.decode(&message.subject, message.revision, &message.body) {
@@ -147,9 +148,10 @@ impl State {
                 Ok(Decoded::Drain(hash, false)) => drop(drained.remove(&hash)),
                 Ok(Decoded::Other) => {
                     match shared::decode(&self.cluster, &message.subject, message.revision, &message.body) {
-                        Some(shared::Decoded::Version(Ok(found))) => (version, refused) = (Some(found), None),
-                        Some(shared::Decoded::Version(Err(error))) => (version, refused) = (None, Some(error)),
-                        Some(shared::Decoded::Node(hash, standing)) => drop(standings.insert(hash, standing)),
+                        Some(shared::Decoded::Version(of, found)) => drop(versions.insert(of, found)),
+                        Some(shared::Decoded::Node(of, hash, standing)) => {
+                            standings.entry(hash).or_default().insert(of, standing);
+                        }
                         None => {}
                     }
                 }
@@ -166,7 +168,7 @@ impl State {
             capacity: session.capacity,
             is_draining: session.state == SessionState::Draining || drained.contains(&names::hash(&session.node)),
             accounts: claims.values().filter(|holder| **holder == Some(*id)).count(),
-            standing: standings.get(&names::hash(&session.node)).cloned(),
+            standings: standings.get(&names::hash(&session.node)).cloned().unwrap_or_default(),
         });
         let mut nodes: Vec<_> = nodes.collect();
         nodes.sort_by(|one, other| one.name.cmp(&other.name));
@@ -174,6 +176,13 @@ impl State {
         let accounts =
             claims.into_iter().map(|(account, holder)| AccountRow { account, node: node_of(holder) }).collect();
         let away = away.into_iter().map(|(account, why)| AwayRow { account, why }).collect();
-        Overview { nodes, accounts, away, shared: version, refused }
+        let (mut shared, mut refused) = (BTreeMap::new(), BTreeMap::new());
+        for (of, found) in versions {
+            match found {
+                Ok(version) => drop(shared.insert(of, version)),
+                Err(error) => drop(refused.insert(of, error)),
+            }
+        }
+        Overview { nodes, accounts, away, shared, refused }
     }
 }

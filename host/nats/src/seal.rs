@@ -79,8 +79,10 @@ pub(crate) enum What {
     Request,
     /// A message of a node that was asked.
     Answer,
-    /// The record of the version of the shared plugins.
+    /// The record of the version of a shared text.
     Version,
+    /// A shared text.
+    Text,
 }
 
 impl What {
@@ -90,6 +92,7 @@ impl What {
             Self::Request => b'q',
             Self::Answer => b'a',
             Self::Version => b'v',
+            Self::Text => b't',
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What the nodes of a cluster share: a text, which has versions, and the files that it names by their digests.
+//! What the nodes of a cluster share: texts, which have versions, and the files that they name by their digests.
 //!
-//! A record of the cluster's state names the present version. It is written by compare-and-swap, after the text and all
+//! A record of the cluster's state names the present version of a text. It is written by compare-and-swap, after the text and all
 //! files are in an object store, where each has its digest as its name. Whatever comes from there is compared with its
-//! digest before anybody gets it. The record is sealed with the key of the cluster, so that nobody else decides what the nodes
-//! share. This module does not know what the text says.
+//! digest before anybody gets it. The record and the text are sealed with the key of the cluster, so that nobody else decides
+//! what the nodes share, or reads the text. This module does not know what a text says.
 
 mod error;
 mod objects;
@@ -20,7 +20,8 @@ use crate::answer::Stored;
 use crate::connect::Link;
 use crate::error::{PutError, StateError};
 use crate::names::Cluster;
-use crate::seal::KeyId;
+use crate::seal::{KeyId, OVERHEAD, OpenError, What};
+use crate::shared_text::SharedText;
 use crate::state::{ANSWER, State, check_node, last_in_the_state};
 use crate::watch::Watch;
 
@@ -47,6 +48,8 @@ pub struct Version {
     pub number: u64,
     /// The digest of the text.
     pub digest: Digest,
+    /// The digest of the object that has the text, encrypted.
+    pub object: Digest,
     /// The node that wrote it.
     pub node: String,
     /// The version of parlor there.
@@ -80,30 +83,33 @@ pub struct Standing {
     pub trouble: Option<String>,
 }
 
-/// The shared text and files of a cluster.
+/// A shared text of a cluster, and the shared files.
 #[derive(Clone)]
 pub struct Shared {
     state: State,
+    of: SharedText,
     objects: Objects,
 }
 
 impl Shared {
     /// Creates the object store, unless it is there.
-    pub async fn open(state: &State) -> Result<Self, SharedError> {
-        Ok(Self { state: state.clone(), objects: Objects::open(&state.link, &state.cluster).await? })
+    pub async fn open(state: &State, of: SharedText) -> Result<Self, SharedError> {
+        Ok(Self { state: state.clone(), of, objects: Objects::open(&state.link, &state.cluster).await? })
     }
 
     /// Returns the present version, if there is one.
     pub async fn version(&self) -> Result<Option<Version>, SharedError> {
-        let State { link, cluster } = &self.state;
-        let Some(stored) = stored(link, cluster).await? else { return Ok(None) };
-        record::version(cluster, stored.revision, &stored.body).map(Some)
+        present(&self.state.link, &self.state.cluster, self.of).await
     }
 
     /// Returns the text of a version.
     pub async fn text(&self, version: &Version) -> Result<String, SharedError> {
-        let bytes = self.objects.get(&version.digest, MOST_IN_A_TEXT).await?;
-        String::from_utf8(bytes).map_err(|_| SharedError::NoText { digest: version.digest })
+        text(&self.objects, &self.state.cluster, self.of, version).await
+    }
+
+    /// Returns whether the text of a version is there. Its bytes are not looked at.
+    pub async fn has_text(&self, version: &Version) -> Result<bool, SharedError> {
+        self.objects.has(&version.object).await
     }
 
     /// Returns the file with this digest.
@@ -116,7 +122,7 @@ impl Shared {
         self.objects.has(digest).await
     }
 
-    /// Stores a file, or a text before it is published.
+    /// Stores a file.
     pub async fn keep(&self, bytes: &[u8]) -> Result<(), SharedError> {
         if bytes.len() > MOST_IN_A_FILE {
             return Err(SharedError::TooLarge { size: bytes.len(), most: MOST_IN_A_FILE });
@@ -137,35 +143,41 @@ impl Shared {
         if text.len() > MOST_IN_A_TEXT {
             return Err(SharedError::TooLarge { size: text.len(), most: MOST_IN_A_TEXT });
         }
-        self.keep(text.as_bytes()).await?;
-        let (digest, node, release) = (Digest::of(text.as_bytes()), node.to_owned(), release.to_owned());
-        let version = Version { revision: 0, number: next.number, digest, node, release };
         let cluster = &self.state.cluster;
-        let body = record::encode(cluster, &version).ok_or(StateError::from(PutError::TooLarge))?;
-        match self.state.put_text(cluster.shared_subject(), body, next.after, ANSWER).await {
+        let object = keep_sealed(&self.objects, cluster, self.of, text).await?;
+        let (digest, node, release) = (Digest::of(text.as_bytes()), node.to_owned(), release.to_owned());
+        let version = Version { revision: 0, number: next.number, digest, object, node, release };
+        let body = record::encode(cluster, self.of, &version).ok_or(StateError::from(PutError::TooLarge))?;
+        match self.state.put_text(cluster.shared_subject(self.of), body, next.after, ANSWER).await {
             Ok(revision) => Ok(Some(Version { revision, ..version })),
             Err(PutError::Refused) => Ok(None),
             Err(error) => Err(StateError::from(error).into()),
         }
     }
 
-    /// Removes objects that are not in use. Those of the last hour stay: somebody may be about to publish a version with them.
+    /// Removes files that are not in use, and texts that no present version has. Those of the last hour stay: somebody may be about
+    /// to publish a version with them.
     pub async fn clean(&self, used: &BTreeSet<Digest>) -> Result<(), SharedError> {
-        self.objects.clean(used).await
+        let mut used = used.clone();
+        for of in SharedText::ALL {
+            let version = present(&self.state.link, &self.state.cluster, of).await?;
+            used.extend(version.map(|version| version.object));
+        }
+        self.objects.clean(&used).await
     }
 
     /// Tells the others which version a node has.
     pub async fn report(&self, node: &str, standing: &Standing) -> Result<(), SharedError> {
         check_node(node)?;
         let record = NodeRecord::new(node, standing);
-        self.state.overwrite(self.state.cluster.shared_node_subject(node), record.encode()).await?;
+        self.state.overwrite(self.state.cluster.shared_node_subject(self.of, node), record.encode()).await?;
         Ok(())
     }
 
     /// Watches for new versions.
     pub fn changes(&self) -> Changes {
         let State { link, cluster } = &self.state;
-        Changes(Watch::of(link, cluster, cluster.shared_subject()))
+        Changes(Watch::of(link, cluster, cluster.shared_subject(self.of)))
     }
 }
 
@@ -175,29 +187,78 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// Returns the record of the present version as NATS has it.
-async fn stored(link: &Link, cluster: &Cluster) -> Result<Option<Stored>, StateError> {
-    last_in_the_state(link, cluster, &cluster.shared_subject()).await
+/// Returns the record of the present version of a text as NATS has it.
+async fn stored(link: &Link, cluster: &Cluster, of: SharedText) -> Result<Option<Stored>, StateError> {
+    last_in_the_state(link, cluster, &cluster.shared_subject(of)).await
 }
 
-/// Returns the key with which the record of the present version is sealed, if there is one.
-pub(crate) async fn sealed_with(link: &Link, cluster: &Cluster) -> Result<Option<KeyId>, StateError> {
-    Ok(stored(link, cluster).await?.and_then(|stored| record::key(&stored.body)))
+async fn present(link: &Link, cluster: &Cluster, of: SharedText) -> Result<Option<Version>, SharedError> {
+    let Some(stored) = stored(link, cluster, of).await? else { return Ok(None) };
+    record::version(cluster, of, stored.revision, &stored.body).map(Some)
 }
 
-/// Seals the record of the present version with the first key of this node, if another one of its keys sealed it. The version
-/// stays the same.
+/// Encrypts a text and stores it. Returns the digest of its object.
+async fn keep_sealed(objects: &Objects, cluster: &Cluster, of: SharedText, text: &str) -> Result<Digest, SharedError> {
+    let too_large = SharedError::TooLarge { size: text.len(), most: MOST_IN_A_TEXT };
+    let sealed = cluster.seal_own(What::Text, &cluster.shared_subject(of), text.as_bytes()).ok_or(too_large)?;
+    objects.put(&sealed).await?;
+    Ok(Digest::of(&sealed))
+}
+
+/// Fetches and decrypts the text of a version, and checks that it is the one that the version names.
+async fn text(objects: &Objects, cluster: &Cluster, of: SharedText, version: &Version) -> Result<String, SharedError> {
+    let Version { revision, digest, object, .. } = *version;
+    let subject = cluster.shared_subject(of);
+    let sealed = objects.get(&object, MOST_IN_A_TEXT + OVERHEAD).await?;
+    let opened = cluster.open_own(What::Text, &subject, sealed).map_err(|error| match error {
+        OpenError::Key(key) => SharedError::Forged { subject, revision, cause: Forgery::Key(key) },
+        OpenError::Changed => objects.changed(&object),
+    })?;
+    if Digest::of(&opened) != digest {
+        return Err(objects.changed(&object));
+    }
+    String::from_utf8(opened).map_err(|_| SharedError::NoText { digest })
+}
+
+/// Returns the keys with which the records of the present versions are sealed.
+pub(crate) async fn sealed_with(link: &Link, cluster: &Cluster) -> Result<Vec<KeyId>, StateError> {
+    let mut keys = Vec::new();
+    for of in SharedText::ALL {
+        keys.extend(stored(link, cluster, of).await?.and_then(|stored| record::key(&stored.body)));
+    }
+    Ok(keys)
+}
+
+/// Seals the texts of the present versions and their records with the first key of this node, if another one of its keys sealed
+/// them. The versions stay the same.
 pub(crate) async fn reseal(link: &Link, cluster: &Cluster) -> Result<(), StateError> {
+    for of in SharedText::ALL {
+        reseal_one(link, cluster, of).await?;
+    }
+    Ok(())
+}
+
+async fn reseal_one(link: &Link, cluster: &Cluster, of: SharedText) -> Result<(), StateError> {
     let mut attempts = 1..ATTEMPTS;
     loop {
-        let Some(stored) = stored(link, cluster).await? else { return Ok(()) };
+        let Some(stored) = stored(link, cluster, of).await? else { return Ok(()) };
         if record::key(&stored.body) == Some(cluster.keys().first()) {
             return Ok(());
         }
         // One that does not open is refused, and reported, by those who need it.
-        let Ok(version) = record::version(cluster, stored.revision, &stored.body) else { return Ok(()) };
-        let body = record::encode(cluster, &version).ok_or(PutError::TooLarge)?;
-        let (stream, subject) = (cluster.state_stream(), cluster.shared_subject());
+        let Ok(version) = record::version(cluster, of, stored.revision, &stored.body) else { return Ok(()) };
+        // The record goes on naming the earlier key until the text does not need it any more.
+        let object = match sealed_anew(link, cluster, of, &version).await {
+            Ok(object) => object,
+            Err(SharedError::State(error)) => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "{} still needs an earlier key of the cluster", of.name());
+                return Ok(());
+            }
+        };
+        let version = Version { object, ..version };
+        let body = record::encode(cluster, of, &version).ok_or(PutError::TooLarge)?;
+        let (stream, subject) = (cluster.state_stream(), cluster.shared_subject(of));
         match link.put(&stream, subject, stored.revision, HeaderMap::new(), body.into(), ANSWER).await {
             Ok(_) => return Ok(()),
             // It is another one now.
@@ -205,6 +266,13 @@ pub(crate) async fn reseal(link: &Link, cluster: &Cluster) -> Result<(), StateEr
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Stores the text of a version once more, encrypted with the first key. Returns the digest of its object.
+async fn sealed_anew(link: &Link, cluster: &Cluster, of: SharedText, version: &Version) -> Result<Digest, SharedError> {
+    let objects = Objects::open(link, cluster).await?;
+    let text = text(&objects, cluster, of, version).await?;
+    keep_sealed(&objects, cluster, of, &text).await
 }
 
 /// Tells when there may be a new version.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use parlor_base::atomic::{folder_of, make_private_folder, put_in_place};
-use parlor_config::Config;
+use parlor_config::{Config, accounts_file};
 
 use super::secrets::FOLDER;
 use super::{COMPONENTS, INDEXES, STORE, VERSIONS};
@@ -19,8 +19,8 @@ const OF_DATA: [&str; 7] = [STORE, "parlor.db-wal", "parlor.db-shm", COMPONENTS,
 
 /// Returns what is at these places already.
 pub(super) fn taken(places: &Config) -> Vec<PathBuf> {
-    let files = [places.path.clone(), places.plugins.clone()];
-    let all = files.into_iter().chain(OF_DATA.into_iter().map(|name| places.data.join(name)));
+    let files = [places.path.clone(), places.plugins.clone()].into_iter().chain(accounts_file(&places.path));
+    let all = files.chain(OF_DATA.into_iter().map(|name| places.data.join(name)));
     all.filter(|path| path.symlink_metadata().is_ok()).collect()
 }
 
@@ -57,7 +57,7 @@ impl Moves {
             }
             aside.push(folder);
         }
-        for file in [&places.plugins, &places.path] {
+        for file in [&places.plugins, &places.path].into_iter().chain(&accounts_file(&places.path)) {
             aside.extend(self.set_aside(file)?);
         }
         Ok(aside)
@@ -144,5 +144,20 @@ mod tests {
         moves.keep();
         assert!(taken(&places).is_empty());
         assert_eq!(fs::read_to_string(aside[0].join(STORE)).unwrap(), "old");
+    }
+
+    /// They would count for the host that is restored.
+    #[test]
+    fn accounts_that_lie_there_are_moved_aside_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = places(folder.path());
+        let accounts = folder.path().join("accounts.toml");
+        fs::write(&accounts, "mine").unwrap();
+        assert_eq!(taken(&places), [accounts]);
+        let mut moves = Moves::default();
+        let aside = moves.clear(&places).unwrap();
+        moves.keep();
+        assert_eq!(aside, [folder.path().join("accounts.toml.before-restore-1")]);
+        assert!(taken(&places).is_empty());
     }
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use parlor_base::atomic::{folder_of, make_private_folder, open_plain};
-use parlor_config::{Config, Overrides};
+use parlor_config::{Config, Overrides, accounts_file};
 use parlor_plugins::index::Indexes;
 use parlor_session::Secret;
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry, Retention, backup};
@@ -19,7 +19,9 @@ use super::error::BackupError;
 use super::places::{Moves, taken};
 use super::secrets::{Base, FOLDER, Sealed, SecretFile, is_below, real};
 use super::write::{Stage, index_of, is_component, is_versions, summed};
-use super::{COMPONENTS, CONFIG, FORMAT, INDEXES, MANIFEST, Manifest, POLICY, SEALED, STORE, VERSIONS, sealed};
+use super::{
+    ACCOUNTS, COMPONENTS, CONFIG, FORMAT, INDEXES, MANIFEST, Manifest, POLICY, SEALED, STORE, VERSIONS, sealed,
+};
 use crate::host::StartError;
 use crate::host::lock::lock;
 
@@ -153,6 +155,8 @@ impl Backup {
         let stage = Stage::begin(places.data.join(STAGE))?;
         let moved = self.moved(&opened.files, &places);
         let (config, policy) = (renamed(config, &moved), self.text(POLICY)?.map(|text| renamed(text, &moved)));
+        let accounts =
+            self.text(ACCOUNTS)?.map(|text| accounts_beside(&places.path, renamed(text, &moved))).transpose()?;
         self.fill(&stage.folder, opened.keys.as_deref(), by)?;
         let (of_data, of_config): (Vec<_>, Vec<_>) = opened.files.iter().partition(|file| file.base == Base::Data);
         for file in of_data {
@@ -171,6 +175,7 @@ impl Backup {
             files.push((folder_of(&places.path).join(&file.path), decoded(file)?));
         }
         files.extend(policy.map(|text| (places.plugins.clone(), text)));
+        files.extend(accounts);
         // Without it no host starts, so it is the last.
         files.push((places.path.clone(), config));
         let also_aside = put_files(&files, &mut placing)?;
@@ -195,8 +200,13 @@ impl Backup {
 
     /// Puts the parts of the data folder together in the stage, with the keys.
     fn fill(&mut self, stage: &Path, keys: Option<&str>, by: &By) -> Result<(), BackupError> {
-        let names: Vec<_> =
-            self.manifest.files.keys().filter(|name| ![CONFIG, POLICY].contains(&name.as_str())).cloned().collect();
+        let names: Vec<_> = self
+            .manifest
+            .files
+            .keys()
+            .filter(|name| ![CONFIG, ACCOUNTS, POLICY].contains(&name.as_str()))
+            .cloned()
+            .collect();
         for name in names {
             let to = stage.join(&name);
             make_private_folder(folder_of(&to)).map_err(BackupError::file(&to))?;
@@ -270,7 +280,7 @@ impl Backup {
 /// Returns whether a member may have this name.
 fn is_known(name: &str) -> bool {
     match name.split_once('/') {
-        None => [MANIFEST, CONFIG, POLICY, STORE, SEALED].contains(&name),
+        None => [MANIFEST, CONFIG, ACCOUNTS, POLICY, STORE, SEALED].contains(&name),
         Some((COMPONENTS, file)) => is_component(file),
         Some((VERSIONS, file)) => is_versions(file),
         Some((INDEXES, file)) => index_of(file).is_some(),
@@ -297,6 +307,13 @@ fn renamed(text: Vec<u8>, moved: &[(String, String)]) -> Vec<u8> {
         }
     }
     text.into_bytes()
+}
+
+/// Returns the place of accounts beside a configuration file, with their text.
+fn accounts_beside(config: &Path, text: Vec<u8>) -> Result<(PathBuf, Vec<u8>), BackupError> {
+    let no_place = "a configuration file of this name has no accounts.toml beside it: give it another one";
+    let file = accounts_file(config).ok_or_else(|| BackupError::file(config)(io::Error::other(no_place)))?;
+    Ok((file, text))
 }
 
 fn decoded(file: &SecretFile) -> Result<Vec<u8>, BackupError> {
@@ -356,7 +373,7 @@ mod tests {
     #[test]
     fn only_known_names_are_parts_of_a_backup() {
         let digits = "0123456789abcdef".repeat(4);
-        for name in [MANIFEST, CONFIG, POLICY, STORE, SEALED, "versions/echo.json", "indexes/examples.json"] {
+        for name in [MANIFEST, CONFIG, ACCOUNTS, POLICY, STORE, SEALED, "versions/echo.json", "indexes/examples.json"] {
             assert!(is_known(name), "{name}");
         }
         assert!(is_known(&format!("components/{digits}.wasm")));

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use parlor_base::atomic::{Locked, folder_of, make_private_folder, put_in_place, try_alone_in};
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
-use parlor_config::Config;
+use parlor_config::{Config, accounts_text};
 use parlor_plugins::approved::approved;
 use parlor_plugins::components::Components;
 use parlor_plugins::index::Indexes;
@@ -24,8 +24,8 @@ use sha2::{Digest as _, Sha256};
 use super::error::BackupError;
 use super::secrets::{self, Sealed, SecretFile};
 use super::{
-    COMPONENTS, CONFIG, FORMAT, INDEXES, MANIFEST, Manifest, POLICY, Parts, Piece, SEALED, SHORTEST_PASSPHRASE, STORE,
-    VERSIONS, archive, clustered, sealed,
+    ACCOUNTS, COMPONENTS, CONFIG, FORMAT, INDEXES, MANIFEST, Manifest, POLICY, Parts, Piece, SEALED,
+    SHORTEST_PASSPHRASE, STORE, VERSIONS, archive, clustered, sealed,
 };
 
 /// The folder in the data folder in which a backup is put together.
@@ -97,6 +97,9 @@ pub fn write(
     let mut members = BTreeMap::from([(STORE.to_owned(), Bytes::File(store))]);
     let text = fs::read(&config.path).map_err(BackupError::file(&config.path))?;
     members.insert(CONFIG.to_owned(), Bytes::Text(text));
+    if let Some(text) = accounts_text(&config.path)? {
+        members.insert(ACCOUNTS.to_owned(), Bytes::Text(text.into_bytes()));
+    }
     let policy = match Policy::read(&config.plugins).map_err(EditError::from)? {
         Some(text) => {
             members.insert(POLICY.to_owned(), Bytes::Text(text.clone().into_bytes()));

@@ -23,8 +23,8 @@ pub(crate) struct Member {
     /// The name of this node.
     pub(crate) node: String,
     state: State,
-    /// Shares its plugins; none if it goes by its own.
-    pub(super) sharing: Option<Arc<Sharing>>,
+    /// Share its accounts and its plugins; none if it goes by its own.
+    pub(super) sharing: Vec<Arc<Sharing>>,
     requests: Requests,
     webhooks: Requests,
     /// The places of searches for webhooks on other nodes.
@@ -34,7 +34,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(cluster: &str, node: String, state: State, sharing: Option<Arc<Sharing>>) -> Self {
+    pub(super) fn new(cluster: &str, node: String, state: State, sharing: Vec<Arc<Sharing>>) -> Self {
         let requests = |topic| Requests::new(&state, &node, topic);
         let (requests, webhooks) = (requests(Topic::Control), requests(Topic::Webhooks));
         Self {

@@ -78,45 +78,7 @@ impl Host {
     /// ignored, with a warning.
     pub async fn reconfigure(&self, config: Config) {
         let _changing = self.changing.lock().await;
-        let was = self.config();
-        for (what, is_same) in [
-            ("data", was.data == config.data),
-            ("plugins", was.plugins == config.plugins),
-            ("log", was.log == config.log),
-            ("watch", was.watch == config.watch),
-            ("cluster", was.cluster == config.cluster),
-        ] {
-            if !is_same {
-                tracing::warn!(key = what, "this counts when the host is started again");
-            }
-        }
-        let (data, plugins, log) = (was.data.clone(), was.plugins.clone(), was.log.clone());
-        let (watch, cluster) = (was.watch, was.cluster.clone());
-        let config = Arc::new(Config { data, plugins, log, watch, cluster, ..config });
-        audit::configured(self, &was, &config).await;
-        self.config.store(Arc::clone(&config));
-        self.config_fault.store(None);
-        // Also if it is the same: certificates may have been renewed.
-        self.web.send_replace(config.web.clone());
-        let (before, after) = (&was.accounts, &config.accounts);
-        let going: Vec<_> = before.values().filter(|old| !goes_on(old, after)).map(|old| &old.name).collect();
-        close(self, &going).await;
-        self.claims.reconfigured(&going);
-        self.domains.follow(&was.components, &config.components).await;
-        for (new, old) in after.values().filter_map(|new| Some((new, before.get(&new.name)?))) {
-            if new != old && goes_on(old, after) {
-                rewrite(self, old, new).await;
-            }
-        }
-        let coming = if config.cluster.is_some() { claims::begin(self) } else { begin(self, before, after) };
-        if decides(&was) != decides(&config) {
-            judge(self).await;
-        }
-        spread(self).await;
-        self.forget_declared().await;
-        open(self, &coming).await;
-        prune_cache(self).await;
-        tracing::info!(config = %config.path.escaped(), "configuration read again");
+        configure(self, config).await;
     }
 
     /// Starts a plugin on these accounts.
@@ -147,6 +109,63 @@ impl Plugin {
             Standing::Refused(_) | Standing::Compiling { .. } => None,
         }
     }
+}
+
+/// Reads the configuration of a host again, and applies it. One that cannot be read changes nothing.
+#[cfg(feature = "cluster")]
+pub(crate) async fn read_configuration_again(host: &Host) -> Result<(), parlor_config::ConfigError> {
+    // An earlier text never takes the place of a later one.
+    let _changing = host.changing.lock().await;
+    let config = host.config().read_again();
+    let config = config.inspect_err(|error| host.configuration_refused(error.to_string()))?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    configure(host, config).await;
+    Ok(())
+}
+
+/// Applies another configuration. The caller holds `changing`.
+async fn configure(host: &Host, config: Config) {
+    let was = host.config();
+    for (what, is_same) in [
+        ("data", was.data == config.data),
+        ("plugins", was.plugins == config.plugins),
+        ("log", was.log == config.log),
+        ("watch", was.watch == config.watch),
+        ("cluster", was.cluster == config.cluster),
+    ] {
+        if !is_same {
+            tracing::warn!(key = what, "this counts when the host is started again");
+        }
+    }
+    let (data, plugins, log) = (was.data.clone(), was.plugins.clone(), was.log.clone());
+    let (watch, cluster) = (was.watch, was.cluster.clone());
+    let config = Arc::new(Config { data, plugins, log, watch, cluster, ..config });
+    audit::configured(host, &was, &config).await;
+    host.config.store(Arc::clone(&config));
+    host.config_fault.store(None);
+    // Also if it is the same: certificates may have been renewed.
+    host.web.send_replace(config.web.clone());
+    let (before, after) = (&was.accounts, &config.accounts);
+    let going: Vec<_> = before.values().filter(|old| !goes_on(old, after)).map(|old| &old.name).collect();
+    close(host, &going).await;
+    host.claims.reconfigured(&going);
+    host.domains.follow(&was.components, &config.components).await;
+    for (new, old) in after.values().filter_map(|new| Some((new, before.get(&new.name)?))) {
+        if new != old && goes_on(old, after) {
+            rewrite(host, old, new).await;
+        }
+    }
+    let coming = if config.cluster.is_some() { claims::begin(host) } else { begin(host, before, after) };
+    if decides(&was) != decides(&config) {
+        judge(host).await;
+    }
+    spread(host).await;
+    host.forget_declared().await;
+    open(host, &coming).await;
+    prune_cache(host).await;
+    tracing::info!(config = %config.path.escaped(), "configuration read again");
 }
 
 /// The part of a configuration that decides whether plugins may run.

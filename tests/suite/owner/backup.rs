@@ -258,6 +258,27 @@ async fn nothing_is_overwritten_and_no_host_that_runs_is_restored_over() {
     assert!(!published(&other).await.to_string().contains(&fingerprint()));
 }
 
+#[tokio::test]
+async fn accounts_in_a_file_of_their_own_are_restored() {
+    let (home, _) = home().await;
+    let accounts = "# Of all nodes.\n[account.second]\njid = \"second@example.org\"\npassword_env = \"NONE\"\n";
+    home.write("accounts.toml", accounts).unwrap();
+    ended(home.run(&["backup", "all.parlor", "--without-keys"]).await.unwrap(), 0);
+    let (other, file) = (empty(), path(&home, "all.parlor"));
+    let restore = ["restore", &file, "--without-keys"];
+    other.write("accounts.toml", "# Of another host.\n").unwrap();
+    let taken = ended(other.run(&restore).await.unwrap(), 1);
+    assert!(taken.stderr.contains("there is something already: accounts.toml"), "{taken:?}");
+    let forced = [&restore[..], &["--force"]].concat();
+    ended(other.run(&forced).await.unwrap(), 0);
+    let read = |name: &str| std::fs::read_to_string(other.path().join(name)).unwrap();
+    assert_eq!(read("accounts.toml"), accounts);
+    assert_eq!(read("accounts.toml.before-restore-1"), "# Of another host.\n");
+    std::fs::copy(home.password_file("main"), other.path().join("main.password")).unwrap();
+    let names = ended(other.run(&["account", "list", "--names"]).await.unwrap(), 0).stdout;
+    assert_eq!(names.trim_end(), "main\nsecond");
+}
+
 /// A restored host refuses an older index, and a publisher's key other than the first one.
 #[tokio::test]
 async fn indexes_are_restored_with_the_keys_and_numbers_that_are_known() {

@@ -86,6 +86,40 @@ async fn what_is_half_written_or_gone_changes_nothing() {
     host.wait_count("plugin removed", &[("plugin", "echo")], 1, SOON).await.unwrap();
 }
 
+/// They are followed like those of the configuration file.
+#[tokio::test]
+async fn accounts_in_a_file_of_their_own_count_at_once_and_do_not_vanish_with_it() {
+    let (home, host, _) = standing().await;
+    let names = async || {
+        let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+        let accounts = status["accounts"].as_array().unwrap().iter();
+        accounts.map(|one| one["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let second = "[account.second]\njid = \"second@example.org\"\npassword_env = \"NONE\"\n\
+                  [account.second.settings]\nauto_login = false\n";
+    home.write("accounts.toml", second).unwrap();
+    host.wait_count("configuration read again", &[], 1, SOON).await.unwrap();
+    assert_eq!(names().await, ["main", "second"]);
+    let refused = async |count, words: &str| {
+        let not_read = "the configuration was not read; nothing has changed";
+        let line = host.wait_count(not_read, &[], count, SOON).await.unwrap();
+        assert!(line.get("reason").contains(words), "{line}");
+        assert_eq!(names().await, ["main", "second"]);
+    };
+    home.write("accounts.toml", "[account.second\n").unwrap();
+    refused(1, "accounts.toml:1:").await;
+    home.write("accounts.toml", "").unwrap();
+    refused(2, "accounts.toml is empty").await;
+    std::fs::remove_file(home.path().join("accounts.toml")).unwrap();
+    refused(3, "accounts.toml is gone").await;
+    ended(home.run(&["reload"]).await.unwrap(), 1);
+    refused(4, "accounts.toml is gone").await;
+    home.write("accounts.toml", "").unwrap();
+    refused(5, "accounts.toml is empty").await;
+    ended(home.run(&["reload"]).await.unwrap(), 0);
+    assert_eq!(names().await, ["main"]);
+}
+
 #[tokio::test]
 async fn a_policy_that_is_gone_takes_out_nobody_whoever_asks() {
     let (home, host, policy) = standing().await;

@@ -18,7 +18,7 @@ use serde_json::json;
 use toml::{Table, Value};
 
 use super::lines::{Bad, LARGEST, Line, Source, is_same, parse};
-use super::{ConfigText, GROUP, added, applied, record};
+use super::{ConfigText, GROUP, added, applied, file_for_accounts, record};
 use crate::login::new_secret;
 use crate::show::{Put as _, print, print_json};
 use crate::target::{self, Target};
@@ -150,7 +150,8 @@ impl ImportArgs {
                 "host": host.map(|(word, _)| word),
             }));
         }
-        let path = config.path.escaped();
+        let path = file_for_accounts(&config.path);
+        let path = path.escaped();
         let (new, old) = (accounts(added.len()), plan.unchanged.len());
         let mut text = match host {
             Some((_, host)) => format!("{new} added to {path}, {old} there already; {host}"),

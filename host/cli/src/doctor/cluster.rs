@@ -65,8 +65,8 @@ pub(super) fn seen(found: &Examined, first: KeyId, findings: &mut Findings) {
         let says = format!("accounts that no node has at this moment: {waiting}");
         findings.warn(CHECK, says, "look again; if it stays so, the logs of the nodes say why");
     }
-    if let Some(error) = &overview.refused {
-        findings.broken(CHECK, format!("plugins.toml does not come from other nodes: {error}"), "do as it says");
+    for (of, error) in &overview.refused {
+        findings.broken(CHECK, format!("{} does not come from other nodes: {error}", of.name()), "do as it says");
     }
     match &found.records {
         None => findings.warn(CHECK, "the records could not be counted in time", "look again"),

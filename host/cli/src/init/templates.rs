@@ -38,7 +38,7 @@ pub(super) const CONFIG: &str = r#"# The accounts of this host, and how it runs.
 # ca_file = "nats-ca.pem"        # trust these authorities for NATS in place of the system's
 # replicas = 1                   # how many servers of NATS keep everything: 1, 3 or 5
 # capacity = 1                   # 2 takes twice as many accounts as 1
-# share_plugins = true           # a change of plugins.toml on one of them counts on all, with the plugins themselves
+# share_plugins = true           # a change of plugins.toml or accounts.toml on one of them counts on all
 # allow_unencrypted = false      # connect to NATS on another machine without TLS
 
 # The addresses of a domain of bots share one connection to a server that has it as a component (XEP-0114).

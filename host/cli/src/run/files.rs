@@ -1,30 +1,30 @@
-//! The files of a running host that may change: its policy and its configuration.
+//! The files of a running host that may change: its policy, its configuration and its accounts.
 
 use std::path::{Path, PathBuf};
 
 use parlor_base::id::Digest;
-use parlor_config::{Config, ConfigError, Overrides};
+use parlor_config::{Config, ConfigError, Overrides, accounts_file};
 
 use crate::file_watcher::FileWatcher;
 
-/// Both files.
+/// All of them.
 pub(super) struct Files {
     pub(super) config: ConfigFile,
     /// The file watcher; none if the files are not watched.
     watch: Option<FileWatcher>,
 }
 
-/// The configuration file, with the digest of the last version that was read.
+/// The configuration file and the `accounts.toml` beside it, with the digests of the last versions that were read.
 pub(super) struct ConfigFile {
     path: PathBuf,
     overrides: Overrides,
-    read: Option<Digest>,
+    read: [Option<Digest>; 2],
 }
 
 impl Files {
     /// Watches the files of this configuration, unless it disables that or the system cannot.
     pub(super) fn of(config: &Config, written: ConfigFile) -> Self {
-        let files = || [config.plugins.clone(), config.path.clone()];
+        let files = || [config.plugins.clone(), config.path.clone()].into_iter().chain(accounts_file(&config.path));
         let watch = config.watch.then(|| FileWatcher::start(files()));
         let watch = watch.and_then(|watch| {
             watch.map_err(|error| tracing::warn!(%error, "files are not watched; SIGHUP reads them again")).ok()
@@ -42,24 +42,29 @@ impl Files {
 }
 
 impl ConfigFile {
-    /// Returns the file that was just read.
+    /// Returns the files that were just read.
     pub(super) fn of(path: &Path, overrides: Overrides) -> Self {
-        Self { path: path.to_owned(), overrides, read: digest(path) }
+        Self { path: path.to_owned(), overrides, read: digests(path) }
     }
 
-    /// Reads the file again.
+    /// Reads the files again.
     pub(super) fn read(&mut self) -> Result<Config, ConfigError> {
-        self.read = digest(&self.path);
+        self.read = digests(&self.path);
         Config::load(&self.path, &self.overrides)
     }
 
-    /// Reads the file again, if it changed since the last time.
+    /// Reads the files again, if one of them changed since the last time.
     pub(super) fn read_if_changed(&mut self) -> Option<Result<Config, ConfigError>> {
-        (digest(&self.path) != self.read).then(|| self.read())
+        (digests(&self.path) != self.read).then(|| self.read())
     }
 }
 
-/// Returns the digest of the file, if it can be read.
+/// Returns the digests of the configuration file and of its `accounts.toml`.
+fn digests(path: &Path) -> [Option<Digest>; 2] {
+    [digest(path), accounts_file(path).and_then(|file| digest(&file))]
+}
+
+/// Returns the digest of a file, if it can be read.
 fn digest(path: &Path) -> Option<Digest> {
     // A pipe cannot be read twice.
     let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());

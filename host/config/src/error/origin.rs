@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use parlor_base::escape::EscapedPath as _;
 
+use super::ConfigError;
+
 /// A place in a file that a person wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilePosition {
@@ -40,5 +42,19 @@ impl fmt::Display for Origin {
             Self::Flag(flag) => f.write_str(flag),
             Self::Environment(variable) => f.write_str(variable),
         }
+    }
+}
+
+impl ConfigError {
+    /// Returns whether the command line is wrong, not a file.
+    pub fn is_usage(&self) -> bool {
+        let (Self::BadLog { origin, .. }
+        | Self::Setting { origin, .. }
+        | Self::Misplaced { origin, .. }
+        | Self::NotJson { origin, .. }) = self
+        else {
+            return false;
+        };
+        matches!(origin, Origin::Flag(_))
     }
 }

@@ -78,7 +78,7 @@ pub const CLUSTER: &[Key] = &[
         "share_plugins",
         "true or false",
         Some("true"),
-        "Share `plugins.toml` and the components of plugins with the other nodes: a change on one of them counts on all. With `false` this node goes by its own files.",
+        "Share `plugins.toml`, the components of plugins and `accounts.toml` with the other nodes: a change on one of them counts on all. With `false` this node goes by its own files.",
     ),
     key("user", "text", NONE, "The name to log in with at NATS. It goes with a password."),
 ];

@@ -255,6 +255,8 @@ fn password(
 /// Reads where the section itself says that a password is.
 pub(crate) fn password_source(section: &Section<'_>, folder: &Path) -> Result<Option<PasswordSource>, ConfigError> {
     match secret_source(section, folder, ["password_file", "password_command", "password_env"])? {
+        // If it is missing on one node, the other accounts go on there nevertheless, and so does the removal of accounts.
+        Some((PasswordSource::File(file), _)) if section.is_of_nodes() => Ok(Some(PasswordSource::File(file))),
         Some((PasswordSource::File(file), at)) => Ok(Some(PasswordSource::File(present(file, at)?))),
         found => Ok(found.map(|(source, _)| source)),
     }

@@ -69,9 +69,9 @@ pub enum SharedError {
 /// Why a record is refused: as far as this node can see, no node of this cluster wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Forgery {
-    /// It is not sealed.
+    /// It has an earlier form.
     #[error(
-        "it is not sealed, as those of an older parlor; run the same version of parlor on all nodes, and then `parlor reload` on the node whose plugins.toml is to count"
+        "an older parlor wrote it; run the same version of parlor on all nodes, and then `parlor reload` on the node whose file is to count"
     )]
     Older,
     /// It is sealed with a key that this node does not have.
@@ -81,7 +81,7 @@ pub enum Forgery {
     Key(KeyId),
     /// It does not open.
     #[error(
-        "no node of this cluster wrote it there; find out who can log in to NATS as parlor, and run `parlor reload` on the node whose plugins.toml is to count"
+        "no node of this cluster wrote it there; find out who can log in to NATS as parlor, and run `parlor reload` on the node whose file is to count"
     )]
     Changed,
 }

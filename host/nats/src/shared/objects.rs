@@ -48,6 +48,11 @@ impl Objects {
         SharedError::Server { bucket: self.bucket.clone(), cause }
     }
 
+    /// Returns the error about an object that is not what was stored.
+    pub(super) fn changed(&self, digest: &Digest) -> SharedError {
+        SharedError::Changed { digest: *digest, bucket: self.bucket.clone() }
+    }
+
     /// Waits for the server, but not for ever. The futures of the library are large.
     async fn within<T>(&self, doing: BoxFuture<'_, Result<T, SharedError>>) -> Result<T, SharedError> {
         timeout(TRANSFER, doing).await.unwrap_or_else(|_| Err(self.failed("it took too long".to_owned())))

@@ -1,6 +1,6 @@
-//! The records about what nodes share: the present version, and what each node says of the one that it has.
+//! The records about what nodes share: the present version of each text, and what each node says of the one that it has.
 //!
-//! That of the version is sealed with the key of the cluster: it decides which plugins run. What nodes say of it is only shown.
+//! That of a version is sealed with the key of the cluster: it decides which plugins and accounts run. What nodes say of it is only shown.
 
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::Digest;
@@ -11,11 +11,11 @@ use super::{Forgery, SharedError, Standing, Version};
 use crate::error::StateError;
 use crate::names::{self, Cluster};
 use crate::seal::{KeyId, OpenError, What, key_of};
+use crate::shared_text::SharedText;
 use crate::state::{FORMAT, HIGHEST, LONGEST_NODE, format_of, parse, parse_format};
 
-/// The format of the record of a version, and the one before it, which was not sealed.
-const SEALED: u32 = 2;
-const OLDER: u32 = 1;
+/// The format of the record of a version. The first was not sealed, and the second was about a text that was not encrypted.
+const SEALED: u32 = 3;
 
 /// The longest text of a trouble, and the longest version of parlor, in bytes.
 const LONGEST_TROUBLE: usize = 1024;
@@ -35,6 +35,7 @@ struct SealedRecord {
 struct VersionRecord {
     number: u64,
     digest: Digest,
+    object: Digest,
     node: String,
     parlor: String,
 }
@@ -65,29 +66,34 @@ impl NodeRecord {
 /// A record, decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
-    /// The present version, or why its record is refused.
-    Version(Result<Version, SharedError>),
-    /// What the node with this hash says.
-    Node(String, Standing),
+    /// The present version of a text, or why its record is refused.
+    Version(SharedText, Result<Version, SharedError>),
+    /// What the node with this hash says of a text.
+    Node(SharedText, String, Standing),
 }
 
 /// Returns the record of a version; `None` if it is too long.
-pub(super) fn encode(cluster: &Cluster, version: &Version) -> Option<String> {
-    let Version { revision: _, number, digest, node, release } = version.clone();
+pub(super) fn encode(cluster: &Cluster, of: SharedText, version: &Version) -> Option<String> {
+    let Version { revision: _, number, digest, object, node, release } = version.clone();
     // It has only numbers and texts.
-    let text = serde_json::to_vec(&VersionRecord { number, digest, node, parlor: release }).unwrap_or_default();
-    let sealed = cluster.seal_own(What::Version, &cluster.shared_subject(), &text)?;
+    let text = serde_json::to_vec(&VersionRecord { number, digest, object, node, parlor: release }).unwrap_or_default();
+    let sealed = cluster.seal_own(What::Version, &cluster.shared_subject(of), &text)?;
     serde_json::to_string(&SealedRecord { format: SEALED, sealed: hex::encode(sealed) }).ok()
 }
 
 /// Reads the record of a version.
-pub(super) fn version(cluster: &Cluster, revision: Revision, body: &[u8]) -> Result<Version, SharedError> {
-    let subject = cluster.shared_subject();
+pub(super) fn version(
+    cluster: &Cluster,
+    of: SharedText,
+    revision: Revision,
+    body: &[u8],
+) -> Result<Version, SharedError> {
+    let subject = cluster.shared_subject(of);
     let unreadable = |cause| StateError::Unreadable { subject: subject.clone(), revision, cause };
     let forged = |cause| SharedError::Forged { subject: subject.clone(), revision, cause };
     match format_of(body) {
         None => return Err(forged(Forgery::Changed)),
-        Some(OLDER) => return Err(forged(Forgery::Older)),
+        Some(1..SEALED) => return Err(forged(Forgery::Older)),
         Some(_) => {}
     }
     let SealedRecord { sealed, .. } = parse_format(body, SEALED).map_err(unreadable)?;
@@ -106,7 +112,7 @@ pub(crate) fn key(body: &[u8]) -> Option<KeyId> {
 }
 
 fn read(revision: Revision, opened: &[u8]) -> Result<Version, String> {
-    let VersionRecord { number, digest, node, parlor } =
+    let VersionRecord { number, digest, object, node, parlor } =
         serde_json::from_slice(opened).map_err(|error| error.to_string())?;
     if number == 0 || number > HIGHEST {
         return Err("its version has a number that nobody counts to".to_owned());
@@ -115,7 +121,7 @@ fn read(revision: Revision, opened: &[u8]) -> Result<Version, String> {
         return Err("the name of its node, or the version of parlor there, is too long".to_owned());
     }
     let [node, release] = [node, parlor].map(|text| escape_untrusted(&text, LONGEST_NODE));
-    Ok(Version { revision, number, digest, node, release })
+    Ok(Version { revision, number, digest, object, node, release })
 }
 
 fn standing(hash: &str, body: &[u8]) -> Result<Standing, String> {
@@ -130,11 +136,15 @@ fn standing(hash: &str, body: &[u8]) -> Result<Standing, String> {
 
 /// Reads a message of the state; `None` if it is about something else, or cannot be read.
 pub(crate) fn decode(cluster: &Cluster, subject: &str, revision: Revision, body: &[u8]) -> Option<Decoded> {
-    if subject == cluster.shared_subject() {
-        return Some(Decoded::Version(version(cluster, revision, body)));
+    for of in SharedText::ALL {
+        if subject == cluster.shared_subject(of) {
+            return Some(Decoded::Version(of, version(cluster, of, revision, body)));
+        }
+        if let Some(hash) = subject.strip_prefix(&cluster.shared_node_subject_prefix(of)) {
+            return standing(hash, body).ok().map(|standing| Decoded::Node(of, hash.to_owned(), standing));
+        }
     }
-    let hash = subject.strip_prefix(&cluster.shared_node_subject_prefix())?;
-    standing(hash, body).ok().map(|standing| Decoded::Node(hash.to_owned(), standing))
+    None
 }
 
 #[cfg(test)]
@@ -144,48 +154,56 @@ mod tests {
     use super::*;
     use crate::seal::KeyRing;
 
+    const PLUGINS: SharedText = SharedText::Plugins;
+
     fn cluster() -> Cluster {
         let (_, line) = KeyRing::generate();
         Cluster::new("c", KeyRing::parse(&line).unwrap()).unwrap()
     }
 
     fn some_version() -> Version {
-        let (digest, node, release) = (Digest::of(b"text"), "one".to_owned(), "0.1.0".to_owned());
-        Version { revision: 7, number: 3, digest, node, release }
+        let (digest, object) = (Digest::of(b"text"), Digest::of(b"sealed"));
+        Version { revision: 7, number: 3, digest, object, node: "one".to_owned(), release: "0.1.0".to_owned() }
     }
 
     #[test]
     fn records_are_read_as_they_were_written() {
         let (cluster, written) = (cluster(), some_version());
-        let record = encode(&cluster, &written).unwrap();
-        assert!(!record.contains("one") && key(record.as_bytes()) == Some(cluster.keys().first()), "{record}");
-        let read = decode(&cluster, &cluster.shared_subject(), 7, record.as_bytes());
-        assert_eq!(read, Some(Decoded::Version(Ok(written))));
+        for of in SharedText::ALL {
+            let record = encode(&cluster, of, &written).unwrap();
+            assert!(!record.contains("one") && key(record.as_bytes()) == Some(cluster.keys().first()), "{record}");
+            let read = decode(&cluster, &cluster.shared_subject(of), 7, record.as_bytes());
+            assert_eq!(read, Some(Decoded::Version(of, Ok(written.clone()))));
+        }
         let standing = Standing { revision: Some(7), number: Some(3), trouble: Some("it \"fails\"".to_owned()) };
         let text = NodeRecord::new("one", &standing).encode();
-        let subject = cluster.shared_node_subject("one");
-        let read = decode(&cluster, &subject, 9, text.as_bytes());
-        assert_eq!(read, Some(Decoded::Node(names::hash("one"), standing)));
-        assert_eq!(decode(&cluster, &cluster.shared_node_subject("two"), 9, text.as_bytes()), None);
+        for of in SharedText::ALL {
+            let read = decode(&cluster, &cluster.shared_node_subject(of, "one"), 9, text.as_bytes());
+            assert_eq!(read, Some(Decoded::Node(of, names::hash("one"), standing.clone())));
+            assert_eq!(decode(&cluster, &cluster.shared_node_subject(of, "two"), 9, text.as_bytes()), None);
+        }
     }
 
     #[test]
     fn a_version_that_no_node_of_the_cluster_wrote_is_refused() {
         let (own, other) = (cluster(), cluster());
-        let refused = |body: &str| match version(&own, 1, body.as_bytes()).unwrap_err() {
+        let refused = |body: &str| match version(&own, PLUGINS, 1, body.as_bytes()).unwrap_err() {
             SharedError::Forged { cause, .. } => cause,
             error => panic!("{body}: {error}"),
         };
-        assert_eq!(refused(&encode(&other, &some_version()).unwrap()), Forgery::Key(other.keys().first()));
-        let older = r#"{"format":1,"number":3,"digest":"sha256:00","node":"one","parlor":"0.1.0"}"#;
-        assert_eq!(refused(older), Forgery::Older);
-        let record = encode(&own, &some_version()).unwrap();
+        assert_eq!(refused(&encode(&other, PLUGINS, &some_version()).unwrap()), Forgery::Key(other.keys().first()));
+        for older in [r#"{"format":1,"number":3,"digest":"sha256:00","node":"one"}"#, r#"{"format":2,"sealed":"00"}"#] {
+            assert_eq!(refused(older), Forgery::Older);
+        }
+        let record = encode(&own, PLUGINS, &some_version()).unwrap();
         let end = if record.ends_with("0\"}") { "1\"}" } else { "0\"}" };
         let flipped = format!("{}{end}", &record[..record.len() - 3]);
         // Sealed with the key, but as something else.
-        let strange = hex::encode(own.seal_own(What::Answer, &own.shared_subject(), b"{}").unwrap());
-        let strange = format!("{{\"format\":2,\"sealed\":\"{strange}\"}}");
-        for wrong in ["nonsense", "", &flipped, &strange, r#"{"format":2,"sealed":"xy"}"#] {
+        let strange = hex::encode(own.seal_own(What::Answer, &own.shared_subject(PLUGINS), b"{}").unwrap());
+        let strange = format!("{{\"format\":3,\"sealed\":\"{strange}\"}}");
+        // The version of the plugins is none of the accounts.
+        let of_accounts = encode(&own, SharedText::Accounts, &some_version()).unwrap();
+        for wrong in ["nonsense", "", &flipped, &strange, &of_accounts, r#"{"format":3,"sealed":"xy"}"#] {
             assert_eq!(refused(wrong), Forgery::Changed, "{wrong}");
         }
     }
@@ -193,17 +211,17 @@ mod tests {
     #[test]
     fn what_nobody_writes_is_an_error() {
         let cluster = cluster();
-        let text = encode(&cluster, &some_version()).unwrap();
+        let text = encode(&cluster, PLUGINS, &some_version()).unwrap();
         let wrong = [
-            (text.replace("\"format\":2", "\"format\":3"), "format 3"),
+            (text.replace("\"format\":3", "\"format\":4"), "format 4"),
             (text.replace('{', "{\"more\":1,"), "unknown field"),
         ];
         for (text, cause) in wrong {
-            let error = version(&cluster, 1, text.as_bytes()).unwrap_err();
+            let error = version(&cluster, PLUGINS, 1, text.as_bytes()).unwrap_err();
             assert!(error.to_string().contains(cause), "{text}: {error}");
         }
-        let digest = Digest::of(b"text");
-        let text = format!(r#"{{"number":3,"digest":{},"node":"one","parlor":"1"}}"#, serde_json::json!(digest));
+        let digest = serde_json::json!(Digest::of(b"text"));
+        let text = format!(r#"{{"number":3,"digest":{digest},"object":{digest},"node":"one","parlor":"1"}}"#);
         assert!(read(1, text.as_bytes()).is_ok(), "{text}");
         let wrong = [
             (text.replace("\"number\":3", "\"number\":0"), "counts to"),
@@ -221,7 +239,7 @@ mod tests {
     #[test]
     fn the_longest_record_of_a_version_fits_into_the_state() {
         let (node, release) = ("\u{1}".repeat(LONGEST_NODE), "\u{1}".repeat(LONGEST_RELEASE));
-        let text = encode(&cluster(), &Version { node, release, number: HIGHEST, ..some_version() }).unwrap();
+        let text = encode(&cluster(), PLUGINS, &Version { node, release, number: HIGHEST, ..some_version() }).unwrap();
         assert!(text.len() < 8 * 1024 - 512, "{}", text.len());
     }
 
@@ -237,9 +255,9 @@ mod tests {
         #[test]
         fn any_message_is_a_record_or_none(place in "[0-9a-f.]{0,70}", body in proptest::collection::vec(any::<u8>(), 0..200)) {
             let cluster = cluster();
-            prop_assert!(version(&cluster, 1, &body).is_err());
+            prop_assert!(version(&cluster, PLUGINS, 1, &body).is_err());
             let _ = (key(&body), read(1, &body));
-            let subject = format!("{}{place}", cluster.shared_node_subject_prefix());
+            let subject = format!("{}{place}", cluster.shared_node_subject_prefix(PLUGINS));
             let _ = decode(&cluster, &subject, 1, &body);
         }
     }

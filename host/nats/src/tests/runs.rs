@@ -239,7 +239,7 @@ async fn a_node_that_is_to_be_drained_gives_its_account_away_and_takes_none() {
         capacity: 1,
         is_draining,
         accounts,
-        standing: None,
+        standings: std::collections::BTreeMap::new(),
     };
     assert_eq!(overview.nodes, [row("first", true, 0), row("second", false, 1)]);
     let node = Some("second".to_owned());

@@ -1,16 +1,20 @@
 //! What nodes share: versions of a text, and files by their digests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use parlor_base::id::Digest;
 use parlor_cluster::Timing;
 
 use super::server::{KEY, LATER_KEY, Server, cluster, with_keys};
 use super::soon;
+use crate::seal::{OVERHEAD, What};
 use crate::{
-    Cluster, Forgery, KeyRing, MOST_IN_A_FILE, MOST_IN_A_TEXT, Next, Shared, SharedError, Standing, State, StateError,
-    Version, agree_on_keys, examine,
+    Cluster, Forgery, KeyRing, MOST_IN_A_FILE, MOST_IN_A_TEXT, Next, Shared, SharedError, SharedText, Standing, State,
+    StateError, Version, agree_on_keys, examine,
 };
+
+const PLUGINS: SharedText = SharedText::Plugins;
+const ACCOUNTS: SharedText = SharedText::Accounts;
 
 async fn shared(server: &Server) -> (State, Shared) {
     shared_with(server, &cluster()).await
@@ -18,7 +22,7 @@ async fn shared(server: &Server) -> (State, Shared) {
 
 async fn shared_with(server: &Server, cluster: &Cluster) -> (State, Shared) {
     let state = State::open(&server.link().await, cluster, Timing::default()).await.unwrap();
-    let shared = Shared::open(&state).await.unwrap();
+    let shared = Shared::open(&state, PLUGINS).await.unwrap();
     (state, shared)
 }
 
@@ -64,10 +68,20 @@ async fn an_object_that_was_changed_or_removed_is_an_error_and_can_be_stored_aga
     assert_eq!(soon(shared.file(&digest)).await.unwrap(), b"component");
     objects.delete(digest.to_hex()).await.unwrap();
     assert_eq!(soon(shared.file(&digest)).await, Err(SharedError::Missing { digest, bucket }));
-    // A text that is none.
+    // An encrypted text, which another program replaces by itself before it was encrypted.
     let version = publish(&shared, "text", None, "one").await.unwrap();
-    shared.keep(&[0xff]).await.unwrap();
-    let no_text = Version { digest: Digest::of(&[0xff]), ..version };
+    shared.keep(b"text").await.unwrap();
+    let (digest, bucket) = (Digest::of(b"text"), "PARLOR_c_SHARED".to_owned());
+    let plain = Version { object: digest, ..version.clone() };
+    assert_eq!(soon(shared.text(&plain)).await, Err(SharedError::Changed { digest, bucket: bucket.clone() }));
+    // That of another version.
+    let other = Version { digest: Digest::of(b"other"), ..version.clone() };
+    let changed = SharedError::Changed { digest: version.object, bucket };
+    assert_eq!(soon(shared.text(&other)).await, Err(changed));
+    // A text that is none.
+    let sealed = state.cluster.seal_own(What::Text, &state.cluster.shared_subject(PLUGINS), &[0xff]).unwrap();
+    shared.keep(&sealed).await.unwrap();
+    let no_text = Version { digest: Digest::of(&[0xff]), object: Digest::of(&sealed), ..version };
     assert_eq!(soon(shared.text(&no_text)).await, Err(SharedError::NoText { digest: no_text.digest }));
 }
 
@@ -76,7 +90,7 @@ async fn what_is_too_large_is_neither_stored_nor_read() {
     let server = Server::start();
     let (state, shared) = shared(&server).await;
     let too_large = |size, most| SharedError::TooLarge { size, most };
-    let long = "a".repeat(MOST_IN_A_TEXT + 1);
+    let long = "a".repeat(MOST_IN_A_TEXT + OVERHEAD + 1);
     let refused = soon(shared.publish(&long, Next::of(None), "one", "0.1.0")).await.unwrap_err();
     assert_eq!(refused, too_large(long.len(), MOST_IN_A_TEXT));
     let large = vec![0; MOST_IN_A_FILE + 1];
@@ -87,20 +101,20 @@ async fn what_is_too_large_is_neither_stored_nor_read() {
     let objects = state.link.jetstream.get_object_store("PARLOR_c_SHARED").await.unwrap();
     objects.put(digest.to_hex().as_str(), &mut long.as_bytes()).await.unwrap();
     let version = publish(&shared, "text", None, "one").await.unwrap();
-    let version = Version { digest, ..version };
+    let version = Version { object: digest, ..version };
     let refused = soon(shared.text(&version)).await.unwrap_err();
-    assert_eq!(refused, too_large(long.len(), MOST_IN_A_TEXT));
+    assert_eq!(refused, too_large(long.len(), MOST_IN_A_TEXT + OVERHEAD));
 }
 
 #[tokio::test]
 async fn a_version_of_a_newer_parlor_is_an_error_that_says_so() {
     let server = Server::start();
     let (state, shared) = shared(&server).await;
-    let body = r#"{"format":3,"number":1}"#;
+    let body = r#"{"format":4,"number":1}"#;
     state.link.jetstream.publish("parlor.c.state.shared.version", body.into()).await.unwrap().await.unwrap();
     let error = shared.version().await.unwrap_err();
     assert!(matches!(&error, SharedError::State(StateError::Unreadable { .. })) && !error.is_passing(), "{error}");
-    assert!(error.to_string().contains("format 3"), "{error}");
+    assert!(error.to_string().contains("format 4"), "{error}");
 }
 
 #[tokio::test]
@@ -117,7 +131,7 @@ async fn what_each_node_has_is_told_and_objects_of_the_last_hour_stay() {
         soon(shared.report("one", &standing(trouble))).await.unwrap();
     }
     let overview = soon(state.overview()).await.unwrap();
-    assert_eq!(overview.shared, Some(version.clone()));
+    assert_eq!(overview.shared, BTreeMap::from([(PLUGINS, version.clone())]));
     assert!(overview.nodes.is_empty(), "none has a session");
     shared.keep(b"of a version that is about to come").await.unwrap();
     soon(shared.clean(&BTreeSet::new())).await.unwrap();
@@ -130,7 +144,7 @@ async fn a_version_that_no_node_of_the_cluster_wrote_is_refused_until_an_owner_d
     let server = Server::start();
     let (state, one) = shared(&server).await;
     let mut last = publish(&one, "text", None, "one").await.unwrap().revision;
-    let subject = state.cluster.shared_subject();
+    let subject = state.cluster.shared_subject(PLUGINS);
     let refused = async || match soon(one.version()).await {
         Err(error @ SharedError::Forged { .. }) => error,
         other => panic!("{other:?}"),
@@ -140,7 +154,7 @@ async fn a_version_that_no_node_of_the_cluster_wrote_is_refused_until_an_owner_d
     publish(&other, "text", None, "one").await.unwrap();
     let of_other_name = {
         let stream = state.link.jetstream.get_stream(of_other_name.state_stream()).await.unwrap();
-        stream.get_last_raw_message_by_subject(&of_other_name.shared_subject()).await.unwrap().payload
+        stream.get_last_raw_message_by_subject(&of_other_name.shared_subject(PLUGINS)).await.unwrap().payload
     };
     let older = format!(
         "{{\"format\":1,\"number\":2,\"digest\":\"{}\",\"node\":\"one\",\"parlor\":\"0.1.0\"}}",
@@ -156,13 +170,13 @@ async fn a_version_that_no_node_of_the_cluster_wrote_is_refused_until_an_owner_d
         assert!(matches!(&error, SharedError::Forged { cause, .. } if *cause == expected), "{error}");
         assert!(!error.is_passing() && error.to_string().contains("parlor reload"), "{error}");
         let overview = soon(state.overview()).await.unwrap();
-        assert_eq!((overview.shared, overview.refused), (None, Some(error)));
+        assert_eq!((overview.shared, overview.refused), (BTreeMap::new(), BTreeMap::from([(PLUGINS, error)])));
     }
     // An owner has the file of a node take its place.
     let next = Next { after: last, number: 2 };
     let version = soon(one.publish("text", next, "one", "0.1.0")).await.unwrap().unwrap();
     assert_eq!(soon(one.version()).await.unwrap(), Some(version.clone()));
-    assert_eq!(soon(state.overview()).await.unwrap().shared, Some(version.clone()));
+    assert_eq!(soon(state.overview()).await.unwrap().shared, BTreeMap::from([(PLUGINS, version.clone())]));
     // One by another key may be that of a node whose key this one lacks.
     let (_, with_other_key) = shared_with(&server, &with_keys(&[LATER_KEY])).await;
     publish(&with_other_key, "other", Some(&version), "two").await.unwrap();
@@ -194,7 +208,9 @@ async fn the_present_version_stays_when_the_key_is_replaced() {
     agree_on_keys(&link, &turned).await.unwrap();
     assert_eq!(keys(&turned).await, [(later, 1)]);
     let sealed_again = soon(of_both.version()).await.unwrap().unwrap();
-    assert_eq!(Version { revision: first.revision, ..sealed_again.clone() }, first);
+    assert_ne!(sealed_again.object, first.object, "the text, too");
+    let (revision, object) = (first.revision, first.object);
+    assert_eq!(Version { revision, object, ..sealed_again.clone() }, first);
     // A node that has not started again writes one more with the old key.
     publish(&of_both, "more", Some(&sealed_again), "two").await.unwrap();
     assert_eq!(keys(&turned).await, [(earlier, 1)]);
@@ -204,4 +220,38 @@ async fn the_present_version_stays_when_the_key_is_replaced() {
     let version = soon(of_new.version()).await.unwrap().unwrap();
     assert_eq!((version.number, soon(of_new.text(&version)).await.unwrap().as_str()), (2, "more"));
     assert!(matches!(soon(shared.version()).await, Err(SharedError::Forged { cause: Forgery::Key(_), .. })));
+}
+
+/// By somebody who can log in to NATS, and has no key.
+#[tokio::test]
+async fn two_texts_have_versions_of_their_own_and_nobody_else_reads_them() {
+    let server = Server::start();
+    let (state, plugins) = shared(&server).await;
+    let accounts = Shared::open(&state, ACCOUNTS).await.unwrap();
+    let canary = "password_file = \"canary\"";
+    let one = publish(&accounts, canary, None, "one").await.unwrap();
+    assert_eq!(soon(plugins.version()).await.unwrap(), None);
+    let other = publish(&plugins, "[plugin.canary]", None, "two").await.unwrap();
+    assert_eq!((one.number, other.number), (1, 1));
+    assert_eq!(soon(accounts.text(&one)).await.unwrap(), canary);
+    let overview = soon(state.overview()).await.unwrap();
+    assert_eq!(overview.shared, BTreeMap::from([(PLUGINS, other.clone()), (ACCOUNTS, one.clone())]));
+    for object in [&one.object, &other.object] {
+        let stored = soon(plugins.file(object)).await.unwrap();
+        assert!(!stored.windows(6).any(|bytes| bytes == b"canary"), "{}", String::from_utf8_lossy(&stored));
+    }
+    assert_eq!(soon(plugins.has(&Digest::of(canary.as_bytes()))).await, Ok(false), "it is nowhere else");
+    // The text of one is none of the other.
+    assert!(soon(plugins.text(&one)).await.is_err());
+    // The record of one is none of the other, either.
+    let stream = state.link.jetstream.get_stream(state.cluster.state_stream()).await.unwrap();
+    let record = stream.get_last_raw_message_by_subject(&state.cluster.shared_subject(PLUGINS)).await.unwrap().payload;
+    let record = String::from_utf8(record.to_vec()).unwrap();
+    let subject = state.cluster.shared_subject(ACCOUNTS);
+    state.put_text(subject, record, one.revision, crate::state::ANSWER).await.unwrap();
+    let refused = soon(accounts.version()).await.unwrap_err();
+    assert!(matches!(&refused, SharedError::Forged { cause: Forgery::Changed, .. }), "{refused}");
+    // Nothing is removed while it is not known what is in use.
+    assert_eq!(soon(plugins.clean(&BTreeSet::new())).await, Err(refused));
+    assert_eq!(soon(plugins.has_text(&one)).await, Ok(true));
 }

@@ -10,6 +10,7 @@ use parlor_base::atomic::{self, Readers};
 use parlor_base::document;
 use parlor_base::id::Digest;
 use parlor_config::Config;
+use parlor_nats::SharedText;
 use parlor_plugins::components::{Components, KeptVersion};
 use parlor_plugins::policy::file::{self, EditError};
 use parlor_plugins::policy::{Policy, RoomSettings, SettingValues};
@@ -17,22 +18,28 @@ use parlor_plugins::sharing;
 
 use super::decide::Base;
 
-/// The file in the data folder with the version that this node had last.
-const REMEMBERED: &str = "cluster-plugins.json";
-/// The largest such file, in bytes.
+/// The largest file with the version that this node had last, in bytes.
 const LARGEST: u64 = 4096;
-/// How many files of this node can lie beside `plugins.toml`.
+/// How many files of this node can lie beside a file that nodes share.
 const MOST_ASIDE: usize = 100;
 
+/// Returns the file in the data folder with the version that this node had last.
+fn memory(data: &Path, of: SharedText) -> PathBuf {
+    data.join(match of {
+        SharedText::Plugins => "cluster-plugins.json",
+        SharedText::Accounts => "cluster-accounts.json",
+    })
+}
+
 /// Returns the version of this cluster that the node had last, if it is known.
-pub(super) fn remembered(data: &Path, cluster: &str) -> Option<Base> {
-    let text = document::read(&data.join(REMEMBERED), LARGEST).ok().flatten()?;
+pub(super) fn remembered(data: &Path, of: SharedText, cluster: &str) -> Option<Base> {
+    let text = document::read(&memory(data, of), LARGEST).ok().flatten()?;
     serde_json::from_str(&text).ok().filter(|base: &Base| base.cluster == cluster)
 }
 
 /// Notes the version that the node has.
-pub(super) fn remember(data: &Path, base: &Base) -> io::Result<()> {
-    atomic::write(&data.join(REMEMBERED), &serde_json::to_vec(base)?, Readers::Owner)
+pub(super) fn remember(data: &Path, of: SharedText, base: &Base) -> io::Result<()> {
+    atomic::write(&memory(data, of), &serde_json::to_vec(base)?, Readers::Owner)
 }
 
 /// Returns the components that a policy names and that are not here.
@@ -65,12 +72,12 @@ pub(super) fn take(
     Ok(aside)
 }
 
-/// Writes this node's text beside the policy, under the first name that is free.
-fn put_aside(policy: &Path, text: &str) -> io::Result<PathBuf> {
+/// Writes this node's text beside the file, under the first name that is free.
+pub(super) fn put_aside(file: &Path, text: &str) -> io::Result<PathBuf> {
     for number in 1..=MOST_ASIDE {
-        let mut name = OsString::from(policy.file_name().unwrap_or_default());
+        let mut name = OsString::from(file.file_name().unwrap_or_default());
         name.push(if number == 1 { ".mine".to_owned() } else { format!(".mine.{number}") });
-        let path = policy.with_file_name(name);
+        let path = file.with_file_name(name);
         if path.symlink_metadata().is_ok() {
             continue;
         }
@@ -126,10 +133,12 @@ mod tests {
     fn the_version_of_another_cluster_is_not_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let base = Base { cluster: "a".to_owned(), revision: 7, number: 2, digest: Digest::of(b"text") };
-        remember(folder.path(), &base).unwrap();
-        assert_eq!(remembered(folder.path(), "a"), Some(base));
-        assert_eq!(remembered(folder.path(), "b"), None);
-        std::fs::write(folder.path().join(REMEMBERED), "{").unwrap();
-        assert_eq!(remembered(folder.path(), "a"), None);
+        remember(folder.path(), SharedText::Plugins, &base).unwrap();
+        let plugins = |cluster: &str| remembered(folder.path(), SharedText::Plugins, cluster);
+        assert_eq!(plugins("a"), Some(base));
+        assert_eq!(plugins("b"), None);
+        assert_eq!(remembered(folder.path(), SharedText::Accounts, "a"), None, "each file has its own");
+        std::fs::write(folder.path().join("cluster-plugins.json"), "{").unwrap();
+        assert_eq!(plugins("a"), None);
     }
 }

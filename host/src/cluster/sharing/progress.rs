@@ -1,17 +1,19 @@
-//! What a node knows of the plugins that it shares. It names no host, which has it.
+//! What a node knows of a file that it shares. It names no host, which has it.
 
 use std::time::Instant;
 
-use parlor_nats::{Shared, Standing};
+use parlor_nats::{Shared, SharedText, Standing};
 use tokio::sync::{Mutex, Notify};
 
 use super::decide::Base;
 use super::error::SharingError;
 
-/// The part of a node that shares its plugins with the other nodes.
+/// The part of a node that shares a file with the other nodes.
 #[derive(Debug)]
 pub(crate) struct Sharing {
     pub(super) shared: Shared,
+    /// The file.
+    pub(super) of: SharedText,
     pub(super) cluster: String,
     pub(super) node: String,
     /// Notified when the host has read a file that was changed.

@@ -1,5 +1,6 @@
 //! Two hosts in this process and a real NATS server, without a server for their accounts.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use parlor_config::Overrides;
 use parlor_nats::{Cluster as Name, KeyRing, Link, Login, Settings};
+use parlor_plugins::components::Components;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::threads::Threads;
 use tempfile::TempDir;
@@ -61,7 +63,7 @@ impl Server {
         let link = Link::connect(&settings).await.unwrap();
         let cluster = Name::new("bots", KeyRing::parse(KEY).unwrap()).unwrap();
         let state = State::open(&link, &cluster, parlor_cluster::Timing::default()).await.unwrap();
-        let shared = Shared::open(&state).await.unwrap();
+        let shared = Shared::open(&state, SharedText::Plugins).await.unwrap();
         (state, shared)
     }
 }
@@ -99,6 +101,18 @@ impl Home {
         self.0.path().join("plugins.toml")
     }
 
+    fn accounts_file(&self) -> PathBuf {
+        self.0.path().join("accounts.toml")
+    }
+
+    fn read_accounts(&self) -> String {
+        std::fs::read_to_string(self.accounts_file()).unwrap_or_default()
+    }
+
+    fn write_accounts(&self, text: &str) {
+        std::fs::write(self.accounts_file(), text).unwrap();
+    }
+
     fn read(&self) -> String {
         std::fs::read_to_string(self.policy()).unwrap_or_default()
     }
@@ -130,7 +144,27 @@ struct Node {
 
 impl Node {
     fn sharing(&self) -> &Sharing {
-        self.host.cluster.get().unwrap().sharing.as_deref().unwrap()
+        self.sharing_of(SharedText::Plugins)
+    }
+
+    fn sharing_of(&self, of: SharedText) -> &Sharing {
+        self.host.cluster.get().unwrap().sharing.iter().find(|sharing| sharing.of == of).unwrap()
+    }
+
+    /// Takes accounts of other nodes that are new.
+    async fn look_for_accounts(&self) {
+        self.sharing_of(SharedText::Accounts).look(&self.host).await;
+    }
+
+    /// Has the host read its configuration, as a command does.
+    async fn reload_accounts(&self) -> Result<(), SharingError> {
+        read_configuration_again(&self.host).await?;
+        reloaded(&self.host).await
+    }
+
+    /// Returns the names of the accounts in force.
+    fn accounts(&self) -> Vec<String> {
+        self.host.config().accounts.keys().map(ToString::to_string).collect()
     }
 
     /// Has the host read its file, as a command does.
@@ -171,7 +205,11 @@ async fn standings<const N: usize>(state: &State) -> [(Option<u64>, Option<Strin
         }
     };
     let rows = tokio::time::timeout(Duration::from_mins(1), all).await.expect("all nodes are there within a minute");
-    rows.map(|row| row.standing.map(|standing| (standing.number, standing.trouble)).unwrap_or_default())
+    rows.map(|row| standing(&row.standings, SharedText::Plugins))
+}
+
+fn standing(all: &BTreeMap<SharedText, Standing>, of: SharedText) -> (Option<u64>, Option<String>) {
+    all.get(&of).map(|standing| (standing.number, standing.trouble.clone())).unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,7 +236,7 @@ async fn a_change_on_one_node_counts_on_the_other_with_its_component() {
     let (state, shared) = server.shared().await;
     let version = shared.version().await.unwrap().unwrap();
     assert_eq!((version.number, version.node.as_str()), (3, "two"));
-    assert_eq!(state.overview().await.unwrap().shared, Some(version));
+    assert_eq!(state.overview().await.unwrap().shared, BTreeMap::from([(SharedText::Plugins, version)]));
     assert_eq!(standings(&state).await, [(Some(3), None), (Some(3), None)]);
     one.stop().await;
     two.stop().await;
@@ -348,5 +386,140 @@ async fn secrets_and_commands_stay_on_their_node() {
     assert_eq!(shared.version().await.unwrap(), None);
     let [(None, Some(trouble))] = standings(&state).await else { panic!("no trouble") };
     assert!(trouble.contains("`key` of echo comes from a command") && !trouble.contains("canary"), "{trouble}");
+    node.stop().await;
+}
+
+/// Returns the table of an account.
+fn account(name: &str) -> String {
+    format!("[account.{name}]\njid = \"{name}@example.org\"\npassword_env = \"NONE\"\n")
+}
+
+/// The accounts as another program sees them.
+async fn shared_accounts(server: &Server) -> (State, Shared) {
+    let (state, _) = server.shared().await;
+    let shared = Shared::open(&state, SharedText::Accounts).await.unwrap();
+    (state, shared)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_is_added_or_removed_on_one_node_is_so_on_the_other() {
+    let server = Server::start();
+    let (one_home, two_home) = (Home::new(&server, "one"), Home::new(&server, "two"));
+    one_home.write_accounts(&account("second"));
+    let (one, two) = (one_home.start().await, two_home.start().await);
+    assert_eq!(two_home.read_accounts(), account("second"));
+    assert_eq!(two_home.accounts_file().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(two.accounts(), ["main", "second"]);
+    // One more, from the other node.
+    let both = account("second") + &account("third");
+    two_home.write_accounts(&both);
+    two.reload_accounts().await.unwrap();
+    one.look_for_accounts().await;
+    assert_eq!((one_home.read_accounts(), one.accounts().len()), (both, 3));
+    // A node that is down takes the removal before it takes accounts.
+    two.stop().await;
+    one_home.write_accounts(&account("third"));
+    one.reload_accounts().await.unwrap();
+    let two = two_home.start().await;
+    assert_eq!(
+        (two_home.read_accounts(), two.accounts()),
+        (account("third"), vec!["main".to_owned(), "third".to_owned()])
+    );
+    // Also all of them.
+    two_home.write_accounts("# none\n");
+    two.reload_accounts().await.unwrap();
+    one.look_for_accounts().await;
+    assert_eq!(one.accounts(), ["main"]);
+    let (state, shared) = shared_accounts(&server).await;
+    assert_eq!(shared.version().await.unwrap().unwrap().number, 4);
+    for row in state.overview().await.unwrap().nodes {
+        assert_eq!(standing(&row.standings, SharedText::Accounts), (Some(4), None), "{}", row.name);
+    }
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_an_account_takes_those_of_the_others() {
+    let server = Server::start();
+    let (one_home, two_home) = (Home::new(&server, "one"), Home::new(&server, "two"));
+    one_home.write_accounts(&account("second"));
+    let path = two_home.0.path().join("parlor.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.split_once("[account.main]").unwrap().0).unwrap();
+    let two = two_home.start().await;
+    assert!(two.accounts().is_empty());
+    let one = one_home.start().await;
+    two.look_for_accounts().await;
+    assert_eq!(two.accounts(), ["second"]);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_changes_of_accounts_at_once_the_second_is_put_aside() {
+    let server = Server::start();
+    let (one_home, two_home) = (Home::new(&server, "one"), Home::new(&server, "two"));
+    one_home.write_accounts(&account("second"));
+    let (one, two) = (one_home.start().await, two_home.start().await);
+    two_home.write_accounts(&account("of-two"));
+    one_home.write_accounts(&account("of-one"));
+    one.reload_accounts().await.unwrap();
+    let error = two.reload_accounts().await.unwrap_err();
+    assert!(matches!(&error, SharingError::Conflict { file: "accounts.toml", node, .. } if node == "one"), "{error}");
+    assert!(error.to_string().contains("accounts.toml.mine"), "{error}");
+    assert_eq!(
+        (two_home.read_accounts(), two.accounts()),
+        (account("of-one"), vec!["main".to_owned(), "of-one".to_owned()])
+    );
+    assert_eq!(std::fs::read_to_string(two_home.0.path().join("accounts.toml.mine")).unwrap(), account("of-two"));
+    one.stop().await;
+    two.stop().await;
+}
+
+/// By somebody who has the key, but not by this parlor; and by somebody who puts back what he has seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_that_cannot_be_used_change_nothing() {
+    let server = Server::start();
+    let home = Home::new(&server, "one");
+    home.write_accounts(&account("second"));
+    let node = home.start().await;
+    let present = account("second") + "# two\n";
+    home.write_accounts(&present);
+    node.reload_accounts().await.unwrap();
+    let (state, shared) = shared_accounts(&server).await;
+    let trouble = async || {
+        node.look_for_accounts().await;
+        assert_eq!((home.read_accounts(), node.accounts().len()), (present.clone(), 2));
+        let rows = state.overview().await.unwrap().nodes;
+        standing(&rows[0].standings, SharedText::Accounts).1.unwrap()
+    };
+    let command = account("third").replace("password_env = \"NONE\"", "password_command = \"touch canary\"");
+    for (text, cause) in [
+        (account("main"), "out of one of the two files"),
+        ("[settings]\npriority = 1\n".to_owned(), "unknown key"),
+        ("[account.third\n".to_owned(), "accounts.toml:1:"),
+        (command.clone(), "nodes run no program"),
+    ] {
+        let version = shared.version().await.unwrap();
+        shared.publish(&text, Next::of(version.as_ref()), "other", "9.0.0").await.unwrap().unwrap();
+        let trouble = trouble().await;
+        assert!(trouble.contains(cause) && trouble.contains("parlor 9.0.0"), "{trouble}");
+        assert!(trouble.contains("of accounts.toml") && !trouble.contains("canary"), "{trouble}");
+    }
+    // An earlier number, until the owner decides.
+    let version = shared.version().await.unwrap().unwrap();
+    let next = Next { after: version.revision, number: 1 };
+    shared.publish(&account("third"), next, "other", "0.1.0").await.unwrap().unwrap();
+    let older = trouble().await;
+    assert!(older.contains("version 1 of accounts.toml") && older.contains("had version 2"), "{older}");
+    node.reload_accounts().await.unwrap();
+    let version = shared.version().await.unwrap().unwrap();
+    assert_eq!((version.number, version.digest), (3, Digest::of(present.as_bytes())));
+    // Its own commands stay here.
+    home.write_accounts(&command);
+    let error = node.reload_accounts().await.unwrap_err();
+    assert!(matches!(&error, SharingError::Accounts(_)), "{error}");
+    assert_eq!(node.accounts(), ["main", "third"], "they count on this node");
     node.stop().await;
 }

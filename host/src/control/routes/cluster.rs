@@ -1,6 +1,12 @@
 //! The requests about the cluster that the host is a node of.
 
 #[cfg(feature = "cluster")]
+use std::collections::BTreeMap;
+
+#[cfg(feature = "cluster")]
+use parlor_nats::SharedText;
+
+#[cfg(feature = "cluster")]
 use crate::cluster::Away;
 use crate::control::http::Answer;
 #[cfg(feature = "cluster")]
@@ -46,11 +52,16 @@ fn member(host: &Host) -> Result<&crate::cluster::Member, Refusal> {
 #[cfg(feature = "cluster")]
 async fn view(member: &crate::cluster::Member) -> Result<Cluster, Refusal> {
     let overview = member.overview().await.map_err(|error| Refusal::NotDone(error.to_string()))?;
-    let present = overview.shared.as_ref().map(|version| version.revision);
+    let mut shared = overview.shared;
+    let present = shared.get(&SharedText::Plugins).map(|version| version.revision);
+    let mut version = |of: SharedText| {
+        let version = shared.remove(&of)?;
+        Some(SharedPlugins { version: version.number, node: version.node })
+    };
     let node = |row: parlor_nats::NodeRow| ClusterNode {
-        plugins: plugins(row.standing.as_ref(), present).to_owned(),
-        version: row.standing.as_ref().and_then(|standing| standing.number),
-        trouble: row.standing.and_then(|standing| standing.trouble),
+        plugins: plugins(row.standings.get(&SharedText::Plugins), present).to_owned(),
+        version: row.standings.get(&SharedText::Plugins).and_then(|standing| standing.number),
+        trouble: troubles(&row.standings),
         name: row.name,
         state: if row.is_draining { "draining" } else { "open" }.to_owned(),
         capacity: row.capacity,
@@ -60,7 +71,8 @@ async fn view(member: &crate::cluster::Member) -> Result<Cluster, Refusal> {
     Ok(Cluster {
         cluster: member.cluster.clone(),
         node: member.node.clone(),
-        plugins: overview.shared.map(|version| SharedPlugins { version: version.number, node: version.node }),
+        plugins: version(SharedText::Plugins),
+        shared_accounts: version(SharedText::Accounts),
         nodes: overview.nodes.into_iter().map(node).collect(),
         accounts: overview.accounts.into_iter().map(account).collect(),
         moves: overview.away.into_iter().filter_map(unfinished).collect(),
@@ -80,6 +92,13 @@ fn unfinished(row: parlor_nats::AwayRow) -> Option<ClusterMove> {
         Away::Exported | Away::Removed => return None,
     };
     Some(ClusterMove { jid: row.account, state: state.to_owned(), command })
+}
+
+/// Joins what a node says of all files that it shares.
+#[cfg(feature = "cluster")]
+fn troubles(standings: &BTreeMap<SharedText, parlor_nats::Standing>) -> Option<String> {
+    let all: Vec<_> = standings.values().filter_map(|standing| standing.trouble.as_deref()).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// Compares what a node says of its plugins with the present version.

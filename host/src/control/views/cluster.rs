@@ -14,6 +14,9 @@ pub struct Cluster {
     /// The version of `plugins.toml` that all nodes should have; none if none shares it.
     #[serde(default)]
     pub plugins: Option<SharedPlugins>,
+    /// The version of `accounts.toml` that all nodes should have; none if none shares it.
+    #[serde(default)]
+    pub shared_accounts: Option<SharedPlugins>,
     /// Its nodes, by name.
     pub nodes: Vec<ClusterNode>,
     /// Its accounts, by address.
@@ -40,12 +43,12 @@ pub struct ClusterNode {
     /// The number of the version that it has.
     #[serde(default)]
     pub version: Option<u64>,
-    /// Why it does not have the present version, or not all components.
+    /// Why it does not have the present versions of `plugins.toml` and `accounts.toml`, or not all components.
     #[serde(default)]
     pub trouble: Option<String>,
 }
 
-/// A version of `plugins.toml`.
+/// A version of `plugins.toml`, or of `accounts.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SharedPlugins {
     /// Its number.

@@ -1,0 +1,94 @@
+//! Reads the accounts of a configuration from its files.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use jid::{BareJid, Jid};
+
+use super::account::AccountConfig;
+use super::error::{AccountsFileError, ConfigError, FilePosition};
+use super::group::GroupName;
+use super::groups::Groups;
+use super::link::{self, LinkSettings};
+use super::name::AccountName;
+use super::sections::{Section, Written};
+use super::settings::Settings;
+use super::web::Web;
+use super::{Over, Overrides, component, with_all, with_section};
+
+/// The other parts of a configuration that accounts need.
+pub(crate) struct With<'w, 'd> {
+    pub(crate) folder: &'w Path,
+    pub(crate) overrides: &'w Overrides,
+    /// The host's settings.
+    pub(crate) base: &'w Settings,
+    /// The settings that override those of the file.
+    pub(crate) over: &'w [Over],
+    pub(crate) groups: &'w Groups<'d>,
+    pub(crate) components: &'w BTreeMap<AccountName, LinkSettings>,
+    pub(crate) web: &'w Web,
+}
+
+/// Accounts by name.
+pub(crate) type Accounts = BTreeMap<AccountName, AccountConfig>;
+
+/// Reads the accounts of the configuration file, which is the first, and of `accounts.toml`. Returns all of them, and the names
+/// of those in the second.
+pub(crate) fn read_all<'d>(
+    tops: &[Section<'d>],
+    with: &With<'_, 'd>,
+) -> Result<(Accounts, BTreeSet<AccountName>), ConfigError> {
+    let mut accounts = Accounts::new();
+    let mut places = BTreeMap::<AccountName, FilePosition>::new();
+    let mut known: HashMap<BareJid, Vec<AccountName>> = HashMap::new();
+    let mut in_the_second = BTreeSet::new();
+    for (index, top) in tops.iter().enumerate() {
+        let named = top.section("account")?;
+        if let Some(at) = named.as_ref().and_then(|accounts| accounts.place_of_text("jid")) {
+            return Err(ConfigError::NamelessAccount { at });
+        }
+        for (name, section) in named.map_or(Ok(Vec::new()), |section| section.sections())? {
+            let at = section.at.clone();
+            if let Some(first) = link::account_name(&name).ok().and_then(|name| places.get(&name)) {
+                let (name, first) = (format!("account {}", name.value), first.clone());
+                return Err(AccountsFileError::InBoth { at, name, first }.into());
+            }
+            let (group, section) = with.groups.of(section)?;
+            let mut account = account(&name, group, &section, with)?;
+            component::fits(&account.link, &section, with.components)?;
+            account.web.clone_from(with.web);
+            let twins = known.entry(account.link.jid.to_bare()).or_default();
+            if let Some(twin) = twins.iter().find(|twin| is_same(&accounts[*twin].link.jid, &account.link.jid)) {
+                return Err(ConfigError::SameJid { at, first: twin.clone(), second: account.name });
+            }
+            twins.push(account.name.clone());
+            places.insert(account.name.clone(), at);
+            if index > 0 {
+                in_the_second.insert(account.name.clone());
+            }
+            accounts.insert(account.name.clone(), account);
+        }
+    }
+    Ok((accounts, in_the_second))
+}
+
+fn account(
+    name: &Written<&str>,
+    group: Option<GroupName>,
+    section: &Section<'_>,
+    with: &With<'_, '_>,
+) -> Result<AccountConfig, ConfigError> {
+    let With { folder, overrides, base, over, .. } = *with;
+    let parsed = link::account_name(name)?;
+    let table = format!("account.{}", name.value.chars().take(64).collect::<String>());
+    let own = with_section(base.clone(), section.section("settings")?.as_ref(), &table)?;
+    let settings = with_all(own, over)?;
+    AccountConfig::read(parsed, group, section, folder, overrides.environment, settings)
+}
+
+/// Returns whether two addresses are one account of a server, without a distinct resource for each: both would receive
+/// everything. Each anonymous log-in gets a new account.
+fn is_same(one: &Jid, other: &Jid) -> bool {
+    let are_apart = one.is_full() && other.is_full() && one != other;
+    one.node().is_some() && one.to_bare() == other.to_bare() && !are_apart
+}
