@@ -1,6 +1,7 @@
 //! Questions to the user on the terminal. Without a terminal, nothing is asked, and flags provide the answers.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Stdin, Stdout, Write as _};
+use std::time::Duration;
 
 use parlor_base::escape::escape_untrusted;
 use rustix::process::{Signal, kill_current_process_group};
@@ -14,6 +15,8 @@ pub(super) const TRIES: usize = 3;
 pub(super) const YES: &[&str] = &["y", "yes"];
 /// The spellings of an answer that does not. Nothing is one of them.
 pub(super) const NO: &[&str] = &["n", "no", ""];
+/// How long the signal of Ctrl-C may take until it ends the command.
+const DYING: Duration = Duration::from_secs(1);
 /// How much of a wrong answer is repeated, in bytes.
 const LONGEST_ANSWER: usize = 40;
 
@@ -57,6 +60,8 @@ impl Terminal {
         if is_interrupted {
             // The terminal is restored, so now do what Ctrl-C would have done.
             kill_current_process_group(Signal::INT)?;
+            // The kernel may give the signal to another thread, a moment after the call has returned.
+            std::thread::sleep(DYING);
             return Err(io::ErrorKind::Interrupted.into());
         }
         let line = line?;
