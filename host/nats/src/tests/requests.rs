@@ -357,6 +357,16 @@ async fn a_busy_node_refuses_at_once_and_still_answers_questions() {
     soon(serving.stop()).await;
 }
 
+/// Asks node two as soon as it listens.
+async fn ask_once_it_listens(one: Requests) -> Result<Bytes, RequestError> {
+    loop {
+        match ask(&one, "two", b"?").await {
+            Err(RequestError::Absent(_)) => {}
+            answered => return answered,
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_request_that_has_begun_ends_before_the_node_hears_no_more_unless_it_takes_too_long() {
     let server = Server::start();
@@ -375,18 +385,7 @@ async fn a_request_that_has_begun_ends_before_the_node_hears_no_more_unless_it_t
                 })
             })
         };
-        let asking = {
-            let one = one.clone();
-            // It listens soon.
-            tokio::spawn(async move {
-                loop {
-                    match ask(&one, "two", b"?").await {
-                        Err(RequestError::Absent(_)) => {}
-                        answered => return answered,
-                    }
-                }
-            })
-        };
+        let asking = tokio::spawn(ask_once_it_listens(one.clone()));
         soon(has_begun.recv()).await.unwrap();
         let finishing = serving.finish(within);
         if is_answered {
