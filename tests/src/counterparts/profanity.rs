@@ -17,8 +17,8 @@ use crate::terminal::Terminal;
 const ROWS: u16 = 60;
 const COLUMNS: u16 = 160;
 
-const SETTINGS: &str = "[ui]\nsplash=false\nhistory=false\n[notifications]\nmessage=off\n[otr]\npolicy=manual\n\
-                        [omemo]\npolicy=manual\n";
+const SETTINGS: &str = "[ui]\nsplash=false\nhistory=false\n[notifications]\nmessage=off\n[chatstates]\nenabled=false\n\
+                        [otr]\npolicy=manual\n[omemo]\npolicy=manual\n";
 
 /// A client at its terminal. Dropping it ends it.
 #[derive(Debug)]

@@ -130,10 +130,30 @@ async fn trusts(host: &TestHost, client: &mut Profanity) {
     client.types(&format!("/omemo trust {fingerprint}")).unwrap();
     client.shows("(trusted)").unwrap();
     // With the first key nothing was begun yet, since it was not trusted.
+    begins_again(client);
+}
+
+/// Ends OMEMO and begins it again, so that profanity fetches the keys once more.
+fn begins_again(client: &mut Profanity) {
     client.types("/omemo end").unwrap();
     client.shows("[unencrypted]").unwrap();
     client.types("/omemo start").unwrap();
     client.shows("[OMEMO]").unwrap();
+}
+
+/// Sends a text by OMEMO. As long as profanity has not fetched the keys, it refuses and says what to do: to begin again.
+fn sends(client: &mut Profanity, text: &str) {
+    let (begin, sent) = (Instant::now(), format!("~ me: {text}"));
+    loop {
+        client.types(text).unwrap();
+        let is_told = |screen: &str| screen.contains(&sent) || screen.contains("cannot be decrypted for any recipient");
+        if client.shows_what("the text, or why it was not sent", is_told, SOON).unwrap().contains(&sent) {
+            break;
+        }
+        assert!(begin.elapsed() < SOON, "profanity fetched no keys");
+        client.types("/clear").unwrap();
+        begins_again(client);
+    }
 }
 
 /// Row 172. Events `message`.
@@ -148,7 +168,7 @@ async fn it_talks_with_omemo_in_a_chat() {
     trusts(&host, &mut client).await;
     let heard = host.listen(FULL, "message").await;
     for text in ["hello there", "still there"] {
-        client.types(text).unwrap();
+        sends(&mut client, text);
         let message = hears(&host, heard).await;
         assert_eq!((&message["body"], &message["encryption"]), (&json!(text), &json!("omemo")), "{message}");
         is_echoed(&client, text);
