@@ -31,8 +31,7 @@ pub(super) struct Members(HashMap<BareJid, People>);
 
 /// Checks whether messages in a room can be encrypted, as far as it has described itself: all of its readers must be known.
 pub(super) fn may_encrypt(room: &Room) -> Result<(), CallError> {
-    let has = |wanted: &str| room.about.features.iter().any(|feature| feature == wanted);
-    if !room.is_described() || has("muc_membersonly") && has("muc_nonanonymous") {
+    if !room.is_described() || room.has("muc_membersonly") && room.has("muc_nonanonymous") {
         return Ok(());
     }
     let why = "the room is to be for members only, and to show their addresses to all";

@@ -91,7 +91,8 @@ impl Room {
         !self.about.features.is_empty()
     }
 
-    fn has(&self, wanted: &str) -> bool {
+    /// Returns whether the room has said that it has this feature.
+    pub(crate) fn has(&self, wanted: &str) -> bool {
         self.about.features.iter().any(|feature| feature == wanted)
     }
 
