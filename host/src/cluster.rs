@@ -20,8 +20,8 @@ use futures_util::stream;
 use parlor_cluster::Timing;
 use parlor_config::Config;
 use parlor_nats::{
-    Added, Link, NodeSettings, Runner, SharedText, State, StateError, Stores, agree_on_keys, encrypt_remains_anew,
-    prepare,
+    Added, Link, NodeSettings, Runner, Shared, SharedText, State, StateError, Stores, agree_on_keys,
+    encrypt_remains_anew, prepare,
 };
 use parlor_store::Accounts;
 use tokio::sync::mpsc;
@@ -74,11 +74,12 @@ impl Cluster {
         // Before the node takes accounts: it may have been down while something was revoked, or an account was removed.
         let mut sharing = Vec::new();
         if section.share_plugins {
-            // A policy may name accounts.
-            for of in [SharedText::Accounts, SharedText::Plugins] {
-                let one = Sharing::open(&state, of, &config, &section.name, &name).await?;
+            let accounts = Shared::open(&state, SharedText::Accounts).await?;
+            let plugins = accounts.about(SharedText::Plugins);
+            sharing.extend([accounts, plugins].map(|one| Arc::new(Sharing::new(one, &config, &section.name, &name))));
+            // In this order: a policy may name accounts.
+            for one in &sharing {
                 one.start(host).await?;
-                sharing.push(Arc::new(one));
             }
         } else {
             sharing::goes_alone(&state, &name).await?;

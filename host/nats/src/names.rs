@@ -104,10 +104,7 @@ impl Cluster {
 
     /// The subject of the present version of a text that the nodes share.
     pub(crate) fn shared_subject(&self, of: SharedText) -> String {
-        match of {
-            SharedText::Plugins => format!("parlor.{self}.state.shared.version"),
-            SharedText::Accounts => format!("parlor.{self}.state.shared.accounts.version"),
-        }
+        format!("{}version", self.shared_prefix(of))
     }
 
     /// The subject of what a node says of the version that it has.
@@ -117,9 +114,14 @@ impl Cluster {
 
     /// What stands before the hash of a node in such a subject.
     pub(crate) fn shared_node_subject_prefix(&self, of: SharedText) -> String {
+        format!("{}node.", self.shared_prefix(of))
+    }
+
+    /// What stands before all subjects of a shared text.
+    fn shared_prefix(&self, of: SharedText) -> String {
         match of {
-            SharedText::Plugins => format!("parlor.{self}.state.shared.node."),
-            SharedText::Accounts => format!("parlor.{self}.state.shared.accounts.node."),
+            SharedText::Plugins => format!("parlor.{self}.state.shared."),
+            SharedText::Accounts => format!("parlor.{self}.state.shared.accounts."),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the nodes of a cluster share: texts, which have versions, and the files that they name by their digests.
+//! The texts and files that the nodes of a cluster share. A text has versions, and names files by their digests.
 //!
 //! A record of the cluster's state names the present version of a text. It is written by compare-and-swap, after the text and all
 //! files are in an object store, where each has its digest as its name. Whatever comes from there is compared with its
@@ -95,6 +95,17 @@ impl Shared {
     /// Creates the object store, unless it is there.
     pub async fn open(state: &State, of: SharedText) -> Result<Self, SharedError> {
         Ok(Self { state: state.clone(), of, objects: Objects::open(&state.link, &state.cluster).await? })
+    }
+
+    /// Returns the same for another text. It uses the same object store.
+    #[must_use]
+    pub fn about(&self, of: SharedText) -> Self {
+        Self { of, ..self.clone() }
+    }
+
+    /// Returns the text that this is about.
+    pub fn of(&self) -> SharedText {
+        self.of
     }
 
     /// Returns the present version, if there is one.

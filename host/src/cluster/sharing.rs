@@ -44,18 +44,12 @@ const ATTEMPTS: usize = 5;
 const RECENT: Duration = Duration::from_secs(30);
 
 impl Sharing {
-    pub(super) async fn open(
-        state: &State,
-        of: SharedText,
-        config: &Config,
-        cluster: &str,
-        node: &str,
-    ) -> Result<Self, SharedError> {
+    pub(super) fn new(shared: Shared, config: &Config, cluster: &str, node: &str) -> Self {
+        let of = shared.of();
         let base = files::remembered(&config.data, of, cluster);
         let progress = Mutex::new(Progress { base, ..Progress::default() });
         let (cluster, node) = (cluster.to_owned(), node.to_owned());
-        let shared = Shared::open(state, of).await?;
-        Ok(Self { shared, of, cluster, node, changed: Notify::new(), progress })
+        Self { shared, of, cluster, node, changed: Notify::new(), progress }
     }
 
     /// Watches for versions of other nodes.
@@ -304,8 +298,9 @@ async fn blocking<T: Send + 'static>(doing: impl FnOnce() -> T + Send + 'static)
 /// Tells the other nodes that this one goes by its own files.
 pub(super) async fn goes_alone(state: &State, node: &str) -> Result<(), SharedError> {
     let standing = Standing { revision: None, number: None, trouble: None };
+    let shared = Shared::open(state, SharedText::Plugins).await?;
     for of in SharedText::ALL {
-        Shared::open(state, of).await?.report(node, &standing).await?;
+        shared.about(of).report(node, &standing).await?;
     }
     Ok(())
 }

@@ -227,7 +227,7 @@ async fn the_present_version_stays_when_the_key_is_replaced() {
 async fn two_texts_have_versions_of_their_own_and_nobody_else_reads_them() {
     let server = Server::start();
     let (state, plugins) = shared(&server).await;
-    let accounts = Shared::open(&state, ACCOUNTS).await.unwrap();
+    let accounts = plugins.about(ACCOUNTS);
     let canary = "password_file = \"canary\"";
     let one = publish(&accounts, canary, None, "one").await.unwrap();
     assert_eq!(soon(plugins.version()).await.unwrap(), None);

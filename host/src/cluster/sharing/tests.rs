@@ -396,9 +396,8 @@ fn account(name: &str) -> String {
 
 /// The accounts as another program sees them.
 async fn shared_accounts(server: &Server) -> (State, Shared) {
-    let (state, _) = server.shared().await;
-    let shared = Shared::open(&state, SharedText::Accounts).await.unwrap();
-    (state, shared)
+    let (state, plugins) = server.shared().await;
+    (state, plugins.about(SharedText::Accounts))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
