@@ -331,9 +331,6 @@ async fn configured(
     };
     match read.and_then(is_meant) {
         Ok(config) => {
-            for warning in &config.warnings {
-                tracing::warn!("{warning}");
-            }
             host.reconfigure(config).await;
             chat.hear_all(host);
             Ok(())

@@ -118,15 +118,15 @@ pub(crate) async fn read_configuration_again(host: &Host) -> Result<(), parlor_c
     let _changing = host.changing.lock().await;
     let config = host.config().read_again();
     let config = config.inspect_err(|error| host.configuration_refused(error.to_string()))?;
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
     configure(host, config).await;
     Ok(())
 }
 
 /// Applies another configuration. The caller holds `changing`.
 async fn configure(host: &Host, config: Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     let was = host.config();
     for (what, is_same) in [
         ("data", was.data == config.data),
