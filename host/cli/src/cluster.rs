@@ -136,7 +136,7 @@ fn screen(cluster: &Cluster) -> String {
 
 #[cfg(test)]
 mod tests {
-    use parlor::control::views::{ClusterAccount, ClusterNode, SharedPlugins};
+    use parlor::control::views::{ClusterAccount, ClusterNode, SharedVersion};
 
     use super::*;
 
@@ -161,8 +161,8 @@ mod tests {
         let cluster = Cluster {
             cluster: "bots".to_owned(),
             node: "one".to_owned(),
-            plugins: Some(SharedPlugins { version: 4, node: "one".to_owned() }),
-            shared_accounts: Some(SharedPlugins { version: 2, node: "two".to_owned() }),
+            plugins: Some(SharedVersion { version: 4, node: "one".to_owned() }),
+            shared_accounts: Some(SharedVersion { version: 2, node: "two".to_owned() }),
             nodes: vec![
                 node("one", 1, "in sync", Some(4), None),
                 node("two", 0, "behind", Some(3), Some("it cannot be read")),

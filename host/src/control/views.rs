@@ -11,7 +11,7 @@ use parlor_session::permissions::question::Outcome;
 use serde::{Deserialize, Serialize};
 
 pub use self::rooms::{Left, People, Person, Room, RoomPlugin, Said};
-pub use cluster::{Cluster, ClusterAccount, ClusterMove, ClusterNode, NodeStatus, SharedPlugins};
+pub use cluster::{Cluster, ClusterAccount, ClusterMove, ClusterNode, NodeStatus, SharedVersion};
 pub use keys::{Compared, Comparison, Encryption, Key, Keys, OwnOmemo, shown};
 
 /// The state of the host.

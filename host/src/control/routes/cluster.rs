@@ -14,7 +14,7 @@ use crate::control::http::json;
 use crate::control::refusal::Refusal;
 use crate::control::request::Request;
 #[cfg(feature = "cluster")]
-use crate::control::views::{Cluster, ClusterAccount, ClusterMove, ClusterNode, SharedPlugins};
+use crate::control::views::{Cluster, ClusterAccount, ClusterMove, ClusterNode, SharedVersion};
 use crate::host::Host;
 
 /// The most of a name that is shown, in bytes.
@@ -56,7 +56,7 @@ async fn view(member: &crate::cluster::Member) -> Result<Cluster, Refusal> {
     let present = shared.get(&SharedText::Plugins).map(|version| version.revision);
     let mut version = |of: SharedText| {
         let version = shared.remove(&of)?;
-        Some(SharedPlugins { version: version.number, node: version.node })
+        Some(SharedVersion { version: version.number, node: version.node })
     };
     let node = |row: parlor_nats::NodeRow| ClusterNode {
         plugins: plugins(row.standings.get(&SharedText::Plugins), present).to_owned(),

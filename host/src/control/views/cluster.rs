@@ -13,10 +13,10 @@ pub struct Cluster {
     pub node: String,
     /// The version of `plugins.toml` that all nodes should have; none if none shares it.
     #[serde(default)]
-    pub plugins: Option<SharedPlugins>,
+    pub plugins: Option<SharedVersion>,
     /// The version of `accounts.toml` that all nodes should have; none if none shares it.
     #[serde(default)]
-    pub shared_accounts: Option<SharedPlugins>,
+    pub shared_accounts: Option<SharedVersion>,
     /// Its nodes, by name.
     pub nodes: Vec<ClusterNode>,
     /// Its accounts, by address.
@@ -50,7 +50,7 @@ pub struct ClusterNode {
 
 /// A version of `plugins.toml`, or of `accounts.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SharedPlugins {
+pub struct SharedVersion {
     /// Its number.
     pub version: u64,
     /// The node that wrote it.
