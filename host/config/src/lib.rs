@@ -232,9 +232,12 @@ impl Config {
         let with_accounts = beside.map(|text| Document::parse(&beside_path, text)).transpose()?;
         let is_of_nodes = top.place_of("cluster").is_some();
         let with_accounts = with_accounts.map(|read| if is_of_nodes { read.of_nodes() } else { read });
-        let tops: Vec<_> =
-            [Some(top.clone()), with_accounts.as_ref().map(Document::top)].into_iter().flatten().collect();
-        tops.iter().skip(1).try_for_each(|top| top.allow_only(&accounts_file::TABLES))?;
+        let mut tops = vec![top.clone()];
+        if let Some(read) = &with_accounts {
+            let beside = read.top();
+            beside.allow_only(&accounts_file::TABLES)?;
+            tops.push(beside);
+        }
 
         let folder = path.parent().unwrap_or(Path::new(""));
         let (data, plugins) = places(&top, folder, overrides)?;

@@ -1,4 +1,4 @@
-//! What is special about `accounts.toml`: it counts together with the `parlor.toml` of its node.
+//! The part of sharing for `accounts.toml` alone: a node reads it together with its own `parlor.toml`.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,6 +9,11 @@ use parlor_plugins::policy::file::EditError;
 
 use super::{SharingError, files};
 
+/// Returns the path of the file of this node.
+fn file_of(config: &Config) -> PathBuf {
+    accounts_file(&config.path).unwrap_or_default()
+}
+
 /// Returns the text of the file of this node; `None` if there is none.
 pub(super) fn read(config: &Config) -> Result<Option<String>, ConfigError> {
     accounts_text(&config.path)
@@ -16,13 +21,13 @@ pub(super) fn read(config: &Config) -> Result<Option<String>, ConfigError> {
 
 /// Checks the text of this node before it goes to others.
 pub(super) fn check(config: &Config, text: &str) -> Result<(), SharingError> {
-    let checked = runs_no_program(&accounts_file(&config.path).unwrap_or_default(), text);
+    let checked = runs_no_program(&file_of(config), text);
     checked.map_err(|error| SharingError::Accounts(Box::new(error)))
 }
 
 /// Checks a text of another node: it has to fit beside the configuration file of this one.
 pub(super) fn fits(config: &Config, text: &str) -> Result<(), ConfigError> {
-    let file = accounts_file(&config.path).unwrap_or_default();
+    let file = file_of(config);
     runs_no_program(&file, text)?;
     Config::draft(&config.path, &file, text, &config.overrides).map(drop)
 }
@@ -35,7 +40,7 @@ pub(super) fn take(
     text: &str,
     is_changed: bool,
 ) -> Result<Option<PathBuf>, EditError> {
-    let named = accounts_file(&config.path).unwrap_or_default();
+    let named = file_of(config);
     // A link to the file stays one.
     let file = named.canonicalize().unwrap_or(named);
     let failed = |cause| EditError::Write { path: file.clone(), cause };
@@ -76,13 +81,12 @@ mod tests {
         let config = config(&folder);
         fits(&config, &account("second")).unwrap();
         for (text, cause) in [
-            (account("main"), "in both"),
+            (account("main"), "out of one of the two files"),
             ("[settings]\npriority = 1\n".to_owned(), "unknown key"),
             ("[account.second\n".to_owned(), "accounts.toml:1:"),
             (account("second").replace("password_env = \"NONE\"", "password_command = \"touch canary\""), "command"),
         ] {
             let error = fits(&config, &text).unwrap_err().to_string();
-            let cause = if cause == "in both" { "out of one of the two files" } else { cause };
             assert!(error.contains(cause) && !error.contains("canary"), "{error}");
         }
         assert!(check(&config, &account("second").replace("_env", "_command")).is_err());
