@@ -18,7 +18,7 @@ use serde_json::json;
 use toml::{Table, Value};
 
 use super::lines::{Bad, LARGEST, Line, Source, is_same, parse};
-use super::{ConfigText, GROUP, added, applied, file_for_accounts, record};
+use super::{ConfigText, GROUP, added, applied, record};
 use crate::login::new_secret;
 use crate::show::{Put as _, print, print_json};
 use crate::target::{self, Target};
@@ -72,11 +72,11 @@ impl ImportArgs {
         target::say(&format!("{} accounts are checked: {new} new, {old} there already", new + old));
         let plugins = plugins_on(&after, &plan.new);
         if self.dry_run || plan.new.is_empty() {
-            return self.show(&config, &plan, &plugins, None);
+            return self.show(&file.named, &plan, &plugins, None);
         }
         self.write(&config, &file, &plan)?;
         let host = applied(&config)?;
-        self.show(&config, &plan, &plugins, Some(host))
+        self.show(&file.named, &plan, &plugins, Some(host))
     }
 
     /// Returns the text of the file.
@@ -135,10 +135,10 @@ impl ImportArgs {
         Ok(())
     }
 
-    /// Says what was done, or would be. `host` is none if nothing was changed.
+    /// Says what was done to this file, or would be. `host` is none if nothing was changed.
     fn show(
         &self,
-        config: &Config,
+        file: &Path,
         plan: &Plan,
         plugins: &BTreeMap<String, usize>,
         host: Option<(&'static str, &'static str)>,
@@ -150,8 +150,7 @@ impl ImportArgs {
                 "host": host.map(|(word, _)| word),
             }));
         }
-        let path = file_for_accounts(&config.path);
-        let path = path.escaped();
+        let path = file.escaped();
         let (new, old) = (accounts(added.len()), plan.unchanged.len());
         let mut text = match host {
             Some((_, host)) => format!("{new} added to {path}, {old} there already; {host}"),
