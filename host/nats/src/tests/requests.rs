@@ -387,13 +387,15 @@ async fn a_request_that_has_begun_ends_before_the_node_hears_no_more_unless_it_t
         };
         let asking = tokio::spawn(ask_once_it_listens(one.clone()));
         soon(has_begun.recv()).await.unwrap();
-        let finishing = serving.finish(within);
+        let finishing = tokio::spawn(serving.finish(within));
+        // It hears nothing more. Work that it does not wait for is given up by then.
+        soon(async { while !matches!(ask(&one, "two", b"?").await, Err(RequestError::Absent(_))) {} }).await;
         if is_answered {
             goes_on.notify_one();
-            soon(finishing).await;
+            soon(finishing).await.unwrap();
             assert_eq!(soon(asking).await.unwrap().unwrap(), "done");
         } else {
-            soon(finishing).await;
+            soon(finishing).await.unwrap();
             asking.abort();
         }
         assert!(has_begun.recv().await.is_none(), "nothing holds what the work held");
