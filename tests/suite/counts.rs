@@ -150,7 +150,7 @@ async fn one_echo_takes_few_system_calls() {
 }
 
 /// Checks that one more plugin takes at most this much of the heap. `stand` starts a host with a number of plugins, and lets it
-/// become idle. What ends at that moment is freed a little later.
+/// become idle. The host frees the memory of a task a little after the task has ended.
 async fn takes_at_most(bytes: u64, stand: impl AsyncFn(u64) -> Result<Stage>) -> Result<()> {
     let few = stand(1).await?.counted().await?.bytes;
     let mut stage = stand(1 + PLUGINS).await?;

@@ -46,7 +46,7 @@ pub struct NodeRow {
     pub is_draining: bool,
     /// How many accounts it has.
     pub accounts: usize,
-    /// What it says of the versions that it has. A text that it does not share may be missing.
+    /// Its version of each shared text, as it says. A text that the node does not share may be missing.
     pub standings: BTreeMap<SharedText, Standing>,
 }
 

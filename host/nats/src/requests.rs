@@ -200,7 +200,7 @@ struct Answer<'r> {
     unopened: Option<EnvelopeError>,
 }
 
-/// What to do after a message of the node that was asked.
+/// The next step after the node that was asked has sent a message.
 enum Step {
     Going,
     /// The request is to be sent to the process with this number.

@@ -1,6 +1,7 @@
-//! The records about what nodes share: the present version of each text, and what each node says of the one that it has.
+//! The records about shared texts: one with the present version of each text, and one of each node with the version that it has.
 //!
-//! That of a version is sealed with the key of the cluster: it decides which plugins and accounts run. What nodes say of it is only shown.
+//! The record of a version is sealed with the key of the cluster, since it decides which plugins and accounts run. Those of nodes
+//! are only shown.
 
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::Digest;
@@ -68,7 +69,7 @@ impl NodeRecord {
 pub(crate) enum Decoded {
     /// The present version of a text, or why its record is refused.
     Version(SharedText, Result<Version, SharedError>),
-    /// What the node with this hash says of a text.
+    /// A record of the node with this hash, about a text.
     Node(SharedText, String, Standing),
 }
 

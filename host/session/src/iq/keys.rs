@@ -10,7 +10,7 @@ pub(crate) enum Fetch {
     List(BareJid, OmemoForm),
     /// The public keys of a device.
     Bundle(BareJid, u32, OmemoForm),
-    /// What a room says about itself.
+    /// The identity and the features of a room.
     About(BareJid),
     /// The people of a room.
     Members(BareJid),

@@ -1,4 +1,4 @@
-//! What is special about `plugins.toml`: the components that it names go with it.
+//! The part of sharing for `plugins.toml` alone: nodes also share the components that it names.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a node knows of a file that it shares. It names no host, which has it.
+//! The state of sharing a file on one node. It does not refer to the host, which owns it.
 
 use std::time::Instant;
 
