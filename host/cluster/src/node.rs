@@ -74,6 +74,8 @@ pub struct Node {
     busy: BTreeMap<Key, Option<Duration>>,
     last_request: u64,
     state: SessionState,
+    /// When the node was told to leave.
+    left: Option<Duration>,
     out: Vec<Output>,
 }
 
@@ -96,6 +98,7 @@ impl Node {
             busy: BTreeMap::new(),
             last_request: 0,
             state: SessionState::Open,
+            left: None,
             out: Vec::new(),
         }
     }
@@ -168,7 +171,10 @@ impl Node {
 
     /// Gives all accounts away at once and ends the session. The node is then [gone](Self::is_gone).
     pub fn leave(&mut self, now: Duration) -> Vec<Output> {
-        self.turn(now, |node| node.state = SessionState::Over)
+        self.turn(now, |node| {
+            node.state = SessionState::Over;
+            node.left.get_or_insert(now);
+        })
     }
 
     /// Returns whether the node has left.
@@ -204,7 +210,14 @@ impl Node {
         let others = self.view.sessions().filter(|(id, _)| Some(*id) != own && is_free(*id));
         let ends = others.map(|(_, seen)| seen.at + self.timing.patience());
         let retries = self.busy.values().flatten().copied();
-        until.into_iter().chain(next).chain(ends).chain(retries).min().unwrap_or(Duration::MAX)
+        until
+            .into_iter()
+            .chain(self.abandons_at())
+            .chain(next)
+            .chain(ends)
+            .chain(retries)
+            .min()
+            .unwrap_or(Duration::MAX)
     }
 
     /// Takes in an input, after a look at the time: the process may have been suspended before it.
@@ -221,12 +234,24 @@ impl Node {
     }
 
     fn end_what_is_over(&mut self, now: Duration) {
-        let Some(until) = self.until() else { return };
+        let Some(until) = self.until() else {
+            if self.abandons_at().is_some_and(|at| now >= at) {
+                self.lose();
+            }
+            return;
+        };
         if now >= until {
             self.lose();
         } else if now + self.timing.grace() >= until {
             self.stop_all(until);
         }
+    }
+
+    /// Returns when a node that leaves gives up a session that nobody has confirmed: nothing ever ran in it. If the write comes late,
+    /// other nodes end the session.
+    fn abandons_at(&self) -> Option<Duration> {
+        let is_unconfirmed = self.tenure.as_ref().is_some_and(|tenure| tenure.until.is_none());
+        self.left.filter(|_| is_unconfirmed && self.holds.is_empty()).map(|left| left + self.timing.life())
     }
 
     /// Ends the session, which others may have done as well.

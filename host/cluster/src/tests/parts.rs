@@ -236,6 +236,22 @@ fn a_drain_moves_a_few_accounts_at_a_time_and_a_node_that_leaves_gives_all() {
     assert!(!stage.done.iter().any(|(_, output)| matches!(output, Output::Kill { .. })));
 }
 
+#[test]
+fn a_node_that_leaves_waits_no_longer_than_a_lease_for_a_store_that_does_not_answer() {
+    let timing = Timing::default();
+    let mut node = Node::new("node", 1, timing, 1);
+    node.tick(ms(0));
+    node.leave(ms(100));
+    assert!(!node.is_gone(), "its session may be confirmed yet");
+    // As its driver does: it looks again when it is due, and no answer comes.
+    let mut looks = 0;
+    while !node.is_gone() {
+        looks += 1;
+        assert!(looks < 10 && node.wake() <= ms(100) + timing.life(), "{:?}", node.wake());
+        node.tick(node.wake());
+    }
+}
+
 /// A node may lack a key, or have a full disk.
 #[test]
 fn an_account_that_a_node_cannot_run_comes_to_each_node_in_turn() {
