@@ -247,6 +247,19 @@ async fn nodes_go_on_after_the_server_was_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_leaves_while_its_server_is_down() {
+    let mut server = Server::start();
+    _ = with_account(&server).await;
+    let mut node = Running::start(server.port(), "node", |_| ()).await;
+    _ = node.start_order().await;
+    server.kill();
+    _ = node.kill_order().await;
+    // It has begun another session by now, which nobody confirms.
+    node.driver.leave();
+    soon(node.driver.ended()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_moves_to_another_node_when_its_own_drains_or_leaves() {
     let server = Server::start();
     let link = with_account(&server).await;
