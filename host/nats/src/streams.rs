@@ -73,6 +73,8 @@ async fn make(link: &Link, needed: Config) -> Result<(), StreamError> {
 fn compare(found: &Config, needed: &Config) -> Result<(), StreamError> {
     let number = |count: i64| if count < 0 { "unlimited".to_owned() } else { count.to_string() };
     let has_source = |config: &Config| (config.mirror.is_some() || config.sources.is_some()).to_string();
+    // The server's own choice is to write a record before it says that it has it.
+    let mode = |config: &Config| format!("{:?}", config.persist_mode.unwrap_or_default());
     let pairs = [
         ("subjects", format!("{:?}", found.subjects), format!("{:?}", needed.subjects)),
         ("retention", format!("{:?}", found.retention), format!("{:?}", needed.retention)),
@@ -84,6 +86,7 @@ fn compare(found: &Config, needed: &Config) -> Result<(), StreamError> {
         ("max_msgs_per_subject", number(found.max_messages_per_subject), number(needed.max_messages_per_subject)),
         ("max_msg_size", number(found.max_message_size.into()), number(needed.max_message_size.into())),
         ("no_ack", found.no_ack.to_string(), needed.no_ack.to_string()),
+        ("persist_mode", mode(found), mode(needed)),
         ("sealed", found.sealed.to_string(), needed.sealed.to_string()),
         ("allow_rollup_hdrs", found.allow_rollup.to_string(), needed.allow_rollup.to_string()),
         ("allow_direct", found.allow_direct.to_string(), needed.allow_direct.to_string()),
@@ -98,6 +101,8 @@ fn compare(found: &Config, needed: &Config) -> Result<(), StreamError> {
 
 #[cfg(test)]
 mod tests {
+    use async_nats::jetstream::stream::PersistenceMode;
+
     use super::*;
 
     #[test]
@@ -107,6 +112,7 @@ mod tests {
         let wrong = [
             ("max_age", Config { max_age: Duration::from_hours(1), ..needed.clone() }),
             ("discard", Config { discard: DiscardPolicy::Old, ..needed.clone() }),
+            ("persist_mode", Config { persist_mode: Some(PersistenceMode::Async), ..needed.clone() }),
             ("storage", Config { storage: StorageType::Memory, ..needed.clone() }),
             ("max_msgs", Config { max_messages: 1, ..needed.clone() }),
             ("max_msgs_per_subject", Config { max_messages_per_subject: 1, ..needed.clone() }),
