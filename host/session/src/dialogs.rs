@@ -106,6 +106,12 @@ impl Dialog {
         !self.end.is_abandoned() && decision.is_some_and(Decision::allows)
     }
 
+    /// Returns whether its message may be returned from this address. In a room, all occupants see its id.
+    fn returns(&self, from: &Jid, rooms: &Rooms) -> bool {
+        let is_with_room = self.place.nick.is_some() || self.place.chat.is_full();
+        self.to.to_bare() == from.to_bare() && (!is_with_room || *from == self.to || rooms.is_itself(from))
+    }
+
     /// Returns the kind of message in which it is asked.
     fn kind(&self) -> MessageKind {
         kind(self.place.nick.as_deref())
@@ -168,10 +174,9 @@ impl Dialogs {
     }
 
     /// Ends the question that was returned with this error.
-    pub(super) fn refused(&mut self, message: &Message, turn: &mut Turn<'_>) {
+    pub(super) fn refused(&mut self, message: &Message, rooms: &Rooms, turn: &mut Turn<'_>) {
         let (Some(id), Some(error)) = (&message.id, &message.error) else { return };
-        let from = message.from.to_bare();
-        let found = self.open.iter().find(|(_, dialog)| dialog.id == *id && dialog.to.to_bare() == from);
+        let found = self.open.iter().find(|(_, dialog)| dialog.id == *id && dialog.returns(&message.from, rooms));
         if let Some(number) = found.map(|(number, _)| *number) {
             self.end(number, Err(CallError::Stanza(error.clone())), turn);
         }

@@ -59,7 +59,7 @@ impl Features {
             MessageKind::Groupchat => self.groupchat(message, false, turn),
             MessageKind::Error => {
                 self.rooms.room_refused(&message, turn);
-                self.dialogs.refused(&message, turn);
+                self.dialogs.refused(&message, &self.rooms, turn);
                 name_occupant(&mut message, &self.rooms, &self.roster);
                 turn.fire("messageError", Payload::Message(Arc::from(message)));
             }

@@ -232,6 +232,39 @@ fn a_question_that_comes_back_ends_and_so_do_all_with_the_session() {
     assert!(matches!(test.begin(&asks, ROMEO, None, &[]), Err(CallError::Offline)));
 }
 
+/// Row 153.
+#[test]
+fn no_occupant_returns_a_question_to_another() {
+    let mut test = TestSession::connected(Settings::default());
+    let asks = plugin("asks");
+    test.in_room();
+    test.presence(occupant("romeo", PresenceKind::Available, &[]));
+    let [romeo, bot] = ["romeo", "bot"].map(|nick| format!("{ROOM}/{nick}"));
+    for (to, nick, returned_by) in [
+        (ROOM, Some("juliet"), ROOM),
+        (ROOM, Some("juliet"), bot.as_str()),
+        (JULIET_THERE, None, ROOM),
+        (JULIET_THERE, None, JULIET_THERE),
+    ] {
+        test.forget();
+        let mut end = test.begin(&asks, to, nick, &[]).unwrap();
+        let id = test.sent.iter().rev().find_map(|stanza| match stanza {
+            Outgoing::Message { id, .. } => Some(id.clone()),
+            _ => None,
+        });
+        let returns = |from: &str| Message {
+            id: id.clone(),
+            body: None,
+            error: Some(stanza_error("bad-request")),
+            ..message(from, MessageKind::Error, "")
+        };
+        test.message(returns(&romeo));
+        assert_eq!(text(&mut end), None, "everybody in the room knows the id");
+        test.message(returns(returned_by));
+        assert!(matches!(text(&mut end), Some(Err(CallError::Stanza(_)))), "{to} {returned_by}");
+    }
+}
+
 /// Rows 153 and 161.
 #[test]
 fn an_answer_that_hooks_hide_does_not_count_and_the_question_goes_on_waiting() {
