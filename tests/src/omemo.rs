@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use parlor_e2ee::omemo::{
-    Bundle, BundleParts, Device as Keys, DeviceId, Keep, KeyMessage, Prekeys, Session, Version, payload, receive, start,
+    Bundle, BundleParts, Device as Keys, DeviceId, Effort, Keep, KeyMessage, Prekeys, Session, Version, payload,
+    receive, start,
 };
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::Element;
@@ -82,7 +83,14 @@ impl Device {
         let prekey = matches!(key.attr("prekey"), Some("true" | "1"));
         let message = KeyMessage { prekey, bytes: bytes(key)? };
         let session = self.other.as_ref().and_then(|(_, session)| session.as_ref());
-        let received = receive(&self.keys, session, (Version::Axolotl, Prekeys::Unused), &message, &mut rand::rng())?;
+        let received = receive(
+            &self.keys,
+            session,
+            (Version::Axolotl, Prekeys::Unused),
+            &message,
+            &mut Effort::of_one_stanza(),
+            &mut rand::rng(),
+        )?;
         if let Some(used) = received.used_prekey {
             self.keys.use_prekey(used, Keep::No);
         }

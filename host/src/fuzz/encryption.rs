@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use parlor_e2ee::omemo::{Device, KeyMessage, Prekeys, ReceiveError, Session, Version, receive};
+use parlor_e2ee::omemo::{Device, Effort, KeyMessage, Prekeys, ReceiveError, Session, Version, receive};
 use parlor_e2ee::otr::{Account, Conversation, Outcome, Policy};
 
 use super::refused;
@@ -25,8 +25,9 @@ pub fn an_omemo_message(bytes: &[u8]) -> Result<(), String> {
     let Some((first, rest)) = bytes.split_first() else { return Err("it is empty".to_owned()) };
     let version = if first & 1 == 0 { Version::Axolotl } else { Version::Omemo2 };
     let message = KeyMessage { prekey: first & 2 != 0, bytes: rest.to_vec() };
-    let error = receive(&DEVICE, None, (version, Prekeys::Unused), &message, &mut rand::rng())
-        .expect_err("nobody has the keys");
+    let error =
+        receive(&DEVICE, None, (version, Prekeys::Unused), &message, &mut Effort::of_one_stanza(), &mut rand::rng())
+            .expect_err("nobody has the keys");
     match error {
         ReceiveError::Malformed(_) | ReceiveError::TooLarge | ReceiveError::UnknownVersion(_) => Err(refused(&error)),
         _ => Ok(()),

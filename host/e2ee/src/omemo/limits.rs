@@ -13,6 +13,10 @@ pub const FOREIGN_PREKEYS: usize = 200;
 /// row.
 pub const SKIPPED_KEYS: usize = 2_000;
 
+/// Keys of missing messages that are derived for one stanza. A stanza may have several messages for a device, and each may belong
+/// to several ratchets. Its sender chooses their numbers, and only the last key shows whether they are genuine.
+pub const KEYS_OF_ONE_STANZA: u32 = 4_000;
+
 /// Among those keys, the most that may be guesses. libsignal gives the length of a chain as one less than it is, so that one
 /// more message may have been sent.
 pub const GUESSED_KEYS: usize = 5;

@@ -83,6 +83,26 @@ pub(super) struct Read {
     pub(super) was_late: bool,
 }
 
+/// The work that one stanza may still cause before it has proved to be genuine.
+#[derive(Debug)]
+pub struct Effort {
+    keys: u32,
+}
+
+impl Effort {
+    /// All of it: at most 4,000 keys of missing messages are derived for a stanza.
+    pub fn of_one_stanza() -> Self {
+        Self { keys: limits::KEYS_OF_ONE_STANZA }
+    }
+
+    /// Takes so many keys from it. Returns whether it has them.
+    fn has(&mut self, keys: u32) -> bool {
+        let left = self.keys.checked_sub(keys);
+        self.keys = left.unwrap_or_default();
+        left.is_some()
+    }
+}
+
 impl Ratchet {
     /// The side that started.
     pub(super) fn begin(
@@ -201,6 +221,7 @@ impl Ratchet {
         &self,
         sides: &Sides,
         message: &Message,
+        effort: &mut Effort,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Read, ReceiveError> {
         let Header { ratchet, number, .. } = message.header;
@@ -214,19 +235,25 @@ impl Ratchet {
             return Err(ReceiveError::Replayed);
         } else if self.their == Some(ratchet) {
             let chain = self.receiving.clone().ok_or(ReceiveError::Forged)?;
-            self.read_in(chain, sides, message)?
+            self.read_in(chain, sides, message, effort)?
         } else {
-            self.read_turned(sides, message, rng)?
+            self.read_turned(sides, message, effort, rng)?
         };
         read.ratchet.unanswered = None;
         Ok(read)
     }
 
     /// A message of a chain: the next one, or one after some that are missing.
-    fn read_in(&self, mut chain: Chain, sides: &Sides, message: &Message) -> Result<Read, ReceiveError> {
+    fn read_in(
+        &self,
+        mut chain: Chain,
+        sides: &Sides,
+        message: &Message,
+        effort: &mut Effort,
+    ) -> Result<Read, ReceiveError> {
         let Header { ratchet, number, .. } = message.header;
         let missing = number.checked_sub(chain.number).ok_or(ReceiveError::Replayed)?;
-        if missing > most_missing() {
+        if missing > most_missing() || !effort.has(missing) {
             return Err(ReceiveError::TooFar { missing });
         }
         let skipped = skip(&mut chain, ratchet, missing);
@@ -243,13 +270,14 @@ impl Ratchet {
         &self,
         sides: &Sides,
         message: &Message,
+        effort: &mut Effort,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Read, ReceiveError> {
         let their = message.header.ratchet;
         let agree = |own: &KeyPair| own.agree(&their).map_err(|LowOrder| ReceiveError::LowOrderKey);
         let (root, key) = kdf::root(sides.version, &self.root, &agree(&self.own)?);
         // Only an authentic message may cost more than that.
-        let read = self.read_in(Chain { key, number: 0 }, sides, message)?;
+        let read = self.read_in(Chain { key, number: 0 }, sides, message, effort)?;
         let (mut new, arrived) = (read.ratchet, read.plain);
         if let (Some(former), Some(ratchet)) = (&self.receiving, self.their) {
             let place = self.skipped.len();

@@ -15,7 +15,7 @@ use super::exchange;
 use super::fields::{Reader, Writer};
 use super::keys::{self, Fingerprint, KeyPair, LowOrder, Public};
 use super::limits;
-use super::ratchet::{Ratchet, Read, Sides};
+use super::ratchet::{Effort, Ratchet, Read, Sides};
 use super::secret::Secret;
 use super::version::{DeviceId, Version};
 use super::wire::{self, Exchange, Message, Opening};
@@ -83,12 +83,13 @@ pub fn start(device: &Device, bundle: &Bundle, rng: &mut (impl CryptoRng + ?Size
 }
 
 /// Reads a message from a foreign device, which may begin a session by one of these prekeys. Neither device nor session is changed:
-/// on success the answer has the new session, and the prekey that is used up.
+/// on success the answer has the new session, and the prekey that is used up. All messages of one stanza share one `effort`.
 pub fn receive(
     device: &Device,
     session: Option<&Session>,
     (version, prekeys): (Version, Prekeys),
     message: &KeyMessage,
+    effort: &mut Effort,
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<Received, ReceiveError> {
     if session.is_some_and(|session| session.sides.version != version) {
@@ -99,11 +100,11 @@ pub fn receive(
     let session = session.filter(|session| session.sides.own == own);
     if message.prekey {
         let exchange = wire::decode_exchange(version, &message.bytes)?;
-        return receive_exchange(device, session, (version, prekeys), &exchange, rng);
+        return receive_exchange(device, session, (version, prekeys), &exchange, effort, rng);
     }
     let message = wire::decode_message(version, &message.bytes)?;
     let session = session.ok_or(ReceiveError::NoSession)?;
-    let (session, plain) = session.read(&message, rng)?;
+    let (session, plain) = session.read(&message, effort, rng)?;
     Ok(Received { session, plain, new_identity: None, used_prekey: None, started: false })
 }
 
@@ -112,6 +113,7 @@ fn receive_exchange(
     session: Option<&Session>,
     (version, prekeys): (Version, Prekeys),
     exchange: &Exchange,
+    effort: &mut Effort,
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<Received, ReceiveError> {
     let identity =
@@ -126,7 +128,7 @@ fn receive_exchange(
     let same = session.filter(|session| session.sides.their == exchange.identity);
     if let Some(session) = same {
         if let Some(place) = session.ratchets().position(|one| one.is_of(&exchange.base)) {
-            let (session, plain) = session.read_by(place, &exchange.message, rng)?;
+            let (session, plain) = session.read_by(place, &exchange.message, effort, rng)?;
             return Ok(Received { session, plain, new_identity: None, used_prekey: None, started: false });
         }
         if session.exchanges.contains(&exchange.base) {
@@ -136,7 +138,7 @@ fn receive_exchange(
     let (root, signed_prekey) = exchange::answer(device, (version, prekeys), exchange, &identity)?;
     let sides = Sides { version, own: wire::identity(version, &device.identity), their: exchange.identity };
     let ratchet = Ratchet::answer(root, signed_prekey.clone(), exchange.base);
-    let Read { ratchet: current, plain, .. } = ratchet.read(&sides, &exchange.message, rng)?;
+    let Read { ratchet: current, plain, .. } = ratchet.read(&sides, &exchange.message, effort, rng)?;
     let new = Session {
         sides,
         fingerprint,
@@ -212,10 +214,15 @@ impl Session {
     }
 
     /// Reads a message by the first ratchet that can.
-    fn read(&self, message: &Message, rng: &mut (impl CryptoRng + ?Sized)) -> Result<(Self, Secret), ReceiveError> {
+    fn read(
+        &self,
+        message: &Message,
+        effort: &mut Effort,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<(Self, Secret), ReceiveError> {
         let mut worst = ReceiveError::Forged;
         for place in 0..=self.former.len() {
-            match self.read_by(place, message, rng) {
+            match self.read_by(place, message, effort, rng) {
                 // A message does not say which ratchet it belongs to, so that the most exact error is the best one.
                 Err(error @ (ReceiveError::Replayed | ReceiveError::TooFar { .. })) => worst = error,
                 Err(ReceiveError::Forged) => {}
@@ -230,10 +237,11 @@ impl Session {
         &self,
         place: usize,
         message: &Message,
+        effort: &mut Effort,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<(Self, Secret), ReceiveError> {
         let ratchet = self.ratchets().nth(place).ok_or(ReceiveError::NoSession)?;
-        let Read { ratchet, plain, was_late } = ratchet.read(&self.sides, message, rng)?;
+        let Read { ratchet, plain, was_late } = ratchet.read(&self.sides, message, effort, rng)?;
         let mut new = self.clone();
         match place.checked_sub(1) {
             None => new.current = ratchet,

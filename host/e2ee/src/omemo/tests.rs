@@ -11,7 +11,7 @@ use std::convert::Infallible;
 use rand::{CryptoRng, Rng, TryCryptoRng, TryRng};
 use sha2::{Digest, Sha256};
 
-use super::{Device, Keep, KeyMessage, Prekeys, ReceiveError, Received, Session, Version, receive, start};
+use super::{Device, Effort, Keep, KeyMessage, Prekeys, ReceiveError, Received, Session, Version, receive, start};
 
 /// Randomness that follows from a seed, now and with each later version of the libraries.
 pub(super) struct Steady {
@@ -93,12 +93,26 @@ impl Side {
 
     /// Looks at a message, and changes nothing.
     fn look(&self, message: &KeyMessage, rng: &mut impl CryptoRng) -> Result<Received, ReceiveError> {
-        receive(&self.device, self.session.as_ref(), (self.version, Prekeys::Unused), message, rng)
+        receive(
+            &self.device,
+            self.session.as_ref(),
+            (self.version, Prekeys::Unused),
+            message,
+            &mut Effort::of_one_stanza(),
+            rng,
+        )
     }
 
     /// Does the same with a message from an archive.
     fn look_archived(&self, message: &KeyMessage, rng: &mut impl CryptoRng) -> Result<Received, ReceiveError> {
-        receive(&self.device, self.session.as_ref(), (self.version, Prekeys::All), message, rng)
+        receive(
+            &self.device,
+            self.session.as_ref(),
+            (self.version, Prekeys::All),
+            message,
+            &mut Effort::of_one_stanza(),
+            rng,
+        )
     }
 
     /// Reads a message, and keeps what it changed.

@@ -2,8 +2,8 @@
 
 use jid::{BareJid, FullJid, Jid};
 use parlor_e2ee::omemo::{
-    Device, Keep, KeyMessage, Prekeys, ReceiveError, Received, Secret, Session as OmemoSession, Version, payload,
-    receive,
+    Device, Effort, Keep, KeyMessage, Prekeys, ReceiveError, Received, Secret, Session as OmemoSession, Version,
+    payload, receive,
 };
 use parlor_stanza::decode::read_envelope;
 use parlor_stanza::files::add_encrypted;
@@ -318,9 +318,9 @@ fn receive_one_of(
     session: Option<&OmemoSession>,
     by: (Version, Prekeys),
 ) -> Option<Result<Received, ReceiveError>> {
-    let mut refused = None;
+    let (mut refused, mut effort) = (None, Effort::of_one_stanza());
     for (prekey, bytes) in keys.of(device.id().get()).take(MAX_SAME_IDS) {
-        match receive(device, session, by, &KeyMessage { prekey, bytes }, &mut rand::rng()) {
+        match receive(device, session, by, &KeyMessage { prekey, bytes }, &mut effort, &mut rand::rng()) {
             Ok(received) => return Some(Ok(received)),
             Err(error) if refused.is_none() || error == ReceiveError::Replayed => refused = Some(error),
             Err(_) => {}

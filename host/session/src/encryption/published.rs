@@ -38,6 +38,8 @@ pub(super) struct State {
     /// overwritten.
     own: [Option<DeviceList>; 2],
     bundles: [Bundle; 2],
+    /// Whether the server has taken each bundle on this stream.
+    is_taken: [bool; 2],
     /// Whether the keys have changed since a bundle was last sent to the server.
     is_changed: [bool; 2],
     /// Whether the own device goes into each list once its bundle is there. Others who found it sooner would find no
@@ -90,7 +92,10 @@ impl State {
                 self.is_waiting[place(form)] = false;
             }
             Published::Bundle(form) if self.is_changed[place(form)] => {}
-            Published::Bundle(form) => self.bundles[place(form)] = Bundle::Present,
+            Published::Bundle(form) => {
+                self.bundles[place(form)] = Bundle::Present;
+                self.is_taken[place(form)] = true;
+            }
         }
         if self.is_complete() {
             self.failures = 0;
@@ -130,6 +135,17 @@ impl State {
         for bundle in self.bundles.iter_mut().filter(|bundle| **bundle == Bundle::Present) {
             *bundle = Bundle::Outdated;
         }
+    }
+
+    /// Notes that the server has lost the list with the own device. Returns whether it may have lost the bundle, too, which it took on
+    /// an earlier stream.
+    pub(super) fn doubts(&mut self, form: OmemoForm) -> bool {
+        let bundle = &mut self.bundles[place(form)];
+        let is_doubtful = *bundle != Bundle::Missing && !self.is_taken[place(form)];
+        if is_doubtful {
+            *bundle = Bundle::Missing;
+        }
+        is_doubtful
     }
 
     /// Returns whether the own device may be put into a list now, and counts it. If its bundle is missing, the device waits
@@ -189,6 +205,7 @@ impl State {
     /// Notes that another client may change the lists unnoticed.
     pub(super) fn stream_gone(&mut self) {
         self.listed = [false; 2];
+        self.is_taken = [false; 2];
         self.own = [None, None];
         self.is_waiting = [false; 2];
         self.queue.clear();

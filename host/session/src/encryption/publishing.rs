@@ -394,6 +394,10 @@ fn own_list(keys: &mut EndToEnd, form: OmemoForm, list: Option<DeviceList>, turn
     if is_there {
         keys.published.set(Published::List(form));
     } else {
+        // A server that has lost the list may have lost the keys.
+        if keys.published.doubts(form) {
+            publish(keys, Published::Bundle(form), turn);
+        }
         list_own(keys, form, turn);
     }
 }

@@ -6,7 +6,8 @@ mod textless;
 
 use parlor_config::{Encryption, OtrPolicy, TrustPolicy};
 use parlor_e2ee::omemo::{
-    Bundle, BundleParts, Device, Keep, KeyMessage, Prekeys, Session as Ratchet, Version, payload, receive, start,
+    Bundle, BundleParts, Device, Effort, Keep, KeyMessage, Prekeys, Session as Ratchet, Version, payload, receive,
+    start,
 };
 use parlor_stanza::decode::read_envelope;
 use parlor_stanza::omemo::{bundle_payload, envelope, list_payload, read_bundle, read_list};
@@ -121,8 +122,15 @@ impl Peer {
         let key = one.keys.iter().find(|key| key.device == self.id() && key.jid == self.jid)?;
         let message = KeyMessage { prekey: key.is_prekey, bytes: key.bytes.clone() };
         let version = version(self.form);
-        let read = receive(&self.device, self.session.as_ref(), (version, Prekeys::Unused), &message, &mut rand::rng())
-            .ok()?;
+        let read = receive(
+            &self.device,
+            self.session.as_ref(),
+            (version, Prekeys::Unused),
+            &message,
+            &mut Effort::of_one_stanza(),
+            &mut rand::rng(),
+        )
+        .ok()?;
         if let Some(id) = read.used_prekey {
             self.device.use_prekey(id, Keep::No);
         }
@@ -392,6 +400,33 @@ fn the_own_device_in_a_list_that_the_server_tells_of_is_no_other_one() {
     let mut bot = Bot::new(TrustPolicy::Blind);
     bot.told_of(bot.id);
     assert_eq!((bot.times_kept(), bot.device().id().get()), (1, bot.id));
+}
+
+#[test]
+fn a_server_that_has_lost_the_list_gets_the_keys_again_before_the_device_is_listed() {
+    let mut bot = Bot::new(TrustPolicy::Blind);
+    for has_lost in [false, true] {
+        bot.test.run(|session, now, effects| session.lost("gone", now, effects));
+        let before = bot.test.sent.len();
+        bot.test.bind();
+        bot.test.roster(vec![item(ROMEO, "both")]);
+        for form in OmemoForm::ALL {
+            let id = bot.test.asked(|ask| wants(ask, form.list_node()));
+            let listed = [ListedDevice { device: bot.id, label: None }];
+            let list = if has_lost { Body::Empty } else { page(list_payload(form, &listed).to_xml()) };
+            bot.test.answer(None, id, Ok(list));
+        }
+        if has_lost {
+            accept(&mut bot.test);
+        }
+        for form in OmemoForm::ALL {
+            let place =
+                |node: &str| bot.test.sent[before..].iter().position(|stanza| is_published(stanza, node).is_some());
+            let (bundle, list) = (place(&bundle_nodes(form)), place(form.list_node()));
+            assert_eq!([bundle.is_some(), list.is_some()], [has_lost; 2]);
+            assert!(bundle <= list, "nobody finds a device without keys");
+        }
+    }
 }
 
 /// Returns the account's lists in the present form as they were published.

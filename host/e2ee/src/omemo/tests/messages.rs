@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rand::Rng;
 
-use super::super::{KeyMessage, ReceiveError, Session, Version, limits};
+use super::super::{Effort, KeyMessage, Prekeys, ReceiveError, Session, Version, limits, receive};
 use super::{Side, Steady, acquainted};
 
 /// A message in transit.
@@ -216,6 +216,26 @@ fn more_missing_than_two_thousand_are_refused_until_there_is_a_new_session() {
         let answer = one.say(b"answer");
         assert_eq!(other.read(&answer, &mut rng).unwrap(), b"answer");
         assert!(!other.session.unwrap().is_unanswered());
+    }
+}
+
+#[test]
+fn a_stanza_causes_no_more_work_than_its_share_before_it_is_genuine() {
+    for version in Version::ALL {
+        let mut rng = Steady::new(33);
+        let (mut one, mut other) = acquainted(version, &mut rng);
+        (0..limits::SKIPPED_KEYS).for_each(|_| drop(one.say(b"lost")));
+        let genuine = one.say(b"last");
+        let mut forged = genuine.clone();
+        *forged.bytes.last_mut().unwrap() ^= 1;
+        let mut effort = Effort::of_one_stanza();
+        let by = (version, Prekeys::Unused);
+        let mut look =
+            || receive(&other.device, other.session.as_ref(), by, &forged, &mut effort, &mut rng).unwrap_err();
+        let missing = u32::try_from(limits::SKIPPED_KEYS).unwrap();
+        let too_far = ReceiveError::TooFar { missing };
+        assert_eq!([look(), look(), look()], [ReceiveError::Forged, ReceiveError::Forged, too_far]);
+        assert_eq!(other.read(&genuine, &mut rng).unwrap(), b"last", "another stanza has a share of its own");
     }
 }
 
