@@ -239,7 +239,7 @@ impl EndToEnd {
 
     /// Notes how a message of a chat was encrypted.
     fn came_by(&mut self, partner: &BareJid, way: Way, changes: &mut Vec<KeyChange>, turn: &Turn<'_>) {
-        let stays = |jid: &BareJid| self.trust.is_verified(jid);
+        let stays = |jid: &BareJid| self.trust.is_verified(jid) || self.otr.is_encrypted(jid);
         self.ways.came_by(partner, way, turn.deadlines.elapsed(), stays, changes);
     }
 

@@ -1,5 +1,6 @@
 //! Keeps the OMEMO sessions with devices of others.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use jid::BareJid;
@@ -10,9 +11,10 @@ use super::kept::KeyChange;
 
 /// Maximum number of sessions with one person, in both forms.
 pub(super) const MAX_OF_ONE: usize = 100;
-/// Maximum number of sessions with all people. Beyond it, the least recently used one is dropped.
+/// Maximum number of sessions with all people. Beyond it, the least recently used one of whoever has the most is dropped.
 pub(super) const MAX_SESSIONS: usize = 20_000;
-/// Maximum number of bytes that their states take: one with thousands of skipped keys is large.
+/// Maximum number of bytes that their states take: one with thousands of skipped keys is large. Beyond it, the least recently
+/// used one of whoever takes the most is dropped.
 pub(super) const MAX_BYTES: usize = 64 << 20;
 
 /// A session with a device.
@@ -101,23 +103,34 @@ impl Sessions {
         }
     }
 
-    /// Ends sessions while there are too many, those with this person first.
+    /// Ends sessions while there are too many, those with this person first. Others end at the cost of whoever takes the most, so
+    /// that nobody can end the sessions of others by beginning many.
     fn make_room(&mut self, jid: &BareJid, changes: &mut Vec<KeyChange>) {
         let own = self.people.get(jid).map_or(0, Vec::len);
         if own > MAX_OF_ONE {
-            self.end_oldest(Some(jid), changes);
+            self.end_oldest(jid, changes);
         }
-        while self.count > MAX_SESSIONS || (self.bytes > MAX_BYTES && self.count > 1) {
-            self.end_oldest(None, changes);
+        while self.count > MAX_SESSIONS {
+            self.end_oldest_of_most(<[Held]>::len, changes);
+        }
+        while self.bytes > MAX_BYTES && self.count > 1 {
+            self.end_oldest_of_most(|held| held.iter().map(|held| held.bytes).sum(), changes);
         }
     }
 
-    fn end_oldest(&mut self, of: Option<&BareJid>, changes: &mut Vec<KeyChange>) {
-        let all = self.people.iter().filter(|(jid, _)| of.is_none_or(|of| of == *jid));
-        let all = all.flat_map(|(jid, held)| held.iter().map(move |held| (held.used, jid, held.device, held.form)));
-        let oldest = all.min_by_key(|(used, ..)| *used).map(|(_, jid, device, form)| (jid.clone(), device, form));
-        if let Some((jid, device, form)) = oldest {
-            self.end(&jid, |held| held.device == device && held.form == form, changes);
+    /// Ends the oldest session of the person with the most by this measure; of equal ones, of that who was silent for the longest.
+    fn end_oldest_of_most(&mut self, measure: impl Fn(&[Held]) -> usize, changes: &mut Vec<KeyChange>) {
+        let of = |held: &[Held]| (measure(held), Reverse(held.iter().map(|held| held.used).max()));
+        let most = self.people.iter().max_by_key(|(_, held)| of(held));
+        if let Some(jid) = most.map(|(jid, _)| jid.clone()) {
+            self.end_oldest(&jid, changes);
+        }
+    }
+
+    fn end_oldest(&mut self, of: &BareJid, changes: &mut Vec<KeyChange>) {
+        let oldest = self.people.get(of).into_iter().flatten().min_by_key(|held| held.used);
+        if let Some((device, form)) = oldest.map(|held| (held.device, held.form)) {
+            self.end(of, |held| held.device == device && held.form == form, changes);
         }
     }
 
@@ -146,5 +159,36 @@ impl Sessions {
     pub(super) fn end_all(&mut self, changes: &mut Vec<KeyChange>) -> usize {
         let people: Vec<BareJid> = self.people.keys().cloned().collect();
         people.iter().map(|jid| self.end(jid, |_| true, changes)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_e2ee::omemo::{Device, start};
+
+    use super::*;
+
+    #[test]
+    fn whoever_takes_the_most_makes_room_and_others_keep_their_sessions() {
+        let mut rng = rand::rng();
+        let (own, theirs) = (Device::generate(&mut rng, 0), Device::generate(&mut rng, 0));
+        let session = start(&own, &theirs.bundle(Version::Omemo2), &mut rng).unwrap();
+        let (mut sessions, mut changes) = (Sessions::default(), Vec::new());
+        let jid = |text: &str| -> BareJid { text.parse().unwrap() };
+        let (juliet, stranger) = (jid("juliet@example.org"), jid("stranger@example.net"));
+        let form = OmemoForm::Current;
+        sessions.insert((&juliet, 1, form), session.clone(), 4_000);
+        let large = MAX_BYTES / 4;
+        for device in 1..=4 {
+            sessions.insert((&stranger, device, form), session.clone(), large);
+        }
+        sessions.put((&jid("romeo@example.org"), 1, form), session, &mut changes);
+        let gone = changes.iter().filter_map(|change| match change {
+            KeyChange::Session { jid, device, state: None, .. } => Some((jid, *device)),
+            _ => None,
+        });
+        let gone: Vec<_> = gone.collect();
+        assert_eq!(gone, [(&stranger, 1)]);
+        assert!(sessions.get(&juliet, 1, form).is_some());
     }
 }

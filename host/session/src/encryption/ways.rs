@@ -72,7 +72,8 @@ impl Ways {
         self.messages.push_back((partner.clone(), id.to_owned(), way));
     }
 
-    /// Notes the encryption of a chat's last message. If there are too many chats, one that need not stay is dropped.
+    /// Notes the encryption of a chat's last message. If there are too many chats, the one that was silent for the longest is dropped
+    /// among those that need not stay.
     pub(super) fn came_by(
         &mut self,
         partner: &BareJid,
@@ -88,7 +89,8 @@ impl Ways {
             }
         } else {
             if self.chats.len() >= MAX_WAYS {
-                let other = self.chats.keys().find(|jid| !stays(jid)).cloned();
+                let others = self.chats.iter().filter(|(jid, _)| !stays(jid));
+                let other = others.min_by_key(|(_, chat)| chat.at).map(|(jid, _)| jid.clone());
                 if let Some(other) = other {
                     self.chats.remove(&other);
                     changes.push(KeyChange::Way(other, None));
@@ -160,12 +162,17 @@ mod tests {
     fn chats_make_room_except_for_those_that_stay() {
         let (mut ways, mut changes) = (Ways::default(), Vec::new());
         let of = |number: usize| jid(&format!("p{number}@example.org"));
+        let at = |number: usize| Duration::from_secs(u64::try_from(number).unwrap());
         for number in 0..MAX_WAYS {
-            ways.came_by(&of(number), Way::Otr, Duration::ZERO, |_| false, &mut changes);
+            ways.came_by(&of(number), Way::Otr, at(number), |_| false, &mut changes);
         }
-        changes.clear();
-        ways.came_by(&of(MAX_WAYS), Way::Otr, Duration::ZERO, |jid| *jid != of(7), &mut changes);
-        assert_eq!((ways.chats.len(), ways.get(&of(7))), (MAX_WAYS, None));
-        assert!(matches!(&changes[0], KeyChange::Way(gone, None) if *gone == of(7)));
+        // The one that was silent for the longest goes, if it may.
+        ways.came_by(&of(0), Way::Otr, at(MAX_WAYS), |_| false, &mut changes);
+        for (new, gone) in [(MAX_WAYS + 1, 2), (MAX_WAYS + 2, 3)] {
+            changes.clear();
+            ways.came_by(&of(new), Way::Otr, at(new), |jid| *jid == of(1), &mut changes);
+            assert_eq!((ways.chats.len(), ways.get(&of(gone))), (MAX_WAYS, None));
+            assert!(matches!(&changes[0], KeyChange::Way(jid, None) if *jid == of(gone)));
+        }
     }
 }
