@@ -16,7 +16,7 @@ use super::comparing;
 use super::html;
 use super::kept::{KeyChange, Way};
 use super::opening::drop_what_is_beside;
-use super::otr::rules;
+use super::otr::{OtrChat, rules};
 use super::outbound::{Outbound, no_encryption};
 use super::plainly::plainly;
 use super::sealing::has_content;
@@ -87,8 +87,8 @@ pub(crate) fn is_meant(keys: &EndToEnd, message: &Message, rooms: &Rooms, turn: 
 pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'_>) -> Heard {
     let (jid, from) = (message.from.to_bare(), message.from.clone());
     let Some(text) = message.body.take() else { return Heard::Plain };
-    let (now, policy) = (keys.otr.now(turn), keys.otr_policy(&jid));
-    let Some(chat) = keys.otr.open(&jid, &from, policy, turn) else {
+    let now = keys.otr.now(turn);
+    let Some(chat) = open(keys, &jid, &from, turn) else {
         if is_otr(&text) {
             keys.otr.put_off(from, text);
             return Heard::Nothing;
@@ -98,7 +98,7 @@ pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'
     };
     let outcomes = chat.conversation.receive(&text, now, &mut rand::rng());
     if outcomes.iter().any(is_authentic) && !outcomes.contains(&Outcome::Ended) {
-        chat.heard(&from);
+        chat.heard(&from, now);
     }
     let mut heard = Heard::Nothing;
     for outcome in outcomes {
@@ -127,6 +127,16 @@ pub(crate) fn hear(keys: &mut EndToEnd, message: &mut Message, turn: &mut Turn<'
         message.encryption = Some(Encryption::Otr);
     }
     heard
+}
+
+/// Opens the conversation with a person. If there are too many, the one that is missed least ends: strangers can begin many.
+fn open<'k>(keys: &'k mut EndToEnd, jid: &BareJid, to: &Jid, turn: &mut Turn<'_>) -> Option<&'k mut OtrChat> {
+    if let Some(least) = keys.otr.in_the_way_of(jid) {
+        tracing::info!(jid = %least, "a conversation off the record has ended, since there are too many");
+        forget(keys, &least, turn);
+    }
+    let policy = keys.otr_policy(jid);
+    keys.otr.open(jid, to, policy, turn)
 }
 
 /// Returns whether only the client that a conversation is with can have caused this.
@@ -362,8 +372,7 @@ pub(crate) fn begin(keys: &mut EndToEnd, jid: &BareJid, by: InstanceId, answer: 
 /// Asks the other side to begin.
 fn ask(keys: &mut EndToEnd, jid: &BareJid, turn: &mut Turn<'_>) {
     let to = keys.otr.get(jid).map_or_else(|| Jid::from(jid.clone()), |chat| chat.to.clone());
-    let policy = keys.otr_policy(jid);
-    let query = keys.otr.open(jid, &to, policy, turn).and_then(|chat| chat.conversation.start());
+    let query = open(keys, jid, &to, turn).and_then(|chat| chat.conversation.start());
     if let Some(query) = query {
         say(to, query, turn);
     }
@@ -375,8 +384,7 @@ pub(crate) fn key_made(keys: &mut EndToEnd, key: Secret, turn: &mut Turn<'_>) {
     turn.keep_keys(vec![KeyChange::Otr(Some(key))]);
     for (from, text) in keys.otr.take_early() {
         let (now, jid) = (keys.otr.now(turn), from.to_bare());
-        let policy = keys.otr_policy(&jid);
-        let Some(chat) = keys.otr.open(&jid, &from, policy, turn).filter(|_| turn.is_live()) else { continue };
+        let Some(chat) = open(keys, &jid, &from, turn).filter(|_| turn.is_live()) else { continue };
         for outcome in chat.conversation.receive(&text, now, &mut rand::rng()) {
             if let Outcome::Send(text) = outcome {
                 say(from.clone(), text, turn);

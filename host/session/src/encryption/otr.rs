@@ -23,8 +23,8 @@ use crate::records::encryption::OtrStatus;
 use crate::turn::Turn;
 use crate::waiters::Waiter;
 
-/// Maximum number of conversations. Beyond it, an unencrypted one is dropped.
-pub(super) const MAX_CHATS: usize = 1_024;
+/// Maximum number of conversations. Beyond it, the one that is missed least ends. Tests make as many.
+pub(crate) const MAX_CHATS: usize = if cfg!(test) { 8 } else { 1_024 };
 /// Maximum number of texts that wait until the own key is made, and maximum length of one in bytes. A text that begins
 /// a conversation is short.
 const MAX_EARLY: (usize, usize) = (64, 1_024);
@@ -49,12 +49,15 @@ pub(super) struct OtrChat {
     /// last is the last.
     clients: Vec<(Option<InstanceTag>, Jid)>,
     pub(super) status: OtrStatus,
+    /// When it was made, or its other side was last heard.
+    at: Instant,
 }
 
 impl OtrChat {
     /// Notes the address of the client that the next text is encrypted for, because an authentic message of it came
     /// from there.
-    pub(super) fn heard(&mut self, from: &Jid) {
+    pub(super) fn heard(&mut self, from: &Jid, now: Instant) {
+        self.at = now;
         if self.conversation.state() != State::Encrypted {
             return;
         }
@@ -199,6 +202,21 @@ impl OtrChats {
         self.chats.keys().cloned().collect()
     }
 
+    /// Returns the conversation that has to end before one with this person can begin: the one that was silent for the longest, at
+    /// first among those that are not encrypted. One with a verified key never ends for that.
+    pub(super) fn in_the_way_of(&self, jid: &BareJid) -> Option<BareJid> {
+        if self.chats.len() < MAX_CHATS || self.chats.contains_key(jid) {
+            return None;
+        }
+        let rank = |jid: &BareJid, chat: &OtrChat| match chat.conversation.state() {
+            State::Plain if !self.waits.contains_key(jid) => 0,
+            State::Finished => 1,
+            State::Plain | State::Encrypted => 2,
+        };
+        let others = self.chats.iter().filter(|(_, chat)| chat.status != OtrStatus::Verified);
+        others.min_by_key(|(jid, chat)| (rank(jid, chat), chat.at)).map(|(jid, _)| jid.clone())
+    }
+
     /// Returns the conversation with a person, and creates it by this policy if needed. Returns `None` without an own
     /// key, or at the limit.
     pub(super) fn open(
@@ -214,15 +232,13 @@ impl OtrChats {
             }
             return None;
         };
-        if self.chats.len() >= MAX_CHATS && !self.chats.contains_key(jid) {
-            let idle = self.chats.iter().find(|(_, chat)| chat.conversation.state() == State::Plain);
-            let idle = idle.map(|(jid, _)| jid.clone())?;
-            self.chats.remove(&idle);
-        }
         if !self.chats.contains_key(jid) {
+            if self.chats.len() >= MAX_CHATS {
+                return None;
+            }
             let conversation = Conversation::new(Arc::clone(account), rules(policy));
             let (to, status) = (to.clone(), OtrStatus::Unencrypted);
-            let chat = OtrChat { conversation, to, clients: Vec::new(), status };
+            let chat = OtrChat { conversation, to, clients: Vec::new(), status, at: self.now(turn) };
             self.chats.insert(jid.clone(), chat);
         }
         let chat = self.chats.get_mut(jid)?;
