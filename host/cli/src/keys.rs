@@ -72,9 +72,9 @@ enum Action {
         #[command(flatten)]
         secret: SecretArgs,
     },
-    /// Answer a person who asks for a secret, and trust their key if it is the same
+    /// Answer a person who asks for a secret to compare
     #[command(
-        after_help = "`parlor keys` shows who asks, and owners are told in a message. A request counts for five minutes. See `parlor keys verify --help` for what is compared.\n\nExamples:\n  parlor keys answer juliet@example.org\n  parlor keys main answer juliet@example.org --secret-file secret.txt\n\nExit codes: 0 the same, and the key is trusted, 5 different, and the key stays as it was, 1 nobody asks, given up, no answer in time, or failed, 4 no host runs, 2 wrong usage"
+        after_help = "`parlor keys` shows who asks, and owners are told in a message. A request counts for five minutes. See `parlor keys verify --help` for what is compared. If both enter the same, the key is trusted, unless that person chose a question: somebody in between can ask for what they know themselves.\n\nExamples:\n  parlor keys answer juliet@example.org\n  parlor keys main answer juliet@example.org --secret-file secret.txt\n\nExit codes: 0 the same, 5 different, and the key stays as it was, 1 nobody asks, given up, no answer in time, or failed, 4 no host runs, 2 wrong usage"
     )]
     Answer {
         /// The person.

@@ -64,6 +64,9 @@ pub(crate) async fn compare<C: Command<Answer = Compared>>(
     tracing::info!(account = %account.name, %jid, fingerprint, result, "an owner compared a secret");
     let key = named(KeyKind::Otr, fingerprint, jid);
     let (what, change) = match compared.end {
+        ComparisonEnd::Same if compared.trust == compared.before => {
+            (format!("{key}: a secret was compared, and was the same"), None)
+        }
         ComparisonEnd::Same => {
             let change = (compared.before.as_str().to_owned(), compared.trust.as_str().to_owned());
             (format!("{key}, by a secret that was the same"), Some(change))

@@ -137,10 +137,10 @@ fn told(compared: &Compared, as_json: bool) -> anyhow::Result<()> {
     if as_json {
         print_json(compared)?;
     }
-    let Compared { jid, fingerprint, outcome, trust, .. } = compared;
+    let Compared { jid, outcome, trust, .. } = compared;
     match outcome.as_str() {
         "same" if as_json => Ok(()),
-        "same" => print(&format!("{jid} entered the same, so the key is {trust}\n  OTR\n    {}", shown(fingerprint))),
+        "same" => print(&same(compared)),
         "different" => {
             let says = format!(
                 "{jid} entered something else. The key stays {trust}: one of you mistyped the secret, or somebody in between \
@@ -151,6 +151,20 @@ fn told(compared: &Compared, as_json: bool) -> anyhow::Result<()> {
         "timed-out" => bail!("nothing was compared: {jid} did not answer in time"),
         _ => bail!("nothing was compared: it was given up, or the conversation with {jid} has ended"),
     }
+}
+
+/// Says that both have entered the same, and what follows from it.
+fn same(compared: &Compared) -> String {
+    let Compared { account, jid, fingerprint, trust, .. } = compared;
+    let key = format!("  OTR\n    {}", shown(fingerprint));
+    if trust == "trusted" {
+        return format!("{jid} entered the same, so the key is trusted\n{key}");
+    }
+    let ask = format!("  ask in turn: parlor keys {account} verify {}", shell_word(jid));
+    format!(
+        "{jid} entered the same, and now knows who you are. The key stays {trust}: {jid} chose the question, as somebody in between \
+         could\n{key}\n{ask}"
+    )
 }
 
 /// Shows on a terminal for how long somebody is waited for.
@@ -218,6 +232,16 @@ mod tests {
         );
         assert_eq!(hint(Some(" "), false), "a;b@example.org is asked to compare a secret\n");
         assert!(asks(&open(None, true)).contains("without a question\nOTR 0123ABCD "));
+    }
+
+    #[test]
+    fn the_same_secret_is_a_success_and_says_so_if_the_key_is_not_trusted() {
+        told(&compared("same"), false).unwrap();
+        let said = same(&compared("same"));
+        assert!(said.contains("The key stays blind: juliet@example.org chose the question"), "{said}");
+        assert!(said.ends_with("parlor keys main verify juliet@example.org"), "{said}");
+        let said = same(&Compared { trust: "trusted".to_owned(), ..compared("same") });
+        assert!(said.starts_with("juliet@example.org entered the same, so the key is trusted\n  OTR\n"), "{said}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Compares secrets off the record ("socialist millionaires' protocol"). The owner of the account and the person on the
 //! other side each enter a secret that they believe both know. They learn whether the secrets are equal, and nothing
-//! else. If they are, the other side's key is trusted, as after a comparison of its fingerprint.
+//! else. If they are, the other side's key is trusted, as after a comparison of its fingerprint. It is not if the other side
+//! chose the question: whoever asks for what they know themselves learns who answers, and proves nothing.
 //!
 //! Only the owner begins and answers comparisons. Plugins are not notified.
 
@@ -50,7 +51,8 @@ pub(crate) fn begin(
 ) {
     match try_begin(keys, jid, secret, question.as_deref(), turn) {
         Ok((fingerprint, to)) => {
-            let comparison = Comparison { fingerprint, to, question, since: turn.now, answer: Some(answer) };
+            let comparison =
+                Comparison { fingerprint, to, question, is_theirs: false, since: turn.now, answer: Some(answer) };
             keys.comparisons.add(jid, comparison, turn);
         }
         Err(error) => turn.answer(answer, Err(error)),
@@ -206,8 +208,14 @@ pub(super) fn asked(
         let compared = compared(keys, &jid, fingerprint, ComparisonEnd::Aborted);
         turn.answer(answer, Ok(compared));
     }
-    let comparison =
-        Comparison { fingerprint, to: from.clone(), question: question.clone(), since: turn.now, answer: None };
+    let comparison = Comparison {
+        fingerprint,
+        to: from.clone(),
+        question: question.clone(),
+        is_theirs: true,
+        since: turn.now,
+        answer: None,
+    };
     keys.comparisons.add(&jid, comparison, turn);
     tell(keys, &jid, fingerprint, (KeyNewsKind::AskedToCompare, question), turn);
 }
@@ -241,10 +249,12 @@ pub(super) fn settle_all(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
 
 /// Ends a comparison, and updates the trust in the key.
 fn end(keys: &mut EndToEnd, jid: &BareJid, end: ComparisonEnd, turn: &mut Turn<'_>) {
-    let Some(Comparison { fingerprint, to, answer, .. }) = keys.comparisons.take(jid, turn) else { return };
+    let Some(comparison) = keys.comparisons.take(jid, turn) else { return };
+    let proves = comparison.proves_who_they_are();
+    let Comparison { fingerprint, to, answer, .. } = comparison;
     give_up(keys, &to, None, turn);
     let before = trust(keys, jid, fingerprint);
-    if end == ComparisonEnd::Same {
+    if end == ComparisonEnd::Same && proves {
         let mut changes = Vec::new();
         // The key may have been evicted in the meantime.
         keys.meet(jid, KeyKind::Otr, of_otr(fingerprint), &mut changes, turn);

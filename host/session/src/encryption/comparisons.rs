@@ -27,7 +27,7 @@ pub(super) const PATIENCE: Duration = Duration::from_mins(5);
 /// How a comparison ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ComparisonEnd {
-    /// Both sides entered the same. The key is trusted.
+    /// Both sides entered the same. The key is trusted, unless the other side chose the question.
     Same,
     /// The two sides entered different secrets.
     Different,
@@ -87,9 +87,19 @@ pub(super) struct Comparison {
     /// The address of that instance.
     pub(super) to: Jid,
     pub(super) question: Option<String>,
+    /// Whether the other side has asked.
+    pub(super) is_theirs: bool,
     pub(super) since: Timestamp,
     /// The owner who waits for the result. None: the person has asked, and the owner has not answered.
     pub(super) answer: Option<Answer<Compared>>,
+}
+
+impl Comparison {
+    /// Returns whether the same secret shows who the other side is. Somebody in between can ask a question to which they
+    /// know the answer, such as one about the account.
+    pub(super) fn proves_who_they_are(&self) -> bool {
+        !self.is_theirs || self.question.is_none()
+    }
 }
 
 /// One comparison, with its waiting call and deadline.

@@ -12,6 +12,7 @@ use parlor_stanza::types::{
 use super::commands::plugin;
 use super::declared::declaration;
 use super::*;
+use crate::encryption::otr::MAX_CHATS;
 
 /// The clients of Romeo, which have different keys.
 const PHONE: &str = "romeo@example.org/phone";
@@ -676,32 +677,58 @@ fn the_whitespace_by_which_a_client_offers_otr_is_not_told() {
 }
 
 #[test]
-fn a_person_asks_the_owner_enters_the_same_and_the_key_is_trusted() {
+fn a_person_asks_the_owner_enters_the_same_and_the_key_is_trusted_if_the_person_chose_no_question() {
     // In a strict account nothing of theirs is read before.
-    for (trust, before) in [(TrustPolicy::Blind, DeviceTrust::Blind), (TrustPolicy::Strict, DeviceTrust::Undecided)] {
+    let policies = [(TrustPolicy::Blind, DeviceTrust::Blind), (TrustPolicy::Strict, DeviceTrust::Undecided)];
+    for ((trust, before), question) in
+        policies.into_iter().flat_map(|policy| [(policy, None), (policy, Some("what sang?"))])
+    {
         let mut talk = Talk::begun(trust);
         talk.test.forget();
-        talk.asks(0, "nightingale", Some("what sang?"));
+        talk.asks(0, "nightingale", question);
         let news = talk.test.news.last().unwrap();
-        assert_eq!((news.what, news.question.as_deref()), (KeyNewsKind::AskedToCompare, Some("what sang?")));
+        assert_eq!((news.what, news.question.as_deref()), (KeyNewsKind::AskedToCompare, question));
         let open = talk.open();
-        assert_eq!((open.len(), open[0].is_asked, open[0].question.as_deref()), (1, true, Some("what sang?")));
+        assert_eq!((open.len(), open[0].is_asked, open[0].question.as_deref()), (1, true, question));
         assert_eq!((&open[0].jid, open[0].fingerprint.len()), (&bare(ROMEO), 40));
         let mut answered = talk.owner_answers(Some(open[0].number), "nightingale");
         let compared = got(&mut answered).unwrap().unwrap();
-        assert_eq!(
-            (compared.end, compared.before, compared.trust),
-            (ComparisonEnd::Same, before, DeviceTrust::Trusted)
-        );
+        // Somebody in between could choose a question to which they know the answer.
+        let (after, status) = match question {
+            None => (DeviceTrust::Trusted, OtrStatus::Verified),
+            Some(_) => (before, OtrStatus::Unverified),
+        };
+        assert_eq!((compared.end, compared.before, compared.trust), (ComparisonEnd::Same, before, after));
         assert!(talk.people[0].has_compared(true));
-        assert_eq!((talk.trust(), talk.status()), (DeviceTrust::Trusted, OtrStatus::Verified));
+        assert_eq!((talk.trust(), talk.status()), (after, status));
         let is_kept = |change: &KeyChange| matches!(change, KeyChange::Key(key) if key.trust == DeviceTrust::Trusted);
-        assert!(talk.test.keys.iter().any(is_kept));
+        assert_eq!(talk.test.keys.iter().any(is_kept), question.is_none());
         // No plugin has heard anything of it but how the chat stands.
         assert!(talk.test.events.iter().all(|event| &*event.name == "otrStatusChanged"), "{:?}", talk.test.lines());
         assert!(talk.open().is_empty());
-        talk.assert_talking();
+        if trust == TrustPolicy::Blind || question.is_none() {
+            talk.assert_talking();
+        }
     }
+}
+
+#[test]
+fn conversations_of_strangers_end_for_new_ones_and_none_with_a_verified_key() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    talk.asks(0, "nightingale", None);
+    assert_eq!(end(&mut talk.owner_answers(None, "nightingale")), Some(ComparisonEnd::Same));
+    for index in 1..=MAX_CHATS + 1 {
+        let address = Box::leak(format!("stranger{index}@example.net/x").into_boxed_str());
+        talk.people.push(Person::new(address, 2, Policy::default()));
+        talk.waits(1);
+        talk.begins(index);
+    }
+    let state = |index: usize| talk.people[index].conversation.state();
+    // The first strangers are told that theirs have ended.
+    let ended: Vec<_> = (1..=MAX_CHATS + 1).filter(|index| state(*index) != State::Encrypted).collect();
+    assert_eq!(ended, [1, 2]);
+    assert_eq!((state(0), talk.status()), (State::Encrypted, OtrStatus::Verified));
+    talk.assert_talking();
 }
 
 #[test]
@@ -801,11 +828,11 @@ fn a_person_who_asks_without_end_is_refused_and_may_ask_again_later() {
 #[test]
 fn a_second_client_with_another_key_cannot_take_the_place_of_a_comparison() {
     let mut talk = Talk::begun(TrustPolicy::Blind);
-    talk.asks(0, "x", Some("mine"));
+    talk.asks(0, "x", None);
     let first = talk.open()[0].clone();
     talk.people.push(Person::new(DESK, 2, Policy::default()));
     talk.begins(1);
-    talk.asks(1, "x", Some("no, mine"));
+    talk.asks(1, "x", None);
     assert!(talk.people[1].is_aborted());
     assert_eq!(talk.open(), [first]);
     // The answer goes to the one that asked, and its key alone is trusted.
