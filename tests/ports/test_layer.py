@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import tempfile
+import textwrap
 import time
 import unittest
 import urllib.request
@@ -16,6 +17,12 @@ import sample
 SLEEP, URLOPEN = time.sleep, urllib.request.urlopen
 
 
+def errbot(body: str) -> dict[str, str]:
+    """A plugin of errbot whose class has this body."""
+    head = "import asyncio\nfrom errbot import BotPlugin, botcmd, re_botcmd"
+    return {"a.plug": "[Core]\nName = A\nModule = a\n", "a.py": f"{head}\n\n\nclass A(BotPlugin):\n{textwrap.indent(textwrap.dedent(body), '    ')}"}
+
+
 class Case(unittest.IsolatedAsyncioTestCase):
     def setUp(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
@@ -23,7 +30,7 @@ class Case(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(setattr, time, "sleep", SLEEP)
         self.addCleanup(setattr, urllib.request, "urlopen", URLOPEN)
 
-    async def begun(self, name: str, **settings: Any) -> Any:
+    async def begun(self, name: "str | dict[str, str]", **settings: Any) -> Any:
         self.parlor = sample.begun(name, Path(self.folder.name), **settings)
         self.host = self.parlor.host
         await self.host.start()
@@ -117,6 +124,24 @@ class Errbot(Case):
         room = {"chat": "hall@rooms.example.org", "kind": "groupchat", "nick": "bob"}
         await host.says("issue #7", **room)
         self.assertEqual(host.take(), [("hall@rooms.example.org", "https://issues.example.org/7")])
+
+    async def test_a_pattern_for_admins_is_never_called(self) -> None:
+        texts = errbot("""
+            @re_botcmd(pattern=r"wipe (.+)", prefixed=False, admin_only=True)
+            def wipe(self, msg, match):
+                return "wiped"
+
+            @re_botcmd(pattern=r"greet (.+)", prefixed=False)
+            def greet(self, msg, match):
+                return "hello"
+        """)
+        with self.assertLogs("errbot", "WARNING") as logs:
+            await self.begun(texts)
+            self.assertEqual(await self.answers("wipe all"), [])
+            self.assertEqual(await self.answers("wipe all", kind="groupchat", chat="hall@rooms.example.org", nick="bob"), [])
+            self.assertEqual(await self.answers("greet us"), ["hello"])
+        self.assertEqual(len(logs.output), 1)
+        self.assertIn("wipe", logs.output[0])
 
     async def test_a_webhook_is_answered(self) -> None:
         host = await self.begun("listener")

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import logging
 import shlex
 from typing import Any, Callable, Mapping, Optional
 from urllib.parse import parse_qs
@@ -15,6 +16,8 @@ from . import people
 from .decorators import NOTED, Declared
 from .plugin import BotPlugin, CommandError
 from .utils import ValidationException
+
+_log = logging.getLogger("errbot")
 
 #: Why a handler did not do what was asked, in words for people.
 _TOLD = (CommandError, ValidationException)
@@ -50,7 +53,10 @@ class Runner:
             declared = getattr(getattr(kind, attribute, None), NOTED, None)
             if isinstance(declared, Declared):
                 self._declared.append((attribute, declared))
-        self._patterns = [one for one in self._declared if one[1].kind == "pattern"]
+        patterns = [one for one in self._declared if one[1].kind == "pattern"]
+        # The host checks who gives a command, but nobody checks who writes a message: a pattern for admins is for nobody.
+        self._patterns = [one for one in patterns if not one[1].admin_only]
+        self._closed = [method for method, declared in patterns if declared.admin_only]
         self._prefix = "!"
 
     def begin(self) -> None:
@@ -77,6 +83,8 @@ class Runner:
         # A plugin's own methods may be coroutines.
         plugin: Any = self._made()
         self._plugin = plugin
+        if self._closed:
+            _log.warning("never called: %s. `@re_botcmd(admin_only=True)` does not work here; use `@botcmd(admin_only=True)`", ", ".join(self._closed))
         if self._keeps:
             await plugin._parlor_kept.load()
         if self._patterns:
