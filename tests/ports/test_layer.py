@@ -79,6 +79,34 @@ class Errbot(Case):
         self.assertEqual(await self.answers("!tally add tea"), ["tea: 2"])
         self.assertEqual(await self.answers("!since"), ["0 seconds ago"])
 
+    async def test_what_another_version_has_stored_is_not_overwritten(self) -> None:
+        host = await self.begun("tally")
+        await self.answers("!tally add tea")
+        # As the version before does, which ends only once this one has started.
+        host.kept["Tally/things"] = b'{"tea": 9}'
+        host.kept["Tally/new"] = b"1"
+        with self.assertRaisesRegex(Exception, "nothing was stored of last, things: .*in the meantime"):
+            await self.answers("!tally add tea")
+        self.assertEqual(host.kept["Tally/things"], b'{"tea": 9}')
+        [(_, told)] = host.take()
+        self.assertIn("Nothing was stored: another version", told)
+        self.assertEqual(await self.answers("!tally list"), ["tea: 9", "That is all."])
+        self.assertEqual(await self.answers("!tally add tea"), ["tea: 10"])
+        self.assertEqual(host.kept["Tally/new"], b"1")
+
+    async def test_commands_wait_until_what_is_kept_has_been_read(self) -> None:
+        self.parlor = sample.begun("tally", Path(self.folder.name))
+        self.host = host = self.parlor.host
+        host.kept.update({"Tally/things": b'{"tea": 9}', "Tally/a": b"1", "Tally/b": b"1"})
+        before = asyncio.ensure_future(host.says("!tally add tea"))
+        await asyncio.sleep(0)
+        starts = asyncio.ensure_future(host.start())
+        await asyncio.sleep(0)
+        self.assertEqual((host.take(), starts.done()), ([], False))
+        await asyncio.gather(starts, host.says("!tally add tea"), before)
+        self.assertEqual(sorted(text for _, text in host.take()), ["tea: 10", "tea: 11"])
+        self.assertEqual(host.kept["Tally/things"], b'{"tea": 11}')
+
     async def test_owners_alone_may_give_what_is_for_admins(self) -> None:
         host = await self.begun("tally")
         self.assertEqual([one.kind for one in host.declared["forget"]["allow"]], ["owners"])
@@ -298,6 +326,79 @@ class Parts(Case):
                 kept["k"] = wrong
         with self.assertRaises(TypeError):
             kept[1] = 1  # type: ignore[index]
+
+    async def test_values_that_are_stored_elsewhere_are_read_again(self) -> None:
+        await self.begun("tally")
+        from parlor_port.kept import Kept, NotStored
+
+        first, second = Kept("x/"), Kept("x/")
+        first.update(a=1, b=1, c=1)
+        await first.flush()
+        await second.load()
+        first["a"] = 2
+        del first["b"]
+        await first.flush()
+        second.update(a=3, d=3)
+        with self.assertRaises(NotStored):
+            await second.flush()
+        self.assertEqual(dict(second), {"a": 2, "c": 1})
+        await second.flush()
+        self.assertEqual(self.host.kept, {"x/a": b"2", "x/c": b"1", **{key: one for key, one in self.host.kept.items() if key[:2] != "x/"}})
+        # What is the same in two places can be stored by both.
+        second["a"] = 4
+        await second.flush()
+        await first.load()
+        first["a"] = 5
+        await first.flush()
+        self.assertEqual(self.host.kept["x/a"], b"5")
+
+    async def test_each_handler_whose_change_was_not_stored_fails(self) -> None:
+        await self.begun("tally")
+        from parlor_port.kept import Kept, NotStored
+
+        kept = Kept("x/")
+        kept["a"] = 1
+        await kept.flush()
+        self.host.kept["x/a"] = b"7"
+        goes_on = asyncio.Event()
+
+        async def changes(key: str, waits: bool) -> None:
+            kept[key] = 2
+            if waits:
+                await goes_on.wait()
+            await kept.flush()
+
+        late = asyncio.ensure_future(changes("b", True))
+        await asyncio.sleep(0)
+        # It writes the changes of both.
+        with self.assertRaises(NotStored):
+            await asyncio.ensure_future(changes("a", False))
+        goes_on.set()
+        with self.assertRaises(NotStored):
+            await late
+        await asyncio.gather(changes("a", False), changes("a", False), changes("b", False))
+        self.assertEqual((self.host.kept["x/a"], self.host.kept["x/b"]), (b"2", b"2"))
+
+    async def test_large_values_are_replaced_and_deleted(self) -> None:
+        await self.begun("tally")
+        from parlor_port.kept import Kept, NotStored
+
+        kept = Kept("x/")
+        for value in ("a" * 200_000, "b" * 250_000, None, "ü" * 120_000, 1, "c" * 250_000):
+            kept["k"] = value
+            await kept.flush()
+            again = Kept("x/")
+            await again.load()
+            self.assertEqual(dict(again), {"k": value})
+        self.host.kept["x/k"] = b"1"
+        kept["k"] = "d" * 250_000
+        with self.assertRaises(NotStored):
+            await kept.flush()
+        kept["k"] = "d" * 250_000
+        await kept.flush()
+        del kept["k"]
+        await kept.flush()
+        self.assertNotIn("x/k", self.host.kept)
 
     async def test_many_changes_go_in_several_parts(self) -> None:
         await self.begun("tally")

@@ -1,5 +1,6 @@
 """Gives a plugin's commands to the host, and the host's events to the plugin."""
 
+import asyncio
 import inspect
 import json
 import logging
@@ -11,6 +12,7 @@ import parlor
 from parlor import People, Rest, setting
 from parlor_port import places
 from parlor_port import running as port
+from parlor_port.kept import NotStored
 
 from . import people
 from .decorators import NOTED, Declared
@@ -47,6 +49,8 @@ class Runner:
         self._settings = settings
         self._webhooks = webhooks
         self._plugin: Any = None
+        #: Handlers wait for it: before, the mapping is empty.
+        self._loaded = asyncio.Event()
         #: The methods with their declarations.
         self._declared: list[tuple[str, Declared]] = []
         for attribute in dir(kind):
@@ -87,6 +91,7 @@ class Runner:
             _log.warning("never called: %s. `@re_botcmd(admin_only=True)` does not work here; use `@botcmd(admin_only=True)`", ", ".join(self._closed))
         if self._keeps:
             await plugin._parlor_kept.load()
+        self._loaded.set()
         if self._patterns:
             self._prefix = str(setting("prefix", "!"))
         config = port.values_of(self._settings) if self._settings else None
@@ -104,6 +109,7 @@ class Runner:
         return self._kind(None, self._name)
 
     async def _ready(self) -> None:
+        await self._loaded.wait()
         self._plugin._parlor_outbox.is_open = True
         await port.done(self._plugin.callback_connect())
         await self._plugin._parlor_flush()
@@ -139,6 +145,7 @@ class Runner:
             await parlor.reply(command, f"There is: {names}")
             return
         method, declared, rest = found
+        await self._loaded.wait()
         message = people.message(command.message)
         try:
             arguments, named = _arguments(declared, rest)
@@ -150,21 +157,26 @@ class Runner:
     async def _answer(self, to: Any, message: Any, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         """Calls a handler, and says what it answers."""
         try:
-            async for one in port.answers(function(*arguments, **named)):
+            try:
+                async for one in port.answers(function(*arguments, **named)):
+                    await self._plugin._parlor_flush()
+                    text = _text(one)
+                    if text:
+                        await parlor.reply(to, text)
+            except _TOLD as error:
+                await parlor.reply(to, str(error) or type(error).__name__)
+            finally:
                 await self._plugin._parlor_flush()
-                text = _text(one)
-                if text:
-                    await parlor.reply(to, text)
-        except _TOLD as error:
-            await parlor.reply(to, str(error) or type(error).__name__)
-        finally:
-            await self._plugin._parlor_flush()
+        except NotStored as error:
+            await parlor.reply(to, f"Nothing was stored: {error.reason}")
+            raise
 
     # Messages
 
     async def _hear(self, message: Any) -> None:
-        if self._plugin is None or message.carbon or message.own or message.body is None:
+        if message.carbon or message.own or message.body is None:
             return
+        await self._loaded.wait()
         made = people.message(message)
         if self._kind.callback_message is not BotPlugin.callback_message:
             try:
@@ -186,8 +198,7 @@ class Runner:
                 await self._answer(message, made, getattr(self._plugin, method), (made, match), {})
 
     async def _mention(self, message: Any) -> None:
-        if self._plugin is None:
-            return
+        await self._loaded.wait()
         try:
             await port.done(self._plugin.callback_mention(people.message(message), [people.bot()]))
         finally:
@@ -204,6 +215,7 @@ class Runner:
             except ValueError as error:
                 await parlor.webhooks.answer(hook, 400, text=str(error))
                 return
+            await self._loaded.wait()
             try:
                 answer = await port.done(getattr(self._plugin, method)(given))
             finally:

@@ -1,5 +1,6 @@
 """Runs handlers that may return, yield, or wait, and reads settings."""
 
+import asyncio
 import inspect
 import json
 from typing import Any, AsyncIterator, Mapping
@@ -24,6 +25,14 @@ async def answers(result: Any) -> AsyncIterator[Any]:
 async def done(result: Any) -> Any:
     """Waits for what a function returned, if that can be waited for."""
     return await result if inspect.isawaitable(result) else result
+
+
+def task() -> Any:
+    """Returns the task that runs, which stands for the handler. Outside of tasks, it is always the same object."""
+    try:
+        return asyncio.current_task() or task
+    except RuntimeError:
+        return task
 
 
 def values_of(settings: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
