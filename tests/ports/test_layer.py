@@ -11,6 +11,7 @@ from datetime import date, datetime, time as clock, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import sample
 
@@ -399,6 +400,47 @@ class Parts(Case):
         del kept["k"]
         await kept.flush()
         self.assertNotIn("x/k", self.host.kept)
+
+    async def test_a_value_over_a_limit_is_refused_once(self) -> None:
+        texts = errbot("""
+            @botcmd
+            def put(self, msg, args):
+                self["k"] = "x" * int(args)
+                self.send(msg.frm, "put")
+                return "done"
+
+            @botcmd
+            def size(self, msg, args):
+                return str(len(self.get("k", "")))
+        """)
+        host = await self.begun(texts)
+        self.assertEqual(await self.answers("!put 3"), ["put", "done"])
+        for size, quota in ((300_000, host.quota), (1000, 500)):
+            host.quota = quota
+            with self.assertRaisesRegex(Exception, "nothing was stored of k: .*(invalid value|over a limit)"):
+                await host.says(f"!put {size}")
+            self.assertTrue(all(text.startswith("Nothing was stored: ") for _, text in host.take()))
+            self.assertEqual(await self.answers("!size"), ["3"])
+        self.assertEqual(await self.answers("!put 4"), ["put", "done"])
+        self.assertEqual(await self.answers("!size"), ["4"])
+
+    async def test_a_refused_value_leaves_the_others(self) -> None:
+        await self.begun("tally")
+        from parlor_port.kept import Kept, NotStored
+
+        kept = Kept("x/")
+        kept.update(a=1, b="x" * 300_000, c=1, d=1)
+        with self.assertRaisesRegex(NotStored, "nothing was stored of b: "):
+            await kept.flush()
+        self.assertEqual(dict(kept), {"a": 1, "c": 1, "d": 1})
+        self.assertEqual(sorted(key for key in self.host.kept if key.startswith("x/")), ["x/a", "x/c", "x/d"])
+        # Other errors leave the changes, which are tried again.
+        kept["a"] = 2
+        with mock.patch.object(self.parlor.Changes, "make", side_effect=self.parlor.Denied("not granted")):
+            with self.assertRaises(self.parlor.Denied):
+                await kept.flush()
+        await kept.flush()
+        self.assertEqual(self.host.kept["x/a"], b"2")
 
     async def test_many_changes_go_in_several_parts(self) -> None:
         await self.begun("tally")

@@ -7,10 +7,10 @@ import asyncio
 import base64
 import json
 from datetime import date, datetime, time, timedelta
-from typing import Any, Iterator, MutableMapping, Optional
+from typing import Any, Iterable, Iterator, MutableMapping, Optional
 from weakref import WeakKeyDictionary
 
-from parlor import storage
+from parlor import errors, storage
 
 from .running import task
 
@@ -81,6 +81,11 @@ class Kept(MutableMapping[str, Any]):
                 owners = {key: self._changed.pop(key) for key in taken}
                 try:
                     is_made = await self._write(taken)
+                except (errors.Invalid, errors.OverLimit) as error:
+                    # It would be refused each time, and with it whatever is written next.
+                    self._restore(taken)
+                    self._fail(owners, str(error))
+                    continue
                 except BaseException:
                     # They are tried again with the next ones, unless they have changed since.
                     for key in taken:
@@ -92,6 +97,14 @@ class Kept(MutableMapping[str, Any]):
         failed = self._failed.pop(task(), None)
         if failed is not None:
             raise failed
+
+    def _restore(self, keys: Iterable[str]) -> None:
+        """Takes the stored values again, except for keys that have changed since."""
+        for key in set(keys) - self._changed.keys():
+            if key in self._stored:
+                self._texts[key] = self._stored[key].decode()
+            else:
+                self._texts.pop(key, None)
 
     def _batch(self) -> dict[str, Optional[str]]:
         """Returns changed keys that can be written together, with their texts. None: it is deleted."""
