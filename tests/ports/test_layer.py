@@ -24,6 +24,13 @@ def errbot(body: str) -> dict[str, str]:
     return {"a.plug": "[Core]\nName = A\nModule = a\n", "a.py": f"{head}\n\n\nclass A(BotPlugin):\n{textwrap.indent(textwrap.dedent(body), '    ')}"}
 
 
+def maubot(body: str) -> dict[str, str]:
+    """A plugin of maubot whose class has this body."""
+    about = "id: org.example.a\nversion: 1.0\nmodules:\n- a\nmain_class: A\n"
+    head = "import re\nfrom maubot import MessageEvent, Plugin\nfrom maubot.handlers import command, event\nfrom mautrix.types import EventType"
+    return {"maubot.yaml": about, "a.py": f"{head}\n\n\nclass A(Plugin):\n{textwrap.indent(textwrap.dedent(body), '    ')}"}
+
+
 class Case(unittest.IsolatedAsyncioTestCase):
     def setUp(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
@@ -195,6 +202,148 @@ class Maubot(Case):
         self.assertEqual(await self.answers("!points of"), ["Usage: !points of <name>"])
         [wrong] = await self.answers("!points give alice many")
         self.assertTrue(wrong.endswith("Usage: !points give <name> [count]"), wrong)
+
+    async def test_a_missing_argument_is_an_empty_text(self) -> None:
+        await self.begun(maubot("""
+            @command.new("weather", help="Says the weather")
+            @command.argument("location", pass_raw=True)
+            async def weather(self, evt, location):
+                await evt.respond(location or "at home")
+
+            @command.new("pair")
+            @command.argument("first")
+            @command.argument("second", required=False)
+            async def pair(self, evt, first, second):
+                await evt.respond(repr((first, second)))
+
+            @command.new("number")
+            @command.argument("value", parser=lambda val: int(val) if val else None)
+            async def number(self, evt, value):
+                await evt.respond(repr(value))
+
+            @command.new("page")
+            @command.argument("value", parser=lambda val: int(val) if val else 1)
+            async def page(self, evt, value):
+                await evt.respond(repr(value))
+        """))
+        self.assertEqual(await self.answers("!weather"), ["at home"])
+        self.assertEqual(await self.answers("!weather the old town"), ["the old town"])
+        self.assertEqual(await self.answers("!pair"), ["('', '')"])
+        self.assertEqual(await self.answers("!pair a\nb"), ["('a', 'b')"])
+        self.assertEqual(await self.answers("!number"), ["Usage: !number <value>"])
+        self.assertEqual(await self.answers("!number 7"), ["7"])
+        self.assertEqual(await self.answers("!page"), ["1"])
+
+    async def test_an_expression_matches_a_whole_word_and_gives_its_groups(self) -> None:
+        await self.begun(maubot("""
+            @command.new("issue")
+            @command.argument("repo", matches=r"([a-z]+)/([a-z]+)")
+            @command.argument("kind", required=False, matches="bug|wish")
+            @command.argument("text", pass_raw=True)
+            async def issue(self, evt, repo, kind, text):
+                await evt.respond(repr((repo, kind, text)))
+
+            @command.new("feature")
+            @command.argument("action", pass_raw=True, matches=re.compile("enable|disable"))
+            @command.argument("seconds", pass_raw=True, matches=r"\\d*")
+            async def feature(self, evt, action, seconds):
+                await evt.respond(repr((action, seconds)))
+        """))
+        self.assertEqual(await self.answers("!issue old/socks bug it is wet"), ["(('old', 'socks'), 'bug', 'it is wet')"])
+        self.assertEqual(await self.answers("!issue old/socks bugs are wet"), ["(('old', 'socks'), None, 'bugs are wet')"])
+        self.assertEqual(await self.answers("!issue old/socks/new x"), ["Usage: !issue <repo> [kind] <text>"])
+        self.assertEqual(await self.answers("!feature enable 5"), ["('enable', '5')"])
+        self.assertEqual(await self.answers("!feature disable"), ["('disable', '')"])
+
+    async def test_a_text_that_no_argument_takes_is_answered_with_the_usage(self) -> None:
+        await self.begun(maubot("""
+            @command.new("ping")
+            async def ping(self, evt):
+                await evt.respond("pong")
+
+            @command.new("call", must_consume_args=False)
+            @command.argument("who")
+            async def call(self, evt, who):
+                await evt.respond(who)
+
+            @command.new("list", require_subcommand=False)
+            async def list(self, evt):
+                await evt.respond("all")
+
+            @list.subcommand("one")
+            @command.argument("name")
+            async def one(self, evt, name):
+                await evt.respond(name)
+
+            @list.subcommand("any", must_consume_args=False)
+            async def any(self, evt):
+                await evt.respond("any")
+        """))
+        self.assertEqual(await self.answers("!ping"), ["pong"])
+        self.assertEqual(await self.answers("!ping me"), ["Usage: !ping"])
+        self.assertEqual(await self.answers("!call alice now"), ["alice"])
+        self.assertEqual(await self.answers("!list"), ["all"])
+        self.assertEqual(await self.answers("!list none"), ["Usage: !list <subcommand> [...]"])
+        self.assertEqual(await self.answers("!list one a"), ["a"])
+        self.assertEqual(await self.answers("!list one\na"), ["a"])
+        self.assertEqual(await self.answers("!list one a b"), ["Usage: !list one <name>"])
+        self.assertEqual(await self.answers("!list any a b"), ["any"])
+
+    async def test_names_come_from_functions_with_or_without_the_plugin(self) -> None:
+        host = await self.begun(maubot("""
+            def named(self):
+                return self.id.rpartition(".")[2] + "-two"
+
+            def fixed():
+                return "three"
+
+            @command.new()
+            async def fetch_image(self, evt):
+                await evt.respond("one")
+
+            @command.new(name=named)
+            async def second(self, evt):
+                await evt.respond("two")
+
+            @command.new(name=fixed)
+            async def third(self, evt):
+                await evt.respond("three")
+
+            @third.subcommand()
+            async def go_on(self, evt):
+                await evt.respond("on")
+
+            @command.new(name=lambda: "four")
+            async def fourth(self, evt):
+                await evt.respond("four")
+
+            @command.new
+            async def fifth(self, evt):
+                await evt.respond("five")
+        """))
+        self.assertEqual(sorted(host.commands), ["a-two", "fetch-image", "fifth", "four", "three"])
+        self.assertEqual(await self.answers("!fetch-image"), ["one"])
+        self.assertEqual(await self.answers("!a-two"), ["two"])
+        self.assertEqual(await self.answers("!three go-on"), ["on"])
+        self.assertEqual(await self.answers("!fifth"), ["five"])
+
+    async def test_a_parser_of_the_whole_text_gives_the_rest_and_the_value(self) -> None:
+        await self.begun(maubot("""
+            def head(val):
+                if not val:
+                    return val, None
+                first, _, rest = val.partition(";")
+                return rest, first
+
+            @command.new("note")
+            @command.argument("title", pass_raw=True, parser=head)
+            @command.argument("text", pass_raw=True, required=False, parser=lambda val: ("", val.upper()))
+            async def note(self, evt, title, text):
+                await evt.respond(repr((title, text)))
+        """))
+        self.assertEqual(await self.answers("!note old socks; they are wet"), ["('old socks', 'THEY ARE WET')"])
+        self.assertEqual(await self.answers("!note old socks"), ["('old socks', '')"])
+        self.assertEqual(await self.answers("!note"), ["Usage: !note <title> [text]"])
 
     async def test_html_becomes_text_and_a_reaction_goes_to_the_message(self) -> None:
         host = await self.begun("points")

@@ -91,11 +91,11 @@ class Runner:
             parlor.command(one, help=help, usage=usage)(give)
 
     async def _give(self, instance: Any, command: commands.Command, names: str, event: Any, rest: str) -> None:
-        word, _, after = rest.partition(" ")
+        word, after = commands.first_word(rest)
         for one in command.subcommands:
             own = one.name_for(instance)
             if word and word.lower() in (own.lower(), *(alias.lower() for alias in one.aliases)):
-                await self._give(instance, one, f"{names} {own}", event, after.lstrip())
+                await self._give(instance, one, f"{names} {own}", event, after)
                 return
         if command.subcommands and command.require_subcommand:
             await event.reply("\n".join(_help(instance, command, names)))
@@ -157,19 +157,18 @@ def _methods(owner: Any) -> Iterator[Any]:
 def _values(instance: Any, command: commands.Command, event: Any, rest: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for one in command.arguments:
-        if rest or type(one).match is not commands._Simple.match:
-            try:
-                rest, value = one.match(rest, evt=event, instance=instance)
-            except commands.ArgumentSyntaxError:
-                raise
-            except ValueError as error:
-                raise commands.ArgumentSyntaxError(str(error)) from error
-        else:
-            value = "" if one.pass_raw else None
-        if one.required and value in (None, ""):
+        try:
+            rest, value = one.match(rest, evt=event, instance=instance)
+        except commands.ArgumentSyntaxError:
+            raise
+        except ValueError as error:
+            raise commands.ArgumentSyntaxError(str(error)) from error
+        if one.required and value is None:
             raise commands.ArgumentSyntaxError("")
         values[one.name] = value
-        rest = rest.lstrip()
+        rest = rest.strip()
+    if rest.strip() and command.must_consume_args:
+        raise commands.ArgumentSyntaxError("")
     return values
 
 
