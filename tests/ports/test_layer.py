@@ -179,6 +179,26 @@ class Errbot(Case):
         self.assertEqual(len(logs.output), 1)
         self.assertIn("wipe", logs.output[0])
 
+    async def test_a_method_that_fails_does_not_keep_others_from_a_message(self) -> None:
+        host = await self.begun(errbot("""
+            def callback_message(self, msg):
+                raise KeyError("callback")
+
+            @re_botcmd(pattern="tea", prefixed=False)
+            def a(self, msg, match):
+                raise KeyError("a")
+
+            @re_botcmd(pattern="tea", prefixed=False)
+            def b(self, msg, match):
+                return "tea?"
+        """))
+        with self.assertLogs("errbot", "ERROR") as logs, self.assertRaises(KeyError) as last:
+            await host.says("tea")
+        self.assertEqual(host.take(), [("alice@example.org", "tea?")])
+        # The SDK writes the last one to the log.
+        self.assertEqual((len(logs.output), last.exception.args), (1, ("a",)))
+        self.assertIn("KeyError: 'callback'", logs.output[0])
+
     async def test_a_webhook_is_answered(self) -> None:
         host = await self.begun("listener")
         [(_, options, take)] = [one for one in host.listeners if one[0] == "webhook"]
@@ -344,6 +364,26 @@ class Maubot(Case):
         self.assertEqual(await self.answers("!note old socks; they are wet"), ["('old socks', 'THEY ARE WET')"])
         self.assertEqual(await self.answers("!note old socks"), ["('old socks', '')"])
         self.assertEqual(await self.answers("!note"), ["Usage: !note <title> [text]"])
+
+    async def test_a_method_that_fails_does_not_keep_others_from_a_message(self) -> None:
+        host = await self.begun(maubot("""
+            @event.on(EventType.ROOM_MESSAGE)
+            async def heard(self, evt):
+                raise KeyError("heard")
+
+            @command.passive("tea")
+            async def a(self, evt, match):
+                raise KeyError("a")
+
+            @command.passive("tea")
+            async def b(self, evt, match):
+                await evt.respond("tea?")
+        """))
+        with self.assertLogs("maubot", "ERROR") as logs, self.assertRaises(KeyError) as last:
+            await host.says("tea")
+        self.assertEqual(host.take(), [("alice@example.org", "tea?")])
+        self.assertEqual((len(logs.output), last.exception.args), (1, ("a",)))
+        self.assertIn("KeyError: 'heard'", logs.output[0])
 
     async def test_html_becomes_text_and_a_reaction_goes_to_the_message(self) -> None:
         host = await self.begun("points")

@@ -5,7 +5,8 @@ import inspect
 import json
 import logging
 import shlex
-from typing import Any, Callable, Mapping, Optional
+from functools import partial
+from typing import Any, Awaitable, Callable, Mapping, Optional
 from urllib.parse import parse_qs
 
 import parlor
@@ -178,24 +179,31 @@ class Runner:
             return
         await self._loaded.wait()
         made = people.message(message)
+        steps: list[Callable[[], Awaitable[None]]] = []
         if self._kind.callback_message is not BotPlugin.callback_message:
-            try:
-                await port.done(self._plugin.callback_message(made))
-            finally:
-                await self._plugin._parlor_flush()
-        if message.command:
-            # Another one answers it.
-            return
-        for method, declared in self._patterns:
-            text = made.body
-            if declared.prefixed:
-                if not text.startswith(self._prefix):
-                    continue
-                text = text[len(self._prefix) :]
-            pattern: Any = declared.pattern
-            match = list(pattern.finditer(text)) if declared.matchall else pattern.search(text)
-            if match:
-                await self._answer(message, made, getattr(self._plugin, method), (made, match), {})
+            steps.append(partial(self._callback, made))
+        # Another one answers a command.
+        if not message.command:
+            steps += (partial(self._match, message, made, *one) for one in self._patterns)
+        await port.each(_log, steps)
+
+    async def _callback(self, made: people.Message) -> None:
+        try:
+            await port.done(self._plugin.callback_message(made))
+        finally:
+            await self._plugin._parlor_flush()
+
+    async def _match(self, message: Any, made: people.Message, method: str, declared: Declared) -> None:
+        """Calls a method if its regular expression is found."""
+        text = made.body
+        if declared.prefixed:
+            if not text.startswith(self._prefix):
+                return
+            text = text[len(self._prefix) :]
+        pattern: Any = declared.pattern
+        match = list(pattern.finditer(text)) if declared.matchall else pattern.search(text)
+        if match:
+            await self._answer(message, made, getattr(self._plugin, method), (made, match), {})
 
     async def _mention(self, message: Any) -> None:
         await self._loaded.wait()

@@ -1,6 +1,8 @@
 """Gives a plugin's commands to the host, and the host's events to the plugin."""
 
-from typing import Any, Callable, Iterator, Mapping, Optional
+import logging
+from functools import partial
+from typing import Any, Awaitable, Callable, Iterator, Mapping, Optional
 
 import parlor
 from mautrix.types import EventType
@@ -12,6 +14,8 @@ from .events import message_event, reaction_events
 from .handlers import command as commands
 from .handlers import event as events
 from .plugin_base import Plugin
+
+_log = logging.getLogger("maubot")
 
 #: The prefix before the name of a command.
 _PREFIX = "!"
@@ -113,14 +117,11 @@ class Runner:
     async def _hear(self, message: Any) -> None:
         if self._plugin is None or message.carbon or message.own:
             return
+        steps: list[Callable[[], Awaitable[None]]] = []
         for event in self._events(message):
-            for function, kind in self._listeners:
-                if kind is event.type:
-                    await port.done(function(event))
-            for function, waits in self._passives:
-                found = waits.found(event) if waits.event_type is event.type else None
-                if found is not None:
-                    await port.done(function(event, found))
+            steps += (partial(_listen, event, *one) for one in self._listeners)
+            steps += (partial(_search, event, *one) for one in self._passives)
+        await port.each(_log, steps)
 
     async def _echo(self, message: Any) -> None:
         """Others refer to an own message in a room by the id that it came back with."""
@@ -132,6 +133,19 @@ class Runner:
         if has_reactions or message.body is None:
             return reaction_events(self._plugin.client, message)
         return [message_event(self._plugin.client, message)]
+
+
+async def _listen(event: Any, function: Callable[..., Any], kind: EventType) -> None:
+    """Calls a method if the event is of its type."""
+    if kind is event.type:
+        await port.done(function(event))
+
+
+async def _search(event: Any, function: Callable[..., Any], waits: commands.Passive) -> None:
+    """Calls a method if its regular expression is found."""
+    found = waits.found(event) if waits.event_type is event.type else None
+    if found is not None:
+        await port.done(function(event, found))
 
 
 def _always(value: Any) -> Callable[[], Any]:
