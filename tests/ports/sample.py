@@ -42,9 +42,9 @@ def told(result: dict[str, Any], kind: str) -> list[str]:
     return [f"{one['file']}:{one['line']} {one['what']}" for one in result["findings"] if one["kind"] == kind]
 
 
-def begun(name: str, into: Path, **settings: Any) -> Any:
-    """Ports a sample, imports it, and gives the stand-in for the host. It is started by the caller."""
-    result = ported(name)
+def begun(name: "str | dict[str, str]", into: Path, **settings: Any) -> Any:
+    """Ports a sample or these texts, imports them, and gives the stand-in for the host. It is started by the caller."""
+    result = ported(name) if isinstance(name, str) else port(name)
     for path, text in result["files"].items():
         (into / path).parent.mkdir(parents=True, exist_ok=True)
         (into / path).write_text(text)

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import tempfile
+import textwrap
 import time
 import unittest
 import urllib.request
@@ -10,10 +11,24 @@ from datetime import date, datetime, time as clock, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import sample
 
 SLEEP, URLOPEN = time.sleep, urllib.request.urlopen
+
+
+def errbot(body: str) -> dict[str, str]:
+    """A plugin of errbot whose class has this body."""
+    head = "import asyncio\nfrom errbot import BotPlugin, botcmd, re_botcmd"
+    return {"a.plug": "[Core]\nName = A\nModule = a\n", "a.py": f"{head}\n\n\nclass A(BotPlugin):\n{textwrap.indent(textwrap.dedent(body), '    ')}"}
+
+
+def maubot(body: str) -> dict[str, str]:
+    """A plugin of maubot whose class has this body."""
+    about = "id: org.example.a\nversion: 1.0\nmodules:\n- a\nmain_class: A\n"
+    head = "import re\nfrom maubot import MessageEvent, Plugin\nfrom maubot.handlers import command, event\nfrom mautrix.types import EventType"
+    return {"maubot.yaml": about, "a.py": f"{head}\n\n\nclass A(Plugin):\n{textwrap.indent(textwrap.dedent(body), '    ')}"}
 
 
 class Case(unittest.IsolatedAsyncioTestCase):
@@ -23,7 +38,7 @@ class Case(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(setattr, time, "sleep", SLEEP)
         self.addCleanup(setattr, urllib.request, "urlopen", URLOPEN)
 
-    async def begun(self, name: str, **settings: Any) -> Any:
+    async def begun(self, name: "str | dict[str, str]", **settings: Any) -> Any:
         self.parlor = sample.begun(name, Path(self.folder.name), **settings)
         self.host = self.parlor.host
         await self.host.start()
@@ -72,6 +87,34 @@ class Errbot(Case):
         self.assertEqual(await self.answers("!tally add tea"), ["tea: 2"])
         self.assertEqual(await self.answers("!since"), ["0 seconds ago"])
 
+    async def test_what_another_version_has_stored_is_not_overwritten(self) -> None:
+        host = await self.begun("tally")
+        await self.answers("!tally add tea")
+        # As the version before does, which ends only once this one has started.
+        host.kept["Tally/things"] = b'{"tea": 9}'
+        host.kept["Tally/new"] = b"1"
+        with self.assertRaisesRegex(Exception, "nothing was stored of last, things: .*in the meantime"):
+            await self.answers("!tally add tea")
+        self.assertEqual(host.kept["Tally/things"], b'{"tea": 9}')
+        [(_, told)] = host.take()
+        self.assertIn("Nothing was stored: another version", told)
+        self.assertEqual(await self.answers("!tally list"), ["tea: 9", "That is all."])
+        self.assertEqual(await self.answers("!tally add tea"), ["tea: 10"])
+        self.assertEqual(host.kept["Tally/new"], b"1")
+
+    async def test_commands_wait_until_what_is_kept_has_been_read(self) -> None:
+        self.parlor = sample.begun("tally", Path(self.folder.name))
+        self.host = host = self.parlor.host
+        host.kept.update({"Tally/things": b'{"tea": 9}', "Tally/a": b"1", "Tally/b": b"1"})
+        before = asyncio.ensure_future(host.says("!tally add tea"))
+        await asyncio.sleep(0)
+        starts = asyncio.ensure_future(host.start())
+        await asyncio.sleep(0)
+        self.assertEqual((host.take(), starts.done()), ([], False))
+        await asyncio.gather(starts, host.says("!tally add tea"), before)
+        self.assertEqual(sorted(text for _, text in host.take()), ["tea: 10", "tea: 11"])
+        self.assertEqual(host.kept["Tally/things"], b'{"tea": 11}')
+
     async def test_owners_alone_may_give_what_is_for_admins(self) -> None:
         host = await self.begun("tally")
         self.assertEqual([one.kind for one in host.declared["forget"]["allow"]], ["owners"])
@@ -118,6 +161,44 @@ class Errbot(Case):
         await host.says("issue #7", **room)
         self.assertEqual(host.take(), [("hall@rooms.example.org", "https://issues.example.org/7")])
 
+    async def test_a_pattern_for_admins_is_never_called(self) -> None:
+        texts = errbot("""
+            @re_botcmd(pattern=r"wipe (.+)", prefixed=False, admin_only=True)
+            def wipe(self, msg, match):
+                return "wiped"
+
+            @re_botcmd(pattern=r"greet (.+)", prefixed=False)
+            def greet(self, msg, match):
+                return "hello"
+        """)
+        with self.assertLogs("errbot", "WARNING") as logs:
+            await self.begun(texts)
+            self.assertEqual(await self.answers("wipe all"), [])
+            self.assertEqual(await self.answers("wipe all", kind="groupchat", chat="hall@rooms.example.org", nick="bob"), [])
+            self.assertEqual(await self.answers("greet us"), ["hello"])
+        self.assertEqual(len(logs.output), 1)
+        self.assertIn("wipe", logs.output[0])
+
+    async def test_a_method_that_fails_does_not_keep_others_from_a_message(self) -> None:
+        host = await self.begun(errbot("""
+            def callback_message(self, msg):
+                raise KeyError("callback")
+
+            @re_botcmd(pattern="tea", prefixed=False)
+            def a(self, msg, match):
+                raise KeyError("a")
+
+            @re_botcmd(pattern="tea", prefixed=False)
+            def b(self, msg, match):
+                return "tea?"
+        """))
+        with self.assertLogs("errbot", "ERROR") as logs, self.assertRaises(KeyError) as last:
+            await host.says("tea")
+        self.assertEqual(host.take(), [("alice@example.org", "tea?")])
+        # The SDK writes the last one to the log.
+        self.assertEqual((len(logs.output), last.exception.args), (1, ("a",)))
+        self.assertIn("KeyError: 'callback'", logs.output[0])
+
     async def test_a_webhook_is_answered(self) -> None:
         host = await self.begun("listener")
         [(_, options, take)] = [one for one in host.listeners if one[0] == "webhook"]
@@ -141,6 +222,168 @@ class Maubot(Case):
         self.assertEqual(await self.answers("!points of"), ["Usage: !points of <name>"])
         [wrong] = await self.answers("!points give alice many")
         self.assertTrue(wrong.endswith("Usage: !points give <name> [count]"), wrong)
+
+    async def test_a_missing_argument_is_an_empty_text(self) -> None:
+        await self.begun(maubot("""
+            @command.new("weather", help="Says the weather")
+            @command.argument("location", pass_raw=True)
+            async def weather(self, evt, location):
+                await evt.respond(location or "at home")
+
+            @command.new("pair")
+            @command.argument("first")
+            @command.argument("second", required=False)
+            async def pair(self, evt, first, second):
+                await evt.respond(repr((first, second)))
+
+            @command.new("number")
+            @command.argument("value", parser=lambda val: int(val) if val else None)
+            async def number(self, evt, value):
+                await evt.respond(repr(value))
+
+            @command.new("page")
+            @command.argument("value", parser=lambda val: int(val) if val else 1)
+            async def page(self, evt, value):
+                await evt.respond(repr(value))
+        """))
+        self.assertEqual(await self.answers("!weather"), ["at home"])
+        self.assertEqual(await self.answers("!weather the old town"), ["the old town"])
+        self.assertEqual(await self.answers("!pair"), ["('', '')"])
+        self.assertEqual(await self.answers("!pair a\nb"), ["('a', 'b')"])
+        self.assertEqual(await self.answers("!number"), ["Usage: !number <value>"])
+        self.assertEqual(await self.answers("!number 7"), ["7"])
+        self.assertEqual(await self.answers("!page"), ["1"])
+
+    async def test_an_expression_matches_a_whole_word_and_gives_its_groups(self) -> None:
+        await self.begun(maubot("""
+            @command.new("issue")
+            @command.argument("repo", matches=r"([a-z]+)/([a-z]+)")
+            @command.argument("kind", required=False, matches="bug|wish")
+            @command.argument("text", pass_raw=True)
+            async def issue(self, evt, repo, kind, text):
+                await evt.respond(repr((repo, kind, text)))
+
+            @command.new("feature")
+            @command.argument("action", pass_raw=True, matches=re.compile("enable|disable"))
+            @command.argument("seconds", pass_raw=True, matches=r"\\d*")
+            async def feature(self, evt, action, seconds):
+                await evt.respond(repr((action, seconds)))
+        """))
+        self.assertEqual(await self.answers("!issue old/socks bug it is wet"), ["(('old', 'socks'), 'bug', 'it is wet')"])
+        self.assertEqual(await self.answers("!issue old/socks bugs are wet"), ["(('old', 'socks'), None, 'bugs are wet')"])
+        self.assertEqual(await self.answers("!issue old/socks/new x"), ["Usage: !issue <repo> [kind] <text>"])
+        self.assertEqual(await self.answers("!feature enable 5"), ["('enable', '5')"])
+        self.assertEqual(await self.answers("!feature disable"), ["('disable', '')"])
+
+    async def test_a_text_that_no_argument_takes_is_answered_with_the_usage(self) -> None:
+        await self.begun(maubot("""
+            @command.new("ping")
+            async def ping(self, evt):
+                await evt.respond("pong")
+
+            @command.new("call", must_consume_args=False)
+            @command.argument("who")
+            async def call(self, evt, who):
+                await evt.respond(who)
+
+            @command.new("list", require_subcommand=False)
+            async def list(self, evt):
+                await evt.respond("all")
+
+            @list.subcommand("one")
+            @command.argument("name")
+            async def one(self, evt, name):
+                await evt.respond(name)
+
+            @list.subcommand("any", must_consume_args=False)
+            async def any(self, evt):
+                await evt.respond("any")
+        """))
+        self.assertEqual(await self.answers("!ping"), ["pong"])
+        self.assertEqual(await self.answers("!ping me"), ["Usage: !ping"])
+        self.assertEqual(await self.answers("!call alice now"), ["alice"])
+        self.assertEqual(await self.answers("!list"), ["all"])
+        self.assertEqual(await self.answers("!list none"), ["Usage: !list <subcommand> [...]"])
+        self.assertEqual(await self.answers("!list one a"), ["a"])
+        self.assertEqual(await self.answers("!list one\na"), ["a"])
+        self.assertEqual(await self.answers("!list one a b"), ["Usage: !list one <name>"])
+        self.assertEqual(await self.answers("!list any a b"), ["any"])
+
+    async def test_names_come_from_functions_with_or_without_the_plugin(self) -> None:
+        host = await self.begun(maubot("""
+            def named(self):
+                return self.id.rpartition(".")[2] + "-two"
+
+            def fixed():
+                return "three"
+
+            @command.new()
+            async def fetch_image(self, evt):
+                await evt.respond("one")
+
+            @command.new(name=named)
+            async def second(self, evt):
+                await evt.respond("two")
+
+            @command.new(name=fixed)
+            async def third(self, evt):
+                await evt.respond("three")
+
+            @third.subcommand()
+            async def go_on(self, evt):
+                await evt.respond("on")
+
+            @command.new(name=lambda: "four")
+            async def fourth(self, evt):
+                await evt.respond("four")
+
+            @command.new
+            async def fifth(self, evt):
+                await evt.respond("five")
+        """))
+        self.assertEqual(sorted(host.commands), ["a-two", "fetch-image", "fifth", "four", "three"])
+        self.assertEqual(await self.answers("!fetch-image"), ["one"])
+        self.assertEqual(await self.answers("!a-two"), ["two"])
+        self.assertEqual(await self.answers("!three go-on"), ["on"])
+        self.assertEqual(await self.answers("!fifth"), ["five"])
+
+    async def test_a_parser_of_the_whole_text_gives_the_rest_and_the_value(self) -> None:
+        await self.begun(maubot("""
+            def head(val):
+                if not val:
+                    return val, None
+                first, _, rest = val.partition(";")
+                return rest, first
+
+            @command.new("note")
+            @command.argument("title", pass_raw=True, parser=head)
+            @command.argument("text", pass_raw=True, required=False, parser=lambda val: ("", val.upper()))
+            async def note(self, evt, title, text):
+                await evt.respond(repr((title, text)))
+        """))
+        self.assertEqual(await self.answers("!note old socks; they are wet"), ["('old socks', 'THEY ARE WET')"])
+        self.assertEqual(await self.answers("!note old socks"), ["('old socks', '')"])
+        self.assertEqual(await self.answers("!note"), ["Usage: !note <title> [text]"])
+
+    async def test_a_method_that_fails_does_not_keep_others_from_a_message(self) -> None:
+        host = await self.begun(maubot("""
+            @event.on(EventType.ROOM_MESSAGE)
+            async def heard(self, evt):
+                raise KeyError("heard")
+
+            @command.passive("tea")
+            async def a(self, evt, match):
+                raise KeyError("a")
+
+            @command.passive("tea")
+            async def b(self, evt, match):
+                await evt.respond("tea?")
+        """))
+        with self.assertLogs("maubot", "ERROR") as logs, self.assertRaises(KeyError) as last:
+            await host.says("tea")
+        self.assertEqual(host.take(), [("alice@example.org", "tea?")])
+        self.assertEqual((len(logs.output), last.exception.args), (1, ("a",)))
+        self.assertIn("KeyError: 'heard'", logs.output[0])
 
     async def test_html_becomes_text_and_a_reaction_goes_to_the_message(self) -> None:
         host = await self.begun("points")
@@ -273,6 +516,120 @@ class Parts(Case):
                 kept["k"] = wrong
         with self.assertRaises(TypeError):
             kept[1] = 1  # type: ignore[index]
+
+    async def test_values_that_are_stored_elsewhere_are_read_again(self) -> None:
+        await self.begun("tally")
+        from parlor_port.kept import Kept, NotStored
+
+        first, second = Kept("x/"), Kept("x/")
+        first.update(a=1, b=1, c=1)
+        await first.flush()
+        await second.load()
+        first["a"] = 2
+        del first["b"]
+        await first.flush()
+        second.update(a=3, d=3)
+        with self.assertRaises(NotStored):
+            await second.flush()
+        self.assertEqual(dict(second), {"a": 2, "c": 1})
+        await second.flush()
+        self.assertEqual(self.host.kept, {"x/a": b"2", "x/c": b"1", **{key: one for key, one in self.host.kept.items() if key[:2] != "x/"}})
+        # What is the same in two places can be stored by both.
+        second["a"] = 4
+        await second.flush()
+        await first.load()
+        first["a"] = 5
+        await first.flush()
+        self.assertEqual(self.host.kept["x/a"], b"5")
+
+    async def test_each_handler_whose_change_was_not_stored_fails(self) -> None:
+        await self.begun("tally")
+        from parlor_port.kept import Kept, NotStored
+
+        kept = Kept("x/")
+        kept["a"] = 1
+        await kept.flush()
+        self.host.kept["x/a"] = b"7"
+        goes_on = asyncio.Event()
+
+        async def changes(key: str, waits: bool) -> None:
+            kept[key] = 2
+            if waits:
+                await goes_on.wait()
+            await kept.flush()
+
+        late = asyncio.ensure_future(changes("b", True))
+        await asyncio.sleep(0)
+        # It writes the changes of both.
+        with self.assertRaises(NotStored):
+            await asyncio.ensure_future(changes("a", False))
+        goes_on.set()
+        with self.assertRaises(NotStored):
+            await late
+        await asyncio.gather(changes("a", False), changes("a", False), changes("b", False))
+        self.assertEqual((self.host.kept["x/a"], self.host.kept["x/b"]), (b"2", b"2"))
+
+    async def test_large_values_are_replaced_and_deleted(self) -> None:
+        await self.begun("tally")
+        from parlor_port.kept import Kept, NotStored
+
+        kept = Kept("x/")
+        for value in ("a" * 200_000, "b" * 250_000, None, "ü" * 120_000, 1, "c" * 250_000):
+            kept["k"] = value
+            await kept.flush()
+            again = Kept("x/")
+            await again.load()
+            self.assertEqual(dict(again), {"k": value})
+        self.host.kept["x/k"] = b"1"
+        kept["k"] = "d" * 250_000
+        with self.assertRaises(NotStored):
+            await kept.flush()
+        kept["k"] = "d" * 250_000
+        await kept.flush()
+        del kept["k"]
+        await kept.flush()
+        self.assertNotIn("x/k", self.host.kept)
+
+    async def test_a_value_over_a_limit_is_refused_once(self) -> None:
+        texts = errbot("""
+            @botcmd
+            def put(self, msg, args):
+                self["k"] = "x" * int(args)
+                self.send(msg.frm, "put")
+                return "done"
+
+            @botcmd
+            def size(self, msg, args):
+                return str(len(self.get("k", "")))
+        """)
+        host = await self.begun(texts)
+        self.assertEqual(await self.answers("!put 3"), ["put", "done"])
+        for size, quota in ((300_000, host.quota), (1000, 500)):
+            host.quota = quota
+            with self.assertRaisesRegex(Exception, "nothing was stored of k: .*(invalid value|over a limit)"):
+                await host.says(f"!put {size}")
+            self.assertTrue(all(text.startswith("Nothing was stored: ") for _, text in host.take()))
+            self.assertEqual(await self.answers("!size"), ["3"])
+        self.assertEqual(await self.answers("!put 4"), ["put", "done"])
+        self.assertEqual(await self.answers("!size"), ["4"])
+
+    async def test_a_refused_value_leaves_the_others(self) -> None:
+        await self.begun("tally")
+        from parlor_port.kept import Kept, NotStored
+
+        kept = Kept("x/")
+        kept.update(a=1, b="x" * 300_000, c=1, d=1)
+        with self.assertRaisesRegex(NotStored, "nothing was stored of b: "):
+            await kept.flush()
+        self.assertEqual(dict(kept), {"a": 1, "c": 1, "d": 1})
+        self.assertEqual(sorted(key for key in self.host.kept if key.startswith("x/")), ["x/a", "x/c", "x/d"])
+        # Other errors leave the changes, which are tried again.
+        kept["a"] = 2
+        with mock.patch.object(self.parlor.Changes, "make", side_effect=self.parlor.Denied("not granted")):
+            with self.assertRaises(self.parlor.Denied):
+                await kept.flush()
+        await kept.flush()
+        self.assertEqual(self.host.kept["x/a"], b"2")
 
     async def test_many_changes_go_in_several_parts(self) -> None:
         await self.begun("tally")

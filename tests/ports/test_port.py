@@ -198,6 +198,11 @@ class Told(unittest.TestCase):
         ):
             self.assertEqual(self.lacks(errbot(body, head)), [says], body)
 
+    def test_a_pattern_for_admins_is_told_unless_it_is_for_all(self) -> None:
+        for value, says in (("True", ["@re_botcmd(admin_only=…)"]), ("ADMINS", ["@re_botcmd(admin_only=…)"]), ("False", [])):
+            body = f"@re_botcmd(pattern='x', admin_only={value})\ndef a(self, msg, match):\n    return 'b'"
+            self.assertEqual(self.lacks(errbot(body, "from errbot import re_botcmd\nADMINS = True")), says, value)
+
     def test_what_plugins_of_maubot_use_beyond_the_layer(self) -> None:
         for body, head, says in (
             ("def a(self):\n    return self.database", "", "self.database"),

@@ -23,6 +23,10 @@ class Invalid(Error):
     """An argument is wrong."""
 
 
+class OverLimit(Error):
+    """A limit is used up."""
+
+
 class TimedOut(Error, TimeoutError):
     """No answer came."""
 
@@ -31,7 +35,7 @@ class Unreachable(Error):
     """There is no server."""
 
 
-errors = SimpleNamespace(Error=Error, Denied=Denied, Invalid=Invalid, TimedOut=TimedOut, Unreachable=Unreachable)
+errors = SimpleNamespace(Error=Error, Denied=Denied, Invalid=Invalid, OverLimit=OverLimit, TimedOut=TimedOut, Unreachable=Unreachable)
 
 
 @dataclass
@@ -89,6 +93,7 @@ class Host:
         self.listeners: list[tuple[str, dict[str, Any], Any]] = []
         self.sent: list[tuple[str, Any]] = []
         self.kept: dict[str, bytes] = {}
+        self.quota = 16 << 20
         self.settings: dict[str, Any] = {}
         self.timers: list[SimpleNamespace] = []
         self.requests: list[tuple[str, str, dict[str, Any]]] = []
@@ -192,9 +197,25 @@ def every(seconds: float, later: Any) -> Any:
     return timer
 
 
+#: What the host takes: the bytes of a value, and of the keys and values of several changes.
+LARGEST = 256 << 10
+
+
+def keep(key: str, value: Any) -> None:
+    """Keeps bytes, or deletes a key, within the quota."""
+    kept = {**host.kept, key: value or b""}
+    if sum(len(name) + len(one) + 64 for name, one in kept.items()) > host.quota:
+        raise OverLimit(f"over a limit: {host.quota} bytes of storage")
+    if value is None:
+        host.kept.pop(key, None)
+    else:
+        host.kept[key] = value
+
+
 class Changes:
     def __init__(self) -> None:
-        self.made: list[Any] = []
+        self.made: list[tuple[str, Any]] = []
+        self.expected: list[tuple[str, Any]] = []
 
     def set_bytes(self, key: str, value: bytes) -> "Changes":
         self.made.append((key, value))
@@ -204,12 +225,27 @@ class Changes:
         self.made.append((key, None))
         return self
 
+    def expect_bytes(self, key: str, value: Any) -> "Changes":
+        self.expected.append((key, value))
+        return self
+
     async def make(self) -> bool:
-        for key, value in self.made:
-            if value is None:
-                host.kept.pop(key, None)
-            else:
-                host.kept[key] = value
+        several = self.made + self.expected
+        if not 1 <= len(several) <= 256:
+            raise Invalid("invalid changes: 1 to 256 of them")
+        if sum(len(key.encode()) + len(value or b"") for key, value in several) > LARGEST:
+            raise Invalid(f"invalid changes: longer than {LARGEST} bytes of keys and values together")
+        # Others go on before the host answers.
+        await asyncio.sleep(0)
+        if any(host.kept.get(key) != value for key, value in self.expected):
+            return False
+        before = dict(host.kept)
+        try:
+            for key, value in self.made:
+                keep(key, value)
+        except Error:
+            host.kept = before
+            raise
         return True
 
 
@@ -217,8 +253,21 @@ class Storage:
     def changes(self) -> Changes:
         return Changes()
 
-    async def entries(self, prefix: str) -> dict[str, Any]:
-        return {key: json.loads(value) for key, value in host.kept.items() if key.startswith(prefix)}
+    async def compare_and_set(self, key: str, expected: Any, value: Any) -> bool:
+        kept = host.kept.get(key)
+        if (None if kept is None else json.loads(kept)) != expected:
+            return False
+        written = None if value is None else json.dumps(value, ensure_ascii=False).encode()
+        if len(written or b"") > LARGEST:
+            raise Invalid(f"invalid value: longer than {LARGEST} bytes")
+        keep(key, written)
+        return True
+
+    async def entries_page(self, prefix: str = "", after: Any = None, limit: int = 1000) -> SimpleNamespace:
+        """Two at a time."""
+        found = sorted(one for one in host.kept.items() if one[0].startswith(prefix) and one[0] > (after or ""))
+        await asyncio.sleep(0)
+        return SimpleNamespace(entries=found[:2], next=found[1][0] if len(found) > 2 else None)
 
 
 @dataclass

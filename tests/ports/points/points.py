@@ -22,7 +22,7 @@ class PointsBot(Plugin):
         await evt.respond(f"**{name}** has {self.points[name]}")
 
     @points_command.subcommand("of", help="Says who has how many")
-    @command.argument("name")
+    @command.argument("name", matches=r"\w+")
     async def of(self, evt: MessageEvent, name: str) -> None:
         await evt.reply(str(self.points.get(name, 0)))
 

@@ -150,3 +150,8 @@ def keywords(call: ast.Call) -> dict[str, ast.expr]:
 
 def is_true(node: Optional[ast.expr]) -> bool:
     return isinstance(node, ast.Constant) and bool(node.value)
+
+
+def may_be_true(node: Optional[ast.expr]) -> bool:
+    """Whether a value is given that is true, or that only the running plugin knows."""
+    return node is not None and (not isinstance(node, ast.Constant) or bool(node.value))

@@ -127,7 +127,8 @@ class Errbot:
             draft.answers = True
             given = checks.keywords(call) if call else {}
             self._options(module, one, kind, given)
-            if kind == "re_botcmd":
+            # The layer never calls a pattern for admins.
+            if kind == "re_botcmd" and not checks.is_true(given.get("admin_only")):
                 draft.hears = True
                 prefixed = given.get("prefixed")
                 if prefixed is None or checks.is_true(prefixed):
@@ -145,6 +146,9 @@ class Errbot:
             tell("template", *lacks.NOT_IN_ERRBOT["errbot.templating"])
         if "flow_only" in given:
             tell("flow_only", *lacks.NOT_IN_ERRBOT["errbot.BotFlow"])
+        if kind == "re_botcmd" and checks.may_be_true(given.get("admin_only")):
+            tell("admin_only", "any message may match a pattern, and the host knows the owners only for commands: the method is not called",
+                 "`@botcmd(admin_only=True)`")
         if kind == "webhook" and checks.is_true(given.get("raw")):
             tell("raw", "a webhook is given what was sent, and not a request of a web server", "what is given: JSON as a mapping, else a text")
 

@@ -6,7 +6,7 @@ from typing import Any, Callable, Iterator, Mapping, Optional
 
 import parlor
 from parlor_port import running as port
-from parlor_port.kept import Kept
+from parlor_port.kept import Kept, NotStored
 from parlor_port.places import Outbox
 
 from . import people
@@ -134,8 +134,12 @@ class BotPlugin:
             self._parlor_pollers.remove(one)
 
     async def _parlor_flush(self) -> None:
-        """Writes what is kept, and says what is to be said."""
-        await self._parlor_kept.flush()
+        """Writes what is kept, and says what is to be said. Nothing is said about changes that were not stored."""
+        try:
+            await self._parlor_kept.flush()
+        except NotStored:
+            self._parlor_outbox.drop()
+            raise
         await self._parlor_outbox.flush()
 
     # The mapping

@@ -1,20 +1,26 @@
 """Gives a plugin's commands to the host, and the host's events to the plugin."""
 
+import asyncio
 import inspect
 import json
+import logging
 import shlex
-from typing import Any, Callable, Mapping, Optional
+from functools import partial
+from typing import Any, Awaitable, Callable, Mapping, Optional
 from urllib.parse import parse_qs
 
 import parlor
 from parlor import People, Rest, setting
 from parlor_port import places
 from parlor_port import running as port
+from parlor_port.kept import NotStored
 
 from . import people
 from .decorators import NOTED, Declared
 from .plugin import BotPlugin, CommandError
 from .utils import ValidationException
+
+_log = logging.getLogger("errbot")
 
 #: Why a handler did not do what was asked, in words for people.
 _TOLD = (CommandError, ValidationException)
@@ -44,13 +50,18 @@ class Runner:
         self._settings = settings
         self._webhooks = webhooks
         self._plugin: Any = None
+        #: Handlers wait for it: before, the mapping is empty.
+        self._loaded = asyncio.Event()
         #: The methods with their declarations.
         self._declared: list[tuple[str, Declared]] = []
         for attribute in dir(kind):
             declared = getattr(getattr(kind, attribute, None), NOTED, None)
             if isinstance(declared, Declared):
                 self._declared.append((attribute, declared))
-        self._patterns = [one for one in self._declared if one[1].kind == "pattern"]
+        patterns = [one for one in self._declared if one[1].kind == "pattern"]
+        # The host checks who gives a command, but nobody checks who writes a message: a pattern for admins is for nobody.
+        self._patterns = [one for one in patterns if not one[1].admin_only]
+        self._closed = [method for method, declared in patterns if declared.admin_only]
         self._prefix = "!"
 
     def begin(self) -> None:
@@ -77,8 +88,11 @@ class Runner:
         # A plugin's own methods may be coroutines.
         plugin: Any = self._made()
         self._plugin = plugin
+        if self._closed:
+            _log.warning("never called: %s. `@re_botcmd(admin_only=True)` does not work here; use `@botcmd(admin_only=True)`", ", ".join(self._closed))
         if self._keeps:
             await plugin._parlor_kept.load()
+        self._loaded.set()
         if self._patterns:
             self._prefix = str(setting("prefix", "!"))
         config = port.values_of(self._settings) if self._settings else None
@@ -96,6 +110,7 @@ class Runner:
         return self._kind(None, self._name)
 
     async def _ready(self) -> None:
+        await self._loaded.wait()
         self._plugin._parlor_outbox.is_open = True
         await port.done(self._plugin.callback_connect())
         await self._plugin._parlor_flush()
@@ -131,6 +146,7 @@ class Runner:
             await parlor.reply(command, f"There is: {names}")
             return
         method, declared, rest = found
+        await self._loaded.wait()
         message = people.message(command.message)
         try:
             arguments, named = _arguments(declared, rest)
@@ -142,44 +158,55 @@ class Runner:
     async def _answer(self, to: Any, message: Any, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         """Calls a handler, and says what it answers."""
         try:
-            async for one in port.answers(function(*arguments, **named)):
+            try:
+                async for one in port.answers(function(*arguments, **named)):
+                    await self._plugin._parlor_flush()
+                    text = _text(one)
+                    if text:
+                        await parlor.reply(to, text)
+            except _TOLD as error:
+                await parlor.reply(to, str(error) or type(error).__name__)
+            finally:
                 await self._plugin._parlor_flush()
-                text = _text(one)
-                if text:
-                    await parlor.reply(to, text)
-        except _TOLD as error:
-            await parlor.reply(to, str(error) or type(error).__name__)
-        finally:
-            await self._plugin._parlor_flush()
+        except NotStored as error:
+            await parlor.reply(to, f"Nothing was stored: {error.reason}")
+            raise
 
     # Messages
 
     async def _hear(self, message: Any) -> None:
-        if self._plugin is None or message.carbon or message.own or message.body is None:
+        if message.carbon or message.own or message.body is None:
             return
+        await self._loaded.wait()
         made = people.message(message)
+        steps: list[Callable[[], Awaitable[None]]] = []
         if self._kind.callback_message is not BotPlugin.callback_message:
-            try:
-                await port.done(self._plugin.callback_message(made))
-            finally:
-                await self._plugin._parlor_flush()
-        if message.command:
-            # Another one answers it.
-            return
-        for method, declared in self._patterns:
-            text = made.body
-            if declared.prefixed:
-                if not text.startswith(self._prefix):
-                    continue
-                text = text[len(self._prefix) :]
-            pattern: Any = declared.pattern
-            match = list(pattern.finditer(text)) if declared.matchall else pattern.search(text)
-            if match:
-                await self._answer(message, made, getattr(self._plugin, method), (made, match), {})
+            steps.append(partial(self._callback, made))
+        # Another one answers a command.
+        if not message.command:
+            steps += (partial(self._match, message, made, *one) for one in self._patterns)
+        await port.each(_log, steps)
+
+    async def _callback(self, made: people.Message) -> None:
+        try:
+            await port.done(self._plugin.callback_message(made))
+        finally:
+            await self._plugin._parlor_flush()
+
+    async def _match(self, message: Any, made: people.Message, method: str, declared: Declared) -> None:
+        """Calls a method if its regular expression is found."""
+        text = made.body
+        if declared.prefixed:
+            if not text.startswith(self._prefix):
+                return
+            text = text[len(self._prefix) :]
+        pattern: Any = declared.pattern
+        match = list(pattern.finditer(text)) if declared.matchall else pattern.search(text)
+        if match:
+            await self._answer(message, made, getattr(self._plugin, method), (made, match), {})
 
     async def _mention(self, message: Any) -> None:
-        if self._plugin is None:
-            return
+        await self._loaded.wait()
         try:
             await port.done(self._plugin.callback_mention(people.message(message), [people.bot()]))
         finally:
@@ -196,6 +223,7 @@ class Runner:
             except ValueError as error:
                 await parlor.webhooks.answer(hook, 400, text=str(error))
                 return
+            await self._loaded.wait()
             try:
                 answer = await port.done(getattr(self._plugin, method)(given))
             finally:

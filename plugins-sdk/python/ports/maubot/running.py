@@ -1,6 +1,8 @@
 """Gives a plugin's commands to the host, and the host's events to the plugin."""
 
-from typing import Any, Callable, Iterator, Mapping, Optional
+import logging
+from functools import partial
+from typing import Any, Awaitable, Callable, Iterator, Mapping, Optional
 
 import parlor
 from mautrix.types import EventType
@@ -12,6 +14,8 @@ from .events import message_event, reaction_events
 from .handlers import command as commands
 from .handlers import event as events
 from .plugin_base import Plugin
+
+_log = logging.getLogger("maubot")
 
 #: The prefix before the name of a command.
 _PREFIX = "!"
@@ -91,11 +95,11 @@ class Runner:
             parlor.command(one, help=help, usage=usage)(give)
 
     async def _give(self, instance: Any, command: commands.Command, names: str, event: Any, rest: str) -> None:
-        word, _, after = rest.partition(" ")
+        word, after = commands.first_word(rest)
         for one in command.subcommands:
             own = one.name_for(instance)
             if word and word.lower() in (own.lower(), *(alias.lower() for alias in one.aliases)):
-                await self._give(instance, one, f"{names} {own}", event, after.lstrip())
+                await self._give(instance, one, f"{names} {own}", event, after)
                 return
         if command.subcommands and command.require_subcommand:
             await event.reply("\n".join(_help(instance, command, names)))
@@ -113,14 +117,11 @@ class Runner:
     async def _hear(self, message: Any) -> None:
         if self._plugin is None or message.carbon or message.own:
             return
+        steps: list[Callable[[], Awaitable[None]]] = []
         for event in self._events(message):
-            for function, kind in self._listeners:
-                if kind is event.type:
-                    await port.done(function(event))
-            for function, waits in self._passives:
-                found = waits.found(event) if waits.event_type is event.type else None
-                if found is not None:
-                    await port.done(function(event, found))
+            steps += (partial(_listen, event, *one) for one in self._listeners)
+            steps += (partial(_search, event, *one) for one in self._passives)
+        await port.each(_log, steps)
 
     async def _echo(self, message: Any) -> None:
         """Others refer to an own message in a room by the id that it came back with."""
@@ -132,6 +133,19 @@ class Runner:
         if has_reactions or message.body is None:
             return reaction_events(self._plugin.client, message)
         return [message_event(self._plugin.client, message)]
+
+
+async def _listen(event: Any, function: Callable[..., Any], kind: EventType) -> None:
+    """Calls a method if the event is of its type."""
+    if kind is event.type:
+        await port.done(function(event))
+
+
+async def _search(event: Any, function: Callable[..., Any], waits: commands.Passive) -> None:
+    """Calls a method if its regular expression is found."""
+    found = waits.found(event) if waits.event_type is event.type else None
+    if found is not None:
+        await port.done(function(event, found))
 
 
 def _always(value: Any) -> Callable[[], Any]:
@@ -157,19 +171,18 @@ def _methods(owner: Any) -> Iterator[Any]:
 def _values(instance: Any, command: commands.Command, event: Any, rest: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for one in command.arguments:
-        if rest or type(one).match is not commands._Simple.match:
-            try:
-                rest, value = one.match(rest, evt=event, instance=instance)
-            except commands.ArgumentSyntaxError:
-                raise
-            except ValueError as error:
-                raise commands.ArgumentSyntaxError(str(error)) from error
-        else:
-            value = "" if one.pass_raw else None
-        if one.required and value in (None, ""):
+        try:
+            rest, value = one.match(rest, evt=event, instance=instance)
+        except commands.ArgumentSyntaxError:
+            raise
+        except ValueError as error:
+            raise commands.ArgumentSyntaxError(str(error)) from error
+        if one.required and value is None:
             raise commands.ArgumentSyntaxError("")
         values[one.name] = value
-        rest = rest.lstrip()
+        rest = rest.strip()
+    if rest.strip() and command.must_consume_args:
+        raise commands.ArgumentSyntaxError("")
     return values
 
 

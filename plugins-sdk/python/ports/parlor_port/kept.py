@@ -3,58 +3,164 @@
 Values are JSON, with marks for the types of Python that plugins keep besides: dates, times, sets, tuples and bytes.
 """
 
+import asyncio
 import base64
 import json
 from datetime import date, datetime, time, timedelta
-from typing import Any, Iterator, MutableMapping
+from typing import Any, Iterable, Iterator, MutableMapping, Optional
+from weakref import WeakKeyDictionary
 
-from parlor import storage
+from parlor import errors, storage
+
+from .running import task
 
 #: The key that marks a value of such a type.
 MARK = "parlor:type"
-#: How much is written together: the host takes 256 changes of 256 KiB.
-MOST_KEYS = 200
+#: How much is written together: the host takes 256 changes of 256 KiB, where each key is also expected to be as it was.
+MOST_KEYS = 100
 MOST_BYTES = 200_000
 
 
+class NotStored(Exception):
+    """Changes were not stored. The mapping is as it is stored again."""
+
+    def __init__(self, keys: Any, reason: str) -> None:
+        super().__init__(f"nothing was stored of {', '.join(sorted(keys))}: {reason}")
+        #: The reason, without the keys: these may be the addresses of people.
+        self.reason = reason
+
+
 class Kept(MutableMapping[str, Any]):
-    """The mapping. A value read from it is a copy: put it back to keep a change."""
+    """The mapping. A value read from it is a copy: put it back to keep a change.
+
+    While a plugin is updated, two versions run side by side, each with a mapping of its own. So a value is only written if the stored one
+    is still the one that was read or written last.
+    """
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._texts: dict[str, str] = {}
-        #: The keys that have changed since the last `flush`.
-        self._changed: dict[str, None] = {}
+        #: The bytes that were read or written last.
+        self._stored: dict[str, bytes] = {}
+        #: The keys that have changed since the last `flush`, with the tasks that changed them.
+        self._changed: dict[str, set[Any]] = {}
+        #: Why changes of other tasks were not stored, until they ask by `flush`.
+        self._failed: WeakKeyDictionary[Any, NotStored] = WeakKeyDictionary()
+        self._lock: Optional[asyncio.Lock] = None
 
     async def load(self) -> None:
-        """Reads all of it."""
-        found = await storage.entries(self._prefix)
-        self._texts = {key.removeprefix(self._prefix): json.dumps(value) for key, value in found.items()}
+        """Reads all of it, and forgets what has changed."""
         self._changed.clear()
+        await self._read()
+
+    async def _read(self) -> None:
+        """Reads all of it, except the keys that have changed: they cannot be stored before they are read, too."""
+        found: dict[str, bytes] = {}
+        after: Optional[str] = None
+        while True:
+            page = await storage.entries_page(self._prefix, after)
+            found.update((key.removeprefix(self._prefix), value) for key, value in page.entries)
+            after = page.next
+            if after is None:
+                break
+        for key in {*self._texts, *self._stored, *found} - self._changed.keys():
+            if key in found:
+                self._texts[key], self._stored[key] = found[key].decode(), found[key]
+            else:
+                self._texts.pop(key, None)
+                self._stored.pop(key, None)
 
     async def flush(self) -> None:
-        """Writes what has changed."""
-        while self._changed:
-            changes, size = storage.changes(), 0
-            taken: list[str] = []
-            for key in self._changed:
-                text = self._texts.get(key)
-                size += len(key.encode()) + len((text or "").encode())
-                if taken and (size > MOST_BYTES or len(taken) == MOST_KEYS):
-                    break
-                taken.append(key)
-                if text is None:
-                    changes.delete(self._prefix + key)
-                else:
-                    changes.set_bytes(self._prefix + key, text.encode())
-            for key in taken:
-                del self._changed[key]
-            try:
-                await changes.make()
-            except BaseException:
-                # They are tried again with the next ones, unless they have changed since.
-                self._changed.update(dict.fromkeys(taken))
-                raise
+        """Writes what has changed. `NotStored`: something of what this task has changed was not stored."""
+        if self._lock is None:
+            self._lock = asyncio.Lock()
+        # One at a time: what is expected to be stored is known when the one before is done.
+        async with self._lock:
+            while self._changed:
+                taken = self._batch()
+                owners = {key: self._changed.pop(key) for key in taken}
+                try:
+                    is_made = await self._write(taken)
+                except (errors.Invalid, errors.OverLimit) as error:
+                    # It would be refused each time, and with it whatever is written next.
+                    self._restore(taken)
+                    self._fail(owners, str(error))
+                    continue
+                except BaseException:
+                    # They are tried again with the next ones, unless they have changed since.
+                    for key in taken:
+                        self._changed.setdefault(key, set()).update(owners[key])
+                    raise
+                if not is_made:
+                    self._fail(owners, "another version of the plugin has stored something there in the meantime. Its values are used now: try again")
+                    await self._read()
+        failed = self._failed.pop(task(), None)
+        if failed is not None:
+            raise failed
+
+    def _restore(self, keys: Iterable[str]) -> None:
+        """Takes the stored values again, except for keys that have changed since."""
+        for key in set(keys) - self._changed.keys():
+            if key in self._stored:
+                self._texts[key] = self._stored[key].decode()
+            else:
+                self._texts.pop(key, None)
+
+    def _batch(self) -> dict[str, Optional[str]]:
+        """Returns changed keys that can be written together, with their texts. None: it is deleted."""
+        taken: dict[str, Optional[str]] = {}
+        size = 0
+        for key in self._changed:
+            text = self._texts.get(key)
+            size += self._size(key, text)
+            if taken and (size > MOST_BYTES or len(taken) == MOST_KEYS):
+                break
+            taken[key] = text
+        return taken
+
+    def _size(self, key: str, text: Optional[str]) -> int:
+        return 2 * len((self._prefix + key).encode()) + len((text or "").encode()) + len(self._stored.get(key, b""))
+
+    async def _write(self, taken: dict[str, Optional[str]]) -> bool:
+        """Writes these. False: the stored values are not as they were."""
+        if sum(self._size(*one) for one in taken.items()) > MOST_BYTES:
+            [(key, text)] = taken.items()
+            return await self._write_large(key, text)
+        changes = storage.changes()
+        for key, text in taken.items():
+            changes.expect_bytes(self._prefix + key, self._stored.get(key))
+            if text is None:
+                changes.delete(self._prefix + key)
+            else:
+                changes.set_bytes(self._prefix + key, text.encode())
+        if not await changes.make():
+            return False
+        for key, text in taken.items():
+            self._wrote(key, text)
+        return True
+
+    async def _write_large(self, key: str, text: Optional[str]) -> bool:
+        """Writes one that is too long for the host to take both the new and the old value as a change."""
+        before = self._stored.get(key)
+        value = None if text is None else json.loads(text)
+        if not await storage.compare_and_set(self._prefix + key, None if before is None else json.loads(before), value):
+            return False
+        self._wrote(key, None if value is None else text)
+        if text is not None and value is None:
+            # There, `None` deletes.
+            return await self._write({key: text})
+        return True
+
+    def _wrote(self, key: str, text: Optional[str]) -> None:
+        if text is None:
+            self._stored.pop(key, None)
+        else:
+            self._stored[key] = text.encode()
+
+    def _fail(self, owners: dict[str, set[Any]], reason: str) -> None:
+        """Has each task that has changed one of these keys fail."""
+        for one in {one for several in owners.values() for one in several}:
+            self._failed[one] = NotStored([key for key, several in owners.items() if one in several], reason)
 
     def __getitem__(self, key: str) -> Any:
         return decoded(json.loads(self._texts[key]))
@@ -68,11 +174,11 @@ class Kept(MutableMapping[str, Any]):
         except UnicodeEncodeError:
             text = json.dumps(encoded(value))
         self._texts[key] = text
-        self._changed[key] = None
+        self._changed.setdefault(key, set()).add(task())
 
     def __delitem__(self, key: str) -> None:
         del self._texts[key]
-        self._changed[key] = None
+        self._changed.setdefault(key, set()).add(task())
 
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._texts))

@@ -6,6 +6,8 @@ from typing import Any, Optional
 
 from parlor import chats, errors, outgoing, rooms, sleep
 
+from . import running
+
 #: Rooms that something was heard from.
 _heard: set[str] = set()
 #: Messages that were heard last, by their place and id: replies and reactions refer to them.
@@ -138,7 +140,7 @@ class Outbox:
     """The messages of a function that cannot wait. They are sent in order, when the handler is done."""
 
     def __init__(self) -> None:
-        self._waiting: "collections.deque[tuple[str, Any, Optional[bool]]]" = collections.deque()
+        self._waiting: "collections.deque[tuple[Any, str, Any, Optional[bool]]]" = collections.deque()
         self._lock: Optional[asyncio.Lock] = None
         #: Nothing can be sent before the account is connected.
         self.is_open = False
@@ -146,7 +148,14 @@ class Outbox:
     def put(self, place: str, text: str, reply_to: Any = None, in_room: Optional[bool] = None) -> None:
         """Has a text said there soon."""
         if text:
-            self._waiting.append((place, outgoing(text, reply_to=reply_to) if reply_to is not None else text, in_room))
+            self._waiting.append((running.task(), place, outgoing(text, reply_to=reply_to) if reply_to is not None else text, in_room))
+
+    def drop(self) -> None:
+        """Forgets the messages of the handler that runs."""
+        own = running.task()
+        kept = [one for one in self._waiting if one[0] is not own]
+        self._waiting.clear()
+        self._waiting.extend(kept)
 
     async def flush(self) -> None:
         """Says all of it. One that fails raises, and the others are said with the next `flush`."""
@@ -156,4 +165,4 @@ class Outbox:
             self._lock = asyncio.Lock()
         async with self._lock:
             while self._waiting:
-                await say(*self._waiting.popleft())
+                await say(*self._waiting.popleft()[1:])

@@ -1,8 +1,10 @@
 """Runs handlers that may return, yield, or wait, and reads settings."""
 
+import asyncio
 import inspect
 import json
-from typing import Any, AsyncIterator, Mapping
+import logging
+from typing import Any, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Optional
 
 from parlor import setting
 
@@ -24,6 +26,28 @@ async def answers(result: Any) -> AsyncIterator[Any]:
 async def done(result: Any) -> Any:
     """Waits for what a function returned, if that can be waited for."""
     return await result if inspect.isawaitable(result) else result
+
+
+async def each(log: logging.Logger, steps: Iterable[Callable[[], Awaitable[Any]]]) -> None:
+    """Calls all of these in order, also if some fail. Raises the last failure, which the SDK writes to the log, and logs those before."""
+    failed: Optional[Exception] = None
+    for step in steps:
+        try:
+            await step()
+        except Exception as error:
+            if failed is not None:
+                log.error("a method failed that was called with a message", exc_info=failed)
+            failed = error
+    if failed is not None:
+        raise failed
+
+
+def task() -> Any:
+    """Returns the task that runs, which stands for the handler. Outside of tasks, it is always the same object."""
+    try:
+        return asyncio.current_task() or task
+    except RuntimeError:
+        return task
 
 
 def values_of(settings: Mapping[str, tuple[str, str]]) -> dict[str, Any]:

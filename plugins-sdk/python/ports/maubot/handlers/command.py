@@ -32,8 +32,8 @@ class Argument:
         """Returns the rest of the text, and the value. None: there is none."""
         if self.pass_raw:
             return "", val
-        word, _, rest = val.partition(" ")
-        return rest.lstrip(), word
+        word, rest = first_word(val)
+        return rest, word
 
     def __call__(self, function: Any) -> Any:
         return argument_of(function, self)
@@ -45,6 +45,8 @@ class Argument:
 
 
 class _Simple(Argument):
+    """One that takes a word, what is left of the text, or what a regular expression or a function finds there. Nothing is an empty text."""
+
     def __init__(
         self, name: str, label: Optional[str], required: bool, matches: Any, parser: Optional[Callable[[str], Any]], pass_raw: bool
     ) -> None:
@@ -54,22 +56,47 @@ class _Simple(Argument):
 
     def match(self, val: str, **named: Any) -> tuple[str, Any]:
         if self._matches is not None:
-            found = self._matches.match(val)
-            return (val[found.end() :].lstrip(), found.group()) if found else (val, None)
+            return self._matched(val)
+        if self.pass_raw:
+            rest, value = self._parser(val) if self._parser is not None else ("", val)
+            return rest, value
         quote = val[:1]
-        if not self.pass_raw and quote in ("'", '"') and quote in val[1:]:
+        if quote in ("'", '"') and quote in val[1:]:
             word, _, rest = val[1:].partition(quote)
             rest = rest.lstrip()
         else:
             rest, word = super().match(val)
-        return rest, self._parser(word) if self._parser is not None else word
+        if self._parser is None:
+            return rest, word
+        try:
+            return rest, self._parser(word)
+        except ValueError:
+            # Many parsers do not know the empty text of an argument that is missing.
+            if word or self.required:
+                raise
+            return rest, None
+
+    def _matched(self, val: str) -> tuple[str, Any]:
+        """Matches the first word as a whole, or the beginning of the text."""
+        word, rest = first_word(val)
+        found = self._matches.match(val) if self.pass_raw else self._matches.fullmatch(word)
+        if found is None:
+            return val, None
+        return val[found.end() :] if self.pass_raw else rest, found.groups() or found.group()
+
+
+def first_word(text: str) -> tuple[str, str]:
+    """Returns the first word of a text, and what is behind it."""
+    word, *rest = text.split(maxsplit=1) or [""]
+    return word, "".join(rest)
 
 
 def argument(
     name: str, label: Optional[str] = None, *, required: bool = True, matches: Any = None,
     parser: Optional[Callable[[str], Any]] = None, pass_raw: bool = False,
 ) -> Argument:
-    """An argument of a command: a word, what is left of the text (`pass_raw`), or what a regular expression matches."""
+    """An argument of a command: a word, what is left of the text (`pass_raw`), or what a regular expression matches. `parser` makes a value
+    of the word; with `pass_raw`, it takes what is left of the text, and returns the new rest and the value."""
     return _Simple(name, label, required, matches, parser, pass_raw)
 
 
@@ -90,7 +117,7 @@ class Command:
         must_consume_args: bool,
     ) -> None:
         self.function = function
-        self.name = name if name is not None else function.__name__
+        self.name = name if name is not None else function.__name__.replace("_", "-")
         self.help = help
         self.aliases = [] if callable(aliases) else [aliases] if isinstance(aliases, str) else [str(one) for one in aliases]
         self.require_subcommand = require_subcommand
@@ -101,12 +128,13 @@ class Command:
         self.__doc__ = function.__doc__
 
     def subcommand(
-        self, name: Any = None, *, help: str = "", aliases: Any = (), required_subcommand: bool = True, arg_fallthrough: bool = True, **_: Any
+        self, name: Any = None, *, help: str = "", aliases: Any = (), required_subcommand: bool = True, arg_fallthrough: bool = True,
+        must_consume_args: bool = True, **_: Any,
     ) -> Callable[[Any], "Command"]:
         """Makes a further command of a method: `!points give`."""
 
         def note(function: Any) -> Command:
-            made = Command(function, name, help, aliases, required_subcommand, arg_fallthrough, True)
+            made = Command(function, name, help, aliases, required_subcommand, arg_fallthrough, must_consume_args)
             self.subcommands.append(made)
             return made
 
@@ -119,8 +147,10 @@ class Command:
         return self.function(*arguments, **named)
 
     def name_for(self, instance: Any) -> str:
-        """The name, which the plugin may take out of its settings."""
-        return str(self.name(instance) if callable(self.name) else self.name)
+        """The name. A function may take it out of the settings of the plugin."""
+        if not callable(self.name):
+            return str(self.name)
+        return str(self.name(instance) if _takes(self.name, 1) else self.name())
 
     def usage(self, names: str) -> str:
         """How it is written."""
@@ -172,6 +202,15 @@ class Passive:
         return (one.group(), *one.groups()) if one else None
 
 
+def _takes(function: Callable[..., Any], number: int) -> bool:
+    """Whether a function can be called with so many arguments."""
+    try:
+        inspect.signature(function).bind(*[None] * number)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def new(
     name: Any = None, *, help: str = "", aliases: Any = (), event_type: Any = EventType.ROOM_MESSAGE, msgtypes: Any = None,
     require_subcommand: bool = True, arg_fallthrough: bool = True, must_consume_args: bool = True, **_: Any,
@@ -181,8 +220,8 @@ def new(
     def note(function: Any) -> Command:
         return Command(function, name, help, aliases, require_subcommand, arg_fallthrough, must_consume_args)
 
-    if inspect.isfunction(name) and name.__name__ != "<lambda>":
-        # `@command.new` without parentheses.
+    if inspect.isfunction(name) and _takes(name, 2):
+        # `@command.new` without parentheses: a function that makes a name takes the plugin, or nothing.
         function, name = name, None
         return note(function)
     return note
