@@ -109,7 +109,8 @@ impl Dialog {
     /// Returns whether its message may be returned from this address. In a room, all occupants see its id.
     fn returns(&self, from: &Jid, rooms: &Rooms) -> bool {
         let is_with_room = self.place.nick.is_some() || self.place.chat.is_full();
-        self.to.to_bare() == from.to_bare() && (!is_with_room || *from == self.to || rooms.is_itself(from))
+        let is_room = || rooms.shown.get(&from.to_bare()).is_some_and(|room| room.is_itself(from));
+        self.to.to_bare() == from.to_bare() && (!is_with_room || *from == self.to || is_room())
     }
 
     /// Returns the kind of message in which it is asked.

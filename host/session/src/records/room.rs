@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use imbl::OrdMap;
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use parlor_stanza::types::{Actor, HATS, Message};
 
 use super::occupant::Occupant;
@@ -94,6 +94,12 @@ impl Room {
     /// Returns whether the room has said that it has this feature.
     pub(crate) fn has(&self, wanted: &str) -> bool {
         self.about.features.iter().any(|feature| feature == wanted)
+    }
+
+    /// Returns whether only the room can have sent what came from this address of it. Under our own nickname nobody else can send to
+    /// us, and `MongooseIM` sends refusals that way.
+    pub(crate) fn is_itself(&self, from: &Jid) -> bool {
+        from.resource().is_none_or(|nick| nick.as_str() == self.nick)
     }
 
     pub(crate) fn empty(&mut self) {

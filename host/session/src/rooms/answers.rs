@@ -58,19 +58,12 @@ impl Rooms {
         }
     }
 
-    /// Returns whether only the room can have sent what came from this address. Under our own nickname nobody else can send to us,
-    /// and `MongooseIM` sends refusals that way.
-    pub(crate) fn is_itself(&self, from: &Jid) -> bool {
-        let Some(nick) = from.resource() else { return true };
-        self.shown.get(&from.to_bare()).is_some_and(|shown| nick.as_str() == shown.nick)
-    }
-
     /// Handles an error message from a room.
     pub(crate) fn room_refused(&mut self, message: &Message, turn: &mut Turn<'_>) {
         let room = message.from.to_bare();
         let Some(error) = &message.error else { return };
         let Some(shown) = self.shown.get(&room) else { return };
-        if !self.is_itself(&message.from) {
+        if !shown.is_itself(&message.from) {
             return;
         }
         let may_be_out = match error.condition.as_str() {
