@@ -154,9 +154,9 @@ fn lies_below(domain: &str, above: &str) -> bool {
 }
 
 /// Returns whether a path is this one or lies below it. A path that a server could interpret as another one lies below
-/// none: one with an encoded slash or percent sign, an empty part, or a part that begins with two dots.
+/// none: one with an encoded slash or percent sign, an empty part, or a part that begins with two dots, encoded or not.
 fn is_below(path: &str, above: &str) -> bool {
-    let lower = path.to_ascii_lowercase();
+    let lower = path.to_ascii_lowercase().replace("%2e", ".");
     // `%25` may be decoded twice, and `..;` is read as `..` by some.
     let is_plain = ["%2f", "%5c", "%25", "//", "/..", "/.;"].iter().all(|trick| !lower.contains(trick));
     let folder = above.strip_suffix('/').unwrap_or(above);
@@ -206,6 +206,9 @@ mod tests {
                     "https://api.example.org/repos/..%5Cuser",
                     "https://api.example.org/repos//user",
                     "https://api.example.org/repos/..;/user",
+                    "https://api.example.org/repos/%2e%2e;/user",
+                    "https://api.example.org/repos/.%2E;/user",
+                    "https://api.example.org/repos/%2E.;x/user",
                     "https://api.example.org/repos/%252e%252e/user",
                     "https://api.example.org/Repos/a",
                 ],
