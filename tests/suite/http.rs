@@ -137,6 +137,10 @@ async fn a_credential_goes_to_its_server_alone_and_comes_back_to_nobody() {
         let answer = fetch(&host, args).await;
         assert_eq!(answer.as_ref().err().map(|error| error["case"].as_str().unwrap()), case, "{answer:?}");
     }
+    // Nor does one go there that an earlier request has left at its own server.
+    web.redirect("/left", &other.url(&format!("/?key={encoded}")));
+    let answer = fetch(&host, json!({ "url": url(&web, "/left"), "follow": 1 })).await;
+    assert_eq!(case(&answer), "denied", "{answer:?}");
     let sent = other.requests().concat();
     assert!(sent.starts_with("GET / ") && !sent.contains("canary") && !sent.contains("authorization"), "{sent}");
     // Something that one request stored, another one may fetch.

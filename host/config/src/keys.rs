@@ -115,7 +115,7 @@ pub const WEB: &[Key] = &[
         "ca_file",
         "a file",
         NONE,
-        "Certificates (PEM) that are trusted for requests of plugins over the web, beside those that the system trusts.",
+        "Certificates (PEM) that are trusted for requests of plugins over the web and for files, beside those that the system trusts.",
     ),
     key(
         "certificate",

@@ -16,7 +16,7 @@ pub(super) const CONFIG: &str = r#"# The accounts of this host, and how it runs.
 # address = "https://bot.example.org"   # what others send them to: the proxy's address
 # proxies = ["127.0.0.1"]    # the proxies that say from where a request comes
 # local_files = ["192.168.1.7:5443"]    # your server's uploads, where it is in your own network
-# ca_file = "web.pem"        # certificates that plugins' requests over the web trust beside the system's
+# ca_file = "web.pem"        # certificates that plugins' requests and files over the web trust beside the system's
 # outbound_proxy = "http://proxy.example.org:3128"   # what plugins' requests over the web go through
 # outbound_proxy_resolves = false   # it looks names up, and the host checks no addresses
 

@@ -17,10 +17,10 @@ use parlor_web::{Hop, Method, Outgoing, WebError};
 use wasmtime::component::Accessor;
 
 use self::encrypted::{Encrypted, Sealing};
-use super::http::credentials::Credentials;
+use super::http::credentials::{Credentials, may_be_redirected_to};
 use super::http::parts::{Incoming, Sending, checked_part};
 use super::http::underway::Underway;
-use super::http::{failed, one_more, shown};
+use super::http::{Failed, failed, one_more, shown};
 use super::{answer, caller, pace_bytes, put, text};
 use crate::account::web::WebRequest;
 use crate::bindings::parlor::plugin::files::{Host, HostWithStore, Opened};
@@ -313,22 +313,25 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
         let transfer = instance.parts.add(Transfer { state: State::Download(Box::new(read)), _open: open });
         return Ok(Opened { transfer, size, media_type });
     }
-    let told = |error: &WebError| failed_file(&instance, Permission::FilesRead, error);
+    let told = |error: &Failed| match error {
+        Failed::Web(error) => failed_file(&instance, Permission::FilesRead, error),
+        Failed::Call(error) => error.clone(),
+    };
     let client = WebClient::for_files(&instance)?;
     let mut underway = Underway::begin(&instance, &Method::GET, &to);
     let mut request = parlor_web::Request::get(to, instance.limits.http_time, u64::MAX);
     request.first_byte = instance.limits.http_first_byte;
-    let allow = |_: Hop<'_>| {
+    let allow = |hop: Hop<'_>| {
         // Each redirect is a request, too.
         instance.budgets.requests().owe(1.0);
-        Ok::<_, WebError>(())
+        may_be_redirected_to(&instance, &credentials, Permission::FilesRead, hop.to).map_err(Failed::Call)
     };
-    let answered = client.follow(request, None, MOST_REDIRECTS, allow).await;
+    let answered = client.follow(request, None, MOST_REDIRECTS, allow).await.map_err(|error| told(&error));
     match &answered {
         Ok(answer) => underway.answered(answer.status),
         Err(error) => underway.failed(error),
     }
-    let answered = answered.map_err(|error| told(&error))?;
+    let answered = answered?;
     served(answered.status)?;
     let header = |name: &str| answered.headers.get(name).map(|value| shown(&credentials, value.as_bytes()));
     let (mut size, media_type) = (header("content-length").and_then(|size| size.parse().ok()), header("content-type"));

@@ -24,7 +24,7 @@ use parlor_web::{Answer, Hop, Late, Method, Outgoing, WebError};
 use tokio::time::timeout;
 use wasmtime::component::Accessor;
 
-use self::credentials::{Credentials, named_by_server};
+use self::credentials::{Credentials, may_be_redirected_to};
 use self::script::scripted;
 use self::underway::Underway;
 use super::{answer, caller, room_of_caller, slow_down};
@@ -149,9 +149,7 @@ impl Hops<'_> {
     /// Checks a redirect by the plugin's grants, and takes the headers away that must not go there.
     fn allow(&self, hop: &mut Hop<'_>) -> Result<(), CallError> {
         let Self { instance, call, credentials, .. } = self;
-        if credentials.are_named_by(&hop.to.origin()) {
-            return Err(named_by_server(instance));
-        }
+        may_be_redirected_to(instance, credentials, Permission::HttpFetch, hop.to)?;
         call.granted(Target::Web { method: hop.method.as_str(), address: hop.to })?;
         if let Err(unbound) = credentials.may_go_to(hop.method, hop.to) {
             // The server may have put it into the address.
@@ -328,7 +326,7 @@ fn size(request: &Request) -> usize {
 }
 
 /// Why a request failed: by an error of the client, or by a check of ours.
-enum Failed {
+pub(super) enum Failed {
     Web(WebError),
     Call(CallError),
 }

@@ -53,11 +53,20 @@ impl Unbound {
     }
 }
 
-/// Returns the denial of a server that has a credential in its name, which who redirects there has put into it. Its name would
-/// be in errors, in the log, and in questions to name servers.
-pub(super) fn named_by_server(instance: &Instance) -> CallError {
+/// Checks an address that a server redirects to: it must have no credential but those that the request uses. A server that knows
+/// one may have kept it in the address, at a request of the plugin. The server there would get it, and its name would be in errors,
+/// in the log, and in questions to name servers.
+pub(crate) fn may_be_redirected_to(
+    instance: &Instance,
+    credentials: &Credentials,
+    permission: Permission,
+    to: &WebAddress,
+) -> Result<(), CallError> {
+    if !credentials.are_named_by(&to.origin()) && !credentials.others_are_shown_by(to.as_str()) {
+        return Ok(());
+    }
     let hint = "no grant helps: a server that this plugin asked redirects to it".to_owned();
-    instance.deny_for_good(Permission::HttpFetch, "a server with a credential in its name".to_owned(), hint)
+    Err(instance.deny_for_good(permission, "an address with a credential in it".to_owned(), hint))
 }
 
 impl Credential {
@@ -168,6 +177,12 @@ impl Credentials {
     /// Returns what takes them out of an answer that comes in parts.
     pub(crate) fn mask(&self) -> Mask {
         Mask::new(Arc::clone(&self.hidden))
+    }
+
+    /// Returns whether a text repeats one that the request does not use.
+    fn others_are_shown_by(&self, text: &str) -> bool {
+        let without = |text: String, one: &Credential| text.replace(&one.value, "").replace(&encoded(&one.value), "");
+        self.are_shown_by(&self.used.iter().fold(text.to_owned(), without))
     }
 
     /// Returns whether a text repeats one.
