@@ -17,7 +17,7 @@ use parlor_web::{Hop, Method, Outgoing, WebError};
 use wasmtime::component::Accessor;
 
 use self::encrypted::{Encrypted, Sealing};
-use super::http::credentials::{Credentials, may_be_redirected_to};
+use super::http::credentials::Credentials;
 use super::http::parts::{Incoming, Sending, checked_part};
 use super::http::underway::Underway;
 use super::http::{Failed, failed, one_more, shown};
@@ -313,10 +313,6 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
         let transfer = instance.parts.add(Transfer { state: State::Download(Box::new(read)), _open: open });
         return Ok(Opened { transfer, size, media_type });
     }
-    let told = |error: &Failed| match error {
-        Failed::Web(error) => failed_file(&instance, Permission::FilesRead, error),
-        Failed::Call(error) => error.clone(),
-    };
     let client = WebClient::for_files(&instance)?;
     let mut underway = Underway::begin(&instance, &Method::GET, &to);
     let mut request = parlor_web::Request::get(to, instance.limits.http_time, u64::MAX);
@@ -324,9 +320,12 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     let allow = |hop: Hop<'_>| {
         // Each redirect is a request, too.
         instance.budgets.requests().owe(1.0);
-        may_be_redirected_to(&instance, &credentials, Permission::FilesRead, hop.to).map_err(Failed::Call)
+        credentials.may_be_in(&instance, Permission::FilesRead, hop.to).map_err(Failed::Call)
     };
-    let answered = client.follow(request, None, MOST_REDIRECTS, allow).await.map_err(|error| told(&error));
+    let answered = client.follow(request, None, MOST_REDIRECTS, allow).await.map_err(|error| match error {
+        Failed::Web(error) => failed_file(&instance, Permission::FilesRead, &error),
+        Failed::Call(error) => error,
+    });
     match &answered {
         Ok(answer) => underway.answered(answer.status),
         Err(error) => underway.failed(error),

@@ -24,7 +24,7 @@ use parlor_web::{Answer, Hop, Late, Method, Outgoing, WebError};
 use tokio::time::timeout;
 use wasmtime::component::Accessor;
 
-use self::credentials::{Credentials, may_be_redirected_to};
+use self::credentials::Credentials;
 use self::script::scripted;
 use self::underway::Underway;
 use super::{answer, caller, room_of_caller, slow_down};
@@ -149,7 +149,7 @@ impl Hops<'_> {
     /// Checks a redirect by the plugin's grants, and takes the headers away that must not go there.
     fn allow(&self, hop: &mut Hop<'_>) -> Result<(), CallError> {
         let Self { instance, call, credentials, .. } = self;
-        may_be_redirected_to(instance, credentials, Permission::HttpFetch, hop.to)?;
+        credentials.may_be_in(instance, Permission::HttpFetch, hop.to)?;
         call.granted(Target::Web { method: hop.method.as_str(), address: hop.to })?;
         if let Err(unbound) = credentials.may_go_to(hop.method, hop.to) {
             // The server may have put it into the address.

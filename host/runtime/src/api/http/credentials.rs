@@ -53,22 +53,6 @@ impl Unbound {
     }
 }
 
-/// Checks an address that a server redirects to: it must have no credential but those that the request uses. A server that knows
-/// one may have kept it in the address, at a request of the plugin. The server there would get it, and its name would be in errors,
-/// in the log, and in questions to name servers.
-pub(crate) fn may_be_redirected_to(
-    instance: &Instance,
-    credentials: &Credentials,
-    permission: Permission,
-    to: &WebAddress,
-) -> Result<(), CallError> {
-    if !credentials.are_named_by(&to.origin()) && !credentials.others_are_shown_by(to.as_str()) {
-        return Ok(());
-    }
-    let hint = "no grant helps: a server that this plugin asked redirects to it".to_owned();
-    Err(instance.deny_for_good(permission, "an address with a credential in it".to_owned(), hint))
-}
-
 impl Credential {
     pub(super) fn new(name: String, value: String, servers: Scope) -> Self {
         Self { place: format!("{{{{{name}}}}}").into(), name, servers, value }
@@ -101,6 +85,22 @@ impl Credentials {
             None => Ok(()),
             Some(one) => Err(Unbound { name: one.name.clone(), servers: one.servers.entries() }),
         }
+    }
+
+    /// Checks an address that a server redirects to: it must have no credential but those that the request uses. A server that knows
+    /// one may have kept it in the address, at a request of the plugin. The server there would get it, and its name would be in
+    /// errors, in the log, and in questions to name servers.
+    pub(crate) fn may_be_in(
+        &self,
+        instance: &Instance,
+        permission: Permission,
+        to: &WebAddress,
+    ) -> Result<(), CallError> {
+        if !self.are_named_by(&to.origin()) && !self.others_are_shown_by(to.as_str()) {
+            return Ok(());
+        }
+        let hint = "no grant helps: a server that this plugin asked redirects to it".to_owned();
+        Err(instance.deny_for_good(permission, "an address with a credential in it".to_owned(), hint))
     }
 
     /// Returns how many bytes they may add to a request.
