@@ -95,8 +95,8 @@ impl Effort {
         Self { keys: limits::KEYS_OF_ONE_STANZA }
     }
 
-    /// Takes so many keys from it. Returns whether it has them.
-    fn has(&mut self, keys: u32) -> bool {
+    /// Takes so many keys from it. Returns whether it had them.
+    fn takes(&mut self, keys: u32) -> bool {
         let left = self.keys.checked_sub(keys);
         self.keys = left.unwrap_or_default();
         left.is_some()
@@ -253,7 +253,7 @@ impl Ratchet {
     ) -> Result<Read, ReceiveError> {
         let Header { ratchet, number, .. } = message.header;
         let missing = number.checked_sub(chain.number).ok_or(ReceiveError::Replayed)?;
-        if missing > most_missing() || !effort.has(missing) {
+        if missing > most_missing() || !effort.takes(missing) {
             return Err(ReceiveError::TooFar { missing });
         }
         let skipped = skip(&mut chain, ratchet, missing);

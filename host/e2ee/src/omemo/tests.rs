@@ -93,26 +93,17 @@ impl Side {
 
     /// Looks at a message, and changes nothing.
     fn look(&self, message: &KeyMessage, rng: &mut impl CryptoRng) -> Result<Received, ReceiveError> {
-        receive(
-            &self.device,
-            self.session.as_ref(),
-            (self.version, Prekeys::Unused),
-            message,
-            &mut Effort::of_one_stanza(),
-            rng,
-        )
+        self.look_by(Prekeys::Unused, message, rng)
     }
 
     /// Does the same with a message from an archive.
     fn look_archived(&self, message: &KeyMessage, rng: &mut impl CryptoRng) -> Result<Received, ReceiveError> {
-        receive(
-            &self.device,
-            self.session.as_ref(),
-            (self.version, Prekeys::All),
-            message,
-            &mut Effort::of_one_stanza(),
-            rng,
-        )
+        self.look_by(Prekeys::All, message, rng)
+    }
+
+    fn look_by(&self, of: Prekeys, message: &KeyMessage, rng: &mut impl CryptoRng) -> Result<Received, ReceiveError> {
+        let (by, mut effort) = ((self.version, of), Effort::of_one_stanza());
+        receive(&self.device, self.session.as_ref(), by, message, &mut effort, rng)
     }
 
     /// Reads a message, and keeps what it changed.
