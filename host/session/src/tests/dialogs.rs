@@ -20,6 +20,20 @@ impl TestSession {
         got(&mut begun).unwrap()
     }
 
+    /// Returns the message that was sent last as it comes back from an address, with this error.
+    fn returned(&self, condition: &'static str) -> impl Fn(&str) -> Message + use<> {
+        let id = self.sent.iter().rev().find_map(|stanza| match stanza {
+            Outgoing::Message { id, .. } => Some(id.clone()),
+            _ => None,
+        });
+        move |from| Message {
+            id: id.clone(),
+            body: None,
+            error: Some(stanza_error(condition)),
+            ..message(from, MessageKind::Error, "")
+        }
+    }
+
     fn hooks(&mut self) -> &mut Hooked {
         self.hooked.as_mut().unwrap()
     }
@@ -212,16 +226,7 @@ fn a_question_that_comes_back_ends_and_so_do_all_with_the_session() {
     let mut test = TestSession::connected(Settings::default());
     let asks = plugin("asks");
     let mut end = test.begin(&asks, ROMEO, None, &[]).unwrap();
-    let id = test.sent.iter().find_map(|stanza| match stanza {
-        Outgoing::Message { id, .. } => Some(id.clone()),
-        _ => None,
-    });
-    let bounce = |from: &str| Message {
-        id: id.clone(),
-        body: None,
-        error: Some(stanza_error("service-unavailable")),
-        ..message(from, MessageKind::Error, "")
-    };
+    let bounce = test.returned("service-unavailable");
     test.message(bounce("tybalt@example.org"));
     assert_eq!(text(&mut end), None, "from somebody else");
     test.message(bounce(ROMEO));
@@ -248,16 +253,7 @@ fn no_occupant_returns_a_question_to_another() {
     ] {
         test.forget();
         let mut end = test.begin(&asks, to, nick, &[]).unwrap();
-        let id = test.sent.iter().rev().find_map(|stanza| match stanza {
-            Outgoing::Message { id, .. } => Some(id.clone()),
-            _ => None,
-        });
-        let returns = |from: &str| Message {
-            id: id.clone(),
-            body: None,
-            error: Some(stanza_error("bad-request")),
-            ..message(from, MessageKind::Error, "")
-        };
+        let returns = test.returned("bad-request");
         test.message(returns(&romeo));
         assert_eq!(text(&mut end), None, "everybody in the room knows the id");
         test.message(returns(returned_by));
