@@ -181,15 +181,16 @@ class Runner:
         made = people.message(message)
         steps: list[Callable[[], Awaitable[None]]] = []
         if self._kind.callback_message is not BotPlugin.callback_message:
-            steps.append(partial(self._callback, made))
+            steps.append(partial(self._called, self._plugin.callback_message, made))
         # Another one answers a command.
         if not message.command:
             steps += (partial(self._match, message, made, *one) for one in self._patterns)
         await port.each(_log, steps)
 
-    async def _callback(self, made: people.Message) -> None:
+    async def _called(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls a method, and writes what it kept, also if it fails."""
         try:
-            await port.done(self._plugin.callback_message(made))
+            return await port.done(function(*arguments))
         finally:
             await self._plugin._parlor_flush()
 
@@ -207,10 +208,7 @@ class Runner:
 
     async def _mention(self, message: Any) -> None:
         await self._loaded.wait()
-        try:
-            await port.done(self._plugin.callback_mention(people.message(message), [people.bot()]))
-        finally:
-            await self._plugin._parlor_flush()
+        await self._called(self._plugin.callback_mention, people.message(message), [people.bot()])
 
     # Webhooks
 
@@ -224,10 +222,7 @@ class Runner:
                 await parlor.webhooks.answer(hook, 400, text=str(error))
                 return
             await self._loaded.wait()
-            try:
-                answer = await port.done(getattr(self._plugin, method)(given))
-            finally:
-                await self._plugin._parlor_flush()
+            answer = await self._called(getattr(self._plugin, method), given)
             if isinstance(answer, (dict, list)):
                 await parlor.webhooks.answer(hook, json=answer)
             else:
