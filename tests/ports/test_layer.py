@@ -534,7 +534,7 @@ class Parts(Case):
         self.assertEqual(dict(second), {"a": 2, "c": 1})
         await second.flush()
         self.assertEqual(self.host.kept, {"x/a": b"2", "x/c": b"1", **{key: one for key, one in self.host.kept.items() if key[:2] != "x/"}})
-        # What is the same in two places can be stored by both.
+        # Both can store a key whose value they know.
         second["a"] = 4
         await second.flush()
         await first.load()

@@ -112,12 +112,12 @@ impl Cluster {
         format!("{}{}", self.shared_node_subject_prefix(of), hash(node))
     }
 
-    /// What stands before the hash of a node in such a subject.
+    /// The beginning of such a subject, up to the hash of the node.
     pub(crate) fn shared_node_subject_prefix(&self, of: SharedText) -> String {
         format!("{}node.", self.shared_prefix(of))
     }
 
-    /// What stands before all subjects of a shared text.
+    /// The beginning of all subjects of a shared text.
     fn shared_prefix(&self, of: SharedText) -> String {
         match of {
             SharedText::Plugins => format!("parlor.{self}.state.shared."),

@@ -197,7 +197,7 @@ def every(seconds: float, later: Any) -> Any:
     return timer
 
 
-#: What the host takes: the bytes of a value, and of the keys and values of several changes.
+#: The most bytes of a value, and of the keys and values of several changes together.
 LARGEST = 256 << 10
 
 

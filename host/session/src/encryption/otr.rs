@@ -23,7 +23,7 @@ use crate::records::encryption::OtrStatus;
 use crate::turn::Turn;
 use crate::waiters::Waiter;
 
-/// Maximum number of conversations. Beyond it, the one that is missed least ends. Tests make as many.
+/// Maximum number of conversations. Beyond it, the one that is missed least ends. Tests begin as many, so there it is small.
 pub(crate) const MAX_CHATS: usize = if cfg!(test) { 8 } else { 1_024 };
 /// Maximum number of texts that wait until the own key is made, and maximum length of one in bytes. A text that begins
 /// a conversation is short.
