@@ -86,12 +86,12 @@ impl Device {
         let received = receive(
             &self.keys,
             session,
-            (Version::Axolotl, Prekeys::Unused),
+            (Version::Axolotl, Prekeys::Fresh),
             &message,
             &mut Effort::of_one_stanza(),
             &mut rand::rng(),
         )?;
-        if let Some(used) = received.used_prekey {
+        if let Some((used, _)) = received.used_prekey {
             self.keys.use_prekey(used, Keep::No);
         }
         let sender = header.attr("sid").context("no sender")?.parse()?;

@@ -26,7 +26,7 @@ pub fn an_omemo_message(bytes: &[u8]) -> Result<(), String> {
     let version = if first & 1 == 0 { Version::Axolotl } else { Version::Omemo2 };
     let message = KeyMessage { prekey: first & 2 != 0, bytes: rest.to_vec() };
     let error =
-        receive(&DEVICE, None, (version, Prekeys::Unused), &message, &mut Effort::of_one_stanza(), &mut rand::rng())
+        receive(&DEVICE, None, (version, Prekeys::Fresh), &message, &mut Effort::of_one_stanza(), &mut rand::rng())
             .expect_err("nobody has the keys");
     match error {
         ReceiveError::Malformed(_) | ReceiveError::TooLarge | ReceiveError::UnknownVersion(_) => Err(refused(&error)),

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::time::Duration;
 
 use rand::CryptoRng;
 
 use super::bundle::Bundle;
 use super::error::{ReceiveError, StateError};
 use super::fields::{Reader, Writer};
-use super::keys::{Fingerprint, Identity, KeyPair};
+use super::keys::{Fingerprint, Identity, KeyPair, Public};
 use super::limits;
 use super::secret::Secret;
 use super::version::{DeviceId, Version};
@@ -26,15 +27,31 @@ pub enum Keep {
     No,
     /// An archive is being read: others may have started sessions by the same prekey meanwhile, since the bundle still had it.
     UntilCaughtUp,
+    /// The bundle on the server still has it, so others may have picked it, too. Until this time they may start sessions by it, but not
+    /// by the exchange that used it. The time counts from whatever the caller's clock counts from. It is not in the state as bytes.
+    Until(Duration, Exchanged),
 }
+
+/// An exchange of keys that used a prekey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchanged(pub(super) Public);
 
 /// The prekeys by which a message may begin a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prekeys {
-    /// The unused ones.
-    Unused,
-    /// The unused ones, and those that were used while an archive is read.
+    /// The unused ones, and those that were used a moment ago, as [`Keep::Until`] says.
+    Fresh,
+    /// These, and those that were used while an archive is read.
     All,
+}
+
+/// A prekey that was used a moment ago.
+#[derive(Clone)]
+struct Recent {
+    prekey: (u32, KeyPair),
+    /// The exchanges that used it.
+    exchanges: Vec<Exchanged>,
+    until: Duration,
 }
 
 #[derive(Clone)]
@@ -69,6 +86,8 @@ pub struct Device {
     prekeys: Vec<(u32, KeyPair)>,
     /// Used ones that are kept until the archive was read. The oldest is the first.
     used: VecDeque<(u32, KeyPair)>,
+    /// Those that were used a moment ago. The oldest is the first.
+    recent: VecDeque<Recent>,
 }
 
 impl Device {
@@ -84,6 +103,7 @@ impl Device {
             next_prekey: 1,
             prekeys: Vec::with_capacity(limits::PREKEYS),
             used: VecDeque::new(),
+            recent: VecDeque::new(),
         };
         device.refill(rng);
         device
@@ -136,19 +156,44 @@ impl Device {
     /// Takes a prekey out of the bundle, since a session was started by it. Returns whether it was there.
     pub fn use_prekey(&mut self, id: u32, keep: Keep) -> bool {
         let Some(place) = self.prekeys.iter().position(|(one, _)| *one == id) else {
-            if keep == Keep::No {
-                self.used.retain(|(one, _)| *one != id);
+            match keep {
+                Keep::No => self.used.retain(|(one, _)| *one != id),
+                Keep::UntilCaughtUp => {}
+                Keep::Until(_, exchange) => {
+                    if let Some(recent) = self.recent.iter_mut().find(|recent| recent.prekey.0 == id) {
+                        recent.exchanges.push(exchange);
+                    }
+                }
             }
             return false;
         };
         let prekey = self.prekeys.remove(place);
-        if keep == Keep::UntilCaughtUp {
-            if self.used.len() == limits::USED_PREKEYS {
-                self.used.pop_front();
+        match keep {
+            Keep::No => {}
+            Keep::UntilCaughtUp => {
+                if self.used.len() == limits::USED_PREKEYS {
+                    self.used.pop_front();
+                }
+                self.used.push_back(prekey);
             }
-            self.used.push_back(prekey);
+            Keep::Until(until, exchange) => {
+                if self.recent.len() == limits::USED_PREKEYS {
+                    self.recent.pop_front();
+                }
+                self.recent.push_back(Recent { prekey, exchanges: vec![exchange], until });
+            }
         }
         true
+    }
+
+    /// Whether it keeps prekeys that were used a moment ago.
+    pub fn has_recent_prekeys(&self) -> bool {
+        !self.recent.is_empty()
+    }
+
+    /// Forgets prekeys that were kept until now, or until a time before.
+    pub fn forget_recent_prekeys(&mut self, now: Duration) {
+        self.recent.retain(|recent| recent.until > now);
     }
 
     /// Forgets used prekeys, since the archive was read. Returns how many there were.
@@ -177,9 +222,11 @@ impl Device {
         known.find(|one| one.id == id).map(|one| &one.pair).ok_or(ReceiveError::UnknownSignedPrekey(id))
     }
 
-    pub(super) fn prekey(&self, id: u32, of: Prekeys) -> Result<&KeyPair, ReceiveError> {
+    /// Returns the prekey with this id by which an exchange may start a session.
+    pub(super) fn prekey(&self, id: u32, of: Prekeys, exchange: Exchanged) -> Result<&KeyPair, ReceiveError> {
         let used = self.used.iter().filter(|_| of == Prekeys::All);
-        let found = self.prekeys.iter().chain(used).find(|(one, _)| *one == id);
+        let recent = self.recent.iter().filter(|recent| recent.may_start(exchange)).map(|recent| &recent.prekey);
+        let found = self.prekeys.iter().chain(used).chain(recent).find(|(one, _)| *one == id);
         let was_given = (1..self.next_prekey).contains(&id);
         found.map(|(_, pair)| pair).ok_or(if was_given {
             ReceiveError::UsedPrekey(id)
@@ -219,7 +266,15 @@ impl Device {
         let prekeys = read_prekeys(&mut reader, limits::PREKEYS, next_prekey)?;
         let used = read_prekeys(&mut reader, limits::USED_PREKEYS, next_prekey)?.into();
         reader.finish()?;
-        Ok(Self { id, identity, signed_prekey, former_signed_prekey, signed_at, next_prekey, prekeys, used })
+        let recent = VecDeque::new();
+        Ok(Self { id, identity, signed_prekey, former_signed_prekey, signed_at, next_prekey, prekeys, used, recent })
+    }
+}
+
+impl Recent {
+    /// Whether an exchange is another one than those that used it.
+    fn may_start(&self, exchange: Exchanged) -> bool {
+        self.exchanges.len() < limits::EXCHANGES_OF_A_PREKEY && !self.exchanges.contains(&exchange)
     }
 }
 

@@ -3,7 +3,7 @@
 //! The order of the four products is the document's, so that each side gets the same.
 
 use super::bundle::Bundle;
-use super::device::{Device, Prekeys};
+use super::device::{Device, Exchanged, Prekeys};
 use super::error::ReceiveError;
 use super::kdf;
 use super::keys::{Identity, Key, KeyPair, LowOrder, Public};
@@ -30,7 +30,7 @@ pub(super) fn answer<'a>(
     identity: &Public,
 ) -> Result<(Key, &'a KeyPair), ReceiveError> {
     let signed_prekey = own.signed_prekey(exchange.signed_prekey)?;
-    let prekey = own.prekey(exchange.prekey, prekeys)?;
+    let prekey = own.prekey(exchange.prekey, prekeys, Exchanged(exchange.base))?;
     let agreed = || {
         Ok([
             signed_prekey.agree(identity)?,

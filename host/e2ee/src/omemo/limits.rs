@@ -3,8 +3,11 @@
 /// Prekeys in the own bundle.
 pub const PREKEYS: usize = 100;
 
-/// Used prekeys that are kept while an archive is read. Beyond it, the oldest is dropped.
+/// Used prekeys that are kept while an archive is read, and those that were used a moment ago. Beyond it, the oldest is dropped.
 pub const USED_PREKEYS: usize = 1_000;
+
+/// Exchanges that may use one prekey before a bundle without it is published.
+pub const EXCHANGES_OF_A_PREKEY: usize = 32;
 
 /// Prekeys in a foreign bundle.
 pub const FOREIGN_PREKEYS: usize = 200;

@@ -29,7 +29,7 @@ mod version;
 mod wire;
 
 pub use bundle::{Bundle, BundleParts};
-pub use device::{Device, Keep, Prekeys};
+pub use device::{Device, Exchanged, Keep, Prekeys};
 pub use error::{BundleError, EncryptError, ReceiveError, StartError, StateError};
 pub use keys::{Fingerprint, NoFingerprint};
 pub use ratchet::Effort;

@@ -9,7 +9,7 @@ use std::fmt;
 use rand::CryptoRng;
 
 use super::bundle::Bundle;
-use super::device::{Device, Prekeys};
+use super::device::{Device, Exchanged, Prekeys};
 use super::error::{EncryptError, ReceiveError, StartError, StateError};
 use super::exchange;
 use super::fields::{Reader, Writer};
@@ -55,8 +55,8 @@ pub struct Received {
     /// The other side's identity, if it changed, or if there was none before. The caller decides whether to trust it
     /// before it keeps the session.
     pub new_identity: Option<Fingerprint>,
-    /// The prekey that was used: see [`Device::use_prekey`].
-    pub used_prekey: Option<u32>,
+    /// The prekey that was used, and the exchange that used it: see [`Device::use_prekey`].
+    pub used_prekey: Option<(u32, Exchanged)>,
     /// A session began. The other side repeats its start in each message until it gets an answer, which may be empty.
     pub started: bool,
 }
@@ -155,7 +155,7 @@ fn receive_exchange(
         },
         plain,
         new_identity: (!known).then_some(fingerprint),
-        used_prekey: Some(exchange.prekey),
+        used_prekey: Some((exchange.prekey, Exchanged(exchange.base))),
         started: true,
     })
 }

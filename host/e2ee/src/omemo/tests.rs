@@ -93,7 +93,7 @@ impl Side {
 
     /// Looks at a message, and changes nothing.
     fn look(&self, message: &KeyMessage, rng: &mut impl CryptoRng) -> Result<Received, ReceiveError> {
-        self.look_by(Prekeys::Unused, message, rng)
+        self.look_by(Prekeys::Fresh, message, rng)
     }
 
     /// Does the same with a message from an archive.
@@ -109,7 +109,7 @@ impl Side {
     /// Reads a message, and keeps what it changed.
     fn read(&mut self, message: &KeyMessage, rng: &mut impl CryptoRng) -> Result<Vec<u8>, ReceiveError> {
         let received = self.look(message, rng)?;
-        if let Some(id) = received.used_prekey {
+        if let Some((id, _)) = received.used_prekey {
             assert!(self.device.use_prekey(id, Keep::No), "a prekey is used once");
             assert_eq!(self.device.refill(rng), 1);
         }

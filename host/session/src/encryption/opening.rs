@@ -2,8 +2,8 @@
 
 use jid::{BareJid, FullJid, Jid};
 use parlor_e2ee::omemo::{
-    Device, Effort, Keep, KeyMessage, Prekeys, ReceiveError, Received, Secret, Session as OmemoSession, Version,
-    payload, receive,
+    Device, Effort, Exchanged, Keep, KeyMessage, Prekeys, ReceiveError, Received, Secret, Session as OmemoSession,
+    Version, payload, receive,
 };
 use parlor_stanza::decode::read_envelope;
 use parlor_stanza::files::add_encrypted;
@@ -264,7 +264,7 @@ fn decrypt(
     let session = keys.sessions.get(&jid, sender, form);
     let before = session.map(OmemoSession::fingerprint);
     // Archived messages may use a prekey that was used before. New messages must use a fresh one.
-    let prekeys = if is_past { Prekeys::All } else { Prekeys::Unused };
+    let prekeys = if is_past { Prekeys::All } else { Prekeys::Fresh };
     let received = receive_one_of(&encrypted.keys, device, session, (version(form), prekeys));
     let received = received.ok_or(UndecryptableReason::NoKeyForUs)?;
     let Received { session, plain: key, used_prekey, started, .. } = match received {
@@ -291,8 +291,8 @@ fn decrypt(
     let trust = keys.meet(&jid, KeyKind::Omemo { device: sender }, fingerprint, &mut changes, turn).trust;
     let wants_answer = started || session.wants_answer();
     keys.sessions.put((&jid, sender, form), session, &mut changes);
-    if let Some(id) = used_prekey {
-        use_prekey(keys, id, is_past, &mut changes, turn);
+    if let Some(used) = used_prekey {
+        use_prekey(keys, used, is_past, &mut changes, turn);
     }
     if let (Some(_), Some(archived)) = (&opened, known) {
         let key = MessageKey { archived, jid: jid.clone(), device: sender, form, key, at: turn.now };
@@ -360,10 +360,24 @@ fn reason(error: ReceiveError) -> UndecryptableReason {
 }
 
 /// Removes a used prekey from the published bundle. While the archive is read, it may be used once more (XEP-0384,
-/// section 6).
-fn use_prekey(keys: &mut EndToEnd, id: u32, is_past: bool, changes: &mut Vec<KeyChange>, turn: &mut Turn<'_>) {
+/// section 6). Until a bundle without it is published, others may pick it, too.
+fn use_prekey(
+    keys: &mut EndToEnd,
+    (id, exchange): (u32, Exchanged),
+    is_past: bool,
+    changes: &mut Vec<KeyChange>,
+    turn: &mut Turn<'_>,
+) {
     let Some(device) = &mut keys.device else { return };
-    device.use_prekey(id, if is_past { Keep::UntilCaughtUp } else { Keep::No });
+    let keep = if is_past {
+        Keep::UntilCaughtUp
+    } else {
+        if !device.has_recent_prekeys() {
+            publishing::forget_prekeys_later(&mut keys.published, turn);
+        }
+        Keep::Until(turn.deadlines.elapsed() + publishing::RECENT, exchange)
+    };
+    device.use_prekey(id, keep);
     if device.needs_new_prekeys() {
         device.refill(&mut rand::rng());
     }

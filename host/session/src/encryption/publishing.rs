@@ -14,6 +14,7 @@ use parlor_stanza::types::{
 use super::EndToEnd;
 use super::kept::KeyChange;
 use super::lists::Came;
+use super::published::State;
 use super::sessions::version;
 use super::trust::{KeyKind, of_omemo};
 use crate::deadlines::{Deadlines, Late};
@@ -26,6 +27,9 @@ use crate::turn::Turn;
 const GATHER: Duration = Duration::from_secs(10);
 /// Interval at which the age of the signed prekey and of the keys of messages is checked.
 const CHECK: Duration = Duration::from_hours(1);
+/// How long others may pick a used prekey: it takes up to [`GATHER`] until the bundle is published without it, and somebody who has the
+/// bundle from before has yet to write.
+pub(super) const RECENT: Duration = Duration::from_mins(2);
 /// Delay after the last archived message before used prekeys are forgotten.
 const CAUGHT_UP: Duration = Duration::from_mins(5);
 /// The label of the own device, for people who look at their list.
@@ -76,7 +80,8 @@ pub(crate) fn check(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
         check_device(keys, turn);
     }
     let is_needed = keys.has_omemo() || !keys.message_keys.is_empty();
-    let next = Some((CHECK, Late::KeysCheck)).filter(|_| is_needed);
+    let is_soon = keys.device.as_ref().is_some_and(Device::has_recent_prekeys);
+    let next = Some((if is_soon { RECENT } else { CHECK }, Late::KeysCheck)).filter(|_| is_needed);
     turn.deadlines.replace(&mut keys.published.check, next);
 }
 
@@ -87,11 +92,17 @@ pub(crate) fn check_soon(keys: &mut EndToEnd, deadlines: &mut Deadlines) {
     }
 }
 
-/// Makes a new signed prekey if the present one is too old, and forgets prekeys that were kept for the archive.
+/// Has prekeys forgotten that are kept since others may have picked them, too.
+pub(super) fn forget_prekeys_later(published: &mut State, turn: &mut Turn<'_>) {
+    turn.deadlines.replace(&mut published.check, Some((RECENT, Late::KeysCheck)));
+}
+
+/// Makes a new signed prekey if the present one is too old, and forgets prekeys that were kept for others.
 fn check_device(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     let now = seconds(turn.now);
     let (elapsed, mut is_changed) = (turn.deadlines.elapsed(), false);
     if let Some(device) = &mut keys.device {
+        device.forget_recent_prekeys(elapsed);
         if device.signed_prekey_is_due(now) {
             device.rotate_signed_prekey(&mut rand::rng(), now);
             is_changed = true;

@@ -125,13 +125,13 @@ impl Peer {
         let read = receive(
             &self.device,
             self.session.as_ref(),
-            (version, Prekeys::Unused),
+            (version, Prekeys::Fresh),
             &message,
             &mut Effort::of_one_stanza(),
             &mut rand::rng(),
         )
         .ok()?;
-        if let Some(id) = read.used_prekey {
+        if let Some((id, _)) = read.used_prekey {
             self.device.use_prekey(id, Keep::No);
         }
         self.session = Some(read.session);
@@ -1204,6 +1204,30 @@ fn used_prekeys_are_replaced_and_published_after_a_moment() {
     bot.test.wait(8 * 24 * 3_600);
     bot.test.wait(11);
     assert_ne!(bot.bundle(OmemoForm::Older).signed_prekey, after.signed_prekey);
+}
+
+#[test]
+fn people_who_picked_the_same_prekey_at_once_are_all_read() {
+    let mut bot = Bot::new(TrustPolicy::Blind);
+    let mut parts = bot.device().bundle(Version::Omemo2).parts();
+    parts.prekeys.truncate(1);
+    let bundle = Bundle::parse(Version::Omemo2, &parts).unwrap();
+    let mut people = [ROMEO, JULIET, "nurse@example.org", "tybalt@example.org"].map(|jid| {
+        let mut peer = Peer::new(jid, OmemoForm::Current);
+        peer.session = Some(start(&peer.device, &bundle, &mut rand::rng()).unwrap());
+        peer
+    });
+    let (last, first) = people.split_last_mut().unwrap();
+    for (place, peer) in first.iter_mut().enumerate() {
+        bot.hear(peer, "hello");
+        assert_eq!(bot.test.count("message"), place + 1);
+        bot.test.wait(30);
+    }
+    let kept = bot.device();
+    assert!(kept.bundle(Version::Omemo2).parts().prekeys.iter().all(|(id, _)| *id != parts.prekeys[0].0), "{kept:?}");
+    bot.test.wait(120);
+    bot.hear(last, "hello");
+    assert_eq!((bot.test.count("message"), bot.reason()), (3, UndecryptableReason::NoSession));
 }
 
 #[test]

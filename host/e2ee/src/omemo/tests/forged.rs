@@ -1,12 +1,13 @@
 //! Bundles and messages that somebody changed or made up, and states after them.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::super::{
-    Bundle, BundleError, BundleParts, Device, DeviceId, Keep, KeyMessage, ReceiveError, Session, StartError, Version,
-    keys, limits, start,
+    Bundle, BundleError, BundleParts, Device, DeviceId, Exchanged, Keep, KeyMessage, Prekeys, ReceiveError, Session,
+    StartError, Version, keys, limits, start,
 };
 use super::{Side, Steady, acquainted};
 
@@ -187,7 +188,8 @@ fn a_prekey_starts_one_session() {
         assert_eq!(at_once.look_archived(&second, &mut rng).unwrap_err(), ReceiveError::UsedPrekey(id));
 
         // While an archive is read, a second one may have taken the same.
-        assert_eq!(target.look(&first, &mut rng).unwrap().used_prekey, Some(id));
+        let used = target.look(&first, &mut rng).unwrap().used_prekey;
+        assert_eq!(used.map(|(id, _)| id), Some(id));
         assert!(target.device.use_prekey(id, Keep::UntilCaughtUp));
         assert!(
             target.device.bundle(version).prekeys.iter().all(|(one, _)| *one != id)
@@ -205,6 +207,44 @@ fn a_prekey_starts_one_session() {
         assert_eq!(target.device.bundle(version).prekeys.last().unwrap().0, 101);
         assert_eq!(target.look(&first, &mut rng).unwrap_err(), ReceiveError::UsedPrekey(id));
         assert!(!target.device.use_prekey(id, Keep::No));
+    }
+}
+
+#[test]
+fn a_prekey_that_was_used_a_moment_ago_starts_sessions_with_others() {
+    for version in Version::ALL {
+        let mut rng = Steady::new(35);
+        let mut target = Side::new(version, &mut rng);
+        let mut bundle = target.device.bundle(version);
+        bundle.prekeys.truncate(1);
+        let mut exchange = || {
+            let side = Side::new(version, &mut rng);
+            start(&side.device, &bundle, &mut rng).unwrap().encrypt(b"hello").unwrap()
+        };
+        let messages: Vec<_> = (0..=limits::EXCHANGES_OF_A_PREKEY).map(|_| exchange()).collect();
+        let mut rng = Steady::new(36);
+        let until = Duration::from_secs(9);
+        let (last, others) = messages.split_last().unwrap();
+        for message in others {
+            let (id, by) = target.look(message, &mut rng).unwrap().used_prekey.unwrap();
+            target.device.use_prekey(id, Keep::Until(until, by));
+            assert_eq!(target.look(message, &mut rng).unwrap_err(), ReceiveError::UsedPrekey(id), "the same again");
+        }
+        let id = bundle.prekeys[0].0;
+        assert_eq!(target.look(last, &mut rng).unwrap_err(), ReceiveError::UsedPrekey(id), "one more than may");
+
+        let mut target = Side::new(version, &mut rng);
+        let bundle = target.device.bundle(version);
+        let [(id, _), (other, _)] = [bundle.prekeys[0], bundle.prekeys[1]];
+        let by = Exchanged([7; 32]);
+        target.device.use_prekey(id, Keep::Until(until, by));
+        target.device.use_prekey(other, Keep::Until(until + Duration::from_secs(1), by));
+        target.device.forget_recent_prekeys(until);
+        let another = Exchanged([8; 32]);
+        let may_start = |target: &Side, id| target.device.prekey(id, Prekeys::Fresh, another).is_ok();
+        assert!(!may_start(&target, id) && may_start(&target, other) && target.device.has_recent_prekeys());
+        target.restart();
+        assert!(!may_start(&target, other), "no process keeps them for the next one");
     }
 }
 
@@ -320,7 +360,7 @@ fn an_exchange_whose_ratchet_was_given_up_is_not_read_again() {
             let message = one.say(b"hello");
             // As while an archive is read: the prekeys are kept.
             let received = other.look(&message, &mut rng).unwrap();
-            other.device.use_prekey(received.used_prekey.unwrap(), Keep::UntilCaughtUp);
+            other.device.use_prekey(received.used_prekey.unwrap().0, Keep::UntilCaughtUp);
             other.session = Some(received.session);
             messages.push(message);
         }

@@ -229,7 +229,7 @@ fn a_stanza_causes_no_more_work_than_its_share_before_it_is_genuine() {
         let mut forged = genuine.clone();
         *forged.bytes.last_mut().unwrap() ^= 1;
         let mut effort = Effort::of_one_stanza();
-        let by = (version, Prekeys::Unused);
+        let by = (version, Prekeys::Fresh);
         let mut look =
             || receive(&other.device, other.session.as_ref(), by, &forged, &mut effort, &mut rng).unwrap_err();
         let missing = u32::try_from(limits::SKIPPED_KEYS).unwrap();
