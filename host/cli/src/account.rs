@@ -3,6 +3,7 @@
 
 mod import;
 mod lines;
+mod remove;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,13 +13,12 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use parlor::control::views::Status;
 use parlor_base::atomic::{self, Readers, alone_in, folder_of};
-use parlor_base::escape::{EscapedPath as _, shell_word};
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::nearest::{nearest, suggestion};
-use parlor_config::{AccountConfig, AccountName, Config, GroupName, PasswordSource, Selector, Way, accounts_file};
-use parlor_plugins::policy::Policy;
+use parlor_config::{AccountConfig, AccountName, Config, GroupName, PasswordSource, Way, accounts_file};
 use parlor_plugins::policy::edit::{Change, edit_in};
 use parlor_runtime::audited::retention;
-use parlor_store::{AuditFile, AuditKind, DataFile, NewAuditEntry};
+use parlor_store::{AuditFile, AuditKind, NewAuditEntry};
 use serde_json::json;
 use toml::Table;
 
@@ -43,7 +43,7 @@ pub enum AccountCommand {
     /// Add many accounts from a file.
     Import(import::ImportArgs),
     /// Remove an account.
-    Remove(RemoveArgs),
+    Remove(remove::RemoveArgs),
 }
 
 impl AccountCommand {
@@ -243,108 +243,9 @@ impl AddArgs {
     }
 }
 
-/// The arguments of `parlor account remove`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "On a terminal it asks what becomes of what the host keeps for the account: data of plugins, contacts, schedules, keys of encryption. The audit stays, and so does the account on its server. Comments in parlor.toml stay.\n\nExamples:\n  parlor account remove second\n  parlor account remove second --yes                what is kept stays\n  parlor account remove second --yes --with-data    it goes, too\n\nExit codes: 0 removed, 1 failed, 2 wrong usage, 3 not agreed to"
-)]
-pub struct RemoveArgs {
-    /// The account, by its name in parlor.toml.
-    account: AccountName,
-    /// Remove also what the host keeps for it.
-    #[arg(long)]
-    with_data: bool,
-    /// Do not ask.
-    #[arg(long, short)]
-    yes: bool,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    target: Target,
-}
-
-impl RemoveArgs {
-    fn run(&self) -> anyhow::Result<()> {
-        let config = self.target.load_to_write()?;
-        let name = &self.account;
-        let Some(account) = config.accounts.get(name) else {
-            let near = suggestion(nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)));
-            bail!("there is no account {name} in {}{near}", config.path.escaped());
-        };
-        if config.accounts.len() == 1 {
-            bail!("{name} is the only account in {}: a host needs one; add another one first", config.path.escaped());
-        }
-        let jid = &account.link.jid;
-        let with_data = self.agree(jid.as_str())?;
-        let file = ConfigText::with_account(&config, name)?;
-        let text = file.with(name, Change::Remove)?;
-        file.draft(&text, &self.target)?;
-        record(&config, &[removed(name, jid.as_str())])?;
-        file.write(&text)?;
-        let host = applied(&config)?;
-        if with_data && let Some(mut data) = DataFile::open(&config.data)? {
-            data.forget_account(&jid.to_bare())?;
-        }
-        let named = named_by(&config, name);
-        if self.json {
-            return print_json(&json!({
-                "account": name, "jid": jid.as_str(), "host": host.0, "with_data": with_data, "plugins": named,
-            }));
-        }
-        let kept = if with_data { "with what the host kept for it" } else { "what the host kept for it stays" };
-        let mut text = format!("{name} is removed from {}, {kept}; {}", file.named.escaped(), host.1);
-        if let PasswordSource::File(file) = &account.link.password {
-            text.put(format_args!("\nits password stays in {}", shell_word(&file.to_string_lossy())));
-        }
-        for id in named {
-            text.put(format_args!(
-                "\nplugins.toml names {name} in the accounts of {id}: `parlor plugin inspect {id}` shows them"
-            ));
-        }
-        print(&text)
-    }
-
-    /// Asks, and returns whether what is kept goes, too.
-    fn agree(&self, jid: &str) -> anyhow::Result<bool> {
-        if self.yes {
-            return Ok(self.with_data);
-        }
-        let name = &self.account;
-        let Some(terminal) = Terminal::open_unless(self.json) else {
-            let sentence =
-                format!("nobody can be asked here, so nothing was changed; give --yes to remove {name} ({jid})");
-            return Err(Ended::Declined(sentence).into());
-        };
-        if !terminal.agrees(&format!("Really remove the account {name} ({jid}) from this host?"))? {
-            return Err(Ended::Declined("nothing was changed".to_owned()).into());
-        }
-        if self.with_data {
-            return Ok(true);
-        }
-        Ok(terminal
-            .agrees("Remove what plugins keep for it and its keys of encryption, too? That cannot be undone.")?)
-    }
-}
-
-/// Returns the plugins whose entries name this account.
-fn named_by(config: &Config, name: &AccountName) -> Vec<String> {
-    // Other checks report a policy that cannot be read.
-    let policy = Policy::load(&config.plugins).unwrap_or_default();
-    let name = Selector::Account(name.clone());
-    let is_named = |accounts: &Option<Vec<Selector>>| accounts.as_ref().is_some_and(|all| all.contains(&name));
-    let named = policy.plugins.iter().filter(|(_, entry)| is_named(&entry.accounts));
-    named.map(|(id, _)| id.to_string()).collect()
-}
-
 /// Returns the entry of the audit about an account that is added.
 fn added(name: &AccountName, jid: &str) -> NewAuditEntry {
     NewAuditEntry { new: Some(jid.to_owned()), ..about(name, "added") }
-}
-
-/// Returns the entry of the audit about an account that is removed.
-fn removed(name: &AccountName, jid: &str) -> NewAuditEntry {
-    NewAuditEntry { old: Some(jid.to_owned()), ..about(name, "removed") }
 }
 
 fn about(name: &AccountName, what: &str) -> NewAuditEntry {
