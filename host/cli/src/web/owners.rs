@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use jid::BareJid;
-use parlor_config::{Config, SentLinks};
+use parlor_config::{Config, SentLinks, accounts_file};
 
 /// How long the file has to be as it is before it counts.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ pub(super) struct Owners(Mutex<Known>);
 struct Known {
     owners: HashSet<BareJid>,
     /// The file that they were read from. None: it counts as another one.
-    file: Option<Stamp>,
+    file: Option<Stamps>,
     /// The setting of the log-in page.
     page: Option<Page>,
 }
@@ -36,7 +36,7 @@ struct Known {
 /// The setting of the log-in page, as it was read from a file.
 #[derive(Debug)]
 struct Page {
-    file: Stamp,
+    file: Stamps,
     /// Whether it has links sent; `None` if the file could not be read.
     sends: Option<bool>,
     /// When the file was read.
@@ -45,7 +45,7 @@ struct Page {
 
 impl Page {
     /// Returns whether this is still what the file says.
-    fn is_of(&self, file: Stamp, now: SystemTime) -> bool {
+    fn is_of(&self, file: Stamps, now: SystemTime) -> bool {
         let is_fresh = || now.duration_since(self.at).is_ok_and(|age| age < UNREADABLE);
         self.file == file && (self.sends.is_some() || is_fresh())
     }
@@ -79,6 +79,24 @@ impl Stamp {
     }
 }
 
+/// Tells one content of the configuration from the next: of its file, and of the `accounts.toml` beside it if there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamps {
+    file: Stamp,
+    accounts: Option<Stamp>,
+}
+
+impl Stamps {
+    fn of(path: &Path) -> Option<Self> {
+        let accounts = accounts_file(path).and_then(|file| Stamp::of(&file));
+        Some(Self { file: Stamp::of(path)?, accounts })
+    }
+
+    fn is_settled(&self, now: SystemTime) -> bool {
+        self.file.is_settled(now) && self.accounts.is_none_or(|file| file.is_settled(now))
+    }
+}
+
 impl Owners {
     /// Takes over the owners of a configuration that was read.
     pub(super) fn note(&self, config: &Config) {
@@ -94,13 +112,13 @@ impl Owners {
         read: impl FnOnce() -> anyhow::Result<Config>,
     ) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(file) = Stamp::of(path) else { return false };
+        let Some(file) = Stamps::of(path) else { return false };
         if let Some(page) = known.page.as_ref().filter(|page| page.is_of(file, now)) {
             return page.sends.unwrap_or(false);
         }
         let sends = read().ok().map(|config| config.window.links == SentLinks::Page);
         // Else the file may have changed while it was read, or may change without another stamp.
-        let is_lasting = file.is_settled(now) && Stamp::of(path) == Some(file);
+        let is_lasting = file.is_settled(now) && Stamps::of(path) == Some(file);
         known.page = is_lasting.then_some(Page { file, sends, at: now });
         sends.unwrap_or(false)
     }
@@ -116,7 +134,7 @@ impl Owners {
     ) -> bool {
         let Ok(jid) = BareJid::new(jid) else { return false };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, is_known) = (Stamp::of(path), known.owners.contains(&jid));
+        let (file, is_known) = (Stamps::of(path), known.owners.contains(&jid));
         let is_settled = file.is_some_and(|file| file.is_settled(now));
         if file.is_none() || file == known.file || (is_known && !is_settled) {
             return is_known;
@@ -124,7 +142,7 @@ impl Owners {
         match read() {
             Ok(config) => {
                 // Else the file may have changed while it was read.
-                if is_settled && Stamp::of(path) == file {
+                if is_settled && Stamps::of(path) == file {
                     (known.owners, known.file) = (config.owners(), file);
                 } else {
                     known.owners.extend(config.owners());
@@ -186,6 +204,25 @@ mod tests {
         fs::write(&other, text("\"ann@example.org\"")).unwrap();
         fs::rename(&other, &path).unwrap();
         assert!(has(ANN) && !has("eve@example.org"));
+    }
+
+    #[test]
+    fn owners_in_a_file_of_accounts_come_and_go_with_it() {
+        let (_folder, path, owners) = start();
+        let has = |jid: &str, at: SystemTime| owners.has(jid, &path, at, || read(&path));
+        assert!(has(ANN, later()) && !has("eve@example.org", later()));
+        let beside = path.with_file_name("accounts.toml");
+        let third = |owner: &str| {
+            format!("[account.third]\njid = \"third@example.org\"\npassword_env = \"NONE\"\nowners = [\"{owner}\"]\n")
+        };
+        fs::write(&beside, third("eve@example.org")).unwrap();
+        assert!(has("eve@example.org", SystemTime::now()), "a new one is one at once");
+        assert!(has("eve@example.org", later()) && has(ANN, later()));
+        fs::write(&beside, third("carl@example.org")).unwrap();
+        assert!(has("eve@example.org", SystemTime::now()), "it may not be whole yet");
+        assert!(!has("eve@example.org", later()) && has("carl@example.org", later()));
+        fs::remove_file(&beside).unwrap();
+        assert!(!has("carl@example.org", later()) && has(ANN, later()));
     }
 
     #[test]
