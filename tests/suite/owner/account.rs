@@ -62,6 +62,21 @@ async fn an_account_is_added_listed_and_removed_while_the_host_runs() {
     }
 }
 
+#[tokio::test]
+async fn what_another_account_uses_is_not_removed() {
+    let (home, bot) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let text = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    let text = text.replace(&format!("\"{}\"", bot.jid), &format!("\"{}/main\"", bot.jid));
+    let text = format!("{text}\n[account.other]\njid = \"{}/other\"\npassword_env = \"NONE\"\n", bot.jid);
+    home.write("parlor.toml", &text).unwrap();
+    let refused = ended(home.run(&["account", "remove", "other", "--yes", "--with-data"]).await.unwrap(), 1);
+    assert!(refused.stderr.contains("the account main has the same address"), "{refused:?}");
+    assert_eq!(std::fs::read_to_string(home.path().join("parlor.toml")).unwrap(), text);
+    let removed = ended(home.run(&["account", "remove", "other", "--yes"]).await.unwrap(), 0).stdout;
+    assert!(removed.contains("what the host kept for it stays, since main uses it"), "{removed}");
+}
+
 /// How many accounts are imported.
 const MANY: usize = 30;
 

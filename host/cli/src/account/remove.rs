@@ -49,7 +49,8 @@ impl RemoveArgs {
             bail!("{name} is the only account in {}: a host needs one; add another one first", config.path.escaped());
         }
         let jid = &account.link.jid;
-        let with_data = self.agree(jid.as_str())?;
+        let others = others_of(&config, name);
+        let with_data = self.agree(jid.as_str(), &others)?;
         let file = ConfigText::with_account(&config, name)?;
         let text = file.with(name, Change::Remove)?;
         file.draft(&text, &self.target)?;
@@ -65,7 +66,11 @@ impl RemoveArgs {
                 "account": name, "jid": jid.as_str(), "host": host.0, "with_data": with_data, "plugins": named,
             }));
         }
-        let kept = if with_data { "with what the host kept for it" } else { "what the host kept for it stays" };
+        let kept = match others.first() {
+            Some(other) => format!("what the host kept for it stays, since {other} uses it"),
+            None if with_data => "with what the host kept for it".to_owned(),
+            None => "what the host kept for it stays".to_owned(),
+        };
         let mut text = format!("{name} is removed from {}, {kept}; {}", file.named.escaped(), host.1);
         if let PasswordSource::File(file) = &account.link.password {
             text.put(format_args!("\nits password stays in {}", shell_word(&file.to_string_lossy())));
@@ -79,11 +84,20 @@ impl RemoveArgs {
     }
 
     /// Asks, and returns whether what is kept goes, too.
-    fn agree(&self, jid: &str) -> anyhow::Result<bool> {
+    /// It stays if others of these accounts use it.
+    fn agree(&self, jid: &str, others: &[&AccountName]) -> anyhow::Result<bool> {
+        let name = &self.account;
+        if self.with_data
+            && let Some(other) = others.first()
+        {
+            bail!(
+                "the account {other} has the same address but for its resource, and uses what the host keeps for {name}: \
+                 nothing was changed; leave out --with-data"
+            );
+        }
         if self.yes {
             return Ok(self.with_data);
         }
-        let name = &self.account;
         let Some(terminal) = Terminal::open_unless(self.json) else {
             let sentence =
                 format!("nobody can be asked here, so nothing was changed; give --yes to remove {name} ({jid})");
@@ -92,12 +106,19 @@ impl RemoveArgs {
         if !terminal.agrees(&format!("Really remove the account {name} ({jid}) from this host?"))? {
             return Err(Ended::Declined("nothing was changed".to_owned()).into());
         }
-        if self.with_data {
-            return Ok(true);
+        if self.with_data || !others.is_empty() {
+            return Ok(self.with_data);
         }
         Ok(terminal
             .agrees("Remove what plugins keep for it and its keys of encryption, too? That cannot be undone.")?)
     }
+}
+
+/// Returns the accounts that have the same address, each with a resource of its own. The host keeps what it keeps for all of them
+/// together.
+fn others_of<'a>(config: &'a Config, name: &AccountName) -> Vec<&'a AccountName> {
+    let bare = |one: &AccountName| config.accounts.get(one).map(|account| account.link.jid.to_bare());
+    config.accounts.keys().filter(|one| *one != name && bare(one) == bare(name)).collect()
 }
 
 /// Returns the plugins whose entries name this account.
