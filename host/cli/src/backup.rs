@@ -150,7 +150,12 @@ impl RestoreArgs {
         leave_no_core()?;
         is_own(&[folder_of(&self.config)])?;
         let mut backup = Backup::open(&self.file)?;
-        let passphrase = if backup.is_sealed() { self.passphrase(backup.manifest())? } else { None };
+        let passphrase = match &self.passphrase_file {
+            // Also if nothing is encrypted: whoever gives it expects that it shows every change.
+            Some(file) => Some(passphrase::in_file(file)?),
+            None if backup.is_sealed() => self.passphrase(backup.manifest())?,
+            None => None,
+        };
         let to = Destination {
             config: self.config.clone(),
             overrides: Overrides { data: self.data.clone(), plugins: self.plugins.clone(), ..Overrides::default() },
@@ -165,7 +170,7 @@ impl RestoreArgs {
                 "config": restored.places.path.to_string_lossy(), "policy": restored.places.plugins.to_string_lossy(),
                 "data": restored.places.data.to_string_lossy(),
                 "made": manifest.made, "keys": restored.has_keys, "secrets": restored.secrets,
-                "left_out": manifest.left_out, "aside": aside,
+                "left_out": manifest.left_out, "aside": aside, "vouched_for": restored.is_vouched_for,
             }));
         }
         let places = &restored.places;
@@ -177,6 +182,9 @@ impl RestoreArgs {
             places.plugins.escaped(),
             places.data.escaped()
         );
+        if !restored.is_vouched_for {
+            text.push_str("\nno passphrase has shown that nobody changed the backup");
+        }
         for path in &restored.aside {
             text.put(format_args!("\nwhat was there before is in {}", path.escaped()));
         }
@@ -204,13 +212,10 @@ impl RestoreArgs {
         print(&text)
     }
 
-    /// Returns the passphrase; none if the encrypted parts are left out. Without flags, the user says what to do.
+    /// Asks for the passphrase; none if the encrypted parts are left out. Without flags, the user says what to do.
     fn passphrase(&self, manifest: &Manifest) -> anyhow::Result<Option<Secret>> {
         if self.without_keys {
             return Ok(None);
-        }
-        if let Some(file) = &self.passphrase_file {
-            return passphrase::in_file(file).map(Some);
         }
         let declined = |what: &str| {
             let flags = "give --passphrase-file, or --without-keys to leave them out";

@@ -74,6 +74,25 @@ pub enum BackupError {
     /// The passphrase does not open them.
     #[error("the passphrase is wrong, or somebody changed the backup; nothing was changed")]
     WrongPassphrase,
+    /// There is a passphrase, but no encrypted part that could vouch for the rest.
+    #[error(
+        "{} has no encrypted part, so a passphrase cannot show that nobody changed it; nothing was changed: restore it without a \
+         passphrase if it was made with --without-keys, else take another backup",
+        .0.escaped()
+    )]
+    NotSealed(PathBuf),
+    /// The configuration in the backup names a policy file elsewhere.
+    #[error(
+        "the configuration in the backup has its policy in {}, which is not in the folder of {} nor in its data folder; nothing was \
+         changed: give --plugins with this path if it is right, or with another one",
+        policy.escaped(), config.escaped()
+    )]
+    Elsewhere {
+        /// The path of the policy.
+        policy: PathBuf,
+        /// The path of the configuration.
+        config: PathBuf,
+    },
     /// A passphrase is too easily guessed.
     #[error("a passphrase has at least {0} characters")]
     ShortPassphrase(usize),

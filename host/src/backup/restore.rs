@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use parlor_base::atomic::{folder_of, make_private_folder, open_plain};
 use parlor_config::{Config, Overrides, accounts_file};
 use parlor_plugins::index::Indexes;
+use parlor_plugins::policy::Policy;
+use parlor_plugins::policy::file::EditError;
 use parlor_session::Secret;
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry, Retention, backup};
 use serde::Deserialize;
@@ -65,6 +67,8 @@ pub struct Restored {
     pub has_keys: bool,
     /// How many files with secrets were.
     pub secrets: usize,
+    /// Whether the passphrase has shown that nobody changed the backup.
+    pub is_vouched_for: bool,
     /// The new places of files that were there before.
     pub aside: Vec<PathBuf>,
 }
@@ -133,11 +137,13 @@ impl Backup {
         self.members.contains_key(SEALED)
     }
 
-    /// Restores the backup. Without a passphrase, the encrypted member is left out.
+    /// Restores the backup. Without a passphrase, the encrypted member is left out. With one there must be such a member: it vouches
+    /// for all others.
     pub fn restore(&mut self, to: &Destination, passphrase: Option<&Secret>, by: &By) -> Result<Restored, BackupError> {
         let config = self.text(CONFIG)?.unwrap_or_default();
         let places = Config::places_in(&to.config, &String::from_utf8_lossy(&config), &to.overrides)?;
-        let opened = match passphrase.filter(|_| self.is_sealed()) {
+        is_near(&places, to)?;
+        let opened = match passphrase {
             Some(passphrase) => self.opened(passphrase)?,
             None => Sealed::default(),
         };
@@ -155,6 +161,9 @@ impl Backup {
         let stage = Stage::begin(places.data.join(STAGE))?;
         let moved = self.moved(&opened.files, &places);
         let (config, policy) = (renamed(config, &moved), self.text(POLICY)?.map(|text| renamed(text, &moved)));
+        if let Some(text) = &policy {
+            Policy::understand(&String::from_utf8_lossy(text), &places.plugins).map_err(EditError::from)?;
+        }
         let accounts =
             self.text(ACCOUNTS)?.map(|text| accounts_beside(&places.path, renamed(text, &moved))).transpose()?;
         self.fill(&stage.folder, opened.keys.as_deref(), by)?;
@@ -181,7 +190,8 @@ impl Backup {
         let also_aside = put_files(&files, &mut placing)?;
         placing.keep();
         let aside = aside.into_iter().chain(also_aside).collect();
-        Ok(Restored { has_keys: opened.keys.is_some(), secrets: opened.files.len(), places, aside })
+        let (has_keys, secrets, is_vouched_for) = (opened.keys.is_some(), opened.files.len(), passphrase.is_some());
+        Ok(Restored { places, has_keys, secrets, is_vouched_for, aside })
     }
 
     /// Returns where each file with a secret was, and where it is from now on.
@@ -266,7 +276,8 @@ impl Backup {
     }
 
     fn opened(&mut self, passphrase: &Secret) -> Result<Sealed, BackupError> {
-        let Some(member) = self.members.get(SEALED).copied() else { return Ok(Sealed::default()) };
+        let sealed = self.members.get(SEALED).copied();
+        let member = sealed.ok_or_else(|| BackupError::NotSealed(self.path.clone()))?;
         let bytes = bounded(&mut self.file, member, LARGEST_SEALED).map_err(BackupError::file(&self.path))?;
         let text = sealed::open(passphrase, &bytes, &self.head).map_err(BackupError::file(&self.path))?;
         let text = text.ok_or(BackupError::WrongPassphrase)?;
@@ -275,6 +286,17 @@ impl Backup {
         let is_good = opened.files.iter().all(|file| is_below(file.base, &file.path));
         if is_good { Ok(opened) } else { Err(damaged()) }
     }
+}
+
+/// Checks that a policy goes to where the user expects it. A backup that somebody made up could name any file.
+fn is_near(places: &Config, to: &Destination) -> Result<(), BackupError> {
+    let chosen = Config::places_in(&to.config, "", &to.overrides)?;
+    let is_straight = |path: &Path| !path.components().any(|one| one == Component::ParentDir);
+    let is_below = |folder: &Path| places.plugins.strip_prefix(folder).is_ok_and(is_straight);
+    if places.plugins == chosen.plugins || is_below(folder_of(&to.config)) || is_below(&places.data) {
+        return Ok(());
+    }
+    Err(BackupError::Elsewhere { policy: places.plugins.clone(), config: to.config.clone() })
 }
 
 /// Returns whether a member may have this name.
@@ -392,6 +414,30 @@ mod tests {
             "parlor.lock",
         ] {
             assert!(!is_known(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_policy_goes_to_no_other_place_than_the_user_expects() {
+        let overrides = |plugins: Option<&str>| Overrides {
+            plugins: plugins.map(PathBuf::from),
+            environment: |_| None,
+            ..Overrides::default()
+        };
+        let is_taken = |written: &str, plugins: Option<&str>| {
+            let overrides = overrides(plugins);
+            let to = Destination { config: "/etc/parlor/parlor.toml".into(), overrides, is_forced: false };
+            let text = format!("data = \"/var/lib/parlor\"\nplugins = \"{written}\"\n");
+            is_near(&Config::places_in(&to.config, &text, &to.overrides).unwrap(), &to).is_ok()
+        };
+        for near in ["plugins.toml", "sub/plugins.toml", "/etc/parlor/p.toml", "/var/lib/parlor/plugins.toml"] {
+            assert!(is_taken(near, None), "{near}");
+        }
+        for elsewhere in
+            ["/home/ann/.profile", "../cron.d/x", "sub/../../cron.d/x", "/var/lib/parlor/../x", "/etc/parlorx"]
+        {
+            assert!(!is_taken(elsewhere, None), "{elsewhere}");
+            assert!(is_taken(elsewhere, Some("/srv/plugins.toml")) && is_taken("x", Some(elsewhere)), "{elsewhere}");
         }
     }
 
