@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::mem;
 use std::sync::{Mutex, PoisonError};
 
 use jid::Jid;
@@ -12,22 +13,28 @@ use parlor_base::permission::Permission;
 use parlor_session::permissions::{CallName, Target};
 use parlor_store::{Tally, TallyKind, Traffic};
 
-/// The most names that wait to be written. Further ones are counted without a name.
-const MOST: usize = 256;
+/// The most names of one kind that wait to be written: as many as the audit keeps (`MOST_TALLIES`). With fewer, a name
+/// could be dropped here that the audit has room for.
+const MOST: usize = 1_000;
 /// The longest name, in bytes. A plugin chooses some of them.
 const LONGEST: usize = 512;
 
 /// The names of one plugin on one account. It takes no memory while there are none.
+///
+/// Each kind has a bound of its own. A plugin chooses the targets of denied calls, and would otherwise hide behind
+/// made-up ones whom it wrote to.
 #[derive(Debug, Default)]
-pub(super) struct Named(Mutex<Option<Box<Collected>>>);
+pub(super) struct Named(Mutex<BTreeMap<TallyKind, Names>>);
 
+/// The names of one kind.
 #[derive(Debug, Default)]
-struct Collected {
-    /// By kind, of which there are few: each allowed call that sends looks it up.
-    names: BTreeMap<TallyKind, HashMap<Box<str>, Times>>,
-    count: usize,
-    /// How often something was done with a name that found no place.
-    others: BTreeMap<TallyKind, u64>,
+struct Names {
+    /// The names. Each allowed call that sends looks one up.
+    all: HashMap<Box<str>, Times>,
+    /// How often any name was used, also dropped ones.
+    uses: u64,
+    /// How often the dropped names were used.
+    others: u64,
 }
 
 #[derive(Debug)]
@@ -36,48 +43,63 @@ struct Times {
     last: i64,
     count: u64,
     traffic: Option<Traffic>,
+    /// The value of [`Names::uses`] at the last use. Unlike the time, it never repeats or goes back.
+    used: u64,
+}
+
+impl Names {
+    /// Counts a use of a name. If there are too many names, the one that was unused for the longest time is dropped, as
+    /// the audit does on disk.
+    fn note(&mut self, name: &str, at: i64, traffic: Option<Traffic>) {
+        self.uses += 1;
+        let used = self.uses;
+        if let Some(times) = self.all.get_mut(name) {
+            times.last = at;
+            times.count += 1;
+            times.used = used;
+            if let Some(more) = traffic {
+                times.traffic.get_or_insert_default().add(more);
+            }
+            return;
+        }
+        if self.all.len() >= MOST {
+            self.drop_oldest();
+        }
+        self.all.insert(name.into(), Times { first: at, last: at, count: 1, traffic, used });
+    }
+
+    /// Drops the name that was unused for the longest time. It searches at most [`MOST`] names.
+    fn drop_oldest(&mut self) {
+        let oldest = self.all.iter().min_by_key(|(_, times)| times.used).map(|(name, _)| name.clone());
+        if let Some(times) = oldest.and_then(|name| self.all.remove(&name)) {
+            self.others += times.count;
+        }
+    }
 }
 
 impl Named {
     /// Notes that something was done once with this name, and how many bytes that took, if it was a request.
     pub(super) fn note(&self, kind: TallyKind, name: &str, at: Timestamp, traffic: Option<Traffic>) {
-        let at = at.as_millisecond();
         let name = if name.len() > LONGEST { Cow::Owned(escape_untrusted(name, LONGEST)) } else { Cow::Borrowed(name) };
-        let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let collected = collected.get_or_insert_default();
-        let names = collected.names.entry(kind).or_default();
-        if let Some(times) = names.get_mut(&*name) {
-            times.last = at;
-            times.count += 1;
-            if let Some(more) = traffic {
-                times.traffic.get_or_insert_default().add(more);
-            }
-        } else if collected.count < MOST {
-            names.insert(name.into(), Times { first: at, last: at, count: 1, traffic });
-            collected.count += 1;
-        } else {
-            *collected.others.entry(kind).or_default() += 1;
-        }
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kinds.entry(kind).or_default().note(&name, at.as_millisecond(), traffic);
     }
 
     /// Takes the recorded tallies, and the counts that have no name.
     pub(super) fn take(&self) -> (Vec<Tally>, Vec<(String, u64)>) {
-        let Some(collected) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return (Vec::new(), Vec::new());
-        };
-        let Collected { names, others, count: _ } = *collected;
-        let all =
-            names.into_iter().flat_map(|(kind, names)| names.into_iter().map(move |(name, times)| (kind, name, times)));
-        let tally = |(kind, name, Times { first, last, count, traffic }): (TallyKind, Box<str>, Times)| Tally {
-            kind,
-            what: name.into_string(),
-            first,
-            last,
-            count,
-            traffic,
-        };
-        let others = others.into_iter().map(|(kind, count)| (kind.others().to_owned(), count));
-        (all.map(tally).collect(), others.collect())
+        let kinds = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let (mut tallies, mut others) = (Vec::new(), Vec::new());
+        for (kind, names) in kinds {
+            if names.others > 0 {
+                others.push((kind.others().to_owned(), names.others));
+            }
+            let tally = |(name, times): (Box<str>, Times)| {
+                let Times { first, last, count, traffic, used: _ } = times;
+                Tally { kind, what: name.into_string(), first, last, count, traffic }
+            };
+            tallies.extend(names.all.into_iter().map(tally));
+        }
+        (tallies, others)
     }
 }
 
@@ -102,6 +124,8 @@ fn bare(jid: &Jid) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use parlor_store::MOST_TALLIES;
+
     use super::*;
 
     #[test]
@@ -127,6 +151,59 @@ mod tests {
         assert_eq!((tallies.len(), &tallies[0], others.len()), (3, &juliet, 0));
         assert_eq!((tallies[2].count, tallies[2].traffic), (2, Some(Traffic { sent: 1, received: 24 })));
         assert_eq!(named.take(), (Vec::new(), Vec::new()));
+    }
+
+    /// A plugin makes up the targets of denied calls. It must not hide behind them whom it wrote to, before or after.
+    #[test]
+    fn denials_take_the_place_of_no_other_names() {
+        let named = Named::default();
+        let at = Timestamp::from_second(1).unwrap();
+        let granted = TallyKind::ALL.into_iter().filter(|kind| *kind != TallyKind::Denial);
+        for kind in granted.clone() {
+            named.note(kind, "before", at, None);
+        }
+        for number in 0..MOST + 7 {
+            named.note(TallyKind::Denial, &format!("messages.send p{number}@example.org"), at, None);
+        }
+        for kind in granted.clone() {
+            named.note(kind, "after", at, None);
+        }
+        let (tallies, others) = named.take();
+        for kind in granted {
+            let of_kind = tallies.iter().filter(|tally| tally.kind == kind);
+            let mut found: Vec<_> = of_kind.map(|tally| tally.what.as_str()).collect();
+            found.sort_unstable();
+            assert_eq!(found, ["after", "before"], "{kind:?}");
+        }
+        let denials = tallies.iter().filter(|tally| tally.kind == TallyKind::Denial).count();
+        assert_eq!((denials, others), (MOST, vec![("other denials".to_owned(), 7)]));
+    }
+
+    #[test]
+    fn the_name_that_was_unused_for_the_longest_time_is_dropped_and_not_the_newest() {
+        let named = Named::default();
+        let at = Timestamp::from_second(1).unwrap();
+        let send = |to: &str| named.note(TallyKind::Recipient, to, at, None);
+        send("juliet@example.org");
+        for number in 1..MOST {
+            send(&format!("p{number}@example.org"));
+        }
+        send("p1@example.org");
+        send("juliet@example.org");
+        send("nurse@example.org");
+        send("romeo@example.org");
+        let (tallies, others) = named.take();
+        let count = |name: &str| tallies.iter().find(|tally| tally.what == name).map(|tally| tally.count);
+        let newest = ["juliet@example.org", "nurse@example.org", "romeo@example.org"].map(count);
+        assert_eq!(newest, [Some(2), Some(1), Some(1)]);
+        let oldest = ["p1@example.org", "p2@example.org", "p3@example.org", "p4@example.org"].map(count);
+        assert_eq!(oldest, [Some(2), None, None, Some(1)]);
+        assert_eq!((tallies.len(), others), (MOST, vec![("other recipients".to_owned(), 2)]));
+    }
+
+    #[test]
+    fn as_many_names_wait_as_the_audit_keeps() {
+        assert_eq!(MOST, usize::try_from(MOST_TALLIES).unwrap());
     }
 
     #[test]
