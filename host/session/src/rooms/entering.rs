@@ -12,7 +12,7 @@ use parlor_stanza::types::{Bookmark, History, Outgoing, PresenceOut};
 use super::membership::{Farewell, Membership, Reason, Stage, Tells};
 use super::occupants::fire_occupant;
 use super::opening::RoomOptions;
-use super::rejoining::{Listed, stays_out, still_waits, tell_owner};
+use super::rejoining::{Listed, apart, stays_out, still_waits, tell_owner};
 use super::staying::SILENCE;
 use super::{RoomTurn, Rooms};
 use crate::deadlines::Late;
@@ -70,13 +70,14 @@ impl RoomTurn<'_, '_> {
         let jid = self.jid;
         self.want_nick_back();
         let is_kick = self.rooms.shown.get(jid).is_some_and(|room| room.left == Some("kicked"));
+        let apart = if is_kick { Duration::ZERO } else { apart(self.rooms, jid) };
         let now = self.turn.deadlines.elapsed();
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.reason = Reason::Automatic;
         if now.saturating_sub(membership.entered_at) >= STAYED {
             membership.put_out = 0;
         }
-        let wait = COME_BACK * 2_u32.pow(membership.put_out.min(MAX_DOUBLED));
+        let wait = COME_BACK * 2_u32.pow(membership.put_out.min(MAX_DOUBLED)) + apart;
         if soon {
             membership.put_out = membership.put_out.saturating_add(1);
         }

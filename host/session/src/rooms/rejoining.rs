@@ -1,11 +1,16 @@
 //! Removal from rooms: decides whether to return, and notifies the owner.
 
+use std::time::Duration;
+
 use jid::BareJid;
 use parlor_config::Rejoin;
 
 use super::membership::Stage;
 use super::{RoomTurn, Rooms};
 use crate::effect::Effect;
+
+/// The time between the returns to two rooms, if their service has removed us from all rooms at once.
+const APART: Duration = Duration::from_millis(20);
 
 /// Since when a bookmark or the settings list a room for entering it automatically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +69,13 @@ pub(super) fn still_waits(room: &mut RoomTurn<'_, '_>) -> bool {
     }
     room.set_deadline(Some(rest));
     true
+}
+
+/// Returns by how much we return later to this room than to the first one, so that we do not enter all rooms of a service
+/// that was restarted at the same moment.
+pub(super) fn apart(rooms: &Rooms, jid: &BareJid) -> Duration {
+    let before = rooms.shown.range(..jid.clone()).count();
+    APART * u32::try_from(before).unwrap_or(u32::MAX)
 }
 
 /// Reports our state in a room to the owner. `was_in`: we were in it, and did not merely fail to enter.

@@ -417,3 +417,29 @@ fn a_ban_that_we_learn_of_when_we_enter_is_final_and_other_refusals_are_not() {
         assert_eq!(Loss::Replaced.then_enters(&mut test, vec![listed(true)]), enters_again, "{condition}");
     }
 }
+
+#[test]
+fn the_rooms_of_a_service_that_was_restarted_are_not_entered_all_at_once() {
+    let rooms = ["a@muc.example.org", "b@muc.example.org", "c@muc.example.org"];
+    let mut test = TestSession::connected(settings(&[("auto_join_rooms", json!(rooms))]));
+    let from = |room: &str, kind, status: &[u16]| Presence {
+        from: jid(&format!("{room}/bot")),
+        ..occupant("bot", kind, status)
+    };
+    for room in rooms {
+        test.presence(from(room, PresenceKind::Available, &[110]));
+    }
+    for room in rooms {
+        test.presence(from(room, PresenceKind::Unavailable, &[110, 332]));
+    }
+    let records = test.session.snapshot().room_records.rooms;
+    for (place, room) in (0..).zip(rooms) {
+        let wait = Duration::from_secs(30) + place * Duration::from_millis(20);
+        assert_eq!(records[&bare(room)].next, Some(test.now + wait), "{room}");
+    }
+    test.forget();
+    test.wait(30);
+    assert_eq!(test.lines(), ["> available to a@muc.example.org/bot entering"]);
+    test.wait(1);
+    assert_eq!(test.lines().iter().filter(|line| line.contains("entering")).count(), 2);
+}
