@@ -1,5 +1,6 @@
 //! Bookmarks: rooms that the account has stored for all of its clients (XEP-0402).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::iq::bookmarks::{BookmarkIq, Newer, Publishing};
 use crate::iq::{PATIENCE, Waiting};
 use crate::rooms::Rooms;
 use crate::rooms::membership::Stage;
+use crate::rooms::rejoining::Listed;
 use crate::turn::{Common, FollowUp, Turn};
 
 /// Time limit for the bookmarks, since everything after them waits.
@@ -65,6 +67,8 @@ pub(super) struct BookmarkList {
     untold: bool,
     /// Whether they are in an older place, and none is in the place for new ones.
     pub(super) older: bool,
+    /// The rooms that were set to be entered automatically between the last two times that the bookmarks came.
+    newly: BTreeSet<BareJid>,
 }
 
 impl BookmarkList {
@@ -136,7 +140,13 @@ impl BookmarkList {
         self.older = place != BookmarkPlace::Items;
         self.untold = false;
         let all: Bookmarks = all.into_iter().map(|one| (one.room.clone(), Arc::new(one))).collect();
-        for before in self.all.replace(all.clone()).unwrap_or_default().values() {
+        let known = self.all.replace(all.clone());
+        // If none were known, nothing says that one was changed.
+        if let Some(known) = &known {
+            let newly = all.values().filter(|now| is_newly_set(known.get(&now.room), now));
+            self.newly = newly.map(|now| now.room.clone()).collect();
+        }
+        for before in known.unwrap_or_default().values() {
             if let Some(now) = all.get(&before.room) {
                 rooms.bookmark_changed(before, now, turn);
             }
@@ -194,11 +204,12 @@ impl BookmarkList {
             ) => publish_bookmark(bookmark, Publishing::Prepared, answer, turn),
             (BookmarkIq::Set { bookmark, step, answer }, Ok(_)) => {
                 self.carry(&bookmark.room, step == Publishing::Prepared, turn);
-                self.apply(BookmarkChange::Set(*bookmark), rooms, turn);
+                // A plugin or the owner wants it now.
+                self.apply(BookmarkChange::Set(*bookmark), Listed::Newly, rooms, turn);
                 turn.answer(answer, Ok(()));
             }
             (BookmarkIq::Remove(room, answer), Ok(_)) => {
-                self.apply(BookmarkChange::Removed(room), rooms, turn);
+                self.apply(BookmarkChange::Removed(room), Listed::Already, rooms, turn);
                 turn.answer(answer, Ok(()));
             }
             (BookmarkIq::Set { bookmark, step, answer }, Err(CallError::Stanza(error))) => {
@@ -214,15 +225,17 @@ impl BookmarkList {
     }
 
     /// Enters a room that the settings list, with the nickname and password of its bookmark, if there is one.
-    pub(super) fn enter_listed(&self, room: AutoJoin, rooms: &mut Rooms, turn: &mut Turn<'_>) {
-        rooms.one(&room.jid, turn).enter_by_itself(room.nick, self.get(&room.jid).map(Arc::as_ref));
+    pub(super) fn enter_listed(&self, room: AutoJoin, listed: Listed, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+        rooms.one(&room.jid, turn).enter_by_itself(room.nick, self.get(&room.jid).map(Arc::as_ref), listed);
     }
 
     /// Enters the rooms that the bookmarks list for entering on connecting.
-    pub(super) fn join(&self, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+    pub(super) fn join(&mut self, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+        let newly = std::mem::take(&mut self.newly);
         let all = self.all.clone().unwrap_or_default();
         for bookmark in all.values().filter(|bookmark| bookmark.autojoin) {
-            rooms.enter_bookmarked(bookmark, turn);
+            let listed = if newly.contains(&bookmark.room) { Listed::Newly } else { Listed::Already };
+            rooms.enter_bookmarked(bookmark, listed, turn);
         }
     }
 
@@ -233,13 +246,14 @@ impl BookmarkList {
             return;
         }
         for change in changes {
-            self.apply(change, rooms, turn);
+            self.apply(change, Listed::Already, rooms, turn);
         }
     }
 
     /// Applies a change: enters a room with `autojoin`, and leaves one that was entered for its bookmark (XEP-0402,
-    /// section 4.2).
-    fn apply(&mut self, change: BookmarkChange, rooms: &mut Rooms, turn: &mut Turn<'_>) {
+    /// section 4.2). A bookmark that had `autojoin` before enters no room that we were removed from, unless `listed` says
+    /// that this is asked for.
+    fn apply(&mut self, change: BookmarkChange, listed: Listed, rooms: &mut Rooms, turn: &mut Turn<'_>) {
         // If the others are unknown, the bookmark that we have stored must not count as all of them.
         if !matches!(self.known(turn), Ok(_) | Err(NoBookmarks::NotKept)) {
             return;
@@ -253,11 +267,13 @@ impl BookmarkList {
                     return;
                 }
                 let bookmark = Arc::new(bookmark);
-                if let Some(before) = bookmarks.insert(bookmark.room.clone(), Arc::clone(&bookmark)) {
-                    rooms.bookmark_changed(&before, &bookmark, turn);
+                let before = bookmarks.insert(bookmark.room.clone(), Arc::clone(&bookmark));
+                if let Some(before) = &before {
+                    rooms.bookmark_changed(before, &bookmark, turn);
                 }
                 if bookmark.autojoin {
-                    rooms.enter_bookmarked(&bookmark, turn);
+                    let is_new = is_newly_set(before.as_ref(), &bookmark);
+                    rooms.enter_bookmarked(&bookmark, if is_new { Listed::Newly } else { listed }, turn);
                 } else {
                     rooms.leave_bookmarked(&bookmark.room, turn);
                 }
@@ -344,6 +360,11 @@ impl BookmarkList {
         let waiting = Waiting::Bookmarks(BookmarkIq::Remove(room.clone(), answer));
         turn.ask(None, Ask::RetractBookmark(room.clone()), waiting, PATIENCE);
     }
+}
+
+/// Returns whether a bookmark has the account enter its room, and did not before.
+fn is_newly_set(before: Option<&Arc<Bookmark>>, now: &Bookmark) -> bool {
+    now.autojoin && !before.is_some_and(|before| before.autojoin)
 }
 
 fn publish_bookmark(bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()>, turn: &mut Turn<'_>) {

@@ -9,7 +9,7 @@ pub(super) mod membership;
 pub(super) mod occupants;
 pub(super) mod opening;
 mod registering;
-mod rejoining;
+pub(super) mod rejoining;
 mod resend;
 mod staying;
 mod view;
@@ -29,6 +29,7 @@ use crate::records::room_record::RoomRecords;
 use crate::turn::Turn;
 use crate::waiters::{self, Waiter};
 use membership::{Farewells, Membership, Stage, Tells};
+use rejoining::Listed;
 use resend::Resend;
 use voice::VoiceRequests;
 
@@ -119,8 +120,8 @@ impl Rooms {
     }
 
     /// Enters a room because of its bookmark.
-    pub(super) fn enter_bookmarked(&mut self, bookmark: &Arc<Bookmark>, turn: &mut Turn<'_>) {
-        if self.one(&bookmark.room, turn).enter_by_itself(None, Some(bookmark))
+    pub(super) fn enter_bookmarked(&mut self, bookmark: &Arc<Bookmark>, listed: Listed, turn: &mut Turn<'_>) {
+        if self.one(&bookmark.room, turn).enter_by_itself(None, Some(bookmark), listed)
             && let Some(membership) = self.memberships.get_mut(&bookmark.room)
         {
             membership.bookmark = Some(Arc::clone(bookmark));

@@ -19,6 +19,7 @@ use crate::presence::PRESENCE_PATIENCE;
 use crate::records::status::{Status, StatusValue};
 use crate::records::view::View;
 use crate::rooms::leaving::GiveUp;
+use crate::rooms::rejoining::Listed;
 use crate::roster::ROSTER_PROMISES;
 use crate::turn::{FollowUp, Link, Turn};
 
@@ -94,7 +95,7 @@ impl Features {
         }
         if !turn.promises.is_resolved("roomsAutoJoined") {
             for room in turn.settings.auto_join_rooms.clone() {
-                self.bookmarks.enter_listed(room, &mut self.rooms, turn);
+                self.bookmarks.enter_listed(room, Listed::Already, &mut self.rooms, turn);
             }
             self.bookmarks.join(&mut self.rooms, turn);
             self.rooms.auto_joins_began(turn);

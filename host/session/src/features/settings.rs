@@ -9,6 +9,7 @@ use super::Features;
 use crate::carbons::Carbons;
 use crate::records::status::Status;
 use crate::records::view::View;
+use crate::rooms::rejoining::Listed;
 use crate::turn::Turn;
 
 impl Features {
@@ -56,7 +57,9 @@ impl Features {
             if turn.settings.allow_muc {
                 for room in turn.settings.auto_join_rooms.clone() {
                     if !before.auto_join_rooms.contains(&room) || !before.allow_muc {
-                        self.bookmarks.enter_listed(room, &mut self.rooms, turn);
+                        let was_listed = before.auto_join_rooms.iter().any(|listed| listed.jid == room.jid);
+                        let listed = if was_listed { Listed::Already } else { Listed::Newly };
+                        self.bookmarks.enter_listed(room, listed, &mut self.rooms, turn);
                     }
                 }
             }

@@ -198,6 +198,12 @@ impl RoomRecords {
         self.rooms.get(room).is_some_and(is_against_its_will)
     }
 
+    /// Returns why the account is out of a room, if it does not return automatically.
+    pub(crate) fn out_because(&self, room: &BareJid) -> Option<&'static str> {
+        let record = self.rooms.get(room).filter(|record| record.state == RoomState::Out)?;
+        record.departure.as_ref().map(|departure| departure.why)
+    }
+
     /// Returns the news about a room.
     pub(crate) fn news(&self, room: &BareJid, was_in: bool) -> Option<RoomNews> {
         let record = Arc::clone(self.rooms.get(room)?);

@@ -12,7 +12,7 @@ use parlor_stanza::types::{Bookmark, History, Outgoing, PresenceOut};
 use super::membership::{Farewell, Membership, Reason, Stage, Tells};
 use super::occupants::fire_occupant;
 use super::opening::RoomOptions;
-use super::rejoining::tell_owner;
+use super::rejoining::{Listed, apart, stays_out, still_waits, tell_owner};
 use super::staying::SILENCE;
 use super::{RoomTurn, Rooms};
 use crate::deadlines::Late;
@@ -69,15 +69,20 @@ impl RoomTurn<'_, '_> {
     pub(super) fn comes_back(&mut self, soon: bool) {
         let jid = self.jid;
         self.want_nick_back();
+        let is_kick = self.rooms.shown.get(jid).is_some_and(|room| room.left == Some("kicked"));
+        let apart = if is_kick { Duration::ZERO } else { apart(self.rooms, jid) };
+        let now = self.turn.deadlines.elapsed();
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.reason = Reason::Automatic;
-        if self.turn.deadlines.elapsed().saturating_sub(membership.entered_at) >= STAYED {
+        if now.saturating_sub(membership.entered_at) >= STAYED {
             membership.put_out = 0;
         }
-        let wait = COME_BACK * 2_u32.pow(membership.put_out.min(MAX_DOUBLED));
+        let wait = COME_BACK * 2_u32.pow(membership.put_out.min(MAX_DOUBLED)) + apart;
         if soon {
             membership.put_out = membership.put_out.saturating_add(1);
         }
+        // A service that comes back with the server is entered at once on the next stream.
+        membership.not_before = (soon && is_kick).then_some(now + wait);
         self.set_deadline(soon.then_some(wait));
         let next = if soon { self.turn.now.checked_add(wait).ok() } else { None };
         self.rooms.records.tries_at(jid, next);
@@ -88,6 +93,7 @@ impl RoomTurn<'_, '_> {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.stage = Stage::Entering;
         membership.is_missed = false;
+        membership.not_before = None;
         membership.tells = Tells::Past;
         self.rooms.records.joining(jid);
         self.turn.changed = true;
@@ -144,10 +150,18 @@ impl RoomTurn<'_, '_> {
         self.is_entering();
     }
 
-    /// Enters a room without a waiting call. Returns `false` if it was being entered already.
-    pub(crate) fn enter_by_itself(&mut self, nick: Option<String>, bookmark: Option<&Bookmark>) -> bool {
+    /// Enters a room without a waiting call. Returns `false` if it was being entered already, or is not entered now.
+    pub(crate) fn enter_by_itself(
+        &mut self,
+        nick: Option<String>,
+        bookmark: Option<&Bookmark>,
+        listed: Listed,
+    ) -> bool {
         let jid = self.jid;
         if matches!(self.rooms.stage(jid), Some(Stage::Entering | Stage::Configuring | Stage::Inside)) {
+            return false;
+        }
+        if listed == Listed::Already && stays_out(self.rooms, jid) {
             return false;
         }
         let options = RoomOptions { nick, ..RoomOptions::default() };
@@ -343,9 +357,12 @@ impl RoomTurn<'_, '_> {
             // The room is closed for good (XEP-0045, section 10.9).
             CallError::Stanza(error) if error.condition == "gone" => {
                 let (reason, alternative) = (error.text.clone(), error.gone_to.clone());
-                Farewell { why: "destroyed", reason, alternative, actor: None }
+                Farewell { why: "destroyed", reason, alternative, ..Farewell::default() }
             }
-            _ => Farewell { why: "refused", reason: Some(error.to_string()), ..Farewell::default() },
+            _ => {
+                let recorded = Some(Departure::not_entered(error, self.turn.now).why);
+                Farewell { why: "refused", recorded, reason: Some(error.to_string()), ..Farewell::default() }
+            }
         };
         self.outside(wanted, farewell);
     }
@@ -367,8 +384,11 @@ impl Rooms {
         let mut wanted: Vec<BareJid> = wanted.map(|(jid, _)| jid.clone()).collect();
         wanted.sort();
         for jid in wanted {
-            self.one(&jid, turn).want_nick_back();
-            self.one(&jid, turn).enter();
+            let mut room = self.one(&jid, turn);
+            room.want_nick_back();
+            if !still_waits(&mut room) {
+                room.enter();
+            }
         }
     }
 

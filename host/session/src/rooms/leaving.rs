@@ -202,6 +202,8 @@ impl Rooms {
                     membership.reason = Reason::Again;
                     self.one(&jid, turn).emptied();
                 }
+                // The wait after a kick continues.
+                Stage::Outside { wanted: true } if membership.not_before.is_some() => {}
                 Stage::Outside { wanted: true } => self.records.waits(&jid),
                 Stage::Outside { wanted: false } => {}
             }

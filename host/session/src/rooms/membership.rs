@@ -87,6 +87,8 @@ pub(crate) struct Membership {
     pub(super) put_out: u32,
     /// How often we were kicked since somebody asked for it.
     pub(super) kicks: u32,
+    /// When we return after a kick, on whatever stream.
+    pub(super) not_before: Option<Duration>,
     /// When we last entered.
     pub(super) entered_at: Duration,
     /// The time to which its messages belong now.
@@ -123,6 +125,7 @@ impl Membership {
             nicks_tried: 0,
             put_out: 0,
             kicks: 0,
+            not_before: None,
             entered_at: Duration::ZERO,
             tells: Tells::Past,
             deadline: None,
@@ -160,6 +163,8 @@ impl Membership {
 #[derive(Debug, Default)]
 pub(super) struct Farewell {
     pub(crate) why: &'static str,
+    /// The reason in the owner's record, if it is more exact than the one for plugins.
+    pub(crate) recorded: Option<&'static str>,
     pub(crate) reason: Option<String>,
     pub(crate) alternative: Option<BareJid>,
     pub(crate) actor: Option<Actor>,
@@ -169,7 +174,7 @@ impl Farewell {
     /// Returns it as the owner sees it.
     pub(super) fn departure(&self, at: Timestamp) -> Departure {
         let (reason, actor, alternative) = (self.reason.clone().map(cut), self.actor.clone(), self.alternative.clone());
-        Departure { at, why: self.why, reason, actor, alternative }
+        Departure { at, why: self.recorded.unwrap_or(self.why), reason, actor, alternative }
     }
 }
 

@@ -404,7 +404,7 @@ impl RoomTurn<'_, '_> {
                 let error = CallError::Other(format!("the room {jid} put us out ({why})"));
                 let joiners = self.rooms.membership(jid).map(Membership::take_joiners).unwrap_or_default();
                 let (alternative, actor) = (muc.destroyed.clone().flatten(), muc.actor.clone());
-                self.outside(comes_back, Farewell { why, reason, alternative, actor });
+                self.outside(comes_back, Farewell { why, recorded: None, reason, alternative, actor });
                 if comes_back {
                     self.comes_back(!hides);
                 }

@@ -5,7 +5,7 @@ use parlor_stanza::types::BookmarkPlace;
 
 use super::*;
 
-fn bookmark(autojoin: bool) -> types::Bookmark {
+pub(super) fn bookmark(autojoin: bool) -> types::Bookmark {
     types::Bookmark {
         room: bare(ROOM),
         name: None,

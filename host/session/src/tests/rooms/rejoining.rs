@@ -1,7 +1,9 @@
 //! Removal from rooms: whether we return, and what the owner sees.
 
+use parlor_stanza::types::BookmarkChange::Set;
 use serde_json::json;
 
+use super::bookmarks::bookmark;
 use super::*;
 
 fn record(test: &TestSession) -> Arc<RoomRecord> {
@@ -17,6 +19,81 @@ fn with_policy(rejoin: &str) -> TestSession {
     test.in_room();
     test
 }
+
+/// A bookmark of the room without a nickname, so that ours is that of the account.
+fn listed(autojoin: bool) -> types::Bookmark {
+    types::Bookmark { nick: None, ..bookmark(autojoin) }
+}
+
+/// Returns a test that has just connected, and is entering the room because of its bookmark.
+fn entering_by_bookmark(settings: Settings) -> TestSession {
+    let mut test = TestSession::new(settings);
+    test.run(Session::plugins_initialized);
+    test.bind();
+    test.roster_alone(Vec::new());
+    test.bookmarks(vec![listed(true)]);
+    assert!(enters(&mut test));
+    test
+}
+
+/// Returns a test that is in the room because of its bookmark.
+fn in_by_bookmark(rejoin: &str) -> TestSession {
+    let mut test = entering_by_bookmark(settings(&[("rejoin", json!(rejoin))]));
+    is_in(&mut test);
+    test
+}
+
+/// Lets the bot in.
+fn is_in(test: &mut TestSession) {
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    test.subject("");
+    assert_eq!(record(test).state, RoomState::Joined);
+    test.forget();
+}
+
+/// Returns whether the bot has asked to enter.
+fn enters(test: &mut TestSession) -> bool {
+    test.lines().iter().any(|line| line.contains("entering"))
+}
+
+/// The ways in which the account loses its stream without resumption: it gets another one at once, or gives up first.
+#[derive(Debug, Clone, Copy)]
+enum Loss {
+    Replaced,
+    GivenUp,
+}
+
+impl Loss {
+    const ALL: [Self; 2] = [Self::Replaced, Self::GivenUp];
+
+    /// Lets the account lose its stream. Returns whether the bot asks to enter on the next one, with these bookmarks.
+    fn then_enters(self, test: &mut TestSession, bookmarks: Vec<types::Bookmark>) -> bool {
+        if let Self::GivenUp = self {
+            test.run(|session, now, effects| session.lost("gone", now, effects));
+        }
+        test.forget();
+        test.bind();
+        test.roster_alone(Vec::new());
+        test.bookmarks(bookmarks);
+        enters(test)
+    }
+}
+
+/// Puts the bot out, with these status codes.
+fn put_out(test: &mut TestSession, status: &[u16]) {
+    let destroyed = (status == [110]).then_some(None);
+    test.presence(with_muc(occupant("bot", PresenceKind::Unavailable, status), |muc| muc.destroyed = destroyed));
+    test.forget();
+}
+
+/// The status codes of the removals that are final with `rejoin = "never"`, and what the record says.
+const FINAL: [(&[u16], &str); 5] = [
+    (&[110, 307], "kicked"),
+    (&[110, 301], "banned"),
+    (&[110, 321], "affiliation"),
+    (&[110, 322], "members-only"),
+    (&[110], "destroyed"),
+];
 
 /// Kicks the bot, with the actor and the reason.
 fn kick(test: &mut TestSession) {
@@ -209,4 +286,160 @@ fn a_service_that_is_down_is_told_of_once_however_often_it_is_tried() {
         assert_eq!(test.session.snapshot().room_records.rooms[&bare(ROOM)].state, RoomState::Joining);
     }
     assert_eq!(test.room_news.len(), 1);
+}
+
+#[test]
+fn a_bookmark_does_not_bring_back_an_account_that_was_put_out() {
+    for (loss, (status, says)) in Loss::ALL.into_iter().flat_map(|loss| FINAL.map(|removal| (loss, removal))) {
+        let mut test = in_by_bookmark("never");
+        put_out(&mut test, status);
+        assert_eq!((record(&test).state, why(&record(&test))), (RoomState::Out, Some(says)));
+        for stream in 0..2 {
+            assert!(!loss.then_enters(&mut test, vec![listed(true)]), "{loss:?} {says} {stream}");
+            assert_eq!((record(&test).state, why(&record(&test))), (RoomState::Out, Some(says)), "{loss:?}");
+        }
+        // Another client renames it.
+        let renamed = types::Bookmark { name: Some("Hall".to_owned()), ..listed(true) };
+        test.hear(Incoming::Bookmarks(vec![Set(renamed)]));
+        assert!(!enters(&mut test) && !enters_after(&mut test, 3_600), "{loss:?} {says}");
+        // Somebody wants us there.
+        let mut opened = test.open_room(None);
+        assert!(enters(&mut test));
+        is_in(&mut test);
+        assert!(got(&mut opened).unwrap().unwrap().joined);
+        assert!(loss.then_enters(&mut test, vec![listed(true)]), "{loss:?} {says}: it is in again");
+    }
+}
+
+#[test]
+fn the_list_of_the_settings_does_not_bring_back_an_account_that_was_put_out() {
+    for (status, says) in FINAL {
+        let mut test = TestSession::connected(settings(&[("auto_join_rooms", json!([ROOM]))]));
+        is_in(&mut test);
+        put_out(&mut test, status);
+        for loss in Loss::ALL {
+            assert!(!loss.then_enters(&mut test, Vec::new()), "{loss:?} {says}");
+            assert_eq!(
+                test.count("roomsAutoJoined"),
+                usize::from(matches!(loss, Loss::GivenUp)),
+                "nothing waits for it"
+            );
+        }
+        // An owner who takes it from the list and adds it again wants it.
+        test.set(&[("auto_join_rooms", json!([]))]).unwrap();
+        assert!(!enters(&mut test));
+        test.set(&[("auto_join_rooms", json!([ROOM]))]).unwrap();
+        assert!(enters(&mut test), "{says}");
+    }
+}
+
+#[test]
+fn a_bookmark_that_is_newly_set_to_enter_the_room_asks_for_it() {
+    for (status, says) in FINAL {
+        let out = || {
+            let mut test = in_by_bookmark("never");
+            put_out(&mut test, status);
+            test
+        };
+        let mut test = out();
+        test.hear(Incoming::Bookmarks(vec![Set(listed(false))]));
+        assert!(!enters(&mut test));
+        test.hear(Incoming::Bookmarks(vec![Set(listed(true))]));
+        assert!(enters(&mut test), "{says}: by another client");
+
+        let mut test = out();
+        assert!(!Loss::Replaced.then_enters(&mut test, vec![listed(false)]));
+        assert!(Loss::Replaced.then_enters(&mut test, vec![listed(true)]), "{says}: while we were offline");
+
+        let mut test = out();
+        let _set = test.ask(SetBookmark { bookmark: listed(true) });
+        let id = test.asked(|ask| matches!(ask, Ask::PublishBookmark { .. }));
+        test.answer(None, id, Ok(Body::Empty));
+        assert!(enters(&mut test), "{says}: by a plugin");
+    }
+}
+
+#[test]
+fn the_wait_after_a_kick_goes_on_over_a_lost_stream() {
+    for loss in Loss::ALL {
+        let mut test = in_by_bookmark("always");
+        for wait in [30, 60, 120] {
+            kick(&mut test);
+            test.wait(10);
+            let next = record(&test).next;
+            assert!(next.is_some());
+            assert!(!loss.then_enters(&mut test, vec![listed(true)]), "{loss:?} {wait}");
+            test.hear(Incoming::Bookmarks(vec![Set(listed(true))]));
+            assert!(!enters(&mut test), "{loss:?} {wait}");
+            assert_eq!((record(&test).state, record(&test).next), (RoomState::Waiting, next), "{loss:?} {wait}");
+            assert!(enters_after(&mut test, wait - 10), "{loss:?} {wait}");
+            is_in(&mut test);
+        }
+        // It passes while there is no stream, too.
+        kick(&mut test);
+        test.run(|session, now, effects| session.lost("gone", now, effects));
+        test.wait(240);
+        assert!(loss.then_enters(&mut test, vec![listed(true)]), "{loss:?}");
+
+        let mut test = in_by_bookmark("kicked-once");
+        kick(&mut test);
+        assert!(!loss.then_enters(&mut test, vec![listed(true)]), "{loss:?}");
+        assert!(enters_after(&mut test, 30), "{loss:?}");
+        is_in(&mut test);
+        assert!(loss.then_enters(&mut test, vec![listed(true)]), "{loss:?}");
+        is_in(&mut test);
+        kick(&mut test);
+        assert_eq!(record(&test).state, RoomState::Out, "the first kick counts, {loss:?}");
+    }
+}
+
+/// A moderator bans the account while it is not connected.
+#[test]
+fn a_ban_that_we_learn_of_when_we_enter_is_final_and_other_refusals_are_not() {
+    let refused = |test: &mut TestSession, condition: &str| {
+        test.presence(presence(ROOM, PresenceKind::Error(stanza_error(condition))));
+        test.forget();
+    };
+    for (condition, says, enters_again) in
+        [("forbidden", "banned", false), ("gone", "destroyed", false), ("not-authorized", "refused", true)]
+    {
+        let mut test = in_by_bookmark("always");
+        assert!(Loss::Replaced.then_enters(&mut test, vec![listed(true)]), "a lost stream is no removal");
+        refused(&mut test, condition);
+        assert_eq!((record(&test).state, why(&record(&test))), (RoomState::Out, Some(says)));
+        assert_eq!(Loss::Replaced.then_enters(&mut test, vec![listed(true)]), enters_again, "{condition}");
+    }
+    for (condition, enters_again) in
+        [("forbidden", false), ("gone", false), ("registration-required", true), ("not-authorized", true)]
+    {
+        let mut test = entering_by_bookmark(Settings::default());
+        refused(&mut test, condition);
+        assert_eq!(Loss::Replaced.then_enters(&mut test, vec![listed(true)]), enters_again, "{condition}");
+    }
+}
+
+#[test]
+fn the_rooms_of_a_service_that_was_restarted_are_not_entered_all_at_once() {
+    let rooms = ["a@muc.example.org", "b@muc.example.org", "c@muc.example.org"];
+    let mut test = TestSession::connected(settings(&[("auto_join_rooms", json!(rooms))]));
+    let from = |room: &str, kind, status: &[u16]| Presence {
+        from: jid(&format!("{room}/bot")),
+        ..occupant("bot", kind, status)
+    };
+    for room in rooms {
+        test.presence(from(room, PresenceKind::Available, &[110]));
+    }
+    for room in rooms {
+        test.presence(from(room, PresenceKind::Unavailable, &[110, 332]));
+    }
+    let records = test.session.snapshot().room_records.rooms;
+    for (place, room) in (0..).zip(rooms) {
+        let wait = Duration::from_secs(30) + place * Duration::from_millis(20);
+        assert_eq!(records[&bare(room)].next, Some(test.now + wait), "{room}");
+    }
+    test.forget();
+    test.wait(30);
+    assert_eq!(test.lines(), ["> available to a@muc.example.org/bot entering"]);
+    test.wait(1);
+    assert_eq!(test.lines().iter().filter(|line| line.contains("entering")).count(), 2);
 }
