@@ -95,8 +95,14 @@ impl AuditArgs {
             kinds: self.kind.clone(),
             after,
             before: None,
-            most: self.lines,
+            // To follow, the number of an entry is needed: the next answer has those after it.
+            most: if self.follow { self.lines.max(1) } else { self.lines },
         }
+    }
+
+    /// Returns the entries of an answer to print. With `-n 0`, the first one only says where the new entries begin.
+    fn to_print<'a>(&self, audit: &'a Audit, after: Option<i64>) -> &'a [Entry] {
+        if self.lines == 0 && after.is_none() { &[] } else { &audit.entries }
     }
 
     /// Prints the last entries, and each further one as it comes.
@@ -107,7 +113,7 @@ impl AuditArgs {
                 Err(_) if !host.is_heard() => return Err(Ended::Stopped(config.data).into()),
                 audit => audit?,
             };
-            for one in &audit.entries {
+            for one in self.to_print(&audit, after) {
                 let text = if self.json {
                     plain_json(&serde_json::to_string(one)?) + "\n"
                 } else {
@@ -237,7 +243,19 @@ pub(super) fn names(config: &Config, host: Option<&Client>, plugin: &PluginId) -
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Typed {
+        #[command(flatten)]
+        audit: AuditArgs,
+    }
+
+    fn typed(line: &str) -> AuditArgs {
+        Typed::try_parse_from(line.split(' ')).unwrap().audit
+    }
 
     fn entry(what: &str, old: Option<&str>, new: Option<&str>) -> Entry {
         Entry {
@@ -321,6 +339,19 @@ mod tests {
         assert_eq!(request(&query), all);
         let next = request(&AuditQuery { after: Some(0), ..AuditQuery::default() });
         assert_eq!(next, "/v1/audit?lines=0&after=0&wait=true");
+    }
+
+    #[test]
+    fn whoever_follows_without_older_entries_gets_each_new_one() {
+        let audit = Audit { entries: vec![entry("rooms.read", None, None)], ..Audit::default() };
+        let follows = typed("audit -n 0 --follow");
+        assert_eq!((follows.query(None).most, follows.query(Some(1)).most), (1, 1));
+        assert!(follows.to_print(&audit, None).is_empty());
+        assert_eq!(follows.to_print(&audit, Some(1)), audit.entries);
+        let follows = typed("audit -n 7 --follow");
+        assert_eq!((follows.query(None).most, follows.query(Some(1)).most), (7, 7));
+        assert_eq!(follows.to_print(&audit, None), audit.entries);
+        assert_eq!(typed("audit -n 0").query(None).most, 0);
     }
 
     #[test]

@@ -114,6 +114,14 @@ impl Source {
         matches!(self, Self::File(_))
     }
 
+    /// Returns whether both are in registries, and in the same one.
+    pub fn has_registry_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Registry(one), Self::Registry(other)) => one.has_server_of(other),
+            _ => false,
+        }
+    }
+
     /// Fetches the file. `login` is used if a registry requires a log-in.
     pub fn fetch(&self, login: &LogIn) -> Result<Downloaded, DownloadError> {
         match self {
@@ -299,5 +307,17 @@ mod tests {
         for plain in ["ftp://example.org:80/x@1", "ftp://example.org/a:b@1", "ftp://[::1]/x@1"] {
             assert_eq!(without_passwords(plain), plain);
         }
+    }
+
+    #[test]
+    fn a_registry_is_the_same_if_its_server_is() {
+        let of = |text: &str| Source::parse(text, Path::new("/etc/parlor")).unwrap();
+        let is_same = |one: &str, other: &str| of(one).has_registry_of(&of(other));
+        assert!(is_same("oci://example.org/a/b:1", "oci://example.org/c:2"));
+        assert!(is_same("oci://docker.io/a/b", "oci://index.docker.io/a/b"));
+        for other in ["oci://example.net/a/b:1", "oci://example.org:5000/a/b:1", "https://example.org/a", "a/b"] {
+            assert!(!is_same("oci://example.org/a/b:1", other), "{other}");
+        }
+        assert!(!is_same("https://example.org/a", "https://example.org/a"));
     }
 }

@@ -12,7 +12,7 @@ use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Home, Host};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
-use parlor_tests::process::Signal;
+use parlor_tests::process::{Process, Signal};
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 
@@ -289,4 +289,21 @@ async fn whoever_follows_the_audit_sees_each_entry_as_it_comes() {
     for line in followed.stdout.lines() {
         assert!(serde_json::from_str::<Value>(line).unwrap()["id"].is_i64(), "{line}");
     }
+}
+
+#[tokio::test]
+async fn whoever_follows_from_the_end_of_the_audit_sees_new_entries_alone() {
+    let (home, _) = home().await;
+    let _host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    let last = audit(&home, &["--lines", "1"]).await["entries"][0]["id"].as_i64().unwrap();
+    let command = home.command(["audit", "-n", "0", "--follow", "--json"]).unwrap();
+    let follower = Process::start("parlor audit", command).unwrap();
+    let deadline = Instant::now() + SOON;
+    // Restarts that are made before it follows are not shown.
+    while follower.log().all().is_empty() {
+        assert!(Instant::now() < deadline, "nothing is shown");
+        ended(home.run(&["plugin", "restart", "echo"]).await.unwrap(), 0);
+    }
+    let first: Value = serde_json::from_str(&follower.log().all()[0]).unwrap();
+    assert!(first["id"].as_i64().unwrap() > last, "{first}");
 }

@@ -266,6 +266,48 @@ async fn another_key_of_a_publisher_always_asks_a_person() {
     assert!(policy(&home).contains(&publisher) && policy(&home).contains("version = \"0.2.0\""), "{}", policy(&home));
 }
 
+#[tokio::test]
+async fn a_log_in_goes_to_no_registry_that_an_index_chose() {
+    let (home, web, key) = prepared().await;
+    add(&home, "examples/echo", 0).await;
+    let before = policy(&home);
+    let mallory = Web::start_as(web.certificate()).await.unwrap();
+    mallory.guard("/v2/", "nothing", "Basic realm=\"x\"");
+    let source = format!("oci://{}/plugins/echo:0.2.0", mallory.host());
+    let entry = echo("0.2.0", &version("0.2.0"), "", &ASKS).replace("echo-0.2.0.wasm", &source);
+    publish(&web, &key, &index(&key, 2, &entry));
+    run(&home, &["index", "refresh"], 0).await;
+    home.write("password", "s3cr3t-7141\n").unwrap();
+    let login = ["--username", "me", "--password-file", "password"];
+    let call = async |arguments: &[&str], code: i32| run(&home, &[arguments, &login[..]].concat(), code).await;
+    let words =
+        format!("an index says that examples/echo is at {source}, and a password goes only to a registry that you");
+    for arguments in [
+        &["plugin", "add", "examples/echo", "--id", "again", "--yes", "--grant-all"][..],
+        &["plugin", "update", "echo", "--yes"],
+        &["plugin", "update", "echo", "--check"],
+        &["plugin", "update", "echo", "examples/echo", "--yes"],
+    ] {
+        let refused = call(arguments, 2).await;
+        says(&refused, &words);
+        says(&refused, &format!("leave out --username, or give {source} if the password is for it"));
+    }
+    assert!(mallory.requests().is_empty(), "{:?}", mallory.requests());
+    assert_eq!(policy(&home), before);
+
+    // It goes to a registry that the owner names, and to the one that the installed plugin is from.
+    let known = || mallory.requests().iter().filter(|request| request.contains("authorization: Basic ")).count();
+    let refused = call(&["plugin", "update", "echo", &source, "--yes"], 1).await;
+    says(&refused, "does not give plugins/echo to the log-in that was given");
+    assert_eq!(known(), 1);
+    let from_there = before.replace(&web.url("/all/echo-0.1.0.wasm"), &source.replace("0.2.0", "0.1.0"));
+    assert_ne!(from_there, before);
+    home.write("plugins.toml", &from_there).unwrap();
+    let refused = call(&["plugin", "update", "echo", "--yes"], 1).await;
+    says(&refused, "does not give plugins/echo to the log-in that was given");
+    assert_eq!(known(), 2);
+}
+
 /// A folder needs no server, and a file of the name comes before the index.
 #[tokio::test]
 async fn an_index_in_a_folder_leads_to_files_below_it_alone() {

@@ -11,7 +11,7 @@ use parlor_plugins::listing::Wanted;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::Entry;
 use parlor_plugins::signature::PublisherKey;
-use parlor_plugins::source::Source;
+use parlor_plugins::source::{LogIn, Source};
 
 use super::origin::Origin;
 use crate::Ended;
@@ -54,17 +54,17 @@ pub(crate) fn choose(
 ) -> anyhow::Result<Chosen> {
     let mut expected = origin.expected()?;
     let entry = installed.map(|installed| installed.entry);
-    let pinned = entry.and_then(|entry| entry.publisher.clone());
     let Some(found) = find(config, typed, entry)? else {
         let Some(source) = typed.or(entry.map(|entry| &entry.source)).cloned() else {
             bail!(Ended::Usage("give the source of the plugin".to_owned()));
         };
+        let pinned = entry.and_then(|entry| entry.publisher.clone());
         if let (Some(key), Some(Installed { entry, older: Older::Refused })) = (pinned, installed) {
             expected.publisher = Some(Publisher { key, index: entry.index.clone(), is_agreed: false });
         }
         return Ok(Chosen { source, expected, found: None });
     };
-    listed(found, expected, pinned, asking)
+    listed(found, expected, entry, asking)
 }
 
 /// Returns an index's entry with a name, if it cannot be a file.
@@ -77,17 +77,27 @@ pub(crate) fn choose_listed(
     listed(Indexes::new(&config.data).find(wanted)?, expected, None, asking)
 }
 
-/// Requires of a file what its index says. `pinned` is the key of the installed plugin.
-fn listed(found: Found, expected: Expected, pinned: Option<PublisherKey>, asking: Asking) -> anyhow::Result<Chosen> {
+/// Requires of a file what its index says. `entry` is the installed plugin, if it is an update.
+fn listed(found: Found, expected: Expected, entry: Option<&Entry>, asking: Asking) -> anyhow::Result<Chosen> {
     let (listing, digest) = (&found.listing, found.digest);
     if expected.unsigned {
         let sentence = format!("what an index names has to be signed: leave out --unsigned, or give {}", found.source);
         bail!(Ended::Usage(sentence));
     }
+    // An index can name any server, also one that collects passwords.
+    let is_known = entry.is_some_and(|entry| entry.source.has_registry_of(&found.source));
+    if matches!(expected.login, LogIn::Given { .. }) && !is_known {
+        let source = &found.source;
+        let sentence = format!(
+            "an index says that {listing} is at {source}, and a password goes only to a registry that you name: leave out \
+             --username, or give {source} if the password is for it"
+        );
+        bail!(Ended::Usage(sentence));
+    }
     if let Some(other) = expected.digest.filter(|wanted| *wanted != digest) {
         bail!("{other} was asked for, but the index has {digest} as {listing} {}", found.version);
     }
-    let before = match pinned {
+    let before = match entry.and_then(|entry| entry.publisher.clone()) {
         // The key of the installed plugin counts, even if the index was removed and added again since.
         Some(key) => Some(key).filter(|key| *key != found.key),
         None => found.was.clone(),

@@ -292,6 +292,11 @@ impl Pulled {
 }
 
 impl Reference {
+    /// Returns whether both are answered by the same server.
+    pub(super) fn has_server_of(&self, other: &Self) -> bool {
+        self.server.same_server(&other.server)
+    }
+
     fn url(&self, what: &str) -> Result<Url, UrlError> {
         self.server.to(&format!("/v2/{}/{what}", self.repository))
     }
