@@ -142,7 +142,7 @@ async fn configure(host: &Host, config: Config) {
     let (data, plugins, log) = (was.data.clone(), was.plugins.clone(), was.log.clone());
     let (watch, cluster) = (was.watch, was.cluster.clone());
     let config = Arc::new(Config { data, plugins, log, watch, cluster, ..config });
-    audit::configured(host, &was, &config).await;
+    audit::configured(host, &config, "read again").await;
     host.config.store(Arc::clone(&config));
     host.config_fault.store(None);
     // Also if it is the same: certificates may have been renewed.

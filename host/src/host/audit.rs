@@ -1,18 +1,18 @@
 //! The audit of a running host: changes of its files, requests of its owners, and the counts of its plugins.
 
-use std::collections::BTreeSet;
+mod configuration;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parlor_base::id::PluginId;
-use parlor_config::{AccountConfig, Config, Encryption, OtrPeople, Role, setting};
+use parlor_config::Config;
 use parlor_plugins::components::Components;
 use parlor_plugins::policy::{Entry, Policy};
 use parlor_runtime::account::Shared;
-use parlor_runtime::audited::{self, HIDDEN};
+use parlor_runtime::audited;
 use parlor_store::{Audit, AuditKind, By, NewAuditEntry, StoreError};
-use serde_json::Value;
 
 use super::Host;
 
@@ -20,15 +20,21 @@ use super::Host;
 const COUNTING: Duration = Duration::from_secs(30);
 /// The name of the configuration file in entries.
 const CONFIG: &str = "parlor.toml";
+/// How many changes of the configuration are written at once: there may be thousands of accounts.
+const AT_ONCE: usize = 64;
+/// The way of edits that were made while no host ran.
+const AT_THE_START: &str = "found at the start";
 
 /// Begins the audit of a host that starts by this policy.
 pub(super) async fn begin(host: &Host, policy: &Policy) {
     let audit = host.store.audit();
-    audit.keep(audited::retention(&host.config()));
+    let config = host.config();
+    audit.keep(audited::retention(&config));
     let entry = NewAuditEntry::new(AuditKind::Host, &By::host("start"), "the host was started");
     let version = Some(env!("CARGO_PKG_VERSION").to_owned());
     warn_of(audit.add(vec![NewAuditEntry { new: version, ..entry }]).await);
-    changed(host, policy, "found at the start").await;
+    configured(host, &config, AT_THE_START).await;
+    changed(host, policy, AT_THE_START).await;
 }
 
 /// Records how the policy differs from the one that the audit knows. Commands record their changes beforehand.
@@ -50,76 +56,20 @@ pub(super) async fn changed(host: &Host, policy: &Policy, way: &str) {
     }
 }
 
-/// Records how another configuration differs from the one in force.
-pub(super) async fn configured(host: &Host, old: &Config, new: &Config) {
+/// Records how this configuration differs from the one that the audit knows.
+pub(super) async fn configured(host: &Host, config: &Config, way: &str) {
     let audit = host.store.audit();
-    audit.keep(audited::retention(new));
-    let by = By::file(CONFIG, "read again");
-    let names: BTreeSet<_> = old.accounts.keys().chain(new.accounts.keys()).collect();
-    let mut all = Vec::new();
-    for name in names {
-        let entry =
-            |kind, what: &str| NewAuditEntry { account: Some(name.to_string()), ..NewAuditEntry::new(kind, &by, what) };
-        let jid = |account: &AccountConfig| account.link.jid.to_string();
-        match (old.accounts.get(name), new.accounts.get(name)) {
-            (Some(old), None) => {
-                all.push(NewAuditEntry { old: Some(jid(old)), ..entry(AuditKind::Account, "removed") });
-            }
-            (None, Some(new)) => {
-                all.push(NewAuditEntry { new: Some(jid(new)), ..entry(AuditKind::Account, "added") });
-            }
-            (Some(old), Some(new)) if old != new => {
-                for key in old.settings.differing(&new.settings) {
-                    let [old, new] = [old, new].map(|account| value(key, account.settings.given(key)));
-                    all.push(NewAuditEntry { old, new, ..entry(AuditKind::Setting, &format!("setting {key}")) });
-                }
-                if old.link != new.link || old.owners != new.owners {
-                    let owners = |account: &AccountConfig| {
-                        let owners: Vec<_> = account.owners.iter().map(ToString::to_string).collect();
-                        Some(format!("{}, owners: {}", account.link.jid, owners.join(" ")))
-                    };
-                    let (old, new) = (owners(old), owners(new));
-                    all.push(NewAuditEntry { old, new, ..entry(AuditKind::Account, "its connection or its owners") });
-                }
-                if old.group != new.group {
-                    let [old, new] = [old, new].map(|account| account.group.as_ref().map(ToString::to_string));
-                    all.push(NewAuditEntry { old, new, ..entry(AuditKind::Account, "its group") });
-                }
-                if old.encryption != new.encryption {
-                    let [old, new] = [old, new].map(|account| Some(encryption(account.encryption)));
-                    all.push(NewAuditEntry { old, new, ..entry(AuditKind::Setting, "its encryption") });
-                }
-                if old.otr_people != new.otr_people {
-                    let [old, new] = [old, new].map(|account| Some(people(&account.otr_people)));
-                    all.push(NewAuditEntry { old, new, ..entry(AuditKind::Setting, "OTR with people") });
-                }
-            }
-            _ => {}
+    audit.keep(audited::retention(config));
+    let known = match audit.configuration().await {
+        Ok(known) => known,
+        Err(error) => return warn_of(Err(error)),
+    };
+    let changes = configuration::changes(known, config, &By::file(CONFIG, way));
+    for some in changes.chunks(AT_ONCE) {
+        if let Err(error) = audit.record(some.to_vec()).await {
+            return warn_of(Err(error));
         }
     }
-    if !all.is_empty() {
-        warn_of(audit.add(all).await);
-    }
-}
-
-/// Returns how an account encrypts, as it is shown.
-fn encryption(Encryption { omemo, otr, trust, announce, trust_by_chat, plain_instead }: Encryption) -> String {
-    let (otr, trust) = (otr.as_str(), trust.as_str());
-    format!(
-        "omemo {omemo}, otr {otr}, trust {trust}, announce {announce}, trust_by_chat {trust_by_chat}, \
-         plain_instead {plain_instead}"
-    )
-}
-
-/// Returns the people with a policy of their own for OTR, as they are shown.
-fn people(people: &OtrPeople) -> String {
-    people.all().map(|(jid, policy)| format!("{jid} {}", policy.as_str())).collect::<Vec<_>>().join(", ")
-}
-
-/// Returns the value of a setting as it is shown: only settings that the host knows and that are not secret.
-fn value(key: &str, value: Option<&Value>) -> Option<String> {
-    let is_shown = setting(key).is_some_and(|rule| rule.role != Role::Secret);
-    value.map(|value| if is_shown { value.to_string() } else { HIDDEN.to_owned() })
 }
 
 /// Records an action of somebody through the host. A failure is logged, and does not stop the action.
@@ -161,24 +111,5 @@ pub(crate) fn of(host: &Host) -> Audit {
 fn warn_of(result: Result<(), StoreError>) {
     if let Err(error) = result {
         tracing::error!(%error, "the audit cannot be written");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use parlor_config::OtrPolicy;
-
-    use super::*;
-
-    #[test]
-    fn how_an_account_encrypts_is_shown_by_the_names_of_its_keys() {
-        assert_eq!(
-            encryption(Encryption { trust_by_chat: true, ..Encryption::OFF }),
-            "omemo false, otr never, trust blind, announce false, trust_by_chat true, plain_instead false"
-        );
-        let [juliet, romeo] =
-            ["juliet@example.org", "romeo@example.org"].map(|text| text.parse::<jid::BareJid>().unwrap());
-        let all = [(romeo, OtrPolicy::Require), (juliet, OtrPolicy::Never)].into_iter().collect();
-        assert_eq!(people(&all), "juliet@example.org never, romeo@example.org require");
     }
 }

@@ -25,7 +25,7 @@ use super::edit::{Edit, Failure, Statement, StoreFile};
 use super::work::{Job, Lane, Task, WeakTasks, answered, result_of};
 use super::{Store, StoreError, health};
 
-pub use policy::{PolicyChange, PolicyRow};
+pub use policy::{CONFIGURATION, PolicyChange, PolicyRow};
 pub use tallies::{Activity, Count, KeptTally, MOST_TALLIES, Tally, TallyKind, Traffic};
 
 /// Creates the tables of the audit.
@@ -372,7 +372,12 @@ impl Audit {
         self.run(|file| Ok(policy::read(file, None)?)).await
     }
 
-    /// Records changes of the policy, except for those that somebody recorded meanwhile. They are on disk when this
+    /// Returns the configuration as the audit knows it: the fields of [`CONFIGURATION`].
+    pub async fn configuration(&self) -> Result<Vec<PolicyRow>, StoreError> {
+        self.run(|file| Ok(policy::read(file, Some(CONFIGURATION))?)).await
+    }
+
+    /// Records changes of the policy or the configuration, except for those that somebody recorded meanwhile. They are on disk when this
     /// returns.
     pub async fn record(&self, changes: Vec<PolicyChange>) -> Result<(), StoreError> {
         if changes.is_empty() {

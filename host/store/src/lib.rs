@@ -63,8 +63,8 @@ pub use accounts::{Accounts, LARGEST_SNAPSHOT, Replica};
 pub use added::AddedContacts;
 pub use audit::kept::AuditFile;
 pub use audit::{
-    Activity, Audit, AuditEntry, AuditKind, AuditQuery, By, Count, KeptTally, MOST_TALLIES, NewAuditEntry,
-    PolicyChange, PolicyRow, Retention, Share, Tally, TallyKind, Traffic,
+    Activity, Audit, AuditEntry, AuditKind, AuditQuery, By, CONFIGURATION, Count, KeptTally, MOST_TALLIES,
+    NewAuditEntry, PolicyChange, PolicyRow, Retention, Share, Tally, TallyKind, Traffic,
 };
 pub use change::{Addition, Changed, Only, Owner, Step, Write, Written};
 pub use data::{LONGEST_KEY, LONGEST_VALUE, PluginData, is_key};

@@ -160,6 +160,36 @@ async fn what_was_edited_by_hand_is_found_also_if_no_host_ran() {
 }
 
 #[tokio::test]
+async fn what_was_edited_in_the_configuration_is_found_also_if_no_host_ran() {
+    let (mut home, bot) = home().await;
+    let mut host = start(&home, &Policy::default()).await;
+    let first = audit(&home, &["--kind", "account", "--kind", "setting"]).await;
+    assert_eq!(first["entries"], Value::Array(Vec::new()), "a new host has nothing to compare with");
+    host.stop(SOON).await.unwrap();
+
+    home.amend("main", "owners", Some(vec!["mallory@example.org"].into())).unwrap();
+    let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    let with_days = |days: u32| home.write("parlor.toml", &format!("{config}\n[audit]\ndays = {days}\n")).unwrap();
+    with_days(9);
+    let _host = start_as_it_is(&home).await;
+    let found = audit(&home, &[]).await;
+    let owners = find(&found, "account", "its connection or its owners");
+    assert_eq!((&owners["who"], &owners["way"]), (&"file:parlor.toml".into(), &"found at the start".into()));
+    let [old, new] = ["", "mallory@example.org"].map(|owners| Value::from(format!("{}, owners: {owners}", bot.jid)));
+    assert_eq!((&owners["account"], &owners["old"], &owners["new"]), (&"main".into(), &old, &new));
+    let days = find(&found, "setting", "setting audit.days");
+    assert_eq!((&days["who"], &days["way"]), (&"file:parlor.toml".into(), &"found at the start".into()));
+    assert_eq!((&days["old"], &days["new"]), (&"400".into(), &"9".into()));
+
+    with_days(8);
+    ended(home.run(&["reload"]).await.unwrap(), 0);
+    let again = audit(&home, &["--kind", "account", "--kind", "setting"]).await;
+    let days = find(&again, "setting", "setting audit.days");
+    assert_eq!((&days["way"], &days["old"], &days["new"]), (&"read again".into(), &"9".into(), &"8".into()));
+    assert_eq!(again["entries"].as_array().unwrap().len(), 3, "each change once: {again:#}");
+}
+
+#[tokio::test]
 async fn what_an_owner_does_from_a_client_has_the_owners_address() {
     let mut owner = juliet().await;
     let (home, _host, bot) = owned(&owner.jid().to_bare()).await;

@@ -1,4 +1,4 @@
-//! The policy as the audit last saw it, so that a change is found also if it was made while no host ran.
+//! The policy and the configuration as the audit last saw them, so that a change is found also if it was made while no host ran.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -18,10 +18,13 @@ CREATE TABLE IF NOT EXISTS audit_policy (
 pub(super) const FORGET: Statement = Statement::new(61, "DELETE FROM audit_policy WHERE plugin = ?1 AND field = ?2");
 pub(super) const PUT: Statement = Statement::new(62, "INSERT OR REPLACE INTO audit_policy VALUES (?1, ?2, ?3, ?4)");
 
-/// A field of the policy.
+/// The name in place of a plugin's for fields of the configuration. No plugin can have it.
+pub const CONFIGURATION: &str = "@configuration";
+
+/// A field of the policy or the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyRow {
-    /// The plugin; empty for fields that concern no plugin.
+    /// The plugin; empty for fields of the policy that concern no plugin, [`CONFIGURATION`] for those of the configuration.
     pub plugin: String,
     /// The name of the field.
     pub field: String,
@@ -45,14 +48,15 @@ pub struct PolicyChange {
     pub entry: Option<NewAuditEntry>,
 }
 
-/// Returns all fields, or those of one plugin.
+/// Returns all fields of the policy, or those of one plugin or of [`CONFIGURATION`].
 pub(super) fn read(file: &Connection, plugin: Option<&str>) -> rusqlite::Result<Vec<PolicyRow>> {
-    let mut select =
-        file.prepare("SELECT plugin, field, mark, shown FROM audit_policy WHERE ?1 IS NULL OR plugin = ?1")?;
+    let fields = "SELECT plugin, field, mark, shown FROM audit_policy
+        WHERE plugin = ?1 OR (?1 IS NULL AND plugin <> ?2)";
+    let mut select = file.prepare(fields)?;
     let row = |row: &rusqlite::Row<'_>| {
         Ok(PolicyRow { plugin: row.get(0)?, field: row.get(1)?, mark: row.get(2)?, shown: row.get(3)? })
     };
-    select.query_map([plugin], row)?.collect()
+    select.query_map(params![plugin, CONFIGURATION], row)?.collect()
 }
 
 /// Records changes, and returns the number of the last entry; 0: there is none.

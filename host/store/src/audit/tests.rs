@@ -173,6 +173,31 @@ fn a_change_of_the_policy_is_recorded_by_whoever_comes_first() {
     assert_eq!(all(&file).iter().map(|entry| entry.who.as_str()).collect::<Vec<_>>(), ["uid:1", "uid:3", "uid:4"]);
 }
 
+#[test]
+fn fields_of_the_configuration_are_kept_beside_those_of_the_policy() {
+    let file = file();
+    let change = |plugin: &str| PolicyChange {
+        row: PolicyRow {
+            plugin: plugin.to_owned(),
+            field: "days".to_owned(),
+            mark: "1".to_owned(),
+            shown: Some("1".to_owned()),
+        },
+        is_gone: false,
+        was: None,
+        entry: None,
+    };
+    let changes = ["", "echo", CONFIGURATION].map(change);
+    assert_eq!(policy::record(&Edit::on(&file), NOON, &changes, Retention::default()).unwrap(), 0);
+    let plugins = |plugin| {
+        let rows = policy::read(&file, plugin).unwrap();
+        rows.into_iter().map(|row| row.plugin).collect::<Vec<_>>()
+    };
+    assert_eq!(plugins(None), ["", "echo"]);
+    assert_eq!(plugins(Some("echo")), ["echo"]);
+    assert_eq!(plugins(Some(CONFIGURATION)), [CONFIGURATION]);
+}
+
 fn activity(name: &str, count: u64, whom: &[(&str, i64)]) -> Activity {
     let tally = |(what, at): &(&str, i64)| Tally {
         kind: TallyKind::Recipient,
