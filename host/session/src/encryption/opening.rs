@@ -2,7 +2,7 @@
 
 use jid::{BareJid, FullJid, Jid};
 use parlor_e2ee::omemo::{
-    Device, Effort, Exchanged, Keep, KeyMessage, Prekeys, ReceiveError, Received, Secret, Session as OmemoSession,
+    Device, Effort, KeyMessage, Prekeys, ReceiveError, Received, Secret, Session as OmemoSession,
     Version, payload, receive,
 };
 use parlor_stanza::decode::read_envelope;
@@ -292,7 +292,7 @@ fn decrypt(
     let wants_answer = started || session.wants_answer();
     keys.sessions.put((&jid, sender, form), session, &mut changes);
     if let Some(used) = used_prekey {
-        use_prekey(keys, used, is_past, &mut changes, turn);
+        publishing::use_prekey(keys, used, is_past, &mut changes, turn);
     }
     if let (Some(_), Some(archived)) = (&opened, known) {
         let key = MessageKey { archived, jid: jid.clone(), device: sender, form, key, at: turn.now };
@@ -357,35 +357,6 @@ fn reason(error: ReceiveError) -> UndecryptableReason {
         ReceiveError::OwnDevice => UndecryptableReason::OtherDevice,
         _ => UndecryptableReason::Broken,
     }
-}
-
-/// Removes a used prekey from the published bundle. While the archive is read, it may be used once more (XEP-0384,
-/// section 6). Until a bundle without it is published, others may pick it, too.
-fn use_prekey(
-    keys: &mut EndToEnd,
-    (id, exchange): (u32, Exchanged),
-    is_past: bool,
-    changes: &mut Vec<KeyChange>,
-    turn: &mut Turn<'_>,
-) {
-    let Some(device) = &mut keys.device else { return };
-    let keep = if is_past {
-        Keep::UntilCaughtUp
-    } else {
-        if !device.has_recent_prekeys() {
-            publishing::forget_prekeys_later(&mut keys.published, turn);
-        }
-        Keep::Until(turn.deadlines.elapsed() + publishing::RECENT, exchange)
-    };
-    device.use_prekey(id, keep);
-    if device.needs_new_prekeys() {
-        device.refill(&mut rand::rng());
-    }
-    changes.push(KeyChange::Device(device.to_bytes()));
-    if is_past {
-        keys.published.catches_up = Some(turn.deadlines.elapsed());
-    }
-    publishing::keys_changed(keys, turn);
 }
 
 /// Replaces a broken session by sending an empty message with a new one, so that the other side uses the new one.

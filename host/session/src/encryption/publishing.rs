@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use parlor_e2ee::omemo::Device;
+use parlor_e2ee::omemo::{Device, Exchanged, Keep};
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::iq_payload::IqPayload;
 use parlor_stanza::omemo::{DeviceList, bundle_payload};
@@ -14,7 +14,6 @@ use parlor_stanza::types::{
 use super::EndToEnd;
 use super::kept::KeyChange;
 use super::lists::Came;
-use super::published::State;
 use super::sessions::version;
 use super::trust::{KeyKind, of_omemo};
 use crate::deadlines::{Deadlines, Late};
@@ -29,7 +28,7 @@ const GATHER: Duration = Duration::from_secs(10);
 const CHECK: Duration = Duration::from_hours(1);
 /// How long others may pick a used prekey: it takes up to [`GATHER`] until the bundle is published without it, and somebody who has the
 /// bundle from before has yet to write.
-pub(super) const RECENT: Duration = Duration::from_mins(2);
+const RECENT: Duration = Duration::from_mins(2);
 /// Delay after the last archived message before used prekeys are forgotten.
 const CAUGHT_UP: Duration = Duration::from_mins(5);
 /// The label of the own device, for people who look at their list.
@@ -92,9 +91,33 @@ pub(crate) fn check_soon(keys: &mut EndToEnd, deadlines: &mut Deadlines) {
     }
 }
 
-/// Has prekeys forgotten that are kept since others may have picked them, too.
-pub(super) fn forget_prekeys_later(published: &mut State, turn: &mut Turn<'_>) {
-    turn.deadlines.replace(&mut published.check, Some((RECENT, Late::KeysCheck)));
+/// Removes a used prekey from the published bundle. While the archive is read, it may be used once more (XEP-0384,
+/// section 6). Until a bundle without it is published, others may pick it, too.
+pub(super) fn use_prekey(
+    keys: &mut EndToEnd,
+    (id, exchange): (u32, Exchanged),
+    is_past: bool,
+    changes: &mut Vec<KeyChange>,
+    turn: &mut Turn<'_>,
+) {
+    let Some(device) = &mut keys.device else { return };
+    let keep = if is_past {
+        Keep::UntilCaughtUp
+    } else {
+        if !device.has_recent_prekeys() {
+            turn.deadlines.replace(&mut keys.published.check, Some((RECENT, Late::KeysCheck)));
+        }
+        Keep::Until(turn.deadlines.elapsed() + RECENT, exchange)
+    };
+    device.use_prekey(id, keep);
+    if device.needs_new_prekeys() {
+        device.refill(&mut rand::rng());
+    }
+    changes.push(KeyChange::Device(device.to_bytes()));
+    if is_past {
+        keys.published.catches_up = Some(turn.deadlines.elapsed());
+    }
+    keys_changed(keys, turn);
 }
 
 /// Makes a new signed prekey if the present one is too old, and forgets prekeys that were kept for others.
