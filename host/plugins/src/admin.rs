@@ -47,7 +47,7 @@ pub use accounts::{accounts_value, run_on, waiting};
 pub use carried::Carried;
 pub use difference::Difference;
 pub use error::AdminError;
-pub use granting::{GrantRequest, Revoked};
+pub use granting::{ComesTo, GrantRequest, Revoked};
 pub use install::Installation;
 pub use offer::{Expected, Offer, Publisher};
 pub use ordering::order_hooks;

@@ -163,6 +163,11 @@ pub enum AdminError {
     /// The plugin may not run under this decision.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Another version is installed than the one that the owner was asked about.
+    #[error(
+        "{0} was updated meanwhile, so nothing was granted: `parlor plugin inspect {0}` shows what it asks for now; look at that, and grant it again"
+    )]
+    Updated(PluginId),
     /// The plugin does not request the permission.
     #[error("{id} does not ask for {permission}, so it would not get it")]
     NotAsked {
