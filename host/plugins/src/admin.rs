@@ -47,13 +47,14 @@ pub use accounts::{accounts_value, run_on, waiting};
 pub use carried::Carried;
 pub use difference::Difference;
 pub use error::AdminError;
-pub use granting::{GrantRequest, Revoked};
+pub use granting::{ComesTo, GrantRequest, Revoked};
 pub use install::Installation;
 pub use offer::{Expected, Offer, Publisher};
 pub use ordering::order_hooks;
 pub use recording::Decided;
 pub use rooms::{keep_to_rooms, rooms_value};
 pub use rotation::{NewSecret, end_former, rotate_secret};
+pub use settings::{SettingChange, change_settings};
 pub use version::{Older, Plan, Replacement};
 
 /// The administration of the plugins of one configuration.

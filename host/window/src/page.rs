@@ -58,6 +58,24 @@ impl Reply {
         Self(Kind::To(path.into()))
     }
 
+    /// Sets the status code of a page. Other answers have their own.
+    #[must_use]
+    pub fn status(self, status: u16) -> Self {
+        match self.0 {
+            Kind::Page(page) => page.status(status).into(),
+            other => Self(other),
+        }
+    }
+
+    /// Returns the status code of a page; none of another answer.
+    #[cfg(any(test, feature = "test-support"))]
+    pub fn page_status(&self) -> Option<u16> {
+        match &self.0 {
+            Kind::Page(page) => Some(page.status),
+            Kind::To(_) | Kind::Download { .. } => None,
+        }
+    }
+
     /// Returns the title and the content of a page, the path of a redirect, or the text of a file.
     #[cfg(any(test, feature = "test-support"))]
     pub fn into_text(self) -> String {

@@ -166,6 +166,13 @@ impl<S> Visit<S> {
         Self { state, session, seen, parts: Vec::new(), query }
     }
 
+    /// Returns the same visit with a part of its path, such as that of `{id}`.
+    #[must_use]
+    pub fn with_part(mut self, name: &str, value: &str) -> Self {
+        self.parts.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Returns the sentence that the next page would show.
     pub fn notice(&self) -> Option<String> {
         self.seen.notices.take(&self.seen.secret)

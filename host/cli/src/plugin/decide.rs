@@ -7,7 +7,7 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk, ScopeKind};
 use parlor_config::Config;
-use parlor_plugins::admin::{GrantRequest, PluginAdmin, Revoked};
+use parlor_plugins::admin::{ComesTo, GrantRequest, Revoked};
 use parlor_runtime::api::acts_for;
 use parlor_runtime::rights::shown;
 use parlor_session::permissions::{Grants, Scope};
@@ -203,10 +203,10 @@ impl GrantArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.target.load_to_write()?;
         let admin = target::admin(&config);
-        let more = admin.comes_to(&self.plugin, &self.grants)?;
-        let grants = self.agree(&config, &admin, &more)?;
-        let more = admin.comes_to(&self.plugin, &grants)?;
-        admin.grant(&self.plugin, &grants)?;
+        let asked = admin.comes_to(&self.plugin, &self.grants)?;
+        let grants = self.agree(&config, &asked)?;
+        // Another owner may have updated it while this one was asked.
+        let more = admin.grant(&self.plugin, &grants, asked.examined.digest)?;
         let granted: Vec<_> = more.iter().map(|(permission, scope)| in_words(&grants, *permission, scope)).collect();
         let own: Vec<_> = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
         let sentence = format!("{} is granted {}{}", self.plugin, granted.join(", "), idle(&grants, &own));
@@ -214,12 +214,8 @@ impl GrantArgs {
     }
 
     /// Asks on a terminal, as `plugin add` does. Without one, high risk needs `--yes`. Returns what is granted.
-    fn agree(
-        &self,
-        config: &Config,
-        admin: &PluginAdmin<'_>,
-        more: &[(Permission, Scope)],
-    ) -> anyhow::Result<Vec<GrantRequest>> {
+    fn agree(&self, config: &Config, asked: &ComesTo) -> anyhow::Result<Vec<GrantRequest>> {
+        let ComesTo { entry, examined, more } = asked;
         if self.yes {
             return Ok(self.grants.clone());
         }
@@ -232,11 +228,10 @@ impl GrantArgs {
             );
             return Err(Ended::Declined(sentence).into());
         };
-        let entry = admin.entry(&self.plugin)?;
-        let manifest = admin.look(&self.plugin, &entry)?.manifest;
         let places = places(config, entry.accounts.as_deref());
         let more: Grants = more.iter().cloned().collect();
-        let request = Request { id: &self.plugin, manifest: &manifest, more, present: &entry.grants, places: &places };
+        let (manifest, present) = (&examined.manifest, &entry.grants);
+        let request = Request { id: &self.plugin, manifest, more, present, places: &places };
         consent::show(&terminal, &request.reach())?;
         self.ask(&terminal, &request)
     }

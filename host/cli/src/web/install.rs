@@ -381,8 +381,15 @@ async fn installed(visit: &Visit, decision: &Decision, offered: Arc<Offered>) ->
 }
 
 fn cancel(visit: &Visit) -> Result<Reply, Problem> {
-    visit.state.installs.give_up(number(visit)?, visit.session.name.as_str());
-    Ok(visit.done("/install", "nothing was installed"))
+    let number = number(visit)?;
+    match visit.state.installs.give_up(number, visit.session.name.as_str()) {
+        None => Err(over()),
+        Some(true) => Ok(visit.done("/install", "nothing was installed")),
+        Some(false) => {
+            let sentence = "you have agreed to it already, so it is not given up: this page shows what comes of it";
+            Ok(visit.done(&format!("/install/{number}"), sentence))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -447,6 +454,24 @@ mod tests {
         assert!(done.contains("/base/plugins/echo\""), "{done}");
         for text in [failed, done] {
             assert!(!text.contains("<script") && text.contains("&lt;script&gt;"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_being_installed_is_not_given_up() {
+        let id = || "echo".parse::<PluginId>().unwrap();
+        for (stage, to, says) in [
+            (Stage::Fetching, "/install", "nothing was installed"),
+            (Stage::Installing(id()), "/install/1", "not given up"),
+            (Stage::Done(id(), "echo is installed".to_owned()), "/install/1", "not given up"),
+        ] {
+            let visit = visit(Role::Owner, "/install/1/cancel").with_part("number", "1");
+            assert_eq!(cancel(&visit).unwrap_err().status, 404, "there is none yet");
+            visit.state.installs.begin("test").unwrap();
+            visit.state.installs.set(1, stage);
+            assert_eq!(cancel(&visit).unwrap().into_text(), to);
+            assert!(visit.notice().unwrap().contains(says), "{to}");
+            assert_eq!(visit.state.installs.stage(1, "test").is_some(), to == "/install/1");
         }
     }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use maud::{Markup, html};
-use parlor_base::id::PluginId;
+use parlor_base::id::{Digest, PluginId};
 use parlor_base::permission::{Permission, Risk, ScopeKind};
-use parlor_plugins::admin::{GrantRequest, Revoked};
+use parlor_plugins::admin::{AdminError, GrantRequest, Revoked};
 use parlor_plugins::consent::{Place, asked, held};
 use parlor_plugins::manifest::Manifest;
 use parlor_runtime::rights::{Right, rights, shown as entries};
@@ -15,6 +15,9 @@ use parlor_window::{Form, Problem, Question, Reply, Role, Routes, stranger};
 use super::host::{self, Host, Visit, apply, change, look};
 use super::parts::{kept_to, reach, rooms_of};
 use crate::show::Put as _;
+
+/// The field of a question with the digest of the version that it is about.
+const SHOWN: &str = "shown";
 
 /// Adds the forms.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
@@ -137,25 +140,50 @@ fn request(form: &Form) -> Result<GrantRequest, Problem> {
 async fn grant(visit: Visit, form: Form) -> Result<Reply, Problem> {
     let id = host::plugin(&visit)?;
     let request = request(&form)?;
-    let back = format!("/plugins/{id}");
     if !form.is_agreed() {
-        let (asked, wanted) = (id.clone(), [request]);
-        let (more, has) =
-            look(&visit, move |_, admin| Ok((admin.comes_to(&asked, &wanted)?, admin.entry(&asked)?.grants))).await?;
-        let said = more.iter().map(|(permission, scope)| in_words(*permission, scope, &has));
-        return Ok(visit.confirm(&Question {
-            title: format!("Grant {id} more?"),
-            sentences: said.chain(rooms_of(&has).map(|rooms| only_in(&rooms))).collect(),
-            button: format!("Grant it to {id}"),
-            is_danger: more.iter().any(|(permission, _)| permission.risk() == Risk::High),
-            action: visit.path(),
-            back: &back,
-            fields: form.fields(),
-        }));
+        return question(&visit, &id, &form, request, None).await;
     }
-    let (asked, name) = (id.clone(), request.permission);
-    change(&visit, move |_, admin| Ok(admin.grant(&asked, &[request])?)).await?;
-    apply(&visit, &id, &back, format!("{id} is granted {name}")).await
+    let shown = form.need(SHOWN)?.parse::<Digest>().map_err(|error| Problem::wrong(error.to_string()))?;
+    let (asked, name, wanted) = (id.clone(), request.permission, [request.clone()]);
+    let is_granted = change(&visit, move |_, admin| match admin.grant(&asked, &wanted, shown) {
+        // The question is asked again, about the version that is installed now.
+        Err(AdminError::Updated(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(true),
+    });
+    if !is_granted.await? {
+        let updated = html! {
+            strong { (id.as_str()) " was updated meanwhile, so nothing was granted." }
+            " Look again: this is what you would grant to the version that is installed now."
+        };
+        return Ok(question(&visit, &id, &form, request, Some(updated)).await?.status(409));
+    }
+    apply(&visit, &id, &format!("/plugins/{id}"), format!("{id} is granted {name}")).await
+}
+
+/// Asks whether a plugin is granted more. The question is about the version that is installed, whose digest it has.
+async fn question(
+    visit: &Visit,
+    id: &PluginId,
+    form: &Form,
+    request: GrantRequest,
+    first: Option<Markup>,
+) -> Result<Reply, Problem> {
+    let asked = id.clone();
+    let found = look(visit, move |_, admin| Ok(admin.comes_to(&asked, &[request])?)).await?;
+    let has = &found.entry.grants;
+    let said = found.more.iter().map(|(permission, scope)| in_words(*permission, scope, has));
+    let sent = form.fields().iter().filter(|(name, _)| name != SHOWN).cloned();
+    let fields: Vec<_> = sent.chain([(SHOWN.to_owned(), found.examined.digest.to_string())]).collect();
+    Ok(visit.confirm(&Question {
+        title: format!("Grant {id} more?"),
+        sentences: first.into_iter().chain(said).chain(rooms_of(has).map(|rooms| only_in(&rooms))).collect(),
+        button: format!("Grant it to {id}"),
+        is_danger: found.more.iter().any(|(permission, _)| permission.risk() == Risk::High),
+        action: visit.path(),
+        back: &format!("/plugins/{id}"),
+        fields: &fields,
+    }))
 }
 
 /// Describes a permission with its whole scope, and the grants before.
@@ -223,7 +251,70 @@ fn taken_back(id: &PluginId, name: Permission, Revoked { needed, left }: &Revoke
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
+    use crate::target::Target;
+
+    /// A component with what the host calls, made of core functions that trap.
+    const GUEST: &str = r#"
+      (core module $m
+        (func (export "start") (result i32) unreachable)
+        (func (export "callback") (param i32 i32 i32) (result i32) unreachable))
+      (core instance $i (instantiate $m))
+      (func $f async (canon lift (core func $i "start") async (callback (core func $i "callback"))))
+      (instance $guest (export "initialize" (func $f)) (export "handle-event" (func $f)) (export "stop" (func $f)))
+      (export "parlor:plugin/guest@0.1.0" (instance $guest))"#;
+
+    /// Writes a version that asks to send messages to somebody, and a policy with it and without grants.
+    fn install(folder: &Path, version: &str, to: &str) {
+        let manifest = format!(
+            "[plugin]\nname = \"echo\"\nversion = \"{version}\"\napi = \"0.1.0\"\ndescription = \"X\"\n\
+             [permissions]\n\"messages.send\" = {{ scope = [\"{to}\"], reason = \"r\" }}\n"
+        );
+        let manifest = manifest.escape_default();
+        let bytes =
+            wat::parse_str(format!("(component {GUEST} (@custom \"parlor:manifest\" \"{manifest}\"))")).unwrap();
+        let policy = format!("[plugin.echo]\nsource = \"echo.wasm\"\ndigest = \"{}\"\n", Digest::of(&bytes));
+        fs::write(folder.join("echo.wasm"), bytes).unwrap();
+        fs::write(folder.join("plugins.toml"), policy).unwrap();
+    }
+
+    /// Returns the fields of the form with a page's question.
+    fn fields_of(page: &str) -> Vec<(&str, &str)> {
+        let fields = page.split("<input type=\"hidden\" name=\"").skip(1);
+        fields.filter_map(|rest| rest.split_once('>')?.0.strip_suffix('"')?.split_once("\" value=\"")).collect()
+    }
+
+    #[tokio::test]
+    async fn who_agrees_grants_what_was_shown_or_is_asked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("parlor.toml");
+        fs::write(&config, "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n").unwrap();
+        let host = Arc::new(Host::new(Target { config: Some(config), data: None, plugins: None }));
+        let visit = || Visit::for_test(Role::Owner, "/plugins/echo/grant", Arc::clone(&host)).with_part("id", "echo");
+        let policy = || fs::read_to_string(folder.path().join("plugins.toml")).unwrap();
+
+        install(folder.path(), "0.1.0", "juliet@example.org");
+        let asks = grant(visit(), Form::of(&[("permission", "messages.send")])).await.unwrap().into_text();
+        assert!(asks.contains("juliet@example.org") && !asks.contains("updated meanwhile"), "{asks}");
+        // Another owner updates it before this one has agreed.
+        install(folder.path(), "0.2.0", "*");
+        let again = grant(visit(), Form::of(&fields_of(&asks))).await.unwrap();
+        assert_eq!(again.page_status(), Some(409));
+        let again = again.into_text();
+        assert!(again.contains("echo was updated meanwhile, so nothing was granted"), "{again}");
+        assert!(again.contains("(everybody)") && !again.contains("juliet@example.org"), "{again}");
+        assert!(!policy().contains("grants"), "{}", policy());
+        // The second question is about the new version alone.
+        let done = grant(visit(), Form::of(&fields_of(&again))).await.unwrap().into_text();
+        assert_eq!(done, "/plugins/echo", "{}", policy());
+        assert!(policy().contains("\"messages.send\" = [\"*\"]"), "{}", policy());
+        // What names no version is no answer to a question.
+        let without = [("permission", "messages.send"), ("agreed", "yes")];
+        assert_eq!(grant(visit(), Form::of(&without)).await.unwrap_err().status, 400);
+    }
 
     #[test]
     fn a_form_names_a_permission_and_its_scope() {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 use parlor_base::escape::escape_untrusted;
-use parlor_base::id::PluginId;
+use parlor_base::id::{Digest, PluginId};
+use parlor_plugins::admin::{AdminError, SettingChange, change_settings};
 use parlor_plugins::policy::{RoomSettings, SettingValues};
 use parlor_plugins::setting::{Setting, SettingKind};
 use parlor_window::{Form, Problem, Question, Reply, Role, Routes, stranger};
@@ -17,6 +18,8 @@ use super::parts::{cell, rows, table};
 
 /// The prefix of a field that holds a setting.
 const FIELD: &str = "set.";
+/// The field with a mark of each value that the form showed.
+const SHOWN: &str = "shown";
 /// The longest secret, in bytes, as for the command.
 const LONGEST_SECRET: usize = 16 << 10;
 
@@ -38,6 +41,7 @@ pub(super) fn shown(
     let open: Vec<_> = schema.iter().filter(|(_, setting)| !setting.kind.is_secret()).collect();
     let secrets: Vec<_> = schema.iter().filter(|(_, setting)| setting.kind.is_secret()).collect();
     let fields = html! {
+        input type="hidden" name=(SHOWN) value=(marks(schema, values));
         @for (name, setting) in &open { (field(name, setting, values.0.get(*name))) }
         div.actions { button type="submit" { "Change the settings" } }
     };
@@ -148,6 +152,22 @@ fn as_text(value: &Value) -> String {
     }
 }
 
+/// Returns a mark of each value as the form shows it, so that the form says later what it showed.
+fn marks(schema: &Schema, values: &SettingValues) -> String {
+    let open = schema.iter().filter(|(_, setting)| !setting.kind.is_secret());
+    open.map(|(name, _)| format!("{name}={}", mark(values.0.get(name)))).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns the mark of a value; an empty one if none is set.
+fn mark(value: Option<&Value>) -> String {
+    value.map(|value| mark_of(&as_text(value))).unwrap_or_default()
+}
+
+fn mark_of(text: &str) -> String {
+    // Browsers send line ends as two characters.
+    Digest::of(text.replace("\r\n", "\n").as_bytes()).short()
+}
+
 /// Reads the value in a field. None: the field is empty, so the default counts.
 fn value(setting: &Setting, text: &str) -> Option<Value> {
     // Browsers send line ends as two characters.
@@ -170,25 +190,33 @@ fn value(setting: &Setting, text: &str) -> Option<Value> {
     })
 }
 
-/// A setting that a form changes: its name, the value before, and the one after.
-type Changed = (String, Option<Value>, Option<Value>);
-
-/// Returns the settings that a form changes. Invalid values are reported before the question.
-fn changed(schema: &Schema, values: &SettingValues, form: &Form) -> Result<Vec<Changed>, Problem> {
+/// Returns the settings that a form changes: those whose fields do not have the value any more that they showed. Invalid values
+/// are reported before the question, and so is a setting that somebody changed since the form was shown.
+fn changed(id: &PluginId, schema: &Schema, values: &SettingValues, form: &Form) -> Result<Vec<SettingChange>, Problem> {
+    let marks = form.sent(SHOWN).unwrap_or_default().split(' ').filter_map(|one| one.split_once('='));
+    let marks: BTreeMap<&str, &str> = marks.collect();
     let mut all = Vec::new();
     for (name, setting) in schema.iter().filter(|(_, setting)| !setting.kind.is_secret()) {
         let Some(text) = form.sent(&format!("{FIELD}{name}")) else { continue };
+        let Some(shown) = marks.get(name.as_str()).copied() else {
+            let sentence =
+                format!("the form does not say what it showed of {name}: load the page again, and change it there");
+            return Err(Problem::wrong(sentence));
+        };
         let (old, new) = (values.0.get(name).cloned(), value(setting, text));
         // A field may show a value in another form. If it is submitted in that form, it was not changed.
-        let sent = text.replace("\r\n", "\n");
-        let is_same = old == new || old.as_ref().map(as_text).is_some_and(|shown| shown == sent);
-        if is_same {
+        let is_as_shown = mark_of(text) == shown || (text.is_empty() && shown.is_empty());
+        if is_as_shown || old == new {
             continue;
+        }
+        if mark(old.as_ref()) != shown {
+            let error = AdminError::SettingChanged { id: id.clone(), name: name.clone() };
+            return Err(Problem::new(409, error.to_string()));
         }
         if let Some(new) = &new {
             setting.check(new).map_err(|why| Problem::wrong(format!("the setting {name} does not fit: {why}")))?;
         }
-        all.push((name.clone(), old, new));
+        all.push(SettingChange { name: name.clone(), shown: old, new });
     }
     Ok(all)
 }
@@ -200,16 +228,16 @@ async fn set(visit: Visit, form: Form) -> Result<Reply, Problem> {
     let changes = look(&visit, move |_, admin| {
         let entry = admin.entry(&own)?;
         let manifest = admin.look(&own, &entry)?.manifest;
-        Ok(changed(&manifest.settings, &entry.settings, &sent))
+        Ok(changed(&own, &manifest.settings, &entry.settings, &sent))
     });
     let changes = changes.await??;
     if changes.is_empty() {
         return Ok(visit.done(&back, "nothing was changed: all settings have these values already"));
     }
     if !form.is_agreed() {
-        let shown = |value: Option<&Value>| value.map_or_else(|| "the default".to_owned(), as_text);
-        let line = |(name, old, new): &Changed| {
-            let [old, new] = [old, new].map(|value| shown(value.as_ref()));
+        let in_words = |value: Option<&Value>| value.map_or_else(|| "the default".to_owned(), as_text);
+        let line = |SettingChange { name, shown, new }: &SettingChange| {
+            let [old, new] = [shown.as_ref(), new.as_ref()].map(in_words);
             html! { (stranger(name)) ": " (stranger(&old)) " → " (stranger(&new)) }
         };
         return Ok(visit.confirm(&Question {
@@ -222,11 +250,9 @@ async fn set(visit: Visit, form: Form) -> Result<Reply, Problem> {
             fields: form.fields(),
         }));
     }
-    let (own, names) = (id.clone(), changes.iter().map(|(name, ..)| name.clone()).collect::<Vec<_>>().join(", "));
-    change(&visit, move |_, admin| {
-        changes.iter().try_for_each(|(name, _, new)| Ok(admin.set(&own, None, name, new.as_ref())?))
-    })
-    .await?;
+    let names = changes.iter().map(|change| change.name.as_str()).collect::<Vec<_>>().join(", ");
+    let own = id.clone();
+    change(&visit, move |_, admin| Ok(change_settings(admin, &own, &changes)?)).await?;
     apply(&visit, &id, &back, format!("{names} of {id} counts")).await
 }
 
@@ -281,19 +307,62 @@ mod tests {
         all.into_iter().map(|(name, kind)| (name.to_owned(), setting(kind))).collect()
     }
 
+    /// Returns the form of a page that shows these values, with these fields.
+    fn sent(shown: &SettingValues, fields: &[(&str, &str)]) -> Form {
+        let marks = marks(&schema(), shown);
+        Form::of(&[&[(SHOWN, marks.as_str())][..], fields].concat())
+    }
+
+    fn changes(values: &SettingValues, form: &Form) -> Result<Vec<SettingChange>, Problem> {
+        changed(&"echo".parse().unwrap(), &schema(), values, form)
+    }
+
+    #[test]
+    fn what_another_owner_changed_meanwhile_is_not_undone() {
+        let values = |number: u8| {
+            SettingValues([("text".to_owned(), json!("a\nb")), ("number".to_owned(), json!(number))].into())
+        };
+        let shown = values(5);
+        let touches_text = sent(&shown, &[("set.text", "c"), ("set.number", "5"), ("set.on", "")]);
+        let text = SettingChange { name: "text".to_owned(), shown: Some(json!("a\nb")), new: Some(json!("c")) };
+        for now in [5, 6] {
+            // Fields that were not touched change nothing, whatever counts by now.
+            assert_eq!(changes(&values(now), &touches_text).unwrap(), std::slice::from_ref(&text), "{now}");
+        }
+        let touches_both = sent(&shown, &[("set.text", "c"), ("set.number", "7")]);
+        assert_eq!(changes(&shown, &touches_both).unwrap().len(), 2);
+        for now in [values(6), SettingValues([("text".to_owned(), json!("a\nb"))].into())] {
+            let problem = changes(&now, &touches_both).unwrap_err();
+            assert!(problem.status == 409 && problem.sentence.contains("number of echo was changed"), "{problem:?}");
+        }
+        let sets_what_was_set = sent(&shown, &[("set.on", "true")]);
+        let mut now = values(5);
+        now.0.insert("on".to_owned(), json!(false));
+        assert_eq!(changes(&now, &sets_what_was_set).unwrap_err().status, 409);
+        // Somebody else has done the same already.
+        assert!(changes(&values(7), &sent(&shown, &[("set.number", "7")])).unwrap().is_empty());
+        // Browsers send other line ends.
+        assert!(changes(&shown, &sent(&shown, &[("set.text", "a\r\nb")])).unwrap().is_empty());
+        // A form that does not say what it showed may be about other values.
+        assert_eq!(changes(&shown, &Form::of(&[("set.text", "c")])).unwrap_err().status, 400);
+    }
+
     #[test]
     fn a_form_changes_what_was_changed_in_it() {
         let values = SettingValues([("text".to_owned(), json!("say ")), ("number".to_owned(), json!(5))].into());
-        let sent = Form::of(&[
-            ("set.text", "say "),
-            ("set.number", ""),
-            ("set.on", "true"),
-            ("set.colour", "blue"),
-            ("set.list", "a\r\n\r\n b \r\n"),
-            ("set.key", "secret"),
-        ]);
-        let changes = changed(&schema(), &values, &sent).unwrap();
-        let short: Vec<_> = changes.iter().map(|(name, _, new)| (name.as_str(), new.clone())).collect();
+        let form = sent(
+            &values,
+            &[
+                ("set.text", "say "),
+                ("set.number", ""),
+                ("set.on", "true"),
+                ("set.colour", "blue"),
+                ("set.list", "a\r\n\r\n b \r\n"),
+                ("set.key", "secret"),
+            ],
+        );
+        let all = changes(&values, &form).unwrap();
+        let short: Vec<_> = all.iter().map(|change| (change.name.as_str(), change.new.clone())).collect();
         assert_eq!(
             short,
             [
@@ -304,7 +373,7 @@ mod tests {
             ]
         );
         for wrong in [("set.number", "many"), ("set.on", "maybe"), ("set.colour", "green")] {
-            assert_eq!(changed(&schema(), &values, &Form::of(&[wrong])).unwrap_err().status, 400, "{wrong:?}");
+            assert_eq!(changes(&values, &sent(&values, &[wrong])).unwrap_err().status, 400, "{wrong:?}");
         }
     }
 

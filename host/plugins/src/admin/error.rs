@@ -163,6 +163,21 @@ pub enum AdminError {
     /// The plugin may not run under this decision.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Another version is installed than the one that the owner was asked about.
+    #[error(
+        "{0} was updated meanwhile, so nothing was granted: `parlor plugin inspect {0}` shows what it asks for now; look at that, and grant it again"
+    )]
+    Updated(PluginId),
+    /// A setting does not have the value any more that the owner was shown.
+    #[error(
+        "{name} of {id} was changed meanwhile, so no setting was changed: look at its value now, and change it again"
+    )]
+    SettingChanged {
+        /// The plugin's id.
+        id: PluginId,
+        /// The setting.
+        name: String,
+    },
     /// The plugin does not request the permission.
     #[error("{id} does not ask for {permission}, so it would not get it")]
     NotAsked {

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use parlor_base::id::PluginId;
+use parlor_base::id::{Digest, PluginId};
 use parlor_base::permission::Permission;
 use parlor_session::permissions::{self, GrantError, Grants, Scope};
 
 use super::recording::change_entry;
 use super::{AdminError, Older, PluginAdmin, known};
+use crate::component::Examined;
 use crate::manifest::Manifest;
+use crate::policy::Entry;
 use crate::policy::edit::Change;
 
 /// A permission and its scope; without a scope, the one that the plugin requests.
@@ -18,6 +20,17 @@ pub struct GrantRequest {
     pub permission: Permission,
     /// The entries of the scope.
     pub scope: Option<Vec<String>>,
+}
+
+/// What requests come to by the version that is installed. The owner is asked about this.
+#[derive(Debug)]
+pub struct ComesTo {
+    /// The entry of the plugin.
+    pub entry: Entry,
+    /// The installed file. Its digest says later whether the plugin was updated since.
+    pub examined: Examined,
+    /// Each permission with the scope to grant.
+    pub more: Vec<(Permission, Scope)>,
 }
 
 /// The consequences of revoking grants.
@@ -50,20 +63,32 @@ impl std::str::FromStr for GrantRequest {
 impl PluginAdmin<'_> {
     /// Resolves requests: returns each permission with the scope to grant. If none is named, it is the scope that the
     /// plugin requests.
-    pub fn comes_to(&self, id: &PluginId, requests: &[GrantRequest]) -> Result<Vec<(Permission, Scope)>, AdminError> {
+    pub fn comes_to(&self, id: &PluginId, requests: &[GrantRequest]) -> Result<ComesTo, AdminError> {
         let entry = self.entry(id)?;
-        let manifest = self.look(id, &entry)?.manifest;
-        let (more, _) = granting(id, &manifest, &Grants::default(), requests)?;
-        Ok(more.iter().map(|(permission, scope)| (permission, scope.clone())).collect())
+        let examined = self.look(id, &entry)?;
+        let more = resolved(id, &examined.manifest, requests)?;
+        Ok(ComesTo { entry, examined, more })
     }
-    /// Grants permissions in addition to the present grants.
-    pub fn grant(&self, id: &PluginId, requests: &[GrantRequest]) -> Result<(), AdminError> {
+
+    /// Grants permissions in addition to the present grants. `shown`: the digest of the file that the owner was asked
+    /// about. If another one is installed by now, nothing is granted, since it may request a wider scope. Returns each
+    /// permission with the scope that was granted.
+    pub fn grant(
+        &self,
+        id: &PluginId,
+        requests: &[GrantRequest],
+        shown: Digest,
+    ) -> Result<Vec<(Permission, Scope)>, AdminError> {
         let mut file = self.open()?;
         let entry = known(self, file.policy(), id)?.clone();
+        if entry.digest != shown {
+            return Err(AdminError::Updated(id.clone()));
+        }
         let examined = self.look(id, &entry)?;
+        let more = resolved(id, &examined.manifest, requests)?;
         let (_, changes) = granting(id, &examined.manifest, &entry.grants, requests)?;
         change_entry(self, &mut file, id, &changes)?;
-        Ok(())
+        Ok(more)
     }
 
     /// Revokes grants, entirely or in part.
@@ -104,6 +129,16 @@ pub(super) fn counting(grants: &Grants, present: Option<&Manifest>, new: &Manife
 pub(super) fn taken_back(grants: &Grants, counting: &Grants) -> Vec<Change> {
     let gone = counting.covers(grants);
     gone.iter().map(|gone| Change::Unset(vec!["grants".to_owned(), gone.permission.to_string()])).collect()
+}
+
+/// Returns each permission of these requests with its scope.
+fn resolved(
+    id: &PluginId,
+    manifest: &Manifest,
+    requests: &[GrantRequest],
+) -> Result<Vec<(Permission, Scope)>, AdminError> {
+    let (more, _) = granting(id, manifest, &Grants::default(), requests)?;
+    Ok(more.iter().map(|(permission, scope)| (permission, scope.clone())).collect())
 }
 
 /// Adds to the grants, and returns the changes that write them.
@@ -194,4 +229,51 @@ fn written(grants: &Grants, touched: BTreeSet<Permission>) -> Vec<Change> {
 
 fn decision(error: &GrantError) -> AdminError {
     AdminError::Decision(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use parlor_config::{Config, Overrides};
+
+    use super::*;
+    use crate::component::tests::plugin_with;
+
+    /// Writes a version that asks to send messages to somebody, and a policy with it and without grants.
+    fn install(folder: &Path, version: &str, to: &str) {
+        let bytes = plugin_with(&format!(
+            "[plugin]\nname = \"echo\"\nversion = \"{version}\"\napi = \"0.1.0\"\ndescription = \"X\"\n\
+             [permissions]\n\"messages.send\" = {{ scope = [\"{to}\"], reason = \"r\" }}\n"
+        ));
+        let policy = format!("[plugin.echo]\nsource = \"echo.wasm\"\ndigest = \"{}\"\n", Digest::of(&bytes));
+        fs::write(folder.join("echo.wasm"), bytes).unwrap();
+        fs::write(folder.join("plugins.toml"), policy).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_granted_to_another_version_than_the_one_that_was_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let overrides = Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() };
+        let config = Config::places_in(&folder.path().join("parlor.toml"), "", &overrides).unwrap();
+        let (admin, id) = (PluginAdmin::new(&config), "echo".parse::<PluginId>().unwrap());
+        let scopes = |more: &[(Permission, Scope)]| more.iter().map(|(_, scope)| scope.entries()).collect::<Vec<_>>();
+        let granted = || admin.entry(&id).unwrap().grants.get(Permission::MessagesSend).map(Scope::entries);
+        for request in ["messages.send", "messages.send=romeo@example.org"] {
+            let requests = [request.parse::<GrantRequest>().unwrap()];
+            install(folder.path(), "0.1.0", "juliet@example.org");
+            let shown = admin.comes_to(&id, &requests).unwrap();
+            // Another owner updates it before this one has agreed.
+            install(folder.path(), "0.2.0", "*");
+            let error = admin.grant(&id, &requests, shown.examined.digest).unwrap_err().to_string();
+            assert!(error.starts_with("echo was updated meanwhile, so nothing was granted"), "{error}");
+            assert_eq!(granted(), None);
+            // What they look at again is what they grant.
+            let again = admin.comes_to(&id, &requests).unwrap();
+            let more = admin.grant(&id, &requests, again.examined.digest).unwrap();
+            assert_eq!(scopes(&more), scopes(&again.more));
+            assert_eq!(granted(), scopes(&more).pop());
+        }
+    }
 }

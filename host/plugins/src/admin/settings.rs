@@ -20,6 +20,17 @@ use crate::policy::file::PolicyFile;
 use crate::policy::{Entry, Policy, RoomSettings, SettingValues};
 use crate::secret::SecretSource;
 
+/// A setting to change, with the value that the owner was shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SettingChange {
+    /// The setting.
+    pub name: String,
+    /// The owner's value that was shown; `None` = none was set.
+    pub shown: Option<Value>,
+    /// The new value; `None` removes the owner's value.
+    pub new: Option<Value>,
+}
+
 impl PluginAdmin<'_> {
     /// Sets one of a plugin's own settings in a room, or everywhere, or removes the owner's value. A value must fit the
     /// schema.
@@ -66,6 +77,28 @@ impl PluginAdmin<'_> {
             id == gone.as_str() && !is_named && !file.canonicalize().is_ok_and(|file| referred.contains(&file))
         })
     }
+}
+
+/// Changes several of a plugin's own settings at once, everywhere. If one of them does not have the value any more that the
+/// owner was shown, none is changed.
+pub fn change_settings(admin: &PluginAdmin<'_>, id: &PluginId, changes: &[SettingChange]) -> Result<(), AdminError> {
+    let mut file = admin.open()?;
+    let entry = known(admin, file.policy(), id)?;
+    for SettingChange { name, shown, new } in changes {
+        if entry.settings.0.get(name) != shown.as_ref() {
+            return Err(AdminError::SettingChanged { id: id.clone(), name: name.clone() });
+        }
+        if let Some(new) = new {
+            judge(admin, (id, entry), None, name, new)?;
+        }
+    }
+    let all: Vec<_> =
+        changes.iter().map(|change| written(None, &change.name, change.new.as_ref())).collect::<Result<_, _>>()?;
+    change_entry(admin, &mut file, id, &all)?;
+    for change in changes {
+        forget_unused(admin, &file, id, None, &change.name);
+    }
+    Ok(())
 }
 
 /// Returns the name under which the former secret of a setting is kept. No setting has this name.
@@ -118,6 +151,12 @@ pub(super) fn write(
 ) -> Result<(), AdminError> {
     let room = address(room);
     change_entry(admin, file, id, &[written(room, name, value)?])?;
+    forget_unused(admin, file, id, room, name);
+    Ok(())
+}
+
+/// Removes the stored secrets of a setting to which nothing refers any more.
+fn forget_unused(admin: &PluginAdmin<'_>, file: &PolicyFile, id: &PluginId, room: Option<&str>, name: &str) {
     let is_left = |kept: &Path| {
         let referred = admin.policies(file).map_err(io::Error::other).and_then(|all| referred(admin, &all));
         referred.is_ok_and(|files| !files.contains(kept))
@@ -125,11 +164,10 @@ pub(super) fn write(
     for name in [name.to_owned(), former(name)] {
         let kept = admin.secrets.path(id, room, &name).canonicalize();
         if kept.is_ok_and(|kept| is_left(&kept)) {
-            // Nothing refers to it any more.
+            // A file that cannot be removed harms nobody.
             let _ = admin.secrets.forget(id, room, &name);
         }
     }
-    Ok(())
 }
 
 /// Returns the files of secrets that are referred to, by present settings or by those put aside with earlier
@@ -147,4 +185,53 @@ fn referred(admin: &PluginAdmin<'_>, policies: &[Policy]) -> io::Result<BTreeSet
         }
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use parlor_base::id::Digest;
+    use parlor_config::{Config, Overrides};
+
+    use super::*;
+    use crate::component::tests::plugin_with;
+
+    #[test]
+    fn a_setting_that_another_owner_changed_meanwhile_is_not_changed_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = plugin_with(
+            "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n[settings]\n\
+             first = { type = \"string\", description = \"X\" }\nsecond = { type = \"string\", description = \"X\" }\n",
+        );
+        let policy = format!("[plugin.echo]\nsource = \"echo.wasm\"\ndigest = \"{}\"\n", Digest::of(&bytes));
+        fs::write(folder.path().join("echo.wasm"), bytes).unwrap();
+        fs::write(folder.path().join("plugins.toml"), policy).unwrap();
+        let overrides = Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() };
+        let config = Config::places_in(&folder.path().join("parlor.toml"), "", &overrides).unwrap();
+        let (admin, id) = (PluginAdmin::new(&config), "echo".parse::<PluginId>().unwrap());
+        let change = |name: &str, shown: Option<&str>, new: Option<&str>| {
+            let [shown, new] = [shown, new].map(|value| value.map(Value::from));
+            SettingChange { name: name.to_owned(), shown, new }
+        };
+        let values = || {
+            let settings = admin.entry(&id).unwrap().settings.0;
+            ["first", "second"].map(|name| settings.get(name).and_then(Value::as_str).map(str::to_owned))
+        };
+        let [a, b, c] = ["a", "b", "c"].map(|value| Some(value.to_owned()));
+
+        change_settings(&admin, &id, &[change("first", None, Some("a")), change("second", None, Some("b"))]).unwrap();
+        assert_eq!(values(), [a.clone(), b.clone()]);
+        // Of the second one, this owner was shown that it is not set.
+        let changes = [change("first", Some("a"), Some("c")), change("second", None, Some("c"))];
+        let error = change_settings(&admin, &id, &changes).unwrap_err().to_string();
+        assert!(error.starts_with("second of echo was changed meanwhile"), "{error}");
+        assert_eq!(values(), [a, b.clone()], "none is changed");
+        let changes = [change("first", Some("a"), Some("c")), change("second", Some("a"), None)];
+        assert!(matches!(change_settings(&admin, &id, &changes), Err(AdminError::SettingChanged { .. })));
+        change_settings(&admin, &id, &[change("first", Some("a"), Some("c"))]).unwrap();
+        assert_eq!(values(), [c.clone(), b]);
+        change_settings(&admin, &id, &[change("second", Some("b"), None)]).unwrap();
+        assert_eq!(values(), [c, None]);
+    }
 }

@@ -127,9 +127,16 @@ impl<O> Installs<O> {
         Some(offer)
     }
 
-    /// Gives up an install of a session. An install that already runs continues.
-    pub(super) fn give_up(&self, number: u64, session: &str) {
-        self.all().installs.retain(|one, install| *one != number || install.session != session);
+    /// Gives up an install of a session, unless the session has agreed to it already. Returns whether it is given up; none if
+    /// there is no such install.
+    pub(super) fn give_up(&self, number: u64, session: &str) -> Option<bool> {
+        let mut all = self.all();
+        let install = all.installs.get(&number).filter(|install| install.session == session)?;
+        let is_agreed = matches!(install.stage, Stage::Installing(_) | Stage::Done(..));
+        if !is_agreed {
+            all.installs.remove(&number);
+        }
+        Some(!is_agreed)
     }
 }
 
@@ -147,9 +154,9 @@ mod tests {
         let next = installs.begin("b").unwrap();
         assert!(installs.stage(numbers[0], "a").is_none());
         assert!(matches!(installs.stage(next, "b"), Some(Stage::Fetching)));
-        installs.give_up(next, "a");
+        assert_eq!(installs.give_up(next, "a"), None);
         assert_eq!(installs.of("b"), [next], "another session cannot give it up");
-        installs.give_up(next, "b");
+        assert_eq!(installs.give_up(next, "b"), Some(true));
         assert!(installs.of("b").is_empty());
         // A later result finds no install to update.
         installs.set(next, Stage::Failed("no".to_owned()));
@@ -164,6 +171,7 @@ mod tests {
         installs.set(number, Stage::Offered(Arc::new("offer")));
         assert!(installs.stage(number, "b").is_none() && installs.start(number, "b", &id).is_none());
         assert!(installs.start(number, "a", &id).is_some() && installs.start(number, "a", &id).is_none());
+        assert_eq!(installs.give_up(number, "a"), Some(false), "it is being installed");
         assert!(matches!(installs.stage(number, "a"), Some(Stage::Installing(one)) if one == id));
     }
 }
