@@ -2,8 +2,8 @@
 
 use jid::{BareJid, FullJid, Jid};
 use parlor_e2ee::omemo::{
-    Device, Effort, KeyMessage, Prekeys, ReceiveError, Received, Secret, Session as OmemoSession,
-    Version, payload, receive,
+    Device, Effort, KeyMessage, Prekeys, ReceiveError, Received, Secret, Session as OmemoSession, Version, payload,
+    receive,
 };
 use parlor_stanza::decode::read_envelope;
 use parlor_stanza::files::add_encrypted;
@@ -13,7 +13,7 @@ use parlor_stanza::types::{
 };
 
 use super::EndToEnd;
-use super::kept::{KeyChange, MessageKey, Way};
+use super::kept::{MessageKey, Way};
 use super::message_keys::archived;
 use super::partner::partner;
 use super::publishing;
