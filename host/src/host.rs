@@ -1,6 +1,7 @@
 //! The host: its accounts, its plugins, and the owner's changes while they run.
 
 mod accounts;
+pub(crate) mod actions;
 mod adding;
 pub(crate) mod audit;
 #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "only a cluster gives accounts to the host"))]

@@ -111,7 +111,7 @@ pub use encryption::comparisons::{Compared, ComparisonEnd, OpenComparison};
 pub use encryption::deciding::{DecidedKey, KeyList, OwnKeys, OwnOmemo};
 pub use encryption::kept::{KeptKeys, KeyChange, MessageKey, Way};
 pub use encryption::otr::make_otr_key;
-pub use encryption::trust::{KeyKind, KnownKey, grouped};
+pub use encryption::trust::{KeyKind, KnownKey, grouped, typed};
 pub use iq::rooms::ConfigValue;
 pub use iq::{MOST_IQS, PATIENCE};
 pub use keys::{changed_key_counts, keys_kept, keys_unreadable, otr_key_made, set_encryption, set_otr_people};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use jiff::Timestamp;
+use parlor_config::AccountName;
 use parlor_store::{AuditEntry, AuditKind, AuditQuery, By, Count, KeptTally, NewAuditEntry};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -13,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::refusal::Refusal;
 use super::request::{Request, Session};
-use crate::host::{Host, audit};
+use crate::host::{Host, actions, audit};
 
 /// The most entries of one response.
 pub const MOST_ENTRIES: u32 = 10_000;
@@ -196,9 +197,31 @@ pub(super) fn lines(request: &Request) -> Result<u32, Refusal> {
     Ok(u32::try_from(most.clamp(0, MOST_ENTRIES.into())).unwrap_or(MOST_ENTRIES))
 }
 
-/// Returns the entry about a request of this user; none for one that changes nothing, that follows a command which has
+/// Has a change that a request asks for carried out once its entries are on disk: one for each account that it is about, or one
+/// alone. If they cannot be written, it is not begun. A handler checks the request before, so that a slip is not recorded.
+pub(super) async fn recorded<T>(
+    host: &Host,
+    request: &Request,
+    by: &By,
+    accounts: &[&AccountName],
+    change: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    actions::recorded(&audit::of(host), entries(request, by, accounts), change).await
+}
+
+/// Returns the entries about a request that is about these accounts.
+fn entries(request: &Request, by: &By, accounts: &[&AccountName]) -> Vec<NewAuditEntry> {
+    let Some(entry) = entry(request, by) else { return Vec::new() };
+    if accounts.is_empty() {
+        return vec![entry];
+    }
+    let on = |account: &&AccountName| NewAuditEntry { account: Some(account.to_string()), ..entry.clone() };
+    accounts.iter().map(on).collect()
+}
+
+/// Returns the entry about a request, without an account; none for one that changes nothing, that follows a command which has
 /// recorded its change, or that is recorded where it is carried out, as decisions about keys are.
-pub(super) fn entry(request: &Request, uid: u32) -> Option<NewAuditEntry> {
+fn entry(request: &Request, by: &By) -> Option<NewAuditEntry> {
     if request.method != Method::POST {
         return None;
     }
@@ -234,9 +257,7 @@ pub(super) fn entry(request: &Request, uid: u32) -> Option<NewAuditEntry> {
         }
         _ => return None,
     };
-    let account = request.value("account").map(str::to_owned);
-    let entry = NewAuditEntry::new(kind, &user(request, uid), &what);
-    Some(NewAuditEntry { plugin: plugin.map(str::to_owned), account, ..entry })
+    Some(NewAuditEntry { plugin: plugin.map(str::to_owned), ..NewAuditEntry::new(kind, by, &what) })
 }
 
 #[cfg(test)]
@@ -248,6 +269,12 @@ mod tests {
     fn request(method: &str, target: &str) -> Request {
         let head = hyper::Request::builder().method(method).uri(target).header(HOST, "x");
         Request::of(&head.body(()).unwrap().into_parts().0).unwrap()
+    }
+
+    /// Returns the entry about a change that a user asks for.
+    fn entry_of(target: &str) -> Option<NewAuditEntry> {
+        let request = request("POST", target);
+        entry(&request, &user(&request, 1_000))
     }
 
     #[test]
@@ -262,9 +289,8 @@ mod tests {
             ("/v1/plugins/echo/schedules/pause?schedule=daily", "schedule daily pauses"),
             ("/v1/plugins/echo/schedules/resume?schedule=daily", "schedule daily goes on"),
         ] {
-            let entry = entry(&request("POST", target), 1_000).unwrap();
+            let entry = entry_of(target).unwrap();
             assert_eq!((entry.what.as_str(), entry.by.who.as_str()), (what, "uid:1000"));
-            assert_eq!(entry.account.as_deref(), target.contains("account").then_some("main"));
         }
         for (target, kind, what) in [
             ("/v1/rooms/join?room=r@m&account=main", AuditKind::Account, "the room r@m was entered"),
@@ -281,13 +307,29 @@ mod tests {
                 "a link to log in to the window was sent to a@b as owner, for somebody on the log-in page",
             ),
         ] {
-            let entry = entry(&request("POST", target), 1_000).unwrap();
-            assert_eq!((entry.kind, entry.what.as_str(), entry.account.as_deref()), (kind, what, Some("main")));
+            let entry = entry_of(target).unwrap();
+            assert_eq!((entry.kind, entry.what.as_str()), (kind, what));
         }
-        assert_eq!(entry(&request("POST", "/v1/reload"), 1_000), None, "commands record their changes before");
-        let decides = request("POST", "/v1/accounts/main/keys/trust?jid=a@b&fingerprint=01");
-        assert_eq!(entry(&decides, 1_000), None, "it is recorded where it is carried out");
-        assert_eq!(entry(&request("GET", "/v1/status"), 1_000), None);
+        assert_eq!(entry_of("/v1/reload"), None, "commands record their changes before");
+        let decides = "/v1/accounts/main/keys/trust?jid=a@b&fingerprint=01";
+        assert_eq!(entry_of(decides), None, "it is recorded where it is carried out");
+        assert_eq!(entry(&request("GET", "/v1/status"), &By::user(1_000, WAY)), None);
+    }
+
+    #[test]
+    fn an_entry_has_the_account_that_acts_and_not_the_one_that_was_asked_for() {
+        let [main, second] = ["main", "second"].map(|name| name.parse::<AccountName>().unwrap());
+        let by = By::user(1_000, WAY);
+        let of = |target: &str, accounts: &[&AccountName]| {
+            let entries = entries(&request("POST", target), &by, accounts);
+            entries.into_iter().map(|entry| entry.account).collect::<Vec<_>>()
+        };
+        let names = |names: &[&str]| names.iter().map(|name| Some((*name).to_owned())).collect::<Vec<_>>();
+        assert_eq!(of("/v1/say?to=a@b&text=x", &[&main]), names(&["main"]));
+        let rotates = "/v1/plugins/echo/webhooks/rotate?webhook=ci";
+        assert_eq!(of(rotates, &[&main, &second]), names(&["main", "second"]));
+        assert_eq!(of("/v1/plugins/echo/restart", &[]), [None::<String>]);
+        assert!(of("/v1/reload", &[&main]).is_empty());
     }
 
     #[test]
@@ -296,9 +338,9 @@ mod tests {
             let head = hyper::Request::builder().method("POST").uri("/v1/plugins/echo/restart").header(HOST, "x");
             Request::of(&head.header("parlor-by", by).body(()).unwrap().into_parts().0)
         };
-        let by = entry(&of("ann.laptop").unwrap(), 1_000).unwrap().by;
+        let by = user(&of("ann.laptop").unwrap(), 1_000);
         assert_eq!((by.who.as_str(), by.way.as_str()), ("uid:1000 web:ann.laptop", "parlor web"));
-        let by = entry(&of("ann juli%C3%A9t@example.org").unwrap(), 1_000).unwrap().by;
+        let by = user(&of("ann juli%C3%A9t@example.org").unwrap(), 1_000);
         assert_eq!(by.who, "uid:1000 web:ann jid:juliét@example.org");
         for wrong in [
             "",

@@ -24,7 +24,7 @@ use super::routes::settle;
 use super::server::Order;
 use super::show;
 use super::views::{Plugin, Status};
-use crate::host::{Host, audit};
+use crate::host::{Host, actions, audit};
 
 /// The form field with the plugin.
 const PLUGIN: &str = "plugin";
@@ -186,13 +186,18 @@ async fn change(
 ) -> Result<Vec<String>, String> {
     let stopping = || "the host is being stopped".to_owned();
     if node == "restart" {
-        let (done, was_done) = oneshot::channel();
-        orders.send(Order::Restart(id.clone(), done)).await.map_err(|_| stopping())?;
-        if !was_done.await.map_err(|_| stopping())? {
-            return Err(format!("there is no plugin {id}"));
+        let unknown = || format!("there is no plugin {id}");
+        if !host.will_have_plugin(&id).await {
+            return Err(unknown());
         }
+        let restarting = async {
+            let (done, was_done) = oneshot::channel();
+            orders.send(Order::Restart(id.clone(), done)).await.map_err(|_| stopping())?;
+            if was_done.await.map_err(|_| stopping())? { Ok(()) } else { Err(unknown()) }
+        };
         let entry = NewAuditEntry::new(AuditKind::Run, by, "restarted");
-        audit::done(host, NewAuditEntry { plugin: Some(id.to_string()), ..entry }).await;
+        let entry = NewAuditEntry { plugin: Some(id.to_string()), ..entry };
+        actions::recorded(&audit::of(host), vec![entry], restarting).await?;
     } else {
         let (config, plugin, enabled, by) = (host.config().clone(), id.clone(), node == "enable", by.clone());
         // It blocks on locks and on the disk.

@@ -11,7 +11,9 @@ use parlor_runtime::account::{Asker, Connection, Shared};
 use parlor_session::SendMessage;
 use parlor_session::permissions::Granted;
 use parlor_stanza::types::{Draft, Extensions, Hint, MessageKind};
+use parlor_store::By;
 
+use super::audit;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::views::Said;
@@ -25,7 +27,7 @@ const LONGEST: usize = 1 << 10;
 const ROLES: [&str; 3] = ["viewer", "operator", "owner"];
 
 /// Has an account send one of its owners a link. It is encrypted if the chat is, and no plugin hears of it.
-pub(super) async fn send(host: &Host, request: &Request) -> Result<Said, Refusal> {
+pub(super) async fn send(host: &Host, request: &Request, by: &By) -> Result<Said, Refusal> {
     allowed(host.config().window.links, is_asked(request))?;
     let to = request.value("to").ok_or_else(|| Refusal::Value("`to` is the address of an owner".to_owned()))?;
     let to = BareJid::new(to).map_err(|error| Refusal::Value(format!("`to` is no address: {error}")))?;
@@ -36,10 +38,13 @@ pub(super) async fn send(host: &Host, request: &Request) -> Result<Said, Refusal
     let extensions = Some(Box::new(Extensions { hints: vec![Hint::NoStore], ..Extensions::default() }));
     let draft = Draft { body, extensions, is_secret: true, ..Draft::default() };
     let message = SendMessage { to: to.clone().into(), kind: MessageKind::Chat, draft };
-    let id = account.ask(Asker::Host, &Granted::HOST, message).await.map_err(|error| {
-        let (name, error) = (&account.name, escape_untrusted(&error.to_string(), LONGEST));
-        Refusal::NotDone(format!("account {name} could not send the link: {error}"))
-    })?;
+    let sending = async {
+        account.ask(Asker::Host, &Granted::HOST, message).await.map_err(|error| {
+            let (name, error) = (&account.name, escape_untrusted(&error.to_string(), LONGEST));
+            Refusal::NotDone(format!("account {name} could not send the link: {error}"))
+        })
+    };
+    let id = audit::recorded(host, request, by, &[&account.name], sending).await?;
     tracing::info!(account = %account.name, owner = %to, "a link to log in to the window was sent");
     Ok(Said { account: account.name.to_string(), to: to.to_string(), id })
 }

@@ -9,6 +9,8 @@ use parlor_stanza::error::CallError;
 use parlor_store::StoreError;
 
 use super::bounds::{FOLLOWERS, LONGEST_BODY, REQUEST};
+use crate::host::actions::Unrecorded;
+use crate::host::keys::Undecided;
 
 /// The refusal of a request. Its text is for the person who asked.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +88,9 @@ pub(super) enum Refusal {
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(StoreError),
+    /// The audit cannot be written, so nothing was begun.
+    #[error(transparent)]
+    Unrecorded(#[from] Unrecorded),
     /// The path exists for this other method.
     #[error("this is asked for with {0}")]
     Method(Method),
@@ -112,6 +117,15 @@ pub(super) enum Refusal {
     Followers,
 }
 
+impl From<Undecided> for Refusal {
+    fn from(undecided: Undecided) -> Self {
+        match undecided {
+            Undecided::Call(error) => Self::Keys(error),
+            Undecided::Unrecorded(error) => Self::Unrecorded(error),
+        }
+    }
+}
+
 impl Refusal {
     /// Returns the status of the response.
     pub(super) fn status(&self) -> StatusCode {
@@ -132,7 +146,7 @@ impl Refusal {
             Self::Late => StatusCode::REQUEST_TIMEOUT,
             Self::Stopping | Self::NotApplied(_) | Self::NotDone(_) | Self::Keys(_) => StatusCode::CONFLICT,
             Self::LongBody => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unwritable(_) | Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unwritable(_) | Self::Store(_) | Self::Unrecorded(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoLength => StatusCode::NOT_IMPLEMENTED,
             Self::Followers => StatusCode::SERVICE_UNAVAILABLE,
         }

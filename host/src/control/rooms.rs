@@ -17,7 +17,9 @@ use parlor_session::{
 };
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Actor, Bookmark, Draft, MessageKind};
+use parlor_store::By;
 
+use super::audit;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::views::{Left, People, Person, Room, RoomPlugin, Said, Status};
@@ -135,7 +137,7 @@ pub(super) async fn show(host: &Host, request: &Request) -> Result<Room, Refusal
 }
 
 /// Has an account enter a room, and waits until it is in it.
-pub(super) async fn join(host: &Host, request: &Request) -> Result<Room, Refusal> {
+pub(super) async fn join(host: &Host, request: &Request, by: &By) -> Result<Room, Refusal> {
     let jid = room(request)?;
     let account = account_with(host, request, &jid)?;
     let is_new = request.value("new") == Some("true");
@@ -151,13 +153,16 @@ pub(super) async fn join(host: &Host, request: &Request) -> Result<Room, Refusal
     let nick = request.value("nick").map(str::to_owned);
     tracing::info!(account = %account.name, room = %jid, "the owner has the account enter a room");
     let options = RoomOptions { nick: nick.clone(), ..RoomOptions::default() };
-    let by = InstanceId::next();
-    let open = OpenRoom { by, jid: jid.clone(), options };
-    account.ask(Asker::Host, &Granted::HOST, open).await.map_err(|error| not_done(&error))?;
-    if request.value("bookmark") == Some("true") {
-        let bookmark = bookmark(&account, &jid, nick);
-        account.ask(Asker::Host, &Granted::HOST, SetBookmark { bookmark }).await.map_err(|error| not_done(&error))?;
-    }
+    let open = OpenRoom { by: InstanceId::next(), jid: jid.clone(), options };
+    let entering = async {
+        account.ask(Asker::Host, &Granted::HOST, open).await.map_err(|error| not_done(&error))?;
+        if request.value("bookmark") == Some("true") {
+            let set = SetBookmark { bookmark: bookmark(&account, &jid, nick) };
+            account.ask(Asker::Host, &Granted::HOST, set).await.map_err(|error| not_done(&error))?;
+        }
+        Ok::<_, Refusal>(())
+    };
+    audit::recorded(host, request, by, &[&account.name], entering).await?;
     Ok(current(host, &account, &jid).await)
 }
 
@@ -179,7 +184,7 @@ fn bookmark(account: &Shared, jid: &BareJid, nick: Option<String>) -> Bookmark {
 }
 
 /// Has an account leave a room, and waits until it has.
-pub(super) async fn leave(host: &Host, request: &Request) -> Result<Room, Refusal> {
+pub(super) async fn leave(host: &Host, request: &Request, by: &By) -> Result<Room, Refusal> {
     let jid = room(request)?;
     let account = account_with(host, request, &jid)?;
     let (is_open, is_bookmarked) = {
@@ -192,14 +197,18 @@ pub(super) async fn leave(host: &Host, request: &Request) -> Result<Room, Refusa
         return Err(unknown(&account, &jid));
     }
     tracing::info!(account = %account.name, room = %jid, "the owner has the account leave a room");
-    if is_open {
-        let close = CloseRoom { by: InstanceId::next(), jid: jid.clone() };
-        account.ask(Asker::Host, &Granted::HOST, close).await.map_err(|error| not_done(&error))?;
-    }
-    if unbookmarks {
-        let remove = RemoveBookmark { jid: jid.clone() };
-        account.ask(Asker::Host, &Granted::HOST, remove).await.map_err(|error| not_done(&error))?;
-    }
+    let leaving = async {
+        if is_open {
+            let close = CloseRoom { by: InstanceId::next(), jid: jid.clone() };
+            account.ask(Asker::Host, &Granted::HOST, close).await.map_err(|error| not_done(&error))?;
+        }
+        if unbookmarks {
+            let remove = RemoveBookmark { jid: jid.clone() };
+            account.ask(Asker::Host, &Granted::HOST, remove).await.map_err(|error| not_done(&error))?;
+        }
+        Ok::<_, Refusal>(())
+    };
+    audit::recorded(host, request, by, &[&account.name], leaving).await?;
     Ok(current(host, &account, &jid).await)
 }
 
@@ -227,7 +236,7 @@ pub(super) fn people(host: &Host, request: &Request) -> Result<Vec<People>, Refu
 }
 
 /// Sends a message to a room or a person, as the account.
-pub(super) async fn say(host: &Host, request: &Request) -> Result<Said, Refusal> {
+pub(super) async fn say(host: &Host, request: &Request, by: &By) -> Result<Said, Refusal> {
     let to = request.value("to").ok_or_else(|| Refusal::Value("`to` is an address".to_owned()))?;
     let to = Jid::new(to).map_err(|error| no_address(to, &error.to_string()))?;
     let words = request.value("text").ok_or_else(|| Refusal::Value("`text` is what to say".to_owned()))?;
@@ -249,7 +258,8 @@ pub(super) async fn say(host: &Host, request: &Request) -> Result<Said, Refusal>
     let draft = Draft { body: Some(words.to_owned()), ..Draft::default() };
     tracing::info!(account = %account.name, %to, "the owner speaks as the account");
     let send = SendMessage { to: to.clone(), kind, draft };
-    let id = account.ask(Asker::Host, &Granted::HOST, send).await.map_err(|error| not_done(&error))?;
+    let sending = async { account.ask(Asker::Host, &Granted::HOST, send).await.map_err(|error| not_done(&error)) };
+    let id = audit::recorded(host, request, by, &[&account.name], sending).await?;
     Ok(Said { account: account.name.to_string(), to: to.to_string(), id })
 }
 

@@ -13,6 +13,7 @@ use parlor_config::AccountName;
 use parlor_runtime::webhooks::Webhooks;
 use parlor_session::permissions::question::Question;
 use parlor_stanza::types::DeviceTrust;
+use parlor_store::By;
 use tokio::io::AsyncRead;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -58,7 +59,7 @@ fn on_accounts<T>(
 }
 
 impl Routes {
-    /// Answers a request of this user to this host, after its changes are recorded in the audit. `client` is read by a response
+    /// Answers a request of this user to this host. A change is in the audit before it is begun. `client` is read by a response
     /// that ends when the client disconnects.
     pub(super) async fn answer(
         &self,
@@ -69,21 +70,16 @@ impl Routes {
         if request.value("at").is_some_and(|at| at != ".") {
             return Err(cluster::no_cluster());
         }
-        let entry = audit::entry(&request, peer);
-        let answer = self.answered(request, client, peer).await?;
-        if let Some(entry) = entry {
-            crate::host::audit::done(&self.handle.host, entry).await;
-        }
-        Ok(answer)
+        let by = audit::user(&request, peer);
+        self.answered(request, client, by).await
     }
 
     async fn answered(
         &self,
         request: Request,
         client: impl AsyncRead + Unpin + Send + 'static,
-        peer: u32,
+        by: By,
     ) -> Result<Answer, Refusal> {
-        let by = audit::user(&request, peer);
         let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
         match (&request.method, &path[..]) {
             (&Method::GET, ["v1", "status"]) => self.status().await,
@@ -92,25 +88,29 @@ impl Routes {
             (&Method::GET, ["v1", "plugins", id]) => self.plugin(&plugin(id)?).await,
             (&Method::GET, ["v1", "plugins", id, "explain"]) => self.explain(&plugin(id)?, &request).await,
             (&Method::GET, ["v1", "plugins", id, "webhooks"]) => self.webhooks(&plugin(id)?).await,
-            (&Method::POST, ["v1", "plugins", id, "webhooks", "replay"]) => self.replay(&plugin(id)?, &request).await,
-            (&Method::POST, ["v1", "plugins", id, "webhooks", "rotate"]) => self.rotate(&plugin(id)?, &request).await,
+            (&Method::POST, ["v1", "plugins", id, "webhooks", "replay"]) => {
+                self.replay(&plugin(id)?, &request, &by).await
+            }
+            (&Method::POST, ["v1", "plugins", id, "webhooks", "rotate"]) => {
+                self.rotate(&plugin(id)?, &request, &by).await
+            }
             (&Method::GET, ["v1", "schedules"]) => self.schedules(None).await,
             (&Method::GET, ["v1", "plugins", id, "schedules"]) => self.schedules(Some(&plugin(id)?)).await,
             (&Method::POST, ["v1", "plugins", id, "schedules", "pause"]) => {
-                self.pause(&plugin(id)?, &request, true).await
+                self.pause(&plugin(id)?, &request, true, &by).await
             }
             (&Method::POST, ["v1", "plugins", id, "schedules", "resume"]) => {
-                self.pause(&plugin(id)?, &request, false).await
+                self.pause(&plugin(id)?, &request, false, &by).await
             }
             (&Method::GET, ["v1", "rooms"]) => json(&rooms::list(&self.handle.host, &request).await?),
             (&Method::GET, ["v1", "rooms", "show"]) => json(&rooms::show(&self.handle.host, &request).await?),
-            (&Method::POST, ["v1", "rooms", "join"]) => json(&rooms::join(&self.handle.host, &request).await?),
-            (&Method::POST, ["v1", "rooms", "leave"]) => json(&rooms::leave(&self.handle.host, &request).await?),
+            (&Method::POST, ["v1", "rooms", "join"]) => json(&rooms::join(&self.handle.host, &request, &by).await?),
+            (&Method::POST, ["v1", "rooms", "leave"]) => json(&rooms::leave(&self.handle.host, &request, &by).await?),
             (&Method::GET, ["v1", "contacts"]) => json(&rooms::people(&self.handle.host, &request)?),
-            (&Method::POST, ["v1", "say"]) => json(&rooms::say(&self.handle.host, &request).await?),
-            (&Method::POST, ["v1", "web", "link"]) => json(&links::send(&self.handle.host, &request).await?),
+            (&Method::POST, ["v1", "say"]) => json(&rooms::say(&self.handle.host, &request, &by).await?),
+            (&Method::POST, ["v1", "web", "link"]) => json(&links::send(&self.handle.host, &request, &by).await?),
             (&Method::GET, ["v1", "cluster"]) => cluster::show(&self.handle.host).await,
-            (&Method::POST, ["v1", "cluster", "drain"]) => cluster::drain(&self.handle.host, &request).await,
+            (&Method::POST, ["v1", "cluster", "drain"]) => cluster::drain(&self.handle.host, &request, &by).await,
             (&Method::GET, ["v1", "keys"]) => keys::all(&self.handle.host, &request).await,
             (&Method::GET, ["v1", "accounts", name, "keys"]) => keys::of(&self.handle.host, name, &request).await,
             (&Method::POST, ["v1", "accounts", name, "keys", "trust"]) => {
@@ -126,9 +126,9 @@ impl Routes {
                 let _place = self.followers.try_acquire().map_err(|_| Refusal::Followers)?;
                 keys::compare(&self.handle.host, name, &request, *step == "answer", client, &by).await
             }
-            (&Method::POST, ["v1", "reload"]) => self.reload(Order::Reload).await,
-            (&Method::POST, ["v1", "configure"]) => self.reload(Order::ReloadAll).await,
-            (&Method::POST, ["v1", "plugins", id, "restart"]) => self.restart(plugin(id)?).await,
+            (&Method::POST, ["v1", "reload"]) => self.reload(Order::Reload, &request, &by).await,
+            (&Method::POST, ["v1", "configure"]) => self.reload(Order::ReloadAll, &request, &by).await,
+            (&Method::POST, ["v1", "plugins", id, "restart"]) => self.restart(plugin(id)?, &request, &by).await,
             (
                 _,
                 ["v1", "status" | "audit" | "cluster" | "logs" | "schedules" | "rooms" | "contacts" | "keys"]
@@ -183,25 +183,41 @@ impl Routes {
         json(&shown)
     }
 
-    async fn replay(&self, id: &PluginId, request: &Request) -> Result<Answer, Refusal> {
-        let number = request.value("request").and_then(|number| number.parse().ok());
+    async fn replay(&self, id: &PluginId, request: &Request, by: &By) -> Result<Answer, Refusal> {
+        let number = request.value("request").and_then(|number| number.parse::<i64>().ok());
         let number = number.ok_or_else(|| Refusal::Value("`request` is the number of a request".to_owned()))?;
-        for (_, webhooks) in self.webhooks_of(id, request.value("account")).await? {
-            if webhooks.replay(number).await.map_err(Refusal::Store)? {
-                return self.webhooks(id).await;
+        for (account, webhooks) in self.webhooks_of(id, request.value("account")).await? {
+            let (requests, _) = webhooks.requests(u32::MAX).await.map_err(Refusal::Store)?;
+            if requests.iter().all(|one| one.id != number) {
+                continue;
             }
+            let replaying = async {
+                let is_over = webhooks.replay(number).await.map_err(Refusal::Store)?;
+                if is_over { Ok(()) } else { Err(Refusal::NoRequest(number)) }
+            };
+            audit::recorded(&self.handle.host, request, by, &[&account], replaying).await?;
+            return self.webhooks(id).await;
         }
         Err(Refusal::NoRequest(number))
     }
 
-    async fn rotate(&self, id: &PluginId, request: &Request) -> Result<Answer, Refusal> {
+    async fn rotate(&self, id: &PluginId, request: &Request, by: &By) -> Result<Answer, Refusal> {
         let name = request.value("webhook");
         let name = name.ok_or_else(|| Refusal::Value("`webhook` is the name of a webhook".to_owned()))?;
-        let mut is_there = false;
-        for (_, webhooks) in self.webhooks_of(id, request.value("account")).await? {
-            is_there |= webhooks.rotate(name).await.map_err(Refusal::Store)?;
+        let mut all = self.webhooks_of(id, request.value("account")).await?;
+        all.retain(|(_, webhooks)| webhooks.states().iter().any(|one| one.name == name));
+        if all.is_empty() {
+            return Err(Refusal::NoWebhook(escape_untrusted(name, LONGEST_REASON)));
         }
-        if is_there { self.webhooks(id).await } else { Err(Refusal::NoWebhook(escape_untrusted(name, LONGEST_REASON))) }
+        let accounts: Vec<_> = all.iter().map(|(account, _)| account).collect();
+        let rotating = async {
+            for (_, webhooks) in &all {
+                webhooks.rotate(name).await.map_err(Refusal::Store)?;
+            }
+            Ok::<_, Refusal>(())
+        };
+        audit::recorded(&self.handle.host, request, by, &accounts, rotating).await?;
+        self.webhooks(id).await
     }
 
     /// Returns the webhooks of a plugin on each of its accounts, or on this one.
@@ -235,35 +251,54 @@ impl Routes {
     }
 
     /// Pauses or resumes a schedule.
-    async fn pause(&self, id: &PluginId, request: &Request, is_paused: bool) -> Result<Answer, Refusal> {
+    async fn pause(&self, id: &PluginId, request: &Request, is_paused: bool, by: &By) -> Result<Answer, Refusal> {
         let name = request.value("schedule");
         let name = name.ok_or_else(|| Refusal::Value("`schedule` is the name of a schedule".to_owned()))?;
         let all = crate::host::schedules::of(&self.handle.host, id).await;
-        let mut is_there = false;
-        for (_, schedules) in on_accounts(all, id, request.value("account"))? {
-            is_there |= schedules.pause(name, is_paused).await.map_err(Refusal::Store)?;
+        let mut with = Vec::new();
+        for (account, schedules) in on_accounts(all, id, request.value("account"))? {
+            let states = schedules.states().await.map_err(Refusal::Store)?;
+            if states.iter().any(|one| one.name == name) {
+                with.push((account, schedules));
+            }
         }
-        if !is_there {
+        if with.is_empty() {
             return Err(Refusal::NoSchedule(escape_untrusted(name, LONGEST_REASON)));
         }
+        let accounts: Vec<_> = with.iter().map(|(account, _)| account).collect();
+        let pausing = async {
+            for (_, schedules) in &with {
+                schedules.pause(name, is_paused).await.map_err(Refusal::Store)?;
+            }
+            Ok::<_, Refusal>(())
+        };
+        audit::recorded(&self.handle.host, request, by, &accounts, pausing).await?;
         self.schedules(Some(id)).await
     }
 
     async fn reload(
         &self,
         order: impl FnOnce(oneshot::Sender<Result<(), String>>) -> Order,
+        request: &Request,
+        by: &By,
     ) -> Result<Answer, Refusal> {
-        // A reload may take long. Withdrawn permissions take effect before it.
+        // A reload may take long. Withdrawn permissions take effect before it, also if it cannot be recorded.
         self.handle.host.hold_to_policy().await;
-        self.order(order).await?.map_err(Refusal::NotApplied)?;
+        let applying = async { self.order(order).await?.map_err(Refusal::NotApplied) };
+        audit::recorded(&self.handle.host, request, by, &[], applying).await?;
         settle(&self.handle.host).await;
         self.status().await
     }
 
-    async fn restart(&self, id: PluginId) -> Result<Answer, Refusal> {
-        if !self.order(|done| Order::Restart(id.clone(), done)).await? {
+    async fn restart(&self, id: PluginId, request: &Request, by: &By) -> Result<Answer, Refusal> {
+        if !self.handle.host.will_have_plugin(&id).await {
             return Err(Refusal::NoPlugin(id));
         }
+        let restarting = async {
+            let is_there = self.order(|done| Order::Restart(id.clone(), done)).await?;
+            if is_there { Ok(()) } else { Err(Refusal::NoPlugin(id.clone())) }
+        };
+        audit::recorded(&self.handle.host, request, by, &[], restarting).await?;
         settle(&self.handle.host).await;
         self.status().await
     }

@@ -72,12 +72,12 @@ pub(super) async fn configured(host: &Host, config: &Config, way: &str) {
     }
 }
 
-/// Records an action of somebody through the host. A failure is logged, and does not stop the action.
+/// Records the result of an action whose entry was written before it was begun. A failure is logged.
 pub(crate) async fn done(host: &Host, entry: NewAuditEntry) {
     warn_of(host.store.audit().add(vec![entry]).await);
 }
 
-/// Records several actions at once.
+/// Records several results at once.
 pub(crate) async fn all_done(host: &Host, entries: Vec<NewAuditEntry>) {
     warn_of(host.store.audit().add(entries).await);
 }
@@ -108,7 +108,7 @@ pub(crate) fn of(host: &Host) -> Audit {
     host.store.audit()
 }
 
-fn warn_of(result: Result<(), StoreError>) {
+pub(super) fn warn_of(result: Result<(), StoreError>) {
     if let Err(error) = result {
         tracing::error!(%error, "the audit cannot be written");
     }

@@ -86,6 +86,10 @@ async fn what_commands_change_has_who_and_both_values_and_survives_a_kill() {
     assert_eq!((&enabled["old"], &enabled["new"]), (&"false".into(), &"true".into()));
     let restarted = find(&all, "run", "restarted");
     assert_eq!((&restarted["who"], &restarted["way"]), (&myself().into(), &"control socket".into()));
+    // It was recorded before the plugin was ended for it.
+    let asked = entries.iter().position(|entry| entry["what"] == "restarted").unwrap();
+    let ended_for_it = entries.iter().rposition(|entry| entry["what"] == "has ended").unwrap();
+    assert!(asked < ended_for_it, "{all:#}");
     // A command and the host that reads its change record it once.
     let by_hand = entries.iter().filter(|entry| entry["who"] == "file:plugins.toml").count();
     assert_eq!(by_hand, 0, "{all:#}");

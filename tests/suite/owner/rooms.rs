@@ -4,7 +4,7 @@ use jid::BareJid;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use parlor_tests::client::Client;
-use parlor_tests::host::{Home, Host};
+use parlor_tests::host::{Home, Host, Server};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 use parlor_tests::prosody::Account;
@@ -98,6 +98,52 @@ async fn an_owner_has_an_account_enter_speak_in_and_leave_a_room() {
     let left = shown(&home, &["rooms", "leave", &name]).await;
     assert_eq!((&left["state"], &left["left"]["why"]), (&json!("out"), &json!("left")), "{left}");
     ended(home.run(&["rooms", "leave", &name]).await.unwrap(), 1);
+}
+
+/// Returns what the audit says that an owner had an account do.
+async fn deeds(home: &Home, account: &str) -> Vec<String> {
+    let audit = shown(home, &["audit", "--account", account, "--kind", "account"]).await;
+    // Those of a file are about the configuration.
+    let entries = audit["entries"].as_array().unwrap().iter().filter(|entry| entry["way"] == "control socket");
+    entries.map(|entry| entry["what"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_audit_has_the_account_that_acted_and_also_what_failed() {
+    let mut juliet = juliet().await;
+    let room = room_of(&mut juliet).await;
+    let (mut home, account) = home().await;
+    let prosody = prosody().await;
+    let second = prosody.fresh_account("second").unwrap();
+    let server = Server::StartTls(prosody.ports().starttls, prosody.certificate());
+    home.add_account("second", &second, server).unwrap();
+    let host = start(&home, &Policy::default()).await;
+    host.wait_count("account connected", &[], 2, SOON).await.unwrap();
+    let name = room.to_string();
+    ended(home.run(&["rooms", "join", &name, "--account", "main"]).await.unwrap(), 0);
+    // The account that knows the room is meant.
+    ended(home.run(&["say", &name, "from one of two"]).await.unwrap(), 0);
+    juliet.wait_body(&room, "from one of two", SOON).await.unwrap();
+    ended(home.run(&["rooms", "leave", &name]).await.unwrap(), 0);
+    let ban = format!("<item affiliation='outcast' jid='{}'/>", account.jid);
+    order(&mut juliet, &room, &ban).await;
+    let refused = ended(home.run(&["rooms", "join", &name]).await.unwrap(), 1).stderr;
+    assert!(refused.contains("forbidden"), "{refused}");
+    // Slips are not begun, so they have no entries.
+    ended(home.run(&["rooms", "join", "conference.localhost", "--account", "main"]).await.unwrap(), 1);
+    ended(home.run(&["rooms", "leave", &name]).await.unwrap(), 1);
+    let person = juliet.jid().to_bare();
+    ended(home.run(&["say", person.as_str(), "psst", "--account", "main"]).await.unwrap(), 1);
+    let entered = format!("the room {name} was entered");
+    let all = [
+        entered.clone(),
+        format!("it was made to write to {name}"),
+        format!("the room {name} was left"),
+        entered.clone(),
+        format!("{entered}: this failed, or was done in part"),
+    ];
+    assert_eq!(deeds(&home, "main").await, all);
+    assert_eq!(deeds(&home, "second").await, [""; 0]);
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ pub fn grouped(fingerprint: &str) -> String {
 }
 
 /// Returns a typed fingerprint in its normal form: only its digits, in lower case.
-pub(super) fn typed(fingerprint: &str) -> String {
+pub fn typed(fingerprint: &str) -> String {
     fingerprint.chars().filter(char::is_ascii_hexdigit).map(|digit| digit.to_ascii_lowercase()).collect()
 }
 

@@ -12,6 +12,7 @@ use parlor_store::By;
 use super::LONGEST;
 use crate::control::show;
 use crate::control::views::{Key, Keys, shown};
+use crate::host::keys::Undecided;
 use crate::host::{Host, keys};
 
 /// The form field with the key.
@@ -61,7 +62,7 @@ pub(super) async fn decide(
     may_decide(account, node)?;
     let (jid, fingerprint) = parsed(chosen).ok_or("this names no key: it is an address and a fingerprint")?;
     keys::decide(host, account, &jid, Some(fingerprint), decided, by).await.map_err(|error| match error {
-        CallError::NotFound(_) => format!("{} knows no such key of {jid}", account.name),
+        Undecided::Call(CallError::NotFound(_)) => format!("{} knows no such key of {jid}", account.name),
         error => error.to_string(),
     })?;
     let mut all = look(account).await?;

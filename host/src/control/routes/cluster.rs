@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 
 #[cfg(feature = "cluster")]
 use parlor_nats::SharedText;
+use parlor_store::By;
 
 #[cfg(feature = "cluster")]
 use crate::cluster::Away;
+#[cfg(feature = "cluster")]
+use crate::control::audit;
 use crate::control::http::Answer;
 #[cfg(feature = "cluster")]
 use crate::control::http::json;
@@ -29,7 +32,7 @@ pub(super) async fn show(host: &Host) -> Result<Answer, Refusal> {
 
 /// Has a node give its accounts away and take no others, or take accounts again.
 #[cfg(feature = "cluster")]
-pub(super) async fn drain(host: &Host, request: &Request) -> Result<Answer, Refusal> {
+pub(super) async fn drain(host: &Host, request: &Request, by: &By) -> Result<Answer, Refusal> {
     let member = member(host)?;
     let node = request.value("node").ok_or_else(|| Refusal::Value("`node` is the name of a node".to_owned()))?;
     let is_draining = request.value("off") != Some("true");
@@ -40,7 +43,8 @@ pub(super) async fn drain(host: &Host, request: &Request) -> Result<Answer, Refu
         let node = parlor_base::escape::escape_untrusted(node, LONGEST);
         return Err(Refusal::NotDone(format!("the cluster has no node {node}; it has {names}")));
     }
-    member.drain(node, is_draining).await.map_err(|error| Refusal::NotDone(error.to_string()))?;
+    let draining = async { member.drain(node, is_draining).await.map_err(|error| Refusal::NotDone(error.to_string())) };
+    audit::recorded(host, request, by, &[], draining).await?;
     json(&view(member).await?)
 }
 
@@ -121,7 +125,7 @@ pub(super) async fn show(_: &Host) -> Result<Answer, Refusal> {
 
 #[cfg(not(feature = "cluster"))]
 #[expect(clippy::unused_async, reason = "as with the feature")]
-pub(super) async fn drain(_: &Host, _: &Request) -> Result<Answer, Refusal> {
+pub(super) async fn drain(_: &Host, _: &Request, _: &By) -> Result<Answer, Refusal> {
     Err(no_cluster())
 }
 

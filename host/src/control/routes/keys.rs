@@ -20,6 +20,7 @@ use crate::control::refusal::Refusal;
 use crate::control::request::Request;
 use crate::control::show;
 use crate::control::views::Keys;
+use crate::host::keys::Undecided;
 use crate::host::{Host, keys};
 
 /// How long a comparison that is given up may take to end.
@@ -63,10 +64,10 @@ pub(super) async fn decide(
         return Err(Refusal::Value("`fingerprint` names the key".to_owned()));
     }
     keys::decide(host, &account, &person, fingerprint, trust, by).await.map_err(|error| match error {
-        CallError::NotFound(_) => {
+        Undecided::Call(CallError::NotFound(_)) => {
             Refusal::NoKey { account: account.name.clone(), jid: escape_untrusted(person.as_str(), LONGEST) }
         }
-        error => Refusal::Keys(error),
+        error => Refusal::from(error),
     })?;
     json(&[look(&account, Some(person)).await?])
 }
@@ -74,7 +75,7 @@ pub(super) async fn decide(
 /// Makes new keys for an account, and answers with its keys.
 pub(super) async fn reset(host: &Host, name: &str, by: &By) -> Result<Answer, Refusal> {
     let account = account(host, name)?;
-    keys::reset(host, &account, by).await.map_err(Refusal::Keys)?;
+    keys::reset(host, &account, by).await?;
     json(&[look(&account, None).await?])
 }
 
@@ -116,7 +117,7 @@ pub(super) async fn compare(
             compared
         }
     };
-    json(&show::compared(&account, &jid, &compared.map_err(Refusal::Keys)?))
+    json(&show::compared(&account, &jid, &compared?))
 }
 
 async fn look(account: &Shared, person: Option<BareJid>) -> Result<Keys, Refusal> {
