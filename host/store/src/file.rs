@@ -171,26 +171,37 @@ pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
     // A deferred transaction that reads before it writes would fail at once, instead of waiting, if another process
     // wrote in between.
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
-    let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    let present = numbers(&connection)?;
-    match present {
-        (APPLICATION, version) if version > VERSION => return Err(Unfit::Newer(version)),
-        (APPLICATION, _) => {}
-        (0, 0) if objects == 0 => {}
-        _ => return Err(Unfit::Foreign),
-    }
+    let is_complete = is_complete(&connection)?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     // A killed process loses nothing that was committed; only a power failure may lose the last moments.
     connection.pragma_update(None, "synchronous", "normal")?;
     // States of encryption that are over leave nothing in the file where that costs no further write.
     connection.pragma_update_and_check(None, "secure_delete", "fast", |_| Ok(()))?;
-    make_tables(&connection)?;
     // A complete file is not written to: another process may be busy with a long import.
-    if present != (APPLICATION, VERSION) {
-        connection.pragma_update(None, "application_id", APPLICATION)?;
-        connection.pragma_update(None, "user_version", VERSION)?;
+    if is_complete {
+        make_tables(&connection)?;
+        return Ok(connection);
     }
+    // In one step: another process that opens the file at the same moment must not find tables without the numbers.
+    let change = connection.transaction()?;
+    if !self::is_complete(&change)? {
+        make_tables(&change)?;
+        change.pragma_update(None, "application_id", APPLICATION)?;
+        change.pragma_update(None, "user_version", VERSION)?;
+    }
+    change.commit()?;
     Ok(connection)
+}
+
+/// Returns whether a file has all tables of this version. It fails if it is neither one of parlor's nor empty.
+fn is_complete(connection: &Connection) -> Result<bool, Unfit> {
+    let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match numbers(connection)? {
+        (APPLICATION, version) if version > VERSION => Err(Unfit::Newer(version)),
+        (APPLICATION, version) => Ok(version == VERSION),
+        (0, 0) if objects == 0 => Ok(false),
+        _ => Err(Unfit::Foreign),
+    }
 }
 
 /// Reads the application id and the version of the tables.

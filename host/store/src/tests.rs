@@ -198,6 +198,25 @@ async fn a_file_that_is_no_store_is_set_aside() {
     }
 }
 
+/// As several commands do that are run on a new data folder.
+#[test]
+fn a_file_that_several_make_at_once_is_whole_for_each() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, begin) = (folder.path().join(FILE), std::sync::Barrier::new(8));
+        std::thread::scope(|scope| {
+            let opens = || {
+                begin.wait();
+                file::try_open(&path).map(drop).map_err(|why| why.to_string())
+            };
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(opens)).collect();
+            for one in all {
+                assert_eq!(one.join().unwrap(), Ok(()));
+            }
+        });
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_is_newer_or_locked_stays_where_it_is_with_what_was_written_last() {
     let folder = tempfile::tempdir().unwrap();

@@ -277,7 +277,7 @@ fn nothing_else_writes_to_the_file() {
         ("backup.rs", 9),
         ("clustered.rs", 1),
         ("data_file.rs", 4),
-        ("file.rs", 11),
+        ("file.rs", 12),
         ("moving.rs", 12),
         ("place.rs", 2),
         ("session.rs", 2),
