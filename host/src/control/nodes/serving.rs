@@ -26,7 +26,7 @@ async fn converse(asked: Asked, routes: Routes) {
             .await;
     }
     let (node, body, withdrawn) = (asked.from.clone(), asked.body.clone(), asked.withdrawn());
-    asked.answer(async move { carry_out(&routes, &node, &body, withdrawn).await.write() }).await;
+    asked.answer(async move { Box::pin(carry_out(&routes, &node, &body, withdrawn)).await.write() }).await;
 }
 
 async fn carry_out(routes: &Routes, node: &str, body: &[u8], withdrawn: impl Future<Output = ()>) -> Given {
