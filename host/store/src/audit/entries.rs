@@ -5,6 +5,7 @@ use parlor_base::quantity::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::super::edit::{Edit, Statement};
+use super::shared::ANY_AGE;
 use super::tallies::DAY;
 use super::{AuditEntry, AuditKind, AuditQuery, By, NewAuditEntry, Retention, Share};
 
@@ -61,7 +62,7 @@ pub(super) const CUT_SHARE: Statement = Statement::new(
     51,
     "DELETE FROM audit_entry WHERE id IN (SELECT id FROM audit_entry WHERE share = ?1 ORDER BY id LIMIT ?2)",
 );
-// By number, since the clock may have been wrong for a while.
+/// No longer executed: an entry from the future stopped it.
 pub(super) const CUT_OLD: Statement =
     Statement::new(52, "DELETE FROM audit_entry WHERE id < (SELECT min(id) FROM audit_entry WHERE at >= ?1)");
 pub(super) const CUT_SHARES: Statement = Statement::new(53, "DELETE FROM audit_entry WHERE share <> '' AND id <= ?1");
@@ -127,14 +128,31 @@ fn bound(edit: &Edit<'_>, at: i64, entry: &NewAuditEntry, share: &str) -> rusqli
 }
 
 /// Removes entries that are too old. This is done once a day at most: it adds an entry itself.
+///
+/// They are removed by number, up to the last that is too old before the first that is not: the clock may have been wrong for
+/// a while. Entries from the future say nothing about their age, and go with those that follow them.
 fn cut_old(edit: &Edit<'_>, at: i64, retention: Retention) -> rusqlite::Result<()> {
-    let oldest = "SELECT at FROM audit_entry ORDER BY id LIMIT 1";
-    let oldest: Option<i64> = edit.query_row(oldest, [], |row| row.get(0)).optional()?;
-    let limit = at.saturating_sub(i64::from(retention.days) * DAY);
-    if oldest.is_none_or(|oldest| oldest >= limit - DAY) {
+    if retention.days == ANY_AGE {
         return Ok(());
     }
-    let count = edit.write(CUT_OLD, params![limit])?;
+    let limit = at.saturating_sub(i64::from(retention.days) * DAY);
+    let (mut last, mut is_due) = (0, false);
+    {
+        let mut oldest = edit.prepare("SELECT id, at FROM audit_entry WHERE at <= ?1 ORDER BY id")?;
+        let mut rows = oldest.query([at])?;
+        while let Some(row) = rows.next()? {
+            let at: i64 = row.get(1)?;
+            if at >= limit {
+                break;
+            }
+            last = row.get(0)?;
+            is_due |= at < limit - DAY;
+        }
+    }
+    if !is_due {
+        return Ok(());
+    }
+    let count = edit.write(CUT_SHARES, params![last])? + edit.write(CUT_DECISIONS, params![last])?;
     insert(edit, at, &cut(count, &format!("older than {} d", retention.days)), "").map(drop)
 }
 
