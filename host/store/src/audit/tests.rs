@@ -202,6 +202,36 @@ fn all_entries_together_have_a_bound_and_those_that_nobody_decided_go_first() {
     assert_eq!(size(&file).unwrap(), sum);
 }
 
+/// A thousand entries of a plugin can be larger than all entries together may be.
+#[test]
+fn a_plugin_with_large_entries_displaces_its_own_alone() {
+    let file = file();
+    let retention = Retention { bytes: 1 << 20, ..Retention::default() };
+    let log_in = NewAuditEntry { account: Some("main".to_owned()), share: Share::Connection, ..entry("log-in") };
+    let mut others = vec![entry("mine"), log_in, of_plugin("other", "failed")];
+    add_all(&Edit::on(&file), NOON, &others, retention).unwrap();
+    let long = Some("x".repeat(4 << 10));
+    let setting = NewAuditEntry { old: long.clone(), new: long, ..of_plugin("echo", "setting") };
+    for _ in 0..500 {
+        add_all(&Edit::on(&file), NOON, std::slice::from_ref(&setting), retention).unwrap();
+    }
+    let kept = whats(&file);
+    assert_eq!(kept[..3], ["mine", "log-in", "failed"]);
+    assert!(kept.iter().filter(|what| *what == "setting").count() > 50, "{kept:?}");
+    assert!(kept.iter().any(|what| what.ends_with("entries were removed")), "{kept:?}");
+    let decisions: i64 =
+        file.query_row("SELECT count(*) FROM audit_entry WHERE share = ''", [], |row| row.get(0)).unwrap();
+    assert_eq!(decisions, 1, "entries about cuts take up no room of decisions");
+    // The largest share is cut no further than the next one, which keeps everything.
+    others = vec![NewAuditEntry { plugin: Some("other".to_owned()), ..setting.clone() }; 50];
+    add_all(&Edit::on(&file), NOON, &others, retention).unwrap();
+    for _ in 0..200 {
+        add_all(&Edit::on(&file), NOON, std::slice::from_ref(&setting), retention).unwrap();
+    }
+    let of = |plugin: &str| all(&file).iter().filter(|entry| entry.plugin.as_deref() == Some(plugin)).count();
+    assert!(of("other") == 51 && of("echo") >= 50, "{} and {}", of("other"), of("echo"));
+}
+
 #[test]
 fn a_plugin_displaces_its_own_entries_alone() {
     let file = file();
