@@ -10,12 +10,12 @@
 mod entries;
 pub(super) mod kept;
 mod policy;
+mod shared;
 mod tallies;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -26,6 +26,7 @@ use super::work::{Job, Lane, Task, WeakTasks, answered, result_of};
 use super::{Store, StoreError, health};
 
 pub use policy::{CONFIGURATION, PolicyChange, PolicyRow};
+pub(super) use shared::SharedAudit;
 pub use tallies::{Activity, Count, KeptTally, MOST_TALLIES, Tally, TallyKind, Traffic};
 
 /// Creates the tables of the audit.
@@ -278,7 +279,7 @@ pub struct AuditQuery {
 /// How much of the audit is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// The number of days.
+    /// The number of days. Only a host removes entries by age, once its clock has run evenly for an hour.
     pub days: u32,
     /// The bytes of all entries together.
     pub bytes: u64,
@@ -287,30 +288,6 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         Self { days: DAYS, bytes: BYTES }
-    }
-}
-
-/// The part that all handles share.
-#[derive(Debug)]
-pub(super) struct SharedAudit {
-    days: AtomicU32,
-    bytes: AtomicU64,
-    /// The day on which the counts of expired days were last added up.
-    added_up: AtomicI64,
-    /// The number of the newest entry that this process added.
-    newest: watch::Sender<i64>,
-}
-
-impl Default for SharedAudit {
-    fn default() -> Self {
-        let Retention { days, bytes } = Retention::default();
-        Self { days: days.into(), bytes: bytes.into(), added_up: AtomicI64::new(0), newest: watch::Sender::new(0) }
-    }
-}
-
-impl SharedAudit {
-    pub(super) fn retention(&self) -> Retention {
-        Retention { days: self.days.load(Relaxed), bytes: self.bytes.load(Relaxed) }
     }
 }
 
@@ -331,9 +308,8 @@ impl Store {
 
 impl Audit {
     /// Sets how much is kept, from the next entry on.
-    pub fn keep(&self, Retention { days, bytes }: Retention) {
-        self.shared.days.store(days, Relaxed);
-        self.shared.bytes.store(bytes, Relaxed);
+    pub fn keep(&self, retention: Retention) {
+        self.shared.keep(retention);
     }
 
     /// Returns a receiver that is notified of each entry that this process adds.
@@ -343,7 +319,8 @@ impl Audit {
 
     /// Adds entries. They are on disk when this returns.
     pub async fn add(&self, all: Vec<NewAuditEntry>) -> Result<(), StoreError> {
-        let (retention, at) = (self.shared.retention(), now());
+        let at = now();
+        let retention = self.shared.retention(at);
         let newest = self.run(move |file| durably(file, |edit| add_all(edit, at, &all, retention))).await?;
         self.tell(newest);
         Ok(())
@@ -353,7 +330,7 @@ impl Audit {
     pub fn put(&self, entry: NewAuditEntry) {
         let (shared, at) = (Arc::clone(&self.shared), now());
         let job: Job = Box::new(move |file| {
-            let result = file.change(|edit| add_all(edit, at, &[entry], shared.retention()));
+            let result = file.change(|edit| add_all(edit, at, &[entry], shared.retention(at)));
             file.conclude(result, move |result| {
                 match &result {
                     Ok(newest) => drop(shared.newest.send_replace(*newest)),
@@ -383,7 +360,8 @@ impl Audit {
         if changes.is_empty() {
             return Ok(());
         }
-        let (retention, at) = (self.shared.retention(), now());
+        let at = now();
+        let retention = self.shared.retention(at);
         let newest = self.run(move |file| durably(file, |edit| policy::record(edit, at, &changes, retention))).await?;
         self.tell(newest);
         Ok(())
@@ -391,11 +369,12 @@ impl Audit {
 
     /// Adds to the counts of plugins.
     pub async fn count(&self, all: Vec<Activity>) -> Result<(), StoreError> {
-        let (shared, today) = (Arc::clone(&self.shared), now() / tallies::DAY);
+        let (shared, at) = (Arc::clone(&self.shared), now());
+        let today = at / tallies::DAY;
         self.run(move |file| {
             file.change(|edit| {
-                if shared.added_up.swap(today, Relaxed) != today {
-                    tallies::add_up(edit, today - i64::from(shared.retention().days))?;
+                if let Some(first) = shared.first_day(at) {
+                    tallies::add_up(edit, first)?;
                 }
                 all.iter().try_for_each(|activity| tallies::count(edit, today, activity))
             })
@@ -443,8 +422,9 @@ fn add_all(edit: &Edit<'_>, at: i64, all: &[NewAuditEntry], retention: Retention
 }
 
 /// Adds an entry within the caller's transaction.
-pub(super) fn add_to(edit: &Edit<'_>, entry: &NewAuditEntry, retention: Retention) -> rusqlite::Result<()> {
-    entries::add(edit, now(), entry, retention).map(drop)
+pub(super) fn add_to(edit: &Edit<'_>, entry: &NewAuditEntry, shared: &SharedAudit) -> rusqlite::Result<()> {
+    let at = now();
+    entries::add(edit, at, entry, shared.retention(at)).map(drop)
 }
 
 /// Makes a change with a flush of the disk, so that it also survives a loss of power.

@@ -8,9 +8,10 @@ use jid::BareJid;
 use parlor_xmpp::{Carrier, Pins};
 use rusqlite::{Connection, params};
 
+use super::audit::SharedAudit;
 use super::edit::{Edit, Statement};
 use super::reader::open_to_read;
-use super::{AuditKind, By, FILE, NewAuditEntry, Retention, Store, StoreError, audit};
+use super::{AuditKind, By, FILE, NewAuditEntry, Store, StoreError, audit};
 
 pub(super) const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS bound_log_in (
@@ -76,7 +77,7 @@ impl PinKeeper {
             // The pins are read only now: they may have changed back while this waited, and then no other job follows.
             let known = pins.known();
             *lock(&kept) = Some(known.clone());
-            write(edit, &account, &known, audit.retention())
+            write(edit, &account, &known, &audit)
         };
         self.store.put_then(change, move |is_made| {
             if !is_made {
@@ -86,7 +87,7 @@ impl PinKeeper {
     }
 }
 
-fn write(edit: &Edit<'_>, account: &str, known: &BTreeSet<Carrier>, retention: Retention) -> rusqlite::Result<()> {
+fn write(edit: &Edit<'_>, account: &str, known: &BTreeSet<Carrier>, audit: &SharedAudit) -> rusqlite::Result<()> {
     let before = load(edit, account)?;
     edit.write(CLEAR, params![account])?;
     for carrier in known {
@@ -100,7 +101,7 @@ fn write(edit: &Edit<'_>, account: &str, known: &BTreeSet<Carrier>, retention: R
             Some(names.join(", "))
         };
         let [old, new] = [names(&before), names(known)];
-        audit::add_to(edit, &NewAuditEntry { old, new, ..NewAuditEntry::new(AuditKind::Pin, &by, &what) }, retention)?;
+        audit::add_to(edit, &NewAuditEntry { old, new, ..NewAuditEntry::new(AuditKind::Pin, &by, &what) }, audit)?;
     }
     Ok(())
 }

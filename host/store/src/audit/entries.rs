@@ -5,6 +5,7 @@ use parlor_base::quantity::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::super::edit::{Edit, Statement};
+use super::shared::ANY_AGE;
 use super::tallies::DAY;
 use super::{AuditEntry, AuditKind, AuditQuery, By, NewAuditEntry, Retention, Share};
 
@@ -61,7 +62,7 @@ pub(super) const CUT_SHARE: Statement = Statement::new(
     51,
     "DELETE FROM audit_entry WHERE id IN (SELECT id FROM audit_entry WHERE share = ?1 ORDER BY id LIMIT ?2)",
 );
-// By number, since the clock may have been wrong for a while.
+/// No longer executed: an entry from the future stopped it.
 pub(super) const CUT_OLD: Statement =
     Statement::new(52, "DELETE FROM audit_entry WHERE id < (SELECT min(id) FROM audit_entry WHERE at >= ?1)");
 pub(super) const CUT_SHARES: Statement = Statement::new(53, "DELETE FROM audit_entry WHERE share <> '' AND id <= ?1");
@@ -77,6 +78,8 @@ const ROW: usize = 160;
 pub(super) const MOST_OF_SHARE: u32 = 1_000;
 /// How many of them stay when there are more.
 const LEFT_OF_SHARE: u32 = 900;
+/// The share of entries about cuts for size. Plugins cause them, so they must not take up the room of decisions.
+const CUTS: &str = "cuts";
 
 /// Adds an entry, removes what is too old or too much, and returns the entry's number.
 pub(super) fn add(edit: &Edit<'_>, at: i64, entry: &NewAuditEntry, retention: Retention) -> rusqlite::Result<i64> {
@@ -127,18 +130,36 @@ fn bound(edit: &Edit<'_>, at: i64, entry: &NewAuditEntry, share: &str) -> rusqli
 }
 
 /// Removes entries that are too old. This is done once a day at most: it adds an entry itself.
+///
+/// They are removed by number, up to the last that is too old before the first that is not: the clock may have been wrong for
+/// a while. Entries from the future say nothing about their age, and go with those that follow them.
 fn cut_old(edit: &Edit<'_>, at: i64, retention: Retention) -> rusqlite::Result<()> {
-    let oldest = "SELECT at FROM audit_entry ORDER BY id LIMIT 1";
-    let oldest: Option<i64> = edit.query_row(oldest, [], |row| row.get(0)).optional()?;
-    let limit = at.saturating_sub(i64::from(retention.days) * DAY);
-    if oldest.is_none_or(|oldest| oldest >= limit - DAY) {
+    if retention.days == ANY_AGE {
         return Ok(());
     }
-    let count = edit.write(CUT_OLD, params![limit])?;
+    let limit = at.saturating_sub(i64::from(retention.days) * DAY);
+    let (mut last, mut is_due) = (0, false);
+    {
+        let mut oldest = edit.prepare("SELECT id, at FROM audit_entry WHERE at <= ?1 ORDER BY id")?;
+        let mut rows = oldest.query([at])?;
+        while let Some(row) = rows.next()? {
+            let at: i64 = row.get(1)?;
+            if at >= limit {
+                break;
+            }
+            last = row.get(0)?;
+            is_due |= at < limit - DAY;
+        }
+    }
+    if !is_due {
+        return Ok(());
+    }
+    let count = edit.write(CUT_SHARES, params![last])? + edit.write(CUT_DECISIONS, params![last])?;
     insert(edit, at, &cut(count, &format!("older than {} d", retention.days)), "").map(drop)
 }
 
-/// Removes the oldest entries if all together are too large: first those that are not decisions.
+/// Removes entries if all together are too large: the oldest of the largest shares, so that a share that takes little loses
+/// nothing to one that takes much. Decisions are removed only if they alone are too large.
 fn cut_large(edit: &Edit<'_>, at: i64, retention: Retention) -> rusqlite::Result<()> {
     let most = i64::try_from(retention.bytes).unwrap_or(i64::MAX);
     let size: i64 = edit.query_row("SELECT bytes FROM audit_size", [], |row| row.get(0)).optional()?.unwrap_or(0);
@@ -146,31 +167,61 @@ fn cut_large(edit: &Edit<'_>, at: i64, retention: Retention) -> rusqlite::Result
         return Ok(());
     }
     // A tenth more, so that this is rare.
-    let mut excess = size - most / 10 * 9;
+    let left = most / 10 * 9;
+    let shares = sizes(edit)?;
+    let decisions = size - shares.iter().map(|(_, bytes)| bytes).sum::<i64>();
     let mut count = 0;
-    for (which, cut) in [("share <> ''", CUT_SHARES), ("share = ''", CUT_DECISIONS)] {
-        if excess > 0 {
-            count += free(edit, which, cut, &mut excess)?;
+    match level(&shares, left - decisions) {
+        0 => count += edit.write(CUT_SHARES, params![i64::MAX])?,
+        level => {
+            for (share, bytes) in shares.iter().filter(|(_, bytes)| *bytes > level) {
+                count += free(edit, share, bytes - level)?;
+            }
         }
     }
-    let way = format!("more than {}", Bytes(retention.bytes));
-    insert(edit, at, &cut(count, &way), "").map(drop)
+    if decisions > most {
+        count += free(edit, "", decisions - left)?;
+    }
+    let cut = cut(count, &format!("more than {}", Bytes(retention.bytes)));
+    insert(edit, at, &cut, CUTS)?;
+    bound(edit, at, &cut, CUTS)
 }
 
-/// Removes the oldest of these entries until `excess` bytes are free.
-fn free(edit: &Edit<'_>, which: &str, cut: Statement, excess: &mut i64) -> rusqlite::Result<usize> {
-    let mut last = 0;
+/// Returns the size of each share in bytes, except for that of decisions; the smallest first.
+fn sizes(edit: &Edit<'_>) -> rusqlite::Result<Vec<(String, i64)>> {
+    let mut sizes =
+        edit.prepare("SELECT share, sum(bytes) FROM audit_entry WHERE share > '' GROUP BY share ORDER BY sum(bytes)")?;
+    sizes.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// Returns the size that each share may have, so that all together have room.
+fn level(shares: &[(String, i64)], mut room: i64) -> i64 {
+    let mut others = i64::try_from(shares.len()).unwrap_or(i64::MAX);
+    for (_, size) in shares {
+        let fair = room.max(0) / others;
+        if *size > fair {
+            return fair;
+        }
+        room -= size;
+        others -= 1;
+    }
+    i64::MAX
+}
+
+/// Removes the oldest entries of a share until `excess` bytes are free.
+fn free(edit: &Edit<'_>, share: &str, mut excess: i64) -> rusqlite::Result<usize> {
+    let mut count = 0;
     {
-        let mut oldest = edit.prepare(&format!("SELECT id, bytes FROM audit_entry WHERE {which} ORDER BY id"))?;
-        let mut rows = oldest.query([])?;
-        while *excess > 0
+        let mut oldest = edit.prepare("SELECT bytes FROM audit_entry WHERE share = ?1 ORDER BY id")?;
+        let mut rows = oldest.query([share])?;
+        while excess > 0
             && let Some(row) = rows.next()?
         {
-            last = row.get::<_, i64>(0)?;
-            *excess -= row.get::<_, i64>(1)?;
+            excess -= row.get::<_, i64>(0)?;
+            count += 1;
         }
     }
-    edit.write(cut, params![last])
+    edit.write(CUT_SHARE, params![share, count])
 }
 
 /// Returns the entry that says that others were removed.

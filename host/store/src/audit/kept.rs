@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::shared::ANY_AGE;
 use super::{
     AuditEntry, AuditQuery, Count, KeptTally, NewAuditEntry, PolicyChange, PolicyRow, Retention, add_all, durably,
     entries, now, path_in, policy, tallies,
@@ -28,9 +29,9 @@ impl AuditFile {
         }
     }
 
-    /// Opens the audit, or begins one.
+    /// Opens the audit, or begins one. Nothing is removed by age: a command cannot tell whether the clock is right.
     pub fn create(data: &Path, retention: Retention) -> Result<Self, DataError> {
-        let path = path_in(data);
+        let (path, retention) = (path_in(data), Retention { days: ANY_AGE, ..retention });
         match file::try_open(&path) {
             Ok(connection) => Ok(Self { file: StoreFile::new(connection, NoLog), path, retention }),
             Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),

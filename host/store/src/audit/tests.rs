@@ -1,5 +1,7 @@
 //! Tests of the audit: retention, removal, and refusals.
 
+use std::time::{Duration, Instant};
+
 use rusqlite::Connection;
 
 use super::*;
@@ -112,6 +114,73 @@ fn entries_that_are_too_old_go() {
     assert_eq!((cut.kind.as_str(), cut.who.as_str(), cut.way.as_str()), ("cut", "host", "older than 10 d"));
 }
 
+/// The number of days from `NOON` to a clock that is ahead.
+const AHEAD: i64 = 5_000;
+const HOUR: Duration = Duration::from_hours(1);
+
+/// Adds an entry as a host does: this many days after `NOON` by its clock, at this moment.
+fn add_as_host(file: &Connection, shared: &SharedAudit, (days, moment): (i64, Instant), what: &str) {
+    let at = NOON + days * tallies::DAY;
+    let retention = shared.retention_at(at, moment);
+    add_all(&Edit::on(file), at, &[entry(what)], retention).unwrap();
+}
+
+/// A clock that is ahead when the host starts, or is set ahead meanwhile, does not erase the audit, nor does the entry that
+/// it left keep the next ones for ever.
+#[test]
+fn a_clock_that_is_ahead_erases_nothing_and_its_entries_keep_no_others() {
+    let (file, start) = (file(), Instant::now());
+    let host = |days: i64| {
+        let host = SharedAudit::new(NOON + days * tallies::DAY, start);
+        host.keep(Retention { days: 10, ..Retention::default() });
+        host
+    };
+    let first = host(0);
+    add_as_host(&file, &first, (0, start), "0");
+    add_as_host(&file, &first, (AHEAD, start + 5 * HOUR), "set ahead");
+    add_as_host(&file, &first, (AHEAD, start + 5 * HOUR), "still ahead");
+    add_as_host(&file, &host(AHEAD), (AHEAD, start), "started ahead");
+    add_as_host(&file, &host(AHEAD), (AHEAD, start + HOUR / 2), "for half an hour");
+    let kept = ["0", "set ahead", "still ahead", "started ahead", "for half an hour"];
+    assert_eq!(whats(&file), kept);
+    // The clock is right again.
+    let days = |days: u32| start + 24 * days * HOUR;
+    let right = host(0);
+    add_as_host(&file, &right, (2, days(2)), "2");
+    assert_eq!(whats(&file).len(), 6);
+    add_as_host(&file, &right, (12, days(12)), "12");
+    assert_eq!(whats(&file), [&kept[1..], &["2", "12", "1 entry was removed"]].concat());
+    add_as_host(&file, &right, (14, days(14)), "14");
+    let later = ["12", "1 entry was removed", "14", "5 entries were removed"];
+    assert_eq!(whats(&file), later, "entries from the future go with the next one");
+    // Once a day is enough, and each write costs little then.
+    assert_eq!(right.retention_at(NOON + 14 * tallies::DAY, days(14)).days, shared::ANY_AGE);
+    assert_eq!(right.retention_at(NOON + 15 * tallies::DAY, days(15)).days, 10);
+}
+
+/// An entry that is too young by its number is not removed because the clock was behind when it was made.
+#[test]
+fn an_entry_from_the_past_stays_with_its_neighbours() {
+    let (file, retention) = (file(), Retention { days: 10, ..Retention::default() });
+    for (day, what) in [(0, "0"), (11, "11"), (-20_000, "behind"), (12, "12")] {
+        add_all(&Edit::on(&file), NOON + day * tallies::DAY, &[entry(what)], retention).unwrap();
+    }
+    assert_eq!(whats(&file), ["11", "behind", "12", "1 entry was removed"]);
+}
+
+#[test]
+fn a_clock_that_is_ahead_adds_no_counts_up() {
+    let start = Instant::now();
+    let shared = SharedAudit::new(NOON, start);
+    let ahead = NOON + AHEAD * tallies::DAY;
+    assert_eq!(shared.first_day_at(ahead, start + 5 * HOUR), None, "it was set ahead");
+    assert_eq!(shared.first_day_at(NOON, start + 5 * HOUR), None, "it was set back");
+    assert_eq!(shared.first_day_at(NOON, start + 6 * HOUR), Some(20_000 - i64::from(DAYS)));
+    assert_eq!(shared.first_day_at(NOON, start + 7 * HOUR), None, "once a day");
+    let shared = SharedAudit::new(ahead, start);
+    assert_eq!(shared.first_day_at(ahead, start), None, "it was ahead at the start");
+}
+
 #[test]
 fn all_entries_together_have_a_bound_and_those_that_nobody_decided_go_first() {
     let file = file();
@@ -131,6 +200,36 @@ fn all_entries_together_have_a_bound_and_those_that_nobody_decided_go_first() {
     assert!(!whats(&file).contains(&"mine".to_owned()), "decisions go as well, if there is nothing else");
     let sum: i64 = file.query_row("SELECT sum(bytes) FROM audit_entry", [], |row| row.get(0)).unwrap();
     assert_eq!(size(&file).unwrap(), sum);
+}
+
+/// A thousand entries of a plugin can be larger than all entries together may be.
+#[test]
+fn a_plugin_with_large_entries_displaces_its_own_alone() {
+    let file = file();
+    let retention = Retention { bytes: 1 << 20, ..Retention::default() };
+    let log_in = NewAuditEntry { account: Some("main".to_owned()), share: Share::Connection, ..entry("log-in") };
+    let mut others = vec![entry("mine"), log_in, of_plugin("other", "failed")];
+    add_all(&Edit::on(&file), NOON, &others, retention).unwrap();
+    let long = Some("x".repeat(4 << 10));
+    let setting = NewAuditEntry { old: long.clone(), new: long, ..of_plugin("echo", "setting") };
+    for _ in 0..500 {
+        add_all(&Edit::on(&file), NOON, std::slice::from_ref(&setting), retention).unwrap();
+    }
+    let kept = whats(&file);
+    assert_eq!(kept[..3], ["mine", "log-in", "failed"]);
+    assert!(kept.iter().filter(|what| *what == "setting").count() > 50, "{kept:?}");
+    assert!(kept.iter().any(|what| what.ends_with("entries were removed")), "{kept:?}");
+    let decisions: i64 =
+        file.query_row("SELECT count(*) FROM audit_entry WHERE share = ''", [], |row| row.get(0)).unwrap();
+    assert_eq!(decisions, 1, "entries about cuts take up no room of decisions");
+    // The largest share is cut no further than the next one, which keeps everything.
+    others = vec![NewAuditEntry { plugin: Some("other".to_owned()), ..setting.clone() }; 50];
+    add_all(&Edit::on(&file), NOON, &others, retention).unwrap();
+    for _ in 0..200 {
+        add_all(&Edit::on(&file), NOON, std::slice::from_ref(&setting), retention).unwrap();
+    }
+    let of = |plugin: &str| all(&file).iter().filter(|entry| entry.plugin.as_deref() == Some(plugin)).count();
+    assert!(of("other") == 51 && of("echo") >= 50, "{} and {}", of("other"), of("echo"));
 }
 
 #[test]

@@ -92,6 +92,7 @@ impl Pair {
             file.execute_batch(prepared).unwrap();
         }
         let store = accounts::on_runtime(original);
+        store.audit.trust_clock();
         let mut pins = PinKeeper::new(store.clone(), &bot());
         pins.load().await;
         Self {
@@ -435,12 +436,16 @@ fn some_record() -> Vec<u8> {
     recording.take().unwrap().into_bytes()
 }
 
+/// Statements that are no longer executed. They stay for the records that have them.
+const FORMER: [u16; 1] = [52];
+
 /// Also those calls that random ones reach too rarely, until all statements were in records.
 #[test]
 fn all_statements_are_recorded_and_replayed() {
     block_on(async {
         let mut pair = Pair::new(FILL).await;
         let mut left: BTreeSet<_> = ALL.iter().copied().flatten().map(|statement| statement.number).collect();
+        left.retain(|number| !FORMER.contains(number));
         for round in 0..10 {
             for (which, one) in (0..CALLS).rev().flat_map(|which| (0..3).map(move |one| (which, one))) {
                 pair.make((which, one, round * 3 + i64::from(one))).await;
