@@ -187,7 +187,7 @@ async fn change(
     let stopping = || "the host is being stopped".to_owned();
     if node == "restart" {
         let unknown = || format!("there is no plugin {id}");
-        if !host.will_have_plugin(&id).await {
+        if !actions::will_have_plugin(host, &id).await {
             return Err(unknown());
         }
         let restarting = async {

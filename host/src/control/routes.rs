@@ -28,7 +28,7 @@ use super::request::{Request, plugin};
 use super::rooms;
 use super::show;
 use super::views::Failure;
-use crate::host::Host;
+use crate::host::{Host, actions};
 
 /// How long to wait for a change before the response shows an intermediate state.
 const SETTLING: Duration = Duration::from_mins(1);
@@ -291,7 +291,7 @@ impl Routes {
     }
 
     async fn restart(&self, id: PluginId, request: &Request, by: &By) -> Result<Answer, Refusal> {
-        if !self.handle.host.will_have_plugin(&id).await {
+        if !actions::will_have_plugin(&self.handle.host, &id).await {
             return Err(Refusal::NoPlugin(id));
         }
         let restarting = async {

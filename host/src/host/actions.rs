@@ -1,7 +1,9 @@
 //! Actions of owners that the running host carries out: each is in the audit before it is begun.
 
+use parlor_base::id::PluginId;
 use parlor_store::{Audit, NewAuditEntry, StoreError};
 
+use super::Host;
 use super::audit::warn_of;
 
 /// The refusal of an action that was not begun, since its entry could not be written.
@@ -22,6 +24,13 @@ fn advice(error: &StoreError) -> &'static str {
         StoreError::Ended => ". Start the host again, unless it is being stopped",
         StoreError::Log(_) => "",
     }
+}
+
+/// Returns whether the policy names a plugin of this id, once the changes that are being made are over: a plugin that is being
+/// replaced is in no list meanwhile.
+pub(crate) async fn will_have_plugin(host: &Host, id: &PluginId) -> bool {
+    let _changing = host.changing.lock().await;
+    host.has_plugin(id).await
 }
 
 /// Has an action of somebody carried out once its entries are on disk. If they cannot be written, it is not begun. If it

@@ -15,12 +15,6 @@ impl Host {
         self.plugins.lock().await.contains_key(id)
     }
 
-    /// Returns the same once the changes that are being made are over: a plugin that is being replaced is in no list meanwhile.
-    pub(crate) async fn will_have_plugin(&self, id: &PluginId) -> bool {
-        let _changing = self.changing.lock().await;
-        self.has_plugin(id).await
-    }
-
     /// Answers a question about a plugin, for each of its accounts. Empty: there is no plugin with this id.
     pub async fn explain(&self, id: &PluginId, question: &Question) -> Vec<Explained> {
         let plugins = self.plugins.lock().await;

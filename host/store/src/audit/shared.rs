@@ -115,7 +115,7 @@ impl EvenClock {
     /// Makes the clock one that has run evenly for long enough.
     #[cfg(test)]
     fn trust(&self) {
-        let mut since = self.0.lock().unwrap();
-        since.1 = since.1.checked_sub(EVEN_FOR).unwrap();
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.1 = since.1.checked_sub(EVEN_FOR).expect("an hour before now can be expressed");
     }
 }
