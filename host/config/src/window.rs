@@ -16,6 +16,19 @@ pub enum SentLinks {
     Never,
 }
 
+impl SentLinks {
+    const ALL: [Self; 3] = [Self::Page, Self::Command, Self::Never];
+
+    /// Returns the value of the key `links`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Command => "command",
+            Self::Never => "never",
+        }
+    }
+}
+
 /// The section `[window]` of the configuration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Window {
@@ -30,13 +43,12 @@ impl Window {
         section.allow_only(&WINDOW_NAMES)?;
         let links = match section.text("links")? {
             None => SentLinks::default(),
-            Some(Written { value: "page", .. }) => SentLinks::Page,
-            Some(Written { value: "command", .. }) => SentLinks::Command,
-            Some(Written { value: "never", .. }) => SentLinks::Never,
-            Some(Written { at, .. }) => {
-                let expected = "\"page\", \"command\" or \"never\"";
-                let (key, found) = ("window.links".to_owned(), "another text");
-                return Err(ConfigError::WrongType { at, key, expected, found });
+            Some(Written { at, value }) => {
+                SentLinks::ALL.into_iter().find(|links| links.as_str() == value).ok_or_else(|| {
+                    let expected = "\"page\", \"command\" or \"never\"";
+                    let (key, found) = ("window.links".to_owned(), "another text");
+                    ConfigError::WrongType { at, key, expected, found }
+                })?
             }
         };
         Ok(Self { links })

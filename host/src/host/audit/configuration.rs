@@ -154,7 +154,7 @@ fn sections(config: &Config) -> Vec<(&'static str, String)> {
     let all = [
         ("audit.days", Some(days.to_string())),
         ("audit.size", Some(size.to_string())),
-        ("window.links", Some(ways(links).to_owned())),
+        ("window.links", Some(links.as_str().to_owned())),
         ("web.listen", listen.map(|listen| listen.to_string())),
         ("web.address", address.as_ref().map(|address| address.as_str().to_owned())),
         ("web.certificate", certificate.as_ref().map(|(certificate, _)| place(certificate))),
@@ -174,17 +174,9 @@ fn usual(key: &str) -> Option<String> {
     match key {
         "audit.days" => Some(Audit::default().days.to_string()),
         "audit.size" => Some(Audit::default().size.to_string()),
-        "window.links" => Some(ways(SentLinks::default()).to_owned()),
+        "window.links" => Some(SentLinks::default().as_str().to_owned()),
         "web.outbound_proxy_resolves" => Some(false.to_string()),
         _ => None,
-    }
-}
-
-fn ways(links: SentLinks) -> &'static str {
-    match links {
-        SentLinks::Page => "page",
-        SentLinks::Command => "command",
-        SentLinks::Never => "never",
     }
 }
 
