@@ -171,16 +171,10 @@ impl Device {
         match keep {
             Keep::No => {}
             Keep::UntilCaughtUp => {
-                if self.used.len() == limits::USED_PREKEYS {
-                    self.used.pop_front();
-                }
-                self.used.push_back(prekey);
+                keep_one(&mut self.used, prekey);
             }
             Keep::Until(until, exchange) => {
-                if self.recent.len() == limits::USED_PREKEYS {
-                    self.recent.pop_front();
-                }
-                self.recent.push_back(Recent { prekey, exchanges: vec![exchange], until });
+                keep_one(&mut self.recent, Recent { prekey, exchanges: vec![exchange], until });
             }
         }
         true
@@ -276,6 +270,14 @@ impl Recent {
     fn may_start(&self, exchange: Exchanged) -> bool {
         self.exchanges.len() < limits::EXCHANGES_OF_A_PREKEY && !self.exchanges.contains(&exchange)
     }
+}
+
+/// Keeps one more used prekey. If there are too many, the oldest is dropped.
+fn keep_one<T>(kept: &mut VecDeque<T>, one: T) {
+    if kept.len() == limits::USED_PREKEYS {
+        kept.pop_front();
+    }
+    kept.push_back(one);
 }
 
 fn write_signed(writer: &mut Writer, one: &SignedPrekey) {

@@ -168,6 +168,12 @@ fn ids_of_devices_are_neither_zero_nor_too_large() {
     assert!(ids.iter().any(|id| id.get() > 1 << 30) && ids.iter().any(|id| id.get() < 1 << 30));
 }
 
+/// Returns the first message of somebody new who starts a session by a bundle.
+fn exchange_by(version: Version, bundle: &Bundle, rng: &mut Steady) -> KeyMessage {
+    let side = Side::new(version, rng);
+    start(&side.device, bundle, rng).unwrap().encrypt(b"hello").unwrap()
+}
+
 #[test]
 fn a_prekey_starts_one_session() {
     for version in Version::ALL {
@@ -176,10 +182,7 @@ fn a_prekey_starts_one_session() {
         let mut bundle = target.device.bundle(version);
         bundle.prekeys.truncate(1);
         let id = bundle.prekeys[0].0;
-        let mut exchange = || {
-            let side = Side::new(version, &mut rng);
-            start(&side.device, &bundle, &mut rng).unwrap().encrypt(b"hello").unwrap()
-        };
+        let mut exchange = || exchange_by(version, &bundle, &mut rng);
         let [first, second, third] = [exchange(), exchange(), exchange()];
         let mut rng = Steady::new(27);
 
@@ -217,10 +220,7 @@ fn a_prekey_that_was_used_a_moment_ago_starts_sessions_with_others() {
         let mut target = Side::new(version, &mut rng);
         let mut bundle = target.device.bundle(version);
         bundle.prekeys.truncate(1);
-        let mut exchange = || {
-            let side = Side::new(version, &mut rng);
-            start(&side.device, &bundle, &mut rng).unwrap().encrypt(b"hello").unwrap()
-        };
+        let mut exchange = || exchange_by(version, &bundle, &mut rng);
         let messages: Vec<_> = (0..=limits::EXCHANGES_OF_A_PREKEY).map(|_| exchange()).collect();
         let mut rng = Steady::new(36);
         let until = Duration::from_secs(9);
