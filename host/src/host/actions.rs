@@ -93,7 +93,7 @@ mod tests {
         let all = told(&audit).await;
         let failed = "restarted: this failed, or was done in part".to_owned();
         assert_eq!((all.len(), &all[2]), (3, &(Some("echo".to_owned()), failed, None)));
-        // What has no entry fails without one.
+        // If an action has no entry, its failure has none either.
         let failing = async { Err::<(), _>("no".to_owned()) };
         assert_eq!(recorded(&audit, Vec::new(), failing).await, Err("no".to_owned()));
         assert_eq!(told(&audit).await.len(), 3);

@@ -83,8 +83,7 @@ impl RemoveArgs {
         print(&text)
     }
 
-    /// Asks, and returns whether what is kept goes, too.
-    /// It stays if others of these accounts use it.
+    /// Asks, and returns whether what is kept goes, too. It stays if these other accounts use it.
     fn agree(&self, jid: &str, others: &[&AccountName]) -> anyhow::Result<bool> {
         let name = &self.account;
         if self.with_data
@@ -117,8 +116,9 @@ impl RemoveArgs {
 /// Returns the accounts that have the same address, each with a resource of its own. The host keeps what it keeps for all of them
 /// together.
 fn others_of<'a>(config: &'a Config, name: &AccountName) -> Vec<&'a AccountName> {
-    let bare = |one: &AccountName| config.accounts.get(one).map(|account| account.link.jid.to_bare());
-    config.accounts.keys().filter(|one| *one != name && bare(one) == bare(name)).collect()
+    let Some(bare) = config.accounts.get(name).map(|account| account.link.jid.to_bare()) else { return Vec::new() };
+    let others = config.accounts.iter().filter(|(one, account)| *one != name && account.link.jid.to_bare() == bare);
+    others.map(|(one, _)| one).collect()
 }
 
 /// Returns the plugins whose entries name this account.

@@ -311,7 +311,7 @@ mod tests {
         let done = grant(visit(), Form::of(&fields_of(&again))).await.unwrap().into_text();
         assert_eq!(done, "/plugins/echo", "{}", policy());
         assert!(policy().contains("\"messages.send\" = [\"*\"]"), "{}", policy());
-        // What names no version is no answer to a question.
+        // An answer must name the version that was shown.
         let without = [("permission", "messages.send"), ("agreed", "yes")];
         assert_eq!(grant(visit(), Form::of(&without)).await.unwrap_err().status, 400);
     }

@@ -22,7 +22,7 @@ pub struct GrantRequest {
     pub scope: Option<Vec<String>>,
 }
 
-/// What requests come to by the version that is installed. The owner is asked about this.
+/// The result of resolving requests by the installed version. The owner is asked about it.
 #[derive(Debug)]
 pub struct ComesTo {
     /// The entry of the plugin.
@@ -269,7 +269,7 @@ mod tests {
             let error = admin.grant(&id, &requests, shown.examined.digest).unwrap_err().to_string();
             assert!(error.starts_with("echo was updated meanwhile, so nothing was granted"), "{error}");
             assert_eq!(granted(), None);
-            // What they look at again is what they grant.
+            // The second question is about the new version, and they grant exactly that.
             let again = admin.comes_to(&id, &requests).unwrap();
             let more = admin.grant(&id, &requests, again.examined.digest).unwrap();
             assert_eq!(scopes(&more), scopes(&again.more));
