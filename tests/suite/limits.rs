@@ -536,14 +536,16 @@ async fn a_plugin_needs_no_more_memory_for_many_events_than_for_few() {
     const EVENTS: u64 = 20_000;
     let entry = |entry: Entry| entry.limit("memory", "2 MiB").limit("mailbox", 32_768).limit("cpu_share", 1.0);
     let host = Plan::offline().plugin("meter", "meter", entry).start().await;
+    running(&host, "meter").await;
     let meter = host.instance("meter").await;
     for _ in 0..EVENTS {
         host.ears().emit("tick", &Value::Null).await;
     }
+    let handled = || meter.counters.handled.load(std::sync::atomic::Ordering::Relaxed);
     let began = Instant::now();
-    while meter.counters.handled.load(std::sync::atomic::Ordering::Relaxed) < EVENTS {
+    while handled() < EVENTS {
         assert_eq!(host.state("meter").await, State::Running);
-        assert!(began.elapsed() < SOON, "not handled within {SOON:?}");
+        assert!(began.elapsed() < SOON, "{} of {EVENTS} handled within {SOON:?}", handled());
         tokio::time::sleep(crate::test_host::A_MOMENT).await;
     }
     assert_eq!(host.state("meter").await, State::Running);

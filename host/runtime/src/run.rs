@@ -284,7 +284,7 @@ impl<'a> Running<'a> {
         if !self.instance.account.may_act.now() {
             return;
         }
-        self.instance.cpu.step();
+        self.instance.cpu.has_begun();
         let handler = handle(self.instance, self.handle_event, self.accessor, mail, place, &mut self.mail).await;
         self.handlers.extend(handler.map(FutureExt::boxed));
     }
@@ -375,7 +375,7 @@ async fn next_confirmed(confirming: &mut Option<BoxFuture<'static, bool>>) -> bo
 
 /// Counts a handler that has returned.
 async fn has_returned(instance: &Instance, handling: Option<Handling>) {
-    instance.cpu.step();
+    instance.cpu.has_returned();
     instance.progress.returned(handling).await;
     instance.counters.handled.fetch_add(1, Relaxed);
 }

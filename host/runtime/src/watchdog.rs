@@ -70,7 +70,7 @@ pub struct Account {
     charges: Arc<Charges>,
     /// The thread's CPU clock when the running poll began.
     poll_began: AtomicU64,
-    /// The CPU time since the last poll that ended because the guest waited.
+    /// The CPU time since the last poll that ended because the guest waited, or in which a handler returned.
     unbroken: AtomicU64,
     /// Whether the running poll ends because of a tick, not because the guest waits.
     interrupted: AtomicBool,
@@ -125,9 +125,16 @@ impl Account {
         self.set_runs(Runs::InBackground);
     }
 
-    /// Notes that it began or finished to handle an event.
-    pub(super) fn step(&self) {
+    /// Notes that it began to handle an event.
+    pub(super) fn has_begun(&self) {
         self.steps.fetch_add(1, Relaxed);
+    }
+
+    /// Notes that it finished to handle an event. That breaks what it computes: a guest with many events waiting may go
+    /// from one to the next for long. To begin one does not, since the host begins events also while a guest computes.
+    pub(super) fn has_returned(&self) {
+        self.steps.fetch_add(1, Relaxed);
+        self.unbroken.store(0, Relaxed);
     }
 
     /// Returns the CPU time that the instance has used without ever waiting.

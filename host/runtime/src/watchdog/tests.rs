@@ -211,7 +211,8 @@ async fn the_steps_of_a_poll_are_those_since_it_began() {
     let steps = Arc::clone(&account);
     let guest: Guest = Box::pin(async move {
         for _ in 0..3 {
-            (0..2).for_each(|_| steps.step());
+            steps.has_begun();
+            steps.has_returned();
             tokio::task::yield_now().await;
         }
     });
@@ -262,6 +263,30 @@ async fn waiting_breaks_the_run_that_the_kill_rule_counts() {
     let metered = Metered::new(async {}, Arc::clone(&account), SMALL, ticker.clone());
     assert!(matches!(metered.await, Step::Done(())));
     assert_eq!(account.unbroken.load(Relaxed), 0);
+    ticker.stop();
+}
+
+/// A tick interrupts each of its polls, as where events wait without end.
+#[tokio::test]
+async fn a_handler_that_returns_breaks_the_run_that_the_kill_rule_counts_and_one_that_begins_does_not() {
+    let ticker = ticker();
+    for returns in [true, false] {
+        let account = Arc::<Account>::default();
+        let handling = Arc::clone(&account);
+        let guest: Guest = Box::pin(std::future::poll_fn(move |_| {
+            handling.has_begun();
+            burn(SLICE);
+            if returns {
+                handling.has_returned();
+            }
+            on_epoch(&handling, SMALL).map_or(Poll::Ready(()), |_| Poll::Pending)
+        }));
+        let mut metered = Metered::new(guest, account, RICH, ticker.clone());
+        let mut context = Context::from_waker(Waker::noop());
+        let is_ended =
+            (0..10).any(|_| matches!(Pin::new(&mut metered).poll(&mut context), Poll::Ready(Step::Done(()))));
+        assert_ne!(is_ended, returns);
+    }
     ticker.stop();
 }
 
