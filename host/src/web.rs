@@ -183,7 +183,8 @@ async fn answer(host: &Host, arrived: Arrived) -> Reply {
     };
     let mut passage = Passage { counts, door: door.as_ref(), end: End::Abandoned, received: 0, sent: 0 };
     let head = Head::of(&arrived);
-    // The room is held until the answer is there: until then the plugin, or the store, has the body as well.
+    // Nothing of the body was read until here: only a path with the right token leads to a webhook, and to its share of the
+    // memory. The room is held until the answer is there: until then the plugin, or the store, has the body as well.
     let (body, _room) = match arrived.body(most, memory).await {
         Ok(read) => read,
         Err(NoBody::NoRoom) => {

@@ -6,6 +6,7 @@
 mod forwarded;
 mod patience;
 mod places;
+mod rooms;
 mod tls;
 
 use std::convert::Infallible;
@@ -27,15 +28,17 @@ use hyper::{HeaderMap, Method, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use forwarded::sender;
+use rooms::Rooms;
 
 pub use patience::Patient;
 pub use places::{Place, Places};
+pub use rooms::{Memory, Room};
 pub use tls::{Certificate, CertificateError, certificate};
 
 /// The maximum number of connections. Further ones wait.
@@ -48,17 +51,10 @@ const MOST_HEADERS: usize = 100;
 const LONGEST_HEAD: usize = 64 << 10;
 /// The time limit for TLS, and for each head of a request; also how long an idle connection is kept.
 const HEAD: Duration = Duration::from_secs(10);
-/// The time limit for the body of a request.
+/// The time limit for the body of a request, with its waits for memory.
 const BODY: Duration = Duration::from_secs(30);
 /// How long a peer may leave sent data unread.
 const TAKING: Duration = Duration::from_secs(30);
-/// The memory for bodies of requests that have an addressee, in KiB. A request that finds none waits.
-const BODIES: u32 = 64 << 10;
-/// The same for all others. They do not take from the former: otherwise anybody could block requests to existing
-/// webhooks.
-const STRANGERS: u32 = 16 << 10;
-/// How long a request waits for memory.
-const ROOM: Duration = Duration::from_secs(5);
 /// The time that requests have to end when the server stops.
 const STOPPING: Duration = Duration::from_secs(5);
 /// The pause after a failed accept. The usual cause is too many open files, and a pause gives them time to close.
@@ -91,48 +87,6 @@ pub struct Arrived {
     pub from: IpAddr,
     body: Incoming,
     rooms: Rooms,
-}
-
-/// The memory that the body of a request takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Memory {
-    /// The memory for requests that have an addressee.
-    Addressed,
-    /// The memory for all other requests.
-    Strangers,
-}
-
-/// The memory that a body takes, until this is dropped.
-#[derive(Debug)]
-pub struct Room {
-    _held: OwnedSemaphorePermit,
-}
-
-/// The memory for bodies, in KiB.
-#[derive(Debug, Clone)]
-struct Rooms {
-    addressed: Arc<Semaphore>,
-    strangers: Arc<Semaphore>,
-}
-
-impl Rooms {
-    fn new() -> Self {
-        let room = |kib: u32| Arc::new(Semaphore::new(kib as usize));
-        Self { addressed: room(BODIES), strangers: room(STRANGERS) }
-    }
-
-    /// Waits for room for this many bytes.
-    async fn take(&self, whose: Memory, bytes: usize) -> Result<Room, NoBody> {
-        let (room, most) = match whose {
-            Memory::Addressed => (&self.addressed, BODIES),
-            Memory::Strangers => (&self.strangers, STRANGERS),
-        };
-        let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX).clamp(1, most);
-        match timeout(ROOM, Arc::clone(room).acquire_many_owned(kib)).await {
-            Ok(Ok(held)) => Ok(Room { _held: held }),
-            Ok(Err(_)) | Err(_) => Err(NoBody::NoRoom),
-        }
-    }
 }
 
 /// Why a body was not read.
@@ -171,26 +125,23 @@ impl Reply {
 }
 
 impl Arrived {
-    /// Reads the whole body, of at most this many bytes. Its memory counts until the room is dropped.
+    /// Reads the whole body, of at most this many bytes. It takes memory as its bytes come, and until the room is dropped.
     pub async fn body(self, most: usize, whose: Memory) -> Result<(Vec<u8>, Room), NoBody> {
-        let until = Instant::now() + BODY;
-        // A body of a known length takes no more. A body with too large a declared length is not read at all.
+        // A body with too large a declared length is not read at all. A smaller length is only what the sender says: it
+        // takes no memory before the bytes are there.
         let told = hyper::body::Body::size_hint(&self.body).exact();
         let length = told.map_or(most, |told| usize::try_from(told).unwrap_or(usize::MAX));
         if length > most {
             return Err(NoBody::TooLong);
         }
-        let room = self.rooms.take(whose, length).await?;
-        match timeout_at(until, read(self.body, most)).await {
-            Ok(read) => Ok((read?, room)),
-            Err(_) => Err(NoBody::Late),
-        }
+        let room = self.rooms.room(whose, &self.path);
+        timeout(BODY, read(self.body, length, room)).await.unwrap_or(Err(NoBody::Late))
     }
 }
 
 /// Reads a body to its end. It is copied into one buffer: if each of many tiny chunks were kept, they would take many
-/// times the memory of their contents.
-async fn read(mut body: Incoming, most: usize) -> Result<Vec<u8>, NoBody> {
+/// times the memory of their contents. The buffer at most doubles each time, and the room has all of it.
+async fn read(mut body: Incoming, most: usize, mut room: Room) -> Result<(Vec<u8>, Room), NoBody> {
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         // Trailers are of no use to anybody.
@@ -198,9 +149,15 @@ async fn read(mut body: Incoming, most: usize) -> Result<Vec<u8>, NoBody> {
         if data.len() > most.saturating_sub(whole.len()) {
             return Err(NoBody::TooLong);
         }
+        let length = whole.len() + data.len();
+        if length > whole.capacity() {
+            let size = length.max(whole.len().saturating_mul(2)).min(most);
+            room.grow(size).await?;
+            whole.reserve_exact(size - whole.len());
+        }
         whole.extend_from_slice(&data);
     }
-    Ok(whole)
+    Ok((whole, room))
 }
 
 /// A server that listens.

@@ -169,17 +169,92 @@ async fn a_server_that_stops_ends_what_has_begun_and_takes_nothing_more() {
     stopping.await.unwrap();
 }
 
-/// Otherwise anybody could keep webhooks from their senders, without sending a byte of a body.
-#[tokio::test(start_paused = true)]
-async fn strangers_take_no_memory_of_requests_that_have_an_addressee() {
-    let rooms = Rooms::new();
-    let all = rooms.take(Memory::Strangers, (STRANGERS as usize) << 10).await.unwrap();
-    assert_eq!(rooms.take(Memory::Strangers, 1).await.unwrap_err(), NoBody::NoRoom);
-    let most = rooms.take(Memory::Addressed, usize::MAX).await.unwrap();
-    assert_eq!(rooms.take(Memory::Addressed, 0).await.unwrap_err(), NoBody::NoRoom);
-    drop((all, most));
-    rooms.take(Memory::Strangers, 1).await.unwrap();
-    rooms.take(Memory::Addressed, 1).await.unwrap();
+/// The size of bodies that take a large part of the memory: 16 of them take all of it.
+const LARGE: usize = 4 << 20;
+
+/// What happens at a server whose memory a sender fills.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Begun,
+    Read,
+    Refused,
+}
+
+/// Starts a server that reads large bodies. Of those to `/kept` it keeps the memory for as long as the connection lasts.
+fn start_large() -> (Server, tokio::sync::mpsc::UnboundedReceiver<Step>) {
+    let (steps, taken) = tokio::sync::mpsc::unbounded_channel();
+    let answer = move |arrived: Arrived| {
+        let steps = steps.clone();
+        async move {
+            let is_kept = arrived.path == "/kept";
+            steps.send(Step::Begun).unwrap();
+            match arrived.body(LARGE, Memory::Addressed).await {
+                Ok((body, _room)) => {
+                    steps.send(Step::Read).unwrap();
+                    if is_kept {
+                        std::future::pending::<()>().await;
+                    }
+                    Reply { body: body.len().to_string().into(), ..Reply::empty(200) }
+                }
+                Err(error) => {
+                    let _ = steps.send(Step::Refused);
+                    Reply { body: error.to_string().into(), ..Reply::empty(503) }
+                }
+            }
+        }
+    };
+    (Server::start(listen(), answer).unwrap(), taken)
+}
+
+fn large(path: &str) -> Vec<u8> {
+    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {LARGE}\r\n\r\n");
+    [head.as_bytes(), &vec![b'x'; LARGE]].concat()
+}
+
+#[tokio::test]
+async fn a_sender_who_fills_the_share_of_one_addressee_keeps_nothing_from_another() {
+    let (server, mut steps) = start_large();
+    let (mut open, mut last) = (Vec::new(), Step::Read);
+    // It ends at the first body that finds no memory.
+    while last == Step::Read {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let sending = tokio::spawn(async move {
+            // The server may refuse it before it has read everything.
+            let _ = stream.write_all(&large("/kept")).await;
+            stream
+        });
+        assert_eq!(steps.recv().await, Some(Step::Begun));
+        last = steps.recv().await.unwrap();
+        open.push(sending);
+    }
+    assert_eq!(last, Step::Refused);
+    assert_eq!(open.len(), 5, "four bodies are a quarter of the memory");
+    let other = say(&server, &large("/other")).await;
+    assert!(other.starts_with("HTTP/1.1 200 ") && other.ends_with(&LARGE.to_string()), "{other}");
+    for sending in open {
+        drop(sending.await.unwrap());
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn bytes_that_are_announced_and_not_sent_take_no_memory() {
+    let (server, mut steps) = start_large();
+    let request = large("/a");
+    let mut open = Vec::new();
+    for _ in 0..32 {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        // The head, and one byte of the body.
+        stream.write_all(&request[..=request.len() - LARGE]).await.unwrap();
+        assert_eq!(steps.recv().await, Some(Step::Begun));
+        open.push(stream);
+    }
+    for path in ["/a", "/b"] {
+        let whole = say(&server, &large(path)).await;
+        assert!(whole.starts_with("HTTP/1.1 200 ") && whole.ends_with(&LARGE.to_string()), "{path}: {whole}");
+    }
+    drop(open);
+    server.stop().await;
 }
 
 #[test]
