@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Read, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -27,6 +27,40 @@ pub(crate) enum Output {
     Kept,
 }
 
+/// How a program ended, and what it printed on its standard output.
+pub(crate) struct Ended {
+    pub status: ExitStatus,
+    pub printed: String,
+}
+
+/// Runs a program to its end, shows its output, and returns what it printed on its standard output.
+pub(crate) fn run_and_read(title: &str, command: &mut Command) -> Result<Ended> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = spawn(command)?;
+    let shown = child.stdout.take().map(|output| keep(Shown(output)));
+    let status = watch(title, &mut child, Output::Shown, Duration::MAX);
+    let printed = shown.and_then(|thread| thread.join().ok()).unwrap_or_default();
+    Ok(Ended { status: status?, printed: String::from_utf8_lossy(&printed).into_owned() })
+}
+
+fn spawn(command: &mut Command) -> Result<Child> {
+    let program = command.get_program().to_os_string();
+    command.spawn().with_context(|| format!("cannot start {}", program.display()))
+}
+
+/// An output that is also written to ours.
+struct Shown<R>(R);
+
+impl<R: Read> Read for Shown<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        // What nobody reads any more is no reason to stop.
+        let _ = std::io::stdout().write_all(&buffer[..read]);
+        let _ = std::io::stdout().flush();
+        Ok(read)
+    }
+}
+
 /// Runs a program to its end; a failure of the program is an error. `title` describes what it does.
 pub(crate) fn run(title: &str, command: &mut Command, output: Output) -> Result<()> {
     run_within(title, command, output, Duration::MAX)
@@ -38,8 +72,7 @@ pub(crate) fn run_within(title: &str, command: &mut Command, output: Output, lim
     if output == Output::Kept {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
     }
-    let program = command.get_program().to_os_string();
-    let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+    let mut child = spawn(command)?;
     let kept = [child.stdout.take().map(keep), child.stderr.take().map(keep)];
     let status = watch(title, &mut child, output, limit);
     let kept: Vec<u8> = kept.into_iter().flatten().flat_map(|thread| thread.join().unwrap_or_default()).collect();
@@ -47,7 +80,8 @@ pub(crate) fn run_within(title: &str, command: &mut Command, output: Output, lim
     if !status.success() {
         let kept = String::from_utf8_lossy(&kept);
         let separator = if kept.is_empty() { "" } else { "\n" };
-        bail!("{title} failed: {} ended with {status}{separator}{}", program.display(), kept.trim_end());
+        let program = command.get_program().display();
+        bail!("{title} failed: {program} ended with {status}{separator}{}", kept.trim_end());
     }
     Ok(())
 }
@@ -61,7 +95,7 @@ pub(crate) fn replace_by<A: AsRef<OsStr>>(program: &Path, arguments: impl IntoIt
 }
 
 /// Reads an output to its end, so that the child never blocks on the pipe.
-fn keep(mut output: impl std::io::Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+fn keep(mut output: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut text = Vec::new();
         // The output that was read before an error is kept.
@@ -226,6 +260,12 @@ mod tests {
         let error =
             run("counting", Command::new("sh").args(["-c", "echo one, two; exit 3"]), Output::Kept).unwrap_err();
         assert_eq!(error.to_string(), "counting failed: sh ended with exit status: 3\none, two");
+    }
+
+    #[test]
+    fn what_a_program_prints_is_returned_however_it_ends() {
+        let ended = run_and_read("counting", Command::new("sh").args(["-c", "echo one, two; exit 3"])).unwrap();
+        assert_eq!((ended.status.code(), ended.printed.as_str()), (Some(3), "one, two\n"));
     }
 
     #[test]

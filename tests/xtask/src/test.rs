@@ -6,9 +6,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use crate::run::{Output, clock, run};
+use crate::run::{Ended, Output, clock, run, run_and_read};
 use crate::setup::Needs;
 use crate::{build, dependencies, setup, workspace};
 
@@ -29,7 +29,7 @@ const STEPS: &[Step] = &[
     ("dependencies", dependencies::check),
     ("lints and programs", programs),
     ("the host alone", host_alone),
-    ("unit tests", || tests("unit tests", &["test", "--workspace", "--lib", "--bins"], 4)),
+    ("unit tests", || tests("unit tests", &["test", "--workspace", "--lib", "--bins", "--no-fail-fast"], 4)),
     ("doc tests", || run("doc tests", &mut workspace::linting_cargo(["test", "--workspace", "--doc"]), Output::Shown)),
     ("plugins", build::plugins),
     ("suite", || tests("the suite", &["test", "--workspace", "--test", "suite"], 2)),
@@ -92,19 +92,120 @@ fn host_alone() -> Result<()> {
 }
 
 /// Runs tests, more at once than there are cores, since they compute little and mostly wait for servers, deadlines and
-/// silence.
+/// silence. Those that fail run once more, alone: what fails there as well has failed.
+#[expect(clippy::print_stderr, reason = "a command shows what it does")]
 fn tests(title: &str, arguments: &[&str], per_core: usize) -> Result<()> {
     let mut command = workspace::linting_cargo(arguments.iter().copied());
     if env::var_os(THREADS).is_none() {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         command.env(THREADS, (per_core * cores).to_string());
     }
-    run(title, &mut command, Output::Shown)
+    let Ended { status, printed } = run_and_read(title, &mut command)?;
+    if status.success() {
+        return Ok(());
+    }
+    let failed = failures(&printed);
+    let names: Vec<_> = failed.iter().map(|(name, _)| name.as_str()).collect();
+    // Without names no test failed: something was not built.
+    if !(1..=MOST_AGAIN).contains(&names.len()) || !is_whole(&printed) {
+        bail!("{title} failed: cargo ended with {status}, and of the tests {} failed\n{}", names.len(), list(&failed));
+    }
+    eprintln!("   {title}: {} failed, and run once more, alone\n{}", names.len(), list(&failed));
+    let again = arguments.iter().chain(&["--", "--exact", "--test-threads", "1"]).chain(&names);
+    let Ended { printed, .. } = run_and_read(title, &mut workspace::linting_cargo(again.copied()))?;
+    let has_passed = |name: &str| printed.contains(&format!("\ntest {name} ... ok\n"));
+    if !is_whole(&printed) || !names.iter().all(|name| has_passed(name)) {
+        bail!("{title} failed, also alone\n{}\n{}", list(&failed), list(&failures(&printed)));
+    }
+    eprintln!("   {title}: {} passed alone, and why they failed beside others is to be found", names.len());
+    Ok(())
+}
+
+/// If more tests than these fail, the machine was not just busy.
+const MOST_AGAIN: usize = 5;
+
+/// Returns the tests that failed according to what libtest printed, each with the beginning of its message.
+fn failures(printed: &str) -> Vec<(String, String)> {
+    let failed = |line: &str| Some(line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?.to_owned());
+    let names = printed.lines().filter_map(failed);
+    names
+        .map(|name| {
+            let said = said(printed, &name);
+            (name, said)
+        })
+        .collect()
+}
+
+/// Returns whether each program of tests came to its end.
+fn is_whole(printed: &str) -> bool {
+    let begin_with = |word| printed.lines().filter(|line| line.starts_with(word)).count();
+    begin_with("running ") == begin_with("test result: ")
+}
+
+/// Returns the first lines of the message with which a test failed.
+fn said(printed: &str, name: &str) -> String {
+    let output = printed.split_once(&format!("---- {name} stdout ----\n")).map_or("", |(_, after)| after);
+    let output = output.split("\n---- ").next().unwrap_or_default();
+    let message = output.lines().skip_while(|line| line.is_empty());
+    let message = message.take_while(|line| !line.starts_with("stack backtrace:") && !line.starts_with("note: "));
+    message
+        .take(MOST_LINES)
+        .map(|line| line.chars().take(MOST_CHARACTERS).collect::<String>())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// How much of a message is repeated at the end, where it is found.
+const MOST_LINES: usize = 8;
+const MOST_CHARACTERS: usize = 400;
+
+fn list(failed: &[(String, String)]) -> String {
+    let lines: Vec<_> = failed.iter().map(|(name, said)| format!("- {name}\n{said}")).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PRINTED: &str = "running 3 tests
+test a::one ... ok
+test a::two ... FAILED
+test b::three ... FAILED
+
+failures:
+
+---- a::two stdout ----
+
+thread 'a::two' (1) panicked at a.rs:1:2:
+assertion `left == right` failed
+  left: 1
+ right: 2
+stack backtrace:
+   0: begin
+---- b::three stdout ----
+Error: nothing
+note: see there
+
+failures:
+    a::two
+    b::three
+
+test result: FAILED. 1 passed; 2 failed";
+
+    #[test]
+    fn tests_that_failed_are_named_with_what_they_said() {
+        let two = "thread 'a::two' (1) panicked at a.rs:1:2:\nassertion `left == right` failed\n  left: 1\n right: 2";
+        let expected = [("a::two", two), ("b::three", "Error: nothing")];
+        assert_eq!(failures(PRINTED), expected.map(|(name, said)| (name.to_owned(), said.to_owned())));
+        assert_eq!(failures("error: could not compile"), []);
+    }
+
+    #[test]
+    fn a_program_of_tests_that_was_ended_is_missed() {
+        assert!(is_whole(PRINTED));
+        assert!(!is_whole(&format!("{PRINTED}\nrunning 2 tests\ntest c::four ... ")));
+    }
 
     /// Cargo succeeds without running anything if no test has the name.
     #[test]
