@@ -4,14 +4,32 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::path::Path;
 
+use crate::id::Digest;
+
 /// Escapes a text to one line that moves no cursor and reads in one direction, truncated after `longest` bytes.
 pub fn escape_untrusted(text: &str, longest: usize) -> String {
+    escape(text, longest).0
+}
+
+/// Escapes a text as [`escape_untrusted`] does. If it is truncated, the digest of the whole text follows, so that texts that
+/// begin alike can be told apart: at most 90 bytes more.
+pub fn escape_distinct(text: &str, longest: usize) -> String {
+    let (mut line, is_whole) = escape(text, longest);
+    if !is_whole {
+        // Writing into a String cannot fail.
+        let _ = write!(line, " {}", Digest::of(text.as_bytes()));
+    }
+    line
+}
+
+/// Returns the escaped text, and whether it is whole.
+fn escape(text: &str, longest: usize) -> (String, bool) {
     let mut line = String::with_capacity(text.len().min(longest));
     let mut reader = Reader::default();
     for one in text.chars() {
         if line.len() >= longest {
             line.push('…');
-            break;
+            return (line, false);
         }
         if reader.is_harmful(one) {
             line.extend(one.escape_unicode());
@@ -19,7 +37,7 @@ pub fn escape_untrusted(text: &str, longest: usize) -> String {
             line.push(one);
         }
     }
-    line
+    (line, true)
 }
 
 /// Returns whether anything in the text would be escaped.
@@ -223,6 +241,16 @@ mod tests {
         assert_eq!(escape_untrusted("a\x1b[2Jb\nc", 99), "a\\u{1b}[2Jb\\u{a}c");
         assert_eq!(escape_untrusted("x\u{202e}y\u{61c}", 99), "x\\u{202e}y\\u{61c}");
         assert_eq!(escape_untrusted("größe ✓", 99), "größe ✓");
+    }
+
+    #[test]
+    fn texts_that_begin_alike_are_told_apart_by_the_digest_of_the_whole() {
+        assert_eq!(escape_distinct("abc", 3), "abc", "it is whole");
+        let digest = Digest::of(b"ab\ncd");
+        assert_eq!(escape_distinct("ab\ncd", 3), format!("ab\\u{{a}}… {digest}"));
+        assert_ne!(escape_distinct("abcd", 3), escape_distinct("abce", 3));
+        let longest = escape_distinct(&"\u{e0fff}".repeat(99), 100);
+        assert!(longest.len() <= 100 + 90, "{} bytes", longest.len());
     }
 
     #[test]

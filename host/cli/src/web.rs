@@ -326,7 +326,42 @@ fn screen(sessions: &[Session]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use parlor_base::id::Digest;
+
     use super::*;
+
+    /// A component with what the host calls, made of core functions that trap.
+    const GUEST: &str = r#"
+      (core module $m
+        (func (export "start") (result i32) unreachable)
+        (func (export "callback") (param i32 i32 i32) (result i32) unreachable))
+      (core instance $i (instantiate $m))
+      (func $f async (canon lift (core func $i "start") async (callback (core func $i "callback"))))
+      (instance $guest (export "initialize" (func $f)) (export "handle-event" (func $f)) (export "stop" (func $f)))
+      (export "parlor:plugin/guest@0.1.0" (instance $guest))"#;
+
+    /// Writes a version of a plugin that asks to send messages to somebody. Returns its digest.
+    pub(super) fn write_version(folder: &Path, version: &str, to: &str) -> Digest {
+        let manifest = format!(
+            "[plugin]\nname = \"echo\"\nversion = \"{version}\"\napi = \"0.1.0\"\ndescription = \"X\"\n\
+             [permissions]\n\"messages.send\" = {{ scope = [\"{to}\"], reason = \"r\" }}\n"
+        );
+        let manifest = manifest.escape_default();
+        let bytes =
+            wat::parse_str(format!("(component {GUEST} (@custom \"parlor:manifest\" \"{manifest}\"))")).unwrap();
+        let digest = Digest::of(&bytes);
+        fs::write(folder.join("echo.wasm"), bytes).unwrap();
+        digest
+    }
+
+    /// Returns the fields of the form with a page's question.
+    pub(super) fn fields_of(page: &str) -> Vec<(&str, &str)> {
+        let fields = page.split("<input type=\"hidden\" name=\"").skip(1);
+        fields.filter_map(|rest| rest.split_once('>')?.0.strip_suffix('"')?.split_once("\" value=\"")).collect()
+    }
 
     /// Returns the flags of a host that is not there.
     pub(super) fn target() -> Target {

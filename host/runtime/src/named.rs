@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jid::Jid;
 use jiff::Timestamp;
-use parlor_base::escape::escape_untrusted;
+use parlor_base::escape::escape_distinct;
 use parlor_base::permission::Permission;
 use parlor_session::permissions::{CallName, Target};
 use parlor_store::{Tally, TallyKind, Traffic};
@@ -16,7 +16,7 @@ use parlor_store::{Tally, TallyKind, Traffic};
 /// The most names of one kind that wait to be written: as many as the audit keeps (`MOST_TALLIES`). With fewer, a name
 /// could be dropped here that the audit has room for.
 const MOST: usize = 1_000;
-/// The longest name, in bytes. A plugin chooses some of them.
+/// The longest name, in bytes, without the digest of one that is cut. A plugin chooses some of them.
 const LONGEST: usize = 512;
 
 /// The names of one plugin on one account. It takes no memory while there are none.
@@ -80,7 +80,7 @@ impl Names {
 impl Named {
     /// Notes that something was done once with this name, and how many bytes that took, if it was a request.
     pub(super) fn note(&self, kind: TallyKind, name: &str, at: Timestamp, traffic: Option<Traffic>) {
-        let name = if name.len() > LONGEST { Cow::Owned(escape_untrusted(name, LONGEST)) } else { Cow::Borrowed(name) };
+        let name = if name.len() > LONGEST { Cow::Owned(escape_distinct(name, LONGEST)) } else { Cow::Borrowed(name) };
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kinds.entry(kind).or_default().note(&name, at.as_millisecond(), traffic);
     }
@@ -124,6 +124,7 @@ fn bare(jid: &Jid) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use parlor_base::id::Digest;
     use parlor_store::MOST_TALLIES;
 
     use super::*;
@@ -180,6 +181,22 @@ mod tests {
     }
 
     #[test]
+    fn names_that_differ_after_they_are_cut_are_counted_apart() {
+        let named = Named::default();
+        let at = Timestamp::from_second(1).unwrap();
+        let name = |end: &str| format!("{}@{end}", "x".repeat(LONGEST));
+        for end in ["example.org", "example.net", "example.org"] {
+            named.note(TallyKind::Recipient, &name(end), at, None);
+        }
+        let (tallies, _) = named.take();
+        let count = |end: &str| {
+            let digest = Digest::of(name(end).as_bytes()).to_string();
+            tallies.iter().find(|tally| tally.what.ends_with(&format!("x… {digest}"))).map(|tally| tally.count)
+        };
+        assert_eq!((tallies.len(), count("example.org"), count("example.net")), (2, Some(2), Some(1)), "{tallies:?}");
+    }
+
+    #[test]
     fn the_name_that_was_unused_for_the_longest_time_is_dropped_and_not_the_newest() {
         let named = Named::default();
         let at = Timestamp::from_second(1).unwrap();
@@ -215,7 +232,7 @@ mod tests {
         }
         let (tallies, others) = named.take();
         assert_eq!(tallies.len(), MOST);
-        assert!(tallies.iter().all(|tally| tally.what.len() <= LONGEST + 3));
+        assert!(tallies.iter().all(|tally| tally.what.len() <= LONGEST + 90));
         assert_eq!(others, [("other denials".to_owned(), 7)]);
     }
 }

@@ -427,6 +427,12 @@ pub(super) fn add_to(edit: &Edit<'_>, entry: &NewAuditEntry, shared: &SharedAudi
     entries::add(edit, at, entry, shared.retention(at)).map(drop)
 }
 
+/// Adds an entry to a file that nobody serves yet. It is on disk when this returns.
+pub(super) fn add_first(file: &mut StoreFile, entry: &NewAuditEntry) -> Result<(), Failure> {
+    let kept = Retention { days: shared::ANY_AGE, ..Retention::default() };
+    durably(file, |edit| entries::add(edit, now(), entry, kept)).map(drop)
+}
+
 /// Makes a change with a flush of the disk, so that it also survives a loss of power.
 fn durably<R>(file: &mut StoreFile, change: impl FnOnce(&Edit<'_>) -> rusqlite::Result<R>) -> Result<R, Failure> {
     let result = file.change_durably(change);

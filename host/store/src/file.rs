@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use parlor_base::escape::EscapedPath as _;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::edit::StoreFile;
 use super::reader::open_to_read;
 use super::{
-    OpenError, PATIENCE, added, audit, data, encryption, health, marks, pins, place, position, roster, schedules,
-    session, webhooks,
+    AuditKind, By, NewAuditEntry, NoLog, OpenError, PATIENCE, added, audit, data, encryption, health, marks, pins,
+    place, position, roster, schedules, session, webhooks,
 };
 
 /// Marks the file as parlor's in its header: "prlr".
@@ -72,16 +73,20 @@ impl Unfit {
     }
 }
 
-/// Opens the file, or creates it. A broken file is set aside; any other unusable file is not changed.
-pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
-    let result = try_open(path).or_else(|why| {
-        if !why.is_for_good() {
-            return Err(why);
-        }
-        set_aside(path, &why.to_string());
-        try_open(path)
-    });
-    result.map_err(|cause| OpenError::new(path.to_owned(), cause))
+/// Opens the file, or creates it. A broken file is set aside, which the audit of the new one says; any other unusable file
+/// is not changed.
+pub(super) fn open(path: &Path) -> Result<StoreFile, OpenError> {
+    let served = |connection| StoreFile::new(connection, NoLog);
+    let unusable = |cause| OpenError::new(path.to_owned(), cause);
+    let why = match try_open(path) {
+        Ok(connection) => return Ok(served(connection)),
+        Err(why) if why.is_for_good() => why.to_string(),
+        Err(why) => return Err(unusable(why)),
+    };
+    let aside = set_aside(path, &why);
+    let mut file = try_open(path).map(served).map_err(unusable)?;
+    record_aside(&mut file, path, aside.as_deref(), &why);
+    Ok(file)
 }
 
 /// Opens the file of an account, or creates it. A broken file is removed: all of it is in the account's log.
@@ -118,12 +123,32 @@ pub(super) fn remove(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Same as [`open`], for a running host: if nothing can be opened, later data is kept in memory only.
-pub(super) fn open_anew(path: &Path) -> Connection {
-    open(path).unwrap_or_else(|error| {
+/// Sets the file of a running host aside, and opens or creates another one, whose audit says so. If none can be opened, later
+/// data is kept in memory only.
+pub(super) fn open_anew(path: &Path, why: &str) -> StoreFile {
+    let aside = set_aside(path, why);
+    let mut file = open(path).unwrap_or_else(|error| {
         tracing::warn!(%error, "the store cannot be used; what it keeps from now on is lost at the end");
-        in_memory()
-    })
+        StoreFile::new(in_memory(), NoLog)
+    });
+    record_aside(&mut file, path, aside.as_deref(), why);
+    file
+}
+
+/// Records in the audit of a new file that the one before was set aside: the earlier entries are in that one.
+fn record_aside(file: &mut StoreFile, path: &Path, aside: Option<&Path>, why: &str) {
+    let Some(aside) = aside else { return };
+    let what =
+        format!("the store was set aside with the audit in it, and begun anew, since it could not be used: {why}");
+    let shown = |path: &Path| Some(path.display().to_string());
+    let entry = NewAuditEntry {
+        old: shown(path),
+        new: shown(aside),
+        ..NewAuditEntry::new(AuditKind::Host, &By::host("store"), &what)
+    };
+    if let Err(error) = audit::add_first(file, &entry) {
+        tracing::warn!(path = %path.escaped(), %error, "the audit does not say that the store was set aside");
+    }
 }
 
 /// Returns the error with which [`open`] would leave the file as it is, if any. Nothing is written or set aside.
@@ -258,8 +283,9 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Moves an unusable file out of the way, with the files that `SQLite` keeps next to it.
-pub(super) fn set_aside(path: &Path, why: &str) {
+/// Moves an unusable file out of the way, with the files that `SQLite` keeps next to it. Returns its new path; `None` if it
+/// could not be moved.
+pub(super) fn set_aside(path: &Path, why: &str) -> Option<PathBuf> {
     let beside = |suffix: &str| beside(path, suffix);
     let free = (1..ASIDE).map(|number| format!(".broken-{number}")).find(|aside| !beside(aside).exists());
     let aside = free.unwrap_or_else(|| ".broken-1".to_owned());
@@ -268,15 +294,16 @@ pub(super) fn set_aside(path: &Path, why: &str) {
     // This file is only an index of the WAL and can be rebuilt from it.
     let _ = std::fs::remove_file(beside("-shm"));
     let aside = beside(&aside);
-    match std::fs::rename(path, &aside) {
-        Ok(()) => tracing::warn!(
-            path = %path.escaped(), aside = %aside.escaped(), reason = why,
-            "the store could not be used, and was begun anew"
-        ),
-        Err(error) => tracing::warn!(
+    if let Err(error) = std::fs::rename(path, &aside) {
+        tracing::warn!(
             path = %path.escaped(), reason = why, %error, "the store cannot be used, and not be moved out of the way"
-        ),
+        );
+        return None;
     }
+    tracing::warn!(
+        path = %path.escaped(), aside = %aside.escaped(), reason = why, "the store could not be used, and was begun anew"
+    );
+    Some(aside)
 }
 
 /// Returns the triggers and views of a file, which act without being asked.

@@ -157,12 +157,12 @@ impl Drop for GiveUpOnDrop {
 }
 
 impl Store {
-    /// Opens the file in this folder, or creates it. A broken file is set aside, which is logged. A file that cannot be
-    /// used at the moment is not changed.
+    /// Opens the file in this folder, or creates it. A broken file is set aside, which is logged and in the new file's audit.
+    /// A file that cannot be used at the moment is not changed.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let path = folder.join(FILE);
-        let connection = file::open(&path)?;
-        Ok(Self::serve(connection, path, true))
+        let file = file::open(&path)?;
+        Ok(Self::serve(file, path, true))
     }
 
     /// Checks whether [`open`](Self::open) would leave the file as it is and fail, without creating, changing or
@@ -174,7 +174,7 @@ impl Store {
     /// Creates a store in memory.
     #[cfg(any(test, feature = "test-support"))]
     pub fn in_memory() -> Self {
-        Self::serve(file::in_memory(), PathBuf::new(), false)
+        Self::serve(StoreFile::new(file::in_memory(), NoLog), PathBuf::new(), false)
     }
 
     /// Creates a store in memory that works on the runtime itself instead of a thread. With a paused clock, waiting for
@@ -204,8 +204,7 @@ impl Store {
     }
 
     /// Serves a file without a log, on a thread of its own.
-    fn serve(connection: Connection, path: PathBuf, is_on_disk: bool) -> Self {
-        let mut file = StoreFile::new(connection, NoLog);
+    fn serve(mut file: StoreFile, path: PathBuf, is_on_disk: bool) -> Self {
         let (tasks, mut inbox) = Inbox::new();
         let location = path.clone();
         let (alive, ended) = watch::channel(());
@@ -223,8 +222,7 @@ impl Store {
                 }
                 // Closed first, so that nothing holds the file when it is set aside.
                 drop(file);
-                file::set_aside(&location, "it turned out to be broken");
-                file = StoreFile::new(file::open_anew(&location), NoLog);
+                file = file::open_anew(&location, "it turned out to be broken");
                 if file::is_in_memory(&file) {
                     begun.store(reader::NO_FILE, Relaxed);
                 } else {

@@ -195,7 +195,25 @@ async fn a_file_that_is_no_store_is_set_aside() {
         keeper(&store).keep(whole("v1", &[item("romeo@example.org", &[])]));
         assert_eq!(loaded(&store).await.unwrap().0, "v1");
         assert!(path.with_file_name("parlor.db.broken-1").symlink_metadata().is_ok(), "nothing is thrown away");
+        assert_eq!(set_aside_by(&store).await, [(shown(&path), shown(&path.with_file_name("parlor.db.broken-1")))]);
+        store.close().await;
+        let again = Store::open(folder.path()).unwrap();
+        assert_eq!(set_aside_by(&again).await.len(), 1, "a file that can be used is not recorded");
     }
+}
+
+fn shown(path: &Path) -> Option<String> {
+    Some(path.display().to_string())
+}
+
+/// Returns the places before and after of the files that were set aside, by the audit of a store.
+async fn set_aside_by(store: &Store) -> Vec<(Option<String>, Option<String>)> {
+    let all = store.audit().entries(AuditQuery { most: 9, ..AuditQuery::default() }).await.unwrap();
+    for entry in &all {
+        assert_eq!((entry.kind.as_str(), entry.who.as_str(), entry.way.as_str()), ("host", "host", "store"));
+        assert!(entry.what.starts_with("the store was set aside with the audit in it"), "{}", entry.what);
+    }
+    all.into_iter().map(|entry| (entry.old, entry.new)).collect()
 }
 
 /// As several commands do that are run on a new data folder.
@@ -341,6 +359,7 @@ async fn a_file_that_breaks_meanwhile_is_begun_anew() {
     assert_eq!(loaded(&store).await, None);
     keeper(&store).keep(whole("v2", &items));
     assert_eq!(loaded(&store).await.unwrap().0, "v2");
+    assert_eq!(set_aside_by(&store).await, [(shown(&path), shown(&path.with_file_name("parlor.db.broken-1")))]);
 }
 
 /// Otherwise every access to the broken part would fail for ever.

@@ -8,7 +8,7 @@ use parlor_store::{AuditKind, AuditQuery};
 use parlor_window::{Page, Problem, Reply, Role, Routes, segment};
 
 use super::host::{Host, Visit, look};
-use super::parts::{cell, choice, field, maybe, rows, table, when};
+use super::parts::{cell, choice, field, lacking, maybe, rows, table, when};
 use crate::audit::{read, since};
 use crate::show::size;
 use crate::target;
@@ -31,8 +31,14 @@ async fn page(visit: Visit) -> Result<Reply, Problem> {
     let before = visit.query("before").filter(|number| !number.is_empty()).map(str::parse::<i64>).transpose();
     let before = before.map_err(|_| Problem::wrong("`before` is the number of an entry".to_owned()))?;
     let query = query(&filter, before).map_err(Problem::wrong)?;
-    let audit = look(&visit, move |config, _| read(config, target::host(config)?.as_ref(), &query)).await?;
-    Ok(Page::new("Audit", content(&|path| visit.link(path), &filter, before, &audit)).into())
+    let (audit, lacks) = look(&visit, move |config, _| {
+        let host = target::host(config)?;
+        let audit = read(config, host.as_ref(), &query)?;
+        Ok((audit, host.and_then(|host| host.incomplete())))
+    })
+    .await?;
+    let content = content(&|path| visit.link(path), &filter, before, &audit);
+    Ok(Page::new("Audit", html! { (lacking(lacks.as_deref())) (content) }).into())
 }
 
 /// Returns what to ask for: one entry more than a page has, to know whether others follow.

@@ -8,7 +8,7 @@ use parlor::control::views::{Account, Plugin, Status};
 use parlor_window::{Page, Problem, Reply, Role, Routes, state, stranger};
 
 use super::host::{Host, Visit, look};
-use super::parts::{MOST_ROWS, counts};
+use super::parts::{MOST_ROWS, counts, lacking, silent_nodes};
 use crate::fleet::{self, MANY, NAMED, first};
 use crate::show::{size, span};
 use crate::status;
@@ -27,10 +27,14 @@ async fn home(visit: Visit) -> Result<Reply, Problem> {
 }
 
 fn shown(status: &Status, link: &dyn Fn(&str) -> String) -> Markup {
-    let (warnings, more) = first(status.warnings().chain(status.ills()));
+    let silent = silent_nodes(status);
+    // The nodes that do not answer are named first, and once.
+    let is_silence = |ill: &String| status.nodes.iter().any(|node| node.error.as_ref() == Some(ill));
+    let (warnings, more) = first(status.warnings().chain(status.ills().into_iter().filter(|ill| !is_silence(ill))));
     let (are_many, has_many) = (status.accounts.len() > MANY, status.plugins.len() > MANY);
     html! {
         div data-live id="home" {
+            (lacking(silent.as_deref()))
             @for warning in &warnings { p.warning role="note" { (stranger(warning)) } }
             @if more > 0 { p.warning role="note" { "and " (more) " more" } }
             @match &status.host {
@@ -152,6 +156,21 @@ pub(super) mod tests {
             assert!(text.contains(words), "no {words} in {text}");
         }
         assert!(!text.contains("a4999"), "{text}");
+    }
+
+    #[test]
+    fn nodes_that_do_not_answer_are_named_once_before_all_that_is_ill() {
+        let mut status = fleet::tests::fleet(5_000);
+        let node = |name: &str| serde_json::json!({ "name": name, "error": format!("node {name} does not answer<b>") });
+        status.nodes =
+            serde_json::from_value(serde_json::json!([{ "name": "one" }, node("two"), node("three")])).unwrap();
+        let text = shown(&status, &str::to_owned).into_string();
+        let says = "node two does not answer&lt;b&gt;; node three does not answer&lt;b&gt;";
+        assert!(text.contains("Not all is shown") && text.contains(says) && !text.contains("<b>"), "{text}");
+        assert_eq!(text.matches("does not answer").count(), 2, "{text}");
+        assert!(text.contains("account a0007 is failed"), "{text}");
+        let whole = shown(&fleet::tests::fleet(1), &str::to_owned).into_string();
+        assert!(!whole.contains("Not all is shown"), "{whole}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, Upload, 
 
 use self::decision::Decision;
 use self::offered::{Offered, Sheet};
-use self::work::Stage;
+use self::work::{GivingUp, Stage};
 use super::host::{Host, Visit, change, look};
 use super::parts::{MOST_ROWS, cell, field, rows, table, whole};
 use crate::places::places;
@@ -383,9 +383,9 @@ async fn installed(visit: &Visit, decision: &Decision, offered: Arc<Offered>) ->
 fn cancel(visit: &Visit) -> Result<Reply, Problem> {
     let number = number(visit)?;
     match visit.state.installs.give_up(number, visit.session.name.as_str()) {
-        None => Err(over()),
-        Some(true) => Ok(visit.done("/install", "nothing was installed")),
-        Some(false) => {
+        GivingUp::Unknown => Err(over()),
+        GivingUp::GivenUp => Ok(visit.done("/install", "nothing was installed")),
+        GivingUp::Agreed => {
             let sentence = "you have agreed to it already, so it is not given up: this page shows what comes of it";
             Ok(visit.done(&format!("/install/{number}"), sentence))
         }

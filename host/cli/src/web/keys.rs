@@ -8,7 +8,7 @@ use parlor::control::views::{Comparison, Key, Keys, shown};
 use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, segment, stranger};
 
 use super::host::{Host, Visit, ask};
-use super::parts::{cell, field, maybe, rows, table, when};
+use super::parts::{cell, field, lacking, maybe, rows, table, when};
 
 /// The longest list of accounts with their keys, in bytes. Other people decide how many keys they have.
 const LONGEST: usize = 1 << 20;
@@ -26,7 +26,11 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 async fn list(visit: Visit) -> Result<Reply, Problem> {
     let jid = visit.query("jid").unwrap_or_default().trim().to_owned();
     let query = if jid.is_empty() { String::new() } else { format!("?jid={}", escaped(&jid)) };
-    let all: Vec<Keys> = ask(&visit, move |client| Ok(client.get(&format!("/v1/keys{query}"))?)).await?;
+    let (all, lacks) = ask(&visit, move |client| {
+        let all: Vec<Keys> = client.get(&format!("/v1/keys{query}"))?;
+        Ok((all, client.incomplete()))
+    })
+    .await?;
     let link = |path: &str| visit.link(path);
     let reset = |account: &str| {
         let fields = html! {
@@ -35,7 +39,8 @@ async fn list(visit: Visit) -> Result<Reply, Problem> {
         };
         visit.may(Role::Owner).then(|| visit.form("/keys/reset", &fields))
     };
-    Ok(Page::new("Keys", content(&link, &jid, &all, &reset)).into())
+    let content = content(&link, &jid, &all, &reset);
+    Ok(Page::new("Keys", html! { (lacking(lacks.as_deref())) (content) }).into())
 }
 
 fn content(link: &dyn Fn(&str) -> String, jid: &str, all: &[Keys], reset: &dyn Fn(&str) -> Option<Markup>) -> Markup {

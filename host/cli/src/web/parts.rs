@@ -1,12 +1,14 @@
 //! Parts that several pages share: times, tables of bounded length, and fields of forms.
 
 use maud::{Markup, PreEscaped, html};
+use parlor::control::views::Status;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::permission::Risk;
 use parlor_plugins::consent::{Place, sentences};
 use parlor_session::permissions::Grants;
 use parlor_window::{scroll, stranger};
 
+use crate::fleet::first;
 use crate::show::second;
 
 /// The most rows of a table on a page.
@@ -98,6 +100,18 @@ pub(super) fn table(caption: &str, heads: &[&str], rows: &Rows) -> Markup {
         (scroll(caption, &table))
         @if rows.left > 0 { p { (rows.left) " more are not shown." } }
     }
+}
+
+/// Says that a page lacks what nodes of the cluster have that did not answer. `why`: their names and reasons, if there are any.
+pub(super) fn lacking(why: Option<&str>) -> Markup {
+    html! { @if let Some(why) = why { p.warning role="note" { "Not all is shown: " (whole(why)) } } }
+}
+
+/// Returns why a status lacks nodes of the cluster, as [`lacking`] shows it.
+pub(super) fn silent_nodes(status: &Status) -> Option<String> {
+    let (mut reasons, more) = first(status.nodes.iter().filter_map(|node| node.error.clone()));
+    reasons.extend((more > 0).then(|| format!("and {more} more")));
+    (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 /// Shows counts as a table: its heads, and its rows.

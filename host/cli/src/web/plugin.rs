@@ -18,6 +18,7 @@ use parlor_window::{Page, Problem, Reply, Role, Routes, stranger};
 use serde::de::DeserializeOwned;
 
 use super::host::{self, Host, Visit, look};
+use super::parts::lacking;
 use super::{changes, rights, runs, settings, versions};
 use crate::places::places;
 use crate::status;
@@ -43,6 +44,8 @@ struct Known {
     webhooks: Vec<Webhooks>,
     audit: Audit,
     lines: Vec<Line>,
+    /// Why something of these is missing, since a node of the cluster did not answer.
+    lacks: Option<String>,
 }
 
 async fn page(visit: Visit) -> Result<Reply, Problem> {
@@ -65,7 +68,18 @@ fn known(config: &Config, admin: &PluginAdmin<'_>, client: Option<&Client>, id: 
         let mut plugins = status::of(config)?.plugins;
         plugins.retain(|plugin| plugin.id == id.as_str());
         let (schedules, webhooks, audit, lines) = Default::default();
-        return Ok(Known { entry, places, manifest, versions, plugins, schedules, webhooks, audit, lines });
+        return Ok(Known {
+            entry,
+            places,
+            manifest,
+            versions,
+            plugins,
+            schedules,
+            webhooks,
+            audit,
+            lines,
+            lacks: None,
+        });
     };
     Ok(Known {
         entry,
@@ -77,6 +91,7 @@ fn known(config: &Config, admin: &PluginAdmin<'_>, client: Option<&Client>, id: 
         webhooks: of_host(client, &format!("/v1/plugins/{id}/webhooks"))?,
         audit: of_host(client, &format!("/v1/audit?plugin={id}&lines=0"))?,
         lines: client.lines(&format!("/v1/logs?plugin={id}&lines={LINES}"))?.collect::<Result<_, _>>()?,
+        lacks: client.incomplete(),
     })
 }
 
@@ -89,7 +104,7 @@ fn of_host<T: DeserializeOwned + Default>(client: &Client, target: &str) -> anyh
 }
 
 fn shown(visit: &Visit, id: &PluginId, known: &Known) -> Markup {
-    let Known { entry, places, manifest, versions, plugins, schedules, webhooks, audit, lines } = known;
+    let Known { entry, places, manifest, versions, plugins, schedules, webhooks, audit, lines, lacks } = known;
     let name = id.as_str();
     html! {
         @match manifest {
@@ -106,6 +121,7 @@ fn shown(visit: &Visit, id: &PluginId, known: &Known) -> Markup {
         }
         (changes::buttons(visit, id, entry))
         div data-live id="state" {
+            (lacking(lacks.as_deref()))
             (runs::states(plugins))
             (runs::denied(plugins))
         }

@@ -9,7 +9,7 @@ use parlor_base::id::PluginId;
 use parlor_window::{Page, Problem, Reply, Role, Routes, state, stranger};
 
 use super::host::{Host, Visit, look};
-use super::parts::{cell, counts, kept_to, maybe, rows, table};
+use super::parts::{cell, counts, kept_to, lacking, maybe, rows, silent_nodes, table};
 use crate::fleet::{MANY, versions};
 use crate::show::size;
 use crate::status;
@@ -59,6 +59,7 @@ fn shown(status: &Status, ids: &[PluginId], link: &dyn Fn(&str) -> String) -> Ma
     };
     html! {
         div data-live id="plugins" {
+            (lacking(silent_nodes(status).as_deref()))
             @if listed.is_empty() { p { "There are no plugins." } } @else {
                 @if are_many { (counts("By version and state", &versions(&status.plugins))) }
                 (table("Each plugin on each of its accounts, since the host started", &heads, &rows(&listed, row)))
@@ -99,6 +100,16 @@ mod tests {
         status.plugins[0].rooms = Some(vec!["den@m.example".to_owned()]);
         let text = shown(&status, &ids, &str::to_owned).into_string();
         assert!(text.contains(">Rooms<") && text.contains("den@m.example") && text.contains("colspan=\"8\""), "{text}");
+    }
+
+    #[test]
+    fn nodes_that_do_not_answer_are_named() {
+        let mut status = status("x");
+        status.nodes =
+            serde_json::from_value(serde_json::json!([{ "name": "two", "error": "node two does not answer" }]))
+                .unwrap();
+        let text = shown(&status, &[], &str::to_owned).into_string();
+        assert!(text.contains("Not all is shown") && text.contains("node two does not answer"), "{text}");
     }
 
     #[test]

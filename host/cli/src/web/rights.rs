@@ -254,37 +254,15 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use super::super::tests::{fields_of, write_version};
     use super::*;
     use crate::target::Target;
 
-    /// A component with what the host calls, made of core functions that trap.
-    const GUEST: &str = r#"
-      (core module $m
-        (func (export "start") (result i32) unreachable)
-        (func (export "callback") (param i32 i32 i32) (result i32) unreachable))
-      (core instance $i (instantiate $m))
-      (func $f async (canon lift (core func $i "start") async (callback (core func $i "callback"))))
-      (instance $guest (export "initialize" (func $f)) (export "handle-event" (func $f)) (export "stop" (func $f)))
-      (export "parlor:plugin/guest@0.1.0" (instance $guest))"#;
-
     /// Writes a version that asks to send messages to somebody, and a policy with it and without grants.
     fn install(folder: &Path, version: &str, to: &str) {
-        let manifest = format!(
-            "[plugin]\nname = \"echo\"\nversion = \"{version}\"\napi = \"0.1.0\"\ndescription = \"X\"\n\
-             [permissions]\n\"messages.send\" = {{ scope = [\"{to}\"], reason = \"r\" }}\n"
-        );
-        let manifest = manifest.escape_default();
-        let bytes =
-            wat::parse_str(format!("(component {GUEST} (@custom \"parlor:manifest\" \"{manifest}\"))")).unwrap();
-        let policy = format!("[plugin.echo]\nsource = \"echo.wasm\"\ndigest = \"{}\"\n", Digest::of(&bytes));
-        fs::write(folder.join("echo.wasm"), bytes).unwrap();
+        let digest = write_version(folder, version, to);
+        let policy = format!("[plugin.echo]\nsource = \"echo.wasm\"\ndigest = \"{digest}\"\n");
         fs::write(folder.join("plugins.toml"), policy).unwrap();
-    }
-
-    /// Returns the fields of the form with a page's question.
-    fn fields_of(page: &str) -> Vec<(&str, &str)> {
-        let fields = page.split("<input type=\"hidden\" name=\"").skip(1);
-        fields.filter_map(|rest| rest.split_once('>')?.0.strip_suffix('"')?.split_once("\" value=\"")).collect()
     }
 
     #[tokio::test]

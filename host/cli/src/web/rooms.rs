@@ -8,7 +8,7 @@ use parlor::control::views::{Room, RoomPlugin, Status};
 use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, segment, state, stranger};
 
 use super::host::{Host, Visit, ask};
-use super::parts::{cell, choice, field, maybe, rows, table, tick, when};
+use super::parts::{cell, choice, field, lacking, maybe, rows, table, tick, when};
 use crate::rooms::flag;
 
 /// Adds the pages.
@@ -23,14 +23,17 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 async fn list(visit: Visit) -> Result<Reply, Problem> {
     let account = visit.query("account").unwrap_or_default().to_owned();
     let query = if account.is_empty() { String::new() } else { format!("?account={}", escaped(&account)) };
-    let (rooms, accounts) = ask(&visit, move |client| {
+    let (rooms, accounts, lacks) = ask(&visit, move |client| {
         let rooms: Vec<Room> = client.get(&format!("/v1/rooms{query}"))?;
-        Ok((rooms, names(&client.get("/v1/status")?)))
+        let accounts = names(&client.get("/v1/status")?);
+        Ok((rooms, accounts, client.incomplete()))
     })
     .await?;
     let link = |path: &str| visit.link(path);
     let join = visit.may(Role::Operator).then(|| visit.form("/rooms/join", &join_fields(&accounts)));
-    Ok(Page::new("Rooms", all(&link, &rooms, &accounts, &account, join.as_ref())).into())
+    let content = all(&link, &rooms, &accounts, &account, join.as_ref());
+    let lacks = html! { div data-live id="lacking" { (lacking(lacks.as_deref())) } };
+    Ok(Page::new("Rooms", html! { (lacks) (content) }).into())
 }
 
 async fn show(visit: Visit) -> Result<Reply, Problem> {
@@ -256,6 +259,9 @@ fn on(account: Option<&str>) -> Markup {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixListener;
+
     use serde_json::json;
 
     use super::*;
@@ -329,6 +335,39 @@ pub(super) mod tests {
             let page = page.into_string();
             assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
         }
+    }
+
+    #[tokio::test]
+    async fn nodes_that_do_not_answer_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("control.sock")).unwrap();
+        let host = std::thread::spawn(move || {
+            // The first connection only checks that the host listens.
+            for _ in 0..3 {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut asked = [0; 4_096];
+                let length = stream.read(&mut asked).unwrap_or_default();
+                let (head, body) = match std::str::from_utf8(&asked[..length]).unwrap().split(' ').nth(1) {
+                    Some("/v1/rooms") => ("parlor-incomplete: node%20two%20does%20not%20answer%3Cb%3E\r\n", "[]"),
+                    Some("/v1/status") => {
+                        ("", r#"{"running":true,"data":"/d","policy":"/p","accounts":[],"plugins":[]}"#)
+                    }
+                    _ => continue,
+                };
+                let length = body.len();
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\nparlor-control: 1\r\n{head}content-length: {length}\r\n\r\n{body}");
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let config = folder.path().join("parlor.toml");
+        std::fs::write(&config, "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n").unwrap();
+        let target = Target { config: Some(config), data: Some(folder.path().to_owned()), plugins: None };
+        let visit = Visit::for_test(Role::Viewer, "/rooms", Arc::new(Host::new(target)));
+        let text = list(visit).await.unwrap().into_text();
+        host.join().unwrap();
+        assert!(text.contains("Not all is shown") && text.contains("node two does not answer&lt;b&gt;"), "{text}");
+        assert!(text.contains("No rooms.") && !text.contains("<b>"), "{text}");
     }
 
     #[tokio::test]

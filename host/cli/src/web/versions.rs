@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use maud::{Markup, html};
-use parlor_base::id::PluginId;
+use parlor_base::id::{Digest, PluginId};
 use parlor_base::permission::Risk;
 use parlor_config::Config;
 use parlor_plugins::admin::{Carried, GrantRequest, Offer, Older, Plan, PluginAdmin, Replacement};
@@ -14,6 +14,7 @@ use parlor_session::permissions::{Grants, permission};
 use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, scroll, stranger};
 
 use super::host::{self, Host, Visit, apply, change, look};
+use crate::Ended;
 use crate::plugin::from_index::{Asking, Installed, choose};
 use crate::plugin::origin::Origin;
 use crate::show::second;
@@ -107,45 +108,49 @@ fn carried(carried: &Carried) -> Vec<String> {
     aside.chain(back.into_iter().map(|name| format!("The setting {name} is set again, as it was before."))).collect()
 }
 
-/// Finds another version at the plugin's source. `digest`: only this one.
-fn offer(
-    config: &Config,
-    admin: &PluginAdmin<'_>,
-    id: &PluginId,
-    entry: &Entry,
-    digest: Option<&str>,
-) -> anyhow::Result<Offer> {
+/// Finds another version at the plugin's source.
+fn offer(config: &Config, admin: &PluginAdmin<'_>, id: &PluginId, entry: &Entry) -> anyhow::Result<Offer> {
     let installed = Installed { entry, older: Older::Refused };
     // There is no terminal for questions. If one were needed, this returns an error.
     let chosen = choose(config, None, &Origin::default(), Some(&installed), Asking { json: true, check: false })?;
     let offer = admin.offer(&chosen.source, &chosen.expected).map_err(|error| chosen.explained(error, id))?;
     chosen.is_as_listed(offer.manifest())?;
-    if let Some(digest) = digest
-        && offer.examined.digest.to_string() != digest
-    {
-        anyhow::bail!("there is another file now than the one that was shown, so nothing was changed: look again");
-    }
     Ok(offer)
 }
 
 async fn update(visit: Visit, form: Form) -> Result<Reply, Problem> {
     let id = host::plugin(&visit)?;
-    let back = format!("/plugins/{id}");
-    if form.is_agreed() {
-        let digest = form.need("digest")?.to_owned();
-        let requests = form.all("grant").map(request).collect::<Result<Vec<_>, _>>()?;
-        let own = id.clone();
-        let sentence = change(&visit, move |config, admin| {
-            let entry = admin.entry(&own)?;
-            let offer = offer(config, admin, &own, &entry, Some(&digest))?;
-            replaced(admin, &own, &entry, &offer, Older::Refused, &requests)
-        });
-        return apply(&visit, &id, &back, sentence.await?).await;
+    if !form.is_agreed() {
+        return ask_about_update(&visit, &id, None).await;
     }
+    let shown = form.need("digest")?.parse::<Digest>().map_err(|error| Problem::wrong(error.to_string()))?;
+    let requests = form.all("grant").map(request).collect::<Result<Vec<_>, _>>()?;
     let own = id.clone();
-    let found = look(&visit, move |config, admin| {
+    let sentence = change(&visit, move |config, admin| {
         let entry = admin.entry(&own)?;
-        let offer = offer(config, admin, &own, &entry, None)?;
+        let offer = offer(config, admin, &own, &entry)?;
+        // The question is asked again, about the file that is there now.
+        if offer.examined.digest != shown {
+            return Ok(None);
+        }
+        replaced(admin, &own, &entry, &offer, Older::Refused, &requests).map(Some)
+    });
+    if let Some(sentence) = sentence.await? {
+        return apply(&visit, &id, &format!("/plugins/{id}"), sentence).await;
+    }
+    let changed = html! {
+        strong { "The file of " (id.as_str()) " changed at its source meanwhile, so nothing was changed here." }
+        " Look again: this is what is there now."
+    };
+    Ok(ask_about_update(&visit, &id, Some(changed)).await?.status(409))
+}
+
+/// Asks about the version that is at the plugin's source now. `first`: what is said before the changes.
+async fn ask_about_update(visit: &Visit, id: &PluginId, first: Option<Markup>) -> Result<Reply, Problem> {
+    let (own, back) = (id.clone(), format!("/plugins/{id}"));
+    let found = look(visit, move |config, admin| {
+        let entry = admin.entry(&own)?;
+        let offer = offer(config, admin, &own, &entry)?;
         Ok(match admin.plan(&own, &entry, &offer, Older::Refused)? {
             Plan::Nothing | Plan::Restore => None,
             Plan::Replace(plan) => Some(Change::of(&own, &entry, &offer, &plan)),
@@ -153,7 +158,7 @@ async fn update(visit: Visit, form: Form) -> Result<Reply, Problem> {
     });
     match found.await? {
         None => Ok(visit.done(&back, format!("there is no other version of {id} where it came from"))),
-        Some(change) => Ok(question(&visit, &id, &change, &back)),
+        Some(change) => Ok(question(visit, id, &change, first.as_ref(), &back)),
     }
 }
 
@@ -173,7 +178,8 @@ fn replaced(
     requests: &[GrantRequest],
 ) -> anyhow::Result<String> {
     let Plan::Replace(plan) = admin.plan(id, entry, offer, older)? else {
-        anyhow::bail!("that version of {id} is the present one, so nothing was changed");
+        let sentence = format!("that version of {id} is the present one, so nothing was changed");
+        return Err(Ended::Declined(sentence).into());
     };
     let settings = carried(&admin.replace(&plan, requests)?);
     let was = plan.version().map_or_else(|| entry.digest.short(), ToString::to_string);
@@ -182,7 +188,7 @@ fn replaced(
 }
 
 /// Asks about an update. Each new permission is granted separately.
-fn question(visit: &Visit, id: &PluginId, change: &Change, back: &str) -> Reply {
+fn question(visit: &Visit, id: &PluginId, change: &Change, first: Option<&Markup>, back: &str) -> Reply {
     let Change { was, new, digest, news, more, otherwise, gone, settings } = change;
     let fields = html! {
         input type="hidden" name="digest" value=(digest);
@@ -204,6 +210,7 @@ fn question(visit: &Visit, id: &PluginId, change: &Change, back: &str) -> Reply 
     };
     let content = html! {
         div.question {
+            @if let Some(first) = first { p { (first) } }
             p { (id.as_str()) ": " (was) " → " (new) }
             p.hint { "Digest " (digest) }
             @for (version, words) in news { p { (version) ": " (stranger(words)) } }
@@ -274,9 +281,54 @@ async fn rollback(visit: Visit, form: Form) -> Result<Reply, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use parlor_plugins::manifest::Manifest;
 
+    use super::super::tests::{fields_of, write_version};
     use super::*;
+    use crate::target::Target;
+
+    #[tokio::test]
+    async fn who_agrees_installs_what_was_shown_or_is_asked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("parlor.toml");
+        fs::write(&config, "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n").unwrap();
+        let host = Arc::new(Host::new(Target { config: Some(config), data: None, plugins: None }));
+        let visit = || Visit::for_test(Role::Owner, "/plugins/echo/update", Arc::clone(&host)).with_part("id", "echo");
+        let policy = || fs::read_to_string(folder.path().join("plugins.toml")).unwrap();
+        let agreed = |page: &str| {
+            let mut fields = fields_of(page);
+            fields.push(("grant", "messages.send"));
+            Form::of(&fields)
+        };
+
+        let installed = write_version(folder.path(), "0.1.0", "nurse@example.org");
+        let before = format!("[plugin.echo]\nsource = \"echo.wasm\"\ndigest = \"{installed}\"\n");
+        fs::write(folder.path().join("plugins.toml"), &before).unwrap();
+        write_version(folder.path(), "0.2.0", "juliet@example.org");
+        let asks = update(visit(), Form::of(&[])).await.unwrap().into_text();
+        assert!(asks.contains("juliet@example.org") && !asks.contains("meanwhile"), "{asks}");
+        // Its author publishes another file before the owner has agreed.
+        let last = write_version(folder.path(), "0.3.0", "romeo@example.org");
+        let again = update(visit(), agreed(&asks)).await.unwrap();
+        assert_eq!(again.page_status(), Some(409));
+        let again = again.into_text();
+        assert!(again.contains("The file of echo changed at its source meanwhile"), "{again}");
+        assert!(again.contains("0.3.0") && again.contains("romeo@example.org"), "{again}");
+        assert!(!again.contains("juliet@example.org"), "{again}");
+        assert_eq!(policy(), before);
+        // The second question is about the new file alone.
+        let done = update(visit(), agreed(&again)).await.unwrap().into_text();
+        assert_eq!(done, "/plugins/echo", "{}", policy());
+        let policy = policy();
+        assert!(policy.contains(&last.to_string()) && policy.contains("romeo@example.org"), "{policy}");
+        assert_eq!(update(visit(), agreed(&again)).await.unwrap_err().status, 409, "it is the present one");
+        // An answer must name the file that was shown.
+        for wrong in [&[("agreed", "yes")][..], &[("agreed", "yes"), ("digest", "sha256:00")]] {
+            assert_eq!(update(visit(), Form::of(wrong)).await.unwrap_err().status, 400, "{wrong:?}");
+        }
+    }
 
     #[test]
     fn an_update_asks_for_each_new_permission_and_believes_no_author() {
@@ -296,7 +348,7 @@ mod tests {
         };
         let host = Arc::new(Host::new(super::super::tests::target()));
         let visit = Visit::for_test(Role::Owner, "/plugins/echo/update", host);
-        let text = question(&visit, &id, &change, "/plugins/echo").into_text();
+        let text = question(&visit, &id, &change, None, "/plugins/echo").into_text();
         assert!(text.contains("name=\"grant\" value=\"messages.send\"") && !text.contains("checked"), "{text}");
         assert!(text.contains("&lt;script&gt;because") && !text.contains("<b>new"), "{text}");
         assert!(text.contains("name=\"csrf\"") && text.contains("name=\"digest\" value=\"sha256:00\""), "{text}");

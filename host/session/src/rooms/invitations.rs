@@ -7,6 +7,7 @@ use parlor_stanza::types::{Bookmark, Invite, RoomJoin, kept};
 use super::Rooms;
 use super::membership::{Reason, Stage};
 use super::opening::RoomOptions;
+use super::rejoining::ignores_invitations;
 use crate::event::Payload;
 use crate::roster::Roster;
 use crate::turn::Turn;
@@ -57,7 +58,8 @@ impl Rooms {
         let entering = self.memberships.values();
         let entering = entering.filter(|room| room.reason == Reason::Invited && room.stage == Stage::Entering).count();
         let is_open = self.stage(&room).is_some_and(|stage| stage != Stage::Outside { wanted: false });
-        if turn.settings.auto_join_on_invite && entering < MAX_INVITED && !is_open {
+        let is_followed = !is_open && !ignores_invitations(self, &room);
+        if turn.settings.auto_join_on_invite && entering < MAX_INVITED && is_followed {
             // No call waits for it: an invitation that fails is the inviter's loss.
             let _ = self.one(&room, turn).try_open(options, Reason::Invited, bookmark);
         }

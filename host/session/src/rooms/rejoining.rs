@@ -40,19 +40,28 @@ pub(super) fn rejoins(room: &mut RoomTurn<'_, '_>, why: &str) -> bool {
 /// Returns whether we do not enter a room now because a bookmark or the settings list it: we are out of it for good, or
 /// return to it later. This holds until somebody asks to enter it.
 pub(super) fn stays_out(rooms: &Rooms, jid: &BareJid) -> bool {
-    let recorded = rooms.records.out_because(jid);
     match rooms.stage(jid) {
         Some(Stage::Outside { wanted: true }) => true,
         Some(Stage::Outside { wanted: false }) => {
-            // Others may have filled the records since.
-            let shown = || rooms.shown.get(jid).and_then(|room| room.left);
-            let why = recorded.or_else(shown);
-            why.is_some_and(|why| is_final(why) || why == "members-only")
+            why_out(rooms, jid).is_some_and(|why| is_final(why) || why == "members-only")
         }
         Some(Stage::Entering | Stage::Configuring | Stage::Inside | Stage::Leaving) => false,
         // A members-only room that we were never in may have made us a member since.
-        None => recorded.is_some_and(is_final),
+        None => why_out(rooms, jid).is_some_and(is_final),
     }
+}
+
+/// Returns whether no invitation brings us into a room: somebody has put us out of it for good, or it is destroyed, and
+/// anyone can send an invitation. This holds until somebody else asks to enter it.
+pub(super) fn ignores_invitations(rooms: &Rooms, jid: &BareJid) -> bool {
+    why_out(rooms, jid).is_some_and(is_final)
+}
+
+/// Returns why we are out of a room, if we do not return automatically.
+fn why_out(rooms: &Rooms, jid: &BareJid) -> Option<&'static str> {
+    // Others may have filled the records since.
+    let shown = || rooms.shown.get(jid).and_then(|room| room.left);
+    rooms.records.out_because(jid).or_else(shown)
 }
 
 /// Returns whether somebody has put us out of a room, or the room is destroyed.

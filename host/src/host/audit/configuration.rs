@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, absolute};
 
+use parlor_base::escape::escape_distinct;
 use parlor_base::id::Digest;
 use parlor_config::{
     AccountConfig, Audit, Config, Encryption, LinkSettings, OtrPeople, PasswordSource, Role, SentLinks, Settings, Way,
@@ -21,8 +22,8 @@ const SEEN: &str = "seen";
 const LINK: &str = "link";
 /// The text between the address of an account and its owners.
 const OWNERS: &str = ", owners: ";
-/// The maximum length of a shown value, in characters.
-const MOST_SHOWN: usize = 4 << 10;
+/// The maximum length of a shown value, in bytes. With the digest of one that is cut, it fits into an entry of the audit.
+const MOST_SHOWN: usize = (4 << 10) - 100;
 
 /// A field of the configuration.
 struct Field {
@@ -208,7 +209,7 @@ fn digest(value: &str) -> String {
 }
 
 fn cut(value: &str) -> String {
-    value.chars().take(MOST_SHOWN).collect()
+    escape_distinct(value, MOST_SHOWN)
 }
 
 /// Returns the value, or the text in place of one that is not shown.
@@ -295,6 +296,21 @@ mod tests {
                 format!("{} {account} {}: {old} -> {new}", entry.kind.as_str(), entry.what)
             })
             .collect()
+    }
+
+    #[test]
+    fn owners_that_differ_after_they_are_cut_are_told_apart() {
+        let owners = |last: &str| {
+            let all: Vec<_> = (0..300).map(|number| format!("\"owner{number}@example.org\"")).collect();
+            format!("{MAIN}owners = [{}, \"{last}@example.org\"]\n", all.join(", "))
+        };
+        let all = between(&owners("yves"), &owners("zoe"));
+        let [PolicyChange { entry: Some(entry), .. }] = &all[..] else { panic!("{all:?}") };
+        let shown = [&entry.old, &entry.new].map(|value| value.as_deref().unwrap());
+        for text in shown {
+            assert!(text.len() <= 4 << 10 && text.contains("… sha256:"), "{text}");
+        }
+        assert_ne!(shown[0], shown[1]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The table of entries, and their retention.
 
-use parlor_base::escape::escape_untrusted;
+use parlor_base::escape::escape_distinct;
 use parlor_base::quantity::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -68,7 +68,7 @@ pub(super) const CUT_OLD: Statement =
 pub(super) const CUT_SHARES: Statement = Statement::new(53, "DELETE FROM audit_entry WHERE share <> '' AND id <= ?1");
 pub(super) const CUT_DECISIONS: Statement = Statement::new(54, "DELETE FROM audit_entry WHERE share = '' AND id <= ?1");
 
-/// The longest text of an entry, in bytes. Grants with a thousand addresses are cut.
+/// The longest text of an entry, in bytes. Grants with a thousand addresses are cut, and their digest follows.
 const LONGEST: usize = 4 << 10;
 /// The most sentences of an entry. Each is as long as a text at most.
 const MOST_SAID: usize = 8;
@@ -100,7 +100,7 @@ pub(super) fn add(edit: &Edit<'_>, at: i64, entry: &NewAuditEntry, retention: Re
 
 fn insert(edit: &Edit<'_>, at: i64, entry: &NewAuditEntry, share: &str) -> rusqlite::Result<i64> {
     let NewAuditEntry { kind, plugin, account, by, what, old, new, said, share: _ } = entry;
-    let fit = |text: &String| escape_untrusted(text, LONGEST);
+    let fit = |text: &String| escape_distinct(text, LONGEST);
     let (who, way, what) = (fit(&by.who), fit(&by.way), fit(what));
     let [plugin, account, old, new] = [plugin, account, old, new].map(|text| text.as_ref().map(fit));
     let texts = [Some(&who), Some(&way), Some(&what), plugin.as_ref(), account.as_ref(), old.as_ref(), new.as_ref()];

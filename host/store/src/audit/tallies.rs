@@ -1,7 +1,7 @@
 //! The activity of plugins in numbers that outlive their instances: counts by day, and tallies by name of recipients,
 //! servers, requests in both directions and denied uses.
 
-use parlor_base::escape::escape_untrusted;
+use parlor_base::escape::escape_distinct;
 use rusqlite::{Connection, params};
 
 use super::super::edit::{Edit, Statement};
@@ -206,7 +206,7 @@ pub(super) fn count(edit: &Edit<'_>, today: i64, activity: &Activity) -> rusqlit
     }
     let mut add = edit.writing(PUT)?;
     for Tally { kind, what, first, last, count, traffic } in tallies {
-        let what = escape_untrusted(what, LONGEST);
+        let what = escape_distinct(what, LONGEST);
         let (sent, received) = (traffic.map(|all| number(all.sent)), traffic.map(|all| number(all.received)));
         let count = number(*count);
         add.write(params![plugin, account, kind.as_str(), what, first, last, count, sent, received, i64::MAX])?;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use parlor_base::id::Digest;
 use rusqlite::Connection;
 
 use super::*;
@@ -53,6 +54,21 @@ fn entries_are_found_by_what_they_are_about() {
     let page = entries::read(&file, &AuditQuery { most: 1, before: Some(3), ..any() }).unwrap();
     assert_eq!(page[0].what, "two", "the last one before that");
     assert_eq!(found(AuditQuery { after: Some(1), before: Some(3), ..any() }), ["two"]);
+}
+
+#[test]
+fn values_that_differ_after_they_are_cut_are_told_apart_by_their_digests() {
+    let file = file();
+    let scope = |last: &str| "juliet@example.org, ".repeat(300) + last;
+    let (old, new) = (scope("a@example.org"), scope("*"));
+    let grant = NewAuditEntry { old: Some(old.clone()), new: Some(new.clone()), ..entry("messages.send") };
+    add_all(&Edit::on(&file), NOON, &[grant], Retention::default()).unwrap();
+    let kept = all(&file);
+    let [kept] = &kept[..] else { panic!("{kept:?}") };
+    for (value, kept) in [(old, &kept.old), (new, &kept.new)] {
+        let (kept, digest) = (kept.as_deref().unwrap(), Digest::of(value.as_bytes()));
+        assert!(kept.len() < 4_200 && kept.ends_with(&format!("… {digest}")), "{kept}");
+    }
 }
 
 #[test]

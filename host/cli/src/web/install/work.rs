@@ -48,6 +48,17 @@ impl<O> Stage<O> {
     }
 }
 
+/// The outcome of giving up an install.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GivingUp {
+    /// It is given up: nothing was installed, and nothing will be.
+    GivenUp,
+    /// The session has agreed to it before, so it goes on, or is over.
+    Agreed,
+    /// The session has no such install.
+    Unknown,
+}
+
 #[derive(Debug)]
 struct Install<O> {
     /// The session that began it. Only this session decides about it.
@@ -127,16 +138,18 @@ impl<O> Installs<O> {
         Some(offer)
     }
 
-    /// Gives up an install of a session, unless the session has agreed to it already. Returns whether it is given up; none if
-    /// there is no such install.
-    pub(super) fn give_up(&self, number: u64, session: &str) -> Option<bool> {
+    /// Gives up an install of a session, unless the session has agreed to it already.
+    pub(super) fn give_up(&self, number: u64, session: &str) -> GivingUp {
         let mut all = self.all();
-        let install = all.installs.get(&number).filter(|install| install.session == session)?;
+        let Some(install) = all.installs.get(&number).filter(|install| install.session == session) else {
+            return GivingUp::Unknown;
+        };
         let is_agreed = matches!(install.stage, Stage::Installing(_) | Stage::Done(..));
-        if !is_agreed {
-            all.installs.remove(&number);
+        if is_agreed {
+            return GivingUp::Agreed;
         }
-        Some(!is_agreed)
+        all.installs.remove(&number);
+        GivingUp::GivenUp
     }
 }
 
@@ -154,9 +167,9 @@ mod tests {
         let next = installs.begin("b").unwrap();
         assert!(installs.stage(numbers[0], "a").is_none());
         assert!(matches!(installs.stage(next, "b"), Some(Stage::Fetching)));
-        assert_eq!(installs.give_up(next, "a"), None);
+        assert_eq!(installs.give_up(next, "a"), GivingUp::Unknown);
         assert_eq!(installs.of("b"), [next], "another session cannot give it up");
-        assert_eq!(installs.give_up(next, "b"), Some(true));
+        assert_eq!(installs.give_up(next, "b"), GivingUp::GivenUp);
         assert!(installs.of("b").is_empty());
         // A later result finds no install to update.
         installs.set(next, Stage::Failed("no".to_owned()));
@@ -171,7 +184,7 @@ mod tests {
         installs.set(number, Stage::Offered(Arc::new("offer")));
         assert!(installs.stage(number, "b").is_none() && installs.start(number, "b", &id).is_none());
         assert!(installs.start(number, "a", &id).is_some() && installs.start(number, "a", &id).is_none());
-        assert_eq!(installs.give_up(number, "a"), Some(false), "it is being installed");
+        assert_eq!(installs.give_up(number, "a"), GivingUp::Agreed, "it is being installed");
         assert!(matches!(installs.stage(number, "a"), Some(Stage::Installing(one)) if one == id));
     }
 }

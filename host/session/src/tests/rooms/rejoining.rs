@@ -333,6 +333,52 @@ fn the_list_of_the_settings_does_not_bring_back_an_account_that_was_put_out() {
     }
 }
 
+/// Returns whether the bot asks to enter after an invitation that comes from this address.
+fn enters_by_invitation(test: &mut TestSession, from: &str) -> bool {
+    let invite = types::Invite {
+        room: bare(ROOM),
+        from: jid("mallory@example.net"),
+        to: jid("bot@example.org"),
+        reason: None,
+        password: None,
+    };
+    test.forget();
+    test.message(Message { body: None, invite: Some(Box::new(invite)), ..message(from, MessageKind::Normal, "") });
+    assert_eq!(test.count("roomInviteReceived"), 1, "plugins may decide otherwise");
+    enters(test)
+}
+
+/// With `auto_join_on_invite`: a direct invitation comes from anyone, and a mediated one through the room.
+#[test]
+fn an_invitation_does_not_bring_back_an_account_that_was_put_out() {
+    for from in ["mallory@example.net", ROOM] {
+        for (status, says) in FINAL {
+            let mut test = in_by_bookmark("never");
+            test.set(&[("auto_join_on_invite", json!(true))]).unwrap();
+            put_out(&mut test, status);
+            // A room that takes members alone may have made us a member since.
+            assert_eq!(enters_by_invitation(&mut test, from), says == "members-only", "{from} {says}");
+            assert!(says == "members-only" || !enters_by_invitation(&mut test, from), "{from} {says}: each time");
+        }
+
+        let mut test = in_by_bookmark("always");
+        test.set(&[("auto_join_on_invite", json!(true))]).unwrap();
+        kick(&mut test);
+        assert!(!enters_by_invitation(&mut test, from), "{from}: the wait after a kick goes on");
+        assert!(enters_after(&mut test, 30), "{from}");
+
+        // The account learns of the ban when it follows the first invitation.
+        let mut test = TestSession::connected(settings(&[("auto_join_on_invite", json!(true))]));
+        assert!(enters_by_invitation(&mut test, from));
+        test.presence(presence(ROOM, PresenceKind::Error(stanza_error("forbidden"))));
+        assert_eq!(why(&record(&test)), Some("banned"));
+        assert!(!enters_by_invitation(&mut test, from), "{from}");
+        // Somebody wants us there.
+        let _opened = test.open_room(None);
+        assert!(enters(&mut test));
+    }
+}
+
 #[test]
 fn a_bookmark_that_is_newly_set_to_enter_the_room_asks_for_it() {
     for (status, says) in FINAL {
