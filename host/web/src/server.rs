@@ -215,7 +215,7 @@ impl Server {
     pub async fn close(&mut self) {
         let _ = self.enough.send(true);
         // An error: the thread has ended, and with it the listener.
-        let _ = self.closed.wait_for(|closed| *closed).await;
+        drop(self.closed.wait_for(|closed| *closed).await);
     }
 
     /// Takes no more requests, lets those that have begun end, and closes every connection.
