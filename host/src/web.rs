@@ -87,7 +87,7 @@ async fn listen(host: Arc<Host>, mut stops: oneshot::Receiver<()>) {
             Ok(()) => {}
             Err(error) if running.is_some() => tracing::error!(
                 %error,
-                "webhooks are listened for as before, without the new settings: correct `certificate` and `certificate_key` under [web], or the files that they name; this is tried again"
+                "webhooks are listened for as before, without the new settings: correct `listen`, `certificate` and `certificate_key` under [web], or the files that they name; this is tried again"
             ),
             Err(error) => tracing::error!(%error, "webhooks cannot be listened for; this is tried again"),
         }
@@ -104,8 +104,8 @@ async fn listen(host: Arc<Host>, mut stops: oneshot::Receiver<()>) {
     }
 }
 
-/// Runs a server according to the configuration, or none. A running server with the same configuration continues: a
-/// restart would interrupt its connections.
+/// Runs a server according to the configuration, or none. A running server at the same address continues: a restart would
+/// refuse requests, and interrupt connections.
 async fn settle(
     host: &Arc<Host>,
     running: &mut Option<(Listen, Server)>,
@@ -122,16 +122,74 @@ async fn settle(
     if running.as_ref().map(|(listen, _)| listen) == wanted.as_ref() {
         return Ok(());
     }
-    if let Some((_, server)) = running.take() {
-        let at = server.address();
-        server.stop().await;
-        tracing::info!(%at, "webhooks are no longer listened for");
+    let Some(wanted) = wanted else {
+        if let Some((_, server)) = running.take() {
+            end(server).await;
+        }
+        return Ok(());
+    };
+    match running.take() {
+        Some((former, server)) if former.at == wanted.at => {
+            warn_without_tls(&wanted);
+            server.change(wanted.tls.clone(), wanted.proxies.clone());
+            tracing::info!(at = %server.address(), "webhooks are listened for with the new settings");
+            *running = Some((wanted, server));
+            Ok(())
+        }
+        Some((former, server)) => relocate(host, running, (former, server), wanted).await,
+        None => {
+            *running = Some(begin(host, wanted)?);
+            Ok(())
+        }
     }
-    let Some(listen) = wanted else { return Ok(()) };
+}
+
+/// Runs a server at another address. It listens before the former server ends, which takes until its last request is
+/// answered. If it cannot listen, the former server continues.
+async fn relocate(
+    host: &Arc<Host>,
+    running: &mut Option<(Listen, Server)>,
+    (former, mut server): (Listen, Server),
+    wanted: Listen,
+) -> Result<(), String> {
+    // `[::]:8080` includes `127.0.0.1:8080`, so only one of both can be listened at.
+    let is_any = former.at.ip().is_unspecified() || wanted.at.ip().is_unspecified();
+    let is_shared = is_any && former.at.port() == wanted.at.port();
+    if !is_shared {
+        return match begin(host, wanted) {
+            Ok(begun) => {
+                *running = Some(begun);
+                end(server).await;
+                Ok(())
+            }
+            Err(error) => {
+                *running = Some((former, server));
+                Err(error)
+            }
+        };
+    }
+    server.close().await;
+    let (now, settled) = match begin(host, wanted) {
+        Ok(begun) => (Some(begun), Ok(())),
+        Err(error) => (begin(host, former).ok(), Err(error)),
+    };
+    *running = now;
+    end(server).await;
+    settled
+}
+
+/// Starts a server, and logs that.
+fn begin(host: &Arc<Host>, listen: Listen) -> Result<(Listen, Server), String> {
     let server = start(host, listen.clone())?;
     tracing::info!(at = %server.address(), "webhooks are listened for");
-    *running = Some((listen, server));
-    Ok(())
+    Ok((listen, server))
+}
+
+/// Lets the requests of a server end, and ends it.
+async fn end(server: Server) {
+    let at = server.address();
+    server.stop().await;
+    tracing::info!(%at, "webhooks are no longer listened for");
 }
 
 /// Reads the configuration of the listener for webhooks; `None` if it names no address.
@@ -145,15 +203,21 @@ fn wanted(web: &Web) -> Result<Option<Listen>, String> {
 /// Starts a server.
 fn start(host: &Arc<Host>, listen: Listen) -> Result<Server, String> {
     let at = listen.at;
-    if listen.tls.is_none() && !at.ip().is_loopback() {
-        tracing::warn!(%at, "webhooks are listened for without TLS where other machines reach them: put a proxy before it, or set `certificate` under [web]");
-    }
+    warn_without_tls(&listen);
     let host = Arc::clone(host);
     let server = Server::start(listen, move |arrived| {
         let host = Arc::clone(&host);
         async move { answer(&host, arrived).await }
     });
     server.map_err(|error| format!("{at}: {error}"))
+}
+
+/// Warns if other machines reach a server without TLS.
+fn warn_without_tls(listen: &Listen) {
+    let at = listen.at;
+    if listen.tls.is_none() && !at.ip().is_loopback() {
+        tracing::warn!(%at, "webhooks are listened for without TLS where other machines reach them: put a proxy before it, or set `certificate` under [web]");
+    }
 }
 
 /// Answers a request.

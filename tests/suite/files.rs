@@ -1,6 +1,10 @@
 //! `files`: uploads, and the files of messages (rows 144–146 of `tests/conformance.toml`).
 
 use parlor_tests::client::Client;
+use parlor_tests::component::with_credentials_for;
+use parlor_tests::plugins;
+use parlor_tests::policy::Entry;
+use parlor_tests::web::Web;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_xmpp::Stanza;
@@ -11,6 +15,8 @@ use crate::test_host::{Plan, SOON, TestHost, friend, granted, software};
 use crate::trace;
 
 const ID: &str = "sharer";
+/// A credential of the plugin.
+const TOKEN: &str = "canary-8d1f/+token";
 /// Much more than the host may hold for a plugin.
 const MUCH: usize = 100 << 20;
 /// How much of it is sent and read by one order.
@@ -183,6 +189,48 @@ async fn an_address_in_a_message_is_dialed_only_where_anybody_may() {
         let event = host.heard(ID, heard).await;
         assert!(event["payload"]["message"]["extensions"]["files"].as_array().is_none_or(Vec::is_empty), "{event}");
     }
+    host.stop().await;
+}
+
+/// Row 145. A request of the plugin may have left its credential at the server of the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_of_a_file_takes_no_credential_to_another_server() {
+    let web = Web::start().await.unwrap();
+    let other = Web::start_as(web.certificate()).await.unwrap();
+    let caller = plugins::built("caller").unwrap().bytes().unwrap();
+    let caller = with_credentials_for(&caller, &web.host()).unwrap();
+    let plan = Plan::new().await.trusting(web.certificate()).with_files_at(&[web.port(), other.port()]);
+    let token = plan.keep_secret("token", TOKEN);
+    let given = |entry: Entry| granted(entry).set("name", ID).set("pass", token);
+    let host = plan.bytes(ID, &caller, given).start().await;
+    let mut juliet = friend("juliet").await;
+    let heard = host.listen(ID, "message").await;
+    let encoded = TOKEN.replace('/', "%2F").replace('+', "%2B");
+    other.put("/file", "hello");
+    web.redirect("/moved", &other.url("/file"));
+    web.redirect("/query", &other.url(&format!("/file?key={encoded}")));
+    web.redirect("/path", &other.url(&format!("/{TOKEN}/file")));
+    let mut opened = Vec::new();
+    for path in ["/moved", "/query", "/path"] {
+        let url = web.url(path);
+        share(&mut juliet, &host, &url).await;
+        host.heard(ID, heard).await;
+        opened.push(host.call(ID, "files.open", json!({ "url": url })).await.result);
+    }
+    let file = opened[0].as_ref().unwrap();
+    let read = host.call(ID, "files.read", json!({ "transfer": file["transfer"], "drain": true })).await.ok();
+    assert_eq!((&file["size"], &read["total"]), (&json!(5), &json!(5)));
+    for refused in &opened[1..] {
+        assert_eq!(case(refused), "denied", "{refused:?}");
+        assert_eq!(refused.as_ref().unwrap_err()["permission"], "files.read", "{refused:?}");
+        assert!(!format!("{refused:?}").contains("canary"), "{refused:?}");
+    }
+    // The other server got the request without a credential alone, and nobody reads one in the log.
+    let sent = other.requests();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert!(sent[0].starts_with("GET /file HTTP/1.1\r\n") && !sent[0].contains("authorization"), "{sent:?}");
+    assert!(!web.requests().concat().contains("canary"));
+    assert!(!trace::tail(host.name()).contains("canary"));
     host.stop().await;
 }
 

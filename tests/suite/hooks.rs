@@ -8,6 +8,8 @@ use parlor_tests::client::Client;
 use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
+use tokio_xmpp::Stanza;
+use xmpp_parsers::message::{Lang, Message};
 
 use crate::test_host::{BARE, FULL, Plan, SOON, TestHost, friend, prosody, refuses_to_tell, running};
 
@@ -254,6 +256,49 @@ async fn hooks_mark_and_hide_messages_before_other_plugins_hear_of_them() {
     assert!(host.heard_so_far(FULL, commands).await.is_empty(), "nor does the command come");
     let totals = host.instance(FIRST).await.counters.totals().hooks;
     assert_eq!((totals.seen, totals.marked, totals.stopped, totals.failed), (3, 1, 1, 0));
+    host.ears().emit("judged", &Value::Null).await;
+}
+
+/// Returns a message for the bot in an encryption that the host does not know.
+fn sealed(bot: &BareJid) -> Stanza {
+    let said = "I sent you a message that your client cannot read".to_owned();
+    let mut message = Message::chat(jid::Jid::from(bot.clone())).with_body(Lang::default(), said);
+    message.payloads.push("<openpgp xmlns='urn:xmpp:openpgp:0'>AAAA</openpgp>".parse().unwrap());
+    Stanza::Message(message)
+}
+
+/// Row 161. Events `hookIncoming` and `undecryptable`.
+#[tokio::test(flavor = "multi_thread")]
+async fn hooks_see_and_hide_messages_that_cannot_be_decrypted_without_their_text() {
+    let host = start(&orders("pass")).await;
+    let (mut juliet, bot) = (friend("juliet").await, bot(&host));
+    let (first, second) = (asked(&host, FIRST, "hookIncoming").await, asked(&host, SECOND, "hookIncoming").await);
+    let (heard, refused) = (host.listen(FULL, "message").await, host.listen(FULL, "undecryptable").await);
+    juliet.send(sealed(&bot)).await.unwrap();
+    for (plugin, order) in [(FIRST, first), (SECOND, second)] {
+        assert!(host.heard_so_far(FULL, refused).await.is_empty(), "it hears nothing before the last verdict");
+        let told = question(&host, plugin, order).await;
+        let message = &told["message"];
+        assert_eq!(
+            [&message["body"], &message["encryption"], &message["device-trust"], &message["chat"]],
+            [&Value::Null, &json!("openpgp"), &Value::Null, &json!(juliet.jid().to_bare().as_str())],
+            "{told}"
+        );
+        host.call(plugin, "hooks.allow", json!({ "id": told["id"] })).await.ok();
+    }
+    assert_eq!(host.heard(FULL, refused).await["payload"]["undecryptable"]["encryption"], "openpgp");
+    // One that is hidden, and a message behind it.
+    juliet.send(sealed(&bot)).await.unwrap();
+    let hidden = question(&host, FIRST, first).await;
+    juliet.chat(bot, "behind it").await.unwrap();
+    let behind = question(&host, FIRST, first).await;
+    host.call(FIRST, "hooks.stop", json!({ "id": hidden["id"] })).await.ok();
+    host.call(FIRST, "hooks.allow", json!({ "id": behind["id"] })).await.ok();
+    let last = question(&host, SECOND, second).await;
+    assert_eq!(last["message"]["body"], "behind it", "{last}");
+    host.call(SECOND, "hooks.allow", json!({ "id": last["id"] })).await.ok();
+    assert_eq!(host.heard(FULL, heard).await["payload"]["message"]["body"], "behind it");
+    assert!(host.heard_so_far(FULL, refused).await.is_empty());
     host.ears().emit("judged", &Value::Null).await;
 }
 

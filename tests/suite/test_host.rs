@@ -339,6 +339,14 @@ impl Plan {
         self.trusting(server.certificate())
     }
 
+    /// Lets plugins fetch the files of messages from these ports of this machine.
+    pub(crate) fn with_files_at(mut self, ports: &[u16]) -> Self {
+        let at = |port: &u16| ["127.0.0.1", "[::1]"].map(|address| format!("{address}:{port}"));
+        let local: Vec<String> = ports.iter().flat_map(at).collect();
+        self.home.set_web("local_files", local).unwrap();
+        self
+    }
+
     /// Writes a secret into a file of its home. Returns the value of a setting that is kept there.
     pub(crate) fn keep_secret(&self, name: &str, secret: &str) -> toml::Table {
         self.home.keep_secret(name, secret).unwrap()

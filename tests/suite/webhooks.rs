@@ -544,6 +544,59 @@ async fn it_listens_with_tls_and_believes_the_proxies_that_are_named() {
     }
 }
 
+/// Begins a request whose body has 3 bytes, and waits until the host has read its head.
+async fn half(at: SocketAddr, head: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let head = format!("{head}host: x\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut begun = [0; 25];
+    stream.read_exact(&mut begun).await.unwrap();
+    assert_eq!(&begun, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
+}
+
+/// Ends such a request, and returns the answer.
+async fn whole(mut stream: TcpStream) -> String {
+    stream.write_all(b"abc").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// Row 139: the settings of the listener, and its address, while requests are under way.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_the_listener_refuse_nothing_and_interrupt_nothing() {
+    let mut house = House::start(|entry| entry).await;
+    let path = house.path("open").await;
+    let head = format!("POST {path} HTTP/1.1\r\n");
+    let reload = async |house: &House| assert_eq!(house.home.run(&["reload"]).await.unwrap().code, Some(0));
+    let under_way = half(house.at, &head).await;
+    house.home.set_web("proxies", vec!["127.0.0.1".to_owned()]).unwrap();
+    reload(&house).await;
+    house.host.wait("webhooks are listened for with the new settings", &[], SOON).await.unwrap();
+    let forwarded = format!("{head}x-forwarded-for: 203.0.113.9\r\n");
+    assert_eq!(status(&house.send(&forwarded, b"x").await), 202);
+    assert_eq!(house.shown(&[]).await["requests"][0]["sender"], "203.0.113.9");
+    assert_eq!(status(&whole(under_way).await), 202);
+    assert!(!text(&house).contains("webhooks are no longer listened for"));
+    let (former, under_way) = (house.at, half(house.at, &head).await);
+    house.home.set_web("listen", format!("127.0.0.1:{}", ports::free().unwrap())).unwrap();
+    reload(&house).await;
+    house.at = house.host.wait("webhooks are listened for", &[], SOON).await.unwrap().get("at").parse().unwrap();
+    assert_ne!(house.at, former);
+    // The former listener is there until its last request has ended.
+    assert_eq!(status(&house.send(&head, b"x").await), 202);
+    assert_eq!(status(&whole(under_way).await), 202);
+    house.host.wait("webhooks are no longer listened for", &[], SOON).await.unwrap();
+    assert!(TcpStream::connect(former).await.is_err());
+    // Both addresses have this one, so only one of them can be listened at.
+    house.home.set_web("listen", format!("0.0.0.0:{}", house.at.port())).unwrap();
+    reload(&house).await;
+    house.host.wait("webhooks are listened for", &[], SOON).await.unwrap();
+    assert_eq!(status(&house.send(&head, b"x").await), 202);
+    house.host.stop(SOON).await.unwrap();
+}
+
 /// Row 142: 0 of those that were acknowledged are lost. `cargo xtask faults --kills` has more kills.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_kills_at_random_moments() {

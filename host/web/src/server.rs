@@ -163,7 +163,11 @@ async fn read(mut body: Incoming, most: usize, mut room: Room) -> Result<(Vec<u8
 /// A server that listens.
 pub struct Server {
     at: SocketAddr,
+    /// The present settings, but for the address.
+    listen: watch::Sender<Listen>,
     enough: watch::Sender<bool>,
+    /// Whether the listener is closed.
+    closed: watch::Receiver<bool>,
     thread: std::thread::JoinHandle<()>,
 }
 
@@ -183,18 +187,35 @@ impl Server {
             TcpListener::from_std(listener)?
         };
         let (enough, stops) = watch::channel(false);
-        let serving = Serving { listen, answer, rooms: Rooms::new(), stops };
+        let (closes, closed) = watch::channel(false);
+        let (listen, listens) = watch::channel(listen);
+        let serving = Serving { listen: listens, answer, rooms: Rooms::new(), stops };
         let thread = std::thread::Builder::new().name("parlor-web".to_owned()).spawn(move || {
             // On Linux this is the priority of the thread alone. The server also works without it.
             let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
-            runtime.block_on(accept(listener, Arc::new(serving)));
+            runtime.block_on(accept(listener, Arc::new(serving), closes));
         })?;
-        Ok(Self { at, enough, thread })
+        Ok(Self { at, listen, enough, closed, thread })
     }
 
     /// Returns the address that it listens at.
     pub fn address(&self) -> SocketAddr {
         self.at
+    }
+
+    /// Changes the certificate and the proxies. The listener stays open: no connection is refused meanwhile. Connections
+    /// keep the certificate that they began with, and end after their request if TLS is turned on or off. The address of
+    /// the server does not change.
+    pub fn change(&self, tls: Option<Certificate>, proxies: Vec<IpAddr>) {
+        self.listen.send_modify(|listen| (listen.tls, listen.proxies) = (tls, proxies));
+    }
+
+    /// Takes no more requests, and returns once the address is free for another server. Requests that have begun go on
+    /// until [`Self::stop`] has ended them.
+    pub async fn close(&mut self) {
+        let _ = self.enough.send(true);
+        // An error: the thread has ended, and with it the listener.
+        drop(self.closed.wait_for(|closed| *closed).await);
     }
 
     /// Takes no more requests, lets those that have begun end, and closes every connection.
@@ -207,14 +228,15 @@ impl Server {
 
 /// The state that all connections share.
 struct Serving<A> {
-    listen: Listen,
+    /// The settings, as the owner changes them.
+    listen: watch::Receiver<Listen>,
     answer: A,
     rooms: Rooms,
     /// Whether the server is to stop.
     stops: watch::Receiver<bool>,
 }
 
-async fn accept<A, F>(listener: TcpListener, serving: Arc<Serving<A>>)
+async fn accept<A, F>(listener: TcpListener, serving: Arc<Serving<A>>, closes: watch::Sender<bool>)
 where
     A: Fn(Arrived) -> F + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
@@ -229,7 +251,7 @@ where
             accepted = listener.accept(), if places.are_free() => match accepted {
                 Ok((stream, peer)) => {
                     let from = peer.ip().to_canonical();
-                    let limited = (!serving.listen.proxies.contains(&from)).then_some(from);
+                    let limited = (!serving.listen.borrow().proxies.contains(&from)).then_some(from);
                     // A connection over the limit is closed without an answer: an answer would take as long as a request.
                     if let Some(place) = places.take(limited) {
                         connections.spawn(serve(stream, from, Arc::clone(&serving), place));
@@ -243,6 +265,7 @@ where
         }
     }
     drop(listener);
+    closes.send_replace(true);
     let ending = async { while connections.join_next().await.is_some() {} };
     // Later the rest is dropped.
     let _ = timeout(STOPPING, ending).await;
@@ -256,12 +279,13 @@ where
 {
     let _ = stream.set_nodelay(true);
     let stream = Patient::new(stream, TAKING);
-    match &serving.listen.tls {
-        None => converse(stream, peer, serving).await,
+    let tls = serving.listen.borrow().tls.as_ref().map(|tls| Arc::clone(&tls.config));
+    match tls {
+        None => converse(stream, peer, serving, false).await,
         Some(tls) => {
             // A client that does not speak TLS is not answered.
-            if let Ok(Ok(stream)) = timeout(HEAD, TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream)).await {
-                converse(stream, peer, serving).await;
+            if let Ok(Ok(stream)) = timeout(HEAD, TlsAcceptor::from(tls).accept(stream)).await {
+                converse(stream, peer, serving, true).await;
             }
         }
     }
@@ -271,16 +295,17 @@ async fn converse<A, F>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: IpAddr,
     serving: Arc<Serving<A>>,
+    has_tls: bool,
 ) where
     A: Fn(Arrived) -> F + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
 {
-    let mut stops = serving.stops.clone();
+    let (mut stops, mut listen) = (serving.stops.clone(), serving.listen.clone());
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let (head, body) = request.into_parts();
         let is_whole = names_its_host(&head);
         let arrived = Arrived {
-            from: sender(peer, &head.headers, &serving.listen.proxies),
+            from: sender(peer, &head.headers, &serving.listen.borrow().proxies),
             path: head.uri.path().to_owned(),
             query: head.uri.query().map(str::to_owned),
             method: head.method,
@@ -305,10 +330,12 @@ async fn converse<A, F>(
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let is_to_stop = async { drop(stops.wait_for(|stops| *stops).await) };
+    let is_outdated = async { drop(listen.wait_for(|listen| listen.tls.is_some() != has_tls).await) };
     tokio::select! {
         // A client that breaks off is gone.
         _ = connection.as_mut() => return,
         () = is_to_stop => connection.as_mut().graceful_shutdown(),
+        () = is_outdated => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
 }

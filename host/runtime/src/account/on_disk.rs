@@ -8,7 +8,6 @@
 use std::time::Duration;
 
 use parlor_session::Effect;
-use parlor_session::event::Payload;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Outgoing;
 use parlor_store::KeysWritten;
@@ -86,9 +85,7 @@ fn is_about_message(effect: &Effect) -> bool {
             matches!(stanza, Outgoing::Message { .. } | Outgoing::Sealed(_))
         }
         Effect::FireAnswer(_) => true,
-        Effect::Fire(event) | Effect::FireFor(_, event) | Effect::FireForForm(_, event, _) => {
-            is_of_message(event) || matches!(event.payload, Payload::Undecryptable(_))
-        }
+        Effect::Fire(event) | Effect::FireFor(_, event) | Effect::FireForForm(_, event, _) => is_of_message(event),
         _ => false,
     }
 }

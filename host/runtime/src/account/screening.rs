@@ -12,7 +12,7 @@ use parlor_session::{OpenQuestions, PossibleAnswer};
 use parlor_stanza::types::{Message, MessageKind};
 use tokio::task::JoinHandle;
 
-use super::hooks::incoming::{Given, Judged, judge};
+use super::hooks::incoming::{Given, Judged, judge, without_text};
 use super::shared::Shared;
 
 /// Maximum number of messages of one account that wait for verdicts. Beyond it, the oldest message stops waiting.
@@ -62,14 +62,16 @@ enum State {
     Asked(JoinHandle<Judged>),
 }
 
-/// Returns whether an event is about a received message.
+/// Returns whether an event is about a received message, also one that cannot be decrypted.
 pub(super) fn is_of_message(event: &Event) -> bool {
-    message_of(event).is_some()
+    matches!(event.payload, Payload::Message(_) | Payload::Command { .. } | Payload::Undecryptable(_))
 }
 
-fn message_of(event: &Event) -> Option<&Arc<Message>> {
+/// Returns the message of an event as hooks see it.
+fn message_of(event: &Event, shared: &Shared) -> Option<Arc<Message>> {
     match &event.payload {
-        Payload::Message(message) | Payload::Command { message, .. } => Some(message),
+        Payload::Message(message) | Payload::Command { message, .. } => Some(Arc::clone(message)),
+        Payload::Undecryptable(told) => without_text(shared, told).map(Arc::new),
         _ => None,
     }
 }
@@ -99,7 +101,7 @@ impl Screened {
 
     /// Returns whether hooks see the message. They do not see what the account wrote itself, and errors.
     fn is_shown(&self) -> bool {
-        let is_told = self.events.iter().any(|(_, event)| &*event.name == "message");
+        let is_told = self.events.iter().any(|(_, event)| matches!(&*event.name, "message" | "undecryptable"));
         is_told && !self.message.own && self.message.kind != MessageKind::Error && !self.order.incoming.is_empty()
     }
 
@@ -121,7 +123,10 @@ impl Screening {
 
     /// Adds an event of a message. Events of one message wait together.
     pub(super) fn put(&mut self, to: Audience, event: Event, shared: &Shared) {
-        let Some(message) = message_of(&event).cloned() else { return };
+        let Some(message) = message_of(&event, shared) else {
+            // An account without an address has never been connected, so nothing came for it.
+            return shared.route(event, None);
+        };
         if let Some(last) = self.waiting.back_mut()
             && matches!(last.state, State::New)
             && Arc::ptr_eq(&last.message, &message)

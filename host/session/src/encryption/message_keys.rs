@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use jid::BareJid;
 use jiff::{SignedDuration, Timestamp};
+use parlor_stanza::types::OmemoForm;
 
 use super::kept::{KeyChange, MessageKey};
 
@@ -54,6 +55,11 @@ impl MessageKeys {
     /// Returns the key of a message.
     pub(super) fn get(&self, archived: &str) -> Option<&MessageKey> {
         self.keys.get(archived)
+    }
+
+    /// Returns whether a message of a device was decrypted after this time.
+    pub(super) fn has_later(&self, (jid, device, form): (&BareJid, u32, OmemoForm), at: Timestamp) -> bool {
+        self.keys.values().any(|key| key.jid == *jid && key.device == device && key.form == form && key.at > at)
     }
 
     /// Returns whether a live message may be decrypted with its kept key, and notes that it was.
@@ -128,7 +134,6 @@ impl MessageKeys {
 #[cfg(test)]
 mod tests {
     use parlor_e2ee::omemo::Secret;
-    use parlor_stanza::types::OmemoForm;
 
     use super::*;
 

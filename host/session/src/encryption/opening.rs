@@ -1,6 +1,7 @@
 //! Decrypts received OMEMO messages, and determines their key and author.
 
 use jid::{BareJid, FullJid, Jid};
+use jiff::Timestamp;
 use parlor_e2ee::omemo::{
     Device, Effort, KeyMessage, Prekeys, ReceiveError, Received, Secret, Session as OmemoSession, Version, payload,
     receive,
@@ -54,6 +55,8 @@ pub(crate) struct Source<'a> {
     pub(crate) is_asked: bool,
     /// Whether it is from a queried archive.
     pub(crate) is_past: bool,
+    /// When it was sent, if a room or the server repeats it, or kept it until the account came.
+    pub(crate) history: Option<Timestamp>,
 }
 
 /// A decrypted content.
@@ -147,7 +150,7 @@ fn open_one_of(
     let wrote = author(keys, message, rooms, source, encrypted);
     let content = match known.as_deref().and_then(|known| again(keys, known, wrote.as_ref(), encrypted, source.is_past))
     {
-        Some(content) => Ok(Some(content)),
+        Some(read) => read.map(Some).map_err(Refusal::Cannot),
         None => match wrote {
             Some(jid) => {
                 let is_of_room = message.kind == MessageKind::Groupchat || rooms.has(&message.from.to_bare());
@@ -222,14 +225,14 @@ fn author(
 }
 
 /// Decrypts a message that was decrypted before: it arrived again from the archive, or live after that. The author is
-/// checked, since under the same id the content could be attributed to somebody else.
+/// checked, since under the same id the content could be attributed to somebody else. `None`: it was not decrypted before.
 fn again(
     keys: &mut EndToEnd,
     known: &str,
     author: Option<&BareJid>,
     encrypted: &Encrypted,
     is_past: bool,
-) -> Option<Content> {
+) -> Option<Result<Content, UndecryptableReason>> {
     let key = keys.message_keys.get(known)?;
     let is_theirs = author.is_none_or(|author| *author == key.jid);
     if !is_theirs || key.device != encrypted.sender || key.form != encrypted.form {
@@ -239,12 +242,13 @@ fn again(
     let plain = payload::decrypt(version(key.form), body, encrypted.iv.as_deref(), &key.key).ok()?;
     let (jid, device, form) = (key.jid.clone(), key.device, key.form);
     if !is_past && !keys.message_keys.serves_live(known) {
-        return None;
+        // The session may have been replaced since, so that it would take the message for a forged one.
+        return Some(Err(UndecryptableReason::Replayed));
     }
     let policy = keys.config.unwrap_or_default().trust;
     let known = keys.trust.of_device(&jid, device);
     let trust = known.map_or(DeviceTrust::Undecided, |key| super::trust::counting(key.trust, policy));
-    is_enough(trust).then_some(Content { jid, form, plain, trust })
+    is_enough(trust).then_some(Ok(Content { jid, form, plain, trust }))
 }
 
 /// Decrypts a message with the session of its device. `None` in the answer: it carries only keys.
@@ -271,10 +275,11 @@ fn decrypt(
         Ok(received) => received,
         Err(error) => {
             tracing::debug!(%jid, device = sender, %error, "a message cannot be decrypted");
-            if error.may_heal() && !is_past {
+            let is_old = is_old(keys, &jid, encrypted, source);
+            if error.may_heal() && !is_old {
                 heal(keys, &jid, sender, form, turn);
             }
-            return Err(reason(error).into());
+            return Err(reason(error, is_old).into());
         }
     };
     // No state has changed so far: if the content was damaged in transit, a genuine copy can still be read.
@@ -346,9 +351,18 @@ fn open_payload(encrypted: &Encrypted, key: &[u8]) -> Result<Option<Secret>, Und
     plain.map(Some).map_err(|_| UndecryptableReason::Broken)
 }
 
-fn reason(error: ReceiveError) -> UndecryptableReason {
+/// Returns whether a message may be older than the session with its device. Then the session works, although it cannot read the
+/// message. A room repeats its history at each entry. In a chat, a later message of the device was read.
+fn is_old(keys: &EndToEnd, jid: &BareJid, encrypted: &Encrypted, source: Source<'_>) -> bool {
+    let later = |at| keys.message_keys.has_later((jid, encrypted.sender, encrypted.form), at);
+    source.is_past || source.history.is_some_and(|at| source.room.is_some() || later(at))
+}
+
+fn reason(error: ReceiveError, is_old: bool) -> UndecryptableReason {
     match error {
         ReceiveError::Replayed => UndecryptableReason::Replayed,
+        // Its session is gone, or it is forged: nobody can tell.
+        ReceiveError::Forged if is_old => UndecryptableReason::NoSession,
         ReceiveError::NoSession
         | ReceiveError::UnknownPrekey(_)
         | ReceiveError::UsedPrekey(_)

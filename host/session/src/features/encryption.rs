@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use jid::Jid;
+use jiff::Timestamp;
 use parlor_stanza::types::{ArchiveResult, Encryption, Message, MessageKind};
 
 use super::Features;
@@ -31,9 +32,16 @@ pub(super) fn taken_in(
     }
     if !message.encrypted.is_empty() && encryption.has_omemo() {
         let room = (message.kind == MessageKind::Groupchat).then(|| message.chat.to_bare());
-        let id = message.stanza_id.clone();
-        let source =
-            Source { id: id.as_deref(), room: room.as_ref(), author, is_asked: author.is_some(), is_past: false };
+        if room.is_some()
+            && author.is_none()
+            && let Some(tells) = rooms.tells(&message.chat)
+        {
+            // Decide now whether it is new: that depends on the messages before it, and one without a key waits.
+            place_in_time(&mut message, tells, false, turn.now);
+        }
+        let (id, history) = (message.stanza_id.clone(), history(&message, turn));
+        let (room, is_asked) = (room.as_ref(), author.is_some());
+        let source = Source { id: id.as_deref(), room, author, is_asked, is_past: false, history };
         return match open(encryption, &mut message, source, rooms, turn) {
             Opened::Says => Some(message),
             Opened::Nothing => None,
@@ -72,6 +80,13 @@ pub(super) fn taken_in(
     }
     plainly(encryption, &message, rooms, turn);
     Some(message)
+}
+
+/// Returns when a message was sent, if it is history, or the server kept it until the account came.
+fn history(message: &Message, turn: &Turn<'_>) -> Option<Timestamp> {
+    // Stamps of the author's client do not count: some stamp all messages.
+    let is_signed = message.kind == MessageKind::Groupchat || message.claimed_at != Some(message.at);
+    (message.delayed && is_signed && !turn.was_said_to_us(message)).then_some(message.at)
 }
 
 /// Whether a message is encrypted in a way that is not decrypted here.
@@ -116,14 +131,9 @@ pub(super) fn again(features: &mut Features, held: HeldMessage, turn: &mut Turn<
 }
 
 /// Lets a message that came through a room wait for the key of its author.
-fn hold(features: &mut Features, mut message: Box<Message>, fetch: Fetch, turn: &mut Turn<'_>) -> Option<Box<Message>> {
+fn hold(features: &mut Features, message: Box<Message>, fetch: Fetch, turn: &mut Turn<'_>) -> Option<Box<Message>> {
     let Fetch::Bundle(author, ..) = &fetch else { return None };
     let author = author.clone();
-    // Decide now whether it is new: that depends on the messages before it.
-    let membership = features.rooms.membership(&message.chat.to_bare());
-    if let Some(membership) = membership.filter(|_| message.kind == MessageKind::Groupchat) {
-        place_in_time(&mut message, membership.tells, false, turn.now);
-    }
     match features.encryption.hold(fetch, HeldMessage { message, author }) {
         Ok(()) => None,
         Err(held) => tell(features, held.message, UndecryptableReason::Distrusted, turn),
@@ -160,7 +170,8 @@ pub(super) fn archived(features: &mut Features, mut result: ArchiveResult, turn:
         if !message.encrypted.is_empty() && encryption.has_omemo() {
             // Rooms archive the author's address, accounts do not.
             let author: Option<&Jid> = result.author.as_ref().filter(|_| room.is_some());
-            let source = Source { id: Some(&result.id), room: room.as_ref(), author, is_asked: false, is_past: true };
+            let (id, room) = (Some(&*result.id), room.as_ref());
+            let source = Source { id, room, author, is_asked: false, is_past: true, history: None };
             let opened = open(encryption, message, source, rooms, turn);
             if let Opened::Cannot(why) = opened {
                 reason = Some(why);

@@ -2,7 +2,12 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::*;
 
@@ -15,6 +20,10 @@ fn listen() -> Listen {
 
 /// Starts a server that says what it has heard.
 fn start() -> Server {
+    start_by(listen())
+}
+
+fn start_by(listen: Listen) -> Server {
     let answer = |arrived: Arrived| async move {
         let heard = format!("{} {} {:?} {}", arrived.method, arrived.path, arrived.query, arrived.from);
         match arrived.body(MOST, Memory::Addressed).await {
@@ -22,7 +31,30 @@ fn start() -> Server {
             Err(error) => Reply { body: error.to_string().into(), ..Reply::empty(404) },
         }
     };
-    Server::start(listen(), answer).unwrap()
+    Server::start(listen, answer).unwrap()
+}
+
+/// Makes a certificate for `localhost`, and adds it to the trusted ones.
+fn made(roots: &mut RootCertStore) -> Certificate {
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    roots.add(key.cert.der().clone()).unwrap();
+    let private = key.signing_key.serialize_der().try_into().unwrap();
+    Certificate::new(vec![key.cert.der().clone()], private).unwrap()
+}
+
+/// Returns a client by TLS that trusts these certificates.
+fn client(roots: RootCertStore) -> TlsConnector {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
+}
+
+/// Begins TLS on a connection.
+async fn begin_tls(client: &TlsConnector, stream: TcpStream) -> TlsStream<TcpStream> {
+    client.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap()
 }
 
 /// Sends bytes, and returns all that comes until the server closes the connection, or as much as `enough` says.
@@ -167,6 +199,57 @@ async fn a_server_that_stops_ends_what_has_begun_and_takes_nothing_more() {
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
     stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn another_certificate_refuses_no_connection_and_interrupts_no_request() {
+    let mut roots = RootCertStore::empty();
+    let certificates = [made(&mut roots), made(&mut roots)];
+    let server = start_by(Listen { tls: Some(certificates[0].clone()), ..listen() });
+    let client = client(roots);
+    let connect = async || TcpStream::connect(server.address()).await.unwrap();
+    let request = post("content-length: 3", "abc");
+    let mut under_way = begin_tls(&client, connect().await).await;
+    under_way.write_all(&request[..request.len() - 1]).await.unwrap();
+    for number in 1..=8 {
+        let certificate = &certificates[number % 2];
+        let accepted = connect().await;
+        server.change(Some(certificate.clone()), Vec::new());
+        let after = begin_tls(&client, connect().await).await;
+        assert_eq!(after.get_ref().1.peer_certificates(), Some(&certificate.chain[..]), "{number}");
+        for mut stream in [begin_tls(&client, accepted).await, after] {
+            stream.write_all(&request).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(" 3"), "{number}: {answer}");
+        }
+    }
+    under_way.write_all(b"c").await.unwrap();
+    let mut answer = String::new();
+    under_way.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(" 3"), "{answer}");
+    server.stop().await;
+}
+
+/// A proxy before the server could keep its connections for days.
+#[tokio::test]
+async fn connections_without_tls_end_when_it_is_turned_on() {
+    let certificate = made(&mut RootCertStore::empty());
+    let server = start();
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let request = b"POST /a HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut begun = [0; 25];
+    stream.read_exact(&mut begun).await.unwrap();
+    assert_eq!(&begun, b"HTTP/1.1 100 Continue\r\n\r\n");
+    server.change(Some(certificate), Vec::new());
+    stream.write_all(b"abc").await.unwrap();
+    let mut answer = String::new();
+    // An idle connection would end after `HEAD` in any case.
+    timeout(HEAD / 2, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(" 3"), "{answer}");
+    assert!(!say(&server, &post("content-length: 3", "abc")).await.starts_with("HTTP"));
+    server.stop().await;
 }
 
 /// The size of bodies that take a large part of the memory: 16 of them take all of it.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use parlor_base::id::PluginId;
 use parlor_plugins::policy::hooks::{HookOrder, OnFailure};
-use parlor_session::Archived;
-use parlor_stanza::types::{Label, Message};
+use parlor_session::{Archived, Undecryptable};
+use parlor_stanza::types::{Draft, Label, Message};
 
 use super::Point;
 use super::chain::{Answer, Asked, ask, before};
+use super::outgoing::drafted;
 use crate::account::Shared;
 use crate::unanswered::Verdict;
 
@@ -61,6 +62,16 @@ impl Judged {
             },
         }
     }
+}
+
+/// Returns a message that cannot be decrypted as hooks see it: without a text, and without the trust in a device. `None` while
+/// the account has no address.
+pub(crate) fn without_text(account: &Shared, told: &Undecryptable) -> Option<Message> {
+    let told = told.clone();
+    let Undecryptable { id, stanza_id, chat, from, nick, kind, at, delayed, own, encryption, reason: _ } = told;
+    let empty = drafted(account, &from, kind, Draft::default())?;
+    let (to, encryption) = (account.snapshot().jid.clone(), Some(encryption));
+    Some(Message { id, stanza_id, chat, from, to, nick, kind, at, delayed, own, encryption, ..empty })
 }
 
 /// Asks the hooks about a message, if they see it, and about the command in it, if there is one.

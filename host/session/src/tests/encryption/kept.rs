@@ -40,6 +40,62 @@ fn what_was_kept_goes_on_after_a_restart() {
     assert_eq!(romeo.reads(&after).as_deref(), Some("yes"));
 }
 
+#[test]
+fn what_was_read_before_is_no_sign_of_a_lost_session() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        bot.test.announces("bot@example.org", &["urn:xmpp:sid:0".to_owned()]);
+        let from = romeo.sender();
+        let id = "<stanza-id xmlns='urn:xmpp:sid:0' by='bot@example.org' id='a1'/></message>";
+        let xml = romeo.writes(&bot, "once", &from).replace("</message>", id);
+        bot.test.hear_xml(&xml);
+        assert_eq!(bot.heard().body.as_deref(), Some("once"));
+        let mut ended = bot.test.ask(ResetSessions { jid: bare(ROMEO), device: None });
+        assert_eq!(got(&mut ended), Some(Ok(1)));
+        romeo.session = None;
+        bot.hear(&mut romeo, "anew");
+        assert_eq!(bot.heard().body.as_deref(), Some("anew"));
+        let node = form.bundle_node(romeo.id());
+        let before = bot.test.count_asked(|ask| wants(ask, &node));
+        bot.test.hear_xml(&renamed(&xml));
+        assert_eq!(bot.reason(), UndecryptableReason::Replayed);
+        assert_eq!(bot.test.count_asked(|ask| wants(ask, &node)), before, "no new session begins");
+    }
+}
+
+#[test]
+fn a_message_that_the_server_kept_from_before_a_session_replaces_no_session() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        bot.test.announces("bot@example.org", &["urn:xmpp:sid:0".to_owned()]);
+        bot.hear(&mut romeo, "hello");
+        let mut sent = bot.say(ROMEO, "hello", EncryptionWish::AsTheChat);
+        bot.lists(ROMEO, |form| romeo.listed(form));
+        assert!(matches!(got(&mut sent), Some(Ok(_))));
+        assert_eq!(romeo.reads(&bot).as_deref(), Some("hello"));
+        let from = romeo.sender();
+        let [first, second] = ["one", "two"].map(|text| romeo.writes(&bot, text, &from));
+        let mut ended = bot.test.ask(ResetSessions { jid: bare(ROMEO), device: None });
+        assert_eq!(got(&mut ended), Some(Ok(1)));
+        romeo.session = None;
+        let id = "<stanza-id xmlns='urn:xmpp:sid:0' by='bot@example.org' id='a1'/></message>";
+        let xml = romeo.writes(&bot, "anew", &from).replace("</message>", id);
+        bot.test.hear_xml(&xml);
+        assert_eq!(bot.heard().body.as_deref(), Some("anew"));
+        let node = form.bundle_node(romeo.id());
+        let before = bot.test.count_asked(|ask| wants(ask, &node));
+        let at = bot.test.now - Duration::from_secs(3_600);
+        let stamp = format!("<delay xmlns='urn:xmpp:delay' from='example.org' stamp='{at}'/></message>");
+        bot.test.hear_xml(&first.replace("</message>", &stamp));
+        assert_eq!(bot.reason(), UndecryptableReason::NoSession);
+        assert_eq!(bot.test.count_asked(|ask| wants(ask, &node)), before, "no new session begins");
+        // One that comes now does not come from before it.
+        bot.test.hear_xml(&second);
+        assert_eq!(bot.reason(), UndecryptableReason::Broken);
+        assert_eq!(bot.test.count_asked(|ask| wants(ask, &node)), before + 1);
+    }
+}
+
 /// Returns the archived messages whose keys are forgotten.
 fn forgotten(test: &TestSession) -> Vec<&str> {
     let names = test.keys.iter().flat_map(|change| match change {

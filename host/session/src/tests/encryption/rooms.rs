@@ -209,3 +209,38 @@ fn what_waits_for_a_key_is_told_when_the_stream_ends() {
     bot.test.run(Session::closed);
     assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 200));
 }
+
+/// A room repeats its history at each entry.
+#[test]
+fn a_rooms_history_from_before_a_session_is_told_as_old_and_replaces_no_session() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, form));
+        bot.hear(&mut juliet, "hello");
+        let mut sent = bot.say(JULIET, "hello", EncryptionWish::AsTheChat);
+        bot.lists(JULIET, |form| juliet.listed(form));
+        assert!(matches!(got(&mut sent), Some(Ok(_))));
+        assert_eq!(juliet.reads(&bot).as_deref(), Some("hello"));
+        // The account forgets the session of these messages, and another one begins.
+        let from = format!("from='{ROOM}/juliet'");
+        let [past, present] = ["one", "two"].map(|text| juliet.writes(&bot, text, &from));
+        let mut ended = bot.test.ask(ResetSessions { jid: bare(JULIET), device: None });
+        assert_eq!(got(&mut ended), Some(Ok(1)));
+        juliet.session = None;
+        bot.hear(&mut juliet, "anew");
+        assert_eq!(bot.heard().body.as_deref(), Some("anew"));
+        let _opened = bot.test.open_room(None);
+        bot.test.presence(occupant_of(&juliet));
+        bot.test.presence(occupant("bot", PresenceKind::Available, &[110]));
+        let node = form.bundle_node(juliet.id());
+        let before = bot.test.count_asked(|ask| wants(ask, &node));
+        let stamp = format!("<delay xmlns='urn:xmpp:delay' from='{ROOM}' stamp='2026-11-20T06:24:00Z'/></message>");
+        bot.test.hear_xml(&past.replace("</message>", &stamp));
+        assert_eq!(bot.reason(), UndecryptableReason::NoSession);
+        assert_eq!(bot.test.count_asked(|ask| wants(ask, &node)), before, "no new session begins");
+        bot.test.subject("");
+        // Now she writes by it: her client has lost the other one.
+        bot.test.hear_xml(&present);
+        assert_eq!(bot.reason(), UndecryptableReason::Broken);
+        assert_eq!(bot.test.count_asked(|ask| wants(ask, &node)), before + 1);
+    }
+}
