@@ -33,7 +33,7 @@ const HEAD: usize = 1 + ID + SALT;
 /// By how many bytes a text becomes longer.
 pub(crate) const OVERHEAD: usize = HEAD + TAG;
 
-/// What a key is for. A key that is derived for something else is another one.
+/// The purpose of the keys that encrypt: a key that is derived for another purpose differs.
 const PURPOSE: &[u8] = b"parlor cluster: what accounts keep";
 const NAMING: &[u8] = b"parlor cluster: the id of a key\n";
 /// The first line of a file of keys.

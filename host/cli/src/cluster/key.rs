@@ -38,7 +38,7 @@ pub struct KeyArgs {
     target: Target,
 }
 
-/// What was written, which has no key in it.
+/// The report on the written file, which contains no key.
 #[derive(Debug, Serialize)]
 struct Written {
     file: PathBuf,

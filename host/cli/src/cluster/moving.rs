@@ -69,7 +69,7 @@ pub struct RemoveArgs {
     target: Target,
 }
 
-/// What became of one account.
+/// The result for one account.
 struct Row {
     name: AccountName,
     jid: BareJid,

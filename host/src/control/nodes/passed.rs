@@ -27,7 +27,7 @@ struct Passed {
     uid: u32,
 }
 
-/// What stands before the body of an answer.
+/// The head of an answer, before its body.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head {
