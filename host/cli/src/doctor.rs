@@ -292,8 +292,8 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
             && let Err((setting, error)) =
                 wait_for(secret::opened_with_rooms(&entry.settings, &entry.settings_in, manifest))?
         {
-            let says = format!("its secret {setting} is not to be had: {error}");
-            lacking.insert(id, (says, format!("`parlor plugin config {id} {setting}` keeps another")));
+            let says = format!("its secret {setting} is unavailable: {error}");
+            lacking.insert(id, (says, format!("`parlor plugin config {id} {setting}` stores another")));
         }
     }
     let candidates = policy.plugins.iter().map(|(id, entry)| match (&fit[id], lacking.get(id)) {

@@ -20,7 +20,7 @@ const KEY: &str = "key of the cluster";
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterStartError {
     /// A secret cannot be read.
-    #[error("the {what} is not to be had: {cause}")]
+    #[error("the {what} is unavailable: {cause}")]
     Secret {
         /// The name of the secret.
         what: &'static str,
@@ -28,7 +28,7 @@ pub enum ClusterStartError {
         cause: SecretError,
     },
     /// The variable with a secret is not set.
-    #[error("the {what} is not to be had: set the variable {name} of the environment")]
+    #[error("the {what} is unavailable: set the environment variable {name}")]
     Variable {
         /// The name of the secret.
         what: &'static str,
