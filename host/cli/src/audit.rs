@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_in_the_request() {
+    fn each_filter_of_a_query_is_in_the_request() {
         assert_eq!(request(&AuditQuery { most: 9, ..AuditQuery::default() }), "/v1/audit?lines=9");
         let query = AuditQuery {
             plugin: Some("a&b".to_owned()),

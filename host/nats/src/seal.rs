@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_by_its_line_without_showing_it() {
+    fn an_invalid_line_of_a_key_file_is_refused_without_showing_it() {
         let (_, line) = KeyRing::generate();
         let digits = line.trim_end().rsplit(' ').next().unwrap();
         assert_eq!(KeyRing::parse("# nothing\n\n").unwrap_err(), KeyRingError::Empty);

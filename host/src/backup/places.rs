@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_moved_aside_and_back() {
+    fn existing_files_are_moved_aside_and_back() {
         let folder = tempfile::tempdir().unwrap();
         let places = places(folder.path());
         assert!(taken(&places).is_empty());

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_is_one_sentence() {
+    fn a_change_of_an_order_is_reported_in_one_sentence() {
         let ids: Vec<PluginId> = ["filter", "stamp"].iter().map(|id| id.parse().unwrap()).collect();
         assert_eq!(done(OrderName::Outgoing, &ids, true), "filter, then stamp are asked about what others send");
         assert_eq!(done(OrderName::Commands, &[], false), "no plugin is asked about commands already");
