@@ -104,7 +104,7 @@ fn free(path: &Path) -> io::Result<PathBuf> {
         PathBuf::from(name)
     };
     let found = (1..MOST).map(numbered).find(|path| path.symlink_metadata().is_err());
-    found.ok_or_else(|| io::Error::other(format!("there are {MOST} of earlier restores: remove some")))
+    found.ok_or_else(|| io::Error::other(format!("there are {MOST} copies of it from earlier restores: remove some")))
 }
 
 #[cfg(test)]

@@ -225,7 +225,7 @@ fn password(mut fields: Fields) -> Result<Source, String> {
         return Err(format!("it has {key} and {second}: keep one of them"));
     }
     if value.contains(['\n', '\r', '\0']) {
-        return Err(format!("its {key} has the end of a line in it"));
+        return Err(format!("its {key} contains a line break"));
     }
     match key {
         "password" if value.len() > LONGEST_PASSWORD => {

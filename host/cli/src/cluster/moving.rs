@@ -186,7 +186,7 @@ fn looked(look: Look) -> (&'static str, Option<u64>, String) {
     match look {
         Look::Move { rows, replaces: false } => ("would-move", Some(rows), format!("{rows} rows would be moved")),
         Look::Move { rows, replaces: true } => {
-            ("would-replace", Some(rows), format!("{rows} rows would replace what the cluster has"))
+            ("would-replace", Some(rows), format!("{rows} rows would replace the cluster's data"))
         }
         Look::Finish => ("would-finish", None, "all of it is in the cluster, and nodes would get it".to_owned()),
         Look::Already => ("already", None, "it has moved already".to_owned()),
@@ -215,7 +215,7 @@ fn exported(done: Export) -> (&'static str, Option<u64>, String) {
 
 /// Returns the warning about an account that is replaced or removed although nobody can read what the cluster has of it.
 fn unreadable(jid: &BareJid, damage: &str) -> String {
-    format!("what the cluster has of {jid} could not be read, and goes all the same: {damage}")
+    format!("the cluster's data of {jid} could not be read, and is removed all the same: {damage}")
 }
 
 /// Says on standard error how far a move has come.

@@ -341,7 +341,7 @@ fn kept(config: &Config, id: &PluginId) -> anyhow::Result<String> {
         return Ok(String::new());
     }
     let advice = format!("`parlor plugin data {id} list` shows it, and with another --id it begins without");
-    Ok(format!("It finds what an earlier plugin called {id} kept ({kept} entries): {advice}\n"))
+    Ok(format!("It gets the stored data of an earlier plugin called {id} ({kept} entries): {advice}\n"))
 }
 
 /// Converts a missing grant into the result `Declined`, so that programs can distinguish it from a failure.
