@@ -185,7 +185,7 @@ async fn follow(host: HostRef, state: State) {
     if let Err(error) = encrypt_remains_anew(&state).await {
         tracing::warn!(
             %error,
-            "what is left of accounts that were removed or exported may still need an earlier key; it is tried again when a node starts"
+            "remaining data of removed or exported accounts may still need an earlier key; a node tries again at its start to encrypt it anew"
         );
     }
     loop {

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 /// The largest piece that is carried at once.
 const PIECE: usize = 16 * 1024;
 
-/// What is carried.
+/// The way in which the proxy carries data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Carried {
     /// Whether what the client says is held.

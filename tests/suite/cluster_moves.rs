@@ -20,7 +20,7 @@ struct House {
     home: Home,
     bot: BareJid,
     juliet: Counterpart,
-    /// What she knows of the account's key.
+    /// The account's key as she knows it.
     fingerprint: Value,
     schedules: Value,
 }

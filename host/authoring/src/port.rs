@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lacking_is_told_with_its_line() {
+    fn missing_features_are_reported_with_their_line() {
         let source = "import subprocess\nfrom errbot import BotPlugin, botcmd\nclass Greeter(BotPlugin):\n    @botcmd\n    \
                       def greet(self, msg, args):\n        return self._bot.name\n";
         let (_around, result) = ported(&[("greeter.plug", PLUG), ("greeter.py", source)], None);

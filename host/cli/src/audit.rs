@@ -22,7 +22,7 @@ use super::target::{self, AtNode, Target};
 /// The arguments of `parlor audit`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Who is behind an entry: uid:1000 is a user of this machine, jid:… an owner in a chat, file:plugins.toml somebody who edited that file, plugin:… a plugin, and host the host itself. Secrets are never shown, only that they changed. Times are in UTC.\n\nThe kinds are grant, setting, limit, version, run, account, command, webhook, login, pin, host and cut. How much is kept is set under [audit] in parlor.toml; an entry of the kind cut says what was removed.\n\nExamples:\n  parlor audit                               the last hundred entries\n  parlor audit --plugin echo --since 7d      what echo did, to whom, and what it was denied\n  parlor audit --kind grant --kind version   who granted or installed something\n  parlor audit --kind grant --full           what each grant lets a plugin do, as it was asked for\n  parlor audit --since 2026-11-20 --json     for programs\n  parlor audit --follow                      each entry as it comes\n  parlor audit --node two                    those of one node of a cluster\n\nIn a cluster, the entries of all nodes are shown, and with --follow those of one node.\n\nExit codes: 0 shown, 1 failed, 2 wrong usage, 4 no host runs to follow, or it has stopped, 5 a node of the cluster did not answer"
+    after_help = "The author of an entry: uid:1000 is a user of this machine, jid:… an owner in a chat, file:plugins.toml somebody who edited that file, plugin:… a plugin, and host the host itself. The audit never shows secrets, only that they changed. Times are in UTC.\n\nThe kinds are grant, setting, limit, version, run, account, command, webhook, login, pin, host and cut. The keys under [audit] in parlor.toml set how much is kept; an entry of the kind cut says what was removed.\n\nExamples:\n  parlor audit                               the last hundred entries\n  parlor audit --plugin echo --since 7d      what echo did, to whom, and what it was denied\n  parlor audit --kind grant --kind version   who granted or installed something\n  parlor audit --kind grant --full           what each grant lets a plugin do, as it was asked for\n  parlor audit --since 2026-11-20 --json     for programs\n  parlor audit --follow                      each entry as it comes\n  parlor audit --node two                    those of one node of a cluster\n\nIn a cluster, the entries of all nodes are shown, and with --follow those of one node.\n\nExit codes: 0 shown, 1 failed, 2 wrong usage, 4 no host runs to follow, or it has stopped, 5 a node of the cluster did not answer"
 )]
 pub struct AuditArgs {
     /// Only about this plugin; with what it did, in numbers and by name.
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_in_the_request() {
+    fn each_filter_of_a_query_is_in_the_request() {
         assert_eq!(request(&AuditQuery { most: 9, ..AuditQuery::default() }), "/v1/audit?lines=9");
         let query = AuditQuery {
             plugin: Some("a&b".to_owned()),

@@ -51,7 +51,7 @@ pub struct StatusArgs {
 /// The arguments of `parlor cluster drain`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It returns at once; `parlor cluster status` shows when the node has no account any more. A node stays drained, also over a restart, until --off.\n\nExamples:\n  parlor cluster drain one          before the machine is updated\n  parlor cluster drain one --off    afterwards\n\nExit codes: 0 done, 1 failed, or there is no such node, 2 wrong usage, 4 no host runs"
+    after_help = "The command returns at once; `parlor cluster status` shows when the node has no accounts any more. A node stays drained, also over a restart, until --off.\n\nExamples:\n  parlor cluster drain one          before the machine is updated\n  parlor cluster drain one --off    afterwards\n\nExit codes: 0 done, 1 failed, or there is no such node, 2 wrong usage, 4 no host runs"
 )]
 pub struct DrainArgs {
     /// The name of the node, as `parlor cluster status` shows it.

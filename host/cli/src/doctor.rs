@@ -43,7 +43,7 @@ const UNDER_THE_RULE: &str =
 /// The arguments of `parlor doctor`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It logs in once for each account, under a resource of its own, so that a host that runs stays connected. A session that `sid` and `rid` name is left alone.\n\nExamples:\n  parlor doctor\n  parlor doctor --json      the same for programs\n\nExit codes: 0 nothing is broken, 5 something is, 1 it could not look, 2 wrong usage"
+    after_help = "The command logs in once for each account, under a resource of its own, so that a running host stays connected. It does not use a session that `sid` and `rid` name.\n\nExamples:\n  parlor doctor\n  parlor doctor --json      the same for programs\n\nExit codes: 0 nothing is broken, 5 something is, 1 it could not look, 2 wrong usage"
 )]
 pub struct DoctorArgs {
     #[command(flatten)]
@@ -292,8 +292,8 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
             && let Err((setting, error)) =
                 wait_for(secret::opened_with_rooms(&entry.settings, &entry.settings_in, manifest))?
         {
-            let says = format!("its secret {setting} is not to be had: {error}");
-            lacking.insert(id, (says, format!("`parlor plugin config {id} {setting}` keeps another")));
+            let says = format!("its secret {setting} is unavailable: {error}");
+            lacking.insert(id, (says, format!("`parlor plugin config {id} {setting}` stores another")));
         }
     }
     let candidates = policy.plugins.iter().map(|(id, entry)| match (&fit[id], lacking.get(id)) {

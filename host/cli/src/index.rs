@@ -47,7 +47,7 @@ impl IndexCommand {
 /// The arguments of `parlor index add`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The signature lies beside the index, as index.toml.minisig. An index without one is refused. Without --key, the key that the index names is taken if plugins.toml trusts it under [key.NAME]; else you are asked on a terminal.\n\nExamples:\n  parlor index add https://example.org/plugins/index.toml\n  parlor index add https://example.org/plugins/index.toml --key PUBLIC\n  parlor index add ./index.toml --name mine\n\nExit codes: 0 added, 3 not agreed to, 1 failed, 2 wrong usage"
+    after_help = "The signature lies beside the index, as index.toml.minisig. An index without one is refused. Without --key, parlor accepts the key that the index names if plugins.toml trusts it under [key.NAME]. Otherwise it asks you on a terminal.\n\nExamples:\n  parlor index add https://example.org/plugins/index.toml\n  parlor index add https://example.org/plugins/index.toml --key PUBLIC\n  parlor index add ./index.toml --name mine\n\nExit codes: 0 added, 3 not agreed to, 1 failed, 2 wrong usage"
 )]
 pub struct AddArgs {
     /// The index: an address that begins with https://, or a file.
@@ -172,7 +172,7 @@ fn as_json(known: &Known) -> Value {
 /// The arguments of `parlor index refresh`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "An index that is older than the known one is refused, and so is one that another key signed. The known one stays then.\n\nExamples:\n  parlor index refresh\n  parlor index refresh examples\n\nExit codes: 0 all are as new as their sources, 1 one could not be refreshed, 2 wrong usage"
+    after_help = "An index that is older than the known one is refused, and so is one that another key signed. In both cases the known one stays.\n\nExamples:\n  parlor index refresh\n  parlor index refresh examples\n\nExit codes: 0 all are as new as their sources, 1 one could not be refreshed, 2 wrong usage"
 )]
 pub struct RefreshArgs {
     /// Only this one.
@@ -257,7 +257,7 @@ fn refreshed_json(known: &Known, before: Option<u64>) -> Value {
 /// The arguments of `parlor index remove`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The keys of publishers that were remembered with the index are forgotten. A plugin that was installed by it goes on, and its updates still need its publisher's key.\n\nExample:\n  parlor index remove examples\n\nExit codes: 0 removed, 1 failed, 2 wrong usage"
+    after_help = "This also removes the keys of publishers that came with the index. A plugin that you installed from it continues, and its updates still need its publisher's key.\n\nExample:\n  parlor index remove examples\n\nExit codes: 0 removed, 1 failed, 2 wrong usage"
 )]
 pub struct RemoveArgs {
     /// The index.

@@ -61,7 +61,7 @@ enum Action {
     Fingerprint,
     /// Compare a secret with a person off the record, and trust their key if it is the same
     #[command(
-        after_help = "Both of you enter something that nobody else knows, and each learns whether it was the same, and nothing else. It needs a conversation by OTR: have that person begin one in their client. The secret is asked for on the terminal, or read from --secret-file or standard input; it is no argument, since others can read those. That person has five minutes, and Ctrl-C gives up.\n\nExamples:\n  parlor keys verify juliet@example.org\n  parlor keys main verify juliet@example.org --question 'what sang?'\n  pass show juliet | parlor keys verify juliet@example.org --secret-file - --json\n\nExit codes: 0 the same, and the key is trusted, 5 different, and the key stays as it was, 1 given up, no answer in time, or failed, 4 no host runs, 2 wrong usage"
+        after_help = "You and that person each enter a secret that nobody else knows, and each learns only whether both were the same. You need a conversation by OTR: ask the person to begin one in their client. The command asks for the secret on the terminal, or reads it from --secret-file or standard input. It cannot be an argument, since others can read those. The person has five minutes, and Ctrl-C cancels.\n\nExamples:\n  parlor keys verify juliet@example.org\n  parlor keys main verify juliet@example.org --question 'what sang?'\n  pass show juliet | parlor keys verify juliet@example.org --secret-file - --json\n\nExit codes: 0 the same, and the key is trusted, 5 different, and the key stays as it was, 1 given up, no answer in time, or failed, 4 no host runs, 2 wrong usage"
     )]
     Verify {
         /// The person.
@@ -74,7 +74,7 @@ enum Action {
     },
     /// Answer a person who asks for a secret to compare
     #[command(
-        after_help = "`parlor keys` shows who asks, and owners are told in a message. A request counts for five minutes. See `parlor keys verify --help` for what is compared. If both enter the same, the key is trusted, unless that person chose a question: somebody in between can ask for what they know themselves.\n\nExamples:\n  parlor keys answer juliet@example.org\n  parlor keys main answer juliet@example.org --secret-file secret.txt\n\nExit codes: 0 the same, 5 different, and the key stays as it was, 1 nobody asks, given up, no answer in time, or failed, 4 no host runs, 2 wrong usage"
+        after_help = "`parlor keys` shows who asks, and owners get a message. You have five minutes to answer. See `parlor keys verify --help` for what is compared. If both enter the same, the key is trusted, unless that person chose a question: somebody in between can ask for what they know themselves.\n\nExamples:\n  parlor keys answer juliet@example.org\n  parlor keys main answer juliet@example.org --secret-file secret.txt\n\nExit codes: 0 the same, 5 different, and the key stays as it was, 1 nobody asks, given up, no answer in time, or failed, 4 no host runs, 2 wrong usage"
     )]
     Answer {
         /// The person.
@@ -84,7 +84,7 @@ enum Action {
     },
     /// Trust a key of a person, after you compared its fingerprint
     #[command(
-        after_help = "Compare the fingerprint by another way than this account: in person, or by telephone. Once one key of a person is trusted, keys of theirs that appear later get no messages until you decide.\n\nExamples:\n  parlor keys trust juliet@example.org 0123abcd 4567ef01 ...\n  parlor keys main trust juliet@example.org 0123ABCD0123ABCD0123ABCD0123ABCD0123ABCD\n\nExit codes: 0 done, 1 it knows no such key, or failed, 4 no host runs, 2 wrong usage"
+        after_help = "Compare the fingerprint over another channel than this account: in person, or by telephone. After you trust one key of a person, their later keys get no messages until you decide.\n\nExamples:\n  parlor keys trust juliet@example.org 0123abcd 4567ef01 ...\n  parlor keys main trust juliet@example.org 0123ABCD0123ABCD0123ABCD0123ABCD0123ABCD\n\nExit codes: 0 done, 1 it knows no such key, or failed, 4 no host runs, 2 wrong usage"
     )]
     Trust {
         /// The person.
@@ -109,7 +109,7 @@ enum Action {
     },
     /// Make new keys for an account; whoever verified the former ones has to do so again
     #[command(
-        after_help = "Do that if somebody else may have the data folder. What you decided about keys of others stays.\n\nExamples:\n  parlor keys main reset\n  parlor keys main reset --yes\n\nExit codes: 0 done, 1 failed, 3 not agreed to, 4 no host runs, 2 wrong usage"
+        after_help = "Do that if somebody else may have the data folder. Your decisions about keys of others stay.\n\nExamples:\n  parlor keys main reset\n  parlor keys main reset --yes\n\nExit codes: 0 done, 1 failed, 3 not agreed to, 4 no host runs, 2 wrong usage"
     )]
     Reset {
         /// Do not ask.

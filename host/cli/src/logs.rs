@@ -17,7 +17,7 @@ use super::target::{self, AtNode, Target};
 /// The arguments of `parlor logs`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The host keeps the last ten thousand lines since its start; earlier ones are where its standard error goes, for a service in the journal (`journalctl -u parlor`). Control characters are shown and not obeyed; where a plugin logs several lines at once, those after the first are indented.\n\nExamples:\n  parlor logs                       the last lines\n  parlor logs echo -f               those about echo, as they come\n  parlor logs --level warn -n 20    the last 20 warnings and errors\n  parlor logs --node two            the last lines of another node of the cluster\n  parlor logs --json | jq .message  for programs, one object a line\n\nExit codes: 0 done, 4 no host runs, or it has stopped, 1 failed, 2 wrong usage"
+    after_help = "The host keeps the last ten thousand lines since its start. Earlier ones are in the output of its standard error, which for a service is the journal (`journalctl -u parlor`). Control characters are escaped. If a plugin logs several lines at once, the command indents those after the first.\n\nExamples:\n  parlor logs                       the last lines\n  parlor logs echo -f               those about echo, as they come\n  parlor logs --level warn -n 20    the last 20 warnings and errors\n  parlor logs --node two            the last lines of another node of the cluster\n  parlor logs --json | jq .message  for programs, one object a line\n\nExit codes: 0 done, 4 no host runs, or it has stopped, 1 failed, 2 wrong usage"
 )]
 pub struct LogsArgs {
     /// Only lines about this plugin.

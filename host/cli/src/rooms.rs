@@ -77,7 +77,7 @@ struct ShowArgs {
 /// The arguments of `parlor rooms join`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A room that does not exist is created, if the server lets the account do that. So a name that is nearly that of a known room needs --new.\n\nExamples:\n  parlor rooms join hall@muc.example.org              until the account logs out\n  parlor rooms join hall@muc.example.org --bookmark   at each log-in, by a bookmark on the server\n  parlor rooms join hall@muc.example.org --nick Bot   under another nickname\n\nExit codes: 0 the account is in it, 1 it did not get in, 4 no host runs, 2 wrong usage"
+    after_help = "If the room does not exist, the server creates it, if it lets the account do that. So a name that is similar to that of a known room needs --new.\n\nExamples:\n  parlor rooms join hall@muc.example.org              until the account logs out\n  parlor rooms join hall@muc.example.org --bookmark   at each log-in, by a bookmark on the server\n  parlor rooms join hall@muc.example.org --nick Bot   under another nickname\n\nExit codes: 0 the account is in it, 1 it did not get in, 4 no host runs, 2 wrong usage"
 )]
 struct JoinArgs {
     #[command(flatten)]
@@ -96,7 +96,7 @@ struct JoinArgs {
 /// The arguments of `parlor rooms leave`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A room that a bookmark or `auto_join_rooms` names is entered again at the next log-in.\n\nExamples:\n  parlor rooms leave hall@muc.example.org\n  parlor rooms leave hall@muc.example.org --bookmark   and remove its bookmark\n\nExit codes: 0 the account has left it, 1 it was not in it, 4 no host runs, 2 wrong usage"
+    after_help = "If a bookmark or `auto_join_rooms` lists the room, the account enters it again at the next log-in.\n\nExamples:\n  parlor rooms leave hall@muc.example.org\n  parlor rooms leave hall@muc.example.org --bookmark   and remove its bookmark\n\nExit codes: 0 the account has left it, 1 it was not in it, 4 no host runs, 2 wrong usage"
 )]
 struct LeaveArgs {
     #[command(flatten)]

@@ -12,7 +12,7 @@ use super::target::{self, Target};
 /// The arguments of `parlor say`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It writes to a room that the account is in, to an occupant (room@service/nick), or to a person. Somebody who is no contact needs --new. The message is encrypted end to end if the chat is; no plugin takes part in it.\n\nExamples:\n  parlor say juliet@example.org 'I am back.'\n  parlor say hall@muc.example.org 'Maintenance at nine.'\n\nExit codes: 0 sent, 1 it cannot be sent, 4 no host runs, 2 wrong usage"
+    after_help = "The command writes to a room that the account is in, to an occupant (room@service/nick), or to a person. For a person who is no contact, give --new. The message is encrypted end to end if the chat is. No plugin or hook sees it before it is sent.\n\nExamples:\n  parlor say juliet@example.org 'I am back.'\n  parlor say hall@muc.example.org 'Maintenance at nine.'\n\nExit codes: 0 sent, 1 it cannot be sent, 4 no host runs, 2 wrong usage"
 )]
 pub struct SayArgs {
     /// The recipient: a room, an occupant or a person.

@@ -20,7 +20,7 @@ const LONGEST: usize = 500;
 /// The arguments of `parlor search`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A word may be in the name, in the description, or the beginning of a permission; what has it in its name comes first. What an index says is its publisher's word: `parlor plugin add` shows what the component itself asks for, before it asks you.\n\nExamples:\n  parlor search                   everything that the indexes have\n  parlor search rss feeds\n  parlor search http.fetch        what asks for that\n  parlor search --json weather | jq -r '.[].name'\n\nExit codes: 0 shown, also if nothing was found, 1 failed, 2 wrong usage"
+    after_help = "A word may be in the name, in the description, or at the beginning of a permission; plugins with the word in their name come first. The publisher of the index wrote these entries: `parlor plugin add` shows the permissions of the component itself, and asks you.\n\nExamples:\n  parlor search                   everything that the indexes have\n  parlor search rss feeds\n  parlor search http.fetch        plugins that ask for that\n  parlor search --json weather | jq -r '.[].name'\n\nExit codes: 0 shown, also if nothing was found, 1 failed, 2 wrong usage"
 )]
 pub struct SearchArgs {
     /// Each of these words has to occur.

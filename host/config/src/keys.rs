@@ -38,14 +38,14 @@ pub const TOP: &[Key] = &[
         "audit",
         "a table",
         NONE,
-        "How much the host keeps of the record of who changed what: the keys of `[audit]` below.",
+        "How much the host keeps of the audit, the record of changes: the keys of `[audit]` below.",
     ),
     key("cluster", "a table", NONE, "The cluster that the host is a node of: the keys of `[cluster]` below."),
     key(
         "component",
         "tables",
         NONE,
-        "Connections as a component of a server, each for all addresses of a domain: the keys of `[component.NAME]` below. A NAME is as that of an account.",
+        "Connections as a component of a server, each for all addresses of a domain: the keys of `[component.NAME]` below. A NAME has the same form as that of an account.",
     ),
     key(
         "data",
@@ -57,7 +57,7 @@ pub const TOP: &[Key] = &[
         "group",
         "tables",
         NONE,
-        "What several accounts have in common, each with the keys of `[group.NAME]` below. Names are written like those of accounts.",
+        "Groups of accounts that share keys, each with the keys of `[group.NAME]` below. Names have the same form as those of accounts.",
     ),
     key(
         "log",
@@ -76,7 +76,7 @@ pub const TOP: &[Key] = &[
         "watch",
         "true or false",
         Some("true"),
-        "Read this file, `accounts.toml` and the policy again whenever they are saved; else on SIGHUP and by `parlor reload` alone.",
+        "Read this file, `accounts.toml` and the policy again whenever they are saved. With `false`, the host reads them only on SIGHUP and `parlor reload`.",
     ),
     key(
         "web",
@@ -128,7 +128,7 @@ pub const WEB: &[Key] = &[
         "listen",
         "an address and a port",
         NONE,
-        "Where the host listens for requests to webhooks of plugins, such as `\"127.0.0.1:8080\"` behind a proxy, or `\"[::]:8443\"`. It listens only while there is a plugin that has any. Without it there are none.",
+        "Where the host listens for requests to webhooks of plugins, such as `\"127.0.0.1:8080\"` behind a proxy, or `\"[::]:8443\"`. The host listens only while a plugin has webhooks. Without this key there are no webhooks.",
     ),
     key(
         "local_files",
@@ -140,13 +140,13 @@ pub const WEB: &[Key] = &[
         "outbound_proxy",
         "an address",
         NONE,
-        "The proxy through which plugins' requests over the web and files go, such as `\"http://proxy.example.org:3128\"`, by the method CONNECT. The host still looks names up, and names an address to the proxy. Addresses outside of the public network are dialed directly.",
+        "The proxy for plugins' requests over the web and for files, such as `\"http://proxy.example.org:3128\"`, by the method CONNECT. The host still looks names up, and gives the proxy an address. It connects directly to addresses outside of the public network.",
     ),
     key(
         "outbound_proxy_resolves",
         "true or false",
         Some("false"),
-        "Let `outbound_proxy` look names up, as where only it can. Then it decides which addresses are reached by a name, also in your own network: the host does not check them.",
+        "Let `outbound_proxy` look names up, for networks where only the proxy can. The proxy then decides to which addresses a name leads, also in your own network: the host does not check them.",
     ),
     key(
         "proxies",
@@ -161,7 +161,7 @@ pub const WINDOW: &[Key] = &[key(
     "links",
     "`\"page\"`, `\"command\"` or `\"never\"`",
     Some("\"page\""),
-    "Who can have an account send an owner a link to log in with: with `page` everybody who reaches the log-in page, and `parlor web link`; with `command` only `parlor web link`; with `never` nobody. `parlor web login` prints links in any case.",
+    "Who can make an account send an owner a link to log in: with `page`, everybody who reaches the log-in page, and `parlor web link`; with `command`, only `parlor web link`; with `never`, nobody. `parlor web login` prints links in any case.",
 )];
 
 /// The keys under `[account.NAME]`, ordered by name.
@@ -224,7 +224,7 @@ pub const ACCOUNT: &[Key] = &[
         "keep_unsent",
         "a time",
         Some("\"1 h\""),
-        "How long a cut may last for messages that were not sent to be sent after it. After a longer one the log says how many were not. A whole number and `ms`, `s`, `min`, `h` or `d`; `\"0 s\"` keeps none.",
+        "The longest connection loss after which unsent messages are still sent. After a longer one, the log says how many were not sent. A whole number and `ms`, `s`, `min`, `h` or `d`; `\"0 s\"` keeps none.",
     ),
     key(
         "owners",
@@ -236,14 +236,14 @@ pub const ACCOUNT: &[Key] = &[
         "password_command",
         "text",
         NONE,
-        "A line for the shell that prints the password, within 10 s. It can ask nobody: what it reads has to be unlocked.",
+        "A command line for the shell that prints the password within 10 s. It cannot ask anybody: unlock its sources beforehand.",
     ),
     key("password_env", "text", NONE, "The name of the variable of the environment that holds the password."),
     key(
         "password_file",
         "a file",
         NONE,
-        "The file with the password in its first line. One that others can read is warned of: `chmod 600`. The group may read a file that belongs to root.",
+        "The file with the password in its first line. parlor warns if others can read it: `chmod 600`. The group may read a file that belongs to root.",
     ),
     key(
         "server",
@@ -323,7 +323,7 @@ pub const ENCRYPTION: &[Key] = &[
         "otr",
         "`\"allow\"`, `\"require\"` or `\"never\"`",
         Some("\"allow\""),
-        "Whether chats may be off the record (OTR): `allow` where the other side or a plugin begins it. With `require` no text goes to a person plainly: a message waits up to 30 s until OTR has begun, and is refused if it has not. A chat by OMEMO stays one.",
+        "Whether chats may be off the record (OTR): with `allow`, the other side or a plugin may begin it. With `require`, no text goes to a person plainly: a message waits up to 30 s until OTR has begun, and is refused if it has not. A chat that uses OMEMO continues with OMEMO.",
     ),
     key(
         "people",
@@ -335,19 +335,19 @@ pub const ENCRYPTION: &[Key] = &[
         "plain_instead",
         "true or false",
         Some("false"),
-        "Answer plainly in chats that were encrypted where OMEMO or OTR is off now, or where the account's keys cannot be read. Otherwise such answers are refused.",
+        "Answer plainly in chats that were encrypted, if OMEMO or OTR is off now, or if the account's keys cannot be read. Otherwise such answers are refused.",
     ),
     key(
         "trust",
         "`\"blind\"` or `\"strict\"`",
         Some("\"blind\""),
-        "Which keys of others are trusted about which nobody decided: with `blind` each key of a person until one of theirs was verified, with `strict` none.",
+        "The trust in keys of others without a decision: with `blind`, each key of a person is trusted until one of theirs was verified; with `strict`, none is.",
     ),
     key(
         "trust_by_chat",
         "true or false",
         Some("false"),
-        "Owners may trust keys from their own client, too. Off, because the account's server can forge what an owner sends, and could so have you trust its own key.",
+        "Owners may trust keys from their own client, too. It is off because the account's server can forge commands of an owner, and could so make the account trust its own key.",
     ),
 ];
 
@@ -377,7 +377,7 @@ pub const COMPONENT: &[Key] = &[
         "keep_unsent",
         "a time",
         Some("\"1 h\""),
-        "How long a cut may last for messages of its addresses that were not sent to be sent after it.",
+        "The longest connection loss after which unsent messages of its addresses are still sent.",
     ),
     key("password_command", "text", NONE, "A line for the shell that prints the secret, within 10 s."),
     key("password_env", "text", NONE, "The name of the variable of the environment that holds the secret."),
@@ -385,13 +385,13 @@ pub const COMPONENT: &[Key] = &[
         "password_file",
         "a file",
         NONE,
-        "The file with the secret that the server has for the component, in its first line. One that others can read is warned of: `chmod 600`.",
+        "The file with the secret that the server has for the component, in its first line. parlor warns if others can read it: `chmod 600`.",
     ),
     key(
         "server",
         "a host, or `host:port`",
         Some("\"127.0.0.1:5347\""),
-        "Where the server takes components. Without `tls` it has to be an address of this machine.",
+        "The address at which the server accepts components. Without `tls` it has to be an address of this machine.",
     ),
     key(
         "tls",

@@ -429,7 +429,7 @@ fn errors_of_accounts_say_where_what_and_what_to_write() {
 }
 
 #[test]
-fn what_cannot_name_a_variable_is_none() {
+fn only_valid_names_of_variables_are_accepted() {
     for name in ["X", "_", "bot_password_2", &"x".repeat(128)] {
         assert!(is_variable(name), "{name}");
     }

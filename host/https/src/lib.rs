@@ -109,7 +109,7 @@ pub enum FetchError {
         encoding: String,
     },
     /// The server answered with a status other than 200.
-    #[error("{url} is not to be had: the server says {status} {reason}")]
+    #[error("{url} cannot be fetched: the server says {status} {reason}")]
     Status {
         /// The requested address.
         url: Url,

@@ -27,7 +27,7 @@ const LARGEST: usize = MOST_IN_A_REQUEST + LONGEST_HEAD + OVERHEAD;
 /// The begin of all subjects for answers. A node answers on no other subject, since a stream could listen there.
 const INBOX: &str = "_INBOX.";
 
-/// What stands before the body of a request.
+/// The head of a request, before its body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RequestHead {
@@ -52,7 +52,7 @@ pub(crate) struct RequestHead {
     pub(crate) is_question: bool,
 }
 
-/// What stands before a part of an answer.
+/// The head of a part of an answer, before its body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AnswerHead {
@@ -64,7 +64,7 @@ pub(crate) struct AnswerHead {
     pub(crate) says: Says,
 }
 
-/// What a message of a node that was asked says.
+/// The kind of a message that an asked node sends back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Says {

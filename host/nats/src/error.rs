@@ -243,7 +243,7 @@ pub enum RequestError {
         cause: EnvelopeError,
     },
     /// The answer is none that parlor gives.
-    #[error("node {0} answered nonsense; run the same version of parlor on all nodes")]
+    #[error("the answer of node {0} cannot be read; run the same version of parlor on all nodes")]
     Strange(String),
 }
 

@@ -1,4 +1,4 @@
-//! What a node would find at NATS, for an owner who looks for problems. Looking writes nothing there.
+//! Examines NATS as a node would find it, for an owner who looks for problems. It writes nothing there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,12 +25,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How many streams a cluster has: that of its state, those of logs, and those of snapshots and of what nodes share.
 const STREAMS: u64 = 19;
 
-/// What a node would find at NATS.
+/// The state of NATS as a node would find it.
 #[derive(Debug, Clone)]
 pub struct Examined {
     /// The version of the server.
     pub version: String,
-    /// What keeps a node from working there, or may do so soon, with a remedy.
+    /// The limits that keep a node from working there, or may do so soon, each with a remedy.
     pub limits: Vec<(String, &'static str)>,
     /// The nodes and accounts; `None` if no node has been there.
     pub overview: Option<Overview>,
@@ -53,7 +53,7 @@ pub async fn examine(link: &Link, cluster: &Cluster) -> Result<Examined, StateEr
     Ok(Examined { version, limits, overview, records })
 }
 
-/// What NATS says of the account that this log-in belongs to. Older servers have fewer fields than the library demands.
+/// The answer of NATS about the account that this log-in belongs to. Older servers have fewer fields than the library demands.
 #[derive(Debug, Deserialize)]
 struct NatsAccount {
     storage: u64,

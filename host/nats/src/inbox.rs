@@ -50,7 +50,7 @@ pub struct Inbox {
 pub struct Asked {
     /// The node that asks.
     pub from: String,
-    /// What it asks.
+    /// The body of the request.
     pub body: Bytes,
     within: Duration,
     /// None for a question, which cannot be withdrawn.
@@ -58,7 +58,7 @@ pub struct Asked {
     reply: Reply,
 }
 
-/// Where the answer to a request goes.
+/// The place to which the answer to a request goes.
 #[derive(Debug)]
 struct Reply {
     client: Client,

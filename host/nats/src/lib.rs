@@ -1,8 +1,8 @@
 //! The store of a cluster: NATS with `JetStream`.
 //!
 //! **Owns:** the connection to NATS, what a server must be able to do, the streams, and how records are written in them: the
-//! logs of accounts, the leases of nodes, snapshots, and what all nodes share. What accounts keep is encrypted with a key that NATS
-//! does not have. And the requests that nodes send one another, which are encrypted with it as well.
+//! logs of accounts, the leases of nodes, snapshots, and what all nodes share. It also owns the requests that nodes
+//! send one another. The data of accounts and these requests are encrypted with a key that NATS does not have.
 //!
 //! **Must not** decide which node runs an account: that is `parlor_cluster`, which it feeds. It does not know what a change
 //! or a snapshot holds: that is `parlor_store`, whose log it is.

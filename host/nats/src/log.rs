@@ -92,8 +92,8 @@ impl AccountLog {
         }
     }
 
-    /// Opens an account's log to read it up to the record that is the last one now; `None` if there is none. Whoever holds the account
-    /// goes on, and nothing can be written here.
+    /// Opens an account's log to read it up to the record that is the last one now; `None` if there is none. The node that holds the
+    /// account continues, and nothing can be written here.
     pub(crate) async fn looking(link: &Link, cluster: &Cluster, account: &str) -> Result<Option<Self>, LogError> {
         let (stream, subject) = cluster.log(account);
         let Some(LastRecord { revision, token, number }) = last_of(link, &stream, &subject).await? else {

@@ -39,7 +39,7 @@ pub use look::Looker;
 pub use remains::encrypt_remains_anew;
 pub use remove::Removal;
 
-/// What is done of a move. Each step is certain when it is told.
+/// A completed step of a move. A step is reported once it is certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// The file of the host says that the account moves.
@@ -52,7 +52,7 @@ pub enum Step {
     Stored,
     /// Its log names the snapshot, or begins with nothing.
     Named,
-    /// What is not needed any more was removed from NATS.
+    /// Data that is not needed any more was removed from NATS.
     Cleared,
     /// The file of the host has what it is to have.
     Kept,

@@ -1,7 +1,7 @@
 //! Whether NATS answers now, asked once for all accounts of a node that want to know.
 //!
-//! A node that is cut off has its lease for a while longer. What an account does in that time cannot be noted in its log, so
-//! the next node would do it again.
+//! A node that is cut off has its lease for a while longer. An action of an account in that time cannot be noted in its
+//! log, so the next node would repeat it.
 
 use std::time::Duration;
 

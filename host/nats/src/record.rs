@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_program_wrote_is_no_record() {
+    fn a_record_of_another_program_is_refused() {
         let of = |text: &str| head(1, &TextFields(text)).unwrap_err();
         let wrong = |header, value: &str| RecordError::Wrong { header, value: value.to_owned() };
         assert_eq!(of(""), RecordError::Missing(FORMAT_FIELD));

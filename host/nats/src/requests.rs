@@ -38,7 +38,7 @@ const GIVING_UP: Duration = Duration::from_secs(6);
 /// The most of a reason of another node that is believed, in bytes.
 const LONGEST_REASON: usize = 1 << 10;
 
-/// What requests are about. Those of one topic never take the place of another one's.
+/// The topic of a request. Requests of one topic never take the place of requests of another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
     /// Requests of owners.

@@ -33,7 +33,7 @@ const HEAD: usize = 1 + ID + SALT;
 /// By how many bytes a text becomes longer.
 pub(crate) const OVERHEAD: usize = HEAD + TAG;
 
-/// What a key is for. A key that is derived for something else is another one.
+/// The purpose of the keys that encrypt: a key that is derived for another purpose differs.
 const PURPOSE: &[u8] = b"parlor cluster: what accounts keep";
 const NAMING: &[u8] = b"parlor cluster: the id of a key\n";
 /// The first line of a file of keys.
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_by_its_line_without_showing_it() {
+    fn an_invalid_line_of_a_key_file_is_refused_without_showing_it() {
         let (_, line) = KeyRing::generate();
         let digits = line.trim_end().rsplit(' ').next().unwrap();
         assert_eq!(KeyRing::parse("# nothing\n\n").unwrap_err(), KeyRingError::Empty);

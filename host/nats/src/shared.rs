@@ -1,8 +1,8 @@
 //! The texts and files that the nodes of a cluster share. A text has versions, and names files by their digests.
 //!
 //! A record of the cluster's state names the present version of a text. It is written by compare-and-swap, after the text and all
-//! files are in an object store, where each has its digest as its name. Whatever comes from there is compared with its
-//! digest before anybody gets it. The record and the text are sealed with the key of the cluster, so that nobody else decides
+//! files are in an object store, where each has its digest as its name. Each file that comes from there is compared
+//! with its digest before anybody gets it. The record and the text are sealed with the key of the cluster, so that nobody else decides
 //! what the nodes share, or reads the text. This module does not know what a text says.
 
 mod error;
@@ -72,7 +72,7 @@ impl Next {
     }
 }
 
-/// What a node says of the version that it has.
+/// The state of a node's copy of a shared text, as that node reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// The record of the version; none if the node has none.

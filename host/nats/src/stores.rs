@@ -91,8 +91,8 @@ impl Stores {
         Ok(Held { store, snapshotter, tending, end })
     }
 
-    /// Returns a copy of an account's file as it is in the cluster now; `None` if the account has nothing. Whoever runs the account goes
-    /// on. The folder of these stores must not be that of a node.
+    /// Returns a copy of an account's file as it is in the cluster now; `None` if the account has nothing. The node that runs the
+    /// account continues. The folder of these stores must not be that of a node.
     pub async fn fetch(&self, account: &BareJid) -> Result<Option<Replica>, TakeOverError> {
         let mut attempts = 1..ATTEMPTS;
         loop {
@@ -248,7 +248,7 @@ enum Replayed {
     Anew(Replica, u64),
 }
 
-/// What the records of a log are applied to.
+/// The base to which the records of a log are applied.
 pub(crate) enum Base {
     /// An empty file, and the records from the first one on.
     Begin,

@@ -176,7 +176,7 @@ async fn open_former(values: &SettingValues, manifest: &Manifest, opened: &mut S
         match source.open().await {
             Ok(text) => FormerSecret::new(text, until).put(name, &mut opened.0),
             Err(error) => {
-                tracing::warn!(setting = name, %until, %error, "the former secret is not to be had, and verifies nothing");
+                tracing::warn!(setting = name, %until, %error, "the former secret is unavailable, so no request can be verified by it");
             }
         }
     }

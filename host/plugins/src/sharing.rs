@@ -1,6 +1,6 @@
-//! What a policy must be so that the nodes of a cluster can share it.
+//! Checks whether the nodes of a cluster can share a policy.
 //!
-//! A shared policy lies in NATS, and a node does what it says. So it holds no secret itself, and it has no node run a program.
+//! A shared policy is stored in NATS, and each node follows it. So it may contain no secret, and name no program for a node to run.
 
 use std::collections::{BTreeMap, BTreeSet};
 

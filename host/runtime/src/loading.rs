@@ -20,7 +20,7 @@ pub enum LoadError {
     #[error(transparent)]
     Unfit(#[from] Unfit),
     /// One of its secrets cannot be read.
-    #[error("the secret {name} of {id} is not to be had: {cause}; `parlor plugin config {id} {name}` keeps another")]
+    #[error("the secret {name} of {id} is unavailable: {cause}; `parlor plugin config {id} {name}` stores another")]
     Secret {
         /// The plugin's id.
         id: PluginId,

@@ -17,8 +17,8 @@ pub trait Permission: Send + Sync {
     /// Returns whether the account may act now.
     fn now(&self) -> bool;
 
-    /// Waits until the cluster has answered, and returns whether the account may act then. What is done while it does not
-    /// answer cannot be noted, and is done again elsewhere.
+    /// Waits until the cluster has answered, and returns whether the account may act then. An action while it does
+    /// not answer cannot be noted, and would be repeated elsewhere.
     fn confirmed(&self) -> BoxFuture<'static, bool>;
 }
 

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn texts_that_are_no_time_are_refused() {
         for text in [
             "",
             "in",

@@ -41,7 +41,7 @@ pub(super) fn status_changed(before: &Status, roster: &mut Roster, rooms: &mut R
             // From here on, the presence of others is not reported to us.
             (false, true) => roster.doubt_presence(turn),
             (true, false) => {
-                // What came while the account seemed to be offline may be in its archive alone.
+                // Messages that came while the account seemed to be offline may be only in its archive.
                 turn.may_have_missed();
                 // Presence that was on its way then may have come since.
                 roster.doubt_presence(turn);

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_twice_there_is_refused() {
+    fn an_archive_that_is_cut_short_or_has_a_name_twice_is_refused() {
         let whole = archive(&[("a", &[1; 600][..]), ("b", &b"x"[..])]);
         for length in (0..whole.len() - 2 * BLOCK).step_by(100) {
             assert!(index(&mut stored(&whole[..length])).is_err(), "{length}");
@@ -181,7 +181,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_bytes_are_it_ends(bytes in proptest::collection::vec(any::<u8>(), 0..3 * BLOCK), size in any::<u64>()) {
+        fn reading_ends_for_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..3 * BLOCK), size in any::<u64>()) {
             let _ = index(&mut stored(&bytes));
             let _ = index(&mut stored(&[&head("a", size)[..], &bytes].concat()));
         }

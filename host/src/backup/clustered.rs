@@ -1,4 +1,4 @@
-//! What accounts keep in a cluster, for a backup: as if the host were alone.
+//! Copies the data that accounts keep in a cluster into a backup, as if the host were alone.
 
 use std::path::Path;
 

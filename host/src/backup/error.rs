@@ -27,7 +27,7 @@ pub enum BackupError {
     /// The cluster does not give what accounts keep there.
     #[error("{what} cannot be read, and nothing was written: {cause}")]
     Cluster {
-        /// What is to be read.
+        /// The thing that was to be read.
         what: String,
         /// The reason.
         cause: String,

@@ -104,7 +104,7 @@ fn free(path: &Path) -> io::Result<PathBuf> {
         PathBuf::from(name)
     };
     let found = (1..MOST).map(numbered).find(|path| path.symlink_metadata().is_err());
-    found.ok_or_else(|| io::Error::other(format!("there are {MOST} of earlier restores: remove some")))
+    found.ok_or_else(|| io::Error::other(format!("there are {MOST} copies of it from earlier restores: remove some")))
 }
 
 #[cfg(test)]
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_moved_aside_and_back() {
+    fn existing_files_are_moved_aside_and_back() {
         let folder = tempfile::tempdir().unwrap();
         let places = places(folder.path());
         assert!(taken(&places).is_empty());

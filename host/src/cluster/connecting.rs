@@ -20,17 +20,17 @@ const KEY: &str = "key of the cluster";
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterStartError {
     /// A secret cannot be read.
-    #[error("the {what} is not to be had: {cause}")]
+    #[error("the {what} is unavailable: {cause}")]
     Secret {
-        /// What it is.
+        /// The name of the secret.
         what: &'static str,
         /// The reason.
         cause: SecretError,
     },
     /// The variable with a secret is not set.
-    #[error("the {what} is not to be had: set the variable {name} of the environment")]
+    #[error("the {what} is unavailable: set the environment variable {name}")]
     Variable {
-        /// What it is.
+        /// The name of the secret.
         what: &'static str,
         /// The name of the variable.
         name: String,
@@ -38,7 +38,7 @@ pub enum ClusterStartError {
     /// The secret is no key of a cluster.
     #[error("the key of the cluster ({place}) cannot be used: {cause}")]
     Keys {
-        /// Where it is.
+        /// The file, command or variable that it comes from.
         place: String,
         /// The reason.
         cause: KeyRingError,

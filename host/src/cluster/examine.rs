@@ -1,4 +1,4 @@
-//! What a node would find, for an owner who looks for problems: its keys and NATS.
+//! Examines the keys of a node and NATS, for an owner who looks for problems.
 
 use parlor_config::Cluster;
 use parlor_nats::{Examined, KeyId, Link};

@@ -125,7 +125,7 @@ impl Sharing {
         }
         match self.shared.report(&self.node, &standing).await {
             Ok(()) => {}
-            Err(error) => tracing::debug!(%error, "the other nodes do not know what this one has"),
+            Err(error) => tracing::debug!(%error, "this node could not report its version to the other nodes"),
         }
         progress.told = Some(standing);
     }

@@ -83,7 +83,7 @@ pub(super) enum Refusal {
         jid: String,
     },
     /// The account cannot do that with its keys now.
-    #[error("nothing came of it: {0}")]
+    #[error("the account could not do this with its keys: {0}")]
     Keys(CallError),
     /// The store cannot be read or written.
     #[error(transparent)]

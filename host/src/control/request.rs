@@ -62,7 +62,7 @@ impl Request {
     }
 }
 
-/// What another node needs of a request, to carry it out.
+/// The parts of a request that another node needs to carry it out.
 #[cfg(feature = "cluster")]
 impl Request {
     /// Returns the target that it was asked for with.

@@ -20,7 +20,7 @@ pub struct Status {
     /// The node of a cluster that answered; none if the host is no node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// The nodes of the cluster, that one first. What they have is below.
+    /// The nodes of the cluster, that one first. Their accounts and plugins are below.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<NodeStatus>,
     /// Whether a host runs with this data folder. If none does, the fields about a host are omitted.

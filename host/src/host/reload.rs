@@ -296,7 +296,7 @@ async fn opened(host: &Host, policy: &Policy) -> BTreeMap<PluginId, (SettingValu
         match secret::opened_with_rooms(&entry.settings, &entry.settings_in, &manifest).await {
             Ok(values) => drop(all.insert(id, values)),
             Err((setting, error)) => {
-                tracing::warn!(plugin = %id, setting, %error, "the secret is not to be had; the one before counts on");
+                tracing::warn!(plugin = %id, setting, %error, "the secret is unavailable; its former value stays in use");
             }
         }
     }

@@ -25,7 +25,7 @@ const LONGEST_BODY: usize = MOST_IN_A_REQUEST - (192 << 10);
 /// The most requests of other nodes at once, beside searches; further ones are refused.
 const REQUESTS: usize = 32;
 
-/// Where a webhook is.
+/// The node that has a webhook.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// On this other node, where it takes bodies up to this size.
@@ -36,7 +36,7 @@ pub(super) enum Place {
     Unknown,
 }
 
-/// What a node asks another one.
+/// A request of one node to another about a webhook.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "asks", rename_all = "kebab-case", deny_unknown_fields)]
 enum Question {
@@ -57,7 +57,7 @@ struct Found {
     accounts: usize,
 }
 
-/// What stands before the body of a plugin's answer.
+/// The head of a plugin's answer, before its body.
 #[derive(Debug, Serialize, Deserialize)]
 struct Answered {
     status: u16,

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_waits_for_goes_back_and_nothing_else_does() {
+    fn only_stanzas_whose_sender_waits_for_an_answer_go_back() {
         for asks in [
             "<message from='a@b/c' to='d@e' id='1' type='chat'><body>x</body></message>",
             "<message from='a@b/c' to='d@e' id='1'/>",

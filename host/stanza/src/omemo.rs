@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_is_read_again() {
+    fn published_bundles_and_device_lists_are_read_back() {
         for form in OmemoForm::ALL {
             let written = bundle_payload(form, &bundle()).to_xml();
             assert_eq!(read_bundle(form, &written), Some(bundle()), "{written}");

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_no_copy_can_be_is_refused() {
+    async fn malformed_keys_of_a_copy_are_refused() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         made(from.path()).await.close().await;
         let path = to.path().join(FILE);

@@ -241,7 +241,7 @@ fn tell_all(writes: Vec<PendingWrite>, result: Result<Vec<Outcome>, Failure>) ->
             }
         }
         Err(error) => {
-            tracing::error!(%error, "what plugins keep could not be written");
+            tracing::error!(%error, "stored data of plugins could not be written");
             for pending in writes {
                 Outcome::Failed(error.copy()).tell(pending);
             }

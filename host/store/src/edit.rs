@@ -271,7 +271,7 @@ fn undo(file: &Connection) {
         && let Err(error) = file.execute_batch("ROLLBACK")
     {
         // Each further change then fails at its begin.
-        tracing::error!(%error, "a change could not be undone; the file makes no further one");
+        tracing::error!(%error, "a failed change could not be rolled back; all further changes of the file fail");
     }
 }
 

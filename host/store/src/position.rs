@@ -95,7 +95,7 @@ impl Positions {
             let result = file.change_once(|edit| change(edit, &owner));
             file.conclude(result, move |result| {
                 if let Err(error) = &result {
-                    tracing::warn!(plugin = %owner.plugin, %error, "up to where a plugin has come could not be kept");
+                    tracing::warn!(plugin = %owner.plugin, %error, "the progress of a plugin could not be stored");
                 }
                 health::of(&result)
             })

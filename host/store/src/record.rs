@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_is_not_in_the_record() {
+    fn writes_after_a_mark_that_is_cut_are_not_in_the_record() {
         let mut recording = Recording::default();
         recording.add(1, params!["a"]).unwrap();
         let mark = recording.mark();
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_written() {
+    fn parameters_that_no_reader_accepts_are_not_recorded() {
         let mut recording = Recording::default();
         recording.add(1, params!["a"]).unwrap();
         let long = vec![0_u8; LONGEST];
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_refused_with_the_reason() {
+    fn bytes_that_are_no_record_are_refused_with_the_reason() {
         let record = |writes: u32, rest: &[u8]| [&FORMAT.to_be_bytes(), &writes.to_be_bytes()[..], rest].concat();
         let cases = [
             (vec![], RecordError::Cut),

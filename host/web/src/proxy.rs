@@ -29,7 +29,7 @@ impl Proxy {
         let request = format!("CONNECT {server} HTTP/1.1\r\nhost: {server}\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut head = Vec::new();
-        // What follows the head belongs to the server, so nothing beyond its end is read.
+        // Bytes after the head belong to the server, so nothing beyond its end is read.
         while !head.ends_with(b"\r\n\r\n") {
             if head.len() == LONGEST_HEAD {
                 return Err(self.failed("its answer has no end"));

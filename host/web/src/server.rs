@@ -187,13 +187,13 @@ impl Server {
             TcpListener::from_std(listener)?
         };
         let (enough, stops) = watch::channel(false);
-        let (closes, closed) = watch::channel(false);
+        let (closing, closed) = watch::channel(false);
         let (listen, listens) = watch::channel(listen);
         let serving = Serving { listen: listens, answer, rooms: Rooms::new(), stops };
         let thread = std::thread::Builder::new().name("parlor-web".to_owned()).spawn(move || {
             // On Linux this is the priority of the thread alone. The server also works without it.
             let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
-            runtime.block_on(accept(listener, Arc::new(serving), closes));
+            runtime.block_on(accept(listener, Arc::new(serving), closing));
         })?;
         Ok(Self { at, listen, enough, closed, thread })
     }
@@ -236,7 +236,7 @@ struct Serving<A> {
     stops: watch::Receiver<bool>,
 }
 
-async fn accept<A, F>(listener: TcpListener, serving: Arc<Serving<A>>, closes: watch::Sender<bool>)
+async fn accept<A, F>(listener: TcpListener, serving: Arc<Serving<A>>, closing: watch::Sender<bool>)
 where
     A: Fn(Arrived) -> F + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
@@ -265,7 +265,7 @@ where
         }
     }
     drop(listener);
-    closes.send_replace(true);
+    closing.send_replace(true);
     let ending = async { while connections.join_next().await.is_some() {} };
     // Later the rest is dropped.
     let _ = timeout(STOPPING, ending).await;

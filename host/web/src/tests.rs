@@ -226,7 +226,7 @@ async fn through_a_proxy_the_addresses_that_were_checked_are_reached_and_names_o
         let client = through(Some(Proxy { resolves: true, ..proxy.clone() }), &server.roots, |_, _| false);
         assert_eq!(body(&client, get(server.address("/"))).await.unwrap(), b"hello");
         assert_eq!(asked.lock().unwrap()[1..], [format!("localhost:{port}")]);
-        // What is no name is checked here in any case, and so is a name that the proxy does not look up.
+        // The client always checks an IP address itself, and also a name that the proxy does not look up.
         let literal = WebAddress::parse(&format!("https://127.0.0.1:{port}/")).unwrap();
         assert!(matches!(client.send(get(literal)).await.err(), Some(WebError::Refused { .. })));
         let refusing = through(Some(proxy.clone()), &server.roots, |_, _| false);

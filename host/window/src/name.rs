@@ -100,7 +100,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_jid_the_name_is_one(jid in "\\PC{0,60}@\\PC{0,9}") {
+        fn any_jid_gives_a_valid_session_name(jid in "\\PC{0,60}@\\PC{0,9}") {
             for name in [Name::after(&jid), Name::after(&jid).numbered(66)] {
                 prop_assert_eq!(name.as_str().parse::<Name>(), Ok(name.clone()));
             }

@@ -228,7 +228,7 @@ impl Worker {
             LinkEvent::Closed => {
                 tracing::error!(
                     %component,
-                    "what connects a component has ended: a bug in the host; please report it, with the panic in the log; connecting again"
+                    "the connection task of a component has ended: a bug in the host; please report it, with the panic in the log; connecting again"
                 );
                 self.link = None;
                 if self.exchange.is_live() {

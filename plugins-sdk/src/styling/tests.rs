@@ -57,7 +57,7 @@ fn quotations_and_blocks_have_lines_of_their_own() {
 }
 
 #[test]
-fn what_is_escaped_has_no_markup() {
+fn escaped_text_has_no_markup() {
     assert_eq!(escape("*a* b_c_ _d_"), "\u{2060}*a* b_c_ \u{2060}_d_");
     assert_eq!(escape("> a > b\n>c"), "\u{2060}> a > b\n\u{2060}>c");
     assert!(!escape("```\na\n```").starts_with(FENCE));

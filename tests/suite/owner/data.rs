@@ -49,7 +49,7 @@ async fn what_is_imported_is_listed_and_exported_again() {
     assert!(removed.stdout.starts_with(says), "{removed:?}");
     assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout.lines().count(), 4);
     let added = ended(home.run(&["plugin", "add", "echo.wasm", "--yes", "--grant-all"]).await.unwrap(), 0);
-    assert!(added.stdout.contains("what an earlier plugin called echo kept (4 entries)"), "{added:?}");
+    assert!(added.stdout.contains("the stored data of an earlier plugin called echo (4 entries)"), "{added:?}");
     ended(home.run(&["plugin", "remove", "echo", "--yes", "--with-data"]).await.unwrap(), 0);
     for what in [&["export"][..], &["list"], &["list", "--json"]] {
         let nobody = ended(home.run(&[&["plugin", "data", "echo"], what].concat()).await.unwrap(), 1);

@@ -503,7 +503,7 @@ async fn what_a_registry_gives_to_everybody_needs_no_log_in_that_can_be_had() {
             format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n"),
         );
         let refused = add(&home, &source, 1).await;
-        says(&refused, &format!("is not to be had: the server says {status}"));
+        says(&refused, &format!("cannot be fetched: the server says {status}"));
         assert!(!refused.stderr.contains("docker login"), "{refused:?}");
     }
     home.write("auth.json", "{\"auths\": s3cr3t-2210").unwrap();

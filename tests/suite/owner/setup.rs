@@ -335,7 +335,7 @@ async fn what_is_broken_is_named_with_its_remedy() {
         ("files", "broken", "others on this machine may write"),
         ("plugin greedy", "broken", "needs what was not granted"),
         ("plugin swapped", "broken", "someone changed the file"),
-        ("plugin keyless", "broken", "its secret key is not to be had"),
+        ("plugin keyless", "broken", "its secret key is unavailable"),
         ("host", "fine", "none runs"),
         ("account main", "broken", "refused the password"),
     ] {
@@ -365,8 +365,7 @@ async fn who_needs_a_plugin_whose_secret_is_missing_is_broken_too() {
     let dependent = home.install_bytes("needy", &bytes).unwrap();
     home.set_policy(&Policy::default().with("keyless", keyless).with("needy", dependent)).unwrap();
     let json = ended(home.run(&["doctor", "--json", "--offline"]).await.unwrap(), 5).json().unwrap();
-    for (check, words) in
-        [("plugin keyless", "its secret token is not to be had"), ("plugin needy", "it needs keyless")]
+    for (check, words) in [("plugin keyless", "its secret token is unavailable"), ("plugin needy", "it needs keyless")]
     {
         let found = finding(&json, check, "broken");
         assert!(found["says"].as_str().unwrap().contains(words), "{found}");

@@ -71,7 +71,7 @@ async fn a_plugin_of_the_web_is_installed_updated_and_outlives_its_source() {
 
     web.remove("/files/echo.wasm?a=b");
     let gone = run(&home, &["update", "echo", "--yes"], 1).await;
-    says(&gone, "/files/echo.wasm?a=b is not to be had: the server says 404 Not Found");
+    says(&gone, "/files/echo.wasm?a=b cannot be fetched: the server says 404 Not Found");
     // The plugin keeps running, and starts again, without its source.
     drop(host);
     let host = home.start().unwrap();

@@ -162,7 +162,7 @@ async fn a_version_that_cannot_even_be_loaded_changes_nothing() {
     for (entry, why) in [
         (unlinked(&home), "it does not fit this host's API"),
         (dependent(&home), "it needs base: base is not there"),
-        (runs.clone().limit("mailbox", 7), "the secret token of echo is not to be had"),
+        (runs.clone().limit("mailbox", 7), "the secret token of echo is unavailable"),
     ] {
         home.set_policy(&policy.clone().with("echo", entry)).unwrap();
         ended(home.run(&["reload"]).await.unwrap(), 0);

@@ -54,7 +54,7 @@ struct Shown<R>(R);
 impl<R: Read> Read for Shown<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = self.0.read(buffer)?;
-        // What nobody reads any more is no reason to stop.
+        // If nobody reads the output any more, that is no reason to stop.
         let _ = std::io::stdout().write_all(&buffer[..read]);
         let _ = std::io::stdout().flush();
         Ok(read)

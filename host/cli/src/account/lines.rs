@@ -158,7 +158,7 @@ fn cells(line: &str) -> Result<Vec<String>, String> {
         return Ok(record.iter().map(str::to_owned).collect());
     }
     let says = if line.contains('\r') {
-        "it has the end of a line in it"
+        "it contains a line break"
     } else if line.matches('"').count() % 2 == 1 {
         "a field in quotes has no end on this line"
     } else {
@@ -225,7 +225,7 @@ fn password(mut fields: Fields) -> Result<Source, String> {
         return Err(format!("it has {key} and {second}: keep one of them"));
     }
     if value.contains(['\n', '\r', '\0']) {
-        return Err(format!("its {key} has the end of a line in it"));
+        return Err(format!("its {key} contains a line break"));
     }
     match key {
         "password" if value.len() > LONGEST_PASSWORD => {
@@ -364,7 +364,7 @@ mod tests {
             ("{\"jid\":\"a@example.org\",\"password\":53}", "its password has to be a text"),
             ("{\"jid\":\"a@example.org\",\"password\":\"s3cr3t\"", "a mistake in column"),
             ("{\"jid\":\"a@example.org\"}\n[\"s3cr3t\"]", "2: it is no JSON object"),
-            ("{\"jid\":\"a@example.org\",\"password\":\"s3cr3t\\nb\"}", "end of a line"),
+            ("{\"jid\":\"a@example.org\",\"password\":\"s3cr3t\\nb\"}", "line break"),
         ] {
             let reasons = reasons(text);
             assert!(reasons.len() == 1 && reasons[0].contains(words), "{words}: {reasons:?}");
@@ -405,9 +405,9 @@ mod tests {
             ("a,\"b\"\"", "no end"),
             ("a,\"b\"c", "more behind"),
             ("a,\"b\" ,c", "more behind"),
-            ("a\rb,c", "end of a line"),
-            ("a,b\r", "end of a line"),
-            ("\r,", "end of a line"),
+            ("a\rb,c", "line break"),
+            ("a,b\r", "line break"),
+            ("\r,", "line break"),
         ] {
             let reason = cells(line).unwrap_err();
             assert!(reason.contains(words), "{line:?}: {reason}");

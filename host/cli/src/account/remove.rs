@@ -19,7 +19,7 @@ use crate::target::Target;
 /// The arguments of `parlor account remove`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal it asks what becomes of what the host keeps for the account: data of plugins, contacts, schedules, keys of encryption. The audit stays, and so does the account on its server. Comments in parlor.toml stay.\n\nExamples:\n  parlor account remove second\n  parlor account remove second --yes                what is kept stays\n  parlor account remove second --yes --with-data    it goes, too\n\nExit codes: 0 removed, 1 failed, 2 wrong usage, 3 not agreed to"
+    after_help = "On a terminal, the command asks whether to keep the account's data on this host: data of plugins, contacts, schedules, keys of encryption. The audit stays, and so does the account on its server. Comments in parlor.toml stay.\n\nExamples:\n  parlor account remove second\n  parlor account remove second --yes                keeps its data\n  parlor account remove second --yes --with-data    removes its data, too\n\nExit codes: 0 removed, 1 failed, 2 wrong usage, 3 not agreed to"
 )]
 pub struct RemoveArgs {
     /// The account, by its name in parlor.toml.

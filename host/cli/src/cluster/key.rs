@@ -23,7 +23,7 @@ const LARGEST: u64 = 16 * 1024;
 /// The arguments of `parlor cluster key`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The file has mode 0600, and one that is there is not written over. Copy it to all nodes by a way on which nobody else can read it, and keep a copy elsewhere: without the key, nobody can read what accounts keep in NATS. Several machines (docs/owner/cluster.md) says how to replace a key.\n\nExamples:\n  parlor cluster key                   writes cluster.key beside parlor.toml\n  parlor cluster key /etc/bots.key     writes another file\n  parlor cluster key --add             adds a key behind those of the file, to replace the first\n\nExit codes: 0 written, 1 failed, such as when the file is there already, 2 wrong usage"
+    after_help = "The file has mode 0600, and the command does not overwrite an existing file. Copy it to all nodes over a channel that nobody else can read, and keep a copy elsewhere: without the key, nobody can read the accounts' data in NATS. Several machines (docs/owner/cluster.md) says how to replace a key.\n\nExamples:\n  parlor cluster key                   writes cluster.key beside parlor.toml\n  parlor cluster key /etc/bots.key     writes another file\n  parlor cluster key --add             adds a key behind those of the file, to replace the first\n\nExit codes: 0 written, 1 failed, such as when the file is there already, 2 wrong usage"
 )]
 pub struct KeyArgs {
     /// The file. By default cluster.key beside the configuration.
@@ -38,7 +38,7 @@ pub struct KeyArgs {
     target: Target,
 }
 
-/// What was written, which has no key in it.
+/// The report on the written file, which contains no key.
 #[derive(Debug, Serialize)]
 struct Written {
     file: PathBuf,

@@ -16,7 +16,7 @@ use crate::{Ended, wait_for};
 /// The arguments of `parlor cluster import`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Stop the host first, and take a backup (`parlor backup`). The configuration must have [cluster]. Each account goes whole: what plugins stored, schedules, requests to webhooks, contacts, places in archives, the session at the server and all keys. The audit stays at this host. Start no other node that has these accounts before the import is done: there they would begin with nothing.\n\nThe host's own file keeps an account until NATS has all of it. Afterwards it says that the account has moved, and no host without [cluster] runs it: OMEMO sessions that go on at two places use keys of messages twice. If the command is killed, run it again.\n\nExamples:\n  parlor cluster import --dry-run          show what would be moved\n  parlor cluster import                    all accounts of parlor.toml\n  parlor cluster import main               one of them\n  parlor cluster import main --replace     also if the cluster has data of it, which is lost\n\nExit codes: 0 all are there, 1 some are not, 2 wrong usage"
+    after_help = "Stop the host first, and take a backup (`parlor backup`). The configuration must have [cluster]. The import moves all of an account: data of plugins, schedules, requests to webhooks, contacts, positions in archives, the session at the server and all keys. The audit stays on this host. Start no other node that has these accounts before the import is done: there they would begin with nothing.\n\nThe host's own file keeps an account until NATS has all of it. Afterwards the file says that the account has moved, and no host without [cluster] runs it: OMEMO sessions that continue at two places use keys of messages twice. If the command is killed, run it again.\n\nExamples:\n  parlor cluster import --dry-run          show what would be moved\n  parlor cluster import                    all accounts of parlor.toml\n  parlor cluster import main               one of them\n  parlor cluster import main --replace     also if the cluster has data of it, which is lost\n\nExit codes: 0 all are there, 1 some are not, 2 wrong usage"
 )]
 pub struct ImportArgs {
     #[command(flatten)]
@@ -29,7 +29,7 @@ pub struct ImportArgs {
 /// The arguments of `parlor cluster export`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Stop this host first, and those that have the accounts: no node may run an account that is exported. All that the cluster keeps of it goes into the host's own file, and is removed from NATS. Then take [cluster] out of parlor.toml and start the host. Nodes do not run the account again, also if it is in their files, until it is imported.\n\nThe command also takes back an import that was interrupted. If it is killed, run it again.\n\nExamples:\n  parlor cluster export                    all accounts of parlor.toml\n  parlor cluster export main               one of them\n  parlor cluster export main --replace     also if this host keeps data of it, which is lost\n\nExit codes: 0 all are here, 1 some are not, 2 wrong usage"
+    after_help = "First stop this host and the hosts that have the accounts: no node may run an account during its export. The export writes all data of the account into this host's own file, and removes it from NATS. Then take [cluster] out of parlor.toml and start the host. Nodes do not run the account again until you import it, even if it is in their files.\n\nThe command also takes back an import that was interrupted. If it is killed, run it again.\n\nExamples:\n  parlor cluster export                    all accounts of parlor.toml\n  parlor cluster export main               one of them\n  parlor cluster export main --replace     also if this host keeps data of it, which is lost\n\nExit codes: 0 all are here, 1 some are not, 2 wrong usage"
 )]
 pub struct ExportArgs {
     #[command(flatten)]
@@ -54,7 +54,7 @@ struct Which {
 /// The arguments of `parlor cluster remove`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The account must be in no file any more: take it out of parlor.toml on all nodes first (`parlor account remove`). Its log and its snapshots are removed from NATS, and its file from each node. Nothing brings them back. It works while hosts run, and on accounts that were exported: nodes may have them again, and they begin with nothing.\n\nExamples:\n  parlor cluster remove bot@example.org          shows what would be removed\n  parlor cluster remove bot@example.org --yes\n\nExit codes: 0 removed, 1 failed, 2 wrong usage, 3 nothing was removed, since --yes was not given"
+    after_help = "First take the account out of the files of all nodes (`parlor account remove`). The command removes its log and its snapshots from NATS, and its file from each node. Nothing brings them back. The command works while hosts run, and on exported accounts: if a node has such an account again, it begins with nothing.\n\nExamples:\n  parlor cluster remove bot@example.org          shows what would be removed\n  parlor cluster remove bot@example.org --yes\n\nExit codes: 0 removed, 1 failed, 2 wrong usage, 3 nothing was removed, since --yes was not given"
 )]
 pub struct RemoveArgs {
     /// The address of the account.
@@ -69,7 +69,7 @@ pub struct RemoveArgs {
     target: Target,
 }
 
-/// What became of one account.
+/// The result for one account.
 struct Row {
     name: AccountName,
     jid: BareJid,
@@ -186,7 +186,7 @@ fn looked(look: Look) -> (&'static str, Option<u64>, String) {
     match look {
         Look::Move { rows, replaces: false } => ("would-move", Some(rows), format!("{rows} rows would be moved")),
         Look::Move { rows, replaces: true } => {
-            ("would-replace", Some(rows), format!("{rows} rows would replace what the cluster has"))
+            ("would-replace", Some(rows), format!("{rows} rows would replace the cluster's data"))
         }
         Look::Finish => ("would-finish", None, "all of it is in the cluster, and nodes would get it".to_owned()),
         Look::Already => ("already", None, "it has moved already".to_owned()),
@@ -215,7 +215,7 @@ fn exported(done: Export) -> (&'static str, Option<u64>, String) {
 
 /// Returns the warning about an account that is replaced or removed although nobody can read what the cluster has of it.
 fn unreadable(jid: &BareJid, damage: &str) -> String {
-    format!("what the cluster has of {jid} could not be read, and goes all the same: {damage}")
+    format!("the cluster's data of {jid} could not be read, and is removed all the same: {damage}")
 }
 
 /// Says on standard error how far a move has come.

@@ -55,7 +55,8 @@ pub(super) fn seen(found: &Examined, first: KeyId, findings: &mut Findings) {
     match nodes.len() {
         0 => findings.warn(CHECK, "no node runs", "`parlor run` starts this one"),
         1 => {
-            let says = format!("the only node that runs is {}: if it is lost, its accounts go on nowhere", nodes[0]);
+            let says =
+                format!("the only node that runs is {}: if it is lost, no other node can run its accounts", nodes[0]);
             findings.warn(CHECK, says, "start another one");
         }
         _ => findings.fine(CHECK, format!("nodes that run: {}", nodes.join(", "))),

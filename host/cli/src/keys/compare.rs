@@ -105,7 +105,7 @@ pub(super) fn answer(
     let secret = from.read(jid, as_json)?;
     let number = open.number;
     let path = format!("/v1/accounts/{account}/keys/answer?jid={}&number={number}", escaped(jid.as_str()));
-    target::say(&format!("waiting for what comes of it with {jid}; Ctrl-C gives up"));
+    target::say(&format!("waiting for the result of the comparison with {jid}; Ctrl-C cancels"));
     let compared = waited(|| host.compare::<Compared>(&path, &secret))?;
     told(&compared, as_json)
 }

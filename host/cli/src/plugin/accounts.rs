@@ -20,7 +20,7 @@ use crate::target::{self, Target};
 /// The arguments of `parlor plugin accounts`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor plugin accounts echo                  where it runs, and where not\n  parlor plugin accounts echo --add second     there, too; asked about on a terminal\n  parlor plugin accounts echo --remove second\n  parlor plugin accounts echo --add group:support     on the accounts of a group, also on later ones\n  parlor plugin accounts echo --all --yes      on all, also on those that are added later\n\nIt counts at once, on the running plugin. Exit codes: 0 done, or nothing to do, 3 not agreed to, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor plugin accounts echo                  where it runs, and where not\n  parlor plugin accounts echo --add second     there, too; asked about on a terminal\n  parlor plugin accounts echo --remove second\n  parlor plugin accounts echo --add group:support     on the accounts of a group, also on later ones\n  parlor plugin accounts echo --all --yes      on all, also on those that are added later\n\nA change takes effect at once, on the running plugin. Exit codes: 0 done, or nothing to do, 3 not agreed to, 1 failed, 2 wrong usage"
 )]
 pub struct AccountsArgs {
     /// The plugin.

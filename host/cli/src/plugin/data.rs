@@ -34,7 +34,7 @@ const MOST: usize = 1_000_000;
 /// The arguments of `parlor plugin data`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Works beside a running host. In a cluster, it reads what accounts keep there, wherever they run, and imports nothing. An export has one JSON object a line: account, key, `value` (text) or `hex` (other bytes), and `expires` (milliseconds of the Unix clock) where there is an end.\n\nExamples:\n  parlor plugin data echo list\n  parlor plugin data echo export > echo.jsonl\n  parlor plugin data echo import echo.jsonl\n\nExit codes: 0 done, 1 failed and nothing imported, 2 wrong usage"
+    after_help = "The command works beside a running host. In a cluster, it reads the data of accounts there, wherever they run, and imports nothing. An export has one JSON object a line: account, key, `value` (text) or `hex` (other bytes), and `expires` (milliseconds of the Unix clock) if the entry expires.\n\nExamples:\n  parlor plugin data echo list\n  parlor plugin data echo export > echo.jsonl\n  parlor plugin data echo import echo.jsonl\n\nExit codes: 0 done, 1 failed and nothing imported, 2 wrong usage"
 )]
 pub struct DataArgs {
     /// The plugin; one that was removed may have left data behind.

@@ -13,7 +13,7 @@ use crate::target::{self, Target};
 /// The arguments of `parlor plugin hooks`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Give the address to whoever sends the requests, with the secret that you set by `parlor plugin config`. Who knows both can send; a secret is changed with `parlor plugin config --former-for`, so that nothing is refused meanwhile, and an address that became known is changed with --rotate, and the former one ends at once.\n\nExamples:\n  parlor plugin hooks forge                   its addresses, and the last requests\n  parlor plugin hooks forge --replay 17       tell the plugin of request 17 once more\n  parlor plugin hooks forge --rotate github   another address for the webhook github\n\nExit codes: 0 shown or done, 1 there is no such webhook or request, 4 no host runs, 2 wrong usage"
+    after_help = "Give the sender of the requests the address, and the secret that you set by `parlor plugin config`. Anybody who knows both can send. To change a secret without refusing requests meanwhile, use `parlor plugin config --former-for`. To replace an address that became known, use --rotate; the former one ends at once.\n\nExamples:\n  parlor plugin hooks forge                   its addresses, and the last requests\n  parlor plugin hooks forge --replay 17       tell the plugin of request 17 once more\n  parlor plugin hooks forge --rotate github   another address for the webhook github\n\nExit codes: 0 shown or done, 1 there is no such webhook or request, 4 no host runs, 2 wrong usage"
 )]
 pub struct HooksArgs {
     /// The plugin.

@@ -15,7 +15,7 @@ use crate::target::{self, Target};
 /// The arguments of `parlor plugin limits`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A size is written such as \"32 MiB\", a time such as \"500 ms\". What is set counts at once, on the running plugin. `parlor status` shows how much of its limits a plugin uses, and `parlor top` does so live.\n\nExamples:\n  parlor plugin limits echo                                    those in force, and defaults\n  parlor plugin limits echo memory='64 MiB' mailbox=512        set some, all or none\n  parlor plugin limits echo --unset memory                     back to the default\n\nExit codes: 0 done, or nothing to do, 1 it does not fit and nothing has changed, or it is set and the plugin does not run with it, 2 wrong usage"
+    after_help = "A size is written such as \"32 MiB\", a time such as \"500 ms\". A new limit takes effect at once, on the running plugin. `parlor status` shows how much of its limits a plugin uses, and `parlor top` does so live.\n\nExamples:\n  parlor plugin limits echo                                    those in force, and defaults\n  parlor plugin limits echo memory='64 MiB' mailbox=512        set some, all or none\n  parlor plugin limits echo --unset memory                     back to the default\n\nExit codes: 0 done, or nothing to do, 1 it does not fit and nothing has changed, or it is set and the plugin does not run with it, 2 wrong usage"
 )]
 pub struct LimitsArgs {
     /// The plugin.

@@ -16,7 +16,7 @@ use crate::tell;
 /// The arguments of `parlor plugin order`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A hook sees, changes or stops what passes between people and your other plugins. The plugins of an order are asked one after the other. Each also needs the permission: hooks.outgoing, hooks.incoming or hooks.commands. How long each may take, and what happens if it gives no verdict, stands in plugins.toml: `deadline` and `on_failure` under [hooks].\n\nExamples:\n  parlor plugin order                          all three orders\n  parlor plugin order outgoing filter stamp    filter first, then stamp, and no other\n  parlor plugin order commands --none          no plugin refuses commands any more\n\nIt counts at once, for the next message. Exit codes: 0 shown or done, or nothing to do, 1 failed, and nothing has changed, 2 wrong usage"
+    after_help = "A hook sees, changes or stops what passes between people and your other plugins. The plugins of an order are asked one after the other. Each also needs the permission: hooks.outgoing, hooks.incoming or hooks.commands. In plugins.toml, `deadline` and `on_failure` under [hooks] set how long each may take, and what happens if it gives no verdict.\n\nExamples:\n  parlor plugin order                          all three orders\n  parlor plugin order outgoing filter stamp    filter first, then stamp, and no other\n  parlor plugin order commands --none          no plugin refuses commands any more\n\nThe order takes effect with the next message. Exit codes: 0 shown or done, or nothing to do, 1 failed, and nothing has changed, 2 wrong usage"
 )]
 pub struct OrderArgs {
     /// The order: outgoing, incoming or commands.
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_is_one_sentence() {
+    fn a_change_of_an_order_is_reported_in_one_sentence() {
         let ids: Vec<PluginId> = ["filter", "stamp"].iter().map(|id| id.parse().unwrap()).collect();
         assert_eq!(done(OrderName::Outgoing, &ids, true), "filter, then stamp are asked about what others send");
         assert_eq!(done(OrderName::Commands, &[], false), "no plugin is asked about commands already");

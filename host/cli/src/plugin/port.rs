@@ -16,7 +16,7 @@ const LONGEST: usize = 300;
 /// The arguments of `parlor plugin port`.
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Make a plugin for parlor of one for errbot or maubot, in Python: a new folder with its source, a plugin.toml that asks for what it uses, and a layer with the decorators and objects that it knows. Functions that wait for the web or for time become `async`. For each thing that the layer lacks it says where, why, and what to use in its place. Nothing of the plugin is run, and its own folder stays as it is.",
+    long_about = "Make a plugin for parlor of one for errbot or maubot, in Python: a new folder with its source, a plugin.toml that asks for what it uses, and a layer with the decorators and objects that it knows. Functions that wait for the web or for time become `async`. The command reports each feature that the layer lacks, with the place, the reason and a replacement. It runs no code of the plugin, and does not change its folder.",
     after_help = "Examples:\n  parlor plugin port err-weather                       makes a folder with the name of the plugin\n  parlor plugin port maubot-tea --into tea && parlor plugin build tea\n  parlor plugin port err-weather --json                the report, for programs\n\nExit codes: 0 ported, and it lacks nothing, 5 ported, and it lacks something, 1 failed and nothing was made, 2 wrong usage"
 )]
 pub struct PortArgs {

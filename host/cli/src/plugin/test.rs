@@ -26,7 +26,7 @@ const EXTENSION: &str = "chat";
 /// The arguments of `parlor plugin test`.
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Try a plugin against its author's tests: tests/*.chat in its folder. There is no server and no waiting: what people do is written down, and a real session passes it on to the plugin, whose clock stands still until the test lets time go by.",
+    long_about = "Try a plugin against its author's tests: tests/*.chat in its folder. There is no server and no waiting: a test lists the actions of people, and a real session passes them on to the plugin. The plugin's clock stands still until the test lets time pass.",
     after_help = help()
 )]
 pub struct TestArgs {

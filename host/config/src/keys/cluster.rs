@@ -8,7 +8,7 @@ pub const CLUSTER: &[Key] = &[
         "allow_unencrypted",
         "true or false",
         Some("false"),
-        "Connect to NATS on another machine without TLS. Anyone who reads along then sees the log-in at NATS, the addresses of accounts, and when each of them changes something.",
+        "Connect to NATS on another machine without TLS. Anybody on the network path can then see the log-in at NATS, the addresses of accounts, and when each of them changes something.",
     ),
     key(
         "ca_file",
@@ -40,7 +40,7 @@ pub const CLUSTER: &[Key] = &[
         "key_file",
         "a file",
         NONE,
-        "The file with the keys that encrypt what accounts keep in NATS, readable by you alone and the same on all nodes: `parlor cluster key` makes it. One of `key_file`, `key_command` and `key_env` has to be there.",
+        "The file with the keys that encrypt the data of accounts in NATS, readable by you alone and the same on all nodes: `parlor cluster key` makes it. One of `key_file`, `key_command` and `key_env` is required.",
     ),
     key(
         "name",
@@ -58,7 +58,7 @@ pub const CLUSTER: &[Key] = &[
         "node",
         "a name",
         Some("the machine's name"),
-        "The name of this node, which is another one on each node. Also `PARLOR_NODE`, so that all nodes can have the same file.",
+        "The name of this node, which must differ on each node. Also `PARLOR_NODE`, so that all nodes can have the same file.",
     ),
     key("password_command", "text", NONE, "A line for the shell that prints the password for NATS, within 10 s."),
     key("password_env", "text", NONE, "The name of the variable of the environment that holds the password for NATS."),
@@ -78,7 +78,7 @@ pub const CLUSTER: &[Key] = &[
         "share_plugins",
         "true or false",
         Some("true"),
-        "Share `plugins.toml`, the components of plugins and `accounts.toml` with the other nodes: a change on one of them counts on all. With `false` this node goes by its own files.",
+        "Share `plugins.toml`, the components of plugins and `accounts.toml` with the other nodes: a change on one of them counts on all. With `false` this node uses its own files.",
     ),
     key("user", "text", NONE, "The name to log in with at NATS. It goes with a password."),
 ];

@@ -126,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_cut_is_put_together(length in 1..3000_usize, limit in 0..400_usize, is_v3: bool) {
+        fn parts_of_a_cut_message_are_joined_again(length in 1..3000_usize, limit in 0..400_usize, is_v3: bool) {
             let text = "x".repeat(length);
             let tag = InstanceTag::new(0x1234_5678);
             let route = if is_v3 { Route::V3 { sender: tag.unwrap(), receiver: tag } } else { Route::V2 };

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_early_is_refused() {
+    fn a_field_that_ends_early_is_refused() {
         let mut out = Vec::new();
         put_data(&mut out, b"abc");
         for length in 0..out.len() {

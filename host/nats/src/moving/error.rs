@@ -6,7 +6,7 @@ use parlor_store::DataError;
 use crate::away::Away;
 use crate::error::{ConnectError, LogError, SnapshotError, StartError, StateError, StreamError, TakeOverError};
 
-/// The reason why an account is not moved, or not yet. What is done of the move stays.
+/// The reason why an account is not moved, or not yet. Completed steps of the move stay.
 #[derive(Debug, thiserror::Error)]
 pub enum MoveError {
     /// The cluster has data of the account.
@@ -42,7 +42,7 @@ pub enum MoveError {
     Busy {
         /// The account.
         account: BareJid,
-        /// What the other command does.
+        /// The action of the other command.
         why: Away,
     },
     /// The other way has begun.

@@ -13,7 +13,7 @@ use crate::log::AccountLog;
 /// The name of a move that took nothing out of the cluster. Any host may bring such an account back, since none has anything of it.
 pub(super) const EMPTY: &str = "nothing";
 
-/// What an export has done.
+/// The result of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Export {
     /// The host has the account, with so many rows.
@@ -25,7 +25,7 @@ pub enum Export {
     Kept,
 }
 
-/// What an export has to do.
+/// The action that an export has to take.
 enum Plan {
     /// Takes the account out. The name is that of an earlier attempt.
     Fetch(Option<String>),

@@ -14,7 +14,7 @@ use crate::error::{PutError, StateError};
 use crate::log::{AccountLog, forget_before};
 use crate::record::Kind;
 
-/// What an import would do.
+/// The action that an import would take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
     /// It moves so many rows.
@@ -32,7 +32,7 @@ pub enum Look {
     Nothing,
 }
 
-/// What an import has done.
+/// The result of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Import {
     /// The account is in the cluster, with so many rows.
@@ -46,7 +46,7 @@ pub enum Import {
     Nothing,
 }
 
-/// What is there before an import.
+/// The state before an import.
 pub(super) struct Found {
     mark: Option<Mark>,
     pub(super) standing: Standing,

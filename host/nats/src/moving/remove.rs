@@ -6,7 +6,7 @@ use parlor_cluster::Revision;
 use super::{MoveError, Progress, Remover, Step, highest, tell};
 use crate::away::{Away, Standing};
 
-/// What the removal of an account would remove.
+/// The data that the removal of an account would remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removal {
     /// The name of the node that has it, if one has.

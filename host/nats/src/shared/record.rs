@@ -30,7 +30,7 @@ struct SealedRecord {
     sealed: String,
 }
 
-/// What is encrypted in the record of a version.
+/// The encrypted part of the record of a version.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct VersionRecord {
@@ -41,7 +41,7 @@ struct VersionRecord {
     parlor: String,
 }
 
-/// What a node says of the version that it has.
+/// The record in which a node reports the version that it has.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NodeRecord {

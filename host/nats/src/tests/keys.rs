@@ -1,4 +1,4 @@
-//! What NATS has of accounts is encrypted, and what somebody changed there is refused.
+//! The data of accounts in NATS is encrypted, and changes that somebody made to it there are refused.
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -253,7 +253,7 @@ async fn a_key_is_replaced_while_accounts_go_on() {
         held.kill();
     }
     assert!(matches!(agree_on_keys(&link, &old).await, Err(StateError::Key { .. })), "the new key has taken its place");
-    // What the old key encrypts is replaced although nothing is written.
+    // Data under the old key is encrypted anew although nothing is written.
     let node = Node::with(&link, &turned).await;
     let held = node.take_over(ACCOUNT, token + 1).await;
     let all_are_new = async {

@@ -190,7 +190,7 @@ async fn a_process_that_was_suspended_may_not_act_from_its_first_moment_on() {
     assert_eq!(log.append(Bytes::from_static(b"late")).await, Err(LogError::Fenced));
 }
 
-/// Its lease goes on for a while. What it does meanwhile could not be noted, and would be done again elsewhere.
+/// Its lease goes on for a while. Its actions meanwhile could not be noted, and would be repeated elsewhere.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_permission_is_confirmed_only_while_nats_answers() {
     let server = Server::start();

@@ -1,4 +1,4 @@
-//! What nodes share: versions of a text, and files by their digests.
+//! Nodes share versions of a text, and files by their digests.
 
 use std::collections::{BTreeMap, BTreeSet};
 

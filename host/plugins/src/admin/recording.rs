@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_takes_something_away_is_told_from_the_rest() {
+    fn changes_that_only_restrict_a_plugin_are_recognized() {
         let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
         assert!(takes_away(&Change::Remove));
         assert!(takes_away(&Change::Set(keys(&["enabled"]), false.into())));

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_verifies_nothing_has_no_former_secret_and_a_short_one_changes_nothing() {
+    async fn a_secret_without_a_webhook_has_no_former_one_and_a_short_one_changes_nothing() {
         let house = House::new();
         house.admin().keep_secret(&house.id, None, "other", "the first one").unwrap();
         let refused = rotate_secret(&house.admin(), &house.id, "other", NewSecret::Text("x"), until());

@@ -31,7 +31,7 @@ pub(super) fn tell(account: &Shared, news: KeyNews) {
             "a device of a known person has another key; ask them before you trust it"
         ),
         KeyNewsKind::TooManyDevices => {
-            tracing::warn!(account = %account.name, %jid, device, "somebody has more devices than get messages");
+            tracing::warn!(account = %account.name, %jid, device, "a person has too many devices; further ones get no messages");
         }
         KeyNewsKind::NotPublished => {
             tracing::warn!(account = %account.name, "the server does not publish the account's keys");

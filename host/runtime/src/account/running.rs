@@ -46,7 +46,7 @@ impl Worker {
                 alarm.set(deadline, self.now());
             }
             let has_room = self.has_room();
-            // What waits in an account that may not act is never sent: room for it would wake this task for nothing, and
+            // An account that may not act sends nothing that waits: room for it would wake this task for nothing, and
             // without end.
             let waits_for_room = !has_room && self.shared.may_act.now();
             tokio::select! {

@@ -333,7 +333,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_apart_or_has_no_value_is_refused() {
+    fn ambiguous_arguments_and_those_without_a_possible_value_are_refused() {
         let text = |name: &str| argument(name, Kind::Text);
         let optional = |name: &str| Argument { optional: true, ..text(name) };
         assert_eq!(of(vec![text("a"), text("A")]), "has a twice");

@@ -294,7 +294,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_a_value_within_its_bounds_or_none(text in r"[-+\u{2013}0-9.eEwdhms@/]{0,12}|.{0,20}") {
+        fn any_text_gives_a_value_within_its_bounds_or_none(text in r"[-+\u{2013}0-9.eEwdhms@/]{0,12}|.{0,20}") {
             if let Some(CommandValue::Integer(number)) = read(&Kind::Integer(-9, 9), &text) {
                 prop_assert!((-9..=9).contains(&number));
             }

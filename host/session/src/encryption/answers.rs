@@ -168,7 +168,7 @@ fn bundle_came(
     let bundle = match checked {
         Some(Ok(bundle)) => bundle,
         Some(Err(error)) => {
-            tracing::warn!(%jid, device, %error, "a device gets no messages: its keys are not what they should be");
+            tracing::warn!(%jid, device, %error, "a device gets no messages: its published keys are invalid");
             return keys.fetches.fails(Fetch::Bundle(jid.clone(), device, form), now);
         }
         None => return keys.fetches.fails(Fetch::Bundle(jid.clone(), device, form), now),

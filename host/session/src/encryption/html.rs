@@ -179,7 +179,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_escaped_comes_back(text in "[a-z<>&;\"'\n ]{0,40}[a-z]", is_bold: bool) {
+        fn escaped_text_comes_back_from_html(text in "[a-z<>&;\"'\n ]{0,40}[a-z]", is_bold: bool) {
             let html = escaped(&text);
             prop_assert_eq!(of(&format!("<span>{html}</span>")), text.clone());
             let html = if is_bold { format!("<FONT COLOR=\"red\"><B>{html}</B></FONT>") } else { html };

@@ -264,7 +264,7 @@ fn sealed(to: Jid, id: String, text: String, beside: Extensions) -> Sealed {
 /// Sends a message in a conversation.
 pub(super) fn send(keys: &mut EndToEnd, partner: &BareJid, message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>) {
     let Some(text) = message.text() else {
-        // What people read, such as a subject, does not go out in the open beside the encrypted texts.
+        // Content that people read, such as a subject, does not go out plainly beside encrypted texts.
         if message.draft.encryption == EncryptionWish::Required || has_content(&message.draft) {
             let error = no_encryption(&message.to, ONLY_TEXT);
             return refuse(message, error, turn);

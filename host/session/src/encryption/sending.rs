@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_concerned_goes_out_plainly_and_at_once() {
+    fn messages_without_encryption_go_out_plainly_and_at_once() {
         let mut keys = EndToEnd::default();
         for config in [Encryption::default(), Encryption::OFF] {
             keys.set_config(config);

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_host_answers_is_its_own() {
+    fn namespaces_that_the_host_answers_are_reserved() {
         for namespace in [
             "http://jabber.org/protocol/disco#info",
             "http://jabber.org/protocol/commands",

@@ -161,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_two_lists_have_in_common_is_in_both(one in "[a-d]{0,4}", other in "[a-d]{0,4}") {
+        fn common_rooms_of_two_lists_are_in_both(one in "[a-d]{0,4}", other in "[a-d]{0,4}") {
             let list = |names: &str| RoomList::new(names.chars().map(|name| RoomList::room(&format!("{name}@m.x")).unwrap()));
             let (one, other) = (list(&one), list(&other));
             let both = one.common(&other);

@@ -856,7 +856,7 @@ fn what_a_room_says_in_the_name_of_somebody_does_not_make_their_chat_plain() {
 }
 
 #[test]
-fn what_is_required_and_cannot_be_had_fails_typed() {
+fn required_encryption_that_is_impossible_fails_as_unsupported() {
     let mut bot = Bot::new(TrustPolicy::Blind);
     let mut sent = bot.say(ROMEO, "secret", EncryptionWish::Required);
     bot.lists(ROMEO, |_| Vec::new());

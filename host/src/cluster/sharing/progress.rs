@@ -26,7 +26,7 @@ pub(crate) struct Sharing {
 pub(super) struct Progress {
     /// The version that the file was the same as, last.
     pub(super) base: Option<Base>,
-    /// What the other nodes were told last; none if they may not have it.
+    /// The last report to the other nodes; none if it may not have reached them.
     pub(super) told: Option<Standing>,
     /// Why components are not here that the policy names, and when they were asked for.
     pub(super) lacking: Option<(String, Instant)>,

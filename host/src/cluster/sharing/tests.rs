@@ -56,7 +56,7 @@ impl Server {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// What the nodes share, as another program sees it.
+    /// Returns the shared texts of the nodes, as another program sees them.
     async fn shared(&self) -> (State, Shared) {
         let (servers, login) = (vec![self.address()], Login::Nothing);
         let settings = Settings { servers, login, ca_file: None, allow_unencrypted: false, replicas: 1 };

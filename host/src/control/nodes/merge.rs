@@ -84,7 +84,8 @@ pub(super) fn merge(form: &Form, own: Part, others: Vec<Part>) -> Result<Merged,
             Ok(given) => {
                 if given.status != StatusCode::NOT_FOUND {
                     let failure = serde_json::from_slice::<Failure>(&given.body);
-                    let reason = failure.map_or_else(|_| "it answered nonsense".to_owned(), |failure| failure.error);
+                    let reason =
+                        failure.map_or_else(|_| "its answer cannot be read".to_owned(), |failure| failure.error);
                     missing.push((part.node.clone(), format!("node {}: {reason}", part.node)));
                 }
                 if part.node == name {
@@ -113,7 +114,7 @@ fn written(value: &impl serde::Serialize) -> Result<Given, Refusal> {
 }
 
 fn strange(node: &str) -> (String, String) {
-    (node.to_owned(), format!("node {node} answered nonsense; run the same version of parlor on all nodes"))
+    (node.to_owned(), format!("the answer of node {node} cannot be read; run the same version of parlor on all nodes"))
 }
 
 /// Puts the states of hosts together: the first one, with the accounts and plugins of all.

@@ -27,7 +27,7 @@ struct Passed {
     uid: u32,
 }
 
-/// What stands before the body of an answer.
+/// The head of an answer, before its body.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_node_passes_on_is_refused() {
+    fn a_passed_request_that_no_node_writes_is_refused() {
         for wrong in ["", "{}\n", "{\"method\":\"G T\",\"target\":\"/\",\"by\":null,\"uid\":0}\n"] {
             assert!(matches!(read(wrong.as_bytes(), "one"), Err(Refusal::Value(_))), "{wrong}");
         }

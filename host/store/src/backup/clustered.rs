@@ -9,7 +9,7 @@ use super::{DataError, ENCRYPTION_TABLES, STREAMS, columns, failed, key_tables, 
 use crate::data_file::{AccountFile, attached, replace};
 
 /// Puts all that an account keeps into a copy, in place of what the copy has of it. Its keys are added to those that the copy lacks, which
-/// [`copy`](super::copy) returned. What is in no backup is left out.
+/// [`copy`](super::copy) returned. Data that no backup has is left out.
 pub fn add(copy: &Path, from: &AccountFile, keys: &Secret) -> Result<Secret, DataError> {
     let unreadable = || failed(copy, &"the keys of the backup cannot be read");
     let mut keys: Map<String, Value> = serde_json::from_slice(keys).map_err(|_| unreadable())?;

@@ -55,7 +55,7 @@ impl Stage {
     }
 }
 
-/// What the file notes of an account that moves, or has moved.
+/// The note in the file about an account that moves, or has moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// How far it has come.

@@ -48,7 +48,7 @@ async fn settle(keeper: &mut EncryptionKeeper) {
 }
 
 #[tokio::test]
-async fn what_is_kept_is_read_again() {
+async fn stored_keys_and_decisions_are_read_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     let mut keeper = EncryptionKeeper::new(store.clone(), &account());

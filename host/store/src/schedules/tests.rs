@@ -70,7 +70,7 @@ async fn a_due_time_is_told_until_it_is_over_and_its_count_begins_anew() {
 }
 
 #[tokio::test]
-async fn what_falls_into_a_pause_is_missed() {
+async fn due_times_within_a_pause_are_missed() {
     let store = Store::in_memory();
     let schedules = schedules(&store, "a");
     schedules.set(every("x", 60_000), 0, 9).await.unwrap();

@@ -106,7 +106,7 @@ async fn what_was_not_passed_on_after_all_may_come_again() {
 }
 
 #[tokio::test]
-async fn what_is_over_does_not_wait_again_by_a_late_failure() {
+async fn a_delivered_request_does_not_wait_again_after_a_late_failure() {
     let store = Store::in_memory();
     let webhooks = webhooks(&store);
     let Accepted::As(id) = accept(&webhooks, b"x", ALL).await else { panic!() };
@@ -117,7 +117,7 @@ async fn what_is_over_does_not_wait_again_by_a_late_failure() {
 }
 
 #[tokio::test]
-async fn what_nobody_is_told_of_is_given_up() {
+async fn requests_to_removed_webhooks_are_given_up() {
     let store = Store::in_memory();
     let webhooks = webhooks(&store);
     for webhook in ["github", "gone", "gone"] {

@@ -12,7 +12,7 @@ use super::NoBody;
 /// The memory for bodies of requests that have an addressee, in KiB. A body that finds none waits.
 const BODIES: u32 = 64 << 10;
 /// How much of it the bodies to one addressee may take, in KiB. The address of one webhook is often known to others: it
-/// is in the settings of a service. Whoever fills the share of that webhook leaves three quarters to all others. It is
+/// is in the settings of a service. A sender who fills the share of that webhook leaves three quarters to all others. It is
 /// no less than a quarter because the longest body that an owner can allow, `webhook_body`, has 16 MiB.
 const SHARE: u32 = BODIES / 4;
 /// The memory for bodies of all other requests, in KiB. They do not take from the former: otherwise anybody could block
@@ -199,7 +199,7 @@ mod tests {
         tokio::task::yield_now().await;
         drop(first);
         let mut second = waiting.await.unwrap().unwrap();
-        // What is there already is not taken twice.
+        // Memory that a body has already is not taken twice.
         second.grow(KIB).await.unwrap();
         assert_eq!(rooms.addressed.available_permits(), BODIES as usize - 1);
     }

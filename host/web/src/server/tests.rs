@@ -255,7 +255,7 @@ async fn connections_without_tls_end_when_it_is_turned_on() {
 /// The size of bodies that take a large part of the memory: 16 of them take all of it.
 const LARGE: usize = 4 << 20;
 
-/// What happens at a server whose memory a sender fills.
+/// An event at a server whose memory a sender fills.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     Begun,
@@ -263,7 +263,7 @@ enum Step {
     Refused,
 }
 
-/// Starts a server that reads large bodies. Of those to `/kept` it keeps the memory for as long as the connection lasts.
+/// Starts a server that reads large bodies. It keeps the memory of bodies to `/kept` for as long as the connection lasts.
 fn start_large() -> (Server, tokio::sync::mpsc::UnboundedReceiver<Step>) {
     let (steps, taken) = tokio::sync::mpsc::unbounded_channel();
     let answer = move |arrived: Arrived| {

@@ -146,7 +146,7 @@ impl Exchange {
         if old > 0 {
             tracing::warn!(
                 component = %self.domain, messages = old,
-                "messages of addresses that have logged out are not sent, since the cut lasted longer than keep_unsent of the component says"
+                "messages of addresses that have logged out are not sent: the connection was down for longer than keep_unsent of the component"
             );
         }
         for (jid, seat) in &mut state.seats {
@@ -154,7 +154,7 @@ impl Exchange {
             if !old.is_empty() {
                 tracing::warn!(
                     account = %jid, messages = old.len(),
-                    "messages are not sent, since the cut lasted longer than keep_unsent of the component says"
+                    "messages are not sent: the connection was down for longer than keep_unsent of the component"
                 );
             }
             seat.tell(Coming::Bound);
@@ -292,7 +292,7 @@ impl Exchange {
         if lost > 0 {
             tracing::warn!(
                 account = %jid, stanzas = lost,
-                "the last stanzas of an address are not sent: too many of addresses that have logged out wait for the server"
+                "the last stanzas of an address are not sent: too many stanzas of logged-out addresses wait for the server"
             );
         }
         self.more.notify_one();

@@ -219,7 +219,7 @@ async fn a_stanza_for_an_address_outside_of_the_domain_is_refused_and_counted() 
 }
 
 #[tokio::test]
-async fn what_nobody_is_there_for_goes_back() {
+async fn a_message_to_an_absent_address_goes_back() {
     let server = Server::start().await;
     let (_component, [echo], mut stream) = server.component(["echo"]).await;
     stream.say("<message from='a@b/c' to='nobody@bots.house' id='1' type='chat'><body>x</body></message>").await;

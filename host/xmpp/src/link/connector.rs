@@ -291,7 +291,7 @@ impl Task {
     /// Decides what follows after a failure.
     async fn failed(&mut self, mut quest: Box<Quest>, why: ConnectError, at_node: bool) -> Step {
         if at_node {
-            tracing::info!(reason = %why, "the session is not to be had where it was said to be; trying the usual way");
+            tracing::info!(reason = %why, "the session cannot be resumed at the address that the server gave; trying the usual way");
             return Step::Wait(quest, Duration::ZERO);
         }
         // The owner did not choose a server that another one redirected to, so its errors are not final.

@@ -1,5 +1,5 @@
-//! A plugin that answers numbered messages, for `cargo xtask cluster`. Of those that it is to note, it keeps in storage how
-//! often it was told each number, and how many there were in all, and answers once both are acknowledged.
+//! A plugin that answers numbered messages, for `cargo xtask cluster`. For messages that it is to note, it stores how often it
+//! was told each number, and how many there were in all. It answers once both are acknowledged.
 
 use parlor_sdk::prelude::*;
 
@@ -7,7 +7,7 @@ parlor_sdk::plugin!(start);
 
 /// The key of the number of messages.
 const COUNT: &str = "count";
-/// What keys of messages begin with.
+/// The prefix of the storage keys of messages.
 const TOLD: &str = "told/";
 /// How many keys one answer names.
 const PAGE: u32 = 400;

@@ -104,7 +104,7 @@ struct Change {
     is_there: bool,
 }
 
-/// Which accounts are logged in.
+/// The accounts that are logged in.
 struct Presence {
     changes: mpsc::UnboundedReceiver<Change>,
     /// How many connections each account has.

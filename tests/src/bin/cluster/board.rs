@@ -1,4 +1,4 @@
-//! Who runs which account, as the logs of the nodes say, and how long each account was away after a fault.
+//! Records which node runs which account, as the logs of the nodes say, and how long each account was away after a fault.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::judge::{Hit, Kind};
 use crate::plan::NODES;
 
-/// What the names of accounts in `parlor.toml` begin with.
+/// The prefix of the names of accounts in `parlor.toml`.
 pub(crate) const NAME: &str = "bot-";
 /// The lines of a log that the board goes by. All of them name the account.
 const CONNECTED: &str = "account connected";
@@ -19,7 +19,7 @@ const ENDED: &str = "account ended at once: another node may have it";
 /// The most lines about defects that are kept.
 const KEPT: usize = 20;
 
-/// What is known. Clones share it.
+/// The accounts and their nodes, as far as they are known. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Board(Arc<Mutex<State>>);
 

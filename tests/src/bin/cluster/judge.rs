@@ -26,11 +26,11 @@ pub(crate) struct Said {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) at: Duration,
-    /// What the plugin has noted; `None` if it was not to note the message.
+    /// The plugin's note of the message; `None` if it was not to note it.
     pub(crate) note: Option<Note>,
 }
 
-/// What a plugin has noted once it answers.
+/// The note that a plugin has made of a message once it answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Note {
     /// How often it was told the message.
@@ -47,7 +47,7 @@ pub(crate) struct Hit {
     pub(crate) kind: Kind,
 }
 
-/// What a fault does to the work of a node.
+/// The effect of a fault on the work of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The node was killed, and no other one was broken at the time.
@@ -71,7 +71,7 @@ impl Kind {
     }
 }
 
-/// What became of all messages, by their numbers.
+/// The results for all messages, by their numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// Without an answer.
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(orderly.doubled, [0], "nothing is handled twice when an account is given away");
     }
 
-    /// What a node answers while it is cut off is no message that it was handling at the time.
+    /// A message that a node answers long after it was cut off is not one that it was handling at the time of the cut.
     #[test]
     fn what_a_node_answers_for_long_after_a_cut_is_doubled() {
         let cut = [hit(0, 5_000, Kind::Cut)];

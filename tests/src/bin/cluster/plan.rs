@@ -1,4 +1,4 @@
-//! What is broken, in which order and for how long. All of it follows from the seed.
+//! Plans the faults: their order and how long each lasts. All of it follows from the seed.
 
 use std::fmt;
 use std::time::Duration;
@@ -44,16 +44,16 @@ pub(crate) enum Fault {
     Nats { down: Duration },
 }
 
-/// What of the connection to NATS is held.
+/// The directions of the connection to NATS that are held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     /// Both directions.
     Whole,
     /// Both directions. The connection breaks, and what was on its way is lost.
     Cut,
-    /// What NATS says.
+    /// Only data from NATS.
     Deaf,
-    /// What the node says.
+    /// Only data from the node.
     Mute,
 }
 

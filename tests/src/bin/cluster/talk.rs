@@ -158,14 +158,14 @@ struct Writer {
     sent: HashMap<String, usize>,
     /// The places of messages without an answer.
     open: BTreeSet<usize>,
-    /// Who waits for the answer of each account to a question.
+    /// The tasks that wait for the answer of each account to a question.
     asked: Vec<Option<oneshot::Sender<String>>>,
     /// The account that is written to next.
     next: usize,
     writes: bool,
 }
 
-/// What is read of a message.
+/// The parts of a received message that are used.
 struct Heard {
     from: BareJid,
     id: Option<String>,
@@ -220,7 +220,7 @@ impl Writer {
     async fn tell(&mut self, bot: usize) -> Result<()> {
         let place = self.said.len();
         self.said.push(Said { to: bot, at: self.board.now(), ..Said::default() });
-        // Of those to each account, every other one is answered at once: a node that cannot store anything answers it, too.
+        // Every other message to each account is answered at once: a node that cannot store anything answers it, too.
         let verb = if (place + place / self.bots.len()).is_multiple_of(2) { "tell" } else { "say" };
         let id = self.client.chat(self.bots[bot].clone(), &format!("{verb} {:010}", place + 1)).await?;
         self.sent.insert(id, place);

@@ -214,7 +214,7 @@ fn people_give_commands_by_forms() {
 }
 
 #[test]
-fn what_was_said_may_be_taken_back() {
+fn a_person_retracts_a_message_in_a_test() {
     let about = |line: &str| match act(line, &[]) {
         Ok(Act::Say(Said { to_room, body, about, .. })) => (to_room, body, about),
         other => panic!("{line}: {other:?}"),

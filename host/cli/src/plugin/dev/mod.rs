@@ -24,7 +24,7 @@ use super::trust;
 /// The arguments of `parlor plugin dev`.
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Work on a plugin: build it at each save, put the new build in the place of the old one, and talk to it. Who talks, the rooms and the server are made up, unless an account is named; the clock is the machine's. A build that fails is shown, and the plugin from before goes on. What the plugin stores is forgotten at the end.",
+    long_about = "Work on a plugin: build it at each save, replace the old build by the new one, and talk to it. People, rooms and the server are simulated, unless you name an account; the clock is the machine's. If a build fails, the command shows why, and the former build keeps running. The data of the plugin is deleted at the end.",
     after_help = "At the prompt: a line is said to the plugin. /as bob speaks as bob, /join garden enters a room, /room hello says something there, /help shows the rest, /quit ends.\n\nExamples:\n  parlor plugin dev                     the plugin of this folder, and you\n  parlor plugin dev --account main      on an account of ./parlor.toml\n  echo hello | parlor plugin dev        a script: each line waits for the answer to the one before\n\nWithout a terminal it ends when the script does. Exit codes: 0 left, 1 it could not begin, or a script ended before the plugin ever ran, 2 wrong usage"
 )]
 pub struct DevArgs {

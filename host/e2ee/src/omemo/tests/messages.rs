@@ -240,7 +240,7 @@ fn a_stanza_causes_no_more_work_than_its_share_before_it_is_genuine() {
 }
 
 #[test]
-fn who_sends_without_an_answer_is_owed_one() {
+fn many_messages_without_an_answer_ask_for_one() {
     for version in Version::ALL {
         let mut rng = Steady::new(6);
         let (mut one, mut other) = acquainted(version, &mut rng);

@@ -8,7 +8,7 @@ use super::super::{Device, Keep, Secret, Session, StateError, Version, aesgcm, l
 use super::{Steady, acquainted};
 
 #[test]
-fn what_was_written_is_read() {
+fn a_written_session_state_reads_back_the_same() {
     for version in Version::ALL {
         let mut rng = Steady::new(40);
         let (mut one, mut other) = acquainted(version, &mut rng);

@@ -48,7 +48,7 @@ pub(super) async fn answer(
     };
     // It is only shown to the owner.
     if let Err(error) = noted {
-        tracing::warn!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "what became of a request cannot be written");
+        tracing::warn!(plugin = %shared.admitted.id, account = %shared.account.name, %error, "the outcome of a request cannot be written");
     }
     reply
 }

@@ -100,7 +100,7 @@ async fn tell(shared: &Shared, webhooks: &Webhooks, stored: StoredRequest) -> bo
 /// delivered again at once. Returns false if the plugin must end before.
 async fn note(shared: &Shared, webhooks: &Webhooks, id: i64, attempts: u32, state: RequestState) -> bool {
     let note = || webhooks.stored.note(id, attempts, state);
-    until_done(shared, "what became of a request cannot be written", note).await.is_some()
+    until_done(shared, "the outcome of a request cannot be written", note).await.is_some()
 }
 
 /// Returns the mail for a request; `None` if the plugin does not listen for it, or may not hear it.

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn who_needs_no_voice_asks_for_none() {
+    fn only_visitors_ask_for_voice_and_only_moderators_give_it() {
         let (rooms, _) = entered(RoomKind::Usual);
         let bob = jid("garden@rooms.example.org/bob");
         assert!(rooms.ask_for_voice(&bob).unwrap_err().to_string().contains("is no visitor in garden"));
