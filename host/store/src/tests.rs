@@ -195,15 +195,17 @@ async fn a_file_that_is_no_store_is_set_aside() {
         keeper(&store).keep(whole("v1", &[item("romeo@example.org", &[])]));
         assert_eq!(loaded(&store).await.unwrap().0, "v1");
         assert!(path.with_file_name("parlor.db.broken-1").symlink_metadata().is_ok(), "nothing is thrown away");
-        assert_eq!(set_aside_by(&store).await, [(shown(&path), shown(&path.with_file_name("parlor.db.broken-1")))]);
+        assert_eq!(set_aside_by(&store).await, [set_aside(&path)]);
         store.close().await;
         let again = Store::open(folder.path()).unwrap();
         assert_eq!(set_aside_by(&again).await.len(), 1, "a file that can be used is not recorded");
     }
 }
 
-fn shown(path: &Path) -> Option<String> {
-    Some(path.display().to_string())
+/// Returns the places of a file before and after it was set aside.
+fn set_aside(path: &Path) -> (Option<String>, Option<String>) {
+    let shown = |path: &Path| Some(path.display().to_string());
+    (shown(path), shown(&path.with_file_name("parlor.db.broken-1")))
 }
 
 /// Returns the places before and after of the files that were set aside, by the audit of a store.
@@ -359,7 +361,7 @@ async fn a_file_that_breaks_meanwhile_is_begun_anew() {
     assert_eq!(loaded(&store).await, None);
     keeper(&store).keep(whole("v2", &items));
     assert_eq!(loaded(&store).await.unwrap().0, "v2");
-    assert_eq!(set_aside_by(&store).await, [(shown(&path), shown(&path.with_file_name("parlor.db.broken-1")))]);
+    assert_eq!(set_aside_by(&store).await, [set_aside(&path)]);
 }
 
 /// Otherwise every access to the broken part would fail for ever.
