@@ -127,9 +127,7 @@ async fn a_file_is_uploaded_sent_and_read_by_whoever_gets_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_over_the_grant_or_of_another_kind_is_not_begun() {
     let plan = Plan::new().await.with_files().await;
-    let entry = |entry: Entry| {
-        granted(entry).grant("files.send", &["image/* 1 KiB", "text/plain"]).limit("files", 2)
-    };
+    let entry = |entry: Entry| granted(entry).grant("files.send", &["image/* 1 KiB", "text/plain"]).limit("files", 2);
     let host = plan.caller(ID, entry).start().await;
     knows_its_uploads(&host).await;
     let upload = async |name: &str, kind: &str, size: u64| {

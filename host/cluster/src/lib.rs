@@ -36,7 +36,7 @@ pub use node::Node;
 pub use output::{Outcome, Output, RequestId};
 pub use placement::{Place, place, shed};
 pub use record::{Claim, Key, Revision, Session, SessionId, SessionState, Token, Value};
-pub use timing::{Timing, TimingError};
+pub use timing::{FRESH, Timing, TimingError};
 pub use writer::{Appended, Content, LastRecord, Step, Writer};
 
 #[cfg(test)]

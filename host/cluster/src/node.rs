@@ -1,5 +1,7 @@
 //! The state of one node: its session, the accounts that it runs, and those that it gives away.
 
+mod times;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -188,36 +190,10 @@ impl Node {
         self.until().is_some_and(|until| now < until) && self.holds.get(account).is_some_and(runs)
     }
 
-    /// Returns when the session ends unless it is renewed; `None` if there is none.
-    pub fn until(&self) -> Option<Duration> {
-        self.tenure.as_ref()?.until
-    }
-
     /// Returns the accounts that run, with their tokens.
     pub fn running(&self) -> impl Iterator<Item = (&Arc<str>, Token)> {
         let runs = self.holds.iter().filter(|(_, hold)| !matches!(hold.phase, Phase::Stopped(_)));
         runs.map(|(account, hold)| (account, hold.token))
-    }
-
-    /// Returns when the next [`tick`](Self::tick) is due, if nothing else arrives before.
-    pub fn wake(&self) -> Duration {
-        let own = self.tenure.as_ref().map(|tenure| tenure.id);
-        let is_free = |id| !self.busy.contains_key(&Key::Session(id));
-        let runs = self.holds.values().any(|hold| hold.phase == Phase::Running);
-        let grace = if runs { self.timing.grace() } else { Duration::ZERO };
-        let until = self.until().map(|until| until.saturating_sub(grace));
-        let next = self.tenure.as_ref().filter(|tenure| is_free(tenure.id)).map(|tenure| tenure.next);
-        let others = self.view.sessions().filter(|(id, _)| Some(*id) != own && is_free(*id));
-        let ends = others.map(|(_, seen)| seen.at + self.timing.patience());
-        let retries = self.busy.values().flatten().copied();
-        until
-            .into_iter()
-            .chain(self.abandons_at())
-            .chain(next)
-            .chain(ends)
-            .chain(retries)
-            .min()
-            .unwrap_or(Duration::MAX)
     }
 
     /// Takes in an input, after a look at the time: the process may have been suspended before it.

@@ -235,7 +235,7 @@ impl Running {
                 () = tokio::time::sleep(pause) => self.node.tick(clock::now()),
             };
         }
-        self.gate.set(None);
+        self.gate.set(None, None);
         self.held.values().for_each(|(_, _, permit)| permit.end());
     }
 
@@ -246,7 +246,7 @@ impl Running {
             }
         }
         // After that: the session may be a later one than that of these accounts.
-        self.gate.set(self.node.until());
+        self.gate.set(self.node.until(), self.node.fresh_until());
         for output in outputs {
             match output {
                 Output::Put { request, key, value, expected } => self.put(request, key, value, expected),

@@ -201,6 +201,7 @@ impl Account {
             orders: order_receiver,
             owner_requests: requests,
             outbox: Outbox::default(),
+            confirming: None,
             held_back: HeldBack::default(),
             screening: Screening::default(),
             in_question: None,

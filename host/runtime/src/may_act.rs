@@ -17,6 +17,10 @@ pub trait Permission: Send + Sync {
     /// Returns whether the account may act now.
     fn now(&self) -> bool;
 
+    /// Returns whether the cluster has answered a moment ago. Otherwise the node may be cut off, and the account waits until it
+    /// is [confirmed](Self::confirmed) before it does anything that others can see.
+    fn is_fresh(&self) -> bool;
+
     /// Waits until the cluster has answered, and returns whether the account may act then. An action while it does
     /// not answer cannot be noted, and would be repeated elsewhere.
     fn confirmed(&self) -> BoxFuture<'static, bool>;
@@ -28,6 +32,10 @@ struct Asking<F>(F);
 impl<F: Fn() -> bool + Send + Sync> Permission for Asking<F> {
     fn now(&self) -> bool {
         self.0()
+    }
+
+    fn is_fresh(&self) -> bool {
+        true
     }
 
     fn confirmed(&self) -> BoxFuture<'static, bool> {
@@ -49,6 +57,11 @@ impl MayAct {
     /// Returns whether the account may act now.
     pub fn now(&self) -> bool {
         self.0.as_ref().is_none_or(|permission| permission.now())
+    }
+
+    /// Returns whether the cluster has answered a moment ago, so that nothing has to wait. It costs a look at the clock.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.0.as_ref().is_none_or(|permission| permission.is_fresh())
     }
 
     /// Returns what waits until the cluster has answered; `None` without a cluster.

@@ -184,6 +184,7 @@ impl<'a> Running<'a> {
         loop {
             let is_full = self.spare.is_needed(self.taken(), self.most);
             let takes_mail = !self.is_waking;
+            let may_fire = self.confirming.is_none() && self.spare.is_there(self.taken(), self.most);
             tokio::select! {
                 biased;
                 result = &mut initialize => {
@@ -206,8 +207,10 @@ impl<'a> Running<'a> {
                     ShutdownMode::Host if self.is_waking => host_stops = true,
                     shutdown => return Ok(Served::Until(shutdown)),
                 },
-                () = &mut timer, if due.is_some() && self.spare.is_there(self.taken(), self.most) => {
-                    if let Some(mail) = fire_timers(instance, is_full) {
+                () = &mut timer, if due.is_some() && may_fire => {
+                    if is_full && self.waits_for_cluster() {
+                        // It stays due.
+                    } else if let Some(mail) = fire_timers(instance, is_full) {
                         let place = Some(self.spare.take());
                         self.begin(mail, place).await;
                     }
@@ -222,7 +225,8 @@ impl<'a> Running<'a> {
                 }
                 is_confirmed = next_confirmed(&mut self.confirming), if self.confirming.is_some() => {
                     self.confirming = None;
-                    if let Some(mail) = self.mail.waiting().filter(|_| is_confirmed) {
+                    // If there is no place, a timer waited for the answer.
+                    if !is_full && let Some(mail) = self.mail.waiting().filter(|_| is_confirmed) {
                         self.begin(mail, None).await;
                     }
                     idle.ends();
@@ -277,6 +281,15 @@ impl<'a> Running<'a> {
             Some(_) => self.mail.put_back(mail),
             None => self.begin(mail, None).await,
         }
+    }
+
+    /// Returns whether a timer that is handled at once has to wait until the cluster has answered. Asks it if so.
+    fn waits_for_cluster(&mut self) -> bool {
+        let may_act = &self.instance.account.may_act;
+        if !may_act.is_fresh() {
+            self.confirming = may_act.confirmed();
+        }
+        self.confirming.is_some()
     }
 
     /// Begins to handle mail, unless another node of a cluster may have the account: the mail is not handled here then.

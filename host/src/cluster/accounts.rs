@@ -76,6 +76,10 @@ impl Permission for Given {
         self.0.may_act()
     }
 
+    fn is_fresh(&self) -> bool {
+        self.0.is_fresh()
+    }
+
     fn confirmed(&self) -> BoxFuture<'static, bool> {
         self.0.confirmed()
     }

@@ -146,6 +146,7 @@ fn a_node_that_is_cut_off_stops_its_accounts_and_then_ends_them() {
     let mut stage = Stage::with(1, 2);
     let until = ms(2_000);
     assert_eq!((stage.loads(), stage.nodes[0].until()), (vec![2], Some(until)));
+    assert_eq!(stage.nodes[0].fresh_until(), Some(ms(300)), "from the moment before the renewal was sent");
     stage.done.clear();
     stage.run(ms(1_490), &[0]);
     assert_eq!(stage.done, []);

@@ -26,6 +26,8 @@ const SETTLED: u64 = 5_000 * MS;
 /// How long after the loss of a node its accounts run elsewhere: the patience of others by the slowest clock, and at most
 /// ten messages.
 const FAILOVER: u64 = 2_900 * MS;
+/// How long a node that is cut off may act without asking the store, by the slowest clock.
+const MOST_FRESH: u64 = 320 * MS;
 
 enum Event {
     Wake {
@@ -104,7 +106,8 @@ struct Machine {
     /// How its clock differs from true time, in millionths, and what it shows at the begin.
     rate: i64,
     offset: u64,
-    is_cut_off: bool,
+    /// Since when no message comes through; `None` if they do.
+    cut_since: Option<u64>,
     /// The events that wait until it is no longer suspended; `None` while it is not.
     suspended: Option<Vec<Event>>,
     /// How many reports of the store it has seen.
@@ -156,6 +159,11 @@ impl Machine {
         u64::try_from(u128::from(since) * 1_000_000 / rate).unwrap() + 1
     }
 
+    fn is_fresh(&self, now: u64) -> bool {
+        let fresh_until = self.node.as_ref().and_then(Node::fresh_until);
+        fresh_until.is_some_and(|fresh_until| self.local(now) < fresh_until)
+    }
+
     fn may_act(&self, now: u64, account: &str, token: Token) -> bool {
         self.node.as_ref().is_some_and(|node| node.may_act(self.local(now), account, token))
     }
@@ -171,7 +179,7 @@ impl Cluster {
             // Mostly as far as they go.
             rate: *random.one_of(&[-drift, -drift, 0, drift / 2, drift, drift]),
             offset: random.range(0, 1 << 40),
-            is_cut_off: false,
+            cut_since: None,
             suspended: None,
             seen: 0,
             wake: u64::MAX,
@@ -233,7 +241,7 @@ impl Cluster {
             Event::Fault => return self.fault(),
             Event::Restart { node } => return self.restart(node),
             Event::Reconnect { node } => {
-                self.machines[node].is_cut_off = false;
+                self.machines[node].cut_since = None;
                 return self.report(node);
             }
             Event::Resume { node } => {
@@ -349,7 +357,7 @@ impl Cluster {
     }
 
     fn serve(&mut self, node: usize, life: u32, call: u64, request: Request) {
-        if self.machines[node].is_cut_off {
+        if self.machines[node].cut_since.is_some() {
             return;
         }
         let before = self.store.history.len();
@@ -364,7 +372,7 @@ impl Cluster {
 
     /// Returns how long a message takes; `None` if it is lost.
     fn delay(&mut self, node: usize) -> Option<u64> {
-        if self.machines[node].is_cut_off || !self.is_calm && self.random.chance(20) {
+        if self.machines[node].cut_since.is_some() || !self.is_calm && self.random.chance(20) {
             return None;
         }
         let very_late = !self.is_calm && self.random.chance(20);
@@ -382,7 +390,7 @@ impl Cluster {
 
     fn reported(&mut self, node: usize, before: usize) {
         let from = self.machines[node].seen;
-        if self.machines[node].is_cut_off || before <= from {
+        if self.machines[node].cut_since.is_some() || before <= from {
             return;
         }
         self.machines[node].seen = before;
@@ -446,6 +454,15 @@ impl Cluster {
     }
 
     fn act(&mut self, node: usize, account: &Arc<str>, token: Token) {
+        let machine = &self.machines[node];
+        if machine.is_fresh(self.now)
+            && let Some(since) = machine.cut_since
+        {
+            assert!(
+                self.now - since <= MOST_FRESH,
+                "{node} is cut off since {since} µs and does not ask before it acts"
+            );
+        }
         let may_act = self.machines[node].may_act(self.now, account, token);
         let actor = self.machines[node].actors.get_mut(&(Arc::clone(account), token));
         let Some(actor) = actor.filter(|actor| may_act && !actor.is_stopping && !actor.is_left_over) else { return };
@@ -496,7 +513,7 @@ impl Cluster {
         let time = self.random.range(50 * MS, 5_000 * MS);
         match self.random.range(0, 8) {
             0 | 1 => {
-                self.machines[node].is_cut_off = true;
+                self.machines[node].cut_since.get_or_insert(self.now);
                 self.after(time, Event::Reconnect { node });
             }
             2 | 3 => {

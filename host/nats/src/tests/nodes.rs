@@ -221,6 +221,7 @@ async fn a_node_that_is_cut_off_gives_its_account_up() {
     let (_, token, permit) = first.start_order().await;
     proxy.set_deaf(true);
     let (account, stopped, _) = first.stop_order().await;
+    assert!(!permit.is_fresh(), "it may act until its lease ends, and begins nothing without an answer");
     assert_eq!((&*account, stopped), (ACCOUNT, token));
     assert_eq!(first.kill_order().await, (ACCOUNT.into(), token));
     assert!(!permit.may_act());

@@ -35,7 +35,7 @@ impl Worker {
     pub(super) async fn close(&mut self, farewell: Farewell) {
         self.quiet.set(None, self.now());
         on_disk::settle(self).await;
-        self.flush();
+        self.flush_confirmed().await;
         if self.link.is_some() {
             self.send_what_is_in_question();
         }

@@ -38,6 +38,7 @@ impl Worker {
     fn begin_anew(&mut self) {
         // The calls that wait for these answers get an error.
         self.effects.clear();
+        self.confirming = None;
         if let Some(link) = &mut self.link {
             link.begin_anew();
         }

@@ -46,9 +46,9 @@ impl Worker {
                 alarm.set(deadline, self.now());
             }
             let has_room = self.has_room();
-            // An account that may not act sends nothing that waits: room for it would wake this task for nothing, and
-            // without end.
-            let waits_for_room = !has_room && self.shared.may_act.now();
+            // If the account may not act, nothing that waits is ever sent, and what waits for the cluster is sent later. Then room would
+            // wake this task for nothing, without end.
+            let waits_for_room = !has_room && self.confirming.is_none() && self.shared.may_act.now();
             tokio::select! {
                 // The order of events must follow from the input, not from chance. Rare branches come first. The link
                 // would starve the commands, were it not for their turn above.
@@ -75,6 +75,7 @@ impl Worker {
                 found = arrived::told(&mut self.in_question) => self.has_arrived(found),
                 judged = self.screening.verdict(), if !self.screening.is_empty() => screened::release(self, judged),
                 written = self.keepers.encryption.written(), if !on_disk::is_idle(self) => on_disk::release(self, written),
+                may_act = next_confirmed(&mut self.confirming), if self.confirming.is_some() => self.has_answered(may_act),
                 next = next_on_link(&mut self.link, waits_for_room) => {
                     heard += 1;
                     if let Some(event) = next {
@@ -156,6 +157,14 @@ impl Worker {
 #[inline(never)]
 fn ordered(worker: &mut Worker, order: Order) -> BoxFuture<'_, ()> {
     Box::pin(worker.on_order(order))
+}
+
+/// Waits until the cluster has answered, or forever if nothing waits for that. Returns whether the account may act.
+async fn next_confirmed(confirming: &mut Option<BoxFuture<'static, bool>>) -> bool {
+    match confirming {
+        Some(confirming) => confirming.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for the next event of the link, or forever if there is no link. None: the link has room, and stanzas wait for that.

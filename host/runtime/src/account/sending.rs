@@ -1,14 +1,20 @@
 //! Sends stanzas: to the link as far as it has room, and to the plugins that listen.
 
+use std::time::Duration;
+
 use parlor_session::event::{Event, Payload};
 use parlor_session::{Effect, Sent, Session};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{DeviceTrust, Draft, Encryption, Outgoing, Sealed, SealedContent};
 use parlor_xmpp::Link;
+use tokio::time::timeout;
 
 use super::shared::Shared;
 use super::worker::Worker;
+
+/// How long the end of a stream waits for an answer of the cluster. It is as long as a node has for stopping its accounts.
+const CONFIRMING: Duration = Duration::from_millis(500);
 
 impl Worker {
     pub(super) fn put_out(&mut self, outgoing: Outgoing, sent: Option<Sent>) {
@@ -21,26 +27,59 @@ impl Worker {
     /// Passes as many stanzas to the link as it has room for. It never waits: an account that waits would notice no
     /// failure.
     pub(super) fn flush(&mut self) {
-        match &mut self.link {
-            // In a cluster, another node may have the account by now. This one is about to end.
-            Some(_) if self.outbox.is_empty() || !self.shared.may_act.now() => {}
-            Some(link) => {
-                while link.has_room()
-                    && let Some((outgoing, sent)) = self.outbox.0.pop_front()
-                {
-                    let outgoing = tell_leaving(&self.shared, &mut self.session, outgoing);
-                    link.send(outgoing);
-                    if let Some(sent) = sent {
-                        sent.queued();
-                    }
+        if self.link.is_none() {
+            for (_, sent) in self.outbox.take() {
+                if let Some(sent) = sent {
+                    sent.failed(CallError::Offline);
                 }
             }
-            None => {
-                for (_, sent) in self.outbox.take() {
-                    if let Some(sent) = sent {
-                        sent.failed(CallError::Offline);
-                    }
-                }
+            return;
+        }
+        // In a cluster, another node may have the account by now. This one is about to end.
+        let may_send = !self.outbox.is_empty() && self.shared.may_act.now();
+        if may_send && !self.waits_for_cluster() {
+            self.pass_on();
+        }
+    }
+
+    /// Passes on what waited for an answer of the cluster, once it has come.
+    pub(super) fn has_answered(&mut self, may_act: bool) {
+        self.confirming = None;
+        if may_act {
+            self.pass_on();
+        }
+    }
+
+    /// Does the same as [`flush`](Self::flush) before the stream is closed: there is no later time. A node that is cut off gives up after a
+    /// moment, and leaves its stanzas to the next one.
+    pub(super) async fn flush_confirmed(&mut self) {
+        self.flush();
+        if let Some(confirming) = &mut self.confirming {
+            let may_act = timeout(CONFIRMING, confirming).await.unwrap_or(false);
+            self.has_answered(may_act);
+        }
+    }
+
+    /// Returns whether what waits has to wait until the cluster has answered, since a node that is cut off could not note what it has
+    /// sent. Asks it if so.
+    fn waits_for_cluster(&mut self) -> bool {
+        if self.shared.may_act.is_fresh() {
+            self.confirming = None;
+        } else if self.confirming.is_none() {
+            self.confirming = self.shared.may_act.confirmed();
+        }
+        self.confirming.is_some()
+    }
+
+    fn pass_on(&mut self) {
+        let Some(link) = &mut self.link else { return };
+        while link.has_room()
+            && let Some((outgoing, sent)) = self.outbox.0.pop_front()
+        {
+            let outgoing = tell_leaving(&self.shared, &mut self.session, outgoing);
+            link.send(outgoing);
+            if let Some(sent) = sent {
+                sent.queued();
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use jid::FullJid;
 use jiff::{SignedDuration, Timestamp};
 use parlor_base::clock::ClockJumpDetector;
@@ -63,6 +64,8 @@ pub(super) struct Worker {
     /// The commands of owners (XEP-0050), sent to the task that carries them out.
     pub(super) owner_requests: mpsc::Sender<AdHocRequest>,
     pub(super) outbox: Outbox,
+    /// In a cluster that has not answered for a moment, what the outbox waits for.
+    pub(super) confirming: Option<BoxFuture<'static, bool>>,
     /// The effects that wait until keys are on disk.
     pub(super) held_back: HeldBack,
     /// The messages that hooks are asked about before plugins get them.

@@ -2,10 +2,12 @@
 
 use std::sync::atomic::AtomicU32;
 
-use tokio::sync::Notify;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, watch};
 use xmpp_parsers::stanza::Stanza;
 
 use super::*;
+use crate::may_act::Permission;
 
 /// Maximum number of refusals in a test. A task that turns without end asks more often in a moment.
 const REFUSALS: u32 = 1_000;
@@ -47,4 +49,71 @@ async fn nothing_is_sent_once_the_account_may_not_act() {
     let ((), messages) = soon("the end of the account", async { tokio::join!(account.stop(), heard) }).await;
     assert_eq!(messages, 0);
     assert!(soon("an answer", call).await.unwrap().is_err());
+}
+
+/// A cluster that may be silent for a while.
+struct Cluster {
+    is_silent: Arc<AtomicBool>,
+    asked: Arc<Notify>,
+    questions: AtomicU32,
+    answers: watch::Receiver<bool>,
+}
+
+impl Permission for Cluster {
+    fn now(&self) -> bool {
+        true
+    }
+
+    fn is_fresh(&self) -> bool {
+        assert!(self.questions.fetch_add(1, Ordering::Relaxed) < REFUSALS, "it asks without end");
+        !self.is_silent.load(Ordering::Relaxed)
+    }
+
+    fn confirmed(&self) -> BoxFuture<'static, bool> {
+        self.asked.notify_one();
+        let mut answers = self.answers.clone();
+        Box::pin(async move { answers.wait_for(|answers| *answers).await.is_ok() })
+    }
+}
+
+/// A node that is cut off has its lease for a while, but could not note what it has sent. If no answer comes, the message is left to the
+/// next node. The task waits meanwhile.
+#[tokio::test]
+async fn a_message_waits_until_the_cluster_answers() {
+    for comes in [true, false] {
+        let (peer, store) = (Peer::start(Manners::default()).await, Store::in_memory());
+        let (is_silent, asked) = (Arc::<AtomicBool>::default(), Arc::<Notify>::default());
+        let (answer, answers) = watch::channel(false);
+        let questions = AtomicU32::new(0);
+        let cluster = Cluster { is_silent: Arc::clone(&is_silent), asked: Arc::clone(&asked), questions, answers };
+        let backing = Backing { audit: store.audit(), store, may_act: MayAct::given_by(cluster) };
+        let config = config(peer.settings(), Settings::default());
+        let account = Account::start_with(config, backing, Place::here(), Dialer::Network, Clock::Machine);
+        account.shared().connect().await;
+        let mut session = soon("the log-in", peer.accept()).await.unwrap();
+        until_it_is(&account, |connection| matches!(connection, Connection::Connected(_))).await;
+        send(account.shared(), "first").await.unwrap();
+        soon("a message", session.bodies_until("first")).await;
+        is_silent.store(true, Ordering::Relaxed);
+        let shared = Arc::clone(account.shared());
+        let call = tokio::spawn(async move { send(&shared, "second").await });
+        soon("the question", asked.notified()).await;
+        if comes {
+            answer.send(true).unwrap();
+            soon("the message that waited", session.bodies_until("second")).await;
+            assert_eq!(soon("an answer", call).await.unwrap(), Ok(()));
+            continue;
+        }
+        let heard = async move {
+            let mut messages = 0;
+            while let Some(stanza) = session.hear().await {
+                messages += usize::from(matches!(stanza, Stanza::Message(_)));
+            }
+            messages
+        };
+        let ((), messages) = soon("the end of the account", async { tokio::join!(account.stop(), heard) }).await;
+        assert_eq!(messages, 0);
+        assert!(soon("an answer", call).await.unwrap().is_err());
+        drop(answer);
+    }
 }

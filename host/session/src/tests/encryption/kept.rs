@@ -84,7 +84,7 @@ fn a_message_that_the_server_kept_from_before_a_session_replaces_no_session() {
         assert_eq!(bot.heard().body.as_deref(), Some("anew"));
         let node = form.bundle_node(romeo.id());
         let before = bot.test.count_asked(|ask| wants(ask, &node));
-        let at = bot.test.now - Duration::from_secs(3_600);
+        let at = bot.test.now - Duration::from_hours(1);
         let stamp = format!("<delay xmlns='urn:xmpp:delay' from='example.org' stamp='{at}'/></message>");
         bot.test.hear_xml(&first.replace("</message>", &stamp));
         assert_eq!(bot.reason(), UndecryptableReason::NoSession);

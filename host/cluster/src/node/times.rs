@@ -1,0 +1,42 @@
+//! The moments of a node: when its session ends, how long its last renewal counts, and when something is due.
+
+use std::time::Duration;
+
+use super::{Node, Phase};
+use crate::record::Key;
+use crate::timing::FRESH;
+
+impl Node {
+    /// Returns when the session ends unless it is renewed; `None` if there is none.
+    pub fn until(&self) -> Option<Duration> {
+        self.tenure.as_ref()?.until
+    }
+
+    /// Returns until when the last renewal shows that the node is not cut off; `None` if no session is written. Whatever cannot be taken
+    /// back must not begin later, unless the store has taken another write since then.
+    pub fn fresh_until(&self) -> Option<Duration> {
+        // The life of the session counts from the same moment.
+        Some(self.until()?.saturating_sub(self.timing.life()) + FRESH)
+    }
+
+    /// Returns when the next [`tick`](Self::tick) is due, if nothing else arrives before.
+    pub fn wake(&self) -> Duration {
+        let own = self.tenure.as_ref().map(|tenure| tenure.id);
+        let is_free = |id| !self.busy.contains_key(&Key::Session(id));
+        let runs = self.holds.values().any(|hold| hold.phase == Phase::Running);
+        let grace = if runs { self.timing.grace() } else { Duration::ZERO };
+        let until = self.until().map(|until| until.saturating_sub(grace));
+        let next = self.tenure.as_ref().filter(|tenure| is_free(tenure.id)).map(|tenure| tenure.next);
+        let others = self.view.sessions().filter(|(id, _)| Some(*id) != own && is_free(*id));
+        let ends = others.map(|(_, seen)| seen.at + self.timing.patience());
+        let retries = self.busy.values().flatten().copied();
+        until
+            .into_iter()
+            .chain(self.abandons_at())
+            .chain(next)
+            .chain(ends)
+            .chain(retries)
+            .min()
+            .unwrap_or(Duration::MAX)
+    }
+}
