@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use parlor_base::atomic::{alone_in, folder_of};
 use parlor_base::escape::EscapedPath as _;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
@@ -185,10 +186,12 @@ pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
     // The file is created here, so that only its owner can ever read it; SQLite gives its side files the same mode.
     let mut made = OpenOptions::new();
     made.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-    match made.open(path) {
+    let is_new = match made.open(path) {
         Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Err(Unfit::Link),
-        opened => drop(opened?),
-    }
+        opened => opened?.metadata()?.len() == 0,
+    };
+    // SQLite changes the mode of a file at once or not at all, also if others only read it. They wait here, as long as it is empty.
+    let _alone = is_new.then(|| alone_in(folder_of(path), || {})).flatten();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     // The folder may be reached over a symbolic link; the file itself may not be one.
     let mut connection = Connection::open_with_flags(path.canonicalize()?, flags)?;
@@ -196,7 +199,11 @@ pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
     // A deferred transaction that reads before it writes would fail at once, instead of waiting, if another process
     // wrote in between.
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
-    let is_complete = is_complete(&connection)?;
+    let is_complete = match is_complete(&connection) {
+        // Another process may have made the tables between two of these reads, which it does once.
+        Err(Unfit::Foreign) => is_complete(&connection)?,
+        found => found?,
+    };
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     // A killed process loses nothing that was committed; only a power failure may lose the last moments.
     connection.pragma_update(None, "synchronous", "normal")?;

@@ -233,7 +233,7 @@ fn a_rooms_history_from_before_a_session_is_told_as_old_and_replaces_no_session(
         bot.test.presence(occupant("bot", PresenceKind::Available, &[110]));
         let node = form.bundle_node(juliet.id());
         let before = bot.test.count_asked(|ask| wants(ask, &node));
-        let stamp = format!("<delay xmlns='urn:xmpp:delay' from='{ROOM}' stamp='2026-11-20T06:24:00Z'/></message>");
+        let stamp = format!("<delay xmlns='urn:xmpp:delay' from='{ROOM}' stamp='2026-11-20T05:24:00Z'/></message>");
         bot.test.hear_xml(&past.replace("</message>", &stamp));
         assert_eq!(bot.reason(), UndecryptableReason::NoSession);
         assert_eq!(bot.test.count_asked(|ask| wants(ask, &node)), before, "no new session begins");
