@@ -4,10 +4,10 @@ use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use parlor_base::atomic::{alone_in, folder_of};
 use parlor_base::escape::EscapedPath as _;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::edit::StoreFile;
 use super::reader::open_to_read;
@@ -20,6 +20,8 @@ use super::{
 const APPLICATION: i32 = 0x7072_6c72;
 /// The version of the tables. A file with a higher one was written by a newer parlor.
 const VERSION: i32 = 1;
+/// The pause before a file that others are making is opened again.
+const AGAIN: Duration = Duration::from_millis(5);
 /// One more than the highest number in the name of a file that was set aside.
 const ASIDE: u32 = 1_000;
 /// The maximum memory for pages of an account's file; negative for KiB.
@@ -183,15 +185,29 @@ pub(super) fn logged_in_memory() -> Connection {
 }
 
 pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
+    let began = Instant::now();
+    loop {
+        match try_once(path) {
+            // SQLite does not wait to change the mode of a new file while another process looks at it: both might wait for
+            // each other.
+            Err(Unfit::Sqlite(error)) if is_busy(&error) && began.elapsed() < PATIENCE => std::thread::sleep(AGAIN),
+            done => return done,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
+fn try_once(path: &Path) -> Result<Connection, Unfit> {
     // The file is created here, so that only its owner can ever read it; SQLite gives its side files the same mode.
     let mut made = OpenOptions::new();
     made.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-    let is_new = match made.open(path) {
+    match made.open(path) {
         Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Err(Unfit::Link),
-        opened => opened?.metadata()?.len() == 0,
-    };
-    // SQLite changes the mode of a file at once or not at all, also if others only read it. They wait here, as long as it is empty.
-    let _alone = is_new.then(|| alone_in(folder_of(path), || {})).flatten();
+        opened => drop(opened?),
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     // The folder may be reached over a symbolic link; the file itself may not be one.
     let mut connection = Connection::open_with_flags(path.canonicalize()?, flags)?;
