@@ -143,7 +143,7 @@ fn record_aside(file: &mut StoreFile, path: &Path, aside: Option<&Path>, why: &s
     let Some(aside) = aside else { return };
     let what =
         format!("the store was set aside with the audit in it, and begun anew, since it could not be used: {why}");
-    let shown = |path: &Path| Some(path.display().to_string());
+    let shown = |path: &Path| Some(path.escaped().to_string());
     let entry = NewAuditEntry {
         old: shown(path),
         new: shown(aside),

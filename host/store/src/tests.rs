@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jid::{BareJid, FullJid};
+use parlor_base::escape::EscapedPath as _;
 use parlor_session::{Contact, KeepRoster};
 use parlor_stanza::types::RosterItem;
 use parlor_xmpp::Left;
@@ -204,7 +205,7 @@ async fn a_file_that_is_no_store_is_set_aside() {
 
 /// Returns the places of a file before and after it was set aside.
 fn set_aside(path: &Path) -> (Option<String>, Option<String>) {
-    let shown = |path: &Path| Some(path.display().to_string());
+    let shown = |path: &Path| Some(path.escaped().to_string());
     (shown(path), shown(&path.with_file_name("parlor.db.broken-1")))
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::connection::Connection;
 use super::logins::Logins;
 use super::on_disk;
-use super::sending::tell_leaving;
+use super::sending::{flush_confirmed, tell_leaving};
 use super::worker::Worker;
 
 /// The reason for closing a stream.
@@ -35,7 +35,7 @@ impl Worker {
     pub(super) async fn close(&mut self, farewell: Farewell) {
         self.quiet.set(None, self.now());
         on_disk::settle(self).await;
-        self.flush_confirmed().await;
+        flush_confirmed(self).await;
         if self.link.is_some() {
             self.send_what_is_in_question();
         }

@@ -14,6 +14,7 @@ use super::held_back::Batch;
 use super::on_disk;
 use super::order::{Asked, Order};
 use super::screened;
+use super::sending::has_answered;
 use super::worker::Worker;
 
 /// Number of commands that are done before the link gets its next turn.
@@ -75,7 +76,7 @@ impl Worker {
                 found = arrived::told(&mut self.in_question) => self.has_arrived(found),
                 judged = self.screening.verdict(), if !self.screening.is_empty() => screened::release(self, judged),
                 written = self.keepers.encryption.written(), if !on_disk::is_idle(self) => on_disk::release(self, written),
-                may_act = next_confirmed(&mut self.confirming), if self.confirming.is_some() => self.has_answered(may_act),
+                may_act = next_confirmed(&mut self.confirming), if self.confirming.is_some() => has_answered(self, may_act),
                 next = next_on_link(&mut self.link, waits_for_room) => {
                     heard += 1;
                     if let Some(event) = next {

@@ -37,56 +37,57 @@ impl Worker {
         }
         // In a cluster, another node may have the account by now. This one is about to end.
         let may_send = !self.outbox.is_empty() && self.shared.may_act.now();
-        if may_send && !self.waits_for_cluster() {
-            self.pass_on();
-        }
-    }
-
-    /// Passes on what waited for an answer of the cluster, once it has come.
-    pub(super) fn has_answered(&mut self, may_act: bool) {
-        self.confirming = None;
-        if may_act {
-            self.pass_on();
-        }
-    }
-
-    /// Does the same as [`flush`](Self::flush) before the stream is closed: there is no later time. A node that is cut off gives up after a
-    /// moment, and leaves its stanzas to the next one.
-    pub(super) async fn flush_confirmed(&mut self) {
-        self.flush();
-        if let Some(confirming) = &mut self.confirming {
-            let may_act = timeout(CONFIRMING, confirming).await.unwrap_or(false);
-            self.has_answered(may_act);
-        }
-    }
-
-    /// Returns whether what waits has to wait until the cluster has answered, since a node that is cut off could not note what it has
-    /// sent. Asks it if so.
-    fn waits_for_cluster(&mut self) -> bool {
-        if self.shared.may_act.is_fresh() {
-            self.confirming = None;
-        } else if self.confirming.is_none() {
-            self.confirming = self.shared.may_act.confirmed();
-        }
-        self.confirming.is_some()
-    }
-
-    fn pass_on(&mut self) {
-        let Some(link) = &mut self.link else { return };
-        while link.has_room()
-            && let Some((outgoing, sent)) = self.outbox.0.pop_front()
-        {
-            let outgoing = tell_leaving(&self.shared, &mut self.session, outgoing);
-            link.send(outgoing);
-            if let Some(sent) = sent {
-                sent.queued();
-            }
+        if may_send && !waits_for_cluster(self) {
+            pass_on(self);
         }
     }
 
     /// Returns whether plugins may send more.
     pub(super) fn has_room(&self) -> bool {
         self.outbox.is_empty() && self.link.as_ref().is_none_or(Link::has_room)
+    }
+}
+
+/// Passes on what waited for an answer of the cluster, once it has come.
+pub(super) fn has_answered(worker: &mut Worker, may_act: bool) {
+    worker.confirming = None;
+    if may_act {
+        pass_on(worker);
+    }
+}
+
+/// Does the same as [`Worker::flush`] before the stream is closed: there is no later time. A node that is cut off gives up
+/// after a moment, and leaves its stanzas to the next one.
+pub(super) async fn flush_confirmed(worker: &mut Worker) {
+    worker.flush();
+    if let Some(confirming) = &mut worker.confirming {
+        let may_act = timeout(CONFIRMING, confirming).await.unwrap_or(false);
+        has_answered(worker, may_act);
+    }
+}
+
+/// Returns whether stanzas have to wait until the cluster has answered, since a node that is cut off could not note what
+/// it has sent. Asks it if so.
+fn waits_for_cluster(worker: &mut Worker) -> bool {
+    let may_act = &worker.shared.may_act;
+    if may_act.is_fresh() {
+        worker.confirming = None;
+    } else if worker.confirming.is_none() {
+        worker.confirming = may_act.confirmed();
+    }
+    worker.confirming.is_some()
+}
+
+fn pass_on(worker: &mut Worker) {
+    let Some(link) = &mut worker.link else { return };
+    while link.has_room()
+        && let Some((outgoing, sent)) = worker.outbox.0.pop_front()
+    {
+        let outgoing = tell_leaving(&worker.shared, &mut worker.session, outgoing);
+        link.send(outgoing);
+        if let Some(sent) = sent {
+            sent.queued();
+        }
     }
 }
 
