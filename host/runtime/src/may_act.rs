@@ -75,6 +75,14 @@ impl MayAct {
     }
 }
 
+/// Waits until the cluster has answered, or forever if nothing waits for that. Returns whether the account may act then.
+pub(crate) async fn next_confirmed(confirming: &mut Option<BoxFuture<'static, bool>>) -> bool {
+    match confirming {
+        Some(confirming) => confirming.await,
+        None => std::future::pending().await,
+    }
+}
+
 impl fmt::Debug for MayAct {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("MayAct").field(&self.0.is_some()).finish()

@@ -28,6 +28,7 @@ use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
 use crate::engine::{Compiled, Engine};
 use crate::instance::{Context, Instance, LONGEST_REASON, parking, resting};
+use crate::may_act::next_confirmed;
 use crate::progress::Handling;
 
 pub(crate) use self::ended::{Ended, Remains};
@@ -376,14 +377,6 @@ async fn answer_cut_off(instance: &Instance) {
     let unanswered = instance.take_unanswered();
     let answers = unanswered.into_iter().map(|command| api::commands::failed(instance, &Granted::HOST, command));
     let _ = tokio::time::timeout(ANSWERS, join_all(answers)).await;
-}
-
-/// Waits for a confirmation.
-async fn next_confirmed(confirming: &mut Option<BoxFuture<'static, bool>>) -> bool {
-    match confirming {
-        Some(confirming) => confirming.await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Counts a handler that has returned.

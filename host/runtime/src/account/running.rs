@@ -16,6 +16,7 @@ use super::order::{Asked, Order};
 use super::screened;
 use super::sending::has_answered;
 use super::worker::Worker;
+use crate::may_act::next_confirmed;
 
 /// Number of commands that are done before the link gets its next turn.
 const BATCH: usize = 32;
@@ -158,14 +159,6 @@ impl Worker {
 #[inline(never)]
 fn ordered(worker: &mut Worker, order: Order) -> BoxFuture<'_, ()> {
     Box::pin(worker.on_order(order))
-}
-
-/// Waits until the cluster has answered, or forever if nothing waits for that. Returns whether the account may act.
-async fn next_confirmed(confirming: &mut Option<BoxFuture<'static, bool>>) -> bool {
-    match confirming {
-        Some(confirming) => confirming.await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Waits for the next event of the link, or forever if there is no link. None: the link has room, and stanzas wait for that.

@@ -12,10 +12,37 @@ use crate::may_act::Permission;
 /// Maximum number of refusals in a test. A task that turns without end asks more often in a moment.
 const REFUSALS: u32 = 1_000;
 
+/// Returns an account with this permission that has sent its first message, and the peer's end.
+async fn connected_by(peer: &Peer, may_act: MayAct) -> (Account, PeerSession) {
+    let store = Store::in_memory();
+    let backing = Backing { audit: store.audit(), store, may_act };
+    let config = config(peer.settings(), Settings::default());
+    let account = Account::start_with(config, backing, Place::here(), Dialer::Network, Clock::Machine);
+    account.shared().connect().await;
+    let mut session = soon("the log-in", peer.accept()).await.unwrap();
+    until_it_is(&account, |connection| matches!(connection, Connection::Connected(_))).await;
+    send(account.shared(), "first").await.unwrap();
+    soon("a message", session.bodies_until("first")).await;
+    (account, session)
+}
+
+/// Ends an account, and returns how many messages the peer gets meanwhile.
+async fn messages_at_the_end(account: Account, mut session: PeerSession) -> usize {
+    let heard = async move {
+        let mut messages = 0;
+        while let Some(stanza) = session.hear().await {
+            messages += usize::from(matches!(stanza, Stanza::Message(_)));
+        }
+        messages
+    };
+    let ((), messages) = soon("the end of the account", async { tokio::join!(account.stop(), heard) }).await;
+    messages
+}
+
 /// Its messages wait, and go with it: the node that has the account sends what is to be sent. Its task waits meanwhile.
 #[tokio::test]
 async fn nothing_is_sent_once_the_account_may_not_act() {
-    let (peer, store) = (Peer::start(Manners::default()).await, Store::in_memory());
+    let peer = Peer::start(Manners::default()).await;
     let (may, refused) = (Arc::new(AtomicBool::new(true)), Arc::<Notify>::default());
     let asked = (Arc::clone(&may), Arc::clone(&refused), AtomicU32::new(0));
     let may_act = MayAct::asking(move || {
@@ -27,27 +54,12 @@ async fn nothing_is_sent_once_the_account_may_not_act() {
         }
         may
     });
-    let backing = Backing { audit: store.audit(), store, may_act };
-    let config = config(peer.settings(), Settings::default());
-    let account = Account::start_with(config, backing, Place::here(), Dialer::Network, Clock::Machine);
-    account.shared().connect().await;
-    let mut session = soon("the log-in", peer.accept()).await.unwrap();
-    until_it_is(&account, |connection| matches!(connection, Connection::Connected(_))).await;
-    send(account.shared(), "first").await.unwrap();
-    soon("a message", session.bodies_until("first")).await;
+    let (account, session) = connected_by(&peer, may_act).await;
     may.store(false, Ordering::Relaxed);
     let shared = Arc::clone(account.shared());
     let call = tokio::spawn(async move { send(&shared, "second").await });
     soon("the question", refused.notified()).await;
-    let heard = async move {
-        let mut messages = 0;
-        while let Some(stanza) = session.hear().await {
-            messages += usize::from(matches!(stanza, Stanza::Message(_)));
-        }
-        messages
-    };
-    let ((), messages) = soon("the end of the account", async { tokio::join!(account.stop(), heard) }).await;
-    assert_eq!(messages, 0);
+    assert_eq!(Box::pin(messages_at_the_end(account, session)).await, 0);
     assert!(soon("an answer", call).await.unwrap().is_err());
 }
 
@@ -81,19 +93,12 @@ impl Permission for Cluster {
 #[tokio::test]
 async fn a_message_waits_until_the_cluster_answers() {
     for comes in [true, false] {
-        let (peer, store) = (Peer::start(Manners::default()).await, Store::in_memory());
+        let peer = Peer::start(Manners::default()).await;
         let (is_silent, asked) = (Arc::<AtomicBool>::default(), Arc::<Notify>::default());
         let (answer, answers) = watch::channel(false);
         let questions = AtomicU32::new(0);
         let cluster = Cluster { is_silent: Arc::clone(&is_silent), asked: Arc::clone(&asked), questions, answers };
-        let backing = Backing { audit: store.audit(), store, may_act: MayAct::given_by(cluster) };
-        let config = config(peer.settings(), Settings::default());
-        let account = Account::start_with(config, backing, Place::here(), Dialer::Network, Clock::Machine);
-        account.shared().connect().await;
-        let mut session = soon("the log-in", peer.accept()).await.unwrap();
-        until_it_is(&account, |connection| matches!(connection, Connection::Connected(_))).await;
-        send(account.shared(), "first").await.unwrap();
-        soon("a message", session.bodies_until("first")).await;
+        let (account, mut session) = connected_by(&peer, MayAct::given_by(cluster)).await;
         is_silent.store(true, Ordering::Relaxed);
         let shared = Arc::clone(account.shared());
         let call = tokio::spawn(async move { send(&shared, "second").await });
@@ -104,15 +109,7 @@ async fn a_message_waits_until_the_cluster_answers() {
             assert_eq!(soon("an answer", call).await.unwrap(), Ok(()));
             continue;
         }
-        let heard = async move {
-            let mut messages = 0;
-            while let Some(stanza) = session.hear().await {
-                messages += usize::from(matches!(stanza, Stanza::Message(_)));
-            }
-            messages
-        };
-        let ((), messages) = soon("the end of the account", async { tokio::join!(account.stop(), heard) }).await;
-        assert_eq!(messages, 0);
+        assert_eq!(Box::pin(messages_at_the_end(account, session)).await, 0);
         assert!(soon("an answer", call).await.unwrap().is_err());
         drop(answer);
     }
