@@ -55,8 +55,6 @@ struct Share {
 pub struct Room {
     all: Arc<Semaphore>,
     share: Option<Arc<Share>>,
-    /// How much was taken, in KiB.
-    kib: u32,
     of_all: Option<OwnedSemaphorePermit>,
     of_share: Option<OwnedSemaphorePermit>,
 }
@@ -74,7 +72,7 @@ impl Rooms {
             Memory::Addressed => (&self.addressed, Some(self.share(addressee))),
             Memory::Strangers => (&self.strangers, None),
         };
-        Room { all: Arc::clone(all), share, kib: 0, of_all: None, of_share: None }
+        Room { all: Arc::clone(all), share, of_all: None, of_share: None }
     }
 
     fn share(&self, addressee: &str) -> Arc<Share> {
@@ -96,7 +94,8 @@ impl Room {
     /// Waits until the room has this many bytes in all.
     pub(super) async fn grow(&mut self, bytes: usize) -> Result<(), NoBody> {
         let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
-        let more = kib.saturating_sub(self.kib);
+        let held = self.of_all.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = kib.saturating_sub(u32::try_from(held).unwrap_or(u32::MAX));
         if more == 0 {
             return Ok(());
         }
@@ -111,7 +110,6 @@ impl Room {
         let (of_share, of_all) = timeout(PATIENCE, taking).await.map_err(|_| NoBody::NoRoom)??;
         merge(&mut self.of_share, of_share);
         merge(&mut self.of_all, Some(of_all));
-        self.kib = kib;
         Ok(())
     }
 }
