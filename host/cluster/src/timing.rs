@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-/// How long a write that the store took shows that the node is not cut off, counted from the moment before it was sent.
+/// How long a write counts as a sign that the node reaches the store, from the moment before it was sent.
 ///
-/// A node that is cut off has its session for up to [`life`](Timing::life). What its accounts do in that time cannot be noted, and the next
-/// node does it again. Without a fault, a write takes milliseconds, and one that takes longer than this counts as lost. A session whose
-/// renewals are answered is fresh for three quarters of the time, so that a further write is rarely needed.
+/// A node that is cut off keeps its session for up to [`life`](Timing::life). It cannot record the actions of its accounts
+/// in that time, so the next node repeats them. Without a fault, a write takes milliseconds; a slower one than this counts
+/// as lost. Answered renewals keep a session fresh for three quarters of the time, so another write is rarely needed.
 pub const FRESH: Duration = Duration::from_millis(300);
 
 /// The times of a cluster. All nodes must have the same.

@@ -12,8 +12,8 @@ impl Node {
         self.tenure.as_ref()?.until
     }
 
-    /// Returns until when the last renewal shows that the node is not cut off; `None` if no session is written. Whatever cannot be taken
-    /// back must not begin later, unless the store has taken another write since then.
+    /// Returns when the last renewal stops counting as a sign that the node reaches the store; `None` if no session is
+    /// written. After that, no action that others can see may begin before the store takes another write.
     pub fn fresh_until(&self) -> Option<Duration> {
         // The life of the session counts from the same moment.
         Some(self.until()?.saturating_sub(self.timing.life()) + FRESH)
