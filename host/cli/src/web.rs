@@ -330,18 +330,16 @@ mod tests {
     use std::path::Path;
 
     use parlor_base::id::Digest;
+    use parlor_plugins::sample;
 
     use super::*;
 
-    /// A component with what the host calls, made of core functions that trap.
-    const GUEST: &str = r#"
-      (core module $m
-        (func (export "start") (result i32) unreachable)
-        (func (export "callback") (param i32 i32 i32) (result i32) unreachable))
-      (core instance $i (instantiate $m))
-      (func $f async (canon lift (core func $i "start") async (callback (core func $i "callback"))))
-      (instance $guest (export "initialize" (func $f)) (export "handle-event" (func $f)) (export "stop" (func $f)))
-      (export "parlor:plugin/guest@0.1.0" (instance $guest))"#;
+    /// Returns a host with one account in this folder, which does not run.
+    pub(super) fn host_in(folder: &Path) -> Arc<Host> {
+        let config = folder.join("parlor.toml");
+        fs::write(&config, "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n").unwrap();
+        Arc::new(Host::new(Target { config: Some(config), data: None, plugins: None }))
+    }
 
     /// Writes a version of a plugin that asks to send messages to somebody. Returns its digest.
     pub(super) fn write_version(folder: &Path, version: &str, to: &str) -> Digest {
@@ -349,9 +347,7 @@ mod tests {
             "[plugin]\nname = \"echo\"\nversion = \"{version}\"\napi = \"0.1.0\"\ndescription = \"X\"\n\
              [permissions]\n\"messages.send\" = {{ scope = [\"{to}\"], reason = \"r\" }}\n"
         );
-        let manifest = manifest.escape_default();
-        let bytes =
-            wat::parse_str(format!("(component {GUEST} (@custom \"parlor:manifest\" \"{manifest}\"))")).unwrap();
+        let bytes = wat::parse_str(sample::plugin_with(&manifest)).unwrap();
         let digest = Digest::of(&bytes);
         fs::write(folder.join("echo.wasm"), bytes).unwrap();
         digest

@@ -20,6 +20,8 @@ pub mod limits;
 pub mod listing;
 pub mod manifest;
 pub mod policy;
+#[cfg(any(test, feature = "test-support"))]
+pub mod sample;
 pub mod secret;
 pub mod setting;
 pub mod sharing;

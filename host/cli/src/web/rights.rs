@@ -254,9 +254,8 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::super::tests::{fields_of, write_version};
+    use super::super::tests::{fields_of, host_in, write_version};
     use super::*;
-    use crate::target::Target;
 
     /// Writes a version that asks to send messages to somebody, and a policy with it and without grants.
     fn install(folder: &Path, version: &str, to: &str) {
@@ -268,9 +267,7 @@ mod tests {
     #[tokio::test]
     async fn who_agrees_grants_what_was_shown_or_is_asked_again() {
         let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("parlor.toml");
-        fs::write(&config, "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n").unwrap();
-        let host = Arc::new(Host::new(Target { config: Some(config), data: None, plugins: None }));
+        let host = host_in(folder.path());
         let visit = || Visit::for_test(Role::Owner, "/plugins/echo/grant", Arc::clone(&host)).with_part("id", "echo");
         let policy = || fs::read_to_string(folder.path().join("plugins.toml")).unwrap();
 

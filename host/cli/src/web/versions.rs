@@ -285,16 +285,13 @@ mod tests {
 
     use parlor_plugins::manifest::Manifest;
 
-    use super::super::tests::{fields_of, write_version};
+    use super::super::tests::{fields_of, host_in, write_version};
     use super::*;
-    use crate::target::Target;
 
     #[tokio::test]
     async fn who_agrees_installs_what_was_shown_or_is_asked_again() {
         let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("parlor.toml");
-        fs::write(&config, "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n").unwrap();
-        let host = Arc::new(Host::new(Target { config: Some(config), data: None, plugins: None }));
+        let host = host_in(folder.path());
         let visit = || Visit::for_test(Role::Owner, "/plugins/echo/update", Arc::clone(&host)).with_part("id", "echo");
         let policy = || fs::read_to_string(folder.path().join("plugins.toml")).unwrap();
         let agreed = |page: &str| {

@@ -3,30 +3,13 @@
 use wasm_encoder::{ProducersField, ProducersSection, Section as _};
 
 use super::*;
+use crate::sample::{self, GUEST_EXPORT, section};
 
 const MANIFEST: &str =
     "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says what it hears\"\n";
 
-/// The export that the host calls, made of core functions that trap.
-const GUEST_EXPORT: &str = r#"
-  (core module $m
-    (func (export "start") (result i32) unreachable)
-    (func (export "callback") (param i32 i32 i32) (result i32) unreachable))
-  (core instance $i (instantiate $m))
-  (func $f async (canon lift (core func $i "start") async (callback (core func $i "callback"))))
-  (instance $guest
-    (export "initialize" (func $f))
-    (export "handle-event" (func $f))
-    (export "stop" (func $f)))
-  (export "parlor:plugin/guest@0.1.0" (instance $guest))
-"#;
-
 fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
-}
-
-fn section(manifest: &str) -> String {
-    format!("(@custom \"{SECTION}\" \"{}\")", manifest.escape_default())
 }
 
 /// A complete plugin with these imports.
@@ -36,7 +19,7 @@ fn plugin(imports: &str) -> Vec<u8> {
 
 /// A complete plugin with this manifest, which imports nothing.
 pub(crate) fn plugin_with(manifest: &str) -> Vec<u8> {
-    wat(&format!("(component {GUEST_EXPORT} {})", section(manifest)))
+    wat(&sample::plugin_with(manifest))
 }
 
 fn refusal(bytes: &[u8]) -> String {
