@@ -111,7 +111,8 @@ impl Source {
 /// Call this when the instance runs.
 pub(super) async fn keep_up(instance: Arc<Instance>) {
     if instance.progress.is_kept() {
-        tokio::join!(keep_up_with_account(&instance), keep_up_with_rooms(&instance));
+        // Boxed: most plugins do not catch up, and need no room for it.
+        Box::pin(async { tokio::join!(keep_up_with_account(&instance), keep_up_with_rooms(&instance)) }).await;
     }
 }
 

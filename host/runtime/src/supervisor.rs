@@ -389,6 +389,19 @@ mod tests {
     use super::*;
     use crate::instance;
 
+    /// Returns the size of the future that a function with two arguments returns.
+    fn size_of_future<A, B, F: Future>(_function: fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Each plugin of a host has one while it waits for its turn to start. Freed ones leave gaps between the values that
+    /// the plugins keep, and the system gets back only whole pages.
+    #[test]
+    fn a_plugin_that_waits_for_its_turn_takes_little() {
+        let size = size_of_future(supervise);
+        assert!(size <= 1024, "{size} bytes");
+    }
+
     /// The supervisor sets `Starting` before there is an instance. A caller that waits in that moment must not miss it.
     #[tokio::test]
     async fn an_instance_that_comes_late_is_seen_to_wait() {

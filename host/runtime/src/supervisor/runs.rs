@@ -105,7 +105,7 @@ async fn may_start(shared: &Shared) -> bool {
 }
 
 /// Runs the instances of a plugin until it is asked to stop, fails too often, or is parked. A parked plugin continues
-/// with its kept state.
+/// with its kept state. The large steps are boxed: thousands of plugins may wait for their turn to start at once.
 pub(super) async fn supervise(shared: Arc<Shared>, woken: Option<(Kept, Failures)>) {
     if woken.is_none() && !may_start(&shared).await {
         return;
@@ -114,18 +114,18 @@ pub(super) async fn supervise(shared: Arc<Shared>, woken: Option<(Kept, Failures
     loop {
         let shutdown = shared.standing.shutdown();
         if let Some(kept) = kept.take_if(|kept| kept.is_done(shutdown)) {
-            return forget(&shared, kept).await;
+            return Box::pin(forget(&shared, kept)).await;
         }
         let Some(turn) = StartTurn::of(&shared, kept.is_some()).await else { return has_stopped(&shared) };
         let began = Instant::now();
-        let (ended, left) = live_once(&shared, kept.take(), turn).await;
+        let (ended, left) = Box::pin(live_once(&shared, kept.take(), turn)).await;
         failures.ran(began.elapsed());
         let is_crowded = matches!(ended, Ended::NoRoom { .. });
         if !is_crowded {
             shared.engine.made_room();
         }
         match left {
-            Some(left) if !is_crowded => match parking::park(&shared, left, failures).await {
+            Some(left) if !is_crowded => match Box::pin(parking::park(&shared, left, failures)).await {
                 Some((left, _)) => {
                     kept = Some(left);
                     continue;
@@ -152,9 +152,9 @@ pub(super) async fn supervise(shared: Arc<Shared>, woken: Option<(Kept, Failures
             return;
         }
         let pause = if is_crowded { PAUSE_FOR_ROOM } else { FIRST_PAUSE * 2_u32.pow(failures.count - 1) };
-        if !pauses(&shared, why.clone(), pause, is_crowded).await {
+        if !Box::pin(pauses(&shared, why.clone(), pause, is_crowded)).await {
             match kept.take() {
-                Some(kept) => forget(&shared, kept).await,
+                Some(kept) => Box::pin(forget(&shared, kept)).await,
                 None => shared.standing.set_state(State::Stopped),
             }
             return;
