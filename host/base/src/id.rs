@@ -3,6 +3,7 @@
 //! Both are parsed once, at the edge. Afterwards they are safe in a path, a log line and a terminal. The owner chooses
 //! the id; the name that the author wrote into the file is only for display and decides nothing.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::{borrow::Borrow, fmt, str::FromStr};
 
@@ -11,9 +12,10 @@ use sha2::{Digest as _, Sha256};
 
 /// The owner's name for a plugin: 1 to 64 of `a-z 0-9 _ -`, beginning with a letter or a digit.
 ///
-/// Nothing else is allowed, so `../x`, `Echo` beside `echo`, or a Cyrillic look-alike of `echo` cannot be an id.
+/// Nothing else is allowed, so `../x`, `Echo` beside `echo`, or a Cyrillic look-alike of `echo` cannot be an id. Clones
+/// share the text, since each account has several for each of its plugins.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PluginId(Box<str>);
+pub struct PluginId(Arc<str>);
 
 /// The error for a text that is not a valid plugin id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

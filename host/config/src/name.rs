@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The name that the owner gives to an account. Letters, digits, `-` and `_`, so that it can name files and variables.
+/// Clones share the text, since each plugin on the account has one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AccountName(String);
+pub struct AccountName(Arc<str>);
 
 /// A text that cannot name an account.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +39,7 @@ impl FromStr for AccountName {
         let fits = name.len() <= Self::LONGEST
             && name.bytes().next().is_some_and(plain)
             && name.bytes().all(|byte| plain(byte) || matches!(byte, b'-' | b'_'));
-        if fits { Ok(Self(name.to_owned())) } else { Err(BadAccountName(name.chars().take(64).collect())) }
+        if fits { Ok(Self(name.into())) } else { Err(BadAccountName(name.chars().take(64).collect())) }
     }
 }
 
