@@ -2,7 +2,7 @@
 //! requests of other plugins, and questions to it as a hook.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use parlor_session::router::{Handled, Mail, Mailbox};
@@ -40,15 +40,37 @@ pub(crate) enum Verdict {
 /// The waiting requests, by kind. Clones share them: an instance that replaces another one answers the requests that
 /// the other one received.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Unanswered {
-    /// Requests to webhooks.
-    pub(crate) webhooks: Arc<Waiting<WebhookAnswer>>,
-    /// Requests of other entities (IQs).
-    pub(crate) iqs: Arc<Waiting<Reply>>,
-    /// Requests of other plugins.
-    pub(crate) calls: Arc<Waiting<CallAnswer>>,
-    /// Questions to it as a hook.
-    pub(crate) hooks: Arc<Waiting<Verdict>>,
+pub(crate) struct Unanswered(Arc<Kinds>);
+
+/// The kinds of requests, each made when it is first used. Most plugins answer none.
+#[derive(Debug, Default)]
+struct Kinds {
+    webhooks: OnceLock<Arc<Waiting<WebhookAnswer>>>,
+    iqs: OnceLock<Arc<Waiting<Reply>>>,
+    calls: OnceLock<Arc<Waiting<CallAnswer>>>,
+    hooks: OnceLock<Arc<Waiting<Verdict>>>,
+}
+
+impl Unanswered {
+    /// Returns the requests to webhooks.
+    pub(crate) fn webhooks(&self) -> &Arc<Waiting<WebhookAnswer>> {
+        self.0.webhooks.get_or_init(Arc::default)
+    }
+
+    /// Returns the requests of other entities (IQs).
+    pub(crate) fn iqs(&self) -> &Arc<Waiting<Reply>> {
+        self.0.iqs.get_or_init(Arc::default)
+    }
+
+    /// Returns the requests of other plugins.
+    pub(crate) fn calls(&self) -> &Arc<Waiting<CallAnswer>> {
+        self.0.calls.get_or_init(Arc::default)
+    }
+
+    /// Returns the questions to it as a hook.
+    pub(crate) fn hooks(&self) -> &Arc<Waiting<Verdict>> {
+        self.0.hooks.get_or_init(Arc::default)
+    }
 }
 
 /// The receivers of answers, by the id of the request.

@@ -104,11 +104,11 @@ async fn refuse<T: Send + 'static>(
 /// Checks that somebody waits for the answer, before it costs the plugin anything.
 fn waits(instance: &Instance, id: &str) -> Result<(), CallError> {
     text("id", id, LONGEST)?;
-    if instance.unanswered.iqs.waits(id) { Ok(()) } else { Err(not_found(id)) }
+    if instance.unanswered.iqs().waits(id) { Ok(()) } else { Err(not_found(id)) }
 }
 
 fn give(instance: &Instance, id: &str, reply: Reply) -> Result<(), CallError> {
-    if instance.unanswered.iqs.answer(id, reply) { Ok(()) } else { Err(not_found(id)) }
+    if instance.unanswered.iqs().answer(id, reply) { Ok(()) } else { Err(not_found(id)) }
 }
 
 fn not_found(id: &str) -> CallError {

@@ -60,7 +60,7 @@ fn answer_request<T: Send + 'static>(
         return Err(CallError::invalid("answer.body", format!("longer than {LONGEST_BODY} bytes")));
     }
     let answer = WebhookAnswer { status, headers: checked(headers)?, body };
-    if instance.unanswered.webhooks.answer(id, answer) {
+    if instance.unanswered.webhooks().answer(id, answer) {
         Ok(())
     } else {
         Err(CallError::NotFound(format!("request {id}")))
