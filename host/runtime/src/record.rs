@@ -3,6 +3,7 @@
 //! A record outlives instances: it continues over restarts, new settings, updates and rollbacks. It ends when the
 //! plugin is removed from the policy, or with the account.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -29,13 +30,16 @@ pub struct Record {
     counted: Mutex<Counted>,
     named: Named,
     /// The counts that the audit has.
-    told: Mutex<BTreeMap<String, u64>>,
+    told: Mutex<Box<[Count]>>,
 }
+
+/// A count for the audit, with its name.
+type Count = (Cow<'static, str>, u64);
 
 #[derive(Debug, Default)]
 struct Counted {
-    /// The sum over instances that have ended.
-    past: Totals,
+    /// The sum over instances that have ended, once one has.
+    past: Option<Box<Totals>>,
     /// The counters of the running instances: two while one replaces the other.
     live: Vec<Weak<Counters>>,
 }
@@ -61,18 +65,18 @@ impl Record {
 
     /// Takes what it did since this was last asked, for the audit. `None`: nothing.
     pub fn take_activity(&self, plugin: &PluginId, account: &AccountName) -> Option<Activity> {
-        let mut now = in_names(&self.totals());
-        let starts = self.starts.load(Relaxed);
-        if starts > 0 {
-            now.insert("starts".to_owned(), starts);
-        }
+        let now = in_names(&self.totals(), self.starts.load(Relaxed));
         let mut told = lock(&self.told);
-        let more = |(name, count): (&String, &u64)| {
-            let more = count.saturating_sub(told.get(name).copied().unwrap_or(0));
-            (more > 0).then(|| (name.clone(), more))
+        let more = |(name, count): &Count| {
+            let before = told.iter().find(|(told, _)| told == name).map_or(0, |(_, before)| *before);
+            let more = count.saturating_sub(before);
+            (more > 0).then(|| (name.clone().into_owned(), more))
         };
         let mut counts: Vec<_> = now.iter().filter_map(more).collect();
-        *told = now;
+        // No count ever decreases. Most plugins are idle, and keep the slice that they have.
+        if !counts.is_empty() {
+            *told = now;
+        }
         drop(told);
         let (tallies, others) = self.named.take();
         counts.extend(others);
@@ -105,7 +109,7 @@ impl Record {
         let before = counted.live.len();
         counted.live.retain(|one| !std::ptr::eq(one.as_ptr(), Arc::as_ptr(counters)));
         if counted.live.len() < before {
-            counted.past.add(counters.totals());
+            counted.past.get_or_insert_default().add(counters.totals());
         }
     }
 
@@ -122,7 +126,7 @@ impl Record {
     /// Returns the totals so far. No count ever decreases.
     pub fn totals(&self) -> Totals {
         let counted = self.counted();
-        let mut all = counted.past.clone();
+        let mut all = counted.past.as_deref().cloned().unwrap_or_default();
         for counters in counted.live.iter().filter_map(Weak::upgrade) {
             all.add(counters.totals());
         }
@@ -134,8 +138,8 @@ impl Record {
     }
 }
 
-/// Returns the counts that the audit keeps, by name, without those of nothing.
-fn in_names(totals: &Totals) -> BTreeMap<String, u64> {
+/// Returns the counts that the audit keeps, in the order of their names, without those of nothing.
+fn in_names(totals: &Totals, starts: u64) -> Box<[Count]> {
     let Totals { handled, sent, requests, web, calls, denials, lost, cpu, withheld, hooks } = totals;
     let cpu = u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX);
     let all = [
@@ -150,10 +154,14 @@ fn in_names(totals: &Totals) -> BTreeMap<String, u64> {
         ("cpu_ms", cpu),
         ("stopped as a hook", hooks.stopped),
         ("altered as a hook", hooks.altered),
+        ("starts", starts),
     ];
-    let all = all.into_iter().map(|(name, count)| (name.to_owned(), count));
-    let withheld = withheld.iter().map(|(permission, count)| (format!("withheld {permission}"), *count));
-    all.chain(withheld).filter(|(_, count)| *count > 0).collect()
+    let all = all.into_iter().map(|(name, count)| (Cow::Borrowed(name), count));
+    let withheld = withheld.iter().map(|(permission, count)| (Cow::Owned(format!("withheld {permission}")), *count));
+    let mut all: Vec<_> = all.chain(withheld).filter(|(_, count)| *count > 0).collect();
+    all.sort_unstable();
+    // A slice has no spare room.
+    all.into_boxed_slice()
 }
 
 /// Maximum number of contacts that one plugin may have added to an account. They are remembered on disk.

@@ -167,8 +167,8 @@ pub(crate) struct Shared {
     progress: CatchUpProgress,
     /// Its webhooks, if it has any.
     pub(crate) webhooks: Option<Arc<Webhooks>>,
-    /// The requests (IQs) of others that it answers, if it may answer any.
-    iqs: Option<Iqs>,
+    /// The requests (IQs) of others that it answers, if it may answer any. Boxed, since few plugins do.
+    iqs: Option<Box<Iqs>>,
     /// The grants in force: those at admission, or later ones of the owner.
     pub(crate) grants: ArcSwap<Grants>,
     /// Set for a plugin that is to replace another one.
@@ -235,7 +235,7 @@ impl Supervised {
             lasting,
             progress,
             webhooks,
-            iqs,
+            iqs: iqs.map(Box::new),
             grants: ArcSwap::new(grants),
             beside: Mutex::new(beside.map(Box::new)),
             rest: Mutex::default(),
