@@ -74,9 +74,10 @@ impl Router {
     /// Adds a subscription of the mailbox's instance.
     pub fn subscribe(&self, mailbox: &Arc<Mailbox>, name: &str, filter: Filter, once: bool) -> SubscriptionId {
         let id = SubscriptionId::next();
-        let subscription = Arc::new(Subscription { id, filter, once: once.then(AtomicBool::default) });
         self.change(|index| {
             let listeners = Arc::make_mut(index.entry(EventName::from(name)).or_default());
+            let filter = listeners.shared(filter);
+            let subscription = Arc::new(Subscription { id, filter, once: once.then(AtomicBool::default) });
             let before = listeners.get(mailbox.instance()).cloned();
             let before = before.iter().flat_map(|before| before.subscriptions.iter());
             let subscriptions = before.chain([&subscription]).cloned().collect();
@@ -130,7 +131,10 @@ impl Router {
     pub fn filters(&self, instance: InstanceId, name: &str) -> Vec<(Filter, bool)> {
         let index = self.index.load();
         let own = index.get(name).and_then(|listeners| listeners.get(instance));
-        own.iter().flat_map(|one| &one.subscriptions).map(|one| (one.filter.clone(), one.once.is_some())).collect()
+        own.iter()
+            .flat_map(|one| &one.subscriptions)
+            .map(|one| (Filter::clone(&one.filter), one.once.is_some()))
+            .collect()
     }
 
     /// Replaces the grants of an instance, from its next event and call on. They also apply to mail that already waits.

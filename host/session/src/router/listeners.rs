@@ -12,12 +12,15 @@ use jid::BareJid;
 use parlor_base::id::InstanceId;
 
 use super::SubscriptionId;
-use super::filter::{Classes, Heard};
+use super::filter::{Classes, Filter, Heard};
 use super::mailbox::Mailbox;
 use super::screen::{Screen, Seen};
 use super::subscription::Subscription;
 use super::withheld::{Tally, Told};
 use crate::permissions::AddressKey;
+
+/// The number of the last listeners whose filters a new subscription may share.
+const NEIGHBOURS: usize = 4;
 
 /// The subscriptions of an instance to an event.
 #[derive(Debug)]
@@ -114,6 +117,14 @@ impl Listeners {
     /// Returns whether each event must be compared with the grants and filters of each listener.
     pub(super) fn asks_all(&self) -> bool {
         self.asked.len() == self.all.len()
+    }
+
+    /// Returns a filter for a new subscription: that of one of the last listeners, if it has an equal one. The instances of
+    /// one component subscribe alike, and often one after the other.
+    pub(super) fn shared(&self, filter: Filter) -> Arc<Filter> {
+        let last = self.all.iter().rev().take(NEIGHBOURS);
+        let equal = last.flat_map(|one| &*one.subscriptions).find(|one| *one.filter == filter);
+        equal.map_or_else(|| Arc::new(filter), |one| Arc::clone(&one.filter))
     }
 
     /// Replaces the subscriptions of an instance. Without any subscription, it is no longer a listener.

@@ -23,7 +23,7 @@ impl Router {
     pub fn claim(&self, mailbox: &Mailbox, name: &str, filter: &Filter, once: bool) -> Option<SubscriptionId> {
         let mut claims = mailbox.claims.lock();
         let unclaimed = claims.as_mut()?;
-        let is_same = |one: &Subscription| one.filter == *filter && one.once.is_some() == once;
+        let is_same = |one: &Subscription| *one.filter == *filter && one.once.is_some() == once;
         if let Some(at) = unclaimed.fired.iter().position(|(of, one)| **of == *name && is_same(one)) {
             return Some(unclaimed.fired.swap_remove(at).1.id);
         }

@@ -1,5 +1,6 @@
 //! A subscription of a plugin to events of one name.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::SubscriptionId;
@@ -8,7 +9,8 @@ use super::filter::Filter;
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) id: SubscriptionId,
-    pub(super) filter: Filter,
+    /// The filter. Listeners that follow each other share equal ones.
+    pub(super) filter: Arc<Filter>,
     /// For a subscription that ends with its first event: whether that event has come.
     pub(super) once: Option<AtomicBool>,
 }

@@ -41,6 +41,26 @@ fn once_is_over_with_the_first_event_and_on_is_not() {
     assert!(!router.unsubscribe(mailbox.instance(), once));
 }
 
+/// A filter takes 200 bytes, and most plugins of a large host are instances of a few components.
+#[test]
+fn plugins_that_subscribe_alike_one_after_the_other_share_their_filters() {
+    let router = Router::default();
+    let filters = ["one", "two"].map(|prefix| Filter { prefix: Some(prefix.to_owned()), ..Filter::default() });
+    let plugins = [mailbox(8), mailbox(8)];
+    for (mailbox, _) in &plugins {
+        for filter in &filters {
+            router.subscribe(mailbox, "tick", filter.clone(), false);
+        }
+    }
+    let index = router.index.load();
+    let kept = |plugin: usize| {
+        let listener = index.get("tick").unwrap().get(plugins[plugin].0.instance()).unwrap();
+        listener.subscriptions.iter().map(|one| Arc::as_ptr(&one.filter)).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(0), kept(1));
+    assert_ne!(kept(0)[0], kept(0)[1]);
+}
+
 #[test]
 fn once_waits_on_when_its_event_was_lost() {
     let router = Router::default();
