@@ -4,7 +4,7 @@
 //! All lasting state is in the store. A plugin with any number of schedules has one task, which sleeps until the next
 //! one is due. A plugin without schedules has none.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,8 +21,8 @@ pub(crate) struct Schedules {
     /// Notified when a schedule was set, ended, paused or resumed, while somebody tells.
     pub(crate) changed: Notify,
     /// Held by the task that delivers. A version that replaces another one waits for it: otherwise a due time would be
-    /// delivered twice.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    /// delivered twice. Made when it is first used, since most plugins have no schedules.
+    turn: OnceLock<Arc<tokio::sync::Mutex<()>>>,
 }
 
 /// The task that delivers due times.
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Schedules {
 impl Schedules {
     /// Returns those of a version that is to replace this one.
     pub(crate) fn passed_on(&self) -> Self {
-        Self { turn: Arc::clone(&self.turn), ..Self::default() }
+        Self { turn: OnceLock::from(Arc::clone(self.shared_turn())), ..Self::default() }
     }
 
     /// Sets what starts the task.
@@ -83,7 +83,11 @@ impl Schedules {
 
     /// Waits for the turn to tell.
     pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.turn).lock_owned().await
+        Arc::clone(self.shared_turn()).lock_owned().await
+    }
+
+    fn shared_turn(&self) -> &Arc<tokio::sync::Mutex<()>> {
+        self.turn.get_or_init(Arc::default)
     }
 
     fn teller(&self) -> MutexGuard<'_, Teller> {

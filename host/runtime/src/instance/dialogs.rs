@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use parlor_base::held::Holding;
@@ -21,12 +21,15 @@ use crate::watched::Watched;
 /// How long the end of a question waits before the mailbox is checked again for room.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// The questions of an instance.
+/// The questions of an instance. They take no memory before the first one, and most plugins ask none.
 #[derive(Debug, Default)]
-pub(crate) struct Dialogs {
+pub(crate) struct Dialogs(OnceLock<Box<Questions>>);
+
+#[derive(Debug, Default)]
+struct Questions {
     /// How many are open, or were not taken.
     open: Arc<AtomicUsize>,
-    /// The questions that were begun without waiting for the answer. They take no memory while there are none.
+    /// The questions that were begun without waiting for the answer.
     begun: Mutex<BTreeMap<u64, Begun>>,
     /// Whether the instance is to stop.
     is_over: Watched<bool>,
@@ -44,12 +47,12 @@ enum Begun {
 impl Dialogs {
     /// Returns how many are open, or were not taken.
     pub(crate) fn count(&self) -> usize {
-        self.open.load(Relaxed)
+        self.0.get().map_or(0, |questions| questions.open.load(Relaxed))
     }
 
     /// Ends all that wait, because the instance is to stop.
     pub(crate) fn end(&self) {
-        self.is_over.change(|is_over| *is_over = true);
+        self.questions().is_over.change(|is_over| *is_over = true);
     }
 
     /// Takes the end of a question that was begun.
@@ -77,7 +80,11 @@ impl Dialogs {
     }
 
     fn begun(&self) -> MutexGuard<'_, BTreeMap<u64, Begun>> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+        self.questions().begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn questions(&self) -> &Questions {
+        self.0.get_or_init(Box::default)
     }
 }
 
@@ -93,7 +100,7 @@ impl OpenDialog {
     /// Counts a question of this many bytes.
     pub(crate) fn begin(instance: &Instance, bytes: usize) -> Result<Self, CallError> {
         let held = instance.hold(bytes)?;
-        let (count, most) = (Arc::clone(&instance.dialogs.open), instance.limits.dialogs);
+        let (count, most) = (Arc::clone(&instance.dialogs.questions().open), instance.limits.dialogs);
         let open = count.fetch_add(1, Relaxed);
         let guard = Self { count, _held: held };
         if open >= most as usize { Err(CallError::OverLimit(format!("{most} dialogs"))) } else { Ok(guard) }
@@ -119,7 +126,7 @@ impl Asked {
         tokio::select! {
             biased;
             end = &mut self.ends => end.unwrap_or(Err(CallError::Stopped)),
-            () = self.instance.dialogs.is_over.until(|is_over| *is_over) => Err(CallError::Stopped),
+            () = self.instance.dialogs.questions().is_over.until(|is_over| *is_over) => Err(CallError::Stopped),
         }
     }
 
