@@ -19,7 +19,7 @@ use parlor_runtime::account::{Connection, Shared, alerting};
 use parlor_runtime::supervisor::State;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::host::{Host, PluginStatus};
+use crate::host::{Host, PluginHealth, health};
 
 /// The time between two looks.
 const LOOK: Duration = Duration::from_secs(30);
@@ -51,7 +51,7 @@ pub async fn watch(host: &Host) {
         let now = look.tick().await;
         let states = host.accounts().into_iter().map(|one| (one.name.clone(), one.connection().borrow().clone()));
         let mut alerts = seen.accounts(states.collect(), now);
-        alerts.extend(seen.plugins(&host.status().await, now));
+        alerts.extend(seen.plugins(&health(host).await, now));
         if certificates_at.is_none_or(|at| now.saturating_duration_since(at) >= CERTIFICATES) {
             certificates_at = Some(now);
             alerts.extend(certificates(host).await);
@@ -234,16 +234,16 @@ impl Seen {
     }
 
     /// Returns the alerts about plugins.
-    fn plugins(&mut self, all: &[PluginStatus], now: Instant) -> Vec<(AccountName, Alert)> {
+    fn plugins(&mut self, all: &[PluginHealth], now: Instant) -> Vec<(AccountName, Alert)> {
         let mut alerts = Vec::new();
         let (mut quarantined, mut denied) = (BTreeSet::new(), BTreeMap::new());
         for one in all {
-            let Some(account) = &one.account else { continue };
-            let (id, key) = (&one.id, (one.id.clone(), account.clone()));
-            if let Some(record) = &one.record {
+            let (id, account, key) = (&one.id, &one.account, (one.id.clone(), one.account.clone()));
+            // Most plugins are never denied anything, and nothing is kept of these.
+            if one.denials > 0 || self.denied.contains_key(&key) {
                 // A plugin that is being replaced is listed twice, with an older number.
                 let most = denied.entry(key.clone()).or_insert(0);
-                *most = record.denials.max(*most);
+                *most = one.denials.max(*most);
             }
             let State::Quarantined(why) = &one.state else { continue };
             if !self.quarantined.contains(&key) {
@@ -307,10 +307,6 @@ fn files(config: &Config) -> Vec<(AccountName, PathBuf)> {
 
 #[cfg(test)]
 mod tests {
-    use parlor_base::id::Digest;
-    use parlor_plugins::source::Source;
-    use parlor_runtime::counters::Totals;
-
     use super::*;
 
     fn name(name: &str) -> AccountName {
@@ -378,29 +374,12 @@ mod tests {
         assert_eq!(subjects, ["abc; the same holds for 2 more on this host: ab, b", "bc"]);
     }
 
-    fn plugin(state: State, denials: Option<u64>) -> PluginStatus {
-        PluginStatus {
-            id: "guard".parse().unwrap(),
-            enabled: true,
-            version: None,
-            digest: Digest::of(b"guard"),
-            source: Source::File("guard.wasm".into()),
-            account: Some(name("main")),
-            state,
-            handled: 0,
-            denials: 0,
-            record: denials.map(|denials| Totals { denials, ..Totals::default() }),
-            restarts: 0,
-            not_replaced: None,
-            usage: None,
-            commands: BTreeMap::new(),
-            denied: Vec::new(),
-            grants: None,
-        }
+    fn plugin(state: State, denials: u64) -> PluginHealth {
+        PluginHealth { id: "guard".parse().unwrap(), account: name("main"), state, denials }
     }
 
     /// Returns the texts about these plugins, as seen so many minutes after the first look.
-    fn seen_at(seen: &mut Seen, begin: Instant, minutes: u64, all: &[PluginStatus]) -> Vec<String> {
+    fn seen_at(seen: &mut Seen, begin: Instant, minutes: u64, all: &[PluginHealth]) -> Vec<String> {
         let alerts = seen.plugins(all, begin + Duration::from_mins(minutes));
         alerts.into_iter().map(|(_, alert)| alert.text).collect()
     }
@@ -408,24 +387,21 @@ mod tests {
     #[test]
     fn owners_are_told_once_that_a_plugin_is_quarantined_and_again_if_that_comes_again() {
         let (mut seen, begin) = (Seen::default(), Instant::now());
-        let bad = || [plugin(State::Quarantined("it trapped \u{1b}[2J".to_owned()), Some(0))];
-        let mut look = |minutes, all: &[PluginStatus]| seen_at(&mut seen, begin, minutes, all);
-        assert!(look(0, &[plugin(State::Running, Some(0))]).is_empty());
+        let bad = || [plugin(State::Quarantined("it trapped \u{1b}[2J".to_owned()), 0)];
+        let mut look = |minutes, all: &[PluginHealth]| seen_at(&mut seen, begin, minutes, all);
+        assert!(look(0, &[plugin(State::Running, 0)]).is_empty());
         let told = look(1, &bad());
         assert!(told.len() == 1 && told[0].starts_with("plugin guard is quarantined"), "{told:?}");
         assert!(told[0].contains("`parlor plugin restart guard`") && !told[0].contains('\u{1b}'), "{told:?}");
         assert!(look(2, &bad()).is_empty());
-        assert!(look(3, &[plugin(State::Running, Some(0))]).is_empty());
+        assert!(look(3, &[plugin(State::Running, 0)]).is_empty());
         assert_eq!(look(4, &bad()).len(), 1);
-        // Nobody can be told of a plugin that has no account.
-        let without = PluginStatus { account: None, ..plugin(State::Quarantined("x".to_owned()), None) };
-        assert!(look(5, &[without]).is_empty());
     }
 
     #[test]
     fn owners_are_told_of_a_hundred_denied_calls_in_any_hour_and_once_in_it() {
         let (mut seen, begin) = (Seen::default(), Instant::now());
-        let mut look = |minutes, denials| seen_at(&mut seen, begin, minutes, &[plugin(State::Running, Some(denials))]);
+        let mut look = |minutes, denials| seen_at(&mut seen, begin, minutes, &[plugin(State::Running, denials)]);
         // They lie before and after a full hour since the first look.
         assert!(look(0, 0).is_empty() && look(50, 60).is_empty());
         assert_eq!(
@@ -437,20 +413,20 @@ mod tests {
         assert_eq!(look(130, 131_000).len(), 1);
         // A few now and then are usual.
         let (mut seen, begin) = (Seen::default(), Instant::now());
-        let mut look = |minutes, denials| seen_at(&mut seen, begin, minutes, &[plugin(State::Running, Some(denials))]);
+        let mut look = |minutes, denials| seen_at(&mut seen, begin, minutes, &[plugin(State::Running, denials)]);
         assert!((0..600).all(|minute| look(minute, minute).is_empty()));
     }
 
     #[test]
     fn denied_calls_are_counted_over_another_instance_and_a_new_record() {
         let (mut seen, begin) = (Seen::default(), Instant::now());
-        let mut look = |minutes, all: &[PluginStatus]| seen_at(&mut seen, begin, minutes, all);
-        let one = |denials| plugin(State::Running, Some(denials));
+        let mut look = |minutes, all: &[PluginHealth]| seen_at(&mut seen, begin, minutes, all);
+        let one = |denials| plugin(State::Running, denials);
         assert!(look(0, &[one(90)]).is_empty());
         // While it is replaced it is listed twice, then not at all, and then with the record that it had.
-        let leaving = plugin(State::Stopping, Some(80));
+        let leaving = plugin(State::Stopping, 80);
         assert!(look(1, &[one(90), leaving.clone()]).is_empty() && look(2, &[leaving, one(90)]).is_empty());
-        assert!(look(3, &[]).is_empty() && look(4, &[plugin(State::Stopped, None)]).is_empty());
+        assert!(look(3, &[]).is_empty() && look(4, &[]).is_empty());
         assert!(look(5, &[one(90)]).is_empty());
         // One that fails after every few calls begins a new record each time.
         assert!(look(6, &[one(9)]).is_empty());

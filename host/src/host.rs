@@ -65,6 +65,7 @@ pub use lock::LOCK;
 #[cfg(feature = "cluster")]
 pub(crate) use reload::in_force;
 pub use standing::PluginStatus;
+pub(crate) use standing::{PluginHealth, health};
 
 /// Maximum time that plugins may delay the log-in.
 const INITIALIZE: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ use parlor_base::escape::escape_untrusted;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::control::views::not_in_force;
-use crate::host::Host;
+use crate::host::{Host, health};
 
 /// The most of a file's fault that a status shows, in bytes.
 const LONGEST: usize = 1 << 10;
@@ -68,7 +68,7 @@ impl Notifier {
         let mut tick = tokio::time::interval(period / 2);
         loop {
             tick.tick().await;
-            host.status().await;
+            health(host).await;
             self.tell("WATCHDOG=1");
         }
     }

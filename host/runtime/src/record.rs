@@ -118,6 +118,14 @@ impl Record {
         self.denied.last()
     }
 
+    /// Returns how many calls were denied to it so far.
+    pub fn denials(&self) -> u64 {
+        let counted = self.counted();
+        let past = counted.past.as_ref().map_or(0, |past| past.denials);
+        let live = counted.live.iter().filter_map(Weak::upgrade).map(|counters| counters.denials.load(Relaxed));
+        past + live.sum::<u64>()
+    }
+
     /// Returns how often it was restarted automatically.
     pub fn restarts(&self) -> u64 {
         self.restarts.load(Relaxed)
@@ -288,6 +296,7 @@ mod tests {
             record.ended(&instance.counters);
             assert_eq!(record.totals(), running, "its end changes no count, however often it is told");
             assert_eq!((running.sent, running.denials), (2 * round, round));
+            assert_eq!(record.denials(), round);
             assert_eq!(running.withheld, BTreeMap::from([(Permission::MessagesRead, round)]));
         }
     }

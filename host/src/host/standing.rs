@@ -62,6 +62,37 @@ pub struct PluginStatus {
     pub grants: Option<Grants>,
 }
 
+/// What those who watch the host see of a plugin on an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PluginHealth {
+    /// The id of the plugin.
+    pub(crate) id: PluginId,
+    /// The account.
+    pub(crate) account: AccountName,
+    /// The state it is in.
+    pub(crate) state: State,
+    /// The number of calls that were denied to it since the host started.
+    pub(crate) denials: u64,
+}
+
+/// Returns the health of every plugin on every account. The whole status takes several KiB for each, and thousands of
+/// plugins are looked at every half minute.
+pub(crate) async fn health(host: &Host) -> Vec<PluginHealth> {
+    let plugins = host.plugins.lock().await;
+    let each = plugins.iter().flat_map(|(id, plugin)| {
+        let rows = plugin.on_each(|one| Some((one.state(), one.record().denials())));
+        let row = move |(account, (state, denials))| PluginHealth { id: id.clone(), account, state, denials };
+        rows.into_iter().map(row)
+    });
+    let mut all: Vec<_> = each.collect();
+    let leaving = host.leaving.rows(|id| !plugins.contains_key(id)).into_iter().filter_map(|row| {
+        let (account, denials) = (row.account?, row.record?.denials);
+        Some(PluginHealth { id: row.id, account, state: row.state, denials })
+    });
+    all.extend(leaving);
+    all
+}
+
 impl Host {
     /// Returns the status of every plugin, sorted by id.
     pub async fn status(&self) -> Vec<PluginStatus> {
