@@ -92,6 +92,25 @@ impl Budgets {
         self.0.log_lines.get_or_init(|| Box::new(Bucket::new(rate, rate)))
     }
 
+    /// Returns how much of a limit's burst is used up, or `None` for other limits. It makes no bucket: owners look at
+    /// all plugins.
+    pub(super) fn used(&self, limit: &str) -> Option<f64> {
+        let all = &self.0;
+        let (one, other) = match limit {
+            "messages_burst" => (&all.outgoing, None),
+            "bytes_per_second" => (&all.outgoing_bytes, None),
+            "events_per_second" => (&all.emitted, None),
+            "calls_per_second" => (&all.orders, None),
+            "storage_per_second" => (&all.stored, None),
+            "http_per_second" => (&all.requests, None),
+            "http_bytes_per_second" => (&all.web_sent, Some(&all.web_received)),
+            "log_lines_per_second" => (&all.log_lines, None),
+            _ => return None,
+        };
+        let made = [Some(one), other].into_iter().flatten().filter_map(OnceLock::get);
+        Some(made.map(|bucket| bucket.used()).fold(0.0, f64::max).ceil())
+    }
+
     /// Returns the budgets for a later version with these limits. Used amounts stay used.
     pub(super) fn passed_on(&self, limits: &Arc<Limits>) -> Self {
         let new = Self::new(limits);
@@ -125,5 +144,20 @@ impl Budgets {
             web_received,
             log_lines,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_use_of_a_limit_is_seen_without_a_bucket_for_it() {
+        let budgets = Budgets::new(&Arc::new(Limits::default()));
+        assert_eq!((budgets.used("messages_burst"), budgets.used("memory")), (Some(0.0), None));
+        assert!(budgets.0.outgoing.get().is_none());
+        budgets.outgoing().take(1.0).unwrap();
+        assert_eq!(budgets.used("messages_burst"), Some(1.0));
+        assert_eq!(budgets.used("log_lines_per_second"), Some(0.0));
     }
 }

@@ -118,23 +118,12 @@ fn used(instance: &Instance, limit: &str) -> Option<f64> {
         "rooms" => instance.registered.rooms.count(&instance.account.snapshot()) as u64,
         "dialogs" => instance.dialogs.count() as u64,
         "commands" => instance.registered.commands().len() as u64,
-        "log_lines_per_second" => return Some(instance.budgets.log_lines().used().ceil()),
         "messages_per_second" => return Some(instance.counters.sent.load(Relaxed) as f64 / uptime(instance)),
-        "messages_burst" => return Some(instance.budgets.outgoing().used().ceil()),
-        "bytes_per_second" => return Some(instance.budgets.outgoing_bytes().used().ceil()),
-        "calls_per_second" => return Some(instance.budgets.orders().used().ceil()),
-        "storage_per_second" => return Some(instance.budgets.stored().used().ceil()),
         "http_requests" => instance.open.requests.load(Relaxed) as u64,
         "files" => instance.open.files.load(Relaxed) as u64,
-        "http_per_second" => return Some(instance.budgets.requests().used().ceil()),
-        "http_bytes_per_second" => {
-            let (sent, received) = (instance.budgets.web_sent(), instance.budgets.web_received());
-            return Some(sent.used().max(received.used()).ceil());
-        }
-        "events_per_second" => return Some(instance.budgets.emitted().used().ceil()),
-        // wasmtime counts instances, handles and hostcall bytes without exposing the counts. Requests to webhooks and
-        // schedules are on disk. The remaining limits apply to single actions: a start, a stop, a catch-up.
-        _ => return None,
+        // The rates are left. wasmtime counts instances, handles and hostcall bytes without exposing the counts. Requests
+        // to webhooks and schedules are on disk. The remaining limits apply to single actions: a start, a stop, a catch-up.
+        _ => return instance.budgets.used(limit),
     };
     Some(count as f64)
 }
