@@ -242,7 +242,11 @@ impl Supervised {
         });
         webhooks::begin(&shared);
         iqs::begin(&shared, requests);
-        parking::begin_task(&shared, &mut lock(&shared.parking), supervise(Arc::clone(&shared), None));
+        // The thread that adds plugins makes a few bytes of the task. The rest is made on the thread of the account, where later
+        // instances use the memory again.
+        let begun = Arc::clone(&shared);
+        let task = async move { Box::pin(supervise(begun, None)).await };
+        parking::begin_task(&shared, &mut lock(&shared.parking), task);
         Self { shared }
     }
 
