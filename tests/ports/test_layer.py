@@ -517,6 +517,85 @@ class Parts(Case):
         with self.assertRaises(TypeError):
             kept[1] = 1  # type: ignore[index]
 
+    async def test_objects_of_the_plugin_and_their_people_are_kept(self) -> None:
+        texts = errbot("""
+            @botcmd
+            def raffle_open(self, msg, args):
+                self["raffle"] = Raffle(args)
+                return "open"
+
+            @botcmd
+            def raffle_join(self, msg, args):
+                with self.mutable("raffle") as raffle:
+                    if msg.frm in raffle.people:
+                        return "already in"
+                    raffle.people.append(msg.frm)
+                    raffle.counts[args] += 1
+                return f"{raffle}, {raffle.state is State.OPEN}, {raffle.last.place}"
+
+            @botcmd
+            def raffle_bad(self, msg, args):
+                self["raffle"] = [Raffle("x"), self.log]
+        """)
+        texts["a.py"] = texts["a.py"].replace("import asyncio", "import asyncio\nfrom stock import Raffle, State")
+        texts["stock.py"] = textwrap.dedent("""
+            from collections import Counter, namedtuple
+            from enum import Enum
+
+            State = Enum("State", "OPEN SHUT", module=__name__)
+            Seat = namedtuple("Seat", "place row")
+
+            class Raffle(object):
+                def __init__(self, prize):
+                    self.prize = prize
+                    self.people = []
+                    self.counts = Counter()
+                    self.state = State.OPEN
+                    self.last = Seat("left", 1)
+
+                def __str__(self):
+                    return f"{self.prize}: {len(self.people)} {self.counts['a']}"
+        """)
+        host = await self.begun(texts)
+        self.assertEqual(await self.answers("!raffle open a cake"), ["open"])
+        self.assertEqual(await self.answers("!raffle join a"), ["a cake: 1 1, True, left"])
+        self.assertEqual(await self.answers("!raffle join a"), ["already in"])
+        room = {"chat": "hall@rooms.example.org", "kind": "groupchat", "nick": "bob"}
+        self.assertEqual(await self.answers("!raffle join a", **room), ["a cake: 2 2, True, left"])
+        with self.assertRaisesRegex(TypeError, "a Logger is not kept"):
+            await host.says("!raffle bad")
+        # It is one of the plugin still, and not of another module that the value names.
+        for name in ("stock:Gone", "os:PathLike", "parlor:Message", "stock:Raffle.__init__", "subprocess:Popen", "stock:Counter", "gone:A"):
+            host.kept["A/raffle"] = f'{{"parlor:type": "object", "of": "{name}", "value": {{}}}}'.encode()
+            kept = sys.modules["parlor_port.kept"].Kept("A/")
+            await kept.load()
+            with self.assertRaisesRegex(TypeError, "no longer has"):
+                kept.get("raffle")
+
+    async def test_containers_keep_their_kind(self) -> None:
+        await self.begun("tally")
+        from collections import Counter, defaultdict, deque
+        from decimal import Decimal
+        from http import HTTPStatus
+
+        from parlor_port.kept import Kept
+
+        kept = Kept("x/")
+        values = {"a": Counter("abba"), "b": defaultdict(list, {"x": [1]}), "c": deque([1, 2], 2), "d": Decimal("1.10"), "e": HTTPStatus.OK}
+        kept.update(values)
+        await kept.flush()
+        again = Kept("x/")
+        await again.load()
+        self.assertEqual({key: type(one) for key, one in again.items()}, {**{key: type(one) for key, one in values.items()}, "e": int})
+        self.assertEqual(dict(again), values)
+        self.assertEqual((again["b"]["new"], again["c"].maxlen), ([], 2))
+        kept["f"] = defaultdict(lambda: 3, a=1)
+        self.assertEqual(kept["f"], {"a": 1})
+        loop: list[Any] = []
+        loop.append(loop)
+        with self.assertRaisesRegex(TypeError, "holds itself"):
+            kept["g"] = loop
+
     async def test_values_that_are_stored_elsewhere_are_read_again(self) -> None:
         await self.begun("tally")
         from parlor_port.kept import Kept, NotStored
