@@ -257,6 +257,39 @@ class Told(unittest.TestCase):
         self.assertIn("import colorsys\n", result["files"]["plugin.py"])
 
 
+class Settings(unittest.TestCase):
+    def test_a_template_of_names_and_literals_becomes_settings(self) -> None:
+        import tomllib
+
+        head = "ROOM = 'hall@rooms.example.org'\nDEFAULTS = {'room': ROOM, 'limit': 3}"
+        expected = {"room": "hall@rooms.example.org", "limit": 3}
+        for body in (
+            "return DEFAULTS",
+            "'''Says what can be set.'''\ntemplate = {'room': ROOM, 'limit': self.MOST}\nreturn template",
+            "template = dict(room=ROOM)\ntemplate['limit'] = A.MOST\nreturn template",
+        ):
+            lines = body.replace("\n", "\n    ")
+            result = errbot(f"MOST = 3\ndef get_configuration_template(self):\n    {lines}", head)
+            self.assertTrue(whole(result), result["findings"])
+            settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
+            self.assertEqual({name: one["default"] for name, one in settings.items()}, expected, body)
+        self.assertTrue(whole(errbot("def get_configuration_template(self):\n    return None")))
+
+    def test_a_template_that_is_computed_is_told(self) -> None:
+        for body in (
+            "return make()",
+            "template = {}\nif self.log:\n    template['a'] = 1\nreturn template",
+            "template = {}\ntemplate.update(a=1)\nreturn template",
+            "template = {}\nother = template\nother['a'] = 1\nreturn template",
+            "inner = {}\ntemplate = {'x': inner}\ninner['a'] = 1\nreturn template",
+            "return ONE",
+            "pass",
+        ):
+            lines = body.replace("\n", "\n    ")
+            result = errbot(f"def get_configuration_template(self):\n    {lines}", "ONE = OTHER\nOTHER = ONE")
+            self.assertEqual(sample.told(result, "lacks"), ["a.py:6 get_configuration_template()"], body)
+
+
 class Hostile(unittest.TestCase):
     def test_names_and_texts_cannot_break_out_of_what_is_written(self) -> None:
         import tomllib

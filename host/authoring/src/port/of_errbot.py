@@ -193,9 +193,10 @@ class Errbot:
         function = next((one for one in node.body if isinstance(one, tree.FUNCTIONS) and one.name == "get_configuration_template"), None)
         if function is None:
             return {}
-        returned = next((one.value for one in tree.within(function) if isinstance(one, ast.Return)), None)
         try:
-            template = tree.literal(returned, module)
+            template = tree.returned(function, node, module)
+            if template is None:
+                return {}
             if not isinstance(template, dict):
                 raise ValueError("it is no dict")
             return settings_of({str(key): value for key, value in template.items()}, {}, self.draft)

@@ -1,14 +1,17 @@
 """The sources of a plugin as trees: modules, classes, functions, and the dotted names of what is imported."""
 
 import ast
+import copy
 import sys
 from dataclasses import dataclass, field
-from typing import Iterator, Optional, Union
+from typing import Any, Iterator, Optional, Union
 
 Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 #: The nodes whose bodies run later, or in a scope of their own.
 SCOPES = (*FUNCTIONS, ast.Lambda, ast.ClassDef)
+#: How far names that stand for each other are followed.
+DEEPEST = 8
 
 
 @dataclass
@@ -197,10 +200,65 @@ def _catches_import(handler: ast.ExceptHandler) -> bool:
     return handler.type is None or any(one in ("ImportError", "ModuleNotFoundError", "Exception") for one in names)
 
 
-def literal(node: Optional[ast.expr], module: Module) -> object:
-    """Returns the value of an expression of literals and constants. `ValueError`: it is none."""
-    if isinstance(node, ast.Name) and node.id in module.constants:
-        node = module.constants[node.id]
+class _Known(ast.NodeTransformer):
+    """Puts known values in the place of names, and displays in that of `dict(a=1)`."""
+
+    def __init__(self, known: dict[str, ast.expr], depth: int) -> None:
+        self.known = known
+        self.depth = depth
+
+    def _value(self, node: ast.expr) -> ast.expr:
+        value = self.known.get(ast.unparse(node))
+        if value is None:
+            return node
+        if self.depth >= DEEPEST:
+            raise ValueError("its names stand for each other")
+        return _Known(self.known, self.depth + 1).visit(copy.deepcopy(value))
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._value(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        return self._value(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        if isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args and all(one.arg for one in node.keywords):
+            return ast.Dict([ast.Constant(one.arg) for one in node.keywords], [self.visit(one.value) for one in node.keywords])
+        return node
+
+
+def literal(node: Optional[ast.expr], module: Module, known: Optional[dict[str, ast.expr]] = None) -> object:
+    """Returns the value of an expression of literals, constants and names that are known. `ValueError`: it is none."""
     if node is None:
         raise ValueError("it has no value")
-    return ast.literal_eval(node)
+    return ast.literal_eval(_Known({**module.constants, **(known or {})}, 0).visit(copy.deepcopy(node)))
+
+
+def returned(function: Function, owner: ast.ClassDef, module: Module) -> object:
+    """Returns the value that a method returns, if it only puts it together of literals and names. `ValueError`: it computes more."""
+    known = {f"{of}.{name}": value for name, value in assigned(owner.body).items() for of in ("self", "cls", owner.name)}
+    own: dict[str, Any] = {}
+    for node in function.body:
+        if isinstance(node, ast.Return):
+            shown = {name: _expression(value) for name, value in own.items()}
+            return literal(node.value, module, {**known, **shown})
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets if isinstance(node, ast.Assign) else []
+        value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
+        if len(targets) != 1 or value is None or any(isinstance(one, ast.Name) and one.id in own for one in ast.walk(value)):
+            # It computes, or two names may be one mapping, which is changed by either.
+            raise ValueError("it is computed")
+        target = targets[0]
+        if isinstance(target, ast.Name):
+            own[target.id] = literal(value, module, known)
+        elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name) and isinstance(own.get(target.value.id), dict):
+            # `template["key"] = …`
+            own[target.value.id] = {**own[target.value.id], literal(target.slice, module, known): literal(value, module, known)}
+        else:
+            raise ValueError("it is computed")
+    raise ValueError("it returns nothing")
+
+
+def _expression(value: object) -> ast.expr:
+    return ast.parse(repr(value), mode="eval").body
