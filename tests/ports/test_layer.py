@@ -179,6 +179,25 @@ class Errbot(Case):
         self.assertEqual(len(logs.output), 1)
         self.assertIn("wipe", logs.output[0])
 
+    async def test_the_prefix_is_the_one_of_the_settings(self) -> None:
+        texts = errbot("""
+            @botcmd
+            def say(self, msg, args):
+                return f"{self._bot.prefix}say, {self.bot_config.BOT_PREFIX}"
+
+            @botcmd
+            def closed(self, msg, args):
+                admins = getattr(self.bot_config, "BOT_ADMINS", None)
+                return "closed" if admins and msg.frm not in admins else "open"
+        """)
+        host = await self.begun(texts)
+        self.assertEqual(await self.answers("!say"), ["!say, !"])
+        host.settings["prefix"] = "."
+        self.assertEqual(await self.answers("!say"), [".say, ."])
+        with self.assertRaises(NotImplementedError):
+            await host.says("!closed")
+        self.assertEqual(host.take(), [])
+
     async def test_a_method_that_fails_does_not_keep_others_from_a_message(self) -> None:
         host = await self.begun(errbot("""
             def callback_message(self, msg):

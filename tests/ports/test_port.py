@@ -195,8 +195,20 @@ class Told(unittest.TestCase):
             ("def a(self):\n    return self.build_identifier('#general')", "", "build_identifier('#general')"),
             ("def a(self, who):\n    return self.build_identifier(f'@{who}')", "", "build_identifier(f'@{who}')"),
             ("def a(self, d):\n    return d.has_key(1)", "", ".has_key()"),
+            ("def a(self):\n    return self._bot.process_message", "", "self._bot"),
+            ("def a(self, m):\n    return m.frm in self.bot_config.BOT_ADMINS", "", "self.bot_config.BOT_ADMINS"),
+            ("def a(self, m):\n    return self._bot.bot_config.BOT_ADMINS", "", "self._bot.bot_config.BOT_ADMINS"),
+            ("def a(self, m):\n    return self._bot.prefix + self.bot_config.OTHER", "", "self.bot_config"),
         ):
             self.assertEqual(self.lacks(errbot(body, head)), [says], body)
+
+    def test_the_prefix_is_a_setting_of_its_own(self) -> None:
+        import tomllib
+
+        result = errbot("def get_configuration_template(self):\n    return {'prefix': 'a'}\ndef b(self):\n    return self._bot.prefix")
+        self.assertTrue(whole(result), result["findings"])
+        settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
+        self.assertEqual({name: one["default"] for name, one in settings.items()}, {"prefix": "!", "prefix_2": "a"})
 
     def test_a_pattern_for_admins_is_told_unless_it_is_for_all(self) -> None:
         for value, says in (("True", ["@re_botcmd(admin_only=…)"]), ("ADMINS", ["@re_botcmd(admin_only=…)"]), ("False", [])):

@@ -163,6 +163,17 @@ OF_SELF = {
     "set_message_size_limit": ("the limit is the host's", "nothing"),
 }
 
+#: Attributes of the bot and its configuration that the layer has.
+OF_BOT = {"self._bot.prefix", "self._bot.bot_config.BOT_PREFIX", "self.bot_config.BOT_PREFIX"}
+
+#: Parts of the bot's configuration that plugins use.
+OF_CONFIG = {
+    "BOT_ADMINS": (OF_SELF["warn_admins"][0], "`@botcmd(admin_only=True)` for a whole command"),
+    "BOT_IDENTITY": ("a plugin does not log in", "`self.bot_identifier` for the address"),
+    "CHATROOM_FN": ("rooms may give the account different nicknames", "`parlor.rooms.get(room).nick`, or `[settings.NAME]` in plugin.toml"),
+    "CHATROOM_PRESENCE": ("a plugin does not read the host's configuration", "`self.rooms()`, which are those that the account is in"),
+}
+
 #: An address of another network, which begins with a sign.
 NO_ADDRESS = ("it is a name of another network", "a JID, such as `room@rooms.example.org`; a setting of the type `jid` if it differs")
 

@@ -48,7 +48,8 @@ class Draft:
         if not name[0].isalpha():
             name = f"s_{name}"
         own, number = name, 2
-        while own in self.settings:
+        # A plugin of errbot may also have the prefix of its commands as a setting.
+        while own in self.settings or own == "prefix" and self.framework == "errbot":
             own, number = f"{name}_{number}", number + 1
         if len(self.settings) >= MOST_SETTINGS:
             raise ValueError(f"it has more than {MOST_SETTINGS} settings")
