@@ -287,6 +287,35 @@ class Settings(unittest.TestCase):
             self.assertEqual({name: one["default"] for name, one in settings.items()}, expected, body)
         self.assertTrue(whole(errbot("def get_configuration_template(self):\n    return None")))
 
+    def shelf(self, uses: str) -> dict[str, Any]:
+        about = "shelf:\n  tea: 1\n  cups: 2\nkeys:\n  api_key: x\nnames:\n  a.b: 1\nlimits:\n  most: 3\n"
+        return sample.port({
+            "maubot.yaml": YAML, "base-config.yaml": about,
+            "a.py": f"from maubot import Plugin\n\nclass A(Plugin):\n    def list(self):\n        {uses}\n"})
+
+    def test_a_map_whose_keys_are_the_owners_is_one_setting(self) -> None:
+        import tomllib
+
+        for uses in (
+            "return list(self.config['shelf'].items())", "return [one for one in self.config['shelf']]", "return self.config['shelf'][self.id]",
+            "self.shelf = self.config.get('shelf', {})",
+        ):
+            result = self.shelf(f"{uses}; self.config['keys'].items(); self.config['limits']['most']")
+            self.assertTrue(whole(result), result["findings"])
+            settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
+            self.assertEqual(sorted(settings), ["keys", "limits_most", "names", "shelf"], uses)
+            self.assertEqual(settings["shelf"]["default"], '{"tea": 1, "cups": 2}')
+            self.assertEqual((settings["keys"]["type"], "default" in settings["keys"]), ("secret", False))
+            self.assertEqual(len(sample.told(result, "check")), 3, result["findings"])
+            self.assertIn("'shelf': ('shelf', 'map')", result["files"]["plugin.py"])
+
+    def test_a_map_whose_keys_are_named_is_a_setting_for_each(self) -> None:
+        import tomllib
+
+        result = self.shelf("return self.config['shelf']['tea'] + self.config['shelf'].get('cups', 0) + self.config['keys.api_key']")
+        settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
+        self.assertEqual(sorted(settings), ["keys_api_key", "limits_most", "names", "shelf_cups", "shelf_tea"])
+
     def test_a_template_that_is_computed_is_told(self) -> None:
         for body in (
             "return make()",
