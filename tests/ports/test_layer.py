@@ -404,6 +404,42 @@ class Maubot(Case):
         self.assertEqual((len(logs.output), last.exception.args), (1, ("a",)))
         self.assertIn("KeyError: 'heard'", logs.output[0])
 
+    async def test_contents_may_be_mappings_and_types_have_names(self) -> None:
+        host = await self.begun(maubot("""
+            @event.on(EventType.find("m.room.message"))
+            async def heard(self, evt):
+                kind, content = EventType.ROOM_MESSAGE, {"msgtype": "m.text", "body": "tea"}
+                if evt.content.body == "react":
+                    kind, content = EventType.find("m.reaction"), {"m.relates_to": {"rel_type": "m.annotation", "event_id": evt.event_id, "key": "x"}}
+                elif evt.content.body == "reply":
+                    content["m.relates_to"] = {"m.in_reply_to": {"event_id": evt.event_id}}
+                elif evt.content.body == "edit":
+                    content |= {"m.relates_to": {"rel_type": "m.replace", "event_id": "id1"}, "m.new_content": {"body": "more tea"}}
+                elif evt.content.body == "picture":
+                    content["msgtype"] = "m.image"
+                elif evt.content.body == "sticker":
+                    kind = EventType.find("m.sticker")
+                elif evt.content.body == "strange":
+                    kind = EventType.find("org.example.tea")
+                await self.client.send_message_event(evt.room_id, kind, content)
+
+            @command.new("say")
+            async def say(self, evt):
+                await evt.respond({"msgtype": "m.text", "body": "said"})
+        """))
+        texts = ("react", "reply", "edit", "tea")
+        for number, text in enumerate(texts):
+            await host.says(text, id=f"m{number}")
+        [(_, reaction), (_, reply), (_, edit), (_, plain)] = host.sent
+        self.assertEqual((reaction.react_to.id, reaction.emojis), ("m0", ["x"]))
+        self.assertEqual((reply.reply_to.id, reply.body, edit.replace, edit.body, plain), ("m1", "tea", "id1", "more tea", "tea"))
+        host.take()
+        for text, error in (("picture", NotImplementedError), ("sticker", NotImplementedError), ("strange", ValueError)):
+            with self.assertRaises(error):
+                await host.says(text)
+        self.assertEqual(host.take(), [])
+        self.assertEqual(await self.answers("!say"), ["said", "tea"])
+
     async def test_html_becomes_text_and_a_reaction_goes_to_the_message(self) -> None:
         host = await self.begun("points")
         self.assertEqual(await self.answers("!shout"), ["Shout what?"])

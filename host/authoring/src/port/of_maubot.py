@@ -129,7 +129,7 @@ class Maubot:
         tell = self.checker.tell
         shown = ast.unparse(node)
         name = module.dotted(node) or ""
-        if name.startswith("mautrix.types.EventType.") and node.attr not in lacks.EVENTS:
+        if name.startswith("mautrix.types.EventType.") and node.attr not in lacks.EVENTS | {"find"}:
             tell("lacks", module, node, f"EventType.{node.attr}", *lacks.NO_EVENT)
         owner, _, last = shown.rpartition(".")
         if owner == "self" and last in lacks.OF_PLUGIN:
