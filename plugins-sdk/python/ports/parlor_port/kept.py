@@ -26,8 +26,8 @@ MOST_KEYS = 100
 MOST_BYTES = 200_000
 #: Modules whose objects are not kept as such: their classes are not the plugin's.
 NOT_OWN = {*sys.stdlib_module_names, "__main__", "parlor", "parlor_port", "wit_world"}
-#: Methods by which a class itself says what is stored of it.
-PICKLED = {"__getstate__", "__setstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__"}
+#: Methods by which a class itself says what is stored of it, or how its objects are made.
+PICKLED = {"__new__", "__getstate__", "__setstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__"}
 #: The functions that make the missing values of a `defaultdict`.
 FACTORIES: dict[str, Any] = {one.__name__: one for one in (int, float, str, list, dict, set, bool)}
 
@@ -260,7 +260,7 @@ def _is_plain_object(value: Any) -> bool:
     kind = type(value)
     bodies = [one.__dict__ for one in kind.__mro__[:-1]]
     has_own_way = any(body.get("__slots__") or not body.keys().isdisjoint(PICKLED) for body in bodies)
-    return hasattr(value, "__dict__") and not has_own_way and kind.__new__ is object.__new__ and _is_own(kind)
+    return hasattr(value, "__dict__") and not has_own_way and _is_own(kind)
 
 
 def _is_own(kind: type) -> bool:
