@@ -195,12 +195,30 @@ class Told(unittest.TestCase):
             ("def a(self):\n    return self.build_identifier('#general')", "", "build_identifier('#general')"),
             ("def a(self, who):\n    return self.build_identifier(f'@{who}')", "", "build_identifier(f'@{who}')"),
             ("def a(self, d):\n    return d.has_key(1)", "", ".has_key()"),
+            ("def a(self, d):\n    return d.iteritems()", "", ".iteritems()"),
+            ("def a(self, d):\n    try:\n        return d.itervalues()\n    except Exception:\n        pass", "", ".itervalues()"),
+            ("def a(self, d):\n    return isinstance(d, unicode)", "", "unicode"),
+            ("def a(self):\n    return re.TEMPLATE", "import re", "re.TEMPLATE"),
+            ("def a(self):\n    return string.letters", "import string", "string.letters"),
+            ("def a(self):\n    pass", "import urllib2", "urllib2"),
+            ("def visit_Num(self, node):\n    return node.n", "", "visit_Num()"),
             ("def a(self):\n    return self._bot.process_message", "", "self._bot"),
             ("def a(self, m):\n    return m.frm in self.bot_config.BOT_ADMINS", "", "self.bot_config.BOT_ADMINS"),
             ("def a(self, m):\n    return self._bot.bot_config.BOT_ADMINS", "", "self._bot.bot_config.BOT_ADMINS"),
             ("def a(self, m):\n    return self._bot.prefix + self.bot_config.OTHER", "", "self.bot_config"),
         ):
             self.assertEqual(self.lacks(errbot(body, head)), [says], body)
+
+    def test_lines_for_other_versions_of_python_are_not_told(self) -> None:
+        for head in (
+            "try:\n    import urllib2\nexcept ImportError:\n    import urllib.request as urllib2",
+            "try:\n    from urllib.parse import quote\nexcept ImportError:\n    from urlparse import quote",
+            "import sys\nif sys.version_info[0] < 3:\n    text = unicode\nelse:\n    text = str",
+            "try:\n    unicode\nexcept NameError:\n    unicode = str\nx = unicode(1)",
+            "try:\n    from urllib.parse import quote\nexcept:\n    from urlparse import quote",
+            "def reduce(function, xrange):\n    return xrange\nx = reduce(1, 2)",
+        ):
+            self.assertEqual(errbot("def a(self):\n    pass", head)["findings"], [], head)
 
     def test_the_prefix_is_a_setting_of_its_own(self) -> None:
         import tomllib

@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import re
 import sys
 from dataclasses import dataclass, field
 from typing import Any, Iterator, Optional, Union
@@ -193,6 +194,32 @@ def imports(module: Module) -> Iterator[tuple[str, int, bool, bool]]:
 
 def _is_of_python_2(test: ast.expr) -> bool:
     return isinstance(test, ast.Name) and test.id == "PY2"
+
+
+def lines_for_others(module: Module) -> set[int]:
+    """Returns the lines that are for other versions of Python, or that stand beside an import that may fail."""
+    found: set[int] = set()
+    for node in ast.walk(module.tree):
+        is_choice = isinstance(node, (ast.If, ast.IfExp)) and re.search(r"\bPY[23]\b|version_info|python_version", ast.unparse(node.test))
+        if isinstance(node, ast.Try):
+            are_imports = all(isinstance(one, (ast.Import, ast.ImportFrom)) for one in node.body)
+            is_choice = any(_catches_missing(one) or are_imports and _catches_import(one) for one in node.handlers)
+        if is_choice:
+            found.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return found
+
+
+def bound(module: Module) -> set[str]:
+    """Returns the names that the module gives values to, anywhere."""
+    found = {one.arg for one in ast.walk(module.tree) if isinstance(one, ast.arg)}
+    found |= {one.id for one in ast.walk(module.tree) if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load)}
+    return found | {one.name for one in ast.walk(module.tree) if isinstance(one, (*FUNCTIONS, ast.ClassDef))}
+
+
+def _catches_missing(handler: ast.ExceptHandler) -> bool:
+    """Whether it is for a name or a module that another version of Python has."""
+    names = ("NameError", "ImportError", "ModuleNotFoundError")
+    return handler.type is not None and any(isinstance(one, ast.Name) and one.id in names for one in ast.walk(handler.type))
 
 
 def _catches_import(handler: ast.ExceptHandler) -> bool:
