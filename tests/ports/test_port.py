@@ -209,6 +209,16 @@ class Told(unittest.TestCase):
         ):
             self.assertEqual(self.lacks(errbot(body, head)), [says], body)
 
+    def test_a_list_of_those_who_may_is_told(self) -> None:
+        checks = []
+        for expression in ("msg.frm.nick in self.config['admins']", "str(msg.frm) not in ALLOWED", "self.owner == msg.frm.person"):
+            checks += sample.told(errbot(f"@botcmd\ndef a(self, msg, args):\n    return {expression}"), "check")
+        for expression in ("evt.sender not in self.config['admins']", "evt.sender == self.config['owner']"):
+            checks += sample.told(maubot(f"@command.new('a')\nasync def a(self, evt):\n    return {expression}"), "check")
+        self.assertEqual(len(checks), 5, checks)
+        for expression in ("msg.frm in self['voters']", "evt.sender == self.client.mxid", "msg.frm.nick == args", "msg.body in self.config['words']"):
+            self.assertEqual(sample.told(errbot(f"@botcmd\ndef a(self, msg, args, evt):\n    return {expression}"), "check"), [])
+
     def test_lines_for_other_versions_of_python_are_not_told(self) -> None:
         for head in (
             "try:\n    import urllib2\nexcept ImportError:\n    import urllib.request as urllib2",

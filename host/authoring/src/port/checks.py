@@ -11,6 +11,10 @@ from tree import Finding, Module
 #: The names that commands may have.
 COMMAND = re.compile(r"[^\W_][\w-]{0,31}\Z")
 
+#: The author of a message, and the names of those who may do something.
+AUTHOR = re.compile(r"\.(sender|frm|nick|person|aclattr|fullname|username)\b(?!\()")
+ALLOWED = re.compile(r"(?i)config\b|admin|owner|allow|whitelist|moderator|permit|authori[sz]ed|trusted")
+
 #: The packages that the layer brings along.
 OURS = {"errbot", "maubot", "mautrix", "requests", "aiohttp", "parlor"}
 #: The names of these that plugins may use.
@@ -152,6 +156,17 @@ class Checker:
 def _longest(name: str, table: Iterable[str]) -> Optional[str]:
     found = [one for one in table if name == one or name.startswith(f"{one}.")]
     return max(found, key=len) if found else None
+
+
+def who_may(checker: Checker, module: Module, node: ast.AST, instead: str) -> None:
+    """Tells of a comparison of an author with a list of those who may do something: people in rooms choose their nicknames."""
+    if not isinstance(node, ast.Compare) or len(node.ops) != 1 or not isinstance(node.ops[0], (ast.In, ast.NotIn, ast.Eq, ast.NotEq)):
+        return
+    sides = [ast.unparse(one) for one in (node.left, node.comparators[0])]
+    for author, allowed in (sides, sides[::-1]):
+        if AUTHOR.search(author) and ALLOWED.search(allowed):
+            checker.tell("check", module, node, ast.unparse(node)[:100], "in a room, an author is `ROOM/NICK`, and others can take the nickname", instead)
+            return
 
 
 def command_name(checker: Checker, module: Module, node: ast.AST, name: str) -> None:
