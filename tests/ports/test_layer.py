@@ -179,6 +179,25 @@ class Errbot(Case):
         self.assertEqual(len(logs.output), 1)
         self.assertIn("wipe", logs.output[0])
 
+    async def test_the_prefix_is_the_one_of_the_settings(self) -> None:
+        texts = errbot("""
+            @botcmd
+            def say(self, msg, args):
+                return f"{self._bot.prefix}say, {self.bot_config.BOT_PREFIX}"
+
+            @botcmd
+            def closed(self, msg, args):
+                admins = getattr(self.bot_config, "BOT_ADMINS", None)
+                return "closed" if admins and msg.frm not in admins else "open"
+        """)
+        host = await self.begun(texts)
+        self.assertEqual(await self.answers("!say"), ["!say, !"])
+        host.settings["prefix"] = "."
+        self.assertEqual(await self.answers("!say"), [".say, ."])
+        with self.assertRaises(NotImplementedError):
+            await host.says("!closed")
+        self.assertEqual(host.take(), [])
+
     async def test_a_method_that_fails_does_not_keep_others_from_a_message(self) -> None:
         host = await self.begun(errbot("""
             def callback_message(self, msg):
@@ -385,6 +404,42 @@ class Maubot(Case):
         self.assertEqual((len(logs.output), last.exception.args), (1, ("a",)))
         self.assertIn("KeyError: 'heard'", logs.output[0])
 
+    async def test_contents_may_be_mappings_and_types_have_names(self) -> None:
+        host = await self.begun(maubot("""
+            @event.on(EventType.find("m.room.message"))
+            async def heard(self, evt):
+                kind, content = EventType.ROOM_MESSAGE, {"msgtype": "m.text", "body": "tea"}
+                if evt.content.body == "react":
+                    kind, content = EventType.find("m.reaction"), {"m.relates_to": {"rel_type": "m.annotation", "event_id": evt.event_id, "key": "x"}}
+                elif evt.content.body == "reply":
+                    content["m.relates_to"] = {"m.in_reply_to": {"event_id": evt.event_id}}
+                elif evt.content.body == "edit":
+                    content |= {"m.relates_to": {"rel_type": "m.replace", "event_id": "id1"}, "m.new_content": {"body": "more tea"}}
+                elif evt.content.body == "picture":
+                    content["msgtype"] = "m.image"
+                elif evt.content.body == "sticker":
+                    kind = EventType.find("m.sticker")
+                elif evt.content.body == "strange":
+                    kind = EventType.find("org.example.tea")
+                await self.client.send_message_event(evt.room_id, kind, content)
+
+            @command.new("say")
+            async def say(self, evt):
+                await evt.respond({"msgtype": "m.text", "body": "said"})
+        """))
+        texts = ("react", "reply", "edit", "tea")
+        for number, text in enumerate(texts):
+            await host.says(text, id=f"m{number}")
+        [(_, reaction), (_, reply), (_, edit), (_, plain)] = host.sent
+        self.assertEqual((reaction.react_to.id, reaction.emojis), ("m0", ["x"]))
+        self.assertEqual((reply.reply_to.id, reply.body, edit.replace, edit.body, plain), ("m1", "tea", "id1", "more tea", "tea"))
+        host.take()
+        for text, error in (("picture", NotImplementedError), ("sticker", NotImplementedError), ("strange", ValueError)):
+            with self.assertRaises(error):
+                await host.says(text)
+        self.assertEqual(host.take(), [])
+        self.assertEqual(await self.answers("!say"), ["said", "tea"])
+
     async def test_html_becomes_text_and_a_reaction_goes_to_the_message(self) -> None:
         host = await self.begun("points")
         self.assertEqual(await self.answers("!shout"), ["Shout what?"])
@@ -516,6 +571,85 @@ class Parts(Case):
                 kept["k"] = wrong
         with self.assertRaises(TypeError):
             kept[1] = 1  # type: ignore[index]
+
+    async def test_objects_of_the_plugin_and_their_people_are_kept(self) -> None:
+        texts = errbot("""
+            @botcmd
+            def raffle_open(self, msg, args):
+                self["raffle"] = Raffle(args)
+                return "open"
+
+            @botcmd
+            def raffle_join(self, msg, args):
+                with self.mutable("raffle") as raffle:
+                    if msg.frm in raffle.people:
+                        return "already in"
+                    raffle.people.append(msg.frm)
+                    raffle.counts[args] += 1
+                return f"{raffle}, {raffle.state is State.OPEN}, {raffle.last.place}"
+
+            @botcmd
+            def raffle_bad(self, msg, args):
+                self["raffle"] = [Raffle("x"), self.log]
+        """)
+        texts["a.py"] = texts["a.py"].replace("import asyncio", "import asyncio\nfrom stock import Raffle, State")
+        texts["stock.py"] = textwrap.dedent("""
+            from collections import Counter, namedtuple
+            from enum import Enum
+
+            State = Enum("State", "OPEN SHUT", module=__name__)
+            Seat = namedtuple("Seat", "place row")
+
+            class Raffle(object):
+                def __init__(self, prize):
+                    self.prize = prize
+                    self.people = []
+                    self.counts = Counter()
+                    self.state = State.OPEN
+                    self.last = Seat("left", 1)
+
+                def __str__(self):
+                    return f"{self.prize}: {len(self.people)} {self.counts['a']}"
+        """)
+        host = await self.begun(texts)
+        self.assertEqual(await self.answers("!raffle open a cake"), ["open"])
+        self.assertEqual(await self.answers("!raffle join a"), ["a cake: 1 1, True, left"])
+        self.assertEqual(await self.answers("!raffle join a"), ["already in"])
+        room = {"chat": "hall@rooms.example.org", "kind": "groupchat", "nick": "bob"}
+        self.assertEqual(await self.answers("!raffle join a", **room), ["a cake: 2 2, True, left"])
+        with self.assertRaisesRegex(TypeError, "a Logger is not kept"):
+            await host.says("!raffle bad")
+        # It is one of the plugin still, and not of another module that the value names.
+        for name in ("stock:Gone", "os:PathLike", "parlor:Message", "stock:Raffle.__init__", "subprocess:Popen", "stock:Counter", "gone:A"):
+            host.kept["A/raffle"] = f'{{"parlor:type": "object", "of": "{name}", "value": {{}}}}'.encode()
+            kept = sys.modules["parlor_port.kept"].Kept("A/")
+            await kept.load()
+            with self.assertRaisesRegex(TypeError, "no longer has"):
+                kept.get("raffle")
+
+    async def test_containers_keep_their_kind(self) -> None:
+        await self.begun("tally")
+        from collections import Counter, defaultdict, deque
+        from decimal import Decimal
+        from http import HTTPStatus
+
+        from parlor_port.kept import Kept
+
+        kept = Kept("x/")
+        values = {"a": Counter("abba"), "b": defaultdict(list, {"x": [1]}), "c": deque([1, 2], 2), "d": Decimal("1.10"), "e": HTTPStatus.OK}
+        kept.update(values)
+        await kept.flush()
+        again = Kept("x/")
+        await again.load()
+        self.assertEqual({key: type(one) for key, one in again.items()}, {**{key: type(one) for key, one in values.items()}, "e": int})
+        self.assertEqual(dict(again), values)
+        self.assertEqual((again["b"]["new"], again["c"].maxlen), ([], 2))
+        kept["f"] = defaultdict(lambda: 3, a=1)
+        self.assertEqual(kept["f"], {"a": 1})
+        loop: list[Any] = []
+        loop.append(loop)
+        with self.assertRaisesRegex(TypeError, "holds itself"):
+            kept["g"] = loop
 
     async def test_values_that_are_stored_elsewhere_are_read_again(self) -> None:
         await self.begun("tally")

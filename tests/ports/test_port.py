@@ -195,8 +195,48 @@ class Told(unittest.TestCase):
             ("def a(self):\n    return self.build_identifier('#general')", "", "build_identifier('#general')"),
             ("def a(self, who):\n    return self.build_identifier(f'@{who}')", "", "build_identifier(f'@{who}')"),
             ("def a(self, d):\n    return d.has_key(1)", "", ".has_key()"),
+            ("def a(self, d):\n    return d.iteritems()", "", ".iteritems()"),
+            ("def a(self, d):\n    try:\n        return d.itervalues()\n    except Exception:\n        pass", "", ".itervalues()"),
+            ("def a(self, d):\n    return isinstance(d, unicode)", "", "unicode"),
+            ("def a(self):\n    return re.TEMPLATE", "import re", "re.TEMPLATE"),
+            ("def a(self):\n    return string.letters", "import string", "string.letters"),
+            ("def a(self):\n    pass", "import urllib2", "urllib2"),
+            ("def visit_Num(self, node):\n    return node.n", "", "visit_Num()"),
+            ("def a(self):\n    return self._bot.process_message", "", "self._bot"),
+            ("def a(self, m):\n    return m.frm in self.bot_config.BOT_ADMINS", "", "self.bot_config.BOT_ADMINS"),
+            ("def a(self, m):\n    return self._bot.bot_config.BOT_ADMINS", "", "self._bot.bot_config.BOT_ADMINS"),
+            ("def a(self, m):\n    return self._bot.prefix + self.bot_config.OTHER", "", "self.bot_config"),
         ):
             self.assertEqual(self.lacks(errbot(body, head)), [says], body)
+
+    def test_a_list_of_those_who_may_is_told(self) -> None:
+        checks = []
+        for expression in ("msg.frm.nick in self.config['admins']", "str(msg.frm) not in ALLOWED", "self.owner == msg.frm.person"):
+            checks += sample.told(errbot(f"@botcmd\ndef a(self, msg, args):\n    return {expression}"), "check")
+        for expression in ("evt.sender not in self.config['admins']", "evt.sender == self.config['owner']"):
+            checks += sample.told(maubot(f"@command.new('a')\nasync def a(self, evt):\n    return {expression}"), "check")
+        self.assertEqual(len(checks), 5, checks)
+        for expression in ("msg.frm in self['voters']", "evt.sender == self.client.mxid", "msg.frm.nick == args", "msg.body in self.config['words']"):
+            self.assertEqual(sample.told(errbot(f"@botcmd\ndef a(self, msg, args, evt):\n    return {expression}"), "check"), [])
+
+    def test_lines_for_other_versions_of_python_are_not_told(self) -> None:
+        for head in (
+            "try:\n    import urllib2\nexcept ImportError:\n    import urllib.request as urllib2",
+            "try:\n    from urllib.parse import quote\nexcept ImportError:\n    from urlparse import quote",
+            "import sys\nif sys.version_info[0] < 3:\n    text = unicode\nelse:\n    text = str",
+            "try:\n    unicode\nexcept NameError:\n    unicode = str\nx = unicode(1)",
+            "try:\n    from urllib.parse import quote\nexcept:\n    from urlparse import quote",
+            "def reduce(function, xrange):\n    return xrange\nx = reduce(1, 2)",
+        ):
+            self.assertEqual(errbot("def a(self):\n    pass", head)["findings"], [], head)
+
+    def test_the_prefix_is_a_setting_of_its_own(self) -> None:
+        import tomllib
+
+        result = errbot("def get_configuration_template(self):\n    return {'prefix': 'a'}\ndef b(self):\n    return self._bot.prefix")
+        self.assertTrue(whole(result), result["findings"])
+        settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
+        self.assertEqual({name: one["default"] for name, one in settings.items()}, {"prefix": "!", "prefix_2": "a"})
 
     def test_a_pattern_for_admins_is_told_unless_it_is_for_all(self) -> None:
         for value, says in (("True", ["@re_botcmd(admin_only=…)"]), ("ADMINS", ["@re_botcmd(admin_only=…)"]), ("False", [])):
@@ -255,6 +295,68 @@ class Told(unittest.TestCase):
     def test_modules_that_are_imported_later_are_imported_at_once(self) -> None:
         result = errbot("def a(self):\n    import colorsys\n    return colorsys")
         self.assertIn("import colorsys\n", result["files"]["plugin.py"])
+
+
+class Settings(unittest.TestCase):
+    def test_a_template_of_names_and_literals_becomes_settings(self) -> None:
+        import tomllib
+
+        head = "ROOM = 'hall@rooms.example.org'\nDEFAULTS = {'room': ROOM, 'limit': 3}"
+        expected = {"room": "hall@rooms.example.org", "limit": 3}
+        for body in (
+            "return DEFAULTS",
+            "'''Says what can be set.'''\ntemplate = {'room': ROOM, 'limit': self.MOST}\nreturn template",
+            "template = dict(room=ROOM)\ntemplate['limit'] = A.MOST\nreturn template",
+        ):
+            lines = body.replace("\n", "\n    ")
+            result = errbot(f"MOST = 3\ndef get_configuration_template(self):\n    {lines}", head)
+            self.assertTrue(whole(result), result["findings"])
+            settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
+            self.assertEqual({name: one["default"] for name, one in settings.items()}, expected, body)
+        self.assertTrue(whole(errbot("def get_configuration_template(self):\n    return None")))
+
+    def shelf(self, uses: str) -> dict[str, Any]:
+        about = "shelf:\n  tea: 1\n  cups: 2\nkeys:\n  api_key: x\nnames:\n  a.b: 1\nlimits:\n  most: 3\n"
+        return sample.port({
+            "maubot.yaml": YAML, "base-config.yaml": about,
+            "a.py": f"from maubot import Plugin\n\nclass A(Plugin):\n    def list(self):\n        {uses}\n"})
+
+    def test_a_map_whose_keys_are_the_owners_is_one_setting(self) -> None:
+        import tomllib
+
+        for uses in (
+            "return list(self.config['shelf'].items())", "return [one for one in self.config['shelf']]", "return self.config['shelf'][self.id]",
+            "self.shelf = self.config.get('shelf', {})",
+        ):
+            result = self.shelf(f"{uses}; self.config['keys'].items(); self.config['limits']['most']")
+            self.assertTrue(whole(result), result["findings"])
+            settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
+            self.assertEqual(sorted(settings), ["keys", "limits_most", "names", "shelf"], uses)
+            self.assertEqual(settings["shelf"]["default"], '{"tea": 1, "cups": 2}')
+            self.assertEqual((settings["keys"]["type"], "default" in settings["keys"]), ("secret", False))
+            self.assertEqual(len(sample.told(result, "check")), 3, result["findings"])
+            self.assertIn("'shelf': ('shelf', 'map')", result["files"]["plugin.py"])
+
+    def test_a_map_whose_keys_are_named_is_a_setting_for_each(self) -> None:
+        import tomllib
+
+        result = self.shelf("return self.config['shelf']['tea'] + self.config['shelf'].get('cups', 0) + self.config['keys.api_key']")
+        settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
+        self.assertEqual(sorted(settings), ["keys_api_key", "limits_most", "names", "shelf_cups", "shelf_tea"])
+
+    def test_a_template_that_is_computed_is_told(self) -> None:
+        for body in (
+            "return make()",
+            "template = {}\nif self.log:\n    template['a'] = 1\nreturn template",
+            "template = {}\ntemplate.update(a=1)\nreturn template",
+            "template = {}\nother = template\nother['a'] = 1\nreturn template",
+            "inner = {}\ntemplate = {'x': inner}\ninner['a'] = 1\nreturn template",
+            "return ONE",
+            "pass",
+        ):
+            lines = body.replace("\n", "\n    ")
+            result = errbot(f"def get_configuration_template(self):\n    {lines}", "ONE = OTHER\nOTHER = ONE")
+            self.assertEqual(sample.told(result, "lacks"), ["a.py:6 get_configuration_template()"], body)
 
 
 class Hostile(unittest.TestCase):

@@ -11,6 +11,10 @@ from tree import Finding, Module
 #: The names that commands may have.
 COMMAND = re.compile(r"[^\W_][\w-]{0,31}\Z")
 
+#: The author of a message, and the names of those who may do something.
+AUTHOR = re.compile(r"\.(sender|frm|nick|person|aclattr|fullname|username)\b(?!\()")
+ALLOWED = re.compile(r"(?i)config\b|admin|owner|allow|whitelist|moderator|permit|authori[sz]ed|trusted")
+
 #: The packages that the layer brings along.
 OURS = {"errbot", "maubot", "mautrix", "requests", "aiohttp", "parlor"}
 #: The names of these that plugins may use.
@@ -50,6 +54,7 @@ class Checker:
         for module in self.modules:
             self._imports(module)
             self._calls(module)
+            self._old(module)
 
     def _imports(self, module: Module) -> None:
         for name, line, may_miss, is_late in tree.imports(module):
@@ -61,6 +66,10 @@ class Checker:
                 self.replaced.add("opened")
             if top == "time":
                 self.replaced.add("slept")
+            if top in lacks.MODULES_OF_PYTHON_2 and top not in self.siblings:
+                if not may_miss and line not in tree.lines_for_others(module):
+                    self.tell("lacks", module, line, top, lacks.OF_PYTHON_2, lacks.MODULES_OF_PYTHON_2[top])
+                continue
             known = _longest(name, lacks.MODULES)
             if top in self.siblings and not known:
                 if is_late:
@@ -85,14 +94,27 @@ class Checker:
                 if name in lacks.CALLS and self._is_whole(module, node):
                     self.tell("lacks", module, node, name, *lacks.CALLS[name])
                 self._of_web(module, node, name)
-                if node.attr == "has_key":
-                    self.tell("lacks", module, node, ".has_key()", "it is Python 2", "`key in mapping`")
             elif isinstance(node, ast.Name) and module.aliases.get(node.id) in lacks.CALLS:
                 name = module.aliases[node.id]
                 self.tell("lacks", module, node, name, *lacks.CALLS[name])
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open":
                 if "open" not in module.aliases and not self._runs_at_build(module, node):
                     self.tell("lacks", module, node, "open()", "there are no files", lacks.FILES)
+
+    def _old(self, module: Module) -> None:
+        """Tells of names and methods that newer versions of Python no longer have."""
+        apart = tree.lines_for_others(module)
+        bound = {*module.aliases, *tree.bound(module)}
+        for node in ast.walk(module.tree):
+            if getattr(node, "lineno", 0) in apart:
+                continue
+            if isinstance(node, ast.Attribute) and node.attr in lacks.METHODS_OF_PYTHON_2:
+                self.tell("lacks", module, node, f".{node.attr}()", lacks.OF_PYTHON_2, lacks.METHODS_OF_PYTHON_2[node.attr])
+            elif isinstance(node, ast.Name) and node.id in lacks.NAMES_OF_PYTHON_2 and node.id not in bound:
+                self.tell("lacks", module, node, node.id, lacks.OF_PYTHON_2, lacks.NAMES_OF_PYTHON_2[node.id])
+            elif isinstance(node, tree.FUNCTIONS) and node.name in lacks.VISITS:
+                self.tell("lacks", module, node, f"{node.name}()", f"`ast.NodeVisitor` does not call it: {lacks.GONE}",
+                          f"`visit_Constant`, with `node.value` in the place of `node.{lacks.VISITS[node.name]}`")
 
     def _is_whole(self, module: Module, node: ast.Attribute) -> bool:
         # `os.environ.get` is told once, and not as `os.environ` besides.
@@ -134,6 +156,17 @@ class Checker:
 def _longest(name: str, table: Iterable[str]) -> Optional[str]:
     found = [one for one in table if name == one or name.startswith(f"{one}.")]
     return max(found, key=len) if found else None
+
+
+def who_may(checker: Checker, module: Module, node: ast.AST, instead: str) -> None:
+    """Tells of a comparison of an author with a list of those who may do something: people in rooms choose their nicknames."""
+    if not isinstance(node, ast.Compare) or len(node.ops) != 1 or not isinstance(node.ops[0], (ast.In, ast.NotIn, ast.Eq, ast.NotEq)):
+        return
+    sides = [ast.unparse(one) for one in (node.left, node.comparators[0])]
+    for author, allowed in (sides, sides[::-1]):
+        if AUTHOR.search(author) and ALLOWED.search(allowed):
+            checker.tell("check", module, node, ast.unparse(node)[:100], "in a room, an author is `ROOM/NICK`, and others can take the nickname", instead)
+            return
 
 
 def command_name(checker: Checker, module: Module, node: ast.AST, name: str) -> None:

@@ -67,7 +67,36 @@ CALLS |= {
     f"collections.{name}": (GONE, f"`collections.abc.{name}`")
     for name in ("Mapping", "MutableMapping", "Sequence", "Iterable", "Iterator", "Callable", "Hashable", "Set")
 }
-CALLS |= {"inspect.getargspec": (GONE, "`inspect.signature`"), "asyncio.coroutine": (GONE, "`async def`")}
+CALLS |= {
+    name: (GONE, instead)
+    for name, instead in (
+        ("inspect.getargspec", "`inspect.signature`"), ("inspect.formatargspec", "`inspect.signature`"), ("asyncio.coroutine", "`async def`"),
+        ("asyncio.Task.all_tasks", "`asyncio.all_tasks`"), ("asyncio.Task.current_task", "`asyncio.current_task`"),
+        ("re.TEMPLATE", "nothing: it had no effect"), ("re.T", "nothing: it had no effect"), ("time.clock", "`time.perf_counter`"),
+        ("locale.format", "`locale.format_string`"), ("configparser.SafeConfigParser", "`configparser.ConfigParser`"),
+        ("base64.encodestring", "`base64.encodebytes`"), ("base64.decodestring", "`base64.decodebytes`"), ("fractions.gcd", "`math.gcd`"),
+        ("string.letters", "`string.ascii_letters`"), ("string.lowercase", "`string.ascii_lowercase`"),
+        ("string.uppercase", "`string.ascii_uppercase`"), ("string.maketrans", "`str.maketrans`"), ("string.join", "`\" \".join(…)`"),
+        ("itertools.izip", "`zip`"), ("itertools.imap", "`map`"), ("itertools.ifilter", "`filter`"), ("os.errno", "`errno`"),
+        ("os.getcwdu", "`os.getcwd`"), ("urllib.urlopen", "`urllib.request.urlopen`"), ("urllib.urlencode", "`urllib.parse.urlencode`"),
+        ("urllib.quote", "`urllib.parse.quote`"), ("urllib.quote_plus", "`urllib.parse.quote_plus`"), ("urllib.unquote", "`urllib.parse.unquote`"),
+    )
+}
+#: Methods of `ast.NodeVisitor` that are no longer called.
+VISITS = {"visit_Num": "n", "visit_Str": "s", "visit_Bytes": "s", "visit_NameConstant": "value"}
+
+#: Modules, names and methods of Python 2, with those of Python 3.
+OF_PYTHON_2 = "it is Python 2"
+MODULES_OF_PYTHON_2 = {
+    "urllib2": "`urllib.request`", "urlparse": "`urllib.parse`", "httplib": "`requests`", "ConfigParser": "`configparser`", "StringIO": "`io.StringIO`",
+    "cStringIO": "`io.StringIO`", "cPickle": "`json`", "HTMLParser": "`html.parser`", "htmlentitydefs": "`html.entities`", "Queue": "`asyncio.Queue`",
+    "xmlrpclib": "`requests`", "commands": PROGRAMS, "sets": "`set`", "md5": "`hashlib.md5`", "sha": "`hashlib.sha1`", "__builtin__": "`builtins`",
+}
+NAMES_OF_PYTHON_2 = {
+    "unicode": "`str`", "basestring": "`str`", "xrange": "`range`", "unichr": "`chr`", "long": "`int`", "raw_input": "nothing", "execfile": "`import`",
+    "cmp": "`key=…`", "reload": "nothing", "izip": "`zip`", "reduce": "`functools.reduce`",
+}
+METHODS_OF_PYTHON_2 = {"has_key": "`key in mapping`", "iteritems": "`.items()`", "itervalues": "`.values()`", "iterkeys": "`.keys()`"}
 MODULES |= {
     name: (GONE, instead)
     for name, instead in (
@@ -161,6 +190,17 @@ OF_SELF = {
     "change_presence": ("several plugins share the account", "`await parlor.user.set_status(…)`, with the permission `status.write`"),
     "prefix_groupchat_reply": ("the host answers in the place of the question", "nothing"),
     "set_message_size_limit": ("the limit is the host's", "nothing"),
+}
+
+#: Attributes of the bot and its configuration that the layer has.
+OF_BOT = {"self._bot.prefix", "self._bot.bot_config.BOT_PREFIX", "self.bot_config.BOT_PREFIX"}
+
+#: Parts of the bot's configuration that plugins use.
+OF_CONFIG = {
+    "BOT_ADMINS": (OF_SELF["warn_admins"][0], "`@botcmd(admin_only=True)` for a whole command"),
+    "BOT_IDENTITY": ("a plugin does not log in", "`self.bot_identifier` for the address"),
+    "CHATROOM_FN": ("rooms may give the account different nicknames", "`parlor.rooms.get(room).nick`, or `[settings.NAME]` in plugin.toml"),
+    "CHATROOM_PRESENCE": ("a plugin does not read the host's configuration", "`self.rooms()`, which are those that the account is in"),
 }
 
 #: An address of another network, which begins with a sign.

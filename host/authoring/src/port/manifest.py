@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 SECRET = re.compile(r"(^|_)(key|token|secret|password|passwd|apikey|credentials?)(_|$)")
 NAME = re.compile(r"[^a-z0-9_-]+")
@@ -48,7 +48,8 @@ class Draft:
         if not name[0].isalpha():
             name = f"s_{name}"
         own, number = name, 2
-        while own in self.settings:
+        # A plugin of errbot may also have the prefix of its commands as a setting.
+        while own in self.settings or own == "prefix" and self.framework == "errbot":
             own, number = f"{name}_{number}", number + 1
         if len(self.settings) >= MOST_SETTINGS:
             raise ValueError(f"it has more than {MOST_SETTINGS} settings")
@@ -58,21 +59,25 @@ class Draft:
         return own
 
 
-def settings_of(values: dict[str, Any], comments: dict[str, str], draft: Draft) -> dict[str, list[str]]:
-    """Adds settings to the draft. Returns, by the keys that the plugin uses, the names of the settings and how they are read."""
+def settings_of(
+    values: dict[str, Any], comments: dict[str, str], draft: Draft, is_open: Callable[[str], bool] = lambda path: False
+) -> dict[str, list[str]]:
+    """Adds settings to the draft. Returns, by the keys that the plugin uses, the names of the settings and how they are read. `is_open`:
+    whether the owner may choose the keys of the map of this path, which is one setting then."""
     found: dict[str, list[str]] = {}
-    for key, value in _flat(values, bool(comments)):
+    for key, value in _flat(values, bool(comments), is_open):
         kind, read = _kind(key, value)
-        default = json.dumps(value, ensure_ascii=False) if read == "json" else value
+        default = json.dumps(value, ensure_ascii=False) if read in ("json", "map") else value
         found[key] = [draft.setting(key, kind, default, comments.get(key, "")), read]
     return found
 
 
-def _flat(values: dict[str, Any], is_deep: bool, path: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(values: dict[str, Any], is_deep: bool, is_open: Callable[[str], bool], path: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         inner = f"{path}.{key}" if path else str(key)
-        if is_deep and isinstance(value, dict) and value:
-            yield from _flat(value, is_deep, inner)
+        # The layer would look for a key with a dot in a map inside.
+        if is_deep and isinstance(value, dict) and value and not is_open(inner) and not any("." in str(one) for one in value):
+            yield from _flat(value, is_deep, is_open, inner)
         else:
             yield inner, value
 
@@ -91,7 +96,16 @@ def _kind(key: str, value: Any) -> tuple[str, str]:
     if isinstance(value, list) and value and all(isinstance(one, str) for one in value) and len(value) <= 1024:
         return "list", "plain"
     json.dumps(value)
+    if isinstance(value, dict):
+        return ("secret" if _holds_secret(value) else "string"), "map"
     return "string", "json"
+
+
+def _holds_secret(value: Any) -> bool:
+    """Whether one of the maps in a value has a key such as `api_key`."""
+    if isinstance(value, list):
+        return any(_holds_secret(one) for one in value)
+    return isinstance(value, dict) and any(SECRET.search(str(key).lower()) or _holds_secret(one) for key, one in value.items())
 
 
 def identifier(text: str, otherwise: str) -> str:

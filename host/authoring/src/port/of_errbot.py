@@ -46,6 +46,8 @@ class Errbot:
         self.plugs = plugs
         #: For each plugin: its module's path, its class, its name, its settings and its webhooks.
         self.found: list[tuple[Module, str, str, dict, dict]] = []
+        #: Attributes that were checked together with one of their own attributes.
+        self._checked: set[ast.expr] = set()
 
     def run(self) -> None:
         self.checker.names(("errbot",), lacks.ERRBOT, lacks.NOT_IN_ERRBOT)
@@ -90,6 +92,7 @@ class Errbot:
         for one in ast.walk(node):
             if isinstance(one, ast.Attribute):
                 self._attribute(module, one, is_plugin)
+            checks.who_may(self.checker, module, one, "`admin_only=True` for a whole command, or JIDs alone, which only match in private")
             if is_plugin:
                 self._mapping(one)
                 self._address(module, one)
@@ -154,8 +157,10 @@ class Errbot:
 
     def _attribute(self, module: Module, node: ast.Attribute, is_plugin: bool) -> None:
         tell = self.checker.tell
+        if is_plugin:
+            self._of_bot(module, node)
         if is_plugin and isinstance(node.value, ast.Name) and node.value.id == "self":
-            if node.attr in lacks.OF_SELF:
+            if node.attr in lacks.OF_SELF and node not in self._checked:
                 tell("lacks", module, node, f"self.{node.attr}", *lacks.OF_SELF[node.attr])
             if node.attr in PLACES:
                 self.draft.knows_rooms = True
@@ -165,6 +170,17 @@ class Errbot:
                 tell("check", module, node, "self.send_card", "XMPP has no cards: it is sent as a text", "nothing, if a text will do")
         if node.attr in lacks.OLD_MESSAGES:
             tell("lacks", module, node, f".{node.attr}()", "messages of errbot before 4 had it", f"`.{lacks.OLD_MESSAGES[node.attr]}`")
+
+    def _of_bot(self, module: Module, node: ast.Attribute) -> None:
+        """Checks what is used of the bot and its configuration. An attribute is walked before those that it is an attribute of."""
+        shown = ast.unparse(node)
+        is_known = shown in lacks.OF_BOT
+        self.draft.has_prefix |= is_known
+        if shown.removesuffix(f".{node.attr}") in ("self.bot_config", "self._bot.bot_config") and node.attr in lacks.OF_CONFIG:
+            self.checker.tell("lacks", module, node, shown, *lacks.OF_CONFIG[node.attr])
+            is_known = True
+        if is_known:
+            self._checked.update(one for one in ast.walk(node.value) if isinstance(one, ast.Attribute))
 
     def _address(self, module: Module, node: ast.AST) -> None:
         """Tells of texts that can be no JID, where one is meant."""
@@ -193,9 +209,10 @@ class Errbot:
         function = next((one for one in node.body if isinstance(one, tree.FUNCTIONS) and one.name == "get_configuration_template"), None)
         if function is None:
             return {}
-        returned = next((one.value for one in tree.within(function) if isinstance(one, ast.Return)), None)
         try:
-            template = tree.literal(returned, module)
+            template = tree.returned(function, node, module)
+            if template is None:
+                return {}
             if not isinstance(template, dict):
                 raise ValueError("it is no dict")
             return settings_of({str(key): value for key, value in template.items()}, {}, self.draft)

@@ -50,7 +50,8 @@ class Maubot:
             reader = simple_yaml.Reader(self.files[CONFIG])
             try:
                 values = reader.read()
-                self.settings = settings_of(values if isinstance(values, dict) else {}, reader.of_keys, self.draft)
+                self.settings = settings_of(values if isinstance(values, dict) else {}, reader.of_keys, self.draft, self._open_maps().__contains__)
+                self._tell_maps()
             except ValueError as error:
                 self._tell_file(CONFIG, f"the settings: {error}", "that part of YAML is not known here",
                                 "write `[settings.NAME]` in plugin.toml, and its name in plugin.py")
@@ -59,14 +60,42 @@ class Maubot:
         if self.about.get("webapp"):
             self._tell_file("maubot.yaml", "webapp: true", *lacks.OF_PLUGIN["webapp"])
 
-    def _tell_file(self, path: str, what: str, why: str, instead: str) -> None:
+    def _open_maps(self) -> set[str]:
+        """Returns the paths of settings that the plugin uses otherwise than by keys that its text names."""
+        found = set()
+        for module in self.checker.modules:
+            around = {inner: outer for outer in ast.walk(module.tree) for inner in ast.iter_child_nodes(outer)}
+            for node in ast.walk(module.tree):
+                path = _path_of(node)
+                if path is None:
+                    continue
+                outer = around.get(node)
+                is_named = isinstance(outer, ast.Subscript) and outer.value is node and isinstance(outer.slice, ast.Constant)
+                if isinstance(outer, ast.Attribute) and outer.attr == "get":
+                    call = around.get(outer)
+                    is_named = isinstance(call, ast.Call) and bool(call.args) and isinstance(call.args[0], ast.Constant)
+                if not is_named and isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+                    found.add(path)
+        return found
+
+    def _tell_maps(self) -> None:
+        for key, (name, read) in self.settings.items():
+            if read == "map" and self.draft.settings[name].get("default") != "{}":
+                is_secret = self.draft.settings[name]["type"] == "secret"
+                self._tell_file(
+                    CONFIG, f"{key.partition('.')[0]}: the map {key}", f"its keys may differ, so that the setting {name} has all of it as JSON"
+                    + (", and no default, since a part may be secret" if is_secret else ""),
+                    f"the value of {CONFIG} as JSON, with the owner's changes", "check")
+
+    def _tell_file(self, path: str, what: str, why: str, instead: str, kind: str = "lacks") -> None:
         key = what.partition(":")[0]
         lines = self.files[path].split("\n")
         line = next((number for number, text in enumerate(lines, 1) if text.startswith(f"{key}:")), 1)
-        self.checker.findings.append(tree.Finding("lacks", path, line, what, why, instead))
+        self.checker.findings.append(tree.Finding(kind, path, line, what, why, instead))
 
     def _node(self, module: Module, node: ast.AST) -> None:
         tell = self.checker.tell
+        checks.who_may(self.checker, module, node, "JIDs alone, which only match in private; `parlor.command(…, allow=[People.owners()])` for owners")
         if isinstance(node, tree.FUNCTIONS):
             for one in node.decorator_list:
                 self._decorator(module, one)
@@ -101,7 +130,7 @@ class Maubot:
         tell = self.checker.tell
         shown = ast.unparse(node)
         name = module.dotted(node) or ""
-        if name.startswith("mautrix.types.EventType.") and node.attr not in lacks.EVENTS:
+        if name.startswith("mautrix.types.EventType.") and node.attr not in lacks.EVENTS | {"find"}:
             tell("lacks", module, node, f"EventType.{node.attr}", *lacks.NO_EVENT)
         owner, _, last = shown.rpartition(".")
         if owner == "self" and last in lacks.OF_PLUGIN:
@@ -119,6 +148,22 @@ class Maubot:
             tell("check", module, node, f"{shown}()", *lacks.SAVED)
         if last in ("mark_read",):
             self.draft.answers = True
+
+
+def _path_of(node: ast.AST) -> Optional[str]:
+    """Returns the path of the setting that an expression reads: `self.config["a.b"]`, or `self["a"]` in the class of the settings."""
+    given: Optional[ast.AST] = None
+    owner: Optional[ast.expr] = None
+    if isinstance(node, ast.Subscript):
+        owner, given = node.value, node.slice
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
+        owner, given = node.func.value, node.args[0]
+    if not isinstance(given, ast.Constant) or not isinstance(given.value, str) or owner is None:
+        return None
+    inner = _path_of(owner)
+    if inner is not None:
+        return f"{inner}.{given.value}"
+    return given.value if ast.unparse(owner).rpartition(".")[2] in ("config", "self", "source", "base") else None
 
 
 def _read(path: str, text: str) -> dict[str, Any]:

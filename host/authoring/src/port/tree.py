@@ -1,14 +1,18 @@
 """The sources of a plugin as trees: modules, classes, functions, and the dotted names of what is imported."""
 
 import ast
+import copy
+import re
 import sys
 from dataclasses import dataclass, field
-from typing import Iterator, Optional, Union
+from typing import Any, Iterator, Optional, Union
 
 Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 #: The nodes whose bodies run later, or in a scope of their own.
 SCOPES = (*FUNCTIONS, ast.Lambda, ast.ClassDef)
+#: How far names that stand for each other are followed.
+DEEPEST = 8
 
 
 @dataclass
@@ -192,15 +196,96 @@ def _is_of_python_2(test: ast.expr) -> bool:
     return isinstance(test, ast.Name) and test.id == "PY2"
 
 
+def lines_for_others(module: Module) -> set[int]:
+    """Returns the lines that are for other versions of Python, or that stand beside an import that may fail."""
+    found: set[int] = set()
+    for node in ast.walk(module.tree):
+        is_choice = isinstance(node, (ast.If, ast.IfExp)) and re.search(r"\bPY[23]\b|version_info|python_version", ast.unparse(node.test))
+        if isinstance(node, ast.Try):
+            are_imports = all(isinstance(one, (ast.Import, ast.ImportFrom)) for one in node.body)
+            is_choice = any(_catches_missing(one) or are_imports and _catches_import(one) for one in node.handlers)
+        if is_choice:
+            found.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return found
+
+
+def bound(module: Module) -> set[str]:
+    """Returns the names that the module gives values to, anywhere."""
+    found = {one.arg for one in ast.walk(module.tree) if isinstance(one, ast.arg)}
+    found |= {one.id for one in ast.walk(module.tree) if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load)}
+    return found | {one.name for one in ast.walk(module.tree) if isinstance(one, (*FUNCTIONS, ast.ClassDef))}
+
+
+def _catches_missing(handler: ast.ExceptHandler) -> bool:
+    """Whether it is for a name or a module that another version of Python has."""
+    names = ("NameError", "ImportError", "ModuleNotFoundError")
+    return handler.type is not None and any(isinstance(one, ast.Name) and one.id in names for one in ast.walk(handler.type))
+
+
 def _catches_import(handler: ast.ExceptHandler) -> bool:
     names = [] if handler.type is None else [one.id for one in ast.walk(handler.type) if isinstance(one, ast.Name)]
     return handler.type is None or any(one in ("ImportError", "ModuleNotFoundError", "Exception") for one in names)
 
 
-def literal(node: Optional[ast.expr], module: Module) -> object:
-    """Returns the value of an expression of literals and constants. `ValueError`: it is none."""
-    if isinstance(node, ast.Name) and node.id in module.constants:
-        node = module.constants[node.id]
+class _Known(ast.NodeTransformer):
+    """Puts known values in the place of names, and displays in that of `dict(a=1)`."""
+
+    def __init__(self, known: dict[str, ast.expr], depth: int) -> None:
+        self.known = known
+        self.depth = depth
+
+    def _value(self, node: ast.expr) -> ast.expr:
+        value = self.known.get(ast.unparse(node))
+        if value is None:
+            return node
+        if self.depth >= DEEPEST:
+            raise ValueError("its names stand for each other")
+        return _Known(self.known, self.depth + 1).visit(copy.deepcopy(value))
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._value(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        return self._value(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        if isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args and all(one.arg for one in node.keywords):
+            return ast.Dict([ast.Constant(one.arg) for one in node.keywords], [self.visit(one.value) for one in node.keywords])
+        return node
+
+
+def literal(node: Optional[ast.expr], module: Module, known: Optional[dict[str, ast.expr]] = None) -> object:
+    """Returns the value of an expression of literals, constants and names that are known. `ValueError`: it is none."""
     if node is None:
         raise ValueError("it has no value")
-    return ast.literal_eval(node)
+    return ast.literal_eval(_Known({**module.constants, **(known or {})}, 0).visit(copy.deepcopy(node)))
+
+
+def returned(function: Function, owner: ast.ClassDef, module: Module) -> object:
+    """Returns the value that a method returns, if it only puts it together of literals and names. `ValueError`: it computes more."""
+    known = {f"{of}.{name}": value for name, value in assigned(owner.body).items() for of in ("self", "cls", owner.name)}
+    own: dict[str, Any] = {}
+    for node in function.body:
+        if isinstance(node, ast.Return):
+            shown = {name: _expression(value) for name, value in own.items()}
+            return literal(node.value, module, {**known, **shown})
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets if isinstance(node, ast.Assign) else []
+        value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
+        if len(targets) != 1 or value is None or any(isinstance(one, ast.Name) and one.id in own for one in ast.walk(value)):
+            # It computes, or two names may be one mapping, which is changed by either.
+            raise ValueError("it is computed")
+        target = targets[0]
+        if isinstance(target, ast.Name):
+            own[target.id] = literal(value, module, known)
+        elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name) and isinstance(own.get(target.value.id), dict):
+            # `template["key"] = …`
+            own[target.value.id] = {**own[target.value.id], literal(target.slice, module, known): literal(value, module, known)}
+        else:
+            raise ValueError("it is computed")
+    raise ValueError("it returns nothing")
+
+
+def _expression(value: object) -> ast.expr:
+    return ast.parse(repr(value), mode="eval").body

@@ -24,6 +24,37 @@ class CommandError(Exception):
         self.template = template
 
 
+class _Part:
+    """Has some attributes of what it stands for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        # No `AttributeError`: `getattr(bot_config, "BOT_ADMINS", ())` would go on with no admins at all.
+        raise NotImplementedError(f"{name} is the host's, and unknown here: `parlor plugin port` reports what to use instead")
+
+
+class _BotConfig(_Part):
+    """The part of the bot's configuration that plugins may read."""
+
+    @property
+    def BOT_PREFIX(self) -> str:
+        """The prefix of commands: the setting `prefix`."""
+        return str(parlor.setting("prefix", "!"))
+
+
+class _Bot(_Part):
+    """The part of the bot that plugins may use."""
+
+    def __init__(self) -> None:
+        self.bot_config = _BotConfig()
+
+    @property
+    def prefix(self) -> str:
+        """The prefix of commands."""
+        return self.bot_config.BOT_PREFIX
+
+
 class BotPlugin:
     """A plugin. It is also a mapping, which is kept: what is taken out of it is a copy, and has to be put back."""
 
@@ -33,6 +64,8 @@ class BotPlugin:
         self.config: Any = None
         self.is_activated = False
         self.mode = "xmpp"
+        self._bot = _Bot()
+        self.bot_config = self._bot.bot_config
         self._parlor_kept = Kept(f"{self.name}/")
         self._parlor_outbox = Outbox()
         self._parlor_pollers: list[tuple[Callable[..., Any], Any]] = []

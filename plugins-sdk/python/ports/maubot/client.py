@@ -1,6 +1,6 @@
 """The account, by the names that plugins of maubot know."""
 
-from typing import Any, Optional
+from typing import Any, Mapping, Optional
 
 import parlor
 from mautrix.types import EventID, EventType, MessageType, RoomID, TextMessageEventContent, UserID
@@ -25,6 +25,10 @@ class Client:
 
     async def send_message_event(self, room_id: Any, event_type: Any, content: Any, **_: Any) -> EventID:
         """Says something, or reacts."""
+        if event_type not in (EventType.REACTION, EventType.ROOM_MESSAGE):
+            raise NotImplementedError(f"the layer sends messages and reactions, and no {event_type}")
+        if isinstance(content, Mapping):
+            content = TextMessageEventContent.deserialize(content)
         if event_type is EventType.REACTION:
             relates = getattr(content, "relates_to", None)
             return await self.react(room_id, getattr(relates, "event_id", ""), getattr(relates, "key", ""))
@@ -92,6 +96,8 @@ def of_content(place: str, content: Any) -> Any:
     """A message to send, as parlor has it."""
     if isinstance(content, str):
         return content
+    if isinstance(content, Mapping):
+        content = TextMessageEventContent.deserialize(content)
     body = getattr(content, "body", None) or texts.of_html(getattr(content, "formatted_body", None) or "")
     relates: Any = getattr(content, "relates_to", None)
     kind = str(getattr(relates, "rel_type", "") or "")

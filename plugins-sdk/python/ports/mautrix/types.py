@@ -1,7 +1,7 @@
 """The types that plugins of maubot use: what is sent and heard, and texts that name people, rooms and messages."""
 
 from enum import Enum
-from typing import Any, Optional
+from typing import Any, Mapping, Optional
 
 
 class UserID(str):
@@ -37,6 +37,11 @@ class EventType(Enum):
     ROOM_POWER_LEVELS = "m.room.power_levels"
     ROOM_TOMBSTONE = "m.room.tombstone"
     STICKER = "m.sticker"
+
+    @classmethod
+    def find(cls, name: str, *_: Any) -> "EventType":
+        """The type of this name. `ValueError`: the layer has none."""
+        return cls(name)
 
 
 class MessageType(Enum):
@@ -128,6 +133,20 @@ class TextMessageEventContent(_Fields):
         self.formatted_body = formatted_body
         self.relates_to = relates_to
         self.new_content: Any = None
+
+    @classmethod
+    def deserialize(cls, raw: Mapping[str, Any]) -> "TextMessageEventContent":
+        """The content that Matrix writes as this mapping. `NotImplementedError`: it is a file or a picture."""
+        if raw.get("msgtype", "m.text") not in ("m.text", "m.notice", "m.emote"):
+            raise NotImplementedError(f"the layer sends no {raw['msgtype']}: `await parlor.files.upload(…)`, and `outgoing(files=[…])`")
+        relates = raw.get("m.relates_to") or {}
+        reply = (relates.get("m.in_reply_to") or {}).get("event_id")
+        made = cls(
+            MessageType(raw.get("msgtype", "m.text")), raw.get("body", ""), None, raw.get("formatted_body"),
+            RelatesTo(relates.get("rel_type"), relates.get("event_id"), relates.get("key"), InReplyTo(reply) if reply else None) if relates else None)
+        if raw.get("m.new_content"):
+            made.new_content = cls.deserialize(raw["m.new_content"])
+        return made
 
     def get_reply_to(self) -> Optional[EventID]:
         """The id of the message that it answers, if any."""

@@ -1,12 +1,17 @@
 """A mapping that is kept in `parlor.storage`: read whole at the start, and written after each handler.
 
-Values are JSON, with marks for the types of Python that plugins keep besides: dates, times, sets, tuples and bytes.
+Values are JSON, with marks for the types of Python that plugins keep besides: dates, times, sets, tuples, bytes, counters, and objects of
+the plugin's own classes.
 """
 
 import asyncio
 import base64
 import json
+import sys
+from collections import Counter, defaultdict, deque
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
 from typing import Any, Iterable, Iterator, MutableMapping, Optional
 from weakref import WeakKeyDictionary
 
@@ -19,6 +24,12 @@ MARK = "parlor:type"
 #: How much is written together: the host takes 256 changes of 256 KiB, where each key is also expected to be as it was.
 MOST_KEYS = 100
 MOST_BYTES = 200_000
+#: Modules whose objects are not kept as such: their classes are not the plugin's.
+NOT_OWN = {*sys.stdlib_module_names, "__main__", "parlor", "parlor_port", "wit_world"}
+#: Methods by which a class itself says what is stored of it, or how its objects are made.
+PICKLED = {"__new__", "__getstate__", "__setstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__"}
+#: The functions that make the missing values of a `defaultdict`.
+FACTORIES: dict[str, Any] = {one.__name__: one for one in (int, float, str, list, dict, set, bool)}
 
 
 class NotStored(Exception):
@@ -169,10 +180,14 @@ class Kept(MutableMapping[str, Any]):
         if not isinstance(key, str) or not key:
             raise TypeError(f"a key is a text, and {key!r} is none")
         try:
-            text = json.dumps(encoded(value), ensure_ascii=False)
+            plain = encoded(value)
+        except RecursionError:
+            raise TypeError(f"the value of {key!r} holds itself, or is nested too deeply: it is not kept") from None
+        text = json.dumps(plain, ensure_ascii=False)
+        try:
             text.encode()
         except UnicodeEncodeError:
-            text = json.dumps(encoded(value))
+            text = json.dumps(plain)
         self._texts[key] = text
         self._changed.setdefault(key, set()).add(task())
 
@@ -192,17 +207,16 @@ class Kept(MutableMapping[str, Any]):
 
 def encoded(value: Any) -> Any:
     """A value as JSON has it. `TypeError`: it is of a type that is not kept."""
+    if isinstance(value, Enum) and _is_own(type(value)):
+        return {MARK: "enum", "of": _named(type(value)), "value": value.name}
     if value is None or isinstance(value, (bool, int, float)) or type(value) is str:
         return value
     if isinstance(value, dict):
-        if all(type(key) is str for key in value) and MARK not in value:
-            return {key: encoded(one) for key, one in value.items()}
-        return {MARK: "dict", "value": [[encoded(key), encoded(one)] for key, one in value.items()]}
+        return _encoded_dict(value)
     if type(value) is list:
         return [encoded(one) for one in value]
-    if isinstance(value, (set, frozenset, tuple, list)):
-        kind = "tuple" if isinstance(value, (tuple, list)) else "set"
-        return {MARK: kind, "value": [encoded(one) for one in value]}
+    if isinstance(value, (set, frozenset, tuple, list, deque)):
+        return _encoded_several(value)
     if isinstance(value, (datetime, date, time)):
         kind = "datetime" if isinstance(value, datetime) else "date" if isinstance(value, date) else "time"
         return {MARK: kind, "value": value.isoformat()}
@@ -210,9 +224,60 @@ def encoded(value: Any) -> Any:
         return {MARK: "timedelta", "value": value.total_seconds()}
     if isinstance(value, (bytes, bytearray)):
         return {MARK: "bytes", "value": base64.b64encode(value).decode()}
+    if isinstance(value, Decimal):
+        return {MARK: "decimal", "value": str(value)}
     if isinstance(value, str):
         return str(value)
-    raise TypeError(f"a {type(value).__name__} is not kept: numbers, texts, lists, mappings, sets, bytes and times are")
+    if _is_plain_object(value):
+        return {MARK: "object", "of": _named(type(value)), "value": {name: encoded(one) for name, one in vars(value).items()}}
+    raise TypeError(
+        f"a {type(value).__name__} is not kept: numbers, texts, lists, mappings, sets, bytes, times, and objects of the plugin's own classes are")
+
+
+def _encoded_dict(value: dict[Any, Any]) -> Any:
+    pairs = [[encoded(key), encoded(one)] for key, one in value.items()]
+    if type(value) is Counter:
+        return {MARK: "counter", "value": pairs}
+    factory = getattr(value.default_factory, "__name__", "") if type(value) is defaultdict else ""
+    if type(value) is defaultdict and FACTORIES.get(factory) is value.default_factory:
+        return {MARK: "defaultdict", "of": factory, "value": pairs}
+    if all(type(key) is str for key in value) and MARK not in value:
+        return dict(pairs)
+    return {MARK: "dict", "value": pairs}
+
+
+def _encoded_several(value: Any) -> Any:
+    several = [encoded(one) for one in value]
+    if isinstance(value, tuple) and hasattr(value, "_fields") and _is_own(type(value)):
+        return {MARK: "named", "of": _named(type(value)), "value": several}
+    if isinstance(value, deque):
+        return {MARK: "deque", "of": value.maxlen, "value": several}
+    return {MARK: "tuple" if isinstance(value, (tuple, list)) else "set", "value": several}
+
+
+def _is_plain_object(value: Any) -> bool:
+    """Whether an object is all in its attributes, and of a class of the plugin that is found again by its name."""
+    kind = type(value)
+    bodies = [one.__dict__ for one in kind.__mro__[:-1]]
+    has_own_way = any(body.get("__slots__") or not body.keys().isdisjoint(PICKLED) for body in bodies)
+    return hasattr(value, "__dict__") and not has_own_way and _is_own(kind)
+
+
+def _is_own(kind: type) -> bool:
+    return _found(_named(kind)) is kind
+
+
+def _named(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _found(name: str) -> Any:
+    """Returns the class of this name, if it is one of the plugin or of the layer for its framework. Nothing is imported for it."""
+    module, _, path = name.partition(":")
+    found: Any = None if module.partition(".")[0] in NOT_OWN else sys.modules.get(module)
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    return found if isinstance(found, type) and _named(found) == name else None
 
 
 def decoded(value: Any) -> Any:
@@ -225,13 +290,36 @@ def decoded(value: Any) -> Any:
     inner: Any = value.get("value")
     if kind is None:
         return {key: decoded(one) for key, one in value.items()}
-    if kind == "dict":
-        return {decoded(key): decoded(one) for key, one in inner}
+    if kind in ("object", "named", "enum"):
+        return _decoded_object(kind, value["of"], inner)
+    if kind in ("dict", "counter", "defaultdict"):
+        pairs = {decoded(key): decoded(one) for key, one in inner}
+        return pairs if kind == "dict" else Counter(pairs) if kind == "counter" else defaultdict(FACTORIES[value["of"]], pairs)
     if kind in ("set", "tuple"):
         return (set if kind == "set" else tuple)(decoded(one) for one in inner)
+    if kind == "deque":
+        return deque((decoded(one) for one in inner), value["of"])
     if kind == "timedelta":
         return timedelta(seconds=inner)
     if kind == "bytes":
         return base64.b64decode(inner)
+    if kind == "decimal":
+        return Decimal(inner)
     kinds: dict[str, Any] = {"datetime": datetime, "date": date, "time": time}
     return kinds[kind].fromisoformat(inner)
+
+
+def _decoded_object(kind: str, name: str, inner: Any) -> Any:
+    of = _found(name)
+    # No `KeyError`: `get` would take it for a missing key.
+    if of is None:
+        raise TypeError(f"a value is of the class {name}, which the plugin no longer has")
+    if kind == "enum":
+        if inner not in of.__members__:
+            raise TypeError(f"a value is {inner} of the class {name}, which no longer has it")
+        return of.__members__[inner]
+    if kind == "named":
+        return of._make(decoded(one) for one in inner)
+    made = object.__new__(of)
+    vars(made).update((key, decoded(one)) for key, one in inner.items())
+    return made
