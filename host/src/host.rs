@@ -421,6 +421,7 @@ mod tests {
 
     use parlor_base::id::Digest;
     use parlor_config::Overrides;
+    use parlor_store::{AuditKind, AuditQuery};
 
     use super::*;
 
@@ -450,6 +451,23 @@ mod tests {
         let (first, second) = tokio::join!(host.add_plugin(id.clone(), one), host.add_plugin(id, two));
         assert!(matches!(first, Err(AddError::Refused { .. })), "{first:?}");
         assert!(matches!(second, Err(AddError::Taken { .. })), "{second:?}");
+        host.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_is_written_while_the_host_runs_is_in_the_audit_before_it_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = offline_host(folder.path()).await;
+        let was = host.config();
+        let text = std::fs::read_to_string(&was.path).unwrap();
+        let cluster = "[cluster]\nnats = \"tls://nats.example.org\"\nname = \"bots\"\nkey_env = \"KEY\"\n";
+        std::fs::write(&was.path, format!("{text}{cluster}")).unwrap();
+        host.reconfigure(was.read_again().unwrap()).await;
+        assert_eq!(host.config().cluster, None, "it counts when the host is started again");
+        let query = AuditQuery { kinds: vec![AuditKind::Setting], most: 10, ..AuditQuery::default() };
+        let entries = audit::of(&host).entries(query).await.unwrap();
+        let found = entries.iter().find(|entry| entry.what == "setting cluster.name").unwrap();
+        assert_eq!((found.way.as_str(), found.new.as_deref()), ("read again", Some("bots")));
         host.stop().await;
     }
 }

@@ -49,7 +49,7 @@ impl StatusArgs {
             None => {
                 let mut status = of(&config)?;
                 self.filter.narrow(&mut status);
-                let (running, ills) = (status.running, status.ills());
+                let (running, ills) = (status.running, status.all_ills());
                 self.show_host(status)?;
                 (running, ills)
             }

@@ -98,7 +98,7 @@ async fn answer(request: Request, host: &Host) -> Result<Answer, Refusal> {
             Ok(http::answer(StatusCode::OK, TEXT, text))
         }
         ["health"] => {
-            let ills: String = status.ills().into_iter().map(|ill| ill + "\n").collect();
+            let ills: String = status.all_ills().into_iter().map(|ill| ill + "\n").collect();
             Ok(if ills.is_empty() {
                 http::answer(StatusCode::OK, TEXT, "ok\n")
             } else {

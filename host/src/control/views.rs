@@ -45,11 +45,20 @@ pub struct Status {
 }
 
 impl Status {
-    /// Returns a clause for each account and plugin with a fault; empty if all is well. The health check uses it, too.
-    pub fn ills(&self) -> Vec<String> {
+    /// Returns a clause for each account and plugin with a fault.
+    pub fn ills(&self) -> impl Iterator<Item = String> {
         let accounts = self.accounts.iter().filter_map(|account| account_ill(&account.name, &account.connection));
-        let nodes = self.nodes.iter().filter_map(|node| node.error.clone());
-        accounts.chain(self.plugins.iter().filter_map(Plugin::ill)).chain(nodes).collect()
+        accounts.chain(self.plugins.iter().filter_map(Plugin::ill))
+    }
+
+    /// Returns a clause for each node of the cluster that did not answer: the status lacks its accounts and plugins.
+    pub fn silent(&self) -> impl Iterator<Item = String> {
+        self.nodes.iter().filter_map(|node| node.error.clone())
+    }
+
+    /// Returns [`Self::ills`], followed by [`Self::silent`]; empty if all is well. The health check uses it, too.
+    pub fn all_ills(&self) -> Vec<String> {
+        self.ills().chain(self.silent()).collect()
     }
 
     /// Returns the files whose current text is not in force, each with the reason.

@@ -139,10 +139,11 @@ async fn configure(host: &Host, config: Config) {
             tracing::warn!(key = what, "this counts when the host is started again");
         }
     }
+    // The audit has what is written, also if that counts only when the host is started again.
+    audit::configured(host, &config, "read again").await;
     let (data, plugins, log) = (was.data.clone(), was.plugins.clone(), was.log.clone());
     let (watch, cluster) = (was.watch, was.cluster.clone());
     let config = Arc::new(Config { data, plugins, log, watch, cluster, ..config });
-    audit::configured(host, &config, "read again").await;
     host.config.store(Arc::clone(&config));
     host.config_fault.store(None);
     // Also if it is the same: certificates may have been renewed.

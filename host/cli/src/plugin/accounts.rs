@@ -62,7 +62,8 @@ impl AccountsArgs {
             return Err(Ended::Usage(sentence).into());
         }
         self.agree(&config, &admin, &entry, wanted.as_deref())?;
-        let already = if run_on(&admin, id, wanted.as_deref())? { "" } else { " already" };
+        // Another owner may have granted it more while this one was asked.
+        let already = if run_on(&admin, id, wanted.as_deref(), &entry)? { "" } else { " already" };
         let on = match &wanted {
             None => "all accounts, also on those that are added later".to_owned(),
             Some(names) => some(names).unwrap_or_default(),

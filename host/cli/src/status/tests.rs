@@ -149,5 +149,6 @@ fn in_a_cluster_each_account_has_its_node_and_a_silent_node_is_named() {
         main     bot@example.org    connected   one\n\
         spare    spare@example.org  connected   three\n";
     assert!(text.contains(says), "{text}");
-    assert_eq!(status.ills(), [silent]);
+    assert_eq!((status.ills().count(), status.silent().collect::<Vec<_>>()), (0, vec![silent.to_owned()]));
+    assert_eq!(status.all_ills(), [silent]);
 }

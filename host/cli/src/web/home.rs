@@ -28,9 +28,7 @@ async fn home(visit: Visit) -> Result<Reply, Problem> {
 
 fn shown(status: &Status, link: &dyn Fn(&str) -> String) -> Markup {
     let silent = silent_nodes(status);
-    // The nodes that do not answer are named first, and once.
-    let is_silence = |ill: &String| status.nodes.iter().any(|node| node.error.as_ref() == Some(ill));
-    let (warnings, more) = first(status.warnings().chain(status.ills().into_iter().filter(|ill| !is_silence(ill))));
+    let (warnings, more) = first(status.warnings().chain(status.ills()));
     let (are_many, has_many) = (status.accounts.len() > MANY, status.plugins.len() > MANY);
     html! {
         div data-live id="home" {
@@ -171,6 +169,16 @@ pub(super) mod tests {
         assert!(text.contains("account a0007 is failed"), "{text}");
         let whole = shown(&fleet::tests::fleet(1), &str::to_owned).into_string();
         assert!(!whole.contains("Not all is shown"), "{whole}");
+    }
+
+    #[test]
+    fn an_account_that_has_failed_is_named_whatever_a_node_without_an_answer_says() {
+        let mut status = fleet::tests::fleet(5_000);
+        let failed = "account a0007 is failed";
+        assert!(status.ills().any(|ill| ill == failed));
+        status.nodes = serde_json::from_value(serde_json::json!([{ "name": "two", "error": failed }])).unwrap();
+        let text = shown(&status, &str::to_owned).into_string();
+        assert_eq!(text.matches(failed).count(), 2, "{text}");
     }
 
     #[test]

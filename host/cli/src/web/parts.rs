@@ -109,7 +109,7 @@ pub(super) fn lacking(why: Option<&str>) -> Markup {
 
 /// Returns why a status lacks nodes of the cluster, as [`lacking`] shows it.
 pub(super) fn silent_nodes(status: &Status) -> Option<String> {
-    let (mut reasons, more) = first(status.nodes.iter().filter_map(|node| node.error.clone()));
+    let (mut reasons, more) = first(status.silent());
     reasons.extend((more > 0).then(|| format!("and {more} more")));
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }

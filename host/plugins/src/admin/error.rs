@@ -168,6 +168,11 @@ pub enum AdminError {
         "{0} was updated meanwhile, so nothing was granted: `parlor plugin inspect {0}` shows what it asks for now; look at that, and grant it again"
     )]
     Updated(PluginId),
+    /// A plugin has other grants, another version or other accounts than when the owner was asked about further ones.
+    #[error(
+        "{0} was changed meanwhile, so its accounts were not: it has other grants, another version or other accounts now; give the same command again, which asks about them"
+    )]
+    Changed(PluginId),
     /// A setting does not have the value any more that the owner was shown.
     #[error(
         "{name} of {id} was changed meanwhile, so no setting was changed: look at its value now, and change it again"

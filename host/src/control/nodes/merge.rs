@@ -299,7 +299,7 @@ mod tests {
         assert_eq!((&status["node"], &status["nodes"][1]["host"]["pid"]), (&json!("one"), &json!(1)));
         assert_eq!(status["nodes"][2], json!({ "name": "three", "error": "node three does not answer" }));
         let typed: crate::control::views::Status = serde_json::from_value(host(&json!([]), &json!([]))).unwrap();
-        assert!(typed.nodes.is_empty() && typed.ills().is_empty());
+        assert!(typed.nodes.is_empty() && typed.all_ills().is_empty());
     }
 
     #[test]
