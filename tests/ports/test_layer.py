@@ -434,11 +434,61 @@ class Maubot(Case):
         self.assertEqual((reaction.react_to.id, reaction.emojis), ("m0", ["x"]))
         self.assertEqual((reply.reply_to.id, reply.body, edit.replace, edit.body, plain), ("m1", "tea", "id1", "more tea", "tea"))
         host.take()
-        for text, error in (("picture", NotImplementedError), ("sticker", NotImplementedError), ("strange", ValueError)):
+        from mautrix.errors import MatrixRequestError
+
+        for text, error in (("picture", MatrixRequestError), ("sticker", NotImplementedError), ("strange", ValueError)):
             with self.assertRaises(error):
                 await host.says(text)
         self.assertEqual(host.take(), [])
         self.assertEqual(await self.answers("!say"), ["said", "tea"])
+
+    async def test_files_are_uploaded_and_sent_by_their_address(self) -> None:
+        host = await self.begun(maubot("""
+            @command.new("draw", must_consume_args=False)
+            @command.argument("how")
+            async def draw(self, evt, how):
+                from mautrix.types import ImageInfo, MediaMessageEventContent, MessageType
+                if how == "web":
+                    return await self.client.send_image(evt.room_id, url="https://example.org/a.png", file_name="a/b.png", info=ImageInfo(mimetype="image/png", size=3))
+                if how == "matrix":
+                    return await self.client.send_file(evt.room_id, "mxc://example.org/abc")
+                if how == "encrypted":
+                    return await evt.respond({"msgtype": "m.image", "body": "x", "file": {"url": "mxc://example.org/abc"}})
+                if how == "unnamed":
+                    return await self.client.send_file(evt.room_id, await self.client.upload_media(b"\\x89PNG\\r\\n"))
+                uri = await self.client.upload_media(b"abc", mime_type="Text/Plain; charset=utf-8", filename="../notes/" + "ü" * 200 + ".txt")
+                if how == "content":
+                    content = MediaMessageEventContent(url=uri, body="notes", msgtype=MessageType.FILE, external_url="x")
+                    await self.client.send_message(evt.room_id, content)
+                    await evt.reply(content)
+                    return await evt.edit(content)
+                await self.client.send_message_event(evt.room_id, EventType.ROOM_MESSAGE, {"msgtype": "m.file", "body": "notes", "url": uri})
+        """))
+        await host.says("!draw content")
+        [(name, kind, data)] = host.uploads
+        self.assertEqual((name, kind, data), ("ü" * 125 + ".txt", "text/plain", b"abc"))
+        [(place, sent), (_, reply), (_, edit)] = host.sent
+        self.assertEqual((place, sent.body), ("alice@example.org", None))
+        self.assertEqual([one.files[0].media_type for one in (sent, reply, edit)], ["text/plain"] * 3)
+        self.assertEqual((reply.reply_to.body, edit.replace), ("!draw content", "m1"))
+        host.take()
+        await host.says("!draw unnamed")
+        self.assertEqual(host.uploads[-1][:2], ("file.png", "image/png"))
+        await host.says("!draw mapping")
+        await host.says("!draw web")
+        [(_, unnamed), (_, mapping), (_, web)] = host.sent
+        self.assertEqual((unnamed.files[0].name, mapping.files[0].size), ("file.png", 3))
+        self.assertEqual(web.files, [self.parlor.File("https://example.org/a.png", "b.png", "image/png", 3)])
+        host.take()
+        from mautrix.errors import MatrixRequestError
+
+        for how in ("matrix", "encrypted"):
+            with self.assertRaises(MatrixRequestError):
+                await host.says(f"!draw {how}")
+        host.files_denied = True
+        with self.assertRaisesRegex(MatrixRequestError, "not granted"):
+            await host.says("!draw content")
+        self.assertEqual(host.take(), [])
 
     async def test_html_becomes_text_and_a_reaction_goes_to_the_message(self) -> None:
         host = await self.begun("points")

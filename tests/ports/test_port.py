@@ -3,6 +3,7 @@
 import ast
 import importlib
 import sys
+import tomllib
 import unittest
 from typing import Any
 
@@ -231,8 +232,6 @@ class Told(unittest.TestCase):
             self.assertEqual(errbot("def a(self):\n    pass", head)["findings"], [], head)
 
     def test_the_prefix_is_a_setting_of_its_own(self) -> None:
-        import tomllib
-
         result = errbot("def get_configuration_template(self):\n    return {'prefix': 'a'}\ndef b(self):\n    return self._bot.prefix")
         self.assertTrue(whole(result), result["findings"])
         settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
@@ -246,7 +245,7 @@ class Told(unittest.TestCase):
     def test_what_plugins_of_maubot_use_beyond_the_layer(self) -> None:
         for body, head, says in (
             ("def a(self):\n    return self.database", "", "self.database"),
-            ("async def a(self):\n    await self.client.upload_media(b'')", "", "self.client.upload_media"),
+            ("async def a(self):\n    await self.client.download_media('')", "", "self.client.download_media"),
             ("@event.on(EventType.ROOM_MEMBER)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType", "EventType.ROOM_MEMBER"),
             ("async def a(self, evt):\n    return evt.sender.split(':', 1)[1]", "", "evt.sender.split(':', 1)"),
             ("def a(self):\n    pass", "from mautrix.util.async_db import UpgradeTable", "mautrix.util.async_db.UpgradeTable"),
@@ -255,6 +254,22 @@ class Told(unittest.TestCase):
         ):
             self.assertEqual(self.lacks(maubot(body, head)), [says], body)
         self.assertEqual(self.lacks(maubot("pass", about=YAML + "database: true\nwebapp: true\n")), ["database: true", "webapp: true"])
+
+    def test_files_are_granted_by_their_media_types(self) -> None:
+        for calls, scope, told in (
+            (["b'', mime_type='image/png'", "b'', 'Text/Plain; charset=utf-8'"], ["image/png", "text/plain"], []),
+            (["b'', mime_type='image/png'", "b''"], ["*"], ["the files that it uploads"]),
+            (["b'', mime_type=answer.headers['content-type']"], ["*"], ["the files that it uploads"]),
+            (["b'', mime_type='image/\"png'"], ["*"], ["the files that it uploads"]),
+        ):
+            lines = "\n    ".join(f"await self.client.send_image(evt.room_id, url=await self.client.upload_media({one}))" for one in calls)
+            result = maubot(f"@command.new('a')\nasync def a(self, evt):\n    {lines}", "from mautrix.types import ImageInfo")
+            self.assertTrue(whole(result), result["findings"])
+            granted = tomllib.loads(result["files"]["plugin.toml"])["permissions"]
+            self.assertEqual(granted["files.send"]["scope"], scope)
+            found = [one.partition(" ")[2] for one in sample.told(result, "check")]
+            self.assertEqual([one for one in found if one != "client.upload_media()"], told)
+            self.assertEqual(found.count("client.upload_media()"), len(calls))
 
     def test_a_variable_of_the_same_name_is_no_module(self) -> None:
         for body in ("async def a(self, evt, command):\n    return command.split()", "async def a(self):\n    for event in []:\n        event.off()"):
@@ -299,8 +314,6 @@ class Told(unittest.TestCase):
 
 class Settings(unittest.TestCase):
     def test_a_template_of_names_and_literals_becomes_settings(self) -> None:
-        import tomllib
-
         head = "ROOM = 'hall@rooms.example.org'\nDEFAULTS = {'room': ROOM, 'limit': 3}"
         expected = {"room": "hall@rooms.example.org", "limit": 3}
         for body in (
@@ -322,8 +335,6 @@ class Settings(unittest.TestCase):
             "a.py": f"from maubot import Plugin\n\nclass A(Plugin):\n    def list(self):\n        {uses}\n"})
 
     def test_a_map_whose_keys_are_the_owners_is_one_setting(self) -> None:
-        import tomllib
-
         for uses in (
             "return list(self.config['shelf'].items())", "return [one for one in self.config['shelf']]", "return self.config['shelf'][self.id]",
             "self.shelf = self.config.get('shelf', {})",
@@ -338,8 +349,6 @@ class Settings(unittest.TestCase):
             self.assertIn("'shelf': ('shelf', 'map')", result["files"]["plugin.py"])
 
     def test_a_map_whose_keys_are_named_is_a_setting_for_each(self) -> None:
-        import tomllib
-
         result = self.shelf("return self.config['shelf']['tea'] + self.config['shelf'].get('cups', 0) + self.config['keys.api_key']")
         settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
         self.assertEqual(sorted(settings), ["keys_api_key", "limits_most", "names", "shelf_cups", "shelf_tea"])
@@ -361,8 +370,6 @@ class Settings(unittest.TestCase):
 
 class Hostile(unittest.TestCase):
     def test_names_and_texts_cannot_break_out_of_what_is_written(self) -> None:
-        import tomllib
-
         name = 'x"\n[permissions]\n"api.send" = {}\n\x7f\u202e'
         plug = "[Core]\nName = " + name.replace("\n", " ") + "\nModule = a\n[Documentation]\nDescription = " + name.replace("\n", "\n  ") + "\n"
         result = sample.port({"a.plug": plug, "a.py": "from errbot import BotPlugin\nclass A(BotPlugin):\n"

@@ -65,6 +65,7 @@ const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "maubot/handlers/command.py",
     "maubot/handlers/event.py",
     "maubot/matrix.py",
+    "maubot/media.py",
     "maubot/plugin_base.py",
     "maubot/running.py",
     "maubot/texts.py",

@@ -73,6 +73,14 @@ class Command:
     args: list[str] = field(default_factory=list)
 
 
+@dataclass
+class File:
+    url: str
+    name: Any = None
+    media_type: Any = None
+    size: Any = None
+
+
 class Outgoing(SimpleNamespace):
     """A message that is to be sent."""
 
@@ -100,6 +108,8 @@ class Host:
         self.answers: dict[str, Any] = {}
         self.webhooks: list[tuple[Any, int, Any]] = []
         self.rooms: dict[str, Any] = {}
+        self.uploads: list[tuple[str, str, Any]] = []
+        self.files_denied = False
 
     async def start(self) -> None:
         for one in self.starts + self.readies:
@@ -291,7 +301,16 @@ async def _answer(hook: Any, status: int = 200, *, json: Any = None, text: Any =
     host.webhooks.append((hook, status, json if json is not None else text))
 
 
+async def _upload(name: str, media_type: str, data: Any, size: Any = None) -> File:
+    if host.files_denied:
+        raise Denied("files.send is not granted")
+    host.uploads.append((name, media_type, data))
+    return File(f"https://files.example/{len(host.uploads)}/{name}", name, media_type, len(data) if size is None else size)
+
+
 storage = Storage()
+types = SimpleNamespace(File=File)
+files = SimpleNamespace(upload=_upload)
 http = SimpleNamespace(fetch=_fetch)
 chats = SimpleNamespace(send=_send)
 rooms = SimpleNamespace(send=_send, get=lambda jid: host.rooms.get(jid), get_all=lambda: list(host.rooms.values()), occupants=lambda jid: [])

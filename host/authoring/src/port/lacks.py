@@ -232,7 +232,7 @@ MAUBOT = {
     "mautrix.types": {
         "EventType", "MessageType", "Format", "RoomID", "UserID", "EventID", "RoomAlias", "ContentURI", "TextMessageEventContent",
         "MessageEvent", "ReactionEvent", "RelatesTo", "RelationType", "Event", "GenericEvent", "MessageEventContent", "SerializableAttrs",
-        "Serializable", "InReplyTo",
+        "Serializable", "InReplyTo", "MediaInfo", "ImageInfo", "FileInfo", "VideoInfo", "AudioInfo", "ThumbnailInfo", "MediaMessageEventContent",
     },
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
     "mautrix.util": {"config", "background_task", "markdown"},
@@ -250,9 +250,6 @@ NOT_IN_MAUBOT = {
     "mautrix.types.StateEvent": ("a room of XMPP has no state events", "parlor's events of rooms: reference/events.md"),
     "mautrix.types.Membership": ("a room of XMPP has no state events", "`@on(\"occupantJoined\")`, `@on(\"occupantLeft\")`"),
     "mautrix.types.PowerLevelStateEventContent": ("rooms of XMPP have roles and affiliations", "`parlor.occupant_of(message)`"),
-    "mautrix.types.ImageInfo": ("files go by the account's server", "`await parlor.files.upload(…)`, and `outgoing(files=[…])`"),
-    "mautrix.types.FileInfo": ("files go by the account's server", "`await parlor.files.upload(…)`, and `outgoing(files=[…])`"),
-    "mautrix.types.MediaMessageEventContent": ("files go by the account's server", "`await parlor.files.upload(…)`, and `outgoing(files=[…])`"),
     "mautrix.client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
     "mautrix.client.Client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
     "mautrix.crypto": ("there is no encryption of Matrix", "nothing"),
@@ -270,9 +267,15 @@ OF_PLUGIN = {
 #: Attributes of the layer's `self.client`.
 CLIENT = {
     "mxid", "send_text", "send_notice", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",
-    "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing",
+    "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "send_file", "send_image", "send_sticker",
 }
 NO_CLIENT = ("the layer's client does not have it", "the groupings of parlor: chats, rooms, files, vcard")
+
+PLAIN_FILES = (
+    "everybody who is given its address can read it, and it is plain on the server, also in an encrypted chat",
+    "`await parlor.files.upload(…, encrypted=True)` for encrypted chats",
+)
+ANY_FILES = ("the text does not name all their media types, so that plugin.toml asks for files of every kind", "name them in the scope of \"files.send\"")
 
 SAVED = ("settings are the owner's: a change lasts until the plugin ends", "`await parlor.storage.set(…)`, with the permission `storage`")
 

@@ -31,6 +31,8 @@ class Draft:
     has_prefix: bool = False
     #: The servers that it asks over the web.
     servers: list[str] = field(default_factory=list)
+    #: The media types that it uploads; `*` is every one.
+    uploads: set[str] = field(default_factory=set)
     #: By their names: type, default and description.
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     webhooks: dict[str, list[str]] = field(default_factory=dict)
@@ -154,6 +156,9 @@ def _permissions(draft: Draft) -> Iterator[str]:
         yield '"rooms.read" = { scope = ["*"], reason = "to tell rooms from people" }'
     if draft.joins_rooms:
         yield '"rooms.join" = { scope = ["*"], reason = "to enter and leave rooms" }'
+    if draft.uploads:
+        kinds = ["*"] if "*" in draft.uploads else sorted(draft.uploads)
+        yield f'"files.send" = {{ scope = {_value(kinds)}, reason = "to send files and pictures" }}'
     if draft.keeps:
         yield 'storage = { scope = ["4 MiB"], reason = "to keep what it is told" }'
     if draft.servers:

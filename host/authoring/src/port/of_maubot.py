@@ -12,6 +12,8 @@ from manifest import Draft, settings_of
 from tree import Module
 
 CONFIG = "base-config.yaml"
+#: A media type.
+KIND = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}")
 
 
 class Maubot:
@@ -107,6 +109,8 @@ class Maubot:
             if node.func.attr in ("split", "partition") and node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value == ":":
                 if re.search(r"\b(sender|room_id|mxid|user_id)\b", ast.unparse(node.func.value)):
                     tell("lacks", module, node, ast.unparse(node)[:100], "an address of XMPP has no `:`", "`.partition(\"@\")`: the domain is behind it")
+            if node.func.attr == "upload_media" and ast.unparse(node.func.value).endswith("client"):
+                self._upload(module, node)
             if ast.unparse(node.func).endswith((".respond", ".reply", ".send_text", ".send_message")):
                 self.draft.answers = True
 
@@ -125,6 +129,17 @@ class Maubot:
                 self.checker.tell("lacks", module, one, "aliases=lambda …", "the host has to know the names of commands", "a list of names")
         if name in ("maubot.handlers.command.passive", "maubot.handlers.event.on"):
             self.draft.hears = self.draft.answers = True
+
+    def _upload(self, module: Module, call: ast.Call) -> None:
+        """Notes the media type that a file is uploaded with."""
+        given = call.args[1] if len(call.args) > 1 else checks.keywords(call).get("mime_type")
+        kind = given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else ""
+        kind = kind.partition(";")[0].strip().lower()
+        self.checker.tell("check", module, call, "client.upload_media()", *lacks.PLAIN_FILES)
+        if not KIND.fullmatch(kind):
+            kind = "*"
+            self.checker.tell("check", module, call, "the files that it uploads", *lacks.ANY_FILES)
+        self.draft.uploads.add(kind)
 
     def _attribute(self, module: Module, node: ast.Attribute) -> None:
         tell = self.checker.tell

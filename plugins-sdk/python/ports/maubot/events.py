@@ -43,8 +43,7 @@ class MessageEvent:
 
     def _message(self, content: Any, allow_html: bool, edits: Any, about: Any) -> Any:
         if not isinstance(content, str):
-            made = of_content(str(self.room_id), content)
-            return outgoing(made, reply_to=about) if about is not None and isinstance(made, str) else made
+            return of_content(str(self.room_id), content, about, edits)
         body = texts.of_html(content) if allow_html else content
         return outgoing(body, reply_to=about, replace=None if edits is None else str(getattr(edits, "event_id", edits)))
 

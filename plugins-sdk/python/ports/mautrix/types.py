@@ -136,14 +136,19 @@ class TextMessageEventContent(_Fields):
 
     @classmethod
     def deserialize(cls, raw: Mapping[str, Any]) -> "TextMessageEventContent":
-        """The content that Matrix writes as this mapping. `NotImplementedError`: it is a file or a picture."""
-        if raw.get("msgtype", "m.text") not in ("m.text", "m.notice", "m.emote"):
-            raise NotImplementedError(f"the layer sends no {raw['msgtype']}: `await parlor.files.upload(…)`, and `outgoing(files=[…])`")
+        """The content that Matrix writes as this mapping. `NotImplementedError`: it is no message."""
+        kind = raw.get("msgtype", "m.text")
+        if kind in ("m.image", "m.file", "m.audio", "m.video") and not issubclass(cls, MediaMessageEventContent):
+            return MediaMessageEventContent.deserialize(raw)
+        if kind not in ("m.text", "m.notice", "m.emote", "m.image", "m.file", "m.audio", "m.video"):
+            raise NotImplementedError(f"the layer sends texts and files, and no {kind}")
         relates = raw.get("m.relates_to") or {}
         reply = (relates.get("m.in_reply_to") or {}).get("event_id")
         made = cls(
             MessageType(raw.get("msgtype", "m.text")), raw.get("body", ""), None, raw.get("formatted_body"),
             RelatesTo(relates.get("rel_type"), relates.get("event_id"), relates.get("key"), InReplyTo(reply) if reply else None) if relates else None)
+        if isinstance(made, MediaMessageEventContent):
+            made.url, made.info, made.file = raw.get("url"), raw.get("info"), raw.get("file")
         if raw.get("m.new_content"):
             made.new_content = cls.deserialize(raw["m.new_content"])
         return made
@@ -167,6 +172,32 @@ class TextMessageEventContent(_Fields):
 
     def trim_reply_fallback(self) -> None:
         """The layer has done so already."""
+
+
+class MediaInfo(_Fields):
+    """What is known of a file. XMPP's messages show the type and the size."""
+
+    def __init__(self, mimetype: Optional[str] = None, size: Optional[int] = None, **others: Any) -> None:
+        self.mimetype = mimetype
+        self.size = size
+        self.width = self.height = self.duration = None
+        self.__dict__.update(others)
+
+
+ImageInfo = FileInfo = VideoInfo = AudioInfo = ThumbnailInfo = MediaInfo
+
+
+class MediaMessageEventContent(TextMessageEventContent):
+    """The content of a message with a file."""
+
+    def __init__(
+        self, msgtype: Any = MessageType.FILE, body: str = "", *others: Any, url: Any = None, info: Any = None, file: Any = None,
+        filename: Optional[str] = None, **named: Any,
+    ) -> None:
+        super().__init__(msgtype, body or filename or "", *others, **named)
+        self.url = url
+        self.info = info
+        self.file = file
 
 
 MessageEventContent = TextMessageEventContent
