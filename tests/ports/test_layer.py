@@ -442,6 +442,67 @@ class Maubot(Case):
         self.assertEqual(host.take(), [])
         self.assertEqual(await self.answers("!say"), ["said", "tea"])
 
+    async def test_requests_over_the_web_are_answered(self) -> None:
+        texts = maubot("""
+            async def start(self):
+                self.register_handler_class(Other())
+
+            @web.get("/state")
+            async def state(self, req):
+                return json_response({"kind": req.query.get("kind"), "all": req.query.getall("kind", [])}, headers={"ETag": "x"})
+
+            @web.post("/deploy")
+            @web.put("/deploy")
+            async def deploy(self, request: Request) -> Response:
+                if request.headers.get("X-Secret") != "tea":
+                    raise HTTPForbidden(text="no")
+                data = await request.json()
+                if "cookie" in data:
+                    return Response(headers={"Set-Cookie": "a=b"})
+                return Response(text=f"{request.method} {data['version']} {(await request.post())}")
+
+            @web.post("/quiet")
+            async def quiet(self, req):
+                form = await req.post()
+                if form:
+                    return Response(body=form["a"].encode(), content_type="text/html")
+        """)
+        texts["a.py"] = texts["a.py"].replace("import re\n", """import re
+from aiohttp.web import HTTPForbidden, Request, Response, json_response
+from maubot.handlers import web
+
+
+class Other:
+    @web.post("/other")
+    async def other(self, req):
+        return Response(status=202)
+
+
+""", 1)
+        texts["maubot.yaml"] += "webapp: true\n"
+        host = await self.begun(texts)
+        takers = {options["webhook"]: handler for event, options, handler in host.listeners if event == "webhook"}
+        self.assertEqual(sorted(takers), ["deploy", "other", "quiet", "state"])
+
+        def hook(body: bytes = b"", query: Any = None, method: str = "POST", **headers: str) -> SimpleNamespace:
+            return SimpleNamespace(method=method, query=query, headers={key.replace("_", "-"): value for key, value in headers.items()}, body=body)
+
+        await takers["state"](hook(query="kind=a%20b&kind=", method="GET"))
+        await takers["deploy"](hook(b'{"version": 3}', x_secret="tea", content_type="application/json"))
+        await takers["deploy"](hook(b'{"version": 3}'))
+        await takers["deploy"](hook(b"\xff", x_secret="tea"))
+        await takers["quiet"](hook(b"a=b+c&a=d", content_type="application/x-www-form-urlencoded; charset=utf-8"))
+        await takers["other"](hook())
+        self.assertEqual([(status, body) for _, status, body in host.webhooks], [
+            (200, b'{"kind": "a b", "all": ["a b", ""]}'), (200, b"POST 3 {}"), (403, b"no"), (400, b"the body is no text of UTF-8"), (200, b"b c"), (202, b""),
+        ])
+        host.webhooks.clear()
+        await takers["quiet"](hook())
+        for body in (b'{"cookie": 1}', b"no JSON"):
+            with self.assertRaises(Exception):
+                await takers["deploy"](hook(body, x_secret="tea"))
+        self.assertEqual(host.webhooks, [])
+
     async def test_files_are_uploaded_and_sent_by_their_address(self) -> None:
         host = await self.begun(maubot("""
             @command.new("draw", must_consume_args=False)

@@ -15,6 +15,8 @@ import simple_yaml
 PLUG = "[Core]\nName = A\nModule = a\n"
 YAML = "id: org.example.a\nversion: 1.0\nmodules:\n- a\nmain_class: A\n"
 
+WEB = YAML + "webapp: true\n"
+
 
 def errbot(body: str, head: str = "") -> dict[str, Any]:
     """Ports a class with this body."""
@@ -253,7 +255,45 @@ class Told(unittest.TestCase):
             ("def a(self):\n    return types.PollStartEventContent()", "from mautrix import types", "mautrix.types.PollStartEventContent"),
         ):
             self.assertEqual(self.lacks(maubot(body, head)), [says], body)
-        self.assertEqual(self.lacks(maubot("pass", about=YAML + "database: true\nwebapp: true\n")), ["database: true", "webapp: true"])
+        self.assertEqual(self.lacks(maubot("pass", about=YAML + "database: true\nwebapp: true\n")), ["database: true"])
+
+    def test_handlers_of_requests_become_webhooks(self) -> None:
+        head = "from aiohttp.web import Request, Response\nfrom maubot.handlers import web\nSIGNATURE = 'X-Signature'"
+        result = maubot("@web.post('/a')\n@web.put('/a')\nasync def Take_it(self, req: Request) -> Response:\n    return self.check(req)\n"
+                        "@web.get('/b')\nasync def show(self, request):\n    return Response(text=request.headers.get('Accept'))\n"
+                        "def check(self, req):\n    return req.headers[SIGNATURE] if 'X-Event' in req.headers else req.headers['content-type']", head, WEB)
+        self.assertTrue(whole(result), result["findings"])
+        manifest = tomllib.loads(result["files"]["plugin.toml"])
+        self.assertIn("webhooks.receive", manifest["permissions"])
+        self.assertEqual({name: one["methods"] for name, one in manifest["webhook"].items()}, {"take_it": ["POST", "PUT"], "show": ["GET"]})
+        for one in manifest["webhook"].values():
+            self.assertEqual((one["verify"], one["mode"], one["headers"]), ("none", "answer", ["accept", "x-event", "x-signature"]))
+        self.assertIn("webhooks={'Take_it': 'take_it', 'show': 'show'}", result["files"]["plugin.py"])
+        checks = [one.partition(" ")[2] for one in sample.told(result, "check")]
+        self.assertEqual(sorted(checks), ["@web.get('/b')", "the webhook show", "the webhook take_it"])
+
+    def test_handlers_of_requests_that_were_off_stay_off(self) -> None:
+        result = maubot("@web.post('/a')\nasync def a(self, req):\n    pass", "from maubot.handlers import web")
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["a() for requests"])
+        self.assertNotIn("webhook", result["files"]["plugin.toml"] + result["files"]["plugin.py"])
+
+    def test_what_a_webhook_lacks_is_told(self) -> None:
+        head = "from aiohttp import web as server\nfrom maubot.handlers import web"
+        for decorator, body, says in (
+            ("@web.post('/a/{id}')", "pass", ["@web.post('/a/{id}')"]),
+            ("@web.post(f'/{{x}}')", "pass", ["@web.post(f'/{{x}}')"]),
+            ("@web.static('/a')", "pass", ["maubot.handlers.web.static"]),
+            ("@web.post('/a')", "return req.remote", ["req.remote"]),
+            ("@web.post('/a')", "return req.headers.get('Authorization')", ["the header authorization"]),
+            ("@web.post('/a')", "raise server.HTTPFound('/b')", ["aiohttp.web.HTTPFound"]),
+            ("@web.post('/a')", "return self.webapp_url", ["self.webapp_url"]),
+        ):
+            self.assertEqual(self.lacks(maubot(f"{decorator}\nasync def a(self, req):\n    {body}", head, WEB)), says)
+        result = maubot("@web.post('/a')\nasync def a(self, req):\n    return dict(req.headers)", head, WEB)
+        self.assertIn("the headers that it reads", [one.partition(" ")[2] for one in sample.told(result, "check")])
+        twice = "class B:\n    @web.post('/b')\n    async def a(self, req):\n        pass"
+        self.assertEqual(self.lacks(maubot("@web.post('/a')\nasync def a(self, req):\n    pass", f"{head}\n{twice}", WEB)), ["a() for requests"])
+        self.assertEqual(self.lacks(maubot("pass", "from aiohttp.web import FileResponse")), ["aiohttp.web.FileResponse"])
 
     def test_files_are_granted_by_their_media_types(self) -> None:
         for calls, scope, told in (

@@ -38,6 +38,7 @@ const PROGRAM: &[(&str, &str)] = files!["port/":
     "manifest.py",
     "of_errbot.py",
     "of_maubot.py",
+    "of_web.py",
     "simple_yaml.py",
     "tree.py",
     "web.py",
@@ -49,6 +50,7 @@ const CALL: &str = "import sys; sys.path.insert(0, sys.argv[1]); import main; ma
 /// The layer, by parts: the first folder of each path. A test fails if a file is missing.
 const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "aiohttp/__init__.py",
+    "aiohttp/web.py",
     "errbot/__init__.py",
     "errbot/backends/__init__.py",
     "errbot/backends/base.py",
@@ -64,6 +66,7 @@ const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "maubot/handlers/__init__.py",
     "maubot/handlers/command.py",
     "maubot/handlers/event.py",
+    "maubot/handlers/web.py",
     "maubot/matrix.py",
     "maubot/media.py",
     "maubot/plugin_base.py",

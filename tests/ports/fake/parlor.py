@@ -297,8 +297,10 @@ async def _fetch(method: str, url: str, **options: Any) -> Response:
     return Response(status, url, body if isinstance(body, bytes) else json.dumps(body).encode(), {"content-type": "application/json"})
 
 
-async def _answer(hook: Any, status: int = 200, *, json: Any = None, text: Any = None, **_: Any) -> None:
-    host.webhooks.append((hook, status, json if json is not None else text))
+async def _answer(hook: Any, status: int = 200, *, json: Any = None, text: Any = None, data: Any = None, headers: Any = None) -> None:
+    if any(name.lower() not in ("content-type", "etag", "retry-after", "cache-control") for name in headers or {}):
+        raise Invalid("a header that no answer may have")
+    host.webhooks.append((hook, status, next((one for one in (json, text, data) if one is not None), None)))
 
 
 async def _upload(name: str, media_type: str, data: Any, size: Any = None) -> File:

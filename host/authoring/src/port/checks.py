@@ -25,7 +25,7 @@ REQUESTS = {
 }
 AIOHTTP = {
     "ClientSession", "ClientTimeout", "ClientError", "ClientResponseError", "ClientConnectionError", "ClientConnectorError",
-    "ContentTypeError", "ClientResponse", "BasicAuth", "FormData", "client_exceptions", "InvalidURL",
+    "ContentTypeError", "ClientResponse", "BasicAuth", "FormData", "client_exceptions", "InvalidURL", "web",
 }
 INSTEAD_OF_PACKAGE = "in the plugin's folder: `pip install --target . NAME`; it has to be all Python, and read no files while it runs"
 
@@ -59,6 +59,8 @@ class Checker:
     def _imports(self, module: Module) -> None:
         for name, line, may_miss, is_late in tree.imports(module):
             top = name.partition(".")[0]
+            if name.startswith("aiohttp.web.") and name.rpartition(".")[2] not in lacks.WEB:
+                self.tell("lacks", module, line, name, *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
             if top in OURS:
                 self.parts.add("maubot" if top == "mautrix" else top)
                 continue
@@ -126,8 +128,8 @@ class Checker:
         for package, known in (("requests", REQUESTS), ("aiohttp", AIOHTTP)):
             if base == package and last not in known:
                 self.tell("lacks", module, node, f"{package}.{last}", "the layer does not have it", "`parlor.http`")
-        if base == "aiohttp" and last == "web" or (name or "").startswith("aiohttp.web."):
-            self.tell("lacks", module, node, "aiohttp.web", *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
+        if base == "aiohttp.web" and last not in lacks.WEB:
+            self.tell("lacks", module, node, f"aiohttp.web.{last}", *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
 
     def _runs_at_build(self, module: Module, node: ast.AST) -> bool:
         return not any(node in ast.walk(function) for function, _ in tree.functions(module))

@@ -223,9 +223,10 @@ OLD_MESSAGES = {"getFrom": "frm", "getTo": "to", "getBody": "body", "getType": "
 #: Names of `maubot` and `mautrix` that the layer has.
 MAUBOT = {
     "maubot": {"Plugin", "MessageEvent"},
-    "maubot.handlers": {"command", "event"},
+    "maubot.handlers": {"command", "event", "web"},
     "maubot.handlers.command": {"new", "argument", "passive", "Argument", "ArgumentSyntaxError"},
     "maubot.handlers.event": {"on"},
+    "maubot.handlers.web": {"get", "head", "post", "put", "patch", "delete"},
     "maubot.matrix": {"MaubotMessageEvent", "parse_formatted"},
     "maubot.plugin_base": {"Plugin"},
     "mautrix": {"types"},
@@ -243,7 +244,7 @@ MAUBOT = {
 
 #: Names of `maubot` and `mautrix` that parlor lacks.
 NOT_IN_MAUBOT = {
-    "maubot.handlers.web": ("requests come by the host, which verifies them", "`[webhook.NAME]` in plugin.toml, and `@on(\"webhook\")`"),
+    "maubot.handlers.web": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
     "maubot.handlers.event.off": ("each handler that is declared is called", "a method without decorators, which gets what was found"),
     "mautrix.util.async_db": ("there are no databases", "`parlor.storage`: keys and values"),
     "mautrix.types.RedactionEvent": ("XMPP tells of a retraction by a message", "`@on(\"message\")`, and `message.extensions.retract`"),
@@ -258,8 +259,8 @@ NOT_IN_MAUBOT = {
 #: Attributes of a plugin of maubot that parlor lacks.
 OF_PLUGIN = {
     "database": ("there are no databases", "`parlor.storage`: keys and values"),
-    "webapp": ("requests come by the host, which verifies them", "`[webhook.NAME]` in plugin.toml, and `@on(\"webhook\")`"),
-    "webapp_url": ("requests come by the host, which verifies them", "`await parlor.webhooks.address(\"NAME\")`"),
+    "webapp": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
+    "webapp_url": ("each webhook has an address of its own", "`await parlor.webhooks.address(\"NAME\")`"),
     "loader": ("a plugin has no files", FILES),
     "scheduler": ("the layer has no scheduler", "`parlor.schedules.cron`, `parlor.every`"),
 }
@@ -270,6 +271,30 @@ CLIENT = {
     "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "send_file", "send_image", "send_sticker",
 }
 NO_CLIENT = ("the layer's client does not have it", "the groupings of parlor: chats, rooms, files, vcard")
+
+#: Names of `aiohttp.web` that the layer has.
+WEB = {
+    "Request", "Response", "json_response", "HTTPException", "HTTPOk", "HTTPNoContent", "HTTPBadRequest", "HTTPUnauthorized", "HTTPForbidden",
+    "HTTPNotFound", "HTTPMethodNotAllowed", "HTTPConflict", "HTTPUnprocessableEntity", "HTTPTooManyRequests", "HTTPInternalServerError",
+    "HTTPServiceUnavailable",
+}
+WEB_OFF = ("maubot.yaml does not turn it on, so that it is not called, as before", "`webapp: true` there, and port it again")
+NO_PATH = ("the address of a webhook is the host's, and has no parameters", "`req.query`, or put them into what is sent")
+NO_PAGE = (
+    "a browser shows what it answers without scripts, styles and pictures, and there are no redirects",
+    "nothing, if a service asks for it",
+)
+NEW_ADDRESS = "its address is the host's, and not the one of the source, and nobody verifies who sends, as before: `verify = \"none\"`"
+SOME_HEADERS = ("a webhook gets no other headers than plugin.toml lists", "list them by `headers` in plugin.toml")
+NO_HEADER = ("it is the host's to read, so that the plugin never gets it", "`verify = \"bearer\"` or `\"basic\"`, and `secret`, in plugin.toml")
+#: Attributes of a request that the layer lacks.
+OF_REQUEST = {
+    **dict.fromkeys(("remote", "transport", "host", "url", "path", "scheme", "secure"), (
+        "the host has the connection, and does not tell", "a secret, by `verify` and `secret` in plugin.toml")),
+    "cookies": ("there are no cookies", "`req.query`"),
+    **dict.fromkeys(("content", "multipart"), ("the body is there as a whole", "`await req.read()`")),
+    **dict.fromkeys(("app", "config_dict", "loop"), ("there is no web server", "`self`")),
+}
 
 PLAIN_FILES = (
     "everybody who is given its address can read it, and it is plain on the server, also in an encrypted chat",

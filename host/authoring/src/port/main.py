@@ -198,7 +198,9 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], root: str, late:
         module, owner = kind.found
         lines += ["", f"import {name_of(module)}", ""]
         identity = str(kind.about.get("id", ""))
-        lines += _run(framework, f"{name_of(module)}.{owner}", identity, kind.settings, {"hears": True} if kind.draft.hears else {})
+        more = {"hears": True} if kind.draft.hears else {}
+        more |= {"webhooks": kind.webhooks} if kind.webhooks else {}
+        lines += _run(framework, f"{name_of(module)}.{owner}", identity, kind.settings, more)
     return "\n".join(lines) + "\n"
 
 

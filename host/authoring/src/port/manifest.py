@@ -36,6 +36,8 @@ class Draft:
     #: By their names: type, default and description.
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     webhooks: dict[str, list[str]] = field(default_factory=dict)
+    #: The headers that it reads of requests to its webhooks.
+    headers: set[str] = field(default_factory=set)
 
     def webhook(self, name: str, methods: list[str]) -> str:
         name = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:32] or "hook"
@@ -143,6 +145,8 @@ def text_of(draft: Draft) -> str:
     for name, methods in draft.webhooks.items():
         lines += ["", f"[webhook.{name}]", f'description = "Requests to {name}"', 'verify = "none"', 'mode = "answer"',
                   f"methods = {_value(methods)}"]
+        if draft.headers:
+            lines.append(f"headers = {_value(sorted(draft.headers))}")
     return "\n".join(lines) + "\n"
 
 

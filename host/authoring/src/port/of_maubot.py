@@ -6,6 +6,7 @@ from typing import Any, Optional
 
 import checks
 import lacks
+import of_web
 import simple_yaml
 import tree
 from manifest import Draft, settings_of
@@ -26,6 +27,8 @@ class Maubot:
         self.about: dict[str, Any] = {}
         self.found: Optional[tuple[Module, str]] = None
         self.settings: dict = {}
+        #: By the methods that take requests, the names of the webhooks.
+        self.webhooks: dict[str, str] = {}
 
     def run(self) -> None:
         self.about = _read("maubot.yaml", self.files["maubot.yaml"])
@@ -35,6 +38,7 @@ class Maubot:
         for module in self.checker.modules:
             for node in ast.walk(module.tree):
                 self._node(module, node)
+        self.webhooks = of_web.webhooks(self.checker, self.draft, self.about.get("webapp") is True)
 
     def _main(self) -> tuple[Module, str]:
         modules = self.about.get("modules")
@@ -59,8 +63,6 @@ class Maubot:
                                 "write `[settings.NAME]` in plugin.toml, and its name in plugin.py")
         if self.about.get("database"):
             self._tell_file("maubot.yaml", "database: true", *lacks.OF_PLUGIN["database"])
-        if self.about.get("webapp"):
-            self._tell_file("maubot.yaml", "webapp: true", *lacks.OF_PLUGIN["webapp"])
 
     def _open_maps(self) -> set[str]:
         """Returns the paths of settings that the plugin uses otherwise than by keys that its text names."""
@@ -118,8 +120,6 @@ class Maubot:
         call = one if isinstance(one, ast.Call) else None
         name = module.dotted(call.func if call else one) or ""
         given = checks.keywords(call) if call else {}
-        if name.startswith("maubot.handlers.web."):
-            self.checker.tell("lacks", module, one, f"@web.{name.rpartition('.')[2]}", *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
         if name == "maubot.handlers.command.new":
             self.draft.answers = True
             named = call.args[0] if call and call.args else given.get("name")

@@ -1,9 +1,11 @@
 """Gives a plugin's commands to the host, and the host's events to the plugin."""
 
+import asyncio
 import logging
 from functools import partial
 from typing import Any, Awaitable, Callable, Iterator, Mapping, Optional
 
+import aiohttp.web
 import parlor
 from mautrix.types import EventType
 from mautrix.util.config import BaseProxyConfig
@@ -13,6 +15,7 @@ from parlor_port import running as port
 from .events import message_event, reaction_events
 from .handlers import command as commands
 from .handlers import event as events
+from .handlers import web
 from .plugin_base import Plugin
 
 _log = logging.getLogger("maubot")
@@ -21,20 +24,31 @@ _log = logging.getLogger("maubot")
 _PREFIX = "!"
 
 
-def run(kind: type[Plugin], name: str, settings: Optional[Mapping[str, tuple[str, str]]] = None, hears: bool = False) -> None:
+def run(
+    kind: type[Plugin],
+    name: str,
+    settings: Optional[Mapping[str, tuple[str, str]]] = None,
+    hears: bool = False,
+    webhooks: Optional[Mapping[str, str]] = None,
+) -> None:
     """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `hears`: whether it listens to
-    messages, and so asks for `messages.read`."""
-    Runner(kind, name, settings or {}, hears).begin()
+    messages, and so asks for `messages.read`. `webhooks`: by its methods, the names of the webhooks."""
+    Runner(kind, name, settings or {}, hears, webhooks or {}).begin()
 
 
 class Runner:
     """One plugin."""
 
-    def __init__(self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool) -> None:
+    def __init__(
+        self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool, webhooks: Mapping[str, str]
+    ) -> None:
         self._kind = kind
         self._name = name
         self._settings = settings
         self._hears = hears
+        self._webhooks = webhooks
+        #: Requests wait for it: before, the plugin and its other objects are not there.
+        self._started = asyncio.Event()
         self._plugin: Any = None
         self._passives: list[tuple[Callable[..., Any], commands.Passive]] = []
         self._listeners: list[tuple[Callable[..., Any], EventType]] = []
@@ -49,6 +63,8 @@ class Runner:
         if self._hears:
             parlor.on("message")(self._hear)
             parlor.on("message", kind="groupchat", own=True)(self._echo)
+        for method, hook in self._webhooks.items():
+            parlor.on("webhook", webhook=hook)(partial(self._take, method))
         parlor.on_stop(self._stop)
 
     async def _start(self) -> None:
@@ -68,6 +84,7 @@ class Runner:
                 self._listeners += ((found, kind) for kind in getattr(found, events.NOTED, []))
         # So that the host has been asked to add them before it is told that the plugin has started.
         await parlor.sleep(0)
+        self._started.set()
 
     def _made(self, config: Any) -> Any:
         plugin = self._kind.__new__(self._kind)
@@ -111,6 +128,16 @@ class Runner:
             await event.reply("\n".join(one for one in (text, command.usage(names) if error.show_usage else "") if one))
             return
         await port.done(command.function(instance, event, **values))
+
+    # Requests over the web
+
+    async def _take(self, method: str, hook: Any) -> None:
+        await self._started.wait()
+        found = (getattr(owner, method, None) for owner in [self._plugin, *self._plugin._parlor_handlers])
+        handler = next((one for one in found if getattr(one, web.NOTED, False)), None)
+        if handler is None:
+            raise LookupError(f"the plugin has no method {method} for requests")
+        await aiohttp.web.answer(hook, handler)
 
     # Messages
 
