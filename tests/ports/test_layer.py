@@ -31,6 +31,11 @@ def maubot(body: str) -> dict[str, str]:
     return {"maubot.yaml": about, "a.py": f"{head}\n\n\nclass A(Plugin):\n{textwrap.indent(textwrap.dedent(body), '    ')}"}
 
 
+def extensions(**given: Any) -> SimpleNamespace:
+    """The data of a message beside its text."""
+    return SimpleNamespace(**{**dict.fromkeys(("reply", "replace", "reactions", "retract", "moderated")), **given})
+
+
 class Case(unittest.IsolatedAsyncioTestCase):
     def setUp(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
@@ -442,6 +447,89 @@ class Maubot(Case):
         self.assertEqual(host.take(), [])
         self.assertEqual(await self.answers("!say"), ["said", "tea"])
 
+    async def test_people_who_enter_and_leave_rooms_are_heard(self) -> None:
+        texts = maubot("""
+            async def start(self):
+                self.client.add_dispatcher(MembershipEventDispatcher)
+
+            @event.on(EventType.ROOM_MEMBER)
+            async def member(self, evt: StateEvent) -> None:
+                if evt.state_key == self.client.mxid or evt.source & SyncStream.STATE:
+                    return
+                words = (evt.content.membership.value, evt.prev_content.membership.value, evt.state_key, evt.sender, str(evt.content.reason))
+                await self.client.send_text(evt.room_id, " ".join(words))
+
+            @event.on(InternalEventType.JOIN)
+            async def joined(self, evt):
+                await self.client.send_text(evt.room_id, f"Welcome, {evt.content.displayname}")
+
+            @event.on(InternalEventType.KICK)
+            async def kicked(self, evt):
+                await self.client.send_text(evt.room_id, f"No more of {evt.content.displayname}")
+        """)
+        texts["a.py"] = "from mautrix.client import InternalEventType, MembershipEventDispatcher, SyncStream\nfrom mautrix.types import StateEvent\n" + texts["a.py"]
+        host = await self.begun(texts)
+        handlers = {event: handler for event, _, handler in host.listeners}
+        self.assertEqual(sorted(handlers), ["occupantJoined", "occupantLeft"])
+        host.rooms["hall@rooms.example.org"] = SimpleNamespace(jid="hall@rooms.example.org")
+
+        async def heard(event: str, **given: Any) -> list[str]:
+            about = {"room": "hall@rooms.example.org", "nick": "bob", "own": False, "left": None, "reason": None, "actor": None, **given}
+            await handlers[event](SimpleNamespace(**about))
+            return [text for _, text in host.take()]
+
+        bob = "hall@rooms.example.org/bob"
+        self.assertEqual(await heard("occupantJoined"), ["Welcome, bob", f"join leave {bob} {bob} None"])
+        self.assertEqual(await heard("occupantLeft", left="left", reason="tea"), [f"leave join {bob} {bob} tea"])
+        actor = SimpleNamespace(nick="alice", jid=None)
+        self.assertEqual(await heard("occupantLeft", left="banned", actor=actor), [f"ban join {bob} hall@rooms.example.org/alice None"])
+        # Nobody is told who did it: it was not the person.
+        self.assertEqual(
+            sorted(await heard("occupantLeft", left="kicked")), ["No more of bob", f"leave join {bob} hall@rooms.example.org None"])
+        self.assertEqual(await heard("occupantJoined", nick="robot", own=True), ["Welcome, robot"])
+
+    async def test_a_message_is_taken_back_by_its_author_alone(self) -> None:
+        host = await self.begun(maubot("""
+            @event.on(EventType.ROOM_REDACTION)
+            async def gone(self, evt):
+                await self.client.send_text("alice@example.org", f"{evt.redacts} by {evt.sender} {evt.content.reason}")
+
+            @event.on(EventType.ROOM_MESSAGE)
+            async def heard(self, evt):
+                pass
+        """))
+
+        async def takes_back(number: str, **named: Any) -> list[str]:
+            return await self.answers("(gone)", extensions=extensions(retract=number), id="r1", **named)
+
+        room: dict[str, Any] = {"chat": "hall@rooms.example.org", "kind": "groupchat"}
+        for number in ("s1", "s2", "s3"):
+            await host.says("tea", nick="bob", stanza_id=number, occupant_id="o1", **room)
+        await host.says("tea", nick="eve", id="x1", occupant_id="o2", **room)
+        await host.says("tea", nick="carol", stanza_id="s4", **room)
+        # Others have the nickname now, or have none that the room tells them by.
+        self.assertEqual(await takes_back("s1", nick="bob", occupant_id="o2", **room), [])
+        self.assertEqual(await takes_back("s1", nick="bob", **room), [])
+        self.assertEqual(await takes_back("s4", nick="carol", **room), [])
+        # The author chose this id.
+        self.assertEqual(await takes_back("x1", nick="eve", occupant_id="o2", **room), [])
+        self.assertEqual(await takes_back("s9", nick="bob", occupant_id="o1", **room), [])
+        self.assertEqual(await takes_back("s1", chat="hall@rooms.example.org", occupant_id="o1"), [])
+        bob = "hall@rooms.example.org/robert"
+        self.assertEqual(await takes_back("s1", nick="robert", occupant_id="o1", **room), [f"s1 by {bob} None"])
+        # It is gone.
+        self.assertEqual(await takes_back("s1", nick="robert", occupant_id="o1", **room), [])
+        moderated = SimpleNamespace(id="s2", by=None, reason="junk")
+        self.assertEqual(
+            await self.answers("(gone)", extensions=extensions(moderated=moderated), **room), ["s2 by hall@rooms.example.org junk"])
+        await host.says("tea", id="m7")
+        self.assertEqual(await takes_back("m7", chat="eve@example.org"), [])
+        self.assertEqual(await takes_back("m7", kind="error"), [])
+        self.assertEqual(await takes_back("m7"), ["m7 by alice@example.org None"])
+        # Behind this address is another person each day.
+        await host.says("tea", id="m8", chat="hall@rooms.example.org/bob")
+        self.assertEqual(await takes_back("m8", chat="hall@rooms.example.org/bob"), [])
+
     async def test_requests_over_the_web_are_answered(self) -> None:
         texts = maubot("""
             async def start(self):
@@ -574,7 +662,7 @@ class Other:
         [(place, reaction)] = host.sent
         self.assertEqual((place, reaction.emojis), ("hall@rooms.example.org", ["🍵"]))
         host.take()
-        reactions = SimpleNamespace(reactions=SimpleNamespace(id="m1", emojis=["👍"]), reply=None, replace=None)
+        reactions = extensions(reactions=SimpleNamespace(id="m1", emojis=["👍"]))
         message = self.parlor.Message(None, extensions=reactions)
         for event, _, handler in host.listeners:
             if event == "message":
@@ -630,7 +718,7 @@ class Other:
         told = []
         # All reactions of the author are in each message, and those that were there before are no new votes.
         for emojis in (["👍"], ["👍", "👎"], []):
-            reactions = SimpleNamespace(reactions=SimpleNamespace(id="s9", emojis=emojis), reply=None, replace=None)
+            reactions = extensions(reactions=SimpleNamespace(id="s9", emojis=emojis))
             message = self.parlor.Message("fallback", extensions=reactions, nick="bob", **room)
             for event, _, handler in host.listeners:
                 if event == "message":

@@ -248,7 +248,9 @@ class Told(unittest.TestCase):
         for body, head, says in (
             ("def a(self):\n    return self.database", "", "self.database"),
             ("async def a(self):\n    await self.client.download_media('')", "", "self.client.download_media"),
-            ("@event.on(EventType.ROOM_MEMBER)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType", "EventType.ROOM_MEMBER"),
+            ("@event.on(EventType.ROOM_TOPIC)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType", "EventType.ROOM_TOPIC"),
+            ("@event.on(InternalEventType.INVITE)\nasync def a(self, evt):\n    pass", "from mautrix.client import InternalEventType", "InternalEventType.INVITE"),
+            ("def a(self):\n    pass", "from mautrix.client import Client", "mautrix.client.Client"),
             ("async def a(self, evt):\n    return evt.sender.split(':', 1)[1]", "", "evt.sender.split(':', 1)"),
             ("def a(self):\n    pass", "from mautrix.util.async_db import UpgradeTable", "mautrix.util.async_db.UpgradeTable"),
             ("@event.off\n@command.passive('x')\nasync def a(self, evt, match):\n    pass", "", "maubot.handlers.event.off"),
@@ -294,6 +296,21 @@ class Told(unittest.TestCase):
         twice = "class B:\n    @web.post('/b')\n    async def a(self, req):\n        pass"
         self.assertEqual(self.lacks(maubot("@web.post('/a')\nasync def a(self, req):\n    pass", f"{head}\n{twice}", WEB)), ["a() for requests"])
         self.assertEqual(self.lacks(maubot("pass", "from aiohttp.web import FileResponse")), ["aiohttp.web.FileResponse"])
+
+    def test_events_of_rooms_are_granted_and_told(self) -> None:
+        head = "from mautrix.types import EventType\nfrom mautrix.client import InternalEventType"
+        for kind, granted, says in (
+            ("EventType.ROOM_MEMBER", ["rooms.read"], ["who enters and leaves rooms"]),
+            ("EventType.find('m.room.member')", ["rooms.read"], ["who enters and leaves rooms"]),
+            ("InternalEventType.BAN", ["rooms.read"], ["who enters and leaves rooms"]),
+            ("EventType.ROOM_REDACTION", ["messages.read", "messages.send", "rooms.send"], ["messages that are taken back"]),
+            ("EventType.ROOM_MESSAGE", ["messages.read", "messages.send", "rooms.send"], []),
+        ):
+            result = maubot(f"@event.on({kind})\nasync def a(self, evt):\n    pass", head)
+            self.assertTrue(whole(result), result["findings"])
+            self.assertEqual(list(tomllib.loads(result["files"]["plugin.toml"])["permissions"]), granted)
+            self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], says)
+            self.assertEqual("watches=True" in result["files"]["plugin.py"], granted == ["rooms.read"])
 
     def test_files_are_granted_by_their_media_types(self) -> None:
         for calls, scope, told in (

@@ -63,6 +63,11 @@ class Message:
     own: bool = False
     command: Any = None
     extensions: Any = None
+    occupant_id: Any = None
+
+    @property
+    def from_(self) -> str:
+        return f"{self.chat}/{self.nick if self.kind == 'groupchat' else 'phone'}"
 
 
 @dataclass

@@ -12,7 +12,7 @@ from tree import Finding, Module
 COMMAND = re.compile(r"[^\W_][\w-]{0,31}\Z")
 
 #: The author of a message, and the names of those who may do something.
-AUTHOR = re.compile(r"\.(sender|frm|nick|person|aclattr|fullname|username)\b(?!\()")
+AUTHOR = re.compile(r"\.(sender|state_key|frm|nick|person|aclattr|fullname|username)\b(?!\()")
 ALLOWED = re.compile(r"(?i)config\b|admin|owner|allow|whitelist|moderator|permit|authori[sz]ed|trusted")
 
 #: The packages that the layer brings along.

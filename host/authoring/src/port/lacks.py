@@ -234,7 +234,9 @@ MAUBOT = {
         "EventType", "MessageType", "Format", "RoomID", "UserID", "EventID", "RoomAlias", "ContentURI", "TextMessageEventContent",
         "MessageEvent", "ReactionEvent", "RelatesTo", "RelationType", "Event", "GenericEvent", "MessageEventContent", "SerializableAttrs",
         "Serializable", "InReplyTo", "MediaInfo", "ImageInfo", "FileInfo", "VideoInfo", "AudioInfo", "ThumbnailInfo", "MediaMessageEventContent",
+        "Membership", "MemberStateEventContent", "StateEvent", "StrippedStateEvent", "RedactionEvent",
     },
+    "mautrix.client": {"InternalEventType", "MembershipEventDispatcher", "SyncStream"},
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
     "mautrix.util": {"config", "background_task", "markdown"},
     "mautrix.util.markdown": {"render"},
@@ -247,9 +249,6 @@ NOT_IN_MAUBOT = {
     "maubot.handlers.web": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
     "maubot.handlers.event.off": ("each handler that is declared is called", "a method without decorators, which gets what was found"),
     "mautrix.util.async_db": ("there are no databases", "`parlor.storage`: keys and values"),
-    "mautrix.types.RedactionEvent": ("XMPP tells of a retraction by a message", "`@on(\"message\")`, and `message.extensions.retract`"),
-    "mautrix.types.StateEvent": ("a room of XMPP has no state events", "parlor's events of rooms: reference/events.md"),
-    "mautrix.types.Membership": ("a room of XMPP has no state events", "`@on(\"occupantJoined\")`, `@on(\"occupantLeft\")`"),
     "mautrix.types.PowerLevelStateEventContent": ("rooms of XMPP have roles and affiliations", "`parlor.occupant_of(message)`"),
     "mautrix.client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
     "mautrix.client.Client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
@@ -269,6 +268,7 @@ OF_PLUGIN = {
 CLIENT = {
     "mxid", "send_text", "send_notice", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",
     "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "send_file", "send_image", "send_sticker",
+    "add_dispatcher", "remove_dispatcher",
 }
 NO_CLIENT = ("the layer's client does not have it", "the groupings of parlor: chats, rooms, files, vcard")
 
@@ -305,5 +305,15 @@ ANY_FILES = ("the text does not name all their media types, so that plugin.toml 
 SAVED = ("settings are the owner's: a change lasts until the plugin ends", "`await parlor.storage.set(…)`, with the permission `storage`")
 
 #: Events of `EventType` that the layer passes on.
-EVENTS = {"ROOM_MESSAGE", "REACTION"}
-NO_EVENT = ("the layer passes messages and reactions on", "`parlor.on(…)`: reference/events.md names all events")
+EVENTS = {"ROOM_MESSAGE", "REACTION", "ROOM_MEMBER", "ROOM_REDACTION"}
+NO_EVENT = ("the layer passes on messages, reactions, retractions, and who enters and leaves rooms", "`parlor.on(…)`: reference/events.md names all events")
+#: The types of events about people in rooms.
+OF_MEMBERS = {"ROOM_MEMBER", "m.room.member", *(f"InternalEventType.{name}" for name in ("JOIN", "LEAVE", "KICK", "BAN"))}
+MEMBERS = (
+    "people enter a room each time that they log in, as `ROOM/NICK`; there are no events for invitations and new nicknames",
+    "`@parlor.on(\"roomInviteReceived\")` and `\"occupantChanged\"`",
+)
+TAKEN_BACK = (
+    "XMPP lets anybody write a retraction: the layer passes on those of moderators, and those whose author it can verify, in rooms by occupant ids",
+    "nothing",
+)

@@ -26,6 +26,8 @@ class Draft:
     hears: bool = False
     keeps: bool = False
     knows_rooms: bool = False
+    #: It hears of people who enter and leave rooms.
+    watches: bool = False
     joins_rooms: bool = False
     #: It has commands by regular expressions behind a prefix, which the plugin itself has to know.
     has_prefix: bool = False
@@ -157,7 +159,8 @@ def _permissions(draft: Draft) -> Iterator[str]:
         yield '"messages.send" = { scope = ["*"], reason = "to answer people" }'
         yield '"rooms.send" = { scope = ["*"], reason = "to answer in rooms" }'
     if draft.knows_rooms:
-        yield '"rooms.read" = { scope = ["*"], reason = "to tell rooms from people" }'
+        yield '"rooms.read" = { scope = ["*"], reason = "%s" }' % (
+            "to see who enters and leaves rooms" if draft.watches else "to tell rooms from people")
     if draft.joins_rooms:
         yield '"rooms.join" = { scope = ["*"], reason = "to enter and leave rooms" }'
     if draft.uploads:

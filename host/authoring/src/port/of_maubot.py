@@ -127,8 +127,21 @@ class Maubot:
                 checks.command_name(self.checker, module, one, named.value)
             if isinstance(given.get("aliases"), ast.Lambda):
                 self.checker.tell("lacks", module, one, "aliases=lambda …", "the host has to know the names of commands", "a list of names")
-        if name in ("maubot.handlers.command.passive", "maubot.handlers.event.on"):
+        kinds = {self._event(module, node) for node in (call.args[:1] if call else [])} if name == "maubot.handlers.event.on" else set()
+        if kinds & lacks.OF_MEMBERS:
+            self.draft.watches = self.draft.knows_rooms = True
+            self.checker.tell("check", module, one, "who enters and leaves rooms", *lacks.MEMBERS)
+        elif name in ("maubot.handlers.command.passive", "maubot.handlers.event.on"):
             self.draft.hears = self.draft.answers = True
+            if kinds & {"ROOM_REDACTION", "m.room.redaction"}:
+                self.checker.tell("check", module, one, "messages that are taken back", *lacks.TAKEN_BACK)
+
+    def _event(self, module: Module, node: ast.expr) -> str:
+        """Returns the name of the type of an event: `EventType.ROOM_MEMBER`, or `EventType.find("m.room.member")`."""
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            return str(node.args[0].value)
+        name = module.dotted(node) or ""
+        return name.removeprefix("mautrix.types.EventType.").removeprefix("mautrix.client.")
 
     def _upload(self, module: Module, call: ast.Call) -> None:
         """Notes the media type that a file is uploaded with."""
@@ -147,6 +160,8 @@ class Maubot:
         name = module.dotted(node) or ""
         if name.startswith("mautrix.types.EventType.") and node.attr not in lacks.EVENTS | {"find"}:
             tell("lacks", module, node, f"EventType.{node.attr}", *lacks.NO_EVENT)
+        if name.startswith("mautrix.client.InternalEventType.") and name.removeprefix("mautrix.client.") not in lacks.OF_MEMBERS:
+            tell("lacks", module, node, f"InternalEventType.{node.attr}", *lacks.NO_EVENT)
         owner, _, last = shown.rpartition(".")
         if owner == "self" and last in lacks.OF_PLUGIN:
             tell("lacks", module, node, shown, *lacks.OF_PLUGIN[last])

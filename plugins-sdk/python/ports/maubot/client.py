@@ -106,6 +106,11 @@ class Client:
         """The rooms that the account is in."""
         return [RoomID(one.jid) for one in rooms.get_all()]
 
+    def add_dispatcher(self, dispatcher: Any) -> None:
+        """It has no effect: events about people in rooms are heard without it."""
+
+    remove_dispatcher = add_dispatcher
+
     async def set_typing(self, room_id: Any, timeout: Any = 0, **_: Any) -> None:
         """Shows that the bot writes, in a chat."""
         if not places.is_room(str(room_id)):

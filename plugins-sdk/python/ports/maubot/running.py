@@ -17,6 +17,7 @@ from .handlers import command as commands
 from .handlers import event as events
 from .handlers import web
 from .plugin_base import Plugin
+from .state import member_event, redaction_event
 
 _log = logging.getLogger("maubot")
 
@@ -30,23 +31,26 @@ def run(
     settings: Optional[Mapping[str, tuple[str, str]]] = None,
     hears: bool = False,
     webhooks: Optional[Mapping[str, str]] = None,
+    watches: bool = False,
 ) -> None:
     """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `hears`: whether it listens to
-    messages, and so asks for `messages.read`. `webhooks`: by its methods, the names of the webhooks."""
-    Runner(kind, name, settings or {}, hears, webhooks or {}).begin()
+    messages, and so asks for `messages.read`. `webhooks`: by its methods, the names of the webhooks. `watches`: whether it listens to people
+    who enter and leave rooms, and so asks for `rooms.read`."""
+    Runner(kind, name, settings or {}, hears, webhooks or {}, watches).begin()
 
 
 class Runner:
     """One plugin."""
 
     def __init__(
-        self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool, webhooks: Mapping[str, str]
+        self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool, webhooks: Mapping[str, str], watches: bool
     ) -> None:
         self._kind = kind
         self._name = name
         self._settings = settings
         self._hears = hears
         self._webhooks = webhooks
+        self._watches = watches
         #: Requests wait for it: before, the plugin and its other objects are not there.
         self._started = asyncio.Event()
         self._plugin: Any = None
@@ -63,6 +67,9 @@ class Runner:
         if self._hears:
             parlor.on("message")(self._hear)
             parlor.on("message", kind="groupchat", own=True)(self._echo)
+        if self._watches:
+            parlor.on("occupantJoined")(partial(self._member, True))
+            parlor.on("occupantLeft")(partial(self._member, False))
         for method, hook in self._webhooks.items():
             parlor.on("webhook", webhook=hook)(partial(self._take, method))
         parlor.on_stop(self._stop)
@@ -150,12 +157,21 @@ class Runner:
             steps += (partial(_search, event, *one) for one in self._passives)
         await port.each(_log, steps)
 
+    async def _member(self, is_there: bool, occupant: Any) -> None:
+        """Somebody has entered a room, or left it."""
+        if self._plugin is not None:
+            event = member_event(self._plugin.client, occupant, is_there)
+            await port.each(_log, [partial(_listen, event, *one) for one in self._listeners])
+
     async def _echo(self, message: Any) -> None:
         """Others refer to an own message in a room by the id that it came back with."""
         if message.own:
             places.echoed(message)
 
     def _events(self, message: Any) -> list[Any]:
+        if message.extensions is not None and (message.extensions.retract or message.extensions.moderated is not None):
+            redaction = redaction_event(self._plugin.client, message)
+            return [] if redaction is None else [redaction]
         has_reactions = message.extensions is not None and message.extensions.reactions is not None
         if has_reactions or message.body is None:
             return reaction_events(self._plugin.client, message)
@@ -164,7 +180,7 @@ class Runner:
 
 async def _listen(event: Any, function: Callable[..., Any], kind: EventType) -> None:
     """Calls a method if the event is of its type."""
-    if kind is event.type:
+    if kind is event.type or kind in event.also:
         await port.done(function(event))
 
 

@@ -3,6 +3,8 @@
 from enum import Enum
 from typing import Any, Mapping, Optional
 
+from .client import SyncStream
+
 
 class UserID(str):
     """The address of a person: a JID, or that of a room with a nickname."""
@@ -29,9 +31,9 @@ class EventType(Enum):
 
     ROOM_MESSAGE = "m.room.message"
     REACTION = "m.reaction"
-    # Those below are never heard: `parlor plugin port` tells of them.
     ROOM_MEMBER = "m.room.member"
     ROOM_REDACTION = "m.room.redaction"
+    # Those below are never heard: `parlor plugin port` tells of them.
     ROOM_NAME = "m.room.name"
     ROOM_TOPIC = "m.room.topic"
     ROOM_POWER_LEVELS = "m.room.power_levels"
@@ -203,8 +205,54 @@ class MediaMessageEventContent(TextMessageEventContent):
 MessageEventContent = TextMessageEventContent
 
 
+class Membership(Enum):
+    """Whether somebody is in a room."""
+
+    JOIN = "join"
+    LEAVE = "leave"
+    BAN = "ban"
+    INVITE = "invite"
+    KNOCK = "knock"
+
+
+class MemberStateEventContent(_Fields):
+    """The state of somebody in a room."""
+
+    def __init__(self, membership: Membership = Membership.LEAVE, displayname: Optional[str] = None, reason: Optional[str] = None, **_: Any) -> None:
+        self.membership = membership
+        self.displayname = displayname
+        self.reason = reason
+        self.avatar_url = None
+
+
 class Event:
     """Something that has happened."""
 
+    type: Any
+    #: Further types by which plugins listen to it.
+    also: tuple[Any, ...]
+    room_id: RoomID
+    sender: UserID
+    event_id: EventID
+    timestamp: int
+    content: Any
+    unsigned: Any
+    client: Any
+    source = SyncStream.TIMELINE | SyncStream.JOINED_ROOM
+
+
+class StateEvent(Event):
+    """Somebody has entered a room, or left it."""
+
+    state_key: UserID
+    prev_content: Any
+
+
+class RedactionEvent(Event):
+    """A message was taken back."""
+
+    redacts: EventID
+
 
 GenericEvent = MessageEvent = ReactionEvent = Event
+StrippedStateEvent = StateEvent
