@@ -1,6 +1,7 @@
 """The layers for plugins of errbot and maubot, with the sample plugins: `python3 -m unittest discover tests/ports`."""
 
 import asyncio
+import importlib.util
 import sys
 import tempfile
 import textwrap
@@ -202,6 +203,41 @@ class Errbot(Case):
         with self.assertRaises(NotImplementedError):
             await host.says("!closed")
         self.assertEqual(host.take(), [])
+
+    @unittest.skipUnless(importlib.util.find_spec("jinja2"), "jinja2 is not there")
+    async def test_templates_make_the_answers(self) -> None:
+        texts = errbot("""
+            @botcmd(template="list")
+            def tea(self, msg, args):
+                yield {"kinds": ["green", "<black>"]}
+                yield "That is all."
+
+            @arg_botcmd("who", type=str, template="hello")
+            def greet(self, msg, who):
+                return {"name": who}
+
+            @re_botcmd(pattern="hello", prefixed=False, template="hello")
+            def hello(self, msg, match):
+                self.send_templated(msg.frm, "hello", {"name": "you"})
+                return {"name": tenv().get_template("A/inner/name.md").render()}
+
+            @botcmd(template="gone")
+            def gone(self, msg, args):
+                return {}
+        """)
+        texts["a.py"] = "from errbot import arg_botcmd\nfrom errbot.templating import tenv\n" + texts["a.py"]
+        texts["templates/hello.md"] = "Hello, {{ name }}!\n"
+        texts["templates/inner/name.md"] = "*all*"
+        texts["templates/list.md"] = "# Tea\n\n{% for kind in kinds %}\n  {% if loop.first %}\n  {% endif %}\n- {{ kind }}\n{% endfor %}\n\n\n\n{% include 'inner/name.md' %}\n"
+        await self.begun(texts)
+        for path in Path(self.folder.name, "templates").rglob("*.md"):
+            # They were read while the plugin was built.
+            path.unlink()
+        self.assertEqual(await self.answers("!tea"), ["# Tea\n\n- green\n- <black>\n\n*all*", "That is all."])
+        self.assertEqual(await self.answers("!greet {{name}}"), ["Hello, {{name}}!"])
+        self.assertEqual(await self.answers("hello"), ["Hello, you!", "Hello, *all*!"])
+        with self.assertRaisesRegex(Exception, "gone.md"):
+            await self.host.says("!gone")
 
     async def test_a_method_that_fails_does_not_keep_others_from_a_message(self) -> None:
         host = await self.begun(errbot("""

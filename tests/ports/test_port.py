@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import sys
 import tomllib
 import unittest
@@ -50,7 +51,7 @@ class Samples(unittest.TestCase):
         try:
             for table in (lacks.ERRBOT, lacks.MAUBOT):
                 for module, names in table.items():
-                    if module == "errbot.errBot":
+                    if module == "errbot.errBot" or module == "errbot.templating" and importlib.util.find_spec("jinja2") is None:
                         continue
                     found = importlib.import_module(module)
                     for name in names:
@@ -186,7 +187,7 @@ class Told(unittest.TestCase):
     def test_what_plugins_of_errbot_use_beyond_the_layer(self) -> None:
         for body, head, says in (
             ("def a(self):\n    return self._bot", "", "self._bot"),
-            ("@botcmd(template='x')\ndef a(self, msg, args):\n    return {}", "", "@botcmd(template=…)"),
+            ("@botcmd(template='x')\ndef a(self, msg, args):\n    return {}", "", "templates/x.md"),
             ("def callback_presence(self, presence):\n    pass", "", "callback_presence()"),
             ("def a(self, m):\n    return m.getFrom()", "", ".getFrom()"),
             ("def a(self):\n    return threading.Thread()", "import threading", "threading"),
@@ -211,6 +212,26 @@ class Told(unittest.TestCase):
             ("def a(self, m):\n    return self._bot.prefix + self.bot_config.OTHER", "", "self.bot_config"),
         ):
             self.assertEqual(self.lacks(errbot(body, head)), [says], body)
+
+    def test_templates_are_taken_along_and_need_a_package(self) -> None:
+        for body, head in (
+            ("@botcmd(template='tea')\ndef a(self, msg, args):\n    return {}", ""),
+            ("def a(self):\n    self.send_templated('a@example.org', 'tea', {})", ""),
+            ("def a(self):\n    return tenv().get_template('tea.md').render()", "from errbot.templating import tenv"),
+        ):
+            lines = body.replace("\n", "\n    ")
+            texts = {
+                "in/a.plug": PLUG, "in/templates/tea.md": "Tea for {{ who }}", "in/templates/inner/b.md": "", "templates/c.md": "",
+                "in/a.py": f"from errbot import BotPlugin, botcmd\n{head}\n\nclass A(BotPlugin):\n    {lines}\n"}
+            result = sample.port(texts)
+            self.assertEqual(sample.told(result, "lacks"), [])
+            self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "package")], ["jinja2"])
+            self.assertEqual([path for path in result["files"] if path.startswith("templates/")], ["templates/tea.md", "templates/inner/b.md"])
+            self.assertIn("errbot.templating.load(__file__)", result["files"]["plugin.py"])
+        texts["in/a.py"] = texts["in/a.py"].replace("from errbot.templating import tenv", "").replace("tenv()", "self")
+        result = sample.port(texts)
+        self.assertNotIn("templat", result["files"]["plugin.py"])
+        self.assertNotIn("templates/tea.md", result["files"])
 
     def test_a_list_of_those_who_may_is_told(self) -> None:
         checks = []

@@ -59,6 +59,7 @@ const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "errbot/people.py",
     "errbot/plugin.py",
     "errbot/running.py",
+    "errbot/templating.py",
     "errbot/utils.py",
     "maubot/__init__.py",
     "maubot/client.py",

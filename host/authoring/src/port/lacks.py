@@ -154,6 +154,7 @@ ERRBOT = {
     "errbot.utils": {"format_timedelta", "ValidationException", "recurse_check_structure"},
     "errbot.botplugin": {"BotPlugin", "CommandError", "ValidationException", "recurse_check_structure"},
     "errbot.errBot": set(),
+    "errbot.templating": {"tenv"},
 }
 
 #: Names of `errbot` that parlor lacks.
@@ -163,8 +164,7 @@ NOT_IN_ERRBOT = {
     "errbot.BotFlow": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
     "errbot.FlowRoot": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
     "errbot.botmatch": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
-    "errbot.templating": ("there are no templates", "an f-string, or `string.Template`"),
-    "errbot.tenv": ("there are no templates", "an f-string, or `string.Template`"),
+    "errbot.tenv": ("it is in another module", "`from errbot.templating import tenv`"),
     "errbot.repo_manager": ("a plugin installs no plugins", "the owner: `parlor plugin add`"),
     "errbot.core_plugins": ("there are no core plugins", "parlor's own commands"),
     "errbot.backends": ("there is one network, XMPP", "`build_identifier`"),
@@ -180,7 +180,6 @@ OF_SELF = {
     "plugin_dir": ("a plugin has no files", FILES),
     "get_plugin": ("a plugin has no hand on another one", "`parlor.plugins`: requests from one plugin to another"),
     "plugins": ("a plugin has no hand on another one", "`parlor.plugins`: requests from one plugin to another"),
-    "send_templated": ("there are no templates", "`self.send` with an f-string"),
     "send_stream_request": ("files go by the account's server", "`await parlor.files.upload(…)`, in an `async def`"),
     "create_dynamic_plugin": ("commands are those of the source", "one command whose first word says what to do"),
     "destroy_dynamic_plugin": ("commands are those of the source", "one command whose first word says what to do"),
@@ -216,6 +215,9 @@ UNCALLED = {
     "callback_botmessage": ("a plugin does not hear what it says itself", "`@on(\"message\", own=True)`"),
     "callback_reaction": ("the layer does not pass reactions on", "`@on(\"message\")`, and `message.extensions.reactions`"),
 }
+
+JINJA = "templates need it"
+NO_TEMPLATE = ("there is no such file", "the file, in the folder of the plugin")
 
 #: Methods of messages of errbot before 4.
 OLD_MESSAGES = {"getFrom": "frm", "getTo": "to", "getBody": "body", "getType": "type", "getMuckNick": "nick", "getMuckRoom": "room"}

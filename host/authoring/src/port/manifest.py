@@ -31,6 +31,8 @@ class Draft:
     joins_rooms: bool = False
     #: It has commands by regular expressions behind a prefix, which the plugin itself has to know.
     has_prefix: bool = False
+    #: It makes answers with templates.
+    has_templates: bool = False
     #: The servers that it asks over the web.
     servers: list[str] = field(default_factory=list)
     #: The media types that it uploads; `*` is every one.
