@@ -2,6 +2,8 @@
 
 import asyncio
 import importlib.util
+import shutil
+import struct
 import sys
 import tempfile
 import textwrap
@@ -483,6 +485,50 @@ class Maubot(Case):
         self.assertEqual(host.take(), [])
         self.assertEqual(await self.answers("!say"), ["said", "tea"])
 
+    async def test_methods_that_are_off_are_called_by_the_plugin_alone(self) -> None:
+        host = await self.begun(maubot("""
+            @event.off
+            @command.passive("tea (.)")
+            async def a(self, evt, match):
+                await evt.respond(f"a {match[1]}")
+                return True
+
+            @command.passive("tea")
+            @event.off
+            async def b(self, evt, match):
+                await evt.respond("b")
+
+            @event.off
+            @event.on(EventType.ROOM_MESSAGE)
+            async def c(self, evt):
+                await evt.respond("c")
+
+            @event.off
+            @command.new("closed")
+            async def closed(self, evt):
+                await evt.respond("closed")
+
+            @command.new("open", require_subcommand=False, must_consume_args=False)
+            async def open(self, evt):
+                await evt.respond("open")
+
+            @event.off
+            @open.subcommand("all")
+            async def all(self, evt):
+                await evt.respond("all")
+
+            @event.on(EventType.ROOM_MESSAGE)
+            async def heard(self, evt):
+                if evt.content.body.startswith("please") and not await self.a(evt):
+                    await evt.respond("no")
+        """))
+        self.assertEqual(sorted(host.commands), ["open"])
+        self.assertEqual(await self.answers("tea x"), [])
+        self.assertEqual(await self.answers("!closed"), [])
+        self.assertEqual(await self.answers("!open all"), ["open"])
+        self.assertEqual(await self.answers("please tea x"), ["a x"])
+        self.assertEqual(await self.answers("please"), ["no"])
+
     async def test_people_who_enter_and_leave_rooms_are_heard(self) -> None:
         texts = maubot("""
             async def start(self):
@@ -767,6 +813,45 @@ class Other:
 
 
 class Parts(Case):
+    async def test_time_zones_outlive_their_files(self) -> None:
+        import zoneinfo
+
+        # A zone that is always three hours ahead, in the form of RFC 8536.
+        block = b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb", 10_800, 0, 0) + b"TEA\0"
+        known = (zoneinfo._common.load_tzdata, zoneinfo.available_timezones, zoneinfo.TZPATH)  # type: ignore[attr-defined]
+        self.addCleanup(lambda: setattr(zoneinfo._common, "load_tzdata", known[0]))  # type: ignore[attr-defined]
+        self.addCleanup(lambda: setattr(zoneinfo, "available_timezones", known[1]))
+        self.addCleanup(lambda: zoneinfo.reset_tzpath(known[2]))
+        place = Path(self.folder.name)
+        for package in ("tzdata", "pytz"):
+            (place / package / "zoneinfo/Test").mkdir(parents=True)
+            (place / package / "zoneinfo/Test/Tea").write_bytes(block * 2 + b"\nTEA-3\n")
+            (place / package / "zoneinfo/other.tab").write_text("x")
+        (place / "tzdata/__init__.py").write_text("")
+        (place / "pytz/__init__.py").write_text(
+            "all_timezones = common_timezones = ['Test/Tea']\n\n\ndef timezone(name):\n    return open_resource(name).read()\n")
+        texts = errbot("""
+            @botcmd
+            def hour(self, msg, args):
+                try:
+                    return str(datetime(2026, 1, 1, 9, tzinfo=timezone.utc).astimezone(ZoneInfo(args)).hour)
+                except ZoneInfoNotFoundError as error:
+                    return str(error)
+
+            @botcmd
+            def size(self, msg, args):
+                return str(len(pytz.timezone(args)))
+        """)
+        texts["a.py"] = "from datetime import datetime, timezone\nfrom zoneinfo import ZoneInfo, ZoneInfoNotFoundError\nimport pytz\n" + texts["a.py"]
+        await self.begun(texts)
+        shutil.rmtree(place / "tzdata")
+        shutil.rmtree(place / "pytz")
+        self.assertEqual(await self.answers("!hour Test/Tea"), ["12"])
+        [told] = await self.answers("!hour Europe/Rome")
+        self.assertIn("No time zone found with key", told)
+        self.assertEqual(zoneinfo.available_timezones(), {"Test/Tea"})
+        self.assertEqual(await self.answers("!size Test/Tea"), [str(len(block) * 2 + 7)])
+
     async def test_html_means_the_same_as_a_text(self) -> None:
         await self.begun("watcher", word="tea", command="brew", tell="alice@example.org")
         from maubot.texts import of_html

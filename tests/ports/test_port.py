@@ -274,7 +274,6 @@ class Told(unittest.TestCase):
             ("def a(self):\n    pass", "from mautrix.client import Client", "mautrix.client.Client"),
             ("async def a(self, evt):\n    return evt.sender.split(':', 1)[1]", "", "evt.sender.split(':', 1)"),
             ("def a(self):\n    pass", "from mautrix.util.async_db import UpgradeTable", "mautrix.util.async_db.UpgradeTable"),
-            ("@event.off\n@command.passive('x')\nasync def a(self, evt, match):\n    pass", "", "maubot.handlers.event.off"),
             ("def a(self):\n    return types.PollStartEventContent()", "from mautrix import types", "mautrix.types.PollStartEventContent"),
         ):
             self.assertEqual(self.lacks(maubot(body, head)), [says], body)
@@ -375,6 +374,18 @@ class Told(unittest.TestCase):
         self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "package")], ["bs4"])
         self.assertIn("beautifulsoup4", result["findings"][0]["instead"])
         self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["fancy"])
+
+    def test_time_zones_need_their_package(self) -> None:
+        for head, package, part in (("from zoneinfo import ZoneInfo", "tzdata", "zones"), ("import pytz", "pytz", "zones_of_pytz")):
+            result = errbot("pass", head)
+            self.assertEqual((self.lacks(result), [one.partition(" ")[2] for one in sample.told(result, "package")]), ([], [package]))
+            plugin = result["files"]["plugin.py"]
+            self.assertLess(plugin.index(f"import parlor_port.{part}\n"), plugin.index("import a\n"))
+
+    def test_a_method_that_is_off_is_told(self) -> None:
+        result = maubot("@event.off\n@command.passive('x')\nasync def a(self, evt, match):\n    pass")
+        self.assertTrue(whole(result), result["findings"])
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["@event.off"])
 
     def test_python_2_is_told(self) -> None:
         with self.assertRaisesRegex(ValueError, "a.py:1"):

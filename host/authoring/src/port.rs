@@ -90,6 +90,8 @@ const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "parlor_port/running.py",
     "parlor_port/slept.py",
     "parlor_port/web.py",
+    "parlor_port/zones.py",
+    "parlor_port/zones_of_pytz.py",
     "requests/__init__.py",
     "requests/exceptions.py",
 ];

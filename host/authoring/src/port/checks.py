@@ -68,6 +68,13 @@ class Checker:
                 self.replaced.add("opened")
             if top == "time":
                 self.replaced.add("slept")
+            if top in lacks.ZONES and top not in self.siblings:
+                package, part = lacks.ZONES[top]
+                self.replaced.add(part)
+                self.tell("package", module, line, package, lacks.IN_PACKAGE, INSTEAD_OF_PACKAGE.replace("NAME", package))
+                if is_late:
+                    self.late.add(top)
+                continue
             if top in lacks.MODULES_OF_PYTHON_2 and top not in self.siblings:
                 if not may_miss and line not in tree.lines_for_others(module):
                     self.tell("lacks", module, line, top, lacks.OF_PYTHON_2, lacks.MODULES_OF_PYTHON_2[top])

@@ -34,7 +34,6 @@ MODULES = {
     "tempfile": ("there are no files", "`io.BytesIO`"),
     "shutil": ("there are no files", FILES),
     "glob": ("there are no files", FILES),
-    "zoneinfo": ("its data is in files, which are not there", "offsets of `datetime.timezone`, or `parlor.schedules` for times in a zone"),
 }
 
 #: Calls of Python that do nothing in a plugin.
@@ -134,13 +133,16 @@ FOREIGN = {
     "openai": ("its requests go by sockets of its own", "`requests` to the API"),
     "pyppeteer": ("it starts a browser", "a service that does it, over the web"),
     "selenium": ("it starts a browser", "a service that does it, over the web"),
-    "pytz": ("its data is in files, which are not there when it runs", "offsets of `datetime.timezone`, or `parlor.schedules` for times in a zone"),
     "paho": ("it needs sockets", "a bridge that speaks HTTP"),
     "telegram": ("it is another network", "nothing: parlor speaks XMPP"),
     "slack_sdk": ("it is another network", "nothing: parlor speaks XMPP"),
     "slackclient": ("it is another network", "nothing: parlor speaks XMPP"),
     "discord": ("it is another network", "nothing: parlor speaks XMPP"),
 }
+
+#: Modules with time zones: the package that has them, and the module of the layer that reads it while the plugin is built.
+ZONES = {"zoneinfo": ("tzdata", "zones"), "pytz": ("pytz", "zones_of_pytz")}
+IN_PACKAGE = "the time zones are in it; they are read while the plugin is built"
 
 #: The names of packages whose modules are called otherwise.
 PACKAGES = {"bs4": "beautifulsoup4", "dateutil": "python-dateutil", "yaml": "PyYAML", "attr": "attrs", "dotenv": "python-dotenv"}
@@ -227,7 +229,7 @@ MAUBOT = {
     "maubot": {"Plugin", "MessageEvent"},
     "maubot.handlers": {"command", "event", "web"},
     "maubot.handlers.command": {"new", "argument", "passive", "Argument", "ArgumentSyntaxError"},
-    "maubot.handlers.event": {"on"},
+    "maubot.handlers.event": {"on", "off"},
     "maubot.handlers.web": {"get", "head", "post", "put", "patch", "delete"},
     "maubot.matrix": {"MaubotMessageEvent", "parse_formatted"},
     "maubot.plugin_base": {"Plugin"},
@@ -249,7 +251,6 @@ MAUBOT = {
 #: Names of `maubot` and `mautrix` that parlor lacks.
 NOT_IN_MAUBOT = {
     "maubot.handlers.web": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
-    "maubot.handlers.event.off": ("each handler that is declared is called", "a method without decorators, which gets what was found"),
     "mautrix.util.async_db": ("there are no databases", "`parlor.storage`: keys and values"),
     "mautrix.types.PowerLevelStateEventContent": ("rooms of XMPP have roles and affiliations", "`parlor.occupant_of(message)`"),
     "mautrix.client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
@@ -309,6 +310,7 @@ SAVED = ("settings are the owner's: a change lasts until the plugin ends", "`awa
 #: Events of `EventType` that the layer passes on.
 EVENTS = {"ROOM_MESSAGE", "REACTION", "ROOM_MEMBER", "ROOM_REDACTION"}
 NO_EVENT = ("the layer passes on messages, reactions, retractions, and who enters and leaves rooms", "`parlor.on(…)`: reference/events.md names all events")
+OFF = ("nobody but the plugin calls it; with an event alone, it is called if its regular expression is found there", "nothing, if that is what it needs")
 #: The types of events about people in rooms.
 OF_MEMBERS = {"ROOM_MEMBER", "m.room.member", *(f"InternalEventType.{name}" for name in ("JOIN", "LEAVE", "KICK", "BAN"))}
 MEMBERS = (

@@ -127,6 +127,8 @@ class Maubot:
                 checks.command_name(self.checker, module, one, named.value)
             if isinstance(given.get("aliases"), ast.Lambda):
                 self.checker.tell("lacks", module, one, "aliases=lambda …", "the host has to know the names of commands", "a list of names")
+        if name == "maubot.handlers.event.off":
+            self.checker.tell("check", module, one, "@event.off", *lacks.OFF)
         kinds = {self._event(module, node) for node in (call.args[:1] if call else [])} if name == "maubot.handlers.event.on" else set()
         if kinds & lacks.OF_MEMBERS:
             self.draft.watches = self.draft.knows_rooms = True

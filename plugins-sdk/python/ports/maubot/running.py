@@ -120,7 +120,7 @@ class Runner:
 
     async def _give(self, instance: Any, command: commands.Command, names: str, event: Any, rest: str) -> None:
         word, after = commands.first_word(rest)
-        for one in command.subcommands:
+        for one in (one for one in command.subcommands if not one.is_off):
             own = one.name_for(instance)
             if word and word.lower() in (own.lower(), *(alias.lower() for alias in one.aliases)):
                 await self._give(instance, one, f"{names} {own}", event, after)
@@ -200,14 +200,16 @@ def _commands(kind: type) -> list[commands.Command]:
     """The commands of a class, without those that belong to another one, in the order of their names."""
     found = [one for one in (getattr(kind, name, None) for name in dir(kind)) if isinstance(one, commands.Command)]
     inner = {id(one) for command in found for one in command.subcommands}
-    return [one for one in dict.fromkeys(found) if id(one) not in inner]
+    return [one for one in dict.fromkeys(found) if id(one) not in inner and not one.is_off]
 
 
 def _methods(owner: Any) -> Iterator[Any]:
     """The methods of an object that are no commands, in the order of their names."""
     for name in dir(type(owner)):
         kept = getattr(type(owner), name, None)
-        if not name.startswith("__") and callable(kept) and not isinstance(kept, (commands.Command, type)):
+        if name.startswith("__") or isinstance(kept, (commands.Command, type)) or getattr(kept, events.OFF, False):
+            continue
+        if callable(kept):
             yield getattr(owner, name)
 
 
@@ -231,6 +233,6 @@ def _values(instance: Any, command: commands.Command, event: Any, rest: str) -> 
 
 def _help(instance: Any, command: commands.Command, names: str) -> Iterator[str]:
     yield command.usage(names)
-    for one in command.subcommands:
+    for one in (one for one in command.subcommands if not one.is_off):
         shown = " ".join([one.name_for(instance), *(argument.shown for argument in one.arguments)])
         yield f"- {shown}{' - ' if one.help else ''}{one.help}"
