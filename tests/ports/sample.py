@@ -24,7 +24,7 @@ def files(folder: Path) -> dict[str, str]:
     for around, _, names in os.walk(folder):
         for name in names:
             path = Path(around, name)
-            if path.suffix in (".py", ".plug", ".yaml"):
+            if path.suffix in (".py", ".plug", ".yaml", ".md"):
                 found[path.relative_to(folder).as_posix()] = path.read_text()
     return found
 

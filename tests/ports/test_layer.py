@@ -1,6 +1,9 @@
 """The layers for plugins of errbot and maubot, with the sample plugins: `python3 -m unittest discover tests/ports`."""
 
 import asyncio
+import importlib.util
+import shutil
+import struct
 import sys
 import tempfile
 import textwrap
@@ -29,6 +32,11 @@ def maubot(body: str) -> dict[str, str]:
     about = "id: org.example.a\nversion: 1.0\nmodules:\n- a\nmain_class: A\n"
     head = "import re\nfrom maubot import MessageEvent, Plugin\nfrom maubot.handlers import command, event\nfrom mautrix.types import EventType"
     return {"maubot.yaml": about, "a.py": f"{head}\n\n\nclass A(Plugin):\n{textwrap.indent(textwrap.dedent(body), '    ')}"}
+
+
+def extensions(**given: Any) -> SimpleNamespace:
+    """The data of a message beside its text."""
+    return SimpleNamespace(**{**dict.fromkeys(("reply", "replace", "reactions", "retract", "moderated")), **given})
 
 
 class Case(unittest.IsolatedAsyncioTestCase):
@@ -197,6 +205,41 @@ class Errbot(Case):
         with self.assertRaises(NotImplementedError):
             await host.says("!closed")
         self.assertEqual(host.take(), [])
+
+    @unittest.skipUnless(importlib.util.find_spec("jinja2"), "jinja2 is not there")
+    async def test_templates_make_the_answers(self) -> None:
+        texts = errbot("""
+            @botcmd(template="list")
+            def tea(self, msg, args):
+                yield {"kinds": ["green", "<black>"]}
+                yield "That is all."
+
+            @arg_botcmd("who", type=str, template="hello")
+            def greet(self, msg, who):
+                return {"name": who}
+
+            @re_botcmd(pattern="hello", prefixed=False, template="hello")
+            def hello(self, msg, match):
+                self.send_templated(msg.frm, "hello", {"name": "you"})
+                return {"name": tenv().get_template("A/inner/name.md").render()}
+
+            @botcmd(template="gone")
+            def gone(self, msg, args):
+                return {}
+        """)
+        texts["a.py"] = "from errbot import arg_botcmd\nfrom errbot.templating import tenv\n" + texts["a.py"]
+        texts["templates/hello.md"] = "Hello, {{ name }}!\n"
+        texts["templates/inner/name.md"] = "*all*"
+        texts["templates/list.md"] = "# Tea\n\n{% for kind in kinds %}\n  {% if loop.first %}\n  {% endif %}\n- {{ kind }}\n{% endfor %}\n\n\n\n{% include 'inner/name.md' %}\n"
+        await self.begun(texts)
+        for path in Path(self.folder.name, "templates").rglob("*.md"):
+            # They were read while the plugin was built.
+            path.unlink()
+        self.assertEqual(await self.answers("!tea"), ["# Tea\n\n- green\n- <black>\n\n*all*", "That is all."])
+        self.assertEqual(await self.answers("!greet {{name}}"), ["Hello, {{name}}!"])
+        self.assertEqual(await self.answers("hello"), ["Hello, you!", "Hello, *all*!"])
+        with self.assertRaisesRegex(Exception, "gone.md"):
+            await self.host.says("!gone")
 
     async def test_a_method_that_fails_does_not_keep_others_from_a_message(self) -> None:
         host = await self.begun(errbot("""
@@ -434,11 +477,249 @@ class Maubot(Case):
         self.assertEqual((reaction.react_to.id, reaction.emojis), ("m0", ["x"]))
         self.assertEqual((reply.reply_to.id, reply.body, edit.replace, edit.body, plain), ("m1", "tea", "id1", "more tea", "tea"))
         host.take()
-        for text, error in (("picture", NotImplementedError), ("sticker", NotImplementedError), ("strange", ValueError)):
+        from mautrix.errors import MatrixRequestError
+
+        for text, error in (("picture", MatrixRequestError), ("sticker", NotImplementedError), ("strange", ValueError)):
             with self.assertRaises(error):
                 await host.says(text)
         self.assertEqual(host.take(), [])
         self.assertEqual(await self.answers("!say"), ["said", "tea"])
+
+    async def test_methods_that_are_off_are_called_by_the_plugin_alone(self) -> None:
+        host = await self.begun(maubot("""
+            @event.off
+            @command.passive("tea (.)")
+            async def a(self, evt, match):
+                await evt.respond(f"a {match[1]}")
+                return True
+
+            @command.passive("tea")
+            @event.off
+            async def b(self, evt, match):
+                await evt.respond("b")
+
+            @event.off
+            @event.on(EventType.ROOM_MESSAGE)
+            async def c(self, evt):
+                await evt.respond("c")
+
+            @event.off
+            @command.new("closed")
+            async def closed(self, evt):
+                await evt.respond("closed")
+
+            @command.new("open", require_subcommand=False, must_consume_args=False)
+            async def open(self, evt):
+                await evt.respond("open")
+
+            @event.off
+            @open.subcommand("all")
+            async def all(self, evt):
+                await evt.respond("all")
+
+            @event.on(EventType.ROOM_MESSAGE)
+            async def heard(self, evt):
+                if evt.content.body.startswith("please") and not await self.a(evt):
+                    await evt.respond("no")
+        """))
+        self.assertEqual(sorted(host.commands), ["open"])
+        self.assertEqual(await self.answers("tea x"), [])
+        self.assertEqual(await self.answers("!closed"), [])
+        self.assertEqual(await self.answers("!open all"), ["open"])
+        self.assertEqual(await self.answers("please tea x"), ["a x"])
+        self.assertEqual(await self.answers("please"), ["no"])
+
+    async def test_people_who_enter_and_leave_rooms_are_heard(self) -> None:
+        texts = maubot("""
+            async def start(self):
+                self.client.add_dispatcher(MembershipEventDispatcher)
+
+            @event.on(EventType.ROOM_MEMBER)
+            async def member(self, evt: StateEvent) -> None:
+                if evt.state_key == self.client.mxid or evt.source & SyncStream.STATE:
+                    return
+                words = (evt.content.membership.value, evt.prev_content.membership.value, evt.state_key, evt.sender, str(evt.content.reason))
+                await self.client.send_text(evt.room_id, " ".join(words))
+
+            @event.on(InternalEventType.JOIN)
+            async def joined(self, evt):
+                await self.client.send_text(evt.room_id, f"Welcome, {evt.content.displayname}")
+
+            @event.on(InternalEventType.KICK)
+            async def kicked(self, evt):
+                await self.client.send_text(evt.room_id, f"No more of {evt.content.displayname}")
+        """)
+        texts["a.py"] = "from mautrix.client import InternalEventType, MembershipEventDispatcher, SyncStream\nfrom mautrix.types import StateEvent\n" + texts["a.py"]
+        host = await self.begun(texts)
+        handlers = {event: handler for event, _, handler in host.listeners}
+        self.assertEqual(sorted(handlers), ["occupantJoined", "occupantLeft"])
+        host.rooms["hall@rooms.example.org"] = SimpleNamespace(jid="hall@rooms.example.org")
+
+        async def heard(event: str, **given: Any) -> list[str]:
+            about = {"room": "hall@rooms.example.org", "nick": "bob", "own": False, "left": None, "reason": None, "actor": None, **given}
+            await handlers[event](SimpleNamespace(**about))
+            return [text for _, text in host.take()]
+
+        bob = "hall@rooms.example.org/bob"
+        self.assertEqual(await heard("occupantJoined"), ["Welcome, bob", f"join leave {bob} {bob} None"])
+        self.assertEqual(await heard("occupantLeft", left="left", reason="tea"), [f"leave join {bob} {bob} tea"])
+        actor = SimpleNamespace(nick="alice", jid=None)
+        self.assertEqual(await heard("occupantLeft", left="banned", actor=actor), [f"ban join {bob} hall@rooms.example.org/alice None"])
+        # Nobody is told who did it: it was not the person.
+        self.assertEqual(
+            sorted(await heard("occupantLeft", left="kicked")), ["No more of bob", f"leave join {bob} hall@rooms.example.org None"])
+        self.assertEqual(await heard("occupantJoined", nick="robot", own=True), ["Welcome, robot"])
+
+    async def test_a_message_is_taken_back_by_its_author_alone(self) -> None:
+        host = await self.begun(maubot("""
+            @event.on(EventType.ROOM_REDACTION)
+            async def gone(self, evt):
+                await self.client.send_text("alice@example.org", f"{evt.redacts} by {evt.sender} {evt.content.reason}")
+
+            @event.on(EventType.ROOM_MESSAGE)
+            async def heard(self, evt):
+                pass
+        """))
+
+        async def takes_back(number: str, **named: Any) -> list[str]:
+            return await self.answers("(gone)", extensions=extensions(retract=number), id="r1", **named)
+
+        room: dict[str, Any] = {"chat": "hall@rooms.example.org", "kind": "groupchat"}
+        for number in ("s1", "s2", "s3"):
+            await host.says("tea", nick="bob", stanza_id=number, occupant_id="o1", **room)
+        await host.says("tea", nick="eve", id="x1", occupant_id="o2", **room)
+        await host.says("tea", nick="carol", stanza_id="s4", **room)
+        # Others have the nickname now, or have none that the room tells them by.
+        self.assertEqual(await takes_back("s1", nick="bob", occupant_id="o2", **room), [])
+        self.assertEqual(await takes_back("s1", nick="bob", **room), [])
+        self.assertEqual(await takes_back("s4", nick="carol", **room), [])
+        # The author chose this id.
+        self.assertEqual(await takes_back("x1", nick="eve", occupant_id="o2", **room), [])
+        self.assertEqual(await takes_back("s9", nick="bob", occupant_id="o1", **room), [])
+        self.assertEqual(await takes_back("s1", chat="hall@rooms.example.org", occupant_id="o1"), [])
+        bob = "hall@rooms.example.org/robert"
+        self.assertEqual(await takes_back("s1", nick="robert", occupant_id="o1", **room), [f"s1 by {bob} None"])
+        # It is gone.
+        self.assertEqual(await takes_back("s1", nick="robert", occupant_id="o1", **room), [])
+        moderated = SimpleNamespace(id="s2", by=None, reason="junk")
+        self.assertEqual(
+            await self.answers("(gone)", extensions=extensions(moderated=moderated), **room), ["s2 by hall@rooms.example.org junk"])
+        await host.says("tea", id="m7")
+        self.assertEqual(await takes_back("m7", chat="eve@example.org"), [])
+        self.assertEqual(await takes_back("m7", kind="error"), [])
+        self.assertEqual(await takes_back("m7"), ["m7 by alice@example.org None"])
+        # Behind this address is another person each day.
+        await host.says("tea", id="m8", chat="hall@rooms.example.org/bob")
+        self.assertEqual(await takes_back("m8", chat="hall@rooms.example.org/bob"), [])
+
+    async def test_requests_over_the_web_are_answered(self) -> None:
+        texts = maubot("""
+            async def start(self):
+                self.register_handler_class(Other())
+
+            @web.get("/state")
+            async def state(self, req):
+                return json_response({"kind": req.query.get("kind"), "all": req.query.getall("kind", [])}, headers={"ETag": "x"})
+
+            @web.post("/deploy")
+            @web.put("/deploy")
+            async def deploy(self, request: Request) -> Response:
+                if request.headers.get("X-Secret") != "tea":
+                    raise HTTPForbidden(text="no")
+                data = await request.json()
+                if "cookie" in data:
+                    return Response(headers={"Set-Cookie": "a=b"})
+                return Response(text=f"{request.method} {data['version']} {(await request.post())}")
+
+            @web.post("/quiet")
+            async def quiet(self, req):
+                form = await req.post()
+                if form:
+                    return Response(body=form["a"].encode(), content_type="text/html")
+        """)
+        texts["a.py"] = texts["a.py"].replace("import re\n", """import re
+from aiohttp.web import HTTPForbidden, Request, Response, json_response
+from maubot.handlers import web
+
+
+class Other:
+    @web.post("/other")
+    async def other(self, req):
+        return Response(status=202)
+
+
+""", 1)
+        texts["maubot.yaml"] += "webapp: true\n"
+        host = await self.begun(texts)
+        takers = {options["webhook"]: handler for event, options, handler in host.listeners if event == "webhook"}
+        self.assertEqual(sorted(takers), ["deploy", "other", "quiet", "state"])
+
+        def hook(body: bytes = b"", query: Any = None, method: str = "POST", **headers: str) -> SimpleNamespace:
+            return SimpleNamespace(method=method, query=query, headers={key.replace("_", "-"): value for key, value in headers.items()}, body=body)
+
+        await takers["state"](hook(query="kind=a%20b&kind=", method="GET"))
+        await takers["deploy"](hook(b'{"version": 3}', x_secret="tea", content_type="application/json"))
+        await takers["deploy"](hook(b'{"version": 3}'))
+        await takers["deploy"](hook(b"\xff", x_secret="tea"))
+        await takers["quiet"](hook(b"a=b+c&a=d", content_type="application/x-www-form-urlencoded; charset=utf-8"))
+        await takers["other"](hook())
+        self.assertEqual([(status, body) for _, status, body in host.webhooks], [
+            (200, b'{"kind": "a b", "all": ["a b", ""]}'), (200, b"POST 3 {}"), (403, b"no"), (400, b"the body is no text of UTF-8"), (200, b"b c"), (202, b""),
+        ])
+        host.webhooks.clear()
+        await takers["quiet"](hook())
+        for body in (b'{"cookie": 1}', b"no JSON"):
+            with self.assertRaises(Exception):
+                await takers["deploy"](hook(body, x_secret="tea"))
+        self.assertEqual(host.webhooks, [])
+
+    async def test_files_are_uploaded_and_sent_by_their_address(self) -> None:
+        host = await self.begun(maubot("""
+            @command.new("draw", must_consume_args=False)
+            @command.argument("how")
+            async def draw(self, evt, how):
+                from mautrix.types import ImageInfo, MediaMessageEventContent, MessageType
+                if how == "web":
+                    return await self.client.send_image(evt.room_id, url="https://example.org/a.png", file_name="a/b.png", info=ImageInfo(mimetype="image/png", size=3))
+                if how == "matrix":
+                    return await self.client.send_file(evt.room_id, "mxc://example.org/abc")
+                if how == "encrypted":
+                    return await evt.respond({"msgtype": "m.image", "body": "x", "file": {"url": "mxc://example.org/abc"}})
+                if how == "unnamed":
+                    return await self.client.send_file(evt.room_id, await self.client.upload_media(b"\\x89PNG\\r\\n"))
+                uri = await self.client.upload_media(b"abc", mime_type="Text/Plain; charset=utf-8", filename="../notes/" + "ü" * 200 + ".txt")
+                if how == "content":
+                    content = MediaMessageEventContent(url=uri, body="notes", msgtype=MessageType.FILE, external_url="x")
+                    await self.client.send_message(evt.room_id, content)
+                    await evt.reply(content)
+                    return await evt.edit(content)
+                await self.client.send_message_event(evt.room_id, EventType.ROOM_MESSAGE, {"msgtype": "m.file", "body": "notes", "url": uri})
+        """))
+        await host.says("!draw content")
+        [(name, kind, data)] = host.uploads
+        self.assertEqual((name, kind, data), ("ü" * 125 + ".txt", "text/plain", b"abc"))
+        [(place, sent), (_, reply), (_, edit)] = host.sent
+        self.assertEqual((place, sent.body), ("alice@example.org", None))
+        self.assertEqual([one.files[0].media_type for one in (sent, reply, edit)], ["text/plain"] * 3)
+        self.assertEqual((reply.reply_to.body, edit.replace), ("!draw content", "m1"))
+        host.take()
+        await host.says("!draw unnamed")
+        self.assertEqual(host.uploads[-1][:2], ("file.png", "image/png"))
+        await host.says("!draw mapping")
+        await host.says("!draw web")
+        [(_, unnamed), (_, mapping), (_, web)] = host.sent
+        self.assertEqual((unnamed.files[0].name, mapping.files[0].size), ("file.png", 3))
+        self.assertEqual(web.files, [self.parlor.File("https://example.org/a.png", "b.png", "image/png", 3)])
+        host.take()
+        from mautrix.errors import MatrixRequestError
+
+        for how in ("matrix", "encrypted"):
+            with self.assertRaises(MatrixRequestError):
+                await host.says(f"!draw {how}")
+        host.files_denied = True
+        with self.assertRaisesRegex(MatrixRequestError, "not granted"):
+            await host.says("!draw content")
+        self.assertEqual(host.take(), [])
 
     async def test_html_becomes_text_and_a_reaction_goes_to_the_message(self) -> None:
         host = await self.begun("points")
@@ -463,7 +744,7 @@ class Maubot(Case):
         [(place, reaction)] = host.sent
         self.assertEqual((place, reaction.emojis), ("hall@rooms.example.org", ["🍵"]))
         host.take()
-        reactions = SimpleNamespace(reactions=SimpleNamespace(id="m1", emojis=["👍"]), reply=None, replace=None)
+        reactions = extensions(reactions=SimpleNamespace(id="m1", emojis=["👍"]))
         message = self.parlor.Message(None, extensions=reactions)
         for event, _, handler in host.listeners:
             if event == "message":
@@ -519,7 +800,7 @@ class Maubot(Case):
         told = []
         # All reactions of the author are in each message, and those that were there before are no new votes.
         for emojis in (["👍"], ["👍", "👎"], []):
-            reactions = SimpleNamespace(reactions=SimpleNamespace(id="s9", emojis=emojis), reply=None, replace=None)
+            reactions = extensions(reactions=SimpleNamespace(id="s9", emojis=emojis))
             message = self.parlor.Message("fallback", extensions=reactions, nick="bob", **room)
             for event, _, handler in host.listeners:
                 if event == "message":
@@ -532,6 +813,45 @@ class Maubot(Case):
 
 
 class Parts(Case):
+    async def test_time_zones_outlive_their_files(self) -> None:
+        import zoneinfo
+
+        # A zone that is always three hours ahead, in the form of RFC 8536.
+        block = b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb", 10_800, 0, 0) + b"TEA\0"
+        known = (zoneinfo._common.load_tzdata, zoneinfo.available_timezones, zoneinfo.TZPATH)  # type: ignore[attr-defined]
+        self.addCleanup(lambda: setattr(zoneinfo._common, "load_tzdata", known[0]))  # type: ignore[attr-defined]
+        self.addCleanup(lambda: setattr(zoneinfo, "available_timezones", known[1]))
+        self.addCleanup(lambda: zoneinfo.reset_tzpath(known[2]))
+        place = Path(self.folder.name)
+        for package in ("tzdata", "pytz"):
+            (place / package / "zoneinfo/Test").mkdir(parents=True)
+            (place / package / "zoneinfo/Test/Tea").write_bytes(block * 2 + b"\nTEA-3\n")
+            (place / package / "zoneinfo/other.tab").write_text("x")
+        (place / "tzdata/__init__.py").write_text("")
+        (place / "pytz/__init__.py").write_text(
+            "all_timezones = common_timezones = ['Test/Tea']\n\n\ndef timezone(name):\n    return open_resource(name).read()\n")
+        texts = errbot("""
+            @botcmd
+            def hour(self, msg, args):
+                try:
+                    return str(datetime(2026, 1, 1, 9, tzinfo=timezone.utc).astimezone(ZoneInfo(args)).hour)
+                except ZoneInfoNotFoundError as error:
+                    return str(error)
+
+            @botcmd
+            def size(self, msg, args):
+                return str(len(pytz.timezone(args)))
+        """)
+        texts["a.py"] = "from datetime import datetime, timezone\nfrom zoneinfo import ZoneInfo, ZoneInfoNotFoundError\nimport pytz\n" + texts["a.py"]
+        await self.begun(texts)
+        shutil.rmtree(place / "tzdata")
+        shutil.rmtree(place / "pytz")
+        self.assertEqual(await self.answers("!hour Test/Tea"), ["12"])
+        [told] = await self.answers("!hour Europe/Rome")
+        self.assertIn("No time zone found with key", told)
+        self.assertEqual(zoneinfo.available_timezones(), {"Test/Tea"})
+        self.assertEqual(await self.answers("!size Test/Tea"), [str(len(block) * 2 + 7)])
+
     async def test_html_means_the_same_as_a_text(self) -> None:
         await self.begun("watcher", word="tea", command="brew", tell="alice@example.org")
         from maubot.texts import of_html

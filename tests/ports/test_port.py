@@ -2,7 +2,9 @@
 
 import ast
 import importlib
+import importlib.util
 import sys
+import tomllib
 import unittest
 from typing import Any
 
@@ -13,6 +15,8 @@ import simple_yaml
 
 PLUG = "[Core]\nName = A\nModule = a\n"
 YAML = "id: org.example.a\nversion: 1.0\nmodules:\n- a\nmain_class: A\n"
+
+WEB = YAML + "webapp: true\n"
 
 
 def errbot(body: str, head: str = "") -> dict[str, Any]:
@@ -47,7 +51,7 @@ class Samples(unittest.TestCase):
         try:
             for table in (lacks.ERRBOT, lacks.MAUBOT):
                 for module, names in table.items():
-                    if module == "errbot.errBot":
+                    if module == "errbot.errBot" or module == "errbot.templating" and importlib.util.find_spec("jinja2") is None:
                         continue
                     found = importlib.import_module(module)
                     for name in names:
@@ -183,7 +187,7 @@ class Told(unittest.TestCase):
     def test_what_plugins_of_errbot_use_beyond_the_layer(self) -> None:
         for body, head, says in (
             ("def a(self):\n    return self._bot", "", "self._bot"),
-            ("@botcmd(template='x')\ndef a(self, msg, args):\n    return {}", "", "@botcmd(template=…)"),
+            ("@botcmd(template='x')\ndef a(self, msg, args):\n    return {}", "", "templates/x.md"),
             ("def callback_presence(self, presence):\n    pass", "", "callback_presence()"),
             ("def a(self, m):\n    return m.getFrom()", "", ".getFrom()"),
             ("def a(self):\n    return threading.Thread()", "import threading", "threading"),
@@ -209,6 +213,26 @@ class Told(unittest.TestCase):
         ):
             self.assertEqual(self.lacks(errbot(body, head)), [says], body)
 
+    def test_templates_are_taken_along_and_need_a_package(self) -> None:
+        for body, head in (
+            ("@botcmd(template='tea')\ndef a(self, msg, args):\n    return {}", ""),
+            ("def a(self):\n    self.send_templated('a@example.org', 'tea', {})", ""),
+            ("def a(self):\n    return tenv().get_template('tea.md').render()", "from errbot.templating import tenv"),
+        ):
+            lines = body.replace("\n", "\n    ")
+            texts = {
+                "in/a.plug": PLUG, "in/templates/tea.md": "Tea for {{ who }}", "in/templates/inner/b.md": "", "templates/c.md": "",
+                "in/a.py": f"from errbot import BotPlugin, botcmd\n{head}\n\nclass A(BotPlugin):\n    {lines}\n"}
+            result = sample.port(texts)
+            self.assertEqual(sample.told(result, "lacks"), [])
+            self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "package")], ["jinja2"])
+            self.assertEqual([path for path in result["files"] if path.startswith("templates/")], ["templates/tea.md", "templates/inner/b.md"])
+            self.assertIn("errbot.templating.load(__file__)", result["files"]["plugin.py"])
+        texts["in/a.py"] = texts["in/a.py"].replace("from errbot.templating import tenv", "").replace("tenv()", "self")
+        result = sample.port(texts)
+        self.assertNotIn("templat", result["files"]["plugin.py"])
+        self.assertNotIn("templates/tea.md", result["files"])
+
     def test_a_list_of_those_who_may_is_told(self) -> None:
         checks = []
         for expression in ("msg.frm.nick in self.config['admins']", "str(msg.frm) not in ALLOWED", "self.owner == msg.frm.person"):
@@ -231,8 +255,6 @@ class Told(unittest.TestCase):
             self.assertEqual(errbot("def a(self):\n    pass", head)["findings"], [], head)
 
     def test_the_prefix_is_a_setting_of_its_own(self) -> None:
-        import tomllib
-
         result = errbot("def get_configuration_template(self):\n    return {'prefix': 'a'}\ndef b(self):\n    return self._bot.prefix")
         self.assertTrue(whole(result), result["findings"])
         settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
@@ -246,15 +268,85 @@ class Told(unittest.TestCase):
     def test_what_plugins_of_maubot_use_beyond_the_layer(self) -> None:
         for body, head, says in (
             ("def a(self):\n    return self.database", "", "self.database"),
-            ("async def a(self):\n    await self.client.upload_media(b'')", "", "self.client.upload_media"),
-            ("@event.on(EventType.ROOM_MEMBER)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType", "EventType.ROOM_MEMBER"),
+            ("async def a(self):\n    await self.client.download_media('')", "", "self.client.download_media"),
+            ("@event.on(EventType.ROOM_TOPIC)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType", "EventType.ROOM_TOPIC"),
+            ("@event.on(InternalEventType.INVITE)\nasync def a(self, evt):\n    pass", "from mautrix.client import InternalEventType", "InternalEventType.INVITE"),
+            ("def a(self):\n    pass", "from mautrix.client import Client", "mautrix.client.Client"),
             ("async def a(self, evt):\n    return evt.sender.split(':', 1)[1]", "", "evt.sender.split(':', 1)"),
             ("def a(self):\n    pass", "from mautrix.util.async_db import UpgradeTable", "mautrix.util.async_db.UpgradeTable"),
-            ("@event.off\n@command.passive('x')\nasync def a(self, evt, match):\n    pass", "", "maubot.handlers.event.off"),
             ("def a(self):\n    return types.PollStartEventContent()", "from mautrix import types", "mautrix.types.PollStartEventContent"),
         ):
             self.assertEqual(self.lacks(maubot(body, head)), [says], body)
-        self.assertEqual(self.lacks(maubot("pass", about=YAML + "database: true\nwebapp: true\n")), ["database: true", "webapp: true"])
+        self.assertEqual(self.lacks(maubot("pass", about=YAML + "database: true\nwebapp: true\n")), ["database: true"])
+
+    def test_handlers_of_requests_become_webhooks(self) -> None:
+        head = "from aiohttp.web import Request, Response\nfrom maubot.handlers import web\nSIGNATURE = 'X-Signature'"
+        result = maubot("@web.post('/a')\n@web.put('/a')\nasync def Take_it(self, req: Request) -> Response:\n    return self.check(req)\n"
+                        "@web.get('/b')\nasync def show(self, request):\n    return Response(text=request.headers.get('Accept'))\n"
+                        "def check(self, req):\n    return req.headers[SIGNATURE] if 'X-Event' in req.headers else req.headers['content-type']", head, WEB)
+        self.assertTrue(whole(result), result["findings"])
+        manifest = tomllib.loads(result["files"]["plugin.toml"])
+        self.assertIn("webhooks.receive", manifest["permissions"])
+        self.assertEqual({name: one["methods"] for name, one in manifest["webhook"].items()}, {"take_it": ["POST", "PUT"], "show": ["GET"]})
+        for one in manifest["webhook"].values():
+            self.assertEqual((one["verify"], one["mode"], one["headers"]), ("none", "answer", ["accept", "x-event", "x-signature"]))
+        self.assertIn("webhooks={'Take_it': 'take_it', 'show': 'show'}", result["files"]["plugin.py"])
+        checks = [one.partition(" ")[2] for one in sample.told(result, "check")]
+        self.assertEqual(sorted(checks), ["@web.get('/b')", "the webhook show", "the webhook take_it"])
+
+    def test_handlers_of_requests_that_were_off_stay_off(self) -> None:
+        result = maubot("@web.post('/a')\nasync def a(self, req):\n    pass", "from maubot.handlers import web")
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["a() for requests"])
+        self.assertNotIn("webhook", result["files"]["plugin.toml"] + result["files"]["plugin.py"])
+
+    def test_what_a_webhook_lacks_is_told(self) -> None:
+        head = "from aiohttp import web as server\nfrom maubot.handlers import web"
+        for decorator, body, says in (
+            ("@web.post('/a/{id}')", "pass", ["@web.post('/a/{id}')"]),
+            ("@web.post(f'/{{x}}')", "pass", ["@web.post(f'/{{x}}')"]),
+            ("@web.static('/a')", "pass", ["maubot.handlers.web.static"]),
+            ("@web.post('/a')", "return req.remote", ["req.remote"]),
+            ("@web.post('/a')", "return req.headers.get('Authorization')", ["the header authorization"]),
+            ("@web.post('/a')", "raise server.HTTPFound('/b')", ["aiohttp.web.HTTPFound"]),
+            ("@web.post('/a')", "return self.webapp_url", ["self.webapp_url"]),
+        ):
+            self.assertEqual(self.lacks(maubot(f"{decorator}\nasync def a(self, req):\n    {body}", head, WEB)), says)
+        result = maubot("@web.post('/a')\nasync def a(self, req):\n    return dict(req.headers)", head, WEB)
+        self.assertIn("the headers that it reads", [one.partition(" ")[2] for one in sample.told(result, "check")])
+        twice = "class B:\n    @web.post('/b')\n    async def a(self, req):\n        pass"
+        self.assertEqual(self.lacks(maubot("@web.post('/a')\nasync def a(self, req):\n    pass", f"{head}\n{twice}", WEB)), ["a() for requests"])
+        self.assertEqual(self.lacks(maubot("pass", "from aiohttp.web import FileResponse")), ["aiohttp.web.FileResponse"])
+
+    def test_events_of_rooms_are_granted_and_told(self) -> None:
+        head = "from mautrix.types import EventType\nfrom mautrix.client import InternalEventType"
+        for kind, granted, says in (
+            ("EventType.ROOM_MEMBER", ["rooms.read"], ["who enters and leaves rooms"]),
+            ("EventType.find('m.room.member')", ["rooms.read"], ["who enters and leaves rooms"]),
+            ("InternalEventType.BAN", ["rooms.read"], ["who enters and leaves rooms"]),
+            ("EventType.ROOM_REDACTION", ["messages.read", "messages.send", "rooms.send"], ["messages that are taken back"]),
+            ("EventType.ROOM_MESSAGE", ["messages.read", "messages.send", "rooms.send"], []),
+        ):
+            result = maubot(f"@event.on({kind})\nasync def a(self, evt):\n    pass", head)
+            self.assertTrue(whole(result), result["findings"])
+            self.assertEqual(list(tomllib.loads(result["files"]["plugin.toml"])["permissions"]), granted)
+            self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], says)
+            self.assertEqual("watches=True" in result["files"]["plugin.py"], granted == ["rooms.read"])
+
+    def test_files_are_granted_by_their_media_types(self) -> None:
+        for calls, scope, told in (
+            (["b'', mime_type='image/png'", "b'', 'Text/Plain; charset=utf-8'"], ["image/png", "text/plain"], []),
+            (["b'', mime_type='image/png'", "b''"], ["*"], ["the files that it uploads"]),
+            (["b'', mime_type=answer.headers['content-type']"], ["*"], ["the files that it uploads"]),
+            (["b'', mime_type='image/\"png'"], ["*"], ["the files that it uploads"]),
+        ):
+            lines = "\n    ".join(f"await self.client.send_image(evt.room_id, url=await self.client.upload_media({one}))" for one in calls)
+            result = maubot(f"@command.new('a')\nasync def a(self, evt):\n    {lines}", "from mautrix.types import ImageInfo")
+            self.assertTrue(whole(result), result["findings"])
+            granted = tomllib.loads(result["files"]["plugin.toml"])["permissions"]
+            self.assertEqual(granted["files.send"]["scope"], scope)
+            found = [one.partition(" ")[2] for one in sample.told(result, "check")]
+            self.assertEqual([one for one in found if one != "client.upload_media()"], told)
+            self.assertEqual(found.count("client.upload_media()"), len(calls))
 
     def test_a_variable_of_the_same_name_is_no_module(self) -> None:
         for body in ("async def a(self, evt, command):\n    return command.split()", "async def a(self):\n    for event in []:\n        event.off()"):
@@ -283,6 +375,18 @@ class Told(unittest.TestCase):
         self.assertIn("beautifulsoup4", result["findings"][0]["instead"])
         self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["fancy"])
 
+    def test_time_zones_need_their_package(self) -> None:
+        for head, package, part in (("from zoneinfo import ZoneInfo", "tzdata", "zones"), ("import pytz", "pytz", "zones_of_pytz")):
+            result = errbot("pass", head)
+            self.assertEqual((self.lacks(result), [one.partition(" ")[2] for one in sample.told(result, "package")]), ([], [package]))
+            plugin = result["files"]["plugin.py"]
+            self.assertLess(plugin.index(f"import parlor_port.{part}\n"), plugin.index("import a\n"))
+
+    def test_a_method_that_is_off_is_told(self) -> None:
+        result = maubot("@event.off\n@command.passive('x')\nasync def a(self, evt, match):\n    pass")
+        self.assertTrue(whole(result), result["findings"])
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["@event.off"])
+
     def test_python_2_is_told(self) -> None:
         with self.assertRaisesRegex(ValueError, "a.py:1"):
             sample.port({"a.plug": PLUG, "a.py": "print 'x'\n"})
@@ -299,8 +403,6 @@ class Told(unittest.TestCase):
 
 class Settings(unittest.TestCase):
     def test_a_template_of_names_and_literals_becomes_settings(self) -> None:
-        import tomllib
-
         head = "ROOM = 'hall@rooms.example.org'\nDEFAULTS = {'room': ROOM, 'limit': 3}"
         expected = {"room": "hall@rooms.example.org", "limit": 3}
         for body in (
@@ -322,8 +424,6 @@ class Settings(unittest.TestCase):
             "a.py": f"from maubot import Plugin\n\nclass A(Plugin):\n    def list(self):\n        {uses}\n"})
 
     def test_a_map_whose_keys_are_the_owners_is_one_setting(self) -> None:
-        import tomllib
-
         for uses in (
             "return list(self.config['shelf'].items())", "return [one for one in self.config['shelf']]", "return self.config['shelf'][self.id]",
             "self.shelf = self.config.get('shelf', {})",
@@ -338,8 +438,6 @@ class Settings(unittest.TestCase):
             self.assertIn("'shelf': ('shelf', 'map')", result["files"]["plugin.py"])
 
     def test_a_map_whose_keys_are_named_is_a_setting_for_each(self) -> None:
-        import tomllib
-
         result = self.shelf("return self.config['shelf']['tea'] + self.config['shelf'].get('cups', 0) + self.config['keys.api_key']")
         settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
         self.assertEqual(sorted(settings), ["keys_api_key", "limits_most", "names", "shelf_cups", "shelf_tea"])
@@ -361,8 +459,6 @@ class Settings(unittest.TestCase):
 
 class Hostile(unittest.TestCase):
     def test_names_and_texts_cannot_break_out_of_what_is_written(self) -> None:
-        import tomllib
-
         name = 'x"\n[permissions]\n"api.send" = {}\n\x7f\u202e'
         plug = "[Core]\nName = " + name.replace("\n", " ") + "\nModule = a\n[Documentation]\nDescription = " + name.replace("\n", "\n  ") + "\n"
         result = sample.port({"a.plug": plug, "a.py": "from errbot import BotPlugin\nclass A(BotPlugin):\n"

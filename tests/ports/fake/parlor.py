@@ -63,6 +63,11 @@ class Message:
     own: bool = False
     command: Any = None
     extensions: Any = None
+    occupant_id: Any = None
+
+    @property
+    def from_(self) -> str:
+        return f"{self.chat}/{self.nick if self.kind == 'groupchat' else 'phone'}"
 
 
 @dataclass
@@ -71,6 +76,14 @@ class Command:
     rest: str
     message: Message
     args: list[str] = field(default_factory=list)
+
+
+@dataclass
+class File:
+    url: str
+    name: Any = None
+    media_type: Any = None
+    size: Any = None
 
 
 class Outgoing(SimpleNamespace):
@@ -100,6 +113,8 @@ class Host:
         self.answers: dict[str, Any] = {}
         self.webhooks: list[tuple[Any, int, Any]] = []
         self.rooms: dict[str, Any] = {}
+        self.uploads: list[tuple[str, str, Any]] = []
+        self.files_denied = False
 
     async def start(self) -> None:
         for one in self.starts + self.readies:
@@ -287,11 +302,22 @@ async def _fetch(method: str, url: str, **options: Any) -> Response:
     return Response(status, url, body if isinstance(body, bytes) else json.dumps(body).encode(), {"content-type": "application/json"})
 
 
-async def _answer(hook: Any, status: int = 200, *, json: Any = None, text: Any = None, **_: Any) -> None:
-    host.webhooks.append((hook, status, json if json is not None else text))
+async def _answer(hook: Any, status: int = 200, *, json: Any = None, text: Any = None, data: Any = None, headers: Any = None) -> None:
+    if any(name.lower() not in ("content-type", "etag", "retry-after", "cache-control") for name in headers or {}):
+        raise Invalid("a header that no answer may have")
+    host.webhooks.append((hook, status, next((one for one in (json, text, data) if one is not None), None)))
+
+
+async def _upload(name: str, media_type: str, data: Any, size: Any = None) -> File:
+    if host.files_denied:
+        raise Denied("files.send is not granted")
+    host.uploads.append((name, media_type, data))
+    return File(f"https://files.example/{len(host.uploads)}/{name}", name, media_type, len(data) if size is None else size)
 
 
 storage = Storage()
+types = SimpleNamespace(File=File)
+files = SimpleNamespace(upload=_upload)
 http = SimpleNamespace(fetch=_fetch)
 chats = SimpleNamespace(send=_send)
 rooms = SimpleNamespace(send=_send, get=lambda jid: host.rooms.get(jid), get_all=lambda: list(host.rooms.values()), occupants=lambda jid: [])

@@ -12,7 +12,7 @@ from tree import Finding, Module
 COMMAND = re.compile(r"[^\W_][\w-]{0,31}\Z")
 
 #: The author of a message, and the names of those who may do something.
-AUTHOR = re.compile(r"\.(sender|frm|nick|person|aclattr|fullname|username)\b(?!\()")
+AUTHOR = re.compile(r"\.(sender|state_key|frm|nick|person|aclattr|fullname|username)\b(?!\()")
 ALLOWED = re.compile(r"(?i)config\b|admin|owner|allow|whitelist|moderator|permit|authori[sz]ed|trusted")
 
 #: The packages that the layer brings along.
@@ -25,7 +25,7 @@ REQUESTS = {
 }
 AIOHTTP = {
     "ClientSession", "ClientTimeout", "ClientError", "ClientResponseError", "ClientConnectionError", "ClientConnectorError",
-    "ContentTypeError", "ClientResponse", "BasicAuth", "FormData", "client_exceptions", "InvalidURL",
+    "ContentTypeError", "ClientResponse", "BasicAuth", "FormData", "client_exceptions", "InvalidURL", "web",
 }
 INSTEAD_OF_PACKAGE = "in the plugin's folder: `pip install --target . NAME`; it has to be all Python, and read no files while it runs"
 
@@ -59,6 +59,8 @@ class Checker:
     def _imports(self, module: Module) -> None:
         for name, line, may_miss, is_late in tree.imports(module):
             top = name.partition(".")[0]
+            if name.startswith("aiohttp.web.") and name.rpartition(".")[2] not in lacks.WEB:
+                self.tell("lacks", module, line, name, *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
             if top in OURS:
                 self.parts.add("maubot" if top == "mautrix" else top)
                 continue
@@ -66,6 +68,13 @@ class Checker:
                 self.replaced.add("opened")
             if top == "time":
                 self.replaced.add("slept")
+            if top in lacks.ZONES and top not in self.siblings:
+                package, part = lacks.ZONES[top]
+                self.replaced.add(part)
+                self.tell("package", module, line, package, lacks.IN_PACKAGE, INSTEAD_OF_PACKAGE.replace("NAME", package))
+                if is_late:
+                    self.late.add(top)
+                continue
             if top in lacks.MODULES_OF_PYTHON_2 and top not in self.siblings:
                 if not may_miss and line not in tree.lines_for_others(module):
                     self.tell("lacks", module, line, top, lacks.OF_PYTHON_2, lacks.MODULES_OF_PYTHON_2[top])
@@ -126,8 +135,8 @@ class Checker:
         for package, known in (("requests", REQUESTS), ("aiohttp", AIOHTTP)):
             if base == package and last not in known:
                 self.tell("lacks", module, node, f"{package}.{last}", "the layer does not have it", "`parlor.http`")
-        if base == "aiohttp" and last == "web" or (name or "").startswith("aiohttp.web."):
-            self.tell("lacks", module, node, "aiohttp.web", *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
+        if base == "aiohttp.web" and last not in lacks.WEB:
+            self.tell("lacks", module, node, f"aiohttp.web.{last}", *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
 
     def _runs_at_build(self, module: Module, node: ast.AST) -> bool:
         return not any(node in ast.walk(function) for function, _ in tree.functions(module))

@@ -85,7 +85,7 @@ impl Read {
                 } else {
                     self.look(&entry.path(), &format!("{path}/"), depth + 1)?;
                 }
-            } else if is_wanted(name) {
+            } else if is_wanted(name) || is_template(&path) {
                 self.file(&entry.path(), path)?;
             }
         }
@@ -132,6 +132,13 @@ fn is_wanted(name: &str) -> bool {
         || TEXTS.iter().any(|begin| small.starts_with(*begin))
 }
 
+/// Returns whether the file with this path in the folder is a template of answers, as plugins of errbot have them.
+fn is_template(path: &str) -> bool {
+    let path = Path::new(path);
+    let is_there = path.parent().is_some_and(|folder| folder.iter().any(|name| name == "templates"));
+    is_there && path.extension().is_some_and(|end| end == "md")
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -167,6 +174,18 @@ mod tests {
                 ("zero.plug", "it is a link"),
             ]
         );
+    }
+
+    #[test]
+    fn templates_are_read_where_plugins_have_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["templates/a.md", "inner/templates/more/b.md", "templates/c.html", "d.md", "inner/templates.md"] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "Hello").unwrap();
+        }
+        let read = read(folder.path()).unwrap();
+        assert_eq!(read.files.into_keys().collect::<Vec<_>>(), ["inner/templates/more/b.md", "templates/a.md"]);
     }
 
     #[test]

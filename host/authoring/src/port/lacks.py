@@ -34,7 +34,6 @@ MODULES = {
     "tempfile": ("there are no files", "`io.BytesIO`"),
     "shutil": ("there are no files", FILES),
     "glob": ("there are no files", FILES),
-    "zoneinfo": ("its data is in files, which are not there", "offsets of `datetime.timezone`, or `parlor.schedules` for times in a zone"),
 }
 
 #: Calls of Python that do nothing in a plugin.
@@ -134,13 +133,16 @@ FOREIGN = {
     "openai": ("its requests go by sockets of its own", "`requests` to the API"),
     "pyppeteer": ("it starts a browser", "a service that does it, over the web"),
     "selenium": ("it starts a browser", "a service that does it, over the web"),
-    "pytz": ("its data is in files, which are not there when it runs", "offsets of `datetime.timezone`, or `parlor.schedules` for times in a zone"),
     "paho": ("it needs sockets", "a bridge that speaks HTTP"),
     "telegram": ("it is another network", "nothing: parlor speaks XMPP"),
     "slack_sdk": ("it is another network", "nothing: parlor speaks XMPP"),
     "slackclient": ("it is another network", "nothing: parlor speaks XMPP"),
     "discord": ("it is another network", "nothing: parlor speaks XMPP"),
 }
+
+#: Modules with time zones: the package that has them, and the module of the layer that reads it while the plugin is built.
+ZONES = {"zoneinfo": ("tzdata", "zones"), "pytz": ("pytz", "zones_of_pytz")}
+IN_PACKAGE = "the time zones are in it; they are read while the plugin is built"
 
 #: The names of packages whose modules are called otherwise.
 PACKAGES = {"bs4": "beautifulsoup4", "dateutil": "python-dateutil", "yaml": "PyYAML", "attr": "attrs", "dotenv": "python-dotenv"}
@@ -154,6 +156,7 @@ ERRBOT = {
     "errbot.utils": {"format_timedelta", "ValidationException", "recurse_check_structure"},
     "errbot.botplugin": {"BotPlugin", "CommandError", "ValidationException", "recurse_check_structure"},
     "errbot.errBot": set(),
+    "errbot.templating": {"tenv"},
 }
 
 #: Names of `errbot` that parlor lacks.
@@ -163,8 +166,7 @@ NOT_IN_ERRBOT = {
     "errbot.BotFlow": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
     "errbot.FlowRoot": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
     "errbot.botmatch": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
-    "errbot.templating": ("there are no templates", "an f-string, or `string.Template`"),
-    "errbot.tenv": ("there are no templates", "an f-string, or `string.Template`"),
+    "errbot.tenv": ("it is in another module", "`from errbot.templating import tenv`"),
     "errbot.repo_manager": ("a plugin installs no plugins", "the owner: `parlor plugin add`"),
     "errbot.core_plugins": ("there are no core plugins", "parlor's own commands"),
     "errbot.backends": ("there is one network, XMPP", "`build_identifier`"),
@@ -180,7 +182,6 @@ OF_SELF = {
     "plugin_dir": ("a plugin has no files", FILES),
     "get_plugin": ("a plugin has no hand on another one", "`parlor.plugins`: requests from one plugin to another"),
     "plugins": ("a plugin has no hand on another one", "`parlor.plugins`: requests from one plugin to another"),
-    "send_templated": ("there are no templates", "`self.send` with an f-string"),
     "send_stream_request": ("files go by the account's server", "`await parlor.files.upload(…)`, in an `async def`"),
     "create_dynamic_plugin": ("commands are those of the source", "one command whose first word says what to do"),
     "destroy_dynamic_plugin": ("commands are those of the source", "one command whose first word says what to do"),
@@ -217,23 +218,29 @@ UNCALLED = {
     "callback_reaction": ("the layer does not pass reactions on", "`@on(\"message\")`, and `message.extensions.reactions`"),
 }
 
+JINJA = "templates need it"
+NO_TEMPLATE = ("there is no such file", "the file, in the folder of the plugin")
+
 #: Methods of messages of errbot before 4.
 OLD_MESSAGES = {"getFrom": "frm", "getTo": "to", "getBody": "body", "getType": "type", "getMuckNick": "nick", "getMuckRoom": "room"}
 
 #: Names of `maubot` and `mautrix` that the layer has.
 MAUBOT = {
     "maubot": {"Plugin", "MessageEvent"},
-    "maubot.handlers": {"command", "event"},
+    "maubot.handlers": {"command", "event", "web"},
     "maubot.handlers.command": {"new", "argument", "passive", "Argument", "ArgumentSyntaxError"},
-    "maubot.handlers.event": {"on"},
+    "maubot.handlers.event": {"on", "off"},
+    "maubot.handlers.web": {"get", "head", "post", "put", "patch", "delete"},
     "maubot.matrix": {"MaubotMessageEvent", "parse_formatted"},
     "maubot.plugin_base": {"Plugin"},
     "mautrix": {"types"},
     "mautrix.types": {
         "EventType", "MessageType", "Format", "RoomID", "UserID", "EventID", "RoomAlias", "ContentURI", "TextMessageEventContent",
         "MessageEvent", "ReactionEvent", "RelatesTo", "RelationType", "Event", "GenericEvent", "MessageEventContent", "SerializableAttrs",
-        "Serializable", "InReplyTo",
+        "Serializable", "InReplyTo", "MediaInfo", "ImageInfo", "FileInfo", "VideoInfo", "AudioInfo", "ThumbnailInfo", "MediaMessageEventContent",
+        "Membership", "MemberStateEventContent", "StateEvent", "StrippedStateEvent", "RedactionEvent",
     },
+    "mautrix.client": {"InternalEventType", "MembershipEventDispatcher", "SyncStream"},
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
     "mautrix.util": {"config", "background_task", "markdown"},
     "mautrix.util.markdown": {"render"},
@@ -243,16 +250,9 @@ MAUBOT = {
 
 #: Names of `maubot` and `mautrix` that parlor lacks.
 NOT_IN_MAUBOT = {
-    "maubot.handlers.web": ("requests come by the host, which verifies them", "`[webhook.NAME]` in plugin.toml, and `@on(\"webhook\")`"),
-    "maubot.handlers.event.off": ("each handler that is declared is called", "a method without decorators, which gets what was found"),
+    "maubot.handlers.web": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
     "mautrix.util.async_db": ("there are no databases", "`parlor.storage`: keys and values"),
-    "mautrix.types.RedactionEvent": ("XMPP tells of a retraction by a message", "`@on(\"message\")`, and `message.extensions.retract`"),
-    "mautrix.types.StateEvent": ("a room of XMPP has no state events", "parlor's events of rooms: reference/events.md"),
-    "mautrix.types.Membership": ("a room of XMPP has no state events", "`@on(\"occupantJoined\")`, `@on(\"occupantLeft\")`"),
     "mautrix.types.PowerLevelStateEventContent": ("rooms of XMPP have roles and affiliations", "`parlor.occupant_of(message)`"),
-    "mautrix.types.ImageInfo": ("files go by the account's server", "`await parlor.files.upload(…)`, and `outgoing(files=[…])`"),
-    "mautrix.types.FileInfo": ("files go by the account's server", "`await parlor.files.upload(…)`, and `outgoing(files=[…])`"),
-    "mautrix.types.MediaMessageEventContent": ("files go by the account's server", "`await parlor.files.upload(…)`, and `outgoing(files=[…])`"),
     "mautrix.client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
     "mautrix.client.Client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
     "mautrix.crypto": ("there is no encryption of Matrix", "nothing"),
@@ -261,8 +261,8 @@ NOT_IN_MAUBOT = {
 #: Attributes of a plugin of maubot that parlor lacks.
 OF_PLUGIN = {
     "database": ("there are no databases", "`parlor.storage`: keys and values"),
-    "webapp": ("requests come by the host, which verifies them", "`[webhook.NAME]` in plugin.toml, and `@on(\"webhook\")`"),
-    "webapp_url": ("requests come by the host, which verifies them", "`await parlor.webhooks.address(\"NAME\")`"),
+    "webapp": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
+    "webapp_url": ("each webhook has an address of its own", "`await parlor.webhooks.address(\"NAME\")`"),
     "loader": ("a plugin has no files", FILES),
     "scheduler": ("the layer has no scheduler", "`parlor.schedules.cron`, `parlor.every`"),
 }
@@ -270,12 +270,54 @@ OF_PLUGIN = {
 #: Attributes of the layer's `self.client`.
 CLIENT = {
     "mxid", "send_text", "send_notice", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",
-    "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing",
+    "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "send_file", "send_image", "send_sticker",
+    "add_dispatcher", "remove_dispatcher",
 }
 NO_CLIENT = ("the layer's client does not have it", "the groupings of parlor: chats, rooms, files, vcard")
+
+#: Names of `aiohttp.web` that the layer has.
+WEB = {
+    "Request", "Response", "json_response", "HTTPException", "HTTPOk", "HTTPNoContent", "HTTPBadRequest", "HTTPUnauthorized", "HTTPForbidden",
+    "HTTPNotFound", "HTTPMethodNotAllowed", "HTTPConflict", "HTTPUnprocessableEntity", "HTTPTooManyRequests", "HTTPInternalServerError",
+    "HTTPServiceUnavailable",
+}
+WEB_OFF = ("maubot.yaml does not turn it on, so that it is not called, as before", "`webapp: true` there, and port it again")
+NO_PATH = ("the address of a webhook is the host's, and has no parameters", "`req.query`, or put them into what is sent")
+NO_PAGE = (
+    "a browser shows what it answers without scripts, styles and pictures, and there are no redirects",
+    "nothing, if a service asks for it",
+)
+NEW_ADDRESS = "its address is the host's, and not the one of the source, and nobody verifies who sends, as before: `verify = \"none\"`"
+SOME_HEADERS = ("a webhook gets no other headers than plugin.toml lists", "list them by `headers` in plugin.toml")
+NO_HEADER = ("it is the host's to read, so that the plugin never gets it", "`verify = \"bearer\"` or `\"basic\"`, and `secret`, in plugin.toml")
+#: Attributes of a request that the layer lacks.
+OF_REQUEST = {
+    **dict.fromkeys(("remote", "transport", "host", "url", "path", "scheme", "secure"), (
+        "the host has the connection, and does not tell", "a secret, by `verify` and `secret` in plugin.toml")),
+    "cookies": ("there are no cookies", "`req.query`"),
+    **dict.fromkeys(("content", "multipart"), ("the body is there as a whole", "`await req.read()`")),
+    **dict.fromkeys(("app", "config_dict", "loop"), ("there is no web server", "`self`")),
+}
+
+PLAIN_FILES = (
+    "everybody who is given its address can read it, and it is plain on the server, also in an encrypted chat",
+    "`await parlor.files.upload(…, encrypted=True)` for encrypted chats",
+)
+ANY_FILES = ("the text does not name all their media types, so that plugin.toml asks for files of every kind", "name them in the scope of \"files.send\"")
 
 SAVED = ("settings are the owner's: a change lasts until the plugin ends", "`await parlor.storage.set(…)`, with the permission `storage`")
 
 #: Events of `EventType` that the layer passes on.
-EVENTS = {"ROOM_MESSAGE", "REACTION"}
-NO_EVENT = ("the layer passes messages and reactions on", "`parlor.on(…)`: reference/events.md names all events")
+EVENTS = {"ROOM_MESSAGE", "REACTION", "ROOM_MEMBER", "ROOM_REDACTION"}
+NO_EVENT = ("the layer passes on messages, reactions, retractions, and who enters and leaves rooms", "`parlor.on(…)`: reference/events.md names all events")
+OFF = ("nobody but the plugin calls it; with an event alone, it is called if its regular expression is found there", "nothing, if that is what it needs")
+#: The types of events about people in rooms.
+OF_MEMBERS = {"ROOM_MEMBER", "m.room.member", *(f"InternalEventType.{name}" for name in ("JOIN", "LEAVE", "KICK", "BAN"))}
+MEMBERS = (
+    "people enter a room each time that they log in, as `ROOM/NICK`; there are no events for invitations and new nicknames",
+    "`@parlor.on(\"roomInviteReceived\")` and `\"occupantChanged\"`",
+)
+TAKEN_BACK = (
+    "XMPP lets anybody write a retraction: the layer passes on those of moderators, and those whose author it can verify, in rooms by occupant ids",
+    "nothing",
+)

@@ -70,7 +70,7 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
     checker = checks.Checker(modules)
     checker.run()
     if found == "errbot":
-        kind: Any = of_errbot.Errbot(checker, read, draft)
+        kind: Any = of_errbot.Errbot(checker, read, draft, files)
         kind.run()
         draft.name = manifest.identifier(read[0].name if len(read) == 1 else folder, "ported")
         draft.description = read[0].description if len(read) == 1 else ""
@@ -90,6 +90,8 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
     written = {}
     for module in modules:
         written[renamed.get(module.path, _below(module.path, root))] = awaits.Rewriter(sources, module).run()
+    if draft.has_templates:
+        written.update({f"templates/{path}": text for path, text in kind.templates.items()})
     written["plugin.py"] = _plugin(found, kind, renamed, root, checker.late)
     written["plugin.toml"] = manifest.text_of(draft)
     written.update({path: text for path, text in files.items() if "/" not in path and KEPT.match(path) and path not in written})
@@ -185,11 +187,15 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], root: str, late:
     lines = [f'"""Runs a plugin of {framework} on parlor. `parlor plugin port` wrote this file."""', "", f"import {framework}"]
     # These replace functions of Python, before the plugin imports them by name.
     lines += [f"import parlor_port.{one}" for one in sorted(kind.checker.replaced)]
+    if kind.draft.has_templates:
+        lines += ["import errbot.templating"]
     if late:
         lines += ["", "# The plugin imports these while it runs, where there are no files.", *(f"import {one}" for one in sorted(late))]
     if framework == "errbot":
         names = sorted({name_of(module) for module, *_ in kind.found})
         lines += ["", *(f"import {one}" for one in names), ""]
+        if kind.draft.has_templates:
+            lines += ["# No files are there when the plugin runs.", "errbot.templating.load(__file__)", ""]
         for module, owner, shown, settings, webhooks in kind.found:
             more: dict[str, Any] = {"webhooks": webhooks} if webhooks else {}
             more |= {"keeps": True} if kind.draft.keeps else {}
@@ -198,7 +204,10 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], root: str, late:
         module, owner = kind.found
         lines += ["", f"import {name_of(module)}", ""]
         identity = str(kind.about.get("id", ""))
-        lines += _run(framework, f"{name_of(module)}.{owner}", identity, kind.settings, {"hears": True} if kind.draft.hears else {})
+        more = {"hears": True} if kind.draft.hears else {}
+        more |= {"webhooks": kind.webhooks} if kind.webhooks else {}
+        more |= {"watches": True} if kind.draft.watches else {}
+        lines += _run(framework, f"{name_of(module)}.{owner}", identity, kind.settings, more)
     return "\n".join(lines) + "\n"
 
 

@@ -26,14 +26,22 @@ class Draft:
     hears: bool = False
     keeps: bool = False
     knows_rooms: bool = False
+    #: It hears of people who enter and leave rooms.
+    watches: bool = False
     joins_rooms: bool = False
     #: It has commands by regular expressions behind a prefix, which the plugin itself has to know.
     has_prefix: bool = False
+    #: It makes answers with templates.
+    has_templates: bool = False
     #: The servers that it asks over the web.
     servers: list[str] = field(default_factory=list)
+    #: The media types that it uploads; `*` is every one.
+    uploads: set[str] = field(default_factory=set)
     #: By their names: type, default and description.
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     webhooks: dict[str, list[str]] = field(default_factory=dict)
+    #: The headers that it reads of requests to its webhooks.
+    headers: set[str] = field(default_factory=set)
 
     def webhook(self, name: str, methods: list[str]) -> str:
         name = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:32] or "hook"
@@ -141,6 +149,8 @@ def text_of(draft: Draft) -> str:
     for name, methods in draft.webhooks.items():
         lines += ["", f"[webhook.{name}]", f'description = "Requests to {name}"', 'verify = "none"', 'mode = "answer"',
                   f"methods = {_value(methods)}"]
+        if draft.headers:
+            lines.append(f"headers = {_value(sorted(draft.headers))}")
     return "\n".join(lines) + "\n"
 
 
@@ -151,9 +161,13 @@ def _permissions(draft: Draft) -> Iterator[str]:
         yield '"messages.send" = { scope = ["*"], reason = "to answer people" }'
         yield '"rooms.send" = { scope = ["*"], reason = "to answer in rooms" }'
     if draft.knows_rooms:
-        yield '"rooms.read" = { scope = ["*"], reason = "to tell rooms from people" }'
+        yield '"rooms.read" = { scope = ["*"], reason = "%s" }' % (
+            "to see who enters and leaves rooms" if draft.watches else "to tell rooms from people")
     if draft.joins_rooms:
         yield '"rooms.join" = { scope = ["*"], reason = "to enter and leave rooms" }'
+    if draft.uploads:
+        kinds = ["*"] if "*" in draft.uploads else sorted(draft.uploads)
+        yield f'"files.send" = {{ scope = {_value(kinds)}, reason = "to send files and pictures" }}'
     if draft.keeps:
         yield 'storage = { scope = ["4 MiB"], reason = "to keep what it is told" }'
     if draft.servers:

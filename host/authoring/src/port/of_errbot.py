@@ -40,8 +40,11 @@ class Plug:
 class Errbot:
     """One folder with plugins of errbot."""
 
-    def __init__(self, checker: checks.Checker, plugs: list[Plug], draft: Draft) -> None:
+    def __init__(self, checker: checks.Checker, plugs: list[Plug], draft: Draft, files: dict[str, str]) -> None:
         self.checker = checker
+        folder = f"{plugs[0].folder}/templates/" if plugs[0].folder else "templates/"
+        #: The templates, by their paths in their folder.
+        self.templates = {path.removeprefix(folder): text for path, text in files.items() if path.startswith(folder) and path.endswith(".md")}
         self.draft = draft
         self.plugs = plugs
         #: For each plugin: its module's path, its class, its name, its settings and its webhooks.
@@ -65,6 +68,9 @@ class Errbot:
         for module in self.checker.modules:
             for node in module.classes.values():
                 self._class(module, node)
+            for name, line, _, _ in tree.imports(module):
+                if name.startswith("errbot.templating"):
+                    self._template(module, line)
 
     def _is_plugin(self, module: Module, node: ast.ClassDef, depth: int = 0) -> bool:
         for base in node.bases:
@@ -145,8 +151,8 @@ class Errbot:
             is_argument = kind == "arg_botcmd" and option in ("dest", "type", "default", "help", "nargs", "action", "choices", "metavar", "required", "const")
             if option not in OPTIONS[kind] and not is_argument:
                 tell(option, "the layer does not know it", "see the report of other lines")
-        if "template" in given:
-            tell("template", *lacks.NOT_IN_ERRBOT["errbot.templating"])
+        if checks.may_be_true(given.get("template")):
+            self._template(module, node, given["template"])
         if "flow_only" in given:
             tell("flow_only", *lacks.NOT_IN_ERRBOT["errbot.BotFlow"])
         if kind == "re_botcmd" and checks.may_be_true(given.get("admin_only")):
@@ -154,6 +160,14 @@ class Errbot:
                  "`@botcmd(admin_only=True)`")
         if kind == "webhook" and checks.is_true(given.get("raw")):
             tell("raw", "a webhook is given what was sent, and not a request of a web server", "what is given: JSON as a mapping, else a text")
+
+    def _template(self, module: Module, where: "ast.AST | int", name: Optional[ast.expr] = None) -> None:
+        """Notes that it uses templates, which need a package."""
+        if not self.draft.has_templates:
+            self.checker.tell("package", module, where, "jinja2", lacks.JINJA, checks.INSTEAD_OF_PACKAGE.replace("NAME", "jinja2"))
+        self.draft.has_templates = True
+        if isinstance(name, ast.Constant) and f"{name.value}.md" not in self.templates:
+            self.checker.tell("lacks", module, where, f"templates/{name.value}.md", *lacks.NO_TEMPLATE)
 
     def _attribute(self, module: Module, node: ast.Attribute, is_plugin: bool) -> None:
         tell = self.checker.tell
@@ -164,7 +178,9 @@ class Errbot:
                 tell("lacks", module, node, f"self.{node.attr}", *lacks.OF_SELF[node.attr])
             if node.attr in PLACES:
                 self.draft.knows_rooms = True
-            if node.attr in ("send", "send_card"):
+            if node.attr == "send_templated":
+                self._template(module, node)
+            if node.attr in ("send", "send_card", "send_templated"):
                 self.draft.answers = True
             if node.attr == "send_card":
                 tell("check", module, node, "self.send_card", "XMPP has no cards: it is sent as a text", "nothing, if a text will do")

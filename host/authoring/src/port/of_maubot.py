@@ -6,12 +6,15 @@ from typing import Any, Optional
 
 import checks
 import lacks
+import of_web
 import simple_yaml
 import tree
 from manifest import Draft, settings_of
 from tree import Module
 
 CONFIG = "base-config.yaml"
+#: A media type.
+KIND = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}")
 
 
 class Maubot:
@@ -24,6 +27,8 @@ class Maubot:
         self.about: dict[str, Any] = {}
         self.found: Optional[tuple[Module, str]] = None
         self.settings: dict = {}
+        #: By the methods that take requests, the names of the webhooks.
+        self.webhooks: dict[str, str] = {}
 
     def run(self) -> None:
         self.about = _read("maubot.yaml", self.files["maubot.yaml"])
@@ -33,6 +38,7 @@ class Maubot:
         for module in self.checker.modules:
             for node in ast.walk(module.tree):
                 self._node(module, node)
+        self.webhooks = of_web.webhooks(self.checker, self.draft, self.about.get("webapp") is True)
 
     def _main(self) -> tuple[Module, str]:
         modules = self.about.get("modules")
@@ -57,8 +63,6 @@ class Maubot:
                                 "write `[settings.NAME]` in plugin.toml, and its name in plugin.py")
         if self.about.get("database"):
             self._tell_file("maubot.yaml", "database: true", *lacks.OF_PLUGIN["database"])
-        if self.about.get("webapp"):
-            self._tell_file("maubot.yaml", "webapp: true", *lacks.OF_PLUGIN["webapp"])
 
     def _open_maps(self) -> set[str]:
         """Returns the paths of settings that the plugin uses otherwise than by keys that its text names."""
@@ -107,6 +111,8 @@ class Maubot:
             if node.func.attr in ("split", "partition") and node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value == ":":
                 if re.search(r"\b(sender|room_id|mxid|user_id)\b", ast.unparse(node.func.value)):
                     tell("lacks", module, node, ast.unparse(node)[:100], "an address of XMPP has no `:`", "`.partition(\"@\")`: the domain is behind it")
+            if node.func.attr == "upload_media" and ast.unparse(node.func.value).endswith("client"):
+                self._upload(module, node)
             if ast.unparse(node.func).endswith((".respond", ".reply", ".send_text", ".send_message")):
                 self.draft.answers = True
 
@@ -114,8 +120,6 @@ class Maubot:
         call = one if isinstance(one, ast.Call) else None
         name = module.dotted(call.func if call else one) or ""
         given = checks.keywords(call) if call else {}
-        if name.startswith("maubot.handlers.web."):
-            self.checker.tell("lacks", module, one, f"@web.{name.rpartition('.')[2]}", *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
         if name == "maubot.handlers.command.new":
             self.draft.answers = True
             named = call.args[0] if call and call.args else given.get("name")
@@ -123,8 +127,34 @@ class Maubot:
                 checks.command_name(self.checker, module, one, named.value)
             if isinstance(given.get("aliases"), ast.Lambda):
                 self.checker.tell("lacks", module, one, "aliases=lambda …", "the host has to know the names of commands", "a list of names")
-        if name in ("maubot.handlers.command.passive", "maubot.handlers.event.on"):
+        if name == "maubot.handlers.event.off":
+            self.checker.tell("check", module, one, "@event.off", *lacks.OFF)
+        kinds = {self._event(module, node) for node in (call.args[:1] if call else [])} if name == "maubot.handlers.event.on" else set()
+        if kinds & lacks.OF_MEMBERS:
+            self.draft.watches = self.draft.knows_rooms = True
+            self.checker.tell("check", module, one, "who enters and leaves rooms", *lacks.MEMBERS)
+        elif name in ("maubot.handlers.command.passive", "maubot.handlers.event.on"):
             self.draft.hears = self.draft.answers = True
+            if kinds & {"ROOM_REDACTION", "m.room.redaction"}:
+                self.checker.tell("check", module, one, "messages that are taken back", *lacks.TAKEN_BACK)
+
+    def _event(self, module: Module, node: ast.expr) -> str:
+        """Returns the name of the type of an event: `EventType.ROOM_MEMBER`, or `EventType.find("m.room.member")`."""
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            return str(node.args[0].value)
+        name = module.dotted(node) or ""
+        return name.removeprefix("mautrix.types.EventType.").removeprefix("mautrix.client.")
+
+    def _upload(self, module: Module, call: ast.Call) -> None:
+        """Notes the media type that a file is uploaded with."""
+        given = call.args[1] if len(call.args) > 1 else checks.keywords(call).get("mime_type")
+        kind = given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else ""
+        kind = kind.partition(";")[0].strip().lower()
+        self.checker.tell("check", module, call, "client.upload_media()", *lacks.PLAIN_FILES)
+        if not KIND.fullmatch(kind):
+            kind = "*"
+            self.checker.tell("check", module, call, "the files that it uploads", *lacks.ANY_FILES)
+        self.draft.uploads.add(kind)
 
     def _attribute(self, module: Module, node: ast.Attribute) -> None:
         tell = self.checker.tell
@@ -132,6 +162,8 @@ class Maubot:
         name = module.dotted(node) or ""
         if name.startswith("mautrix.types.EventType.") and node.attr not in lacks.EVENTS | {"find"}:
             tell("lacks", module, node, f"EventType.{node.attr}", *lacks.NO_EVENT)
+        if name.startswith("mautrix.client.InternalEventType.") and name.removeprefix("mautrix.client.") not in lacks.OF_MEMBERS:
+            tell("lacks", module, node, f"InternalEventType.{node.attr}", *lacks.NO_EVENT)
         owner, _, last = shown.rpartition(".")
         if owner == "self" and last in lacks.OF_PLUGIN:
             tell("lacks", module, node, shown, *lacks.OF_PLUGIN[last])

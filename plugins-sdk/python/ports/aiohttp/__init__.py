@@ -4,7 +4,8 @@
         answer.raise_for_status()
         print(await answer.json())
 
-The host makes the requests, to the servers that plugin.toml names. There are no cookies, no proxies, no streams and no web server.
+The host makes the requests, to the servers that plugin.toml names. There are no cookies, no proxies, and no streams. `web` has the requests
+and answers of webhooks.
 """
 
 import json as _json
@@ -12,7 +13,9 @@ from types import SimpleNamespace
 from typing import Any, Coroutine, Generator, NamedTuple, Optional
 
 from parlor import errors
-from parlor_port import web
+from parlor_port import web as _requests
+
+from . import web
 
 
 class ClientError(Exception):
@@ -72,7 +75,7 @@ class ClientResponse:
     def __init__(self, answer: Any) -> None:
         self.status: int = answer.status
         self.url: str = answer.url
-        self.headers = web.Headers(answer.headers)
+        self.headers = _requests.Headers(answer.headers)
         self.reason = ""
         self._content: bytes = answer.content
 
@@ -138,7 +141,7 @@ class ClientSession:
                  raise_for_status: bool = False, cookies: Any = None, **_: Any) -> None:
         if cookies:
             raise NotImplementedError("requests on parlor have no cookies")
-        self.headers = web.Headers(headers)
+        self.headers = _requests.Headers(headers)
         self.closed = False
         self._base = str(base_url or "")
         self._timeout = timeout
@@ -156,9 +159,9 @@ class ClientSession:
             if others.get(name):
                 raise NotImplementedError(f"requests on parlor have no {name}")
         try:
-            answer = ClientResponse(await web.fetch(
+            answer = ClientResponse(await _requests.fetch(
                 method, self._base + str(url), params=params, headers={**self.headers, **(headers or {})}, json=json, data=data,
-                auth=auth or self._auth, timeout=timeout or self._timeout, follow=web.FOLLOW if allow_redirects else 0,
+                auth=auth or self._auth, timeout=timeout or self._timeout, follow=_requests.FOLLOW if allow_redirects else 0,
             ))
         except errors.TimedOut:
             # It is a `TimeoutError` there as well.

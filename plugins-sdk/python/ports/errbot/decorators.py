@@ -30,6 +30,8 @@ class Declared:
     prefixed: bool = True
     matchall: bool = False
     form_param: Optional[str] = None
+    #: The template of the answer, which is then a mapping.
+    template: Optional[str] = None
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -72,22 +74,24 @@ def _noted(function: Callable[..., Any], declared: Declared) -> Callable[..., An
 
 def botcmd(
     *functions: Callable[..., Any], split_args_with: Optional[str] = "", hidden: Optional[bool] = None, name: Optional[str] = None,
-    admin_only: bool = False, syntax: Optional[str] = None, **_: Any,
+    admin_only: bool = False, syntax: Optional[str] = None, template: Optional[str] = None, **_: Any,
 ) -> Any:
     """Makes a command of a method: `def basket_add(self, msg, args)` is `!basket add`."""
 
     def note(function: Callable[..., Any]) -> Callable[..., Any]:
         return _noted(function, Declared(
-            "command", name or function.__name__, admin_only, bool(hidden), split_args_with=split_args_with, syntax=syntax or ""))
+            "command", name or function.__name__, admin_only, bool(hidden), split_args_with=split_args_with, syntax=syntax or "",
+            template=template))
 
     return note(functions[0]) if functions else note
 
 
 def arg_botcmd(
-    *names: Any, hidden: Optional[bool] = None, name: Optional[str] = None, admin_only: bool = False, unpack_args: bool = True, **options: Any
+    *names: Any, hidden: Optional[bool] = None, name: Optional[str] = None, admin_only: bool = False, unpack_args: bool = True,
+    template: Optional[str] = None, **options: Any,
 ) -> Any:
     """Adds an argument to a command, with the options of `argparse`."""
-    for other in ("historize", "template", "flow_only"):
+    for other in ("historize", "flow_only"):
         options.pop(other, None)
 
     def note(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -96,6 +100,7 @@ def arg_botcmd(
         declared.admin_only |= admin_only
         declared.hidden |= bool(hidden)
         declared.unpack_args &= unpack_args
+        declared.template = template or declared.template
         declared.arguments.append((names, options))
         return _noted(function, declared)
 
@@ -104,14 +109,15 @@ def arg_botcmd(
 
 def re_botcmd(
     *functions: Callable[..., Any], pattern: Any = None, flags: int = 0, prefixed: bool = True, matchall: bool = False,
-    hidden: Optional[bool] = None, name: Optional[str] = None, admin_only: bool = False, **_: Any,
+    hidden: Optional[bool] = None, name: Optional[str] = None, admin_only: bool = False, template: Optional[str] = None, **_: Any,
 ) -> Any:
     """Has a method called with each message in which a regular expression is found."""
 
     def note(function: Callable[..., Any]) -> Callable[..., Any]:
         compiled = re.compile(pattern if pattern is not None else function.__name__, flags)
         return _noted(function, Declared(
-            "pattern", name or function.__name__, admin_only, bool(hidden), pattern=compiled, prefixed=prefixed, matchall=matchall))
+            "pattern", name or function.__name__, admin_only, bool(hidden), pattern=compiled, prefixed=prefixed, matchall=matchall,
+            template=template))
 
     return note(functions[0]) if functions else note
 

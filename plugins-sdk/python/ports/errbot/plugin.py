@@ -24,6 +24,13 @@ class CommandError(Exception):
         self.template = template
 
 
+def rendered(template: str, values: Mapping[str, Any]) -> str:
+    """The text that a template makes of these values. plugin.py has imported the templates, if there are any."""
+    from .templating import render
+
+    return render(template, values)
+
+
 class _Part:
     """Has some attributes of what it stands for."""
 
@@ -139,6 +146,13 @@ class BotPlugin:
         if groupchat_nick_reply and in_reply_to is not None and in_reply_to.is_group:
             text = f"{in_reply_to.nick}: {text}"
         self._parlor_outbox.put(str(identifier), text, reply_to, in_room)
+
+    def send_templated(
+        self, identifier: Any, template_name: str, template_parameters: Mapping[str, Any], in_reply_to: Any = None,
+        groupchat_nick_reply: bool = False,
+    ) -> None:
+        """Says what a template makes of these values."""
+        self.send(identifier, rendered(template_name, template_parameters), in_reply_to, groupchat_nick_reply)
 
     def send_card(
         self, body: str = "", to: Any = None, in_reply_to: Any = None, summary: Optional[str] = None, title: str = "", link: Optional[str] = None,

@@ -17,7 +17,7 @@ from parlor_port.kept import NotStored
 
 from . import people
 from .decorators import NOTED, Declared
-from .plugin import BotPlugin, CommandError
+from .plugin import BotPlugin, CommandError, rendered
 from .utils import ValidationException
 
 _log = logging.getLogger("errbot")
@@ -153,15 +153,17 @@ class Runner:
         except ValueError as error:
             await parlor.reply(command, str(error))
             return
-        await self._answer(command.message, message, getattr(self._plugin, method), (message, *arguments), named)
+        await self._answer(command.message, getattr(self._plugin, method), (message, *arguments), named, declared.template)
 
-    async def _answer(self, to: Any, message: Any, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+    async def _answer(
+        self, to: Any, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any], template: Optional[str]
+    ) -> None:
         """Calls a handler, and says what it answers."""
         try:
             try:
                 async for one in port.answers(function(*arguments, **named)):
                     await self._plugin._parlor_flush()
-                    text = _text(one)
+                    text = _text(one, template)
                     if text:
                         await parlor.reply(to, text)
             except _TOLD as error:
@@ -204,7 +206,7 @@ class Runner:
         pattern: Any = declared.pattern
         match = list(pattern.finditer(text)) if declared.matchall else pattern.search(text)
         if match:
-            await self._answer(message, made, getattr(self._plugin, method), (made, match), {})
+            await self._answer(message, getattr(self._plugin, method), (made, match), {}, declared.template)
 
     async def _mention(self, message: Any) -> None:
         await self._loaded.wait()
@@ -266,11 +268,12 @@ def _usage(several: list[tuple[str, Declared]]) -> str:
     return declared.syntax
 
 
-def _text(answer: Any) -> str:
+def _text(answer: Any, template: Optional[str] = None) -> str:
     if answer is None:
         return ""
-    if isinstance(answer, dict):
-        # A template would have made something of it.
+    if isinstance(answer, Mapping):
+        if template:
+            return rendered(template, answer)
         return "\n".join(str(one) for one in answer.values())
     return str(answer)
 

@@ -3,12 +3,12 @@
 from typing import Any, Mapping, Optional
 
 import parlor
-from mautrix.types import EventID, EventType, MessageType, RoomID, TextMessageEventContent, UserID
+from mautrix.types import ContentURI, EventID, EventType, MediaMessageEventContent, MessageType, RoomID, TextMessageEventContent, UserID
 from mautrix.errors import MNotFound
 from parlor import errors, outgoing, rooms, user
 from parlor_port import places
 
-from . import texts
+from . import media, texts
 
 
 class Client:
@@ -45,6 +45,26 @@ class Client:
         """Says a text with signs."""
         body = texts.of_html(markdown) if allow_html else markdown
         return await self.send_message(room_id, TextMessageEventContent(MessageType.TEXT, body, relates_to=relates_to))
+
+    async def upload_media(
+        self, data: Any, mime_type: Optional[str] = None, filename: Optional[str] = None, size: Optional[int] = None, **_: Any
+    ) -> ContentURI:
+        """Uploads a file to the account's server. Everybody who is given its address can read it. Needs `files.send`."""
+        return await media.upload(data, mime_type, filename, size)
+
+    async def send_file(
+        self, room_id: Any, url: Any, *, info: Any = None, file_name: Optional[str] = None, file_type: Any = MessageType.FILE, relates_to: Any = None,
+        **_: Any,
+    ) -> EventID:
+        """Sends a file that was uploaded, or one of the web."""
+        content = MediaMessageEventContent(file_type, file_name or "", url=url, info=info, relates_to=relates_to)
+        return await self.send_message(room_id, content)
+
+    async def send_image(self, room_id: Any, url: Any, **options: Any) -> EventID:
+        """The same, for a picture."""
+        return await self.send_file(room_id, url, **{"file_type": MessageType.IMAGE, **options})
+
+    send_sticker = send_image
 
     async def react(self, room_id: Any, event_id: Any, key: str, **_: Any) -> EventID:
         """Reacts to a message that was heard lately, or to an own one."""
@@ -86,26 +106,36 @@ class Client:
         """The rooms that the account is in."""
         return [RoomID(one.jid) for one in rooms.get_all()]
 
+    def add_dispatcher(self, dispatcher: Any) -> None:
+        """It has no effect: events about people in rooms are heard without it."""
+
+    remove_dispatcher = add_dispatcher
+
     async def set_typing(self, room_id: Any, timeout: Any = 0, **_: Any) -> None:
         """Shows that the bot writes, in a chat."""
         if not places.is_room(str(room_id)):
             await parlor.chats.send(str(room_id), outgoing(chat_state="composing" if timeout else "active"))
 
 
-def of_content(place: str, content: Any) -> Any:
-    """A message to send, as parlor has it."""
+def of_content(place: str, content: Any, about: Any = None, edits: Any = None) -> Any:
+    """A message to send, as parlor has it. `about`: the message that it answers, unless the content names another one. `edits`: the own
+    message in whose place it is said."""
     if isinstance(content, str):
         return content
     if isinstance(content, Mapping):
         content = TextMessageEventContent.deserialize(content)
-    body = getattr(content, "body", None) or texts.of_html(getattr(content, "formatted_body", None) or "")
+    file = media.file_of(content)
+    body = None if file is not None else getattr(content, "body", None) or texts.of_html(getattr(content, "formatted_body", None) or "")
     relates: Any = getattr(content, "relates_to", None)
     kind = str(getattr(relates, "rel_type", "") or "")
-    if kind == "m.replace":
+    replaced = getattr(edits, "event_id", edits) if edits is not None else relates.event_id if kind == "m.replace" else None
+    if replaced is not None:
         inner = getattr(content, "new_content", None)
-        return outgoing(getattr(inner, "body", None) or body, replace=str(relates.event_id))
+        return outgoing(getattr(inner, "body", None) or body, replace=str(replaced), files=None if file is None else [file])
     reply = getattr(getattr(relates, "in_reply_to", None), "event_id", None)
-    about = places.heard(place, str(reply)) if reply else None
+    about = (places.heard(place, str(reply)) if reply else None) or about
+    if file is not None:
+        return outgoing(reply_to=about, files=[file])
     return outgoing(body, reply_to=about) if about is not None else body
 
 

@@ -3,6 +3,7 @@
 from typing import Any, Optional
 
 import parlor
+from mautrix.client import SyncStream
 from mautrix.types import EventID, EventType, InReplyTo, MessageType, RelatesTo, RelationType, RoomID, TextMessageEventContent, UserID
 from parlor import outgoing
 from parlor_port import places
@@ -14,6 +15,8 @@ from .client import Client, mark_read, of_content
 class MessageEvent:
     """A message or a reaction."""
 
+    source = SyncStream.TIMELINE | SyncStream.JOINED_ROOM
+
     def __init__(self, client: Client, message: Any, content: Any, event_type: EventType) -> None:
         self.client = client
         self.type = event_type
@@ -22,6 +25,7 @@ class MessageEvent:
         self.sender = UserID(f"{message.chat}/{message.nick or ''}" if message.kind == "groupchat" else message.chat)
         self.event_id = EventID(places.id_of(message))
         self.timestamp = int(message.at.timestamp() * 1000)
+        self.also: tuple[Any, ...] = ()
         #: Whether replies are marked as such.
         self.disable_reply = False
         #: The message as parlor has it.
@@ -43,8 +47,7 @@ class MessageEvent:
 
     def _message(self, content: Any, allow_html: bool, edits: Any, about: Any) -> Any:
         if not isinstance(content, str):
-            made = of_content(str(self.room_id), content)
-            return outgoing(made, reply_to=about) if about is not None and isinstance(made, str) else made
+            return of_content(str(self.room_id), content, about, edits)
         body = texts.of_html(content) if allow_html else content
         return outgoing(body, reply_to=about, replace=None if edits is None else str(getattr(edits, "event_id", edits)))
 

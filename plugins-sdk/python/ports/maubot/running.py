@@ -1,9 +1,11 @@
 """Gives a plugin's commands to the host, and the host's events to the plugin."""
 
+import asyncio
 import logging
 from functools import partial
 from typing import Any, Awaitable, Callable, Iterator, Mapping, Optional
 
+import aiohttp.web
 import parlor
 from mautrix.types import EventType
 from mautrix.util.config import BaseProxyConfig
@@ -13,7 +15,9 @@ from parlor_port import running as port
 from .events import message_event, reaction_events
 from .handlers import command as commands
 from .handlers import event as events
+from .handlers import web
 from .plugin_base import Plugin
+from .state import member_event, redaction_event
 
 _log = logging.getLogger("maubot")
 
@@ -21,20 +25,34 @@ _log = logging.getLogger("maubot")
 _PREFIX = "!"
 
 
-def run(kind: type[Plugin], name: str, settings: Optional[Mapping[str, tuple[str, str]]] = None, hears: bool = False) -> None:
+def run(
+    kind: type[Plugin],
+    name: str,
+    settings: Optional[Mapping[str, tuple[str, str]]] = None,
+    hears: bool = False,
+    webhooks: Optional[Mapping[str, str]] = None,
+    watches: bool = False,
+) -> None:
     """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `hears`: whether it listens to
-    messages, and so asks for `messages.read`."""
-    Runner(kind, name, settings or {}, hears).begin()
+    messages, and so asks for `messages.read`. `webhooks`: by its methods, the names of the webhooks. `watches`: whether it listens to people
+    who enter and leave rooms, and so asks for `rooms.read`."""
+    Runner(kind, name, settings or {}, hears, webhooks or {}, watches).begin()
 
 
 class Runner:
     """One plugin."""
 
-    def __init__(self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool) -> None:
+    def __init__(
+        self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool, webhooks: Mapping[str, str], watches: bool
+    ) -> None:
         self._kind = kind
         self._name = name
         self._settings = settings
         self._hears = hears
+        self._webhooks = webhooks
+        self._watches = watches
+        #: Requests wait for it: before, the plugin and its other objects are not there.
+        self._started = asyncio.Event()
         self._plugin: Any = None
         self._passives: list[tuple[Callable[..., Any], commands.Passive]] = []
         self._listeners: list[tuple[Callable[..., Any], EventType]] = []
@@ -49,6 +67,11 @@ class Runner:
         if self._hears:
             parlor.on("message")(self._hear)
             parlor.on("message", kind="groupchat", own=True)(self._echo)
+        if self._watches:
+            parlor.on("occupantJoined")(partial(self._member, True))
+            parlor.on("occupantLeft")(partial(self._member, False))
+        for method, hook in self._webhooks.items():
+            parlor.on("webhook", webhook=hook)(partial(self._take, method))
         parlor.on_stop(self._stop)
 
     async def _start(self) -> None:
@@ -68,6 +91,7 @@ class Runner:
                 self._listeners += ((found, kind) for kind in getattr(found, events.NOTED, []))
         # So that the host has been asked to add them before it is told that the plugin has started.
         await parlor.sleep(0)
+        self._started.set()
 
     def _made(self, config: Any) -> Any:
         plugin = self._kind.__new__(self._kind)
@@ -96,7 +120,7 @@ class Runner:
 
     async def _give(self, instance: Any, command: commands.Command, names: str, event: Any, rest: str) -> None:
         word, after = commands.first_word(rest)
-        for one in command.subcommands:
+        for one in (one for one in command.subcommands if not one.is_off):
             own = one.name_for(instance)
             if word and word.lower() in (own.lower(), *(alias.lower() for alias in one.aliases)):
                 await self._give(instance, one, f"{names} {own}", event, after)
@@ -112,6 +136,16 @@ class Runner:
             return
         await port.done(command.function(instance, event, **values))
 
+    # Requests over the web
+
+    async def _take(self, method: str, hook: Any) -> None:
+        await self._started.wait()
+        found = (getattr(owner, method, None) for owner in [self._plugin, *self._plugin._parlor_handlers])
+        handler = next((one for one in found if getattr(one, web.NOTED, False)), None)
+        if handler is None:
+            raise LookupError(f"the plugin has no method {method} for requests")
+        await aiohttp.web.answer(hook, handler)
+
     # Messages
 
     async def _hear(self, message: Any) -> None:
@@ -123,12 +157,21 @@ class Runner:
             steps += (partial(_search, event, *one) for one in self._passives)
         await port.each(_log, steps)
 
+    async def _member(self, is_there: bool, occupant: Any) -> None:
+        """Somebody has entered a room, or left it."""
+        if self._plugin is not None:
+            event = member_event(self._plugin.client, occupant, is_there)
+            await port.each(_log, [partial(_listen, event, *one) for one in self._listeners])
+
     async def _echo(self, message: Any) -> None:
         """Others refer to an own message in a room by the id that it came back with."""
         if message.own:
             places.echoed(message)
 
     def _events(self, message: Any) -> list[Any]:
+        if message.extensions is not None and (message.extensions.retract or message.extensions.moderated is not None):
+            redaction = redaction_event(self._plugin.client, message)
+            return [] if redaction is None else [redaction]
         has_reactions = message.extensions is not None and message.extensions.reactions is not None
         if has_reactions or message.body is None:
             return reaction_events(self._plugin.client, message)
@@ -137,7 +180,7 @@ class Runner:
 
 async def _listen(event: Any, function: Callable[..., Any], kind: EventType) -> None:
     """Calls a method if the event is of its type."""
-    if kind is event.type:
+    if kind is event.type or kind in event.also:
         await port.done(function(event))
 
 
@@ -157,14 +200,16 @@ def _commands(kind: type) -> list[commands.Command]:
     """The commands of a class, without those that belong to another one, in the order of their names."""
     found = [one for one in (getattr(kind, name, None) for name in dir(kind)) if isinstance(one, commands.Command)]
     inner = {id(one) for command in found for one in command.subcommands}
-    return [one for one in dict.fromkeys(found) if id(one) not in inner]
+    return [one for one in dict.fromkeys(found) if id(one) not in inner and not one.is_off]
 
 
 def _methods(owner: Any) -> Iterator[Any]:
     """The methods of an object that are no commands, in the order of their names."""
     for name in dir(type(owner)):
         kept = getattr(type(owner), name, None)
-        if not name.startswith("__") and callable(kept) and not isinstance(kept, (commands.Command, type)):
+        if name.startswith("__") or isinstance(kept, (commands.Command, type)) or getattr(kept, events.OFF, False):
+            continue
+        if callable(kept):
             yield getattr(owner, name)
 
 
@@ -188,6 +233,6 @@ def _values(instance: Any, command: commands.Command, event: Any, rest: str) -> 
 
 def _help(instance: Any, command: commands.Command, names: str) -> Iterator[str]:
     yield command.usage(names)
-    for one in command.subcommands:
+    for one in (one for one in command.subcommands if not one.is_off):
         shown = " ".join([one.name_for(instance), *(argument.shown for argument in one.arguments)])
         yield f"- {shown}{' - ' if one.help else ''}{one.help}"

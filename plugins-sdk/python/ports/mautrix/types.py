@@ -3,6 +3,8 @@
 from enum import Enum
 from typing import Any, Mapping, Optional
 
+from .client import SyncStream
+
 
 class UserID(str):
     """The address of a person: a JID, or that of a room with a nickname."""
@@ -29,9 +31,9 @@ class EventType(Enum):
 
     ROOM_MESSAGE = "m.room.message"
     REACTION = "m.reaction"
-    # Those below are never heard: `parlor plugin port` tells of them.
     ROOM_MEMBER = "m.room.member"
     ROOM_REDACTION = "m.room.redaction"
+    # Those below are never heard: `parlor plugin port` tells of them.
     ROOM_NAME = "m.room.name"
     ROOM_TOPIC = "m.room.topic"
     ROOM_POWER_LEVELS = "m.room.power_levels"
@@ -136,14 +138,19 @@ class TextMessageEventContent(_Fields):
 
     @classmethod
     def deserialize(cls, raw: Mapping[str, Any]) -> "TextMessageEventContent":
-        """The content that Matrix writes as this mapping. `NotImplementedError`: it is a file or a picture."""
-        if raw.get("msgtype", "m.text") not in ("m.text", "m.notice", "m.emote"):
-            raise NotImplementedError(f"the layer sends no {raw['msgtype']}: `await parlor.files.upload(…)`, and `outgoing(files=[…])`")
+        """The content that Matrix writes as this mapping. `NotImplementedError`: it is no message."""
+        kind = raw.get("msgtype", "m.text")
+        if kind in ("m.image", "m.file", "m.audio", "m.video") and not issubclass(cls, MediaMessageEventContent):
+            return MediaMessageEventContent.deserialize(raw)
+        if kind not in ("m.text", "m.notice", "m.emote", "m.image", "m.file", "m.audio", "m.video"):
+            raise NotImplementedError(f"the layer sends texts and files, and no {kind}")
         relates = raw.get("m.relates_to") or {}
         reply = (relates.get("m.in_reply_to") or {}).get("event_id")
         made = cls(
             MessageType(raw.get("msgtype", "m.text")), raw.get("body", ""), None, raw.get("formatted_body"),
             RelatesTo(relates.get("rel_type"), relates.get("event_id"), relates.get("key"), InReplyTo(reply) if reply else None) if relates else None)
+        if isinstance(made, MediaMessageEventContent):
+            made.url, made.info, made.file = raw.get("url"), raw.get("info"), raw.get("file")
         if raw.get("m.new_content"):
             made.new_content = cls.deserialize(raw["m.new_content"])
         return made
@@ -169,11 +176,83 @@ class TextMessageEventContent(_Fields):
         """The layer has done so already."""
 
 
+class MediaInfo(_Fields):
+    """What is known of a file. XMPP's messages show the type and the size."""
+
+    def __init__(self, mimetype: Optional[str] = None, size: Optional[int] = None, **others: Any) -> None:
+        self.mimetype = mimetype
+        self.size = size
+        self.width = self.height = self.duration = None
+        self.__dict__.update(others)
+
+
+ImageInfo = FileInfo = VideoInfo = AudioInfo = ThumbnailInfo = MediaInfo
+
+
+class MediaMessageEventContent(TextMessageEventContent):
+    """The content of a message with a file."""
+
+    def __init__(
+        self, msgtype: Any = MessageType.FILE, body: str = "", *others: Any, url: Any = None, info: Any = None, file: Any = None,
+        filename: Optional[str] = None, **named: Any,
+    ) -> None:
+        super().__init__(msgtype, body or filename or "", *others, **named)
+        self.url = url
+        self.info = info
+        self.file = file
+
+
 MessageEventContent = TextMessageEventContent
+
+
+class Membership(Enum):
+    """Whether somebody is in a room."""
+
+    JOIN = "join"
+    LEAVE = "leave"
+    BAN = "ban"
+    INVITE = "invite"
+    KNOCK = "knock"
+
+
+class MemberStateEventContent(_Fields):
+    """The state of somebody in a room."""
+
+    def __init__(self, membership: Membership = Membership.LEAVE, displayname: Optional[str] = None, reason: Optional[str] = None, **_: Any) -> None:
+        self.membership = membership
+        self.displayname = displayname
+        self.reason = reason
+        self.avatar_url = None
 
 
 class Event:
     """Something that has happened."""
 
+    type: Any
+    #: Further types by which plugins listen to it.
+    also: tuple[Any, ...]
+    room_id: RoomID
+    sender: UserID
+    event_id: EventID
+    timestamp: int
+    content: Any
+    unsigned: Any
+    client: Any
+    source = SyncStream.TIMELINE | SyncStream.JOINED_ROOM
+
+
+class StateEvent(Event):
+    """Somebody has entered a room, or left it."""
+
+    state_key: UserID
+    prev_content: Any
+
+
+class RedactionEvent(Event):
+    """A message was taken back."""
+
+    redacts: EventID
+
 
 GenericEvent = MessageEvent = ReactionEvent = Event
+StrippedStateEvent = StateEvent

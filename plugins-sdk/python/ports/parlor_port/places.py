@@ -73,6 +73,29 @@ def name_of(place: str, number: str) -> str:
     return _echoes.get((place, number), number)
 
 
+def is_taken_back_by_its_author(message: Any) -> bool:
+    """Whether a retraction is one of the author of the message, which was heard lately. In a room only the occupant ids tell: others can
+    take a nickname, and an id that the author chose. Nothing tells it of messages of occupants to us alone."""
+    number = message.extensions.retract
+    about = heard(message.chat, number) if number else None
+    if about is None or message.kind == "error" or about.kind == "error" or (message.kind == "groupchat") != (about.kind == "groupchat"):
+        return False
+    if message.kind == "groupchat":
+        return bool(message.occupant_id) and message.occupant_id == about.occupant_id and about.stanza_id == number
+    return "/" not in message.chat and _bare(message.from_) == _bare(about.from_)
+
+
+def _bare(jid: Any) -> str:
+    return str(jid).partition("/")[0]
+
+
+def forget(place: str, number: str) -> str:
+    """Forgets a message that was taken back. Gives the id by which the plugin knows it."""
+    own = name_of(place, number)
+    _messages.pop((place, own), None)
+    return own
+
+
 async def known(place: str, number: str) -> Any:
     """A message that was heard lately, or an own one. In a room it has to come back first. None: it is not known."""
     found = heard(place, number)

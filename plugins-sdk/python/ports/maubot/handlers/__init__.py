@@ -1,5 +1,5 @@
-"""The decorators of commands and events."""
+"""The decorators of commands, events and requests."""
 
-from . import command, event
+from . import command, event, web
 
-__all__ = ["command", "event"]
+__all__ = ["command", "event", "web"]

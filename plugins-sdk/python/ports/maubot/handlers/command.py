@@ -125,6 +125,8 @@ class Command:
         self.must_consume_args = must_consume_args
         self.arguments: list[Argument] = list(getattr(function, ARGUMENTS, []))
         self.subcommands: list[Command] = []
+        #: Whether nobody can give it: see `event.off`.
+        self.is_off = False
         self.__doc__ = function.__doc__
 
     def subcommand(

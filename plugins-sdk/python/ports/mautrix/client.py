@@ -1,0 +1,31 @@
+"""The types of events about people in rooms, by the names that plugins know from the client of this name."""
+
+from enum import Enum, IntFlag
+
+
+class InternalEventType(Enum):
+    """What has happened to somebody in a room."""
+
+    JOIN = "join"
+    LEAVE = "leave"
+    KICK = "kick"
+    BAN = "ban"
+    # Those below are never heard: `parlor plugin port` tells of them.
+    INVITE = "invite"
+    DISINVITE = "disinvite"
+    UNBAN = "unban"
+    PROFILE_CHANGE = "profile change"
+
+
+class SyncStream(IntFlag):
+    """Where an event came from. Only events of the moment are heard."""
+
+    JOINED_ROOM = 1
+    INVITED_ROOM = 2
+    LEFT_ROOM = 4
+    TIMELINE = 8
+    STATE = 16
+
+
+class MembershipEventDispatcher:
+    """It has no effect: such events are heard without it."""
