@@ -31,10 +31,10 @@ const SYSTEM_CALLS: u64 = 10;
 /// The number of further plugins that are counted.
 const PLUGINS: u64 = 100;
 /// The most bytes of the heap for each plugin. Its memory and its stack are outside of the heap.
-const HEAP: u64 = 38 << 10;
+const HEAP: u64 = 33 << 10;
 
 /// The most bytes of the heap for each plugin that is parked, with its entry in the policy.
-const PARKED: u64 = 8 << 10;
+const PARKED: u64 = 6 << 10;
 
 /// A host with plugins on a scripted peer.
 struct Stage {
