@@ -62,7 +62,7 @@ pub struct PluginStatus {
     pub grants: Option<Grants>,
 }
 
-/// What those who watch the host see of a plugin on an account.
+/// A plugin on an account, as the alerts and the watchdog of systemd see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PluginHealth {
     /// The id of the plugin.

@@ -4,7 +4,7 @@ from enum import Enum, IntFlag
 
 
 class InternalEventType(Enum):
-    """What has happened to somebody in a room."""
+    """The changes of who is in a room."""
 
     JOIN = "join"
     LEAVE = "leave"
@@ -18,7 +18,7 @@ class InternalEventType(Enum):
 
 
 class SyncStream(IntFlag):
-    """Where an event came from. Only events of the moment are heard."""
+    """The origins of an event. Only events of the moment are heard."""
 
     JOINED_ROOM = 1
     INVITED_ROOM = 2

@@ -177,7 +177,7 @@ class TextMessageEventContent(_Fields):
 
 
 class MediaInfo(_Fields):
-    """What is known of a file. XMPP's messages show the type and the size."""
+    """The facts about a file. XMPP's messages show the type and the size."""
 
     def __init__(self, mimetype: Optional[str] = None, size: Optional[int] = None, **others: Any) -> None:
         self.mimetype = mimetype
