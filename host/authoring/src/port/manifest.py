@@ -47,8 +47,12 @@ class Draft:
         name = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:32] or "hook"
         if not name[0].isalpha():
             name = f"w{name}"[:32]
-        self.webhooks[name] = methods
-        return name
+        own, number = name, 2
+        # Several methods would be called with each request to one webhook.
+        while own in self.webhooks:
+            own, number = f"{name[:28]}_{number}", number + 1
+        self.webhooks[own] = methods
+        return own
 
     def setting(self, key: str, kind: str, default: Any, description: str) -> str:
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower()
