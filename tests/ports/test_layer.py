@@ -966,6 +966,8 @@ class Parts(Case):
         self.assertEqual((again["b"]["new"], again["c"].maxlen), ([], 2))
         kept["f"] = defaultdict(lambda: 3, a=1)
         self.assertEqual(kept["f"], {"a": 1})
+        kept["h"] = defaultdict(None, a=1)
+        self.assertEqual((kept.get("h"), kept["h"].default_factory), ({"a": 1}, None))
         loop: list[Any] = []
         loop.append(loop)
         with self.assertRaisesRegex(TypeError, "holds itself"):

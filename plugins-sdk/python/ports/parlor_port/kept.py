@@ -238,6 +238,7 @@ def _encoded_dict(value: dict[Any, Any]) -> Any:
     pairs = [[encoded(key), encoded(one)] for key, one in value.items()]
     if type(value) is Counter:
         return {MARK: "counter", "value": pairs}
+    # Without a factory, it is that of no name.
     factory = getattr(value.default_factory, "__name__", "") if type(value) is defaultdict else ""
     if type(value) is defaultdict and FACTORIES.get(factory) is value.default_factory:
         return {MARK: "defaultdict", "of": factory, "value": pairs}
@@ -294,7 +295,7 @@ def decoded(value: Any) -> Any:
         return _decoded_object(kind, value["of"], inner)
     if kind in ("dict", "counter", "defaultdict"):
         pairs = {decoded(key): decoded(one) for key, one in inner}
-        return pairs if kind == "dict" else Counter(pairs) if kind == "counter" else defaultdict(FACTORIES[value["of"]], pairs)
+        return pairs if kind == "dict" else Counter(pairs) if kind == "counter" else defaultdict(FACTORIES.get(value["of"]), pairs)
     if kind in ("set", "tuple"):
         return (set if kind == "set" else tuple)(decoded(one) for one in inner)
     if kind == "deque":
