@@ -909,15 +909,21 @@ class Parts(Case):
                 return f"{raffle}, {raffle.state is State.OPEN}, {raffle.last.place}"
 
             @botcmd
+            def rights(self, msg, args):
+                self["rights"] = [Right.READ | Right.WRITE, Right(0), Right.READ]
+                return str(self["rights"] == [Right.READ | Right.WRITE, Right(0), Right.READ] and type(self["rights"][1]) is Right)
+
+            @botcmd
             def raffle_bad(self, msg, args):
                 self["raffle"] = [Raffle("x"), self.log]
         """)
-        texts["a.py"] = texts["a.py"].replace("import asyncio", "import asyncio\nfrom stock import Raffle, State")
+        texts["a.py"] = texts["a.py"].replace("import asyncio", "import asyncio\nfrom stock import Raffle, Right, State")
         texts["stock.py"] = textwrap.dedent("""
             from collections import Counter, namedtuple
-            from enum import Enum
+            from enum import Enum, Flag
 
             State = Enum("State", "OPEN SHUT", module=__name__)
+            Right = Flag("Right", "READ WRITE", module=__name__)
             Seat = namedtuple("Seat", "place row")
 
             class Raffle(object):
@@ -937,6 +943,7 @@ class Parts(Case):
         self.assertEqual(await self.answers("!raffle join a"), ["already in"])
         room = {"chat": "hall@rooms.example.org", "kind": "groupchat", "nick": "bob"}
         self.assertEqual(await self.answers("!raffle join a", **room), ["a cake: 2 2, True, left"])
+        self.assertEqual(await self.answers("!rights"), ["True"])
         with self.assertRaisesRegex(TypeError, "a Logger is not kept"):
             await host.says("!raffle bad")
         # It is one of the plugin still, and not of another module that the value names.
@@ -946,6 +953,12 @@ class Parts(Case):
             await kept.load()
             with self.assertRaisesRegex(TypeError, "no longer has"):
                 kept.get("raffle")
+        # A class that is no longer one of flags is not called.
+        host.kept["A/raffle"] = b'{"parlor:type": "flag", "of": "stock:Raffle", "value": 1}'
+        kept = sys.modules["parlor_port.kept"].Kept("A/")
+        await kept.load()
+        with self.assertRaisesRegex(TypeError, "no longer has"):
+            kept.get("raffle")
 
     async def test_containers_keep_their_kind(self) -> None:
         await self.begun("tally")
