@@ -886,6 +886,11 @@ class Parts(Case):
         del again["a"]
         await again.flush()
         self.assertNotIn("x/a", self.host.kept)
+        # Such a value is not a missing one, which the plugin would store anew.
+        self.host.kept["x/k"] = b'{"parlor:type": "of a later version", "value": 1}'
+        await again.load()
+        with self.assertRaisesRegex(TypeError, "a later version of the layer"):
+            again.setdefault("k", 0)
         for wrong in (object(), lambda: None):
             with self.assertRaises(TypeError):
                 kept["k"] = wrong

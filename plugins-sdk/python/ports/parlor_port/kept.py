@@ -174,7 +174,12 @@ class Kept(MutableMapping[str, Any]):
             self._failed[one] = NotStored([key for key, several in owners.items() if one in several], reason)
 
     def __getitem__(self, key: str) -> Any:
-        return decoded(json.loads(self._texts[key]))
+        text = self._texts[key]
+        try:
+            return decoded(json.loads(text))
+        except KeyError as error:
+            # `get` would take it for a missing key, and the plugin would store another value in its place.
+            raise TypeError(f"the value of {key!r} is of a kind that a later version of the layer stored: {error}") from error
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str) or not key:
@@ -315,7 +320,6 @@ def decoded(value: Any) -> Any:
 
 def _decoded_object(kind: str, name: str, inner: Any) -> Any:
     of = _found(name)
-    # No `KeyError`: `get` would take it for a missing key.
     if of is None or kind == "flag" and not issubclass(of, Flag):
         raise TypeError(f"a value is of the class {name}, which the plugin no longer has")
     if kind == "enum":
