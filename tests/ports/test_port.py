@@ -452,6 +452,21 @@ class Settings(unittest.TestCase):
             self.assertEqual(len(sample.told(result, "check")), 3, result["findings"])
             self.assertIn("'shelf': ('shelf', 'map')", result["files"]["plugin.py"])
 
+    def test_a_value_with_a_secret_part_is_a_secret_without_a_default(self) -> None:
+        for about, read in (
+            ("bridge:\n  accessToken: s3cr3t\n", "map"), ("bridge:\n  api-key: s3cr3t\n", "map"), ("bridge:\n- name: a\n  password: s3cr3t\n", "items"),
+        ):
+            result = sample.port({
+                "maubot.yaml": YAML, "base-config.yaml": about,
+                "a.py": "from maubot import Plugin\n\nclass A(Plugin):\n    def list(self):\n        return list(self.config['bridge'])\n"})
+            self.assertTrue(whole(result), result["findings"])
+            self.assertNotIn("s3cr3t", "".join(result["files"].values()))
+            self.assertEqual(tomllib.loads(result["files"]["plugin.toml"])["settings"]["bridge"]["type"], "secret", about)
+            self.assertIn(f"'bridge': ('bridge', '{read}')", result["files"]["plugin.py"])
+            self.assertEqual(len(sample.told(result, "check")), 1, result["findings"])
+        settings = tomllib.loads(errbot("def get_configuration_template(self):\n    return {'apiToken': 'x', 'feeds': [{'a': 1}]}")["files"]["plugin.toml"])
+        self.assertEqual({name: one["type"] for name, one in settings["settings"].items()}, {"api_token": "secret", "feeds": "string"})
+
     def test_a_map_whose_keys_are_named_is_a_setting_for_each(self) -> None:
         result = self.shelf("return self.config['shelf']['tea'] + self.config['shelf'].get('cups', 0) + self.config['keys.api_key']")
         settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
