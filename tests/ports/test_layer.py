@@ -634,11 +634,15 @@ class Maubot(Case):
             @web.post("/quiet")
             async def quiet(self, req):
                 form = await req.post()
+                if form.get("a") == "none":
+                    raise HTTPNoContent()
+                if form.get("a") == "much":
+                    raise HTTPTooManyRequests(body=b"{}", content_type="application/json")
                 if form:
                     return Response(body=form["a"].encode(), content_type="text/html")
         """)
         texts["a.py"] = texts["a.py"].replace("import re\n", """import re
-from aiohttp.web import HTTPForbidden, Request, Response, json_response
+from aiohttp.web import HTTPForbidden, HTTPNoContent, HTTPTooManyRequests, Request, Response, json_response
 from maubot.handlers import web
 
 
@@ -663,8 +667,11 @@ class Other:
         await takers["deploy"](hook(b"\xff", x_secret="tea"))
         await takers["quiet"](hook(b"a=b+c&a=d", content_type="application/x-www-form-urlencoded; charset=utf-8"))
         await takers["other"](hook())
+        for body, kind in ((b"a=none", "application/x-www-form-urlencoded"), (b"a=much", "application/x-www-form-urlencoded"), (b"", "multipart/form-data; boundary=x")):
+            await takers["quiet"](hook(body, content_type=kind))
         self.assertEqual([(status, body) for _, status, body in host.webhooks], [
             (200, b'{"kind": "a b", "all": ["a b", ""]}'), (200, b"POST 3 {}"), (403, b"no"), (400, b"the body is no text of UTF-8"), (200, b"b c"), (202, b""),
+            (204, b""), (429, b"{}"), (415, b"the plugin takes no forms with files"),
         ])
         host.webhooks.clear()
         await takers["quiet"](hook())
