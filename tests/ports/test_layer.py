@@ -164,6 +164,7 @@ class Errbot(Case):
         self.assertEqual(await self.answers("!what is tea?"), ["tea? I do not know."])
         self.assertEqual(await self.answers("what is tea?"), [])
         self.assertEqual(await self.answers("issue #1", own=True), [])
+        self.assertEqual(await self.answers("This was taken back: issue #1", extensions=extensions(retract="m0")), [])
         self.assertEqual(await self.answers("!heard so far"), ["3"])
         room = {"chat": "hall@rooms.example.org", "kind": "groupchat", "nick": "bob"}
         await host.says("issue #7", **room)
