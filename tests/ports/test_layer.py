@@ -164,6 +164,7 @@ class Errbot(Case):
         self.assertEqual(await self.answers("!what is tea?"), ["tea? I do not know."])
         self.assertEqual(await self.answers("what is tea?"), [])
         self.assertEqual(await self.answers("issue #1", own=True), [])
+        self.assertEqual(await self.answers("This was taken back: issue #1", extensions=extensions(retract="m0")), [])
         self.assertEqual(await self.answers("!heard so far"), ["3"])
         room = {"chat": "hall@rooms.example.org", "kind": "groupchat", "nick": "bob"}
         await host.says("issue #7", **room)
@@ -634,11 +635,15 @@ class Maubot(Case):
             @web.post("/quiet")
             async def quiet(self, req):
                 form = await req.post()
+                if form.get("a") == "none":
+                    raise HTTPNoContent()
+                if form.get("a") == "much":
+                    raise HTTPTooManyRequests(body=b"{}", content_type="application/json")
                 if form:
                     return Response(body=form["a"].encode(), content_type="text/html")
         """)
         texts["a.py"] = texts["a.py"].replace("import re\n", """import re
-from aiohttp.web import HTTPForbidden, Request, Response, json_response
+from aiohttp.web import HTTPForbidden, HTTPNoContent, HTTPTooManyRequests, Request, Response, json_response
 from maubot.handlers import web
 
 
@@ -663,8 +668,11 @@ class Other:
         await takers["deploy"](hook(b"\xff", x_secret="tea"))
         await takers["quiet"](hook(b"a=b+c&a=d", content_type="application/x-www-form-urlencoded; charset=utf-8"))
         await takers["other"](hook())
+        for body, kind in ((b"a=none", "application/x-www-form-urlencoded"), (b"a=much", "application/x-www-form-urlencoded"), (b"", "multipart/form-data; boundary=x")):
+            await takers["quiet"](hook(body, content_type=kind))
         self.assertEqual([(status, body) for _, status, body in host.webhooks], [
             (200, b'{"kind": "a b", "all": ["a b", ""]}'), (200, b"POST 3 {}"), (403, b"no"), (400, b"the body is no text of UTF-8"), (200, b"b c"), (202, b""),
+            (204, b""), (429, b"{}"), (415, b"the plugin takes no forms with files"),
         ])
         host.webhooks.clear()
         await takers["quiet"](hook())
@@ -886,6 +894,11 @@ class Parts(Case):
         del again["a"]
         await again.flush()
         self.assertNotIn("x/a", self.host.kept)
+        # Such a value is not a missing one, which the plugin would store anew.
+        self.host.kept["x/k"] = b'{"parlor:type": "of a later version", "value": 1}'
+        await again.load()
+        with self.assertRaisesRegex(TypeError, "a later version of the layer"):
+            again.setdefault("k", 0)
         for wrong in (object(), lambda: None):
             with self.assertRaises(TypeError):
                 kept["k"] = wrong
@@ -909,15 +922,21 @@ class Parts(Case):
                 return f"{raffle}, {raffle.state is State.OPEN}, {raffle.last.place}"
 
             @botcmd
+            def rights(self, msg, args):
+                self["rights"] = [Right.READ | Right.WRITE, Right(0), Right.READ]
+                return str(self["rights"] == [Right.READ | Right.WRITE, Right(0), Right.READ] and type(self["rights"][1]) is Right)
+
+            @botcmd
             def raffle_bad(self, msg, args):
                 self["raffle"] = [Raffle("x"), self.log]
         """)
-        texts["a.py"] = texts["a.py"].replace("import asyncio", "import asyncio\nfrom stock import Raffle, State")
+        texts["a.py"] = texts["a.py"].replace("import asyncio", "import asyncio\nfrom stock import Raffle, Right, State")
         texts["stock.py"] = textwrap.dedent("""
             from collections import Counter, namedtuple
-            from enum import Enum
+            from enum import Enum, Flag
 
             State = Enum("State", "OPEN SHUT", module=__name__)
+            Right = Flag("Right", "READ WRITE", module=__name__)
             Seat = namedtuple("Seat", "place row")
 
             class Raffle(object):
@@ -937,6 +956,7 @@ class Parts(Case):
         self.assertEqual(await self.answers("!raffle join a"), ["already in"])
         room = {"chat": "hall@rooms.example.org", "kind": "groupchat", "nick": "bob"}
         self.assertEqual(await self.answers("!raffle join a", **room), ["a cake: 2 2, True, left"])
+        self.assertEqual(await self.answers("!rights"), ["True"])
         with self.assertRaisesRegex(TypeError, "a Logger is not kept"):
             await host.says("!raffle bad")
         # It is one of the plugin still, and not of another module that the value names.
@@ -946,6 +966,12 @@ class Parts(Case):
             await kept.load()
             with self.assertRaisesRegex(TypeError, "no longer has"):
                 kept.get("raffle")
+        # A class that is no longer one of flags is not called.
+        host.kept["A/raffle"] = b'{"parlor:type": "flag", "of": "stock:Raffle", "value": 1}'
+        kept = sys.modules["parlor_port.kept"].Kept("A/")
+        await kept.load()
+        with self.assertRaisesRegex(TypeError, "no longer has"):
+            kept.get("raffle")
 
     async def test_containers_keep_their_kind(self) -> None:
         await self.begun("tally")
@@ -966,6 +992,8 @@ class Parts(Case):
         self.assertEqual((again["b"]["new"], again["c"].maxlen), ([], 2))
         kept["f"] = defaultdict(lambda: 3, a=1)
         self.assertEqual(kept["f"], {"a": 1})
+        kept["h"] = defaultdict(None, a=1)
+        self.assertEqual((kept.get("h"), kept["h"].default_factory), ({"a": 1}, None))
         loop: list[Any] = []
         loop.append(loop)
         with self.assertRaisesRegex(TypeError, "holds itself"):

@@ -294,6 +294,21 @@ class Told(unittest.TestCase):
         checks = [one.partition(" ")[2] for one in sample.told(result, "check")]
         self.assertEqual(sorted(checks), ["@web.get('/b')", "the webhook show", "the webhook take_it"])
 
+    def test_each_method_that_takes_requests_has_a_webhook_of_its_own(self) -> None:
+        names = ("_take", "take", "take_what_the_service_for_builds_sends", "take_what_the_service_for_builds_says")
+        methods = "\n".join(f"@web.post('/{name}')\nasync def {name}(self, req):\n    pass" for name in names)
+        result = maubot(methods, "from maubot.handlers import web", WEB)
+        webhooks = {"_take": "take", "take": "take_2", names[2]: "take_what_the_service_for_builds", names[3]: "take_what_the_service_for_bu_2"}
+        self.assertEqual(sorted(tomllib.loads(result["files"]["plugin.toml"])["webhook"]), sorted(webhooks.values()))
+        self.assertIn(f"webhooks={webhooks}", result["files"]["plugin.py"])
+        # Also if two plugins of one folder have a method of the same name.
+        result = errbot("@webhook\ndef push(self, sent):\n    pass", "from errbot import webhook\nclass B(BotPlugin):\n    @webhook(methods=['PUT'])\n"
+                        "    def push(self, sent):\n        pass")
+        webhook = tomllib.loads(result["files"]["plugin.toml"])["webhook"]
+        self.assertEqual({name: one["methods"] for name, one in webhook.items()}, {"push": ["PUT"], "push_2": ["POST"]})
+        self.assertIn("webhooks={'push': 'push'}", result["files"]["plugin.py"])
+        self.assertIn("webhooks={'push': 'push_2'}", result["files"]["plugin.py"])
+
     def test_handlers_of_requests_that_were_off_stay_off(self) -> None:
         result = maubot("@web.post('/a')\nasync def a(self, req):\n    pass", "from maubot.handlers import web")
         self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["a() for requests"])
@@ -436,6 +451,21 @@ class Settings(unittest.TestCase):
             self.assertEqual((settings["keys"]["type"], "default" in settings["keys"]), ("secret", False))
             self.assertEqual(len(sample.told(result, "check")), 3, result["findings"])
             self.assertIn("'shelf': ('shelf', 'map')", result["files"]["plugin.py"])
+
+    def test_a_value_with_a_secret_part_is_a_secret_without_a_default(self) -> None:
+        for about, read in (
+            ("bridge:\n  accessToken: s3cr3t\n", "map"), ("bridge:\n  api-key: s3cr3t\n", "map"), ("bridge:\n- name: a\n  password: s3cr3t\n", "items"),
+        ):
+            result = sample.port({
+                "maubot.yaml": YAML, "base-config.yaml": about,
+                "a.py": "from maubot import Plugin\n\nclass A(Plugin):\n    def list(self):\n        return list(self.config['bridge'])\n"})
+            self.assertTrue(whole(result), result["findings"])
+            self.assertNotIn("s3cr3t", "".join(result["files"].values()))
+            self.assertEqual(tomllib.loads(result["files"]["plugin.toml"])["settings"]["bridge"]["type"], "secret", about)
+            self.assertIn(f"'bridge': ('bridge', '{read}')", result["files"]["plugin.py"])
+            self.assertEqual(len(sample.told(result, "check")), 1, result["findings"])
+        settings = tomllib.loads(errbot("def get_configuration_template(self):\n    return {'apiToken': 'x', 'feeds': [{'a': 1}]}")["files"]["plugin.toml"])
+        self.assertEqual({name: one["type"] for name, one in settings["settings"].items()}, {"api_token": "secret", "feeds": "string"})
 
     def test_a_map_whose_keys_are_named_is_a_setting_for_each(self) -> None:
         result = self.shelf("return self.config['shelf']['tea'] + self.config['shelf'].get('cups', 0) + self.config['keys.api_key']")

@@ -278,8 +278,8 @@ NO_CLIENT = ("the layer's client does not have it", "the groupings of parlor: ch
 #: Names of `aiohttp.web` that the layer has.
 WEB = {
     "Request", "Response", "json_response", "HTTPException", "HTTPOk", "HTTPNoContent", "HTTPBadRequest", "HTTPUnauthorized", "HTTPForbidden",
-    "HTTPNotFound", "HTTPMethodNotAllowed", "HTTPConflict", "HTTPUnprocessableEntity", "HTTPTooManyRequests", "HTTPInternalServerError",
-    "HTTPServiceUnavailable",
+    "HTTPNotFound", "HTTPMethodNotAllowed", "HTTPConflict", "HTTPUnsupportedMediaType", "HTTPUnprocessableEntity", "HTTPTooManyRequests",
+    "HTTPInternalServerError", "HTTPServiceUnavailable",
 }
 WEB_OFF = ("maubot.yaml does not turn it on, so that it is not called, as before", "`webapp: true` there, and port it again")
 NO_PATH = ("the address of a webhook is the host's, and has no parameters", "`req.query`, or put them into what is sent")

@@ -47,8 +47,12 @@ class Draft:
         name = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:32] or "hook"
         if not name[0].isalpha():
             name = f"w{name}"[:32]
-        self.webhooks[name] = methods
-        return name
+        own, number = name, 2
+        # Several methods would be called with each request to one webhook.
+        while own in self.webhooks:
+            own, number = f"{name[:28]}_{number}", number + 1
+        self.webhooks[own] = methods
+        return own
 
     def setting(self, key: str, kind: str, default: Any, description: str) -> str:
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower()
@@ -75,7 +79,7 @@ def settings_of(
     found: dict[str, list[str]] = {}
     for key, value in _flat(values, bool(comments), is_open):
         kind, read = _kind(key, value)
-        default = json.dumps(value, ensure_ascii=False) if read in ("json", "map") else value
+        default = json.dumps(value, ensure_ascii=False) if read in ("json", "map", "items") else value
         found[key] = [draft.setting(key, kind, default, comments.get(key, "")), read]
     return found
 
@@ -92,7 +96,6 @@ def _flat(values: dict[str, Any], is_deep: bool, is_open: Callable[[str], bool],
 
 def _kind(key: str, value: Any) -> tuple[str, str]:
     """Returns the type of a setting, and how the layer reads it."""
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower().rpartition(".")[2]
     if isinstance(value, bool):
         return "boolean", "plain"
     if isinstance(value, int) and abs(value) < 1 << 53:
@@ -100,20 +103,25 @@ def _kind(key: str, value: Any) -> tuple[str, str]:
     if isinstance(value, float) and value == value and abs(value) < 1e300:
         return "number", "plain"
     if value is None or isinstance(value, str) and len(value.encode()) <= 16_000:
-        return ("secret" if SECRET.search(name) else "string"), "plain"
+        return ("secret" if _is_secret(key.rpartition(".")[2]) else "string"), "plain"
     if isinstance(value, list) and value and all(isinstance(one, str) for one in value) and len(value) <= 1024:
         return "list", "plain"
     json.dumps(value)
-    if isinstance(value, dict):
-        return ("secret" if _holds_secret(value) else "string"), "map"
-    return "string", "json"
+    kind = "secret" if _holds_secret(value) else "string"
+    return kind, "map" if isinstance(value, dict) else "items" if isinstance(value, (list, tuple)) else "json"
+
+
+def _is_secret(key: str) -> bool:
+    """Whether a key is one such as `api_key`, `apiKey` or `API-Key`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower()
+    return SECRET.search(re.sub(r"[^a-z0-9]+", "_", words)) is not None
 
 
 def _holds_secret(value: Any) -> bool:
     """Whether one of the maps in a value has a key such as `api_key`."""
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return any(_holds_secret(one) for one in value)
-    return isinstance(value, dict) and any(SECRET.search(str(key).lower()) or _holds_secret(one) for key, one in value.items())
+    return isinstance(value, dict) and any(_is_secret(str(key)) or _holds_secret(one) for key, one in value.items())
 
 
 def identifier(text: str, otherwise: str) -> str:

@@ -84,8 +84,13 @@ class Maubot:
 
     def _tell_maps(self) -> None:
         for key, (name, read) in self.settings.items():
+            is_secret = self.draft.settings[name]["type"] == "secret"
+            if read == "items" and is_secret:
+                self._tell_file(
+                    CONFIG, f"{key.partition('.')[0]}: the list {key}",
+                    f"a part of it may be secret, so that the setting {name} has all of it as JSON, and no default",
+                    f"the value of {CONFIG} as JSON, with the owner's changes", "check")
             if read == "map" and self.draft.settings[name].get("default") != "{}":
-                is_secret = self.draft.settings[name]["type"] == "secret"
                 self._tell_file(
                     CONFIG, f"{key.partition('.')[0]}: the map {key}", f"its keys may differ, so that the setting {name} has all of it as JSON"
                     + (", and no default, since a part may be secret" if is_secret else ""),

@@ -80,7 +80,9 @@ class Request:
         return loads(await self.text())
 
     async def post(self) -> Fields:
-        """The fields of a form. Files have none here."""
+        """The fields of a form. `HTTPUnsupportedMediaType`: it is one with files, whose fields would be missing."""
+        if self.content_type == "multipart/form-data":
+            raise HTTPUnsupportedMediaType(text="the plugin takes no forms with files")
         is_form = self.content_type == "application/x-www-form-urlencoded"
         return Fields(parse_qsl(await self.text(), keep_blank_values=True) if is_form else [])
 
@@ -122,7 +124,9 @@ class HTTPException(Response, Exception):
 
     def __init__(self, *, text: Optional[str] = None, reason: Optional[str] = None, **options: Any) -> None:
         Exception.__init__(self, reason or f"status {self.status_code}")
-        Response.__init__(self, status=self.status_code, text=text if text is not None else f"{self.status_code}: {reason or type(self).__name__}", **options)
+        if text is None and options.get("body") is None and self.status_code != 204:
+            text = f"{self.status_code}: {reason or type(self).__name__}"
+        Response.__init__(self, status=self.status_code, text=text, **options)
 
 
 class HTTPOk(HTTPException):
@@ -171,6 +175,12 @@ class HTTPConflict(HTTPException):
     """It does not fit what is there."""
 
     status_code = 409
+
+
+class HTTPUnsupportedMediaType(HTTPException):
+    """The body is of another type."""
+
+    status_code = 415
 
 
 class HTTPUnprocessableEntity(HTTPException):

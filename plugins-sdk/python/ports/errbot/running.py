@@ -177,7 +177,7 @@ class Runner:
     # Messages
 
     async def _hear(self, message: Any) -> None:
-        if message.carbon or message.own or message.body is None:
+        if message.carbon or message.own or message.body is None or places.takes_back(message):
             return
         await self._loaded.wait()
         made = people.message(message)

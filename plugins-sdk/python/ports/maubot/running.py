@@ -169,7 +169,7 @@ class Runner:
             places.echoed(message)
 
     def _events(self, message: Any) -> list[Any]:
-        if message.extensions is not None and (message.extensions.retract or message.extensions.moderated is not None):
+        if places.takes_back(message):
             redaction = redaction_event(self._plugin.client, message)
             return [] if redaction is None else [redaction]
         has_reactions = message.extensions is not None and message.extensions.reactions is not None

@@ -11,7 +11,7 @@ import sys
 from collections import Counter, defaultdict, deque
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, Flag
 from typing import Any, Iterable, Iterator, MutableMapping, Optional
 from weakref import WeakKeyDictionary
 
@@ -174,7 +174,12 @@ class Kept(MutableMapping[str, Any]):
             self._failed[one] = NotStored([key for key, several in owners.items() if one in several], reason)
 
     def __getitem__(self, key: str) -> Any:
-        return decoded(json.loads(self._texts[key]))
+        text = self._texts[key]
+        try:
+            return decoded(json.loads(text))
+        except KeyError as error:
+            # `get` would take it for a missing key, and the plugin would store another value in its place.
+            raise TypeError(f"the value of {key!r} is of a kind that a later version of the layer stored: {error}") from error
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str) or not key:
@@ -207,6 +212,9 @@ class Kept(MutableMapping[str, Any]):
 
 def encoded(value: Any) -> Any:
     """A value as JSON has it. `TypeError`: it is of a type that is not kept."""
+    if isinstance(value, Flag) and _is_own(type(value)):
+        # Flags that are combined have no name of a member.
+        return {MARK: "flag", "of": _named(type(value)), "value": value.value}
     if isinstance(value, Enum) and _is_own(type(value)):
         return {MARK: "enum", "of": _named(type(value)), "value": value.name}
     if value is None or isinstance(value, (bool, int, float)) or type(value) is str:
@@ -238,6 +246,7 @@ def _encoded_dict(value: dict[Any, Any]) -> Any:
     pairs = [[encoded(key), encoded(one)] for key, one in value.items()]
     if type(value) is Counter:
         return {MARK: "counter", "value": pairs}
+    # Without a factory, it is that of no name.
     factory = getattr(value.default_factory, "__name__", "") if type(value) is defaultdict else ""
     if type(value) is defaultdict and FACTORIES.get(factory) is value.default_factory:
         return {MARK: "defaultdict", "of": factory, "value": pairs}
@@ -290,11 +299,11 @@ def decoded(value: Any) -> Any:
     inner: Any = value.get("value")
     if kind is None:
         return {key: decoded(one) for key, one in value.items()}
-    if kind in ("object", "named", "enum"):
+    if kind in ("object", "named", "enum", "flag"):
         return _decoded_object(kind, value["of"], inner)
     if kind in ("dict", "counter", "defaultdict"):
         pairs = {decoded(key): decoded(one) for key, one in inner}
-        return pairs if kind == "dict" else Counter(pairs) if kind == "counter" else defaultdict(FACTORIES[value["of"]], pairs)
+        return pairs if kind == "dict" else Counter(pairs) if kind == "counter" else defaultdict(FACTORIES.get(value["of"]), pairs)
     if kind in ("set", "tuple"):
         return (set if kind == "set" else tuple)(decoded(one) for one in inner)
     if kind == "deque":
@@ -311,13 +320,17 @@ def decoded(value: Any) -> Any:
 
 def _decoded_object(kind: str, name: str, inner: Any) -> Any:
     of = _found(name)
-    # No `KeyError`: `get` would take it for a missing key.
-    if of is None:
+    if of is None or kind == "flag" and not issubclass(of, Flag):
         raise TypeError(f"a value is of the class {name}, which the plugin no longer has")
     if kind == "enum":
         if inner not in of.__members__:
             raise TypeError(f"a value is {inner} of the class {name}, which no longer has it")
         return of.__members__[inner]
+    if kind == "flag":
+        try:
+            return of(inner)
+        except ValueError as error:
+            raise TypeError(f"a value is {inner} of the class {name}, which no longer has it") from error
     if kind == "named":
         return of._make(decoded(one) for one in inner)
     made = object.__new__(of)

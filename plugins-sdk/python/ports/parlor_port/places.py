@@ -73,6 +73,12 @@ def name_of(place: str, number: str) -> str:
     return _echoes.get((place, number), number)
 
 
+def takes_back(message: Any) -> bool:
+    """Whether a message takes another one back. Its text is for clients that do not know that."""
+    given = message.extensions
+    return given is not None and (bool(given.retract) or given.moderated is not None)
+
+
 def is_taken_back_by_its_author(message: Any) -> bool:
     """Whether a retraction is one of the author of the message, which was heard lately. In a room only the occupant ids tell: others can
     take a nickname, and an id that the author chose. Nothing tells it of messages of occupants to us alone."""

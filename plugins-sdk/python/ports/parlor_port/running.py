@@ -55,10 +55,11 @@ def values_of(settings: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
     found = {}
     for key, (name, read) in settings.items():
         value = setting(name)
-        if read in ("json", "map") and isinstance(value, str):
+        if read in ("json", "map", "items") and isinstance(value, str):
             value = json.loads(value)
-        elif read == "map" and value is None:
-            value = {}
+        elif read in ("map", "items") and value is None:
+            # A secret has no default.
+            value = {} if read == "map" else []
         elif read == "integer" and isinstance(value, float) and value.is_integer():
             value = int(value)
         found[key] = value

@@ -113,10 +113,12 @@ fn of_cluster(cluster: &Cluster) -> Vec<(String, Field)> {
     all.map(|(key, field)| (format!("cluster.{key}"), field)).collect()
 }
 
-/// Returns the servers of NATS. One with an `@` is refused only when the host connects, and may have a password before it.
+/// Returns the servers of NATS. They are checked only when the host connects. Until then, what is more than a scheme, a
+/// name and a port may be a password, such as in `nats://me:secret@a.example` or `tls://a.example?token=secret`.
 fn addresses(servers: &[String]) -> Field {
     let all = servers.join(", ");
-    if all.contains('@') { Field::hidden(&all) } else { Field::open(&all) }
+    let is_plain = |one: char| one.is_ascii_alphanumeric() || "-_.:/[], ".contains(one);
+    if all.chars().all(is_plain) { Field::open(&all) } else { Field::hidden(&all) }
 }
 
 /// Returns the key that says where this secret is, such as `password_file`. Its value is not shown: a command may contain

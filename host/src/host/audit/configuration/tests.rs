@@ -147,6 +147,9 @@ fn the_secrets_of_a_component_and_of_the_cluster_are_in_no_entry_and_that_they_c
     let hidden = |key: &str| format!("setting none setting {key}: {HIDDEN} -> {HIDDEN}");
     let keys = ["cluster.nats", "cluster.password_command", "component.bots.password_command"];
     assert_eq!(of_links(&old, &new), keys.map(hidden));
+    let with =
+        |secret: &str| linked("password_env = \"SECRET\"", &format!("nats = \"tls://a.example?token={secret}\""));
+    assert_eq!(of_links(&with("s3cr3t"), &with("s3cr3t2")), [hidden("cluster.nats")]);
     let other = linked("password_env = \"SECRET\"", "nats = \"tls://a.example\"");
     let moved = of_links(&old, &other);
     assert!(moved.contains(&format!("setting none setting component.bots.password_command: {HIDDEN} -> none")));
