@@ -8,6 +8,7 @@ mod counts;
 #[cfg(feature = "cluster")]
 mod elsewhere;
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -209,7 +210,12 @@ fn start(host: &Arc<Host>, listen: Listen) -> Result<Server, String> {
         let host = Arc::clone(&host);
         async move { answer(&host, arrived).await }
     });
-    server.map_err(|error| format!("{at}: {error}"))
+    server.map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => {
+            format!("another program listens at {at}: name another address in `listen` under [web]")
+        }
+        _ => format!("{at}: {error}"),
+    })
 }
 
 /// Warns if other machines reach a server without TLS.

@@ -17,7 +17,7 @@ use parlor_tests::server::{Account, DOMAIN};
 use parlor_tests::webhooks::{self, github, status};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::seed;
 use crate::test_host::{BARE, FULL, Plan, SOON, granted, refuses_to_tell};
@@ -563,6 +563,9 @@ async fn whole(mut stream: TcpStream) -> String {
     answer
 }
 
+/// The log line about settings that cannot be used.
+const KEPT: &str = "webhooks are listened for as before, without the new settings: correct `listen`, `certificate` and `certificate_key` under [web], or the files that they name; this is tried again";
+
 /// Row 139: the settings of the listener, and its address, while requests are under way.
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_of_the_listener_refuse_nothing_and_interrupt_nothing() {
@@ -579,6 +582,15 @@ async fn changes_of_the_listener_refuse_nothing_and_interrupt_nothing() {
     assert_eq!(house.shown(&[]).await["requests"][0]["sender"], "203.0.113.9");
     assert_eq!(status(&whole(under_way).await), 202);
     assert!(!text(&house).contains("webhooks are no longer listened for"));
+    // The address of another program is reported, and changes nothing.
+    let (own, taken) = (house.at.to_string(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    house.home.set_web("listen", taken.local_addr().unwrap().to_string()).unwrap();
+    reload(&house).await;
+    let line = house.host.wait(KEPT, &[], SOON).await.unwrap();
+    assert!(line.get("error").starts_with("another program listens at 127.0.0.1:"), "{line:?}");
+    assert_eq!(status(&house.send(&head, b"x").await), 202);
+    house.home.set_web("listen", own).unwrap();
+    reload(&house).await;
     let (former, under_way) = (house.at, half(house.at, &head).await);
     house.home.set_web("listen", format!("127.0.0.1:{}", ports::free().unwrap())).unwrap();
     reload(&house).await;

@@ -28,6 +28,7 @@ use hyper::{HeaderMap, Method, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -178,23 +179,27 @@ impl Server {
         A: Fn(Arrived) -> F + Send + Sync + 'static,
         F: Future<Output = Reply> + Send + 'static,
     {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = std::net::TcpListener::bind(listen.at)?;
         listener.set_nonblocking(true)?;
         let at = listener.local_addr()?;
-        let listener = {
-            let _entered = runtime.enter();
-            TcpListener::from_std(listener)?
-        };
         let (enough, stops) = watch::channel(false);
         let (closing, closed) = watch::channel(false);
         let (listen, listens) = watch::channel(listen);
         let serving = Serving { listen: listens, answer, rooms: Rooms::new(), stops };
+        let (begins, begun) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new().name("parlor-web".to_owned()).spawn(move || {
             // On Linux this is the priority of the thread alone. The server also works without it.
             let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
-            runtime.block_on(accept(listener, Arc::new(serving), closing));
+            // The caller waits for this in any case.
+            match runtime_with(listener) {
+                Ok((runtime, listener)) => {
+                    let _ = begins.send(Ok(()));
+                    runtime.block_on(accept(listener, Arc::new(serving), closing));
+                }
+                Err(error) => drop(begins.send(Err(error))),
+            }
         })?;
+        begun.recv().unwrap_or_else(|_| Err(io::Error::other("the thread of the server ended")))?;
         Ok(Self { at, listen, enough, closed, thread })
     }
 
@@ -224,6 +229,17 @@ impl Server {
         let _ = enough.send(true);
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     }
+}
+
+/// Makes the runtime of a server. It is made on the server's own thread, since a runtime cannot be dropped among the tasks of
+/// another one, as it would be where something fails.
+fn runtime_with(listener: std::net::TcpListener) -> io::Result<(Runtime, TcpListener)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _entered = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
+    Ok((runtime, listener))
 }
 
 /// The state that all connections share.

@@ -84,6 +84,14 @@ async fn a_request_is_answered_and_browsers_run_nothing_of_the_answer() {
 }
 
 #[tokio::test]
+async fn an_address_that_another_program_has_is_an_error() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap();
+    let started = Server::start(Listen { at, ..listen() }, async |_| Reply::empty(200));
+    assert_eq!(started.err().unwrap().kind(), io::ErrorKind::AddrInUse);
+}
+
+#[tokio::test]
 async fn bodies_over_the_limit_are_not_kept_whatever_they_say_of_their_length() {
     let server = start();
     for request in [
