@@ -46,6 +46,10 @@ impl Features {
             if !list_said(&mut self.encryption, &message.from, &event, is_contact, turn) {
                 self.pubsub.said(&message.from, *event, &self.roster, turn);
             }
+            // Servers send these for each change of a node, such as a mood or an avatar, and nobody said anything by them.
+            if message.body.is_none() && message.encrypted.is_empty() && message.sealed_by.is_none() {
+                return;
+            }
         }
         let is_sealed = !message.encrypted.is_empty() || message.sealed_by.is_some();
         if is_sealed || self.encryption.is_used() || is_of_protocol(&message) {

@@ -70,6 +70,20 @@ fn a_service_is_believed_while_the_account_is_subscribed_and_a_stranger_never() 
     assert_eq!(test.count("pubsub-item"), 0);
 }
 
+/// Servers send such a message for each mood and avatar of a contact.
+#[test]
+fn a_change_of_a_node_is_no_message_of_a_person() {
+    let mut test = TestSession::connected(Settings::default());
+    subscribed(&mut test, 1, "news");
+    news(&mut test, SERVICE, "news", "1");
+    assert_eq!((test.count("pubsub-item"), test.count("message")), (1, 0));
+    test.hear_xml(
+        "<message xmlns='jabber:client' from='romeo@example.org' type='headline'><body>read this</body><event \
+         xmlns='http://jabber.org/protocol/pubsub#event'><purge node='news'/></event></message>",
+    );
+    assert_eq!(test.count("message"), 1, "what has a text is told");
+}
+
 #[test]
 fn contacts_and_the_account_speak_for_themselves_but_not_of_what_the_host_keeps() {
     let mut test = TestSession::connected(Settings::default());
