@@ -271,6 +271,19 @@ class Errbot(Case):
         self.assertEqual(host.webhooks, [(hook, 200, "OK")])
         self.assertEqual(host.take(), [("alice@example.org", "1.2 is out")])
 
+    async def test_what_a_webhook_is_sent_is_read_as_json_if_it_can_be(self) -> None:
+        from errbot.running import _sent
+
+        def sent(text: str, form: Any = None, **headers: str) -> Any:
+            return _sent(SimpleNamespace(headers=headers, text=text), form)
+
+        self.assertEqual(sent('{"who": "bob"}'), {"who": "bob"})
+        self.assertEqual(sent("hello, bob"), "hello, bob")
+        self.assertEqual(sent("payload=%7B%22a%22%3A1%7D", "payload"), {"a": 1})
+        self.assertEqual(sent("payload=plain", "payload"), "plain")
+        with self.assertRaises(ValueError):
+            sent("other=1", "payload")
+
 
 class Maubot(Case):
     async def test_commands_have_subcommands_and_arguments(self) -> None:

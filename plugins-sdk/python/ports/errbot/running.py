@@ -279,12 +279,22 @@ def _text(answer: Any, template: Optional[str] = None) -> str:
 
 
 def _sent(hook: Any, form: Optional[str]) -> Any:
-    """Returns the body of the request: JSON as its value, a form as a mapping, else a text."""
+    """Returns the body of the request: JSON as its value, a form as a mapping, else a text. Many senders of JSON name another type."""
     kind = hook.headers.get("content-type", "").partition(";")[0].strip().lower()
     if form is not None:
-        return json.loads(parse_qs(hook.text).get(form, ["null"])[0])
+        values = parse_qs(hook.text).get(form)
+        if values is None:
+            raise ValueError(f"the form has no {form}")
+        return _json_or_text(values[0])
     if kind.endswith("json"):
         return hook.json()
     if kind == "application/x-www-form-urlencoded":
         return {key: values[0] for key, values in parse_qs(hook.text).items()}
-    return hook.text
+    return _json_or_text(hook.text)
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
