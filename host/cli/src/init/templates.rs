@@ -74,7 +74,7 @@ password_file = "bot.password"
 # How it encrypts messages, and whose keys it trusts; `parlor keys` shows them.
 # [account.main.encryption]
 # omemo = true           # people can write to it encrypted
-# otr = "allow"          # or "never", or "require": nothing goes out plainly; people."JID".otr is for one person
+# otr = "allow"          # or "never", or "require": nothing goes out plainly; `people` has it for one person
 # plain_instead = false  # answer plainly where a chat was encrypted and that is off now, instead of not at all
 # trust = "blind"        # each key of a person until you verified one of theirs; or "strict": verified ones alone
 # announce = true        # tell the owners when people have new keys
