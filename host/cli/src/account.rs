@@ -265,7 +265,8 @@ fn applied(config: &Config) -> anyhow::Result<(&'static str, &'static str)> {
     let Some(host) = target::host(config)? else {
         return Ok(("stopped", "the host is stopped; it counts when it starts"));
     };
-    let _: Status = host.post("/v1/reload")?;
+    // It reads the configuration whether or not it watches its files, and also one that is again as it was before the last change.
+    let _: Status = host.post("/v1/configure")?;
     Ok(("applied", "the running host has applied it"))
 }
 

@@ -11,8 +11,10 @@ use crate::test_host::prosody;
 #[tokio::test]
 async fn an_account_is_added_listed_and_removed_while_the_host_runs() {
     let (home, bot) = home().await;
-    let host = start(&home, &Policy::default()).await;
     let text = || std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    // The commands have the host read what they wrote.
+    home.write("parlor.toml", &format!("watch = false\n{}", text())).unwrap();
+    let host = start(&home, &Policy::default()).await;
     let commented = format!("# Mine.\n{}", text());
     home.write("parlor.toml", &commented).unwrap();
 
