@@ -32,27 +32,18 @@ async fn list(visit: Visit) -> Result<Reply, Problem> {
     let link = |path: &str| visit.link(path);
     let join = visit.may(Role::Operator).then(|| visit.form("/rooms/join", &join_fields(&accounts)));
     let content = all(&link, &rooms, &accounts, &account, join.as_ref());
-    Ok(Page::new("Rooms", html! { (silent(lacks.as_deref())) (content) }).into())
+    let lacks = html! { div data-live id="lacking" { (lacking(lacks.as_deref())) } };
+    Ok(Page::new("Rooms", html! { (lacks) (content) }).into())
 }
 
 async fn show(visit: Visit) -> Result<Reply, Problem> {
     let missing = || Problem::wrong("name the room");
     let jid = visit.query("room").filter(|room| !room.is_empty()).ok_or_else(missing)?;
     let target = format!("/v1/rooms/show?{}", which(jid, visit.query("account")));
-    let (room, lacks) = ask(&visit, move |client| {
-        let room: Room = client.get(&target)?;
-        Ok((room, client.incomplete()))
-    })
-    .await?;
+    let room: Room = ask(&visit, move |client| Ok(client.get(&target)?)).await?;
     let forms = visit.may(Role::Operator).then(|| forms(&visit, &room));
     let link = |path: &str| visit.link(path);
-    let content = one(&link, &room, forms.as_ref());
-    Ok(Page::new(format!("Room {}", room.room), html! { (silent(lacks.as_deref())) (content) }).into())
-}
-
-/// Names the nodes of the cluster that did not answer, in a part of the page that is kept up to date.
-fn silent(lacks: Option<&str>) -> Markup {
-    html! { div data-live id="lacking" { (lacking(lacks)) } }
+    Ok(Page::new(format!("Room {}", room.room), one(&link, &room, forms.as_ref())).into())
 }
 
 /// Returns the query for a room.
@@ -270,8 +261,6 @@ fn on(account: Option<&str>) -> Markup {
 pub(super) mod tests {
     use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixListener;
-    use std::path::Path;
-    use std::thread::JoinHandle;
 
     use serde_json::json;
 
@@ -348,20 +337,18 @@ pub(super) mod tests {
         }
     }
 
-    /// Answers so many connections to the control socket in this folder. Answers about rooms lack those of a node.
-    fn incomplete_host(folder: &Path, connections: usize) -> JoinHandle<()> {
-        let listener = UnixListener::bind(folder.join("control.sock")).unwrap();
-        let one = serde_json::to_string(&room("hall@muc.example.org")).unwrap();
-        std::thread::spawn(move || {
-            for _ in 0..connections {
+    #[tokio::test]
+    async fn nodes_that_do_not_answer_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("control.sock")).unwrap();
+        let host = std::thread::spawn(move || {
+            // The first connection only checks that the host listens.
+            for _ in 0..3 {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut asked = [0; 4_096];
                 let length = stream.read(&mut asked).unwrap_or_default();
-                let target = std::str::from_utf8(&asked[..length]).unwrap().split(' ').nth(1).unwrap_or_default();
-                let lacks = "parlor-incomplete: node%20two%20does%20not%20answer%3Cb%3E\r\n";
-                let (head, body) = match target.split('?').next() {
-                    Some("/v1/rooms") => (lacks, "[]"),
-                    Some("/v1/rooms/show") => (lacks, one.as_str()),
+                let (head, body) = match std::str::from_utf8(&asked[..length]).unwrap().split(' ').nth(1) {
+                    Some("/v1/rooms") => ("parlor-incomplete: node%20two%20does%20not%20answer%3Cb%3E\r\n", "[]"),
                     Some("/v1/status") => {
                         ("", r#"{"running":true,"data":"/d","policy":"/p","accounts":[],"plugins":[]}"#)
                     }
@@ -372,37 +359,15 @@ pub(super) mod tests {
                     format!("HTTP/1.1 200 OK\r\nparlor-control: 1\r\n{head}content-length: {length}\r\n\r\n{body}");
                 stream.write_all(answer.as_bytes()).unwrap();
             }
-        })
-    }
-
-    /// Returns a visit to a path of the host with its files in this folder.
-    fn visit_to(folder: &Path, path: &str) -> Visit {
-        let config = folder.join("parlor.toml");
+        });
+        let config = folder.path().join("parlor.toml");
         std::fs::write(&config, "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n").unwrap();
-        let target = Target { config: Some(config), data: Some(folder.to_owned()), plugins: None };
-        Visit::for_test(Role::Viewer, path, Arc::new(Host::new(target)))
-    }
-
-    #[tokio::test]
-    async fn nodes_that_do_not_answer_are_named() {
-        let folder = tempfile::tempdir().unwrap();
-        // The first connection only checks that the host listens.
-        let host = incomplete_host(folder.path(), 3);
-        let text = list(visit_to(folder.path(), "/rooms")).await.unwrap().into_text();
+        let target = Target { config: Some(config), data: Some(folder.path().to_owned()), plugins: None };
+        let visit = Visit::for_test(Role::Viewer, "/rooms", Arc::new(Host::new(target)));
+        let text = list(visit).await.unwrap().into_text();
         host.join().unwrap();
         assert!(text.contains("Not all is shown") && text.contains("node two does not answer&lt;b&gt;"), "{text}");
         assert!(text.contains("No rooms.") && !text.contains("<b>"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn the_page_of_one_room_names_nodes_that_do_not_answer() {
-        let folder = tempfile::tempdir().unwrap();
-        let host = incomplete_host(folder.path(), 2);
-        let visit = visit_to(folder.path(), "/rooms/show?room=hall%40muc.example.org&account=main");
-        let text = show(visit).await.unwrap().into_text();
-        host.join().unwrap();
-        assert!(text.contains("Not all is shown") && text.contains("node two does not answer&lt;b&gt;"), "{text}");
-        assert!(text.contains("Plugins that may do something there") && !text.contains("<b>"), "{text}");
     }
 
     #[tokio::test]
