@@ -41,17 +41,17 @@ impl Features {
         if let Some(id) = claimed {
             self.seen.note_archived(None, &id, &message);
         }
+        let is_sealed = !message.encrypted.is_empty() || message.sealed_by.is_some();
         if let Some(event) = message.pubsub.take() {
             let is_contact = self.roster.has(&message.from.to_bare());
             if !list_said(&mut self.encryption, &message.from, &event, is_contact, turn) {
                 self.pubsub.said(&message.from, *event, &self.roster, turn);
             }
             // Servers send these for each change of a node, such as a mood or an avatar, and nobody said anything by them.
-            if message.body.is_none() && message.encrypted.is_empty() && message.sealed_by.is_none() {
+            if message.body.is_none() && !is_sealed {
                 return;
             }
         }
-        let is_sealed = !message.encrypted.is_empty() || message.sealed_by.is_some();
         if is_sealed || self.encryption.is_used() || is_of_protocol(&message) {
             match encryption::taken_in(self, message, None, turn) {
                 Some(opened) => message = opened,
