@@ -87,7 +87,7 @@ class ClientResponse:
     @property
     def content_type(self) -> str:
         """The media type of the body."""
-        return self.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
+        return self.headers.media_type
 
     async def read(self) -> bytes:
         """The body."""

@@ -50,7 +50,7 @@ class Request:
     @property
     def content_type(self) -> str:
         """The media type of the body."""
-        return self.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
+        return self.headers.media_type
 
     @property
     def content_length(self) -> int:

@@ -36,6 +36,11 @@ class Headers(MutableMapping[str, str]):
     def __len__(self) -> int:
         return len(self._all)
 
+    @property
+    def media_type(self) -> str:
+        """The media type of the body that they belong to, in small letters and without parameters."""
+        return self.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
+
 
 async def fetch(
     method: str,
