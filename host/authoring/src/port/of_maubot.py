@@ -68,7 +68,7 @@ class Maubot:
         """Returns the paths of settings that the plugin uses otherwise than by keys that its text names."""
         found = set()
         for module in self.checker.modules:
-            around = {inner: outer for outer in ast.walk(module.tree) for inner in ast.iter_child_nodes(outer)}
+            around = tree.around(module.tree)
             for node in ast.walk(module.tree):
                 path = _path_of(node)
                 if path is None:

@@ -71,7 +71,7 @@ def _handler(
 def _requests(checker: checks.Checker, draft: Draft, module: Module, function: tree.Function, names: set[str]) -> None:
     """Checks what a function uses of requests: the host gives no more headers than plugin.toml lists."""
     own = {one.arg for one in [*function.args.args, *function.args.kwonlyargs]} & names
-    around = {inner: outer for outer in ast.walk(function) for inner in ast.iter_child_nodes(outer)}
+    around = tree.around(function)
     for node in tree.within(function):
         if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name) or node.value.id not in own:
             continue

@@ -196,6 +196,11 @@ def _is_of_python_2(test: ast.expr) -> bool:
     return isinstance(test, ast.Name) and test.id == "PY2"
 
 
+def around(whole: ast.AST) -> dict[ast.AST, ast.AST]:
+    """Returns, by each node of a tree, the node that it is a part of."""
+    return {inner: outer for outer in ast.walk(whole) for inner in ast.iter_child_nodes(outer)}
+
+
 def lines_for_others(module: Module) -> set[int]:
     """Returns the lines that are for other versions of Python, or that stand beside an import that may fail."""
     found: set[int] = set()
