@@ -293,7 +293,8 @@ async fn carry_out(host: &Arc<Host>, chat: &mut Chat, files: &mut Files, task: T
     match task {
         Task::Reload => drop(read_all(host, chat, files).await),
         Task::Look => {
-            if let Some(read) = files.config.read_if_changed() {
+            let goes_by = host.config_fault().is_none().then(|| host.config());
+            if let Some(read) = files.config.read_if_changed(goes_by.as_deref()) {
                 drop(configured(host, chat, read, ReadAgain::ByAChange).await);
             }
             drop(said(host.reload_if_changed().await));

@@ -53,9 +53,15 @@ impl ConfigFile {
         Config::load(&self.path, &self.overrides)
     }
 
-    /// Reads the files again, if one of them changed since the last time.
-    pub(super) fn read_if_changed(&mut self) -> Option<Result<Config, ConfigError>> {
-        (digests(&self.path) != self.read).then(|| self.read())
+    /// Reads the files again, if one of them changed since the last time. `goes_by` is the configuration that the host goes by, unless
+    /// it refused a later one. If its accounts come from another text than the one that is there, that is a change, too: a version of
+    /// other nodes may have come meanwhile, which the owner replaced by the text from before.
+    pub(super) fn read_if_changed(&mut self, goes_by: Option<&Config>) -> Option<Result<Config, ConfigError>> {
+        let found = digests(&self.path);
+        let [_, accounts] = found;
+        let goes_by_another =
+            |config: &Config| accounts.is_some() && accounts != config.accounts_file.as_ref().map(|file| file.digest);
+        (found != self.read || goes_by.is_some_and(goes_by_another)).then(|| self.read())
     }
 }
 
@@ -69,4 +75,59 @@ fn digest(path: &Path) -> Option<Digest> {
     // A pipe cannot be read twice.
     let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
     is_file.then(|| std::fs::read(path).ok()).flatten().map(|bytes| Digest::of(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const MAIN: &str = "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n";
+
+    fn overrides() -> Overrides {
+        Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() }
+    }
+
+    /// Returns accounts of these names.
+    fn accounts(names: &[&str]) -> String {
+        let one = |name: &&str| MAIN.replace("main", name).replace("bot@", &format!("{name}@"));
+        names.iter().map(one).collect()
+    }
+
+    #[test]
+    fn an_earlier_text_is_read_again_if_the_host_goes_by_a_later_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, beside) = (folder.path().join("parlor.toml"), folder.path().join("accounts.toml"));
+        fs::write(&path, MAIN).unwrap();
+        let (earlier, later) = (accounts(&["second"]), accounts(&["second", "third"]));
+        fs::write(&beside, &earlier).unwrap();
+        let mut file = ConfigFile::of(&path, overrides());
+        let at_first = Config::load(&path, &overrides()).unwrap();
+        assert!(file.read_if_changed(Some(&at_first)).is_none());
+        // Another node changes the file, the host reads it, and the owner takes that back before the watcher looks.
+        fs::write(&beside, later).unwrap();
+        let of_the_cluster = Config::load(&path, &overrides()).unwrap();
+        fs::write(&beside, earlier).unwrap();
+        let read = file.read_if_changed(Some(&of_the_cluster)).unwrap().unwrap();
+        assert_eq!(read.accounts.len(), 2);
+        assert!(file.read_if_changed(Some(&read)).is_none());
+        assert!(file.read_if_changed(None).is_none(), "one that was refused is not read over and over");
+    }
+
+    #[test]
+    fn a_file_that_is_gone_or_was_refused_is_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, beside) = (folder.path().join("parlor.toml"), folder.path().join("accounts.toml"));
+        fs::write(&path, MAIN).unwrap();
+        fs::write(&beside, accounts(&["second"])).unwrap();
+        let mut file = ConfigFile::of(&path, overrides());
+        let config = Config::load(&path, &overrides()).unwrap();
+        fs::remove_file(&beside).unwrap();
+        assert!(file.read_if_changed(Some(&config)).is_some());
+        assert!(file.read_if_changed(Some(&config)).is_none());
+        fs::write(&beside, "[account").unwrap();
+        file.read_if_changed(Some(&config)).unwrap().unwrap_err();
+        assert!(file.read_if_changed(None).is_none());
+    }
 }
