@@ -165,8 +165,25 @@ impl Link {
         body: Bytes,
         within: Duration,
     ) -> Result<Revision, PutError> {
-        headers.insert(async_nats::header::NATS_EXPECTED_STREAM, stream);
         headers.insert(async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+        self.write(stream, subject, headers, body, within).await
+    }
+
+    /// Writes an empty message in the place of whatever its subject has.
+    pub(crate) async fn touch(&self, stream: &str, subject: String, within: Duration) -> Result<Revision, PutError> {
+        self.write(stream, subject, HeaderMap::new(), Bytes::new(), within).await
+    }
+
+    /// Writes a message. If several servers keep the stream, most of them have it on return.
+    async fn write(
+        &self,
+        stream: &str,
+        subject: String,
+        mut headers: HeaderMap,
+        body: Bytes,
+        within: Duration,
+    ) -> Result<Revision, PutError> {
+        headers.insert(async_nats::header::NATS_EXPECTED_STREAM, stream);
         let answer = self.ask(subject, Some(headers), body, within).await.map_err(|error| match error {
             AskError::Lost => PutError::Unknown,
             AskError::TooLarge => PutError::TooLarge,

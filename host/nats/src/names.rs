@@ -130,7 +130,7 @@ impl Cluster {
         format!("PARLOR_{self}_SHARED")
     }
 
-    /// A subject of the state that never has a message.
+    /// The subject by which nodes see whether NATS answers. If several servers keep the state, it has an empty message.
     pub(crate) fn pulse_subject(&self) -> String {
         format!("parlor.{self}.state.pulse")
     }

@@ -2,6 +2,9 @@
 //!
 //! A node that is cut off has its lease for a while longer. An action of an account in that time cannot be noted in its
 //! log, so the next node would repeat it.
+//!
+//! If several servers keep the streams, the one that leads may be cut off from the others together with this node. It goes on
+//! to answer reads until it notices, so only a write that most of them have taken counts as an answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use parlor_cluster::FRESH;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::answer::Last;
 use crate::clock;
@@ -21,8 +24,19 @@ use crate::names::Cluster;
 const ANSWER: Duration = Duration::from_millis(300);
 /// The time between two questions while there is no answer.
 const PAUSE: Duration = Duration::from_millis(50);
+/// The shortest time between two writes: the servers keep each of them, and all nodes are told of it.
+const PACE: Duration = Duration::from_millis(5);
 /// A silence of this length is reported.
 const LONG: Duration = Duration::from_secs(10);
+
+/// What NATS is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// To read a record. One server keeps the streams, and takes writes whenever it answers.
+    Read,
+    /// To write a record.
+    Write,
+}
 
 /// Asks NATS. Copies share the questions, which end with the last of them.
 #[derive(Debug, Clone)]
@@ -35,9 +49,14 @@ pub(crate) struct Pulse {
 impl Pulse {
     /// Starts the task that asks.
     pub(crate) fn start(link: &Link, cluster: &Cluster) -> Self {
+        Self::asking(link, cluster, if link.replicas > 1 { Question::Write } else { Question::Read })
+    }
+
+    /// Starts the task with this question.
+    pub(crate) fn asking(link: &Link, cluster: &Cluster, question: Question) -> Self {
         let (waiting, inbox) = mpsc::unbounded_channel();
         let fresh_until = Arc::<AtomicU64>::default();
-        tokio::spawn(ask(link.clone(), cluster.clone(), inbox, Arc::clone(&fresh_until)));
+        tokio::spawn(ask(link.clone(), cluster.clone(), question, inbox, Arc::clone(&fresh_until)));
         Self { waiting, fresh_until }
     }
 
@@ -59,10 +78,11 @@ impl Pulse {
 async fn ask(
     link: Link,
     cluster: Cluster,
+    question: Question,
     mut inbox: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
     fresh_until: Arc<AtomicU64>,
 ) {
-    // The leader of the state answers, which also writes leases. A server alone may be cut off from the others.
+    // The leader of the state answers, which also writes leases. Any other server may be cut off from it.
     let (stream, subject) = (cluster.state_stream(), cluster.pulse_subject());
     while let Some(first) = inbox.recv().await {
         let mut waiting = vec![first];
@@ -71,7 +91,7 @@ async fn ask(
         }
         let (began, mut is_reported) = (Instant::now(), false);
         let mut asked = clock::now();
-        while !matches!(link.last(&stream, &subject, ANSWER).await, Ok(Last::None | Last::Stored(_))) {
+        while !question.has_answer(&link, &stream, &subject).await {
             waiting.retain(|one| !one.is_closed());
             if waiting.is_empty() {
                 break;
@@ -80,8 +100,8 @@ async fn ask(
                 is_reported = true;
                 tracing::warn!(
                     stream,
-                    "NATS does not say what the stream has, so plugins of this node handle nothing: look at the log of NATS, and at \
-                     what parlor's log-in may do there"
+                    "NATS does not answer for the stream, so plugins of this node handle nothing: look at the log of NATS, at the room of \
+                     the stream, and at what parlor's log-in may do there"
                 );
             }
             sleep(PAUSE).await;
@@ -93,6 +113,19 @@ async fn ask(
         for one in waiting {
             // Its account may have ended meanwhile.
             _ = one.send(());
+        }
+        if question == Question::Write {
+            sleep_until(began + PACE).await;
+        }
+    }
+}
+
+impl Question {
+    /// Asks once. Returns whether the answer shows that this node is not cut off.
+    async fn has_answer(self, link: &Link, stream: &str, subject: &str) -> bool {
+        match self {
+            Self::Read => matches!(link.last(stream, subject, ANSWER).await, Ok(Last::None | Last::Stored(_))),
+            Self::Write => link.touch(stream, subject.to_owned(), ANSWER).await.is_ok(),
         }
     }
 }

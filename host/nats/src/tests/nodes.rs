@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::stream::Config;
 use bytes::Bytes;
 use parlor_cluster::{Timing, Token};
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
-use crate::pulse::Pulse;
+use crate::pulse::{Pulse, Question};
 use crate::{AccountLog, Added, Driver, Link, LogError, NodeSettings, Order, Permit, StartError, State, StateError};
 
 const ACCOUNT: &str = "bot@example.org";
@@ -210,6 +211,25 @@ async fn a_permission_is_confirmed_only_while_nats_answers() {
     assert!(soon(cut_off).await);
     permit.end();
     assert!(!soon(permit.confirmed()).await);
+}
+
+/// A server that is cut off from the others still says what it has, and can take no write alone.
+#[tokio::test]
+async fn where_several_servers_keep_the_state_only_a_write_is_an_answer() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let [reads, writes] = [Question::Read, Question::Write].map(|question| Pulse::asking(&link, &cluster, question));
+    soon(writes.answered()).await;
+    let stream = link.jetstream.get_stream(cluster.state_stream()).await.unwrap();
+    let config = stream.cached_info().config.clone();
+    let elsewhere = Config { subjects: vec!["parlor.c.elsewhere".to_owned()], ..config.clone() };
+    link.jetstream.update_stream(elsewhere).await.unwrap();
+    let mut cut_off = writes.answered();
+    let early = tokio::time::timeout(Duration::from_millis(700), &mut cut_off).await;
+    assert!(early.is_err(), "{early:?}");
+    soon(reads.answered()).await;
+    link.jetstream.update_stream(config).await.unwrap();
+    soon(cut_off).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
