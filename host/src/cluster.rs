@@ -20,11 +20,11 @@ use futures_util::stream;
 use parlor_cluster::Timing;
 use parlor_config::Config;
 use parlor_nats::{
-    Added, Link, NodeSettings, Runner, Shared, SharedText, State, StateError, Stores, agree_on_keys,
+    Added, Link, NodeSettings, Runner, Shared, SharedText, Snapshots, State, StateError, Stores, agree_on_keys,
     encrypt_remains_anew, prepare,
 };
 use parlor_store::Accounts;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -84,16 +84,18 @@ impl Cluster {
         } else {
             sharing::goes_alone(&state, &name).await?;
         }
-        add_all(&state, &host.config()).await?;
+        add_all(&state, &host.config(), false).await?;
         let files = Accounts::start(&config.data).map_err(ClusterStartError::Files)?;
         let stores = Stores::open(&link, &cluster, files).await?;
         let (using, in_use) = mpsc::channel(1);
         let host_ref = HostRef::new(host, using);
-        let following = tokio::spawn(follow(host_ref.clone(), state.clone()));
+        let lost = Arc::new(Notify::new());
+        let places = Places { link, cluster: cluster.clone(), state: state.clone() };
+        let following = tokio::spawn(follow(host_ref.clone(), places, Arc::clone(&lost)));
         let looking = sharing.iter().map(|sharing| tokio::spawn(look(host_ref.clone(), Arc::clone(sharing))));
         let looking: Vec<_> = looking.collect();
         let node = NodeSettings { name: name.clone(), capacity: section.capacity, timing: Timing::default() };
-        let accounts = Arc::new(NodeAccounts::new(host_ref));
+        let accounts = Arc::new(NodeAccounts::new(host_ref, lost));
         let runner = match Runner::start(settings, cluster, node, stores, accounts).await {
             Ok(runner) => runner,
             Err(error) => {
@@ -158,13 +160,14 @@ async fn look(host: HostRef, sharing: Arc<Sharing>) {
     }
 }
 
-/// Adds the accounts of the configuration to the cluster, as far as they are not there.
-async fn add_all(state: &State, config: &Config) -> Result<(), StateError> {
+/// Adds the accounts of the configuration to the cluster, as far as they are not there. `is_lost` says whether NATS has lost the state.
+async fn add_all(state: &State, config: &Config, is_lost: bool) -> Result<(), StateError> {
     let jids: Vec<_> = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
     let adding = jids.into_iter().map(|jid| {
         let state = state.clone();
         async move {
-            let added = state.add(jid.as_str(), 1).await;
+            let added =
+                if is_lost { state.add_after_loss(jid.as_str(), 1).await } else { state.add(jid.as_str(), 1).await };
             (jid, added)
         }
     });
@@ -180,20 +183,51 @@ async fn add_all(state: &State, config: &Config) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Adds the accounts that come with another configuration. Before that, an earlier key is replaced where no node would do it.
-async fn follow(host: HostRef, state: State) {
-    if let Err(error) = encrypt_remains_anew(&state).await {
+/// The places in NATS in which a cluster keeps something.
+struct Places {
+    link: Link,
+    cluster: parlor_nats::Cluster,
+    state: State,
+}
+
+impl Places {
+    /// Creates what NATS has lost, as a node does that starts.
+    async fn mend(&self) -> Result<(), ClusterStartError> {
+        let Self { link, cluster, state } = self;
+        prepare(link, cluster).await?;
+        agree_on_keys(link, cluster).await?;
+        Snapshots::open(link, cluster).await?;
+        Shared::open(state, SharedText::Plugins).await?;
+        Ok(())
+    }
+
+    /// Adds the accounts of the configuration, and creates what they need if NATS has lost it.
+    async fn add(&self, config: &Config, is_lost: bool) -> Result<(), ClusterStartError> {
+        if is_lost {
+            self.mend().await?;
+        }
+        Ok(add_all(&self.state, config, is_lost).await?)
+    }
+}
+
+/// Adds the accounts that come with another configuration, and all of them if NATS has lost what it had confirmed. Before that, an
+/// earlier key is replaced where no node would do it.
+async fn follow(host: HostRef, places: Places, lost: Arc<Notify>) {
+    if let Err(error) = encrypt_remains_anew(&places.state).await {
         tracing::warn!(
             %error,
             "remaining data of removed or exported accounts may still need an earlier key; a node tries again at its start to encrypt it anew"
         );
     }
     loop {
-        claims::reconfigured(&host).await;
+        let is_lost = tokio::select! {
+            () = claims::reconfigured(&host) => false,
+            () = lost.notified() => true,
+        };
         let mut is_told = false;
-        while let Err(error) = add_all(&state, &host.config()).await {
+        while let Err(error) = places.add(&host.config(), is_lost).await {
             if !std::mem::replace(&mut is_told, true) {
-                tracing::error!(%error, "new accounts are not in the cluster yet; they are added once NATS answers");
+                tracing::error!(%error, "some accounts are not in the cluster yet; they are added once NATS answers");
             }
             sleep(RETRY).await;
         }

@@ -1,5 +1,6 @@
 //! The state of one node: its session, the accounts that it runs, and those that it gives away.
 
+mod loss;
 mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,15 @@ struct Hold {
     phase: Phase,
 }
 
+/// A write that is not answered.
+#[derive(Debug)]
+struct Sent {
+    key: Key,
+    value: Value,
+    /// The highest revision that the store had reported before.
+    known: Revision,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Running,
@@ -71,13 +81,15 @@ pub struct Node {
     /// Whether accounts could be started when it was looked at last.
     was_usable: bool,
     /// The writes that are not answered.
-    requests: BTreeMap<RequestId, (Key, Value)>,
+    requests: BTreeMap<RequestId, Sent>,
     /// When a key may be written again; `None` while a write of it is not answered.
     busy: BTreeMap<Key, Option<Duration>>,
     last_request: u64,
     state: SessionState,
     /// When the node was told to leave.
     left: Option<Duration>,
+    /// Accounts that nobody runs are not claimed before this moment.
+    claims_from: Duration,
     out: Vec<Output>,
 }
 
@@ -101,6 +113,7 @@ impl Node {
             last_request: 0,
             state: SessionState::Open,
             left: None,
+            claims_from: Duration::ZERO,
             out: Vec::new(),
         }
     }
@@ -128,8 +141,12 @@ impl Node {
     /// Takes in what the store said of a write.
     pub fn answered(&mut self, now: Duration, request: RequestId, outcome: Outcome) -> Vec<Output> {
         self.turn(now, |node| {
-            let Some((key, value)) = node.requests.remove(&request) else { return };
+            let Some(Sent { key, value, known }) = node.requests.remove(&request) else { return };
             if let Outcome::Written(revision) = outcome {
+                if revision <= known {
+                    node.begin_anew(now);
+                    return;
+                }
                 node.busy.remove(&key);
                 if let (Key::Session(id), Value::Session(session)) = (&key, &value) {
                     node.renewed(*id, session);
@@ -354,7 +371,7 @@ impl Node {
 
     /// Claims accounts that nobody runs, if this node is to have them.
     fn claim(&mut self, now: Duration) {
-        if self.view.orphans().is_empty() || self.state != SessionState::Open {
+        if self.view.orphans().is_empty() || self.state != SessionState::Open || now < self.claims_from {
             return;
         }
         let Some(own) = self.usable(now) else { return };
@@ -464,7 +481,8 @@ impl Node {
         self.last_request += 1;
         let (request, expected) = (RequestId(self.last_request), self.view.revision(&key));
         self.busy.insert(key.clone(), None);
-        self.requests.insert(request, (key.clone(), value.clone()));
+        let known = self.view.complete();
+        self.requests.insert(request, Sent { key: key.clone(), value: value.clone(), known });
         self.out.push(Output::Put { request, key, value, expected });
     }
 }

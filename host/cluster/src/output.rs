@@ -47,6 +47,9 @@ pub enum Output {
         /// The token that it runs with.
         token: Token,
     },
+    /// Report the present record of each key, and then all writes after them. The store has lost writes, and the node has forgotten
+    /// what was reported before. Answers to earlier requests are ignored.
+    ReadAnew,
 }
 
 /// The store's answer to a write.

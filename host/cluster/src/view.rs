@@ -110,6 +110,11 @@ impl View {
         }
     }
 
+    /// Returns the highest revision that the store has reported.
+    pub(crate) fn complete(&self) -> Revision {
+        self.complete
+    }
+
     pub(crate) fn session(&self, id: SessionId) -> Option<&SeenSession> {
         self.sessions.get(&id)
     }

@@ -27,6 +27,8 @@ const ANSWER: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// If nothing arrives for this time although an own write was acknowledged, the watch is not whole.
 const ARRIVAL: Duration = Duration::from_secs(1);
+/// If NATS neither takes nor refuses a write for this time although there is a connection, the stream may be gone.
+const SILENT: Duration = Duration::from_secs(3);
 
 /// The settings of a node, which the others see.
 #[derive(Debug, Clone)]
@@ -177,12 +179,27 @@ fn run(
         if ready.send(Ok(())).is_err() {
             return;
         }
-        let name = names::hash(&node.name);
+        let (name, timing) = (names::hash(&node.name), node.timing);
         let node = Node::new(&node.name, node.capacity, node.timing, rand::random());
         let watch = Watch::new(&link, cluster);
-        let answers = FuturesUnordered::new();
-        let (gate, held, awaited, heard, trouble) = (Gate::default(), HashMap::new(), None, clock::now(), None);
-        Running { node, name, state, watch, answers, inbox, orders, gate, held, awaited, heard, trouble }.run().await;
+        let running = Running {
+            node,
+            name,
+            state,
+            timing,
+            watch,
+            answers: FuturesUnordered::new(),
+            inbox,
+            orders,
+            gate: Gate::default(),
+            held: HashMap::new(),
+            awaited: None,
+            heard: clock::now(),
+            last_answer: clock::now(),
+            mending: None,
+            trouble: None,
+        };
+        running.run().await;
     });
     drop(end);
 }
@@ -198,6 +215,7 @@ struct Running {
     /// The hash of its name, as subjects have it.
     name: String,
     state: State,
+    timing: Timing,
     watch: Watch,
     answers: FuturesUnordered<BoxFuture<'static, (RequestId, Result<Revision, PutError>)>>,
     inbox: mpsc::UnboundedReceiver<Command>,
@@ -209,6 +227,10 @@ struct Running {
     awaited: Option<(Revision, Duration)>,
     /// When anything arrived last.
     heard: Duration,
+    /// When NATS took or refused a write last, or the stream was looked for.
+    last_answer: Duration,
+    /// Looks for the stream, and creates it if it is gone.
+    mending: Option<BoxFuture<'static, ()>>,
     /// The trouble that was reported last; `None` after a write.
     trouble: Option<PutError>,
 }
@@ -222,6 +244,7 @@ impl Running {
                 break;
             }
             self.look_at_the_watch();
+            self.look_for_the_stream();
             let pause = self.node.wake().saturating_sub(clock::now()).min(LONGEST_PAUSE);
             // Answers come first, because the lease depends on them. The node looks at the time after each input.
             outputs = tokio::select! {
@@ -232,6 +255,10 @@ impl Running {
                     None => break,
                 },
                 message = self.watch.next() => self.seen(&message),
+                () = mended(&mut self.mending) => {
+                    self.mending = None;
+                    Vec::new()
+                }
                 () = tokio::time::sleep(pause) => self.node.tick(clock::now()),
             };
         }
@@ -257,8 +284,16 @@ impl Running {
                 }
                 Output::Stop { account, token, by } => (self.orders)(Order::Stop { account, token, by }),
                 Output::Kill { account, token } => (self.orders)(Order::Kill { account, token }),
+                Output::ReadAnew => self.read_anew(),
             }
         }
+    }
+
+    /// Reads the state from its first record on, since NATS has lost what it had confirmed.
+    fn read_anew(&mut self) {
+        self.awaited = None;
+        self.watch.begin_again();
+        (self.orders)(Order::Report(StateError::Lost(self.state.cluster.to_string())));
     }
 
     fn put(&self, request: RequestId, key: Key, value: Value, expected: Revision) {
@@ -268,6 +303,9 @@ impl Running {
 
     fn answered(&mut self, request: RequestId, answer: Result<Revision, PutError>) -> Vec<Output> {
         let now = clock::now();
+        if matches!(answer, Ok(_) | Err(PutError::Refused)) {
+            self.last_answer = now;
+        }
         let outcome = match answer {
             Ok(revision) => {
                 self.trouble = None;
@@ -354,5 +392,28 @@ impl Running {
             self.awaited = None;
             self.watch.begin_again();
         }
+    }
+
+    /// Creates the stream of the state anew if NATS has none any more, as a node does that starts.
+    fn look_for_the_stream(&mut self) {
+        let now = clock::now();
+        if self.mending.is_some() || now < self.last_answer + SILENT || !self.state.link.is_connected() {
+            return;
+        }
+        self.last_answer = now;
+        let (state, timing) = (self.state.clone(), self.timing);
+        self.mending = Some(Box::pin(async move {
+            if let Err(error) = State::open(&state.link, &state.cluster, timing).await {
+                tracing::debug!(%error, "the stream of the cluster's state is looked for again soon");
+            }
+        }));
+    }
+}
+
+/// Waits until the stream was looked for.
+async fn mended(mending: &mut Option<BoxFuture<'static, ()>>) {
+    match mending {
+        Some(mending) => mending.await,
+        None => std::future::pending().await,
     }
 }

@@ -196,6 +196,11 @@ pub enum StateError {
         /// The id of the key of the cluster.
         found: KeyId,
     },
+    /// Writes that were confirmed are not there any more.
+    #[error(
+        "NATS has lost what it had confirmed of the cluster {0}, as when it starts with an empty disk or with an older copy; this node reads all anew and goes on, but accounts may have lost what they kept: look at the disks of NATS, and take those accounts from a backup (parlor cluster import NAME --replace)"
+    )]
+    Lost(String),
     /// The records were not delivered in time.
     #[error("NATS does not deliver the state of the cluster {0}; check the connection to NATS")]
     Silent(String),

@@ -14,7 +14,8 @@ use crate::answer::{Last, Stored};
 use crate::away::{self, Away};
 use crate::connect::{AskError, Link};
 use crate::drains;
-use crate::error::{PutError, StartError, StateError};
+use crate::error::{LogError, PutError, StartError, StateError};
+use crate::log::last_token;
 use crate::names::{self, Cluster};
 use crate::streams::{MOST_IN_THE_STATE, prepare_state};
 
@@ -103,9 +104,23 @@ impl State {
 
     /// Adds an account that nobody runs, unless it is there, or a host has taken it out of the cluster.
     pub async fn add(&self, account: &str, weight: u32) -> Result<Added, StateError> {
+        self.add_with(account, weight, Token(0)).await
+    }
+
+    /// Same as [`Self::add`], after NATS has lost the state. The log of the account may still be there: it would refuse nodes with
+    /// lower tokens than its last holder had.
+    pub async fn add_after_loss(&self, account: &str, weight: u32) -> Result<Added, StateError> {
+        let token = last_token(&self.link, &self.cluster, account).await.map_err(|error| match error {
+            LogError::Put(error) => error,
+            _ => PutError::Unknown,
+        })?;
+        self.add_with(account, weight, token.unwrap_or(Token(0))).await
+    }
+
+    async fn add_with(&self, account: &str, weight: u32, token: Token) -> Result<Added, StateError> {
         check_name("the account", account, LONGEST_ACCOUNT)?;
         let key = Key::Account(account.into());
-        let claim = Claim { session: None, token: Token(0), weight };
+        let claim = Claim { session: None, token, weight };
         match self.put(&key, &Value::Claim(claim), 0, ANSWER).await {
             Ok(_) => Ok(Added::New),
             Err(PutError::Refused) => self.add_again(account, weight).await,

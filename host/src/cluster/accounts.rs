@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use jid::BareJid;
-use parlor_nats::{AccountHost, Permit, Trouble};
+use parlor_nats::{AccountHost, Permit, StateError, Trouble};
 use parlor_runtime::account::Backing;
 use parlor_runtime::may_act::{MayAct, Permission};
 use parlor_store::Store;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::host::{Host, claims};
 
@@ -48,11 +48,13 @@ pub(super) struct NodeAccounts {
     host: HostRef,
     /// The troubles that were told last, by what they are about. Held for moments only.
     told: Mutex<HashMap<String, (String, Instant)>>,
+    /// Told when NATS has lost what it had confirmed.
+    lost: Arc<Notify>,
 }
 
 impl NodeAccounts {
-    pub(super) fn new(host: HostRef) -> Self {
-        Self { host, told: Mutex::default() }
+    pub(super) fn new(host: HostRef, lost: Arc<Notify>) -> Self {
+        Self { host, told: Mutex::default(), lost }
     }
 
     /// Returns whether this is news: an account that cannot be taken over is tried again each second.
@@ -127,6 +129,9 @@ impl AccountHost for NodeAccounts {
     }
 
     fn report(&self, trouble: Trouble) {
+        if matches!(trouble, Trouble::State(StateError::Lost(_))) {
+            self.lost.notify_one();
+        }
         let about = match &trouble {
             Trouble::State(_) => "",
             Trouble::Address(name) | Trouble::Defect(name) => name,

@@ -253,6 +253,46 @@ fn a_node_that_leaves_waits_no_longer_than_a_lease_for_a_store_that_does_not_ans
     }
 }
 
+/// As after a start of the store with an empty disk. Before that, the node went on to expect revisions that no key had.
+#[test]
+fn a_store_that_counts_back_has_lost_writes_so_a_node_reads_all_anew_and_goes_on() {
+    let mut stage = Stage::with(1, 2);
+    stage.run(ms(2_000), &[]);
+    stage.done.clear();
+    stage.store = Store::default();
+    // All of them, once the node wants to hear of them.
+    stage.seen[0] = 0;
+    stage.run(ms(2_400), &[]);
+    let read_anew = |(_, output): &&(usize, Output)| *output == Output::ReadAnew;
+    assert_eq!(stage.done.iter().filter(read_anew).count(), 1, "{:?}", stage.done);
+    assert_eq!(stage.loads(), [0], "its session has ended");
+    for number in 0..2 {
+        let claim = Claim { session: None, token: Token(0), weight: 1 };
+        stage.store.put(Key::Account(name(number)), Some(Value::Claim(claim)));
+    }
+    stage.run(ms(1_000), &[]);
+    assert_eq!(stage.loads(), [0], "another node may have them for the rest of its lease");
+    stage.run(ms(1_500), &[]);
+    assert_eq!(stage.loads(), [2]);
+    assert!(stage.nodes[0].may_act(stage.now, &name(0), Token(1)));
+    assert_eq!(stage.done.iter().filter(read_anew).count(), 1, "that was once");
+}
+
+/// Two writes may be under way, and be answered after both were reported.
+#[test]
+fn an_answer_that_comes_after_the_reports_of_later_writes_is_no_loss() {
+    let mut node = Node::new("node", 1, Timing::default(), 1);
+    let outputs = node.tick(ms(0));
+    let [Output::Put { request, key, value, .. }] = &outputs[..] else { panic!("{outputs:?}") };
+    let other = Key::Account(name(0));
+    let claim = Claim { session: None, token: Token(0), weight: 1 };
+    node.seen(ms(10), key, 1, Some(value.clone()));
+    node.seen(ms(20), &other, 2, Some(Value::Claim(claim)));
+    let outputs = node.answered(ms(30), *request, Outcome::Written(1));
+    assert!(!outputs.contains(&Output::ReadAnew), "{outputs:?}");
+    assert_eq!(node.until(), Some(ms(2_000)));
+}
+
 /// A node may lack a key, or have a full disk.
 #[test]
 fn an_account_that_a_node_cannot_run_comes_to_each_node_in_turn() {

@@ -342,6 +342,7 @@ impl Cluster {
                     self.machines[node].actors.remove(&key);
                 }
             }
+            Output::ReadAnew => unreachable!("the store loses nothing"),
         }
     }
 

@@ -61,6 +61,16 @@ impl Running {
         }
     }
 
+    /// Waits until it says that NATS has lost what it had confirmed.
+    async fn loss(&mut self) {
+        loop {
+            if let Order::Report(error) = self.order().await {
+                assert!(matches!(error, StateError::Lost(_)), "{error}");
+                return;
+            }
+        }
+    }
+
     async fn stop_order(&mut self) -> (Arc<str>, Token, Duration) {
         loop {
             if let Order::Stop { account, token, by } = self.order().await {
@@ -264,6 +274,48 @@ async fn nodes_go_on_after_the_server_was_killed() {
     server.start_again();
     let (_, later, permit) = node.start_order().await;
     assert!(later > token);
+    assert!(permit.may_act());
+}
+
+/// As if NATS was started with an empty disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_goes_on_after_nats_has_lost_all_of_its_state() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let mut node = Running::start(server.port(), "node", |_| ()).await;
+    let (_, token, permit) = node.start_order().await;
+    open(&link, Token(70)).await;
+    link.jetstream.delete_stream(cluster().state_stream()).await.unwrap();
+    assert_eq!(node.kill_order().await.1, token);
+    assert!(!permit.may_act());
+    node.loss().await;
+    // As its host does then. The log of the account is still there.
+    let state = State::open(&link, &cluster(), Timing::default()).await.unwrap();
+    assert_eq!(state.add_after_loss(ACCOUNT, 1).await, Ok(Added::New));
+    let (account, later, permit) = node.start_order().await;
+    assert_eq!(&*account, ACCOUNT);
+    assert!(permit.may_act() && later > Token(70), "otherwise its log refuses the node: {later:?}");
+    open(&link, later).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_goes_on_after_nats_was_started_with_an_older_copy_of_its_disk() {
+    let mut server = Server::start();
+    _ = with_account(&server).await;
+    let mut node = Running::start(server.port(), "node", |_| ()).await;
+    _ = node.start_order().await;
+    server.kill();
+    _ = node.kill_order().await;
+    let copy = server.copy();
+    server.start_again();
+    // Meanwhile, NATS confirms a session, a claim and renewals.
+    _ = node.start_order().await;
+    server.kill();
+    server.put_back(&copy);
+    server.start_again();
+    node.loss().await;
+    let (account, _, permit) = node.start_order().await;
+    assert_eq!(&*account, ACCOUNT);
     assert!(permit.may_act());
 }
 

@@ -46,6 +46,21 @@ impl Server {
         self.child = child;
     }
 
+    /// Returns a copy of what the server keeps. It must be killed.
+    pub(super) fn copy(&self) -> tempfile::TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        copy_all(&self.folder.path().join("data"), copy.path());
+        copy
+    }
+
+    /// Puts a copy in the place of what the server keeps. It must be killed.
+    pub(super) fn put_back(&self, copy: &tempfile::TempDir) {
+        let data = self.folder.path().join("data");
+        std::fs::remove_dir_all(&data).unwrap();
+        std::fs::create_dir(&data).unwrap();
+        copy_all(copy.path(), &data);
+    }
+
     /// Returns the bytes of all files that the server keeps.
     pub(super) fn stored(&self) -> Vec<u8> {
         let (mut bytes, mut folders) = (Vec::new(), vec![self.folder.path().join("data")]);
@@ -102,6 +117,21 @@ pub(super) fn cluster() -> Cluster {
 /// Returns the same cluster as nodes with other keys have it.
 pub(super) fn with_keys(lines: &[&str]) -> Cluster {
     Cluster::new("c", KeyRing::parse(&lines.concat()).unwrap()).unwrap()
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, target) = {
+            let entry = entry.unwrap();
+            (entry.path(), to.join(entry.file_name()))
+        };
+        if path.is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy_all(&path, &target);
+        } else {
+            std::fs::copy(path, target).unwrap();
+        }
+    }
 }
 
 fn run(folder: &tempfile::TempDir, port: i32) -> (Child, u16) {
