@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::Home;
+use parlor_tests::nats::make_node;
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 
@@ -56,6 +57,22 @@ async fn what_is_imported_is_listed_and_exported_again() {
         assert_eq!(nobody.stdout, "");
         assert!(nobody.stderr.contains("there is no plugin echo in plugins.toml, and no data of one"), "{nobody:?}");
     }
+}
+
+/// What accounts keep is in NATS then, where neither of them reaches it.
+#[tokio::test]
+async fn in_a_cluster_data_is_neither_removed_with_its_plugin_nor_imported() {
+    let mut home = prepared().await;
+    ended(home.run_with(&["plugin", "data", "echo", "import"], LINES).await.unwrap(), 0);
+    make_node(&mut home, "nats://127.0.0.1:4", "one").unwrap();
+    let removing = ["plugin", "remove", "echo", "--yes", "--with-data"];
+    let refused = ended(home.run(&removing).await.unwrap(), 1);
+    assert!(refused.stderr.contains("nothing was changed; leave out --with-data"), "{refused:?}");
+    let refused = ended(home.run_with(&["plugin", "data", "echo", "import"], LINES).await.unwrap(), 1);
+    assert!(refused.stderr.contains("nothing is imported from a file"), "{refused:?}");
+    home.clear_cluster().unwrap();
+    assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, LINES);
+    ended(home.run(&removing).await.unwrap(), 0);
 }
 
 /// This happens if another user than the host's runs the command.

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jid::{BareJid, Jid};
-use parlor_base::escape::escape_untrusted;
+use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk, ScopeKind};
 use parlor_config::Config;
@@ -121,6 +121,9 @@ impl RemoveArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let id = &self.one.plugin;
         let config = self.one.target.load_to_write()?;
+        if self.with_data {
+            keeps_data_here(&config, id)?;
+        }
         let admin = target::admin(&config);
         let is_installed = match admin.entry(id) {
             Ok(_) => true,
@@ -170,6 +173,16 @@ impl RemoveArgs {
         }
         Err(Ended::Declined("nothing was changed".to_owned()).into())
     }
+}
+
+/// Checks that what plugins store is on this machine, and not in a cluster.
+fn keeps_data_here(config: &Config, id: &PluginId) -> anyhow::Result<()> {
+    let Some(section) = &config.cluster else { return Ok(()) };
+    bail!(
+        "what {id} keeps is in the cluster {}, and this command removes nothing there, so nothing was changed; leave out --with-data to remove the plugin alone, or remove both on a single host: stop the hosts, run `parlor cluster export`, take [cluster] out of {}, run this command, put [cluster] back, and run `parlor cluster import`",
+        section.name,
+        config.path.escaped()
+    )
 }
 
 /// Returns whether a plugin of this id has stored data.
