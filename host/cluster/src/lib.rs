@@ -23,6 +23,9 @@
 //!    earlier holders, such as those of a process that was suspended without knowing it.
 //!
 //! A clock has to count the time during which the machine sleeps (`CLOCK_BOOTTIME` on Linux).
+//!
+//! A store that has lost confirmed writes counts them once more. A node notices that by the revision of its next write. It then
+//! forgets all that it knew, and claims nothing until each session from before has ended.
 
 mod node;
 mod output;
