@@ -388,6 +388,7 @@ class Told(unittest.TestCase):
         result = errbot("pass", "import bs4\ntry:\n    import fancy\nexcept ImportError:\n    fancy = None")
         self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "package")], ["bs4"])
         self.assertIn("beautifulsoup4", result["findings"][0]["instead"])
+        self.assertEqual(result["packages"], ["beautifulsoup4"])
         self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["fancy"])
 
     def test_time_zones_need_their_package(self) -> None:

@@ -167,6 +167,8 @@ pub struct Ported {
     pub findings: Vec<Finding>,
     /// The number of findings above the maximum, which are not listed.
     pub left_out: usize,
+    /// The packages that must be added, by their names for pip.
+    pub packages: Vec<String>,
     /// The files of the old folder that were not read.
     pub skipped: Vec<Skipped>,
 }
@@ -243,6 +245,7 @@ struct Plan {
     parts: Vec<String>,
     findings: Vec<Finding>,
     left_out: usize,
+    packages: Vec<String>,
 }
 
 /// Ports a plugin: makes the new folder, completely or not at all.
@@ -265,8 +268,8 @@ pub fn port(request: &Request) -> Result<Ported, PortError> {
         return Err(PortError::Exists(into));
     }
     make(&into, manifest.name.as_str(), &plan)?;
-    let Plan { framework, name, findings, left_out, .. } = plan;
-    Ok(Ported { folder: into, name, framework, findings, left_out, skipped: read.skipped })
+    let Plan { framework, name, findings, left_out, packages, .. } = plan;
+    Ok(Ported { folder: into, name, framework, findings, left_out, packages, skipped: read.skipped })
 }
 
 /// Runs the program that reads the source.

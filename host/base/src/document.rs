@@ -283,6 +283,11 @@ impl<'d> Node<'d> {
         self.lines.error(self.span.start, &message)
     }
 
+    /// Returns an error that points at the value itself.
+    pub fn value_error(&self, message: impl fmt::Display) -> DocumentError {
+        self.lines.error(self.value_span.start, &message)
+    }
+
     /// Returns the error for a value of the wrong type or form.
     pub fn wants(&self, what: &str) -> DocumentError {
         self.error(format!("`{}` has to be {what}", self.path.escape_debug()))
@@ -413,6 +418,15 @@ mod tests {
         assert_eq!(refusal("[x]\na = 1\na = 2\n"), "3:1: `a` is there twice; keep one of them, or rename one");
         let quoted = "3:1: `\"a.b\"` is there twice; keep one of them, or rename one";
         assert_eq!(refusal("[x]\n\"a.b\" = 1\n\"a.b\" = 2\n"), quoted);
+    }
+
+    #[test]
+    fn an_error_points_at_the_key_or_at_the_value() {
+        let document = Document::parse("[a]\n[a.b]\nkind = \"x\"\n").unwrap();
+        let table = document.root().section("a").unwrap().unwrap().section("b").unwrap().unwrap();
+        let node = table.get("kind").unwrap();
+        assert_eq!(node.error("no").to_string(), "3:1: no");
+        assert_eq!(node.value_error("no").to_string(), "3:8: no");
     }
 
     #[test]

@@ -188,13 +188,17 @@ impl AddArgs {
             Given::Line(..) => None,
         };
         let mut made = Made::No;
-        let result = self.entry(&jid, &password).and_then(|entry| {
+        let result = self.entry(&jid, &password).and_then(|mut entry| {
             let file = ConfigText::open(&config.path)?;
-            let text = file.with(name, Change::Add(entry))?;
+            let mut text = file.with(name, Change::Add(entry.clone()))?;
             let new = file.draft(&text, &self.target)?;
             let account = new.accounts.get(name).context("the configuration lacks the new account")?;
-            if !self.login.offline {
-                self.login.test(&account.link, &jid, terminal.as_ref(), &mut made)?;
+            let command = format!("parlor account add {name}");
+            if !self.login.offline
+                && let Some(server) = self.login.test(&command, &account.link, &jid, terminal.as_ref(), &mut made)?
+            {
+                entry.insert("server".to_owned(), server.to_string().into());
+                text = file.with(name, Change::Add(entry))?;
             }
             record(&config, &[added(name, &jid)])?;
             file.write(&text)?;

@@ -4,15 +4,16 @@
 mod templates;
 
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use parlor_base::atomic::{folder_of, make_private_folder, put_in_place};
-use parlor_base::escape::EscapedPath as _;
-use parlor_config::{Config, Overrides};
+use parlor_base::escape::{EscapedPath as _, shell_word};
+use parlor_config::{Config, Endpoint, Overrides};
+use rustix::fs::{Access, access};
 use templates::{CONFIG, PLUGINS};
 use toml::Value;
 
@@ -47,6 +48,7 @@ impl InitArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         is_free(&self.config)?;
         is_own(&[folder_of(&self.config)])?;
+        can_write(folder_of(&self.config))?;
         let terminal = Terminal::open().filter(|_| !self.login.password_stdin);
         let folder = self.config.parent().unwrap_or(Path::new(""));
         let secret = folder.join(self.password_name());
@@ -105,15 +107,29 @@ impl InitArgs {
         terminal: Option<&Terminal>,
         made: &mut Made,
     ) -> anyhow::Result<()> {
-        let text = self.text(jid, Some(password))?;
-        let _ = fs::remove_file(draft);
-        write_new(draft, &text)?;
+        let write = |server: Option<&Endpoint>| {
+            let text = self.text(jid, Some(password), server)?;
+            let _ = fs::remove_file(draft);
+            write_new(draft, &text)
+        };
+        write(self.login.server.as_ref())?;
         if self.login.offline {
             return Ok(());
         }
         let config = Config::load(draft, &Overrides::default())?;
         let account = config.accounts.into_values().next().context("the configuration has no account")?;
-        self.login.test(&account.link, jid, terminal, made)
+        if let Some(server) = self.login.test(&self.command(), &account.link, jid, terminal, made)? {
+            write(Some(&server))?;
+        }
+        Ok(())
+    }
+
+    /// Returns this command as it is typed, without the flags of the account.
+    fn command(&self) -> String {
+        if self.config == Path::new("parlor.toml") {
+            return "parlor init".to_owned();
+        }
+        format!("parlor init --config {}", shell_word(&self.config.to_string_lossy()))
     }
 
     /// Returns the part of the file that is the same for every account.
@@ -137,7 +153,8 @@ impl InitArgs {
         if !folder.as_os_str().is_empty() {
             fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.escaped()))?;
         }
-        if !write_new(path, &self.text(&jid, self.login.password_line()?.as_ref())?)? {
+        let text = self.text(&jid, self.login.password_line()?.as_ref(), self.login.server.as_ref())?;
+        if !write_new(path, &text)? {
             is_free(path)?;
         }
         let mut written = vec![path.to_owned()];
@@ -158,8 +175,8 @@ impl InitArgs {
         print(&format!("nothing was tested: write the account's {left}; `parlor doctor` tests it then"))
     }
 
-    /// Returns the text of the configuration, with all flags and the known source of the password.
-    fn text(&self, jid: &str, password: Option<&Given>) -> anyhow::Result<String> {
+    /// Returns the text of the configuration, with all flags, the known source of the password, and the server's address.
+    fn text(&self, jid: &str, password: Option<&Given>, server: Option<&Endpoint>) -> anyhow::Result<String> {
         let mut text = self.frame(jid)?;
         let mut put = |from: &str, to: String| {
             debug_assert!(text.contains(from), "{from}");
@@ -173,7 +190,7 @@ impl InitArgs {
             Some(Given::Line(_, value)) => put(&quoted(&self.password_name()), quoted(value)),
             Some(Given::Text(_)) | None => {}
         }
-        if let Some(server) = &self.login.server {
+        if let Some(server) = server {
             put("# server = \"xmpp.example.org:5222\"", format!("server = {}", quoted(&server.to_string())));
         }
         if let Some(tls) = self.login.tls {
@@ -200,6 +217,25 @@ fn is_free(path: &Path) -> anyhow::Result<()> {
         bail!("{} is there already: move it away, or name another file", path.escaped());
     }
     Ok(())
+}
+
+/// Refuses a folder in which nothing can be written, before anything is asked. It may not exist yet.
+fn can_write(folder: &Path) -> anyhow::Result<()> {
+    let whole = std::path::absolute(folder).with_context(|| format!("the folder {}", folder.escaped()))?;
+    let existing = whole.ancestors().find(|one| one.exists()).unwrap_or(&whole);
+    let cause = if existing.is_dir() {
+        match access(existing, Access::WRITE_OK | Access::EXEC_OK) {
+            Ok(()) => return Ok(()),
+            Err(errno) => io::Error::from(errno),
+        }
+    } else {
+        ErrorKind::NotADirectory.into()
+    };
+    Err(anyhow!(
+        "nothing can be written in the folder {} ({cause}): run this in a folder of your own, or name a file in one: \
+         --config FOLDER/parlor.toml",
+        existing.escaped()
+    ))
 }
 
 /// Writes an empty policy unless one exists.

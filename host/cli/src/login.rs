@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
@@ -11,17 +13,20 @@ use jid::Jid;
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_config::{Endpoint, LinkSettings};
 use parlor_https::trust::client_config;
-use parlor_xmpp::{ConnectError, Pins, RegisterError, probe, random_password, register};
+use parlor_xmpp::{CertificateFault, ConnectError, Pins, Probe, RegisterError, probe, random_password, register};
 
 use super::ask::Terminal;
 use super::doctor::feature_lines;
-use super::show::print;
+use super::show::{Put as _, print};
+use super::target::say;
 use super::wait_for;
 
 /// The longest password on standard input, in bytes.
 const LONGEST_PASSWORD: u64 = 1024;
 /// How often a question is asked before parlor gives up on a valid answer.
 const ASKED: usize = 3;
+/// How long a server may take to answer before the command says that it waits.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// The flags of an account.
 #[derive(Debug, Default, Args)]
@@ -176,52 +181,154 @@ impl Login {
         Ok(Some(file))
     }
 
-    /// Logs in once, and shows what the server can do. `made` reports whether the account was registered, even if the log-in
-    /// fails.
+    /// Logs in once, and shows what the server can do. Returns the server's address if DNS does not know it and a user
+    /// gave it. `command` is the one that advice shows. `made` reports whether the account was registered, even if the
+    /// log-in fails.
     pub(super) fn test(
+        &self,
+        command: &str,
+        link: &LinkSettings,
+        jid: &str,
+        terminal: Option<&Terminal>,
+        made: &mut Made,
+    ) -> anyhow::Result<Option<Endpoint>> {
+        let mut looked = self.log_in(link, jid, terminal, made)?;
+        let unknown = match &looked {
+            Err(ConnectError::UnknownHost { host, .. }) if is_found_by_dns(link) && *made == Made::No => {
+                Some(host.clone())
+            }
+            _ => None,
+        };
+        let mut server = None;
+        if let (Some(host), Some(terminal)) = (unknown, terminal) {
+            server = ask_server(terminal, &host)?;
+        }
+        if let Some(server) = &server {
+            let link = LinkSettings { server: Some(server.clone()), ..link.clone() };
+            looked = self.log_in(&link, jid, terminal, made)?;
+        }
+        // First the reason, then the remedy.
+        let looked = looked.map_err(|error| match made {
+            Made::No => {
+                let remedy = self.remedy(command, jid, server.as_ref(), &error);
+                anyhow!("{jid} cannot log in: {error}\nnothing was written: {remedy}")
+            }
+            Made::Perhaps | Made::Yes => anyhow!("{jid} cannot log in: {error}\nno configuration was written"),
+        })?;
+        print(&format!("{jid} logs in. Its server has:\n{}", feature_lines(&looked.features)))?;
+        Ok(server)
+    }
+
+    /// Logs in once, and registers the account before that if a flag or a user wants it.
+    fn log_in(
         &self,
         link: &LinkSettings,
         jid: &str,
         terminal: Option<&Terminal>,
         made: &mut Made,
-    ) -> anyhow::Result<()> {
-        if self.register {
-            enroll(link, made)?;
+    ) -> anyhow::Result<Result<Probe, ConnectError>> {
+        if self.register
+            && let Err(error) = enroll(link, made)?
+        {
+            return Ok(Err(error));
         }
-        let looked = match wait_for(probe(link, Pins::default()))? {
+        match wait_for_server(link, probe(link, Pins::default()))? {
             Err(ConnectError::NotAuthorized { .. })
                 if !self.register
                     && terminal.is_some_and(|terminal| {
                         terminal.agrees(&format!("{jid} is refused. Register it there now?")).unwrap_or(false)
                     }) =>
             {
-                enroll(link, made)?;
-                wait_for(probe(link, Pins::default()))?
+                match enroll(link, made)? {
+                    Ok(()) => wait_for_server(link, probe(link, Pins::default())),
+                    Err(error) => Ok(Err(error)),
+                }
             }
-            looked => looked,
-        };
-        // First the reason, then the remedy.
-        let looked = looked.map_err(|error| match made {
-            Made::No => anyhow!(
-                "{jid} cannot log in: {error}\nnothing was written: put it right (--server and --ca-file say here what `server` and \
-                 `ca_file` say in parlor.toml), or write it untested with --offline"
+            looked => Ok(looked),
+        }
+    }
+
+    /// Returns what to do after a log-in that failed. `asked` is the server's address if a user gave it.
+    fn remedy(&self, command: &str, jid: &str, asked: Option<&Endpoint>, error: &ConnectError) -> String {
+        let mut again = format!("{command} --jid {}", shell_word(jid));
+        if let Some(tls) = self.tls {
+            again.put(format_args!(" --tls {}", tls.as_str()));
+        }
+        if self.register {
+            again.push_str(" --register");
+        }
+        match (error, &self.ca_file) {
+            (ConnectError::Certificate { fault: CertificateFault::Untrusted, .. }, Some(file)) => format!(
+                "{} has neither the server's certificate nor that of its authority: name the file that has it with --ca-file",
+                file.escaped()
             ),
-            Made::Perhaps | Made::Yes => anyhow!("{jid} cannot log in: {error}\nno configuration was written"),
-        })?;
-        print(&format!("{jid} logs in. Its server has:\n{}", feature_lines(&looked.features)))
+            (ConnectError::Certificate { fault: CertificateFault::Untrusted, .. }, None) => {
+                if let Some(server) = asked.or(self.server.as_ref()) {
+                    again.put(format_args!(" --server {server}"));
+                }
+                format!(
+                    "if the certificate is your own, copy it, or that of its authority, from the server into a file (PEM), \
+                     and name that with --ca-file:\n{again} --ca-file FILE"
+                )
+            }
+            (ConnectError::UnknownHost { .. }, _) => {
+                format!("say where the server is, such as on this machine with localhost:5222:\n{again} --server HOST:PORT")
+            }
+            _ => "put it right (--server and --ca-file say here what `server` and `ca_file` say in parlor.toml), or write it \
+                  untested with --offline"
+                .to_owned(),
+        }
     }
 }
 
-/// Registers the account. `made` reports whether it exists by then, as far as known.
-fn enroll(link: &LinkSettings, made: &mut Made) -> anyhow::Result<()> {
-    let registered = wait_for(register(link))?;
+/// Returns whether only DNS names the server, so that its address may be what is missing.
+fn is_found_by_dns(link: &LinkSettings) -> bool {
+    link.server.is_none() && link.websocket.is_none() && link.bosh.is_none()
+}
+
+/// Asks for the address of a server that DNS does not know; none if the user has none either.
+fn ask_server(terminal: &Terminal, host: &str) -> anyhow::Result<Option<Endpoint>> {
+    let question = format!("DNS does not know {host}. The server's address, HOST or HOST:PORT (nothing: end this):");
+    for _ in 0..ASKED {
+        let Some(answer) = terminal.ask(&question)?.filter(|answer| !answer.is_empty()) else { break };
+        match answer.parse::<Endpoint>() {
+            Ok(server) => return Ok(Some(server)),
+            Err(error) => print(&format!("{error}; write it as in localhost:5222"))?,
+        }
+    }
+    Ok(None)
+}
+
+/// Waits for the account's server, and says so if that takes long.
+fn wait_for_server<T>(link: &LinkSettings, answer: impl Future<Output = T>) -> anyhow::Result<T> {
+    wait_for(async {
+        let mut answer = pin!(answer);
+        if let Ok(answer) = tokio::time::timeout(QUIET, answer.as_mut()).await {
+            return answer;
+        }
+        let place = link.server.as_ref().map_or_else(|| link.jid.domain().as_str().to_owned(), ToString::to_string);
+        say(&format!("still waiting for an answer of {place}"));
+        answer.await
+    })
+}
+
+/// Registers the account. `made` reports whether it exists by then, as far as known. Returns the error of the connection if
+/// the server was not asked.
+fn enroll(link: &LinkSettings, made: &mut Made) -> anyhow::Result<Result<(), ConnectError>> {
+    let registered = wait_for_server(link, register(link))?;
     *made = match &registered {
         Ok(()) => Made::Yes,
         Err(RegisterError::Unanswered { .. }) => Made::Perhaps,
         Err(_) => Made::No,
     };
-    registered.map_err(|error| anyhow!("{error}\nno configuration was written"))?;
-    print(&format!("{} is registered", link.jid.to_bare()))
+    match registered {
+        Ok(()) => {
+            print(&format!("{} is registered", link.jid.to_bare()))?;
+            Ok(Ok(()))
+        }
+        Err(RegisterError::Connect(error)) => Ok(Err(error)),
+        Err(error) => Err(anyhow!("{error}\nno configuration was written")),
+    }
 }
 
 /// Parses the address of an account.
@@ -259,4 +366,39 @@ pub(super) fn given_up(error: anyhow::Error, kept: Option<PathBuf>, made: Made, 
     };
     let path = shell_word(&kept.to_string_lossy());
     anyhow!("{error:#}\n{jid} {how}, and its password is in {path}: go on with --password-file {path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn untrusted() -> ConnectError {
+        ConnectError::Certificate { domain: "house".to_owned(), fault: CertificateFault::Untrusted }
+    }
+
+    #[test]
+    fn a_certificate_of_ones_own_is_said_to_need_a_flag_with_the_command() {
+        let login = Login { server: "127.0.0.1:5223".parse().ok(), tls: Some(Tls::Direct), ..Login::default() };
+        let remedy = login.remedy("parlor init", "bot@house", None, &untrusted());
+        let again = "\nparlor init --jid bot@house --tls direct --server 127.0.0.1:5223 --ca-file FILE";
+        assert!(remedy.starts_with("if the certificate is your own, ") && remedy.ends_with(again), "{remedy}");
+        // The address that somebody has just typed is not asked for again.
+        let asked = "house.example:5222".parse().unwrap();
+        let remedy = Login::default().remedy("parlor account add two", "bot@house", Some(&asked), &untrusted());
+        let again = "\nparlor account add two --jid bot@house --server house.example:5222 --ca-file FILE";
+        assert!(remedy.ends_with(again), "{remedy}");
+        let other = Login { ca_file: Some("old.pem".into()), ..Login::default() };
+        let remedy = other.remedy("parlor init", "bot@house", None, &untrusted());
+        assert!(remedy.starts_with("old.pem has neither the server's certificate nor "), "{remedy}");
+    }
+
+    #[test]
+    fn a_domain_that_dns_does_not_know_is_said_to_need_an_address() {
+        let unknown = ConnectError::UnknownHost { host: "house".to_owned(), cause: "no record".to_owned() };
+        let login = Login { server: "hous:5222".parse().ok(), ..Login::default() };
+        let remedy = login.remedy("parlor init", "bot@house", None, &unknown);
+        assert!(remedy.ends_with("\nparlor init --jid bot@house --server HOST:PORT"), "{remedy}");
+        let remedy = login.remedy("parlor init", "bot@house", None, &ConnectError::HungUp);
+        assert!(remedy.starts_with("put it right (--server and --ca-file "), "{remedy}");
+    }
 }

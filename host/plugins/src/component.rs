@@ -53,7 +53,7 @@ const MAX_ARITY: usize = 128;
 const MAX_TYPE_BYTES: usize = 256 * 1024;
 /// The maximum number of component or instance types that can be nested in one section of types.
 const MAX_TYPE_DEPTH: usize = 500;
-/// The time budget for checking a file, for costs that no count predicts. `CPython`, with 20 MB, takes about a second.
+/// The time budget for checking a file, for costs that no count predicts. `CPython`, with 25 MB, takes about a second.
 const BUDGET: Duration = Duration::from_secs(20);
 /// The maximum number of imports and exports of the whole.
 const MAX_NAMES: u32 = 1_000;

@@ -192,14 +192,7 @@ impl Setting {
             "duration" => SettingKind::Duration,
             "secret" => SettingKind::Secret,
             "credential" => SettingKind::Credential(section.get("hosts").map(|hosts| bound(&hosts)).transpose()?),
-            other => {
-                return Err(node.error(match nearest(other, KINDS) {
-                    Some(near) => format!("unknown type of setting `{}`; did you mean `{near}`?", other.escape_debug()),
-                    None => {
-                        format!("unknown type of setting `{}`; known are {}", other.escape_debug(), KINDS.join(", "))
-                    }
-                }));
-            }
+            other => return Err(node.value_error(unknown_kind(other))),
         };
         if let (Some(choices), false) = (section.get("choices"), matches!(kind, SettingKind::Choice(_))) {
             return Err(choices.error(format!("only a setting of the type choice has `choices`, this one is a {kind}")));
@@ -232,6 +225,12 @@ impl Setting {
         }
         Ok(setting)
     }
+}
+
+/// Says that a type is none of the known ones, and which is nearest.
+fn unknown_kind(written: &str) -> String {
+    let near = nearest(written, KINDS).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    format!("unknown type of setting `{}`; known are {}{near}", written.escape_debug(), KINDS.join(", "))
 }
 
 /// Parses the servers that a credential is bound to.

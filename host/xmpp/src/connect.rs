@@ -92,7 +92,7 @@ pub(super) async fn log_in(
         return Err(ConnectError::NoUser { jid: jid.clone() });
     }
     let domain = jid.domain().as_str();
-    let late = |_| ConnectError::TimedOut { domain: domain.to_owned() };
+    let late = |_| attempts.finder.late(domain);
     let is_prebound = settings.prebind.is_some() && supplied.is_none();
     attempts.begin();
     // A prebound session was already requested by the service that provides it.

@@ -59,6 +59,14 @@ pub enum ConnectError {
         /// The account's domain.
         domain: String,
     },
+    /// A port accepted the connection, and nothing there offered a log-in until the limit.
+    #[error(
+        "{place} accepts connections, and offered no log-in within {} s; check the port: 5222 is usual for STARTTLS, and 5223 for direct TLS (tls = \"direct\")", LOG_IN_LIMIT.as_secs()
+    )]
+    Silent {
+        /// The host and port.
+        place: String,
+    },
     /// The server offers no TLS.
     #[error("{domain} offers no STARTTLS, and nothing is sent unencrypted; turn TLS on there, or use direct TLS")]
     NoTls {
@@ -337,7 +345,14 @@ impl ConnectError {
     /// Returns whether the connection was lost before the server answered: it may have done what was requested, or
     /// still do it.
     pub(crate) fn is_no_answer(&self) -> bool {
-        matches!(self, Self::HungUp | Self::NoStartTls { .. } | Self::TimedOut { .. } | Self::WebSocketClosed { .. })
+        matches!(
+            self,
+            Self::HungUp
+                | Self::NoStartTls { .. }
+                | Self::TimedOut { .. }
+                | Self::Silent { .. }
+                | Self::WebSocketClosed { .. }
+        )
     }
 
     /// Returns whether the server judged the account itself, or somebody may be listening. A retry is then pointless,
@@ -391,6 +406,7 @@ impl ConnectError {
             | Self::Refused { .. }
             | Self::Unreachable { .. }
             | Self::TimedOut { .. }
+            | Self::Silent { .. }
             | Self::Tls { .. }
             | Self::Trust(TrustError::Library { .. })
             | Self::NotTls { .. }

@@ -24,8 +24,8 @@ use xmpp_parsers::time::TimeQuery;
 
 use super::bind::{Begun, Heard, hear, say};
 use super::bosh::Tokens;
-use super::connect::{Attempts, Established, log_in, open};
-use super::error::ConnectError;
+use super::connect::{Attempts, Established, Transport, log_in, open};
+use super::error::{ConnectError, LOG_IN_LIMIT};
 use super::failure::features_failure;
 use super::intake::Ending;
 use super::password::Password;
@@ -166,9 +166,13 @@ pub async fn register(settings: &LinkSettings) -> Result<(), RegisterError> {
     let domain = jid.domain().as_str();
     let password = Password::read(&settings.password).await.map_err(ConnectError::from)?;
     let (ending, tokens, finder) = (Ending::default(), Tokens::default(), Finder::default());
-    let pending = open(settings, None, domain, &ending, &tokens, &finder).await?.pending;
-    let (_features, mut stream): (StreamFeatures, XmppStream<_>) =
-        pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
+    let opening = async {
+        let pending = open(settings, None, domain, &ending, &tokens, &finder).await?.pending;
+        let features: Result<(StreamFeatures, XmppStream<Transport>), _> = pending.recv_features().await;
+        features.map_err(|error| features_failure(error, domain))
+    };
+    let opened = tokio::time::timeout(LOG_IN_LIMIT, opening).await.map_err(|_| finder.late(domain))?;
+    let (_features, mut stream) = opened?;
     let server = Jid::from(jid.domain().to_owned());
     // Some servers support registration without announcing it, so the answer to the request decides.
     let payload = Element::bare("query", ns::REGISTER);

@@ -29,6 +29,8 @@ pub(super) struct Finder {
     /// load balancer may accept connections although no server is behind it. These servers are tried after the others,
     /// so that all get their turn (RFC 6120, section 3.2.1).
     unheard: Mutex<Vec<Server>>,
+    /// The server that accepted the last connection of this log-in, until it has sent its features.
+    silent: Mutex<Option<Server>>,
 }
 
 impl Default for Finder {
@@ -40,15 +42,34 @@ impl Default for Finder {
 impl Finder {
     /// Creates a finder that gets SRV records from this resolver.
     pub(super) fn with(resolver: Arc<dyn Resolve>) -> Self {
-        Self { resolver, unheard: Mutex::default() }
+        Self { resolver, unheard: Mutex::default(), silent: Mutex::default() }
+    }
+
+    /// Begins a log-in: no server has accepted a connection of it.
+    pub(super) fn begin(&self) {
+        *self.silent() = None;
     }
 
     /// Restores the usual order, after a server has sent its features.
     pub(super) fn forget(&self) {
         self.unheard().clear();
+        *self.silent() = None;
+    }
+
+    /// Returns the error for a log-in that took too long. A server that accepted the connection and sent no features may
+    /// be on another port.
+    pub(super) fn late(&self, domain: &str) -> ConnectError {
+        match &*self.silent() {
+            Some(Server { host, port, .. }) => {
+                let place = Endpoint { host: host.clone(), port: Some(*port) }.to_string();
+                ConnectError::Silent { place }
+            }
+            None => ConnectError::TimedOut { domain: domain.to_owned() },
+        }
     }
 
     fn took(&self, server: &Server) {
+        *self.silent() = Some(server.clone());
         let mut servers = self.unheard();
         servers.retain(|known| known != server);
         servers.push(server.clone());
@@ -64,6 +85,10 @@ impl Finder {
 
     fn unheard(&self) -> MutexGuard<'_, Vec<Server>> {
         self.unheard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn silent(&self) -> MutexGuard<'_, Option<Server>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -227,6 +252,21 @@ mod tests {
         assert_eq!(reached(&[Unknown, Refuses]).await, (Err(refused()), 0));
         assert_eq!(reached(&[Refuses, Dead]).await, (Err(silent()), 10));
         assert_eq!(reached(&[]).await, (Err(unknown()), 0));
+    }
+
+    #[test]
+    fn a_log_in_that_takes_too_long_names_the_server_that_accepted_it_and_said_nothing() {
+        let finder = Finder::default();
+        let late = ConnectError::TimedOut { domain: "example.org".to_owned() };
+        assert_eq!(finder.late("example.org"), late, "no server accepted it");
+        let server = Server { host: "::1".to_owned(), port: 5280, tls: TlsMode::StartTls };
+        finder.took(&server);
+        assert_eq!(finder.late("example.org"), ConnectError::Silent { place: "[::1]:5280".to_owned() });
+        finder.forget();
+        assert_eq!(finder.late("example.org"), late, "it sent its features");
+        finder.took(&server);
+        finder.begin();
+        assert_eq!(finder.late("example.org"), late, "that was another log-in");
     }
 
     #[test]

@@ -210,6 +210,8 @@ async fn a_script_speaks_for_several_people_in_rooms_and_reads_like_a_test() {
             "bob: now?\n  denied messages.send for bob\n",
             "bob: then\n  to bob: you said: then\n",
             "bob: /jion x\n# nobody knows what this is",
+            "bob: /after 300 ms\n# nothing is read for 300 ms, by the machine's clock",
+            "# waited 300 ms; it is 20",
             "bob: back\n  to bob: you said: back\n",
         ],
     );

@@ -2,7 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use parlor_tests::certificate::Certificate;
 use parlor_tests::faults::{Fault, Faults, Way};
+use parlor_tests::folder::Folder;
 use parlor_tests::host::Home;
 use parlor_tests::policy::Policy;
 use parlor_tests::ports;
@@ -78,6 +80,43 @@ async fn an_account_is_tested_before_anything_is_written() {
     // A host runs with this configuration.
     let host = home.start().unwrap();
     host.wait_count("account connected", &[], 1, SOON).await.unwrap();
+}
+
+/// Many servers at home have signed their certificate themselves.
+#[tokio::test]
+async fn a_certificate_that_the_server_signed_itself_is_said_to_need_a_flag() {
+    let (mut home, flags) = empty().await;
+    // The system trusts another one.
+    let folder = Folder::new().unwrap();
+    let other = Certificate::make(&folder).unwrap();
+    home.set_environment("SSL_CERT_FILE", other.certificate_file.to_str().unwrap());
+    let arguments = with(&["init", "--jid", "bot@localhost", "--password-stdin"], &flags[..4]);
+    let untrusted = ended(home.run_with(&arguments, "x\n").await.unwrap(), 1);
+    assert!(untrusted.stderr.contains("\n  nothing was written: if the certificate is your own, "), "{untrusted:?}");
+    let again = format!(" --jid bot@localhost --tls starttls --server {} --ca-file FILE\n", flags[1]);
+    assert!(untrusted.stderr.ends_with(&again), "{untrusted:?}");
+    assert_eq!(names(&home), [""; 0]);
+}
+
+/// The domain may have no records, as one in a local network.
+#[tokio::test]
+async fn a_server_that_dns_does_not_know_is_asked_for_or_said_to_need_a_flag() {
+    let (home, flags) = empty().await;
+    let first = ["init", "--jid", "bot@nowhere.invalid"];
+    let unknown = ended(home.run_with(&[&first[..], &["--password-stdin"]].concat(), "x\n").await.unwrap(), 1);
+    assert!(unknown.stderr.contains("nowhere.invalid is not known to DNS ("), "{unknown:?}");
+    assert!(unknown.stderr.ends_with(" --jid bot@nowhere.invalid --server HOST:PORT\n"), "{unknown:?}");
+
+    let mut terminal = Terminal::start(home.command(with(&first, &flags[4..])).unwrap()).unwrap();
+    terminal.sees("Its password:", SOON).unwrap();
+    terminal.types("x").unwrap();
+    terminal.sees("DNS does not know nowhere.invalid. The server's address", 2 * SOON).unwrap();
+    terminal.types("[::1").unwrap();
+    terminal.sees("write it as in localhost:5222", SOON).unwrap();
+    terminal.types(&flags[1]).unwrap();
+    terminal.sees("the server does not serve nowhere.invalid", SOON).unwrap();
+    assert_eq!(terminal.ended(SOON).unwrap().0, Some(1));
+    assert_eq!(names(&home), [""; 0]);
 }
 
 #[tokio::test]

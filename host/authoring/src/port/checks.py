@@ -42,6 +42,8 @@ class Checker:
         self.late: set[str] = set()
         #: Modules of the layer that replace functions of Python.
         self.replaced: set[str] = set()
+        #: Packages that have to be added, by their names for pip.
+        self.packages: set[str] = set()
         self._told: set[tuple[str, int, str]] = set()
 
     def tell(self, kind: str, module: Module, node: "ast.AST | int", what: str, why: str, instead: str) -> None:
@@ -49,6 +51,11 @@ class Checker:
         if (module.path, line, what) not in self._told:
             self._told.add((module.path, line, what))
             self.findings.append(Finding(kind, module.path, line, what, why, instead))
+
+    def needs(self, module: Module, node: "ast.AST | int", what: str, why: str, package: str) -> None:
+        """Notes that a package has to be added."""
+        self.packages.add(package)
+        self.tell("package", module, node, what, why, INSTEAD_OF_PACKAGE.replace("NAME", package))
 
     def run(self) -> None:
         for module in self.modules:
@@ -71,7 +78,7 @@ class Checker:
             if top in lacks.ZONES and top not in self.siblings:
                 package, part = lacks.ZONES[top]
                 self.replaced.add(part)
-                self.tell("package", module, line, package, lacks.IN_PACKAGE, INSTEAD_OF_PACKAGE.replace("NAME", package))
+                self.needs(module, line, package, lacks.IN_PACKAGE, package)
                 if is_late:
                     self.late.add(top)
                 continue
@@ -94,7 +101,7 @@ class Checker:
             elif top in lacks.FOREIGN:
                 self.tell("lacks", module, line, top, *lacks.FOREIGN[top])
             else:
-                self.tell("package", module, line, top, "the package is not part of Python", INSTEAD_OF_PACKAGE.replace("NAME", lacks.PACKAGES.get(top, top)))
+                self.needs(module, line, top, "the package is not part of Python", lacks.PACKAGES.get(top, top))
 
     def _calls(self, module: Module) -> None:
         for node in ast.walk(module.tree):

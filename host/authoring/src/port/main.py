@@ -106,6 +106,7 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
         "parts": sorted(parts),
         "findings": [one.as_json() for one in ordered[:MOST_FINDINGS]],
         "left_out": max(0, len(ordered) - MOST_FINDINGS),
+        "packages": sorted(checker.packages)[:MOST_FINDINGS],
     }
 
 

@@ -164,7 +164,7 @@ class Errbot:
     def _template(self, module: Module, where: "ast.AST | int", name: Optional[ast.expr] = None) -> None:
         """Notes that it uses templates, which need a package."""
         if not self.draft.has_templates:
-            self.checker.tell("package", module, where, "jinja2", lacks.JINJA, checks.INSTEAD_OF_PACKAGE.replace("NAME", "jinja2"))
+            self.checker.needs(module, where, "jinja2", lacks.JINJA, "jinja2")
         self.draft.has_templates = True
         if isinstance(name, ast.Constant) and f"{name.value}.md" not in self.templates:
             self.checker.tell("lacks", module, where, f"templates/{name.value}.md", *lacks.NO_TEMPLATE)

@@ -112,3 +112,36 @@ fn what_is_no_account_is_refused_before_anything_is_written() {
         assert!(!path.exists());
     }
 }
+
+/// Nobody types a password for nothing.
+#[test]
+fn a_folder_that_cannot_be_written_is_named_before_anything_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(can_write(folder.path()).is_ok() && can_write(&folder.path().join("new/folder")).is_ok());
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = InitArgs { config: file.join("new/parlor.toml"), ..InitArgs::default() }.run().unwrap_err().to_string();
+    let says =
+        format!("nothing can be written in the folder {} (not a directory): run this in a folder", file.display());
+    assert!(error.starts_with(&says) && error.ends_with("--config FOLDER/parlor.toml"), "{error}");
+    // Root writes everywhere.
+    if !rustix::process::geteuid().is_root() {
+        fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o500)).unwrap();
+        let error = can_write(&folder.path().join("new")).unwrap_err().to_string();
+        assert!(error.contains(&format!("{} (Permission denied ", folder.path().display())), "{error}");
+        fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    }
+}
+
+/// A server's address that was asked for is written like one that a flag gave.
+#[test]
+fn the_address_of_the_server_is_written() {
+    let arguments = InitArgs { config: "parlor.toml".into(), ..InitArgs::default() };
+    let server = "localhost:5222".parse().unwrap();
+    let text = arguments.text("bot@house", None, Some(&server)).unwrap();
+    assert!(text.contains("\nserver = \"localhost:5222\""), "{text}");
+    assert!(!arguments.text("bot@house", None, None).unwrap().contains("\nserver = "));
+    assert_eq!(arguments.command(), "parlor init");
+    let other = InitArgs { config: "my bot.toml".into(), ..InitArgs::default() };
+    assert_eq!(other.command(), "parlor init --config 'my bot.toml'");
+}

@@ -93,7 +93,15 @@ fn report(ported: &Ported) -> String {
             text.put(format_args!("  {}: {}\n", one.file, one.why));
         }
     }
-    text.put(format_args!("\nnext: cd {} && parlor plugin build\n", shell_word(&ported.folder.to_string_lossy())));
+    text.put(format_args!("\nnext: cd {} && ", shell_word(&ported.folder.to_string_lossy())));
+    if !ported.packages.is_empty() {
+        text.push_str("pip install --target . ");
+        for package in &ported.packages {
+            text.put(format_args!("{} ", shell_word(package)));
+        }
+        text.push_str("&& ");
+    }
+    text.push_str("parlor plugin build\n  the first time it installs componentize-py, for itself\n");
     text
 }
 
@@ -128,6 +136,7 @@ mod tests {
             framework: port::Framework::Errbot,
             findings,
             left_out: 0,
+            packages: Vec::new(),
             skipped: Vec::new(),
         }
     }
@@ -150,10 +159,19 @@ mod tests {
         assert_eq!(
             report(&all),
             "weather\n\nIt lacks:\n  a.py:3: threads\\u{1b}[2J\n    there are none\n    instead: nothing\n\n\
-             Changed, since it waits:\n  a.py:3: (await sleep(1))\n\nnext: cd weather && parlor plugin build\n"
+             Changed, since it waits:\n  a.py:3: (await sleep(1))\n\nnext: cd weather && parlor plugin build\n  the \
+             first time it installs componentize-py, for itself\n"
         );
         assert_eq!(summary(&all), "weather is made, and lacks 1 things and 0 packages");
         assert!(!all.is_whole() && ported(vec![finding(Kind::Check, "x")]).is_whole());
+    }
+
+    #[test]
+    fn the_next_step_installs_the_packages_that_it_needs() {
+        let packages = vec!["beautifulsoup4".to_owned(), "é x".to_owned()];
+        let said = report(&Ported { packages, ..ported(vec![finding(Kind::Package, "bs4")]) });
+        let next = "\nnext: cd weather && pip install --target . beautifulsoup4 'é x' && parlor plugin build\n";
+        assert!(said.contains(next), "{said}");
     }
 
     /// For readers of the page.

@@ -217,6 +217,17 @@ fn values_of_another_type_are_told_which() {
 }
 
 #[test]
+fn an_unknown_type_of_a_setting_is_named_where_it_is_with_the_known_ones() {
+    let known = "known are string, number, boolean, choice, list, jid, duration, secret, credential";
+    for (written, near) in [("strng", "; did you mean `string`?"), ("colour", "")] {
+        assert_eq!(
+            refusal(&but("type = \"secret\"", &format!("type = \"{written}\""))),
+            format!("in the manifest, 21:8: unknown type of setting `{written}`; {known}{near}")
+        );
+    }
+}
+
+#[test]
 fn names_and_versions_are_strict() {
     assert!(refusal(&but("name = \"echo\"", "name = \"../echo\"")).contains("plugin.name"));
     assert!(refusal(&but("version = \"0.1.0\"", "version = \"0.1\"")).contains("plugin.version"));

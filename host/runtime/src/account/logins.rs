@@ -89,7 +89,7 @@ pub(super) fn failure(error: &ConnectError) -> CallError {
     match error {
         ConnectError::NotAuthorized { .. } => refused("not-authorized"),
         ConnectError::AccountDisabled { .. } => refused("account-disabled"),
-        ConnectError::TimedOut { .. } => CallError::TimedOut,
+        ConnectError::TimedOut { .. } | ConnectError::Silent { .. } => CallError::TimedOut,
         ConnectError::Password(_) | ConnectError::Trust(_) | ConnectError::NotFetched { .. } => {
             CallError::Other("the host lacks what it needs to log in; its log says what".to_owned())
         }

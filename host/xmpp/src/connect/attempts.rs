@@ -62,6 +62,7 @@ impl Attempts {
 
     /// Begins a log-in with nothing on trial.
     pub(super) fn begin(&self) {
+        self.finder.begin();
         *self.on_trial() = None;
     }
 

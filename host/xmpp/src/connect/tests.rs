@@ -87,6 +87,30 @@ async fn a_port_that_speaks_no_tls_is_said_to_speak_none() {
     }
 }
 
+/// The port may be another service's, which waits for its client.
+#[tokio::test]
+async fn a_port_that_accepts_a_connection_and_says_nothing_is_named_with_the_usual_ports() {
+    for tls in [TlsMode::StartTls, TlsMode::Direct] {
+        let peer = Peer::start(Manners { tls, ..Manners::default() }).await;
+        let (settings, tokens, attempts) = (peer.settings(), Tokens::default(), Attempts::default());
+        let wanted = settings.jid.clone().try_into_full().unwrap();
+        let logging_in = Box::pin(log_in(&settings, None, &wanted, None, None, &tokens, &attempts));
+        let silent = async {
+            let socket = peer.accept_socket().await;
+            // Nobody waits for half a minute here.
+            tokio::time::pause();
+            socket
+        };
+        let (opened, _socket) = tokio::join!(logging_in, silent);
+        tokio::time::resume();
+        let error = opened.err().unwrap();
+        assert_eq!(error, ConnectError::Silent { place: peer.place() });
+        let words = error.to_string();
+        assert!(words.contains("5222 is usual for STARTTLS, and 5223 for direct TLS"), "{words}");
+        assert!(!error.is_final() && error.is_no_answer(), "it may be about to start");
+    }
+}
+
 /// Returns the result of a connection that TCP refuses while the domain's web server answers like this.
 async fn over_the_web(peer: &Peer, web: impl Future<Output = ()>) -> Result<Reached, ConnectError> {
     let (ending, tokens) = (Ending::default(), Tokens::default());

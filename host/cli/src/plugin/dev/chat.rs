@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jid::{BareJid, FullJid};
+use jiff::Timestamp;
 use parlor_authoring::plugin_test::script::{Act, act};
 use parlor_authoring::plugin_test::{RoomKind, Said, names};
+use parlor_base::quantity::show_duration;
 
 /// The first speaker.
 const FIRST: &str = "alice";
@@ -26,6 +28,19 @@ hello               says that to the plugin, in a chat of its own
 /after 2 s          reads nothing more for so long, for scripts
 /quit               ends all of this
 Whatever else a test can say goes after a slash as well: `parlor plugin test --help`. Two slashes say a text that begins with one.";
+
+/// Says that no line is read for this time, and what would be faster.
+pub(super) fn waits(time: Duration) -> String {
+    format!(
+        "nothing is read for {}, by the machine's clock; in a test of `parlor plugin test`, this takes no time",
+        show_duration(time)
+    )
+}
+
+/// Says that this time has passed.
+pub(super) fn has_waited(time: Duration, now: Timestamp) -> String {
+    format!("waited {}; it is {} now", show_duration(time), now.strftime("%Y-%m-%d %H:%M:%S UTC"))
+}
 
 /// The meaning of a line.
 #[derive(Debug, Clone, PartialEq)]
@@ -295,6 +310,14 @@ mod tests {
             assert!(error.contains(reason), "{line}: {error}");
         }
         assert_eq!(chat.user(), "alice");
+    }
+
+    #[test]
+    fn somebody_who_waits_is_told_for_how_long_and_what_time_it_is_then() {
+        let ten = Duration::from_mins(10);
+        assert!(waits(ten).starts_with("nothing is read for 10 min, by the machine's clock; "), "{}", waits(ten));
+        let now = "2026-03-01T09:10:00.5Z".parse().unwrap();
+        assert_eq!(has_waited(ten, now), "waited 10 min; it is 2026-03-01 09:10:00 UTC now");
     }
 
     /// Every line of the help is valid input.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use jiff::Timestamp;
 use parlor_authoring::build;
 use parlor_authoring::plugin_test::script::Act;
 use parlor_authoring::plugin_test::{Happened, Notes, Player, Shown, Stage, stack, trace};
@@ -19,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::DevArgs;
-use super::chat::{Chat, HELP, Typed};
+use super::chat::{Chat, HELP, Typed, has_waited, waits};
 use super::console::Console;
 use super::real::Real;
 use crate::file_watcher::FileWatcher;
@@ -63,6 +64,8 @@ pub(super) struct Session {
     last: Last,
     /// No input is read before this time.
     hold: Option<Instant>,
+    /// The time for which the user wants to wait.
+    waits: Option<Duration>,
     /// Whether the input has ended.
     is_at_end: bool,
 }
@@ -116,6 +119,7 @@ impl Session {
             is_outdated: false,
             last: Last::InPlace,
             hold: None,
+            waits: None,
             is_at_end: false,
         })
     }
@@ -152,6 +156,9 @@ impl Session {
                 }
                 Next::Quiet => {
                     self.hold = None;
+                    if let Some(time) = self.waits.take() {
+                        self.remark(&has_waited(time, Timestamp::now()))?;
+                    }
                     self.is_at_end
                 }
             };
@@ -329,7 +336,10 @@ impl Session {
             Err(reason) => self.remark(&reason)?,
             Ok(Typed::Nothing) => {}
             Ok(Typed::Leaves) => return Ok(true),
-            Ok(Typed::Waits(time)) => self.hold = Some(Instant::now() + time),
+            Ok(Typed::Waits(time)) => {
+                (self.hold, self.waits) = (Some(Instant::now() + time), Some(time));
+                self.remark(&waits(time))?;
+            }
             Ok(Typed::AsksForHelp) => {
                 for line in HELP.lines() {
                     self.remark(line)?;
