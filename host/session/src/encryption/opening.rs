@@ -381,7 +381,7 @@ fn heal(keys: &mut EndToEnd, jid: &BareJid, device: u32, form: OmemoForm, turn: 
     if !is_known || keys.trust.is_refused(jid, device, policy) {
         return;
     }
-    if keys.owed.may_heal(jid, device, turn.deadlines.elapsed()) {
+    if keys.owed.may_heal(jid, device, form, turn.deadlines.elapsed()) {
         tracing::info!(%jid, device, "a session of OMEMO does not work any more; a new one begins");
         keys.fetches.want(&Fetch::Bundle(jid.clone(), device, form), turn);
     }

@@ -1,6 +1,7 @@
 //! OMEMO with a counterpart that has its own keys: sending, decrypting, storing before sending, and trust.
 
 mod envelopes;
+mod forms;
 mod kept;
 mod rooms;
 mod textless;
