@@ -5,6 +5,7 @@ mod forms;
 mod kept;
 mod rooms;
 mod textless;
+mod withdrawing;
 
 use parlor_config::{Encryption, OtrPolicy, TrustPolicy};
 use parlor_e2ee::omemo::{
