@@ -5,6 +5,7 @@ use minidom::Element;
 use xmpp_parsers::ns;
 
 use super::extensions::{self, names};
+use crate::encode::HINTS;
 use crate::omemo::{ENVELOPE, device_id};
 use crate::raw::check_shape;
 use crate::text::is_sendable;
@@ -73,7 +74,8 @@ pub fn read_envelope(bytes: &[u8], kind: MessageKind, sender: &Jid, own: &FullJi
     let content = element.get_child("content", ENVELOPE)?;
     let text = |wanted: &str| content.get_child(wanted, ns::JABBER_CLIENT).map(Element::text);
     let thread = text("thread").filter(|thread| !thread.is_empty() && thread.len() <= 1_024 && is_sendable(thread));
-    let others = content.children().filter(|child| !child.has_ns(ns::JABBER_CLIENT));
+    // Hints are for servers, which cannot see these (XEP-0420).
+    let others = content.children().filter(|child| !child.has_ns(ns::JABBER_CLIENT) && !child.has_ns(HINTS));
     Some(Envelope {
         from: jid("from")?,
         to: jid("to")?,

@@ -56,3 +56,21 @@ fn an_envelope_is_for_whom_it_names_and_in_a_room_it_has_to_name_the_room() {
         assert_eq!(told, (usize::from(is_read), usize::from(!is_read)), "{in_room} {affixes}");
     }
 }
+
+/// Hints are for servers, which see only those beside the envelope (XEP-0420).
+#[test]
+fn hints_count_beside_an_envelope_and_not_within() {
+    for (beside, hints) in [("", 0), ("<store xmlns='urn:xmpp:hints'/></message>", 1)] {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+        let within = "</body><no-store xmlns='urn:xmpp:hints'/><markable xmlns='urn:xmpp:chat-markers:0'/>";
+        let sender = romeo.sender();
+        let mut xml = romeo.seals(&bot, &greeting("").replace("</body>", within), &sender);
+        if !beside.is_empty() {
+            xml = xml.replace("</message>", beside);
+        }
+        bot.test.hear_xml(&xml);
+        let extensions = bot.heard().extensions.as_ref().unwrap();
+        assert!(extensions.markable);
+        assert_eq!(extensions.hints.len(), hints, "{:?}", extensions.hints);
+    }
+}
