@@ -34,6 +34,7 @@ pub(super) mod trust;
 pub(super) mod vouched;
 mod waiting;
 mod ways;
+pub(super) mod withdrawing;
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use parlor_stanza::types::OmemoForm;
 
 use crate::effect::Effect;
 use crate::encryption::kept::{KeptKeys, Way};
-use crate::encryption::{KeyCounts, off_the_record, publishing};
+use crate::encryption::{KeyCounts, off_the_record, publishing, withdrawing};
 use crate::session::Session;
 
 /// Sets the people with whom an account is off the record by a policy of their own. Counts from the next
@@ -17,17 +17,20 @@ pub fn set_otr_people(session: &mut Session, people: OtrPeople) {
     session.features.encryption.set_otr_people(people);
 }
 
-/// Sets how an account encrypts. A form of encryption that was off before starts immediately.
+/// Sets how an account encrypts. A form of encryption that was off before starts immediately. The device of one that is off now
+/// leaves the account's lists.
 pub fn set_encryption(session: &mut Session, config: Encryption, now: Timestamp, effects: &mut Vec<Effect>) {
     session.input(now, effects, |features, turn| {
-        let is_new = config.omemo && !features.encryption.has_omemo();
+        let was_on = features.encryption.has_omemo();
         features.encryption.set_config(config);
         turn.encrypts = config.omemo || features.encryption.names_otr() || features.encryption.is_guarded();
         off_the_record::follow_policies(&mut features.encryption, turn);
         let lists = if config.omemo { OmemoForm::ALL.map(OmemoForm::notify).to_vec() } else { Vec::new() };
         turn.be_notified(lists);
-        if is_new && turn.announced {
-            publishing::begin(&mut features.encryption, turn);
+        match (was_on, config.omemo) {
+            (false, true) if turn.announced => withdrawing::come_back(&mut features.encryption, turn),
+            (true, false) => withdrawing::withdraw(&mut features.encryption, turn),
+            _ => {}
         }
     });
 }

@@ -179,7 +179,7 @@ fn bundle_came(
     }
     let mut changes = Vec::new();
     let trust = keys.meet(jid, KeyKind::Omemo { device }, fingerprint, &mut changes, turn).trust;
-    let is_healing = keys.owed.is_healing(jid, device, now);
+    let is_healing = keys.owed.is_healing(jid, device, form, now);
     let before = keys.sessions.get(jid, device, form);
     let is_missing = before.is_none_or(|before| before.fingerprint() != bundle.fingerprint());
     if is_enough(trust) && (is_missing || is_healing) {

@@ -381,7 +381,7 @@ fn heal(keys: &mut EndToEnd, jid: &BareJid, device: u32, form: OmemoForm, turn: 
     if !is_known || keys.trust.is_refused(jid, device, policy) {
         return;
     }
-    if keys.owed.may_heal(jid, device, turn.deadlines.elapsed()) {
+    if keys.owed.may_heal(jid, device, form, turn.deadlines.elapsed()) {
         tracing::info!(%jid, device, "a session of OMEMO does not work any more; a new one begins");
         keys.fetches.want(&Fetch::Bundle(jid.clone(), device, form), turn);
     }
@@ -462,13 +462,13 @@ fn fill(message: &mut Message, content: Content, turn: &Turn<'_>) -> Option<()> 
         OmemoForm::Current => {
             let own: FullJid = turn.own.clone().try_into_full().ok()?;
             let envelope = read_envelope(&plain, message.kind, &message.from, &own)?;
-            if envelope.from.as_ref().map(Jid::to_bare) != Some(jid) {
-                return None;
-            }
+            // An envelope need not name its author (XEP-0384, section 5.5.1), whom the session proves.
+            let is_theirs = envelope.from.as_ref().is_none_or(|from| from.to_bare() == jid);
             let for_whom = envelope.to.as_ref().map(Jid::to_bare);
             let is_for = if message.kind == MessageKind::Groupchat { &message.chat } else { &message.to };
             let is_right = for_whom.as_ref().map(|whom| *whom == is_for.to_bare());
-            if is_right == Some(false) || (is_right.is_none() && message.kind == MessageKind::Groupchat) {
+            let is_right = is_right.unwrap_or(message.kind != MessageKind::Groupchat);
+            if !is_theirs || !is_right {
                 return None;
             }
             let hints: Vec<Hint> = message.extensions.take().map(|outside| outside.hints).unwrap_or_default();

@@ -1,7 +1,9 @@
 //! The devices that should get an empty message. A device that began a session needs it to stop beginning the session
 //! in each message. A device that sent many messages without an answer needs it as well.
+//!
+//! A device that has both forms of OMEMO has a session in each, and an answer in one says nothing in the other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use jid::BareJid;
@@ -19,13 +21,16 @@ const MAX_HEALED: usize = 1_024;
 /// Delay before the session with the same device may be replaced again.
 const PAUSE: Duration = Duration::from_hours(1);
 
+/// A session with a device.
+pub(super) type OfDevice = (BareJid, u32, OmemoForm);
+
 /// The devices of an account's partners that are owed a message.
 #[derive(Debug, Default)]
 pub(super) struct Owed {
-    all: BTreeMap<(BareJid, u32), OmemoForm>,
+    all: BTreeSet<OfDevice>,
     deadline: Option<DeadlineKey>,
-    /// When the session with each device was last replaced because it was broken.
-    healed: HashMap<(BareJid, u32), Duration>,
+    /// When each session was last replaced because it was broken.
+    healed: HashMap<OfDevice, Duration>,
 }
 
 impl Owed {
@@ -34,28 +39,28 @@ impl Owed {
         if self.all.len() >= MAX_OWED {
             return;
         }
-        self.all.insert((jid.clone(), device), form);
+        self.all.insert((jid.clone(), device, form));
         if self.deadline.is_none() {
             self.deadline = Some(turn.deadlines.set(WAITS, Late::KeysOwed));
         }
     }
 
     /// Notes that a device gets a message.
-    pub(super) fn paid(&mut self, jid: &BareJid, device: u32) {
+    pub(super) fn paid(&mut self, jid: &BareJid, device: u32, form: OmemoForm) {
         if !self.all.is_empty() {
-            self.all.remove(&(jid.clone(), device));
+            self.all.remove(&(jid.clone(), device, form));
         }
     }
 
     /// Takes all devices whose delay has passed.
-    pub(super) fn take(&mut self) -> BTreeMap<(BareJid, u32), OmemoForm> {
+    pub(super) fn take(&mut self) -> BTreeSet<OfDevice> {
         self.deadline = None;
         std::mem::take(&mut self.all)
     }
 
     /// Returns whether a broken session may be replaced now, and notes that it is.
-    pub(super) fn may_heal(&mut self, jid: &BareJid, device: u32, now: Duration) -> bool {
-        let key = (jid.clone(), device);
+    pub(super) fn may_heal(&mut self, jid: &BareJid, device: u32, form: OmemoForm, now: Duration) -> bool {
+        let key = (jid.clone(), device, form);
         let is_recent = |at: &Duration| now < *at + PAUSE;
         if self.healed.get(&key).is_some_and(is_recent) {
             return false;
@@ -71,8 +76,8 @@ impl Owed {
     }
 
     /// Returns whether the session with a device was replaced a moment ago.
-    pub(super) fn is_healing(&self, jid: &BareJid, device: u32, now: Duration) -> bool {
-        self.healed.get(&(jid.clone(), device)).is_some_and(|at| now < *at + Duration::from_mins(1))
+    pub(super) fn is_healing(&self, jid: &BareJid, device: u32, form: OmemoForm, now: Duration) -> bool {
+        self.healed.get(&(jid.clone(), device, form)).is_some_and(|at| now < *at + Duration::from_mins(1))
     }
 
     /// Forgets all devices, because the session with the server has ended.

@@ -13,7 +13,7 @@ pub(crate) fn settle(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     if !turn.is_live() {
         return;
     }
-    for ((jid, device), form) in owed {
+    for (jid, device, form) in owed {
         say_nothing(keys, &jid, device, form, turn);
     }
 }

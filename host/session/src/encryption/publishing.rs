@@ -16,6 +16,7 @@ use super::kept::KeyChange;
 use super::lists::Came;
 use super::sessions::version;
 use super::trust::{KeyKind, of_omemo};
+use super::withdrawing::{take_back, unlist};
 use crate::deadlines::{Deadlines, Late};
 use crate::effect::{Effect, KeyNews, KeyNewsKind};
 use crate::iq::keys::{Attempt, KeysIq, Published};
@@ -51,14 +52,19 @@ fn make_device(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     keys.published.is_new = [true; 2];
 }
 
-/// Publishes the own keys on a new stream, as far as the account's lists lack them.
+/// Publishes the own keys on a new stream, as far as the account's lists lack them. While OMEMO is off, it takes the own device
+/// out of lists that still have it.
 pub(crate) fn begin(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
-    if !keys.has_omemo() || !turn.is_live() || turn.own.node().is_none() {
+    if !turn.is_live() || turn.own.node().is_none() {
         return;
     }
-    make_device(keys, turn);
-    check(keys, turn);
-    publish_bundles(keys, turn);
+    if keys.has_omemo() {
+        make_device(keys, turn);
+        check(keys, turn);
+        publish_bundles(keys, turn);
+    } else if keys.device.is_none() {
+        return;
+    }
     for form in OmemoForm::ALL {
         ask_own_list(form, turn);
     }
@@ -176,7 +182,7 @@ fn publish_bundles(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
 }
 
 /// Publishes something as soon as nothing else is being published.
-fn publish(keys: &mut EndToEnd, what: Published, turn: &mut Turn<'_>) {
+pub(super) fn publish(keys: &mut EndToEnd, what: Published, turn: &mut Turn<'_>) {
     if let Some(what) = keys.published.enqueue(what) {
         send(keys, what, Attempt::Whole, turn);
     }
@@ -223,7 +229,9 @@ fn payload(keys: &EndToEnd, what: Published) -> Option<IqPayload> {
         Published::Bundle(form) => Some(bundle_payload(form, &bundle(device, form))),
         Published::List(form) => {
             let mut list = keys.published.own(form)?.clone();
-            list.put_first(device.id().get(), LABEL);
+            if keys.has_omemo() {
+                list.put_first(device.id().get(), LABEL);
+            }
             list.payload()
         }
     }
@@ -254,6 +262,11 @@ pub(super) fn published(
     match (outcome, attempt) {
         // The present options of the node may suffice, even if they cannot be changed.
         (Ok(_) | Err(CallError::Stanza(_)), Attempt::Reconfigure) => return send(keys, what, Attempt::AsItIs, turn),
+        (Ok(_), _) if !keys.has_omemo() => {
+            if let (Published::List(form), Some(device)) = (what, &keys.device) {
+                take_back(device.id().get(), form, turn);
+            }
+        }
         (Ok(_), _) => {
             keys.published.set(what);
             match what {
@@ -318,7 +331,7 @@ fn is_not_understood(error: &StanzaError) -> bool {
 
 /// Reports once on each stream that others cannot find the own keys.
 fn is_refused(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn<'_>) {
-    if std::mem::replace(&mut keys.published.is_refused, true) {
+    if !keys.has_omemo() || std::mem::replace(&mut keys.published.is_refused, true) {
         return;
     }
     tracing::warn!(%error, "the server does not publish the keys of OMEMO, so nobody new can write encrypted");
@@ -406,6 +419,14 @@ pub(super) fn own_list_said(keys: &mut EndToEnd, form: OmemoForm, change: &NodeC
 /// Stores the account's device list, and adds this device to it if it is missing. A list that cannot be read is left alone, since the
 /// account's other devices are in it.
 fn own_list(keys: &mut EndToEnd, form: OmemoForm, list: Option<DeviceList>, turn: &mut Turn<'_>) {
+    let Some(id) = keys.device.as_ref().map(|device| device.id().get()) else { return };
+    if !keys.has_omemo() {
+        if list.as_ref().is_some_and(|list| list.has(id)) {
+            keys.published.set_own(form, list);
+            unlist(keys, form, turn);
+        }
+        return;
+    }
     let Some(device) = &mut keys.device else { return };
     let Some(list) = list else {
         keys.published.set_own(form, None);
@@ -453,11 +474,7 @@ pub(super) fn renew(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
             listed.retain(|one| one.device != id);
             keys.lists.came((&own, form), listed, (turn.stream, turn.deadlines.elapsed()), Came::Told);
             if turn.is_live() {
-                let ask = match form {
-                    OmemoForm::Older => PubsubAsk::Delete { node: form.bundle_node(id) },
-                    OmemoForm::Current => PubsubAsk::Retract { node: form.bundle_node(id), id: form.bundle_item(id) },
-                };
-                turn.ask(None, Ask::Pubsub(Box::new(ask)), Waiting::Keys(KeysIq::Retract), PATIENCE);
+                take_back(id, form, turn);
             }
         }
     }

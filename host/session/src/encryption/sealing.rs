@@ -345,7 +345,7 @@ fn key_for(
         }
     };
     keys.sessions.used(jid, device, form, changes);
-    keys.owed.paid(jid, device);
+    keys.owed.paid(jid, device, form);
     Some(KeyFor { jid: jid.clone(), device, is_prekey: prekey, bytes })
 }
 

@@ -1,8 +1,11 @@
 //! OMEMO with a counterpart that has its own keys: sending, decrypting, storing before sending, and trust.
 
+mod envelopes;
+mod forms;
 mod kept;
 mod rooms;
 mod textless;
+mod withdrawing;
 
 use parlor_config::{Encryption, OtrPolicy, TrustPolicy};
 use parlor_e2ee::omemo::{
@@ -76,6 +79,11 @@ impl Peer {
             OmemoForm::Older => text.to_owned(),
             OmemoForm::Current => envelope(&draft, &self.jid, room.as_ref(), now, 3),
         };
+        self.seals(bot, &plain, attributes)
+    }
+
+    /// Returns a stanza with this content, encrypted for the bot.
+    fn seals(&mut self, bot: &Bot, plain: &str, attributes: &str) -> String {
         let sealed = payload::encrypt(version(self.form), plain.as_bytes(), &mut rand::rng());
         if self.session.is_none() {
             // The last published bundle still has the prekeys that were used since.
@@ -98,7 +106,7 @@ impl Peer {
             says: None,
         }));
         let xml = RawStanza::of(stanza).to_xml();
-        let kind = if room.is_some() { "type=\"groupchat\"" } else { "type=\"chat\"" };
+        let kind = if attributes.contains(ROOM) { "type=\"groupchat\"" } else { "type=\"chat\"" };
         let xml = xml.replace("type=\"chat\"", kind).replace("type='chat'", &kind.replace('"', "'"));
         xml.replacen("<message", &format!("<message {attributes}"), 1)
     }

@@ -5,6 +5,7 @@ use minidom::Element;
 use xmpp_parsers::ns;
 
 use super::extensions::{self, names};
+use crate::encode::HINTS;
 use crate::omemo::{ENVELOPE, device_id};
 use crate::raw::check_shape;
 use crate::text::is_sendable;
@@ -64,16 +65,21 @@ pub fn read_envelope(bytes: &[u8], kind: MessageKind, sender: &Jid, own: &FullJi
     if !element.is("envelope", ENVELOPE) {
         return None;
     }
-    let affix = |wanted: &str, key: &'static str| element.get_child(wanted, ENVELOPE)?.attr(key);
-    let jid = |wanted: &str| affix(wanted, "jid").and_then(|jid| address(jid).ok());
+    // An address that cannot be read is not the same as none.
+    let jid = |wanted: &str| match element.get_child(wanted, ENVELOPE) {
+        Some(affix) => affix.attr("jid").and_then(|jid| address(jid).ok()).map(Some),
+        None => Some(None),
+    };
+    let time = element.get_child("time", ENVELOPE).and_then(|time| time.attr("stamp"));
     let content = element.get_child("content", ENVELOPE)?;
     let text = |wanted: &str| content.get_child(wanted, ns::JABBER_CLIENT).map(Element::text);
     let thread = text("thread").filter(|thread| !thread.is_empty() && thread.len() <= 1_024 && is_sendable(thread));
-    let others = content.children().filter(|child| !child.has_ns(ns::JABBER_CLIENT));
+    // Hints are for servers, which cannot see these (XEP-0420).
+    let others = content.children().filter(|child| !child.has_ns(ns::JABBER_CLIENT) && !child.has_ns(HINTS));
     Some(Envelope {
-        from: jid("from"),
-        to: jid("to"),
-        time: affix("time", "stamp").and_then(|stamp| stamp.parse().ok()),
+        from: jid("from")?,
+        to: jid("to")?,
+        time: time.and_then(|stamp| stamp.parse().ok()),
         body: text("body"),
         subject: text("subject"),
         thread,

@@ -1,0 +1,76 @@
+//! What an envelope says beside its content (XEP-0420): who wrote it, and for whom.
+
+use super::*;
+
+/// Returns the envelope of a greeting, with what else it says.
+fn greeting(affixes: &str) -> String {
+    format!(
+        "<envelope xmlns='urn:xmpp:sce:1'><content><body xmlns='jabber:client'>hello</body></content><rpad>x</rpad>{affixes}\
+         </envelope>"
+    )
+}
+
+#[test]
+fn an_envelope_need_not_name_its_author_and_names_nobody_else() {
+    let from = |jid: &str| format!("<from jid='{jid}'/>");
+    for (affixes, is_read) in [
+        (String::new(), true),
+        (from(ROMEO), true),
+        (from(&format!("{ROMEO}/phone")), true),
+        (from(JULIET), false),
+        (from(""), false),
+        ("<from/>".to_owned(), false),
+    ] {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+        let sender = romeo.sender();
+        let xml = romeo.seals(&bot, &greeting(&affixes), &sender);
+        bot.test.hear_xml(&xml);
+        let told = (bot.test.count("message"), bot.test.count("undecryptable"));
+        assert_eq!(told, (usize::from(is_read), usize::from(!is_read)), "{affixes}");
+    }
+}
+
+#[test]
+fn an_envelope_is_for_whom_it_names_and_in_a_room_it_has_to_name_the_room() {
+    let to = |jid: &str| format!("<to jid='{jid}'/>");
+    for (in_room, affixes, is_read) in [
+        (false, String::new(), true),
+        (false, to("bot@example.org"), true),
+        (false, to(ROOM), false),
+        (false, to(ROMEO), false),
+        (false, to(""), false),
+        (true, String::new(), false),
+        (true, to(ROOM), true),
+        (true, to("bot@example.org"), false),
+        (true, to("other@muc.example.org"), false),
+    ] {
+        let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, OmemoForm::Current));
+        bot.in_room_of(&juliet);
+        // The key is known, so that no message of the room waits for it.
+        bot.hear(&mut juliet, "it is me");
+        bot.test.forget();
+        let sender = if in_room { format!("from='{ROOM}/juliet'") } else { juliet.sender() };
+        let xml = juliet.seals(&bot, &greeting(&affixes), &sender);
+        bot.test.hear_xml(&xml);
+        let told = (bot.test.count("message"), bot.test.count("undecryptable"));
+        assert_eq!(told, (usize::from(is_read), usize::from(!is_read)), "{in_room} {affixes}");
+    }
+}
+
+/// Hints are for servers, which see only those beside the envelope (XEP-0420).
+#[test]
+fn hints_count_beside_an_envelope_and_not_within() {
+    for (beside, hints) in [("", 0), ("<store xmlns='urn:xmpp:hints'/></message>", 1)] {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+        let within = "</body><no-store xmlns='urn:xmpp:hints'/><markable xmlns='urn:xmpp:chat-markers:0'/>";
+        let sender = romeo.sender();
+        let mut xml = romeo.seals(&bot, &greeting("").replace("</body>", within), &sender);
+        if !beside.is_empty() {
+            xml = xml.replace("</message>", beside);
+        }
+        bot.test.hear_xml(&xml);
+        let extensions = bot.heard().extensions.as_ref().unwrap();
+        assert!(extensions.markable);
+        assert_eq!(extensions.hints.len(), hints, "{:?}", extensions.hints);
+    }
+}

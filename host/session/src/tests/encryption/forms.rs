@@ -1,0 +1,65 @@
+//! A device that has both forms of OMEMO, with a session in each.
+
+use super::*;
+
+/// Returns one device of Romeo's, as a client in each form.
+fn both() -> [Peer; 2] {
+    let [older, mut current] = OmemoForm::ALL.map(|form| Peer::new(ROMEO, form));
+    current.device = older.device.clone();
+    // The ids of its messages differ.
+    current.sent = 100;
+    [older, current]
+}
+
+/// Returns what was sent encrypted.
+fn all_sealed(bot: &Bot) -> Vec<Sealed> {
+    let sealed = bot.test.sent.iter().filter_map(|stanza| match stanza {
+        Outgoing::Sealed(sealed) => Some(Sealed::clone(sealed)),
+        _ => None,
+    });
+    sealed.collect()
+}
+
+/// Begins a session in each form, and confirms it.
+fn begun(bot: &mut Bot) -> [Peer; 2] {
+    let mut romeo = both();
+    for one in &mut romeo {
+        bot.hear(one, "hello");
+    }
+    bot.test.wait(3);
+    let sealed = all_sealed(bot);
+    for one in &mut romeo {
+        for message in &sealed {
+            assert_eq!(one.reads_this(message), None, "there is nothing in it");
+        }
+    }
+    romeo
+}
+
+#[test]
+fn a_device_that_begins_in_both_forms_is_answered_in_both() {
+    let mut bot = Bot::new(TrustPolicy::Blind);
+    let romeo = begun(&mut bot);
+    assert_eq!(bot.sealed(), 2);
+    for one in &romeo {
+        assert!(!one.session.as_ref().unwrap().is_unanswered(), "{:?}", one.form);
+    }
+}
+
+#[test]
+fn a_device_whose_sessions_are_lost_gets_new_ones_in_both_forms() {
+    let mut bot = Bot::new(TrustPolicy::Blind);
+    let mut romeo = begun(&mut bot);
+    let mut ended = bot.test.ask(ResetSessions { jid: bare(ROMEO), device: None });
+    assert_eq!(got(&mut ended), Some(Ok(2)));
+    for one in &mut romeo {
+        bot.hear(one, "are you there?");
+        assert_eq!(bot.reason(), UndecryptableReason::NoSession);
+        bot.bundles(one);
+        let sealed = all_sealed(&bot).pop().unwrap();
+        assert_eq!(one.reads_this(&sealed), None);
+        bot.test.forget();
+        bot.hear(one, "and now?");
+        assert_eq!(bot.bodies(), ["and now?"], "{:?}", one.form);
+    }
+}
