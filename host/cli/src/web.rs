@@ -208,7 +208,7 @@ async fn serve(at: SocketAddr, public: Option<Site>, store: Store, host: Host) -
     let sending = tokio::spawn(way_in::send_all(Arc::clone(&host)));
     let (is_still, ended) = (way_in::is_still, way_in::ended);
     let frame = Frame::new(host, site, store.clone(), routes::NAV, changed, is_still, ended);
-    store.note_address(Some(&address))?;
+    let noted = store.note_address(&address)?;
     print(&format!("listening at {address}"))?;
     tracing::info!(at = %window.address(), "the window is open; `parlor web login` prints a link");
     let stop = async {
@@ -220,7 +220,7 @@ async fn serve(at: SocketAddr, public: Option<Site>, store: Store, host: Host) -
     window.serve(frame, routes::all(), is_behind_proxy, stop).await;
     watching.abort();
     sending.abort();
-    Ok(store.note_address(None)?)
+    Ok(noted.forget()?)
 }
 
 /// Counts a number up whenever what pages show may have changed.
