@@ -1,8 +1,10 @@
 //! One-time links and sessions: made by the command, used once, and invalid after their end.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
-use parlor_tests::window::{Answer, Form, Session, link};
+use parlor_tests::window::{Answer, Form, Session, Window, link};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::super::ended;
 use super::{House, refused};
@@ -132,6 +134,27 @@ async fn what_is_kept_of_links_and_sessions_lets_nobody_in() {
     assert!(house.window.close().await.unwrap().success());
     let refused = ended(house.home.run(&["web", "login"]).await.unwrap(), 1).stderr;
     assert!(refused.contains("parlor web"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_window_ends_while_a_page_is_open_and_one_that_was_killed_has_no_links() {
+    let mut house = House::open().await;
+    let viewer = house.log_in("viewer").await;
+    let mut open = viewer.connect().await.unwrap();
+    open.write_all(format!("{}\r\n", viewer.head("GET", "/live")).as_bytes()).await.unwrap();
+    let mut begins = [0; 12];
+    open.read_exact(&mut begins).await.unwrap();
+    assert_eq!(&begins, b"HTTP/1.1 200");
+    // Requests that go on have five seconds.
+    let began = Instant::now();
+    assert!(house.window.close().await.unwrap().success());
+    assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
+    let killed = Window::open(&house.home).await.unwrap();
+    killed.link(&house.home, "viewer").await.unwrap();
+    drop(killed);
+    assert!(house.home.path().join("data/window/address").exists());
+    let refused = ended(house.home.run(&["web", "login"]).await.unwrap(), 1).stderr;
+    assert!(refused.contains("`parlor web` does not run"), "{refused}");
 }
 
 #[tokio::test]
