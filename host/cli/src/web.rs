@@ -25,7 +25,6 @@ mod storage;
 mod versions;
 mod way_in;
 
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +45,7 @@ use tracing::Level;
 use self::host::Host;
 use self::link::LinkArgs;
 use super::Ended;
-use super::show::{print, print_json, second, table};
+use super::show::{is_for_eyes, print, print_json, second, table};
 use super::target::{self, Target};
 
 /// How often it is looked whether something has changed, while anybody has a page open.
@@ -175,7 +174,7 @@ impl ServeArgs {
         target::is_own_host(&config)?;
         tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
-            .with_ansi(std::io::stderr().is_terminal())
+            .with_ansi(is_for_eyes(&std::io::stderr()))
             .with_max_level(Level::INFO)
             .with_target(false)
             .init();

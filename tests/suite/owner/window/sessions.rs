@@ -3,10 +3,12 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
+use parlor_tests::process::Signal;
+use parlor_tests::terminal::Terminal;
 use parlor_tests::window::{Answer, Form, Session, Window, link};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::super::ended;
+use super::super::{SOON, ended, home};
 use super::{House, refused};
 
 /// Presses the button of a one-time link.
@@ -155,6 +157,19 @@ async fn a_window_ends_while_a_page_is_open_and_one_that_was_killed_has_no_links
     assert!(house.home.path().join("data/window/address").exists());
     let refused = ended(house.home.run(&["web", "login"]).await.unwrap(), 1).stderr;
     assert!(refused.contains("`parlor web` does not run"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_log_of_the_window_has_no_colours_for_those_who_want_none() {
+    let (mut home, _) = home().await;
+    for is_wanted in [true, false] {
+        home.set_environment("NO_COLOR", if is_wanted { "" } else { "1" });
+        let mut terminal = Terminal::start(home.command(["web", "--listen", "127.0.0.1:0"]).unwrap()).unwrap();
+        terminal.sees("the window is open", SOON).unwrap();
+        terminal.signal(Signal::Interrupt).unwrap();
+        let (code, screen) = terminal.ended(SOON).unwrap();
+        assert_eq!((code, screen.contains('\x1b')), (Some(0), is_wanted), "{screen}");
+    }
 }
 
 #[tokio::test]
