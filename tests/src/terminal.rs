@@ -50,7 +50,11 @@ impl Terminal {
     pub fn start(mut command: Command) -> Result<Self> {
         let (ours, theirs) = open().context("cannot make a terminal")?;
         let their = || theirs.try_clone().map(Stdio::from);
-        command.stdin(their()?).stdout(their()?).stderr(their()?).env("TERM", "xterm").env_remove("NO_COLOR");
+        command.stdin(their()?).stdout(their()?).stderr(their()?).env("TERM", "xterm");
+        // Unless the test itself wants none, there are colours.
+        if command.get_envs().all(|(name, _)| name != "NO_COLOR") {
+            command.env_remove("NO_COLOR");
+        }
         let child = crate::process::spawn_at_terminal(command).context("cannot start a command at a terminal")?;
         // Only our end stays open here, so that the end of the other one is noticed.
         drop(theirs);

@@ -11,8 +11,10 @@ use jiff::{SignedDuration, Timestamp};
 use parlor::control::audit::{Audit, Counted, Entry, MOST_ENTRIES, Name};
 use parlor::control::client::{Client, escaped};
 use parlor_base::id::PluginId;
+use parlor_base::nearest::{nearest, suggestion};
 use parlor_base::quantity::duration;
 use parlor_config::{AccountName, Config};
+use parlor_plugins::policy::Policy;
 use parlor_store::{AuditFile, AuditKind, AuditQuery};
 
 use super::Ended;
@@ -81,6 +83,7 @@ impl AuditArgs {
             (Some(host), Some(at)) => host.get(&format!("{}&{at}", request(&self.query(None))))?,
             _ => read(&config, host.as_ref(), &self.query(None))?,
         };
+        self.say_if_mistyped(&config, &audit);
         let shown =
             if self.json { print_json(&audit) } else { print(&screen(&audit, self.plugin.is_some(), self.full)) };
         shown.and_then(|()| host.as_ref().map_or(Ok(()), target::whole))
@@ -105,6 +108,31 @@ impl AuditArgs {
         if self.lines == 0 && after.is_none() { &[] } else { &audit.entries }
     }
 
+    /// Says if there is no plugin or account of the given name, and never was one that the audit knows: nothing would be shown of a
+    /// name that is mistyped, as if nothing had happened.
+    fn say_if_mistyped(&self, config: &Config, audit: &Audit) {
+        let Audit { entries, counts, names } = audit;
+        if entries.is_empty() && counts.is_empty() && names.is_empty() {
+            for sentence in self.unknown(config) {
+                target::say(&format!("parlor: {sentence}"));
+            }
+        }
+    }
+
+    fn unknown(&self, config: &Config) -> Vec<String> {
+        let (mut sentences, plugin) = (Vec::new(), self.plugin.as_ref().map(PluginId::as_str));
+        // If the policy cannot be read, nobody knows which plugins there are.
+        if let Ok(policy) = Policy::load(&config.plugins) {
+            let known = policy.plugins.keys().map(PluginId::as_str);
+            sentences.extend(missing("plugin", plugin, &known.collect::<Vec<_>>()));
+        }
+        let known: Vec<_> = config.accounts.keys().map(AccountName::as_str).collect();
+        // There are none either if the file is broken, and only the places of the host that runs are known.
+        let account = self.account.as_ref().map(AccountName::as_str).filter(|_| !known.is_empty());
+        sentences.extend(missing("account", account, &known));
+        sentences
+    }
+
     /// Prints the last entries, and each further one as it comes.
     fn go_on(&self, host: &Client, config: Config) -> anyhow::Result<()> {
         let mut after = None;
@@ -113,6 +141,9 @@ impl AuditArgs {
                 Err(_) if !host.is_heard() => return Err(Ended::Stopped(config.data).into()),
                 audit => audit?,
             };
+            if after.is_none() {
+                self.say_if_mistyped(&config, &audit);
+            }
             for one in self.to_print(&audit, after) {
                 let text = if self.json {
                     plain_json(&serde_json::to_string(one)?) + "\n"
@@ -124,6 +155,12 @@ impl AuditArgs {
             after = audit.entries.last().map(|entry| entry.id).or(after).or(Some(0));
         }
     }
+}
+
+/// Says that there is nothing of this name, unless it is known or none is given.
+fn missing(what: &str, name: Option<&str>, known: &[&str]) -> Option<String> {
+    let name = name.filter(|name| !known.contains(name))?;
+    Some(format!("there is no {what} {name}{}", suggestion(nearest(name, known.iter().copied()))))
 }
 
 /// Reads the audit of a host that runs or not.
@@ -244,6 +281,8 @@ pub(super) fn names(config: &Config, host: Option<&Client>, plugin: &PluginId) -
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use parlor_base::id::Digest;
+    use parlor_config::Overrides;
 
     use super::*;
 
@@ -321,6 +360,28 @@ mod tests {
             "{full}"
         );
         assert_eq!(screen(&Audit::default(), false, false), "no entries\n");
+    }
+
+    #[test]
+    fn a_name_that_is_mistyped_is_said_to_be_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("parlor.toml");
+        std::fs::write(&path, "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n").unwrap();
+        let config = Config::load(&path, &Overrides { environment: |_| None, ..Overrides::default() }).unwrap();
+        let digest = Digest::of(b"echo");
+        let policy = format!("[plugin.echo]\nsource = \"echo.wasm\"\ndigest = \"{digest}\"\n");
+        std::fs::write(&config.plugins, policy).unwrap();
+        let unknown = |line: &str| typed(line).unknown(&config);
+        for fine in ["audit", "audit --plugin echo --account main", "audit --plugin echo"] {
+            assert_eq!(unknown(fine), Vec::<String>::new(), "{fine}");
+        }
+        assert_eq!(
+            unknown("audit --plugin ehco --account mian"),
+            ["there is no plugin ehco, did you mean \"echo\"?", "there is no account mian, did you mean \"main\"?"]
+        );
+        assert_eq!(unknown("audit --plugin weather"), ["there is no plugin weather"]);
+        std::fs::write(&config.plugins, "[plugin").unwrap();
+        assert!(unknown("audit --plugin ehco").is_empty());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::target::{self, Target};
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Without a command it lists the rooms.\n\nExamples:\n  parlor rooms                                  every room of every account\n  parlor rooms show hall@muc.example.org        one room, with the plugins in it\n  parlor rooms join hall@muc.example.org        enter it now\n  parlor rooms leave hall@muc.example.org       leave it now\n\nExit codes: 0 shown or done, 1 it cannot be done or there is no such room, 4 no host runs, 2 wrong usage"
+    after_help = "Without a command it lists the rooms.\n\nExamples:\n  parlor rooms                                  every room of every account\n  parlor rooms show hall@muc.example.org        one room, with the plugins in it\n  parlor rooms join hall@muc.example.org        enter it now\n  parlor rooms leave hall@muc.example.org       leave it now\n\nExit codes: 0 shown or done, 1 it cannot be done or there is no such room, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
 )]
 pub struct RoomsArgs {
     #[command(subcommand)]

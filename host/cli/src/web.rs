@@ -25,7 +25,6 @@ mod storage;
 mod versions;
 mod way_in;
 
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +45,7 @@ use tracing::Level;
 use self::host::Host;
 use self::link::LinkArgs;
 use super::Ended;
-use super::show::{print, print_json, second, table};
+use super::show::{is_for_eyes, print, print_json, second, table};
 use super::target::{self, Target};
 
 /// How often it is looked whether something has changed, while anybody has a page open.
@@ -175,7 +174,7 @@ impl ServeArgs {
         target::is_own_host(&config)?;
         tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
-            .with_ansi(std::io::stderr().is_terminal())
+            .with_ansi(is_for_eyes(&std::io::stderr()))
             .with_max_level(Level::INFO)
             .with_target(false)
             .init();
@@ -208,7 +207,7 @@ async fn serve(at: SocketAddr, public: Option<Site>, store: Store, host: Host) -
     let sending = tokio::spawn(way_in::send_all(Arc::clone(&host)));
     let (is_still, ended) = (way_in::is_still, way_in::ended);
     let frame = Frame::new(host, site, store.clone(), routes::NAV, changed, is_still, ended);
-    store.note_address(Some(&address))?;
+    let noted = store.note_address(&address)?;
     print(&format!("listening at {address}"))?;
     tracing::info!(at = %window.address(), "the window is open; `parlor web login` prints a link");
     let stop = async {
@@ -220,7 +219,7 @@ async fn serve(at: SocketAddr, public: Option<Site>, store: Store, host: Host) -
     window.serve(frame, routes::all(), is_behind_proxy, stop).await;
     watching.abort();
     sending.abort();
-    Ok(store.note_address(None)?)
+    Ok(noted.forget()?)
 }
 
 /// Counts a number up whenever what pages show may have changed.

@@ -55,6 +55,8 @@ pub struct Frame<S> {
     /// A number that changes when what pages show has changed.
     pub(crate) changes: watch::Receiver<u64>,
     pub(crate) live: Arc<Semaphore>,
+    /// Whether the server is to stop: pages that follow what happens end then.
+    pub(crate) stopping: watch::Sender<bool>,
     /// The recent use of the window by each session.
     pub(crate) shares: Shares,
 }
@@ -78,8 +80,8 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
         let (is_still, ended) =
             (move |jid: &str| is_still(&asked, jid), move |jid: &str, many| ended(&told, jid, many));
         let sessions = Arc::new(Sessions::new(store, is_still, ended));
-        let (notices, shares) = (Arc::default(), Shares::default());
-        Self { state, site, sessions, entries, notices, attempts, requests, changes, live, shares }
+        let (notices, stopping, shares) = (Arc::default(), watch::Sender::new(false), Shares::default());
+        Self { state, site, sessions, entries, notices, attempts, requests, changes, live, stopping, shares }
     }
 
     /// Checks who sends a request, and that they may. Otherwise returns the answer.
@@ -180,7 +182,11 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
 
     /// Answers somebody who is not logged in.
     pub(crate) fn refuse(&self, problem: &Problem) -> Response {
-        let mut response = self.outside(problem.status(), problem.title(), &told(problem));
+        let content = html! {
+            (told(problem))
+            p { a href={ (self.site.base()) "/" } { "Go to the first page" } }
+        };
+        let mut response = self.outside(problem.status(), problem.title(), &content);
         if problem.status == 429 {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(MINUTE.as_secs()));
         }

@@ -7,6 +7,7 @@
 //!
 //! **Begin with** [`Routes`] for pages, [`Window`] for the server, and [`Store`] for links and sessions.
 
+mod address;
 mod assets;
 mod attempts;
 mod cookie;
@@ -31,6 +32,7 @@ mod text;
 mod upload;
 mod visit;
 
+pub use address::Noted;
 pub use form::Form;
 pub use frame::Frame;
 pub use layout::Entry;

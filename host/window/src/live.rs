@@ -30,6 +30,8 @@ const TOGETHER: Duration = Duration::from_secs(1);
 
 struct Live {
     changes: watch::Receiver<u64>,
+    /// Whether the server is to stop.
+    stops: watch::Receiver<bool>,
     sessions: Arc<Sessions>,
     secret: Secret,
     /// Whether the last event was sent.
@@ -53,8 +55,9 @@ pub(crate) async fn live<S: Clone + Send + Sync + 'static>(
     };
     let mut changes = frame.changes.clone();
     changes.mark_unchanged();
+    let (stops, sessions) = (frame.stopping.subscribe(), Arc::clone(&frame.sessions));
     let secret = visit.seen.secret.clone();
-    let live = Live { changes, sessions: Arc::clone(&frame.sessions), secret, is_over: false, _places: places.into() };
+    let live = Live { changes, stops, sessions, secret, is_over: false, _places: places.into() };
     let events = stream::unfold(live, |mut live| async move {
         let event = live.next().await?;
         Some((Ok::<_, Infallible>(event), live))
@@ -70,11 +73,15 @@ impl Live {
         if self.is_over {
             return None;
         }
+        let Self { changes, stops, .. } = self;
+        // The end of the server would wait for this one otherwise, which has none.
+        let is_to_stop = async { drop(stops.wait_for(|stops| *stops).await) };
         let changed = tokio::select! {
-            changed = self.changes.changed() => {
+            () = is_to_stop => return None,
+            changed = changes.changed() => {
                 changed.ok()?;
                 sleep(TOGETHER).await;
-                self.changes.mark_unchanged();
+                changes.mark_unchanged();
                 true
             }
             () = sleep(ALIVE) => false,

@@ -43,6 +43,7 @@ impl Problem {
             400 => "That does not fit",
             403 => "Not allowed",
             404 => "Not found",
+            405 => "Not in this way",
             408 => "Too slow",
             409 => "Not now",
             413 => "Too large",

@@ -130,7 +130,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     /// Returns the router with its frame.
     pub(crate) fn within(self, frame: Arc<Frame<S>>) -> Router {
-        self.0.with_state(frame)
+        // It counts for the routes that there are, so it comes last.
+        self.0.method_not_allowed_fallback(not_so::<S>).with_state(frame)
     }
 }
 
@@ -143,6 +144,11 @@ async fn asset<S: Clone + Send + Sync + 'static>(State(frame): State<Arc<Frame<S
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(asset.media));
     response.headers_mut().insert(CACHE_CONTROL, FOREVER);
     response
+}
+
+/// Answers requests by a method that their path does not take, such as where somebody opens the address of a form.
+async fn not_so<S: Clone + Send + Sync + 'static>(State(frame): State<Arc<Frame<S>>>) -> Response {
+    frame.refuse(&Problem::new(405, "this address is not opened in this way, and nothing was changed"))
 }
 
 /// Answers requests to unknown paths. Only logged-in people learn that the page does not exist.

@@ -91,9 +91,9 @@ impl Window {
         is_behind_proxy: bool,
         stop: impl Future<Output = ()>,
     ) {
-        let site = Arc::new(frame.site.clone());
-        let pages = routes.within(Arc::new(frame));
-        let (places, (enough, stops)) = (Places::new(MOST, MOST_EACH), watch::channel(false));
+        let (site, frame) = (Arc::new(frame.site.clone()), Arc::new(frame));
+        let pages = routes.within(Arc::clone(&frame));
+        let (places, stops) = (Places::new(MOST, MOST_EACH), frame.stopping.subscribe());
         let mut connections = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -119,7 +119,7 @@ impl Window {
                 },
             }
         }
-        let _ = enough.send(true);
+        frame.stopping.send_replace(true);
         let ending = async { while connections.join_next().await.is_some() {} };
         // Later the rest is dropped.
         let _ = timeout(STOPPING, ending).await;

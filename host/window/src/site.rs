@@ -42,7 +42,8 @@ impl Site {
     /// Returns the site of a server that only this machine reaches.
     pub fn local(at: SocketAddr) -> Self {
         let port = at.port();
-        let names = ["127.0.0.1".to_owned(), "localhost".to_owned(), "[::1]".to_owned(), url_host(at)];
+        // The one that it listens at comes first: links begin with it, and nothing may listen at the others.
+        let names = [url_host(at), "127.0.0.1".to_owned(), "localhost".to_owned(), "[::1]".to_owned()];
         let mut hosts: Vec<_> = names.iter().map(|name| format!("{name}:{port}")).collect();
         if port == 80 {
             hosts.extend(names);
@@ -81,7 +82,10 @@ impl Site {
             ("https", _) => "__Secure-parlor",
             _ => "parlor",
         };
-        Ok(Self { hosts: vec![host], origins: vec![origin], base: base.to_owned(), cookie: cookie.to_owned() })
+        // A proxy may name the usual port, too, which browsers leave out (RFC 9110, section 4.2.3).
+        let usual = url.port_or_known_default().filter(|_| url.port().is_none());
+        let hosts = usual.map(|port| format!("{host}:{port}")).into_iter().chain([host]).collect();
+        Ok(Self { hosts, origins: vec![origin], base: base.to_owned(), cookie: cookie.to_owned() })
     }
 
     /// Returns the address of the first page.
@@ -173,6 +177,48 @@ mod tests {
         assert!(!site.is_host(&HeaderMap::new(), &Uri::from_static("/")));
         let own = headers(&[("host", "localhost:8470")]);
         assert!(!site.is_host(&own, &Uri::from_static("http://evil.example/")));
+    }
+
+    #[test]
+    fn links_lead_to_where_it_listens() {
+        for (at, address) in [
+            ("127.0.0.1:8470", "http://127.0.0.1:8470/"),
+            ("127.0.0.2:8470", "http://127.0.0.2:8470/"),
+            ("[::1]:8470", "http://[::1]:8470/"),
+        ] {
+            let site = Site::local(at.parse().unwrap());
+            assert_eq!(site.address(), address);
+            let own = address.trim_start_matches("http://").trim_end_matches('/');
+            for host in [own, "localhost:8470"] {
+                assert!(site.is_host(&headers(&[("host", host)]), &Uri::from_static("/")), "{host}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_proxy_may_name_the_usual_port_and_no_other() {
+        let is_host = |origin: &str, host: &str| {
+            let site = Site::public(origin, "/").unwrap();
+            site.is_host(&headers(&[("host", host)]), &Uri::from_static("/"))
+        };
+        for (origin, host) in [
+            ("https://bots.example.org", "bots.example.org"),
+            ("https://bots.example.org", "Bots.example.org:443"),
+            ("https://bots.example.org:443", "bots.example.org"),
+            ("https://[2001:db8::1]", "[2001:DB8::1]:443"),
+            ("https://bots.example.org:8443", "bots.example.org:8443"),
+            ("http://localhost", "localhost:80"),
+        ] {
+            assert!(is_host(origin, host), "{host} for {origin}");
+        }
+        for (origin, host) in [
+            ("https://bots.example.org", "bots.example.org:80"),
+            ("https://bots.example.org:8443", "bots.example.org"),
+            ("https://bots.example.org:8443", "bots.example.org:443"),
+            ("https://bots.example.org", "evil.example:443"),
+        ] {
+            assert!(!is_host(origin, host), "{host} for {origin}");
+        }
     }
 
     #[test]

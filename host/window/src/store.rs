@@ -132,7 +132,7 @@ pub enum StoreError {
 /// The file with links and sessions.
 #[derive(Debug, Clone)]
 pub struct Store {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Store {
@@ -143,10 +143,6 @@ impl Store {
 
     fn file(&self) -> PathBuf {
         self.folder.join("sessions.json")
-    }
-
-    fn address_file(&self) -> PathBuf {
-        self.folder.join("address")
     }
 
     /// Makes a link that can be used once, until `life` is over.
@@ -225,13 +221,21 @@ impl Store {
         if now.duration_since(session.used) < EXACT {
             return Ok(Some(session));
         }
-        self.change(now, |kept| {
+        let noted = self.change(now, |kept| {
             // It may have been ended meanwhile.
             let found = kept.sessions.iter_mut().find(|kept| kept.digest == digest);
             Ok(found.map(|kept| {
                 kept.session.used = now;
                 kept.session.clone()
             }))
+        });
+        noted.or_else(|error| match error {
+            // On a full disk, an owner could not even look at what is wrong. The session ends by the last use that was kept.
+            StoreError::Unusable { path, cause } => {
+                tracing::warn!(path = %path.escaped(), %cause, "the use of a session of the window cannot be kept");
+                Ok(Some(session))
+            }
+            other => Err(other),
         })
     }
 
@@ -280,23 +284,6 @@ impl Store {
             kept.sessions.retain(|kept| kept.session.jid.as_deref() != Some(jid));
             Ok(before - kept.links.len() - kept.sessions.len())
         })
-    }
-
-    /// Notes the address of the running server, for links; none when it ends.
-    pub fn note_address(&self, address: Option<&str>) -> Result<(), StoreError> {
-        let file = self.address_file();
-        let noted = match address {
-            Some(address) => {
-                make_private_folder(&self.folder).and_then(|()| write(&file, address.as_bytes(), Readers::Owner))
-            }
-            None => fs::remove_file(&file),
-        };
-        noted.map_err(|cause| StoreError::Unusable { path: file, cause })
-    }
-
-    /// Returns the address of the running server; none if none runs.
-    pub fn address(&self) -> Option<String> {
-        fs::read_to_string(self.address_file()).ok()
     }
 
     fn read(&self) -> Result<Kept, StoreError> {
@@ -476,12 +463,15 @@ mod tests {
     }
 
     #[test]
-    fn the_address_is_there_while_it_is_noted() {
-        let (_folder, store, _) = start();
-        assert_eq!(store.address(), None);
-        store.note_address(Some("http://127.0.0.1:8470/")).unwrap();
-        assert_eq!(store.address().as_deref(), Some("http://127.0.0.1:8470/"));
-        store.note_address(None).unwrap();
-        assert_eq!(store.address(), None);
+    fn a_session_whose_use_cannot_be_kept_goes_on_by_its_last_one() {
+        let (folder, store, now) = start();
+        let link = store.issue(name("ann"), Role::Owner, TEN, now).unwrap();
+        let (secret, _) = store.redeem(&link, now).unwrap().unwrap();
+        // Nothing can be written there any more, as on a full disk.
+        fs::create_dir(folder.path().join("window/.sessions.json.new")).unwrap();
+        let session = store.session(&secret, after(now, 29)).unwrap().unwrap();
+        assert_eq!((session.name.as_str(), session.used), ("ann", now));
+        assert_eq!(store.session(&secret, after(now, 30)).unwrap(), None);
+        assert!(store.issue(name("ann"), Role::Owner, TEN, now).is_err());
     }
 }

@@ -27,6 +27,7 @@ const ENTRIES: &[Entry] = &[
 /// A window, with the folder of its sessions.
 struct Rig {
     site: Site,
+    frame: Arc<Frame<()>>,
     router: Router,
     store: Store,
     _folder: tempfile::TempDir,
@@ -91,7 +92,7 @@ fn start_at(site: Site) -> Rig {
     let (not, noted) = (Arc::clone(&former), Arc::clone(&gone));
     let is_still = move |(): &(), jid: &str| *not.lock().unwrap() != Some(jid);
     let ended = move |(): &(), jid: &str, many| noted.lock().unwrap().push((jid.to_owned(), many));
-    let frame = Frame::new((), site.clone(), store.clone(), ENTRIES, seen, is_still, ended);
+    let frame = Arc::new(Frame::new((), site.clone(), store.clone(), ENTRIES, seen, is_still, ended));
     let (asked, began) = (Arc::clone(&told), Arc::clone(&told));
     let (deaf, deaf_too) = (Arc::clone(&is_deaf), Arc::clone(&is_deaf));
     let send = move |(), request| {
@@ -112,7 +113,8 @@ fn start_at(site: Site) -> Rig {
         .form("/plugins/{id}/restart", Role::Operator, restart);
     Rig {
         site,
-        router: routes.within(Arc::new(frame)),
+        router: routes.within(Arc::clone(&frame)),
+        frame,
         store,
         _folder: folder,
         changes,
@@ -416,6 +418,26 @@ async fn a_form_is_taken_from_its_own_page_and_asks_first() {
 }
 
 #[tokio::test]
+async fn somebody_who_opens_the_address_of_a_form_is_told_where_to_go_on() {
+    let rig = start_at(Site::public("https://bots.example.org", "/parlor/").unwrap());
+    let host = [(HOST, "bots.example.org")];
+    for (method, path, allowed) in [
+        ("GET", "/parlor/plugins/echo/restart", "POST"),
+        ("PUT", "/parlor/secret", "GET,HEAD"),
+        ("OPTIONS", "/parlor/live", "GET,HEAD"),
+    ] {
+        let (status, headers, text) = rig.send(method, path, &host, "").await;
+        assert_eq!((status, headers[ALLOW].to_str().unwrap()), (405, allowed), "{path}");
+        assert!(text.contains("<h1>Not in this way</h1>") && text.contains("href=\"/parlor/\""), "{text}");
+        assert!(headers.contains_key(CONTENT_SECURITY_POLICY), "{path}");
+    }
+    // So is somebody whose session has ended.
+    let headers = [(HOST, "bots.example.org"), (ORIGIN, "https://bots.example.org")];
+    let (status, _, text) = rig.send("POST", "/parlor/plugins/echo/restart", &headers, "").await;
+    assert!(status == 403 && text.contains("href=\"/parlor/\""), "{text}");
+}
+
+#[tokio::test]
 async fn a_role_may_what_it_may() {
     let rig = start();
     let viewer = rig.log_in(Role::Viewer).await;
@@ -529,6 +551,17 @@ async fn a_browser_is_told_of_changes_until_its_session_ends() {
     rig.store.end(None, Timestamp::now()).unwrap();
     assert_eq!(next().await.unwrap(), "event: ended\ndata: 0\n\n");
     assert_eq!(next().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_follows_what_happens_does_not_delay_the_end_of_the_server() {
+    let rig = start();
+    let cookie = rig.log_in(Role::Viewer).await;
+    let request = Request::builder().uri("/live").header(HOST, "localhost:8470").header(COOKIE, &cookie);
+    let answered = answer(&rig.site, rig.router.clone(), request.body(Body::empty()).unwrap()).await;
+    let mut body = answered.into_body();
+    rig.frame.stopping.send_replace(true);
+    assert!(body.frame().await.is_none());
 }
 
 #[tokio::test(start_paused = true)]

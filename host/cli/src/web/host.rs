@@ -164,6 +164,7 @@ pub(super) fn problem(error: &anyhow::Error) -> Problem {
     let status = match (error.downcast_ref::<ClientError>(), error.downcast_ref::<Ended>()) {
         (Some(ClientError::Refused { status, .. }), _) if (400..500).contains(status) => *status,
         (Some(_), _) | (_, Some(Ended::NotRunning(_) | Ended::Stopped(_))) => 503,
+        (_, Some(Ended::Usage(_))) => 400,
         (_, Some(_)) => 409,
         (None, None) => match error.downcast_ref::<AdminError>() {
             Some(AdminError::Unknown { .. }) => 404,
@@ -190,6 +191,7 @@ mod tests {
         assert_eq!(of(ClientError::Hangs.into()), 503);
         assert_eq!(of(Ended::NotRunning("data".into()).into()), 503);
         assert_eq!(of(Ended::Declined("no".to_owned()).into()), 409);
+        assert_eq!(of(Ended::Usage("no such call".to_owned()).into()), 400);
         assert_eq!(of(anyhow::anyhow!("x")), 500);
     }
 }

@@ -1,7 +1,7 @@
 //! Changes of an owner on the pages: each asks first, takes effect at once, and is in the audit with the session.
 
 use anyhow::{Context as _, Result, ensure};
-use parlor_tests::clerk::{ASKED, ID, KEPT, VERSIONS};
+use parlor_tests::clerk::{ASKED, ID, KEPT, SCHEDULE, VERSIONS};
 use parlor_tests::plugins;
 
 use crate::stage::Stage;
@@ -12,12 +12,15 @@ pub(crate) const ALL: &[(&str, Act)] = &[
     act!("a plugin is restarted, and not by looking at the question", restart),
     act!("a plugin is disabled and enabled", disable),
     act!("a setting is changed, and one that does not fit is refused", setting),
+    act!("a secret is kept, and shown nowhere", secret),
     act!("a grant is given and taken back", grant),
+    act!("a schedule is paused, and goes on", schedule),
     act!("a plugin is updated, and rolled back", update),
     act!("a plugin is installed from a file, after consent, and removed", install),
     act!("a room is entered and left", room),
     act!("what a plugin keeps is looked at, down to a value", storage),
     act!("an account logs in for the doctor", doctor),
+    act!("a key of somebody is trusted and distrusted", decides),
     act!("new keys are made after a question", keys),
 ];
 
@@ -40,6 +43,11 @@ fn button(path: &str) -> String {
 /// Returns the selector of the button of one of the plugin's forms.
 fn own(change: &str) -> String {
     button(&format!("/plugins/{ID}/{change}"))
+}
+
+/// Returns the selector of one of the plugin's forms.
+fn form_of(change: &str) -> String {
+    format!("form[action='/plugins/{ID}/{change}']")
 }
 
 /// Checks that the audit has a change with this text that was made from the pages, more often than before.
@@ -110,6 +118,38 @@ async fn setting(stage: &mut Stage) -> Result<String> {
     ensure!(shown.contains(&greeting), "{shown}");
     is_in_the_audit(stage, "setting greeting", before).await?;
     Ok(greeting)
+}
+
+async fn secret(stage: &mut Stage) -> Result<String> {
+    let stored = "the secret token was stored";
+    let before = by_web(stage, stored).await?;
+    let text = format!("canary-{:08x}", rand::random::<u32>());
+    let form = format!("{}:has(input[name=name][value=token])", form_of("secret"));
+    the_plugin(stage).await?;
+    stage.browser.fill(&format!("{form} input[name=secret]"), &text).await?;
+    stage.browser.press(&format!("{form} input[name=agreed]")).await?;
+    stage.browser.press(&format!("{form} button[type=submit]")).await?;
+    let says = stage.notice().await?;
+    ensure!(!stage.browser.source().await?.contains(&text), "the secret is on the page");
+    is_in_the_audit(stage, stored, before).await?;
+    Ok(says)
+}
+
+async fn schedule(stage: &mut Stage) -> Result<String> {
+    let before = by_web(stage, SCHEDULE).await?;
+    for (change, state) in [("pause", "paused"), ("resume", "waits")] {
+        the_plugin(stage).await?;
+        let form = format!("{}:has(input[value='{SCHEDULE}'])", form_of("schedule"));
+        stage.browser.press(&format!("{form}:has(input[value='{change}']) button[type=submit]")).await?;
+        stage.browser.is_well_made().await?;
+        stage.agrees(&[SCHEDULE, "main"]).await?;
+        stage.notice().await?;
+        let shown = stage.parlor(&["plugin", "schedules", ID]).await?;
+        let line = shown.lines().find(|line| line.starts_with(SCHEDULE)).with_context(|| shown.clone())?;
+        ensure!(line.contains(state), "after {change}: {line}");
+    }
+    is_in_the_audit(stage, SCHEDULE, before + 1).await?;
+    Ok(SCHEDULE.to_owned())
 }
 
 /// The permission that is granted and taken back.
@@ -195,6 +235,30 @@ async fn doctor(stage: &mut Stage) -> Result<String> {
     stage.browser.shows(&["main"]).await?;
     stage.browser.is_well_made().await?;
     Ok("the account logs in".to_owned())
+}
+
+/// Returns what is decided about the key of another person that the account knows.
+async fn decision(stage: &Stage) -> Result<String> {
+    let all: serde_json::Value = serde_json::from_str(&stage.parlor(&["keys", "list", "--json"]).await?)?;
+    let trust = all[0]["keys"][0]["trust"].as_str();
+    Ok(trust.with_context(|| format!("no key in {all}"))?.to_owned())
+}
+
+async fn decides(stage: &mut Stage) -> Result<String> {
+    let before = by_web(stage, "pin").await?;
+    for (change, wanted) in [("trust", "trusted"), ("distrust", "distrusted")] {
+        stage.open("/keys").await?;
+        stage.browser.press("main a[href^='/keys/show']").await?;
+        let form = format!("form[action='/keys/{change}']:has(input[name=fingerprint])");
+        stage.browser.press(&format!("{form} button[type=submit]")).await?;
+        stage.browser.is_well_made().await?;
+        stage.agrees(&["main", "nurse"]).await?;
+        stage.notice().await?;
+        let now = decision(stage).await?;
+        ensure!(now == wanted, "after {change} it is {now}");
+    }
+    is_in_the_audit(stage, "pin", before + 1).await?;
+    Ok("trusted, distrusted".to_owned())
 }
 
 async fn keys(stage: &mut Stage) -> Result<String> {

@@ -1,10 +1,14 @@
 //! One-time links and sessions: made by the command, used once, and invalid after their end.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
-use parlor_tests::window::{Answer, Form, Session, link};
+use parlor_tests::process::Signal;
+use parlor_tests::terminal::Terminal;
+use parlor_tests::window::{Answer, Form, Session, Window, link};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::super::ended;
+use super::super::{SOON, ended, home};
 use super::{House, refused};
 
 /// Presses the button of a one-time link.
@@ -132,6 +136,40 @@ async fn what_is_kept_of_links_and_sessions_lets_nobody_in() {
     assert!(house.window.close().await.unwrap().success());
     let refused = ended(house.home.run(&["web", "login"]).await.unwrap(), 1).stderr;
     assert!(refused.contains("parlor web"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_window_ends_while_a_page_is_open_and_one_that_was_killed_has_no_links() {
+    let mut house = House::open().await;
+    let viewer = house.log_in("viewer").await;
+    let mut open = viewer.connect().await.unwrap();
+    open.write_all(format!("{}\r\n", viewer.head("GET", "/live")).as_bytes()).await.unwrap();
+    let mut begins = [0; 12];
+    open.read_exact(&mut begins).await.unwrap();
+    assert_eq!(&begins, b"HTTP/1.1 200");
+    // Requests that go on have five seconds.
+    let began = Instant::now();
+    assert!(house.window.close().await.unwrap().success());
+    assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
+    let killed = Window::open(&house.home).await.unwrap();
+    killed.link(&house.home, "viewer").await.unwrap();
+    drop(killed);
+    assert!(house.home.path().join("data/window/address").exists());
+    let refused = ended(house.home.run(&["web", "login"]).await.unwrap(), 1).stderr;
+    assert!(refused.contains("`parlor web` does not run"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_log_of_the_window_has_no_colours_for_those_who_want_none() {
+    let (mut home, _) = home().await;
+    for is_wanted in [true, false] {
+        home.set_environment("NO_COLOR", if is_wanted { "" } else { "1" });
+        let mut terminal = Terminal::start(home.command(["web", "--listen", "127.0.0.1:0"]).unwrap()).unwrap();
+        terminal.sees("the window is open", SOON).unwrap();
+        terminal.signal(Signal::Interrupt).unwrap();
+        let (code, screen) = terminal.ended(SOON).unwrap();
+        assert_eq!((code, screen.contains('\x1b')), (Some(0), is_wanted), "{screen}");
+    }
 }
 
 #[tokio::test]
