@@ -215,6 +215,10 @@ class Errbot(Case):
                 yield {"kinds": ["green", "<black>"]}
                 yield "That is all."
 
+            @botcmd
+            def pour(self, msg, args):
+                raise CommandError({"name": args} if args else "nothing is there", template="hello")
+
             @arg_botcmd("who", type=str, template="hello")
             def greet(self, msg, who):
                 return {"name": who}
@@ -228,7 +232,7 @@ class Errbot(Case):
             def gone(self, msg, args):
                 return {}
         """)
-        texts["a.py"] = "from errbot import arg_botcmd\nfrom errbot.templating import tenv\n" + texts["a.py"]
+        texts["a.py"] = "from errbot import CommandError, arg_botcmd\nfrom errbot.templating import tenv\n" + texts["a.py"]
         texts["templates/hello.md"] = "Hello, {{ name }}!\n"
         texts["templates/inner/name.md"] = "*all*"
         texts["templates/list.md"] = "# Tea\n\n{% for kind in kinds %}\n  {% if loop.first %}\n  {% endif %}\n- {{ kind }}\n{% endfor %}\n\n\n\n{% include 'inner/name.md' %}\n"
@@ -238,6 +242,8 @@ class Errbot(Case):
             path.unlink()
         self.assertEqual(await self.answers("!tea"), ["# Tea\n\n- green\n- <black>\n\n*all*", "That is all."])
         self.assertEqual(await self.answers("!greet {{name}}"), ["Hello, {{name}}!"])
+        self.assertEqual(await self.answers("!pour tea"), ["Hello, tea!"])
+        self.assertEqual(await self.answers("!pour"), ["nothing is there"])
         self.assertEqual(await self.answers("hello"), ["Hello, you!", "Hello, *all*!"])
         with self.assertRaisesRegex(Exception, "gone.md"):
             await self.host.says("!gone")
@@ -266,10 +272,24 @@ class Errbot(Case):
         host = await self.begun("listener")
         [(_, options, take)] = [one for one in host.listeners if one[0] == "webhook"]
         self.assertEqual(options, {"webhook": "deploy"})
-        hook = SimpleNamespace(headers={"content-type": "application/json"}, json=lambda: {"version": "1.2"}, text="")
+        hook = SimpleNamespace(headers={"content-type": "application/json"}, query=None, json=lambda: {"version": "1.2"}, text="")
         await take(hook)
         self.assertEqual(host.webhooks, [(hook, 200, "OK")])
         self.assertEqual(host.take(), [("alice@example.org", "1.2 is out")])
+
+    async def test_parameters_of_a_webhook_come_by_the_query(self) -> None:
+        texts = errbot("""
+            @webhook("/build/<name>/<int:number>/<tag:re:v[0-9]+>", methods=["GET"])
+            def build(self, request, name, number, tag):
+                return f"{name} {number + 1} {tag}"
+        """)
+        texts["a.py"] = texts["a.py"].replace("re_botcmd", "re_botcmd, webhook", 1)
+        host = await self.begun(texts)
+        [(_, _, take)] = [one for one in host.listeners if one[0] == "webhook"]
+        for query in ("name=tea%20time&number=2&tag=v1&name=b", "name=a&number=many&tag=v1", "number=2&tag=v1", "name=a&number=2&tag=x", None):
+            await take(SimpleNamespace(headers={}, query=query, text=""))
+        self.assertEqual([(status, text) for _, status, text in host.webhooks][0], (200, "tea time 3 v1"))
+        self.assertEqual([status for _, status, _ in host.webhooks][1:], [404] * 4)
 
     async def test_what_a_webhook_is_sent_is_read_as_json_if_it_can_be(self) -> None:
         from errbot.running import _sent
@@ -693,6 +713,24 @@ class Other:
             with self.assertRaises(Exception):
                 await takers["deploy"](hook(body, x_secret="tea"))
         self.assertEqual(host.webhooks, [])
+
+    async def test_parameters_of_a_path_come_by_the_query(self) -> None:
+        texts = maubot("""
+            @web.get("/polls")
+            @web.get("/poll/{id:[0-9]{1,3}}")
+            @web.delete("/poll/{id}/{vote}")
+            async def poll(self, req):
+                return Response(text=f"{req.method} {dict(req.match_info)} {req.url.query.get('page')}")
+        """)
+        texts["a.py"] = texts["a.py"].replace("import re\n", "import re\nfrom aiohttp.web import Response\nfrom maubot.handlers import web\n", 1)
+        texts["maubot.yaml"] += "webapp: true\n"
+        host = await self.begun(texts)
+        [(_, _, take)] = [one for one in host.listeners if one[0] == "webhook"]
+        for method, query in (("GET", "id=12&page=2"), ("GET", None), ("GET", "id=1234"), ("DELETE", "id=1&vote=a%2Fb"), ("DELETE", "id=1&vote=a")):
+            await take(SimpleNamespace(method=method, query=query, headers={}, body=b""))
+        said = [(status, text if isinstance(text, str) else text.decode()) for _, status, text in host.webhooks]
+        self.assertEqual(said[:2], [(200, "GET {'id': '12'} 2"), (200, "GET {} None")])
+        self.assertEqual([said[2][0], said[3][0], said[4]], [404, 404, (200, "DELETE {'id': '1', 'vote': 'a'} None")])
 
     async def test_files_are_uploaded_and_sent_by_their_address(self) -> None:
         host = await self.begun(maubot("""

@@ -217,6 +217,7 @@ class Told(unittest.TestCase):
         for body, head in (
             ("@botcmd(template='tea')\ndef a(self, msg, args):\n    return {}", ""),
             ("def a(self):\n    self.send_templated('a@example.org', 'tea', {})", ""),
+            ("def a(self):\n    raise CommandError({'who': 'you'}, template='tea')", "from errbot import CommandError"),
             ("def a(self):\n    return tenv().get_template('tea.md').render()", "from errbot.templating import tenv"),
         ):
             lines = body.replace("\n", "\n    ")
@@ -317,10 +318,10 @@ class Told(unittest.TestCase):
     def test_what_a_webhook_lacks_is_told(self) -> None:
         head = "from aiohttp import web as server\nfrom maubot.handlers import web"
         for decorator, body, says in (
-            ("@web.post('/a/{id}')", "pass", ["@web.post('/a/{id}')"]),
-            ("@web.post(f'/{{x}}')", "pass", ["@web.post(f'/{{x}}')"]),
             ("@web.static('/a')", "pass", ["maubot.handlers.web.static"]),
             ("@web.post('/a')", "return req.remote", ["req.remote"]),
+            ("@web.post('/a')", "return req.url.query['a'], req.rel_url.query_string", []),
+            ("@web.post('/a')", "return req.rel_url.parts", ["req.rel_url"]),
             ("@web.post('/a')", "return req.headers.get('Authorization')", ["the header authorization"]),
             ("@web.post('/a')", "raise server.HTTPFound('/b')", ["aiohttp.web.HTTPFound"]),
             ("@web.post('/a')", "return self.webapp_url", ["self.webapp_url"]),
@@ -331,6 +332,18 @@ class Told(unittest.TestCase):
         twice = "class B:\n    @web.post('/b')\n    async def a(self, req):\n        pass"
         self.assertEqual(self.lacks(maubot("@web.post('/a')\nasync def a(self, req):\n    pass", f"{head}\n{twice}", WEB)), ["a() for requests"])
         self.assertEqual(self.lacks(maubot("pass", "from aiohttp.web import FileResponse")), ["aiohttp.web.FileResponse"])
+
+    def test_parameters_of_paths_are_told(self) -> None:
+        head = "from maubot.handlers import web\nPATH = '/a/{of}'"
+        for path, names in (("'/a/{id}/{page:[0-9]{1,3}}'", "id=…&page=…"), ("f'/{{x}}'", "x=…"), ("PATH", "of=…"), ("'/a'", ""), ("other()", "")):
+            result = maubot(f"@web.get({path})\nasync def a(self, req):\n    pass", head, WEB)
+            self.assertTrue(whole(result), result["findings"])
+            instead = [one["instead"] for one in result["findings"] if one["what"].startswith("the path of")]
+            self.assertEqual(instead, [f"the address of the webhook with `?{names}`, for those who send requests"] if names else [])
+            self.assertIn("[webhook.a]", result["files"]["plugin.toml"])
+        result = errbot("@webhook('/a/<name>')\ndef a(self, sent, name):\n    pass", "from errbot import webhook")
+        self.assertTrue(whole(result), result["findings"])
+        self.assertIn("@webhook('/a/<name>')", [one.partition(" ")[2] for one in sample.told(result, "check")])
 
     def test_events_of_rooms_are_granted_and_told(self) -> None:
         head = "from mautrix.types import EventType\nfrom mautrix.client import InternalEventType"

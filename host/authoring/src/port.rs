@@ -87,6 +87,7 @@ const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "parlor_port/kept.py",
     "parlor_port/opened.py",
     "parlor_port/places.py",
+    "parlor_port/routes.py",
     "parlor_port/running.py",
     "parlor_port/slept.py",
     "parlor_port/web.py",

@@ -282,7 +282,7 @@ WEB = {
     "HTTPInternalServerError", "HTTPServiceUnavailable",
 }
 WEB_OFF = ("maubot.yaml does not turn it on, so that it is not called, as before", "`webapp: true` there, and port it again")
-NO_PATH = ("the address of a webhook is the host's, and has no parameters", "`req.query`, or put them into what is sent")
+BY_QUERY = "the address of a webhook is the host's, and has no parts for parameters: they come by its query, and a request without them gets the status 404"
 NO_PAGE = (
     "a browser shows what it answers without scripts, styles and pictures, and there are no redirects",
     "nothing, if a service asks for it",
@@ -292,8 +292,9 @@ SOME_HEADERS = ("a webhook gets no other headers than plugin.toml lists", "list 
 NO_HEADER = ("it is the host's to read, so that the plugin never gets it", "`verify = \"bearer\"` or `\"basic\"`, and `secret`, in plugin.toml")
 #: Attributes of a request that the layer lacks.
 OF_REQUEST = {
-    **dict.fromkeys(("remote", "transport", "host", "url", "path", "scheme", "secure"), (
+    **dict.fromkeys(("remote", "transport", "host", "path", "path_qs", "scheme", "secure"), (
         "the host has the connection, and does not tell", "a secret, by `verify` and `secret` in plugin.toml")),
+    **dict.fromkeys(("url", "rel_url"), ("the address is the host's", "`req.query`, or `await parlor.webhooks.address(\"NAME\")`")),
     "cookies": ("there are no cookies", "`req.query`"),
     **dict.fromkeys(("content", "multipart"), ("the body is there as a whole", "`await req.read()`")),
     **dict.fromkeys(("app", "config_dict", "loop"), ("there is no web server", "`self`")),

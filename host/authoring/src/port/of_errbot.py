@@ -68,6 +68,10 @@ class Errbot:
         for module in self.checker.modules:
             for node in module.classes.values():
                 self._class(module, node)
+            for call in (one for one in ast.walk(module.tree) if isinstance(one, ast.Call)):
+                reason = checks.keywords(call).get("template", call.args[1] if len(call.args) > 1 else None)
+                if (module.dotted(call.func) or "").rpartition(".")[2] == "CommandError" and checks.may_be_true(reason):
+                    self._template(module, call, reason)
             for name, line, _, _ in tree.imports(module):
                 if name.startswith("errbot.templating"):
                     self._template(module, line)
@@ -248,9 +252,8 @@ class Errbot:
                 rule = call.args[0] if call and call.args else given.get("uri_rule")
                 text = rule.value if isinstance(rule, ast.Constant) and isinstance(rule.value, str) else function.name
                 if "<" in text:
-                    self.checker.tell("lacks", module, one, f"@webhook({text!r})", "the address of a webhook is the host's, and has no parameters",
-                                      "put them into what is sent")
-                    continue
+                    self.checker.tell("check", module, one, f"@webhook({text!r})", lacks.BY_QUERY,
+                                      "the address of the webhook with a query such as `?name=…`, for those who send requests")
                 name = self.draft.webhook(function.name, _methods(given.get("methods")))
                 found[function.name] = name
                 self.checker.tell("check", module, one, f"the webhook {name}", "nobody verifies who sends, as before: `verify = \"none\"`",

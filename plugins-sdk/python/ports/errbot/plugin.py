@@ -16,9 +16,9 @@ _log = logging.getLogger("errbot")
 
 
 class CommandError(Exception):
-    """Why a command was not done. People are told the reason."""
+    """Why a command was not done. People are told the reason, which is a mapping if a template makes the text."""
 
-    def __init__(self, reason: str, template: Optional[str] = None) -> None:
+    def __init__(self, reason: Any, template: Optional[str] = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.template = template

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 import parlor
 from parlor import People, Rest, setting
-from parlor_port import places
+from parlor_port import places, routes
 from parlor_port import running as port
 from parlor_port.kept import NotStored
 
@@ -167,7 +167,7 @@ class Runner:
                     if text:
                         await parlor.reply(to, text)
             except _TOLD as error:
-                await parlor.reply(to, str(error) or type(error).__name__)
+                await parlor.reply(to, _reason(error) or type(error).__name__)
             finally:
                 await self._plugin._parlor_flush()
         except NotStored as error:
@@ -189,10 +189,10 @@ class Runner:
             steps += (partial(self._match, message, made, *one) for one in self._patterns)
         await port.each(_log, steps)
 
-    async def _called(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    async def _called(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Calls a method, and writes what it kept, also if it fails."""
         try:
-            return await port.done(function(*arguments))
+            return await port.done(function(*arguments, **named))
         finally:
             await self._plugin._parlor_flush()
 
@@ -215,16 +215,21 @@ class Runner:
     # Webhooks
 
     def _webhook(self, method: str) -> Callable[..., Any]:
-        form = getattr(getattr(self._kind, method), NOTED).form_param
+        declared: Declared = getattr(getattr(self._kind, method), NOTED)
+        route = routes.of_angles(declared.rule)
 
         async def take(hook: Any) -> None:
+            values = route.values(hook.query)
+            if values is None:
+                await parlor.webhooks.answer(hook, 404, text="the parameters of the path are missing in the query, or wrong")
+                return
             try:
-                given = _sent(hook, form)
+                given = _sent(hook, declared.form_param)
             except ValueError as error:
                 await parlor.webhooks.answer(hook, 400, text=str(error))
                 return
             await self._loaded.wait()
-            answer = await self._called(getattr(self._plugin, method), given)
+            answer = await self._called(getattr(self._plugin, method), given, **values)
             if isinstance(answer, (dict, list)):
                 await parlor.webhooks.answer(hook, json=answer)
             else:
@@ -276,6 +281,13 @@ def _text(answer: Any, template: Optional[str] = None) -> str:
             return rendered(template, answer)
         return "\n".join(str(one) for one in answer.values())
     return str(answer)
+
+
+def _reason(error: Exception) -> str:
+    """Why a command was not done: with a template, what it makes of the reason."""
+    if isinstance(error, CommandError) and error.template and isinstance(error.reason, Mapping):
+        return rendered(error.template, error.reason)
+    return str(error)
 
 
 def _sent(hook: Any, form: Optional[str]) -> Any:

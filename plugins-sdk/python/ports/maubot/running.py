@@ -120,7 +120,7 @@ class Runner:
 
     async def _give(self, instance: Any, command: commands.Command, names: str, event: Any, rest: str) -> None:
         word, after = commands.first_word(rest)
-        for one in (one for one in command.subcommands if not one.is_off):
+        for one in commands.on(command.subcommands):
             own = one.name_for(instance)
             if word and word.lower() in (own.lower(), *(alias.lower() for alias in one.aliases)):
                 await self._give(instance, one, f"{names} {own}", event, after)
@@ -144,7 +144,11 @@ class Runner:
         handler = next((one for one in found if getattr(one, web.NOTED, False)), None)
         if handler is None:
             raise LookupError(f"the plugin has no method {method} for requests")
-        await aiohttp.web.answer(hook, handler)
+        values = web.values(getattr(handler, web.NOTED), hook)
+        if values is None:
+            await parlor.webhooks.answer(hook, 404, text="the parameters of the path are missing in the query, or wrong")
+        else:
+            await aiohttp.web.answer(hook, handler, values)
 
     # Messages
 
@@ -200,7 +204,7 @@ def _commands(kind: type) -> list[commands.Command]:
     """The commands of a class, without those that belong to another one, in the order of their names."""
     found = [one for one in (getattr(kind, name, None) for name in dir(kind)) if isinstance(one, commands.Command)]
     inner = {id(one) for command in found for one in command.subcommands}
-    return [one for one in dict.fromkeys(found) if id(one) not in inner and not one.is_off]
+    return [one for one in commands.on(dict.fromkeys(found)) if id(one) not in inner]
 
 
 def _methods(owner: Any) -> Iterator[Any]:
@@ -233,6 +237,6 @@ def _values(instance: Any, command: commands.Command, event: Any, rest: str) -> 
 
 def _help(instance: Any, command: commands.Command, names: str) -> Iterator[str]:
     yield command.usage(names)
-    for one in (one for one in command.subcommands if not one.is_off):
+    for one in commands.on(command.subcommands):
         shown = " ".join([one.name_for(instance), *(argument.shown for argument in one.arguments)])
         yield f"- {shown}{' - ' if one.help else ''}{one.help}"
