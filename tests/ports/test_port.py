@@ -269,7 +269,8 @@ class Told(unittest.TestCase):
     def test_what_plugins_of_maubot_use_beyond_the_layer(self) -> None:
         for body, head, says in (
             ("def a(self):\n    return self.database", "", "self.database"),
-            ("async def a(self):\n    await self.client.download_media('')", "", "self.client.download_media"),
+            ("async def a(self):\n    await self.client.get_state('')", "", "self.client.get_state"),
+            ("def a(self):\n    pass", "from mautrix.crypto.attachments import decrypt_attachment", "mautrix.crypto.attachments.decrypt_attachment"),
             ("@event.on(EventType.ROOM_TOPIC)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType", "EventType.ROOM_TOPIC"),
             ("@event.on(InternalEventType.INVITE)\nasync def a(self, evt):\n    pass", "from mautrix.client import InternalEventType", "InternalEventType.INVITE"),
             ("def a(self):\n    pass", "from mautrix.client import Client", "mautrix.client.Client"),
@@ -375,6 +376,21 @@ class Told(unittest.TestCase):
             found = [one.partition(" ")[2] for one in sample.told(result, "check")]
             self.assertEqual([one for one in found if one != "client.upload_media()"], told)
             self.assertEqual(found.count("client.upload_media()"), len(calls))
+
+    def test_files_of_messages_are_granted_and_told(self) -> None:
+        result = maubot("@event.on(EventType.ROOM_MESSAGE)\nasync def a(self, evt):\n    await self.client.download_media(evt.content.url)",
+                        "from mautrix.types import EventType")
+        self.assertTrue(whole(result), result["findings"])
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["self.client.download_media"])
+        self.assertIn("files.read", tomllib.loads(result["files"]["plugin.toml"])["permissions"])
+        body = "def callback_stream(self, stream):\n    self.send_stream_request(stream.identifier, stream, 'a', stream_type='image/png')"
+        result = errbot(body)
+        self.assertTrue(whole(result), result["findings"])
+        granted = tomllib.loads(result["files"]["plugin.toml"])["permissions"]
+        self.assertEqual(sorted(granted), ["files.read", "files.send", "messages.read", "messages.send", "rooms.send"])
+        self.assertEqual(granted["files.send"]["scope"], ["image/png"])
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")],
+                         ["callback_stream()", "files that are rejected", "self.send_stream_request()"])
 
     def test_a_variable_of_the_same_name_is_no_module(self) -> None:
         for body in ("async def a(self, evt, command):\n    return command.split()", "async def a(self):\n    for event in []:\n        event.off()"):

@@ -182,7 +182,6 @@ OF_SELF = {
     "plugin_dir": ("a plugin has no files", FILES),
     "get_plugin": ("a plugin has no hand on another one", "`parlor.plugins`: requests from one plugin to another"),
     "plugins": ("a plugin has no hand on another one", "`parlor.plugins`: requests from one plugin to another"),
-    "send_stream_request": ("files go by the account's server", "`await parlor.files.upload(…)`, in an `async def`"),
     "create_dynamic_plugin": ("commands are those of the source", "one command whose first word says what to do"),
     "destroy_dynamic_plugin": ("commands are those of the source", "one command whose first word says what to do"),
     "warn_admins": ("a plugin is not told who its owners are", "`self.log.warning`: `parlor status` and the log show it"),
@@ -213,7 +212,6 @@ UNCALLED = {
     "callback_room_joined": ("the layer does not listen to rooms", "`@on(\"occupantJoined\")`, with `rooms.read`"),
     "callback_room_left": ("the layer does not listen to rooms", "`@on(\"occupantLeft\")`, with `rooms.read`"),
     "callback_room_topic": ("the layer does not listen to rooms", "`@on(\"roomSubjectChanged\")`; reference/events.md names all"),
-    "callback_stream": ("files come as addresses in messages", "`message.files`, and `parlor.files`"),
     "callback_botmessage": ("a plugin does not hear what it says itself", "`@on(\"message\", own=True)`"),
     "callback_reaction": ("the layer does not pass reactions on", "`@on(\"message\")`, and `message.extensions.reactions`"),
 }
@@ -255,6 +253,7 @@ NOT_IN_MAUBOT = {
     "mautrix.types.PowerLevelStateEventContent": ("rooms of XMPP have roles and affiliations", "`parlor.occupant_of(message)`"),
     "mautrix.client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
     "mautrix.client.Client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
+    "mautrix.crypto.attachments": ("the host decrypts files", "`await self.client.download_media(evt.content.url)`, which gives the decrypted file"),
     "mautrix.crypto": ("there is no encryption of Matrix", "nothing"),
 }
 
@@ -270,7 +269,7 @@ OF_PLUGIN = {
 #: Attributes of the layer's `self.client`.
 CLIENT = {
     "mxid", "send_text", "send_notice", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",
-    "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "send_file", "send_image", "send_sticker",
+    "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "download_media", "send_file", "send_image", "send_sticker",
     "add_dispatcher", "remove_dispatcher",
 }
 NO_CLIENT = ("the layer's client does not have it", "the groupings of parlor: chats, rooms, files, vcard")
@@ -305,6 +304,12 @@ PLAIN_FILES = (
     "`await parlor.files.upload(…, encrypted=True)` for encrypted chats",
 )
 ANY_FILES = ("the text does not name all their media types, so that plugin.toml asks for files of every kind", "name them in the scope of \"files.send\"")
+
+READ_FILES = (
+    "the plugin gets files of at most 8 MiB, and of messages that came since its start: anybody may send one",
+    "`parlor.files.open(…)`, which reads a file in parts",
+)
+FIRST_READ = ("each file is read before it is called, also one that it rejects", "`@on(\"message\")`, `message.files` and `parlor.files.open(…)`")
 
 SAVED = ("settings are the owner's: a change lasts until the plugin ends", "`await parlor.storage.set(…)`, with the permission `storage`")
 

@@ -37,6 +37,8 @@ class Draft:
     servers: list[str] = field(default_factory=list)
     #: The media types that it uploads; `*` is every one.
     uploads: set[str] = field(default_factory=set)
+    #: It reads the files of messages.
+    reads_files: bool = False
     #: By their names: type, default and description.
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     webhooks: dict[str, list[str]] = field(default_factory=dict)
@@ -176,6 +178,8 @@ def _permissions(draft: Draft) -> Iterator[str]:
     if draft.uploads:
         kinds = ["*"] if "*" in draft.uploads else sorted(draft.uploads)
         yield f'"files.send" = {{ scope = {_value(kinds)}, reason = "to send files and pictures" }}'
+    if draft.reads_files:
+        yield '"files.read" = { reason = "to read the files that people send" }'
     if draft.keeps:
         yield 'storage = { scope = ["4 MiB"], reason = "to keep what it is told" }'
     if draft.servers:

@@ -11,11 +11,11 @@ from urllib.parse import parse_qs
 
 import parlor
 from parlor import People, Rest, setting
-from parlor_port import places, routes
+from parlor_port import files, places, routes
 from parlor_port import running as port
 from parlor_port.kept import NotStored
 
-from . import people
+from . import people, streams
 from .decorators import NOTED, Declared
 from .plugin import BotPlugin, CommandError, rendered
 from .utils import ValidationException
@@ -63,6 +63,7 @@ class Runner:
         self._patterns = [one for one in patterns if not one[1].admin_only]
         self._closed = [method for method, declared in patterns if declared.admin_only]
         self._prefix = "!"
+        self._takes_files = kind.callback_stream is not BotPlugin.callback_stream
 
     def begin(self) -> None:
         """Has the host call the plugin."""
@@ -75,7 +76,7 @@ class Runner:
             self._command(root, several)
         for method, hook in self._webhooks.items():
             parlor.on("webhook", webhook=hook)(self._webhook(method))
-        if self._patterns or self._kind.callback_message is not BotPlugin.callback_message:
+        if self._patterns or self._takes_files or self._kind.callback_message is not BotPlugin.callback_message:
             parlor.on("message")(self._hear)
         if self._kind.callback_mention is not BotPlugin.callback_mention:
             parlor.on_mention(self._mention)
@@ -177,11 +178,17 @@ class Runner:
     # Messages
 
     async def _hear(self, message: Any) -> None:
-        if message.carbon or message.own or message.body is None or places.takes_back(message):
+        has_files = self._takes_files and files.of_message(message)
+        if message.carbon or message.own or places.takes_back(message) or (message.body is None and not has_files):
             return
         await self._loaded.wait()
         made = people.message(message)
         steps: list[Callable[[], Awaitable[None]]] = []
+        if has_files:
+            steps += (partial(self._called, self._plugin.callback_stream, one) for one in await streams.of_message(message, made.frm))
+        if message.body is None:
+            await port.each(_log, steps)
+            return
         if self._kind.callback_message is not BotPlugin.callback_message:
             steps.append(partial(self._called, self._plugin.callback_message, made))
         # Another one answers a command.

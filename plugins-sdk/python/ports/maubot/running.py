@@ -9,10 +9,10 @@ import aiohttp.web
 import parlor
 from mautrix.types import EventType
 from mautrix.util.config import BaseProxyConfig
-from parlor_port import places
+from parlor_port import files, places
 from parlor_port import running as port
 
-from .events import message_event, reaction_events
+from .events import message_event, message_events, reaction_events
 from .handlers import command as commands
 from .handlers import event as events
 from .handlers import web
@@ -177,9 +177,9 @@ class Runner:
             redaction = redaction_event(self._plugin.client, message)
             return [] if redaction is None else [redaction]
         has_reactions = message.extensions is not None and message.extensions.reactions is not None
-        if has_reactions or message.body is None:
+        if has_reactions or message.body is None and not files.of_message(message):
             return reaction_events(self._plugin.client, message)
-        return [message_event(self._plugin.client, message)]
+        return list(message_events(self._plugin.client, message))
 
 
 async def _listen(event: Any, function: Callable[..., Any], kind: EventType) -> None:
