@@ -37,7 +37,7 @@ def whole(result: dict[str, Any]) -> bool:
 
 class Samples(unittest.TestCase):
     def test_the_samples_are_ported_whole(self) -> None:
-        for name in ("tally", "forecast", "listener", "points", "lookup", "watcher"):
+        for name in ("tally", "forecast", "listener", "points", "lookup", "notes", "watcher"):
             result = sample.ported(name)
             self.assertTrue(whole(result), f"{name}: {result['findings']}")
             self.assertEqual(result["name"], name)
@@ -275,7 +275,7 @@ class Told(unittest.TestCase):
             ("@event.on(InternalEventType.INVITE)\nasync def a(self, evt):\n    pass", "from mautrix.client import InternalEventType", "InternalEventType.INVITE"),
             ("def a(self):\n    pass", "from mautrix.client import Client", "mautrix.client.Client"),
             ("async def a(self, evt):\n    return evt.sender.split(':', 1)[1]", "", "evt.sender.split(':', 1)"),
-            ("def a(self):\n    pass", "from mautrix.util.async_db import UpgradeTable", "mautrix.util.async_db.UpgradeTable"),
+            ("def a(self):\n    pass", "from mautrix.util.async_db import PostgresDatabase", "mautrix.util.async_db.PostgresDatabase"),
             ("def a(self):\n    return types.PollStartEventContent()", "from mautrix import types", "mautrix.types.PollStartEventContent"),
         ):
             self.assertEqual(self.lacks(maubot(body, head)), [says], body)

@@ -9,6 +9,13 @@ THREADS = "a plugin is one thread: `start_poller`, or `parlor.spawn` with an `as
 PROGRAMS = "a plugin starts no programs: ask a service over the web in its place"
 NETWORK = "a plugin has no sockets: requests over the web go by `requests` or `parlor.http`"
 
+STORAGE = "`parlor.storage`, with keys, ranges and counters: .parlor/docs/author/data.md"
+SQLITE = (
+    "it is one of SQLite in memory, and its pages are stored: it has at most 4 MiB, a transaction changes at most 240 KiB, and nothing that"
+    " only PostgreSQL has works",
+    "nothing, if that is enough; else " + STORAGE,
+)
+
 #: Modules of Python that do nothing in a plugin: why, and what to use.
 MODULES = {
     "threading": ("there are no threads", THREADS),
@@ -27,7 +34,7 @@ MODULES = {
     "http.client": ("there is no network but the host's", NETWORK),
     "http.server": ("there is no network but the host's", "`[webhook.NAME]` in plugin.toml, and `@on(\"webhook\")`"),
     "xmlrpc.client": ("there is no network but the host's", NETWORK),
-    "sqlite3": ("there are no files and no databases", "`self[key]`, or `parlor.storage`"),
+    "sqlite3": ("there are no files: a database is in memory, and gone when the plugin ends", "`self[key]`, or " + STORAGE),
     "shelve": ("there are no files", "`self[key]`, or `parlor.storage`"),
     "dbm": ("there are no files", "`self[key]`, or `parlor.storage`"),
     "ctypes": ("there are no libraries in other languages", "code that is all Python"),
@@ -116,9 +123,9 @@ FOREIGN = {
     "bcrypt": ("it has parts in C", "`hashlib.scrypt`"),
     "nacl": ("it has parts in C", "`hashlib` and `hmac`"),
     "psycopg2": ("it has parts in C", "`self[key]`, or `parlor.storage`"),
-    "sqlalchemy": ("there are no databases", "`self[key]`, or `parlor.storage`"),
-    "asyncpg": ("there are no databases", "`parlor.storage`"),
-    "aiosqlite": ("there are no databases", "`parlor.storage`"),
+    "sqlalchemy": ("it has parts in C, and needs files or a server", "`self[key]`, or " + STORAGE),
+    "asyncpg": ("it has parts in C, and needs a server", "`self.database` of maubot; of its types, `Any`"),
+    "aiosqlite": ("it needs threads and files", STORAGE),
     "pymongo": ("there are no databases", "`parlor.storage`"),
     "redis": ("there are no databases", "`parlor.storage`"),
     "config": ("a plugin does not read the bot's configuration", "`[settings.NAME]` in plugin.toml"),
@@ -240,7 +247,8 @@ MAUBOT = {
     },
     "mautrix.client": {"InternalEventType", "MembershipEventDispatcher", "SyncStream"},
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
-    "mautrix.util": {"config", "background_task", "markdown"},
+    "mautrix.util": {"async_db", "config", "background_task", "markdown"},
+    "mautrix.util.async_db": {"Connection", "Database", "Scheme", "UpgradeTable"},
     "mautrix.util.markdown": {"render"},
     "mautrix.util.logging": {"TraceLogger"},
     "mautrix.errors": {"MatrixRequestError", "MNotFound", "MForbidden"},
@@ -249,7 +257,7 @@ MAUBOT = {
 #: Names of `maubot` and `mautrix` that parlor lacks.
 NOT_IN_MAUBOT = {
     "maubot.handlers.web": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
-    "mautrix.util.async_db": ("there are no databases", "`parlor.storage`: keys and values"),
+    "mautrix.util.async_db": ("the layer has a small database of SQLite, and no more of this", "`Database`, `UpgradeTable`, or " + STORAGE),
     "mautrix.types.PowerLevelStateEventContent": ("rooms of XMPP have roles and affiliations", "`parlor.occupant_of(message)`"),
     "mautrix.client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
     "mautrix.client.Client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
@@ -259,7 +267,7 @@ NOT_IN_MAUBOT = {
 
 #: Attributes of a plugin of maubot that parlor lacks.
 OF_PLUGIN = {
-    "database": ("there are no databases", "`parlor.storage`: keys and values"),
+    "database": ("it is one of SQLAlchemy, or maubot.yaml does not ask for it", "`database_type: asyncpg` in maubot.yaml, and its functions; or " + STORAGE),
     "webapp": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
     "webapp_url": ("each webhook has an address of its own", "`await parlor.webhooks.address(\"NAME\")`"),
     "loader": ("a plugin has no files", FILES),

@@ -25,6 +25,8 @@ class Draft:
     answers: bool = False
     hears: bool = False
     keeps: bool = False
+    #: It has a database, which the layer stores.
+    has_database: bool = False
     knows_rooms: bool = False
     #: It hears of people who enter and leave rooms.
     watches: bool = False
@@ -180,6 +182,8 @@ def _permissions(draft: Draft) -> Iterator[str]:
         yield f'"files.send" = {{ scope = {_value(kinds)}, reason = "to send files and pictures" }}'
     if draft.reads_files:
         yield '"files.read" = { reason = "to read the files that people send" }'
+    if draft.has_database:
+        yield 'storage = { scope = ["6 MiB"], reason = "to keep its database" }'
     if draft.keeps:
         yield 'storage = { scope = ["4 MiB"], reason = "to keep what it is told" }'
     if draft.servers:

@@ -59,7 +59,10 @@ class Maubot:
             except ValueError as error:
                 self._tell_file(CONFIG, f"the settings: {error}", "that part of YAML is not known here",
                                 "write `[settings.NAME]` in plugin.toml, and its name in plugin.py")
-        if self.about.get("database"):
+        if self.about.get("database") and self.about.get("database_type") == "asyncpg":
+            self.draft.has_database = True
+            self._tell_file("maubot.yaml", "database: true", *lacks.SQLITE, "check")
+        elif self.about.get("database"):
             self._tell_file("maubot.yaml", "database: true", *lacks.OF_PLUGIN["database"])
 
     def _open_maps(self) -> set[str]:
@@ -158,7 +161,7 @@ class Maubot:
         if name.startswith("mautrix.client.InternalEventType.") and name.removeprefix("mautrix.client.") not in lacks.OF_MEMBERS:
             tell("lacks", module, node, f"InternalEventType.{node.attr}", *lacks.NO_EVENT)
         owner, _, last = shown.rpartition(".")
-        if owner == "self" and last in lacks.OF_PLUGIN:
+        if owner == "self" and last in lacks.OF_PLUGIN and not (last == "database" and self.draft.has_database):
             tell("lacks", module, node, shown, *lacks.OF_PLUGIN[last])
         if owner.endswith("self.client") or owner == "evt.client" or owner.endswith("bot.client"):
             if last not in lacks.CLIENT:

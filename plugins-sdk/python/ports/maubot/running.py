@@ -8,6 +8,7 @@ from typing import Any, Awaitable, Callable, Iterator, Mapping, Optional
 import aiohttp.web
 import parlor
 from mautrix.types import EventType
+from mautrix.util.async_db import Database
 from mautrix.util.config import BaseProxyConfig
 from parlor_port import files, places
 from parlor_port import running as port
@@ -32,18 +33,20 @@ def run(
     hears: bool = False,
     webhooks: Optional[Mapping[str, str]] = None,
     watches: bool = False,
+    has_database: bool = False,
 ) -> None:
     """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `hears`: whether it listens to
     messages, and so asks for `messages.read`. `webhooks`: by its methods, the names of the webhooks. `watches`: whether it listens to people
-    who enter and leave rooms, and so asks for `rooms.read`."""
-    Runner(kind, name, settings or {}, hears, webhooks or {}, watches).begin()
+    who enter and leave rooms, and so asks for `rooms.read`. `has_database`: whether it has a database, and so asks for `storage`."""
+    Runner(kind, name, settings or {}, hears, webhooks or {}, watches, has_database).begin()
 
 
 class Runner:
     """One plugin."""
 
     def __init__(
-        self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool, webhooks: Mapping[str, str], watches: bool
+        self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool, webhooks: Mapping[str, str], watches: bool,
+        has_database: bool,
     ) -> None:
         self._kind = kind
         self._name = name
@@ -51,8 +54,11 @@ class Runner:
         self._hears = hears
         self._webhooks = webhooks
         self._watches = watches
+        self._has_database = has_database
         #: Requests wait for it: before, the plugin and its other objects are not there.
         self._started = asyncio.Event()
+        #: Commands wait for it: before, the plugin and its database are not there.
+        self._made = asyncio.Event()
         self._plugin: Any = None
         self._passives: list[tuple[Callable[..., Any], commands.Passive]] = []
         self._listeners: list[tuple[Callable[..., Any], EventType]] = []
@@ -78,7 +84,12 @@ class Runner:
         values = port.values_of(self._settings)
         of_config = self._kind.get_config_class()
         config = of_config(values) if of_config is not None else BaseProxyConfig(values) if values else None
-        plugin = self._plugin = self._made(config)
+        plugin = self._object(config)
+        if self._has_database:
+            plugin.database = Database(upgrade_table=self._kind.get_db_upgrade_table())
+            await plugin.database.start()
+        self._plugin = plugin
+        self._made.set()
         await port.done(plugin.pre_start())
         await port.done(plugin.start())
         # The plugin may have changed what the names of its commands are made from, and have made more objects with handlers.
@@ -93,7 +104,7 @@ class Runner:
         await parlor.sleep(0)
         self._started.set()
 
-    def _made(self, config: Any) -> Any:
+    def _object(self, config: Any) -> Any:
         plugin = self._kind.__new__(self._kind)
         Plugin.__init__(plugin, self._name, config)
         return plugin
@@ -111,6 +122,7 @@ class Runner:
         usage = port.first_line(command.usage("").removeprefix("Usage: ").strip())
 
         async def give(given: parlor.Command) -> None:
+            await self._made.wait()
             event = message_event(self._plugin.client, given.message)
             await self._give(owner(), command, f"{_PREFIX}{name}", event, given.rest)
 
