@@ -8,7 +8,6 @@ from typing import Any, Awaitable, Callable, Iterator, Mapping, Optional
 import aiohttp.web
 import parlor
 from mautrix.types import EventType
-from mautrix.util.async_db import Database
 from mautrix.util.config import BaseProxyConfig
 from parlor_port import files, places
 from parlor_port import running as port
@@ -54,7 +53,12 @@ class Runner:
         self._hears = hears
         self._webhooks = webhooks
         self._watches = watches
-        self._has_database = has_database
+        self._database: Any = None
+        if has_database:
+            # Only these need SQLite, which has to be imported while the plugin is built.
+            from mautrix.util.async_db import Database
+
+            self._database = Database
         #: Requests wait for it: before, the plugin and its other objects are not there.
         self._started = asyncio.Event()
         #: Commands wait for it: before, the plugin and its database are not there.
@@ -85,8 +89,8 @@ class Runner:
         of_config = self._kind.get_config_class()
         config = of_config(values) if of_config is not None else BaseProxyConfig(values) if values else None
         plugin = self._object(config)
-        if self._has_database:
-            plugin.database = Database(upgrade_table=self._kind.get_db_upgrade_table())
+        if self._database is not None:
+            plugin.database = self._database(upgrade_table=self._kind.get_db_upgrade_table())
             await plugin.database.start()
         self._plugin = plugin
         self._made.set()
