@@ -67,6 +67,7 @@ pub mod http;
 pub mod iq;
 pub mod listen;
 pub mod log;
+pub mod moderation;
 mod places;
 mod plain;
 pub mod plugins;

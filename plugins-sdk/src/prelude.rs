@@ -10,8 +10,8 @@ pub use crate::types::{
 pub use crate::{Error, Result, Value, json, on_stop, spawn};
 pub use crate::{
     api, archive, chats, chatviews, commands, connection, contacts, dialogs, disco, files, hooks, http, iq, listen,
-    plugins, promises, pubsub, rooms, schedules, settings, stanza, storage, styling, timers, tokens, user, vcard,
-    webhooks,
+    moderation, plugins, promises, pubsub, rooms, schedules, settings, stanza, storage, styling, timers, tokens, user,
+    vcard, webhooks,
 };
 pub use crate::{debug, error, fatal, info, warn};
 pub use std::time::Duration;

@@ -36,7 +36,7 @@ def maubot(body: str) -> dict[str, str]:
 
 def extensions(**given: Any) -> SimpleNamespace:
     """The data of a message beside its text."""
-    return SimpleNamespace(**{**dict.fromkeys(("reply", "replace", "reactions", "retract", "moderated")), **given})
+    return SimpleNamespace(**{**dict.fromkeys(("reply", "replace", "reactions", "retract", "moderated")), "files": [], **given})
 
 
 class Case(unittest.IsolatedAsyncioTestCase):
@@ -215,6 +215,10 @@ class Errbot(Case):
                 yield {"kinds": ["green", "<black>"]}
                 yield "That is all."
 
+            @botcmd
+            def pour(self, msg, args):
+                raise CommandError({"name": args} if args else "nothing is there", template="hello")
+
             @arg_botcmd("who", type=str, template="hello")
             def greet(self, msg, who):
                 return {"name": who}
@@ -228,7 +232,7 @@ class Errbot(Case):
             def gone(self, msg, args):
                 return {}
         """)
-        texts["a.py"] = "from errbot import arg_botcmd\nfrom errbot.templating import tenv\n" + texts["a.py"]
+        texts["a.py"] = "from errbot import CommandError, arg_botcmd\nfrom errbot.templating import tenv\n" + texts["a.py"]
         texts["templates/hello.md"] = "Hello, {{ name }}!\n"
         texts["templates/inner/name.md"] = "*all*"
         texts["templates/list.md"] = "# Tea\n\n{% for kind in kinds %}\n  {% if loop.first %}\n  {% endif %}\n- {{ kind }}\n{% endfor %}\n\n\n\n{% include 'inner/name.md' %}\n"
@@ -238,6 +242,8 @@ class Errbot(Case):
             path.unlink()
         self.assertEqual(await self.answers("!tea"), ["# Tea\n\n- green\n- <black>\n\n*all*", "That is all."])
         self.assertEqual(await self.answers("!greet {{name}}"), ["Hello, {{name}}!"])
+        self.assertEqual(await self.answers("!pour tea"), ["Hello, tea!"])
+        self.assertEqual(await self.answers("!pour"), ["nothing is there"])
         self.assertEqual(await self.answers("hello"), ["Hello, you!", "Hello, *all*!"])
         with self.assertRaisesRegex(Exception, "gone.md"):
             await self.host.says("!gone")
@@ -266,10 +272,65 @@ class Errbot(Case):
         host = await self.begun("listener")
         [(_, options, take)] = [one for one in host.listeners if one[0] == "webhook"]
         self.assertEqual(options, {"webhook": "deploy"})
-        hook = SimpleNamespace(headers={"content-type": "application/json"}, json=lambda: {"version": "1.2"}, text="")
+        hook = SimpleNamespace(headers={"content-type": "application/json"}, query=None, json=lambda: {"version": "1.2"}, text="")
         await take(hook)
         self.assertEqual(host.webhooks, [(hook, 200, "OK")])
         self.assertEqual(host.take(), [("alice@example.org", "1.2 is out")])
+
+    async def test_parameters_of_a_webhook_come_by_the_query(self) -> None:
+        texts = errbot("""
+            @webhook("/build/<name>/<int:number>/<tag:re:v[0-9]+>", methods=["GET"])
+            def build(self, request, name, number, tag):
+                return f"{name} {number + 1} {tag}"
+        """)
+        texts["a.py"] = texts["a.py"].replace("re_botcmd", "re_botcmd, webhook", 1)
+        host = await self.begun(texts)
+        [(_, _, take)] = [one for one in host.listeners if one[0] == "webhook"]
+        for query in ("name=tea%20time&number=2&tag=v1&name=b", "name=a&number=many&tag=v1", "number=2&tag=v1", "name=a&number=2&tag=x", None):
+            await take(SimpleNamespace(headers={}, query=query, text=""))
+        self.assertEqual([(status, text) for _, status, text in host.webhooks][0], (200, "tea time 3 v1"))
+        self.assertEqual([status for _, status, _ in host.webhooks][1:], [404] * 4)
+
+    async def test_files_are_streams(self) -> None:
+        host = await self.begun(errbot("""
+            def callback_stream(self, stream):
+                stream.accept()
+                text = stream.fsource.read()
+                self.send(stream.identifier, f"{stream.name} {stream.size} {stream.stream_type} {text}")
+
+            def callback_message(self, message):
+                self.heard = message.body
+
+            @botcmd
+            def draw(self, msg, args):
+                import io
+                with io.BytesIO(b"GIF89a") as file:
+                    self.stream = self.send_stream_request(msg.frm, file, name=f"{args}/a.gif", stream_type="image/gif")
+                self.send(msg.frm, self.stream.status)
+
+            @botcmd
+            def state(self, msg, args):
+                return self.stream.status
+        """))
+        note = self.parlor.File("https://files.example/note.txt", None, None, 99)
+        host.files = {note.url: b"tea"}
+        [(_, _, message)] = [one for one in host.listeners if one[0] == "message"]
+        with self.assertLogs("errbot", "WARNING") as logs:
+            await message(self.parlor.Message(None, extensions=extensions(files=[note, self.parlor.File("aesgcm://files.example/gone.txt#secret")])))
+        self.assertIn("gone.txt was not read", logs.output[0])
+        self.assertNotIn("#secret", logs.output[0])
+        self.assertEqual(host.take(), [("alice@example.org", "note.txt 3 text/plain b'tea'")])
+        await host.says("!draw b")
+        self.assertEqual(host.uploads, [("a.gif", "image/gif", b"GIF89a")])
+        [(place, sent), (_, text)] = host.sent
+        self.assertEqual((place, [one.name for one in sent.files], text), ("alice@example.org", ["a.gif"], "pending"))
+        host.take()
+        self.assertEqual(await self.answers("!state"), ["success"])
+        host.files_denied = True
+        with self.assertRaisesRegex(self.parlor.Denied, "not granted"):
+            await host.says("!draw b")
+        host.take()
+        self.assertEqual((await self.answers("!state"))[-1], "error")
 
     async def test_what_a_webhook_is_sent_is_read_as_json_if_it_can_be(self) -> None:
         from errbot.running import _sent
@@ -694,6 +755,24 @@ class Other:
                 await takers["deploy"](hook(body, x_secret="tea"))
         self.assertEqual(host.webhooks, [])
 
+    async def test_parameters_of_a_path_come_by_the_query(self) -> None:
+        texts = maubot("""
+            @web.get("/polls")
+            @web.get("/poll/{id:[0-9]{1,3}}")
+            @web.delete("/poll/{id}/{vote}")
+            async def poll(self, req):
+                return Response(text=f"{req.method} {dict(req.match_info)} {req.url.query.get('page')}")
+        """)
+        texts["a.py"] = texts["a.py"].replace("import re\n", "import re\nfrom aiohttp.web import Response\nfrom maubot.handlers import web\n", 1)
+        texts["maubot.yaml"] += "webapp: true\n"
+        host = await self.begun(texts)
+        [(_, _, take)] = [one for one in host.listeners if one[0] == "webhook"]
+        for method, query in (("GET", "id=12&page=2"), ("GET", None), ("GET", "id=1234"), ("DELETE", "id=1&vote=a%2Fb"), ("DELETE", "id=1&vote=a")):
+            await take(SimpleNamespace(method=method, query=query, headers={}, body=b""))
+        said = [(status, text if isinstance(text, str) else text.decode()) for _, status, text in host.webhooks]
+        self.assertEqual(said[:2], [(200, "GET {'id': '12'} 2"), (200, "GET {} None")])
+        self.assertEqual([said[2][0], said[3][0], said[4]], [404, 404, (200, "DELETE {'id': '1', 'vote': 'a'} None")])
+
     async def test_files_are_uploaded_and_sent_by_their_address(self) -> None:
         host = await self.begun(maubot("""
             @command.new("draw", must_consume_args=False)
@@ -741,6 +820,39 @@ class Other:
         with self.assertRaisesRegex(MatrixRequestError, "not granted"):
             await host.says("!draw content")
         self.assertEqual(host.take(), [])
+
+    async def test_files_of_messages_are_messages_of_their_own_and_are_read(self) -> None:
+        host = await self.begun(maubot("""
+            @event.on(EventType.ROOM_MESSAGE)
+            async def heard(self, evt):
+                content = evt.content
+                if content.msgtype.value == "m.text":
+                    return await evt.respond(f"text {content.body}")
+                try:
+                    data = await self.client.download_media(content.url)
+                except Exception as error:
+                    data = f"{type(error).__name__} {error}"
+                await evt.respond(f"{content.msgtype.value} {content.body} {content.info.mimetype} {content.info.size} {data}")
+
+            @command.new("again", must_consume_args=False)
+            async def again(self, evt):
+                first = await self.client.get_event(evt.room_id, "m1")
+                await self.client.send_message(evt.room_id, first.content)
+        """))
+        picture, unnamed = self.parlor.File("https://files.example/a.png", "a.png", "image/png", 3), self.parlor.File("aesgcm://files.example/x/b%20c.ogg#00")
+        host.files = {picture.url: b"abc", unnamed.url: b"x" * (8 << 20 | 1)}
+        [message] = [handler for event, options, handler in host.listeners if event == "message" and not options.get("own")]
+        for body, files in ((None, [picture]), (f"{picture.url}\n", [picture]), ("Look", [unnamed])):
+            await message(self.parlor.Message(body, extensions=extensions(files=files)))
+        seen = "m.image a.png image/png 3 b'abc'"
+        self.assertEqual([text for _, text in host.take()], [
+            seen, seen, "text Look", f"m.audio b c.ogg audio/ogg None MatrixRequestError it has more than {8 << 20} bytes",
+        ])
+        await message(self.parlor.Message(None, extensions=extensions(files=[picture])))
+        host.take()
+        await host.commands["again"](self.parlor.Command("again", "", self.parlor.Message("!again", id="m2")))
+        [(_, sent)] = host.sent
+        self.assertEqual(sent.files, [picture])
 
     async def test_html_becomes_text_and_a_reaction_goes_to_the_message(self) -> None:
         host = await self.begun("points")

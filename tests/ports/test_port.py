@@ -37,7 +37,7 @@ def whole(result: dict[str, Any]) -> bool:
 
 class Samples(unittest.TestCase):
     def test_the_samples_are_ported_whole(self) -> None:
-        for name in ("tally", "forecast", "listener", "points", "lookup", "watcher"):
+        for name in ("tally", "forecast", "listener", "points", "lookup", "notes", "watcher"):
             result = sample.ported(name)
             self.assertTrue(whole(result), f"{name}: {result['findings']}")
             self.assertEqual(result["name"], name)
@@ -217,6 +217,7 @@ class Told(unittest.TestCase):
         for body, head in (
             ("@botcmd(template='tea')\ndef a(self, msg, args):\n    return {}", ""),
             ("def a(self):\n    self.send_templated('a@example.org', 'tea', {})", ""),
+            ("def a(self):\n    raise CommandError({'who': 'you'}, template='tea')", "from errbot import CommandError"),
             ("def a(self):\n    return tenv().get_template('tea.md').render()", "from errbot.templating import tenv"),
         ):
             lines = body.replace("\n", "\n    ")
@@ -268,12 +269,13 @@ class Told(unittest.TestCase):
     def test_what_plugins_of_maubot_use_beyond_the_layer(self) -> None:
         for body, head, says in (
             ("def a(self):\n    return self.database", "", "self.database"),
-            ("async def a(self):\n    await self.client.download_media('')", "", "self.client.download_media"),
+            ("async def a(self):\n    await self.client.get_state('')", "", "self.client.get_state"),
+            ("def a(self):\n    pass", "from mautrix.crypto.attachments import decrypt_attachment", "mautrix.crypto.attachments.decrypt_attachment"),
             ("@event.on(EventType.ROOM_TOPIC)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType", "EventType.ROOM_TOPIC"),
             ("@event.on(InternalEventType.INVITE)\nasync def a(self, evt):\n    pass", "from mautrix.client import InternalEventType", "InternalEventType.INVITE"),
             ("def a(self):\n    pass", "from mautrix.client import Client", "mautrix.client.Client"),
             ("async def a(self, evt):\n    return evt.sender.split(':', 1)[1]", "", "evt.sender.split(':', 1)"),
-            ("def a(self):\n    pass", "from mautrix.util.async_db import UpgradeTable", "mautrix.util.async_db.UpgradeTable"),
+            ("def a(self):\n    pass", "from mautrix.util.async_db import PostgresDatabase", "mautrix.util.async_db.PostgresDatabase"),
             ("def a(self):\n    return types.PollStartEventContent()", "from mautrix import types", "mautrix.types.PollStartEventContent"),
         ):
             self.assertEqual(self.lacks(maubot(body, head)), [says], body)
@@ -317,10 +319,10 @@ class Told(unittest.TestCase):
     def test_what_a_webhook_lacks_is_told(self) -> None:
         head = "from aiohttp import web as server\nfrom maubot.handlers import web"
         for decorator, body, says in (
-            ("@web.post('/a/{id}')", "pass", ["@web.post('/a/{id}')"]),
-            ("@web.post(f'/{{x}}')", "pass", ["@web.post(f'/{{x}}')"]),
             ("@web.static('/a')", "pass", ["maubot.handlers.web.static"]),
             ("@web.post('/a')", "return req.remote", ["req.remote"]),
+            ("@web.post('/a')", "return req.url.query['a'], req.rel_url.query_string", []),
+            ("@web.post('/a')", "return req.rel_url.parts", ["req.rel_url"]),
             ("@web.post('/a')", "return req.headers.get('Authorization')", ["the header authorization"]),
             ("@web.post('/a')", "raise server.HTTPFound('/b')", ["aiohttp.web.HTTPFound"]),
             ("@web.post('/a')", "return self.webapp_url", ["self.webapp_url"]),
@@ -331,6 +333,18 @@ class Told(unittest.TestCase):
         twice = "class B:\n    @web.post('/b')\n    async def a(self, req):\n        pass"
         self.assertEqual(self.lacks(maubot("@web.post('/a')\nasync def a(self, req):\n    pass", f"{head}\n{twice}", WEB)), ["a() for requests"])
         self.assertEqual(self.lacks(maubot("pass", "from aiohttp.web import FileResponse")), ["aiohttp.web.FileResponse"])
+
+    def test_parameters_of_paths_are_told(self) -> None:
+        head = "from maubot.handlers import web\nPATH = '/a/{of}'"
+        for path, names in (("'/a/{id}/{page:[0-9]{1,3}}'", "id=…&page=…"), ("f'/{{x}}'", "x=…"), ("PATH", "of=…"), ("'/a'", ""), ("other()", "")):
+            result = maubot(f"@web.get({path})\nasync def a(self, req):\n    pass", head, WEB)
+            self.assertTrue(whole(result), result["findings"])
+            instead = [one["instead"] for one in result["findings"] if one["what"].startswith("the path of")]
+            self.assertEqual(instead, [f"the address of the webhook with `?{names}`, for those who send requests"] if names else [])
+            self.assertIn("[webhook.a]", result["files"]["plugin.toml"])
+        result = errbot("@webhook('/a/<name>')\ndef a(self, sent, name):\n    pass", "from errbot import webhook")
+        self.assertTrue(whole(result), result["findings"])
+        self.assertIn("@webhook('/a/<name>')", [one.partition(" ")[2] for one in sample.told(result, "check")])
 
     def test_events_of_rooms_are_granted_and_told(self) -> None:
         head = "from mautrix.types import EventType\nfrom mautrix.client import InternalEventType"
@@ -362,6 +376,21 @@ class Told(unittest.TestCase):
             found = [one.partition(" ")[2] for one in sample.told(result, "check")]
             self.assertEqual([one for one in found if one != "client.upload_media()"], told)
             self.assertEqual(found.count("client.upload_media()"), len(calls))
+
+    def test_files_of_messages_are_granted_and_told(self) -> None:
+        result = maubot("@event.on(EventType.ROOM_MESSAGE)\nasync def a(self, evt):\n    await self.client.download_media(evt.content.url)",
+                        "from mautrix.types import EventType")
+        self.assertTrue(whole(result), result["findings"])
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["self.client.download_media"])
+        self.assertIn("files.read", tomllib.loads(result["files"]["plugin.toml"])["permissions"])
+        body = "def callback_stream(self, stream):\n    self.send_stream_request(stream.identifier, stream, 'a', stream_type='image/png')"
+        result = errbot(body)
+        self.assertTrue(whole(result), result["findings"])
+        granted = tomllib.loads(result["files"]["plugin.toml"])["permissions"]
+        self.assertEqual(sorted(granted), ["files.read", "files.send", "messages.read", "messages.send", "rooms.send"])
+        self.assertEqual(granted["files.send"]["scope"], ["image/png"])
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")],
+                         ["callback_stream()", "files that are rejected", "self.send_stream_request()"])
 
     def test_a_variable_of_the_same_name_is_no_module(self) -> None:
         for body in ("async def a(self, evt, command):\n    return command.split()", "async def a(self):\n    for event in []:\n        event.off()"):

@@ -4,22 +4,33 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use parlor_sdk::moderation::{Judge, Rules, is_spared};
 use parlor_sdk::prelude::*;
 
-use crate::book::{Book, Rules};
 use crate::patterns::Patterns;
-use crate::text;
 
 /// The most lines that wait for the log room at once; others are only counted.
 const MAX_WAITING: usize = 40;
 /// The longest key of storage, in bytes.
 const MAX_STORED: usize = 512;
 
+/// The settings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    pub(crate) rules: Rules,
+    /// At which broken rule somebody is kicked.
+    pub(crate) strikes: i64,
+    /// How long broken rules are counted.
+    pub(crate) strike_time: Duration,
+    /// The room that is told what was done.
+    pub(crate) log_room: Option<String>,
+}
+
 /// Everything that handlers share.
 #[derive(Default)]
 pub(crate) struct Kit {
-    pub(crate) rules: RefCell<Rules>,
-    pub(crate) book: RefCell<Book>,
+    pub(crate) settings: RefCell<Settings>,
+    pub(crate) judge: RefCell<Judge>,
     pub(crate) patterns: RefCell<Patterns>,
     /// The rooms and people of kicks that are not answered yet.
     kicking: RefCell<BTreeSet<(String, String)>>,
@@ -27,23 +38,6 @@ pub(crate) struct Kit {
     waiting: Cell<usize>,
     /// Lines that it was not told.
     untold: Cell<u64>,
-}
-
-/// Returns the current time in milliseconds.
-pub(crate) fn moment() -> i64 {
-    now().as_millisecond()
-}
-
-/// Returns the key of a person: the occupant id where there is one.
-pub(crate) fn key(occupant: &Occupant) -> String {
-    let address = occupant.jid.as_deref().map(bare);
-    text::key(occupant.occupant_id.as_deref().or(address).unwrap_or(&occupant.nick))
-}
-
-/// Returns whether guard leaves somebody alone: itself, moderators, members, admins and owners.
-pub(crate) fn is_spared(occupant: &Occupant) -> bool {
-    let ranks = [Affiliation::Member, Affiliation::Admin, Affiliation::Owner];
-    occupant.own || occupant.role == Role::Moderator || ranks.iter().any(|rank| occupant.affiliation == *rank)
 }
 
 pub(crate) fn bare(jid: &str) -> &str {
@@ -67,7 +61,7 @@ pub(crate) fn stored(kind: &str, room: &str, key: &str) -> Option<String> {
 /// Tells the log of the host and the log room of one thing that was done.
 pub(crate) async fn tell(kit: &Kit, line: String) {
     info!("{line}");
-    let Some(room) = kit.rules.borrow().log_room.clone() else { return };
+    let Some(room) = kit.settings.borrow().log_room.clone() else { return };
     if kit.waiting.get() >= MAX_WAITING {
         kit.untold.set(kit.untold.get() + 1);
         return;
@@ -117,8 +111,8 @@ pub(crate) async fn punish(kit: &Rc<Kit>, message: &Offending<'_>) -> Result<()>
     let Offending { room, key, why, .. } = *message;
     let is_retracted = retract(kit, message).await;
     let (most, time) = {
-        let rules = kit.rules.borrow();
-        (rules.strikes, rules.strike_time)
+        let settings = kit.settings.borrow();
+        (settings.strikes, settings.strike_time)
     };
     let strikes = match stored("strikes", room, key) {
         Some(stored) => storage::add_for(stored, 1, time).await,
@@ -138,7 +132,7 @@ async fn retract(kit: &Kit, message: &Offending<'_>) -> bool {
     let Offending { room, nick, id: Some(id), why, .. } = *message else { return false };
     match rooms::retract(room, id, Some(why)).await {
         Ok(()) => {
-            kit.book.borrow_mut().retracted(room, id);
+            kit.judge.borrow_mut().retracted(room, id);
             tell(kit, format!("{room}: retracted a message of {nick}: {why}")).await;
             true
         }
@@ -157,13 +151,13 @@ async fn retract(kit: &Kit, message: &Offending<'_>) -> bool {
 
 /// Kicks a person, under each nickname, unless the person is spared by now.
 pub(crate) async fn kick(kit: &Rc<Kit>, room: &str, key: &str, why: &str) -> Result<()> {
-    let all: Vec<_> = occupants(room)?.into_iter().filter(|one| self::key(one) == key).collect();
+    let all: Vec<_> = occupants(room)?.into_iter().filter(|one| moderation::key(one) == key).collect();
     if all.iter().any(is_spared) {
         return Ok(());
     }
     let Some(kicking) = Kicking::begin(kit, room, key) else { return Ok(()) };
     for occupant in all {
-        let nick = text::nick(&occupant.nick);
+        let nick = moderation::nick(&occupant.nick);
         let line = match rooms::kick(room, &occupant.nick, Some(why)).await {
             Ok(()) => format!("{room}: kicked {nick}: {why}"),
             Err(error) if error.condition() == Some("item-not-found") => continue,

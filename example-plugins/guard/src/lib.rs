@@ -1,19 +1,17 @@
-//! Guards rooms: see the README. `book` remembers and decides, `act` retracts and kicks, `orders` and `sweep` are the
-//! commands, `patterns` are of names that are banned, and `text` compares texts and finds links.
+//! Guards rooms: see the README. `parlor_sdk::moderation` remembers and decides, `act` retracts and kicks, `orders` and
+//! `sweep` are the commands, and `patterns` are of names that are banned.
 
 mod act;
-mod book;
 mod orders;
 mod patterns;
 mod sweep;
-mod text;
 
 use std::rc::Rc;
 
+use parlor_sdk::moderation::{Offence, Rules, Said, is_spared, key};
 use parlor_sdk::prelude::*;
 
-use act::{Kit, Offending, is_spared, key, kick, moment, punish, stored};
-use book::{Offence, Rules, Said};
+use act::{Kit, Offending, Settings, kick, punish, stored};
 
 /// How long somebody who is silent stays known as no newcomer.
 const SETTLED_FOR: Duration = Duration::from_hours(90 * 24);
@@ -22,7 +20,7 @@ parlor_sdk::plugin!(start);
 
 async fn start() -> Result<()> {
     let kit = Rc::new(Kit::default());
-    *kit.rules.borrow_mut() = rules()?;
+    *kit.settings.borrow_mut() = read()?;
     orders::add(&kit).await?;
     sweep::add(&kit).await?;
     let given = Rc::clone(&kit);
@@ -40,30 +38,30 @@ async fn start() -> Result<()> {
     })?;
     let given = Rc::clone(&kit);
     on("roomLeft").run(move |room: Room| {
-        given.book.borrow_mut().leave(&room.jid);
+        given.judge.borrow_mut().leave(&room.jid);
         async { Ok(()) }
     })?;
     on("settingsChanged").run(move |_: Event| {
-        let read = rules().map(|rules| *kit.rules.borrow_mut() = rules);
+        let read = read().map(|settings| *kit.settings.borrow_mut() = settings);
         async { read }
     })?;
     Ok(())
 }
 
 /// Reads the settings.
-fn rules() -> Result<Rules> {
-    let milliseconds = |key: &str, default: u64| -> Result<i64> {
-        let time = settings::duration(key)?.unwrap_or(Duration::from_secs(default));
-        Ok(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+fn read() -> Result<Settings> {
+    let usual = Rules::default();
+    let rules = Rules {
+        joins: settings::get_or("joins", usual.joins)?,
+        join_window: settings::duration("join_window")?.unwrap_or(usual.join_window),
+        repeats: settings::get_or("repeats", usual.repeats)?,
+        crowd_repeats: settings::get_or("crowd_repeats", usual.crowd_repeats)?,
+        unreadable: settings::get_or("unreadable", usual.unreadable)?,
+        repeat_window: settings::duration("repeat_window")?.unwrap_or(usual.repeat_window),
+        newcomer: settings::duration("newcomer")?.unwrap_or(usual.newcomer),
     };
-    Ok(Rules {
-        joins: settings::get_or("joins", 8)?,
-        join_window: milliseconds("join_window", 30)?,
-        repeats: settings::get_or("repeats", 3)?,
-        crowd_repeats: settings::get_or("crowd_repeats", 6)?,
-        unreadable: settings::get_or("unreadable", 3)?,
-        repeat_window: milliseconds("repeat_window", 120)?,
-        newcomer: milliseconds("newcomer", 600)?,
+    Ok(Settings {
+        rules,
         strikes: settings::get_or("strikes", 3)?,
         strike_time: settings::duration("strike_time")?.unwrap_or(Duration::from_hours(1)),
         log_room: settings::get("log_room")?,
@@ -73,13 +71,13 @@ fn rules() -> Result<Rules> {
 /// Notes who somebody in a room is. Returns the key, and whether the person is spared.
 fn meet(kit: &Kit, occupant: &Occupant) -> (String, bool) {
     let (key, is_spared) = (key(occupant), is_spared(occupant));
-    kit.book.borrow_mut().meet(&occupant.room, &key, text::nick(&occupant.nick), is_spared, moment());
+    kit.judge.borrow_mut().meet(&occupant.room, &key, moderation::nick(&occupant.nick), is_spared, now());
     (key, is_spared)
 }
 
 /// Returns whether somebody said something here long enough ago to be no newcomer, by memory or by storage.
 async fn is_settled(kit: &Kit, room: &str, key: &str) -> bool {
-    let remembered = kit.book.borrow().is_settled(room, key);
+    let remembered = kit.judge.borrow().is_settled(room, key);
     if let Some(is_settled) = remembered {
         return is_settled;
     }
@@ -91,7 +89,7 @@ async fn is_settled(kit: &Kit, room: &str, key: &str) -> bool {
             false
         }
     };
-    kit.book.borrow_mut().settle(room, key, is_settled, moment());
+    kit.judge.borrow_mut().settle(room, key, is_settled, now());
     if is_settled {
         keep_settled(room, key).await;
     }
@@ -117,8 +115,8 @@ async fn joined(kit: Rc<Kit>, occupant: Occupant) -> Result<()> {
     if is_spared || is_settled(&kit, room, &key).await {
         return Ok(());
     }
-    let rules = kit.rules.borrow().clone();
-    let flood = kit.book.borrow_mut().join(&rules, room, &key, moment());
+    let rules = kit.settings.borrow().rules.clone();
+    let flood = kit.judge.borrow_mut().join(&rules, room, &key, now());
     for key in flood {
         kick(&kit, room, &key, "too many people enter at once, please come back later").await?;
     }
@@ -127,58 +125,41 @@ async fn joined(kit: Rc<Kit>, occupant: Occupant) -> Result<()> {
 
 /// Judges a message that can be read.
 async fn heard(kit: Rc<Kit>, message: Message) -> Result<()> {
-    let (Some(body), Some(nick)) = (message.body.as_deref(), message.nick.as_deref()) else { return Ok(()) };
+    let (Some(_), Some(nick)) = (message.body.as_deref(), message.nick.as_deref()) else { return Ok(()) };
     let author = rooms::occupant_of(&message)?;
-    judge(&kit, &message.chat, nick, author, said(&message, body)).await
+    judge(&kit, &message.chat, nick, author, Said::of(&message)).await
 }
 
 /// Judges a message that is encrypted, or says so. Its text is not known here, and may be in the open for others.
 async fn sealed(kit: Rc<Kit>, message: Undecryptable) -> Result<()> {
     let Some(nick) = message.nick.as_deref() else { return Ok(()) };
     let author = act::occupants(&message.chat)?.into_iter().find(|one| one.nick == nick);
-    let said =
-        Said { id: message.stanza_id, texts: Vec::new(), has_link: false, is_command: false, is_unreadable: true };
-    judge(&kit, &message.chat, nick, author, said).await
+    judge(&kit, &message.chat, nick, author, Said::unreadable(&message)).await
 }
 
 /// Judges what somebody with this nickname said, and does what follows from it.
 async fn judge(kit: &Rc<Kit>, room: &str, nick: &str, author: Option<Occupant>, said: Said) -> Result<()> {
-    let nick = text::nick(nick);
+    let nick = moderation::nick(nick);
     let author = match author {
         Some(occupant) => Some(meet(kit, &occupant)),
         // Rules also apply to an author who left right after writing.
-        None => kit.book.borrow().absent(room, &nick),
+        None => kit.judge.borrow().absent(room, &nick),
     };
     let Some((key, false)) = author else { return Ok(()) };
     is_settled(kit, room, &key).await;
     let id = said.id.clone();
-    let rules = kit.rules.borrow().clone();
-    let verdict = kit.book.borrow_mut().hear(&rules, room, &key, said, moment());
+    let rules = kit.settings.borrow().rules.clone();
+    let verdict = kit.judge.borrow_mut().hear(&rules, room, &key, said, now());
     if verdict.has_settled {
         keep_settled(room, &key).await;
     }
     let why = match verdict.offence {
         None => return Ok(()),
-        Some(Offence::Early(pause)) => format!("slow mode is on: one message in {} s", pause / 1_000),
+        Some(Offence::Early(pause)) => format!("slow mode is on: one message in {} s", pause.as_secs()),
         Some(Offence::Link) => "newcomers may not send links yet".to_owned(),
         Some(Offence::Repeat) => "this was said too often".to_owned(),
         Some(Offence::Sealed) => "newcomers may not send encrypted messages yet".to_owned(),
         Some(Offence::Unreadable) => "too many encrypted messages".to_owned(),
     };
     punish(kit, &Offending { room, key: &key, nick: &nick, id: id.as_deref(), why: &why }).await
-}
-
-/// Reads what rules ask for. Clients show any of several texts, so all of them count.
-fn said(message: &Message, body: &str) -> Said {
-    // The quoted part of a reply counts only if there is no other text.
-    let own = message.body_without_fallback(stanza::ns::REPLY);
-    let own = if own.trim().is_empty() { body } else { own.as_str() };
-    let others = || message.bodies.iter().map(|(_, text)| text.as_str()).filter(|text| *text != body);
-    Said {
-        id: message.stanza_id.clone(),
-        texts: text::comparable(std::iter::once(own).chain(others())),
-        has_link: !message.files().is_empty() || std::iter::once(body).chain(others()).any(text::has_link),
-        is_command: message.command.is_some(),
-        is_unreadable: false,
-    }
 }

@@ -3,11 +3,10 @@
 use std::rc::Rc;
 
 use parlor_sdk::jiff::SignedDuration;
+use parlor_sdk::moderation::{MAX_MESSAGES, is_spared, key};
 use parlor_sdk::prelude::*;
 
-use crate::act::{Kit, bare, is_spared, key, occupants, tell};
-use crate::book::MAX_MESSAGES;
-use crate::text;
+use crate::act::{Kit, bare, occupants, tell};
 
 /// The longest pause of slow mode, in seconds.
 const MAX_PAUSE: i64 = 3_600;
@@ -18,7 +17,8 @@ const SLOW: &str = "slow/";
 /// Adds the commands. They are for moderators.
 pub(crate) async fn add(kit: &Rc<Kit>) -> Result<()> {
     for (room, pause) in storage::entries::<i64>(SLOW).await? {
-        kit.book.borrow_mut().slow_down(room.trim_start_matches(SLOW), Some(pause));
+        let pause = Duration::from_millis(pause.unsigned_abs());
+        kit.judge.borrow_mut().slow_down(room.trim_start_matches(SLOW), Some(pause));
     }
     let most = i64::try_from(MAX_MESSAGES).unwrap_or(i64::MAX);
     let given = Rc::clone(kit);
@@ -50,13 +50,13 @@ pub(crate) async fn add(kit: &Rc<Kit>) -> Result<()> {
 
 /// Answers a moderator before everybody.
 pub(crate) async fn answer(by: &Occupant, text: &str) -> Result<()> {
-    rooms::send(&by.room, format!("{}: {text}", text::nick(&by.nick))).await.map(drop)
+    rooms::send(&by.room, format!("{}: {text}", moderation::nick(&by.nick))).await.map(drop)
 }
 
 async fn ban(kit: Rc<Kit>, command: Command) -> Result<()> {
     let Some(by) = rooms::occupant_of(&command.message)? else { return Ok(()) };
     let (room, who) = (by.room.as_str(), command.text("who")?);
-    let name = text::nick(who);
+    let name = moderation::nick(who);
     let reason =
         if command.has("reason") { command.text("reason")?.to_owned() } else { format!("{} says so", by.nick) };
     let is_at = |jid: &str| bare(jid).eq_ignore_ascii_case(bare(who));
@@ -79,7 +79,7 @@ async fn ban(kit: Rc<Kit>, command: Command) -> Result<()> {
     };
     match done {
         Ok(done) => {
-            let line = format!("{room}: {done} {name} for {}: {}", text::nick(&by.nick), one_line(&reason));
+            let line = format!("{room}: {done} {name} for {}: {}", moderation::nick(&by.nick), one_line(&reason));
             tell(&kit, line).await;
             Ok(())
         }
@@ -118,37 +118,37 @@ async fn slow(kit: Rc<Kit>, command: Command) -> Result<()> {
         return answer(&by, "say for example 30, 2m or off; an hour is the longest").await;
     };
     let (room, stored) = (by.room.as_str(), format!("{SLOW}{}", by.room));
-    let pause = (seconds > 0).then_some(seconds * 1_000);
-    if !kit.book.borrow_mut().slow_down(room, pause) {
+    let pause = (seconds > 0).then(|| Duration::from_secs(seconds.unsigned_abs()));
+    if !kit.judge.borrow_mut().slow_down(room, pause) {
         return answer(&by, "slow mode is on in too many rooms").await;
     }
     let kept = match pause {
-        Some(pause) => storage::set(stored, &pause).await,
+        Some(_) => storage::set(stored, &(seconds * 1_000)).await,
         None => storage::delete(stored).await.map(drop),
     };
     if let Err(error) = kept {
         warn!("slow mode of {room} is forgotten at the next start: {error}");
     }
     let done = if seconds == 0 { "slow mode is off".to_owned() } else { format!("one message in {seconds} s") };
-    tell(&kit, format!("{room}: {done}, for {}", text::nick(&by.nick))).await;
+    tell(&kit, format!("{room}: {done}, for {}", moderation::nick(&by.nick))).await;
     answer(&by, &done).await
 }
 
 async fn purge(kit: Rc<Kit>, command: Command) -> Result<()> {
     let Some(by) = rooms::occupant_of(&command.message)? else { return Ok(()) };
     let (room, who) = (by.room.as_str(), command.text("who")?);
-    let name = text::nick(who);
+    let name = moderation::nick(who);
     let most = usize::try_from(command.integer("count")?).unwrap_or(MAX_MESSAGES);
     let there = occupants(room)?;
     let present = there.iter().find(|one| one.nick == who).map(key);
-    let author = present.or_else(|| kit.book.borrow().author(room, &name));
+    let author = present.or_else(|| kit.judge.borrow().author(room, &name));
     let Some(author) = author else {
         return answer(&by, &format!("I remember nothing that {name} said")).await;
     };
     if there.iter().any(|one| key(one) == author && is_spared(one)) {
         return answer(&by, &format!("{name} is a moderator or a member, whom I leave alone")).await;
     }
-    let ids = kit.book.borrow().messages(room, &author, most);
+    let ids = kit.judge.borrow().messages(room, &author, most);
     let (mut count, mut failed) = (0_usize, None);
     for id in ids {
         match rooms::retract(room, id.as_str(), Some("purged by a moderator")).await {
@@ -159,11 +159,11 @@ async fn purge(kit: Rc<Kit>, command: Command) -> Result<()> {
                 break;
             }
         }
-        kit.book.borrow_mut().retracted(room, &id);
+        kit.judge.borrow_mut().retracted(room, &id);
     }
     let s = if count == 1 { "" } else { "s" };
     if count > 0 {
-        tell(&kit, format!("{room}: retracted {count} message{s} of {name} for {}", text::nick(&by.nick))).await;
+        tell(&kit, format!("{room}: retracted {count} message{s} of {name} for {}", moderation::nick(&by.nick))).await;
     }
     match failed {
         Some(Error::Unsupported(_)) => answer(&by, "this room cannot retract the messages of others").await,

@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use parlor_sdk::archive::Options;
 use parlor_sdk::jiff::SignedDuration;
+use parlor_sdk::moderation::is_spared;
 use parlor_sdk::prelude::*;
 
-use crate::act::{Kit, bare, is_spared, occupants, tell};
+use crate::act::{Kit, bare, occupants, tell};
 use crate::orders::{answer, one_line};
 use crate::patterns::{Refused, is_fit, matches};
-use crate::text;
 
 /// The prefix of what is stored of patterns.
 const LIKE: &str = "like/";
@@ -63,7 +63,7 @@ pub(crate) async fn put_out(kit: &Kit, occupant: &Occupant) -> Result<bool> {
     let address = occupant.jid.as_deref().map(bare);
     let names = std::iter::once(occupant.nick.as_str()).chain(address);
     let Some(reason) = kit.patterns.borrow().reason(&occupant.room, names) else { return Ok(false) };
-    let (room, nick) = (occupant.room.as_str(), text::nick(&occupant.nick));
+    let (room, nick) = (occupant.room.as_str(), moderation::nick(&occupant.nick));
     let done = match address {
         Some(jid) => rooms::ban(room, jid, Some(&reason)).await.map(|()| "banned"),
         None => rooms::kick(room, &occupant.nick, Some(&reason)).await.map(|()| "kicked"),
@@ -150,11 +150,11 @@ async fn sweep(kit: Rc<Kit>, command: Command) -> Result<()> {
                 break;
             }
         }
-        kit.book.borrow_mut().retracted(room, &archived.id);
+        kit.judge.borrow_mut().retracted(room, &archived.id);
     }
     let s = if count == 1 { "" } else { "s" };
     if count > 0 {
-        tell(&kit, format!("{room}: swept {count} message{s} for {}", text::nick(&by.nick))).await;
+        tell(&kit, format!("{room}: swept {count} message{s} for {}", moderation::nick(&by.nick))).await;
     }
     match failed {
         Some(Error::Unsupported(_)) => answer(&by, "this room cannot retract the messages of others").await,

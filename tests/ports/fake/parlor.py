@@ -115,6 +115,7 @@ class Host:
         self.rooms: dict[str, Any] = {}
         self.uploads: list[tuple[str, str, Any]] = []
         self.files_denied = False
+        self.files: dict[str, bytes] = {}
 
     async def start(self) -> None:
         for one in self.starts + self.readies:
@@ -317,7 +318,23 @@ async def _upload(name: str, media_type: str, data: Any, size: Any = None) -> Fi
 
 storage = Storage()
 types = SimpleNamespace(File=File)
-files = SimpleNamespace(upload=_upload)
+@dataclass
+class Download:
+    content: bytes
+
+    async def read_all(self, limit: int) -> bytes:
+        if len(self.content) > limit:
+            raise Error(f"it has more than {limit} bytes")
+        return self.content
+
+
+async def _open(url: str) -> Download:
+    if url not in host.files:
+        raise Denied("no message had this address")
+    return Download(host.files[url])
+
+
+files = SimpleNamespace(upload=_upload, open=_open)
 http = SimpleNamespace(fetch=_fetch)
 chats = SimpleNamespace(send=_send)
 rooms = SimpleNamespace(send=_send, get=lambda jid: host.rooms.get(jid), get_all=lambda: list(host.rooms.values()), occupants=lambda jid: [])

@@ -6,10 +6,14 @@ from typing import Iterable, Optional
 
 import lacks
 import tree
+from manifest import Draft
 from tree import Finding, Module
 
 #: The names that commands may have.
 COMMAND = re.compile(r"[^\W_][\w-]{0,31}\Z")
+
+#: A media type.
+KIND = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}")
 
 #: The author of a message, and the names of those who may do something.
 AUTHOR = re.compile(r"\.(sender|state_key|frm|nick|person|aclattr|fullname|username)\b(?!\()")
@@ -191,6 +195,17 @@ def command_name(checker: Checker, module: Module, node: ast.AST, name: str) -> 
         checker.tell("lacks", module, node, f"the command {name}", "a name has 1 to 32 letters, digits, `-` and `_`", "another name")
     elif name == "help":
         checker.tell("lacks", module, node, "the command help", "it is the host's own, and lists all commands", "another name")
+
+
+def uploads(checker: Checker, draft: Draft, module: Module, call: ast.Call, what: str, given: Optional[ast.expr]) -> None:
+    """Notes the media type that a file is uploaded with."""
+    kind = given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else ""
+    kind = kind.partition(";")[0].strip().lower()
+    checker.tell("check", module, call, what, *lacks.PLAIN_FILES)
+    if not KIND.fullmatch(kind):
+        kind = "*"
+        checker.tell("check", module, call, "the files that it uploads", *lacks.ANY_FILES)
+    draft.uploads.add(kind)
 
 
 def keywords(call: ast.Call) -> dict[str, ast.expr]:

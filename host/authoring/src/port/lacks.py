@@ -9,6 +9,13 @@ THREADS = "a plugin is one thread: `start_poller`, or `parlor.spawn` with an `as
 PROGRAMS = "a plugin starts no programs: ask a service over the web in its place"
 NETWORK = "a plugin has no sockets: requests over the web go by `requests` or `parlor.http`"
 
+STORAGE = "`parlor.storage`, with keys, ranges and counters: .parlor/docs/author/data.md"
+SQLITE = (
+    "it is one of SQLite in memory, and its pages are stored: it has at most 4 MiB, a transaction changes at most 240 KiB, and nothing that"
+    " only PostgreSQL has works",
+    "nothing, if that is enough; else " + STORAGE,
+)
+
 #: Modules of Python that do nothing in a plugin: why, and what to use.
 MODULES = {
     "threading": ("there are no threads", THREADS),
@@ -27,7 +34,7 @@ MODULES = {
     "http.client": ("there is no network but the host's", NETWORK),
     "http.server": ("there is no network but the host's", "`[webhook.NAME]` in plugin.toml, and `@on(\"webhook\")`"),
     "xmlrpc.client": ("there is no network but the host's", NETWORK),
-    "sqlite3": ("there are no files and no databases", "`self[key]`, or `parlor.storage`"),
+    "sqlite3": ("there are no files: a database is in memory, and gone when the plugin ends", "`self[key]`, or " + STORAGE),
     "shelve": ("there are no files", "`self[key]`, or `parlor.storage`"),
     "dbm": ("there are no files", "`self[key]`, or `parlor.storage`"),
     "ctypes": ("there are no libraries in other languages", "code that is all Python"),
@@ -116,9 +123,9 @@ FOREIGN = {
     "bcrypt": ("it has parts in C", "`hashlib.scrypt`"),
     "nacl": ("it has parts in C", "`hashlib` and `hmac`"),
     "psycopg2": ("it has parts in C", "`self[key]`, or `parlor.storage`"),
-    "sqlalchemy": ("there are no databases", "`self[key]`, or `parlor.storage`"),
-    "asyncpg": ("there are no databases", "`parlor.storage`"),
-    "aiosqlite": ("there are no databases", "`parlor.storage`"),
+    "sqlalchemy": ("it has parts in C, and needs files or a server", "`self[key]`, or " + STORAGE),
+    "asyncpg": ("it has parts in C, and needs a server", "`self.database` of maubot; of its types, `Any`"),
+    "aiosqlite": ("it needs threads and files", STORAGE),
     "pymongo": ("there are no databases", "`parlor.storage`"),
     "redis": ("there are no databases", "`parlor.storage`"),
     "config": ("a plugin does not read the bot's configuration", "`[settings.NAME]` in plugin.toml"),
@@ -182,7 +189,6 @@ OF_SELF = {
     "plugin_dir": ("a plugin has no files", FILES),
     "get_plugin": ("a plugin has no hand on another one", "`parlor.plugins`: requests from one plugin to another"),
     "plugins": ("a plugin has no hand on another one", "`parlor.plugins`: requests from one plugin to another"),
-    "send_stream_request": ("files go by the account's server", "`await parlor.files.upload(…)`, in an `async def`"),
     "create_dynamic_plugin": ("commands are those of the source", "one command whose first word says what to do"),
     "destroy_dynamic_plugin": ("commands are those of the source", "one command whose first word says what to do"),
     "warn_admins": ("a plugin is not told who its owners are", "`self.log.warning`: `parlor status` and the log show it"),
@@ -213,7 +219,6 @@ UNCALLED = {
     "callback_room_joined": ("the layer does not listen to rooms", "`@on(\"occupantJoined\")`, with `rooms.read`"),
     "callback_room_left": ("the layer does not listen to rooms", "`@on(\"occupantLeft\")`, with `rooms.read`"),
     "callback_room_topic": ("the layer does not listen to rooms", "`@on(\"roomSubjectChanged\")`; reference/events.md names all"),
-    "callback_stream": ("files come as addresses in messages", "`message.files`, and `parlor.files`"),
     "callback_botmessage": ("a plugin does not hear what it says itself", "`@on(\"message\", own=True)`"),
     "callback_reaction": ("the layer does not pass reactions on", "`@on(\"message\")`, and `message.extensions.reactions`"),
 }
@@ -242,7 +247,8 @@ MAUBOT = {
     },
     "mautrix.client": {"InternalEventType", "MembershipEventDispatcher", "SyncStream"},
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
-    "mautrix.util": {"config", "background_task", "markdown"},
+    "mautrix.util": {"async_db", "config", "background_task", "markdown"},
+    "mautrix.util.async_db": {"Connection", "Database", "Scheme", "UpgradeTable"},
     "mautrix.util.markdown": {"render"},
     "mautrix.util.logging": {"TraceLogger"},
     "mautrix.errors": {"MatrixRequestError", "MNotFound", "MForbidden"},
@@ -251,16 +257,17 @@ MAUBOT = {
 #: Names of `maubot` and `mautrix` that parlor lacks.
 NOT_IN_MAUBOT = {
     "maubot.handlers.web": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
-    "mautrix.util.async_db": ("there are no databases", "`parlor.storage`: keys and values"),
+    "mautrix.util.async_db": ("the layer has a small database of SQLite, and no more of this", "`Database`, `UpgradeTable`, or " + STORAGE),
     "mautrix.types.PowerLevelStateEventContent": ("rooms of XMPP have roles and affiliations", "`parlor.occupant_of(message)`"),
     "mautrix.client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
     "mautrix.client.Client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
+    "mautrix.crypto.attachments": ("the host decrypts files", "`await self.client.download_media(evt.content.url)`, which gives the decrypted file"),
     "mautrix.crypto": ("there is no encryption of Matrix", "nothing"),
 }
 
 #: Attributes of a plugin of maubot that parlor lacks.
 OF_PLUGIN = {
-    "database": ("there are no databases", "`parlor.storage`: keys and values"),
+    "database": ("it is one of SQLAlchemy, or maubot.yaml does not ask for it", "`database_type: asyncpg` in maubot.yaml, and its functions; or " + STORAGE),
     "webapp": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
     "webapp_url": ("each webhook has an address of its own", "`await parlor.webhooks.address(\"NAME\")`"),
     "loader": ("a plugin has no files", FILES),
@@ -270,7 +277,7 @@ OF_PLUGIN = {
 #: Attributes of the layer's `self.client`.
 CLIENT = {
     "mxid", "send_text", "send_notice", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",
-    "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "send_file", "send_image", "send_sticker",
+    "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "download_media", "send_file", "send_image", "send_sticker",
     "add_dispatcher", "remove_dispatcher",
 }
 NO_CLIENT = ("the layer's client does not have it", "the groupings of parlor: chats, rooms, files, vcard")
@@ -282,7 +289,7 @@ WEB = {
     "HTTPInternalServerError", "HTTPServiceUnavailable",
 }
 WEB_OFF = ("maubot.yaml does not turn it on, so that it is not called, as before", "`webapp: true` there, and port it again")
-NO_PATH = ("the address of a webhook is the host's, and has no parameters", "`req.query`, or put them into what is sent")
+BY_QUERY = "the address of a webhook is the host's, and has no parts for parameters: they come by its query, and a request without them gets the status 404"
 NO_PAGE = (
     "a browser shows what it answers without scripts, styles and pictures, and there are no redirects",
     "nothing, if a service asks for it",
@@ -292,8 +299,9 @@ SOME_HEADERS = ("a webhook gets no other headers than plugin.toml lists", "list 
 NO_HEADER = ("it is the host's to read, so that the plugin never gets it", "`verify = \"bearer\"` or `\"basic\"`, and `secret`, in plugin.toml")
 #: Attributes of a request that the layer lacks.
 OF_REQUEST = {
-    **dict.fromkeys(("remote", "transport", "host", "url", "path", "scheme", "secure"), (
+    **dict.fromkeys(("remote", "transport", "host", "path", "path_qs", "scheme", "secure"), (
         "the host has the connection, and does not tell", "a secret, by `verify` and `secret` in plugin.toml")),
+    **dict.fromkeys(("url", "rel_url"), ("the address is the host's", "`req.query`, or `await parlor.webhooks.address(\"NAME\")`")),
     "cookies": ("there are no cookies", "`req.query`"),
     **dict.fromkeys(("content", "multipart"), ("the body is there as a whole", "`await req.read()`")),
     **dict.fromkeys(("app", "config_dict", "loop"), ("there is no web server", "`self`")),
@@ -304,6 +312,12 @@ PLAIN_FILES = (
     "`await parlor.files.upload(…, encrypted=True)` for encrypted chats",
 )
 ANY_FILES = ("the text does not name all their media types, so that plugin.toml asks for files of every kind", "name them in the scope of \"files.send\"")
+
+READ_FILES = (
+    "the plugin gets files of at most 8 MiB, and of messages that came since its start: anybody may send one",
+    "`parlor.files.open(…)`, which reads a file in parts",
+)
+FIRST_READ = ("each file is read before it is called, also one that it rejects", "`@on(\"message\")`, `message.files` and `parlor.files.open(…)`")
 
 SAVED = ("settings are the owner's: a change lasts until the plugin ends", "`await parlor.storage.set(…)`, with the permission `storage`")
 

@@ -208,6 +208,7 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], root: str, late:
         more = {"hears": True} if kind.draft.hears else {}
         more |= {"webhooks": kind.webhooks} if kind.webhooks else {}
         more |= {"watches": True} if kind.draft.watches else {}
+        more |= {"has_database": True} if kind.draft.has_database else {}
         lines += _run(framework, f"{name_of(module)}.{owner}", identity, kind.settings, more)
     return "\n".join(lines) + "\n"
 

@@ -25,6 +25,8 @@ class Draft:
     answers: bool = False
     hears: bool = False
     keeps: bool = False
+    #: It has a database, which the layer stores.
+    has_database: bool = False
     knows_rooms: bool = False
     #: It hears of people who enter and leave rooms.
     watches: bool = False
@@ -37,6 +39,8 @@ class Draft:
     servers: list[str] = field(default_factory=list)
     #: The media types that it uploads; `*` is every one.
     uploads: set[str] = field(default_factory=set)
+    #: It reads the files of messages.
+    reads_files: bool = False
     #: By their names: type, default and description.
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     webhooks: dict[str, list[str]] = field(default_factory=dict)
@@ -176,6 +180,10 @@ def _permissions(draft: Draft) -> Iterator[str]:
     if draft.uploads:
         kinds = ["*"] if "*" in draft.uploads else sorted(draft.uploads)
         yield f'"files.send" = {{ scope = {_value(kinds)}, reason = "to send files and pictures" }}'
+    if draft.reads_files:
+        yield '"files.read" = { reason = "to read the files that people send" }'
+    if draft.has_database:
+        yield 'storage = { scope = ["6 MiB"], reason = "to keep its database" }'
     if draft.keeps:
         yield 'storage = { scope = ["4 MiB"], reason = "to keep what it is told" }'
     if draft.servers:

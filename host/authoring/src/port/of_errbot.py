@@ -17,7 +17,7 @@ OPTIONS = {
     "re_botcmd": {"hidden", "name", "admin_only", "historize", "template", "pattern", "flags", "matchall", "prefixed", "flow_only", "re_cmd_name_help"},
     "webhook": {"uri_rule", "methods", "form_param", "raw"},
 }
-HEARS = {"callback_message", "callback_mention"}
+HEARS = {"callback_message", "callback_mention", "callback_stream"}
 #: Methods of the mapping that a plugin is.
 MAPPING = {"get", "keys", "items", "values", "setdefault", "pop", "update", "mutable", "clear", "popitem"}
 PLACES = {"build_identifier", "query_room", "rooms"}
@@ -68,6 +68,10 @@ class Errbot:
         for module in self.checker.modules:
             for node in module.classes.values():
                 self._class(module, node)
+            for call in (one for one in ast.walk(module.tree) if isinstance(one, ast.Call)):
+                reason = checks.keywords(call).get("template", call.args[1] if len(call.args) > 1 else None)
+                if (module.dotted(call.func) or "").rpartition(".")[2] == "CommandError" and checks.may_be_true(reason):
+                    self._template(module, call, reason)
             for name, line, _, _ in tree.imports(module):
                 if name.startswith("errbot.templating"):
                     self._template(module, line)
@@ -101,6 +105,7 @@ class Errbot:
             checks.who_may(self.checker, module, one, "`admin_only=True` for a whole command, or JIDs alone, which only match in private")
             if is_plugin:
                 self._mapping(one)
+                self._stream(module, one)
                 self._address(module, one)
 
     def _names(self, module: Module, node: ast.ClassDef) -> None:
@@ -128,6 +133,10 @@ class Errbot:
             self.checker.tell("lacks", module, function, f"{function.name}()", *lacks.UNCALLED[function.name])
         if is_plugin and function.name in HEARS:
             draft.hears = True
+        if is_plugin and function.name == "callback_stream":
+            draft.reads_files = True
+            self.checker.tell("check", module, function, "callback_stream()", *lacks.READ_FILES)
+            self.checker.tell("check", module, function, "files that are rejected", *lacks.FIRST_READ)
         for one in function.decorator_list:
             call = one if isinstance(one, ast.Call) else None
             kind = DECORATORS.get(module.dotted(call.func if call else one) or "")
@@ -180,7 +189,7 @@ class Errbot:
                 self.draft.knows_rooms = True
             if node.attr == "send_templated":
                 self._template(module, node)
-            if node.attr in ("send", "send_card", "send_templated"):
+            if node.attr in ("send", "send_card", "send_templated", "send_stream_request"):
                 self.draft.answers = True
             if node.attr == "send_card":
                 tell("check", module, node, "self.send_card", "XMPP has no cards: it is sent as a text", "nothing, if a text will do")
@@ -197,6 +206,12 @@ class Errbot:
             is_known = True
         if is_known:
             self._checked.update(one for one in ast.walk(node.value) if isinstance(one, ast.Attribute))
+
+    def _stream(self, module: Module, node: ast.AST) -> None:
+        """Notes a file that the plugin sends."""
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "self.send_stream_request":
+            given = node.args[4] if len(node.args) > 4 else checks.keywords(node).get("stream_type")
+            checks.uploads(self.checker, self.draft, module, node, "self.send_stream_request()", given)
 
     def _address(self, module: Module, node: ast.AST) -> None:
         """Tells of texts that can be no JID, where one is meant."""
@@ -248,9 +263,8 @@ class Errbot:
                 rule = call.args[0] if call and call.args else given.get("uri_rule")
                 text = rule.value if isinstance(rule, ast.Constant) and isinstance(rule.value, str) else function.name
                 if "<" in text:
-                    self.checker.tell("lacks", module, one, f"@webhook({text!r})", "the address of a webhook is the host's, and has no parameters",
-                                      "put them into what is sent")
-                    continue
+                    self.checker.tell("check", module, one, f"@webhook({text!r})", lacks.BY_QUERY,
+                                      "the address of the webhook with a query such as `?name=…`, for those who send requests")
                 name = self.draft.webhook(function.name, _methods(given.get("methods")))
                 found[function.name] = name
                 self.checker.tell("check", module, one, f"the webhook {name}", "nobody verifies who sends, as before: `verify = \"none\"`",

@@ -13,8 +13,6 @@ from manifest import Draft, settings_of
 from tree import Module
 
 CONFIG = "base-config.yaml"
-#: A media type.
-KIND = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}")
 
 
 class Maubot:
@@ -61,7 +59,10 @@ class Maubot:
             except ValueError as error:
                 self._tell_file(CONFIG, f"the settings: {error}", "that part of YAML is not known here",
                                 "write `[settings.NAME]` in plugin.toml, and its name in plugin.py")
-        if self.about.get("database"):
+        if self.about.get("database") and self.about.get("database_type") == "asyncpg":
+            self.draft.has_database = True
+            self._tell_file("maubot.yaml", "database: true", *lacks.SQLITE, "check")
+        elif self.about.get("database"):
             self._tell_file("maubot.yaml", "database: true", *lacks.OF_PLUGIN["database"])
 
     def _open_maps(self) -> set[str]:
@@ -117,7 +118,8 @@ class Maubot:
                 if re.search(r"\b(sender|room_id|mxid|user_id)\b", ast.unparse(node.func.value)):
                     tell("lacks", module, node, ast.unparse(node)[:100], "an address of XMPP has no `:`", "`.partition(\"@\")`: the domain is behind it")
             if node.func.attr == "upload_media" and ast.unparse(node.func.value).endswith("client"):
-                self._upload(module, node)
+                given = node.args[1] if len(node.args) > 1 else checks.keywords(node).get("mime_type")
+                checks.uploads(self.checker, self.draft, module, node, "client.upload_media()", given)
             if ast.unparse(node.func).endswith((".respond", ".reply", ".send_text", ".send_message")):
                 self.draft.answers = True
 
@@ -150,17 +152,6 @@ class Maubot:
         name = module.dotted(node) or ""
         return name.removeprefix("mautrix.types.EventType.").removeprefix("mautrix.client.")
 
-    def _upload(self, module: Module, call: ast.Call) -> None:
-        """Notes the media type that a file is uploaded with."""
-        given = call.args[1] if len(call.args) > 1 else checks.keywords(call).get("mime_type")
-        kind = given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else ""
-        kind = kind.partition(";")[0].strip().lower()
-        self.checker.tell("check", module, call, "client.upload_media()", *lacks.PLAIN_FILES)
-        if not KIND.fullmatch(kind):
-            kind = "*"
-            self.checker.tell("check", module, call, "the files that it uploads", *lacks.ANY_FILES)
-        self.draft.uploads.add(kind)
-
     def _attribute(self, module: Module, node: ast.Attribute) -> None:
         tell = self.checker.tell
         shown = ast.unparse(node)
@@ -170,11 +161,15 @@ class Maubot:
         if name.startswith("mautrix.client.InternalEventType.") and name.removeprefix("mautrix.client.") not in lacks.OF_MEMBERS:
             tell("lacks", module, node, f"InternalEventType.{node.attr}", *lacks.NO_EVENT)
         owner, _, last = shown.rpartition(".")
-        if owner == "self" and last in lacks.OF_PLUGIN:
+        if owner == "self" and last in lacks.OF_PLUGIN and not (last == "database" and self.draft.has_database):
             tell("lacks", module, node, shown, *lacks.OF_PLUGIN[last])
         if owner.endswith("self.client") or owner == "evt.client" or owner.endswith("bot.client"):
             if last not in lacks.CLIENT:
                 tell("lacks", module, node, shown, *lacks.NO_CLIENT)
+            elif last == "download_media":
+                # The host opens only files of messages that the plugin has heard.
+                self.draft.hears = self.draft.reads_files = True
+                tell("check", module, node, shown, *lacks.READ_FILES)
             elif last in ("react", "redact", "get_event"):
                 # The plugin has to hear the messages that these refer to, also its own that come back from rooms.
                 self.draft.hears = self.draft.answers = self.draft.knows_rooms = True

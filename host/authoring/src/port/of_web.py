@@ -13,6 +13,10 @@ from tree import Module
 METHODS = {"get", "head", "post", "put", "patch", "delete"}
 #: The names that parameters with a request usually have.
 USUAL = {"req", "request"}
+#: A parameter of a path: `{id}`, or `{id:\\d+}`.
+PARAMETER = re.compile(r"\{([A-Za-z_]\w*)")
+#: The attributes of an address that requests have.
+OF_ADDRESS = {"query", "query_string"}
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 #: How many headers a webhook may list.
 MOST_HEADERS = 32
@@ -53,9 +57,10 @@ def _handler(
     for one in given:
         path = one.args[0] if one.args else checks.keywords(one).get("path")
         shown = f"@web.{_method_of(module, one)}({ast.unparse(path) if path is not None else ''})"[:100]
-        if path is not None and "{" in ast.unparse(path):
-            checker.tell("lacks", module, one, shown, *lacks.NO_PATH)
-            return
+        names = PARAMETER.findall(_text(module, path))
+        if names:
+            query = "&".join(f"{name}=…" for name in names)
+            checker.tell("check", module, one, f"the path of {shown}", lacks.BY_QUERY, f"the address of the webhook with `?{query}`, for those who send requests")
         methods.append((_method_of(module, one) or "").upper())
         if methods[-1] == "GET":
             checker.tell("check", module, one, shown, *lacks.NO_PAGE)
@@ -68,12 +73,23 @@ def _handler(
                  f"`await parlor.webhooks.address(\"{name}\")` gives the address")
 
 
+def _text(module: Module, path: Optional[ast.expr]) -> str:
+    """Returns what is known of the text of a path."""
+    if isinstance(path, ast.Name):
+        path = module.constants.get(path.id, path)
+    parts = path.values if isinstance(path, ast.JoinedStr) else [path]
+    return "".join(one.value if isinstance(one, ast.Constant) and isinstance(one.value, str) else "\0" for one in parts)
+
+
 def _requests(checker: checks.Checker, draft: Draft, module: Module, function: tree.Function, names: set[str]) -> None:
     """Checks what a function uses of requests: the host gives no more headers than plugin.toml lists."""
     own = {one.arg for one in [*function.args.args, *function.args.kwonlyargs]} & names
     around = tree.around(function)
     for node in tree.within(function):
         if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name) or node.value.id not in own:
+            continue
+        outer = around.get(node)
+        if node.attr in ("url", "rel_url") and isinstance(outer, ast.Attribute) and outer.attr in OF_ADDRESS:
             continue
         if node.attr in lacks.OF_REQUEST:
             checker.tell("lacks", module, node, f"{node.value.id}.{node.attr}", *lacks.OF_REQUEST[node.attr])

@@ -37,14 +37,15 @@ class Fields(dict[str, Any]):
 class Request:
     """A request, as the host has given it."""
 
-    def __init__(self, hook: Any) -> None:
+    def __init__(self, hook: Any, match_info: Optional[Mapping[str, str]] = None) -> None:
         self.method: str = hook.method
         self.headers = Headers(dict(hook.headers))
         self.query_string: str = hook.query or ""
         self.query = Fields(parse_qsl(self.query_string, keep_blank_values=True))
-        self.rel_url = SimpleNamespace(query=self.query, query_string=self.query_string)
-        #: The address is the host's, and has no parts for parameters.
-        self.match_info: dict[str, str] = {}
+        #: The query alone: the rest of the address is the host's.
+        self.url = self.rel_url = SimpleNamespace(query=self.query, query_string=self.query_string)
+        #: The parameters of the path, which come by the query.
+        self.match_info: dict[str, str] = dict(match_info or {})
         self._body = bytes(hook.body)
 
     @property
@@ -205,10 +206,10 @@ class HTTPServiceUnavailable(HTTPException):
     status_code = 503
 
 
-async def answer(hook: Any, handler: Callable[[Request], Any]) -> None:
+async def answer(hook: Any, handler: Callable[[Request], Any], match_info: Optional[Mapping[str, str]] = None) -> None:
     """Calls a handler with a request, and gives its answer to the host. If it fails, the host answers 500; without an answer, 204."""
     try:
-        given = handler(Request(hook))
+        given = handler(Request(hook, match_info))
         response = await given if hasattr(given, "__await__") else given
     except HTTPException as error:
         response = error

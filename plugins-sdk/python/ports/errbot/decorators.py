@@ -30,6 +30,8 @@ class Declared:
     prefixed: bool = True
     matchall: bool = False
     form_param: Optional[str] = None
+    #: Of `webhook`: the path in the source, for its parameters.
+    rule: str = ""
     #: The template of the answer, which is then a mapping.
     template: Optional[str] = None
 
@@ -126,6 +128,7 @@ def webhook(*given: Any, uri_rule: Optional[str] = None, form_param: Optional[st
     """Has a method called with what is sent to a webhook."""
 
     def note(function: Callable[..., Any]) -> Callable[..., Any]:
-        return _noted(function, Declared("webhook", function.__name__, form_param=form_param))
+        rule = uri_rule or next((one for one in given if isinstance(one, str)), "")
+        return _noted(function, Declared("webhook", function.__name__, form_param=form_param, rule=rule))
 
     return note(given[0]) if given and callable(given[0]) else note

@@ -10,15 +10,16 @@ from parlor_port.kept import Kept, NotStored
 from parlor_port.places import Outbox
 
 from . import people
+from .streams import Sent, Stream
 from .utils import recurse_check_structure
 
 _log = logging.getLogger("errbot")
 
 
 class CommandError(Exception):
-    """Why a command was not done. People are told the reason."""
+    """Why a command was not done. People are told the reason, which is a mapping if a template makes the text."""
 
-    def __init__(self, reason: str, template: Optional[str] = None) -> None:
+    def __init__(self, reason: Any, template: Optional[str] = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.template = template
@@ -29,6 +30,11 @@ def rendered(template: str, values: Mapping[str, Any]) -> str:
     from .templating import render
 
     return render(template, values)
+
+
+def _is_room(identifier: Any) -> Optional[bool]:
+    """Whether it is a room. None: the text of its address does not tell."""
+    return True if isinstance(identifier, people.Room) else False if isinstance(identifier, people.Person) else None
 
 
 class _Part:
@@ -99,6 +105,9 @@ class BotPlugin:
     def callback_mention(self, message: Any, mentioned_people: Any) -> None:
         """Called with each message in a room that names the bot."""
 
+    def callback_stream(self, stream: Stream) -> None:
+        """Called with each file that somebody sends. Needs `files.read`."""
+
     # Settings
 
     def get_configuration_template(self) -> Any:
@@ -141,11 +150,25 @@ class BotPlugin:
         if identifier is None:
             raise ValueError("it is to be sent to nobody")
         reply_to = getattr(in_reply_to, "of_parlor", None)
-        in_room = True if isinstance(identifier, people.Room) else False if isinstance(identifier, people.Person) else None
         text = str(text)
         if groupchat_nick_reply and in_reply_to is not None and in_reply_to.is_group:
             text = f"{in_reply_to.nick}: {text}"
-        self._parlor_outbox.put(str(identifier), text, reply_to, in_room)
+        self._parlor_outbox.put(str(identifier), text, reply_to, _is_room(identifier))
+
+    def send_stream_request(
+        self, user: Any, fsource: Any, name: Optional[str] = None, size: Optional[int] = None, stream_type: Optional[str] = None
+    ) -> Stream:
+        """Sends a file, once the function that sends it returns or yields. Needs `files.send`."""
+        if user is None:
+            raise ValueError("it is to be sent to nobody")
+        stream = Stream(user, fsource, name, size, stream_type)
+        sent = Sent(stream)
+
+        async def message() -> Any:
+            return parlor.outgoing(files=[await sent.upload()])
+
+        self._parlor_outbox.put_later(str(user), message, _is_room(user))
+        return stream
 
     def send_templated(
         self, identifier: Any, template_name: str, template_parameters: Mapping[str, Any], in_reply_to: Any = None,

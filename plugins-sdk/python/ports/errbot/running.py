@@ -11,11 +11,11 @@ from urllib.parse import parse_qs
 
 import parlor
 from parlor import People, Rest, setting
-from parlor_port import places
+from parlor_port import files, places, routes
 from parlor_port import running as port
 from parlor_port.kept import NotStored
 
-from . import people
+from . import people, streams
 from .decorators import NOTED, Declared
 from .plugin import BotPlugin, CommandError, rendered
 from .utils import ValidationException
@@ -63,6 +63,7 @@ class Runner:
         self._patterns = [one for one in patterns if not one[1].admin_only]
         self._closed = [method for method, declared in patterns if declared.admin_only]
         self._prefix = "!"
+        self._takes_files = kind.callback_stream is not BotPlugin.callback_stream
 
     def begin(self) -> None:
         """Has the host call the plugin."""
@@ -75,7 +76,7 @@ class Runner:
             self._command(root, several)
         for method, hook in self._webhooks.items():
             parlor.on("webhook", webhook=hook)(self._webhook(method))
-        if self._patterns or self._kind.callback_message is not BotPlugin.callback_message:
+        if self._patterns or self._takes_files or self._kind.callback_message is not BotPlugin.callback_message:
             parlor.on("message")(self._hear)
         if self._kind.callback_mention is not BotPlugin.callback_mention:
             parlor.on_mention(self._mention)
@@ -167,7 +168,7 @@ class Runner:
                     if text:
                         await parlor.reply(to, text)
             except _TOLD as error:
-                await parlor.reply(to, str(error) or type(error).__name__)
+                await parlor.reply(to, _reason(error) or type(error).__name__)
             finally:
                 await self._plugin._parlor_flush()
         except NotStored as error:
@@ -177,11 +178,17 @@ class Runner:
     # Messages
 
     async def _hear(self, message: Any) -> None:
-        if message.carbon or message.own or message.body is None or places.takes_back(message):
+        has_files = self._takes_files and files.of_message(message)
+        if message.carbon or message.own or places.takes_back(message) or (message.body is None and not has_files):
             return
         await self._loaded.wait()
         made = people.message(message)
         steps: list[Callable[[], Awaitable[None]]] = []
+        if has_files:
+            steps += (partial(self._called, self._plugin.callback_stream, one) for one in await streams.of_message(message, made.frm))
+        if message.body is None:
+            await port.each(_log, steps)
+            return
         if self._kind.callback_message is not BotPlugin.callback_message:
             steps.append(partial(self._called, self._plugin.callback_message, made))
         # Another one answers a command.
@@ -189,10 +196,10 @@ class Runner:
             steps += (partial(self._match, message, made, *one) for one in self._patterns)
         await port.each(_log, steps)
 
-    async def _called(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    async def _called(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Calls a method, and writes what it kept, also if it fails."""
         try:
-            return await port.done(function(*arguments))
+            return await port.done(function(*arguments, **named))
         finally:
             await self._plugin._parlor_flush()
 
@@ -215,16 +222,21 @@ class Runner:
     # Webhooks
 
     def _webhook(self, method: str) -> Callable[..., Any]:
-        form = getattr(getattr(self._kind, method), NOTED).form_param
+        declared: Declared = getattr(getattr(self._kind, method), NOTED)
+        route = routes.of_angles(declared.rule)
 
         async def take(hook: Any) -> None:
+            values = route.values(hook.query)
+            if values is None:
+                await parlor.webhooks.answer(hook, 404, text="the parameters of the path are missing in the query, or wrong")
+                return
             try:
-                given = _sent(hook, form)
+                given = _sent(hook, declared.form_param)
             except ValueError as error:
                 await parlor.webhooks.answer(hook, 400, text=str(error))
                 return
             await self._loaded.wait()
-            answer = await self._called(getattr(self._plugin, method), given)
+            answer = await self._called(getattr(self._plugin, method), given, **values)
             if isinstance(answer, (dict, list)):
                 await parlor.webhooks.answer(hook, json=answer)
             else:
@@ -276,6 +288,13 @@ def _text(answer: Any, template: Optional[str] = None) -> str:
             return rendered(template, answer)
         return "\n".join(str(one) for one in answer.values())
     return str(answer)
+
+
+def _reason(error: Exception) -> str:
+    """Why a command was not done: with a template, what it makes of the reason."""
+    if isinstance(error, CommandError) and error.template and isinstance(error.reason, Mapping):
+        return rendered(error.template, error.reason)
+    return str(error)
 
 
 def _sent(hook: Any, form: Optional[str]) -> Any:

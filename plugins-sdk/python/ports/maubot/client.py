@@ -52,6 +52,10 @@ class Client:
         """Uploads a file to the account's server. Everybody who is given its address can read it. Needs `files.send`."""
         return await media.upload(data, mime_type, filename, size)
 
+    async def download_media(self, url: Any, timeout_ms: Optional[int] = None) -> bytes:
+        """A file of a message that came since the plugin's start, of at most 8 MiB. Needs `files.read`."""
+        return await media.download(url)
+
     async def send_file(
         self, room_id: Any, url: Any, *, info: Any = None, file_name: Optional[str] = None, file_type: Any = MessageType.FILE, relates_to: Any = None,
         **_: Any,
@@ -81,12 +85,12 @@ class Client:
 
     async def get_event(self, room_id: Any, event_id: Any) -> Any:
         """A message that was heard lately. `MNotFound`: it was not, or too long ago."""
-        from .events import message_event
+        from .events import message_events
 
         about = places.heard(str(room_id), str(event_id))
         if about is None:
             raise MNotFound(f"no message {event_id} was heard lately in {room_id}")
-        return message_event(self, about)
+        return message_events(self, about)[0]
 
     async def get_displayname(self, user_id: Any, **_: Any) -> str:
         """The nickname in a room, or what stands before `@`."""

@@ -6,9 +6,9 @@ import parlor
 from mautrix.client import SyncStream
 from mautrix.types import EventID, EventType, InReplyTo, MessageType, RelatesTo, RelationType, RoomID, TextMessageEventContent, UserID
 from parlor import outgoing
-from parlor_port import places
+from parlor_port import files, places
 
-from . import texts
+from . import media, texts
 from .client import Client, mark_read, of_content
 
 
@@ -65,18 +65,31 @@ class MessageEvent:
 
 
 def message_event(client: Client, message: Any) -> MessageEvent:
-    """A message that came."""
+    """The text of a message that came."""
     places.hear(message)
+    content = TextMessageEventContent(MessageType.TEXT, parlor.body_without_fallback(message), relates_to=_relates(message))
+    return MessageEvent(client, message, content, EventType.ROOM_MESSAGE)
+
+
+def message_events(client: Client, message: Any) -> list[MessageEvent]:
+    """A message that came: its text, and each of its files. In Matrix, each is a message of its own."""
+    given = files.of_message(message)
+    event = message_event(client, message)
+    text = files.text_beside(event.content.body, given)
+    others = [MessageEvent(client, message, media.content_of(one, event.content.relates_to), EventType.ROOM_MESSAGE) for one in given]
+    return [event, *others] if text or not others else others
+
+
+def _relates(message: Any) -> Optional[RelatesTo]:
+    """How it relates to another message."""
     extensions = message.extensions
     reply = extensions.reply if extensions is not None else None
     replaced = extensions.replace if extensions is not None else None
-    relates: Optional[RelatesTo] = None
     if replaced:
-        relates = RelatesTo(rel_type=RelationType.REPLACE, event_id=EventID(replaced))
-    elif reply is not None:
-        relates = RelatesTo(in_reply_to=InReplyTo(event_id=EventID(places.name_of(message.chat, reply.id))))
-    content = TextMessageEventContent(MessageType.TEXT, parlor.body_without_fallback(message), relates_to=relates)
-    return MessageEvent(client, message, content, EventType.ROOM_MESSAGE)
+        return RelatesTo(rel_type=RelationType.REPLACE, event_id=EventID(replaced))
+    if reply is not None:
+        return RelatesTo(in_reply_to=InReplyTo(event_id=EventID(places.name_of(message.chat, reply.id))))
+    return None
 
 
 def reaction_events(client: Client, message: Any) -> list[MessageEvent]:

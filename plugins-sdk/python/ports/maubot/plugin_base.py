@@ -33,6 +33,11 @@ class Plugin:
         """The class of the settings."""
         return None
 
+    @classmethod
+    def get_db_upgrade_table(cls) -> Any:
+        """The upgrades of the database."""
+        return None
+
     def on_external_config_update(self) -> Any:
         """Called when the settings have changed."""
         if self.config is not None:

@@ -9,10 +9,10 @@ import aiohttp.web
 import parlor
 from mautrix.types import EventType
 from mautrix.util.config import BaseProxyConfig
-from parlor_port import places
+from parlor_port import files, places
 from parlor_port import running as port
 
-from .events import message_event, reaction_events
+from .events import message_event, message_events, reaction_events
 from .handlers import command as commands
 from .handlers import event as events
 from .handlers import web
@@ -32,18 +32,20 @@ def run(
     hears: bool = False,
     webhooks: Optional[Mapping[str, str]] = None,
     watches: bool = False,
+    has_database: bool = False,
 ) -> None:
     """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `hears`: whether it listens to
     messages, and so asks for `messages.read`. `webhooks`: by its methods, the names of the webhooks. `watches`: whether it listens to people
-    who enter and leave rooms, and so asks for `rooms.read`."""
-    Runner(kind, name, settings or {}, hears, webhooks or {}, watches).begin()
+    who enter and leave rooms, and so asks for `rooms.read`. `has_database`: whether it has a database, and so asks for `storage`."""
+    Runner(kind, name, settings or {}, hears, webhooks or {}, watches, has_database).begin()
 
 
 class Runner:
     """One plugin."""
 
     def __init__(
-        self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool, webhooks: Mapping[str, str], watches: bool
+        self, kind: type[Plugin], name: str, settings: Mapping[str, tuple[str, str]], hears: bool, webhooks: Mapping[str, str], watches: bool,
+        has_database: bool,
     ) -> None:
         self._kind = kind
         self._name = name
@@ -51,8 +53,16 @@ class Runner:
         self._hears = hears
         self._webhooks = webhooks
         self._watches = watches
+        self._database: Any = None
+        if has_database:
+            # Only these need SQLite, which has to be imported while the plugin is built.
+            from mautrix.util.async_db import Database
+
+            self._database = Database
         #: Requests wait for it: before, the plugin and its other objects are not there.
         self._started = asyncio.Event()
+        #: Commands wait for it: before, the plugin and its database are not there.
+        self._made = asyncio.Event()
         self._plugin: Any = None
         self._passives: list[tuple[Callable[..., Any], commands.Passive]] = []
         self._listeners: list[tuple[Callable[..., Any], EventType]] = []
@@ -78,7 +88,12 @@ class Runner:
         values = port.values_of(self._settings)
         of_config = self._kind.get_config_class()
         config = of_config(values) if of_config is not None else BaseProxyConfig(values) if values else None
-        plugin = self._plugin = self._made(config)
+        plugin = self._object(config)
+        if self._database is not None:
+            plugin.database = self._database(upgrade_table=self._kind.get_db_upgrade_table())
+            await plugin.database.start()
+        self._plugin = plugin
+        self._made.set()
         await port.done(plugin.pre_start())
         await port.done(plugin.start())
         # The plugin may have changed what the names of its commands are made from, and have made more objects with handlers.
@@ -93,7 +108,7 @@ class Runner:
         await parlor.sleep(0)
         self._started.set()
 
-    def _made(self, config: Any) -> Any:
+    def _object(self, config: Any) -> Any:
         plugin = self._kind.__new__(self._kind)
         Plugin.__init__(plugin, self._name, config)
         return plugin
@@ -111,6 +126,7 @@ class Runner:
         usage = port.first_line(command.usage("").removeprefix("Usage: ").strip())
 
         async def give(given: parlor.Command) -> None:
+            await self._made.wait()
             event = message_event(self._plugin.client, given.message)
             await self._give(owner(), command, f"{_PREFIX}{name}", event, given.rest)
 
@@ -120,7 +136,7 @@ class Runner:
 
     async def _give(self, instance: Any, command: commands.Command, names: str, event: Any, rest: str) -> None:
         word, after = commands.first_word(rest)
-        for one in (one for one in command.subcommands if not one.is_off):
+        for one in commands.on(command.subcommands):
             own = one.name_for(instance)
             if word and word.lower() in (own.lower(), *(alias.lower() for alias in one.aliases)):
                 await self._give(instance, one, f"{names} {own}", event, after)
@@ -144,7 +160,11 @@ class Runner:
         handler = next((one for one in found if getattr(one, web.NOTED, False)), None)
         if handler is None:
             raise LookupError(f"the plugin has no method {method} for requests")
-        await aiohttp.web.answer(hook, handler)
+        values = web.values(getattr(handler, web.NOTED), hook)
+        if values is None:
+            await parlor.webhooks.answer(hook, 404, text="the parameters of the path are missing in the query, or wrong")
+        else:
+            await aiohttp.web.answer(hook, handler, values)
 
     # Messages
 
@@ -173,9 +193,9 @@ class Runner:
             redaction = redaction_event(self._plugin.client, message)
             return [] if redaction is None else [redaction]
         has_reactions = message.extensions is not None and message.extensions.reactions is not None
-        if has_reactions or message.body is None:
+        if has_reactions or message.body is None and not files.of_message(message):
             return reaction_events(self._plugin.client, message)
-        return [message_event(self._plugin.client, message)]
+        return list(message_events(self._plugin.client, message))
 
 
 async def _listen(event: Any, function: Callable[..., Any], kind: EventType) -> None:
@@ -200,7 +220,7 @@ def _commands(kind: type) -> list[commands.Command]:
     """The commands of a class, without those that belong to another one, in the order of their names."""
     found = [one for one in (getattr(kind, name, None) for name in dir(kind)) if isinstance(one, commands.Command)]
     inner = {id(one) for command in found for one in command.subcommands}
-    return [one for one in dict.fromkeys(found) if id(one) not in inner and not one.is_off]
+    return [one for one in commands.on(dict.fromkeys(found)) if id(one) not in inner]
 
 
 def _methods(owner: Any) -> Iterator[Any]:
@@ -233,6 +253,6 @@ def _values(instance: Any, command: commands.Command, event: Any, rest: str) -> 
 
 def _help(instance: Any, command: commands.Command, names: str) -> Iterator[str]:
     yield command.usage(names)
-    for one in (one for one in command.subcommands if not one.is_off):
+    for one in commands.on(command.subcommands):
         shown = " ".join([one.name_for(instance), *(argument.shown for argument in one.arguments)])
         yield f"- {shown}{' - ' if one.help else ''}{one.help}"

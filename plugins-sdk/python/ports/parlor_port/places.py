@@ -2,7 +2,7 @@
 
 import asyncio
 import collections
-from typing import Any, Optional
+from typing import Any, Awaitable, Callable, Optional
 
 from parlor import chats, errors, outgoing, rooms, sleep
 
@@ -179,6 +179,10 @@ class Outbox:
         if text:
             self._waiting.append((running.task(), place, outgoing(text, reply_to=reply_to) if reply_to is not None else text, in_room))
 
+    def put_later(self, place: str, message: Callable[[], Awaitable[Any]], in_room: Optional[bool] = None) -> None:
+        """The same, for a message that can only be made by waiting, such as one with a file."""
+        self._waiting.append((running.task(), place, message, in_room))
+
     def drop(self) -> None:
         """Forgets the messages of the handler that runs."""
         own = running.task()
@@ -194,4 +198,5 @@ class Outbox:
             self._lock = asyncio.Lock()
         async with self._lock:
             while self._waiting:
-                await say(*self._waiting.popleft()[1:])
+                _, place, message, in_room = self._waiting.popleft()
+                await say(place, await message() if callable(message) else message, in_room)

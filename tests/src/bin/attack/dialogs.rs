@@ -1,4 +1,4 @@
-//! Attacks by questions to people: answers of others and floods of them, and questions without end.
+//! Attacks by questions to people: answers of others and floods of them, people who leave, and questions without end.
 
 use anyhow::{Result, ensure};
 use parlor_tests::policy::Entry;
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::case::{Case, case};
 use crate::cpu::remove;
+use crate::people::{FULL, HALL, enter, presence};
 use crate::stage::Plan;
 use crate::trial::Trial;
 
@@ -13,6 +14,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         case!(129, "a flood of answers to a question, and answers of others", answers),
         case!(130, "questions to people without end", without_end),
+        case!(164, "a person who is asked in a room and leaves", leaving),
     ]
 }
 
@@ -79,4 +81,41 @@ async fn without_end(trial: &mut Trial) -> Result<String> {
     ensure!(status["state"] == "running", "{status}");
     remove(stage).await?;
     Ok("50 at once, and over-limit for the others".to_owned())
+}
+
+async fn leaving(trial: &mut Trial) -> Result<String> {
+    const ROUNDS: usize = 10;
+    let grants = |entry: Entry| {
+        let entry = talks(entry).grant("rooms.join", &[HALL]).grant("rooms.read", &[HALL]);
+        entry.grant("rooms.send", &[HALL]).limit("dialogs", 2)
+    };
+    let stage = trial.start(Plan::new()?.caller(grants)?).await?;
+    enter(stage).await?;
+    let enters = presence("tybalt", "", "");
+    let leaves = format!(
+        "<presence xmlns='jabber:client' type='unavailable' from='{HALL}/tybalt' to='{FULL}'>\
+         <x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='none'/></x></presence>"
+    );
+    let says = |round: usize| {
+        format!(
+            "<message xmlns='jabber:client' type='groupchat' id='late-{round}' from='{HALL}/tybalt' to='{FULL}'>\
+             <body>bot: red</body></message>"
+        )
+    };
+    let question = json!({ "room": HALL, "nick": "tybalt", "text": "Which?", "choices": ["red", "blue"] });
+    for round in 1..=ROUNDS {
+        stage.raw(enters.as_str()).await?;
+        stage.order_call(7, "dialogs.ask-in-room", &question).await?;
+        while stage.wire().matches("tybalt: Which?").count() < round {
+            stage.during().await?;
+        }
+        // Another one takes the nickname at once, and answers.
+        stage.raw(format!("{leaves}{enters}{}{leaves}", says(round))).await?;
+        let end = stage.result().await?;
+        ensure!(end["n"] == 7 && end["err"]["case"] == "not-found", "round {round} ended by {end}");
+    }
+    let status = stage.status("caller").await?;
+    ensure!(status["state"] == "running", "{status}");
+    remove(stage).await?;
+    Ok(format!("{ROUNDS} of {ROUNDS} questions end with the person, and nobody answers in the same name"))
 }

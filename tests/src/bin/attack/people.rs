@@ -17,10 +17,10 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// The account's full JID on the scripted server.
-const FULL: &str = "bot@localhost/parlor";
+pub(crate) const FULL: &str = "bot@localhost/parlor";
 /// An entity that is asked, and a room.
 const NURSE: &str = "nurse@localhost/ward";
-const HALL: &str = "hall@rooms.localhost";
+pub(crate) const HALL: &str = "hall@rooms.localhost";
 
 /// Writes an answer as if this entity had sent it.
 fn result(id: &str, from: &str, payload: &str) -> String {
@@ -95,7 +95,7 @@ async fn announce(stage: &mut Stage, features: &[&str]) -> Result<()> {
 }
 
 /// Writes the presence of an occupant, with the data from the occupant or the room.
-fn presence(nick: &str, codes: &str, said: &str) -> String {
+pub(crate) fn presence(nick: &str, codes: &str, said: &str) -> String {
     format!(
         "<presence xmlns='jabber:client' from='{HALL}/{nick}' to='{FULL}'>{said}<x \
          xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='participant'/>{codes}</x></presence>"
@@ -109,9 +109,8 @@ async fn occupant(stage: &mut Stage, nick: &str) -> Result<Value> {
     found.with_context(|| format!("{nick} is not in the room: {}", short(&all)))
 }
 
-async fn titles(trial: &mut Trial) -> Result<String> {
-    let grants = |entry: Entry| entry.grant("rooms.join", &[HALL]).grant("rooms.read", &[HALL]);
-    let stage = trial.start(Plan::new()?.caller(grants)?).await?;
+/// Has the plugin enter the hall, which announces only that it is a room.
+pub(crate) async fn enter(stage: &mut Stage) -> Result<()> {
     for address in [HALL, "iq:hall@rooms.localhost", "iq:rooms.localhost"] {
         stage.allow(address);
     }
@@ -126,7 +125,13 @@ async fn titles(trial: &mut Trial) -> Result<String> {
         .await?;
     announce(stage, &["http://jabber.org/protocol/muc"]).await?;
     while !stage.answer().await?.starts_with("done ") {}
+    Ok(())
+}
 
+async fn titles(trial: &mut Trial) -> Result<String> {
+    let grants = |entry: Entry| entry.grant("rooms.join", &[HALL]).grant("rooms.read", &[HALL]);
+    let stage = trial.start(Plan::new()?.caller(grants)?).await?;
+    enter(stage).await?;
     let hats = |count: usize, length: usize| {
         let hat = format!("<hat uri='urn:x' title='{}'/>", "t".repeat(length));
         format!("<hats xmlns='urn:xmpp:hats:0'>{}</hats>", hat.repeat(count))

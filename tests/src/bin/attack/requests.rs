@@ -9,6 +9,7 @@ use crate::case::{Case, case};
 use crate::cpu::remove;
 use crate::stage::{MALLORY, Plan, Stage};
 use crate::trial::Trial;
+use crate::web::fast;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -16,6 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(123, "a flood of IQs from strangers", flood),
         case!(124, "an answer to a request to another plugin", foreign_request),
         case!(125, "a cycle of requests of plugins to one another", cycle),
+        case!(165, "IQs of a namespace that two plugins want", claimed_twice),
     ]
 }
 
@@ -157,4 +159,39 @@ async fn cycle(trial: &mut Trial) -> Result<String> {
     let status = stage.status("victim").await?;
     ensure!(status["state"] == "running", "{status}");
     Ok("refused at once, and the request that is not answered ends by itself".to_owned())
+}
+
+async fn claimed_twice(trial: &mut Trial) -> Result<String> {
+    const COUNT: usize = 40;
+    let entry = |entry: Entry| fast(entry).grant("iq.answer", &[WEATHER]).limit("iq_time", "1 s");
+    let plan = Plan::new()?.caller(entry)?;
+    let other = plan.home.install("victim", &parlor_tests::plugins::built("caller")?)?;
+    let stage = trial.start(plan.with("victim", entry(other.set("name", "victim")))).await?;
+    stage.logged("plugin running", "victim").await?;
+    for name in ["victim.done", "victim.heard"] {
+        stage.call("listen.on", &json!({ "name": name })).await?;
+    }
+    stage.call("api.emit", &order(7, "listen.on", &json!({ "name": "iq" }))).await?;
+    while stage.heard().await?["event"]["payload"]["json"]["n"] != 7 {}
+    stage.call("listen.on", &json!({ "name": "iq" })).await?;
+    let many = (0..COUNT).map(|number| iq(&format!("person-{number}@localhost"), &format!("twice-{number}"), WEATHER));
+    stage.raw(many.collect::<String>()).await?;
+    let (mut own, mut others) = (0, 0);
+    while own + others < COUNT {
+        let event = stage.heard().await?;
+        let payload = &event["event"]["payload"];
+        own += usize::from(payload["iq-request"]["namespace"] == WEATHER);
+        others += usize::from(payload["json"]["event"]["payload"]["iq-request"]["namespace"] == WEATHER);
+    }
+    ensure!(own == 0 || others == 0, "both were asked: {own} and {others} times");
+    // Neither plugin answers them, so the host does.
+    let id = |number: usize| format!("id='twice-{number}'");
+    while (0..COUNT).any(|number| sent(stage, &id(number)) == 0) {
+        stage.during().await?;
+    }
+    for number in 0..COUNT {
+        let answers = sent(stage, &id(number));
+        ensure!(answers == 1, "{answers} answers to the request {number}");
+    }
+    Ok(format!("one of the plugins gets all {COUNT}, and each is answered once"))
 }

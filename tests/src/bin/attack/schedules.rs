@@ -1,4 +1,5 @@
-//! Attacks on schedules: too many due times at once, changes without end, and a clock that is set back.
+//! Attacks on schedules: too many due times at once, changes without end, a clock that is set back, and times and zones
+//! that there are not.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -20,6 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(114, "64 schedules that are due at once", all_at_once),
         case!(115, "schedules set and cancelled without end", without_end),
         case!(116, "a clock set back over due times", set_back),
+        case!(166, "times, zones and cron expressions in a stranger's words", strange_words),
     ]
 }
 
@@ -157,4 +159,51 @@ async fn next(stage: &mut Stage) -> Result<Timestamp> {
 fn time(value: &Value) -> Result<Timestamp> {
     let text = value.as_str().with_context(|| format!("no time: {value}"))?;
     text.parse().with_context(|| format!("no time: {text}"))
+}
+
+async fn strange_words(trial: &mut Trial) -> Result<String> {
+    let (digits, parts, list) = ("9".repeat(8_000), "x/".repeat(4_000), "1,".repeat(4_000));
+    let times = [
+        "2026-02-30 9:00",
+        "2026-13-01 9:00",
+        "24:00",
+        "in -1 hours",
+        "in 9999999999 weeks",
+        "in 99999999999999999999999 weeks",
+        "\u{ff12}:00",
+        "9:00\u{0}",
+        "\u{202e}00:9",
+        digits.as_str(),
+    ];
+    let zones = ["", "Nowhere/City", "Etc/Unknown", "../../etc/passwd", "Europe/Berlin\u{0}", "+02:00", parts.as_str()];
+    let expressions = [
+        "0 0 30 2 *",
+        "0 0 31 4,6,9,11 *",
+        "* * * * * *",
+        "60 * * * *",
+        "*/0 * * * *",
+        "@daily",
+        "5-1 * * * *",
+        "\u{661} * * * *",
+        list.as_str(),
+    ];
+    let stage = trial.start(Plan::new()?.caller(fast)?).await?;
+    let moment = "2026-07-01T12:00:00Z";
+    for text in times {
+        stage.refused("schedules.parse", &json!({ "text": text, "zone": "Europe/Berlin" }), "invalid").await?;
+    }
+    for zone in zones {
+        stage.refused("schedules.parse", &json!({ "text": "9:00", "zone": zone }), "invalid").await?;
+        stage.refused("schedules.to-local", &json!({ "moment": moment, "zone": zone }), "invalid").await?;
+        let daily = json!({ "name": "daily", "expression": "0 9 * * *", "zone": zone });
+        stage.refused("schedules.cron", &daily, "invalid").await?;
+    }
+    for expression in expressions {
+        let odd = json!({ "name": "odd", "expression": expression, "zone": "UTC" });
+        stage.refused("schedules.cron", &odd, "invalid").await?;
+    }
+    stage.during().await?;
+    is_empty(stage).await?;
+    remove(stage).await?;
+    Ok(format!("{} of them are invalid, and none is set", times.len() + zones.len() + expressions.len()))
 }

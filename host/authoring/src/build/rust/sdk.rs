@@ -45,6 +45,7 @@ pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "lib.rs",
     "listen.rs",
     "log.rs",
+    "moderation.rs",
     "places.rs",
     "plain.rs",
     "plugins.rs",

@@ -162,6 +162,11 @@ class Command:
         return f"Usage: {' '.join(words)}"
 
 
+def on(several: Iterable[Command]) -> list[Command]:
+    """The commands that people can give: those that are not off."""
+    return [one for one in several if not one.is_off]
+
+
 class Bound:
     """A command of one plugin that runs."""
 

@@ -1,0 +1,154 @@
+"""Databases, by the names that plugins of maubot know. Each plugin has a small one of SQLite: see `parlor_port.pages`."""
+
+import contextlib
+import inspect
+import re
+from enum import Enum
+from typing import Any, AsyncIterator, Callable, Iterable, Optional, Sequence
+
+from parlor_port import running as port
+from parlor_port.pages import Pages
+
+#: A text in a statement, which is left as it is, or a parameter as PostgreSQL has it.
+_PARAMETER = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\$(\d+)")
+#: Statements that change nothing.
+_READS = ("SELECT", "VALUES", "EXPLAIN", "PRAGMA", "WITH")
+
+
+class Scheme(Enum):
+    """The kinds of databases. It is always SQLite."""
+
+    SQLITE = "sqlite"
+    POSTGRES = "postgres"
+    COCKROACH = "cockroach"
+
+
+class Connection:
+    """The database, in statements."""
+
+    scheme = Scheme.SQLITE
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    async def execute(self, query: str, *args: Any, timeout: Optional[float] = None) -> Any:
+        """Carries out a statement."""
+        return (await self._run(query, args))[0]
+
+    async def executemany(self, query: str, args: Iterable[Sequence[Any]], timeout: Optional[float] = None) -> None:
+        """Carries out a statement with each of these arguments, all together or not at all."""
+        async with self.transaction():
+            for one in args:
+                await self._run(query, one)
+
+    async def fetch(self, query: str, *args: Any, timeout: Optional[float] = None) -> list[Any]:
+        """The rows that a statement gives."""
+        return (await self._run(query, args))[1]
+
+    async def fetchrow(self, query: str, *args: Any, timeout: Optional[float] = None) -> Any:
+        """The first of them. None: there is none."""
+        return next(iter(await self.fetch(query, *args)), None)
+
+    async def fetchval(self, query: str, *args: Any, column: Any = 0, timeout: Optional[float] = None) -> Any:
+        """A value of the first of them. None: there is none."""
+        row = await self.fetchrow(query, *args)
+        return None if row is None else row[column]
+
+    async def table_exists(self, name: str) -> bool:
+        """Whether there is such a table."""
+        return await self.fetchval("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1", name) is not None
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, **_: Any) -> AsyncIterator[None]:
+        """What is done within is stored together or, if it fails, not at all. Other tasks wait meanwhile."""
+        pages = self._pages
+        async with pages.turn:
+            await pages.ready()
+            own = pages.connection
+            mark = f"parlor_{pages.depth}"
+            own.execute(f"SAVEPOINT {mark}" if pages.depth else "BEGIN")
+            pages.depth += 1
+            try:
+                yield
+                own.execute(f"RELEASE {mark}" if pages.depth > 1 else "COMMIT")
+            except BaseException:
+                # SQLite itself may have ended it.
+                if own.in_transaction:
+                    own.execute(f"ROLLBACK TO {mark}" if pages.depth > 1 else "ROLLBACK")
+                raise
+            finally:
+                pages.depth -= 1
+            if not pages.depth and pages.is_changed:
+                await pages.store()
+
+    async def _run(self, query: str, args: Sequence[Any]) -> tuple[Any, list[Any]]:
+        async with self.transaction():
+            own = self._pages.connection
+            before = own.total_changes
+            cursor = own.execute(_PARAMETER.sub(lambda one: f"?{one[1]}" if one[1] else one[0], query), tuple(args))
+            rows = cursor.fetchall()
+            self._pages.is_changed |= own.total_changes != before or not query.lstrip().upper().startswith(_READS)
+        return cursor, rows
+
+
+class Database(Connection):
+    """The database of a plugin."""
+
+    def __init__(self, pages: Optional[Pages] = None, upgrade_table: "Optional[UpgradeTable]" = None) -> None:
+        super().__init__(pages or Pages("database/"))
+        self.upgrade_table = upgrade_table
+
+    @contextlib.asynccontextmanager
+    async def acquire(self, **_: Any) -> AsyncIterator[Connection]:
+        """The database, which no other task uses meanwhile."""
+        async with self._pages.turn:
+            yield self
+
+    async def start(self) -> None:
+        """Reads it, and makes the upgrades."""
+        if self.upgrade_table is not None:
+            await self.upgrade_table.upgrade(self)
+
+    async def stop(self) -> None:
+        """Everything has been stored."""
+
+
+class UpgradeTable:
+    """The upgrades of a database, which are made once, in their order."""
+
+    def __init__(self, version_table_name: str = "version", **_: Any) -> None:
+        self.version_table_name = version_table_name
+        self.upgrades: list[tuple[Callable[..., Any], Optional[int]]] = []
+
+    def register(self, *given: Any, index: int = -1, description: str = "", upgrades_to: Optional[int] = None, **_: Any) -> Any:
+        """Adds an upgrade, to the next version or to another one."""
+
+        def note(function: Callable[..., Any]) -> Callable[..., Any]:
+            self.upgrades.insert(index if index >= 0 else len(self.upgrades), (function, upgrades_to))
+            return function
+
+        return note(given[0]) if given and callable(given[0]) else note
+
+    async def upgrade(self, database: Database) -> None:
+        """Makes the upgrades that are missing. `RuntimeError`: the database is of a later version of the plugin."""
+        table = '"' + self.version_table_name.replace('"', '""') + '"'
+        await database.execute(f"CREATE TABLE IF NOT EXISTS {table} (version INTEGER PRIMARY KEY)")
+        version = await database.fetchval(f"SELECT version FROM {table}") or 0
+        if version > len(self.upgrades):
+            raise RuntimeError(f"the database has the version {version}, and this plugin knows {len(self.upgrades)}")
+        while version < len(self.upgrades):
+            function, to = self.upgrades[version]
+            async with database.transaction():
+                await port.done(function(database, database.scheme) if _takes_two(function) else function(database))
+                version = to or version + 1
+                await database.execute(f"DELETE FROM {table}")
+                await database.execute(f"INSERT INTO {table} (version) VALUES ($1)", version)
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    """Whether an upgrade also takes the kind of the database."""
+    try:
+        inspect.signature(function).bind(None, None)
+    except (TypeError, ValueError):
+        return False
+    return True

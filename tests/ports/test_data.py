@@ -1,0 +1,201 @@
+"""The databases of ported plugins: `python3 -m unittest discover tests/ports`."""
+
+import asyncio
+import sqlite3
+import tempfile
+import textwrap
+import tomllib
+import unittest
+from pathlib import Path
+from typing import Any
+
+import sample
+
+ABOUT = "id: org.example.a\nversion: 1.0\nmodules:\n- a\nmain_class: A\ndatabase: true\ndatabase_type: asyncpg\n"
+HEAD = """
+import asyncio
+from maubot import MessageEvent, Plugin
+from maubot.handlers import command
+from mautrix.util.async_db import Connection, Database, Scheme, UpgradeTable
+
+upgrades = UpgradeTable()
+
+
+@upgrades.register(description="the first one")
+async def first(conn: Connection, scheme: Scheme) -> None:
+    await conn.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, text TEXT UNIQUE)")
+"""
+SECOND = """
+
+@upgrades.register(description="the second one")
+async def second(conn: Connection) -> None:
+    await conn.execute("ALTER TABLE note ADD COLUMN points INTEGER NOT NULL DEFAULT 1")
+"""
+
+
+def plugin(body: str, head: str = HEAD) -> dict[str, str]:
+    body = "@classmethod\ndef get_db_upgrade_table(cls):\n    return upgrades\n" + textwrap.dedent(body)
+    return {"maubot.yaml": ABOUT, "a.py": f"{head}\n\nclass A(Plugin):\n{textwrap.indent(body, '    ')}"}
+
+
+NOTES = """
+@command.new("note", require_subcommand=True)
+async def note(self, evt):
+    pass
+
+@note.subcommand("add")
+@command.argument("text", pass_raw=True)
+async def add(self, evt, text):
+    async with self.database.acquire() as conn, conn.transaction():
+        number = await conn.fetchval("INSERT INTO note (owner, text) VALUES ($2, $1) RETURNING id", text, evt.sender)
+    await evt.respond(f"{number}")
+
+@note.subcommand("twice")
+@command.argument("text", pass_raw=True)
+async def twice(self, evt, text):
+    try:
+        async with self.database.acquire() as conn, conn.transaction():
+            await conn.execute("INSERT INTO note (owner, text) VALUES ($1, $2)", evt.sender, text)
+            await asyncio.sleep(0)
+            await conn.execute("INSERT INTO note (owner, text) VALUES ($1, $2)", evt.sender, text)
+    except Exception as error:
+        await evt.respond(f"{type(error).__name__}")
+
+@note.subcommand("fill")
+@command.argument("size", parser=int)
+async def fill(self, evt, size):
+    await self.database.executemany("INSERT INTO note (owner, text) VALUES ($1, $2)", [(evt.sender, f"{one:04}" * 250) for one in range(size)])
+    await evt.respond("filled")
+
+@note.subcommand("list")
+async def list(self, evt):
+    rows = await self.database.fetch("SELECT id, text AS said, '$1' AS money FROM note WHERE owner = $1 ORDER BY id", evt.sender)
+    await evt.respond("; ".join(f"{row['id']} {row[1]} {row.get('money')} {row.get('none', '-')}" for row in rows) or "nothing")
+
+@note.subcommand("one")
+async def one(self, evt):
+    row = await self.database.fetchrow("SELECT * FROM note WHERE id = $1", 99)
+    await evt.respond(f"{row} {await self.database.fetchval('SELECT count(*) FROM note')} {self.database.scheme is Scheme.SQLITE}")
+"""
+
+
+class Databases(unittest.IsolatedAsyncioTestCase):
+    async def begun(self, texts: dict[str, str], kept: Any = None, starts: bool = True) -> Any:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.parlor = sample.begun(texts, Path(folder.name))
+        self.host = self.parlor.host
+        self.host.kept.update(kept or {})
+        if starts:
+            await self.host.start()
+        return self.host
+
+    async def answers(self, text: str) -> list[str]:
+        await self.host.says(text)
+        return [text for _, text in self.host.take()]
+
+    async def test_a_database_outlives_a_restart_and_an_upgrade(self) -> None:
+        host = await self.begun(plugin(NOTES))
+        self.assertEqual(await self.answers("!note list"), ["nothing"])
+        self.assertEqual(await self.answers("!note add buy tea"), ["1"])
+        self.assertEqual(await self.answers("!note add drink it"), ["2"])
+        self.assertEqual(await self.answers("!note list"), ["1 buy tea $1 -; 2 drink it $1 -"])
+        kept = dict(host.kept)
+        self.assertTrue(all(key.startswith("database/") for key in kept))
+        host = await self.begun(plugin(NOTES.replace("text AS said", "text || points AS said"), HEAD + SECOND), kept)
+        self.assertEqual(await self.answers("!note list"), ["1 buy tea1 $1 -; 2 drink it1 $1 -"])
+        self.assertEqual(await self.answers("!note one"), ["None 2 True"])
+        # A plugin that knows less does not touch it.
+        kept = dict(host.kept)
+        with self.assertRaisesRegex(RuntimeError, "version 2, and this plugin knows 1"):
+            await self.begun(plugin(NOTES), kept)
+        self.assertEqual(self.host.kept, kept)
+
+    async def test_reading_stores_nothing_and_writing_stores_only_what_changed(self) -> None:
+        host = await self.begun(plugin(NOTES))
+        await self.answers("!note fill 100")
+        before = dict(host.kept)
+        await self.answers("!note list")
+        self.assertEqual(host.kept, before)
+        await self.answers("!note add tea")
+        changed = [key for key in host.kept if host.kept[key] != before.get(key)]
+        self.assertLess(len(changed), 8)
+        self.assertGreater(len(host.kept), 100)
+
+    async def test_a_transaction_that_fails_leaves_nothing(self) -> None:
+        host = await self.begun(plugin(NOTES))
+        before = dict(host.kept)
+        self.assertEqual(await self.answers("!note twice tea"), ["IntegrityError"])
+        self.assertEqual(host.kept, before)
+        self.assertEqual(await self.answers("!note list"), ["nothing"])
+        # Others wait until it has ended.
+        await asyncio.gather(host.says("!note twice tea"), host.says("!note add tea"))
+        self.assertEqual(sorted(text for _, text in host.take()), ["1", "IntegrityError"])
+
+    async def test_what_cannot_be_stored_is_not_in_the_database_either(self) -> None:
+        host = await self.begun(plugin(NOTES))
+        await self.answers("!note add tea")
+        before = dict(host.kept)
+        with self.assertRaisesRegex(sqlite3.OperationalError, "may change 240 KiB"):
+            await self.answers("!note fill 300")
+        self.assertEqual(await self.answers("!note one"), ["None 1 True"])
+        host.quota = sum(len(key) + len(value) + 64 for key, value in host.kept.items())
+        with self.assertRaisesRegex(sqlite3.OperationalError, "not stored: over a limit"):
+            await self.answers("!note fill 100")
+        self.assertEqual(host.kept, before)
+        host.quota = 16 << 20
+        self.assertEqual(await self.answers("!note add more"), ["2"])
+        # Another version has changed it meanwhile.
+        host.kept["database/at"] = b"99"
+        with self.assertRaisesRegex(sqlite3.OperationalError, "another version"):
+            await self.answers("!note add third")
+        self.assertEqual(await self.answers("!note add third"), ["3"])
+        self.assertEqual(host.kept["database/at"], b"100")
+
+    async def test_a_database_has_a_largest_size(self) -> None:
+        await self.begun(plugin(NOTES + """
+@command.new("large")
+async def large(self, evt):
+    for number in range(99):
+        await self.database.execute("INSERT INTO note (owner, text) VALUES ($1, $2)", evt.sender, f"{number:02}" * 50_000)
+"""))
+        with self.assertRaisesRegex(sqlite3.OperationalError, "full"):
+            await self.answers("!large")
+        self.assertLess(sum(len(value) for value in self.host.kept.values()), (4 << 20) + 1024)
+        # What is there can be read and deleted.
+        self.assertEqual((await self.answers("!note one"))[0].split()[0], "None")
+
+    async def test_values_that_are_no_database_are_told(self) -> None:
+        host = await self.begun(plugin(NOTES))
+        kept = dict(host.kept)
+        for key, value in (("database/page/00001", None), ("database/page/00000", b"x"), ("database/other", b"1")):
+            broken = {**kept, key: value}
+            with self.assertRaisesRegex(sqlite3.OperationalError, "no database of this plugin"):
+                await self.begun(plugin(NOTES), {key: value for key, value in broken.items() if value is not None})
+
+    async def test_commands_wait_for_the_database(self) -> None:
+        host = await self.begun(plugin(NOTES), starts=False)
+        early = asyncio.ensure_future(host.says("!note add tea"))
+        await asyncio.sleep(0)
+        await host.start()
+        await early
+        self.assertEqual(host.take(), [("alice@example.org", "1")])
+
+
+class Told(unittest.TestCase):
+    def test_a_database_is_granted_and_told(self) -> None:
+        result = sample.port(plugin(NOTES))
+        self.assertEqual(sample.told(result, "lacks"), [])
+        self.assertEqual(sample.told(result, "check"), ["maubot.yaml:6 database: true"])
+        self.assertEqual(tomllib.loads(result["files"]["plugin.toml"])["permissions"]["storage"]["scope"], ["6 MiB"])
+        self.assertIn("has_database=True", result["files"]["plugin.py"])
+
+    def test_each_use_of_another_database_is_told_with_its_line(self) -> None:
+        texts = plugin("def a(self):\n    self.database.execute('')\n    return self.database\n", "from maubot import Plugin\nimport sqlalchemy as sql\nfrom asyncpg import Record\n")
+        texts["maubot.yaml"] = ABOUT.replace("database_type: asyncpg\n", "")
+        result = sample.port(texts)
+        self.assertEqual(sample.told(result, "lacks"), [
+            "a.py:2 sqlalchemy", "a.py:3 asyncpg", "a.py:11 self.database", "a.py:12 self.database", "maubot.yaml:6 database: true",
+        ])
+        remedies = [one["instead"] for one in result["findings"] if one["what"] != "asyncpg"]
+        self.assertTrue(all("docs/author/data.md" in one for one in remedies), remedies)
