@@ -14,7 +14,7 @@ use futures_util::TryStreamExt as _;
 use http_body_util::{BodyExt as _, BodyStream};
 use hyper::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 use parlor_base::web_address::WebAddress;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;
@@ -180,6 +180,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The address that gave the answer, after all redirects.
     pub from: WebAddress,
+    /// Whether the body has a coding that is not unpacked, which its headers name.
+    pub is_packed: bool,
     source: Source,
     /// How long the next part may take to come.
     patience: Duration,
@@ -206,15 +208,27 @@ enum Source {
 }
 
 impl Answer {
-    pub(crate) fn new(answer: hyper::Response<Incoming>, from: WebAddress, patience: Duration, most: u64) -> Self {
+    /// Fails if the server packed the answer for its way here (RFC 9112, section 7.4): no request allows that.
+    pub(crate) fn new(
+        answer: hyper::Response<Incoming>,
+        from: WebAddress,
+        patience: Duration,
+        most: u64,
+    ) -> Result<Self, WebError> {
         let (head, body) = answer.into_parts();
         let mut headers = head.headers;
-        let coding = headers.get(CONTENT_ENCODING).and_then(|coding| coding.to_str().ok()).map(str::to_ascii_lowercase);
-        let decode: Option<fn(Compressed) -> Decoded> = match coding.as_deref() {
-            // An answer to HEAD, and one with 204 or 304, describes a body that it does not have.
-            _ if body.is_end_stream() => None,
-            Some("gzip" | "x-gzip") => Some(gunzip),
-            Some("br") => Some(unbrotli),
+        let transfer = codings(&headers, TRANSFER_ENCODING);
+        if transfer.len() > 1 || transfer.iter().any(|coding| coding != "chunked" && coding != "identity") {
+            return Err(WebError::Protocol("the answer has a transfer coding that was not asked for".to_owned()));
+        }
+        let codings = codings(&headers, CONTENT_ENCODING);
+        let codings: Vec<_> = codings.iter().map(String::as_str).filter(|coding| *coding != "identity").collect();
+        // An answer to HEAD, and one with 204 or 304, describes a body that it does not have.
+        let has_body = !body.is_end_stream();
+        let decode: Option<fn(Compressed) -> Decoded> = match codings.as_slice() {
+            _ if !has_body => None,
+            ["gzip" | "x-gzip"] => Some(gunzip),
+            ["br"] => Some(unbrotli),
             _ => None,
         };
         let source = match decode {
@@ -225,7 +239,8 @@ impl Answer {
             headers.remove(CONTENT_ENCODING);
             headers.remove(CONTENT_LENGTH);
         }
-        Self { status: head.status.as_u16(), headers, from, source, patience, left: most, most }
+        let is_packed = has_body && decode.is_none() && !codings.is_empty();
+        Ok(Self { status: head.status.as_u16(), headers, from, is_packed, source, patience, left: most, most })
     }
 
     /// Reads the next part of the body; `None` at its end.
@@ -246,6 +261,14 @@ impl Answer {
         }
         Ok(whole)
     }
+}
+
+/// Returns the codings that a header lists, in small letters. Bytes that no name has are replaced.
+fn codings(headers: &HeaderMap, name: HeaderName) -> Vec<String> {
+    let values = headers.get_all(name).into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let listed: Vec<String> = values.map(|value| value.to_ascii_lowercase()).collect();
+    let all = listed.iter().flat_map(|value| value.split(',')).map(str::trim);
+    all.filter(|coding| !coding.is_empty()).map(str::to_owned).collect()
 }
 
 /// Unpacks gzip. A body may have several members, one after the other (RFC 1952, section 2.2).

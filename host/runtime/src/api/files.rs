@@ -20,7 +20,7 @@ use self::encrypted::{Encrypted, Sealing};
 use super::http::credentials::Credentials;
 use super::http::parts::{Incoming, Sending, checked_part};
 use super::http::underway::Underway;
-use super::http::{Failed, failed, one_more, shown};
+use super::http::{Failed, failed, one_more, readable, shown};
 use super::{answer, caller, pace_bytes, put, text};
 use crate::account::web::WebRequest;
 use crate::bindings::parlor::plugin::files::{Host, HostWithStore, Opened};
@@ -317,10 +317,12 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     let mut underway = Underway::begin(&instance, &Method::GET, &to);
     let mut request = parlor_web::Request::get(to, instance.limits.http_time, u64::MAX);
     request.first_byte = instance.limits.http_first_byte;
-    let allow = |hop: Hop<'_>| {
+    let allow = |hop: Hop<'_>| -> Result<(), Failed> {
         // Each redirect is a request, too.
         instance.budgets.requests().owe(1.0);
-        credentials.may_be_in(&instance, Permission::FilesRead, hop.to).map_err(Failed::Call)
+        credentials.may_be_in(&instance, Permission::FilesRead, hop.to).map_err(Failed::Call)?;
+        underway.redirected(&hop);
+        Ok(())
     };
     let answered = client.follow(request, None, MOST_REDIRECTS, allow).await.map_err(|error| match error {
         Failed::Web(error) => failed_file(&instance, Permission::FilesRead, &error),
@@ -332,6 +334,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     }
     let answered = answered?;
     served(answered.status)?;
+    readable(&credentials, &answered)?;
     let header = |name: &str| answered.headers.get(name).map(|value| shown(&credentials, value.as_bytes()));
     let (mut size, media_type) = (header("content-length").and_then(|size| size.parse().ok()), header("content-type"));
     let incoming = Incoming::of(answered, credentials.mask(), underway);
