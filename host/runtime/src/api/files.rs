@@ -231,7 +231,8 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
     let finished = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         let upload = match std::mem::replace(&mut turn.state, State::Over) {
-            State::Upload(upload) if upload.left == 0 => *upload,
+            // A server that refuses a file says so before it has all of it.
+            State::Upload(upload) if upload.left == 0 || upload.sending.has_ended() => *upload,
             State::Scripted(upload) if upload.left() == 0 => {
                 instance.parts.remove(transfer);
                 return upload.stored(&instance);
@@ -247,9 +248,9 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
                 return Err(missing.unwrap_or_else(|| none(transfer)));
             }
         };
-        let Upload { mut sending, file, sealing, .. } = upload;
+        let Upload { mut sending, file, left, sealing } = upload;
         let told = |error: &WebError| failed_file(&instance, Permission::FilesSend, error);
-        if let Some(sealing) = sealing {
+        if let Some(sealing) = sealing.filter(|_| left == 0) {
             // If the server does not take it, its answer says more.
             let _ = sending.send(&instance, sealing.end()?, instance.limits.http_time).await;
         }
@@ -257,6 +258,9 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
         let answered = sending.answer(patience, told).await;
         instance.parts.remove(transfer);
         let (answer, _underway) = answered?;
+        if left > 0 && answer.status < 300 {
+            return Err(CallError::Protocol("the server did not wait for the whole file".to_owned()));
+        }
         stored(answer.status, file)
     });
     finished.await.unwrap_or_else(|| Err(none(transfer)))
