@@ -401,6 +401,27 @@ async fn every_member_of_a_gzip_body_is_unpacked() {
     assert!(matches!(cut, Err(WebError::Protocol(_))), "{cut:?}");
 }
 
+/// The limits of a request count what comes of a body.
+#[tokio::test]
+async fn a_compressed_body_of_which_nothing_comes_does_not_go_on_without_end() {
+    let member = |text: &str| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(text.as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    };
+    let answer = |packed: Vec<u8>| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", packed.len());
+        [head.into_bytes(), packed].concat()
+    };
+    let empty = member("").repeat(500_000);
+    assert!(empty.len() > 9 << 20);
+    let nothing = body(&anybody(), get(raw(answer(empty), true).await)).await;
+    assert!(matches!(&nothing, Err(WebError::Protocol(cause)) if cause.contains("nearly nothing")), "{nothing:?}");
+    // Short texts are longer when they are compressed.
+    let short = member("a").repeat(1_000);
+    assert_eq!(body(&anybody(), get(raw(answer(short), true).await)).await.unwrap(), b"a".repeat(1_000));
+}
+
 /// RFC 9110, sections 9.3.2 and 15.4.5: an answer may describe a body that it does not have.
 #[tokio::test]
 async fn an_answer_without_a_body_is_empty_whatever_it_says_of_its_coding() {
