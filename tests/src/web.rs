@@ -28,6 +28,8 @@ pub struct Web {
 struct State {
     /// The complete answers, by request target.
     answers: BTreeMap<String, Vec<u8>>,
+    /// Answers that are sent before the body of the request has come, by request target.
+    early: BTreeMap<String, Vec<u8>>,
     /// The credentials that paths with this beginning require, and the challenge for requests without them.
     guards: BTreeMap<String, Guard>,
     /// All requests, with their bodies.
@@ -101,6 +103,11 @@ impl Web {
     /// a client may be about to send its next request.
     pub fn put_raw(&self, path: &str, bytes: impl Into<Vec<u8>>) {
         self.state().answers.insert(path.to_owned(), bytes.into());
+    }
+
+    /// Answers at a path with these bytes as soon as the head of a request is there, and reads its body only afterwards.
+    pub fn put_early(&self, path: &str, bytes: impl Into<Vec<u8>>) {
+        self.state().early.insert(path.to_owned(), bytes.into());
     }
 
     /// Redirects requests for a path.
@@ -195,6 +202,13 @@ async fn answer(stream: TcpStream, tls: &TlsAcceptor, state: &Mutex<State>) -> s
     }
     let request = String::from_utf8_lossy(&head).into_owned();
     let target = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    let early = state.lock().unwrap_or_else(PoisonError::into_inner).early.get(&target).cloned();
+    if let Some(bytes) = early {
+        stream.write_all(&bytes).await?;
+        stream.shutdown().await?;
+        // A connection that is dropped would be reset, which may take the answer along.
+        return stream.read_to_end(&mut head).await.map(drop);
+    }
     let header = |name: &str| {
         let lines = request.lines().filter_map(|line| line.split_once(": "));
         lines.filter(|(known, _)| *known == name).map(|(_, value)| value.to_owned()).next()

@@ -160,6 +160,25 @@ async fn a_credential_goes_to_its_server_alone_and_comes_back_to_nobody() {
     assert!(!trace::tail(host.name()).contains("canary"));
 }
 
+/// Row 131: nothing could find a credential in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_not_unpacked_reaches_no_plugin_that_has_a_credential() {
+    let web = Web::start().await.unwrap();
+    let host = host(&web, &[&web.url("/"), &web.address()], |entry| entry).await;
+    for coding in ["deflate", "zstd", "gzip, gzip", "gzip\r\ncontent-encoding: br"] {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\nconnection: close\r\n");
+        web.put_raw("/packed", head + "content-length: 2\r\n\r\nab");
+        let answer = fetch(&host, json!({ "url": web.url("/packed") })).await;
+        assert_eq!(case(&answer), "protocol", "{coding}: {answer:?}");
+        let exchange = call(&host, "http.open", json!({ "url": web.url("/packed") })).await;
+        assert_eq!(failed(&host, "http.answer", json!({ "exchange": exchange })).await, "protocol", "{coding}");
+        call(&host, "http.close", json!({ "exchange": exchange })).await;
+    }
+    // One without a body says of its coding what it likes.
+    let answer = fetch(&host, json!({ "url": web.url("/packed"), "method": "HEAD" })).await;
+    assert_eq!(answer.unwrap()["status"], 200);
+}
+
 /// Row 133.
 #[tokio::test(flavor = "multi_thread")]
 async fn redirects_are_followed_as_far_as_was_asked_and_granted() {
@@ -198,9 +217,13 @@ async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path()
     let web = Web::start().await.unwrap();
     web.put("/a/hidden?hidden=1", "hello");
     let scope = format!("POST {}", web.url("/a/"));
+    let other = Web::start_as(web.certificate()).await.unwrap();
+    other.put("/hidden", "there");
+    web.redirect("/a/hidden/go", &other.url("/hidden"));
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let closed = format!("http://{closed}");
-    let host = host(&web, &[&scope, &web.address(), &closed], |entry| entry).await;
+    let scopes = [&scope, &web.address(), &other.url("/hidden"), &other.address(), &closed];
+    let host = host(&web, &scopes.map(String::as_str), |entry| entry).await;
     let asked = json!({ "url": web.url("/a/hidden?hidden=1"), "method": "POST", "body": "hidden" });
     assert_eq!(fetch(&host, asked).await.unwrap()["status"], 200);
     let line = host.logged("plugin made a request", &[("plugin", ID), ("method", "POST"), ("status", "200")]).await;
@@ -225,6 +248,8 @@ async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path()
         assert_eq!(answers[0].answer.outcome, expected, "{asks}: {answers:?}");
     }
     assert!(fetch(&host, json!({ "url": format!("{closed}/hidden") })).await.is_err());
+    let follows = json!({ "url": web.url("/a/hidden/go"), "method": "POST", "body": "ab", "follow": 1 });
+    assert_eq!(fetch(&host, follows).await.unwrap()["body"], "there");
     // The audit has all of them after the host has ended.
     let (data, mut names) = (host.home.path().join("data"), Vec::new());
     let read = async || {
@@ -238,6 +263,11 @@ async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path()
     assert_eq!((answered.count, answered.traffic), (2, Some(Traffic { sent: 13, received: 10 })));
     let failed = find(&format!("GET {closed} failed"));
     assert_eq!((failed.count, failed.traffic), (1, Some(Traffic::default())));
+    // A redirect leads to a request of its own.
+    let redirected = find(&format!("POST https://{} 3xx", web.host()));
+    assert_eq!((redirected.count, redirected.traffic), (1, Some(Traffic { sent: 2, received: 0 })));
+    let followed = find(&format!("GET https://{} 2xx", other.host()));
+    assert_eq!((followed.count, followed.traffic), (1, Some(Traffic { sent: 0, received: 5 })));
     assert!(!format!("{names:?}").contains("hidden"), "{names:?}");
 }
 

@@ -137,6 +137,12 @@ pub const WEB: &[Key] = &[
         "Addresses with ports outside of the public network that plugins may send files to and fetch them from, such as those of a server at home, `[\"192.168.1.7:5281\"]`. Which files is up to the permissions `files.send` and `files.read`.",
     ),
     key(
+        "nat64",
+        "true or false",
+        Some("false"),
+        "Whether your network reaches IPv4 servers by addresses such as `64:ff9b::8.8.8.8` (NAT64). Plugins' requests and files then go to such an address, if the IPv4 address in it is of the public network. Otherwise the host refuses it.",
+    ),
+    key(
         "outbound_proxy",
         "an address",
         NONE,

@@ -746,6 +746,9 @@ fn a_proxy_for_requests_has_neither_tls_nor_path_and_looks_names_up_only_if_it_i
     let config = Config::load(&path, &quiet()).unwrap().web;
     let proxy = config.outbound_proxy.unwrap();
     assert_eq!((proxy.host(), proxy.port(), config.outbound_proxy_resolves), ("::1", 3128, true));
+    assert!(!config.nat64, "only owners know whether their network translates");
+    let (_folder, path) = folder(&web("nat64 = true"));
+    assert!(Config::load(&path, &quiet()).unwrap().web.nat64);
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub struct Web {
     pub local_files: Vec<SocketAddr>,
     /// Certificates that are trusted for requests of plugins, in addition to the system's.
     pub ca_file: Option<PathBuf>,
+    /// Whether the network translates to IPv4 (NAT64), so that IPv6 addresses with the well-known prefix lead to servers.
+    pub nat64: bool,
     /// The proxy through which requests of plugins go.
     pub outbound_proxy: Option<WebAddress>,
     /// Whether that proxy looks names up, so that the host does not check the addresses.
@@ -53,6 +55,7 @@ impl Web {
             proxies: list(section, "proxies", "a list of addresses such as [\"127.0.0.1\"]")?,
             local_files: list(section, "local_files", "a list of addresses with ports such as [\"192.168.1.7:5281\"]")?,
             ca_file: certificates(section, "ca_file", folder)?,
+            nat64: section.flag("nat64")?.unwrap_or(false),
             outbound_proxy: outbound_proxy(section)?,
             outbound_proxy_resolves: outbound_proxy_resolves(section)?,
         })

@@ -15,6 +15,23 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// Returns whether an address is of the public network, as it is seen where the owner's network translates to IPv4 (NAT64): an
+/// address with the well-known prefix stands for the IPv4 address in it, which has to be public itself (RFC 6052, section 3.1).
+pub fn is_public_with_nat64(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V6(six) => translated(six).map_or_else(|| is_public(address), is_public_v4),
+        IpAddr::V4(_) => is_public(address),
+    }
+}
+
+/// Returns the IPv4 address in one with the well-known prefix `64:ff9b::/96` (RFC 6052, section 2.1).
+fn translated(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    match address.octets() {
+        [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => Some(Ipv4Addr::new(a, b, c, d)),
+        _ => None,
+    }
+}
+
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let is_wire_server = address.octets() == [168, 63, 129, 16];
@@ -53,6 +70,32 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn behind_nat64_the_ipv4_address_decides() {
+        for address in ["64:ff9b::8.8.8.8", "64:ff9b::1.1.1.1", "8.8.8.8", "2606:4700::1111"] {
+            assert!(is_public_with_nat64(address.parse().unwrap()), "{address}");
+        }
+        for address in [
+            "64:ff9b::127.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b::168.63.129.16",
+            "64:ff9b::0.0.0.0",
+            "64:ff9b::192.168.1.1",
+            "64:ff9b:0:0:0:1:808:808",
+            "64:ff9b:1::8.8.8.8",
+            "64:ff9a::8.8.8.8",
+            "::ffff:8.8.8.8",
+            "::8.8.8.8",
+            "2002:808:808::",
+            "127.0.0.1",
+            "::1",
+            "fe80::1",
+        ] {
+            assert!(!is_public_with_nat64(address.parse().unwrap()), "{address}");
+        }
+    }
 
     #[test]
     fn only_addresses_of_the_public_network_are_public() {

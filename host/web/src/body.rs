@@ -3,8 +3,8 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use futures_util::TryStreamExt as _;
 use http_body_util::{BodyExt as _, BodyStream};
 use hyper::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 use parlor_base::web_address::WebAddress;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;
@@ -28,6 +28,11 @@ use crate::window::SmallWindow;
 const PARTS: usize = 2;
 /// The size of the parts of an answer that was compressed, in bytes.
 const PART: usize = 64 << 10;
+/// How many compressed bytes may come for each byte that comes of them. A server that sends many short events in one answer
+/// adds about five bytes to each (RFC 1951, section 3.2.4).
+const MOST_PACKED: u64 = 16;
+/// How many compressed bytes may come before anything comes of them: more than the largest window has.
+const PACKED_AT_FIRST: u64 = 8 << 20;
 
 /// The body of a request.
 pub struct Outgoing(Content);
@@ -180,6 +185,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The address that gave the answer, after all redirects.
     pub from: WebAddress,
+    /// Whether the body has a coding that is not unpacked, which its headers name.
+    pub is_packed: bool,
     source: Source,
     /// How long the next part may take to come.
     patience: Duration,
@@ -198,34 +205,50 @@ enum Source {
     /// Not compressed.
     Plain(Incoming),
     /// Compressed, before its first byte has come.
-    Compressed(Compressed, fn(Compressed) -> Decoded),
+    Compressed(Compressed, fn(Compressed) -> Decoded, Arc<Ratio>),
     /// Through a decoder.
-    Decoded(Decoded),
+    Decoded(Decoded, Arc<Ratio>),
     /// There is nothing more.
     Ended,
 }
 
 impl Answer {
-    pub(crate) fn new(answer: hyper::Response<Incoming>, from: WebAddress, patience: Duration, most: u64) -> Self {
+    /// Fails if the server packed the answer for its way here (RFC 9112, section 7.4): no request allows that.
+    pub(crate) fn new(
+        answer: hyper::Response<Incoming>,
+        from: WebAddress,
+        patience: Duration,
+        most: u64,
+    ) -> Result<Self, WebError> {
         let (head, body) = answer.into_parts();
         let mut headers = head.headers;
-        let coding = headers.get(CONTENT_ENCODING).and_then(|coding| coding.to_str().ok()).map(str::to_ascii_lowercase);
-        let decode: Option<fn(Compressed) -> Decoded> = match coding.as_deref() {
-            // An answer to HEAD, and one with 204 or 304, describes a body that it does not have.
-            _ if body.is_end_stream() => None,
-            Some("gzip" | "x-gzip") => Some(gunzip),
-            Some("br") => Some(unbrotli),
+        let transfer = codings(&headers, TRANSFER_ENCODING);
+        if transfer.len() > 1 || transfer.iter().any(|coding| coding != "chunked" && coding != "identity") {
+            return Err(WebError::Protocol("the answer has a transfer coding that was not asked for".to_owned()));
+        }
+        let codings = codings(&headers, CONTENT_ENCODING);
+        let codings: Vec<_> = codings.iter().map(String::as_str).filter(|coding| *coding != "identity").collect();
+        // An answer to HEAD, and one with 204 or 304, describes a body that it does not have.
+        let has_body = !body.is_end_stream();
+        let decode: Option<fn(Compressed) -> Decoded> = match codings.as_slice() {
+            _ if !has_body => None,
+            ["gzip" | "x-gzip"] => Some(gunzip),
+            ["br"] => Some(unbrotli),
             _ => None,
         };
         let source = match decode {
             None => Source::Plain(body),
-            Some(decode) => Source::Compressed(Box::pin(reader(body)), decode),
+            Some(decode) => {
+                let ratio = Arc::<Ratio>::default();
+                Source::Compressed(Box::pin(reader(body, Arc::clone(&ratio))), decode, ratio)
+            }
         };
         if decode.is_some() {
             headers.remove(CONTENT_ENCODING);
             headers.remove(CONTENT_LENGTH);
         }
-        Self { status: head.status.as_u16(), headers, from, source, patience, left: most, most }
+        let is_packed = has_body && decode.is_none() && !codings.is_empty();
+        Ok(Self { status: head.status.as_u16(), headers, from, is_packed, source, patience, left: most, most })
     }
 
     /// Reads the next part of the body; `None` at its end.
@@ -246,6 +269,14 @@ impl Answer {
         }
         Ok(whole)
     }
+}
+
+/// Returns the codings that a header lists, in small letters. Bytes that no name has are replaced.
+fn codings(headers: &HeaderMap, name: HeaderName) -> Vec<String> {
+    let values = headers.get_all(name).into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let listed: Vec<String> = values.map(|value| value.to_ascii_lowercase()).collect();
+    let all = listed.iter().flat_map(|value| value.split(',')).map(str::trim);
+    all.filter(|coding| !coding.is_empty()).map(str::to_owned).collect()
 }
 
 /// Unpacks gzip. A body may have several members, one after the other (RFC 1952, section 2.2).
@@ -274,11 +305,14 @@ impl Source {
                     },
                 }
             },
-            Self::Decoded(decoder) => {
+            Self::Decoded(decoder, ratio) => {
                 let mut part = Vec::with_capacity(PART);
                 match decoder.read_buf(&mut part).await {
                     Ok(0) => Ok(None),
-                    Ok(_) => Ok(Some(part.into())),
+                    Ok(length) => {
+                        ratio.unpacked.fetch_add(length as u64, Relaxed);
+                        Ok(Some(part.into()))
+                    }
                     Err(error) => Err(WebError::of(&error)),
                 }
             }
@@ -289,19 +323,44 @@ impl Source {
     /// Waits for the first byte of a compressed body. A body without a byte is empty, also if its server calls it
     /// compressed: for a decoder it would end early. A call that is given up while it waits loses nothing.
     async fn begin_decoding(&mut self) -> io::Result<()> {
-        let Self::Compressed(body, _) = self else { return Ok(()) };
+        let Self::Compressed(body, ..) = self else { return Ok(()) };
         let is_empty = body.fill_buf().await?.is_empty();
-        if let Self::Compressed(body, decode) = std::mem::replace(self, Self::Ended)
+        if let Self::Compressed(body, decode, ratio) = std::mem::replace(self, Self::Ended)
             && !is_empty
         {
-            *self = Self::Decoded(decode(body));
+            *self = Self::Decoded(decode(body), ratio);
+        }
+        Ok(())
+    }
+}
+
+/// How many bytes a compressed body had so far, and how many came of them. Only the latter count for the limits of the
+/// caller, and a body may go on without any: an empty member of gzip has 20 bytes.
+#[derive(Default)]
+struct Ratio {
+    packed: AtomicU64,
+    unpacked: AtomicU64,
+}
+
+impl Ratio {
+    /// Counts the bytes of a part as it came. Fails if nearly nothing comes of the body.
+    fn came(&self, bytes: usize) -> io::Result<()> {
+        let packed = self.packed.fetch_add(bytes as u64, Relaxed).saturating_add(bytes as u64);
+        let most = self.unpacked.load(Relaxed).saturating_mul(MOST_PACKED).saturating_add(PACKED_AT_FIRST);
+        if packed > most {
+            let cause = "the answer is compressed, and nearly nothing comes of it".to_owned();
+            return Err(io::Error::other(WebError::Protocol(cause)));
         }
         Ok(())
     }
 }
 
 /// Reads a body as bytes, for a decoder.
-fn reader(body: Incoming) -> impl AsyncBufRead + Send + use<> {
-    let parts = BodyStream::new(body).try_filter_map(|frame| std::future::ready(Ok(frame.into_data().ok())));
-    StreamReader::new(parts.map_err(io::Error::other))
+fn reader(body: Incoming, ratio: Arc<Ratio>) -> impl AsyncBufRead + Send + use<> {
+    let parts = BodyStream::new(body).map_err(io::Error::other).try_filter_map(move |frame| {
+        let part = frame.into_data().ok();
+        let counted = ratio.came(part.as_ref().map_or(0, Bytes::len));
+        std::future::ready(counted.map(|()| part))
+    });
+    StreamReader::new(parts)
 }

@@ -2,14 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Body as _;
+use hyper::ext::on_informational;
 use hyper::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
-    CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use hyper::rt::Executor;
 use hyper::{HeaderMap, Method, Uri};
@@ -17,6 +20,7 @@ use hyper_util::client::legacy::Client as Pooled;
 use hyper_util::rt::TokioTimer;
 use parlor_base::web_address::WebAddress;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::ClientConfig;
 
@@ -27,6 +31,8 @@ use crate::proxy::Proxy;
 
 /// The maximum number of headers in an answer.
 const MOST_HEADERS: usize = 100;
+/// The maximum number of interim answers before an answer (RFC 9110, section 15.2).
+const MOST_INTERIM: usize = 32;
 /// The maximum size of the head of an answer, in bytes.
 const LONGEST_HEAD: usize = 64 << 10;
 /// The same by HTTP/2.
@@ -42,7 +48,7 @@ const MOST_IDLE: usize = 4;
 /// The time limit for looking up a name, for connecting, and for TLS, each.
 const CONNECTING: Duration = Duration::from_secs(10);
 /// The headers that the host writes itself, and those that mean the connection and not the request.
-const OWN: [HeaderName; 18] = [
+const OWN: [HeaderName; 22] = [
     ACCEPT_ENCODING,
     HOST,
     CONNECTION,
@@ -56,16 +62,29 @@ const OWN: [HeaderName; 18] = [
     PROXY_AUTHORIZATION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
-    // Some servers take the method or the path from these, and the grant was checked for others.
+    // Some servers take the host, the method or the path from these, and the grant was checked for others.
+    FORWARDED,
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-host"),
     HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-http-method-override"),
     HeaderName::from_static("x-method-override"),
+    HeaderName::from_static("x-original-host"),
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
 ];
 
-/// The headers that describe a body, and are not sent without one.
-const OF_BODY: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE];
+/// The headers that describe a body, and are not sent without one (RFC 9110, section 15.4).
+const OF_BODY: [HeaderName; 8] = [
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_LOCATION,
+    CONTENT_TYPE,
+    LAST_MODIFIED,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("repr-digest"),
+];
 
 /// A client with separate connections.
 #[derive(Clone)]
@@ -115,6 +134,8 @@ impl Request {
 
 /// The next request of a redirect, before it is sent.
 pub struct Hop<'a> {
+    /// The status of the answer that redirects.
+    pub status: u16,
     /// The method that it has.
     pub method: &'a Method,
     /// The address that it goes to.
@@ -207,7 +228,7 @@ impl Client {
                 headers.remove(AUTHORIZATION);
                 headers.remove(COOKIE);
             }
-            allow(Hop { method: &method, to: &next, keeps_body, headers: &mut headers })?;
+            allow(Hop { status: answer.status, method: &method, to: &next, keeps_body, headers: &mut headers })?;
             to = next;
         }
     }
@@ -226,8 +247,22 @@ impl Client {
         let uri: Uri = to.as_str().parse().map_err(|_| WebError::Protocol("its address cannot be sent".to_owned()))?;
         let mut sent = hyper::Request::new(body);
         (*sent.method_mut(), *sent.uri_mut(), *sent.headers_mut()) = (method, uri, headers);
-        let answer = self.0.request(sent).await.map_err(|error| WebError::of(&error))?;
-        Ok(Answer::new(answer, to, patience, most))
+        // A server may send interim answers without end, as fast as they are read.
+        let flooded = Arc::new(Notify::new());
+        let (floods, count) = (Arc::clone(&flooded), AtomicUsize::new(0));
+        on_informational(&mut sent, move |_| {
+            if count.fetch_add(1, Relaxed) == MOST_INTERIM {
+                floods.notify_one();
+            }
+        });
+        let answer = tokio::select! {
+            biased;
+            () = flooded.notified() => {
+                return Err(WebError::Protocol(format!("it sends more than {MOST_INTERIM} interim answers")));
+            }
+            answer = self.0.request(sent) => answer.map_err(|error| WebError::of(&error))?,
+        };
+        Answer::new(answer, to, patience, most)
     }
 }
 

@@ -18,7 +18,7 @@ mod proxy;
 pub mod server;
 mod window;
 
-pub use address::is_public;
+pub use address::{is_public, is_public_with_nat64};
 pub use body::{Answer, Outgoing, Sender};
 pub use client::{Client, Hop, Request, becomes_get, is_redirect, redirected};
 pub use error::{Late, WebError};

@@ -314,7 +314,8 @@ async fn a_redirect_is_followed_where_it_is_allowed_and_without_what_others_must
 #[tokio::test]
 async fn a_redirect_keeps_the_method_unless_browsers_do_not() {
     let server = Server::start("http/1.1", |head, body| {
-        let has_type = head.headers.contains_key("content-type");
+        let of_body = ["content-type", "content-digest", "digest", "last-modified"];
+        let has_type = of_body.iter().any(|name| head.headers.contains_key(*name));
         match head.uri.path().strip_prefix("/by/") {
             Some("twice") => said(302, &[("location", "/by/307")], ""),
             Some(status) => said(status.parse().unwrap(), &[("location", "/end")], ""),
@@ -327,7 +328,9 @@ async fn a_redirect_keeps_the_method_unless_browsers_do_not() {
         let mut request = get(server.address(&format!("/by/{by}")));
         request.method = method;
         request.body = whole.clone().map_or_else(Outgoing::empty, Outgoing::whole);
-        request.header("content-type", b"text/plain").unwrap();
+        for name in ["content-type", "Content-Digest", "digest", "last-modified"] {
+            request.header(name, b"text/plain").unwrap();
+        }
         let mut answer = client.follow(request, whole, 3, |_| Ok::<_, WebError>(())).await.unwrap();
         String::from_utf8(answer.whole().await.unwrap()).unwrap()
     };
@@ -398,6 +401,27 @@ async fn every_member_of_a_gzip_body_is_unpacked() {
     assert!(matches!(cut, Err(WebError::Protocol(_))), "{cut:?}");
 }
 
+/// The limits of a request count what comes of a body.
+#[tokio::test]
+async fn a_compressed_body_of_which_nothing_comes_does_not_go_on_without_end() {
+    let member = |text: &str| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(text.as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    };
+    let answer = |packed: Vec<u8>| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", packed.len());
+        [head.into_bytes(), packed].concat()
+    };
+    let empty = member("").repeat(500_000);
+    assert!(empty.len() > 9 << 20);
+    let nothing = body(&anybody(), get(raw(answer(empty), true).await)).await;
+    assert!(matches!(&nothing, Err(WebError::Protocol(cause)) if cause.contains("nearly nothing")), "{nothing:?}");
+    // Short texts are longer when they are compressed.
+    let short = member("a").repeat(1_000);
+    assert_eq!(body(&anybody(), get(raw(answer(short), true).await)).await.unwrap(), b"a".repeat(1_000));
+}
+
 /// RFC 9110, sections 9.3.2 and 15.4.5: an answer may describe a body that it does not have.
 #[tokio::test]
 async fn an_answer_without_a_body_is_empty_whatever_it_says_of_its_coding() {
@@ -423,6 +447,45 @@ async fn an_answer_without_a_body_is_empty_whatever_it_says_of_its_coding() {
             (&"1234".parse().unwrap(), &coding.parse().unwrap())
         );
     }
+}
+
+/// RFC 9110, section 8.4, and RFC 9112, section 7.4.
+#[tokio::test]
+async fn an_answer_in_another_coding_is_known_and_one_that_was_packed_for_its_way_is_refused() {
+    let answer = |headers: &str| format!("HTTP/1.1 200 OK\r\n{headers}\r\ncontent-length: 2\r\n\r\nab").into_bytes();
+    for (headers, is_packed) in [
+        ("content-type: text/plain", false),
+        ("content-encoding: identity", false),
+        ("content-encoding: deflate", true),
+        ("content-encoding: \u{fc}", true),
+        ("content-encoding: gzip, br", true),
+        ("content-encoding: gzip\r\nContent-Encoding: br", true),
+    ] {
+        let at = raw(answer(headers), true).await;
+        let mut answer = anybody().send(get(at)).await.unwrap();
+        assert_eq!((answer.is_packed, answer.headers.contains_key("content-length")), (is_packed, true), "{headers}");
+        assert_eq!(answer.whole().await.unwrap(), b"ab", "{headers}");
+    }
+    let at = raw(answer("content-encoding: deflate"), true).await;
+    let head = anybody().send(Request { method: Method::HEAD, ..get(at) }).await.unwrap();
+    assert!(!head.is_packed, "it has no body");
+    for coding in ["gzip", "gzip, chunked", "chunked, chunked"] {
+        let said = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: {coding}\r\n\r\n0\r\n\r\n");
+        let refused = body(&anybody(), get(raw(said.into_bytes(), true).await)).await;
+        assert!(matches!(refused, Err(WebError::Protocol(_))), "{coding}: {refused:?}");
+    }
+}
+
+/// RFC 9110, section 15.2.
+#[tokio::test]
+async fn interim_answers_may_come_before_an_answer_but_not_without_end() {
+    let answer = |interim: usize| {
+        let interim = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(interim);
+        format!("{interim}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").into_bytes()
+    };
+    assert_eq!(body(&anybody(), get(raw(answer(8), true).await)).await.unwrap(), b"ok");
+    let flooded = body(&anybody(), get(raw(answer(1_000), false).await)).await;
+    assert!(matches!(&flooded, Err(WebError::Protocol(cause)) if cause.contains("interim")), "{flooded:?}");
 }
 
 #[tokio::test]
@@ -497,6 +560,9 @@ fn neither_a_second_request_nor_a_header_of_the_host_can_be_written() {
         ("Transfer-Encoding", "chunked"),
         ("connection", "close"),
         ("proxy-authorization", "x"),
+        ("Forwarded", "host=evil.example"),
+        ("X-Forwarded-Host", "evil.example"),
+        ("x-original-url", "/evil"),
     ] {
         assert!(request.header(name, value.as_bytes()).is_err(), "{name:?}: {value:?}");
     }

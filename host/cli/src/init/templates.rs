@@ -17,6 +17,7 @@ pub(super) const CONFIG: &str = r#"# The accounts of this host, and how it runs.
 # proxies = ["127.0.0.1"]    # the proxies that say from where a request comes
 # local_files = ["192.168.1.7:5443"]    # your server's uploads, where it is in your own network
 # ca_file = "web.pem"        # certificates that plugins' requests and files over the web trust beside the system's
+# nat64 = true               # your network reaches IPv4 servers by addresses such as 64:ff9b::8.8.8.8
 # outbound_proxy = "http://proxy.example.org:3128"   # what plugins' requests over the web go through
 # outbound_proxy_resolves = false   # it looks names up, and the host checks no addresses
 

@@ -59,7 +59,7 @@ fn its_commented_lines_are_accepted_too() {
     assert_eq!(main.settings.nickname.as_deref(), Some("bot"));
     assert!(main.link.server.is_some() && main.link.ca_file.is_some());
     assert_eq!(config.web.ca_file, Some(folder.path().join("web.pem")));
-    assert!(config.web.outbound_proxy.is_some());
+    assert!(config.web.outbound_proxy.is_some() && config.web.nat64);
     let lines: Vec<_> = PLUGINS.lines().skip(2).map(|line| line.trim_start_matches(['#', ' '])).collect();
     let policy: toml::Table = lines
         .join(

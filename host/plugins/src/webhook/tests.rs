@@ -219,6 +219,25 @@ fn stripe_signs_the_time_and_lists_signatures_of_each_of_its_keys() {
     }
 }
 
+/// While senders change their key, they sign by both. Somebody who has read such a request must not get it through again
+/// when the host knows the other key.
+#[test]
+fn a_request_that_is_signed_by_two_keys_comes_once_also_after_the_key_has_changed() {
+    let (first, second) = ("whsec_first", "whsec_second");
+    let (time, body) = (NOW.to_string(), br#"{"id":"evt_1"}"#);
+    let sign = |secret: &str| {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+        hex::encode(ring::hmac::sign(&key, &[time.as_bytes(), b".", body].concat()))
+    };
+    let signed = format!("t={time},v1={},v1={}", sign(first), sign(second));
+    let header = |name: &str| (name == "stripe-signature").then_some(signed.as_bytes());
+    let given = Given { header: &header, body, now: Timestamp::from_second(NOW).unwrap() };
+    let check = |present: &str, former| way("verify = \"stripe\"").check_either(present, former, given).unwrap().0;
+    let once = check(first, None);
+    assert!(once.is_some());
+    assert_eq!((check(second, Some(first)), check(second, None)), (once, once));
+}
+
 #[test]
 fn discord_signs_with_the_key_of_the_application() {
     let key =

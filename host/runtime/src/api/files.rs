@@ -20,7 +20,7 @@ use self::encrypted::{Encrypted, Sealing};
 use super::http::credentials::Credentials;
 use super::http::parts::{Incoming, Sending, checked_part};
 use super::http::underway::Underway;
-use super::http::{Failed, failed, one_more, shown};
+use super::http::{Failed, failed, one_more, readable, shown};
 use super::{answer, caller, pace_bytes, put, text};
 use crate::account::web::WebRequest;
 use crate::bindings::parlor::plugin::files::{Host, HostWithStore, Opened};
@@ -231,7 +231,8 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
     let finished = found.closed.run_until_cancelled(async {
         let mut turn = found.turns.lock().await;
         let upload = match std::mem::replace(&mut turn.state, State::Over) {
-            State::Upload(upload) if upload.left == 0 => *upload,
+            // A server that refuses a file says so before it has all of it.
+            State::Upload(upload) if upload.left == 0 || upload.sending.has_ended() => *upload,
             State::Scripted(upload) if upload.left() == 0 => {
                 instance.parts.remove(transfer);
                 return upload.stored(&instance);
@@ -247,9 +248,9 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
                 return Err(missing.unwrap_or_else(|| none(transfer)));
             }
         };
-        let Upload { mut sending, file, sealing, .. } = upload;
+        let Upload { mut sending, file, left, sealing } = upload;
         let told = |error: &WebError| failed_file(&instance, Permission::FilesSend, error);
-        if let Some(sealing) = sealing {
+        if let Some(sealing) = sealing.filter(|_| left == 0) {
             // If the server does not take it, its answer says more.
             let _ = sending.send(&instance, sealing.end()?, instance.limits.http_time).await;
         }
@@ -257,6 +258,9 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
         let answered = sending.answer(patience, told).await;
         instance.parts.remove(transfer);
         let (answer, _underway) = answered?;
+        if left > 0 && answer.status < 300 {
+            return Err(CallError::Protocol("the server did not wait for the whole file".to_owned()));
+        }
         stored(answer.status, file)
     });
     finished.await.unwrap_or_else(|| Err(none(transfer)))
@@ -317,10 +321,12 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     let mut underway = Underway::begin(&instance, &Method::GET, &to);
     let mut request = parlor_web::Request::get(to, instance.limits.http_time, u64::MAX);
     request.first_byte = instance.limits.http_first_byte;
-    let allow = |hop: Hop<'_>| {
+    let allow = |hop: Hop<'_>| -> Result<(), Failed> {
         // Each redirect is a request, too.
         instance.budgets.requests().owe(1.0);
-        credentials.may_be_in(&instance, Permission::FilesRead, hop.to).map_err(Failed::Call)
+        credentials.may_be_in(&instance, Permission::FilesRead, hop.to).map_err(Failed::Call)?;
+        underway.redirected(&hop);
+        Ok(())
     };
     let answered = client.follow(request, None, MOST_REDIRECTS, allow).await.map_err(|error| match error {
         Failed::Web(error) => failed_file(&instance, Permission::FilesRead, &error),
@@ -332,6 +338,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     }
     let answered = answered?;
     served(answered.status)?;
+    readable(&credentials, &answered)?;
     let header = |name: &str| answered.headers.get(name).map(|value| shown(&credentials, value.as_bytes()));
     let (mut size, media_type) = (header("content-length").and_then(|size| size.parse().ok()), header("content-type"));
     let incoming = Incoming::of(answered, credentials.mask(), underway);

@@ -113,14 +113,19 @@ async fn fetch(
     let client = WebClient::of(instance)?;
     let mut underway = Underway::begin(instance, &method, &to);
     underway.sends(size);
-    let allow = |mut hop: Hop<'_>| {
+    let allow = |mut hop: Hop<'_>| -> Result<(), Failed> {
         // Each redirect is a request, too.
         instance.budgets.requests().owe(1.0);
         if hop.keeps_body {
             instance.budgets.web_sent().owe(amount(size));
+        }
+        hops.allow(&mut hop).map_err(Failed::Call)?;
+        // Owners are shown where it went, and not only where it began.
+        underway.redirected(&hop);
+        if hop.keeps_body {
             underway.sends(size);
         }
-        hops.allow(&mut hop).map_err(Failed::Call)
+        Ok(())
     };
     let answered = client.follow(sent, whole, request.follow, allow).await;
     let response = match answered {
@@ -255,6 +260,7 @@ async fn read(
     mut answer: Answer,
     underway: &mut Underway,
 ) -> Result<Response, CallError> {
+    readable(credentials, &answer)?;
     // Held in steps: a server may send one byte at a time.
     let (mut body, mut held, mut room) = (Vec::new(), Vec::<Holding>::new(), 0);
     while let Some(part) = answer.next().await.map_err(|error| failed(instance, &error))? {
@@ -269,6 +275,16 @@ async fn read(
     credentials.hide(&mut body);
     let (url, headers) = (shown(credentials, answer.from.as_str().as_bytes()), shown_headers(credentials, &answer));
     Ok(Response { status: answer.status, url, headers, body })
+}
+
+/// Refuses a body in a coding that the host does not unpack, if it could have a credential. Some servers repeat a request in
+/// such a form if its address says so.
+pub(super) fn readable(credentials: &Credentials, answer: &Answer) -> Result<(), CallError> {
+    if answer.is_packed && credentials.are_there() {
+        let cause = "the answer is in a coding other than gzip or br: a plugin with credentials gets none of it";
+        return Err(CallError::Protocol(cause.to_owned()));
+    }
+    Ok(())
 }
 
 /// Returns what a server sent as text, without credentials.

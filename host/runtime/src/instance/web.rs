@@ -1,6 +1,6 @@
 //! The clients with which an instance makes requests over the web, and sends and fetches files.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parlor_base::permission::Permission;
@@ -8,7 +8,7 @@ use parlor_config::Web;
 use parlor_https::trust::client_config_with;
 use parlor_session::permissions::{Grants, Scope};
 use parlor_stanza::error::CallError;
-use parlor_web::{Client, Proxy, is_public};
+use parlor_web::{Client, Proxy, is_public, is_public_with_nat64};
 
 use super::Instance;
 
@@ -44,7 +44,7 @@ impl WebClient {
         }
         let tls = client_config_with(web.ca_file.as_deref());
         let tls = tls.map_err(|error| CallError::Tls(error.to_string()))?;
-        let allowed = Arc::clone(&grants);
+        let (allowed, is_public) = (Arc::clone(&grants), rule(&web));
         let may_dial = move |address: SocketAddr, by_name: bool| {
             let lists = |scope: &Scope| scope.lists(address, by_name);
             is_public(address.ip()) || allowed.get(Permission::HttpFetch).is_some_and(lists)
@@ -64,7 +64,7 @@ impl WebClient {
             return Ok(made.client.clone());
         }
         let tls = client_config_with(web.ca_file.as_deref()).map_err(|error| CallError::Tls(error.to_string()))?;
-        let local = web.local_files.clone();
+        let (local, is_public) = (web.local_files.clone(), rule(&web));
         let may_dial = move |address: SocketAddr, _by_name: bool| is_public(address.ip()) || local.contains(&address);
         let client = Client::new(may_dial, proxy(&web), tls, instance.account.place.runtime.clone());
         *made = Some(Made { grants, web, client: client.clone() });
@@ -81,14 +81,31 @@ impl WebClient {
     }
 }
 
+/// Returns the rule for addresses of the public network.
+fn rule(web: &Web) -> fn(IpAddr) -> bool {
+    if web.nat64 { is_public_with_nat64 } else { is_public }
+}
+
 /// Returns the proxy that the owner named. Addresses outside of the public network are those that the owner allowed one by
 /// one: they are not behind it.
 fn proxy(web: &Web) -> Option<Proxy> {
-    let to = web.outbound_proxy.as_ref()?;
+    let (to, is_public) = (web.outbound_proxy.as_ref()?, rule(web));
     Some(Proxy {
         host: to.host().to_owned(),
         port: to.port(),
         resolves: web.outbound_proxy_resolves,
-        reaches: Arc::new(|address| is_public(address.ip())),
+        reaches: Arc::new(move |address| is_public(address.ip())),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_stand_for_others_are_public_only_if_the_owner_says_that_the_network_translates() {
+        let is_public = |nat64: bool, address: &str| rule(&Web { nat64, ..Web::default() })(address.parse().unwrap());
+        assert!(is_public(true, "64:ff9b::8.8.8.8") && !is_public(true, "64:ff9b::10.0.0.1"));
+        assert!(!is_public(false, "64:ff9b::8.8.8.8") && is_public(false, "8.8.8.8"));
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -44,13 +45,19 @@ impl Hidden {
 
     /// Replaces each credential in a text by asterisks.
     pub(crate) fn hide(&self, text: &mut [u8]) {
-        for Form { text: form, .. } in &self.0 {
-            let (mut from, length) = (0, form.needle().len());
-            while let Some(at) = form.find(&text[from..]) {
-                text[from + at..][..length].fill(b'*');
-                from += at + length;
-            }
+        for place in self.places(text) {
+            text[place].fill(b'*');
         }
+    }
+
+    /// Returns the places in a text where a credential is. All are found before anything is replaced: one credential may be a
+    /// part of another one.
+    pub(crate) fn places(&self, text: &[u8]) -> Vec<Range<usize>> {
+        let of_form = |form: &Form| {
+            let length = form.text.needle().len();
+            form.text.find_iter(text).map(|at| at..at + length).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(of_form).collect()
     }
 
     /// Returns whether a text has one.
@@ -80,13 +87,17 @@ pub(crate) struct Mask {
     hidden: Arc<Hidden>,
     /// How many bytes are kept back.
     kept: usize,
+    /// The bytes that are kept back, as they came.
     held: Vec<u8>,
+    /// The same bytes, as far as is known by now with asterisks for credentials. A credential that was found may be the
+    /// beginning of another one, so the search needs the former.
+    shown: Vec<u8>,
 }
 
 impl Mask {
     /// Creates one for an answer that has not begun.
     pub(crate) fn new(hidden: Arc<Hidden>) -> Self {
-        Self { kept: hidden.longest().saturating_sub(1), hidden, held: Vec::new() }
+        Self { kept: hidden.longest().saturating_sub(1), hidden, held: Vec::new(), shown: Vec::new() }
     }
 
     /// Takes the next part, and returns what can be shown by now.
@@ -95,23 +106,28 @@ impl Mask {
             return part.into();
         }
         self.held.extend_from_slice(&part);
-        self.hidden.hide(&mut self.held);
+        self.shown.extend_from_slice(&part);
+        for place in self.hidden.places(&self.held) {
+            self.shown[place].fill(b'*');
+        }
         let end = self.held.len().saturating_sub(self.kept);
-        self.held.drain(..end).collect()
+        self.held.drain(..end);
+        self.shown.drain(..end).collect()
     }
 
     /// Returns the end.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.held)
+        self.held.clear();
+        std::mem::take(&mut self.shown)
     }
 }
 
-/// Returns a credential as servers repeat it: as it is, as queries have it, and as JSON has it.
+/// Returns a credential as servers repeat it: as it is, as queries have it, and as JSON has it. Libraries for JSON differ in
+/// the characters that they write as numbers: Go's those with a meaning in HTML, Gson and .NET more of them, and Python's,
+/// PHP's and .NET's all that are not ASCII.
 fn forms(value: &str) -> BTreeSet<String> {
     let query = encoded(value);
     let spaces = query.replace('+', "%20");
-    let json = serde_json::Value::from(value).to_string();
-    let json = json[1..json.len() - 1].to_owned();
     let small = |text: &str| {
         // Only the two signs behind a percent sign are another spelling.
         let mut parts = text.split('%');
@@ -121,8 +137,34 @@ fn forms(value: &str) -> BTreeSet<String> {
             format!("{text}%{}{rest}", sign.to_ascii_lowercase())
         })
     };
-    let forms = [value.to_owned(), small(&query), small(&spaces), query, spaces, json.replace('/', "\\/"), json];
-    forms.into()
+    let plain = json(value, |_| false, false);
+    let ascii = json(value, |c| !c.is_ascii(), false);
+    let go = json(value, |c| "<>&".contains(c), false);
+    let gson = json(value, |c| "<>&='".contains(c), false);
+    let dot_net = json(value, |c| !c.is_ascii() || "<>&+'`\"".contains(c), true);
+    let queries = [small(&query), small(&spaces), query, spaces];
+    let slashes = [plain.replace('/', "\\/"), ascii.replace('/', "\\/")];
+    let others = [value.to_owned(), plain, ascii, go, gson, dot_net];
+    queries.into_iter().chain(slashes).chain(others).collect()
+}
+
+/// Returns a text as JSON has it (RFC 8259, section 7), with numbers instead of these characters.
+fn json(text: &str, is_number: impl Fn(char) -> bool, are_large: bool) -> String {
+    let mut json = String::new();
+    for c in text.chars() {
+        if is_number(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                let digits = format!("{unit:04x}");
+                json.push_str("\\u");
+                json.push_str(&if are_large { digits.to_ascii_uppercase() } else { digits });
+            }
+        } else {
+            let quoted = serde_json::Value::from(c.to_string()).to_string();
+            json.push_str(&quoted[1..quoted.len() - 1]);
+        }
+    }
+    json
 }
 
 #[cfg(test)]
@@ -141,7 +183,44 @@ mod tests {
     #[test]
     fn a_credential_of_letters_and_digits_has_one_form() {
         assert_eq!(forms("abcDEF123"), BTreeSet::from(["abcDEF123".to_owned()]));
-        assert_eq!(forms(TOKEN).len(), 4);
+        assert_eq!(forms(TOKEN).len(), 5);
+    }
+
+    #[test]
+    fn a_credential_is_hidden_as_each_library_for_json_writes_it() {
+        let hidden = Hidden::of(["a&b<c>+d=\"ü🦜/"]);
+        for written in [
+            r#"a&b<c>+d=\"ü🦜/"#,
+            r#"a&b<c>+d=\"\u00fc\ud83e\udd9c/"#,
+            r#"a&b<c>+d=\"\u00fc\ud83e\udd9c\/"#,
+            r#"a\u0026b\u003cc\u003e+d=\"ü🦜/"#,
+            r#"a\u0026b\u003cc\u003e+d\u003d\"ü🦜/"#,
+            r"a\u0026b\u003Cc\u003E\u002Bd=\u0022\u00FC\uD83E\uDD9C/",
+        ] {
+            let mut text = written.as_bytes().to_vec();
+            hidden.hide(&mut text);
+            assert_eq!(text, vec![b'*'; written.len()], "{written}");
+        }
+    }
+
+    /// Owners have a name with its password in one setting, and the password alone in another one.
+    #[test]
+    fn a_credential_that_is_a_part_of_another_one_shows_nothing_of_it() {
+        for all in [["password", "password of juliet"], ["password of juliet", "password"]] {
+            let hidden = Arc::new(Hidden::of(all));
+            let text = b"a password, and the password of juliet";
+            let expected = b"a ********, and the ******************";
+            let mut whole = text.to_vec();
+            hidden.hide(&mut whole);
+            assert_eq!(whole, expected);
+            for size in 1..text.len() {
+                let mut mask = Mask::new(Arc::clone(&hidden));
+                let parts = text.chunks(size).flat_map(|part| mask.part(Bytes::copy_from_slice(part)));
+                let mut shown: Vec<u8> = parts.collect();
+                shown.extend(mask.rest());
+                assert_eq!(shown, expected, "{size}");
+            }
+        }
     }
 
     #[test]

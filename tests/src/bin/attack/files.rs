@@ -131,6 +131,7 @@ async fn uploads(trial: &mut Trial) -> Result<String> {
     wrong_sizes(stage).await?;
     ensure!(web.requests().len() == before, "something was uploaded: {:?}", web.requests());
     let places = other_places(stage, &web, &lure, &place).await?;
+    refused_early(stage, &web, &place).await?;
     // With a place at the server that the owner lists, it works.
     let evil = "<header name='Authorization'>one&#13;&#10;Evil: 1</header><header name='Host'>evil.example</header>\
                 <header name='Content-Length'>99</header><header name='Evil'>1</header>";
@@ -161,6 +162,21 @@ async fn wrong_sizes(stage: &mut Stage) -> Result<()> {
     ensure!(answer["err"]["case"] == "invalid", "more is written than was said: {}", short(&answer));
     stage.call("files.close", &file).await?;
     fails(stage, "files.finish", &file, &["not-found"]).await
+}
+
+/// Lets the server refuse a file of which it has nothing: the plugin is told that, and not that bytes are missing.
+async fn refused_early(stage: &mut Stage, web: &Web, place: &Slot) -> Result<()> {
+    web.put_early("/early", "HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    *place.lock().unwrap_or_else(PoisonError::into_inner) = slot(&web.url("/early"), &web.url("/up"), "");
+    let (file, deadline) = (begun(stage, 5).await?, Instant::now() + SOON);
+    loop {
+        let answer = stage.call("files.finish", &file).await?;
+        if answer["err"]["case"] == "protocol" {
+            ensure!(answer.to_string().contains("413"), "the status is not told: {}", short(&answer));
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "the refusal is not told: {}", short(&answer));
+    }
 }
 
 /// Lets the service name places that are not the account's server. Returns how many.

@@ -139,8 +139,15 @@ async fn other_path(trial: &mut Trial) -> Result<String> {
     for method in ["", "get", "Get", "GET ", "GET/", "CONNECT", "TRACE"] {
         stage.refused("http.fetch", &json!({ "url": inside, "method": method }), "invalid").await?;
     }
-    // Some servers take the method or the path from these headers.
-    for header in ["X-HTTP-Method-Override", "x-http-method", "X-Method-Override", "X-Original-URL", "x-rewrite-url"] {
+    // Some servers take the host, the method or the path from these headers.
+    for header in [
+        "X-HTTP-Method-Override",
+        "x-http-method",
+        "X-Method-Override",
+        "X-Original-URL",
+        "x-rewrite-url",
+        "x-forwarded-host",
+    ] {
         stage.refused("http.fetch", &json!({ "url": inside, "headers": [[header, "DELETE"]] }), "invalid").await?;
     }
     stage.during().await?;

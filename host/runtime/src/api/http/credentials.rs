@@ -1,6 +1,7 @@
 //! Credentials in requests: the host writes them where the plugin wrote their names, and takes them out of answers.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use jid::BareJid;
@@ -179,10 +180,12 @@ impl Credentials {
         Mask::new(Arc::clone(&self.hidden))
     }
 
-    /// Returns whether a text repeats one that the request does not use.
-    fn others_are_shown_by(&self, text: &str) -> bool {
-        let without = |text: String, one: &Credential| text.replace(&one.value, "").replace(&encoded(&one.value), "");
-        self.are_shown_by(&self.used.iter().fold(text.to_owned(), without))
+    /// Returns whether a text repeats one that the request does not use. Such a one may be a part of one that it uses, and is
+    /// then known to the server; or it may be longer, and is not.
+    pub(super) fn others_are_shown_by(&self, text: &str) -> bool {
+        let used = Hidden::of(self.used.iter().map(|one| one.value.as_str())).places(text.as_bytes());
+        let is_of_used = |place: &Range<usize>| used.iter().any(|of| of.start <= place.start && place.end <= of.end);
+        self.hidden.places(text.as_bytes()).iter().any(|place| !is_of_used(place))
     }
 
     /// Returns whether a text repeats one.

@@ -13,7 +13,9 @@ use wasmtime::component::Accessor;
 use super::credentials::Credentials;
 use super::parts::{Incoming, Sending, checked_part};
 use super::script::scripted_headers;
-use super::{Kept, Prepared, caller, failed, filled_body, pace_bytes, prepare, room_of_caller, shown_headers, size};
+use super::{
+    Kept, Prepared, caller, failed, filled_body, pace_bytes, prepare, readable, room_of_caller, shown_headers, size,
+};
 use crate::account::web::{WebAnswer, WebRequest};
 use crate::bindings::parlor::plugin::http::{Head, Request};
 use crate::instance::{Grouping, Instance, WebClient};
@@ -193,11 +195,12 @@ async fn answered(instance: &Arc<Instance>, exchange: &mut Exchange) -> Option<R
         State::Sent(sending) => {
             let patience = exchange.patience.min(instance.limits.http_first_byte);
             let answered = sending.answer(patience, |error| failed(instance, error)).await;
-            Some(answered.map(|(answer, underway)| {
+            Some(answered.and_then(|(answer, underway)| {
+                readable(&exchange.credentials, &answer)?;
                 let headers = shown_headers(&exchange.credentials, &answer);
                 let head = Head { status: answer.status, headers };
                 exchange.state = State::Answered(Box::new(Incoming::of(answer, mask, underway)));
-                head
+                Ok(head)
             }))
         }
         State::Scripted { method, url, body } => {

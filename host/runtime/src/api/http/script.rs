@@ -34,7 +34,8 @@ pub(super) fn scripted(
         if becomes_get(status, &method) {
             (method, body) = (Method::GET, Vec::new());
         }
-        hops.allow(&mut Hop { method: &method, to: &next, keeps_body: !body.is_empty(), headers: &mut *sent })?;
+        let keeps_body = !body.is_empty();
+        hops.allow(&mut Hop { status, method: &method, to: &next, keeps_body, headers: &mut *sent })?;
         (url, to) = (next.as_str().to_owned(), next);
     }
     Err(failed(hops.instance, &WebError::TooManyRedirects(most)))

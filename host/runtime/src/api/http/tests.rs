@@ -45,6 +45,28 @@ fn the_name_of_a_credential_is_found_in_parts_wherever_they_meet() {
     }
 }
 
+/// Servers keep what they were sent, and may put it into the address that they redirect to.
+#[test]
+fn an_address_shows_a_credential_also_if_it_begins_with_one_that_the_request_uses() {
+    let shows = |used: &str, address: &str| {
+        let servers = Scope::parse(ScopeKind::Servers, &["api.example.org"]).unwrap();
+        let all = ["password", "password of juliet", "juliet:password"];
+        let used = vec![Credential::new("used".to_owned(), used.to_owned(), servers)];
+        Credentials { used, hidden: Hidden::of(all).into() }.others_are_shown_by(address)
+    };
+    for (used, address, expected) in [
+        ("password", "https://example.org/?a=password", false),
+        ("password", "https://example.org/?a=password+of+juliet", true),
+        ("password", "https://example.org/?a=juliet%3apassword", true),
+        ("juliet:password", "https://example.org/?a=juliet%3Apassword", false),
+        ("juliet:password", "https://example.org/?a=juliet%3apassword", false),
+        ("juliet:password", "https://example.org/?a=juliet:password&b=password", true),
+        ("password", "https://example.org/?a=pass", false),
+    ] {
+        assert_eq!(shows(used, address), expected, "{used} and {address}");
+    }
+}
+
 #[test]
 fn many_names_cannot_make_a_request_large() {
     let many = "{{other}}".repeat(100_000);

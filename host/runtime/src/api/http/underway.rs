@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use parlor_base::web_address::WebAddress;
 use parlor_store::{TallyKind, Traffic};
-use parlor_web::Method;
+use parlor_web::{Hop, Method};
 
 use crate::instance::Instance;
 
@@ -49,6 +49,12 @@ impl Underway {
     /// Notes the status of its answer.
     pub(crate) fn answered(&mut self, status: u16) {
         self.status = Some(status);
+    }
+
+    /// Ends it by a redirect, and begins to count the request that follows.
+    pub(crate) fn redirected(&mut self, hop: &Hop<'_>) {
+        self.answered(hop.status);
+        *self = Self::begin(&self.instance, hop.method, hop.to);
     }
 
     /// Notes the error by which it ended.

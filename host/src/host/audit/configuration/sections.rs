@@ -23,7 +23,7 @@ pub(super) fn usual(key: &str) -> Option<String> {
         "audit.days" => Some(Audit::default().days.to_string()),
         "audit.size" => Some(Audit::default().size.to_string()),
         "window.links" => Some(SentLinks::default().as_str().to_owned()),
-        "web.outbound_proxy_resolves" => Some(false.to_string()),
+        "web.nat64" | "web.outbound_proxy_resolves" => Some(false.to_string()),
         _ => match key.split_once('.')? {
             ("component", of_one) => default_of(keys::COMPONENT, of_one.split_once('.')?.1),
             ("cluster", name) => default_of(keys::CLUSTER, name),
@@ -42,8 +42,17 @@ fn default_of(all: &[Key], name: &str) -> Option<String> {
 /// Returns the values of the sections that each host has.
 fn of_the_host(config: &Config) -> Vec<(&'static str, String)> {
     let (Audit { days, size }, Window { links }) = (config.audit, config.window);
-    let Web { listen, address, certificate, proxies, local_files, ca_file, outbound_proxy, outbound_proxy_resolves } =
-        &config.web;
+    let Web {
+        listen,
+        address,
+        certificate,
+        proxies,
+        local_files,
+        ca_file,
+        nat64,
+        outbound_proxy,
+        outbound_proxy_resolves,
+    } = &config.web;
     let all = [
         ("audit.days", Some(days.to_string())),
         ("audit.size", Some(size.to_string())),
@@ -55,6 +64,7 @@ fn of_the_host(config: &Config) -> Vec<(&'static str, String)> {
         ("web.proxies", list(proxies)),
         ("web.local_files", list(local_files)),
         ("web.ca_file", ca_file.as_deref().map(place)),
+        ("web.nat64", Some(nat64.to_string())),
         ("web.outbound_proxy", outbound_proxy.as_ref().map(|proxy| proxy.as_str().to_owned())),
         ("web.outbound_proxy_resolves", Some(outbound_proxy_resolves.to_string())),
     ];
