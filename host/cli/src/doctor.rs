@@ -1,21 +1,20 @@
-//! `parlor doctor`: finds problems of a host, and says how to fix them. It changes nothing.
+//! `parlor doctor`: finds problems of a host, and says how to fix them. It changes nothing: it removes the file by which it
+//! tests whether the data folder can be written.
 
 #[cfg(feature = "cluster")]
 mod cluster;
 mod disk;
+mod files;
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use clap::Args;
 use parlor::control::views::{Account, Status};
-use parlor::host::LOCK;
 #[cfg(feature = "authoring")]
 use parlor_authoring::build::toolchains;
-use parlor_base::atomic;
-use parlor_base::escape::{EscapedPath as _, escape_untrusted, shell_word};
-use parlor_config::{ACCOUNTS_FILE, AccountConfig, Config, ConfigError, Prebind, Settings, accounts_file};
+use parlor_base::escape::{EscapedPath as _, escape_untrusted};
+use parlor_config::{ACCOUNTS_FILE, AccountConfig, Config, ConfigError, Prebind, Settings};
 use parlor_plugins::admin::{PluginAdmin, waiting};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::secret;
@@ -157,7 +156,7 @@ fn look(config: &Config, offline: bool, findings: &mut Findings) -> anyhow::Resu
     for warning in &config.warnings {
         findings.warn("configuration", warning.clone(), "do as it says");
     }
-    files(config, findings);
+    files::check(config, findings);
     compiler(findings);
     policy(config, findings)?;
     match status::of(config) {
@@ -222,52 +221,6 @@ fn compiler(findings: &mut Findings) {
         return;
     }
     findings.fine("compiler", format!("plugins are compiled in a process that is held by {}", there.join(", ")));
-}
-
-/// Checks the permissions of the files that control the host.
-fn files(config: &Config, findings: &mut Findings) {
-    let count = findings.findings.len();
-    let accounts = accounts_file(&config.path);
-    let files = || [&config.path, &config.plugins].into_iter().chain(&accounts);
-    for path in files() {
-        let Ok(found) = path.metadata() else { continue };
-        if found.permissions().mode() & 0o022 != 0 {
-            let says = format!("others on this machine may write {}, and decide what plugins may do", path.escaped());
-            findings.broken("files", says, &format!("chmod go-w {}", shell_word(&path.to_string_lossy())));
-        }
-    }
-    if let Ok(found) = config.data.metadata() {
-        let is_anothers =
-            |path: &Path| path.metadata().is_ok_and(|one| one.uid() != found.uid() && one.mode() & 0o004 == 0);
-        for path in files().filter(|path| is_anothers(path)) {
-            let says = format!("{} belongs to another user than the data folder", path.escaped());
-            findings.broken("files", says, "chown it to the user that the host runs as");
-        }
-        // If a host ran there as another user, it left more files than this one.
-        let lock = config.data.join(LOCK);
-        if lock.metadata().is_ok_and(|one| one.uid() != found.uid()) {
-            let says = format!("{} belongs to another user than the data folder", lock.escaped());
-            findings.broken(
-                "files",
-                says,
-                &format!("chown --recursive --reference={0} {0}", shell_word(&config.data.to_string_lossy())),
-            );
-        }
-        if atomic::is_open(&found.permissions()) {
-            let says = format!("others on this machine may look into the data folder {}", config.data.escaped());
-            findings.broken("files", says, &format!("chmod 700 {}", shell_word(&config.data.to_string_lossy())));
-        }
-        if let Ok(own) = Path::new("/proc/self").metadata()
-            && own.uid() != 0
-            && own.uid() != found.uid()
-        {
-            let says = format!("the data folder {} belongs to another user", config.data.escaped());
-            findings.broken("files", says, "run this as the user that the host runs as");
-        }
-    }
-    if findings.findings.len() == count {
-        findings.fine("files", "nobody else can write the configuration and the policy, or look into the data folder");
-    }
 }
 
 fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
