@@ -305,6 +305,9 @@ fn host(status: &Status, findings: &mut Findings) {
             findings.broken("host", says, "do as it says; `parlor reload` reads it again");
         }
     }
+    for says in status.unheard() {
+        findings.broken("webhooks", says, "do as it says; the host tries it again every ten seconds");
+    }
     for account in status.accounts.iter().filter(|account| account.connection != "connected") {
         let reason = account.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let says = format!("the host's account {} is {}{reason}", account.name, account.connection);

@@ -94,6 +94,27 @@ fn the_remedy_for_a_data_folder_is_that_of_its_cause() {
 }
 
 #[test]
+fn webhooks_that_nobody_listens_for_are_told_of_with_the_reason() {
+    let process = serde_json::json!({ "version": "0.1.0", "pid": 1, "since": "", "uptime": 1, "memory": 1 });
+    let mut status: Status = serde_json::from_value(serde_json::json!({
+        "running": true, "host": process, "data": "data", "policy": "plugins.toml", "accounts": [], "plugins": [],
+        "webhooks_error": "another program listens at 127.0.0.1:8080: name another address in `listen` under [web]",
+    }))
+    .unwrap();
+    let broken = |status: &Status| {
+        let mut findings = Findings::default();
+        host(status, &mut findings);
+        findings.findings.into_iter().filter(|one| one.state == State::Broken).collect::<Vec<_>>()
+    };
+    let found = broken(&status);
+    let [found] = &found[..] else { panic!("{found:?}") };
+    let says = "webhooks cannot be listened for: another program listens at 127.0.0.1:8080: name another address in `listen` under [web]";
+    assert_eq!((found.check.as_str(), found.says.as_str()), ("webhooks", says));
+    status.webhooks_error = None;
+    assert!(broken(&status).is_empty());
+}
+
+#[test]
 fn keys_that_nobody_can_fetch_and_messages_that_nobody_could_read_are_told_of() {
     let account = |published: bool, undecryptable: u64| -> Account {
         serde_json::from_value(serde_json::json!({
