@@ -111,7 +111,8 @@ async fn next_to_compile(host: &Host) -> Vec<(PluginId, Entry)> {
     }
 }
 
-async fn prepare_one(host: &Host, id: &PluginId, entry: &Entry) -> Result<Prepared, LoadError> {
+/// Prepares a plugin as far as possible without the compiler.
+pub(super) async fn prepare_one(host: &Host, id: &PluginId, entry: &Entry) -> Result<Prepared, LoadError> {
     let config = host.config.load();
     super::adding::has_accounts(&config, id, entry)?;
     prepare(id, entry, &config.settings, &host.engine, &host.components).await
