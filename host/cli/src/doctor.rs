@@ -5,6 +5,7 @@
 mod cluster;
 mod disk;
 mod files;
+mod findings;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +14,7 @@ use clap::Args;
 use parlor::control::views::{Account, Status};
 #[cfg(feature = "authoring")]
 use parlor_authoring::build::toolchains;
-use parlor_base::escape::{EscapedPath as _, escape_untrusted};
+use parlor_base::escape::EscapedPath as _;
 use parlor_config::{ACCOUNTS_FILE, AccountConfig, Config, ConfigError, Prebind, Settings};
 use parlor_plugins::admin::{PluginAdmin, waiting};
 use parlor_plugins::policy::Policy;
@@ -22,16 +23,15 @@ use parlor_runtime::compiler::{self, Layer};
 use parlor_runtime::order::{self, Candidate, Strictness};
 use parlor_store::Store;
 use parlor_xmpp::{Feature, probe};
-use serde::Serialize;
 
 use super::show::{Mark, Put as _, marked, print, print_json};
 use super::target::Target;
 use super::{Ended, status, wait_for};
 
+pub(super) use self::findings::{Finding, Findings, State};
+
 /// The largest acceptable difference between two clocks, in seconds.
 const CLOCKS: i64 = 60;
-/// The most of a reason that is shown, in bytes.
-const LONGEST: usize = 1_000;
 /// The remedy for a plugin that may not run.
 const OR_DISABLE: &str = "do as it says, or `parlor plugin disable` it";
 
@@ -53,55 +53,6 @@ pub struct DoctorArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum State {
-    Fine,
-    Warning,
-    Broken,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Finding {
-    /// The part of the host that was checked.
-    pub(super) check: String,
-    pub(super) state: State,
-    pub(super) says: String,
-    /// How to fix it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) remedy: Option<String>,
-}
-
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Findings {
-    pub(super) findings: Vec<Finding>,
-}
-
-impl Findings {
-    fn fine(&mut self, check: &str, says: impl Into<String>) {
-        self.put(check, State::Fine, &says.into(), None);
-    }
-
-    fn warn(&mut self, check: &str, says: impl Into<String>, remedy: &str) {
-        self.put(check, State::Warning, &says.into(), Some(remedy));
-    }
-
-    fn broken(&mut self, check: &str, says: impl Into<String>, remedy: &str) {
-        self.put(check, State::Broken, &says.into(), Some(remedy));
-    }
-
-    fn is_broken(&self, check: &str) -> bool {
-        self.findings.iter().any(|one| one.check == check && one.state == State::Broken)
-    }
-
-    fn put(&mut self, check: &str, state: State, says: &str, remedy: Option<&str>) {
-        // An error may have several lines; each is escaped separately.
-        let says: Vec<_> = says.lines().map(|line| escape_untrusted(line, LONGEST)).collect();
-        let says = says.join("\n");
-        self.findings.push(Finding { check: check.to_owned(), state, says, remedy: remedy.map(str::to_owned) });
-    }
 }
 
 impl DoctorArgs {

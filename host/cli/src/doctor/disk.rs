@@ -5,7 +5,7 @@ use std::path::Path;
 use parlor_base::escape::EscapedPath as _;
 use rustix::fs::statvfs;
 
-use super::Findings;
+use super::findings::Findings;
 use crate::show::size;
 
 /// Below this free space there is a warning, in bytes.

@@ -11,7 +11,8 @@ use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_config::{Config, accounts_file};
 use rustix::fs::{Access, access};
 
-use super::{Findings, disk};
+use super::disk;
+use super::findings::Findings;
 
 const CHECK: &str = "files";
 
