@@ -9,10 +9,9 @@ use parlor_config::Config;
 use parlor_plugins::admission::Admitted;
 use parlor_plugins::approved::{self, Unfit};
 use parlor_plugins::policy::Entry;
-use parlor_runtime::loading::{LoadError, Loaded, Prepared, load};
+use parlor_runtime::loading::{LoadError, Loaded, Prepared, load, prepare};
 use parlor_runtime::order::{self, Candidate};
 
-use super::late::prepare_one;
 use super::plugin::{Plugin, Standing, chosen};
 use super::{Host, LONGEST_REASON};
 
@@ -42,7 +41,7 @@ async fn load_anew(host: &Host, id: &PluginId, entry: &Entry, change: &Arc<()>) 
     let was_refused =
         host.plugins.lock().await.get(id).is_some_and(|plugin| matches!(plugin.standing, Standing::Refused(_)));
     if was_refused {
-        if let Prepared::Ready(loaded) = prepare_one(host, id, entry).await? {
+        if let Prepared::Ready(loaded) = prepare_plugin(host, id, entry).await? {
             return Ok(loaded);
         }
         if let Some(plugin) = host.plugins.lock().await.get_mut(id) {
@@ -145,6 +144,13 @@ pub(super) async fn load_plugin(host: &Host, id: &PluginId, entry: &Entry) -> Re
     let config = host.config.load();
     has_accounts(&config, id, entry)?;
     load(id, entry, &config.settings, &host.engine, &host.components).await
+}
+
+/// Prepares a plugin as far as possible without the compiler.
+pub(super) async fn prepare_plugin(host: &Host, id: &PluginId, entry: &Entry) -> Result<Prepared, LoadError> {
+    let config = host.config.load();
+    has_accounts(&config, id, entry)?;
+    prepare(id, entry, &config.settings, &host.engine, &host.components).await
 }
 
 /// Returns whether a plugin may run, without getting it ready: its secrets are not read.
