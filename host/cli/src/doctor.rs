@@ -256,7 +256,7 @@ fn host(status: &Status, findings: &mut Findings) {
             findings.broken("host", says, "do as it says; `parlor reload` reads it again");
         }
     }
-    for says in status.unheard() {
+    for says in status.webhook_ills() {
         findings.broken("webhooks", says, "do as it says; the host tries it again every ten seconds");
     }
     for account in status.accounts.iter().filter(|account| account.connection != "connected") {

@@ -278,7 +278,7 @@ fn head(status: &Status, width: usize) -> String {
     // Paths stay whole, so that people can copy them.
     let apart = if data.chars().count() + policy.chars().count() + 2 > width { "\n" } else { ", " };
     text.put(format_args!("{data}{apart}{policy}\n"));
-    for warning in status.warnings().chain(status.unheard()) {
+    for warning in status.warnings().chain(status.webhook_ills()) {
         text.put(format_args!("{}\n", wrapped(&warning, width)));
     }
     text.push_str(&nodes(status, width));

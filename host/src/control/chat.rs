@@ -219,7 +219,7 @@ fn status_lines(status: &Status) -> Vec<String> {
     if let Some(host) = &status.host {
         lines.push(format!("parlor {}, up {} s", host.version, host.uptime));
     }
-    lines.extend(status.warnings().chain(status.unheard()));
+    lines.extend(status.warnings().chain(status.webhook_ills()));
     for account in &status.accounts {
         let reason = account.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         lines.push(format!("account {}: {}{reason}", account.name, account.connection));

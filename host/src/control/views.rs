@@ -51,11 +51,11 @@ impl Status {
     /// Returns a clause for each account and plugin with a fault, after those about webhooks.
     pub fn ills(&self) -> impl Iterator<Item = String> {
         let accounts = self.accounts.iter().filter_map(|account| account_ill(&account.name, &account.connection));
-        self.unheard().chain(accounts).chain(self.plugins.iter().filter_map(Plugin::ill))
+        self.webhook_ills().chain(accounts).chain(self.plugins.iter().filter_map(Plugin::ill))
     }
 
     /// Returns a clause for the host, and one for each other node, if webhooks cannot be listened for there.
-    pub fn unheard(&self) -> impl Iterator<Item = String> {
+    pub fn webhook_ills(&self) -> impl Iterator<Item = String> {
         let clause = |error: &String| format!("webhooks cannot be listened for: {error}");
         let others = self.other_nodes().filter_map(|node| Some((&node.name, node.webhooks_error.as_ref()?)));
         let others = others.map(move |(name, error)| format!("node {name}: {}", clause(error)));

@@ -113,8 +113,8 @@ fn accounts(all: &[Account]) -> Vec<Line<'static>> {
 fn faults(status: &Status) -> impl Iterator<Item = Line<'static>> {
     let silent = status.nodes.iter().filter_map(|node| node.error.as_ref());
     let files = status.faults().map(|(file, error)| Line::from(format!("{file} not in force: {}", safe(error))).red());
-    let unheard = status.unheard().map(|says| Line::from(safe(&says)).red());
-    files.chain(unheard).chain(silent.map(|error| Line::from(safe(error)).red()))
+    let webhooks = status.webhook_ills().map(|says| Line::from(safe(&says)).red());
+    files.chain(webhooks).chain(silent.map(|error| Line::from(safe(error)).red()))
 }
 
 fn account_line(account: &Account) -> Line<'static> {
