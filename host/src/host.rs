@@ -80,6 +80,8 @@ pub struct Host {
     web: watch::Sender<Web>,
     /// The requests to webhooks, by how they ended.
     webhook_counts: Counts,
+    /// Why webhooks cannot be listened for. None: they are, or nothing has to be listened for.
+    webhook_fault: ArcSwapOption<String>,
     engine: Arc<Engine>,
     /// The threads of its accounts.
     threads: Threads,
@@ -225,6 +227,7 @@ impl Host {
             domains,
             web: watch::Sender::new(config.web.clone()),
             webhook_counts: Counts::default(),
+            webhook_fault: ArcSwapOption::empty(),
             config: ArcSwap::from_pointee(config),
             engine,
             threads,

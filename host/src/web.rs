@@ -84,6 +84,7 @@ async fn listen(host: Arc<Host>, mut stops: oneshot::Receiver<()>) {
         // A node also takes requests for the webhooks of other nodes.
         let is_wanted = is_wanted || (host.config().cluster.is_some() && now.listen.is_some());
         let settled = settle(&host, &mut running, is_wanted, &now).await;
+        webhooks::note_fault(&host, settled.as_ref().err().filter(|_| running.is_none()).cloned());
         match &settled {
             Ok(()) => {}
             Err(error) if running.is_some() => tracing::error!(

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use parlor::host::{AddError, Host};
+use parlor::host::{AddError, Host, PluginStatus};
 use parlor_base::id::PluginId;
 use parlor_base::quantity::Bytes;
 use parlor_config::{Config, Overrides};
@@ -350,6 +350,53 @@ async fn a_compiler_whose_result_nobody_waits_for_ends() {
         compiler = compiler_of(std::process::id(), &argument) => compiler,
     };
     gone(compiler).await;
+    host.stop().await;
+}
+
+/// Reads the policy again, and returns the plugin's status at the moment when its compiler runs.
+async fn while_it_compiles(home: &Home, host: &Host, bounds: Bounds, policy: &Policy) -> PluginStatus {
+    home.set_policy(policy).unwrap();
+    let argument = format!("--memory={}", bounds.memory.0);
+    let shown = async {
+        compiler_of(std::process::id(), &argument).await;
+        host.status().await.remove(0)
+    };
+    tokio::select! {
+        done = host.reload() => panic!("compiled: {done:?}"),
+        shown = shown => shown,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_not_shown_while_the_repaired_plugin_is_compiled() {
+    let home = home();
+    let policy = Policy::default().with("heavy", heavy(&home, 40));
+    let bytes = fs::read(home.path().join("plugins/heavy.wasm")).unwrap();
+    home.replace("heavy", b"something else").unwrap();
+    home.set_policy(&policy).unwrap();
+    // Its compiler is recognized among others by this unusual number.
+    let bounds = Bounds { memory: Bytes((3 << 30) + 8192), ..Bounds::default() };
+    let host = embedding(&home, program("parlor").unwrap(), bounds).await;
+    assert!(matches!(state(&host, "heavy").await, Some(State::Refused(_))));
+    home.replace("heavy", &bytes).unwrap();
+    assert_eq!(while_it_compiles(&home, &host, bounds, &policy).await.state, State::Compiling);
+    assert!(matches!(state(&host, "heavy").await, Some(State::Refused(_))), "the change was given up");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_version_did_not_start_is_not_shown_while_the_next_one_is_compiled() {
+    let home = home();
+    let version = |entry: Entry| Policy::default().with("heavy", entry);
+    home.set_policy(&version(unruly(&home))).unwrap();
+    let bounds = Bounds { memory: Bytes((3 << 30) + 12_288), ..Bounds::default() };
+    let host = embedding(&home, program("parlor").unwrap(), bounds).await;
+    host.settled().await;
+    home.set_policy(&version(home.install_bytes("broken", b"no component").unwrap())).unwrap();
+    host.reload().await.unwrap();
+    assert!(host.status().await[0].not_replaced.is_some());
+    let shown = while_it_compiles(&home, &host, bounds, &version(heavy(&home, 40))).await;
+    assert_eq!((shown.state, shown.not_replaced), (State::Running, None));
     host.stop().await;
 }
 

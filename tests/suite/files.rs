@@ -232,6 +232,28 @@ async fn a_redirect_of_a_file_takes_no_credential_to_another_server() {
     host.stop().await;
 }
 
+/// Row 144. The owner does not list the address of this server, so nothing is sent there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_fails_before_its_last_part_says_why() {
+    let host = Plan::new().await.caller(ID, granted).start().await;
+    knows_its_uploads(&host).await;
+    let args = json!({ "name": "a.png", "media-type": "image/png", "size": MUCH });
+    let transfer = host.call(ID, "files.upload", args).await.ok();
+    let part = json!({ "transfer": transfer, "part": "x" });
+    let mut written = Ok(Value::Null);
+    // The first parts are taken before the request has failed.
+    for _ in 0..1_000 {
+        written = host.call(ID, "files.write", part.clone()).await.result;
+        if written.is_err() {
+            break;
+        }
+        tokio::time::sleep(crate::test_host::A_MOMENT).await;
+    }
+    assert_eq!(case(&written), "denied", "{written:?}");
+    assert_eq!(written.unwrap_err()["permission"], "files.send");
+    host.stop().await;
+}
+
 /// Row 146. `host_memory` is 16 MiB: the host's buffers for them are counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_mebibytes_go_both_ways() {

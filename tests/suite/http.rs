@@ -492,6 +492,7 @@ async fn an_answer_that_comes_before_the_end_of_a_body_is_read() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_eq!(case(&written), "protocol", "{written:?}");
+        assert!(format!("{written:?}").contains("takes no more of the body, and answered 413"), "{written:?}");
         assert_eq!(call(&host, "http.answer", this.clone()).await["status"], 413);
         assert_eq!(call(&host, "http.read", this.clone()).await["part"], "large");
         assert_eq!(call(&host, "http.read", this).await, Value::Null);

@@ -609,6 +609,29 @@ async fn changes_of_the_listener_refuse_nothing_and_interrupt_nothing() {
     house.host.stop(SOON).await.unwrap();
 }
 
+/// Row 139: an owner learns that nobody listens without reading the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_finds_its_address_taken_is_shown_until_it_listens() {
+    let mut house = House::start(|entry| entry).await;
+    house.host.stop(SOON).await.unwrap();
+    let taken = TcpListener::bind(house.at).await.unwrap();
+    house.host = house.home.start().unwrap();
+    house.host.wait("webhooks cannot be listened for; this is tried again", &[], SOON).await.unwrap();
+    let says = format!("another program listens at {}: name another address in `listen` under [web]", house.at);
+    let status = house.home.run(&["status", "--json"]).await.unwrap();
+    assert_eq!(status.json().unwrap()["webhooks_error"], says);
+    let status = house.home.run(&["status"]).await.unwrap();
+    assert_eq!(status.code, Some(5), "{status:?}");
+    assert!(status.stderr.contains("webhooks cannot be listened for: another program listens"), "{status:?}");
+    let doctor = house.home.run(&["doctor", "--offline"]).await.unwrap();
+    assert!(doctor.stdout.contains(&format!("webhooks cannot be listened for: {says}")), "{doctor:?}");
+    drop(taken);
+    house.host.wait("webhooks are listened for", &[], SOON).await.unwrap();
+    let status = house.home.run(&["status", "--json"]).await.unwrap().json().unwrap();
+    assert!(status.get("webhooks_error").is_none(), "{status}");
+    house.host.stop(SOON).await.unwrap();
+}
+
 /// Row 142: 0 of those that were acknowledged are lost. `cargo xtask faults --kills` has more kills.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_kills_at_random_moments() {

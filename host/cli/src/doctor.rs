@@ -1,21 +1,21 @@
-//! `parlor doctor`: finds problems of a host, and says how to fix them. It changes nothing.
+//! `parlor doctor`: finds problems of a host, and says how to fix them. It changes nothing: it removes the file by which it
+//! tests whether the data folder can be written.
 
 #[cfg(feature = "cluster")]
 mod cluster;
 mod disk;
+mod files;
+mod findings;
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use clap::Args;
 use parlor::control::views::{Account, Status};
-use parlor::host::LOCK;
 #[cfg(feature = "authoring")]
 use parlor_authoring::build::toolchains;
-use parlor_base::atomic;
-use parlor_base::escape::{EscapedPath as _, escape_untrusted, shell_word};
-use parlor_config::{ACCOUNTS_FILE, AccountConfig, Config, ConfigError, Prebind, Settings, accounts_file};
+use parlor_base::escape::EscapedPath as _;
+use parlor_config::{ACCOUNTS_FILE, AccountConfig, Config, ConfigError, Prebind, Settings};
 use parlor_plugins::admin::{PluginAdmin, waiting};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::secret;
@@ -23,16 +23,15 @@ use parlor_runtime::compiler::{self, Layer};
 use parlor_runtime::order::{self, Candidate, Strictness};
 use parlor_store::Store;
 use parlor_xmpp::{Feature, probe};
-use serde::Serialize;
 
 use super::show::{Mark, Put as _, marked, print, print_json};
 use super::target::Target;
 use super::{Ended, status, wait_for};
 
+pub(super) use self::findings::{Finding, Findings, State};
+
 /// The largest acceptable difference between two clocks, in seconds.
 const CLOCKS: i64 = 60;
-/// The most of a reason that is shown, in bytes.
-const LONGEST: usize = 1_000;
 /// The remedy for a plugin that may not run.
 const OR_DISABLE: &str = "do as it says, or `parlor plugin disable` it";
 
@@ -54,55 +53,6 @@ pub struct DoctorArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum State {
-    Fine,
-    Warning,
-    Broken,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Finding {
-    /// The part of the host that was checked.
-    pub(super) check: String,
-    pub(super) state: State,
-    pub(super) says: String,
-    /// How to fix it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) remedy: Option<String>,
-}
-
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Findings {
-    pub(super) findings: Vec<Finding>,
-}
-
-impl Findings {
-    fn fine(&mut self, check: &str, says: impl Into<String>) {
-        self.put(check, State::Fine, &says.into(), None);
-    }
-
-    fn warn(&mut self, check: &str, says: impl Into<String>, remedy: &str) {
-        self.put(check, State::Warning, &says.into(), Some(remedy));
-    }
-
-    fn broken(&mut self, check: &str, says: impl Into<String>, remedy: &str) {
-        self.put(check, State::Broken, &says.into(), Some(remedy));
-    }
-
-    fn is_broken(&self, check: &str) -> bool {
-        self.findings.iter().any(|one| one.check == check && one.state == State::Broken)
-    }
-
-    fn put(&mut self, check: &str, state: State, says: &str, remedy: Option<&str>) {
-        // An error may have several lines; each is escaped separately.
-        let says: Vec<_> = says.lines().map(|line| escape_untrusted(line, LONGEST)).collect();
-        let says = says.join("\n");
-        self.findings.push(Finding { check: check.to_owned(), state, says, remedy: remedy.map(str::to_owned) });
-    }
 }
 
 impl DoctorArgs {
@@ -157,7 +107,7 @@ fn look(config: &Config, offline: bool, findings: &mut Findings) -> anyhow::Resu
     for warning in &config.warnings {
         findings.warn("configuration", warning.clone(), "do as it says");
     }
-    files(config, findings);
+    files::check(config, findings);
     compiler(findings);
     policy(config, findings)?;
     match status::of(config) {
@@ -222,52 +172,6 @@ fn compiler(findings: &mut Findings) {
         return;
     }
     findings.fine("compiler", format!("plugins are compiled in a process that is held by {}", there.join(", ")));
-}
-
-/// Checks the permissions of the files that control the host.
-fn files(config: &Config, findings: &mut Findings) {
-    let count = findings.findings.len();
-    let accounts = accounts_file(&config.path);
-    let files = || [&config.path, &config.plugins].into_iter().chain(&accounts);
-    for path in files() {
-        let Ok(found) = path.metadata() else { continue };
-        if found.permissions().mode() & 0o022 != 0 {
-            let says = format!("others on this machine may write {}, and decide what plugins may do", path.escaped());
-            findings.broken("files", says, &format!("chmod go-w {}", shell_word(&path.to_string_lossy())));
-        }
-    }
-    if let Ok(found) = config.data.metadata() {
-        let is_anothers =
-            |path: &Path| path.metadata().is_ok_and(|one| one.uid() != found.uid() && one.mode() & 0o004 == 0);
-        for path in files().filter(|path| is_anothers(path)) {
-            let says = format!("{} belongs to another user than the data folder", path.escaped());
-            findings.broken("files", says, "chown it to the user that the host runs as");
-        }
-        // If a host ran there as another user, it left more files than this one.
-        let lock = config.data.join(LOCK);
-        if lock.metadata().is_ok_and(|one| one.uid() != found.uid()) {
-            let says = format!("{} belongs to another user than the data folder", lock.escaped());
-            findings.broken(
-                "files",
-                says,
-                &format!("chown --recursive --reference={0} {0}", shell_word(&config.data.to_string_lossy())),
-            );
-        }
-        if atomic::is_open(&found.permissions()) {
-            let says = format!("others on this machine may look into the data folder {}", config.data.escaped());
-            findings.broken("files", says, &format!("chmod 700 {}", shell_word(&config.data.to_string_lossy())));
-        }
-        if let Ok(own) = Path::new("/proc/self").metadata()
-            && own.uid() != 0
-            && own.uid() != found.uid()
-        {
-            let says = format!("the data folder {} belongs to another user", config.data.escaped());
-            findings.broken("files", says, "run this as the user that the host runs as");
-        }
-    }
-    if findings.findings.len() == count {
-        findings.fine("files", "nobody else can write the configuration and the policy, or look into the data folder");
-    }
 }
 
 fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
@@ -351,6 +255,9 @@ fn host(status: &Status, findings: &mut Findings) {
             let says = format!("its {file} does not count as it is written now, the one before does: {error}");
             findings.broken("host", says, "do as it says; `parlor reload` reads it again");
         }
+    }
+    for says in status.webhook_ills() {
+        findings.broken("webhooks", says, "do as it says; the host tries it again every ten seconds");
     }
     for account in status.accounts.iter().filter(|account| account.connection != "connected") {
         let reason = account.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();

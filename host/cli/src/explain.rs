@@ -1,6 +1,7 @@
 //! `parlor explain`: shows what a plugin may do, and why a call was denied.
 
 mod asked;
+mod permissions;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,8 @@ use super::Ended;
 use super::audit::names;
 use super::show::{Mark, Put as _, marked, moment, print, print_json};
 use super::target::{self, Target};
+
+pub(super) use self::permissions::right_lines;
 
 /// The arguments of `parlor explain`.
 #[derive(Debug, Args)]
@@ -84,6 +87,15 @@ pub(super) struct Explanation {
     pub(super) withheld: Vec<Withheld>,
     /// How often that was allowed or denied, by the audit. Empty without a question.
     pub(super) asked: Vec<Asked>,
+}
+
+impl Explanation {
+    /// Returns why its file could not be read, unless the host says the same of why it does not run.
+    pub(super) fn untold_trouble(&self) -> Option<&str> {
+        let trouble = self.trouble.as_deref()?;
+        let is_told = self.down.iter().any(|down| down.reason.as_deref() == Some(trouble));
+        (!is_told).then_some(trouble)
+    }
 }
 
 /// A plugin that should run and does not.
@@ -365,8 +377,9 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
         let reason = down.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         text.put(format_args!("{id} does not run{place}, it is {}{reason}\n", down.state));
     }
-    if let Some(trouble) = &explanation.trouble {
-        text.put(format_args!("what {id} asks for is not known: {trouble}\n"));
+    if explanation.trouble.is_some() {
+        let why = explanation.untold_trouble().map_or_else(|| ", for this reason".to_owned(), |why| format!(": {why}"));
+        text.put(format_args!("what {id} asks for is not known{why}\n"));
     }
     if explanation.otherwise {
         text.push_str("the host goes by other grants than plugins.toml has now; `parlor status` says why, `parlor reload` has it read again\n");
@@ -374,15 +387,11 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
     if let Some(about) = &explanation.about {
         put_answers(&mut text, about);
     } else {
-        let (may, may_not): (Vec<_>, Vec<_>) = explanation.permissions.iter().partition(|right| right.is_in_force());
         if let Some(rooms) = &explanation.rooms {
             text.put(format_args!("{id} is kept to rooms, and acts in no others: {}\n", rooms.join(", ")));
         }
-        section(&mut text, &format!("{id} may"), &may);
-        section(&mut text, &format!("{id} may not, although it asks or was granted"), &may_not);
-        if explanation.permissions.is_empty() && explanation.trouble.is_none() {
-            text.put(format_args!("{id} asks for nothing and may do nothing but what every plugin may\n"));
-        }
+        let put = if explanation.trouble.is_some() { permissions::put_granted } else { permissions::put };
+        put(&mut text, id, &explanation.permissions);
     }
     if !explanation.withheld.is_empty() {
         text.push_str("\nevents that it listens to and was not shown, since the host started:\n");
@@ -424,76 +433,5 @@ fn put_answers(text: &mut String, about: &About) {
     }
 }
 
-fn section(text: &mut String, title: &str, rights: &[&Right]) {
-    if rights.is_empty() {
-        return;
-    }
-    text.put(format_args!("{}\n", marked(&format!("{title}:"), Mark::Bold)));
-    for right in rights {
-        text.push_str(&right_lines(right));
-    }
-}
-
-/// Describes a permission: its name and risk, its scope, its meaning, the reason for the request, and how to grant it.
-pub(super) fn right_lines(right: &Right) -> String {
-    let risk = marked(&format!("{:6}", right.risk), Mark::of(right.permission.risk()));
-    let mut text = format!("  {:17} {risk}  {}\n", right.permission, right.what);
-    let scope =
-        |entries: &[String]| if entries.is_empty() { String::new() } else { format!(" for {}", entries.join(", ")) };
-    match (&right.granted, &right.asked) {
-        (Some(entries), None) => {
-            text.put(format_args!(
-                "      granted{}, but it does not ask for it, so it does not get it\n",
-                scope(entries)
-            ));
-        }
-        (Some(entries), Some(_)) => text.put(format_args!("      granted{}\n", scope(entries))),
-        (None, _) => {}
-    }
-    if let Some(asked) = &right.asked {
-        let optional = if asked.optional { "if it may" } else { "necessarily" };
-        text.put(format_args!("      asked {optional}{}: “{}”\n", scope(&asked.scope), asked.reason));
-    }
-    if right.granted.is_none() {
-        text.put(format_args!("      to allow it: {}\n", right.line));
-    }
-    text
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A host that cannot answer is not one that lacks the plugin.
-    #[test]
-    fn only_a_host_without_the_plugin_leaves_the_answer_to_the_file() {
-        let refused = |status| named::<()>(Err(ClientError::Refused { status, reason: "no".to_owned() }));
-        assert_eq!(refused(404).unwrap(), []);
-        for status in [400, 409, 500] {
-            assert!(matches!(refused(status), Err(ClientError::Refused { .. })), "{status}");
-        }
-        assert_eq!(named(Ok(vec![()])).unwrap(), [()]);
-    }
-
-    /// A host may use older grants than the file has.
-    #[test]
-    fn what_a_plugin_may_is_what_the_host_says_that_runs() {
-        let manifest = "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says it\"\n[permissions]\n\
-                        \"messages.send\" = { scope = [\"*\"], reason = \"x\" }\n\"contacts.read\" = { reason = \"x\" }\n";
-        let manifest = Manifest::parse(manifest).unwrap();
-        let read = |text: &str| Grants::from_table(&text.parse().unwrap()).unwrap();
-        let written = read("\"messages.send\" = [\"*\"]\n\"contacts.read\" = true\n\"settings.read\" = true");
-        let before = read("\"messages.send\" = [\"a@b\"]");
-        let held = as_shown(Some(&manifest), &before);
-        let found = in_force_on_host(&held, Some(&manifest), &written);
-        assert_eq!(
-            found,
-            read("\"messages.send\" = [\"a@b\"]\n\"settings.read\" = true"),
-            "what it does not ask for is shown, too"
-        );
-        assert_ne!(held, as_shown(Some(&manifest), &written));
-        let all = as_shown(Some(&manifest), &written);
-        assert_eq!(in_force_on_host(&all, Some(&manifest), &written), written);
-        assert_eq!(all.keys().collect::<Vec<_>>(), ["contacts.read", "messages.send"]);
-    }
-}
+mod tests;

@@ -219,7 +219,7 @@ fn status_lines(status: &Status) -> Vec<String> {
     if let Some(host) = &status.host {
         lines.push(format!("parlor {}, up {} s", host.version, host.uptime));
     }
-    lines.extend(status.warnings());
+    lines.extend(status.warnings().chain(status.webhook_ills()));
     for account in &status.accounts {
         let reason = account.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         lines.push(format!("account {}: {}{reason}", account.name, account.connection));
@@ -288,6 +288,7 @@ mod tests {
             policy: "plugins.toml".into(),
             policy_error: Some("plugins.toml is gone".to_owned()),
             config_error: Some("parlor.toml:1:1: no".to_owned()),
+            webhooks_error: Some("another program listens".to_owned()),
             accounts: vec![Account {
                 name: "second".to_owned(),
                 node: None,
@@ -304,6 +305,7 @@ mod tests {
         let says = [
             "the configuration does not count as it is written now, the one before does: parlor.toml:1:1: no",
             "the policy does not count as it is written now, the one before does: plugins.toml is gone",
+            "webhooks cannot be listened for: another program listens",
             "account second: retrying: no route to the host",
             "no plugins",
         ];

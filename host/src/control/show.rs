@@ -26,6 +26,7 @@ use super::views::{
     Plugin, Process, Record, Schedule, Schedules, Status, Usage, Webhook, WebhookRequest, Webhooks, absolute,
 };
 use super::{VERSION, rooms};
+use crate::host::webhooks::fault as webhook_fault;
 use crate::host::{Host, PluginStatus};
 use crate::memory;
 
@@ -229,6 +230,7 @@ fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {
         policy: absolute(&config.plugins),
         policy_error: host.policy_fault().map(|fault| escape_untrusted(&fault, LONGEST)),
         config_error: host.config_fault().map(|fault| escape_untrusted(&fault, LONGEST)),
+        webhooks_error: webhook_fault(host).map(|fault| escape_untrusted(&fault, LONGEST)),
         accounts: host.accounts().iter().map(|account| account_view(&config, account)).collect(),
         plugins: plugins.iter().map(plugin_view).collect(),
     }

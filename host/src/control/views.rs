@@ -38,6 +38,9 @@ pub struct Status {
     /// Why the current text of the configuration file is not in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_error: Option<String>,
+    /// Why webhooks cannot be listened for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhooks_error: Option<String>,
     /// The accounts, ordered by name.
     pub accounts: Vec<Account>,
     /// The plugins on their accounts, ordered by id and account.
@@ -45,10 +48,22 @@ pub struct Status {
 }
 
 impl Status {
-    /// Returns a clause for each account and plugin with a fault.
+    /// Returns a clause for each account and plugin with a fault, after those about webhooks.
     pub fn ills(&self) -> impl Iterator<Item = String> {
         let accounts = self.accounts.iter().filter_map(|account| account_ill(&account.name, &account.connection));
-        accounts.chain(self.plugins.iter().filter_map(Plugin::ill))
+        self.webhook_ills().chain(accounts).chain(self.plugins.iter().filter_map(Plugin::ill))
+    }
+
+    /// Returns a clause for the host, and one for each other node, if webhooks cannot be listened for there.
+    pub fn webhook_ills(&self) -> impl Iterator<Item = String> {
+        let clause = |error: &String| format!("webhooks cannot be listened for: {error}");
+        let others = self.other_nodes().filter_map(|node| Some((&node.name, node.webhooks_error.as_ref()?)));
+        let others = others.map(move |(name, error)| format!("node {name}: {}", clause(error)));
+        self.webhooks_error.iter().map(clause).chain(others)
+    }
+
+    fn other_nodes(&self) -> impl Iterator<Item = &NodeStatus> {
+        self.nodes.iter().filter(move |node| Some(&node.name) != self.node.as_ref())
     }
 
     /// Returns a clause for each node of the cluster that did not answer: the status lacks its accounts and plugins.
@@ -68,8 +83,7 @@ impl Status {
 
     /// Returns one sentence for each file whose current text is not in force, also on other nodes.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        let others = self.nodes.iter().filter(move |node| Some(&node.name) != self.node.as_ref());
-        let others = others.flat_map(|node| node.faults().map(move |(file, error)| (node, file, error)));
+        let others = self.other_nodes().flat_map(|node| node.faults().map(move |(file, error)| (node, file, error)));
         let others = others.map(|(node, file, error)| format!("node {}: {}", node.name, not_in_force(file, error)));
         self.faults().map(|(file, error)| not_in_force(file, error)).chain(others)
     }

@@ -1,6 +1,7 @@
 //! Starting plugins: loading them, ordering them by their dependencies, and running them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
@@ -8,7 +9,7 @@ use parlor_config::Config;
 use parlor_plugins::admission::Admitted;
 use parlor_plugins::approved::{self, Unfit};
 use parlor_plugins::policy::Entry;
-use parlor_runtime::loading::{LoadError, Loaded, load};
+use parlor_runtime::loading::{LoadError, Loaded, Prepared, load, prepare};
 use parlor_runtime::order::{self, Candidate};
 
 use super::plugin::{Plugin, Standing, chosen};
@@ -24,12 +25,30 @@ pub(super) fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Res
 /// Examines, admits, orders and starts these plugins, and with them those that were refused only because of a
 /// dependency.
 pub(super) async fn add_all(host: &Host, entries: BTreeMap<PluginId, Entry>) {
-    let mut loaded = BTreeMap::new();
+    let (mut loaded, change) = (BTreeMap::new(), Arc::new(()));
     for (id, entry) in entries {
-        let result = load_plugin(host, &id, &entry).await;
+        let result = load_anew(host, &id, &entry, &change).await;
         loaded.insert(id, (entry, result));
     }
     add_loaded(host, loaded).await;
+    // Until here, the status does not show the former refusals.
+    drop(change);
+}
+
+/// Loads a plugin that may have been refused before. If it has to be compiled, the status says so for as long as `change`
+/// lasts.
+async fn load_anew(host: &Host, id: &PluginId, entry: &Entry, change: &Arc<()>) -> Result<Loaded, LoadError> {
+    let was_refused =
+        host.plugins.lock().await.get(id).is_some_and(|plugin| matches!(plugin.standing, Standing::Refused(_)));
+    if was_refused {
+        if let Prepared::Ready(loaded) = prepare_plugin(host, id, entry).await? {
+            return Ok(loaded);
+        }
+        if let Some(plugin) = host.plugins.lock().await.get_mut(id) {
+            plugin.compiled_anew = Arc::downgrade(change);
+        }
+    }
+    load_plugin(host, id, entry).await
 }
 
 /// Orders and starts loaded plugins, and with them those that were refused only because of a dependency.
@@ -125,6 +144,13 @@ pub(super) async fn load_plugin(host: &Host, id: &PluginId, entry: &Entry) -> Re
     let config = host.config.load();
     has_accounts(&config, id, entry)?;
     load(id, entry, &config.settings, &host.engine, &host.components).await
+}
+
+/// Prepares a plugin as far as possible without the compiler.
+pub(super) async fn prepare_plugin(host: &Host, id: &PluginId, entry: &Entry) -> Result<Prepared, LoadError> {
+    let config = host.config.load();
+    has_accounts(&config, id, entry)?;
+    prepare(id, entry, &config.settings, &host.engine, &host.components).await
 }
 
 /// Returns whether a plugin may run, without getting it ready: its secrets are not read.

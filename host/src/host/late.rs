@@ -9,11 +9,11 @@ use parlor_base::id::PluginId;
 use parlor_plugins::admission::Admitted;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::Entry;
-use parlor_runtime::loading::{LoadError, Loaded, Prepared, prepare};
+use parlor_runtime::loading::{LoadError, Loaded, Prepared};
 
 use super::Host;
 use super::accounts::{spread, warn_of_unknown};
-use super::adding::{add_loaded, load_plugin, prune_cache};
+use super::adding::{add_loaded, load_plugin, prepare_plugin, prune_cache};
 use super::plugin::{Plugin, Standing};
 
 /// How a start treats plugins that must be compiled.
@@ -111,18 +111,12 @@ async fn next_to_compile(host: &Host) -> Vec<(PluginId, Entry)> {
     }
 }
 
-async fn prepare_one(host: &Host, id: &PluginId, entry: &Entry) -> Result<Prepared, LoadError> {
-    let config = host.config.load();
-    super::adding::has_accounts(&config, id, entry)?;
-    prepare(id, entry, &config.settings, &host.engine, &host.components).await
-}
-
 /// Starts the plugins whose machine code is cached. The others wait for the compiler, and so do the plugins that
 /// depend on them.
 pub(super) async fn add_ready(host: &Host, entries: BTreeMap<PluginId, Entry>) {
     let (mut loaded, mut late) = (BTreeMap::new(), BTreeMap::new());
     for (id, entry) in entries {
-        let result = match prepare_one(host, &id, &entry).await {
+        let result = match prepare_plugin(host, &id, &entry).await {
             Ok(Prepared::Uncompiled { admitted, size }) => {
                 late.insert(id, Uncompiled { entry, admitted, size });
                 continue;

@@ -50,7 +50,12 @@ impl Host {
         for (id, new) in replaced {
             let failed_before =
                 !outdated.contains(&id) && failed_to_start(self, &id, new).await && admit(self, &id, new).await.is_ok();
-            let result = if failed_before { Replaced::Settled } else { replace(self, &id, new).await };
+            let result = if failed_before {
+                Replaced::Settled
+            } else {
+                forget_trouble(self, &id).await;
+                replace(self, &id, new).await
+            };
             match result {
                 Replaced::Settled => {
                     staying.insert(id);
@@ -141,6 +146,13 @@ async fn goes_on(host: &Host, id: &PluginId, wanted: &Entry, tried: Option<Tried
         if plugin.wants_room().is_some() {
             host.crowded.notify_one();
         }
+    }
+}
+
+/// Stops showing why another version did not replace this one: the next one is tried.
+async fn forget_trouble(host: &Host, id: &PluginId) {
+    if let Some(plugin) = host.plugins.lock().await.get_mut(id) {
+        plugin.not_replaced = None;
     }
 }
 

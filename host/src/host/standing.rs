@@ -179,6 +179,7 @@ impl Plugin {
             grants: None,
         };
         match &self.standing {
+            Standing::Refused(_) if self.is_compiled_anew() => vec![refused(State::Compiling)],
             Standing::Refused(reason) => vec![refused(State::Refused(reason.clone()))],
             Standing::Compiling { .. } => vec![refused(State::Compiling)],
             // The group that its entry names has no account yet.

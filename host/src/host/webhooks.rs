@@ -28,6 +28,16 @@ pub(crate) fn counts(host: &Host) -> &Counts {
     &host.webhook_counts
 }
 
+/// Returns why webhooks cannot be listened for. None: they are, or nothing has to be listened for.
+pub(crate) fn fault(host: &Host) -> Option<String> {
+    host.webhook_fault.load_full().map(Arc::unwrap_or_clone)
+}
+
+/// Records whether webhooks can be listened for, and why they cannot.
+pub(crate) fn note_fault(host: &Host, fault: Option<String>) {
+    host.webhook_fault.store(fault.map(Arc::new));
+}
+
 /// Returns the webhook with this name and secret of a plugin, if it may hear requests.
 pub(crate) async fn find(host: &Host, id: &PluginId, name: &str, token: &str) -> Option<Door> {
     let plugins = host.plugins.lock().await;

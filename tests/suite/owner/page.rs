@@ -179,6 +179,7 @@ fn compare(page: &str, heading: &str, shown: &Value) {
             "rooms",
             "said",
             "trouble",
+            "webhooks_error",
         ];
         assert!(is_shown || of_others.contains(&name.as_str()), "{heading}: there is no {name}: {shown}");
     }

@@ -76,8 +76,11 @@ impl InUse {
         match named.filter(|_| output.status.success()) {
             None => {
                 let error = String::from_utf8_lossy(&output.stderr);
-                let said = [said.as_str(), error.trim(), &output.status.to_string()].map(str::trim).join(" ");
-                Err(BuildError::Broken { program, said: escape_untrusted(said.trim(), MAX_SAID), remedy })
+                let status = output.status.to_string();
+                // The message is one line, and most programs write several.
+                let words = [said.as_str(), &error, &status].into_iter().flat_map(str::split_whitespace);
+                let said = words.collect::<Vec<_>>().join(" ");
+                Err(BuildError::Broken { program, said: escape_untrusted(&said, MAX_SAID), remedy })
             }
             Some((word, version)) if version < self.oldest => {
                 Err(BuildError::TooOld { program, found: word.to_owned(), oldest: self.oldest_said, remedy })

@@ -3,7 +3,7 @@
 use parlor::cluster::{self, Examined, KeyId};
 use parlor_config::Cluster;
 
-use super::Findings;
+use super::findings::Findings;
 use crate::wait_for;
 
 const CHECK: &str = "cluster";

@@ -5,7 +5,7 @@ use std::path::Path;
 use parlor_base::escape::EscapedPath as _;
 use rustix::fs::statvfs;
 
-use super::Findings;
+use super::findings::Findings;
 use crate::show::size;
 
 /// Below this free space there is a warning, in bytes.
@@ -15,12 +15,17 @@ pub(super) const NO_ROOM: u64 = 16 << 20;
 
 /// Checks the free space where the host writes.
 pub(super) fn check(data: &Path, findings: &mut Findings) {
-    let there = data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
-    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    let there = existing(data);
     match room(there) {
         Err(error) => findings.warn("disk", format!("{}: {error}", there.escaped()), "look by hand: df"),
         Ok(room) => free(room, there, findings),
     }
+}
+
+/// Returns a folder, or the nearest one around it that exists.
+pub(super) fn existing(folder: &Path) -> &Path {
+    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    if there.as_os_str().is_empty() { Path::new(".") } else { there }
 }
 
 /// Judges an amount of free space.

@@ -49,6 +49,72 @@ fn a_disk_is_told_of_before_it_is_full() {
 }
 
 #[test]
+fn a_data_folder_that_cannot_be_written_is_told_of_with_its_path_the_cause_and_a_remedy() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("parlor.toml");
+    std::fs::write(&path, "[account.main]\njid = \"bot@localhost\"\npassword_env = \"X\"\n").unwrap();
+    let config = Config::load(&path, &parlor_config::Overrides::default()).unwrap();
+    let broken = || {
+        let mut findings = Findings::default();
+        files::check(&config, &mut findings);
+        findings.findings.into_iter().filter(|one| one.state == State::Broken).collect::<Vec<_>>()
+    };
+    assert!(broken().is_empty(), "the host can create it");
+    // Nobody can write into a file as into a folder, not even root.
+    std::fs::write(&config.data, "").unwrap();
+    std::fs::set_permissions(&config.data, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let found = broken();
+    let [found] = &found[..] else { panic!("{found:?}") };
+    let says = format!("the data folder {} cannot be written: ", config.data.display());
+    assert!(found.says.starts_with(&says), "{}", found.says);
+    std::fs::remove_file(&config.data).unwrap();
+    parlor_base::atomic::make_private_folder(&config.data).unwrap();
+    assert!(broken().is_empty());
+    assert_eq!(std::fs::read_dir(&config.data).unwrap().count(), 0, "it leaves nothing there");
+}
+
+#[test]
+fn the_remedy_for_a_data_folder_is_that_of_its_cause() {
+    use std::io::ErrorKind;
+
+    for (kind, remedy) in [
+        (ErrorKind::ReadOnlyFilesystem, "mount its file system for writing"),
+        (ErrorKind::PermissionDenied, "chown it to the user that the host runs as, chmod u+rwx '/srv/a b'"),
+        (ErrorKind::StorageFull, "make room"),
+        (ErrorKind::NotADirectory, "name a folder that the host can write"),
+    ] {
+        let mut findings = Findings::default();
+        files::not_written(Path::new("/srv/a b"), &kind.into(), &mut findings);
+        let [found] = &findings.findings[..] else { panic!("{} findings", findings.findings.len()) };
+        assert!(found.says.starts_with("the data folder /srv/a b cannot be written: "), "{}", found.says);
+        assert!(found.remedy.as_ref().is_some_and(|found| found.starts_with(remedy)), "{found:?}");
+    }
+}
+
+#[test]
+fn webhooks_that_nobody_listens_for_are_told_of_with_the_reason() {
+    let process = serde_json::json!({ "version": "0.1.0", "pid": 1, "since": "", "uptime": 1, "memory": 1 });
+    let mut status: Status = serde_json::from_value(serde_json::json!({
+        "running": true, "host": process, "data": "data", "policy": "plugins.toml", "accounts": [], "plugins": [],
+        "webhooks_error": "another program listens at 127.0.0.1:8080: name another address in `listen` under [web]",
+    }))
+    .unwrap();
+    let broken = |status: &Status| {
+        let mut findings = Findings::default();
+        host(status, &mut findings);
+        findings.findings.into_iter().filter(|one| one.state == State::Broken).collect::<Vec<_>>()
+    };
+    let found = broken(&status);
+    let [found] = &found[..] else { panic!("{found:?}") };
+    let says = "webhooks cannot be listened for: another program listens at 127.0.0.1:8080: name another address in `listen` under [web]";
+    assert_eq!((found.check.as_str(), found.says.as_str()), ("webhooks", says));
+    status.webhooks_error = None;
+    assert!(broken(&status).is_empty());
+}
+
+#[test]
 fn keys_that_nobody_can_fetch_and_messages_that_nobody_could_read_are_told_of() {
     let account = |published: bool, undecryptable: u64| -> Account {
         serde_json::from_value(serde_json::json!({

@@ -232,18 +232,20 @@ impl AddArgs {
             };
             let more = asked.agree(terminal, is_decided)?;
             requests.extend(more);
-        } else {
-            self.show(&id, &offer, &kept)?;
+        } else if !self.wanted.yes {
+            self.show(&offer, &consent::asked(&id, manifest, &Grants::default(), |_| true), &kept)?;
             plan.is_unmistakable()?;
-            if !self.wanted.yes {
-                let sentence = "nobody can be asked here; give --yes, and --grant or --policy for what it needs";
-                return Err(Ended::Declined(sentence.to_owned()).into());
-            }
+            let sentence = "nobody can be asked here; give --yes, and --grant or --policy for what it needs";
+            return Err(Ended::Declined(sentence.to_owned()).into());
         }
         for GrantRequest { permission, scope } in requests {
             let Some(asked) = manifest.permissions.get(&permission) else { continue };
             let entries = scope.unwrap_or_else(|| asked.entries(permission));
             grants.grant_more(permission, &entries)?;
+        }
+        if self.wanted.yes {
+            self.show(&offer, &consent::granted(&id, manifest, &grants), &kept)?;
+            plan.is_unmistakable()?;
         }
         decision.insert("grants".to_owned(), grants.to_table().into());
         admin.install(&plan, &decision).map_err(|error| self.wanted.why_not(error, &id))?;
@@ -286,13 +288,13 @@ impl AddArgs {
         "Before it runs on one that you add later, you are asked again.".to_owned()
     }
 
-    /// Shows the plugin and its requests, if the owner cannot be asked or has already agreed to everything.
-    fn show(&self, id: &PluginId, offer: &Offer, kept: &str) -> anyhow::Result<()> {
+    /// Shows the plugin and its permissions, if the owner cannot be asked or has already decided.
+    fn show(&self, offer: &Offer, permissions: &str, kept: &str) -> anyhow::Result<()> {
         if self.json {
             return Ok(());
         }
         print(&inspect::offered(offer))?;
-        print(&consent::asked(id, offer.manifest(), &Grants::default(), |_| true))?;
+        print(permissions)?;
         if kept.is_empty() { Ok(()) } else { print(&format!("\n{kept}")) }
     }
 }

@@ -121,22 +121,43 @@ pub(super) fn asked_and_granted(id: &PluginId, manifest: &Manifest, grants: Opti
     in_words(&rights, consent::combination(&in_force, &[]))
 }
 
+/// Describes the permissions that a plugin gets, and those that it asks for and does not get, for programs and logs. The
+/// risk is that of what it gets.
+pub(super) fn granted(id: &PluginId, manifest: &Manifest, grants: &Grants) -> String {
+    let rights = rights(id, Some(manifest), grants);
+    if rights.is_empty() {
+        return "It asks for nothing.\n".to_owned();
+    }
+    let (held, others): (Vec<_>, Vec<_>) = rights.into_iter().partition(Right::is_in_force);
+    let mut text = if held.is_empty() { "It gets nothing.\n".to_owned() } else { list("It gets:", &held) };
+    if !others.is_empty() {
+        text.push_str(&list("It does not get:", &others));
+    }
+    let in_force = consent::held(grants, &consent::asked(manifest, |_| true));
+    text + &combined(consent::combination(&in_force, &[]))
+}
+
 fn in_words(rights: &[Right], together: Option<Sentence>) -> String {
     if rights.is_empty() {
         return "It asks for nothing.\n".to_owned();
     }
-    let mut text = format!("{}\n", marked("It asks for:", Mark::Bold));
+    list("It asks for:", rights) + &combined(together)
+}
+
+fn list(title: &str, rights: &[Right]) -> String {
+    let mut text = format!("{}\n", marked(title, Mark::Bold));
     for right in rights {
         text.push_str(&right_lines(right));
     }
-    if let Some(Sentence { risk, text: together, .. }) = together {
-        text.put(format_args!(
-            "\n{} ({} risk)\n",
-            together.trim_end_matches('.'),
-            marked(&risk.to_string(), Mark::of(risk))
-        ));
-    }
     text
+}
+
+/// Says what permissions allow together, with the risk; empty if none of them does more than by itself.
+fn combined(together: Option<Sentence>) -> String {
+    together.map_or_else(String::new, |Sentence { risk, text, .. }| {
+        let risk = marked(&risk.to_string(), Mark::of(risk));
+        format!("\n{} ({risk} risk)\n", text.trim_end_matches('.'))
+    })
 }
 
 /// Shows a text by pages. A user who quits has agreed to nothing.
@@ -267,6 +288,23 @@ mod tests {
         let together = "\nTogether: reads everything that anybody writes to this account and in its rooms; can send it to \
                         https://api.example.org and GET https://*.example.org/a (high risk)\n";
         assert!(both.ends_with(together), "{both}");
+    }
+
+    #[test]
+    fn what_was_not_granted_counts_for_no_risk_of_what_was() {
+        let (id, manifest) = ("x".parse().unwrap(), manifest(&format!("{WEB}{MESSAGES}")));
+        let mut grants = Grants::default();
+        assert!(granted(&id, &manifest, &grants).starts_with("It gets nothing.\n"));
+        grants.grant(Permission::HttpFetch, &["api.example.org"]).unwrap();
+        let some = granted(&id, &manifest, &grants);
+        let (gets, lacks) = some.split_once("It does not get:").unwrap();
+        assert!(gets.starts_with("It gets:\n") && gets.contains("      granted for "), "{some}");
+        assert!(lacks.contains("messages.read") && lacks.contains("to allow it: "), "{some}");
+        assert!(!some.contains("Together"), "{some}");
+        grants.grant(Permission::MessagesRead, &["*"]).unwrap();
+        let all = granted(&id, &manifest, &grants);
+        let together = "can send it to https://api.example.org (high risk)\n";
+        assert!(all.ends_with(together) && !all.contains("It does not get"), "{all}");
     }
 
     #[test]

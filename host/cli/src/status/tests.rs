@@ -122,6 +122,27 @@ fn what_a_full_mailbox_lost_is_said_below_the_limits() {
 }
 
 #[test]
+fn webhooks_that_nobody_listens_for_stand_above_the_accounts_and_are_an_ill() {
+    let taken = "another program listens at 127.0.0.1:8080: name another address in `listen` under [web]";
+    let mut status: Status = serde_json::from_value(json!({
+        "node": "one", "running": true, "data": "data", "policy": "plugins.toml", "accounts": [], "plugins": [],
+        "webhooks_error": taken,
+        "nodes": [{ "name": "one", "webhooks_error": taken }, { "name": "two", "webhooks_error": "no certificate" }],
+    }))
+    .unwrap();
+    let ills = [
+        format!("webhooks cannot be listened for: {taken}"),
+        "node two: webhooks cannot be listened for: no certificate".to_owned(),
+    ];
+    assert_eq!(status.all_ills(), ills);
+    let text = screen(&status, 80);
+    let says = "\nwebhooks cannot be listened for: another program listens at 127.0.0.1:8080: name\n  another address in `listen` under [web]\nnode two: webhooks";
+    assert!(text.contains(says), "{text}");
+    (status.webhooks_error, status.nodes) = (None, Vec::new());
+    assert!(status.all_ills().is_empty() && !screen(&status, 80).contains("webhooks"));
+}
+
+#[test]
 fn in_a_cluster_each_account_has_its_node_and_a_silent_node_is_named() {
     let host = json!({ "version": "0.1.0", "pid": 1, "since": "", "uptime": 3_725, "memory": 45 << 20 });
     let silent = "node two does not answer: it may be suspended, cut off, or too busy";

@@ -80,6 +80,7 @@ fn running(plugins: Vec<Plugin>) -> Status {
         policy: "plugins.toml".into(),
         policy_error: None,
         config_error: None,
+        webhooks_error: None,
         accounts,
         plugins,
     }

@@ -135,7 +135,12 @@ fn states(explanation: &Explanation) -> Markup {
         @if let Some(rooms) = &explanation.rooms {
             p { "It is kept to rooms, and sees and does nothing in others: " (stranger(&rooms.join(", "))) }
         }
-        @if let Some(trouble) = &explanation.trouble { p { "What it asks for is not known: " (stranger(trouble)) } }
+        @if explanation.trouble.is_some() {
+            p {
+                "What it asks for is not known"
+                @if let Some(trouble) = explanation.untold_trouble() { ": " (stranger(trouble)) } @else { ", for this reason." }
+            }
+        }
         @if explanation.otherwise {
             p { "The host goes by other grants than plugins.toml has now; its page of status says why." }
         }
@@ -171,16 +176,39 @@ fn answers(about: &About) -> Markup {
 }
 
 fn permissions(explanation: &Explanation) -> Markup {
+    if explanation.trouble.is_some() {
+        return granted(&explanation.permissions);
+    }
     let (may, may_not): (Vec<&Right>, Vec<&Right>) =
         explanation.permissions.iter().partition(|right| right.is_in_force());
     html! {
-        @if explanation.permissions.is_empty() && explanation.trouble.is_none() {
+        @if explanation.permissions.is_empty() {
             p { "It asks for nothing, and may do nothing but what every plugin may." }
         }
         @if !may.is_empty() { h3 { "It may" } (rights("What it may", &may)) }
         @if !may_not.is_empty() {
             h3 { "It may not, although it asks or was granted" }
             (rights("What it may not", &may_not))
+        }
+    }
+}
+
+/// Shows the grants of a plugin whose file is not known. Whether it asks for them is not known, either.
+fn granted(rights: &[Right]) -> Markup {
+    let row = |right: &Right| {
+        html! {
+            tr {
+                th scope="row" { (right.permission.as_str()) }
+                td { (right.risk) }
+                td { (right.what) }
+                td { (cell(&scope(right.granted.as_deref().unwrap_or_default()))) }
+            }
+        }
+    };
+    html! {
+        @if !rights.is_empty() {
+            h3 { "It was granted, as far as it asks for it" }
+            (table("What it was granted", &["Permission", "Risk", "What it lets it do", "Granted for"], &rows(rights, row)))
         }
     }
 }
@@ -345,6 +373,16 @@ mod tests {
         assert!(may.contains("messages.send") && may_not.contains("contacts.read"), "{text}");
         assert!(!text.contains("<script"), "{text}");
         assert!(page(&explanation()).contains("It asks for nothing"));
+    }
+
+    #[test]
+    fn grants_of_a_file_that_is_not_the_approved_one_are_not_judged() {
+        let mut grants = Grants::default();
+        grants.grant(Permission::MessagesSend, &["*"]).unwrap();
+        let permissions = rights_of(&"echo".parse().unwrap(), None, &grants);
+        let text = page(&Explanation { permissions, trouble: Some("another digest".to_owned()), ..explanation() });
+        assert!(text.contains("another digest") && text.contains("messages.send"), "{text}");
+        assert!(!text.contains("does not ask") && !text.contains("It may not"), "{text}");
     }
 
     #[test]

@@ -141,6 +141,7 @@ pub(super) mod tests {
             policy: "plugins.toml".into(),
             policy_error: Some(word.to_owned()),
             config_error: None,
+            webhooks_error: None,
             accounts: Vec::new(),
             plugins: vec![plugin],
         }

@@ -212,7 +212,8 @@ async fn write<T: Send + 'static>(
                     None => (part, None),
                     Some(sealing) => sealing.sealed(part)?,
                 };
-                let sent = upload.sending.send(&instance, part, instance.limits.http_time).await;
+                let told = |error: &WebError| failed_file(&instance, Permission::FilesSend, error);
+                let sent = upload.sending.send(&instance, part, instance.limits.http_time, told).await;
                 sent.unwrap_or_else(|| Err(none(transfer)))?;
                 (upload.left, upload.sealing) = (rest, sealing);
             }
@@ -251,8 +252,9 @@ async fn finish<T: Send + 'static>(accessor: &Accessor<T, Grouping>, transfer: u
         let Upload { mut sending, file, left, sealing } = upload;
         let told = |error: &WebError| failed_file(&instance, Permission::FilesSend, error);
         if let Some(sealing) = sealing.filter(|_| left == 0) {
-            // If the server does not take it, its answer says more.
-            let _ = sending.send(&instance, sealing.end()?, instance.limits.http_time).await;
+            // If the server does not take it, its answer says more. An error is told once, by `answer`.
+            let later = |error: &WebError| CallError::Protocol(error.to_string());
+            let _ = sending.send(&instance, sealing.end()?, instance.limits.http_time, later).await;
         }
         let patience = instance.limits.http_time.min(instance.limits.http_first_byte);
         let answered = sending.answer(patience, told).await;

@@ -127,7 +127,7 @@ fn status(has: &[(String, Bytes)], missing: &mut Vec<(String, String)>) -> Map<S
             continue;
         };
         let mut shown = Map::from_iter([("name".to_owned(), json!(node))]);
-        for name in ["host", "policy_error", "config_error"] {
+        for name in ["host", "policy_error", "config_error", "webhooks_error"] {
             shown.extend(one.get(name).map(|value| (name.to_owned(), value.clone())));
         }
         nodes.push(Value::Object(shown));

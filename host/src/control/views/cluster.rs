@@ -91,6 +91,9 @@ pub struct NodeStatus {
     /// Why the current text of its configuration file is not in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_error: Option<String>,
+    /// Why webhooks cannot be listened for there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhooks_error: Option<String>,
     /// Why nothing is known of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -18,6 +18,15 @@ fn a_compiler_is_asked_for_what_the_sdk_is_asked_for() {
 }
 
 #[test]
+fn the_lines_of_a_broken_tool_are_shown_as_one() {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "echo 'error: no toolchain' >&2; echo 'help: choose one' >&2; exit 1"]);
+    let checked = RUSTC_IN_USE.check_with(&mut shell, |error| BuildError::NoRust { program: "rustc", error });
+    let told = checked.unwrap_err().to_string();
+    assert!(told.contains("(error: no toolchain help: choose one exit status: 1)"), "{told}");
+}
+
+#[test]
 fn tools_show_no_traces_of_their_own() {
     let asks = "test -z \"${RUST_BACKTRACE+x}${RUST_LIB_BACKTRACE+x}\"";
     let mut shell = Command::new("/bin/sh");

@@ -7,7 +7,7 @@ use parlor_base::web_address::WebAddress;
 use parlor_session::permissions::{CallName, Target};
 use parlor_stanza::error::CallError;
 use parlor_web::header::CONTENT_LENGTH;
-use parlor_web::{Method, Outgoing, Sender};
+use parlor_web::{Method, Outgoing, Sender, WebError};
 use wasmtime::component::Accessor;
 
 use super::credentials::Credentials;
@@ -132,7 +132,7 @@ pub(super) async fn write<T: Send + 'static>(
         turn.credentials.end_of(&mut end, &part);
         let written = match &mut turn.state {
             State::Sent(sending) => {
-                sending.send(&instance, part, patience).await.unwrap_or_else(|| Err(none(exchange)))
+                sending.send(&instance, part, patience, takes_no_more).await.unwrap_or_else(|| Err(none(exchange)))
             }
             State::Scripted { body, .. } => {
                 body.extend_from_slice(&part);
@@ -238,6 +238,11 @@ pub(super) async fn read<T: Send + 'static>(
         Ok(part)
     });
     read.await.unwrap_or_else(|| Err(none(exchange)))
+}
+
+/// Describes why a request failed while its body was written. `answer` gives the error itself.
+fn takes_no_more(cause: &WebError) -> CallError {
+    CallError::Protocol(format!("the server takes no more of the body: {cause}"))
 }
 
 /// Checks that the plugin may still ask this server: the grant may have been taken back meanwhile.

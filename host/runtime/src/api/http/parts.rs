@@ -7,6 +7,7 @@ use bytes::Bytes;
 use parlor_base::held::Holding;
 use parlor_stanza::error::CallError;
 use parlor_web::{Answer, Client, Request, Sender, WebError};
+use tokio::task::JoinError;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -40,10 +41,15 @@ impl AsRef<[u8]> for Held {
     }
 }
 
+/// The result of the task that sends a request.
+type Ended = Result<Result<Answer, WebError>, JoinError>;
+
 /// A request that is sent while its body is written. Dropping it breaks the request off.
 pub(crate) struct Sending {
     sender: Option<Sender>,
     task: AbortOnDropHandle<Result<Answer, WebError>>,
+    /// The result of `task`, once the server took no more of the body.
+    ended: Option<Box<Ended>>,
     underway: Underway,
 }
 
@@ -53,7 +59,7 @@ impl Sending {
         let mut underway = Underway::begin(instance, &request.method, &request.to);
         underway.sends(request.body.length_of_whole());
         let task = instance.account.place.runtime.spawn(async move { client.begin(request).await });
-        Self { sender, task: AbortOnDropHandle::new(task), underway }
+        Self { sender, task: AbortOnDropHandle::new(task), ended: None, underway }
     }
 
     /// Returns whether the answer is there, or the request has failed. The rest of the body changes nothing then.
@@ -61,12 +67,13 @@ impl Sending {
         self.task.is_finished()
     }
 
-    /// Sends the next part; `None` if the body has ended.
+    /// Sends the next part; `None` if the body has ended. If the request has failed, `told` makes the error of it.
     pub(crate) async fn send(
         &mut self,
         instance: &Instance,
         part: Vec<u8>,
         patience: Duration,
+        told: impl FnOnce(&WebError) -> CallError,
     ) -> Option<Result<(), CallError>> {
         let sender = self.sender.as_mut()?;
         // An empty part says nothing.
@@ -84,15 +91,39 @@ impl Sending {
             }
             sender.send(Bytes::from_owner(Held { part, _holding: holding })).await
         });
-        Some(match sent.await {
+        let sent = sent.await;
+        Some(match sent {
             Ok(Ok(())) => {
                 self.underway.sends(length);
                 Ok(())
             }
-            // The answer says more.
-            Ok(Err(error)) => Err(CallError::Protocol(error.to_string())),
+            Ok(Err(error)) => Err(self.refused(&error, patience, told).await),
             Err(_) => Err(CallError::TimedOut),
         })
+    }
+
+    /// Returns why the server takes no more of the body: it has answered, or the request has failed. The result is kept
+    /// for [`Self::answer`].
+    async fn refused(
+        &mut self,
+        error: &WebError,
+        patience: Duration,
+        told: impl FnOnce(&WebError) -> CallError,
+    ) -> CallError {
+        if self.ended.is_none() {
+            self.ended = timeout(patience, &mut self.task).await.ok().map(Box::new);
+        }
+        match self.ended.as_deref() {
+            Some(Ok(Ok(answer))) => {
+                self.underway.answered(answer.status);
+                CallError::Protocol(format!("{error}, and answered {}", answer.status))
+            }
+            Some(Ok(Err(cause))) => {
+                self.underway.failed(cause);
+                told(cause)
+            }
+            Some(Err(_)) | None => CallError::Protocol(error.to_string()),
+        }
     }
 
     /// Ends the body, and waits for the answer. The answer's body is counted with the request.
@@ -101,11 +132,15 @@ impl Sending {
         patience: Duration,
         told: impl FnOnce(&WebError) -> CallError,
     ) -> Result<(Answer, Underway), CallError> {
-        let Self { sender, task, mut underway } = self;
+        let Self { sender, task, ended, mut underway } = self;
         if let Some(sender) = sender {
             sender.finish();
         }
-        let answered = match timeout(patience, task).await {
+        let ended = match ended {
+            Some(ended) => Ok(*ended),
+            None => timeout(patience, task).await,
+        };
+        let answered = match ended {
             Ok(Ok(answered)) => answered.map_err(|error| told(&error)),
             Ok(Err(_)) => Err(CallError::Stopped),
             Err(_) => Err(CallError::TimedOut),

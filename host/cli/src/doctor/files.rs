@@ -1,0 +1,98 @@
+//! Whether others can change or read the files of the host, and whether the host can write its data.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use parlor::host::LOCK;
+use parlor_base::atomic::{self, Readers};
+use parlor_base::escape::{EscapedPath as _, shell_word};
+use parlor_config::{Config, accounts_file};
+use rustix::fs::{Access, access};
+
+use super::disk;
+use super::findings::Findings;
+
+const CHECK: &str = "files";
+
+/// Checks the files that control the host, and its data folder.
+pub(super) fn check(config: &Config, findings: &mut Findings) {
+    let count = findings.findings.len();
+    let accounts = accounts_file(&config.path);
+    let files = || [&config.path, &config.plugins].into_iter().chain(&accounts);
+    for path in files() {
+        let Ok(found) = path.metadata() else { continue };
+        if found.permissions().mode() & 0o022 != 0 {
+            let says = format!("others on this machine may write {}, and decide what plugins may do", path.escaped());
+            findings.broken(CHECK, says, &format!("chmod go-w {}", shell_word(&path.to_string_lossy())));
+        }
+    }
+    let written = write(&config.data);
+    let mut is_denied_as_another = false;
+    if let Ok(found) = config.data.metadata() {
+        let is_anothers =
+            |path: &Path| path.metadata().is_ok_and(|one| one.uid() != found.uid() && one.mode() & 0o004 == 0);
+        for path in files().filter(|path| is_anothers(path)) {
+            let says = format!("{} belongs to another user than the data folder", path.escaped());
+            findings.broken(CHECK, says, "chown it to the user that the host runs as");
+        }
+        // If a host ran there as another user, it left more files than this one.
+        let lock = config.data.join(LOCK);
+        if lock.metadata().is_ok_and(|one| one.uid() != found.uid()) {
+            let says = format!("{} belongs to another user than the data folder", lock.escaped());
+            findings.broken(
+                CHECK,
+                says,
+                &format!("chown --recursive --reference={0} {0}", shell_word(&config.data.to_string_lossy())),
+            );
+        }
+        if atomic::is_open(&found.permissions()) {
+            let says = format!("others on this machine may look into the data folder {}", config.data.escaped());
+            findings.broken(CHECK, says, &format!("chmod 700 {}", shell_word(&config.data.to_string_lossy())));
+        }
+        if let Ok(own) = Path::new("/proc/self").metadata()
+            && own.uid() != 0
+            && own.uid() != found.uid()
+        {
+            let says = format!("the data folder {} belongs to another user", config.data.escaped());
+            findings.broken(CHECK, says, "run this as the user that the host runs as");
+            is_denied_as_another = written.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+        }
+    }
+    if let Err(error) = written
+        && !is_denied_as_another
+    {
+        not_written(&config.data, &error, findings);
+    }
+    if findings.findings.len() == count {
+        findings.fine(CHECK, "nobody else can write the configuration and the policy, or look into the data folder");
+    }
+}
+
+/// Writes a file into a folder, and removes it. If the folder does not exist, it checks whether it could be created.
+fn write(folder: &Path) -> io::Result<()> {
+    if matches!(folder.try_exists(), Ok(false)) {
+        return Ok(access(disk::existing(folder), Access::WRITE_OK | Access::EXEC_OK)?);
+    }
+    // The permissions alone do not tell: the file system may be mounted read-only, or full.
+    let file = folder.join(format!(".doctor-{}", std::process::id()));
+    atomic::write(&file, b"`parlor doctor` wrote this, and it can be removed\n", Readers::Owner)?;
+    fs::remove_file(file)
+}
+
+/// Reports that nothing can be written into the data folder.
+pub(super) fn not_written(data: &Path, error: &io::Error, findings: &mut Findings) {
+    let path = shell_word(&data.to_string_lossy());
+    let remedy = match error.kind() {
+        ErrorKind::ReadOnlyFilesystem => {
+            "mount its file system for writing, or name another folder in `data` of parlor.toml".to_owned()
+        }
+        ErrorKind::PermissionDenied => {
+            format!("chown it to the user that the host runs as, chmod u+rwx {path}, and run this as that user")
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room there".to_owned(),
+        _ => "name a folder that the host can write in `data` of parlor.toml".to_owned(),
+    };
+    findings.broken(CHECK, format!("the data folder {} cannot be written: {error}", data.escaped()), &remedy);
+}

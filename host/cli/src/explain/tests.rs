@@ -1,0 +1,67 @@
+//! Tests of what `parlor explain` says.
+
+use super::*;
+
+/// A host that cannot answer is not one that lacks the plugin.
+#[test]
+fn only_a_host_without_the_plugin_leaves_the_answer_to_the_file() {
+    let refused = |status| named::<()>(Err(ClientError::Refused { status, reason: "no".to_owned() }));
+    assert_eq!(refused(404).unwrap(), []);
+    for status in [400, 409, 500] {
+        assert!(matches!(refused(status), Err(ClientError::Refused { .. })), "{status}");
+    }
+    assert_eq!(named(Ok(vec![()])).unwrap(), [()]);
+}
+
+#[test]
+fn a_file_that_is_not_the_approved_one_is_told_of_once_and_no_grant_is_judged() {
+    let digest = "the file of echo has the digest sha256:00, but sha256:11 was approved";
+    let id: PluginId = "echo".parse().unwrap();
+    let mut grants = Grants::default();
+    grants.grant(Permission::MessagesSend, &["*"]).unwrap();
+    let down = Down { account: None, state: "refused".to_owned(), reason: Some(digest.to_owned()) };
+    let mut explanation = Explanation {
+        plugin: id.clone(),
+        enabled: true,
+        trouble: Some(digest.to_owned()),
+        running: true,
+        down: vec![down],
+        otherwise: false,
+        rooms: None,
+        permissions: rights(&id, None, &grants),
+        about: None,
+        denied: Vec::new(),
+        withheld: Vec::new(),
+        asked: Vec::new(),
+    };
+    for _ in ["a host runs", "none runs"] {
+        let text = show(&explanation, &grants);
+        assert_eq!(text.matches(digest).count(), 1, "{text}");
+        assert!(text.contains("what echo asks for is not known"), "{text}");
+        assert!(text.contains("messages.send") && text.contains("      granted for *\n"), "{text}");
+        assert!(!text.contains("does not ask") && !text.contains("may not"), "{text}");
+        (explanation.running, explanation.down) = (false, Vec::new());
+    }
+}
+
+/// A host may use older grants than the file has.
+#[test]
+fn what_a_plugin_may_is_what_the_host_says_that_runs() {
+    let manifest = "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says it\"\n[permissions]\n\
+                    \"messages.send\" = { scope = [\"*\"], reason = \"x\" }\n\"contacts.read\" = { reason = \"x\" }\n";
+    let manifest = Manifest::parse(manifest).unwrap();
+    let read = |text: &str| Grants::from_table(&text.parse().unwrap()).unwrap();
+    let written = read("\"messages.send\" = [\"*\"]\n\"contacts.read\" = true\n\"settings.read\" = true");
+    let before = read("\"messages.send\" = [\"a@b\"]");
+    let held = as_shown(Some(&manifest), &before);
+    let found = in_force_on_host(&held, Some(&manifest), &written);
+    assert_eq!(
+        found,
+        read("\"messages.send\" = [\"a@b\"]\n\"settings.read\" = true"),
+        "what it does not ask for is shown, too"
+    );
+    assert_ne!(held, as_shown(Some(&manifest), &written));
+    let all = as_shown(Some(&manifest), &written);
+    assert_eq!(in_force_on_host(&all, Some(&manifest), &written), written);
+    assert_eq!(all.keys().collect::<Vec<_>>(), ["contacts.read", "messages.send"]);
+}
