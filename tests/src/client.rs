@@ -175,6 +175,25 @@ impl Client {
         Ok(())
     }
 
+    /// Makes the client's own new room one of members who see each other's addresses.
+    pub async fn for_members(&mut self, room: &BareJid, members: &[BareJid], limit: Duration) -> Result<()> {
+        let field = |name: &str, value: &str| format!("<field var='{name}'><value>{value}</value></field>");
+        let fields = [
+            field("FORM_TYPE", "http://jabber.org/protocol/muc#roomconfig"),
+            field("muc#roomconfig_membersonly", "1"),
+            field("muc#roomconfig_whois", "anyone"),
+        ];
+        let form = format!("<x xmlns='jabber:x:data' type='submit'>{}</x>", fields.concat());
+        let config = format!("<query xmlns='http://jabber.org/protocol/muc#owner'>{form}</query>");
+        let items: Vec<_> = members.iter().map(|jid| format!("<item affiliation='member' jid='{jid}'/>")).collect();
+        let list = format!("<query xmlns='http://jabber.org/protocol/muc#admin'>{}</query>", items.concat());
+        for payload in [config, list] {
+            let payload: Element = payload.parse()?;
+            self.ask(Iq::Set { from: None, to: Some(room.clone().into()), id: String::new(), payload }, limit).await?;
+        }
+        Ok(())
+    }
+
     /// Leaves a room.
     pub async fn leave(&mut self, room: &BareJid, nick: &str) -> Result<()> {
         let occupant = room.with_resource_str(nick).context("a bad nickname")?;

@@ -6,6 +6,7 @@ use jid::BareJid;
 use parlor_runtime::account::{Asker, encryption};
 use parlor_session::permissions::Granted;
 use parlor_session::{AnswerComparison, ComparisonEnd, KeyNewsKind, Secret};
+use parlor_tests::client::Client;
 use parlor_tests::counterparts::profanity::{Profanity, grouped};
 use parlor_tests::counterparts::{AXOLOTL, Counterpart, SOON};
 use serde_json::json;
@@ -16,6 +17,10 @@ use crate::test_host::{FULL, TestHost, granted, prosody, running};
 
 /// After this time it is asked again.
 const A_MOMENT: Duration = Duration::from_secs(1);
+/// What it says of a message that it did not send.
+const REFUSED: &str = "cannot be decrypted for any recipient";
+/// What it says of a room until it knows which kind of room that is.
+const NOT_YET: &str = "MUC must be non-anonymous";
 
 /// Rows 87 and 88. Events `message`.
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +141,7 @@ async fn trusts(host: &TestHost, client: &mut Profanity) {
 /// Ends OMEMO and begins it again, so that profanity fetches the keys once more.
 fn begins_again(client: &mut Profanity) {
     client.types("/omemo end").unwrap();
-    client.shows("[unencrypted]").unwrap();
+    client.shows_what("the end of OMEMO", |screen| !screen.contains("[OMEMO]"), SOON).unwrap();
     client.types("/omemo start").unwrap();
     client.shows("[OMEMO]").unwrap();
 }
@@ -146,7 +151,7 @@ fn sends(client: &mut Profanity, text: &str) {
     let (begin, sent) = (Instant::now(), format!("~ me: {text}"));
     loop {
         client.types(text).unwrap();
-        let is_told = |screen: &str| screen.contains(&sent) || screen.contains("cannot be decrypted for any recipient");
+        let is_told = |screen: &str| screen.contains(&sent) || screen.contains(REFUSED);
         if client.shows_what("the text, or why it was not sent", is_told, SOON).unwrap().contains(&sent) {
             break;
         }
@@ -187,4 +192,65 @@ async fn it_reads_a_first_message_that_the_host_encrypted() {
     let first = json!({ "jid": account.jid.as_str(), "body": "you have mail", "encryption": "required" });
     host.call(FULL, "chats.send", first).await.ok();
     client.shows("you have mail").unwrap();
+}
+
+/// Enters a room and begins OMEMO in it, as soon as profanity knows which kind of room it is.
+fn begins_in_room(client: &mut Profanity, room: &BareJid) {
+    client.types(&format!("/join {room} nick Juliet")).unwrap();
+    let is_there = |screen: &str| screen.contains("joined the room as Juliet") && !screen.contains("[OMEMO]");
+    client.shows_what("the room", is_there, SOON).unwrap();
+    let begin = Instant::now();
+    loop {
+        client.types("/omemo start").unwrap();
+        let is_told = |screen: &str| screen.contains("[OMEMO]") || screen.contains(NOT_YET);
+        if client.shows_what("OMEMO in the room", is_told, SOON).unwrap().contains("[OMEMO]") {
+            break;
+        }
+        assert!(begin.elapsed() < SOON, "profanity takes the room for one that anybody may enter");
+        client.types("/clear").unwrap();
+        client.shows_what("an empty screen", |screen| !screen.contains(NOT_YET), SOON).unwrap();
+    }
+}
+
+/// Says a text in a room by OMEMO. profanity shows it even if it was not sent, and says so above.
+fn speaks(client: &mut Profanity, text: &str) {
+    let (begin, shown) = (Instant::now(), format!("~ Juliet: {text}"));
+    loop {
+        client.types(text).unwrap();
+        if !client.shows(&shown).unwrap().contains(REFUSED) {
+            break;
+        }
+        assert!(begin.elapsed() < SOON, "profanity fetched no keys");
+        client.types("/clear").unwrap();
+        begins_again(client);
+    }
+}
+
+/// Row 172. Events `message`. profanity counts some members twice, so that a message may have two keys for one device.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_talks_with_omemo_in_a_room_of_members() {
+    let host = plan().await.three().start().await;
+    let server = prosody().await;
+    let (account, room) = (server.fresh_account("juliet").unwrap(), server.fresh_room());
+    // Another client of the same person makes the room.
+    let mut maker = Client::login(&server.connector().unwrap(), &account, "maker").await.unwrap();
+    maker.join(&room, "Maker", SOON).await.unwrap();
+    maker.for_members(&room, &[host.account().jid.clone()], SOON).await.unwrap();
+    host.call(FULL, "rooms.open", json!({ "jid": room.as_str(), "nick": "bot" })).await.ok();
+    let heard = host.listen_with(FULL, json!({ "name": "message", "room": room.as_str() })).await;
+    let mut client = Profanity::start(server, &account).unwrap();
+    client.with_omemo(server).await.unwrap();
+    trusts(&host, &mut client).await;
+    begins_in_room(&mut client, &room);
+    for text in ["hello there", "still there"] {
+        speaks(&mut client, text);
+        let message = hears(&host, heard).await;
+        assert_eq!((&message["body"], &message["encryption"]), (&json!(text), &json!("omemo")), "{message}");
+        assert_eq!((&message["nick"], &message["device-trust"]), (&json!("Juliet"), &json!("blind")), "{message}");
+        let answer = format!("{text}, too");
+        let required = json!({ "jid": room.as_str(), "body": answer, "encryption": "required" });
+        host.call(FULL, "rooms.send", required).await.ok();
+        client.shows(&answer).unwrap();
+    }
+    maker.close().await.unwrap();
 }

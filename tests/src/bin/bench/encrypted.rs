@@ -15,7 +15,6 @@ use parlor_tests::server::{Account, XmppServer};
 use parlor_tests::{plugins, usage};
 use tokio::task::JoinSet;
 use tokio_xmpp::Stanza;
-use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::Element;
 use xtask::Part;
 
@@ -199,7 +198,7 @@ async fn room(prosody: &XmppServer) -> Result<Row> {
     person.client.join(&room, &nick, SOON).await?;
     let others: Vec<_> = (1..PEOPLE).map(|_| prosody.fresh_account("guest")).collect::<Result<_>>()?;
     let members: Vec<_> = others.iter().map(|one| one.jid.clone()).chain([bot.jid.clone()]).collect();
-    for_members(&mut person.client, &room, &members).await?;
+    person.client.for_members(&room, &members, SOON).await?;
     let mut guests = JoinSet::new();
     for account in &others {
         let mut client = Client::login(&prosody.connector()?, account, "bench").await?;
@@ -248,24 +247,4 @@ async fn entered(client: &mut Client, room: &BareJid, bot: &Account) -> Result<(
         _ => None,
     };
     client.wait_for("the host in the room", SOON, is_there).await
-}
-
-/// Makes a new room one of members who see each other's addresses.
-async fn for_members(client: &mut Client, room: &BareJid, members: &[BareJid]) -> Result<()> {
-    let field = |name: &str, value: &str| format!("<field var='{name}'><value>{value}</value></field>");
-    let fields = [
-        field("FORM_TYPE", "http://jabber.org/protocol/muc#roomconfig"),
-        field("muc#roomconfig_membersonly", "1"),
-        field("muc#roomconfig_whois", "anyone"),
-    ];
-    let form = format!("<x xmlns='jabber:x:data' type='submit'>{}</x>", fields.concat());
-    let config = format!("<query xmlns='http://jabber.org/protocol/muc#owner'>{form}</query>");
-    let items: Vec<_> = members.iter().map(|jid| format!("<item affiliation='member' jid='{jid}'/>")).collect();
-    let list = format!("<query xmlns='http://jabber.org/protocol/muc#admin'>{}</query>", items.concat());
-    for payload in [config, list] {
-        let payload: Element = payload.parse()?;
-        let request = Iq::Set { from: None, to: Some(room.clone().into()), id: String::new(), payload };
-        client.ask(request, SOON).await?;
-    }
-    Ok(())
 }
