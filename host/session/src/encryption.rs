@@ -14,6 +14,7 @@ pub(super) mod deciding;
 mod fetches;
 mod html;
 pub(super) mod kept;
+mod keys_for_us;
 pub(super) mod lists;
 mod members;
 mod message_keys;

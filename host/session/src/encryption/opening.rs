@@ -2,19 +2,16 @@
 
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
-use parlor_e2ee::omemo::{
-    Device, Effort, KeyMessage, Prekeys, ReceiveError, Received, Secret, Session as OmemoSession, Version, payload,
-    receive,
-};
+use parlor_e2ee::omemo::{Prekeys, ReceiveError, Received, Secret, Session as OmemoSession, payload};
 use parlor_stanza::decode::read_envelope;
 use parlor_stanza::files::add_encrypted;
 use parlor_stanza::types::{
-    Carbon, DeviceTrust, Draft, Encrypted, EncryptedKeys, Encryption, Extensions, Hint, Message, MessageKind,
-    OmemoForm, REPLY,
+    Carbon, DeviceTrust, Draft, Encrypted, Encryption, Extensions, Hint, Message, MessageKind, OmemoForm, REPLY,
 };
 
 use super::EndToEnd;
 use super::kept::{MessageKey, Way};
+use super::keys_for_us::receive_one_of;
 use super::message_keys::archived;
 use super::partner::partner;
 use super::publishing;
@@ -25,9 +22,6 @@ use crate::records::encryption::UndecryptableReason;
 use crate::records::room::Room;
 use crate::rooms::Rooms;
 use crate::turn::Turn;
-
-/// Maximum number of keys of one message that are tried, if several devices have the id of this one.
-const MAX_SAME_IDS: usize = 8;
 
 /// The outcome of decrypting a message.
 #[derive(Debug, PartialEq, Eq)]
@@ -312,26 +306,6 @@ fn decrypt(
         keys.owed.owe(&jid, sender, form, turn);
     }
     Ok(opened.map(|plain| Content { jid, form, plain, trust }))
-}
-
-/// Reads a message by the first key for this device that belongs to its session. In the older form a device of another
-/// person may have the same id: anybody can list any id, so that a member of a room could otherwise hide messages from the
-/// account. `None`: there is no key.
-fn receive_one_of(
-    keys: &EncryptedKeys,
-    device: &Device,
-    session: Option<&OmemoSession>,
-    by: (Version, Prekeys),
-) -> Option<Result<Received, ReceiveError>> {
-    let (mut refused, mut effort) = (None, Effort::of_one_stanza());
-    for (prekey, bytes) in keys.of(device.id().get()).take(MAX_SAME_IDS) {
-        match receive(device, session, by, &KeyMessage { prekey, bytes }, &mut effort, &mut rand::rng()) {
-            Ok(received) => return Some(Ok(received)),
-            Err(error) if refused.is_none() || error == ReceiveError::Replayed => refused = Some(error),
-            Err(_) => {}
-        }
-    }
-    refused.map(Err)
 }
 
 /// Asks an author's own server for the key that a room attributes to them. An archived message does not wait: it can be

@@ -54,12 +54,14 @@ struct Peer {
     device: Device,
     session: Option<Ratchet>,
     sent: u32,
+    /// How many keys of each message are for the bot's device.
+    copies: usize,
 }
 
 impl Peer {
     fn new(jid: &str, form: OmemoForm) -> Self {
         let device = Device::generate(&mut rand::rng(), 0);
-        Self { jid: bare(jid), form, device, session: None, sent: 0 }
+        Self { jid: bare(jid), form, device, session: None, sent: 0, copies: 1 }
     }
 
     fn id(&self) -> u32 {
@@ -90,11 +92,15 @@ impl Peer {
             let bundle = bot.device().bundle(version(self.form));
             self.session = Some(start(&self.device, &bundle, &mut rand::rng()).unwrap());
         }
-        let KeyMessage { prekey, bytes } = self.session.as_mut().unwrap().encrypt(&sealed.key).unwrap();
-        let key = KeyFor { jid: bare("bot@example.org"), device: bot.id, is_prekey: prekey, bytes };
+        let session = self.session.as_mut().unwrap();
+        let key = |_| {
+            let KeyMessage { prekey, bytes } = session.encrypt(&sealed.key).unwrap();
+            KeyFor { jid: bare("bot@example.org"), device: bot.id, is_prekey: prekey, bytes }
+        };
+        let keys = (0..self.copies).map(key).collect();
         self.sent += 1;
         let (form, sender, iv) = (self.form, self.id(), sealed.iv);
-        let out = EncryptedOut { form, sender, keys: vec![key], iv, payload: Some(sealed.body) };
+        let out = EncryptedOut { form, sender, keys, iv, payload: Some(sealed.body) };
         let stanza = Outgoing::Sealed(Box::new(Sealed {
             to: jid("bot@example.org"),
             kind: MessageKind::Chat,

@@ -63,3 +63,21 @@ fn a_device_whose_sessions_are_lost_gets_new_ones_in_both_forms() {
         assert_eq!(bot.bodies(), ["and now?"], "{:?}", one.form);
     }
 }
+
+/// profanity writes two keys for members of a room whose address it knows in both of its forms.
+#[test]
+fn two_keys_for_one_device_leave_no_key_of_a_missing_message() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        romeo.copies = 2;
+        for text in ["first", "second"] {
+            bot.hear(&mut romeo, text);
+            assert_eq!(bot.heard().body.as_deref(), Some(text), "{form:?}");
+            let state = bot.test.keys.iter().rev().find_map(|change| match change {
+                KeyChange::Session { state, .. } => state.as_ref(),
+                _ => None,
+            });
+            assert_eq!(Ratchet::from_bytes(state.unwrap()).unwrap().kept(), 0, "{form:?} {text}");
+        }
+    }
+}
