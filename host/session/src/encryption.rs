@@ -28,6 +28,7 @@ mod partner;
 pub(super) mod plainly;
 mod published;
 pub(super) mod publishing;
+pub(super) mod remarks;
 mod sealing;
 pub(super) mod sending;
 mod sessions;
@@ -58,6 +59,7 @@ use message_keys::MessageKeys;
 use otr::OtrChats;
 use owed::Owed;
 use published::State;
+use remarks::Remarks;
 use sessions::Sessions;
 use trust::{KeyKind, Met, TrustBook};
 use vouched::{HeldMessage, Unvouched};
@@ -112,6 +114,7 @@ pub(super) struct EndToEnd {
     /// Messages of rooms that wait for keys of their authors.
     unvouched: Unvouched,
     owed: Owed,
+    pub(super) remarks: Remarks,
     published: State,
     otr: OtrChats,
     comparisons: Comparisons,

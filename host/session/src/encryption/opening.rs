@@ -15,6 +15,7 @@ use super::keys_for_us::receive_one_of;
 use super::message_keys::archived;
 use super::partner::partner;
 use super::publishing;
+use super::remarks::Remarks;
 use super::sessions::version;
 use super::trust::{KeyKind, is_enough, of_omemo};
 use crate::iq::keys::Fetch;
@@ -162,7 +163,7 @@ fn open_one_of(
         Err(Refusal::Unvouched(fetch)) => Opened::Waits(fetch),
         Ok(Some(content)) => {
             let (form, author) = (content.form, content.jid.clone());
-            match fill(message, content, turn) {
+            match fill(&mut keys.remarks, message, content, turn) {
                 Some(()) => {
                     if author != turn.own.to_bare() {
                         note_way(keys, message, source, form, rooms, turn);
@@ -422,7 +423,7 @@ pub(super) fn drop_what_is_beside(message: &mut Message) {
 }
 
 /// Puts the content into the message; `None` if it is not valid, or was written for somebody else.
-fn fill(message: &mut Message, content: Content, turn: &Turn<'_>) -> Option<()> {
+fn fill(remarks: &mut Remarks, message: &mut Message, content: Content, turn: &Turn<'_>) -> Option<()> {
     let Content { jid, form, plain, trust } = content;
     match form {
         OmemoForm::Older => {
@@ -444,6 +445,12 @@ fn fill(message: &mut Message, content: Content, turn: &Turn<'_>) -> Option<()> 
             let is_right = is_right.unwrap_or(message.kind != MessageKind::Groupchat);
             if !is_theirs || !is_right {
                 return None;
+            }
+            if let Some(written) = envelope.time {
+                remarks.compare(&jid, written, message.at);
+            }
+            if envelope.opts_out {
+                remarks.opts_out(&jid);
             }
             let hints: Vec<Hint> = message.extensions.take().map(|outside| outside.hints).unwrap_or_default();
             message.extensions = envelope.extensions;

@@ -84,5 +84,6 @@ pub fn read_envelope(bytes: &[u8], kind: MessageKind, sender: &Jid, own: &FullJi
         subject: text("subject"),
         thread,
         extensions: extensions::read(others, kind, "", sender, own).extensions,
+        opts_out: content.has_child("opt-out", OmemoForm::Current.namespace()),
     })
 }

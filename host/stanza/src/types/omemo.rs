@@ -260,4 +260,6 @@ pub struct Envelope {
     pub thread: Option<String>,
     /// The other contents.
     pub extensions: Option<Box<Extensions>>,
+    /// Whether the author asks for messages without encryption (XEP-0384, section 5.7).
+    pub opts_out: bool,
 }

@@ -1,6 +1,7 @@
 //! What an envelope says beside its content (XEP-0420): who wrote it, and for whom.
 
 use super::*;
+use crate::encryption::remarks::Remark;
 
 /// Returns the envelope of a greeting, with what else it says.
 fn greeting(affixes: &str) -> String {
@@ -73,4 +74,47 @@ fn hints_count_beside_an_envelope_and_not_within() {
         assert!(extensions.markable);
         assert_eq!(extensions.hints.len(), hints, "{:?}", extensions.hints);
     }
+}
+
+/// XEP-0420, section 4: the message is read, and the owner can find it in the log.
+#[test]
+fn a_message_that_was_held_back_or_is_of_a_wrong_clock_is_read_and_remarked_upon() {
+    let stamp = "<delay xmlns='urn:xmpp:delay' from='example.org' stamp='2026-11-01T06:00:00Z'/></message>";
+    for (time, is_stored, is_remarkable) in [
+        ("2026-11-20T06:24:00Z", false, false),
+        ("2026-11-19T07:00:00Z", false, false),
+        ("2026-11-19T06:00:00Z", false, true),
+        ("1970-01-01T00:00:00Z", false, true),
+        ("2026-11-22T06:24:00Z", false, true),
+        ("long ago", false, false),
+        // The server kept it for the account.
+        ("2026-11-01T05:59:00Z", true, false),
+        ("2026-11-20T06:24:00Z", true, true),
+    ] {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+        let sender = romeo.sender();
+        let mut xml = romeo.seals(&bot, &greeting(&format!("<time stamp='{time}'/>")), &sender);
+        if is_stored {
+            xml = xml.replace("</message>", stamp);
+        }
+        bot.test.hear_xml(&xml);
+        assert_eq!(bot.heard().body.as_deref(), Some("hello"), "{time}");
+        let remarks = &bot.test.session.features.encryption.remarks;
+        assert_eq!(remarks.has(&bare(ROMEO), Remark::OtherTime), is_remarkable, "{time} {is_stored}");
+    }
+}
+
+/// XEP-0384, section 5.7: nobody but the owner ends the encryption of a chat.
+#[test]
+fn whoever_asks_for_plain_messages_still_gets_encrypted_ones() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Current));
+    let within = "</body><opt-out xmlns='urn:xmpp:omemo:2'><reason>I keep records</reason></opt-out>";
+    let sender = romeo.sender();
+    let xml = romeo.seals(&bot, &greeting("").replace("</body>", within), &sender);
+    bot.test.hear_xml(&xml);
+    assert_eq!(bot.heard().body.as_deref(), Some("hello"));
+    assert!(bot.test.session.features.encryption.remarks.has(&bare(ROMEO), Remark::OptsOut));
+    let _sent = bot.say(ROMEO, "as before", EncryptionWish::AsTheChat);
+    bot.lists(ROMEO, |form| romeo.listed(form));
+    assert_eq!(romeo.reads(&bot).as_deref(), Some("as before"));
 }
