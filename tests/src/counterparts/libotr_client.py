@@ -244,11 +244,13 @@ def log_in(arguments):
     from slixmpp.xmlstream.matcher import MatchXPath  # pylint: disable=import-outside-toplevel
 
     person, peers = slixmpp.ClientXMPP(arguments.jid, arguments.password_file.read_text().strip()), {}
+    way = {"open": True}
 
     def put(jid, body):
-        """Sends a message as it is, to the resource that the last one came from."""
-        tell(event="sent", jid=jid, body=body)
-        person.send_message(mto=peers.get(jid, jid), mbody=body, mtype="chat")
+        """Sends a message as it is, to the resource that the last one came from. It is lost while the way is not open."""
+        tell(event="sent" if way["open"] else "lost", jid=jid, body=body)
+        if way["open"]:
+            person.send_message(mto=peers.get(jid, jid), mbody=body, mtype="chat")
 
     otr = Otr(arguments.jid, arguments.versions, arguments.fragment, put, tell)
 
@@ -273,6 +275,7 @@ def log_in(arguments):
         "start": lambda order: put(order["to"], order.get("query", otr.query())),
         "send": lambda order: {"encrypted": otr.send(order["to"], order["body"])},
         "put": lambda order: put(order["to"], order["body"]),
+        "way": lambda order: way.update(open=order["open"]),
         "end": lambda order: otr.end(order["to"]),
         "compare": lambda order: otr.compare(order["to"], order["secret"], order.get("question")),
         "answer": lambda order: otr.answer(order["to"], order["secret"]),

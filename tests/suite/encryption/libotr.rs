@@ -1,14 +1,18 @@
 //! OTR with a client on libotr, the library of the protocol's authors, in both versions.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use jid::BareJid;
 use parlor_runtime::account::{Asker, encryption};
 use parlor_session::permissions::Granted;
-use parlor_session::{AnswerComparison, BeginComparison, ComparisonEnd, KeyNewsKind, Secret};
+use parlor_session::{AnswerComparison, BeginComparison, ComparisonEnd, KeyNews, KeyNewsKind, Secret};
 use parlor_tests::counterparts::Counterpart;
 use serde_json::{Value, json};
+use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
 
 use super::otr::{is, tells};
-use super::{hears, plan, says};
+use super::{cannot_read, hears, plan, says};
 use crate::test_host::{FULL, SOON, TestHost, client, prosody};
 
 /// The versions of the protocol, each with the beginning of its data messages.
@@ -124,6 +128,105 @@ async fn both_sides_compare_a_secret() {
             assert_eq!((compared.unwrap().end, is_told), (end, true), "version {version}");
         }
     }
+}
+
+/// Lets a person ask for a secret, and waits until the owner is told.
+async fn asks(juliet: &mut Counterpart, bot: &BareJid, news: &mut Receiver<KeyNews>) {
+    let question = json!({ "to": bot.as_str(), "secret": "nightingale", "question": "what sang?" });
+    juliet.order("compare", question).await.unwrap();
+    while timeout(SOON, news.recv()).await.unwrap().unwrap().what != KeyNewsKind::AskedToCompare {}
+}
+
+/// Row 87: a person gives comparisons up at each step. That changes nothing, and the next one has a result.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_that_is_given_up_has_no_result() {
+    let host = plan().await.three().start().await;
+    let (bot, heard) = (host.account().jid.clone(), host.listen(FULL, "message").await);
+    let secret = || Secret::new(b"nightingale".to_vec());
+    for (version, _) in VERSIONS {
+        let mut juliet = person(version, 0).await;
+        let (jid, mut news, to) =
+            (juliet.jid().clone(), encryption::news(host.shared()), json!({ "to": bot.as_str() }));
+        let answer = || AnswerComparison { jid: jid.clone(), number: None, secret: secret() };
+        let begin = || BeginComparison { jid: jid.clone(), secret: secret(), question: None };
+        juliet.order("start", to.clone()).await.unwrap();
+        is(&mut juliet, "encrypted").await;
+        // Before the owner answers. Once both have talked, the host knows it.
+        asks(&mut juliet, &bot, &mut news).await;
+        juliet.order("abort", to.clone()).await.unwrap();
+        both_talk(&host, heard, &mut juliet, "never mind").await;
+        let refused = host.shared().ask(Asker::Host, &Granted::HOST, answer()).await.unwrap_err().to_string();
+        assert!(refused.contains("asks for no secret now"), "version {version}: {refused}");
+        // After the owner has answered: what her client says to that is lost.
+        asks(&mut juliet, &bot, &mut news).await;
+        juliet.order("way", json!({ "open": false })).await.unwrap();
+        let gives_up = async {
+            juliet.event("lost").await.unwrap();
+            juliet.order("way", json!({ "open": true })).await.unwrap();
+            juliet.order("abort", to.clone()).await.unwrap();
+        };
+        let (answered, ()) = tokio::join!(host.shared().ask(Asker::Host, &Granted::HOST, answer()), gives_up);
+        // After the owner has asked.
+        let gives_up = async {
+            juliet.event("asked").await.unwrap();
+            juliet.order("abort", to.clone()).await.unwrap();
+        };
+        let (begun, ()) = tokio::join!(host.shared().ask(Asker::Host, &Granted::HOST, begin()), gives_up);
+        for compared in [answered.unwrap(), begun.unwrap()] {
+            assert_eq!((compared.end, compared.trust), (ComparisonEnd::Aborted, compared.before), "version {version}");
+        }
+        both_talk(&host, heard, &mut juliet, "still there").await;
+        let answers = async {
+            juliet.event("asked").await.unwrap();
+            juliet.order("answer", json!({ "to": bot.as_str(), "secret": "nightingale" })).await.unwrap();
+            juliet.event("compared").await.unwrap()["same"] == true
+        };
+        let (compared, is_same) = tokio::join!(host.shared().ask(Asker::Host, &Granted::HOST, begin()), answers);
+        assert_eq!((compared.unwrap().end, is_same), (ComparisonEnd::Same, true), "version {version}");
+    }
+}
+
+/// Row 87. Events `undecryptable`: data messages for another instance, or of another one, are not read, and end nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_with_wrong_instance_tags_are_not_read() {
+    let host = plan().await.three().start().await;
+    let bot = host.account().jid.clone();
+    let (heard, refused) = (host.listen(FULL, "message").await, host.listen(FULL, "undecryptable").await);
+    let mut juliet = person("3", 0).await;
+    juliet.order("start", json!({ "to": bot.as_str() })).await.unwrap();
+    is(&mut juliet, "encrypted").await;
+    both_talk(&host, heard, &mut juliet, "hello").await;
+    let data = |line: &Value| {
+        let text = line["body"].as_str().filter(|text| line["event"] == "sent" && text.starts_with("?OTR:AAMD"));
+        text.map(str::to_owned)
+    };
+    let genuine = juliet.wait("an encrypted text", data).await.unwrap();
+    let bytes = BASE64_STANDARD.decode(&genuine["?OTR:".len()..genuine.len() - 1]).unwrap();
+    // The sender's tag is at 3, and that of the recipient at 7.
+    let with = |place: usize, tag: [u8; 4]| {
+        let mut bytes = bytes.clone();
+        bytes[place..place + 4].copy_from_slice(&tag);
+        format!("?OTR:{}.", BASE64_STANDARD.encode(bytes))
+    };
+    let (other, reserved) = ([0x42; 4], [0, 0, 0, 0xff]);
+    let own = bytes[7..11].try_into().unwrap();
+    for (text, reason) in [
+        (with(7, other), None),
+        (with(3, own), None),
+        ("?OTR|12345678|42424242,1,2,x,".to_owned(), None),
+        (with(3, other), Some("no-session")),
+        (with(3, reserved), Some("broken")),
+        (with(7, reserved), Some("broken")),
+        (genuine.clone(), Some("replayed")),
+    ] {
+        juliet.order("put", json!({ "to": bot.as_str(), "body": text })).await.unwrap();
+        if let Some(reason) = reason {
+            let told = cannot_read(&host, refused).await;
+            assert_eq!((&told["reason"], &told["encryption"]), (&json!(reason), &json!("otr")), "{text}: {told}");
+        }
+    }
+    both_talk(&host, heard, &mut juliet, "still there").await;
+    assert!(host.heard_so_far(FULL, refused).await.is_empty());
 }
 
 /// Row 87: another client of the person gets nothing of the conversation, which it would show as it is.
