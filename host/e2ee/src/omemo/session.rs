@@ -242,16 +242,23 @@ impl Session {
     ) -> Result<(Self, Secret), ReceiveError> {
         let ratchet = self.ratchets().nth(place).ok_or(ReceiveError::NoSession)?;
         let Read { ratchet, plain, was_late } = ratchet.read(&self.sides, message, effort, rng)?;
-        let mut new = self.clone();
-        match place.checked_sub(1) {
-            None => new.current = ratchet,
+        let mut former = self.former.clone();
+        // The ratchet that the new one replaces is not copied: it may have thousands of keys.
+        let current = match place.checked_sub(1) {
+            None => ratchet,
             // A late message does not tell which ratchet the other side uses now.
-            Some(former) if was_late => new.former[former] = ratchet,
-            Some(former) => {
-                new.former.remove(former);
-                new.former.push_front(std::mem::replace(&mut new.current, ratchet));
+            Some(at) if was_late => {
+                former[at] = ratchet;
+                self.current.clone()
             }
-        }
+            Some(at) => {
+                former.remove(at);
+                former.push_front(self.current.clone());
+                ratchet
+            }
+        };
+        let (sides, fingerprint, device) = (self.sides, self.fingerprint, self.device);
+        let mut new = Self { sides, fingerprint, device, current, former, exchanges: self.exchanges.clone() };
         new.bound_skipped();
         Ok((new, plain))
     }
