@@ -171,8 +171,8 @@ async fn a_comparison_that_is_given_up_has_no_result() {
             juliet.event("asked").await.unwrap();
             juliet.order("abort", to.clone()).await.unwrap();
         };
-        let (begun, ()) = tokio::join!(host.shared().ask(Asker::Host, &Granted::HOST, begin()), gives_up);
-        for compared in [answered.unwrap(), begun.unwrap()] {
+        let (asked, ()) = tokio::join!(host.shared().ask(Asker::Host, &Granted::HOST, begin()), gives_up);
+        for compared in [answered.unwrap(), asked.unwrap()] {
             assert_eq!((compared.end, compared.trust), (ComparisonEnd::Aborted, compared.before), "version {version}");
         }
         both_talk(&host, heard, &mut juliet, "still there").await;
