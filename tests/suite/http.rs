@@ -88,10 +88,27 @@ async fn an_address_that_is_not_of_the_public_network_is_dialed_only_if_the_owne
     let host = host(&web, &[&url(&web, "/")], |entry| entry).await;
     let answer = fetch(&host, json!({ "url": url(&web, "/") })).await;
     assert_eq!(case(&answer), "denied", "{answer:?}");
+    // The plugin does not get the address that the name leads to.
     let error = answer.unwrap_err();
     let port = web.host().replace("localhost", "");
+    assert_eq!(error["scope"], format!("https://localhost{port}"), "{error}");
+    let exchange = call(&host, "http.open", json!({ "url": url(&web, "/"), "method": "PUT" })).await;
+    let written = written_until_refused(&host, &json!({ "exchange": exchange, "part": "x" })).await.unwrap_err();
+    let answered = host.call(ID, "http.answer", json!({ "exchange": exchange })).await.result.unwrap_err();
+    assert_eq!((&written["case"], &answered), (&json!("protocol"), &error));
+    for error in [&error, &written] {
+        let text = error.to_string();
+        assert!(text.contains("localhost") && text.contains("a network that is not public"), "{text}");
+        assert!(!text.contains("127.0.0.1") && !text.contains("::1"), "{text}");
+    }
+    // Its owner does, with the command that allows it.
     let places = ["127.0.0.1", "[::1]"].map(|address| format!("https://{address}{port}"));
-    assert!(places.iter().any(|place| error["scope"] == *place), "{error}");
+    let denied = host.host.status().await.remove(0).denied;
+    assert_eq!(denied.len(), 2, "{denied:?}");
+    for denial in denied {
+        let place = places.iter().find(|place| denial.scope.as_ref() == Some(*place));
+        assert!(place.is_some_and(|place| denial.hint.contains(place)), "{denial:?}");
+    }
     assert!(web.requests().is_empty());
 }
 
@@ -401,6 +418,19 @@ async fn failed(host: &TestHost, function: &str, args: Value) -> String {
     case(&answer).to_owned()
 }
 
+/// Writes parts of a body until one is refused: it takes a moment until the answer or an error has come.
+async fn written_until_refused(host: &TestHost, part: &Value) -> Result<Value, Value> {
+    let mut written = Ok(Value::Null);
+    for _ in 0..1_000 {
+        written = host.call(ID, "http.write", part.clone()).await.result;
+        if written.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    written
+}
+
 /// Row 135.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_goes_in_parts_in_both_directions() {
@@ -482,15 +512,7 @@ async fn an_answer_that_comes_before_the_end_of_a_body_is_read() {
     for headers in [json!([]), json!([["content-length", "100000000"]])] {
         let open = json!({ "url": early.url(), "method": "PUT", "headers": headers });
         let this = json!({ "exchange": call(&host, "http.open", open).await, "part": "x" });
-        let mut written = Ok(Value::Null);
-        // It takes a moment until the answer has come.
-        for _ in 0..1_000 {
-            written = host.call(ID, "http.write", this.clone()).await.result;
-            if written.is_err() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let written = written_until_refused(&host, &this).await;
         assert_eq!(case(&written), "protocol", "{written:?}");
         assert!(format!("{written:?}").contains("takes no more of the body, and answered 413"), "{written:?}");
         assert_eq!(call(&host, "http.answer", this.clone()).await["status"], 413);
