@@ -1,5 +1,5 @@
-//! Web servers on loopback: one within TLS, which serves the bytes that were set for each path, and one that answers
-//! before it has the whole request.
+//! Web servers on loopback: one within TLS, which serves the bytes that were set for each path, one that answers before
+//! it has the whole request, and one that keeps its connections.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::certificate::Certificate;
@@ -180,6 +180,62 @@ async fn answer_early(stream: &mut TcpStream, answer: &str) -> std::io::Result<(
     }
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await
+}
+
+/// A server without TLS that keeps its connections open. Dropping it ends it.
+#[derive(Debug)]
+pub struct KeepingServer {
+    url: String,
+    connections: Arc<Mutex<Connections>>,
+    _task: Task,
+}
+
+/// For each connection that was accepted, the header `x-who` of each of its requests.
+type Connections = Vec<Vec<String>>;
+
+impl KeepingServer {
+    /// Listens on a free port. Each request is answered with 200.
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on 127.0.0.1")?;
+        let url = format!("http://{}/", listener.local_addr()?);
+        let connections = Arc::<Mutex<Connections>>::default();
+        let shared = Arc::clone(&connections);
+        let task = tokio::spawn(async move {
+            let mut open = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut connections = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                connections.push(Vec::new());
+                open.spawn(keep(stream, Arc::clone(&shared), connections.len() - 1));
+            }
+        });
+        Ok(Self { url, connections, _task: Task(task) })
+    }
+
+    /// Returns its URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns the header `x-who` of each request, by connection.
+    pub fn connections(&self) -> Vec<Vec<String>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Answers the requests of the connection with this number.
+async fn keep(mut stream: TcpStream, connections: Arc<Mutex<Connections>>, number: usize) -> std::io::Result<()> {
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            if stream.read_buf(&mut head).await? == 0 {
+                return Ok(());
+            }
+        }
+        let request = String::from_utf8_lossy(&head);
+        let who = request.lines().find_map(|line| line.strip_prefix("x-who: ")).unwrap_or_default().to_owned();
+        connections.lock().unwrap_or_else(PoisonError::into_inner)[number].push(who);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await?;
+    }
 }
 
 /// A task that ends when this is dropped.

@@ -7,7 +7,7 @@ use parlor_store::{AuditFile, TallyKind, Traffic};
 use parlor_tests::component::with_credentials_for;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
-use parlor_tests::web::{EarlyServer, Web};
+use parlor_tests::web::{EarlyServer, KeepingServer, Web};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -286,6 +286,36 @@ async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path()
     let followed = find(&format!("GET https://{} 2xx", other.host()));
     assert_eq!((followed.count, followed.traffic), (1, Some(Traffic { sent: 0, received: 5 })));
     assert!(!format!("{names:?}").contains("hidden"), "{names:?}");
+}
+
+/// Otherwise, one plugin could use what another one has proved to the server, or learn that it was there.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_two_plugins_and_no_two_accounts_share_a_connection() {
+    const ROUNDS: usize = 20;
+    let server = KeepingServer::start().await.unwrap();
+    let mut plan = Plan::new().await;
+    plan.account().await;
+    let given = |entry: Entry| entry.grant("http.fetch", &[server.url()]);
+    let host = plan.caller("one", given).caller("two", given).start().await;
+    let mut kept = 0;
+    // Each connection is idle while the others ask. It may take a moment until it can be used again.
+    for _ in 0..ROUNDS {
+        for (at, plugin) in [(0, "one"), (0, "two"), (1, "one"), (1, "two")] {
+            let who = format!("{plugin} on account {at}");
+            let args = json!({ "url": server.url(), "headers": [["x-who", who]] });
+            assert_eq!(host.call_on(at, plugin, "http.fetch", args).await.ok()["status"], 200);
+        }
+        kept = server.connections().iter().filter(|requests| requests.len() > 1).count();
+        if kept >= 4 {
+            break;
+        }
+    }
+    let connections = server.connections();
+    for requests in &connections {
+        assert!(requests.iter().all(|who| *who == requests[0]), "{connections:?}");
+    }
+    assert!(kept >= 4 && connections.len() >= 4, "no connection is kept: {connections:?}");
+    host.stop().await;
 }
 
 /// Row 134.
