@@ -14,6 +14,9 @@ use tokio_rustls::TlsAcceptor;
 use crate::certificate::Certificate;
 use crate::folder::Folder;
 
+/// The answer to a request that already knows the entity tag.
+const UNCHANGED: &[u8] = b"HTTP/1.1 304 Not Modified\r\nconnection: close\r\n\r\n";
+
 /// The server. Dropping it ends it.
 #[derive(Debug)]
 pub struct Web {
@@ -30,6 +33,8 @@ struct State {
     answers: BTreeMap<String, Vec<u8>>,
     /// Answers that are sent before the body of the request has come, by request target.
     early: BTreeMap<String, Vec<u8>>,
+    /// The entity tags of answers, by request target.
+    tags: BTreeMap<String, String>,
     /// The credentials that paths with this beginning require, and the challenge for requests without them.
     guards: BTreeMap<String, Guard>,
     /// All requests, with their bodies.
@@ -108,6 +113,15 @@ impl Web {
     /// Answers at a path with these bytes as soon as the head of a request is there, and reads its body only afterwards.
     pub fn put_early(&self, path: &str, bytes: impl Into<Vec<u8>>) {
         self.state().early.insert(path.to_owned(), bytes.into());
+    }
+
+    /// Serves these bytes at a path, with an entity tag. A request that already knows the tag is answered with 304.
+    pub fn put_tagged(&self, path: &str, tag: &str, bytes: impl AsRef<[u8]>) {
+        let bytes = bytes.as_ref();
+        let head =
+            format!("HTTP/1.1 200 OK\r\netag: {tag}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", bytes.len());
+        self.put_raw(path, [head.as_bytes(), bytes].concat());
+        self.state().tags.insert(path.to_owned(), tag.to_owned());
     }
 
     /// Redirects requests for a path.
@@ -270,6 +284,7 @@ async fn answer(stream: TcpStream, tls: &TlsAcceptor, state: &Mutex<State>) -> s
         lines.filter(|(known, _)| *known == name).map(|(_, value)| value.to_owned()).next()
     };
     let length: usize = header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let known = header("if-none-match");
     let (says, begins) = (header("authorization"), request.find("\r\n\r\n").unwrap_or(0) + 4);
     let is_in_chunks = header("transfer-encoding").as_deref() == Some("chunked");
     // An answer before the end of the body would have the client send no more of it.
@@ -286,6 +301,7 @@ async fn answer(stream: TcpStream, tls: &TlsAcceptor, state: &Mutex<State>) -> s
             Some(Guard { challenge, .. }) => Some(
                 format!("HTTP/1.1 401 No\r\nwww-authenticate: {challenge}\r\ncontent-length: 0\r\n\r\n").into_bytes(),
             ),
+            None if known.is_some() && state.tags.get(&target) == known.as_ref() => Some(UNCHANGED.to_vec()),
             None => state.answers.get(&target).cloned(),
         }
     };
