@@ -1,7 +1,11 @@
 //! `http`: requests over the web, which the host makes (rows 130–135 and 138 of `tests/conformance.toml`).
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use parlor_session::permissions::question::{Outcome, Question};
 use parlor_store::{AuditFile, TallyKind, Traffic};
 use parlor_tests::component::with_credentials_for;
@@ -175,6 +179,59 @@ async fn a_credential_goes_to_its_server_alone_and_comes_back_to_nobody() {
     unknown["credentials"] = json!(["name"]);
     assert_eq!(case(&fetch(&host, unknown).await), "invalid", "it is no credential");
     assert!(!trace::tail(host.name()).contains("canary"));
+}
+
+/// Row 131: neither after requests that go well nor after those that fail, whatever the server makes of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_is_in_no_file_but_the_owners_own() {
+    let web = Web::start().await.unwrap();
+    let other = Web::start_as(web.certificate()).await.unwrap();
+    let servers = [web.url("/"), web.address(), other.url("/"), other.address()];
+    let host = host(&web, &servers.each_ref().map(String::as_str), |entry| entry.grant_whole("storage")).await;
+    let encoded = TOKEN.replace('/', "%2F").replace('+', "%2B");
+    let echo = format!("/?key={encoded}");
+    let head = format!("HTTP/1.1 200 {TOKEN}\r\nx-echo: {TOKEN}\r\ncontent-length: {}\r\n\r\n", TOKEN.len());
+    web.put_raw(&echo, head + TOKEN);
+    web.put_raw(&format!("/broken?key={encoded}"), format!("{TOKEN}\r\n\r\n"));
+    web.redirect(&format!("/go?key={encoded}"), &web.url(&echo));
+    web.redirect(&format!("/away?key={encoded}"), &other.url(&echo));
+    let asked = ["/?key", "/broken?key", "/go?key", "/away?key", "/{{pass}}?key"].map(|path| web.url(path));
+    for url in asked.into_iter().chain([other.url("/?key"), "https://{{pass}}.example/?key".to_owned()]) {
+        let args = json!({
+            "url": format!("{url}={{{{pass}}}}"), "method": "POST", "body": "my {{pass}}", "follow": 2,
+            "headers": [["authorization", "Bearer {{pass}}"]], "credentials": ["pass"],
+        });
+        let answer = fetch(&host, args).await;
+        // The plugin stores what it gets.
+        host.call(ID, "storage.set", json!({ "key": url, "value": format!("{answer:?}") })).await.ok();
+    }
+    let sent = web.requests().concat();
+    assert!(sent.contains(&format!("Bearer {TOKEN}")) && sent.contains(&echo), "{sent}");
+    let home = host.home.path().to_owned();
+    let escaped = TOKEN.replace('/', "\\/");
+    let forms = [TOKEN.to_owned(), encoded.to_lowercase(), encoded, escaped, BASE64_STANDARD.encode(TOKEN)];
+    let mut found = Vec::new();
+    let search = async || {
+        for file in files(&home) {
+            // A text in a file of bytes stays as it is.
+            let text = String::from_utf8_lossy(&fs::read(&file).unwrap()).into_owned();
+            if forms.iter().any(|form| text.contains(form)) {
+                found.push(file);
+            }
+        }
+    };
+    host.stop_then(search).await;
+    assert_eq!(found, [home.join("token")]);
+}
+
+/// Returns the files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let below = entries.flat_map(|entry| {
+        let (path, kind) = (entry.path(), entry.file_type().unwrap());
+        if kind.is_dir() { files(&path) } else { Vec::from_iter(kind.is_file().then_some(path)) }
+    });
+    below.collect()
 }
 
 /// Row 131: nothing could find a credential in it.
