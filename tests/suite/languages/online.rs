@@ -109,9 +109,9 @@ pub(super) async fn a_signed_event_is_told_to_a_room(forge: &[u8]) {
     juliet.wait_body(&room, &told, SOON).await.unwrap();
     assert_eq!(memories::found(host.id(), &[SECRET]).unwrap(), [""; 0], "in the memory of plugins");
     // The forged one was told to nobody: the next event comes at once.
-    let next = body.replace("opened", "closed");
-    let lines = format!("{event}{}", github(SECRET, &next));
-    assert_eq!(post_with(at, &path, &lines, &next).await.unwrap(), 202);
+    let second = body.replace("opened", "closed");
+    let lines = format!("{event}{}", github(SECRET, &second));
+    assert_eq!(post_with(at, &path, &lines, &second).await.unwrap(), 202);
     let said = juliet.wait_text("the next event", &room, SOON, |text| Some(text.to_owned())).await.unwrap();
     assert_eq!(said, told.replace("opened", "closed"));
     host.stop(SOON).await.unwrap();
@@ -160,9 +160,9 @@ async fn a_picture_is_fetched_and_uploaded_to_the_accounts_server() {
     let web = Web::start_as(&certificate).await.unwrap();
     let tunnel = Tunnel::to(web.port()).await.unwrap();
     let picture: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
-    let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: image/png\r\ncontent-length: ";
-    let head = format!("{head}{}\r\n\r\n", picture.len());
-    web.put_raw("/Juliet", [head.as_bytes(), &picture].concat());
+    let answer = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: image/png\r\ncontent-length: ";
+    let answer = format!("{answer}{}\r\n\r\n", picture.len());
+    web.put_raw("/Juliet", [answer.as_bytes(), &picture].concat());
     let plan = Plan::new().await.with_files().await.through_proxy(&tunnel.url());
     let plan = plan.trusting_each(&[&certificate, prosody().await.certificate()]);
     let granted_to_share = |entry: Entry| {
