@@ -542,7 +542,8 @@ export interface FormFile {
 export interface FetchOptions {
   /** In capitals, `GET` otherwise. */
   method?: string;
-  headers?: Record<string, string>;
+  /** By their names, or as pairs of a name and a value, of which several may have one name. */
+  headers?: Readonly<Record<string, string>> | Iterable<readonly [string, string]>;
   body?: string | Uint8Array;
   /** A body of JSON, with its `content-type`. */
   json?: unknown;
@@ -656,7 +657,8 @@ export const webhooks: {
   answer(hook: Webhook, answer?: {
     /** From 200 to 599; 200 otherwise. */
     status?: number;
-    headers?: Record<string, string>;
+    /** By their names, or as pairs of a name and a value. */
+    headers?: Readonly<Record<string, string>> | Iterable<readonly [string, string]>;
     /** At most 1 MiB. A text has its `content-type`. */
     body?: string | Uint8Array;
     /** A body of JSON, with its `content-type`. */

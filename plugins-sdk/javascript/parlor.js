@@ -811,6 +811,7 @@ const ELSEWHERE = [
   [/\b(process|Deno|Bun|__dirname|__filename)\b/, "this is no Node.js: there are settings in the place of its environment, and storage in that of files"],
   [/\bBuffer\b/, "this is no Node.js: bytes are a Uint8Array"],
   [/\bText(De|En)coder\b/, "what comes over the web is read by its `text`, and a text is sent as it is: it becomes UTF-8"],
+  [/\bHeaders\b/, "this is no browser: `fetch` takes headers as an object, or as pairs of a name and a value"],
   [/\b(FormData|Blob|ReadableStream)\b/, "this is no browser: `fetch` takes a form as `form`, and a body in parts as an async iterable"],
 ];
 
@@ -1620,9 +1621,20 @@ function hasBytes(bytes, wanted) {
   return false;
 }
 
+// The pairs of headers in each form that the Fetch standard takes (section 5.1): an object, or pairs, such as a `Headers` or a `Map` gives.
+function headerPairs(call, headers) {
+  const refused = (what) => new TypeError(`${call}: ${what} a name and a value`);
+  if (typeof headers !== "object" || headers === null) throw refused("headers are an object, or pairs of");
+  if (typeof headers[Symbol.iterator] !== "function") return Object.entries(headers);
+  return [...headers].map((pair) => {
+    if (Array.isArray(pair) && pair.length === 2) return pair;
+    throw refused("each of headers is a pair of");
+  });
+}
+
 // The headers and the body of what is sent. `type`: that of a body that is a text.
 function toWeb(call, { headers = {}, json, form, body }, type) {
-  const given = Object.entries(headers).map(([name, value]) => ({ name, value: String(value) }));
+  const given = headerPairs(call, headers).map(([name, value]) => ({ name: String(name), value: String(value) }));
   const bodies = Object.entries({ json, form, body }).filter(([, one]) => one !== undefined);
   if (bodies.length > 1) throw new TypeError(`${call} takes ${bodies.map(([name]) => name).join(" or ")}, not both`);
   if (json !== undefined) [body, type] = [JSON.stringify(json), "application/json"];

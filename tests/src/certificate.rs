@@ -34,7 +34,12 @@ pub struct Certificate {
 impl Certificate {
     /// Generates a certificate and writes `cert.pem` and `key.pem` into the folder.
     pub fn make(folder: &Folder) -> Result<Self> {
-        let CertifiedKey { cert, signing_key } = generate().context("cannot make a certificate")?;
+        Self::make_for(folder, &NAMES)
+    }
+
+    /// Generates a certificate for these names in the same way.
+    pub fn make_for(folder: &Folder, names: &[&str]) -> Result<Self> {
+        let CertifiedKey { cert, signing_key } = generate(names).context("cannot make a certificate")?;
         Ok(Self {
             certificate_file: folder.write("cert.pem", cert.pem())?,
             key_file: folder.write("key.pem", signing_key.serialize_pem())?,
@@ -74,8 +79,9 @@ impl Certificate {
     }
 }
 
-fn generate() -> Result<CertifiedKey<KeyPair>, rcgen::Error> {
-    let mut params = CertificateParams::new(NAMES.map(String::from))?;
+fn generate(names: &[&str]) -> Result<CertifiedKey<KeyPair>, rcgen::Error> {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names)?;
     params.distinguished_name.push(DnType::CommonName, "localhost");
     // The library's default is some two thousand years ahead, which is further than ejabberd can set a timer.
     params.not_after = rcgen::date_time_ymd(2099, 1, 1);

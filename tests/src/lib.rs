@@ -42,6 +42,7 @@ pub mod server;
 pub mod system_calls;
 pub mod terminal;
 pub mod transport;
+pub mod tunnel;
 pub mod usage;
 pub mod web;
 pub mod webhooks;

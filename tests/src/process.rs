@@ -35,6 +35,8 @@ pub enum Signal {
     Terminate,
     /// End at once (SIGKILL).
     Kill,
+    /// End as after a crash (SIGABRT).
+    Crash,
     /// Do nothing from now on (SIGSTOP).
     Suspend,
     /// Go on (SIGCONT).
@@ -186,6 +188,7 @@ pub fn send(process: u32, signal: Signal) -> io::Result<()> {
         Signal::Interrupt => libc::SIGINT,
         Signal::Terminate => libc::SIGTERM,
         Signal::Kill => libc::SIGKILL,
+        Signal::Crash => libc::SIGABRT,
         Signal::Suspend => libc::SIGSTOP,
         Signal::Continue => libc::SIGCONT,
     };

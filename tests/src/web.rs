@@ -1,5 +1,5 @@
-//! Web servers on loopback: one within TLS, which serves the bytes that were set for each path, and one that answers
-//! before it has the whole request.
+//! Web servers on loopback: one within TLS, which serves the bytes that were set for each path, one that answers before
+//! it has the whole request, and one that keeps its connections.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -8,11 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::certificate::Certificate;
 use crate::folder::Folder;
+
+/// The answer to a request that already knows the entity tag.
+const UNCHANGED: &[u8] = b"HTTP/1.1 304 Not Modified\r\nconnection: close\r\n\r\n";
 
 /// The server. Dropping it ends it.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ struct State {
     answers: BTreeMap<String, Vec<u8>>,
     /// Answers that are sent before the body of the request has come, by request target.
     early: BTreeMap<String, Vec<u8>>,
+    /// The entity tags of answers, by request target.
+    tags: BTreeMap<String, String>,
     /// The credentials that paths with this beginning require, and the challenge for requests without them.
     guards: BTreeMap<String, Guard>,
     /// All requests, with their bodies.
@@ -110,6 +115,15 @@ impl Web {
         self.state().early.insert(path.to_owned(), bytes.into());
     }
 
+    /// Serves these bytes at a path, with an entity tag. A request that already knows the tag is answered with 304.
+    pub fn put_tagged(&self, path: &str, tag: &str, bytes: impl AsRef<[u8]>) {
+        let bytes = bytes.as_ref();
+        let head =
+            format!("HTTP/1.1 200 OK\r\netag: {tag}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", bytes.len());
+        self.put_raw(path, [head.as_bytes(), bytes].concat());
+        self.state().tags.insert(path.to_owned(), tag.to_owned());
+    }
+
     /// Redirects requests for a path.
     pub fn redirect(&self, path: &str, to: &str) {
         self.put_raw(
@@ -182,6 +196,62 @@ async fn answer_early(stream: &mut TcpStream, answer: &str) -> std::io::Result<(
     stream.shutdown().await
 }
 
+/// A server without TLS that keeps its connections open. Dropping it ends it.
+#[derive(Debug)]
+pub struct KeepingServer {
+    url: String,
+    connections: Arc<Mutex<Connections>>,
+    _task: Task,
+}
+
+/// For each connection that was accepted, the header `x-who` of each of its requests.
+type Connections = Vec<Vec<String>>;
+
+impl KeepingServer {
+    /// Listens on a free port. Each request is answered with 200.
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on 127.0.0.1")?;
+        let url = format!("http://{}/", listener.local_addr()?);
+        let connections = Arc::<Mutex<Connections>>::default();
+        let shared = Arc::clone(&connections);
+        let task = tokio::spawn(async move {
+            let mut open = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut connections = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                connections.push(Vec::new());
+                open.spawn(keep(stream, Arc::clone(&shared), connections.len() - 1));
+            }
+        });
+        Ok(Self { url, connections, _task: Task(task) })
+    }
+
+    /// Returns its URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns the header `x-who` of each request, by connection.
+    pub fn connections(&self) -> Vec<Vec<String>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Answers the requests of the connection with this number.
+async fn keep(mut stream: TcpStream, connections: Arc<Mutex<Connections>>, number: usize) -> std::io::Result<()> {
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            if stream.read_buf(&mut head).await? == 0 {
+                return Ok(());
+            }
+        }
+        let request = String::from_utf8_lossy(&head);
+        let who = request.lines().find_map(|line| line.strip_prefix("x-who: ")).unwrap_or_default().to_owned();
+        connections.lock().unwrap_or_else(PoisonError::into_inner)[number].push(who);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await?;
+    }
+}
+
 /// A task that ends when this is dropped.
 #[derive(Debug)]
 struct Task(JoinHandle<()>);
@@ -214,6 +284,7 @@ async fn answer(stream: TcpStream, tls: &TlsAcceptor, state: &Mutex<State>) -> s
         lines.filter(|(known, _)| *known == name).map(|(_, value)| value.to_owned()).next()
     };
     let length: usize = header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let known = header("if-none-match");
     let (says, begins) = (header("authorization"), request.find("\r\n\r\n").unwrap_or(0) + 4);
     let is_in_chunks = header("transfer-encoding").as_deref() == Some("chunked");
     // An answer before the end of the body would have the client send no more of it.
@@ -230,6 +301,7 @@ async fn answer(stream: TcpStream, tls: &TlsAcceptor, state: &Mutex<State>) -> s
             Some(Guard { challenge, .. }) => Some(
                 format!("HTTP/1.1 401 No\r\nwww-authenticate: {challenge}\r\ncontent-length: 0\r\n\r\n").into_bytes(),
             ),
+            None if known.is_some() && state.tags.get(&target) == known.as_ref() => Some(UNCHANGED.to_vec()),
             None => state.answers.get(&target).cloned(),
         }
     };

@@ -48,8 +48,13 @@ pub fn status(answer: &str) -> u16 {
 /// Sends a request with GitHub's signature over a separate connection. Returns the status of the answer; 0 if the host
 /// ended before it.
 pub async fn post(at: SocketAddr, path: &str, secret: &str, body: &str) -> Result<u16> {
+    post_with(at, path, &github(secret, body), body).await
+}
+
+/// Sends a request with these lines in its head in the same way.
+pub async fn post_with(at: SocketAddr, path: &str, lines: &str, body: &str) -> Result<u16> {
     let mut stream = TcpStream::connect(at).await.context("nobody listens for webhooks")?;
-    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{}", github(secret, body));
+    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{lines}");
     stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
     let mut answer = Vec::new();
     timeout(SOON, stream.read_to_end(&mut answer)).await.context("a webhook is not answered")??;

@@ -63,7 +63,7 @@ fn case(answer: &Result<Value, Value>) -> &str {
 }
 
 /// Sends a message with this file outside of XMPP, as clients do.
-async fn share(friend: &mut Client, host: &TestHost, url: &str) {
+pub(crate) async fn share(friend: &mut Client, host: &TestHost, url: &str) {
     let mut message = Message::chat(Some(host.account().jid.clone().into())).with_body(Lang::default(), url.to_owned());
     let address = Element::builder("url", "jabber:x:oob").append(url).build();
     message.payloads.push(Element::builder("x", "jabber:x:oob").append(address).build());

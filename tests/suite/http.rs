@@ -1,13 +1,17 @@
 //! `http`: requests over the web, which the host makes (rows 130–135 and 138 of `tests/conformance.toml`).
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use parlor_session::permissions::question::{Outcome, Question};
 use parlor_store::{AuditFile, TallyKind, Traffic};
 use parlor_tests::component::with_credentials_for;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
-use parlor_tests::web::{EarlyServer, Web};
+use parlor_tests::web::{EarlyServer, KeepingServer, Web};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -88,10 +92,27 @@ async fn an_address_that_is_not_of_the_public_network_is_dialed_only_if_the_owne
     let host = host(&web, &[&url(&web, "/")], |entry| entry).await;
     let answer = fetch(&host, json!({ "url": url(&web, "/") })).await;
     assert_eq!(case(&answer), "denied", "{answer:?}");
+    // The plugin does not get the address that the name leads to.
     let error = answer.unwrap_err();
     let port = web.host().replace("localhost", "");
+    assert_eq!(error["scope"], format!("https://localhost{port}"), "{error}");
+    let exchange = call(&host, "http.open", json!({ "url": url(&web, "/"), "method": "PUT" })).await;
+    let written = written_until_refused(&host, &json!({ "exchange": exchange, "part": "x" })).await.unwrap_err();
+    let answered = host.call(ID, "http.answer", json!({ "exchange": exchange })).await.result.unwrap_err();
+    assert_eq!((&written["case"], &answered), (&json!("protocol"), &error));
+    for error in [&error, &written] {
+        let text = error.to_string();
+        assert!(text.contains("localhost") && text.contains("a network that is not public"), "{text}");
+        assert!(!text.contains("127.0.0.1") && !text.contains("::1"), "{text}");
+    }
+    // Its owner does, with the command that allows it.
     let places = ["127.0.0.1", "[::1]"].map(|address| format!("https://{address}{port}"));
-    assert!(places.iter().any(|place| error["scope"] == *place), "{error}");
+    let denied = host.host.status().await.remove(0).denied;
+    assert_eq!(denied.len(), 2, "{denied:?}");
+    for denial in denied {
+        let place = places.iter().find(|place| denial.scope.as_ref() == Some(*place));
+        assert!(place.is_some_and(|place| denial.hint.contains(place)), "{denial:?}");
+    }
     assert!(web.requests().is_empty());
 }
 
@@ -158,6 +179,59 @@ async fn a_credential_goes_to_its_server_alone_and_comes_back_to_nobody() {
     unknown["credentials"] = json!(["name"]);
     assert_eq!(case(&fetch(&host, unknown).await), "invalid", "it is no credential");
     assert!(!trace::tail(host.name()).contains("canary"));
+}
+
+/// Row 131: neither after requests that go well nor after those that fail, whatever the server makes of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_is_in_no_file_but_the_owners_own() {
+    let web = Web::start().await.unwrap();
+    let other = Web::start_as(web.certificate()).await.unwrap();
+    let servers = [web.url("/"), web.address(), other.url("/"), other.address()];
+    let host = host(&web, &servers.each_ref().map(String::as_str), |entry| entry.grant_whole("storage")).await;
+    let encoded = TOKEN.replace('/', "%2F").replace('+', "%2B");
+    let echo = format!("/?key={encoded}");
+    let head = format!("HTTP/1.1 200 {TOKEN}\r\nx-echo: {TOKEN}\r\ncontent-length: {}\r\n\r\n", TOKEN.len());
+    web.put_raw(&echo, head + TOKEN);
+    web.put_raw(&format!("/broken?key={encoded}"), format!("{TOKEN}\r\n\r\n"));
+    web.redirect(&format!("/go?key={encoded}"), &web.url(&echo));
+    web.redirect(&format!("/away?key={encoded}"), &other.url(&echo));
+    let asked = ["/?key", "/broken?key", "/go?key", "/away?key", "/{{pass}}?key"].map(|path| web.url(path));
+    for url in asked.into_iter().chain([other.url("/?key"), "https://{{pass}}.example/?key".to_owned()]) {
+        let args = json!({
+            "url": format!("{url}={{{{pass}}}}"), "method": "POST", "body": "my {{pass}}", "follow": 2,
+            "headers": [["authorization", "Bearer {{pass}}"]], "credentials": ["pass"],
+        });
+        let answer = fetch(&host, args).await;
+        // The plugin stores what it gets.
+        host.call(ID, "storage.set", json!({ "key": url, "value": format!("{answer:?}") })).await.ok();
+    }
+    let sent = web.requests().concat();
+    assert!(sent.contains(&format!("Bearer {TOKEN}")) && sent.contains(&echo), "{sent}");
+    let home = host.home.path().to_owned();
+    let escaped = TOKEN.replace('/', "\\/");
+    let forms = [TOKEN.to_owned(), encoded.to_lowercase(), encoded, escaped, BASE64_STANDARD.encode(TOKEN)];
+    let mut found = Vec::new();
+    let search = async || {
+        for file in files(&home) {
+            // A text in a file of bytes stays as it is.
+            let text = String::from_utf8_lossy(&fs::read(&file).unwrap()).into_owned();
+            if forms.iter().any(|form| text.contains(form)) {
+                found.push(file);
+            }
+        }
+    };
+    host.stop_then(search).await;
+    assert_eq!(found, [home.join("token")]);
+}
+
+/// Returns the files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let below = entries.flat_map(|entry| {
+        let (path, kind) = (entry.path(), entry.file_type().unwrap());
+        if kind.is_dir() { files(&path) } else { Vec::from_iter(kind.is_file().then_some(path)) }
+    });
+    below.collect()
 }
 
 /// Row 131: nothing could find a credential in it.
@@ -269,6 +343,36 @@ async fn an_owner_is_shown_which_servers_a_plugin_asks_and_may_ask_but_no_path()
     let followed = find(&format!("GET https://{} 2xx", other.host()));
     assert_eq!((followed.count, followed.traffic), (1, Some(Traffic { sent: 0, received: 5 })));
     assert!(!format!("{names:?}").contains("hidden"), "{names:?}");
+}
+
+/// Otherwise, one plugin could use what another one has proved to the server, or learn that it was there.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_two_plugins_and_no_two_accounts_share_a_connection() {
+    const ROUNDS: usize = 20;
+    let server = KeepingServer::start().await.unwrap();
+    let mut plan = Plan::new().await;
+    plan.account().await;
+    let given = |entry: Entry| entry.grant("http.fetch", &[server.url()]);
+    let host = plan.caller("one", given).caller("two", given).start().await;
+    let mut kept = 0;
+    // Each connection is idle while the others ask. It may take a moment until it can be used again.
+    for _ in 0..ROUNDS {
+        for (at, plugin) in [(0, "one"), (0, "two"), (1, "one"), (1, "two")] {
+            let who = format!("{plugin} on account {at}");
+            let args = json!({ "url": server.url(), "headers": [["x-who", who]] });
+            assert_eq!(host.call_on(at, plugin, "http.fetch", args).await.ok()["status"], 200);
+        }
+        kept = server.connections().iter().filter(|requests| requests.len() > 1).count();
+        if kept >= 4 {
+            break;
+        }
+    }
+    let connections = server.connections();
+    for requests in &connections {
+        assert!(requests.iter().all(|who| *who == requests[0]), "{connections:?}");
+    }
+    assert!(kept >= 4 && connections.len() >= 4, "no connection is kept: {connections:?}");
+    host.stop().await;
 }
 
 /// Row 134.
@@ -401,6 +505,19 @@ async fn failed(host: &TestHost, function: &str, args: Value) -> String {
     case(&answer).to_owned()
 }
 
+/// Writes parts of a body until one is refused: it takes a moment until the answer or an error has come.
+async fn written_until_refused(host: &TestHost, part: &Value) -> Result<Value, Value> {
+    let mut written = Ok(Value::Null);
+    for _ in 0..1_000 {
+        written = host.call(ID, "http.write", part.clone()).await.result;
+        if written.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    written
+}
+
 /// Row 135.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_goes_in_parts_in_both_directions() {
@@ -482,15 +599,7 @@ async fn an_answer_that_comes_before_the_end_of_a_body_is_read() {
     for headers in [json!([]), json!([["content-length", "100000000"]])] {
         let open = json!({ "url": early.url(), "method": "PUT", "headers": headers });
         let this = json!({ "exchange": call(&host, "http.open", open).await, "part": "x" });
-        let mut written = Ok(Value::Null);
-        // It takes a moment until the answer has come.
-        for _ in 0..1_000 {
-            written = host.call(ID, "http.write", this.clone()).await.result;
-            if written.is_err() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let written = written_until_refused(&host, &this).await;
         assert_eq!(case(&written), "protocol", "{written:?}");
         assert!(format!("{written:?}").contains("takes no more of the body, and answered 413"), "{written:?}");
         assert_eq!(call(&host, "http.answer", this.clone()).await["status"], 413);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -75,6 +76,9 @@ async fn a_host_that_crashes_leaves_no_core() {
         assert!(Instant::now() < deadline && host.ended().unwrap().is_none(), "it may leave a core: {limits}");
         tokio::time::sleep(crate::test_host::A_MOMENT).await;
     }
+    host.signal(Signal::Crash).unwrap();
+    let status = host.wait(SOON).await.unwrap();
+    assert!(status.signal().is_some() && !status.core_dumped(), "{status:?}");
 }
 
 /// A password in the environment is only for the account that names it, with any name of the variable.

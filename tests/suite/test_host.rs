@@ -324,6 +324,22 @@ impl Plan {
         self
     }
 
+    /// Lets plugins trust each of these certificates in requests over the web.
+    pub(crate) fn trusting_each(mut self, certificates: &[&Certificate]) -> Self {
+        let read = |one: &&Certificate| std::fs::read_to_string(&one.certificate_file).unwrap();
+        let all: Vec<String> = certificates.iter().map(read).collect();
+        let path = self.home.write("ca.pem", &all.concat()).unwrap();
+        self.home.set_web("ca_file", path.to_string_lossy().into_owned()).unwrap();
+        self
+    }
+
+    /// Lets requests of plugins, and files, go through a proxy that looks names up.
+    pub(crate) fn through_proxy(mut self, url: &str) -> Self {
+        self.home.set_web("outbound_proxy", url).unwrap();
+        self.home.set_web("outbound_proxy_resolves", true).unwrap();
+        self
+    }
+
     /// Says where somebody may listen for webhooks. The test starts the listener itself.
     pub(crate) fn with_webhooks(mut self) -> Self {
         self.home.set_web("listen", format!("127.0.0.1:{}", ports::free().unwrap())).unwrap();

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 
 use parlor_base::web_address::BadWebAddress;
 
-/// The error of a request. No text in it has a path, a query, a header or a body, which may contain a secret.
+/// The error of a request. No text in it has a path, a query, a header or a body, which may contain a secret, or the address that a name
+/// leads to: plugins get the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WebError {
     /// The server's name resolves to addresses outside of the public network that were not allowed.
-    #[error("{server} is at {address}, which is not of the public network")]
+    #[error("{server} leads to a network that is not public")]
     Refused {
         /// The name or address of the server.
         server: String,

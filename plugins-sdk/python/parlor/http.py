@@ -85,10 +85,10 @@ async def fetch(
 ) -> Response:
     """Makes a request, and waits for the whole answer. A status from 400 on raises nothing: see `Response.raise_for_status`.
 
-    `params` are added to the query. The body is `json` as JSON, or `data`, of which a mapping is sent as a form. With `files` it is a form
-    of both: `{"file": ("balcony.png", picture, "image/png")}`. The host writes the `credentials`, settings of that type, where
-    `{{name}}` stands in headers, query and body. `follow`: how many redirects are followed, 10 at most. `timeout`: in seconds, or a
-    `timedelta`.
+    `params` are added to the query, before a fragment. The body is `json` as JSON, or `data`, of which a mapping is sent as a form. With
+    `files` it is a form of both: `{"file": ("balcony.png", picture, "image/png")}`. The host writes the `credentials`, settings of that
+    type, where `{{name}}` stands in headers, query and body. `follow`: how many redirects are followed, 10 at most. `timeout`: in seconds,
+    or a `timedelta`.
     """
     request = _request("http.fetch", method, url, params, headers, json, data, files, credentials, timeout, follow)
     answer = await _http.fetch(request)
@@ -126,7 +126,9 @@ def _request(
     if kind is not None and not any(name.lower() == "content-type" for name in given):
         given["content-type"] = kind
     if params:
-        url = f"{url}{'&' if '?' in url else '?'}{_pairs(params)}"
+        # A client does not send the fragment, the part from the # on (RFC 3986, section 3.5).
+        url, mark, fragment = url.partition("#")
+        url = f"{url}{'&' if '?' in url else '?'}{_pairs(params)}{mark}{fragment}"
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     return _http.Request(
         method=method,

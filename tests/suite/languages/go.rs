@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     MANIFEST, actions, begins_and_answers, built, built_reader, does_as_expected, example, holds_no_password,
-    is_ready_again, is_refused, parlor, passes_its_tests, talks, with_archive,
+    is_ready_again, is_refused, online, parlor, passes_its_tests, talks, with_archive,
 };
 use crate::test_host::{Plan, SOON, friend, running};
 
@@ -92,8 +92,9 @@ async fn a_plugin_in_go_reads_a_whole_archive_or_as_much_as_it_wants() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_weather_is_asked_for_with_a_key_that_the_plugin_never_sees() {
     let folder = Folder::new().unwrap();
-    built(&example("weather"), &folder).await;
+    let weather = built(&example("weather"), &folder).await;
     passes_its_tests("weather", &folder, "5 passed, 0 failed\n").await;
+    Box::pin(online::the_weather_is_asked_for_with_a_key(&weather)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ use xmpp_parsers::minidom::Element;
 
 use super::{
     MANIFEST, actions, asked, begins_and_answers, begun, built, built_reader, does_as_expected, does_not_start,
-    example, holds_no_password, is_ready_again, is_refused, parlor, passes_its_tests, talks, with_archive,
+    example, holds_no_password, is_ready_again, is_refused, online, parlor, passes_its_tests, talks, with_archive,
 };
 use crate::test_host::{Plan, SOON, friend, id, running};
 
@@ -129,7 +129,7 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_javascript_does_what_its_author_expects_of_it_and_of_the_sdk() {
-    does_as_expected("javascript", "56 passed, 0 failed\n").await;
+    does_as_expected("javascript", "57 passed, 0 failed\n").await;
 }
 
 /// The archive is read page by page while somebody sends messages, and once with an error halfway.
@@ -242,8 +242,9 @@ async fn what_cannot_begin_in_javascript_is_named_with_its_authors_line() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_forges_are_told_to_rooms() {
     let folder = Folder::new().unwrap();
-    built(&example("forge"), &folder).await;
+    let forge = built(&example("forge"), &folder).await;
     passes_its_tests("forge", &folder, "16 passed, 0 failed\n").await;
+    Box::pin(online::a_signed_event_is_told_to_a_room(&forge)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use xmpp_parsers::message::{Lang, Message, MessageType, Thread};
 
 use super::{
     MANIFEST, actions, asked, begins_and_answers, built, built_reader, does_as_expected, does_not_start, example,
-    holds_no_password, is_refused, passes_its_tests,
+    holds_no_password, is_refused, online, passes_its_tests,
 };
 use crate::test_host::{Plan, SOON, TestHost, friend, running};
 
@@ -112,7 +112,7 @@ async fn stays_in_the_thread(host: &TestHost) {
 /// stanzas, commands.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_python_does_what_its_author_expects_of_asyncio_and_of_the_sdk() {
-    does_as_expected("python", "74 passed, 0 failed\n").await;
+    does_as_expected("python", "75 passed, 0 failed\n").await;
 }
 
 /// A loop over an archive may be cancelled and continued or not. An unread stream leaves nothing behind.
@@ -230,9 +230,10 @@ async fn the_reminders_remind_also_after_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn news_of_feeds_are_told_once() {
     let folder = Folder::new().unwrap();
-    built(&example("feeds"), &folder).await;
+    let feeds = built(&example("feeds"), &folder).await;
     passes_its_tests("feeds", &folder, "15 passed, 0 failed\n").await;
     super::unit::feeds_are_typed_and_tested().await;
+    Box::pin(online::feeds_are_fetched_if_they_changed(&feeds)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

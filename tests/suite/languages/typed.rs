@@ -65,7 +65,7 @@ async fn the_plugins_in_typescript_here_fit_the_types() {
 }
 
 const USES: &str = r#"import {
-  acknowledge, archive, argument, ask, bodyWithoutFallback, chats, command, contacts, Element, ns, occupantOf, off, on, onMention, onReady, onStart, onStop,
+  acknowledge, archive, argument, ask, bodyWithoutFallback, chats, command, contacts, Element, fetch, ns, occupantOf, off, on, onMention, onReady, onStart, onStop,
   NotFound, NotReady, outgoing, OverLimit, ParlorError, parseXml, reference, Rejected, reply,
   replyInChat, rooms, say, send, settings, spawn, stanza, StanzaError, storage, TimedOut, timers, Unsupported, vcard, waitUntil,
   type ArchivedMessage, type Attributes, type Bookmark, type Card, type Command, type Event, type Extensions, type Invite,
@@ -219,6 +219,17 @@ spawn(async () => {
   console.log(new StanzaError({ condition: "x", kind: "wait", text: null, xml: "" }), new TimedOut());
   // @ts-expect-error: it is made of what was answered
   console.log(new StanzaError("wait"));
+});
+
+spawn(async () => {
+  const plain: Record<string, string> = { accept: "text/plain" };
+  await fetch("https://api.example.org/tea", { headers: plain });
+  await fetch("https://api.example.org/tea", { headers: [["accept", "text/plain"], ["accept", "text/html"]] });
+  await fetch("https://api.example.org/tea", { headers: new Map([["accept", "text/plain"]]) });
+  // @ts-expect-error: a text is no headers
+  await fetch("https://api.example.org/tea", { headers: "accept: text/plain" });
+  // @ts-expect-error: a name without a value
+  await fetch("https://api.example.org/tea", { headers: [["accept"]] });
 });
 
 spawn(async () => {

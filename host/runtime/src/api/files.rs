@@ -20,7 +20,7 @@ use self::encrypted::{Encrypted, Sealing};
 use super::http::credentials::Credentials;
 use super::http::parts::{Incoming, Sending, checked_part};
 use super::http::underway::Underway;
-use super::http::{Failed, failed, one_more, readable, shown};
+use super::http::{Failed, failed, one_more, readable, shown, without_address};
 use super::{answer, caller, pace_bytes, put, text};
 use crate::account::web::WebRequest;
 use crate::bindings::parlor::plugin::files::{Host, HostWithStore, Opened};
@@ -405,7 +405,8 @@ fn failed_file(instance: &Instance, permission: Permission, error: &WebError) ->
     match error {
         WebError::Refused { address, .. } => {
             let hint = format!("no grant helps: the owner can list \"{address}\" as local_files in [web]");
-            instance.deny_for_good(permission, format!("https://{address}"), hint)
+            let denial = instance.deny_for_good(permission, format!("https://{address}"), hint);
+            without_address(instance, error, denial)
         }
         WebError::Header(_) => CallError::Protocol(error.to_string()),
         _ => failed(instance, error),

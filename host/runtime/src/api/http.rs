@@ -7,6 +7,7 @@ mod script;
 pub(super) mod underway;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -366,7 +367,10 @@ pub(super) fn failed(instance: &Instance, error: &WebError) -> CallError {
     let text = error.to_string();
     match error {
         // An entry with the address itself allows it.
-        WebError::Refused { address, .. } => instance.deny(Permission::HttpFetch, Some(format!("https://{address}"))),
+        WebError::Refused { address, .. } => {
+            let denial = instance.deny(Permission::HttpFetch, Some(format!("https://{address}")));
+            without_address(instance, error, denial)
+        }
         WebError::Unreachable { .. } => CallError::Unreachable(text),
         WebError::Tls { .. } => CallError::Tls(text),
         WebError::TimedOut(Late::Answer | Late::Body) => CallError::TimedOut,
@@ -375,6 +379,20 @@ pub(super) fn failed(instance: &Instance, error: &WebError) -> CallError {
         WebError::Protocol(_) | WebError::TooManyRedirects(_) | WebError::BadRedirect(_) | WebError::WithoutTls => {
             CallError::Protocol(text)
         }
+    }
+}
+
+/// Returns the denial of a server outside of the public network as the plugin gets it: with the name that the plugin asked for, and not
+/// with the address. Otherwise, a plugin could search the owner's network by names. The owner's record has the address.
+pub(super) fn without_address(instance: &Instance, error: &WebError, denial: CallError) -> CallError {
+    match (error, denial) {
+        (WebError::Refused { server, address }, CallError::Denied { permission, .. })
+            if server.parse::<IpAddr>().is_err() =>
+        {
+            let hint = format!("parlor explain {} (the name leads to a network that is not public)", instance.plugin);
+            CallError::Denied { permission, scope: Some(format!("https://{server}:{}", address.port())), hint }
+        }
+        (_, denial) => denial,
     }
 }
 

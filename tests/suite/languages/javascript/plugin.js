@@ -371,7 +371,16 @@ on("message", { prefix: "parts" }, async (message) => {
 });
 
 on("message", { prefix: "short" }, async (message) => {
-  const headers = { "content-length": "6" };
+  const name = "Content-Length";
+  const forms = {
+    short: { [name]: "6" },
+    "short pairs": [["x-one", "1"], [name, "6"]],
+    "short map": new Map([[name, 6]]),
+    "short iterable": { *[Symbol.iterator]() { yield [name, "6"]; } },
+    "short of one": [[name]],
+    "short text": "content-length: 6",
+  };
+  const headers = forms[message.body];
   const request = askWeb("https://api.example.org/tea", { method: "PUT", headers, body: parts(), stream: true });
   await request.catch((error) => reply(message, error.message));
 });

@@ -20,7 +20,7 @@ from typing import Annotated, Literal, Optional
 
 from parlor import (
     Command, Element, Jid, Message, Range, acknowledge, after, api, archive, body_without_fallback, chats, command, connection, contacts, emit, errors, every,
-    files, ns, occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, reply_in_chat,
+    files, http, ns, occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, reply_in_chat,
     rooms, send, setting, settings, sleep, spawn, storage, styling, types as records, vcard, wait_until,
 )
 
@@ -442,6 +442,9 @@ async def call(message: Message) -> None:
             await settings.set_many({"greeting": "hi", "milk": None})
             told = [setting("tea"), settings.get("greeting"), settings.get("milk"), setting("greting", 1), setting("greting")]
             await reply(message, str(told))
+        case ["web", url]:
+            answer = await http.get(url, params={"city": "Verona & more", "key": "{{api_key}}"})
+            await reply(message, answer.text)
         case ["promises"]:
             await promises.add_all(["kept", "broken"])
             await promises.reject("broken", "no time")
