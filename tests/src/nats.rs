@@ -82,6 +82,23 @@ impl Nats {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Returns the bytes of all files that the server keeps now.
+    pub fn stored(&self) -> Result<Vec<u8>> {
+        let (mut bytes, mut folders) = (Vec::new(), vec![self.folder.join("data")]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    // The server may have removed it meanwhile.
+                    bytes.extend(std::fs::read(path).unwrap_or_default());
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Returns its log.
     pub fn log(&self) -> &Log {
         self.process.log()

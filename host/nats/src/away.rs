@@ -15,7 +15,7 @@ use crate::clock;
 use crate::connect::AskError;
 use crate::error::{PutError, StateError};
 use crate::names;
-use crate::state::{ANSWER, Added, Decoded, FORMAT, State, parse};
+use crate::state::{ANSWER, Added, Decoded, FORMAT, State, check_shown, parse};
 
 /// How often a session is looked at that may have ended.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -121,6 +121,7 @@ fn read(hash: &str, body: &[u8]) -> Result<(String, Away, Token, String), String
     if names::hash(&account) != hash {
         return Err("it names another account than its subject".to_owned());
     }
+    check_shown(&account)?;
     if token > crate::state::HIGHEST {
         return Err("its token is one that nobody counts to".to_owned());
     }

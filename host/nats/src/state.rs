@@ -249,6 +249,14 @@ fn check_name(what: &'static str, name: &str, most: usize) -> Result<(), StateEr
     Ok(())
 }
 
+/// Checks a name that owners are shown. Anybody at NATS can write one, and with line feeds it could pass for lines of parlor.
+pub(crate) fn check_shown(name: &str) -> Result<(), String> {
+    if name.chars().any(char::is_control) {
+        return Err("the name in it has control characters".to_owned());
+    }
+    Ok(())
+}
+
 fn encode(key: &Key, value: &Value) -> String {
     let text = match (key, value) {
         (_, Value::Session(Session { node, capacity, beat, state })) => {
@@ -276,6 +284,7 @@ fn decode_session(id: &str, body: &[u8]) -> Result<(Key, Value), String> {
     if node.len() > LONGEST_NODE {
         return Err("the name of its node is too long".to_owned());
     }
+    check_shown(&node)?;
     if beat > HIGHEST {
         return Err("its renewal has a number that nobody counts to".to_owned());
     }
@@ -292,6 +301,7 @@ fn decode_claim(hash: &str, body: &[u8]) -> Result<(Key, Value), String> {
     if account.len() > LONGEST_ACCOUNT || names::hash(&account) != hash {
         return Err("it names another account than its subject".to_owned());
     }
+    check_shown(&account)?;
     if token > HIGHEST {
         return Err("its token is one that nobody counts to".to_owned());
     }
@@ -408,12 +418,18 @@ mod tests {
         let (key, value) = claim("bot@example.org", None);
         let (text, subject) = (encode(&key, &value), names().subject(&key));
         let other = names().subject(&Key::Account("other@example.org".into()));
+        let (lines, claimed) = claim("bot@example.org\nbot@example.net", None);
+        let (of_lines, lines) = (names().subject(&lines), encode(&lines, &claimed));
+        let (named, session) = session(1, SessionState::Open);
+        let (of_session, session) = (names().subject(&named), encode(&named, &session).replace("1\\\"", "1\\n2"));
         let wrong = [
             (other.as_str(), text.clone(), "another account"),
             (&subject, text.replace("\"format\":1", "\"format\":2"), "format 2"),
             (&subject, text.replace("\"token\":9", "\"token\":18446744073709551615"), "counts to"),
             (&subject, text.replace("\"session\":null", "\"session\":\"AB.1\""), "names no session"),
             (&subject, text.replace('{', "{\"more\":1,"), "unknown field"),
+            (&of_lines, lines, "control characters"),
+            (&of_session, session, "control characters"),
             (&subject, " ".repeat(9000), "too large"),
             (&subject, String::new(), "EOF"),
             ("parlor.c.state.session.1.2", text.clone(), "no session"),

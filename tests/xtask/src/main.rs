@@ -105,7 +105,7 @@ fn web(flags: &Web) -> anyhow::Result<()> {
 }
 
 fn attack(flags: &Attack) -> anyhow::Result<()> {
-    setup::prepare(Needs::Prosody)?;
+    setup::prepare(Needs::Cluster)?;
     // Effects on a neighbour are measured with the program as it is released.
     let attack = if flags.soak || flags.neighbours {
         build::to_be_measured()?;
@@ -118,7 +118,7 @@ fn attack(flags: &Attack) -> anyhow::Result<()> {
 }
 
 fn detectors() -> anyhow::Result<()> {
-    setup::prepare(Needs::Prosody)?;
+    setup::prepare(Needs::Cluster)?;
     build::everything()?;
     Err(run::replace_by(&workspace::program("detectors"), own_flags()))
 }

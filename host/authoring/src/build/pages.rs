@@ -41,6 +41,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "author/webhooks.md",
     "owner/README.md",
     "owner/audit.md",
+    "owner/cluster-size.md",
     "owner/cluster.md",
     "owner/component.md",
     "owner/containers.md",

@@ -10,12 +10,14 @@ mod nodes;
 mod report;
 mod soak;
 mod stage;
+mod stranger;
 mod trial;
 
 // The headings of the cases in `SECURITY.md`.
 mod audit;
 mod between;
 mod calls;
+mod cluster;
 mod commands;
 mod cpu;
 mod dialogs;

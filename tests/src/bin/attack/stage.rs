@@ -13,6 +13,7 @@ use parlor_tests::client::body;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Home, Host, Line, Server, Surroundings};
 use parlor_tests::log::Mark;
+use parlor_tests::nats::{Nats, make_node};
 use parlor_tests::peer::tap::Tap;
 use parlor_tests::peer::{Answers, Peer, Request, Session, archive, somebody};
 use parlor_tests::policy::{Entry, Policy};
@@ -48,6 +49,8 @@ const SPARE_THREADS: usize = 8;
 
 /// The person who gives the hostile plugin its orders.
 pub(crate) const MALLORY: &str = "mallory@localhost";
+/// The name of a host that is a node of a cluster.
+pub(crate) const NODE: &str = "one";
 /// The neighbour's friend.
 pub(crate) const JULIET: &str = "juliet@localhost";
 
@@ -67,6 +70,8 @@ pub(crate) struct Plan {
     metrics: bool,
     /// The page from which the host fetches the password.
     page: Option<String>,
+    /// The NATS of the cluster that the host is a node of.
+    nats: Option<Nats>,
     /// The callback that answers the host's requests at its server.
     answers: Answers,
     log: &'static str,
@@ -91,6 +96,7 @@ impl Plan {
             proves: false,
             metrics: false,
             page: None,
+            nats: None,
             answers: Answers::default(),
             log: "info",
             surroundings: Surroundings::Usual,
@@ -155,6 +161,13 @@ impl Plan {
     pub(crate) fn page(mut self, path: String) -> Self {
         self.page = Some(path);
         self
+    }
+
+    /// Makes the host the first node of a cluster.
+    pub(crate) fn node(mut self, nats: Nats) -> Result<Self> {
+        make_node(&mut self.home, &nats.address(), NODE)?;
+        self.nats = Some(nats);
+        Ok(self)
     }
 
     /// Lets this function answer the host's requests at its server. If it returns `None`, the minimal answer is sent.
@@ -261,11 +274,12 @@ pub(crate) struct Stage {
     /// The port of the metrics page, if it is enabled.
     metrics: Option<u16>,
     _web: Option<Web>,
+    nats: Option<Nats>,
 }
 
 impl Stage {
     pub(crate) async fn set(plan: Plan) -> Result<Self> {
-        let Plan { mut home, policy, archive, resumes, proves, metrics, page, answers, log, surroundings } = plan;
+        let Plan { mut home, policy, archive, resumes, proves, metrics, page, nats, answers, log, surroundings } = plan;
         let folder = Folder::new()?;
         let certificate = Certificate::make(&folder)?;
         let mut peer = Peer::listen(&certificate).await?.answering(answers);
@@ -281,6 +295,10 @@ impl Stage {
         let account =
             Account { jid: BareJid::new("bot@localhost").context("a bad address")?, password: PASSWORD.clone() };
         home.add_account("main", &account, Server::Plain(peer.port(), &certificate))?;
+        if nats.is_some() {
+            // A node chooses a resource of its own, and cases write to this one.
+            home.amend("main", "jid", Some("bot@localhost/parlor".into()))?;
+        }
         let mut web = None;
         if let Some(page) = page {
             let server = Web::start_as(&certificate).await?;
@@ -324,6 +342,7 @@ impl Stage {
             allowed: Vec::new(),
             metrics,
             _web: web,
+            nats,
         };
         // Resources that the first messages create exist afterwards.
         stage.converse(TURNS).await?;
@@ -569,6 +588,20 @@ impl Stage {
             _ => None,
         });
         Ok(to_mallory.collect())
+    }
+
+    /// Waits for the host to log in again after it has let its account go, and for each plugin to run for this time.
+    pub(crate) async fn come_back(&mut self, time: usize) -> Result<()> {
+        self.cut().await?;
+        for plugin in self.policy.plugin.keys() {
+            self.host.wait_count("plugin running", &[("plugin", plugin)], time, SOON).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the NATS of the cluster.
+    pub(crate) fn nats(&self) -> Result<&Nats> {
+        self.nats.as_ref().context("there is no cluster")
     }
 
     /// Stops reading on the server's side for this long.
