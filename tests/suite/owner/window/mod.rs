@@ -3,6 +3,7 @@
 
 mod bounds;
 mod changes;
+mod install;
 mod links;
 mod requests;
 mod roles;
