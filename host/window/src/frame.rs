@@ -113,7 +113,8 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
             session: session.clone(),
             path: request.uri().path().to_owned(),
             base: self.site.base().to_owned(),
-            is_asked_for: is_used,
+            // The answer to a HEAD request has no page that could show anything to a person.
+            is_asked_for: is_used && *request.method() != Method::HEAD,
             notices: Arc::clone(&self.notices),
         });
         if session.role < role {

@@ -594,6 +594,8 @@ async fn what_was_done_is_told_to_a_person_and_not_to_a_page_that_loads_itself()
     let by_itself = [(COOKIE, cookie.as_str()), (HeaderName::from_static("parlor-by-itself"), "1")];
     let (status, _, page) = rig.send("GET", "/", &by_itself, "").await;
     assert!(status == 200 && !page.contains("id=\"notice\""), "{page}");
+    // Nobody reads the head of a page.
+    assert_eq!(rig.send("HEAD", "/", &by_itself[..1], "").await.0, 200);
     // Nor is it lost where there is no room for one more open page.
     let look = async || {
         let request = Request::builder().uri("/live").header(HOST, "localhost:8470").header(COOKIE, &cookie);

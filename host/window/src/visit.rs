@@ -35,7 +35,7 @@ pub(crate) struct Seen {
     /// The path below the base.
     pub(crate) path: String,
     pub(crate) base: String,
-    /// Whether a person asked for it, and not a page that is open and loads itself again.
+    /// Whether a person asked for it and is shown it: not a page that is open and loads itself again, nor only its head.
     pub(crate) is_asked_for: bool,
     pub(crate) notices: Arc<Notices>,
 }

@@ -15,8 +15,8 @@ use super::super::{SOON, ended, start};
 
 /// The requests of echo, all of which it needs.
 const NEEDS: [&str; 3] = ["messages.read", "messages.send", "rooms.send"];
-/// The pause between two looks at a page. A session may ask for only so many pages.
-const A_MOMENT: Duration = Duration::from_millis(50);
+/// The pause between two looks at a page: a session may ask for only so many pages.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Sends the form for an address or a name, and returns the path of the page that waits for it.
 async fn begin(owner: &Session, page: &str, fields: &[(&str, &str)]) -> String {
@@ -35,7 +35,7 @@ async fn settled(owner: &Session, path: &str) -> Answer {
         }
         assert!(page.body.contains("This page looks again every few seconds."), "{}", page.body);
         assert!(Instant::now() < deadline, "it is still on the way: {}", page.body);
-        tokio::time::sleep(A_MOMENT).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
