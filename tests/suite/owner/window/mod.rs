@@ -8,6 +8,7 @@ mod links;
 mod requests;
 mod roles;
 mod sessions;
+mod webhooks;
 mod words;
 
 use std::collections::BTreeMap;
