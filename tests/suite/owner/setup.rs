@@ -550,7 +550,7 @@ async fn without_a_configuration_in_this_folder_that_of_the_service_is_used_and_
     // A configuration that is named, or in this folder, comes first.
     home.write("other.toml", &account("named")).unwrap();
     home.write("parlor.toml", &account("here")).unwrap();
-    for (more, name) in [(&["--config", "other.toml"][..], "named\n"), (&[], "here\n")] {
+    for (more, name) in [(&["--config", "other.toml"][..], "named\n"), (&[][..], "here\n")] {
         let listed = run_beside_a_service(&home, &[&list[..], more].concat()).unwrap();
         assert_eq!(String::from_utf8_lossy(&listed.stdout), name, "{listed:?}");
         assert!(!String::from_utf8_lossy(&listed.stderr).contains("/etc/parlor"), "{listed:?}");
