@@ -18,8 +18,14 @@ use parlor_plugins::policy::Policy;
 use parlor_store::{AuditFile, AuditKind, AuditQuery};
 
 use super::Ended;
-use super::show::{Mark, Put as _, for_terminal, marked, on_node, plain_json, print, print_json, second, size, table};
+use super::show::{
+    Mark, Put as _, fitted, for_terminal, hanging, marked, on_node, plain_json, print, print_json, second, size,
+    terminal_width,
+};
 use super::target::{self, AtNode, Target};
+
+/// The column in which an entry says what was done, after its time and its kind.
+const COLUMN: usize = 30;
 
 /// The arguments of `parlor audit`.
 #[derive(Debug, Args)]
@@ -84,8 +90,11 @@ impl AuditArgs {
             _ => read(&config, host.as_ref(), &self.query(None))?,
         };
         self.say_if_mistyped(&config, &audit);
-        let shown =
-            if self.json { print_json(&audit) } else { print(&screen(&audit, self.plugin.is_some(), self.full)) };
+        let shown = if self.json {
+            print_json(&audit)
+        } else {
+            print(&screen(&audit, self.plugin.is_some(), self.full, terminal_width()))
+        };
         shown.and_then(|()| host.as_ref().map_or(Ok(()), target::whole))
     }
 
@@ -148,7 +157,7 @@ impl AuditArgs {
                 let text = if self.json {
                     plain_json(&serde_json::to_string(one)?) + "\n"
                 } else {
-                    for_terminal(&lines(one, self.full))
+                    for_terminal(&lines(one, self.full, terminal_width()))
                 };
                 write!(io::stdout().lock(), "{text}").context("standard output")?;
             }
@@ -194,8 +203,8 @@ fn request(query: &AuditQuery) -> String {
     target
 }
 
-/// Formats an entry on one line.
-fn line(entry: &Entry) -> String {
+/// Formats an entry on one line, or on several if the terminal is too narrow.
+fn line(entry: &Entry, terminal: Option<usize>) -> String {
     let Entry { node, at, kind, plugin, account, who, way, what, old, new, .. } = entry;
     let about = match (plugin, account) {
         (Some(plugin), Some(account)) => format!("{plugin}@{account} "),
@@ -209,29 +218,35 @@ fn line(entry: &Entry) -> String {
         (None, None) => String::new(),
     };
     let at = marked(&second(at), Mark::Dim);
-    let on = on_node(node.as_deref());
-    format!("{at}  {kind:<7}  {about}{what}{change}  {}", marked(&format!("by {who}, {way}{on}"), Mark::Dim))
+    let (mut what, mut by) = (format!("{about}{what}{change}"), format!("by {who}, {way}{}", on_node(node.as_deref())));
+    let mut apart = "  ".to_owned();
+    let length = COLUMN + what.chars().count() + 2 + by.chars().count();
+    if terminal.is_some_and(|width| length > width) {
+        (what, by) = (hanging(&what, COLUMN, terminal), hanging(&by, COLUMN, terminal));
+        apart = format!("\n{:COLUMN$}", "");
+    }
+    format!("{at}  {kind:<7}  {what}{apart}{}", marked(&by, Mark::Dim))
 }
 
 /// Formats an entry, with the sentences about it below if they are wanted.
-fn lines(entry: &Entry, with_sentences: bool) -> String {
-    let mut text = line(entry) + "\n";
+fn lines(entry: &Entry, with_sentences: bool, terminal: Option<usize>) -> String {
+    let mut text = line(entry, terminal) + "\n";
     for sentence in entry.said.iter().filter(|_| with_sentences) {
-        text.put(format_args!("      {sentence}\n"));
+        text.put(format_args!("      {}\n", hanging(sentence, 6, terminal)));
     }
     text
 }
 
-fn screen(audit: &Audit, is_of_plugin: bool, with_sentences: bool) -> String {
+fn screen(audit: &Audit, is_of_plugin: bool, with_sentences: bool, terminal: Option<usize>) -> String {
     let mut text = String::new();
     for entry in &audit.entries {
-        text.push_str(&lines(entry, with_sentences));
+        text.push_str(&lines(entry, with_sentences, terminal));
     }
     if audit.entries.is_empty() {
         text.push_str("no entries\n");
     }
     if is_of_plugin {
-        counts(&mut text, &audit.counts);
+        counts(&mut text, &audit.counts, terminal);
         for (kind, head, title) in [
             ("recipient", "TO", "it wrote to"),
             ("server", "SERVER", "it asked over the web"),
@@ -245,7 +260,7 @@ fn screen(audit: &Audit, is_of_plugin: bool, with_sentences: bool) -> String {
                 Some(7..) => &[head, "ACCOUNT", "TIMES", "SENT", "RECEIVED", "FIRST", "LAST"],
                 Some(_) => &[head, "ACCOUNT", "TIMES", "FIRST", "LAST"],
             };
-            text.put(format_args!("\n{title}\n{}", table(heads, &rows)));
+            text.put(format_args!("\n{title}\n{}", fitted(heads, &rows, terminal)));
         }
     }
     text
@@ -258,14 +273,15 @@ fn row(name: &Name) -> Vec<String> {
     cells.chain([second(first), second(last)]).collect()
 }
 
-fn counts(text: &mut String, counts: &[Counted]) {
+fn counts(text: &mut String, counts: &[Counted], terminal: Option<usize>) {
     if counts.is_empty() {
         return;
     }
     let row =
         |Counted { account, name, count, plugin: _ }: &Counted| vec![name.clone(), account.clone(), count.to_string()];
     let rows: Vec<_> = counts.iter().map(row).collect();
-    text.put(format_args!("\nwhat it did, to the day\n{}", table(&["COUNT", "ACCOUNT", "TIMES"], &rows)));
+    let shown = fitted(&["COUNT", "ACCOUNT", "TIMES"], &rows, terminal);
+    text.put(format_args!("\nwhat it did, to the day\n{shown}"));
 }
 
 /// Returns what is known of one plugin by name, of a host that runs or not.
@@ -339,7 +355,7 @@ mod tests {
             counts: vec![count],
             names: vec![name, request],
         };
-        let text = screen(&audit, true, false).replace("\x1b[2m", "").replace("\x1b[0m", "");
+        let text = screen(&audit, true, false, None).replace("\x1b[2m", "").replace("\x1b[0m", "");
         assert_eq!(
             text,
             "2026-11-20 08:00:00  grant    echo messages.read: a@b.example → *  by uid:1000, parlor plugin grant\n\
@@ -354,12 +370,21 @@ mod tests {
              REQUEST                          ACCOUNT  TIMES  SENT  RECEIVED  FIRST                LAST\n\
              GET https://api.example.org 2xx  main     7      0 B   2.0 KiB   2026-11-19 08:00:00  2026-11-20 08:00:00\n"
         );
-        let full = screen(&audit, false, true);
+        let full = screen(&audit, false, true, None);
         assert!(
             full.contains("\n      It may do messages.read.\n") && full.ends_with("\n      It may do rooms.read.\n"),
             "{full}"
         );
-        assert_eq!(screen(&Audit::default(), false, false), "no entries\n");
+        assert_eq!(screen(&Audit::default(), false, false, None), "no entries\n");
+
+        // A terminal has several lines for what is too long for one.
+        let narrow = screen(&audit, true, true, Some(80)).replace("\x1b[2m", "").replace("\x1b[0m", "");
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        let first = "2026-11-20 08:00:00  grant    echo messages.read: a@b.example → *\n                              \
+                     by uid:1000, parlor plugin grant\n      It may do messages.read.\n";
+        assert!(narrow.starts_with(first), "{narrow}");
+        let request = "\nGET https://api.example.org 2xx\n  main     7      0 B   2.0 KiB   2026-11-19 08:00:00  2026-11-20 08:00:00\n";
+        assert!(narrow.ends_with(request), "{narrow}");
     }
 
     #[test]

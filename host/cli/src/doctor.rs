@@ -24,7 +24,7 @@ use parlor_runtime::order::{self, Candidate, Strictness};
 use parlor_store::Store;
 use parlor_xmpp::{Feature, probe};
 
-use super::show::{Mark, Put as _, marked, print, print_json};
+use super::show::{Mark, Put as _, hanging, marked, print, print_json, terminal_width};
 use super::target::Target;
 use super::{Ended, status, wait_for};
 
@@ -32,6 +32,8 @@ pub(super) use self::findings::{Finding, Findings, State};
 
 /// The largest acceptable difference between two clocks, in seconds.
 const CLOCKS: i64 = 60;
+/// The widest column of checks on a terminal. A longer name has its own line.
+const WIDEST_CHECK: usize = 24;
 /// The remedy for a plugin that may not run.
 const OR_DISABLE: &str = "do as it says, or `parlor plugin disable` it";
 
@@ -75,7 +77,7 @@ impl DoctorArgs {
         if self.json {
             print_json(&findings)?;
         } else {
-            print(&screen(&findings))?;
+            print(&screen(&findings, terminal_width()))?;
         }
         match broken {
             0 => Ok(()),
@@ -383,19 +385,22 @@ pub(super) fn feature_lines(features: &[Feature]) -> String {
     text
 }
 
-fn screen(findings: &Findings) -> String {
-    let width = findings.findings.iter().map(|one| one.check.chars().count()).max().unwrap_or(0);
-    let mut text = String::new();
+fn screen(findings: &Findings, terminal: Option<usize>) -> String {
+    let longest = findings.findings.iter().map(|one| one.check.chars().count()).max().unwrap_or(0);
+    let width = if terminal.is_some() { longest.min(WIDEST_CHECK) } else { longest };
+    let (column, mut text) = (11 + width, String::new());
     for one in &findings.findings {
         let state = match one.state {
             State::Fine => marked("fine   ", Mark::Dim),
             State::Warning => marked("warning", Mark::Yellow),
             State::Broken => marked("broken ", Mark::Red),
         };
-        let further = format!("\n{:9}{:width$}  ", "", "");
-        text.put(format_args!("{state}  {:width$}  {}\n", one.check, one.says.replace('\n', &further)));
+        let is_long = one.check.chars().count() > width;
+        let apart = if is_long { format!("\n{:column$}", "") } else { "  ".to_owned() };
+        let says = hanging(&one.says, column, terminal);
+        text.put(format_args!("{state}  {:width$}{apart}{says}\n", one.check));
         if let Some(remedy) = &one.remedy {
-            text.put(format_args!("{:9}{:width$}  → {remedy}\n", "", ""));
+            text.put(format_args!("{:column$}→ {}\n", "", hanging(remedy, column + 2, terminal)));
         }
     }
     text

@@ -5,7 +5,7 @@ use parlor::control::client::escaped;
 use parlor::control::views::Room;
 use parlor_config::AccountName;
 
-use super::show::{Put as _, node_column, print, print_json, second, table, width, wrapped};
+use super::show::{Put as _, fitted, node_column, print, print_json, second, terminal_width, width, wrapped};
 use super::target::{self, Target};
 
 /// The arguments of `parlor rooms`.
@@ -137,7 +137,7 @@ impl ListArgs {
     fn run(&self) -> anyhow::Result<()> {
         let host = target::running(&self.target.load_to_look()?)?;
         let rooms: Vec<Room> = host.get(&format!("/v1/rooms{}", of(self.account.as_ref())))?;
-        let shown = if self.json { print_json(&rooms) } else { print(&list(&rooms, width())) };
+        let shown = if self.json { print_json(&rooms) } else { print(&list(&rooms, terminal_width())) };
         shown.and_then(|()| target::whole(&host))
     }
 }
@@ -168,7 +168,7 @@ impl Which {
     }
 }
 
-fn list(rooms: &[Room], width: usize) -> String {
+fn list(rooms: &[Room], terminal: Option<usize>) -> String {
     if rooms.is_empty() {
         return "no rooms; `parlor rooms join ROOM` enters one\n".to_owned();
     }
@@ -188,7 +188,7 @@ fn list(rooms: &[Room], width: usize) -> String {
     let mut rows: Vec<_> = rooms.iter().map(row).collect();
     let mut heads = vec!["ROOM", "ACCOUNT", "STATE", "ROLE", "AFFILIATION", "PEOPLE", "SINCE"];
     node_column(&mut heads, &mut rows, rooms.iter().map(|room| room.node.as_deref()));
-    let mut text = table(&heads, &rows);
+    let (mut text, width) = (fitted(&heads, &rows, terminal), terminal.unwrap_or(80));
     let notes = rooms.iter().filter(|room| room.state != "joined").filter_map(|room| {
         let (why, at) = (room.why()?, second(&room.left.as_ref()?.at));
         Some(format!("{} on {}: {why}, at {at}{}", room.room, room.account, then(room)))
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_list_says_who_put_the_account_out_and_what_to_do() {
-        let text = list(&[joined(), kicked()], 82);
+        let text = list(&[joined(), kicked()], Some(82));
         assert!(
             text.starts_with("ROOM                  ACCOUNT  STATE   ROLE         AFFILIATION  PEOPLE  SINCE\n"),
             "{text}"
@@ -275,7 +275,17 @@ mod tests {
                     `parlor rooms join den@muc.example.org` enters it again\n";
         assert!(text.ends_with(note), "{text}");
         assert!(!text.contains("hall@muc.example.org on main"), "{text}");
-        assert_eq!(list(&[], 80), "no rooms; `parlor rooms join ROOM` enters one\n");
+        assert_eq!(list(&[], None), "no rooms; `parlor rooms join ROOM` enters one\n");
+    }
+
+    #[test]
+    fn the_list_fits_into_80_columns_of_a_terminal() {
+        let far = format!("{}@conference.example.org", "x".repeat(40));
+        let text = list(&[Room { room: far.clone(), ..joined() }, kicked()], Some(80));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.contains(&format!("\n{far}\n  main     joined  participant")), "{text}");
+        let piped = list(&[Room { room: far.clone(), ..joined() }], None);
+        assert!(piped.contains(&format!("\n{far}  main     joined  participant")), "{piped}");
     }
 
     #[test]

@@ -27,6 +27,9 @@ impl Put for String {
 /// The escape sequences that commands write themselves.
 const MARKS: [&str; 5] = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m"];
 
+/// The least width that an indented text has on a narrow terminal.
+const NARROWEST: usize = 24;
+
 /// Escapes a text for a terminal, which then interprets only line ends and the marks of [`marked`]. File names,
 /// manifests and peers' texts may contain any other characters.
 pub(super) fn for_terminal(text: &str) -> String {
@@ -129,10 +132,42 @@ pub(super) fn on_node(node: Option<&str>) -> String {
     node.map(|node| format!(", node {node}")).unwrap_or_default()
 }
 
+/// Formats rows as a table. If that is wider than the terminal, the first cell of each row has its own line, and the others stand
+/// below it.
+pub(super) fn fitted(head: &[&str], rows: &[Vec<String>], terminal: Option<usize>) -> String {
+    let whole = table(head, rows);
+    let (Some(width), [first, others @ ..]) = (terminal, head) else { return whole };
+    if whole.lines().all(|line| line.chars().count() <= width) {
+        return whole;
+    }
+    let rest: Vec<Vec<_>> = rows.iter().map(|row| row.iter().skip(1).cloned().collect()).collect();
+    let name = |row: &Vec<String>| row.first().map(|cell| escape_untrusted(cell, usize::MAX)).unwrap_or_default();
+    let names = std::iter::once((*first).to_owned()).chain(rows.iter().map(name));
+    let mut text = String::new();
+    for (name, line) in names.zip(table(others, &rest).lines()) {
+        text.put(format_args!("{name}\n  {}\n", hanging(line, 2, terminal)));
+    }
+    text
+}
+
+/// Returns the width of the terminal in columns; none if standard output is no terminal, or the width is unknown.
+pub(super) fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
 /// Returns the width of the terminal in columns; 80 without a terminal, or if it is unknown.
 pub(super) fn width() -> usize {
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
-    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
+    terminal_width().unwrap_or(80)
+}
+
+/// Formats a text that begins in this column, so that its further lines begin there, too. Lines that are too long for the terminal are
+/// wrapped.
+pub(super) fn hanging(text: &str, column: usize, terminal: Option<usize>) -> String {
+    let room = terminal.map_or(usize::MAX, |width| width.saturating_sub(column).max(NARROWEST));
+    let fit = |line: &str| if line.chars().count() <= room { line.to_owned() } else { wrapped(line, room) };
+    let lines: Vec<_> = text.split('\n').map(fit).collect();
+    lines.join("\n").replace('\n', &format!("\n{:column$}", ""))
 }
 
 /// Wraps a sentence at `width` columns, with all but the first line indented. Words stay whole, however long, and so do
@@ -262,6 +297,27 @@ mod tests {
         let rows = [vec!["echo".to_owned(), "ä".to_owned()], vec!["x".to_owned(), "running".to_owned()]];
         assert_eq!(table(&["PLUGIN", "ST"], &rows), "PLUGIN  ST\necho    ä\nx       running\n");
         assert_eq!(table(&["A"], &[]), "A\n");
+    }
+
+    #[test]
+    fn a_table_that_is_too_wide_for_the_terminal_has_its_first_column_above() {
+        let rows = [vec!["hall@muc.example.org".to_owned(), "joined".to_owned(), "12".to_owned()]];
+        let head = ["ROOM", "STATE", "PEOPLE"];
+        let whole = "ROOM                  STATE   PEOPLE\nhall@muc.example.org  joined  12\n";
+        assert_eq!(fitted(&head, &rows, None), whole);
+        assert_eq!(fitted(&head, &rows, Some(36)), whole);
+        let above = "ROOM\n  STATE   PEOPLE\nhall@muc.example.org\n  joined  12\n";
+        assert_eq!(fitted(&head, &rows, Some(35)), above);
+        assert_eq!(fitted(&head, &[], Some(10)), "ROOM\n  STATE  PEOPLE\n");
+    }
+
+    #[test]
+    fn further_lines_of_a_text_begin_where_the_first_one_does() {
+        let text = "the server has no carbons: turn it on there\n  | x = 1";
+        assert_eq!(hanging(text, 4, None), "the server has no carbons: turn it on there\n      | x = 1");
+        let narrow = "the server has no carbons: turn\n      it on there\n      | x = 1";
+        assert_eq!(hanging(text, 4, Some(36)), narrow);
+        assert!(hanging(text, 60, Some(40)).lines().count() > 2, "it is never narrower than some words");
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod rooms;
 mod routes;
 mod runs;
 mod settings;
+mod starting;
 mod storage;
 mod versions;
 mod way_in;

@@ -18,7 +18,7 @@ use crate::host::LOCK;
 pub use super::request::escaped;
 
 /// How long a host may take until it listens: it compiles its plugins first.
-const STARTING: Duration = Duration::from_mins(1);
+pub const STARTING: Duration = Duration::from_mins(1);
 /// How long to wait for the host without telling the user. Also the timeout for information that is only nice to have.
 const QUIET: Duration = Duration::from_secs(2);
 /// How often to retry meanwhile.
@@ -118,7 +118,23 @@ pub fn find(data: &Path, waits: impl FnOnce()) -> Result<Option<Client>, ClientE
     find_after(QUIET, data, waits)
 }
 
+/// Waits this long for a host that does not listen yet, or is stopping. Returns the error if it still does neither listen nor end.
+pub fn unready(data: &Path, patience: Duration) -> Option<ClientError> {
+    let error = find_within(patience, patience, data, || {}).err()?;
+    matches!(error, ClientError::Silent { .. }).then_some(error)
+}
+
 fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Option<Client>, ClientError> {
+    find_within(quiet, STARTING, data, waits)
+}
+
+/// Waits for the host as long as `most`.
+fn find_within(
+    quiet: Duration,
+    most: Duration,
+    data: &Path,
+    waits: impl FnOnce(),
+) -> Result<Option<Client>, ClientError> {
     let path = socket::path(data);
     let began = Instant::now();
     let mut waits = Some(waits);
@@ -143,7 +159,7 @@ fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Opti
                 waits();
             }
         }
-        if began.elapsed() >= STARTING {
+        if began.elapsed() >= most {
             return Err(ClientError::Silent { data: data.to_owned(), socket: path });
         }
         std::thread::sleep(AGAIN);
@@ -399,6 +415,20 @@ mod tests {
         // The host exits as soon as the client waits for it.
         let found = find_after(Duration::ZERO, folder.path(), move || drop(lock)).unwrap();
         assert!(found.is_none());
+    }
+
+    #[test]
+    fn a_host_that_starts_is_told_from_one_that_listens_and_from_none() {
+        let (folder, lock) = held("");
+        let silent = unready(folder.path(), Duration::ZERO);
+        assert!(matches!(silent, Some(ClientError::Silent { .. })), "{silent:?}");
+        let listener = UnixListener::bind(socket::path(folder.path())).unwrap();
+        assert!(unready(folder.path(), Duration::ZERO).is_none());
+        drop((listener, lock));
+        assert!(unready(folder.path(), Duration::ZERO).is_none());
+        // It listened before, so nobody waits for it.
+        let (folder, _lock) = held("4711");
+        assert!(unready(folder.path(), Duration::ZERO).is_none());
     }
 
     #[test]

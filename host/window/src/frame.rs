@@ -113,7 +113,9 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
             session: session.clone(),
             path: request.uri().path().to_owned(),
             base: self.site.base().to_owned(),
-            is_asked_for: is_used,
+            is_read,
+            // The answer to a HEAD request has no page that could show anything to a person.
+            is_asked_for: is_used && *request.method() != Method::HEAD,
             notices: Arc::clone(&self.notices),
         });
         if session.role < role {
@@ -150,14 +152,16 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
             Ok(Reply(Kind::Download { name, media, bytes })) => download(&name, media, bytes),
             Err(problem) => {
                 let page = Page::new(problem.title(), told(&problem)).status(problem.status);
-                self.page(seen, &page)
+                self.page(seen, &Page { refresh: problem.refresh, ..page })
             }
         }
     }
 
     fn page(&self, seen: &Seen, page: &Page) -> Response {
-        // A page that is open elsewhere, and loads itself again, shows its person nothing of what was done.
-        let notice = if seen.is_asked_for { self.notices.take(&seen.secret) } else { None };
+        // A page that is open elsewhere, and loads itself again, shows its person nothing of what was done. Neither does one in place of a
+        // page that will be there in a moment.
+        let is_in_place = page.status != 200 && page.refresh.is_some();
+        let notice = if seen.is_asked_for && !is_in_place { self.notices.take(&seen.secret) } else { None };
         let whole =
             |page: &Page| layout::page(seen, self.entries, &page.title, notice.as_deref(), &page.content).into_string();
         let text = whole(page);

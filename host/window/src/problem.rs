@@ -9,12 +9,14 @@ pub struct Problem {
     pub status: u16,
     /// The sentence with the problem and the remedy. It may hold words of strangers, and is shown like these.
     pub sentence: String,
+    /// After how many seconds the browser loads the page again, if that may help.
+    pub(crate) refresh: Option<u32>,
 }
 
 impl Problem {
     /// Returns a problem with this status code.
     pub fn new(status: u16, sentence: impl Into<String>) -> Self {
-        Self { status, sentence: sentence.into() }
+        Self { status, sentence: sentence.into(), refresh: None }
     }
 
     /// Returns the problem of something that is not there.
@@ -35,6 +37,18 @@ impl Problem {
     /// Returns the problem of something that failed here.
     pub fn failed(sentence: impl Into<String>) -> Self {
         Self::new(500, sentence)
+    }
+
+    /// Has the browser load the page again after this many seconds, without any script. Sentences about changes wait meanwhile.
+    #[must_use]
+    pub fn refreshing(self, seconds: u32) -> Self {
+        Self { refresh: Some(seconds), ..self }
+    }
+
+    /// Returns whether the browser loads the page again.
+    #[cfg(any(test, feature = "test-support"))]
+    pub fn is_refreshing(&self) -> bool {
+        self.refresh.is_some()
     }
 
     /// Returns the title of the page that reports it.

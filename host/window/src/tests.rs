@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::{
-    ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, RETRY_AFTER, SET_COOKIE,
+    ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, REFRESH, RETRY_AFTER, SET_COOKIE,
 };
 use axum::http::{HeaderMap, HeaderName, Request};
 use http_body_util::BodyExt as _;
@@ -54,6 +54,9 @@ type Answered = (u16, HeaderMap, String);
 async fn first(visit: Visit<()>) -> Result<Reply, Problem> {
     if visit.query("fail").is_some() {
         return Err(Problem::missing("<script>alert(1)</script>"));
+    }
+    if visit.query("start").is_some() {
+        return Err(Problem::new(503, "it starts").refreshing(7));
     }
     let form = visit.form("/plugins/echo/restart", &html! { button { "Restart" } });
     Ok(Page::new("Home", html! { p { (stranger(visit.query("name").unwrap_or_default())) } (form) }).into())
@@ -594,6 +597,12 @@ async fn what_was_done_is_told_to_a_person_and_not_to_a_page_that_loads_itself()
     let by_itself = [(COOKIE, cookie.as_str()), (HeaderName::from_static("parlor-by-itself"), "1")];
     let (status, _, page) = rig.send("GET", "/", &by_itself, "").await;
     assert!(status == 200 && !page.contains("id=\"notice\""), "{page}");
+    // Nobody reads the head of a page.
+    assert_eq!(rig.send("HEAD", "/", &by_itself[..1], "").await.0, 200);
+    // The page itself follows in a moment.
+    let (status, headers, page) = rig.get("/?start=1", &cookie).await;
+    assert!(status == 503 && headers[REFRESH] == "7" && page.contains("it starts"), "{page}");
+    assert!(!page.contains("id=\"notice\""), "{page}");
     // Nor is it lost where there is no room for one more open page.
     let look = async || {
         let request = Request::builder().uri("/live").header(HOST, "localhost:8470").header(COOKIE, &cookie);

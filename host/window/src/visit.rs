@@ -35,7 +35,9 @@ pub(crate) struct Seen {
     /// The path below the base.
     pub(crate) path: String,
     pub(crate) base: String,
-    /// Whether a person asked for it, and not a page that is open and loads itself again.
+    /// Whether it only reads.
+    pub(crate) is_read: bool,
+    /// Whether a person asked for it and is shown it: not a page that is open and loads itself again, nor only its head.
     pub(crate) is_asked_for: bool,
     pub(crate) notices: Arc<Notices>,
 }
@@ -84,6 +86,11 @@ impl<S> Visit<S> {
     /// Returns the path of the request, without the base.
     pub fn path(&self) -> &str {
         &self.seen.path
+    }
+
+    /// Returns whether the request only reads, so that it can be made again.
+    pub fn is_read(&self) -> bool {
+        self.seen.is_read
     }
 
     /// Returns the address of a path of the window, for `href` and `action`.
@@ -161,7 +168,8 @@ impl<S> Visit<S> {
         let session = Session { name, role, jid: None, began: now, used: now };
         let secret = Secret::random().expect("the system has random bytes");
         let (path, base, notices) = (path.to_owned(), String::new(), Arc::default());
-        let seen = Arc::new(Seen { secret, session: session.clone(), path, base, is_asked_for: true, notices });
+        let (is_read, is_asked_for) = (true, true);
+        let seen = Arc::new(Seen { secret, session: session.clone(), path, base, is_read, is_asked_for, notices });
         let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         Self { state, session, seen, parts: Vec::new(), query }
     }

@@ -51,7 +51,7 @@ fn put(web: &Web, key: &Key, number: &str) -> Vec<u8> {
 }
 
 /// Prepares a host with an index that has echo 0.1.0.
-async fn prepared() -> (Home, Web, Key) {
+pub(super) async fn prepared() -> (Home, Web, Key) {
     let ((home, web), key) = (web().await, Key::new());
     home.set_policy(&Policy::default()).unwrap();
     let bytes = put(&web, &key, "0.1.0");

@@ -94,7 +94,7 @@ fn requests(page: &str) -> Vec<(String, String)> {
 }
 
 /// Sends a request, and returns the head and the body of the answer.
-fn ask(mut stream: impl Read + Write, method: &str, target: &str) -> (String, String) {
+pub(super) fn ask(mut stream: impl Read + Write, method: &str, target: &str) -> (String, String) {
     let request = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();

@@ -1,5 +1,7 @@
 //! Rooms and people: the commands that show and change them, and the alerts to owners, on a real server.
 
+use std::net::TcpStream;
+
 use jid::BareJid;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -7,11 +9,14 @@ use parlor_tests::client::Client;
 use parlor_tests::host::{Home, Host, Server};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
+use parlor_tests::ports;
 use parlor_tests::prosody::Account;
+use parlor_tests::terminal::Terminal;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
 use xmpp_parsers::iq::Iq;
 
+use super::page::ask;
 use super::{SOON, echo, ended, home, juliet, start};
 use crate::test_host::prosody;
 
@@ -200,6 +205,72 @@ async fn owners_are_told_at_once_who_put_the_account_out_and_why() {
     assert!(doctor.contains("is out of the room") && doctor.contains("lift the ban"), "{doctor}");
     let refused = ended(home.run(&["rooms", "join", &name]).await.unwrap(), 1).stderr;
     assert!(refused.contains("forbidden"), "{refused}");
+}
+
+/// Checks that `parlor top` shows these words.
+fn top(home: &Home, words: &str) {
+    let mut terminal = Terminal::start(home.command(["top"]).unwrap()).unwrap();
+    terminal.resize(24, 140).unwrap();
+    let picture = terminal.shows(words, SOON).unwrap();
+    terminal.presses("q").unwrap();
+    assert_eq!(terminal.ended(SOON).unwrap().0, Some(0), "{picture}");
+}
+
+/// Returns the metrics about rooms.
+fn metrics(port: u16) -> Vec<String> {
+    let (head, body) = ask(TcpStream::connect(("127.0.0.1", port)).unwrap(), "GET", "/metrics");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    body.lines().filter(|line| line.starts_with("parlor_room")).map(str::to_owned).collect()
+}
+
+/// The terminal keeps a thread busy.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_never_rejoins_stays_out_of_a_room_and_everything_says_so() {
+    let mut juliet = juliet().await;
+    let room = room_of(&mut juliet).await;
+    let (mut home, account) = home().await;
+    home.amend("main", "owners", Some(vec![juliet.jid().to_bare().to_string()].into())).unwrap();
+    home.set("rejoin", "never").unwrap();
+    let port = ports::free().unwrap();
+    home.set_environment("PARLOR_METRICS", &format!("127.0.0.1:{port}"));
+    let host = start(&home, &Policy::default()).await;
+    let name = room.to_string();
+    ended(home.run(&["rooms", "join", &name, "--nick", "Bot"]).await.unwrap(), 0);
+    assert!(metrics(port).contains(&"parlor_rooms{account=\"main\",state=\"joined\"} 1".to_owned()));
+    top(&home, "in 1 room");
+
+    order(&mut juliet, &room, "<item nick='Bot' role='none'><reason>too loud</reason></item>").await;
+    host.wait_count("the account was put out of a room", &[("room", &name)], 1, SOON).await.unwrap();
+    let alert = |text: &str| text.contains("kicked by “Juliet”").then(|| text.to_owned());
+    let told = juliet.wait_text("an alert", &account.jid, SOON, alert).await.unwrap();
+    assert!(told.contains("the setting `rejoin` decides") && !told.contains("tries again by itself"), "{told}");
+    // With every other policy, the first kick has a next attempt.
+    let out = shown(&home, &["rooms", "show", &name]).await;
+    assert_eq!((&out["state"], &out["left"]["why"], &out["next"]), (&json!("out"), &json!("kicked"), &Value::Null));
+    for line in [
+        "parlor_rooms{account=\"main\",state=\"joined\"} 0",
+        "parlor_rooms{account=\"main\",state=\"out\"} 1",
+        "parlor_room_departures_total{account=\"main\",why=\"kicked\"} 1",
+    ] {
+        let all = metrics(port);
+        assert!(all.contains(&line.to_owned()), "no {line}: {all:?}");
+    }
+    top(&home, "in 0 of 1 rooms");
+    let doctor = home.run(&["doctor", "--offline"]).await.unwrap().stdout;
+    assert!(doctor.contains(&format!("is out of the room {name}: kicked by Juliet (too loud)")), "{doctor}");
+
+    // On a terminal of 80 columns, this is shown in lines that fit. Only addresses and commands are longer, and stay whole.
+    for arguments in [&["rooms"][..], &["audit"], &["doctor", "--offline"]] {
+        let mut terminal = Terminal::start(home.command(arguments.iter().copied()).unwrap()).unwrap();
+        let (_, screen) = terminal.ended(SOON).unwrap();
+        let plain = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\r"];
+        let screen = plain.iter().fold(screen, |screen, mark| screen.replace(mark, ""));
+        let is_whole = |word: &str| word.chars().count() > 40 || word.contains('`');
+        let is_wide = |line: &&str| line.chars().count() > 80 && !line.split_whitespace().any(is_whole);
+        assert_eq!(screen.lines().find(is_wide), None, "{arguments:?}: {screen}");
+        assert!(arguments[0] != "rooms" || screen.lines().any(|line| line == name), "{screen}");
+    }
+    assert_eq!(shown(&home, &["rooms", "join", &name, "--nick", "Bot"]).await["state"], "joined");
 }
 
 #[tokio::test]

@@ -518,3 +518,41 @@ async fn a_configuration_is_written_to_where_the_environment_says_that_it_is() {
     ended(home.run(&["init", "--jid", "bot@example.org", "--offline"]).await.unwrap(), 0);
     assert!(home.path().join("elsewhere.toml").exists() && !home.path().join("parlor.toml").exists());
 }
+
+/// Puts a folder in the place of `/etc`, which nobody but the command sees, with `service.toml` as the configuration of a service.
+const SERVICE: &str =
+    "mount -t tmpfs none /etc && mkdir /etc/parlor && cp service.toml /etc/parlor/parlor.toml && exec \"$0\" \"$@\"";
+
+/// Runs a command on a machine with a service. Returns none if this system lets no user mount a folder.
+fn run_beside_a_service(home: &Home, arguments: &[&str]) -> Option<std::process::Output> {
+    let unshare = |script: &[&str]| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]).args(script);
+        command.current_dir(home.path()).env_remove("PARLOR_CONFIG").output()
+    };
+    if !unshare(&["mount -t tmpfs none /etc"]).is_ok_and(|probe| probe.status.success()) {
+        return None;
+    }
+    let parlor = parlor_tests::plugins::program("parlor").unwrap().display().to_string();
+    Some(unshare(&[&[SERVICE, &parlor], arguments].concat()).unwrap())
+}
+
+#[tokio::test]
+async fn without_a_configuration_in_this_folder_that_of_the_service_is_used_and_said() {
+    let home = Home::new().unwrap();
+    let account = |name: &str| format!("[account.{name}]\njid = \"{name}@example.org\"\npassword_env = \"NONE\"\n");
+    home.write("service.toml", &account("served")).unwrap();
+    let list = ["account", "list", "--names"];
+    let says = "parlor: there is no parlor.toml in this folder; using /etc/parlor/parlor.toml";
+    let Some(listed) = run_beside_a_service(&home, &list) else { return };
+    assert_eq!(String::from_utf8_lossy(&listed.stdout), "served\n", "{listed:?}");
+    assert!(String::from_utf8_lossy(&listed.stderr).contains(says), "{listed:?}");
+    // A configuration that is named, or in this folder, comes first.
+    home.write("other.toml", &account("named")).unwrap();
+    home.write("parlor.toml", &account("here")).unwrap();
+    for (more, name) in [(&["--config", "other.toml"][..], "named\n"), (&[][..], "here\n")] {
+        let listed = run_beside_a_service(&home, &[&list[..], more].concat()).unwrap();
+        assert_eq!(String::from_utf8_lossy(&listed.stdout), name, "{listed:?}");
+        assert!(!String::from_utf8_lossy(&listed.stderr).contains("/etc/parlor"), "{listed:?}");
+    }
+}

@@ -7,9 +7,27 @@ use super::*;
 fn an_error_of_several_lines_stands_below_itself() {
     let mut findings = Findings::default();
     findings.broken("account", "it cannot log in\nnothing was \u{1b}[2Jwritten", "do as it says");
-    let text = screen(&findings);
+    let text = screen(&findings, None);
     let says = "broken   account  it cannot log in\n                  nothing was \\u{1b}[2Jwritten\n                  → do as it says\n";
     assert_eq!(text, says);
+}
+
+#[test]
+fn the_report_fits_into_80_columns_of_a_terminal_and_is_as_it_was_for_a_pipe() {
+    let mut findings = Findings::default();
+    let says = "the server has no stream management (XEP-0198): what is sent while the connection is cut may be lost";
+    let remedy =
+        "turn it on there, if you need it; `parlor doctor --offline` looks at everything that needs no connection";
+    findings.warn("account main", says, remedy);
+    findings.fine(&check_of(&"x".repeat(64)), "it may run");
+    let narrow = screen(&findings, Some(80));
+    assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+    let column = " ".repeat(35);
+    assert!(narrow.contains(&format!("\n{column}it may run\n")), "{narrow}");
+    assert!(narrow.starts_with("warning  account main              the server has no stream management\n"), "{narrow}");
+    let unwrapped = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(unwrapped(&narrow), unwrapped(&screen(&findings, None)));
+    assert!(screen(&findings, None).contains(&format!("  {says}\n")));
 }
 
 /// A man in the middle could obtain an unbound log-in of a pinned account.

@@ -15,6 +15,7 @@ use super::install::Installs;
 use super::links::Requests;
 use super::owners::Owners;
 use super::plots::Plots;
+use super::starting::{PATIENCE, Starting};
 use crate::Ended;
 use crate::target::{self, Target};
 use crate::tell;
@@ -30,13 +31,14 @@ pub(super) struct Host {
     pub(super) installs: Installs,
     pub(super) links: Requests,
     pub(super) owners: Owners,
+    starting: Starting,
 }
 
 impl Host {
     /// Returns the host that these flags name.
     pub(super) fn new(target: Target) -> Self {
-        let (plots, installs, links, owners) = Default::default();
-        Self { target, plots, installs, links, owners }
+        let (plots, installs, links, owners, starting) = Default::default();
+        Self { target, plots, installs, links, owners, starting }
     }
 
     /// Reads the configuration as it is now.
@@ -88,15 +90,23 @@ pub(super) fn running(config: &Config, session: &Session) -> anyhow::Result<Opti
     Ok(client::find(&config.data, || {})?.map(|client| client.by(session.name.as_str(), session.jid.as_deref())))
 }
 
+/// Reads the configuration. A request that only reads waits for a host that starts no longer than a moment, and is made again.
+fn ready(host: &Host, is_read: bool) -> Result<Config, Problem> {
+    let config = host.config().map_err(|error| problem(&error))?;
+    let starting = if is_read { host.starting.problem(&config.data, PATIENCE) } else { None };
+    starting.map_or(Ok(config), Err)
+}
+
 /// Asks the running host.
 pub(super) async fn ask<T: Send + 'static>(
     visit: &Visit,
     ask: impl FnOnce(&Client) -> anyhow::Result<T> + Send + 'static,
 ) -> Result<T, Problem> {
+    let is_read = visit.is_read();
     visit
         .blocking(move |host, session| {
+            let config = ready(host, is_read)?;
             let asked = || {
-                let config = host.config()?;
                 let client = running(&config, session)?.ok_or(Ended::NotRunning(config.data))?;
                 ask(&client)
             };
@@ -110,13 +120,11 @@ pub(super) async fn look<T: Send + 'static>(
     visit: &Visit,
     look: impl FnOnce(&Config, &PluginAdmin<'_>) -> anyhow::Result<T> + Send + 'static,
 ) -> Result<T, Problem> {
+    let is_read = visit.is_read();
     visit
         .blocking(move |host, _| {
-            let looked = || {
-                let config = host.config()?;
-                look(&config, &PluginAdmin::new(&config))
-            };
-            looked().map_err(|error| problem(&error))
+            let config = ready(host, is_read)?;
+            look(&config, &PluginAdmin::new(&config)).map_err(|error| problem(&error))
         })
         .await
 }

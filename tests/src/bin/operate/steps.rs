@@ -36,6 +36,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("keys are shown, and made anew where the owner agrees", |story| Box::pin(keys(story))),
     ("top shows it live, and gives the terminal back", |story| Box::pin(top(story))),
     ("grant and revoke count at once on the running plugin", |story| Box::pin(grants(story))),
+    ("explain counts the events that were withheld, and says how to allow them", |story| Box::pin(withheld(story))),
     ("grant says at a terminal what that adds, and asks", |story| Box::pin(grant_asks(story))),
     ("a file that is saved counts, and one that is half written does not", |story| Box::pin(saved(story))),
     ("a secret is kept where only its owner can read it", |story| Box::pin(secret(story))),
@@ -53,7 +54,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("account import adds a group from a file, and a plugin of the group runs there", |story| Box::pin(import(story))),
     ("a room is entered, shown, spoken in and left", |story| Box::pin(rooms(story))),
     ("one file runs twice, the second time kept to a room", |story| Box::pin(instances(story))),
-    ("a kick reaches the log and the owner, with who and why", |story| Box::pin(kick(story))),
+    ("a kick reaches the log, the owner, doctor and top, with who and why", |story| Box::pin(kick(story))),
     ("settings of the host and of a plugin count at once", |story| Box::pin(settings(story))),
     ("an owner gives commands from chat, and nobody else", |story| Box::pin(chat(story))),
     ("an owner is sent a link, and logs in to the window once", |story| Box::pin(link(story))),
@@ -313,6 +314,28 @@ async fn grants(story: &mut Story) -> Result<String> {
     story.talk("allowed").await?;
     ensure!(story.host()?.lines("plugin running", &[("plugin", "echo")]).len() == 1, "it was started again");
     Ok("one denial, one instance".to_owned())
+}
+
+async fn withheld(story: &mut Story) -> Result<String> {
+    let nobody = "messages.read=nobody@nowhere.invalid";
+    story.run(&["plugin", "grant", "echo", nobody], 0).await?;
+    story.run(&["plugin", "revoke", "echo", "messages.read=*"], 0).await?;
+    let status = story.run(&["status", "--json"], 0).await?.json()?;
+    let full: jid::Jid = status["accounts"][0]["jid"].as_str().unwrap_or_default().parse().context("the bound JID")?;
+    story.juliet.chat(story.bot.clone(), "for your ears").await?;
+    // Once a later ping is answered, the message has been routed.
+    story.juliet.ping(full, SOON).await?;
+    let juliet = story.juliet.jid().to_bare().to_string();
+    let text = story.run(&["explain", "echo", "message", &juliet], 0).await?.stdout;
+    says(
+        &text,
+        "events that it listens to and was not shown, since the host started:\n  1 on main, which messages.read ",
+    )?;
+    says(&text, &format!("to allow it: parlor plugin grant echo messages.read={juliet}"))?;
+    story.run(&["plugin", "grant", "echo", "messages.read=*"], 0).await?;
+    story.run(&["plugin", "revoke", "echo", nobody], 0).await?;
+    story.talk("heard again").await?;
+    Ok("one event withheld".to_owned())
 }
 
 async fn grant_asks(story: &mut Story) -> Result<String> {
@@ -656,6 +679,16 @@ async fn kick(story: &mut Story) -> Result<String> {
     };
     let told = story.juliet.wait_for("an alert about the kick", SOON, is_alert).await?;
     says(&story.run(&["rooms"], 0).await?.stdout, "kicked")?;
+    let doctor = story.home.run(&["doctor", "--offline"]).await?.stdout;
+    says(&doctor, &format!("the account main is out of the room {name}: kicked by juliet"))?;
+    let command = story.home.command(["top"])?;
+    let look = move || -> Result<()> {
+        let mut terminal = Terminal::start(command)?;
+        terminal.shows("in 0 of 1 rooms", SOON)?;
+        terminal.presses("q")?;
+        terminal.ended(SOON).map(drop)
+    };
+    tokio::task::spawn_blocking(look).await??;
     story.configure(&config).await?;
     story.juliet.leave(&room, "juliet").await?;
     Ok(told)
@@ -747,7 +780,10 @@ async fn metrics(story: &mut Story) -> Result<String> {
         stream.read_to_string(&mut answer)?;
         Ok(answer)
     };
-    says(&tokio::task::spawn_blocking(move || ask("/metrics")).await??, "parlor_plugin_running{plugin=\"echo\"")?;
+    let served = tokio::task::spawn_blocking(move || ask("/metrics")).await??;
+    for words in ["parlor_plugin_running{plugin=\"echo\"", "parlor_rooms{account=\"main\",state=\"joined\"} "] {
+        says(&served, words)?;
+    }
     says(&tokio::task::spawn_blocking(move || ask("/health")).await??, "\r\n\r\nok\n")?;
     Ok("healthy".to_owned())
 }

@@ -36,7 +36,7 @@ async fn the_plugin(stage: &Stage) -> Result<()> {
 }
 
 /// Returns the selector of a form's button, by the form's target path.
-fn button(path: &str) -> String {
+pub(crate) fn button(path: &str) -> String {
     format!("form[action='{path}'] button[type=submit]")
 }
 
@@ -283,30 +283,36 @@ async fn install(stage: &mut Stage) -> Result<String> {
     // It is examined meanwhile, and the page refreshes automatically.
     stage.browser.shows(&["messages.read", "to hear what people say"]).await?;
     stage.browser.is_well_made().await?;
+    consents(stage, &id).await?;
+    Ok(id)
+}
+
+/// Decides on the page of an offered echo, which is installed under this id, and removed again.
+pub(crate) async fn consents(stage: &Stage, id: &str) -> Result<()> {
     let granted = stage.browser.count("input[name=grant]:checked").await?;
     ensure!(granted == 0, "{granted} permissions are granted before anybody said so");
-    stage.browser.fill("input[name=id]", &id).await?;
+    stage.browser.fill("input[name=id]", id).await?;
     let needs = ["messages.read", "messages.send", "rooms.send"];
     for permission in needs {
         stage.browser.press(&format!("input[name=grant][value='{permission}']")).await?;
     }
     stage.browser.press("main form:not([action$='/cancel']) button[type=submit]").await?;
-    stage.agrees(&[&id]).await?;
+    stage.agrees(&[id]).await?;
     // While it is at work the page says something like it.
     stage.browser.shows(&[&format!("{id} 0.1.0 is installed")]).await?;
     let text = std::fs::read_to_string(stage.home.path().join("plugins.toml"))?;
     let policy: toml::Table = text.parse().context("the policy")?;
-    let entry = policy["plugin"].get(id.as_str()).context("no entry")?;
+    let entry = policy["plugin"].get(id).context("no entry")?;
     let grants = entry["grants"].as_table().context("no grants")?;
     let names: Vec<_> = grants.keys().map(String::as_str).collect();
     ensure!(names == needs, "{names:?} are granted");
     is_in_the_audit(stage, "installed", 0).await?;
     stage.open(&format!("/plugins/{id}")).await?;
     stage.browser.press(&button(&format!("/plugins/{id}/remove"))).await?;
-    stage.agrees(&[&id]).await?;
+    stage.agrees(&[id]).await?;
     stage.notice().await?;
-    ensure!(stage.state(&id).await.is_err(), "it is still there");
-    Ok(id)
+    ensure!(stage.state(id).await.is_err(), "it is still there");
+    Ok(())
 }
 
 /// Returns a script for the row of the plugin on the page of plugins.

@@ -5,6 +5,7 @@
 
 mod browser;
 mod changes;
+mod fetched;
 mod looks;
 mod questions;
 mod report;

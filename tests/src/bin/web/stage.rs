@@ -12,6 +12,7 @@ use parlor_tests::omemo::{self, Device};
 use parlor_tests::policy::Policy;
 use parlor_tests::prosody::Prosody;
 use parlor_tests::server::XmppServer;
+use parlor_tests::web::Web;
 use parlor_tests::window::Window;
 use parlor_tests::{plugins, window};
 use tokio_xmpp::Stanza;
@@ -40,6 +41,8 @@ pub(crate) struct Stage {
     pub(crate) clerk: Clerk,
     /// A room out of which the account was kicked, for a reason that a stranger wrote.
     pub(crate) lost: BareJid,
+    /// A server of plugins and indexes, which the host and the window trust.
+    pub(crate) web: Web,
     _prosody: XmppServer,
     /// The cookies of the owner's session.
     owner: Vec<(String, String)>,
@@ -51,7 +54,8 @@ impl Stage {
     pub(crate) async fn set() -> Result<Self> {
         let prosody = Prosody::start().await?;
         let account = prosody.fresh_account("bot")?;
-        let mut home = Home::new()?;
+        let (mut home, web) = (Home::new()?, Web::start().await?);
+        home.set_environment("SSL_CERT_FILE", &web.certificate().certificate_file.display().to_string());
         home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate()))?;
         let person = prosody.fresh_account("juliet")?;
         home.amend("main", "owners", Some(vec![person.jid.to_string()].into()))?;
@@ -78,6 +82,7 @@ impl Stage {
             bot: account.jid.clone(),
             clerk,
             lost,
+            web,
             _prosody: prosody,
             owner: Vec::new(),
             secrets,

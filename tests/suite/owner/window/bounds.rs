@@ -1,13 +1,15 @@
 //! The bounds of the server in size and in time, for any data of a visitor.
 
+use std::fs::File;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use parlor_tests::window::{Session, read};
+use parlor::host::LOCK;
+use parlor_tests::window::{Session, Window, read};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::super::SOON;
+use super::super::{SOON, home};
 use super::House;
 use crate::test_host::A_MOMENT;
 
@@ -17,6 +19,8 @@ const MOST_EACH: u8 = 8;
 const MOST: u8 = 64;
 /// How long half a head is waited for, with room for a machine that is busy.
 const HEAD: Duration = Duration::from_secs(30);
+/// How long the pages for a host that starts may take together, with room for a machine that is busy.
+const STARTING: Duration = Duration::from_secs(40);
 
 /// Connects from this address of the loopback interface, and sends the beginning of a request.
 async fn begin(house: &House, from: u8) -> TcpStream {
@@ -125,4 +129,24 @@ async fn live_pages_give_their_places_back() {
         }
     }
     assert!(is_served(&owner).await);
+}
+
+#[tokio::test]
+async fn while_a_host_starts_pages_say_so_and_look_again_by_themselves() {
+    let (home, _) = home().await;
+    let window = Window::open(&home).await.unwrap();
+    let owner = window.log_in(&home, "owner").await.unwrap();
+    // A host that starts has its data folder, and does not listen yet.
+    let lock = File::create(home.path().join("data").join(LOCK)).unwrap();
+    lock.try_lock().unwrap();
+    let began = Instant::now();
+    for path in ["/", "/plugins", "/rooms"] {
+        let page = owner.get(path).await.unwrap();
+        assert_eq!((page.status, page.header("refresh")), (503, "2"), "{path}: {page:?}");
+        assert!(page.body.contains("the host is starting or stopping"), "{path}: {page:?}");
+    }
+    assert!(began.elapsed() < STARTING, "it waited for {:?}", began.elapsed());
+    drop(lock);
+    let page = owner.page("/").await.unwrap();
+    assert!(page.body.contains("No host runs here") && page.header("refresh").is_empty(), "{page:?}");
 }

@@ -3,10 +3,12 @@
 
 mod bounds;
 mod changes;
+mod install;
 mod links;
 mod requests;
 mod roles;
 mod sessions;
+mod webhooks;
 mod words;
 
 use std::collections::BTreeMap;
