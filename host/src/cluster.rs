@@ -15,8 +15,8 @@ mod sharing;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use futures_util::stream;
+use futures_util::{FutureExt as _, StreamExt as _};
 use parlor_cluster::Timing;
 use parlor_config::Config;
 use parlor_nats::{
@@ -220,9 +220,10 @@ async fn follow(host: HostRef, places: Places, lost: Arc<Notify>) {
         );
     }
     loop {
-        let is_lost = tokio::select! {
-            () = claims::reconfigured(&host) => false,
+        let mut is_lost = tokio::select! {
+            biased;
             () = lost.notified() => true,
+            () = claims::reconfigured(&host) => false,
         };
         let mut is_told = false;
         while let Err(error) = places.add(&host.config(), is_lost).await {
@@ -230,6 +231,8 @@ async fn follow(host: HostRef, places: Places, lost: Arc<Notify>) {
                 tracing::error!(%error, "some accounts are not in the cluster yet; they are added once NATS answers");
             }
             sleep(RETRY).await;
+            // NATS may have lost it meanwhile. Then accounts need what is made anew first.
+            is_lost |= lost.notified().now_or_never().is_some();
         }
     }
 }

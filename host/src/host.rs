@@ -80,7 +80,7 @@ pub struct Host {
     web: watch::Sender<Web>,
     /// The requests to webhooks, by how they ended.
     webhook_counts: Counts,
-    /// Why webhooks cannot be listened for. None: they are, or nothing has to be listened for.
+    /// Why webhooks cannot be listened for; `None` if they are, or if there is no address to listen at.
     webhook_fault: ArcSwapOption<String>,
     engine: Arc<Engine>,
     /// The threads of its accounts.

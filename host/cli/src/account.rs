@@ -13,7 +13,7 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use parlor::control::views::Status;
 use parlor_base::atomic::{self, Readers, alone_in, folder_of};
-use parlor_base::escape::EscapedPath as _;
+use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountConfig, AccountName, Config, GroupName, PasswordSource, Way, accounts_file};
 use parlor_plugins::policy::edit::{Change, edit_in};
@@ -193,7 +193,7 @@ impl AddArgs {
             let mut text = file.with(name, Change::Add(entry.clone()))?;
             let new = file.draft(&text, &self.target)?;
             let account = new.accounts.get(name).context("the configuration lacks the new account")?;
-            let command = format!("parlor account add {name}");
+            let command = self.again(name);
             if !self.login.offline
                 && let Some(server) = self.login.test(&command, &account.link, &jid, terminal.as_ref(), &mut made)?
             {
@@ -220,6 +220,21 @@ impl AddArgs {
             }
         }
         print(&text)
+    }
+
+    /// Returns the command that adds the account, without the flags of the log-in.
+    fn again(&self, name: &AccountName) -> String {
+        let mut command = format!("parlor account add {name}");
+        if let Some(group) = &self.group {
+            command.put(format_args!(" --group {group}"));
+        }
+        let Target { config, data, plugins } = &self.target;
+        for (flag, path) in [("config", config), ("data", data), ("plugins", plugins)] {
+            if let Some(path) = path {
+                command.put(format_args!(" --{flag} {}", shell_word(&path.to_string_lossy())));
+            }
+        }
+        command
     }
 
     /// Returns the table of the account.

@@ -117,8 +117,8 @@ impl AuditArgs {
         if self.lines == 0 && after.is_none() { &[] } else { &audit.entries }
     }
 
-    /// Says if there is no plugin or account of the given name, and never was one that the audit knows: nothing would be shown of a
-    /// name that is mistyped, as if nothing had happened.
+    /// Says if there is no plugin or account of the given name and no entry matches: a mistyped name would look as if nothing had
+    /// happened.
     fn say_if_mistyped(&self, config: &Config, audit: &Audit) {
         let Audit { entries, counts, names } = audit;
         if entries.is_empty() && counts.is_empty() && names.is_empty() {

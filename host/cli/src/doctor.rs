@@ -1,5 +1,5 @@
-//! `parlor doctor`: finds problems of a host, and says how to fix them. It changes nothing: it removes the file by which it
-//! tests whether the data folder can be written.
+//! `parlor doctor`: finds problems of a host, and says how to fix them. It leaves nothing behind: it writes a file
+//! into the data folder to test it, and removes it.
 
 #[cfg(feature = "cluster")]
 mod cluster;

@@ -257,6 +257,12 @@ impl Login {
         if self.register {
             again.push_str(" --register");
         }
+        if let Some(file) = &self.password_file {
+            again.put(format_args!(" --password-file {}", shell_word(&file.to_string_lossy())));
+        }
+        if let Some(by) = &self.password_command {
+            again.put(format_args!(" --password-command {}", shell_word(by)));
+        }
         match (error, &self.ca_file) {
             (ConnectError::Certificate { fault: CertificateFault::Untrusted, .. }, Some(file)) => format!(
                 "{} has neither the server's certificate nor that of its authority: name the file that has it with --ca-file",
@@ -271,7 +277,10 @@ impl Login {
                      and name that with --ca-file:\n{again} --ca-file FILE"
                 )
             }
-            (ConnectError::UnknownHost { .. }, _) => {
+            (ConnectError::UnknownHost { .. }, file) => {
+                if let Some(file) = file {
+                    again.put(format_args!(" --ca-file {}", shell_word(&file.to_string_lossy())));
+                }
                 format!("say where the server is, such as on this machine with localhost:5222:\n{again} --server HOST:PORT")
             }
             _ => "put it right (--server and --ca-file say here what `server` and `ca_file` say in parlor.toml), or write it \
@@ -288,7 +297,7 @@ fn is_found_by_dns(link: &LinkSettings) -> bool {
 
 /// Asks for the address of a server that DNS does not know; none if the user has none either.
 fn ask_server(terminal: &Terminal, host: &str) -> anyhow::Result<Option<Endpoint>> {
-    let question = format!("DNS does not know {host}. The server's address, HOST or HOST:PORT (nothing: end this):");
+    let question = format!("DNS does not know {host}. The server's address, HOST or HOST:PORT (press Enter to stop):");
     for _ in 0..ASKED {
         let Some(answer) = terminal.ask(&question)?.filter(|answer| !answer.is_empty()) else { break };
         match answer.parse::<Endpoint>() {
@@ -307,7 +316,7 @@ fn wait_for_server<T>(link: &LinkSettings, answer: impl Future<Output = T>) -> a
             return answer;
         }
         let place = link.server.as_ref().map_or_else(|| link.jid.domain().as_str().to_owned(), ToString::to_string);
-        say(&format!("still waiting for an answer of {place}"));
+        say(&format!("still waiting for an answer from {place}"));
         answer.await
     })
 }

@@ -28,7 +28,7 @@ pub(crate) fn counts(host: &Host) -> &Counts {
     &host.webhook_counts
 }
 
-/// Returns why webhooks cannot be listened for. None: they are, or nothing has to be listened for.
+/// Returns why webhooks cannot be listened for; `None` if they are, or if there is no address to listen at.
 pub(crate) fn fault(host: &Host) -> Option<String> {
     host.webhook_fault.load_full().map(Arc::unwrap_or_clone)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder};
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
+use futures_util::TryStreamExt;
 use http_body_util::{BodyExt as _, BodyStream};
 use hyper::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -357,7 +357,8 @@ impl Ratio {
 
 /// Reads a body as bytes, for a decoder.
 fn reader(body: Incoming, ratio: Arc<Ratio>) -> impl AsyncBufRead + Send + use<> {
-    let parts = BodyStream::new(body).map_err(io::Error::other).try_filter_map(move |frame| {
+    let frames = TryStreamExt::map_err(BodyStream::new(body), io::Error::other);
+    let parts = frames.try_filter_map(move |frame| {
         let part = frame.into_data().ok();
         let counted = ratio.came(part.as_ref().map_or(0, Bytes::len));
         std::future::ready(counted.map(|()| part))

@@ -247,7 +247,8 @@ impl Client {
         let uri: Uri = to.as_str().parse().map_err(|_| WebError::Protocol("its address cannot be sent".to_owned()))?;
         let mut sent = hyper::Request::new(body);
         (*sent.method_mut(), *sent.uri_mut(), *sent.headers_mut()) = (method, uri, headers);
-        // A server may send interim answers without end, as fast as they are read.
+        // A server may send interim answers without end, as fast as they are read. Over HTTP/2 nothing counts them: the time limit for
+        // an answer ends them.
         let flooded = Arc::new(Notify::new());
         let (floods, count) = (Arc::clone(&flooded), AtomicUsize::new(0));
         on_informational(&mut sent, move |_| {

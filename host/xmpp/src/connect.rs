@@ -31,7 +31,7 @@ use super::bind::{Begun, Previous, begin};
 use super::bosh::{self, Tokens};
 use super::discover::discover;
 use super::error::{ConnectError, LOG_IN_LIMIT};
-use super::failure::{ended, features_failure, io_failure, stream_failure};
+use super::failure::{ended, features_failure, io_failure, of_named, stream_failure};
 use super::fetched;
 use super::intake::{Ending, Intake};
 use super::keepalive::{timeouts, websocket_timeouts};
@@ -362,12 +362,12 @@ async fn open_tcp(
     let (tcp, mode) = reach_in_turn(&host, settings.tls, named, finder).await?;
     let secured = if mode == TlsMode::Direct && settings.tls.is_none() && named.is_none() {
         // A silent server must not use up the time for STARTTLS.
-        let direct = tokio::time::timeout(DIRECT_LIMIT, begin_tls(tcp, mode, domain, settings, ending)).await;
+        let direct = tokio::time::timeout(DIRECT_LIMIT, begin_tls(tcp, mode, domain, settings, ending, finder)).await;
         match direct.unwrap_or_else(|_| Err(ConnectError::TimedOut { domain: domain.to_owned() })) {
             Err(error) => {
                 tracing::info!(%domain, reason = %error, "no way by direct TLS, which the DNS names; trying STARTTLS");
                 let other = match reach_in_turn(&host, Some(TlsMode::StartTls), None, finder).await {
-                    Ok((tcp, mode)) => begin_tls(tcp, mode, domain, settings, ending).await,
+                    Ok((tcp, mode)) => begin_tls(tcp, mode, domain, settings, ending, finder).await,
                     Err(other) => Err(other),
                 };
                 // If STARTTLS cannot be reached at all, the error from direct TLS is the one to report.
@@ -376,7 +376,7 @@ async fn open_tcp(
             secured => secured?,
         }
     } else {
-        begin_tls(tcp, mode, domain, settings, ending).await?
+        begin_tls(tcp, mode, domain, settings, ending, finder).await?
     };
     Reached::begin(buffered(secured.stream), timeouts(settings), domain, ending, (secured.channel, true)).await
 }
@@ -387,28 +387,17 @@ async fn begin_tls(
     domain: &str,
     settings: &LinkSettings,
     ending: &Ending,
+    finder: &Finder,
 ) -> Result<Secured<TcpStream>, ConnectError> {
     let host = ascii(domain)?;
-    match mode {
+    let secured = match mode {
         TlsMode::Direct => secure(tcp, &host, Some(b"xmpp-client"), settings).await,
         TlsMode::StartTls => {
-            let tcp = start_tls(tcp, domain, timeouts(settings), ending).await;
+            let tcp = start_tls(tcp, domain, timeouts(settings), ending, finder).await;
             secure(tcp.map_err(|error| of_named(error, settings, domain))?, &host, None, settings).await
         }
-    }
-}
-
-/// Turns a hang-up before STARTTLS into [`ConnectError::NoStartTls`] if the owner configured this server or STARTTLS.
-/// If only DNS names them, the TLS mode is not what is wrong.
-fn of_named(error: ConnectError, settings: &LinkSettings, domain: &str) -> ConnectError {
-    let is_written = settings.tls == Some(TlsMode::StartTls);
-    let place = settings.server.as_ref().map(ToString::to_string).or_else(|| is_written.then(|| domain.to_owned()));
-    let cause = match &error {
-        ConnectError::HungUp => "it said nothing".to_owned(),
-        ConnectError::NotXmpp { cause } => cause.clone(),
-        _ => return error,
     };
-    place.map_or(error, |place| ConnectError::NoStartTls { place, cause, is_written })
+    secured.inspect(|_| finder.heard())
 }
 
 /// Like [`open`], over WebSocket. The certificate must be for the host that the owner named.
@@ -447,6 +436,7 @@ async fn start_tls(
     domain: &str,
     timeouts: Timeouts,
     ending: &Ending,
+    finder: &Finder,
 ) -> Result<TcpStream, ConnectError> {
     // Anybody on the path can write here, so the limits matter even more.
     let intake = Intake::new(BufStream::new(tcp), ending.clone(), timeouts);
@@ -454,6 +444,7 @@ async fn start_tls(
         .await
         .map_err(|error| io_failure(&error))?;
     let (features, mut stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
+    finder.heard();
     if !features.can_starttls() {
         return Err(ConnectError::NoTls { domain: domain.to_owned() });
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use parlor_base::escape::printable;
+use parlor_config::{LinkSettings, TlsMode};
 use tokio_xmpp::xmlstream::RecvFeaturesError;
 use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 
@@ -40,6 +41,19 @@ pub(super) fn io_failure(error: &io::Error) -> ConnectError {
         UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => ConnectError::HungUp,
         _ => ConnectError::NotXmpp { cause: printable(&error.to_string()) },
     }
+}
+
+/// Turns a hang-up before STARTTLS into [`ConnectError::NoStartTls`] if the owner configured this server or STARTTLS.
+/// If only DNS names them, the TLS mode is not what is wrong.
+pub(super) fn of_named(error: ConnectError, settings: &LinkSettings, domain: &str) -> ConnectError {
+    let is_written = settings.tls == Some(TlsMode::StartTls);
+    let place = settings.server.as_ref().map(ToString::to_string).or_else(|| is_written.then(|| domain.to_owned()));
+    let cause = match &error {
+        ConnectError::HungUp => "it said nothing".to_owned(),
+        ConnectError::NotXmpp { cause } => cause.clone(),
+        _ => return error,
+    };
+    place.map_or(error, |place| ConnectError::NoStartTls { place, cause, is_written })
 }
 
 /// Returns the text that a server sent with a condition, in English if there are several languages.

@@ -50,10 +50,15 @@ impl Finder {
         *self.silent() = None;
     }
 
+    /// Notes that the server speaks what its port is for: whatever comes later, another port is no remedy.
+    pub(super) fn heard(&self) {
+        *self.silent() = None;
+    }
+
     /// Restores the usual order, after a server has sent its features.
     pub(super) fn forget(&self) {
         self.unheard().clear();
-        *self.silent() = None;
+        self.heard();
     }
 
     /// Returns the error for a log-in that took too long. A server that accepted the connection and sent no features may

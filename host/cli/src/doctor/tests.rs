@@ -73,7 +73,9 @@ fn a_data_folder_that_cannot_be_written_is_told_of_with_its_path_the_cause_and_a
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("parlor.toml");
     std::fs::write(&path, "[account.main]\njid = \"bot@localhost\"\npassword_env = \"X\"\n").unwrap();
-    let config = Config::load(&path, &parlor_config::Overrides::default()).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let overrides = parlor_config::Overrides { environment: |_| None, ..parlor_config::Overrides::default() };
+    let config = Config::load(&path, &overrides).unwrap();
     let broken = || {
         let mut findings = Findings::default();
         files::check(&config, &mut findings);

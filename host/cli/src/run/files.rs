@@ -53,15 +53,15 @@ impl ConfigFile {
         Config::load(&self.path, &self.overrides)
     }
 
-    /// Reads the files again, if one of them changed since the last time. `goes_by` is the configuration that the host goes by, unless
-    /// it refused a later one. If its accounts come from another text than the one that is there, that is a change, too: a version of
+    /// Reads the files again, if one of them changed since the last time. `in_use` is the configuration that the host uses, unless it
+    /// refused a later one. If its accounts come from another text than the one that is there, that is a change, too: a version of
     /// other nodes may have come meanwhile, which the owner replaced by the text from before.
-    pub(super) fn read_if_changed(&mut self, goes_by: Option<&Config>) -> Option<Result<Config, ConfigError>> {
+    pub(super) fn read_if_changed(&mut self, in_use: Option<&Config>) -> Option<Result<Config, ConfigError>> {
         let found = digests(&self.path);
         let [_, accounts] = found;
-        let goes_by_another =
+        let is_another =
             |config: &Config| accounts.is_some() && accounts != config.accounts_file.as_ref().map(|file| file.digest);
-        (found != self.read || goes_by.is_some_and(goes_by_another)).then(|| self.read())
+        (found != self.read || in_use.is_some_and(is_another)).then(|| self.read())
     }
 }
 

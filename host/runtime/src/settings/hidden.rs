@@ -89,7 +89,7 @@ pub(crate) struct Mask {
     kept: usize,
     /// The bytes that are kept back, as they came.
     held: Vec<u8>,
-    /// The same bytes, as far as is known by now with asterisks for credentials. A credential that was found may be the
+    /// The same bytes, with asterisks for the credentials that were found so far. A credential that was found may be the
     /// beginning of another one, so the search needs the former.
     shown: Vec<u8>,
 }

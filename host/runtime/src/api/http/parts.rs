@@ -110,7 +110,8 @@ impl Sending {
         patience: Duration,
         told: impl FnOnce(&WebError) -> CallError,
     ) -> CallError {
-        if self.ended.is_none() {
+        let is_new = self.ended.is_none();
+        if is_new {
             self.ended = timeout(patience, &mut self.task).await.ok().map(Box::new);
         }
         match self.ended.as_deref() {
@@ -118,10 +119,12 @@ impl Sending {
                 self.underway.answered(answer.status);
                 CallError::Protocol(format!("{error}, and answered {}", answer.status))
             }
-            Some(Ok(Err(cause))) => {
+            Some(Ok(Err(cause))) if is_new => {
                 self.underway.failed(cause);
                 told(cause)
             }
+            // It was told and noted before.
+            Some(Ok(Err(cause))) => CallError::Protocol(cause.to_string()),
             Some(Err(_)) | None => CallError::Protocol(error.to_string()),
         }
     }
