@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_list_says_who_put_the_account_out_and_what_to_do() {
-        let text = list(&[joined(), kicked()], Some(82));
+        let text = list(&[joined(), kicked()], Some(100));
         assert!(
             text.starts_with("ROOM                  ACCOUNT  STATE   ROLE         AFFILIATION  PEOPLE  SINCE\n"),
             "{text}"
