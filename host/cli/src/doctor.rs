@@ -28,6 +28,7 @@ use super::show::{Mark, Put as _, hanging, marked, print, print_json, terminal_w
 use super::target::Target;
 use super::{Ended, status, wait_for};
 
+pub(super) use self::disk::existing;
 pub(super) use self::findings::{Finding, Findings, State};
 
 /// The largest acceptable difference between two clocks, in seconds.

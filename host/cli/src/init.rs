@@ -18,6 +18,7 @@ use templates::{CONFIG, PLUGINS};
 use toml::Value;
 
 use super::ask::Terminal;
+use super::doctor::existing;
 use super::login::{Given, Login, Made, account_jid, given_up, new_secret};
 use super::show::print;
 use super::target::is_own;
@@ -222,7 +223,7 @@ fn is_free(path: &Path) -> anyhow::Result<()> {
 /// Refuses a folder in which nothing can be written, before anything is asked. It may not exist yet.
 fn can_write(folder: &Path) -> anyhow::Result<()> {
     let whole = std::path::absolute(folder).with_context(|| format!("the folder {}", folder.escaped()))?;
-    let existing = whole.ancestors().find(|one| one.exists()).unwrap_or(&whole);
+    let existing = existing(&whole);
     let cause = if existing.is_dir() {
         match access(existing, Access::WRITE_OK | Access::EXEC_OK) {
             Ok(()) => return Ok(()),

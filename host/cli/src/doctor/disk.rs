@@ -23,7 +23,7 @@ pub(super) fn check(data: &Path, findings: &mut Findings) {
 }
 
 /// Returns a folder, or the nearest one around it that exists.
-pub(super) fn existing(folder: &Path) -> &Path {
+pub(crate) fn existing(folder: &Path) -> &Path {
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
     if there.as_os_str().is_empty() { Path::new(".") } else { there }
 }
