@@ -89,7 +89,12 @@ func (changes *Changes) Set(key string, value any, lasts time.Duration) *Changes
 
 // Add adds to a number, as StorageAdd does.
 func (changes *Changes) Add(key string, amount int64) *Changes {
-	return changes.with(storage.MakeKeyChangeAdd(storage.AddNumber{Key: key, Amount: amount, Expires: expires(0)}), nil)
+	return changes.AddFor(key, amount, 0)
+}
+
+// AddFor adds to a number, and keeps the sum as long as the number before (0), or for so long.
+func (changes *Changes) AddFor(key string, amount int64, lasts time.Duration) *Changes {
+	return changes.with(storage.MakeKeyChangeAdd(storage.AddNumber{Key: key, Amount: amount, Expires: expires(lasts)}), nil)
 }
 
 // Delete forgets a key, if it is there.

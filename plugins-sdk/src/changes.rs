@@ -99,7 +99,12 @@ impl Changes {
 
     /// Adds to a number, as [`storage::add`](crate::storage::add) does.
     pub fn add(self, key: impl Into<String>, amount: i64) -> Self {
-        self.with(KeyChange::Add(AddNumber { key: key.into(), amount, expires: None }))
+        self.with(add_number(key.into(), amount, None))
+    }
+
+    /// The same, and keeps the sum for so long from now.
+    pub fn add_for(self, key: impl Into<String>, amount: i64, time: Duration) -> Self {
+        self.with(add_number(key.into(), amount, Some(time)))
     }
 
     /// Deletes a key, if it exists.
@@ -131,6 +136,10 @@ impl Changes {
             }
         }
     }
+}
+
+fn add_number(key: String, amount: i64, time: Option<Duration>) -> KeyChange {
+    KeyChange::Add(AddNumber { key, amount, expires: time.map(milliseconds) })
 }
 
 fn set_value(key: String, value: Vec<u8>, time: Option<Duration>) -> KeyChange {
@@ -181,4 +190,22 @@ where
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_among_several_changes_lasts_as_long_as_is_said() {
+        let changes = Changes::new().add("seen", 1).add_for("today", 2, Duration::from_secs(3)).changes;
+        let added: Vec<_> = changes
+            .iter()
+            .map(|change| match change {
+                KeyChange::Add(number) => (number.key.as_str(), number.amount, number.expires),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(added, [("seen", 1, None), ("today", 2, Some(3_000))]);
+    }
 }

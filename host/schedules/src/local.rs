@@ -4,7 +4,7 @@ use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::fmt::strtime;
 use jiff::{SignedDuration, Span, Timestamp};
 
-use crate::zone::Zone;
+use crate::zone::{Moments, Zone};
 
 /// The maximum length of a text or a pattern, in bytes.
 pub const LONGEST_TEXT: usize = 256;
@@ -83,8 +83,10 @@ pub fn parse(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, NoTim
                 return at(date_in(date)?, time_in(time)?);
             }
             let time = time_in(one)?;
-            let moment = at(today, time)?;
-            if moment > now { Ok(moment) } else { at(tomorrow(today)?, time) }
+            match next_shown(today.to_datetime(time), now, zone)? {
+                Some(moment) => Ok(moment),
+                None => at(tomorrow(today)?, time),
+            }
         }
         [day, time] => {
             let date = match *day {
@@ -99,6 +101,15 @@ pub fn parse(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, NoTim
         }
         _ => Err(NoTime::Unreadable),
     }
+}
+
+/// Returns the next moment at which clocks show this time. If they show it twice, the second one may still follow.
+fn next_shown(shown: DateTime, now: Timestamp, zone: &Zone) -> Result<Option<Timestamp>, NoTime> {
+    let (first, second) = match zone.moments(shown).ok_or(NoTime::TooFar)? {
+        Moments::Once(moment) | Moments::Never(moment) => (moment, moment),
+        Moments::Twice(first, second) => (first, second),
+    };
+    Ok([first, second].into_iter().find(|moment| *moment > now))
 }
 
 /// Returns the moment after amounts of time, such as `2 hours 30 minutes`. Days and weeks are those of the calendar: a day
@@ -267,6 +278,12 @@ mod tests {
     fn the_second_of_two_equal_times_goes_on_from_there() {
         let second = moment("2026-10-25T01:10:00Z");
         assert_eq!(parse("in 5 minutes", second, &berlin()), Ok(moment("2026-10-25T01:15:00Z")));
+        // 2:10 for the second time: 2:30 follows once more, and 2:05 tomorrow.
+        assert_eq!(parse("2:30", second, &berlin()), Ok(moment("2026-10-25T01:30:00Z")));
+        assert_eq!(parse("2:05", second, &berlin()), Ok(moment("2026-10-26T01:05:00Z")));
+        let first = moment("2026-10-25T00:10:00Z");
+        assert_eq!(parse("2:30", first, &berlin()), Ok(moment("2026-10-25T00:30:00Z")));
+        assert_eq!(parse("2:05", first, &berlin()), Ok(moment("2026-10-25T01:05:00Z")));
     }
 
     #[test]

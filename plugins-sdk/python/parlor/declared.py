@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import types
 import typing
 from datetime import timedelta
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Optional
@@ -74,16 +75,10 @@ def _people(one: People) -> Any:
 def _wanted(command: str, parameter: inspect.Parameter, hint: Any) -> Wanted:
     shown = parameter.name.rstrip("_").replace("_", "-")
     what = f"the argument {parameter.name} of the command {command}"
-    bounds, help, page = Range(), "", None
-    if typing.get_origin(hint) is typing.Annotated:
-        hint, *notes = typing.get_args(hint)
-        bounds = next((one for one in notes if isinstance(one, Range)), bounds)
-        help = next((one for one in notes if isinstance(one, str)), help)
-        page = next((one.title for one in notes if isinstance(one, Page)), page)
-    parts = [one for one in typing.get_args(hint) if one is not type(None)]
-    may_be_none = len(parts) == 1 and type(None) in typing.get_args(hint)
-    if may_be_none:
-        hint = parts[0]
+    hint, notes, may_be_none = _without_notes(hint)
+    bounds = next((one for one in notes if isinstance(one, Range)), Range())
+    help = next((one for one in notes if isinstance(one, str)), "")
+    page = next((one.title for one in notes if isinstance(one, Page)), None)
     kind = _kind(what, hint, bounds)
     is_flag = hint is bool
     default = parameter.default
@@ -96,6 +91,23 @@ def _wanted(command: str, parameter: inspect.Parameter, hint: Any) -> Wanted:
     is_named = is_flag or parameter.kind is parameter.KEYWORD_ONLY
     text = None if is_flag or default is None else _written(default)
     return Wanted(parameter.name, shown, _commands.Argument(shown, kind, is_optional, text, is_named, help, page), default)
+
+
+def _without_notes(hint: Any) -> tuple[Any, list[Any], bool]:
+    """Returns the type of a hint, its notes, and whether it may be None: `Annotated[Optional[int], …]` and
+    `Optional[Annotated[int, …]]` say the same."""
+    notes: list[Any] = []
+    may_be_none = False
+    while True:
+        origin, parts = typing.get_origin(hint), typing.get_args(hint)
+        others = [one for one in parts if one is not type(None)]
+        if origin is typing.Annotated:
+            hint = parts[0]
+            notes.extend(parts[1:])
+        elif origin in (typing.Union, types.UnionType) and len(others) == 1:
+            hint, may_be_none = others[0], True
+        else:
+            return hint, notes, may_be_none
 
 
 def _kind(what: str, hint: Any, bounds: Range) -> Any:

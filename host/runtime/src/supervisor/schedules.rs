@@ -4,6 +4,7 @@
 //! for the plugin at the same time. So sixty schedules that are due at once are delivered one after another.
 
 mod known;
+mod since;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use super::{Shared, Supervised};
 use crate::instance::Instance;
 use crate::schedules::PluginSchedules;
 use known::{Known, Work};
+use since::Since;
 
 /// The maximum number of due times that are being delivered at the same time, each of another schedule. A slow one does
 /// not delay other schedules.
@@ -95,9 +97,7 @@ async fn tell_all(shared: Arc<Shared>) {
     let Some(_turn) = stays_for(&shared, schedules.turn()).await else { return };
     let clock = shared.account.clock;
     let mut jumps = ClockJumpDetector::of(clock);
-    // Earlier due times were missed, even if an instance was running.
-    let mut missed_until = Timestamp::MIN;
-    let (mut all, mut under_way) = (Known::default(), FuturesUnordered::new());
+    let (mut all, mut under_way, mut taken) = (Known::default(), FuturesUnordered::new(), Since::default());
     let (mut is_stale, mut seen) = (true, 0);
     loop {
         if std::mem::take(&mut is_stale) {
@@ -112,14 +112,15 @@ async fn tell_all(shared: Arc<Shared>) {
             is_stale = true;
             continue;
         }
-        let since = running_now(&shared).map(|instance| instance.since);
-        if jumps.look().is_some_and(|by| by > JUMP) {
-            missed_until = clock.now();
+        let instance = running_now(&shared);
+        let (has_jumped, now) = (jumps.look().is_some_and(|by| by > JUMP), clock.now());
+        if has_jumped {
+            taken.jumped(now);
         }
-        let now = clock.now();
+        let since = instance.map(|instance| taken.of(instance.id, instance.since, now));
         if let Some(since) = since {
             while under_way.len() < AT_ONCE
-                && let Some((row, work)) = all.take_due(now, since.max(missed_until))
+                && let Some((row, work)) = all.take_due(now, since)
             {
                 under_way.push(work_on(&shared, &stored, row, work));
             }

@@ -88,6 +88,8 @@ pub(super) fn line(parameters: &[Parameter], given: &BTreeMap<String, String>) -
         match one.kind {
             Kind::Flag if matches!(text, "1" | "true") => words.push(one.label()),
             Kind::Flag => {}
+            // Otherwise the rest would be read as the name of an argument.
+            Kind::Rest if is_dashed(text) => rest = Some(format!("-- {text}")),
             Kind::Rest => rest = Some(text.to_owned()),
             _ if one.is_named => words.extend([one.label(), quoted(text)]),
             _ => words.push(quoted(text)),
@@ -97,9 +99,15 @@ pub(super) fn line(parameters: &[Parameter], given: &BTreeMap<String, String>) -
     words.join(" ")
 }
 
+/// Returns whether a text begins like the name of an argument, also with the long dashes of phones.
+fn is_dashed(text: &str) -> bool {
+    text.starts_with("--") || text.starts_with(['\u{2013}', '\u{2014}'])
+}
+
 /// Returns a word in quotes, if it needs them.
 fn quoted(word: &str) -> String {
-    let is_plain = !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\\'));
+    let is_odd = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\\');
+    let is_plain = !word.is_empty() && !is_dashed(word) && !word.contains(is_odd);
     if is_plain { word.to_owned() } else { format!("\"{}\"", word.replace('\\', r"\\").replace('"', "\\\"")) }
 }
 
@@ -107,6 +115,7 @@ fn quoted(word: &str) -> String {
 mod tests {
     use super::super::declaration::Declared;
     use super::super::declaration::tests::{argument, declaration};
+    use super::super::kinds::Named;
     use super::*;
 
     #[test]
@@ -140,13 +149,31 @@ mod tests {
         let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         assert_eq!(line(&declared.parameters, &given), "\"Al Ice\" --loud it's  \"late\"");
         assert_eq!(line(&declared.parameters, &BTreeMap::new()), "");
+        // Values that look like names are read as values.
+        let given = [("whom", "--loud"), ("why", "--whom it may concern")];
+        let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let line = line(&declared.parameters, &given);
+        assert_eq!(line, "\"--loud\" -- --whom it may concern");
+        let text = |text: &str| CommandValue::Text(text.to_owned());
+        let values: Vec<_> = super::super::arguments::read(&declared.parameters, &line, &|_| Named::Nobody)
+            .unwrap()
+            .into_iter()
+            .map(|(_, value)| value)
+            .collect();
+        assert_eq!(values, [text("--loud"), text("--whom it may concern"), CommandValue::Flag(false)]);
     }
 
     #[test]
     fn a_word_that_needs_quotes_has_them() {
-        for (word, written) in
-            [("a", "a"), ("", "\"\""), ("a b", "\"a b\""), ("a\"b", r#""a\"b""#), ("a\\", r#""a\\""#)]
-        {
+        for (word, written) in [
+            ("a", "a"),
+            ("-1", "-1"),
+            ("--a", "\"--a\""),
+            ("", "\"\""),
+            ("a b", "\"a b\""),
+            ("a\"b", r#""a\"b""#),
+            ("a\\", r#""a\\""#),
+        ] {
             assert_eq!(quoted(word), written);
             assert_eq!(super::super::words::split(written, 9), [word]);
         }

@@ -125,7 +125,7 @@ impl Commands {
     }
 
     fn step(&mut self, from: &FullJid, command: AdHoc, id: &str, given: &Given<'_>, turn: &mut Turn<'_>) -> Answered {
-        let AdHoc { node, session, action, values, too_long } = command;
+        let AdHoc { node, session, action, has_form, values, too_long } = command;
         if action == AdHocAction::Unknown {
             return Err(AdHocRefusal::MalformedAction);
         }
@@ -145,7 +145,7 @@ impl Commands {
             }
             Stage::Page(at) => {
                 let at = *at;
-                let filled = self.fill_page(&session, at, &Sent { values, too_long, action }, given)?;
+                let filled = self.fill_page(&session, at, &Sent { has_form, values, too_long, action }, given)?;
                 match filled {
                     Filled::Page(stage) => stage,
                     Filled::All(values) => match self.obey_form(&session, from, &values, id, given, turn) {
@@ -168,7 +168,7 @@ impl Commands {
 
     /// Stores the values that were filled in on a page, and moves to another one.
     fn fill_page(&mut self, session: &str, at: usize, sent: &Sent, given: &Given<'_>) -> Result<Filled, AdHocRefusal> {
-        let Sent { values, too_long, action } = sent;
+        let Sent { has_form, values, too_long, action } = sent;
         let pages = pages(given.parameters);
         // The command may have been declared again since, with fewer pages.
         let at = at.min(pages.len().saturating_sub(1));
@@ -179,8 +179,9 @@ impl Commands {
             Ok(Filled::Page(shown(&pages, at, &given.title, values, wrong)))
         };
         let long = page.parameters.iter().find(|one| too_long.contains(&one.name));
-        // An earlier page that comes twice does not count for this one.
-        if long.is_none() && !page.has_any(values) && pages[..at].iter().any(|before| before.has_any(values)) {
+        // Another page that comes twice does not count for this one.
+        let is_of_another = || pages.iter().enumerate().any(|(place, other)| place != at && other.has_any(values));
+        if long.is_none() && !page.has_any(values) && is_of_another() {
             return show(at, &open.values, None);
         }
         let given_here = page.parameters.iter().filter_map(|one| values.get(&one.name));
@@ -191,6 +192,8 @@ impl Commands {
         match action {
             AdHocAction::Back if at == 0 => return Err(AdHocRefusal::BadAction),
             AdHocAction::Complete if !is_last => return Err(AdHocRefusal::BadAction),
+            // A client may go back without sending the form.
+            _ if !has_form => {}
             _ => put(page, values, &mut open.values),
         }
         if *action == AdHocAction::Back {
@@ -363,6 +366,7 @@ impl Commands {
 
 /// The contents of a page that a person sent.
 struct Sent {
+    has_form: bool,
     values: BTreeMap<String, String>,
     /// The fields whose values are too long.
     too_long: BTreeSet<String>,

@@ -323,6 +323,43 @@ fn a_form_of_several_pages_is_gone_through_and_back() {
     assert_eq!(test.count("command"), 1);
 }
 
+/// Row 152. A client may go back without sending the form, and a person may send a step twice.
+#[test]
+fn a_step_without_the_form_of_its_page_changes_nothing_that_was_filled_in() {
+    let mut test = with_pages();
+    let (session, _) = test.form(ROMEO_HOME, "polls.ask");
+    let go = |action: &str| format!("sessionid='{session}' action='{action}'");
+    let _ = test.step(ROMEO_HOME, "polls.ask", &go("next"), &[("question", "Tea?")]);
+    let _ = test.step(ROMEO_HOME, "polls.ask", &go("next"), &[("first", "yes"), ("second", "no")]);
+    let asked = [("question".to_owned(), Some("Tea?".to_owned()))];
+    let filled = [("first".to_owned(), Some("yes".to_owned())), ("second".to_owned(), Some("no".to_owned()))];
+    for (action, number, expected) in [
+        ("prev", 2, &filled[..]),
+        ("prev", 1, &asked),
+        ("next", 2, &filled),
+        ("next", 3, &[("secret".to_owned(), None)]),
+    ] {
+        test.hear_xml(&format!(
+            "<iq xmlns='jabber:client' type='set' id='1' from='{ROMEO_HOME}'><command xmlns='{COMMANDS}' \
+             node='polls.ask' {}/></iq>",
+            go(action)
+        ));
+        let (_, step, fields) = page(stage(test.replied()));
+        assert_eq!((step.number, fields.as_slice()), (number, expected), "{action}");
+    }
+    // The step back from the third page comes twice: it is one step, and the second page is not emptied by it.
+    for _ in 0..2 {
+        let (_, step, fields) = page(stage(test.step(ROMEO_HOME, "polls.ask", &go("prev"), &[("secret", "1")])));
+        assert_eq!((step.number, fields.as_slice()), (2, &filled[..]));
+    }
+    // A form that has come empty was emptied.
+    let (_, step, _) = page(stage(test.step(ROMEO_HOME, "polls.ask", &go("next"), &[])));
+    assert_eq!(step.number, 3);
+    let _ = test.step(ROMEO_HOME, "polls.ask", &go("complete"), &[]);
+    let Payload::Command { args, .. } = test.last("command") else { panic!() };
+    assert_eq!(args.join(" "), "Tea?");
+}
+
 /// Row 160: hooks are told to whom an answer goes.
 #[test]
 fn the_client_of_a_form_is_found_for_the_plugin_that_is_to_answer() {

@@ -117,6 +117,7 @@ fn ad_hoc(payload: &Element) -> Option<AdHoc> {
             Some("prev") => AdHocAction::Back,
             Some(_) => AdHocAction::Unknown,
         },
+        has_form: form.is_some(),
         values,
         too_long,
     })

@@ -19,6 +19,8 @@ pub struct AdHoc {
     pub session: Option<String>,
     /// The action to take.
     pub action: AdHocAction,
+    /// Whether a form came with it. Without one, nothing was filled in.
+    pub has_form: bool,
     /// The submitted values by field; the first value of each.
     pub values: BTreeMap<String, String>,
     /// The fields whose values are too long, and not among these.

@@ -207,8 +207,11 @@ func uncount(ctx context.Context, message *parlor.Message) error {
 
 func past(ctx context.Context, message *parlor.Message) error {
 	_, ok, read := parlor.StorageGet[int](ctx, "past")
+	_, isCounted, counted := parlor.StorageGet[int](ctx, "count of the past")
 	kept := parlor.StorageSet(ctx, "past", 1, -time.Hour)
-	return errors.Join(read, kept, parlor.Reply(ctx, message, fmt.Sprint(ok)))
+	var changes parlor.Changes
+	_, made := changes.AddFor("count of the past", 1, -time.Hour).Make(ctx)
+	return errors.Join(read, counted, kept, made, parlor.Reply(ctx, message, fmt.Sprint(ok || isCounted)))
 }
 
 // stanzas.chat

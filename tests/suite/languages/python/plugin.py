@@ -232,7 +232,7 @@ async def say_it(given: Command) -> None:
 @command("python.Typed", help="Reads values", aliases=["ty"])
 async def typed(
     given: Command, count: Annotated[int, Range(1, 100)] = 1, how: Literal["slow", "fast"] = "slow", loud: bool = False, *,
-    in_: Optional[timedelta] = None, whom: Optional[Jid] = None, half_way: float = 0.5,
+    in_: Optional[timedelta] = None, whom: Optional[Annotated[Jid, "Whose it is"]] = None, half_way: float = 0.5,
 ) -> None:
     await reply(given, f"{given.name} {count} {how} {loud} {in_} {whom} {half_way} {given.values['count']}")
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jid::BareJid;
 use parlor_base::id::InstanceId;
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
 /// Maximum number of messages of one account that may wait for verdicts. Beyond it, the oldest message stops waiting.
 const MOST: usize = 256;
@@ -13,12 +14,19 @@ const MOST: usize = 256;
 /// A line: the instance that sends, and the recipient.
 type Key = (InstanceId, BareJid);
 
+/// A place in a line, by its number, with the end that notices when it is gone.
+type Before = (u64, oneshot::Receiver<Gone>);
+
+/// A place is gone. If it was given up before its turn, the next one waits for the place before it.
+#[derive(Debug)]
+struct Gone(Option<Before>);
+
 /// The messages that wait.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     next: u64,
-    /// The last message of each line, with the end that notices when it is gone.
-    last: HashMap<Key, (u64, oneshot::Receiver<()>)>,
+    /// The last message of each line.
+    last: HashMap<Key, Before>,
     /// All of them, the oldest first. Dropping one ends its wait for verdicts.
     waiting: VecDeque<(u64, oneshot::Sender<()>)>,
 }
@@ -28,9 +36,10 @@ pub(super) struct Place {
     among: Arc<Mutex<Lines>>,
     key: Key,
     number: u64,
-    before: Option<oneshot::Receiver<()>>,
+    /// The place that is to be gone before its turn comes.
+    before: Option<Before>,
     overdue: oneshot::Receiver<()>,
-    _gone: oneshot::Sender<()>,
+    gone: Option<oneshot::Sender<Gone>>,
 }
 
 impl Place {
@@ -46,9 +55,9 @@ impl Place {
         let number = lines.next;
         lines.next += 1;
         lines.waiting.push_back((number, keep));
-        let before = lines.last.insert(key.clone(), (number, notices)).map(|(_, before)| before);
+        let before = lines.last.insert(key.clone(), (number, notices));
         drop(lines);
-        Self { among: Arc::clone(among), key, number, before, overdue, _gone: gone }
+        Self { among: Arc::clone(among), key, number, before, overdue, gone: Some(gone) }
     }
 
     /// Waits for this, or until too many others wait. None: it has waited for too long.
@@ -62,9 +71,9 @@ impl Place {
 
     /// Waits until those before it in the line are gone.
     pub(super) async fn comes(&mut self) {
-        if let Some(before) = self.before.take() {
-            // Nothing is ever sent: it ends when that place is dropped.
-            let _ = before.await;
+        // It is kept meanwhile: if the plugin gives up the call, the next one has to wait for it.
+        while let Some((_, notices)) = &mut self.before {
+            self.before = notices.await.ok().and_then(|Gone(earlier)| earlier);
         }
     }
 }
@@ -74,10 +83,26 @@ impl Drop for Place {
         let mut lines = lock(&self.among);
         let number = self.number;
         lines.waiting.retain(|(one, _)| *one != number);
-        if lines.last.get(&self.key).is_some_and(|(last, _)| *last == number) {
-            lines.last.remove(&self.key);
+        let before = still(self.before.take());
+        let is_last = lines.last.get(&self.key).is_some_and(|(last, _)| *last == number);
+        match (is_last, before) {
+            (true, None) => _ = lines.last.remove(&self.key),
+            (true, Some(before)) => _ = lines.last.insert(self.key.clone(), before),
+            (false, before) => _ = self.gone.take().map(|gone| gone.send(Gone(before))),
         }
     }
+}
+
+/// Returns the place that still has to be gone; `None` if all are.
+fn still(mut before: Option<Before>) -> Option<Before> {
+    while let Some((_, notices)) = &mut before {
+        match notices.try_recv() {
+            Ok(Gone(earlier)) => before = earlier,
+            Err(TryRecvError::Closed) => before = None,
+            Err(TryRecvError::Empty) => break,
+        }
+    }
+    before
 }
 
 fn lock(lines: &Mutex<Lines>) -> MutexGuard<'_, Lines> {
@@ -112,6 +137,34 @@ mod tests {
             assert!(poll!(comes.as_mut()).is_ready() && poll!(last.as_mut()).is_pending());
         }
         drop((second, third, elsewhere, of_another));
+        let left = lock(&lines);
+        assert!(left.last.is_empty() && left.waiting.is_empty());
+    }
+
+    /// A plugin may give up a call that waits.
+    #[tokio::test]
+    async fn one_that_is_given_up_lets_none_behind_it_overtake_those_before_it() {
+        let (lines, instance) = (Arc::<Mutex<Lines>>::default(), InstanceId::next());
+        let first = take(&lines, instance, "a@b");
+        let (mut second, mut third) = (take(&lines, instance, "a@b"), take(&lines, instance, "a@b"));
+        {
+            let mut comes = pin!(second.comes());
+            assert!(poll!(comes.as_mut()).is_pending());
+        }
+        drop(second);
+        {
+            let mut comes = pin!(third.comes());
+            assert!(poll!(comes.as_mut()).is_pending(), "in the middle");
+        }
+        drop(third);
+        let mut fourth = take(&lines, instance, "a@b");
+        {
+            let mut comes = pin!(fourth.comes());
+            assert!(poll!(comes.as_mut()).is_pending(), "at the end");
+            drop(first);
+            assert!(poll!(comes.as_mut()).is_ready());
+        }
+        drop(fourth);
         let left = lock(&lines);
         assert!(left.last.is_empty() && left.waiting.is_empty());
     }

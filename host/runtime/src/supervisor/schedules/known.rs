@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use parlor_schedules::{Timing, judge};
 use parlor_store::StoredSchedule;
 use tokio::time::Instant;
@@ -96,7 +96,9 @@ impl Known {
     pub(super) fn pause(&self, now: Timestamp) -> Duration {
         let at = Instant::now();
         let pause = |one: &One| {
-            let until_due = Duration::try_from(one.due()?.duration_since(now)).unwrap_or_default();
+            let due = one.due()?;
+            let until_due = if one.due_by(now).is_some() { SignedDuration::ZERO } else { due.duration_since(now) };
+            let until_due = Duration::try_from(until_due).unwrap_or_default();
             let waits = one.waits_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(at));
             Some(until_due.max(waits))
         };
@@ -145,9 +147,11 @@ impl One {
         self.row.due.map(moment).or(self.next)
     }
 
-    /// Returns the same if it is due by now.
+    /// Returns the same if it is due by now. A due time whose delivery has begun stays due, also if the clock was set
+    /// back since: otherwise it would be delivered again only when the clock shows it again.
     fn due_by(&self, now: Timestamp) -> Option<Timestamp> {
-        self.due().filter(|due| *due <= now)
+        let has_begun = self.row.due.is_some();
+        self.due().filter(|due| has_begun || *due <= now)
     }
 
     fn is_free(&self, at: Instant) -> bool {
@@ -193,7 +197,6 @@ impl One {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
     use parlor_base::clock::Clock;
     use parlor_store::{DueOutcome, NewSchedule, Owner, Store, StoredTiming};
 
@@ -266,6 +269,22 @@ mod tests {
         assert_eq!(take(&mut known, 9, 8), Some((1, tell(1, None))));
         let (row, work) = known.take_due(moment(9 * MINUTE), moment(8 * MINUTE)).unwrap();
         assert_eq!((row.attempts, work), (1, tell(1, None)));
+    }
+
+    /// It was not taken, its handler failed, or the host was killed in between.
+    #[tokio::test(start_paused = true)]
+    async fn a_due_time_that_has_begun_is_told_again_also_after_the_clock_was_set_back() {
+        let mut known = known(vec![every_minute(1)]);
+        assert_eq!(take(&mut known, 9, 8), Some((1, tell(9, Some(8)))));
+        known.settle(1, &Done::Again(Duration::from_secs(1)));
+        assert_eq!((take(&mut known, 2, 2), known.pause(moment(2 * MINUTE))), (None, Duration::from_secs(1)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(known.pause(moment(2 * MINUTE)), Duration::ZERO);
+        assert_eq!(take(&mut known, 2, 2), Some((1, tell(9, None))));
+        known.settle(1, &Done::Over);
+        assert_eq!(take(&mut known, 9, 2), None, "and it is over then");
+        let begun = StoredSchedule { due: Some(9 * MINUTE), ..every_minute(1) };
+        assert_eq!(take(&mut self::known(vec![begun]), 2, 2), Some((1, tell(9, None))));
     }
 
     #[tokio::test(start_paused = true)]
