@@ -48,7 +48,7 @@ struct Hold {
 struct Sent {
     key: Key,
     value: Value,
-    /// The highest revision that the store had reported before.
+    /// The highest revision that the store had reported or confirmed before.
     known: Revision,
 }
 
@@ -124,9 +124,13 @@ impl Node {
     }
 
     /// Takes in a write that the store reports, its own ones included; `None` is a deletion. The store reports all writes
-    /// in their order. It may leave out those that later ones replaced.
+    /// in their order. It may leave out those that later ones replaced, and may begin again. [`Self::passed`] takes in all others.
     pub fn seen(&mut self, now: Duration, key: &Key, revision: Revision, value: Option<Value>) -> Vec<Output> {
         self.turn(now, |node| {
+            if value.is_some() && node.view.has_missed(key, revision) {
+                node.begin_anew(now);
+                return;
+            }
             if revision > node.view.revision(key) && node.busy.get(key).is_some_and(Option::is_some) {
                 node.busy.remove(key);
             }
@@ -481,7 +485,7 @@ impl Node {
         self.last_request += 1;
         let (request, expected) = (RequestId(self.last_request), self.view.revision(&key));
         self.busy.insert(key.clone(), None);
-        let known = self.view.complete();
+        let known = self.view.known();
         self.requests.insert(request, Sent { key: key.clone(), value: value.clone(), known });
         self.out.push(Output::Put { request, key, value, expected });
     }
