@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Node;
 use crate::output::Output;
-use crate::record::Revision;
+use crate::record::{Revision, SessionState};
 use crate::view::View;
 
 impl Node {
@@ -36,6 +36,10 @@ impl Node {
         self.busy.clear();
         self.was_usable = false;
         self.claims_from = now + self.timing.patience();
+        if self.state == SessionState::Draining {
+            // The wish to drain the node may be lost, too. If it is there, it is reported anew.
+            self.state = SessionState::Open;
+        }
         self.out.push(Output::ReadAnew);
     }
 }

@@ -369,6 +369,23 @@ fn a_node_that_is_told_of_a_loss_ends_its_accounts_and_reads_all_anew() {
     assert_eq!(stage.loads(), [1]);
 }
 
+/// The record of the drain may be lost as well. If it is not, it is reported anew.
+#[test]
+fn a_drained_node_takes_accounts_after_a_loss_unless_the_drain_is_reported_again() {
+    for is_reported in [false, true] {
+        let mut stage = Stage::with(1, 1);
+        stage.input(0, |node, now| node.drain(now, true));
+        stage.settle(&[]);
+        stage.input(0, Node::lost);
+        stage.seen[0] = 0;
+        if is_reported {
+            stage.input(0, |node, now| node.drain(now, true));
+        }
+        stage.run(ms(3_000), &[]);
+        assert_eq!(stage.loads(), [usize::from(!is_reported)]);
+    }
+}
+
 /// A node may lack a key, or have a full disk.
 #[test]
 fn an_account_that_a_node_cannot_run_comes_to_each_node_in_turn() {
