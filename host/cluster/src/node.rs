@@ -298,7 +298,7 @@ impl Node {
 
     /// Starts the accounts that are this node's, and ends those that are no longer.
     fn go_by_the_view(&mut self, now: Duration) {
-        let usable = self.usable(now);
+        let (own, usable) = (self.tenure.as_ref().map(|tenure| tenure.id), self.usable(now));
         let was_usable = std::mem::replace(&mut self.was_usable, usable.is_some());
         if let Some(own) = usable.filter(|_| !was_usable) {
             self.news.extend(self.view.held_by(own).map(|(account, _)| Arc::clone(account)));
@@ -306,7 +306,9 @@ impl Node {
         for account in std::mem::take(&mut self.news) {
             let claim = self.view.claim(&account);
             if let Some(hold) = self.holds.get(&account) {
-                if claim.is_some_and(|claim| claim.token <= hold.token) {
+                // If the store has lost a claim, it gives the token of that one a second time.
+                let is_own = |claim: &Claim| claim.token == hold.token && claim.session == own;
+                if claim.is_some_and(|claim| claim.token < hold.token || is_own(claim)) {
                     continue;
                 }
                 let (token, is_stopped) = (hold.token, matches!(hold.phase, Phase::Stopped(_)));

@@ -386,6 +386,33 @@ fn a_drained_node_takes_accounts_after_a_loss_unless_the_drain_is_reported_again
     }
 }
 
+/// After the store has lost a claim, it gives the token of that claim a second time.
+#[test]
+fn an_account_ends_if_another_session_has_it_with_the_same_token() {
+    let mut stage = Stage::with(1, 1);
+    stage.done.clear();
+    let claim = stage.store.claim(&name(0)).unwrap().clone();
+    assert_eq!(claim.token, Token(1));
+    let elsewhere = Claim { session: Some(SessionId { process: 77, number: 1 }), ..claim };
+    stage.store.put(Key::Account(name(0)), Some(Value::Claim(elsewhere)));
+    stage.settle(&[]);
+    assert_eq!(stage.done, [(0, Output::Kill { account: name(0), token: Token(1) })]);
+    assert!(!stage.nodes[0].may_act(stage.now, &name(0), Token(1)));
+}
+
+/// The store has lost claims, so that the log of an account has a higher token than its claim.
+#[test]
+fn an_account_whose_token_is_raised_is_ended_and_then_started_with_it() {
+    let mut stage = Stage::with(1, 1);
+    stage.done.clear();
+    let claim = Claim { token: Token(71), ..stage.store.claim(&name(0)).unwrap().clone() };
+    stage.store.put(Key::Account(name(0)), Some(Value::Claim(claim)));
+    stage.settle(&[]);
+    let account = name(0);
+    let ended = Output::Kill { account: Arc::clone(&account), token: Token(1) };
+    assert_eq!(stage.done, [(0, ended), (0, Output::Start { account, token: Token(71) })]);
+}
+
 /// A node may lack a key, or have a full disk.
 #[test]
 fn an_account_that_a_node_cannot_run_comes_to_each_node_in_turn() {
