@@ -319,6 +319,25 @@ async fn a_node_goes_on_after_nats_was_started_with_an_older_copy_of_its_disk() 
     assert!(permit.may_act());
 }
 
+/// NATS may have lost the last claims of an account, and not what their holders wrote.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_token_of_a_claim_is_raised_after_a_loss_if_the_log_has_a_higher_one() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let state = State::open(&link, &cluster(), Timing::default()).await.unwrap();
+    let mut node = Running::start(server.port(), "node", |_| ()).await;
+    let (_, token, _) = node.start_order().await;
+    open(&link, token).await;
+    assert_eq!(state.add_after_loss(ACCOUNT, 1).await, Ok(Added::Present), "it has the token of its claim");
+    open(&link, Token(70)).await;
+    assert_eq!(state.add_after_loss(ACCOUNT, 1).await, Ok(Added::Present));
+    assert_eq!(node.kill_order().await, (ACCOUNT.into(), token));
+    let (_, raised, permit) = node.start_order().await;
+    assert_eq!(raised, Token(71));
+    assert!(permit.may_act());
+    open(&link, raised).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_leaves_while_its_server_is_down() {
     let mut server = Server::start();
