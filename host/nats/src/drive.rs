@@ -254,11 +254,12 @@ impl Running {
                     Some(command) => self.command(command),
                     None => break,
                 },
-                message = self.watch.next() => self.seen(&message),
+                // Before the messages, which may never pause.
                 () = mended(&mut self.mending) => {
                     self.mending = None;
                     Vec::new()
                 }
+                message = self.watch.next() => self.seen(&message),
                 () = tokio::time::sleep(pause) => self.node.tick(clock::now()),
             };
         }
@@ -343,35 +344,44 @@ impl Running {
     }
 
     fn seen(&mut self, message: &Message) -> Vec<Output> {
-        let Message { subject, revision, body, pending: _ } = message;
-        self.heard = clock::now();
-        if self.awaited.is_some_and(|(awaited, _)| awaited <= *revision) {
+        let Message { subject, revision, body, goes_back, pending: _ } = message;
+        let (now, revision) = (clock::now(), *revision);
+        self.heard = now;
+        if *goes_back {
+            return self.node.lost(now);
+        }
+        if self.awaited.is_some_and(|(awaited, _)| awaited <= revision) {
             self.awaited = None;
         }
-        match self.state.decode(subject, *revision, body) {
-            Ok(Decoded::Record(key, value)) => self.node.seen(clock::now(), &key, *revision, Some(value)),
-            Ok(Decoded::Drain(hash, is_draining)) if hash == self.name => self.node.drain(clock::now(), is_draining),
+        // The node hears of each message: it then knows how far it has seen, and looks at the time although messages may never pause.
+        match self.state.decode(subject, revision, body) {
+            Ok(Decoded::Record(key, value)) => self.node.seen(now, &key, revision, Some(value)),
+            Ok(Decoded::Drain(hash, is_draining)) if hash == self.name => {
+                let mut outputs = self.node.passed(now, revision);
+                outputs.extend(self.node.drain(now, is_draining));
+                outputs
+            }
             Ok(Decoded::Away(account, why)) => {
                 if why.is_gone() {
                     (self.orders)(Order::Forget(Arc::clone(&account)));
                 }
-                self.node.seen(clock::now(), &Key::Account(account), *revision, None)
+                self.node.seen(now, &Key::Account(account), revision, None)
             }
-            Ok(Decoded::Drain(..) | Decoded::Other) => Vec::new(),
+            Ok(Decoded::Drain(..) | Decoded::Other) => self.node.passed(now, revision),
             Err(error) => {
                 (self.orders)(Order::Report(error));
-                self.unreadable(subject, *revision)
+                self.unreadable(now, subject, revision)
             }
         }
     }
 
     /// Goes by a record that cannot be read. If it is a claim, nobody knows whose the account is: it ends here. A
     /// session ends by the clock, if its record is not to be read any more.
-    fn unreadable(&mut self, subject: &str, revision: Revision) -> Vec<Output> {
+    fn unreadable(&mut self, now: Duration, subject: &str, revision: Revision) -> Vec<Output> {
         let hash = subject.rsplit('.').next().unwrap_or_default();
         match self.held.get(hash).map(|(account, ..)| Key::Account(Arc::clone(account))) {
-            Some(key) => self.node.seen(clock::now(), &key, revision, None),
-            None => Vec::new(),
+            Some(key) => self.node.seen(now, &key, revision, None),
+            None => self.node.passed(now, revision),
         }
     }
 

@@ -15,9 +15,12 @@ use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
 use crate::pulse::{Pulse, Question};
+use crate::watch::Watch;
 use crate::{AccountLog, Added, Driver, Link, LogError, NodeSettings, Order, Permit, StartError, State, StateError};
 
 const ACCOUNT: &str = "bot@example.org";
+/// How long a write of a test may wait for its answer.
+const ANSWER: Duration = Duration::from_secs(2);
 
 fn settings_of(name: &str) -> NodeSettings {
     NodeSettings { name: name.to_owned(), capacity: 1, timing: Timing::default() }
@@ -317,6 +320,51 @@ async fn a_node_goes_on_after_nats_was_started_with_an_older_copy_of_its_disk() 
     let (account, _, permit) = node.start_order().await;
     assert_eq!(&*account, ACCOUNT);
     assert!(permit.may_act());
+}
+
+/// Its consumer begins after the last message that NATS has then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_come_with_earlier_revisions_after_a_loss_are_marked() {
+    let mut server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let (stream, subject) = (cluster.state_stream(), cluster.pulse_subject());
+    link.touch(&stream, subject.clone(), ANSWER).await.unwrap();
+    server.kill();
+    let copy = server.copy();
+    server.start_again();
+    let link = server.link().await;
+    let mut last = 0;
+    for _ in 0..100 {
+        last = link.touch(&stream, subject.clone(), ANSWER).await.unwrap();
+    }
+    let (sender, mut messages) = mpsc::unbounded_channel();
+    let mut watch = Watch::new(&link, &cluster);
+    // In a task of its own, it sees that the connection ends.
+    tokio::spawn(async move {
+        loop {
+            let message = watch.next().await;
+            if sender.send((message.revision, message.goes_back)).is_err() {
+                return;
+            }
+        }
+    });
+    assert_eq!(soon(messages.recv()).await, Some((last, false)));
+    link.touch(&stream, subject.clone(), ANSWER).await.unwrap();
+    assert_eq!(soon(messages.recv()).await, Some((last + 1, false)));
+    server.kill();
+    server.put_back(&copy);
+    server.start_again();
+    let delivered = soon(async {
+        loop {
+            // Not before the connection is there again.
+            _ = link.touch(&stream, subject.clone(), ANSWER).await;
+            if let Ok(message) = tokio::time::timeout(Duration::from_millis(200), messages.recv()).await {
+                return message.unwrap();
+            }
+        }
+    });
+    let (revision, goes_back) = delivered.await;
+    assert!(goes_back && revision <= last, "{revision}");
 }
 
 /// NATS may have lost the last claims of an account, and not what their holders wrote.
