@@ -18,6 +18,7 @@ use crate::connect::{Link, Settings};
 use crate::error::{PutError, StartError, StateError};
 use crate::names::{self, Cluster};
 use crate::permit::{Gate, Permit};
+use crate::silence::Silence;
 use crate::state::{Decoded, State, check_node};
 use crate::watch::{Message, Watch};
 
@@ -27,8 +28,6 @@ const ANSWER: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// If nothing arrives for this time although an own write was acknowledged, the watch is not whole.
 const ARRIVAL: Duration = Duration::from_secs(1);
-/// If NATS neither takes nor refuses a write for this time although there is a connection, the stream may be gone.
-const SILENT: Duration = Duration::from_secs(3);
 
 /// The settings of a node, which the others see.
 #[derive(Debug, Clone)]
@@ -195,7 +194,7 @@ fn run(
             held: HashMap::new(),
             awaited: None,
             heard: clock::now(),
-            last_answer: clock::now(),
+            silence: Silence::new(clock::now()),
             mending: None,
             trouble: None,
         };
@@ -227,8 +226,7 @@ struct Running {
     awaited: Option<(Revision, Duration)>,
     /// When anything arrived last.
     heard: Duration,
-    /// When NATS took or refused a write last, or the stream was looked for.
-    last_answer: Duration,
+    silence: Silence,
     /// Looks for the stream, and creates it if it is gone.
     mending: Option<BoxFuture<'static, ()>>,
     /// The trouble that was reported last; `None` after a write.
@@ -304,9 +302,7 @@ impl Running {
 
     fn answered(&mut self, request: RequestId, answer: Result<Revision, PutError>) -> Vec<Output> {
         let now = clock::now();
-        if matches!(answer, Ok(_) | Err(PutError::Refused)) {
-            self.last_answer = now;
-        }
+        self.silence.answered(now, &answer);
         let outcome = match answer {
             Ok(revision) => {
                 self.trouble = None;
@@ -406,11 +402,9 @@ impl Running {
 
     /// Creates the stream of the state anew if NATS has none any more, as a node does that starts.
     fn look_for_the_stream(&mut self) {
-        let now = clock::now();
-        if self.mending.is_some() || now < self.last_answer + SILENT || !self.state.link.is_connected() {
+        if !self.silence.is_long(clock::now(), self.state.link.is_connected()) || self.mending.is_some() {
             return;
         }
-        self.last_answer = now;
         let (state, timing) = (self.state.clone(), self.timing);
         self.mending = Some(Box::pin(async move {
             if let Err(error) = State::open(&state.link, &state.cluster, timing).await {
