@@ -125,7 +125,7 @@ impl Driver {
         self.send(Command::Leave);
     }
 
-    /// Returns when the node has left, or its thread has ended.
+    /// Returns when the node has left or its thread has ended, which also happens if the cluster has other times than the node.
     pub async fn ended(&mut self) {
         // The other end is dropped with the thread.
         while self.ended.changed().await.is_ok() {}
@@ -209,6 +209,9 @@ async fn open(settings: &Settings, cluster: &Cluster, timing: Timing) -> Result<
     Ok((link, state))
 }
 
+/// The result of looking for the stream.
+type Mending = BoxFuture<'static, Result<State, StartError>>;
+
 struct Running {
     node: Node,
     /// The hash of its name, as subjects have it.
@@ -227,8 +230,8 @@ struct Running {
     /// When anything arrived last.
     heard: Duration,
     silence: Silence,
-    /// Looks for the stream, and creates it if it is gone.
-    mending: Option<BoxFuture<'static, ()>>,
+    /// Looks for the stream, creates it if it is gone, and compares the times of the cluster.
+    mending: Option<Mending>,
     /// The trouble that was reported last; `None` after a write.
     trouble: Option<PutError>,
 }
@@ -253,8 +256,11 @@ impl Running {
                     None => break,
                 },
                 // Before the messages, which may never pause.
-                () = mended(&mut self.mending) => {
+                found = mended(&mut self.mending) => {
                     self.mending = None;
+                    if self.has_other_times(found) {
+                        break;
+                    }
                     Vec::new()
                 }
                 message = self.watch.next() => self.seen(&message),
@@ -290,8 +296,10 @@ impl Running {
 
     /// Reads the state from its first record on, since NATS has lost what it had confirmed.
     fn read_anew(&mut self) {
-        self.awaited = None;
         self.watch.begin_again();
+        self.awaited = None;
+        // A node with other times may have created the stream anew.
+        self.mend();
         (self.orders)(Order::Report(StateError::Lost(self.state.cluster.to_string())));
     }
 
@@ -400,22 +408,40 @@ impl Running {
         }
     }
 
-    /// Creates the stream of the state anew if NATS has none any more, as a node does that starts.
+    /// Looks for the stream of the state if NATS is silent for long.
     fn look_for_the_stream(&mut self) {
-        if !self.silence.is_long(clock::now(), self.state.link.is_connected()) || self.mending.is_some() {
-            return;
+        if self.silence.is_long(clock::now(), self.state.link.is_connected()) {
+            self.mend();
         }
-        let (state, timing) = (self.state.clone(), self.timing);
-        self.mending = Some(Box::pin(async move {
-            if let Err(error) = State::open(&state.link, &state.cluster, timing).await {
-                tracing::debug!(%error, "the stream of the cluster's state is looked for again soon");
+    }
+
+    /// Creates the stream of the state anew if NATS has none any more, as a node does that starts.
+    fn mend(&mut self) {
+        if self.mending.is_none() {
+            let (state, timing) = (self.state.clone(), self.timing);
+            self.mending = Some(Box::pin(async move { State::open(&state.link, &state.cluster, timing).await }));
+        }
+    }
+
+    /// Returns whether the cluster has other times than this node, and reports it. The node must end at once then: others may end
+    /// its session before its own time is over.
+    fn has_other_times(&mut self, found: Result<State, StartError>) -> bool {
+        match found {
+            Ok(_) => false,
+            Err(StartError::State(error @ StateError::Timing { .. })) => {
+                (self.orders)(Order::Report(error));
+                true
             }
-        }));
+            Err(error) => {
+                tracing::debug!(%error, "the stream of the cluster's state is looked for again soon");
+                false
+            }
+        }
     }
 }
 
 /// Waits until the stream was looked for.
-async fn mended(mending: &mut Option<BoxFuture<'static, ()>>) {
+async fn mended(mending: &mut Option<Mending>) -> Result<State, StartError> {
     match mending {
         Some(mending) => mending.await,
         None => std::future::pending().await,

@@ -26,6 +26,12 @@ fn settings_of(name: &str) -> NodeSettings {
     NodeSettings { name: name.to_owned(), capacity: 1, timing: Timing::default() }
 }
 
+/// Returns times that other nodes of the tests do not have.
+fn other_times() -> Timing {
+    let [renewal, life, grace] = [100, 900, 100].map(Duration::from_millis);
+    Timing::new(renewal, life, grace, 10).unwrap()
+}
+
 /// A node, and what it ordered.
 struct Running {
     driver: Driver,
@@ -66,10 +72,14 @@ impl Running {
 
     /// Waits until it says that NATS has lost what it had confirmed.
     async fn loss(&mut self) {
+        while !matches!(self.report().await, StateError::Lost(_)) {}
+    }
+
+    /// Returns what it reports next.
+    async fn report(&mut self) -> StateError {
         loop {
             if let Order::Report(error) = self.order().await {
-                assert!(matches!(error, StateError::Lost(_)), "{error}");
-                return;
+                return error;
             }
         }
     }
@@ -386,6 +396,20 @@ async fn the_token_of_a_claim_is_raised_after_a_loss_if_the_log_has_a_higher_one
     open(&link, raised).await;
 }
 
+/// A node with other times has created the stream anew. Others end sessions by its times.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_ends_if_the_cluster_has_other_times_after_a_loss() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let mut node = Running::start(server.port(), "node", |_| ()).await;
+    let (_, _, permit) = node.start_order().await;
+    link.jetstream.delete_stream(cluster().state_stream()).await.unwrap();
+    State::open(&link, &cluster(), other_times()).await.unwrap();
+    while !matches!(node.report().await, StateError::Timing { .. }) {}
+    soon(node.driver.ended()).await;
+    assert!(!permit.may_act());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_leaves_while_its_server_is_down() {
     let mut server = Server::start();
@@ -434,11 +458,7 @@ async fn a_claim_that_cannot_be_read_ends_the_account_and_is_reported() {
     let (account, token, permit) = node.start_order().await;
     let subject = cluster().subject(&parlor_cluster::Key::Account(account));
     link.jetstream.publish(subject.clone(), Bytes::from_static(b"{\"format\":2}")).await.unwrap().await.unwrap();
-    let reported = loop {
-        if let Order::Report(error) = node.order().await {
-            break error;
-        }
-    };
+    let reported = node.report().await;
     assert!(matches!(&reported, StateError::Unreadable { subject: at, .. } if *at == subject), "{reported}");
     assert_eq!(node.kill_order().await, (ACCOUNT.into(), token));
     assert!(!permit.may_act());
@@ -456,9 +476,7 @@ async fn a_claim_that_cannot_be_read_ends_the_account_and_is_reported() {
 async fn a_node_with_other_times_or_without_a_name_is_refused() {
     let server = Server::start();
     let link = with_account(&server).await;
-    let [renewal, life, grace] = [100, 900, 100].map(Duration::from_millis);
-    let timing = Timing::new(renewal, life, grace, 10).unwrap();
-    let other = NodeSettings { timing, ..settings_of("node") };
+    let other = NodeSettings { timing: other_times(), ..settings_of("node") };
     let error = Driver::start(settings(server.port()), cluster(), other, |_| ()).await.unwrap_err();
     assert!(matches!(error, StartError::State(StateError::Timing { .. })), "{error}");
     for name in [String::new(), "a".repeat(257)] {
