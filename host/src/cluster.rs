@@ -110,7 +110,8 @@ impl Cluster {
         Ok(Some(Self { runner, following, sharing: looking, in_use }))
     }
 
-    /// Returns when the node has ended without being told to, which only happens if the host itself fails.
+    /// Returns when the node has ended without being told to: the cluster has other times than this version of parlor, which the log
+    /// says, or the host itself fails.
     pub fn over(&self) -> impl Future<Output = ()> + Send + use<> {
         self.runner.over()
     }

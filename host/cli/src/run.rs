@@ -229,7 +229,7 @@ async fn stand(
         () = signals.stop() => bail!("ended at once, on a second signal"),
     }
     match over {
-        None if has_node_failed => bail!("the node of the cluster has ended by itself; please report this"),
+        None if has_node_failed => bail!("the node of the cluster has ended; report this unless the log says why"),
         None => {
             tracing::info!("stopped cleanly");
             Ok(())

@@ -24,8 +24,9 @@
 //!
 //! A clock has to count the time during which the machine sleeps (`CLOCK_BOOTTIME` on Linux).
 //!
-//! A store that has lost confirmed writes counts them once more. A node notices that by the revision of its next write. It then
-//! forgets all that it knew, and claims nothing until each session from before has ended.
+//! A store that has lost confirmed writes gives their revisions a second time. A node notices that by the revision of its next write, or by a
+//! report of a record that it should have seen before. It then forgets all that it knew, and claims nothing until each session from
+//! before has ended. It notices nothing if others have written as much as was lost before it writes or hears anything again.
 
 mod node;
 mod output;

@@ -48,7 +48,7 @@ struct Hold {
 struct Sent {
     key: Key,
     value: Value,
-    /// The highest revision that the store had reported before.
+    /// The highest revision that the store had reported or confirmed before.
     known: Revision,
 }
 
@@ -124,9 +124,13 @@ impl Node {
     }
 
     /// Takes in a write that the store reports, its own ones included; `None` is a deletion. The store reports all writes
-    /// in their order. It may leave out those that later ones replaced.
+    /// in their order. It may leave out those that later ones replaced, and may begin again. [`Self::passed`] takes in all others.
     pub fn seen(&mut self, now: Duration, key: &Key, revision: Revision, value: Option<Value>) -> Vec<Output> {
         self.turn(now, |node| {
+            if value.is_some() && node.view.has_missed(key, revision) {
+                node.begin_anew(now);
+                return;
+            }
             if revision > node.view.revision(key) && node.busy.get(key).is_some_and(Option::is_some) {
                 node.busy.remove(key);
             }
@@ -294,7 +298,7 @@ impl Node {
 
     /// Starts the accounts that are this node's, and ends those that are no longer.
     fn go_by_the_view(&mut self, now: Duration) {
-        let usable = self.usable(now);
+        let (own, usable) = (self.tenure.as_ref().map(|tenure| tenure.id), self.usable(now));
         let was_usable = std::mem::replace(&mut self.was_usable, usable.is_some());
         if let Some(own) = usable.filter(|_| !was_usable) {
             self.news.extend(self.view.held_by(own).map(|(account, _)| Arc::clone(account)));
@@ -302,7 +306,9 @@ impl Node {
         for account in std::mem::take(&mut self.news) {
             let claim = self.view.claim(&account);
             if let Some(hold) = self.holds.get(&account) {
-                if claim.is_some_and(|claim| claim.token <= hold.token) {
+                // If the store has lost a claim, it gives the token of that one a second time.
+                let is_own = |claim: &Claim| claim.token == hold.token && claim.session == own;
+                if claim.is_some_and(|claim| claim.token < hold.token || is_own(claim)) {
                     continue;
                 }
                 let (token, is_stopped) = (hold.token, matches!(hold.phase, Phase::Stopped(_)));
@@ -481,7 +487,7 @@ impl Node {
         self.last_request += 1;
         let (request, expected) = (RequestId(self.last_request), self.view.revision(&key));
         self.busy.insert(key.clone(), None);
-        let known = self.view.complete();
+        let known = self.view.known();
         self.requests.insert(request, Sent { key: key.clone(), value: value.clone(), known });
         self.out.push(Output::Put { request, key, value, expected });
     }

@@ -73,7 +73,7 @@ pub enum SessionState {
 pub struct Claim {
     /// The session whose node runs the account; `None` if nobody does.
     pub session: Option<SessionId>,
-    /// The token of the holder. It changes with `session`, and with nothing else.
+    /// The token of the holder. It changes with `session`. It is also raised if the store has lost claims with higher ones.
     pub token: Token,
     /// The load that the account is.
     pub weight: u32,

@@ -31,17 +31,25 @@ pub(crate) struct View {
     changed: Duration,
     /// All writes up to this revision were seen, unless later ones replaced them.
     complete: Revision,
+    /// The highest revision of a write of this node that the store confirmed.
+    confirmed: Revision,
 }
 
 impl View {
     /// Takes in a write that the store reported. It reports all, in their order.
     pub(crate) fn saw(&mut self, now: Duration, key: &Key, revision: Revision, value: Option<Value>) {
-        self.complete = self.complete.max(revision);
+        self.passed(revision);
         self.put(now, key, revision, value);
+    }
+
+    /// Takes in that the store has reported all writes up to this revision.
+    pub(crate) fn passed(&mut self, revision: Revision) {
+        self.complete = self.complete.max(revision);
     }
 
     /// Takes in a write of this node, which may have been seen already.
     pub(crate) fn wrote(&mut self, now: Duration, key: &Key, revision: Revision, value: Value) {
+        self.confirmed = self.confirmed.max(revision);
         if revision > self.complete {
             self.put(now, key, revision, Some(value));
         }
@@ -110,9 +118,14 @@ impl View {
         }
     }
 
-    /// Returns the highest revision that the store has reported.
-    pub(crate) fn complete(&self) -> Revision {
-        self.complete
+    /// Returns the highest revision that the store has reported or confirmed.
+    pub(crate) fn known(&self) -> Revision {
+        self.complete.max(self.confirmed)
+    }
+
+    /// Returns whether a record should have been reported before, and was not. The store has lost what it reported in its place.
+    pub(crate) fn has_missed(&self, key: &Key, revision: Revision) -> bool {
+        self.revision(key) < revision && revision <= self.complete
     }
 
     pub(crate) fn session(&self, id: SessionId) -> Option<&SeenSession> {

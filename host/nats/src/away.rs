@@ -172,19 +172,26 @@ impl State {
         self.put(&Key::Account(account.into()), &Value::Claim(claim), expected, ANSWER).await
     }
 
-    /// Adds an account whose record is there already, if it was removed.
-    pub(crate) async fn add_again(&self, account: &str, weight: u32) -> Result<Added, StateError> {
+    /// Adds an account whose record is there already, if it was removed. Its token is then at least `lowest`, which is that of the last
+    /// record of its log. If the account is in the cluster with a lower token, the token is raised, since the log refuses the lower one.
+    pub(crate) async fn add_again(&self, account: &str, weight: u32, lowest: Token) -> Result<Added, StateError> {
         let mut attempts = 1..ATTEMPTS;
         loop {
             let (standing, revision) = self.standing(account).await?;
-            let token = match standing {
-                Standing::Away { why: Away::Removed, token, .. } => token,
+            let (added, claim) = match standing {
+                Standing::Away { why: Away::Removed, token, .. } => {
+                    (Added::New, Claim { session: None, token: token.max(lowest), weight })
+                }
                 Standing::Away { why, .. } => return Ok(Added::Away(why)),
+                // Only the node of its session may start it with the raised token. For any other, an earlier holder might still act.
+                Standing::Claimed(claim) if claim.token < lowest => {
+                    (Added::Present, Claim { token: lowest.next(), ..claim })
+                }
                 Standing::Claimed(_) => return Ok(Added::Present),
-                Standing::Unknown => Token(0),
+                Standing::Unknown => (Added::New, Claim { session: None, token: lowest, weight }),
             };
-            match self.put_free(account, token, weight, revision).await {
-                Ok(_) => return Ok(Added::New),
+            match self.put(&Key::Account(account.into()), &Value::Claim(claim), revision, ANSWER).await {
+                Ok(_) => return Ok(added),
                 Err(PutError::Refused) if attempts.next().is_some() => {}
                 Err(error) => return Err(error.into()),
             }

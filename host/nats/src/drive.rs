@@ -18,6 +18,7 @@ use crate::connect::{Link, Settings};
 use crate::error::{PutError, StartError, StateError};
 use crate::names::{self, Cluster};
 use crate::permit::{Gate, Permit};
+use crate::silence::Silence;
 use crate::state::{Decoded, State, check_node};
 use crate::watch::{Message, Watch};
 
@@ -27,8 +28,6 @@ const ANSWER: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// If nothing arrives for this time although an own write was acknowledged, the watch is not whole.
 const ARRIVAL: Duration = Duration::from_secs(1);
-/// If NATS neither takes nor refuses a write for this time although there is a connection, the stream may be gone.
-const SILENT: Duration = Duration::from_secs(3);
 
 /// The settings of a node, which the others see.
 #[derive(Debug, Clone)]
@@ -126,7 +125,7 @@ impl Driver {
         self.send(Command::Leave);
     }
 
-    /// Returns when the node has left, or its thread has ended.
+    /// Returns when the node has left or its thread has ended, which also happens if the cluster has other times than the node.
     pub async fn ended(&mut self) {
         // The other end is dropped with the thread.
         while self.ended.changed().await.is_ok() {}
@@ -195,7 +194,7 @@ fn run(
             held: HashMap::new(),
             awaited: None,
             heard: clock::now(),
-            last_answer: clock::now(),
+            silence: Silence::new(clock::now()),
             mending: None,
             trouble: None,
         };
@@ -209,6 +208,9 @@ async fn open(settings: &Settings, cluster: &Cluster, timing: Timing) -> Result<
     let state = State::open(&link, cluster, timing).await?;
     Ok((link, state))
 }
+
+/// The result of looking for the stream.
+type Mending = BoxFuture<'static, Result<State, StartError>>;
 
 struct Running {
     node: Node,
@@ -227,10 +229,9 @@ struct Running {
     awaited: Option<(Revision, Duration)>,
     /// When anything arrived last.
     heard: Duration,
-    /// When NATS took or refused a write last, or the stream was looked for.
-    last_answer: Duration,
-    /// Looks for the stream, and creates it if it is gone.
-    mending: Option<BoxFuture<'static, ()>>,
+    silence: Silence,
+    /// Looks for the stream, creates it if it is gone, and compares the times of the cluster.
+    mending: Option<Mending>,
     /// The trouble that was reported last; `None` after a write.
     trouble: Option<PutError>,
 }
@@ -254,11 +255,15 @@ impl Running {
                     Some(command) => self.command(command),
                     None => break,
                 },
-                message = self.watch.next() => self.seen(&message),
-                () = mended(&mut self.mending) => {
+                // Before the messages, which may never pause.
+                found = mended(&mut self.mending) => {
                     self.mending = None;
+                    if self.has_other_times(found) {
+                        break;
+                    }
                     Vec::new()
                 }
+                message = self.watch.next() => self.seen(&message),
                 () = tokio::time::sleep(pause) => self.node.tick(clock::now()),
             };
         }
@@ -291,8 +296,10 @@ impl Running {
 
     /// Reads the state from its first record on, since NATS has lost what it had confirmed.
     fn read_anew(&mut self) {
-        self.awaited = None;
         self.watch.begin_again();
+        self.awaited = None;
+        // A node with other times may have created the stream anew.
+        self.mend();
         (self.orders)(Order::Report(StateError::Lost(self.state.cluster.to_string())));
     }
 
@@ -303,9 +310,7 @@ impl Running {
 
     fn answered(&mut self, request: RequestId, answer: Result<Revision, PutError>) -> Vec<Output> {
         let now = clock::now();
-        if matches!(answer, Ok(_) | Err(PutError::Refused)) {
-            self.last_answer = now;
-        }
+        self.silence.answered(now, &answer);
         let outcome = match answer {
             Ok(revision) => {
                 self.trouble = None;
@@ -343,35 +348,44 @@ impl Running {
     }
 
     fn seen(&mut self, message: &Message) -> Vec<Output> {
-        let Message { subject, revision, body, pending: _ } = message;
-        self.heard = clock::now();
-        if self.awaited.is_some_and(|(awaited, _)| awaited <= *revision) {
+        let Message { subject, revision, body, goes_back, pending: _ } = message;
+        let (now, revision) = (clock::now(), *revision);
+        self.heard = now;
+        if *goes_back {
+            return self.node.lost(now);
+        }
+        if self.awaited.is_some_and(|(awaited, _)| awaited <= revision) {
             self.awaited = None;
         }
-        match self.state.decode(subject, *revision, body) {
-            Ok(Decoded::Record(key, value)) => self.node.seen(clock::now(), &key, *revision, Some(value)),
-            Ok(Decoded::Drain(hash, is_draining)) if hash == self.name => self.node.drain(clock::now(), is_draining),
+        // The node hears of each message: it then knows how far it has seen, and looks at the time although messages may never pause.
+        match self.state.decode(subject, revision, body) {
+            Ok(Decoded::Record(key, value)) => self.node.seen(now, &key, revision, Some(value)),
+            Ok(Decoded::Drain(hash, is_draining)) if hash == self.name => {
+                let mut outputs = self.node.passed(now, revision);
+                outputs.extend(self.node.drain(now, is_draining));
+                outputs
+            }
             Ok(Decoded::Away(account, why)) => {
                 if why.is_gone() {
                     (self.orders)(Order::Forget(Arc::clone(&account)));
                 }
-                self.node.seen(clock::now(), &Key::Account(account), *revision, None)
+                self.node.seen(now, &Key::Account(account), revision, None)
             }
-            Ok(Decoded::Drain(..) | Decoded::Other) => Vec::new(),
+            Ok(Decoded::Drain(..) | Decoded::Other) => self.node.passed(now, revision),
             Err(error) => {
                 (self.orders)(Order::Report(error));
-                self.unreadable(subject, *revision)
+                self.unreadable(now, subject, revision)
             }
         }
     }
 
     /// Goes by a record that cannot be read. If it is a claim, nobody knows whose the account is: it ends here. A
     /// session ends by the clock, if its record is not to be read any more.
-    fn unreadable(&mut self, subject: &str, revision: Revision) -> Vec<Output> {
+    fn unreadable(&mut self, now: Duration, subject: &str, revision: Revision) -> Vec<Output> {
         let hash = subject.rsplit('.').next().unwrap_or_default();
         match self.held.get(hash).map(|(account, ..)| Key::Account(Arc::clone(account))) {
-            Some(key) => self.node.seen(clock::now(), &key, revision, None),
-            None => Vec::new(),
+            Some(key) => self.node.seen(now, &key, revision, None),
+            None => self.node.passed(now, revision),
         }
     }
 
@@ -394,24 +408,40 @@ impl Running {
         }
     }
 
-    /// Creates the stream of the state anew if NATS has none any more, as a node does that starts.
+    /// Looks for the stream of the state if NATS is silent for long.
     fn look_for_the_stream(&mut self) {
-        let now = clock::now();
-        if self.mending.is_some() || now < self.last_answer + SILENT || !self.state.link.is_connected() {
-            return;
+        if self.silence.is_long(clock::now(), self.state.link.is_connected()) {
+            self.mend();
         }
-        self.last_answer = now;
-        let (state, timing) = (self.state.clone(), self.timing);
-        self.mending = Some(Box::pin(async move {
-            if let Err(error) = State::open(&state.link, &state.cluster, timing).await {
-                tracing::debug!(%error, "the stream of the cluster's state is looked for again soon");
+    }
+
+    /// Creates the stream of the state anew if NATS has none any more, as a node does that starts.
+    fn mend(&mut self) {
+        if self.mending.is_none() {
+            let (state, timing) = (self.state.clone(), self.timing);
+            self.mending = Some(Box::pin(async move { State::open(&state.link, &state.cluster, timing).await }));
+        }
+    }
+
+    /// Returns whether the cluster has other times than this node, and reports it. The node must end at once then: others may end
+    /// its session before its own time is over.
+    fn has_other_times(&mut self, found: Result<State, StartError>) -> bool {
+        match found {
+            Ok(_) => false,
+            Err(StartError::State(error @ StateError::Timing { .. })) => {
+                (self.orders)(Order::Report(error));
+                true
             }
-        }));
+            Err(error) => {
+                tracing::debug!(%error, "the stream of the cluster's state is looked for again soon");
+                false
+            }
+        }
     }
 }
 
 /// Waits until the stream was looked for.
-async fn mended(mending: &mut Option<BoxFuture<'static, ()>>) {
+async fn mended(mending: &mut Option<Mending>) -> Result<State, StartError> {
     match mending {
         Some(mending) => mending.await,
         None => std::future::pending().await,

@@ -44,6 +44,7 @@ mod seal;
 mod serving;
 mod shared;
 mod shared_text;
+mod silence;
 mod snapshots;
 mod state;
 mod store_log;

@@ -168,7 +168,7 @@ impl AccountLog {
             match self.writer.step() {
                 Step::Ready => return Ok(self.position),
                 Step::Fenced => return Err(LogError::Fenced),
-                Step::Read => self.look().await?,
+                Step::Read => self.look(kind, &body).await?,
                 Step::Append { expected, token, number, content } => {
                     let (kind, body) = match content {
                         Content::Fence => (Kind::Fence, Bytes::new()),
@@ -204,8 +204,8 @@ impl AccountLog {
         Ok(())
     }
 
-    /// Reads the last record.
-    async fn look(&mut self) -> Result<(), LogError> {
+    /// Reads the last record, to see whether it is the one of this kind and body that is being written.
+    async fn look(&mut self, kind: Kind, body: &Bytes) -> Result<(), LogError> {
         let answer = self.link.last(&self.stream, &self.subject, ANSWER).await;
         if let Err(AskError::Lost | AskError::TooLarge) = answer {
             // All accounts wait like this while there is no connection.
@@ -219,11 +219,23 @@ impl AccountLog {
             if let Some(cause) = damage.filter(|_| !self.replaces_all) {
                 return Err(self.foreign(stored.revision, cause));
             }
+            if self.is_of_another(&stored, kind, body) {
+                return Err(LogError::Fenced);
+            }
             last = Some(found);
         }
         self.tell(last).await?;
         self.failures = 0;
         Ok(())
+    }
+
+    /// Returns whether a record lies in the place of the one that is being written. After NATS has lost claims, its writer may have the same
+    /// token, so that token and number alone do not show whose it is. A fence follows whatever is there.
+    fn is_of_another(&self, stored: &Stored, kind: Kind, body: &Bytes) -> bool {
+        let is_later = kind != Kind::Fence && stored.revision > self.position.revision;
+        let found =
+            is_later.then(|| record::record(&self.seal, stored.revision, &TextFields(&stored.headers), &stored.body));
+        found.is_some_and(|found| found.is_ok_and(|found| found.kind != kind || found.body != *body))
     }
 
     async fn tell(&mut self, last: Option<LastRecord>) -> Result<(), LogError> {

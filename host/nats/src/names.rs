@@ -130,7 +130,7 @@ impl Cluster {
         format!("PARLOR_{self}_SHARED")
     }
 
-    /// The subject by which nodes see whether NATS answers. If several servers keep the state, it has an empty message.
+    /// The subject that nodes read to see whether NATS answers. If several servers keep the state, nodes write an empty message to it instead.
     pub(crate) fn pulse_subject(&self) -> String {
         format!("parlor.{self}.state.pulse")
     }

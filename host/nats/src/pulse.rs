@@ -29,12 +29,12 @@ const PACE: Duration = Duration::from_millis(5);
 /// A silence of this length is reported.
 const LONG: Duration = Duration::from_secs(10);
 
-/// What NATS is asked.
+/// The kind of request that shows whether NATS answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Question {
-    /// To read a record. One server keeps the streams, and takes writes whenever it answers.
+    /// Reads a record. This is enough if one server keeps the streams, since it takes writes whenever it answers.
     Read,
-    /// To write a record.
+    /// Writes a record, which needs most of the servers that keep the streams.
     Write,
 }
 

@@ -114,7 +114,8 @@ impl Runner {
         Ok(Self { driver, ended })
     }
 
-    /// Waits until the node has ended without being told to. All its accounts have ended then.
+    /// Waits until the node has ended without being told to, for example since the cluster has other times. All its accounts have ended
+    /// then.
     pub fn over(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut ended = self.ended.clone();
         // Nothing is ever sent there.

@@ -107,8 +107,8 @@ impl State {
         self.add_with(account, weight, Token(0)).await
     }
 
-    /// Same as [`Self::add`], after NATS has lost the state. The log of the account may still be there: it would refuse nodes with
-    /// lower tokens than its last holder had.
+    /// Same as [`Self::add`], after NATS has lost the state or a part of it. The log of the account may still be there: it would refuse
+    /// nodes with lower tokens than its last holder had, so the token of an account that is there is raised as well.
     pub async fn add_after_loss(&self, account: &str, weight: u32) -> Result<Added, StateError> {
         let token = last_token(&self.link, &self.cluster, account).await.map_err(|error| match error {
             LogError::Put(error) => error,
@@ -123,7 +123,7 @@ impl State {
         let claim = Claim { session: None, token, weight };
         match self.put(&key, &Value::Claim(claim), 0, ANSWER).await {
             Ok(_) => Ok(Added::New),
-            Err(PutError::Refused) => self.add_again(account, weight).await,
+            Err(PutError::Refused) => self.add_again(account, weight, token).await,
             Err(error) => Err(error.into()),
         }
     }

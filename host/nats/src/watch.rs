@@ -2,6 +2,9 @@
 //!
 //! An ordered consumer notices gaps, and begins again after the last message that it delivered. The driver notices the
 //! rest: if one of its own writes does not arrive, it opens a new watch.
+//!
+//! If NATS does not have that last message any more, it begins after the last one that it has. Messages then come with revisions that
+//! others had before.
 
 use std::time::Duration;
 
@@ -25,6 +28,8 @@ pub(crate) struct Message {
     pub(crate) subject: String,
     pub(crate) revision: Revision,
     pub(crate) body: Bytes,
+    /// Whether the message before it had a higher revision. NATS has lost that one.
+    pub(crate) goes_back: bool,
     /// How many follow it that are there already.
     pub(crate) pending: u64,
 }
@@ -42,7 +47,21 @@ pub(crate) struct Watch {
 
 enum Phase {
     Opening(BoxFuture<'static, Result<Ordered, String>>),
-    Open(Box<Ordered>),
+    Open(Box<Ordered>, Delivered),
+}
+
+/// How far a consumer has delivered.
+#[derive(Debug, Default)]
+struct Delivered(Revision);
+
+impl Delivered {
+    /// Takes in the next message. Returns whether it comes from before the last one.
+    ///
+    /// The library begins again after the last message of its consumer. If it has none yet, it begins with the first of the stream, so
+    /// messages that an earlier consumer delivered do not count.
+    fn goes_back(&mut self, revision: Revision) -> bool {
+        revision < std::mem::replace(&mut self.0, revision)
+    }
 }
 
 impl Watch {
@@ -78,10 +97,10 @@ impl Watch {
         loop {
             match &mut self.phase {
                 Phase::Opening(opening) => match opening.await {
-                    Ok(ordered) => self.phase = Phase::Open(Box::new(ordered)),
+                    Ok(ordered) => self.phase = Phase::Open(Box::new(ordered), Delivered::default()),
                     Err(error) => self.retry(&error),
                 },
-                Phase::Open(ordered) => match ordered.next().await {
+                Phase::Open(ordered, delivered) => match ordered.next().await {
                     Some(Ok(message)) => {
                         // Any client that knows the subject of the delivery can send anything there.
                         let Ok((revision, pending)) = message.info().map(|info| (info.stream_sequence, info.pending))
@@ -89,8 +108,10 @@ impl Watch {
                             continue;
                         };
                         self.last = revision;
+                        // Of several servers, the one that delivers may not have all yet that most of them have.
+                        let goes_back = delivered.goes_back(revision) && self.link.replicas == 1;
                         let (subject, body) = (message.subject.to_string(), message.payload.clone());
-                        return Message { subject, revision, body, pending };
+                        return Message { subject, revision, body, goes_back, pending };
                     }
                     Some(Err(error)) => self.retry(&error.to_string()),
                     None => self.retry("the delivery ended"),
@@ -131,4 +152,16 @@ async fn open(
     let consumer = link.jetstream.create_consumer_on_stream(config, cluster.state_stream()).await;
     let consumer = consumer.map_err(|error| error.to_string())?;
     consumer.messages().await.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_a_consumer_have_higher_and_higher_revisions_unless_nats_has_lost_some() {
+        let mut delivered = Delivered::default();
+        let revisions = [3, 4, 40, 7, 8, 8];
+        assert_eq!(revisions.map(|revision| delivered.goes_back(revision)), [false, false, false, true, false, false]);
+    }
 }

@@ -59,7 +59,7 @@ async fn what_is_imported_is_listed_and_exported_again() {
     }
 }
 
-/// What accounts keep is in NATS then, where neither of them reaches it.
+/// The data of accounts is in NATS, and neither command changes data there.
 #[tokio::test]
 async fn in_a_cluster_data_is_neither_removed_with_its_plugin_nor_imported() {
     let mut home = prepared().await;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::random::Random;
 use super::store::{Answer, Request, Store};
 use crate::{
-    Appended, Claim, Content, Key, LastRecord, Node, Outcome, Output, Place, Session, SessionId, SessionState, Step,
-    Timing, TimingError, Token, Value, Writer, place, shed,
+    Appended, Claim, Content, Key, LastRecord, Node, Outcome, Output, Place, RequestId, Session, SessionId,
+    SessionState, Step, Timing, TimingError, Token, Value, Writer, place, shed,
 };
 
 const fn ms(count: u64) -> Duration {
@@ -291,6 +291,126 @@ fn an_answer_that_comes_after_the_reports_of_later_writes_is_no_loss() {
     let outputs = node.answered(ms(30), *request, Outcome::Written(1));
     assert!(!outputs.contains(&Output::ReadAnew), "{outputs:?}");
     assert_eq!(node.until(), Some(ms(2_000)));
+}
+
+/// Returns the write of a session that is among these outputs, with its request.
+fn renewal(outputs: &[Output]) -> (RequestId, Key, Value) {
+    let written = outputs.iter().find_map(|output| match output {
+        Output::Put { request, key: key @ Key::Session(_), value, .. } => Some((*request, key.clone(), value.clone())),
+        _ => None,
+    });
+    written.unwrap_or_else(|| panic!("{outputs:?}"))
+}
+
+/// Nodes also write other things than sessions and claims.
+#[test]
+fn a_revision_of_any_report_is_given_once() {
+    let mut node = Node::new("node", 1, Timing::default(), 1);
+    let (request, ..) = renewal(&node.passed(ms(0), 50));
+    let outputs = node.answered(ms(10), request, Outcome::Written(50));
+    assert!(outputs.contains(&Output::ReadAnew), "{outputs:?}");
+    let (request, ..) = renewal(&outputs);
+    let outputs = node.answered(ms(20), request, Outcome::Written(51));
+    assert!(!outputs.contains(&Output::ReadAnew), "what was known before does not count any more: {outputs:?}");
+}
+
+/// The reports may be late.
+#[test]
+fn a_revision_that_was_confirmed_to_this_node_is_given_once() {
+    let mut node = Node::new("node", 1, Timing::default(), 1);
+    let (request, ..) = renewal(&node.tick(ms(0)));
+    assert_eq!(node.answered(ms(10), request, Outcome::Written(10)), []);
+    let (request, ..) = renewal(&node.tick(ms(400)));
+    let outputs = node.answered(ms(410), request, Outcome::Written(9));
+    assert!(outputs.contains(&Output::ReadAnew), "{outputs:?}");
+}
+
+#[test]
+fn a_record_that_should_have_been_reported_before_shows_a_loss_and_a_repeated_one_does_not() {
+    let mut node = Node::new("node", 1, Timing::default(), 1);
+    let [one, other] = [0, 1].map(|number| Key::Account(name(number)));
+    let claim = |token| Some(Value::Claim(Claim { session: None, token: Token(token), weight: 1 }));
+    let reports =
+        [(&one, 20, claim(1)), (&other, 30, claim(1)), (&other, 40, None), (&one, 20, claim(1)), (&other, 40, None)];
+    for (key, revision, value) in reports {
+        let outputs = node.seen(ms(10), key, revision, value);
+        assert!(!outputs.contains(&Output::ReadAnew), "{key:?} {revision}: {outputs:?}");
+    }
+    let outputs = node.seen(ms(20), &one, 35, claim(2));
+    assert!(outputs.contains(&Output::ReadAnew), "the reports up to 40 had nothing of it: {outputs:?}");
+}
+
+/// If several servers keep the state, nodes ask NATS by writes, which come often.
+#[test]
+fn a_node_whose_reports_never_pause_renews_its_session_and_ends_its_accounts_in_time() {
+    let mut stage = Stage::with(1, 1);
+    stage.done.clear();
+    let outputs = stage.nodes[0].passed(ms(400), 1_000);
+    let (request, key, value) = renewal(&outputs);
+    let Value::Session(Session { beat, .. }) = &value else { panic!("{value:?}") };
+    assert!(*beat > 1 && matches!(key, Key::Session(_)), "{value:?}");
+    assert_eq!(stage.nodes[0].answered(ms(410), request, Outcome::Written(1_001)), []);
+    let outputs = stage.nodes[0].passed(ms(2_400), 1_002);
+    assert_eq!(outputs[0], Output::Kill { account: name(0), token: Token(1) });
+}
+
+/// Another node may still run them for the rest of its lease.
+#[test]
+fn a_node_that_is_told_of_a_loss_ends_its_accounts_and_reads_all_anew() {
+    let mut stage = Stage::with(1, 1);
+    stage.done.clear();
+    stage.input(0, Node::lost);
+    assert_eq!(stage.done, [(0, Output::Kill { account: name(0), token: Token(1) }), (0, Output::ReadAnew)]);
+    assert!(!stage.nodes[0].may_act(stage.now, &name(0), Token(1)));
+    stage.seen[0] = 0;
+    stage.run(ms(2_000), &[]);
+    assert_eq!(stage.loads(), [0], "another node may have it for the rest of its lease");
+    stage.run(ms(500), &[]);
+    assert_eq!(stage.loads(), [1]);
+}
+
+/// The record of the drain may be lost as well. If it is not, it is reported anew.
+#[test]
+fn a_drained_node_takes_accounts_after_a_loss_unless_the_drain_is_reported_again() {
+    for is_reported in [false, true] {
+        let mut stage = Stage::with(1, 1);
+        stage.input(0, |node, now| node.drain(now, true));
+        stage.settle(&[]);
+        stage.input(0, Node::lost);
+        stage.seen[0] = 0;
+        if is_reported {
+            stage.input(0, |node, now| node.drain(now, true));
+        }
+        stage.run(ms(3_000), &[]);
+        assert_eq!(stage.loads(), [usize::from(!is_reported)]);
+    }
+}
+
+/// After the store has lost a claim, it gives the token of that claim a second time.
+#[test]
+fn an_account_ends_if_another_session_has_it_with_the_same_token() {
+    let mut stage = Stage::with(1, 1);
+    stage.done.clear();
+    let claim = stage.store.claim(&name(0)).unwrap().clone();
+    assert_eq!(claim.token, Token(1));
+    let elsewhere = Claim { session: Some(SessionId { process: 77, number: 1 }), ..claim };
+    stage.store.put(Key::Account(name(0)), Some(Value::Claim(elsewhere)));
+    stage.settle(&[]);
+    assert_eq!(stage.done, [(0, Output::Kill { account: name(0), token: Token(1) })]);
+    assert!(!stage.nodes[0].may_act(stage.now, &name(0), Token(1)));
+}
+
+/// The store has lost claims, so that the log of an account has a higher token than its claim.
+#[test]
+fn an_account_whose_token_is_raised_is_ended_and_then_started_with_it() {
+    let mut stage = Stage::with(1, 1);
+    stage.done.clear();
+    let claim = Claim { token: Token(71), ..stage.store.claim(&name(0)).unwrap().clone() };
+    stage.store.put(Key::Account(name(0)), Some(Value::Claim(claim)));
+    stage.settle(&[]);
+    let account = name(0);
+    let ended = Output::Kill { account: Arc::clone(&account), token: Token(1) };
+    assert_eq!(stage.done, [(0, ended), (0, Output::Start { account, token: Token(71) })]);
 }
 
 /// A node may lack a key, or have a full disk.

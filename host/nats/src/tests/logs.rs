@@ -187,6 +187,22 @@ async fn of_racing_holders_the_last_one_writes() {
     assert!(own.skip(1).all(|record| record.kind == Kind::Change && record.body == HOLDERS.to_string()));
 }
 
+/// After NATS has lost claims, two nodes may have had the same token.
+#[tokio::test]
+async fn a_holder_does_not_take_the_record_of_another_with_its_token_for_its_own() {
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let mut first = open(&link, 5).await.unwrap();
+    first.append(Bytes::from_static(b"first")).await.unwrap();
+    let mut second = open(&link, 5).await.unwrap();
+    assert_eq!(first.append(Bytes::from_static(b"late")).await, Err(LogError::Fenced), "a fence lies in its place");
+    let mut third = open(&link, 5).await.unwrap();
+    third.append(Bytes::from_static(b"third")).await.unwrap();
+    assert_eq!(second.append(Bytes::from_static(b"late")).await, Err(LogError::Fenced));
+    let bodies: Vec<_> = read(&link).await.unwrap().into_iter().map(|record| record.body).collect();
+    assert_eq!(bodies, ["", "first", "", "", "third"]);
+}
+
 #[tokio::test]
 async fn a_change_whose_acknowledgement_was_lost_is_written_once() {
     let server = Server::start();

@@ -15,12 +15,21 @@ use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
 use crate::pulse::{Pulse, Question};
+use crate::watch::Watch;
 use crate::{AccountLog, Added, Driver, Link, LogError, NodeSettings, Order, Permit, StartError, State, StateError};
 
 const ACCOUNT: &str = "bot@example.org";
+/// How long a write of a test may wait for its answer.
+const ANSWER: Duration = Duration::from_secs(2);
 
 fn settings_of(name: &str) -> NodeSettings {
     NodeSettings { name: name.to_owned(), capacity: 1, timing: Timing::default() }
+}
+
+/// Returns times that other nodes of the tests do not have.
+fn other_times() -> Timing {
+    let [renewal, life, grace] = [100, 900, 100].map(Duration::from_millis);
+    Timing::new(renewal, life, grace, 10).unwrap()
 }
 
 /// A node, and what it ordered.
@@ -63,10 +72,14 @@ impl Running {
 
     /// Waits until it says that NATS has lost what it had confirmed.
     async fn loss(&mut self) {
+        while !matches!(self.report().await, StateError::Lost(_)) {}
+    }
+
+    /// Returns what it reports next.
+    async fn report(&mut self) -> StateError {
         loop {
             if let Order::Report(error) = self.order().await {
-                assert!(matches!(error, StateError::Lost(_)), "{error}");
-                return;
+                return error;
             }
         }
     }
@@ -319,6 +332,84 @@ async fn a_node_goes_on_after_nats_was_started_with_an_older_copy_of_its_disk() 
     assert!(permit.may_act());
 }
 
+/// Its consumer begins after the last message that NATS has then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_come_with_earlier_revisions_after_a_loss_are_marked() {
+    let mut server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let (stream, subject) = (cluster.state_stream(), cluster.pulse_subject());
+    link.touch(&stream, subject.clone(), ANSWER).await.unwrap();
+    server.kill();
+    let copy = server.copy();
+    server.start_again();
+    let link = server.link().await;
+    let mut last = 0;
+    for _ in 0..100 {
+        last = link.touch(&stream, subject.clone(), ANSWER).await.unwrap();
+    }
+    let (sender, mut messages) = mpsc::unbounded_channel();
+    let mut watch = Watch::new(&link, &cluster);
+    // In a task of its own, it sees that the connection ends.
+    tokio::spawn(async move {
+        loop {
+            let message = watch.next().await;
+            if sender.send((message.revision, message.goes_back)).is_err() {
+                return;
+            }
+        }
+    });
+    assert_eq!(soon(messages.recv()).await, Some((last, false)));
+    link.touch(&stream, subject.clone(), ANSWER).await.unwrap();
+    assert_eq!(soon(messages.recv()).await, Some((last + 1, false)));
+    server.kill();
+    server.put_back(&copy);
+    server.start_again();
+    let delivered = soon(async {
+        loop {
+            // Not before the connection is there again.
+            _ = link.touch(&stream, subject.clone(), ANSWER).await;
+            if let Ok(message) = tokio::time::timeout(Duration::from_millis(200), messages.recv()).await {
+                return message.unwrap();
+            }
+        }
+    });
+    let (revision, goes_back) = delivered.await;
+    assert!(goes_back && revision <= last, "{revision}");
+}
+
+/// NATS may have lost the last claims of an account, and not what their holders wrote.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_token_of_a_claim_is_raised_after_a_loss_if_the_log_has_a_higher_one() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let state = State::open(&link, &cluster(), Timing::default()).await.unwrap();
+    let mut node = Running::start(server.port(), "node", |_| ()).await;
+    let (_, token, _) = node.start_order().await;
+    open(&link, token).await;
+    assert_eq!(state.add_after_loss(ACCOUNT, 1).await, Ok(Added::Present), "it has the token of its claim");
+    open(&link, Token(70)).await;
+    assert_eq!(state.add_after_loss(ACCOUNT, 1).await, Ok(Added::Present));
+    assert_eq!(node.kill_order().await, (ACCOUNT.into(), token));
+    let (_, raised, permit) = node.start_order().await;
+    assert_eq!(raised, Token(71));
+    assert!(permit.may_act());
+    open(&link, raised).await;
+}
+
+/// A node with other times has created the stream anew. Others end sessions by its times.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_ends_if_the_cluster_has_other_times_after_a_loss() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let mut node = Running::start(server.port(), "node", |_| ()).await;
+    let (_, _, permit) = node.start_order().await;
+    link.jetstream.delete_stream(cluster().state_stream()).await.unwrap();
+    State::open(&link, &cluster(), other_times()).await.unwrap();
+    while !matches!(node.report().await, StateError::Timing { .. }) {}
+    soon(node.driver.ended()).await;
+    assert!(!permit.may_act());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_leaves_while_its_server_is_down() {
     let mut server = Server::start();
@@ -367,11 +458,7 @@ async fn a_claim_that_cannot_be_read_ends_the_account_and_is_reported() {
     let (account, token, permit) = node.start_order().await;
     let subject = cluster().subject(&parlor_cluster::Key::Account(account));
     link.jetstream.publish(subject.clone(), Bytes::from_static(b"{\"format\":2}")).await.unwrap().await.unwrap();
-    let reported = loop {
-        if let Order::Report(error) = node.order().await {
-            break error;
-        }
-    };
+    let reported = node.report().await;
     assert!(matches!(&reported, StateError::Unreadable { subject: at, .. } if *at == subject), "{reported}");
     assert_eq!(node.kill_order().await, (ACCOUNT.into(), token));
     assert!(!permit.may_act());
@@ -389,9 +476,7 @@ async fn a_claim_that_cannot_be_read_ends_the_account_and_is_reported() {
 async fn a_node_with_other_times_or_without_a_name_is_refused() {
     let server = Server::start();
     let link = with_account(&server).await;
-    let [renewal, life, grace] = [100, 900, 100].map(Duration::from_millis);
-    let timing = Timing::new(renewal, life, grace, 10).unwrap();
-    let other = NodeSettings { timing, ..settings_of("node") };
+    let other = NodeSettings { timing: other_times(), ..settings_of("node") };
     let error = Driver::start(settings(server.port()), cluster(), other, |_| ()).await.unwrap_err();
     assert!(matches!(error, StartError::State(StateError::Timing { .. })), "{error}");
     for name in [String::new(), "a".repeat(257)] {
