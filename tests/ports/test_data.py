@@ -171,7 +171,7 @@ async def all(self, evt):
         with self.assertRaisesRegex(LookupError, "deeper"):
             await self.answers("!within 0")
         self.assertEqual((await self.answers("!all"), host.kept), (["nothing"], before))
-        # SQLite itself ends a transaction for which there is no room. What follows in it is not done either.
+        # SQLite itself ends a transaction that needs too much memory. Later statements of the transaction fail, too.
         with self.assertRaisesRegex(sqlite3.OperationalError, "has ended the transaction"):
             await self.answers("!full")
         told = [text for _, text in host.take()]

@@ -29,7 +29,7 @@ const PACE: Duration = Duration::from_millis(5);
 /// A silence of this length is reported.
 const LONG: Duration = Duration::from_secs(10);
 
-/// What NATS is asked.
+/// The kind of a request to NATS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Question {
     /// To read a record. One server keeps the streams, and takes writes whenever it answers.

@@ -1,8 +1,8 @@
-//! What a node does if the store has lost writes that it had confirmed or reported.
+//! Handles a store that has lost writes which it had confirmed or reported.
 //!
-//! A store counts its writes. If it gives a write a revision that an earlier one had, it has lost that one: such as a server that
-//! was started with an older copy of its disk, or with an empty one. What the node knows of the store is then of no use: it would
-//! expect revisions that no key has.
+//! A store counts its writes. If it gives a write the revision of an earlier one, it has lost the earlier one. That happens to a
+//! server that was started with an older copy of its disk, or with an empty one. The node then forgets what it knew of the store, since
+//! it would expect revisions that no key has.
 
 use std::time::Duration;
 

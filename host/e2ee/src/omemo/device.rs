@@ -269,7 +269,7 @@ impl Device {
         self.prekeys.iter().for_each(|one| write_prekey(&mut writer, one));
         writer.count(self.used.len());
         self.used.iter().for_each(|one| write_prekey(&mut writer, one));
-        // States of before end here.
+        // States that earlier versions wrote end here.
         if !self.former.is_empty() {
             writer.count(self.former.len());
             self.former.iter().for_each(|id| writer.u32(*id));

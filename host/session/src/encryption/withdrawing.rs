@@ -1,9 +1,9 @@
 //! Withdraws devices of the account: the own one when OMEMO is turned off, and the former one when it gets new keys. Others would
 //! go on to encrypt for them, and get no answers (XEP-0384, section 6).
 //!
-//! First the device leaves the account's lists, then its keys follow: nobody finds a device without keys. What the server fails to
-//! do is tried again, with growing delays, and after each log-in until it is done. The own keys stay on disk, so that the device is
-//! the same if OMEMO is turned on again.
+//! First the device leaves the account's lists, then its keys follow: nobody finds a device without keys. Failed requests are sent
+//! again, with growing delays, and after each log-in until the device is gone. The own keys stay on disk, so that the device is the
+//! same if OMEMO is turned on again.
 
 use parlor_stanza::error::CallError;
 use parlor_stanza::omemo::DeviceList;

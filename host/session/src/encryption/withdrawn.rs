@@ -12,7 +12,7 @@ pub(super) fn place(form: OmemoForm) -> usize {
     }
 }
 
-/// What the server may still have of a withdrawn device, in one form.
+/// The part of a withdrawn device that the server may still have, in one form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rest {
     /// The account's list may name the device.

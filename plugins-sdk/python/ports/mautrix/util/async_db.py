@@ -16,7 +16,7 @@ _PARAMETER = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\$(\d+)")
 _READS = ("SELECT", "VALUES", "EXPLAIN", "PRAGMA", "WITH")
 #: Statements that would end a transaction of the layer, or take the pages from it.
 _REFUSED = ("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "VACUUM", "ATTACH", "DETACH")
-#: What stands before the first word of a statement.
+#: Spaces and comments before the first word of a statement.
 _BEFORE = r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*"
 _WORD = re.compile(_BEFORE + r"(\w+)", re.DOTALL)
 _PRAGMA = re.compile(_BEFORE + r"PRAGMA\s+(?:\w+\.)?(\w+)\s*(?:=\s*([^;]+?)|\(([^)]*)\))?\s*(?:;.*)?$", re.DOTALL | re.IGNORECASE)
