@@ -132,6 +132,122 @@ class Databases(unittest.IsolatedAsyncioTestCase):
         await asyncio.gather(host.says("!note twice tea"), host.says("!note add tea"))
         self.assertEqual(sorted(text for _, text in host.take()), ["1", "IntegrityError"])
 
+    async def test_a_transaction_within_another_fails_alone_or_takes_the_other_along(self) -> None:
+        host = await self.begun(plugin(NOTES + """
+async def put(self, text):
+    await self.database.execute("INSERT INTO note (owner, text) VALUES ('all', $1)", text)
+
+@command.new("within")
+@command.argument("caught", parser=int)
+async def within(self, evt, caught):
+    async with self.database.acquire() as conn, conn.transaction():
+        await self.put("before")
+        try:
+            async with conn.transaction():
+                await self.put("within")
+                async with conn.transaction():
+                    await self.put("deeper")
+                    raise LookupError("deeper")
+        except LookupError:
+            if not caught:
+                raise
+        await self.put("after")
+
+@command.new("full")
+async def full(self, evt):
+    async with self.database.acquire() as conn, conn.transaction():
+        await self.put("before")
+        for text in ("x" * 5_000_000, "after"):
+            try:
+                await self.put(text)
+            except Exception as error:
+                await evt.respond(f"{type(error).__name__}: {error}")
+
+@command.new("all")
+async def all(self, evt):
+    await evt.respond(" ".join(row["text"] for row in await self.database.fetch("SELECT text FROM note ORDER BY id")) or "nothing")
+"""))
+        before = dict(host.kept)
+        with self.assertRaisesRegex(LookupError, "deeper"):
+            await self.answers("!within 0")
+        self.assertEqual((await self.answers("!all"), host.kept), (["nothing"], before))
+        # SQLite itself ends a transaction that needs too much memory. Later statements of the transaction fail, too.
+        with self.assertRaisesRegex(sqlite3.OperationalError, "has ended the transaction"):
+            await self.answers("!full")
+        told = [text for _, text in host.take()]
+        self.assertEqual([text.partition(":")[0] for text in told], ["OperationalError"] * 2, told)
+        self.assertEqual((await self.answers("!all"), host.kept), (["nothing"], before))
+        await self.answers("!within 1")
+        self.assertEqual(await self.answers("!all"), ["before after"])
+        kept = dict(host.kept)
+        await self.begun(plugin(NOTES.replace("'$1' AS money FROM note WHERE owner = $1", "'' AS money FROM note WHERE owner <> $1")), kept)
+        self.assertEqual(await self.answers("!note list"), ["1 before  -; 2 after  -"])
+
+    async def test_pragmas_work_or_are_refused(self) -> None:
+        asks = NOTES + """
+@command.new("ask")
+@command.argument("query", pass_raw=True)
+async def ask(self, evt, query):
+    try:
+        rows = await self.database.fetch(query)
+    except Exception as error:
+        await evt.respond(f"{type(error).__name__}: {error}")
+    else:
+        await evt.respond("; ".join(" ".join(str(one) for one in row) for row in rows) or "nothing")
+
+@command.new("both")
+@command.argument("query", pass_raw=True)
+async def both(self, evt, query):
+    async with self.database.acquire() as conn, conn.transaction():
+        await self.ask(evt, query)
+"""
+        host = await self.begun(plugin(asks))
+        for query, answer in (
+            ("PRAGMA user_version", "0"),
+            ("PRAGMA user_version = 7", "nothing"),
+            ("/* which? */ pragma main.user_version; -- this", "7"),
+            ("PRAGMA table_info(version)", "0 version INTEGER 0 None 1"),
+            ("PRAGMA foreign_key_list('note')", "nothing"),
+            ("PRAGMA integrity_check", "ok"),
+            # A database in memory has its own.
+            ("PRAGMA journal_mode = WAL", "memory"),
+            ("PRAGMA journal_mode(OFF)", "memory"),
+            ("PRAGMA foreign_keys", "1"),
+            ("PRAGMA foreign_keys = OFF", "nothing"),
+            ("PRAGMA foreign_keys", "0"),
+            ("PRAGMA foreign_keys(on)", "nothing"),
+            ("PRAGMA foreign_keys", "1"),
+        ):
+            self.assertEqual(await self.answers(f"!ask {query}"), [answer], query)
+        for query in ("PRAGMA max_page_count = 100000", "PRAGMA page_size = 512", "PRAGMA writable_schema(1)", "PRAGMA auto_vacuum=1"):
+            self.assertRegex((await self.answers(f"!ask {query}"))[0], "^OperationalError: PRAGMA [a-z_]+ cannot be set here", query)
+        for query in ("BEGIN", "commit", "-- now\nROLLBACK", "SAVEPOINT a", "VACUUM", "ATTACH 'a' AS a"):
+            self.assertRegex((await self.answers(f"!ask {query}"))[0], "^OperationalError: .* is no statement for this database", query)
+        # SQLite would ignore it.
+        self.assertEqual(await self.answers("!both PRAGMA foreign_keys = ON"), ["nothing"])
+        self.assertRegex((await self.answers("!both PRAGMA foreign_keys = 0"))[0], "within a transaction")
+        kept = dict(host.kept)
+        await self.begun(plugin(asks), kept)
+        self.assertEqual(await self.answers("!ask PRAGMA user_version"), ["7"])
+
+    async def test_an_upgrade_without_a_transaction_may_turn_foreign_keys_off(self) -> None:
+        head = HEAD + """
+
+@upgrades.register(description="references", transaction=False)
+async def references(conn: Connection) -> None:
+    await conn.execute("CREATE TABLE about (note INTEGER REFERENCES note (id) ON DELETE CASCADE)")
+    await conn.execute("INSERT INTO note (owner, text) VALUES ('all', 'tea')")
+    await conn.execute("INSERT INTO about VALUES (1)")
+    await conn.execute("PRAGMA foreign_keys = OFF")
+    async with conn.transaction():
+        await conn.execute("DROP TABLE note")
+        await conn.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, owner TEXT, text TEXT)")
+        await conn.execute("INSERT INTO note VALUES (1, 'all', 'tea')")
+    await conn.execute("PRAGMA foreign_keys = ON")
+"""
+        await self.begun(plugin(NOTES.replace("count(*) FROM note", "count(*) FROM about"), head))
+        self.assertEqual(await self.answers("!note one"), ["None 1 True"])
+
     async def test_what_cannot_be_stored_is_not_in_the_database_either(self) -> None:
         host = await self.begun(plugin(NOTES))
         await self.answers("!note add tea")

@@ -8,6 +8,7 @@ mod files;
 mod findings;
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::path::Path;
 
 use clap::Args;
@@ -24,6 +25,7 @@ use parlor_runtime::order::{self, Candidate, Strictness};
 use parlor_store::Store;
 use parlor_xmpp::{Feature, probe};
 
+use super::listening;
 use super::show::{Mark, Put as _, hanging, marked, print, print_json, terminal_width};
 use super::target::Target;
 use super::{Ended, status, wait_for};
@@ -114,7 +116,12 @@ fn look(config: &Config, offline: bool, findings: &mut Findings) -> anyhow::Resu
     compiler(findings);
     policy(config, findings)?;
     match status::of(config) {
-        Ok(status) => host(&status, findings),
+        Ok(status) => {
+            host(&status, findings);
+            if status.host.is_none() {
+                webhooks(config, findings);
+            }
+        }
         Err(error) => findings.broken("host", format!("{error:#}"), "do as it says"),
     }
     if let Err(error) = Store::look(&config.data) {
@@ -245,6 +252,16 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
         findings.fine(&format!("account {account}"), says);
     }
     Ok(())
+}
+
+/// Checks whether a host could listen for webhooks. None may run: it would be what listens there.
+fn webhooks(config: &Config, findings: &mut Findings) {
+    let Some(at) = config.web.listen else { return };
+    if let Err(error) = TcpListener::bind(at) {
+        let says = listening::problem(at, &error, &parlor_window::Store::new(&config.data), None);
+        let remedy = "end that program before you start the host, or name another address in `listen` under [web]";
+        findings.warn("webhooks", says, remedy);
+    }
 }
 
 fn host(status: &Status, findings: &mut Findings) {

@@ -20,6 +20,7 @@ mod fleet;
 pub mod index;
 pub mod init;
 pub mod keys;
+mod listening;
 mod login;
 pub mod logs;
 pub mod manual;

@@ -283,7 +283,7 @@ impl Login {
                 }
                 format!("say where the server is, such as on this machine with localhost:5222:\n{again} --server HOST:PORT")
             }
-            _ => "put it right (--server and --ca-file say here what `server` and `ca_file` say in parlor.toml), or write it \
+            _ => "correct it (--server and --ca-file say here what `server` and `ca_file` say in parlor.toml), or write it \
                   untested with --offline"
                 .to_owned(),
         }
@@ -408,6 +408,6 @@ mod tests {
         let remedy = login.remedy("parlor init", "bot@house", None, &unknown);
         assert!(remedy.ends_with("\nparlor init --jid bot@house --server HOST:PORT"), "{remedy}");
         let remedy = login.remedy("parlor init", "bot@house", None, &ConnectError::HungUp);
-        assert!(remedy.starts_with("put it right (--server and --ca-file "), "{remedy}");
+        assert!(remedy.starts_with("correct it (--server and --ca-file "), "{remedy}");
     }
 }

@@ -46,6 +46,7 @@ use tracing::Level;
 use self::host::Host;
 use self::link::LinkArgs;
 use super::Ended;
+use super::listening;
 use super::show::{is_for_eyes, print, print_json, second, table};
 use super::target::{self, Target};
 
@@ -185,20 +186,25 @@ impl ServeArgs {
         host.owners.note(&config);
         host.plots.load(&config.data);
         runtime.spawn(plots::watch(host.plots.clone(), config.data.clone()));
-        let served = runtime.block_on(serve(self.listen, public, Store::new(&config.data), host));
+        let served = runtime.block_on(serve(self.listen, config.web.listen, public, Store::new(&config.data), host));
         // A page that waits for a host must not delay the exit.
         runtime.shutdown_background();
         served
     }
 }
 
-/// Serves the window until a signal stops it.
-async fn serve(at: SocketAddr, public: Option<Site>, store: Store, host: Host) -> anyhow::Result<()> {
+/// Serves the window until a signal stops it. `webhooks`: where the host listens for webhooks.
+async fn serve(
+    at: SocketAddr,
+    webhooks: Option<SocketAddr>,
+    public: Option<Site>,
+    store: Store,
+    host: Host,
+) -> anyhow::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let window = Window::listen(at).await.with_context(|| {
-        format!(
-            "{at} cannot be listened at: another program may, or another `parlor web`; --listen names another address"
-        )
+    let window = Window::listen(at).await.map_err(|error| {
+        let problem = listening::problem(at, &error, &store, webhooks);
+        anyhow::Error::new(error).context(format!("{problem}; --listen names another address"))
     })?;
     let is_behind_proxy = public.is_some();
     let site = public.unwrap_or_else(|| Site::local(window.address()));

@@ -24,6 +24,7 @@ pub(super) mod otr;
 pub(super) mod outbound;
 mod owed;
 pub(super) mod owing;
+mod own_list;
 mod partner;
 pub(super) mod plainly;
 mod published;
@@ -37,6 +38,7 @@ pub(super) mod vouched;
 mod waiting;
 mod ways;
 pub(super) mod withdrawing;
+mod withdrawn;
 
 use std::collections::VecDeque;
 use std::time::Duration;

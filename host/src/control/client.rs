@@ -118,7 +118,7 @@ pub fn find(data: &Path, waits: impl FnOnce()) -> Result<Option<Client>, ClientE
     find_after(QUIET, data, waits)
 }
 
-/// Waits this long for a host that does not listen yet, or is stopping. Returns the error if it still does neither listen nor end.
+/// Waits this long for a host that does not listen yet, or is stopping. Returns the error if the host then still neither listens nor has ended.
 pub fn unready(data: &Path, patience: Duration) -> Option<ClientError> {
     let error = find_within(patience, patience, data, || {}).err()?;
     matches!(error, ClientError::Silent { .. }).then_some(error)

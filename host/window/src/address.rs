@@ -49,7 +49,7 @@ impl Store {
     /// Returns the address of the running server; none if none runs.
     pub fn address(&self) -> Option<String> {
         let address = fs::read_to_string(self.address_file()).ok()?;
-        // Where there are no locks, the note alone counts.
+        // On a file system without locks, the noted address counts by itself.
         let is_left_behind = try_alone_in(&self.lock_file()).is_some();
         (!is_left_behind).then_some(address)
     }

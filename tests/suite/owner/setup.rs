@@ -49,7 +49,7 @@ async fn an_account_is_tested_before_anything_is_written() {
     // The first line has the reason, the next says what to do.
     let (why, then) = wrong.stderr.split_once('\n').unwrap();
     assert!(why.starts_with(&format!("parlor: {jid} cannot log in: the server refused the password of ")), "{wrong:?}");
-    assert!(then.starts_with("  nothing was written: put it right (--server "), "{wrong:?}");
+    assert!(then.starts_with("  nothing was written: correct it (--server "), "{wrong:?}");
     assert_eq!(names(&home), [""; 0]);
     let long = ended(home.run_with(&arguments, &"x".repeat(1_025)).await.unwrap(), 1);
     assert!(long.stderr.contains("the password has more than 1024 bytes"), "{long:?}");

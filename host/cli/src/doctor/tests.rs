@@ -135,6 +135,29 @@ fn webhooks_that_nobody_listens_for_are_told_of_with_the_reason() {
 }
 
 #[test]
+fn another_program_where_a_host_would_listen_for_webhooks_is_told_of_before_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("parlor.toml");
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = other.local_addr().unwrap();
+    std::fs::write(folder.path().join("password"), "secret").unwrap();
+    let account = "[account.main]\njid = \"bot@localhost\"\npassword_file = \"password\"\n";
+    std::fs::write(&path, format!("[web]\nlisten = \"{at}\"\n\n{account}")).unwrap();
+    let config = Config::load(&path, &parlor_config::Overrides::default()).unwrap();
+    let found = || {
+        let mut findings = Findings::default();
+        webhooks(&config, &mut findings);
+        findings.findings
+    };
+    let told = found();
+    let [one] = &told[..] else { panic!("{told:?}") };
+    let says = format!("another program listens at {at}");
+    assert_eq!((one.check.as_str(), one.state, &one.says), ("webhooks", State::Warning, &says));
+    drop(other);
+    assert!(found().is_empty(), "{:?}", found());
+}
+
+#[test]
 fn keys_that_nobody_can_fetch_and_messages_that_nobody_could_read_are_told_of() {
     let account = |published: bool, undecryptable: u64| -> Account {
         serde_json::from_value(serde_json::json!({

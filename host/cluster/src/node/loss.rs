@@ -1,4 +1,4 @@
-//! What a node does if the store has lost writes that it had confirmed or reported.
+//! Handles a store that has lost writes which it had confirmed or reported.
 //!
 //! The store numbers its writes, and each number is higher than all before. A write may get a number that an earlier one had, for example
 //! because the server was started with an older copy of its disk, or with an empty one. The earlier write is then lost. The node cannot

@@ -88,6 +88,8 @@ pub struct Device {
     used: VecDeque<(u32, KeyPair)>,
     /// Those that were used a moment ago. The oldest is the first.
     recent: VecDeque<Recent>,
+    /// The ids of the account's devices before it that may still be on the server. The oldest is the first.
+    former: Vec<u32>,
 }
 
 impl Device {
@@ -104,6 +106,7 @@ impl Device {
             prekeys: Vec::with_capacity(limits::PREKEYS),
             used: VecDeque::new(),
             recent: VecDeque::new(),
+            former: Vec::new(),
         };
         device.refill(rng);
         device
@@ -117,6 +120,27 @@ impl Device {
     /// Takes another id, because another device of the account has this one.
     pub fn renew_id(&mut self, rng: &mut (impl CryptoRng + ?Sized)) {
         self.id = DeviceId::random(rng);
+    }
+
+    /// Notes that it replaces a device of the account, which must be withdrawn from the server.
+    pub fn replaces(&mut self, before: &Self) {
+        self.former.clone_from(&before.former);
+        if self.former.len() == limits::FORMER_DEVICES {
+            self.former.remove(0);
+        }
+        self.former.push(before.id.get());
+    }
+
+    /// Returns the ids of the account's devices before it that may still be on the server.
+    pub fn former(&self) -> &[u32] {
+        &self.former
+    }
+
+    /// Notes that the server has nothing of a former device any more. Returns whether it was one.
+    pub fn forget_former(&mut self, id: u32) -> bool {
+        let before = self.former.len();
+        self.former.retain(|one| *one != id);
+        self.former.len() < before
     }
 
     /// Returns its identity.
@@ -245,6 +269,11 @@ impl Device {
         self.prekeys.iter().for_each(|one| write_prekey(&mut writer, one));
         writer.count(self.used.len());
         self.used.iter().for_each(|one| write_prekey(&mut writer, one));
+        // States that earlier versions wrote end here.
+        if !self.former.is_empty() {
+            writer.count(self.former.len());
+            self.former.iter().for_each(|id| writer.u32(*id));
+        }
         writer.finish()
     }
 
@@ -259,9 +288,20 @@ impl Device {
         let next_prekey = reader.u32()?;
         let prekeys = read_prekeys(&mut reader, limits::PREKEYS, next_prekey)?;
         let used = read_prekeys(&mut reader, limits::USED_PREKEYS, next_prekey)?.into();
+        let former = read_former(&mut reader)?;
         reader.finish()?;
-        let recent = VecDeque::new();
-        Ok(Self { id, identity, signed_prekey, former_signed_prekey, signed_at, next_prekey, prekeys, used, recent })
+        Ok(Self {
+            id,
+            identity,
+            signed_prekey,
+            former_signed_prekey,
+            signed_at,
+            next_prekey,
+            prekeys,
+            used,
+            recent: VecDeque::new(),
+            former,
+        })
     }
 }
 
@@ -310,6 +350,17 @@ fn read_prekeys(reader: &mut Reader<'_>, most: usize, next: u32) -> Result<Vec<(
         all.push((id, KeyPair::from_both(&secret, reader.array()?)));
     }
     Ok(all)
+}
+
+fn read_former(reader: &mut Reader<'_>) -> Result<Vec<u32>, StateError> {
+    if reader.is_at_end() {
+        return Ok(Vec::new());
+    }
+    let count = reader.count(limits::FORMER_DEVICES)?;
+    if count == 0 {
+        return Err(StateError::Damaged("a list of former devices is empty"));
+    }
+    (0..count).map(|_| reader.u32()).collect()
 }
 
 impl fmt::Debug for Device {

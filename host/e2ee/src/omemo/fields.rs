@@ -97,6 +97,11 @@ impl<'a> Reader<'a> {
         if count > most { Err(StateError::Damaged("there is too much of something")) } else { Ok(count) }
     }
 
+    /// Returns whether all bytes were read.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// There must be no bytes after the end.
     pub(super) fn finish(self) -> Result<(), StateError> {
         if self.0.is_empty() { Ok(()) } else { Err(StateError::Damaged("something stands behind its end")) }

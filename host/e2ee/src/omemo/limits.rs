@@ -12,6 +12,9 @@ pub const EXCHANGES_OF_A_PREKEY: usize = 32;
 /// Prekeys in a foreign bundle.
 pub const FOREIGN_PREKEYS: usize = 200;
 
+/// Devices of the account before the present one that may still be on the server. Beyond it, the oldest is forgotten.
+pub const FORMER_DEVICES: usize = 8;
+
 /// Keys of missing messages that a session keeps. It is also the maximum number of messages that may be missing in a
 /// row.
 pub const SKIPPED_KEYS: usize = 2_000;

@@ -10,6 +10,7 @@ use super::EndToEnd;
 use super::kept::KeyChange;
 use super::lists::{Came, MAX_DEVICES};
 use super::owing::say_nothing;
+use super::own_list;
 use super::publishing;
 use super::sending;
 use super::sessions::version;
@@ -29,9 +30,8 @@ pub(crate) fn answered(
     turn: &mut Turn<'_>,
 ) {
     match asked {
-        KeysIq::OwnList(form) => publishing::own_list_came(keys, form, outcome, turn),
+        KeysIq::OwnList(form) => own_list::own_list_came(keys, form, outcome, turn),
         KeysIq::Publish(what, attempt) => publishing::published(keys, what, attempt, outcome, turn),
-        KeysIq::Retract => {}
         KeysIq::Fetch(fetch) => {
             match &fetch {
                 Fetch::List(jid, form) => list_came(keys, jid, *form, outcome, turn),
@@ -139,7 +139,7 @@ pub(crate) fn list_said(
     let is_known = is_contact || keys.ways.get(jid).is_some() || !keys.trust.of(jid).is_empty();
     for change in &event.changes {
         if is_own {
-            publishing::own_list_said(keys, form, change, turn);
+            own_list::own_list_said(keys, form, change, turn);
             continue;
         }
         let devices = match change {

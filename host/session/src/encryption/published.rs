@@ -5,6 +5,7 @@ use std::time::Duration;
 use parlor_stanza::omemo::DeviceList;
 use parlor_stanza::types::OmemoForm;
 
+use super::withdrawn::{Withdrawn, place};
 use crate::deadlines::DeadlineKey;
 use crate::iq::keys::Published;
 
@@ -37,6 +38,12 @@ pub(super) struct State {
     /// The account's lists, as the server has told of them on this stream. None: not yet, or a list that cannot be read, which must not be
     /// overwritten.
     own: [Option<DeviceList>; 2],
+    /// Whether the server failed to tell of each list, so that it must be asked again.
+    is_unknown: [bool; 2],
+    /// Whether the list that was sent last names the own device.
+    names_own: [bool; 2],
+    /// The devices that must not be on the server.
+    pub(super) withdrawn: Withdrawn,
     bundles: [Bundle; 2],
     /// Whether the server has taken each bundle on this stream.
     is_taken: [bool; 2],
@@ -64,24 +71,60 @@ pub(super) struct State {
     pub(super) catches_up: Option<Duration>,
 }
 
-fn place(form: OmemoForm) -> usize {
-    match form {
-        OmemoForm::Older => 0,
-        OmemoForm::Current => 1,
-    }
-}
-
 impl State {
     /// Returns whether others can find the own keys in both forms.
     pub(super) fn is_complete(&self) -> bool {
         self.listed == [true; 2] && self.bundles == [Bundle::Present; 2]
     }
 
-    /// Notes that something is sent to the server.
-    pub(super) fn sent(&mut self, what: Published) {
-        if let Published::Bundle(form) = what {
-            self.is_changed[place(form)] = false;
+    /// Notes that the bundle is sent to the server.
+    pub(super) fn bundle_sent(&mut self, form: OmemoForm) {
+        self.is_changed[place(form)] = false;
+    }
+
+    /// Notes that the account's list is sent to the server, and whether it names the own device. It names no withdrawn one.
+    pub(super) fn list_sent(&mut self, form: OmemoForm, names_own: bool) {
+        self.names_own[place(form)] = names_own;
+        self.withdrawn.list_sent(form);
+    }
+
+    /// Returns whether the list that was sent last names the own device.
+    pub(super) fn names_own(&self, form: OmemoForm) -> bool {
+        self.names_own[place(form)]
+    }
+
+    /// Removes the withdrawn devices from the account's list. Returns whether the list is known.
+    pub(super) fn remove_withdrawn(&mut self, form: OmemoForm) -> bool {
+        let Some(list) = &mut self.own[place(form)] else { return false };
+        for id in self.withdrawn.ids() {
+            list.remove(id);
         }
+        true
+    }
+
+    /// Notes that no keys of a withdrawn device are published in this form. Returns whether the server has nothing of it in either
+    /// form.
+    pub(super) fn keys_gone(&mut self, id: u32, form: OmemoForm) -> bool {
+        let is_gone = self.withdrawn.keys_gone(id, form);
+        if is_gone {
+            self.failures = 0;
+        }
+        is_gone
+    }
+
+    /// Notes that the server failed to tell of a list.
+    pub(super) fn ask_again(&mut self, form: OmemoForm) {
+        self.is_unknown[place(form)] = true;
+    }
+
+    /// Returns whether the server must be asked for a list again. It counts as asked.
+    pub(super) fn must_ask_again(&mut self, form: OmemoForm) -> bool {
+        std::mem::take(&mut self.is_unknown[place(form)])
+    }
+
+    /// Returns whether the server has keys of the own device, though they may have changed since.
+    pub(super) fn has_keys(&self, form: OmemoForm) -> bool {
+        self.bundles[place(form)] != Bundle::Missing
     }
 
     /// Notes that something is published. A bundle of keys that have changed since it was sent does not count.
@@ -96,6 +139,7 @@ impl State {
                 self.bundles[place(form)] = Bundle::Present;
                 self.is_taken[place(form)] = true;
             }
+            Published::Retraction(..) => {}
         }
         if self.is_complete() {
             self.failures = 0;
@@ -121,11 +165,12 @@ impl State {
         self.own[place(form)] = list;
     }
 
-    /// Returns whether something is published.
+    /// Returns whether something is published, or is taken back or in use again.
     pub(super) fn has(&self, what: Published) -> bool {
         match what {
             Published::List(form) => self.listed[place(form)],
             Published::Bundle(form) => self.bundles[place(form)] == Bundle::Present,
+            Published::Retraction(form, id) => !self.withdrawn.with_keys(form).contains(&id),
         }
     }
 
@@ -151,7 +196,7 @@ impl State {
     /// Returns whether the own device may be put into a list now, and counts it. If its bundle is missing, the device waits
     /// for the bundle.
     pub(super) fn may_list(&mut self, form: OmemoForm) -> bool {
-        let is_missing = self.bundles[place(form)] == Bundle::Missing;
+        let is_missing = !self.has_keys(form);
         self.is_waiting[place(form)] = is_missing;
         if is_missing {
             return false;
@@ -200,6 +245,8 @@ impl State {
         self.is_changed = [true; 2];
         self.bundles = [Bundle::Missing; 2];
         self.listed = [false; 2];
+        // A list that is on its way names the device from before.
+        self.names_own = [false; 2];
     }
 
     /// Notes that another client may change the lists unnoticed.
@@ -207,6 +254,9 @@ impl State {
         self.listed = [false; 2];
         self.is_taken = [false; 2];
         self.own = [None, None];
+        self.is_unknown = [false; 2];
+        self.names_own = [false; 2];
+        self.withdrawn.stream_gone();
         self.is_waiting = [false; 2];
         self.queue.clear();
         self.is_busy = false;

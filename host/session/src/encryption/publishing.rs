@@ -6,17 +6,16 @@ use jiff::Timestamp;
 use parlor_e2ee::omemo::{Device, Exchanged, Keep};
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::iq_payload::IqPayload;
-use parlor_stanza::omemo::{DeviceList, bundle_payload};
-use parlor_stanza::types::{
-    Ask, Body, DeviceTrust, ListedDevice, NodeChange, NodeItem, NodeOptions, OmemoForm, PublishedBundle, PubsubAsk,
-};
+use parlor_stanza::omemo::bundle_payload;
+use parlor_stanza::types::{Ask, Body, DeviceTrust, NodeOptions, OmemoForm, PublishedBundle, PubsubAsk};
 
 use super::EndToEnd;
 use super::kept::KeyChange;
 use super::lists::Came;
+use super::own_list::{ask_own_list, list_own, note_own};
 use super::sessions::version;
 use super::trust::{KeyKind, of_omemo};
-use super::withdrawing::{take_back, unlist};
+use super::withdrawing;
 use crate::deadlines::{Deadlines, Late};
 use crate::effect::{Effect, KeyNews, KeyNewsKind};
 use crate::iq::keys::{Attempt, KeysIq, Published};
@@ -33,47 +32,45 @@ const RECENT: Duration = Duration::from_mins(2);
 /// Delay after the last archived message before used prekeys are forgotten.
 const CAUGHT_UP: Duration = Duration::from_mins(5);
 /// The label of the own device, for people who look at their list.
-const LABEL: &str = "parlor";
+pub(super) const LABEL: &str = "parlor";
 
 /// Returns the time in seconds since 1970.
 fn seconds(at: Timestamp) -> u64 {
     u64::try_from(at.as_second()).unwrap_or_default()
 }
 
-/// Makes the own keys, unless there are any.
-fn make_device(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
+/// Makes the own keys, unless there are any. `before`: the device that they replace.
+fn make_device(keys: &mut EndToEnd, before: Option<&Device>, turn: &mut Turn<'_>) {
     if keys.device.is_some() {
         return;
     }
-    let device = Device::generate(&mut rand::rng(), seconds(turn.now));
+    let mut device = Device::generate(&mut rand::rng(), seconds(turn.now));
+    if let Some(before) = before {
+        device.replaces(before);
+    }
     tracing::info!(device = %device.id(), fingerprint = %device.fingerprint(), "the account has new keys of OMEMO");
     turn.keep_keys(vec![KeyChange::Device(device.to_bytes())]);
     keys.device = Some(device);
     keys.published.is_new = [true; 2];
 }
 
-/// Publishes the own keys on a new stream, as far as the account's lists lack them. While OMEMO is off, it takes the own device
-/// out of lists that still have it.
+/// Publishes the own keys on a new stream, as far as the account's lists lack them, and withdraws devices that the server still
+/// has.
 pub(crate) fn begin(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     if !turn.is_live() || turn.own.node().is_none() {
         return;
     }
     if keys.has_omemo() {
-        make_device(keys, turn);
+        make_device(keys, None, turn);
         check(keys, turn);
         publish_bundles(keys, turn);
     } else if keys.device.is_none() {
         return;
     }
+    withdrawing::note_withdrawn(keys);
     for form in OmemoForm::ALL {
         ask_own_list(form, turn);
     }
-}
-
-fn ask_own_list(form: OmemoForm, turn: &mut Turn<'_>) {
-    let node = form.list_node().to_owned();
-    let ask = Ask::Pubsub(Box::new(PubsubAsk::Items { node, max: 1, after: None }));
-    turn.ask(None, ask, Waiting::Keys(KeysIq::OwnList(form)), PATIENCE);
 }
 
 /// Replaces and forgets keys that are too old.
@@ -158,22 +155,25 @@ pub(super) fn keys_changed(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     }
 }
 
-/// Publishes the changed bundles, and all items that the server failed to store.
+/// Publishes the changed bundles, and all items that the server failed to store. Goes on with withdrawing devices.
 pub(crate) fn publish_changed(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     keys.published.deadline = None;
-    if !turn.is_live() || !turn.announced || !keys.has_omemo() {
+    if !turn.is_live() || !turn.announced {
         return;
     }
-    publish_bundles(keys, turn);
-    for form in OmemoForm::ALL {
-        if keys.published.is_waiting(form) {
-            list_own(keys, form, turn);
+    if keys.has_omemo() {
+        publish_bundles(keys, turn);
+        for form in OmemoForm::ALL {
+            if keys.published.is_waiting(form) {
+                list_own(keys, form, turn);
+            }
         }
     }
+    withdrawing::go_on(keys, turn);
 }
 
 /// Publishes the bundles that are not on the server as they are now.
-fn publish_bundles(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
+pub(super) fn publish_bundles(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     for bundle in OmemoForm::ALL.map(Published::Bundle) {
         if !keys.published.has(bundle) {
             publish(keys, bundle, turn);
@@ -189,11 +189,22 @@ pub(super) fn publish(keys: &mut EndToEnd, what: Published, turn: &mut Turn<'_>)
 }
 
 fn send(keys: &mut EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<'_>) {
-    let Some(device) = &keys.device else { return };
-    let id = device.id().get();
+    if let Some(ask) = request(keys, what, attempt) {
+        turn.ask(None, Ask::Pubsub(Box::new(ask)), Waiting::Keys(KeysIq::Publish(what, attempt)), PATIENCE);
+    } else if let Some(next) = keys.published.next() {
+        send(keys, next, Attempt::Whole, turn);
+    }
+}
+
+/// Returns the request that publishes something. `None`: it is not needed any more, or the list became unreadable while this waited.
+fn request(keys: &mut EndToEnd, what: Published, attempt: Attempt) -> Option<PubsubAsk> {
+    let id = keys.device.as_ref()?.id().get();
     let (node, item) = match what {
         Published::List(form) => (form.list_node().to_owned(), "current".to_owned()),
+        Published::Bundle(_) if !keys.has_omemo() => return None,
         Published::Bundle(form) => (form.bundle_node(id), form.bundle_item(id)),
+        Published::Retraction(..) if keys.published.has(what) => return None,
+        Published::Retraction(form, id) => return Some(withdrawing::retraction(form, id)),
     };
     let is_open = NodeOptions { access: Some("open"), ..NodeOptions::default() };
     let options = match attempt {
@@ -205,35 +216,40 @@ fn send(keys: &mut EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<
         Attempt::Plainly | Attempt::Reconfigure => is_open,
         Attempt::AsItIs => NodeOptions::default(),
     };
-    let ask = if attempt == Attempt::Reconfigure {
-        PubsubAsk::Configure { node, options }
-    } else {
-        let Some(payload) = payload(keys, what) else {
-            // The list became unreadable while this waited.
-            if let Some(next) = keys.published.next() {
-                send(keys, next, Attempt::Whole, turn);
-            }
-            return;
-        };
-        keys.published.sent(what);
-        PubsubAsk::Publish { node, id: Some(item), payload, options }
-    };
-    turn.ask(None, Ask::Pubsub(Box::new(ask)), Waiting::Keys(KeysIq::Publish(what, attempt)), PATIENCE);
+    if attempt == Attempt::Reconfigure {
+        return Some(PubsubAsk::Configure { node, options });
+    }
+    let payload = payload(keys, what)?;
+    match what {
+        Published::List(form) => {
+            let names_own = lists_own(keys, form);
+            keys.published.list_sent(form, names_own);
+        }
+        Published::Bundle(form) => keys.published.bundle_sent(form),
+        Published::Retraction(..) => {}
+    }
+    Some(PubsubAsk::Publish { node, id: Some(item), payload, options })
+}
+
+/// Returns whether the account's list names the own device. Others who found it before its keys would find none.
+fn lists_own(keys: &EndToEnd, form: OmemoForm) -> bool {
+    keys.has_omemo() && keys.published.has_keys(form)
 }
 
 /// Returns what is published. A list has everything that other devices wrote in it. `None`: the account's list is not known, or it would be
 /// too long for a stanza.
-fn payload(keys: &EndToEnd, what: Published) -> Option<IqPayload> {
+pub(super) fn payload(keys: &EndToEnd, what: Published) -> Option<IqPayload> {
     let device = keys.device.as_ref()?;
     match what {
         Published::Bundle(form) => Some(bundle_payload(form, &bundle(device, form))),
         Published::List(form) => {
             let mut list = keys.published.own(form)?.clone();
-            if keys.has_omemo() {
+            if lists_own(keys, form) {
                 list.put_first(device.id().get(), LABEL);
             }
             list.payload()
         }
+        Published::Retraction(..) => None,
     }
 }
 
@@ -259,35 +275,55 @@ pub(super) fn published(
     if let Err(error) = &outcome {
         tracing::debug!(?what, ?attempt, %error, "the server refuses to publish keys so");
     }
+    if matches!(outcome, Err(CallError::Offline | CallError::Stopped)) {
+        // All is published, or withdrawn, again on the next stream.
+        return;
+    }
     match (outcome, attempt) {
+        (outcome, _) if matches!(what, Published::Retraction(..)) => {
+            withdrawing::taken_back(keys, what, &outcome, turn);
+        }
         // The present options of the node may suffice, even if they cannot be changed.
         (Ok(_) | Err(CallError::Stanza(_)), Attempt::Reconfigure) => return send(keys, what, Attempt::AsItIs, turn),
-        (Ok(_), _) if !keys.has_omemo() => {
-            if let (Published::List(form), Some(device)) = (what, &keys.device) {
-                take_back(device.id().get(), form, turn);
-            }
-        }
-        (Ok(_), _) => {
-            keys.published.set(what);
-            match what {
-                Published::List(form) => note_own(keys, form, turn),
-                Published::Bundle(form) if keys.published.is_waiting(form) => list_own(keys, form, turn),
-                Published::Bundle(_) => {}
-            }
-        }
+        (Ok(_), _) => is_taken(keys, what, turn),
         (Err(CallError::Stanza(error)), Attempt::Whole | Attempt::Plainly) if is_otherwise(&error) => {
             return send(keys, what, Attempt::Reconfigure, turn);
         }
         (Err(CallError::Stanza(error)), Attempt::Whole) if is_not_understood(&error) => {
             return send(keys, what, Attempt::Plainly, turn);
         }
-        // All is published again on the next stream.
-        (Err(CallError::Offline | CallError::Stopped), _) => return,
         (Err(error), _) if may_succeed_later(&error) => publish_later(keys, what, &error, turn),
-        (Err(error), _) => is_refused(keys, &error, turn),
+        (Err(error), _) => {
+            if let Published::List(form) = what {
+                keys.published.withdrawn.list_refused(form);
+            }
+            is_refused(keys, &error, turn);
+        }
     }
     if let Some(what) = keys.published.next() {
         send(keys, what, Attempt::Whole, turn);
+    }
+}
+
+/// Notes that the server has taken something.
+fn is_taken(keys: &mut EndToEnd, what: Published, turn: &mut Turn<'_>) {
+    match what {
+        Published::List(form) => {
+            // OMEMO may have been turned off meanwhile, or on.
+            if keys.has_omemo() && keys.published.names_own(form) {
+                keys.published.set(what);
+                note_own(keys, form, turn);
+            }
+            keys.published.withdrawn.list_taken(form);
+            withdrawing::take_back(keys, form, turn);
+        }
+        Published::Bundle(form) if keys.has_omemo() => {
+            keys.published.set(what);
+            if keys.published.is_waiting(form) {
+                list_own(keys, form, turn);
+            }
+        }
+        Published::Bundle(_) | Published::Retraction(..) => {}
     }
 }
 
@@ -295,7 +331,13 @@ pub(super) fn published(
 fn publish_later(keys: &mut EndToEnd, what: Published, error: &CallError, turn: &mut Turn<'_>) {
     if let Published::List(form) = what {
         keys.published.list_later(form);
+        keys.published.withdrawn.list_failed(form);
     }
+    try_later(keys, error, turn);
+}
+
+/// Tries again after a while what the server failed to do.
+pub(super) fn try_later(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn<'_>) {
     if keys.published.deadline.is_none() {
         let wait = keys.published.failed();
         keys.published.deadline = Some(turn.deadlines.set(wait, Late::KeysChanged));
@@ -307,7 +349,7 @@ fn publish_later(keys: &mut EndToEnd, what: Published, error: &CallError, turn: 
 
 /// Returns whether this failure is temporary. ejabberd 23 answers `item-not-found` if it created a node of somebody
 /// else at the same time.
-fn may_succeed_later(error: &CallError) -> bool {
+pub(super) fn may_succeed_later(error: &CallError) -> bool {
     match error {
         CallError::Stanza(error) => {
             error.kind == "wait" || matches!(error.condition.as_str(), "item-not-found" | "internal-server-error")
@@ -329,9 +371,13 @@ fn is_not_understood(error: &StanzaError) -> bool {
     )
 }
 
-/// Reports once on each stream that others cannot find the own keys.
-fn is_refused(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn<'_>) {
-    if !keys.has_omemo() || std::mem::replace(&mut keys.published.is_refused, true) {
+/// Reports once on each stream that others cannot find the own keys, or still find them although OMEMO is off.
+pub(super) fn is_refused(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn<'_>) {
+    if std::mem::replace(&mut keys.published.is_refused, true) {
+        return;
+    }
+    if !keys.has_omemo() {
+        tracing::warn!(%error, "OMEMO is off, but the server may still list the account's device, so others may encrypt for it");
         return;
     }
     tracing::warn!(%error, "the server does not publish the keys of OMEMO, so nobody new can write encrypted");
@@ -346,125 +392,14 @@ fn is_refused(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn<'_>) {
     }));
 }
 
-/// Puts the own device into a list of the account's, once others can find its keys.
-fn list_own(keys: &mut EndToEnd, form: OmemoForm, turn: &mut Turn<'_>) {
-    // The list is on its way, or cannot be read.
-    if keys.published.own(form).is_none() {
-        return;
-    }
-    if payload(keys, Published::List(form)).is_none() {
-        let reason = format!("{}: with this device, it is too long for a stanza", form.list_node());
-        return is_refused(keys, &CallError::OverLimit(reason), turn);
-    }
-    if keys.has_omemo() && keys.published.may_list(form) {
-        // The server pushes this list before it answers. The own device in the list must not be mistaken for another
-        // device with its id.
-        keys.published.is_new[usize::from(form == OmemoForm::Current)] = false;
-        publish(keys, Published::List(form), turn);
-    }
-}
-
-/// Notes that the own device is in the account's list.
-fn note_own(keys: &mut EndToEnd, form: OmemoForm, turn: &Turn<'_>) {
-    let Some(device) = keys.device.as_ref().map(|device| device.id().get()) else { return };
-    if let Some(list) = keys.published.own_mut(form) {
-        list.put_first(device, LABEL);
-    }
-    let own = turn.own.to_bare();
-    let mut listed = keys.lists.last(&own, form).to_vec();
-    if listed.iter().all(|one| one.device != device) {
-        listed.insert(0, ListedDevice { device, label: Some(LABEL.to_owned()) });
-        keys.lists.came((&own, form), listed, (turn.stream, turn.deadlines.elapsed()), Came::Told);
-    }
-}
-
-/// Handles the answer to the request for the account's devices.
-pub(super) fn own_list_came(
-    keys: &mut EndToEnd,
-    form: OmemoForm,
-    outcome: Result<Body, CallError>,
-    turn: &mut Turn<'_>,
-) {
-    let list = match outcome {
-        Ok(Body::NodeItems(page)) => {
-            let newest = page.items.iter().rev().find(|item| item.xml.is_some() || item.is_cut);
-            newest.map_or_else(|| Some(DeviceList::empty(form)), |item| read(form, item))
-        }
-        Ok(Body::Empty) => Some(DeviceList::empty(form)),
-        Ok(_) => None,
-        Err(CallError::Offline | CallError::Stopped) => return,
-        // There is no such node yet.
-        Err(CallError::Stanza(error)) if error.condition == "item-not-found" => Some(DeviceList::empty(form)),
-        Err(error) => return is_refused(keys, &error, turn),
-    };
-    own_list(keys, form, list, turn);
-}
-
-/// Reads the account's list. `None`: it is too long, or has another form.
-fn read(form: OmemoForm, item: &NodeItem) -> Option<DeviceList> {
-    DeviceList::read(form, item.xml.as_deref()?)
-}
-
-/// Handles a change of the account's list that the server pushed.
-pub(super) fn own_list_said(keys: &mut EndToEnd, form: OmemoForm, change: &NodeChange, turn: &mut Turn<'_>) {
-    match change {
-        NodeChange::Item(item) if item.xml.is_some() || item.is_cut => own_list(keys, form, read(form, item), turn),
-        // The list is not in the notification, or another item may be the list now.
-        NodeChange::Item(_) | NodeChange::Retracted(_) => ask_own_list(form, turn),
-        NodeChange::Purged | NodeChange::Deleted => own_list(keys, form, Some(DeviceList::empty(form)), turn),
-        NodeChange::Unsubscribed => turn.ignored += 1,
-    }
-}
-
-/// Stores the account's device list, and adds this device to it if it is missing. A list that cannot be read is left alone, since the
-/// account's other devices are in it.
-fn own_list(keys: &mut EndToEnd, form: OmemoForm, list: Option<DeviceList>, turn: &mut Turn<'_>) {
-    let Some(id) = keys.device.as_ref().map(|device| device.id().get()) else { return };
-    if !keys.has_omemo() {
-        if list.as_ref().is_some_and(|list| list.has(id)) {
-            keys.published.set_own(form, list);
-            unlist(keys, form, turn);
-        }
-        return;
-    }
-    let Some(device) = &mut keys.device else { return };
-    let Some(list) = list else {
-        keys.published.set_own(form, None);
-        let what = format!("the account's list {} cannot be read, and is not overwritten", form.list_node());
-        return is_refused(keys, &CallError::Other(what), turn);
-    };
-    let is_first = std::mem::replace(&mut keys.published.is_new[usize::from(form == OmemoForm::Current)], false);
-    if is_first && list.has(device.id().get()) {
-        // Another client of the account has this id.
-        device.renew_id(&mut rand::rng());
-        turn.keep_keys(vec![KeyChange::Device(device.to_bytes())]);
-        keys.published.renew();
-        publish_bundles(keys, turn);
-    }
-    let Some(id) = keys.device.as_ref().map(|device| device.id().get()) else { return };
-    let is_there = list.has(id);
-    let own = turn.own.to_bare();
-    keys.lists.came((&own, form), list.devices(), (turn.stream, turn.deadlines.elapsed()), Came::Told);
-    keys.published.set_own(form, Some(list));
-    if is_there {
-        keys.published.set(Published::List(form));
-    } else {
-        // A server that has lost the list may have lost the keys.
-        if keys.published.doubts(form) {
-            publish(keys, Published::Bundle(form), turn);
-        }
-        list_own(keys, form, turn);
-    }
-}
-
-/// Makes new own keys. The former device is removed from the lists, and its keys are retracted.
+/// Makes new own keys. The former device leaves the lists when the new one is in them, and its keys follow.
 pub(super) fn renew(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
     let own = turn.own.to_bare();
     let mut changes = Vec::new();
     keys.sessions.end_all(&mut changes);
     let before = keys.device.take();
     turn.keep_keys(changes);
-    if let Some(before) = before {
+    if let Some(before) = &before {
         let id = before.id().get();
         for form in OmemoForm::ALL {
             if let Some(list) = keys.published.own_mut(form) {
@@ -473,12 +408,10 @@ pub(super) fn renew(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
             let mut listed = keys.lists.last(&own, form).to_vec();
             listed.retain(|one| one.device != id);
             keys.lists.came((&own, form), listed, (turn.stream, turn.deadlines.elapsed()), Came::Told);
-            if turn.is_live() {
-                take_back(id, form, turn);
-            }
         }
     }
-    make_device(keys, turn);
+    make_device(keys, before.as_ref(), turn);
+    withdrawing::note_withdrawn(keys);
     keys.published.renew();
     if !turn.is_live() || !turn.announced {
         return;

@@ -11,7 +11,7 @@ const MARGIN: SignedDuration = SignedDuration::from_hours(24);
 /// Maximum number of remarks that are remembered. Beyond it, all are forgotten, so that each may be made again.
 const MAX_MADE: usize = 1_024;
 
-/// What is remarkable about a person's envelopes.
+/// Something unusual about a person's envelopes, which the log names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Remark {
     /// A message was written long before or after it was sent.

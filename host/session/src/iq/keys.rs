@@ -24,13 +24,15 @@ impl Fetch {
     }
 }
 
-/// An item that is published.
+/// An item that is published, or taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Published {
     /// The list of the account's devices.
     List(OmemoForm),
     /// The public keys of this device.
     Bundle(OmemoForm),
+    /// The public keys of a withdrawn device are taken back.
+    Retraction(OmemoForm, u32),
 }
 
 /// The attempts to publish, each of which requires less of the server.
@@ -55,6 +57,4 @@ pub(crate) enum KeysIq {
     OwnList(OmemoForm),
     /// Publish something.
     Publish(Published, Attempt),
-    /// Take the keys of an older device of this account back. Nothing depends on the answer.
-    Retract,
 }

@@ -63,6 +63,8 @@ class Runner:
         self._patterns = [one for one in patterns if not one[1].admin_only]
         self._closed = [method for method, declared in patterns if declared.admin_only]
         self._prefix = "!"
+        #: Only one file is in memory at a time, also if several messages have some.
+        self._reading = asyncio.Lock()
         self._takes_files = kind.callback_stream is not BotPlugin.callback_stream
 
     def begin(self) -> None:
@@ -185,7 +187,7 @@ class Runner:
         made = people.message(message)
         steps: list[Callable[[], Awaitable[None]]] = []
         if has_files:
-            steps += (partial(self._called, self._plugin.callback_stream, one) for one in await streams.of_message(message, made.frm))
+            steps += (partial(self._take_file, one, made.frm) for one in files.of_message(message))
         if message.body is None:
             await port.each(_log, steps)
             return
@@ -195,6 +197,13 @@ class Runner:
         if not message.command:
             steps += (partial(self._match, message, made, *one) for one in self._patterns)
         await port.each(_log, steps)
+
+    async def _take_file(self, file: Any, sender: Any) -> None:
+        """Reads a file, and gives it to the plugin."""
+        async with self._reading:
+            stream = await streams.read(file, sender)
+            if stream is not None:
+                await self._called(self._plugin.callback_stream, stream)
 
     async def _called(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Calls a method, and writes what it kept, also if it fails."""

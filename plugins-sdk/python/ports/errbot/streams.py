@@ -42,19 +42,16 @@ class Stream:
         self.status = "error"
 
 
-async def of_message(message: Any, sender: Any) -> list[Stream]:
-    """The files of a message. One that is too large, or that its server does not give, is logged and left out."""
-    found = []
-    for file in files.of_message(message):
-        name = files.name_in(file)
-        try:
-            data = await files.download(str(file.url))
-        except errors.Error as error:
-            # The address may have the key of the file.
-            _log.warning("the file %s was not read: %s", name, error)
-            continue
-        found.append(Stream(sender, io.BytesIO(data), name, len(data), file.media_type or files.kind_of(name, data)))
-    return found
+async def read(file: Any, sender: Any) -> Optional[Stream]:
+    """Reads a file of a message. None: it is too large, or its server does not give it, and that is logged."""
+    name = files.name_in(file)
+    try:
+        data = await files.download(str(file.url))
+    except errors.Error as error:
+        # The address may have the key of the file.
+        _log.warning("the file %s was not read: %s", name, error)
+        return None
+    return Stream(sender, io.BytesIO(data), name, len(data), file.media_type or files.kind_of(name, data))
 
 
 class Sent:

@@ -23,7 +23,7 @@ class MessageEvent:
         self.content = content
         self.room_id = RoomID(message.chat)
         self.sender = UserID(f"{message.chat}/{message.nick or ''}" if message.kind == "groupchat" else message.chat)
-        self.event_id = EventID(places.id_of(message))
+        self.event_id = EventID(places.event_id(message))
         self.timestamp = int(message.at.timestamp() * 1000)
         self.also: tuple[Any, ...] = ()
         #: Whether replies are marked as such.
@@ -86,7 +86,7 @@ def _relates(message: Any) -> Optional[RelatesTo]:
     reply = extensions.reply if extensions is not None else None
     replaced = extensions.replace if extensions is not None else None
     if replaced:
-        return RelatesTo(rel_type=RelationType.REPLACE, event_id=EventID(replaced))
+        return RelatesTo(rel_type=RelationType.REPLACE, event_id=EventID(places.corrected(message, replaced)))
     if reply is not None:
         return RelatesTo(in_reply_to=InReplyTo(event_id=EventID(places.name_of(message.chat, reply.id))))
     return None

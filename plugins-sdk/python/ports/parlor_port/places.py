@@ -1,6 +1,7 @@
 """Rooms and people that a plugin writes to, and the messages that wait until a handler is done."""
 
 import asyncio
+import binascii
 import collections
 from typing import Any, Awaitable, Callable, Optional
 
@@ -16,6 +17,8 @@ _messages: "collections.OrderedDict[tuple[str, str], Any]" = collections.Ordered
 #: the room's id.
 _said: "collections.OrderedDict[tuple[str, str], None]" = collections.OrderedDict()
 _echoes: "collections.OrderedDict[tuple[str, str], str]" = collections.OrderedDict()
+#: The ids by which others refer to messages, by place, author, and the id that the author gave: corrections name that one.
+_given: "collections.OrderedDict[tuple[str, str, str], str]" = collections.OrderedDict()
 #: Reactions, by place and message: the own ones, and those of each other author. Each message with reactions has all of its author.
 _reactions: "collections.OrderedDict[tuple[str, str], list[str]]" = collections.OrderedDict()
 _of_others: "collections.OrderedDict[tuple[str, str, str], list[str]]" = collections.OrderedDict()
@@ -45,10 +48,12 @@ def hear(message: Any) -> None:
     """Keeps in mind that a message came."""
     if message.kind == "groupchat":
         _heard.add(message.chat)
-    number = id_of(message)
-    if number:
-        _messages[(message.chat, number)] = message
-        _trim(_messages)
+    number = event_id(message)
+    _messages[(message.chat, number)] = message
+    _trim(_messages)
+    if message.id:
+        _given[(message.chat, _author(message), message.id)] = number
+        _trim(_given)
 
 
 def said(place: str, number: str) -> str:
@@ -71,6 +76,23 @@ def echoed(message: Any) -> None:
 def name_of(place: str, number: str) -> str:
     """The id by which the plugin knows a message that others refer to: of an own one in a room, the one that sending gave."""
     return _echoes.get((place, number), number)
+
+
+def event_id(message: Any) -> str:
+    """The id by which the plugin knows a message. One without an id gets one that is made from what it says."""
+    number = id_of(message)
+    if number:
+        return name_of(message.chat, number)
+    return f"without-id-{message.at.timestamp():.0f}-{binascii.crc32(repr((message.from_, message.body)).encode()):08x}"
+
+
+def corrected(message: Any, number: str) -> str:
+    """The id by which the plugin knows the message that a correction of the same author names."""
+    return _given.get((message.chat, _author(message), number), number)
+
+
+def _author(message: Any) -> str:
+    return str(message.occupant_id or message.nick or "") if message.kind == "groupchat" else ""
 
 
 def takes_back(message: Any) -> bool:

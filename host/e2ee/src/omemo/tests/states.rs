@@ -59,6 +59,32 @@ fn states_have_bounds() {
 }
 
 #[test]
+fn a_device_remembers_the_devices_that_it_replaced_until_the_server_has_nothing_of_them() {
+    let mut rng = Steady::new(46);
+    let mut device = Device::generate(&mut rng, 0);
+    let mut replaced = Vec::new();
+    for _ in 0..=limits::FORMER_DEVICES {
+        replaced.push(device.id().get());
+        let mut next = Device::generate(&mut rng, 0);
+        next.replaces(&device);
+        device = Device::from_bytes(&next.to_bytes()).unwrap();
+    }
+    assert_eq!(device.former(), &replaced[1..], "the oldest is forgotten");
+    let bytes = device.to_bytes();
+    // The count and the ids stand at the end. A state without them is that of a device without former ones.
+    let end = bytes.len() - 4 * (limits::FORMER_DEVICES + 1);
+    assert!((end + 1..bytes.len()).all(|length| Device::from_bytes(&bytes[..length]).is_err()));
+    assert!(Device::from_bytes(&bytes[..end]).unwrap().former().is_empty());
+    let too_many = [&bytes[..end], [0, 0, 0, 9].as_slice(), [0; 36].as_slice()].concat();
+    assert!(matches!(Device::from_bytes(&too_many), Err(StateError::Damaged("there is too much of something"))));
+    for id in replaced {
+        device.forget_former(id);
+    }
+    assert!(!device.forget_former(1), "it was none");
+    assert_eq!(&*device.to_bytes(), &bytes[..end]);
+}
+
+#[test]
 fn nobody_prints_what_is_secret() {
     let mut rng = Steady::new(42);
     let (mut one, mut other) = acquainted(Version::Axolotl, &mut rng);

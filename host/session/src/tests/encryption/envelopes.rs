@@ -1,4 +1,4 @@
-//! What an envelope says beside its content (XEP-0420): who wrote it, and for whom.
+//! The affixes of an envelope (XEP-0420): its author, its recipient and its time.
 
 use super::*;
 use crate::encryption::remarks::Remark;

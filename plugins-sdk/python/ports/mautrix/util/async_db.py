@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import re
+import sqlite3
 from enum import Enum
 from typing import Any, AsyncIterator, Callable, Iterable, Optional, Sequence
 
@@ -13,6 +14,22 @@ from parlor_port.pages import Pages
 _PARAMETER = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\$(\d+)")
 #: Statements that change nothing.
 _READS = ("SELECT", "VALUES", "EXPLAIN", "PRAGMA", "WITH")
+#: Statements that would end a transaction of the layer, or take the pages from it.
+_REFUSED = ("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "VACUUM", "ATTACH", "DETACH")
+#: Spaces and comments before the first word of a statement.
+_BEFORE = r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*"
+_WORD = re.compile(_BEFORE + r"(\w+)", re.DOTALL)
+_PRAGMA = re.compile(_BEFORE + r"PRAGMA\s+(?:\w+\.)?(\w+)\s*(?:=\s*([^;]+?)|\(([^)]*)\))?\s*(?:;.*)?$", re.DOTALL | re.IGNORECASE)
+#: Those that only ask, also with a value.
+_ASKS = ("table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list", "foreign_key_check",
+         "integrity_check", "quick_check")  # fmt: skip
+#: Those that are stored in the database.
+_STORED = ("user_version", "application_id")
+#: Those that last as long as the database is in memory.
+_LASTING = ("defer_foreign_keys", "recursive_triggers", "case_sensitive_like", "ignore_check_constraints")
+#: Those about files and caches. A database in memory has none: they answer with what is.
+_WITHOUT_EFFECT = ("journal_mode", "synchronous", "busy_timeout", "cache_size", "temp_store", "mmap_size", "wal_autocheckpoint",
+                   "journal_size_limit", "secure_delete", "locking_mode", "optimize", "wal_checkpoint")  # fmt: skip
 
 
 class Scheme(Enum):
@@ -65,11 +82,14 @@ class Connection:
         async with pages.turn:
             await pages.ready()
             own = pages.connection
+            if pages.depth:
+                _goes_on(own)
             mark = f"parlor_{pages.depth}"
             own.execute(f"SAVEPOINT {mark}" if pages.depth else "BEGIN")
             pages.depth += 1
             try:
                 yield
+                _goes_on(own)
                 own.execute(f"RELEASE {mark}" if pages.depth > 1 else "COMMIT")
             except BaseException:
                 # SQLite itself may have ended it.
@@ -82,12 +102,41 @@ class Connection:
                 await pages.store()
 
     async def _run(self, query: str, args: Sequence[Any]) -> tuple[Any, list[Any]]:
+        word = _WORD.match(query)
+        if word and word[1].upper() in _REFUSED:
+            raise sqlite3.OperationalError(f"{word[1].upper()} is no statement for this database: use `async with conn.transaction()`")
+        pragma = _PRAGMA.match(query)
+        if pragma:
+            return await self._pragma(query, pragma[1].lower(), pragma[2] or pragma[3])
+        return await self._do(query, args)
+
+    async def _pragma(self, query: str, name: str, value: Optional[str]) -> tuple[Any, list[Any]]:
+        if name in _WITHOUT_EFFECT:
+            query = f"PRAGMA {name}"
+        elif name == "foreign_keys" and value is not None:
+            return await self._switch_foreign_keys(query, value)
+        elif value is not None and name not in (*_ASKS, *_STORED, *_LASTING):
+            raise sqlite3.OperationalError(f"PRAGMA {name} cannot be set here: the database is in memory, and the layer stores its pages")
+        return await self._do(query, (), is_change=name in _STORED and value is not None)
+
+    async def _switch_foreign_keys(self, query: str, value: str) -> tuple[Any, list[Any]]:
+        pages = self._pages
+        async with pages.turn:
+            await pages.ready()
+            is_on = bool(pages.connection.execute("PRAGMA foreign_keys").fetchone()[0])
+            if pages.depth and is_on != (value.strip("'\" ").lower() in ("1", "on", "true", "yes")):
+                # SQLite ignores it there.
+                raise sqlite3.OperationalError(
+                    "PRAGMA foreign_keys cannot be changed within a transaction: do it before, in an upgrade with `transaction=False`")
+            return pages.connection.execute(query), []
+
+    async def _do(self, query: str, args: Sequence[Any], is_change: bool = False) -> tuple[Any, list[Any]]:
         async with self.transaction():
             own = self._pages.connection
             before = own.total_changes
             cursor = own.execute(_PARAMETER.sub(lambda one: f"?{one[1]}" if one[1] else one[0], query), tuple(args))
             rows = cursor.fetchall()
-            self._pages.is_changed |= own.total_changes != before or not query.lstrip().upper().startswith(_READS)
+            self._pages.is_changed |= is_change or own.total_changes != before or not query.lstrip().upper().startswith(_READS)
         return cursor, rows
 
 
@@ -118,13 +167,16 @@ class UpgradeTable:
 
     def __init__(self, version_table_name: str = "version", **_: Any) -> None:
         self.version_table_name = version_table_name
-        self.upgrades: list[tuple[Callable[..., Any], Optional[int]]] = []
+        #: Their functions, the versions that they lead to, and whether each is one transaction.
+        self.upgrades: list[tuple[Callable[..., Any], Optional[int], bool]] = []
 
-    def register(self, *given: Any, index: int = -1, description: str = "", upgrades_to: Optional[int] = None, **_: Any) -> Any:
-        """Adds an upgrade, to the next version or to another one."""
+    def register(
+        self, *given: Any, index: int = -1, description: str = "", upgrades_to: Optional[int] = None, transaction: bool = True, **_: Any
+    ) -> Any:
+        """Adds an upgrade, to the next version or to another one. Without `transaction`, it begins its own ones."""
 
         def note(function: Callable[..., Any]) -> Callable[..., Any]:
-            self.upgrades.insert(index if index >= 0 else len(self.upgrades), (function, upgrades_to))
+            self.upgrades.insert(index if index >= 0 else len(self.upgrades), (function, upgrades_to, transaction))
             return function
 
         return note(given[0]) if given and callable(given[0]) else note
@@ -137,12 +189,18 @@ class UpgradeTable:
         if version > len(self.upgrades):
             raise RuntimeError(f"the database has the version {version}, and this plugin knows {len(self.upgrades)}")
         while version < len(self.upgrades):
-            function, to = self.upgrades[version]
-            async with database.transaction():
+            function, to, is_one = self.upgrades[version]
+            async with database.transaction() if is_one else database.acquire():
                 await port.done(function(database, database.scheme) if _takes_two(function) else function(database))
                 version = to or version + 1
                 await database.execute(f"DELETE FROM {table}")
                 await database.execute(f"INSERT INTO {table} (version) VALUES ($1)", version)
+
+
+def _goes_on(connection: sqlite3.Connection) -> None:
+    """Checks that SQLite has not ended the transaction by itself: what follows would be done without one."""
+    if not connection.in_transaction:
+        raise sqlite3.OperationalError("SQLite has ended the transaction after an error: nothing of it is done")
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:
