@@ -204,8 +204,11 @@ async fn a_node_is_drained_from_another_one_and_no_message_is_lost_or_answered_t
     connected(&mut one).await;
     juliet.chat(cluster.bot.clone(), "at last").await.unwrap();
     juliet.wait_body(&cluster.bot, "at last", SOON).await.unwrap();
-    let nobody = cluster.homes[0].run(&["cluster", "drain", "three"]).await.unwrap();
-    assert!(nobody.code == Some(1) && nobody.stderr.contains("no node three"), "{nobody:?}");
+    // Also with a typo in the command that takes it back.
+    for more in [&[][..], &["--off"]] {
+        let nobody = cluster.homes[0].run(&[&["cluster", "drain", "three"], more].concat()).await.unwrap();
+        assert!(nobody.code == Some(1) && nobody.stderr.contains("no node three"), "{nobody:?}");
+    }
 }
 
 /// Returns the values of a field in a list.

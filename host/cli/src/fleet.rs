@@ -55,6 +55,13 @@ pub(super) struct Filter {
     /// Only the accounts with names like this, such as support-*.
     #[arg(long = "match", value_name = "PATTERN")]
     pattern: Option<Pattern>,
+    #[command(flatten)]
+    pages: Pages,
+}
+
+/// The flags that choose a page of accounts.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Pages {
     /// At most so many accounts on a page; 20 if there are more.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: Option<u32>,
@@ -71,7 +78,7 @@ impl Filter {
 
     /// Returns whether a page is asked for.
     pub(super) fn is_paged(&self) -> bool {
-        self.limit.is_some() || self.page.is_some()
+        self.pages.is_given()
     }
 
     /// Returns whether it leaves accounts out, whatever page is shown.
@@ -110,6 +117,18 @@ impl Filter {
 
     /// Leaves one page of these. Returns a sentence about the others, if there are any.
     pub(super) fn page<T>(&self, all: &mut Vec<T>) -> Option<String> {
+        self.pages.cut(all)
+    }
+}
+
+impl Pages {
+    /// Returns whether any of the flags is given.
+    pub(super) fn is_given(&self) -> bool {
+        self.limit.is_some() || self.page.is_some()
+    }
+
+    /// Leaves one page of these. Returns a sentence about the others, if there are any.
+    pub(super) fn cut<T>(&self, all: &mut Vec<T>) -> Option<String> {
         let (limit, page) = (self.limit.map_or(MANY, |limit| limit as usize), self.page.unwrap_or(1));
         let (count, begin) = (all.len(), limit.saturating_mul(page as usize - 1));
         if begin == 0 && count <= limit {
