@@ -351,8 +351,12 @@ async fn an_account_that_is_added_at_one_node_answers_and_is_gone_when_the_other
     assert!(one.stop(MOVED).await.unwrap().success());
     is_answered(&mut juliet, &second.jid, "and now?").await;
     let mut one = cluster.start(0).await;
+    // The file of the host has no data of it, so none is said to be removed.
+    let with_data = two_home.run(&["account", "remove", "second", "--yes", "--with-data"]).await.unwrap();
+    assert!(with_data.code == Some(1) && with_data.stderr.contains("parlor cluster remove"), "{with_data:?}");
+    assert!(shared()[1].contains("[account.second]"), "nothing was changed");
     let removed = two_home.run(&["account", "remove", "second", "--yes"]).await.unwrap();
-    assert_eq!(removed.code, Some(0), "{removed:?}");
+    assert!(removed.code == Some(0) && removed.stdout.contains("what the cluster keeps for it stays"), "{removed:?}");
     one.wait("accounts.toml came from another node", &[], SOON).await.unwrap();
     let [of_one, of_two] = shared();
     assert!(of_one == of_two && of_one.starts_with("# Of all nodes.\n") && !of_one.contains("second"), "{of_one}");
