@@ -127,6 +127,13 @@ impl Seat {
         None
     }
 
+    /// Takes the messages that came before the account was there. They are so few that there is room.
+    pub(super) fn catch_up(&mut self, messages: Vec<Arrived>) {
+        for message in messages {
+            let _ = self.receive(message);
+        }
+    }
+
     /// Takes an answer to a request of the account itself, which bounds their number.
     pub(super) fn answer(&mut self, stanza: Stanza) {
         let arrived = Arrived::Read(Box::new(stanza));
