@@ -46,8 +46,9 @@ impl RemoveArgs {
             let near = suggestion(nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)));
             bail!("there is no account {name} in {}{near}", config.path.escaped());
         };
-        // A node may have none, and gets them from others.
-        let may_be_empty = config.cluster.as_ref().is_some_and(|cluster| cluster.share_plugins);
+        // A node gets accounts from others, and a component when somebody writes to one of its addresses.
+        let may_be_empty =
+            config.cluster.as_ref().map_or(!config.new_addresses.is_empty(), |cluster| cluster.share_plugins);
         if config.accounts.len() == 1 && !may_be_empty {
             bail!("{name} is the only account in {}: a host needs one; add another one first", config.path.escaped());
         }
