@@ -152,7 +152,11 @@ impl Seat {
                 self.bytes -= arrived.weight();
             }
             Some(_) => {}
-            None => self.waker = Some(cx.waker().clone()),
+            None => {
+                // There may be a hundred thousand addresses, most of which have nothing to do.
+                self.coming = VecDeque::new();
+                self.waker = Some(cx.waker().clone());
+            }
         }
         next
     }
@@ -189,6 +193,9 @@ impl Seat {
         self.unsent_bytes -= stanza.weight();
         if !had_room && self.has_room() {
             self.wake();
+        }
+        if self.unsent.is_empty() {
+            self.unsent = VecDeque::new();
         }
         Some(stanza)
     }
