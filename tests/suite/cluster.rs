@@ -15,6 +15,7 @@ use parlor_tests::ports;
 use parlor_tests::process::Signal;
 use parlor_tests::server::{Account, XmppServer};
 use parlor_tests::webhooks;
+use parlor_tests::window::Window;
 use serde_json::Value;
 
 use crate::test_host::{A_MOMENT, SOON, friend, prosody};
@@ -150,6 +151,14 @@ async fn an_account_goes_on_with_its_values_when_its_node_is_killed() {
     let mut two = cluster.start(1).await;
     cluster.until_at(1, 0).await;
     assert!(two.lines("account taken", &[]).is_empty(), "it runs on one node");
+    // The window of a node shows what a plugin keeps on another one.
+    let window = Window::open(&cluster.homes[1]).await.unwrap();
+    let session = window.log_in(&cluster.homes[1], "operator").await.unwrap();
+    let page = session.page("/plugins/idler/storage?account=main").await.unwrap().body;
+    assert!(page.contains("messages") && !page.contains("It keeps nothing"), "{page}");
+    let value = session.page("/plugins/idler/storage/value?account=main&key=messages").await.unwrap().body;
+    assert!(value.contains("All keys"), "{value}");
+    drop((session, window));
     one.signal(Signal::Kill).unwrap();
     one.ended(SOON).await.unwrap();
     connected(&mut two).await;
