@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use parlor::control::views::{Account, Plugin, Status};
-use parlor_config::{GroupName, Pattern};
+use parlor_base::escape::EscapedPath as _;
+use parlor_base::nearest::{nearest, suggestion};
+use parlor_config::{Config, GroupName, Pattern};
 
 use super::show::{Put as _, table, wrapped};
 
@@ -89,6 +92,17 @@ impl Filter {
     /// Returns whether it picks the group.
     pub(super) fn is_about_groups(&self) -> bool {
         self.group.is_some()
+    }
+
+    /// Checks that the group that it picks is one of the configuration, or of these accounts. With a typo in its name, a check of a
+    /// group would always find that all is well.
+    pub(super) fn check<'g>(&self, config: &Config, groups: impl IntoIterator<Item = &'g str>) -> anyhow::Result<()> {
+        let Some(group) = self.group.as_ref().filter(|group| !config.groups.contains(*group)) else { return Ok(()) };
+        if groups.into_iter().any(|known| known == group.as_str()) {
+            return Ok(());
+        }
+        let near = suggestion(nearest(group.as_str(), config.groups.iter().map(GroupName::as_str)));
+        bail!("there is no group {group} in {}{near}", config.path.escaped());
     }
 
     /// Returns whether it picks an account of this name and group, whose connection is in this state.
