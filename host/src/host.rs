@@ -12,6 +12,7 @@ pub(crate) mod keys;
 mod late;
 pub(crate) mod lock;
 mod moved;
+mod newcomers;
 mod plugin;
 mod reload;
 mod replacing;
@@ -216,7 +217,7 @@ impl Host {
         if let Err(error) = components.note_policy(&config.plugins) {
             tracing::warn!(%error, "the data folder cannot note its policy: what that names may be removed when another policy is changed that uses this folder");
         }
-        let domains = Domains::start(&config.components);
+        let domains = Domains::start(&config);
         // In a cluster, accounts start when the host gets them.
         let accounts = config.accounts.values().filter(|_| config.cluster.is_none());
         let accounts: BTreeMap<_, _> = accounts

@@ -15,6 +15,7 @@ use parlor_tests::ports;
 use parlor_tests::process::Signal;
 use parlor_tests::server::{Account, XmppServer};
 use parlor_tests::webhooks;
+use parlor_tests::window::Window;
 use serde_json::Value;
 
 use crate::test_host::{A_MOMENT, SOON, friend, prosody};
@@ -150,6 +151,14 @@ async fn an_account_goes_on_with_its_values_when_its_node_is_killed() {
     let mut two = cluster.start(1).await;
     cluster.until_at(1, 0).await;
     assert!(two.lines("account taken", &[]).is_empty(), "it runs on one node");
+    // The window of a node shows what a plugin keeps on another one.
+    let window = Window::open(&cluster.homes[1]).await.unwrap();
+    let session = window.log_in(&cluster.homes[1], "operator").await.unwrap();
+    let page = session.page("/plugins/idler/storage?account=main").await.unwrap().body;
+    assert!(page.contains("messages") && !page.contains("It keeps nothing"), "{page}");
+    let value = session.page("/plugins/idler/storage/value?account=main&key=messages").await.unwrap().body;
+    assert!(value.contains("All keys"), "{value}");
+    drop((session, window));
     one.signal(Signal::Kill).unwrap();
     one.ended(SOON).await.unwrap();
     connected(&mut two).await;
@@ -204,8 +213,11 @@ async fn a_node_is_drained_from_another_one_and_no_message_is_lost_or_answered_t
     connected(&mut one).await;
     juliet.chat(cluster.bot.clone(), "at last").await.unwrap();
     juliet.wait_body(&cluster.bot, "at last", SOON).await.unwrap();
-    let nobody = cluster.homes[0].run(&["cluster", "drain", "three"]).await.unwrap();
-    assert!(nobody.code == Some(1) && nobody.stderr.contains("no node three"), "{nobody:?}");
+    // Also with a typo in the command that takes it back.
+    for more in [&[][..], &["--off"]] {
+        let nobody = cluster.homes[0].run(&[&["cluster", "drain", "three"], more].concat()).await.unwrap();
+        assert!(nobody.code == Some(1) && nobody.stderr.contains("no node three"), "{nobody:?}");
+    }
 }
 
 /// Returns the values of a field in a list.
@@ -348,8 +360,12 @@ async fn an_account_that_is_added_at_one_node_answers_and_is_gone_when_the_other
     assert!(one.stop(MOVED).await.unwrap().success());
     is_answered(&mut juliet, &second.jid, "and now?").await;
     let mut one = cluster.start(0).await;
+    // The file of the host has no data of it, so none is said to be removed.
+    let with_data = two_home.run(&["account", "remove", "second", "--yes", "--with-data"]).await.unwrap();
+    assert!(with_data.code == Some(1) && with_data.stderr.contains("parlor cluster remove"), "{with_data:?}");
+    assert!(shared()[1].contains("[account.second]"), "nothing was changed");
     let removed = two_home.run(&["account", "remove", "second", "--yes"]).await.unwrap();
-    assert_eq!(removed.code, Some(0), "{removed:?}");
+    assert!(removed.code == Some(0) && removed.stdout.contains("what the cluster keeps for it stays"), "{removed:?}");
     one.wait("accounts.toml came from another node", &[], SOON).await.unwrap();
     let [of_one, of_two] = shared();
     assert!(of_one == of_two && of_one.starts_with("# Of all nodes.\n") && !of_one.contains("second"), "{of_one}");

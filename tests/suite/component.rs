@@ -2,8 +2,12 @@
 
 use jid::BareJid;
 use parlor_tests::client::Client;
-use parlor_tests::server::{ROOMS, XmppServer};
+use parlor_tests::host::{Home, Host};
+use parlor_tests::plugins::built;
+use parlor_tests::policy::Policy;
+use parlor_tests::server::{BOTS, BOTS_SECRET, ROOMS, XmppServer};
 use serde_json::{Value, json};
+use xmpp_parsers::message::MessageType;
 use xmpp_parsers::presence::Type;
 use xmpp_parsers::stanza::Stanza;
 
@@ -79,4 +83,71 @@ async fn what_a_server_would_keep_is_unsupported_for_an_address_of_a_component()
         host.call(FULL, call, args).await.fails("unsupported");
     }
     host.call(FULL, "api.wait-until", json!({ "promise": "rosterContactsFetched" })).await.fails("unsupported");
+}
+
+/// A home whose component makes accounts of two addresses at most, on which a plugin answers each message with the same.
+fn shop(server: &XmppServer) -> Home {
+    let mut home = Home::new().unwrap();
+    home.set("allow_non_roster_messaging", true).unwrap();
+    home.add_component("bots", BOTS, BOTS_SECRET, server.ports().component.unwrap()).unwrap();
+    let text = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    let rule =
+        format!("new_addresses = [\"shop-*@{BOTS}\"]\nnew_addresses_group = \"bots\"\nnew_addresses_limit = 2\n");
+    let text = text.replace("[component.bots]\n", &format!("[component.bots]\n{rule}"));
+    assert!(text.contains(&rule), "{text}");
+    home.write("parlor.toml", &format!("{text}\n[group.bots]\n")).unwrap();
+    let entry = home.install("echo", &built("echo").unwrap()).unwrap();
+    let mut entry = entry.grant("messages.read", &["*"]).grant("messages.send", &["*"]);
+    entry.accounts = Some(vec!["group:bots".to_owned()]);
+    home.set_policy(&Policy::default().with("echo", entry)).unwrap();
+    home
+}
+
+async fn connected(home: &Home) -> Host {
+    let mut host = home.start().unwrap();
+    host.wait("component connected", &[("component", BOTS)], SOON).await.unwrap();
+    host
+}
+
+/// Sends a message, and waits until it is answered.
+async fn is_answered(friend: &mut Client, jid: &BareJid, body: &str) {
+    friend.chat(jid.clone(), body).await.unwrap();
+    friend.wait_body(jid, body, SOON).await.unwrap();
+}
+
+/// Sends a message, and waits until it comes back.
+async fn is_nobody(friend: &mut Client, jid: &BareJid) {
+    friend.chat(jid.clone(), "anybody?").await.unwrap();
+    let comes_back = |stanza: &Stanza| match stanza {
+        Stanza::Message(message) => {
+            let is_of = message.from.as_ref().is_some_and(|from| from.to_bare() == *jid);
+            (message.type_ == MessageType::Error && is_of).then_some(())
+        }
+        _ => None,
+    };
+    friend.wait_for("the message comes back", SOON, comes_back).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_becomes_an_account_when_somebody_writes_to_it_and_stays_one() {
+    let server = software().start_with_component().await.unwrap();
+    let home = shop(&server);
+    let mut host = connected(&home).await;
+    let account = server.add_account("friend").unwrap();
+    let mut friend = Client::login(&server.connector().unwrap(), &account, "suite").await.unwrap();
+    friend.available().await.unwrap();
+    let address = |name: &str| format!("{name}@{BOTS}").parse::<BareJid>().unwrap();
+    let [one, two] = ["shop-1", "shop-2"].map(address);
+    is_answered(&mut friend, &one, "hello").await;
+    is_answered(&mut friend, &one, "again").await;
+    is_nobody(&mut friend, &address("other")).await;
+    is_answered(&mut friend, &two, "hello").await;
+    is_nobody(&mut friend, &address("shop-3")).await;
+    let listed = home.run(&["account", "list", "--names", "--group", "bots"]).await.unwrap();
+    assert_eq!(listed.stdout.lines().collect::<Vec<_>>(), ["shop-1", "shop-2"], "{listed:?}");
+    assert!(host.stop(SOON).await.unwrap().success());
+    let mut host = connected(&home).await;
+    host.wait("account connected", &[("account", "shop-1")], SOON).await.unwrap();
+    is_answered(&mut friend, &one, "still there?").await;
+    assert!(host.stop(SOON).await.unwrap().success());
 }

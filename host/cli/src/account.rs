@@ -79,6 +79,7 @@ pub struct ListArgs {
 impl ListArgs {
     fn run(&self) -> anyhow::Result<()> {
         let config = self.target.load()?;
+        self.filter.check(&config, [])?;
         // Only the host knows states.
         let status = self.filter.state.is_some().then(|| status::of(&config)).transpose()?;
         let known = status.into_iter().flat_map(|status| status.accounts);

@@ -6,10 +6,13 @@ mod key;
 #[cfg(feature = "cluster")]
 mod moving;
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use parlor::control::client::escaped;
-use parlor::control::views::{Cluster, ClusterMove};
+use parlor::control::views::{Cluster, ClusterAccount, ClusterMove};
+use parlor_base::nearest::{nearest, suggestion};
 
+use super::fleet::{MANY, Pages, first};
 use super::show::{Put as _, print, print_json, table};
 use super::target::{self, Target};
 
@@ -38,9 +41,14 @@ pub enum ClusterCommand {
 /// The arguments of `parlor cluster status`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A node that was killed is shown until another one has noticed, for about two seconds. PLUGINS compares the plugins.toml of each node with the one of the cluster: `in sync`, `behind`, `differs` with the reason below, or `own` on a node that shares none.\n\nExamples:\n  parlor cluster status\n  parlor cluster status --json\n\nExit codes: 0 shown, 1 failed, or the host is no node of a cluster, 2 wrong usage, 4 no host runs"
+    after_help = "A node that was killed is shown until another one has noticed, for about two seconds. PLUGINS compares the plugins.toml of each node with the one of the cluster: `in sync`, `behind`, `differs` with the reason below, or `own` on a node that shares none.\n\nWith more than 20 accounts it shows how many there are, and those that no node has; --node or --page shows each. --json shows all, unless flags pick some.\n\nExamples:\n  parlor cluster status\n  parlor cluster status --node one --page 2     the accounts of a node, 20 on a page\n  parlor cluster status --json\n\nExit codes: 0 shown, 1 failed, or the host is no node of a cluster, 2 wrong usage, 4 no host runs"
 )]
 pub struct StatusArgs {
+    /// Only the accounts of this node.
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    #[command(flatten)]
+    pages: Pages,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -76,25 +84,81 @@ impl ClusterCommand {
             Self::Export(args) => args.run(),
             #[cfg(feature = "cluster")]
             Self::Remove(args) => args.run(),
-            Self::Status(args) => {
-                let host = target::running(&args.target.load_to_look()?)?;
-                let cluster: Cluster = host.get("/v1/cluster")?;
-                if args.json { print_json(&cluster) } else { print(&screen(&cluster)) }
-            }
+            Self::Status(args) => args.run(),
             #[cfg(feature = "cluster")]
             Self::Key(args) => args.run(),
             Self::Drain(args) => {
                 let host = target::running(&args.target.load_to_look()?)?;
                 let off = if args.off { "&off=true" } else { "" };
                 let cluster: Cluster = host.post(&format!("/v1/cluster/drain?node={}{off}", escaped(&args.node)))?;
-                let done = if args.off { "takes accounts again" } else { "gives its accounts away" };
-                if args.json { print_json(&cluster) } else { print(&format!("node {} {done}\n", args.node)) }
+                if args.json { print_json(&cluster) } else { print(&args.says(&cluster)) }
             }
         }
     }
 }
 
-fn screen(cluster: &Cluster) -> String {
+impl DrainArgs {
+    /// Returns what follows, by the state of the cluster afterwards.
+    fn says(&self, cluster: &Cluster) -> String {
+        let node = &self.node;
+        if self.off {
+            return format!("node {node} takes accounts again\n");
+        }
+        let is_open = cluster.nodes.iter().any(|one| one.state == "open");
+        let nobody = if is_open { "" } else { "; no other node takes any now, so they stay there until one does" };
+        format!("node {node} gives its accounts away{nobody}\n")
+    }
+}
+
+impl StatusArgs {
+    fn run(&self) -> anyhow::Result<()> {
+        let host = target::running(&self.target.load_to_look()?)?;
+        let mut cluster: Cluster = host.get("/v1/cluster")?;
+        if let Some(node) = &self.node {
+            if cluster.nodes.iter().all(|one| one.name != *node) {
+                let near = suggestion(nearest(node, cluster.nodes.iter().map(|one| one.name.as_str())));
+                bail!("the cluster has no node {node}{near}");
+            }
+            cluster.accounts.retain(|one| one.node.as_ref() == Some(node));
+        }
+        if self.json {
+            if self.pages.is_given() {
+                self.pages.cut(&mut cluster.accounts);
+            }
+            return print_json(&cluster);
+        }
+        let is_short = self.node.is_none() && !self.pages.is_given() && cluster.accounts.len() > MANY;
+        let accounts = if is_short { in_short(&cluster.accounts) } else { each(&mut cluster.accounts, &self.pages) };
+        print(&screen(&cluster, &accounts))
+    }
+}
+
+/// Shows a page of accounts, each with its node.
+fn each(accounts: &mut Vec<ClusterAccount>, pages: &Pages) -> String {
+    let others = pages.cut(accounts);
+    let row = |one: &ClusterAccount| vec![one.jid.clone(), one.node.clone().unwrap_or_else(|| "-".to_owned())];
+    let mut text = table(&["ACCOUNT", "NODE"], &accounts.iter().map(row).collect::<Vec<_>>());
+    if let Some(others) = others {
+        text.put(format_args!("\naccounts {others}\n"));
+    }
+    text
+}
+
+/// Shows how many accounts there are, and some of those that no node has.
+fn in_short(accounts: &[ClusterAccount]) -> String {
+    let mut text = format!("{} accounts; `parlor cluster status --page 1` shows each\n", accounts.len());
+    let (some, more) = first(accounts.iter().filter(|one| one.node.is_none()).map(|one| one.jid.clone()));
+    for jid in some {
+        text.put(format_args!("{jid}: no node has it at this moment\n"));
+    }
+    if more > 0 {
+        text.put(format_args!("… and {more} more without a node\n"));
+    }
+    text
+}
+
+/// Shows a cluster, with this text about its accounts.
+fn screen(cluster: &Cluster, accounts: &str) -> String {
     let mut text = String::new();
     text.put(format_args!("cluster {}, asked at node {}\n", cluster.cluster, cluster.node));
     if let Some(plugins) = &cluster.plugins {
@@ -121,12 +185,10 @@ fn screen(cluster: &Cluster) -> String {
             text.put(format_args!("{}: {trouble}\n", node.name));
         }
     }
-    text.push('\n');
-    let row = |one: &parlor::control::views::ClusterAccount| {
-        vec![one.jid.clone(), one.node.clone().unwrap_or_else(|| "-".to_owned())]
-    };
-    let rows: Vec<_> = cluster.accounts.iter().map(row).collect();
-    text.push_str(&table(&["ACCOUNT", "NODE"], &rows));
+    for node in cluster.drained.iter().filter(|name| cluster.nodes.iter().all(|one| one.name != **name)) {
+        text.put(format_args!("{node}: it is drained, and does not run\n"));
+    }
+    text.put(format_args!("\n{accounts}"));
     for ClusterMove { jid, state, command } in &cluster.moves {
         let place = if state == "removing" { "" } else { ", at the host where it ran" };
         text.put(format_args!("{jid}: {state}; if that was interrupted, run `{command}`{place}\n"));
@@ -136,9 +198,42 @@ fn screen(cluster: &Cluster) -> String {
 
 #[cfg(test)]
 mod tests {
-    use parlor::control::views::{ClusterAccount, ClusterNode, SharedVersion};
+    use clap::Parser as _;
+    use parlor::control::views::{ClusterNode, SharedVersion};
 
     use super::*;
+
+    fn target() -> Target {
+        Target { config: None, data: None, plugins: None }
+    }
+
+    fn account(jid: &str, node: Option<&str>) -> ClusterAccount {
+        ClusterAccount { jid: jid.to_owned(), node: node.map(str::to_owned) }
+    }
+
+    /// A command line with the flags of pages alone.
+    #[derive(Debug, clap::Parser)]
+    struct Typed {
+        #[command(flatten)]
+        pages: Pages,
+    }
+
+    #[test]
+    fn five_thousand_accounts_of_a_cluster_are_counted_and_shown_page_by_page() {
+        let node = |number: usize| (number % 400 != 7).then_some("one");
+        let mut accounts: Vec<_> =
+            (0..5_000).map(|number| account(&format!("a{number:04}@example.org"), node(number))).collect();
+        let text = in_short(&accounts);
+        assert!(text.starts_with("5000 accounts; `parlor cluster status --page 1` shows each\na0007@"), "{text}");
+        assert!(text.ends_with("\n… and 3 more without a node\n"), "{text}");
+        assert_eq!(text.lines().count(), 1 + 10 + 1, "{text}");
+        let pages = Typed::try_parse_from(["parlor", "--limit", "30", "--page", "2"]).unwrap().pages;
+        let text = each(&mut accounts, &pages);
+        assert!(text.contains("\na0030@example.org  one\n") && !text.contains("a0060"), "{text}");
+        assert!(text.ends_with("\naccounts 31 to 60 of 5000; `--page 3` shows the next\n"), "{text}");
+        let few = Typed::try_parse_from(["parlor"]).unwrap().pages;
+        assert!(!each(&mut vec![account("a@example.org", None)], &few).contains("accounts"));
+    }
 
     #[test]
     fn an_account_that_goes_to_another_node_has_none() {
@@ -151,14 +246,12 @@ mod tests {
             version,
             trouble: trouble.map(str::to_owned),
         };
-        let account =
-            |jid: &str, node: Option<&str>| ClusterAccount { jid: jid.to_owned(), node: node.map(str::to_owned) };
         let moves = |jid: &str, state: &str, command: &str| ClusterMove {
             jid: jid.to_owned(),
             state: state.to_owned(),
             command: command.to_owned(),
         };
-        let cluster = Cluster {
+        let mut cluster = Cluster {
             cluster: "bots".to_owned(),
             node: "one".to_owned(),
             plugins: Some(SharedVersion { version: 4, node: "one".to_owned() }),
@@ -168,14 +261,16 @@ mod tests {
                 node("two", 0, "behind", Some(3), Some("it cannot be read")),
                 node("three", 0, "own", None, None),
             ],
+            drained: vec!["four".to_owned(), "one".to_owned()],
             accounts: vec![account("a@example.org", Some("one")), account("b@example.org", None)],
             moves: vec![
                 moves("c@example.org", "importing", "parlor cluster import"),
                 moves("d@example.org", "removing", "parlor cluster remove d@example.org --yes"),
             ],
         };
+        let accounts = each(&mut cluster.accounts, &Pages::default());
         assert_eq!(
-            screen(&cluster),
+            screen(&cluster, &accounts),
             "cluster bots, asked at node one\n\
              plugins.toml is version 4, by node one\n\
              accounts.toml is version 2, by node two\n\
@@ -184,6 +279,7 @@ mod tests {
              two    open   1         0         behind (3)\n\
              three  open   1         0         own\n\
              two: it cannot be read\n\
+             four: it is drained, and does not run\n\
              \n\
              ACCOUNT        NODE\n\
              a@example.org  one\n\
@@ -191,5 +287,12 @@ mod tests {
              c@example.org: importing; if that was interrupted, run `parlor cluster import`, at the host where it ran\n\
              d@example.org: removing; if that was interrupted, run `parlor cluster remove d@example.org --yes`\n"
         );
+        let drain = |off| DrainArgs { node: "one".to_owned(), off, json: false, target: target() };
+        assert_eq!(drain(false).says(&cluster), "node one gives its accounts away\n");
+        assert_eq!(drain(true).says(&cluster), "node one takes accounts again\n");
+        for node in &mut cluster.nodes {
+            "draining".clone_into(&mut node.state);
+        }
+        assert!(drain(false).says(&cluster).contains("no other node takes any now"));
     }
 }

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use parlor::control::views::{Account, Plugin, Status};
-use parlor_config::{GroupName, Pattern};
+use parlor_base::escape::EscapedPath as _;
+use parlor_base::nearest::{nearest, suggestion};
+use parlor_config::{Config, GroupName, Pattern};
 
 use super::show::{Put as _, table, wrapped};
 
@@ -55,6 +58,13 @@ pub(super) struct Filter {
     /// Only the accounts with names like this, such as support-*.
     #[arg(long = "match", value_name = "PATTERN")]
     pattern: Option<Pattern>,
+    #[command(flatten)]
+    pages: Pages,
+}
+
+/// The flags that choose a page of accounts.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Pages {
     /// At most so many accounts on a page; 20 if there are more.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: Option<u32>,
@@ -71,7 +81,7 @@ impl Filter {
 
     /// Returns whether a page is asked for.
     pub(super) fn is_paged(&self) -> bool {
-        self.limit.is_some() || self.page.is_some()
+        self.pages.is_given()
     }
 
     /// Returns whether it leaves accounts out, whatever page is shown.
@@ -82,6 +92,17 @@ impl Filter {
     /// Returns whether it picks the group.
     pub(super) fn is_about_groups(&self) -> bool {
         self.group.is_some()
+    }
+
+    /// Checks that the group that it picks is one of the configuration, or of these accounts. With a typo in its name, a check of a
+    /// group would always find that all is well.
+    pub(super) fn check<'g>(&self, config: &Config, groups: impl IntoIterator<Item = &'g str>) -> anyhow::Result<()> {
+        let Some(group) = self.group.as_ref().filter(|group| !config.groups.contains(*group)) else { return Ok(()) };
+        if groups.into_iter().any(|known| known == group.as_str()) {
+            return Ok(());
+        }
+        let near = suggestion(nearest(group.as_str(), config.groups.iter().map(GroupName::as_str)));
+        bail!("there is no group {group} in {}{near}", config.path.escaped());
     }
 
     /// Returns whether it picks an account of this name and group, whose connection is in this state.
@@ -110,6 +131,18 @@ impl Filter {
 
     /// Leaves one page of these. Returns a sentence about the others, if there are any.
     pub(super) fn page<T>(&self, all: &mut Vec<T>) -> Option<String> {
+        self.pages.cut(all)
+    }
+}
+
+impl Pages {
+    /// Returns whether any of the flags is given.
+    pub(super) fn is_given(&self) -> bool {
+        self.limit.is_some() || self.page.is_some()
+    }
+
+    /// Leaves one page of these. Returns a sentence about the others, if there are any.
+    pub(super) fn cut<T>(&self, all: &mut Vec<T>) -> Option<String> {
         let (limit, page) = (self.limit.map_or(MANY, |limit| limit as usize), self.page.unwrap_or(1));
         let (count, begin) = (all.len(), limit.saturating_mul(page as usize - 1));
         if begin == 0 && count <= limit {

@@ -48,6 +48,7 @@ impl StatusArgs {
         let (running, ills) = match &self.plugin {
             None => {
                 let mut status = of(&config)?;
+                self.filter.check(&config, groups_of(&status.accounts))?;
                 self.filter.narrow(&mut status);
                 let (running, ills) = (status.running, status.all_ills());
                 self.show_host(status)?;
@@ -82,6 +83,7 @@ impl StatusArgs {
         }
         // The status of the host has the groups of accounts.
         let accounts = if self.filter.is_about_groups() { of(config)?.accounts } else { Vec::new() };
+        self.filter.check(config, groups_of(&accounts))?;
         let groups: BTreeMap<_, _> = accounts.into_iter().filter_map(|one| Some((one.name, one.group?))).collect();
         plugins.retain(|plugin| {
             let account = plugin.account.as_deref().unwrap_or_default();
@@ -138,6 +140,11 @@ impl StatusArgs {
         }
         print(&text)
     }
+}
+
+/// Returns the groups of accounts.
+fn groups_of(accounts: &[Account]) -> impl Iterator<Item = &str> {
+    accounts.iter().filter_map(|account| account.group.as_deref())
 }
 
 /// Returns one plugin on each of its accounts, and the host if one runs.

@@ -12,6 +12,7 @@ use super::error::{ClusterError, ConfigError, FilePosition};
 use super::keys::CLUSTER_NAMES;
 use super::link::{PasswordSource, Way, certificates, others_may_read, password_source, secret_source};
 use super::name::AccountName;
+use super::new_addresses::NewAddresses;
 use super::sections::{Section, Written};
 
 /// The most servers that are named.
@@ -136,7 +137,14 @@ impl Cluster {
 
     /// Checks that accounts can go from node to node. Those without a resource get one that is the same on each node: a server
     /// then ends the stream of the node before when the account logs in on the next one.
-    pub(crate) fn fit(&self, accounts: &mut BTreeMap<AccountName, AccountConfig>) -> Result<(), ClusterError> {
+    pub(crate) fn fit(
+        &self,
+        accounts: &mut BTreeMap<AccountName, AccountConfig>,
+        new_addresses: &BTreeMap<AccountName, NewAddresses>,
+    ) -> Result<(), ClusterError> {
+        if let Some(component) = new_addresses.keys().next() {
+            return Err(ClusterError::NewAddresses { component: component.clone() });
+        }
         let mut known = BTreeMap::<BareJid, AccountName>::new();
         for (name, account) in accounts {
             if account.link.component().is_some() {

@@ -59,6 +59,11 @@ impl<'a> Groups<'a> {
         Ok((Some(name), account.over(section)))
     }
 
+    /// Returns the names, in order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &GroupName> {
+        self.0.keys()
+    }
+
     /// Returns the names.
     pub(crate) fn into_names(self) -> impl Iterator<Item = GroupName> {
         self.0.into_keys()

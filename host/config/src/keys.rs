@@ -385,6 +385,25 @@ pub const COMPONENT: &[Key] = &[
         Some("\"1 h\""),
         "The longest connection loss after which unsent messages of its addresses are still sent.",
     ),
+    key(
+        "new_addresses",
+        "a list of patterns",
+        NONE,
+        "Addresses that become accounts when somebody writes to them, such as `[\"*@bots.example.org\"]`, in which `*` stands for any text. The host writes each of them into `accounts.toml`. See [New addresses](../owner/component.md#new-addresses).",
+    ),
+    key(
+        "new_addresses_from",
+        "a list of domains",
+        NONE,
+        "The domains whose people can make an address an account by writing to it; everybody can if this is left out.",
+    ),
+    key("new_addresses_group", "text", NONE, "The group of these accounts: plugins that name it run on each of them."),
+    key(
+        "new_addresses_limit",
+        "a whole number",
+        Some("1000"),
+        "At most so many accounts of the component: if it has that many, no address becomes an account. 1 to 100,000.",
+    ),
     key("password_command", "text", NONE, "A line for the shell that prints the secret, within 10 s."),
     key("password_env", "text", NONE, "The name of the variable of the environment that holds the secret."),
     key(

@@ -31,6 +31,7 @@ mod groups;
 pub mod keys;
 mod link;
 mod name;
+mod new_addresses;
 mod sections;
 mod settings;
 pub mod url;
@@ -55,6 +56,7 @@ pub use link::{
     ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, is_variable,
 };
 pub use name::{AccountName, BadAccountName};
+pub use new_addresses::NewAddresses;
 pub use settings::{
     ALERTS, Archiving, Authentication, AutoJoin, Effective, Rejoin, Role, SETTINGS, SettingError, SettingKind,
     SettingRule, Settings, setting,
@@ -101,12 +103,15 @@ pub struct Config {
     pub window: Window,
     /// The host's settings, before those of an account.
     pub settings: Settings,
-    /// The accounts; at least one, but on a node of a cluster, which may get them from other nodes.
+    /// The accounts. There is at least one, except on a node of a cluster, which may get them from other nodes, and beside a
+    /// component whose addresses become accounts.
     pub accounts: BTreeMap<AccountName, AccountConfig>,
     /// The groups that accounts may be in.
     pub groups: BTreeSet<GroupName>,
     /// The connections as components of servers. The `jid` of each is its domain.
     pub components: BTreeMap<AccountName, LinkSettings>,
+    /// Which addresses of these become accounts when somebody writes to them.
+    pub new_addresses: BTreeMap<AccountName, NewAddresses>,
     /// The file `accounts.toml` beside the configuration file, if there is one.
     pub accounts_file: Option<AccountsFile>,
     /// The values that override the files, also when they are read again.
@@ -212,6 +217,7 @@ impl Config {
             accounts: BTreeMap::new(),
             groups: BTreeSet::new(),
             components: BTreeMap::new(),
+            new_addresses: BTreeMap::new(),
             accounts_file: None,
             overrides: overrides.clone(),
             warnings: Vec::new(),
@@ -251,22 +257,23 @@ impl Config {
         let groups =
             Groups::read(&tops, folder, |section, table| with_section(base.clone(), section, table).map(drop))?;
         let components = component::read_all(top.section("component")?.as_ref(), folder, &settings)?;
+        let new_addresses = new_addresses::read_all(top.section("component")?.as_ref(), &groups)?;
         let cluster = Cluster::read(top.section("cluster")?.as_ref(), folder, overrides.environment)?;
         let with =
             With { folder, overrides, base: &base, over: &over, groups: &groups, components: &components, web: &web };
         let (mut accounts, in_the_file) = accounts::read_all(&tops, &with)?;
-        let may_be_empty = cluster.as_ref().is_some_and(|cluster| cluster.share_plugins);
+        let may_be_empty = cluster.as_ref().map_or(!new_addresses.is_empty(), |cluster| cluster.share_plugins);
         if accounts.is_empty() && !may_be_empty {
             return Err(ConfigError::NoAccount(path.to_owned()));
         }
         if let Some(cluster) = &cluster {
-            cluster.fit(&mut accounts)?;
+            cluster.fit(&mut accounts, &new_addresses)?;
         }
         let watch = top.flag("watch")?.unwrap_or(true);
         let misspelt = (overrides.variables)().into_iter().filter_map(|name| misspelt(&name));
         let of_components = components.values().flat_map(LinkSettings::warnings);
         let warnings = accounts.values().flat_map(AccountConfig::warnings).chain(of_components);
-        let none = accounts.is_empty().then(|| NO_ACCOUNT.to_owned());
+        let none = (cluster.is_some() && accounts.is_empty()).then(|| NO_ACCOUNT.to_owned());
         let warnings = misspelt.chain(warnings).chain(none).collect();
         let accounts_file = beside.map(|text| AccountsFile::new(text, in_the_file));
         let (path, overrides) = (path.to_owned(), overrides.clone());
@@ -285,6 +292,7 @@ impl Config {
             accounts,
             groups,
             components,
+            new_addresses,
             accounts_file,
             overrides,
             warnings,

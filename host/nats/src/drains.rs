@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::StateError;
 use crate::names;
-use crate::state::{Decoded, FORMAT, State, check_node, parse};
+use crate::state::{Decoded, FORMAT, State, check_node, check_shown, parse};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +21,12 @@ pub(crate) async fn set(state: &State, node: &str, is_draining: bool) -> Result<
     let record = DrainRecord { format: FORMAT, node: node.to_owned(), is_draining };
     let text = serde_json::to_string(&record).unwrap_or_default();
     state.overwrite(subject, text).await
+}
+
+/// Returns the name of the node that a record says is to be drained, if it can be shown.
+pub(crate) fn drained(body: &[u8]) -> Option<String> {
+    let DrainRecord { node, is_draining, .. } = parse(body).ok()?;
+    (is_draining && check_shown(&node).is_ok()).then_some(node)
 }
 
 /// Reads a wish from its record.

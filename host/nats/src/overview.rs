@@ -25,6 +25,8 @@ const QUICK: Duration = Duration::from_secs(1);
 pub struct Overview {
     /// The nodes, by name.
     pub nodes: Vec<NodeRow>,
+    /// The names of the nodes that are to be drained, also of those that do not run, in order.
+    pub drained: BTreeSet<String>,
     /// The accounts, by address.
     pub accounts: Vec<AccountRow>,
     /// The accounts that no node may run, by address.
@@ -128,7 +130,7 @@ impl State {
         let mut sessions = BTreeMap::<SessionId, Session>::new();
         let mut claims = BTreeMap::<String, Option<SessionId>>::new();
         let mut away = BTreeMap::<String, Away>::new();
-        let mut drained = BTreeSet::new();
+        let mut drained = BTreeMap::<String, String>::new();
         let (mut versions, mut standings) = (BTreeMap::new(), BTreeMap::<_, BTreeMap<_, _>>::new());
         loop {
             let message = watch.next().await;
@@ -144,8 +146,10 @@ impl State {
                     claims.remove(&*account);
                     away.insert(account.to_string(), why);
                 }
-                Ok(Decoded::Drain(hash, true)) => drop(drained.insert(hash)),
-                Ok(Decoded::Drain(hash, false)) => drop(drained.remove(&hash)),
+                Ok(Decoded::Drain(hash, _)) => match drains::drained(&message.body) {
+                    Some(node) => drop(drained.insert(hash, node)),
+                    None => drop(drained.remove(&hash)),
+                },
                 Ok(Decoded::Other) => {
                     match shared::decode(&self.cluster, &message.subject, message.revision, &message.body) {
                         Some(shared::Decoded::Version(of, found)) => drop(versions.insert(of, found)),
@@ -166,7 +170,7 @@ impl State {
         let nodes = sessions.iter().map(|(id, session)| NodeRow {
             name: session.node.to_string(),
             capacity: session.capacity,
-            is_draining: session.state == SessionState::Draining || drained.contains(&names::hash(&session.node)),
+            is_draining: session.state == SessionState::Draining || drained.contains_key(&names::hash(&session.node)),
             accounts: claims.values().filter(|holder| **holder == Some(*id)).count(),
             standings: standings.get(&names::hash(&session.node)).cloned().unwrap_or_default(),
         });
@@ -183,6 +187,6 @@ impl State {
                 Err(error) => drop(refused.insert(of, error)),
             }
         }
-        Overview { nodes, accounts, away, shared, refused }
+        Overview { nodes, drained: drained.into_values().collect(), accounts, away, shared, refused }
     }
 }

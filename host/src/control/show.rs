@@ -1,6 +1,6 @@
 //! Converts the host's state into the views of the control socket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jid::BareJid;
 use jiff::Timestamp;
@@ -54,11 +54,16 @@ pub(super) async fn closely(host: &Host) -> Status {
 /// Returns one plugin on each of its accounts, with its limits, denied calls and grants, and the account's connection.
 pub(super) async fn plugin(host: &Host, id: &PluginId) -> Vec<Plugin> {
     let config = host.config();
-    let accounts: Vec<_> = host.accounts().iter().map(|account| account_view(&config, account)).collect();
+    // There may be thousands of both.
+    let connections: HashMap<_, _> = host
+        .accounts()
+        .iter()
+        .map(|account| account_view(&config, account))
+        .map(|account| (account.name, account.connection))
+        .collect();
     let shown = |status: &PluginStatus| {
         let plugin = plugin_view(status);
-        let account = accounts.iter().find(|account| Some(&account.name) == plugin.account.as_ref());
-        let connection = account.map(|account| account.connection.clone());
+        let connection = plugin.account.as_ref().and_then(|account| connections.get(account)).cloned();
         Plugin { connection, grants: status.grants.as_ref().map(grants_view), ..plugin }
     };
     host.status_of(id).await.iter().map(shown).collect()

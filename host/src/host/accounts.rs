@@ -46,9 +46,12 @@ impl Host {
     /// Waits until no account is connected or retrying, and returns the state of each: failed, or not reconnecting. A
     /// host with one live account continues. Only accounts that exist at the time of the call are waited for.
     ///
-    /// In a cluster it never returns: the host goes on for the accounts that it may still get.
+    /// In a cluster it never returns: the host goes on for the accounts that it may still get. Beside a component whose addresses
+    /// become accounts, it does not return while there is no account.
     pub async fn all_over(&self) -> Vec<(AccountName, Connection)> {
-        if self.config().cluster.is_some() {
+        let config = self.config();
+        let is_first_awaited = !config.new_addresses.is_empty() && self.held().is_empty();
+        if config.cluster.is_some() || is_first_awaited {
             return std::future::pending().await;
         }
         loop {
@@ -112,7 +115,6 @@ impl Plugin {
 }
 
 /// Reads the configuration of a host again, and applies it. One that cannot be read changes nothing.
-#[cfg(feature = "cluster")]
 pub(crate) async fn read_configuration_again(host: &Host) -> Result<(), parlor_config::ConfigError> {
     // An earlier text never takes the place of a later one.
     let _changing = host.changing.lock().await;
@@ -152,7 +154,7 @@ async fn configure(host: &Host, config: Config) {
     let going: Vec<_> = before.values().filter(|old| !goes_on(old, after)).map(|old| &old.name).collect();
     close(host, &going).await;
     host.claims.reconfigured(&going);
-    host.domains.follow(&was.components, &config.components).await;
+    host.domains.follow(&was, &config).await;
     for (new, old) in after.values().filter_map(|new| Some((new, before.get(&new.name)?))) {
         if new != old && goes_on(old, after) {
             rewrite(host, old, new).await;
@@ -415,6 +417,7 @@ pub(super) async fn spread(host: &Host) {
                 continue;
             };
             let chosen = chosen(&host.config(), host.accounts(), entry);
+            let names: BTreeSet<_> = chosen.iter().map(|account| account.name.clone()).collect();
             let loaded = Loaded { admitted: Arc::clone(admitted), compiled: Arc::clone(compiled) };
             // A plugin's dependencies come before it, and may have restarted just now.
             let is_lacking = |account: &AccountName| {
@@ -433,7 +436,7 @@ pub(super) async fn spread(host: &Host) {
             let Some(Plugin { standing: Standing::Admitted { on, .. }, .. }) = plugins.get_mut(&start.id) else {
                 continue;
             };
-            leaving.extend(on.extract_if(.., |name, _| !chosen.iter().any(|one| one.name == *name)));
+            leaving.extend(on.extract_if(.., |name, _| !names.contains(name)));
             leaving.extend(new.keys().filter_map(|name| on.remove_entry(name)));
             on.extend(new);
         }

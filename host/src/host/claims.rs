@@ -55,9 +55,15 @@ pub(crate) async fn reconfigured(host: &Host) {
     host.claims.reconfigured.notified().await;
 }
 
-/// Waits until a cluster has had an account start since the last call. Without a cluster, it waits forever.
+/// Waits until an account has started since the last call that nobody wrote into a file: a cluster gave it to the host, or somebody
+/// wrote to an address of a component.
 pub async fn account_started(host: &Host) {
     host.claims.started.notified().await;
+}
+
+/// Notes that an account has started that nobody wrote into a file.
+pub(super) fn note_start(host: &Host) {
+    host.claims.started.notify_one();
 }
 
 /// Returns the audit of the host, which all accounts share: their own stores go with them.

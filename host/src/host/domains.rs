@@ -4,22 +4,64 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
-use parlor_config::{AccountConfig, AccountName, LinkSettings};
+use jid::BareJid;
+use parlor_config::{AccountConfig, AccountName, Config, LinkSettings};
 use parlor_xmpp::{Component, Dialer};
+use tokio::sync::Notify;
 
 /// The components of the host, by their names in the configuration.
 #[derive(Debug)]
-pub(super) struct Domains(Mutex<BTreeMap<AccountName, Arc<Component>>>);
+pub(super) struct Domains {
+    all: Mutex<BTreeMap<AccountName, Arc<Component>>>,
+    /// Notified when somebody has written to an address that is to become an account.
+    arrivals: Arc<Notify>,
+}
 
 impl Domains {
     /// Starts them. Each connects once an account wants to. Must be called within a runtime.
-    pub(super) fn start(all: &BTreeMap<AccountName, LinkSettings>) -> Self {
-        let started = all.iter().map(|(name, link)| (name.clone(), Arc::new(Component::start(link.clone()))));
-        Self(Mutex::new(started.collect()))
+    pub(super) fn start(config: &Config) -> Self {
+        let all = config.components.iter();
+        let started = all.map(|(name, link)| (name.clone(), Arc::new(Component::start(link.clone()))));
+        let domains = Self { all: Mutex::new(started.collect()), arrivals: Arc::default() };
+        domains.admit(config);
+        domains
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<AccountName, Arc<Component>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets which addresses become accounts when somebody writes to them.
+    fn admit(&self, config: &Config) {
+        for (name, component) in &*self.held() {
+            component.admit(config.new_addresses.get(name).cloned(), &self.arrivals);
+        }
+    }
+
+    /// Waits until somebody has written to an address that is to become an account.
+    pub(super) async fn arrivals(&self) {
+        self.arrivals.notified().await;
+    }
+
+    /// Returns the addresses that are to become accounts, each once, with the names of their components.
+    pub(super) fn newcomers(&self) -> Vec<(AccountName, BareJid)> {
+        let held = self.held();
+        let of = |(name, component): (&AccountName, &Arc<Component>)| {
+            component.newcomers().into_iter().map(|jid| (name.clone(), jid)).collect::<Vec<_>>()
+        };
+        held.iter().flat_map(of).collect()
+    }
+
+    /// Gives messages to an address that becomes no account back to their senders.
+    pub(super) fn turn_away(&self, component: &AccountName, address: &BareJid) {
+        if let Some(component) = self.held().get(component) {
+            component.turn_away(address);
+        }
+    }
+
+    /// Turns those away that have waited for their accounts for too long. Returns whether others still wait.
+    pub(super) fn turn_away_overdue(&self) -> bool {
+        self.held().values().filter(|component| component.turn_away_overdue()).count() > 0
     }
 
     /// Returns the way from an account to its server.
@@ -33,11 +75,8 @@ impl Domains {
     }
 
     /// Applies another configuration. The accounts of components that are gone must have ended.
-    pub(super) async fn follow(
-        &self,
-        before: &BTreeMap<AccountName, LinkSettings>,
-        after: &BTreeMap<AccountName, LinkSettings>,
-    ) {
+    pub(super) async fn follow(&self, before: &Config, config: &Config) {
+        let (before, after) = (&before.components, &config.components);
         let domain =
             |all: &BTreeMap<AccountName, LinkSettings>, name: &AccountName| all.get(name).map(|link| link.jid.clone());
         let leaving: Vec<_> = {
@@ -55,6 +94,7 @@ impl Domains {
                 Some(_) => {}
             }
         }
+        self.admit(config);
     }
 
     /// Closes all of them.

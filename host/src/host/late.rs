@@ -33,8 +33,8 @@ struct Uncompiled {
 }
 
 impl Host {
-    /// Does the ongoing work of a running host: starts plugins once they are compiled, and retries versions that did
-    /// not fit into the limits. The owner of a host polls it. It never returns.
+    /// Does the ongoing work of a running host: starts plugins once they are compiled, retries versions that did
+    /// not fit into the limits, and makes accounts of addresses of components. The owner of a host polls it. It never returns.
     pub async fn tend(&self) -> Infallible {
         let compile = async {
             compile_late(self).await;
@@ -44,6 +44,7 @@ impl Host {
             never = compile => never,
             never = self.use_room() => never,
             never = super::audit::keep_counting(self) => never,
+            never = super::newcomers::make_accounts(self) => never,
         }
     }
 }

@@ -47,6 +47,17 @@ impl Arrived {
         }
     }
 
+    /// Returns whether it is a message that somebody writes to somebody: no answer, error or notice, and nothing of a room.
+    pub fn is_personal_message(&self) -> bool {
+        match self {
+            Self::Plain(message) => matches!(message.kind(), MessageKind::Chat | MessageKind::Normal),
+            Self::Read(stanza) => match &**stanza {
+                Stanza::Message(message) => matches!(message.type_, MessageType::Chat | MessageType::Normal),
+                Stanza::Presence(_) | Stanza::Iq(_) => false,
+            },
+        }
+    }
+
     /// Returns the error with which it goes back to its sender. `None`: nobody waits for an answer to it, or it is an answer
     /// itself.
     pub fn refused(&self, kind: ErrorType, condition: DefinedCondition, text: &str) -> Option<Stanza> {
@@ -121,6 +132,21 @@ mod tests {
             "<message to='a@b/c' id='1'/>",
         ] {
             assert_eq!(refused(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_writes_is_a_message_that_is_no_answer() {
+        for (xml, is_one) in [
+            ("<message from='a@b/c' to='d@e' type='chat'><body>x</body></message>", true),
+            ("<message from='a@b/c' to='d@e'/>", true),
+            ("<message from='a@b/c' to='d@e' type='groupchat'/>", false),
+            ("<message from='a@b/c' to='d@e' type='headline'/>", false),
+            ("<message from='a@b/c' to='d@e' type='error'/>", false),
+            ("<presence from='a@b/c' to='d@e' type='subscribe'/>", false),
+            ("<iq from='a@b/c' to='d@e' id='1' type='get'><ping xmlns='urn:xmpp:ping'/></iq>", false),
+        ] {
+            assert_eq!(arrived(xml).is_personal_message(), is_one, "{xml}");
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod answers;
 mod exchange;
+mod guests;
 mod last;
 mod seat;
 
@@ -15,11 +16,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use jid::BareJid;
-use parlor_config::LinkSettings;
+use parlor_config::{LinkSettings, NewAddresses};
 use parlor_stanza::decode::Arrived;
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::types::Outgoing;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use self::exchange::Exchange;
@@ -69,6 +70,31 @@ impl Component {
     /// Returns how many received stanzas were refused, since they named no sender, or no recipient in the domain.
     pub fn refused(&self) -> u64 {
         self.exchange.refused()
+    }
+
+    /// Sets which addresses without an account are to become accounts when somebody writes to them; `None`: none are. `arrivals` is
+    /// notified when there is such an address. If the stream has failed for good, it is tried again.
+    pub fn admit(&self, rule: Option<NewAddresses>, arrivals: &Arc<Notify>) {
+        self.exchange.admit(rule, arrivals);
+    }
+
+    /// Returns the addresses that are to become accounts, each once. Messages to them wait until their accounts log in, or until
+    /// [`turn_away`](Self::turn_away).
+    pub fn newcomers(&self) -> Vec<BareJid> {
+        self.exchange.with_guests(guests::Guests::news)
+    }
+
+    /// Gives messages to an address that becomes no account back to their senders.
+    pub fn turn_away(&self, address: &BareJid) {
+        self.exchange.turn_away(address);
+    }
+
+    /// Turns those away that have waited for a minute. Returns whether others still wait.
+    pub fn turn_away_overdue(&self) -> bool {
+        for address in self.exchange.with_guests(|guests| guests.overdue()) {
+            self.turn_away(&address);
+        }
+        !self.exchange.with_guests(|guests| guests.is_empty())
     }
 
     /// Applies new settings of the same domain. A stream that led elsewhere is replaced.

@@ -222,3 +222,24 @@ fn the_host_takes_its_configuration_and_finds_its_places() {
     }
     assert_eq!(value(&text("dist/metrics.conf"), "proxy_pass "), format!("http://{}", variable("PARLOR_METRICS")));
 }
+
+#[test]
+fn the_pods_are_nodes_of_a_cluster_with_the_section_that_the_page_shows() {
+    let (set, page, folder) = (only("StatefulSet"), text(PAGE), Folder::new().unwrap());
+    let parlor = entry(&set["spec"]["template"]["spec"]["containers"], "parlor").clone();
+    let (secrets, here) = (mounted(&parlor, "secrets"), folder.path().to_str().unwrap());
+    let mut sections = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let section = sections.find(|text| text.starts_with("[cluster]")).unwrap();
+    for line in section.lines().filter_map(|line| line.split_once(&format!("{secrets}/"))) {
+        let file = line.1.trim_end_matches('"');
+        assert!(page.contains(&format!("--from-file {file}")), "{file} is in the Secret");
+        std::fs::write(folder.path().join(file), "secret\n").unwrap();
+    }
+    std::fs::write(folder.path().join("bot.password"), "secret\n").unwrap();
+    let config = only("ConfigMap")["data"]["parlor.toml"].as_str().unwrap().to_owned();
+    let written = format!("{config}\n{section}").replace(secrets, here);
+    let overrides = Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() };
+    let read = Config::parse(std::path::Path::new("/etc/parlor/parlor.toml"), &written, &overrides).unwrap();
+    // The name of the machine is that of the pod.
+    assert_eq!(read.cluster.unwrap().node, None);
+}

@@ -168,7 +168,7 @@ pub enum Part {
     Guard,
     /// Messages that are encrypted from end to end, in a chat and in a room of many devices
     Encrypted,
-    /// Nodes of a cluster: accounts of a killed one, their CPU time, and values through NATS
+    /// Nodes of a cluster: accounts of a killed one, their CPU time, and values through NATS; and the stream of a component
     Cluster,
 }
 

@@ -35,7 +35,7 @@ const NO_FILE_YET: (&str, &str) = ("password_env", "PARLOR_IMPORTED_PASSWORD");
 /// The arguments of `parlor account import`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The file is CSV with the names of its columns in the first line, or has a JSON object on each line. The columns are jid, name, group, and one of password, password_file, password_command and password_env; only jid is required. Without a name, the account gets the part of its jid before the @. A group is a table [group.NAME] in parlor.toml.\n\nThe command first checks all lines. If one is bad, it changes nothing, and names each bad line. Accounts that exist already stay as they are, so you can import the same file again. The check does not log in: the running host logs in with the new accounts, at most a hundred a second to the same server, and `parlor status --state away` shows those that it cannot connect. Comments in parlor.toml stay.\n\nExamples:\n  parlor account import accounts.csv --dry-run\n  parlor account import accounts.csv\n  generate-accounts | parlor account import - --json      from standard input, for programs\n\nSuch a file:\n  jid,group,password\n  support-1@example.org,support,their password\n  support-2@example.org,support,another password\n\nA password goes into NAME.password beside parlor.toml, as with `parlor account add`. Delete the imported file then.\n\nExit codes: 0 added, or all are there already; 1 failed, and nothing was changed; 2 wrong usage"
+    after_help = "The file is CSV with the names of its columns in the first line, or has a JSON object on each line. The columns are jid, name, group, and one of password, password_file, password_command, password_env and component; only jid is required. Without a name, the account gets the part of its jid before the @. A group is a table [group.NAME] in parlor.toml.\n\nThe command first checks all lines. If one is bad, it changes nothing, and names each bad line. Accounts that exist already stay as they are, so you can import the same file again. The check does not log in: the running host logs in with the new accounts, at most a hundred a second to the same server, and `parlor status --state away` shows those that it cannot connect. Comments in parlor.toml stay.\n\nExamples:\n  parlor account import accounts.csv --dry-run\n  parlor account import accounts.csv\n  generate-accounts | parlor account import - --json      from standard input, for programs\n\nSuch a file:\n  jid,group,password\n  support-1@example.org,support,their password\n  support-2@example.org,support,another password\n\nA password goes into NAME.password beside parlor.toml, as with `parlor account add`. Delete the imported file then.\n\nExit codes: 0 added, or all are there already; 1 failed, and nothing was changed; 2 wrong usage"
 )]
 pub struct ImportArgs {
     /// The file with the accounts, at most 10,000 in 8 MiB; - is standard input.
@@ -254,6 +254,13 @@ impl New {
                     return Err("its password_file is a folder".to_owned());
                 }
                 new.line.password = Source::File(file.to_string_lossy().into_owned());
+            }
+            Source::Key("component", name) => {
+                if config.components.keys().all(|known| known.as_str() != name) {
+                    return Err(
+                        "parlor.toml has no such component: write a table [component.NAME] for it first".to_owned()
+                    );
+                }
             }
             Source::Key(..) | Source::Elsewhere => {}
         }

@@ -20,9 +20,10 @@ const LONGEST: usize = 4096;
 const LONGEST_PASSWORD: usize = 1024;
 
 /// The columns, each with the name of its key in the configuration where there is one.
-const COLUMNS: [&str; 7] = ["group", "jid", "name", "password", "password_command", "password_env", "password_file"];
-/// The columns that say where the password is.
-const PASSWORDS: [&str; 4] = ["password", "password_command", "password_env", "password_file"];
+const COLUMNS: [&str; 8] =
+    ["component", "group", "jid", "name", "password", "password_command", "password_env", "password_file"];
+/// The columns that say where the password is, or that the account needs none.
+const WAYS: [&str; 5] = ["component", "password", "password_command", "password_env", "password_file"];
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub(super) struct Line {
     pub(super) password: Source,
 }
 
-/// The source of an account's password.
+/// The source of an account's password, or the component that it is an address of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Source {
     /// On the line.
@@ -212,14 +213,14 @@ fn account(number: usize, mut fields: Fields) -> Result<Line, String> {
     let group = fields.remove("group");
     let group = group.map(|group| group.parse::<GroupName>().map_err(|_| format!("its group {NAME}")));
     let group = group.transpose()?;
-    Ok(Line { number, name, is_named, jid, group, password: password(fields)? })
+    Ok(Line { number, name, is_named, jid, group, password: way(fields)? })
 }
 
 /// The end of a sentence about a name.
 const NAME: &str = "is not 1 to 32 of a-z, 0-9, - and _, with a letter or digit first";
 
-fn password(mut fields: Fields) -> Result<Source, String> {
-    let mut given = PASSWORDS.into_iter().filter_map(|key| Some((key, fields.remove(key)?)));
+fn way(mut fields: Fields) -> Result<Source, String> {
+    let mut given = WAYS.into_iter().filter_map(|key| Some((key, fields.remove(key)?)));
     let Some((key, value)) = given.next() else { return Ok(Source::Elsewhere) };
     if let Some((second, _)) = given.next() {
         return Err(format!("it has {key} and {second}: keep one of them"));
@@ -233,6 +234,7 @@ fn password(mut fields: Fields) -> Result<Source, String> {
         }
         "password" => Ok(Source::Text(Hidden(value))),
         "password_file" => Ok(Source::File(value)),
+        "component" if value.parse::<AccountName>().is_err() => Err(format!("its component {NAME}")),
         "password_env" if !is_variable(&value) => Err(
             "its password_env is no name of a variable: write 1 to 128 of A-Z, a-z, 0-9 and _, without a digit first; a password belongs into the column password".to_owned(),
         ),
@@ -325,6 +327,10 @@ mod tests {
             good@example.org/x,other,,s3cr3t,\n\
             h@example.org,good,,s3cr3t,\n\
             i@example.org,,,,s3cr3t!\n";
+        let of_components = reasons("jid,component,password\na@b.example,bots,s3cr3t\nc@b.example,s3cr3t!,\n");
+        let expected =
+            ["2: it has component and password: keep one of them".to_owned(), format!("3: its component {NAME}")];
+        assert_eq!(of_components, expected);
         let reasons = reasons(text);
         for (line, words) in [
             (2, "no address of an account"),
@@ -356,7 +362,7 @@ mod tests {
         for (text, words) in [
             ("", "there is no account"),
             ("jid\n", "there is no account"),
-            ("a@example.org,s3cr3t\n", "name in column 1 is none of group, jid, name, password"),
+            ("a@example.org,s3cr3t\n", "name in column 1 is none of component, group, jid, name, password"),
             ("jid,pasword\na@example.org,s3cr3t\n", "did you mean \"password\"?"),
             ("jid,jid\n", "the column jid is there twice"),
             ("name,password\na,s3cr3t\n", "no column jid"),

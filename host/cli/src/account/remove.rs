@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use clap::Args;
+use jid::BareJid;
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountName, Config, PasswordSource, Selector};
@@ -19,7 +20,7 @@ use crate::target::Target;
 /// The arguments of `parlor account remove`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal, the command asks whether to keep the account's data on this host: data of plugins, contacts, schedules, keys of encryption. The audit stays, and so does the account on its server. Comments in parlor.toml stay.\n\nExamples:\n  parlor account remove second\n  parlor account remove second --yes                keeps its data\n  parlor account remove second --yes --with-data    removes its data, too\n\nExit codes: 0 removed, 1 failed, 2 wrong usage, 3 not agreed to"
+    after_help = "On a terminal, the command asks whether to keep the account's data on this host: data of plugins, contacts, schedules, keys of encryption. The audit stays, and so does the account on its server. Comments in parlor.toml stay. In a cluster, NATS keeps the account's data: `parlor cluster remove` removes that, once the account is in no file of any node.\n\nExamples:\n  parlor account remove second\n  parlor account remove second --yes                keeps its data\n  parlor account remove second --yes --with-data    removes its data, too\n\nExit codes: 0 removed, 1 failed, 2 wrong usage, 3 not agreed to"
 )]
 pub struct RemoveArgs {
     /// The account, by its name in parlor.toml.
@@ -45,12 +46,18 @@ impl RemoveArgs {
             let near = suggestion(nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)));
             bail!("there is no account {name} in {}{near}", config.path.escaped());
         };
-        if config.accounts.len() == 1 {
+        // A node gets accounts from others, and a component when somebody writes to one of its addresses.
+        let may_be_empty =
+            config.cluster.as_ref().map_or(!config.new_addresses.is_empty(), |cluster| cluster.share_plugins);
+        if config.accounts.len() == 1 && !may_be_empty {
             bail!("{name} is the only account in {}: a host needs one; add another one first", config.path.escaped());
         }
         let jid = &account.link.jid;
+        if self.with_data && config.cluster.is_some() {
+            bail!("{}", kept_in_the_cluster(name, &jid.to_bare()));
+        }
         let others = others_of(&config, name);
-        let with_data = self.agree(jid.as_str(), &others)?;
+        let with_data = self.agree(&config, jid.as_str(), &others)?;
         let file = ConfigText::with_account(&config, name)?;
         let text = file.with(name, Change::Remove)?;
         file.draft(&text, &self.target)?;
@@ -69,6 +76,10 @@ impl RemoveArgs {
         let kept = match others.first() {
             Some(other) => format!("what the host kept for it stays, since {other} uses it"),
             None if with_data => "with what the host kept for it".to_owned(),
+            None if config.cluster.is_some() => {
+                let jid = jid.to_bare().to_string();
+                format!("what the cluster keeps for it stays until `parlor cluster remove {} --yes`", shell_word(&jid))
+            }
             None => "what the host kept for it stays".to_owned(),
         };
         let mut text = format!("{name} is removed from {}, {kept}; {}", file.named.escaped(), host.1);
@@ -84,7 +95,7 @@ impl RemoveArgs {
     }
 
     /// Asks, and returns whether what is kept goes, too. It stays if these other accounts use it.
-    fn agree(&self, jid: &str, others: &[&AccountName]) -> anyhow::Result<bool> {
+    fn agree(&self, config: &Config, jid: &str, others: &[&AccountName]) -> anyhow::Result<bool> {
         let name = &self.account;
         if self.with_data
             && let Some(other) = others.first()
@@ -105,12 +116,21 @@ impl RemoveArgs {
         if !terminal.agrees(&format!("Really remove the account {name} ({jid}) from this host?"))? {
             return Err(Ended::Declined("nothing was changed".to_owned()).into());
         }
-        if self.with_data || !others.is_empty() {
+        if self.with_data || !others.is_empty() || config.cluster.is_some() {
             return Ok(self.with_data);
         }
         Ok(terminal
             .agrees("Remove what plugins keep for it and its keys of encryption, too? That cannot be undone.")?)
     }
+}
+
+/// Says how to remove what a cluster keeps for an account: the file of this host has nothing of it.
+fn kept_in_the_cluster(name: &AccountName, jid: &BareJid) -> String {
+    let jid = jid.to_string();
+    format!(
+        "the data of {name} is in the cluster, and nothing was changed: leave out --with-data, and once the account is in no file of any node, run `parlor cluster remove {} --yes`",
+        shell_word(&jid)
+    )
 }
 
 /// Returns the accounts that have the same address, each with a resource of its own. The host keeps what it keeps for all of them

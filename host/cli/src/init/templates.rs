@@ -47,6 +47,10 @@ pub(super) const CONFIG: &str = r#"# The accounts of this host, and how it runs.
 # domain = "bots.example.org"
 # password_file = "bots.secret"   # the secret that the server has for the component
 # server = "127.0.0.1:5347"       # where the server takes components; another machine needs tls = "direct"
+# new_addresses = ["*@bots.example.org"]   # an address becomes an account when somebody writes to it
+# new_addresses_group = "support"   # the group of these accounts
+# new_addresses_from = ["example.org"]   # whose people can cause that; everybody, if left out
+# new_addresses_limit = 1000      # how many accounts of the component there may be
 
 # One table for each account; "main" is a name of your choice.
 [account.main]

@@ -1,6 +1,6 @@
 //! Tests of the configuration that `parlor init` writes, and of its refusals.
 
-use parlor_config::keys::{ACCOUNT, CLUSTER, ENCRYPTION, Key, TOP};
+use parlor_config::keys::{ACCOUNT, CLUSTER, COMPONENT, ENCRYPTION, Key, TOP};
 use parlor_config::{Config, Overrides};
 
 use super::*;
@@ -41,7 +41,9 @@ fn its_commented_lines_are_accepted_too() {
         _ => line,
     });
     // An account has one password, and none if it has a certificate or is on a component. A cluster has one place of its key.
-    let others = ["password_command", "password_env", "certificate", "component", "key_command", "key_env"];
+    // Addresses of a component cannot be in a cluster.
+    let others =
+        ["password_command", "password_env", "certificate", "component", "key_command", "key_env", "new_addresses"];
     let without = |line: &&str| !others.iter().any(|key| line.starts_with(key));
     let text: Vec<_> = lines.filter(without).collect();
     fs::write(&path, text.join("\n")).unwrap();
@@ -72,6 +74,20 @@ fn its_commented_lines_are_accepted_too() {
     assert!(parlor_session::permissions::Grants::from_table(grants).is_ok());
 }
 
+/// They exclude a cluster, which the other lines have.
+#[test]
+fn its_lines_about_new_addresses_are_accepted() {
+    let lines =
+        CONFIG.lines().filter_map(|line| line.strip_prefix("# ").filter(|line| line.starts_with("new_addresses")));
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    let text = format!(
+        "[group.support]\n[component.bots]\ndomain = \"bots.example.org\"\npassword_env = \"SECRET\"\n{lines}\n"
+    );
+    let config = Config::parse(Path::new("parlor.toml"), &text, &overrides()).unwrap();
+    let new = config.new_addresses.values().next().unwrap();
+    assert!(new.group.is_some() && !new.from.is_empty() && new.limit == 1_000);
+}
+
 /// The template lists every key.
 #[test]
 fn every_key_is_among_its_lines() {
@@ -82,7 +98,7 @@ fn every_key_is_among_its_lines() {
     for Key { name, .. } in ACCOUNT {
         assert!(has(&format!("{name} = ")) || has(&format!("[account.main.{name}]")), "{name}");
     }
-    for Key { name, .. } in ENCRYPTION.iter().chain(CLUSTER) {
+    for Key { name, .. } in ENCRYPTION.iter().chain(CLUSTER).chain(COMPONENT) {
         assert!(has(&format!("{name} = ")), "{name}");
     }
 }

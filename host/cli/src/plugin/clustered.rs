@@ -1,8 +1,10 @@
 //! The data that plugins store in a cluster.
 
+use std::sync::{Mutex, PoisonError};
+
 use parlor::cluster::Reading;
 use parlor_base::id::PluginId;
-use parlor_config::{AccountName, Config};
+use parlor_config::{AccountConfig, AccountName, Config};
 use parlor_store::StoredValue;
 
 use crate::wait_for;
@@ -22,6 +24,29 @@ pub(super) fn each_kept(
             }
             reading.forget(&jid).await?;
         }
+        Ok(())
+    })?
+}
+
+/// Held while the window reads an account: all readers of a process share a folder, and each may fetch a large account.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Passes what a plugin keeps on an account to `with`, in the order of the keys, until `with` has enough.
+pub(crate) fn each_on(
+    config: &Config,
+    plugin: &PluginId,
+    account: &AccountConfig,
+    mut with: impl FnMut(StoredValue) -> bool,
+) -> anyhow::Result<()> {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    wait_for(async {
+        let Some(reading) = Reading::begin(config).await? else { return Ok(()) };
+        let jid = account.link.jid.to_bare();
+        if let Some(file) = reading.account(&jid).await? {
+            // Ending early is not a failure.
+            let _ = file.each(plugin, |kept| if with(kept) { Ok(()) } else { Err(()) })?;
+        }
+        reading.forget(&jid).await?;
         Ok(())
     })?
 }

@@ -6,7 +6,7 @@ mod add;
 #[cfg(feature = "authoring")]
 mod build;
 #[cfg(feature = "cluster")]
-mod clustered;
+pub(crate) mod clustered;
 mod command;
 mod config;
 mod consent;

@@ -1,4 +1,4 @@
-//! The data that a plugin stores on this machine: its keys, page by page, and each value.
+//! The data that a plugin stores, on this machine or in the cluster: its keys, page by page, and each value.
 
 use std::sync::Arc;
 
@@ -80,6 +80,10 @@ fn each(
     account: &AccountConfig,
     mut with: impl FnMut(StoredValue) -> bool,
 ) -> anyhow::Result<()> {
+    #[cfg(feature = "cluster")]
+    if config.cluster.is_some() {
+        return crate::plugin::clustered::each_on(config, id, account, with);
+    }
     let Some(file) = DataFile::open(&config.data)? else { return Ok(()) };
     let owner = Owner { account: account.link.jid.to_bare(), plugin: id.clone() };
     // Ending early is not a failure.

@@ -54,6 +54,14 @@ pub enum ClusterError {
         /// The account.
         account: AccountName,
     },
+    /// Addresses of a component become accounts, which cannot be in a cluster.
+    #[error(
+        "the component {component} has new_addresses, and addresses of a component cannot be in a cluster: take [cluster] out, or new_addresses"
+    )]
+    NewAddresses {
+        /// The component.
+        component: AccountName,
+    },
     /// An account goes on with a session that exists once.
     #[error(
         "the account {account} goes on with a session that somebody else began, and no other node could go on with it: take [cluster] out, or give the account a password"

@@ -242,12 +242,16 @@ async fn a_node_that_is_to_be_drained_gives_its_account_away_and_takes_none() {
         standings: std::collections::BTreeMap::new(),
     };
     assert_eq!(overview.nodes, [row("first", true, 0), row("second", false, 1)]);
+    assert_eq!(Vec::from_iter(overview.drained), ["first"]);
     let node = Some("second".to_owned());
     assert_eq!(overview.accounts, [AccountRow { account: ACCOUNT.to_owned(), node }]);
     soon(first.leave()).await;
+    let overview = state.overview().await.unwrap();
+    assert!(overview.drained.contains("first"), "also while it does not run: {overview:?}");
     let first = start(server.port(), "first", &folders[0], &told).await;
     soon(second.leave()).await;
     state.drain("first", false).await.unwrap();
+    assert_eq!(state.overview().await.unwrap().drained.len(), 0);
     told.by("first").await;
     soon(first.leave()).await;
     compare(&link, &mut told).await;

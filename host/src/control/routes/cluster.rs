@@ -1,7 +1,7 @@
 //! The requests about the cluster that the host is a node of.
 
 #[cfg(feature = "cluster")]
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[cfg(feature = "cluster")]
 use parlor_nats::SharedText;
@@ -37,9 +37,11 @@ pub(super) async fn drain(host: &Host, request: &Request, by: &By) -> Result<Ans
     let node = request.value("node").ok_or_else(|| Refusal::Value("`node` is the name of a node".to_owned()))?;
     let is_draining = request.value("off") != Some("true");
     let before = view(member).await?;
-    // One that does not run may take accounts again when it comes back.
-    if is_draining && before.nodes.iter().all(|one| one.name != node) {
-        let names = before.nodes.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
+    // One that is drained and does not run may take accounts again when it comes back.
+    let known = before.nodes.iter().map(|one| &one.name).chain(&before.drained);
+    let names: BTreeSet<_> = known.map(String::as_str).collect();
+    if !names.contains(node) {
+        let names = Vec::from_iter(names).join(", ");
         let node = parlor_base::escape::escape_untrusted(node, LONGEST);
         return Err(Refusal::NotDone(format!("the cluster has no node {node}; it has {names}")));
     }
@@ -78,6 +80,7 @@ async fn view(member: &crate::cluster::Member) -> Result<Cluster, Refusal> {
         plugins: version(SharedText::Plugins),
         shared_accounts: version(SharedText::Accounts),
         nodes: overview.nodes.into_iter().map(node).collect(),
+        drained: overview.drained.into_iter().collect(),
         accounts: overview.accounts.into_iter().map(account).collect(),
         moves: overview.away.into_iter().filter_map(unfinished).collect(),
     })

@@ -19,6 +19,9 @@ pub struct Cluster {
     pub shared_accounts: Option<SharedVersion>,
     /// Its nodes, by name.
     pub nodes: Vec<ClusterNode>,
+    /// The names of the nodes that are drained, also of those that do not run.
+    #[serde(default)]
+    pub drained: Vec<String>,
     /// Its accounts, by address.
     pub accounts: Vec<ClusterAccount>,
     /// The accounts that a command is moving or removing, or was when it was killed, by address.

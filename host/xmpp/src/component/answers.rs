@@ -1,9 +1,11 @@
-//! The requests that a component answers itself, since there is no server behind its addresses that would.
+//! The answers of a component itself, since there is no server behind its addresses that would give them.
 
+use jid::Jid;
 use minidom::Element;
 use parlor_stanza::encode::name;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
+use xmpp_parsers::presence::{Presence, Type};
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 
@@ -49,4 +51,12 @@ fn info(by: Answers) -> Element {
     let features =
         features.map(|feature| Element::builder("feature", ns::DISCO_INFO).attr(name("var"), feature).build());
     Element::builder("query", ns::DISCO_INFO).append(identity).append_all(features).build()
+}
+
+/// Returns the refusal of a request to see an address.
+pub(super) fn unsubscribed(request: &Presence) -> Stanza {
+    let mut answer = Presence::new(Type::Unsubscribed);
+    answer.from = request.to.as_ref().map(|to| Jid::from(to.to_bare()));
+    answer.to = request.from.as_ref().map(|from| Jid::from(from.to_bare()));
+    Stanza::Presence(answer)
 }

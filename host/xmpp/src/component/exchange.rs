@@ -5,12 +5,13 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
+use parlor_config::NewAddresses;
 use parlor_stanza::addressed::set_sender;
 use parlor_stanza::decode::{Arrived, arrived};
 use parlor_stanza::encode::{Written, encode};
@@ -19,11 +20,12 @@ use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::types::{Offers, Outgoing};
 use tokio::sync::Notify;
 use xmpp_parsers::iq::Iq;
-use xmpp_parsers::presence::{Presence, Type};
+use xmpp_parsers::presence::Type;
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType};
 
-use super::answers::{Answers, answer};
+use super::answers::{Answers, answer, unsubscribed};
+use super::guests::{Guests, nobody};
 use super::last::Last;
 use super::seat::{Coming, Seat};
 use crate::error::ConnectError;
@@ -54,6 +56,8 @@ struct State {
     due: VecDeque<BareJid>,
     /// The last stanzas of addresses that are gone.
     last: Last,
+    /// The addresses that may become accounts.
+    guests: Guests,
     /// Stanzas of the component itself.
     own: VecDeque<Written>,
     /// Whether the stream had one of these last, so that it is the turn of an address.
@@ -104,9 +108,32 @@ impl Exchange {
         self.state().line == Line::Live
     }
 
-    /// Returns whether an address wants a stream.
+    /// Returns whether an address wants a stream, or may become an account that does.
     pub(super) fn is_wanted(&self) -> bool {
-        !self.state().seats.is_empty()
+        let state = self.state();
+        !state.seats.is_empty() || state.guests.are_admitted()
+    }
+
+    /// Sets which addresses may become accounts, for which the component needs a stream.
+    pub(super) fn admit(&self, rule: Option<NewAddresses>, arrivals: &Arc<Notify>) {
+        let mut state = self.state();
+        state.guests.admit(rule, arrivals);
+        if state.line == Line::Idle && state.guests.are_admitted() {
+            self.wanted.notify_one();
+        }
+    }
+
+    /// Works with the addresses that may become accounts.
+    pub(super) fn with_guests<T>(&self, work: impl FnOnce(&mut Guests) -> T) -> T {
+        work(&mut self.state().guests)
+    }
+
+    /// Gives messages to an address without an account back to their senders.
+    pub(super) fn turn_away(&self, address: &BareJid) {
+        let mut state = self.state();
+        let back: Vec<_> = state.guests.leave(address).iter().filter_map(nobody).collect();
+        back.iter().for_each(|back| state.put_own(back));
+        self.more.notify_one();
     }
 
     pub(super) fn has_more(&self) -> bool {
@@ -158,6 +185,7 @@ impl Exchange {
                 );
             }
             seat.tell(Coming::Bound);
+            seat.catch_up(state.guests.leave(jid));
             for back in old.iter().filter_map(returned) {
                 seat.answer(back);
             }
@@ -232,7 +260,7 @@ impl Exchange {
         let mut guard = self.state();
         let state = &mut *guard;
         let back = match state.seats.get_mut(&to.to_bare()) {
-            None => arrived.refused(ErrorType::Cancel, DefinedCondition::ServiceUnavailable, "nobody is there"),
+            None => state.guests.take_in(&to.to_bare(), arrived).as_ref().and_then(nobody),
             Some(seat) => offer(seat, arrived, &to),
         };
         if let Some(back) = back {
@@ -272,6 +300,7 @@ impl Exchange {
         let mut seat = Seat::new(own);
         if state.line == Line::Live {
             seat.tell(Coming::Bound);
+            seat.catch_up(state.guests.leave(jid));
         }
         state.seats.insert(jid.clone(), seat);
         if state.line == Line::Idle {
@@ -422,14 +451,6 @@ fn offer(seat: &mut Seat, arrived: Arrived, to: &Jid) -> Option<Stanza> {
     tracing::debug!(account = %seat.own, "a stanza is not delivered: too many wait for this address");
     let (kind, condition) = (ErrorType::Wait, DefinedCondition::ResourceConstraint);
     arrived.refused(kind, condition, "too much waits for this address; try again later")
-}
-
-/// Returns the refusal of a request to see an address.
-fn unsubscribed(request: &Presence) -> Stanza {
-    let mut answer = Presence::new(Type::Unsubscribed);
-    answer.from = request.to.as_ref().map(|to| Jid::from(to.to_bare()));
-    answer.to = request.from.as_ref().map(|from| Jid::from(from.to_bare()));
-    Stanza::Presence(answer)
 }
 
 /// Takes a stanza of an account. Requests to its own server or account are answered here.

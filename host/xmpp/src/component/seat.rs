@@ -127,6 +127,13 @@ impl Seat {
         None
     }
 
+    /// Takes the messages that came before the account was there. They are so few that there is room.
+    pub(super) fn catch_up(&mut self, messages: Vec<Arrived>) {
+        for message in messages {
+            let _ = self.receive(message);
+        }
+    }
+
     /// Takes an answer to a request of the account itself, which bounds their number.
     pub(super) fn answer(&mut self, stanza: Stanza) {
         let arrived = Arrived::Read(Box::new(stanza));
@@ -145,7 +152,11 @@ impl Seat {
                 self.bytes -= arrived.weight();
             }
             Some(_) => {}
-            None => self.waker = Some(cx.waker().clone()),
+            None => {
+                // There may be a hundred thousand addresses, most of which have nothing to do.
+                self.coming = VecDeque::new();
+                self.waker = Some(cx.waker().clone());
+            }
         }
         next
     }
@@ -182,6 +193,9 @@ impl Seat {
         self.unsent_bytes -= stanza.weight();
         if !had_room && self.has_room() {
             self.wake();
+        }
+        if self.unsent.is_empty() {
+            self.unsent = VecDeque::new();
         }
         Some(stanza)
     }

@@ -1,6 +1,7 @@
 //! Tests of a component with a server that follows a script.
 
 use std::future::poll_fn;
+use std::task::Waker;
 
 use parlor_config::{ChannelBinding, Endpoint, PasswordSource, TransportChoice, Way};
 use parlor_stanza::addressed::set_sender;
@@ -562,4 +563,115 @@ async fn a_link_that_ends_without_a_reason_is_replaced() {
     assert!(worker.link.is_none());
     echo.open(&settings);
     soon(exchange.wanted()).await;
+}
+
+/// Lets addresses with such names become accounts.
+fn rule(pattern: &str) -> NewAddresses {
+    NewAddresses { patterns: vec![pattern.parse().unwrap()], from: Vec::new(), group: None, limit: 1_000 }
+}
+
+/// Returns a message of a stranger to an address of the component.
+fn written_to(name: &str, body: &str) -> Arrived {
+    let xml = format!("<message to='{name}@bots.house' type='chat' id='1'><body>{body}</body></message>");
+    arriving("a@b/c", &xml)
+}
+
+/// Returns the next event for an address, which is there already.
+fn come(exchange: &Exchange, address: &BareJid) -> LinkEvent {
+    match exchange.poll(address, &mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(event) => event,
+        Poll::Pending => panic!("nothing has come for {address}"),
+    }
+}
+
+#[test]
+fn messages_to_an_address_that_becomes_an_account_wait_for_it() {
+    for is_cut in [false, true] {
+        let (exchange, _) = exchange();
+        exchange.admit(Some(rule("shop-*")), &Arc::default());
+        for body in ["first", "second"] {
+            exchange.deliver(written_to("shop-1", body));
+        }
+        assert_eq!(sent(&exchange), None, "nothing goes back");
+        exchange.deliver(written_to("other", "x"));
+        assert!(sent(&exchange).unwrap().contains("service-unavailable"));
+        for xml in [
+            "<iq to='shop-2@bots.house' id='i' type='get'><ping xmlns='urn:xmpp:ping'/></iq>",
+            "<message to='shop-2@bots.house' type='groupchat'><body>x</body></message>",
+            "<presence to='shop-2@bots.house'/>",
+        ] {
+            exchange.deliver(arriving("a@b/c", xml));
+        }
+        let address = jid("shop-1@bots.house").to_bare();
+        assert_eq!(exchange.with_guests(guests::Guests::news), std::slice::from_ref(&address));
+        assert!(exchange.with_guests(guests::Guests::news).is_empty(), "each once");
+        let own = jid("shop-1@bots.house/parlor").try_into_full().unwrap();
+        if is_cut {
+            exchange.suspended(&Lost::Closed);
+            exchange.open(&address, own);
+            exchange.bound(false);
+        } else {
+            exchange.open(&address, own);
+        }
+        assert!(matches!(come(&exchange, &address), LinkEvent::Bound { .. }));
+        for body in ["first", "second"] {
+            let LinkEvent::Stanza(Incoming::Message(message)) = come(&exchange, &address) else { panic!("{body}") };
+            assert_eq!(message.body.as_deref(), Some(body));
+        }
+    }
+}
+
+#[test]
+fn so_many_messages_wait_for_accounts_at_most_and_the_others_go_back() {
+    let (exchange, _) = exchange();
+    exchange.admit(Some(rule("*")), &Arc::default());
+    let back = || std::iter::from_fn(|| sent(&exchange)).count();
+    for number in 0..guests::MOST + 3 {
+        exchange.deliver(written_to(&format!("a{number}"), "x"));
+    }
+    assert_eq!(back(), 3);
+    for _ in 0..guests::MOST_OF_ONE {
+        exchange.deliver(written_to("a0", "x"));
+    }
+    assert_eq!(back(), 1);
+    exchange.turn_away(&jid("a0@bots.house").to_bare());
+    assert_eq!(back(), guests::MOST_OF_ONE);
+    let long = "x".repeat(200 << 10);
+    for number in 0..40 {
+        exchange.deliver(written_to(&format!("a{}", 1 + number % 4), &long));
+    }
+    assert!(back() >= 19, "they would take 8 MiB");
+    exchange.admit(None, &Arc::default());
+    exchange.deliver(written_to("late", "x"));
+    assert_eq!(back(), 1, "none becomes an account any more");
+}
+
+#[tokio::test]
+async fn a_component_is_connected_for_addresses_that_may_become_accounts() {
+    let (server, arrivals) = (Server::start().await, Arc::new(Notify::new()));
+    let component = Component::start(server.settings());
+    component.admit(Some(rule("*")), &arrivals);
+    let mut stream = soon(server.serve()).await;
+    stream.say("<message from='a@b/c' to='new@bots.house' type='chat'><body>hello</body></message>").await;
+    soon(arrivals.notified()).await;
+    assert_eq!(component.newcomers(), [jid("new@bots.house").to_bare()]);
+    assert!(component.turn_away_overdue(), "it waits");
+    let new = server.address(&component, "new");
+    assert!(matches!(next(&new).await, LinkEvent::Bound { .. }));
+    assert_eq!(body(&new).await, "hello");
+    assert!(!component.turn_away_overdue());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_waits_for_an_account_in_vain_goes_back_after_a_minute() {
+    let exchange = Arc::new(exchange().0);
+    let (orders, _ordered) = mpsc::channel(ORDERS);
+    let component = Component { exchange: Arc::clone(&exchange), orders };
+    component.admit(Some(rule("*")), &Arc::default());
+    exchange.deliver(written_to("new", "x"));
+    tokio::time::advance(Duration::from_secs(59)).await;
+    assert!(component.turn_away_overdue() && sent(&exchange).is_none());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(!component.turn_away_overdue());
+    assert!(sent(&exchange).unwrap().contains("service-unavailable"));
 }

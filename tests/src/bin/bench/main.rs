@@ -9,6 +9,7 @@ mod archive;
 mod bots;
 mod calls;
 mod cluster;
+mod domain;
 mod echo;
 mod encrypted;
 mod guard;
@@ -103,7 +104,7 @@ async fn rows(flags: &Bench) -> Result<(Vec<Row>, Result<()>)> {
             Part::Web => web::rows(flags.rounds).await,
             Part::Guard => guard::rows().await,
             Part::Encrypted => encrypted::rows().await,
-            Part::Cluster => cluster::rows().await,
+            Part::Cluster => of_clusters().await,
         };
         match measured.with_context(|| format!("cannot measure {}", part.name())) {
             Ok(measured) => rows.extend(measured),
@@ -111,6 +112,13 @@ async fn rows(flags: &Bench) -> Result<(Vec<Row>, Result<()>)> {
         }
     }
     Ok((rows, Ok(())))
+}
+
+/// Measures nodes of a cluster, and the stream of a component.
+async fn of_clusters() -> Result<Vec<Row>> {
+    let mut rows = cluster::rows().await?;
+    rows.extend(domain::rows().await.context("the stream of a component")?);
+    Ok(rows)
 }
 
 /// Finds the other programs besides parlor. Only slixmpp may be missing, since it comes over the network.

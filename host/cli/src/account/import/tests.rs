@@ -127,3 +127,22 @@ fn an_import_that_was_ended_goes_on() {
     drop(secrets);
     assert!(!place.path("one.password").exists(), "what nobody names is taken away");
 }
+
+#[test]
+fn addresses_of_a_component_are_imported_without_passwords() {
+    let place = Place::new();
+    let component = "[component.bots]\ndomain = \"bots.example.org\"\npassword_env = \"SECRET\"\n";
+    place.write("parlor.toml", &format!("{CONFIG}{component}"));
+    let csv = "jid,group,component\none@bots.example.org,shop,bots\ntwo@bots.example.org,shop,bots\n";
+    place.import(csv).unwrap();
+    let config = place.config();
+    let component = |name: &str| config.accounts[&name.parse().unwrap()].link.component().map(ToString::to_string);
+    assert_eq!(["one", "two"].map(component), [Some("bots".to_owned()), Some("bots".to_owned())]);
+    assert!(!place.path("one.password").exists());
+    let text = place.text();
+    let error = place.import("jid,component\nthree@bots.example.org,s3cr3t\n").unwrap_err();
+    assert!(error.contains("line 2: parlor.toml has no such component") && !error.contains("s3cr3t"), "{error}");
+    let error = place.import("jid,component\nthree@example.org,bots\n").unwrap_err();
+    assert!(error.contains("is no address of the component bots"), "{error}");
+    assert_eq!(place.text(), text);
+}

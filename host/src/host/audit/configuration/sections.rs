@@ -3,7 +3,8 @@
 use parlor_base::quantity::show_duration;
 use parlor_config::keys::{self, Key};
 use parlor_config::{
-    AccountName, Audit, Cluster, ClusterLogin, Config, LinkSettings, PasswordSource, SentLinks, TlsMode, Web, Window,
+    AccountName, Audit, Cluster, ClusterLogin, Config, LinkSettings, NewAddresses, PasswordSource, SentLinks, TlsMode,
+    Web, Window,
 };
 
 use super::{Field, place};
@@ -11,7 +12,9 @@ use super::{Field, place};
 /// Returns the keys whose values differ from the usual ones, as `SECTION.KEY`.
 pub(super) fn sections(config: &Config) -> Vec<(String, Field)> {
     let of_the_host = of_the_host(config).into_iter().map(|(key, value)| (key.to_owned(), Field::open(&value)));
-    let of_components = config.components.iter().flat_map(|(name, link)| of_component(name, link));
+    let of_components = config.components.iter().flat_map(|(name, link)| {
+        of_component(name, link).into_iter().chain(of_new_addresses(name, config.new_addresses.get(name)))
+    });
     let of_cluster = config.cluster.iter().flat_map(of_cluster);
     let all = of_the_host.chain(of_components).chain(of_cluster);
     all.filter(|(key, field)| usual(key).is_none_or(|usual| field.mark != Field::open(&usual).mark)).collect()
@@ -92,6 +95,19 @@ fn of_component(name: &AccountName, link: &LinkSettings) -> Vec<(String, Field)>
     let open = open.into_iter().filter_map(|(key, value)| Some((key.to_owned(), Field::open(&value?))));
     let all = open.chain(secret("password", password));
     all.map(|(key, field)| (format!("component.{name}.{key}"), field)).collect()
+}
+
+/// Returns the keys of a component about addresses that become accounts.
+fn of_new_addresses(name: &AccountName, new: Option<&NewAddresses>) -> Vec<(String, Field)> {
+    let Some(NewAddresses { patterns, from, group, limit }) = new else { return Vec::new() };
+    let all = [
+        ("new_addresses", list(patterns)),
+        ("new_addresses_from", list(from)),
+        ("new_addresses_group", group.as_ref().map(ToString::to_string)),
+        ("new_addresses_limit", Some(limit.to_string())),
+    ];
+    let given = all.into_iter().filter_map(|(key, value)| Some((key, Field::open(&value?))));
+    given.map(|(key, field)| (format!("component.{name}.{key}"), field)).collect()
 }
 
 /// Returns the keys of the cluster.

@@ -184,6 +184,14 @@ fn each_key_of_a_component_and_of_the_cluster_is_recorded() {
         );
         found.extend(known(&text).into_iter().map(|row| row.field));
     }
+    // Addresses of a component cannot be in a cluster.
+    let text = format!(
+        "{MAIN}[group.shop]\n[component.bots]\ndomain = \"bots.example.org\"\n{}\
+         new_addresses = [\"*@bots.example.org\"]\nnew_addresses_from = [\"example.org\"]\n\
+         new_addresses_group = \"shop\"\nnew_addresses_limit = 7\n",
+        secret("password", "env")
+    );
+    found.extend(known(&text).into_iter().map(|row| row.field));
     let of_component = COMPONENT_NAMES.iter().map(|key| format!("section component.bots.{key}"));
     let all = of_component.chain(CLUSTER_NAMES.iter().map(|key| format!("section cluster.{key}")));
     let missing: Vec<_> = all.filter(|key| !found.contains(key)).collect();

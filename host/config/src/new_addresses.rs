@@ -1,0 +1,190 @@
+//! The keys of `[component.NAME]` that say which addresses become accounts when somebody writes to them.
+
+use std::collections::BTreeMap;
+
+use jid::{BareJid, Jid, NodeRef};
+use parlor_base::nearest::{nearest, suggestion};
+use serde_json::Value;
+
+use super::error::{ConfigError, FilePosition};
+use super::group::{GroupName, Pattern};
+use super::groups::Groups;
+use super::link::account_name;
+use super::name::AccountName;
+use super::sections::{Section, Written};
+
+/// The most entries of a list.
+const MOST_LISTED: usize = 64;
+/// The bounds of `new_addresses_limit`.
+const LIMIT: std::ops::RangeInclusive<u64> = 1..=100_000;
+/// The limit without that key.
+const USUAL_LIMIT: u32 = 1_000;
+
+/// Which addresses of a component become accounts when somebody writes to them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAddresses {
+    /// Describe the part of an address before the `@`; one at least.
+    pub patterns: Vec<Pattern>,
+    /// The domains whose people can cause this; everybody can if there is none.
+    pub from: Vec<BareJid>,
+    /// The group that the accounts are in.
+    pub group: Option<GroupName>,
+    /// The number of accounts of the component from which on no more are added.
+    pub limit: u32,
+}
+
+impl NewAddresses {
+    /// Returns whether this address may become an account when this person writes to it.
+    pub fn admits(&self, address: &BareJid, sender: &Jid) -> bool {
+        let node = address.node().map(NodeRef::as_str).unwrap_or_default();
+        let is_heard = self.from.is_empty() || self.from.iter().any(|domain| domain.domain() == sender.domain());
+        is_heard && !node.is_empty() && self.patterns.iter().any(|pattern| pattern.matches(node))
+    }
+}
+
+/// Reads them for all components that have them.
+pub(crate) fn read_all(
+    section: Option<&Section<'_>>,
+    groups: &Groups<'_>,
+) -> Result<BTreeMap<AccountName, NewAddresses>, ConfigError> {
+    let mut all = BTreeMap::new();
+    for (name, section) in section.map_or(Ok(Vec::new()), Section::sections)? {
+        let name = account_name(&name)?;
+        if let Some(read) = read(&name, &section, groups)? {
+            all.insert(name, read);
+        }
+    }
+    Ok(all)
+}
+
+fn read(name: &AccountName, section: &Section<'_>, groups: &Groups<'_>) -> Result<Option<NewAddresses>, ConfigError> {
+    for key in ["new_addresses_from", "new_addresses_group", "new_addresses_limit"] {
+        if let (Some(at), None) = (section.place_of(key), section.place_of("new_addresses")) {
+            return Err(ConfigError::Alone { at, key, other: "new_addresses" });
+        }
+    }
+    let (mut patterns, mut from, mut limit) = (Vec::new(), Vec::new(), USUAL_LIMIT);
+    for (key, written) in section.json()? {
+        let wrong = |expected| wrong(name, key, written.at.clone(), expected);
+        match key {
+            "new_addresses" => {
+                let domain = section.text("domain")?.map(|written| written.value).unwrap_or_default();
+                let read = list(&written.value, |text| pattern(text, domain));
+                let read = read.filter(|patterns| !patterns.is_empty());
+                patterns = read.ok_or_else(|| {
+                    wrong("a list of patterns of addresses of its domain, such as [\"*@bots.example.org\"]")
+                })?;
+            }
+            "new_addresses_from" => {
+                let read = list(&written.value, |text| BareJid::new(text).ok().filter(|jid| jid.node().is_none()));
+                from = read.ok_or_else(|| wrong("a list of domains, such as [\"example.org\"]"))?;
+            }
+            "new_addresses_limit" => {
+                let number = written.value.as_u64().filter(|number| LIMIT.contains(number));
+                let number = number.and_then(|number| u32::try_from(number).ok());
+                limit = number.ok_or_else(|| wrong("a whole number, 1 to 100000"))?;
+            }
+            _ => {}
+        }
+    }
+    let group = group(section, groups)?;
+    Ok((!patterns.is_empty()).then_some(NewAddresses { patterns, from, group, limit }))
+}
+
+fn wrong(name: &AccountName, key: &str, at: FilePosition, expected: &'static str) -> ConfigError {
+    ConfigError::WrongType { at, key: format!("component.{name}.{key}"), expected, found: "something else" }
+}
+
+fn list<T>(value: &Value, read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    let list = value.as_array().filter(|list| list.len() <= MOST_LISTED)?;
+    list.iter().map(|one| read(one.as_str()?)).collect()
+}
+
+/// Reads a pattern of addresses of this domain.
+fn pattern(text: &str, domain: &str) -> Option<Pattern> {
+    let (node, of) = text.split_once('@')?;
+    (of == domain).then(|| node.parse().ok())?
+}
+
+fn group(section: &Section<'_>, groups: &Groups<'_>) -> Result<Option<GroupName>, ConfigError> {
+    let Some(Written { value, at }) = section.text("new_addresses_group")? else { return Ok(None) };
+    let known = value.parse::<GroupName>().ok().filter(|name| groups.names().any(|known| known == name));
+    known.map(Some).ok_or_else(|| {
+        let near = suggestion(nearest(value, groups.names().map(GroupName::as_str)));
+        ConfigError::NoGroup { at, group: value.chars().take(64).collect(), near }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Overrides};
+
+    const BOTS: &str = "[group.bots]\n[component.bots]\ndomain = \"bots.example.org\"\npassword_env = \"SECRET\"\n";
+
+    fn load(more: &str) -> Result<Config, String> {
+        let overrides = Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() };
+        let text = format!("{BOTS}{more}");
+        Config::parse(std::path::Path::new("parlor.toml"), &text, &overrides).map_err(|error| error.to_string())
+    }
+
+    fn jid(text: &str) -> Jid {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_component_says_which_addresses_become_accounts_and_by_whom() {
+        let config = load(
+            "new_addresses = [\"shop-*@bots.example.org\", \"help@bots.example.org\"]\n\
+             new_addresses_from = [\"example.org\"]\nnew_addresses_group = \"bots\"\nnew_addresses_limit = 7\n",
+        );
+        let config = config.unwrap();
+        assert!(config.accounts.is_empty(), "the first account may be one that comes so");
+        let new = &config.new_addresses[&"bots".parse().unwrap()];
+        assert_eq!((new.group.as_ref().map(GroupName::as_str), new.limit), (Some("bots"), 7));
+        for (address, sender, is_admitted) in [
+            ("shop-1@bots.example.org", "juliet@example.org/phone", true),
+            ("help@bots.example.org", "example.org", true),
+            ("shop@bots.example.org", "juliet@example.org", false),
+            ("bots.example.org", "juliet@example.org", false),
+            ("help@bots.example.org", "juliet@other.example", false),
+            ("help@bots.example.org", "juliet@example.org.other.example", false),
+        ] {
+            assert_eq!(new.admits(&jid(address).to_bare(), &jid(sender)), is_admitted, "{address} {sender}");
+        }
+        let all = load("new_addresses = [\"*@bots.example.org\"]\n").unwrap();
+        let all = &all.new_addresses[&"bots".parse().unwrap()];
+        assert!(all.admits(&jid("any.body@bots.example.org").to_bare(), &jid("a@anywhere.example")));
+        assert!(!all.admits(&jid("bots.example.org").to_bare(), &jid("a@anywhere.example")), "it has no name");
+        assert_eq!((all.group.as_ref(), all.limit), (None, USUAL_LIMIT));
+        let none = load("[account.echo]\njid = \"echo@bots.example.org\"\ncomponent = \"bots\"\n").unwrap();
+        assert!(none.new_addresses.is_empty());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (more, says) in [
+            ("new_addresses = []", "component.bots.new_addresses must be a list of patterns"),
+            ("new_addresses = \"*@bots.example.org\"", "must be a list of patterns"),
+            ("new_addresses = [\"*\"]", "such as [\"*@bots.example.org\"]"),
+            ("new_addresses = [\"*@example.org\"]", "of its domain"),
+            ("new_addresses = [\"A*@bots.example.org\"]", "must be a list of patterns"),
+            ("new_addresses_limit = 5", "new_addresses_limit goes with new_addresses alone"),
+            ("new_addresses_group = \"bots\"", "new_addresses_group goes with new_addresses alone"),
+        ] {
+            let error = load(&format!("{more}\n")).unwrap_err();
+            assert!(error.contains(says), "{more}: {error}");
+        }
+        for (more, says) in [
+            ("new_addresses_limit = 0", "must be a whole number, 1 to 100000"),
+            ("new_addresses_from = [\"a@example.org\"]", "must be a list of domains"),
+            ("new_addresses_group = \"bot\"", "there is no group \"bot\""),
+        ] {
+            let error = load(&format!("new_addresses = [\"*@bots.example.org\"]\n{more}\n")).unwrap_err();
+            assert!(error.contains(says), "{more}: {error}");
+        }
+        let cluster = "[cluster]\nnats = \"nats://127.0.0.1:4222\"\nname = \"bots\"\nkey_env = \"KEY\"\n";
+        let error = load(&format!("new_addresses = [\"*@bots.example.org\"]\n{cluster}")).unwrap_err();
+        assert!(error.contains("new_addresses") && error.contains("cluster"), "{error}");
+    }
+}
