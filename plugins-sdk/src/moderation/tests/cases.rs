@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::letters::RUNS;
 use crate::types::{Extensions, Fallback, File};
 
 const CASES: &str = include_str!("../../../../tests/moderation/cases.json");
@@ -291,5 +292,20 @@ fn the_cases_of_every_language_come_out_as_they_should() {
             runner.run(step, &format!("step {at}"), "garden@rooms.example.org", None);
         }
         assert_eq!(runner.wrong, [""; 0], "{}", case["name"]);
+    }
+}
+
+/// The cases leave out most Chinese characters, which would take long in a plugin.
+#[test]
+fn the_table_of_letters_is_the_same_in_every_language() {
+    let others = [
+        (include_str!("../../../python/parlor/letters.py"), "_RUNS = (\n", "\n)"),
+        (include_str!("../../../javascript/parlor.js"), "const LETTERS = [\n", "\n];"),
+    ];
+    for (source, begin, end) in others {
+        let (_, table) = source.split_once(begin).unwrap();
+        let (table, _) = table.split_once(end).unwrap();
+        let lines: Vec<_> = table.lines().map(|line| line.trim_matches([' ', ',', '"'])).collect();
+        assert_eq!(lines.join(" "), RUNS, "{begin}");
     }
 }
