@@ -20,18 +20,25 @@ fn answer() -> String {
     format!("{} cases", count + 2)
 }
 
+/// Builds a plugin of these files, and asks it how many cases came out as they should.
+async fn says_all(files: &[(&str, &str)]) {
+    let answer = answer();
+    let host = actions(files, "hello", &[("cases", Some(answer.as_str()))]).await;
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_kit_for_python_says_what_the_one_for_rust_says() {
     let (runner, table) = (part("cases.py"), format!("TABLE = r\"\"\"{}\"\"\"\n", part("cases.json")));
-    let files = [("plugin.py", PYTHON), ("cases.py", &runner), ("table.py", &table)];
-    actions(&files, "hello", &[("cases", Some(&answer()))]).await.stop().await;
+    let files = [("plugin.py", PYTHON), ("cases.py", runner.as_str()), ("table.py", table.as_str())];
+    says_all(&files).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_kit_for_javascript_says_what_the_one_for_rust_says() {
     let (runner, table) = (part("cases.js"), part("cases.json"));
-    let files = [("plugin.js", JAVASCRIPT), ("cases.js", &runner), ("cases.json", &table)];
-    actions(&files, "hello", &[("cases", Some(&answer()))]).await.stop().await;
+    let files = [("plugin.js", JAVASCRIPT), ("cases.js", runner.as_str()), ("cases.json", table.as_str())];
+    says_all(&files).await;
 }
 
 /// The cases run while the plugin is built, in the runtime that it has later: a handler may not take that long.
