@@ -410,6 +410,126 @@ export const styling: {
   escape(text: string): string;
 };
 
+type SpokenMessage = Said;
+type SealedMessage = Omit<contract.Undecryptable, "at">;
+/**
+ * What a plugin needs to guard a room: it remembers people and messages, and decides which rules are broken. It calls nothing of the
+ * host's: tell it what happens, and act on its verdicts.
+ *
+ *     const judge = new moderation.Judge();
+ *     on("message", { kind: "groupchat" }, async (message) => {
+ *       const author = occupantOf(message);
+ *       if (!author || moderation.isSpared(author)) return;
+ *       const verdict = judge.hear({}, message.chat, moderation.key(author), moderation.Said.of(message));
+ *       if (verdict.offence === "link" && message.stanzaId) await rooms.retract(message.chat, message.stanzaId, "no links yet");
+ *     });
+ *
+ * Each list has an upper bound, above which the oldest entry is forgotten, so that no crowd can fill the memory. The SDKs for Rust and
+ * Python have the same kit.
+ */
+export namespace moderation {
+  /** The most messages of a room that are remembered. */
+  const MAX_MESSAGES: number;
+
+  /** The rules of rooms. Those left out are those of the plugin `guard`, which are named here. Times are in seconds. */
+  interface Rules {
+    /** How many newcomers may enter within the window; 0 = any number. 8. */
+    joins?: number;
+    /** The window for joins. 30. */
+    joinWindow?: number;
+    /** How often one person may say the same; 0 = as often as they like. 3. */
+    repeats?: number;
+    /** How often several people may say the same; 0 = as often as they like. 6. */
+    crowdRepeats?: number;
+    /** How many messages that cannot be read one person may send; 0 = any number. 3. */
+    unreadable?: number;
+    /** The window for repeated texts, and for messages that cannot be read. 120. */
+    repeatWindow?: number;
+    /** How long after the first message somebody is a newcomer. 600. */
+    newcomer?: number;
+  }
+
+  /**
+   * A rule that a message breaks. `early`: it came too early in slow mode. `link`: it has a link or a file, and its author is a newcomer.
+   * `repeat`: its text was said too often. `sealed`: it cannot be read, so it may have a link, and its author is a newcomer.
+   * `unreadable`: its author sent too many messages that cannot be read.
+   */
+  type Offence = "early" | "link" | "repeat" | "sealed" | "unreadable";
+
+  /** The parts of a message that the rules check. */
+  interface Said {
+    /** The id by which the room retracts it. */
+    id?: string | null;
+    /** The normalized texts, which `comparable` gives. */
+    texts?: readonly string[];
+    /** Whether it has a link or a file. */
+    hasLink?: boolean;
+    /** Whether it gives a command, which people may do more often with the same words. */
+    isCommand?: boolean;
+    /** Whether it is encrypted, or says so, and cannot be read here. Others in the room may read it. */
+    isUnreadable?: boolean;
+  }
+
+  const Said: {
+    /** Reads a text alone. */
+    text(text: string): Said;
+    /** Reads a message. Clients show any of several texts, so all of them count. */
+    of(message: SpokenMessage): Said;
+    /** Takes a message that cannot be decrypted, or only says that it is encrypted. Others may see a text in it. */
+    unreadable(message: SealedMessage): Said;
+  };
+
+  /** The rule that a message breaks, and the new standing of its author. */
+  interface Verdict {
+    /** The broken rule. */
+    offence: Offence | undefined;
+    /** The author is no newcomer from now on. */
+    hasSettled: boolean;
+    /** The pause of slow mode, in seconds, if the offence is `early`. */
+    pause?: number;
+  }
+
+  /**
+   * Remembers rooms, the people in them and what they said last, and decides which rules are broken. A person is known by a `key`, such as
+   * the occupant id. `now` is the time of the call if it is left out.
+   */
+  class Judge {
+    /** Notes the nickname and the rank of somebody. */
+    meet(room: string, key: string, nick: string, isSpared: boolean, now?: Date): void;
+    /** Returns the key and the rank of somebody who has left, by the last nickname. */
+    absent(room: string, nick: string): { key: string; isSpared: boolean } | undefined;
+    /** Returns whether somebody is no newcomer. Undefined: it is unknown, as after a restart; ask your storage, and call `settle`. */
+    isSettled(room: string, key: string): boolean | undefined;
+    /** Notes whether somebody is no newcomer. */
+    settle(room: string, key: string, isSettled: boolean, now?: Date): void;
+    /** Counts a newcomer's join. Returns the keys of people to kick: in a flood, everybody in it who was not returned before. */
+    join(rules: Rules, room: string, key: string, now?: Date): string[];
+    /** Judges a message of somebody who is not spared, and remembers it. */
+    hear(rules: Rules, room: string, key: string, said: Said, now?: Date): Verdict;
+    /** Returns the key of the last author with this nickname. */
+    author(room: string, nick: string): string | undefined;
+    /** Returns the ids of somebody's messages that are not retracted yet, the last ones first. */
+    messages(room: string, key: string, most: number): string[];
+    /** Notes that a message is retracted. */
+    retracted(room: string, id: string): void;
+    /** Sets the pause of a room in slow mode, in seconds, or ends slow mode. False: it is on in too many rooms. */
+    slowDown(room: string, pause?: number | null): boolean;
+    /** Forgets a room that the account is not in any more. Slow mode stays for when it comes back. */
+    leave(room: string): void;
+  }
+
+  /** Returns the normalized texts of a message, without empty ones. */
+  function comparable(texts: Iterable<string>): string[];
+  /** Returns whether clients are likely to show a link in this text. */
+  function hasLink(text: string): boolean;
+  /** Returns the key by which a person in a room is known: the occupant id, else the address, else the nickname. */
+  function key(occupant: contract.Occupant): string;
+  /** Returns whether the rules are not for somebody: for the account itself, moderators, members, admins and owners. */
+  function isSpared(occupant: contract.Occupant): boolean;
+  /** Returns a nickname on one line, without characters that could disguise it. */
+  function nick(nick: string): string;
+}
+
 /** Namespaces that plugins meet. */
 export const ns: {
   /** Stanzas (RFC 6120); it need not be written. */

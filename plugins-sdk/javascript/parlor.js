@@ -1265,6 +1265,436 @@ export const styling = {
   escape: escapeStyling,
 };
 
+// Moderation
+
+// The letters and digits of Unicode 14.0: code points that are alphabetic (`-`), and numbers that are not (`+`). For each run of them: how
+// many code points lie between it and the one before, the sign, and how many more than one it has. All numbers are to base 36, and a 0 at
+// the end is left out. Later versions of Unicode have more, which are signs here: so the small letter of each of these is the same in
+// every runtime. The SDKs for Rust and Python have the same table, and a test compares them.
+const LETTERS = [
+  "1c+9 7-p 6-p 1b- 7+1 1- 3+ 0- 1+2 1-m 1-u 1-cp 4-b e-4 7- 1- 2e- t-h 1-1 2-3 1- 6- 1-2 1- 1-j 1-2a 1-3u 8-4l",
+  "1-11 2- 6-14 13-d 1- 1-1 1-1 1- 8-q 4-3 t-a 5-1j 1-6 0+9 4-2t 1-7 4-7 4-2 0+9 0-2 2- g-1b d-2s e+9 0-w 9-1",
+  "4- 5-n 2-i j-o 7-a 5-n 1-5 h-15 a-b 3-6 6-23 1-f 1-2 4-e 2+9 1-i 1-7 2-1 2-l 1-6 1- 3-3 3-7 2-1 2-1 1- 8-",
+  "4-1 1-4 2+9 0-1 2+5 2- 4-2 1-5 4-1 2-l 1-6 1-1 1-1 1-1 4-4 4-1 2-1 4- 7-3 1- 7+9 0-5 b-2 1-8 1-2 1-l 1-6 1-1",
+  "1-4 3-8 1-2 1-1 3- f-3 2+9 9-3 4-2 1-7 2-1 2-l 1-6 1-1 1-4 3-7 2-1 2-1 9-1 4-1 1-4 2+9 1- 0+5 a-1 1-5 3-2",
+  "1-3 3-1 1- 1-1 3-1 3-2 3-b 4-4 3-2 1-2 3- 6- e+c d-c 1-2 1-m 1-f 3-7 1-2 1-2 8-1 1-2 2- 2-3 2+9 8+6 1-3 1-7",
+  "1-2 1-m 1-9 1-4 3-7 1-2 1-2 8-1 6-1 1-3 2+9 1-1 d-c 1-2 1-14 2-7 1-2 1-2 1- 5-3 0+6 0-4 2+i 1-5 1-2 1-h 3-n",
+  "1-8 1- 2-6 8-5 1- 1-7 6+9 2-1 d-1l 5-6 6- 2+9 13-1 1- 1-4 1-n 1- 1-i 1-2 2-4 1- 6- 2+9 2-3 w- v+j c-7 1-z",
+  "4-i 4-f 1-z 1v-1i 1- 2-4 0+9 6-1r 0+9 0-3 2-11 1- 5- 2-16 1-98 1-3 2-6 1- 1-3 2-14 1-3 2-w 1-3 2-6 1- 1-3",
+  "2-e 1-1k 1-3 2-1u e+j 3-f g-2d 2-5 3-h7 2-g 1-p 5-22 3-a 7-j b-k c-j c-c 1-2 1-1 c-1f 2-i e- 4- 3+9 6+9 m+9",
+  "6-2g 7-16 5-1x a-u 1-b 4-8 d+9 0-t 2-4 b-17 4-p 6+a 11-r 4-1q 2-j b+9 6+9 d- n-1 b-2 1d-1f 1-e 1-7 3+9 12-15",
+  "2-3 0+9 0-17 1-a e-1i 9+9 3-2 0+9 0-z 2-8 7-16 2-2 15-3 1-5 1-1 3- 5-5b j-x b-7p 2-5 2-11 2-5 2-7 1- 1- 1-",
+  "1-u 2-1g 1-6 1- 3-2 1-6 3-3 2-5 4-c 5-2 1-6 37+ 0- 2+5 5- 0+9 6-c 2t- 4- 2-9 1- 3-4 6- 1- 1- 1-3 1-a 2-3 5-4",
+  "4- 1+f 0-14 0+ k6+1n q-1f 0+l hi+t vg-6c 6-3 3-1 9+ 2-11 1- 5- 2-1j 7- g-m 9-6 1-6 1-6 1-6 1-6 1-6 1-6 1-6",
+  "1-v 1b- d1-2 p-8 7-4 2-4 4-2d 6-2 1-2h 1-3 5-16 1-2l 3+3 a-v 1c-f w+9 u+7 1+e w+9 13+e 8w-533 1s-h3g 1v-19",
+  "2-7g 3-f 0+9 0-1 k-1a 5-7 3-34 13-8 2-2u 2-1r 5-1 1- 1-4 o-j 1-w 8+5 a-1f c-1v 1- a+9 o-5 3- 1-2 0+9 0-w 5-y",
+  "d-s 3-1e 1-b f- 0+9 6-f 0+9 0-4 1-1i 9-d 2+9 6-m 3-1w 1- 1- o-2 2-f 2-3 b-5 2-5 2-5 9-6 1-6 1-16 1-d 6-3e",
+  "5+9 6-8mb c-m 4-1c 6is-a5 2-2x 12-6 c-4 5-b 1-c 1-4 1- 1-1 1-1 1-2z x-a2 i-1r 2-1h 14-b 38-4 1-3q j+9 7-p",
+  "6-p b-2g 3-5 2-5 2-5 2-2 z-b 1-p 1-i 1-1 1-e 2-d y-3e c+18 c-1g 0+3 h+1 6s-s 3-1c g+q 4-v 0+3 9-t 5-16 5-t",
+  "2-z 4-7 1-4 16-4d 2+9 6-z 4-z 4-13 8-1f c-a 1-e 1-6 1-1 1-a 1-e 1-6 1-1 1v-8m 9-l a-7 o-5 1-15 1-8 1x-5 2-",
+  "1-17 1-1 3- 2-m 2+7 0-m 2+6 0-u 8+8 1c-i 1-1 5+4 0-l 0+5 4-p 1y-1j 4+1 0-1 0+f 2+19 0-3 1-1 5-7 1-2 1-s a+8",
+  "n-s 0+1 1-s 0+2 w-7 1-r 6+4 g-1h a-l 2+7 0-i 5+7 0-h n+6 28-20 1j-1e d-1e 7+5 0-13 8+9 86+u 1-15 1-1 3-1",
+  "26-s 0+9 0- 8-l b+3 r-h 1a-k 0+6 k-m 9-1x c+t 1-4 a-1k 9- d-o 7+9 6-1e 3+9 4-3 8-y 3- 9-1r 1-3 9-1 0+9 0- 1-",
+  "4+j b-h 1-x 2- 6- 1t-6 1- 1-3 1-e 1-9 7-1k 7+9 6-3 1-7 2-1 2-l 1-6 1-1 1-4 3-7 2-1 2-1 3- 6- 5-6 4c-1t 1-2",
+  "1-3 5+9 5-2 u-1t 2-1 1- 8+9 4m-1h 2-6 p-5 y-1q 1- 3- b+9 12-1h 2- 7+9 1i-q 2-d 5+b 4-6 55-1k 2v-1r 0+i c-7",
+  "2- 2-7 1-1 1-t 1-1 2-1 2-3 d+9 1y-7 2-19 2-5 1- 1-1 r-1e 2-9 h-1z 5- i-20 7b-8 1-18 1-6 1- f+s 5-t 2-l 1-d",
+  "21-6 1-1 1-17 3- 1-1 1-2 1- 2-1 8+9 6-5 1-1 1-10 1-1 1-3 1- 7+9 8m-m 55- f+k 17-pl 2u-32 h-5f 218-2o f-tq",
+  "34h-g6 6nt-fs 7-u 1+9 6-26 1+9 6-t i-1b g-3 c+9 1+6 1-k 5-i j4-1r 0+m 2x-22 4-1k 7-g 1s-1 1- c-1 e-4qf 8-yd",
+  "16-8 6w7-3 1-6 1-1 1-82 19-2 h-3 8-az 1s4-2y 5-c 3-8 7-9 4- 4e9+j 30+o 3r-2c 1-1y 1-1 2- 2-1 2-3 1-b 1- 1-6",
+  "1-1s 1-3 2-7 1-6 1-r 1-3 1-4 1- 3-6 1-9f 2-o 1-o 1-u 1-o 1-u 1-o 1-u 1-o 1-u 1-o 1-7 2+1d 1ds-u 69-6 1-g 2-6",
+  "1-1 1-4 5x-18 a-6 2+9 4- 8x-t i-17 4+9 yu-6 1-3 1-1 1-e 1-5g 2+8 1c-1v 3- 3- 4+9 lz+1m 1+2 1+3 24+18 1+e",
+  "5e-3 1-q 1-1 1- 2- 1-9 1-3 1- 1- 6- 4- 1- 1- 1-2 1-1 1- 2- 1- 1- 1- 1- 1-1 1- 2-3 1-6 1-3 1-3 1- 1-9 1-g 5-2",
+  "1-4 1-g g4+c z-p 6-p 6-p 21y+9 sm-wyn w-37c 7-65 2-4g1 e-5rk 2e7-f1 15u-3t6",
+];
+
+// The rules of rooms and what they are applied to. Nothing here calls the host. The SDKs for Rust and Python have the same kit, and
+// `tests/moderation/cases.json` holds the three together. Each list has an upper bound, above which the oldest entry is forgotten.
+export const moderation = (() => {
+  const MAX_ROOMS = 32;
+  const MAX_PEOPLE = 300;
+  const MAX_MESSAGES = 200;
+  const MAX_JOINS = 200;
+  const MAX_SLOW = 200;
+  // In bytes of UTF-8, as all lengths of texts here but the next one.
+  const MAX_ID = 256;
+  // Several people say shorter texts without any bad intent: "good morning". In characters.
+  const SHORT = 14;
+  const MAX_TEXT = 200;
+  const MAX_TEXTS = 4;
+  const MAX_KEY = 256;
+  const MAX_NICK = 64;
+
+  // White space, as Unicode has it (the property White_Space); \s has others.
+  const SPACE = /[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
+  // Characters that could disguise a nickname.
+  const HIDING = /[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+  const RULES = { joins: 8, joinWindow: 30, repeats: 3, crowdRepeats: 6, unreadable: 3, repeatWindow: 120, newcomer: 600 };
+  const SAID = { id: null, texts: [], hasLink: false, isCommand: false, isUnreadable: false };
+
+  // The table of letters, which only plugins that judge something read.
+  let runs;
+  function readRuns() {
+    let behind = 0;
+    return LETTERS.join(" ").split(" ").map((run) => {
+      const isLetter = run.includes("-");
+      const [gap, more] = run.split(isLetter ? "-" : "+");
+      const first = behind + parseInt(gap, 36);
+      const last = first + parseInt(more || "0", 36);
+      behind = last + 1;
+      return { first, last, isLetter };
+    });
+  }
+
+  function runOf(sign) {
+    runs ??= readRuns();
+    const code = sign.codePointAt(0);
+    let [low, high] = [0, runs.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (runs[middle].last < code) low = middle + 1;
+      else high = middle;
+    }
+    return runs[low]?.first <= code ? runs[low] : undefined;
+  }
+
+  const isLetterOrDigit = (sign) => runOf(sign) !== undefined;
+  const isLetter = (sign) => runOf(sign)?.isLetter ?? false;
+
+  const bytes = (sign) => {
+    const code = sign.codePointAt(0);
+    return code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  };
+
+  function length(text) {
+    let sum = 0;
+    for (const sign of text) sum += bytes(sign);
+    return sum;
+  }
+
+  // The part of a text that has at most so many bytes.
+  function cut(text, most) {
+    let [all, at] = [0, 0];
+    for (const sign of text) {
+      all += bytes(sign);
+      if (all > most) return text.slice(0, at);
+      at += sign.length;
+    }
+    return text;
+  }
+
+  // The characters of this kind. The rest can be long, and would be cut off.
+  function kept(text, isKept) {
+    const signs = [];
+    for (const sign of text) {
+      if (signs.length >= MAX_TEXT) break;
+      if (isKept(sign)) signs.push(sign);
+    }
+    return signs;
+  }
+
+  // The letters and digits of a text, each in its small letter. If it has none, as with emojis, all but its spaces. Nothing else is
+  // changed: a letter with an accent is not the same as that letter and an accent behind it, which is a sign.
+  function normalized(text) {
+    const letters = kept(text, isLetterOrDigit);
+    // One by one: of a whole word, a sigma at the end is written in another way.
+    const small = letters.map((letter) => letter.toLowerCase()).join("");
+    return cut(small || kept(text, (sign) => !SPACE.test(sign)).join(""), MAX_TEXT);
+  }
+
+  const comparable = (texts) => [...texts].slice(0, MAX_TEXTS).map(normalized).filter((text) => text !== "");
+
+  // An address without a scheme, such as `example.org/x`, which many clients show as a link. Without the slash it may be the name of a
+  // file.
+  function isBareAddress(word) {
+    const slash = word.indexOf("/");
+    const host = word.slice(0, Math.max(slash, 0));
+    const dot = host.lastIndexOf(".");
+    const [name, top] = [host.slice(0, Math.max(dot, 0)), [...host.slice(dot + 1)]];
+    const isLabel = (label) => label !== "" && [...label].every((sign) => sign === "-" || isLetterOrDigit(sign));
+    return dot >= 0 && top.length >= 2 && top.every(isLetter) && name.split(".").every(isLabel);
+  }
+
+  function isLink(word) {
+    if (!word.includes(".") && !word.includes(":")) return false;
+    const at = word.indexOf("://");
+    if (at > 0 && word.length > at + 3 && /[0-9a-zA-Z]/.test(word[at - 1])) return true;
+    let begin = 0;
+    for (const sign of word) {
+      if (isLetterOrDigit(sign)) break;
+      begin += sign.length;
+    }
+    const begins = word.slice(begin);
+    return /^(www\.|xmpp:|magnet:)/i.test(begins) || isBareAddress(begins);
+  }
+
+  const hasLink = (text) => text.split(SPACE).some(isLink);
+
+  // SipHash-1-3 with a key of zeros, which is what Rust has for this. Nobody can easily make two names with one hash. In halves of
+  // numbers of 64 bits: BigInt.asUintN(64, …) of QuickJS gives negative numbers.
+  function siphash(data) {
+    const upper = Int32Array.of(0x736f6d65, 0x646f7261, 0x6c796765, 0x74656462);
+    const lower = Int32Array.of(0x70736575, 0x6e646f6d, 0x6e657261, 0x79746573);
+    const add = (one, other) => {
+      const sum = (lower[one] >>> 0) + (lower[other] >>> 0);
+      lower[one] = sum;
+      upper[one] += upper[other] + (sum > 0xffffffff ? 1 : 0);
+    };
+    const flip = (one, above, below) => {
+      upper[one] ^= above;
+      lower[one] ^= below;
+    };
+    const turn = (one, by) => {
+      const [above, below] = [upper[one], lower[one]];
+      upper[one] = (above << by) | (below >>> (32 - by));
+      lower[one] = (below << by) | (above >>> (32 - by));
+    };
+    const swap = (one) => ([upper[one], lower[one]] = [lower[one], upper[one]]);
+    const half = (one, other, by) => {
+      add(one, other);
+      turn(other, by);
+      flip(other, upper[one], lower[one]);
+    };
+    const mix = () => {
+      half(0, 1, 13);
+      swap(0);
+      half(2, 3, 16);
+      half(0, 3, 21);
+      half(2, 1, 17);
+      swap(2);
+    };
+    const word = (at) => data.slice(at, at + 4).reduce((sum, byte, place) => sum | (byte << (8 * place)), 0);
+    for (let at = 0; at <= data.length; at += 8) {
+      // The last word has the length in its first byte.
+      const last = at + 8 > data.length ? data.length << 24 : 0;
+      const [above, below] = [word(at + 4) | last, word(at)];
+      flip(3, above, below);
+      mix();
+      flip(0, above, below);
+    }
+    flip(2, 0, 0xff);
+    for (let round = 0; round < 3; round++) mix();
+    const hash = (halves) => (halves.reduce((sum, one) => sum ^ one, 0) >>> 0).toString(16).padStart(8, "0");
+    return hash(upper) + hash(lower);
+  }
+
+  // The name by which a person is remembered. One that is too long is replaced by its hash.
+  function keyOf(name) {
+    if (length(name) <= MAX_KEY) return name;
+    // A byte that is in no text ends it, as in Rust.
+    return `${cut(name, MAX_NICK)}#${siphash([...encode(name.toWellFormed()), 0xff])}`;
+  }
+
+  const milliseconds = (seconds) => Math.round(seconds * 1000);
+  const isOver = (count, most) => most > 0 && count > most;
+
+  function time(now) {
+    const at = Number(now);
+    return Number.isFinite(at) ? at : misfit("now", "a Date", now);
+  }
+
+  function whole(rules) {
+    refuseOthers("rules", rules ?? {}, Object.keys(RULES));
+    return Object.fromEntries(Object.entries(RULES).map(([name, value]) => [name, rules?.[name] ?? value]));
+  }
+
+  // Whether a text stands before another one by their code points, which is not how JavaScript compares them.
+  function isBefore(one, other) {
+    let at = 0;
+    while (at < one.length && one[at] === other[at]) at++;
+    return (one.codePointAt(at) ?? -1) < (other.codePointAt(at) ?? -1);
+  }
+
+  // Makes room for one more in a map: without the entry that was seen first, and of several the first by name.
+  function makeRoom(map, most) {
+    if (map.size < most) return;
+    let oldest;
+    for (const [name, { seen }] of map) {
+      const isFirst = !oldest || seen < oldest.seen || (seen === oldest.seen && isBefore(name, oldest.name));
+      if (isFirst) oldest = { name, seen };
+    }
+    map.delete(oldest.name);
+  }
+
+  // What is remembered of a room.
+  class Place {
+    people = new Map();
+    messages = [];
+    joins = [];
+    seen = 0;
+
+    person(key, now) {
+      if (!this.people.has(key)) {
+        makeRoom(this.people, MAX_PEOPLE);
+        this.people.set(key, { nick: "", isSpared: false, settled: undefined, first: undefined, allowed: undefined, seen: 0 });
+      }
+      return Object.assign(this.people.get(key), { seen: now });
+    }
+
+    // The messages within the window for repeats.
+    recent(rules, now) {
+      const window = milliseconds(rules.repeatWindow);
+      return this.messages.slice(this.messages.findLastIndex((one) => now - one.at >= window) + 1);
+    }
+
+    // Whether this was said too often, with this message.
+    isRepeated(rules, key, said, now) {
+      const recent = this.recent(rules, now);
+      return said.texts.some((text) => {
+        const isLong = [...text].length >= SHORT;
+        const same = recent.filter((one) => one.texts.includes(text));
+        const byOne = 1 + same.filter((one) => one.key === key).length;
+        const isMeant = isLong || !said.isCommand;
+        return isMeant && (isOver(byOne, rules.repeats) || (isLong && isOver(1 + same.length, rules.crowdRepeats)));
+      });
+    }
+
+    // Whether somebody sent too many messages that cannot be read, with this one.
+    isUnreadable(rules, key, said, now) {
+      const count = () => 1 + this.recent(rules, now).filter((one) => one.isUnreadable && one.key === key).length;
+      return said.isUnreadable && isOver(count(), rules.unreadable);
+    }
+  }
+
+  class Judge {
+    #rooms = new Map();
+    // The pauses of rooms in slow mode.
+    #slow = new Map();
+
+    #room(room, now) {
+      if (!this.#rooms.has(room)) {
+        makeRoom(this.#rooms, MAX_ROOMS);
+        this.#rooms.set(room, new Place());
+      }
+      return Object.assign(this.#rooms.get(room), { seen: now });
+    }
+
+    #newest(room) {
+      return (this.#rooms.get(room)?.messages ?? []).slice().reverse();
+    }
+
+    meet(room, key, nick, isSpared, now = new Date()) {
+      const at = time(now);
+      Object.assign(this.#room(room, at).person(key, at), { nick, isSpared });
+    }
+
+    absent(room, nick) {
+      let last;
+      for (const [key, person] of this.#rooms.get(room)?.people ?? []) {
+        if (person.nick !== nick) continue;
+        const { seen } = person;
+        const isLast = !last || seen > last.seen || (seen === last.seen && isBefore(last.key, key));
+        if (isLast) last = { key, isSpared: person.isSpared, seen };
+      }
+      return last && { key: last.key, isSpared: last.isSpared };
+    }
+
+    isSettled(room, key) {
+      return this.#rooms.get(room)?.people.get(key)?.settled;
+    }
+
+    settle(room, key, isSettled, now = new Date()) {
+      const at = time(now);
+      this.#room(room, at).person(key, at).settled = isSettled;
+    }
+
+    join(rules, room, key, now = new Date()) {
+      const { joins, joinWindow } = whole(rules);
+      const [at, window] = [time(now), milliseconds(joinWindow)];
+      const place = this.#room(room, at);
+      // Somebody who comes again and again is no flood.
+      const others = place.joins.filter((one) => at - one.at < window && one.key !== key);
+      place.joins = [...others.slice(1 - MAX_JOINS), { key, at, isHandled: false }];
+      if (!isOver(place.joins.length, joins)) return [];
+      const handled = place.joins.filter((one) => !one.isHandled);
+      for (const one of handled) one.isHandled = true;
+      return handled.map((one) => one.key);
+    }
+
+    hear(rules, room, key, said, now = new Date()) {
+      refuseOthers("said", said, Object.keys(SAID));
+      const [wanted, heard, at] = [whole(rules), { ...SAID, ...said }, time(now)];
+      const pause = this.#slow.get(room);
+      const place = this.#room(room, at);
+      const isRepeated = place.isRepeated(wanted, key, heard, at);
+      const isUnreadable = place.isUnreadable(wanted, key, heard, at);
+      const person = place.person(key, at);
+      const wasSettled = person.settled === true;
+      if (!wasSettled) person.first ??= at;
+      const isSettled = wasSettled || at - person.first >= milliseconds(wanted.newcomer);
+      person.settled = isSettled;
+      const isEarly = pause !== undefined && person.allowed !== undefined && at - person.allowed < pause;
+      if (!isEarly) person.allowed = at;
+      const id = typeof heard.id === "string" && length(heard.id) <= MAX_ID ? heard.id : undefined;
+      if (place.messages.length >= MAX_MESSAGES) place.messages.shift();
+      place.messages.push({ id, key, nick: person.nick, texts: [...heard.texts], isUnreadable: heard.isUnreadable, at });
+      const hasSettled = isSettled && !wasSettled;
+      if (isEarly) return { offence: "early", hasSettled, pause: pause / 1000 };
+      if (heard.hasLink && !isSettled) return { offence: "link", hasSettled };
+      if (heard.isUnreadable && !isSettled) return { offence: "sealed", hasSettled };
+      return { offence: isUnreadable ? "unreadable" : isRepeated ? "repeat" : undefined, hasSettled };
+    }
+
+    author(room, nick) {
+      return this.#newest(room).find((one) => one.nick === nick)?.key;
+    }
+
+    messages(room, key, most) {
+      const ids = this.#newest(room).filter((one) => one.key === key && one.id !== undefined).map((one) => one.id);
+      return ids.slice(0, most);
+    }
+
+    retracted(room, id) {
+      for (const one of this.#newest(room)) if (one.id === id) one.id = undefined;
+    }
+
+    slowDown(room, pause) {
+      if (pause === undefined || pause === null) {
+        this.#slow.delete(room);
+        return true;
+      }
+      if (!this.#slow.has(room) && this.#slow.size >= MAX_SLOW) return false;
+      this.#slow.set(room, milliseconds(pause));
+      return true;
+    }
+
+    leave(room) {
+      this.#rooms.delete(room);
+    }
+  }
+
+  const Said = Object.freeze({
+    text: (text) => ({ ...SAID, texts: comparable([text]), hasLink: hasLink(text) }),
+    // Clients show any of several texts, so all of them count.
+    of(message) {
+      const body = message.body ?? "";
+      // The quoted part of a reply counts only if there is no other text.
+      const own = bodyWithoutFallback(message);
+      const others = (message.bodies ?? []).map(([, text]) => text).filter((text) => text !== body);
+      return {
+        ...SAID,
+        id: message.stanzaId ?? null,
+        texts: comparable([[...own].some((sign) => !SPACE.test(sign)) ? own : body, ...others]),
+        hasLink: (message.extensions?.files ?? []).length > 0 || [body, ...others].some(hasLink),
+        isCommand: (message.command ?? null) !== null,
+      };
+    },
+    // Others may see a text in it.
+    unreadable: (message) => ({ ...SAID, id: message.stanzaId ?? null, isUnreadable: true }),
+  });
+
+  return Object.freeze({
+    MAX_MESSAGES,
+    Judge,
+    Said,
+    comparable,
+    hasLink,
+    key: ({ occupantId, jid, nick }) => keyOf(occupantId ?? jid?.split("/", 1)[0] ?? nick),
+    isSpared: ({ own, role, affiliation }) => own || role === "moderator" || ["member", "admin", "owner"].includes(affiliation),
+    nick: (nick) => cut(nick.replace(HIDING, ""), MAX_NICK),
+  });
+})();
+
 // Stanzas
 
 export const ns = {

@@ -65,6 +65,7 @@ pub mod files;
 pub mod hooks;
 pub mod http;
 pub mod iq;
+mod letters;
 pub mod listen;
 pub mod log;
 pub mod moderation;

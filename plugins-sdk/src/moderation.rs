@@ -7,6 +7,8 @@
 //!
 //! Each list has an upper bound, above which the oldest entry is forgotten, so that no crowd can fill the memory.
 //!
+//! The SDKs for Python and JavaScript have the same kit, and `tests/moderation/cases.json` holds the three together.
+//!
 //! ```
 //! use parlor_sdk::jiff::Timestamp;
 //! use parlor_sdk::moderation::{Judge, Offence, Rules, Said};
@@ -49,6 +51,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::letters::{is_letter, is_letter_or_digit};
 use crate::stanza::ns;
 use crate::types::{Affiliation, Message, Occupant, Role, Undecryptable};
 
@@ -401,16 +404,15 @@ fn cut(text: &str, most: usize) -> &str {
     &text[..end.unwrap_or_default()]
 }
 
-/// Returns the letters and digits of a text in small letters. If it has none, as with emojis, all but its spaces are
-/// returned.
+/// Returns the letters and digits of a text, each in its small letter. If it has none, as with emojis, all but its spaces are
+/// returned. Nothing else is changed: a letter with an accent is not the same as that letter and an accent behind it, which is a
+/// sign.
 fn normalized(text: &str) -> String {
-    let kept = |is_kept: fn(char) -> bool| {
-        let letters = text.chars().filter(|letter| is_kept(*letter)).flat_map(char::to_lowercase);
-        // The rest can be long, and would be cut off below.
-        letters.take(MAX_TEXT).collect::<String>()
-    };
-    let letters = kept(char::is_alphanumeric);
-    let found = if letters.is_empty() { kept(|letter| !letter.is_whitespace()) } else { letters };
+    // The rest can be long, and would be cut off below.
+    let letters = text.chars().filter(|sign| is_letter_or_digit(*sign)).flat_map(char::to_lowercase).take(MAX_TEXT);
+    let letters: String = letters.collect();
+    let signs = || -> String { text.chars().filter(|sign| !sign.is_whitespace()).take(MAX_TEXT).collect() };
+    let found = if letters.is_empty() { signs() } else { letters };
     cut(&found, MAX_TEXT).to_owned()
 }
 
@@ -422,12 +424,13 @@ pub fn comparable<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
 /// Returns whether clients are likely to show a link in this text.
 pub fn has_link(text: &str) -> bool {
     text.split_whitespace().any(|word| {
-        let word = word.to_lowercase();
-        let begins = word.trim_start_matches(|sign: char| !sign.is_alphanumeric());
+        let begins = word.trim_start_matches(|sign: char| !is_letter_or_digit(sign));
         let has_scheme = word.split_once("://").is_some_and(|(scheme, rest)| {
             scheme.ends_with(|sign: char| sign.is_ascii_alphanumeric()) && !rest.is_empty()
         });
-        let is_named = ["www.", "xmpp:", "magnet:"].iter().any(|begin| begins.starts_with(begin));
+        let is_named = ["www.", "xmpp:", "magnet:"]
+            .iter()
+            .any(|name| begins.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name)));
         has_scheme || is_named || is_bare_address(begins)
     })
 }
@@ -436,9 +439,9 @@ pub fn has_link(text: &str) -> bool {
 /// the slash it may be the name of a file.
 fn is_bare_address(word: &str) -> bool {
     let address = word.split_once('/').and_then(|(host, _)| host.rsplit_once('.'));
-    let is_label = |label: &str| !label.is_empty() && label.chars().all(|sign| sign.is_alphanumeric() || sign == '-');
+    let is_label = |label: &str| !label.is_empty() && label.chars().all(|sign| is_letter_or_digit(sign) || sign == '-');
     address.is_some_and(|(name, top)| {
-        top.chars().count() >= 2 && top.chars().all(char::is_alphabetic) && name.split('.').all(is_label)
+        top.chars().count() >= 2 && top.chars().all(is_letter) && name.split('.').all(is_label)
     })
 }
 

@@ -8,6 +8,7 @@ mod dialogs;
 mod go;
 mod javascript;
 mod missing;
+mod moderation;
 mod online;
 mod page;
 mod port;

@@ -8,6 +8,7 @@ from . import errors as errors
 from . import files as files
 from . import hooks as hooks
 from . import http as http
+from . import moderation as moderation
 from . import plugins as plugins
 from . import schedules as schedules
 from . import styling as styling

@@ -26,7 +26,7 @@ may begin in `on_start`; what it raises is written to the log. There are no thre
 
 from xml.sax.saxutils import escape, quoteattr
 
-from . import dialogs, errors, files, hooks, http, plugins, schedules, styling, timers, webhooks
+from . import dialogs, errors, files, hooks, http, moderation, plugins, schedules, styling, timers, webhooks
 from .arguments import Jid, Page, People, Range, Rest
 from .errors import Error
 from .guest import on_ready, on_start, on_stop
@@ -75,7 +75,7 @@ __all__ = [
     "Affiliation", "Command", "Contact", "DueTime", "Element", "Error", "Hook", "IqRequest", "Jid", "Kind", "Message", "Occupant", "OwnEvent", "Page",
     "People", "PluginRequest", "PubsubItem", "Range", "Rest", "Role", "Room", "Subscription", "Undecryptable", "Webhook", "acknowledge", "after", "answer", "api",
     "archive", "ask_author", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "dialogs", "disco", "emit",
-    "errors", "escape", "every", "files", "hooks", "http", "iq", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop",
+    "errors", "escape", "every", "files", "hooks", "http", "iq", "moderation", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop",
     "outgoing", "parse_xml", "plugins", "progress", "promise", "promises", "pubsub", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms",
     "say", "schedules", "send", "set_setting", "setting", "settings",
     "sleep", "spawn", "storage", "styling", "timers", "tokens", "types", "user", "vcard", "wait_until", "webhooks",

@@ -1,5 +1,7 @@
 //! Checks the rules and the bounds.
 
+mod cases;
+
 use super::*;
 
 const ROOM: &str = "garden@x";

@@ -1,11 +1,11 @@
-"""The examples on the pages of docs/reference/api. Each page shows the part between its two marks."""
+"""The examples on the pages of docs/reference/api, and of docs/author/moderation.md. Each page shows the part between its two marks."""
 
 import logging
 from typing import Annotated, Literal
 
 from parlor import (
     Command, Contact, DueTime, Element, Hook, IqRequest, Message, People, PluginRequest, PubsubItem, Range, Role, Subscription, Webhook, api, archive, ask_author, chats, chatviews, command, commands, connection, contacts,
-    after, answer, disco, emit, errors, every, files, hooks, http, iq, ns, on, on_ready, on_start, on_stop, outgoing, parse_xml, plugins, promises, pubsub, reply, rooms, schedules, set_setting, setting, settings,
+    after, answer, disco, emit, errors, every, files, hooks, http, iq, moderation, ns, occupant_of, on, on_ready, on_start, on_stop, outgoing, parse_xml, plugins, promises, pubsub, reply, rooms, schedules, set_setting, setting, settings,
     reply_in_chat, sleep, storage, tokens, types, user, vcard, wait_until, webhooks,
 )
 
@@ -458,4 +458,19 @@ async def publish_weather() -> None:
 async def leave_weather() -> None:
     await pubsub.unsubscribe(NEWS, "weather")
     await pubsub.delete(NEWS, "weather")
+# ==
+
+
+# == moderation
+judge = moderation.Judge()
+
+
+@on("message", kind="groupchat")
+async def watch(message: Message) -> None:
+    author = occupant_of(message)
+    if author is None or moderation.is_spared(author):
+        return
+    verdict = judge.hear(moderation.Rules(), message.chat, moderation.key(author), moderation.Said.of(message))
+    if verdict.offence == "link" and message.stanza_id:
+        await rooms.retract(message.chat, message.stanza_id, "no links yet")
 # ==

@@ -1,7 +1,7 @@
-// The examples on the pages of docs/reference/api. Each page shows the part between its two marks.
+// The examples on the pages of docs/reference/api, and of docs/author/moderation.md. Each page shows the part between its two marks.
 
 import {
-  answer, api, archive, argument, ask, askAuthor, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, hooks, iq, log, ns, on, once,
+  answer, api, archive, argument, ask, askAuthor, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, hooks, iq, log, moderation, ns, occupantOf, on, once,
   onReady, onStart, onStop, plugins, promises, pubsub, Rejected, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, TimedOut, timers, tokens, user,
   vcard, waitUntil, webhooks,
 } from "parlor";
@@ -410,5 +410,15 @@ onReady(async () => {
 onStop(async () => {
   await pubsub.unsubscribe(news, "weather");
   await pubsub.delete(news, "weather");
+});
+// ==
+
+// == moderation
+const judge = new moderation.Judge();
+on("message", { kind: "groupchat" }, async (message) => {
+  const author = occupantOf(message);
+  if (!author || moderation.isSpared(author)) return;
+  const verdict = judge.hear({}, message.chat, moderation.key(author), moderation.Said.of(message));
+  if (verdict.offence === "link" && message.stanzaId) await rooms.retract(message.chat, message.stanzaId, "no links yet");
 });
 // ==

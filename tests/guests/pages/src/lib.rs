@@ -1,9 +1,13 @@
-//! The examples on the pages of docs/reference/api. Each page shows the part between its two marks.
+//! The examples on the pages of docs/reference/api, and of docs/author/moderation.md. Each page shows the part between its two marks.
+
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use parlor_sdk::archive::Options;
 use parlor_sdk::contacts::Report;
 use parlor_sdk::dialogs::Question;
 use parlor_sdk::log::{self, Level};
+use parlor_sdk::moderation::{Judge, Offence, Rules, Said};
 use parlor_sdk::prelude::*;
 use parlor_sdk::pubsub::NodeOptions;
 use parlor_sdk::rooms::Bookmark;
@@ -23,6 +27,7 @@ async fn start() -> Result<()> {
     answers()?;
     answers_plugins()?;
     judges()?;
+    moderates()?;
     asks_people().await?;
     on_ready(asks)?;
     on_ready(reads)?;
@@ -514,6 +519,28 @@ async fn publishes() -> Result<()> {
         pubsub::unsubscribe(SERVICE, "weather").await?;
         pubsub::delete(SERVICE, "weather").await
     });
+    // ==
+    Ok(())
+}
+
+fn moderates() -> Result<()> {
+    // == moderation
+    let judge = Rc::new(RefCell::new(Judge::default()));
+    on("message").kind("groupchat").run(move |message: Message| {
+        let judge = Rc::clone(&judge);
+        async move {
+            let Some(author) = rooms::occupant_of(&message)? else { return Ok(()) };
+            if moderation::is_spared(&author) {
+                return Ok(());
+            }
+            let (key, said) = (moderation::key(&author), Said::of(&message));
+            let verdict = judge.borrow_mut().hear(&Rules::default(), &message.chat, &key, said, now());
+            match (verdict.offence, message.stanza_id.as_deref()) {
+                (Some(Offence::Link), Some(id)) => rooms::retract(&message.chat, id, Some("no links yet")).await,
+                _ => Ok(()),
+            }
+        }
+    })?;
     // ==
     Ok(())
 }

@@ -149,8 +149,9 @@ fn js() -> (Set, Set) {
     let (_, groupings) = text.split_once("\nexport {\n").unwrap();
     own.extend(listed(groupings.split_once('}').unwrap().0).map(str::to_owned));
     let mut block = "";
+    own.extend(in_namespaces(&text));
     for line in text.lines() {
-        for kind in ["function", "const", "class", "interface", "type"] {
+        for kind in ["function", "const", "class", "interface", "type", "namespace"] {
             if let Some(name) = line.strip_prefix(&format!("export {kind} ")).map(word).filter(|name| !name.is_empty())
             {
                 own.insert(name.to_owned());
@@ -170,6 +171,27 @@ fn js() -> (Set, Set) {
         }
     }
     (own, types_of_the_contract())
+}
+
+/// The names in the namespaces that `parlor` exports, with methods.
+fn in_namespaces(text: &str) -> Set {
+    let mut own = Set::new();
+    for part in text.split("\nexport namespace ").skip(1) {
+        let (namespace, mut block) = (word(part), "");
+        for line in part.lines().skip(1).take_while(|line| !line.starts_with('}')) {
+            let Some(declared) = line.strip_prefix("  ") else { continue };
+            let kinds = ["function ", "const ", "class ", "interface ", "type "];
+            if let Some(name) = kinds.iter().find_map(|kind| declared.strip_prefix(*kind)).map(word) {
+                own.insert(format!("{namespace}.{name}"));
+                block = name;
+            }
+            let member = declared.strip_prefix("  ").unwrap_or_default();
+            if !word(member).is_empty() && member.strip_prefix(word(member)).is_some_and(|rest| rest.starts_with('(')) {
+                own.insert(format!("{namespace}.{block}.{}", word(member)));
+            }
+        }
+    }
+    own
 }
 
 /// The exports of the package `parlor`.

@@ -42,6 +42,7 @@ pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "hooks.rs",
     "http.rs",
     "iq.rs",
+    "letters.rs",
     "lib.rs",
     "listen.rs",
     "log.rs",

@@ -1,0 +1,69 @@
+//! The moderation kit in plugins. The unit tests of the SDK for Rust run the same cases.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::{actions, example};
+
+fn part(name: &str) -> String {
+    fs::read_to_string(example("../tests/moderation").join(name)).unwrap()
+}
+
+/// Returns how many cases there are, as the plugins count them.
+fn answer() -> String {
+    let cases: Value = serde_json::from_str(&part("cases.json")).unwrap();
+    let lists = ["comparable", "links", "no links", "nicks", "people", "messages", "judge"];
+    let count: usize = lists.iter().map(|name| cases[*name].as_array().unwrap().len()).sum();
+    assert!(count > 200, "{count} cases");
+    // Letters, and a message that cannot be read.
+    format!("{} cases", count + 2)
+}
+
+/// Builds a plugin of these files, and asks it how many cases came out as they should.
+async fn says_all(files: &[(&str, &str)]) {
+    let answer = answer();
+    let host = actions(files, "hello", &[("cases", Some(answer.as_str()))]).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kit_for_python_says_what_the_one_for_rust_says() {
+    let (runner, table) = (part("cases.py"), format!("TABLE = r\"\"\"{}\"\"\"\n", part("cases.json")));
+    let files = [("plugin.py", PYTHON), ("cases.py", runner.as_str()), ("table.py", table.as_str())];
+    says_all(&files).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kit_for_javascript_says_what_the_one_for_rust_says() {
+    let (runner, table) = (part("cases.js"), part("cases.json"));
+    let files = [("plugin.js", JAVASCRIPT), ("cases.js", runner.as_str()), ("cases.json", table.as_str())];
+    says_all(&files).await;
+}
+
+/// The cases run while the plugin is built, in the runtime that it has later: a handler may not take that long.
+const PYTHON: &str = r#"from parlor import Message, letters, moderation, on, reply
+
+import cases
+from table import TABLE
+
+COUNT, WRONG = cases.run(TABLE, moderation, letters)
+if WRONG:
+    raise AssertionError("\n".join(WRONG))
+
+
+@on("message", prefix="cases")
+async def answer(message: Message) -> None:
+    await reply(message, f"{COUNT} cases")
+"#;
+
+const JAVASCRIPT: &str = r#"import { moderation, on, reply } from "parlor";
+
+import { run } from "./cases.js";
+import cases from "./cases.json";
+
+const [count, wrong] = run(cases, moderation);
+if (wrong.length > 0) throw new Error(wrong.join("\n"));
+
+on("message", { prefix: "cases" }, (message) => reply(message, `${count} cases`));
+"#;
