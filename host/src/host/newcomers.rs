@@ -110,11 +110,8 @@ fn turn_away(host: &Host, all: &[Newcomer]) {
 /// Lists some of these.
 fn shown<'a>(all: impl ExactSizeIterator<Item = &'a BareJid>) -> String {
     let more = all.len().saturating_sub(NAMED);
-    let mut text = all.take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if more > 0 {
-        text += &format!(" and {more} more");
-    }
-    text
+    let text = all.take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{text} and {more} more") } else { text }
 }
 
 /// Writes these addresses into `accounts.toml`, as far as there is room for them.
@@ -127,11 +124,11 @@ fn write(config: &Config, newcomers: Vec<Newcomer>) -> Result<Made, String> {
     if newcomers.iter().all(|(component, _)| is_full(config, component, 0)) {
         return Ok(Made { accounts: Vec::new(), surplus: newcomers });
     }
-    let named = accounts_file(&config.path)
+    let listed = accounts_file(&config.path)
         .ok_or_else(|| format!("there is no accounts.toml beside {}, which has that name", config.path.escaped()))?;
     // A link to the file stays one.
-    let file = named.canonicalize().unwrap_or_else(|_| named.clone());
-    let failed = |error: &dyn Display| format!("{}: {error}", named.escaped());
+    let file = listed.canonicalize().unwrap_or_else(|_| listed.clone());
+    let failed = |error: &dyn Display| format!("{}: {error}", listed.escaped());
     let _lock = alone_in(folder_of(&file), || ());
     // What others have written counts.
     let now = config.read_again().map_err(|error| error.to_string())?;
@@ -156,7 +153,7 @@ fn write(config: &Config, newcomers: Vec<Newcomer>) -> Result<Made, String> {
     }
     if !entries.is_empty() {
         let new = add_all_in("account", &text, &entries).map_err(|error| failed(&error))?;
-        Config::draft(&config.path, &named, &new, &config.overrides).map_err(|error| error.to_string())?;
+        Config::draft(&config.path, &listed, &new, &config.overrides).map_err(|error| error.to_string())?;
         put(&file, &new).map_err(|error| failed(&format!("it cannot be written ({error})")))?;
     }
     Ok(made)

@@ -131,8 +131,9 @@ impl Exchange {
     /// Gives messages to an address without an account back to their senders.
     pub(super) fn turn_away(&self, address: &BareJid) {
         let mut state = self.state();
-        let back: Vec<_> = state.guests.leave(address).iter().filter_map(nobody).collect();
-        back.iter().for_each(|back| state.put_own(back));
+        for back in state.guests.leave(address).iter().filter_map(nobody) {
+            state.put_own(&back);
+        }
         self.more.notify_one();
     }
 
