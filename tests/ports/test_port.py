@@ -37,7 +37,7 @@ def whole(result: dict[str, Any]) -> bool:
 
 class Samples(unittest.TestCase):
     def test_the_samples_are_ported_whole(self) -> None:
-        for name in ("tally", "forecast", "listener", "points", "lookup", "notes", "watcher"):
+        for name in ("tally", "forecast", "listener", "points", "lookup", "notes", "watcher", "riddle"):
             result = sample.ported(name)
             self.assertTrue(whole(result), f"{name}: {result['findings']}")
             self.assertEqual(result["name"], name)
@@ -49,7 +49,7 @@ class Samples(unittest.TestCase):
         self.forget()
         sys.path[:0] = [str(sample.HERE / "fake"), str(sample.LAYERS)]
         try:
-            for table in (lacks.ERRBOT, lacks.MAUBOT):
+            for table in (lacks.ERRBOT, lacks.MAUBOT, lacks.WEB_OF_ERRBOT):
                 for module, names in table.items():
                     if module == "errbot.errBot" or module == "errbot.templating" and importlib.util.find_spec("jinja2") is None:
                         continue
@@ -71,7 +71,7 @@ class Samples(unittest.TestCase):
 
     def forget(self) -> None:
         """Forgets the modules that an earlier test has imported."""
-        own = ("parlor", "errbot", "maubot", "mautrix", "parlor_port", "aiohttp", "requests")
+        own = ("parlor", "errbot", "maubot", "mautrix", "parlor_port", "aiohttp", "requests", "bottle", "flask")
         for module in [one for one in sys.modules if one.partition(".")[0] in own]:
             del sys.modules[module]
 
@@ -193,7 +193,8 @@ class Told(unittest.TestCase):
             ("def a(self):\n    return threading.Thread()", "import threading", "threading"),
             ("def a(self):\n    return os.environ.get('X')", "import os", "os.environ.get"),
             ("def a(self):\n    return open('x')", "", "open()"),
-            ("def a(self):\n    pass", "from errbot import cmdfilter", "errbot.cmdfilter"),
+            ("def a(self):\n    pass", "from errbot import repo_manager", "errbot.repo_manager"),
+            ("@cmdfilter(catch_unprocessed=True)\ndef a(self, msg, cmd, args, dry_run):\n    pass", "from errbot import cmdfilter", "@cmdfilter(catch_unprocessed=…)"),
             ("def a(self):\n    pass", "import numpy as np", "numpy"),
             ("def a(self):\n    return errbot.tenv()", "import errbot", "errbot.tenv"),
             ("def a(self):\n    return self.build_identifier('#general')", "", "build_identifier('#general')"),

@@ -127,7 +127,7 @@ impl Read {
 fn is_wanted(name: &str) -> bool {
     let extension = Path::new(name).extension();
     let small = name.to_lowercase();
-    extension.is_some_and(|end| end == "py" || end == "plug")
+    extension.is_some_and(|end| end == "py" || end == "plug" || end == "flow")
         || WANTED.contains(&name)
         || TEXTS.iter().any(|begin| small.starts_with(*begin))
 }

@@ -158,7 +158,9 @@ PACKAGES = {"bs4": "beautifulsoup4", "dateutil": "python-dateutil", "yaml": "PyY
 ERRBOT = {
     "errbot": {
         "BotPlugin", "botcmd", "arg_botcmd", "re_botcmd", "webhook", "Message", "CommandError", "ValidationException", "PY2", "PY3",
+        "BotFlow", "FLOW_END", "FlowRoot", "botflow", "botmatch", "cmdfilter",
     },
+    "errbot.flow": {"BotFlow", "FLOW_END", "FlowNode", "FlowRoot", "botflow"},
     "errbot.backends.base": {"Message", "Identifier", "Person", "Room", "RoomOccupant", "RoomError", "ONLINE", "OFFLINE", "AWAY", "DND"},
     "errbot.utils": {"format_timedelta", "ValidationException", "recurse_check_structure"},
     "errbot.botplugin": {"BotPlugin", "CommandError", "ValidationException", "recurse_check_structure"},
@@ -168,11 +170,6 @@ ERRBOT = {
 
 #: Names of `errbot` that parlor lacks.
 NOT_IN_ERRBOT = {
-    "errbot.cmdfilter": ("no plugin sees or stops the commands of another one", "`admin_only=True`, and the owner's plugins.toml"),
-    "errbot.botflow": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
-    "errbot.BotFlow": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
-    "errbot.FlowRoot": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
-    "errbot.botmatch": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
     "errbot.tenv": ("it is in another module", "`from errbot.templating import tenv`"),
     "errbot.repo_manager": ("a plugin installs no plugins", "the owner: `parlor plugin add`"),
     "errbot.core_plugins": ("there are no core plugins", "parlor's own commands"),
@@ -180,6 +177,17 @@ NOT_IN_ERRBOT = {
     "errbot.core": ("a plugin has no hand on the host", "the groupings of parlor"),
     "errbot.rendering": ("messages are sent as they are", "XMPP's signs for bold and italics (XEP-0393)"),
 }
+
+FLOWS = (
+    "a conversation is over when the plugin ends; in a room, people are told apart by their occupant ids, or by their nicknames if it has none",
+    "`parlor.ask_author` for each question, if no flow is needed",
+)
+NO_STEP = ("no class of this plugin has all commands of this flow, and a plugin gives no command of another one", "commands of one class")
+FILTER = (
+    "it is asked about the commands of this plugin alone, and a command that a filter fails for is not carried out",
+    "`@parlor.hooks.commands` for commands of other plugins, with the permission `hooks.commands` and a place in the owner's order",
+)
+UNPROCESSED = ("a plugin does not hear of commands that nobody has", "nothing: the host answers them")
 
 #: Attributes of a plugin of errbot that parlor lacks.
 OF_SELF = {
@@ -282,6 +290,13 @@ CLIENT = {
 }
 NO_CLIENT = ("the layer's client does not have it", "the groupings of parlor: chats, rooms, files, vcard")
 
+#: Names of packages for web servers that the layer has, for webhooks of errbot.
+WEB_OF_ERRBOT = {
+    "bottle": {"abort", "request", "response", "HTTPError", "HTTPResponse", "BaseRequest", "LocalRequest"},
+    "flask": {"abort", "request", "Request", "Response", "jsonify", "make_response"},
+}
+NO_WEB_SERVER = ("there is no web server: the host serves the requests", "what `@webhook` gives and returns, or `parlor.webhooks.answer(…)`")
+
 #: Names of `aiohttp.web` that the layer has.
 WEB = {
     "Request", "Response", "json_response", "HTTPException", "HTTPOk", "HTTPNoContent", "HTTPBadRequest", "HTTPUnauthorized", "HTTPForbidden",
@@ -302,7 +317,10 @@ OF_REQUEST = {
     **dict.fromkeys(("remote", "transport", "host", "path", "path_qs", "scheme", "secure"), (
         "the host has the connection, and does not tell", "a secret, by `verify` and `secret` in plugin.toml")),
     **dict.fromkeys(("url", "rel_url"), ("the address is the host's", "`req.query`, or `await parlor.webhooks.address(\"NAME\")`")),
-    "cookies": ("there are no cookies", "`req.query`"),
+    **dict.fromkeys(("cookies", "get_cookie"), ("there are no cookies", "the query")),
+    **dict.fromkeys(("files", "stream"), ("the layer takes no forms with files", "the body")),
+    **dict.fromkeys(("remote_addr", "remote_route", "environ", "fullpath", "script_name", "urlparts", "base_url"), (
+        "the host has the connection, and does not tell", "a secret, by `verify` and `secret` in plugin.toml")),
     **dict.fromkeys(("content", "multipart"), ("the body is there as a whole", "`await req.read()`")),
     **dict.fromkeys(("app", "config_dict", "loop"), ("there is no web server", "`self`")),
 }
