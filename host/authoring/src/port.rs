@@ -79,6 +79,7 @@ const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "maubot/media.py",
     "maubot/plugin_base.py",
     "maubot/running.py",
+    "maubot/sched.py",
     "maubot/state.py",
     "maubot/texts.py",
     "mautrix/__init__.py",

@@ -251,7 +251,7 @@ MAUBOT = {
         "EventType", "MessageType", "Format", "RoomID", "UserID", "EventID", "RoomAlias", "ContentURI", "TextMessageEventContent",
         "MessageEvent", "ReactionEvent", "RelatesTo", "RelationType", "Event", "GenericEvent", "MessageEventContent", "SerializableAttrs",
         "Serializable", "InReplyTo", "MediaInfo", "ImageInfo", "FileInfo", "VideoInfo", "AudioInfo", "ThumbnailInfo", "MediaMessageEventContent",
-        "Membership", "MemberStateEventContent", "StateEvent", "StrippedStateEvent", "RedactionEvent",
+        "Membership", "MemberStateEventContent", "StateEvent", "StrippedStateEvent", "RedactionEvent", "Member",
     },
     "mautrix.client": {"InternalEventType", "MembershipEventDispatcher", "SyncStream"},
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
@@ -286,8 +286,19 @@ OF_PLUGIN = {
 CLIENT = {
     "mxid", "send_text", "send_notice", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",
     "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "download_media", "send_file", "send_image", "send_sticker",
-    "add_dispatcher", "remove_dispatcher",
+    "add_dispatcher", "remove_dispatcher", "kick_user", "ban_user", "unban_user", "invite_user", "get_joined_members", "join_room_by_id",
 }
+#: Those that need `rooms.moderate`.
+MODERATION = {"kick_user", "ban_user", "unban_user", "invite_user"}
+MODERATES = (
+    "plugin.toml asks for `rooms.moderate`, and the account has to be a moderator or an admin of the room; a ban needs the person's address",
+    "nothing, once the owner has granted it",
+)
+REDACTS = ("a message of somebody else is taken back by the room, if the owner grants `rooms.moderate` and the room knows XEP-0425", "nothing")
+#: Attributes of `self.sched`.
+SCHED = {"run_periodically"}
+NO_SCHED = ("the layer's scheduler does not have it", "`self.sched.run_periodically(…)`, `parlor.schedules.cron(…)`, `parlor.after(…)`")
+MXC = ("it is an address of a file of Matrix", "the address that `self.client.upload_media(…)` gives, or one of the web")
 NO_CLIENT = ("the layer's client does not have it", "the groupings of parlor: chats, rooms, files, vcard")
 
 #: Names of packages for web servers that the layer has, for webhooks of errbot.
@@ -341,13 +352,14 @@ SAVED = ("settings are the owner's: a change lasts until the plugin ends", "`awa
 
 #: Events of `EventType` that the layer passes on.
 EVENTS = {"ROOM_MESSAGE", "REACTION", "ROOM_MEMBER", "ROOM_REDACTION"}
-NO_EVENT = ("the layer passes on messages, reactions, retractions, and who enters and leaves rooms", "`parlor.on(…)`: reference/events.md names all events")
+NO_EVENT = ("the layer passes on messages, reactions, retractions, invitations, and who enters and leaves rooms", "`parlor.on(…)`: reference/events.md names all events")
 OFF = ("nobody but the plugin calls it; with an event alone, it is called if its regular expression is found there", "nothing, if that is what it needs")
 #: The types of events about people in rooms.
-OF_MEMBERS = {"ROOM_MEMBER", "m.room.member", *(f"InternalEventType.{name}" for name in ("JOIN", "LEAVE", "KICK", "BAN"))}
+OF_MEMBERS = {"ROOM_MEMBER", "m.room.member", *(f"InternalEventType.{name}" for name in ("JOIN", "LEAVE", "KICK", "BAN", "INVITE", "PROFILE_CHANGE"))}
 MEMBERS = (
-    "people enter a room each time that they log in, as `ROOM/NICK`; there are no events for invitations and new nicknames",
-    "`@parlor.on(\"roomInviteReceived\")` and `\"occupantChanged\"`",
+    "people enter a room each time that they log in, as `ROOM/NICK`, and have another address after a new nickname; invitations are those of the"
+    " account itself",
+    "`@parlor.on(\"roomInviteSent\")`, `\"affiliationChanged\"`",
 )
 TAKEN_BACK = (
     "XMPP lets anybody write a retraction: the layer passes on those of moderators, and those whose author it can verify, in rooms by occupant ids",
