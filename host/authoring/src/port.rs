@@ -41,6 +41,7 @@ const PROGRAM: &[(&str, &str)] = files!["port/":
     "of_maubot.py",
     "of_web.py",
     "simple_yaml.py",
+    "surface.py",
     "tree.py",
     "web.py",
 ];

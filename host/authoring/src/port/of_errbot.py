@@ -8,6 +8,7 @@ import checks
 import lacks
 import of_flows
 import of_web
+import surface
 import tree
 from manifest import Draft, settings_of
 from tree import Module
@@ -79,6 +80,7 @@ class Errbot:
         for module in self.checker.modules:
             for node in module.classes.values():
                 self._class(module, node)
+            surface.of_messages(self.checker, module, "errbot", lacks.OLD_MESSAGES)
             for call in (one for one in ast.walk(module.tree) if isinstance(one, ast.Call)):
                 reason = checks.keywords(call).get("template", call.args[1] if len(call.args) > 1 else None)
                 if (module.dotted(call.func) or "").rpartition(".")[2] == "CommandError" and checks.may_be_true(reason):
@@ -115,6 +117,8 @@ class Errbot:
     def _class(self, module: Module, node: ast.ClassDef) -> None:
         is_plugin = self._is_plugin(module, node)
         self._names(module, node)
+        if is_plugin:
+            surface.of_plugin(self.checker, module, node, surface.BOT_PLUGIN, {*lacks.OF_SELF, *lacks.UNCALLED})
         for one in node.body:
             if isinstance(one, tree.FUNCTIONS):
                 self._function(module, one, is_plugin)

@@ -8,6 +8,7 @@ import checks
 import lacks
 import of_web
 import simple_yaml
+import surface
 import tree
 from manifest import Draft, settings_of
 from tree import Module
@@ -33,7 +34,11 @@ class Maubot:
         self.found = self._main()
         self._of_folder()
         self.checker.names(("maubot", "mautrix"), lacks.MAUBOT, lacks.NOT_IN_MAUBOT)
+        main, kind = self.found
+        if kind in main.classes:
+            surface.of_plugin(self.checker, main, main.classes[kind], surface.PLUGIN, lacks.OF_PLUGIN)
         for module in self.checker.modules:
+            surface.of_messages(self.checker, module, "maubot", ())
             for node in ast.walk(module.tree):
                 self._node(module, node)
         self.webhooks = of_web.webhooks(self.checker, self.draft, self.about.get("webapp") is True)
@@ -129,6 +134,8 @@ class Maubot:
         call = one if isinstance(one, ast.Call) else None
         name = module.dotted(call.func if call else one) or ""
         given = checks.keywords(call) if call else {}
+        if call:
+            surface.options(self.checker, module, call, name)
         if name == "maubot.handlers.command.new":
             self.draft.answers = True
             named = call.args[0] if call and call.args else given.get("name")

@@ -148,7 +148,7 @@ class Runner:
         else:
             parlor.command(root, help=help, usage=port.first_line(_usage(several)))(give)
 
-    async def _of_flows(self, command: Any) -> None:
+    async def _of_flows(self, command: parlor.Command) -> None:
         await self._loaded.wait()
         message = people.message(command.message)
         async with self._flows.lock(message):
@@ -345,7 +345,7 @@ async def _respond(hook: Any, answer: Any, response: requested.Response) -> None
         for one in answer[1:]:
             headers.update(one if isinstance(one, dict) else {})
         answer = answer[0]
-    given = {"json": answer} if isinstance(answer, (dict, list)) else {"data": answer} if isinstance(answer, bytes) else {"text": _text(answer)}
+    given: dict[str, Any] = {"json": answer} if isinstance(answer, (dict, list)) else {"data": answer} if isinstance(answer, bytes) else {"text": _text(answer)}
     await parlor.webhooks.answer(hook, status, headers=dict(headers) or None, **given)
 
 
