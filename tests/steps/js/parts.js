@@ -172,7 +172,7 @@ async function account(steps) {
   await steps.note("the next", async () => (await archive.query(archive.next(page.rsm, 3))).messages.length);
   await steps.fails("after what is not there", () => archive.query({ ...options, after: "nowhere" }));
   await steps.note("all of the archive", async () => {
-    const words: string[] = [];
+    const words = [];
     for await (const one of archive.queryAll({ with: friend })) words.push((one.message.body ?? "").split(" ")[0]);
     return `${words[0]} to ${words[words.length - 1]}`;
   });
