@@ -154,6 +154,31 @@ class Flows(test_layer.Case):
         self.assertEqual(await self.answers("7"), ["Thanks."])
         self.assertEqual(await self.answers("7"), [])
 
+    async def test_a_flow_ends_if_a_step_that_it_takes_by_itself_fails(self) -> None:
+        await self.begun(errbot("""
+            @botcmd
+            def begin(self, msg, args):
+                return "begun"
+
+            @botcmd(flow_only=True)
+            def check(self, msg, args):
+                raise CommandError("That cannot be.")
+
+            @botcmd(flow_only=True)
+            def pay(self, msg, args):
+                return "paid"
+        """, "flow.connect('begin', auto_trigger=True).connect('check', predicate=lambda ctx: True).connect('pay', predicate=lambda ctx: True)"))
+        self.assertEqual(await self.answers("!begin"), ["begun", "That cannot be."])
+        self.assertEqual(await self.answers("!flows status"), ["You are in no flow."])
+
+    async def test_the_oldest_flows_are_forgotten(self) -> None:
+        await self.begun("riddle")
+        for number in range(1001):
+            await self.host.says("!riddle", chat=f"p{number}@example.org")
+        self.host.take()
+        self.assertEqual(await self.answers("tea", chat="p0@example.org"), [])
+        self.assertEqual(await self.answers("tea", chat="p1@example.org"), ["No. 2 more."])
+
     async def test_two_messages_at_once_are_two_steps(self) -> None:
         await self.begun(errbot("""
             @botcmd

@@ -177,6 +177,16 @@ mod tests {
     }
 
     #[test]
+    fn files_that_name_plugins_and_flows_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.plug", "b.flow", "c.flows", "flow"] {
+            fs::write(folder.path().join(name), "[Core]").unwrap();
+        }
+        let read = read(folder.path()).unwrap();
+        assert_eq!(read.files.into_keys().collect::<Vec<_>>(), ["a.plug", "b.flow"]);
+    }
+
+    #[test]
     fn templates_are_read_where_plugins_have_them() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["templates/a.md", "inner/templates/more/b.md", "templates/c.html", "d.md", "inner/templates.md"] {

@@ -108,8 +108,8 @@ class _Talk:
         self.ctx: dict[str, Any] = {}
 
 
-#: Carries out a command that was not written: the method, its declaration and the message, with the context.
-Execute = Callable[[str, Declared, Any], Awaitable[None]]
+#: Carries out a command that was not written: the method, its declaration and the message, with the context. Gives whether it was done.
+Execute = Callable[[str, Declared, Any], Awaitable[bool]]
 
 
 class Flows:
@@ -144,6 +144,12 @@ class Flows:
         if lock is None:
             lock = self._locks[key] = asyncio.Lock()
         return lock
+
+    def _keep(self, key: tuple[str, ...], talk: _Talk) -> None:
+        self._talks[key] = talk
+        self._talks.move_to_end(key)
+        while len(self._talks) > _MOST:
+            self._talks.popitem(last=False)
 
     def _talk(self, message: people.Message) -> Optional[tuple[tuple[str, ...], _Talk]]:
         """The conversation that a message belongs to: the author's own one, or one of the whole room."""
@@ -200,29 +206,28 @@ class Flows:
         if not await call():
             return
         talk.at, talk.ctx = node, message.ctx
-        self._talks[key] = talk
-        self._talks.move_to_end(key)
-        while len(self._talks) > _MOST:
-            self._talks.popitem(last=False)
+        self._keep(key, talk)
         await self._go_on(key, talk, message, declared.admin_only, execute, say)
 
     async def _go_on(
         self, key: tuple[str, ...], talk: _Talk, message: people.Message, is_owner: bool, execute: Execute, say: Callable[[str], Awaitable[Any]]
     ) -> None:
-        """Takes the steps whose predicates are true, and tells what may follow. If one fails, the flow ends."""
+        """Takes the steps whose predicates are true, and tells what may follow. If one is not done, the flow ends."""
         try:
             for _ in range(_MOST_STEPS):
                 node = next((node for predicate, node in talk.at.children if predicate(talk.ctx)), None)
                 if node is None:
                     break
                 if node is FLOW_END:
-                    del self._talks[key]
+                    self._talks.pop(key, None)
                     return
                 command = self._of(node)
                 # The host has checked who gave the first command, and nobody gave this one.
                 if command is None or command[1].admin_only and not is_owner:
                     raise PermissionError(f"the flow {talk.root.name} would go on with {node}, which is for admins")
-                await execute(*command, message)
+                if not await execute(*command, message):
+                    self._talks.pop(key, None)
+                    return
                 talk.at, talk.ctx = node, message.ctx
         except BaseException:
             self._talks.pop(key, None)
@@ -255,7 +260,8 @@ class Flows:
             root = self._roots.get(name.strip())
             if root is None:
                 return f"There is no flow {name.strip()}."
-            talk = self._talks[self._key_for(message, root)] = _Talk(root)
+            talk = _Talk(root)
+            self._keep(self._key_for(message, root), talk)
             return self._hint(talk)
         if word == "status":
             return "You are in no flow." if found is None else self._hint(found[1])

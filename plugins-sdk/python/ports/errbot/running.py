@@ -186,14 +186,14 @@ class Runner:
                 return
             await self._flows.step(message, declared, call, self._executed, partial(parlor.reply, command.message))
 
-    async def _executed(self, method: str, declared: Declared, message: people.Message) -> None:
+    async def _executed(self, method: str, declared: Declared, message: people.Message) -> bool:
         """Carries out a command that nobody wrote: a step that a flow takes by itself."""
         try:
             arguments, named = ((None,), {}) if declared.kind == "pattern" else _arguments(declared, "")
         except ValueError as error:
             await parlor.reply(message.of_parlor, str(error))
-            raise
-        await self._answer(message.of_parlor, getattr(self._plugin, method), (message, *arguments), named, declared.template)
+            return False
+        return await self._answer(message.of_parlor, getattr(self._plugin, method), (message, *arguments), named, declared.template)
 
     async def _filtered(
         self, to: Any, message: people.Message, method: str, declared: Declared, args: Any
