@@ -52,6 +52,11 @@ class Flows(test_layer.Case):
         self.assertEqual(await self.answers("!flows stop"), ["The flow order has ended."])
         self.assertEqual(await self.answers("!flows start tea"), ["There is no flow tea."])
 
+    async def test_what_may_follow_is_told_with_the_prefix_of_the_owner(self) -> None:
+        await self.begun("riddle", prefix="?")
+        self.assertEqual(await self.answers("!flows start order"), ["This is the flow order. It goes on with:\n- ?order tea"])
+        self.assertIn("[settings.prefix]", sample.ported("riddle")["files"]["plugin.toml"])
+
     async def test_nobody_goes_on_with_the_flow_of_another_one(self) -> None:
         await self.begun("riddle")
         await self.answers("!riddle", **ROOM, nick="alice", occupant_id="1")

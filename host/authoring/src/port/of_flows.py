@@ -25,6 +25,8 @@ def run(errbot: "Errbot") -> None:
             if not errbot.inherits(module, node, "BotFlow"):
                 continue
             errbot.flows.append((module, name))
+            # People are told what they may write next.
+            errbot.draft.has_prefix = True
             errbot.checker.tell("check", module, node, f"the flows of {name}", *lacks.FLOWS)
             for function in (one for one in node.body if isinstance(one, tree.FUNCTIONS) and _is_flow(module, one)):
                 steps = {step.lower(): where for step, where in _steps(function)}

@@ -102,7 +102,7 @@ class Runner:
         if self._keeps:
             await plugin._parlor_kept.load()
         self._loaded.set()
-        if self._patterns:
+        if self._patterns or self._flows:
             self._prefix = str(setting("prefix", "!"))
         config = port.values_of(self._settings) if self._settings else None
         await port.done(plugin.check_configuration(config))
