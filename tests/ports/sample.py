@@ -24,7 +24,7 @@ def files(folder: Path) -> dict[str, str]:
     for around, _, names in os.walk(folder):
         for name in names:
             path = Path(around, name)
-            if path.suffix in (".py", ".plug", ".yaml", ".md"):
+            if path.suffix in (".py", ".plug", ".flow", ".yaml", ".md"):
                 found[path.relative_to(folder).as_posix()] = path.read_text()
     return found
 
@@ -53,7 +53,7 @@ def begun(name: "str | dict[str, str]", into: Path, **settings: Any) -> Any:
     shutil.copy(HERE / "fake/parlor.py", into / "parlor.py")
     # Forget the modules of an earlier sample, and those that it put in the place of Python's own.
     own = {path.name.partition(".")[0] for path in into.iterdir()}
-    for module in [one for one in sys.modules if one.partition(".")[0] in own or one in ("requests", "aiohttp")]:
+    for module in [one for one in sys.modules if one.partition(".")[0] in own or one in ("requests", "aiohttp", "bottle", "flask")]:
         del sys.modules[module]
     sys.path.insert(0, str(into))
     try:

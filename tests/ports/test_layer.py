@@ -627,7 +627,7 @@ class Maubot(Case):
         texts["a.py"] = "from mautrix.client import InternalEventType, MembershipEventDispatcher, SyncStream\nfrom mautrix.types import StateEvent\n" + texts["a.py"]
         host = await self.begun(texts)
         handlers = {event: handler for event, _, handler in host.listeners}
-        self.assertEqual(sorted(handlers), ["occupantJoined", "occupantLeft"])
+        self.assertEqual(sorted(handlers), ["occupantChanged", "occupantJoined", "occupantLeft", "roomInviteReceived"])
         host.rooms["hall@rooms.example.org"] = SimpleNamespace(jid="hall@rooms.example.org")
 
         async def heard(event: str, **given: Any) -> list[str]:

@@ -37,7 +37,7 @@ def whole(result: dict[str, Any]) -> bool:
 
 class Samples(unittest.TestCase):
     def test_the_samples_are_ported_whole(self) -> None:
-        for name in ("tally", "forecast", "listener", "points", "lookup", "notes", "watcher"):
+        for name in ("tally", "forecast", "listener", "points", "lookup", "notes", "watcher", "riddle", "greeter"):
             result = sample.ported(name)
             self.assertTrue(whole(result), f"{name}: {result['findings']}")
             self.assertEqual(result["name"], name)
@@ -49,7 +49,7 @@ class Samples(unittest.TestCase):
         self.forget()
         sys.path[:0] = [str(sample.HERE / "fake"), str(sample.LAYERS)]
         try:
-            for table in (lacks.ERRBOT, lacks.MAUBOT):
+            for table in (lacks.ERRBOT, lacks.MAUBOT, lacks.WEB_OF_ERRBOT):
                 for module, names in table.items():
                     if module == "errbot.errBot" or module == "errbot.templating" and importlib.util.find_spec("jinja2") is None:
                         continue
@@ -71,7 +71,7 @@ class Samples(unittest.TestCase):
 
     def forget(self) -> None:
         """Forgets the modules that an earlier test has imported."""
-        own = ("parlor", "errbot", "maubot", "mautrix", "parlor_port", "aiohttp", "requests")
+        own = ("parlor", "errbot", "maubot", "mautrix", "parlor_port", "aiohttp", "requests", "bottle", "flask")
         for module in [one for one in sys.modules if one.partition(".")[0] in own]:
             del sys.modules[module]
 
@@ -193,7 +193,8 @@ class Told(unittest.TestCase):
             ("def a(self):\n    return threading.Thread()", "import threading", "threading"),
             ("def a(self):\n    return os.environ.get('X')", "import os", "os.environ.get"),
             ("def a(self):\n    return open('x')", "", "open()"),
-            ("def a(self):\n    pass", "from errbot import cmdfilter", "errbot.cmdfilter"),
+            ("def a(self):\n    pass", "from errbot import repo_manager", "errbot.repo_manager"),
+            ("@cmdfilter(catch_unprocessed=True)\ndef a(self, msg, cmd, args, dry_run):\n    pass", "from errbot import cmdfilter", "@cmdfilter(catch_unprocessed=…)"),
             ("def a(self):\n    pass", "import numpy as np", "numpy"),
             ("def a(self):\n    return errbot.tenv()", "import errbot", "errbot.tenv"),
             ("def a(self):\n    return self.build_identifier('#general')", "", "build_identifier('#general')"),
@@ -272,10 +273,13 @@ class Told(unittest.TestCase):
             ("async def a(self):\n    await self.client.get_state('')", "", "self.client.get_state"),
             ("def a(self):\n    pass", "from mautrix.crypto.attachments import decrypt_attachment", "mautrix.crypto.attachments.decrypt_attachment"),
             ("@event.on(EventType.ROOM_TOPIC)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType", "EventType.ROOM_TOPIC"),
-            ("@event.on(InternalEventType.INVITE)\nasync def a(self, evt):\n    pass", "from mautrix.client import InternalEventType", "InternalEventType.INVITE"),
+            ("@event.on(InternalEventType.UNBAN)\nasync def a(self, evt):\n    pass", "from mautrix.client import InternalEventType", "InternalEventType.UNBAN"),
             ("def a(self):\n    pass", "from mautrix.client import Client", "mautrix.client.Client"),
             ("async def a(self, evt):\n    return evt.sender.split(':', 1)[1]", "", "evt.sender.split(':', 1)"),
             ("def a(self):\n    pass", "from mautrix.util.async_db import PostgresDatabase", "mautrix.util.async_db.PostgresDatabase"),
+            ("async def a(self):\n    self.sched.add_job(1)", "", "self.sched.add_job"),
+            ("async def a(self):\n    await self.client.send_image('a', 'mxc://b/c')", "", "'mxc://b/c'"),
+            ("async def a(self):\n    return self.webapp_url + '/hook'", "", "self.webapp_url"),
             ("def a(self):\n    return types.PollStartEventContent()", "from mautrix import types", "mautrix.types.PollStartEventContent"),
         ):
             self.assertEqual(self.lacks(maubot(body, head)), [says], body)
@@ -352,6 +356,7 @@ class Told(unittest.TestCase):
             ("EventType.ROOM_MEMBER", ["rooms.read"], ["who enters and leaves rooms"]),
             ("EventType.find('m.room.member')", ["rooms.read"], ["who enters and leaves rooms"]),
             ("InternalEventType.BAN", ["rooms.read"], ["who enters and leaves rooms"]),
+            ("InternalEventType.INVITE", ["rooms.read"], ["who enters and leaves rooms"]),
             ("EventType.ROOM_REDACTION", ["messages.read", "messages.send", "rooms.send"], ["messages that are taken back"]),
             ("EventType.ROOM_MESSAGE", ["messages.read", "messages.send", "rooms.send"], []),
         ):

@@ -116,6 +116,10 @@ class Host:
         self.uploads: list[tuple[str, str, Any]] = []
         self.files_denied = False
         self.files: dict[str, bytes] = {}
+        #: The people in rooms, and the calls about rooms.
+        self.occupants: dict[str, list[Any]] = {}
+        self.calls: list[tuple[Any, ...]] = []
+        self.moderation_denied = False
 
     async def start(self) -> None:
         for one in self.starts + self.readies:
@@ -337,6 +341,19 @@ async def _open(url: str) -> Download:
 files = SimpleNamespace(upload=_upload, open=_open)
 http = SimpleNamespace(fetch=_fetch)
 chats = SimpleNamespace(send=_send)
-rooms = SimpleNamespace(send=_send, get=lambda jid: host.rooms.get(jid), get_all=lambda: list(host.rooms.values()), occupants=lambda jid: [])
+
+
+def _of_room(name: str) -> Any:
+    async def call(*given: Any, **named: Any) -> None:
+        if host.moderation_denied:
+            raise Denied("rooms.moderate is not granted")
+        host.calls.append((name, *given, *named.items()))
+
+    return call
+
+
+rooms = SimpleNamespace(
+    send=_send, get=lambda jid: host.rooms.get(jid), get_all=lambda: list(host.rooms.values()), occupants=lambda jid: host.occupants.get(jid, []),
+    **{name: _of_room(name) for name in ("open", "close", "decline", "kick", "ban", "retract", "invite", "set_affiliation")})
 user = SimpleNamespace(bare_jid=lambda: "bot@example.org")
 webhooks = SimpleNamespace(answer=_answer)

@@ -1,6 +1,8 @@
 //! The names of calls, of the SDKs' own words and of fields in each language, from `plugins-sdk/names.toml`.
 
 #[cfg(test)]
+mod coming;
+#[cfg(test)]
 mod public;
 
 use std::collections::BTreeMap;

@@ -11,8 +11,17 @@ use super::unit::complaints;
 use super::{built, parlor, passes};
 
 /// The samples, and how many tests each has.
-const SAMPLES: [(&str, usize); 7] =
-    [("forecast", 2), ("listener", 3), ("lookup", 1), ("notes", 1), ("points", 2), ("tally", 4), ("watcher", 3)];
+const SAMPLES: [(&str, usize); 9] = [
+    ("forecast", 2),
+    ("greeter", 4),
+    ("listener", 3),
+    ("lookup", 1),
+    ("notes", 1),
+    ("points", 2),
+    ("riddle", 5),
+    ("tally", 4),
+    ("watcher", 3),
+];
 
 fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("ports")
@@ -72,7 +81,7 @@ async fn the_layer_has_types() {
     let layer = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins-sdk/python/ports");
     let copied = Command::new("cp").arg("-r").arg(layer.join(".")).arg(&into).status().unwrap();
     assert!(copied.success());
-    let parts = ["aiohttp", "errbot", "maubot", "mautrix", "parlor_port", "requests"];
+    let parts = ["aiohttp", "bottle", "errbot", "flask", "maubot", "mautrix", "parlor_port", "requests"];
     assert_eq!(complaints(&into, &parts).await, [""; 0]);
 }
 

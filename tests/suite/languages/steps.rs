@@ -30,6 +30,11 @@ async fn a_hundred_steps_come_out_in_python_as_in_rust() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_steps_come_out_in_javascript_as_in_rust() {
+    come_out(&built_in("js").await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_steps_come_out_in_typescript_as_in_rust() {
     come_out(&built_in("ts").await).await;
 }

@@ -37,8 +37,10 @@ INSTEAD_OF_PACKAGE = "in the plugin's folder: `pip install --target . NAME`; it 
 class Checker:
     """Collects what one plugin lacks."""
 
-    def __init__(self, modules: list[Module]) -> None:
+    def __init__(self, modules: list[Module], has_web: bool = False) -> None:
         self.modules = modules
+        #: Its webhooks may use the names of a package for web servers.
+        self.has_web = has_web
         self.siblings = {module.name.partition(".")[0] for module in modules}
         self.findings: list[Finding] = []
         #: Parts of the layer that the plugin needs, and modules that it imports while it runs.
@@ -72,6 +74,12 @@ class Checker:
             top = name.partition(".")[0]
             if name.startswith("aiohttp.web.") and name.rpartition(".")[2] not in lacks.WEB:
                 self.tell("lacks", module, line, name, *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
+            if top in lacks.WEB_OF_ERRBOT and top not in self.siblings and self.has_web:
+                self.parts.add(top)
+                last = name.partition(".")[2]
+                if last and last not in lacks.WEB_OF_ERRBOT[top]:
+                    self.tell("lacks", module, line, name, *lacks.NO_WEB_SERVER)
+                continue
             if top in OURS:
                 self.parts.add("maubot" if top == "mautrix" else top)
                 continue
@@ -146,6 +154,8 @@ class Checker:
         for package, known in (("requests", REQUESTS), ("aiohttp", AIOHTTP)):
             if base == package and last not in known:
                 self.tell("lacks", module, node, f"{package}.{last}", "the layer does not have it", "`parlor.http`")
+        if self.has_web and base in lacks.WEB_OF_ERRBOT and last not in lacks.WEB_OF_ERRBOT[base]:
+            self.tell("lacks", module, node, f"{base}.{last}", *lacks.NO_WEB_SERVER)
         if base == "aiohttp.web" and last not in lacks.WEB:
             self.tell("lacks", module, node, f"aiohttp.web.{last}", *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
 
@@ -176,6 +186,36 @@ class Checker:
 def _longest(name: str, table: Iterable[str]) -> Optional[str]:
     found = [one for one in table if name == one or name.startswith(f"{one}.")]
     return max(found, key=len) if found else None
+
+
+def class_named(checker: Checker, module: Module, base: ast.expr) -> Optional[tuple[Module, ast.ClassDef]]:
+    """Returns a class of the plugin by an expression that stands for it."""
+    if isinstance(base, ast.Name) and base.id in module.classes:
+        return module, module.classes[base.id]
+    name, _, last = (module.dotted(base) or "").rpartition(".")
+    other = next((one for one in checker.modules if one.name == name), None)
+    return (other, other.classes[last]) if other is not None and last in other.classes else None
+
+
+def lineage(checker: Checker, module: Module, node: ast.ClassDef) -> list[tuple[Module, ast.ClassDef]]:
+    """Returns a class with those that it inherits from, as far as the plugin has them."""
+    found = [(module, node)]
+    for owner, kind in found:
+        for base in kind.bases:
+            inner = class_named(checker, owner, base)
+            if inner is not None and inner not in found and len(found) < 50:
+                found.append(inner)
+    return found
+
+
+def has_open_base(checker: Checker, module: Module, node: ast.ClassDef) -> bool:
+    """Whether a class inherits from one that is neither the plugin's own nor one of the layer."""
+    for owner, kind in lineage(checker, module, node):
+        for base in kind.bases:
+            name = owner.dotted(base) or ""
+            if class_named(checker, owner, base) is None and name.partition(".")[0] not in ("errbot", "maubot", "abc") and ast.unparse(base) != "object":
+                return True
+    return False
 
 
 def who_may(checker: Checker, module: Module, node: ast.AST, instead: str) -> None:

@@ -127,7 +127,7 @@ impl Read {
 fn is_wanted(name: &str) -> bool {
     let extension = Path::new(name).extension();
     let small = name.to_lowercase();
-    extension.is_some_and(|end| end == "py" || end == "plug")
+    extension.is_some_and(|end| end == "py" || end == "plug" || end == "flow")
         || WANTED.contains(&name)
         || TEXTS.iter().any(|begin| small.starts_with(*begin))
 }
@@ -174,6 +174,16 @@ mod tests {
                 ("zero.plug", "it is a link"),
             ]
         );
+    }
+
+    #[test]
+    fn files_that_name_plugins_and_flows_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.plug", "b.flow", "c.flows", "flow"] {
+            fs::write(folder.path().join(name), "[Core]").unwrap();
+        }
+        let read = read(folder.path()).unwrap();
+        assert_eq!(read.files.into_keys().collect::<Vec<_>>(), ["a.plug", "b.flow"]);
     }
 
     #[test]

@@ -158,7 +158,9 @@ PACKAGES = {"bs4": "beautifulsoup4", "dateutil": "python-dateutil", "yaml": "PyY
 ERRBOT = {
     "errbot": {
         "BotPlugin", "botcmd", "arg_botcmd", "re_botcmd", "webhook", "Message", "CommandError", "ValidationException", "PY2", "PY3",
+        "BotFlow", "FLOW_END", "FlowRoot", "botflow", "botmatch", "cmdfilter",
     },
+    "errbot.flow": {"BotFlow", "FLOW_END", "FlowNode", "FlowRoot", "botflow"},
     "errbot.backends.base": {"Message", "Identifier", "Person", "Room", "RoomOccupant", "RoomError", "ONLINE", "OFFLINE", "AWAY", "DND"},
     "errbot.utils": {"format_timedelta", "ValidationException", "recurse_check_structure"},
     "errbot.botplugin": {"BotPlugin", "CommandError", "ValidationException", "recurse_check_structure"},
@@ -168,11 +170,6 @@ ERRBOT = {
 
 #: Names of `errbot` that parlor lacks.
 NOT_IN_ERRBOT = {
-    "errbot.cmdfilter": ("no plugin sees or stops the commands of another one", "`admin_only=True`, and the owner's plugins.toml"),
-    "errbot.botflow": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
-    "errbot.BotFlow": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
-    "errbot.FlowRoot": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
-    "errbot.botmatch": ("nothing keeps track of the steps of a conversation", "keep the step under a key: `self[str(msg.frm)]`"),
     "errbot.tenv": ("it is in another module", "`from errbot.templating import tenv`"),
     "errbot.repo_manager": ("a plugin installs no plugins", "the owner: `parlor plugin add`"),
     "errbot.core_plugins": ("there are no core plugins", "parlor's own commands"),
@@ -180,6 +177,17 @@ NOT_IN_ERRBOT = {
     "errbot.core": ("a plugin has no hand on the host", "the groupings of parlor"),
     "errbot.rendering": ("messages are sent as they are", "XMPP's signs for bold and italics (XEP-0393)"),
 }
+
+FLOWS = (
+    "a conversation is over when the plugin ends; in a room, people are told apart by their occupant ids, or by their nicknames if it has none",
+    "`parlor.ask_author` for each question, if no flow is needed",
+)
+NO_STEP = ("no class of this plugin has all commands of this flow, and a plugin gives no command of another one", "commands of one class")
+FILTER = (
+    "it is asked about the commands of this plugin alone, and a command that a filter fails for is not carried out",
+    "`@parlor.hooks.commands` for commands of other plugins, with the permission `hooks.commands` and a place in the owner's order",
+)
+UNPROCESSED = ("a plugin does not hear of commands that nobody has", "nothing: the host answers them")
 
 #: Attributes of a plugin of errbot that parlor lacks.
 OF_SELF = {
@@ -243,7 +251,7 @@ MAUBOT = {
         "EventType", "MessageType", "Format", "RoomID", "UserID", "EventID", "RoomAlias", "ContentURI", "TextMessageEventContent",
         "MessageEvent", "ReactionEvent", "RelatesTo", "RelationType", "Event", "GenericEvent", "MessageEventContent", "SerializableAttrs",
         "Serializable", "InReplyTo", "MediaInfo", "ImageInfo", "FileInfo", "VideoInfo", "AudioInfo", "ThumbnailInfo", "MediaMessageEventContent",
-        "Membership", "MemberStateEventContent", "StateEvent", "StrippedStateEvent", "RedactionEvent",
+        "Membership", "MemberStateEventContent", "StateEvent", "StrippedStateEvent", "RedactionEvent", "Member",
     },
     "mautrix.client": {"InternalEventType", "MembershipEventDispatcher", "SyncStream"},
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
@@ -278,9 +286,27 @@ OF_PLUGIN = {
 CLIENT = {
     "mxid", "send_text", "send_notice", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",
     "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "download_media", "send_file", "send_image", "send_sticker",
-    "add_dispatcher", "remove_dispatcher",
+    "add_dispatcher", "remove_dispatcher", "kick_user", "ban_user", "unban_user", "invite_user", "get_joined_members", "join_room_by_id",
 }
+#: Those that need `rooms.moderate`.
+MODERATION = {"kick_user", "ban_user", "unban_user", "invite_user"}
+MODERATES = (
+    "plugin.toml asks for `rooms.moderate`, and the account has to be a moderator or an admin of the room; a ban needs the person's address",
+    "nothing, once the owner has granted it",
+)
+REDACTS = ("a message of somebody else is taken back by the room, if the owner grants `rooms.moderate` and the room knows XEP-0425", "nothing")
+#: Attributes of `self.sched`.
+SCHED = {"run_periodically"}
+NO_SCHED = ("the layer's scheduler does not have it", "`self.sched.run_periodically(…)`, `parlor.schedules.cron(…)`, `parlor.after(…)`")
+MXC = ("it is an address of a file of Matrix", "the address that `self.client.upload_media(…)` gives, or one of the web")
 NO_CLIENT = ("the layer's client does not have it", "the groupings of parlor: chats, rooms, files, vcard")
+
+#: Names of packages for web servers that the layer has, for webhooks of errbot.
+WEB_OF_ERRBOT = {
+    "bottle": {"abort", "request", "response", "HTTPError", "HTTPResponse", "BaseRequest", "LocalRequest"},
+    "flask": {"abort", "request", "Request", "Response", "jsonify", "make_response"},
+}
+NO_WEB_SERVER = ("there is no web server: the host serves the requests", "what `@webhook` gives and returns, or `parlor.webhooks.answer(…)`")
 
 #: Names of `aiohttp.web` that the layer has.
 WEB = {
@@ -302,7 +328,10 @@ OF_REQUEST = {
     **dict.fromkeys(("remote", "transport", "host", "path", "path_qs", "scheme", "secure"), (
         "the host has the connection, and does not tell", "a secret, by `verify` and `secret` in plugin.toml")),
     **dict.fromkeys(("url", "rel_url"), ("the address is the host's", "`req.query`, or `await parlor.webhooks.address(\"NAME\")`")),
-    "cookies": ("there are no cookies", "`req.query`"),
+    **dict.fromkeys(("cookies", "get_cookie"), ("there are no cookies", "the query")),
+    **dict.fromkeys(("files", "stream"), ("the layer takes no forms with files", "the body")),
+    **dict.fromkeys(("remote_addr", "remote_route", "environ", "fullpath", "script_name", "urlparts", "base_url"), (
+        "the host has the connection, and does not tell", "a secret, by `verify` and `secret` in plugin.toml")),
     **dict.fromkeys(("content", "multipart"), ("the body is there as a whole", "`await req.read()`")),
     **dict.fromkeys(("app", "config_dict", "loop"), ("there is no web server", "`self`")),
 }
@@ -323,13 +352,14 @@ SAVED = ("settings are the owner's: a change lasts until the plugin ends", "`awa
 
 #: Events of `EventType` that the layer passes on.
 EVENTS = {"ROOM_MESSAGE", "REACTION", "ROOM_MEMBER", "ROOM_REDACTION"}
-NO_EVENT = ("the layer passes on messages, reactions, retractions, and who enters and leaves rooms", "`parlor.on(…)`: reference/events.md names all events")
+NO_EVENT = ("the layer passes on messages, reactions, retractions, invitations, and who enters and leaves rooms", "`parlor.on(…)`: reference/events.md names all events")
 OFF = ("nobody but the plugin calls it; with an event alone, it is called if its regular expression is found there", "nothing, if that is what it needs")
 #: The types of events about people in rooms.
-OF_MEMBERS = {"ROOM_MEMBER", "m.room.member", *(f"InternalEventType.{name}" for name in ("JOIN", "LEAVE", "KICK", "BAN"))}
+OF_MEMBERS = {"ROOM_MEMBER", "m.room.member", *(f"InternalEventType.{name}" for name in ("JOIN", "LEAVE", "KICK", "BAN", "INVITE", "PROFILE_CHANGE"))}
 MEMBERS = (
-    "people enter a room each time that they log in, as `ROOM/NICK`; there are no events for invitations and new nicknames",
-    "`@parlor.on(\"roomInviteReceived\")` and `\"occupantChanged\"`",
+    "people enter a room each time that they log in, as `ROOM/NICK`, and have another address after a new nickname; invitations are those of the"
+    " account itself",
+    "`@parlor.on(\"roomInviteSent\")`, `\"affiliationChanged\"`",
 )
 TAKEN_BACK = (
     "XMPP lets anybody write a retraction: the layer passes on those of moderators, and those whose author it can verify, in rooms by occupant ids",

@@ -26,7 +26,7 @@ MEMORY = 1 << 30
 MOST_FINDINGS = 1000
 
 #: Names that a module of the plugin cannot have beside the layer.
-TAKEN = {"plugin", "parlor", "parlor_port", "parlor_main", "errbot", "maubot", "mautrix", "requests", "aiohttp", "wit_world"}
+TAKEN = {"plugin", "parlor", "parlor_port", "parlor_main", "errbot", "maubot", "mautrix", "requests", "aiohttp", "bottle", "flask", "wit_world"}
 KEPT = re.compile(r"(licen[sc]e|copying|notice|readme)[^/]*\Z", re.IGNORECASE)
 
 
@@ -59,15 +59,18 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
     findings: list[Finding] = []
     if found == "errbot":
         read = _plugs(plugs, files)
+        if len({plug.folder for plug in read}) > 1:
+            raise ValueError("it has plugins in several folders: port one folder after the other")
         root = read[0].folder
-        starts = [plug.module for plug in read]
+        flows = _plugs([path for path in sorted(files) if path.endswith(".flow") and path.rpartition("/")[0] == root], files)
+        starts = [plug.module for plug in [*read, *flows]]
     else:
         about = of_maubot._read("maubot.yaml", files["maubot.yaml"])
         root = ""
         names = about.get("modules")
         starts = [str(one).replace(".", "/") for one in names] if isinstance(names, list) else []
     modules = reached(files, root, starts, findings)
-    checker = checks.Checker(modules)
+    checker = checks.Checker(modules, has_web=found == "errbot")
     checker.run()
     if found == "errbot":
         kind: Any = of_errbot.Errbot(checker, read, draft, files)
@@ -98,7 +101,7 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
     findings += checker.findings + sources.findings
     told = {(one.kind, one.file, one.line, one.what): one for one in findings}
     ordered = sorted(told.values(), key=lambda one: (one.file, one.line, one.kind, one.what))
-    parts = {"parlor_port", found} | (checker.parts & {"requests", "aiohttp"}) | ({"mautrix", "aiohttp"} if found == "maubot" else set())
+    parts = {"parlor_port", found} | (checker.parts & {"requests", "aiohttp", "bottle", "flask"}) | ({"mautrix", "aiohttp"} if found == "maubot" else set())
     return {
         "framework": found,
         "name": draft.name,
@@ -118,8 +121,6 @@ def _plugs(paths: list[str], files: dict[str, str]) -> list[of_errbot.Plug]:
         except configparser.Error as error:
             raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
         found.append(plug)
-    if len({plug.folder for plug in found}) > 1:
-        raise ValueError("it has plugins in several folders: port one folder after the other")
     return found
 
 
@@ -180,6 +181,15 @@ def _renamed(modules: list[Module], starts: list[str], root: str, checker: check
     return found
 
 
+class Written(list):
+    """Names of classes, as a list in the source."""
+
+    def __repr__(self) -> str:
+        if not all(part.isidentifier() for name in self for part in name.split(".")):
+            raise ValueError(f"{', '.join(self)}: no names of classes")
+        return f"[{', '.join(self)}]"
+
+
 def _plugin(framework: str, kind: Any, renamed: dict[str, str], root: str, late: set[str]) -> str:
     """Returns the text of `plugin.py`."""
     def name_of(module: Module) -> str:
@@ -193,13 +203,14 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], root: str, late:
     if late:
         lines += ["", "# The plugin imports these while it runs, where there are no files.", *(f"import {one}" for one in sorted(late))]
     if framework == "errbot":
-        names = sorted({name_of(module) for module, *_ in kind.found})
+        names = sorted({name_of(module) for module, *_ in [*kind.found, *kind.flows]})
         lines += ["", *(f"import {one}" for one in names), ""]
         if kind.draft.has_templates:
             lines += ["# No files are there when the plugin runs.", "errbot.templating.load(__file__)", ""]
         for module, owner, shown, settings, webhooks in kind.found:
             more: dict[str, Any] = {"webhooks": webhooks} if webhooks else {}
             more |= {"keeps": True} if kind.draft.keeps else {}
+            more |= {"flows": Written(f"{name_of(module)}.{name}" for module, name in kind.flows)} if kind.flows else {}
             lines += _run(framework, f"{name_of(module)}.{owner}", shown, settings, more)
     else:
         module, owner = kind.found

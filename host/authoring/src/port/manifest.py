@@ -31,6 +31,9 @@ class Draft:
     #: It hears of people who enter and leave rooms.
     watches: bool = False
     joins_rooms: bool = False
+    #: It makes people leave rooms, or invites them; or it may have rooms take back messages of others.
+    moderates: bool = False
+    may_moderate: bool = False
     #: It has commands by regular expressions behind a prefix, which the plugin itself has to know.
     has_prefix: bool = False
     #: It makes answers with templates.
@@ -177,6 +180,10 @@ def _permissions(draft: Draft) -> Iterator[str]:
             "to see who enters and leaves rooms" if draft.watches else "to tell rooms from people")
     if draft.joins_rooms:
         yield '"rooms.join" = { scope = ["*"], reason = "to enter and leave rooms" }'
+    if draft.moderates:
+        yield '"rooms.moderate" = { scope = ["*"], reason = "to moderate rooms, and to invite people" }'
+    elif draft.may_moderate:
+        yield '"rooms.moderate" = { scope = ["*"], optional = true, reason = "to take back messages of others" }'
     if draft.uploads:
         kinds = ["*"] if "*" in draft.uploads else sorted(draft.uploads)
         yield f'"files.send" = {{ scope = {_value(kinds)}, reason = "to send files and pictures" }}'

@@ -6,15 +6,22 @@ from typing import Optional
 
 import checks
 import lacks
+import of_flows
+import of_web
+import surface
 import tree
 from manifest import Draft, settings_of
 from tree import Module
 
-DECORATORS = {"errbot.botcmd": "botcmd", "errbot.arg_botcmd": "arg_botcmd", "errbot.re_botcmd": "re_botcmd", "errbot.webhook": "webhook"}
+DECORATORS = {f"errbot.{name}": name for name in ("botcmd", "arg_botcmd", "re_botcmd", "botmatch", "cmdfilter", "webhook")}
+#: Those of commands, which flows may have.
+STEPS = {"botcmd", "arg_botcmd", "re_botcmd", "botmatch"}
 OPTIONS = {
     "botcmd": {"split_args_with", "hidden", "name", "admin_only", "historize", "syntax", "template", "flow_only"},
     "arg_botcmd": {"hidden", "name", "admin_only", "historize", "template", "flow_only", "unpack_args"},
     "re_botcmd": {"hidden", "name", "admin_only", "historize", "template", "pattern", "flags", "matchall", "prefixed", "flow_only", "re_cmd_name_help"},
+    "botmatch": {"hidden", "name", "admin_only", "historize", "template", "pattern", "flags", "matchall", "flow_only", "re_cmd_name_help"},
+    "cmdfilter": {"catch_unprocessed"},
     "webhook": {"uri_rule", "methods", "form_param", "raw"},
 }
 HEARS = {"callback_message", "callback_mention", "callback_stream"}
@@ -49,6 +56,10 @@ class Errbot:
         self.plugs = plugs
         #: For each plugin: its module's path, its class, its name, its settings and its webhooks.
         self.found: list[tuple[Module, str, str, dict, dict]] = []
+        #: The names of parameters that are requests.
+        self.raw: set[str] = set()
+        #: The classes with flows.
+        self.flows: list[tuple[Module, str]] = []
         #: Attributes that were checked together with one of their own attributes.
         self._checked: set[ast.expr] = set()
 
@@ -65,9 +76,11 @@ class Errbot:
             for kind in kinds:
                 settings, webhooks = self._settings(module, module.classes[kind]), self._webhooks(module, module.classes[kind])
                 self.found.append((module, kind, plug.name or kind, settings, webhooks))
+        of_flows.run(self)
         for module in self.checker.modules:
             for node in module.classes.values():
                 self._class(module, node)
+            surface.of_messages(self.checker, module, "errbot", lacks.OLD_MESSAGES)
             for call in (one for one in ast.walk(module.tree) if isinstance(one, ast.Call)):
                 reason = checks.keywords(call).get("template", call.args[1] if len(call.args) > 1 else None)
                 if (module.dotted(call.func) or "").rpartition(".")[2] == "CommandError" and checks.may_be_true(reason):
@@ -75,27 +88,37 @@ class Errbot:
             for name, line, _, _ in tree.imports(module):
                 if name.startswith("errbot.templating"):
                     self._template(module, line)
+            for function, _ in tree.functions(module) if self.draft.webhooks else ():
+                of_web.requests(self.checker, self.draft, module, function, self.raw)
 
-    def _is_plugin(self, module: Module, node: ast.ClassDef, depth: int = 0) -> bool:
+    def _is_plugin(self, module: Module, node: ast.ClassDef) -> bool:
+        return self.inherits(module, node, "BotPlugin")
+
+    def inherits(self, module: Module, node: ast.ClassDef, kind: str, depth: int = 0) -> bool:
+        """Whether a class inherits from this one of errbot."""
         for base in node.bases:
             name = module.dotted(base) or ""
-            if name.startswith("errbot.") and name.endswith(".BotPlugin"):
+            if name.startswith("errbot.") and name.endswith(f".{kind}"):
                 return True
-            inner = self._class_named(module, base)
-            if inner is not None and depth < 5 and self._is_plugin(*inner, depth + 1):
+            inner = checks.class_named(self.checker, module, base)
+            if inner is not None and depth < 5 and self.inherits(*inner, kind, depth + 1):
                 return True
         return False
 
-    def _class_named(self, module: Module, base: ast.expr) -> Optional[tuple[Module, ast.ClassDef]]:
-        if isinstance(base, ast.Name) and base.id in module.classes:
-            return module, module.classes[base.id]
-        name, _, last = (module.dotted(base) or "").rpartition(".")
-        other = next((one for one in self.checker.modules if one.name == name), None)
-        return (other, other.classes[last]) if other is not None and last in other.classes else None
+    def lineage(self, module: Module, node: ast.ClassDef) -> list[tuple[Module, ast.ClassDef]]:
+        """Returns a class with those that it inherits from, as far as the plugin has them."""
+        return checks.lineage(self.checker, module, node)
+
+    def step_of(self, module: Module, decorator: ast.expr) -> Optional[str]:
+        """Returns the decorator of a command, or of an expression that messages are searched for."""
+        kind = DECORATORS.get(module.dotted(decorator.func if isinstance(decorator, ast.Call) else decorator) or "")
+        return kind if kind in STEPS else None
 
     def _class(self, module: Module, node: ast.ClassDef) -> None:
         is_plugin = self._is_plugin(module, node)
         self._names(module, node)
+        if is_plugin:
+            surface.of_plugin(self.checker, module, node, surface.BOT_PLUGIN, {*lacks.OF_SELF, *lacks.UNCALLED})
         for one in node.body:
             if isinstance(one, tree.FUNCTIONS):
                 self._function(module, one, is_plugin)
@@ -145,7 +168,11 @@ class Errbot:
             draft.answers = True
             given = checks.keywords(call) if call else {}
             self._options(module, one, kind, given)
+            if kind == "cmdfilter":
+                self.checker.tell("check", module, one, "@cmdfilter", *lacks.FILTER)
             # The layer never calls a pattern for admins.
+            if kind == "botmatch" and not checks.is_true(given.get("admin_only")):
+                draft.hears = True
             if kind == "re_botcmd" and not checks.is_true(given.get("admin_only")):
                 draft.hears = True
                 prefixed = given.get("prefixed")
@@ -162,13 +189,11 @@ class Errbot:
                 tell(option, "the layer does not know it", "see the report of other lines")
         if checks.may_be_true(given.get("template")):
             self._template(module, node, given["template"])
-        if "flow_only" in given:
-            tell("flow_only", *lacks.NOT_IN_ERRBOT["errbot.BotFlow"])
-        if kind == "re_botcmd" and checks.may_be_true(given.get("admin_only")):
+        if kind == "cmdfilter" and checks.may_be_true(given.get("catch_unprocessed")):
+            tell("catch_unprocessed", *lacks.UNPROCESSED)
+        if kind in ("re_botcmd", "botmatch") and checks.may_be_true(given.get("admin_only")):
             tell("admin_only", "any message may match a pattern, and the host knows the owners only for commands: the method is not called",
                  "`@botcmd(admin_only=True)`")
-        if kind == "webhook" and checks.is_true(given.get("raw")):
-            tell("raw", "a webhook is given what was sent, and not a request of a web server", "what is given: JSON as a mapping, else a text")
 
     def _template(self, module: Module, where: "ast.AST | int", name: Optional[ast.expr] = None) -> None:
         """Notes that it uses templates, which need a package."""
@@ -265,6 +290,8 @@ class Errbot:
                 if "<" in text:
                     self.checker.tell("check", module, one, f"@webhook({text!r})", lacks.BY_QUERY,
                                       "the address of the webhook with a query such as `?name=…`, for those who send requests")
+                if checks.may_be_true(given.get("raw")):
+                    self.raw.update(one.arg for one in function.args.args[1:2])
                 name = self.draft.webhook(function.name, _methods(given.get("methods")))
                 found[function.name] = name
                 self.checker.tell("check", module, one, f"the webhook {name}", "nobody verifies who sends, as before: `verify = \"none\"`",

@@ -8,6 +8,7 @@ import checks
 import lacks
 import of_web
 import simple_yaml
+import surface
 import tree
 from manifest import Draft, settings_of
 from tree import Module
@@ -33,7 +34,11 @@ class Maubot:
         self.found = self._main()
         self._of_folder()
         self.checker.names(("maubot", "mautrix"), lacks.MAUBOT, lacks.NOT_IN_MAUBOT)
+        main, kind = self.found
+        if kind in main.classes:
+            surface.of_plugin(self.checker, main, main.classes[kind], surface.PLUGIN, lacks.OF_PLUGIN)
         for module in self.checker.modules:
+            surface.of_messages(self.checker, module, "maubot", ())
             for node in ast.walk(module.tree):
                 self._node(module, node)
         self.webhooks = of_web.webhooks(self.checker, self.draft, self.about.get("webapp") is True)
@@ -111,6 +116,8 @@ class Maubot:
                 self._decorator(module, one)
         elif isinstance(node, ast.Attribute):
             self._attribute(module, node)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "mxc://" in node.value:
+            tell("lacks", module, node, ast.unparse(node)[:100], *lacks.MXC)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "matrix.to/" in node.value:
             tell("check", module, node, "a link to matrix.to", "it leads to people and rooms of Matrix", "an address of XMPP, `xmpp:…`")
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -127,6 +134,8 @@ class Maubot:
         call = one if isinstance(one, ast.Call) else None
         name = module.dotted(call.func if call else one) or ""
         given = checks.keywords(call) if call else {}
+        if call:
+            surface.options(self.checker, module, call, name)
         if name == "maubot.handlers.command.new":
             self.draft.answers = True
             named = call.args[0] if call and call.args else given.get("name")
@@ -163,6 +172,8 @@ class Maubot:
         owner, _, last = shown.rpartition(".")
         if owner == "self" and last in lacks.OF_PLUGIN and not (last == "database" and self.draft.has_database):
             tell("lacks", module, node, shown, *lacks.OF_PLUGIN[last])
+        if owner.endswith("self.sched") and last not in lacks.SCHED:
+            tell("lacks", module, node, shown, *lacks.NO_SCHED)
         if owner.endswith("self.client") or owner == "evt.client" or owner.endswith("bot.client"):
             if last not in lacks.CLIENT:
                 tell("lacks", module, node, shown, *lacks.NO_CLIENT)
@@ -170,16 +181,28 @@ class Maubot:
                 # The host opens only files of messages that the plugin has heard.
                 self.draft.hears = self.draft.reads_files = True
                 tell("check", module, node, shown, *lacks.READ_FILES)
-            elif last in ("react", "redact", "get_event"):
-                # The plugin has to hear the messages that these refer to, also its own that come back from rooms.
-                self.draft.hears = self.draft.answers = self.draft.knows_rooms = True
-            elif last in ("join_room", "leave_room", "get_joined_rooms") or last.startswith("send_"):
-                self.draft.knows_rooms = True
-                self.draft.joins_rooms |= last in ("join_room", "leave_room")
+            else:
+                self._of_client(module, node, shown, last)
         if owner.endswith("self.config") and last == "save":
             tell("check", module, node, f"{shown}()", *lacks.SAVED)
         if last in ("mark_read",):
             self.draft.answers = True
+
+    def _of_client(self, module: Module, node: ast.Attribute, shown: str, name: str) -> None:
+        """Notes what a call of the client needs."""
+        draft = self.draft
+        if name in ("react", "redact", "get_event"):
+            # The plugin has to hear the messages that these refer to, also its own that come back from rooms.
+            draft.hears = draft.answers = draft.knows_rooms = True
+        if name == "redact":
+            draft.may_moderate = True
+            self.checker.tell("check", module, node, shown, *lacks.REDACTS)
+        if name in lacks.MODERATION:
+            draft.moderates = draft.knows_rooms = True
+            self.checker.tell("check", module, node, shown, *lacks.MODERATES)
+        if name.startswith(("join_room", "leave_room", "get_joined", "send_")):
+            draft.knows_rooms = True
+            draft.joins_rooms |= name.startswith(("join_room", "leave_room"))
 
 
 def _path_of(node: ast.AST) -> Optional[str]:

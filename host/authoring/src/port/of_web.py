@@ -40,7 +40,7 @@ def webhooks(checker: checks.Checker, draft: Draft, is_on: bool) -> dict[str, st
     if found:
         for module in checker.modules:
             for function, _ in tree.functions(module):
-                _requests(checker, draft, module, function, names)
+                requests(checker, draft, module, function, names)
     return found
 
 
@@ -81,9 +81,10 @@ def _text(module: Module, path: Optional[ast.expr]) -> str:
     return "".join(one.value if isinstance(one, ast.Constant) and isinstance(one.value, str) else "\0" for one in parts)
 
 
-def _requests(checker: checks.Checker, draft: Draft, module: Module, function: tree.Function, names: set[str]) -> None:
+def requests(checker: checks.Checker, draft: Draft, module: Module, function: tree.Function, names: set[str]) -> None:
     """Checks what a function uses of requests: the host gives no more headers than plugin.toml lists."""
     own = {one.arg for one in [*function.args.args, *function.args.kwonlyargs]} & names
+    own |= {local for local, name in module.aliases.items() if name in ("bottle.request", "flask.request")}
     around = tree.around(function)
     for node in tree.within(function):
         if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name) or node.value.id not in own:
@@ -93,14 +94,17 @@ def _requests(checker: checks.Checker, draft: Draft, module: Module, function: t
             continue
         if node.attr in lacks.OF_REQUEST:
             checker.tell("lacks", module, node, f"{node.value.id}.{node.attr}", *lacks.OF_REQUEST[node.attr])
-        if node.attr == "headers":
-            header = _header(module, node, around)
-            if header is None:
-                checker.tell("check", module, node, "the headers that it reads", *lacks.SOME_HEADERS)
-            elif header in ("authorization", "cookie", "proxy-authorization"):
-                checker.tell("lacks", module, node, f"the header {header}", *lacks.NO_HEADER)
-            elif header != "content-type" and len(draft.headers) < MOST_HEADERS:
-                draft.headers.add(header)
+        if node.attr in ("headers", "get_header"):
+            _read_header(checker, draft, module, node, _header(module, node, around))
+
+
+def _read_header(checker: checks.Checker, draft: Draft, module: Module, node: ast.Attribute, header: Optional[str]) -> None:
+    if header is None:
+        checker.tell("check", module, node, "the headers that it reads", *lacks.SOME_HEADERS)
+    elif header in ("authorization", "cookie", "proxy-authorization"):
+        checker.tell("lacks", module, node, f"the header {header}", *lacks.NO_HEADER)
+    elif header != "content-type" and len(draft.headers) < MOST_HEADERS:
+        draft.headers.add(header)
 
 
 def _header(module: Module, node: ast.Attribute, around: dict[ast.AST, ast.AST]) -> Optional[str]:
@@ -115,7 +119,10 @@ def _header(module: Module, node: ast.Attribute, around: dict[ast.AST, ast.AST])
 
 def _keys(node: ast.Attribute, around: dict[ast.AST, ast.AST]) -> Iterator[ast.expr]:
     outer = around.get(node)
-    if isinstance(outer, ast.Subscript) and outer.value is node:
+    if node.attr == "get_header":
+        if isinstance(outer, ast.Call) and outer.func is node:
+            yield from outer.args[:1]
+    elif isinstance(outer, ast.Subscript) and outer.value is node:
         yield outer.slice
     elif isinstance(outer, ast.Compare) and node in outer.comparators:
         yield outer.left

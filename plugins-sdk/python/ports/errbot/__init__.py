@@ -4,7 +4,8 @@ Functions of the plugin that wait, such as those with a request, have become `as
 `self[key] = …`, goes out when a function returns or yields.
 """
 
-from .decorators import arg_botcmd, botcmd, re_botcmd, webhook
+from .decorators import arg_botcmd, botcmd, botmatch, cmdfilter, re_botcmd, webhook
+from .flows import FLOW_END, BotFlow, FlowRoot, botflow
 from .people import Identifier, Message, Person, Room, RoomOccupant
 from .plugin import BotPlugin, CommandError
 from .running import run
@@ -14,6 +15,6 @@ from .utils import ValidationException
 PY2, PY3 = False, True
 
 __all__ = [
-    "BotPlugin", "CommandError", "Identifier", "Message", "PY2", "PY3", "Person", "Room", "RoomOccupant", "ValidationException",
-    "arg_botcmd", "botcmd", "re_botcmd", "run", "webhook",
+    "BotFlow", "BotPlugin", "CommandError", "FLOW_END", "FlowRoot", "Identifier", "Message", "PY2", "PY3", "Person", "Room", "RoomOccupant",
+    "ValidationException", "arg_botcmd", "botcmd", "botflow", "botmatch", "cmdfilter", "re_botcmd", "run", "webhook",
 ]

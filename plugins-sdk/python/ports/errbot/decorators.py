@@ -14,7 +14,7 @@ NOTED = "_parlor_declared"
 class Declared:
     """The settings from the decorators of one function."""
 
-    #: `command`, `arguments`, `pattern` or `webhook`.
+    #: `command`, `arguments`, `pattern`, `filter` or `webhook`.
     kind: str
     name: str
     admin_only: bool = False
@@ -34,11 +34,22 @@ class Declared:
     rule: str = ""
     #: The template of the answer, which is then a mapping.
     template: Optional[str] = None
+    #: It is called as a step of a flow alone.
+    flow_only: bool = False
+    #: Of `webhook`: it is given the request.
+    raw: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
         """The words that people write: `basket_add` is `basket add`."""
         return tuple(word for word in self.name.lower().split("_") if word) or (self.name.lower(),)
+
+    def shown(self, prefix: str) -> str:
+        """Returns what people write to give it."""
+        if self.kind == "pattern":
+            pattern = "" if self.pattern is None else self.pattern.pattern
+            return f"a message like {prefix if self.prefixed else ''}{pattern}"
+        return f"{prefix}{' '.join(self.words)} {self.syntax}".strip()
 
     def parser(self) -> "Parser":
         """The parser of the arguments of `arg_botcmd`."""
@@ -76,25 +87,24 @@ def _noted(function: Callable[..., Any], declared: Declared) -> Callable[..., An
 
 def botcmd(
     *functions: Callable[..., Any], split_args_with: Optional[str] = "", hidden: Optional[bool] = None, name: Optional[str] = None,
-    admin_only: bool = False, syntax: Optional[str] = None, template: Optional[str] = None, **_: Any,
+    admin_only: bool = False, syntax: Optional[str] = None, template: Optional[str] = None, flow_only: bool = False, **_: Any,
 ) -> Any:
     """Makes a command of a method: `def basket_add(self, msg, args)` is `!basket add`."""
 
     def note(function: Callable[..., Any]) -> Callable[..., Any]:
         return _noted(function, Declared(
             "command", name or function.__name__, admin_only, bool(hidden), split_args_with=split_args_with, syntax=syntax or "",
-            template=template))
+            template=template, flow_only=flow_only))
 
     return note(functions[0]) if functions else note
 
 
 def arg_botcmd(
     *names: Any, hidden: Optional[bool] = None, name: Optional[str] = None, admin_only: bool = False, unpack_args: bool = True,
-    template: Optional[str] = None, **options: Any,
+    template: Optional[str] = None, flow_only: bool = False, **options: Any,
 ) -> Any:
     """Adds an argument to a command, with the options of `argparse`."""
-    for other in ("historize", "flow_only"):
-        options.pop(other, None)
+    options.pop("historize", None)
 
     def note(function: Callable[..., Any]) -> Callable[..., Any]:
         declared = getattr(function, NOTED, None) or Declared("arguments", name or function.__name__)
@@ -102,6 +112,7 @@ def arg_botcmd(
         declared.admin_only |= admin_only
         declared.hidden |= bool(hidden)
         declared.unpack_args &= unpack_args
+        declared.flow_only |= flow_only
         declared.template = template or declared.template
         declared.arguments.append((names, options))
         return _noted(function, declared)
@@ -111,7 +122,8 @@ def arg_botcmd(
 
 def re_botcmd(
     *functions: Callable[..., Any], pattern: Any = None, flags: int = 0, prefixed: bool = True, matchall: bool = False,
-    hidden: Optional[bool] = None, name: Optional[str] = None, admin_only: bool = False, template: Optional[str] = None, **_: Any,
+    hidden: Optional[bool] = None, name: Optional[str] = None, admin_only: bool = False, template: Optional[str] = None,
+    flow_only: bool = False, **_: Any,
 ) -> Any:
     """Has a method called with each message in which a regular expression is found."""
 
@@ -119,16 +131,31 @@ def re_botcmd(
         compiled = re.compile(pattern if pattern is not None else function.__name__, flags)
         return _noted(function, Declared(
             "pattern", name or function.__name__, admin_only, bool(hidden), pattern=compiled, prefixed=prefixed, matchall=matchall,
-            template=template))
+            template=template, flow_only=flow_only))
 
     return note(functions[0]) if functions else note
 
 
-def webhook(*given: Any, uri_rule: Optional[str] = None, form_param: Optional[str] = None, **_: Any) -> Any:
+def botmatch(*given: Any, flags: int = 0, **options: Any) -> Any:
+    """Has a method called with each message in which a regular expression is found, without a prefix. It is mostly a step of a flow."""
+    pattern = next((one for one in given if isinstance(one, (str, re.Pattern))), options.pop("pattern", None))
+    return re_botcmd(pattern=pattern, flags=flags, prefixed=False, **options)
+
+
+def cmdfilter(*functions: Callable[..., Any], **_: Any) -> Any:
+    """Has a method asked before each command of the plugin: it lets it pass, changes it, or stops it."""
+
+    def note(function: Callable[..., Any]) -> Callable[..., Any]:
+        return _noted(function, Declared("filter", function.__name__))
+
+    return note(functions[0]) if functions else note
+
+
+def webhook(*given: Any, uri_rule: Optional[str] = None, form_param: Optional[str] = None, raw: bool = False, **_: Any) -> Any:
     """Has a method called with what is sent to a webhook."""
 
     def note(function: Callable[..., Any]) -> Callable[..., Any]:
         rule = uri_rule or next((one for one in given if isinstance(one, str)), "")
-        return _noted(function, Declared("webhook", function.__name__, form_param=form_param, rule=rule))
+        return _noted(function, Declared("webhook", function.__name__, form_param=form_param, rule=rule, raw=raw))
 
     return note(given[0]) if given and callable(given[0]) else note

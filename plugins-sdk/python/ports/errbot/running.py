@@ -6,7 +6,7 @@ import json
 import logging
 import shlex
 from functools import partial
-from typing import Any, Awaitable, Callable, Mapping, Optional
+from typing import Any, Awaitable, Callable, Iterable, Mapping, Optional
 from urllib.parse import parse_qs
 
 import parlor
@@ -15,8 +15,9 @@ from parlor_port import files, places, routes
 from parlor_port import running as port
 from parlor_port.kept import NotStored
 
-from . import people, streams
+from . import people, requested, streams
 from .decorators import NOTED, Declared
+from .flows import Flows, steps_of
 from .plugin import BotPlugin, CommandError, rendered
 from .utils import ValidationException
 
@@ -32,17 +33,20 @@ def run(
     settings: Optional[Mapping[str, tuple[str, str]]] = None,
     webhooks: Optional[Mapping[str, str]] = None,
     keeps: bool = False,
+    flows: Iterable[type] = (),
 ) -> None:
     """Runs a plugin. `settings`: by the keys that it uses, the names of the settings and how they are read. `webhooks`: by its methods,
-    the names of the webhooks. `keeps`: whether it keeps something, and so asks for `storage`."""
-    Runner(kind, name, settings or {}, webhooks or {}, keeps).begin()
+    the names of the webhooks. `keeps`: whether it keeps something, and so asks for `storage`. `flows`: the classes
+    with flows of its commands."""
+    Runner(kind, name, settings or {}, webhooks or {}, keeps, flows).begin()
 
 
 class Runner:
     """One plugin."""
 
     def __init__(
-        self, kind: type[BotPlugin], name: str, settings: Mapping[str, tuple[str, str]], webhooks: Mapping[str, str], keeps: bool
+        self, kind: type[BotPlugin], name: str, settings: Mapping[str, tuple[str, str]], webhooks: Mapping[str, str], keeps: bool,
+        flows: Iterable[type],
     ) -> None:
         self._kind = kind
         self._name = name
@@ -62,9 +66,11 @@ class Runner:
         # The host checks who gives a command, but nobody checks who writes a message: a pattern for admins is for nobody.
         self._patterns = [one for one in patterns if not one[1].admin_only]
         self._closed = [method for method, declared in patterns if declared.admin_only]
+        self._filters = [method for method, declared in self._declared if declared.kind == "filter"]
         self._prefix = "!"
         #: Only one file is in memory at a time, also if several messages have some.
         self._reading = asyncio.Lock()
+        self._flows = Flows(flows, steps_of(kind).items(), lambda: self._prefix)
         self._takes_files = kind.callback_stream is not BotPlugin.callback_stream
 
     def begin(self) -> None:
@@ -76,6 +82,8 @@ class Runner:
                 roots.setdefault(one[1].words[0], []).append(one)
         for root, several in sorted(roots.items()):
             self._command(root, several)
+        if self._flows and "flows" not in roots:
+            parlor.command("flows", help="Conversations: lists them, begins one, ends one", usage="list | start NAME | status | stop")(self._of_flows)
         for method, hook in self._webhooks.items():
             parlor.on("webhook", webhook=hook)(self._webhook(method))
         if self._patterns or self._takes_files or self._kind.callback_message is not BotPlugin.callback_message:
@@ -96,7 +104,7 @@ class Runner:
         if self._keeps:
             await plugin._parlor_kept.load()
         self._loaded.set()
-        if self._patterns:
+        if self._patterns or self._flows:
             self._prefix = str(setting("prefix", "!"))
         config = port.values_of(self._settings) if self._settings else None
         await port.done(plugin.check_configuration(config))
@@ -142,6 +150,13 @@ class Runner:
         else:
             parlor.command(root, help=help, usage=port.first_line(_usage(several)))(give)
 
+    async def _of_flows(self, command: parlor.Command) -> None:
+        await self._loaded.wait()
+        message = people.message(command.message)
+        async with self._flows.lock(message):
+            answer = await self._flows.command(message, command.rest)
+        await parlor.reply(command, answer)
+
     async def _give(self, several: list[tuple[str, Declared]], command: Any) -> None:
         found = _longest(several, command.rest)
         if found is None:
@@ -151,17 +166,65 @@ class Runner:
         method, declared, rest = found
         await self._loaded.wait()
         message = people.message(command.message)
-        try:
-            arguments, named = _arguments(declared, rest)
-        except ValueError as error:
-            await parlor.reply(command, str(error))
+        passed = await self._filtered(command.message, message, method, declared, rest)
+        if passed is None:
             return
-        await self._answer(command.message, getattr(self._plugin, method), (message, *arguments), named, declared.template)
+        method, declared, rest = passed
+
+        async def call() -> bool:
+            try:
+                arguments, named = _arguments(declared, rest)
+            except ValueError as error:
+                await parlor.reply(command, str(error))
+                return False
+            return await self._answer(command.message, getattr(self._plugin, method), (message, *arguments), named, declared.template)
+
+        if not self._flows:
+            await call()
+            return
+        async with self._flows.lock(message):
+            if not self._flows.may(message, declared):
+                await parlor.reply(command, f"{declared.shown(self._prefix)} is a step of a flow, which has not come to it.")
+                return
+            await self._flows.step(message, declared, call, self._executed, partial(parlor.reply, command.message))
+
+    async def _executed(self, method: str, declared: Declared, message: people.Message) -> bool:
+        """Carries out a command that nobody wrote: a step that a flow takes by itself."""
+        try:
+            arguments, named = ((None,), {}) if declared.kind == "pattern" else _arguments(declared, "")
+        except ValueError as error:
+            await parlor.reply(message.of_parlor, str(error))
+            return False
+        return await self._answer(message.of_parlor, getattr(self._plugin, method), (message, *arguments), named, declared.template)
+
+    async def _filtered(
+        self, to: Any, message: people.Message, method: str, declared: Declared, args: Any
+    ) -> Optional[tuple[str, Declared, Any]]:
+        """Asks the filters of the plugin about a command. None: one of them stops it. One that fails stops it, too."""
+        for one in self._filters:
+            try:
+                verdict = await port.done(getattr(self._plugin, one)(message, declared.name, args, False))
+            finally:
+                await self._plugin._parlor_flush()
+            if isinstance(verdict, str):
+                await parlor.reply(to, verdict)
+            if not isinstance(verdict, (tuple, list)) or len(verdict) != 3 or verdict[1] is None:
+                return None
+            message, name, args = verdict
+            if name != declared.name:
+                other = next((found for found in steps_of(self._kind).items() if found[1].name == name), None)
+                # The host has checked who gives the command that was written, and no other one.
+                if other is None or other[1].admin_only and not declared.admin_only or other[1].kind == "pattern":
+                    _log.warning("the filter %s names the command %s, which cannot be given in the place of %s", one, name, declared.name)
+                    return None
+                method, declared = other
+        return method, declared, args
 
     async def _answer(
         self, to: Any, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any], template: Optional[str]
-    ) -> None:
-        """Calls a handler, and says what it answers."""
+    ) -> bool:
+        """Calls a handler, and says what it answers. Gives whether it did what was asked."""
+        done = True
         try:
             try:
                 async for one in port.answers(function(*arguments, **named)):
@@ -170,12 +233,14 @@ class Runner:
                     if text:
                         await parlor.reply(to, text)
             except _TOLD as error:
+                done = False
                 await parlor.reply(to, _reason(error) or type(error).__name__)
             finally:
                 await self._plugin._parlor_flush()
         except NotStored as error:
             await parlor.reply(to, f"Nothing was stored: {error.reason}")
             raise
+        return done
 
     # Messages
 
@@ -195,7 +260,7 @@ class Runner:
             steps.append(partial(self._called, self._plugin.callback_message, made))
         # Another one answers a command.
         if not message.command:
-            steps += (partial(self._match, message, made, *one) for one in self._patterns)
+            steps.append(partial(self._search, message, made))
         await port.each(_log, steps)
 
     async def _take_file(self, file: Any, sender: Any) -> None:
@@ -212,17 +277,39 @@ class Runner:
         finally:
             await self._plugin._parlor_flush()
 
-    async def _match(self, message: Any, made: people.Message, method: str, declared: Declared) -> None:
-        """Calls a method if its regular expression is found."""
-        text = made.body
+    async def _search(self, message: Any, made: people.Message) -> None:
+        """Calls the methods whose regular expressions are found."""
+        found = [(method, declared, match) for method, declared in self._patterns if (match := self._match(made.body, declared))]
+        if not self._flows:
+            await port.each(_log, [partial(self._matched, message, made, *one) for one in found])
+            return
+        async with self._flows.lock(made):
+            # One message is one step: those that belong to the step after it are not called.
+            is_next = [one for one in found if self._flows.is_next(made, one[1])][:1]
+            others = [one for one in found if one not in is_next and not one[1].flow_only and not self._flows.is_next(made, one[1])]
+            await port.each(_log, [partial(self._matched, message, made, *one) for one in is_next + others])
+
+    def _match(self, text: str, declared: Declared) -> Any:
+        """Returns where the regular expression of a method is found in a text."""
         if declared.prefixed:
             if not text.startswith(self._prefix):
-                return
+                return None
             text = text[len(self._prefix) :]
         pattern: Any = declared.pattern
-        match = list(pattern.finditer(text)) if declared.matchall else pattern.search(text)
-        if match:
-            await self._answer(message, getattr(self._plugin, method), (made, match), {}, declared.template)
+        return list(pattern.finditer(text)) if declared.matchall else pattern.search(text)
+
+    async def _matched(self, message: Any, made: people.Message, method: str, declared: Declared, match: Any) -> None:
+        passed = await self._filtered(message, made, method, declared, match)
+        if passed is None:
+            return
+
+        async def call() -> bool:
+            return await self._answer(message, getattr(self._plugin, passed[0]), (made, passed[2]), {}, passed[1].template)
+
+        if self._flows:
+            await self._flows.step(made, passed[1], call, self._executed, partial(parlor.reply, message))
+        else:
+            await call()
 
     async def _mention(self, message: Any) -> None:
         await self._loaded.wait()
@@ -239,19 +326,36 @@ class Runner:
             if values is None:
                 await parlor.webhooks.answer(hook, 404, text="the parameters of the path are missing in the query, or wrong")
                 return
+            request, response = requested.begin(hook)
             try:
-                given = _sent(hook, declared.form_param)
+                given = request if declared.raw else _sent(hook, declared.form_param)
             except ValueError as error:
                 await parlor.webhooks.answer(hook, 400, text=str(error))
                 return
             await self._loaded.wait()
-            answer = await self._called(getattr(self._plugin, method), given, **values)
-            if isinstance(answer, (dict, list)):
-                await parlor.webhooks.answer(hook, json=answer)
-            else:
-                await parlor.webhooks.answer(hook, text=_text(answer))
+            try:
+                answer = await self._called(getattr(self._plugin, method), given, **values)
+            except requested.Answered as error:
+                answer = error
+            if isinstance(answer, requested.Answered):
+                response.status, given = answer.status, answer.body
+                response.headers.update(answer.headers)
+                answer = given
+            await _respond(hook, answer, response)
 
         return take
+
+
+async def _respond(hook: Any, answer: Any, response: requested.Response) -> None:
+    """Gives the host the answer to a request: what a method returns, or a text with a status and headers."""
+    status, headers = response.status_code, response.headers
+    if isinstance(answer, tuple) and answer:
+        status = next((one for one in answer[1:] if isinstance(one, int)), status)
+        for one in answer[1:]:
+            headers.update(one if isinstance(one, dict) else {})
+        answer = answer[0]
+    given: dict[str, Any] = {"json": answer} if isinstance(answer, (dict, list)) else {"data": answer} if isinstance(answer, bytes) else {"text": _text(answer)}
+    await parlor.webhooks.answer(hook, status, headers=dict(headers) or None, **given)
 
 
 def _longest(several: list[tuple[str, Declared]], rest: str) -> Optional[tuple[str, Declared, str]]:
@@ -269,10 +373,11 @@ def _longest(several: list[tuple[str, Declared]], rest: str) -> Optional[tuple[s
     return best
 
 
-def _arguments(declared: Declared, rest: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _arguments(declared: Declared, rest: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Returns the arguments of a command. `ValueError`: what people wrote is not what it takes."""
     if declared.kind == "command":
-        if declared.split_args_with == "":
+        # A filter may have split it already.
+        if declared.split_args_with == "" or not isinstance(rest, str):
             return (rest,), {}
         return (rest.split(declared.split_args_with),), {}
     parsed = declared.parser().parse_args(shlex.split(rest))

@@ -1,18 +1,35 @@
 """The account, by the names that plugins of maubot know."""
 
-from typing import Any, Mapping, Optional
+from collections import OrderedDict
+from typing import Any, Awaitable, Mapping, Optional
 
 import parlor
-from mautrix.types import ContentURI, EventID, EventType, MediaMessageEventContent, MessageType, RoomID, TextMessageEventContent, UserID
-from mautrix.errors import MNotFound
+from mautrix.types import (
+    ContentURI, EventID, EventType, MediaMessageEventContent, Member, Membership, MessageType, RoomID, TextMessageEventContent, UserID,
+)
+from mautrix.errors import MatrixRequestError, MForbidden, MNotFound
 from parlor import errors, outgoing, rooms, user
 from parlor_port import places
 
 from . import media, texts
 
 
+#: How many invitations are kept in mind.
+_MOST_INVITATIONS = 100
+
+
 class Client:
     """The calls of a plugin in the name of the account."""
+
+    def __init__(self) -> None:
+        #: The latest invitations, by their rooms.
+        self._invitations: "OrderedDict[str, Any]" = OrderedDict()
+
+    def invited(self, invite: Any) -> None:
+        """Keeps an invitation in mind."""
+        self._invitations[str(invite.room)] = invite
+        while len(self._invitations) > _MOST_INVITATIONS:
+            self._invitations.popitem(last=False)
 
     @property
     def mxid(self) -> UserID:
@@ -78,10 +95,38 @@ class Client:
         return EventID(await places.say(str(room_id), outgoing(react_to=about, emojis=places.reacted(about, key))))
 
     async def redact(self, room_id: Any, event_id: Any, reason: Optional[str] = None, **_: Any) -> EventID:
-        """Takes an own message back. A room knows it by an id of its own."""
+        """Takes an own message back, or has a room take one of somebody else back, which needs `rooms.moderate`."""
         about = await places.known(str(room_id), str(event_id))
+        if about is not None and not getattr(about, "own", True):
+            if about.kind != "groupchat" or not about.stanza_id:
+                raise MForbidden("only a room can take back a message of somebody else")
+            await _allowed(rooms.retract(str(room_id), about.stanza_id, reason or None))
+            return EventID(event_id)
         number = str(event_id) if about is None else places.id_of(about)
         return EventID(await places.say(str(room_id), outgoing(retract=number)))
+
+    async def kick_user(self, room_id: Any, user_id: Any, reason: Optional[str] = None, **_: Any) -> None:
+        """Makes somebody leave a room. Needs `rooms.moderate`."""
+        for nick in _nicks(str(room_id), str(user_id)):
+            await _allowed(rooms.kick(str(room_id), nick, reason or None))
+
+    async def ban_user(self, room_id: Any, user_id: Any, reason: Optional[str] = None, **_: Any) -> None:
+        """Makes somebody leave a room for good. Needs `rooms.moderate`, and a room that shows their address."""
+        await _allowed(rooms.ban(str(room_id), _address(str(room_id), str(user_id)), reason or None))
+
+    async def unban_user(self, room_id: Any, user_id: Any, reason: Optional[str] = None, **_: Any) -> None:
+        """Lets somebody come back, by their own address. Needs `rooms.moderate`."""
+        await _allowed(rooms.set_affiliation(str(room_id), _address(str(room_id), str(user_id)), "none", reason or None))
+
+    async def invite_user(self, room_id: Any, user_id: Any, reason: Optional[str] = None, **_: Any) -> None:
+        """Invites somebody into a room."""
+        await _allowed(rooms.invite(str(room_id), str(user_id), reason=reason or None))
+
+    async def get_joined_members(self, room_id: Any) -> dict[UserID, Member]:
+        """The people in a room. Needs `rooms.read`."""
+        return {
+            self.mxid if one.own else UserID(f"{room_id}/{one.nick}"): Member(Membership.JOIN, one.nick) for one in rooms.occupants(str(room_id))
+        }
 
     async def get_event(self, room_id: Any, event_id: Any) -> Any:
         """A message that was heard lately. `MNotFound`: it was not, or too long ago."""
@@ -98,13 +143,23 @@ class Client:
         return nick or bare.partition("@")[0]
 
     async def join_room(self, room_id: Any, **_: Any) -> RoomID:
-        """Enters a room."""
-        await rooms.open(str(room_id))
+        """Enters a room, also with the password of an invitation."""
+        invite = self._invitations.pop(str(room_id), None)
+        if invite is not None and invite.password is not None:
+            await rooms.open(str(room_id), password=invite.password)
+        else:
+            await rooms.open(str(room_id))
         return RoomID(room_id)
 
-    async def leave_room(self, room_id: Any, **_: Any) -> None:
-        """Leaves a room."""
-        await rooms.close(str(room_id))
+    join_room_by_id = join_room
+
+    async def leave_room(self, room_id: Any, reason: Optional[str] = None, **_: Any) -> None:
+        """Leaves a room, or declines the invitation to one."""
+        invite = self._invitations.pop(str(room_id), None)
+        if invite is not None and not places.is_room(str(room_id)):
+            await _allowed(rooms.decline(str(room_id), str(invite.from_), reason or None))
+        else:
+            await rooms.close(str(room_id))
 
     async def get_joined_rooms(self) -> list[RoomID]:
         """The rooms that the account is in."""
@@ -119,6 +174,43 @@ class Client:
         """Shows that the bot writes, in a chat."""
         if not places.is_room(str(room_id)):
             await parlor.chats.send(str(room_id), outgoing(chat_state="composing" if timeout else "active"))
+
+
+async def _allowed(call: Awaitable[Any]) -> None:
+    """Waits for a call that the owner or the room may refuse."""
+    try:
+        await call
+    except errors.Denied as error:
+        raise MForbidden(str(error)) from error
+    except errors.Error as error:
+        raise MatrixRequestError(str(error)) from error
+
+
+def _nicks(room: str, user: str) -> list[str]:
+    """The nicknames of a person in a room: `ROOM/NICK` has one, and an address may have several. `MNotFound`: nobody has it there."""
+    if user.startswith(f"{room}/"):
+        return [user.removeprefix(f"{room}/")]
+    found = [one.nick for one in rooms.occupants(room) if one.jid is not None and _bare(one.jid) == _bare(user)]
+    if not found:
+        raise MNotFound(f"{user} is not in {room}, or the room does not show addresses")
+    return found
+
+
+def _address(room: str, user: str) -> str:
+    """The address of a person, who may be `ROOM/NICK`. `MNotFound`: the room does not show it. It never is that of the room itself."""
+    if not user.startswith(f"{room}/"):
+        if places.is_room(_bare(user)):
+            raise MNotFound(f"{user} is no address of a person")
+        return _bare(user)
+    nick = user.removeprefix(f"{room}/")
+    for one in rooms.occupants(room):
+        if one.nick == nick and one.jid is not None:
+            return _bare(one.jid)
+    raise MNotFound(f"{user} is not in the room, or it does not show addresses")
+
+
+def _bare(jid: Any) -> str:
+    return str(jid).partition("/")[0]
 
 
 def of_content(place: str, content: Any, about: Any = None, edits: Any = None) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, Optional
 import aiohttp
 
 from .client import Client
+from .sched import Scheduler
 
 
 class Plugin:
@@ -20,6 +21,7 @@ class Plugin:
         self.http = aiohttp.ClientSession()
         self.database: Any = None
         self.webapp: Any = None
+        self.sched = Scheduler()
         #: Other objects whose methods are handlers.
         self._parlor_handlers: list[Any] = []
 

@@ -17,7 +17,7 @@ from .handlers import command as commands
 from .handlers import event as events
 from .handlers import web
 from .plugin_base import Plugin
-from .state import member_event, redaction_event
+from .state import invite_event, member_event, name_event, redaction_event
 
 _log = logging.getLogger("maubot")
 
@@ -80,6 +80,8 @@ class Runner:
         if self._watches:
             parlor.on("occupantJoined")(partial(self._member, True))
             parlor.on("occupantLeft")(partial(self._member, False))
+            parlor.on("occupantChanged")(partial(self._state, name_event))
+            parlor.on("roomInviteReceived")(partial(self._state, invite_event))
         for method, hook in self._webhooks.items():
             parlor.on("webhook", webhook=hook)(partial(self._take, method))
         parlor.on_stop(self._stop)
@@ -115,6 +117,7 @@ class Runner:
 
     async def _stop(self) -> None:
         if self._plugin is not None:
+            self._plugin.sched.stop()
             await port.done(self._plugin.pre_stop())
             await port.done(self._plugin.stop())
 
@@ -179,8 +182,14 @@ class Runner:
 
     async def _member(self, is_there: bool, occupant: Any) -> None:
         """Somebody has entered a room, or left it."""
-        if self._plugin is not None:
-            event = member_event(self._plugin.client, occupant, is_there)
+        await self._state(partial(member_event, is_there=is_there), occupant)
+
+    async def _state(self, event_of: Callable[[Any, Any], Any], about: Any) -> None:
+        """Something has happened to somebody in a room, or somebody invites the account."""
+        if self._plugin is None:
+            return
+        event = event_of(self._plugin.client, about)
+        if event is not None:
             await port.each(_log, [partial(_listen, event, *one) for one in self._listeners])
 
     async def _echo(self, message: Any) -> None:

@@ -10,11 +10,11 @@ class InternalEventType(Enum):
     LEAVE = "leave"
     KICK = "kick"
     BAN = "ban"
-    # Those below are never heard: `parlor plugin port` tells of them.
     INVITE = "invite"
+    PROFILE_CHANGE = "profile change"
+    # Those below are never heard: `parlor plugin port` tells of them.
     DISINVITE = "disinvite"
     UNBAN = "unban"
-    PROFILE_CHANGE = "profile change"
 
 
 class SyncStream(IntFlag):

@@ -225,6 +225,10 @@ class MemberStateEventContent(_Fields):
         self.avatar_url = None
 
 
+class Member(MemberStateEventContent):
+    """Somebody who is in a room."""
+
+
 class Event:
     """Something that has happened."""
 
@@ -242,7 +246,7 @@ class Event:
 
 
 class StateEvent(Event):
-    """Somebody has entered a room, or left it."""
+    """Somebody has entered a room, left it, has another name there, or invites the account."""
 
     state_key: UserID
     prev_content: Any

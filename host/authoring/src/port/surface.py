@@ -1,0 +1,153 @@
+"""The attributes that the layer has of plugins, messages and events. A use of any other one is reported, also if no table names it."""
+
+import ast
+from typing import Iterable, Iterator, Optional
+
+import checks
+import tree
+from tree import Module
+
+#: Attributes of a plugin of errbot.
+BOT_PLUGIN = {
+    "activate", "bot_config", "bot_identifier", "build_identifier", "callback_connect", "callback_mention", "callback_message", "callback_stream",
+    "check_configuration", "clear", "config", "configure", "deactivate", "get", "get_configuration_template", "is_activated", "items", "keys", "log",
+    "mode", "mutable", "name", "pop", "query_room", "rooms", "send", "send_card", "send_stream_request", "send_templated", "setdefault",
+    "start_poller", "stop_poller", "update", "values", "_bot",
+}
+#: Attributes of a message of errbot, and of people and rooms.
+MESSAGE = {
+    "body", "frm", "to", "parent", "ctx", "extras", "delayed", "type", "of_parlor", "is_group", "is_direct", "is_threaded", "nick", "clone",
+}
+PERSON = {
+    "bare", "node", "domain", "resource", "person", "nick", "fullname", "username", "client", "aclattr", "email", "stripped", "name", "room",
+    "exists", "joined", "occupants", "topic",
+}
+#: Attributes of a plugin of maubot, and of events and their contents.
+PLUGIN = {
+    "id", "log", "config", "client", "http", "database", "webapp", "sched", "loop", "get_config_class", "get_db_upgrade_table",
+    "on_external_config_update", "pre_start", "start", "pre_stop", "stop", "register_handler_class",
+}
+EVENT = {
+    "source", "client", "type", "content", "room_id", "sender", "event_id", "timestamp", "also", "disable_reply", "of_parlor", "respond", "reply",
+    "react", "mark_read", "edit", "unsigned", "state_key", "prev_content", "redacts",
+}
+CONTENT = {
+    "msgtype", "body", "format", "formatted_body", "relates_to", "new_content", "get_reply_to", "get_edit", "set_reply", "set_edit",
+    "trim_reply_fallback", "url", "info", "file", "membership", "displayname", "reason", "avatar_url", "redacts", "get",
+    "deserialize",
+}
+#: Attributes that every object has.
+OF_ALL = {"__class__", "__dict__", "__doc__", "__name__", "__module__"}
+
+UNKNOWN = ("the layer does not have it, and no other line of the plugin sets it", "see what parlor offers: reference/README.md")
+
+#: The decorators whose methods are given a message or an event as the first parameter.
+OF_MESSAGES = {f"errbot.{name}" for name in ("botcmd", "arg_botcmd", "re_botcmd", "botmatch", "cmdfilter")}
+OF_EVENTS = {"maubot.handlers.command.new", "maubot.handlers.command.passive", "maubot.handlers.event.on"}
+#: The options of decorators of maubot.
+OPTIONS = {
+    "maubot.handlers.command.new": {
+        "name", "help", "aliases", "event_type", "msgtypes", "require_subcommand", "arg_fallthrough", "must_consume_args",
+    },
+    "maubot.handlers.command.argument": {"name", "label", "required", "matches", "parser", "pass_raw"},
+    "maubot.handlers.command.passive": {
+        "regex", "msgtypes", "field", "event_type", "multiple", "case_insensitive", "multiline", "dot_all",
+    },
+}
+#: The types of events, if a parameter is annotated.
+EVENTS = {"maubot.MessageEvent", "maubot.matrix.MaubotMessageEvent", "mautrix.types.StateEvent", "mautrix.types.ReactionEvent", "mautrix.types.RedactionEvent"}
+
+
+def of_plugin(checker: checks.Checker, module: Module, node: ast.ClassDef, known: set[str], told: Iterable[str]) -> None:
+    """Tells of attributes of a plugin that nobody sets. `told`: those that other checks tell of."""
+    if checks.has_open_base(checker, module, node):
+        return
+    whole = checks.lineage(checker, module, node)
+    own = known | OF_ALL | set(told) | set().union(*(_bound(kind) for _, kind in whole)) | _set_anywhere(checker.modules)
+    if "__getattr__" in own or "__getattribute__" in own:
+        return
+    for owner, kind in whole:
+        for one in ast.walk(kind):
+            if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Load) and _is_named(one.value, "self") and one.attr not in own:
+                checker.tell("lacks", owner, one, f"self.{one.attr}", *UNKNOWN)
+
+
+def of_messages(checker: checks.Checker, module: Module, framework: str, told: Iterable[str]) -> None:
+    """Tells of attributes of messages or events that the layer does not have."""
+    is_errbot = framework == "errbot"
+    inner = {"frm": PERSON, "to": PERSON} if is_errbot else {"content": CONTENT}
+    set_by_plugin = _set_anywhere(checker.modules) | set(told) | OF_ALL
+    if "__getattr__" in set_by_plugin:
+        return
+    known = (MESSAGE if is_errbot else EVENT) | set_by_plugin
+    for function, _ in tree.functions(module):
+        for name in _parameters(module, function):
+            for one in tree.within(function):
+                if not isinstance(one, ast.Attribute) or not isinstance(one.ctx, ast.Load):
+                    continue
+                value = one.value
+                if _is_named(value, name) and one.attr not in known:
+                    checker.tell("lacks", module, one, f"{name}.{one.attr}", *UNKNOWN)
+                if isinstance(value, ast.Attribute) and _is_named(value.value, name) and value.attr in inner:
+                    if one.attr not in inner[value.attr] | set_by_plugin:
+                        checker.tell("lacks", module, one, f"{name}.{value.attr}.{one.attr}", *UNKNOWN)
+
+
+def options(checker: checks.Checker, module: Module, decorator: ast.Call, name: str) -> None:
+    """Tells of options of a decorator of maubot that the layer does not have."""
+    known = OPTIONS.get(name)
+    for option in checks.keywords(decorator) if known is not None else ():
+        if option not in known:
+            shown = f"@{name.removeprefix('maubot.handlers.')}({option}=…)"
+            checker.tell("lacks", module, decorator, shown, "the layer does not know it", "see what parlor offers: reference/README.md")
+
+
+def _parameters(module: Module, function: tree.Function) -> Iterator[str]:
+    """The names of a function's parameters that are messages or events."""
+    decorators = {module.dotted(one.func if isinstance(one, ast.Call) else one) for one in function.decorator_list}
+    given = function.args.args
+    if decorators & (OF_MESSAGES | OF_EVENTS) and len(given) > 1:
+        yield given[1].arg
+    for one in given:
+        if _annotated(module, one.annotation) in EVENTS:
+            yield one.arg
+
+
+def _annotated(module: Module, annotation: Optional[ast.expr]) -> Optional[str]:
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        return module.aliases.get(annotation.value)
+    return module.dotted(annotation)
+
+
+def _is_named(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _bound(node: ast.ClassDef) -> set[str]:
+    """Returns the names that the body of a class binds."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = list(node.body)
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, (*tree.FUNCTIONS, ast.ClassDef)):
+            found.add(one.name)
+            continue
+        if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):
+            found.add(one.id)
+        if isinstance(one, ast.alias):
+            found.add((one.asname or one.name).partition(".")[0])
+        waiting += ast.iter_child_nodes(one)
+    return found
+
+
+def _set_anywhere(modules: list[Module]) -> set[str]:
+    """Returns the names of all attributes that the plugin sets of any object."""
+    found: set[str] = set()
+    for module in modules:
+        for one in ast.walk(module.tree):
+            if isinstance(one, ast.Attribute) and not isinstance(one.ctx, ast.Load):
+                found.add(one.attr)
+            if isinstance(one, ast.Call) and _is_named(one.func, "setattr") and len(one.args) == 3:
+                # Any name may be meant.
+                found.add(str(one.args[1].value) if isinstance(one.args[1], ast.Constant) else "__getattr__")
+    return found

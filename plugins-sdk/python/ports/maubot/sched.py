@@ -1,0 +1,60 @@
+"""Methods that are called again and again, as `self.sched` of a plugin of maubot does it."""
+
+import logging
+from typing import Any, Callable
+
+import parlor
+from parlor_port.running import done
+
+_log = logging.getLogger("maubot")
+
+
+class Periodic:
+    """A method that is called at intervals, until it is cancelled."""
+
+    def __init__(self, function: Callable[..., Any], catches: bool, is_alone: bool) -> None:
+        self._function = function
+        self._catches = catches
+        self._is_alone = is_alone
+        self._runs = False
+        self.timer: Any = None
+
+    async def ring(self) -> None:
+        """Calls it. Unless it runs in the background, a call that takes longer than the interval keeps the next one from beginning."""
+        if self._runs and self._is_alone:
+            return
+        self._runs = True
+        try:
+            await done(self._function())
+        except Exception:
+            _log.exception("the periodic method %s failed", getattr(self._function, "__name__", self._function))
+            if not self._catches:
+                self.cancel()
+        finally:
+            self._runs = False
+
+    def cancel(self) -> None:
+        """Calls it no more."""
+        self.timer.cancel()
+
+
+class Scheduler:
+    """The periodic methods of a plugin."""
+
+    def __init__(self) -> None:
+        self._all: list[Periodic] = []
+
+    def run_periodically(
+        self, period: float, func: Callable[..., Any], run_task_in_background: bool = False, catch_errors: bool = True
+    ) -> Periodic:
+        """Calls a method each so many seconds, the first time when they have passed."""
+        one = Periodic(func, catch_errors, not run_task_in_background)
+        one.timer = parlor.every(period, one.ring)
+        self._all.append(one)
+        return one
+
+    def stop(self) -> None:
+        """Ends all of them."""
+        for one in self._all:
+            one.cancel()
+        self._all.clear()

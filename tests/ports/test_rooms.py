@@ -1,0 +1,153 @@
+"""Rooms in plugins of maubot: invitations, names, moderation and what is done at intervals: `python3 -m unittest discover tests/ports`."""
+
+import tomllib
+import unittest
+from types import SimpleNamespace
+from typing import Any
+
+import sample
+import test_layer
+
+HALL = "hall@rooms.example.org"
+BY = {"chat": HALL, "kind": "groupchat", "nick": "alice"}
+
+
+def occupant(nick: str, **given: Any) -> SimpleNamespace:
+    about = {"room": HALL, "nick": nick, "own": False, "left": None, "reason": None, "actor": None, "previous_nick": None, "jid": None}
+    return SimpleNamespace(**{**about, **given})
+
+
+class Case(test_layer.Case):
+    async def greeter(self) -> None:
+        """Starts the sample, in its room."""
+        host = await self.begun("greeter", hall=HALL, friends=["alice@example.org"], interval=3600.0)
+        host.rooms[HALL] = SimpleNamespace(jid=HALL)
+
+    async def heard(self, event: str, about: Any) -> list[str]:
+        for name, _, handler in list(self.host.listeners):
+            if name == event:
+                await handler(about)
+        return [text for _, text in self.host.take()]
+
+    def called(self) -> list[tuple[Any, ...]]:
+        calls, self.host.calls = self.host.calls, []
+        return calls
+
+
+class Greeter(Case):
+    async def test_a_new_name_is_no_new_person(self) -> None:
+        await self.greeter()
+        self.assertEqual(await self.heard("occupantJoined", occupant("bob")), ["Welcome, bob!"])
+        self.assertEqual(await self.heard("occupantChanged", occupant("robert", previous_nick="bob")), ["bob is robert now."])
+        # Somebody is away, or has another role.
+        self.assertEqual(await self.heard("occupantChanged", occupant("robert")), [])
+
+    async def test_friends_invite_it_and_others_are_declined(self) -> None:
+        await self.greeter()
+
+        async def invited(by: str, **given: Any) -> list[tuple[Any, ...]]:
+            about = {"room": "garden@rooms.example.org", "from_": by, "to": "bot@example.org", "reason": None, "password": None, **given}
+            await self.heard("roomInviteReceived", SimpleNamespace(**about))
+            return self.called()
+
+        garden = "garden@rooms.example.org"
+        self.assertEqual(await invited("alice@example.org/phone"), [("open", garden)])
+        self.assertEqual(await invited("alice@example.org", password="tea"), [("open", garden, ("password", "tea"))])
+        self.assertEqual(await invited("mallory@example.org/phone"), [("decline", garden, "mallory@example.org/phone", None)])
+        # It is not the address of Alice, but of somebody in the room who calls themselves so.
+        self.assertEqual(await invited("garden@rooms.example.org/alice@example.org"), [("decline", garden, f"{garden}/alice@example.org", None)])
+
+    async def test_what_is_done_at_intervals_ends_with_the_plugin(self) -> None:
+        await self.greeter()
+        [timer] = self.host.timers
+        self.assertEqual(timer.seconds, 3600)
+        self.host.occupants[HALL] = [occupant("bot", own=True), occupant("alice"), occupant("bob")]
+        await timer.later()
+        await timer.later()
+        self.assertEqual(self.host.take(), [(HALL, "2 people are here.")])
+        for one in self.host.stops:
+            await one()
+        self.assertTrue(timer.ended)
+
+    async def test_somebody_is_made_to_leave(self) -> None:
+        await self.greeter()
+        await self.host.says("!out bob", **BY)
+        self.assertEqual(self.called(), [("kick", HALL, "bob", "as asked")])
+        self.host.moderation_denied = True
+        self.assertEqual(await self.answers("!out bob", **BY), ["That did not work."])
+
+    async def test_a_message_of_somebody_else_is_taken_back_by_the_room(self) -> None:
+        await self.greeter()
+        await self.host.says("tea", chat=HALL, kind="groupchat", nick="bob", stanza_id="s1")
+        reply = SimpleNamespace(id="s1")
+        await self.host.says("!hush", **BY, id="m2", stanza_id="s2", extensions=test_layer.extensions(reply=reply))
+        self.assertEqual((self.called(), self.host.take()), ([("retract", HALL, "s1", "too loud")], []))
+
+    async def test_an_own_message_is_taken_back_by_itself(self) -> None:
+        await self.greeter()
+        echo = self.parlor.Message("tea", HALL, "groupchat", nick="bot", id="m1", origin_id="m1", stanza_id="s1", own=True)
+        for event, options, handler in list(self.host.listeners):
+            if event == "message" and options.get("own"):
+                await handler(echo)
+        reply = SimpleNamespace(id="s1")
+        await self.host.says("!hush", **BY, id="m2", stanza_id="s2", extensions=test_layer.extensions(reply=reply))
+        self.assertEqual(self.called(), [])
+        [(place, message)] = self.host.sent
+        self.assertEqual((place, message.retract), (HALL, "s1"))
+
+
+class Moderation(Case):
+    async def moderator(self) -> Any:
+        await self.begun(test_layer.maubot("""
+            @command.new("a")
+            @command.argument("name")
+            @command.argument("who")
+            async def a(self, evt, name, who):
+                try:
+                    await getattr(self.client, name)(evt.room_id, who, reason="spam")
+                except Exception as error:
+                    await evt.respond(type(error).__name__)
+        """))
+        self.host.rooms[HALL] = SimpleNamespace(jid=HALL)
+
+        async def give(call: str, who: str) -> Any:
+            answers = await self.answers(f"!a {call} {who}", **BY)
+            return answers or self.called()
+
+        return give
+
+    async def test_a_ban_needs_the_address_of_the_person(self) -> None:
+        give = await self.moderator()
+        self.host.occupants[HALL] = [occupant("bob", jid="bob@example.org/phone"), occupant("eve"), occupant("rob", jid="bob@example.org/tv")]
+        self.assertEqual(await give("ban_user", f"{HALL}/bob"), [("ban", HALL, "bob@example.org", "spam")])
+        self.assertEqual(await give("ban_user", "bob@example.org/phone"), [("ban", HALL, "bob@example.org", "spam")])
+        # Not the room itself, whose address is a part of that of each occupant.
+        for who in (f"{HALL}/eve", f"{HALL}/nobody", HALL):
+            self.assertEqual(await give("ban_user", who), ["MNotFound"], who)
+        self.assertEqual(await give("unban_user", "bob@example.org"), [("set_affiliation", HALL, "bob@example.org", "none", "spam")])
+        self.assertEqual(await give("kick_user", "bob@example.org"), [("kick", HALL, "bob", "spam"), ("kick", HALL, "rob", "spam")])
+        self.assertEqual(await give("kick_user", "eve@example.org"), ["MNotFound"])
+        self.assertEqual(await give("invite_user", "eve@example.org"), [("invite", HALL, "eve@example.org", ("reason", "spam"))])
+
+    async def test_what_is_not_granted_is_forbidden(self) -> None:
+        give = await self.moderator()
+        self.host.moderation_denied = True
+        self.assertEqual(await give("kick_user", f"{HALL}/bob"), ["MForbidden"])
+
+
+class Granted(unittest.TestCase):
+    def granted(self, call: str) -> dict[str, Any]:
+        result = sample.port(test_layer.maubot(f"async def a(self, evt):\n    await self.client.{call}\n"))
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], [f"self.client.{call.partition('(')[0]}"])
+        return tomllib.loads(result["files"]["plugin.toml"])["permissions"]
+
+    def test_moderation_is_granted_and_told(self) -> None:
+        for call in ("kick_user('a', 'b')", "ban_user('a', 'b')", "unban_user('a', 'b')", "invite_user('a', 'b')"):
+            self.assertEqual(self.granted(call)["rooms.moderate"]["scope"], ["*"])
+            self.assertNotIn("optional", self.granted(call)["rooms.moderate"])
+        # Most plugins take back their own messages alone.
+        self.assertTrue(self.granted("redact('a', 'b')")["rooms.moderate"]["optional"])
+
+
+if __name__ == "__main__":
+    unittest.main()
