@@ -127,11 +127,11 @@ impl Node {
     /// in their order. It may leave out those that later ones replaced, and may begin again. [`Self::passed`] takes in all others.
     pub fn seen(&mut self, now: Duration, key: &Key, revision: Revision, value: Option<Value>) -> Vec<Output> {
         self.turn(now, |node| {
-            if value.is_some() && node.view.has_missed(key, revision) {
+            if node.view.has_missed(key, revision) {
                 node.begin_anew(now);
                 return;
             }
-            if revision > node.view.revision(key) && node.busy.get(key).is_some_and(Option::is_some) {
+            if revision > node.view.last(key) && node.busy.get(key).is_some_and(Option::is_some) {
                 node.busy.remove(key);
             }
             if let (Key::Session(id), Some(Value::Session(session))) = (key, &value) {

@@ -27,6 +27,9 @@ pub(crate) struct View {
     loads: BTreeMap<SessionId, u64>,
     /// The accounts that nobody runs, with their weights.
     orphans: BTreeMap<Arc<str>, u32>,
+    /// The keys that are gone, with the revisions of their deletions. A store of several servers may report earlier writes again, from
+    /// one that lags behind.
+    gone: BTreeMap<Key, Revision>,
     /// When an account was last seen to change hands.
     changed: Duration,
     /// All writes up to this revision were seen, unless later ones replaced them.
@@ -56,8 +59,15 @@ impl View {
     }
 
     fn put(&mut self, now: Duration, key: &Key, revision: Revision, value: Option<Value>) {
+        if revision <= self.last(key) {
+            return;
+        }
+        if value.is_some() {
+            self.gone.remove(key);
+        } else {
+            self.gone.insert(key.clone(), revision);
+        }
         match (key, value) {
-            (key, _) if revision <= self.revision(key) => {}
             (Key::Session(id), Some(Value::Session(session))) => {
                 if session.state == SessionState::Over {
                     self.orphan_all(*id);
@@ -118,14 +128,19 @@ impl View {
         }
     }
 
+    /// Returns the revision of the last write of a key that was seen, which may be a deletion; 0 if there was none.
+    pub(crate) fn last(&self, key: &Key) -> Revision {
+        self.revision(key).max(self.gone.get(key).copied().unwrap_or_default())
+    }
+
     /// Returns the highest revision that the store has reported or confirmed.
     pub(crate) fn known(&self) -> Revision {
         self.complete.max(self.confirmed)
     }
 
-    /// Returns whether a record should have been reported before, and was not. The store has lost what it reported in its place.
+    /// Returns whether a write should have been reported before, and was not. The store has lost what it reported in its place.
     pub(crate) fn has_missed(&self, key: &Key, revision: Revision) -> bool {
-        self.revision(key) < revision && revision <= self.complete
+        self.last(key) < revision && revision <= self.complete
     }
 
     pub(crate) fn session(&self, id: SessionId) -> Option<&SeenSession> {

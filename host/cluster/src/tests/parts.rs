@@ -340,6 +340,32 @@ fn a_record_that_should_have_been_reported_before_shows_a_loss_and_a_repeated_on
     assert!(outputs.contains(&Output::ReadAnew), "the reports up to 40 had nothing of it: {outputs:?}");
 }
 
+/// An account was removed, and its record says so.
+#[test]
+fn a_deletion_that_should_have_been_reported_before_shows_a_loss() {
+    let mut node = Node::new("node", 1, Timing::default(), 1);
+    let (key, claim) = (Key::Account(name(0)), Claim { session: None, token: Token(1), weight: 1 });
+    node.seen(ms(10), &key, 20, Some(Value::Claim(claim)));
+    node.passed(ms(10), 40);
+    let outputs = node.seen(ms(20), &key, 30, None);
+    assert!(outputs.contains(&Output::ReadAnew), "the reports up to 40 had nothing of it: {outputs:?}");
+}
+
+/// A server that lags behind may report the writes before the deletion once more.
+#[test]
+fn an_earlier_record_of_an_account_that_is_gone_is_no_loss_and_does_not_count() {
+    let mut stage = Stage::with(1, 1);
+    let (key, claim) = (Key::Account(name(0)), stage.store.claim(&name(0)).unwrap().clone());
+    let deletion = stage.store.put(key.clone(), None);
+    stage.settle(&[]);
+    assert_eq!(stage.loads(), [0]);
+    stage.done.clear();
+    stage.input(0, |node, now| node.seen(now, &key, deletion - 1, Some(Value::Claim(claim))));
+    stage.input(0, |node, now| node.seen(now, &key, deletion, None));
+    assert_eq!(stage.done, []);
+    assert_eq!(stage.loads(), [0]);
+}
+
 /// If several servers keep the state, nodes ask NATS by writes, which come often.
 #[test]
 fn a_node_whose_reports_never_pause_renews_its_session_and_ends_its_accounts_in_time() {
