@@ -306,9 +306,9 @@ impl Node {
         for account in std::mem::take(&mut self.news) {
             let claim = self.view.claim(&account);
             if let Some(hold) = self.holds.get(&account) {
-                // If the store has lost a claim, it gives the token of that one a second time.
-                let is_own = |claim: &Claim| claim.token == hold.token && claim.session == own;
-                if claim.is_some_and(|claim| claim.token < hold.token || is_own(claim)) {
+                // If the store has lost claims, it gives their tokens a second time.
+                let is_own = |claim: &Claim| claim.token <= hold.token && claim.session == own;
+                if claim.is_some_and(is_own) {
                     continue;
                 }
                 let (token, is_stopped) = (hold.token, matches!(hold.phase, Phase::Stopped(_)));

@@ -412,18 +412,20 @@ fn a_drained_node_takes_accounts_after_a_loss_unless_the_drain_is_reported_again
     }
 }
 
-/// After the store has lost a claim, it gives the token of that claim a second time.
+/// After the store has lost claims, it gives their tokens a second time.
 #[test]
-fn an_account_ends_if_another_session_has_it_with_the_same_token() {
-    let mut stage = Stage::with(1, 1);
-    stage.done.clear();
-    let claim = stage.store.claim(&name(0)).unwrap().clone();
-    assert_eq!(claim.token, Token(1));
-    let elsewhere = Claim { session: Some(SessionId { process: 77, number: 1 }), ..claim };
-    stage.store.put(Key::Account(name(0)), Some(Value::Claim(elsewhere)));
-    stage.settle(&[]);
-    assert_eq!(stage.done, [(0, Output::Kill { account: name(0), token: Token(1) })]);
-    assert!(!stage.nodes[0].may_act(stage.now, &name(0), Token(1)));
+fn an_account_ends_if_another_session_has_it_with_the_same_or_an_earlier_token() {
+    for token in [1, 0].map(Token) {
+        let mut stage = Stage::with(1, 1);
+        stage.done.clear();
+        let claim = stage.store.claim(&name(0)).unwrap().clone();
+        assert_eq!(claim.token, Token(1));
+        let elsewhere = Claim { session: Some(SessionId { process: 77, number: 1 }), token, ..claim };
+        stage.store.put(Key::Account(name(0)), Some(Value::Claim(elsewhere)));
+        stage.settle(&[]);
+        assert_eq!(stage.done, [(0, Output::Kill { account: name(0), token: Token(1) })], "{token:?}");
+        assert!(!stage.nodes[0].may_act(stage.now, &name(0), Token(1)));
+    }
 }
 
 /// The store has lost claims, so that the log of an account has a higher token than its claim.
