@@ -16,9 +16,20 @@ pub(crate) struct SeenSession {
     pub(crate) at: Duration,
 }
 
+impl SeenSession {
+    /// Returns a session that an account names and that has no record. The record may come yet. If it does not, the store has lost it,
+    /// and nodes end the session after their patience, so that its accounts run again.
+    fn without_record(now: Duration) -> Self {
+        // It takes no accounts.
+        let session = Session { node: "".into(), capacity: 0, beat: 0, state: SessionState::Draining };
+        Self { session, revision: 0, at: now }
+    }
+}
+
 /// The records of a store, as they were seen last.
 #[derive(Debug, Default)]
 pub(crate) struct View {
+    /// The sessions that have a record, or that an account names.
     sessions: BTreeMap<SessionId, SeenSession>,
     claims: BTreeMap<Arc<str>, (Claim, Revision)>,
     /// The accounts of each session that is not known to be over, with their weights.
@@ -79,7 +90,7 @@ impl View {
                     self.changed = now;
                 }
                 self.forget(account);
-                self.enter(account, &claim);
+                self.enter(now, account, &claim);
                 self.claims.insert(Arc::clone(account), (claim, revision));
             }
             // Only sessions that are over are removed.
@@ -92,8 +103,11 @@ impl View {
     }
 
     /// Notes where an account is.
-    fn enter(&mut self, account: &Arc<str>, claim: &Claim) {
-        let holder = claim.session.filter(|id| self.session(*id).is_none_or(|seen| !is_over(seen)));
+    fn enter(&mut self, now: Duration, account: &Arc<str>, claim: &Claim) {
+        let holder = claim.session.filter(|id| {
+            let seen = self.sessions.entry(*id).or_insert_with(|| SeenSession::without_record(now));
+            !is_over(seen)
+        });
         let accounts = match holder {
             Some(id) => {
                 *self.loads.entry(id).or_default() += u64::from(claim.weight);

@@ -428,6 +428,36 @@ fn an_account_ends_if_another_session_has_it_with_the_same_or_an_earlier_token()
     }
 }
 
+/// The store has lost the record of a session, and a claim for it came late. Nobody can renew or close that session any more.
+#[test]
+fn an_account_of_a_session_without_a_record_runs_again_after_the_patience_of_nodes() {
+    let mut stage = Stage::with(2, 1);
+    let (lost, patience) = (SessionId { process: 77, number: 1 }, Timing::default().patience());
+    let claim = Claim { session: Some(lost), token: Token(7), weight: 1 };
+    stage.store.put(Key::Account(name(0)), Some(Value::Claim(claim)));
+    stage.run(patience - ms(50), &[]);
+    assert_eq!((stage.loads(), stage.store.session(lost)), (vec![0, 0], None), "it may be written yet");
+    stage.run(ms(150), &[]);
+    assert_eq!(stage.loads().into_iter().sum::<usize>(), 1);
+    assert_eq!(stage.store.claim(&name(0)).unwrap().token, Token(8));
+    assert!(stage.store.session(lost).is_some_and(|session| session.state == SessionState::Over));
+}
+
+/// Reports begin with the present record of each key, in the order of their revisions. A session is renewed after its claims.
+#[test]
+fn a_session_whose_record_comes_after_its_claims_goes_on() {
+    let mut node = Node::new("node", 1, Timing::default(), 1);
+    let (id, account) = (SessionId { process: 77, number: 1 }, Key::Account(name(0)));
+    let claim = Claim { session: Some(id), token: Token(7), weight: 1 };
+    node.seen(ms(0), &account, 5, Some(Value::Claim(claim)));
+    let session = Session { node: "other".into(), capacity: 1, beat: 9, state: SessionState::Open };
+    node.seen(ms(1_000), &Key::Session(id), 9, Some(Value::Session(session)));
+    let is_of_it = |output: &Output| matches!(output, Output::Put { key: Key::Session(of), .. } if *of == id);
+    assert!(!node.tick(ms(3_000)).iter().any(is_of_it), "its patience begins with the record");
+    let patience = Timing::default().patience();
+    assert!(node.tick(ms(1_000) + patience).iter().any(is_of_it));
+}
+
 /// The store has lost claims, so that the log of an account has a higher token than its claim.
 #[test]
 fn an_account_whose_token_is_raised_is_ended_and_then_started_with_it() {
