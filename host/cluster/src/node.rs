@@ -127,11 +127,11 @@ impl Node {
     /// in their order. It may leave out those that later ones replaced, and may begin again. [`Self::passed`] takes in all others.
     pub fn seen(&mut self, now: Duration, key: &Key, revision: Revision, value: Option<Value>) -> Vec<Output> {
         self.turn(now, |node| {
-            if value.is_some() && node.view.has_missed(key, revision) {
+            if node.view.has_missed(key, revision) {
                 node.begin_anew(now);
                 return;
             }
-            if revision > node.view.revision(key) && node.busy.get(key).is_some_and(Option::is_some) {
+            if revision > node.view.last(key) && node.busy.get(key).is_some_and(Option::is_some) {
                 node.busy.remove(key);
             }
             if let (Key::Session(id), Some(Value::Session(session))) = (key, &value) {
@@ -306,9 +306,9 @@ impl Node {
         for account in std::mem::take(&mut self.news) {
             let claim = self.view.claim(&account);
             if let Some(hold) = self.holds.get(&account) {
-                // If the store has lost a claim, it gives the token of that one a second time.
-                let is_own = |claim: &Claim| claim.token == hold.token && claim.session == own;
-                if claim.is_some_and(|claim| claim.token < hold.token || is_own(claim)) {
+                // If the store has lost claims, it gives their tokens a second time.
+                let is_own = |claim: &Claim| claim.token <= hold.token && claim.session == own;
+                if claim.is_some_and(is_own) {
                     continue;
                 }
                 let (token, is_stopped) = (hold.token, matches!(hold.phase, Phase::Stopped(_)));

@@ -16,9 +16,20 @@ pub(crate) struct SeenSession {
     pub(crate) at: Duration,
 }
 
+impl SeenSession {
+    /// Returns a session that an account names and that has no record. The record may come yet. If it does not, the store has lost it,
+    /// and nodes end the session after their patience, so that its accounts run again.
+    fn without_record(now: Duration) -> Self {
+        // It takes no accounts.
+        let session = Session { node: "".into(), capacity: 0, beat: 0, state: SessionState::Draining };
+        Self { session, revision: 0, at: now }
+    }
+}
+
 /// The records of a store, as they were seen last.
 #[derive(Debug, Default)]
 pub(crate) struct View {
+    /// The sessions that have a record, or that an account names.
     sessions: BTreeMap<SessionId, SeenSession>,
     claims: BTreeMap<Arc<str>, (Claim, Revision)>,
     /// The accounts of each session that is not known to be over, with their weights.
@@ -27,6 +38,9 @@ pub(crate) struct View {
     loads: BTreeMap<SessionId, u64>,
     /// The accounts that nobody runs, with their weights.
     orphans: BTreeMap<Arc<str>, u32>,
+    /// The keys that are gone, with the revisions of their deletions. A store of several servers may report earlier writes again, from
+    /// one that lags behind.
+    gone: BTreeMap<Key, Revision>,
     /// When an account was last seen to change hands.
     changed: Duration,
     /// All writes up to this revision were seen, unless later ones replaced them.
@@ -56,8 +70,15 @@ impl View {
     }
 
     fn put(&mut self, now: Duration, key: &Key, revision: Revision, value: Option<Value>) {
+        if revision <= self.last(key) {
+            return;
+        }
+        if value.is_some() {
+            self.gone.remove(key);
+        } else {
+            self.gone.insert(key.clone(), revision);
+        }
         match (key, value) {
-            (key, _) if revision <= self.revision(key) => {}
             (Key::Session(id), Some(Value::Session(session))) => {
                 if session.state == SessionState::Over {
                     self.orphan_all(*id);
@@ -69,7 +90,7 @@ impl View {
                     self.changed = now;
                 }
                 self.forget(account);
-                self.enter(account, &claim);
+                self.enter(now, account, &claim);
                 self.claims.insert(Arc::clone(account), (claim, revision));
             }
             // Only sessions that are over are removed.
@@ -82,8 +103,11 @@ impl View {
     }
 
     /// Notes where an account is.
-    fn enter(&mut self, account: &Arc<str>, claim: &Claim) {
-        let holder = claim.session.filter(|id| self.session(*id).is_none_or(|seen| !is_over(seen)));
+    fn enter(&mut self, now: Duration, account: &Arc<str>, claim: &Claim) {
+        let holder = claim.session.filter(|id| {
+            let seen = self.sessions.entry(*id).or_insert_with(|| SeenSession::without_record(now));
+            !is_over(seen)
+        });
         let accounts = match holder {
             Some(id) => {
                 *self.loads.entry(id).or_default() += u64::from(claim.weight);
@@ -118,14 +142,19 @@ impl View {
         }
     }
 
+    /// Returns the revision of the last write of a key that was seen, which may be a deletion; 0 if there was none.
+    pub(crate) fn last(&self, key: &Key) -> Revision {
+        self.revision(key).max(self.gone.get(key).copied().unwrap_or_default())
+    }
+
     /// Returns the highest revision that the store has reported or confirmed.
     pub(crate) fn known(&self) -> Revision {
         self.complete.max(self.confirmed)
     }
 
-    /// Returns whether a record should have been reported before, and was not. The store has lost what it reported in its place.
+    /// Returns whether a write should have been reported before, and was not. The store has lost what it reported in its place.
     pub(crate) fn has_missed(&self, key: &Key, revision: Revision) -> bool {
-        self.revision(key) < revision && revision <= self.complete
+        self.last(key) < revision && revision <= self.complete
     }
 
     pub(crate) fn session(&self, id: SessionId) -> Option<&SeenSession> {

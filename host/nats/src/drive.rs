@@ -26,6 +26,8 @@ use crate::watch::{Message, Watch};
 const ANSWER: Duration = Duration::from_millis(300);
 /// The longest time between two looks at the clock: timers of the runtime do not count the time of sleep.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// How long after a failure the stream is looked for again.
+const PAUSE: Duration = Duration::from_secs(1);
 /// If nothing arrives for this time although an own write was acknowledged, the watch is not whole.
 const ARRIVAL: Duration = Duration::from_secs(1);
 
@@ -209,8 +211,8 @@ async fn open(settings: &Settings, cluster: &Cluster, timing: Timing) -> Result<
     Ok((link, state))
 }
 
-/// The result of looking for the stream.
-type Mending = BoxFuture<'static, Result<State, StartError>>;
+/// Looks for the stream. Returns how the times of the cluster differ from those of the node.
+type Mending = BoxFuture<'static, Option<StateError>>;
 
 struct Running {
     node: Node,
@@ -258,7 +260,9 @@ impl Running {
                 // Before the messages, which may never pause.
                 found = mended(&mut self.mending) => {
                     self.mending = None;
-                    if self.has_other_times(found) {
+                    if let Some(other_times) = found {
+                        // The node must end at once: others may end its session before its own time is over.
+                        (self.orders)(Order::Report(other_times));
                         break;
                     }
                     Vec::new()
@@ -298,7 +302,8 @@ impl Running {
     fn read_anew(&mut self) {
         self.watch.begin_again();
         self.awaited = None;
-        // A node with other times may have created the stream anew.
+        // A node with other times may have created the stream anew, after the last look at it.
+        self.mending = None;
         self.mend();
         (self.orders)(Order::Report(StateError::Lost(self.state.cluster.to_string())));
     }
@@ -418,30 +423,26 @@ impl Running {
     /// Creates the stream of the state anew if NATS has none any more, as a node does that starts.
     fn mend(&mut self) {
         if self.mending.is_none() {
-            let (state, timing) = (self.state.clone(), self.timing);
-            self.mending = Some(Box::pin(async move { State::open(&state.link, &state.cluster, timing).await }));
-        }
-    }
-
-    /// Returns whether the cluster has other times than this node, and reports it. The node must end at once then: others may end
-    /// its session before its own time is over.
-    fn has_other_times(&mut self, found: Result<State, StartError>) -> bool {
-        match found {
-            Ok(_) => false,
-            Err(StartError::State(error @ StateError::Timing { .. })) => {
-                (self.orders)(Order::Report(error));
-                true
-            }
-            Err(error) => {
-                tracing::debug!(%error, "the stream of the cluster's state is looked for again soon");
-                false
-            }
+            self.mending = Some(Box::pin(look_for_other_times(self.state.clone(), self.timing)));
         }
     }
 }
 
+/// Creates the stream of the state if it is gone, and compares the times of the cluster, until NATS has said what they are. Returns how
+/// they differ.
+pub(crate) async fn look_for_other_times(state: State, timing: Timing) -> Option<StateError> {
+    loop {
+        match State::open(&state.link, &state.cluster, timing).await {
+            Ok(_) => return None,
+            Err(StartError::State(error @ StateError::Timing { .. })) => return Some(error),
+            Err(error) => tracing::debug!(%error, "the stream of the cluster's state is looked for again soon"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 /// Waits until the stream was looked for.
-async fn mended(mending: &mut Option<Mending>) -> Result<State, StartError> {
+async fn mended(mending: &mut Option<Mending>) -> Option<StateError> {
     match mending {
         Some(mending) => mending.await,
         None => std::future::pending().await,

@@ -340,6 +340,32 @@ fn a_record_that_should_have_been_reported_before_shows_a_loss_and_a_repeated_on
     assert!(outputs.contains(&Output::ReadAnew), "the reports up to 40 had nothing of it: {outputs:?}");
 }
 
+/// An account was removed, and its record says so.
+#[test]
+fn a_deletion_that_should_have_been_reported_before_shows_a_loss() {
+    let mut node = Node::new("node", 1, Timing::default(), 1);
+    let (key, claim) = (Key::Account(name(0)), Claim { session: None, token: Token(1), weight: 1 });
+    node.seen(ms(10), &key, 20, Some(Value::Claim(claim)));
+    node.passed(ms(10), 40);
+    let outputs = node.seen(ms(20), &key, 30, None);
+    assert!(outputs.contains(&Output::ReadAnew), "the reports up to 40 had nothing of it: {outputs:?}");
+}
+
+/// A server that lags behind may report the writes before the deletion once more.
+#[test]
+fn an_earlier_record_of_an_account_that_is_gone_is_no_loss_and_does_not_count() {
+    let mut stage = Stage::with(1, 1);
+    let (key, claim) = (Key::Account(name(0)), stage.store.claim(&name(0)).unwrap().clone());
+    let deletion = stage.store.put(key.clone(), None);
+    stage.settle(&[]);
+    assert_eq!(stage.loads(), [0]);
+    stage.done.clear();
+    stage.input(0, |node, now| node.seen(now, &key, deletion - 1, Some(Value::Claim(claim))));
+    stage.input(0, |node, now| node.seen(now, &key, deletion, None));
+    assert_eq!(stage.done, []);
+    assert_eq!(stage.loads(), [0]);
+}
+
 /// If several servers keep the state, nodes ask NATS by writes, which come often.
 #[test]
 fn a_node_whose_reports_never_pause_renews_its_session_and_ends_its_accounts_in_time() {
@@ -386,18 +412,50 @@ fn a_drained_node_takes_accounts_after_a_loss_unless_the_drain_is_reported_again
     }
 }
 
-/// After the store has lost a claim, it gives the token of that claim a second time.
+/// After the store has lost claims, it gives their tokens a second time.
 #[test]
-fn an_account_ends_if_another_session_has_it_with_the_same_token() {
-    let mut stage = Stage::with(1, 1);
-    stage.done.clear();
-    let claim = stage.store.claim(&name(0)).unwrap().clone();
-    assert_eq!(claim.token, Token(1));
-    let elsewhere = Claim { session: Some(SessionId { process: 77, number: 1 }), ..claim };
-    stage.store.put(Key::Account(name(0)), Some(Value::Claim(elsewhere)));
-    stage.settle(&[]);
-    assert_eq!(stage.done, [(0, Output::Kill { account: name(0), token: Token(1) })]);
-    assert!(!stage.nodes[0].may_act(stage.now, &name(0), Token(1)));
+fn an_account_ends_if_another_session_has_it_with_the_same_or_an_earlier_token() {
+    for token in [1, 0].map(Token) {
+        let mut stage = Stage::with(1, 1);
+        stage.done.clear();
+        let claim = stage.store.claim(&name(0)).unwrap().clone();
+        assert_eq!(claim.token, Token(1));
+        let elsewhere = Claim { session: Some(SessionId { process: 77, number: 1 }), token, ..claim };
+        stage.store.put(Key::Account(name(0)), Some(Value::Claim(elsewhere)));
+        stage.settle(&[]);
+        assert_eq!(stage.done, [(0, Output::Kill { account: name(0), token: Token(1) })], "{token:?}");
+        assert!(!stage.nodes[0].may_act(stage.now, &name(0), Token(1)));
+    }
+}
+
+/// The store has lost the record of a session, and a claim for it came late. Nobody can renew or close that session any more.
+#[test]
+fn an_account_of_a_session_without_a_record_runs_again_after_the_patience_of_nodes() {
+    let mut stage = Stage::with(2, 1);
+    let (lost, patience) = (SessionId { process: 77, number: 1 }, Timing::default().patience());
+    let claim = Claim { session: Some(lost), token: Token(7), weight: 1 };
+    stage.store.put(Key::Account(name(0)), Some(Value::Claim(claim)));
+    stage.run(patience - ms(50), &[]);
+    assert_eq!((stage.loads(), stage.store.session(lost)), (vec![0, 0], None), "it may be written yet");
+    stage.run(ms(150), &[]);
+    assert_eq!(stage.loads().into_iter().sum::<usize>(), 1);
+    assert_eq!(stage.store.claim(&name(0)).unwrap().token, Token(8));
+    assert!(stage.store.session(lost).is_some_and(|session| session.state == SessionState::Over));
+}
+
+/// Reports begin with the present record of each key, in the order of their revisions. A session is renewed after its claims.
+#[test]
+fn a_session_whose_record_comes_after_its_claims_goes_on() {
+    let mut node = Node::new("node", 1, Timing::default(), 1);
+    let (id, account) = (SessionId { process: 77, number: 1 }, Key::Account(name(0)));
+    let claim = Claim { session: Some(id), token: Token(7), weight: 1 };
+    node.seen(ms(0), &account, 5, Some(Value::Claim(claim)));
+    let session = Session { node: "other".into(), capacity: 1, beat: 9, state: SessionState::Open };
+    node.seen(ms(1_000), &Key::Session(id), 9, Some(Value::Session(session)));
+    let is_of_it = |output: &Output| matches!(output, Output::Put { key: Key::Session(of), .. } if *of == id);
+    assert!(!node.tick(ms(3_000)).iter().any(is_of_it), "its patience begins with the record");
+    let patience = Timing::default().patience();
+    assert!(node.tick(ms(1_000) + patience).iter().any(is_of_it));
 }
 
 /// The store has lost claims, so that the log of an account has a higher token than its claim.

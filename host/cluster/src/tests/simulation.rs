@@ -389,6 +389,13 @@ impl Cluster {
         }
     }
 
+    /// Reports writes to a node again, as a server of the store does that lags behind.
+    fn report_again(&mut self, node: usize) {
+        let seen = u64::try_from(self.machines[node].seen).unwrap();
+        self.machines[node].seen = usize::try_from(self.random.range(0, seen + 1)).unwrap();
+        self.report(node);
+    }
+
     fn reported(&mut self, node: usize, before: usize) {
         let from = self.machines[node].seen;
         if self.machines[node].cut_since.is_some() || before <= from {
@@ -512,7 +519,7 @@ impl Cluster {
         let nodes: Vec<_> = (0..self.machines.len()).collect();
         let node = *self.random.one_of(&nodes);
         let time = self.random.range(50 * MS, 5_000 * MS);
-        match self.random.range(0, 8) {
+        match self.random.range(0, 9) {
             0 | 1 => {
                 self.machines[node].cut_since.get_or_insert(self.now);
                 self.after(time, Event::Reconnect { node });
@@ -529,6 +536,7 @@ impl Cluster {
                 let is_draining = self.random.chance(500);
                 self.input(node, |state, now| state.drain(now, is_draining));
             }
+            7 => self.report_again(node),
             _ => self.change_weight(),
         }
         let next = self.random.range(20 * MS, 1_500 * MS);

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
+use crate::drive::look_for_other_times;
 use crate::pulse::{Pulse, Question};
 use crate::watch::Watch;
 use crate::{AccountLog, Added, Driver, Link, LogError, NodeSettings, Order, Permit, StartError, State, StateError};
@@ -408,6 +409,23 @@ async fn a_node_ends_if_the_cluster_has_other_times_after_a_loss() {
     while !matches!(node.report().await, StateError::Timing { .. }) {}
     soon(node.driver.ended()).await;
     assert!(!permit.may_act());
+}
+
+/// The first questions after a loss may have no answer, or one that says nothing.
+#[tokio::test]
+async fn the_times_of_the_cluster_are_compared_until_nats_has_said_what_they_are() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let config = link.jetstream.get_stream(cluster().state_stream()).await.unwrap().cached_info().config.clone();
+    link.jetstream.update_stream(Config { max_message_size: -1, ..config.clone() }).await.unwrap();
+    let state = State { link: link.clone(), cluster: cluster() };
+    let mut looking = Box::pin(look_for_other_times(state.clone(), other_times()));
+    let early = tokio::time::timeout(Duration::from_millis(700), &mut looking).await;
+    assert!(early.is_err(), "{early:?}");
+    link.jetstream.update_stream(config).await.unwrap();
+    let found = soon(looking).await;
+    assert!(matches!(found, Some(StateError::Timing { .. })), "{found:?}");
+    assert_eq!(soon(look_for_other_times(state, Timing::default())).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
