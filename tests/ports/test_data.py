@@ -255,6 +255,42 @@ async def both(self, evt, query):
                 await database.execute(query)
             self.assertLess(time.monotonic() - began, 0.5, query[:9])
 
+    async def test_the_number_of_an_upgrade_without_a_transaction_is_not_lost(self) -> None:
+        head = HEAD + """
+
+@upgrades.register(description="again and again", transaction=False)
+async def repeated(conn: Connection) -> None:
+    await conn.execute("CREATE TABLE IF NOT EXISTS other (number INTEGER)")
+"""
+        kept = dict((await self.begun(plugin(NOTES))).kept)
+        # The plugin is ended before it stores something for the second time, and so on.
+        for times in range(4):
+            host = await self.begun(plugin(NOTES, head), kept, starts=False)
+            pages = sys.modules["parlor_port.pages"].Pages
+            real, stored = pages.store, 0
+
+            async def store(self: Any, real: Any = real, times: int = times) -> None:
+                nonlocal stored
+                if stored == times:
+                    raise SystemError("the plugin is ended")
+                stored += 1
+                await real(self)
+
+            pages.store = store
+            with contextlib.suppress(SystemError):
+                await host.start()
+            host = await self.begun(plugin(NOTES, head), dict(host.kept))
+            self.assertEqual(await self.answers("!note list"), ["nothing"], times)
+
+    async def test_foreign_keys_stay_off_if_the_database_is_read_again(self) -> None:
+        await self.begun(plugin(NOTES))
+        database = sys.modules["mautrix.util.async_db"].Database()
+        for state in (0, 1):
+            await database.execute(f"PRAGMA foreign_keys = {state}")
+            # As after a transaction that the host did not store.
+            database._pages.forget()
+            self.assertEqual(await database.fetchval("PRAGMA foreign_keys"), state)
+
     async def test_an_upgrade_without_a_transaction_may_turn_foreign_keys_off(self) -> None:
         head = HEAD + """
 

@@ -133,7 +133,10 @@ class Connection:
                 # SQLite ignores it there.
                 raise sqlite3.OperationalError(
                     "PRAGMA foreign_keys cannot be changed within a transaction: do it before, in an upgrade with `transaction=False`")
-            return pages.connection.execute(query), []
+            cursor = pages.connection.execute(query)
+            # A database that is read again stays as it was: deleting a table would delete what refers to it.
+            pages.has_foreign_keys = bool(pages.connection.execute("PRAGMA foreign_keys").fetchone()[0])
+            return cursor, []
 
     async def _do(self, query: str, args: Sequence[Any], is_change: bool = False) -> tuple[Any, list[Any]]:
         async with self.transaction():
@@ -198,8 +201,10 @@ class UpgradeTable:
             async with database.transaction() if is_one else database.acquire():
                 await port.done(function(database, database.scheme) if _takes_two(function) else function(database))
                 version = to or version + 1
-                await database.execute(f"DELETE FROM {table}")
-                await database.execute(f"INSERT INTO {table} (version) VALUES ($1)", version)
+                # Without a number, all upgrades would be made again.
+                async with database.transaction():
+                    await database.execute(f"DELETE FROM {table}")
+                    await database.execute(f"INSERT INTO {table} (version) VALUES ($1)", version)
 
 
 def _goes_on(connection: sqlite3.Connection) -> None:
