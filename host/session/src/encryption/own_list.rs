@@ -69,14 +69,13 @@ pub(super) fn own_list_came(
         Err(CallError::Offline | CallError::Stopped) => return,
         // There is no such node yet.
         Err(CallError::Stanza(error)) if error.condition == "item-not-found" => Some(DeviceList::empty(form)),
-        Err(error) if keys.published.withdrawn.is_pending(form) && may_succeed_later(&error) => {
+        // Nothing is to be changed in it.
+        Err(_) if !keys.has_omemo() && !keys.published.withdrawn.is_pending(form) => return,
+        Err(error) if may_succeed_later(&error) => {
             keys.published.ask_again(form);
             return try_later(keys, &error, turn);
         }
-        Err(error) if keys.has_omemo() || keys.published.withdrawn.is_pending(form) => {
-            return is_refused(keys, &error, turn);
-        }
-        Err(_) => return,
+        Err(error) => return is_refused(keys, &error, turn),
     };
     own_list(keys, form, list, turn);
 }
