@@ -1,5 +1,7 @@
 //! Tests of the report, and of the checks that need no server.
 
+use std::net::TcpListener;
+
 use super::disk::{LITTLE_ROOM, NO_ROOM};
 use super::*;
 
@@ -37,7 +39,7 @@ fn an_account_is_not_logged_in_to_where_its_pins_cannot_be_read() {
     std::fs::write(folder.path().join("parlor.db"), "x".repeat(4096)).unwrap();
     std::fs::write(folder.path().join("password"), "secret").unwrap();
     let path = folder.path().join("parlor.toml");
-    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
     server.set_nonblocking(true).unwrap();
     let port = server.local_addr().unwrap().port();
     let text = format!(
