@@ -124,9 +124,12 @@ fn own_list(keys: &mut EndToEnd, form: OmemoForm, list: Option<DeviceList>, turn
     keys.published.set_own(form, Some(list));
     if is_there {
         keys.published.set(Published::List(form));
-    } else if keys.published.doubts(form) {
+    } else {
+        keys.published.unlisted(form);
         // A server that has lost the list may have lost the keys.
-        publish(keys, Published::Bundle(form), turn);
+        if keys.published.doubts(form) {
+            publish(keys, Published::Bundle(form), turn);
+        }
     }
     if !is_there || had_withdrawn {
         list_own(keys, form, turn);

@@ -148,6 +148,11 @@ impl State {
         }
     }
 
+    /// Notes that the own device is missing in the account's list.
+    pub(super) fn unlisted(&mut self, form: OmemoForm) {
+        self.listed[place(form)] = false;
+    }
+
     /// Returns the account's list.
     pub(super) fn own(&self, form: OmemoForm) -> Option<&DeviceList> {
         self.own[place(form)].as_ref()

@@ -180,6 +180,15 @@ fn a_list_that_the_server_failed_to_give_is_asked_for_again_also_while_omemo_is_
 }
 
 #[test]
+fn a_device_that_another_client_left_out_and_the_server_does_not_list_again_is_news() {
+    let form = OmemoForm::Older;
+    let mut bot = beside_another();
+    bot.pushes("bot@example.org", form, &format!("<item id='current'>{}</item>", list_of(form, &[77])));
+    fails(&mut bot, |ask| publishes(ask, form.list_node()), "forbidden");
+    assert!(bot.test.news.iter().any(|news| matches!(news.what, KeyNewsKind::NotPublished)));
+}
+
+#[test]
 fn keys_of_a_former_device_that_the_server_does_not_remove_are_no_news_about_the_own_ones() {
     let mut bot = beside_another();
     got(&mut bot.test.ask(ResetOwnKeys));
