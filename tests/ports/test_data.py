@@ -1,9 +1,12 @@
 """The databases of ported plugins: `python3 -m unittest discover tests/ports`."""
 
 import asyncio
+import contextlib
 import sqlite3
+import sys
 import tempfile
 import textwrap
+import time
 import tomllib
 import unittest
 from pathlib import Path
@@ -217,10 +220,17 @@ async def both(self, evt, query):
             ("PRAGMA foreign_keys", "0"),
             ("PRAGMA foreign_keys(on)", "nothing"),
             ("PRAGMA foreign_keys", "1"),
+            # A comment may stand at its end, too, and between its words.
+            ("PRAGMA journal_mode(OFF) -- the rollback needs it", "memory"),
+            ("PRAGMA/**/user_version = 8 -- one more", "nothing"),
+            ("PRAGMA user_version /* ; */ ;", "8"),
+            ("PRAGMA user_version(7) -- as before", "nothing"),
+            ("PRAGMA legacy_alter_table = ON", "nothing"),
         ):
             self.assertEqual(await self.answers(f"!ask {query}"), [answer], query)
         for query in ("PRAGMA max_page_count = 100000", "PRAGMA page_size = 512", "PRAGMA writable_schema(1)", "PRAGMA auto_vacuum=1"):
             self.assertRegex((await self.answers(f"!ask {query}"))[0], "^OperationalError: PRAGMA [a-z_]+ cannot be set here", query)
+        self.assertRegex((await self.answers("!ask PRAGMA 'user_version' = 9"))[0], "^OperationalError: .* cannot be read here")
         for query in ("BEGIN", "commit", "-- now\nROLLBACK", "SAVEPOINT a", "VACUUM", "ATTACH 'a' AS a"):
             self.assertRegex((await self.answers(f"!ask {query}"))[0], "^OperationalError: .* is no statement for this database", query)
         # SQLite would ignore it.
@@ -229,6 +239,57 @@ async def both(self, evt, query):
         kept = dict(host.kept)
         await self.begun(plugin(asks), kept)
         self.assertEqual(await self.answers("!ask PRAGMA user_version"), ["7"])
+
+    async def test_spaces_and_comments_before_a_statement_take_no_time(self) -> None:
+        await self.begun(plugin(NOTES))
+        database = sys.modules["mautrix.util.async_db"].Database()
+        # Statements are indented as the plugin is.
+        for before in ("\n" + " " * 26, "/* a */ " * 26, "-- a\n\n" * 26):
+            began = time.monotonic()
+            self.assertEqual(await database.fetchval(f"{before}SELECT 1"), 1)
+            self.assertLess(time.monotonic() - began, 0.5, before)
+        # No statement at all.
+        for query in (" " * 10_000, "/*a*/" * 2_000 + "(", "--" * 10_000, "/* a " + "*" * 10_000):
+            began = time.monotonic()
+            with contextlib.suppress(sqlite3.Error):
+                await database.execute(query)
+            self.assertLess(time.monotonic() - began, 0.5, query[:9])
+
+    async def test_the_number_of_an_upgrade_without_a_transaction_is_not_lost(self) -> None:
+        head = HEAD + """
+
+@upgrades.register(description="again and again", transaction=False)
+async def repeated(conn: Connection) -> None:
+    await conn.execute("CREATE TABLE IF NOT EXISTS other (number INTEGER)")
+"""
+        kept = dict((await self.begun(plugin(NOTES))).kept)
+        # The plugin is ended before it stores something for the second time, and so on.
+        for times in range(4):
+            host = await self.begun(plugin(NOTES, head), kept, starts=False)
+            pages = sys.modules["parlor_port.pages"].Pages
+            real, stored = pages.store, 0
+
+            async def store(self: Any, real: Any = real, times: int = times) -> None:
+                nonlocal stored
+                if stored == times:
+                    raise SystemError("the plugin is ended")
+                stored += 1
+                await real(self)
+
+            pages.store = store
+            with contextlib.suppress(SystemError):
+                await host.start()
+            host = await self.begun(plugin(NOTES, head), dict(host.kept))
+            self.assertEqual(await self.answers("!note list"), ["nothing"], times)
+
+    async def test_foreign_keys_stay_off_if_the_database_is_read_again(self) -> None:
+        await self.begun(plugin(NOTES))
+        database = sys.modules["mautrix.util.async_db"].Database()
+        for state in (0, 1):
+            await database.execute(f"PRAGMA foreign_keys = {state}")
+            # As after a transaction that the host did not store.
+            database._pages.forget()
+            self.assertEqual(await database.fetchval("PRAGMA foreign_keys"), state)
 
     async def test_an_upgrade_without_a_transaction_may_turn_foreign_keys_off(self) -> None:
         head = HEAD + """

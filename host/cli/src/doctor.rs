@@ -8,7 +8,6 @@ mod files;
 mod findings;
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::Path;
 
 use clap::Args;
@@ -257,10 +256,9 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
 /// Checks whether a host could listen for webhooks. None may run: it would be what listens there.
 fn webhooks(config: &Config, findings: &mut Findings) {
     let Some(at) = config.web.listen else { return };
-    if let Err(error) = TcpListener::bind(at) {
+    if let Err(error) = listening::bound(at) {
         let says = listening::problem(at, &error, &parlor_window::Store::new(&config.data), None);
-        let remedy = "end that program before you start the host, or name another address in `listen` under [web]";
-        findings.warn("webhooks", says, remedy);
+        findings.warn("webhooks", says, listening::remedy(&error));
     }
 }
 

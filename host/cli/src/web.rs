@@ -30,7 +30,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use parlor_base::escape::EscapedPath as _;
@@ -204,7 +204,7 @@ async fn serve(
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let window = Window::listen(at).await.map_err(|error| {
         let problem = listening::problem(at, &error, &store, webhooks);
-        anyhow::Error::new(error).context(format!("{problem}; --listen names another address"))
+        anyhow!("{problem}; --listen names another address")
     })?;
     let is_behind_proxy = public.is_some();
     let site = public.unwrap_or_else(|| Site::local(window.address()));

@@ -1,5 +1,7 @@
 //! Tests of the report, and of the checks that need no server.
 
+use std::net::TcpListener;
+
 use super::disk::{LITTLE_ROOM, NO_ROOM};
 use super::*;
 

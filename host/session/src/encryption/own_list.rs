@@ -69,14 +69,13 @@ pub(super) fn own_list_came(
         Err(CallError::Offline | CallError::Stopped) => return,
         // There is no such node yet.
         Err(CallError::Stanza(error)) if error.condition == "item-not-found" => Some(DeviceList::empty(form)),
-        Err(error) if keys.published.withdrawn.is_pending(form) && may_succeed_later(&error) => {
+        // Nothing is to be changed in it.
+        Err(_) if !keys.has_omemo() && !keys.published.withdrawn.is_pending(form) => return,
+        Err(error) if may_succeed_later(&error) => {
             keys.published.ask_again(form);
             return try_later(keys, &error, turn);
         }
-        Err(error) if keys.has_omemo() || keys.published.withdrawn.is_pending(form) => {
-            return is_refused(keys, &error, turn);
-        }
-        Err(_) => return,
+        Err(error) => return is_refused(keys, &error, turn),
     };
     own_list(keys, form, list, turn);
 }
@@ -125,9 +124,12 @@ fn own_list(keys: &mut EndToEnd, form: OmemoForm, list: Option<DeviceList>, turn
     keys.published.set_own(form, Some(list));
     if is_there {
         keys.published.set(Published::List(form));
-    } else if keys.published.doubts(form) {
+    } else {
+        keys.published.unlisted(form);
         // A server that has lost the list may have lost the keys.
-        publish(keys, Published::Bundle(form), turn);
+        if keys.published.doubts(form) {
+            publish(keys, Published::Bundle(form), turn);
+        }
     }
     if !is_there || had_withdrawn {
         list_own(keys, form, turn);

@@ -56,6 +56,8 @@ pub(super) struct State {
     pub(super) is_new: [bool; 2],
     /// Whether the owner was notified that publishing fails.
     pub(super) is_refused: bool,
+    /// Whether it was logged that the server does not remove a former device.
+    pub(super) is_former_kept: bool,
     again: u32,
     /// The items that are published next, and whether one is being published. There is one at a time: a server that makes
     /// several nodes of an account at once may lose one (ejabberd 23).
@@ -144,6 +146,11 @@ impl State {
         if self.is_complete() {
             self.failures = 0;
         }
+    }
+
+    /// Notes that the own device is missing in the account's list.
+    pub(super) fn unlisted(&mut self, form: OmemoForm) {
+        self.listed[place(form)] = false;
     }
 
     /// Returns the account's list.
@@ -263,6 +270,7 @@ impl State {
         self.failures = 0;
         self.again = 0;
         self.is_refused = false;
+        self.is_former_kept = false;
     }
 
     /// Notes that all deadlines are over.

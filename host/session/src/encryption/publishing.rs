@@ -332,6 +332,10 @@ fn publish_later(keys: &mut EndToEnd, what: Published, error: &CallError, turn: 
     if let Published::List(form) = what {
         keys.published.list_later(form);
         keys.published.withdrawn.list_failed(form);
+        if !keys.has_omemo() {
+            // The server tells of no changes now. The next attempt must not undo those that other clients make until then.
+            keys.published.ask_again(form);
+        }
     }
     try_later(keys, error, turn);
 }
@@ -371,8 +375,14 @@ fn is_not_understood(error: &StanzaError) -> bool {
     )
 }
 
-/// Reports once on each stream that others cannot find the own keys, or still find them although OMEMO is off.
+/// Reports once on each stream that others cannot find the own keys, or still find those of a device that is not used.
 pub(super) fn is_refused(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn<'_>) {
+    if keys.has_omemo() && keys.published.is_complete() {
+        if !std::mem::replace(&mut keys.published.is_former_kept, true) {
+            tracing::warn!(%error, "the server may still have keys of a former OMEMO device of the account, so others may encrypt for it");
+        }
+        return;
+    }
     if std::mem::replace(&mut keys.published.is_refused, true) {
         return;
     }

@@ -2,8 +2,9 @@
 //! go on to encrypt for them, and get no answers (XEP-0384, section 6).
 //!
 //! First the device leaves the account's lists, then its keys follow: nobody finds a device without keys. Failed requests are sent
-//! again, with growing delays, and after each log-in until the device is gone. The own keys stay on disk, so that the device is the
-//! same if OMEMO is turned on again.
+//! again, with growing delays, and after each log-in until the device is gone. While OMEMO is off, the list is read before each
+//! attempt, since the server tells of no changes of it. The own keys stay on disk, so that the device is the same if OMEMO is turned
+//! on again.
 
 use parlor_stanza::error::CallError;
 use parlor_stanza::omemo::DeviceList;
@@ -110,8 +111,8 @@ pub(super) fn go_on(keys: &mut EndToEnd, turn: &mut Turn<'_>) {
             ask_own_list(form, turn);
             continue;
         }
-        // While OMEMO is on, the list waits for the keys of the own device.
-        let may_publish = !keys.has_omemo() || keys.published.has_keys(form);
+        // The server tells of all changes of the list while OMEMO is on. The list waits for the keys of the own device.
+        let may_publish = keys.has_omemo() && keys.published.has_keys(form);
         if may_publish && keys.published.own(form).is_some() && keys.published.withdrawn.is_listed(form) {
             publish(keys, Published::List(form), turn);
         }

@@ -69,6 +69,8 @@ class Pages:
         self.depth = 0
         #: Whether the transaction may have changed something.
         self.is_changed = False
+        #: Whether references between tables are checked.
+        self.has_foreign_keys = True
         #: The database as it is stored, and the number of its last transaction.
         self._image = b""
         self._number: Optional[bytes] = None
@@ -89,7 +91,7 @@ class Pages:
         if self._image:
             connection.deserialize(self._image)
         connection.execute(f"PRAGMA max_page_count = {MOST_PAGES}")
-        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA foreign_keys = {int(self.has_foreign_keys)}")
         self.connection = connection
 
     async def _read(self) -> dict[str, bytes]:

@@ -61,6 +61,11 @@ fn take_lists(bot: &mut Bot) {
     }
 }
 
+/// Returns how often the account's list was asked for, in the older form.
+fn lists_asked(bot: &Bot) -> usize {
+    bot.test.count_asked(|ask| wants(ask, OmemoForm::Older.list_node()))
+}
+
 fn log_in_again(bot: &mut Bot) {
     bot.test.run(|session, now, effects| session.lost("gone", now, effects));
     bot.test.sent.clear();
@@ -118,25 +123,90 @@ fn a_device_of_which_the_server_has_something_although_omemo_is_off_is_withdrawn
 #[test]
 fn a_withdrawal_that_fails_is_tried_again_after_growing_delays() {
     let mut bot = beside_another();
+    let id = bot.id;
     set(&mut bot, Encryption::OFF);
     for wait in [1, 2, 4, 8] {
         for form in OmemoForm::ALL {
             fails(&mut bot, |ask| publishes(ask, form.list_node()), "internal-server-error");
         }
-        let before = lists_sent(&bot)[0];
+        let (asked, sent) = (lists_asked(&bot), lists_sent(&bot));
         bot.test.wait(wait - 1);
-        assert_eq!(lists_sent(&bot)[0], before, "less than {wait} s later");
+        assert_eq!(lists_asked(&bot), asked, "less than {wait} s later");
         bot.test.wait(1);
-        assert_eq!(lists_sent(&bot)[0], before + 1, "{wait} s later");
+        assert_eq!((lists_asked(&bot), lists_sent(&bot)), (asked + 1, sent), "{wait} s later");
+        // Another client came meanwhile, of which the server did not tell.
+        lists_come(&mut bot.test, &[id, 77, 78]);
     }
     assert_eq!(taken_back(&bot), [0; 2]);
     accept(&mut bot.test);
     assert_eq!((lists_sent(&bot), taken_back(&bot)), ([5; 2], [1; 2]));
     for form in OmemoForm::ALL {
-        assert_eq!(listed(&bot, form), [77], "{form:?}");
+        assert_eq!(listed(&bot, form), [77, 78], "{form:?}");
     }
+    let asked = lists_asked(&bot);
     bot.test.wait(4 * 3_600);
-    assert_eq!((lists_sent(&bot), taken_back(&bot)), ([5; 2], [1; 2]), "it is done");
+    assert_eq!((lists_asked(&bot), lists_sent(&bot), taken_back(&bot)), (asked, [5; 2], [1; 2]), "it is done");
+}
+
+/// The server may have taken the list, although its answer did not come.
+#[test]
+fn a_device_that_has_left_the_list_although_that_failed_is_not_removed_from_it_again() {
+    let mut bot = beside_another();
+    set(&mut bot, Encryption::OFF);
+    for form in OmemoForm::ALL {
+        fails(&mut bot, |ask| publishes(ask, form.list_node()), "internal-server-error");
+    }
+    bot.test.wait(1);
+    lists_come(&mut bot.test, &[77]);
+    accept(&mut bot.test);
+    assert_eq!((lists_sent(&bot), taken_back(&bot)), ([1; 2], [1; 2]));
+}
+
+#[test]
+fn a_list_that_the_server_failed_to_give_is_asked_for_again_also_while_omemo_is_on() {
+    let mut bot = beside_another();
+    let id = bot.id;
+    log_in_again(&mut bot);
+    for form in OmemoForm::ALL {
+        fails(&mut bot, |ask| wants(ask, form.list_node()), "internal-server-error");
+    }
+    assert!(bot.test.news.iter().all(|news| !matches!(news.what, KeyNewsKind::NotPublished)));
+    bot.test.wait(1);
+    lists_come(&mut bot.test, &[77]);
+    accept(&mut bot.test);
+    for form in OmemoForm::ALL {
+        assert_eq!(listed(&bot, form), [id, 77], "{form:?}");
+    }
+}
+
+#[test]
+fn a_device_that_another_client_left_out_and_the_server_does_not_list_again_is_news() {
+    let form = OmemoForm::Older;
+    let mut bot = beside_another();
+    bot.pushes("bot@example.org", form, &format!("<item id='current'>{}</item>", list_of(form, &[77])));
+    fails(&mut bot, |ask| publishes(ask, form.list_node()), "forbidden");
+    assert!(bot.test.news.iter().any(|news| matches!(news.what, KeyNewsKind::NotPublished)));
+}
+
+#[test]
+fn keys_of_a_former_device_that_the_server_does_not_remove_are_no_news_about_the_own_ones() {
+    let mut bot = beside_another();
+    got(&mut bot.test.ask(ResetOwnKeys));
+    for form in OmemoForm::ALL {
+        let id = bot.test.asked(|ask| publishes(ask, &bundle_nodes(form)));
+        bot.test.answer(None, id, Ok(Body::Empty));
+    }
+    take_lists(&mut bot);
+    let nodes = OmemoForm::ALL.map(|form| form.bundle_node(bot.id));
+    for wait in [1, 2, 4, 8, 16, 32, 64] {
+        for node in &nodes {
+            fails(&mut bot, |ask| takes_back(ask, node), "internal-server-error");
+        }
+        bot.test.wait(wait);
+    }
+    // The keys of the two forms are removed one after the other.
+    assert_eq!(taken_back(&bot), [8, 7]);
+    assert!(bot.test.news.iter().all(|news| !matches!(news.what, KeyNewsKind::NotPublished)));
 }
 
 #[test]
@@ -271,6 +341,8 @@ fn keys_are_not_removed_while_a_list_with_their_device_is_on_its_way() {
     }
     assert_eq!(taken_back(&bot), [0; 2], "the server lists the device now");
     bot.test.wait(1);
+    let id = bot.id;
+    lists_come(&mut bot.test, &[id, 77]);
     accept(&mut bot.test);
     assert_eq!((listed(&bot, form), taken_back(&bot)), (vec![77], [1; 2]));
 }

@@ -16,17 +16,19 @@ _PARAMETER = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\$(\d+)")
 _READS = ("SELECT", "VALUES", "EXPLAIN", "PRAGMA", "WITH")
 #: Statements that would end a transaction of the layer, or take the pages from it.
 _REFUSED = ("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "VACUUM", "ATTACH", "DETACH")
-#: Spaces and comments before the first word of a statement.
-_BEFORE = r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*"
-_WORD = re.compile(_BEFORE + r"(\w+)", re.DOTALL)
-_PRAGMA = re.compile(_BEFORE + r"PRAGMA\s+(?:\w+\.)?(\w+)\s*(?:=\s*([^;]+?)|\(([^)]*)\))?\s*(?:;.*)?$", re.DOTALL | re.IGNORECASE)
+#: A space or a comment. No two of them can be read as one: a text with many would be tried in each way, which takes hours.
+_SPACE = r"(?:\s|--[^\n]*(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*\*/)"
+_WORD = re.compile(_SPACE + r"*(\w+)")
+#: What follows the word `PRAGMA`.
+_PRAGMA = re.compile(rf"{_SPACE}+(?:\w+\.)?(\w+){_SPACE}*(?:=\s*([^;]*?)|\(([^)]*)\))?{_SPACE}*(?:;.*)?\Z", re.DOTALL)
 #: Those that only ask, also with a value.
 _ASKS = ("table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list", "foreign_key_check",
          "integrity_check", "quick_check")  # fmt: skip
 #: Those that are stored in the database.
 _STORED = ("user_version", "application_id")
 #: Those that last as long as the database is in memory.
-_LASTING = ("defer_foreign_keys", "recursive_triggers", "case_sensitive_like", "ignore_check_constraints")
+_LASTING = ("defer_foreign_keys", "recursive_triggers", "case_sensitive_like", "ignore_check_constraints", "legacy_alter_table",
+            "automatic_index", "analysis_limit")  # fmt: skip
 #: Those about files and caches. A database in memory has none: they answer with what is.
 _WITHOUT_EFFECT = ("journal_mode", "synchronous", "busy_timeout", "cache_size", "temp_store", "mmap_size", "wal_autocheckpoint",
                    "journal_size_limit", "secure_delete", "locking_mode", "optimize", "wal_checkpoint")  # fmt: skip
@@ -102,13 +104,16 @@ class Connection:
                 await pages.store()
 
     async def _run(self, query: str, args: Sequence[Any]) -> tuple[Any, list[Any]]:
-        word = _WORD.match(query)
-        if word and word[1].upper() in _REFUSED:
-            raise sqlite3.OperationalError(f"{word[1].upper()} is no statement for this database: use `async with conn.transaction()`")
-        pragma = _PRAGMA.match(query)
-        if pragma:
+        first = _WORD.match(query)
+        word = first[1].upper() if first else ""
+        if word in _REFUSED:
+            raise sqlite3.OperationalError(f"{word} is no statement for this database: use `async with conn.transaction()`")
+        if first and word == "PRAGMA":
+            pragma = _PRAGMA.match(query, first.end())
+            if pragma is None:
+                raise sqlite3.OperationalError("this PRAGMA cannot be read here: write `PRAGMA name` or `PRAGMA name = value`, without quotes")
             return await self._pragma(query, pragma[1].lower(), pragma[2] or pragma[3])
-        return await self._do(query, args)
+        return await self._do(query, args, is_change=word not in _READS)
 
     async def _pragma(self, query: str, name: str, value: Optional[str]) -> tuple[Any, list[Any]]:
         if name in _WITHOUT_EFFECT:
@@ -128,7 +133,10 @@ class Connection:
                 # SQLite ignores it there.
                 raise sqlite3.OperationalError(
                     "PRAGMA foreign_keys cannot be changed within a transaction: do it before, in an upgrade with `transaction=False`")
-            return pages.connection.execute(query), []
+            cursor = pages.connection.execute(query)
+            # A database that is read again stays as it was: deleting a table would delete what refers to it.
+            pages.has_foreign_keys = bool(pages.connection.execute("PRAGMA foreign_keys").fetchone()[0])
+            return cursor, []
 
     async def _do(self, query: str, args: Sequence[Any], is_change: bool = False) -> tuple[Any, list[Any]]:
         async with self.transaction():
@@ -136,7 +144,7 @@ class Connection:
             before = own.total_changes
             cursor = own.execute(_PARAMETER.sub(lambda one: f"?{one[1]}" if one[1] else one[0], query), tuple(args))
             rows = cursor.fetchall()
-            self._pages.is_changed |= is_change or own.total_changes != before or not query.lstrip().upper().startswith(_READS)
+            self._pages.is_changed |= is_change or own.total_changes != before
         return cursor, rows
 
 
@@ -193,8 +201,10 @@ class UpgradeTable:
             async with database.transaction() if is_one else database.acquire():
                 await port.done(function(database, database.scheme) if _takes_two(function) else function(database))
                 version = to or version + 1
-                await database.execute(f"DELETE FROM {table}")
-                await database.execute(f"INSERT INTO {table} (version) VALUES ($1)", version)
+                # Without a number, all upgrades would be made again.
+                async with database.transaction():
+                    await database.execute(f"DELETE FROM {table}")
+                    await database.execute(f"INSERT INTO {table} (version) VALUES ($1)", version)
 
 
 def _goes_on(connection: sqlite3.Connection) -> None:
