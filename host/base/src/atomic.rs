@@ -7,10 +7,14 @@ use std::fs::{self, DirBuilder, File, Metadata, Permissions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use rustix::process::geteuid;
+
+/// How long a wait for a lock pauses before it tries again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The users who may read a written file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +76,21 @@ pub fn alone_in(folder: &Path, waits: impl FnOnce()) -> Option<Locked> {
             place.lock().ok().map(|()| Locked(place))
         }
         Err(TryLockError::Error(_)) => None,
+    }
+}
+
+/// Keeps others out of a folder like [`alone_in`], but waits no longer than this: a command may work there until its user has
+/// answered a question. The error then is [`WouldBlock`](io::ErrorKind::WouldBlock).
+pub fn alone_within(folder: &Path, most: Duration) -> io::Result<Option<Locked>> {
+    let Ok(place) = File::open(folder) else { return Ok(None) };
+    let began = Instant::now();
+    loop {
+        match place.try_lock() {
+            Ok(()) => return Ok(Some(Locked(place))),
+            Err(TryLockError::WouldBlock) if began.elapsed() < most => std::thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
     }
 }
 
@@ -171,6 +190,17 @@ mod tests {
         assert!(!is_open_secret(&file.as_file().metadata().unwrap()));
         fs::set_permissions(file.path(), Permissions::from_mode(0o644)).unwrap();
         assert!(is_open_secret(&file.as_file().metadata().unwrap()));
+    }
+
+    #[test]
+    fn a_wait_for_a_folder_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = alone_in(folder.path(), || ());
+        let error = alone_within(folder.path(), Duration::ZERO).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        let lock = alone_within(folder.path(), Duration::ZERO).unwrap();
+        assert!(lock.is_some() && try_alone_in(folder.path()).is_none());
     }
 
     #[test]

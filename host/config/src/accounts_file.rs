@@ -190,5 +190,8 @@ mod tests {
         fs::write(&beside, SECOND).unwrap();
         assert_eq!(draft(&path, &MAIN.replace("main", "first")).unwrap().accounts.len(), 2);
         assert!(draft(&path, SECOND).is_err());
+        let long = format!("{SECOND}#{}", "x".repeat(16 << 20));
+        let error = draft(&beside, &long).unwrap_err().to_string();
+        assert!(error.contains("more than 16777216 bytes"), "a host could not read it: {error}");
     }
 }

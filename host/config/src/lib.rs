@@ -168,6 +168,10 @@ impl Config {
     /// Reads the configuration as it would be if `file`, which is the configuration file or its `accounts.toml`, had this
     /// text.
     pub fn draft(path: &Path, file: &Path, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
+        if text.len() as u64 > LARGEST_FILE {
+            // It could be written, and never be read again.
+            return Err(ConfigError::TooLarge { file: file.to_owned(), most: LARGEST_FILE });
+        }
         if accounts_file(path).as_deref() == Some(file) {
             Self::parse_both(path, &read(path)?, Some(text), overrides)
         } else {

@@ -25,7 +25,7 @@ const USUAL_LIMIT: u32 = 1_000;
 pub struct NewAddresses {
     /// Describe the part of an address before the `@`; one at least.
     pub patterns: Vec<Pattern>,
-    /// The domains whose people can cause this; everybody can if there is none.
+    /// The domains whose people can cause this; everybody can if there is none, but for the addresses of the component itself.
     pub from: Vec<BareJid>,
     /// The group that the accounts are in.
     pub group: Option<GroupName>,
@@ -35,10 +35,22 @@ pub struct NewAddresses {
 
 impl NewAddresses {
     /// Returns whether this address may become an account when this person writes to it.
+    ///
+    /// An address of the component itself may only cause it if the owner names the domain: its messages are those of plugins, which
+    /// would run on as many accounts as they like.
     pub fn admits(&self, address: &BareJid, sender: &Jid) -> bool {
+        let is_heard = if self.from.is_empty() {
+            sender.domain() != address.domain()
+        } else {
+            self.from.iter().any(|domain| domain.domain() == sender.domain())
+        };
+        is_heard && self.fits(address)
+    }
+
+    /// Returns whether a pattern fits this address of the component.
+    pub fn fits(&self, address: &BareJid) -> bool {
         let node = address.node().map(NodeRef::as_str).unwrap_or_default();
-        let is_heard = self.from.is_empty() || self.from.iter().any(|domain| domain.domain() == sender.domain());
-        is_heard && !node.is_empty() && self.patterns.iter().any(|pattern| pattern.matches(node))
+        !node.is_empty() && self.patterns.iter().any(|pattern| pattern.matches(node))
     }
 }
 
@@ -77,6 +89,8 @@ fn read(name: &AccountName, section: &Section<'_>, groups: &Groups<'_>) -> Resul
             }
             "new_addresses_from" => {
                 let read = list(&written.value, |text| BareJid::new(text).ok().filter(|jid| jid.node().is_none()));
+                // An empty list would say that nobody may, and count as if it were left out.
+                let read = read.filter(|domains| !domains.is_empty());
                 from = read.ok_or_else(|| wrong("a list of domains, such as [\"example.org\"]"))?;
             }
             "new_addresses_limit" => {
@@ -156,6 +170,12 @@ mod tests {
         let all = &all.new_addresses[&"bots".parse().unwrap()];
         assert!(all.admits(&jid("any.body@bots.example.org").to_bare(), &jid("a@anywhere.example")));
         assert!(!all.admits(&jid("bots.example.org").to_bare(), &jid("a@anywhere.example")), "it has no name");
+        let of_a_plugin = jid("echo@bots.example.org/parlor");
+        assert!(!all.admits(&jid("more@bots.example.org").to_bare(), &of_a_plugin), "plugins do not multiply");
+        let own = load("new_addresses = [\"*@bots.example.org\"]\nnew_addresses_from = [\"bots.example.org\"]\n");
+        let own = own.unwrap();
+        let own = &own.new_addresses[&"bots".parse().unwrap()];
+        assert!(own.admits(&jid("more@bots.example.org").to_bare(), &of_a_plugin), "the owner says so");
         assert_eq!((all.group.as_ref(), all.limit), (None, USUAL_LIMIT));
         let none = load("[account.echo]\njid = \"echo@bots.example.org\"\ncomponent = \"bots\"\n").unwrap();
         assert!(none.new_addresses.is_empty());
@@ -178,6 +198,7 @@ mod tests {
         for (more, says) in [
             ("new_addresses_limit = 0", "must be a whole number, 1 to 100000"),
             ("new_addresses_from = [\"a@example.org\"]", "must be a list of domains"),
+            ("new_addresses_from = []", "must be a list of domains"),
             ("new_addresses_group = \"bot\"", "there is no group \"bot\""),
         ] {
             let error = load(&format!("new_addresses = [\"*@bots.example.org\"]\n{more}\n")).unwrap_err();

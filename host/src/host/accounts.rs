@@ -17,6 +17,7 @@ use parlor_runtime::order::{self, Strictness};
 use parlor_runtime::supervisor::{Dependency, Supervised};
 use parlor_runtime::threads::Place;
 use parlor_session::permissions::Granted;
+use parlor_store::By;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -46,12 +47,11 @@ impl Host {
     /// Waits until no account is connected or retrying, and returns the state of each: failed, or not reconnecting. A
     /// host with one live account continues. Only accounts that exist at the time of the call are waited for.
     ///
-    /// In a cluster it never returns: the host goes on for the accounts that it may still get. Beside a component whose addresses
-    /// become accounts, it does not return while there is no account.
+    /// In a cluster, and beside a component whose addresses become accounts, it never returns: the host goes on for the accounts
+    /// that it may still get.
     pub async fn all_over(&self) -> Vec<(AccountName, Connection)> {
         let config = self.config();
-        let is_first_awaited = !config.new_addresses.is_empty() && self.held().is_empty();
-        if config.cluster.is_some() || is_first_awaited {
+        if config.cluster.is_some() || !config.new_addresses.is_empty() {
             return std::future::pending().await;
         }
         loop {
@@ -81,7 +81,7 @@ impl Host {
     /// ignored, with a warning.
     pub async fn reconfigure(&self, config: Config) {
         let _changing = self.changing.lock().await;
-        configure(self, config).await;
+        configure(self, config, &audit::edited("read again")).await;
     }
 
     /// Starts a plugin on these accounts.
@@ -115,17 +115,18 @@ impl Plugin {
 }
 
 /// Reads the configuration of a host again, and applies it. One that cannot be read changes nothing.
+#[cfg(feature = "cluster")]
 pub(crate) async fn read_configuration_again(host: &Host) -> Result<(), parlor_config::ConfigError> {
     // An earlier text never takes the place of a later one.
     let _changing = host.changing.lock().await;
     let config = host.config().read_again();
     let config = config.inspect_err(|error| host.configuration_refused(error.to_string()))?;
-    configure(host, config).await;
+    configure(host, config, &audit::edited("read again")).await;
     Ok(())
 }
 
-/// Applies another configuration. The caller holds `changing`.
-async fn configure(host: &Host, config: Config) {
+/// Applies another configuration, which is so `by` somebody. The caller holds `changing`.
+pub(super) async fn configure(host: &Host, config: Config, by: &By) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -142,7 +143,7 @@ async fn configure(host: &Host, config: Config) {
         }
     }
     // The audit has what is written, also if that counts only when the host is started again.
-    audit::configured(host, &config, "read again").await;
+    audit::configured(host, &config, by).await;
     let (data, plugins, log) = (was.data.clone(), was.plugins.clone(), was.log.clone());
     let (watch, cluster) = (was.watch, was.cluster.clone());
     let config = Arc::new(Config { data, plugins, log, watch, cluster, ..config });

@@ -12,7 +12,7 @@ use parlor_plugins::components::Components;
 use parlor_plugins::policy::{Entry, Policy};
 use parlor_runtime::account::Shared;
 use parlor_runtime::audited;
-use parlor_store::{Audit, AuditKind, By, NewAuditEntry, StoreError};
+use parlor_store::{Audit, AuditKind, By, NewAuditEntry, Share, StoreError};
 
 use super::Host;
 
@@ -24,6 +24,8 @@ const CONFIG: &str = "parlor.toml";
 const AT_ONCE: usize = 64;
 /// The way of edits that were made while no host ran.
 const AT_THE_START: &str = "found at the start";
+/// The way in which strangers cause accounts.
+const BY_STRANGERS: &str = "new_addresses";
 
 /// Begins the audit of a host that starts by this policy.
 pub(super) async fn begin(host: &Host, policy: &Policy) {
@@ -33,7 +35,7 @@ pub(super) async fn begin(host: &Host, policy: &Policy) {
     let entry = NewAuditEntry::new(AuditKind::Host, &By::host("start"), "the host was started");
     let version = Some(env!("CARGO_PKG_VERSION").to_owned());
     warn_of(audit.add(vec![NewAuditEntry { new: version, ..entry }]).await);
-    configured(host, &config, AT_THE_START).await;
+    configured(host, &config, &edited(AT_THE_START)).await;
     changed(host, policy, AT_THE_START).await;
 }
 
@@ -56,15 +58,32 @@ pub(super) async fn changed(host: &Host, policy: &Policy, way: &str) {
     }
 }
 
+/// Returns somebody who edited the configuration. `way` says how the host noticed.
+pub(super) fn edited(way: &str) -> By {
+    By::file(CONFIG, way)
+}
+
+/// Returns the host, which made accounts of addresses since strangers wrote to them.
+pub(super) fn strangers() -> By {
+    By::host(BY_STRANGERS)
+}
+
 /// Records how this configuration differs from the one that the audit knows.
-pub(super) async fn configured(host: &Host, config: &Config, way: &str) {
+pub(super) async fn configured(host: &Host, config: &Config, by: &By) {
     let audit = host.store.audit();
     audit.keep(audited::retention(config));
     let known = match audit.configuration().await {
         Ok(known) => known,
         Err(error) => return warn_of(Err(error)),
     };
-    let changes = configuration::changes(known, config, &By::file(CONFIG, way));
+    let mut changes = configuration::changes(known, config, by);
+    if by.way == BY_STRANGERS {
+        // The rest is what the host goes by, and the audit knows what is written. They must not displace decisions of owners.
+        changes.retain(|change| change.row.field.starts_with("account "));
+        for entry in changes.iter_mut().filter_map(|change| change.entry.as_mut()) {
+            entry.share = Share::Connection;
+        }
+    }
     for some in changes.chunks(AT_ONCE) {
         if let Err(error) = audit.record(some.to_vec()).await {
             return warn_of(Err(error));

@@ -52,6 +52,13 @@ impl Domains {
         held.iter().flat_map(of).collect()
     }
 
+    /// Lets an address be among the [`newcomers`](Self::newcomers) again, if messages to it still wait.
+    pub(super) fn put_off(&self, component: &AccountName, address: &BareJid) {
+        if let Some(component) = self.held().get(component) {
+            component.put_off(address);
+        }
+    }
+
     /// Gives messages to an address that becomes no account back to their senders.
     pub(super) fn turn_away(&self, component: &AccountName, address: &BareJid) {
         if let Some(component) = self.held().get(component) {

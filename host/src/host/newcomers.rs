@@ -1,36 +1,46 @@
 //! Makes accounts of addresses of components when somebody writes to them, as `new_addresses` of the component says. It writes
 //! them into `accounts.toml`, so that they are accounts like others, also after a restart.
+//!
+//! Strangers choose the addresses and the time. So they choose no name, nothing else of the files counts because of them, and an
+//! address of which no account can be made keeps none of the others from becoming one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jid::{BareJid, NodeRef};
-use parlor_base::atomic::{self, Readers, alone_in, folder_of};
+use parlor_base::atomic::{self, Readers, alone_within, folder_of};
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::Digest;
-use parlor_config::{AccountName, Config, accounts_file, accounts_text};
+use parlor_config::{AccountName, Config, ReadAgain, accounts_file, accounts_text};
 use parlor_plugins::policy::edit::add_all_in;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use toml::Table;
 
-use super::accounts::read_configuration_again;
-use super::{Host, claims};
+use super::accounts::configure;
+use super::{Host, audit, claims};
 
 /// How long addresses are gathered, to be written together.
 const GATHERED: Duration = Duration::from_millis(300);
-/// The share of time, as a divisor, that may go into writing and reading them: strangers choose how many there are.
-const SHARE: u32 = 5;
-/// How often messages that wait in vain are looked for.
+/// How much longer than the work on the files the pause after it is: strangers choose how often there is work. To apply what was
+/// written, and to read it once more when the files are watched, takes about as long.
+const PAUSES: u32 = 8;
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// How often messages that wait in vain are looked for, and how soon a failure is tried again.
 const LOOKED: Duration = Duration::from_secs(5);
+/// How long other commands that work in the folder are waited for.
+const LOCKED: Duration = Duration::from_secs(1);
 /// How often it is logged that addresses become no accounts.
 const TOLD: Duration = Duration::from_mins(10);
 /// How many addresses a line of the log names.
 const NAMED: usize = 5;
-/// The digits of the name of an account whose address gives no name that is free.
-const DIGITS: usize = 28;
+/// The longest beginning of a component's name in the name of an account that ends in digits.
+const PREFIX: usize = 12;
 
 /// The text of an `accounts.toml` that is made here.
 const HEAD: &str = "# Accounts and groups, beside those of parlor.toml.\n";
@@ -39,72 +49,105 @@ const HEAD: &str = "# Accounts and groups, beside those of parlor.toml.\n";
 type Newcomer = (AccountName, BareJid);
 
 /// What became of newcomers.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct Made {
-    /// The addresses that are accounts now.
-    accounts: Vec<BareJid>,
-    /// Those that are not, since their components have as many accounts as they may have.
+    /// The accounts that are in the files now, and that the host does not have yet.
+    accounts: BTreeMap<AccountName, BareJid>,
+    /// The addresses that become none, since their components have as many accounts as they may have.
     surplus: Vec<Newcomer>,
+    /// The addresses that become none by the files as they are now.
+    unfit: Vec<Newcomer>,
+    /// How long the work on the files took.
+    worked: Duration,
 }
 
 /// Makes accounts of addresses while the host runs. It never returns.
 pub(super) async fn make_accounts(host: &Host) -> Infallible {
-    let (mut told, mut wait) = (None, false);
+    let (mut told, mut wait, mut next) = (None, false, Instant::now());
     loop {
+        let pause = next.saturating_duration_since(Instant::now());
+        let looked = if pause.is_zero() { LOOKED } else { pause.min(LOOKED) };
         tokio::select! {
-            () = host.domains.arrivals() => sleep(GATHERED).await,
-            () = sleep(LOOKED), if wait => {}
+            () = host.domains.arrivals(), if pause.is_zero() => sleep(GATHERED).await,
+            () = sleep(looked), if wait || !pause.is_zero() => {}
         }
-        let newcomers = host.domains.newcomers();
-        if !newcomers.is_empty() {
-            let begin = Instant::now();
-            if let Err(why) = make(host, newcomers).await
-                && told.is_none_or(|told: Instant| told.elapsed() >= TOLD)
-            {
-                told = Some(Instant::now());
-                tracing::warn!(reason = why, "somebody wrote to addresses of a component that do not become accounts");
+        if next <= Instant::now() {
+            let newcomers = host.domains.newcomers();
+            if !newcomers.is_empty() {
+                let (worked, why) = make(host, newcomers).await;
+                next = Instant::now() + worked.saturating_mul(PAUSES).min(LONGEST_PAUSE);
+                if let Some(why) = why
+                    && told.is_none_or(|told: Instant| told.elapsed() >= TOLD)
+                {
+                    told = Some(Instant::now());
+                    tracing::warn!(
+                        reason = why,
+                        "somebody wrote to addresses of a component that do not become accounts"
+                    );
+                }
             }
-            sleep((begin.elapsed() * (SHARE - 1)).min(LOOKED)).await;
         }
         wait = host.domains.turn_away_overdue();
     }
 }
 
-/// Makes accounts of these addresses. Says why some become none.
-async fn make(host: &Host, newcomers: Vec<Newcomer>) -> Result<(), String> {
+/// Makes accounts of these addresses. Returns how long the work on the files took, and why some become none.
+async fn make(host: &Host, newcomers: Vec<Newcomer>) -> (Duration, Option<String>) {
     let config = host.config();
     let all = newcomers.clone();
-    let written = tokio::task::spawn_blocking(move || write(&config, newcomers)).await;
-    let Made { accounts, surplus } = match written.unwrap_or_else(|error| Err(error.to_string())) {
-        Ok(made) => made,
-        Err(why) => {
-            turn_away(host, &all);
-            return Err(why);
+    let written = spawn_blocking(move || write(&config, newcomers)).await;
+    // A mistake in the files may be repaired before the messages go back.
+    let failed = |why: String| {
+        for (component, jid) in &all {
+            host.domains.put_off(component, jid);
         }
+        (LOOKED / PAUSES, Some(why))
     };
-    turn_away(host, &surplus);
+    let Made { accounts, surplus, unfit, worked } = match written.unwrap_or_else(|error| Err(error.to_string())) {
+        Ok(made) => made,
+        Err(why) => return failed(why),
+    };
+    for (component, jid) in surplus.iter().chain(&unfit) {
+        host.domains.turn_away(component, jid);
+    }
     if !accounts.is_empty() {
         tracing::info!(
             accounts = accounts.len(),
-            such_as = shown(accounts.iter()),
+            such_as = shown(accounts.values()),
             "somebody wrote to addresses of a component; they are accounts now"
         );
-        read_configuration_again(host).await.map_err(|error| error.to_string())?;
+        if let Err(why) = begin(host, &accounts).await {
+            return failed(why);
+        }
         claims::note_start(host);
     }
-    match surplus.first() {
-        None => Ok(()),
-        Some((component, _)) => Err(format!(
+    let why = surplus.first().map(|(component, _)| {
+        format!(
             "the component {component} has as many accounts as new_addresses_limit allows: {}; raise it, or remove accounts",
             shown(surplus.iter().map(|(_, jid)| jid))
-        )),
-    }
+        )
+    });
+    (worked, why)
 }
 
-fn turn_away(host: &Host, all: &[Newcomer]) {
-    for (component, jid) in all {
-        host.domains.turn_away(component, jid);
+/// Starts these accounts, as far as they are still in the files. Nothing else of the files counts: with `watch = false`, an owner
+/// says when that is.
+async fn begin(host: &Host, accounts: &BTreeMap<AccountName, BareJid>) -> Result<(), String> {
+    // An account that was removed meanwhile does not start.
+    let _changing = host.changing.lock().await;
+    let config = host.config();
+    let files = Arc::clone(&config);
+    let read = spawn_blocking(move || files.read_again()).await.map_err(|error| error.to_string())?;
+    let read = read.map_err(|error| error.to_string())?;
+    let is_new = |name: &AccountName| accounts.contains_key(name) && !config.accounts.contains_key(name);
+    let coming: BTreeMap<_, _> = read.accounts.into_iter().filter(|(name, _)| is_new(name)).collect();
+    if coming.is_empty() {
+        return Ok(());
     }
+    let mut new = Config { accounts_file: read.accounts_file, warnings: Vec::new(), ..Config::clone(&config) };
+    new.accounts.extend(coming);
+    configure(host, new, &audit::strangers()).await;
+    Ok(())
 }
 
 /// Lists some of these.
@@ -114,49 +157,95 @@ fn shown<'a>(all: impl ExactSizeIterator<Item = &'a BareJid>) -> String {
     if more > 0 { format!("{text} and {more} more") } else { text }
 }
 
+/// Counts the accounts of each component.
+fn counts(config: &Config) -> BTreeMap<AccountName, usize> {
+    let mut counts = BTreeMap::new();
+    for component in config.accounts.values().filter_map(|account| account.link.component()) {
+        *counts.entry(component.clone()).or_default() += 1;
+    }
+    counts
+}
+
+/// Returns whether a component with so many accounts gets no more.
+fn is_full(config: &Config, counts: &BTreeMap<AccountName, usize>, component: &AccountName) -> bool {
+    let limit = config.new_addresses.get(component).map_or(0, |new| new.limit as usize);
+    counts.get(component).copied().unwrap_or_default() >= limit
+}
+
+/// Returns whether an address may become an account by this configuration.
+fn is_fit(config: &Config, (component, jid): &Newcomer) -> bool {
+    let is_of_domain = config.components.get(component).is_some_and(|link| link.jid.domain() == jid.domain());
+    // A file has to mean the address that was written to. With some rare letters it would mean another one.
+    let is_kept = BareJid::new(jid.as_str()).is_ok_and(|read| read == *jid);
+    is_of_domain && is_kept && config.new_addresses.get(component).is_some_and(|new| new.fits(jid))
+}
+
 /// Writes these addresses into `accounts.toml`, as far as there is room for them.
-fn write(config: &Config, newcomers: Vec<Newcomer>) -> Result<Made, String> {
-    let is_full = |now: &Config, component: &AccountName, more: usize| {
-        let limit = now.new_addresses.get(component).map_or(0, |new| new.limit as usize);
-        now.accounts.values().filter(|account| account.link.component() == Some(component)).count() + more >= limit
-    };
+fn write(config: &Config, mut newcomers: Vec<Newcomer>) -> Result<Made, String> {
+    let running: HashSet<_> = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
+    // Messages to an account that is about to log in wait for that.
+    newcomers.retain(|(_, jid)| !running.contains(jid));
+    let counted = counts(config);
     // A host that is full reads no files for strangers.
-    if newcomers.iter().all(|(component, _)| is_full(config, component, 0)) {
-        return Ok(Made { accounts: Vec::new(), surplus: newcomers });
+    if newcomers.iter().all(|(component, _)| is_full(config, &counted, component)) {
+        return Ok(Made { surplus: newcomers, ..Made::default() });
     }
     let listed = accounts_file(&config.path)
         .ok_or_else(|| format!("there is no accounts.toml beside {}, which has that name", config.path.escaped()))?;
     // A link to the file stays one.
     let file = listed.canonicalize().unwrap_or_else(|_| listed.clone());
     let failed = |error: &dyn Display| format!("{}: {error}", listed.escaped());
-    let _lock = alone_in(folder_of(&file), || ());
+    let _lock = alone_within(folder_of(&file), LOCKED).map_err(|_| failed(&"another command works in its folder"))?;
+    let began = Instant::now();
     // What others have written counts.
+    let present = accounts_text(&config.path).map_err(|error| error.to_string())?;
     let now = config.read_again().map_err(|error| error.to_string())?;
-    let text = accounts_text(&config.path).map_err(|error| error.to_string())?.unwrap_or_else(|| HEAD.to_owned());
-    let known: BTreeSet<_> = now.accounts.values().map(|account| account.link.jid.to_bare()).collect();
-    let (mut made, mut entries, mut names) = (Made::default(), Vec::new(), BTreeSet::new());
-    let mut added = BTreeMap::<AccountName, usize>::new();
-    for (component, jid) in newcomers {
-        if known.contains(&jid) {
-            made.accounts.push(jid);
+    // A file that is gone or empty by mistake stays so: with one account in it, all others would seem to be removed.
+    config.goes_on_in(&now, ReadAgain::ByAChange).map_err(|error| error.to_string())?;
+    let (mut made, entries) = sorted(&now, newcomers);
+    if !entries.is_empty() {
+        let text = present.as_deref().unwrap_or(HEAD);
+        let new = add_all_in("account", text, &entries).map_err(|error| failed(&error))?;
+        Config::draft(&config.path, &listed, &new, &config.overrides).map_err(|error| error.to_string())?;
+        // Editors do not take the lock.
+        if accounts_text(&config.path).map_err(|error| error.to_string())? != present {
+            return Err(failed(&"somebody changes it at the same moment"));
+        }
+        put(&file, &new).map_err(|error| failed(&format!("it cannot be written ({error})")))?;
+    }
+    made.worked = began.elapsed();
+    Ok(made)
+}
+
+/// Decides about each of these addresses by the files as they are now. Returns the tables of those that become accounts, too.
+fn sorted(now: &Config, newcomers: Vec<Newcomer>) -> (Made, Vec<(String, Table)>) {
+    let known: HashMap<_, _> =
+        now.accounts.values().map(|account| (account.link.jid.to_bare(), &account.name)).collect();
+    let (mut made, mut entries, mut counted) = (Made::default(), Vec::new(), counts(now));
+    for newcomer in newcomers {
+        if !is_fit(now, &newcomer) {
+            made.unfit.push(newcomer);
             continue;
         }
-        if is_full(&now, &component, added.get(&component).copied().unwrap_or(0)) {
+        let (component, jid) = newcomer;
+        if let Some(name) = known.get(&jid) {
+            made.accounts.insert(AccountName::clone(name), jid);
+            continue;
+        }
+        if is_full(now, &counted, &component) {
             made.surplus.push((component, jid));
             continue;
         }
-        let name = name_of(&jid, |name| now.accounts.contains_key(name) || names.contains(name));
-        entries.push((name.to_string(), entry(&now, &component, &jid)));
-        names.insert(name);
-        *added.entry(component).or_default() += 1;
-        made.accounts.push(jid);
+        let is_taken = |name: &AccountName| now.accounts.contains_key(name) || made.accounts.contains_key(name);
+        let Some(name) = name_of(&component, &jid, is_taken) else {
+            made.unfit.push((component, jid));
+            continue;
+        };
+        entries.push((name.to_string(), entry(now, &component, &jid)));
+        *counted.entry(component).or_default() += 1;
+        made.accounts.insert(name, jid);
     }
-    if !entries.is_empty() {
-        let new = add_all_in("account", &text, &entries).map_err(|error| failed(&error))?;
-        Config::draft(&config.path, &listed, &new, &config.overrides).map_err(|error| error.to_string())?;
-        put(&file, &new).map_err(|error| failed(&format!("it cannot be written ({error})")))?;
-    }
-    Ok(made)
+    (made, entries)
 }
 
 /// Writes the file. Only this user can read a new one.
@@ -176,93 +265,22 @@ fn entry(config: &Config, component: &AccountName, jid: &BareJid) -> Table {
     entry
 }
 
-/// Returns the part of an address before the `@`, if it can name an account and no other one has that name. Otherwise the name
-/// follows from the address.
-fn name_of(jid: &BareJid, is_taken: impl Fn(&AccountName) -> bool) -> AccountName {
-    let own = jid.node().map(NodeRef::as_str).and_then(|node| node.parse().ok()).filter(|name| !is_taken(name));
-    own.unwrap_or_else(|| {
-        let digits = Digest::of(jid.as_str().as_bytes()).to_hex();
-        let name = format!("a-{}", digits.get(..DIGITS).unwrap_or_default());
-        name.parse().expect("a letter, a hyphen and digits are a name")
-    })
+/// Returns the name of the account: that of the component, and the part of the address before the `@`. If that is no name, or is
+/// taken, digits that follow from the address take the place of the second part.
+///
+/// Without the first part, a stranger could take a name that the policy has for another account, and get its plugins.
+fn name_of(component: &AccountName, jid: &BareJid, is_taken: impl Fn(&AccountName) -> bool) -> Option<AccountName> {
+    let node = jid.node().map(NodeRef::as_str).unwrap_or_default();
+    let prefix: String = component.as_str().chars().take(PREFIX).collect();
+    let digits = AccountName::LONGEST - prefix.len() - 1;
+    // An address may have been chosen so that its name is the one that follows from another address.
+    let others = (0_u32..).map(|number| {
+        let digest = Digest::of(format!("{jid} {number}").as_bytes()).to_hex();
+        format!("{prefix}-{}", digest.get(..digits).unwrap_or_default())
+    });
+    let all = std::iter::once(format!("{component}-{node}")).chain(others);
+    all.filter_map(|name| name.parse::<AccountName>().ok()).find(|name| !is_taken(name))
 }
 
 #[cfg(test)]
-mod tests {
-    use parlor_config::Overrides;
-
-    use super::*;
-
-    const BOTS: &str = "[group.bots]\n[component.bots]\ndomain = \"bots.example.org\"\npassword_env = \"SECRET\"\n\
-        new_addresses = [\"*@bots.example.org\"]\nnew_addresses_group = \"bots\"\n";
-
-    fn overrides() -> Overrides {
-        Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() }
-    }
-
-    /// A folder with this configuration.
-    fn place(more: &str) -> (tempfile::TempDir, Config) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("parlor.toml");
-        std::fs::write(&path, format!("{BOTS}{more}")).unwrap();
-        let config = Config::load(&path, &overrides()).unwrap();
-        (folder, config)
-    }
-
-    fn newcomer(jid: &str) -> Newcomer {
-        ("bots".parse().unwrap(), jid.parse().unwrap())
-    }
-
-    fn text(folder: &tempfile::TempDir) -> String {
-        std::fs::read_to_string(folder.path().join("accounts.toml")).unwrap()
-    }
-
-    #[test]
-    fn addresses_become_accounts_of_their_component_and_group_once() {
-        let (folder, config) = place("[account.help]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n");
-        let coming = ["shop@bots.example.org", "help@bots.example.org", "o.neill@bots.example.org"].map(newcomer);
-        let made = write(&config, coming.to_vec()).unwrap();
-        assert_eq!((made.accounts.len(), made.surplus.len()), (3, 0));
-        let new = config.read_again().unwrap();
-        let of_component: Vec<_> = new.accounts.values().filter(|one| one.link.component().is_some()).collect();
-        assert_eq!(of_component.len(), 3);
-        assert!(of_component.iter().all(|one| one.group.as_ref().is_some_and(|group| group.as_str() == "bots")));
-        assert_eq!(new.accounts[&"shop".parse().unwrap()].link.jid.as_str(), "shop@bots.example.org");
-        assert_eq!(new.accounts[&"help".parse().unwrap()].link.jid.as_str(), "bot@example.org", "it keeps its name");
-        let before = text(&folder);
-        assert!(before.starts_with(HEAD), "{before}");
-        let made = write(&config, coming.to_vec()).unwrap();
-        assert_eq!(
-            (made.accounts.len(), text(&folder)),
-            (3, before),
-            "an older configuration does not write them again"
-        );
-    }
-
-    #[test]
-    fn a_component_has_so_many_accounts_at_most_and_then_no_file_is_read() {
-        let (folder, config) = place("new_addresses_limit = 2\n");
-        let coming = ["one", "two", "three"].map(|name| newcomer(&format!("{name}@bots.example.org")));
-        let made = write(&config, coming.to_vec()).unwrap();
-        assert_eq!((made.accounts.len(), made.surplus), (2, vec![coming[2].clone()]));
-        let full = config.read_again().unwrap();
-        std::fs::write(folder.path().join("parlor.toml"), "no toml").unwrap();
-        let made = write(&full, coming[2..].to_vec()).unwrap();
-        assert_eq!(made, Made { accounts: Vec::new(), surplus: coming[2..].to_vec() });
-    }
-
-    #[test]
-    fn what_others_wrote_stays_and_a_file_with_a_mistake_is_not_written() {
-        let (folder, config) = place("");
-        let file = folder.path().join("accounts.toml");
-        std::fs::write(&file, "# Mine.\n[account.mine]\njid = \"mine@bots.example.org\"\ncomponent = \"bots\"\n")
-            .unwrap();
-        let coming = vec![newcomer("new@bots.example.org")];
-        write(&config, coming.clone()).unwrap();
-        let after = text(&folder);
-        assert!(after.starts_with("# Mine.\n[account.mine]") && after.contains("[account.new]"), "{after}");
-        std::fs::write(&file, "[account.mine").unwrap();
-        assert!(write(&config, coming).unwrap_err().contains("accounts.toml"));
-        assert_eq!(text(&folder), "[account.mine");
-    }
-}
+mod tests;

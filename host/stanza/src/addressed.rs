@@ -47,12 +47,17 @@ impl Arrived {
         }
     }
 
-    /// Returns whether it is a message that somebody writes to somebody: no answer, error or notice, and nothing of a room.
+    /// Returns whether it is a text that somebody writes to somebody: no answer, error or notice, such as that somebody types or
+    /// has read something, and nothing of a room.
     pub fn is_personal_message(&self) -> bool {
         match self {
-            Self::Plain(message) => matches!(message.kind(), MessageKind::Chat | MessageKind::Normal),
+            Self::Plain(message) => {
+                matches!(message.kind(), MessageKind::Chat | MessageKind::Normal) && message.has_body()
+            }
             Self::Read(stanza) => match &**stanza {
-                Stanza::Message(message) => matches!(message.type_, MessageType::Chat | MessageType::Normal),
+                Stanza::Message(message) => {
+                    matches!(message.type_, MessageType::Chat | MessageType::Normal) && !message.bodies.is_empty()
+                }
                 Stanza::Presence(_) | Stanza::Iq(_) => false,
             },
         }
@@ -98,6 +103,8 @@ pub fn set_sender(stanza: &mut Stanza, sender: Jid) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::{Addresses, PlainMessage};
+    use crate::plain::PlainElement;
     use crate::raw::{read_again, to_text};
 
     fn arrived(xml: &str) -> Arrived {
@@ -136,17 +143,25 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_writes_is_a_message_that_is_no_answer() {
+    fn what_somebody_writes_is_a_text_that_is_no_answer() {
         for (xml, is_one) in [
             ("<message from='a@b/c' to='d@e' type='chat'><body>x</body></message>", true),
-            ("<message from='a@b/c' to='d@e'/>", true),
-            ("<message from='a@b/c' to='d@e' type='groupchat'/>", false),
-            ("<message from='a@b/c' to='d@e' type='headline'/>", false),
-            ("<message from='a@b/c' to='d@e' type='error'/>", false),
+            ("<message from='a@b/c' to='d@e'><body>x</body></message>", true),
+            ("<message from='a@b/c' to='d@e' type='groupchat'><body>x</body></message>", false),
+            ("<message from='a@b/c' to='d@e' type='headline'><body>x</body></message>", false),
+            ("<message from='a@b/c' to='d@e' type='error'><body>x</body></message>", false),
+            ("<message from='a@b/c' to='d@e' type='chat'><active xmlns='urn:x'/></message>", false),
+            ("<message from='a@b/c' to='d@e' id='1'><received xmlns='urn:xmpp:receipts' id='0'/></message>", false),
+            ("<message from='a@b/c' to='d@e'><y xmlns='urn:x'><body>x</body></y></message>", false),
             ("<presence from='a@b/c' to='d@e' type='subscribe'/>", false),
             ("<iq from='a@b/c' to='d@e' id='1' type='get'><ping xmlns='urn:xmpp:ping'/></iq>", false),
         ] {
             assert_eq!(arrived(xml).is_personal_message(), is_one, "{xml}");
+            let element = PlainElement::read(xml.as_bytes());
+            let plain = element.and_then(|read| PlainMessage::of(read, None, &mut Addresses::default()));
+            assert!(plain.is_some() || !xml.contains("<message") || xml.contains("'error'"), "{xml}");
+            let is_plain_one = plain.map(Arrived::Plain).is_some_and(|message| message.is_personal_message());
+            assert_eq!(is_plain_one, is_one, "{xml}");
         }
     }
 

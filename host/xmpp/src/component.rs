@@ -8,6 +8,7 @@ mod answers;
 mod exchange;
 mod guests;
 mod last;
+mod rules;
 mod seat;
 
 use std::future::pending;
@@ -84,15 +85,20 @@ impl Component {
         self.exchange.with_guests(guests::Guests::news)
     }
 
+    /// Lets an address be among the [`newcomers`](Self::newcomers) again, if messages to it still wait.
+    pub fn put_off(&self, address: &BareJid) {
+        self.exchange.with_guests(|guests| guests.put_off(address));
+    }
+
     /// Gives messages to an address that becomes no account back to their senders.
     pub fn turn_away(&self, address: &BareJid) {
-        self.exchange.turn_away(address);
+        self.exchange.turn_away(address, guests::nobody);
     }
 
     /// Turns those away that have waited for a minute. Returns whether others still wait.
     pub fn turn_away_overdue(&self) -> bool {
         for address in self.exchange.with_guests(|guests| guests.overdue()) {
-            self.turn_away(&address);
+            self.exchange.turn_away(&address, guests::later);
         }
         !self.exchange.with_guests(|guests| guests.is_empty())
     }
@@ -271,6 +277,8 @@ impl Worker {
     }
 
     async fn end(&mut self) {
+        // Nobody makes accounts any more.
+        self.exchange.with_guests(guests::Guests::close);
         let Some(mut link) = self.link.take() else { return };
         if self.exchange.is_live() {
             while let Some(stanza) = self.exchange.next() {

@@ -86,6 +86,13 @@ impl RemoveArgs {
         if let PasswordSource::File(file) = &account.link.password {
             text.put(format_args!("\nits password stays in {}", shell_word(&file.to_string_lossy())));
         }
+        if let Some(component) = account.link.component()
+            && config.new_addresses.get(component).is_some_and(|new| new.fits(&jid.to_bare()))
+        {
+            text.put(format_args!(
+                "\nit comes back when somebody writes to {jid}, since a pattern of new_addresses of the component {component} fits"
+            ));
+        }
         for id in named {
             text.put(format_args!(
                 "\nplugins.toml names {name} in the accounts of {id}: `parlor plugin inspect {id}` shows them"

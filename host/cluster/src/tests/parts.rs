@@ -435,7 +435,7 @@ fn an_account_of_a_session_without_a_record_runs_again_after_the_patience_of_nod
     let (lost, patience) = (SessionId { process: 77, number: 1 }, Timing::default().patience());
     let claim = Claim { session: Some(lost), token: Token(7), weight: 1 };
     stage.store.put(Key::Account(name(0)), Some(Value::Claim(claim)));
-    stage.run(patience - ms(50), &[]);
+    stage.run(patience.checked_sub(ms(50)).unwrap(), &[]);
     assert_eq!((stage.loads(), stage.store.session(lost)), (vec![0, 0], None), "it may be written yet");
     stage.run(ms(150), &[]);
     assert_eq!(stage.loads().into_iter().sum::<usize>(), 1);

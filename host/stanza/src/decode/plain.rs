@@ -127,6 +127,11 @@ impl PlainMessage {
         self.envelope.kind
     }
 
+    /// Returns whether it has a text of its own.
+    pub(crate) fn has_body(&self) -> bool {
+        self.element.root().children().any(|child| child.name() == "body" && child.has_ns(ns::JABBER_CLIENT))
+    }
+
     /// Returns its id.
     pub(crate) fn id(&self) -> Option<&str> {
         self.element.root().attr("id")

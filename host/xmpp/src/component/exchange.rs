@@ -12,21 +12,18 @@ use std::time::Duration;
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use parlor_config::NewAddresses;
-use parlor_stanza::addressed::set_sender;
 use parlor_stanza::decode::{Arrived, arrived};
 use parlor_stanza::encode::{Written, encode};
 use parlor_stanza::raw::returned;
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::types::{Offers, Outgoing};
 use tokio::sync::Notify;
-use xmpp_parsers::iq::Iq;
-use xmpp_parsers::presence::Type;
 use xmpp_parsers::stanza::Stanza;
-use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType};
 
-use super::answers::{Answers, answer, unsubscribed};
-use super::guests::{Guests, nobody};
+use super::answers::{Answers, answer};
+use super::guests::Guests;
 use super::last::Last;
+use super::rules::{offer, take};
 use super::seat::{Coming, Seat};
 use crate::error::ConnectError;
 use crate::event::LinkEvent;
@@ -128,18 +125,15 @@ impl Exchange {
         work(&mut self.state().guests)
     }
 
-    /// Gives messages to an address without an account back to their senders.
-    pub(super) fn turn_away(&self, address: &BareJid) {
-        let mut state = self.state();
-        for back in state.guests.leave(address).iter().filter_map(nobody) {
-            state.put_own(&back);
-        }
+    /// Gives messages to an address without an account back to their senders, with these errors.
+    pub(super) fn turn_away(&self, address: &BareJid, error: fn(&Arrived) -> Option<Stanza>) {
+        self.state().guests.turn_away(address, error);
         self.more.notify_one();
     }
 
     pub(super) fn has_more(&self) -> bool {
         let state = self.state();
-        !state.last.is_empty() || !state.own.is_empty() || !state.due.is_empty()
+        !state.last.is_empty() || !state.own.is_empty() || state.guests.have_more() || !state.due.is_empty()
     }
 
     /// Returns the next stanza for the stream: those of addresses that are gone first, then one of the component and one of an
@@ -152,9 +146,9 @@ impl Exchange {
         }
         state.was_own = !state.was_own;
         if state.was_own {
-            state.own.pop_front().or_else(|| state.next_of_addresses())
+            state.next_own().or_else(|| state.next_of_addresses())
         } else {
-            state.next_of_addresses().or_else(|| state.own.pop_front())
+            state.next_of_addresses().or_else(|| state.next_own())
         }
     }
 
@@ -261,7 +255,7 @@ impl Exchange {
         let mut guard = self.state();
         let state = &mut *guard;
         let back = match state.seats.get_mut(&to.to_bare()) {
-            None => state.guests.take_in(&to.to_bare(), arrived).as_ref().and_then(nobody),
+            None => state.guests.take_in(&to.to_bare(), arrived),
             Some(seat) => offer(seat, arrived, &to),
         };
         if let Some(back) = back {
@@ -400,6 +394,11 @@ impl State {
         None
     }
 
+    /// Returns the next stanza of the component itself, or else a message that goes back.
+    fn next_own(&mut self) -> Option<Written> {
+        self.own.pop_front().or_else(|| self.guests.next_back())
+    }
+
     /// Lets a stanza of the component itself wait for the stream.
     fn put_own(&mut self, stanza: &Stanza) {
         if self.own.len() >= MOST_OWN {
@@ -411,90 +410,4 @@ impl State {
             Err(error) => tracing::warn!(%error, "a stanza could not be written"),
         }
     }
-}
-
-/// Passes a stanza to an address, unless it is for another client, or about what only a server does. Returns what its sender
-/// gets instead, if anything.
-fn offer(seat: &mut Seat, arrived: Arrived, to: &Jid) -> Option<Stanza> {
-    let is_for_client = *to == seat.own;
-    let mut asked = None;
-    if let Arrived::Read(stanza) = &arrived {
-        match &**stanza {
-            Stanza::Presence(presence) if !to.is_bare() && !is_for_client => {
-                tracing::debug!(kind = ?presence.type_, "a presence for another client of an address is ignored");
-                return None;
-            }
-            Stanza::Presence(presence) => match presence.type_ {
-                // There is no roster, and so nobody is told of changes later: to say yes would be a lie.
-                Type::Subscribe => return Some(unsubscribed(presence)),
-                Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed | Type::Probe => {
-                    return None;
-                }
-                Type::None | Type::Unavailable | Type::Error => {}
-            },
-            Stanza::Iq(iq @ (Iq::Get { .. } | Iq::Set { .. })) if to.is_bare() => {
-                // The account answers for its address as well.
-                asked = iq.from().map(|from| (from.clone(), iq.id().to_owned()));
-            }
-            Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }) if !is_for_client => {
-                let (kind, condition) = (ErrorType::Cancel, DefinedCondition::ServiceUnavailable);
-                return arrived.refused(kind, condition, "there is no such client");
-            }
-            Stanza::Iq(_) | Stanza::Message(_) => {}
-        }
-    }
-    let Some(arrived) = seat.receive(arrived) else {
-        if let Some((from, id)) = asked {
-            seat.asked(from, id);
-        }
-        return None;
-    };
-    tracing::debug!(account = %seat.own, "a stanza is not delivered: too many wait for this address");
-    let (kind, condition) = (ErrorType::Wait, DefinedCondition::ResourceConstraint);
-    arrived.refused(kind, condition, "too much waits for this address; try again later")
-}
-
-/// Takes a stanza of an account. Requests to its own server or account are answered here.
-fn take(seat: &mut Seat, mut stanza: Stanza, outlives: bool, domain: &BareJid) {
-    let mut sender = Jid::from(seat.own.clone());
-    let account = Jid::from(seat.own.to_bare());
-    match &mut stanza {
-        Stanza::Message(message) => {
-            // RFC 6120, section 10.3.1.
-            message.to.get_or_insert(account);
-        }
-        Stanza::Presence(presence) => match (&presence.type_, &presence.to) {
-            (Type::Unavailable, None) => return seat.disappear(),
-            // Nobody sees it without a roster.
-            (_, None) => return,
-            (Type::None, Some(to)) if !seat.appears_to(to) => {
-                tracing::warn!(account = %seat.own, "presence is not sent: the address is available to too many others");
-                return;
-            }
-            (Type::Unavailable, Some(to)) => seat.leaves(to),
-            (Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed | Type::Probe, Some(_)) => {
-                tracing::debug!(account = %seat.own, "a presence about subscriptions is not sent: there is no roster");
-                return;
-            }
-            (Type::None | Type::Error, Some(_)) => {}
-        },
-        Stanza::Iq(iq @ (Iq::Get { .. } | Iq::Set { .. })) => {
-            let by = match iq.to() {
-                None => Some(Answers::Account),
-                Some(to) if *to == account => Some(Answers::Account),
-                Some(to) if *to == *domain => Some(Answers::Domain),
-                Some(_) => None,
-            };
-            if let Some(answer) = by.and_then(|by| answer(iq, by)) {
-                return seat.answer(answer);
-            }
-        }
-        Stanza::Iq(iq @ (Iq::Result { .. } | Iq::Error { .. })) => {
-            if seat.was_asked(iq.to(), iq.id()) {
-                sender = account;
-            }
-        }
-    }
-    set_sender(&mut stanza, sender);
-    seat.put(&stanza, outlives);
 }

@@ -1,21 +1,30 @@
 //! Addresses without an account that somebody has written to, while the host makes accounts of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use parlor_config::NewAddresses;
 use parlor_stanza::decode::Arrived;
+use parlor_stanza::encode::Written;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType};
 
-/// The maximum number of such addresses, of messages to one of them, and of the bytes of all messages.
+/// The maximum number of such addresses, and that of messages to one of them.
 pub(super) const MOST: usize = 256;
 pub(super) const MOST_OF_ONE: usize = 16;
-const MOST_BYTES: usize = 4 << 20;
+/// The maximum number of bytes of all messages, with those that are on their way back.
+const MOST_BYTES: usize = 16 << 20;
+/// The maximum number of bytes of all messages to one address but the first. An address that logs in has room for them.
+const MOST_BYTES_OF_ONE: usize = 256 << 10;
+/// How many new addresses one person may write to in an hour. Otherwise one could use up the limit for all others.
+pub(super) const MOST_OF_A_PERSON: usize = 16;
+const HOUR: Duration = Duration::from_hours(1);
+/// The maximum number of people whose new addresses are counted.
+const MOST_PEOPLE: usize = 4_096;
 /// How long messages wait for an account.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -24,6 +33,11 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(super) struct Guests {
     admission: Option<Admission>,
     waiting: HashMap<BareJid, Guest>,
+    people: People,
+    /// The errors with which messages go back to their senders. They also outlive a cut of the stream: otherwise a message
+    /// would be lost, and nobody would know.
+    back: VecDeque<Written>,
+    /// The bytes of the messages and of the errors.
     bytes: usize,
 }
 
@@ -40,6 +54,31 @@ struct Guest {
     /// Whether the host has heard of it.
     is_known: bool,
     messages: Vec<Arrived>,
+    /// The bytes of the messages.
+    bytes: usize,
+}
+
+/// Counts the new addresses that each person has written to within an hour.
+#[derive(Debug, Default)]
+struct People {
+    /// When the hour began.
+    since: Option<Instant>,
+    counts: HashMap<BareJid, usize>,
+}
+
+impl People {
+    /// Counts another address. Returns false if it is one too many.
+    fn may_come(&mut self, person: &BareJid) -> bool {
+        let is_over = self.since.is_none_or(|since| since.elapsed() >= HOUR);
+        // Somebody who has that many addresses is not held up by counting those of each.
+        if is_over || (self.counts.len() >= MOST_PEOPLE && !self.counts.contains_key(person)) {
+            self.since = Some(Instant::now());
+            self.counts.clear();
+        }
+        let count = self.counts.entry(person.clone()).or_default();
+        *count += 1;
+        *count <= MOST_OF_A_PERSON
+    }
 }
 
 impl Guests {
@@ -53,24 +92,29 @@ impl Guests {
         self.admission.is_some()
     }
 
-    /// Takes a message to an address that has no account, or returns the stanza if it is not to become one.
-    pub(super) fn take_in(&mut self, address: &BareJid, arrived: Arrived) -> Option<Arrived> {
-        let Some(Admission { rule, arrivals }) = &self.admission else { return Some(arrived) };
+    /// Takes a stanza to an address that has no account, if the address is to become one. Otherwise returns what its sender
+    /// gets, if anything.
+    pub(super) fn take_in(&mut self, address: &BareJid, arrived: Arrived) -> Option<Stanza> {
+        let Some(Admission { rule, arrivals }) = &self.admission else { return nobody(&arrived) };
+        let sender = arrived.sender().filter(|sender| arrived.is_personal_message() && rule.admits(address, sender));
+        let Some(sender) = sender.map(Jid::to_bare) else { return nobody(&arrived) };
         let weight = arrived.weight();
-        let is_meant =
-            arrived.is_personal_message() && arrived.sender().is_some_and(|sender| rule.admits(address, sender));
-        if !is_meant || self.bytes + weight > MOST_BYTES {
-            return Some(arrived);
+        if self.bytes + weight > MOST_BYTES {
+            return later(&arrived);
         }
-        let count = self.waiting.len();
-        match self.waiting.get_mut(address) {
-            Some(guest) if guest.messages.len() < MOST_OF_ONE => guest.messages.push(arrived),
-            None if count < MOST => {
-                let guest = Guest { since: Instant::now(), is_known: false, messages: vec![arrived] };
-                self.waiting.insert(address.clone(), guest);
-                arrivals.notify_one();
+        if let Some(guest) = self.waiting.get_mut(address) {
+            if guest.messages.len() >= MOST_OF_ONE || guest.bytes + weight > MOST_BYTES_OF_ONE {
+                return later(&arrived);
             }
-            Some(_) | None => return Some(arrived),
+            guest.bytes += weight;
+            guest.messages.push(arrived);
+        } else {
+            if self.waiting.len() >= MOST || !self.people.may_come(&sender) {
+                return later(&arrived);
+            }
+            let guest = Guest { since: Instant::now(), is_known: false, messages: vec![arrived], bytes: weight };
+            self.waiting.insert(address.clone(), guest);
+            arrivals.notify_one();
         }
         self.bytes += weight;
         None
@@ -85,11 +129,51 @@ impl Guests {
         new.collect()
     }
 
+    /// Lets the host hear of an address again, if that still waits.
+    pub(super) fn put_off(&mut self, address: &BareJid) {
+        if let Some(guest) = self.waiting.get_mut(address) {
+            guest.is_known = false;
+        }
+    }
+
     /// Returns the messages to an address, which does not wait any more.
     pub(super) fn leave(&mut self, address: &BareJid) -> Vec<Arrived> {
-        let messages = self.waiting.remove(address).map(|guest| guest.messages).unwrap_or_default();
-        self.bytes -= messages.iter().map(Arrived::weight).sum::<usize>();
+        let Some(Guest { messages, bytes, .. }) = self.waiting.remove(address) else { return Vec::new() };
+        self.bytes -= bytes;
         messages
+    }
+
+    /// Lets the messages to an address go back to their senders, with these errors.
+    pub(super) fn turn_away(&mut self, address: &BareJid, error: fn(&Arrived) -> Option<Stanza>) {
+        for back in self.leave(address).iter().filter_map(error) {
+            match Written::of_stanza(&back) {
+                Ok(back) => {
+                    self.bytes += back.weight();
+                    self.back.push_back(back);
+                }
+                Err(error) => tracing::warn!(%error, "a stanza could not be written"),
+            }
+        }
+    }
+
+    /// Turns all away, and takes no more in.
+    pub(super) fn close(&mut self) {
+        self.admission = None;
+        for address in self.waiting.keys().cloned().collect::<Vec<_>>() {
+            self.turn_away(&address, later);
+        }
+    }
+
+    /// Returns the next message that goes back.
+    pub(super) fn next_back(&mut self) -> Option<Written> {
+        let next = self.back.pop_front()?;
+        self.bytes -= next.weight();
+        Some(next)
+    }
+
+    /// Returns whether messages go back.
+    pub(super) fn have_more(&self) -> bool {
+        !self.back.is_empty()
     }
 
     /// Returns the addresses that have waited for too long.
@@ -107,4 +191,9 @@ impl Guests {
 /// Returns what the sender of a stanza to an address without an account gets, if anything.
 pub(super) fn nobody(arrived: &Arrived) -> Option<Stanza> {
     arrived.refused(ErrorType::Cancel, DefinedCondition::ServiceUnavailable, "nobody is there")
+}
+
+/// Returns the same for an address that may be an account later.
+pub(super) fn later(arrived: &Arrived) -> Option<Stanza> {
+    arrived.refused(ErrorType::Wait, DefinedCondition::ResourceConstraint, "nobody is there yet; try again later")
 }

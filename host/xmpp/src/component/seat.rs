@@ -120,23 +120,23 @@ impl Seat {
         if self.stanzas >= MOST_WAITING || self.bytes >= MOST_BYTES {
             return Some(arrived);
         }
-        self.stanzas += 1;
-        self.bytes += arrived.weight();
-        self.coming.push_back(Coming::Stanza(arrived));
-        self.wake();
+        self.put_in(arrived);
         None
     }
 
-    /// Takes the messages that came before the account was there. They are so few that there is room.
+    /// Takes the messages that came before the account was there. Their number and their bytes are bounded.
     pub(super) fn catch_up(&mut self, messages: Vec<Arrived>) {
         for message in messages {
-            let _ = self.receive(message);
+            self.put_in(message);
         }
     }
 
     /// Takes an answer to a request of the account itself, which bounds their number.
     pub(super) fn answer(&mut self, stanza: Stanza) {
-        let arrived = Arrived::Read(Box::new(stanza));
+        self.put_in(Arrived::Read(Box::new(stanza)));
+    }
+
+    fn put_in(&mut self, arrived: Arrived) {
         self.stanzas += 1;
         self.bytes += arrived.weight();
         self.coming.push_back(Coming::Stanza(arrived));

@@ -572,8 +572,18 @@ fn rule(pattern: &str) -> NewAddresses {
 
 /// Returns a message of a stranger to an address of the component.
 fn written_to(name: &str, body: &str) -> Arrived {
+    written_by("a", name, body)
+}
+
+/// Same, of a stranger with this name.
+fn written_by(person: &str, name: &str, body: &str) -> Arrived {
     let xml = format!("<message to='{name}@bots.house' type='chat' id='1'><body>{body}</body></message>");
-    arriving("a@b/c", &xml)
+    arriving(&format!("{person}@b/c"), &xml)
+}
+
+/// Returns the errors with which messages go back.
+fn returning(exchange: &Exchange) -> Vec<String> {
+    std::iter::from_fn(|| sent(exchange)).collect()
 }
 
 /// Returns the next event for an address, which is there already.
@@ -625,25 +635,96 @@ fn messages_to_an_address_that_becomes_an_account_wait_for_it() {
 fn so_many_messages_wait_for_accounts_at_most_and_the_others_go_back() {
     let (exchange, _) = exchange();
     exchange.admit(Some(rule("*")), &Arc::default());
-    let back = || std::iter::from_fn(|| sent(&exchange)).count();
+    let back = || returning(&exchange).len();
     for number in 0..guests::MOST + 3 {
-        exchange.deliver(written_to(&format!("a{number}"), "x"));
+        let name = format!("a{number}");
+        exchange.deliver(written_by(&name, &name, "x"));
     }
-    assert_eq!(back(), 3);
+    let all = returning(&exchange);
+    assert_eq!(all.len(), 3);
+    assert!(all.iter().all(|one| one.contains("resource-constraint")), "they may come later: {all:?}");
     for _ in 0..guests::MOST_OF_ONE {
         exchange.deliver(written_to("a0", "x"));
     }
     assert_eq!(back(), 1);
-    exchange.turn_away(&jid("a0@bots.house").to_bare());
+    exchange.turn_away(&jid("a0@bots.house").to_bare(), guests::nobody);
     assert_eq!(back(), guests::MOST_OF_ONE);
-    let long = "x".repeat(200 << 10);
-    for number in 0..40 {
-        exchange.deliver(written_to(&format!("a{}", 1 + number % 4), &long));
+    let long = "x".repeat(100 << 10);
+    for number in 0..200 {
+        exchange.deliver(written_to(&format!("a{}", 1 + number % 100), &long));
     }
-    assert!(back() >= 19, "they would take 8 MiB");
+    assert!(back() > 115, "they would take 20 MiB, even with one for each address");
     exchange.admit(None, &Arc::default());
     exchange.deliver(written_to("late", "x"));
     assert_eq!(back(), 1, "none becomes an account any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_person_makes_so_many_addresses_wait_in_an_hour_at_most() {
+    let (exchange, _) = exchange();
+    exchange.admit(Some(rule("*")), &Arc::default());
+    let write = |person: &str, number: usize| {
+        exchange.deliver(written_by(person, &format!("{person}{number}"), "x"));
+        sent(&exchange).is_none()
+    };
+    let taken = (0..100).filter(|&number| write("mallory", number)).count();
+    assert_eq!(taken, guests::MOST_OF_A_PERSON);
+    assert!(write("alice", 0) && write("mallory", 0), "others, and addresses that wait already");
+    tokio::time::advance(Duration::from_hours(1)).await;
+    assert!(write("mallory", 100));
+}
+
+#[test]
+fn all_that_waited_for_an_account_reaches_it() {
+    let (exchange, _) = exchange();
+    exchange.admit(Some(rule("*")), &Arc::default());
+    let long = "x".repeat(200 << 10);
+    for _ in 0..guests::MOST_OF_ONE {
+        exchange.deliver(written_to("new", &long));
+    }
+    let back = returning(&exchange).len();
+    let address = jid("new@bots.house").to_bare();
+    exchange.open(&address, jid("new@bots.house/parlor").try_into_full().unwrap());
+    assert!(matches!(come(&exchange, &address), LinkEvent::Bound { .. }));
+    let mut cx = Context::from_waker(Waker::noop());
+    let got = std::iter::from_fn(|| match exchange.poll(&address, &mut cx) {
+        Poll::Ready(event) => Some(event),
+        Poll::Pending => None,
+    });
+    assert_eq!(got.count() + back, guests::MOST_OF_ONE, "each is there, or has gone back");
+}
+
+#[test]
+fn messages_go_back_however_many_there_are_and_after_a_cut() {
+    let (exchange, _) = exchange();
+    exchange.admit(Some(rule("*")), &Arc::default());
+    let names: Vec<_> = (0..exchange::MOST_OWN).map(|number| format!("a{number}")).collect();
+    for name in names.iter().flat_map(|name| [name, name]) {
+        exchange.deliver(written_by(name, name, "x"));
+    }
+    exchange.suspended(&Lost::Closed);
+    for name in &names {
+        exchange.turn_away(&jid(&format!("{name}@bots.house")).to_bare(), guests::nobody);
+    }
+    exchange.bound(false);
+    assert_eq!(returning(&exchange).len(), 2 * exchange::MOST_OWN);
+}
+
+#[tokio::test]
+async fn messages_that_wait_for_an_account_go_back_when_the_component_stops() {
+    let (server, arrivals) = (Server::start().await, Arc::new(Notify::new()));
+    let component = Component::start(server.settings());
+    component.admit(Some(rule("*")), &arrivals);
+    let mut stream = soon(server.serve()).await;
+    stream.say("<message from='a@b/c' to='new@bots.house' type='chat'><body>hello</body></message>").await;
+    soon(arrivals.notified()).await;
+    let closed = async {
+        let back = stream.until("</message>").await;
+        stream.say("</stream:stream>").await;
+        back
+    };
+    let (back, ()) = tokio::join!(closed, soon(component.stop()));
+    assert!(back.contains("resource-constraint") && back.contains("a@b/c"), "{back}");
 }
 
 #[tokio::test]
@@ -655,6 +736,9 @@ async fn a_component_is_connected_for_addresses_that_may_become_accounts() {
     stream.say("<message from='a@b/c' to='new@bots.house' type='chat'><body>hello</body></message>").await;
     soon(arrivals.notified()).await;
     assert_eq!(component.newcomers(), [jid("new@bots.house").to_bare()]);
+    assert!(component.newcomers().is_empty());
+    component.put_off(&jid("new@bots.house").to_bare());
+    assert_eq!(component.newcomers(), [jid("new@bots.house").to_bare()], "the host could do nothing yet");
     assert!(component.turn_away_overdue(), "it waits");
     let new = server.address(&component, "new");
     assert!(matches!(next(&new).await, LinkEvent::Bound { .. }));
@@ -673,5 +757,5 @@ async fn a_message_that_waits_for_an_account_in_vain_goes_back_after_a_minute() 
     assert!(component.turn_away_overdue() && sent(&exchange).is_none());
     tokio::time::advance(Duration::from_secs(1)).await;
     assert!(!component.turn_away_overdue());
-    assert!(sent(&exchange).unwrap().contains("service-unavailable"));
+    assert!(sent(&exchange).unwrap().contains("resource-constraint"));
 }
