@@ -40,11 +40,13 @@ impl Host {
             compile_late(self).await;
             std::future::pending::<Infallible>().await
         };
+        // Most hosts have no component that it could concern, and it is large.
+        let newcomers = Box::pin(super::newcomers::make_accounts(self));
         tokio::select! {
             never = compile => never,
             never = self.use_room() => never,
             never = super::audit::keep_counting(self) => never,
-            never = super::newcomers::make_accounts(self) => never,
+            never = newcomers => never,
         }
     }
 }
