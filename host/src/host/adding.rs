@@ -1,7 +1,6 @@
 //! Starting plugins: loading them, ordering them by their dependencies, and running them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
@@ -25,28 +24,21 @@ pub(super) fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Res
 /// Examines, admits, orders and starts these plugins, and with them those that were refused only because of a
 /// dependency.
 pub(super) async fn add_all(host: &Host, entries: BTreeMap<PluginId, Entry>) {
-    let (mut loaded, change) = (BTreeMap::new(), Arc::new(()));
+    let mut loaded = BTreeMap::new();
     for (id, entry) in entries {
-        let result = load_anew(host, &id, &entry, &change).await;
+        let result = load_anew(host, &id, &entry).await;
         loaded.insert(id, (entry, result));
     }
     add_loaded(host, loaded).await;
-    // Until here, the status does not show the former refusals.
-    drop(change);
 }
 
-/// Loads a plugin that may have been refused before. If it has to be compiled, the status says so for as long as `change`
-/// lasts.
-async fn load_anew(host: &Host, id: &PluginId, entry: &Entry, change: &Arc<()>) -> Result<Loaded, LoadError> {
-    let was_refused =
-        host.plugins.lock().await.get(id).is_some_and(|plugin| matches!(plugin.standing, Standing::Refused(_)));
-    if was_refused {
+/// Loads a plugin that may have been refused before. If it has to be compiled, the status says so meanwhile.
+async fn load_anew(host: &Host, id: &PluginId, entry: &Entry) -> Result<Loaded, LoadError> {
+    if host.leaving.is_refused(id) {
         if let Prepared::Ready(loaded) = prepare_plugin(host, id, entry).await? {
             return Ok(loaded);
         }
-        if let Some(plugin) = host.plugins.lock().await.get_mut(id) {
-            plugin.compiled_anew = Arc::downgrade(change);
-        }
+        host.leaving.compiles(id);
     }
     load_plugin(host, id, entry).await
 }

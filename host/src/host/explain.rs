@@ -21,9 +21,6 @@ impl Host {
         let Some(plugin) = plugins.get(id) else { return Vec::new() };
         let no = |account: Option<&AccountName>, reason: String| Explained::no(account, question, reason);
         match &plugin.standing {
-            Standing::Refused(_) if plugin.is_compiled_anew() => {
-                vec![no(None, "the plugin is still being compiled".to_owned())]
-            }
             Standing::Refused(_) if !plugin.entry.enabled => vec![Explained::disabled(id, question)],
             Standing::Refused(reason) => vec![no(None, format!("the plugin may not run: {reason}"))],
             Standing::Compiling { .. } => vec![no(None, "the plugin is still being compiled".to_owned())],

@@ -1,7 +1,7 @@
 //! A plugin of the host: its entry in the policy, and its instances.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use parlor_base::id::PluginId;
@@ -33,8 +33,6 @@ pub(super) struct Plugin {
     pub(super) version: Option<semver::Version>,
     /// It may not run, but only because of a dependency.
     pub(super) is_early: bool,
-    /// Held by the change that compiles it although it was refused.
-    pub(super) compiled_anew: Weak<()>,
 }
 
 pub(super) enum Standing {
@@ -72,18 +70,12 @@ impl Plugin {
             beside: Vec::new(),
             version,
             is_early: false,
-            compiled_anew: Weak::new(),
         }
     }
 
     /// Returns whether it waits for the compiler.
     pub(super) fn is_compiling(&self) -> bool {
         matches!(self.standing, Standing::Compiling { .. })
-    }
-
-    /// Returns whether it was refused and is being compiled now: what it was refused for has been repaired.
-    pub(super) fn is_compiled_anew(&self) -> bool {
-        self.compiled_anew.strong_count() > 0
     }
 
     /// Notes that this version matches the policy, so that no other version waits to replace it.

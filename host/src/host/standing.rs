@@ -179,7 +179,6 @@ impl Plugin {
             grants: None,
         };
         match &self.standing {
-            Standing::Refused(_) if self.is_compiled_anew() => vec![refused(State::Compiling)],
             Standing::Refused(reason) => vec![refused(State::Refused(reason.clone()))],
             Standing::Compiling { .. } => vec![refused(State::Compiling)],
             // The group that its entry names has no account yet.
@@ -236,6 +235,18 @@ impl Leaving {
         }
         self.held().insert(id.clone(), rows);
         Left { id: id.clone(), among: Self(Arc::clone(&self.0)) }
+    }
+
+    /// Returns whether a plugin that is about to come back was refused.
+    pub(super) fn is_refused(&self, id: &PluginId) -> bool {
+        self.held().get(id).is_some_and(|rows| rows.iter().any(|row| matches!(row.state, State::Refused(_))))
+    }
+
+    /// Shows a plugin that was refused as being compiled: what it was refused for has been repaired.
+    pub(super) fn compiles(&self, id: &PluginId) {
+        for row in self.held().get_mut(id).into_iter().flatten() {
+            row.state = State::Compiling;
+        }
     }
 
     fn rows(&self, is_meant: impl Fn(&PluginId) -> bool) -> Vec<PluginStatus> {
