@@ -97,7 +97,7 @@ fn shop(server: &XmppServer) -> Home {
     assert!(text.contains(&rule), "{text}");
     home.write("parlor.toml", &format!("{text}\n[group.bots]\n")).unwrap();
     let entry = home.install("echo", &built("echo").unwrap()).unwrap();
-    let mut entry = entry.grant("messages.read", &["*"]).grant("messages.send", &["*"]);
+    let mut entry = entry.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("rooms.send", &["*"]);
     entry.accounts = Some(vec!["group:bots".to_owned()]);
     home.set_policy(&Policy::default().with("echo", entry)).unwrap();
     home
