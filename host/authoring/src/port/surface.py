@@ -84,7 +84,7 @@ def of_messages(checker: checks.Checker, module: Module, framework: str, told: I
         for name in _parameters(module, function):
             nodes = list(tree.within(function))
             # A name that is given another value, such as `msg = msg.body`, may be anything.
-            if any(_is_named(one, name) and not isinstance(one.ctx, ast.Load) for one in nodes):
+            if any(isinstance(one, ast.Name) and one.id == name and not isinstance(one.ctx, ast.Load) for one in nodes):
                 continue
             for one in nodes:
                 if not isinstance(one, ast.Attribute) or not isinstance(one.ctx, ast.Load):
