@@ -8,7 +8,7 @@ from typing import Any
 import sample
 import test_layer
 
-FLOWS = "from errbot import BotFlow, FLOW_END, botflow, botmatch, cmdfilter, webhook, CommandError\n"
+FLOWS = "from errbot import BotFlow, FLOW_END, Message, botflow, botmatch, cmdfilter, webhook, CommandError\n"
 ROOM = {"chat": "hall@rooms.example.org", "kind": "groupchat"}
 
 
@@ -218,6 +218,77 @@ class Flows(test_layer.Case):
         self.assertNotIn("flows", self.host.commands)
         self.assertEqual(await self.answers("!begin"), ["begun"])
 
+    async def test_a_step_whose_flow_is_left_out_is_given_by_nobody(self) -> None:
+        texts = errbot("""
+            @botcmd(flow_only=True)
+            def pay(self, msg, args):
+                return "paid"
+
+            @botmatch(r"^tea$", flow_only=True)
+            def tea(self, msg, match):
+                return "tea"
+        """, "flow.connect('pay').connect('tea').connect('echo')")
+        with self.assertLogs("errbot"):
+            await self.begun(texts)
+        self.assertEqual(await self.answers("!pay"), ["!pay is a step of a flow, which has not come to it."])
+        self.assertEqual(await self.answers("tea"), [])
+
+    async def test_others_do_not_wait_for_what_takes_long(self) -> None:
+        await self.begun(errbot("""
+            @botcmd
+            async def slow(self, msg, args):
+                await asyncio.sleep(60)
+
+            @botcmd
+            def quick(self, msg, args):
+                return "quick"
+
+            @botcmd
+            async def begin(self, msg, args):
+                await asyncio.sleep(60 if args else 0)
+                return "begun"
+
+            @botmatch(r"^(slow|tea)$")
+            async def tea(self, msg, match):
+                await asyncio.sleep(60 if match.group() == "slow" else 0)
+                return "tea"
+        """, "flow.connect('begin', auto_trigger=True, hints=False).connect(FLOW_END, predicate=lambda ctx: True)"))
+        alice, bob = {**ROOM, "nick": "alice", "occupant_id": "1"}, {**ROOM, "nick": "bob", "occupant_id": "2"}
+        waiting = [asyncio.create_task(self.host.says(text, **alice)) for text in ("!slow", "slow", "!begin slow")]
+        await asyncio.sleep(0)
+        for text, who, answer in (("!quick", alice, "quick"), ("tea", alice, "tea"), ("!begin", bob, "begun")):
+            self.assertEqual(await asyncio.wait_for(self.answers(text, **who), 5), [answer], text)
+        for one in waiting:
+            one.cancel()
+
+    async def test_somebody_with_a_flow_takes_part_in_that_of_the_room(self) -> None:
+        texts = errbot("""
+            @botcmd
+            def alone(self, msg, args):
+                return "alone"
+
+            @botcmd(flow_only=True)
+            def next(self, msg, args):
+                return "next"
+
+            @botcmd
+            def together(self, msg, args):
+                return "together"
+
+            @botcmd(flow_only=True)
+            def join(self, msg, args):
+                return "joined"
+        """, "flow.connect('alone', auto_trigger=True, hints=False).connect('next', hints=False)")
+        texts["a.py"] += (
+            "    @botflow\n    def g(self, flow):\n"
+            "        flow.connect('together', auto_trigger=True, room_flow=True, hints=False).connect('join', hints=False)\n")
+        await self.begun(texts)
+        alice, bob = {**ROOM, "nick": "alice", "occupant_id": "1"}, {**ROOM, "nick": "bob", "occupant_id": "2"}
+        self.assertEqual(await self.answers("!together", **alice), ["together"])
+        self.assertEqual(await self.answers("!alone", **bob), ["alone"])
+        self.assertEqual(await self.answers("!join", **bob), ["joined"])
+        self.assertEqual(await self.answers("!next", **bob), ["next"])
+
 
 class Filters(test_layer.Case):
     async def test_a_filter_stops_changes_and_lets_pass(self) -> None:
@@ -267,6 +338,69 @@ class Filters(test_layer.Case):
         self.assertEqual(await self.answers("bad"), ["stopped"])
         with self.assertLogs("errbot"):
             self.assertEqual(await self.answers("!secret"), [])
+
+    async def test_a_filter_stops_and_changes_steps_that_a_flow_takes_by_itself(self) -> None:
+        await self.begun(errbot("""
+            @cmdfilter
+            def check(self, msg, cmd, args, dry_run):
+                if cmd == "pay" and msg.nick != "alice":
+                    return None, None, None
+                return msg.clone(), cmd, "twice" if cmd == "pay" else args
+
+            @botcmd
+            def begin(self, msg, args):
+                return "begun"
+
+            @botcmd(flow_only=True)
+            def pay(self, msg, args):
+                msg.ctx["paid"] = args
+                return "paid " + args
+
+            @botcmd(flow_only=True)
+            def thank(self, msg, args):
+                return "thanks, " + msg.ctx["paid"]
+        """, "flow.connect('begin', auto_trigger=True).connect('pay', predicate=lambda ctx: True).connect('thank', predicate=lambda ctx: True)"))
+        self.assertEqual(await self.answers("!begin", chat="eve@example.org"), ["begun"])
+        self.assertEqual(await self.answers("!flows status", chat="eve@example.org"), ["You are in no flow."])
+        self.assertEqual(await self.answers("!begin"), ["begun", "paid twice", "thanks, twice"])
+
+    async def test_the_message_of_a_filter_is_handed_on(self) -> None:
+        await self.begun(errbot("""
+            @cmdfilter
+            def check(self, msg, cmd, args, dry_run):
+                other = Message("as " + msg.body, frm=self.build_identifier("eve@example.org"))
+                return other, cmd, args
+
+            @botcmd
+            def who(self, msg, args):
+                return msg.body + " " + str(msg.frm)
+
+            @botmatch(r"^tea$")
+            def tea(self, msg, match):
+                return msg.body
+        """))
+        self.assertEqual(await self.answers("!who"), ["as !who eve@example.org"])
+        self.assertEqual(await self.answers("tea"), ["as tea"])
+
+    async def test_a_filter_makes_no_step_of_an_expression(self) -> None:
+        await self.begun(errbot("""
+            @cmdfilter
+            def check(self, msg, cmd, args, dry_run):
+                return msg, "pay" if cmd == "tea" else cmd, args
+
+            @botmatch(r"^tea$")
+            def tea(self, msg, match):
+                return "tea"
+
+            @botcmd(flow_only=True)
+            def pay(self, msg, args):
+                return "paid"
+
+            @botcmd
+            def begin(self, msg, args):
+                return "begun"
+        """, "flow.connect('begin', auto_trigger=True, hints=False).connect('pay')"))
+        self.assertEqual(await self.answers("tea"), [])
 
     async def test_a_filter_that_fails_stops_the_command(self) -> None:
         await self.begun(errbot("""

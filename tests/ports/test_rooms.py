@@ -124,6 +124,9 @@ class Moderation(Case):
         # Not the room itself, whose address is a part of that of each occupant.
         for who in (f"{HALL}/eve", f"{HALL}/nobody", HALL):
             self.assertEqual(await give("ban_user", who), ["MNotFound"], who)
+        # Somebody who is not banned may be a member or an owner, and stays so.
+        self.assertEqual(await give("unban_user", "bob@example.org"), ["MNotFound"])
+        self.host.banned[HALL] = ["bob@example.org"]
         self.assertEqual(await give("unban_user", "bob@example.org"), [("set_affiliation", HALL, "bob@example.org", "none", "spam")])
         self.assertEqual(await give("kick_user", "bob@example.org"), [("kick", HALL, "bob", "spam"), ("kick", HALL, "rob", "spam")])
         self.assertEqual(await give("kick_user", "eve@example.org"), ["MNotFound"])
@@ -132,7 +135,49 @@ class Moderation(Case):
     async def test_what_is_not_granted_is_forbidden(self) -> None:
         give = await self.moderator()
         self.host.moderation_denied = True
-        self.assertEqual(await give("kick_user", f"{HALL}/bob"), ["MForbidden"])
+        for call in ("kick_user", "unban_user"):
+            self.assertEqual(await give(call, f"{HALL}/bob" if call == "kick_user" else "bob@example.org"), ["MForbidden"])
+
+
+class Invited(Case):
+    async def test_an_invitation_is_kept_until_the_room_is_open(self) -> None:
+        texts = test_layer.maubot("""
+            @event.on(InternalEventType.INVITE)
+            async def a(self, evt: StateEvent) -> None:
+                try:
+                    await self.client.join_room(evt.room_id)
+                except MForbidden:
+                    self.refused = evt.room_id
+
+            @command.new("again")
+            async def again(self, evt) -> None:
+                await self.client.join_room(self.refused)
+        """)
+        names = "from mautrix.client import InternalEventType\nfrom mautrix.errors import MForbidden\nfrom mautrix.types import StateEvent\n"
+        texts["a.py"] = names + texts["a.py"]
+        await self.begun(texts)
+        self.host.moderation_denied = True
+        about = {"room": HALL, "from_": "alice@example.org", "to": "bot@example.org", "reason": None, "password": "tea"}
+        await self.heard("roomInviteReceived", SimpleNamespace(**about))
+        self.host.moderation_denied = False
+        await self.host.says("!again")
+        self.assertEqual(self.called(), [("open", HALL, ("password", "tea"))])
+
+
+class Intervals(Case):
+    async def test_cancelled_intervals_leave_nothing_behind(self) -> None:
+        await self.begun(test_layer.maubot("""
+            @command.new("a")
+            async def a(self, evt):
+                for _ in range(10):
+                    self.sched.run_periodically(60, self.ring).cancel()
+                await evt.respond(str(len(self.sched._all)))
+
+            async def ring(self):
+                pass
+        """))
+        self.assertEqual(await self.answers("!a", **BY), ["0"])
+        self.assertTrue(all(one.ended for one in self.host.timers) and self.host.timers)
 
 
 class Granted(unittest.TestCase):

@@ -116,6 +116,14 @@ class Told(unittest.TestCase):
             "b: int\ndef a(self):\n    return self.b",
             "for b in (1, 2):\n    pass\ndef a(self):\n    return self.b",
             "@botcmd\ndef a(self, msg, args):\n    msg.frm.b = 1\n    return msg.frm.b",
+            "@botcmd\ndef a(self, msg, args):\n    msg = msg.body\n    return msg.split()",
+            "@botcmd\ndef a(self, msg, args):\n    for msg in args.split():\n        yield msg.upper()",
+            "@botcmd\ndef a(self, msg, args):\n    return msg.b if hasattr(msg, 'b') else msg.__class__",
+            "class B:\n    def c(self):\n        return self.b",
+            "def a(self):\n    class B:\n        def c(self):\n            return self.b\n    return B",
+            "def a(self):\n    self.__dict__.update(b=1)\n    return self.b",
+            "def a(self):\n    vars(self).update(b=1)\n    return self.b",
+            "def a(self):\n    return self.__len__()",
         ):
             self.assertEqual(lacking(sample.port(test_layer.errbot(body))), [], body)
         texts = test_layer.errbot("def a(self):\n    return self.b, self.c\n")

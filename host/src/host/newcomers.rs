@@ -101,7 +101,7 @@ async fn make(host: &Host, newcomers: Vec<Newcomer>) -> (Duration, Option<String
         for (component, jid) in &all {
             host.domains.put_off(component, jid);
         }
-        (LOOKED / PAUSES, Some(why))
+        (LOOKED / PAUSES, Some(format!("{why}; parlor tries again while the messages wait")))
     };
     let Made { accounts, surplus, unfit, worked } = match written.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(made) => made,

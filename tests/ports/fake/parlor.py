@@ -120,6 +120,8 @@ class Host:
         self.occupants: dict[str, list[Any]] = {}
         self.calls: list[tuple[Any, ...]] = []
         self.moderation_denied = False
+        #: The addresses that are banned, by the rooms.
+        self.banned: dict[str, list[str]] = {}
 
     async def start(self) -> None:
         for one in self.starts + self.readies:
@@ -352,8 +354,14 @@ def _of_room(name: str) -> Any:
     return call
 
 
+async def _affiliations(jid: str, affiliation: str) -> list[Any]:
+    if host.moderation_denied:
+        raise Denied("rooms.moderate is not granted")
+    return [SimpleNamespace(jid=one, affiliation=affiliation) for one in host.banned.get(jid, []) if affiliation == "outcast"]
+
+
 rooms = SimpleNamespace(
-    send=_send, get=lambda jid: host.rooms.get(jid), get_all=lambda: list(host.rooms.values()), occupants=lambda jid: host.occupants.get(jid, []),
+    affiliations=_affiliations, send=_send, get=lambda jid: host.rooms.get(jid), get_all=lambda: list(host.rooms.values()), occupants=lambda jid: host.occupants.get(jid, []),
     **{name: _of_room(name) for name in ("open", "close", "decline", "kick", "ban", "retract", "invite", "set_affiliation")})
 user = SimpleNamespace(bare_jid=lambda: "bot@example.org")
 webhooks = SimpleNamespace(answer=_answer)

@@ -36,8 +36,8 @@ CONTENT = {
     "trim_reply_fallback", "url", "info", "file", "membership", "displayname", "reason", "avatar_url", "redacts", "get",
     "deserialize",
 }
-#: Attributes that every object has.
-OF_ALL = {"__class__", "__dict__", "__doc__", "__name__", "__module__"}
+#: Attributes that every object has, or every mapping.
+OF_ALL = {"__dict__", "__name__", "__module__", *(name for name in dir(dict) if name.startswith("__"))} - {"__getattribute__"}
 
 UNKNOWN = ("the layer does not have it, and no other line of the plugin sets it", "see what parlor offers: reference/README.md")
 
@@ -67,7 +67,7 @@ def of_plugin(checker: checks.Checker, module: Module, node: ast.ClassDef, known
     if "__getattr__" in own or "__getattribute__" in own:
         return
     for owner, kind in whole:
-        for one in ast.walk(kind):
+        for one in _own_nodes(kind):
             if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Load) and _is_named(one.value, "self") and one.attr not in own:
                 checker.tell("lacks", owner, one, f"self.{one.attr}", *UNKNOWN)
 
@@ -82,7 +82,11 @@ def of_messages(checker: checks.Checker, module: Module, framework: str, told: I
     known = (MESSAGE if is_errbot else EVENT) | set_by_plugin
     for function, _ in tree.functions(module):
         for name in _parameters(module, function):
-            for one in tree.within(function):
+            nodes = list(tree.within(function))
+            # A name that is given another value, such as `msg = msg.body`, may be anything.
+            if any(isinstance(one, ast.Name) and one.id == name and not isinstance(one.ctx, ast.Load) for one in nodes):
+                continue
+            for one in nodes:
                 if not isinstance(one, ast.Attribute) or not isinstance(one.ctx, ast.Load):
                     continue
                 value = one.value
@@ -123,6 +127,16 @@ def _is_named(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
 
 
+def _own_nodes(kind: ast.ClassDef) -> Iterator[ast.AST]:
+    """Yields the nodes of a class without those of classes within it, whose `self` is another one."""
+    waiting: list[ast.AST] = list(kind.body)
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, ast.ClassDef):
+            yield one
+            waiting += ast.iter_child_nodes(one)
+
+
 def _bound(node: ast.ClassDef) -> set[str]:
     """Returns the names that the body of a class binds."""
     found: set[str] = set()
@@ -141,12 +155,16 @@ def _bound(node: ast.ClassDef) -> set[str]:
 
 
 def _set_anywhere(modules: list[Module]) -> set[str]:
-    """Returns the names of all attributes that the plugin sets of any object."""
+    """Returns the names of all attributes that the plugin sets of any object, or asks for by `hasattr` first."""
     found: set[str] = set()
     for module in modules:
         for one in ast.walk(module.tree):
             if isinstance(one, ast.Attribute) and not isinstance(one.ctx, ast.Load):
                 found.add(one.attr)
+            if isinstance(one, ast.Call) and _is_named(one.func, "hasattr") and len(one.args) == 2 and isinstance(one.args[1], ast.Constant):
+                found.add(str(one.args[1].value))
+            if isinstance(one, ast.Attribute) and one.attr == "__dict__" or isinstance(one, ast.Call) and _is_named(one.func, "vars"):
+                found.add("__getattr__")
             if isinstance(one, ast.Call) and _is_named(one.func, "setattr") and len(one.args) == 3:
                 # Any name may be meant.
                 found.add(str(one.args[1].value) if isinstance(one.args[1], ast.Constant) else "__getattr__")

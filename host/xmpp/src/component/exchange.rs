@@ -59,6 +59,8 @@ struct State {
     own: VecDeque<Written>,
     /// Whether the stream had one of these last, so that it is the turn of an address.
     was_own: bool,
+    /// Whether the last of these was a message that goes back.
+    was_back: bool,
 }
 
 /// The state of the stream.
@@ -394,9 +396,15 @@ impl State {
         None
     }
 
-    /// Returns the next stanza of the component itself, or else a message that goes back.
+    /// Returns the next stanza of the component itself: an answer and a message that goes back, by turns. With answers first,
+    /// strangers who ask without end would keep all messages from going back, and new ones out.
     fn next_own(&mut self) -> Option<Written> {
-        self.own.pop_front().or_else(|| self.guests.next_back())
+        self.was_back = !self.was_back;
+        if self.was_back {
+            self.guests.next_back().or_else(|| self.own.pop_front())
+        } else {
+            self.own.pop_front().or_else(|| self.guests.next_back())
+        }
     }
 
     /// Lets a stanza of the component itself wait for the stream.

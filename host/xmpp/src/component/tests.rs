@@ -710,6 +710,23 @@ fn messages_go_back_however_many_there_are_and_after_a_cut() {
     assert_eq!(returning(&exchange).len(), 2 * exchange::MOST_OWN);
 }
 
+#[test]
+fn messages_go_back_also_while_strangers_ask_without_end() {
+    let (exchange, _) = exchange();
+    exchange.admit(Some(rule("new")), &Arc::default());
+    let ask = || exchange.deliver(written_to("nobody", "x"));
+    for _ in 0..exchange::MOST_OWN {
+        ask();
+    }
+    exchange.deliver(written_to("new", "x"));
+    exchange.turn_away(&jid("new@bots.house").to_bare(), guests::later);
+    let mut texts = std::iter::from_fn(|| {
+        ask();
+        sent(&exchange)
+    });
+    assert!(texts.by_ref().take(4).any(|text| text.contains("resource-constraint")));
+}
+
 #[tokio::test]
 async fn messages_that_wait_for_an_account_go_back_when_the_component_stops() {
     let (server, arrivals) = (Server::start().await, Arc::new(Notify::new()));

@@ -128,6 +128,9 @@ class Flows:
             if unknown:
                 _log.warning("the flow %s has commands that the plugin has not, and is left out: %s", name, ", ".join(unknown))
                 del self._roots[name]
+        nodes = [node for root in self._roots.values() for node in _nodes(root)]
+        self._steps = {id(command[1]) for command in map(self._of, nodes) if command is not None}
+        self._are_shared = any(root.room_flow for root in self._roots.values())
         self._talks: "collections.OrderedDict[tuple[str, ...], _Talk]" = collections.OrderedDict()
         self._locks: "weakref.WeakValueDictionary[tuple[str, ...], asyncio.Lock]" = weakref.WeakValueDictionary()
 
@@ -139,7 +142,7 @@ class Flows:
 
     def lock(self, message: people.Message) -> asyncio.Lock:
         """Held while somebody takes a step: the next message is for the step after it."""
-        key = _own_key(message)[:1]
+        key = _room_key(message) if self._are_shared else _own_key(message)
         lock = self._locks.get(key)
         if lock is None:
             lock = self._locks[key] = asyncio.Lock()
@@ -151,13 +154,16 @@ class Flows:
         while len(self._talks) > _MOST:
             self._talks.popitem(last=False)
 
-    def _talk(self, message: people.Message) -> Optional[tuple[tuple[str, ...], _Talk]]:
-        """The conversation that a message belongs to: the author's own one, or one of the whole room."""
-        for key in (_own_key(message), _room_key(message)):
-            if key in self._talks:
-                self._talks.move_to_end(key)
-                return key, self._talks[key]
-        return None
+    def _of_author(self, message: people.Message) -> list[tuple[tuple[str, ...], _Talk]]:
+        """The conversations that a message may belong to: the author's own one first, and one of the whole room."""
+        found = [(key, self._talks[key]) for key in (_own_key(message), _room_key(message)) if key in self._talks]
+        for key, _ in found:
+            self._talks.move_to_end(key)
+        return found
+
+    def has(self, declared: Declared) -> bool:
+        """Whether a command is a step of any flow."""
+        return id(declared) in self._steps
 
     def may(self, message: people.Message, declared: Declared) -> bool:
         """Whether a command may be given now: one that belongs to flows alone is a step of the author's."""
@@ -168,12 +174,11 @@ class Flows:
         return self._next(message, declared) is not None
 
     def _next(self, message: people.Message, declared: Declared) -> Optional[tuple[tuple[str, ...], _Talk, FlowNode]]:
-        found = self._talk(message)
-        if found is None:
-            return None
-        key, talk = found
-        node = next((node for _, node in talk.at.children if self._is(node, declared)), None)
-        return None if node is None else (key, talk, node)
+        for key, talk in self._of_author(message):
+            node = next((node for _, node in talk.at.children if self._is(node, declared)), None)
+            if node is not None:
+                return key, talk, node
+        return None
 
     def _is(self, node: FlowNode, declared: Declared) -> bool:
         command = self._of(node)
@@ -253,7 +258,7 @@ class Flows:
     async def command(self, message: people.Message, rest: str) -> str:
         """Lists flows, begins one, tells where somebody is, or ends that."""
         word, _, name = rest.strip().partition(" ")
-        found = self._talk(message)
+        found = next(iter(self._of_author(message)), None)
         if word == "list":
             return "\n".join(f"{one.name}: {one.description}" if one.description else one.name for one in self._roots.values())
         if word == "start":

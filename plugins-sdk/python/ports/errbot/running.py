@@ -169,7 +169,7 @@ class Runner:
         passed = await self._filtered(command.message, message, method, declared, rest)
         if passed is None:
             return
-        method, declared, rest = passed
+        message, method, declared, rest = passed
 
         async def call() -> bool:
             try:
@@ -179,7 +179,8 @@ class Runner:
                 return False
             return await self._answer(command.message, getattr(self._plugin, method), (message, *arguments), named, declared.template)
 
-        if not self._flows:
+        # Others do not wait for a command that takes long, unless it is a step.
+        if not self._flows.has(declared) and not declared.flow_only:
             await call()
             return
         async with self._flows.lock(message):
@@ -190,17 +191,24 @@ class Runner:
 
     async def _executed(self, method: str, declared: Declared, message: people.Message) -> bool:
         """Carries out a command that nobody wrote: a step that a flow takes by itself."""
+        passed = await self._filtered(message.of_parlor, message, method, declared, None if declared.kind == "pattern" else "")
+        if passed is None:
+            return False
+        given, method, declared, rest = passed
         try:
-            arguments, named = ((None,), {}) if declared.kind == "pattern" else _arguments(declared, "")
+            arguments, named = ((rest,), {}) if declared.kind == "pattern" else _arguments(declared, rest)
         except ValueError as error:
             await parlor.reply(message.of_parlor, str(error))
             return False
-        return await self._answer(message.of_parlor, getattr(self._plugin, method), (message, *arguments), named, declared.template)
+        is_done = await self._answer(message.of_parlor, getattr(self._plugin, method), (given, *arguments), named, declared.template)
+        message.ctx = given.ctx
+        return is_done
 
     async def _filtered(
         self, to: Any, message: people.Message, method: str, declared: Declared, args: Any
-    ) -> Optional[tuple[str, Declared, Any]]:
+    ) -> Optional[tuple[people.Message, str, Declared, Any]]:
         """Asks the filters of the plugin about a command. None: one of them stops it. One that fails stops it, too."""
+        came = message.of_parlor
         for one in self._filters:
             try:
                 verdict = await port.done(getattr(self._plugin, one)(message, declared.name, args, False))
@@ -210,7 +218,11 @@ class Runner:
                 await parlor.reply(to, verdict)
             if not isinstance(verdict, (tuple, list)) or len(verdict) != 3 or verdict[1] is None:
                 return None
-            message, name, args = verdict
+            _, name, args = verdict
+            if isinstance(verdict[0], people.Message):
+                message = verdict[0]
+                # It decides whose flow goes on.
+                message.of_parlor = came
             if name != declared.name:
                 other = next((found for found in steps_of(self._kind).items() if found[1].name == name), None)
                 # The host has checked who gives the command that was written, and no other one.
@@ -218,7 +230,7 @@ class Runner:
                     _log.warning("the filter %s names the command %s, which cannot be given in the place of %s", one, name, declared.name)
                     return None
                 method, declared = other
-        return method, declared, args
+        return message, method, declared, args
 
     async def _answer(
         self, to: Any, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any], template: Optional[str]
@@ -280,13 +292,16 @@ class Runner:
     async def _search(self, message: Any, made: people.Message) -> None:
         """Calls the methods whose regular expressions are found."""
         found = [(method, declared, match) for method, declared in self._patterns if (match := self._match(made.body, declared))]
-        if not self._flows:
-            await port.each(_log, [partial(self._matched, message, made, *one) for one in found])
-            return
+        steps = [one for one in found if self._flows.has(one[1])]
+        calls = [partial(self._matched, message, made, *one) for one in found if not self._flows.has(one[1]) and not one[1].flow_only]
+        await port.each(_log, [partial(self._take_step, message, made, steps), *calls] if steps else calls)
+
+    async def _take_step(self, message: Any, made: people.Message, found: list[tuple[str, Declared, Any]]) -> None:
+        """Calls the methods that are steps of flows, and have found something in a message."""
         async with self._flows.lock(made):
             # One message is one step: those that belong to the step after it are not called.
             is_next = [one for one in found if self._flows.is_next(made, one[1])][:1]
-            others = [one for one in found if one not in is_next and not one[1].flow_only and not self._flows.is_next(made, one[1])]
+            others = [one for one in found if not one[1].flow_only and not self._flows.is_next(made, one[1])]
             await port.each(_log, [partial(self._matched, message, made, *one) for one in is_next + others])
 
     def _match(self, text: str, declared: Declared) -> Any:
@@ -300,16 +315,15 @@ class Runner:
 
     async def _matched(self, message: Any, made: people.Message, method: str, declared: Declared, match: Any) -> None:
         passed = await self._filtered(message, made, method, declared, match)
-        if passed is None:
+        # The filter may have named another command.
+        if passed is None or not self._flows.may(made, passed[2]):
             return
+        given, method, declared, rest = passed
 
         async def call() -> bool:
-            return await self._answer(message, getattr(self._plugin, passed[0]), (made, passed[2]), {}, passed[1].template)
+            return await self._answer(message, getattr(self._plugin, method), (given, rest), {}, declared.template)
 
-        if self._flows:
-            await self._flows.step(made, passed[1], call, self._executed, partial(parlor.reply, message))
-        else:
-            await call()
+        await self._flows.step(given, declared, call, self._executed, partial(parlor.reply, message))
 
     async def _mention(self, message: Any) -> None:
         await self._loaded.wait()

@@ -115,8 +115,12 @@ class Client:
         await _allowed(rooms.ban(str(room_id), _address(str(room_id), str(user_id)), reason or None))
 
     async def unban_user(self, room_id: Any, user_id: Any, reason: Optional[str] = None, **_: Any) -> None:
-        """Lets somebody come back, by their own address. Needs `rooms.moderate`."""
-        await _allowed(rooms.set_affiliation(str(room_id), _address(str(room_id), str(user_id)), "none", reason or None))
+        """Lets somebody come back, by their own address. Needs `rooms.moderate`. `MNotFound`: they are not banned."""
+        room, address = str(room_id), _address(str(room_id), str(user_id))
+        # An owner or a member would lose that.
+        if all(_bare(one.jid) != address for one in await _allowed(rooms.affiliations(room, "outcast"))):
+            raise MNotFound(f"{address} is not banned from {room}")
+        await _allowed(rooms.set_affiliation(room, address, "none", reason or None))
 
     async def invite_user(self, room_id: Any, user_id: Any, reason: Optional[str] = None, **_: Any) -> None:
         """Invites somebody into a room."""
@@ -144,11 +148,13 @@ class Client:
 
     async def join_room(self, room_id: Any, **_: Any) -> RoomID:
         """Enters a room, also with the password of an invitation."""
-        invite = self._invitations.pop(str(room_id), None)
+        invite = self._invitations.get(str(room_id))
         if invite is not None and invite.password is not None:
-            await rooms.open(str(room_id), password=invite.password)
+            await _allowed(rooms.open(str(room_id), password=invite.password))
         else:
-            await rooms.open(str(room_id))
+            await _allowed(rooms.open(str(room_id)))
+        # One that has failed can be tried again.
+        self._invitations.pop(str(room_id), None)
         return RoomID(room_id)
 
     join_room_by_id = join_room
@@ -159,7 +165,7 @@ class Client:
         if invite is not None and not places.is_room(str(room_id)):
             await _allowed(rooms.decline(str(room_id), str(invite.from_), reason or None))
         else:
-            await rooms.close(str(room_id))
+            await _allowed(rooms.close(str(room_id)))
 
     async def get_joined_rooms(self) -> list[RoomID]:
         """The rooms that the account is in."""
@@ -176,10 +182,10 @@ class Client:
             await parlor.chats.send(str(room_id), outgoing(chat_state="composing" if timeout else "active"))
 
 
-async def _allowed(call: Awaitable[Any]) -> None:
+async def _allowed(call: Awaitable[Any]) -> Any:
     """Waits for a call that the owner or the room may refuse."""
     try:
-        await call
+        return await call
     except errors.Denied as error:
         raise MForbidden(str(error)) from error
     except errors.Error as error:

@@ -12,7 +12,8 @@ _log = logging.getLogger("maubot")
 class Periodic:
     """A method that is called at intervals, until it is cancelled."""
 
-    def __init__(self, function: Callable[..., Any], catches: bool, is_alone: bool) -> None:
+    def __init__(self, function: Callable[..., Any], catches: bool, is_alone: bool, forget: "Callable[[Periodic], Any]") -> None:
+        self._forget = forget
         self._function = function
         self._catches = catches
         self._is_alone = is_alone
@@ -36,25 +37,25 @@ class Periodic:
     def cancel(self) -> None:
         """Calls it no more."""
         self.timer.cancel()
+        self._forget(self)
 
 
 class Scheduler:
     """The periodic methods of a plugin."""
 
     def __init__(self) -> None:
-        self._all: list[Periodic] = []
+        self._all: set[Periodic] = set()
 
     def run_periodically(
         self, period: float, func: Callable[..., Any], run_task_in_background: bool = False, catch_errors: bool = True
     ) -> Periodic:
         """Calls a method each so many seconds, the first time when they have passed."""
-        one = Periodic(func, catch_errors, not run_task_in_background)
+        one = Periodic(func, catch_errors, not run_task_in_background, self._all.discard)
         one.timer = parlor.every(period, one.ring)
-        self._all.append(one)
+        self._all.add(one)
         return one
 
     def stop(self) -> None:
         """Ends all of them."""
-        for one in self._all:
+        for one in list(self._all):
             one.cancel()
-        self._all.clear()
