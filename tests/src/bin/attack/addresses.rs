@@ -103,7 +103,7 @@ async fn remove(stage: &Stage, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Waits for what comes of so many messages that say this. Returns how many of them were answered, and how many came back.
+/// Waits for what comes of so many messages that say this. Returns how many were answered, and how many came back.
 async fn outcome(stage: &mut Stage, body: &str, count: usize) -> Result<(usize, usize)> {
     let (mut answered, mut returned) = (0, 0);
     let bots = bots(stage)?;

@@ -184,8 +184,8 @@ async fn write_all(mut write: OwnedWriteHalf, mut orders: mpsc::UnboundedReceive
     Ok(())
 }
 
-/// Passes what the host sends: to the case, back to the host if it is for another of its addresses, and answers for the people
-/// whom the host asks something.
+/// Passes stanzas of the host to the case, and back to the host if they are for another of its addresses. Answers the
+/// host's requests in the name of people.
 async fn read_all(
     mut reader: Reader,
     back: &mpsc::UnboundedSender<String>,
