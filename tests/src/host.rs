@@ -104,6 +104,20 @@ impl Home {
         self.write_config()
     }
 
+    /// Sets a key of a component.
+    pub fn amend_component(&mut self, name: &str, key: &str, value: impl Into<toml::Value>) -> Result<()> {
+        let table = self.table("component").get_mut(name).and_then(toml::Value::as_table_mut);
+        let table = table.with_context(|| format!("there is no component {name}"))?;
+        table.insert(key.to_owned(), value.into());
+        self.write_config()
+    }
+
+    /// Adds a group without settings of its own.
+    pub fn add_group(&mut self, name: &str) -> Result<()> {
+        self.table("group").insert(name.to_owned(), Table::new().into());
+        self.write_config()
+    }
+
     /// Adds an account that is an address of a component.
     pub fn add_address(&mut self, name: &str, jid: &BareJid, component: &str) -> Result<()> {
         let mut table = Table::new();

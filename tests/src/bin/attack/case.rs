@@ -5,12 +5,12 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::trial::Trial;
 use crate::{
-    audit, between, calls, cluster, commands, cpu, dialogs, encryption, fairness, files, forms, hooks, loading, memory,
-    nodes, operator, peer, people, requests, schedules, secrets, sends, wasi, web, webhooks, window,
+    addresses, audit, between, calls, cluster, commands, cpu, dialogs, encryption, fairness, files, forms, hooks,
+    loading, memory, nodes, operator, peer, people, requests, schedules, secrets, sends, wasi, web, webhooks, window,
 };
 
 /// The number of cases in `SECURITY.md`.
-pub(crate) const TOTAL: u8 = 170;
+pub(crate) const TOTAL: u8 = 174;
 
 /// An attack.
 pub(crate) struct Case {
@@ -36,7 +36,7 @@ pub(crate) use case;
 /// Some cases of each heading, which take less than a minute in all. The suite runs them each time.
 pub(crate) const QUICK: &[u8] = &[
     1, 3, 10, 19, 20, 22, 30, 38, 44, 46, 50, 53, 59, 62, 68, 71, 75, 80, 84, 85, 86, 92, 96, 97, 100, 115, 117, 124,
-    127, 136, 142, 148, 168,
+    127, 136, 142, 148, 168, 172,
 ];
 
 /// Returns all cases, by number.
@@ -68,6 +68,7 @@ pub(crate) fn all() -> Vec<Case> {
         encryption::cases(),
         window::cases(),
         cluster::cases(),
+        addresses::cases(),
     ];
     let mut all: Vec<Case> = all.into_iter().flatten().collect();
     all.sort_by_key(|case| case.number);

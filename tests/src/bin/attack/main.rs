@@ -4,6 +4,7 @@
 //! things hold: the attempt ended as it must, the neighbour and the host's footprint are back where they were, and
 //! nothing was sent that no grant allows.
 
+mod bots;
 mod case;
 mod neighbours;
 mod nodes;
@@ -14,6 +15,7 @@ mod stranger;
 mod trial;
 
 // The headings of the cases in `SECURITY.md`.
+mod addresses;
 mod audit;
 mod between;
 mod calls;

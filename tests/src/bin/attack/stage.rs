@@ -31,6 +31,8 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::Element;
 
+use crate::bots::Bots;
+
 /// The general timeout. Most steps take much less, but the machine may be busy with other tests, and the compiling
 /// build may be unoptimized.
 pub(crate) const SOON: Duration = Duration::from_mins(1);
@@ -72,6 +74,8 @@ pub(crate) struct Plan {
     page: Option<String>,
     /// The NATS of the cluster that the host is a node of.
     nats: Option<Nats>,
+    /// The server of the host's component.
+    pub(crate) bots: Option<Bots>,
     /// The callback that answers the host's requests at its server.
     answers: Answers,
     log: &'static str,
@@ -97,6 +101,7 @@ impl Plan {
             metrics: false,
             page: None,
             nats: None,
+            bots: None,
             answers: Answers::default(),
             log: "info",
             surroundings: Surroundings::Usual,
@@ -275,11 +280,14 @@ pub(crate) struct Stage {
     metrics: Option<u16>,
     _web: Option<Web>,
     nats: Option<Nats>,
+    /// The server of the host's component, if it has one.
+    pub(crate) bots: Option<Bots>,
 }
 
 impl Stage {
     pub(crate) async fn set(plan: Plan) -> Result<Self> {
-        let Plan { mut home, policy, archive, resumes, proves, metrics, page, nats, answers, log, surroundings } = plan;
+        let Plan { mut home, policy, archive, resumes, proves, metrics, page, nats, bots, answers, log, surroundings } =
+            plan;
         let folder = Folder::new()?;
         let certificate = Certificate::make(&folder)?;
         let mut peer = Peer::listen(&certificate).await?.answering(answers);
@@ -343,6 +351,7 @@ impl Stage {
             metrics,
             _web: web,
             nats,
+            bots,
         };
         // Resources that the first messages create exist afterwards.
         stage.converse(TURNS).await?;
