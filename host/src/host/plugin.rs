@@ -62,15 +62,7 @@ impl Plugin {
     /// Creates a plugin that the policy names, with no other version tried in its place.
     pub(super) fn new(entry: Entry, standing: Standing, version: Option<semver::Version>) -> Self {
         let entry = Box::new(entry);
-        Self {
-            entry,
-            standing,
-            not_replaced: None,
-            tried: None,
-            beside: Vec::new(),
-            version,
-            is_early: false,
-        }
+        Self { entry, standing, not_replaced: None, tried: None, beside: Vec::new(), version, is_early: false }
     }
 
     /// Returns whether it waits for the compiler.

@@ -267,10 +267,9 @@ fn end_of_tag(bytes: &[u8], begin: usize) -> Option<usize> {
     for (at, byte) in bytes.iter().copied().enumerate().skip(begin) {
         match quote {
             Some(open) if open == byte => quote = None,
-            Some(_) => {}
             None if byte == b'\'' || byte == b'"' => quote = Some(byte),
             None if byte == b'>' => return Some(at),
-            None => {}
+            Some(_) | None => {}
         }
     }
     None
