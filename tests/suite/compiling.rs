@@ -380,7 +380,6 @@ async fn a_refusal_is_not_shown_while_the_repaired_plugin_is_compiled() {
     assert!(matches!(state(&host, "heavy").await, Some(State::Refused(_))));
     home.replace("heavy", &bytes).unwrap();
     assert_eq!(while_it_compiles(&home, &host, bounds, &policy).await.state, State::Compiling);
-    assert!(matches!(state(&host, "heavy").await, Some(State::Refused(_))), "the change was given up");
     host.stop().await;
 }
 

@@ -166,7 +166,10 @@ async fn a_picture_is_fetched_and_uploaded_to_the_accounts_server() {
     let plan = Plan::new().await.with_files().await.through_proxy(&tunnel.url());
     let plan = plan.trusting_each(&[&certificate, prosody().await.certificate()]);
     let granted_to_share = |entry: Entry| {
-        let entry = entry.grant("http.fetch", &["GET https://robohash.org/"]).grant("messages.send", &["*"]);
+        let entry = entry
+            .grant("http.fetch", &["GET https://robohash.org/"])
+            .grant("messages.send", &["*"])
+            .grant("rooms.send", &["*"]);
         entry.grant("files.send", &["image/png 2 MiB"])
     };
     let host = plan.caller(FULL, granted).plugin("share", "share", granted_to_share).start().await;

@@ -57,7 +57,11 @@ async fn plan(pattern: &str, limit: usize) -> Result<Plan> {
 fn answering(plan: Plan) -> Result<Plan> {
     plan.named("answers", "echo", |entry| {
         let entry = on(entry, &[&format!("group:{GROUP}")]);
-        entry.grant("messages.read", &["*"]).grant("messages.send", &["*"]).limit("messages_per_second", 10_000)
+        entry
+            .grant("messages.read", &["*"])
+            .grant("messages.send", &["*"])
+            .grant("rooms.send", &["*"])
+            .limit("messages_per_second", 10_000)
     })
 }
 
