@@ -7,7 +7,7 @@ use parlor_base::nearest::{nearest, suggestion};
 use serde_json::Value;
 
 use super::error::ConfigError;
-use super::group::{BadPattern, GroupName, Pattern};
+use super::group::{BadPattern, GroupName, Pattern, Selector};
 use super::groups::Groups;
 use super::link::account_name;
 use super::name::AccountName;
@@ -50,6 +50,13 @@ impl NewAddresses {
             self.from.iter().any(|domain| domain.domain() == sender.domain())
         };
         is_heard && self.fits(address)
+    }
+
+    /// Returns whether these name the accounts that come so, by their group; `None` names all.
+    pub fn are_chosen(&self, selectors: Option<&[Selector]>) -> bool {
+        let is_own =
+            |selector: &Selector| matches!(selector, Selector::Group(name) if self.group.as_ref() == Some(name));
+        selectors.is_none_or(|all| all.iter().any(is_own))
     }
 
     /// Returns whether a pattern fits this address of the component.
@@ -167,6 +174,8 @@ mod tests {
         assert!(config.accounts.is_empty(), "the first account may be one that comes so");
         let new = &config.new_addresses[&"bots".parse().unwrap()];
         assert_eq!((new.group.as_ref().map(GroupName::as_str), new.limit), (Some("bots"), 7));
+        let are_chosen = |text: &str| new.are_chosen(Some(&[text.parse().unwrap()]));
+        assert!(new.are_chosen(None) && are_chosen("group:bots") && !are_chosen("group:others") && !are_chosen("bots"));
         for (address, sender, is_admitted) in [
             ("shop-1@bots.example.org", "juliet@example.org/phone", true),
             ("help@bots.example.org", "example.org", true),
