@@ -6,6 +6,7 @@ mod adding;
 pub(crate) mod audit;
 #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "only a cluster gives accounts to the host"))]
 pub(crate) mod claims;
+pub(crate) mod components;
 mod domains;
 mod explain;
 pub(crate) mod keys;

@@ -151,3 +151,31 @@ async fn an_address_becomes_an_account_when_somebody_writes_to_it_and_stays_one(
     is_answered(&mut friend, &one, "still there?").await;
     assert!(host.stop(SOON).await.unwrap().success());
 }
+
+/// While no address is an account, nothing else shows why nobody is answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_secret_is_shown_while_there_is_no_account() {
+    let server = software().start_with_component().await.unwrap();
+    let home = shop(&server);
+    home.write("bots.secret", "another one\n").unwrap();
+    let mut host = home.start().unwrap();
+    host.wait("component failed", &[("component", BOTS)], SOON).await.unwrap();
+    let status = home.run(&["status"]).await.unwrap();
+    assert_eq!(status.code, Some(5), "{status:?}");
+    assert!(status.stderr.contains("component bots is failed: the server refused the secret"), "{status:?}");
+    let status = home.run(&["status", "--json"]).await.unwrap().json().unwrap();
+    let component = &status["components"][0];
+    assert_eq!(component["domain"], BOTS, "{status}");
+    assert_eq!(component["connection"], "failed", "{status}");
+    let doctor = home.run(&["doctor", "--offline"]).await.unwrap();
+    assert!(doctor.stdout.contains("its component bots is failed: the server refused the secret"), "{doctor:?}");
+    let says = "it may run, on addresses that become accounts when somebody writes to them";
+    assert!(doctor.stdout.contains(says), "{doctor:?}");
+    home.write("bots.secret", &format!("{BOTS_SECRET}\n")).unwrap();
+    let reload = home.run(&["reload"]).await.unwrap();
+    assert_eq!(reload.code, Some(0), "{reload:?}");
+    host.wait("component connected", &[("component", BOTS)], SOON).await.unwrap();
+    let status = home.run(&["status", "--json"]).await.unwrap().json().unwrap();
+    assert_eq!(status["components"][0]["connection"], "connected", "{status}");
+    assert!(host.stop(SOON).await.unwrap().success());
+}

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
+use jid::Jid;
 use parlor::control::views::Status;
 use parlor_base::atomic::{self, Readers, alone_in, folder_of};
 use parlor_base::escape::{EscapedPath as _, shell_word};
@@ -176,6 +177,10 @@ impl AddArgs {
         let terminal = Terminal::open_unless(self.json).filter(|_| !self.login.password_stdin);
         let jid = self.login.account(terminal.as_ref())?;
         let jid = jid.ok_or_else(|| Ended::Usage("nobody can be asked here which account to add: say --jid".into()))?;
+        if let Some(component) = component_of(&config, &jid) {
+            let beside = "`parlor account import` adds it, with a column for the component";
+            bail!("{jid} is an address of the component {component}, and has no password to log in with: {beside}");
+        }
         let secret = folder_of(&config.path).join(format!("{name}.password"));
         let password = self.login.password(terminal.as_ref(), &secret)?;
         let password = password.ok_or_else(|| {
@@ -261,6 +266,12 @@ impl AddArgs {
         }
         Ok(entry)
     }
+}
+
+/// Returns the component whose domain this address is of.
+fn component_of<'c>(config: &'c Config, jid: &str) -> Option<&'c AccountName> {
+    let jid = jid.parse::<Jid>().ok()?;
+    config.components.iter().find(|(_, link)| link.jid.domain() == jid.domain()).map(|(name, _)| name)
 }
 
 /// Returns the entry of the audit about an account that is added.
@@ -388,6 +399,20 @@ mod tests {
         fs::write(&path, "mine").unwrap();
         assert!(file.write(&removed).unwrap_err().to_string().contains("somebody changed"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    }
+
+    #[test]
+    fn an_address_of_a_component_is_known_before_a_password_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("parlor.toml");
+        let component = "[component.bots]\ndomain = \"bots.b.example\"\npassword_env = \"SECRET\"\n";
+        fs::write(&path, format!("{component}[account.main]\njid = \"a@b.example\"\npassword_env = \"NONE\"\n"))
+            .unwrap();
+        let overrides = parlor_config::Overrides { environment: |_| None, ..parlor_config::Overrides::default() };
+        let config = Config::load(&path, &overrides).unwrap();
+        let component = |jid: &str| component_of(&config, jid).map(AccountName::as_str);
+        let found = ["echo@bots.b.example", "echo@bots.b.example/here", "echo@b.example", "@"].map(component);
+        assert_eq!(found, [Some("bots"), Some("bots"), None, None]);
     }
 
     #[test]

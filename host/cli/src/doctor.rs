@@ -15,7 +15,7 @@ use parlor::control::views::{Account, Status};
 #[cfg(feature = "authoring")]
 use parlor_authoring::build::toolchains;
 use parlor_base::escape::EscapedPath as _;
-use parlor_config::{ACCOUNTS_FILE, AccountConfig, Config, ConfigError, Prebind, Settings};
+use parlor_config::{ACCOUNTS_FILE, AccountConfig, Config, ConfigError, Prebind, Selector, Settings};
 use parlor_plugins::admin::{PluginAdmin, waiting};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::secret;
@@ -238,11 +238,7 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
                 let says = format!("it may run, but was not signed by anybody whom you trust today: {UNDER_THE_RULE}");
                 findings.warn(&check, says, "install one that is, or `parlor plugin disable` it");
             }
-            (Ok(_), None, None) if config.chosen(entry.accounts.as_deref()).next().is_none() => {
-                let says = "it may run, but `accounts` in its entry names no account that there is";
-                findings.warn(&check, says.to_owned(), "add one to the group, or name another");
-            }
-            (Ok(_), None, None) => findings.fine(&check, "it may run"),
+            (Ok(_), None, None) => reach(config, entry.accounts.as_deref(), &check, findings),
         }
     }
     for (account, plugins) in waiting(&policy, config.accounts.values()) {
@@ -251,6 +247,18 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
         findings.fine(&format!("account {account}"), says);
     }
     Ok(())
+}
+
+/// Reports whether a plugin that may run has an account to run on.
+fn reach(config: &Config, accounts: Option<&[Selector]>, check: &str, findings: &mut Findings) {
+    if config.chosen(accounts).next().is_some() {
+        return findings.fine(check, "it may run");
+    }
+    if config.new_addresses.values().any(|new| new.are_chosen(accounts)) {
+        return findings.fine(check, "it may run, on addresses that become accounts when somebody writes to them");
+    }
+    let says = "it may run, but `accounts` in its entry names no account that there is";
+    findings.warn(check, says.to_owned(), "add one to the group, or name another");
 }
 
 /// Checks whether a host could listen for webhooks. None may run: it would be what listens there.
@@ -277,11 +285,16 @@ fn host(status: &Status, findings: &mut Findings) {
     for says in status.webhook_ills() {
         findings.broken("webhooks", says, "do as it says; the host tries it again every ten seconds");
     }
-    for account in status.accounts.iter().filter(|account| account.connection != "connected") {
-        let reason = account.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        let says = format!("the host's account {} is {}{reason}", account.name, account.connection);
-        findings.warn("host", says, "see below what a log-in says now; `parlor logs` says what happened");
+    for component in &status.components {
+        let Some(reason) = &component.reason else { continue };
+        let says = format!("its component {} is {}: {reason}", component.name, component.connection);
+        if component.connection == "failed" {
+            findings.broken("host", says, "do as it says; `parlor reload` tries it again");
+        } else {
+            findings.warn("host", says, "do as it says; the host tries it again by itself");
+        }
     }
+    connections(&status.accounts, findings);
     for room in status.accounts.iter().flat_map(|account| &account.rooms).filter(|room| room.is_lost()) {
         let why = room.why().unwrap_or_default();
         let says = format!("the account {} is out of the room {}: {why}", room.account, room.room);
@@ -304,6 +317,25 @@ fn host(status: &Status, findings: &mut Findings) {
         } else if plugin.is_down() {
             findings.broken("host", says, &remedy);
         }
+    }
+}
+
+/// Reports the accounts of the host that are not connected, at once those for the same reason: all addresses of a component share
+/// its connection.
+fn connections(accounts: &[Account], findings: &mut Findings) {
+    let mut alike = BTreeMap::<_, Vec<_>>::new();
+    for account in accounts.iter().filter(|account| account.connection != "connected") {
+        alike.entry((&account.connection, &account.reason)).or_default().push(account.name.as_str());
+    }
+    for ((connection, reason), names) in alike {
+        let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let says = match names.as_slice() {
+            [first, _, ..] => {
+                format!("{} accounts of the host, such as {first}, are {connection}{reason}", names.len())
+            }
+            names => format!("the host's account {} is {connection}{reason}", names.concat()),
+        };
+        findings.warn("host", says, "see below what a log-in says now; `parlor logs` says what happened");
     }
 }
 

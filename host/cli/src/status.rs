@@ -249,6 +249,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
         policy_error: None,
         config_error: None,
         webhooks_error: None,
+        components: Vec::new(),
         accounts: accounts.collect(),
         plugins,
     }
@@ -285,7 +286,7 @@ fn head(status: &Status, width: usize) -> String {
     // Paths stay whole, so that people can copy them.
     let apart = if data.chars().count() + policy.chars().count() + 2 > width { "\n" } else { ", " };
     text.put(format_args!("{data}{apart}{policy}\n"));
-    for warning in status.warnings().chain(status.webhook_ills()) {
+    for warning in status.warnings().chain(status.host_ills()) {
         text.put(format_args!("{}\n", wrapped(&warning, width)));
     }
     text.push_str(&nodes(status, width));

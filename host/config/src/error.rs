@@ -166,7 +166,9 @@ pub enum ConfigError {
         near: String,
     },
     /// The name of an account is invalid.
-    #[error("{at}: {name:?} cannot name an account: write 1 to 32 of a-z, 0-9, - and _, such as [account.main]")]
+    #[error(
+        "{at}: {name:?} cannot name an account or a component: write 1 to 32 of a-z, 0-9, - and _, such as [account.main]"
+    )]
     BadAccountName {
         /// The place of the name.
         at: FilePosition,

@@ -6,8 +6,8 @@ use jid::{BareJid, Jid, NodeRef};
 use parlor_base::nearest::{nearest, suggestion};
 use serde_json::Value;
 
-use super::error::{ConfigError, FilePosition};
-use super::group::{GroupName, Pattern};
+use super::error::ConfigError;
+use super::group::{BadPattern, GroupName, Pattern, Selector};
 use super::groups::Groups;
 use super::link::account_name;
 use super::name::AccountName;
@@ -17,6 +17,11 @@ use super::sections::{Section, Written};
 const MOST_LISTED: usize = 64;
 /// The bounds of `new_addresses_limit`.
 const LIMIT: std::ops::RangeInclusive<u64> = 1..=100_000;
+/// What these keys have to be.
+const PATTERNS: &str = "a list of patterns of addresses of its domain, such as [\"*@bots.example.org\"]";
+const DOMAINS: &str = "a list of domains without *, such as [\"example.org\"]";
+/// What a value is of which nothing more can be said.
+const ELSE: &str = "something else";
 /// The limit without that key.
 const USUAL_LIMIT: u32 = 1_000;
 
@@ -45,6 +50,13 @@ impl NewAddresses {
             self.from.iter().any(|domain| domain.domain() == sender.domain())
         };
         is_heard && self.fits(address)
+    }
+
+    /// Returns whether these name the accounts that come so, by their group; `None` names all.
+    pub fn are_chosen(&self, selectors: Option<&[Selector]>) -> bool {
+        let is_own =
+            |selector: &Selector| matches!(selector, Selector::Group(name) if self.group.as_ref() == Some(name));
+        selectors.is_none_or(|all| all.iter().any(is_own))
     }
 
     /// Returns whether a pattern fits this address of the component.
@@ -77,21 +89,18 @@ fn read(name: &AccountName, section: &Section<'_>, groups: &Groups<'_>) -> Resul
     }
     let (mut patterns, mut from, mut limit) = (Vec::new(), Vec::new(), USUAL_LIMIT);
     for (key, written) in section.json()? {
-        let wrong = |expected| wrong(name, key, written.at.clone(), expected);
+        let refused = |expected, found| {
+            let key = format!("component.{name}.{key}");
+            ConfigError::WrongType { at: written.at.clone(), key, expected, found }
+        };
+        let wrong = |expected| refused(expected, ELSE);
         match key {
             "new_addresses" => {
                 let domain = section.text("domain")?.map(|written| written.value).unwrap_or_default();
-                let read = list(&written.value, |text| pattern(text, domain));
-                let read = read.filter(|patterns| !patterns.is_empty());
-                patterns = read.ok_or_else(|| {
-                    wrong("a list of patterns of addresses of its domain, such as [\"*@bots.example.org\"]")
-                })?;
+                patterns = read_patterns(&written.value, domain).map_err(|found| refused(PATTERNS, found))?;
             }
             "new_addresses_from" => {
-                let read = list(&written.value, |text| BareJid::new(text).ok().filter(|jid| jid.node().is_none()));
-                // An empty list would say that nobody may, and count as if it were left out.
-                let read = read.filter(|domains| !domains.is_empty());
-                from = read.ok_or_else(|| wrong("a list of domains, such as [\"example.org\"]"))?;
+                from = read_domains(&written.value).ok_or_else(|| wrong(DOMAINS))?;
             }
             "new_addresses_limit" => {
                 let number = written.value.as_u64().filter(|number| LIMIT.contains(number));
@@ -105,19 +114,28 @@ fn read(name: &AccountName, section: &Section<'_>, groups: &Groups<'_>) -> Resul
     Ok((!patterns.is_empty()).then_some(NewAddresses { patterns, from, group, limit }))
 }
 
-fn wrong(name: &AccountName, key: &str, at: FilePosition, expected: &'static str) -> ConfigError {
-    ConfigError::WrongType { at, key: format!("component.{name}.{key}"), expected, found: "something else" }
+/// Reads patterns of addresses of this domain. The error says what one of them is instead.
+fn read_patterns(value: &Value, domain: &str) -> Result<Vec<Pattern>, &'static str> {
+    let list = value.as_array().filter(|list| (1..=MOST_LISTED).contains(&list.len())).ok_or(ELSE)?;
+    list.iter().map(|one| pattern(one.as_str().ok_or(ELSE)?, domain)).collect()
 }
 
-fn list<T>(value: &Value, read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
-    let list = value.as_array().filter(|list| list.len() <= MOST_LISTED)?;
-    list.iter().map(|one| read(one.as_str()?)).collect()
+fn pattern(text: &str, domain: &str) -> Result<Pattern, &'static str> {
+    let (node, of) = text.split_once('@').ok_or("one without the @ and the domain")?;
+    if of != domain {
+        return Err("one of another domain");
+    }
+    let pattern = node.parse::<Pattern>();
+    pattern.map_err(
+        |_: BadPattern| "one with other characters before the @ than a-z, 0-9, -, _ and *, or with more than 64",
+    )
 }
 
-/// Reads a pattern of addresses of this domain.
-fn pattern(text: &str, domain: &str) -> Option<Pattern> {
-    let (node, of) = text.split_once('@')?;
-    (of == domain).then(|| node.parse().ok())?
+fn read_domains(value: &Value) -> Option<Vec<BareJid>> {
+    // An empty list would say that nobody may, and count as if it were left out.
+    let list = value.as_array().filter(|list| (1..=MOST_LISTED).contains(&list.len()))?;
+    let domain = |text: &str| BareJid::new(text).ok().filter(|jid| jid.node().is_none() && !text.contains('*'));
+    list.iter().map(|one| domain(one.as_str()?)).collect()
 }
 
 fn group(section: &Section<'_>, groups: &Groups<'_>) -> Result<Option<GroupName>, ConfigError> {
@@ -156,6 +174,8 @@ mod tests {
         assert!(config.accounts.is_empty(), "the first account may be one that comes so");
         let new = &config.new_addresses[&"bots".parse().unwrap()];
         assert_eq!((new.group.as_ref().map(GroupName::as_str), new.limit), (Some("bots"), 7));
+        let are_chosen = |text: &str| new.are_chosen(Some(&[text.parse().unwrap()]));
+        assert!(new.are_chosen(None) && are_chosen("group:bots") && !are_chosen("group:others") && !are_chosen("bots"));
         for (address, sender, is_admitted) in [
             ("shop-1@bots.example.org", "juliet@example.org/phone", true),
             ("help@bots.example.org", "example.org", true),
@@ -186,9 +206,14 @@ mod tests {
         for (more, says) in [
             ("new_addresses = []", "component.bots.new_addresses must be a list of patterns"),
             ("new_addresses = \"*@bots.example.org\"", "must be a list of patterns"),
-            ("new_addresses = [\"*\"]", "such as [\"*@bots.example.org\"]"),
-            ("new_addresses = [\"*@example.org\"]", "of its domain"),
-            ("new_addresses = [\"A*@bots.example.org\"]", "must be a list of patterns"),
+            ("new_addresses = [1]", "such as [\"*@bots.example.org\"], not something else"),
+            ("new_addresses = [\"*\"]", "such as [\"*@bots.example.org\"], not one without the @ and the domain"),
+            (
+                "new_addresses = [\"*@example.org\"]",
+                "of its domain, such as [\"*@bots.example.org\"], not one of another",
+            ),
+            ("new_addresses = [\"A*@bots.example.org\"]", "other characters before the @ than a-z, 0-9, -, _ and *"),
+            ("new_addresses = [\"a.*@bots.example.org\"]", "other characters before the @ than a-z, 0-9, -, _ and *"),
             ("new_addresses_limit = 5", "new_addresses_limit goes with new_addresses alone"),
             ("new_addresses_group = \"bots\"", "new_addresses_group goes with new_addresses alone"),
         ] {
@@ -198,6 +223,8 @@ mod tests {
         for (more, says) in [
             ("new_addresses_limit = 0", "must be a whole number, 1 to 100000"),
             ("new_addresses_from = [\"a@example.org\"]", "must be a list of domains"),
+            // No domain would be the same as that, so nobody could.
+            ("new_addresses_from = [\"*.example.org\"]", "must be a list of domains without *"),
             ("new_addresses_from = []", "must be a list of domains"),
             ("new_addresses_group = \"bot\"", "there is no group \"bot\""),
         ] {

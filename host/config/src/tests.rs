@@ -369,7 +369,7 @@ fn errors_of_accounts_say_where_what_and_what_to_write() {
         ),
         (
             "[account.Main]\njid = \"a@b\"",
-            "parlor.toml:1:10: \"Main\" cannot name an account: write 1 to 32 of a-z, 0-9, - and _, such as [account.main]",
+            "parlor.toml:1:10: \"Main\" cannot name an account or a component: write 1 to 32 of a-z, 0-9, - and _, such as [account.main]",
         ),
         (
             "[account.main]\npassword_env = \"X\"",

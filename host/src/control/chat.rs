@@ -219,7 +219,7 @@ fn status_lines(status: &Status) -> Vec<String> {
     if let Some(host) = &status.host {
         lines.push(format!("parlor {}, up {} s", host.version, host.uptime));
     }
-    lines.extend(status.warnings().chain(status.webhook_ills()));
+    lines.extend(status.warnings().chain(status.host_ills()));
     for account in &status.accounts {
         let reason = account.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         lines.push(format!("account {}: {}{reason}", account.name, account.connection));
@@ -289,6 +289,7 @@ mod tests {
             policy_error: Some("plugins.toml is gone".to_owned()),
             config_error: Some("parlor.toml:1:1: no".to_owned()),
             webhooks_error: Some("another program listens".to_owned()),
+            components: Vec::new(),
             accounts: vec![Account {
                 name: "second".to_owned(),
                 node: None,

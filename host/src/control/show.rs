@@ -20,12 +20,15 @@ use parlor_session::permissions::question::Question;
 use parlor_session::permissions::{Grants, RoomList};
 use parlor_session::{KeyKind, KeyList, KnownKey, OpenComparison};
 use parlor_store::{RequestState, ShownRequest};
+use parlor_xmpp::ComponentState;
 
 use super::views::{
-    Account, Answer, Compared, Comparison, Denied, Encryption, FormerSecret, HookRecord, Key, Keys, Limit, OwnOmemo,
-    Plugin, Process, Record, Schedule, Schedules, Status, Usage, Webhook, WebhookRequest, Webhooks, absolute,
+    Account, Answer, Compared, Comparison, ComponentStatus, Denied, Encryption, FormerSecret, HookRecord, Key, Keys,
+    Limit, OwnOmemo, Plugin, Process, Record, Schedule, Schedules, Status, Usage, Webhook, WebhookRequest, Webhooks,
+    absolute,
 };
 use super::{VERSION, rooms};
+use crate::host::components::states;
 use crate::host::webhooks::fault as webhook_fault;
 use crate::host::{Host, PluginStatus};
 use crate::memory;
@@ -236,9 +239,29 @@ fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {
         policy_error: host.policy_fault().map(|fault| escape_untrusted(&fault, LONGEST)),
         config_error: host.config_fault().map(|fault| escape_untrusted(&fault, LONGEST)),
         webhooks_error: webhook_fault(host).map(|fault| escape_untrusted(&fault, LONGEST)),
+        components: components(host, &config),
         accounts: host.accounts().iter().map(|account| account_view(&config, account)).collect(),
         plugins: plugins.iter().map(plugin_view).collect(),
     }
+}
+
+fn components(host: &Host, config: &Config) -> Vec<ComponentStatus> {
+    let view = |(name, state): (AccountName, ComponentState)| {
+        let (connection, why) = match state {
+            ComponentState::Idle => ("offline", None),
+            ComponentState::Connecting => ("connecting", None),
+            ComponentState::Connected => ("connected", None),
+            ComponentState::Retrying(why) => ("retrying", Some(why)),
+            ComponentState::Failed(why) => ("failed", Some(why)),
+        };
+        ComponentStatus {
+            domain: config.components.get(&name).map(|link| link.jid.to_string()).unwrap_or_default(),
+            name: name.to_string(),
+            connection: connection.to_owned(),
+            reason: why.map(|why| escape_untrusted(&why.to_string(), LONGEST)),
+        }
+    };
+    states(host).into_iter().map(view).collect()
 }
 
 fn account_view(config: &Config, account: &Shared) -> Account {
@@ -275,7 +298,7 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
         State::Parked => ("parked", status.not_replaced.clone()),
         State::Stopping => ("stopping", None),
         State::Stopped if status.account.is_none() => {
-            ("stopped", Some("`accounts` in its entry names no account that there is".to_owned()))
+            ("stopped", Some("`accounts` in its entry names no account that there is yet".to_owned()))
         }
         State::Stopped => ("stopped", None),
         State::Refused(why) => ("refused", Some(why.clone())),

@@ -1,6 +1,7 @@
 //! The JSON types of the control socket. All untrusted text in them is escaped.
 
 mod cluster;
+mod ills;
 mod keys;
 mod rooms;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::rooms::{Left, People, Person, Room, RoomPlugin, Said};
 pub use cluster::{Cluster, ClusterAccount, ClusterMove, ClusterNode, NodeStatus, SharedVersion};
+pub use ills::ComponentStatus;
 pub use keys::{Compared, Comparison, Encryption, Key, Keys, OwnOmemo, shown};
 
 /// The state of the host.
@@ -41,52 +43,13 @@ pub struct Status {
     /// Why webhooks cannot be listened for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhooks_error: Option<String>,
+    /// The connections as components, ordered by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<ComponentStatus>,
     /// The accounts, ordered by name.
     pub accounts: Vec<Account>,
     /// The plugins on their accounts, ordered by id and account.
     pub plugins: Vec<Plugin>,
-}
-
-impl Status {
-    /// Returns a clause for each account and plugin with a fault, after those about webhooks.
-    pub fn ills(&self) -> impl Iterator<Item = String> {
-        let accounts = self.accounts.iter().filter_map(|account| account_ill(&account.name, &account.connection));
-        self.webhook_ills().chain(accounts).chain(self.plugins.iter().filter_map(Plugin::ill))
-    }
-
-    /// Returns a clause for the host, and one for each other node, if webhooks cannot be listened for there.
-    pub fn webhook_ills(&self) -> impl Iterator<Item = String> {
-        let clause = |error: &String| format!("webhooks cannot be listened for: {error}");
-        let others = self.other_nodes().filter_map(|node| Some((&node.name, node.webhooks_error.as_ref()?)));
-        let others = others.map(move |(name, error)| format!("node {name}: {}", clause(error)));
-        self.webhooks_error.iter().map(clause).chain(others)
-    }
-
-    fn other_nodes(&self) -> impl Iterator<Item = &NodeStatus> {
-        self.nodes.iter().filter(move |node| Some(&node.name) != self.node.as_ref())
-    }
-
-    /// Returns a clause for each node of the cluster that did not answer: the status lacks its accounts and plugins.
-    pub fn silent(&self) -> impl Iterator<Item = String> {
-        self.nodes.iter().filter_map(|node| node.error.clone())
-    }
-
-    /// Returns [`Self::ills`], followed by [`Self::silent`]; empty if all is well. The health check uses it, too.
-    pub fn all_ills(&self) -> Vec<String> {
-        self.ills().chain(self.silent()).collect()
-    }
-
-    /// Returns the files whose current text is not in force, each with the reason.
-    pub fn faults(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        faults(self.config_error.as_deref(), self.policy_error.as_deref())
-    }
-
-    /// Returns one sentence for each file whose current text is not in force, also on other nodes.
-    pub fn warnings(&self) -> impl Iterator<Item = String> {
-        let others = self.other_nodes().flat_map(|node| node.faults().map(move |(file, error)| (node, file, error)));
-        let others = others.map(|(node, file, error)| format!("node {}: {}", node.name, not_in_force(file, error)));
-        self.faults().map(|(file, error)| not_in_force(file, error)).chain(others)
-    }
 }
 
 /// Returns the files whose current text is not in force, each with the reason.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::join_all;
 use jid::BareJid;
 use parlor_config::{AccountConfig, AccountName, Config, LinkSettings};
-use parlor_xmpp::{Component, Dialer};
+use parlor_xmpp::{Component, ComponentState, Dialer};
 use tokio::sync::Notify;
 
 /// The components of the host, by their names in the configuration.
@@ -69,6 +69,11 @@ impl Domains {
     /// Turns those away that have waited for their accounts for too long. Returns whether others still wait.
     pub(super) fn turn_away_overdue(&self) -> bool {
         self.held().values().filter(|component| component.turn_away_overdue()).count() > 0
+    }
+
+    /// Returns the state of each.
+    pub(super) fn states(&self) -> Vec<(AccountName, ComponentState)> {
+        self.held().iter().map(|(name, component)| (name.clone(), component.state())).collect()
     }
 
     /// Returns the way from an account to its server.

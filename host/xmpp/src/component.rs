@@ -46,6 +46,21 @@ pub struct Component {
     orders: mpsc::Sender<Order>,
 }
 
+/// The state of the stream of a component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ComponentState {
+    /// Nothing has wanted a stream yet.
+    Idle,
+    /// The host connects.
+    Connecting,
+    /// The addresses can send and receive.
+    Connected,
+    /// The host could not connect, and tries it again.
+    Retrying(ConnectError),
+    /// The host could not connect, and does not try it again by itself.
+    Failed(ConnectError),
+}
+
 #[derive(Debug)]
 enum Order {
     Follow(Box<LinkSettings>),
@@ -66,6 +81,11 @@ impl Component {
     /// Returns the replacement for a server, for an address of the domain.
     pub fn address(&self, jid: BareJid) -> Arc<dyn LocalServer> {
         Arc::new(Address { jid, exchange: Arc::clone(&self.exchange) })
+    }
+
+    /// Returns the state of the stream.
+    pub fn state(&self) -> ComponentState {
+        self.exchange.stream_state()
     }
 
     /// Returns how many received stanzas were refused, since they named no sender, or no recipient in the domain.

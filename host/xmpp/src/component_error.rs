@@ -7,7 +7,7 @@ use parlor_stanza::stream_error::words;
 pub enum ComponentError {
     /// The server has another secret for the component.
     #[error(
-        "the server refused the secret of the component {domain}{}; it must be the one that the server's own configuration has for this domain",
+        "the server refused the secret of the component {domain}{}; it must be the one that the server's own configuration has for this domain: correct it, and run `parlor reload`",
         words(text.as_deref())
     )]
     SecretRefused {

@@ -48,7 +48,7 @@ mod tls;
 mod websocket;
 
 pub use bosh::Tokens;
-pub use component::Component;
+pub use component::{Component, ComponentState};
 pub use component_error::ComponentError;
 pub use dialer::{Connection, Dial, Dialer};
 pub use error::{CertificateFault, ConnectError, WhyBound};

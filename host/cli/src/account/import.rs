@@ -256,10 +256,14 @@ impl New {
                 new.line.password = Source::File(file.to_string_lossy().into_owned());
             }
             Source::Key("component", name) => {
-                if config.components.keys().all(|known| known.as_str() != name) {
+                let Some((_, component)) = config.components.iter().find(|(known, _)| known.as_str() == name) else {
                     return Err(
                         "parlor.toml has no such component: write a table [component.NAME] for it first".to_owned()
                     );
+                };
+                if component.jid.domain() != new.line.jid.domain() {
+                    let domain = component.jid.domain().as_str();
+                    return Err(format!("its jid is no address of its component, which has the domain {domain}"));
                 }
             }
             Source::Key(..) | Source::Elsewhere => {}

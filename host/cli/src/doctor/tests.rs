@@ -137,6 +137,36 @@ fn webhooks_that_nobody_listens_for_are_told_of_with_the_reason() {
 }
 
 #[test]
+fn a_component_that_failed_is_told_of_once_and_so_are_its_addresses() {
+    let account = |name: &str, connection: &str| {
+        serde_json::json!({
+            "name": name, "jid": format!("{name}@bots.example.org"), "connection": connection,
+            "reason": (connection == "failed").then_some("no such secret"),
+        })
+    };
+    let process = serde_json::json!({ "version": "0.1.0", "pid": 1, "since": "", "uptime": 1, "memory": 1 });
+    let status: Status = serde_json::from_value(serde_json::json!({
+        "running": true, "host": process, "data": "data", "policy": "plugins.toml", "plugins": [],
+        "accounts": [
+            account("one", "failed"), account("two", "failed"), account("three", "connected"), account("four", "offline"),
+        ],
+        "components": [{ "name": "bots", "domain": "bots.example.org", "connection": "failed", "reason": "no such secret" }],
+    }))
+    .unwrap();
+    let mut findings = Findings::default();
+    host(&status, &mut findings);
+    let found: Vec<_> = findings.findings.iter().map(|one| (one.state, one.says.as_str())).collect();
+    assert_eq!(
+        found[1..],
+        [
+            (State::Broken, "its component bots is failed: no such secret"),
+            (State::Warning, "2 accounts of the host, such as one, are failed: no such secret"),
+            (State::Warning, "the host's account four is offline"),
+        ]
+    );
+}
+
+#[test]
 fn another_program_where_a_host_would_listen_for_webhooks_is_told_of_before_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("parlor.toml");

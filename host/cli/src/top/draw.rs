@@ -108,13 +108,13 @@ fn accounts(all: &[Account]) -> Vec<Line<'static>> {
     lines
 }
 
-/// Returns why a file is not in force, why webhooks cannot be listened for, and which nodes of the cluster do not answer. The
-/// errors are shown even if there is little room.
+/// Returns why a file is not in force, why webhooks cannot be listened for, which components are not connected, and which nodes of
+/// the cluster do not answer. The errors are shown even if there is little room.
 fn faults(status: &Status) -> impl Iterator<Item = Line<'static>> {
     let silent = status.nodes.iter().filter_map(|node| node.error.as_ref());
     let files = status.faults().map(|(file, error)| Line::from(format!("{file} not in force: {}", safe(error))).red());
-    let webhooks = status.webhook_ills().map(|says| Line::from(safe(&says)).red());
-    files.chain(webhooks).chain(silent.map(|error| Line::from(safe(error)).red()))
+    let own = status.host_ills().map(|says| Line::from(safe(&says)).red());
+    files.chain(own).chain(silent.map(|error| Line::from(safe(error)).red()))
 }
 
 fn account_line(account: &Account) -> Line<'static> {

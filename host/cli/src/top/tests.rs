@@ -81,6 +81,7 @@ fn running(plugins: Vec<Plugin>) -> Status {
         policy_error: None,
         config_error: None,
         webhooks_error: None,
+        components: Vec::new(),
         accounts,
         plugins,
     }

@@ -142,6 +142,7 @@ pub(super) mod tests {
             policy_error: Some(word.to_owned()),
             config_error: None,
             webhooks_error: None,
+            components: Vec::new(),
             accounts: Vec::new(),
             plugins: vec![plugin],
         }

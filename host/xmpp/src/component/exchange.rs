@@ -20,6 +20,7 @@ use parlor_stanza::types::{Offers, Outgoing};
 use tokio::sync::Notify;
 use xmpp_parsers::stanza::Stanza;
 
+use super::ComponentState;
 use super::answers::{Answers, answer};
 use super::guests::Guests;
 use super::last::Last;
@@ -48,6 +49,8 @@ pub(super) struct Exchange {
 #[derive(Debug, Default)]
 struct State {
     line: Line,
+    /// Why the host could not open a stream the last time; `None` once it could, and where it begins anew.
+    trouble: Option<ConnectError>,
     seats: HashMap<BareJid, Seat>,
     /// The addresses that have something to send, in turn.
     due: VecDeque<BareJid>,
@@ -103,6 +106,18 @@ impl Exchange {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// Returns the state of the stream, with what keeps the host from having one.
+    pub(super) fn stream_state(&self) -> ComponentState {
+        let state = self.state();
+        match (state.line, state.trouble.clone()) {
+            (Line::Live, _) => ComponentState::Connected,
+            (Line::Tried, None) => ComponentState::Connecting,
+            (Line::Tried, Some(why)) => ComponentState::Retrying(why),
+            (Line::Idle, None) => ComponentState::Idle,
+            (Line::Idle, Some(why)) => ComponentState::Failed(why),
+        }
+    }
+
     pub(super) fn is_live(&self) -> bool {
         self.state().line == Line::Live
     }
@@ -156,7 +171,9 @@ impl Exchange {
 
     /// Notes that it is tried to have a stream.
     pub(super) fn begun(&self) {
-        self.state().line = Line::Tried;
+        let mut state = self.state();
+        state.line = Line::Tried;
+        state.trouble = None;
     }
 
     /// A stream has begun. Messages that have waited for it for too long come back to their addresses.
@@ -164,6 +181,7 @@ impl Exchange {
         let mut guard = self.state();
         let state = &mut *guard;
         state.line = Line::Live;
+        state.trouble = None;
         state.own.clear();
         state.due.clear();
         let old = state.last.begin(is_late);
@@ -202,6 +220,7 @@ impl Exchange {
     }
 
     pub(super) fn retrying(&self, after: Duration, why: &ConnectError) {
+        self.state().trouble = Some(why.clone());
         self.tell(Line::Tried, || Coming::Retrying { after, why: why.clone() });
     }
 
@@ -214,6 +233,7 @@ impl Exchange {
     }
 
     pub(super) fn failed(&self, why: &ConnectError) {
+        self.state().trouble = Some(why.clone());
         self.tell(Line::Idle, || Coming::Failed(why.clone()));
     }
 

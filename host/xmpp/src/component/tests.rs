@@ -305,6 +305,28 @@ async fn a_wrong_secret_is_final_and_says_what_to_do() {
     );
 }
 
+/// While none of its addresses is an account, nobody else can say why nothing comes.
+#[tokio::test]
+async fn a_component_says_why_it_has_no_stream_until_it_is_tried_anew() {
+    let server = Server::start().await;
+    let component = Component::start(server.settings());
+    assert_eq!(component.state(), ComponentState::Idle);
+    let address = server.address(&component, "echo");
+    let mut stream = soon(server.accept()).await;
+    stream.begin().await;
+    stream.until("</handshake>").await;
+    assert_eq!(component.state(), ComponentState::Connecting);
+    stream.fail("not-authorized").await;
+    assert!(matches!(next(&address).await, LinkEvent::Failed(_)));
+    let state = component.state();
+    assert!(matches!(&state, ComponentState::Failed(ConnectError::Component(_))), "{state:?}");
+    component.follow(server.settings()).await;
+    let mut stream = soon(server.accept()).await;
+    stream.begin().await;
+    assert_eq!(component.state(), ComponentState::Connecting);
+    component.stop().await;
+}
+
 #[tokio::test]
 async fn a_component_that_is_taken_is_tried_again() {
     let event = outcome(async |stream| {

@@ -143,6 +143,8 @@ fn addresses_of_a_component_are_imported_without_passwords() {
     let error = place.import("jid,component\nthree@bots.example.org,s3cr3t\n").unwrap_err();
     assert!(error.contains("line 2: parlor.toml has no such component") && !error.contains("s3cr3t"), "{error}");
     let error = place.import("jid,component\nthree@example.org,bots\n").unwrap_err();
-    assert!(error.contains("is no address of the component bots"), "{error}");
+    assert!(error.contains("line 2: its jid is no address of its component, which has the domain bots"), "{error}");
+    let error = place.import("jid,component\nthree@example.org,bots\nfour@bots.example.org,bot\n").unwrap_err();
+    assert!(error.contains("2 bad lines") && error.contains("line 2: ") && error.contains("line 3: "), "{error}");
     assert_eq!(place.text(), text);
 }

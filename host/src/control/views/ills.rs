@@ -1,0 +1,74 @@
+//! What is wrong with a host, in clauses for people.
+
+use serde::{Deserialize, Serialize};
+
+use super::{NodeStatus, Plugin, Status, account_ill, faults, not_in_force};
+
+/// A connection as a component of a server, which all of its addresses share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentStatus {
+    /// The name in the configuration.
+    pub name: String,
+    /// The domain.
+    pub domain: String,
+    /// `offline`, `connecting`, `connected`, `retrying` or `failed`.
+    pub connection: String,
+    /// Why it is retried or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl ComponentStatus {
+    /// Returns a clause if it is retried or has failed. Nobody else says so while none of its addresses is an account.
+    fn ill(&self) -> Option<String> {
+        let reason = self.reason.as_ref()?;
+        Some(format!("component {} is {}: {reason}", self.name, self.connection))
+    }
+}
+
+impl Status {
+    /// Returns a clause for each account and plugin with a fault, after those about the host.
+    pub fn ills(&self) -> impl Iterator<Item = String> {
+        let accounts = self.accounts.iter().filter_map(|account| account_ill(&account.name, &account.connection));
+        self.host_ills().chain(accounts).chain(self.plugins.iter().filter_map(Plugin::ill))
+    }
+
+    /// Returns a clause for each fault that is none of a single account or plugin: about webhooks and components.
+    pub fn host_ills(&self) -> impl Iterator<Item = String> {
+        self.webhook_ills().chain(self.components.iter().filter_map(ComponentStatus::ill))
+    }
+
+    /// Returns a clause for the host, and one for each other node, if webhooks cannot be listened for there.
+    pub fn webhook_ills(&self) -> impl Iterator<Item = String> {
+        let clause = |error: &String| format!("webhooks cannot be listened for: {error}");
+        let others = self.other_nodes().filter_map(|node| Some((&node.name, node.webhooks_error.as_ref()?)));
+        let others = others.map(move |(name, error)| format!("node {name}: {}", clause(error)));
+        self.webhooks_error.iter().map(clause).chain(others)
+    }
+
+    fn other_nodes(&self) -> impl Iterator<Item = &NodeStatus> {
+        self.nodes.iter().filter(move |node| Some(&node.name) != self.node.as_ref())
+    }
+
+    /// Returns a clause for each node of the cluster that did not answer: the status lacks its accounts and plugins.
+    pub fn silent(&self) -> impl Iterator<Item = String> {
+        self.nodes.iter().filter_map(|node| node.error.clone())
+    }
+
+    /// Returns [`Self::ills`], followed by [`Self::silent`]; empty if all is well. The health check uses it, too.
+    pub fn all_ills(&self) -> Vec<String> {
+        self.ills().chain(self.silent()).collect()
+    }
+
+    /// Returns the files whose current text is not in force, each with the reason.
+    pub fn faults(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        faults(self.config_error.as_deref(), self.policy_error.as_deref())
+    }
+
+    /// Returns one sentence for each file whose current text is not in force, also on other nodes.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let others = self.other_nodes().flat_map(|node| node.faults().map(move |(file, error)| (node, file, error)));
+        let others = others.map(|(node, file, error)| format!("node {}: {}", node.name, not_in_force(file, error)));
+        self.faults().map(|(file, error)| not_in_force(file, error)).chain(others)
+    }
+}

@@ -1,0 +1,11 @@
+//! Which components of the host are connected.
+
+use parlor_config::AccountName;
+use parlor_xmpp::ComponentState;
+
+use super::Host;
+
+/// Returns the state of each component of the host.
+pub(crate) fn states(host: &Host) -> Vec<(AccountName, ComponentState)> {
+    host.domains.states()
+}
