@@ -59,11 +59,13 @@ impl Compiler {
         Self::Process { program, bounds: Bounds::default(), traces: Traces::Functions }
     }
 
-    /// Returns the same for authors who try their own code: it compiles faster, runs slower, and shows lines in a
-    /// backtrace.
+    /// Returns the same for authors who try their own code: it compiles faster, takes more memory, runs slower, and shows
+    /// lines in a backtrace.
     pub fn for_authors() -> Self {
         let program = PathBuf::from("/proc/self/exe");
-        Self::Process { program, bounds: Bounds::default(), traces: Traces::Lines }
+        // As measured, a Go plugin of 7 MiB takes 3.1 GiB here, and 2.6 GiB in a host.
+        let bounds = Bounds { memory: Bytes::mib(4096), ..Bounds::default() };
+        Self::Process { program, bounds, traces: Traces::Lines }
     }
 
     /// Returns the level of detail in backtraces of the plugins.
