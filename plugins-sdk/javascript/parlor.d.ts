@@ -413,7 +413,7 @@ export const styling: {
 type SpokenMessage = Said;
 type SealedMessage = Omit<contract.Undecryptable, "at">;
 /**
- * What a plugin needs to guard a room: it remembers people and messages, and decides which rules are broken. It calls nothing of the
+ * The tools of a plugin that guards a room: the module remembers people and messages, and decides which rules are broken. It calls nothing of the
  * host's: tell it what happens, and act on its verdicts.
  *
  *     const judge = new moderation.Judge();

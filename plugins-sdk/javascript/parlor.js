@@ -1516,7 +1516,7 @@ export const moderation = (() => {
     map.delete(oldest.name);
   }
 
-  // What is remembered of a room.
+  // The memory of one room.
   class Place {
     people = new Map();
     messages = [];

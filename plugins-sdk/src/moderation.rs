@@ -1,4 +1,4 @@
-//! What a plugin needs to guard a room: it remembers people and messages, and decides which rules are broken. It calls
+//! The tools of a plugin that guards a room: the module remembers people and messages, and decides which rules are broken. It calls
 //! nothing of the host's: tell it what happens, and act on its verdicts, as `example-plugins/guard` does.
 //!
 //! - floods of joins: [`Judge::join`];

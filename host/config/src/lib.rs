@@ -110,7 +110,7 @@ pub struct Config {
     pub groups: BTreeSet<GroupName>,
     /// The connections as components of servers. The `jid` of each is its domain.
     pub components: BTreeMap<AccountName, LinkSettings>,
-    /// Which addresses of these become accounts when somebody writes to them.
+    /// The rules by which addresses of each component become accounts when somebody writes to them.
     pub new_addresses: BTreeMap<AccountName, NewAddresses>,
     /// The file `accounts.toml` beside the configuration file, if there is one.
     pub accounts_file: Option<AccountsFile>,

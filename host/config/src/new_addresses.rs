@@ -17,15 +17,15 @@ use super::sections::{Section, Written};
 const MOST_LISTED: usize = 64;
 /// The bounds of `new_addresses_limit`.
 const LIMIT: std::ops::RangeInclusive<u64> = 1..=100_000;
-/// What these keys have to be.
+/// The form that these keys must have.
 const PATTERNS: &str = "a list of patterns of addresses of its domain, such as [\"*@bots.example.org\"]";
 const DOMAINS: &str = "a list of domains without *, such as [\"example.org\"]";
-/// What a value is of which nothing more can be said.
+/// The description of a value about which nothing more can be said.
 const ELSE: &str = "something else";
 /// The limit without that key.
 const USUAL_LIMIT: u32 = 1_000;
 
-/// Which addresses of a component become accounts when somebody writes to them.
+/// The rules by which addresses of a component become accounts when somebody writes to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAddresses {
     /// Describe the part of an address before the `@`; one at least.

@@ -1,4 +1,4 @@
-//! Which components of the host are connected.
+//! The states of the connections of components.
 
 use parlor_config::AccountName;
 use parlor_xmpp::ComponentState;

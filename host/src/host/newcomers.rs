@@ -48,7 +48,7 @@ const HEAD: &str = "# Accounts and groups, beside those of parlor.toml.\n";
 /// An address that is to become an account, with the name of its component.
 type Newcomer = (AccountName, BareJid);
 
-/// What became of newcomers.
+/// The result for some new addresses.
 #[derive(Debug, Default)]
 struct Made {
     /// The accounts that are in the files now, and that the host does not have yet.
@@ -197,7 +197,7 @@ fn write(config: &Config, mut newcomers: Vec<Newcomer>) -> Result<Made, String> 
     let failed = |error: &dyn Display| format!("{}: {error}", listed.escaped());
     let _lock = alone_within(folder_of(&file), LOCKED).map_err(|_| failed(&"another command works in its folder"))?;
     let began = Instant::now();
-    // What others have written counts.
+    // Changes that others have written count.
     let present = accounts_text(&config.path).map_err(|error| error.to_string())?;
     let now = config.read_again().map_err(|error| error.to_string())?;
     // A file that is gone or empty by mistake stays so: with one account in it, all others would seem to be removed.

@@ -17,9 +17,9 @@ use crate::test_host::{FULL, TestHost, granted, prosody, running};
 
 /// After this time it is asked again.
 const A_MOMENT: Duration = Duration::from_secs(1);
-/// What it says of a message that it did not send.
+/// Its words about a message that it did not send.
 const REFUSED: &str = "cannot be decrypted for any recipient";
-/// What it says of a room until it knows which kind of room that is.
+/// Its words about a room until it knows which kind of room that is.
 const NOT_YET: &str = "MUC must be non-anonymous";
 
 /// Rows 87 and 88. Events `message`.

@@ -1,4 +1,4 @@
-//! What is wrong with a host, in clauses for people.
+//! The troubles of a host, in clauses for people.
 
 use serde::{Deserialize, Serialize};
 

@@ -71,7 +71,7 @@ class FlowRoot(FlowNode):
         return node
 
 
-#: Where a flow ends.
+#: The end of a flow.
 FLOW_END = FlowNode()
 
 

@@ -51,7 +51,7 @@ def abort(code: int = 500, text: Any = "Unknown Error.") -> Any:
 
 
 class Response:
-    """What the answer has beside the text that a method returns."""
+    """The parts of the answer beside the text that a method returns."""
 
     def __init__(self) -> None:
         self.status: Any = 200

@@ -40,7 +40,7 @@ def of_message(message: Any) -> list[Any]:
 
 
 def text_beside(text: str, given: list[Any]) -> str:
-    """What a message with files says: clients that show no files are sent an address in the place of a text."""
+    """The text of a message with files: clients that show no files are sent an address in the place of a text."""
     return "" if text.strip() in {str(one.url) for one in given} else text
 
 

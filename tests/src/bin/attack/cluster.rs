@@ -235,7 +235,7 @@ async fn secrets(trial: &mut Trial) -> Result<String> {
     let files = loop {
         let files = stage.nats()?.stored()?;
         let files = String::from_utf8_lossy(&files).into_owned();
-        // What anybody may see who reads the disk: it shows that these are the files.
+        // A mark that anybody who reads the disk may see: it shows that these are the files.
         if ["bot@localhost", "Parlor-Kind", "$O.PARLOR_suite_SHARED.C."].iter().all(|seen| files.contains(seen)) {
             break files;
         }

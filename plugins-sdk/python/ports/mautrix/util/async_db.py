@@ -19,7 +19,7 @@ _REFUSED = ("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "VACUU
 #: A space or a comment. No two of them can be read as one: a text with many would be tried in each way, which takes hours.
 _SPACE = r"(?:\s|--[^\n]*(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*\*/)"
 _WORD = re.compile(_SPACE + r"*(\w+)")
-#: What follows the word `PRAGMA`.
+#: The text after the word `PRAGMA`.
 _PRAGMA = re.compile(rf"{_SPACE}+(?:\w+\.)?(\w+){_SPACE}*(?:=\s*([^;]*?)|\(([^)]*)\))?{_SPACE}*(?:;.*)?\Z", re.DOTALL)
 #: Those that only ask, also with a value.
 _ASKS = ("table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list", "foreign_key_check",
@@ -79,7 +79,7 @@ class Connection:
 
     @contextlib.asynccontextmanager
     async def transaction(self, **_: Any) -> AsyncIterator[None]:
-        """What is done within is stored together or, if it fails, not at all. Other tasks wait meanwhile."""
+        """Its changes are stored together or, if it fails, not at all. Other tasks wait meanwhile."""
         pages = self._pages
         async with pages.turn:
             await pages.ready()
