@@ -62,6 +62,7 @@ use crate::web::Counts;
 
 #[cfg(feature = "cluster")]
 pub(crate) use accounts::read_configuration_again;
+pub use audit::record_accounts;
 pub use claims::account_started;
 pub use lock::LOCK;
 #[cfg(feature = "cluster")]

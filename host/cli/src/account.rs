@@ -13,13 +13,12 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use jid::Jid;
 use parlor::control::views::Status;
+use parlor::host::record_accounts;
 use parlor_base::atomic::{self, Readers, alone_in, folder_of};
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountConfig, AccountName, Config, GroupName, PasswordSource, Way, accounts_file};
 use parlor_plugins::policy::edit::{Change, edit_in};
-use parlor_runtime::audited::retention;
-use parlor_store::{AuditFile, AuditKind, NewAuditEntry};
 use serde_json::json;
 use toml::Table;
 
@@ -206,7 +205,7 @@ impl AddArgs {
                 entry.insert("server".to_owned(), server.to_string().into());
                 text = file.with(name, Change::Add(entry))?;
             }
-            record(&config, &[added(name, &jid)])?;
+            record(&config, &file.draft(&text, &self.target)?, &[name])?;
             file.write(&text)?;
             Ok(file.named)
         });
@@ -274,21 +273,11 @@ fn component_of<'c>(config: &'c Config, jid: &str) -> Option<&'c AccountName> {
     config.components.iter().find(|(_, link)| link.jid.domain() == jid.domain()).map(|(name, _)| name)
 }
 
-/// Returns the entry of the audit about an account that is added.
-fn added(name: &AccountName, jid: &str) -> NewAuditEntry {
-    NewAuditEntry { new: Some(jid.to_owned()), ..about(name, "added") }
-}
-
-fn about(name: &AccountName, what: &str) -> NewAuditEntry {
-    let entry = NewAuditEntry::new(AuditKind::Account, &target::by(), what);
-    NewAuditEntry { account: Some(name.to_string()), ..entry }
-}
-
 /// Writes into the audit who adds or removes accounts, before it is done.
-fn record(config: &Config, entries: &[NewAuditEntry]) -> anyhow::Result<()> {
-    atomic::make_private_folder(&config.data)
-        .with_context(|| format!("cannot make the folder {}", config.data.escaped()))?;
-    Ok(AuditFile::create(&config.data, retention(config))?.add(entries)?)
+fn record(before: &Config, after: &Config, names: &[&AccountName]) -> anyhow::Result<()> {
+    atomic::make_private_folder(&before.data)
+        .with_context(|| format!("cannot make the folder {}", before.data.escaped()))?;
+    Ok(record_accounts(before, after, names, &target::by())?)
 }
 
 /// Lets the host read its files again, if one runs. Returns a word and a sentence about it.
@@ -305,6 +294,17 @@ fn applied(config: &Config) -> anyhow::Result<(&'static str, &'static str)> {
 fn file_for_accounts(config: &Path) -> PathBuf {
     let beside = accounts_file(config).filter(|file| file.symlink_metadata().is_ok());
     beside.unwrap_or_else(|| config.to_owned())
+}
+
+/// Names the files that accounts may be in.
+fn places(config: &Config) -> String {
+    let beside = accounts_file(&config.path).filter(|_| config.accounts_file.is_some());
+    let mut text = String::new();
+    text.put(format_args!("{}", config.path.escaped()));
+    if let Some(beside) = beside {
+        text.put(format_args!(" or {}", beside.escaped()));
+    }
+    text
 }
 
 /// A file with accounts while a command changes it.
@@ -422,10 +422,13 @@ mod tests {
         let table = |name: &str| format!("[account.{name}]\njid = \"{name}@b.example\"\npassword_env = \"NONE\"\n");
         fs::write(&path, table("main")).unwrap();
         assert_eq!(ConfigText::open(&path).unwrap().named, path);
+        let overrides = parlor_config::Overrides { environment: |_| None, ..parlor_config::Overrides::default() };
+        assert!(places(&Config::load(&path, &overrides).unwrap()).ends_with("parlor.toml"));
         fs::write(&beside, format!("# shared\n{}", table("second"))).unwrap();
         assert_eq!(ConfigText::open(&path).unwrap().named, beside);
-        let overrides = parlor_config::Overrides { environment: |_| None, ..parlor_config::Overrides::default() };
         let config = Config::load(&path, &overrides).unwrap();
+        let places = places(&config);
+        assert!(places.contains("parlor.toml or ") && places.ends_with("accounts.toml"), "{places}");
         for (account, file) in [("main", &path), ("second", &beside)] {
             assert_eq!(ConfigText::with_account(&config, &name(account)).unwrap().named, *file);
         }

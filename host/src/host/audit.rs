@@ -2,17 +2,20 @@
 
 mod configuration;
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parlor_base::id::PluginId;
-use parlor_config::Config;
+use parlor_config::{AccountName, Config};
 use parlor_plugins::components::Components;
 use parlor_plugins::policy::{Entry, Policy};
 use parlor_runtime::account::Shared;
 use parlor_runtime::audited;
-use parlor_store::{Audit, AuditKind, By, NewAuditEntry, Share, StoreError};
+use parlor_store::{
+    Audit, AuditFile, AuditKind, By, CONFIGURATION, DataError, NewAuditEntry, PolicyRow, Share, StoreError,
+};
 
 use super::Host;
 
@@ -24,6 +27,8 @@ const CONFIG: &str = "parlor.toml";
 const AT_ONCE: usize = 64;
 /// The way of edits that were made while no host ran.
 const AT_THE_START: &str = "found at the start";
+/// The way of edits that a command finds, which then makes a change itself.
+const BEFORE: &str = "before a command";
 /// The way in which strangers cause accounts.
 const BY_STRANGERS: &str = "new_addresses";
 
@@ -79,7 +84,13 @@ pub(super) async fn configured(host: &Host, config: &Config, by: &By) {
     let mut changes = configuration::changes(known, config, by);
     if by.way == BY_STRANGERS {
         // The rest is what the host goes by, and the audit knows what is written. They must not displace decisions of owners.
-        changes.retain(|change| change.row.field.starts_with("account "));
+        // A command may have recorded an account that it adds or removes, and that this host has not read yet.
+        let was = host.config();
+        let had: HashSet<_> = was.accounts.keys().map(AccountName::as_str).collect();
+        changes.retain(|change| {
+            let account = configuration::account_of(&change.row.field);
+            !change.is_gone && account.is_some_and(|account| !had.contains(account))
+        });
         for entry in changes.iter_mut().filter_map(|change| change.entry.as_mut()) {
             entry.share = Share::Connection;
         }
@@ -89,6 +100,31 @@ pub(super) async fn configured(host: &Host, config: &Config, by: &By) {
             return warn_of(Err(error));
         }
     }
+}
+
+/// Records that a command is about to add or remove these accounts, with entries `by` the one who gave it. The audit knows them from
+/// then on as they are in `after`, so a host that reads the files does not take this for an edit. It is on disk when this returns.
+pub fn record_accounts(before: &Config, after: &Config, names: &[&AccountName], by: &By) -> Result<(), DataError> {
+    let mut file = AuditFile::create(&before.data, audited::retention(before))?;
+    let names: HashSet<_> = names.iter().map(|name| name.as_str()).collect();
+    let of_these = |known: Vec<PolicyRow>, config: &Config, by: &By| {
+        let mut changes = configuration::changes(known, config, by);
+        changes.retain(|change| {
+            configuration::account_of(&change.row.field).is_some_and(|account| names.contains(account))
+        });
+        changes
+    };
+    let known = file.policy(CONFIGURATION)?;
+    if !configuration::is_known(&known) {
+        // The first host that starts here records all accounts, without entries.
+        let known = configuration::changes(Vec::new(), before, by).into_iter().map(|change| change.row).collect();
+        let entries: Vec<_> = of_these(known, after, by).into_iter().filter_map(|change| change.entry).collect();
+        return file.add(&entries);
+    }
+    // An earlier edit of the files is recorded separately.
+    file.record(&of_these(known, before, &edited(BEFORE)))?;
+    let known = file.policy(CONFIGURATION)?;
+    file.record(&of_these(known, after, by))
 }
 
 /// Records the result of an action whose entry was written before it was begun. A failure is logged.
@@ -130,5 +166,82 @@ pub(crate) fn of(host: &Host) -> Audit {
 pub(super) fn warn_of(result: Result<(), StoreError>) {
     if let Err(error) = result {
         tracing::error!(%error, "the audit cannot be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use parlor_config::Overrides;
+    use parlor_store::{AuditQuery, Retention};
+
+    use super::*;
+
+    const MAIN: &str = "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n";
+    const TWO: &str = "[account.two]\njid = \"two@example.org\"\npassword_env = \"NONE\"\n";
+
+    fn config(data: &Path, text: &str) -> Config {
+        let overrides = Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() };
+        let mut config = Config::parse(Path::new("/x/parlor.toml"), text, &overrides).unwrap();
+        config.data = data.to_owned();
+        config
+    }
+
+    /// Does what a host does that reads this configuration.
+    fn read(config: &Config) {
+        let mut file = AuditFile::create(&config.data, Retention::default()).unwrap();
+        let known = file.policy(CONFIGURATION).unwrap();
+        file.record(&configuration::changes(known, config, &edited(AT_THE_START))).unwrap();
+    }
+
+    /// Returns the author, the event and both values of each entry.
+    fn entries(data: &Path) -> Vec<String> {
+        let mut file = AuditFile::open(data).unwrap().unwrap();
+        let all = file.entries(&AuditQuery { most: 100, ..AuditQuery::default() }).unwrap();
+        let text = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+        let one = |entry: parlor_store::AuditEntry| {
+            let (account, old, new) = (text(entry.account), text(entry.old), text(entry.new));
+            format!("{} {}: {account} {}: {old} -> {new}", entry.who, entry.way, entry.what)
+        };
+        all.into_iter().map(one).collect()
+    }
+
+    #[test]
+    fn an_account_that_a_command_adds_or_removes_has_one_entry_by_who_gave_the_command() {
+        for is_new in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let at = |text: &str| config(folder.path(), text);
+            let (one, both, two) = (at(MAIN), at(&format!("{MAIN}{TWO}")), "two".parse().unwrap());
+            if !is_new {
+                read(&one);
+            }
+            record_accounts(&one, &both, &[&two], &By::user(7, "parlor account add")).unwrap();
+            read(&both);
+            record_accounts(&both, &one, &[&two], &By::user(8, "parlor account remove")).unwrap();
+            read(&one);
+            let expected = [
+                "uid:7 parlor account add: two added: none -> two@example.org",
+                "uid:8 parlor account remove: two removed: two@example.org -> none",
+            ];
+            assert_eq!(entries(folder.path()), expected, "no host has run before: {is_new}");
+        }
+    }
+
+    #[test]
+    fn what_was_edited_before_a_command_is_no_work_of_who_gave_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |text: &str| config(folder.path(), text);
+        let owned = at(&format!("{MAIN}owners = [\"mallory@example.org\"]\n{TWO}"));
+        let after = at(&format!("{MAIN}owners = [\"mallory@example.org\"]\n"));
+        read(&at(MAIN));
+        record_accounts(&owned, &after, &[&"two".parse().unwrap()], &By::user(7, "parlor account remove")).unwrap();
+        read(&after);
+        let expected = [
+            "file:parlor.toml before a command: two added: none -> two@example.org",
+            "uid:7 parlor account remove: two removed: two@example.org -> none",
+            "file:parlor.toml found at the start: main its connection or its owners: bot@example.org, owners:  -> bot@example.org, owners: mallory@example.org",
+        ];
+        assert_eq!(entries(folder.path()), expected);
     }
 }

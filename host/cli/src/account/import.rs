@@ -18,7 +18,7 @@ use serde_json::json;
 use toml::{Table, Value};
 
 use super::lines::{Bad, LARGEST, Line, Source, is_same, parse};
-use super::{ConfigText, GROUP, added, applied, record};
+use super::{ConfigText, GROUP, applied, record};
 use crate::login::new_secret;
 use crate::show::{Put as _, print, print_json};
 use crate::target::{self, Target};
@@ -128,8 +128,8 @@ impl ImportArgs {
             }
         }
         let text = add_all_in(GROUP, &file.text, &entries(&plan.new, New::entry))?;
-        file.draft(&text, &self.target)?;
-        record(config, &plan.new.iter().map(|new| added(&new.line.name, new.line.jid.as_str())).collect::<Vec<_>>())?;
+        let after = file.draft(&text, &self.target)?;
+        record(config, &after, &plan.new.iter().map(|new| &new.line.name).collect::<Vec<_>>())?;
         file.write(&text)?;
         secrets.keep();
         Ok(())

@@ -8,10 +8,10 @@ use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountName, Config, PasswordSource, Selector};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::edit::Change;
-use parlor_store::{DataFile, NewAuditEntry};
+use parlor_store::DataFile;
 use serde_json::json;
 
-use super::{ConfigText, about, applied, record};
+use super::{ConfigText, applied, places, record};
 use crate::Ended;
 use crate::ask::Terminal;
 use crate::show::{Put as _, print, print_json};
@@ -44,7 +44,7 @@ impl RemoveArgs {
         let name = &self.account;
         let Some(account) = config.accounts.get(name) else {
             let near = suggestion(nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)));
-            bail!("there is no account {name} in {}{near}", config.path.escaped());
+            bail!("there is no account {name} in {}{near}", places(&config));
         };
         // A node gets accounts from others, and a component when somebody writes to one of its addresses.
         let may_be_empty =
@@ -60,8 +60,7 @@ impl RemoveArgs {
         let with_data = self.agree(&config, jid.as_str(), &others)?;
         let file = ConfigText::with_account(&config, name)?;
         let text = file.with(name, Change::Remove)?;
-        file.draft(&text, &self.target)?;
-        record(&config, &[removed(name, jid.as_str())])?;
+        record(&config, &file.draft(&text, &self.target)?, &[name])?;
         file.write(&text)?;
         let host = applied(&config)?;
         if with_data && let Some(mut data) = DataFile::open(&config.data)? {
@@ -156,9 +155,4 @@ fn named_by(config: &Config, name: &AccountName) -> Vec<String> {
     let is_named = |accounts: &Option<Vec<Selector>>| accounts.as_ref().is_some_and(|all| all.contains(&name));
     let named = policy.plugins.iter().filter(|(_, entry)| is_named(&entry.accounts));
     named.map(|(id, _)| id.to_string()).collect()
-}
-
-/// Returns the entry of the audit about an account that is removed.
-fn removed(name: &AccountName, jid: &str) -> NewAuditEntry {
-    NewAuditEntry { old: Some(jid.to_owned()), ..about(name, "removed") }
 }

@@ -167,6 +167,36 @@ fn a_component_that_failed_is_told_of_once_and_so_are_its_addresses() {
 }
 
 #[test]
+fn new_addresses_on_which_no_plugin_would_run_are_told_of() {
+    let found = |component: &str, accounts: &str| {
+        let overrides = parlor_config::Overrides { environment: |_| None, ..parlor_config::Overrides::default() };
+        let text = format!(
+            "[group.shop]\n[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n[component.bots]\n\
+             domain = \"bots.example.org\"\npassword_env = \"SECRET\"\n{component}\n"
+        );
+        let config = Config::parse(Path::new("parlor.toml"), &text, &overrides).unwrap();
+        let digest = parlor_base::id::Digest::of(b"");
+        let text = format!("[plugin.echo]\nsource = \"echo.wasm\"\ndigest = \"{digest}\"\n{accounts}\n");
+        let mut findings = Findings::default();
+        without_plugins(&config, &Policy::parse(&text, Path::new("/x")).unwrap(), &mut findings);
+        findings.findings.into_iter().map(|one| (one.check, one.state)).collect::<Vec<_>>()
+    };
+    let new = "new_addresses = [\"*@bots.example.org\"]";
+    let told = [("component bots".to_owned(), State::Warning)];
+    for accounts in ["accounts = [\"main\"]", "accounts = [\"group:shop\"]"] {
+        assert_eq!(found(new, accounts), told, "{accounts}");
+    }
+    for accounts in
+        ["", "accounts = [\"bots-red\"]", "accounts = [\"bots-*\"]", "enabled = false\naccounts = [\"main\"]"]
+    {
+        assert!(found(new, accounts).is_empty(), "{accounts}");
+    }
+    assert!(found("", "accounts = [\"main\"]").is_empty(), "no address becomes an account");
+    let grouped = format!("{new}\nnew_addresses_group = \"shop\"");
+    assert!(found(&grouped, "accounts = [\"main\"]").is_empty(), "in a group");
+}
+
+#[test]
 fn another_program_where_a_host_would_listen_for_webhooks_is_told_of_before_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("parlor.toml");

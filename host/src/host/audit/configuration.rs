@@ -198,6 +198,16 @@ fn account_and_part(field: &str) -> Option<(&str, &str)> {
     field.strip_prefix("account ")?.split_once(' ')
 }
 
+/// Returns the name of the account that a field is about; none: it is about a section.
+pub(super) fn account_of(field: &str) -> Option<&str> {
+    account_and_part(field).map(|(account, _)| account)
+}
+
+/// Returns whether the audit has seen a whole configuration before.
+pub(super) fn is_known(rows: &[PolicyRow]) -> bool {
+    rows.iter().any(|row| row.field == SEEN)
+}
+
 /// Returns the names of the accounts that have one of these fields.
 fn accounts<'a>(fields: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
     let links = fields.filter_map(|field| account_and_part(field)).filter(|(_, part)| *part == LINK);

@@ -5,7 +5,7 @@ use parlor_base::atomic::try_alone_in;
 use parlor_config::Overrides;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::threads::Threads;
-use parlor_store::{AuditKind, AuditQuery};
+use parlor_store::{AuditKind, AuditQuery, By};
 
 use super::*;
 
@@ -156,6 +156,28 @@ async fn edits_of_the_owner_do_not_count_because_a_stranger_writes() {
     let entries = audit::of(&host).entries(query).await.unwrap();
     let found: Vec<_> = entries.iter().map(|entry| (entry.what.as_str(), entry.who.as_str())).collect();
     assert_eq!(found, [("added", "host")]);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_command_has_recorded_stays_its_own_if_a_stranger_writes_before_the_host_reads_it() {
+    let account = |name: &str| format!("[account.{name}]\njid = \"{name}@example.org\"\npassword_env = \"NONE\"\n");
+    let (folder, before) = place(&account("old"));
+    let host = Host::start(before.clone(), Compiler::ThisProcess, Threads::of_the_caller()).await.unwrap();
+    std::fs::write(folder.path().join("parlor.toml"), format!("{BOTS}{}", account("later"))).unwrap();
+    let after = before.read_again().unwrap();
+    let by = By::user(7, "parlor account");
+    audit::record_accounts(&before, &after, &[&name("later"), &name("old")], &by).unwrap();
+    let (_, why) = make(&host, vec![newcomer("new@bots.example.org")]).await;
+    assert_eq!(why, None);
+    host.reconfigure(host.config().read_again().unwrap()).await;
+    let query = AuditQuery { kinds: vec![AuditKind::Account], most: 10, ..AuditQuery::default() };
+    let entries = audit::of(&host).entries(query).await.unwrap();
+    let one = |entry: &parlor_store::AuditEntry| {
+        format!("{} {} by {}", entry.account.as_deref().unwrap_or_default(), entry.what, entry.who)
+    };
+    let found: Vec<_> = entries.iter().map(one).collect();
+    assert_eq!(found, ["later added by uid:7", "old removed by uid:7", "bots-new added by host"]);
     host.stop().await;
 }
 
