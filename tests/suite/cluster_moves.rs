@@ -1,6 +1,7 @@
 //! Accounts that go into a cluster and out of it, with real hosts: values, schedules and OMEMO sessions go with them.
 
 use jid::BareJid;
+use parlor_tests::client::Client;
 use parlor_tests::counterparts::{AXOLOTL, Counterpart};
 use parlor_tests::host::{Finished, Home, Host, Server};
 use parlor_tests::log::Mark;
@@ -10,8 +11,10 @@ use parlor_tests::policy::Policy;
 use parlor_tests::process::Signal;
 use parlor_tests::server::Account;
 use serde_json::{Value, json};
+use xmpp_parsers::message::MessageType;
+use xmpp_parsers::stanza::Stanza;
 
-use crate::test_host::{A_MOMENT, SOON, prosody};
+use crate::test_host::{A_MOMENT, SOON, friend, prosody};
 
 const LINE: &str = r#"{"account":"main","key":"greeting","value":"hello"}"#;
 
@@ -52,6 +55,9 @@ impl House {
         }
         host.wait("account connected", &[("account", "main")], SOON).await.unwrap();
         host.wait_count("plugin running", &[], 2, SOON).await.unwrap();
+        // The account logs in before the server has its presence. Until then, messages come back.
+        let mut romeo = friend("romeo").await;
+        while !answers(&self.bot, &mut romeo).await {}
         host
     }
 
@@ -110,6 +116,18 @@ impl House {
     fn join(&mut self, nats: &Nats) {
         make_node(&mut self.home, &nats.address(), "one").unwrap();
     }
+}
+
+/// Writes to the account. Returns whether it answers, and not the server in its place.
+async fn answers(bot: &BareJid, romeo: &mut Client) -> bool {
+    romeo.chat(bot.clone(), "are you there?").await.unwrap();
+    let answer = |stanza: &Stanza| match stanza {
+        Stanza::Message(message) if message.from.as_ref().is_some_and(|from| from.to_bare() == *bot) => {
+            Some(message.type_ != MessageType::Error)
+        }
+        _ => None,
+    };
+    romeo.wait_for("an answer", SOON, answer).await.unwrap()
 }
 
 async fn home(account: &Account) -> Home {
