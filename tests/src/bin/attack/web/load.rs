@@ -34,7 +34,7 @@ const BAD: [(&str, &str); 14] = [
     ("/silent", "timed-out"),
     ("/slow-head", "timed-out"),
     ("/slow-body", "timed-out"),
-    ("/hints", "timed-out"),
+    ("/hints", "protocol"),
     ("/endless", "over-limit"),
     ("/bomb", "over-limit"),
     ("/headers", "protocol"),
