@@ -171,14 +171,7 @@ class Runner:
             return
         message, method, declared, rest = passed
 
-        async def call() -> bool:
-            try:
-                arguments, named = _arguments(declared, rest)
-            except ValueError as error:
-                await parlor.reply(command, str(error))
-                return False
-            return await self._answer(command.message, getattr(self._plugin, method), (message, *arguments), named, declared.template)
-
+        call = partial(self._carry_out, command, message, method, declared, rest)
         # Others do not wait for a command that takes long, unless it is a step.
         if not self._flows.has(declared) and not declared.flow_only:
             await call()
@@ -195,14 +188,18 @@ class Runner:
         if passed is None:
             return False
         given, method, declared, rest = passed
+        is_done = await self._carry_out(message.of_parlor, given, method, declared, rest)
+        message.ctx = given.ctx
+        return is_done
+
+    async def _carry_out(self, to: Any, message: people.Message, method: str, declared: Declared, rest: Any) -> bool:
+        """Calls a command. `to`: who is told of arguments that do not fit. Gives whether it did what was asked."""
         try:
             arguments, named = ((rest,), {}) if declared.kind == "pattern" else _arguments(declared, rest)
         except ValueError as error:
-            await parlor.reply(message.of_parlor, str(error))
+            await parlor.reply(to, str(error))
             return False
-        is_done = await self._answer(message.of_parlor, getattr(self._plugin, method), (given, *arguments), named, declared.template)
-        message.ctx = given.ctx
-        return is_done
+        return await self._answer(message.of_parlor, getattr(self._plugin, method), (message, *arguments), named, declared.template)
 
     async def _filtered(
         self, to: Any, message: people.Message, method: str, declared: Declared, args: Any
