@@ -293,6 +293,20 @@ async fn missed_due_times_are_told_as_many_as_the_plugin_wants() {
     house.stop().await;
 }
 
+/// Row 148: a clock that was ten days ahead, and was set right.
+#[tokio::test(flavor = "multi_thread")]
+async fn schedules_follow_a_clock_that_was_far_ahead_and_was_set_back() {
+    let mut house = House::start().await;
+    house.sets("every tick 3600000 1").await;
+    house.stop_until(240 * HOUR).await;
+    house.told("tick 1 1 missed 239").await;
+    // The plugin runs again, long before that due time, and shortly before another one.
+    house.stop_until(2 * HOUR - 20).await;
+    house.told("tick 1 1 missed 0").await;
+    assert_eq!(house.times("tick"), 1);
+    house.stop().await;
+}
+
 /// Row 148: it is told again after a failure, and then it is over.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_due_time_whose_handler_fails_is_told_again() {

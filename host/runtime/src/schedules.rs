@@ -7,12 +7,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use parlor_base::clock::Clock;
 use parlor_base::quantity::show_duration;
 use parlor_schedules::{Cron, Timing, Zone};
 use parlor_store::{LastDue, StoreError, StoredSchedule, StoredTiming};
 use tokio::sync::{Notify, OwnedMutexGuard};
+
+/// The longest time for which a clock that was set back keeps a schedule silent, so that no due time is told twice.
+const LONGEST_SILENCE: SignedDuration = SignedDuration::from_hours(48);
 
 /// The state of delivering due times to the plugin.
 #[derive(Default)]
@@ -129,7 +132,7 @@ impl PluginSchedules {
         let now = self.clock.now();
         let state = |stored: StoredSchedule| ScheduleState {
             when: in_words(&stored.timing),
-            next: timing(&stored).and_then(|timing| next(&stored, &timing, now)),
+            next: next(&stored, now),
             due: stored.due.map(moment),
             attempts: stored.attempts,
             missed: stored.missed,
@@ -159,10 +162,21 @@ pub(crate) fn timing(stored: &StoredSchedule) -> Option<Timing> {
     })
 }
 
-/// Returns the next due time of a schedule that is still to come.
-pub(crate) fn next(stored: &StoredSchedule, timing: &Timing, now: Timestamp) -> Option<Timestamp> {
-    let over = stored.due.map_or(stored.over, |due| due.max(stored.over));
-    timing.next(moment(over).max(now))
+/// Returns the next due time of a schedule that is still to come. None: there is none, or the schedule cannot be read.
+pub(crate) fn next(stored: &StoredSchedule, now: Timestamp) -> Option<Timestamp> {
+    let mut timing = timing(stored)?;
+    let over = moment(stored.due.map_or(stored.over, |due| due.max(stored.over)));
+    if was_ahead(over, now) {
+        timing.reach_back_to(now);
+        return timing.next(now);
+    }
+    timing.next(over.max(now))
+}
+
+/// Returns whether the clock was so far ahead when due times until `over` ended that a schedule does not wait until it
+/// shows that time again.
+pub(crate) fn was_ahead(over: Timestamp, now: Timestamp) -> bool {
+    over.duration_since(now) > LONGEST_SILENCE
 }
 
 /// Converts milliseconds since the Unix epoch to a time.
@@ -183,6 +197,36 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
     use super::*;
+
+    /// Otherwise owners would see a schedule that is due in ten years, though it is due in an hour.
+    #[test]
+    fn the_next_due_time_follows_a_clock_that_was_far_ahead_and_was_set_back() {
+        const HOUR: i64 = 3_600_000;
+        let set_at = 100_000 * HOUR;
+        let mut stored = StoredSchedule {
+            id: 1,
+            name: "hourly".to_owned(),
+            timing: StoredTiming::Every(HOUR.unsigned_abs()),
+            catch_up: 1,
+            set_at,
+            over: set_at + 2 * HOUR,
+            due: None,
+            attempts: 0,
+            missed: 0,
+            runs_from: set_at,
+            paused: false,
+            last: None,
+        };
+        let next_at = |stored: &StoredSchedule, now: i64| next(stored, moment(now)).map(Timestamp::as_millisecond);
+        assert_eq!(next_at(&stored, 5 * HOUR + 1), Some(6 * HOUR));
+        // Two days back are near: no due time is told twice.
+        assert_eq!(next_at(&stored, set_at - 46 * HOUR), Some(set_at + 3 * HOUR));
+        assert_eq!(next_at(&stored, set_at - 47 * HOUR), Some(set_at - 46 * HOUR));
+        stored.timing = StoredTiming::Cron { expression: "30 * * * *".to_owned(), zone: "UTC".to_owned() };
+        assert_eq!(next_at(&stored, 5 * HOUR), Some(5 * HOUR + HOUR / 2));
+        stored.timing = StoredTiming::Cron { expression: "?".to_owned(), zone: "UTC".to_owned() };
+        assert_eq!(next_at(&stored, 5 * HOUR), None);
+    }
 
     /// A plugin without schedules has no task, and one that sets a schedule while its task ends gets another one.
     #[test]

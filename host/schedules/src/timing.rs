@@ -39,6 +39,20 @@ impl Timing {
         }
     }
 
+    /// Lets the periods of a schedule that was set after this moment begin before it, in the same rhythm: the clock was
+    /// ahead when it was set.
+    pub fn reach_back_to(&mut self, moment: Timestamp) {
+        if let Self::Every { since, period } = self
+            && *since > moment
+        {
+            let period = (*period).max(1);
+            let ahead = u64::try_from(since.duration_since(moment).as_millis()).unwrap_or(u64::MAX);
+            let back = (ahead / period).saturating_add(1).saturating_mul(period);
+            let back = SignedDuration::from_millis(i64::try_from(back).unwrap_or(i64::MAX));
+            *since = since.checked_sub(back).unwrap_or(*since);
+        }
+    }
+
     /// Returns the number of due times after one moment until another, and the latest ones, up to a maximum.
     pub fn between(&self, after: Timestamp, until: Timestamp, most: usize) -> Missed {
         if until <= after {
@@ -93,6 +107,24 @@ mod tests {
         assert_eq!(timing.between(at(160), at(400), 0), Missed { count: 4, latest: vec![] });
         assert_eq!(timing.between(at(400), at(160), 2), Missed::default());
         assert_eq!(timing.between(at(0), at(100), 2), Missed::default());
+    }
+
+    #[test]
+    fn periods_that_count_from_a_time_to_come_reach_back_in_the_same_rhythm() {
+        let mut timing = Timing::Every { since: at(1_000_030), period: 60_000 };
+        timing.reach_back_to(at(500));
+        assert_eq!(timing.next(at(500)), Some(at(550)));
+        assert_eq!(timing.next(at(1_000_030)), Some(at(1_000_090)));
+        // One that was set before stays as it is, and so does one without periods.
+        let mut timing = Timing::Every { since: at(100), period: 60_000 };
+        timing.reach_back_to(at(100));
+        assert_eq!(timing.next(at(0)), Some(at(160)));
+        let mut timing = Timing::At(at(50));
+        timing.reach_back_to(at(0));
+        assert_eq!(timing.next(at(0)), Some(at(50)));
+        let mut timing = Timing::Every { since: Timestamp::MAX, period: u64::MAX };
+        timing.reach_back_to(Timestamp::MIN);
+        assert_eq!(timing.next(Timestamp::MIN), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::{answer, caller, text, time};
 use crate::bindings::parlor::plugin::schedules::{Host, HostWithStore, LocalTime, Schedule, Timing};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::instance::{Context, Grouping, Instance};
-use crate::schedules::{moment, next, timing};
+use crate::schedules::{moment, next};
 
 /// Maximum length of a name, in bytes.
 const LONGEST_NAME: usize = 64;
@@ -135,7 +135,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 /// Sets a schedule, and returns its first due time.
 async fn first_due(instance: &Arc<Instance>, granted: &Granted, new: NewSchedule) -> Result<String, CallError> {
     let stored = set(instance, granted, new).await?;
-    let due = timing(&stored).and_then(|timing| next(&stored, &timing, instance.account.clock.now()));
+    let due = next(&stored, instance.account.clock.now());
     due.map(date_time).ok_or_else(|| CallError::invalid("expression", "is never due: no day matches it"))
 }
 
@@ -184,9 +184,8 @@ fn named(zone: &str) -> Result<Zone, CallError> {
 }
 
 fn shown(stored: StoredSchedule, now: Timestamp) -> Schedule {
-    let due = timing(&stored).and_then(|timing| next(&stored, &timing, now));
     Schedule {
-        next: due.map(date_time),
+        next: next(&stored, now).map(date_time),
         timing: match stored.timing {
             StoredTiming::Every(period) => Timing::Every(period),
             StoredTiming::At(due) => Timing::At(date_time(moment(due))),

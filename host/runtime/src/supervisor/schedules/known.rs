@@ -9,7 +9,7 @@ use parlor_store::StoredSchedule;
 use tokio::time::Instant;
 
 use super::Done;
-use crate::schedules::{moment, timing};
+use crate::schedules::{moment, timing, was_ahead};
 use crate::supervisor::staying::LOOK;
 
 /// The longest pause before a due time is delivered again to a plugin that did not take it, such as one that has not
@@ -49,6 +49,10 @@ struct One {
     timing: Option<Timing>,
     /// The next due time that nothing was done for yet.
     next: Option<Timestamp>,
+    /// The last due time that was told, and is over.
+    told: Option<Timestamp>,
+    /// While the clock is far behind the due times that are over: by this clock they are over until then.
+    set_back: Option<Timestamp>,
     /// Nothing is done for it before.
     waits_until: Option<Instant>,
     /// The last pause because the plugin did not take a due time.
@@ -83,6 +87,7 @@ impl Known {
     /// it is settled.
     pub(super) fn take_due(&mut self, now: Timestamp, since: Timestamp) -> Option<(StoredSchedule, Work)> {
         let at = Instant::now();
+        self.0.values_mut().for_each(|one| one.follow(now));
         loop {
             let ready = self.0.values_mut().filter(|one| one.is_free(at) && one.due_by(now).is_some());
             let one = ready.min_by_key(|one| one.due_by(now))?;
@@ -138,7 +143,44 @@ impl One {
             );
         }
         let next = timing.as_ref().and_then(|timing| timing.next(moment(row.over)));
-        Self { row, timing, next, waits_until: None, pause: Duration::ZERO, is_under_way: false, is_last: false }
+        Self {
+            told: row.last.map(|last| moment(last.due)),
+            row,
+            timing,
+            next,
+            set_back: None,
+            waits_until: None,
+            pause: Duration::ZERO,
+            is_under_way: false,
+            is_last: false,
+        }
+    }
+
+    /// Returns until when due times are over.
+    fn over(&self) -> Timestamp {
+        self.set_back.unwrap_or_else(|| moment(self.row.over))
+    }
+
+    /// Follows the clock if it is far behind the due times that are over: otherwise the schedule would be silent until
+    /// it shows that time again, perhaps for years. What is over in the store stays as it is. A clock that is wrong now,
+    /// as after a start without a battery, is set right later, and then no due time comes twice.
+    fn follow(&mut self, now: Timestamp) {
+        let before = self.set_back;
+        self.set_back = was_ahead(moment(self.row.over), now).then(|| before.or(self.told).unwrap_or(now).min(now));
+        if self.set_back == before {
+            return;
+        }
+        if before.is_none() {
+            tracing::warn!(
+                schedule = self.row.name, over = %moment(self.row.over), %now,
+                "the clock is days behind the last due time of a schedule, so it was ahead then; the schedule follows it"
+            );
+        }
+        let over = self.over();
+        if let Some(timing) = &mut self.timing {
+            timing.reach_back_to(now);
+            self.next = timing.next(over);
+        }
     }
 
     /// Returns the due time that something is to be done for first.
@@ -164,9 +206,11 @@ impl One {
         let (due, left_out) = if let Some(due) = self.row.due {
             (moment(due), None)
         } else {
-            let since = since.max(moment(self.row.runs_from));
+            let resumed = moment(self.row.runs_from);
+            // A pause that ended while the clock was ahead is none by this clock.
+            let since = if self.set_back.is_some() && resumed > now { since } else { since.max(resumed) };
             let catch_up = usize::try_from(self.row.catch_up).unwrap_or(usize::MAX);
-            let judged = judge(timing, moment(self.row.over), since, now, catch_up);
+            let judged = judge(timing, self.over(), since, now, catch_up);
             let left_out = u32::try_from(judged.left_out).unwrap_or(u32::MAX);
             self.row.missed = self.row.missed.saturating_add(left_out);
             let Some(due) = judged.due else {
@@ -174,7 +218,8 @@ impl One {
                 if left_out == 0 {
                     return None;
                 }
-                self.row.over = judged.over.as_millisecond();
+                self.row.over = self.row.over.max(judged.over.as_millisecond());
+                self.set_back = self.set_back.map(|_| judged.over);
                 (self.is_under_way, self.is_last) = (true, self.next.is_none());
                 return Some(Work::LeaveOut { over: judged.over, left_out, is_last: self.is_last });
             };
@@ -191,14 +236,17 @@ impl One {
         let Some(due) = self.row.due.take() else { return };
         self.row.over = self.row.over.max(due);
         (self.row.attempts, self.row.missed) = (0, 0);
-        self.next = self.timing.as_ref().and_then(|timing| timing.next(moment(self.row.over)));
+        self.told = Some(moment(due));
+        self.set_back = self.set_back.map(|over| over.max(moment(due)));
+        let over = self.over();
+        self.next = self.timing.as_ref().and_then(|timing| timing.next(over));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use parlor_base::clock::Clock;
-    use parlor_store::{DueOutcome, NewSchedule, Owner, Store, StoredTiming};
+    use parlor_store::{DueOutcome, LastDue, NewSchedule, Owner, Store, StoredTiming};
 
     use super::*;
 
@@ -285,6 +333,51 @@ mod tests {
         assert_eq!(take(&mut known, 9, 2), None, "and it is over then");
         let begun = StoredSchedule { due: Some(9 * MINUTE), ..every_minute(1) };
         assert_eq!(take(&mut self::known(vec![begun]), 2, 2), Some((1, tell(9, None))));
+    }
+
+    /// Ten years, after a wrong year was set: otherwise it would be silent for ten years.
+    #[tokio::test(start_paused = true)]
+    async fn after_the_clock_was_far_ahead_due_times_are_told_by_the_clock_that_was_set_back() {
+        const AHEAD: i64 = 10 * 366 * 24 * 60;
+        let mut known = known(vec![every_minute(1)]);
+        let is_told = |known: &mut Known, minute: i64, since: i64| {
+            assert_eq!(take(known, minute, since), Some((1, tell(minute, Some(0)))));
+            known.settle(1, &Done::Over);
+        };
+        is_told(&mut known, 1, 0);
+        assert!(matches!(take(&mut known, AHEAD, AHEAD), Some((1, Work::LeaveOut { .. }))));
+        known.settle(1, &Done::LeftOut);
+        is_told(&mut known, AHEAD + 1, AHEAD);
+        assert_eq!((take(&mut known, 5, 5), known.pause(moment(5 * MINUTE))), (None, Duration::from_mins(1)));
+        is_told(&mut known, 6, 5);
+        assert_eq!(take(&mut known, 6, 5), None, "once");
+        is_told(&mut known, 7, 5);
+        // The host is started again: the store has the time that was wrong, and the last due time that was told.
+        let stored = StoredSchedule {
+            over: (AHEAD + 1) * MINUTE,
+            last: Some(LastDue { due: 7 * MINUTE, failed: false }),
+            catch_up: 1,
+            ..every_minute(1)
+        };
+        let mut known = self::known(vec![stored]);
+        assert_eq!(take(&mut known, 9, 9), Some((1, tell(9, Some(1)))), "8 and 9 were missed");
+        known.settle(1, &Done::Over);
+        // Soon it is that time, or a clock that was wrong meanwhile is set right: what was told then does not come again.
+        assert_eq!(take(&mut known, AHEAD - 60, AHEAD - 60), None);
+        assert_eq!(take(&mut known, AHEAD + 1, AHEAD - 60), None);
+        is_told(&mut known, AHEAD + 2, AHEAD - 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_was_set_and_paused_while_the_clock_was_ahead_is_due_after_it_was_set_back() {
+        const AHEAD: i64 = 10 * 366 * 24 * 60 * MINUTE + MINUTE / 2;
+        let stored = StoredSchedule { set_at: AHEAD, over: AHEAD, runs_from: AHEAD, ..every_minute(1) };
+        let daily = StoredTiming::Cron { expression: "6 0 * * *".to_owned(), zone: "UTC".to_owned() };
+        let mut known = known(vec![stored.clone(), StoredSchedule { id: 2, timing: daily, ..stored }]);
+        assert_eq!(take(&mut known, 5, 5), None);
+        let half_past = Work::Tell { due: moment(5 * MINUTE + MINUTE / 2), left_out: Some(0), is_last: false };
+        assert_eq!(take(&mut known, 6, 5), Some((1, half_past)));
+        assert_eq!(take(&mut known, 6, 5), Some((2, tell(6, Some(0)))));
     }
 
     #[tokio::test(start_paused = true)]
