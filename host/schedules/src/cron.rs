@@ -15,6 +15,11 @@ const MOST_DAYS: u32 = 50 * 366;
 /// The minutes of a day.
 const MINUTES: u32 = 24 * 60;
 
+/// The names of the months, as a field of months has them.
+const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+/// The names of the days of the week, as a field of these has them.
+const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+
 /// The error for a text that is not a cron expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoCron {
@@ -27,6 +32,11 @@ pub enum NoCron {
     /// It contains a character that no field has.
     #[error("contains {0:?}; a field has numbers, names, and * , - / # L W alone")]
     Character(char),
+    /// A field has a name or a letter that belongs to another field, or to none.
+    #[error(
+        "has {0:?} in a field without such a name; months are JAN to DEC, days of the week SUN to SAT, L and W of days"
+    )]
+    Name(String),
     /// A field cannot be read.
     #[error("cannot be read: {0}")]
     Field(String),
@@ -62,6 +72,15 @@ impl Cron {
         }
         let fields: Vec<&str> = expression.split_ascii_whitespace().collect();
         let &[minute, hour, day, month, weekday] = fields.as_slice() else { return Err(NoCron::Fields(fields.len())) };
+        check_names(minute, &[], |_| false)?;
+        check_names(hour, &[], |_| false)?;
+        check_names(day, &[], |letters| ["L", "W", "LW"].contains(&letters))?;
+        check_names(month, &MONTHS, |_| false)?;
+        check_names(weekday, &WEEKDAYS, |letters| letters == "L")?;
+        // Alone it would be no day at all.
+        if weekday.split(',').any(|part| part.eq_ignore_ascii_case("L")) {
+            return Err(NoCron::Name(weekday.to_owned()));
+        }
         let text = fields.join(" ");
         read(&text)?;
         let minutes = read(&format!("{minute} * * * *"))?;
@@ -245,6 +264,20 @@ impl Cron {
         let mut days = std::iter::successors(Some(first), |date| date.tomorrow().ok()).take(MOST_DAYS as usize);
         days.any(|date| self.is_day(date))
     }
+}
+
+/// Checks the names in a field, and the letters behind a name or a number there. `croner` takes each name for a number in any
+/// field, so that `0 9 MON * *` would be due on the first of each month, and skips an `L` where it means nothing.
+fn check_names(field: &str, names: &[&str], is_letter: impl Fn(&str) -> bool) -> Result<(), NoCron> {
+    for part in field.split(|c: char| !c.is_ascii_alphanumeric()) {
+        let text = part.to_ascii_uppercase();
+        let letters = text.trim_start_matches(|c: char| c.is_ascii_digit());
+        let rest = names.iter().find_map(|name| text.strip_prefix(name)).unwrap_or(letters);
+        if !rest.is_empty() && !is_letter(rest) {
+            return Err(NoCron::Name(part.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 fn read(expression: &str) -> Result<croner::Cron, NoCron> {

@@ -65,8 +65,38 @@ fn an_expression_that_cannot_be_read_or_is_never_due_is_refused() {
     assert_eq!(refused("@daily"), NoCron::Character('@'));
     assert_eq!(refused("0 0 * * +MON"), NoCron::Character('+'));
     assert_eq!(refused(&"1".repeat(LONGEST_EXPRESSION + 1)), NoCron::TooLong);
-    for odd in ["60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "x * * * *", "5-1 * * * *", "*/0 * * * *"] {
+    for odd in ["60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "5-1 * * * *", "*/0 * * * *"] {
         assert!(matches!(refused(odd), NoCron::Field(_)), "{odd}");
+    }
+}
+
+/// Otherwise a schedule whose author took one field for another would be due on other days than they mean.
+#[test]
+fn names_and_letters_are_refused_in_fields_of_other_things() {
+    let parse = |text: &str| Cron::parse(text, Zone::named("UTC").unwrap()).map(drop);
+    for (text, name) in [
+        ("x * * * *", "x"),
+        ("0 9 MON * *", "MON"),
+        ("0 9 * MON *", "MON"),
+        ("0 9 * * MAR", "MAR"),
+        ("0 jan * * *", "jan"),
+        ("0 9 * 1JAN *", "1JAN"),
+        ("0 9 * * 1MON", "1MON"),
+        ("0 9 * * SUNDAY", "SUNDAY"),
+        ("0 L * * *", "L"),
+        ("0,L 9 * * *", "L"),
+        ("0 9 1 L,3 *", "L"),
+        ("0 9 1 * L", "L"),
+        ("0 9 1 * MON,L", "MON,L"),
+        ("0 9 * * 5W", "5W"),
+        ("H 9 * * *", "H"),
+    ] {
+        assert_eq!(parse(text), Err(NoCron::Name(name.to_owned())), "{text}");
+    }
+    for text in
+        ["0 9 L,15W,1 jan-Mar,OCT sun,Mon-FRI/2", "0 9 LW * *", "0 9 l * *", "0 9 * * FRI#2,5L,MONL,sun#L", "0 9 * * 7"]
+    {
+        assert_eq!(parse(text), Ok(()), "{text}");
     }
 }
 
