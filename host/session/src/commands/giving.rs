@@ -185,20 +185,31 @@ pub(crate) fn is_spoken(message: &Message) -> bool {
     is_said && !message.own && !message.delayed && message.carbon.is_none() && !changes_another
 }
 
-/// Returns what follows our nickname and `:` or `,` in a message to a room.
+/// Returns what follows our nickname and `:` or `,` in a message to a room, or `@`, our nickname and a space, as some
+/// clients write a mention.
 pub(crate) fn addressed<'s>(said: &'s str, message: &Message, rooms: &Rooms) -> Option<&'s str> {
     if message.kind != MessageKind::Groupchat {
         return None;
     }
     let room = rooms.shown.get(&message.chat)?;
+    // Keyboards for Chinese and Japanese write the last two.
+    let ended = |rest: &'s str| rest.strip_prefix([':', ',', '\u{ff1a}', '\u{ff0c}']);
+    let spaced = |rest: &'s str| rest.starts_with(char::is_whitespace).then_some(rest);
+    let plain = after_nick(said, &room.nick).and_then(ended);
+    let mention =
+        || after_nick(said.strip_prefix('@')?, &room.nick).and_then(|rest| ended(rest).or_else(|| spaced(rest)));
+    plain.or_else(mention).map(str::trim_start)
+}
+
+/// Returns what follows a nickname at the beginning of a text. Capitals do not count, since phones write them there.
+fn after_nick<'s>(said: &'s str, nick: &str) -> Option<&'s str> {
     let mut rest = said.chars();
-    for wanted in room.nick.chars() {
-        // Capitals do not count, since phones write them at the beginning.
+    for wanted in nick.chars() {
         if !rest.next()?.to_lowercase().eq(wanted.to_lowercase()) {
             return None;
         }
     }
-    rest.as_str().strip_prefix([':', ',']).map(str::trim_start)
+    Some(rest.as_str())
 }
 
 /// Returns the room in which something was said, to all or in private.

@@ -7,6 +7,7 @@ use parlor_stanza::types::{Message, MessageKind};
 use super::giving::{may_speak, room_of, shown_prefix, usage_of};
 use super::people::{Around, Person};
 use super::{Commands, Place, Reading, Registered, usage};
+use crate::command_names::CommandName;
 use crate::turn::Turn;
 
 /// Maximum length of an answer of the host, in bytes.
@@ -30,7 +31,10 @@ impl Commands {
                 let found = self.find(&name, Place::In(room.as_ref()));
                 let found = found.filter(|(_, name, found)| is_shown(name, found, &person, message, around));
                 match found {
-                    Some((_, registered, found)) => explained(registered, found, &name, &prefix),
+                    Some((plugin, registered, found)) => {
+                        let called = self.called(plugin, registered, found, Place::In(room.as_ref()));
+                        explained(registered, found, [&name, &called], &prefix)
+                    }
                     None if in_room => return,
                     None => "There is no command of that name.".to_owned(),
                 }
@@ -80,17 +84,18 @@ fn is_shown(name: &str, one: &Registered, person: &Person<'_>, asked: &Message, 
     !rules.off && may_speak(one, asked, around.roster) && person.is_among(allow)
 }
 
-/// Explains a command that people give by this word.
-fn explained(name: &str, one: &Registered, word: &str, prefix: &str) -> String {
+/// Explains a command that somebody asked for by this word, and that is listed by that one.
+fn explained(name: &str, one: &Registered, [word, called]: [&str; 2], prefix: &str) -> String {
     let mut lines = vec![usage_of(&format!("{prefix}{word}"), &one.reading), one.help.clone()];
     if let Reading::Host(declared) = &one.reading {
         lines.retain(|line| !line.is_empty());
         lines.extend(usage::lines(&declared.parameters));
     }
-    let aliases: Vec<_> = one.aliases.iter().filter(|alias| alias.as_str() != word).collect();
-    if !aliases.is_empty() && one.names.of(name).is_none() {
-        let aliases: Vec<_> = aliases.into_iter().map(|alias| format!("{prefix}{alias}")).collect();
-        lines.push(format!("Also: {}", aliases.join(", ")));
+    let aliases = one.aliases.iter().filter(|_| one.names.of(name).is_none()).map(CommandName::as_str);
+    let others = std::iter::once(called).chain(aliases).filter(|other| *other != word);
+    let others: Vec<_> = others.map(|other| format!("{prefix}{other}")).collect();
+    if !others.is_empty() {
+        lines.push(format!("Also: {}", others.join(", ")));
     }
     let mut text = lines.join("\n");
     text.truncate(text.floor_char_boundary(MAX_ANSWER));

@@ -130,13 +130,16 @@ fn in_a_room_a_command_may_follow_our_nickname_in_place_of_the_prefix() {
     let mut test = TestSession::connected(Settings::default());
     test.declare(&plugin("dice"), declaration("roll")).unwrap();
     test.in_room();
-    for (number, said) in (1..).zip(["bot: roll", "BOT, roll", "Bot:roll", "bot: !roll", "bot:   dice.ROLL"]) {
+    let ways = ["bot: roll", "BOT, roll", "Bot:roll", "bot: !roll", "bot:   dice.ROLL", "bot\u{ff1a}roll"];
+    let mentions = ["@bot roll", "@Bot: roll", "@bot, !roll"];
+    for (number, said) in (1..).zip(ways.into_iter().chain(mentions)) {
         test.say_in_room("juliet", said);
         assert_eq!(test.count("command"), number, "{said}");
         assert!(matches!(test.last("message"), Payload::Message(one) if one.command.as_deref() == Some("roll")));
     }
     test.forget();
-    for said in ["bot roll", "bots: roll", "robot: roll", "bot: hello", "bot:", "bot: ", "roll", "juliet: roll"] {
+    let others = ["bots: roll", "robot: roll", "juliet: roll", "@bots roll", "@@bot roll", "@ bot roll", "me@bot roll"];
+    for said in ["bot roll", "bot: hello", "bot:", "bot: ", "roll", "@bot", "@botroll"].into_iter().chain(others) {
         test.say_in_room("juliet", said);
         assert!(matches!(test.last("message"), Payload::Message(one) if one.command.is_none()), "{said}");
     }
@@ -332,7 +335,13 @@ fn help_shows_a_command_to_those_who_may_give_it() {
     assert_eq!(test.texts(), ["Commands:\n!kick – Does it", explained]);
     test.wait(10);
     test.say_from(JULIET_HOME, "!help out");
-    assert!(test.texts()[0].starts_with("Usage: !out WHOM"));
+    test.say_from(JULIET_HOME, "!help !mod.out");
+    let explained_as = |word: &str, others: &str| {
+        let (_, rest) = explained.split_once(" WHOM [").unwrap();
+        let (rest, _) = rest.split_once("Also: ").unwrap();
+        format!("Usage: {word} WHOM [{rest}Also: {others}")
+    };
+    assert_eq!(test.texts(), [explained_as("!out", "!kick, !k"), explained_as("!mod.out", "!kick, !out, !k")]);
 }
 
 /// Row 150. Otherwise a plugin could use the host to send strangers what it has heard, or anybody flood a room.
