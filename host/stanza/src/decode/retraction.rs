@@ -5,7 +5,7 @@ use xmpp_parsers::ns;
 
 use super::extensions::{id_of, sendable_id};
 use super::is_same_bare;
-use crate::encode::{FASTEN, MODERATE, OLDER_MODERATE};
+use crate::encode::{FASTEN, MODERATE, OLDER_MODERATE, OLDER_RETRACT};
 use crate::text::kept;
 use crate::types::{Moderated, RETRACT, address};
 use crate::xml::Xml;
@@ -24,7 +24,7 @@ pub(super) enum Retraction {
 /// Reads a payload. `room` is the sender if it may be a room itself. The same element from other senders is ignored.
 pub(super) fn read<'a, E: Xml<'a>>(payload: E, room: Option<&Jid>) -> Option<Retraction> {
     if payload.has_ns(FASTEN) {
-        return older(payload, room?);
+        return older(payload, room);
     }
     let id = id_of(payload).filter(|_| payload.name() == "retract" && payload.has_ns(RETRACT))?;
     match child(payload, "moderated", MODERATE) {
@@ -33,11 +33,14 @@ pub(super) fn read<'a, E: Xml<'a>>(payload: E, room: Option<&Jid>) -> Option<Ret
     }
 }
 
-/// Reads the form of version 0.2 of XEP-0425.
-fn older<'a, E: Xml<'a>>(payload: E, room: &Jid) -> Option<Retraction> {
-    let by_room = child(payload, "moderated", OLDER_MODERATE).filter(|_| payload.name() == "apply-to")?;
+/// Reads the forms of version 0.3 of XEP-0424 and version 0.2 of XEP-0425.
+fn older<'a, E: Xml<'a>>(payload: E, room: Option<&Jid>) -> Option<Retraction> {
+    let id = id_of(payload).filter(|_| payload.name() == "apply-to")?;
+    let Some(by_room) = child(payload, "moderated", OLDER_MODERATE) else {
+        return child(payload, "retract", OLDER_RETRACT).map(|_| Retraction::OfAuthor(id));
+    };
     by_room.children().find(|child| child.name() == "retract")?;
-    Some(Retraction::OfRoom(moderated(id_of(payload)?, by_room, by_room, room)))
+    Some(Retraction::OfRoom(moderated(id, by_room, by_room, room?)))
 }
 
 /// Reads what a room says of a retraction. `around` is the element that has the reason.

@@ -6,14 +6,18 @@ use super::*;
 #[test]
 fn a_retraction_is_the_authors_and_moderation_the_rooms() {
     let own = "<retract xmlns='urn:xmpp:message-retract:1' id='7'/>";
+    let older_own =
+        "<apply-to xmlns='urn:xmpp:fasten:0' id='7'><retract xmlns='urn:xmpp:message-retract:0'/></apply-to>";
     let newer = "<retract xmlns='urn:xmpp:message-retract:1' id='7'><moderated xmlns='urn:xmpp:message-moderate:1' \
                  by='r@muc/boss'><occupant-id xmlns='urn:xmpp:occupant-id:0' id='o'/></moderated><reason>rude</reason>\
                  </retract>";
     let older = "<apply-to xmlns='urn:xmpp:fasten:0' id='7'><moderated xmlns='urn:xmpp:message-moderate:0' \
                  by='r@muc/boss'><retract xmlns='urn:xmpp:message-retract:0'/><reason>rude</reason></moderated></apply-to>";
     for head in ["from='a@b/c' type='chat'", "from='r@muc/n' type='groupchat'", "from='r@muc' type='groupchat'"] {
-        let found = message(head, own).extensions.unwrap();
-        assert_eq!((found.retract.as_deref(), found.moderated.is_none()), (Some("7"), true), "{head}");
+        for payload in [own, older_own] {
+            let found = message(head, payload).extensions.unwrap();
+            assert_eq!((found.retract.as_deref(), found.moderated.is_none()), (Some("7"), true), "{head}: {payload}");
+        }
     }
     for (payload, occupant_id) in [(newer, Some("o")), (older, None)] {
         let Extensions { moderated, retract, .. } =
@@ -27,9 +31,14 @@ fn a_retraction_is_the_authors_and_moderation_the_rooms() {
         let elsewhere = message("from='other@muc' type='groupchat'", payload).extensions.unwrap();
         assert_eq!(elsewhere.moderated.unwrap().by, None, "nobody of that room did it");
     }
-    for odd in
-        ["<retract xmlns='urn:x' id='7'/>", "<retract xmlns='urn:xmpp:message-retract:1'/>", "<apply-to id='7'/>"]
-    {
+    for odd in [
+        "<retract xmlns='urn:x' id='7'/>",
+        "<retract xmlns='urn:xmpp:message-retract:1'/>",
+        "<apply-to id='7'/>",
+        "<apply-to xmlns='urn:xmpp:fasten:0' id='7'/>",
+        "<apply-to xmlns='urn:xmpp:fasten:0' id='7'><retract xmlns='urn:x'/></apply-to>",
+        "<apply-to xmlns='urn:xmpp:fasten:0'><retract xmlns='urn:xmpp:message-retract:0'/></apply-to>",
+    ] {
         assert!(message("from='r@muc' type='groupchat'", odd).extensions.is_none(), "{odd}");
     }
 }
