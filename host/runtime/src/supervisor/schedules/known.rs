@@ -87,7 +87,9 @@ impl Known {
     /// it is settled.
     pub(super) fn take_due(&mut self, now: Timestamp, since: Timestamp) -> Option<(StoredSchedule, Work)> {
         let at = Instant::now();
-        self.0.values_mut().for_each(|one| one.follow(now));
+        for one in self.0.values_mut() {
+            one.follow(now);
+        }
         loop {
             let ready = self.0.values_mut().filter(|one| one.is_free(at) && one.due_by(now).is_some());
             let one = ready.min_by_key(|one| one.due_by(now))?;
