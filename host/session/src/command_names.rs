@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 use arc_swap::ArcSwap;
 use parlor_base::id::PluginId;
 use serde::{Serialize, Serializer};
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::command_rules::CommandRules;
 
@@ -41,6 +42,7 @@ impl FromStr for CommandName {
     type Err = NoCommandName;
 
     fn from_str(text: &str) -> Result<Self, NoCommandName> {
+        let text: String = text.nfc().collect();
         let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
         if text.is_empty() || text.chars().count() > MOST || !text.chars().all(fits) {
             return Err(NoCommandName);
@@ -65,6 +67,12 @@ impl Serialize for CommandName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
+}
+
+/// Returns a word as names of commands have it: in lower case, and each letter with its accents as one sign where there is
+/// one. Some systems write these as several.
+pub(crate) fn folded(word: &str) -> String {
+    word.nfc().collect::<String>().to_lowercase()
 }
 
 /// The names that the owner chose for a plugin's commands, and the owner's rules, keyed by the author's names.
@@ -217,6 +225,8 @@ mod tests {
     #[test]
     fn a_name_is_one_word_of_letters_and_digits_whatever_its_capitals() {
         assert_eq!(name("W\u{dc}rfel-2_x").as_str(), "w\u{fc}rfel-2_x");
+        assert_eq!(name("Wu\u{308}rfel-2_x").as_str(), "w\u{fc}rfel-2_x");
+        assert_eq!(folded("WU\u{308}RFEL-2_x"), "w\u{fc}rfel-2_x", "as people write it");
         for text in ["", "a b", "a.b", "!a", "a\n", &"x".repeat(33)] {
             assert_eq!(text.parse::<CommandName>(), Err(NoCommandName), "{text:?}");
         }

@@ -13,7 +13,7 @@ use super::cooldowns::{Lengths, Tries, Wait};
 use super::kinds::show_duration;
 use super::people::{Around, Person};
 use super::{Commands, LONGEST_WORD, Place, Reading, Registered, words};
-use crate::command_names::HELP;
+use crate::command_names::{HELP, folded};
 use crate::effect::Effect;
 use crate::event::{Event, Payload};
 use crate::iq::random_id;
@@ -74,7 +74,7 @@ impl Commands {
         if word.len() > LONGEST_WORD {
             return None;
         }
-        let word = word.to_lowercase();
+        let word = folded(word);
         let name = if word == HELP {
             word.clone()
         } else {

@@ -7,7 +7,7 @@ use parlor_stanza::types::{Message, MessageKind};
 use super::giving::{may_speak, room_of, shown_prefix, usage_of};
 use super::people::{Around, Person};
 use super::{Commands, Place, Reading, Registered, usage};
-use crate::command_names::CommandName;
+use crate::command_names::{CommandName, folded};
 use crate::turn::Turn;
 
 /// Maximum length of an answer of the host, in bytes.
@@ -25,7 +25,7 @@ impl Commands {
         let text = match wanted {
             None => self.list(message, &prefix, around),
             Some(wanted) => {
-                let name = wanted.strip_prefix(&prefix).unwrap_or(wanted).to_lowercase();
+                let name = folded(wanted.strip_prefix(&prefix).unwrap_or(wanted));
                 let person = Person::of(message, around);
                 let room = room_of(message, around.rooms);
                 let found = self.find(&name, Place::In(room.as_ref()));

@@ -308,6 +308,19 @@ fn the_owner_has_the_last_word_while_the_plugin_runs() {
     assert_eq!(test.texts(), ["Commands:\n!kick – Does it"]);
 }
 
+/// Row 150.
+#[test]
+fn an_accent_may_be_a_sign_of_its_own() {
+    let mut test = TestSession::connected(Settings::default());
+    test.declare(&plugin("dice"), declaration("w\u{fc}rfel")).unwrap();
+    for (number, said) in (1..).zip(["!w\u{fc}rfel", "!wu\u{308}rfel", "!WU\u{308}RFEL", "!dice.wu\u{308}rfel"]) {
+        test.say(said);
+        assert_eq!(test.count("command"), number, "{said:?}");
+    }
+    test.say("!help wu\u{308}rfel");
+    assert_eq!(test.texts(), ["Usage: !w\u{fc}rfel\nDoes it"]);
+}
+
 /// Row 151.
 #[test]
 fn help_shows_a_command_to_those_who_may_give_it() {
