@@ -15,7 +15,7 @@ use jid::{BareJid, NodeRef};
 use parlor_base::atomic::{self, Readers, alone_within, folder_of};
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::Digest;
-use parlor_config::{AccountName, Config, ReadAgain, accounts_file, accounts_text};
+use parlor_config::{AccountName, Config, NewAddresses, ReadAgain, accounts_file, accounts_text};
 use parlor_plugins::policy::edit::add_all_in;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
@@ -39,8 +39,6 @@ const LOCKED: Duration = Duration::from_secs(1);
 const TOLD: Duration = Duration::from_mins(10);
 /// How many addresses a line of the log names.
 const NAMED: usize = 5;
-/// The longest beginning of a component's name in the name of an account that ends in digits.
-const PREFIX: usize = 12;
 
 /// The text of an `accounts.toml` that is made here.
 const HEAD: &str = "# Accounts and groups, beside those of parlor.toml.\n";
@@ -271,12 +269,12 @@ fn entry(config: &Config, component: &AccountName, jid: &BareJid) -> Table {
 /// Without the first part, a stranger could take a name that the policy has for another account, and get its plugins.
 fn name_of(component: &AccountName, jid: &BareJid, is_taken: impl Fn(&AccountName) -> bool) -> Option<AccountName> {
     let node = jid.node().map(NodeRef::as_str).unwrap_or_default();
-    let prefix: String = component.as_str().chars().take(PREFIX).collect();
-    let digits = AccountName::LONGEST - prefix.len() - 1;
+    let beginning = NewAddresses::beginning_of_names(component);
+    let digits = AccountName::LONGEST - beginning.len() - 1;
     // An address may have been chosen so that its name is the one that follows from another address.
     let others = (0_u32..).map(|number| {
         let digest = Digest::of(format!("{jid} {number}").as_bytes()).to_hex();
-        format!("{prefix}-{}", digest.get(..digits).unwrap_or_default())
+        format!("{beginning}-{}", digest.get(..digits).unwrap_or_default())
     });
     let all = std::iter::once(format!("{component}-{node}")).chain(others);
     all.filter_map(|name| name.parse::<AccountName>().ok()).find(|name| !is_taken(name))
