@@ -11,14 +11,14 @@ use jid::BareJid;
 use parlor_base::atomic::{folder_of, is_open};
 use parlor_base::document::{self, ReadError};
 use parlor_base::escape::{EscapedPath as _, shell_word};
-use parlor_config::{AccountConfig, Config};
+use parlor_config::{AccountConfig, Config, ConfigFile};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::edit::add_all_in;
 use serde_json::json;
 use toml::{Table, Value};
 
 use super::lines::{Bad, LARGEST, Line, Source, is_same, parse};
-use super::{ConfigText, GROUP, applied, record};
+use super::{GROUP, applied, open, record};
 use crate::login::new_secret;
 use crate::show::{Put as _, print, print_json};
 use crate::target::{self, Target};
@@ -55,13 +55,13 @@ impl ImportArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let text = self.text()?;
         let config = self.target.load_to_write()?;
-        let file = ConfigText::open(&config.path)?;
+        let file = open(&config, &config.file_for_accounts())?;
         // Parse it again: from now on no other command changes it.
-        let config = file.draft(&file.text, &self.target)?;
+        let config = config.read_again()?;
         let plan = Plan::of(&config, parse(&text)).or_else(|bad| self.refused(&bad))?;
         let is_fine = |new: &[New]| {
-            let text = add_all_in(GROUP, &file.text, &entries(new, New::checked)).map_err(|error| error.to_string())?;
-            file.draft(&text, &self.target).map_err(|error| format!("{error:#}"))
+            let text = add_all_in(GROUP, file.text().unwrap_or_default(), &entries(new, New::checked));
+            file.draft(text.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
         };
         let Ok(after) = is_fine(&plan.new) else {
             let mut bad = Vec::new();
@@ -70,13 +70,13 @@ impl ImportArgs {
         };
         let (new, old) = (plan.new.len(), plan.unchanged.len());
         target::say(&format!("{} accounts are checked: {new} new, {old} there already", new + old));
-        let plugins = plugins_on(&after, &plan.new);
+        let plugins = plugins_on(after.config(), &plan.new);
         if self.dry_run || plan.new.is_empty() {
-            return self.show(&file.named, &plan, &plugins, None);
+            return self.show(file.named(), &plan, &plugins, None);
         }
-        self.write(&config, &file, &plan)?;
+        write(&config, &file, &plan)?;
         let host = applied(&config)?;
-        self.show(&file.named, &plan, &plugins, Some(host))
+        self.show(file.named(), &plan, &plugins, Some(host))
     }
 
     /// Returns the text of the file.
@@ -113,26 +113,6 @@ impl ImportArgs {
             text.put(format_args!("\nand {} more", bad.len() - NAMED));
         }
         Err(anyhow!(text))
-    }
-
-    /// Writes the password files, the audit and the configuration, in this order.
-    fn write(&self, config: &Config, file: &ConfigText, plan: &Plan) -> anyhow::Result<()> {
-        let mut secrets = Secrets::default();
-        let all = plan.new.iter().filter(|new| new.secret().is_some()).count();
-        for (done, (new, secret)) in plan.new.iter().filter_map(|new| Some((new, new.secret()?))).enumerate() {
-            if done > 0 && done % STEP == 0 {
-                target::say(&format!("{done} of {all} passwords are written"));
-            }
-            if !new.has_secret {
-                secrets.0.push(new_secret(&secret_file(config, new), secret)?);
-            }
-        }
-        let text = add_all_in(GROUP, &file.text, &entries(&plan.new, New::entry))?;
-        let after = file.draft(&text, &self.target)?;
-        record(config, &after, &plan.new.iter().map(|new| &new.line.name).collect::<Vec<_>>())?;
-        file.write(&text)?;
-        secrets.keep();
-        Ok(())
     }
 
     /// Says what was done to this file, or would be. `host` is none if nothing was changed.
@@ -173,6 +153,26 @@ impl ImportArgs {
         }
         print(&text)
     }
+}
+
+/// Writes the password files, the audit and the configuration, in this order.
+fn write(config: &Config, file: &ConfigFile, plan: &Plan) -> anyhow::Result<()> {
+    let mut secrets = Secrets::default();
+    let all = plan.new.iter().filter(|new| new.secret().is_some()).count();
+    for (done, (new, secret)) in plan.new.iter().filter_map(|new| Some((new, new.secret()?))).enumerate() {
+        if done > 0 && done % STEP == 0 {
+            target::say(&format!("{done} of {all} passwords are written"));
+        }
+        if !new.has_secret {
+            secrets.0.push(new_secret(&secret_file(config, new), secret)?);
+        }
+    }
+    let text = add_all_in(GROUP, file.text().unwrap_or_default(), &entries(&plan.new, New::entry))?;
+    let after = file.draft(text)?;
+    record(config, after.config(), &plan.new.iter().map(|new| &new.line.name).collect::<Vec<_>>())?;
+    file.write(&after)?;
+    secrets.keep();
+    Ok(())
 }
 
 /// The changes of an import.
