@@ -144,9 +144,9 @@ fn how(account: &AccountConfig) -> &'static str {
     after_help = "On a terminal, the command asks for values that no flag gives. It logs in once, and writes nothing if that fails. If there is a file accounts.toml beside parlor.toml, the account goes there. Comments stay. A running host logs in with the new account at once.\n\nExamples:\n  parlor account add second                                        asks\n  parlor account add second --jid second@example.org --register    makes it, too, and a password\n  pass show second | parlor account add second --jid second@example.org --password-stdin\n  parlor account add third --jid third@example.org --group support      with what the group says\n\nThe password goes into NAME.password beside parlor.toml. If that file exists, the command refuses, unless --password-file says that it is this account's.\n\nExit codes: 0 added, 1 failed and nothing was written, but for the password of an account that was made, or may have been, 2 wrong usage"
 )]
 pub struct AddArgs {
-    /// The name of the account in parlor.toml: 1 to 32 of a-z, 0-9, - and _.
+    /// The name of the account: 1 to 32 of a-z, 0-9, - and _.
     name: AccountName,
-    /// The group that it is in: a table [group.NAME] of parlor.toml, whose keys count for it.
+    /// The group that it is in: a table [group.NAME] of parlor.toml or accounts.toml, whose keys count for it.
     #[arg(long, value_name = "NAME")]
     group: Option<GroupName>,
     #[command(flatten)]
@@ -163,13 +163,14 @@ impl AddArgs {
         let config = self.target.load_to_write()?;
         let name = &self.name;
         if config.accounts.contains_key(name) {
-            bail!("there is an account {name} in {} already: choose another name", config.path.escaped());
+            bail!("there is an account {name} in {} already: choose another name", config.file_with(name).escaped());
         }
         if let Some(group) = self.group.as_ref().filter(|group| !config.groups.contains(*group)) {
             let near = suggestion(nearest(group.as_str(), config.groups.iter().map(GroupName::as_str)));
             bail!(
-                "there is no group {group} in {}: write a table [group.{group}] there first{near}",
-                config.path.escaped()
+                "there is no group {group} in {}: write a table [group.{group}] into {} first{near}",
+                config.files(),
+                config.file_for_accounts().escaped()
             );
         }
         let terminal = Terminal::open_unless(self.json).filter(|_| !self.login.password_stdin);

@@ -69,7 +69,7 @@ impl Routes {
         peer: u32,
     ) -> Result<Answer, Refusal> {
         if request.value("at").is_some_and(|at| at != ".") {
-            return Err(cluster::no_cluster());
+            return Err(cluster::no_cluster(&self.handle.host));
         }
         let by = audit::user(&request, peer);
         self.answered(request, client, by).await

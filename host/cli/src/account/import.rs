@@ -35,7 +35,7 @@ const NO_FILE_YET: (&str, &str) = ("password_env", "PARLOR_IMPORTED_PASSWORD");
 /// The arguments of `parlor account import`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The file is CSV with the names of its columns in the first line, or has a JSON object on each line. The columns are jid, name, group, and one of password, password_file, password_command, password_env and component; only jid is required. Without a name, the account gets the part of its jid before the @. A group is a table [group.NAME] in parlor.toml.\n\nThe command first checks all lines. If one is bad, it changes nothing, and names each bad line. Accounts that exist already stay as they are, so you can import the same file again. The check does not log in: the running host logs in with the new accounts, at most a hundred a second to the same server, and `parlor status --state away` shows those that it cannot connect. Comments in parlor.toml stay.\n\nExamples:\n  parlor account import accounts.csv --dry-run\n  parlor account import accounts.csv\n  generate-accounts | parlor account import - --json      from standard input, for programs\n\nSuch a file:\n  jid,group,password\n  support-1@example.org,support,their password\n  support-2@example.org,support,another password\n\nA password goes into NAME.password beside parlor.toml, as with `parlor account add`. Delete the imported file then.\n\nExit codes: 0 added, or all are there already; 1 failed, and nothing was changed; 2 wrong usage"
+    after_help = "The file is CSV with the names of its columns in the first line, or has a JSON object on each line. The columns are jid, name, group, and one of password, password_file, password_command, password_env and component; only jid is required. Without a name, the account gets the part of its jid before the @. A group is a table [group.NAME] in parlor.toml or accounts.toml.\n\nThe command first checks all lines. If one is bad, it changes nothing, and names each bad line. Accounts that exist already stay as they are, so you can import the same file again. The check does not log in: the running host logs in with the new accounts, at most a hundred a second to the same server, and `parlor status --state away` shows those that it cannot connect. Comments in the files stay.\n\nExamples:\n  parlor account import accounts.csv --dry-run\n  parlor account import accounts.csv\n  generate-accounts | parlor account import - --json      from standard input, for programs\n\nSuch a file:\n  jid,group,password\n  support-1@example.org,support,their password\n  support-2@example.org,support,another password\n\nA password goes into NAME.password beside parlor.toml, as with `parlor account add`. Delete the imported file then.\n\nExit codes: 0 added, or all are there already; 1 failed, and nothing was changed; 2 wrong usage"
 )]
 pub struct ImportArgs {
     /// The file with the accounts, at most 10,000 in 8 MiB; - is standard input.
@@ -207,13 +207,16 @@ impl Plan {
             let twin = twins.iter().copied().find(|twin| is_same(&twin.link.jid, &line.jid));
             let number = line.number;
             match (twin, config.accounts.contains_key(&line.name)) {
-                (Some(twin), _) => match differs(&line, twin) {
+                (Some(twin), _) => match differs(config, &line, twin) {
                     None => plan.unchanged.push(twin.name.to_string()),
                     Some(reason) => bad.push(Bad::new(number, reason)),
                 },
                 (None, true) => bad.push(Bad::new(
                     number,
-                    "parlor.toml has another account of its name: give it another in a column name",
+                    format!(
+                        "{} has another account of its name: give it another in a column name",
+                        config.file_with(&line.name).escaped()
+                    ),
                 )),
                 (None, false) => match New::of(config, line) {
                     Ok(new) => plan.new.push(new),
@@ -228,14 +231,15 @@ impl Plan {
 }
 
 /// Returns why a line is not about the account as it is there. An import changes no account.
-fn differs(line: &Line, account: &AccountConfig) -> Option<&'static str> {
-    if line.is_named && line.name != account.name {
-        Some("its account is in parlor.toml already, with another name")
+fn differs(config: &Config, line: &Line, account: &AccountConfig) -> Option<String> {
+    let how = if line.is_named && line.name != account.name {
+        "with another name"
     } else if line.group != account.group {
-        Some("its account is in parlor.toml already, in another group or in none: change it there")
+        "in another group or in none: change it there"
     } else {
-        None
-    }
+        return None;
+    };
+    Some(format!("its account is in {} already, {how}", config.file_with(&account.name).escaped()))
 }
 
 impl New {
@@ -243,7 +247,11 @@ impl New {
         if line.group.as_ref().is_some_and(|group| !config.groups.contains(group)) {
             let known: Vec<_> = config.groups.iter().map(ToString::to_string).take(NAMED).collect();
             let known = if known.is_empty() { String::new() } else { format!("; there are {}", known.join(", ")) };
-            return Err(format!("parlor.toml has no such group: write a table [group.NAME] for it first{known}"));
+            let (files, file) = (config.files(), config.file_for_accounts());
+            return Err(format!(
+                "there is no such group in {files}: write a table [group.NAME] for it into {} first{known}",
+                file.escaped()
+            ));
         }
         let mut new = Self { line, has_secret: false };
         match &new.line.password {
@@ -257,9 +265,10 @@ impl New {
             }
             Source::Key("component", name) => {
                 let Some((_, component)) = config.components.iter().find(|(known, _)| known.as_str() == name) else {
-                    return Err(
-                        "parlor.toml has no such component: write a table [component.NAME] for it first".to_owned()
-                    );
+                    return Err(format!(
+                        "{} has no such component: write a table [component.NAME] for it first",
+                        config.path.escaped()
+                    ));
                 };
                 if component.jid.domain() != new.line.jid.domain() {
                     let domain = component.jid.domain().as_str();
@@ -327,7 +336,10 @@ fn has_secret(path: &Path, password: &str) -> Result<bool, String> {
     if read && text.lines().next() == Some(password) {
         return Ok(true);
     }
-    Err("the file for its password, NAME.password beside parlor.toml, is there already with something else in it: move it away, or name it as password_file".to_owned())
+    Err(format!(
+        "the file for its password, {}, is there already with something else in it: move it away, or name it as password_file",
+        path.escaped()
+    ))
 }
 
 /// Finds the lines with which the configuration could not be read, by halves.

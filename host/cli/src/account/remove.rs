@@ -20,10 +20,10 @@ use crate::target::Target;
 /// The arguments of `parlor account remove`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal, the command asks whether to keep the account's data on this host: data of plugins, contacts, schedules, keys of encryption. The audit stays, and so does the account on its server. Comments in parlor.toml stay. In a cluster, NATS keeps the account's data: `parlor cluster remove` removes that, once the account is in no file of any node.\n\nExamples:\n  parlor account remove second\n  parlor account remove second --yes                keeps its data\n  parlor account remove second --yes --with-data    removes its data, too\n\nExit codes: 0 removed, 1 failed, 2 wrong usage, 3 not agreed to"
+    after_help = "On a terminal, the command asks whether to keep the account's data on this host: data of plugins, contacts, schedules, keys of encryption. The audit stays, and so does the account on its server. Comments in the files stay. In a cluster, NATS keeps the account's data: `parlor cluster remove` removes that, once the account is in no file of any node.\n\nExamples:\n  parlor account remove second\n  parlor account remove second --yes                keeps its data\n  parlor account remove second --yes --with-data    removes its data, too\n\nExit codes: 0 removed, 1 failed, 2 wrong usage, 3 not agreed to"
 )]
 pub struct RemoveArgs {
-    /// The account, by its name in parlor.toml.
+    /// The name of the account.
     account: AccountName,
     /// Remove also what the host keeps for it.
     #[arg(long)]
@@ -50,7 +50,7 @@ impl RemoveArgs {
         let may_be_empty =
             config.cluster.as_ref().map_or(!config.new_addresses.is_empty(), |cluster| cluster.share_plugins);
         if config.accounts.len() == 1 && !may_be_empty {
-            bail!("{name} is the only account in {}: a host needs one; add another one first", config.path.escaped());
+            bail!("{name} is the only account in {}: a host needs one; add another one first", config.files());
         }
         let jid = &account.link.jid;
         if self.with_data && config.cluster.is_some() {
