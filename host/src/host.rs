@@ -6,7 +6,6 @@ mod adding;
 pub(crate) mod audit;
 #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "only a cluster gives accounts to the host"))]
 pub(crate) mod claims;
-pub(crate) mod components;
 mod domains;
 mod explain;
 pub(crate) mod keys;
@@ -15,9 +14,9 @@ pub(crate) mod lock;
 mod moved;
 mod newcomers;
 mod plugin;
+mod plugins;
 mod reload;
 mod replacing;
-pub(crate) mod schedules;
 mod standing;
 pub(crate) mod webhooks;
 
@@ -34,7 +33,7 @@ use late::Late;
 use lock::lock;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
-use parlor_config::{AccountName, Config, Web};
+use parlor_config::{AccountName, Config};
 use parlor_plugins::components::Components;
 use parlor_plugins::policy::hooks::Hooks;
 use parlor_plugins::policy::{Entry, Policy, PolicyError};
@@ -51,14 +50,15 @@ use parlor_store::{DataError, OpenError, Store};
 use plugin::{Plugin, Standing};
 use reload::{Read, hook};
 use standing::{Leaving, Left};
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Mutex, Notify};
 
 use self::accounts::{open, spread, start_account};
 use self::adding::{add_all, prune_cache};
 use self::claims::Claims;
 use self::domains::Domains;
 use self::late::add_ready;
-use crate::web::Counts;
+use self::plugins::Plugins;
+use self::webhooks::WebhookListening;
 
 #[cfg(feature = "cluster")]
 pub(crate) use accounts::read_configuration_again;
@@ -79,12 +79,8 @@ const LONGEST_REASON: usize = 4 << 10;
 /// A running host.
 pub struct Host {
     config: ArcSwap<Config>,
-    /// The section `[web]` of the configuration, with a signal for each change.
-    web: watch::Sender<Web>,
-    /// The requests to webhooks, by how they ended.
-    webhook_counts: Counts,
-    /// Why webhooks cannot be listened for; `None` if they are, or if there is no address to listen at.
-    webhook_fault: ArcSwapOption<String>,
+    /// The listening for webhooks.
+    pub(crate) listening: WebhookListening,
     engine: Arc<Engine>,
     /// The threads of its accounts.
     threads: Threads,
@@ -99,8 +95,8 @@ pub struct Host {
     #[cfg(feature = "cluster")]
     pub(crate) cluster: std::sync::OnceLock<crate::cluster::Member>,
     /// The domains of components, which take the place of a server for accounts that are addresses there.
-    domains: Domains,
-    plugins: Mutex<BTreeMap<PluginId, Plugin>>,
+    pub(crate) domains: Domains,
+    pub(crate) plugins: Plugins,
     /// Plugins that are shutting down, or about to come back.
     leaving: Leaving,
     /// Notified when a new version did not fit into the limits beside the running one.
@@ -228,9 +224,7 @@ impl Host {
         let host = Self {
             components,
             domains,
-            web: watch::Sender::new(config.web.clone()),
-            webhook_counts: Counts::default(),
-            webhook_fault: ArcSwapOption::empty(),
+            listening: WebhookListening::new(config.web.clone(), engine.webhooks().watch()),
             config: ArcSwap::from_pointee(config),
             engine,
             threads,
@@ -239,7 +233,7 @@ impl Host {
             claims: Claims::default(),
             #[cfg(feature = "cluster")]
             cluster: std::sync::OnceLock::new(),
-            plugins: Mutex::default(),
+            plugins: Plugins::default(),
             leaving: Leaving::default(),
             crowded: Notify::new(),
             changing: Mutex::default(),

@@ -77,14 +77,14 @@ impl Listener {
 
 /// Listens where the configuration says, while any plugin has webhooks.
 async fn listen(host: Arc<Host>, mut stops: oneshot::Receiver<()>) {
-    let (mut wanted, mut web) = (webhooks::to_listen_for(&host), webhooks::section(&host));
+    let (mut wanted, mut web) = (host.listening.wanted(), host.listening.section());
     let mut running: Option<(Listen, Server)> = None;
     loop {
         let (is_wanted, now) = (*wanted.borrow_and_update() > 0, web.borrow_and_update().clone());
         // A node also takes requests for the webhooks of other nodes.
         let is_wanted = is_wanted || (host.config().cluster.is_some() && now.listen.is_some());
         let settled = settle(&host, &mut running, is_wanted, &now).await;
-        webhooks::note_fault(&host, settled.as_ref().err().filter(|_| running.is_none()).cloned());
+        host.listening.note_fault(settled.as_ref().err().filter(|_| running.is_none()).cloned());
         match &settled {
             Ok(()) => {}
             Err(error) if running.is_some() => tracing::error!(
@@ -229,7 +229,7 @@ fn warn_without_tls(listen: &Listen) {
 
 /// Answers a request.
 async fn answer(host: &Host, arrived: Arrived) -> Reply {
-    let counts = webhooks::counts(host);
+    let counts = host.listening.counts();
     // This is asked before the search: a webhook that the search misses may be known a moment later. An account that is
     // counted here has begun to start its plugins.
     #[cfg(feature = "cluster")]

@@ -6,18 +6,17 @@ mod lines;
 mod remove;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use jid::Jid;
 use parlor::control::views::Status;
 use parlor::host::record_accounts;
-use parlor_base::atomic::{self, Readers, alone_in, folder_of};
+use parlor_base::atomic::{self, alone_in, folder_of};
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::{nearest, suggestion};
-use parlor_config::{AccountConfig, AccountName, Config, GroupName, PasswordSource, Way, accounts_file};
+use parlor_config::{AccountConfig, AccountName, Config, ConfigFile, Draft, GroupName, PasswordSource, Way};
 use parlor_plugins::policy::edit::{Change, edit_in};
 use serde_json::json;
 use toml::Table;
@@ -145,9 +144,9 @@ fn how(account: &AccountConfig) -> &'static str {
     after_help = "On a terminal, the command asks for values that no flag gives. It logs in once, and writes nothing if that fails. If there is a file accounts.toml beside parlor.toml, the account goes there. Comments stay. A running host logs in with the new account at once.\n\nExamples:\n  parlor account add second                                        asks\n  parlor account add second --jid second@example.org --register    makes it, too, and a password\n  pass show second | parlor account add second --jid second@example.org --password-stdin\n  parlor account add third --jid third@example.org --group support      with what the group says\n\nThe password goes into NAME.password beside parlor.toml. If that file exists, the command refuses, unless --password-file says that it is this account's.\n\nExit codes: 0 added, 1 failed and nothing was written, but for the password of an account that was made, or may have been, 2 wrong usage"
 )]
 pub struct AddArgs {
-    /// The name of the account in parlor.toml: 1 to 32 of a-z, 0-9, - and _.
+    /// The name of the account: 1 to 32 of a-z, 0-9, - and _.
     name: AccountName,
-    /// The group that it is in: a table [group.NAME] of parlor.toml, whose keys count for it.
+    /// The group that it is in: a table [group.NAME] of parlor.toml or accounts.toml, whose keys count for it.
     #[arg(long, value_name = "NAME")]
     group: Option<GroupName>,
     #[command(flatten)]
@@ -164,13 +163,14 @@ impl AddArgs {
         let config = self.target.load_to_write()?;
         let name = &self.name;
         if config.accounts.contains_key(name) {
-            bail!("there is an account {name} in {} already: choose another name", config.path.escaped());
+            bail!("there is an account {name} in {} already: choose another name", config.file_with(name).escaped());
         }
         if let Some(group) = self.group.as_ref().filter(|group| !config.groups.contains(*group)) {
             let near = suggestion(nearest(group.as_str(), config.groups.iter().map(GroupName::as_str)));
             bail!(
-                "there is no group {group} in {}: write a table [group.{group}] there first{near}",
-                config.path.escaped()
+                "there is no group {group} in {}: write a table [group.{group}] into {} first{near}",
+                config.files(),
+                config.file_for_accounts().escaped()
             );
         }
         let terminal = Terminal::open_unless(self.json).filter(|_| !self.login.password_stdin);
@@ -194,20 +194,20 @@ impl AddArgs {
         };
         let mut made = Made::No;
         let result = self.entry(&jid, &password).and_then(|mut entry| {
-            let file = ConfigText::open(&config.path)?;
-            let mut text = file.with(name, Change::Add(entry.clone()))?;
-            let new = file.draft(&text, &self.target)?;
-            let account = new.accounts.get(name).context("the configuration lacks the new account")?;
+            let file = open(&config, &config.file_for_accounts())?;
+            let new = changed(&file, name, Change::Add(entry.clone()))?;
+            let account = new.config().accounts.get(name).context("the configuration lacks the new account")?;
             let command = self.again(name);
             if !self.login.offline
                 && let Some(server) = self.login.test(&command, &account.link, &jid, terminal.as_ref(), &mut made)?
             {
                 entry.insert("server".to_owned(), server.to_string().into());
-                text = file.with(name, Change::Add(entry))?;
             }
-            record(&config, &file.draft(&text, &self.target)?, &[name])?;
-            file.write(&text)?;
-            Ok(file.named)
+            // The log-in takes a while, and somebody may have edited the other file meanwhile.
+            let new = changed(&file, name, Change::Add(entry))?;
+            record(&config, new.config(), &[name])?;
+            file.write(&new)?;
+            Ok(file.named().to_owned())
         });
         let file = match result {
             Ok(file) => file,
@@ -290,90 +290,42 @@ fn applied(config: &Config) -> anyhow::Result<(&'static str, &'static str)> {
     Ok(("applied", "the running host has applied it"))
 }
 
-/// Returns the file that new accounts go into: `accounts.toml` if there is one beside the configuration file, else that one.
-fn file_for_accounts(config: &Path) -> PathBuf {
-    let beside = accounts_file(config).filter(|file| file.symlink_metadata().is_ok());
-    beside.unwrap_or_else(|| config.to_owned())
+/// Opens one of the files with accounts, and keeps other commands out.
+fn open(config: &Config, named: &Path) -> anyhow::Result<ConfigFile> {
+    let waits = || target::say("waiting for another command that works in this folder");
+    let file = ConfigFile::open(config, named, |folder| Ok(alone_in(folder, waits)))?;
+    if file.text().is_none() {
+        bail!(
+            "somebody removed {} at the same moment, so nothing was written: the next try goes without it",
+            named.escaped()
+        );
+    }
+    Ok(file)
 }
 
-/// Names the files that accounts may be in.
-fn places(config: &Config) -> String {
-    let beside = accounts_file(&config.path).filter(|_| config.accounts_file.is_some());
-    let mut text = String::new();
-    text.put(format_args!("{}", config.path.escaped()));
-    if let Some(beside) = beside {
-        text.put(format_args!(" or {}", beside.escaped()));
-    }
-    text
-}
-
-/// A file with accounts while a command changes it.
-struct ConfigText {
-    /// The configuration file as it was named. Paths in both files are relative to its folder.
-    config: PathBuf,
-    /// The path without links: a link to the file stays one.
-    path: PathBuf,
-    /// The path as it was named.
-    named: PathBuf,
-    text: String,
-    /// Keeps other commands out. Editors do not take it.
-    _lock: Option<atomic::Locked>,
-}
-
-impl ConfigText {
-    /// Opens the file that new accounts go into.
-    fn open(config: &Path) -> anyhow::Result<Self> {
-        Self::open_one(config, file_for_accounts(config))
-    }
-
-    /// Opens the file that has this account.
-    fn with_account(config: &Config, name: &AccountName) -> anyhow::Result<Self> {
-        let is_beside = config.accounts_file.as_ref().is_some_and(|file| file.accounts.contains(name));
-        let beside = accounts_file(&config.path).filter(|_| is_beside);
-        Self::open_one(&config.path, beside.unwrap_or_else(|| config.path.clone()))
-    }
-
-    fn open_one(config: &Path, named: PathBuf) -> anyhow::Result<Self> {
-        let path = named.canonicalize().with_context(|| format!("{} cannot be read", named.escaped()))?;
-        let waits = || target::say("waiting for another command that works in this folder");
-        let lock = alone_in(folder_of(&path), waits);
-        let text = read(&path)?;
-        Ok(Self { config: config.to_owned(), path, named, text, _lock: lock })
-    }
-
-    /// Returns the text with a change of one account.
-    fn with(&self, name: &AccountName, change: Change) -> anyhow::Result<String> {
-        edit_in(GROUP, &self.text, name.as_str(), &[change])
-            .map_err(|error| anyhow!("{}: {error}", self.path.escaped()))
-    }
-
-    /// Reads the text as a host would.
-    fn draft(&self, text: &str, target: &Target) -> anyhow::Result<Config> {
-        Ok(Config::draft(&self.config, &self.named, text, &target.overrides())?)
-    }
-
-    /// Replaces the file as a whole.
-    fn write(&self, text: &str) -> anyhow::Result<()> {
-        if read(&self.path)? != self.text {
-            bail!("somebody changed {} at the same moment, so nothing was written; try again", self.path.escaped());
-        }
-        atomic::write(&self.path, text.as_bytes(), Readers::Same)
-            .with_context(|| format!("{} cannot be written; nothing has changed", self.path.escaped()))
-    }
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.escaped()))
+/// Returns the file as it is with a change of one account.
+fn changed(file: &ConfigFile, name: &AccountName, change: Change) -> anyhow::Result<Draft> {
+    let text = edit_in(GROUP, file.text().unwrap_or_default(), name.as_str(), &[change]);
+    let text = text.map_err(|error| anyhow!("{}: {error}", file.named().escaped()))?;
+    Ok(file.draft(text)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use parlor_config::Overrides;
+
     use super::*;
 
-    const FILE: &str = "# The accounts of this host.\n\n# data = \"data\"\n\n# One table each.\n[account.main]\njid = \"a@b.example\"   # the first\n\n[account.main.settings]\nnickname = \"a\"\n\n# Settings for all.\n[settings]\npriority = 1\n";
+    const FILE: &str = "# The accounts of this host.\n\n# data = \"data\"\n\n# One table each.\n[account.main]\njid = \"a@b.example\"   # the first\npassword_env = \"X\"\n\n[account.main.settings]\nnickname = \"a\"\n\n# Settings for all.\n[settings]\npriority = 1\n";
 
     fn name(text: &str) -> AccountName {
         text.parse().unwrap()
+    }
+
+    fn load(path: &Path) -> Config {
+        Config::load(path, &Overrides { environment: |_| None, ..Overrides::default() }).unwrap()
     }
 
     #[test]
@@ -381,24 +333,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("parlor.toml");
         fs::write(&path, FILE).unwrap();
-        let mut entry = Table::new();
-        entry.insert("jid".to_owned(), "c@d.example".into());
-        let file = ConfigText::open(&path).unwrap();
-        let added = file.with(&name("second"), Change::Add(entry)).unwrap();
-        assert_eq!(added, format!("{FILE}\n[account.second]\njid = \"c@d.example\"\n"));
-        file.write(&added).unwrap();
+        let config = load(&path);
+        let entry = "jid = \"c@d.example\"\npassword_env = \"X\"\n".parse().unwrap();
+        let file = open(&config, &config.file_for_accounts()).unwrap();
+        file.write(&changed(&file, &name("second"), Change::Add(entry)).unwrap()).unwrap();
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            format!("{FILE}\n[account.second]\njid = \"c@d.example\"\npassword_env = \"X\"\n")
+        );
         drop(file);
-        let file = ConfigText::open(&path).unwrap();
-        let removed = file.with(&name("main"), Change::Remove).unwrap();
+        let file = open(&config, &path).unwrap();
+        let removed = changed(&file, &name("main"), Change::Remove).unwrap();
+        file.write(&removed).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
         for comment in ["# The accounts of this host.", "# data = \"data\"", "# One table each.", "# Settings for all."]
         {
-            assert!(removed.contains(comment), "no {comment:?} in {removed}");
+            assert!(text.contains(comment), "no {comment:?} in {text}");
         }
-        assert!(!removed.contains("a@b.example") && !removed.contains("nickname"), "{removed}");
-        // A concurrent change is not lost.
-        fs::write(&path, "mine").unwrap();
-        assert!(file.write(&removed).unwrap_err().to_string().contains("somebody changed"));
-        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        assert!(!text.contains("a@b.example") && !text.contains("nickname"), "{text}");
     }
 
     #[test]
@@ -408,35 +360,28 @@ mod tests {
         let component = "[component.bots]\ndomain = \"bots.b.example\"\npassword_env = \"SECRET\"\n";
         fs::write(&path, format!("{component}[account.main]\njid = \"a@b.example\"\npassword_env = \"NONE\"\n"))
             .unwrap();
-        let overrides = parlor_config::Overrides { environment: |_| None, ..parlor_config::Overrides::default() };
-        let config = Config::load(&path, &overrides).unwrap();
+        let config = load(&path);
         let component = |jid: &str| component_of(&config, jid).map(AccountName::as_str);
         let found = ["echo@bots.b.example", "echo@bots.b.example/here", "echo@b.example", "@"].map(component);
         assert_eq!(found, [Some("bots"), Some("bots"), None, None]);
     }
 
     #[test]
-    fn accounts_go_into_the_file_that_has_them() {
+    fn an_account_is_removed_from_the_file_that_has_it() {
         let folder = tempfile::tempdir().unwrap();
         let (path, beside) = (folder.path().join("parlor.toml"), folder.path().join("accounts.toml"));
         let table = |name: &str| format!("[account.{name}]\njid = \"{name}@b.example\"\npassword_env = \"NONE\"\n");
         fs::write(&path, table("main")).unwrap();
-        assert_eq!(ConfigText::open(&path).unwrap().named, path);
-        let overrides = parlor_config::Overrides { environment: |_| None, ..parlor_config::Overrides::default() };
-        assert!(places(&Config::load(&path, &overrides).unwrap()).ends_with("parlor.toml"));
         fs::write(&beside, format!("# shared\n{}", table("second"))).unwrap();
-        assert_eq!(ConfigText::open(&path).unwrap().named, beside);
-        let config = Config::load(&path, &overrides).unwrap();
-        let places = places(&config);
-        assert!(places.contains("parlor.toml or ") && places.ends_with("accounts.toml"), "{places}");
-        for (account, file) in [("main", &path), ("second", &beside)] {
-            assert_eq!(ConfigText::with_account(&config, &name(account)).unwrap().named, *file);
-        }
-        let file = ConfigText::with_account(&config, &name("second")).unwrap();
-        let text = file.with(&name("second"), Change::Remove).unwrap();
-        file.write(&text).unwrap();
-        assert!(fs::read_to_string(&beside).unwrap().starts_with("# shared"), "{text}");
+        let config = load(&path);
+        let file = open(&config, &config.file_with(&name("second"))).unwrap();
+        file.write(&changed(&file, &name("second"), Change::Remove).unwrap()).unwrap();
+        assert!(fs::read_to_string(&beside).unwrap().starts_with("# shared"));
         assert_eq!(fs::read_to_string(&path).unwrap(), table("main"));
-        assert_eq!(Config::load(&path, &overrides).unwrap().accounts.len(), 1);
+        assert_eq!(load(&path).accounts.len(), 1);
+        drop(file);
+        fs::remove_file(&beside).unwrap();
+        let error = open(&config, &beside).unwrap_err().to_string();
+        assert!(error.contains("somebody removed"), "it would be written with one account in it: {error}");
     }
 }

@@ -24,7 +24,7 @@ use super::{Ended, passphrase};
 pub struct BackupArgs {
     /// The file to write; it must not exist yet.
     file: PathBuf,
-    /// Take along the files with secrets that parlor.toml and plugins.toml name, as far as they are below their folder.
+    /// Take along the files with secrets that parlor.toml, accounts.toml and plugins.toml name, as far as they are below their folder.
     #[arg(long)]
     with_secrets: bool,
     /// Leave out the keys of encryption. Accounts have new ones after a restore.

@@ -15,7 +15,9 @@ use parlor::control::views::{Account, Status};
 #[cfg(feature = "authoring")]
 use parlor_authoring::build::toolchains;
 use parlor_base::escape::EscapedPath as _;
-use parlor_config::{ACCOUNTS_FILE, AccountConfig, AccountName, Config, ConfigError, Prebind, Selector, Settings};
+use parlor_config::{
+    ACCOUNTS_FILE, AccountConfig, AccountName, Config, ConfigError, NewAddresses, Prebind, Selector, Settings,
+};
 use parlor_plugins::admin::{PluginAdmin, waiting};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::secret;
@@ -279,10 +281,9 @@ fn without_plugins(config: &Config, policy: &Policy, findings: &mut Findings) {
     }
 }
 
-/// Returns whether these may name an account that is made of an address of the component, in no group. Its name begins with that of
-/// the component, or at least with the first 12 characters of that.
+/// Returns whether these may name an account that is made of an address of the component, in no group.
 fn may_name(accounts: Option<&[Selector]>, component: &AccountName) -> bool {
-    let beginning = component.as_str().get(..12).unwrap_or(component.as_str());
+    let beginning = NewAddresses::beginning_of_names(component);
     let is_of = |account: &AccountName| account.as_str().starts_with(beginning);
     accounts.is_none_or(|all| {
         all.iter().any(|one| match one {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use parlor::control::views::{Account, Plugin, Status};
-use parlor_base::escape::EscapedPath as _;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{Config, GroupName, Pattern};
 
@@ -102,7 +101,7 @@ impl Filter {
             return Ok(());
         }
         let near = suggestion(nearest(group.as_str(), config.groups.iter().map(GroupName::as_str)));
-        bail!("there is no group {group} in {}{near}", config.path.escaped());
+        bail!("there is no group {group} in {}{near}", config.files());
     }
 
     /// Returns whether it picks an account of this name and group, whose connection is in this state.

@@ -9,7 +9,6 @@ use compare::SecretArgs;
 use jid::BareJid;
 use parlor::control::client::escaped;
 use parlor::control::views::{Keys, shown};
-use parlor_base::escape::EscapedPath as _;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountName, Config};
 use screen::{decided, fingerprints, known};
@@ -33,7 +32,7 @@ const OTR: usize = 40;
     after_help = "Nothing that it shows is secret: a fingerprint is for others to compare. The host has to run.\n\nExamples:\n  parlor keys                                        the keys of all accounts and of others\n  parlor keys fingerprint                            what to read out to somebody who compares\n  parlor keys list juliet@example.org                the keys of one person\n  parlor keys trust juliet@example.org FINGERPRINT   after you compared it with hers\n  parlor keys second distrust juliet@example.org --all\n  parlor keys verify juliet@example.org              compare a secret instead, off the record\n  parlor keys second reset                           new keys for the account called second\n\nExit codes: 0 shown or done, 1 failed, such as for a key that is not known, 3 not agreed to, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
 )]
 pub struct KeysArgs {
-    /// The account, by its name in parlor.toml. Without it, all are shown; a change needs it if there are several.
+    /// The name of the account. Without it, all are shown; a change needs it if there are several.
     account: Option<AccountName>,
     #[command(subcommand)]
     action: Option<Action>,
@@ -218,7 +217,7 @@ impl KeysArgs {
             (Some(name), ..) | (None, Some(name), None) => Ok(name),
             (None, first, _) => {
                 let first = first.map(ToString::to_string).unwrap_or_default();
-                let says = format!("parlor.toml has several accounts: name one, as in `parlor keys {first} {what}`");
+                let says = format!("there are several accounts: name one, as in `parlor keys {first} {what}`");
                 Err(Ended::Usage(says).into())
             }
         }
@@ -236,7 +235,7 @@ impl KeysArgs {
         if self.action.is_none() && near.is_some_and(|near| ACTIONS.contains(&near)) {
             return Ended::Usage(format!("there is no account {word}, and no `parlor keys {word}`{suggestion}")).into();
         }
-        anyhow!("there is no account {word} in {}{suggestion}", config.path.escaped())
+        anyhow!("there is no account {word} in {}{suggestion}", config.files())
     }
 }
 

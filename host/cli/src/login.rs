@@ -283,7 +283,7 @@ impl Login {
                 }
                 format!("say where the server is, such as on this machine with localhost:5222:\n{again} --server HOST:PORT")
             }
-            _ => "correct it (--server and --ca-file say here what `server` and `ca_file` say in parlor.toml), or write it \
+            _ => "correct it (--server and --ca-file say here what `server` and `ca_file` say in the configuration), or write it \
                   untested with --offline"
                 .to_owned(),
         }

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::Digest;
 
+use super::Config;
 use super::error::{AccountsFileError, ConfigError};
 use super::name::AccountName;
 use super::sections::Document;
@@ -33,6 +35,30 @@ impl AccountsFile {
     }
 }
 
+impl Config {
+    /// Returns the file that has this account.
+    pub fn file_with(&self, account: &AccountName) -> PathBuf {
+        let is_beside = self.accounts_file.as_ref().is_some_and(|file| file.accounts.contains(account));
+        accounts_file(&self.path).filter(|_| is_beside).unwrap_or_else(|| self.path.clone())
+    }
+
+    /// Returns the file that new accounts and groups go into: `accounts.toml` if there is one.
+    pub fn file_for_accounts(&self) -> PathBuf {
+        // A link that leads nowhere was created on purpose, so it counts as existing.
+        let beside = accounts_file(&self.path).filter(|file| file.symlink_metadata().is_ok());
+        beside.unwrap_or_else(|| self.path.clone())
+    }
+
+    /// Names the files that accounts and groups may be in, for a message.
+    pub fn files(&self) -> String {
+        let own = self.path.escaped();
+        match accounts_file(&self.path).filter(|_| self.accounts_file.is_some()) {
+            Some(beside) => format!("{own} or {}", beside.escaped()),
+            None => own.to_string(),
+        }
+    }
+}
+
 /// Returns the path of `accounts.toml` beside a configuration file; `None` if that file has this name itself.
 pub fn accounts_file(config: &Path) -> Option<PathBuf> {
     (config.file_name() != Some(OsStr::new(ACCOUNTS_FILE))).then(|| config.with_file_name(ACCOUNTS_FILE))
@@ -55,7 +81,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::{Config, Overrides, ReadAgain};
+    use crate::{Overrides, ReadAgain};
 
     const CLUSTER: &str = "[cluster]\nnats = \"nats://127.0.0.1:4222\"\nname = \"bots\"\nkey_env = \"KEY\"\n";
     const MAIN: &str = "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n";
@@ -149,6 +175,25 @@ mod tests {
         assert!(config.warnings.iter().any(|warning| warning.contains("no account")), "{:?}", config.warnings);
         assert!(load(&format!("{CLUSTER}share_plugins = false\n"), "").unwrap_err().contains("no account"));
         assert!(load("", "").unwrap_err().contains("no account"));
+    }
+
+    #[test]
+    fn the_file_of_an_account_and_that_of_new_ones_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, beside) = (folder.path().join("parlor.toml"), folder.path().join(ACCOUNTS_FILE));
+        fs::write(&path, MAIN).unwrap();
+        let config = Config::load(&path, &overrides()).unwrap();
+        assert_eq!((config.file_for_accounts(), config.files()), (path.clone(), path.escaped().to_string()));
+        fs::write(&beside, SECOND).unwrap();
+        let config = config.read_again().unwrap();
+        for (account, file) in [("main", &path), ("second", &beside)] {
+            assert_eq!(config.file_with(&account.parse().unwrap()), *file);
+        }
+        assert_eq!(config.file_for_accounts(), beside);
+        assert_eq!(config.files(), format!("{} or {}", path.escaped(), beside.escaped()));
+        fs::remove_file(&beside).unwrap();
+        std::os::unix::fs::symlink("nowhere", &beside).unwrap();
+        assert_eq!(config.file_for_accounts(), beside, "it is refused where it is opened");
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! **Owns:** the [`keys`] of the file, the table of settings ([`SETTINGS`]), accounts, their groups and how each is reached
 //! ([`LinkSettings`]), addresses of servers and files ([`Endpoint`], [`url`]).
 //!
-//! **Must not** hold the value of a secret: secrets are references here, and `xmpp` reads them when it needs them. It writes
-//! no file. It does not decide what a plugin may do; the policy file does.
+//! **Must not** hold the value of a secret: secrets are references here, and `xmpp` reads them when it needs them. It
+//! writes its own files alone, by [`ConfigFile`]. It does not decide what a plugin may do; the policy file does.
 //!
 //! **Begin with** [`Config::load`].
 
@@ -23,6 +23,7 @@ mod accounts_file;
 mod audit;
 mod cluster;
 mod component;
+mod config_file;
 mod encryption;
 mod endpoint;
 mod error;
@@ -48,6 +49,7 @@ pub use account::AccountConfig;
 pub use accounts_file::{ACCOUNTS_FILE, AccountsFile, accounts_file, runs_no_program};
 pub use audit::Audit;
 pub use cluster::{Cluster, ClusterLogin};
+pub use config_file::{ConfigFile, ConfigFileError, Draft};
 pub use encryption::{Encryption, OtrPeople, OtrPolicy, TrustPolicy};
 pub use endpoint::{BadEndpoint, BadUrl, Endpoint, WebUrl};
 pub use error::{AccountsFileError, ClusterError, ConfigError, FilePosition, Origin};

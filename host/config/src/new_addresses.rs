@@ -22,6 +22,8 @@ const PATTERNS: &str = "a list of patterns of addresses of its domain, such as [
 const DOMAINS: &str = "a list of domains without *, such as [\"example.org\"]";
 /// The description of a value about which nothing more can be said.
 const ELSE: &str = "something else";
+/// The longest beginning of a component's name in the name of an account that ends in digits.
+const LONGEST_BEGINNING: usize = 12;
 /// The limit without that key.
 const USUAL_LIMIT: u32 = 1_000;
 
@@ -57,6 +59,12 @@ impl NewAddresses {
         let is_own =
             |selector: &Selector| matches!(selector, Selector::Group(name) if self.group.as_ref() == Some(name));
         selectors.is_none_or(|all| all.iter().any(is_own))
+    }
+
+    /// Returns how the names of all accounts begin that are made of addresses of this component: its own name, or the first part
+    /// of a long one, which leaves room for digits.
+    pub fn beginning_of_names(component: &AccountName) -> &str {
+        component.as_str().get(..LONGEST_BEGINNING).unwrap_or(component.as_str())
     }
 
     /// Returns whether a pattern fits this address of the component.
@@ -199,6 +207,15 @@ mod tests {
         assert_eq!((all.group.as_ref(), all.limit), (None, USUAL_LIMIT));
         let none = load("[account.echo]\njid = \"echo@bots.example.org\"\ncomponent = \"bots\"\n").unwrap();
         assert!(none.new_addresses.is_empty());
+    }
+
+    #[test]
+    fn the_names_of_new_accounts_begin_like_their_component_and_leave_room_for_digits() {
+        for (component, beginning) in
+            [("bots", "bots"), ("support-desk", "support-desk"), ("support-desk-of-the-shop", "support-desk")]
+        {
+            assert_eq!(NewAddresses::beginning_of_names(&component.parse().unwrap()), beginning);
+        }
     }
 
     #[test]

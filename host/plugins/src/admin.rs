@@ -193,6 +193,6 @@ fn known<'p>(admin: &PluginAdmin<'_>, policy: &'p Policy, id: &PluginId) -> Resu
 }
 
 fn no_account(config: &Config, account: &Selector) -> AdminError {
-    let known = config.known_like(account);
-    AdminError::UnknownAccount { account: account.clone(), config: config.path.clone(), known }
+    let (known, files) = (config.known_like(account), config.files());
+    AdminError::UnknownAccount { account: account.clone(), files, known }
 }

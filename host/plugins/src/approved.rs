@@ -68,7 +68,7 @@ pub enum Unfit {
     Refused(#[from] Refusal),
     /// The policy names an account that is not configured.
     #[error(
-        "plugins.toml wants it on the {}, which parlor.toml does not have; name one of {known} in `accounts` under [plugin.{id}], or add [{}]",
+        "plugins.toml wants it on the {}, which is not in {files}; name one of {known} in `accounts` under [plugin.{id}], or add [{}]",
         account.described(), account.described().replacen(' ', ".", 1)
     )]
     UnknownAccount {
@@ -76,6 +76,8 @@ pub enum Unfit {
         id: PluginId,
         /// The account that it is to run on.
         account: Selector,
+        /// The files that it could be in.
+        files: String,
         /// The accounts or groups that are configured.
         known: String,
     },

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parlor_base::id::Digest;
-use parlor_config::Config;
+use parlor_config::{Config, ConfigFileError};
 use parlor_nats::{Changes, Next, Shared, SharedError, SharedText, Standing, State, Version};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::file::EditError;
@@ -251,15 +251,19 @@ impl Sharing {
         })?;
         let writing = {
             let (of, config) = (self.of, Arc::clone(&config));
-            move || match of {
-                SharedText::Plugins => files::take(&config, present.as_deref(), &text, is_changed),
-                SharedText::Accounts => accounts::take(&config, present.as_deref(), &text, is_changed),
+            move || -> Result<_, SharingError> {
+                Ok(match of {
+                    SharedText::Plugins => files::take(&config, present.as_deref(), &text, is_changed)?,
+                    SharedText::Accounts => accounts::take(&config, present.as_deref(), &text, is_changed)?,
+                })
             }
         };
         let aside = match blocking(writing).await? {
             Ok(aside) => aside,
-            Err(EditError::Changed(_)) => return Ok(false),
-            Err(error) => return Err(error.into()),
+            Err(
+                SharingError::Write(EditError::Changed(_)) | SharingError::WriteAccounts(ConfigFileError::Changed(_)),
+            ) => return Ok(false),
+            Err(error) => return Err(error),
         };
         self.remember(&config, progress, version)?;
         tracing::info!(version = version.number, node = %version.node, "{} came from another node", self.of.name());

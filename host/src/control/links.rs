@@ -1,10 +1,11 @@
 //! Links to log in to the window with, which an account sends to one of its owners. `parlor web` makes them, and nobody but an
 //! owner is sent one.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jid::BareJid;
-use parlor_base::escape::escape_untrusted;
+use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountConfig, AccountName, Config, SentLinks};
 use parlor_runtime::account::{Asker, Connection, Shared};
@@ -28,7 +29,8 @@ const ROLES: [&str; 3] = ["viewer", "operator", "owner"];
 
 /// Has an account send one of its owners a link. It is encrypted if the chat is, and no plugin hears of it.
 pub(super) async fn send(host: &Host, request: &Request, by: &By) -> Result<Said, Refusal> {
-    allowed(host.config().window.links, is_asked(request))?;
+    let config = host.config();
+    allowed(config.window.links, &config.path, is_asked(request))?;
     let to = request.value("to").ok_or_else(|| Refusal::Value("`to` is the address of an owner".to_owned()))?;
     let to = BareJid::new(to).map_err(|error| Refusal::Value(format!("`to` is no address: {error}")))?;
     let words = words(request)?;
@@ -56,13 +58,14 @@ fn is_asked(request: &Request) -> bool {
 
 /// Refuses a link that the configuration does not let anybody have sent. The window looks at it as well, but a request may have
 /// waited there, and the window may go by another file.
-fn allowed(links: SentLinks, is_asked: bool) -> Result<(), Refusal> {
+fn allowed(links: SentLinks, file: &Path, is_asked: bool) -> Result<(), Refusal> {
     let says = match (links, is_asked) {
         (SentLinks::Page, _) | (SentLinks::Command, false) => return Ok(()),
         (SentLinks::Command, true) => "for somebody on the log-in page: `links = \"command\"` stands",
         (SentLinks::Never, _) => "to anybody: `links = \"never\"` stands",
     };
-    let says = format!("no link is sent {says} under [window] in parlor.toml; `parlor web login` prints one");
+    let file = file.escaped();
+    let says = format!("no link is sent {says} under [window] in {file}; `parlor web login` prints one");
     Err(Refusal::NotDone(says))
 }
 
@@ -129,7 +132,11 @@ pub(super) fn with_owner<'c>(
         let near = nearest(owner.as_str(), known.map(|known| known.as_str()));
         let of = only.map_or_else(|| "an account of this host".to_owned(), |only| format!("account {only}"));
         let jid = escape_untrusted(owner.as_str(), LONGEST);
-        return Err(Refusal::NoOwner { jid, of, suggestion: suggestion(near) });
+        let file = match &named[..] {
+            [one] => config.file_with(&one.name).escaped().to_string(),
+            _ => config.files(),
+        };
+        return Err(Refusal::NoOwner { jid, of, file, suggestion: suggestion(near) });
     }
     Ok(found)
 }
@@ -156,7 +163,7 @@ mod tests {
 
     #[test]
     fn only_owners_are_sent_a_link_and_by_an_account_of_theirs() {
-        let (_folder, config) = config();
+        let (folder, config) = config();
         let of = |only: Option<&str>, jid: &str| {
             let found = with_owner(&config, only, &BareJid::new(jid).unwrap());
             found.map(|names| names.into_iter().map(ToString::to_string).collect::<Vec<_>>())
@@ -181,6 +188,14 @@ mod tests {
         );
         assert!(refused.ends_with("did you mean \"juliet@example.org\"?"), "{refused}");
         assert!(matches!(of(Some("third"), "juliet@example.org"), Err(Refusal::NoAccount(_))));
+        let beside = folder.path().join("accounts.toml");
+        let third = "[account.third]\njid = \"third@example.org\"\npassword_env = \"NONE\"\n";
+        std::fs::write(&beside, third).unwrap();
+        let config = config.read_again().unwrap();
+        for (only, files) in [(None, config.files()), (Some("third"), beside.escaped().to_string())] {
+            let refused = with_owner(&config, only, &BareJid::new("a@example.com").unwrap()).unwrap_err().to_string();
+            assert!(refused.contains(&format!("of an account in {files}, or give")), "{refused}");
+        }
     }
 
     fn request(query: &str, body: &[u8]) -> Request {
@@ -206,11 +221,14 @@ mod tests {
             [(SentLinks::Page, true, true), (SentLinks::Command, false, true), (SentLinks::Never, false, false)]
         {
             for (is_asked, is_allowed) in [(true, of_page), (false, of_command)] {
-                match allowed(links, is_asked) {
+                match allowed(links, Path::new("/etc/bots.toml"), is_asked) {
                     Ok(()) => assert!(is_allowed, "{links:?} {is_asked}"),
                     Err(refusal) => {
                         let says = refusal.to_string();
-                        assert!(!is_allowed && says.contains("`links = ") && says.contains("[window]"), "{says}");
+                        assert!(
+                            !is_allowed && says.contains("`links = ") && says.contains("[window] in /etc/bots.toml"),
+                            "{says}"
+                        );
                     }
                 }
             }

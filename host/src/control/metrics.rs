@@ -91,10 +91,8 @@ async fn answer(request: Request, host: &Host) -> Result<Answer, Refusal> {
     let status = show::closely(host).await;
     match path[..] {
         ["metrics"] => {
-            let text = metrics(&status)
-                + &rooms::metrics(&status)
-                + &encryption(&status)
-                + &webhooks(crate::host::webhooks::counts(host));
+            let text =
+                metrics(&status) + &rooms::metrics(&status) + &encryption(&status) + &webhooks(host.listening.counts());
             Ok(http::answer(StatusCode::OK, TEXT, text))
         }
         ["health"] => {

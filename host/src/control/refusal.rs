@@ -59,13 +59,15 @@ pub(super) enum Refusal {
     NoRoom(String),
     /// The recipient of a link is no owner.
     #[error(
-        "{jid} is no owner of {of}, and is sent no link: write it under `owners` of an account in parlor.toml, or give them a link of `parlor web login` yourself{suggestion}"
+        "{jid} is no owner of {of}, and is sent no link: write it under `owners` of an account in {file}, or give them a link of `parlor web login` yourself{suggestion}"
     )]
     NoOwner {
         /// The recipient.
         jid: String,
         /// The accounts whose owners were looked at, in words.
         of: String,
+        /// The file that these accounts are in, or the files.
+        file: String,
         /// The owner who may be meant, in words; empty if there is none.
         suggestion: String,
     },

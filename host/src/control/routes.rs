@@ -10,6 +10,7 @@ use hyper::{Method, StatusCode};
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_config::AccountName;
+use parlor_runtime::supervisor::Supervised;
 use parlor_runtime::webhooks::Webhooks;
 use parlor_session::permissions::question::Question;
 use parlor_stanza::types::DeviceTrust;
@@ -68,7 +69,7 @@ impl Routes {
         peer: u32,
     ) -> Result<Answer, Refusal> {
         if request.value("at").is_some_and(|at| at != ".") {
-            return Err(cluster::no_cluster());
+            return Err(cluster::no_cluster(&self.handle.host));
         }
         let by = audit::user(&request, peer);
         self.answered(request, client, by).await
@@ -168,7 +169,7 @@ impl Routes {
         let question =
             question.map_err(|error| Refusal::Value(escape_untrusted(&error.to_string(), LONGEST_REASON)))?;
         let answers = show::explained(&self.handle.host, id, &question).await;
-        if answers.is_empty() && !self.handle.host.has_plugin(id).await {
+        if answers.is_empty() && !self.handle.host.plugins.has(id).await {
             return Err(Refusal::NoPlugin(id.clone()));
         }
         json(&answers)
@@ -226,7 +227,7 @@ impl Routes {
         id: &PluginId,
         only: Option<&str>,
     ) -> Result<Vec<(AccountName, Arc<Webhooks>)>, Refusal> {
-        let all = crate::host::webhooks::of(&self.handle.host, id).await;
+        let all = self.handle.host.plugins.on_each(id, Supervised::webhooks).await;
         on_accounts(all, id, only)
     }
 
@@ -235,11 +236,11 @@ impl Routes {
         let host = &self.handle.host;
         let ids = match id {
             Some(id) => vec![id.clone()],
-            None => crate::host::schedules::plugins(host).await,
+            None => host.plugins.ids().await,
         };
         let mut shown = Vec::new();
         for one in ids {
-            let all = crate::host::schedules::of(host, &one).await;
+            let all = host.plugins.on_each(&one, |supervised| Some(supervised.schedules())).await;
             // One of several plugins may have been removed in between.
             let all = if id.is_some() { on_accounts(all, &one, None)? } else { all.unwrap_or_default() };
             for (account, schedules) in all {
@@ -254,7 +255,7 @@ impl Routes {
     async fn pause(&self, id: &PluginId, request: &Request, is_paused: bool, by: &By) -> Result<Answer, Refusal> {
         let name = request.value("schedule");
         let name = name.ok_or_else(|| Refusal::Value("`schedule` is the name of a schedule".to_owned()))?;
-        let all = crate::host::schedules::of(&self.handle.host, id).await;
+        let all = self.handle.host.plugins.on_each(id, |supervised| Some(supervised.schedules())).await;
         let mut with = Vec::new();
         for (account, schedules) in on_accounts(all, id, request.value("account"))? {
             let states = schedules.states().await.map_err(Refusal::Store)?;

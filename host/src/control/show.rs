@@ -28,8 +28,6 @@ use super::views::{
     absolute,
 };
 use super::{VERSION, rooms};
-use crate::host::components::states;
-use crate::host::webhooks::fault as webhook_fault;
 use crate::host::{Host, PluginStatus};
 use crate::memory;
 
@@ -238,7 +236,7 @@ fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {
         policy: absolute(&config.plugins),
         policy_error: host.policy_fault().map(|fault| escape_untrusted(&fault, LONGEST)),
         config_error: host.config_fault().map(|fault| escape_untrusted(&fault, LONGEST)),
-        webhooks_error: webhook_fault(host).map(|fault| escape_untrusted(&fault, LONGEST)),
+        webhooks_error: host.listening.fault().map(|fault| escape_untrusted(&fault, LONGEST)),
         components: components(host, &config),
         accounts: host.accounts().iter().map(|account| account_view(&config, account)).collect(),
         plugins: plugins.iter().map(plugin_view).collect(),
@@ -261,7 +259,7 @@ fn components(host: &Host, config: &Config) -> Vec<ComponentStatus> {
             reason: why.map(|why| escape_untrusted(&why.to_string(), LONGEST)),
         }
     };
-    states(host).into_iter().map(view).collect()
+    host.domains.states().into_iter().map(view).collect()
 }
 
 fn account_view(config: &Config, account: &Shared) -> Account {

@@ -149,8 +149,7 @@ pub(super) async fn configure(host: &Host, config: Config, by: &By) {
     let config = Arc::new(Config { data, plugins, log, watch, cluster, ..config });
     host.config.store(Arc::clone(&config));
     host.config_fault.store(None);
-    // Also if it is the same: certificates may have been renewed.
-    host.web.send_replace(config.web.clone());
+    host.listening.follow(config.web.clone());
     let (before, after) = (&was.accounts, &config.accounts);
     let going: Vec<_> = before.values().filter(|old| !goes_on(old, after)).map(|old| &old.name).collect();
     close(host, &going).await;

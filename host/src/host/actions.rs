@@ -30,7 +30,7 @@ fn advice(error: &StoreError) -> &'static str {
 /// replaced is in no list meanwhile.
 pub(crate) async fn will_have_plugin(host: &Host, id: &PluginId) -> bool {
     let _changing = host.changing.lock().await;
-    host.has_plugin(id).await
+    host.plugins.has(id).await
 }
 
 /// Has an action of somebody carried out once its entries are on disk. If they cannot be written, it is not begun. If it

@@ -17,8 +17,8 @@ use super::{Host, LONGEST_REASON};
 /// Checks that the accounts and groups that an entry names exist, as far as it cannot do without them.
 pub(super) fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Result<(), Unfit> {
     let Some(unknown) = entry.missing_account(|account| config.has(account)) else { return Ok(()) };
-    let known = config.known_like(unknown);
-    Err(Unfit::UnknownAccount { id: id.clone(), account: unknown.clone(), known })
+    let (known, files) = (config.known_like(unknown), config.files());
+    Err(Unfit::UnknownAccount { id: id.clone(), account: unknown.clone(), files, known })
 }
 
 /// Examines, admits, orders and starts these plugins, and with them those that were refused only because of a

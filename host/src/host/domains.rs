@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 /// The components of the host, by their names in the configuration.
 #[derive(Debug)]
-pub(super) struct Domains {
+pub(crate) struct Domains {
     all: Mutex<BTreeMap<AccountName, Arc<Component>>>,
     /// Notified when somebody has written to an address that is to become an account.
     arrivals: Arc<Notify>,
@@ -72,7 +72,7 @@ impl Domains {
     }
 
     /// Returns the state of each.
-    pub(super) fn states(&self) -> Vec<(AccountName, ComponentState)> {
+    pub(crate) fn states(&self) -> Vec<(AccountName, ComponentState)> {
         self.held().iter().map(|(name, component)| (name.clone(), component.state())).collect()
     }
 

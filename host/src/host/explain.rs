@@ -10,11 +10,6 @@ use super::Host;
 use super::plugin::Standing;
 
 impl Host {
-    /// Returns whether the policy names a plugin of this id.
-    pub async fn has_plugin(&self, id: &PluginId) -> bool {
-        self.plugins.lock().await.contains_key(id)
-    }
-
     /// Answers a question about a plugin, for each of its accounts. Empty: there is no plugin with this id.
     pub async fn explain(&self, id: &PluginId, question: &Question) -> Vec<Explained> {
         let plugins = self.plugins.lock().await;

@@ -3,6 +3,7 @@
 //! States of OMEMO that go on at two places use keys of messages twice, and both would answer.
 
 use jid::BareJid;
+use parlor_base::escape::EscapedPath as _;
 use parlor_config::Config;
 use parlor_store::{DataError, DataFile, Mark, Stage};
 
@@ -15,7 +16,7 @@ pub(super) fn check(config: &Config) -> Result<(), StartError> {
     for account in config.accounts.values() {
         let jid = account.link.jid.to_bare();
         if let Some(mark) = marks.get(&jid).filter(|mark| !may_run(config, mark)) {
-            return Err(StartError::Moved(reason(&jid, mark)));
+            return Err(StartError::Moved(reason(config, &jid, mark)));
         }
         if config.cluster.is_some() && !marks.contains_key(&jid) && file.has_rows_of(&jid)? {
             tracing::warn!(
@@ -30,7 +31,7 @@ pub(super) fn check(config: &Config) -> Result<(), StartError> {
 /// Returns why an account that comes while the host runs alone must not run, if so.
 pub(super) fn keeps_from_running(config: &Config, jid: &BareJid) -> Result<Option<String>, DataError> {
     let Some(file) = DataFile::open(&config.data)? else { return Ok(None) };
-    Ok(file.mark(jid)?.filter(|mark| !may_run(config, mark)).map(|mark| reason(jid, &mark)))
+    Ok(file.mark(jid)?.filter(|mark| !may_run(config, mark)).map(|mark| reason(config, jid, &mark)))
 }
 
 fn may_run(config: &Config, mark: &Mark) -> bool {
@@ -38,17 +39,18 @@ fn may_run(config: &Config, mark: &Mark) -> bool {
     is_there || mark.stage.may_run()
 }
 
-fn reason(jid: &BareJid, Mark { stage, cluster, .. }: &Mark) -> String {
+fn reason(config: &Config, jid: &BareJid, Mark { stage, cluster, .. }: &Mark) -> String {
+    let file = config.path.escaped();
     let again = |what: &str| {
         format!(
-            "a move of {jid} was interrupted: with [cluster] and the name {cluster} in parlor.toml, run `parlor cluster {what}` again"
+            "a move of {jid} was interrupted: with [cluster] and the name {cluster} in {file}, run `parlor cluster {what}` again"
         )
     };
     match stage {
         Stage::Leaving => again("import"),
         Stage::Coming => again("export"),
         Stage::Left | Stage::Came => format!(
-            "{jid} has moved into the cluster {cluster}, with all that this host kept of it: put [cluster] with that name back into parlor.toml, and start the host, or take the account out by `parlor cluster export`"
+            "{jid} has moved into the cluster {cluster}, with all that this host kept of it: put [cluster] with that name back into {file}, and start the host, or take the account out by `parlor cluster export`"
         ),
     }
 }
@@ -94,6 +96,7 @@ mod tests {
         runs(&mut file, Stage::Left);
         let said = keeps_from_running(&alone, &jid).unwrap().unwrap();
         assert!(said.contains("has moved into the cluster bots") && said.contains("cluster export"), "{said}");
+        assert!(said.contains(&format!("back into {}, and", alone.path.escaped())), "{said}");
         assert_eq!(check(&alone).unwrap_err().to_string(), said);
         assert_eq!(keeps_from_running(&own, &jid).unwrap(), None);
         file.set_mark(&jid, None).unwrap();

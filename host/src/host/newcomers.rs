@@ -6,16 +6,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
-use std::fmt::Display;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jid::{BareJid, NodeRef};
-use parlor_base::atomic::{self, Readers, alone_within, folder_of};
+use parlor_base::atomic::alone_within;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::Digest;
-use parlor_config::{AccountName, Config, ReadAgain, accounts_file, accounts_text};
+use parlor_config::{AccountName, Config, ConfigFile, NewAddresses, ReadAgain, accounts_file};
 use parlor_plugins::policy::edit::add_all_in;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
@@ -39,8 +37,6 @@ const LOCKED: Duration = Duration::from_secs(1);
 const TOLD: Duration = Duration::from_mins(10);
 /// How many addresses a line of the log names.
 const NAMED: usize = 5;
-/// The longest beginning of a component's name in the name of an account that ends in digits.
-const PREFIX: usize = 12;
 
 /// The text of an `accounts.toml` that is made here.
 const HEAD: &str = "# Accounts and groups, beside those of parlor.toml.\n";
@@ -192,26 +188,19 @@ fn write(config: &Config, mut newcomers: Vec<Newcomer>) -> Result<Made, String> 
     }
     let listed = accounts_file(&config.path)
         .ok_or_else(|| format!("there is no accounts.toml beside {}, which has that name", config.path.escaped()))?;
-    // A link to the file stays one.
-    let file = listed.canonicalize().unwrap_or_else(|_| listed.clone());
-    let failed = |error: &dyn Display| format!("{}: {error}", listed.escaped());
-    let _lock = alone_within(folder_of(&file), LOCKED).map_err(|_| failed(&"another command works in its folder"))?;
+    let file = ConfigFile::open(config, &listed, |folder| alone_within(folder, LOCKED));
+    let file = file.map_err(|error| error.to_string())?;
     let began = Instant::now();
     // Changes that others have written count.
-    let present = accounts_text(&config.path).map_err(|error| error.to_string())?;
     let now = config.read_again().map_err(|error| error.to_string())?;
     // A file that is gone or empty by mistake stays so: with one account in it, all others would seem to be removed.
     config.goes_on_in(&now, ReadAgain::ByAChange).map_err(|error| error.to_string())?;
     let (mut made, entries) = sorted(&now, newcomers);
     if !entries.is_empty() {
-        let text = present.as_deref().unwrap_or(HEAD);
-        let new = add_all_in("account", text, &entries).map_err(|error| failed(&error))?;
-        Config::draft(&config.path, &listed, &new, &config.overrides).map_err(|error| error.to_string())?;
-        // Editors do not take the lock.
-        if accounts_text(&config.path).map_err(|error| error.to_string())? != present {
-            return Err(failed(&"somebody changes it at the same moment"));
-        }
-        put(&file, &new).map_err(|error| failed(&format!("it cannot be written ({error})")))?;
+        let new = add_all_in("account", file.text().unwrap_or(HEAD), &entries);
+        let new = new.map_err(|error| format!("{}: {error}", listed.escaped()))?;
+        let draft = file.draft(new).map_err(|error| error.to_string())?;
+        file.write(&draft).map_err(|error| error.to_string())?;
     }
     made.worked = began.elapsed();
     Ok(made)
@@ -248,12 +237,6 @@ fn sorted(now: &Config, newcomers: Vec<Newcomer>) -> (Made, Vec<(String, Table)>
     (made, entries)
 }
 
-/// Writes the file. Only this user can read a new one.
-fn put(file: &Path, text: &str) -> std::io::Result<()> {
-    let readers = if file.exists() { Readers::Same } else { Readers::Owner };
-    atomic::write(file, text.as_bytes(), readers)
-}
-
 /// Returns the table of an account.
 fn entry(config: &Config, component: &AccountName, jid: &BareJid) -> Table {
     let mut entry = Table::new();
@@ -271,12 +254,12 @@ fn entry(config: &Config, component: &AccountName, jid: &BareJid) -> Table {
 /// Without the first part, a stranger could take a name that the policy has for another account, and get its plugins.
 fn name_of(component: &AccountName, jid: &BareJid, is_taken: impl Fn(&AccountName) -> bool) -> Option<AccountName> {
     let node = jid.node().map(NodeRef::as_str).unwrap_or_default();
-    let prefix: String = component.as_str().chars().take(PREFIX).collect();
-    let digits = AccountName::LONGEST - prefix.len() - 1;
+    let beginning = NewAddresses::beginning_of_names(component);
+    let digits = AccountName::LONGEST - beginning.len() - 1;
     // An address may have been chosen so that its name is the one that follows from another address.
     let others = (0_u32..).map(|number| {
         let digest = Digest::of(format!("{jid} {number}").as_bytes()).to_hex();
-        format!("{prefix}-{}", digest.get(..digits).unwrap_or_default())
+        format!("{beginning}-{}", digest.get(..digits).unwrap_or_default())
     });
     let all = std::iter::once(format!("{component}-{node}")).chain(others);
     all.filter_map(|name| name.parse::<AccountName>().ok()).find(|name| !is_taken(name))

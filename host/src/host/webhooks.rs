@@ -2,40 +2,61 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
-use parlor_config::{AccountName, Web};
+use parlor_config::Web;
 use parlor_runtime::supervisor::{Door, Supervised};
-use parlor_runtime::webhooks::Webhooks;
 use tokio::sync::watch;
 
 use super::Host;
 use super::plugin::{Plugin, Standing};
 use crate::web::Counts;
 
-/// Returns the number of plugins with webhooks. While it is not zero, a listener is needed.
-pub(crate) fn to_listen_for(host: &Host) -> watch::Receiver<usize> {
-    host.engine.webhooks().watch()
+/// The listening for webhooks: whether and where it is wanted, and how it goes.
+#[derive(Debug)]
+pub(crate) struct WebhookListening {
+    wanted: watch::Receiver<usize>,
+    section: watch::Sender<Web>,
+    counts: Counts,
+    fault: ArcSwapOption<String>,
 }
 
-/// Returns the section `[web]` of the configuration, and signals each change.
-pub(crate) fn section(host: &Host) -> watch::Receiver<Web> {
-    host.web.subscribe()
-}
+impl WebhookListening {
+    pub(super) fn new(section: Web, wanted: watch::Receiver<usize>) -> Self {
+        let section = watch::Sender::new(section);
+        Self { wanted, section, counts: Counts::default(), fault: ArcSwapOption::empty() }
+    }
 
-/// Returns how many requests to webhooks ended in which way.
-pub(crate) fn counts(host: &Host) -> &Counts {
-    &host.webhook_counts
-}
+    /// Returns the number of plugins with webhooks, and signals each change. While it is not zero, a listener is needed.
+    pub(crate) fn wanted(&self) -> watch::Receiver<usize> {
+        self.wanted.clone()
+    }
 
-/// Returns why webhooks cannot be listened for; `None` if they are, or if there is no address to listen at.
-pub(crate) fn fault(host: &Host) -> Option<String> {
-    host.webhook_fault.load_full().map(Arc::unwrap_or_clone)
-}
+    /// Returns the section `[web]` of the configuration, and signals each change.
+    pub(crate) fn section(&self) -> watch::Receiver<Web> {
+        self.section.subscribe()
+    }
 
-/// Records whether webhooks can be listened for, and why they cannot.
-pub(crate) fn note_fault(host: &Host, fault: Option<String>) {
-    host.webhook_fault.store(fault.map(Arc::new));
+    /// Applies another section. One that is the same is signalled, too: certificates may have been renewed.
+    pub(super) fn follow(&self, section: Web) {
+        self.section.send_replace(section);
+    }
+
+    /// Returns how many requests ended in which way.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Returns why webhooks cannot be listened for; `None` if they are, or if there is no address to listen at.
+    pub(crate) fn fault(&self) -> Option<String> {
+        self.fault.load_full().map(Arc::unwrap_or_clone)
+    }
+
+    /// Records whether webhooks can be listened for, and why they cannot.
+    pub(crate) fn note_fault(&self, fault: Option<String>) {
+        self.fault.store(fault.map(Arc::new));
+    }
 }
 
 /// Returns the webhook with this name and secret of a plugin, if it may hear requests.
@@ -54,11 +75,6 @@ pub(crate) async fn are_all_known(host: &Host) -> bool {
     host.plugins.lock().await.values().all(has_all_webhooks)
 }
 
-/// Returns the webhooks of a plugin on each account that it runs on. `None`: there is no plugin with this id.
-pub(crate) async fn of(host: &Host, id: &PluginId) -> Option<Vec<(AccountName, Arc<Webhooks>)>> {
-    Some(host.plugins.lock().await.get(id)?.on_each(Supervised::webhooks))
-}
-
 /// Returns whether each webhook that the plugin may have is there with its address.
 fn has_all_webhooks(plugin: &Plugin) -> bool {
     match &plugin.standing {
@@ -73,5 +89,27 @@ fn has_all_webhooks(plugin: &Plugin) -> bool {
                 webhooks.all(|webhooks| webhooks.token(name).is_some())
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_hears_of_each_reading_of_the_configuration_and_of_plugins_with_webhooks() {
+        let (plugins, wanted) = watch::channel(0);
+        let listening = WebhookListening::new(Web::default(), wanted);
+        let (mut wanted, mut section) = (listening.wanted(), listening.section());
+        assert_eq!(*wanted.borrow_and_update(), 0);
+        section.mark_unchanged();
+        listening.follow(Web::default());
+        assert!(section.has_changed().unwrap(), "its certificates may have been renewed");
+        plugins.send_replace(2);
+        assert!(wanted.has_changed().unwrap() && *wanted.borrow_and_update() == 2);
+        listening.note_fault(Some("taken".to_owned()));
+        assert_eq!(listening.fault().as_deref(), Some("taken"));
+        listening.note_fault(None);
+        assert_eq!(listening.fault(), None);
     }
 }

@@ -104,7 +104,7 @@ fn place(found: Vec<(String, Option<Found>)>, own: usize, all: usize) -> Place {
 
 /// Passes a request to the node that has its webhook. That node counts it.
 pub(super) async fn pass(host: &Host, arrived: Arrived, node: &str, most: usize) -> Reply {
-    let counts = webhooks::counts(host);
+    let counts = host.listening.counts();
     let (head, path) = (Head::of(&arrived), arrived.path.clone());
     let (body, _room) = match arrived.body(most.min(LONGEST_BODY), Memory::Addressed).await {
         Ok(read) => read,
@@ -142,7 +142,7 @@ async fn converse(asked: Asked, host: Arc<Host>) {
 
 /// Answers another node. A question, which can come again, finds webhooks and does nothing else.
 async fn answer(host: &Host, bytes: &[u8], is_question: bool) -> Vec<u8> {
-    let counts = webhooks::counts(host);
+    let counts = host.listening.counts();
     // As for a request that comes here: counted and asked before the search.
     let accounts = accounts(host);
     let are_all_known = webhooks::are_all_known(host).await;

@@ -68,7 +68,7 @@ const RULES: &[Rule] = &[
     rule(
         "see-other-host",
         Return::AtOnce,
-        "it sends this account to another server; name that one as `server` in parlor.toml",
+        "it sends this account to another server; name that one as `server` in the configuration",
     ),
     rule("system-shutdown", Return::Spread, "it goes down and is come back to; nothing is to be done"),
     rule("undefined-condition", Return::AtOnce, "its log says more; ask who runs it"),

@@ -56,7 +56,7 @@ where
                     label for="jid" { "Your JID" }
                     input #jid type="text" name="jid" required maxlength="2048" autocomplete="off" spellcheck="false"
                         aria-describedby="jid-hint";
-                    span.hint #jid-hint { "As it stands under owners in parlor.toml, such as ann@example.org. Have a client online." }
+                    span.hint #jid-hint { "As it stands under owners of an account, such as ann@example.org. Have a client online." }
                 }
                 button #send type="submit" { "Send me a link" }
             }

@@ -29,7 +29,7 @@ pub enum ConnectError {
     Password(#[from] PasswordError),
     /// DNS does not know the host.
     #[error(
-        "{host} is not known to DNS ({cause}); check the account's domain, or say where its server is with `server` in parlor.toml"
+        "{host} is not known to DNS ({cause}); check the account's domain, or say where its server is with `server` in the configuration"
     )]
     UnknownHost {
         /// The name that was looked up.
@@ -39,7 +39,7 @@ pub enum ConnectError {
     },
     /// Nothing listens at the address.
     #[error(
-        "{address} refuses connections; check that the server runs, and that `server` in parlor.toml names its port"
+        "{address} refuses connections; check that the server runs, and that `server` in the configuration names its port"
     )]
     Refused {
         /// The address and port.
@@ -211,7 +211,7 @@ pub enum ConnectError {
     },
     /// The server redirects to another one, and that was followed once already, or cannot be followed.
     #[error(
-        "the server sends this account to {place}, and that leads nowhere; name the right one as `server` in parlor.toml"
+        "the server sends this account to {place}, and that leads nowhere; name the right one as `server` in the configuration"
     )]
     Elsewhere {
         /// The host that the server redirects to.
@@ -456,7 +456,7 @@ impl WhyBound {
 pub enum CertificateFault {
     /// No trusted authority signed it.
     #[error(
-        "is not signed by anybody who is trusted; if it is your own, name it or its authority as `ca_file` in parlor.toml"
+        "is not signed by anybody who is trusted; if it is your own, name it or its authority as `ca_file` in the configuration"
     )]
     Untrusted,
     /// It has expired.

@@ -204,7 +204,9 @@ async fn a_host_that_the_dns_does_not_know_is_named_and_asked_for_again() {
         let reason = line.get("reason");
         assert!(reason.starts_with("nowhere.invalid is not known to DNS ("), "{reason}");
         assert!(
-            reason.ends_with("); check the account's domain, or say where its server is with `server` in parlor.toml"),
+            reason.ends_with(
+                "); check the account's domain, or say where its server is with `server` in the configuration"
+            ),
             "{reason}"
         );
         assert!(line.get("after_ms").parse::<u64>().unwrap() >= 1_000, "{line}");
@@ -245,7 +247,7 @@ async fn a_refused_port_is_tried_again_until_the_server_is_there() {
         assert_eq!(
             line.get("reason"),
             format!(
-                "127.0.0.1:{port} refuses connections; check that the server runs, and that `server` in parlor.toml \
+                "127.0.0.1:{port} refuses connections; check that the server runs, and that `server` in the configuration \
                  names its port"
             )
         );
@@ -274,7 +276,7 @@ async fn a_certificate_that_nobody_vouches_for_ends_it_before_anything_is_said()
         assert_eq!(
             failed(&mut host).await,
             "account main: the certificate of localhost is not signed by anybody who is trusted; if it is your own, \
-             name it or its authority as `ca_file` in parlor.toml"
+             name it or its authority as `ca_file` in the configuration"
         );
         assert!(host.lines("cannot connect, trying again", &[]).is_empty());
         assert_eq!(pipe.count(), 1);

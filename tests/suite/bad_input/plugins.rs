@@ -243,7 +243,7 @@ async fn a_plugin_for_an_account_that_is_not_there_is_refused_with_those_that_ar
     entry.accounts = Some(vec!["main".into(), "mian".into()]);
     assert_eq!(
         refused(&home, "lost", entry).await,
-        "plugins.toml wants it on the account mian, which parlor.toml does not have; name one of main in `accounts` \
+        "plugins.toml wants it on the account mian, which is not in parlor.toml; name one of main in `accounts` \
          under [plugin.lost], or add [account.mian]"
     );
 }

@@ -347,7 +347,7 @@ async fn a_plugin_runs_where_both_files_say_and_goes_on_where_it_stays() {
     // A plugin that names a removed account is refused, as at a start, and runs again once this is corrected.
     home.remove_account("second").unwrap();
     let refused = host.wait_count("plugin refused", &[("plugin", "echo")], 1, SOON).await.unwrap();
-    assert!(refused.get("reason").contains("the account second, which parlor.toml does not have"), "{refused:?}");
+    assert!(refused.get("reason").contains("the account second, which is not in parlor.toml"), "{refused:?}");
     home.set_policy(&one).unwrap();
     host.wait_count("plugin running", &[("account", "main")], 2, SOON).await.unwrap();
     assert_eq!(host.lines("account connected", &[("account", "main")]).len(), 1);

@@ -138,7 +138,7 @@ async fn status_and_health_say_of_each_account_how_it_stands_and_why() {
     let _held = tokio::time::timeout(SOON, mute.accept()).await.unwrap().unwrap();
 
     let refusal = format!(
-        "{nobody} refuses connections; check that the server runs, and that `server` in parlor.toml names its port"
+        "{nobody} refuses connections; check that the server runs, and that `server` in the configuration names its port"
     );
     let denial =
         format!("the server refused the password of {}; check the jid and where its password comes from", wrong.jid);

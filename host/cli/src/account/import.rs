@@ -11,14 +11,14 @@ use jid::BareJid;
 use parlor_base::atomic::{folder_of, is_open};
 use parlor_base::document::{self, ReadError};
 use parlor_base::escape::{EscapedPath as _, shell_word};
-use parlor_config::{AccountConfig, Config};
+use parlor_config::{AccountConfig, Config, ConfigFile};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::edit::add_all_in;
 use serde_json::json;
 use toml::{Table, Value};
 
 use super::lines::{Bad, LARGEST, Line, Source, is_same, parse};
-use super::{ConfigText, GROUP, applied, record};
+use super::{GROUP, applied, open, record};
 use crate::login::new_secret;
 use crate::show::{Put as _, print, print_json};
 use crate::target::{self, Target};
@@ -35,7 +35,7 @@ const NO_FILE_YET: (&str, &str) = ("password_env", "PARLOR_IMPORTED_PASSWORD");
 /// The arguments of `parlor account import`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The file is CSV with the names of its columns in the first line, or has a JSON object on each line. The columns are jid, name, group, and one of password, password_file, password_command, password_env and component; only jid is required. Without a name, the account gets the part of its jid before the @. A group is a table [group.NAME] in parlor.toml.\n\nThe command first checks all lines. If one is bad, it changes nothing, and names each bad line. Accounts that exist already stay as they are, so you can import the same file again. The check does not log in: the running host logs in with the new accounts, at most a hundred a second to the same server, and `parlor status --state away` shows those that it cannot connect. Comments in parlor.toml stay.\n\nExamples:\n  parlor account import accounts.csv --dry-run\n  parlor account import accounts.csv\n  generate-accounts | parlor account import - --json      from standard input, for programs\n\nSuch a file:\n  jid,group,password\n  support-1@example.org,support,their password\n  support-2@example.org,support,another password\n\nA password goes into NAME.password beside parlor.toml, as with `parlor account add`. Delete the imported file then.\n\nExit codes: 0 added, or all are there already; 1 failed, and nothing was changed; 2 wrong usage"
+    after_help = "The file is CSV with the names of its columns in the first line, or has a JSON object on each line. The columns are jid, name, group, and one of password, password_file, password_command, password_env and component; only jid is required. Without a name, the account gets the part of its jid before the @. A group is a table [group.NAME] in parlor.toml or accounts.toml.\n\nThe command first checks all lines. If one is bad, it changes nothing, and names each bad line. Accounts that exist already stay as they are, so you can import the same file again. The check does not log in: the running host logs in with the new accounts, at most a hundred a second to the same server, and `parlor status --state away` shows those that it cannot connect. Comments in the files stay.\n\nExamples:\n  parlor account import accounts.csv --dry-run\n  parlor account import accounts.csv\n  generate-accounts | parlor account import - --json      from standard input, for programs\n\nSuch a file:\n  jid,group,password\n  support-1@example.org,support,their password\n  support-2@example.org,support,another password\n\nA password goes into NAME.password beside parlor.toml, as with `parlor account add`. Delete the imported file then.\n\nExit codes: 0 added, or all are there already; 1 failed, and nothing was changed; 2 wrong usage"
 )]
 pub struct ImportArgs {
     /// The file with the accounts, at most 10,000 in 8 MiB; - is standard input.
@@ -55,13 +55,13 @@ impl ImportArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let text = self.text()?;
         let config = self.target.load_to_write()?;
-        let file = ConfigText::open(&config.path)?;
+        let file = open(&config, &config.file_for_accounts())?;
         // Parse it again: from now on no other command changes it.
-        let config = file.draft(&file.text, &self.target)?;
+        let config = config.read_again()?;
         let plan = Plan::of(&config, parse(&text)).or_else(|bad| self.refused(&bad))?;
         let is_fine = |new: &[New]| {
-            let text = add_all_in(GROUP, &file.text, &entries(new, New::checked)).map_err(|error| error.to_string())?;
-            file.draft(&text, &self.target).map_err(|error| format!("{error:#}"))
+            let text = add_all_in(GROUP, file.text().unwrap_or_default(), &entries(new, New::checked));
+            file.draft(text.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
         };
         let Ok(after) = is_fine(&plan.new) else {
             let mut bad = Vec::new();
@@ -70,13 +70,13 @@ impl ImportArgs {
         };
         let (new, old) = (plan.new.len(), plan.unchanged.len());
         target::say(&format!("{} accounts are checked: {new} new, {old} there already", new + old));
-        let plugins = plugins_on(&after, &plan.new);
+        let plugins = plugins_on(after.config(), &plan.new);
         if self.dry_run || plan.new.is_empty() {
-            return self.show(&file.named, &plan, &plugins, None);
+            return self.show(file.named(), &plan, &plugins, None);
         }
-        self.write(&config, &file, &plan)?;
+        write(&config, &file, &plan)?;
         let host = applied(&config)?;
-        self.show(&file.named, &plan, &plugins, Some(host))
+        self.show(file.named(), &plan, &plugins, Some(host))
     }
 
     /// Returns the text of the file.
@@ -113,26 +113,6 @@ impl ImportArgs {
             text.put(format_args!("\nand {} more", bad.len() - NAMED));
         }
         Err(anyhow!(text))
-    }
-
-    /// Writes the password files, the audit and the configuration, in this order.
-    fn write(&self, config: &Config, file: &ConfigText, plan: &Plan) -> anyhow::Result<()> {
-        let mut secrets = Secrets::default();
-        let all = plan.new.iter().filter(|new| new.secret().is_some()).count();
-        for (done, (new, secret)) in plan.new.iter().filter_map(|new| Some((new, new.secret()?))).enumerate() {
-            if done > 0 && done % STEP == 0 {
-                target::say(&format!("{done} of {all} passwords are written"));
-            }
-            if !new.has_secret {
-                secrets.0.push(new_secret(&secret_file(config, new), secret)?);
-            }
-        }
-        let text = add_all_in(GROUP, &file.text, &entries(&plan.new, New::entry))?;
-        let after = file.draft(&text, &self.target)?;
-        record(config, &after, &plan.new.iter().map(|new| &new.line.name).collect::<Vec<_>>())?;
-        file.write(&text)?;
-        secrets.keep();
-        Ok(())
     }
 
     /// Says what was done to this file, or would be. `host` is none if nothing was changed.
@@ -175,6 +155,26 @@ impl ImportArgs {
     }
 }
 
+/// Writes the password files, the audit and the configuration, in this order.
+fn write(config: &Config, file: &ConfigFile, plan: &Plan) -> anyhow::Result<()> {
+    let mut secrets = Secrets::default();
+    let all = plan.new.iter().filter(|new| new.secret().is_some()).count();
+    for (done, (new, secret)) in plan.new.iter().filter_map(|new| Some((new, new.secret()?))).enumerate() {
+        if done > 0 && done % STEP == 0 {
+            target::say(&format!("{done} of {all} passwords are written"));
+        }
+        if !new.has_secret {
+            secrets.0.push(new_secret(&secret_file(config, new), secret)?);
+        }
+    }
+    let text = add_all_in(GROUP, file.text().unwrap_or_default(), &entries(&plan.new, New::entry))?;
+    let after = file.draft(text)?;
+    record(config, after.config(), &plan.new.iter().map(|new| &new.line.name).collect::<Vec<_>>())?;
+    file.write(&after)?;
+    secrets.keep();
+    Ok(())
+}
+
 /// The changes of an import.
 #[derive(Debug)]
 struct Plan {
@@ -207,13 +207,16 @@ impl Plan {
             let twin = twins.iter().copied().find(|twin| is_same(&twin.link.jid, &line.jid));
             let number = line.number;
             match (twin, config.accounts.contains_key(&line.name)) {
-                (Some(twin), _) => match differs(&line, twin) {
+                (Some(twin), _) => match differs(config, &line, twin) {
                     None => plan.unchanged.push(twin.name.to_string()),
                     Some(reason) => bad.push(Bad::new(number, reason)),
                 },
                 (None, true) => bad.push(Bad::new(
                     number,
-                    "parlor.toml has another account of its name: give it another in a column name",
+                    format!(
+                        "{} has another account of its name: give it another in a column name",
+                        config.file_with(&line.name).escaped()
+                    ),
                 )),
                 (None, false) => match New::of(config, line) {
                     Ok(new) => plan.new.push(new),
@@ -228,14 +231,15 @@ impl Plan {
 }
 
 /// Returns why a line is not about the account as it is there. An import changes no account.
-fn differs(line: &Line, account: &AccountConfig) -> Option<&'static str> {
-    if line.is_named && line.name != account.name {
-        Some("its account is in parlor.toml already, with another name")
+fn differs(config: &Config, line: &Line, account: &AccountConfig) -> Option<String> {
+    let how = if line.is_named && line.name != account.name {
+        "with another name"
     } else if line.group != account.group {
-        Some("its account is in parlor.toml already, in another group or in none: change it there")
+        "in another group or in none: change it there"
     } else {
-        None
-    }
+        return None;
+    };
+    Some(format!("its account is in {} already, {how}", config.file_with(&account.name).escaped()))
 }
 
 impl New {
@@ -243,7 +247,11 @@ impl New {
         if line.group.as_ref().is_some_and(|group| !config.groups.contains(group)) {
             let known: Vec<_> = config.groups.iter().map(ToString::to_string).take(NAMED).collect();
             let known = if known.is_empty() { String::new() } else { format!("; there are {}", known.join(", ")) };
-            return Err(format!("parlor.toml has no such group: write a table [group.NAME] for it first{known}"));
+            let (files, file) = (config.files(), config.file_for_accounts());
+            return Err(format!(
+                "there is no such group in {files}: write a table [group.NAME] for it into {} first{known}",
+                file.escaped()
+            ));
         }
         let mut new = Self { line, has_secret: false };
         match &new.line.password {
@@ -257,9 +265,10 @@ impl New {
             }
             Source::Key("component", name) => {
                 let Some((_, component)) = config.components.iter().find(|(known, _)| known.as_str() == name) else {
-                    return Err(
-                        "parlor.toml has no such component: write a table [component.NAME] for it first".to_owned()
-                    );
+                    return Err(format!(
+                        "{} has no such component: write a table [component.NAME] for it first",
+                        config.path.escaped()
+                    ));
                 };
                 if component.jid.domain() != new.line.jid.domain() {
                     let domain = component.jid.domain().as_str();
@@ -327,7 +336,10 @@ fn has_secret(path: &Path, password: &str) -> Result<bool, String> {
     if read && text.lines().next() == Some(password) {
         return Ok(true);
     }
-    Err("the file for its password, NAME.password beside parlor.toml, is there already with something else in it: move it away, or name it as password_file".to_owned())
+    Err(format!(
+        "the file for its password, {}, is there already with something else in it: move it away, or name it as password_file",
+        path.escaped()
+    ))
 }
 
 /// Finds the lines with which the configuration could not be read, by halves.

@@ -11,7 +11,7 @@ use parlor_plugins::policy::edit::Change;
 use parlor_store::DataFile;
 use serde_json::json;
 
-use super::{ConfigText, applied, places, record};
+use super::{applied, changed, open, record};
 use crate::Ended;
 use crate::ask::Terminal;
 use crate::show::{Put as _, print, print_json};
@@ -20,10 +20,10 @@ use crate::target::Target;
 /// The arguments of `parlor account remove`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal, the command asks whether to keep the account's data on this host: data of plugins, contacts, schedules, keys of encryption. The audit stays, and so does the account on its server. Comments in parlor.toml stay. In a cluster, NATS keeps the account's data: `parlor cluster remove` removes that, once the account is in no file of any node.\n\nExamples:\n  parlor account remove second\n  parlor account remove second --yes                keeps its data\n  parlor account remove second --yes --with-data    removes its data, too\n\nExit codes: 0 removed, 1 failed, 2 wrong usage, 3 not agreed to"
+    after_help = "On a terminal, the command asks whether to keep the account's data on this host: data of plugins, contacts, schedules, keys of encryption. The audit stays, and so does the account on its server. Comments in the files stay. In a cluster, NATS keeps the account's data: `parlor cluster remove` removes that, once the account is in no file of any node.\n\nExamples:\n  parlor account remove second\n  parlor account remove second --yes                keeps its data\n  parlor account remove second --yes --with-data    removes its data, too\n\nExit codes: 0 removed, 1 failed, 2 wrong usage, 3 not agreed to"
 )]
 pub struct RemoveArgs {
-    /// The account, by its name in parlor.toml.
+    /// The name of the account.
     account: AccountName,
     /// Remove also what the host keeps for it.
     #[arg(long)]
@@ -44,13 +44,13 @@ impl RemoveArgs {
         let name = &self.account;
         let Some(account) = config.accounts.get(name) else {
             let near = suggestion(nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)));
-            bail!("there is no account {name} in {}{near}", places(&config));
+            bail!("there is no account {name} in {}{near}", config.files());
         };
         // A node gets accounts from others, and a component when somebody writes to one of its addresses.
         let may_be_empty =
             config.cluster.as_ref().map_or(!config.new_addresses.is_empty(), |cluster| cluster.share_plugins);
         if config.accounts.len() == 1 && !may_be_empty {
-            bail!("{name} is the only account in {}: a host needs one; add another one first", config.path.escaped());
+            bail!("{name} is the only account in {}: a host needs one; add another one first", config.files());
         }
         let jid = &account.link.jid;
         if self.with_data && config.cluster.is_some() {
@@ -58,10 +58,10 @@ impl RemoveArgs {
         }
         let others = others_of(&config, name);
         let with_data = self.agree(&config, jid.as_str(), &others)?;
-        let file = ConfigText::with_account(&config, name)?;
-        let text = file.with(name, Change::Remove)?;
-        record(&config, &file.draft(&text, &self.target)?, &[name])?;
-        file.write(&text)?;
+        let file = open(&config, &config.file_with(name))?;
+        let new = changed(&file, name, Change::Remove)?;
+        record(&config, new.config(), &[name])?;
+        file.write(&new)?;
         let host = applied(&config)?;
         if with_data && let Some(mut data) = DataFile::open(&config.data)? {
             data.forget_account(&jid.to_bare())?;
@@ -81,7 +81,7 @@ impl RemoveArgs {
             }
             None => "what the host kept for it stays".to_owned(),
         };
-        let mut text = format!("{name} is removed from {}, {kept}; {}", file.named.escaped(), host.1);
+        let mut text = format!("{name} is removed from {}, {kept}; {}", file.named().escaped(), host.1);
         if let PasswordSource::File(file) = &account.link.password {
             text.put(format_args!("\nits password stays in {}", shell_word(&file.to_string_lossy())));
         }

@@ -16,7 +16,7 @@ use crate::{Ended, wait_for};
 /// The arguments of `parlor cluster import`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Stop the host first, and take a backup (`parlor backup`). The configuration must have [cluster]. The import moves all of an account: data of plugins, schedules, requests to webhooks, contacts, positions in archives, the session at the server and all keys. The audit stays on this host. Start no other node that has these accounts before the import is done: there they would begin with nothing.\n\nThe host's own file keeps an account until NATS has all of it. Afterwards the file says that the account has moved, and no host without [cluster] runs it: OMEMO sessions that continue at two places use keys of messages twice. If the command is killed, run it again.\n\nExamples:\n  parlor cluster import --dry-run          show what would be moved\n  parlor cluster import                    all accounts of parlor.toml\n  parlor cluster import main               one of them\n  parlor cluster import main --replace     also if the cluster has data of it, which is lost\n\nExit codes: 0 all are there, 1 some are not, 2 wrong usage"
+    after_help = "Stop the host first, and take a backup (`parlor backup`). The configuration must have [cluster]. The import moves all of an account: data of plugins, schedules, requests to webhooks, contacts, positions in archives, the session at the server and all keys. The audit stays on this host. Start no other node that has these accounts before the import is done: there they would begin with nothing.\n\nThe host's own file keeps an account until NATS has all of it. Afterwards the file says that the account has moved, and no host without [cluster] runs it: OMEMO sessions that continue at two places use keys of messages twice. If the command is killed, run it again.\n\nExamples:\n  parlor cluster import --dry-run          show what would be moved\n  parlor cluster import                    all accounts of the configuration\n  parlor cluster import main               one of them\n  parlor cluster import main --replace     also if the cluster has data of it, which is lost\n\nExit codes: 0 all are there, 1 some are not, 2 wrong usage"
 )]
 pub struct ImportArgs {
     #[command(flatten)]
@@ -29,7 +29,7 @@ pub struct ImportArgs {
 /// The arguments of `parlor cluster export`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "First stop this host and the hosts that have the accounts: no node may run an account during its export. The export writes all data of the account into this host's own file, and removes it from NATS. Then take [cluster] out of parlor.toml and start the host. Nodes do not run the account again until you import it, even if it is in their files.\n\nThe command also takes back an import that was interrupted. If it is killed, run it again.\n\nExamples:\n  parlor cluster export                    all accounts of parlor.toml\n  parlor cluster export main               one of them\n  parlor cluster export main --replace     also if this host keeps data of it, which is lost\n\nExit codes: 0 all are here, 1 some are not, 2 wrong usage"
+    after_help = "First stop this host and the hosts that have the accounts: no node may run an account during its export. The export writes all data of the account into this host's own file, and removes it from NATS. Then take [cluster] out of parlor.toml and start the host. Nodes do not run the account again until you import it, even if it is in their files.\n\nThe command also takes back an import that was interrupted. If it is killed, run it again.\n\nExamples:\n  parlor cluster export                    all accounts of the configuration\n  parlor cluster export main               one of them\n  parlor cluster export main --replace     also if this host keeps data of it, which is lost\n\nExit codes: 0 all are here, 1 some are not, 2 wrong usage"
 )]
 pub struct ExportArgs {
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub struct ExportArgs {
 /// The accounts that move.
 #[derive(Debug, Args)]
 struct Which {
-    /// The names of accounts; by default all of parlor.toml.
+    /// The names of accounts; by default all of the configuration.
     accounts: Vec<AccountName>,
     /// Replace what is there. The accounts must be named.
     #[arg(long, requires = "accounts")]
@@ -134,7 +134,8 @@ impl ExportArgs {
             }
             Ok::<_, MovingError>(rows)
         })??;
-        self.which.show(&config, &rows, false, "take [cluster] out of parlor.toml, and start the host")
+        let next = format!("take [cluster] out of {}, and start the host", config.path.escaped());
+        self.which.show(&config, &rows, false, &next)
     }
 }
 
@@ -145,7 +146,7 @@ impl Which {
         for name in &self.accounts {
             if !config.accounts.contains_key(name) {
                 let near = suggestion(nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)));
-                bail!("there is no account {name} in {}{near}", config.path.escaped());
+                bail!("there is no account {name} in {}{near}", config.files());
             }
         }
         let is_meant = |name: &AccountName| self.accounts.is_empty() || self.accounts.contains(name);
@@ -238,7 +239,7 @@ impl RemoveArgs {
             bail!(
                 "{account} is the account {} of {}: take it out there, and on all other nodes, and run `parlor reload`",
                 own.name,
-                config.path.escaped()
+                config.file_with(&own.name).escaped()
             );
         }
         let removal = wait_for(async {

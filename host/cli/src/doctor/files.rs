@@ -63,7 +63,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     if let Err(error) = written
         && !is_denied_as_another
     {
-        not_written(&config.data, &error, findings);
+        not_written(config, &error, findings);
     }
     if findings.findings.len() == count {
         findings.fine(CHECK, "nobody else can write the configuration and the policy, or look into the data folder");
@@ -82,17 +82,18 @@ fn write(folder: &Path) -> io::Result<()> {
 }
 
 /// Reports that nothing can be written into the data folder.
-pub(super) fn not_written(data: &Path, error: &io::Error, findings: &mut Findings) {
+pub(super) fn not_written(config: &Config, error: &io::Error, findings: &mut Findings) {
+    let (data, file) = (&config.data, config.path.escaped());
     let path = shell_word(&data.to_string_lossy());
     let remedy = match error.kind() {
         ErrorKind::ReadOnlyFilesystem => {
-            "mount its file system for writing, or name another folder in `data` of parlor.toml".to_owned()
+            format!("mount its file system for writing, or name another folder in `data` of {file}")
         }
         ErrorKind::PermissionDenied => {
             format!("chown it to the user that the host runs as, chmod u+rwx {path}, and run this as that user")
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room there".to_owned(),
-        _ => "name a folder that the host can write in `data` of parlor.toml".to_owned(),
+        _ => format!("name a folder that the host can write in `data` of {file}"),
     };
     findings.broken(CHECK, format!("the data folder {} cannot be written: {error}", data.escaped()), &remedy);
 }

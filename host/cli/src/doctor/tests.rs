@@ -101,14 +101,16 @@ fn a_data_folder_that_cannot_be_written_is_told_of_with_its_path_the_cause_and_a
 fn the_remedy_for_a_data_folder_is_that_of_its_cause() {
     use std::io::ErrorKind;
 
+    let overrides = parlor_config::Overrides { data: Some("/srv/a b".into()), ..parlor_config::Overrides::default() };
+    let config = Config::places_in(Path::new("/etc/bots.toml"), "", &overrides).unwrap();
     for (kind, remedy) in [
         (ErrorKind::ReadOnlyFilesystem, "mount its file system for writing"),
         (ErrorKind::PermissionDenied, "chown it to the user that the host runs as, chmod u+rwx '/srv/a b'"),
         (ErrorKind::StorageFull, "make room"),
-        (ErrorKind::NotADirectory, "name a folder that the host can write"),
+        (ErrorKind::NotADirectory, "name a folder that the host can write in `data` of /etc/bots.toml"),
     ] {
         let mut findings = Findings::default();
-        files::not_written(Path::new("/srv/a b"), &kind.into(), &mut findings);
+        files::not_written(&config, &kind.into(), &mut findings);
         let [found] = &findings.findings[..] else { panic!("{} findings", findings.findings.len()) };
         assert!(found.says.starts_with("the data folder /srv/a b cannot be written: "), "{}", found.says);
         assert!(found.remedy.as_ref().is_some_and(|found| found.starts_with(remedy)), "{found:?}");

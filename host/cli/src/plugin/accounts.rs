@@ -1,6 +1,7 @@
 //! `parlor plugin accounts`: the accounts that a plugin runs on. On further ones its grants count, too, so they are asked about.
 
 use clap::Args;
+use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_config::{AccountName, Config, Selector};
 use parlor_plugins::admin::{PluginAdmin, run_on};
@@ -90,7 +91,8 @@ impl AccountsArgs {
             if let Some(other) = wanted.iter().find(|other| other.covers(name, group(name))) {
                 let id = &self.plugin;
                 let sentence = format!(
-                    "{id} runs on {name} because its accounts name {other}, so nothing was changed: remove {other}, or take {name} out of it in parlor.toml"
+                    "{id} runs on {name} because its accounts name {other}, so nothing was changed: remove {other}, or take {name} out of it in {}",
+                    config.file_with(name).escaped()
                 );
                 return Err(Ended::Usage(sentence).into());
             }

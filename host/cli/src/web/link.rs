@@ -14,7 +14,7 @@ use crate::target::{self, Target};
 /// The arguments of `parlor web link`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "An account sends the link as a message to one of its owners (`owners` in parlor.toml), encrypted if that chat is; nobody else is sent one. No plugin hears of it, and servers are asked not to keep it, so have a client online. The link is used up by a press of the button behind it, and not by a preview. Its session is called after the owner, whose JID stands beside it in the audit. `parlor web login --help` has the roles. `links` under [window] in parlor.toml turns it off.\n\nExamples:\n  parlor web link --to ann@example.org\n  parlor web link --to ann@example.org --role viewer --minutes 60\n  parlor web link --to ann@example.org --account main --json\n\nExit codes: 0 sent, 1 that is no owner, it cannot be sent, or `parlor web` does not run, 4 no host runs, 2 wrong usage"
+    after_help = "An account sends the link as a message to one of its owners (`owners` of the account), encrypted if that chat is; nobody else is sent one. No plugin hears of it, and servers are asked not to keep it, so have a client online. The link is used up by a press of the button behind it, and not by a preview. Its session is called after the owner, whose JID stands beside it in the audit. `parlor web login --help` has the roles. `links` under [window] in parlor.toml turns it off.\n\nExamples:\n  parlor web link --to ann@example.org\n  parlor web link --to ann@example.org --role viewer --minutes 60\n  parlor web link --to ann@example.org --account main --json\n\nExit codes: 0 sent, 1 that is no owner, it cannot be sent, or `parlor web` does not run, 4 no host runs, 2 wrong usage"
 )]
 pub(super) struct LinkArgs {
     /// The owner.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use parlor::control::client::{self, try_get};
 use parlor::control::views::Status;
-use parlor_base::escape::escape_untrusted;
+use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_runtime::audited::retention;
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry};
 use parlor_window::{LinkRequest, Problem, Role, Session, Store};
@@ -71,11 +71,11 @@ pub(super) async fn send_all(host: Arc<Host>) {
 
 /// Sends a link, if it is for an owner. Owners have no lesser role than that.
 fn send(host: &Arc<Host>, request: &LinkRequest) -> anyhow::Result<()> {
+    let config = host.config()?;
     // It may have waited since before that was changed.
     if !offers(host) {
-        bail!("`links` under [window] in parlor.toml does not let the log-in page have any sent");
+        bail!("`links` under [window] in {} does not let the log-in page have any sent", config.path.escaped());
     }
-    let config = host.config()?;
     let Some(owner) = host.links.owner(&config, request, Instant::now()) else { return Ok(()) };
     let client = client::find(&config.data, || {})?.context("the host has stopped")?;
     let (role, minutes, is_asked) = (Role::Owner, MINUTES, true);

@@ -55,12 +55,12 @@ pub enum AdminError {
         near: Option<String>,
     },
     /// An account is not configured.
-    #[error("there is no {} in {}; known are {known}", account.described(), config.escaped())]
+    #[error("there is no {} in {files}; known are {known}", account.described())]
     UnknownAccount {
         /// The account.
         account: Selector,
-        /// The configuration's path.
-        config: PathBuf,
+        /// The files that it could be in.
+        files: String,
         /// The accounts or groups that are configured.
         known: String,
     },

@@ -97,13 +97,13 @@ pub const PLUGIN: &[Key] = &[
         "accounts",
         "list of texts",
         NONE,
-        "The accounts of `parlor.toml` on which it runs: names, groups (`\"group:support\"`) and patterns of names (`\"support-*\"`). Groups and patterns also name accounts that you add later. Without this key it runs on all of them, also on those that you add later.",
+        "The accounts on which it runs: names, groups (`\"group:support\"`) and patterns of names (`\"support-*\"`). Groups and patterns also name accounts that you add later. Without this key it runs on all of them, also on those that you add later.",
     ),
     key(
         "missing_accounts",
         "`\"refuse\"` or `\"skip\"`",
         Some("\"refuse\""),
-        "What happens when `parlor.toml` does not have one of these accounts or groups: it is refused, or runs on the others. `parlor plugin add` writes `\"skip\"` with the accounts that you were asked about.",
+        "What happens when the configuration does not have one of these accounts or groups: it is refused, or runs on the others. `parlor plugin add` writes `\"skip\"` with the accounts that you were asked about.",
     ),
     key(
         "rooms",

@@ -157,7 +157,7 @@ fn divide(instance: &Instance, values: Values) -> Result<(Values, Values), CallE
 fn operators(instance: &Instance, key: &str) -> CallError {
     // A key may be as long as a call, and denials are logged.
     let shown: String = key.chars().take(128).collect();
-    let hint = format!("no grant helps: {shown} is the operator's, in parlor.toml");
+    let hint = format!("no grant helps: {shown} is the operator's, in the configuration");
     instance.deny_for_good(Permission::SettingsWrite, shown, hint)
 }
 
@@ -188,7 +188,7 @@ mod tests {
             let Err(CallError::Denied { hint, .. }) = divided(&instance, key, Value::Null) else {
                 panic!("{key} was not denied")
             };
-            assert_eq!(hint, format!("no grant helps: {key} is the operator's, in parlor.toml"));
+            assert_eq!(hint, format!("no grant helps: {key} is the operator's, in the configuration"));
             // The owner gets the same hint when asking later.
             assert_eq!(instance.record.denied().last().map(|denial| denial.hint.clone()), Some(hint));
         }

@@ -1,11 +1,9 @@
 //! The part of sharing for `accounts.toml` alone: a node reads it together with its own `parlor.toml`.
 
-use std::io;
 use std::path::PathBuf;
 
-use parlor_base::atomic::{self, Readers, folder_of, try_alone_in};
-use parlor_config::{Config, ConfigError, accounts_file, accounts_text, runs_no_program};
-use parlor_plugins::policy::file::EditError;
+use parlor_base::atomic::try_alone_in;
+use parlor_config::{Config, ConfigError, ConfigFile, ConfigFileError, accounts_file, accounts_text, runs_no_program};
 
 use super::{SharingError, files};
 
@@ -39,20 +37,16 @@ pub(super) fn take(
     present: Option<&str>,
     text: &str,
     is_changed: bool,
-) -> Result<Option<PathBuf>, EditError> {
-    let named = file_of(config);
-    // A link to the file stays one.
-    let file = named.canonicalize().unwrap_or(named);
-    let failed = |cause| EditError::Write { path: file.clone(), cause };
+) -> Result<Option<PathBuf>, ConfigFileError> {
     // A command that has the lock compares the file before it writes, too. It may be waiting for this host.
-    let _lock = try_alone_in(folder_of(&file));
-    let found = read(config).map_err(|error| failed(io::Error::other(error.to_string())))?;
-    if found.as_deref() != present {
-        return Err(EditError::Changed(file));
+    let file = ConfigFile::open(config, &file_of(config), |folder| Ok(try_alone_in(folder)))?;
+    if file.text() != present {
+        return Err(ConfigFileError::Changed(file.named().to_owned()));
     }
-    let aside = present.filter(|_| is_changed).map(|present| files::put_aside(&file, present)).transpose();
-    let aside = aside.map_err(failed)?;
-    atomic::write(&file, text.as_bytes(), Readers::Same).map_err(failed)?;
+    let draft = file.draft(text.to_owned())?;
+    let aside = present.filter(|_| is_changed).map(|present| files::put_aside(file.path(), present)).transpose();
+    let aside = aside.map_err(|cause| ConfigFileError::Write { path: file.named().to_owned(), cause })?;
+    file.write(&draft)?;
     Ok(aside)
 }
 
@@ -100,7 +94,7 @@ mod tests {
         let now = || fs::read_to_string(&file).unwrap();
         assert_eq!(take(&config, None, "# one\n", false).unwrap(), None);
         assert_eq!((now().as_str(), file.metadata().unwrap().permissions().mode() & 0o777), ("# one\n", 0o600));
-        assert!(matches!(take(&config, None, "# two\n", false), Err(EditError::Changed(_))));
+        assert!(matches!(take(&config, None, "# two\n", false), Err(ConfigFileError::Changed(_))));
         let aside = take(&config, Some("# one\n"), "# two\n", true).unwrap().unwrap();
         assert_eq!(aside.file_name().unwrap(), "accounts.toml.mine");
         assert_eq!((now().as_str(), fs::read_to_string(&aside).unwrap().as_str()), ("# two\n", "# one\n"));

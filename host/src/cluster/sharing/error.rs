@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use parlor_base::escape::EscapedPath as _;
-use parlor_config::ConfigError;
+use parlor_config::{ConfigError, ConfigFileError};
 use parlor_nats::SharedError;
 use parlor_plugins::policy::PolicyError;
 use parlor_plugins::policy::file::EditError;
@@ -70,9 +70,12 @@ pub enum SharingError {
         /// The file with this node's version.
         aside: PathBuf,
     },
-    /// A file cannot be written.
+    /// The policy cannot be written.
     #[error(transparent)]
     Write(#[from] EditError),
+    /// The file with accounts cannot be written.
+    #[error(transparent)]
+    WriteAccounts(#[from] ConfigFileError),
     /// A file in the data folder cannot be written.
     #[error("what the node has of the cluster cannot be written into the data folder ({0}); make it writable")]
     Data(io::Error),

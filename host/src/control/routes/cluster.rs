@@ -3,6 +3,7 @@
 #[cfg(feature = "cluster")]
 use std::collections::{BTreeMap, BTreeSet};
 
+use parlor_base::escape::EscapedPath as _;
 #[cfg(feature = "cluster")]
 use parlor_nats::SharedText;
 use parlor_store::By;
@@ -52,7 +53,7 @@ pub(super) async fn drain(host: &Host, request: &Request, by: &By) -> Result<Ans
 
 #[cfg(feature = "cluster")]
 fn member(host: &Host) -> Result<&crate::cluster::Member, Refusal> {
-    host.cluster.get().ok_or_else(no_cluster)
+    host.cluster.get().ok_or_else(|| no_cluster(host))
 }
 
 #[cfg(feature = "cluster")]
@@ -122,18 +123,19 @@ fn plugins(standing: Option<&parlor_nats::Standing>, present: Option<u64>) -> &'
 
 #[cfg(not(feature = "cluster"))]
 #[expect(clippy::unused_async, reason = "as with the feature")]
-pub(super) async fn show(_: &Host) -> Result<Answer, Refusal> {
-    Err(no_cluster())
+pub(super) async fn show(host: &Host) -> Result<Answer, Refusal> {
+    Err(no_cluster(host))
 }
 
 #[cfg(not(feature = "cluster"))]
 #[expect(clippy::unused_async, reason = "as with the feature")]
-pub(super) async fn drain(_: &Host, _: &Request, _: &By) -> Result<Answer, Refusal> {
-    Err(no_cluster())
+pub(super) async fn drain(host: &Host, _: &Request, _: &By) -> Result<Answer, Refusal> {
+    Err(no_cluster(host))
 }
 
-pub(super) fn no_cluster() -> Refusal {
-    Refusal::NotDone(
-        "the host is no node of a cluster: write [cluster] into parlor.toml, and start it again".to_owned(),
-    )
+pub(super) fn no_cluster(host: &Host) -> Refusal {
+    Refusal::NotDone(format!(
+        "the host is no node of a cluster: write [cluster] into {}, and start it again",
+        host.config().path.escaped()
+    ))
 }

@@ -596,7 +596,7 @@ async fn import(story: &mut Story) -> Result<String> {
     let csv: String = std::iter::once("jid,group,password\n".to_owned()).chain(lines).collect();
     story.home.write("desks.csv", &csv.replacen(",desk,", ",dekc,", 1))?;
     let refused = story.run(&["account", "import", "desks.csv"], 1).await?.stderr;
-    says(&refused, "line 2: parlor.toml has no such group")?;
+    says(&refused, "line 2: there is no such group in parlor.toml")?;
     story.home.write("desks.csv", &csv)?;
     says(&story.run(&["account", "import", "desks.csv"], 0).await?.stdout, "2 accounts added to parlor.toml")?;
     story.run(&["plugin", "accounts", "echo", "--add", "group:desk", "--yes"], 0).await?;

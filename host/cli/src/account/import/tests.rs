@@ -82,18 +82,24 @@ fn one_bad_line_changes_nothing_and_all_are_named() {
                four@example.org,,,,gone.password\n\
                main@example.org,other,shop,s3cr3t,\n\
                main@example.org/x,,support,s3cr3t,\n\
-               five@example.org,,,,\n";
+               five@example.org,,,,\n\
+               six@example.org,shared,,s3cr3t,\n\
+               shared@example.org,other,,s3cr3t,\n";
+    place.write("accounts.toml", "[account.shared]\njid = \"shared@example.org\"\npassword_env = \"X\"\n");
     let error = place.import(csv).unwrap_err();
-    assert!(error.starts_with("nothing was changed, because of 6 bad lines in "), "{error}");
+    assert!(error.starts_with("nothing was changed, because of 8 bad lines in "), "{error}");
+    let short = error.replace(&format!("{}/", place.folder.path().display()), "");
     for words in [
-        "line 3: parlor.toml has no such group: write a table [group.NAME] for it first; there are shop, support",
+        "line 3: there is no such group in parlor.toml or accounts.toml: write a table [group.NAME] for it into accounts.toml first; there are shop, support",
         "line 4: parlor.toml has another account of its name",
-        "line 5: the file for its password, NAME.password beside parlor.toml, is there already",
+        "line 5: the file for its password, taken.password, is there already",
         "line 6: its password_file: ",
         "line 7: its account is in parlor.toml already, with another name",
         "line 8: its account is that of line 7",
+        "line 10: accounts.toml has another account of its name",
+        "line 11: its account is in accounts.toml already, with another name",
     ] {
-        assert!(error.contains(words), "no {words:?} in {error}");
+        assert!(short.contains(words), "no {words:?} in {short}");
     }
     assert!(!error.contains("s3cr3t"), "{error}");
     assert_eq!(place.text(), CONFIG);
@@ -141,7 +147,7 @@ fn addresses_of_a_component_are_imported_without_passwords() {
     assert!(!place.path("one.password").exists());
     let text = place.text();
     let error = place.import("jid,component\nthree@bots.example.org,s3cr3t\n").unwrap_err();
-    assert!(error.contains("line 2: parlor.toml has no such component") && !error.contains("s3cr3t"), "{error}");
+    assert!(error.contains("parlor.toml has no such component") && !error.contains("s3cr3t"), "{error}");
     let error = place.import("jid,component\nthree@example.org,bots\n").unwrap_err();
     assert!(error.contains("line 2: its jid is no address of its component, which has the domain bots"), "{error}");
     let error = place.import("jid,component\nthree@example.org,bots\nfour@bots.example.org,bot\n").unwrap_err();

@@ -51,7 +51,7 @@ impl Real {
         let Some(found) = config.accounts.get(account) else {
             let known: Vec<_> = config.accounts.keys().map(AccountName::as_str).collect();
             let near = suggestion(nearest(account.as_str(), known.iter().copied()));
-            bail!("{} has no account {account}{near}; it has {}", config.path.escaped(), known.join(", "));
+            bail!("there is no account {account} in {}{near}; known are {}", config.files(), known.join(", "));
         };
         // A host that does not answer is assumed not to use the account.
         let status = client::try_get::<Status>(&config.data, "/v1/status");
