@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Asker;
 use super::answerers::Answerers;
 use super::callees::Callees;
-use super::connection::{Connection, Credentials};
+use super::connection::{Connection, ConnectionHistory, Credentials};
 use super::hooks::Hooks;
 use super::order::{Asked, Order};
 use super::told::Told;
@@ -85,6 +85,8 @@ pub struct Shared {
     /// The commands of owners, until a task takes the receiver.
     pub(super) owner_requests: Mutex<Option<mpsc::Receiver<AdHocRequest>>>,
     pub(super) connection: watch::Receiver<Connection>,
+    /// Since when the connection is in its state, and its last error.
+    pub(super) history: Arc<Mutex<ConnectionHistory>>,
     pub(super) archive: watch::Receiver<Option<OwnArchive>>,
     pub(super) rooms_told: watch::Receiver<u64>,
 }
