@@ -281,7 +281,7 @@ fn one(link: &dyn Fn(&str) -> String, account: &Account, status: &Status) -> Mar
         ul {
             li { a href=(link(&format!("/audit?account={}", segment(&account.name)))) { "Its entries in the audit" } }
             li { a href=(link(&format!("/rooms?account={}", segment(&account.name)))) { "Its rooms, to enter and leave them" } }
-            li { a href=(link("/keys")) { "Its keys" } }
+            li { a href=(link(&format!("/keys?account={}", segment(&account.name)))) { "Its keys" } }
             li { a href=(link("/accounts")) { "All accounts" } }
         }
     }
@@ -434,6 +434,7 @@ mod tests {
             "/base/plugins/echo",
             "/base/plugins/poll",
             "/base/audit?account=main",
+            "/base/keys?account=main",
             "06:24:00</time>",
             "no route",
         ] {
