@@ -73,8 +73,8 @@ use crate::may_act::MayAct;
 use crate::record::Records;
 use crate::threads::Place;
 
-pub use connection::{Connection, ConnectionHistory, Credentials, history};
-pub use shared::Shared;
+pub use connection::{Connection, ConnectionHistory, Credentials};
+pub use shared::{Shared, history};
 
 /// Maximum number of commands of one plugin that may wait for the account's task, or for the link if they send
 /// something. Further commands of the same plugin wait to be queued.

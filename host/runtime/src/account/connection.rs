@@ -2,13 +2,10 @@
 //! values.
 
 use std::mem::discriminant;
-use std::sync::PoisonError;
 
 use jid::Jid;
 use jiff::Timestamp;
 use parlor_xmpp::Supplied;
-
-use super::shared::Shared;
 
 /// The state of an account's connection to its server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,11 +67,6 @@ impl ConnectionHistory {
             self.last_error = Some((at, why.to_owned()));
         }
     }
-}
-
-/// Returns the history of an account's connection.
-pub fn history(account: &Shared) -> ConnectionHistory {
-    account.history.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// Credentials that a plugin supplies.

@@ -1,7 +1,7 @@
 //! The handle through which plugins and the host use an account.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use jid::BareJid;
@@ -347,6 +347,11 @@ impl Shared {
             let _ = was_done.await;
         }
     }
+}
+
+/// Returns the history of an account's connection.
+pub fn history(account: &Shared) -> ConnectionHistory {
+    account.history.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 impl KnowsRooms for Shared {
