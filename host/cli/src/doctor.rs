@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Args;
-use parlor::control::views::{Account, Status};
+use parlor::control::views::{Account, Plugin, Status};
 #[cfg(feature = "authoring")]
 use parlor_authoring::build::toolchains;
 use parlor_base::escape::EscapedPath as _;
@@ -27,17 +27,16 @@ use parlor_store::Store;
 use parlor_xmpp::{Feature, probe};
 
 use super::listening;
-use super::show::{Mark, Put as _, hanging, marked, print, print_json, terminal_width};
+use super::show::{Put as _, print, print_json, terminal_width};
 use super::target::Target;
 use super::{Ended, status, wait_for};
 
 pub(super) use self::disk::existing;
+use self::findings::{ACCOUNTS, screen};
 pub(super) use self::findings::{Finding, Findings, State};
 
 /// The largest acceptable difference between two clocks, in seconds.
 const CLOCKS: i64 = 60;
-/// The widest column of checks on a terminal. A longer name has its own line.
-const WIDEST_CHECK: usize = 24;
 /// The remedy for a plugin that may not run.
 const OR_DISABLE: &str = "do as it says, or `parlor plugin disable` it";
 
@@ -48,7 +47,7 @@ const UNDER_THE_RULE: &str =
 /// The arguments of `parlor doctor`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The command logs in once for each account, under a resource of its own, so that a running host stays connected. It does not use a session that `sid` and `rid` name.\n\nExamples:\n  parlor doctor\n  parlor doctor --json      the same for programs\n\nExit codes: 0 nothing is broken, 5 something is, 1 it could not look, 2 wrong usage"
+    after_help = "The command logs in once for each account, under a resource of its own, so that a running host stays connected. It does not use a session that `sid` and `rid` name.\n\nExamples:\n  parlor doctor\n  parlor doctor --all       each account by itself, however many have the same\n  parlor doctor --json      each finding, for programs\n\nExit codes: 0 nothing is broken, 5 something is, 1 it could not look, 2 wrong usage"
 )]
 pub struct DoctorArgs {
     #[command(flatten)]
@@ -56,6 +55,9 @@ pub struct DoctorArgs {
     /// Do not connect to any server.
     #[arg(long)]
     offline: bool,
+    /// Show each account by itself. Otherwise, what is the same of more than three accounts is one finding.
+    #[arg(long, conflicts_with = "json")]
+    all: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -81,7 +83,8 @@ impl DoctorArgs {
         if self.json {
             print_json(&findings)?;
         } else {
-            print(&screen(&findings, terminal_width()))?;
+            let shown = if self.all { findings.findings } else { findings.grouped() };
+            print(&screen(&shown, terminal_width()))?;
         }
         match broken {
             0 => Ok(()),
@@ -105,6 +108,7 @@ pub(super) fn examine(loaded: anyhow::Result<Config>, offline: bool, findings: &
 
 fn look(config: &Config, offline: bool, findings: &mut Findings) -> anyhow::Result<()> {
     let accounts = config.accounts.len();
+    findings.accounts = accounts;
     let beside = config
         .accounts_file
         .as_ref()
@@ -137,7 +141,9 @@ fn look(config: &Config, offline: bool, findings: &mut Findings) -> anyhow::Resu
         return Ok(());
     }
     for account in config.accounts.values() {
+        let from = findings.findings.len();
         connection(account, &config.data, findings)?;
+        findings.all_alike(from, account.name.as_str(), account.link.jid.to_bare().as_str());
     }
     Ok(())
 }
@@ -246,8 +252,11 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
     }
     for (account, plugins) in waiting(&policy, config.accounts.values()) {
         let names = plugins.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let says = format!("plugins that do not run there: {names}; `parlor plugin accounts ID --add {account}` asks");
-        findings.fine(&format!("account {account}"), says);
+        let says = |account: &str| {
+            format!("plugins that do not run there: {names}; `parlor plugin accounts ID --add {account}` asks")
+        };
+        findings.fine(&format!("account {account}"), says(account.as_str()));
+        findings.alike(account.as_str(), ACCOUNTS, &says("NAME"));
     }
     Ok(())
 }
@@ -327,29 +336,42 @@ fn host(status: &Status, findings: &mut Findings) {
             findings.warn("host", says, "do as it says; the host tries it again by itself");
         }
     }
+    findings.accounts = findings.accounts.max(status.accounts.len());
     connections(&status.accounts, findings);
     for room in status.accounts.iter().flat_map(|account| &account.rooms).filter(|room| room.is_lost()) {
         let why = room.why().unwrap_or_default();
         let says = format!("the account {} is out of the room {}: {why}", room.account, room.room);
         findings.warn("rooms", says, room.remedy.as_deref().unwrap_or("`parlor rooms` says more"));
+        findings.alike(&room.account, "rooms", &format!("out of a room: {why}"));
     }
     for account in &status.accounts {
         encryption(account, findings);
     }
     for plugin in &status.plugins {
-        let reason = plugin.reason.as_deref().unwrap_or("nobody knows why");
-        let says = format!("{} is {}: {reason}", plugin.id, plugin.state);
-        let remedy = format!("`parlor logs {0}` says more, `parlor plugin rollback {0}` goes back", plugin.id);
-        if plugin.is_behind() {
-            findings.warn("host", says, &remedy);
-        } else if plugin.state == "refused" {
-            // A problem of its file or the policy was already reported.
-            if !findings.is_broken(&check_of(&plugin.id)) {
-                findings.broken("host", says, OR_DISABLE);
-            }
-        } else if plugin.is_down() {
-            findings.broken("host", says, &remedy);
+        running(plugin, findings);
+    }
+}
+
+/// Reports a plugin on one account that does not run as it should.
+fn running(plugin: &Plugin, findings: &mut Findings) {
+    let reason = plugin.reason.as_deref().unwrap_or("nobody knows why");
+    let says = format!("{} is {}: {reason}", plugin.id, plugin.state);
+    let remedy = format!("`parlor logs {0}` says more, `parlor plugin rollback {0}` goes back", plugin.id);
+    if plugin.is_behind() {
+        findings.warn("host", says.clone(), &remedy);
+    } else if plugin.state == "refused" {
+        // A problem of its file or the policy was already reported.
+        if findings.is_broken(&check_of(&plugin.id)) {
+            return;
         }
+        findings.broken("host", says.clone(), OR_DISABLE);
+    } else if plugin.is_down() {
+        findings.broken("host", says.clone(), &remedy);
+    } else {
+        return;
+    }
+    if let Some(account) = &plugin.account {
+        findings.alike(account, "host", &says);
     }
 }
 
@@ -377,11 +399,13 @@ fn encryption(account: &Account, findings: &mut Findings) {
     let Some(encryption) = &account.encryption else { return };
     let name = &account.name;
     findings.fine("encryption", format!("{name}: {}", encryption.says()));
+    findings.alike(name, "encryption", &encryption.kind());
     if encryption.omemo && !encryption.published && account.connection == "connected" {
         let says = format!("the OMEMO keys of {name} are not published: nobody can write to it encrypted");
         let remedy =
             "`parlor logs` says why; the server needs personal eventing (XEP-0163); omemo = false turns it off";
         findings.warn("encryption", says, remedy);
+        findings.alike(name, "encryption", "OMEMO keys are not published: nobody can write to them encrypted");
     }
     if encryption.undecryptable > 0 {
         let count = encryption.undecryptable;
@@ -389,6 +413,7 @@ fn encryption(account: &Account, findings: &mut Findings) {
         let remedy =
             "`parlor logs` says whose, and why; a client that has written to former keys does it right the next time";
         findings.warn("encryption", says, remedy);
+        findings.alike(name, "encryption", "encrypted messages could not be decrypted since the host started");
     }
 }
 
@@ -466,26 +491,5 @@ pub(super) fn feature_lines(features: &[Feature]) -> String {
     text
 }
 
-fn screen(findings: &Findings, terminal: Option<usize>) -> String {
-    let longest = findings.findings.iter().map(|one| one.check.chars().count()).max().unwrap_or(0);
-    let width = if terminal.is_some() { longest.min(WIDEST_CHECK) } else { longest };
-    let (column, mut text) = (11 + width, String::new());
-    for one in &findings.findings {
-        let state = match one.state {
-            State::Fine => marked("fine   ", Mark::Dim),
-            State::Warning => marked("warning", Mark::Yellow),
-            State::Broken => marked("broken ", Mark::Red),
-        };
-        let is_long = one.check.chars().count() > width;
-        let apart = if is_long { format!("\n{:column$}", "") } else { "  ".to_owned() };
-        let says = hanging(&one.says, column, terminal);
-        text.put(format_args!("{state}  {:width$}{apart}{says}\n", one.check));
-        if let Some(remedy) = &one.remedy {
-            text.put(format_args!("{:column$}→ {}\n", "", hanging(remedy, column + 2, terminal)));
-        }
-    }
-    text
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -189,9 +189,9 @@ pub(super) fn counted<'s>(
 }
 
 /// Counts accounts by group and state.
-pub(super) fn groups(accounts: &[Account]) -> (Vec<String>, Vec<Vec<String>>) {
+pub(super) fn groups<'s>(accounts: impl IntoIterator<Item = &'s Account>) -> (Vec<String>, Vec<Vec<String>>) {
     let group = |account: &Account| account.group.clone().unwrap_or_else(|| "-".to_owned());
-    counted("GROUP", accounts.iter().map(|account| (group(account), account.connection.as_str())))
+    counted("GROUP", accounts.into_iter().map(|account| (group(account), account.connection.as_str())))
 }
 
 /// Counts plugins by version and state.

@@ -12,7 +12,7 @@ use parlor::control::views::{
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_base::quantity::show_duration;
-use parlor_config::Config;
+use parlor_config::{AccountConfig, Config};
 use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::Policy;
 
@@ -204,19 +204,26 @@ pub(super) fn of(config: &Config) -> anyhow::Result<Status> {
     }
 }
 
-/// Returns the status without a running host.
-fn stopped(config: &Config, policy: &Policy) -> Status {
-    let accounts = config.accounts.values().map(|account| Account {
+/// Returns an account of which only the configuration is known.
+pub(super) fn unknown(account: &AccountConfig) -> Account {
+    Account {
         name: account.name.to_string(),
         node: None,
         group: account.group.as_ref().map(ToString::to_string),
         jid: account.link.jid.to_string(),
         connection: "unknown".to_owned(),
         reason: None,
+        since: None,
+        last_error: None,
         rooms: Vec::new(),
         departures: BTreeMap::new(),
         encryption: None,
-    });
+    }
+}
+
+/// Returns the status without a running host.
+fn stopped(config: &Config, policy: &Policy) -> Status {
+    let accounts = config.accounts.values().map(unknown);
     let (admin, mut plugins) = (PluginAdmin::new(config), Vec::new());
     for (id, entry) in &policy.plugins {
         plugins.extend(config.chosen(entry.accounts.as_deref()).map(|account| Plugin {

@@ -1,6 +1,7 @@
 //! `parlor web`: a window in the browser. It is a separate program, which queries the host over the control socket. It
 //! changes plugins with the functions of `parlor plugin`, and holds no account.
 
+mod accounts;
 mod audit;
 mod changes;
 mod doctor;

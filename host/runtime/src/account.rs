@@ -73,8 +73,8 @@ use crate::may_act::MayAct;
 use crate::record::Records;
 use crate::threads::Place;
 
-pub use connection::{Connection, Credentials};
-pub use shared::Shared;
+pub use connection::{Connection, ConnectionHistory, Credentials};
+pub use shared::{Shared, history};
 
 /// Maximum number of commands of one plugin that may wait for the account's task, or for the link if they send
 /// something. Further commands of the same plugin wait to be queued.
@@ -143,8 +143,8 @@ impl Account {
         let Backing { store, audit, may_act } = backing.into();
         let (asked, asked_receiver) = fair::queue(|_| COMMANDS);
         let (orders, order_receiver) = mpsc::channel(ORDERS);
-        let (published, Watched { connection, archive, rooms_told }) =
-            Published::new(audit.clone(), config.name.clone());
+        let (published, Watched { connection, history, archive, rooms_told }) =
+            Published::new(audit.clone(), config.name.clone(), clock);
         let mut session = Session::new(config.link.jid.clone(), config.settings.clone());
         if config.link.component().is_some() {
             on_component(&mut session);
@@ -182,6 +182,7 @@ impl Account {
             orders,
             owner_requests: Mutex::new(Some(owner_requests)),
             connection,
+            history,
             archive,
             rooms_told,
         });

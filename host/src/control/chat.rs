@@ -297,6 +297,8 @@ mod tests {
                 jid: "second@example.org".to_owned(),
                 connection: "retrying".to_owned(),
                 reason: Some("no route to the host".to_owned()),
+                since: None,
+                last_error: None,
                 rooms: Vec::new(),
                 departures: BTreeMap::new(),
                 encryption: None,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_config::{AccountName, Config, OtrPolicy};
-use parlor_runtime::account::{Connection, Shared, encryption};
+use parlor_runtime::account::{Connection, ConnectionHistory, Shared, encryption, history};
 use parlor_runtime::counters::{HookTotals, Totals};
 use parlor_runtime::denials::Denial;
 use parlor_runtime::explain::Explained;
@@ -24,8 +24,8 @@ use parlor_xmpp::ComponentState;
 
 use super::views::{
     Account, Answer, Compared, Comparison, ComponentStatus, Denied, Encryption, FormerSecret, HookRecord, Key, Keys,
-    Limit, OwnOmemo, Plugin, Process, Record, Schedule, Schedules, Status, Usage, Webhook, WebhookRequest, Webhooks,
-    absolute,
+    LastError, Limit, OwnOmemo, Plugin, Process, Record, Schedule, Schedules, Status, Usage, Webhook, WebhookRequest,
+    Webhooks, absolute,
 };
 use super::{VERSION, rooms};
 use crate::host::{Host, PluginStatus};
@@ -273,6 +273,8 @@ fn account_view(config: &Config, account: &Shared) -> Account {
         Connection::Left(why) | Connection::Failed(why) => (own, "failed", Some(why)),
     };
     let reason = reason.map(|reason| escape_untrusted(&reason, LONGEST));
+    let ConnectionHistory { since, last_error } = history(account);
+    let error = |(at, why): (Timestamp, String)| LastError { at: at.to_string(), why: escape_untrusted(&why, LONGEST) };
     Account {
         name: account.name.to_string(),
         node: None,
@@ -280,6 +282,8 @@ fn account_view(config: &Config, account: &Shared) -> Account {
         jid,
         connection: connection.to_owned(),
         reason,
+        since: Some(since.to_string()),
+        last_error: last_error.map(error),
         rooms: rooms::of(account),
         departures: rooms::departures(account).collect(),
         encryption: Some(encryption_view(account)),

@@ -110,6 +110,12 @@ pub struct Account {
     /// Why it is retrying or failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Since when the connection is in that state, RFC 3339; none if no host runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// The last error of the connection since the host started, also while it is connected again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<LastError>,
     /// Its rooms, ordered by address, without the plugins in them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rooms: Vec<Room>,
@@ -119,6 +125,15 @@ pub struct Account {
     /// How it encrypts; none if no host runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+}
+
+/// An error of an account's connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastError {
+    /// When that was, RFC 3339.
+    pub at: String,
+    /// Why the connection was lost, or could not be opened.
+    pub why: String,
 }
 
 impl Account {

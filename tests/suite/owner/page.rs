@@ -172,6 +172,7 @@ fn compare(page: &str, heading: &str, shown: &Value) {
             "config_error",
             "departures",
             "group",
+            "last_error",
             "node",
             "nodes",
             "policy_error",

@@ -9,7 +9,7 @@ use super::*;
 fn an_error_of_several_lines_stands_below_itself() {
     let mut findings = Findings::default();
     findings.broken("account", "it cannot log in\nnothing was \u{1b}[2Jwritten", "do as it says");
-    let text = screen(&findings, None);
+    let text = screen(&findings.findings, None);
     let says = "broken   account  it cannot log in\n                  nothing was \\u{1b}[2Jwritten\n                  → do as it says\n";
     assert_eq!(text, says);
 }
@@ -22,14 +22,14 @@ fn the_report_fits_into_80_columns_of_a_terminal_and_is_as_it_was_for_a_pipe() {
         "turn it on there, if you need it; `parlor doctor --offline` looks at everything that needs no connection";
     findings.warn("account main", says, remedy);
     findings.fine(&check_of(&"x".repeat(64)), "it may run");
-    let narrow = screen(&findings, Some(80));
+    let narrow = screen(&findings.findings, Some(80));
     assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
     let column = " ".repeat(35);
     assert!(narrow.contains(&format!("\n{column}it may run\n")), "{narrow}");
     assert!(narrow.starts_with("warning  account main              the server has no stream management\n"), "{narrow}");
     let unwrapped = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(unwrapped(&narrow), unwrapped(&screen(&findings, None)));
-    assert!(screen(&findings, None).contains(&format!("  {says}\n")));
+    assert_eq!(unwrapped(&narrow), unwrapped(&screen(&findings.findings, None)));
+    assert!(screen(&findings.findings, None).contains(&format!("  {says}\n")));
 }
 
 /// A man in the middle could obtain an unbound log-in of a pinned account.
@@ -298,4 +298,92 @@ fn a_key_of_a_cluster_that_others_can_read_or_that_is_none_is_told_of() {
     };
     assert!(says(0o644).contains("others on this machine may read it: chmod 600"));
     assert!(says(0o600).contains("line 1 is no key"));
+}
+
+/// Returns the findings about so many accounts, of which every hundredth one cannot log in.
+pub(crate) fn of_accounts(count: usize) -> Findings {
+    let mut findings = Findings { accounts: count, ..Findings::default() };
+    for number in 0..count {
+        let (name, from) = (format!("a{number:04}"), findings.findings.len());
+        let check = format!("account {name}");
+        if number % 100 == 7 {
+            findings.broken(&check, format!("{name}@example.org is refused\nby the server"), "correct it");
+        } else {
+            findings.warn(&check, "the server has no X", "turn it on there");
+        }
+        findings.all_alike(from, &name, &format!("{name}@example.org"));
+    }
+    findings
+}
+
+#[test]
+fn what_is_the_same_of_many_accounts_is_one_finding_for_people_and_one_each_for_programs() {
+    let findings = of_accounts(1_000);
+    let text = screen(&findings.grouped(), None);
+    let says = "warning  accounts  990 of 1000 accounts (a0000, a0001, a0002 and 987 more): the server has no X; `parlor doctor --all` names each\n\
+                \x20                  → turn it on there\n\
+                broken   accounts  10 of 1000 accounts (a0007, a0107, a0207 and 7 more): is refused\n\
+                \x20                  by the server; `parlor doctor --all` names each\n\
+                \x20                  → correct it\n";
+    assert_eq!(text, says);
+    let json = serde_json::to_value(&findings).unwrap();
+    assert_eq!(json["findings"].as_array().unwrap().len(), 1_000);
+    assert_eq!(json["findings"][7]["says"], "a0007@example.org is refused\nby the server");
+    assert_eq!(json["findings"][0].as_object().unwrap().len(), 4, "{}", json["findings"][0]);
+    assert_eq!(json.as_object().unwrap().len(), 1, "nothing but the findings");
+    // Of few accounts, each is named.
+    let few = screen(&of_accounts(3).grouped(), None);
+    assert!(few.contains("account a0000") && few.contains("account a0002") && !few.contains(" of 3 "), "{few}");
+}
+
+#[test]
+fn two_lines_about_each_of_a_thousand_accounts_are_two_lines() {
+    let account = |number: u32| {
+        serde_json::json!({
+            "name": format!("a{number:04}"), "jid": "bot@example.org", "connection": "connected",
+            "encryption": {
+                "omemo": true, "otr": true, "trust": "blind", "device": number, "published": number > 4, "known": 0,
+                "decrypted": number, "undecryptable": 0, "encrypted": number,
+            },
+            "rooms": [{
+                "account": format!("a{number:04}"), "room": format!("r{number}@muc.example.org"), "state": "out", "kept": true,
+                "left": { "at": "2026-11-20T06:24:00Z", "why": "kicked" }, "remedy": format!("join r{number}"),
+            }],
+        })
+    };
+    let process = serde_json::json!({ "version": "0.1.0", "pid": 1, "since": "", "uptime": 1, "memory": 1 });
+    let plugin = |number: u32| {
+        serde_json::json!({
+            "id": "echo", "account": format!("a{number:04}"), "version": "0.1.0", "digest": "sha256:00", "restarts": 0,
+            "state": "quarantined", "source": "echo.wasm", "reason": "it failed too often",
+        })
+    };
+    let status: Status = serde_json::from_value(serde_json::json!({
+        "running": true, "host": process, "data": "data", "policy": "plugins.toml",
+        "accounts": (0..1_000).map(account).collect::<Vec<_>>(), "plugins": (0..1_000).map(plugin).collect::<Vec<_>>(),
+    }))
+    .unwrap();
+    let mut findings = Findings::default();
+    host(&status, &mut findings);
+    let grouped = findings.grouped();
+    let found: Vec<_> = grouped[1..].iter().map(|one| one.says.split_once("): ").unwrap()).collect();
+    assert_eq!(
+        found.iter().map(|(accounts, _)| accounts.split(" (").next().unwrap()).collect::<Vec<_>>(),
+        [
+            "1000 of 1000 accounts",
+            "5 of 1000 accounts",
+            "5 of 1000 accounts",
+            "995 of 1000 accounts",
+            "1000 of 1000 accounts"
+        ]
+    );
+    assert!(found[0].1.starts_with("out of a room: kicked; "), "{found:?}");
+    assert_eq!(grouped[1].remedy.as_deref(), Some("`parlor doctor --all` says what to do for each"));
+    assert!(
+        found[1].1.starts_with("OMEMO is on, its device is not published, OTR is allowed, blind trust; "),
+        "{found:?}"
+    );
+    assert!(found[4].1.starts_with("echo is quarantined: it failed too often; "), "{found:?}");
+    // Programs get all of them: a room, the keys and the plugin of each account, and the first five without keys for others.
+    assert_eq!(findings.findings.len(), 1 + 3 * 1_000 + 5);
 }

@@ -58,6 +58,8 @@ fn running(plugins: Vec<Plugin>) -> Status {
         jid: format!("{name}@example.org"),
         connection: connection.into(),
         reason: reason.map(Into::into),
+        since: None,
+        last_error: None,
         rooms: Vec::new(),
         departures: BTreeMap::new(),
         encryption: None,

@@ -57,11 +57,13 @@ fn log_in_form() -> Markup {
 }
 
 fn content(findings: &Findings, form: Option<&Markup>) -> Markup {
-    let of = |state: State| findings.findings.iter().filter(move |one| one.state == state).collect::<Vec<_>>();
+    let shown = findings.grouped();
+    let of = |state: State| shown.iter().filter(move |one| one.state == state).collect::<Vec<_>>();
     let (broken, warnings, fine) = (of(State::Broken), of(State::Warning), of(State::Fine));
+    let count = |state: State| findings.findings.iter().filter(|one| one.state == state).count();
     html! {
         p.lead role="status" {
-            @match (broken.len(), warnings.len()) {
+            @match (count(State::Broken), count(State::Warning)) {
                 (0, 0) => "Nothing is broken.",
                 (0, warnings) => { "Nothing is broken; warnings: " (warnings) "." },
                 (broken, warnings) => { "Broken: " (broken) "; warnings: " (warnings) "." },
@@ -97,11 +99,11 @@ mod tests {
     const EVIL: &str = "<script>alert(1)</script>";
 
     fn finding(state: State, says: &str) -> Finding {
-        Finding { check: "disk".to_owned(), state, says: says.to_owned(), remedy: Some(says.to_owned()) }
+        Finding { check: "disk".to_owned(), state, says: says.to_owned(), remedy: Some(says.to_owned()), alike: None }
     }
 
     fn page(findings: Vec<Finding>) -> String {
-        content(&Findings { findings }, None).into_string()
+        content(&Findings { findings, accounts: 0 }, None).into_string()
     }
 
     #[test]
@@ -122,6 +124,17 @@ mod tests {
         let text = page(Vec::new());
         assert!(text.contains("Nothing is broken.") && !text.contains("<table"), "{text}");
         assert!(content(&Findings::default(), Some(&log_in_form())).into_string().contains("Log in and look"));
+    }
+
+    #[test]
+    fn what_is_the_same_of_many_accounts_is_one_row() {
+        let text = content(&crate::doctor::tests::of_accounts(1_000), None).into_string();
+        assert!(text.contains("Broken: 10; warnings: 990."), "{text}");
+        assert!(
+            text.contains("990 of 1000 accounts (a0000, a0001, a0002 and 987 more): the server has no X"),
+            "{text}"
+        );
+        assert_eq!(text.matches("<tr>").count(), 2 + 2, "a head and a row for each state: {text}");
     }
 
     #[test]

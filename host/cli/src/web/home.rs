@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use parlor::control::views::{Account, Plugin, Status};
 use parlor_window::{Page, Problem, Reply, Role, Routes, state, stranger};
 
+use super::accounts;
 use super::host::{Host, Visit, look};
 use super::parts::{MOST_ROWS, counts, lacking, silent_nodes};
 use crate::fleet::{self, MANY, NAMED, first};
@@ -45,9 +46,10 @@ fn shown(status: &Status, link: &dyn Fn(&str) -> String) -> Markup {
             }
             h2 { "Accounts" }
             @if status.accounts.is_empty() { p { "There are none." } }
-            @if are_many { (many_accounts(&status.accounts)) } @else {
-                ul.cards { @for account in &status.accounts { (one_account(account)) } }
+            @if are_many { (many_accounts(&status.accounts, link)) } @else {
+                ul.cards { @for account in &status.accounts { (one_account(account, link)) } }
             }
+            p { a href=(link("/accounts")) { "All accounts" } }
             h2 { "Plugins" }
             @if status.plugins.is_empty() { p { "There are none." } }
             @if has_many { (many_plugins(&status.plugins, link)) } @else {
@@ -58,13 +60,13 @@ fn shown(status: &Status, link: &dyn Fn(&str) -> String) -> Markup {
 }
 
 /// Shows how many accounts there are of each kind, and the first of those that need attention.
-fn many_accounts(accounts: &[Account]) -> Markup {
+fn many_accounts(accounts: &[Account], link: &dyn Fn(&str) -> String) -> Markup {
     let away: Vec<_> = fleet::away(accounts).collect();
     html! {
         (counts("Accounts by group and state", &fleet::groups(accounts)))
-        ul.cards { @for account in away.iter().take(NAMED) { (one_account(account)) } }
+        ul.cards { @for account in away.iter().take(NAMED) { (one_account(account, link)) } }
         @if away.len() > NAMED {
-            p { "and " (away.len() - NAMED) " more; " code { "parlor status --state away" } " shows them." }
+            p { a href=(link("/accounts?state=away")) { (away.len() - NAMED) " more that are away" } }
         }
     }
 }
@@ -83,10 +85,10 @@ fn many_plugins(plugins: &[Plugin], link: &dyn Fn(&str) -> String) -> Markup {
     }
 }
 
-fn one_account(account: &Account) -> Markup {
+fn one_account(account: &Account, link: &dyn Fn(&str) -> String) -> Markup {
     html! {
         li.card {
-            h3 { (stranger(&account.name)) }
+            h3 { a href=(link(&accounts::address(&account.name))) { (stranger(&account.name)) } }
             p { (state(&account.connection)) @if let Some(rooms) = account.in_rooms() { ", " (rooms) } }
             p { (stranger(&account.jid)) @if let Some(node) = &account.node { ", on node " (stranger(node)) } }
             @if let Some(reason) = &account.reason { p { (stranger(reason)) } }
@@ -152,7 +154,13 @@ pub(super) mod tests {
     fn five_thousand_accounts_are_a_page() {
         let text = shown(&fleet::tests::fleet(5_000), &|path| format!("/base{path}")).into_string();
         assert!(text.len() < 32 << 10, "{} bytes", text.len());
-        for words in ["a0007", "parlor status --state away", "href=\"/base/plugins/echo\"", "it failed too often"] {
+        for words in [
+            "href=\"/base/accounts/show?account=a0007\"",
+            "href=\"/base/accounts?state=away\"",
+            "href=\"/base/accounts\"",
+            "href=\"/base/plugins/echo\"",
+            "it failed too often",
+        ] {
             assert!(text.contains(words), "no {words} in {text}");
         }
         assert!(!text.contains("a4999"), "{text}");

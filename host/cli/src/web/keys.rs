@@ -5,6 +5,7 @@ use std::sync::Arc;
 use maud::{Markup, html};
 use parlor::control::client::escaped;
 use parlor::control::views::{Comparison, Key, Keys, shown};
+use parlor_config::AccountName;
 use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, segment, stranger};
 
 use super::host::{Host, Visit, ask};
@@ -26,8 +27,11 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 async fn list(visit: Visit) -> Result<Reply, Problem> {
     let jid = visit.query("jid").unwrap_or_default().trim().to_owned();
     let query = if jid.is_empty() { String::new() } else { format!("?jid={}", escaped(&jid)) };
+    let account = visit.query("account").map(str::parse::<AccountName>).transpose();
+    let account = account.map_err(|error| Problem::wrong(format!("{error}")))?;
+    let of = account.as_ref().map_or_else(|| "/v1/keys".to_owned(), |name| format!("/v1/accounts/{name}/keys"));
     let (all, lacks) = ask(&visit, move |client| {
-        let all: Vec<Keys> = client.get(&format!("/v1/keys{query}"))?;
+        let all: Vec<Keys> = client.get(&format!("{of}{query}"))?;
         Ok((all, client.incomplete()))
     })
     .await?;
@@ -39,11 +43,17 @@ async fn list(visit: Visit) -> Result<Reply, Problem> {
         };
         visit.may(Role::Owner).then(|| visit.form("/keys/reset", &fields))
     };
-    let content = content(&link, &jid, &all, &reset);
+    let content = content(&link, (account.as_ref(), &jid), &all, &reset);
     Ok(Page::new("Keys", html! { (lacking(lacks.as_deref())) (content) }).into())
 }
 
-fn content(link: &dyn Fn(&str) -> String, jid: &str, all: &[Keys], reset: &dyn Fn(&str) -> Option<Markup>) -> Markup {
+/// Shows keys. They may be those of one account, or of one person.
+fn content(
+    link: &dyn Fn(&str) -> String,
+    (of, jid): (Option<&AccountName>, &str),
+    all: &[Keys],
+    reset: &dyn Fn(&str) -> Option<Markup>,
+) -> Markup {
     let (mut sections, mut bytes) = (Vec::new(), 0);
     for on in all {
         let one = account(link, on, reset);
@@ -57,9 +67,11 @@ fn content(link: &dyn Fn(&str) -> String, jid: &str, all: &[Keys], reset: &dyn F
     html! {
         p.lead { "Nothing on this page is secret: fingerprints are for others to compare." }
         form method="get" action=(link("/keys")) {
+            @if let Some(name) = of { input type="hidden" name="account" value=(name.as_str()); }
             (field("jid", "Person", jid, "An address; empty: everybody whose keys are known."))
             button type="submit" { "Show" }
         }
+        @if of.is_some() { p { a href=(link("/keys")) { "The keys of all accounts" } } }
         @if all.is_empty() { p { "No accounts." } }
         @for section in sections { (section) }
         @if left > 0 {
@@ -355,7 +367,7 @@ mod tests {
 
     fn page(all: &[Keys], reset: Option<&str>) -> String {
         let reset = |_: &str| reset.map(|text| html! { (text) });
-        content(&|path| format!("/base{path}"), "", all, &reset).into_string()
+        content(&|path| format!("/base{path}"), (None, ""), all, &reset).into_string()
     }
 
     #[test]
@@ -371,6 +383,20 @@ mod tests {
         assert!(page(&[on(Vec::new())], Some("new keys")).contains("new keys"));
         assert!(page(&[], None).contains("No accounts."));
         assert!(page(&[on(Vec::new())], None).contains("No keys of others are known."));
+    }
+
+    #[tokio::test]
+    async fn the_keys_of_one_account_are_asked_for_by_a_name_that_an_account_can_have() {
+        let name = "main".parse().unwrap();
+        let text = content(&str::to_owned, (Some(&name), ""), &[on(Vec::new())], &|_| None).into_string();
+        assert!(
+            text.contains("name=\"account\" value=\"main\"") && text.contains("The keys of all accounts"),
+            "{text}"
+        );
+        for odd in ["..%2Fstatus", "main%3Fx", EVIL] {
+            let refused = list(visit(Role::Viewer, &format!("/keys?account={odd}"))).await.unwrap_err();
+            assert_eq!(refused.status, 400, "{odd}");
+        }
     }
 
     #[test]

@@ -160,6 +160,14 @@ pub(super) fn choice(name: &str, label: &str, options: &[(String, String)], chos
     }
 }
 
+/// Shows a choice; if there are more than a page has room for, a field for its value instead.
+pub(super) fn pick(name: &str, label: &str, options: &[(String, String)], chosen: &str) -> Markup {
+    if options.len() > MOST_ROWS {
+        return field(name, label, chosen, "There are too many for a list: write its name.");
+    }
+    choice(name, label, options, chosen)
+}
+
 /// Shows a box to tick.
 pub(super) fn tick(name: &str, label: &str) -> Markup {
     html! {
@@ -248,6 +256,7 @@ mod tests {
     #[test]
     fn no_form_is_for_viewers_and_installs_are_for_owners() {
         let pages = [
+            include_str!("accounts.rs"),
             include_str!("audit.rs"),
             include_str!("doctor.rs"),
             include_str!("explain.rs"),
@@ -272,7 +281,16 @@ mod tests {
             assert!(role >= least, "{path} is for each {role}");
             count += 1;
         }
-        assert_eq!(count, 22, "pages were added or removed");
+        assert_eq!(count, 24, "pages were added or removed");
+    }
+
+    #[test]
+    fn of_very_many_one_is_written_and_not_chosen() {
+        let options = |count: usize| (0..count).map(|number| (number.to_string(), String::new())).collect::<Vec<_>>();
+        let [few, many] =
+            [MOST_ROWS, 5_000].map(|count| pick("account", "Account", &options(count), "7").into_string());
+        assert!(few.contains("<option value=\"7\" selected>"), "{few}");
+        assert!(many.contains("name=\"account\" value=\"7\"") && !many.contains("<option"), "{many}");
     }
 
     #[test]

@@ -7,8 +7,9 @@ use parlor::control::client::escaped;
 use parlor::control::views::{Room, RoomPlugin, Status};
 use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, segment, state, stranger};
 
+use super::accounts;
 use super::host::{Host, Visit, ask};
-use super::parts::{cell, choice, field, lacking, maybe, rows, table, tick, when};
+use super::parts::{cell, field, lacking, maybe, pick, rows, table, tick, when};
 use crate::rooms::flag;
 
 /// Adds the pages.
@@ -54,7 +55,7 @@ fn which(room: &str, account: Option<&str>) -> String {
 }
 
 /// Returns the address of the page of a room.
-fn address(room: &Room) -> String {
+pub(super) fn address(room: &Room) -> String {
     format!("/rooms/show?room={}&account={}", segment(&room.room), segment(&room.account))
 }
 
@@ -76,7 +77,7 @@ fn all(
     html! {
         @if accounts.len() > 1 {
             form method="get" action=(link("/rooms")) {
-                (choice("account", "Account", &options, account))
+                (pick("account", "Account", &options, account))
                 button type="submit" { "Show" }
             }
         }
@@ -98,7 +99,7 @@ fn row(link: &dyn Fn(&str) -> String, room: &Room) -> Markup {
     html! {
         tr {
             th scope="row" { a href=(link(&address(room))) { (cell(&room.room)) } }
-            td { (cell(&room.account)) }
+            td { a href=(link(&accounts::address(&room.account))) { (cell(&room.account)) } }
             td {
                 (state(&room.state))
                 @if room.state != "joined" {
@@ -124,7 +125,10 @@ fn one(link: &dyn Fn(&str) -> String, room: &Room, forms: Option<&Markup>) -> Ma
         }
     };
     html! {
-        p.lead { (stranger(&room.room)) " on " (stranger(&room.account)) }
+        p.lead {
+            (stranger(&room.room)) " on "
+            a href=(link(&accounts::address(&room.account))) { (stranger(&room.account)) }
+        }
         dl.facts {
             dt { "State" } dd { (state(&room.state)) }
             @if let Some(since) = &room.since { dt { "Since" } dd { (when(since)) } }
@@ -158,7 +162,7 @@ fn join_fields(accounts: &[String]) -> Markup {
     let options: Vec<_> = accounts.iter().map(|name| (name.clone(), name.clone())).collect();
     html! {
         (field("room", "Room", "", "Its address, such as hall@muc.example.org. A server may create one that does not exist."))
-        (choice("account", "Account", &options, ""))
+        (pick("account", "Account", &options, ""))
         (field("nick", "Nickname", "", "Empty: the one of the configuration."))
         (tick("bookmark", "At each log-in, by a bookmark on the server"))
         (tick("new", "Even if its name is nearly that of another room"))
@@ -303,6 +307,7 @@ pub(super) mod tests {
         let page = all(&link, &[room("hall@muc.example.org")], &accounts, "second", None).into_string();
         assert!(page.contains("/base/rooms/show?room=hall%40muc.example.org&amp;account=main"), "{page}");
         assert!(page.contains("<option value=\"second\" selected>"), "{page}");
+        assert!(page.contains("href=\"/base/accounts/show?account=main\""), "{page}");
         assert!(page.contains("2026-11-20 06:24:00</time>") && !page.contains("Enter a room"), "{page}");
         let none = all(&link, &[], &["main".to_owned()], "", Some(&html! { "form" })).into_string();
         assert!(none.contains("No rooms.") && none.contains("Enter a room") && !none.contains("<select"), "{none}");
@@ -311,6 +316,7 @@ pub(super) mod tests {
     #[test]
     fn one_room_is_shown_with_the_plugins_that_act_there() {
         let page = one(&link, &room("hall@muc.example.org"), None).into_string();
+        assert!(page.contains("href=\"/base/accounts/show?account=main\""), "{page}");
         assert!(page.contains("messages.read, rooms.send") && page.contains("<dt>People</dt><dd>12</dd>"), "{page}");
         let without = Room { plugins: Vec::new(), ..room("a@b") };
         assert!(one(&link, &without, None).into_string().contains("No plugin may do anything there."));

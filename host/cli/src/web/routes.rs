@@ -6,13 +6,14 @@ use parlor_window::{Entry, Role, Routes};
 
 use super::host::Host;
 use super::{
-    audit, changes, doctor, explain, home, install, keys, plugin, plugins, rights, rooms, settings, storage, versions,
-    way_in,
+    accounts, audit, changes, doctor, explain, home, install, keys, plugin, plugins, rights, rooms, settings, storage,
+    versions, way_in,
 };
 
 /// The pages to go to from every page.
 pub(super) const NAV: &[Entry] = &[
     Entry { path: "/", name: "Home", role: Role::Viewer },
+    Entry { path: "/accounts", name: "Accounts", role: Role::Viewer },
     Entry { path: "/plugins", name: "Plugins", role: Role::Viewer },
     Entry { path: "/rooms", name: "Rooms", role: Role::Viewer },
     Entry { path: "/keys", name: "Keys", role: Role::Viewer },
@@ -27,8 +28,9 @@ type Add = fn(Routes<Arc<Host>>) -> Routes<Arc<Host>>;
 
 /// Returns all pages.
 pub(super) fn all() -> Routes<Arc<Host>> {
-    let all: [Add; 14] = [
+    let all: [Add; 15] = [
         home::routes,
+        accounts::routes,
         plugins::routes,
         plugin::routes,
         rights::routes,

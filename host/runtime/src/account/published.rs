@@ -1,16 +1,22 @@
 //! The values that the account's task publishes in addition to the snapshot, for tasks that wait until one changes.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use parlor_base::clock::Clock;
 use parlor_config::AccountName;
 use parlor_session::{OwnArchive, Snapshot};
 use parlor_store::{Audit, AuditKind, By, NewAuditEntry, Share};
 use tokio::sync::watch;
 
-use super::connection::Connection;
+use super::connection::{Connection, ConnectionHistory};
 
 /// The sending ends; [`Shared`](super::Shared) has the receiving ones.
 pub(super) struct Published {
     /// The state of the connection.
     connection: watch::Sender<Connection>,
+    /// Since when, and the last error. Readers ask for it, and nobody waits for it.
+    history: Arc<Mutex<ConnectionHistory>>,
+    clock: Clock,
     /// Whether the account has an archive, for tasks that wait to query it.
     archive: watch::Sender<Option<OwnArchive>>,
     /// The number of times that a room has reported whether it has an archive.
@@ -23,18 +29,24 @@ pub(super) struct Published {
 /// The receiving ends.
 pub(super) struct Watched {
     pub(super) connection: watch::Receiver<Connection>,
+    pub(super) history: Arc<Mutex<ConnectionHistory>>,
     pub(super) archive: watch::Receiver<Option<OwnArchive>>,
     pub(super) rooms_told: watch::Receiver<u64>,
 }
 
 impl Published {
-    pub(super) fn new(audit: Audit, account: AccountName) -> (Self, Watched) {
+    pub(super) fn new(audit: Audit, account: AccountName, clock: Clock) -> (Self, Watched) {
         let (connection, connection_receiver) = watch::channel(Connection::Offline);
+        let history = Arc::new(Mutex::new(ConnectionHistory::new(clock.now())));
         let (archive, archive_receiver) = watch::channel(None);
         let (rooms_told, rooms_told_receiver) = watch::channel(0);
-        let watched =
-            Watched { connection: connection_receiver, archive: archive_receiver, rooms_told: rooms_told_receiver };
-        (Self { connection, archive, rooms_told, audit, account }, watched)
+        let watched = Watched {
+            connection: connection_receiver,
+            history: Arc::clone(&history),
+            archive: archive_receiver,
+            rooms_told: rooms_told_receiver,
+        };
+        (Self { connection, history, clock, archive, rooms_told, audit, account }, watched)
     }
 
     /// Publishes the state of the connection.
@@ -52,6 +64,8 @@ impl Published {
             let account = Some(self.account.to_string());
             self.audit.put(NewAuditEntry { account, new, share: Share::Connection, ..entry });
         }
+        let at = self.clock.now();
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).note(&self.connection.borrow(), &now, at);
         self.connection.send_replace(now);
     }
 

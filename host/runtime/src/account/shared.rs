@@ -1,7 +1,7 @@
 //! The handle through which plugins and the host use an account.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use jid::BareJid;
@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Asker;
 use super::answerers::Answerers;
 use super::callees::Callees;
-use super::connection::{Connection, Credentials};
+use super::connection::{Connection, ConnectionHistory, Credentials};
 use super::hooks::Hooks;
 use super::order::{Asked, Order};
 use super::told::Told;
@@ -85,6 +85,8 @@ pub struct Shared {
     /// The commands of owners, until a task takes the receiver.
     pub(super) owner_requests: Mutex<Option<mpsc::Receiver<AdHocRequest>>>,
     pub(super) connection: watch::Receiver<Connection>,
+    /// Since when the connection is in its state, and its last error.
+    pub(super) history: Arc<Mutex<ConnectionHistory>>,
     pub(super) archive: watch::Receiver<Option<OwnArchive>>,
     pub(super) rooms_told: watch::Receiver<u64>,
 }
@@ -345,6 +347,11 @@ impl Shared {
             let _ = was_done.await;
         }
     }
+}
+
+/// Returns the history of an account's connection.
+pub fn history(account: &Shared) -> ConnectionHistory {
+    account.history.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 impl KnowsRooms for Shared {

@@ -44,6 +44,18 @@ impl Encryption {
         let Self { trust, decrypted, undecryptable, encrypted, .. } = self;
         format!("{omemo}, {otr}, {trust} trust; {decrypted} decrypted, {undecryptable} undecryptable, {encrypted} sent")
     }
+
+    /// Describes what accounts may have in common, in a clause: it has no counts, and no number of a device.
+    pub fn kind(&self) -> String {
+        let omemo = match (self.omemo, self.device.is_some(), self.published) {
+            (false, ..) => "OMEMO is off",
+            (true, false, _) => "OMEMO is on, no device yet",
+            (true, true, true) => "OMEMO is on, its device is published",
+            (true, true, false) => "OMEMO is on, its device is not published",
+        };
+        let otr = if self.otr { "OTR is allowed" } else { "OTR is off" };
+        if self.omemo || self.otr { format!("{omemo}, {otr}, {} trust", self.trust) } else { format!("{omemo}, {otr}") }
+    }
 }
 
 /// The keys of an account, and those of others that it knows.
@@ -261,11 +273,12 @@ mod tests {
         let says =
             "OMEMO is on, device 27183 is published, OTR is off, blind trust; 12 decrypted, 1 undecryptable, 7 sent";
         assert_eq!(encryption.says(), says);
+        assert_eq!(encryption.kind(), "OMEMO is on, its device is published, OTR is off, blind trust");
         encryption.published = false;
         assert!(encryption.says().contains("device 27183 is not published"), "{}", encryption.says());
         encryption.device = None;
         assert!(encryption.says().contains("no device yet"), "{}", encryption.says());
         encryption.omemo = false;
-        assert_eq!(encryption.says(), "OMEMO is off, OTR is off");
+        assert_eq!([encryption.says(), encryption.kind()], ["OMEMO is off, OTR is off"; 2]);
     }
 }

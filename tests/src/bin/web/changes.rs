@@ -18,6 +18,7 @@ pub(crate) const ALL: &[(&str, Act)] = &[
     act!("a plugin is updated, and rolled back", update),
     act!("a plugin is installed from a file, after consent, and removed", install),
     act!("a room is entered and left", room),
+    act!("an account is found by its state and address, and leads to its rooms and back", account),
     act!("what a plugin keeps is looked at, down to a value", storage),
     act!("an account logs in for the doctor", doctor),
     act!("a key of somebody is trusted and distrusted", decides),
@@ -218,6 +219,25 @@ async fn room(stage: &mut Stage) -> Result<String> {
     ensure!(stage.parlor(&["rooms", "show", &lost]).await?.contains("state: out"), "the account is still in it");
     is_in_the_audit(stage, &lost, before + 1).await?;
     Ok(lost)
+}
+
+async fn account(stage: &mut Stage) -> Result<String> {
+    let (bot, room) = (stage.bot.to_string(), stage.clerk.room.to_string());
+    stage.open("/").await?;
+    stage.browser.press("main a[href='/accounts']").await?;
+    stage.browser.fill("main input[name=words]", &bot).await?;
+    stage.browser.run("document.querySelector('select[name=state]').value = 'connected'").await?;
+    stage.browser.press("main form button").await?;
+    stage.browser.shows(&["1 to 1 of 1", &bot, "connected"]).await?;
+    stage.browser.is_well_made().await?;
+    stage.browser.press("main a[href^='/accounts/show']").await?;
+    stage.browser.shows(&["Account main", &bot, ID, &room]).await?;
+    let name = room.split('@').next().unwrap_or_default();
+    stage.browser.press(&format!("main a[href*='{name}']")).await?;
+    stage.browser.shows(&[&room, "Nickname"]).await?;
+    stage.browser.press("main a[href^='/accounts/show']").await?;
+    stage.browser.shows(&["Account main"]).await?;
+    Ok(bot)
 }
 
 async fn storage(stage: &mut Stage) -> Result<String> {

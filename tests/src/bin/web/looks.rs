@@ -49,6 +49,14 @@ const fn led(name: &'static str, way: Way, words: &'static [&'static str]) -> Lo
 /// Every page. The clerk is described in [`clerk`].
 pub(crate) const ALL: &[Look] = &[
     look("home", "/", &["main", "clerk", "echo"]),
+    look("accounts", "/accounts", &["main", "connected", "1 to 1 of 1", "2 rooms"]),
+    Look {
+        name: "account",
+        way: Way::Path("/accounts/show?account=main"),
+        words: &["connected", ID, "echo", "joined", "out"],
+        is_hostile: true,
+    },
+    look("accounts-like-that", "/accounts?state=failed&words=nobody", &["No account is like that."]),
     look("plugins", "/plugins", &["clerk", "echo", "running"]),
     Look {
         name: "plugin",

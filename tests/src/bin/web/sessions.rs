@@ -16,7 +16,7 @@ pub(crate) const ALL: &[(&str, Act)] = &[
 ];
 
 /// The paths of pages that offer changes to those who may make them.
-const PAGES: [&str; 5] = ["/plugins/clerk", "/rooms", "/keys", "/plugins", "/"];
+const PAGES: [&str; 6] = ["/plugins/clerk", "/accounts", "/rooms", "/keys", "/plugins", "/"];
 
 async fn viewer(stage: &mut Stage) -> Result<String> {
     stage.browser.set_cookies(&stage.url("/"), &[]).await?;
@@ -86,7 +86,8 @@ async fn sent(stage: &mut Stage) -> Result<String> {
 }
 
 async fn keyboard(stage: &mut Stage) -> Result<String> {
-    for (page, nav) in [("/", "/"), ("/plugins", "/plugins"), ("/rooms", "/rooms"), ("/audit", "/audit")] {
+    let pages = ["/", "/accounts", "/plugins", "/rooms", "/audit"].map(|path| (path, path));
+    for (page, nav) in pages.into_iter().chain([("/accounts/show?account=main", "/accounts")]) {
         stage.open(page).await?;
         // The first stop of the tab key skips the navigation.
         stage.browser.type_into("body", TAB).await?;

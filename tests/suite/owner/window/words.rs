@@ -83,7 +83,7 @@ async fn no_word_of_a_stranger_is_markup() {
         let found: Vec<_> = all.iter().filter(|(path, _)| path.starts_with(begins)).collect();
         found.iter().any(|(_, page)| page.body.contains(HARMLESS))
     };
-    for page in ["/plugins/echo", "/audit", "/rooms"] {
+    for page in ["/plugins/echo", "/audit", "/rooms", "/accounts/show"] {
         assert!(shown(page), "nobody sees on {page} what a stranger wrote: {:#?}", all.keys());
     }
     let plugin = &all["/plugins/echo"].body;
