@@ -606,6 +606,141 @@ parlor_error parlor_rooms_set_role(const char *room, const char *nick, const cha
 /* Gives a person an affiliation: none, outcast, member, admin or owner. */
 parlor_error parlor_rooms_set_affiliation(const char *room, const char *jid, const char *affiliation, const char *reason);
 
+/* ---- Looking after rooms ------------------------------------------------------------------------------------------------ */
+
+/* Tools of a plugin that looks after rooms: a judge remembers people and messages, and decides which rules are broken. It calls nothing of
+ * the host's: tell it what happens, and act on its verdicts. The SDKs for the other languages have the same kit.
+ *
+ *     static parlor_judge judge;
+ *
+ *     static parlor_error watch(const parlor_event *event, void *context) {
+ *       const parlor_message *message = event->message;
+ *       const parlor_occupant *author;
+ *       parlor_error error = parlor_occupant_of(message, &author);
+ *       if (error || !author || parlor_moderation_is_spared(author)) return error;
+ *       parlor_said said = parlor_said_of(message);
+ *       parlor_verdict verdict = parlor_judge_hear(&judge, NULL, message->chat, parlor_moderation_key(author), &said, time(NULL));
+ *       if (verdict.offence != PARLOR_OFFENCE_LINK || !message->stanza_id) return PARLOR_OK;
+ *       return parlor_rooms_retract(message->chat, message->stanza_id, "no links yet");
+ *     }
+ *
+ * A judge copies what it remembers, and frees what it forgets. Each of its lists has an upper bound, above which the oldest entry is
+ * forgotten, so that no crowd can fill the memory: it remembers 32 rooms, and takes about 25 KiB for each room that it was told of, and the
+ * texts. Where all rooms are full of the longest names and texts, that is some 14 MiB. After a restart, a judge
+ * remembers nothing. */
+typedef struct parlor_judge {
+  struct parlor_judge_rooms *rooms; /* its own; NULL before it is told anything */
+} parlor_judge;
+
+/* The rules of rooms. Times are in seconds. */
+typedef struct parlor_rules {
+  size_t joins;         /* how many newcomers may enter within the window; 0 = any number */
+  double join_window;   /* the window for joins */
+  size_t repeats;       /* how often one person may say the same; 0 = as often as they like */
+  size_t crowd_repeats; /* how often several people may say the same; 0 = as often as they like */
+  size_t unreadable;    /* how many messages that cannot be read one person may send; 0 = any number */
+  double repeat_window; /* the window for repeated texts, and for messages that cannot be read */
+  double newcomer;      /* how long after the first message somebody is a newcomer */
+} parlor_rules;
+
+/* Those of the plugin guard. A judge takes them where the rules are NULL. */
+parlor_rules parlor_rules_default(void);
+
+/* The rule that a message breaks. */
+typedef enum parlor_offence {
+  PARLOR_OFFENCE_NONE = 0,
+  PARLOR_OFFENCE_EARLY,      /* it came too early in slow mode */
+  PARLOR_OFFENCE_LINK,       /* it has a link or a file, and its author is a newcomer */
+  PARLOR_OFFENCE_REPEAT,     /* its text was said too often */
+  PARLOR_OFFENCE_SEALED,     /* it cannot be read, so it may have a link, and its author is a newcomer */
+  PARLOR_OFFENCE_UNREADABLE, /* its author sent too many messages that cannot be read */
+} parlor_offence;
+
+/* The most texts of a message that are compared, and the most messages of a room that are remembered. */
+#define PARLOR_MOST_TEXTS 4
+#define PARLOR_MOST_MESSAGES 200
+
+/* The parts of a message that the rules check. */
+typedef struct parlor_said {
+  const char *id;                       /* by which the room retracts it, or NULL */
+  const char *texts[PARLOR_MOST_TEXTS]; /* the normalized ones, as `parlor_moderation_comparable` gives them; NULL behind the last */
+  bool has_link;                        /* or a file */
+  bool is_command;                      /* people may give one more often with the same words */
+  bool is_unreadable;                   /* it is encrypted, or says so, and cannot be read here; others in the room may read it */
+} parlor_said;
+
+/* Reads a text alone. */
+parlor_said parlor_said_text(const char *text);
+
+/* Reads a message. Clients show any of several texts, so all of them count. */
+parlor_said parlor_said_of(const parlor_message *message);
+
+/* Takes a message that cannot be decrypted, or only says that it is encrypted. Others may see a text in it. */
+parlor_said parlor_said_unreadable(const parlor_undecryptable *message);
+
+/* The rule that a message breaks, and the new standing of its author. */
+typedef struct parlor_verdict {
+  parlor_offence offence;
+  double pause;     /* of PARLOR_OFFENCE_EARLY: that of slow mode, in seconds */
+  bool has_settled; /* the author is no newcomer from now on */
+} parlor_verdict;
+
+/* Judges a message of somebody who is not spared, and remembers it. A person is known by a key, here and below, which
+ * `parlor_moderation_key` gives; `now` is in seconds since 1970, such as `time(NULL)`, and may have a fraction. */
+parlor_verdict parlor_judge_hear(parlor_judge *judge, const parlor_rules *rules, const char *room, const char *key, const parlor_said *said, double now);
+
+/* Counts a newcomer's join, and puts the keys of people to kick into `keys`: in a flood, everybody in it who was not given before. Returns
+ * how many there are. */
+size_t parlor_judge_join(parlor_judge *judge, const parlor_rules *rules, const char *room, const char *key, double now, const char ***keys);
+
+/* Notes the nickname and the rank of somebody. */
+void parlor_judge_meet(parlor_judge *judge, const char *room, const char *key, const char *nick, bool is_spared, double now);
+
+/* The key of somebody who has left, by the last nickname; NULL: there was nobody. The rank is put into `is_spared`, which may be NULL. */
+const char *parlor_judge_absent(const parlor_judge *judge, const char *room, const char *nick, bool *is_spared);
+
+/* Puts into `is_settled` whether somebody is no newcomer. False: it is unknown, as after a restart; ask your storage, and call
+ * `parlor_judge_settle`. */
+bool parlor_judge_is_settled(const parlor_judge *judge, const char *room, const char *key, bool *is_settled);
+
+/* Notes whether somebody is no newcomer. */
+void parlor_judge_settle(parlor_judge *judge, const char *room, const char *key, bool is_settled, double now);
+
+/* The key of the last author with this nickname; NULL: there is none. */
+const char *parlor_judge_author(const parlor_judge *judge, const char *room, const char *nick);
+
+/* Puts into `ids` those of at most so many of somebody's messages that are not retracted yet, the last ones first. Returns how many there
+ * are. */
+size_t parlor_judge_messages(const parlor_judge *judge, const char *room, const char *key, size_t most, const char ***ids);
+
+/* Notes that a message is retracted. */
+void parlor_judge_retracted(parlor_judge *judge, const char *room, const char *id);
+
+/* Sets the pause of a room in slow mode, in seconds; a negative one ends slow mode. False: it is on in too many rooms. */
+bool parlor_judge_slow_down(parlor_judge *judge, const char *room, double pause);
+
+/* Forgets a room that the account is not in any more. Slow mode stays for when it comes back. */
+void parlor_judge_leave(parlor_judge *judge, const char *room);
+
+/* Forgets everything, and frees it. The judge is then as new. */
+void parlor_judge_clear(parlor_judge *judge);
+
+/* Puts the normalized texts of a message into `comparable`, which has room for PARLOR_MOST_TEXTS: without empty ones, and NULL where there
+ * is no more. */
+void parlor_moderation_comparable(const char *const *texts, size_t count, const char **comparable);
+
+/* Whether clients are likely to show a link in this text. */
+bool parlor_moderation_has_link(const char *text);
+
+/* The key by which a person in a room is known: the occupant id, else the address, else the nickname. */
+const char *parlor_moderation_key(const parlor_occupant *occupant);
+
+/* Whether the rules are not for somebody: for the account itself, moderators, members, admins and owners. */
+bool parlor_moderation_is_spared(const parlor_occupant *occupant);
+
+/* A nickname on one line, without characters that could disguise it. */
+const char *parlor_moderation_nick(const char *nick);
+
 /* ---- Chats ------------------------------------------------------------------------------------------------------------- */
 
 /* The same of an open chat, whose record has fields such as `fullname`; what is set is kept until it is closed. Needs chats.read. */

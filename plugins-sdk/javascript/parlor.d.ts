@@ -424,8 +424,8 @@ type SealedMessage = Omit<contract.Undecryptable, "at">;
  *       if (verdict.offence === "link" && message.stanzaId) await rooms.retract(message.chat, message.stanzaId, "no links yet");
  *     });
  *
- * Each list has an upper bound, above which the oldest entry is forgotten, so that no crowd can fill the memory. The SDKs for Rust and
- * Python have the same kit.
+ * Each list has an upper bound, above which the oldest entry is forgotten, so that no crowd can fill the memory. The SDKs for the
+ * other languages have the same kit.
  */
 export namespace moderation {
   /** The most messages of a room that are remembered. */

@@ -1270,7 +1270,7 @@ export const styling = {
 // The letters and digits of Unicode 14.0: code points that are alphabetic (`-`), and numbers that are not (`+`). For each run of them: how
 // many code points lie between it and the one before, the sign, and how many more than one it has. All numbers are to base 36, and a 0 at
 // the end is left out. Later versions of Unicode have more, which are signs here: so the small letter of each of these is the same in
-// every runtime. The SDKs for Rust and Python have the same table, and a test compares them.
+// every runtime. The other SDKs have the same table, and a test compares them.
 const LETTERS = [
   "1c+9 7-p 6-p 1b- 7+1 1- 3+ 0- 1+2 1-m 1-u 1-cp 4-b e-4 7- 1- 2e- t-h 1-1 2-3 1- 6- 1-2 1- 1-j 1-2a 1-3u 8-4l",
   "1-11 2- 6-14 13-d 1- 1-1 1-1 1- 8-q 4-3 t-a 5-1j 1-6 0+9 4-2t 1-7 4-7 4-2 0+9 0-2 2- g-1b d-2s e+9 0-w 9-1",
@@ -1307,8 +1307,8 @@ const LETTERS = [
   "1-4 1-g g4+c z-p 6-p 6-p 21y+9 sm-wyn w-37c 7-65 2-4g1 e-5rk 2e7-f1 15u-3t6",
 ];
 
-// The rules of rooms and what they are applied to. Nothing here calls the host. The SDKs for Rust and Python have the same kit, and
-// `tests/moderation/cases.json` holds the three together. Each list has an upper bound, above which the oldest entry is forgotten.
+// The rules of rooms and what they are applied to. Nothing here calls the host. The other SDKs have the same kit, and
+// `tests/moderation/cases.json` holds all of them together. Each list has an upper bound, above which the oldest entry is forgotten.
 export const moderation = (() => {
   const MAX_ROOMS = 32;
   const MAX_PEOPLE = 300;

@@ -1,8 +1,7 @@
 //! The letters and digits of the moderation kit, from a table of its own.
 //!
 //! The standard library of each language has those of some version of Unicode, and each toolchain of another one. With one table, a
-//! text is the same to the kit in each language. `plugins-sdk/python/parlor/letters.py` and `plugins-sdk/javascript/parlor.js`
-//! have the same table, and a test compares them.
+//! text is the same to the kit in each language. The SDKs for the other languages have the same table, and a test compares them.
 
 use std::sync::LazyLock;
 

@@ -7,7 +7,7 @@
 //!
 //! Each list has an upper bound, above which the oldest entry is forgotten, so that no crowd can fill the memory.
 //!
-//! The SDKs for Python and JavaScript have the same kit, and `tests/moderation/cases.json` holds the three together.
+//! The SDKs for the other languages have the same kit, and `tests/moderation/cases.json` holds all of them together.
 //!
 //! ```
 //! use parlor_sdk::jiff::Timestamp;

@@ -1,5 +1,5 @@
 // Runs the cases of `cases.json` on the moderation kit for JavaScript. A test of the suite puts it into a plugin; the tests of the SDK for
-// Rust and `cases.py` read the same cases in the same way.
+// Rust, `cases.py`, `cases.go` and `cases.c` read the same cases in the same way.
 
 const ROOM = "garden@rooms.example.org";
 

@@ -1,5 +1,5 @@
 """Runs the cases of `cases.json` on the moderation kit for Python. A test of the suite puts it into a plugin; the tests of the SDK for
-Rust and `cases.js` read the same cases in the same way."""
+Rust, `cases.js`, `cases.go` and `cases.c` read the same cases in the same way."""
 
 import json
 from datetime import datetime, timedelta, timezone

@@ -1,5 +1,5 @@
-"""The letters and digits of the moderation kit, from a table of its own: each Python has those of another version of Unicode. The SDKs
-for Rust and JavaScript have the same table, and a test compares them."""
+"""The letters and digits of the moderation kit, from a table of its own: each Python has those of another version of Unicode. The other
+SDKs have the same table, and a test compares them."""
 
 from bisect import bisect_left
 from typing import Optional

@@ -21,8 +21,8 @@ host's: tell it what happens, and act on its verdicts.
 - repeated texts, links of newcomers, slow mode, and messages that cannot be read: `Judge.hear`;
 - the last messages of a person, to retract them: `Judge.messages`.
 
-Each list has an upper bound, above which the oldest entry is forgotten, so that no crowd can fill the memory. The SDKs for Rust and
-JavaScript have the same kit.
+Each list has an upper bound, above which the oldest entry is forgotten, so that no crowd can fill the memory. The SDKs for the
+other languages have the same kit.
 """
 
 import re

@@ -1,4 +1,4 @@
-/* The examples on the pages of docs/reference/api. Each page shows the part between its two marks. */
+/* The examples on the pages of docs/reference/api, and of docs/author/moderation.md. Each page shows the part between its two marks. */
 
 #include <parlor.h>
 #include <stdlib.h>
@@ -579,6 +579,26 @@ static parlor_error answer_rate(const parlor_event *event, void *context) {
 static parlor_error answer_plugins(void) { return parlor_on("request", NULL, answer_rate, NULL); }
 // ==
 
+// == moderation
+static parlor_judge guard;
+
+static parlor_error watch(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_message *message = event->message;
+  const parlor_occupant *author;
+  parlor_error error = parlor_occupant_of(message, &author);
+  if (error || !author || parlor_moderation_is_spared(author)) return error;
+  parlor_said said = parlor_said_of(message);
+  parlor_verdict verdict = parlor_judge_hear(&guard, NULL, message->chat, parlor_moderation_key(author), &said, time(NULL));
+  if (verdict.offence != PARLOR_OFFENCE_LINK || !message->stanza_id) return PARLOR_OK;
+  return parlor_rooms_retract(message->chat, message->stanza_id, "no links yet");
+}
+
+static parlor_error guard_rooms(void) {
+  return parlor_on("message", &(parlor_filter){.kind = PARLOR_KIND_GROUPCHAT}, watch, NULL);
+}
+// ==
+
 // == hooks
 static parlor_error judge_outgoing(const parlor_event *event, void *context) {
   (void)context;
@@ -675,6 +695,7 @@ parlor_error parlor_start(void) {
   if (!error) error = answer_requests();
   if (!error) error = answer_plugins();
   if (!error) error = judge();
+  if (!error) error = guard_rooms();
   if (!error) error = ask_people();
   if (!error) error = parlor_on("pubsub-item", NULL, hear_weather, NULL);
   for (size_t i = 0; !error && i < sizeof ready / sizeof *ready; i++) error = parlor_on_ready(ready[i], NULL);

@@ -1,4 +1,4 @@
-// The examples on the pages of docs/reference/api. Each page shows the part between its two marks.
+// The examples on the pages of docs/reference/api, and of docs/author/moderation.md. Each page shows the part between its two marks.
 package main
 
 import (
@@ -23,6 +23,7 @@ import (
 	"parlor/contract/user"
 	"parlor/contract/vcard"
 	"parlor/contract/wit"
+	"parlor/moderation"
 )
 
 const room, juliet = "hall@rooms.example.org", "juliet@example.org"
@@ -31,7 +32,7 @@ func main() { parlor.Start(start) }
 
 func start(ctx context.Context) error {
 	return errors.Join(
-		listens(), hearsRequests(), wakes(ctx), answers(), answersPlugins(), asksPeople(ctx), judges(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
+		listens(), hearsRequests(), wakes(ctx), answers(), answersPlugins(), asksPeople(ctx), judges(), guards(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
 		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(asksTheWeb), parlor.OnReady(shares), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(publishes), parlor.OnReady(keeps),
 		parlor.OnReady(waits), parlor.OnReady(knows),
 	)
@@ -515,6 +516,25 @@ func answersPlugins() error {
 			return err
 		}
 		return parlor.PluginsAnswer(ctx, request, map[string]float64{"rate": price * 1.02})
+	})
+	// ==
+	return err
+}
+
+func guards() error {
+	// == moderation
+	var judge moderation.Judge
+	_, err := parlor.OnMessage(parlor.Filter{Kind: parlor.KindGroupchat}, func(ctx context.Context, message *parlor.Message) error {
+		author, err := parlor.OccupantOf(message)
+		if err != nil || author == nil || moderation.IsSpared(author) {
+			return err
+		}
+		key, said := moderation.Key(author), moderation.SaidOf(message)
+		verdict := judge.Hear(moderation.DefaultRules(), message.Chat, key, said, time.Now())
+		if verdict.Offence != moderation.OffenceLink || message.StanzaID == "" {
+			return nil
+		}
+		return parlor.Done(rooms.Retract(message.Chat, message.StanzaID, wit.Some("no links yet")))
 	})
 	// ==
 	return err

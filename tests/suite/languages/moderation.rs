@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use super::go::MODULE;
 use super::{actions, example};
 
 fn part(name: &str) -> String {
@@ -41,6 +42,27 @@ async fn the_kit_for_javascript_says_what_the_one_for_rust_says() {
     says_all(&files).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kit_for_go_says_what_the_one_for_rust_says() {
+    let (runner, table) = (part("cases.go"), part("cases.json"));
+    let files = [("plugin.go", GO), ("cases.go", runner.as_str()), ("cases.json", table.as_str()), ("go.mod", MODULE)];
+    says_all(&files).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kit_for_c_says_what_the_one_for_rust_says() {
+    let (runner, table) = (part("cases.c"), in_c(&part("cases.json")));
+    let files = [("plugin.c", C), ("cases.c", runner.as_str()), ("table.c", table.as_str())];
+    says_all(&files).await;
+}
+
+/// Returns a source file in C with this text, line by line, since C reads no other files.
+fn in_c(text: &str) -> String {
+    let line = |line: &str| format!("    \"{}\\n\"\n", line.replace('\\', "\\\\").replace('"', "\\\""));
+    let lines: Vec<_> = text.lines().map(line).collect();
+    format!("const char table[] =\n{};\n", lines.concat())
+}
+
 /// The cases run while the plugin is built, in the runtime that it has later: a handler may not take that long.
 const PYTHON: &str = r#"from parlor import Message, letters, moderation, on, reply
 
@@ -66,4 +88,55 @@ const [count, wrong] = run(cases, moderation);
 if (wrong.length > 0) throw new Error(wrong.join("\n"));
 
 on("message", { prefix: "cases" }, (message) => reply(message, `${count} cases`));
+"#;
+
+/// In Go and C the cases run when the plugin starts.
+const GO: &str = r#"package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+
+	"parlor"
+)
+
+//go:embed cases.json
+var table []byte
+
+func main() { parlor.Start(start) }
+
+func start(ctx context.Context) error {
+	count, wrong := runCases(table)
+	if len(wrong) > 0 {
+		return errors.New(strings.Join(wrong, "\n"))
+	}
+	_, err := parlor.OnMessage(parlor.Filter{Prefix: "cases"}, func(ctx context.Context, message *parlor.Message) error {
+		return parlor.ReplyInChat(ctx, message, fmt.Sprintf("%d cases", count))
+	})
+	return err
+}
+"#;
+
+const C: &str = r#"#include <parlor.h>
+
+extern const char table[];
+
+size_t run_cases(const char *table, const char **told);
+
+static size_t count;
+
+static parlor_error answer(const parlor_event *event, void *context) {
+  (void)context;
+  return parlor_chats_reply(event->message, "%zu cases", count);
+}
+
+parlor_error parlor_start(void) {
+  const char *told;
+  count = run_cases(table, &told);
+  if (*told) return parlor_fail("%s", told);
+  return parlor_on("message", &(parlor_filter){.prefix = "cases"}, answer, NULL);
+}
 "#;

@@ -72,6 +72,8 @@ macro_rules! generated {
 pub(super) const FILES: &[(&str, &[u8])] = &[
     ("parlor.h", include_bytes!("../../../../plugins-sdk/c/parlor.h")),
     ("parlor.c", include_bytes!("../../../../plugins-sdk/c/parlor.c")),
+    ("moderation.c", include_bytes!("../../../../plugins-sdk/c/moderation.c")),
+    ("characters.h", include_bytes!("../../../../plugins-sdk/c/characters.h")),
     ("bindings.h", include_bytes!("../../../../plugins-sdk/c/bindings.h")),
     ("plugin.h", generated!("plugin.h")),
     ("plugin.c", generated!("plugin.c")),
@@ -108,7 +110,8 @@ pub(super) fn make(folder: &Path, manifest: &Manifest, traces: Traces) -> Result
     compiler.run(|cc| {
         let checked = if traces == Traces::Lines { CHECKED } else { &[] };
         cc.args(["-Wall", "-Wextra"]).args(MISTAKES).args(checked);
-        cc.args(["-I", PLACE, STACK, "-Wl,--gc-sections", ".parlor/sdk/parlor.c"]).args(&sources);
+        cc.args(["-I", PLACE, STACK, "-Wl,--gc-sections", ".parlor/sdk/parlor.c", ".parlor/sdk/moderation.c"]);
+        cc.args(&sources);
         cc.arg(&bindings).arg(Path::new(PLACE).join(TYPES)).arg("-o").arg(&module);
     })?;
     let module = fs::read(&module).map_err(|error| BuildError::File { path: module, error })?;

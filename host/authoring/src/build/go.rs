@@ -63,6 +63,8 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "listen.go",
     "log.go",
     "messages.go",
+    "moderation/letters.go",
+    "moderation/moderation.go",
     "outside.go",
     "plugin.go",
     "plugins.go",

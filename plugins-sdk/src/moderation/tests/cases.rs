@@ -1,4 +1,5 @@
-//! Runs the cases of `tests/moderation/cases.json`, as `cases.py` and `cases.js` beside them do in plugins.
+//! Runs the cases of `tests/moderation/cases.json`, as `cases.py`, `cases.js`, `cases.go` and `cases.c` beside them
+//! do in plugins.
 
 use serde_json::{Value, json};
 
@@ -301,11 +302,15 @@ fn the_table_of_letters_is_the_same_in_every_language() {
     let others = [
         (include_str!("../../../python/parlor/letters.py"), "_RUNS = (\n", "\n)"),
         (include_str!("../../../javascript/parlor.js"), "const LETTERS = [\n", "\n];"),
+        (include_str!("../../../go/moderation/letters.go"), "const runs = \"\" +\n", "\n\n"),
+        (include_str!("../../../c/moderation.c"), "static const char runs[] =\n", ";\n"),
     ];
     for (source, begin, end) in others {
         let (_, table) = source.split_once(begin).unwrap();
         let (table, _) = table.split_once(end).unwrap();
-        let lines: Vec<_> = table.lines().map(|line| line.trim_matches([' ', ',', '"'])).collect();
+        // In Go a sign joins the lines.
+        let lines = table.lines().map(|line| line.trim_end_matches(" +").trim_matches([' ', '\t', ',', '"']));
+        let lines: Vec<_> = lines.collect();
         assert_eq!(lines.join(" "), RUNS, "{begin}");
     }
 }

@@ -194,7 +194,7 @@ fn in_namespaces(text: &str) -> Set {
     own
 }
 
-/// The exports of the package `parlor`.
+/// The exports of the packages `parlor` and `parlor/moderation`.
 fn go() -> (Set, Set) {
     let text = sources("go", ".go");
     let (mut own, mut is_in_block) = (Set::new(), false);
@@ -203,7 +203,7 @@ fn go() -> (Set, Set) {
         if let Some(name) = line.strip_prefix("package ") {
             package = name;
         }
-        if package != "parlor" {
+        if !["parlor", "moderation"].contains(&package) {
             continue;
         }
         is_in_block = matches!(line, "type (" | "var (" | "const (") || (is_in_block && line != ")");
@@ -225,7 +225,7 @@ fn go() -> (Set, Set) {
             }
         };
         if name.starts_with(char::is_uppercase) {
-            own.insert(format!("parlor.{name}"));
+            own.insert(format!("{package}.{name}"));
         }
     }
     (own, Set::new())
