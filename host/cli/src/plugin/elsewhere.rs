@@ -78,16 +78,14 @@ pub(super) fn forget(host: &Client, config: &Config, plugin: &PluginId) -> anyho
     let (target, until) = (format!("/v1/plugins/{plugin}/data/forget"), Instant::now() + PATIENCE);
     let mut had = false;
     loop {
-        let (mut reason, mut there) = (None, BTreeSet::new());
-        match host.post::<Vec<DataChange>>(&target) {
+        let (there, reason) = match host.post::<Vec<DataChange>>(&target) {
             Ok(done) => {
                 had |= done.iter().any(|one| one.entries > 0);
-                there.extend(done.into_iter().map(|one| one.account));
-                reason = host.incomplete();
+                (done.into_iter().map(|one| one.account).collect(), host.incomplete())
             }
-            Err(error @ ClientError::Refused { .. }) => reason = Some(error.to_string()),
+            Err(error @ ClientError::Refused { .. }) => (BTreeSet::new(), Some(error.to_string())),
             Err(error) => return Err(error.into()),
-        }
+        };
         // In one pass: an account that a node with the plugin has taken meanwhile is not counted.
         let left = left(config.accounts.keys(), &there);
         if left.is_none() && reason.is_none() {
