@@ -498,6 +498,35 @@ async fn a_host_that_is_alone_or_cannot_reach_nats_says_so() {
     assert!(ended.code == Some(1) && ended.stderr.contains("NATS cannot be reached"), "{ended:?}");
 }
 
+/// The node that has the account makes the change, whichever node is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plugin_stored_is_imported_and_removed_from_a_node_without_the_account() {
+    let cluster = Cluster::new("echo", in_the_lounge).await;
+    let [_, home] = &cluster.homes;
+    let line = r#"{"account":"main","key":"greeting","value":"hello"}"#;
+    let import = ["plugin", "data", "echo", "import"];
+    let alone = home.run_with(&import, line).await.unwrap();
+    assert_eq!(alone.code, Some(4), "only a node can ask the others: {alone:?}");
+    let mut one = cluster.start(0).await;
+    connected(&mut one).await;
+    let mut two = cluster.start(1).await;
+    let imported = home.run_with(&import, line).await.unwrap();
+    assert!(imported.code == Some(0) && imported.stdout.contains("1 entry imported"), "{imported:?}");
+    let exported = home.run(&["plugin", "data", "echo", "export"]).await.unwrap();
+    assert_eq!(exported.stdout, format!("{line}\n"), "{exported:?}");
+    let remove = ["plugin", "remove", "echo", "--yes", "--with-data"];
+    let removed = home.run(&remove).await.unwrap();
+    assert!(removed.code == Some(0) && removed.stdout.contains("with what it kept"), "{removed:?}");
+    let left = home.run(&["plugin", "data", "echo", "list"]).await.unwrap();
+    assert!(left.code == Some(1) && left.stderr.contains("no data of one"), "{left:?}");
+    let again = home.run(&remove).await.unwrap();
+    assert!(again.code == Some(1) && again.stderr.contains("no data of one"), "{again:?}");
+    let audit = cluster.said(1, &["audit", "--json"]).await.to_string();
+    assert!(audit.contains("entries were imported for it") && audit.contains("what it stored is removed"), "{audit}");
+    assert!(one.stop(MOVED).await.unwrap().success());
+    assert!(two.stop(MOVED).await.unwrap().success());
+}
+
 /// Otherwise it would take accounts over, and no other node could go on with them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_without_the_key_of_its_cluster_does_not_start_and_says_what_to_copy() {

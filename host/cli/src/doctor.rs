@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Args;
-use parlor::control::views::{Account, Plugin, Status};
+use parlor::control::views::{Account, ComponentStatus, Plugin, Status};
 #[cfg(feature = "authoring")]
 use parlor_authoring::build::toolchains;
 use parlor_base::escape::EscapedPath as _;
@@ -326,6 +326,9 @@ fn host(status: &Status, findings: &mut Findings) {
     }
     for says in status.webhook_ills() {
         findings.broken("webhooks", says, "do as it says; the host tries it again every ten seconds");
+    }
+    for says in status.components.iter().filter_map(ComponentStatus::full) {
+        findings.warn("host", says, "raise new_addresses_limit of the component in parlor.toml, or remove accounts");
     }
     for component in &status.components {
         let Some(reason) = &component.reason else { continue };

@@ -24,9 +24,10 @@
 //!
 //! A clock has to count the time during which the machine sleeps (`CLOCK_BOOTTIME` on Linux).
 //!
-//! A store that has lost confirmed writes gives their revisions a second time. A node notices that by the revision of its next write, or by a
-//! report of a record that it should have seen before. It then forgets all that it knew, and claims nothing until each session from
-//! before has ended. It notices nothing if others have written as much as was lost before it writes or hears anything again.
+//! A store that has lost confirmed writes gives their revisions a second time. A node notices that by the revision of its next write, by a
+//! report of a record that it should have seen before, or by a refusal: the store has an earlier record of the session that it renews or
+//! ends, or none. It then forgets all that it knew, and claims nothing until each session from before has ended. A node that starts
+//! cannot know whether there was a loss just before, and waits as long.
 
 mod node;
 mod output;

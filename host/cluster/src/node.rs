@@ -88,8 +88,8 @@ pub struct Node {
     state: SessionState,
     /// When the node was told to leave.
     left: Option<Duration>,
-    /// Accounts that nobody runs are not claimed before this moment.
-    claims_from: Duration,
+    /// Accounts that nobody runs are not claimed before this moment; `None` before the first input.
+    claims_from: Option<Duration>,
     out: Vec<Output>,
 }
 
@@ -113,7 +113,7 @@ impl Node {
             last_request: 0,
             state: SessionState::Open,
             left: None,
-            claims_from: Duration::ZERO,
+            claims_from: None,
             out: Vec::new(),
         }
     }
@@ -146,6 +146,10 @@ impl Node {
     pub fn answered(&mut self, now: Duration, request: RequestId, outcome: Outcome) -> Vec<Output> {
         self.turn(now, |node| {
             let Some(Sent { key, value, known }) = node.requests.remove(&request) else { return };
+            if outcome == Outcome::Lost {
+                node.begin_anew(now);
+                return;
+            }
             if let Outcome::Written(revision) = outcome {
                 if revision <= known {
                     node.begin_anew(now);
@@ -219,6 +223,8 @@ impl Node {
 
     /// Takes in an input, after a look at the time: the process may have been suspended before it.
     fn turn(&mut self, now: Duration, input: impl FnOnce(&mut Self)) -> Vec<Output> {
+        // The store may have just lost that another node has an account, which that node runs for the rest of its lease.
+        self.claims_from.get_or_insert(now + self.timing.patience());
         self.end_what_is_over(now);
         input(self);
         self.busy.retain(|_, until| until.is_none_or(|until| until > now));
@@ -377,7 +383,7 @@ impl Node {
 
     /// Claims accounts that nobody runs, if this node is to have them.
     fn claim(&mut self, now: Duration) {
-        if self.view.orphans().is_empty() || self.state != SessionState::Open || now < self.claims_from {
+        if self.view.orphans().is_empty() || !self.may_claim(now) {
             return;
         }
         let Some(own) = self.usable(now) else { return };

@@ -59,6 +59,9 @@ pub enum Outcome {
     Written(Revision),
     /// The key has another revision.
     Refused,
+    /// It was refused, and the key has an earlier revision than the expected one, or none: the store has lost what it had confirmed or
+    /// reported.
+    Lost,
     /// There was no answer. It may have been written, or may be later.
     Unknown,
 }

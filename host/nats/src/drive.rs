@@ -13,6 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use parlor_cluster::{Key, Node, Outcome, Output, RequestId, Revision, Timing, Token, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::answer::Last;
 use crate::clock;
 use crate::connect::{Link, Settings};
 use crate::error::{PutError, StartError, StateError};
@@ -30,6 +31,11 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_secs(1);
 /// If nothing arrives for this time although an own write was acknowledged, the watch is not whole.
 const ARRIVAL: Duration = Duration::from_secs(1);
+
+/// How often a session that NATS seems to have lost is looked for, and how long after each other: a server that has just become the leader
+/// may answer for a moment as if it had less.
+const LOOKS: u32 = 3;
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// The settings of a node, which the others see.
 #[derive(Debug, Clone)]
@@ -211,6 +217,9 @@ async fn open(settings: &Settings, cluster: &Cluster, timing: Timing) -> Result<
     Ok((link, state))
 }
 
+/// The answer to a write, and whether it shows that NATS has lost what it had confirmed.
+type Answered = (RequestId, Result<Revision, PutError>, bool);
+
 /// Looks for the stream. Returns how the times of the cluster differ from those of the node.
 type Mending = BoxFuture<'static, Option<StateError>>;
 
@@ -221,7 +230,7 @@ struct Running {
     state: State,
     timing: Timing,
     watch: Watch,
-    answers: FuturesUnordered<BoxFuture<'static, (RequestId, Result<Revision, PutError>)>>,
+    answers: FuturesUnordered<BoxFuture<'static, Answered>>,
     inbox: mpsc::UnboundedReceiver<Command>,
     orders: Box<dyn FnMut(Order) + Send>,
     gate: Gate,
@@ -252,7 +261,7 @@ impl Running {
             // Answers come first, because the lease depends on them. The node looks at the time after each input.
             outputs = tokio::select! {
                 biased;
-                Some((request, answer)) = self.answers.next(), if !self.answers.is_empty() => self.answered(request, answer),
+                Some(answered) = self.answers.next(), if !self.answers.is_empty() => self.answered(answered),
                 command = self.inbox.recv() => match command {
                     Some(command) => self.command(command),
                     None => break,
@@ -310,10 +319,14 @@ impl Running {
 
     fn put(&self, request: RequestId, key: Key, value: Value, expected: Revision) {
         let state = self.state.clone();
-        self.answers.push(Box::pin(async move { (request, state.put(&key, &value, expected, ANSWER).await) }));
+        self.answers.push(Box::pin(async move {
+            let answer = state.put(&key, &value, expected, ANSWER).await;
+            let has_lost = answer == Err(PutError::Refused) && has_lost(&state, &key, expected).await;
+            (request, answer, has_lost)
+        }));
     }
 
-    fn answered(&mut self, request: RequestId, answer: Result<Revision, PutError>) -> Vec<Output> {
+    fn answered(&mut self, (request, answer, has_lost): Answered) -> Vec<Output> {
         let now = clock::now();
         self.silence.answered(now, &answer);
         let outcome = match answer {
@@ -324,6 +337,7 @@ impl Running {
                 }
                 Outcome::Written(revision)
             }
+            Err(PutError::Refused) if has_lost => Outcome::Lost,
             Err(PutError::Refused) => Outcome::Refused,
             Err(PutError::Unknown) => Outcome::Unknown,
             Err(error) => {
@@ -426,6 +440,24 @@ impl Running {
             self.mending = Some(Box::pin(look_for_other_times(self.state.clone(), self.timing)));
         }
     }
+}
+
+/// Returns whether NATS has lost the record of a session that had this revision: what it has now is earlier, or there is none. Nobody removes
+/// such records. This shows a loss whatever number NATS has given to its last write since then.
+async fn has_lost(state: &State, key: &Key, expected: Revision) -> bool {
+    if expected == 0 || !matches!(key, Key::Session(_)) {
+        return false;
+    }
+    let (stream, subject) = (state.cluster.state_stream(), state.cluster.subject(key));
+    for _ in 0..LOOKS {
+        match state.link.last(&stream, &subject, ANSWER).await {
+            Ok(Last::None) => {}
+            Ok(Last::Stored(stored)) if stored.revision < expected => {}
+            Ok(Last::Stored(_) | Last::TooLarge | Last::Strange | Last::Failed(_)) | Err(_) => return false,
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    true
 }
 
 /// Creates the stream of the state if it is gone, and compares the times of the cluster, until NATS has said what they are. Returns how

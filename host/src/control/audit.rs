@@ -246,6 +246,10 @@ fn entry(request: &Request, by: &By) -> Option<NewAuditEntry> {
         ["v1", "plugins", id, "schedules", "resume"] => {
             (AuditKind::Run, Some(id), format!("schedule {} goes on", named("schedule")))
         }
+        ["v1", "plugins", id, "data", "import"] => {
+            (AuditKind::Run, Some(id), "entries were imported for it".to_owned())
+        }
+        ["v1", "plugins", id, "data", "forget"] => (AuditKind::Run, Some(id), "what it stored is removed".to_owned()),
         ["v1", "rooms", "join"] => (AuditKind::Account, None, format!("the room {} was entered", named("room"))),
         ["v1", "rooms", "leave"] => (AuditKind::Account, None, format!("the room {} was left", named("room"))),
         ["v1", "say"] => (AuditKind::Account, None, format!("it was made to write to {}", named("to"))),
@@ -288,6 +292,8 @@ mod tests {
             ("/v1/plugins/echo/webhooks/replay?request=7", "request 7 is told once more"),
             ("/v1/plugins/echo/schedules/pause?schedule=daily", "schedule daily pauses"),
             ("/v1/plugins/echo/schedules/resume?schedule=daily", "schedule daily goes on"),
+            ("/v1/plugins/echo/data/import?account=main&quota=9", "entries were imported for it"),
+            ("/v1/plugins/echo/data/forget", "what it stored is removed"),
         ] {
             let entry = entry_of(target).unwrap();
             assert_eq!((entry.what.as_str(), entry.by.who.as_str()), (what, "uid:1000"));

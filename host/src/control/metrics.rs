@@ -18,7 +18,7 @@ use super::http::{self, Answer, TEXT};
 use super::listening::Listening;
 use super::refusal::Refusal;
 use super::request::Request;
-use super::views::{Encryption, HookRecord, Plugin, Record, Status, Usage};
+use super::views::{ComponentStatus, Encryption, HookRecord, Plugin, Record, Status, Usage};
 use super::{rooms, show};
 use crate::host::Host;
 use crate::web::Counts;
@@ -91,8 +91,11 @@ async fn answer(request: Request, host: &Host) -> Result<Answer, Refusal> {
     let status = show::closely(host).await;
     match path[..] {
         ["metrics"] => {
-            let text =
-                metrics(&status) + &rooms::metrics(&status) + &encryption(&status) + &webhooks(host.listening.counts());
+            let text = metrics(&status)
+                + &rooms::metrics(&status)
+                + &encryption(&status)
+                + &components(&status)
+                + &webhooks(host.listening.counts());
             Ok(http::answer(StatusCode::OK, TEXT, text))
         }
         ["health"] => {
@@ -246,6 +249,26 @@ fn encryption(status: &Status) -> String {
     text
 }
 
+/// Writes how many accounts components have, and how many they may have.
+fn components(status: &Status) -> String {
+    let mut text = String::new();
+    let mut put = |name: &str, help: &str, value: fn(&ComponentStatus) -> Option<u64>| {
+        let values: Vec<_> = status.components.iter().filter_map(|one| Some((&one.name, value(one)?))).collect();
+        if values.is_empty() {
+            return;
+        }
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "# HELP parlor_{name} {help}\n# TYPE parlor_{name} gauge");
+        for (component, value) in values {
+            let _ = writeln!(text, "parlor_{name}{{component=\"{component}\"}} {value}");
+        }
+    };
+    put("component_accounts", "Accounts of the component.", |one| Some(one.accounts));
+    let help = "Accounts of the component at which no address becomes one more.";
+    put("component_accounts_limit", help, |one| one.accounts_limit);
+    text
+}
+
 /// Writes how many requests to webhooks ended in which way. Nothing that a stranger wrote is in it.
 fn webhooks(counts: &Counts) -> String {
     let Counts { passed, refused, busy, abandoned, received, sent } = counts;
@@ -336,6 +359,31 @@ mod tests {
         assert!(!text.contains("27183"), "{text}");
         status.accounts.clear();
         assert_eq!(encryption(&status), "");
+    }
+
+    #[test]
+    fn the_accounts_of_components_are_counted_beside_their_limit() {
+        let status: Status = serde_json::from_value(serde_json::json!({
+            "running": true, "data": "data", "policy": "plugins.toml", "plugins": [], "accounts": [],
+            "components": [
+                { "name": "bots", "domain": "bots.example.org", "connection": "connected", "accounts": 7, "accounts_limit": 7 },
+                { "name": "few", "domain": "few.example.org", "connection": "connected", "accounts": 1 },
+            ],
+        }))
+        .unwrap();
+        let text = components(&status);
+        let values: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let expected = [
+            "parlor_component_accounts{component=\"bots\"} 7",
+            "parlor_component_accounts{component=\"few\"} 1",
+            "parlor_component_accounts_limit{component=\"bots\"} 7",
+        ];
+        assert_eq!(values, expected);
+        // Health stays: a host that is restarted has the same accounts.
+        assert!(status.all_ills().is_empty());
+        let says =
+            "component bots has 7 accounts, and new_addresses_limit is 7: no address becomes an account any more";
+        assert_eq!(status.warnings().collect::<Vec<_>>(), [says]);
     }
 
     /// Each figure is on the page for owners.

@@ -1,6 +1,7 @@
 //! The requests of the control socket, and their handlers.
 
 mod cluster;
+mod data;
 mod keys;
 
 use std::sync::Arc;
@@ -97,11 +98,11 @@ impl Routes {
             }
             (&Method::GET, ["v1", "schedules"]) => self.schedules(None).await,
             (&Method::GET, ["v1", "plugins", id, "schedules"]) => self.schedules(Some(&plugin(id)?)).await,
-            (&Method::POST, ["v1", "plugins", id, "schedules", "pause"]) => {
-                self.pause(&plugin(id)?, &request, true, &by).await
+            (&Method::POST, ["v1", "plugins", id, "schedules", step @ ("pause" | "resume")]) => {
+                self.pause(&plugin(id)?, &request, *step == "pause", &by).await
             }
-            (&Method::POST, ["v1", "plugins", id, "schedules", "resume"]) => {
-                self.pause(&plugin(id)?, &request, false, &by).await
+            (&Method::POST, ["v1", "plugins", id, "data", what @ ("import" | "forget")]) => {
+                data::change(&self.handle.host, &plugin(id)?, what, &request, &by).await
             }
             (&Method::GET, ["v1", "rooms"]) => json(&rooms::list(&self.handle.host, &request).await?),
             (&Method::GET, ["v1", "rooms", "show"]) => json(&rooms::show(&self.handle.host, &request).await?),
@@ -147,7 +148,8 @@ impl Routes {
                 | ["v1", "plugins", _, "restart"]
                 | ["v1", "accounts", _, "keys", "trust" | "distrust" | "reset" | "verify" | "answer"]
                 | ["v1", "plugins", _, "webhooks", "replay" | "rotate"]
-                | ["v1", "plugins", _, "schedules", "pause" | "resume"],
+                | ["v1", "plugins", _, "schedules", "pause" | "resume"]
+                | ["v1", "plugins", _, "data", "import" | "forget"],
             ) => Err(Refusal::Method(Method::POST)),
             _ => Err(Refusal::ControlPath),
         }

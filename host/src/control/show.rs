@@ -244,6 +244,10 @@ fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {
 }
 
 fn components(host: &Host, config: &Config) -> Vec<ComponentStatus> {
+    let mut counts = BTreeMap::<_, u64>::new();
+    for component in config.accounts.values().filter_map(|account| account.link.component()) {
+        *counts.entry(component).or_default() += 1;
+    }
     let view = |(name, state): (AccountName, ComponentState)| {
         let (connection, why) = match state {
             ComponentState::Idle => ("offline", None),
@@ -253,6 +257,8 @@ fn components(host: &Host, config: &Config) -> Vec<ComponentStatus> {
             ComponentState::Failed(why) => ("failed", Some(why)),
         };
         ComponentStatus {
+            accounts: counts.get(&name).copied().unwrap_or_default(),
+            accounts_limit: config.new_addresses.get(&name).map(|new| new.limit.into()),
             domain: config.components.get(&name).map(|link| link.jid.to_string()).unwrap_or_default(),
             name: name.to_string(),
             connection: connection.to_owned(),

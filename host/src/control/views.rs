@@ -1,6 +1,7 @@
 //! The JSON types of the control socket. All untrusted text in them is escaped.
 
 mod cluster;
+mod data;
 mod ills;
 mod keys;
 mod rooms;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::rooms::{Left, People, Person, Room, RoomPlugin, Said};
 pub use cluster::{Cluster, ClusterAccount, ClusterMove, ClusterNode, NodeStatus, SharedVersion};
+pub use data::{DataChange, DataEntry};
 pub use ills::ComponentStatus;
 pub use keys::{Compared, Comparison, Encryption, Key, Keys, OwnOmemo, shown};
 

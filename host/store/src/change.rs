@@ -12,6 +12,17 @@ pub struct Owner {
     pub plugin: PluginId,
 }
 
+/// An entry as `parlor plugin data` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredValue {
+    /// The key of the entry.
+    pub key: String,
+    /// The value of the entry.
+    pub value: Vec<u8>,
+    /// When the entry expires, in milliseconds since the Unix epoch.
+    pub expires: Option<i64>,
+}
+
 /// A change of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {

@@ -10,28 +10,16 @@ use jiff::Timestamp;
 use parlor_base::id::PluginId;
 use rusqlite::{Connection, params};
 
-use super::change::{Only, Owner, Write, Written};
-use super::data::write;
-use super::edit::{Failure, StoreFile};
+use super::change::{Owner, StoredValue};
+use super::edit::StoreFile;
 use super::error::DataError;
-use super::{NoLog, file, schedules, webhooks};
+use super::{NoLog, file, forget};
 
 pub use account::AccountFile;
 #[cfg(test)]
 pub(super) use moving::tests as tests_of_moving;
 pub use moving::{Mark, Stage};
 pub(super) use moving::{attached, replace};
-
-/// An entry as `parlor plugin data` shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredValue {
-    /// The key of the entry.
-    pub key: String,
-    /// The value of the entry.
-    pub value: Vec<u8>,
-    /// When the entry expires, in milliseconds since the Unix epoch.
-    pub expires: Option<i64>,
-}
 
 /// Plugin data for `parlor plugin data`. It opens the file itself while a host may be using it.
 #[derive(Debug)]
@@ -82,8 +70,8 @@ impl DataFile {
 
     /// Writes all entries or none, replacing entries with the same keys.
     pub fn import(&mut self, quota: u64, entries: Vec<(Owner, Vec<StoredValue>)>) -> Result<(), DataError> {
-        let written = import(&mut self.file, quota, entries).map_err(|cause| self.failed(&cause))?;
-        if written == Written::TooMuch { Err(DataError::TooMuch(quota)) } else { Ok(()) }
+        let imported = self.file.change(|edit| forget::import(edit, quota, entries, now()));
+        if imported.map_err(|cause| self.failed(&cause))? { Ok(()) } else { Err(DataError::TooMuch(quota)) }
     }
 
     /// Returns whether a plugin stores anything, on any account.
@@ -122,23 +110,6 @@ fn each<E>(
     Ok(Ok(()))
 }
 
-fn import(file: &mut StoreFile, quota: u64, entries: Vec<(Owner, Vec<StoredValue>)>) -> Result<Written, Failure> {
-    file.change(|edit| {
-        let imported = edit.part(|edit| {
-            for (owner, kept) in entries {
-                for StoredValue { key, value, expires } in kept {
-                    let one = Write { key, value: Some(value), expires, only: Only::Always };
-                    if write(edit, &owner, quota, &one, now()).map_err(Some)? == Written::TooMuch {
-                        return Err(None);
-                    }
-                }
-            }
-            Ok(Written::Fresh)
-        })?;
-        imported.or_else(|error| error.map_or(Ok(Written::TooMuch), Err))
-    })
-}
-
 fn forget_account(file: &mut Connection, account: &str) -> rusqlite::Result<()> {
     let change = file.transaction()?;
     // The audit names accounts in its own way, and nothing of it is removed on demand.
@@ -156,8 +127,7 @@ fn forget_account(file: &mut Connection, account: &str) -> rusqlite::Result<()> 
 
 fn forget(file: &mut Connection, plugin: &PluginId) -> rusqlite::Result<()> {
     let change = file.transaction()?;
-    let tables = ["plugin_data", "plugin_data_size", "archive_position", "room_position"];
-    for table in tables.into_iter().chain(webhooks::OF_PLUGINS).chain(schedules::OF_PLUGINS) {
+    for (table, _) in forget::TABLES {
         change.execute(&format!("DELETE FROM {table} WHERE plugin = ?1"), [plugin.as_str()])?;
     }
     change.commit()

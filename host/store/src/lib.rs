@@ -26,6 +26,7 @@ mod edit;
 mod encryption;
 mod error;
 mod file;
+mod forget;
 mod health;
 mod log;
 mod marks;
@@ -66,9 +67,9 @@ pub use audit::{
     Activity, Audit, AuditEntry, AuditKind, AuditQuery, By, CONFIGURATION, Count, KeptTally, MOST_TALLIES,
     NewAuditEntry, PolicyChange, PolicyRow, Retention, Share, Tally, TallyKind, Traffic,
 };
-pub use change::{Addition, Changed, Only, Owner, Step, Write, Written};
+pub use change::{Addition, Changed, Only, Owner, Step, StoredValue, Write, Written};
 pub use data::{LONGEST_KEY, LONGEST_VALUE, PluginData, is_key};
-pub use data_file::{AccountFile, DataFile, Mark, Stage, StoredValue};
+pub use data_file::{AccountFile, DataFile, Mark, Stage};
 pub use encryption::{ENCRYPTION_TABLES, EncryptionKeeper, KeysWritten};
 pub use error::DataError;
 pub use log::{Log, LogError, LogPosition, NoLog, Receipt};

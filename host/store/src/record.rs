@@ -16,9 +16,11 @@ use std::ops::Range;
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-/// The format of the records that this parlor writes, and the highest one that it reads. Each new statement makes a new
-/// format.
-pub const FORMAT: u16 = 1;
+/// The highest format of records that this parlor writes and reads. Each new statement makes a new format.
+pub const FORMAT: u16 = 2;
+/// The last statement of each format, beginning with the first one. A record has the lowest format that has all its statements, so that
+/// a node with an earlier parlor goes on reading what does not need a later one.
+const LAST_STATEMENTS: [u16; FORMAT as usize] = [63, 72];
 /// The maximum length of a record, in bytes.
 pub(super) const LONGEST: usize = 16 << 20;
 /// The maximum number of writes in a record. A roster of 50,000 contacts fits.
@@ -151,8 +153,12 @@ impl Recording {
         let count = u8::try_from(found).ok().filter(|_| found <= MOST_PARAMETERS);
         let count = count.ok_or(RecordError::Parameters { statement, found })?;
         if self.bytes.is_empty() {
-            self.bytes.extend(FORMAT.to_be_bytes());
-            self.bytes.extend(0_u32.to_be_bytes());
+            self.bytes.extend([0; HEADER]);
+        }
+        // If a write is cut off again, the record may have a higher format than it needs.
+        let format = format_of(statement).to_be_bytes();
+        if self.bytes[..2] < format[..] {
+            self.bytes[..2].copy_from_slice(&format);
         }
         self.bytes.extend(statement.to_be_bytes());
         self.bytes.push(count);
@@ -193,6 +199,11 @@ impl Recording {
     }
 }
 
+/// Returns the lowest format that has a statement. A number that none has is for tests.
+fn format_of(statement: u16) -> u16 {
+    (1..).zip(LAST_STATEMENTS).find(|(_, last)| statement <= *last).map_or(FORMAT, |(format, _)| format)
+}
+
 fn put(bytes: &mut Vec<u8>, value: &ToSqlOutput<'_>) -> rusqlite::Result<()> {
     let value = match value {
         ToSqlOutput::Borrowed(value) => *value,
@@ -231,7 +242,7 @@ pub(super) fn each<'r, E: From<RecordError>>(
 ) -> Result<(), E> {
     let mut rest = Rest(record);
     let format = u16::from_be_bytes(rest.array()?);
-    if format != FORMAT {
+    if !(1..=FORMAT).contains(&format) {
         return Err(RecordError::Format(format).into());
     }
     let writes = u32::from_be_bytes(rest.array()?);
@@ -382,6 +393,20 @@ mod tests {
         recording.add(2, params!["b"]).unwrap();
         let record = recording.take().unwrap();
         assert_eq!(writes(record.as_bytes()), Ok(vec![(1, vec![text("a")]), (2, vec![text("b")])]));
+    }
+
+    /// A node with an earlier parlor reads the records that do not need a later one.
+    #[test]
+    fn a_record_has_the_lowest_format_that_has_its_statements() {
+        let mut recording = Recording::default();
+        for (statements, format) in [(&[1, 63][..], 1_u16), (&[64][..], 2), (&[72, 1][..], 2), (&[2][..], 1)] {
+            for statement in statements {
+                recording.add(*statement, params!["a"]).unwrap();
+            }
+            let record = recording.take().unwrap();
+            assert_eq!(record.as_bytes()[..2], format.to_be_bytes(), "{statements:?}");
+            assert_eq!(writes(record.as_bytes()).map(|writes| writes.len()), Ok(statements.len()));
+        }
     }
 
     /// A few bytes must not write gigabytes.

@@ -9,11 +9,13 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use super::edit::Statement;
 use super::log::LogPosition;
 use super::record::{RecordError, each};
-use super::{StoreError, added, audit, data, encryption, pins, place, position, roster, schedules, session, webhooks};
+use super::{
+    StoreError, added, audit, data, encryption, forget, pins, place, position, roster, schedules, session, webhooks,
+};
 
 /// All statements of records, by their number, which begins with 1. Later formats add to them. A statement that is no
 /// longer executed stays, for the records that have it.
-const ALL: [&[Statement]; 10] = [
+const ALL: [&[Statement]; 11] = [
     &data::STATEMENTS,
     &position::STATEMENTS,
     &session::STATEMENTS,
@@ -24,6 +26,7 @@ const ALL: [&[Statement]; 10] = [
     &webhooks::STATEMENTS,
     &encryption::STATEMENTS,
     &audit::STATEMENTS,
+    &forget::STATEMENTS,
 ];
 
 /// Returns the text of a statement.

@@ -39,9 +39,6 @@ CREATE TABLE IF NOT EXISTS schedule (
 ) STRICT;
 ";
 
-/// The tables with rows of a plugin.
-pub(super) const OF_PLUGINS: [&str; 1] = ["schedule"];
-
 const CANCEL: Statement = Statement::new(20, "DELETE FROM schedule WHERE account = ?1 AND plugin = ?2 AND name = ?3");
 const BEGIN: Statement = Statement::new(
     21,

@@ -80,9 +80,6 @@ pub(super) const STATEMENTS: [Statement; 11] = [
     outcome::REPLAY,
 ];
 
-/// The tables with rows of a plugin.
-pub(super) const OF_PLUGINS: [&str; 4] = ["webhook_address", "webhook_request", "webhook_size", "webhook_once"];
-
 /// The state of a stored request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestState {

@@ -152,7 +152,11 @@ fn a_component_that_failed_is_told_of_once_and_so_are_its_addresses() {
         "accounts": [
             account("one", "failed"), account("two", "failed"), account("three", "connected"), account("four", "offline"),
         ],
-        "components": [{ "name": "bots", "domain": "bots.example.org", "connection": "failed", "reason": "no such secret" }],
+        "components": [
+            { "name": "bots", "domain": "bots.example.org", "connection": "failed", "reason": "no such secret" },
+            { "name": "full", "domain": "full.example.org", "connection": "connected", "accounts": 9, "accounts_limit": 9 },
+            { "name": "room", "domain": "room.example.org", "connection": "connected", "accounts": 8, "accounts_limit": 9 },
+        ],
     }))
     .unwrap();
     let mut findings = Findings::default();
@@ -161,6 +165,10 @@ fn a_component_that_failed_is_told_of_once_and_so_are_its_addresses() {
     assert_eq!(
         found[1..],
         [
+            (
+                State::Warning,
+                "component full has 9 accounts, and new_addresses_limit is 9: no address becomes an account any more"
+            ),
             (State::Broken, "its component bots is failed: no such secret"),
             (State::Warning, "2 accounts of the host, such as one, are failed: no such secret"),
             (State::Warning, "the host's account four is offline"),

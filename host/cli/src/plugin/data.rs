@@ -20,8 +20,9 @@ use parlor_store::{DataError, DataFile, LONGEST_KEY, LONGEST_VALUE, Owner, Store
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::elsewhere;
 use crate::show::{plain_json, print, print_json, size, table};
-use crate::target::Target;
+use crate::target::{self, Target};
 
 /// How much of a value a list shows, in bytes.
 const SHOWN: usize = 60;
@@ -34,7 +35,7 @@ const MOST: usize = 1_000_000;
 /// The arguments of `parlor plugin data`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The command works beside a running host. In a cluster, it reads the data of accounts there, wherever they run, and imports nothing. An export has one JSON object a line: account, key, `value` (text) or `hex` (other bytes), and `expires` (milliseconds of the Unix clock) if the entry expires.\n\nExamples:\n  parlor plugin data echo list\n  parlor plugin data echo export > echo.jsonl\n  parlor plugin data echo import echo.jsonl\n\nExit codes: 0 done, 1 failed and nothing imported, 2 wrong usage"
+    after_help = "The command works beside a running host. In a cluster, it reads the data of accounts wherever they run. To import there, a host has to run here, and what was imported before a failure stays. An export has one JSON object a line: account, key, `value` (text) or `hex` (other bytes), and `expires` (milliseconds of the Unix clock) if the entry expires.\n\nExamples:\n  parlor plugin data echo list\n  parlor plugin data echo export > echo.jsonl\n  parlor plugin data echo import echo.jsonl\n\nExit codes: 0 done, 1 failed and nothing imported (outside a cluster), 2 wrong usage, 4 no host runs (to import in a cluster)"
 )]
 pub struct DataArgs {
     /// The plugin; one that was removed may have left data behind.
@@ -61,7 +62,7 @@ enum What {
     Export,
     /// Import an export, replacing entries with the same keys: all of it or nothing
     #[command(
-        after_help = "Examples:\n  parlor plugin data echo import echo.jsonl\n  zcat echo.jsonl.gz | parlor plugin data echo import\n\nExit codes: 0 imported, 1 failed and nothing imported, 2 wrong usage"
+        after_help = "Examples:\n  parlor plugin data echo import echo.jsonl\n  zcat echo.jsonl.gz | parlor plugin data echo import\n\nIn a cluster, the nodes that have the accounts import it, some hundred KiB at a time, so a part may be imported if it fails: import it again.\n\nExit codes: 0 imported, 1 failed and nothing imported (outside a cluster), 2 wrong usage, 4 no host runs (in a cluster)"
     )]
     Import {
         /// The file; by default, or with `-`, standard input.
@@ -200,13 +201,8 @@ impl DataArgs {
     }
 
     fn import(&self, config: &Config, from: Option<&PathBuf>) -> anyhow::Result<()> {
-        if let Some(section) = &config.cluster {
-            bail!(
-                "{} keeps the accounts in the cluster {}, where nothing is imported from a file: stop its hosts, run `parlor cluster export`, import, and run `parlor cluster import`",
-                config.path.escaped(),
-                section.name
-            );
-        }
+        // Only a node can ask the others.
+        let node = config.cluster.as_ref().map(|_| target::running(config)).transpose()?;
         let input: Box<dyn io::Read> = match from {
             Some(path) if path.as_path() != Path::new("-") => {
                 Box::new(File::open(path).with_context(|| format!("cannot read {}", path.escaped()))?)
@@ -257,12 +253,14 @@ impl DataArgs {
                 bail!("more than {MOST} entries; import them in parts");
             }
         }
-        parlor_base::atomic::make_private_folder(&config.data)?;
-        let mut file = DataFile::create(&config.data)?;
-        let kept = by_account.into_iter().map(|(name, all)| {
-            (owner(&self.plugin, &config.accounts[&name]), all.kept.into_values().collect::<Vec<_>>())
-        });
-        file.import(quota, kept.collect())?;
+        let all = by_account.into_iter().map(|(name, all)| (name, all.kept.into_values().collect::<Vec<_>>()));
+        if let Some(node) = node {
+            elsewhere::import(&node, &self.plugin, quota, all)?;
+        } else {
+            parlor_base::atomic::make_private_folder(&config.data)?;
+            let kept = all.map(|(name, kept)| (owner(&self.plugin, &config.accounts[&name]), kept));
+            DataFile::create(&config.data)?.import(quota, kept.collect())?;
+        }
         let left_out = if expired == 0 { String::new() } else { format!("; {} had expired", entries(expired)) };
         print(&format!("{} imported{left_out}", entries(count)))
     }

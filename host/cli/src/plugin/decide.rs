@@ -15,6 +15,7 @@ use parlor_store::DataFile;
 
 use super::add::{done, done_as_wanted, failure, show_done};
 use super::consent::{self, Request};
+use super::elsewhere;
 use crate::ask::Terminal;
 use crate::places::places;
 use crate::show::Put as _;
@@ -103,7 +104,7 @@ impl LogArgs {
 /// The arguments of `parlor plugin remove`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor plugin remove echo          asks first, on a terminal\n  parlor plugin remove echo --yes\n  parlor plugin remove echo --yes --with-data\n\nWhat it keeps on this machine stays, unless --with-data says otherwise; that may be said afterwards, too. Without a terminal --yes has to say it. Exit codes: 0 removed, 3 not agreed to, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor plugin remove echo          asks first, on a terminal\n  parlor plugin remove echo --yes\n  parlor plugin remove echo --yes --with-data\n\nWhat it keeps stays, unless --with-data says otherwise; that may be said afterwards, too. In a cluster, --with-data needs a host that runs here, and removes what the plugin keeps on all accounts, wherever they run. Without a terminal --yes has to say it. Exit codes: 0 removed, 3 not agreed to, 1 failed, 2 wrong usage, 4 no host runs (--with-data in a cluster)"
 )]
 pub struct RemoveArgs {
     #[command(flatten)]
@@ -111,7 +112,7 @@ pub struct RemoveArgs {
     /// Do not ask.
     #[arg(long, short)]
     yes: bool,
-    /// Also remove the data that it stores on this machine.
+    /// Also remove the data that it stores.
     #[arg(long)]
     with_data: bool,
 }
@@ -121,13 +122,13 @@ impl RemoveArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let id = &self.one.plugin;
         let config = self.one.target.load_to_write()?;
-        if self.with_data {
-            keeps_data_here(&config, id)?;
-        }
+        // Only a node can ask the others. Looked for before anything is changed.
+        let node = config.cluster.as_ref().filter(|_| self.with_data).map(|_| target::running(&config)).transpose()?;
         let admin = target::admin(&config);
         let is_installed = match admin.entry(id) {
             Ok(_) => true,
-            Err(_) if self.with_data && keeps(&config, id)? => false,
+            // The nodes say whether there is any data.
+            Err(_) if self.with_data && (node.is_some() || keeps(&config, id)?) => false,
             Err(error) => return Err(error.into()),
         };
         self.agree(is_installed)?;
@@ -143,10 +144,18 @@ impl RemoveArgs {
             return done(&config, id, &format!("{id} is removed{left}"), self.one.json);
         }
         // Only after the host has stopped the plugin, which could otherwise store new data.
-        let told = tell::tell(&config, &[id]).with_context(|| {
-            format!("{id} is removed, but what it kept is not: `parlor plugin remove {id} --with-data` removes that, too; the host was not told")
-        })?;
-        if let Some(mut file) = DataFile::open(&config.data)? {
+        let left = || {
+            format!(
+                "{id} is removed, but what it kept is not: `parlor plugin remove {id} --with-data` removes that, too"
+            )
+        };
+        let told = tell::tell(&config, &[id]).with_context(|| format!("{}; the host was not told", left()))?;
+        if let Some(node) = &node {
+            let had = elsewhere::forget(node, &config, id).with_context(left)?;
+            if !had && !is_installed {
+                bail!("there is no plugin {id} in {}, and no data of one", config.plugins.escaped());
+            }
+        } else if let Some(mut file) = DataFile::open(&config.data)? {
             file.forget(id)?;
         }
         let sentence =
@@ -173,16 +182,6 @@ impl RemoveArgs {
         }
         Err(Ended::Declined("nothing was changed".to_owned()).into())
     }
-}
-
-/// Checks that what plugins store is on this machine, and not in a cluster.
-fn keeps_data_here(config: &Config, id: &PluginId) -> anyhow::Result<()> {
-    let Some(section) = &config.cluster else { return Ok(()) };
-    bail!(
-        "what {id} keeps is in the cluster {}, and this command removes nothing there, so nothing was changed; leave out --with-data to remove the plugin alone, or remove both on a single host: stop the hosts, run `parlor cluster export`, take [cluster] out of {}, run this command, put [cluster] back, and run `parlor cluster import`",
-        section.name,
-        config.path.escaped()
-    )
 }
 
 /// Returns whether a plugin of this id has stored data.

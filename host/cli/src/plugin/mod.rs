@@ -14,6 +14,7 @@ mod data;
 mod decide;
 #[cfg(feature = "authoring")]
 mod dev;
+mod elsewhere;
 pub(crate) mod from_index;
 mod hooks;
 pub(crate) mod inspect;

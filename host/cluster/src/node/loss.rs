@@ -35,7 +35,7 @@ impl Node {
         self.requests.clear();
         self.busy.clear();
         self.was_usable = false;
-        self.claims_from = now + self.timing.patience();
+        self.claims_from = Some(now + self.timing.patience());
         if self.state == SessionState::Draining {
             // The wish to drain the node may be lost, too. If it is there, it is reported anew.
             self.state = SessionState::Open;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Node, Phase};
-use crate::record::Key;
+use crate::record::{Key, SessionState};
 use crate::timing::FRESH;
 
 impl Node {
@@ -17,6 +17,11 @@ impl Node {
     pub fn fresh_until(&self) -> Option<Duration> {
         // The life of the session counts from the same moment.
         Some(self.until()?.saturating_sub(self.timing.life()) + FRESH)
+    }
+
+    /// Returns whether the node takes accounts that nobody runs.
+    pub(super) fn may_claim(&self, now: Duration) -> bool {
+        self.state == SessionState::Open && self.claims_from.is_some_and(|from| now >= from)
     }
 
     /// Returns when the next [`tick`](Self::tick) is due, if nothing else arrives before.

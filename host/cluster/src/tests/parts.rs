@@ -24,14 +24,18 @@ struct Stage {
     seen: Vec<usize>,
     /// The outputs of the nodes, without writes.
     done: Vec<(usize, Output)>,
+    /// When the accounts were added: the nodes may claim them then, and have just renewed their sessions.
+    begin: Duration,
 }
 
 impl Stage {
     fn with(nodes: u64, accounts: usize) -> Self {
         let nodes: Vec<_> = (0..nodes).map(|number| Node::new("node", 1, Timing::default(), number)).collect();
         let seen = vec![0; nodes.len()];
-        let mut stage = Self { now: ms(0), store: Store::default(), nodes, seen, done: Vec::new() };
+        let begin = ms(2_400);
+        let mut stage = Self { now: ms(0), store: Store::default(), nodes, seen, done: Vec::new(), begin };
         stage.settle(&[]);
+        stage.run(begin, &[]);
         for number in 0..accounts {
             let claim = Claim { session: None, token: Token(0), weight: 1 };
             stage.store.put(Key::Account(name(number)), Some(Value::Claim(claim)));
@@ -53,6 +57,9 @@ impl Stage {
                 };
                 self.input(node, |state, now| state.answered(now, request, outcome));
             } else {
+                if output == Output::ReadAnew {
+                    self.seen[node] = 0;
+                }
                 self.done.push((node, output));
             }
         }
@@ -144,16 +151,20 @@ fn patience_is_longer_than_any_life() {
 #[test]
 fn a_node_that_is_cut_off_stops_its_accounts_and_then_ends_them() {
     let mut stage = Stage::with(1, 2);
-    let until = ms(2_000);
+    let until = stage.begin + ms(2_000);
     assert_eq!((stage.loads(), stage.nodes[0].until()), (vec![2], Some(until)));
-    assert_eq!(stage.nodes[0].fresh_until(), Some(ms(300)), "from the moment before the renewal was sent");
+    assert_eq!(
+        stage.nodes[0].fresh_until(),
+        Some(stage.begin + ms(300)),
+        "from the moment before the renewal was sent"
+    );
     stage.done.clear();
     stage.run(ms(1_490), &[0]);
     assert_eq!(stage.done, []);
     stage.run(ms(10), &[0]);
     let stopped = |(_, output): &(usize, Output)| matches!(output, Output::Stop { by, .. } if *by == until);
     assert!(stage.done.len() == 2 && stage.done.iter().all(stopped), "{:?}", stage.done);
-    assert!(stage.nodes[0].may_act(ms(1_999), &name(0), Token(1)));
+    assert!(stage.nodes[0].may_act(until.checked_sub(ms(1)).unwrap(), &name(0), Token(1)));
     assert!(!stage.nodes[0].may_act(until, &name(0), Token(1)), "although nobody has told it the time");
     stage.done.clear();
     stage.run(ms(500), &[0]);
@@ -193,7 +204,7 @@ fn a_node_that_was_suspended_ends_its_accounts_whatever_arrives_first() {
 #[test]
 fn nothing_starts_when_it_would_have_to_stop_at_once() {
     let mut stage = Stage::with(1, 0);
-    stage.now = ms(1_600);
+    stage.now += ms(1_600);
     let session = SessionId { process: 0, number: 1 };
     let claim = |token| Claim { session: Some(session), token: Token(token), weight: 1 };
     let key = Key::Account(name(0));
@@ -371,12 +382,13 @@ fn an_earlier_record_of_an_account_that_is_gone_is_no_loss_and_does_not_count() 
 fn a_node_whose_reports_never_pause_renews_its_session_and_ends_its_accounts_in_time() {
     let mut stage = Stage::with(1, 1);
     stage.done.clear();
-    let outputs = stage.nodes[0].passed(ms(400), 1_000);
+    let begin = stage.begin;
+    let outputs = stage.nodes[0].passed(begin + ms(400), 1_000);
     let (request, key, value) = renewal(&outputs);
     let Value::Session(Session { beat, .. }) = &value else { panic!("{value:?}") };
     assert!(*beat > 1 && matches!(key, Key::Session(_)), "{value:?}");
-    assert_eq!(stage.nodes[0].answered(ms(410), request, Outcome::Written(1_001)), []);
-    let outputs = stage.nodes[0].passed(ms(2_400), 1_002);
+    assert_eq!(stage.nodes[0].answered(begin + ms(410), request, Outcome::Written(1_001)), []);
+    let outputs = stage.nodes[0].passed(begin + ms(2_400), 1_002);
     assert_eq!(outputs[0], Output::Kill { account: name(0), token: Token(1) });
 }
 
@@ -391,6 +403,40 @@ fn a_node_that_is_told_of_a_loss_ends_its_accounts_and_reads_all_anew() {
     stage.seen[0] = 0;
     stage.run(ms(2_000), &[]);
     assert_eq!(stage.loads(), [0], "another node may have it for the rest of its lease");
+    stage.run(ms(500), &[]);
+    assert_eq!(stage.loads(), [1]);
+}
+
+/// The store counts higher than before, so that no number shows it. The node was connected, or was cut off until then.
+#[test]
+fn a_session_of_which_the_store_has_less_than_before_shows_a_loss() {
+    for cut_off in [&[][..], &[0][..]] {
+        let mut stage = Stage::with(1, 1);
+        stage.run(ms(3_000), cut_off);
+        stage.store = Store::default();
+        stage.store.tells_losses = true;
+        for number in (0..1_000).rev() {
+            let claim = Claim { session: None, token: Token(0), weight: 1 };
+            stage.store.put(Key::Account(name(number % 3)), Some(Value::Claim(claim)));
+        }
+        // The reports go on after the last one that it had.
+        stage.seen[0] = stage.store.history.len();
+        stage.done.clear();
+        stage.run(ms(3_000), &[]);
+        let read_anew = |(_, output): &&(usize, Output)| *output == Output::ReadAnew;
+        assert_eq!(stage.done.iter().filter(read_anew).count(), 1, "{cut_off:?}: {:?}", stage.done);
+        assert_eq!(stage.loads(), [3], "{cut_off:?}");
+    }
+}
+
+/// Another node may still run them.
+#[test]
+fn a_node_that_starts_takes_no_account_before_all_others_would_have_ended() {
+    let mut stage = Stage::with(0, 1);
+    stage.nodes.push(Node::new("node", 1, Timing::default(), 1));
+    stage.seen.push(0);
+    stage.run(ms(2_000), &[]);
+    assert_eq!(stage.loads(), [0]);
     stage.run(ms(500), &[]);
     assert_eq!(stage.loads(), [1]);
 }

@@ -133,6 +133,8 @@ struct Cluster {
     acted: BTreeMap<Arc<str>, (Token, u64)>,
     acknowledged: Vec<(Arc<str>, Token, u64)>,
     is_calm: bool,
+    /// Whether the store has lost all keys.
+    has_lost: bool,
     killed: u64,
     /// The sum of all times at which anything happened, to compare runs.
     trace: u64,
@@ -203,6 +205,7 @@ impl Cluster {
             acted: BTreeMap::new(),
             acknowledged: Vec::new(),
             is_calm: false,
+            has_lost: false,
             killed: 0,
             trace: 0,
         };
@@ -342,7 +345,11 @@ impl Cluster {
                     self.machines[node].actors.remove(&key);
                 }
             }
-            Output::ReadAnew => unreachable!("the store loses nothing"),
+            Output::ReadAnew => {
+                assert!(self.has_lost, "the store has lost nothing");
+                self.machines[node].seen = 0;
+                self.report(node);
+            }
         }
     }
 
@@ -398,6 +405,8 @@ impl Cluster {
 
     fn reported(&mut self, node: usize, before: usize) {
         let from = self.machines[node].seen;
+        // The store may have less than when it sent this.
+        let before = before.min(self.store.history.len());
         if self.machines[node].cut_since.is_some() || before <= from {
             return;
         }
@@ -562,6 +571,19 @@ impl Cluster {
         }
     }
 
+    /// The store loses all keys. The owner adds the accounts again, with tokens that are higher than all that nodes have.
+    fn lose_the_keys(&mut self) {
+        self.has_lost = true;
+        self.store.lose_keys();
+        for account in self.accounts.clone() {
+            let last = self.store.logs.get(&account).and_then(|log| log.last());
+            let token = Token(last.map_or(0, |last| last.token.0) + 10);
+            let claim = Claim { session: None, token, weight: 1 };
+            self.store.put(Key::Account(account), Some(Value::Claim(claim)));
+        }
+        (0..self.machines.len()).for_each(|node| self.report(node));
+    }
+
     /// Returns the machine that each account runs on. Its writes must be open.
     fn runs(&self) -> BTreeMap<&Arc<str>, usize> {
         let mut runs = BTreeMap::new();
@@ -669,6 +691,22 @@ fn live(seed: u64, clocks: Clocks) -> u64 {
     cluster.trace
 }
 
+/// Lives through a loss of all keys, with a node that starts right after it.
+fn live_through_a_loss(seed: u64, clocks: Clocks) {
+    let mut cluster = Cluster::begin(seed, clocks);
+    cluster.store.tells_losses = true;
+    cluster.calm();
+    cluster.wait(SETTLED, "all nodes have started", |_| true);
+    let more = cluster.random.range(0, LATEST);
+    cluster.run(more);
+    let starts = cluster.busy();
+    cluster.kill(starts);
+    cluster.lose_the_keys();
+    cluster.restart(starts);
+    cluster.wait(2 * SETTLED, "the store has lost all keys", |_| true);
+    cluster.assert_nothing_lost();
+}
+
 /// Clocks as they may be: mostly good, sometimes much worse.
 fn permitted(seed: u64) -> Clocks {
     let drift = *Random(seed).one_of(&[1, 10, 10, 40]);
@@ -692,6 +730,18 @@ fn an_account_runs_once_whatever_breaks() {
     for seed in (0..count).map(|more| first.wrapping_add(more)) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live(seed, permitted(seed)))) {
             eprintln!("it was seed {seed}; PARLOR_SEED={seed} has it happen once more");
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// The others may run their accounts for the rest of their leases, since no renewal has been refused yet.
+#[test]
+#[expect(clippy::print_stderr, reason = "who sees the test fail needs to know which seed it was")]
+fn a_node_that_starts_right_after_a_loss_takes_no_account_that_another_still_runs() {
+    for seed in 0..number("PARLOR_SEEDS").unwrap_or(SEEDS) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live_through_a_loss(seed, permitted(seed)))) {
+            eprintln!("it was seed {seed}");
             resume_unwind(panic);
         }
     }

@@ -28,7 +28,11 @@ pub(super) struct Store {
     /// All writes of keys, in their order; `None` is a deletion.
     pub(super) history: Vec<(Key, Revision, Option<Value>)>,
     pub(super) logs: BTreeMap<Arc<str>, Vec<LastRecord>>,
+    /// The revision of the last write of a key, and of the last one of a log.
     revision: Revision,
+    appended: Revision,
+    /// Whether a refusal says that the store has less of a key than it had.
+    pub(super) tells_losses: bool,
 }
 
 impl Store {
@@ -36,8 +40,10 @@ impl Store {
     pub(super) fn serve(&mut self, request: Request) -> Answer {
         match request {
             Request::Put { key, value, expected } => {
-                if self.keys.get(&key).map_or(0, |(revision, _)| *revision) != expected {
-                    return Answer::Put(Outcome::Refused);
+                let present = self.keys.get(&key).map_or(0, |(revision, _)| *revision);
+                if present != expected {
+                    let is_less = present < expected && self.tells_losses && matches!(key, Key::Session(_));
+                    return Answer::Put(if is_less { Outcome::Lost } else { Outcome::Refused });
                 }
                 Answer::Put(Outcome::Written(self.put(key, Some(value))))
             }
@@ -56,8 +62,8 @@ impl Store {
                     );
                 }
                 assert_eq!(number, last.map_or(0, |last| last.number) + 1, "{account}: no number is left out");
-                self.revision += 1;
-                let record = LastRecord { revision: self.revision, token, number };
+                self.appended += 1;
+                let record = LastRecord { revision: self.appended, token, number };
                 self.logs.entry(account).or_default().push(record);
                 Answer::Appended(Appended::Written(self.revision))
             }
@@ -66,6 +72,13 @@ impl Store {
 
     fn last(&self, account: &str) -> Option<LastRecord> {
         self.logs.get(account).and_then(|log| log.last()).copied()
+    }
+
+    /// Loses all keys, as if it was started with an empty disk. The logs are elsewhere.
+    pub(super) fn lose_keys(&mut self) {
+        self.keys.clear();
+        self.history.clear();
+        self.revision = 0;
     }
 
     /// Writes or deletes a key, whatever is there.

@@ -1,13 +1,18 @@
 //! Connecting: log-ins, TLS, and servers that are refused.
 
 use std::path::Path;
+use std::time::Duration;
 
+use jid::BareJid;
+use parlor_base::clock::Clock;
+use parlor_cluster::{Timing, Token};
+use parlor_store::{Accounts, Only, Owner, Write};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
 use super::server::{Server, cluster, settings};
 use super::soon;
-use crate::{ConnectError, Link, Login, Settings, prepare};
+use crate::{ConnectError, Link, Login, Requests, Settings, State, Stores, Topic, agree_on_keys, prepare};
 
 fn password(password: &str) -> Login {
     Login::Password { user: "parlor".to_owned(), password: password.to_owned() }
@@ -23,6 +28,49 @@ async fn a_user_with_a_password_logs_in_and_a_wrong_one_is_told_so() {
         assert!(matches!(error, ConnectError::LogIn { .. }), "{wrong:?}: {error}");
         assert!(!error.to_string().contains("other"), "{error}");
     }
+}
+
+/// The page for owners has the rights that a node needs. With them, it does all that nodes do, and deletes no stream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rights_on_the_page_for_owners_are_enough_and_not_more() {
+    let page = include_str!("../../../../docs/owner/cluster.md");
+    let block = page.split("```text\n").find(|block| block.starts_with("accounts: {")).unwrap();
+    let block = block.split("```").next().unwrap().replace("bots", "c");
+    let server = Server::with(&format!("jetstream: {{}}\n{block}"));
+    let link = Link::connect(&Settings { login: password("the password"), ..settings(server.port()) }).await.unwrap();
+    let cluster = cluster();
+    prepare(&link, &cluster).await.unwrap();
+    agree_on_keys(&link, &cluster).await.unwrap();
+    let state = State::open(&link, &cluster, Timing::default()).await.unwrap();
+    let account: BareJid = "bot@example.org".parse().unwrap();
+    state.add(account.as_str(), 1).await.unwrap();
+    // A log, a snapshot, and the records that it replaces.
+    let owner = || Owner { account: account.clone(), plugin: "echo".parse().unwrap() };
+    for token in 1..=3 {
+        let folder = tempfile::tempdir().unwrap();
+        let stores = Stores::open(&link, &cluster, Accounts::start(folder.path()).unwrap()).await.unwrap();
+        let held = soon(stores.take_over(&account, Token(token))).await.unwrap();
+        let data = held.store().data(Clock::Machine);
+        let key = |token: u64| format!("k{token}");
+        let write = Write { key: key(token), value: Some(b"v".to_vec()), expires: None, only: Only::Always };
+        soon(data.write(owner(), 1_000, write)).await.unwrap();
+        for before in 1..token {
+            assert!(soon(data.get(owner(), key(before))).await.unwrap().is_some(), "{before} of {token}");
+        }
+        drop(data);
+        soon(held.close()).await.unwrap();
+    }
+    // Requests of one node to another.
+    let [one, two] = ["one", "two"].map(|node| Requests::new(&state, node, Topic::Control));
+    let mut inbox = two.serve().await.unwrap();
+    tokio::spawn(async move {
+        let asked = inbox.next().await.unwrap();
+        asked.answer(async { b"yes".to_vec() }).await;
+    });
+    let answer = one.ask("two", b"?", Duration::from_secs(30), std::future::pending()).await.unwrap();
+    assert_eq!(&answer[..], b"yes");
+    assert!(link.jetstream.delete_stream(cluster.state_stream()).await.is_err());
+    assert!(state.standing(account.as_str()).await.is_ok(), "it is still there");
 }
 
 #[tokio::test]

@@ -312,6 +312,29 @@ async fn a_node_goes_on_after_nats_has_lost_all_of_its_state() {
     open(&link, later).await;
 }
 
+/// The numbers of writes do not show the loss to a node that was cut off until NATS had confirmed more writes than before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_cut_off_notices_a_loss_although_nats_counts_higher_than_before() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let proxy = Proxy::before(server.port()).await;
+    let mut node = Running::start(proxy.port(), "node", |_| ()).await;
+    _ = node.start_order().await;
+    proxy.set_deaf(true);
+    _ = node.kill_order().await;
+    let cluster = cluster();
+    link.jetstream.delete_stream(cluster.state_stream()).await.unwrap();
+    let state = State::open(&link, &cluster, Timing::default()).await.unwrap();
+    for _ in 0..500 {
+        link.touch(&cluster.state_stream(), cluster.pulse_subject(), ANSWER).await.unwrap();
+    }
+    assert_eq!(state.add(ACCOUNT, 1).await, Ok(Added::New));
+    proxy.set_deaf(false);
+    proxy.cut();
+    node.loss().await;
+    assert_eq!(&*node.start_order().await.0, ACCOUNT);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_goes_on_after_nats_was_started_with_an_older_copy_of_its_disk() {
     let mut server = Server::start();

@@ -120,7 +120,7 @@ mod tests {
         }
         let target = "{\"method\":\"GET\",\"target\":\"http://x/v1/status\",\"by\":null,\"uid\":0}\n";
         assert!(matches!(read(target.as_bytes(), "one"), Err(Refusal::Target)));
-        let long = [target.as_bytes(), &vec![0; 70_000]].concat();
+        let long = [target.as_bytes(), &vec![0; 800_000]].concat();
         assert!(matches!(read(&long, "one"), Err(Refusal::LongBody)));
         assert_eq!(read_answer(&Bytes::from_static(b"{\"status\":9}\n")), None);
     }

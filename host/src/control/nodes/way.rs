@@ -52,9 +52,13 @@ pub(super) fn way(request: &Request) -> Result<Way, Refusal> {
             let unnamed = || Refusal::Value("name the account of the request with --account".to_owned());
             Way::Holder(account.ok_or_else(unnamed)?)
         }
-        (false, ["v1", "plugins", _, "webhooks", "rotate"] | ["v1", "plugins", _, "schedules", "pause" | "resume"]) => {
-            of(account)
-        }
+        (false, ["v1", "plugins", _, "data", "import"]) => account.map_or(Way::Here, Way::Holder),
+        (
+            false,
+            ["v1", "plugins", _, "webhooks", "rotate"]
+            | ["v1", "plugins", _, "schedules", "pause" | "resume"]
+            | ["v1", "plugins", _, "data", "forget"],
+        ) => of(account),
         _ if is_for_all(is_get, &path) => Way::All,
         _ => Way::Here,
     })
@@ -165,6 +169,10 @@ mod tests {
             ("POST", "/v1/plugins/echo/schedules/pause?schedule=x", Way::All),
             ("POST", "/v1/plugins/echo/webhooks/rotate?webhook=x&account=main", holder("main")),
             ("POST", "/v1/plugins/echo/webhooks/replay?request=7&account=main", holder("main")),
+            ("POST", "/v1/plugins/echo/data/import?quota=9&account=main", holder("main")),
+            ("POST", "/v1/plugins/echo/data/import?quota=9", Way::Here),
+            ("POST", "/v1/plugins/echo/data/forget?account=main", holder("main")),
+            ("POST", "/v1/plugins/echo/data/forget", Way::All),
             ("POST", "/v1/reload", Way::Here),
             ("POST", "/v1/configure", Way::Here),
             ("GET", "/v1/logs?follow=true", Way::Here),

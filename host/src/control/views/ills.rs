@@ -16,6 +16,12 @@ pub struct ComponentStatus {
     /// Why it is retried or failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The number of its accounts.
+    #[serde(default)]
+    pub accounts: u64,
+    /// The number of accounts at which no address becomes one more; none if none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounts_limit: Option<u64>,
 }
 
 impl ComponentStatus {
@@ -23,6 +29,15 @@ impl ComponentStatus {
     fn ill(&self) -> Option<String> {
         let reason = self.reason.as_ref()?;
         Some(format!("component {} is {}: {reason}", self.name, self.connection))
+    }
+
+    /// Returns a clause if no address becomes an account any more, since there are as many as there may be.
+    pub fn full(&self) -> Option<String> {
+        let limit = self.accounts_limit.filter(|limit| self.accounts >= *limit)?;
+        let Self { name, accounts, .. } = self;
+        Some(format!(
+            "component {name} has {accounts} accounts, and new_addresses_limit is {limit}: no address becomes an account any more"
+        ))
     }
 }
 
@@ -65,10 +80,12 @@ impl Status {
         faults(self.config_error.as_deref(), self.policy_error.as_deref())
     }
 
-    /// Returns one sentence for each file whose current text is not in force, also on other nodes.
+    /// Returns one sentence for each file whose current text is not in force, also on other nodes, and for each component that gets no more
+    /// accounts. The latter is no ill: strangers could otherwise have the host be restarted, which changes nothing.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let others = self.other_nodes().flat_map(|node| node.faults().map(move |(file, error)| (node, file, error)));
         let others = others.map(|(node, file, error)| format!("node {}: {}", node.name, not_in_force(file, error)));
-        self.faults().map(|(file, error)| not_in_force(file, error)).chain(others)
+        let full = self.components.iter().filter_map(ComponentStatus::full);
+        self.faults().map(|(file, error)| not_in_force(file, error)).chain(others).chain(full)
     }
 }

@@ -68,7 +68,7 @@ fn owner(number: u8) -> Owner {
 type Call = (u8, u8, i64);
 
 /// The number of different calls.
-const CALLS: u8 = 30;
+const CALLS: u8 = 31;
 
 /// A store with a log, and a copy that gets the records.
 struct Pair {
@@ -115,7 +115,9 @@ impl Pair {
             12..=17 => self.schedule(which, one, number).await,
             18..=22 => self.proceed(which, one, number).await,
             23..=26 => self.note(which, one, number).await,
-            _ => self.audit(which, one, number).await,
+            27..=29 => self.audit(which, one, number).await,
+            // Not plugin a, which has more rooms than are kept.
+            _ => self.data.forget(owner(1)).await.unwrap(),
         }
         let original = self.store.run(|file| Ok(dump(file))).await.unwrap();
         let records = self.log.take();
@@ -476,7 +478,7 @@ fn the_statements_of_a_format_never_change() {
             mark = (mark ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
-    assert_eq!((FORMAT, count, mark), (1, 63, 0xca40_0d95_4744_c377), "{mark:#x}");
+    assert_eq!((FORMAT, count, mark), (2, 72, 0x6aee_cc46_8b61_320a), "{mark:#x}");
 }
 
 #[test]

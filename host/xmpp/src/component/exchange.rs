@@ -391,7 +391,8 @@ impl Exchange {
         let state = &mut *guard;
         let Some(seat) = state.seats.get_mut(jid) else { return };
         take(seat, stanza, outlives, &self.domain);
-        if seat.has_unsent() && !seat.is_due {
+        // Without a stream, the next one begins with all that wait. Addresses that come and go meanwhile would fill the order.
+        if state.line == Line::Live && seat.has_unsent() && !seat.is_due {
             seat.is_due = true;
             state.due.push_back(jid.clone());
         }

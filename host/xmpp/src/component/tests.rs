@@ -483,6 +483,24 @@ fn the_last_messages_of_an_address_that_is_gone_outlive_the_stream() {
     }
 }
 
+/// The server may be down for days.
+#[test]
+fn addresses_that_come_and_go_while_there_is_no_stream_leave_no_place_in_the_order() {
+    let (exchange, echo) = exchange();
+    exchange.suspended(&Lost::Closed);
+    for _ in 0..3 {
+        let to = Some(jid("room@muc.house/echo"));
+        exchange.hear(&echo, Outgoing::Presence(PresenceOut { to, ..PresenceOut::default() }));
+        exchange.close(&echo);
+        exchange.open(&echo, "echo@bots.house/parlor".parse().unwrap());
+    }
+    assert!(!exchange.has_more());
+    // What waits for the stream is sent on it.
+    exchange.hear(&echo, message("later"));
+    exchange.bound(false);
+    assert!(sent(&exchange).is_some_and(|sent| sent.contains("later")));
+}
+
 #[test]
 fn the_last_messages_of_an_address_are_not_sent_after_a_long_cut() {
     let (exchange, echo) = exchange();

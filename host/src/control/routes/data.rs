@@ -1,0 +1,127 @@
+//! The requests that change what plugins stored on the accounts of this host. In a cluster, commands make them: only the node that has
+//! an account can write what it keeps.
+
+use std::sync::Arc;
+
+use parlor_base::id::PluginId;
+use parlor_config::AccountName;
+use parlor_runtime::account::Shared;
+use parlor_store::{By, LONGEST_VALUE, Owner, StoredValue, is_key};
+
+use crate::control::audit;
+use crate::control::http::{Answer, json};
+use crate::control::refusal::Refusal;
+use crate::control::request::Request;
+use crate::control::views::{DataChange, DataEntry};
+use crate::host::{Host, actions};
+
+/// Imports entries for an account, or removes all that a plugin stored.
+pub(super) async fn change(
+    host: &Host,
+    id: &PluginId,
+    what: &str,
+    request: &Request,
+    by: &By,
+) -> Result<Answer, Refusal> {
+    if what == "import" { import(host, id, request, by).await } else { forget(host, id, request, by).await }
+}
+
+/// Writes the entries of the body, in place of those with the same keys: all of them or none.
+async fn import(host: &Host, id: &PluginId, request: &Request, by: &By) -> Result<Answer, Refusal> {
+    let account = account(host, request.value("account").unwrap_or_default())?;
+    let quota = request.value("quota").and_then(|quota| quota.parse().ok());
+    let quota = quota.ok_or_else(|| Refusal::Value("`quota` is a number of bytes".to_owned()))?;
+    let entries = entries(&request.body)?;
+    let done = DataChange { account: account.name.to_string(), node: None, entries: entries.len() };
+    let importing = async {
+        let is_within = account.data().import(owner(&account, id), quota, entries).await.map_err(Refusal::Store)?;
+        let too_much =
+            || format!("that is more than the {quota} bytes that {id} may keep, so these entries were not imported");
+        if is_within { Ok(()) } else { Err(Refusal::Value(too_much())) }
+    };
+    audit::recorded(host, request, by, &[&account.name], importing).await?;
+    json(&[done])
+}
+
+/// Removes all that a plugin stored on an account, or on each that this host has. The plugin must be installed no more: it could store
+/// new data.
+async fn forget(host: &Host, id: &PluginId, request: &Request, by: &By) -> Result<Answer, Refusal> {
+    if actions::will_have_plugin(host, id).await {
+        return Err(Refusal::NotDone(format!(
+            "{id} is still installed here, so what it stored was not removed: remove {id} from the plugins.toml of this node, and try again"
+        )));
+    }
+    let accounts = match request.value("account") {
+        Some(name) => vec![account(host, name)?],
+        None => host.accounts(),
+    };
+    let (mut with, mut done) = (Vec::new(), Vec::new());
+    for account in accounts {
+        let keeps = account.data().keeps(owner(&account, id)).await.map_err(Refusal::Store)?;
+        done.push(DataChange { account: account.name.to_string(), node: None, entries: usize::from(keeps) });
+        if keeps {
+            with.push(account);
+        }
+    }
+    if with.is_empty() {
+        return json(&done);
+    }
+    let names: Vec<_> = with.iter().map(|account| &account.name).collect();
+    let forgetting = async {
+        for account in &with {
+            account.data().forget(owner(account, id)).await.map_err(Refusal::Store)?;
+        }
+        Ok::<_, Refusal>(())
+    };
+    audit::recorded(host, request, by, &names, forgetting).await?;
+    json(&done)
+}
+
+fn account(host: &Host, name: &str) -> Result<Arc<Shared>, Refusal> {
+    let name = name.parse::<AccountName>().map_err(|error| Refusal::Value(error.to_string()))?;
+    host.account(&name).ok_or_else(|| Refusal::NoAccount(name.to_string()))
+}
+
+fn owner(account: &Shared, id: &PluginId) -> Owner {
+    Owner { account: account.own.clone(), plugin: id.clone() }
+}
+
+/// Reads the entries of a body.
+fn entries(body: &[u8]) -> Result<Vec<StoredValue>, Refusal> {
+    let all: Option<Vec<DataEntry>> = serde_json::from_slice(body).ok();
+    let all = all.and_then(|all| all.into_iter().map(entry).collect::<Option<_>>());
+    all.ok_or_else(|| {
+        Refusal::Value("the body is a list of entries with `key`, `hex` and perhaps `expires`".to_owned())
+    })
+}
+
+/// Returns an entry as it is stored; `None` if no plugin could store it.
+fn entry(DataEntry { key, hex, expires }: DataEntry) -> Option<StoredValue> {
+    let value = hex::decode(hex).ok().filter(|value| value.len() <= LONGEST_VALUE)?;
+    is_key(&key).then_some(StoredValue { key, value, expires })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_that_no_plugin_could_store_are_refused() {
+        let read = entries(br#"[{"key":"k","hex":"00ff","expires":7},{"key":"other","hex":""}]"#).unwrap();
+        let entry =
+            |key: &str, value: &[u8], expires| StoredValue { key: key.to_owned(), value: value.to_vec(), expires };
+        assert_eq!(read, [entry("k", &[0, 255], Some(7)), entry("other", &[], None)]);
+        let long = format!("[{{\"key\":\"k\",\"hex\":\"{}\"}}]", "00".repeat(LONGEST_VALUE + 1));
+        for wrong in [
+            "",
+            "{}",
+            "[{}]",
+            r#"[{"key":"","hex":""}]"#,
+            r#"[{"key":"k","hex":"0"}]"#,
+            r#"[{"key":"a\nb","hex":""}]"#,
+            &long,
+        ] {
+            assert!(matches!(entries(wrong.as_bytes()), Err(Refusal::Value(_))), "{wrong:.40}");
+        }
+    }
+}
