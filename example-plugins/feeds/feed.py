@@ -1,14 +1,18 @@
 """Parses RSS 2.0 and its predecessors, RSS 1.0 (RDF) and Atom (RFC 4287). Nothing here calls the host.
 
-Feeds come from strangers. A `<!DOCTYPE` is refused, since it can define entities that expand without bound. Everything that is kept has a
-limit, and a long feed is parsed in parts, so that other handlers run in between.
+Feeds come from strangers. A `<!DOCTYPE` with declarations is refused, since it can define entities that expand without bound. Everything
+that is kept has a limit, and a long feed is parsed in parts, so that other handlers run in between.
+
+Many feeds are not quite right. What is mended: a wrong encoding, control characters, an ampersand that stands for itself, entities of HTML,
+and text behind the end.
 """
 
 import asyncio
+import codecs
 import re
 from hashlib import blake2b
 from html import unescape
-from typing import NamedTuple, NoReturn, Optional
+from typing import NamedTuple, Optional
 from urllib.parse import urljoin, urlsplit, urlunsplit
 from xml.parsers import expat
 
@@ -16,7 +20,21 @@ from xml.parsers import expat
 import encodings.cp1250
 import encodings.cp1251
 import encodings.iso8859_2
-import encodings.koi8_r  # noqa: F401
+import encodings.koi8_r
+import encodings.utf_16_be
+import encodings.utf_16_le  # noqa: F401
+
+try:
+    import encodings.big5
+    import encodings.euc_jp
+    import encodings.euc_kr
+    import encodings.gb2312
+    import encodings.gb18030
+    import encodings.gbk
+    import encodings.shift_jis  # noqa: F401
+except ImportError:
+    # They are in C, and not every Python has them. Feeds in these encodings are refused then.
+    pass
 
 #: How many entries of a feed are read. Feeds begin with the newest one.
 MOST_ENTRIES = 200
@@ -28,10 +46,25 @@ MOST_TEXT = 1500
 MOST_TITLE, MOST_LINK = 200, 1000
 #: How many bytes the address of a feed may have. It is part of a key in storage, and a key has at most 512.
 MOST_ADDRESS = 400
-#: How many bytes are parsed at once, which takes some milliseconds.
+#: How many characters are parsed at once, which takes some milliseconds.
 PART = 16 << 10
 
+#: The encodings that are read beside UTF-8 and UTF-16, by the names of their codecs. Some other codecs take long, or decode no text.
+_ENCODINGS = {"cp1250", "cp1251", "cp1252", "iso8859-2", "iso8859-15", "koi8-r", "big5", "euc_jp", "euc_kr", "gb18030", "shift_jis"}
+#: Encodings that are read as wider ones, as browsers do.
+_WIDER = {"ascii": "cp1252", "iso8859-1": "cp1252", "gb2312": "gb18030", "gbk": "gb18030"}
+#: The beginnings by which an encoding is known (XML 1.0, appendix F).
+_BEGINNINGS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
+_DECLARED = re.compile(rb"<\?xml[^>]{0,200}?\bencoding\s*=\s*[\"']([\w.:-]{1,40})")
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
+#: Characters that XML forbids.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+#: A part that has no references, or an ampersand that begins none.
+_NO_REFERENCE = re.compile(r"<!\[CDATA\[.*?(?:\]\]>|\Z)|&(?!(?:[a-z]\w{0,31}|#[0-9]{1,7}|#x[0-9a-f]{1,6});)", re.IGNORECASE | re.DOTALL)
+
 _ATOM = "http://www.w3.org/2005/Atom"
+_XML_BASE = "http://www.w3.org/XML/1998/namespace base"
+_ALTERNATE = ("alternate", "http://www.iana.org/assignments/relation/alternate")
 _RDF_ABOUT = "http://www.w3.org/1999/02/22-rdf-syntax-ns# about"
 _ROOTS = ("rss", "RDF", "feed")
 #: The places of entries and of the feed's own title, as the names of the elements around them.
@@ -51,8 +84,8 @@ _BREAKS = {"br", "div", "h1", "h2", "h3", "h4", "h5", "h6", "li", "p", "td", "tr
 #: Control characters, surrogates, and marks that change the direction of the following text.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\uffff]")
 
-_PAGE = re.compile(rb"<(!doctype )?html", re.IGNORECASE)
-#: How many bytes of a page are searched for the address of its feed.
+_PAGE = re.compile(r"<(!doctype )?html", re.IGNORECASE)
+#: How many characters of a page are searched for the address of its feed.
 _HEAD = 100_000
 _LINK = re.compile(r"<link\b([^<>]{1,1000})>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"\b([a-z]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"']+))", re.IGNORECASE)
@@ -94,31 +127,78 @@ def address(text: str) -> Optional[str]:
     return url if is_web and _is_plain(url) and len(url.encode()) <= MOST_ADDRESS else None
 
 
-async def read(body: bytes, url: str) -> Feed:
-    """Parses a feed that came from this address. Raises `NotAFeed`."""
+async def read(body: bytes, url: str, media_type: str = "") -> Feed:
+    """Parses a feed that came from this address, with this header `content-type`. Raises `NotAFeed`."""
     # Some feeds begin with an empty line, which XML forbids.
-    body = body.lstrip()
-    if _PAGE.match(body):
-        raise NotAFeed(_advice(body, url))
-    reader = _Reader()
+    text = _decoded(body, media_type).lstrip("\ufeff \t\r\n")
+    if _PAGE.match(text):
+        raise NotAFeed(_advice(text, url))
+    try:
+        return await _parsed(text, url)
+    except expat.ExpatError:
+        pass
+    try:
+        return await _parsed(_mended(text), url)
+    except expat.ExpatError as error:
+        raise NotAFeed(f"its XML is wrong: {error}") from None
+
+
+async def _parsed(text: str, url: str) -> Feed:
+    reader = _Reader(url)
     parser = expat.ParserCreate(namespace_separator=" ")
+
+    def read_none(context: Optional[str], *_: object) -> int:
+        """Takes a definition of the document type that is elsewhere for an empty one. Entities that it may define are not errors then."""
+        parser.ExternalEntityParserCreate(context).Parse("", True)
+        return 1
+
     parser.buffer_text = True
+    parser.UseForeignDTD(True)
+    parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_UNLESS_STANDALONE)
+    parser.ExternalEntityRefHandler = read_none
+    parser.SkippedEntityHandler = reader.entity
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text
-    parser.StartDoctypeDeclHandler = _refuse_declaration
+    parser.StartDoctypeDeclHandler = _refuse_declarations
     try:
-        for at in range(0, len(body), PART):
-            parser.Parse(body[at : at + PART], False)
+        for at in range(0, len(text), PART):
+            # The parser is given UTF-8, whatever the feed declares.
+            parser.Parse(text[at : at + PART], False)
             await asyncio.sleep(0)
-        parser.Parse(b"", True)
+        parser.Parse("", True)
     except _Enough:
         pass
-    except expat.ExpatError as error:
-        raise NotAFeed(f"its XML is wrong: {error}") from None
-    except LookupError:
-        raise NotAFeed("I do not know its encoding") from None
     return Feed(one_line(reader.about.get("title", "")), [_entry(fields, url) for fields in reader.entries])
+
+
+def _mended(text: str) -> str:
+    """Returns a feed without the mistakes that many feeds have. It takes too long to look for them in each feed."""
+    return _NO_REFERENCE.sub(lambda found: "&amp;" if found[0] == "&" else found[0], _FORBIDDEN.sub("", text))
+
+
+def _decoded(body: bytes, media_type: str) -> str:
+    """Returns the text of a feed. Text in another encoding is hardly ever valid UTF-8: whatever is valid counts as UTF-8."""
+    for begin, encoding in _BEGINNINGS.items():
+        if body.startswith(begin):
+            return body.decode(encoding, "replace")
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        pass
+    # The header counts more than the declaration (RFC 7303, section 3).
+    named, declared = _CHARSET.search(media_type), _DECLARED.match(body.lstrip())
+    encoding = named[1] if named else declared[1].decode() if declared else "cp1252"
+    try:
+        codec = codecs.lookup(encoding).name
+    except LookupError:
+        codec = ""
+    if codec == "utf-8":
+        return body.decode("utf-8", "replace")
+    codec = _WIDER.get(codec, codec)
+    if codec not in _ENCODINGS:
+        raise NotAFeed("I do not know its encoding")
+    return body.decode(codec, "replace")
 
 
 def one_line(text: str, most: int = MOST_TITLE) -> str:
@@ -139,13 +219,15 @@ class _Enough(Exception):
 class _Reader:
     """Collects the fields of a feed from the events of the XML parser."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
         #: The fields of the feed itself.
         self.about: dict[str, str] = {}
         #: The fields of the entries.
         self.entries: list[dict[str, str]] = []
         #: The open elements, each as its namespace and name.
         self._open: list[tuple[str, str]] = []
+        #: The address that links are relative to, outside of all elements and inside of each open one.
+        self._bases = [url]
         #: The depth of the open entry, 0 if none is open.
         self._entry_depth = 0
         #: The open field, empty if none is open, its depth, and whether its text is HTML.
@@ -165,10 +247,13 @@ class _Reader:
         is_own = bool(self._open) and self._open[-1][0] == namespace
         self._open.append((namespace, tag))
         depth = len(self._open)
+        self._bases.append(self._base(depth, attributes))
         if depth == 1 and tag not in _ROOTS:
             raise NotAFeed("it is neither RSS nor Atom")
         if self._field:
             # Markup inside of a field, such as XHTML.
+            if tag in _BREAKS:
+                self.text(" ")
             return
         if self._entry_depth:
             if depth == self._entry_depth + 1 and is_own and tag in _FIELDS:
@@ -186,7 +271,7 @@ class _Reader:
         kind = attributes.get("type", "text")
         if field == "link" and "href" in attributes:
             # Other links are those of pictures, comments or the feed.
-            if attributes.get("rel", "alternate") == "alternate":
+            if attributes.get("rel", "alternate") in _ALTERNATE:
                 self._keep("link", attributes["href"])
             return
         if namespace == _ATOM and field in _FOR_PEOPLE and kind not in ("text", "html", "xhtml"):
@@ -195,6 +280,15 @@ class _Reader:
         self._field, self._field_depth = field, len(self._open)
         self._is_html = field in _FOR_PEOPLE and (namespace != _ATOM or kind == "html")
         self._parts, self._length = [], 0
+
+    def _base(self, depth: int, attributes: dict[str, str]) -> str:
+        """Returns what the links in an element are relative to (RFC 4287, section 2). Deeper elements have none that are read."""
+        base = attributes.get(_XML_BASE, "") if depth <= 4 else ""
+        return (base and _web_link(self._bases[-1], base)) or self._bases[-1]
+
+    def entity(self, name: str, _is_parameter: bool) -> None:
+        """Takes an entity that the feed does not define for one of HTML."""
+        self.text(unescape(f"&{name};"))
 
     def text(self, data: str) -> None:
         if self._field and self._length < MOST_TEXT:
@@ -212,11 +306,18 @@ class _Reader:
             if len(self.entries) == MOST_ENTRIES:
                 raise _Enough
         self._open.pop()
+        if not self._open:
+            # What follows is no part of the feed, such as the messages of a script.
+            raise _Enough
+        self._bases.pop()
 
     def _keep(self, field: str, text: str) -> None:
         """Sets a field, unless it is set: the first one of `summary` and `content` counts."""
         if text.strip():
-            (self.entries[-1] if self._entry_depth else self.about).setdefault(field, text.strip())
+            fields = self.entries[-1] if self._entry_depth else self.about
+            fields.setdefault(field, text.strip())
+            if field == "link":
+                fields.setdefault("base", self._bases[-1])
 
 
 def _entry(fields: dict[str, str], url: str) -> Entry:
@@ -226,13 +327,13 @@ def _entry(fields: dict[str, str], url: str) -> Entry:
     if not link and "://" in given:
         # In RSS the id of an entry may be its only address.
         link = given
-    return Entry(key, one_line(title) or "(without a title)", _web_link(url, link) if link else "")
+    return Entry(key, one_line(title) or "(without a title)", _web_link(fields.get("base", url), link) if link else "")
 
 
 def _web_link(base: str, text: str) -> str:
     """Returns the absolute form of an address that can be shown to people, empty if there is none."""
     try:
-        link = urljoin(base, text)
+        link = urljoin(base, text.strip().replace(" ", "%20"))
         is_web = urlsplit(link).scheme in ("http", "https") and len(link) <= MOST_LINK and _is_plain(link)
     except ValueError:
         return ""
@@ -243,14 +344,14 @@ def _is_plain(url: str) -> bool:
     return url.isprintable() and " " not in url
 
 
-def _refuse_declaration(*_: object) -> NoReturn:
-    raise NotAFeed("it has a DOCTYPE, which I do not accept")
+def _refuse_declarations(_name: str, _system: Optional[str], _public: Optional[str], has_declarations: bool) -> None:
+    if has_declarations:
+        raise NotAFeed("it has a DOCTYPE with declarations, which I do not accept")
 
 
-def _advice(body: bytes, url: str) -> str:
+def _advice(page: str, url: str) -> str:
     """Returns the reason why a page is refused, with the address of its feed."""
-    head = body[:_HEAD].decode("utf-8", "replace")
-    for link in _LINK.finditer(head):
+    for link in _LINK.finditer(page[:_HEAD]):
         found = {name.lower(): unescape("".join(values)) for name, *values in _ATTRIBUTE.findall(link[1])}
         feed = _web_link(url, found.get("href", ""))
         if "alternate" in found.get("rel", "").lower() and found.get("type", "").lower() in _FEED_TYPES and feed:

@@ -228,7 +228,7 @@ async def fetch(url: str, known: Optional[Record] = None) -> Outcome:
     if answer.status != 200:
         return Failure(f"the server answers {answer.status}")
     try:
-        read = await feed.read(answer.content, answer.url)
+        read = await feed.read(answer.content, answer.url, answer.headers.get("content-type", ""))
     except feed.NotAFeed as error:
         return Failure(str(error))
     return Fetched(read, kept_header(answer, "etag"), kept_header(answer, "last-modified"))

@@ -8,8 +8,8 @@ import feed
 URL = "https://garden.example/news/feed.xml"
 
 
-def read(text: str | bytes) -> feed.Feed:
-    return asyncio.run(feed.read(text if isinstance(text, bytes) else text.encode(), URL))
+def read(text: str | bytes, media_type: str = "") -> feed.Feed:
+    return asyncio.run(feed.read(text if isinstance(text, bytes) else text.encode(), URL, media_type))
 
 
 def shown(text: str | bytes) -> list[tuple[str, str]]:
@@ -92,6 +92,62 @@ class Formats(unittest.TestCase):
             self.assertEqual(shown(text.encode(encoding)), [("Möhren", "")], encoding)
         text = f"<?xml version='1.0' encoding='windows-1251'?>{rss('<title>Морковь</title>')}"
         self.assertEqual(shown(text.encode("cp1251")), [("Морковь", "")])
+        for encoding in ("gb2312", "gbk", "gb18030", "big5", "euc-jp", "shift_jis", "euc-kr"):
+            text = f"<?xml version='1.0' encoding='{encoding}'?>{rss('<title>日本</title>')}"
+            self.assertEqual(shown(text.encode(encoding)), [("日本", "")], encoding)
+
+    def test_a_wrong_encoding_is_mended(self) -> None:
+        feed_ = rss("<title>Möhren</title>")
+        for named in ("utf8", "UTF_8", "ascii", "iso-8859-1", "shift_jis", "klingon", "idna", "utf-16"):
+            self.assertEqual(shown(f"<?xml version='1.0' encoding='{named}'?>{feed_}"), [("Möhren", "")], named)
+        for encoding in ("utf-16-le", "utf-16-be", "iso-8859-1"):
+            self.assertEqual(shown(feed_.encode(encoding)), [("Möhren", "")], encoding)
+        self.assertEqual(shown(f"\ufeff\n<?xml version='1.0'?>{feed_}"), [("Möhren", "")])
+        typographic = f"<?xml version='1.0' encoding='iso-8859-1'?>{rss('<title>Peas’ home</title>')}"
+        self.assertEqual(shown(typographic.encode("cp1252")), [("Peas’ home", "")])
+        cut = rss("<title>Möhren</title>").encode() + b"<!-- \xc3 -->"
+        self.assertEqual(read(cut, "text/xml; charset=utf-8").entries[0].title, "Möhren")
+
+    def test_the_header_names_the_encoding_of_a_feed_that_does_not(self) -> None:
+        morning = rss("<title>Утро</title>").encode("koi8-r")
+        for media_type in ("text/xml; charset=koi8-r", "application/rss+xml;Charset = \"KOI8-R\""):
+            self.assertEqual(read(morning, media_type).entries[0].title, "Утро", media_type)
+
+    def test_links_are_relative_to_the_base_that_the_feed_names(self) -> None:
+        text = """
+        <feed xmlns="http://www.w3.org/2005/Atom" xml:base="https://blog.example/2026/">
+          <title>Garden</title>
+          <entry><id>1</id><title>One</title><link href="one"/></entry>
+          <entry xml:base="may/"><id>2</id><title>Two</title><link href="two"/></entry>
+          <entry xml:base="javascript:x"><id>3</id><title>Three</title><link xml:base="/june/" href="three"/></entry>
+          <entry><id>4</id><title>Four</title><link rel="http://www.iana.org/assignments/relation/alternate" href="a b"/></entry>
+        </feed>"""
+        self.assertEqual(
+            shown(text),
+            [
+                ("One", "https://blog.example/2026/one"),
+                ("Two", "https://blog.example/2026/may/two"),
+                ("Three", "https://blog.example/june/three"),
+                ("Four", "https://blog.example/2026/a%20b"),
+            ],
+        )
+
+    def test_mistakes_that_many_feeds_have(self) -> None:
+        doctype = "<!DOCTYPE rss PUBLIC '-//Netscape Communications//DTD RSS 0.91//EN' 'http://my.netscape.com/rss-0.91.dtd'>"
+        for text, expected in [
+            (rss("<title>Peas&nbsp;&amp;&nbsp;caf&eacute; &peas;</title>"), [("Peas & café &peas;", "")]),
+            (f"<?xml version='1.0'?>{doctype}{rss('<title>Caf&eacute;</title>')}", [("Café", "")]),
+            (
+                rss("<title>Peas & beans</title><link>https://a.example/?b=1&c=2</link>", "<title><![CDATA[A & B]]></title>"),
+                [("Peas & beans", "https://a.example/?b=1&c=2"), ("A & B", "")],
+            ),
+            (rss("<title>Pe\x0bas\x00</title>"), [("Peas", "")]),
+            (rss("<title>Peas</title>") + "\n<b>Warning</b>: no database", [("Peas", "")]),
+        ]:
+            self.assertEqual(shown(text), expected, text)
+        xhtml = "<div xmlns='http://www.w3.org/1999/xhtml'>One<br/>two</div>"
+        atom = f"<feed xmlns='http://www.w3.org/2005/Atom'><entry><id>1</id><title type='xhtml'>{xhtml}</title></entry></feed>"
+        self.assertEqual(shown(atom), [("One two", "")])
 
 
 class Strangers(unittest.TestCase):
@@ -103,11 +159,17 @@ class Strangers(unittest.TestCase):
         self.refuses("", "its XML is wrong: no element found")
         self.refuses("<rss><channel>", "its XML is wrong")
         self.refuses("<svg/>", "neither RSS nor Atom")
-        self.refuses("<?xml version='1.0' encoding='klingon'?><rss/>", "encoding")
+        for encoding in (b"klingon", b"idna", b"punycode", b"unicode_escape", b"hex", b"utf-7"):
+            self.refuses(b"<?xml version='1.0' encoding='" + encoding + b"'?><rss>\xff</rss>", "encoding")
 
     def test_entities_are_refused(self) -> None:
         bomb = "<!DOCTYPE rss [<!ENTITY a 'ha'><!ENTITY b '&a;&a;'>]>" + rss("<title>&b;</title>")
         self.refuses(bomb, "DOCTYPE")
+        self.refuses("<!DOCTYPE rss SYSTEM 'https://evil.example/' [<!ENTITY % a SYSTEM 'file:///a'>%a;]>" + rss(), "DOCTYPE")
+
+    def test_a_base_does_not_grow_without_end(self) -> None:
+        deep = "<a xml:base='a/'>" * 20_000 + "</a>" * 20_000
+        self.assertEqual(shown(rss("<title>Peas</title><link>1</link>" + deep)), [("Peas", "https://garden.example/news/1")])
 
     def test_a_page_names_its_feed(self) -> None:
         page = """<!DOCTYPE html><html><head><link rel="stylesheet" href="/style.css">
@@ -122,7 +184,8 @@ class Strangers(unittest.TestCase):
         self.assertEqual((len(title), title[-5:]), (200, "long…"))
 
     def test_links_lead_to_the_web(self) -> None:
-        for link in ("javascript:alert(1)", "https://garden.example/a b", "http://[", f"https://x.example/{'x' * 2000}"):
+        self.assertEqual(shown(rss("<title>Peas</title><link> /a b </link>")), [("Peas", "https://garden.example/a%20b")])
+        for link in ("javascript:alert(1)", "http://[", f"https://x.example/{'x' * 2000}"):
             self.assertEqual(shown(rss(f"<title>Peas</title><link>{link}</link>")), [("Peas", "")], link)
 
     def test_only_so_much_is_read(self) -> None:

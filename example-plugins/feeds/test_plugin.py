@@ -49,6 +49,11 @@ class Requests(unittest.TestCase):
         assert isinstance(outcome, record.Fetched)
         self.assertEqual(outcome.feed.entries[0].link, "https://new.example/1")
 
+    def test_the_header_names_the_encoding(self) -> None:
+        with patch.object(feed, "read", AsyncMock(return_value=feed.Feed("", []))) as read:
+            fetch(answer(content_type="text/xml; charset=koi8-r"))
+        self.assertEqual(read.mock_calls[0].args[2], "text/xml; charset=koi8-r")
+
 
 if __name__ == "__main__":
     unittest.main()

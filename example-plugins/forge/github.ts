@@ -2,22 +2,18 @@
 //
 // https://docs.github.com/webhooks/webhook-events-and-payloads, and `modules/structs/hook.go` of Gitea.
 
-import { comment, line, name, oneLine, pushed, thing, type Commit, type News } from "./news.ts";
-
-interface User {
-  login: string;
-}
+import { comment, deleted, line, name, oneLine, person, pushed, thing, type Commit, type News, type Text } from "./news.ts";
 
 /** An issue or a pull request. */
 interface Item {
   number: number;
-  title: string;
-  html_url: string;
+  title: Text;
+  html_url: Text;
 }
 
 interface Payload {
   repository: { full_name: string };
-  sender: User;
+  sender?: { login: Text } | null;
 }
 
 interface Acted extends Payload {
@@ -28,13 +24,18 @@ interface PushEvent extends Payload {
   ref: string;
   before: string;
   after: string;
-  commits: Commit[];
+  commits?: Commit[] | null;
   /** Only of GitHub. */
   forced?: boolean;
   compare?: string;
   /** Only of Gitea and Forgejo. */
   compare_url?: string;
   total_commits?: number;
+}
+
+interface DeleteEvent extends Payload {
+  ref: string;
+  ref_type: string;
 }
 
 interface IssueEvent extends Acted {
@@ -47,26 +48,27 @@ interface PullRequestEvent extends Acted {
 
 interface IssueCommentEvent extends Acted {
   issue: Item & { pull_request?: unknown };
-  comment: { body: string; html_url: string };
+  comment: { body: Text; html_url: Text };
 }
 
 interface ReviewCommentEvent extends Acted {
   pull_request: Item;
-  comment: { body: string; html_url: string };
+  comment: { body: Text; html_url: Text };
 }
 
 interface ReleaseEvent extends Acted {
-  release: { name: string | null; tag_name: string; html_url: string };
+  release: { name: Text; tag_name: Text; html_url: Text };
 }
 
 interface WorkflowRunEvent extends Acted {
-  workflow?: { name: string };
-  workflow_run: { name?: string; conclusion: string | null; head_branch: string; html_url: string };
+  workflow?: { name: Text } | null;
+  /** A run for a tag has no branch. */
+  workflow_run: { name?: Text; conclusion: Text; head_branch: Text; html_url: Text };
 }
 
 /** Only of Forgejo. */
 interface ActionRunEvent {
-  run: { title: string; prettyref: string; html_url: string; repository: { full_name: string } };
+  run: { title: Text; prettyref: Text; html_url: Text; repository: { full_name: string } };
 }
 
 /** The actions on issues and pull requests that are told. */
@@ -92,50 +94,61 @@ export function read(event: string, body: any): News | undefined {
   return lines && { repository: repository.full_name, lines };
 }
 
+/** Returns what an event of Gitea or Forgejo means. They send no push for a branch that is deleted; GitHub sends both. */
+export function readGitea(event: string, body: any): News | undefined {
+  return event === "delete" ? { repository: body.repository.full_name, lines: branchDeleted(body) } : read(event, body);
+}
+
+function branchDeleted({ ref, ref_type: kind, sender }: DeleteEvent): string[] {
+  return kind === "branch" ? deleted(sender?.login, ref) : [];
+}
+
 function push(body: PushEvent): string[] {
+  const commits = body.commits ?? [];
   return pushed({
-    who: body.sender.login,
+    who: body.sender?.login,
     ref: body.ref,
     before: body.before,
     after: body.after,
     isForced: body.forced ?? false,
-    commits: body.commits,
-    total: body.total_commits ?? body.commits.length,
-    link: body.compare ?? body.compare_url ?? "",
+    commits,
+    total: body.total_commits ?? commits.length,
+    link: body.compare ?? body.compare_url,
   });
 }
 
 function issue({ action, issue, sender }: IssueEvent): string[] {
   if (!TOLD.includes(action)) return [];
-  return [line(`${name(sender.login)} ${action} ${thing("issue", `#${issue.number}`, issue.title)}`, issue.html_url)];
+  return [line(`${person(sender?.login)} ${action} ${thing("issue", `#${issue.number}`, issue.title)}`, issue.html_url)];
 }
 
 function pullRequest({ action, pull_request: request, sender }: PullRequestEvent): string[] {
   if (!TOLD.includes(action)) return [];
   const did = action === "closed" && request.merged ? "merged" : action;
-  return [line(`${name(sender.login)} ${did} ${thing("pull request", `#${request.number}`, request.title)}`, request.html_url)];
+  return [line(`${person(sender?.login)} ${did} ${thing("pull request", `#${request.number}`, request.title)}`, request.html_url)];
 }
 
 function issueComment({ action, issue, comment: said, sender }: IssueCommentEvent): string[] {
   if (action !== "created") return [];
   const kind = issue.pull_request ? "pull request" : "issue";
-  return comment(sender.login, thing(kind, `#${issue.number}`, issue.title), said.body, said.html_url);
+  return comment(sender?.login, thing(kind, `#${issue.number}`, issue.title), said.body, said.html_url);
 }
 
 function reviewComment({ action, pull_request: request, comment: said, sender }: ReviewCommentEvent): string[] {
   if (action !== "created") return [];
-  return comment(sender.login, thing("pull request", `#${request.number}`, request.title), said.body, said.html_url);
+  return comment(sender?.login, thing("pull request", `#${request.number}`, request.title), said.body, said.html_url);
 }
 
 function release({ action, release, sender }: ReleaseEvent): string[] {
   if (action !== "published") return [];
-  return [line(`${name(sender.login)} released ${oneLine(release.name || release.tag_name)}`, release.html_url)];
+  return [line(`${person(sender?.login)} released ${oneLine(release.name || release.tag_name)}`, release.html_url)];
 }
 
 function workflowRun({ action, workflow, workflow_run: run }: WorkflowRunEvent): string[] {
   if (action !== "completed" || !FAILED.includes(run.conclusion ?? "")) return [];
   const which = run.name ?? workflow?.name ?? "workflow";
-  return [line(`${name(which)} failed on ${name(run.head_branch)}`, run.html_url)];
+  const branch = name(run.head_branch);
+  return [line(`${name(which)} failed${branch && ` on ${branch}`}`, run.html_url)];
 }
 
 function actionRunFailure({ run }: ActionRunEvent): string[] {

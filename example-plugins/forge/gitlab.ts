@@ -1,46 +1,48 @@
 // Events of GitLab: https://docs.gitlab.com/user/project/integrations/webhook_events/.
 
-import { comment, isNone, line, name, oneLine, pushed, thing, type Commit, type News } from "./news.ts";
+import { comment, firstLine, isNone, line, name, oneLine, person, pushed, thing, type Commit, type News, type Text } from "./news.ts";
 
 interface Payload {
   project: { path_with_namespace: string; web_url: string };
-  user: { username: string };
+  user?: { username: Text } | null;
 }
 
 interface PushEvent extends Omit<Payload, "user"> {
-  user_username: string;
+  user_username?: Text;
+  user_name?: Text;
   ref: string;
   before: string;
   after: string;
-  commits: Commit[];
-  total_commits_count: number;
+  commits?: Commit[] | null;
+  total_commits_count?: number;
 }
 
 /** An issue or a merge request. */
 interface Item {
   iid: number;
-  title: string;
+  title: Text;
 }
 
 interface ItemEvent extends Payload {
-  object_attributes: Item & { action?: string; url: string };
+  object_attributes: Item & { action?: string; url: Text };
 }
 
 interface NoteEvent extends Payload {
-  object_attributes: { note: string; url: string; action?: string };
-  issue?: Item;
-  merge_request?: Item;
-  commit?: { id: string; message: string };
+  object_attributes: { note: Text; url: Text; action?: string };
+  issue?: Item | null;
+  merge_request?: Item | null;
+  commit?: { id: string; message: Text } | null;
 }
 
 interface ReleaseEvent extends Omit<Payload, "user"> {
   action: string;
-  name: string;
-  url: string;
+  name?: Text;
+  tag?: Text;
+  url: Text;
 }
 
 interface PipelineEvent extends Payload {
-  object_attributes: { id: number; ref: string; status: string };
+  object_attributes: { id: number; ref: Text; status: string };
 }
 
 /** The actions on issues and merge requests that are told, and their words. */
@@ -65,39 +67,40 @@ export function read(event: string, body: any): News | undefined {
 
 function push(body: PushEvent): string[] {
   const { before, after, project } = body;
+  const commits = body.commits ?? [];
   return pushed({
-    who: body.user_username,
+    who: body.user_username ?? body.user_name,
     ref: body.ref,
     before,
     after,
     // The event does not say it.
     isForced: false,
-    commits: body.commits,
-    total: body.total_commits_count,
+    commits,
+    total: body.total_commits_count ?? commits.length,
     link: `${project.web_url}/-/${isNone(before) ? `commit/${after}` : `compare/${before}...${after}`}`,
   });
 }
 
 function item(kind: string, sign: string, { object_attributes: one, user }: ItemEvent): string[] {
   const did = TOLD.get(one.action ?? "");
-  return did ? [line(`${name(user.username)} ${did} ${thing(kind, `${sign}${one.iid}`, one.title)}`, one.url)] : [];
+  return did ? [line(`${person(user?.username)} ${did} ${thing(kind, `${sign}${one.iid}`, one.title)}`, one.url)] : [];
 }
 
 function note(body: NoteEvent): string[] {
   const { object_attributes: said, user } = body;
   const on = noted(body);
-  return on && said.action !== "update" ? comment(user.username, on, said.note, said.url) : [];
+  return on && said.action !== "update" ? comment(user?.username, on, said.note, said.url) : [];
 }
 
 /** Names the object of a note; undefined for snippets. */
 function noted({ issue, merge_request: request, commit }: NoteEvent): string | undefined {
   if (issue) return thing("issue", `#${issue.iid}`, issue.title);
   if (request) return thing("merge request", `!${request.iid}`, request.title);
-  return commit && thing("commit", oneLine(commit.id.slice(0, 7)), commit.message.split("\n", 1)[0] ?? "");
+  return commit ? thing("commit", oneLine(commit.id.slice(0, 7)), firstLine(commit.message)) : undefined;
 }
 
 function release(body: ReleaseEvent): string[] {
-  return body.action === "create" ? [line(`${oneLine(body.name)} was released`, body.url)] : [];
+  return body.action === "create" ? [line(`${oneLine(body.name || body.tag)} was released`, body.url)] : [];
 }
 
 function pipeline({ object_attributes: run, project }: PipelineEvent): string[] {

@@ -14,11 +14,12 @@ type Reader = (event: string, body: any) => News | undefined;
  */
 const REMEMBERED = 50;
 
-/** The content type of a webhook at GitHub if nobody chooses another one. */
+/** The content type of a webhook at GitHub if nobody chooses another one. The event is in one field of the form. */
 const FORM = "application/x-www-form-urlencoded";
+const FIELD = "payload=";
 
 on("webhook", { webhook: "github" }, (hook) => tell(hook, "x-github-event", github.read));
-on("webhook", { webhook: "gitea" }, (hook) => tell(hook, "x-gitea-event", github.read));
+on("webhook", { webhook: "gitea" }, (hook) => tell(hook, "x-gitea-event", github.readGitea));
 on("webhook", { webhook: "gitlab" }, (hook) => tell(hook, "x-gitlab-event", gitlab.read));
 
 async function tell(hook: Webhook, header: string, reader: Reader): Promise<void> {
@@ -36,16 +37,19 @@ async function tell(hook: Webhook, header: string, reader: Reader): Promise<void
 
 /** Reads a request. It does not throw: the host would repeat the request, which would not help. */
 function read(hook: Webhook, event: string, reader: Reader): News | undefined {
-  if (hook.headers["content-type"]?.startsWith(FORM)) {
-    log.warn(`${hook.name} sends forms: choose application/json as the content type of its webhook`);
-    return undefined;
-  }
   try {
-    return reader(event, hook.json());
+    return reader(event, payload(hook));
   } catch (error) {
     log.warn(`the event ${name(event)} of ${hook.name} was not understood:`, error);
     return undefined;
   }
+}
+
+/** Returns the body of an event. */
+function payload(hook: Webhook): unknown {
+  if (!hook.headers["content-type"]?.toLowerCase().startsWith(FORM)) return hook.json();
+  const field = hook.text().split("&").find((one) => one.startsWith(FIELD)) ?? FIELD;
+  return JSON.parse(decodeURIComponent(field.slice(FIELD.length).replaceAll("+", " ")));
 }
 
 /** Returns the room that is told of a repository. */

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"strings"
 
 	"parlor"
 )
@@ -39,18 +40,24 @@ func tell(ctx context.Context, command *parlor.Command) error {
 // The part of the service's answer that people are told.
 type report struct {
 	Name string
-	Main struct{ Temp float64 }
+	// Without it, the service does not know the temperature, which is not 0.
+	Main struct{ Temp *float64 }
 
 	Weather []struct{ Description string }
 }
 
 func (now report) String() string {
-	text := fmt.Sprintf("%s: %d °C", now.Name, int(math.Round(now.Main.Temp)))
-	for _, sky := range now.Weather {
-		text += ", " + sky.Description
+	var known []string
+	if now.Main.Temp != nil {
+		known = append(known, fmt.Sprintf("%d °C", int(math.Round(*now.Main.Temp))))
 	}
-	return text
+	for _, sky := range now.Weather {
+		known = append(known, sky.Description)
+	}
+	return now.Name + ": " + strings.Join(known, ", ")
 }
+
+func (now report) isEmpty() bool { return now.Main.Temp == nil && len(now.Weather) == 0 }
 
 func weather(ctx context.Context, city string) (string, error) {
 	answer, err := parlor.HTTPDo(ctx, parlor.HTTPRequest{
@@ -73,6 +80,9 @@ func weather(ctx context.Context, city string) (string, error) {
 	var now report
 	if err := answer.JSON(&now); err != nil {
 		return "", err
+	}
+	if now.isEmpty() {
+		return "The weather service does not know the weather in " + city + ".", nil
 	}
 	return now.String(), nil
 }

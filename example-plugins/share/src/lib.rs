@@ -37,7 +37,9 @@ async fn robot(command: Command) -> Result<()> {
 async fn picture(name: &str) -> Result<File> {
     let mut picture = http::get(format!("{SERVER}/{name}")).open().await?;
     let head = picture.answer().await?.success()?;
-    if head.header("content-type") != Some(MEDIA_TYPE) {
+    // It may have parameters, and capitals do not matter (RFC 9110, section 8.3.1).
+    let media_type = head.header("content-type").and_then(|written| written.split(';').next());
+    if !media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(MEDIA_TYPE)) {
         return Err(Error::other("it is no picture"));
     }
     // An upload says its size at its beginning.

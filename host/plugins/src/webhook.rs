@@ -80,7 +80,7 @@ pub fn ways() -> impl Iterator<Item = (&'static str, &'static str, &'static str)
         ),
         (
             "webhook-signature",
-            "`v1,` and the HMAC-SHA256 of `ID.TIME.BODY` in base64, with `webhook-id` and `webhook-timestamp` (Standard Webhooks); the secret is `whsec_` and base64",
+            "`v1,` and the HMAC-SHA256 of `ID.TIME.BODY` in base64, with `webhook-id` and `webhook-timestamp` (Standard Webhooks); also Svix, whose headers begin with `svix-`; the secret is `whsec_` and base64",
         ),
         (
             "the one in `header`, else x-signature-256",

@@ -47,9 +47,12 @@ pub fn is_media_type(text: &str) -> bool {
     text.len() <= MAX_TYPE && text.split_once('/').is_some_and(|(kind, sub)| is_token(kind) && is_token(sub))
 }
 
-/// Returns whether a text can be the name of a file.
+/// Returns whether a text can be the name of a file, and not that of a folder.
 pub fn is_file_name(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_NAME && is_sendable(text) && !text.contains(['/', '\\', '\n', '\r', '\t'])
+    !matches!(text, "" | "." | "..")
+        && text.len() <= MAX_NAME
+        && is_sendable(text)
+        && !text.contains(['/', '\\', '\n', '\r', '\t'])
 }
 
 /// Returns whether a text can be the address of a file.

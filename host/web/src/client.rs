@@ -27,12 +27,11 @@ use tokio_rustls::rustls::ClientConfig;
 use crate::body::{Answer, Outgoing};
 use crate::connector::Connector;
 use crate::error::{Late, WebError};
+use crate::interim::{MOST as MOST_INTERIM, too_many};
 use crate::proxy::Proxy;
 
 /// The maximum number of headers in an answer.
 const MOST_HEADERS: usize = 100;
-/// The maximum number of interim answers before an answer (RFC 9110, section 15.2).
-const MOST_INTERIM: usize = 32;
 /// The maximum size of the head of an answer, in bytes.
 const LONGEST_HEAD: usize = 64 << 10;
 /// The same by HTTP/2.
@@ -247,8 +246,8 @@ impl Client {
         let uri: Uri = to.as_str().parse().map_err(|_| WebError::Protocol("its address cannot be sent".to_owned()))?;
         let mut sent = hyper::Request::new(body);
         (*sent.method_mut(), *sent.uri_mut(), *sent.headers_mut()) = (method, uri, headers);
-        // A server may send interim answers without end, as fast as they are read. Over HTTP/2 nothing counts them: the time limit for
-        // an answer ends them.
+        // A server may send interim answers without end, as fast as they are read. This counts those over HTTP/1: for those over HTTP/2
+        // it is not called, and the connection counts them.
         let flooded = Arc::new(Notify::new());
         let (floods, count) = (Arc::clone(&flooded), AtomicUsize::new(0));
         on_informational(&mut sent, move |_| {
@@ -258,9 +257,7 @@ impl Client {
         });
         let answer = tokio::select! {
             biased;
-            () = flooded.notified() => {
-                return Err(WebError::Protocol(format!("it sends more than {MOST_INTERIM} interim answers")));
-            }
+            () = flooded.notified() => return Err(too_many()),
             answer = self.0.request(sent) => answer.map_err(|error| WebError::of(&error))?,
         };
         Answer::new(answer, to, patience, most)
@@ -300,8 +297,8 @@ pub fn redirected(from: &WebAddress, location: &str) -> Result<WebAddress, WebEr
 }
 
 /// Returns the target of a redirect; `None` if the answer is not a redirect that can be followed. Some servers write it in
-/// UTF-8.
+/// UTF-8, and others leave it empty: that would lead to the same address again.
 fn redirect(answer: &Answer) -> Option<&str> {
-    let location = answer.headers.get(LOCATION).filter(|_| is_redirect(answer.status))?;
+    let location = answer.headers.get(LOCATION).filter(|to| is_redirect(answer.status) && !to.is_empty())?;
     std::str::from_utf8(location.as_bytes()).ok()
 }

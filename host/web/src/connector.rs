@@ -27,6 +27,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tower_service::Service;
 
 use crate::error::WebError;
+use crate::interim::Counted;
 use crate::proxy::Proxy;
 
 /// The maximum number of addresses of a server that are tried.
@@ -82,7 +83,8 @@ impl Connector {
         let secured = timeout(self.patience, self.tls.connect(name, stream)).await;
         let secured = secured.map_err(|_| failed("it does not finish the handshake".to_owned()))?;
         let secured = secured.map_err(|error| failed(handshake_failure(&error)))?;
-        Ok(Stream::Tls(Box::new(TokioIo::new(secured))))
+        let is_h2 = secured.get_ref().1.alpn_protocol() == Some(b"h2".as_slice());
+        Ok(Stream::Tls(Box::new(TokioIo::new(Counted::new(secured, is_h2)))))
     }
 
     /// Connects to the first of the server's addresses that answers.
@@ -206,17 +208,14 @@ impl Service<Uri> for Connector {
 /// A connection to a server.
 pub(crate) enum Stream {
     Plain(TokioIo<TcpStream>),
-    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+    Tls(Box<TokioIo<Counted<TlsStream<TcpStream>>>>),
 }
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
         match self {
-            Self::Plain(_) => Connected::new(),
-            Self::Tls(stream) => match stream.inner().get_ref().1.alpn_protocol() {
-                Some(b"h2") => Connected::new().negotiated_h2(),
-                Some(_) | None => Connected::new(),
-            },
+            Self::Tls(stream) if stream.inner().is_h2() => Connected::new().negotiated_h2(),
+            Self::Plain(_) | Self::Tls(_) => Connected::new(),
         }
     }
 }

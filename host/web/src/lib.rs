@@ -14,6 +14,7 @@ mod client;
 mod connector;
 mod error;
 mod expiry;
+mod interim;
 mod proxy;
 pub mod server;
 mod window;

@@ -19,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderValue};
+use hyper::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::server::conn::http1;
@@ -319,7 +319,7 @@ async fn converse<A, F>(
     let (mut stops, mut listen) = (serving.stops.clone(), serving.listen.clone());
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let (head, body) = request.into_parts();
-        let is_whole = names_its_host(&head);
+        let is_whole = names_its_host(&head) && is_plainly_framed(&head.headers);
         let arrived = Arrived {
             from: sender(peer, &head.headers, &serving.listen.borrow().proxies),
             path: head.uri.path().to_owned(),
@@ -367,6 +367,17 @@ fn names_its_host(head: &Parts) -> bool {
         (Some(host), None) => is_host(host),
         (Some(_), Some(_)) => false,
         (None, _) => head.version < Version::HTTP_11,
+    }
+}
+
+/// Returns whether the body of a request comes as it is or in chunks (RFC 9112, section 6.1). The library looks only at the last one of
+/// several codings, and a proxy before this server could see another end of such a body.
+fn is_plainly_framed(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
     }
 }
 

@@ -46,23 +46,29 @@ struct Server {
     connections: Arc<AtomicUsize>,
 }
 
+/// Returns TLS for a server in the protocol of this name, and what a client has to trust.
+fn secured(alpn: &str) -> (TlsAcceptor, RootCertStore) {
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let provider = Arc::new(ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![key.cert.der().clone()], key.signing_key.serialize_der().try_into().unwrap())
+        .unwrap();
+    config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+    let mut roots = RootCertStore::empty();
+    roots.add(key.cert.der().clone()).unwrap();
+    (TlsAcceptor::from(Arc::new(config)), roots)
+}
+
 impl Server {
     /// Starts one that answers each request by this function, in the protocol of this name.
     async fn start(alpn: &'static str, answer: impl Fn(&Heard, &Bytes) -> Said + Send + Sync + 'static) -> Self {
-        let key = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-        let provider = Arc::new(ring::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![key.cert.der().clone()], key.signing_key.serialize_der().try_into().unwrap())
-            .unwrap();
-        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
-        let mut roots = RootCertStore::empty();
-        roots.add(key.cert.der().clone()).unwrap();
+        let (acceptor, roots) = secured(alpn);
         let (listener, answer) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Arc::new(answer));
         let (at, connections) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
-        let (acceptor, count) = (TlsAcceptor::from(Arc::new(config)), Arc::clone(&connections));
+        let count = Arc::clone(&connections);
         tokio::spawn(async move {
             loop {
                 let Ok((stream, _)) = listener.accept().await else { return };
@@ -489,6 +495,53 @@ async fn interim_answers_may_come_before_an_answer_but_not_without_end() {
     assert!(matches!(&flooded, Err(WebError::Protocol(cause)) if cause.contains("interim")), "{flooded:?}");
 }
 
+/// Returns a frame of HTTP/2 (RFC 9113, section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags][..], &stream.to_be_bytes()[..], body].concat()
+}
+
+/// Serves one connection by HTTP/2: the answer to the first request is these frames.
+async fn raw_h2(frames: Vec<u8>) -> (WebAddress, RootCertStore) {
+    let (acceptor, roots) = secured("h2");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = acceptor.accept(stream).await.unwrap();
+        let settings = frame(4, 0, 0, b"");
+        stream.write_all(&settings).await.unwrap();
+        stream.flush().await.unwrap();
+        // The preface, and the frames up to the head of the request.
+        stream.read_exact(&mut [0; 24]).await.unwrap();
+        let mut head = [0; 9];
+        while head[3] != 1 {
+            stream.read_exact(&mut head).await.unwrap();
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            stream.read_exact(&mut vec![0; usize::try_from(length).unwrap()]).await.unwrap();
+        }
+        // The client may give up before it has read everything.
+        let _ = stream.write_all(&frames).await;
+        let _ = stream.flush().await;
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    });
+    (WebAddress::parse(&format!("https://localhost:{port}/")).unwrap(), roots)
+}
+
+/// RFC 9113, section 8.1.
+#[tokio::test]
+async fn interim_answers_by_http_2_have_an_end_as_well() {
+    let answered = async |interim: usize| {
+        // The statuses 103 and 200 (RFC 7541, section 6.2.2 and appendix A).
+        let early = frame(1, 4, 1, b"\x08\x03103").repeat(interim);
+        let (at, roots) = raw_h2([early, frame(1, 5, 1, b"\x88")].concat()).await;
+        body(&client(&roots, |_, _| true), get(at)).await
+    };
+    assert_eq!(answered(8).await, Ok(Vec::new()));
+    let flooded = answered(10_000).await;
+    assert!(matches!(&flooded, Err(WebError::Protocol(cause)) if cause.contains("interim")), "{flooded:?}");
+}
+
 #[tokio::test]
 async fn brotli_is_unpacked_up_to_the_limit_and_with_small_windows_alone() {
     let zeros = vec![0; 8 << 20];
@@ -603,6 +656,7 @@ async fn a_redirect_with_spaces_or_in_utf_8_is_followed_and_one_in_no_known_enco
             "/utf-8" => "/k\u{e4}se".as_bytes(),
             "/spaces" => b"/my own file",
             "/latin-1" => b"/k\xe4se",
+            "/empty" => b"",
             path => return said(200, &[], path.to_owned()),
         };
         let mut moved = said(302, &[], "");
@@ -611,9 +665,13 @@ async fn a_redirect_with_spaces_or_in_utf_8_is_followed_and_one_in_no_known_enco
     })
     .await;
     let client = server.client();
-    for (path, expected) in
-        [("/utf-8", (200, "/k%C3%A4se")), ("/spaces", (200, "/my%20own%20file")), ("/latin-1", (302, ""))]
-    {
+    for (path, expected) in [
+        ("/utf-8", (200, "/k%C3%A4se")),
+        ("/spaces", (200, "/my%20own%20file")),
+        ("/latin-1", (302, "")),
+        // Other clients do not ask for the same address again either.
+        ("/empty", (302, "")),
+    ] {
         let allow = |_: Hop<'_>| Ok::<_, WebError>(());
         let mut answer = client.follow(get(server.address(path)), None, 3, allow).await.unwrap();
         let heard = String::from_utf8(answer.whole().await.unwrap()).unwrap();

@@ -200,6 +200,31 @@ fn standard_webhooks_are_verified_by_any_of_their_signatures() {
     assert_eq!(checked(&standard, "no base64!", &headers(right), body), Err(Unverified));
 }
 
+/// Svix's own names for the headers of Standard Webhooks. A request must not come a second time by the other names.
+#[test]
+fn svix_signs_in_the_same_way_by_names_of_its_own() {
+    let (secret, body) = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", br#"{"test": 2432232314}"#);
+    let headers = |names: [&'static str; 3]| {
+        let values = ["msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="];
+        [(names[0], values[0]), (names[1], values[1]), (names[2], values[2])]
+    };
+    let standard = way("verify = \"standard\"");
+    let by = |names| checked(&standard, secret, &headers(names), body);
+    let once = by(["svix-id", "svix-timestamp", "svix-signature"]);
+    assert!(once.is_ok_and(|once| once.is_some()));
+    assert_eq!(by(["webhook-id", "webhook-timestamp", "webhook-signature"]), once);
+    for mixed in [
+        ["webhook-id", "svix-timestamp", "svix-signature"],
+        ["svix-id", "webhook-timestamp", "svix-signature"],
+        ["svix-id", "svix-timestamp", "webhook-signature"],
+        ["id", "timestamp", "signature"],
+    ] {
+        assert_eq!(by(mixed), Err(Unverified), "{mixed:?}");
+    }
+    let late = headers(["svix-id", "svix-timestamp", "svix-signature"]);
+    assert_eq!(checked_at(NOW + 301, &standard, secret, &late, body), Err(Unverified));
+}
+
 #[test]
 fn stripe_signs_the_time_and_lists_signatures_of_each_of_its_keys() {
     let (secret, body, at) = ("whsec_test_secret", br#"{"id":"evt_1"}"#, 1_492_774_577);

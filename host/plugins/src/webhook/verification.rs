@@ -39,7 +39,7 @@ pub enum Verification {
     Slack,
     /// As Discord signs its interactions (Ed25519, RFC 8032).
     Discord,
-    /// As the specification Standard Webhooks says.
+    /// As the specification Standard Webhooks says, also by the names that Svix has for its headers.
     Standard,
     /// A token in `authorization` (RFC 6750).
     Bearer,
@@ -283,14 +283,17 @@ fn discord(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
 }
 
 fn standard(secret: &str, given: Given<'_>) -> Result<[u8; 32], Unverified> {
-    let (id, time) = (text(given, "webhook-id")?, text(given, "webhook-timestamp")?);
+    // Svix, from whose signatures the specification was made, sends the same headers by names of its own.
+    let sender = if (given.header)("webhook-id").is_some() { "webhook" } else { "svix" };
+    let of = |name: &str| text(given, &format!("{sender}-{name}"));
+    let (id, time) = (of("id")?, of("timestamp")?);
     in_time(time, given.now)?;
     let key = Encoding::Base64.decode(secret.trim().trim_start_matches("whsec_").as_bytes())?;
     if key.is_empty() {
         return Err(Unverified);
     }
     let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-    let signatures = text(given, "webhook-signature")?.split(' ').filter_map(|one| one.strip_prefix("v1,"));
+    let signatures = of("signature")?.split(' ').filter_map(|one| one.strip_prefix("v1,"));
     let parts: [&[u8]; 5] = [id.as_bytes(), b".", time.as_bytes(), b".", given.body];
     any(signatures, Encoding::Base64, &key, &parts)?;
     Ok(once(&parts))

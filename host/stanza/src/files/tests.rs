@@ -55,6 +55,10 @@ fn what_a_stranger_writes_is_no_path_no_script_and_not_without_end() {
         ("../../etc/passwd", Some("passwd")),
         ("C:\\a\\b.exe", Some("b.exe")),
         ("a/", None),
+        ("..", None),
+        ("a/..", None),
+        ("C:\\.", None),
+        ("...", Some("...")),
         ("a\nb", None),
         (&*"a".repeat(256), None),
     ] {
@@ -157,7 +161,7 @@ fn types_and_names() {
         assert!(!is_media_type(bad), "{bad}");
     }
     assert!(is_file_name("a b.png") && is_file_name("ä👍") && is_file_name(&"a".repeat(MAX_NAME)));
-    for bad in ["", "a/b", "a\\b", "a\nb", "a\0b", &"a".repeat(MAX_NAME + 1)] {
+    for bad in ["", ".", "..", "a/b", "a\\b", "a\nb", "a\0b", &"a".repeat(MAX_NAME + 1)] {
         assert!(!is_file_name(bad), "{bad:?}");
     }
 }

@@ -163,6 +163,38 @@ async fn a_request_without_one_host_reaches_nobody() {
     server.stop().await;
 }
 
+/// RFC 9112, sections 6.1 and 11.2: a proxy could see another end of the body, and take the next request for a part of it.
+#[tokio::test]
+async fn a_body_has_one_end_and_comes_in_no_coding_but_chunks() {
+    let server = start();
+    let second = "POST /b HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let ask = async |framing: &str, body: &str| {
+        say(&server, format!("POST /a HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n{body}{second}").as_bytes()).await
+    };
+    for framing in
+        ["content-length: 6\r\ntransfer-encoding: chunked", "transfer-encoding: chunked\r\ncontent-length: 6"]
+    {
+        let answer = ask(framing, "0\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("POST /a None 127.0.0.1 0"), "{answer}");
+    }
+    for framing in [
+        "transfer-encoding: gzip, chunked",
+        "transfer-encoding: chunked, chunked",
+        "transfer-encoding: identity\r\nTransfer-Encoding: chunked",
+        "transfer-encoding: xchunked",
+        "transfer-encoding: chunked\r\ntransfer-encoding: identity",
+    ] {
+        let answer = ask(framing, "0\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") && !answer.contains("POST"), "{framing}: {answer}");
+    }
+    for (framing, body) in [("content-length: 2", "ab"), ("Transfer-Encoding: Chunked", "2\r\nab\r\n0\r\n\r\n")] {
+        let answer = ask(framing, body).await;
+        let (first, last) = (answer.contains("POST /a None 127.0.0.1 2"), answer.ends_with("POST /b None 127.0.0.1 0"));
+        assert!(first && last, "{framing}: {answer}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn one_address_has_so_many_connections_and_those_that_close_make_room() {
     let server = start();

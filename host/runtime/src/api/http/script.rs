@@ -24,7 +24,7 @@ pub(super) fn scripted(
             return Err(CallError::Unreachable(format!("nobody answers {method} {url} in this test")));
         };
         let location = headers.iter().find(|(name, _)| name == "location").map(|(_, value)| value.as_str());
-        let Some(location) = location.filter(|_| most > 0 && is_redirect(status)) else {
+        let Some(location) = location.filter(|to| most > 0 && is_redirect(status) && !to.is_empty()) else {
             return Ok(Response { status, url, headers: scripted_headers(headers), body: answer.into_bytes() });
         };
         if redirects == most {
