@@ -357,8 +357,11 @@ fn heal(keys: &mut EndToEnd, jid: &BareJid, device: u32, form: OmemoForm, turn: 
         return;
     }
     if keys.owed.may_heal(jid, device, form, turn.deadlines.elapsed()) {
-        tracing::info!(%jid, device, "a session of OMEMO does not work any more; a new one begins");
-        keys.fetches.want(&Fetch::Bundle(jid.clone(), device, form), turn);
+        if keys.fetches.want(&Fetch::Bundle(jid.clone(), device, form), turn) {
+            tracing::info!(%jid, device, "a session of OMEMO does not work any more; a new one begins");
+        } else {
+            keys.owed.is_not_healed(jid, device, form);
+        }
     }
 }
 
@@ -392,7 +395,8 @@ fn note_way(
 
 /// Notes that an unencrypted message of a chat was received.
 pub(crate) fn plainly(keys: &mut EndToEnd, message: &Message, rooms: &Rooms, turn: &mut Turn<'_>) {
-    let is_said = message.body.is_some() && !message.own && !message.delayed && message.carbon != Some(Carbon::Sent);
+    // Clients react and retract plainly in encrypted chats, too, with a text for clients that know neither.
+    let is_said = message.says_something() && !message.own && !message.delayed && message.carbon != Some(Carbon::Sent);
     if !is_said || message.kind == MessageKind::Headline {
         return;
     }
