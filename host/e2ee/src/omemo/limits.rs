@@ -54,5 +54,5 @@ pub const LINK_BYTES: usize = 8_192;
 /// An age of the own signed prekey at which it is due for a change, in seconds: a week.
 pub const SIGNED_PREKEY_SECONDS: u64 = 7 * 24 * 60 * 60;
 
-/// Messages in a row without an answer after which the other side is owed one, so that both get new keys.
+/// Messages in a row without an answer after which the other side is owed one, so that both get new keys; and again after so many more.
 pub const UNANSWERED_MESSAGES: u32 = 53;

@@ -161,6 +161,11 @@ impl Ratchet {
         self.receiving.as_ref().map_or(0, |chain| chain.number)
     }
 
+    /// The same, if the other side had the keys that it has in a later ratchet; otherwise 0.
+    pub(super) fn received_with_keys_of(&self, later: &Self) -> u32 {
+        if self.their == later.their { self.received_in_a_row() } else { 0 }
+    }
+
     #[cfg(test)]
     pub(super) fn say_less(&mut self) {
         self.previous -= 1;

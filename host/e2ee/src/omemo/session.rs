@@ -25,7 +25,7 @@ const STATE: u8 = 1;
 /// A message for one device: the text of its `key` element after base64.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyMessage {
-    /// It starts a session: the attribute `prekey`, or `kex`.
+    /// It starts a session: the attribute `prekey`, or `kex`. A received message without it may start one, too.
     pub prekey: bool,
     /// The message.
     pub bytes: Vec<u8>,
@@ -98,7 +98,7 @@ pub fn receive(
     let own = wire::identity(version, &device.identity);
     // A session with the own keys before they were replaced is useless.
     let session = session.filter(|session| session.sides.own == own);
-    if message.prekey {
+    if message.prekey || wire::is_exchange(version, &message.bytes) {
         let exchange = wire::decode_exchange(version, &message.bytes)?;
         return receive_exchange(device, session, (version, prekeys), &exchange, effort, rng);
     }
@@ -177,9 +177,13 @@ impl Session {
     }
 
     /// Whether the other side has sent so many messages without an answer that it needs one, even an empty one: only
-    /// answers bring new keys.
-    pub fn wants_answer(&self) -> bool {
-        self.current.received_in_a_row() >= limits::UNANSWERED_MESSAGES
+    /// answers bring new keys. `before` is the session before the last message. A side that does not read its answers is owed one
+    /// for each so many messages, and not for each further one.
+    pub fn wants_answer(&self, before: Option<&Self>) -> bool {
+        let known =
+            before.into_iter().flat_map(Self::ratchets).map(|one| one.received_with_keys_of(&self.current)).max();
+        let so_many = |messages: u32| messages / limits::UNANSWERED_MESSAGES;
+        so_many(self.current.received_in_a_row()) > so_many(known.unwrap_or_default())
     }
 
     /// Keeps the ratchets of a session before this one, for messages that are on their way. Only ratchets of a session

@@ -380,9 +380,9 @@ impl Conversation {
         let Some(encrypted) = self.encrypted_mut(place) else { return Err(ReceiveError::NotEncrypted) };
         let plain = match encrypted.channel.open(data, rng) {
             Ok(plain) => plain,
+            Err(_) if !is_told => return Ok(()),
             // It may be a copy that the network made: no reason to begin again.
             Err(data::Refused::Replayed) => return Err(ReceiveError::Replayed),
-            Err(_) if !is_told => return Ok(()),
             Err(refused) => return self.refuse(true, refused.into(), now, out),
         };
         let fingerprint = encrypted.fingerprint;

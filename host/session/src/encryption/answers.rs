@@ -80,9 +80,20 @@ fn list_came(
         Ok(body) => (newest(&body).and_then(|xml| read_list(form, xml)).unwrap_or_default(), Came::Asked),
         // Most people have no list in one of the forms.
         Err(CallError::Stanza(error)) if error.condition == "item-not-found" => (Vec::new(), Came::Asked),
-        Err(_) => (Vec::new(), Came::Failed),
+        Err(_) => (devices_before(keys, jid, form), Came::Failed),
     };
     take_in(keys, jid, form, devices, came, turn);
+}
+
+/// Returns the devices of a person whose list cannot be had now, such as one that only contacts may read: those of the list before, or
+/// else those that have a session.
+fn devices_before(keys: &EndToEnd, jid: &BareJid, form: OmemoForm) -> Vec<ListedDevice> {
+    let listed = keys.lists.last(jid, form);
+    if !listed.is_empty() {
+        return listed.to_vec();
+    }
+    let devices = keys.sessions.devices(jid, form).take(MAX_DEVICES);
+    devices.map(|device| ListedDevice { device, label: None }).collect()
 }
 
 fn take_in(
@@ -100,7 +111,7 @@ fn take_in(
         if came == Came::Told {
             keys.fetches.may_succeed(&Fetch::Bundle(jid.clone(), listed.device, form));
         }
-        if form == OmemoForm::Current {
+        if form == OmemoForm::Current && came != Came::Failed {
             let labelled = keys.trust.label(jid, listed.device, listed.label.as_ref());
             changes.extend(labelled.into_iter().map(KeyChange::Key));
         }
@@ -171,7 +182,10 @@ fn bundle_came(
             tracing::warn!(%jid, device, %error, "a device gets no messages: its published keys are invalid");
             return keys.fetches.fails(Fetch::Bundle(jid.clone(), device, form), now);
         }
-        None => return keys.fetches.fails(Fetch::Bundle(jid.clone(), device, form), now),
+        None => {
+            keys.owed.is_not_healed(jid, device, form);
+            return keys.fetches.fails(Fetch::Bundle(jid.clone(), device, form), now);
+        }
     };
     let fingerprint = of_omemo(bundle.fingerprint());
     if keys.is_swapped(jid, device, &fingerprint, turn) {

@@ -12,7 +12,7 @@ pub(crate) const MAX_DEVICES: usize = 50;
 pub(super) const MAX_PEOPLE: usize = 20_000;
 /// How long a list is valid if the server does not push its changes.
 const LASTS: Duration = Duration::from_hours(1);
-/// How long a failed request is treated as an empty list.
+/// How long the devices that are known without an answer count, until the list is requested again.
 const FAILED: Duration = Duration::from_mins(5);
 
 /// One list of a person.
@@ -96,12 +96,12 @@ impl Lists {
         too_many
     }
 
-    /// Adds a device that sent a message and that an older list lacks. A missing list stays missing, so it is
-    /// requested.
+    /// Adds a device that sent a message and that an older list lacks: an empty list may be from before the person had OMEMO. A missing
+    /// list stays missing, so it is requested.
     pub(super) fn add(&mut self, jid: &BareJid, form: OmemoForm, device: u32) {
         let list = self.all.get_mut(jid).and_then(|lists| lists[place(form)].as_mut());
         if let Some(List { devices, .. }) = list
-            && (1..MAX_DEVICES).contains(&devices.len())
+            && devices.len() < MAX_DEVICES
             && devices.iter().all(|listed| listed.device != device)
         {
             devices.push(ListedDevice { device, label: None });

@@ -260,11 +260,11 @@ fn decrypt(
     if sender == 0 {
         return Err(UndecryptableReason::Broken.into());
     }
-    let session = keys.sessions.get(&jid, sender, form);
-    let before = session.map(OmemoSession::fingerprint);
+    let held = keys.sessions.get(&jid, sender, form);
+    let before = held.map(OmemoSession::fingerprint);
     // Archived messages may use a prekey that was used before. New messages must use a fresh one.
     let prekeys = if is_past { Prekeys::All } else { Prekeys::Fresh };
-    let received = receive_one_of(&encrypted.keys, device, session, (version(form), prekeys));
+    let received = receive_one_of(&encrypted.keys, device, held, (version(form), prekeys));
     let received = received.ok_or(UndecryptableReason::NoKeyForUs)?;
     let Received { session, plain: key, used_prekey, started, .. } = match received {
         Ok(received) => received,
@@ -277,6 +277,7 @@ fn decrypt(
             return Err(reason(error, is_old).into());
         }
     };
+    let wants_answer = started || session.wants_answer(held);
     // No state has changed so far: if the content was damaged in transit, a genuine copy can still be read.
     let opened = open_payload(encrypted, &key)?;
     let is_known = before == Some(session.fingerprint());
@@ -289,7 +290,6 @@ fn decrypt(
     }
     let mut changes = Vec::new();
     let trust = keys.meet(&jid, KeyKind::Omemo { device: sender }, fingerprint, &mut changes, turn).trust;
-    let wants_answer = started || session.wants_answer();
     keys.sessions.put((&jid, sender, form), session, &mut changes);
     if let Some(used) = used_prekey {
         publishing::use_prekey(keys, used, is_past, &mut changes, turn);
@@ -357,8 +357,11 @@ fn heal(keys: &mut EndToEnd, jid: &BareJid, device: u32, form: OmemoForm, turn: 
         return;
     }
     if keys.owed.may_heal(jid, device, form, turn.deadlines.elapsed()) {
-        tracing::info!(%jid, device, "a session of OMEMO does not work any more; a new one begins");
-        keys.fetches.want(&Fetch::Bundle(jid.clone(), device, form), turn);
+        if keys.fetches.want(&Fetch::Bundle(jid.clone(), device, form), turn) {
+            tracing::info!(%jid, device, "a session of OMEMO does not work any more; a new one begins");
+        } else {
+            keys.owed.is_not_healed(jid, device, form);
+        }
     }
 }
 
@@ -392,7 +395,8 @@ fn note_way(
 
 /// Notes that an unencrypted message of a chat was received.
 pub(crate) fn plainly(keys: &mut EndToEnd, message: &Message, rooms: &Rooms, turn: &mut Turn<'_>) {
-    let is_said = message.body.is_some() && !message.own && !message.delayed && message.carbon != Some(Carbon::Sent);
+    // Clients react and retract plainly in encrypted chats, too, with a text for clients that know neither.
+    let is_said = message.says_something() && !message.own && !message.delayed && message.carbon != Some(Carbon::Sent);
     if !is_said || message.kind == MessageKind::Headline {
         return;
     }

@@ -75,6 +75,11 @@ impl Owed {
         true
     }
 
+    /// Notes that a broken session was not replaced after all, because the keys of its device cannot be had now.
+    pub(super) fn is_not_healed(&mut self, jid: &BareJid, device: u32, form: OmemoForm) {
+        self.healed.remove(&(jid.clone(), device, form));
+    }
+
     /// Returns whether the session with a device was replaced a moment ago.
     pub(super) fn is_healing(&self, jid: &BareJid, device: u32, form: OmemoForm, now: Duration) -> bool {
         self.healed.get(&(jid.clone(), device, form)).is_some_and(|at| now < *at + Duration::from_mins(1))

@@ -208,15 +208,15 @@ fn request(keys: &mut EndToEnd, what: Published, attempt: Attempt) -> Option<Pub
     };
     let is_open = NodeOptions { access: Some("open"), ..NodeOptions::default() };
     let options = match attempt {
-        Attempt::Whole => {
+        Attempt::Whole | Attempt::Reconfigure => {
             let keeps_all = what == Published::Bundle(OmemoForm::Current);
             let max_items = (!keeps_all).then_some(1);
             NodeOptions { persist: Some(true), max_items, keeps_all, ..is_open }
         }
-        Attempt::Plainly | Attempt::Reconfigure => is_open,
+        Attempt::Plainly | Attempt::Open => is_open,
         Attempt::AsItIs => NodeOptions::default(),
     };
-    if attempt == Attempt::Reconfigure {
+    if matches!(attempt, Attempt::Reconfigure | Attempt::Open) {
         return Some(PubsubAsk::Configure { node, options });
     }
     let payload = payload(keys, what)?;
@@ -283,8 +283,11 @@ pub(super) fn published(
         (outcome, _) if matches!(what, Published::Retraction(..)) => {
             withdrawing::taken_back(keys, what, &outcome, turn);
         }
+        (Err(CallError::Stanza(_)), Attempt::Reconfigure) => return send(keys, what, Attempt::Open, turn),
         // The present options of the node may suffice, even if they cannot be changed.
-        (Ok(_) | Err(CallError::Stanza(_)), Attempt::Reconfigure) => return send(keys, what, Attempt::AsItIs, turn),
+        (Ok(_), Attempt::Reconfigure) | (Ok(_) | Err(CallError::Stanza(_)), Attempt::Open) => {
+            return send(keys, what, Attempt::AsItIs, turn);
+        }
         (Ok(_), _) => is_taken(keys, what, turn),
         (Err(CallError::Stanza(error)), Attempt::Whole | Attempt::Plainly) if is_otherwise(&error) => {
             return send(keys, what, Attempt::Reconfigure, turn);

@@ -42,8 +42,10 @@ pub(crate) enum Attempt {
     Whole,
     /// With the options that every server knows.
     Plainly,
-    /// The node has other options: they are changed first.
+    /// The node has other options: all of them are changed first.
     Reconfigure,
+    /// The server does not change all of them: the one without which nobody finds the keys.
+    Open,
     /// After that, without options.
     AsItIs,
 }

@@ -1,5 +1,6 @@
 //! OMEMO with a counterpart that has its own keys: sending, decrypting, storing before sending, and trust.
 
+mod clients;
 mod envelopes;
 mod forms;
 mod kept;

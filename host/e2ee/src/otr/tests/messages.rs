@@ -59,6 +59,16 @@ fn a_message_is_accepted_once() {
     pair.assert_talking();
 }
 
+/// Its flag says that nobody is told if it cannot be read.
+#[test]
+fn a_heartbeat_that_comes_again_is_not_told() {
+    let mut pair = Pair::started(29, Policy::default());
+    let texts = pair.a.seal(0, &[], true, pair.now).unwrap();
+    assert_eq!(pair.bring_to_b(texts.clone()), Told { a: vec![], b: vec![Outcome::Heartbeat] });
+    assert_eq!(pair.bring_to_b(texts), Told::default());
+    pair.assert_talking();
+}
+
 #[test]
 fn no_byte_of_a_message_can_be_changed() {
     for policy in [Policy::default(), only_v2()] {
