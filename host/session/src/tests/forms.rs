@@ -332,7 +332,8 @@ fn the_last_page_has_none_behind_it() {
     let _ = test.step(ROMEO_HOME, "polls.ask", &go("next"), &[("question", "Tea?")]);
     let (_, step, _) = page(stage(test.step(ROMEO_HOME, "polls.ask", &go("next"), &[])));
     assert_eq!(step, FormStep { number: 3, of: 3 });
-    for fields in [&[][..], &[("secret", "1")]] {
+    let given: [&[(&str, &str)]; 2] = [&[], &[("secret", "1")]];
+    for fields in given {
         let refused = test.step(ROMEO_HOME, "polls.ask", &go("next"), fields);
         assert_eq!(refused, Reply::RefuseAdHoc(AdHocRefusal::BadAction), "{fields:?}");
     }
