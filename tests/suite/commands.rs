@@ -517,6 +517,7 @@ async fn a_form_of_several_pages_is_gone_through_by_whoever_began_it() {
     assert_eq!(page(&again).0, [("first", "yes".to_owned()), ("second", String::new())]);
     let last = take(&mut friend, step(&bot, &go("next"), &[("first", "yes"), ("second", "no")])).await.unwrap();
     assert_eq!(page(&last).1, ["prev", "complete"]);
+    take(&mut friend, step(&bot, &go("next"), &[("secret", "1")])).await.unwrap_err();
     assert!(host.heard_so_far(FULL, n).await.is_empty());
     let done = take(&mut friend, step(&bot, &go("complete"), &[("secret", "1")])).await.unwrap();
     assert_eq!((done.attr("status"), note(&done).as_str()), (Some("completed"), "done"));

@@ -102,7 +102,9 @@ async fn answer(
     let (node, title) = known.ok_or(AdHocRefusal::Unknown)?;
     match command.action {
         AdHocAction::Go | AdHocAction::Complete | AdHocAction::Cancel => {}
-        AdHocAction::Back => return Err(AdHocRefusal::BadAction),
+        AdHocAction::Next if command.session.is_none() => {}
+        // The form of such a command has one page.
+        AdHocAction::Back | AdHocAction::Next => return Err(AdHocRefusal::BadAction),
         AdHocAction::Unknown => return Err(AdHocRefusal::MalformedAction),
     }
     let has_begun = match &command.session {

@@ -7,7 +7,7 @@ use xmpp_parsers::message::Lang;
 use xmpp_parsers::stanza::Stanza;
 
 use crate::draft::{check_draft, check_text};
-use crate::encode::FALLBACK;
+use crate::encode::{FALLBACK, OLDER_FALLBACK};
 use crate::error::CallError;
 use crate::previews::is_of_no_link_in;
 use crate::raw::{MAX_WRITTEN_BYTES, RawStanza, copy};
@@ -70,7 +70,8 @@ impl Texts {
         let mut altered = copy(stanza.stanza());
         if let Stanza::Message(message) = &mut altered {
             if let Some(body) = self.body {
-                let is_kept = |one: &Element| !one.is("fallback", FALLBACK) && !one.is("html", XHTML);
+                let is_range = |one: &Element| one.is("fallback", FALLBACK) || one.is("fallback", OLDER_FALLBACK);
+                let is_kept = |one: &Element| !is_range(one) && !one.is("html", XHTML);
                 message.payloads.retain(|one| is_kept(one) && !is_of_no_link_in(one, &body));
                 message.bodies = BTreeMap::from([(Lang::new(), body)]);
             }
@@ -138,6 +139,20 @@ mod tests {
         let draft = texts(Some("new"), None).in_draft(draft).unwrap();
         assert_eq!(draft.body.as_deref(), Some("new"));
         assert!(draft.extensions.unwrap().fallback.is_empty());
+    }
+
+    /// Otherwise clients would leave out as much of a hook's text as the plugin likes.
+    #[test]
+    fn ranges_of_the_old_text_go_in_each_form() {
+        for namespace in [FALLBACK, OLDER_FALLBACK] {
+            let xml = format!(
+                "<message to='a@b'><body>one</body><fallback xmlns='{namespace}' for='urn:xmpp:reply:0'><body start='0' \
+                 end='99'/></fallback></message>"
+            );
+            let stanza = RawStanza::parse(&xml, &"bot@localhost".parse().unwrap()).unwrap();
+            let altered = texts(Some("two"), None).in_stanza(&stanza).unwrap().to_xml();
+            assert!(altered.contains("two") && !altered.contains("fallback"), "{altered}");
+        }
     }
 
     /// A hook that takes a link out of a text takes its preview with it, and what was hidden stays hidden.

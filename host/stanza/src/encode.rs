@@ -37,6 +37,8 @@ pub use self::written::Written;
 
 /// XEP-0428.
 pub const FALLBACK: &str = "urn:xmpp:fallback:0";
+/// XEP-0428, in clients with an earlier version of it.
+pub(crate) const OLDER_FALLBACK: &str = "urn:xmpp:feature-fallback:0";
 /// XEP-0334.
 pub const HINTS: &str = "urn:xmpp:hints";
 /// XEP-0425.

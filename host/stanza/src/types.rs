@@ -46,8 +46,8 @@ pub use pubsub::{
 };
 pub use rooms::{
     Actor, Affiliated, Bookmark, BookmarkChange, BookmarkPlace, FormField, HATS, Hat, History, Invitation, Invite,
-    MAX_AFFILIATED, MAX_BOOKMARKS, MAX_FORM_FIELDS, MAX_HATS, MucUser, Registration, RoomJoin, VOICE, Voice,
-    VoiceRequest,
+    MAX_AFFILIATED, MAX_BOOKMARKS, MAX_FORM_FIELDS, MAX_FORM_VALUES, MAX_HATS, MucUser, Registration, RoomJoin, VOICE,
+    Voice, VoiceRequest,
 };
 
 pub(crate) use omemo::unwrapped;

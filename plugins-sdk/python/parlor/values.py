@@ -278,7 +278,8 @@ class Storage:
         while True:
             kept = await _storage.get(key)
             version = _read(kept, 0)
-            if version > len(steps):
+            # A negative index would run a step from the end.
+            if not 0 <= version <= len(steps):
                 raise ValueError(f"{key}: the data is of version {version}, and this plugin knows {len(steps)}")
             if version == len(steps):
                 return

@@ -163,8 +163,11 @@ async fn what_is_forged_replayed_or_somebody_elses_is_refused() {
     assert_eq!(ask(&mut owner, put(&bot, &attributes, None)).await.unwrap().attr("status"), Some("canceled"));
     assert!(choose(&mut owner, &bot, &begun, "echo").await.unwrap_err().contains("bad-sessionid"));
     let begun = begin(&mut owner, &bot, "disable").await.unwrap();
-    let attributes = format!("node='disable' sessionid='{}' action='prev'", begun.attr("sessionid").unwrap());
-    assert!(ask(&mut owner, put(&bot, &attributes, Some("echo"))).await.unwrap_err().contains("bad-action"));
+    for action in ["prev", "next"] {
+        let attributes = format!("node='disable' sessionid='{}' action='{action}'", begun.attr("sessionid").unwrap());
+        let refused = ask(&mut owner, put(&bot, &attributes, Some("echo"))).await.unwrap_err();
+        assert!(refused.contains("bad-action"), "{action}: {refused}");
+    }
     // The refused action did not affect the command that has begun.
     let attributes = format!("node='disable' sessionid='{}' action='odd'", begun.attr("sessionid").unwrap());
     assert!(ask(&mut owner, put(&bot, &attributes, None)).await.unwrap_err().contains("malformed-action"));

@@ -192,6 +192,8 @@ impl Commands {
         match action {
             AdHocAction::Back if at == 0 => return Err(AdHocRefusal::BadAction),
             AdHocAction::Complete if !is_last => return Err(AdHocRefusal::BadAction),
+            // The page does not offer it (XEP-0050, section 3.4). It may be the step before, sent twice without values.
+            AdHocAction::Next if is_last => return Err(AdHocRefusal::BadAction),
             // A client may go back without sending the form.
             _ if !has_form => {}
             _ => put(page, values, &mut open.values),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jid::BareJid;
 use parlor_stanza::draft::written_len;
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{Ask, Body, FormField, MAX_FORM_FIELDS};
+use parlor_stanza::types::{Ask, Body, FormField, MAX_FORM_FIELDS, MAX_FORM_VALUES};
 
 use super::RoomTurn;
 use super::membership::Stage;
@@ -120,6 +120,12 @@ pub(super) fn filled(
         if values.insert(field.var.clone(), value).is_some() {
             return Err(CallError::invalid(&*argument, "is there twice"));
         }
+    }
+    // The host has not read all of its values, and the room would lose the others.
+    let is_long = |field: &&FormField| field.values.len() > MAX_FORM_VALUES && !values.contains_key(&field.var);
+    if let Some(long) = form.iter().find(is_long) {
+        let reason = format!("{:.64} of {jid} has more than {MAX_FORM_VALUES} values; give all of them", long.var);
+        return Err(CallError::OverLimit(reason));
     }
     // The form's type comes first, and is written for every form.
     let fields = form.into_iter().filter(|field| field.var != "FORM_TYPE");

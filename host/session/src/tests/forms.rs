@@ -323,6 +323,46 @@ fn a_form_of_several_pages_is_gone_through_and_back() {
     assert_eq!(test.count("command"), 1);
 }
 
+/// Row 152. XEP-0050, section 3.4: the last page does not offer it, and a step that comes twice gives no command.
+#[test]
+fn the_last_page_has_none_behind_it() {
+    let mut test = with_pages();
+    let (session, _) = test.form(ROMEO_HOME, "polls.ask");
+    let go = |action: &str| format!("sessionid='{session}' action='{action}'");
+    let _ = test.step(ROMEO_HOME, "polls.ask", &go("next"), &[("question", "Tea?")]);
+    let (_, step, _) = page(stage(test.step(ROMEO_HOME, "polls.ask", &go("next"), &[])));
+    assert_eq!(step, FormStep { number: 3, of: 3 });
+    let given: [&[(&str, &str)]; 2] = [&[], &[("secret", "1")]];
+    for fields in given {
+        let refused = test.step(ROMEO_HOME, "polls.ask", &go("next"), fields);
+        assert_eq!(refused, Reply::RefuseAdHoc(AdHocRefusal::BadAction), "{fields:?}");
+    }
+    assert_eq!(test.count("command"), 0);
+    let done = stage(test.step(ROMEO_HOME, "polls.ask", &go("execute"), &[]));
+    assert!(matches!(done, AdHocStage::Done { failed: false, .. }), "{done:?}");
+    assert_eq!(test.count("command"), 1);
+}
+
+/// Row 152. XEP-0050, section 3.5.1: it does not cancel the command.
+#[test]
+fn a_client_that_goes_back_may_give_back_its_form_as_cancelled() {
+    let mut test = with_pages();
+    let (session, _) = test.form(ROMEO_HOME, "polls.ask");
+    let go = |action: &str| format!("sessionid='{session}' action='{action}'");
+    let _ = test.step(ROMEO_HOME, "polls.ask", &go("next"), &[("question", "Tea?")]);
+    let _ = test.step(ROMEO_HOME, "polls.ask", &go("next"), &[("first", "yes")]);
+    test.hear_xml(&format!(
+        "<iq xmlns='jabber:client' type='set' id='1' from='{ROMEO_HOME}'><command xmlns='{COMMANDS}' node='polls.ask' \
+         {}><x xmlns='jabber:x:data' type='cancel'><field var='secret'><value>1</value></field></x></command></iq>",
+        go("prev")
+    ));
+    let (_, step, fields) = page(stage(test.replied()));
+    let filled = [("first".to_owned(), Some("yes".to_owned())), ("second".to_owned(), None)];
+    assert_eq!((step.number, fields.as_slice()), (2, &filled[..]));
+    let (_, step, fields) = page(stage(test.step(ROMEO_HOME, "polls.ask", &go("next"), &[("first", "yes")])));
+    assert_eq!((step.number, fields.as_slice()), (3, &[("secret".to_owned(), None)][..]), "it was not filled in");
+}
+
 /// Row 152. A client may go back without sending the form, and a person may send a step twice.
 #[test]
 fn a_step_without_the_form_of_its_page_changes_nothing_that_was_filled_in() {

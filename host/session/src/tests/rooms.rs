@@ -575,13 +575,21 @@ fn a_field_that_does_not_fit_is_named_and_no_room_is_left_behind() {
 #[test]
 fn a_room_that_cannot_be_configured_says_why() {
     type Case = (fn() -> Result<Body, Box<StanzaError>>, &'static str);
-    let cases: [Case; 4] = [
+    let cases: [Case; 5] = [
         (|| Err(stanza_error("forbidden")), "forbidden"),
         (|| Ok(Body::Other), "no form"),
         (|| Ok(Body::Empty), "no form"),
         (
             || Ok(Body::RoomForm((0..=types::MAX_FORM_FIELDS).map(|n| field(&n.to_string(), "", &[], &[])).collect())),
             "more than 512 fields",
+        ),
+        (
+            || {
+                let owners = ["romeo@example.org"; types::MAX_FORM_VALUES + 1];
+                let owners = field("muc#roomconfig_roomowners", "jid-multi", &owners, &[]);
+                Ok(Body::RoomForm([form(), vec![owners]].concat()))
+            },
+            "roomowners of room@muc.example.org has more than 512 values",
         ),
     ];
     for (answer, why) in cases {

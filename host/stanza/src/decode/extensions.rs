@@ -8,7 +8,7 @@ use xmpp_parsers::ns;
 
 use super::retraction::{self, Retraction};
 use super::{is_same_bare, muc, omemo};
-use crate::encode::{FALLBACK, HINTS};
+use crate::encode::{FALLBACK, HINTS, OLDER_FALLBACK};
 use crate::error::StanzaError;
 use crate::files;
 use crate::omemo::{HINT, OTR};
@@ -25,8 +25,6 @@ pub(super) const MAX_ID: usize = 1_024;
 
 /// The namespace of delays from old servers (XEP-0091).
 pub(super) const OLDER_DELAY: &str = "jabber:x:delay";
-/// The namespace of fallback bodies from clients with an earlier version of XEP-0428.
-const OLDER_FALLBACK: &str = "urn:xmpp:feature-fallback:0";
 /// The namespace of `OpenPGP` (XEP-0373).
 const OPENPGP: &str = "urn:xmpp:openpgp:0";
 /// The namespace of the former use of `OpenPGP` (XEP-0027).

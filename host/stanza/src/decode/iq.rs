@@ -90,6 +90,9 @@ fn foreign(id: &str, is_set: bool, payload: Element) -> Query {
 /// Reads a command request; `None` if it names no command.
 fn ad_hoc(payload: &Element) -> Option<AdHoc> {
     let form = payload.get_child("x", ns::DATA_FORMS);
+    // XEP-0004, section 3.1: a form of this type is not filled in.
+    let is_cancelled = form.is_some_and(|form| form.attr("type") == Some("cancel"));
+    let form = form.filter(|_| !is_cancelled);
     let fields = form.into_iter().flat_map(Element::children).filter(|field| field.is("field", ns::DATA_FORMS));
     let (mut values, mut too_long) = (BTreeMap::new(), BTreeSet::new());
     for field in fields.take(MAX_FIELDS) {
@@ -103,18 +106,18 @@ fn ad_hoc(payload: &Element) -> Option<AdHoc> {
             too_long.insert(var.to_owned());
         }
     }
-    // XEP-0004, section 3.1: a form of this type is not filled in.
-    let is_cancelled = form.is_some_and(|form| form.attr("type") == Some("cancel"));
     Some(AdHoc {
         node: payload.attr("node").filter(|node| node.len() <= MAX_FIELD)?.to_owned(),
         session: payload.attr("sessionid").map(|session| session.chars().take(MAX_FIELD).collect()),
         action: match payload.attr("action") {
+            // A client that goes back may give back the form of the page that it leaves.
+            Some("prev") => AdHocAction::Back,
             _ if is_cancelled => AdHocAction::Cancel,
             // `execute` is the default action, which is the next page, or the end after the last one.
-            None | Some("execute" | "next") => AdHocAction::Go,
+            None | Some("execute") => AdHocAction::Go,
+            Some("next") => AdHocAction::Next,
             Some("complete") => AdHocAction::Complete,
             Some("cancel") => AdHocAction::Cancel,
-            Some("prev") => AdHocAction::Back,
             Some(_) => AdHocAction::Unknown,
         },
         has_form: form.is_some(),

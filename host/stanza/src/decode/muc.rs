@@ -9,15 +9,13 @@ use super::{bare_jid_attribute, jid_attribute};
 use crate::encode::{MUC_ADMIN, MUC_OWNER};
 use crate::text::{is_one_line, line};
 use crate::types::{
-    Actor, Affiliated, Body, FormField, HATS, Hat, Invite, MAX_AFFILIATED, MAX_FORM_FIELDS, MAX_HATS, MucUser,
-    PresenceKind, Registration, VOICE, VoiceRequest, address,
+    Actor, Affiliated, Body, FormField, HATS, Hat, Invite, MAX_AFFILIATED, MAX_FORM_FIELDS, MAX_FORM_VALUES, MAX_HATS,
+    MucUser, PresenceKind, Registration, VOICE, VoiceRequest, address,
 };
 
 const DIRECT_INVITE: &str = "jabber:x:conference";
 /// The maximum number of status codes read from one stanza.
 const MAX_STATUS: usize = 16;
-/// The maximum number of values, and of options, read from one field of a form.
-const MAX_VALUES: usize = 512;
 /// The maximum length of the URI and of the title of a hat, in bytes.
 const MAX_HAT: usize = 256;
 /// The roles and affiliations (XEP-0045, sections 5.1 and 5.2). The first of each replaces an invalid word.
@@ -220,13 +218,13 @@ fn field(field: &Element) -> Option<FormField> {
             .children()
             .filter(|child| child.is("value", ns::DATA_FORMS))
             .map(Element::text)
-            .take(MAX_VALUES)
+            .take(MAX_FORM_VALUES + 1)
             .collect(),
         options: field
             .children()
             .filter(|child| child.is("option", ns::DATA_FORMS))
             .filter_map(value)
-            .take(MAX_VALUES)
+            .take(MAX_FORM_VALUES)
             .collect(),
     })
 }

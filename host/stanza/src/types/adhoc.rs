@@ -30,8 +30,10 @@ pub struct AdHoc {
 /// The action of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdHocAction {
-    /// Execute, or continue.
+    /// Execute, or continue by the default action of the page.
     Go,
+    /// Go on to the page behind this one.
+    Next,
     /// Execute what is filled in so far, on the last page.
     Complete,
     /// Cancel the command.

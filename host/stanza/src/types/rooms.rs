@@ -5,6 +5,8 @@ use jiff::Timestamp;
 
 /// Maximum number of fields of a form. The host does not fill in larger forms.
 pub const MAX_FORM_FIELDS: usize = 512;
+/// Maximum number of values, and of options, of a field. The host does not give back a field with more values.
+pub const MAX_FORM_VALUES: usize = 512;
 /// Maximum number of people in the list of an affiliation.
 pub const MAX_AFFILIATED: usize = 10_000;
 /// Maximum number of bookmarks.

@@ -509,10 +509,14 @@ async def keep(message: Message) -> None:
 
             for steps in ([first], [first, second], [first, second]):
                 await storage.migrate("version", steps)
-            try:
-                await storage.migrate("version", [first])
-            except ValueError as error:
-                await reply(message, f"{ran} {await storage.get('now')} {error}")
+            await storage.set("below", -1)
+            refused = []
+            for key in ("version", "below"):
+                try:
+                    await storage.migrate(key, [first])
+                except ValueError as error:
+                    refused.append(str(error))
+            await reply(message, f"{ran} {await storage.get('now')} {'; '.join(refused)}")
         case ["pages"]:
             first = await storage.entries_page("m/", limit=1)
             rest = await storage.entries_page("m/", first.next, 2)

@@ -90,3 +90,18 @@ fn a_room_says_how_to_register() {
     let found = read("<registered/><username>n</username>");
     assert!(found.is_registered && found.form.is_none());
 }
+
+/// Of a field with more, one more than the host gives back shows that there are more.
+#[test]
+fn the_values_of_a_field_are_read_up_to_one_more_than_may_be() {
+    let read = |count: usize| {
+        let values: String = (0..count).map(|number| format!("<value>{number}@b</value>")).collect();
+        let form = format!("<x xmlns='jabber:x:data' type='form'><field var='f' type='jid-multi'>{values}</field></x>");
+        match body_of(&format!("<query xmlns='http://jabber.org/protocol/muc#owner'>{form}</query>")) {
+            Body::RoomForm(fields) => fields[0].values.len(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let most = crate::types::MAX_FORM_VALUES;
+    assert_eq!([most, most + 1, 2 * most].map(read), [most, most + 1, most + 1]);
+}
