@@ -80,20 +80,11 @@ fn list_came(
         Ok(body) => (newest(&body).and_then(|xml| read_list(form, xml)).unwrap_or_default(), Came::Asked),
         // Most people have no list in one of the forms.
         Err(CallError::Stanza(error)) if error.condition == "item-not-found" => (Vec::new(), Came::Asked),
-        Err(_) => (devices_before(keys, jid, form), Came::Failed),
+        // Such as a list that only contacts may read. Devices count that were in it before, or that wrote. A session alone is no sign of a
+        // device: the person may have removed it.
+        Err(_) => (keys.lists.last(jid, form).to_vec(), Came::Failed),
     };
     take_in(keys, jid, form, devices, came, turn);
-}
-
-/// Returns the devices of a person whose list cannot be had now, such as one that only contacts may read: those of the list before, or
-/// else those that have a session.
-fn devices_before(keys: &EndToEnd, jid: &BareJid, form: OmemoForm) -> Vec<ListedDevice> {
-    let listed = keys.lists.last(jid, form);
-    if !listed.is_empty() {
-        return listed.to_vec();
-    }
-    let devices = keys.sessions.devices(jid, form).take(MAX_DEVICES);
-    devices.map(|device| ListedDevice { device, label: None }).collect()
 }
 
 fn take_in(
