@@ -69,6 +69,18 @@ fn newest(body: &Body) -> Option<&str> {
     page.items.iter().rev().find_map(|item| item.xml.as_deref())
 }
 
+/// Returns the element with the keys of a device. In the newer form, the keys of all devices of a person are in one node, and a server may
+/// answer with more of them than those that were asked for.
+fn keys_of(body: &Body, device: u32, form: OmemoForm) -> Option<&str> {
+    if form == OmemoForm::Older {
+        return newest(body);
+    }
+    let Body::NodeItems(page) = body else { return None };
+    let id = form.bundle_item(device);
+    let mut theirs = page.items.iter().rev().filter(|item| item.id.as_ref() == Some(&id));
+    theirs.find_map(|item| item.xml.as_deref())
+}
+
 fn list_came(
     keys: &mut EndToEnd,
     jid: &BareJid,
@@ -165,7 +177,7 @@ fn bundle_came(
     turn: &mut Turn<'_>,
 ) {
     let now = turn.deadlines.elapsed();
-    let read = outcome.ok().and_then(|body| read_bundle(form, newest(&body)?));
+    let read = outcome.ok().and_then(|body| read_bundle(form, keys_of(&body, device, form)?));
     let checked = read.map(|bundle| Bundle::parse(version(form), &parts(bundle)));
     let bundle = match checked {
         Some(Ok(bundle)) => bundle,
