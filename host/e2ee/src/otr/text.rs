@@ -155,9 +155,29 @@ fn read_query(rest: &str) -> Option<Offer> {
     }
 }
 
+/// Reads the whitespace tags of a text. There may be several, as in a text that quotes another one.
 fn read_tag(text: &str) -> Text<'_> {
-    let Some((front, mut rest)) = text.split_once(TAG) else { return Text::Plain };
-    let (mut offer, mut is_tag) = (Offer::default(), false);
+    let (mut said, mut rest) = (String::new(), text);
+    let (mut offer, mut is_tagged) = (Offer::default(), false);
+    while let Some((front, behind)) = rest.split_once(TAG) {
+        said.push_str(front);
+        rest = read_marks(behind, &mut offer);
+        if rest.len() == behind.len() {
+            said.push_str(TAG);
+        } else {
+            is_tagged = true;
+        }
+    }
+    if !is_tagged {
+        return Text::Plain;
+    }
+    said.push_str(rest);
+    Text::Tagged { text: said, offer }
+}
+
+/// Reads the marks of versions that make a tag of the bytes before them. Returns the rest of the text.
+fn read_marks<'a>(text: &'a str, offer: &mut Offer) -> &'a str {
+    let mut rest = text;
     while let Some((mark, behind)) = rest.split_at_checked(MARK) {
         match mark {
             TAG_V2 => offer.v2 = true,
@@ -167,10 +187,9 @@ fn read_tag(text: &str) -> Text<'_> {
             mark if mark.bytes().all(|byte| matches!(byte, b' ' | b'\t')) => {}
             _ => break,
         }
-        is_tag = true;
         rest = behind;
     }
-    if is_tag { Text::Tagged { text: format!("{front}{rest}"), offer } } else { Text::Plain }
+    rest
 }
 
 /// Reads `5a73a599|27e31597,1,3,piece,`.
@@ -263,6 +282,17 @@ mod tests {
         for text in ["hello", "", "?OTR:AAMD."] {
             assert_eq!((untagged(&BOTH.tag(text)).as_deref(), untagged(text)), (Some(text), None));
         }
+    }
+
+    #[test]
+    fn all_tags_of_a_text_are_read_and_removed() {
+        let tagged = |text: &str, v2, v3| Text::Tagged { text: text.to_owned(), offer: Offer { v2, v3 } };
+        assert_eq!(read(&format!("a{TAG}{TAG_V2}b{TAG}{TAG_V3}c")), tagged("abc", true, true));
+        assert_eq!(read(&format!("{TAG}{TAG_V2}{TAG}{TAG_V3}a")), tagged("a", true, true));
+        // One of them is none, since no version is behind it.
+        assert_eq!(read(&format!("a{TAG}b{TAG}{TAG_V2}")), tagged(&format!("a{TAG}b"), true, false));
+        assert_eq!(read(&format!("a{TAG}{TAG_V2}b{TAG}c")), tagged(&format!("ab{TAG}c"), true, false));
+        assert_eq!(read(&format!("a{TAG}b{TAG}c")), Text::Plain);
     }
 
     #[test]

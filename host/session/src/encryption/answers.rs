@@ -69,6 +69,18 @@ fn newest(body: &Body) -> Option<&str> {
     page.items.iter().rev().find_map(|item| item.xml.as_deref())
 }
 
+/// Returns the element with the keys of a device. In the newer form, the keys of all devices of a person are in one node, and a server may
+/// answer with more of them than those that were asked for.
+fn keys_of(body: &Body, device: u32, form: OmemoForm) -> Option<&str> {
+    if form == OmemoForm::Older {
+        return newest(body);
+    }
+    let Body::NodeItems(page) = body else { return None };
+    let id = form.bundle_item(device);
+    let mut theirs = page.items.iter().rev().filter(|item| item.id.as_ref() == Some(&id));
+    theirs.find_map(|item| item.xml.as_deref())
+}
+
 fn list_came(
     keys: &mut EndToEnd,
     jid: &BareJid,
@@ -80,20 +92,11 @@ fn list_came(
         Ok(body) => (newest(&body).and_then(|xml| read_list(form, xml)).unwrap_or_default(), Came::Asked),
         // Most people have no list in one of the forms.
         Err(CallError::Stanza(error)) if error.condition == "item-not-found" => (Vec::new(), Came::Asked),
-        Err(_) => (devices_before(keys, jid, form), Came::Failed),
+        // Such as a list that only contacts may read. Devices count that were in it before, or that wrote. A session alone is no sign of a
+        // device: the person may have removed it.
+        Err(_) => (keys.lists.last(jid, form).to_vec(), Came::Failed),
     };
     take_in(keys, jid, form, devices, came, turn);
-}
-
-/// Returns the devices of a person whose list cannot be had now, such as one that only contacts may read: those of the list before, or
-/// else those that have a session.
-fn devices_before(keys: &EndToEnd, jid: &BareJid, form: OmemoForm) -> Vec<ListedDevice> {
-    let listed = keys.lists.last(jid, form);
-    if !listed.is_empty() {
-        return listed.to_vec();
-    }
-    let devices = keys.sessions.devices(jid, form).take(MAX_DEVICES);
-    devices.map(|device| ListedDevice { device, label: None }).collect()
 }
 
 fn take_in(
@@ -174,7 +177,7 @@ fn bundle_came(
     turn: &mut Turn<'_>,
 ) {
     let now = turn.deadlines.elapsed();
-    let read = outcome.ok().and_then(|body| read_bundle(form, newest(&body)?));
+    let read = outcome.ok().and_then(|body| read_bundle(form, keys_of(&body, device, form)?));
     let checked = read.map(|bundle| Bundle::parse(version(form), &parts(bundle)));
     let bundle = match checked {
         Some(Ok(bundle)) => bundle,

@@ -96,15 +96,19 @@ impl Lists {
         too_many
     }
 
-    /// Adds a device that sent a message and that an older list lacks: an empty list may be from before the person had OMEMO. A missing
-    /// list stays missing, so it is requested.
-    pub(super) fn add(&mut self, jid: &BareJid, form: OmemoForm, device: u32) {
-        let list = self.all.get_mut(jid).and_then(|lists| lists[place(form)].as_mut());
-        if let Some(List { devices, .. }) = list
-            && devices.len() < MAX_DEVICES
-            && devices.iter().all(|listed| listed.device != device)
-        {
-            devices.push(ListedDevice { device, label: None });
+    /// Adds a device that sent a message at this time, if the list is older: an empty one may be from before the person had OMEMO. A
+    /// newer list that lacks the device counts, as the person may have removed it. A missing list is still requested, and the devices
+    /// that wrote count if it cannot be had.
+    pub(super) fn add(&mut self, (jid, form): (&BareJid, OmemoForm), device: u32, written: Duration) {
+        // Strangers who write must not push out the lists of others.
+        if self.all.len() >= MAX_PEOPLE && !self.all.contains_key(jid) {
+            return;
+        }
+        let missing = || List { devices: Vec::new(), stream: 0, at: Duration::ZERO, lasts: Some(Duration::ZERO) };
+        let list = self.all.entry(jid.clone()).or_default()[place(form)].get_or_insert_with(missing);
+        let is_new = list.devices.iter().all(|listed| listed.device != device);
+        if is_new && list.at <= written && list.devices.len() < MAX_DEVICES {
+            list.devices.push(ListedDevice { device, label: None });
         }
     }
 

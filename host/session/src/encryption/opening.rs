@@ -1,5 +1,7 @@
 //! Decrypts received OMEMO messages, and determines their key and author.
 
+use std::time::Duration;
+
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use parlor_e2ee::omemo::{Prekeys, ReceiveError, Received, Secret, Session as OmemoSession, payload};
@@ -302,7 +304,10 @@ fn decrypt(
     if !is_enough(trust) {
         return if encrypted.payload.is_none() { Ok(None) } else { Err(UndecryptableReason::Distrusted.into()) };
     }
-    keys.lists.add(&jid, form, sender);
+    // An archive may have messages of devices that the person removed long ago.
+    if !is_past {
+        keys.lists.add((&jid, form), sender, written(source, turn));
+    }
     if wants_answer {
         keys.owed.owe(&jid, sender, form, turn);
     }
@@ -331,6 +336,12 @@ fn open_payload(encrypted: &Encrypted, key: &[u8]) -> Result<Option<Secret>, Und
 fn is_old(keys: &EndToEnd, jid: &BareJid, encrypted: &Encrypted, source: Source<'_>) -> bool {
     let later = |at| keys.message_keys.has_later((jid, encrypted.sender, encrypted.form), at);
     source.is_past || source.history.is_some_and(|at| source.room.is_some() || later(at))
+}
+
+/// Returns when a message was written, as the time since the first step.
+fn written(source: Source<'_>, turn: &Turn<'_>) -> Duration {
+    let age = source.history.and_then(|at| Duration::try_from(turn.now.duration_since(at)).ok());
+    turn.deadlines.elapsed().saturating_sub(age.unwrap_or_default())
 }
 
 fn reason(error: ReceiveError, is_old: bool) -> UndecryptableReason {

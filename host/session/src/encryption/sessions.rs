@@ -59,12 +59,6 @@ impl Sessions {
         found.map(|held| &mut held.session)
     }
 
-    /// Returns the devices of a person that have a session in this form.
-    pub(super) fn devices(&self, jid: &BareJid, form: OmemoForm) -> impl Iterator<Item = u32> {
-        let held = self.people.get(jid).into_iter().flatten();
-        held.filter(move |held| held.form == form).map(|held| held.device)
-    }
-
     /// Stores a new or changed session. Adds the changes to keep on disk.
     pub(super) fn put(
         &mut self,

@@ -181,8 +181,7 @@ struct Bot {
 }
 
 fn page(xml: String) -> Body {
-    let item = NodeItem { id: Some("current".to_owned()), xml: Some(xml), ..NodeItem::default() };
-    Body::NodeItems(Box::new(NodePage { items: vec![item], ..NodePage::default() }))
+    clients::items([("current".to_owned(), xml)])
 }
 
 fn wants(ask: &Ask, wanted: &str) -> bool {
@@ -344,8 +343,7 @@ impl Bot {
     fn bundles(&mut self, peer: &Peer) {
         let (form, who) = (peer.form, peer.jid.to_string());
         let id = self.test.asked_of(&who, |ask| wants(ask, &form.bundle_node(peer.id())));
-        let bundle = published(peer.device.bundle(version(form)).parts());
-        self.test.answer(Some(&who), id, Ok(page(bundle_payload(form, &bundle).to_xml())));
+        self.test.answer(Some(&who), id, Ok(clients::items([clients::bundle_of(peer)])));
     }
 
     /// Lets the room say that it has these features.

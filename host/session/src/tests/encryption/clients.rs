@@ -4,6 +4,42 @@ use parlor_stanza::types::NodeOptions;
 
 use super::*;
 
+/// Returns the items of a node, each with its id.
+pub(super) fn items<const N: usize>(items: [(String, String); N]) -> Body {
+    let items = items.map(|(id, xml)| NodeItem { id: Some(id), xml: Some(xml), ..NodeItem::default() });
+    Body::NodeItems(Box::new(NodePage { items: items.into(), ..NodePage::default() }))
+}
+
+/// Returns the item with the keys of a person's client.
+pub(super) fn bundle_of(peer: &Peer) -> (String, String) {
+    let bundle = published(peer.device.bundle(version(peer.form)).parts());
+    (peer.form.bundle_item(peer.id()), bundle_payload(peer.form, &bundle).to_xml())
+}
+
+/// Lets the server of Romeo refuse to give his lists.
+fn refuses_lists(bot: &mut Bot, condition: &str) {
+    for form in OmemoForm::ALL {
+        let id = bot.test.asked_of(ROMEO, |ask| wants(ask, form.list_node()));
+        bot.test.answer(Some(ROMEO), id, Err(stanza_error(condition)));
+    }
+}
+
+/// Returns two clients of Romeo that have written to the bot.
+fn two_that_wrote(bot: &mut Bot, form: OmemoForm) -> (Peer, Peer) {
+    let [mut phone, mut tablet] = [0, 100].map(|sent| Peer { sent, ..Peer::new(ROMEO, form) });
+    bot.hear(&mut phone, "hello");
+    bot.hear(&mut tablet, "hello");
+    assert_eq!(bot.bodies(), ["hello", "hello"]);
+    (phone, tablet)
+}
+
+/// Says something to Romeo, and returns whether each of his clients can read it.
+fn is_read_by(bot: &mut Bot, peers: [&mut Peer; 2]) -> [bool; 2] {
+    let mut sent = bot.say(ROMEO, "secret", EncryptionWish::AsTheChat);
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    peers.map(|peer| peer.reads(bot).is_some())
+}
+
 /// Returns the options that a node gets.
 fn configured<'a>(ask: &'a Ask, wanted: &str) -> Option<&'a NodeOptions> {
     let Ask::Pubsub(ask) = ask else { return None };
@@ -83,18 +119,12 @@ fn somebody_who_turns_omemo_on_is_answered_though_the_list_was_empty_a_moment_ag
 
 /// Some clients publish lists that only contacts may read.
 #[test]
-fn a_device_with_a_session_is_answered_while_its_list_cannot_be_had() {
-    fn refuse(bot: &mut Bot, condition: &str) {
-        for form in OmemoForm::ALL {
-            let id = bot.test.asked_of(ROMEO, |ask| wants(ask, form.list_node()));
-            bot.test.answer(Some(ROMEO), id, Err(stanza_error(condition)));
-        }
-    }
+fn a_device_that_wrote_is_answered_while_its_list_cannot_be_had() {
     for form in OmemoForm::ALL {
         let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
         bot.hear(&mut romeo, "hello");
         let mut sent = bot.say(ROMEO, "one", EncryptionWish::Required);
-        refuse(&mut bot, "not-authorized");
+        refuses_lists(&mut bot, "not-authorized");
         assert!(matches!(got(&mut sent), Some(Ok(_))), "{form:?}");
         assert_eq!(romeo.reads(&bot).as_deref(), Some("one"), "{form:?}");
         // The list is asked for again, and the devices in it stay if it cannot be had later.
@@ -104,7 +134,7 @@ fn a_device_with_a_session_is_answered_while_its_list_cannot_be_had() {
         assert!(matches!(got(&mut sent), Some(Ok(_))), "{form:?}");
         bot.test.wait(3_601);
         let mut sent = bot.say(ROMEO, "three", EncryptionWish::Required);
-        refuse(&mut bot, "remote-server-not-found");
+        refuses_lists(&mut bot, "remote-server-not-found");
         assert!(matches!(got(&mut sent), Some(Ok(_))), "{form:?}");
         assert_eq!(romeo.reads(&bot).as_deref(), Some("three"), "{form:?}");
     }
@@ -133,5 +163,100 @@ fn a_broken_session_is_replaced_once_the_keys_of_its_device_can_be_had() {
         bot.test.forget();
         bot.hear(&mut romeo, "at last");
         assert_eq!(bot.bodies(), ["at last"], "{form:?}");
+    }
+}
+
+/// A session with a device says nothing about whether its owner still has it.
+#[test]
+fn a_removed_device_gets_nothing_while_the_list_cannot_be_had() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        bot.hear(&mut romeo, "hello");
+        let mut sent = bot.say(ROMEO, "one", EncryptionWish::AsTheChat);
+        bot.lists(ROMEO, |_| Vec::new());
+        assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "{form:?}");
+        bot.test.wait(3_601);
+        let before = bot.sealed();
+        let mut sent = bot.say(ROMEO, "two", EncryptionWish::AsTheChat);
+        refuses_lists(&mut bot, "remote-server-timeout");
+        assert!(matches!(got(&mut sent), Some(Err(CallError::Unsupported(_)))), "{form:?}");
+        assert_eq!(bot.sealed(), before, "{form:?}");
+        // It is there again.
+        bot.hear(&mut romeo, "I am back");
+        assert!(matches!(got(&mut bot.say(ROMEO, "three", EncryptionWish::AsTheChat)), Some(Ok(_))), "{form:?}");
+        assert_eq!(romeo.reads(&bot).as_deref(), Some("three"), "{form:?}");
+    }
+}
+
+#[test]
+fn a_removed_device_does_not_come_back_by_an_archived_message() {
+    for form in OmemoForm::ALL {
+        let mut bot = Bot::new(TrustPolicy::Blind);
+        let (mut phone, mut tablet) = two_that_wrote(&mut bot, form);
+        let from = tablet.sender();
+        let xml = tablet.writes(&bot, "from before", &from);
+        bot.test.wait(5);
+        bot.told_of_by(ROMEO, phone.id());
+        let id = bot.test.asked_of("bot@example.org", |ask| matches!(ask, Ask::DiscoInfo { .. }));
+        let disco = types::Disco { features: vec![types::MAM.to_owned()], ..types::Disco::default() };
+        bot.test.answer(Some("bot@example.org"), id, Ok(Body::Disco(disco)));
+        let query = types::ArchiveQuery { max: 5, ..types::ArchiveQuery::default() };
+        let mut page = bot.test.ask(QueryArchive { by: None, query });
+        let asked = bot.test.sent.iter().rev().find_map(|stanza| match stanza {
+            Outgoing::Ask { id, ask: Ask::Archive(query), .. } => Some((id.clone(), query.queryid.clone())),
+            _ => None,
+        });
+        let (id, queryid) = asked.unwrap();
+        bot.test.hear_xml(&format!(
+            "<message xmlns='jabber:client' from='bot@example.org'><result xmlns='urn:xmpp:mam:2' queryid='{queryid}' \
+             id='a1'><forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' \
+             stamp='2026-11-20T05:24:00Z'/>{xml}</forwarded></result></message>"
+        ));
+        bot.test.answer(None, id, Ok(Body::ArchiveFin(types::ArchiveFin::default())));
+        let page = got(&mut page).unwrap().unwrap();
+        assert_eq!(page.messages[0].message.body.as_deref(), Some("from before"), "{form:?}");
+        assert_eq!(is_read_by(&mut bot, [&mut phone, &mut tablet]), [true, false], "{form:?}");
+    }
+}
+
+#[test]
+fn a_removed_device_does_not_come_back_by_a_message_that_the_server_kept() {
+    for form in OmemoForm::ALL {
+        let mut bot = Bot::new(TrustPolicy::Blind);
+        let (mut phone, mut tablet) = two_that_wrote(&mut bot, form);
+        bot.test.wait(60);
+        bot.told_of_by(ROMEO, phone.id());
+        bot.test.wait(60);
+        for (age, is_back) in [(90, false), (30, true)] {
+            let from = tablet.sender();
+            let at = bot.test.now - Duration::from_secs(age);
+            let stamp = format!("<delay xmlns='urn:xmpp:delay' from='example.org' stamp='{at}'/></message>");
+            bot.test.forget();
+            let xml = tablet.writes(&bot, "kept", &from).replace("</message>", &stamp);
+            bot.test.hear_xml(&xml);
+            assert_eq!(bot.bodies(), ["kept"], "{form:?}");
+            let are_read = is_read_by(&mut bot, [&mut phone, &mut tablet]);
+            assert_eq!(are_read, [true, is_back], "{form:?}: {age} s old, and the list is from 60 s ago");
+        }
+    }
+}
+
+/// Some servers answer with all items of a node.
+#[test]
+fn among_the_keys_of_several_devices_those_of_the_device_count() {
+    let form = OmemoForm::Current;
+    for is_there in [true, false] {
+        let mut bot = Bot::new(TrustPolicy::Blind);
+        let [mut romeo, other] = [(); 2].map(|()| Peer::new(ROMEO, form));
+        let mut sent = bot.say(ROMEO, "secret", EncryptionWish::Required);
+        bot.lists(ROMEO, |form| romeo.listed(form));
+        let id = bot.test.asked_of(ROMEO, |ask| wants(ask, &form.bundle_node(romeo.id())));
+        let others = bundle_of(&other);
+        let answer = if is_there { items([bundle_of(&romeo), others]) } else { items([others]) };
+        bot.test.answer(Some(ROMEO), id, Ok(answer));
+        let sent = got(&mut sent).expect("nothing else is asked for");
+        assert_eq!(sent.is_ok(), is_there, "{sent:?}");
+        assert_eq!(romeo.reads(&bot).is_some(), is_there);
+        assert_eq!(bot.known(ROMEO), if is_there { vec![romeo.fingerprint()] } else { Vec::new() });
     }
 }
