@@ -272,7 +272,8 @@ func answer(ctx context.Context, message *parlor.Message) error {
 }
 "#;
 
-pub(super) const MODULE: &str = "module actions\n\ngo 1.24\n\nrequire parlor v0.1.0\n\nreplace parlor => ./.parlor/sdk\n";
+pub(super) const MODULE: &str =
+    "module actions\n\ngo 1.24\n\nrequire parlor v0.1.0\n\nreplace parlor => ./.parlor/sdk\n";
 
 const READER: &str = r#"package main
 

@@ -40,20 +40,21 @@ pub(super) fn way(request: &Request) -> Result<Way, Refusal> {
     Ok(match (is_get, &path[..]) {
         // Each node counts its entries by itself.
         (true, ["v1", "audit"]) if ["before", "after"].iter().any(|name| request.value(name).is_some()) => Way::Here,
-        (true, ["v1", "rooms" | "contacts"]) => of(account),
         (_, ["v1", "rooms", "show" | "join" | "leave"]) => met(request, "room", account),
         (false, ["v1", "say"]) => met(request, "to", account),
         (false, ["v1", "web", "link"]) => {
             request.value("to").and_then(|to| BareJid::new(to).ok()).map_or(Way::Here, Way::Owner)
         }
-        (_, ["v1", "accounts", name, "keys", ..]) => name.parse().map_or(Way::Here, Way::Holder),
         (false, ["v1", "plugins", _, "webhooks", "replay"]) => {
             // Each account counts its requests by itself, so a number alone could mean several of them.
             let unnamed = || Refusal::Value("name the account of the request with --account".to_owned());
             Way::Holder(account.ok_or_else(unnamed)?)
         }
+        // One account, which the path names or the query.
+        (_, ["v1", "accounts", name, "keys", ..]) => name.parse().map_or(Way::Here, Way::Holder),
         (false, ["v1", "plugins", _, "data", "import"]) => account.map_or(Way::Here, Way::Holder),
-        (
+        (true, ["v1", "rooms" | "contacts"])
+        | (
             false,
             ["v1", "plugins", _, "webhooks", "rotate"]
             | ["v1", "plugins", _, "schedules", "pause" | "resume"]
