@@ -1,6 +1,7 @@
 """Gives a plugin's commands to the host, and the host's events to the plugin."""
 
 import asyncio
+import inspect
 import logging
 from functools import partial
 from typing import Any, Awaitable, Callable, Iterator, Mapping, Optional
@@ -12,6 +13,7 @@ from mautrix.util.config import BaseProxyConfig
 from parlor_port import files, places
 from parlor_port import running as port
 
+from .client import Client
 from .events import message_event, message_events, reaction_events
 from .handlers import command as commands
 from .handlers import event as events
@@ -111,9 +113,12 @@ class Runner:
         self._started.set()
 
     def _object(self, config: Any) -> Any:
-        plugin = self._kind.__new__(self._kind)
-        Plugin.__init__(plugin, self._name, config)
-        return plugin
+        given: dict[str, Any] = {"client": Client(), "instance_id": self._name, "config": config}
+        parameters = inspect.signature(self._kind).parameters.values()
+        # A plugin with an own `__init__` mostly passes on what it is given.
+        if all(one.kind is not one.VAR_KEYWORD for one in parameters):
+            given = {one.name: given[one.name] for one in parameters if one.name in given}
+        return self._kind(**given)
 
     async def _stop(self) -> None:
         if self._plugin is not None:
