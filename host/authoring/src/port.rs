@@ -53,6 +53,8 @@ const CALL: &str = "import sys; sys.path.insert(0, sys.argv[1]); import main; ma
 const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "aiohttp/__init__.py",
     "aiohttp/web.py",
+    "asyncpg/__init__.py",
+    "asyncpg/exceptions.py",
     "bottle/__init__.py",
     "errbot/__init__.py",
     "errbot/backends/__init__.py",
@@ -79,6 +81,7 @@ const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "maubot/matrix.py",
     "maubot/media.py",
     "maubot/plugin_base.py",
+    "maubot/room_state.py",
     "maubot/running.py",
     "maubot/sched.py",
     "maubot/state.py",
@@ -86,11 +89,13 @@ const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "mautrix/__init__.py",
     "mautrix/client.py",
     "mautrix/errors.py",
+    "mautrix/serialized.py",
     "mautrix/types.py",
     "mautrix/util/__init__.py",
     "mautrix/util/async_db.py",
     "mautrix/util/background_task.py",
     "mautrix/util/config.py",
+    "mautrix/util/formatter.py",
     "mautrix/util/logging.py",
     "mautrix/util/markdown.py",
     "parlor_port/__init__.py",
@@ -107,6 +112,7 @@ const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "parlor_port/zones_of_pytz.py",
     "requests/__init__.py",
     "requests/exceptions.py",
+    "yarl/__init__.py",
 ];
 
 /// The names that git ignores in the new folder.

@@ -15,22 +15,15 @@ COMMAND = re.compile(r"[^\W_][\w-]{0,31}\Z")
 #: A media type.
 KIND = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}")
 
+#: The names of servers in `aiohttp`, also by the modules that they come from.
+WEB = re.compile(r"aiohttp\.web(_request|_response|_exceptions)?\.")
+
 #: The author of a message, and the names of those who may do something.
 AUTHOR = re.compile(r"\.(sender|state_key|frm|nick|person|aclattr|fullname|username)\b(?!\()")
 ALLOWED = re.compile(r"(?i)config\b|admin|owner|allow|whitelist|moderator|permit|authori[sz]ed|trusted")
 
-#: The packages that the layer brings along.
-OURS = {"errbot", "maubot", "mautrix", "requests", "aiohttp", "parlor"}
-#: The names of these that plugins may use.
-REQUESTS = {
-    "get", "post", "put", "delete", "patch", "head", "options", "request", "Session", "session", "Response", "exceptions", "codes",
-    "RequestException", "HTTPError", "ConnectionError", "Timeout", "ConnectTimeout", "ReadTimeout", "TooManyRedirects", "JSONDecodeError",
-    "InvalidURL", "auth", "sessions", "models",
-}
-AIOHTTP = {
-    "ClientSession", "ClientTimeout", "ClientError", "ClientResponseError", "ClientConnectionError", "ClientConnectorError",
-    "ContentTypeError", "ClientResponse", "BasicAuth", "FormData", "client_exceptions", "InvalidURL", "web",
-}
+#: The frameworks, and the SDK.
+OURS = {"errbot", "maubot", "mautrix", "parlor"}
 INSTEAD_OF_PACKAGE = "in the plugin's folder: `pip install --target . NAME`; it has to be all Python, and read no files while it runs"
 
 
@@ -50,6 +43,8 @@ class Checker:
         self.replaced: set[str] = set()
         #: Packages that have to be added, by their names for pip.
         self.packages: set[str] = set()
+        # For errbot, asyncpg is a package for servers of PostgreSQL.
+        self._packages = {*lacks.PACKAGES_OF_LAYER} - ({"asyncpg"} if has_web else set())
         self._told: set[tuple[str, int, str]] = set()
 
     def tell(self, kind: str, module: Module, node: "ast.AST | int", what: str, why: str, instead: str) -> None:
@@ -72,7 +67,7 @@ class Checker:
     def _imports(self, module: Module) -> None:
         for name, line, may_miss, is_late in tree.imports(module):
             top = name.partition(".")[0]
-            if name.startswith("aiohttp.web.") and name.rpartition(".")[2] not in lacks.WEB:
+            if WEB.match(name) and name.rpartition(".")[2] not in lacks.WEB:
                 self.tell("lacks", module, line, name, *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
             if top in lacks.WEB_OF_ERRBOT and top not in self.siblings and self.has_web:
                 self.parts.add(top)
@@ -80,8 +75,9 @@ class Checker:
                 if last and last not in lacks.WEB_OF_ERRBOT[top]:
                     self.tell("lacks", module, line, name, *lacks.NO_WEB_SERVER)
                 continue
-            if top in OURS:
+            if top in OURS or top in self._packages:
                 self.parts.add("maubot" if top == "mautrix" else top)
+                self._of_package(module, line, name)
                 continue
             if name.startswith("urllib.request"):
                 self.replaced.add("opened")
@@ -151,13 +147,22 @@ class Checker:
 
     def _of_web(self, module: Module, node: ast.Attribute, name: Optional[str]) -> None:
         base, _, last = (name or "").rpartition(".")
-        for package, known in (("requests", REQUESTS), ("aiohttp", AIOHTTP)):
-            if base == package and last not in known:
-                self.tell("lacks", module, node, f"{package}.{last}", "the layer does not have it", "`parlor.http`")
+        package, *inner = base.split(".")
+        if package in self._packages and set(inner) <= lacks.MODULES_OF_LAYER.get(package, set()):
+            self._of_package(module, node, f"{base}.{last}")
         if self.has_web and base in lacks.WEB_OF_ERRBOT and last not in lacks.WEB_OF_ERRBOT[base]:
             self.tell("lacks", module, node, f"{base}.{last}", *lacks.NO_WEB_SERVER)
         if base == "aiohttp.web" and last not in lacks.WEB:
             self.tell("lacks", module, node, f"aiohttp.web.{last}", *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
+
+    def _of_package(self, module: Module, node: "ast.AST | int", name: str) -> None:
+        """Tells of a name of a package that the layer has in part."""
+        package, *inner = name.split(".")
+        known = lacks.PACKAGES_OF_LAYER.get(package)
+        while inner and inner[0] in lacks.MODULES_OF_LAYER.get(package, ()):
+            inner = inner[1:]
+        if known is not None and inner and inner[0] not in known and inner != ["*"] and not name.startswith("aiohttp.web"):
+            self.tell("lacks", module, node, name, "the layer does not have it", "`parlor.http`")
 
     def _runs_at_build(self, module: Module, node: ast.AST) -> bool:
         return not any(node in ast.walk(function) for function, _ in tree.functions(module))

@@ -74,7 +74,7 @@ class Runner:
         parlor.on_start(self._start)
         # The others have names that the plugin makes when it starts.
         for command in _commands(self._kind):
-            if not callable(command.name):
+            if not command.is_of_settings:
                 self._command(command, lambda: self._plugin)
         if self._hears:
             parlor.on("message")(self._hear)
@@ -103,7 +103,7 @@ class Runner:
         # The plugin may have changed what the names of its commands are made from, and have made more objects with handlers.
         for owner in [plugin, *plugin._parlor_handlers]:
             for command in _commands(type(owner)):
-                if owner is not plugin or callable(command.name):
+                if owner is not plugin or command.is_of_settings:
                     self._command(command, _always(owner))
             for found in _methods(owner):
                 self._passives += ((found, waits) for waits in getattr(found, commands.PASSIVE, []))
@@ -139,15 +139,14 @@ class Runner:
             await self._give(owner(), command, f"{_PREFIX}{name}", event, given.rest)
 
         # The host would read the arguments of one with aliases.
-        for one in dict.fromkeys([name, *command.aliases]):
+        for one in command.words_for(owner()):
             parlor.command(one, help=help, usage=usage)(give)
 
     async def _give(self, instance: Any, command: commands.Command, names: str, event: Any, rest: str) -> None:
         word, after = commands.first_word(rest)
         for one in commands.on(command.subcommands):
-            own = one.name_for(instance)
-            if word and word.lower() in (own.lower(), *(alias.lower() for alias in one.aliases)):
-                await self._give(instance, one, f"{names} {own}", event, after)
+            if word and one.is_named(word, instance):
+                await self._give(instance, one, f"{names} {one.name_for(instance)}", event, after)
                 return
         if command.subcommands and command.require_subcommand:
             await event.reply("\n".join(_help(instance, command, names)))
