@@ -195,7 +195,7 @@ class Told(unittest.TestCase):
             ("def callback_presence(self, presence):\n    pass", "", "callback_presence()"),
             ("def a(self, m):\n    return m.getFrom()", "", ".getFrom()"),
             ("def a(self):\n    return threading.Thread()", "import threading", "threading"),
-            ("def a(self):\n    return os.environ.get('X')", "import os", "os.environ.get"),
+            ("def a(self):\n    return os.environ.get(str(1))", "import os", "os.environ.get"),
             ("def a(self):\n    return open('x')", "", "open()"),
             ("def a(self):\n    pass", "from errbot import repo_manager", "errbot.repo_manager"),
             ("@cmdfilter(catch_unprocessed=True)\ndef a(self, msg, cmd, args, dry_run):\n    pass", "from errbot import cmdfilter", "@cmdfilter(catch_unprocessed=…)"),
@@ -270,6 +270,53 @@ class Told(unittest.TestCase):
         for value, says in (("True", ["@re_botcmd(admin_only=…)"]), ("ADMINS", ["@re_botcmd(admin_only=…)"]), ("False", [])):
             body = f"@re_botcmd(pattern='x', admin_only={value})\ndef a(self, msg, match):\n    return 'b'"
             self.assertEqual(self.lacks(errbot(body, "from errbot import re_botcmd\nADMINS = True")), says, value)
+
+    def test_modules_that_are_chosen_later_are_imported_by_the_build(self) -> None:
+        for call in ("importlib.import_module(f'.ways.{name}', package='a')", "importlib.import_module('a.ways.' + name)",
+                     "importlib.import_module(f'.ways.{name}', __package__)"):
+            texts = {"maubot.yaml": YAML, "a/ways/__init__.py": "", "a/ways/mint.py": "x = 1\n", "a/ways/green.py": "",
+                     "a/ways/deep/inner.py": "", "a/other.py": "",
+                     "a/__init__.py": f"import importlib\nfrom maubot import Plugin\n\nclass A(Plugin):\n    def way(self, name):\n        return {call}\n"}
+            result = sample.port(texts)
+            self.assertEqual(sample.told(result, "lacks"), [], call)
+            self.assertEqual(sample.told(result, "check"), ["a/__init__.py:6 modules such as a.ways.green"])
+            one = "with contextlib.suppress(ImportError):\n    import a.ways."
+            self.assertIn(f"{one}green\n{one}mint\n", result["files"]["plugin.py"])
+            self.assertEqual(sorted(one for one in result["files"] if one.startswith("a/")), ["a/__init__.py", "a/ways/__init__.py", "a/ways/green.py", "a/ways/mint.py"])
+        for call in ("importlib.import_module(name)", "importlib.import_module(f'{name}_ways')", "importlib.import_module('.ways', name)"):
+            result = maubot(f"def way(self, name):\n    return {call}", "import importlib")
+            self.assertEqual(sample.told(result, "lacks"), ["a.py:7 importlib.import_module"], call)
+
+    def test_a_folder_whose_name_is_taken_is_renamed(self) -> None:
+        about = YAML.replace("- a", "- plugin.bot").replace("main_class: A", "main_class: plugin.bot/A")
+        texts = {"maubot.yaml": about, "plugin/__init__.py": "from .bot import A\n", "plugin/ways.py": "", "plugin/bot.py": "from maubot import Plugin\nfrom . import ways\n\nclass A(Plugin):\n    pass\n"}
+        result = sample.port(texts)
+        self.assertEqual([one["what"] for one in result["findings"]], ["the folder is called plugin_ported now"])
+        self.assertIn("import plugin_ported.bot\n", result["files"]["plugin.py"])
+        self.assertIn("plugin_ported/ways.py", result["files"])
+        texts["plugin/bot.py"] = texts["plugin/bot.py"].replace("from . import", "from plugin import")
+        self.assertEqual(sample.told(sample.port(texts), "lacks"), ["plugin/__init__.py:1 the module plugin"])
+
+    def test_settings_are_read_where_their_names_are_those_of_other_modules_and_of_the_environment(self) -> None:
+        result = sample.port({
+            "a.plug": PLUG, "names.py": "UNITS = 'units'\nDEFAULT = 'metric'\n",
+            "a.py": "import names\nfrom os import environ\nfrom names import DEFAULT\nfrom errbot import BotPlugin\n"
+            "TEMPLATE = {names.UNITS: DEFAULT, 'place': environ.get('PLACE', 'here')}\n\nclass A(BotPlugin):\n"
+            "    def get_configuration_template(self):\n        return TEMPLATE\n"})
+        self.assertEqual(sample.told(result, "lacks"), ["a.py:5 os.environ.get"])
+        settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
+        self.assertEqual({name: one["default"] for name, one in settings.items()}, {"units": "metric", "place": "here"})
+
+    def test_environment_variables_of_functions_become_settings(self) -> None:
+        result = errbot(
+            "def a(self, name):\n    return os.environ['API_TOKEN'], getenv('PLACE'), os.getenv('PLACE', 'here'), os.environ.get(name), os.environ.get('EARLY')",
+            "import os\nfrom os import getenv\nEARLY = os.environ.get('EARLY')")
+        self.assertEqual(sample.told(result, "lacks"), ["a.py:4 os.environ.get", "a.py:8 os.environ.get"])
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], [
+            "the environment variable API_TOKEN", "the environment variable PLACE"])
+        settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
+        self.assertEqual({name: (one["type"], one.get("default")) for name, one in settings.items()}, {"api_token": ("secret", None), "place": ("string", "here")})
+        self.assertIn("parlor_port.environ.use({'API_TOKEN': 'api_token', 'PLACE': 'place'})\n\nimport a\n", result["files"]["plugin.py"])
 
     def test_what_plugins_of_maubot_use_beyond_the_layer(self) -> None:
         for body, head, says in (

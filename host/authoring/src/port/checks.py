@@ -39,6 +39,10 @@ class Checker:
         #: Parts of the layer that the plugin needs, and modules that it imports while it runs.
         self.parts: set[str] = set()
         self.late: set[str] = set()
+        #: Those that it chooses while it runs. It needs no others.
+        self.chosen: set[str] = set()
+        #: Expressions that others tell of.
+        self.apart: set[ast.AST] = set()
         #: Modules of the layer that replace functions of Python.
         self.replaced: set[str] = set()
         #: Packages that have to be added, by their names for pip.
@@ -112,9 +116,15 @@ class Checker:
                 self.needs(module, line, top, "the package is not part of Python", lacks.PACKAGES.get(top, top))
 
     def _calls(self, module: Module) -> None:
+        done = self._chosen(module) | self.apart
         for node in ast.walk(module.tree):
+            if node in done:
+                continue
             if isinstance(node, ast.Attribute):
                 name = module.dotted(node)
+                if name in lacks.CALLS:
+                    # `environ.get` is told once, and not as `environ` besides.
+                    done.add(node.value)
                 if name in lacks.CALLS and self._is_whole(module, node):
                     self.tell("lacks", module, node, name, *lacks.CALLS[name])
                 self._of_web(module, node, name)
@@ -124,6 +134,17 @@ class Checker:
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open":
                 if "open" not in module.aliases and not self._runs_at_build(module, node):
                     self.tell("lacks", module, node, "open()", "there are no files", lacks.FILES)
+
+    def _chosen(self, module: Module) -> set[ast.AST]:
+        """Has modules imported while the plugin is built that it chooses while it runs. Returns the expressions that do so."""
+        found: set[ast.AST] = set()
+        for function, beginning in tree.chosen(module):
+            names = [one.name for one in self.modules if tree.may_be_chosen(one.name, beginning)]
+            if names:
+                found.add(function)
+                self.chosen.update(names)
+                self.tell("check", module, function, f"modules such as {names[0]}", *lacks.CHOSEN)
+        return found
 
     def _old(self, module: Module) -> None:
         """Tells of names and methods that newer versions of Python no longer have."""

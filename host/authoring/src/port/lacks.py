@@ -67,6 +67,8 @@ CALLS = {
     "signal.signal": ("there are no signals", "`deactivate` or `stop`, which run when the plugin ends"),
 }
 
+CHOSEN = ("it is chosen while the plugin runs, where there are no files: plugin.py imports all that may be meant", "nothing")
+ENVIRONMENT = ("a plugin has no environment: plugin.toml has a setting in its place", "nothing, once the owner has set it")
 GONE = "it is gone from the Python that plugins run in, 3.14"
 CALLS |= {f"ast.{name}": (GONE, "`ast.Constant`") for name in ("Num", "Str", "Bytes", "NameConstant", "Ellipsis")}
 CALLS |= {
@@ -234,7 +236,9 @@ OF_SELF = {
 }
 
 #: Attributes of the bot and its configuration that the layer has.
-OF_BOT = {"self._bot.prefix", "self._bot.bot_config.BOT_PREFIX", "self.bot_config.BOT_PREFIX"}
+OF_BOT = {
+    "self._bot.prefix", *(f"self.{of}.{name}" for of in ("bot_config", "_bot.bot_config") for name in ("BOT_PREFIX", "BOT_ALT_PREFIXES")),
+}
 
 #: Parts of the bot's configuration that plugins use.
 OF_CONFIG = {
@@ -281,7 +285,7 @@ MAUBOT = {
         "Membership", "MemberStateEventContent", "StateEvent", "StrippedStateEvent", "RedactionEvent", "Member", "BaseMessageEventContent",
         "CanonicalAliasStateEventContent", "ExtensibleEnum", "JSON", "PowerLevelStateEventContent", "ReactionEventContent",
         "RoomCreateStateEventContent", "RoomNameStateEventContent", "RoomTopicStateEventContent", "SerializableEnum", "SerializerError",
-        "deserializer", "serializer",
+        "PaginationDirection", "deserializer", "serializer",
     },
     "mautrix.client": {"Client", "InternalEventType", "MembershipEventDispatcher", "SyncStream"},
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
@@ -305,6 +309,7 @@ MAUBOT |= {f"mautrix.errors.{name}": MAUBOT["mautrix.errors"] for name in ("base
 VALUES = {
     "MessageType": {"TEXT", "NOTICE", "EMOTE", "IMAGE", "VIDEO", "AUDIO", "FILE", "LOCATION", "STICKER"},
     "Format": {"HTML"},
+    "PaginationDirection": {"FORWARD", "BACKWARD"},
     "RelationType": {"REPLACE", "ANNOTATION", "REFERENCE", "THREAD"},
     "Membership": {"JOIN", "LEAVE", "BAN", "INVITE", "KNOCK"},
 }
@@ -319,7 +324,6 @@ NOT_IN_MAUBOT = {
     "mautrix.client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
     "mautrix.types.EncryptedFile": ("the host decrypts files", "`await self.client.download_media(evt.content.url)`, which gives the decrypted file"),
     "mautrix.types.EncryptedEvent": ("the host decrypts messages", "`MessageEvent`, which has the text"),
-    "mautrix.types.PaginationDirection": ("a plugin reads no history by it", "`parlor.archive`, with the permission `archive.read`"),
     "mautrix.util.formatter": ("messages of XMPP are texts", "`parse_html`, which gives the text that HTML shows"),
     "mautrix.util.manhole": ("nobody can run code in a plugin", "nothing"),
     "mautrix.crypto.attachments": ("the host decrypts files", "`await self.client.download_media(evt.content.url)`, which gives the decrypted file"),
@@ -353,6 +357,7 @@ REDACTS = ("a message of somebody else is taken back by the room, if the owner g
 SCHED = {"run_periodically"}
 NO_SCHED = ("the layer's scheduler does not have it", "`self.sched.run_periodically(…)`, `parlor.schedules.cron(…)`, `parlor.after(…)`")
 MXC = ("it is an address of a file of Matrix", "the address that `self.client.upload_media(…)` gives, or one of the web")
+NO_HISTORY = ("the layer's client reads no history", "`parlor.archive`, with the permission `archive.read`: reference/api/archive.md")
 NO_CLIENT = ("the layer's client does not have it", "the groupings of parlor: chats, rooms, files, vcard")
 
 #: Names of packages for web servers that the layer has, for webhooks of errbot.

@@ -198,7 +198,9 @@ class Maubot:
             # It may be another client, so that nothing is said of what it lacks.
             self._of_client(module, node, shown, last)
         if (owner.endswith("self.client") or owner == "evt.client" or owner.endswith("bot.client")) and node not in self._apart:
-            if last not in lacks.CLIENT:
+            if last in ("get_messages", "get_event_context"):
+                tell("lacks", module, node, shown, *lacks.NO_HISTORY)
+            elif last not in lacks.CLIENT:
                 tell("lacks", module, node, shown, *lacks.NO_CLIENT)
             elif last == "download_media":
                 # The host opens only files of messages that the plugin has heard.

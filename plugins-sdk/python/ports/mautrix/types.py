@@ -127,6 +127,13 @@ class Format(Enum):
     HTML = "org.matrix.custom.html"
 
 
+class PaginationDirection(Enum):
+    """Where a history is read to. The layer reads none: `parlor plugin port` tells of the calls."""
+
+    FORWARD = "f"
+    BACKWARD = "b"
+
+
 class RelationType(str):
     """How a message relates to another one."""
 
