@@ -367,12 +367,19 @@ class Told(unittest.TestCase):
         self.assertEqual(tomllib.loads(result["files"]["plugin.toml"])["permissions"]["storage"]["scope"], ["6 MiB"])
         self.assertIn("has_database=True", result["files"]["plugin.py"])
 
+    def test_rows_and_errors_of_other_databases_are_those_of_sqlite(self) -> None:
+        head = "import sqlite3\nfrom asyncpg import Record, UniqueViolationError\nimport asyncpg.exceptions\nfrom maubot import Plugin\n"
+        texts = plugin("def a(self, row: Record):\n    return asyncpg.exceptions.UniqueViolationError, sqlite3.IntegrityError\n", head)
+        self.assertEqual(sample.told(sample.port(texts), "lacks"), [])
+        texts = plugin("def a(self):\n    sqlite3.connect('a.db')\n", head)
+        self.assertEqual(sample.told(sample.port(texts), "lacks"), ["a.py:12 sqlite3.connect"])
+
     def test_each_use_of_another_database_is_told_with_its_line(self) -> None:
-        texts = plugin("def a(self):\n    self.database.execute('')\n    return self.database\n", "from maubot import Plugin\nimport sqlalchemy as sql\nfrom asyncpg import Record\n")
+        texts = plugin("def a(self):\n    self.database.execute('')\n    return self.database\n", "from maubot import Plugin\nimport sqlalchemy as sql\nfrom asyncpg import Pool, Record\n")
         texts["maubot.yaml"] = ABOUT.replace("database_type: asyncpg\n", "")
         result = sample.port(texts)
         self.assertEqual(sample.told(result, "lacks"), [
-            "a.py:2 sqlalchemy", "a.py:3 asyncpg", "a.py:11 self.database", "a.py:12 self.database", "maubot.yaml:6 database: true",
+            "a.py:2 sqlalchemy", "a.py:3 asyncpg.Pool", "a.py:11 self.database", "a.py:12 self.database", "maubot.yaml:6 database: true",
         ])
-        remedies = [one["instead"] for one in result["findings"] if one["what"] != "asyncpg"]
+        remedies = [one["instead"] for one in result["findings"] if one["what"] != "asyncpg.Pool"]
         self.assertTrue(all("docs/author/data.md" in one for one in remedies), remedies)

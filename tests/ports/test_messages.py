@@ -1,6 +1,7 @@
 """Ids of messages, and files that come with them: `python3 -m unittest discover tests/ports`."""
 
 import asyncio
+import os
 from typing import Any
 
 from test_layer import Case, errbot, extensions, maubot
@@ -30,6 +31,35 @@ async def correct(self, evt):
     await own.edit("tea")
     await evt.respond(f"{self.said == own.event_id}")
 """
+
+
+class Settings(Case):
+    async def test_a_plugin_without_settings_has_none_checked(self) -> None:
+        host = await self.begun(errbot("""
+            def check_configuration(self, configuration):
+                assert configuration.get("units") != "stones", configuration
+
+            def configure(self, configuration):
+                super().configure(configuration or {"units": "metric"})
+
+            @botcmd
+            def a(self, msg, args):
+                return f"{self.config['units']} {self.bot_config.BOT_ALT_PREFIXES}"
+        """))
+        self.assertEqual(await self.answers("!a"), ["metric ()"])
+
+    async def test_environment_variables_are_settings(self) -> None:
+        texts = errbot("""
+            @botcmd
+            def a(self, msg, args):
+                return f"{os.environ['PLACE']} {os.getenv('UNITS', 'metric')} {'API_TOKEN' in os.environ} {environ.get('NONE', 3)}"
+        """)
+        texts["a.py"] = f"import os\nfrom os import environ\n{texts['a.py']}"
+        self.addCleanup(setattr, os, "getenv", os.getenv)
+        self.addCleanup(setattr, os, "environ", os.environ)
+        await self.begun(texts, place="here", api_token="secret")
+        self.assertEqual(await self.answers("!a"), ["here metric True 3"])
+        self.assertNotIn("API_TOKEN", dict(os.environ))
 
 
 class Ids(Case):

@@ -49,7 +49,7 @@ class Samples(unittest.TestCase):
         self.forget()
         sys.path[:0] = [str(sample.HERE / "fake"), str(sample.LAYERS)]
         try:
-            for table in (lacks.ERRBOT, lacks.MAUBOT, lacks.WEB_OF_ERRBOT):
+            for table in (lacks.ERRBOT, lacks.MAUBOT, lacks.WEB_OF_ERRBOT, lacks.PACKAGES_OF_LAYER):
                 for module, names in table.items():
                     if module == "errbot.errBot" or module == "errbot.templating" and importlib.util.find_spec("jinja2") is None:
                         continue
@@ -63,15 +63,19 @@ class Samples(unittest.TestCase):
             self.assertEqual([name for name in lacks.CLIENT if not hasattr(client, name)], [])
             plugin = importlib.import_module("errbot.plugin").BotPlugin
             self.assertEqual([name for name in lacks.OF_SELF if hasattr(plugin, name)], [])
-            events = importlib.import_module("mautrix.types").EventType
-            self.assertTrue(all(hasattr(events, name) for name in lacks.EVENTS))
+            types = importlib.import_module("mautrix.types")
+            self.assertEqual([name for name in lacks.EVENTS | lacks.STATES | {*lacks.NEVER} if not hasattr(types.EventType, name)], [])
+            self.assertEqual({kind: {one for one in dir(getattr(types, kind)) if one.isupper()} for kind in lacks.VALUES}, lacks.VALUES)
+            for package, modules in lacks.MODULES_OF_LAYER.items():
+                for name in modules - {"urllib3"}:
+                    importlib.import_module(f"{package}.{name}")
         finally:
             del sys.path[:2]
             self.forget()
 
     def forget(self) -> None:
         """Forgets the modules that an earlier test has imported."""
-        own = ("parlor", "errbot", "maubot", "mautrix", "parlor_port", "aiohttp", "requests", "bottle", "flask")
+        own = ("parlor", "errbot", "maubot", "mautrix", "parlor_port", "aiohttp", "requests", "asyncpg", "bottle", "flask", "yarl")
         for module in [one for one in sys.modules if one.partition(".")[0] in own]:
             del sys.modules[module]
 
@@ -191,7 +195,7 @@ class Told(unittest.TestCase):
             ("def callback_presence(self, presence):\n    pass", "", "callback_presence()"),
             ("def a(self, m):\n    return m.getFrom()", "", ".getFrom()"),
             ("def a(self):\n    return threading.Thread()", "import threading", "threading"),
-            ("def a(self):\n    return os.environ.get('X')", "import os", "os.environ.get"),
+            ("def a(self):\n    return os.environ.get(str(1))", "import os", "os.environ.get"),
             ("def a(self):\n    return open('x')", "", "open()"),
             ("def a(self):\n    pass", "from errbot import repo_manager", "errbot.repo_manager"),
             ("@cmdfilter(catch_unprocessed=True)\ndef a(self, msg, cmd, args, dry_run):\n    pass", "from errbot import cmdfilter", "@cmdfilter(catch_unprocessed=…)"),
@@ -267,14 +271,74 @@ class Told(unittest.TestCase):
             body = f"@re_botcmd(pattern='x', admin_only={value})\ndef a(self, msg, match):\n    return 'b'"
             self.assertEqual(self.lacks(errbot(body, "from errbot import re_botcmd\nADMINS = True")), says, value)
 
+    def test_modules_that_are_chosen_later_are_imported_by_the_build(self) -> None:
+        for call in ("importlib.import_module(f'.ways.{name}', package='a')", "importlib.import_module('a.ways.' + name)",
+                     "importlib.import_module(f'.ways.{name}', __package__)"):
+            texts = {"maubot.yaml": YAML, "a/ways/__init__.py": "", "a/ways/mint.py": "x = 1\n", "a/ways/green.py": "",
+                     "a/ways/deep/inner.py": "", "a/other.py": "",
+                     "a/__init__.py": f"import importlib\nfrom maubot import Plugin\n\nclass A(Plugin):\n    def way(self, name):\n        return {call}\n"}
+            result = sample.port(texts)
+            self.assertEqual(sample.told(result, "lacks"), [], call)
+            self.assertEqual(sample.told(result, "check"), ["a/__init__.py:6 modules such as a.ways.green"])
+            one = "with contextlib.suppress(ImportError):\n    import a.ways."
+            self.assertIn(f"{one}green\n{one}mint\n", result["files"]["plugin.py"])
+            self.assertEqual(sorted(one for one in result["files"] if one.startswith("a/")), ["a/__init__.py", "a/ways/__init__.py", "a/ways/green.py", "a/ways/mint.py"])
+        for call in ("importlib.import_module(name)", "importlib.import_module(f'{name}_ways')", "importlib.import_module('.ways', name)"):
+            result = maubot(f"def way(self, name):\n    return {call}", "import importlib")
+            self.assertEqual(sample.told(result, "lacks"), ["a.py:7 importlib.import_module"], call)
+
+    def test_a_folder_whose_name_is_taken_is_renamed(self) -> None:
+        about = YAML.replace("- a", "- plugin.bot").replace("main_class: A", "main_class: plugin.bot/A")
+        texts = {"maubot.yaml": about, "plugin/__init__.py": "from .bot import A\n", "plugin/ways.py": "", "plugin/bot.py": "from maubot import Plugin\nfrom . import ways\n\nclass A(Plugin):\n    pass\n"}
+        result = sample.port(texts)
+        self.assertEqual([one["what"] for one in result["findings"]], ["the folder is called plugin_ported now"])
+        self.assertIn("import plugin_ported.bot\n", result["files"]["plugin.py"])
+        self.assertIn("plugin_ported/ways.py", result["files"])
+        texts["plugin/bot.py"] = texts["plugin/bot.py"].replace("from . import", "from plugin import")
+        self.assertEqual(sample.told(sample.port(texts), "lacks"), ["plugin/__init__.py:1 the module plugin"])
+
+    def test_settings_are_read_where_their_names_are_those_of_other_modules_and_of_the_environment(self) -> None:
+        result = sample.port({
+            "a.plug": PLUG, "names.py": "UNITS = 'units'\nDEFAULT = 'metric'\n",
+            "a.py": "import names\nfrom os import environ\nfrom names import DEFAULT\nfrom errbot import BotPlugin\n"
+            "TEMPLATE = {names.UNITS: DEFAULT, 'place': environ.get('PLACE', 'here')}\n\nclass A(BotPlugin):\n"
+            "    def get_configuration_template(self):\n        return TEMPLATE\n"})
+        self.assertEqual(sample.told(result, "lacks"), ["a.py:5 os.environ.get"])
+        settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
+        self.assertEqual({name: one["default"] for name, one in settings.items()}, {"units": "metric", "place": "here"})
+
+    def test_environment_variables_of_functions_become_settings(self) -> None:
+        result = errbot(
+            "def a(self, name):\n    return os.environ['API_TOKEN'], getenv('PLACE'), os.getenv('PLACE', 'here'), os.environ.get(name), os.environ.get('EARLY')",
+            "import os\nfrom os import getenv\nEARLY = os.environ.get('EARLY')")
+        self.assertEqual(sample.told(result, "lacks"), ["a.py:4 os.environ.get", "a.py:8 os.environ.get"])
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], [
+            "the environment variable API_TOKEN", "the environment variable PLACE"])
+        settings = tomllib.loads(result["files"]["plugin.toml"])["settings"]
+        self.assertEqual({name: (one["type"], one.get("default")) for name, one in settings.items()}, {"api_token": ("secret", None), "place": ("string", "here")})
+        self.assertIn("parlor_port.environ.use({'API_TOKEN': 'api_token', 'PLACE': 'place'})\n\nimport a\n", result["files"]["plugin.py"])
+
     def test_what_plugins_of_maubot_use_beyond_the_layer(self) -> None:
         for body, head, says in (
             ("def a(self):\n    return self.database", "", "self.database"),
-            ("async def a(self):\n    await self.client.get_state('')", "", "self.client.get_state"),
+            ("async def a(self):\n    await self.client.create_room('')", "", "self.client.create_room"),
             ("def a(self):\n    pass", "from mautrix.crypto.attachments import decrypt_attachment", "mautrix.crypto.attachments.decrypt_attachment"),
             ("@event.on(EventType.ROOM_TOPIC)\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType", "EventType.ROOM_TOPIC"),
             ("@event.on(InternalEventType.UNBAN)\nasync def a(self, evt):\n    pass", "from mautrix.client import InternalEventType", "InternalEventType.UNBAN"),
-            ("def a(self):\n    pass", "from mautrix.client import Client", "mautrix.client.Client"),
+            ("def a(self):\n    pass", "from mautrix.client import ClientAPI", "mautrix.client.ClientAPI"),
+            ("def a(self):\n    pass", "from mautrix.types.event.message import PollStart", "mautrix.types.event.message.PollStart"),
+            ("@event.on(EventType.find('m.room.topic'))\nasync def a(self, evt):\n    pass", "from mautrix.types import EventType",
+             "@event.on(EventType.find('m.room.topic'))"),
+            ("async def a(self, client):\n    await self.client.get_state_event('a', EventType.SPACE_CHILD)", "from mautrix.types import EventType",
+             "EventType.SPACE_CHILD"),
+            ("def a(self):\n    return MessageType.POLL, MessageType.TEXT.value", "from mautrix.types.event.message import MessageType", "MessageType.POLL"),
+            ("def a(self):\n    return self.client.api.request('GET')", "", "self.client.api.request"),
+            ("def a(self):\n    pass", "from aiohttp import ClientSession, TCPConnector", "aiohttp.TCPConnector"),
+            ("def a(self):\n    pass", "from aiohttp.client_exceptions import ClientError, ClientSSLError", "aiohttp.client_exceptions.ClientSSLError"),
+            ("def a(self):\n    pass", "from requests.auth import HTTPBasicAuth, HTTPDigestAuth", "requests.auth.HTTPDigestAuth"),
+            ("def a(self):\n    pass", "from requests.adapters import HTTPAdapter", "requests.adapters.HTTPAdapter"),
+            ("def a(self):\n    return requests.packages.urllib3.util, requests.exceptions.Timeout", "import requests", "requests.packages.urllib3.util"),
+            ("def a(self):\n    return self.scheduler", "", "self.scheduler"),
             ("async def a(self, evt):\n    return evt.sender.split(':', 1)[1]", "", "evt.sender.split(':', 1)"),
             ("def a(self):\n    pass", "from mautrix.util.async_db import PostgresDatabase", "mautrix.util.async_db.PostgresDatabase"),
             ("async def a(self):\n    self.sched.add_job(1)", "", "self.sched.add_job"),
@@ -284,6 +348,28 @@ class Told(unittest.TestCase):
         ):
             self.assertEqual(self.lacks(maubot(body, head)), [says], body)
         self.assertEqual(self.lacks(maubot("pass", about=YAML + "database: true\nwebapp: true\n")), ["database: true"])
+
+    def test_what_plugins_of_maubot_use_and_the_layer_has(self) -> None:
+        types = "from mautrix.types import EventType"
+        for body, head, says in (
+            ("@event.on(EventType.ROOM_TOMBSTONE)\nasync def a(self, evt: StateEvent):\n    return evt.content.replacement_room", f"{types}, StateEvent",
+             ["@event.on(EventType.ROOM_TOMBSTONE)"]),
+            ("async def a(self):\n    return (await self.client.get_state_event('a', EventType.ROOM_POWER_LEVELS)).users", types, ["self.client.get_state_event"]),
+            ("@command.new('a', aliases=lambda one: one in ('b', 'c'))\nasync def a(self, evt):\n    pass", "", ["aliases=lambda …"]),
+            ("def a(self):\n    '''It shows mxc://a/b.'''\n    return EventType.find('x', EventType.Class.STATE)", types, []),
+            ("def a(self):\n    self.scheduler = object()\n    return self.scheduler", "", []),
+            ("def a(self):\n    return self.client.api.session", "from maubot import __version__\nfrom mautrix import __version__ as other", []),
+            ("def a(self):\n    return URL('https://a.example'), HTTPBasicAuth, client",
+             "from yarl import URL\nfrom requests.auth import HTTPBasicAuth\nfrom aiohttp import client", []),
+        ):
+            result = maubot(body, head)
+            self.assertEqual((self.lacks(result), [one.partition(" ")[2] for one in sample.told(result, "check")]), ([], says), body)
+        other = "class B:\n    def __init__(self):\n        self.client = len('b')\n    def b(self):\n        return self.client.chat"
+        self.assertEqual(self.lacks(maubot("pass", other)), [])
+
+    def test_a_client_that_is_passed_on_needs_what_its_calls_need(self) -> None:
+        result = maubot("pass", "async def name(client, room):\n    return await client.get_state_event(room, 'm.room.name')")
+        self.assertIn("rooms.read", tomllib.loads(result["files"]["plugin.toml"])["permissions"])
 
     def test_handlers_of_requests_become_webhooks(self) -> None:
         head = "from aiohttp.web import Request, Response\nfrom maubot.handlers import web\nSIGNATURE = 'X-Signature'"

@@ -15,22 +15,15 @@ COMMAND = re.compile(r"[^\W_][\w-]{0,31}\Z")
 #: A media type.
 KIND = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}")
 
+#: The names of servers in `aiohttp`, also by the modules that they come from.
+WEB = re.compile(r"aiohttp\.web(_request|_response|_exceptions)?\.")
+
 #: The author of a message, and the names of those who may do something.
 AUTHOR = re.compile(r"\.(sender|state_key|frm|nick|person|aclattr|fullname|username)\b(?!\()")
 ALLOWED = re.compile(r"(?i)config\b|admin|owner|allow|whitelist|moderator|permit|authori[sz]ed|trusted")
 
-#: The packages that the layer brings along.
-OURS = {"errbot", "maubot", "mautrix", "requests", "aiohttp", "parlor"}
-#: The names of these that plugins may use.
-REQUESTS = {
-    "get", "post", "put", "delete", "patch", "head", "options", "request", "Session", "session", "Response", "exceptions", "codes",
-    "RequestException", "HTTPError", "ConnectionError", "Timeout", "ConnectTimeout", "ReadTimeout", "TooManyRedirects", "JSONDecodeError",
-    "InvalidURL", "auth", "sessions", "models",
-}
-AIOHTTP = {
-    "ClientSession", "ClientTimeout", "ClientError", "ClientResponseError", "ClientConnectionError", "ClientConnectorError",
-    "ContentTypeError", "ClientResponse", "BasicAuth", "FormData", "client_exceptions", "InvalidURL", "web",
-}
+#: The frameworks, and the SDK.
+OURS = {"errbot", "maubot", "mautrix", "parlor"}
 INSTEAD_OF_PACKAGE = "in the plugin's folder: `pip install --target . NAME`; it has to be all Python, and read no files while it runs"
 
 
@@ -46,10 +39,16 @@ class Checker:
         #: Parts of the layer that the plugin needs, and modules that it imports while it runs.
         self.parts: set[str] = set()
         self.late: set[str] = set()
+        #: Those that it chooses while it runs. It needs no others.
+        self.chosen: set[str] = set()
+        #: Expressions that others tell of.
+        self.apart: set[ast.AST] = set()
         #: Modules of the layer that replace functions of Python.
         self.replaced: set[str] = set()
         #: Packages that have to be added, by their names for pip.
         self.packages: set[str] = set()
+        # For errbot, asyncpg is a package for servers of PostgreSQL.
+        self._packages = {*lacks.PACKAGES_OF_LAYER} - ({"asyncpg"} if has_web else set())
         self._told: set[tuple[str, int, str]] = set()
 
     def tell(self, kind: str, module: Module, node: "ast.AST | int", what: str, why: str, instead: str) -> None:
@@ -72,7 +71,7 @@ class Checker:
     def _imports(self, module: Module) -> None:
         for name, line, may_miss, is_late in tree.imports(module):
             top = name.partition(".")[0]
-            if name.startswith("aiohttp.web.") and name.rpartition(".")[2] not in lacks.WEB:
+            if WEB.match(name) and name.rpartition(".")[2] not in lacks.WEB:
                 self.tell("lacks", module, line, name, *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
             if top in lacks.WEB_OF_ERRBOT and top not in self.siblings and self.has_web:
                 self.parts.add(top)
@@ -80,8 +79,9 @@ class Checker:
                 if last and last not in lacks.WEB_OF_ERRBOT[top]:
                     self.tell("lacks", module, line, name, *lacks.NO_WEB_SERVER)
                 continue
-            if top in OURS:
+            if top in OURS or top in self._packages:
                 self.parts.add("maubot" if top == "mautrix" else top)
+                self._of_package(module, line, name)
                 continue
             if name.startswith("urllib.request"):
                 self.replaced.add("opened")
@@ -116,9 +116,15 @@ class Checker:
                 self.needs(module, line, top, "the package is not part of Python", lacks.PACKAGES.get(top, top))
 
     def _calls(self, module: Module) -> None:
+        done = self._chosen(module) | self.apart
         for node in ast.walk(module.tree):
+            if node in done:
+                continue
             if isinstance(node, ast.Attribute):
                 name = module.dotted(node)
+                if name in lacks.CALLS:
+                    # `environ.get` is told once, and not as `environ` besides.
+                    done.add(node.value)
                 if name in lacks.CALLS and self._is_whole(module, node):
                     self.tell("lacks", module, node, name, *lacks.CALLS[name])
                 self._of_web(module, node, name)
@@ -128,6 +134,17 @@ class Checker:
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open":
                 if "open" not in module.aliases and not self._runs_at_build(module, node):
                     self.tell("lacks", module, node, "open()", "there are no files", lacks.FILES)
+
+    def _chosen(self, module: Module) -> set[ast.AST]:
+        """Has modules imported while the plugin is built that it chooses while it runs. Returns the expressions that do so."""
+        found: set[ast.AST] = set()
+        for function, beginning in tree.chosen(module):
+            names = [one.name for one in self.modules if tree.may_be_chosen(one.name, beginning)]
+            if names:
+                found.add(function)
+                self.chosen.update(names)
+                self.tell("check", module, function, f"modules such as {names[0]}", *lacks.CHOSEN)
+        return found
 
     def _old(self, module: Module) -> None:
         """Tells of names and methods that newer versions of Python no longer have."""
@@ -151,13 +168,22 @@ class Checker:
 
     def _of_web(self, module: Module, node: ast.Attribute, name: Optional[str]) -> None:
         base, _, last = (name or "").rpartition(".")
-        for package, known in (("requests", REQUESTS), ("aiohttp", AIOHTTP)):
-            if base == package and last not in known:
-                self.tell("lacks", module, node, f"{package}.{last}", "the layer does not have it", "`parlor.http`")
+        package, *inner = base.split(".")
+        if package in self._packages and set(inner) <= lacks.MODULES_OF_LAYER.get(package, set()):
+            self._of_package(module, node, f"{base}.{last}")
         if self.has_web and base in lacks.WEB_OF_ERRBOT and last not in lacks.WEB_OF_ERRBOT[base]:
             self.tell("lacks", module, node, f"{base}.{last}", *lacks.NO_WEB_SERVER)
         if base == "aiohttp.web" and last not in lacks.WEB:
             self.tell("lacks", module, node, f"aiohttp.web.{last}", *lacks.NOT_IN_MAUBOT["maubot.handlers.web"])
+
+    def _of_package(self, module: Module, node: "ast.AST | int", name: str) -> None:
+        """Tells of a name of a package that the layer has in part."""
+        package, *inner = name.split(".")
+        known = lacks.PACKAGES_OF_LAYER.get(package)
+        while inner and inner[0] in lacks.MODULES_OF_LAYER.get(package, ()):
+            inner = inner[1:]
+        if known is not None and inner and inner[0] not in known and inner != ["*"] and not name.startswith("aiohttp.web"):
+            self.tell("lacks", module, node, name, "the layer does not have it", "`parlor.http`")
 
     def _runs_at_build(self, module: Module, node: ast.AST) -> bool:
         return not any(node in ast.walk(function) for function, _ in tree.functions(module))

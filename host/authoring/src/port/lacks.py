@@ -34,7 +34,6 @@ MODULES = {
     "http.client": ("there is no network but the host's", NETWORK),
     "http.server": ("there is no network but the host's", "`[webhook.NAME]` in plugin.toml, and `@on(\"webhook\")`"),
     "xmlrpc.client": ("there is no network but the host's", NETWORK),
-    "sqlite3": ("there are no files: a database is in memory, and gone when the plugin ends", "`self[key]`, or " + STORAGE),
     "shelve": ("there are no files", "`self[key]`, or `parlor.storage`"),
     "dbm": ("there are no files", "`self[key]`, or `parlor.storage`"),
     "ctypes": ("there are no libraries in other languages", "code that is all Python"),
@@ -45,6 +44,7 @@ MODULES = {
 
 #: Calls of Python that do nothing in a plugin.
 CALLS = {
+    "sqlite3.connect": ("there are no files: a database is in memory, and gone when the plugin ends", "`self[key]`, or " + STORAGE),
     "os.system": ("there are no other programs", PROGRAMS),
     "os.popen": ("there are no other programs", PROGRAMS),
     "os.environ": ("a plugin has no environment", "`[settings.NAME]` in plugin.toml, and `parlor.setting`"),
@@ -67,6 +67,8 @@ CALLS = {
     "signal.signal": ("there are no signals", "`deactivate` or `stop`, which run when the plugin ends"),
 }
 
+CHOSEN = ("it is chosen while the plugin runs, where there are no files: plugin.py imports all that may be meant", "nothing")
+ENVIRONMENT = ("a plugin has no environment: plugin.toml has a setting in its place", "nothing, once the owner has set it")
 GONE = "it is gone from the Python that plugins run in, 3.14"
 CALLS |= {f"ast.{name}": (GONE, "`ast.Constant`") for name in ("Num", "Str", "Bytes", "NameConstant", "Ellipsis")}
 CALLS |= {
@@ -124,7 +126,7 @@ FOREIGN = {
     "nacl": ("it has parts in C", "`hashlib` and `hmac`"),
     "psycopg2": ("it has parts in C", "`self[key]`, or `parlor.storage`"),
     "sqlalchemy": ("it has parts in C, and needs files or a server", "`self[key]`, or " + STORAGE),
-    "asyncpg": ("it has parts in C, and needs a server", "`self.database` of maubot; of its types, `Any`"),
+    "asyncpg": ("it has parts in C, and needs a server", "`self[key]`, or " + STORAGE),
     "aiosqlite": ("it needs threads and files", STORAGE),
     "pymongo": ("there are no databases", "`parlor.storage`"),
     "redis": ("there are no databases", "`parlor.storage`"),
@@ -153,6 +155,32 @@ IN_PACKAGE = "the time zones are in it; they are read while the plugin is built"
 
 #: The names of packages whose modules are called otherwise.
 PACKAGES = {"bs4": "beautifulsoup4", "dateutil": "python-dateutil", "yaml": "PyYAML", "attr": "attrs", "dotenv": "python-dotenv"}
+
+#: Packages that the layer has in part: their names, and the modules of theirs by which plugins import these, too.
+PACKAGES_OF_LAYER = {
+    "requests": {
+        "get", "post", "put", "delete", "patch", "head", "options", "request", "Session", "session", "Response", "exceptions", "codes",
+        "RequestException", "HTTPError", "ConnectionError", "Timeout", "ConnectTimeout", "ReadTimeout", "TooManyRedirects", "JSONDecodeError",
+        "InvalidURL", "HTTPBasicAuth", "InsecureRequestWarning", "disable_warnings", "urllib3",
+    },
+    "aiohttp": {
+        "ClientSession", "ClientTimeout", "ClientError", "ClientResponseError", "ClientConnectionError", "ClientConnectorError", "ClientOSError",
+        "ClientPayloadError", "ContentTypeError", "ClientResponse", "BasicAuth", "FormData", "InvalidURL", "ServerConnectionError",
+        "ServerDisconnectedError", "ServerTimeoutError", "web",
+    },
+    "asyncpg": {
+        "ForeignKeyViolationError", "IntegrityConstraintViolationError", "InterfaceError", "NotNullViolationError", "PostgresError", "Record",
+        "UniqueViolationError", "exceptions",
+    },
+    "yarl": {"URL"},
+}
+MODULES_OF_LAYER = {
+    "requests": {"api", "auth", "exceptions", "models", "packages", "sessions", "urllib3"},
+    "aiohttp": {
+        "client", "client_exceptions", "client_reqrep", "formdata", "helpers", "http_exceptions", "typedefs", "web_request", "web_response", "web_exceptions",
+    },
+    "asyncpg": {"exceptions"},
+}
 
 #: Names of `errbot` and its modules that the layer has.
 ERRBOT = {
@@ -208,7 +236,9 @@ OF_SELF = {
 }
 
 #: Attributes of the bot and its configuration that the layer has.
-OF_BOT = {"self._bot.prefix", "self._bot.bot_config.BOT_PREFIX", "self.bot_config.BOT_PREFIX"}
+OF_BOT = {
+    "self._bot.prefix", *(f"self.{of}.{name}" for of in ("bot_config", "_bot.bot_config") for name in ("BOT_PREFIX", "BOT_ALT_PREFIXES")),
+}
 
 #: Parts of the bot's configuration that plugins use.
 OF_CONFIG = {
@@ -239,36 +269,63 @@ OLD_MESSAGES = {"getFrom": "frm", "getTo": "to", "getBody": "body", "getType": "
 
 #: Names of `maubot` and `mautrix` that the layer has.
 MAUBOT = {
-    "maubot": {"Plugin", "MessageEvent"},
+    "maubot": {"Plugin", "MessageEvent", "__version__"},
+    "maubot.client": {"Client", "MaubotMatrixClient"},
     "maubot.handlers": {"command", "event", "web"},
     "maubot.handlers.command": {"new", "argument", "passive", "Argument", "ArgumentSyntaxError"},
     "maubot.handlers.event": {"on", "off"},
     "maubot.handlers.web": {"get", "head", "post", "put", "patch", "delete"},
-    "maubot.matrix": {"MaubotMessageEvent", "parse_formatted"},
+    "maubot.matrix": {"MaubotMatrixClient", "MaubotMessageEvent", "parse_formatted"},
     "maubot.plugin_base": {"Plugin"},
-    "mautrix": {"types"},
+    "mautrix": {"types", "__version__"},
     "mautrix.types": {
         "EventType", "MessageType", "Format", "RoomID", "UserID", "EventID", "RoomAlias", "ContentURI", "TextMessageEventContent",
         "MessageEvent", "ReactionEvent", "RelatesTo", "RelationType", "Event", "GenericEvent", "MessageEventContent", "SerializableAttrs",
         "Serializable", "InReplyTo", "MediaInfo", "ImageInfo", "FileInfo", "VideoInfo", "AudioInfo", "ThumbnailInfo", "MediaMessageEventContent",
-        "Membership", "MemberStateEventContent", "StateEvent", "StrippedStateEvent", "RedactionEvent", "Member",
+        "Membership", "MemberStateEventContent", "StateEvent", "StrippedStateEvent", "RedactionEvent", "Member", "BaseMessageEventContent",
+        "CanonicalAliasStateEventContent", "ExtensibleEnum", "JSON", "PowerLevelStateEventContent", "ReactionEventContent",
+        "RoomCreateStateEventContent", "RoomNameStateEventContent", "RoomTopicStateEventContent", "SerializableEnum", "SerializerError",
+        "PaginationDirection", "deserializer", "serializer",
     },
-    "mautrix.client": {"InternalEventType", "MembershipEventDispatcher", "SyncStream"},
+    "mautrix.client": {"Client", "InternalEventType", "MembershipEventDispatcher", "SyncStream"},
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
-    "mautrix.util": {"async_db", "config", "background_task", "markdown"},
+    "mautrix.util": {"async_db", "config", "background_task", "formatter", "markdown"},
     "mautrix.util.async_db": {"Connection", "Database", "Scheme", "UpgradeTable"},
+    "mautrix.util.formatter": {"parse_html"},
     "mautrix.util.markdown": {"render"},
     "mautrix.util.logging": {"TraceLogger"},
-    "mautrix.errors": {"MatrixRequestError", "MNotFound", "MForbidden"},
+    "mautrix.errors": {
+        "MatrixRequestError", "MNotFound", "MForbidden", "MUnknown", "MBadState", "MLimitExceeded", "MatrixResponseError", "MatrixConnectionError",
+        "MatrixUnknownRequestError",
+    },
+}
+#: The same, by the modules of the library that they come from.
+MAUBOT |= {
+    f"mautrix.types.{name}": MAUBOT["mautrix.types"]
+    for name in ("event", "event.base", "event.message", "event.reaction", "event.redaction", "event.state", "event.type", "primitive", "util")
+}
+MAUBOT |= {f"mautrix.errors.{name}": MAUBOT["mautrix.errors"] for name in ("base", "request", "well_known")}
+#: The values of types with names.
+VALUES = {
+    "MessageType": {"TEXT", "NOTICE", "EMOTE", "IMAGE", "VIDEO", "AUDIO", "FILE", "LOCATION", "STICKER"},
+    "Format": {"HTML"},
+    "PaginationDirection": {"FORWARD", "BACKWARD"},
+    "RelationType": {"REPLACE", "ANNOTATION", "REFERENCE", "THREAD"},
+    "Membership": {"JOIN", "LEAVE", "BAN", "INVITE", "KNOCK"},
 }
 
 #: Names of `maubot` and `mautrix` that parlor lacks.
 NOT_IN_MAUBOT = {
     "maubot.handlers.web": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
     "mautrix.util.async_db": ("the layer has a small database of SQLite, and no more of this", "`Database`, `UpgradeTable`, or " + STORAGE),
-    "mautrix.types.PowerLevelStateEventContent": ("rooms of XMPP have roles and affiliations", "`parlor.occupant_of(message)`"),
+    "maubot.PluginWebApp": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
+    "maubot.loader": ("a plugin has no files", FILES),
+    "mautrix.api": ("there is no server of Matrix to ask", "`self.client` has what the layer offers"),
     "mautrix.client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
-    "mautrix.client.Client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
+    "mautrix.types.EncryptedFile": ("the host decrypts files", "`await self.client.download_media(evt.content.url)`, which gives the decrypted file"),
+    "mautrix.types.EncryptedEvent": ("the host decrypts messages", "`MessageEvent`, which has the text"),
+    "mautrix.util.formatter": ("messages of XMPP are texts", "`parse_html`, which gives the text that HTML shows"),
+    "mautrix.util.manhole": ("nobody can run code in a plugin", "nothing"),
     "mautrix.crypto.attachments": ("the host decrypts files", "`await self.client.download_media(evt.content.url)`, which gives the decrypted file"),
     "mautrix.crypto": ("there is no encryption of Matrix", "nothing"),
 }
@@ -279,14 +336,15 @@ OF_PLUGIN = {
     "webapp": ("requests come by the host, at the addresses of webhooks", "`@web.post(…)`, or `[webhook.NAME]` in plugin.toml"),
     "webapp_url": ("each webhook has an address of its own", "`await parlor.webhooks.address(\"NAME\")`"),
     "loader": ("a plugin has no files", FILES),
-    "scheduler": ("the layer has no scheduler", "`parlor.schedules.cron`, `parlor.every`"),
+    "scheduler": ("the layer has no scheduler", "`self.sched.run_periodically(…)`, `parlor.schedules.cron(…)`"),
 }
 
 #: Attributes of the layer's `self.client`.
 CLIENT = {
-    "mxid", "send_text", "send_notice", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",
+    "api", "mxid", "send_text", "send_notice", "send_message", "send_message_event", "send_markdown", "react", "redact", "get_event",
     "get_displayname", "join_room", "leave_room", "get_joined_rooms", "set_typing", "upload_media", "download_media", "send_file", "send_image", "send_sticker",
     "add_dispatcher", "remove_dispatcher", "kick_user", "ban_user", "unban_user", "invite_user", "get_joined_members", "join_room_by_id",
+    "get_state_event", "get_state", "get_members", "parse_user_id", "resolve_room_alias", "send_receipt", "whoami",
 }
 #: Those that need `rooms.moderate`.
 MODERATION = {"kick_user", "ban_user", "unban_user", "invite_user"}
@@ -299,6 +357,7 @@ REDACTS = ("a message of somebody else is taken back by the room, if the owner g
 SCHED = {"run_periodically"}
 NO_SCHED = ("the layer's scheduler does not have it", "`self.sched.run_periodically(…)`, `parlor.schedules.cron(…)`, `parlor.after(…)`")
 MXC = ("it is an address of a file of Matrix", "the address that `self.client.upload_media(…)` gives, or one of the web")
+NO_HISTORY = ("the layer's client reads no history", "`parlor.archive`, with the permission `archive.read`: reference/api/archive.md")
 NO_CLIENT = ("the layer's client does not have it", "the groupings of parlor: chats, rooms, files, vcard")
 
 #: Names of packages for web servers that the layer has, for webhooks of errbot.
@@ -352,6 +411,23 @@ SAVED = ("settings are the owner's: a change lasts until the plugin ends", "`awa
 
 #: Events of `EventType` that the layer passes on.
 EVENTS = {"ROOM_MESSAGE", "REACTION", "ROOM_MEMBER", "ROOM_REDACTION"}
+HEARD = {"m.room.message", "m.reaction", "m.room.member", "m.room.redaction"}
+#: Those that the layer tells as states of a room.
+STATES = {"ROOM_MEMBER", "ROOM_POWER_LEVELS", "ROOM_NAME", "ROOM_TOPIC", "ROOM_CANONICAL_ALIAS", "ROOM_CREATE"}
+#: Those that never happen in rooms of XMPP. A plugin that listens to them besides works without.
+NEVER = {
+    "ROOM_TOMBSTONE": "m.room.tombstone", "ROOM_ENCRYPTED": "m.room.encrypted", "STICKER": "m.sticker",
+}
+NEVER_HAPPENS = ("it never happens in XMPP, so that the method is not called", "nothing")
+LEVELS = (
+    "levels are made of what somebody is in the room at that moment: 100 for owners and admins, 50 for moderators, 0 for others and in chats",
+    "nothing",
+)
+ALIASES = (
+    "the host has to know the names of commands: the texts of the settings and of the function are tried when the plugin starts",
+    "nothing, if the names are among them; else a list of names",
+)
+NO_STATE = ("XMPP has no such state, or the layer does not tell it: `MNotFound`", "`parlor.rooms.get(room)`: reference/api/rooms.md")
 NO_EVENT = ("the layer passes on messages, reactions, retractions, invitations, and who enters and leaves rooms", "`parlor.on(…)`: reference/events.md names all events")
 OFF = ("nobody but the plugin calls it; with an event alone, it is called if its regular expression is found there", "nothing, if that is what it needs")
 #: The types of events about people in rooms.

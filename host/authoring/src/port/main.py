@@ -3,17 +3,19 @@
 It is given the files as JSON, and touches nothing else. None of the plugin's code is run.
 """
 
+import ast
 import configparser
 import json
 import re
 import resource
 import signal
 import sys
-from typing import Any, Optional
+from typing import Any, Iterator, Optional
 
 import awaits
 import checks
 import manifest
+import of_environ
 import of_errbot
 import of_maubot
 import tree
@@ -71,6 +73,7 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
         starts = [str(one).replace(".", "/") for one in names] if isinstance(names, list) else []
     modules = reached(files, root, starts, findings)
     checker = checks.Checker(modules, has_web=found == "errbot")
+    environment = of_environ.run(checker, draft)
     checker.run()
     if found == "errbot":
         kind: Any = of_errbot.Errbot(checker, read, draft, files)
@@ -95,13 +98,13 @@ def port(files: dict[str, str], framework: Optional[str], folder: str) -> dict[s
         written[renamed.get(module.path, _below(module.path, root))] = awaits.Rewriter(sources, module).run()
     if draft.has_templates:
         written.update({f"templates/{path}": text for path, text in kind.templates.items()})
-    written["plugin.py"] = _plugin(found, kind, renamed, root, checker.late)
+    written["plugin.py"] = _plugin(found, kind, renamed, environment)
     written["plugin.toml"] = manifest.text_of(draft)
     written.update({path: text for path, text in files.items() if "/" not in path and KEPT.match(path) and path not in written})
     findings += checker.findings + sources.findings
     told = {(one.kind, one.file, one.line, one.what): one for one in findings}
     ordered = sorted(told.values(), key=lambda one: (one.file, one.line, one.kind, one.what))
-    parts = {"parlor_port", found} | (checker.parts & {"requests", "aiohttp", "bottle", "flask"}) | ({"mautrix", "aiohttp"} if found == "maubot" else set())
+    parts = {"parlor_port", found} | (checker.parts & {"requests", "aiohttp", "asyncpg", "bottle", "flask", "yarl"}) | ({"mautrix", "aiohttp"} if found == "maubot" else set())
     return {
         "framework": found,
         "name": draft.name,
@@ -143,14 +146,20 @@ def reached(files: dict[str, str], root: str, starts: list[str], findings: list[
         if root:
             module.name = module.name.removeprefix(root.replace("/", ".") + ".")
         modules[path] = module
-        for name, _, _, _ in tree.imports(module):
+        beginnings = [name for _, name in tree.chosen(module)]
+        for name in [*(name for name, *_ in tree.imports(module)), *beginnings]:
             parts = name.split(".")
             for size in range(1, len(parts) + 1):
                 base = "/".join([*([root] if root else []), *parts[:size]])
                 unread += [f"{base}.py", f"{base}/__init__.py"]
+        names = {other: tree.module_name(_below(other, root)) for other in files if other.endswith(".py")} if beginnings else {}
+        unread += [other for other, name in names.items() if any(tree.may_be_chosen(name, one) for one in beginnings)]
     if not modules:
         raise ValueError("none of its modules can be read" + "".join(f"; {one.file}:{one.line}: {one.why}" for one in findings[:1]))
-    return [modules[path] for path in sorted(modules)]
+    found = [modules[path] for path in sorted(modules)]
+    for module in found:
+        module.others = {one.name: one for one in found}
+    return found
 
 
 def _newer(error: SyntaxError) -> str:
@@ -169,16 +178,29 @@ def _renamed(modules: list[Module], starts: list[str], root: str, checker: check
     found = {}
     for module in modules:
         path = _below(module.path, root)
-        top = path.removesuffix(".py")
-        if "/" in path or not (top in TAKEN or tree.is_standard(top)):
+        top, slash, rest = path.partition("/")
+        top = top.removesuffix(".py")
+        if not (top in TAKEN or tree.is_standard(top)):
             continue
-        is_imported = any(name.partition(".")[0] == top for other in modules if other is not module for name, *_ in tree.imports(other))
-        if module.path.removesuffix(".py") in starts and not is_imported:
-            found[module.path] = f"{top}_ported.py"
-            checker.tell("check", module, 1, f"the file is called {top}_ported.py now", f"the name {top} is taken", "nothing")
-        else:
+        # A package may import its own modules by their whole names, too.
+        is_imported = any(name.partition(".")[0] == top for other in modules if slash or other is not module for name in _absolute(other))
+        if (slash or module.path.removesuffix(".py") in starts) and not is_imported:
+            found[module.path] = f"{top}_ported{slash}{rest}" if slash else f"{top}_ported.py"
+            if not slash or rest == "__init__.py":
+                checker.tell("check", module, 1, f"the {'folder' if slash else 'file'} is called {found[module.path].removesuffix('/__init__.py')} now",
+                             f"the name {top} is taken", "nothing")
+        elif not slash or rest == "__init__.py":
             checker.tell("lacks", module, 1, f"the module {top}", "a module of that name is found before the plugin's own", "another name")
     return found
+
+
+def _absolute(module: Module) -> Iterator[str]:
+    """Yields the whole names of modules that a module imports by them."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            yield from (one.name for one in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module or ""
 
 
 class Written(list):
@@ -190,7 +212,7 @@ class Written(list):
         return f"[{', '.join(self)}]"
 
 
-def _plugin(framework: str, kind: Any, renamed: dict[str, str], root: str, late: set[str]) -> str:
+def _plugin(framework: str, kind: Any, renamed: dict[str, str], environment: dict[str, str]) -> str:
     """Returns the text of `plugin.py`."""
     def name_of(module: Module) -> str:
         return tree.module_name(renamed[module.path]) if module.path in renamed else module.name
@@ -198,10 +220,21 @@ def _plugin(framework: str, kind: Any, renamed: dict[str, str], root: str, late:
     lines = [f'"""Runs a plugin of {framework} on parlor. `parlor plugin port` wrote this file."""', "", f"import {framework}"]
     # These replace functions of Python, before the plugin imports them by name.
     lines += [f"import parlor_port.{one}" for one in sorted(kind.checker.replaced)]
+    if environment:
+        lines += ["import parlor_port.environ"]
     if kind.draft.has_templates:
         lines += ["import errbot.templating"]
-    if late:
-        lines += ["", "# The plugin imports these while it runs, where there are no files.", *(f"import {one}" for one in sorted(late))]
+    if environment:
+        # Before the plugin is imported.
+        lines += ["", "# The environment variables that the plugin reads, with the settings in plugin.toml.", f"parlor_port.environ.use({environment!r})"]
+    moved = {module.name: name_of(module) for module in kind.checker.modules}
+    if kind.checker.chosen:
+        lines += ["", "# The plugin chooses among these while it runs, where there are no files. Some may lack a package.", "import contextlib"]
+        for one in sorted(moved.get(one, one) for one in kind.checker.chosen):
+            lines += ["with contextlib.suppress(ImportError):", f"    import {one}"]
+    if late := kind.checker.late:
+        names = sorted(moved.get(one, one) for one in late)
+        lines += ["", "# The plugin imports these while it runs, where there are no files.", *(f"import {one}" for one in names)]
     if framework == "errbot":
         names = sorted({name_of(module) for module, *_ in [*kind.found, *kind.flows]})
         lines += ["", *(f"import {one}" for one in names), ""]

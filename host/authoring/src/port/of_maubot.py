@@ -14,6 +14,8 @@ from manifest import Draft, settings_of
 from tree import Module
 
 CONFIG = "base-config.yaml"
+#: The types of Matrix, by the modules of the library that they come from.
+IN_TYPES = re.compile(r"\Amautrix\.types\.(?:event\.\w+|event|primitive|util)\.(?=[A-Z])")
 
 
 class Maubot:
@@ -28,6 +30,10 @@ class Maubot:
         self.settings: dict = {}
         #: By the methods that take requests, the names of the webhooks.
         self.webhooks: dict[str, str] = {}
+        #: The types of events that methods listen to, and expressions that are no client of Matrix, or no values.
+        self._listened: set[ast.expr] = set()
+        self._apart: set[ast.AST] = set()
+        self._set: set[str] = set()
 
     def run(self) -> None:
         self.about = _read("maubot.yaml", self.files["maubot.yaml"])
@@ -37,8 +43,10 @@ class Maubot:
         main, kind = self.found
         if kind in main.classes:
             surface.of_plugin(self.checker, main, main.classes[kind], surface.PLUGIN, lacks.OF_PLUGIN)
+        self._set = surface.set_anywhere(self.checker.modules)
         for module in self.checker.modules:
             surface.of_messages(self.checker, module, "maubot", ())
+            self._apart |= _no_values(module)
             for node in ast.walk(module.tree):
                 self._node(module, node)
         self.webhooks = of_web.webhooks(self.checker, self.draft, self.about.get("webapp") is True)
@@ -116,10 +124,11 @@ class Maubot:
                 self._decorator(module, one)
         elif isinstance(node, ast.Attribute):
             self._attribute(module, node)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "mxc://" in node.value:
-            tell("lacks", module, node, ast.unparse(node)[:100], *lacks.MXC)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "matrix.to/" in node.value:
-            tell("check", module, node, "a link to matrix.to", "it leads to people and rooms of Matrix", "an address of XMPP, `xmpp:…`")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in self._apart:
+            if "mxc://" in node.value:
+                tell("lacks", module, node, ast.unparse(node)[:100], *lacks.MXC)
+            elif "matrix.to/" in node.value:
+                tell("check", module, node, "a link to matrix.to", "it leads to people and rooms of Matrix", "an address of XMPP, `xmpp:…`")
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr in ("split", "partition") and node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value == ":":
                 if re.search(r"\b(sender|room_id|mxid|user_id)\b", ast.unparse(node.func.value)):
@@ -142,40 +151,56 @@ class Maubot:
             if isinstance(named, ast.Constant) and isinstance(named.value, str):
                 checks.command_name(self.checker, module, one, named.value)
             if isinstance(given.get("aliases"), ast.Lambda):
-                self.checker.tell("lacks", module, one, "aliases=lambda …", "the host has to know the names of commands", "a list of names")
+                self.checker.tell("check", module, one, "aliases=lambda …", *lacks.ALIASES)
         if name == "maubot.handlers.event.off":
             self.checker.tell("check", module, one, "@event.off", *lacks.OFF)
-        kinds = {self._event(module, node) for node in (call.args[:1] if call else [])} if name == "maubot.handlers.event.on" else set()
-        if kinds & lacks.OF_MEMBERS:
+        given_to = call.args[0] if call and call.args and name == "maubot.handlers.event.on" else None
+        kind = "" if given_to is None else self._event(module, given_to)
+        if given_to is not None:
+            self._listened.add(given_to)
+        if kind in lacks.NEVER or kind in lacks.NEVER.values():
+            # Other decorators of the method tell what it hears besides.
+            self.checker.tell("check", module, one, f"@event.on({ast.unparse(given_to)})", *lacks.NEVER_HAPPENS)
+        elif isinstance(given_to, ast.Call) and kind and kind not in lacks.HEARD:
+            self.checker.tell("lacks", module, one, f"@event.on({ast.unparse(given_to)})", *lacks.NO_EVENT)
+        elif kind in lacks.OF_MEMBERS:
             self.draft.watches = self.draft.knows_rooms = True
             self.checker.tell("check", module, one, "who enters and leaves rooms", *lacks.MEMBERS)
         elif name in ("maubot.handlers.command.passive", "maubot.handlers.event.on"):
             self.draft.hears = self.draft.answers = True
-            if kinds & {"ROOM_REDACTION", "m.room.redaction"}:
+            if kind in ("ROOM_REDACTION", "m.room.redaction"):
                 self.checker.tell("check", module, one, "messages that are taken back", *lacks.TAKEN_BACK)
 
     def _event(self, module: Module, node: ast.expr) -> str:
         """Returns the name of the type of an event: `EventType.ROOM_MEMBER`, or `EventType.find("m.room.member")`."""
         if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             return str(node.args[0].value)
-        name = module.dotted(node) or ""
+        name = IN_TYPES.sub("mautrix.types.", module.dotted(node) or "")
         return name.removeprefix("mautrix.types.EventType.").removeprefix("mautrix.client.")
 
     def _attribute(self, module: Module, node: ast.Attribute) -> None:
         tell = self.checker.tell
         shown = ast.unparse(node)
-        name = module.dotted(node) or ""
-        if name.startswith("mautrix.types.EventType.") and node.attr not in lacks.EVENTS | {"find"}:
-            tell("lacks", module, node, f"EventType.{node.attr}", *lacks.NO_EVENT)
+        name = IN_TYPES.sub("mautrix.types.", module.dotted(node) or "")
+        if name.startswith("mautrix.types."):
+            self._value(module, node, name.removeprefix("mautrix.types."))
         if name.startswith("mautrix.client.InternalEventType.") and name.removeprefix("mautrix.client.") not in lacks.OF_MEMBERS:
             tell("lacks", module, node, f"InternalEventType.{node.attr}", *lacks.NO_EVENT)
         owner, _, last = shown.rpartition(".")
-        if owner == "self" and last in lacks.OF_PLUGIN and not (last == "database" and self.draft.has_database):
+        is_own = last == "database" and self.draft.has_database or last in self._set
+        if owner == "self" and last in lacks.OF_PLUGIN and not is_own:
             tell("lacks", module, node, shown, *lacks.OF_PLUGIN[last])
         if owner.endswith("self.sched") and last not in lacks.SCHED:
             tell("lacks", module, node, shown, *lacks.NO_SCHED)
-        if owner.endswith("self.client") or owner == "evt.client" or owner.endswith("bot.client"):
-            if last not in lacks.CLIENT:
+        if owner.endswith("client.api") and last != "session" and node not in self._apart:
+            tell("lacks", module, node, shown, *lacks.NO_CLIENT)
+        if owner == "client" and last in lacks.CLIENT:
+            # It may be another client, so that nothing is said of what it lacks.
+            self._of_client(module, node, shown, last)
+        if (owner.endswith("self.client") or owner == "evt.client" or owner.endswith("bot.client")) and node not in self._apart:
+            if last in ("get_messages", "get_event_context"):
+                tell("lacks", module, node, shown, *lacks.NO_HISTORY)
+            elif last not in lacks.CLIENT:
                 tell("lacks", module, node, shown, *lacks.NO_CLIENT)
             elif last == "download_media":
                 # The host opens only files of messages that the plugin has heard.
@@ -187,6 +212,19 @@ class Maubot:
             tell("check", module, node, f"{shown}()", *lacks.SAVED)
         if last in ("mark_read",):
             self.draft.answers = True
+
+    def _value(self, module: Module, node: ast.Attribute, name: str) -> None:
+        """Tells of values of the types of Matrix that the layer does not have, such as `MessageType.X`."""
+        kind, _, last = name.partition(".")
+        if "." in last or not last.isupper():
+            return
+        if kind == "EventType" and node in self._listened:
+            if last not in lacks.EVENTS and last not in lacks.NEVER:
+                self.checker.tell("lacks", module, node, name, *lacks.NO_EVENT)
+        elif kind == "EventType" and last not in lacks.EVENTS | lacks.STATES | {*lacks.NEVER}:
+            self.checker.tell("lacks", module, node, name, *lacks.NO_STATE)
+        elif kind in lacks.VALUES and last not in lacks.VALUES[kind]:
+            self.checker.tell("lacks", module, node, name, "the layer does not know it", "see what parlor offers: reference/README.md")
 
     def _of_client(self, module: Module, node: ast.Attribute, shown: str, name: str) -> None:
         """Notes what a call of the client needs."""
@@ -200,9 +238,26 @@ class Maubot:
         if name in lacks.MODERATION:
             draft.moderates = draft.knows_rooms = True
             self.checker.tell("check", module, node, shown, *lacks.MODERATES)
-        if name.startswith(("join_room", "leave_room", "get_joined", "send_")):
+        if name == "get_state_event":
+            self.checker.tell("check", module, node, shown, *lacks.LEVELS)
+        if name == "send_receipt":
+            draft.hears = draft.answers = True
+        if name.startswith(("join_room", "leave_room", "get_joined", "get_state", "get_members", "send_")):
             draft.knows_rooms = True
             draft.joins_rooms |= name.startswith(("join_room", "leave_room"))
+
+
+def _no_values(module: Module) -> set[ast.AST]:
+    """Returns the nodes of texts that only describe, and of classes that have another client than that of Matrix."""
+    found: set[ast.AST] = set()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            found.add(node.value)
+        if isinstance(node, ast.ClassDef):
+            set_by = [one.value for one in ast.walk(node) if isinstance(one, ast.Assign) and any(ast.unparse(to) == "self.client" for to in one.targets)]
+            if any(isinstance(one, (ast.Call, ast.Await)) for one in set_by):
+                found.update(ast.walk(node))
+    return found
 
 
 def _path_of(node: ast.AST) -> Optional[str]:

@@ -4,6 +4,7 @@ import ast
 from typing import Iterable, Iterator, Optional
 
 import checks
+import lacks
 import tree
 from tree import Module
 
@@ -32,7 +33,7 @@ EVENT = {
     "react", "mark_read", "edit", "unsigned", "state_key", "prev_content", "redacts",
 }
 CONTENT = {
-    "msgtype", "body", "format", "formatted_body", "relates_to", "new_content", "get_reply_to", "get_edit", "set_reply", "set_edit",
+    "msgtype", "body", "format", "formatted_body", "relates_to", "new_content", "get_reply_to", "get_edit", "get_thread_parent", "set_reply", "set_edit",
     "trim_reply_fallback", "url", "info", "file", "membership", "displayname", "reason", "avatar_url", "redacts", "get",
     "deserialize",
 }
@@ -63,7 +64,7 @@ def of_plugin(checker: checks.Checker, module: Module, node: ast.ClassDef, known
     if checks.has_open_base(checker, module, node):
         return
     whole = checks.lineage(checker, module, node)
-    own = known | OF_ALL | set(told) | set().union(*(_bound(kind) for _, kind in whole)) | _set_anywhere(checker.modules)
+    own = known | OF_ALL | set(told) | set().union(*(_bound(kind) for _, kind in whole)) | set_anywhere(checker.modules)
     if "__getattr__" in own or "__getattribute__" in own:
         return
     for owner, kind in whole:
@@ -76,11 +77,13 @@ def of_messages(checker: checks.Checker, module: Module, framework: str, told: I
     """Tells of attributes of messages or events that the layer does not have."""
     is_errbot = framework == "errbot"
     inner = {"frm": PERSON, "to": PERSON} if is_errbot else {"content": CONTENT}
-    set_by_plugin = _set_anywhere(checker.modules) | set(told) | OF_ALL
+    set_by_plugin = set_anywhere(checker.modules) | set(told) | OF_ALL
     if "__getattr__" in set_by_plugin:
         return
     known = (MESSAGE if is_errbot else EVENT) | set_by_plugin
     for function, _ in tree.functions(module):
+        if _is_never_called(module, function):
+            continue
         for name in _parameters(module, function):
             nodes = list(tree.within(function))
             # A name that is given another value, such as `msg = msg.body`, may be anything.
@@ -115,6 +118,13 @@ def _parameters(module: Module, function: tree.Function) -> Iterator[str]:
     for one in given:
         if _annotated(module, one.annotation) in EVENTS:
             yield one.arg
+
+
+def _is_never_called(module: Module, function: tree.Function) -> bool:
+    """Whether a method only listens to what never happens."""
+    calls = [one for one in function.decorator_list if isinstance(one, ast.Call) and module.dotted(one.func) == "maubot.handlers.event.on"]
+    never = [one for one in calls if one.args and ast.unparse(one.args[0]).rpartition(".")[2] in lacks.NEVER]
+    return bool(never) and len(never) == len(function.decorator_list)
 
 
 def _annotated(module: Module, annotation: Optional[ast.expr]) -> Optional[str]:
@@ -154,7 +164,7 @@ def _bound(node: ast.ClassDef) -> set[str]:
     return found
 
 
-def _set_anywhere(modules: list[Module]) -> set[str]:
+def set_anywhere(modules: list[Module]) -> set[str]:
     """Returns the names of all attributes that the plugin sets of any object, or asks for by `hasattr` first."""
     found: set[str] = set()
     for module in modules:

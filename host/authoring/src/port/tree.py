@@ -46,6 +46,8 @@ class Module:
     #: The constants at the top, by their names.
     constants: dict[str, ast.expr] = field(default_factory=dict)
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
+    #: The modules of the plugin, by their names.
+    others: "dict[str, Module]" = field(default_factory=dict)
 
     def dotted(self, node: Optional[ast.AST]) -> Optional[str]:
         """Returns the dotted name that an expression stands for, as far as imports tell."""
@@ -192,6 +194,31 @@ def imports(module: Module) -> Iterator[tuple[str, int, bool, bool]]:
         unread += ((one, may_miss, is_late or isinstance(node, FUNCTIONS)) for one in children)
 
 
+def chosen(module: Module) -> Iterator[tuple[ast.expr, str]]:
+    """Yields the functions of calls that import a module which the plugin chooses while it runs, with the beginning of its name."""
+    for call in ast.walk(module.tree):
+        if not isinstance(call, ast.Call) or module.dotted(call.func) != "importlib.import_module" or not call.args:
+            continue
+        first = call.args[0].values[0] if isinstance(call.args[0], ast.JoinedStr) and call.args[0].values else call.args[0]
+        first = first.left if isinstance(first, ast.BinOp) else first
+        text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
+        given = next((one.value for one in call.keywords if one.arg == "package"), call.args[1] if len(call.args) > 1 else None)
+        package = given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else ""
+        if isinstance(given, ast.Name) and given.id in ("__package__", "__name__"):
+            package = module.name if module.path.endswith("__init__.py") or given.id == "__name__" else module.name.rpartition(".")[0]
+        name = text.lstrip(".")
+        if package and text.startswith("."):
+            parts = package.split(".")
+            name = ".".join([*parts[: len(parts) - (len(text) - len(name) - 1)], name])
+        if name and (name == text or package):
+            yield call.func, name
+
+
+def may_be_chosen(name: str, beginning: str) -> bool:
+    """Whether a module may be one whose name has this beginning."""
+    return name == beginning or name.startswith(beginning) and "." not in name[len(beginning) :]
+
+
 def _is_of_python_2(test: ast.expr) -> bool:
     return isinstance(test, ast.Name) and test.id == "PY2"
 
@@ -235,17 +262,24 @@ def _catches_import(handler: ast.ExceptHandler) -> bool:
 class _Known(ast.NodeTransformer):
     """Puts known values in the place of names, and displays in that of `dict(a=1)`."""
 
-    def __init__(self, known: dict[str, ast.expr], depth: int) -> None:
+    def __init__(self, module: Module, known: dict[str, ast.expr], depth: int) -> None:
+        self.module = module
         self.known = known
         self.depth = depth
 
     def _value(self, node: ast.expr) -> ast.expr:
-        value = self.known.get(ast.unparse(node))
+        module, known = self.module, self.known
+        value = known.get(ast.unparse(node))
         if value is None:
-            return node
+            # A constant of another module.
+            base, _, name = (module.dotted(node) or "").rpartition(".")
+            if base not in module.others or name not in module.others[base].constants:
+                return node
+            module = module.others[base]
+            known, value = module.constants, module.constants[name]
         if self.depth >= DEEPEST:
             raise ValueError("its names stand for each other")
-        return _Known(self.known, self.depth + 1).visit(copy.deepcopy(value))
+        return _Known(module, known, self.depth + 1).visit(copy.deepcopy(value))
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         return self._value(node)
@@ -256,6 +290,9 @@ class _Known(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         if isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args and all(one.arg for one in node.keywords):
             return ast.Dict([ast.Constant(one.arg) for one in node.keywords], [self.visit(one.value) for one in node.keywords])
+        if self.module.dotted(node.func) in ("os.environ.get", "os.getenv") and not node.keywords:
+            # There is no environment.
+            return self.visit(node.args[1]) if len(node.args) == 2 else ast.Constant(None)
         return node
 
 
@@ -263,7 +300,7 @@ def literal(node: Optional[ast.expr], module: Module, known: Optional[dict[str, 
     """Returns the value of an expression of literals, constants and names that are known. `ValueError`: it is none."""
     if node is None:
         raise ValueError("it has no value")
-    return ast.literal_eval(_Known({**module.constants, **(known or {})}, 0).visit(copy.deepcopy(node)))
+    return ast.literal_eval(_Known(module, {**module.constants, **(known or {})}, 0).visit(copy.deepcopy(node)))
 
 
 def returned(function: Function, owner: ast.ClassDef, module: Module) -> object:

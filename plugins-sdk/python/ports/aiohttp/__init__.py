@@ -9,7 +9,7 @@ and answers of webhooks.
 """
 
 import json as _json
-from types import SimpleNamespace
+import sys
 from typing import Any, Coroutine, Generator, NamedTuple, Optional
 
 from parlor import errors
@@ -28,6 +28,13 @@ class ClientConnectionError(ClientError):
 
 class ClientConnectorError(ClientConnectionError):
     """There is no connection to the server."""
+
+
+class ServerTimeoutError(ClientConnectionError, TimeoutError):
+    """The answer has not come in time."""
+
+
+ClientOSError = ServerDisconnectedError = ServerConnectionError = ClientPayloadError = ClientConnectionError
 
 
 class InvalidURL(ClientError, ValueError):
@@ -163,9 +170,8 @@ class ClientSession:
                 method, self._base + str(url), params=params, headers={**self.headers, **(headers or {})}, json=json, data=data,
                 auth=auth or self._auth, timeout=timeout or self._timeout, follow=_requests.FOLLOW if allow_redirects else 0,
             ))
-        except errors.TimedOut:
-            # It is a `TimeoutError` there as well.
-            raise
+        except errors.TimedOut as error:
+            raise ServerTimeoutError(str(error)) from error
         except errors.Invalid as error:
             raise InvalidURL(str(error)) from error
         except errors.Error as error:
@@ -213,7 +219,8 @@ class ClientSession:
         await self.close()
 
 
-client_exceptions = SimpleNamespace(
-    ClientError=ClientError, ClientConnectionError=ClientConnectionError, ClientConnectorError=ClientConnectorError,
-    ClientResponseError=ClientResponseError, ContentTypeError=ContentTypeError,
-)
+# Plugins also import all of this from the parts of the package of this name.
+for _name in ("client", "client_exceptions", "client_reqrep", "formdata", "helpers", "http_exceptions", "typedefs"):
+    globals()[_name] = sys.modules[f"{__name__}.{_name}"] = sys.modules[__name__]
+for _name in ("web_request", "web_response", "web_exceptions"):
+    globals()[_name] = sys.modules[f"{__name__}.{_name}"] = web

@@ -55,6 +55,9 @@ class _BotConfig(_Part):
         """The prefix of commands: the setting `prefix`."""
         return str(parlor.setting("prefix", "!"))
 
+    #: The host has one prefix.
+    BOT_ALT_PREFIXES: tuple[str, ...] = ()
+
 
 class _Bot(_Part):
     """The part of the bot that plugins may use."""

@@ -107,7 +107,9 @@ class Runner:
         if self._patterns or self._flows:
             self._prefix = str(setting("prefix", "!"))
         config = port.values_of(self._settings) if self._settings else None
-        await port.done(plugin.check_configuration(config))
+        # Without settings there is nothing to check.
+        if config is not None:
+            await port.done(plugin.check_configuration(config))
         await port.done(plugin.configure(config))
         await port.done(plugin.activate())
         await plugin._parlor_flush()

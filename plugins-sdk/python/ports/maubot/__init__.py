@@ -9,4 +9,7 @@ from .events import MessageEvent
 from .plugin_base import Plugin
 from .running import run
 
-__all__ = ["MessageEvent", "Plugin", "handlers", "run"]
+#: Plugins name it in their requests over the web.
+__version__ = "parlor"
+
+__all__ = ["MessageEvent", "Plugin", "__version__", "handlers", "run"]

@@ -1,24 +1,28 @@
 """The account, by the names that plugins of maubot know."""
 
 from collections import OrderedDict
+from types import SimpleNamespace
 from typing import Any, Awaitable, Mapping, Optional
 
+import aiohttp
+import mautrix.client
 import parlor
 from mautrix.types import (
-    ContentURI, EventID, EventType, MediaMessageEventContent, Member, Membership, MessageType, RoomID, TextMessageEventContent, UserID,
+    ContentURI, EventID, EventType, MediaMessageEventContent, Member, Membership, MessageType, RoomID, StateEvent, TextMessageEventContent,
+    UserID,
 )
 from mautrix.errors import MatrixRequestError, MForbidden, MNotFound
 from parlor import errors, outgoing, rooms, user
 from parlor_port import places
 
-from . import media, texts
+from . import media, room_state, texts
 
 
 #: How many invitations are kept in mind.
 _MOST_INVITATIONS = 100
 
 
-class Client:
+class Client(mautrix.client.Client):
     """The calls of a plugin in the name of the account."""
 
     def __init__(self) -> None:
@@ -30,6 +34,11 @@ class Client:
         self._invitations[str(invite.room)] = invite
         while len(self._invitations) > _MOST_INVITATIONS:
             self._invitations.popitem(last=False)
+
+    @property
+    def api(self) -> Any:
+        """Its session makes requests over the web."""
+        return SimpleNamespace(session=aiohttp.ClientSession())
 
     @property
     def mxid(self) -> UserID:
@@ -51,7 +60,9 @@ class Client:
             return await self.react(room_id, getattr(relates, "event_id", ""), getattr(relates, "key", ""))
         return await self.send_message(room_id, content)
 
-    async def send_text(self, room_id: Any, text: Optional[str] = None, *, html: Optional[str] = None, relates_to: Any = None, **_: Any) -> EventID:
+    async def send_text(
+        self, room_id: Any, text: Optional[str] = None, html: Optional[str] = None, msgtype: Any = None, relates_to: Any = None, **_: Any
+    ) -> EventID:
         """Says a text; of HTML, what it shows."""
         body = text if text is not None else texts.of_html(html or "")
         return await self.send_message(room_id, TextMessageEventContent(MessageType.TEXT, body, relates_to=relates_to))
@@ -146,6 +157,34 @@ class Client:
         bare, _slash, nick = str(user_id).partition("/")
         return nick or bare.partition("@")[0]
 
+    async def get_state_event(self, room_id: Any, event_type: Any, state_key: Any = "", *, format: str = "content", **_: Any) -> Any:
+        """A state of a room, or of somebody there. Needs `rooms.read`. `MNotFound`: XMPP has no such state."""
+        kind = event_type if isinstance(event_type, EventType) else EventType.find(str(event_type))
+        found = room_state.content(str(room_id), kind, str(state_key))
+        return room_state.event(str(room_id), kind, str(state_key), found) if format == "event" else found
+
+    async def get_state(self, room_id: Any) -> list[StateEvent]:
+        """All states of a room that are known, those of people too."""
+        return room_state.events(str(room_id))
+
+    async def get_members(self, room_id: Any, *_: Any, **__: Any) -> list[StateEvent]:
+        """The people in a room, as events."""
+        return room_state.members(str(room_id))
+
+    async def resolve_room_alias(self, room_alias: Any) -> Any:
+        """The address of a room, which is its own alias."""
+        return SimpleNamespace(room_id=RoomID(room_alias), servers=[])
+
+    async def whoami(self) -> Any:
+        """The own address."""
+        return SimpleNamespace(user_id=self.mxid, device_id="")
+
+    async def send_receipt(self, room_id: Any, event_id: Any, **_: Any) -> None:
+        """Tells the author of a message that it was read, if they asked for that."""
+        about = places.heard(str(room_id), str(event_id))
+        if about is not None:
+            await mark_read(about)
+
     async def join_room(self, room_id: Any, **_: Any) -> RoomID:
         """Enters a room, also with the password of an invitation."""
         invite = self._invitations.get(str(room_id))
@@ -180,6 +219,9 @@ class Client:
         """Shows that the bot writes, in a chat."""
         if not places.is_room(str(room_id)):
             await parlor.chats.send(str(room_id), outgoing(chat_state="composing" if timeout else "active"))
+
+
+MaubotMatrixClient = Client
 
 
 async def _allowed(call: Awaitable[Any]) -> Any:

@@ -1,9 +1,11 @@
 """Messages, by their other place."""
 
+from .client import Client
 from .events import MessageEvent
 from .texts import of_html
 
 MaubotMessageEvent = MessageEvent
+MaubotMatrixClient = Client
 
 
 async def parse_formatted(message: str, allow_html: bool = False, render_markdown: bool = True) -> tuple[str, str]:
@@ -11,4 +13,4 @@ async def parse_formatted(message: str, allow_html: bool = False, render_markdow
     return (of_html(message) if allow_html else message), message
 
 
-__all__ = ["MaubotMessageEvent", "parse_formatted"]
+__all__ = ["MaubotMatrixClient", "MaubotMessageEvent", "parse_formatted"]

@@ -13,11 +13,11 @@ from .sched import Scheduler
 class Plugin:
     """A plugin."""
 
-    def __init__(self, identity: str, config: Any) -> None:
-        self.id = identity
-        self.log = logging.getLogger(f"maubot.{identity}")
+    def __init__(self, *_: Any, instance_id: str = "", config: Any = None, client: Any = None, **__: Any) -> None:
+        self.id = instance_id
+        self.log = logging.getLogger(f"maubot.{instance_id}")
         self.config = config
-        self.client = Client()
+        self.client = Client() if client is None else client
         self.http = aiohttp.ClientSession()
         self.database: Any = None
         self.webapp: Any = None

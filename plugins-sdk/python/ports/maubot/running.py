@@ -1,6 +1,7 @@
 """Gives a plugin's commands to the host, and the host's events to the plugin."""
 
 import asyncio
+import inspect
 import logging
 from functools import partial
 from typing import Any, Awaitable, Callable, Iterator, Mapping, Optional
@@ -12,6 +13,7 @@ from mautrix.util.config import BaseProxyConfig
 from parlor_port import files, places
 from parlor_port import running as port
 
+from .client import Client
 from .events import message_event, message_events, reaction_events
 from .handlers import command as commands
 from .handlers import event as events
@@ -72,7 +74,7 @@ class Runner:
         parlor.on_start(self._start)
         # The others have names that the plugin makes when it starts.
         for command in _commands(self._kind):
-            if not callable(command.name):
+            if not command.is_of_settings:
                 self._command(command, lambda: self._plugin)
         if self._hears:
             parlor.on("message")(self._hear)
@@ -101,7 +103,7 @@ class Runner:
         # The plugin may have changed what the names of its commands are made from, and have made more objects with handlers.
         for owner in [plugin, *plugin._parlor_handlers]:
             for command in _commands(type(owner)):
-                if owner is not plugin or callable(command.name):
+                if owner is not plugin or command.is_of_settings:
                     self._command(command, _always(owner))
             for found in _methods(owner):
                 self._passives += ((found, waits) for waits in getattr(found, commands.PASSIVE, []))
@@ -111,9 +113,12 @@ class Runner:
         self._started.set()
 
     def _object(self, config: Any) -> Any:
-        plugin = self._kind.__new__(self._kind)
-        Plugin.__init__(plugin, self._name, config)
-        return plugin
+        given: dict[str, Any] = {"client": Client(), "instance_id": self._name, "config": config}
+        parameters = inspect.signature(self._kind).parameters.values()
+        # A plugin with an own `__init__` mostly passes on what it is given.
+        if all(one.kind is not one.VAR_KEYWORD for one in parameters):
+            given = {one.name: given[one.name] for one in parameters if one.name in given}
+        return self._kind(**given)
 
     async def _stop(self) -> None:
         if self._plugin is not None:
@@ -134,15 +139,14 @@ class Runner:
             await self._give(owner(), command, f"{_PREFIX}{name}", event, given.rest)
 
         # The host would read the arguments of one with aliases.
-        for one in dict.fromkeys([name, *command.aliases]):
+        for one in command.words_for(owner()):
             parlor.command(one, help=help, usage=usage)(give)
 
     async def _give(self, instance: Any, command: commands.Command, names: str, event: Any, rest: str) -> None:
         word, after = commands.first_word(rest)
         for one in commands.on(command.subcommands):
-            own = one.name_for(instance)
-            if word and word.lower() in (own.lower(), *(alias.lower() for alias in one.aliases)):
-                await self._give(instance, one, f"{names} {own}", event, after)
+            if word and one.is_named(word, instance):
+                await self._give(instance, one, f"{names} {one.name_for(instance)}", event, after)
                 return
         if command.subcommands and command.require_subcommand:
             await event.reply("\n".join(_help(instance, command, names)))

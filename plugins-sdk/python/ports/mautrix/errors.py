@@ -1,5 +1,7 @@
 """Why something was not done, by the names that plugins know."""
 
+import sys
+
 
 class MatrixRequestError(Exception):
     """Any reason."""
@@ -11,3 +13,33 @@ class MNotFound(MatrixRequestError):
 
 class MForbidden(MatrixRequestError):
     """It may not be done."""
+
+
+class MUnknown(MatrixRequestError):
+    """It is not known why."""
+
+
+class MBadState(MatrixRequestError):
+    """It is so already, or cannot be so now."""
+
+
+class MLimitExceeded(MatrixRequestError):
+    """It was asked for too often."""
+
+
+class MatrixResponseError(MatrixRequestError):
+    """The answer was not understood."""
+
+
+class MatrixConnectionError(MatrixRequestError):
+    """There is no connection."""
+
+
+class MatrixUnknownRequestError(MatrixRequestError):
+    """A reason without a name."""
+
+
+# Plugins also import them from the parts of the library of this name.
+__path__: list[str] = []
+for _name in ("base", "request", "well_known"):
+    sys.modules[f"{__name__}.{_name}"] = sys.modules[__name__]

@@ -1,9 +1,13 @@
 """The types that plugins of maubot use: what is sent and heard, and texts that name people, rooms and messages."""
 
+import sys
 from enum import Enum
-from typing import Any, Mapping, Optional
+from typing import Any, ClassVar, Mapping, Optional
 
 from .client import SyncStream
+from .serialized import (
+    JSON, ExtensibleEnum, Mapped, Serializable, SerializableAttrs, SerializableEnum, SerializerError, deserializer, serializer,
+)
 
 
 class UserID(str):
@@ -26,24 +30,80 @@ class ContentURI(str):
     """The address of a file."""
 
 
-class EventType(Enum):
-    """The kind of an event."""
+class EventType:
+    """The kind of an event. There is one of each name."""
 
-    ROOM_MESSAGE = "m.room.message"
-    REACTION = "m.reaction"
-    ROOM_MEMBER = "m.room.member"
-    ROOM_REDACTION = "m.room.redaction"
+    class Class(Enum):
+        """What events of a kind are about."""
+
+        UNKNOWN = "unknown"
+        STATE = "state"
+        MESSAGE = "message"
+        ACCOUNT_DATA = "account_data"
+        EPHEMERAL = "ephemeral"
+        TO_DEVICE = "to_device"
+
+    _known: ClassVar[dict[str, "EventType"]] = {}
+
+    ROOM_MESSAGE: ClassVar["EventType"]
+    REACTION: ClassVar["EventType"]
+    ROOM_MEMBER: ClassVar["EventType"]
+    ROOM_REDACTION: ClassVar["EventType"]
+    # Those of states, which `client.get_state_event` takes.
+    ROOM_NAME: ClassVar["EventType"]
+    ROOM_TOPIC: ClassVar["EventType"]
+    ROOM_CANONICAL_ALIAS: ClassVar["EventType"]
+    ROOM_CREATE: ClassVar["EventType"]
+    ROOM_POWER_LEVELS: ClassVar["EventType"]
     # Those below are never heard: `parlor plugin port` tells of them.
-    ROOM_NAME = "m.room.name"
-    ROOM_TOPIC = "m.room.topic"
-    ROOM_POWER_LEVELS = "m.room.power_levels"
-    ROOM_TOMBSTONE = "m.room.tombstone"
-    STICKER = "m.sticker"
+    ROOM_TOMBSTONE: ClassVar["EventType"]
+    ROOM_AVATAR: ClassVar["EventType"]
+    ROOM_ENCRYPTED: ClassVar["EventType"]
+    ROOM_ENCRYPTION: ClassVar["EventType"]
+    ROOM_JOIN_RULES: ClassVar["EventType"]
+    ROOM_HISTORY_VISIBILITY: ClassVar["EventType"]
+    ROOM_PINNED_EVENTS: ClassVar["EventType"]
+    SPACE_CHILD: ClassVar["EventType"]
+    SPACE_PARENT: ClassVar["EventType"]
+    STICKER: ClassVar["EventType"]
+    ALL: ClassVar["EventType"]
+
+    def __init__(self, name: str, t_class: Any = Class.UNKNOWN) -> None:
+        self.t = self.value = name
+        self.t_class = t_class
 
     @classmethod
-    def find(cls, name: str, *_: Any) -> "EventType":
-        """The type of this name. `ValueError`: the layer has none."""
-        return cls(name)
+    def find(cls, name: str, t_class: Any = Class.UNKNOWN, *_: Any) -> "EventType":
+        """The type of this name."""
+        return cls._known.setdefault(name, cls(name, t_class))
+
+    @property
+    def is_state(self) -> bool:
+        """Whether it is a state of a room."""
+        return self.t_class is EventType.Class.STATE
+
+    @property
+    def is_message(self) -> bool:
+        """Whether it is something that is said."""
+        return self.t_class is EventType.Class.MESSAGE
+
+    def __str__(self) -> str:
+        return self.t
+
+    def __deepcopy__(self, _: Any) -> "EventType":
+        return self
+
+
+for _name, _of in {
+    "MESSAGE": "ROOM_MESSAGE=m.room.message REACTION=m.reaction ROOM_REDACTION=m.room.redaction ROOM_ENCRYPTED=m.room.encrypted STICKER=m.sticker",
+    "STATE": "ROOM_MEMBER=m.room.member ROOM_NAME=m.room.name ROOM_TOPIC=m.room.topic ROOM_CANONICAL_ALIAS=m.room.canonical_alias"
+    " ROOM_CREATE=m.room.create ROOM_POWER_LEVELS=m.room.power_levels ROOM_TOMBSTONE=m.room.tombstone ROOM_AVATAR=m.room.avatar"
+    " ROOM_ENCRYPTION=m.room.encryption ROOM_JOIN_RULES=m.room.join_rules ROOM_HISTORY_VISIBILITY=m.room.history_visibility"
+    " ROOM_PINNED_EVENTS=m.room.pinned_events SPACE_CHILD=m.space.child SPACE_PARENT=m.space.parent",
+    "UNKNOWN": "ALL=__ALL__",
+}.items():
+    for _pair in _of.split():
+        setattr(EventType, _pair.partition("=")[0], EventType.find(_pair.partition("=")[2], EventType.Class[_name]))
 
 
 class MessageType(Enum):
@@ -57,12 +117,21 @@ class MessageType(Enum):
     AUDIO = "m.audio"
     FILE = "m.file"
     LOCATION = "m.location"
+    # It is never heard.
+    STICKER = "m.sticker"
 
 
 class Format(Enum):
     """How a text is written."""
 
     HTML = "org.matrix.custom.html"
+
+
+class PaginationDirection(Enum):
+    """Where a history is read to. The layer reads none: `parlor plugin port` tells of the calls."""
+
+    FORWARD = "f"
+    BACKWARD = "b"
 
 
 class RelationType(str):
@@ -80,39 +149,14 @@ RelationType.REFERENCE = RelationType("m.reference")
 RelationType.THREAD = RelationType("m.thread")
 
 
-class Serializable:
-    """Something with fields."""
-
-
-class _Fields(Serializable):
-    """Other fields than those that are known are kept beside, and not sent."""
-
-    def __getitem__(self, name: str) -> Any:
-        others = self.__dict__.setdefault("_others", {})
-        return others[name] if name in others else getattr(self, name)
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self.__dict__.setdefault("_others", {})[name] = value
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The field, or another value."""
-        try:
-            return self[name]
-        except (AttributeError, KeyError):
-            return default
-
-
-SerializableAttrs = _Fields
-
-
-class InReplyTo(_Fields):
+class InReplyTo(Mapped):
     """The message that another one answers."""
 
     def __init__(self, event_id: Any = None) -> None:
         self.event_id = event_id
 
 
-class RelatesTo(_Fields):
+class RelatesTo(Mapped):
     """How a message relates to another one."""
 
     def __init__(self, rel_type: Any = None, event_id: Any = None, key: Optional[str] = None, in_reply_to: Any = None, **_: Any) -> None:
@@ -122,7 +166,7 @@ class RelatesTo(_Fields):
         self.in_reply_to = in_reply_to
 
 
-class TextMessageEventContent(_Fields):
+class TextMessageEventContent(Mapped):
     """The content of a message."""
 
     def __init__(
@@ -160,6 +204,10 @@ class TextMessageEventContent(_Fields):
         inner = getattr(self.relates_to, "in_reply_to", None)
         return getattr(inner, "event_id", None)
 
+    def get_thread_parent(self) -> Optional[EventID]:
+        """The id of the message that its thread began with. None: threads of XMPP have names of their own."""
+        return None
+
     def get_edit(self) -> Optional[EventID]:
         """The id of the message that it corrects, if any."""
         return self.relates_to.event_id if getattr(self.relates_to, "rel_type", None) == RelationType.REPLACE else None
@@ -176,7 +224,7 @@ class TextMessageEventContent(_Fields):
         """The layer has done so already."""
 
 
-class MediaInfo(_Fields):
+class MediaInfo(Mapped):
     """The facts about a file. XMPP's messages show the type and the size."""
 
     def __init__(self, mimetype: Optional[str] = None, size: Optional[int] = None, **others: Any) -> None:
@@ -202,9 +250,6 @@ class MediaMessageEventContent(TextMessageEventContent):
         self.file = file
 
 
-MessageEventContent = TextMessageEventContent
-
-
 class Membership(Enum):
     """Whether somebody is in a room."""
 
@@ -215,7 +260,7 @@ class Membership(Enum):
     KNOCK = "knock"
 
 
-class MemberStateEventContent(_Fields):
+class MemberStateEventContent(Mapped):
     """The state of somebody in a room."""
 
     def __init__(self, membership: Membership = Membership.LEAVE, displayname: Optional[str] = None, reason: Optional[str] = None, **_: Any) -> None:
@@ -227,6 +272,64 @@ class MemberStateEventContent(_Fields):
 
 class Member(MemberStateEventContent):
     """Somebody who is in a room."""
+
+
+class PowerLevelStateEventContent(Mapped):
+    """What people may do in a room, as numbers: 100 for its owners and admins, 50 for moderators, 0 for others."""
+
+    def __init__(self, users: Optional[Mapping[str, int]] = None, users_default: int = 0, events: Optional[Mapping[Any, int]] = None, **_: Any) -> None:
+        self.users: dict[str, int] = dict(users or {})
+        self.users_default = users_default
+        self.events: dict[Any, int] = dict(events or {})
+        self.events_default, self.state_default = 0, 50
+        self.invite, self.ban, self.kick, self.redact = 0, 50, 50, 50
+
+    def get_user_level(self, user_id: Any, create: Any = None) -> int:
+        """The number of a person, who is `ROOM/NICK`."""
+        return self.users.get(str(user_id), self.users_default)
+
+    def get_event_level(self, event_type: Any) -> int:
+        """The number that is needed for an event. A state, such as a setting of the plugin, takes a moderator."""
+        is_state = isinstance(event_type, EventType) and event_type.is_state
+        known = self.events.get(event_type)
+        return known if known is not None else self.state_default if is_state else self.events_default
+
+    @classmethod
+    def deserialize(cls, raw: Mapping[str, Any]) -> "PowerLevelStateEventContent":
+        """The content that Matrix writes as this mapping."""
+        return cls(raw.get("users"), raw.get("users_default", 0), raw.get("events"))
+
+
+class RoomNameStateEventContent(Mapped):
+    """The name of a room."""
+
+    def __init__(self, name: Optional[str] = None, **_: Any) -> None:
+        self.name = name
+
+
+class RoomTopicStateEventContent(Mapped):
+    """The subject of a room."""
+
+    def __init__(self, topic: Optional[str] = None, **_: Any) -> None:
+        self.topic = topic
+
+
+class CanonicalAliasStateEventContent(Mapped):
+    """The address of a room, which is its only one."""
+
+    def __init__(self, canonical_alias: Any = None, **_: Any) -> None:
+        self.canonical_alias = canonical_alias
+        self.alt_aliases: list[Any] = []
+
+
+class RoomCreateStateEventContent(Mapped):
+    """The beginning of a room, which XMPP does not tell."""
+
+    def __init__(self, **_: Any) -> None:
+        self.creator: Any = None
+        self.type: Any = None
+        # In rooms of a later version, those who made one may do everything.
+        self.room_version = "11"
 
 
 class Event:
@@ -260,3 +363,10 @@ class RedactionEvent(Event):
 
 GenericEvent = MessageEvent = ReactionEvent = Event
 StrippedStateEvent = StateEvent
+MessageEventContent = BaseMessageEventContent = TextMessageEventContent
+ReactionEventContent = TextMessageEventContent
+
+# Plugins also import all of this from the parts of the library of this name.
+__path__: list[str] = []
+for _name in ("event", "event.base", "event.message", "event.reaction", "event.redaction", "event.state", "event.type", "primitive", "util"):
+    sys.modules[f"{__name__}.{_name}"] = sys.modules[__name__]

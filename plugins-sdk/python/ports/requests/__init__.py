@@ -9,6 +9,7 @@ always verified. Files are sent by `parlor.http`.
 """
 
 import json as _json
+import sys
 from types import SimpleNamespace
 from typing import Any, Optional
 
@@ -17,7 +18,7 @@ from parlor_port import web
 
 from . import exceptions
 from .exceptions import (
-    ConnectionError, ConnectTimeout, HTTPError, InvalidURL, JSONDecodeError, ReadTimeout, RequestException, Timeout, TooManyRedirects,
+    ConnectionError, ConnectTimeout, HTTPError, InsecureRequestWarning, InvalidURL, JSONDecodeError, ReadTimeout, RequestException, Timeout, TooManyRedirects,
 )
 
 #: The codes that plugins name.
@@ -204,6 +205,20 @@ class Session:
 
 
 session = Session
-sessions = SimpleNamespace(Session=Session)
-models = SimpleNamespace(Response=Response)
-auth = SimpleNamespace(HTTPBasicAuth=lambda name, password: (name, password))
+
+
+def HTTPBasicAuth(username: str, password: str) -> tuple[str, str]:
+    """The name and the password of the plugin."""
+    return username, password
+
+
+def disable_warnings(*_: Any) -> None:
+    """There are none."""
+
+
+urllib3 = sys.modules[__name__]
+# Plugins also import all of this from the parts of the package of this name.
+for _name in ("api", "auth", "models", "packages", "packages.urllib3", "packages.urllib3.exceptions", "sessions"):
+    if "." not in _name:
+        globals()[_name] = sys.modules[__name__]
+    sys.modules[f"{__name__}.{_name}"] = sys.modules[__name__]

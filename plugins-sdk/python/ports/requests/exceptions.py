@@ -46,3 +46,7 @@ class JSONDecodeError(RequestException, json.JSONDecodeError):
     def __init__(self, message: str, text: str = "", position: int = 0) -> None:
         json.JSONDecodeError.__init__(self, message, text, position)
         self.response = None
+
+
+class InsecureRequestWarning(Warning):
+    """It is never given: certificates are always verified."""

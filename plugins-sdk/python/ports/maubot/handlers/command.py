@@ -2,13 +2,17 @@
 
 import inspect
 import re
-from typing import Any, Callable, Iterable, Optional
+from typing import Any, Callable, Iterable, Iterator, Mapping, Optional
 
 from mautrix.types import EventType, MessageType
 
 #: The attribute of a function that holds what was declared of it.
 ARGUMENTS = "_parlor_arguments"
 PASSIVE = "_parlor_passive"
+
+#: The names that commands may have, and how deep the settings are searched for such.
+_NAME = re.compile(r"[^\W_][\w-]{0,31}")
+_DEEPEST = 5
 
 
 class ArgumentSyntaxError(ValueError):
@@ -113,12 +117,14 @@ class Command:
     """A command, as a class has it."""
 
     def __init__(
-        self, function: Callable[..., Any], name: Any, help: str, aliases: Iterable[str], require_subcommand: bool, arg_fallthrough: bool,
+        self, function: Callable[..., Any], name: Any, help: str, aliases: Any, require_subcommand: bool, arg_fallthrough: bool,
         must_consume_args: bool,
     ) -> None:
         self.function = function
         self.name = name if name is not None else function.__name__.replace("_", "-")
         self.help = help
+        #: A function says which words are names, too. The host has to know them: see `words_for`.
+        self.tells_alias: Optional[Callable[..., Any]] = aliases if callable(aliases) else None
         self.aliases = [] if callable(aliases) else [aliases] if isinstance(aliases, str) else [str(one) for one in aliases]
         self.require_subcommand = require_subcommand
         self.arg_fallthrough = arg_fallthrough
@@ -153,6 +159,29 @@ class Command:
         if not callable(self.name):
             return str(self.name)
         return str(self.name(instance) if _takes(self.name, 1) else self.name())
+
+    @property
+    def is_of_settings(self) -> bool:
+        """Whether only the running plugin knows its names."""
+        return callable(self.name) or self.tells_alias is not None
+
+    def is_named(self, word: str, instance: Any) -> bool:
+        """Whether a word is one of its names."""
+        word = word.lower()
+        return word == self.name_for(instance).lower() or word in (one.lower() for one in self.aliases) or self._is_alias(word, instance)
+
+    def _is_alias(self, word: str, instance: Any) -> bool:
+        tells = self.tells_alias
+        return tells is not None and bool(tells(instance, word) if _takes(tells, 2) else tells(word))
+
+    def words_for(self, instance: Any) -> list[str]:
+        """All names. Those that a function tells are looked for among the texts of the settings, and of the function itself."""
+        names = [self.name_for(instance), *self.aliases]
+        if self.tells_alias is not None:
+            code = getattr(self.tells_alias, "__code__", None)
+            words = dict.fromkeys([*_texts(getattr(code, "co_consts", ())), *_texts(_settings_of(instance))])
+            names += [one for one in words if _NAME.fullmatch(one) and self._is_alias(one, instance)]
+        return list(dict.fromkeys(names))
 
     def usage(self, names: str) -> str:
         """How it is written."""
@@ -207,6 +236,21 @@ class Passive:
             return [(one.group(), *one.groups()) for one in self.regex.finditer(text)] or None
         one = self.regex.search(text)
         return (one.group(), *one.groups()) if one else None
+
+
+def _settings_of(instance: Any) -> Any:
+    """The settings of a plugin, or of the plugin that an object with commands belongs to."""
+    config = getattr(instance, "config", None) or getattr(getattr(instance, "bot", None), "config", None)
+    return getattr(getattr(config, "_data", None), "values", None)
+
+
+def _texts(value: Any, depth: int = 0) -> Iterator[str]:
+    """The texts in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple, set, frozenset)) and depth < _DEEPEST:
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(one, depth + 1)
 
 
 def _takes(function: Callable[..., Any], number: int) -> bool:

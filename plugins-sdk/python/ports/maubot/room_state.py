@@ -1,0 +1,100 @@
+"""What is known of a room and the people in it, as the states that plugins of maubot know."""
+
+import time
+from typing import Any, Callable
+
+from mautrix.errors import MNotFound
+from mautrix.types import (
+    CanonicalAliasStateEventContent, EventID, EventType, MemberStateEventContent, Membership, PowerLevelStateEventContent, RoomAlias,
+    RoomCreateStateEventContent, RoomID, RoomNameStateEventContent, RoomTopicStateEventContent, StateEvent, UserID,
+)
+from parlor import rooms, user
+
+
+def content(room: str, kind: EventType, key: str = "") -> Any:
+    """A state of a room. `MNotFound`: XMPP has none of this kind, or the room does not tell it."""
+    make = _KINDS.get(kind)
+    found = None if make is None else make(room, key)
+    if found is None:
+        raise MNotFound(f"{room} has no state {kind}")
+    return found
+
+
+def events(room: str) -> list[StateEvent]:
+    """All states of a room, those of people too."""
+    found = []
+    for kind, make in _KINDS.items():
+        if kind is not EventType.ROOM_MEMBER and (state := make(room, "")) is not None:
+            found.append(event(room, kind, "", state))
+    return found + members(room)
+
+
+def members(room: str) -> list[StateEvent]:
+    """The people in a room."""
+    return [event(room, EventType.ROOM_MEMBER, _name(room, one), _member_of(one)) for one in rooms.occupants(room)]
+
+
+def event(room: str, kind: EventType, key: str, state: Any) -> StateEvent:
+    """A state as an event. Its sender is the room."""
+    made = StateEvent()
+    made.type = kind
+    made.also = ()
+    made.room_id = RoomID(room)
+    made.sender = UserID(key or room)
+    made.state_key = UserID(key)
+    made.content = state
+    made.event_id = EventID("")
+    made.timestamp = int(time.time() * 1000)
+    return made
+
+
+def _levels(room: str, _: str) -> Any:
+    # A nickname is known with the role that it has now, and an address with the highest of its nicknames.
+    levels: dict[str, int] = {}
+    for one in rooms.occupants(room):
+        number = 100 if one.affiliation in ("owner", "admin") else 50 if one.role == "moderator" else 0
+        for name in (_name(room, one), str(one.jid).partition("/")[0] if one.jid is not None else None):
+            if name is not None:
+                levels[name] = max(number, levels.get(name, 0))
+    return PowerLevelStateEventContent(levels)
+
+
+def _room_name(room: str, _: str) -> Any:
+    about = rooms.get(room)
+    return None if about is None or not about.name else RoomNameStateEventContent(about.name)
+
+
+def _topic(room: str, _: str) -> Any:
+    about = rooms.get(room)
+    return None if about is None or not about.subject else RoomTopicStateEventContent(about.subject)
+
+
+def _alias(room: str, _: str) -> Any:
+    return None if rooms.get(room) is None else CanonicalAliasStateEventContent(RoomAlias(room))
+
+
+def _create(room: str, _: str) -> Any:
+    return None if rooms.get(room) is None else RoomCreateStateEventContent()
+
+
+def _member(room: str, person: str) -> Any:
+    for one in rooms.occupants(room):
+        if person == _name(room, one) or one.jid is not None and person == str(one.jid).partition("/")[0]:
+            return _member_of(one)
+    # A chat has two people.
+    is_in_chat = rooms.get(room) is None and person in (room, user.bare_jid())
+    return MemberStateEventContent(Membership.JOIN, person.partition("/")[2] or person.partition("@")[0]) if is_in_chat else None
+
+
+def _member_of(occupant: Any) -> MemberStateEventContent:
+    return MemberStateEventContent(Membership.JOIN, occupant.nick)
+
+
+def _name(room: str, occupant: Any) -> str:
+    return str(user.bare_jid()) if occupant.own else f"{room}/{occupant.nick}"
+
+
+_KINDS: dict[EventType, Callable[[str, str], Any]] = {
+    EventType.ROOM_CREATE: _create, EventType.ROOM_NAME: _room_name, EventType.ROOM_TOPIC: _topic, EventType.ROOM_CANONICAL_ALIAS: _alias,
+    EventType.ROOM_POWER_LEVELS: _levels, EventType.ROOM_MEMBER: _member,
+}

@@ -1,0 +1,195 @@
+"""Parts of the layer for maubot that the samples do not use: `python3 -m unittest discover tests/ports`."""
+
+import importlib
+import sys
+import unittest
+from types import SimpleNamespace
+from typing import Any
+
+import sample
+import test_layer
+
+HALL = "hall@rooms.example.org"
+ABOUT = "id: org.example.a\nversion: 1.0\nmodules:\n- a\nmain_class: A\n"
+HEAD = "from maubot import Plugin, MessageEvent\nfrom maubot.handlers import command, event\n"
+
+
+def plugin(body: str, head: str = "", about: str = ABOUT, config: str = "") -> dict[str, str]:
+    """The texts of a plugin whose class has this body."""
+    lines = "\n".join(f"    {line}" if line else "" for line in body.split("\n"))
+    texts = {"maubot.yaml": about, "a.py": f"{HEAD}{head}\n\nclass A(Plugin):\n{lines}\n"}
+    return {**texts, "base-config.yaml": config} if config else texts
+
+
+class Beginning(test_layer.Case):
+    async def test_the_plugins_own_init_is_called(self) -> None:
+        await self.begun(plugin(
+            "def __init__(self, *args, client, **kwargs):\n    super().__init__(*args, client=client, **kwargs)\n    self.said = [self.id, client is self.client]\n"
+            "@command.new\nasync def show(self, evt: MessageEvent) -> None:\n    await evt.reply(str(self.said))"))
+        self.assertEqual(await self.answers("!show"), ["['org.example.a', True]"])
+
+    async def test_an_init_with_fewer_names_gets_those(self) -> None:
+        await self.begun(plugin(
+            "def __init__(self, config):\n    super().__init__(config=config)\n    self.said = []\n"
+            "@command.new\nasync def show(self, evt: MessageEvent) -> None:\n    await evt.reply(str(self.said))"))
+        self.assertEqual(await self.answers("!show"), ["[]"])
+
+    async def test_a_function_tells_further_names_of_a_command(self) -> None:
+        config = "base_command: remind\nmore:\n  words: [r, 'not a name', remindme]\nother: nothing\n"
+        head = (
+            "from mautrix.util.config import BaseProxyConfig\nclass Config(BaseProxyConfig):\n    def do_update(self, helper):\n"
+            "        helper.copy('base_command')\n        helper.copy('more.words')\n")
+        host = await self.begun(plugin(
+            "@classmethod\ndef get_config_class(cls):\n    return Config\nasync def start(self):\n    self.config.load_and_update()\n"
+            "@command.new(name=lambda self: self.config['base_command'], aliases=lambda self, alias: alias in self.config['more.words'], "
+            "require_subcommand=False)\n"
+            "async def remind(self, evt: MessageEvent) -> None:\n    await evt.reply('remind')\n"
+            "@remind.subcommand('list', aliases=lambda alias: alias in ('all', 'ls'))\n"
+            "async def list(self, evt: MessageEvent) -> None:\n    await evt.reply('list')\n"
+            "@command.new('tea', aliases=lambda alias: alias in ('t', 'brew'))\n"
+            "async def tea(self, evt: MessageEvent) -> None:\n    await evt.reply('tea')", head, config=config),
+            base_command="remind", more_words=["r", "not a name", "remindme"], other="nothing")
+        self.assertEqual(sorted(host.commands), ["brew", "r", "remind", "remindme", "t", "tea"])
+        self.assertEqual(await self.answers("!remindme"), ["remind"])
+        self.assertEqual(await self.answers("!r ls"), ["list"])
+        self.assertEqual(await self.answers("!brew"), ["tea"])
+
+
+ROOM = SimpleNamespace(jid=HALL, name="The hall", subject=None)
+
+
+def occupant(nick: str, **given: Any) -> SimpleNamespace:
+    return SimpleNamespace(**{"room": HALL, "nick": nick, "own": False, "jid": None, "role": "participant", "affiliation": "none", **given})
+
+
+class Rooms(test_layer.Case):
+    async def said(self, body: str, **named: Any) -> str:
+        """What a plugin says that has this in a method."""
+        head = "from mautrix.client import Client\nfrom mautrix.errors import MNotFound\nfrom mautrix.types import *\n"
+        lines = "\n".join(f"    {line}" for line in body.split("\n"))
+        await self.begun(plugin(f"@command.new('a')\nasync def a(self, evt: MessageEvent) -> None:\n{lines}\n    await evt.respond(str(said))", head))
+        self.host.rooms[HALL] = ROOM
+        self.host.occupants[HALL] = [
+            occupant("bot", own=True), occupant("olga", affiliation="owner", role="moderator"), occupant("max", role="moderator"), occupant("vera"),
+            occupant("pen", jid="pen@example.org/phone", affiliation="admin"), occupant("tom", jid="pen@example.org/desk")]
+        return (await self.answers("!a", **{"chat": HALL, "kind": "groupchat", "nick": "vera", **named}))[0]
+
+    async def test_roles_and_affiliations_are_levels(self) -> None:
+        body = (
+            "levels = await self.client.get_state_event(evt.room_id, EventType.ROOM_POWER_LEVELS)\n"
+            "names = [evt.room_id + '/olga', evt.room_id + '/max', evt.sender, evt.room_id + '/gone', 'pen@example.org', self.client.mxid]\n"
+            "said = [levels.get_user_level(one) for one in names], levels.users.get(evt.sender, levels.users_default), levels.state_default, "
+            "levels.get_event_level(EventType.find('x', EventType.Class.STATE)), levels.get_event_level(EventType.ROOM_MESSAGE)")
+        self.assertEqual(await self.said(body), "([100, 50, 0, 0, 100, 0], 0, 50, 50, 0)")
+
+    async def test_nobody_has_a_level_in_a_chat(self) -> None:
+        body = "said = (await self.client.get_state_event(evt.room_id, EventType.ROOM_POWER_LEVELS)).get_user_level(evt.sender)"
+        self.assertEqual(await self.said(body, chat="alice@example.org", kind="chat"), "0")
+
+    async def test_states_that_xmpp_has_are_told_and_others_are_not_found(self) -> None:
+        body = (
+            "async def of(kind, key=''):\n    try:\n        return await self.client.get_state_event(evt.room_id, kind, key)\n    except MNotFound:\n"
+            "        return None\n"
+            "said = [(await of('m.room.name')).name, await of(EventType.ROOM_TOPIC), (await of(EventType.ROOM_CANONICAL_ALIAS)).canonical_alias, "
+            "(await of(EventType.ROOM_MEMBER, evt.sender)).displayname, await of(EventType.ROOM_MEMBER, evt.room_id + '/gone'), "
+            "await of(EventType.ROOM_JOIN_RULES), "
+            "(await self.client.get_state_event(evt.room_id, EventType.ROOM_CREATE, format='event')).content.room_version]")
+        self.assertEqual(await self.said(body), f"['The hall', None, '{HALL}', 'vera', None, None, '11']")
+
+    async def test_who_is_there_and_what_the_room_is_are_events(self) -> None:
+        body = (
+            "states = await self.client.get_state(evt.room_id)\n"
+            "said = sorted({str(one.type) for one in states}), [one.state_key for one in await self.client.get_members(evt.room_id)][:2], "
+            "(await self.client.resolve_room_alias(evt.room_id)).room_id == evt.room_id, (await self.client.whoami()).user_id")
+        kinds = "['m.room.canonical_alias', 'm.room.create', 'm.room.member', 'm.room.name', 'm.room.power_levels']"
+        self.assertEqual(await self.said(body), f"({kinds}, ['bot@example.org', '{HALL}/olga'], True, 'bot@example.org')")
+
+    async def test_somebody_in_a_room_belongs_to_no_domain(self) -> None:
+        body = (
+            "said = [isinstance(self.client, Client), Client.parse_user_id('ann@example.org'), self.client.parse_user_id(evt.sender)]\n"
+            "try:\n    self.client.parse_user_id('example.org')\nexcept ValueError:\n    said.append('none')")
+        self.assertEqual(await self.said(body), f"[True, ('ann', 'example.org'), ('vera', '{HALL}'), 'none']")
+
+
+class Values(test_layer.Case):
+    async def said(self, head: str, body: str) -> str:
+        lines = "\n".join(f"    {line}" for line in body.split("\n"))
+        await self.begun(plugin(f"@command.new('a')\nasync def a(self, evt: MessageEvent) -> None:\n{lines}\n    await evt.respond(str(said))", head))
+        return (await self.answers("!a"))[0]
+
+    async def test_classes_are_made_of_json_and_written_as_it(self) -> None:
+        head = (
+            "from dataclasses import dataclass, field\nfrom datetime import datetime\nfrom typing import Dict, List, NewType, Optional, Union\n"
+            "from mautrix.types import ExtensibleEnum, JSON, SerializableAttrs, SerializableEnum, SerializerError, deserializer, serializer\n"
+            "Day = NewType('Day', datetime)\n"
+            "@serializer(datetime)\ndef write(day) -> JSON:\n    return day.strftime('%Y')\n"
+            "@deserializer(Day)\ndef read(raw: JSON) -> Day:\n    return Day(datetime.strptime(raw, '%Y'))\n"
+            "class Kind(SerializableEnum):\n    GREEN = 'green'\n"
+            "class State(ExtensibleEnum):\n    OPEN = 'open'\n"
+            "@dataclass\nclass Leaf(SerializableAttrs):\n    kind: Kind\n"
+            "@dataclass\nclass Tea(SerializableAttrs):\n    number: int = field(metadata={'json': 'iid'})\n    leaves: List[Leaf]\n    since: 'Day'\n"
+            "    states: Dict[str, State] = field(default_factory=dict)\n    either: Union[Leaf, str, None] = None\n    note: Optional[str] = None\n")
+        body = (
+            "raw = {'iid': 7, 'leaves': [{'kind': 'green'}], 'since': '2026', 'states': {'a': 'open', 'b': 'new'}, 'either': 'x', 'more': 1}\n"
+            "tea = Tea.deserialize(raw)\n"
+            "said = [tea.number, tea.leaves[0].kind is Kind.GREEN, tea.since.year, tea.states['a'] == State.OPEN, str(tea.states['b']), tea.either, tea.note]\n"
+            "said.append(tea.serialize() == {key: value for key, value in raw.items() if key != 'more'})\n"
+            "said.append(Tea.deserialize({**raw, 'either': {'kind': 'green'}, 'states': None}).either.kind.value)\n"
+            "for wrong in ({'leaves': [], 'since': '2026'}, {**raw, 'leaves': [{'kind': 'black'}]}, []):\n"
+            "    try:\n        Tea.deserialize(wrong)\n    except SerializerError as error:\n        said.append(str(error))")
+        self.assertEqual(
+            await self.said(head, body),
+            str([7, True, 2026, True, "new", "x", None, True, "green", "Tea: iid is missing", "'black' is not a valid Kind", "Tea is made of a mapping"]))
+
+    async def test_names_from_other_parts_of_the_libraries(self) -> None:
+        head = (
+            "from aiohttp.client import ClientError, ClientSession, ClientTimeout\nfrom aiohttp.client_exceptions import ServerTimeoutError\n"
+            "from aiohttp.web_response import json_response\n"
+            "from maubot import __version__\nfrom maubot.matrix import MaubotMatrixClient\nfrom mautrix.errors.request import MNotFound, MUnknown\n"
+            "from mautrix.types.event.message import MessageType, TextMessageEventContent\nfrom mautrix.types.event.state import RoomNameStateEventContent\n"
+            "from mautrix.util.formatter import parse_html\n")
+        body = (
+            "said = [issubclass(ServerTimeoutError, ClientError) and issubclass(ServerTimeoutError, TimeoutError), isinstance(self.client, MaubotMatrixClient),\n"
+            "    await parse_html('<b>tea</b>'), MessageType.STICKER.value, evt.content.get_thread_parent(), bool(__version__)]")
+        self.assertEqual(await self.said(head, body), "[True, True, '*tea*', 'm.sticker', None, True]")
+
+    async def test_a_text_may_be_sent_by_positions(self) -> None:
+        head = "from mautrix.types import MessageType\n"
+        await self.said(head, "await self.client.send_text(evt.room_id, None, '<i>tea</i>', MessageType.NOTICE)\nsaid = ''")
+        await self.host.says("!a")
+        self.assertEqual(self.host.take(), [("alice@example.org", "_tea_"), ("alice@example.org", "")])
+
+
+class Addresses(unittest.TestCase):
+    def setUp(self) -> None:
+        sys.path.insert(0, str(sample.LAYERS))
+        self.addCleanup(sys.path.remove, str(sample.LAYERS))
+        self.URL = importlib.import_module("yarl").URL
+
+    def test_the_parts_of_an_address(self) -> None:
+        url = self.URL("https://user:pass@api.example.org:8443/a%20b/c.json?x=1&x=2&y=#top")
+        self.assertEqual((url.scheme, url.host, url.port, url.user, url.password), ("https", "api.example.org", 8443, "user", "pass"))
+        self.assertEqual((url.path, url.parts, url.name, url.suffix, url.fragment), ("/a b/c.json", ("/", "a b", "c.json"), "c.json", ".json", "top"))
+        self.assertEqual((url.query["x"], url.query.getall("x"), url.query.get("z"), dict(url.query)), ("1", ["1", "2"], None, {"x": "1", "y": ""}))
+        self.assertEqual((str(url.origin()), str(url.relative()), str(url.parent)), (
+            "https://api.example.org:8443", "/a%20b/c.json?x=1&x=2&y=#top", "https://user:pass@api.example.org:8443/a%20b"))
+        self.assertEqual((self.URL("https://example.org").port, self.URL("https://example.org").parts, self.URL("a/b").is_absolute()), (443, ("/",), False))
+
+    def test_addresses_are_made_of_others(self) -> None:
+        url = self.URL("https://example.org/api")
+        for made, text in (
+            (url / "tea" / "green leaf", "https://example.org/api/tea/green%20leaf"), (url.with_path("x y"), "https://example.org/x%20y"),
+            (url.with_query(q="a b", n=2), "https://example.org/api?q=a+b&n=2"), (url.with_query({"q": ["a", "b"]}), "https://example.org/api?q=a&q=b"),
+            (url.with_query("q=1").update_query(q=2, z="&"), "https://example.org/api?q=2&z=%26"), (url % {"q": "1"}, "https://example.org/api?q=1"),
+            (url.with_query("q=1").with_query(None), "https://example.org/api"), (url.with_scheme("http").with_port(81), "http://example.org:81/api"),
+            (url.with_host("other.example").with_name("b"), "https://other.example/b"), (url.join(self.URL("/x")), "https://example.org/x"),
+            (self.URL.build(scheme="https", host="a.example", path="/b c", query={"d": 1}), "https://a.example/b%20c?d=1"),
+            (url.with_fragment("top"), "https://example.org/api#top"), (self.URL(url).joinpath("a", "b"), "https://example.org/api/a/b"),
+        ):
+            self.assertEqual(str(made), text)
+        self.assertEqual(self.URL("https://example.org"), self.URL("https://example.org/"))
+        self.assertEqual(len({url, self.URL("https://example.org/api")}), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
