@@ -65,7 +65,7 @@ impl Store {
                 self.appended += 1;
                 let record = LastRecord { revision: self.appended, token, number };
                 self.logs.entry(account).or_default().push(record);
-                Answer::Appended(Appended::Written(self.revision))
+                Answer::Appended(Appended::Written(self.appended))
             }
         }
     }
