@@ -441,6 +441,32 @@ fn a_node_that_starts_takes_no_account_before_all_others_would_have_ended() {
     assert_eq!(stage.loads(), [1]);
 }
 
+/// The new node claims nothing for a while, so its share would wait for that.
+#[test]
+fn accounts_of_a_lost_node_do_not_wait_for_a_node_that_has_just_started() {
+    let mut stage = Stage::with(2, 4);
+    assert_eq!(stage.loads(), [2, 2]);
+    stage.run(ms(1_500), &[1]);
+    stage.nodes.push(Node::new("new", 1, Timing::default(), 77));
+    stage.seen.push(0);
+    stage.run(ms(700), &[1]);
+    assert_eq!(stage.loads(), [4, 0, 0]);
+}
+
+/// Otherwise the first one would take all of them, and give them away a few at a time.
+#[test]
+fn nodes_that_start_almost_together_share_the_accounts() {
+    let mut stage = Stage::with(0, 12);
+    for number in 0..3 {
+        stage.nodes.push(Node::new("node", 1, Timing::default(), number));
+        stage.seen.push(0);
+        stage.run(ms(400), &[]);
+    }
+    stage.run(ms(2_200), &[]);
+    assert_eq!(stage.loads(), [4, 4, 4]);
+    assert_eq!(stage.stop_all(), 0);
+}
+
 /// The record of the drain may be lost as well. If it is not, it is reported anew.
 #[test]
 fn a_drained_node_takes_accounts_after_a_loss_unless_the_drain_is_reported_again() {
