@@ -148,7 +148,7 @@ impl Node {
         self.turn(now, |node| {
             let Some(Sent { key, value, known }) = node.requests.remove(&request) else { return };
             if outcome == Outcome::Lost {
-                node.begin_anew(now);
+                node.has_less(now, &key);
                 return;
             }
             if let Outcome::Written(revision) = outcome {
@@ -368,6 +368,7 @@ impl Node {
         let session = Session { node: Arc::clone(&self.name), capacity: self.capacity, beat: tenure.beat, state };
         self.put(key, Value::Session(session));
         self.move_accounts(now);
+        self.remove_what_is_over(now);
     }
 
     /// Claims accounts that nobody runs, if this node is to have them.

@@ -9,6 +9,10 @@ use std::time::Duration;
 /// as lost. Answered renewals keep a session fresh for three quarters of the time, so another write is rarely needed.
 pub const FRESH: Duration = Duration::from_millis(300);
 
+/// How long the record of a session stays after the session is over. A node that was cut off or suspended for half of that time takes a
+/// record that is missing for a removed one.
+pub(crate) const KEPT: Duration = Duration::from_hours(1);
+
 /// The times of a cluster. All nodes must have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {

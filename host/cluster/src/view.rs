@@ -137,6 +137,15 @@ impl View {
         self.orphans.extend(self.held.remove(&id).unwrap_or_default());
     }
 
+    /// Forgets a session that is over and whose record is removed. An earlier report of it may come again.
+    pub(crate) fn remove(&mut self, id: SessionId) {
+        let key = Key::Session(id);
+        let revision = self.revision(&key);
+        self.gone.insert(key, revision);
+        self.orphan_all(id);
+        self.sessions.remove(&id);
+    }
+
     /// Returns the revision of a key; 0 if it is not there.
     pub(crate) fn revision(&self, key: &Key) -> Revision {
         match key {
@@ -167,6 +176,12 @@ impl View {
     /// Returns the sessions that are not known to be over.
     pub(crate) fn sessions(&self) -> impl Iterator<Item = (SessionId, &SeenSession)> {
         self.sessions.iter().filter(|(_, seen)| !is_over(seen)).map(|(id, seen)| (*id, seen))
+    }
+
+    /// Returns the sessions that have been over for this long, with the revisions of their records.
+    pub(crate) fn over(&self, now: Duration, time: Duration) -> impl Iterator<Item = (SessionId, Revision)> {
+        let over = self.sessions.iter().filter(move |(_, seen)| is_over(seen) && now >= seen.at + time);
+        over.map(|(id, seen)| (*id, seen.revision))
     }
 
     /// Returns whether a session was seen this long ago.

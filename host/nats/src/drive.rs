@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use parlor_cluster::{Key, Node, Outcome, Output, RequestId, Revision, Timing, Token, Value};
+use parlor_cluster::{Key, Node, Outcome, Output, RequestId, Revision, SessionId, Timing, Token, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::Last;
@@ -301,6 +301,7 @@ impl Running {
                 }
                 Output::Stop { account, token, by } => (self.orders)(Order::Stop { account, token, by }),
                 Output::Kill { account, token } => (self.orders)(Order::Kill { account, token }),
+                Output::Remove { session, revision } => self.remove(session, revision),
                 Output::ReadAnew => self.read_anew(),
             }
         }
@@ -323,6 +324,17 @@ impl Running {
             let has_lost = answer == Err(PutError::Refused) && has_lost(&state, &key, expected).await;
             (request, answer, has_lost)
         }));
+    }
+
+    /// Removes the record of a session that is over. If that fails, another node does it, or this one after its next start.
+    fn remove(&self, session: SessionId, revision: Revision) {
+        let State { link, cluster } = self.state.clone();
+        tokio::spawn(async move {
+            let subject = cluster.subject(&Key::Session(session));
+            if let Err(cause) = link.purge(cluster.state_stream(), &subject, revision + 1).await {
+                tracing::debug!(subject, cause, "the record of a session that is over stays in NATS");
+            }
+        });
     }
 
     fn answered(&mut self, (request, answer, has_lost): Answered) -> Vec<Output> {

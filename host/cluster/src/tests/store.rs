@@ -74,6 +74,14 @@ impl Store {
         self.logs.get(account).and_then(|log| log.last()).copied()
     }
 
+    /// Removes the record of a session if it has this revision still. Nobody is told: nodes that have not seen it never will.
+    pub(super) fn remove(&mut self, id: SessionId, revision: Revision) {
+        let key = Key::Session(id);
+        if self.keys.get(&key).is_some_and(|(present, _)| *present == revision) {
+            self.keys.remove(&key);
+        }
+    }
+
     /// Loses all keys, as if it was started with an empty disk. The logs are elsewhere.
     pub(super) fn lose_keys(&mut self) {
         self.keys.clear();

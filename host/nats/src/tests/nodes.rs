@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
+use crate::answer::Last;
 use crate::drive::{has_lost, look_for_other_times};
 use crate::pulse::{Pulse, Question};
 use crate::watch::Watch;
@@ -250,6 +251,21 @@ async fn a_server_that_takes_no_write_shows_no_loss() {
     let elsewhere = Config { subjects: vec!["parlor.c.elsewhere".to_owned()], ..config };
     link.jetstream.update_stream(elsewhere).await.unwrap();
     assert!(!has_lost(&state, &key, 1).await);
+}
+
+/// As that of a session that is over.
+#[tokio::test]
+async fn a_record_is_removed_unless_a_later_one_has_come() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let (stream, subject) = (cluster.state_stream(), cluster.pulse_subject());
+    let first = link.touch(&stream, subject.clone(), ANSWER).await.unwrap();
+    let later = link.touch(&stream, subject.clone(), ANSWER).await.unwrap();
+    for (revision, stays) in [(first, true), (later, false)] {
+        link.purge(stream.clone(), &subject, revision + 1).await.unwrap();
+        let there = link.last(&stream, &subject, ANSWER).await.unwrap();
+        assert_eq!(matches!(there, Last::Stored(_)), stays, "{there:?}");
+    }
 }
 
 /// A server that is cut off from the others still says what it has, and can take no write alone.
