@@ -224,13 +224,20 @@ impl Task {
             Ok(()) = self.follows.changed() => {}
             () = tokio::time::sleep(after) => {}
         }
-        let turn = self.log_in.turns.next(self.jid.domain().as_str(), Instant::now());
+        let turn = self.turn();
         tokio::time::sleep(turn).await;
         let is_first = std::mem::replace(&mut self.is_first, false);
         if !is_first && self.reports.send(Report::Trying).await.is_err() {
             return Step::End;
         }
         Step::Try(quest)
+    }
+
+    /// Takes the next turn, and returns how long to wait for it. A server that the owner names may have many domains.
+    fn turn(&self) -> Duration {
+        let named = self.follows.borrow().server.as_ref().map(ToString::to_string);
+        let server = named.as_deref().unwrap_or_else(|| self.jid.domain().as_str());
+        self.log_in.turns.next(server, Instant::now())
     }
 
     /// Logs in once.

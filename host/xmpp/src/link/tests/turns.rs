@@ -2,11 +2,13 @@
 
 use super::*;
 
-/// Returns whether a link connects at once, behind so many log-ins to this server, after its settings were corrected.
-async fn connects(crowd: u32, at: &str) -> bool {
+/// Returns whether a link connects at once, behind so many log-ins to the server that it names, or to its domain, after its settings were
+/// corrected.
+async fn connects(crowd: u32, at_the_server: bool) -> bool {
     let (peer, turns) = (peer().await, LogInTurns::default());
+    let named = peer.settings().server.unwrap().to_string();
     for _ in 0..crowd {
-        turns.next(at, Instant::now());
+        turns.next(if at_the_server { &named } else { "localhost" }, Instant::now());
     }
     let (before, after) = (peer.settings(), Duration::from_hours(1));
     let mut link = Link::log_in(before.clone(), LogIn { after, turns, ..LogIn::default() });
@@ -19,6 +21,12 @@ async fn connects(crowd: u32, at: &str) -> bool {
 /// An owner may correct the settings of a group, and with them those of thousands of accounts that wait.
 #[tokio::test]
 async fn corrected_settings_are_tried_without_delay_but_in_turn() {
-    assert!(connects(0, "localhost").await);
-    assert!(!connects(6_000, "localhost").await);
+    assert!(connects(0, true).await);
+    assert!(!connects(6_000, true).await);
+}
+
+/// A hoster may have hundreds of domains on one server, with few accounts each.
+#[tokio::test]
+async fn turns_are_those_of_the_server_that_is_named_and_not_of_the_domain() {
+    assert!(connects(6_000, false).await);
 }
