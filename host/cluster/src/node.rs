@@ -1,5 +1,6 @@
 //! The state of one node: its session, the accounts that it runs, and those that it gives away.
 
+mod ended;
 mod loss;
 mod times;
 
@@ -147,7 +148,7 @@ impl Node {
         self.turn(now, |node| {
             let Some(Sent { key, value, known }) = node.requests.remove(&request) else { return };
             if outcome == Outcome::Lost {
-                node.begin_anew(now);
+                node.has_less(now, &key);
                 return;
             }
             if let Outcome::Written(revision) = outcome {
@@ -367,18 +368,7 @@ impl Node {
         let session = Session { node: Arc::clone(&self.name), capacity: self.capacity, beat: tenure.beat, state };
         self.put(key, Value::Session(session));
         self.move_accounts(now);
-    }
-
-    /// Ends the sessions of which nothing was heard for too long, and earlier ones of this process.
-    fn end_silent_sessions(&mut self, now: Duration) {
-        let own = self.tenure.as_ref().map(|tenure| tenure.id);
-        let is_silent = |id: SessionId, at: Duration| id.process == self.process || now >= at + self.timing.patience();
-        let others = self.view.sessions().filter(|(id, _)| Some(*id) != own);
-        let silent = others.filter(|(id, seen)| is_silent(*id, seen.at) && !self.busy.contains_key(&Key::Session(*id)));
-        let silent: Vec<_> = silent.map(|(id, seen)| (id, seen.session.clone())).collect();
-        for (id, session) in silent {
-            self.put(Key::Session(id), Value::Session(Session { state: SessionState::Over, ..session }));
-        }
+        self.remove_what_is_over(now);
     }
 
     /// Claims accounts that nobody runs, if this node is to have them.
@@ -387,7 +377,10 @@ impl Node {
             return;
         }
         let Some(own) = self.usable(now) else { return };
-        let mut places = self.places(now);
+        let (mut places, youth) = (self.places(now), self.timing.youth());
+        // A process claims nothing for a while after its start. In a later session, it does at once.
+        let claims_soon = |id: SessionId| id == own || id.number > 1 || self.view.is_older(id, now, youth);
+        places.retain(|place| claims_soon(place.session));
         let orphans = self.view.orphans().iter().take(PLACING).map(|(account, weight)| (Arc::clone(account), *weight));
         let chosen = place(&mut places, orphans);
         let open = self.requests.keys().len();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::record::{Key, Revision, Token, Value};
+use crate::record::{Key, Revision, SessionId, Token, Value};
 
 /// Identifies a write that has not been answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +47,14 @@ pub enum Output {
         /// The token that it runs with.
         token: Token,
     },
+    /// Remove the record of a session that has been over for long, if it still has this revision. Nobody waits for that: other nodes want it
+    /// removed as well.
+    Remove {
+        /// The session.
+        session: SessionId,
+        /// The revision of its record.
+        revision: Revision,
+    },
     /// Report the present record of each key, and then all writes after them. The store has lost writes, and the node has forgotten
     /// what was reported before. Answers to earlier requests are ignored.
     ReadAnew,
@@ -60,7 +68,7 @@ pub enum Outcome {
     /// The key has another revision.
     Refused,
     /// It was refused, and the key has an earlier revision than the expected one, or none: the store has lost what it had confirmed or
-    /// reported.
+    /// reported. It may also be the record of a session that was over for so long that another node has [removed](Output::Remove) it.
     Lost,
     /// There was no answer. It may have been written, or may be later.
     Unknown,

@@ -9,6 +9,10 @@ use std::time::Duration;
 /// as lost. Answered renewals keep a session fresh for three quarters of the time, so another write is rarely needed.
 pub const FRESH: Duration = Duration::from_millis(300);
 
+/// How long the record of a session stays after the session is over. A node that was cut off or suspended for half of that time takes a
+/// record that is missing for a removed one.
+pub(crate) const KEPT: Duration = Duration::from_hours(1);
+
 /// The times of a cluster. All nodes must have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
@@ -91,6 +95,12 @@ impl Timing {
     pub fn patience(&self) -> Duration {
         // A clock is read in whole units: one more than any rounding.
         self.life * (1_000 + self.drift) / (1_000 - self.drift) + Duration::from_millis(1)
+    }
+
+    /// Returns how long another node must have seen a new node before it leaves accounts to it that nobody runs. A new node claims none for
+    /// its [patience](Self::patience), so each account would wait for the rest of that. Nodes that start almost together still share them.
+    pub(crate) fn youth(&self) -> Duration {
+        self.patience().saturating_sub(self.doubt())
     }
 
     /// Returns the silence after which a node is given no more accounts.

@@ -14,6 +14,8 @@ pub(crate) struct SeenSession {
     pub(crate) revision: Revision,
     /// When this revision was seen, by the clock of the node that saw it.
     pub(crate) at: Duration,
+    /// When the session was seen first.
+    since: Duration,
 }
 
 impl SeenSession {
@@ -22,7 +24,7 @@ impl SeenSession {
     fn without_record(now: Duration) -> Self {
         // It takes no accounts.
         let session = Session { node: "".into(), capacity: 0, beat: 0, state: SessionState::Draining };
-        Self { session, revision: 0, at: now }
+        Self { session, revision: 0, at: now, since: now }
     }
 }
 
@@ -83,7 +85,8 @@ impl View {
                 if session.state == SessionState::Over {
                     self.orphan_all(*id);
                 }
-                self.sessions.insert(*id, SeenSession { session, revision, at: now });
+                let since = self.sessions.get(id).map_or(now, |seen| seen.since);
+                self.sessions.insert(*id, SeenSession { session, revision, at: now, since });
             }
             (Key::Account(account), Some(Value::Claim(claim))) => {
                 if self.claim(account).is_none_or(|before| before.token != claim.token) {
@@ -134,6 +137,15 @@ impl View {
         self.orphans.extend(self.held.remove(&id).unwrap_or_default());
     }
 
+    /// Forgets a session that is over and whose record is removed. An earlier report of it may come again.
+    pub(crate) fn remove(&mut self, id: SessionId) {
+        let key = Key::Session(id);
+        let revision = self.revision(&key);
+        self.gone.insert(key, revision);
+        self.orphan_all(id);
+        self.sessions.remove(&id);
+    }
+
     /// Returns the revision of a key; 0 if it is not there.
     pub(crate) fn revision(&self, key: &Key) -> Revision {
         match key {
@@ -164,6 +176,17 @@ impl View {
     /// Returns the sessions that are not known to be over.
     pub(crate) fn sessions(&self) -> impl Iterator<Item = (SessionId, &SeenSession)> {
         self.sessions.iter().filter(|(_, seen)| !is_over(seen)).map(|(id, seen)| (*id, seen))
+    }
+
+    /// Returns the sessions that have been over for this long, with the revisions of their records.
+    pub(crate) fn over(&self, now: Duration, time: Duration) -> impl Iterator<Item = (SessionId, Revision)> {
+        let over = self.sessions.iter().filter(move |(_, seen)| is_over(seen) && now >= seen.at + time);
+        over.map(|(id, seen)| (*id, seen.revision))
+    }
+
+    /// Returns whether a session was seen this long ago.
+    pub(crate) fn is_older(&self, id: SessionId, now: Duration, time: Duration) -> bool {
+        self.sessions.get(&id).is_some_and(|seen| now >= seen.since + time)
     }
 
     pub(crate) fn claim(&self, account: &str) -> Option<&Claim> {

@@ -204,6 +204,13 @@ impl Link {
         self.message(stream, subject, &wanted, within).await
     }
 
+    /// Removes the messages of a subject before this revision.
+    pub(crate) async fn purge(&self, stream: String, subject: &str, before: Revision) -> Result<(), String> {
+        let stream = self.jetstream.get_stream_no_info(stream).await.map_err(|error| error.to_string())?;
+        let purge = stream.purge().filter(subject).sequence(before);
+        purge.await.map(drop).map_err(|error| error.to_string())
+    }
+
     async fn message(
         &self,
         stream: &str,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use parlor_cluster::{Key, Node, Outcome, Output, RequestId, Revision, Timing, Token, Value};
+use parlor_cluster::{Key, Node, Outcome, Output, RequestId, Revision, SessionId, Timing, Token, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::Last;
@@ -32,8 +32,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// If nothing arrives for this time although an own write was acknowledged, the watch is not whole.
 const ARRIVAL: Duration = Duration::from_secs(1);
 
-/// How often a session that NATS seems to have lost is looked for, and how long after each other: a server that has just become the leader
-/// may answer for a moment as if it had less.
+/// How often a session that NATS seems to have lost is looked for, and how long after each other.
 const LOOKS: u32 = 3;
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -302,6 +301,7 @@ impl Running {
                 }
                 Output::Stop { account, token, by } => (self.orders)(Order::Stop { account, token, by }),
                 Output::Kill { account, token } => (self.orders)(Order::Kill { account, token }),
+                Output::Remove { session, revision } => self.remove(session, revision),
                 Output::ReadAnew => self.read_anew(),
             }
         }
@@ -324,6 +324,17 @@ impl Running {
             let has_lost = answer == Err(PutError::Refused) && has_lost(&state, &key, expected).await;
             (request, answer, has_lost)
         }));
+    }
+
+    /// Removes the record of a session that is over. If that fails, another node does it, or this one after its next start.
+    fn remove(&self, session: SessionId, revision: Revision) {
+        let State { link, cluster } = self.state.clone();
+        tokio::spawn(async move {
+            let subject = cluster.subject(&Key::Session(session));
+            if let Err(cause) = link.purge(cluster.state_stream(), &subject, revision + 1).await {
+                tracing::debug!(subject, cause, "the record of a session that is over stays in NATS");
+            }
+        });
     }
 
     fn answered(&mut self, (request, answer, has_lost): Answered) -> Vec<Output> {
@@ -442,9 +453,12 @@ impl Running {
     }
 }
 
-/// Returns whether NATS has lost the record of a session that had this revision: what it has now is earlier, or there is none. Nobody removes
-/// such records. This shows a loss whatever number NATS has given to its last write since then.
-async fn has_lost(state: &State, key: &Key, expected: Revision) -> bool {
+/// Returns whether NATS has lost the record of a session that had this revision: what it has now is earlier, or there is none. This shows a
+/// loss whatever number NATS has given to its last write since then.
+///
+/// If several servers keep the state, one that led them may be cut off from the others, or may have just begun to lead. It then refuses
+/// writes and answers reads by the little that it has. So the session is looked for again after a write that most of the servers took.
+pub(crate) async fn has_lost(state: &State, key: &Key, expected: Revision) -> bool {
     if expected == 0 || !matches!(key, Key::Session(_)) {
         return false;
     }
@@ -454,6 +468,9 @@ async fn has_lost(state: &State, key: &Key, expected: Revision) -> bool {
             Ok(Last::None) => {}
             Ok(Last::Stored(stored)) if stored.revision < expected => {}
             Ok(Last::Stored(_) | Last::TooLarge | Last::Strange | Last::Failed(_)) | Err(_) => return false,
+        }
+        if state.link.touch(&stream, state.cluster.pulse_subject(), ANSWER).await.is_err() {
+            return false;
         }
         tokio::time::sleep(AGAIN).await;
     }

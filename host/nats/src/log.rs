@@ -339,11 +339,8 @@ pub(crate) async fn forget_before(
     revision: Revision,
 ) -> Result<(), LogError> {
     let (stream, subject) = cluster.log(account);
-    let failed = |cause: String| LogError::Silent { subject: subject.clone(), cause };
-    let stream = link.jetstream.get_stream_no_info(stream).await.map_err(|error| failed(error.to_string()))?;
-    let purge = stream.purge().filter(&subject).sequence(revision);
-    purge.await.map_err(|error| failed(error.to_string()))?;
-    Ok(())
+    let purged = link.purge(stream, &subject, revision).await;
+    purged.map_err(|cause| LogError::Silent { subject, cause })
 }
 
 /// Reads a part of a log.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::random::Random;
 use super::store::{Answer, Request, Store};
 use crate::{
-    Appended, Claim, Content, Key, LastRecord, Node, Outcome, Output, Place, RequestId, Session, SessionId,
+    Appended, Claim, Content, Key, LastRecord, Node, Outcome, Output, Place, RequestId, Revision, Session, SessionId,
     SessionState, Step, Timing, TimingError, Token, Value, Writer, place, shed,
 };
 
@@ -115,6 +115,25 @@ impl Stage {
         }
         self.settle(&[]);
         count
+    }
+
+    /// Lets an hour go by in steps of a renewal, and then removes the records that nodes want to have removed. Suspended nodes do nothing,
+    /// and never see the removed records.
+    fn run_an_hour(&mut self, suspended: &[usize]) {
+        for _ in 0..9_000 {
+            self.now += ms(400);
+            self.settle(suspended);
+        }
+        let removed: Vec<_> = self.done.extract_if(.., |(_, output)| matches!(output, Output::Remove { .. })).collect();
+        for (_, output) in removed {
+            let Output::Remove { session, revision } = output else { unreachable!() };
+            self.store.remove(session, revision);
+            let is_of_it = |(key, ..): &(Key, Revision, Option<Value>)| *key == Key::Session(session);
+            for seen in &mut self.seen {
+                *seen -= self.store.history[..*seen].iter().filter(|write| is_of_it(write)).count();
+            }
+            self.store.history.retain(|write| !is_of_it(write));
+        }
     }
 
     fn loads(&self) -> Vec<usize> {
@@ -439,6 +458,74 @@ fn a_node_that_starts_takes_no_account_before_all_others_would_have_ended() {
     assert_eq!(stage.loads(), [0]);
     stage.run(ms(500), &[]);
     assert_eq!(stage.loads(), [1]);
+}
+
+/// The new node claims nothing for a while, so its share would wait for that.
+#[test]
+fn accounts_of_a_lost_node_do_not_wait_for_a_node_that_has_just_started() {
+    let mut stage = Stage::with(2, 4);
+    assert_eq!(stage.loads(), [2, 2]);
+    stage.run(ms(1_500), &[1]);
+    stage.nodes.push(Node::new("new", 1, Timing::default(), 77));
+    stage.seen.push(0);
+    stage.run(ms(700), &[1]);
+    assert_eq!(stage.loads(), [4, 0, 0]);
+}
+
+/// Otherwise the first one would take all of them, and give them away a few at a time.
+#[test]
+fn nodes_that_start_almost_together_share_the_accounts() {
+    let mut stage = Stage::with(0, 12);
+    for number in 0..3 {
+        stage.nodes.push(Node::new("node", 1, Timing::default(), number));
+        stage.seen.push(0);
+        stage.run(ms(400), &[]);
+    }
+    stage.run(ms(2_200), &[]);
+    assert_eq!(stage.loads(), [4, 4, 4]);
+    assert_eq!(stage.stop_all(), 0);
+}
+
+/// Each start of a node would leave a record for good, and each node reads all of them when it starts.
+#[test]
+fn the_record_of_a_session_goes_once_it_has_been_over_for_an_hour() {
+    let mut stage = Stage::with(2, 4);
+    stage.run(ms(3_000), &[1]);
+    stage.run(ms(1_000), &[]);
+    let [over, present] = [1, 2].map(|number| SessionId { process: 1, number });
+    assert!(stage.store.session(over).is_some_and(|session| session.state == SessionState::Over));
+    stage.store.tells_losses = true;
+    stage.run_an_hour(&[]);
+    assert_eq!(stage.store.session(over), None);
+    assert!(stage.store.session(present).is_some_and(|session| session.state == SessionState::Open));
+    stage.done.clear();
+    // A server that lags behind may report it again.
+    let session = Session { node: "node".into(), capacity: 1, beat: 9, state: SessionState::Over };
+    let key = Key::Session(over);
+    stage.input(0, |node, now| node.seen(now, &key, 9, Some(Value::Session(session))));
+    stage.run(ms(1_000), &[]);
+    assert_eq!((stage.done, stage.store.session(over)), (vec![], None));
+}
+
+/// Its own session, and one that another node has ended, are gone without a loss.
+#[test]
+fn a_node_that_was_suspended_for_hours_takes_no_removed_record_for_a_loss() {
+    let mut stage = Stage::with(3, 6);
+    stage.store.tells_losses = true;
+    // The first node does not see that the third one is lost.
+    for _ in 0..20 {
+        stage.now += ms(400);
+        stage.settle(&[0, 2]);
+    }
+    stage.run_an_hour(&[0, 2]);
+    let removed = [0, 2].map(|process| SessionId { process, number: 1 });
+    assert_eq!(removed.map(|id| stage.store.session(id).cloned()), [None, None]);
+    stage.done.clear();
+    stage.run(ms(3_000), &[2]);
+    let read_anew = |(_, output): &(usize, Output)| *output == Output::ReadAnew;
+    assert!(!stage.done.iter().any(read_anew), "{:?}", stage.done);
+    assert_eq!(stage.nodes[1].running().count(), 6);
+    assert!(stage.nodes[0].until().is_some_and(|until| until > stage.now), "it has another session");
 }
 
 /// The record of the drain may be lost as well. If it is not, it is reported anew.

@@ -65,13 +65,21 @@ impl Store {
                 self.appended += 1;
                 let record = LastRecord { revision: self.appended, token, number };
                 self.logs.entry(account).or_default().push(record);
-                Answer::Appended(Appended::Written(self.revision))
+                Answer::Appended(Appended::Written(self.appended))
             }
         }
     }
 
     fn last(&self, account: &str) -> Option<LastRecord> {
         self.logs.get(account).and_then(|log| log.last()).copied()
+    }
+
+    /// Removes the record of a session if it has this revision still. Nobody is told: nodes that have not seen it never will.
+    pub(super) fn remove(&mut self, id: SessionId, revision: Revision) {
+        let key = Key::Session(id);
+        if self.keys.get(&key).is_some_and(|(present, _)| *present == revision) {
+            self.keys.remove(&key);
+        }
     }
 
     /// Loses all keys, as if it was started with an empty disk. The logs are elsewhere.

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::Config;
 use bytes::Bytes;
-use parlor_cluster::{Timing, Token};
+use parlor_cluster::{Key, SessionId, Timing, Token};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 
 use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
-use crate::drive::look_for_other_times;
+use crate::answer::Last;
+use crate::drive::{has_lost, look_for_other_times};
 use crate::pulse::{Pulse, Question};
 use crate::watch::Watch;
 use crate::{AccountLog, Added, Driver, Link, LogError, NodeSettings, Order, Permit, StartError, State, StateError};
@@ -235,6 +236,36 @@ async fn a_permission_is_confirmed_only_while_nats_answers() {
     assert!(soon(cut_off).await);
     permit.end();
     assert!(!soon(permit.confirmed()).await);
+}
+
+/// A server that led the others, and is cut off from them, refuses writes and answers reads by what it had then.
+#[tokio::test]
+async fn a_server_that_takes_no_write_shows_no_loss() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let state = State::open(&link, &cluster, Timing::default()).await.unwrap();
+    let key = Key::Session(SessionId { process: 7, number: 1 });
+    assert!(has_lost(&state, &key, 1).await, "there is no such record");
+    let stream = link.jetstream.get_stream(cluster.state_stream()).await.unwrap();
+    let config = stream.cached_info().config.clone();
+    let elsewhere = Config { subjects: vec!["parlor.c.elsewhere".to_owned()], ..config };
+    link.jetstream.update_stream(elsewhere).await.unwrap();
+    assert!(!has_lost(&state, &key, 1).await);
+}
+
+/// As that of a session that is over.
+#[tokio::test]
+async fn a_record_is_removed_unless_a_later_one_has_come() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let (stream, subject) = (cluster.state_stream(), cluster.pulse_subject());
+    let first = link.touch(&stream, subject.clone(), ANSWER).await.unwrap();
+    let later = link.touch(&stream, subject.clone(), ANSWER).await.unwrap();
+    for (revision, stays) in [(first, true), (later, false)] {
+        link.purge(stream.clone(), &subject, revision + 1).await.unwrap();
+        let there = link.last(&stream, &subject, ANSWER).await.unwrap();
+        assert_eq!(matches!(there, Last::Stored(_)), stays, "{there:?}");
+    }
 }
 
 /// A server that is cut off from the others still says what it has, and can take no write alone.

@@ -217,23 +217,27 @@ impl Task {
     }
 
     /// Waits for the time of the next attempt, and for its turn among those of other accounts. Corrected settings are tried
-    /// without further delay.
+    /// without further delay, but in turn: an owner may correct those of thousands of accounts at once.
     async fn wait(&mut self, quest: Box<Quest>, after: Duration) -> Step {
-        let (turns, domain) = (&self.log_in.turns, self.jid.domain().as_str());
-        let turn = async {
-            tokio::time::sleep(after).await;
-            tokio::time::sleep(turns.next(domain, Instant::now())).await;
-        };
         tokio::select! {
             biased;
             Ok(()) = self.follows.changed() => {}
-            () = turn => {}
+            () = tokio::time::sleep(after) => {}
         }
+        let turn = self.turn();
+        tokio::time::sleep(turn).await;
         let is_first = std::mem::replace(&mut self.is_first, false);
         if !is_first && self.reports.send(Report::Trying).await.is_err() {
             return Step::End;
         }
         Step::Try(quest)
+    }
+
+    /// Takes the next turn, and returns how long to wait for it. A server that the owner names may have many domains.
+    fn turn(&self) -> Duration {
+        let named = self.follows.borrow().server.as_ref().map(ToString::to_string);
+        let server = named.as_deref().unwrap_or_else(|| self.jid.domain().as_str());
+        self.log_in.turns.next(server, Instant::now())
     }
 
     /// Logs in once.

@@ -603,4 +603,5 @@ mod passing;
 mod patience;
 mod places;
 mod silence;
+mod turns;
 mod ways;

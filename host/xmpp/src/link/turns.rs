@@ -13,24 +13,24 @@ use tokio::time::Instant;
 const INTERVAL: Duration = Duration::from_millis(10);
 /// The number of log-ins that may begin at once.
 const AT_ONCE: u32 = 20;
-/// The number of domains above which those without waiting log-ins are forgotten.
-const DOMAINS: usize = 64;
+/// The number of servers above which those without waiting log-ins are forgotten.
+const SERVERS: usize = 64;
 
-/// When the accounts of a process may log in, for each domain. Clones share it.
+/// When the accounts of a process may log in, for each server: the one that the owner named, or else the domain. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct LogInTurns(Arc<Mutex<HashMap<String, Instant>>>);
 
 impl LogInTurns {
-    /// Takes the next turn for a domain, and returns how long to wait for it.
-    pub(super) fn next(&self, domain: &str, now: Instant) -> Duration {
+    /// Takes the next turn for a server, and returns how long to wait for it.
+    pub(super) fn next(&self, server: &str, now: Instant) -> Duration {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() > DOMAINS {
+        if free.len() > SERVERS {
             free.retain(|_, free| *free > now);
         }
         // The time until which earlier turns reach, if they had been taken evenly.
-        let free = match free.get_mut(domain) {
+        let free = match free.get_mut(server) {
             Some(free) => free,
-            None => free.entry(domain.to_owned()).or_insert(now),
+            None => free.entry(server.to_owned()).or_insert(now),
         };
         *free = (*free).max(now) + INTERVAL;
         (*free - now).saturating_sub(INTERVAL * AT_ONCE)
@@ -59,11 +59,11 @@ mod tests {
     }
 
     #[test]
-    fn domains_that_nobody_logs_in_to_are_forgotten() {
+    fn servers_that_nobody_logs_in_to_are_forgotten() {
         let (turns, now) = (LogInTurns::default(), Instant::now());
-        for domain in 0..1_000_u32 {
-            turns.next(&domain.to_string(), now + INTERVAL * 2 * domain);
+        for server in 0..1_000_u32 {
+            turns.next(&server.to_string(), now + INTERVAL * 2 * server);
         }
-        assert!(turns.0.lock().unwrap().len() <= DOMAINS + 1);
+        assert!(turns.0.lock().unwrap().len() <= SERVERS + 1);
     }
 }
