@@ -193,11 +193,11 @@ fn form(link: &dyn Fn(&str) -> String, status: &Status, filter: &Filter) -> Mark
     let every = || (String::new(), "all".to_owned());
     let named = |name: &str| (name.to_owned(), name.to_owned());
     let groups: Vec<_> = std::iter::once(every()).chain(groups.into_iter().map(named)).collect();
-    let states = State::value_variants().iter().map(|state| {
+    let words = State::value_variants().iter().map(|state| {
         let word = word(*state);
         if *state == State::Away { (word, "away: retrying or failed".to_owned()) } else { named(&word) }
     });
-    let states: Vec<_> = std::iter::once(every()).chain(states).collect();
+    let words: Vec<_> = std::iter::once(every()).chain(words).collect();
     let mut sizes: BTreeSet<_> = SIZES.into();
     sizes.insert(filter.limit);
     let sizes: Vec<_> = sizes.iter().map(|size| named(&size.to_string())).collect();
@@ -205,7 +205,7 @@ fn form(link: &dyn Fn(&str) -> String, status: &Status, filter: &Filter) -> Mark
         form method="get" action=(link("/accounts")) {
             (field("words", "Address or name", &filter.words, "Parts of it, such as support example.org."))
             (pick("group", "Group", &groups, &filter.group))
-            (choice("state", "State", &states, &filter.state.map(word).unwrap_or_default()))
+            (choice("state", "State", &words, &filter.state.map(word).unwrap_or_default()))
             (choice("limit", "On a page", &sizes, &filter.limit.to_string()))
             button type="submit" { "Show" }
         }
