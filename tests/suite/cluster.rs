@@ -220,6 +220,21 @@ async fn a_node_is_drained_from_another_one_and_no_message_is_lost_or_answered_t
     }
 }
 
+/// Checks that the window shows the entries of the first node before a number, and none of the second node before its first one.
+async fn older_entries_are_paged(cluster: &Cluster, entries: &[Value], at: &Value) {
+    let number = at["id"].as_i64().unwrap();
+    let is_before = |one: &&Value| one["node"] == at["node"] && one["id"].as_i64() < Some(number);
+    let before = entries.iter().filter(is_before).count();
+    let window = Window::open(&cluster.homes[1]).await.unwrap();
+    let session = window.log_in(&cluster.homes[1], "viewer").await.unwrap();
+    for (number, is_shown) in [(number, false), (number + 1, true)] {
+        let path = format!("/audit?before=%7B%22one%22:{number},%22two%22:1%7D");
+        let page = session.page(&path).await.unwrap().body;
+        assert_eq!(page.matches("<th scope=\"row\">").count(), before + usize::from(is_shown), "{page}");
+        assert_eq!(page.contains("it was made to write to"), is_shown, "{page}");
+    }
+}
+
 /// Returns the values of a field in a list.
 fn values<'v>(list: &'v Value, field: &str) -> Vec<&'v str> {
     list.as_array().unwrap().iter().map(|one| one[field].as_str().unwrap_or_default()).collect()
@@ -253,6 +268,7 @@ async fn commands_at_one_node_are_about_the_accounts_of_another_and_a_silent_nod
     let written = of(&format!("it was made to write to {to}"), "one").unwrap_or_else(|| panic!("{audit}"));
     assert_eq!(written["way"], "control socket at node two", "it is recorded where it was done");
     assert!(of("restarted", "one").is_some() && of("restarted", "two").is_some(), "{audit}");
+    older_entries_are_paged(&cluster, entries, written).await;
     let reloaded = cluster.said(1, &["reload", "--node", "one", "--json"]).await;
     assert_eq!(reloaded["host"]["pid"], one.id(), "{reloaded}");
     let both = cluster.said(1, &["reload", "--all", "--json"]).await;

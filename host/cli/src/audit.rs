@@ -184,6 +184,18 @@ pub(super) fn read(config: &Config, host: Option<&Client>, query: &AuditQuery) -
     Ok(Audit::of(entries, activity))
 }
 
+/// Reads the entries of a cluster before some. `numbers` is a JSON object with the number of an entry for each node.
+pub(super) fn read_before(
+    config: &Config,
+    host: Option<&Client>,
+    query: &AuditQuery,
+    numbers: &str,
+) -> anyhow::Result<Audit> {
+    // Without a host, there are the entries of this node alone.
+    let host = host.ok_or_else(|| Ended::NotRunning(config.data.clone()))?;
+    Ok(host.get(&format!("{}&before={}", request(query), escaped(numbers)))?)
+}
+
 /// Returns what to ask the host for. It waits for entries after another one.
 fn request(query: &AuditQuery) -> String {
     let AuditQuery { plugin, account, since, kinds, after, before, most } = query;

@@ -56,9 +56,13 @@ fn screen(all: &[People]) -> String {
 }
 
 fn row(person: &Person) -> Vec<String> {
-    let subscription = if person.asks { format!("{}, asks", person.subscription) } else { person.subscription.clone() };
     let groups = if person.groups.is_empty() { "-".to_owned() } else { person.groups.join(", ") };
-    vec![person.jid.clone(), person.name.clone(), person.status.clone(), subscription, groups]
+    vec![person.jid.clone(), person.name.clone(), person.status.clone(), subscription(person), groups]
+}
+
+/// Returns who sees whose presence, and whether the person asks for more.
+pub(super) fn subscription(person: &Person) -> String {
+    if person.asks { format!("{}, asks", person.subscription) } else { person.subscription.clone() }
 }
 
 #[cfg(test)]

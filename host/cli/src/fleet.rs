@@ -8,7 +8,7 @@ use parlor::control::views::{Account, Plugin, Status};
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{Config, GroupName, Pattern};
 
-use super::show::{Put as _, table, wrapped};
+use super::show::{Put as _, second, table, wrapped};
 
 /// With more accounts than this, the counts are shown in place of each account, and a page has so many.
 pub(super) const MANY: usize = 20;
@@ -169,6 +169,28 @@ pub(super) fn away(accounts: &[Account]) -> impl Iterator<Item = &Account> {
     accounts.iter().filter(|account| State::Away.has(&account.connection))
 }
 
+/// Says in which state the connection of an account is, since when and why, and when it had its last error, in UTC.
+pub(super) fn condition(account: &Account) -> String {
+    let Account { name, connection, reason, since, last_error, .. } = account;
+    let since = since.as_deref().map(second);
+    let mut text = format!("account {name} is {connection}");
+    if let Some(since) = &since {
+        text.put(format_args!(" since {since}"));
+    }
+    if let Some(reason) = reason {
+        text.put(format_args!(": {reason}"));
+    }
+    let Some(last) = last_error else { return text };
+    let at = second(&last.at);
+    if reason.as_ref() != Some(&last.why) {
+        text.put(format_args!("; its last error, at {at}: {}", last.why));
+    } else if since.as_ref() != Some(&at) {
+        // The reason is that error, after a later attempt.
+        text.put(format_args!("; last tried at {at}"));
+    }
+    text
+}
+
 /// Counts things by what they belong to and by their state: the heads of a table, and its rows.
 pub(super) fn counted<'s>(
     title: &str,
@@ -195,22 +217,18 @@ pub(super) fn groups<'s>(accounts: impl IntoIterator<Item = &'s Account>) -> (Ve
 }
 
 /// Counts plugins by version and state.
-pub(super) fn versions(plugins: &[Plugin]) -> (Vec<String>, Vec<Vec<String>>) {
+pub(super) fn versions<'s>(plugins: impl IntoIterator<Item = &'s Plugin>) -> (Vec<String>, Vec<Vec<String>>) {
     let version = |plugin: &Plugin| match &plugin.version {
         Some(version) => format!("{} {version}", plugin.id),
         None => plugin.id.clone(),
     };
-    counted("PLUGIN", plugins.iter().map(|plugin| (version(plugin), plugin.state.as_str())))
+    counted("PLUGIN", plugins.into_iter().map(|plugin| (version(plugin), plugin.state.as_str())))
 }
 
 /// Shows accounts by group and state, and those that need attention, wrapped at `width` columns. `command` shows more.
 pub(super) fn summary(accounts: &[Account], command: &str, width: usize) -> String {
     let mut text = screen(groups(accounts), "groups");
-    let why = |account: &Account| match &account.reason {
-        Some(reason) => format!("account {} is {}: {reason}", account.name, account.connection),
-        None => format!("account {} is {}", account.name, account.connection),
-    };
-    named(&mut text, away(accounts).map(why), &format!("`{command} --state away`"), width);
+    named(&mut text, away(accounts).map(condition), &format!("`{command} --state away`"), width);
     text
 }
 

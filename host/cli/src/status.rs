@@ -27,7 +27,7 @@ const LOST: usize = 5;
 /// The arguments of `parlor status`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor status           the host on one screen\n  parlor status --json    the same for programs\n  parlor status echo      one plugin, with each of its limits and how much of it is used\n  parlor status --state away                  the accounts that are retried or failed\n  parlor status --group support --page 2      the accounts of a group, 20 on a page\n  parlor status --match 'shop-*' --json       accounts by name, for programs\n\nWith more than 20 accounts it shows how many there are in each group and state, and names those that need attention. --json shows all, unless flags pick some.\n\nExit codes, by what is shown: 0 a host runs and all is well, 5 an account is retried or failed, a plugin does not run that should, webhooks cannot be listened for, or a node of the cluster does not answer (with --json 0: the answer says it), 4 no host runs, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor status           the host on one screen\n  parlor status --json    the same for programs\n  parlor status echo      one plugin, with each of its limits and how much of it is used\n  parlor status --state away                  the accounts that are retried or failed\n  parlor status --group support --page 2      the accounts of a group, 20 on a page\n  parlor status --match 'shop-*' --json       accounts by name, for programs\n\nWith more than 20 accounts it shows how many there are in each group and state, and names those that need attention. --json shows all, unless flags pick some. Times are in UTC.\n\nExit codes, by what is shown: 0 a host runs and all is well, 5 an account is retried or failed, a plugin does not run that should, webhooks cannot be listened for, or a node of the cluster does not answer (with --json 0: the answer says it), 4 no host runs, 1 failed, 2 wrong usage"
 )]
 pub struct StatusArgs {
     /// One plugin, with its limits.
@@ -322,17 +322,17 @@ fn nodes(status: &Status, width: usize) -> String {
     text
 }
 
-/// Shows accounts, why some are not connected, their rooms, and how they encrypt.
+/// Shows accounts, since when and why some are not connected, their rooms, and how they encrypt.
 fn accounts(all: &[Account], width: usize) -> String {
     let row = |one: &Account| vec![one.name.clone(), one.jid.clone(), one.connection.clone()];
     let (mut heads, mut rows) = (vec!["ACCOUNT", "JID", "CONNECTION"], all.iter().map(row).collect::<Vec<_>>());
     node_column(&mut heads, &mut rows, all.iter().map(|one| one.node.as_deref()));
     let mut text = table(&heads, &rows);
-    let why = all.iter().filter_map(|one| Some((&one.name, &one.connection, one.reason.as_ref()?)));
-    for (number, (name, connection, reason)) in why.enumerate() {
+    // Without a host, nothing more is known.
+    let says_more = |one: &&Account| one.connection != "connected" && (one.reason.is_some() || one.since.is_some());
+    for (number, account) in all.iter().filter(says_more).enumerate() {
         let apart = if number == 0 { "\n" } else { "" };
-        let says = wrapped(&format!("account {name} is {connection}: {reason}"), width);
-        text.put(format_args!("{apart}{says}\n"));
+        text.put(format_args!("{apart}{}\n", wrapped(&fleet::condition(account), width)));
     }
     text.push_str(&rooms(all, width));
     let row = |one: &Account| Some(encryption(&one.name, one.encryption.as_ref()?));

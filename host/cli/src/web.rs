@@ -4,6 +4,7 @@
 mod accounts;
 mod audit;
 mod changes;
+mod contacts;
 mod doctor;
 mod explain;
 mod home;
@@ -12,6 +13,7 @@ mod install;
 mod keys;
 mod link;
 mod links;
+mod lists;
 mod owners;
 mod parts;
 mod plots;

@@ -28,7 +28,7 @@
 //! | `POST /v1/rooms/leave?room=JID&account=NAME` | leaves a room, and answers likewise; also `bookmark` |
 //! | `POST /v1/say?to=JID&text=TEXT&account=NAME` | sends a message as the account, and answers with [`Said`](views::Said) |
 //! | `GET /v1/cluster` | [`Cluster`](views::Cluster): its nodes and accounts |
-//! | `GET /v1/audit?plugin=ID&account=NAME&since=MS&kinds=grant,run&lines=100` | [`Audit`](audit::Audit): who changed what, and what plugins did; with `before=N` those before that one, with `after=N&wait=true` the entries after that one, once there are any or after 5 s |
+//! | `GET /v1/audit?plugin=ID&account=NAME&since=MS&kinds=grant,run&lines=100` | [`Audit`](audit::Audit): who changed what, and what plugins did; with `before=N` those before that one (in a cluster also a JSON object with a number for each node), with `after=N&wait=true` the entries after that one, once there are any or after 5 s |
 //! | `POST /v1/cluster/drain?node=NAME` | has a node give its accounts away and take no others, or with `off=true` take accounts again, and answers like `cluster` |
 //! | `POST /v1/web/link?to=JID&role=owner&minutes=10&account=NAME` | has an account send one of its owners the link in the body, and answers with [`Said`](views::Said); also `asked` |
 //! | `POST /v1/reload` | reloads the policy, waits until each changed plugin has started or failed, and answers like `status` |

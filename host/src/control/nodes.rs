@@ -158,27 +158,17 @@ async fn of_all(routes: &Routes, member: &Member, request: &Request, peer: u32) 
         };
         let others = names.into_iter().filter(|name| *name != member.node);
         let asked = others.map(|node| async move {
-            let given = ask(member, &node, request, peer, within, std::future::pending()).await;
-            Part { node: escape_untrusted(&node, LONGEST), given }
+            let name = escape_untrusted(&node, LONGEST);
+            let given = ask(member, &node, &way::of_node(request, &name), peer, within, std::future::pending()).await;
+            Part { node: name, given }
         });
         join_all(asked).await
     };
-    let here = async { Given::of(routes.answer(copy(request), tokio::io::empty(), peer).await).await };
+    let name = escape_untrusted(&member.node, LONGEST);
+    let own = way::of_node(request, &name);
+    let here = async { Given::of(routes.answer(own, tokio::io::empty(), peer).await).await };
     let (others, own) = tokio::join!(asking, here);
-    (Part { node: escape_untrusted(&member.node, LONGEST), given: Ok(own) }, others)
-}
-
-fn copy(request: &Request) -> Request {
-    let Request { method, path, query, host, body, by, passed_by } = request;
-    Request {
-        method: method.clone(),
-        path: path.clone(),
-        query: query.clone(),
-        host: host.clone(),
-        body: body.clone(),
-        by: by.clone(),
-        passed_by: passed_by.clone(),
-    }
+    (Part { node: name, given: Ok(own) }, others)
 }
 
 /// Returns the account that knows an address, or the only one: as on a single host, but on whatever node it is.

@@ -55,6 +55,47 @@ fn a_host_with_long_paths_and_reasons_fits_into_80_columns() {
 }
 
 #[test]
+fn an_account_that_is_not_connected_says_since_when_and_what_its_last_error_was() {
+    let mut status: Status = serde_json::from_value(json!({
+        "running": true, "data": "data", "policy": "plugins.toml", "plugins": [],
+        "accounts": [
+            {
+                "name": "main", "jid": "bot@example.org", "connection": "connected", "since": "2026-11-20T06:00:00Z",
+                "last_error": { "at": "2026-11-20T05:59:00Z", "why": "the stream ended" },
+            },
+            {
+                "name": "spare", "jid": "spare@example.org", "connection": "retrying",
+                "since": "2026-11-20T06:24:00.5Z", "reason": "no route to the host",
+                "last_error": { "at": "2026-11-20T07:30:00Z", "why": "no route to the host" },
+            },
+            {
+                "name": "third", "jid": "third@example.org", "connection": "connecting", "since": "2026-11-20T06:24:00Z",
+                "last_error": { "at": "2026-11-20T06:23:00Z", "why": "the server has closed the stream, since it restarts" },
+            },
+            {
+                "name": "wrong", "jid": "wrong@example.org", "connection": "failed", "since": "2026-11-20T06:24:00Z",
+                "reason": "the password is wrong",
+                "last_error": { "at": "2026-11-20T06:24:00.01Z", "why": "the password is wrong" },
+            },
+        ],
+    }))
+    .unwrap();
+    let says = "  failed\n\n\
+        account spare is retrying since 2026-11-20 06:24:00: no route to the host; last\n  tried at 2026-11-20 07:30:00\n\
+        account third is connecting since 2026-11-20 06:24:00; its last error, at\n  \
+        2026-11-20 06:23:00: the server has closed the stream, since it restarts\n\
+        account wrong is failed since 2026-11-20 06:24:00: the password is wrong\n\nno plugins";
+    let text = screen(&status, 80);
+    assert!(text.contains(says), "{text}");
+    assert!(!text.contains("the stream ended") && text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    // Of many accounts, those that need attention say the same.
+    let spare = status.accounts.remove(1);
+    status.accounts = (0..30).map(|_| spare.clone()).collect();
+    let text = screen(&status, 80);
+    assert!(text.contains("\naccount spare is retrying since 2026-11-20 06:24:00: no route"), "{text}");
+}
+
+#[test]
 fn five_thousand_accounts_are_a_screen() {
     let status = fleet::tests::fleet(5_000);
     let text = screen(&status, 80);

@@ -12,7 +12,7 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Cell, Clear, Paragraph, Row, Table, TableState};
 
 use super::state::{Column, Log, Order, Top, View, columns, row_id};
-use crate::show::{Put as _, moment, on_node, size, span};
+use crate::show::{Put as _, moment, on_node, second, size, span};
 
 /// The smallest usable size.
 const LEAST: (u16, u16) = (40, 10);
@@ -48,7 +48,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, top: &mut Top, now: Instant) {
         frame.render_widget(Paragraph::new(text), area);
         return;
     }
-    let mut accounts = accounts(&top.status.accounts);
+    let mut accounts = accounts(&top.status.accounts, area.width);
     accounts.extend(faults(&top.status));
     let heads = u16::try_from(accounts.len()).unwrap_or(u16::MAX);
     let [head, accounts_area, _, body, message, foot] = Layout::vertical([
@@ -96,12 +96,12 @@ fn title(top: &Top, now: Instant) -> Line<'static> {
     }
 }
 
-/// Returns the lines of the accounts, disconnected ones first.
-fn accounts(all: &[Account]) -> Vec<Line<'static>> {
+/// Returns the lines of the accounts, disconnected ones first, for a screen of this width.
+fn accounts(all: &[Account], width: u16) -> Vec<Line<'static>> {
     let mut sorted: Vec<_> = all.iter().collect();
     sorted.sort_by_key(|account| account.connection == "connected");
     let shown = if sorted.len() > ACCOUNTS { ACCOUNTS - 1 } else { sorted.len() };
-    let mut lines: Vec<_> = sorted[..shown].iter().map(|account| account_line(account)).collect();
+    let mut lines: Vec<_> = sorted[..shown].iter().map(|account| account_line(account, width)).collect();
     if sorted.len() > shown {
         lines.push(Line::from(format!("and {} more accounts; `parlor status` says more", sorted.len() - shown)).dim());
     }
@@ -117,7 +117,7 @@ fn faults(status: &Status) -> impl Iterator<Item = Line<'static>> {
     files.chain(own).chain(silent.map(|error| Line::from(safe(error)).red()))
 }
 
-fn account_line(account: &Account) -> Line<'static> {
+fn account_line(account: &Account, width: u16) -> Line<'static> {
     let colour = match account.connection.as_str() {
         "connected" => Color::Green,
         "failed" => Color::Red,
@@ -126,13 +126,32 @@ fn account_line(account: &Account) -> Line<'static> {
     let reason = account.reason.as_ref().map(|reason| format!(": {}", safe(reason))).unwrap_or_default();
     let rooms = account.in_rooms().map(|rooms| format!("  {rooms}")).unwrap_or_default();
     let is_out = account.rooms.iter().any(Room::is_lost);
-    Line::from(vec![
+    let mut parts: Vec<Span<'static>> = vec![
         format!("{}  ", safe(&account.name)).into(),
         Span::styled(safe(&account.connection), colour),
         format!("  {}{}", safe(&account.jid), safe(&on_node(account.node.as_deref()))).into(),
         if is_out { rooms.yellow() } else { rooms.into() },
         reason.into(),
-    ])
+    ];
+    for more in past(account) {
+        // The reason matters most, so the past has what room it leaves.
+        if parts.iter().map(Span::width).sum::<usize>() + more.chars().count() > usize::from(width) {
+            break;
+        }
+        parts.push(Span::from(more).dim());
+    }
+    Line::from(parts)
+}
+
+/// Returns since when an account is not connected, and its last error if that is not the reason.
+fn past(account: &Account) -> Vec<String> {
+    if account.connection == "connected" {
+        return Vec::new();
+    }
+    let since = account.since.as_deref().map(|since| format!(", since {}", safe(&second(since))));
+    let last = account.last_error.as_ref().filter(|last| account.reason.as_ref() != Some(&last.why));
+    let last = last.map(|last| format!(", last error at {}: {}", safe(&second(&last.at)), safe(&last.why)));
+    since.into_iter().chain(last).collect()
 }
 
 fn plugins(frame: &mut Frame<'_>, area: Rect, top: &mut Top) {

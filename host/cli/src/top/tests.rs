@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use parlor::control::views::{Account, Line, Plugin, Process, Status, Usage, Webhooks};
+use parlor::control::views::{Account, LastError, Line, Plugin, Process, Status, Usage, Webhooks};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -140,6 +140,24 @@ fn a_file_that_does_not_count_is_named_with_its_reason_where_there_is_little_roo
         assert!(picture.contains("policy not in force: plugins.toml:3:1: an unclosed table"), "{picture}");
         assert!(picture.contains("broken") && !picture.contains('\x1b'), "{picture}");
     }
+}
+
+#[test]
+fn since_when_an_account_is_not_connected_is_said_where_there_is_room() {
+    let (mut top, now) = screen();
+    for account in &mut top.status.accounts {
+        account.since = Some("2026-11-20T06:24:00.5Z".into());
+        account.last_error = Some(LastError { at: "2026-11-20T06:20:00Z".into(), why: "it\x1bended".into() });
+    }
+    let wide = drawn(&mut top, 150, 16, now);
+    let says = "second  retrying  second@example.org: no route to the host, since 2026-11-20 06:24:00, last error at 2026-11-20 06:20:00: it\\u{1b}ended\n";
+    assert!(wide.contains(says), "{wide}");
+    assert!(wide.contains("\nmain  connected  main@example.org\n"), "{wide}");
+    let narrow = drawn(&mut top, 80, 24, now);
+    assert!(narrow.contains("\nsecond  retrying  second@example.org: no route to the host\n"), "{narrow}");
+    top.status.accounts[1].reason = None;
+    let narrow = drawn(&mut top, 80, 24, now);
+    assert!(narrow.contains("\nsecond  retrying  second@example.org, since 2026-11-20 06:24:00\n"), "{narrow}");
 }
 
 #[test]

@@ -10,17 +10,15 @@ use parlor_config::Config;
 use parlor_window::{Page, Problem, Reply, Role, Routes, segment, state, stranger};
 
 use super::host::{Host, Visit, look};
-use super::parts::{cell, choice, counts, field, lacking, maybe, pick, rows, silent_nodes, table, when};
+use super::lists::{Asked, Look, values};
+use super::parts::{cell, counts, lacking, maybe, rows, silent_nodes, table, when};
 use super::rooms;
 use crate::fleet::{self, MANY, State};
 use crate::status;
 
-/// The sizes of a page that the form offers. The first one is that of `parlor status`, so that its pages are the same.
-const SIZES: [usize; 3] = [MANY, 50, LARGEST];
-/// The largest page. Its rows fit on it, unless strangers' words are very long.
-const LARGEST: usize = 100;
-/// The last page that is shown, as with `parlor status`.
-const LAST_PAGE: usize = 100_000;
+/// The path of the list, and its choices.
+const PATH: &str = "/accounts";
+const CHOICES: [&str; 2] = ["group", "state"];
 
 /// Adds the pages.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
@@ -28,7 +26,8 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 }
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
-    let filter = Filter::of(|name| visit.query(name)).map_err(Problem::wrong)?;
+    let asked = Asked::of(PATH, &CHOICES, |name| visit.query(name));
+    let filter = asked.and_then(Filter::of).map_err(Problem::wrong)?;
     let status = look(&visit, |config, _| Ok(every(config, status::of(config)?))).await?;
     let link = |path: &str| visit.link(path);
     Ok(Page::new("Accounts", all(&link, &status, &filter)).into())
@@ -60,62 +59,30 @@ fn every(config: &Config, mut status: Status) -> Status {
 }
 
 /// The accounts that are asked for, as by the flags of `parlor status`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 struct Filter {
-    group: String,
+    asked: Asked,
     state: Option<State>,
-    words: String,
-    limit: usize,
-    page: usize,
 }
 
 impl Filter {
-    /// Reads the parameters of a query.
-    fn of<'q>(query: impl Fn(&str) -> Option<&'q str>) -> Result<Self, String> {
-        let text = |name: &str| query(name).unwrap_or_default().trim().to_owned();
-        let number = |name: &str, usual: usize, most: usize| {
-            let text = text(name);
-            if text.is_empty() {
-                return Ok(usual);
-            }
-            let number = text.parse::<usize>().ok().filter(|number| (1..=most).contains(number));
-            number.ok_or_else(|| format!("`{name}` is a number from 1 to {most}"))
-        };
-        let state = Some(text("state")).filter(|text| !text.is_empty()).map(|text| {
-            State::from_str(&text, false).map_err(|_| {
+    /// Checks what is asked.
+    fn of(asked: Asked) -> Result<Self, String> {
+        let state = Some(asked.chosen("state")).filter(|text| !text.is_empty()).map(|text| {
+            State::from_str(text, false).map_err(|_| {
                 let all: Vec<_> = State::value_variants().iter().map(|state| word(*state)).collect();
                 format!("`state` is one of {}", all.join(", "))
             })
         });
-        Ok(Self {
-            group: text("group"),
-            state: state.transpose()?,
-            words: text("words"),
-            limit: number("limit", MANY, LARGEST)?,
-            page: number("page", 1, LAST_PAGE)?,
-        })
+        let state = state.transpose()?;
+        Ok(Self { asked, state })
     }
 
     /// Returns whether it picks an account. Each of the words occurs in its address or its name.
     fn picks(&self, account: &Account) -> bool {
-        let text = format!("{} {}", account.jid, account.name).to_lowercase();
-        (self.group.is_empty() || account.group.as_ref() == Some(&self.group))
+        self.asked.picks("group", account.group.as_deref())
             && self.state.is_none_or(|state| state.has(&account.connection))
-            && self.words.to_lowercase().split_whitespace().all(|word| text.contains(word))
-    }
-
-    /// Returns the address of another page of the same accounts.
-    fn address(&self, page: usize) -> String {
-        let fields = [
-            ("group", self.group.clone()),
-            ("state", self.state.map(word).unwrap_or_default()),
-            ("words", self.words.clone()),
-            ("limit", if self.limit == MANY { String::new() } else { self.limit.to_string() }),
-            ("page", if page == 1 { String::new() } else { page.to_string() }),
-        ];
-        let fields = fields.iter().filter(|(_, value)| !value.is_empty());
-        let all: Vec<_> = fields.map(|(name, value)| format!("{name}={}", segment(value))).collect();
-        if all.is_empty() { "/accounts".to_owned() } else { format!("/accounts?{}", all.join("&")) }
+            && self.asked.has_words(&format!("{} {}", account.jid, account.name))
     }
 }
 
@@ -140,76 +107,35 @@ fn tallies(plugins: &[Plugin]) -> BTreeMap<&str, Tally> {
 
 fn all(link: &dyn Fn(&str) -> String, status: &Status, filter: &Filter) -> Markup {
     let picked: Vec<_> = status.accounts.iter().filter(|account| filter.picks(account)).collect();
-    let begin = (filter.page - 1).saturating_mul(filter.limit).min(picked.len());
-    let end = begin.saturating_add(filter.limit).min(picked.len());
     let tallies = tallies(&status.plugins);
     let tally = |account: &Account| tallies.get(account.name.as_str()).copied().unwrap_or_default();
     let has_nodes = status.accounts.iter().any(|account| account.node.is_some());
     let mut heads = vec!["Account", "Address", "State", "Group"];
     heads.extend(has_nodes.then_some("Node"));
     heads.extend(["Rooms", "Plugins", "Since", "Last error"]);
+    let none = if status.accounts.is_empty() { "There are no accounts." } else { "No account is like that." };
+    let look = Look { name: "accounts", none, caption: "Accounts; times are in UTC", heads: &heads };
     let row = |account: &Account| row(link, account, tally(account), has_nodes);
     html! {
         (form(link, status, filter))
         div data-live id="accounts" {
             (lacking(silent_nodes(status).as_deref()))
             @if picked.len() > MANY { (counts("By group and state", &fleet::groups(picked.iter().copied()))) }
-            @if picked.is_empty() {
-                p { @if status.accounts.is_empty() { "There are no accounts." } @else { "No account is like that." } }
-            } @else if begin == end {
-                p { "There are " (picked.len()) ", so page " (filter.page) " is empty." }
-            } @else {
-                p { (begin + 1) " to " (end) " of " (picked.len()) ". Times are in UTC." }
-                (table("Accounts", &heads, &rows(picked[begin..end].iter().copied(), row)))
-            }
-            (turn(link, filter, end < picked.len()))
-        }
-    }
-}
-
-/// Leads to other pages of the same accounts.
-fn turn(link: &dyn Fn(&str) -> String, filter: &Filter, has_more: bool) -> Markup {
-    let page = filter.page;
-    html! {
-        @if page > 1 || has_more {
-            nav aria-label="Pages of the accounts" {
-                @if page > 1 {
-                    a href=(link(&filter.address(1))) { "The first" }
-                    " "
-                    a rel="prev" href=(link(&filter.address(page - 1))) { "Previous ones" }
-                    " "
-                }
-                @if has_more { a rel="next" href=(link(&filter.address(page + 1))) { "Next ones" } }
-            }
+            (filter.asked.shown(link, &look, &picked, row))
         }
     }
 }
 
 fn form(link: &dyn Fn(&str) -> String, status: &Status, filter: &Filter) -> Markup {
-    let mut groups: BTreeSet<&str> = status.accounts.iter().filter_map(|account| account.group.as_deref()).collect();
-    if !filter.group.is_empty() {
-        groups.insert(&filter.group);
-    }
-    let every = || (String::new(), "all".to_owned());
-    let named = |name: &str| (name.to_owned(), name.to_owned());
-    let groups: Vec<_> = std::iter::once(every()).chain(groups.into_iter().map(named)).collect();
-    let words = State::value_variants().iter().map(|state| {
+    let groups = values(status.accounts.iter().filter_map(|account| account.group.as_deref()));
+    let named = State::value_variants().iter().map(|state| {
         let word = word(*state);
-        if *state == State::Away { (word, "away: retrying or failed".to_owned()) } else { named(&word) }
+        let words = if *state == State::Away { "away: retrying or failed".to_owned() } else { word.clone() };
+        (word, words)
     });
-    let words: Vec<_> = std::iter::once(every()).chain(words).collect();
-    let mut sizes: BTreeSet<_> = SIZES.into();
-    sizes.insert(filter.limit);
-    let sizes: Vec<_> = sizes.iter().map(|size| named(&size.to_string())).collect();
-    html! {
-        form method="get" action=(link("/accounts")) {
-            (field("words", "Address or name", &filter.words, "Parts of it, such as support example.org."))
-            (pick("group", "Group", &groups, &filter.group))
-            (choice("state", "State", &words, &filter.state.map(word).unwrap_or_default()))
-            (choice("limit", "On a page", &sizes, &filter.limit.to_string()))
-            button type="submit" { "Show" }
-        }
-    }
+    let choices =
+        [filter.asked.choice("group", "Group", groups), filter.asked.choice("state", "State", named.collect())];
+    filter.asked.form(link, ("Address or name", "Parts of it, such as support example.org."), &choices)
 }
 
 fn row(link: &dyn Fn(&str) -> String, account: &Account, (running, plugins): Tally, has_nodes: bool) -> Markup {
@@ -281,8 +207,9 @@ fn one(link: &dyn Fn(&str) -> String, account: &Account, status: &Status) -> Mar
         ul {
             li { a href=(link(&format!("/audit?account={}", segment(&account.name)))) { "Its entries in the audit" } }
             li { a href=(link(&format!("/rooms?account={}", segment(&account.name)))) { "Its rooms, to enter and leave them" } }
+            li { a href=(link(&format!("/contacts?account={}", segment(&account.name)))) { "Its contacts" } }
             li { a href=(link(&format!("/keys?account={}", segment(&account.name)))) { "Its keys" } }
-            li { a href=(link("/accounts")) { "All accounts" } }
+            li { a href=(link(PATH)) { "All accounts" } }
         }
     }
 }
@@ -295,11 +222,13 @@ fn facts(link: &dyn Fn(&str) -> String, account: &Account) -> Markup {
             dt { "State" } dd { (state(&account.connection)) }
             @if let Some(since) = &account.since { dt { "Since" } dd { (when(since)) } }
             @if let Some(reason) = &account.reason { dt { "Why" } dd { (stranger(reason)) } }
-            dt { "Last error" }
-            dd {
-                @if let Some(last) = &account.last_error { (when(&last.at)) ": " (stranger(&last.why)) } @else {
-                    "none since the host started"
-                }
+            @if let Some(last) = &account.last_error {
+                dt { "Last error" }
+                dd { (when(&last.at)) ": " (stranger(&last.why)) }
+            } @else if account.since.is_some() {
+                // Without a host, nobody knows.
+                dt { "Last error" }
+                dd { "none since the host started" }
             }
             @if let Some(group) = &account.group {
                 dt { "Group" }
@@ -315,6 +244,7 @@ fn facts(link: &dyn Fn(&str) -> String, account: &Account) -> Markup {
 mod tests {
     use serde_json::json;
 
+    use super::super::lists::tests::asked;
     use super::super::tests::host_in;
     use super::*;
     use crate::fleet::tests::fleet;
@@ -326,9 +256,7 @@ mod tests {
     }
 
     fn filter(query: &str) -> Result<Filter, String> {
-        let all: Vec<(String, String)> =
-            query.split('&').filter_map(|one| one.split_once('=')).map(|(a, b)| (a.into(), b.into())).collect();
-        Filter::of(|name| all.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str()))
+        asked(PATH, &CHOICES, query).and_then(Filter::of)
     }
 
     fn page(status: &Status, query: &str) -> String {
@@ -342,12 +270,10 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_checked() {
-        let all = filter("group=support&state=away&words=+Shop&limit=50&page=3").unwrap();
-        assert_eq!((all.limit, all.page, all.state), (50, 3, Some(State::Away)));
-        assert_eq!(all.address(4), "/accounts?group=support&state=away&words=%2BShop&limit=50&page=4");
-        assert_eq!(filter("").unwrap().address(1), "/accounts");
-        for wrong in ["page=0", "page=100001", "page=x", "limit=0", "limit=101", "limit=-1", "state=Away", "state=x"] {
+    fn a_state_is_one_that_an_account_can_be_in() {
+        assert_eq!(filter("state=away").unwrap().state, Some(State::Away));
+        assert_eq!(filter("group=support").unwrap().state, None);
+        for wrong in ["state=Away", "state=x", "page=0"] {
             assert!(filter(wrong).is_err(), "{wrong}");
         }
         assert!(filter("state=x").unwrap_err().contains("away, connected"));
@@ -434,6 +360,7 @@ mod tests {
             "/base/plugins/echo",
             "/base/plugins/poll",
             "/base/audit?account=main",
+            "/base/contacts?account=main",
             "/base/keys?account=main",
             "06:24:00</time>",
             "no route",
@@ -441,6 +368,10 @@ mod tests {
             assert!(text.contains(words), "no {words} in {text}");
         }
         assert!(!text.contains("/plugins/else"), "{text}");
+        let quiet = Account { last_error: None, ..status.accounts[0].clone() };
+        assert!(one(&link, &quiet, &status).into_string().contains("none since the host started"));
+        let unknown = Account { since: None, ..quiet };
+        assert!(!one(&link, &unknown, &status).into_string().contains("none since the host started"));
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! The audit: changes with their authors, and the activity of plugins.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use maud::{Markup, html};
@@ -9,7 +10,7 @@ use parlor_window::{Page, Problem, Reply, Role, Routes, segment};
 
 use super::host::{Host, Visit, look};
 use super::parts::{cell, choice, field, lacking, maybe, rows, table, when};
-use crate::audit::{read, since};
+use crate::audit::{read, read_before, since};
 use crate::show::size;
 use crate::target;
 
@@ -17,6 +18,9 @@ use crate::target;
 const PAGE: u32 = 50;
 /// The names of the fields.
 const FIELDS: [&str; 4] = ["plugin", "account", "kind", "since"];
+
+/// The longest text of [`Before`], in bytes: it has to fit into the head of a request.
+const LONGEST: usize = 4 << 10;
 
 /// Adds the page.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
@@ -26,18 +30,74 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 /// The filter as it was typed, a text for each of [`FIELDS`].
 type Filter = [String; 4];
 
+/// The entries that the pages before this one have shown down to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Before {
+    /// This one.
+    Entry(i64),
+    /// One of each node of a cluster that has shown any: each node counts its entries by itself.
+    Nodes(BTreeMap<String, i64>),
+}
+
+impl Before {
+    /// Reads the parameter of a query.
+    fn of(text: &str) -> Result<Self, String> {
+        if let Ok(number) = text.parse() {
+            return Ok(Self::Entry(number));
+        }
+        let nodes = Some(text).filter(|text| text.len() <= LONGEST).and_then(|text| serde_json::from_str(text).ok());
+        nodes.map(Self::Nodes).ok_or_else(|| "`before` is the number of an entry, or that of each node".to_owned())
+    }
+
+    /// Returns what the next page is behind: these entries, the newest first, and those of the pages before. None: there are none,
+    /// or too many nodes have shown some.
+    fn behind(entries: &[&Entry], before: Option<&Self>) -> Option<Self> {
+        let last = entries.last()?;
+        if last.node.is_none() {
+            return Some(Self::Entry(last.id));
+        }
+        let mut nodes = match before {
+            Some(Self::Nodes(nodes)) => nodes.clone(),
+            Some(Self::Entry(_)) | None => BTreeMap::new(),
+        };
+        // Of each node, the oldest one comes last. A node that has shown none goes on with its newest one, as does one that did not
+        // answer: nothing is lost.
+        nodes.extend(entries.iter().filter_map(|entry| Some((entry.node.clone()?, entry.id))));
+        Some(Self::Nodes(nodes)).filter(|next| next.text().len() <= LONGEST)
+    }
+
+    /// Returns it as the parameter of a query.
+    fn text(&self) -> String {
+        match self {
+            Self::Entry(number) => number.to_string(),
+            Self::Nodes(nodes) => serde_json::json!(nodes).to_string(),
+        }
+    }
+
+    /// Returns the number of one entry, if it is that.
+    fn entry(&self) -> Option<i64> {
+        match self {
+            Self::Entry(number) => Some(*number),
+            Self::Nodes(_) => None,
+        }
+    }
+}
+
 async fn page(visit: Visit) -> Result<Reply, Problem> {
     let filter = FIELDS.map(|name| visit.query(name).unwrap_or_default().trim().to_owned());
-    let before = visit.query("before").filter(|number| !number.is_empty()).map(str::parse::<i64>).transpose();
-    let before = before.map_err(|_| Problem::wrong("`before` is the number of an entry".to_owned()))?;
-    let query = query(&filter, before).map_err(Problem::wrong)?;
+    let before = visit.query("before").map(Before::of).transpose().map_err(Problem::wrong)?;
+    let query = query(&filter, before.as_ref().and_then(Before::entry)).map_err(Problem::wrong)?;
+    let nodes = before.as_ref().filter(|before| before.entry().is_none()).map(Before::text);
     let (audit, lacks) = look(&visit, move |config, _| {
         let host = target::host(config)?;
-        let audit = read(config, host.as_ref(), &query)?;
+        let audit = match nodes {
+            Some(nodes) => read_before(config, host.as_ref(), &query, &nodes)?,
+            None => read(config, host.as_ref(), &query)?,
+        };
         Ok((audit, host.and_then(|host| host.incomplete())))
     })
     .await?;
-    let content = content(&|path| visit.link(path), &filter, before, &audit);
+    let content = content(&|path| visit.link(path), &filter, before.as_ref(), &audit);
     Ok(Page::new("Audit", html! { (lacking(lacks.as_deref())) (content) }).into())
 }
 
@@ -58,23 +118,20 @@ fn query([plugin, account, kind, from]: &Filter, before: Option<i64>) -> Result<
 }
 
 /// Returns the address of the page with this filter.
-fn address(filter: &Filter, before: Option<i64>) -> String {
+fn address(filter: &Filter, before: Option<&Before>) -> String {
     let fields = FIELDS.into_iter().zip(filter).filter(|(_, value)| !value.is_empty());
     let mut all: Vec<_> = fields.map(|(name, value)| format!("{name}={}", segment(value))).collect();
-    all.extend(before.map(|before| format!("before={before}")));
+    all.extend(before.map(|before| format!("before={}", segment(&before.text()))));
     format!("/audit?{}", all.join("&"))
 }
 
-fn content(link: &dyn Fn(&str) -> String, filter: &Filter, before: Option<i64>, audit: &Audit) -> Markup {
+fn content(link: &dyn Fn(&str) -> String, filter: &Filter, before: Option<&Before>, audit: &Audit) -> Markup {
     let most = usize::try_from(PAGE).unwrap_or(usize::MAX);
     // The newest first. The last one, if there is one more than a page has, only shows that there are more.
     let entries: Vec<&Entry> = audit.entries.iter().rev().take(most).collect();
     let shown = rows(entries.iter().copied(), |entry| entry_row(link, entry));
     let has_more = audit.entries.len() > shown.shown;
-    let last = shown.shown.checked_sub(1).and_then(|last| entries.get(last)).filter(|_| has_more);
-    // Each node of a cluster counts its entries by itself.
-    let is_of_cluster = last.is_some_and(|entry| entry.node.is_some());
-    let last = last.filter(|_| !is_of_cluster);
+    let next = Before::behind(&entries[..shown.shown], before).filter(|_| has_more);
     // Entries that did not fit are on the next page.
     let shown = shown.followed();
     html! {
@@ -86,14 +143,14 @@ fn content(link: &dyn Fn(&str) -> String, filter: &Filter, before: Option<i64>, 
             p { "The newest first. Times are in UTC." }
             (table("Entries of the audit", &["Time", "Kind", "About", "What", "Who"], &shown))
         }
-        @if before.is_some() || last.is_some() {
+        @if before.is_some() || next.is_some() {
             nav aria-label="Pages of the audit" {
                 @if before.is_some() { a href=(link(&address(filter, None))) { "The newest" } }
-                @if before.is_some() && last.is_some() { " " }
-                @if let Some(last) = last { a rel="next" href=(link(&address(filter, Some(last.id)))) { "Older ones" } }
+                @if before.is_some() && next.is_some() { " " }
+                @if let Some(next) = &next { a rel="next" href=(link(&address(filter, Some(next)))) { "Older ones" } }
             }
         }
-        @if is_of_cluster {
+        @if has_more && next.is_none() {
             p { "Older entries of the cluster: " code { "parlor audit -n 10000" } ", or with a plugin, an account or a kind above." }
         }
         @if !filter[0].is_empty() { (activity(audit)) }
@@ -222,7 +279,15 @@ mod tests {
     }
 
     fn page(filter: &Filter, before: Option<i64>, audit: &Audit) -> String {
+        page_behind(filter, before.map(Before::Entry).as_ref(), audit)
+    }
+
+    fn page_behind(filter: &Filter, before: Option<&Before>, audit: &Audit) -> String {
         content(&|path| format!("/base{path}"), filter, before, audit).into_string()
+    }
+
+    fn entry_at(node: &str, id: i64) -> Entry {
+        Entry { node: Some(node.to_owned()), ..entry(id) }
     }
 
     #[test]
@@ -258,6 +323,44 @@ mod tests {
     }
 
     #[test]
+    fn older_entries_of_a_cluster_are_behind_the_last_one_of_each_node() {
+        let mut all: Vec<_> = (1..=40).flat_map(|id| [entry_at("one", id), entry_at("t&w", 1_000 + id)]).collect();
+        // One of a node that has shown none.
+        all.insert(0, entry_at("three", 5));
+        let newest = page_behind(&filter(""), None, &audit(all.split_off(81 - 51)));
+        let next = "{\"one\":16,\"t&w\":1016}";
+        assert!(newest.contains(&format!("href=\"/base/audit?before={}\"", segment(next))), "{newest}");
+        let before = Before::of(next).unwrap();
+        assert_eq!((before.text().as_str(), before.entry()), (next, None));
+        let filter = filter("echo");
+        let older = page_behind(&filter, Some(&before), &audit((1..=51).map(|id| entry_at("three", id)).collect()));
+        let next = "{\"one\":16,\"t&w\":1016,\"three\":2}";
+        assert!(older.contains(&format!("/base/audit?plugin=echo&amp;before={}\"", segment(next))), "{older}");
+        let oldest = page_behind(&filter, Some(&before), &audit(vec![entry_at("one", 15)]));
+        assert!(oldest.contains("The newest") && !oldest.contains("Older"), "{oldest}");
+    }
+
+    #[test]
+    fn a_cluster_of_very_many_nodes_says_how_older_entries_are_found() {
+        let many: BTreeMap<_, _> = (0..400).map(|number| (format!("node-{number}"), number)).collect();
+        let many = Before::Nodes(many);
+        assert!(many.text().len() > LONGEST && Before::of(&many.text()).is_err());
+        let text = page_behind(&filter(""), Some(&many), &audit((1..=51).map(|id| entry_at("one", id)).collect()));
+        assert!(!text.contains("Older ones") && text.contains("parlor audit -n 10000"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn entries_before_something_that_is_no_number_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let visit = |path: &str| Visit::for_test(Role::Viewer, path, super::super::tests::host_in(folder.path()));
+        for wrong in ["x", "%7B%7D%7D", "%7B%22one%22:%22x%22%7D", "%5B7%5D", "7.5"] {
+            assert_eq!(super::page(visit(&format!("/audit?before={wrong}"))).await.unwrap_err().status, 400, "{wrong}");
+        }
+        // Only a host knows the other nodes.
+        assert_eq!(super::page(visit("/audit?before=%7B%22one%22:7%7D")).await.unwrap_err().status, 503);
+    }
+
+    #[test]
     fn no_text_of_strangers_is_markup() {
         let evil = || EVIL.to_owned();
         let entry = Entry {
@@ -287,7 +390,8 @@ mod tests {
         let counts = vec![Counted { plugin: evil(), account: evil(), name: evil(), count: 1 }];
         let names = ["recipient", "server", "request", "webhook", "denial"].map(name).to_vec();
         let filter = [EVIL; 4].map(str::to_owned);
-        let page = page(&filter, Some(1), &Audit { entries: vec![entry], counts, names });
+        let before = Before::Nodes(BTreeMap::from([(evil(), 1)]));
+        let page = page_behind(&filter, Some(&before), &Audit { entries: vec![entry], counts, names });
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
         for title in [
             "It wrote to",

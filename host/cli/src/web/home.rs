@@ -81,7 +81,9 @@ fn many_plugins(plugins: &[Plugin], link: &dyn Fn(&str) -> String) -> Markup {
             @for id in ids.iter().take(MOST_ROWS) { li { a href=(link(&format!("/plugins/{id}"))) { (stranger(id)) } } }
         }
         ul.cards { @for plugin in down.iter().take(NAMED) { (one_plugin(plugin, link)) } }
-        @if down.len() > NAMED { p { "and " (down.len() - NAMED) " more" } }
+        @if down.len() > NAMED {
+            p { a href=(link("/plugins?state=attention")) { (down.len() - NAMED) " more that need attention" } }
+        }
     }
 }
 
@@ -164,6 +166,17 @@ pub(super) mod tests {
             assert!(text.contains(words), "no {words} in {text}");
         }
         assert!(!text.contains("a4999"), "{text}");
+    }
+
+    #[test]
+    fn all_plugins_that_need_attention_are_a_link_away() {
+        let mut status = fleet::tests::fleet(100);
+        for plugin in &mut status.plugins {
+            plugin.state = "refused".to_owned();
+        }
+        let text = shown(&status, &|path| format!("/base{path}")).into_string();
+        let link = "href=\"/base/plugins?state=attention\">90 more that need attention<";
+        assert!(text.contains(link), "{text}");
     }
 
     #[test]

@@ -131,14 +131,19 @@ pub(super) fn counts(caption: &str, (heads, all): &(Vec<String>, Vec<Vec<String>
 
 /// Shows a field for a line of text, with its label above and a hint below it.
 pub(super) fn field(name: &str, label: &str, value: &str, hint: &str) -> Markup {
-    let about = format!("{name}-hint");
+    field_as(name, name, label, value, hint)
+}
+
+/// Shows a field as [`field`] does, with an id of its own, for a page with two fields of that name.
+pub(super) fn field_as(id: &str, name: &str, label: &str, value: &str, hint: &str) -> Markup {
+    let about = format!("{id}-hint");
     html! {
         p {
-            label for=(name) { (label) }
+            label for=(id) { (label) }
             @if hint.is_empty() {
-                input type="text" id=(name) name=(name) value=(value) maxlength="2048" autocomplete="off";
+                input type="text" id=(id) name=(name) value=(value) maxlength="2048" autocomplete="off";
             } @else {
-                input type="text" id=(name) name=(name) value=(value) maxlength="2048" autocomplete="off"
+                input type="text" id=(id) name=(name) value=(value) maxlength="2048" autocomplete="off"
                     aria-describedby=(about);
                 span class="hint" id=(about) { (hint) }
             }
@@ -148,10 +153,15 @@ pub(super) fn field(name: &str, label: &str, value: &str, hint: &str) -> Markup 
 
 /// Shows a choice, each with its value and its words.
 pub(super) fn choice(name: &str, label: &str, options: &[(String, String)], chosen: &str) -> Markup {
+    choice_as(name, name, label, options, chosen)
+}
+
+/// Shows a choice as [`choice`] does, with an id of its own.
+pub(super) fn choice_as(id: &str, name: &str, label: &str, options: &[(String, String)], chosen: &str) -> Markup {
     html! {
         p {
-            label for=(name) { (label) }
-            select id=(name) name=(name) {
+            label for=(id) { (label) }
+            select id=(id) name=(name) {
                 @for (value, words) in options {
                     option value=(value) selected[value == chosen] { (words) }
                 }
@@ -162,10 +172,15 @@ pub(super) fn choice(name: &str, label: &str, options: &[(String, String)], chos
 
 /// Shows a choice; if there are more than a page has room for, a field for its value instead.
 pub(super) fn pick(name: &str, label: &str, options: &[(String, String)], chosen: &str) -> Markup {
+    pick_as(name, name, label, options, chosen)
+}
+
+/// Shows a choice as [`pick`] does, with an id of its own.
+pub(super) fn pick_as(id: &str, name: &str, label: &str, options: &[(String, String)], chosen: &str) -> Markup {
     if options.len() > MOST_ROWS {
-        return field(name, label, chosen, "There are too many for a list: write its name.");
+        return field_as(id, name, label, chosen, "There are too many for a list: write its name.");
     }
-    choice(name, label, options, chosen)
+    choice_as(id, name, label, options, chosen)
 }
 
 /// Shows a box to tick.
@@ -258,6 +273,7 @@ mod tests {
         let pages = [
             include_str!("accounts.rs"),
             include_str!("audit.rs"),
+            include_str!("contacts.rs"),
             include_str!("doctor.rs"),
             include_str!("explain.rs"),
             include_str!("install.rs"),
@@ -281,7 +297,7 @@ mod tests {
             assert!(role >= least, "{path} is for each {role}");
             count += 1;
         }
-        assert_eq!(count, 24, "pages were added or removed");
+        assert_eq!(count, 25, "pages were added or removed");
     }
 
     #[test]

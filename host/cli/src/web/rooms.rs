@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 use parlor::control::client::escaped;
-use parlor::control::views::{Room, RoomPlugin, Status};
+use parlor::control::views::{Account, Room, RoomPlugin, Status};
 use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, segment, state, stranger};
 
 use super::accounts;
 use super::host::{Host, Visit, ask};
+use super::lists::{Asked, Look, groups, values};
 use super::parts::{cell, field, lacking, maybe, pick, rows, table, tick, when};
 use crate::rooms::flag;
+
+/// The path of the list, and its choices.
+const PATH: &str = "/rooms";
+const CHOICES: [&str; 3] = ["account", "group", "state"];
 
 /// Adds the pages.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
@@ -22,19 +27,24 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 }
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
-    let account = visit.query("account").unwrap_or_default().to_owned();
-    let query = if account.is_empty() { String::new() } else { format!("?account={}", escaped(&account)) };
+    let asked = Asked::of(PATH, &CHOICES, |name| visit.query(name)).map_err(Problem::wrong)?;
+    let query = of_account(asked.chosen("account"));
     let (rooms, accounts, lacks) = ask(&visit, move |client| {
         let rooms: Vec<Room> = client.get(&format!("/v1/rooms{query}"))?;
-        let accounts = names(&client.get("/v1/status")?);
-        Ok((rooms, accounts, client.incomplete()))
+        let status: Status = client.get("/v1/status")?;
+        Ok((rooms, status.accounts, client.incomplete()))
     })
     .await?;
     let link = |path: &str| visit.link(path);
     let join = visit.may(Role::Operator).then(|| visit.form("/rooms/join", &join_fields(&accounts)));
-    let content = all(&link, &rooms, &accounts, &account, join.as_ref());
+    let content = all(&link, &asked, &rooms, &accounts, join.as_ref());
     let lacks = html! { div data-live id="lacking" { (lacking(lacks.as_deref())) } };
     Ok(Page::new("Rooms", html! { (lacks) (content) }).into())
+}
+
+/// Returns the query for what one account has, or all if it is empty.
+pub(super) fn of_account(account: &str) -> String {
+    if account.is_empty() { String::new() } else { format!("?account={}", escaped(account)) }
 }
 
 async fn show(visit: Visit) -> Result<Reply, Problem> {
@@ -59,40 +69,48 @@ pub(super) fn address(room: &Room) -> String {
     format!("/rooms/show?room={}&account={}", segment(&room.room), segment(&room.account))
 }
 
-/// Returns the names of the accounts.
-fn names(status: &Status) -> Vec<String> {
-    status.accounts.iter().map(|account| account.name.clone()).collect()
-}
-
 fn all(
     link: &dyn Fn(&str) -> String,
+    asked: &Asked,
     rooms: &[Room],
-    accounts: &[String],
-    account: &str,
+    accounts: &[Account],
     join: Option<&Markup>,
 ) -> Markup {
-    let mut options = vec![(String::new(), "all".to_owned())];
-    options.extend(accounts.iter().map(|name| (name.clone(), name.clone())));
+    let groups = groups(accounts);
+    let is_picked = |room: &&Room| {
+        asked.picks("account", Some(room.account.as_str()))
+            && asked.picks("group", groups.get(room.account.as_str()).copied())
+            && asked.picks("state", Some(room.state.as_str()))
+            && asked.has_words(&format!("{} {}", room.room, room.account))
+    };
+    let picked: Vec<_> = rooms.iter().filter(is_picked).collect();
     let heads = ["Room", "Account", "State", "Role", "Affiliation", "People", "Since"];
+    let none = if rooms.is_empty() { "No rooms." } else { "No room is like that." };
+    let look = Look { name: "rooms", none, caption: "Rooms; times are in UTC", heads: &heads };
+    let mut choices = of_accounts(asked, accounts);
+    choices.push(asked.choice("state", "State", values(rooms.iter().map(|room| room.state.as_str()))));
     html! {
-        @if accounts.len() > 1 {
-            form method="get" action=(link("/rooms")) {
-                (pick("account", "Account", &options, account))
-                button type="submit" { "Show" }
-            }
-        }
-        div data-live id="rooms" {
-            @if rooms.is_empty() {
-                p { "No rooms." }
-            } @else {
-                (table("Rooms; times are in UTC", &heads, &rows(rooms, |room| row(link, room))))
-            }
-        }
+        (asked.form(link, ("Room or account", "Parts of its address, or of the name of the account."), &choices))
+        div data-live id="rooms" { (asked.shown(link, &look, &picked, |room| row(link, room))) }
         @if let Some(join) = join {
             h2 { "Enter a room" }
             (join)
         }
     }
+}
+
+/// Shows the choices of an account and of a group, as far as there are several.
+pub(super) fn of_accounts(asked: &Asked, accounts: &[Account]) -> Vec<Markup> {
+    let names = values(accounts.iter().map(|account| account.name.as_str()));
+    let groups = values(groups(accounts).into_values());
+    let mut choices = Vec::new();
+    if names.len() > 1 || !asked.chosen("account").is_empty() {
+        choices.push(asked.choice("account", "Account", names));
+    }
+    if !groups.is_empty() || !asked.chosen("group").is_empty() {
+        choices.push(asked.choice("group", "Group", groups));
+    }
+    choices
 }
 
 fn row(link: &dyn Fn(&str) -> String, room: &Room) -> Markup {
@@ -154,12 +172,12 @@ fn one(link: &dyn Fn(&str) -> String, room: &Room, forms: Option<&Markup>) -> Ma
             (table("Plugins that may do something there", &["Plugin", "May"], &rows(&room.plugins, plugin)))
         }
         @if let Some(forms) = forms { (forms) }
-        p { a href=(link("/rooms")) { "All rooms" } }
+        p { a href=(link(PATH)) { "All rooms" } }
     }
 }
 
-fn join_fields(accounts: &[String]) -> Markup {
-    let options: Vec<_> = accounts.iter().map(|name| (name.clone(), name.clone())).collect();
+fn join_fields(accounts: &[Account]) -> Markup {
+    let options = values(accounts.iter().map(|account| account.name.as_str()));
     html! {
         (field("room", "Room", "", "Its address, such as hall@muc.example.org. A server may create one that does not exist."))
         (pick("account", "Account", &options, ""))
@@ -263,11 +281,13 @@ fn on(account: Option<&str>) -> Markup {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::collections::BTreeSet;
     use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixListener;
 
     use serde_json::json;
 
+    use super::super::lists::tests::asked;
     use super::*;
     use crate::target::Target;
 
@@ -301,16 +321,29 @@ pub(super) mod tests {
         format!("/base{path}")
     }
 
+    /// Returns an account, in a group if one is given.
+    pub(in crate::web) fn account(name: &str, group: Option<&str>) -> Account {
+        let (jid, connection) = ("bot@example.org", "connected");
+        serde_json::from_value(json!({ "name": name, "group": group, "jid": jid, "connection": connection })).unwrap()
+    }
+
+    fn page(query: &str, rooms: &[Room], accounts: &[Account], join: Option<&Markup>) -> String {
+        all(&link, &asked(PATH, &CHOICES, query).unwrap(), rooms, accounts, join).into_string()
+    }
+
     #[test]
     fn rooms_are_listed_with_what_happened_there() {
-        let accounts = ["main", "second"].map(str::to_owned);
-        let page = all(&link, &[room("hall@muc.example.org")], &accounts, "second", None).into_string();
-        assert!(page.contains("/base/rooms/show?room=hall%40muc.example.org&amp;account=main"), "{page}");
-        assert!(page.contains("<option value=\"second\" selected>"), "{page}");
-        assert!(page.contains("href=\"/base/accounts/show?account=main\""), "{page}");
-        assert!(page.contains("2026-11-20 06:24:00</time>") && !page.contains("Enter a room"), "{page}");
-        let none = all(&link, &[], &["main".to_owned()], "", Some(&html! { "form" })).into_string();
-        assert!(none.contains("No rooms.") && none.contains("Enter a room") && !none.contains("<select"), "{none}");
+        let accounts = ["main", "second"].map(|name| account(name, None));
+        let page_of = |query: &str| page(query, &[room("hall@muc.example.org")], &accounts, None);
+        let text = page_of("account=second");
+        assert!(text.contains("<option value=\"second\" selected>"), "{text}");
+        let text = page_of("");
+        assert!(text.contains("/base/rooms/show?room=hall%40muc.example.org&amp;account=main"), "{text}");
+        assert!(text.contains("href=\"/base/accounts/show?account=main\""), "{text}");
+        assert!(text.contains("2026-11-20 06:24:00</time>") && !text.contains("Enter a room"), "{text}");
+        let none = page("", &[], &[account("main", None)], Some(&html! { "form" }));
+        assert!(none.contains("No rooms.") && none.contains("Enter a room"), "{none}");
+        assert!(!none.contains("name=\"account\"") && !none.contains("name=\"group\""), "{none}");
     }
 
     #[test]
@@ -323,22 +356,58 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn ten_thousand_rooms_fit_on_a_page() {
-        let rooms: Vec<_> =
-            (0..10_000).map(|number| room(&format!("{number}{}@muc.example.org", "x".repeat(900)))).collect();
-        let page = all(&link, &rooms, &["main".to_owned()], "", None).into_string();
-        assert!(page.len() < 128 << 10 && page.contains("more are not shown."), "{} bytes", page.len());
+    fn each_of_ten_thousand_rooms_is_on_one_page() {
+        let rooms: Vec<_> = (0..10_000).map(|number| room(&format!("{number}@muc.example.org"))).collect();
+        let mut seen = BTreeSet::new();
+        for number in 1..=100 {
+            let text = page(&format!("limit=100&page={number}"), &rooms, &[account("main", None)], None);
+            assert!(text.len() < 128 << 10 && text.contains(" of 10000."), "{} bytes", text.len());
+            seen.extend(
+                text.split("/base/rooms/show?room=").skip(1).map(|rest| rest.split('&').next().unwrap().to_owned()),
+            );
+        }
+        assert_eq!(seen.len(), 10_000);
+        let long: Vec<_> = (0..1_000).map(|_| room(&format!("{}@muc.example.org", "\"".repeat(900)))).collect();
+        let text = page("limit=100", &long, &[account("main", None)], None);
+        assert!(text.len() < 128 << 10 && text.contains("more of this page had no room"), "{} bytes", text.len());
+    }
+
+    #[test]
+    fn rooms_are_found_by_account_group_state_and_words() {
+        let accounts = [account("main", Some("support")), account("second", None)];
+        let out = Room { account: "second".to_owned(), state: "out".to_owned(), ..room("Den@muc.example.org") };
+        let rooms = [room("hall@muc.example.org"), out];
+        for (query, says) in [
+            ("", "1 to 2 of 2."),
+            ("account=second", "1 to 1 of 1."),
+            ("group=support", "1 to 1 of 1."),
+            ("state=out&words=DEN second", "1 to 1 of 1."),
+            ("state=out&words=hall", "No room is like that."),
+            ("group=gone", "No room is like that."),
+        ] {
+            let text = page(query, &rooms, &accounts, None);
+            assert!(text.contains(says), "{query}: no {says} in {text}");
+        }
+    }
+
+    #[test]
+    fn no_two_fields_of_the_page_have_the_same_id() {
+        let accounts = ["main", "second"].map(|name| account(name, Some("support")));
+        let text = page("", &[], &accounts, Some(&join_fields(&accounts)));
+        let ids: Vec<_> = text.split(" id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+        assert!(ids.contains(&"account") && ids.contains(&"list-account"), "{ids:?}");
     }
 
     #[test]
     fn no_text_of_strangers_is_markup() {
         for page in [
-            all(&link, &[evil()], &[EVIL.to_owned(), EVIL.to_owned()], EVIL, None),
-            one(&link, &evil(), None),
-            join_fields(&[EVIL.to_owned()]),
-            on(Some(EVIL)),
+            page("", &[evil()], &[account(EVIL, Some(EVIL)), account("main", None)], None),
+            page(&format!("account={EVIL}&group={EVIL}&words={EVIL}"), &[evil()], &[], None),
+            one(&link, &evil(), None).into_string(),
+            join_fields(&[account(EVIL, None)]).into_string(),
+            on(Some(EVIL)).into_string(),
         ] {
-            let page = page.into_string();
             assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
         }
     }

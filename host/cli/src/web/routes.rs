@@ -6,8 +6,8 @@ use parlor_window::{Entry, Role, Routes};
 
 use super::host::Host;
 use super::{
-    accounts, audit, changes, doctor, explain, home, install, keys, plugin, plugins, rights, rooms, settings, storage,
-    versions, way_in,
+    accounts, audit, changes, contacts, doctor, explain, home, install, keys, plugin, plugins, rights, rooms, settings,
+    storage, versions, way_in,
 };
 
 /// The pages to go to from every page.
@@ -16,6 +16,7 @@ pub(super) const NAV: &[Entry] = &[
     Entry { path: "/accounts", name: "Accounts", role: Role::Viewer },
     Entry { path: "/plugins", name: "Plugins", role: Role::Viewer },
     Entry { path: "/rooms", name: "Rooms", role: Role::Viewer },
+    Entry { path: "/contacts", name: "Contacts", role: Role::Viewer },
     Entry { path: "/keys", name: "Keys", role: Role::Viewer },
     Entry { path: "/audit", name: "Audit", role: Role::Viewer },
     Entry { path: "/explain", name: "Explain", role: Role::Viewer },
@@ -28,7 +29,7 @@ type Add = fn(Routes<Arc<Host>>) -> Routes<Arc<Host>>;
 
 /// Returns all pages.
 pub(super) fn all() -> Routes<Arc<Host>> {
-    let all: [Add; 15] = [
+    let all: [Add; 16] = [
         home::routes,
         accounts::routes,
         plugins::routes,
@@ -39,6 +40,7 @@ pub(super) fn all() -> Routes<Arc<Host>> {
         versions::routes,
         storage::routes,
         rooms::routes,
+        contacts::routes,
         keys::routes,
         audit::routes,
         explain::routes,

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::Part;
 use super::passed::Given;
 use crate::control::INCOMPLETE_HEADER;
-use crate::control::audit::{Audit, Counted, Name, lines};
+use crate::control::audit::{Audit, Counted, Entry, Name, lines};
 use crate::control::http::{Answer, JSON};
 use crate::control::refusal::Refusal;
 use crate::control::request::{Request, escaped};
@@ -203,17 +203,20 @@ fn tidy(rows: &mut Vec<Value>) {
 /// Puts parts of audits together: the last entries, and the numbers of all.
 fn audit(has: &[(String, Bytes)], most: usize, missing: &mut Vec<(String, String)>) -> Audit {
     let mut whole = Audit::default();
-    let (mut counts, mut names) = (BTreeMap::new(), BTreeMap::new());
+    let (mut entries, mut counts, mut names) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     for (node, bytes) in has {
         let Ok(one) = serde_json::from_slice::<Audit>(bytes) else {
             missing.push(strange(node));
             continue;
         };
-        let of_node = |mut entry: crate::control::audit::Entry| {
-            entry.node = Some(node.clone());
-            entry
-        };
-        whole.entries.extend(one.entries.into_iter().map(of_node));
+        let mut own: Vec<(Timestamp, Entry)> = Vec::with_capacity(one.entries.len());
+        // The newest first. An entry is no later than the next one, also where the clock was set back in between: each node's own
+        // entries stay in their order, so that older ones can be asked for by a number of each node.
+        for entry in one.entries.into_iter().rev() {
+            let at = own.last().map_or(Timestamp::MAX, |(next, _)| *next).min(time(&entry.at));
+            own.push((at, Entry { node: Some(node.clone()), ..entry }));
+        }
+        entries.extend(own.into_iter().rev());
         for Counted { plugin, account, name, count } in one.counts {
             *counts.entry((plugin, account, name)).or_insert(0u64) += count;
         }
@@ -225,10 +228,10 @@ fn audit(has: &[(String, Bytes)], most: usize, missing: &mut Vec<(String, String
             };
         }
     }
-    // The clocks of nodes may differ a little; each node's own entries stay in their order.
-    whole.entries.sort_by_key(|entry| time(&entry.at));
-    let before = whole.entries.len().saturating_sub(most);
-    whole.entries.drain(..before);
+    // The clocks of nodes may differ a little.
+    entries.sort_by_key(|(at, _)| *at);
+    let before = entries.len().saturating_sub(most);
+    whole.entries = entries.into_iter().skip(before).map(|(_, entry)| entry).collect();
     let counted = |((plugin, account, name), count)| Counted { plugin, account, name, count };
     whole.counts = counts.into_iter().map(counted).collect();
     whole.names = names.into_values().collect();
@@ -258,7 +261,6 @@ fn time(text: &str) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::audit::Entry;
     use crate::control::request::unescaped;
 
     fn part(node: &str, status: u16, body: &Value) -> Part {
@@ -326,9 +328,8 @@ mod tests {
         assert_eq!(unescaped(said).as_deref(), Some("node three does not answer"));
     }
 
-    #[test]
-    fn an_audit_has_the_last_entries_of_all_nodes_and_the_sums_of_their_numbers() {
-        let entry = |id: i64, at: &str| Entry {
+    fn entry(id: i64, at: &str) -> Entry {
+        Entry {
             id,
             node: None,
             at: at.to_owned(),
@@ -341,7 +342,24 @@ mod tests {
             old: None,
             new: None,
             said: Vec::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn entries_of_a_node_whose_clock_was_set_back_stay_in_their_order() {
+        let [first, second, third, fourth] =
+            ["2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z", "2026-01-01T03:00:00Z"];
+        let audit = |entries| json!(Audit { entries, ..Audit::default() });
+        let one = audit(vec![entry(1, fourth), entry(2, first), entry(3, third)]);
+        let two = audit(vec![entry(7, second)]);
+        let (audit, _) = merged(&Form::Audit(3), part("one", 200, &one), vec![part("two", 200, &two)]);
+        let audit: Audit = serde_json::from_value(audit).unwrap();
+        let found: Vec<_> = audit.entries.iter().map(|entry| (entry.node.as_deref(), entry.id)).collect();
+        assert_eq!(found, [(Some("one"), 2), (Some("two"), 7), (Some("one"), 3)]);
+    }
+
+    #[test]
+    fn an_audit_has_the_last_entries_of_all_nodes_and_the_sums_of_their_numbers() {
         let name = |first: &str, last: &str, sent| Name {
             account: "main".to_owned(),
             kind: "request".to_owned(),

@@ -39,7 +39,7 @@ pub(super) fn way(request: &Request) -> Result<Way, Refusal> {
     let of = |account: Option<AccountName>| account.map_or(Way::All, Way::Holder);
     Ok(match (is_get, &path[..]) {
         // Each node counts its entries by itself.
-        (true, ["v1", "audit"]) if ["before", "after"].iter().any(|name| request.value(name).is_some()) => Way::Here,
+        (true, ["v1", "audit"]) if request.value("after").is_some() || has_one_number(request) => Way::Here,
         (_, ["v1", "rooms", "show" | "join" | "leave"]) => met(request, "room", account),
         (false, ["v1", "say"]) => met(request, "to", account),
         (false, ["v1", "web", "link"]) => {
@@ -77,6 +77,40 @@ fn chosen(request: &Request, at: &str, is_get: bool, path: &[&str]) -> Result<Wa
             Err(Refusal::Value(says.to_owned()))
         }
         node => Ok(Way::Node(node.to_owned())),
+    }
+}
+
+/// Returns whether a request is for the entries before one number, or before something that is none.
+fn has_one_number(request: &Request) -> bool {
+    request.value("before").is_some() && numbers(request).is_none()
+}
+
+/// Returns the number of an entry for each node that a request for older entries of the audit names; none if it has no such numbers.
+fn numbers(request: &Request) -> Option<BTreeMap<String, i64>> {
+    let is_audit = request.path == ["v1", "audit"];
+    serde_json::from_str(request.value("before").filter(|_| is_audit)?).ok()
+}
+
+/// Returns the request as one node is asked it. Of the numbers of entries, a node is given its own.
+pub(super) fn of_node(request: &Request, node: &str) -> Request {
+    let mut own = copy(request);
+    if let Some(numbers) = numbers(request) {
+        own.query.remove("before");
+        own.query.extend(numbers.get(node).map(|number| ("before".to_owned(), number.to_string())));
+    }
+    own
+}
+
+fn copy(request: &Request) -> Request {
+    let Request { method, path, query, host, body, by, passed_by } = request;
+    Request {
+        method: method.clone(),
+        path: path.clone(),
+        query: query.clone(),
+        host: host.clone(),
+        body: body.clone(),
+        by: by.clone(),
+        passed_by: passed_by.clone(),
     }
 }
 
@@ -153,6 +187,9 @@ mod tests {
             ("GET", "/v1/audit?plugin=echo&account=main", Way::All),
             ("GET", "/v1/audit?before=7", Way::Here),
             ("GET", "/v1/audit?after=7&wait=true", Way::Here),
+            ("GET", "/v1/audit?before=%7B%22one%22:7%7D", Way::All),
+            ("GET", "/v1/audit?before=%7B%22one%22:7%7D&after=1", Way::Here),
+            ("GET", "/v1/audit?before=%7B%22one%22:%22x%22%7D", Way::Here),
             ("GET", "/v1/plugins/echo", Way::All),
             ("GET", "/v1/plugins/echo/explain?what=message", Way::All),
             ("GET", "/v1/keys", Way::All),
@@ -182,6 +219,22 @@ mod tests {
             ("GET", "/v1/nonsense", Way::Here),
         ] {
             assert_eq!(of(method, target).unwrap(), expected, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn a_node_is_asked_for_the_entries_before_its_own_number() {
+        let of = |target: &str, node: &str| {
+            let head = hyper::Request::builder().method("GET").uri(target);
+            of_node(&Request::of(&head.body(()).unwrap().into_parts().0).unwrap(), node).target()
+        };
+        let all = "/v1/audit?before=%7B%22one%22:7,%22t,%20w%22:-2%7D&lines=5";
+        assert_eq!(of(all, "one"), "/v1/audit?before=7&lines=5");
+        assert_eq!(of(all, "t, w"), "/v1/audit?before=-2&lines=5");
+        assert_eq!(of(all, "three"), "/v1/audit?lines=5");
+        // A node refuses these itself.
+        for other in ["/v1/audit?before=7", "/v1/audit?before=%7B%22one%22%7D", "/v1/rooms?before=%7B%22one%22:7%7D"] {
+            assert_eq!(of(other, "one"), other);
         }
     }
 

@@ -29,7 +29,8 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// The pages from which links are followed.
-const PAGES: [&str; 8] = ["/", "/accounts", "/plugins", "/rooms", "/keys", "/audit", "/explain", "/install"];
+const PAGES: [&str; 9] =
+    ["/", "/accounts", "/plugins", "/rooms", "/contacts", "/keys", "/audit", "/explain", "/install"];
 /// A change that an attacker wants to be made.
 const RESTART: &str = "/plugins/echo/restart";
 

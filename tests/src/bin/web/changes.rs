@@ -19,6 +19,7 @@ pub(crate) const ALL: &[(&str, Act)] = &[
     act!("a plugin is installed from a file, after consent, and removed", install),
     act!("a room is entered and left", room),
     act!("an account is found by its state and address, and leads to its rooms and back", account),
+    act!("plugins, rooms and contacts are found by their words, and lead to their account", lists),
     act!("what a plugin keeps is looked at, down to a value", storage),
     act!("an account logs in for the doctor", doctor),
     act!("a key of somebody is trusted and distrusted", decides),
@@ -238,6 +239,25 @@ async fn account(stage: &mut Stage) -> Result<String> {
     stage.browser.press("main a[href^='/accounts/show']").await?;
     stage.browser.shows(&["Account main"]).await?;
     Ok(bot)
+}
+
+async fn lists(stage: &mut Stage) -> Result<String> {
+    let (room, person) = (stage.clerk.room.to_string(), stage.juliet.jid().to_bare().to_string());
+    for (path, words) in [("/plugins", ID), ("/rooms", room.as_str()), ("/contacts", person.as_str())] {
+        stage.open(path).await?;
+        stage.browser.fill("main input[name=words]", words).await?;
+        stage.browser.press("main form[method=get] button").await?;
+        stage.browser.shows(&["1 to 1 of 1", words]).await?;
+        stage.browser.is_well_made().await?;
+        stage.open(&format!("{path}?account=main&words=nobody")).await?;
+        stage.browser.shows(&["is like that."]).await?;
+    }
+    stage.open("/contacts").await?;
+    stage.browser.press("main a[href^='/accounts/show']").await?;
+    stage.browser.shows(&["Account main"]).await?;
+    stage.browser.press("main a[href^='/contacts']").await?;
+    stage.browser.shows(&["1 to 1 of 1", &person]).await?;
+    Ok(person)
 }
 
 async fn storage(stage: &mut Stage) -> Result<String> {

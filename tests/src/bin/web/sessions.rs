@@ -16,7 +16,7 @@ pub(crate) const ALL: &[(&str, Act)] = &[
 ];
 
 /// The paths of pages that offer changes to those who may make them.
-const PAGES: [&str; 6] = ["/plugins/clerk", "/accounts", "/rooms", "/keys", "/plugins", "/"];
+const PAGES: [&str; 7] = ["/plugins/clerk", "/accounts", "/rooms", "/contacts", "/keys", "/plugins", "/"];
 
 async fn viewer(stage: &mut Stage) -> Result<String> {
     stage.browser.set_cookies(&stage.url("/"), &[]).await?;
@@ -86,7 +86,7 @@ async fn sent(stage: &mut Stage) -> Result<String> {
 }
 
 async fn keyboard(stage: &mut Stage) -> Result<String> {
-    let pages = ["/", "/accounts", "/plugins", "/rooms", "/audit"].map(|path| (path, path));
+    let pages = ["/", "/accounts", "/plugins", "/rooms", "/contacts", "/audit"].map(|path| (path, path));
     for (page, nav) in pages.into_iter().chain([("/accounts/show?account=main", "/accounts")]) {
         stage.open(page).await?;
         // The first stop of the tab key skips the navigation.

@@ -18,6 +18,7 @@ use parlor_tests::{plugins, window};
 use tokio_xmpp::Stanza;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::Element;
+use xmpp_parsers::presence::Presence;
 
 use crate::browser::{Browser, View};
 
@@ -67,6 +68,8 @@ impl Stage {
         let mut juliet = Client::login(&prosody.connector()?, &person, "balcony").await?;
         juliet.available().await?;
         let clerk = Clerk::settle(&home, &mut juliet, &account.jid, prosody.fresh_room()).await?;
+        // Somebody whom the page of contacts shows.
+        juliet.send(Presence::subscribe().with_to(account.jid.clone())).await?;
         let lost = prosody.fresh_room();
         hostile_words(&home, &host, &mut juliet, &lost).await?;
         known_key(&prosody, &account.jid).await?;

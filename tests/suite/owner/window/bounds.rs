@@ -140,7 +140,7 @@ async fn while_a_host_starts_pages_say_so_and_look_again_by_themselves() {
     let lock = File::create(home.path().join("data").join(LOCK)).unwrap();
     lock.try_lock().unwrap();
     let began = Instant::now();
-    for path in ["/", "/accounts", "/plugins", "/rooms"] {
+    for path in ["/", "/accounts", "/plugins", "/rooms", "/contacts"] {
         let page = owner.get(path).await.unwrap();
         assert_eq!((page.status, page.header("refresh")), (503, "2"), "{path}: {page:?}");
         assert!(page.body.contains("the host is starting or stopping"), "{path}: {page:?}");

@@ -22,8 +22,8 @@ use serde_json::Value;
 use super::{SOON, echo, ended, home, start};
 
 /// The links that are followed first.
-const PAGES: [&str; 9] =
-    ["/", "/accounts", "/plugins", "/plugins/echo", "/rooms", "/keys", "/audit", "/explain", "/install"];
+const PAGES: [&str; 10] =
+    ["/", "/accounts", "/plugins", "/plugins/echo", "/rooms", "/contacts", "/keys", "/audit", "/explain", "/install"];
 
 /// A host with echo, with open pages.
 struct House {
