@@ -112,12 +112,12 @@ fn shown(status: &Status, ids: &[PluginId], asked: &Asked, link: &dyn Fn(&str) -
 
 fn form(link: &dyn Fn(&str) -> String, status: &Status, asked: &Asked) -> Markup {
     let accounts = values(status.plugins.iter().filter_map(|plugin| plugin.account.as_deref()));
-    let mut states = vec![(ATTENTION.to_owned(), "those that need attention".to_owned())];
-    states.extend(values(status.plugins.iter().map(|plugin| plugin.state.as_str())));
+    let mut named = vec![(ATTENTION.to_owned(), "those that need attention".to_owned())];
+    named.extend(values(status.plugins.iter().map(|plugin| plugin.state.as_str())));
     let choices = [
         asked.choice("group", "Group", values(status.accounts.iter().filter_map(|account| account.group.as_deref()))),
         asked.choice("account", "Account", accounts),
-        asked.choice("state", "State", states),
+        asked.choice("state", "State", named),
     ];
     asked.form(link, ("Plugin or account", "Parts of its id, or of the name of the account."), &choices)
 }

@@ -528,7 +528,7 @@ async fn a_claim_that_cannot_be_read_ends_the_account_and_is_reported() {
     let link = with_account(&server).await;
     let mut node = Running::start(server.port(), "node", |_| ()).await;
     let (account, token, permit) = node.start_order().await;
-    let subject = cluster().subject(&parlor_cluster::Key::Account(account));
+    let subject = cluster().subject(&Key::Account(account));
     link.jetstream.publish(subject.clone(), Bytes::from_static(b"{\"format\":2}")).await.unwrap().await.unwrap();
     let reported = node.report().await;
     assert!(matches!(&reported, StateError::Unreadable { subject: at, .. } if *at == subject), "{reported}");
