@@ -36,6 +36,8 @@
 //! | `POST /v1/plugins/ID/restart` | restarts the plugin on each of its accounts |
 //! | `POST /v1/plugins/ID/webhooks/replay?request=N&account=NAME` | tells the plugin once more of a request that is over, and answers like `webhooks` |
 //! | `POST /v1/plugins/ID/webhooks/rotate?webhook=NAME&account=NAME` | gives a webhook another address, and answers likewise |
+//! | `POST /v1/plugins/ID/data/import?account=NAME&quota=BYTES` | writes the entries in the body, all or none, and answers with how many |
+//! | `POST /v1/plugins/ID/data/forget?account=NAME` | removes all that a plugin stored that is not installed, and answers likewise |
 //! | `POST /v1/plugins/ID/schedules/pause?schedule=NAME&account=NAME` | pauses a schedule, and answers like `schedules` |
 //! | `POST /v1/plugins/ID/schedules/resume?schedule=NAME&account=NAME` | lets a schedule go on, and answers likewise |
 //! | `POST /v1/accounts/NAME/keys/trust?jid=JID&fingerprint=HEX` | trusts a key of a person, and answers like `keys` with that person's |

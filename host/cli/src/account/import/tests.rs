@@ -84,7 +84,7 @@ fn one_bad_line_changes_nothing_and_all_are_named() {
                main@example.org/x,,support,s3cr3t,\n\
                five@example.org,,,,\n\
                six@example.org,shared,,s3cr3t,\n\
-               shared@example.org,other,,s3cr3t,\n";
+               shared@example.org,another,,s3cr3t,\n";
     place.write("accounts.toml", "[account.shared]\njid = \"shared@example.org\"\npassword_env = \"X\"\n");
     let error = place.import(csv).unwrap_err();
     assert!(error.starts_with("nothing was changed, because of 8 bad lines in "), "{error}");
