@@ -168,7 +168,8 @@ pub(crate) fn next(stored: &StoredSchedule, now: Timestamp) -> Option<Timestamp>
     let over = moment(stored.due.map_or(stored.over, |due| due.max(stored.over)));
     if was_ahead(over, now) {
         timing.reach_back_to(now);
-        return timing.next(now);
+        let told = stored.last.map(|last| moment(last.due));
+        return timing.next(over_by(told, now).max(now));
     }
     timing.next(over.max(now))
 }
@@ -177,6 +178,12 @@ pub(crate) fn next(stored: &StoredSchedule, now: Timestamp) -> Option<Timestamp>
 /// shows that time again.
 pub(crate) fn was_ahead(over: Timestamp, now: Timestamp) -> bool {
     over.duration_since(now) > LONGEST_SILENCE
+}
+
+/// Returns until when due times are over by a clock that was set back far: until the last one that was told since, or until now.
+/// The clock may go a small step back after that, and no due time comes a second time.
+pub(crate) fn over_by(told: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    told.filter(|told| !was_ahead(*told, now)).unwrap_or(now)
 }
 
 /// Converts milliseconds since the Unix epoch to a time.
@@ -222,6 +229,9 @@ mod tests {
         // Two days back are near: no due time is told twice.
         assert_eq!(next_at(&stored, set_at - 46 * HOUR), Some(set_at + 3 * HOUR));
         assert_eq!(next_at(&stored, set_at - 47 * HOUR), Some(set_at - 46 * HOUR));
+        // Told by the clock that was set back, which then went back by half an hour once more.
+        let told = StoredSchedule { last: Some(LastDue { due: 5 * HOUR, failed: false }), ..stored.clone() };
+        assert_eq!(next_at(&told, 5 * HOUR - HOUR / 2), Some(6 * HOUR));
         stored.timing = StoredTiming::Cron { expression: "30 * * * *".to_owned(), zone: "UTC".to_owned() };
         assert_eq!(next_at(&stored, 5 * HOUR), Some(5 * HOUR + HOUR / 2));
         stored.timing = StoredTiming::Cron { expression: "?".to_owned(), zone: "UTC".to_owned() };

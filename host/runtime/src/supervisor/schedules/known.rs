@@ -9,7 +9,7 @@ use parlor_store::StoredSchedule;
 use tokio::time::Instant;
 
 use super::Done;
-use crate::schedules::{moment, timing, was_ahead};
+use crate::schedules::{moment, over_by, timing, was_ahead};
 use crate::supervisor::staying::LOOK;
 
 /// The longest pause before a due time is delivered again to a plugin that did not take it, such as one that has not
@@ -168,7 +168,7 @@ impl One {
     /// as after a start without a battery, is set right later, and then no due time comes twice.
     fn follow(&mut self, now: Timestamp) {
         let before = self.set_back;
-        self.set_back = was_ahead(moment(self.row.over), now).then(|| before.or(self.told).unwrap_or(now).min(now));
+        self.set_back = was_ahead(moment(self.row.over), now).then(|| over_by(before.or(self.told), now));
         if self.set_back == before {
             return;
         }
@@ -354,6 +354,7 @@ mod tests {
         is_told(&mut known, 6, 5);
         assert_eq!(take(&mut known, 6, 5), None, "once");
         is_told(&mut known, 7, 5);
+        assert_eq!((take(&mut known, 6, 5), take(&mut known, 7, 5)), (None, None), "nor after a small step back");
         // The host is started again: the store has the time that was wrong, and the last due time that was told.
         let stored = StoredSchedule {
             over: (AHEAD + 1) * MINUTE,
