@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Metadata, Permissions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ pub enum Readers {
     Usual,
     /// Only the user.
     Owner,
-    /// The readers of the existing file; only the user if there is none.
+    /// The readers of the existing file; only the user if there is none. If the file cannot have the same group, no group reads it.
     Same,
 }
 
@@ -121,32 +121,50 @@ pub fn write(file: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     // A fixed name, so that the next write overwrites what a killed process left behind.
     hidden.push(".new");
     let temporary = folder.join(hidden);
-    let permissions = match readers {
-        Readers::Usual => None,
-        Readers::Owner => Some(Permissions::from_mode(0o600)),
-        Readers::Same => Some(fs::metadata(file).map_or(Permissions::from_mode(0o600), |old| old.permissions())),
-    };
+    let old = if readers == Readers::Same { fs::metadata(file).ok() } else { None };
+    // Nobody else can open it before it has its group.
+    let mode = if readers == Readers::Usual { 0o666 } else { 0o600 };
     let written = (|| {
         // A file that is already there may belong to anyone, with any permissions.
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        let mode = permissions.as_ref().map_or(0o666, |permissions| permissions.mode() & 0o7777);
         let mut to = File::options().write(true).create_new(true).mode(mode).open(&temporary)?;
-        if let Some(permissions) = permissions {
-            to.set_permissions(permissions)?;
+        if readers != Readers::Usual {
+            let mode = old.as_ref().map_or(Ok(mode), |old| keep_readers(&to, old))?;
+            to.set_permissions(Permissions::from_mode(mode))?;
         }
         to.write_all(bytes)?;
         to.sync_all()?;
+        // Opened before the file is replaced: after an error, the old one is still there.
+        let place = File::open(folder)?;
         fs::rename(&temporary, file)?;
-        File::open(folder)?.sync_all()
+        place.sync_all()
     })();
     if written.is_err() {
         // The first error is the one to report; a leftover is only a file beside the target.
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// Gives a new file the owner and the group of the old one, as far as this user may, and returns the mode that keeps the readers.
+fn keep_readers(new: &File, old: &Metadata) -> io::Result<u32> {
+    let made = new.metadata()?;
+    let is_same = made.gid() == old.gid();
+    let is_kept = if is_same && made.uid() == old.uid() {
+        true
+    } else {
+        let is_given = fchown(new, Some(old.uid()), Some(old.gid())).is_ok();
+        is_given || is_same || fchown(new, None, Some(old.gid())).is_ok()
+    };
+    Ok(mode_in_group(old.mode() & 0o7777, is_kept))
+}
+
+/// Returns the mode of a file in the same group as before, or in another one, whose users must not read what they could not.
+fn mode_in_group(mode: u32, is_same: bool) -> u32 {
+    if is_same { mode } else { mode & !0o070 }
 }
 
 /// Renames a file to a name that is not taken. If the file system cannot do that atomically, it adds a second name.
@@ -164,6 +182,8 @@ pub fn make_private_folder(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::chown;
+
     use super::*;
 
     fn mode(path: &Path) -> u32 {
@@ -215,6 +235,35 @@ mod tests {
         write(&file, b"two", Readers::Same).unwrap();
         assert_eq!((fs::read_to_string(&file).unwrap().as_str(), mode(&file)), ("two", 0o640));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_keeps_its_owner_and_its_group_or_no_group_reads_it() {
+        assert_eq!([true, false].map(|is_same| mode_in_group(0o664, is_same)), [0o664, 0o604]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.toml");
+        fs::write(&file, "one").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        let own = file.metadata().unwrap();
+        // Only root can give a file away.
+        let other = (own.uid() + 1, own.gid() + 1);
+        let is_given = chown(&file, Some(other.0), Some(other.1)).is_ok();
+        write(&file, b"two", Readers::Same).unwrap();
+        let kept = file.metadata().unwrap();
+        let wanted = if is_given { other } else { (own.uid(), own.gid()) };
+        assert_eq!(((kept.uid(), kept.gid()), mode(&file)), (wanted, 0o640));
+    }
+
+    #[test]
+    fn a_file_whose_folder_cannot_be_read_is_replaced_or_the_error_says_that_it_was_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.toml");
+        fs::write(&file, "one").unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o300)).unwrap();
+        // Root can read it.
+        let is_written = write(&file, b"two", Readers::Same).is_ok();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), if is_written { "two" } else { "one" });
     }
 
     #[test]
