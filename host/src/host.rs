@@ -454,6 +454,24 @@ mod tests {
         host.stop().await;
     }
 
+    /// Otherwise what a plugin stores right after it was installed would be removed with what was left of an earlier one.
+    #[tokio::test]
+    async fn no_plugin_is_added_while_something_is_done_without_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = offline_host(folder.path()).await;
+        let (id, one) = entry(folder.path(), "one.wasm");
+        let action = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            host.plugins.has(&id).await
+        };
+        let (was_added, added) =
+            tokio::join!(actions::without_plugin(&host, &id, action), host.add_plugin(id.clone(), one));
+        assert_eq!(was_added, Some(false));
+        assert!(matches!(added, Err(AddError::Refused { .. })), "{added:?}");
+        assert_eq!(actions::without_plugin(&host, &id, async {}).await, None, "it is there");
+        host.stop().await;
+    }
+
     #[tokio::test]
     async fn a_cluster_that_is_written_while_the_host_runs_is_in_the_audit_before_it_counts() {
         let folder = tempfile::tempdir().unwrap();

@@ -33,6 +33,12 @@ pub(crate) async fn will_have_plugin(host: &Host, id: &PluginId) -> bool {
     host.plugins.has(id).await
 }
 
+/// Does something while no plugin of this id can start. None: there is one, so nothing was done.
+pub(crate) async fn without_plugin<T>(host: &Host, id: &PluginId, action: impl Future<Output = T>) -> Option<T> {
+    let _changing = host.changing.lock().await;
+    if host.plugins.has(id).await { None } else { Some(action.await) }
+}
+
 /// Has an action of somebody carried out once its entries are on disk. If they cannot be written, it is not begun. If it
 /// fails, further entries say so.
 pub(crate) async fn recorded<T, E: From<Unrecorded>>(

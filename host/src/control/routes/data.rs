@@ -47,9 +47,7 @@ async fn import(host: &Host, id: &PluginId, request: &Request, by: &By) -> Resul
 /// new data.
 async fn forget(host: &Host, id: &PluginId, request: &Request, by: &By) -> Result<Answer, Refusal> {
     if actions::will_have_plugin(host, id).await {
-        return Err(Refusal::NotDone(format!(
-            "{id} is still installed here, so what it stored was not removed: remove {id} from the plugins.toml of this node, and try again"
-        )));
+        return Err(is_installed(id));
     }
     let accounts = match request.value("account") {
         Some(name) => vec![account(host, name)?],
@@ -69,12 +67,20 @@ async fn forget(host: &Host, id: &PluginId, request: &Request, by: &By) -> Resul
     let names: Vec<_> = with.iter().map(|account| &account.name).collect();
     let forgetting = async {
         for account in &with {
-            account.data().forget(owner(account, id)).await.map_err(Refusal::Store)?;
+            // It may be installed again meanwhile, and must not lose what it has stored since then.
+            let forgotten = actions::without_plugin(host, id, account.data().forget(owner(account, id))).await;
+            forgotten.ok_or_else(|| is_installed(id))?.map_err(Refusal::Store)?;
         }
         Ok::<_, Refusal>(())
     };
     audit::recorded(host, request, by, &names, forgetting).await?;
     json(&done)
+}
+
+fn is_installed(id: &PluginId) -> Refusal {
+    Refusal::NotDone(format!(
+        "{id} is still installed here, so what it stored was not removed: remove {id} from the plugins.toml of this node, and try again"
+    ))
 }
 
 fn account(host: &Host, name: &str) -> Result<Arc<Shared>, Refusal> {
