@@ -411,3 +411,56 @@ fn denied_view(denial: &Denial) -> Denied {
         hint: escape_untrusted(&denial.hint, LONGEST_COMMAND),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use parlor_base::id::Digest;
+    use parlor_plugins::source::Source;
+
+    use super::*;
+
+    #[test]
+    fn each_state_of_a_plugin_is_among_all() {
+        let why = || "it failed".to_owned();
+        let status = |enabled: bool, state: State| PluginStatus {
+            id: "echo".parse().unwrap(),
+            enabled,
+            version: None,
+            digest: Digest::of(b""),
+            source: Source::File("echo.wasm".into()),
+            account: None,
+            state,
+            handled: 0,
+            denials: 0,
+            record: None,
+            restarts: 0,
+            not_replaced: None,
+            usage: None,
+            commands: BTreeMap::new(),
+            denied: Vec::new(),
+            grants: None,
+        };
+        let on = [
+            State::Compiling,
+            State::Waiting("other".parse().unwrap()),
+            State::Starting,
+            State::Running,
+            State::Parked,
+            State::Stopping,
+            State::Stopped,
+            State::Refused(why()),
+            State::BackingOff { why: why(), pause: Duration::ZERO },
+            State::Quarantined(why()),
+        ];
+        let mut found: Vec<_> = on.into_iter().map(|state| plugin_view(&status(true, state)).state).collect();
+        found.push(plugin_view(&status(false, State::Refused(why()))).state);
+        // Commands say so while no host runs.
+        found.push("unknown".to_owned());
+        found.sort_unstable();
+        let mut all = Plugin::STATES;
+        all.sort_unstable();
+        assert_eq!(found, all);
+    }
+}

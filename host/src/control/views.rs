@@ -204,6 +204,22 @@ pub struct Plugin {
 }
 
 impl Plugin {
+    /// Every state.
+    pub const STATES: [&'static str; 12] = [
+        "running",
+        "parked",
+        "compiling",
+        "waiting",
+        "starting",
+        "stopping",
+        "stopped",
+        "refused",
+        "backing-off",
+        "quarantined",
+        "disabled",
+        "unknown",
+    ];
+
     /// Returns whether it handles events: it runs, or is parked and runs with its next event.
     pub fn runs(&self) -> bool {
         ["running", "parked"].contains(&self.state.as_str())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 use parlor::control::views::{Account, People, Person, Status};
+use parlor_session::Contact;
 use parlor_window::{Page, Problem, Reply, Role, Routes, stranger};
 
 use super::accounts;
@@ -24,7 +25,8 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 }
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
-    let asked = Asked::of(PATH, &CHOICES, |name| visit.query(name)).map_err(Problem::wrong)?;
+    let asked = Asked::of(PATH, &CHOICES, |name| visit.query(name));
+    let asked = asked.and_then(|asked| asked.in_a_state(&Contact::CHAT_STATUSES)).map_err(Problem::wrong)?;
     let query = of_account(asked.chosen("account"));
     let (people, accounts, lacks) = ask(&visit, move |client| {
         let people: Vec<People> = client.get(&format!("/v1/contacts{query}"))?;
@@ -36,8 +38,8 @@ async fn list(visit: Visit) -> Result<Reply, Problem> {
     Ok(Page::new("Contacts", all(&link, &asked, &people, &accounts, lacks.as_deref())).into())
 }
 
-/// A contact of an account.
-type Contact<'a> = (&'a People, &'a Person);
+/// A contact, with the account that has it.
+type Listed<'a> = (&'a People, &'a Person);
 
 fn all(
     link: &dyn Fn(&str) -> String,
@@ -47,14 +49,14 @@ fn all(
     lacks: Option<&str>,
 ) -> Markup {
     let groups = groups(accounts);
-    let is_picked = |(people, person): &Contact<'_>| {
+    let is_picked = |(people, person): &Listed<'_>| {
         asked.picks("account", Some(people.account.as_str()))
             && asked.picks("group", groups.get(people.account.as_str()).copied())
             && asked.picks("state", Some(person.status.as_str()))
             && asked.has_words(&format!("{} {} {}", person.jid, person.name, person.groups.join(" ")))
     };
     let contacts = || people.iter().flat_map(|one| one.contacts.iter().map(move |person| (one, person)));
-    let picked: Vec<Contact<'_>> = contacts().filter(is_picked).collect();
+    let picked: Vec<Listed<'_>> = contacts().filter(is_picked).collect();
     let has_nodes = people.iter().any(|one| one.node.is_some());
     let mut heads = vec!["Contact", "Name", "Account"];
     heads.extend(has_nodes.then_some("Node"));
@@ -62,8 +64,7 @@ fn all(
     let none = if contacts().next().is_none() { "No contacts." } else { "No contact is like that." };
     let look = Look { name: "contacts", none, caption: "Contacts", heads: &heads };
     let mut choices = of_accounts(asked, accounts);
-    let states = values(contacts().map(|(_, person)| person.status.as_str()));
-    choices.push(asked.choice("state", "Status", states));
+    choices.push(asked.choice("state", "Status", values(Contact::CHAT_STATUSES)));
     let hint = "Parts of the address, of the name, or of a group in the list of contacts.";
     html! {
         (asked.form(link, ("Contact", hint), &choices))
@@ -90,7 +91,7 @@ fn unknown(people: &[People]) -> Markup {
     }
 }
 
-fn row(link: &dyn Fn(&str) -> String, (people, person): Contact<'_>, has_nodes: bool) -> Markup {
+fn row(link: &dyn Fn(&str) -> String, (people, person): Listed<'_>, has_nodes: bool) -> Markup {
     let groups = Some(person.groups.join(", ")).filter(|groups| !groups.is_empty());
     html! {
         tr {
@@ -214,7 +215,9 @@ mod tests {
     async fn a_query_that_is_wrong_is_refused_and_without_a_host_there_is_no_list() {
         let folder = tempfile::tempdir().unwrap();
         let visit = |path: &str| Visit::for_test(Role::Viewer, path, host_in(folder.path()));
-        assert_eq!(list(visit("/contacts?page=0")).await.unwrap_err().status, 400);
+        for wrong in ["page=0", "state=x", "state=Away"] {
+            assert_eq!(list(visit(&format!("/contacts?{wrong}"))).await.unwrap_err().status, 400, "{wrong}");
+        }
         assert_eq!(list(visit("/contacts")).await.unwrap_err().status, 503);
     }
 }

@@ -70,6 +70,15 @@ impl Asked {
         Ok(Self { path, chosen, words, limit, page })
     }
 
+    /// Refuses a value of the choice `state` that is none of these, in place of a list without anything.
+    pub(super) fn in_a_state(self, states: &[&str]) -> Result<Self, String> {
+        let state = self.chosen("state");
+        if state.is_empty() || states.contains(&state) {
+            return Ok(self);
+        }
+        Err(format!("`state` is one of {}", states.join(", ")))
+    }
+
     /// Returns the value of a choice; empty: all.
     pub(super) fn chosen(&self, name: &str) -> &str {
         self.chosen.iter().find(|(own, _)| *own == name).map(|(_, value)| value.as_str()).unwrap_or_default()
@@ -246,6 +255,9 @@ pub(super) mod tests {
             let refused = of(&format!("{name}={}", "x".repeat(LONGEST + 1))).unwrap_err();
             assert!(refused.contains("at most 3071 bytes"), "{name}: {refused}");
         }
+        let in_a_state = |query: &str| of(query).unwrap().in_a_state(&["away", "here"]);
+        assert!(in_a_state("").is_ok() && in_a_state("state=away").is_ok());
+        assert_eq!(in_a_state("state=Away").unwrap_err(), "`state` is one of away, here");
         assert!(all.picks("state", Some("away")) && !all.picks("state", None) && !all.picks("group", Some("x")));
         assert!(of("words=ab CD").unwrap().has_words("cdAB") && !of("words=ab e").unwrap().has_words("cdAB"));
     }

@@ -1,6 +1,7 @@
 //! The list of plugins, page by page and by group, account, state and words.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::sync::Arc;
 
 use maud::{Markup, html};
@@ -27,7 +28,9 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 }
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
-    let asked = Asked::of(PATH, &CHOICES, |name| visit.query(name)).map_err(Problem::wrong)?;
+    let asked = Asked::of(PATH, &CHOICES, |name| visit.query(name));
+    let states: Vec<_> = iter::once(ATTENTION).chain(Plugin::STATES).collect();
+    let asked = asked.and_then(|asked| asked.in_a_state(&states)).map_err(Problem::wrong)?;
     let (status, ids) = look(&visit, |config, admin| {
         let ids: Vec<PluginId> = admin.policy()?.plugins.into_keys().collect();
         Ok((status::of(config)?, ids))
@@ -113,7 +116,7 @@ fn shown(status: &Status, ids: &[PluginId], asked: &Asked, link: &dyn Fn(&str) -
 fn form(link: &dyn Fn(&str) -> String, status: &Status, asked: &Asked) -> Markup {
     let accounts = values(status.plugins.iter().filter_map(|plugin| plugin.account.as_deref()));
     let mut named = vec![(ATTENTION.to_owned(), "those that need attention".to_owned())];
-    named.extend(values(status.plugins.iter().map(|plugin| plugin.state.as_str())));
+    named.extend(values(Plugin::STATES));
     let choices = [
         asked.choice("group", "Group", values(status.accounts.iter().filter_map(|account| account.group.as_deref()))),
         asked.choice("account", "Account", accounts),
@@ -143,6 +146,7 @@ fn plugin_row(plugin: &Plugin, are_kept: bool, link: &dyn Fn(&str) -> String) ->
 mod tests {
     use super::super::home::tests::status;
     use super::super::lists::tests::asked;
+    use super::super::tests::host_in;
     use super::*;
     use crate::fleet::tests::fleet;
 
@@ -189,6 +193,16 @@ mod tests {
             seen.extend(names);
         }
         assert_eq!(seen.len(), 5_000);
+    }
+
+    #[tokio::test]
+    async fn a_state_is_one_that_a_plugin_can_be_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let visit = |path: &str| Visit::for_test(Role::Viewer, path, host_in(folder.path()));
+        assert_eq!(list(visit("/plugins?state=x")).await.unwrap_err().status, 400);
+        for state in ["attention", "unknown"] {
+            assert!(list(visit(&format!("/plugins?state={state}"))).await.is_ok(), "{state}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use maud::{Markup, html};
 use parlor::control::client::escaped;
 use parlor::control::views::{Account, Room, RoomPlugin, Status};
+use parlor_session::RoomState;
 use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, segment, state, stranger};
 
 use super::accounts;
@@ -27,7 +28,8 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 }
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
-    let asked = Asked::of(PATH, &CHOICES, |name| visit.query(name)).map_err(Problem::wrong)?;
+    let asked = Asked::of(PATH, &CHOICES, |name| visit.query(name));
+    let asked = asked.and_then(|asked| asked.in_a_state(&states())).map_err(Problem::wrong)?;
     let query = of_account(asked.chosen("account"));
     let (rooms, accounts, lacks) = ask(&visit, move |client| {
         let rooms: Vec<Room> = client.get(&format!("/v1/rooms{query}"))?;
@@ -40,6 +42,11 @@ async fn list(visit: Visit) -> Result<Reply, Problem> {
     let content = all(&link, &asked, &rooms, &accounts, join.as_ref());
     let lacks = html! { div data-live id="lacking" { (lacking(lacks.as_deref())) } };
     Ok(Page::new("Rooms", html! { (lacks) (content) }).into())
+}
+
+/// Returns the states that a room can be in.
+fn states() -> [&'static str; 4] {
+    RoomState::ALL.map(RoomState::as_str)
 }
 
 /// Returns the query for what one account has, or all if it is empty.
@@ -88,7 +95,7 @@ fn all(
     let none = if rooms.is_empty() { "No rooms." } else { "No room is like that." };
     let look = Look { name: "rooms", none, caption: "Rooms; times are in UTC", heads: &heads };
     let mut choices = of_accounts(asked, accounts);
-    choices.push(asked.choice("state", "State", values(rooms.iter().map(|room| room.state.as_str()))));
+    choices.push(asked.choice("state", "State", values(states())));
     html! {
         (asked.form(link, ("Room or account", "Parts of its address, or of the name of the account."), &choices))
         div data-live id="rooms" { (asked.shown(link, &look, &picked, |room| row(link, room))) }
@@ -445,6 +452,15 @@ pub(super) mod tests {
         host.join().unwrap();
         assert!(text.contains("Not all is shown") && text.contains("node two does not answer&lt;b&gt;"), "{text}");
         assert!(text.contains("No rooms.") && !text.contains("<b>"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_state_is_one_that_a_room_can_be_in() {
+        assert_eq!(list(visit(Role::Viewer, "/rooms?state=x")).await.unwrap_err().status, 400);
+        let text = page("", &[], &[], None);
+        for state in states() {
+            assert!(text.contains(&format!("<option value=\"{state}\">")), "no {state} in {text}");
+        }
     }
 
     #[tokio::test]

@@ -75,6 +75,9 @@ impl Contact {
         Self { fullname: nick.unwrap_or(self.fullname), ..self }
     }
 
+    /// Every status that [`chat_status`](Self::chat_status) returns.
+    pub const CHAT_STATUSES: [&'static str; 5] = ["online", "away", "xa", "busy", "offline"];
+
     /// Returns `online`, `offline`, `busy`, `away` or `xa`, from the preferred client.
     pub fn chat_status(&self) -> &'static str {
         match self.resources.first().map(|resource| resource.show) {
@@ -129,4 +132,31 @@ pub struct ContactResource {
     pub show: Option<Show>,
     pub status: Option<String>,
     pub since: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_status_is_among_all() {
+        let with = |show: Option<Show>| ContactResource {
+            name: "phone".to_owned(),
+            priority: 0,
+            show,
+            status: None,
+            since: Timestamp::UNIX_EPOCH,
+        };
+        let mut contact = Contact::stranger("juliet@example.org".parse().unwrap());
+        let mut found = vec![contact.chat_status()];
+        for show in [None, Some(Show::Chat), Some(Show::Dnd), Some(Show::Away), Some(Show::Xa)] {
+            contact.resources = vec![with(show)];
+            found.push(contact.chat_status());
+        }
+        found.sort_unstable();
+        found.dedup();
+        let mut all = Contact::CHAT_STATUSES;
+        all.sort_unstable();
+        assert_eq!(found, all);
+    }
 }
