@@ -59,6 +59,8 @@ _DECLARED = re.compile(rb"<\?xml[^>]{0,200}?\bencoding\s*=\s*[\"']([\w.:-]{1,40}
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 #: Characters that XML forbids.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+#: The declaration, which says in some feeds that nothing is defined elsewhere: then each entity that it does not define is an error.
+_DECLARATION = re.compile(r"\A<\?xml\s[^>]{0,200}?\?>")
 #: A part that has no references, or an ampersand that begins none.
 _NO_REFERENCE = re.compile(r"<!\[CDATA\[.*?(?:\]\]>|\Z)|&(?!(?:[a-z]\w{0,31}|#[0-9]{1,7}|#x[0-9a-f]{1,6});)", re.IGNORECASE | re.DOTALL)
 
@@ -174,7 +176,8 @@ async def _parsed(text: str, url: str) -> Feed:
 
 def _mended(text: str) -> str:
     """Returns a feed without the mistakes that many feeds have. It takes too long to look for them in each feed."""
-    return _NO_REFERENCE.sub(lambda found: "&amp;" if found[0] == "&" else found[0], _FORBIDDEN.sub("", text))
+    text = _FORBIDDEN.sub("", _DECLARATION.sub("", text))
+    return _NO_REFERENCE.sub(lambda found: "&amp;" if found[0] == "&" else found[0], text)
 
 
 def _decoded(body: bytes, media_type: str) -> str:

@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from functools import partial
 from typing import Optional
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from parlor import Command, Message, chats, command, connection, errors, http, occupant_of, on_ready, reply, rooms, setting, sleep, storage
 
@@ -28,6 +28,8 @@ SHORTEST_PAUSE, DEFAULT_PAUSE = 60.0, 15 * 60.0
 DEFAULT_MOST = 20
 #: The timeout of a request in seconds, and how many redirects it follows.
 TIMEOUT, REDIRECTS = 20, 5
+#: The statuses of redirects, and of those that are for good (RFC 9110, section 15.4).
+ELSEWHERE, FOR_GOOD = (301, 302, 303, 307, 308), (301, 308)
 #: The length of a header, such as `etag`, up to which it is kept.
 MOST_HEADER = 500
 ACCEPT = "application/atom+xml, application/rss+xml, application/rdf+xml, application/xml;q=0.9, text/xml;q=0.9, */*;q=0.1"
@@ -209,14 +211,17 @@ async def send_news(key: str, known: Record) -> None:
 
 
 async def fetch(url: str, known: Optional[Record] = None) -> Outcome:
-    """Fetches a feed, if it has changed since it was `known`."""
+    """Fetches a feed, if it has changed since it was `known`. It may have moved for good since this address was added."""
+    at = (known.get("moved") if known is not None else "") or url
     headers = {"accept": ACCEPT}
     if known is not None and known["etag"]:
         headers["if-none-match"] = known["etag"]
     if known is not None and known["modified"]:
         headers["if-modified-since"] = known["modified"]
     try:
-        answer = await http.get(url, headers=headers, follow=REDIRECTS, timeout=TIMEOUT)
+        answer, moved = await ask(at, headers)
+    except feed.NotAFeed as error:
+        return Failure(str(error))
     except errors.Denied as error:
         return Failure(f"my owner has to allow it first, by {error.hint}")
     except errors.Error as error:
@@ -226,12 +231,33 @@ async def fetch(url: str, known: Optional[Record] = None) -> Outcome:
     if answer.status == 410:
         return Failure("it is gone for good", is_gone=True)
     if answer.status != 200:
-        return Failure(f"the server answers {answer.status}")
+        return Failure(f"the server answers {answer.status}", wait=record.wait(answer.headers.get("retry-after", ""), time.time()))
     try:
         read = await feed.read(answer.content, answer.url, answer.headers.get("content-type", ""))
     except feed.NotAFeed as error:
         return Failure(str(error))
-    return Fetched(read, kept_header(answer, "etag"), kept_header(answer, "last-modified"))
+    return Fetched(read, kept_header(answer, "etag"), kept_header(answer, "last-modified"), moved)
+
+
+async def ask(url: str, headers: dict[str, str]) -> tuple[http.Response, str]:
+    """Makes a request. Returns the answer, and the new address of a feed that has moved for good, empty if it has not. Raises
+    `NotAFeed`.
+
+    The host follows redirects without saying which are for good. So the first one is followed here: of several, each check finds the next.
+    """
+    answer = await http.get(url, headers=headers, timeout=TIMEOUT)
+    location = answer.headers.get("location", "")
+    if answer.status not in ELSEWHERE or not location:
+        return answer, ""
+    try:
+        to = urljoin(url, location.replace(" ", "%20"))
+        is_secure = urlsplit(to).scheme == "https"
+    except ValueError:
+        raise feed.NotAFeed("it redirects to no address") from None
+    if urlsplit(url).scheme == "https" and not is_secure:
+        raise feed.NotAFeed("it redirects to http, and the request began with https")
+    moved = feed.address(to) if answer.status in FOR_GOOD else None
+    return await http.get(to, headers=headers, follow=REDIRECTS - 1, timeout=TIMEOUT), moved or ""
 
 
 def kept_header(answer: http.Response, name: str) -> str:

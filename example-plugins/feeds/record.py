@@ -4,6 +4,8 @@ The functions return changed records, as `storage.change` takes them, and do not
 that a restart or a room that cannot be reached loses none.
 """
 
+import re
+from datetime import datetime, timezone
 from typing import NamedTuple, Optional, TypedDict, Union
 
 from feed import Entry, Feed
@@ -18,6 +20,10 @@ MOST_UNSENT = 10
 REPORTED_AFTER = 3
 #: The longest pause between two attempts, in seconds.
 LONGEST_PAUSE = 24 * 60 * 60.0
+
+#: A date in a header (RFC 9110, section 5.6.7). The older forms are not in use any more.
+_DATE = re.compile(r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Chat(TypedDict):
@@ -36,6 +42,8 @@ class Record(TypedDict):
     #: The validators of the last answer, empty if it had none. The next request sends them back (RFC 9110, section 13.1).
     etag: str
     modified: str
+    #: The address that the feed has moved to for good, empty if it has not, or if it fails there.
+    moved: str
     #: The keys of the entries that are not new.
     seen: list[str]
     #: The number of failures in a row, and the reason of the last one.
@@ -55,6 +63,8 @@ class Fetched(NamedTuple):
     feed: Feed
     etag: str
     modified: str
+    #: The address that the feed has moved to for good, empty if it has not moved since it was asked for there.
+    moved: str = ""
 
 
 class Failure(NamedTuple):
@@ -64,6 +74,8 @@ class Failure(NamedTuple):
     reason: str
     #: The server has answered that the feed is gone for good.
     is_gone: bool = False
+    #: How long the server wants to be left alone, in seconds.
+    wait: float = 0.0
 
 
 #: The result of a request. None: the feed has not changed since the last one.
@@ -76,6 +88,7 @@ def begin(fetched: Fetched, server: str, due: float) -> Record:
         "title": fetched.feed.title or server,
         "etag": fetched.etag,
         "modified": fetched.modified,
+        "moved": fetched.moved,
         "seen": [entry.key for entry in fetched.feed.entries],
         "failures": 0,
         "trouble": "",
@@ -106,6 +119,22 @@ def after(record: Record, outcome: Outcome, now: float, interval: float) -> Reco
     return record if outcome is None else _read(record, outcome)
 
 
+def wait(retry_after: str, now: float) -> float:
+    """Returns how many seconds a server wants to be left alone, by the header of this name (RFC 9110, section 10.2.3)."""
+    text = retry_after.strip()
+    if text.isascii() and text.isdecimal():
+        return float(text)
+    date = _DATE.fullmatch(text)
+    if not date or date[2] not in _MONTHS:
+        return 0.0
+    day, year, hour, minute, second = (int(date[part]) for part in (1, 3, 4, 5, 6))
+    try:
+        at = datetime(year, _MONTHS.index(date[2]) + 1, day, hour, minute, second, tzinfo=timezone.utc)
+    except ValueError:
+        return 0.0
+    return max(0.0, at.timestamp() - now)
+
+
 def sent(record: Optional[Record], chat: str) -> Optional[Record]:
     """Removes the unsent lines of a room or chat."""
     if record is None or chat not in record["chats"]:
@@ -122,6 +151,7 @@ def _read(record: Record, fetched: Fetched) -> Record:
         "title": fetched.feed.title or record["title"],
         "etag": fetched.etag,
         "modified": fetched.modified,
+        "moved": fetched.moved or record.get("moved", ""),
         # Present entries come first: forgotten ones would be news again.
         "seen": [*present, *(key for key in record["seen"] if key not in present)][:MOST_SEEN],
     }
@@ -129,10 +159,11 @@ def _read(record: Record, fetched: Fetched) -> Record:
 
 
 def _failed(record: Record, failure: Failure, now: float, interval: float) -> Record:
-    """Doubles the pause with each failure in a row."""
-    failures, (reason, is_gone) = record["failures"] + 1, failure
-    pause = min(interval * 2 ** min(failures - 1, 20), max(interval, LONGEST_PAUSE))
-    record = {**record, "failures": failures, "trouble": reason, "is_gone": is_gone, "due": now + pause}
+    """Doubles the pause with each failure in a row. A server may want a longer one."""
+    failures, reason, is_gone = record["failures"] + 1, failure.reason, failure.is_gone
+    pause = min(max(interval * 2 ** min(failures - 1, 20), failure.wait), max(interval, LONGEST_PAUSE))
+    # The former address may lead to the right one by now.
+    record = {**record, "failures": failures, "trouble": reason, "is_gone": is_gone, "due": now + pause, "moved": ""}
     if is_gone:
         return _told(record, [f"{record['title']} was removed by its server: {reason}."])
     if failures == REPORTED_AFTER:

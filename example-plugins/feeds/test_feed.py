@@ -142,6 +142,7 @@ class Formats(unittest.TestCase):
                 [("Peas & beans", "https://a.example/?b=1&c=2"), ("A & B", "")],
             ),
             (rss("<title>Pe\x0bas\x00</title>"), [("Peas", "")]),
+            (f"<?xml version='1.0' encoding='UTF-8' standalone='yes'?>\n{rss('<title>Caf&eacute;&nbsp;au lait</title>')}", [("Café au lait", "")]),
             (rss("<title>Peas</title>") + "\n<b>Warning</b>: no database", [("Peas", "")]),
         ]:
             self.assertEqual(shown(text), expected, text)

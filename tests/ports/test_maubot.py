@@ -184,10 +184,17 @@ class Addresses(unittest.TestCase):
             (url.with_query("q=1").with_query(None), "https://example.org/api"), (url.with_scheme("http").with_port(81), "http://example.org:81/api"),
             (url.with_host("other.example").with_name("b"), "https://other.example/b"), (url.join(self.URL("/x")), "https://example.org/x"),
             (self.URL.build(scheme="https", host="a.example", path="/b c", query={"d": 1}), "https://a.example/b%20c?d=1"),
+            # A percent sign of a text, which may be a stranger's, is one in the address, too.
+            (url / "100%", "https://example.org/api/100%25"), (url / "%2e%2e%2Fb", "https://example.org/api/%252e%252e%252Fb"),
+            (url.with_path("/a%20b"), "https://example.org/a%2520b"), (url.with_path("/a%20b", encoded=True), "https://example.org/a%20b"),
+            (url.with_name("50%"), "https://example.org/50%25"), (url.joinpath("a%20b", encoded=True), "https://example.org/api/a%20b"),
+            (self.URL.build(scheme="https", host="a.example", path="/%41", fragment="%"), "https://a.example/%2541#%25"),
             (url.with_fragment("top"), "https://example.org/api#top"), (self.URL(url).joinpath("a", "b"), "https://example.org/api/a/b"),
         ):
             self.assertEqual(str(made), text)
         self.assertEqual(self.URL("https://example.org"), self.URL("https://example.org/"))
+        self.assertNotEqual(url, self.URL("https://example.org/api/"))
+        self.assertNotEqual(url, self.URL("https://example.org/api").with_fragment("/"))
         self.assertEqual(len({url, self.URL("https://example.org/api")}), 1)
 
 

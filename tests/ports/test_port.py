@@ -297,6 +297,11 @@ class Told(unittest.TestCase):
         texts["plugin/bot.py"] = texts["plugin/bot.py"].replace("from . import", "from plugin import")
         self.assertEqual(sample.told(sample.port(texts), "lacks"), ["plugin/__init__.py:1 the module plugin"])
 
+    def test_no_module_of_a_plugin_hides_one_of_the_layer(self) -> None:
+        for name in ("requests", "aiohttp", "asyncpg", "yarl"):
+            texts = {"maubot.yaml": YAML, f"{name}.py": "", "a.py": f"import {name}\nfrom maubot import Plugin\n\nclass A(Plugin):\n    pass\n"}
+            self.assertIn(f"{name}.py:1 the module {name}", sample.told(sample.port(texts), "lacks"))
+
     def test_settings_are_read_where_their_names_are_those_of_other_modules_and_of_the_environment(self) -> None:
         result = sample.port({
             "a.plug": PLUG, "names.py": "UNITS = 'units'\nDEFAULT = 'metric'\n",

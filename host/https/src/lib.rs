@@ -8,6 +8,7 @@
 //!
 //! Downloads trust the system's certificates, or those in the file that `SSL_CERT_FILE` names. Proxies are not supported.
 
+pub mod interim;
 pub mod trust;
 
 use std::io;
@@ -345,12 +346,13 @@ impl From<hyper::Error> for NoAnswer {
 /// Sends a request over a separate connection. Returns the head of the answer, and its body if the status is 200.
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    request: Request<Full<Bytes>>,
+    mut request: Request<Full<Bytes>>,
     most: usize,
 ) -> Result<(Parts, Vec<u8>), NoAnswer> {
     let mut client = http1::Builder::new();
     client.max_headers(MOST_HEADERS).max_buf_size(LONGEST_HEAD);
     let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await?;
+    let flooded = interim::counted(&mut request);
     let mut answer = pin!(async {
         let (head, body) = sender.send_request(request).await?.into_parts();
         let body = if head.status == StatusCode::OK { whole(&head, body, most).await? } else { Vec::new() };
@@ -359,6 +361,7 @@ async fn exchange(
     // The connection may end first, with the last parts of the body on their way.
     tokio::select! {
         biased;
+        () = flooded.notified() => return Err(NoAnswer::Broken(interim::too_many())),
         answer = &mut answer => return answer,
         _ = connection => {}
     }
@@ -430,7 +433,30 @@ async fn connect(url: &Url, ca_file: Option<&Path>) -> Result<TlsStream<TcpStrea
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
+
+    /// RFC 9110, section 15.2.
+    #[tokio::test]
+    async fn interim_answers_may_come_before_an_answer_but_not_without_end() {
+        let answered = async |interim: usize| {
+            let (ours, mut theirs) = tokio::io::duplex(64 << 10);
+            let interim = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(interim);
+            let said = format!("{interim}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+            tokio::spawn(async move {
+                // An answer before the request would be an error.
+                theirs.read_exact(&mut [0]).await.unwrap();
+                theirs.write_all(said.as_bytes()).await.unwrap();
+                // The connection stays open until the client closes it.
+                let _ = theirs.read_to_end(&mut Vec::new()).await;
+            });
+            let request = Request::get("/").body(Full::new(Bytes::new())).unwrap();
+            exchange(ours, request, 100).await.map(|(_, body)| body)
+        };
+        assert!(matches!(answered(8).await, Ok(body) if body == b"ok"));
+        assert!(matches!(answered(200).await, Err(NoAnswer::Broken(cause)) if cause.contains("interim")));
+    }
 
     /// The limit covers every cause of delay and all redirects together.
     #[tokio::test(start_paused = true)]

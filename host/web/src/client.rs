@@ -2,13 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Body as _;
-use hyper::ext::on_informational;
 use hyper::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
     CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION,
@@ -19,15 +16,15 @@ use hyper::{HeaderMap, Method, Uri};
 use hyper_util::client::legacy::Client as Pooled;
 use hyper_util::rt::TokioTimer;
 use parlor_base::web_address::WebAddress;
+use parlor_https::interim::counted;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::body::{Answer, Outgoing};
 use crate::connector::Connector;
 use crate::error::{Late, WebError};
-use crate::interim::{MOST as MOST_INTERIM, too_many};
+use crate::interim::too_many;
 use crate::proxy::Proxy;
 
 /// The maximum number of headers in an answer.
@@ -246,15 +243,8 @@ impl Client {
         let uri: Uri = to.as_str().parse().map_err(|_| WebError::Protocol("its address cannot be sent".to_owned()))?;
         let mut sent = hyper::Request::new(body);
         (*sent.method_mut(), *sent.uri_mut(), *sent.headers_mut()) = (method, uri, headers);
-        // A server may send interim answers without end, as fast as they are read. This counts those over HTTP/1: for those over HTTP/2
-        // it is not called, and the connection counts them.
-        let flooded = Arc::new(Notify::new());
-        let (floods, count) = (Arc::clone(&flooded), AtomicUsize::new(0));
-        on_informational(&mut sent, move |_| {
-            if count.fetch_add(1, Relaxed) == MOST_INTERIM {
-                floods.notify_one();
-            }
-        });
+        // This counts the interim answers over HTTP/1. Those over HTTP/2 are counted by the connection.
+        let flooded = counted(&mut sent);
         let answer = tokio::select! {
             biased;
             () = flooded.notified() => return Err(too_many()),

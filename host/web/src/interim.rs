@@ -7,12 +7,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use parlor_https::interim::{self, MOST};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::WebError;
 
-/// The maximum number of interim answers before an answer.
-pub(crate) const MOST: usize = 32;
 /// The maximum number of requests whose answers are counted at the same time. Of more, the oldest are left out.
 const MOST_STREAMS: usize = 1_024;
 /// The length of the head of a frame, in bytes (RFC 9113, section 4.1).
@@ -26,7 +25,7 @@ const END_STREAM: u8 = 1;
 
 /// Returns the error for a server that sends too many.
 pub(crate) fn too_many() -> WebError {
-    WebError::Protocol(format!("it sends more than {MOST} interim answers"))
+    WebError::Protocol(interim::too_many())
 }
 
 /// A connection that fails if its server sends too many interim answers over HTTP/2.

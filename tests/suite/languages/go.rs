@@ -93,7 +93,7 @@ async fn a_plugin_in_go_reads_a_whole_archive_or_as_much_as_it_wants() {
 async fn the_weather_is_asked_for_with_a_key_that_the_plugin_never_sees() {
     let folder = Folder::new().unwrap();
     let weather = built(&example("weather"), &folder).await;
-    passes_its_tests("weather", &folder, "5 passed, 0 failed\n").await;
+    passes_its_tests("weather", &folder, "6 passed, 0 failed\n").await;
     Box::pin(online::the_weather_is_asked_for_with_a_key(&weather)).await;
 }
 

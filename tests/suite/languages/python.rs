@@ -231,7 +231,7 @@ async fn the_reminders_remind_also_after_a_restart() {
 async fn news_of_feeds_are_told_once() {
     let folder = Folder::new().unwrap();
     let feeds = built(&example("feeds"), &folder).await;
-    passes_its_tests("feeds", &folder, "15 passed, 0 failed\n").await;
+    passes_its_tests("feeds", &folder, "19 passed, 0 failed\n").await;
     super::unit::feeds_are_typed_and_tested().await;
     Box::pin(online::feeds_are_fetched_if_they_changed(&feeds)).await;
 }

@@ -28,7 +28,7 @@ MEMORY = 1 << 30
 MOST_FINDINGS = 1000
 
 #: Names that a module of the plugin cannot have beside the layer.
-TAKEN = {"plugin", "parlor", "parlor_port", "parlor_main", "errbot", "maubot", "mautrix", "requests", "aiohttp", "bottle", "flask", "wit_world"}
+TAKEN = {"plugin", "parlor", "parlor_port", "parlor_main", "errbot", "maubot", "mautrix", "requests", "aiohttp", "asyncpg", "bottle", "flask", "wit_world", "yarl"}
 KEPT = re.compile(r"(licen[sc]e|copying|notice|readme)[^/]*\Z", re.IGNORECASE)
 
 

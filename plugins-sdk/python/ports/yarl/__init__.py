@@ -4,8 +4,8 @@ from typing import Any, Iterable, Iterator, Mapping, Optional
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urljoin, urlsplit
 
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-#: The signs that a path and a query may have as they are, or that are written as `%41` already.
-_PATH, _QUERY = "/:@!$&'()*+,;=~-._%", "/:@!$'()*,;~-._?"
+#: The signs that a path and a query may have as they are. A `%` is none: in the text of a stranger, `%2F` would be a slash.
+_PATH, _QUERY = "/:@!$&'()*+,;=~-._", "/:@!$'()*,;~-._?"
 
 
 class Query(Mapping[str, str]):
@@ -46,7 +46,7 @@ class URL:
         **_: Any,
     ) -> "URL":
         """An address of these parts."""
-        made = cls(SplitResult(scheme, _place("", host, port), quote(path, safe=_PATH), query_string, fragment))
+        made = cls(SplitResult(scheme, _place("", host, port), quote(path, safe=_PATH), query_string, quote(fragment, safe=_PATH)))
         return made if query is None else made.with_query(query)
 
     def __str__(self) -> str:
@@ -69,7 +69,8 @@ class URL:
         return any(self._split)
 
     def _key(self) -> str:
-        return str(self).removesuffix("/")
+        # `https://example.org` is the same as `https://example.org/`.
+        return (self._split if self._split.path or not self._split.netloc else self._split._replace(path="/")).geturl()
 
     def _with(self, **parts: str) -> "URL":
         return URL(self._split._replace(**parts))
@@ -165,7 +166,8 @@ class URL:
 
     def joinpath(self, *others: str, encoded: bool = False) -> "URL":
         """The address with more parts of the path."""
-        path = "/".join([self._split.path.rstrip("/"), *(quote(str(one).strip("/"), safe=_PATH) for one in others)])
+        more = [str(one).strip("/") for one in others]
+        path = "/".join([self._split.path.rstrip("/"), *(more if encoded else [quote(one, safe=_PATH) for one in more])])
         return self._with(path=path if path.startswith("/") or not self._split.netloc else f"/{path}", query="", fragment="")
 
     def __truediv__(self, name: str) -> "URL":
