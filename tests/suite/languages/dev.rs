@@ -302,7 +302,7 @@ async fn on_an_account_people_talk_to_each_new_build_and_nothing_stays() {
     let plugin = plugin(&folder);
     let wrong = home.run(&["plugin", "dev", "--trust", plugin.to_str().unwrap(), "--account", "mian"]).await.unwrap();
     assert_eq!(wrong.code, Some(1), "{wrong:?}");
-    assert!(wrong.stderr.contains("no account mian, did you mean \"main\"?"), "{wrong:?}");
+    assert!(wrong.stderr.contains("there is no account mian in parlor.toml, did you mean \"main\"?"), "{wrong:?}");
 
     let before = fs::read_dir(home.path()).unwrap().count();
     let mut terminal = at_terminal(&home, &plugin, &["--account", "main"]);
