@@ -99,7 +99,9 @@ fn account_is_shown(shown: &serde_json::Value, expected: &Standing<'_>, screen: 
         // It is wrapped below the table.
         let (since, says) = (format!("account {name} is {connection} since "), format!(": {why}"));
         let words = screen.split_whitespace().collect::<Vec<_>>().join(" ");
-        let says_why = |(_, rest): (&str, &str)| rest.get("2026-11-29 11:32:07".len()..).is_some_and(|rest| rest.starts_with(&says));
+        let says_why = |(_, rest): (&str, &str)| {
+            rest.get("2026-11-29 11:32:07".len()..).is_some_and(|rest| rest.starts_with(&says))
+        };
         assert!(words.split_once(&since).is_some_and(says_why), "no {since:?}{says:?} in\n{screen}");
     }
     let gauge = format!("parlor_account_connected{{account=\"{name}\"}} {}\n", u8::from(connection == "connected"));

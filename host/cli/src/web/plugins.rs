@@ -29,8 +29,8 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
     let asked = Asked::of(PATH, &CHOICES, |name| visit.query(name));
-    let states: Vec<_> = iter::once(ATTENTION).chain(Plugin::STATES).collect();
-    let asked = asked.and_then(|asked| asked.in_a_state(&states)).map_err(Problem::wrong)?;
+    let allowed: Vec<_> = iter::once(ATTENTION).chain(Plugin::STATES).collect();
+    let asked = asked.and_then(|asked| asked.in_a_state(&allowed)).map_err(Problem::wrong)?;
     let (status, ids) = look(&visit, |config, admin| {
         let ids: Vec<PluginId> = admin.policy()?.plugins.into_keys().collect();
         Ok((status::of(config)?, ids))

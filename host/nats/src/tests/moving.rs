@@ -484,9 +484,8 @@ async fn an_account_is_removed_from_all_nodes_and_may_begin_anew() {
     let own = NodeSettings { name: "one".to_owned(), capacity: 1, timing: Timing::default() };
     let runner = soon(Runner::start(settings(server.port()), cluster(), own, stores, Arc::new(Idle))).await.unwrap();
     // The node claims it seconds after its start. A question of so many may have no answer in time.
-    let at_node = async {
-        while state.overview().await.map_or(true, |all| all.accounts.iter().all(|one| one.node.is_none())) {}
-    };
+    let at_node =
+        async { while state.overview().await.map_or(true, |all| all.accounts.iter().all(|one| one.node.is_none())) {} };
     soon(at_node).await;
     let files = || folder.path().join("accounts").read_dir().unwrap().count();
     soon(async {
