@@ -506,7 +506,12 @@ class Told(unittest.TestCase):
         result = errbot("@botcmd\ndef help_me(self, msg, args):\n    pass\n@botcmd\ndef a_b(self, msg, args):\n    pass\n"
                         "@botcmd(admin_only=True)\ndef a_c(self, msg, args):\n    pass")
         self.assertEqual(self.lacks(result), ["the command help"])
-        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["admin_only of a command !a …"])
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "check")], ["admin_only of !a c"])
+        result = errbot("@botcmd\ndef a_b(self, msg, args):\n    pass\n@botcmd(admin_only=True)\ndef a(self, msg, args):\n    pass\n"
+                        f"@botcmd\ndef a_{'b' * 31}(self, msg, args):\n    pass")
+        self.assertEqual(self.lacks(result), ["!a b for everybody", f"!a {'b' * 31} for everybody", f"the command a_{'b' * 31}"])
+        result = errbot("@arg_botcmd('x', admin_only=True)\n@arg_botcmd('y')\ndef a_b(self, msg, x, y):\n    pass", "from errbot import arg_botcmd")
+        self.assertEqual(result["findings"], [])
         self.assertEqual(self.lacks(maubot("@command.new('two words')\nasync def a(self, evt):\n    pass")), ["the command two words"])
 
     def test_packages_are_told_apart_from_what_cannot_be(self) -> None:

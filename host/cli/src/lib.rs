@@ -205,7 +205,7 @@ enum Ended {
     #[error("the host with the data folder {} has stopped; `parlor run` starts it again", .0.escaped())]
     Stopped(PathBuf),
     /// `parlor doctor` found problems.
-    #[error("broken: {0}")]
+    #[error("broken: {0} of the checks above; the report says what to do")]
     Broken(usize),
     /// A host runs, and an account or a plugin does not work.
     #[error("not well: {0}")]

@@ -108,6 +108,8 @@ class Host:
         self.kept: dict[str, bytes] = {}
         self.quota = 16 << 20
         self.settings: dict[str, Any] = {}
+        #: The settings that the plugin asked for.
+        self.asked: list[str] = []
         self.timers: list[SimpleNamespace] = []
         self.requests: list[tuple[str, str, dict[str, Any]]] = []
         self.answers: dict[str, Any] = {}
@@ -201,6 +203,7 @@ def body_without_fallback(message: Any) -> str:
 
 
 def setting(key: str, default: Any = None) -> Any:
+    host.asked.append(key)
     return host.settings.get(key, default)
 
 

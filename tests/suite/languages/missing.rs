@@ -147,7 +147,7 @@ async fn without_a_package_index_within_reach_that_is_said_and_nothing_is_left()
         "rust",
         &[("CARGO_HOME", &cargo_home)],
         &folder,
-        &["127.0.0.1:9", "cannot install what repeat depends on", "cargo has to reach its registry"],
+        &["127.0.0.1:9", "cannot install what repeat depends on", "cargo cannot reach its registry"],
     )
     .await;
 }

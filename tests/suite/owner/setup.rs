@@ -368,6 +368,7 @@ async fn what_is_broken_is_named_with_its_remedy() {
     std::fs::set_permissions(home.path().join("main.password"), std::fs::Permissions::from_mode(0o644)).unwrap();
     let finished = ended(home.run(&["doctor", "--json"]).await.unwrap(), 5);
     assert!(finished.stderr.starts_with("parlor: broken: "), "{finished:?}");
+    assert!(finished.stderr.contains(" of the checks above; the report says what to do"), "{finished:?}");
     let json = finished.json().unwrap();
     for (check, state, words) in [
         ("configuration", "warning", "others on this machine may read the password"),

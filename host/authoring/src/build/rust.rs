@@ -118,7 +118,8 @@ fn failed(package: String, status: ExitStatus, said: &[u8]) -> BuildError {
         return BuildError::Compile { package, program: "cargo", status };
     }
     let what = format!("what {package} depends on");
-    BuildError::Install { what, program: "cargo", status, needs: "cargo has to reach its registry" }
+    let needs = "a path, name or version in Cargo.toml does not exist, or cargo cannot reach its registry";
+    BuildError::Install { what, program: "cargo", status, needs }
 }
 
 #[cfg(test)]
@@ -150,7 +151,10 @@ mod tests {
         let compiled = "{\"reason\":\"compiler-artifact\"}\n{\"reason\":\"build-finished\",\"success\":false}\n";
         assert!(matches!(because(compiled), BuildError::Compile { .. }));
         for said in ["", "build-finished", "{\"reason\":\"compiler-artifact\"}\n"] {
-            assert!(matches!(because(said), BuildError::Install { .. }), "{said}");
+            let error = because(said);
+            assert!(matches!(error, BuildError::Install { .. }), "{said}");
+            // A path that is missing is no fault of the registry.
+            assert!(error.to_string().contains("a path, name or version in Cargo.toml does not exist, or"), "{error}");
         }
     }
 }

@@ -122,9 +122,12 @@ impl Script {
                 tests.push(Test { name: "what stands above all tests".to_owned(), line, steps: Vec::new(), wrong });
             }
             let read = one_step(&lines, &mut at);
+            let expected = read.as_ref().map_or(0..0, |step| step.expected.clone());
             if let Some(test) = tests.last_mut().filter(|test| test.wrong.len() < MOST_WRONG) {
                 let put = read.and_then(|step| test.put(step));
                 test.wrong.extend(put.err().map(|reason| ScriptError { line, reason }));
+                let left = MOST_WRONG.saturating_sub(test.wrong.len());
+                test.wrong.extend(never_seen(&lines, expected).take(left));
             }
         }
         Self { lines, tests }
@@ -188,6 +191,20 @@ fn one_step(lines: &[String], at: &mut usize) -> Result<Step, String> {
     Ok(Step { line, act: act(text, &more)?, at_once, expected: begin..*at })
 }
 
+/// The levels of log entries that no transcript has.
+const UNSEEN_LEVELS: [&str; 3] = ["info", "debug", "trace"];
+
+/// Returns an error for each expected line that nothing can match: an entry of the log below a warning.
+fn never_seen(lines: &[String], expected: Range<usize>) -> impl Iterator<Item = ScriptError> {
+    expected.filter_map(move |at| {
+        let level = lines[at].trim().strip_prefix("log ")?.split(':').next()?;
+        UNSEEN_LEVELS.contains(&level).then(|| {
+            let reason = format!("a test sees `log error:` and `log warn:`, but no `log {level}:`; remove this line");
+            ScriptError { line: at + 1, reason }
+        })
+    })
+}
+
 /// The prefix of a step that happens together with the one above it.
 const AT_ONCE: &str = "and ";
 
@@ -247,6 +264,24 @@ mod tests {
         assert_eq!(many.tests[0].wrong.len(), MOST_WRONG);
         let none = Script::load(Path::new("/nowhere/at/all.chat"));
         assert!(none.tests[0].wrong[0].reason.starts_with("it cannot be read ("), "{none:?}");
+    }
+
+    /// An update would remove such a line, and say nothing.
+    #[test]
+    fn an_expected_line_of_the_log_that_no_test_sees_is_wrong() {
+        let text = "== a\nalice: hi\n  to alice: hi\n  log info: it said so\n  log debug: it thinks\n== b\nalice: hi\n  log warn: x\n  to alice: log info: x\n  | log info: x\n";
+        let script = Script::parse(text);
+        let wrong: Vec<_> = script.tests[0].wrong.iter().map(ScriptError::to_string).collect();
+        assert_eq!(
+            wrong,
+            [
+                "4: a test sees `log error:` and `log warn:`, but no `log info:`; remove this line",
+                "5: a test sees `log error:` and `log warn:`, but no `log debug:`; remove this line"
+            ]
+        );
+        assert!(script.tests[1].wrong.is_empty(), "{:?}", script.tests[1]);
+        let many = Script::parse(&format!("== many\nalice: hi\n{}", "  log info: x\n".repeat(2 * MOST_WRONG)));
+        assert_eq!(many.tests[0].wrong.len(), MOST_WRONG);
     }
 
     #[test]

@@ -133,22 +133,43 @@ class Errbot:
 
     def _names(self, module: Module, node: ast.ClassDef) -> None:
         """Checks the first words of commands: the host knows commands by them."""
-        found: dict[str, list[tuple[ast.expr, bool]]] = {}
+        #: By the first words: the decorators, all words, and whether the command is for admins.
+        found: dict[str, list[tuple[ast.expr, list[str], bool]]] = {}
         for function in (one for one in node.body if isinstance(one, tree.FUNCTIONS)):
+            commands: dict[str, tuple[ast.expr, list[str], bool]] = {}
             for one in function.decorator_list:
                 call = one if isinstance(one, ast.Call) else None
                 if DECORATORS.get(module.dotted(call.func if call else one) or "") in ("botcmd", "arg_botcmd"):
                     given = checks.keywords(call) if call else {}
                     name = given.get("name")
                     text = name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else function.name
-                    root = next((word for word in text.lower().split("_") if word), text)
-                    checks.command_name(self.checker, module, one, root)
-                    found.setdefault(root, []).append((one, checks.is_true(given.get("admin_only"))))
+                    words = [word for word in text.lower().split("_") if word] or [text]
+                    checks.command_name(self.checker, module, one, words[0])
+                    before = commands.get(words[0], (one, words, False))
+                    commands[words[0]] = (*before[:2], before[2] or checks.is_true(given.get("admin_only")))
+            for root, command in commands.items():
+                found.setdefault(root, []).append(command)
         for root, several in found.items():
-            if len({is_for_admins for _, is_for_admins in several}) > 1:
-                where = next(one for one, is_for_admins in several if is_for_admins)
-                self.checker.tell("check", module, where, f"admin_only of a command !{root} …",
-                                  f"the host knows commands by their first word: all of !{root} are the owners' now", "another first word")
+            self._mixed_rights(module, root, several)
+
+    def _mixed_rights(self, module: Module, root: str, several: list[tuple[ast.expr, list[str], bool]]) -> None:
+        """Tells of commands with one first word of which only some are for admins: the host knows by a command's name who may give it."""
+        closed = [words for _, words, is_closed in several if is_closed]
+        if len(closed) in (0, len(several)):
+            return
+        is_root_closed = any(len(words) == 1 for words in closed)
+        for where, words, is_closed in several:
+            if is_closed == is_root_closed:
+                continue
+            written, own = " ".join(words), "_".join(words)
+            checks.command_name(self.checker, module, where, own)
+            if is_root_closed:
+                self.checker.tell("lacks", module, where, f"!{written} for everybody",
+                                  f"!{root} is the owners', and the host knows by the first word who may give a command", f"`!{own}`, which is open, or another first word")
+            else:
+                self.checker.tell("check", module, where, f"admin_only of !{written}",
+                                  f"the host knows by the first word who may give a command, and !{root} is open: `!{written}` only names `!{own}`",
+                                  f"`!{own}` for the owners, or another first word")
 
     def _function(self, module: Module, function: tree.Function, is_plugin: bool) -> None:
         draft = self.draft
@@ -175,9 +196,8 @@ class Errbot:
                 draft.hears = True
             if kind == "re_botcmd" and not checks.is_true(given.get("admin_only")):
                 draft.hears = True
-                prefixed = given.get("prefixed")
-                if prefixed is None or checks.is_true(prefixed):
-                    draft.has_prefix = True
+                # The layer asks for it unless the source says that there is none.
+                draft.has_prefix |= "prefixed" not in given or checks.may_be_true(given["prefixed"])
 
     def _options(self, module: Module, node: ast.expr, kind: str, given: dict) -> None:
         def tell(option: str, why: str, instead: str) -> None:

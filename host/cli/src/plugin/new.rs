@@ -36,11 +36,14 @@ pub struct NewArgs {
 enum Language {
     /// By cargo
     Rust,
-    /// `CPython`, by componentize-py
+    /// Python
+    #[value(help = "CPython, by componentize-py")]
     Python,
-    /// JavaScript, by `QuickJS`
+    /// JavaScript
+    #[value(help = "JavaScript, by QuickJS")]
     Js,
-    /// TypeScript, by `QuickJS`
+    /// TypeScript
+    #[value(help = "TypeScript, by QuickJS")]
     Ts,
     /// By Go's own compiler
     Go,
@@ -144,6 +147,15 @@ mod tests {
             let left: Vec<_> = fs::read_dir(around.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
             assert_eq!(left, ["repeat"]);
         }
+    }
+
+    /// A terminal shows backticks as they are.
+    #[test]
+    fn the_help_names_each_language_in_plain_text() {
+        let help = |language: &Language| language.to_possible_value().unwrap().get_help().unwrap().to_string();
+        let all: Vec<_> = Language::value_variants().iter().map(help).collect();
+        assert!(all.iter().all(|help| !help.contains('`')), "{all:?}");
+        assert!(all.contains(&"CPython, by componentize-py".to_owned()), "{all:?}");
     }
 
     /// Cargo would refuse a package of this name.

@@ -121,8 +121,16 @@ fn line(finding: &Finding) -> String {
 
 /// Returns what the plugin lacks in one sentence.
 fn summary(ported: &Ported) -> String {
-    let (lacks, packages) = (ported.count(Kind::Lacks), ported.count(Kind::Package));
-    format!("{} is made, and lacks {lacks} things and {packages} packages", ported.folder.escaped())
+    let counted = |kind, one: &str, several: &str| match ported.count(kind) {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        more => Some(format!("{more} {several}")),
+    };
+    let parts = [counted(Kind::Lacks, "thing", "things"), counted(Kind::Package, "package", "packages")];
+    let lacks = parts.into_iter().flatten().collect::<Vec<_>>().join(" and ");
+    // The findings that are not listed may be of any kind.
+    let lacks = if lacks.is_empty() { "more than is listed" } else { lacks.as_str() };
+    format!("{} is made, and lacks {lacks}", ported.folder.escaped())
 }
 
 #[cfg(test)]
@@ -162,7 +170,13 @@ mod tests {
              Changed, since it waits:\n  a.py:3: (await sleep(1))\n\nnext: cd weather && parlor plugin build\n  the \
              first time it installs componentize-py, for itself\n"
         );
-        assert_eq!(summary(&all), "weather is made, and lacks 1 things and 0 packages");
+        assert_eq!(summary(&all), "weather is made, and lacks 1 thing");
+        let lacks = |kinds: &[Kind]| summary(&ported(kinds.iter().map(|kind| finding(*kind, "x")).collect()));
+        let (thing, package) = (Kind::Lacks, Kind::Package);
+        assert_eq!(lacks(&[thing, package, thing]), "weather is made, and lacks 2 things and 1 package");
+        assert_eq!(lacks(&[package, package]), "weather is made, and lacks 2 packages");
+        let cut = Ported { left_out: 3, ..ported(Vec::new()) };
+        assert_eq!(summary(&cut), "weather is made, and lacks more than is listed");
         assert!(!all.is_whole() && ported(vec![finding(Kind::Check, "x")]).is_whole());
     }
 

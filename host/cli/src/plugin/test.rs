@@ -10,7 +10,7 @@ use clap::Args;
 use parlor_authoring::build;
 use parlor_authoring::plugin_test::script::{ACTIONS, Act, Row, STEPS};
 use parlor_authoring::plugin_test::{Player, Script, report, run};
-use parlor_base::atomic::{self, Readers};
+use parlor_base::atomic::{self, Readers, folder_of};
 use parlor_base::escape::EscapedPath as _;
 use serde_json::{Value, json};
 
@@ -24,13 +24,13 @@ use crate::wait_for;
 const EXTENSION: &str = "chat";
 
 /// The arguments of `parlor plugin test`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
     long_about = "Try a plugin against its author's tests: tests/*.chat in its folder. There is no server and no waiting: a test lists the actions of people, and a real session passes them on to the plugin. The plugin's clock stands still until the test lets time pass.",
     after_help = help()
 )]
 pub struct TestArgs {
-    /// The plugin's folder, which is built first, or a built file
+    /// The plugin's folder, which is built first, a built file, or one file of tests in its folder
     #[arg(value_name = "DIR|FILE", default_value = ".")]
     plugin: PathBuf,
     /// Only tests with this text in their name, or in the name of their file
@@ -39,8 +39,8 @@ pub struct TestArgs {
     /// Write what the plugin does into the tests, replacing what they expect
     #[arg(long)]
     update: bool,
-    /// The folder with the tests [default: tests beside plugin.toml, or beside the file]
-    #[arg(long, value_name = "DIR")]
+    /// The folder with the tests, or one file of them [default: tests beside plugin.toml, or beside the file]
+    #[arg(long, value_name = "DIR|FILE")]
     tests: Option<PathBuf>,
     /// Build a folder in Rust, C or Go without asking: its compiler runs outside of any sandbox, as your user
     #[arg(long)]
@@ -68,6 +68,7 @@ A line that begins with # is a comment.
 Examples:
   parlor plugin test                         build the plugin of this folder, and try its tests
   parlor plugin test echo.wasm               tests/*.chat beside the file
+  parlor plugin test tests/remind.chat       one file of tests
   parlor plugin test -f remind --json        some of the tests, for programs
   parlor plugin test --update                write down what was seen, and look at the difference
 
@@ -89,8 +90,41 @@ impl TestArgs {
     /// Runs the tests, and reports the results.
     pub fn run(&self) -> anyhow::Result<()> {
         if !self.plugin.exists() {
-            bail!("there is no {}: name a plugin's folder, or its file", self.plugin.escaped());
+            bail!("there is no {}: name a plugin's folder, its file, or a file of tests", self.plugin.escaped());
         }
+        match self.of_script()? {
+            Some(one) => one.play(),
+            None => self.play(),
+        }
+    }
+
+    /// If a file of tests is named instead of a plugin, returns the arguments for this file alone and the plugin around
+    /// it.
+    fn of_script(&self) -> anyhow::Result<Option<Self>> {
+        let script = &self.plugin;
+        if !is_script(script) {
+            return Ok(None);
+        }
+        if let Some(tests) = &self.tests {
+            bail!("{} holds tests, and so does {}; name the plugin instead of one", script.escaped(), tests.escaped());
+        }
+        let beside = folder_of(script);
+        let above = match beside.parent() {
+            Some(above) if beside != Path::new(".") && !above.as_os_str().is_empty() => above.to_owned(),
+            Some(_) if beside != Path::new(".") => PathBuf::from("."),
+            _ => beside.join(".."),
+        };
+        let Some(plugin) = [beside.to_owned(), above].into_iter().find(|folder| folder.join("plugin.toml").is_file())
+        else {
+            bail!(
+                "neither the folder of {0} nor the one above it has a plugin.toml; name the plugin, and the tests by --tests {0}",
+                script.escaped()
+            );
+        };
+        Ok(Some(Self { plugin, tests: Some(script.clone()), ..self.clone() }))
+    }
+
+    fn play(&self) -> anyhow::Result<()> {
         let file = self.file_of(&self.plugin)?;
         let folder = self.tests.clone().unwrap_or_else(|| self.around().join("tests"));
         if self.update && self.tests.is_none() && folder.is_symlink() {
@@ -203,29 +237,46 @@ fn summary(passed: usize, failed: usize, updated_files: usize, tests: &[Value]) 
     json!({ "passed": passed, "failed": failed, "updated_files": updated_files, "tests": tests })
 }
 
-/// Loads the test files of a folder, ordered by name.
-fn scripts(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Script)>> {
-    let none = || {
-        format!(
-            "{} has no tests: write {}/first.{EXTENSION}, with `== it answers`, `alice: hello` and below it, indented, \
-             `to alice: hello`; `parlor plugin test --help` says more",
-            folder.escaped(),
-            folder.escaped()
-        )
-    };
+/// Returns whether a path is a file of tests.
+fn is_script(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == EXTENSION) && path.is_file()
+}
+
+/// Lists the test files of a folder, ordered by name. One that does not exist has none.
+fn files_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!("{}", none()),
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", folder.escaped())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
     };
     let mut paths = Vec::new();
     for entry in entries {
-        let path = entry.with_context(|| format!("{} cannot be read", folder.escaped()))?.path();
+        let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == EXTENSION) {
             paths.push(path);
         }
     }
     paths.sort();
+    Ok(paths)
+}
+
+/// Loads the test files of a folder, or this one file.
+fn scripts(place: &Path) -> anyhow::Result<Vec<(PathBuf, Script)>> {
+    let is_alone = is_script(place);
+    let none = || {
+        let first = if is_alone { place.to_owned() } else { place.join("first").with_extension(EXTENSION) };
+        format!(
+            "{} has no tests: write {}, with `== it answers`, `alice: hello` and below it, indented, `to alice: hello`; \
+             `parlor plugin test --help` says more",
+            place.escaped(),
+            first.escaped()
+        )
+    };
+    let paths = if is_alone {
+        vec![place.to_owned()]
+    } else {
+        files_in(place).with_context(|| format!("{} cannot be read", place.escaped()))?
+    };
     let mut scripts = Vec::new();
     for path in paths {
         let script = Script::load(&path);
@@ -241,15 +292,43 @@ fn scripts(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Script)>> {
 mod tests {
     use super::*;
 
+    fn naming(plugin: PathBuf) -> TestArgs {
+        TestArgs { plugin, filter: Vec::new(), update: false, tests: None, trust: false, json: false }
+    }
+
+    #[test]
+    fn a_file_of_tests_is_run_alone_with_the_plugin_around_it() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path();
+        fs::create_dir(folder.join("tests")).unwrap();
+        let (inside, beside) = (folder.join("tests/first.chat"), folder.join("own.chat"));
+        for file in [&inside, &beside, &folder.join("tests/second.chat")] {
+            fs::write(file, "== it answers\nalice: hi\n").unwrap();
+        }
+        let error = naming(inside.clone()).of_script().unwrap_err().to_string();
+        assert!(error.contains("has a plugin.toml; name the plugin, and the tests by --tests "), "{error}");
+        fs::write(folder.join("plugin.toml"), "").unwrap();
+        for file in [&inside, &beside] {
+            let one = naming(file.clone()).of_script().unwrap().unwrap();
+            assert_eq!((one.plugin.as_path(), one.tests.as_ref()), (folder, Some(file)));
+            let found: Vec<_> = scripts(file).unwrap().into_iter().map(|(path, _)| path).collect();
+            assert_eq!(found, [file.as_path()]);
+        }
+        assert_eq!(scripts(&folder.join("tests")).unwrap().len(), 2);
+        let twice = TestArgs { tests: Some(beside.clone()), ..naming(inside) };
+        assert!(twice.of_script().unwrap_err().to_string().contains("name the plugin instead of one"));
+        assert!(naming(folder.to_owned()).of_script().unwrap().is_none());
+        fs::write(&beside, "").unwrap();
+        let error = scripts(&beside).unwrap_err().to_string();
+        let said = format!("{} has no tests: write {}, with ", beside.escaped(), beside.escaped());
+        assert!(error.starts_with(&said), "{error}");
+    }
+
     #[test]
     fn a_filter_is_a_part_of_the_tests_name_or_of_the_files() {
         let arguments = |filter: &[&str]| TestArgs {
-            plugin: PathBuf::new(),
             filter: filter.iter().map(|part| (*part).to_owned()).collect(),
-            update: false,
-            tests: None,
-            trust: false,
-            json: false,
+            ..naming(PathBuf::new())
         };
         assert!(arguments(&[]).wants("tests/a.chat", "it answers"));
         assert!(arguments(&["other", "answ"]).wants("tests/a.chat", "it answers"));

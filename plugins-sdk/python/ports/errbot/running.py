@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import json
 import logging
+import re
 import shlex
 from functools import partial
 from typing import Any, Awaitable, Callable, Iterable, Mapping, Optional
@@ -23,6 +24,8 @@ from .utils import ValidationException
 
 _log = logging.getLogger("errbot")
 
+#: The names that the host takes for commands.
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 #: Why a handler did not do what was asked, in words for people.
 _TOLD = (CommandError, ValidationException)
 
@@ -81,7 +84,7 @@ class Runner:
             if one[1].kind in ("command", "arguments"):
                 roots.setdefault(one[1].words[0], []).append(one)
         for root, several in sorted(roots.items()):
-            self._command(root, several)
+            self._commands(root, several)
         if self._flows and "flows" not in roots:
             parlor.command("flows", help="Conversations: lists them, begins one, ends one", usage="list | start NAME | status | stop")(self._of_flows)
         for method, hook in self._webhooks.items():
@@ -104,7 +107,8 @@ class Runner:
         if self._keeps:
             await plugin._parlor_kept.load()
         self._loaded.set()
-        if self._patterns or self._flows:
+        # The manifest has this setting only if something of the plugin needs it.
+        if self._flows or any(declared.prefixed for _, declared in self._patterns):
             self._prefix = str(setting("prefix", "!"))
         config = port.values_of(self._settings) if self._settings else None
         # Without settings there is nothing to check.
@@ -135,22 +139,41 @@ class Runner:
 
     # Commands
 
-    def _command(self, root: str, several: list[tuple[str, Declared]]) -> None:
-        allow = [People.owners()] if any(declared.admin_only for _, declared in several) else []
-        alone = several[0][1] if len(several) == 1 and len(several[0][1].words) == 1 else None
-        help = port.first_line(alone.help) if alone else port.first_line(", ".join(" ".join(one.words) for _, one in several))
+    def _commands(self, root: str, several: list[tuple[str, Declared]]) -> None:
+        """Declares the commands that begin with one word. The host knows by the name of a command who may give it. So if some are for admins,
+        and others are not, those that the first word does not fit have a name of their own, such as `basket_empty`."""
+        closed = [one for one in several if one[1].admin_only]
+        if len(closed) in (0, len(several)):
+            self._command(root, several, bool(closed))
+            return
+        is_closed = any(len(declared.words) == 1 for _, declared in closed)
+        self._command(root, several, is_closed)
+        apart: dict[str, list[tuple[str, Declared]]] = {}
+        for one in several:
+            if one[1].admin_only != is_closed and len(one[1].words) > 1:
+                apart.setdefault("_".join(one[1].words), []).append(one)
+        for name, same in sorted(apart.items()):
+            # The report names those that the host would not take.
+            if _NAME.fullmatch(name):
+                self._command(name, same, not is_closed, len(same[0][1].words))
+
+    def _command(self, name: str, several: list[tuple[str, Declared]], is_closed: bool, named: int = 1) -> None:
+        """Declares one command of the host. `is_closed`: for the owners alone. `named`: how many words of its commands the name has."""
+        listed = [one for one in several if is_closed or not one[1].admin_only]
+        alone = listed[0][1] if len(listed) == 1 and len(listed[0][1].words) == named else None
+        help = port.first_line(alone.help) if alone else port.first_line(", ".join(" ".join(one.words) for _, one in listed))
 
         async def give(command: parlor.Command) -> None:
-            await self._give(several, command)
+            await self._give(several, command, is_closed, named)
 
         async def give_rest(command: parlor.Command, args: Rest = Rest("")) -> None:
-            await self._give(several, command)
+            await self._give(several, command, is_closed, named)
 
-        if allow:
+        if is_closed:
             # The host knows who may give a command only where it reads the arguments: they are one text then.
-            parlor.command(root, help=help, allow=allow)(give_rest)
+            parlor.command(name, help=help, allow=[People.owners()])(give_rest)
         else:
-            parlor.command(root, help=help, usage=port.first_line(_usage(several)))(give)
+            parlor.command(name, help=help, usage=port.first_line(_usage(listed, named)))(give)
 
     async def _of_flows(self, command: parlor.Command) -> None:
         await self._loaded.wait()
@@ -159,13 +182,18 @@ class Runner:
             answer = await self._flows.command(message, command.rest)
         await parlor.reply(command, answer)
 
-    async def _give(self, several: list[tuple[str, Declared]], command: Any) -> None:
-        found = _longest(several, command.rest)
+    async def _give(self, several: list[tuple[str, Declared]], command: Any, is_closed: bool, named: int) -> None:
+        found = _longest(several, command.rest, named)
         if found is None:
-            names = ", ".join(f"{self._prefix}{' '.join(one.words)}" for _, one in several if not one.hidden)
-            await parlor.reply(command, f"There is: {names}")
+            shown = [one for _, one in several if not one.hidden and (is_closed or not one.admin_only)]
+            await parlor.reply(command, f"There is: {', '.join(self._prefix + ' '.join(one.words) for one in shown)}")
             return
         method, declared, rest = found
+        # The host has let everybody give this command.
+        if declared.admin_only and not is_closed:
+            written, own = (f"{self._prefix}{by.join(declared.words)}" for by in (" ", "_"))
+            await parlor.reply(command, f"{written} is for the owners of this bot, who write {own} in a private chat.")
+            return
         await self._loaded.wait()
         message = people.message(command.message)
         passed = await self._filtered(command.message, message, method, declared, rest)
@@ -371,12 +399,12 @@ async def _respond(hook: Any, answer: Any, response: requested.Response) -> None
     await parlor.webhooks.answer(hook, status, headers=dict(headers) or None, **given)
 
 
-def _longest(several: list[tuple[str, Declared]], rest: str) -> Optional[tuple[str, Declared, str]]:
-    """The command whose further words the text begins with, the longest one, and what is left of the text."""
+def _longest(several: list[tuple[str, Declared]], rest: str, named: int) -> Optional[tuple[str, Declared, str]]:
+    """The command whose words behind the first `named` ones the text begins with, the longest one, and what is left of the text."""
     best = None
     for method, declared in several:
         left: Optional[str] = rest
-        for word in declared.words[1:]:
+        for word in declared.words[named:]:
             first, _, after = (left or "").lstrip().partition(" ")
             left = after if left is not None and first.lower() == word else None
             if left is None:
@@ -397,13 +425,13 @@ def _arguments(declared: Declared, rest: Any) -> tuple[tuple[Any, ...], dict[str
     return ((), vars(parsed)) if declared.unpack_args else ((parsed,), {})
 
 
-def _usage(several: list[tuple[str, Declared]]) -> str:
-    """Returns the text behind the first word."""
-    if len(several) > 1 or len(several[0][1].words) > 1:
-        return " | ".join(" ".join(one.words[1:]) for _, one in several if len(one.words) > 1)
+def _usage(several: list[tuple[str, Declared]], named: int) -> str:
+    """Returns the text behind the name, which has the first `named` words."""
+    if len(several) > 1 or len(several[0][1].words) > named:
+        return " | ".join(" ".join(one.words[named:]) for _, one in several if len(one.words) > named)
     declared = several[0][1]
     if declared.kind == "arguments":
-        return " ".join(declared.parser().format_usage().split()[2:])
+        return " ".join(declared.parser().format_usage().split()[1 + named :])
     return declared.syntax
 
 

@@ -25,15 +25,30 @@ hello               says that to the plugin, in a chat of its own
 /contact bob        somebody is in the roster; /bob is away, /bob asks to be a contact
 /cut                breaks the connection; /back mends it
 /restart            ends the plugin and starts it again; what it stores stays
-/after 2 s          reads nothing more for so long, for scripts
+/after 2 s          waits for so long, at most 10 min; at a terminal, the next line ends the wait
 /quit               ends all of this
 Whatever else a test can say goes after a slash as well: `parlor plugin test --help`. Two slashes say a text that begins with one.";
 
-/// Says that no line is read for this time, and what would be faster.
-pub(super) fn waits(time: Duration) -> String {
+/// The longest time that `/after` waits. Plugins run by the machine's clock here.
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
+
+/// Says that no line is read for this time, or at a terminal how to end the wait, and what would be faster.
+pub(super) fn waits(time: Duration, is_terminal: bool) -> String {
+    let time = show_duration(time);
+    let what = if is_terminal {
+        format!("waiting for {time}, by the machine's clock, or until you press Enter")
+    } else {
+        format!("nothing is read for {time}, by the machine's clock")
+    };
+    format!("{what}; in a test of `parlor plugin test`, this takes no time")
+}
+
+/// Says that a wait is too long, and where it takes no time.
+fn waits_too_long(time: Duration) -> String {
+    let (time, longest) = (show_duration(time), show_duration(LONGEST_WAIT));
     format!(
-        "nothing is read for {}, by the machine's clock; in a test of `parlor plugin test`, this takes no time",
-        show_duration(time)
+        "/after waits by the machine's clock, so for {longest} at most; to try what happens later, write `after {time}` in \
+         tests/*.chat and run `parlor plugin test`, where it takes no time"
     )
 }
 
@@ -145,6 +160,7 @@ impl Chat {
                 Ok(Typed::Happens(acts))
             }
             _ => match act(order, &[]).map_err(|reason| format!("{reason}; /help shows what there is"))? {
+                Act::After(time) if time > LONGEST_WAIT => Err(waits_too_long(time)),
                 Act::After(time) => Ok(Typed::Waits(time)),
                 Act::Start | Act::Clock(_) => Err("it has started, and the clock is the machine's".to_owned()),
                 Act::Web { .. } => Err("requests go to the network here; a test answers them itself".to_owned()),
@@ -315,9 +331,24 @@ mod tests {
     #[test]
     fn somebody_who_waits_is_told_for_how_long_and_what_time_it_is_then() {
         let ten = Duration::from_mins(10);
-        assert!(waits(ten).starts_with("nothing is read for 10 min, by the machine's clock; "), "{}", waits(ten));
+        let told = waits(ten, false);
+        assert!(told.starts_with("nothing is read for 10 min, by the machine's clock; "), "{told}");
+        let told = waits(ten, true);
+        assert!(told.starts_with("waiting for 10 min, by the machine's clock, or until you press Enter; "), "{told}");
         let now = "2026-03-01T09:10:00.5Z".parse().unwrap();
         assert_eq!(has_waited(ten, now), "waited 10 min; it is 2026-03-01 09:10:00 UTC now");
+    }
+
+    /// A script would stand still for as long.
+    #[test]
+    fn a_wait_of_hours_is_refused_with_what_takes_no_time() {
+        let mut chat = Chat::default();
+        assert_eq!(chat.understand("/after 10 min"), Ok(Typed::Waits(Duration::from_mins(10))));
+        for (line, time) in [("/after 2 h", "2 h"), ("/after 601 s", "601 s")] {
+            let error = chat.understand(line).unwrap_err();
+            assert!(error.contains("for 10 min at most"), "{line}: {error}");
+            assert!(error.contains(&format!("write `after {time}` in tests/*.chat")), "{line}: {error}");
+        }
     }
 
     /// Every line of the help is valid input.

@@ -209,8 +209,9 @@ impl Session {
     }
 
     async fn next(&mut self) -> anyhow::Result<Next> {
-        // A user may type during a build; a script waits for the plugin.
-        let reads = !self.is_at_end && self.hold.is_none() && (self.console.is_terminal() || self.building.is_none());
+        // A user may type during a build, and to end a wait; a script waits for the plugin.
+        let is_free = self.console.is_terminal() || (self.hold.is_none() && self.building.is_none());
+        let reads = !self.is_at_end && is_free;
         let hold = self.hold.filter(|_| self.building.is_none());
         let quiet = async {
             match hold {
@@ -331,6 +332,10 @@ impl Session {
         if !self.console.is_terminal() && !line.trim().is_empty() {
             self.print(&format!("{}: {}", self.chat.user(), line.trim()))?;
         }
+        if self.waits.take().is_some() {
+            self.hold = None;
+            self.remark("the wait has ended by this line")?;
+        }
         let before = self.chat.clone();
         match self.chat.understand(line) {
             Err(reason) => self.remark(&reason)?,
@@ -338,7 +343,7 @@ impl Session {
             Ok(Typed::Leaves) => return Ok(true),
             Ok(Typed::Waits(time)) => {
                 (self.hold, self.waits) = (Some(Instant::now() + time), Some(time));
-                self.remark(&waits(time))?;
+                self.remark(&waits(time, self.console.is_terminal()))?;
             }
             Ok(Typed::AsksForHelp) => {
                 for line in HELP.lines() {
