@@ -40,6 +40,7 @@ pub mod target;
 mod tell;
 pub mod top;
 pub mod traces;
+mod unfinished;
 pub mod web;
 
 use std::io::{self, Write as _};
@@ -205,7 +206,7 @@ enum Ended {
     #[error("the host with the data folder {} has stopped; `parlor run` starts it again", .0.escaped())]
     Stopped(PathBuf),
     /// `parlor doctor` found problems.
-    #[error("broken: {0}")]
+    #[error("broken: {0}; each line that begins with “broken” says below itself what to do")]
     Broken(usize),
     /// A host runs, and an account or a plugin does not work.
     #[error("not well: {0}")]
@@ -263,6 +264,12 @@ fn fail(before: &str, message: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_count_of_broken_things_says_where_the_remedies_are() {
+        let says = Ended::Broken(1).to_string();
+        assert_eq!(says, "broken: 1; each line that begins with “broken” says below itself what to do");
+    }
 
     #[test]
     fn a_password_in_an_address_that_was_typed_is_not_repeated() {
