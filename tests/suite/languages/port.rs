@@ -54,7 +54,7 @@ async fn what_a_ported_plugin_lacks_is_told_and_has_an_exit_code_of_its_own() {
     for part in ["tea.py:1: threading\n", "there are no threads", "instead: "] {
         assert!(ported.stdout.contains(part), "{part} is missing: {ported:?}");
     }
-    assert!(ported.stderr.contains("lacks 1 things and 0 packages"), "{ported:?}");
+    assert!(ported.stderr.contains("lacks 1 thing and 0 packages"), "{ported:?}");
     assert_eq!(fs::read_to_string(new.join("tea.py")).unwrap(), source);
     // An existing folder is not changed.
     let again = parlor(&port).await;

@@ -36,11 +36,11 @@ pub struct NewArgs {
 enum Language {
     /// By cargo
     Rust,
-    /// `CPython`, by componentize-py
+    #[value(help = "CPython, by componentize-py")]
     Python,
-    /// JavaScript, by `QuickJS`
+    #[value(help = "JavaScript, by QuickJS")]
     Js,
-    /// TypeScript, by `QuickJS`
+    #[value(help = "TypeScript, by QuickJS")]
     Ts,
     /// By Go's own compiler
     Go,

@@ -122,7 +122,9 @@ fn line(finding: &Finding) -> String {
 /// Returns what the plugin lacks in one sentence.
 fn summary(ported: &Ported) -> String {
     let (lacks, packages) = (ported.count(Kind::Lacks), ported.count(Kind::Package));
-    format!("{} is made, and lacks {lacks} things and {packages} packages", ported.folder.escaped())
+    let things = if lacks == 1 { "thing" } else { "things" };
+    let kinds = if packages == 1 { "package" } else { "packages" };
+    format!("{} is made, and lacks {lacks} {things} and {packages} {kinds}", ported.folder.escaped())
 }
 
 #[cfg(test)]
@@ -162,7 +164,7 @@ mod tests {
              Changed, since it waits:\n  a.py:3: (await sleep(1))\n\nnext: cd weather && parlor plugin build\n  the \
              first time it installs componentize-py, for itself\n"
         );
-        assert_eq!(summary(&all), "weather is made, and lacks 1 things and 0 packages");
+        assert_eq!(summary(&all), "weather is made, and lacks 1 thing and 0 packages");
         assert!(!all.is_whole() && ported(vec![finding(Kind::Check, "x")]).is_whole());
     }
 
