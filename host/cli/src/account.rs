@@ -17,6 +17,7 @@ use parlor_base::atomic::{self, alone_in, folder_of};
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountConfig, AccountName, Config, ConfigFile, Draft, GroupName, PasswordSource, Way};
+use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::edit::{Change, edit_in};
 use serde_json::json;
 use toml::Table;
@@ -24,7 +25,7 @@ use toml::Table;
 use super::Ended;
 use super::ask::Terminal;
 use super::fleet::{self, Filter, MANY};
-use super::login::{Given, Login, Made, given_up, new_secret};
+use super::login::{Attempt, Given, Login, given_up, new_secret};
 use super::show::{Put as _, print, print_json, table, width};
 use super::status;
 use super::target::{self, Target};
@@ -192,32 +193,33 @@ impl AddArgs {
             Given::Text(text) => Some(new_secret(&secret, text)?),
             Given::Line(..) => None,
         };
-        let mut made = Made::No;
+        let mut attempt = Attempt::begin(Vec::new(), kept.clone())?;
         let result = self.entry(&jid, &password).and_then(|mut entry| {
             let file = open(&config, &config.file_for_accounts())?;
             let new = changed(&file, name, Change::Add(entry.clone()))?;
             let account = new.config().accounts.get(name).context("the configuration lacks the new account")?;
             let command = self.again(name);
             if !self.login.offline
-                && let Some(server) = self.login.test(&command, &account.link, &jid, terminal.as_ref(), &mut made)?
+                && let Some(server) = self.login.test(&command, &account.link, &jid, terminal.as_ref(), &mut attempt)?
             {
                 entry.insert("server".to_owned(), server.to_string().into());
             }
             // The log-in takes a while, and somebody may have edited the other file meanwhile.
             let new = changed(&file, name, Change::Add(entry))?;
+            attempt.succeeded();
             record(&config, new.config(), &[name])?;
             file.write(&new)?;
-            Ok(file.named().to_owned())
+            Ok((file.named().to_owned(), plugins_on(new.config(), &[name])))
         });
-        let file = match result {
-            Ok(file) => file,
-            Err(error) => return Err(given_up(error, kept, made, &jid)),
+        let (file, plugins) = match result {
+            Ok(added) => added,
+            Err(error) => return Err(given_up(error, kept, attempt.made, &jid)),
         };
         let host = applied(&config)?;
         if self.json {
             return print_json(&json!({ "account": name, "jid": jid, "host": host.0 }));
         }
-        let mut text = format!("{name} is added to {}; {}", file.escaped(), host.1);
+        let mut text = format!("{name} is added to {}; {}{}", file.escaped(), host.1, running(&plugins));
         if let Some(kept) = kept {
             text.put(format_args!("\nits password is in {}", kept.escaped()));
             if config.cluster.is_some() {
@@ -265,6 +267,25 @@ impl AddArgs {
         }
         Ok(entry)
     }
+}
+
+/// Counts on how many of these accounts each plugin runs that is enabled.
+fn plugins_on(config: &Config, names: &[&AccountName]) -> BTreeMap<String, usize> {
+    // A policy that cannot be read is somebody else's matter.
+    let policy = Policy::load(&config.plugins).unwrap_or_default();
+    let on = policy.plugins.into_iter().filter(|(_, entry)| entry.enabled).map(|(id, entry)| {
+        let is_on = |name: &&&AccountName| config.is_chosen(name, entry.accounts.as_deref());
+        (id.to_string(), names.iter().filter(is_on).count())
+    });
+    on.filter(|(_, count)| *count > 0).collect()
+}
+
+/// Says which plugins run on a new account, one a line.
+fn running(plugins: &BTreeMap<String, usize>) -> String {
+    if plugins.is_empty() {
+        return "\nno plugin runs on it; `parlor plugin accounts ID --add NAME` lets one".to_owned();
+    }
+    plugins.keys().map(|id| format!("\n{id} runs on it, as its entry in plugins.toml says")).collect()
 }
 
 /// Returns the component whose domain this address is of.
@@ -351,6 +372,23 @@ mod tests {
             assert!(text.contains(comment), "no {comment:?} in {text}");
         }
         assert!(!text.contains("a@b.example") && !text.contains("nickname"), "{text}");
+    }
+
+    #[test]
+    fn a_new_account_says_which_plugins_run_on_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("parlor.toml");
+        fs::write(&path, FILE).unwrap();
+        let entry = |id: &str, more: &str| {
+            let digest = "0".repeat(64);
+            format!("[plugin.{id}]\nsource = \"{id}.wasm\"\ndigest = \"sha256:{digest}\"\n{more}\n")
+        };
+        let others = entry("off", "enabled = false") + &entry("other", "accounts = [\"second\"]");
+        fs::write(folder.path().join("plugins.toml"), entry("echo", "") + &others).unwrap();
+        let config = load(&path);
+        let on = plugins_on(&config, &[&name("main")]);
+        assert_eq!(running(&on), "\necho runs on it, as its entry in plugins.toml says");
+        assert!(running(&BTreeMap::new()).starts_with("\nno plugin runs on it; "));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use parlor_session::Secret;
 use serde_json::json;
 
 use super::ask::Terminal;
+use super::fleet::first;
 use super::run::leave_no_core;
 use super::show::{Put as _, print, print_json, size};
 use super::target::{self, Target, USUAL, is_own};
@@ -61,9 +62,7 @@ impl BackupArgs {
             }));
         }
         let mut text = format!("wrote {} ({}): {}", self.file.escaped(), size(bytes), holds(&manifest));
-        for file in &manifest.left_out {
-            text.put(format_args!("\nnot in it: {file}"));
-        }
+        text.push_str(&lacks(&manifest.left_out, self.with_secrets));
         let file = shell_word(&self.file.to_string_lossy());
         text.put(format_args!("\n`parlor restore {file}` restores it, where no host runs"));
         print(&text)
@@ -88,6 +87,31 @@ impl BackupArgs {
             ))
             .into()
         })
+    }
+}
+
+/// Names the files that are not in a backup, of many the first ones.
+fn lacks(left_out: &[String], with_secrets: bool) -> String {
+    let (shown, more) = first(left_out.iter().cloned());
+    let mut text: String = shown.iter().map(|file| format!("\nnot in it: {file}")).collect();
+    if more > 0 {
+        text.put(format_args!("\nnot in it: {more} more; --json names all"));
+    }
+    if !with_secrets && !left_out.is_empty() {
+        text.push_str("\n--with-secrets takes along those with secrets that are below the folder of parlor.toml");
+    }
+    text
+}
+
+/// Lists the files that a backup did not have, and that the restored host needs.
+fn to_put_back(left_out: &[String]) -> String {
+    match left_out {
+        [] => String::new(),
+        [file] => format!("\n- Put this back, it was not in the backup: {file}"),
+        files => {
+            let lines: String = files.iter().map(|file| format!("\n  {file}")).collect();
+            format!("\n- Put these {} files back, they were not in the backup:{lines}", files.len())
+        }
     }
 }
 
@@ -189,9 +213,7 @@ impl RestoreArgs {
             text.put(format_args!("\nwhat was there before is in {}", path.escaped()));
         }
         text.push_str("\n\nNext:\n- Stop the old host for good, if it still runs: two hosts with the same keys use keys of messages twice.");
-        for file in &manifest.left_out {
-            text.put(format_args!("\n- Put this back, it was not in the backup: {file}"));
-        }
+        text.push_str(&to_put_back(&manifest.left_out));
         if lacks_secrets > 0 {
             text.put(format_args!("\n- Put back {lacks_secrets} files with secrets, which --without-keys left out."));
         }
@@ -281,6 +303,19 @@ fn choices(manifest: &Manifest) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_that_are_not_in_a_backup_are_a_short_list_with_the_flag_that_takes_them_along() {
+        let files: Vec<_> = (0..33).map(|number| format!("/srv/a{number}.password")).collect();
+        let said = lacks(&files, false);
+        assert!(said.starts_with("\nnot in it: /srv/a0.password\n") && said.lines().count() == 13, "{said}");
+        assert!(said.contains("\nnot in it: 23 more; --json names all\n--with-secrets takes along "), "{said}");
+        assert_eq!(lacks(&files[..1], true), "\nnot in it: /srv/a0.password");
+        assert_eq!(lacks(&[], false), "");
+        let back = to_put_back(&files);
+        assert!(back.starts_with("\n- Put these 33 files back") && back.matches("Put ").count() == 1, "{back}");
+        assert!(back.ends_with("\n  /srv/a32.password"), "{back}");
+    }
 
     #[test]
     fn a_host_that_is_restored_to_other_places_is_found_by_flags() {

@@ -452,7 +452,7 @@ fn connection(account: &AccountConfig, data: &Path, findings: &mut Findings) -> 
     match wait_for(probe(&account.link, pins))? {
         Err(error) => {
             let remedy = if error.is_final() {
-                "do as it says before the next `parlor run`, which would end with it at once"
+                "do as it says: `parlor run` does not retry it by itself, and ends if no other account can connect"
             } else {
                 "do as it says; `parlor run` tries it again by itself"
             };

@@ -15,6 +15,9 @@ pub(super) const MANY: usize = 20;
 /// How many accounts and plugins that need attention are named beside the counts.
 pub(super) const NAMED: usize = 10;
 
+/// So many accounts with the same trouble share a sentence.
+const ALIKE: usize = 3;
+
 /// The state of an account's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum State {
@@ -191,6 +194,43 @@ pub(super) fn condition(account: &Account) -> String {
     text
 }
 
+/// Says the same of many accounts: once for those that are in one state for one reason. `command` names each of them.
+pub(super) fn conditions<'a>(accounts: impl IntoIterator<Item = &'a Account>, command: &str) -> Vec<String> {
+    let (mut all, mut known) = (Vec::<Vec<&Account>>::new(), BTreeMap::new());
+    for account in accounts {
+        let why = account.last_error.as_ref().map(|last| last.why.as_str());
+        let at = *known.entry((account.connection.as_str(), account.reason.as_deref(), why)).or_insert(all.len());
+        match all.get_mut(at) {
+            Some(alike) => alike.push(account),
+            None => all.push(vec![account]),
+        }
+    }
+    let mut sentences = Vec::new();
+    for alike in all {
+        let one = alike.first().filter(|_| alike.len() >= ALIKE);
+        match one.and_then(|one| Some((one.connection.as_str(), one.reason.as_deref()?))) {
+            Some((connection, reason)) => sentences.push(of_all(&alike, connection, reason, command)),
+            None => sentences.extend(alike.into_iter().map(condition)),
+        }
+    }
+    sentences
+}
+
+/// Says in which state accounts are, since when the first of them, and why.
+fn of_all(accounts: &[&Account], connection: &str, reason: &str, command: &str) -> String {
+    let (names, more) = first(accounts.iter().map(|account| account.name.clone()));
+    let mut text = format!("accounts {}", names.join(", "));
+    if more > 0 {
+        text.put(format_args!(" and {more} more ({command})"));
+    }
+    text.put(format_args!(" are {connection}"));
+    if let Some(since) = accounts.iter().filter_map(|account| account.since.as_deref()).min() {
+        text.put(format_args!(", the first since {}", second(since)));
+    }
+    text.put(format_args!(": {reason}"));
+    text
+}
+
 /// Counts things by what they belong to and by their state: the heads of a table, and its rows.
 pub(super) fn counted<'s>(
     title: &str,
@@ -228,7 +268,8 @@ pub(super) fn versions<'s>(plugins: impl IntoIterator<Item = &'s Plugin>) -> (Ve
 /// Shows accounts by group and state, and those that need attention, wrapped at `width` columns. `command` shows more.
 pub(super) fn summary(accounts: &[Account], command: &str, width: usize) -> String {
     let mut text = screen(groups(accounts), "groups");
-    named(&mut text, away(accounts).map(condition), &format!("`{command} --state away`"), width);
+    let command = format!("`{command} --state away`");
+    named(&mut text, conditions(away(accounts), &command).into_iter(), &command, width);
     text
 }
 
@@ -328,12 +369,26 @@ pub(super) mod tests {
                      g0     1000      990        10\n\
                      g1     1000      990        10\n";
         assert!(text.starts_with(begin), "{text}");
-        assert!(text.contains("\n\naccount a0007 is failed: the password is wrong\n"), "{text}");
-        assert!(text.ends_with("\n… and 40 more: `parlor status --state away`\n"), "{text}");
-        assert_eq!(text.lines().count(), 6 + 1 + NAMED + 1, "{text}");
+        // All of them have one reason, which is said once.
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let says = "a0907 and 40 more (`parlor status --state away`) are failed: the password is wrong";
+        assert!(text.contains("\n\naccounts a0007, a0107, a0207, ") && words.ends_with(says), "{text}");
+        assert_eq!(text.matches("the password is wrong").count(), 1, "{text}");
         let text = plugins(&status.plugins, 80);
         assert!(text.contains("echo 0.1.0  5000      1            4999\n"), "{text}");
         assert!(text.ends_with("\necho on a0003 is quarantined: it failed too often\n"), "{text}");
+    }
+
+    #[test]
+    fn accounts_with_reasons_of_their_own_have_sentences_of_their_own_of_which_ten_are_shown() {
+        let mut status = fleet(5_000);
+        for account in &mut status.accounts {
+            account.reason = account.reason.take().map(|reason| format!("{reason} for {}", account.name));
+        }
+        let text = summary(&status.accounts, "parlor status", 80);
+        assert!(text.contains("\n\naccount a0007 is failed: the password is wrong for a0007\n"), "{text}");
+        assert!(text.ends_with("\n… and 40 more: `parlor status --state away`\n"), "{text}");
+        assert_eq!(text.lines().count(), 6 + 1 + NAMED + 1, "{text}");
     }
 
     #[test]

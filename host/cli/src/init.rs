@@ -19,7 +19,7 @@ use toml::Value;
 
 use super::ask::Terminal;
 use super::doctor::existing;
-use super::login::{Given, Login, Made, account_jid, given_up, new_secret};
+use super::login::{Attempt, Given, Login, account_jid, given_up, new_secret};
 use super::show::print;
 use super::target::is_own;
 
@@ -72,14 +72,15 @@ impl InitArgs {
             Given::Line(..) => None,
         };
         let draft = self.config.with_file_name(".parlor.toml.draft");
-        let mut made = Made::No;
-        let tested = self.test(&draft, &jid, &password, terminal.as_ref(), &mut made);
+        let mut attempt = Attempt::begin(vec![draft.clone()], kept.clone())?;
+        let tested = self.test(&draft, &jid, &password, terminal.as_ref(), &mut attempt);
         let written = tested.and_then(|()| {
+            attempt.succeeded();
             put_in_place(&draft, &self.config).with_context(|| format!("cannot write {}", self.config.escaped()))
         });
         let _ = fs::remove_file(&draft);
         if let Err(error) = written {
-            return Err(given_up(error, kept, made, &jid));
+            return Err(given_up(error, kept, attempt.made, &jid));
         }
         let mut written = vec![self.config.clone()];
         written.extend(kept);
@@ -98,7 +99,7 @@ impl InitArgs {
         }
     }
 
-    /// Writes the draft, and logs in with it. `made` reports whether the account was registered, even if the log-in
+    /// Writes the draft, and logs in with it. `attempt` reports whether the account was registered, even if the log-in
     /// fails.
     fn test(
         &self,
@@ -106,7 +107,7 @@ impl InitArgs {
         jid: &str,
         password: &Given,
         terminal: Option<&Terminal>,
-        made: &mut Made,
+        attempt: &mut Attempt,
     ) -> anyhow::Result<()> {
         let write = |server: Option<&Endpoint>| {
             let text = self.text(jid, Some(password), server)?;
@@ -119,7 +120,7 @@ impl InitArgs {
         }
         let config = Config::load(draft, &Overrides::default())?;
         let account = config.accounts.into_values().next().context("the configuration has no account")?;
-        if let Some(server) = self.login.test(&self.command(), &account.link, jid, terminal, made)? {
+        if let Some(server) = self.login.test(&self.command(), &account.link, jid, terminal, attempt)? {
             write(Some(&server))?;
         }
         Ok(())

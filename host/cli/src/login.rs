@@ -19,6 +19,7 @@ use super::ask::Terminal;
 use super::doctor::feature_lines;
 use super::show::{Put as _, print};
 use super::target::say;
+use super::unfinished::Unfinished;
 use super::wait_for;
 
 /// The longest password on standard input, in bytes.
@@ -90,6 +91,33 @@ pub(super) enum Made {
     /// The server was asked to register it, and has not answered.
     Perhaps,
     Yes,
+}
+
+/// A first log-in of an account.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// Whether it has registered the account, also if the log-in fails.
+    pub(super) made: Made,
+    /// The files that a signal removes meanwhile.
+    unfinished: Unfinished,
+}
+
+impl Attempt {
+    /// Begins an attempt. If a signal ends it, these drafts are removed, and the file with the password unless the account
+    /// was registered with it.
+    pub(super) fn begin(drafts: Vec<PathBuf>, secret: Option<PathBuf>) -> anyhow::Result<Self> {
+        Ok(Self { made: Made::No, unfinished: Unfinished::begin(drafts, secret)? })
+    }
+
+    /// Keeps the password from now on, since the configuration that is about to be written names it.
+    pub(super) fn succeeded(&self) {
+        self.unfinished.needs_secret(true);
+    }
+
+    fn made(&mut self, made: Made) {
+        self.made = made;
+        self.unfinished.needs_secret(made != Made::No);
+    }
 }
 
 /// The source of the password.
@@ -182,7 +210,7 @@ impl Login {
     }
 
     /// Logs in once, and shows what the server can do. Returns the server's address if DNS does not know it and a user
-    /// gave it. `command` is the one that advice shows. `made` reports whether the account was registered, even if the
+    /// gave it. `command` is the one that advice shows. `attempt` reports whether the account was registered, even if the
     /// log-in fails.
     pub(super) fn test(
         &self,
@@ -190,11 +218,11 @@ impl Login {
         link: &LinkSettings,
         jid: &str,
         terminal: Option<&Terminal>,
-        made: &mut Made,
+        attempt: &mut Attempt,
     ) -> anyhow::Result<Option<Endpoint>> {
-        let mut looked = self.log_in(link, jid, terminal, made)?;
+        let mut looked = self.log_in(link, jid, terminal, attempt)?;
         let unknown = match &looked {
-            Err(ConnectError::UnknownHost { host, .. }) if is_found_by_dns(link) && *made == Made::No => {
+            Err(ConnectError::UnknownHost { host, .. }) if is_found_by_dns(link) && attempt.made == Made::No => {
                 Some(host.clone())
             }
             _ => None,
@@ -205,10 +233,10 @@ impl Login {
         }
         if let Some(server) = &server {
             let link = LinkSettings { server: Some(server.clone()), ..link.clone() };
-            looked = self.log_in(&link, jid, terminal, made)?;
+            looked = self.log_in(&link, jid, terminal, attempt)?;
         }
         // First the reason, then the remedy.
-        let looked = looked.map_err(|error| match made {
+        let looked = looked.map_err(|error| match attempt.made {
             Made::No => {
                 let remedy = self.remedy(command, jid, server.as_ref(), &error);
                 anyhow!("{jid} cannot log in: {error}\nnothing was written: {remedy}")
@@ -225,10 +253,10 @@ impl Login {
         link: &LinkSettings,
         jid: &str,
         terminal: Option<&Terminal>,
-        made: &mut Made,
+        attempt: &mut Attempt,
     ) -> anyhow::Result<Result<Probe, ConnectError>> {
         if self.register
-            && let Err(error) = enroll(link, made)?
+            && let Err(error) = enroll(link, attempt)?
         {
             return Ok(Err(error));
         }
@@ -239,7 +267,7 @@ impl Login {
                         terminal.agrees(&format!("{jid} is refused. Register it there now?")).unwrap_or(false)
                     }) =>
             {
-                match enroll(link, made)? {
+                match enroll(link, attempt)? {
                     Ok(()) => wait_for_server(link, probe(link, Pins::default())),
                     Err(error) => Ok(Err(error)),
                 }
@@ -321,15 +349,16 @@ fn wait_for_server<T>(link: &LinkSettings, answer: impl Future<Output = T>) -> a
     })
 }
 
-/// Registers the account. `made` reports whether it exists by then, as far as known. Returns the error of the connection if
+/// Registers the account. `attempt` reports whether it exists by then, as far as known. Returns the error of the connection if
 /// the server was not asked.
-fn enroll(link: &LinkSettings, made: &mut Made) -> anyhow::Result<Result<(), ConnectError>> {
+fn enroll(link: &LinkSettings, attempt: &mut Attempt) -> anyhow::Result<Result<(), ConnectError>> {
+    attempt.made(Made::Perhaps);
     let registered = wait_for_server(link, register(link))?;
-    *made = match &registered {
+    attempt.made(match &registered {
         Ok(()) => Made::Yes,
         Err(RegisterError::Unanswered { .. }) => Made::Perhaps,
         Err(_) => Made::No,
-    };
+    });
     match registered {
         Ok(()) => {
             print(&format!("{} is registered", link.jid.to_bare()))?;

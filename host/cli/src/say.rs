@@ -5,6 +5,7 @@ use parlor::control::client::escaped;
 use parlor::control::views::Said;
 use parlor_config::AccountName;
 
+use super::Ended;
 use super::rooms::flag;
 use super::show::{print, print_json};
 use super::target::{self, Target};
@@ -17,8 +18,9 @@ use super::target::{self, Target};
 pub struct SayArgs {
     /// The recipient: a room, an occupant or a person.
     to: String,
-    /// The text, at most 4 KiB.
-    text: String,
+    /// The text, at most 4 KiB, in quotes.
+    #[arg(required = true)]
+    text: Vec<String>,
     /// The account; needed if several could be meant.
     #[arg(long, value_name = "NAME")]
     account: Option<AccountName>,
@@ -35,10 +37,46 @@ pub struct SayArgs {
 impl SayArgs {
     /// Has the host send the message.
     pub fn run(&self) -> anyhow::Result<()> {
+        let text = self.words()?;
         let host = target::running(&self.target.load_to_look()?)?;
         let account = self.account.as_ref().map(|name| format!("&account={name}")).unwrap_or_default();
-        let (to, text, new) = (escaped(&self.to), escaped(&self.text), flag("new", self.new));
+        let (to, text, new) = (escaped(&self.to), escaped(text), flag("new", self.new));
         let said: Said = host.post(&format!("/v1/say?to={to}&text={text}{account}{new}"))?;
         if self.json { print_json(&said) } else { print(&format!("account {} told {}\n", said.account, said.to)) }
+    }
+
+    /// Returns the text. Several words without quotes are refused: the shell may have changed what is between them.
+    fn words(&self) -> anyhow::Result<&str> {
+        match &self.text[..] {
+            [text] => Ok(text),
+            [first, ..] => {
+                let sentence = format!("the text has to be one argument: put it in quotes, such as '{first} …'");
+                Err(Ended::Usage(sentence).into())
+            }
+            [] => Err(Ended::Usage("there is no text to say".to_owned()).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Typed {
+        #[command(flatten)]
+        say: SayArgs,
+    }
+
+    #[test]
+    fn a_text_without_quotes_is_refused_with_a_hint_at_them() {
+        let say =
+            |words: &[&str]| Typed::try_parse_from(["say", "hall@muc.example.org"].iter().chain(words)).unwrap().say;
+        assert_eq!(say(&["hi all"]).words().unwrap(), "hi all");
+        let error = say(&["hi", "all"]).words().unwrap_err().to_string();
+        assert_eq!(error, "the text has to be one argument: put it in quotes, such as 'hi …'");
+        assert!(Typed::try_parse_from(["say", "hall@muc.example.org"]).is_err());
     }
 }

@@ -330,9 +330,10 @@ fn accounts(all: &[Account], width: usize) -> String {
     let mut text = table(&heads, &rows);
     // Without a host, nothing more is known.
     let says_more = |one: &&Account| one.connection != "connected" && (one.reason.is_some() || one.since.is_some());
-    for (number, account) in all.iter().filter(says_more).enumerate() {
+    let conditions = fleet::conditions(all.iter().filter(says_more), "`parlor status --state away`");
+    for (number, condition) in conditions.iter().enumerate() {
         let apart = if number == 0 { "\n" } else { "" };
-        text.put(format_args!("{apart}{}\n", wrapped(&fleet::condition(account), width)));
+        text.put(format_args!("{apart}{}\n", wrapped(condition, width)));
     }
     text.push_str(&rooms(all, width));
     let row = |one: &Account| Some(encryption(&one.name, one.encryption.as_ref()?));

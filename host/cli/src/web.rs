@@ -287,8 +287,13 @@ impl LoginArgs {
         if self.json {
             return print_json(&json!({ "link": link, "name": name, "role": role, "minutes": self.minutes }));
         }
-        print(&format!("{link}\n\nIt can be used once, within {} min, and makes {name} {role}.", self.minutes))
+        print(&format!("{link}\n\n{}", used_once(&name, role, self.minutes)))
     }
+}
+
+/// Says for what a link to log in can be used.
+fn used_once(name: &Name, role: Role, minutes: u16) -> String {
+    format!("It can be used once, within {minutes} min, and logs in {name} with the role {role}.")
 }
 
 impl SessionsArgs {
@@ -371,6 +376,14 @@ mod tests {
     /// Returns the flags of a host that is not there.
     pub(super) fn target() -> Target {
         Target { config: Some("parlor.toml".into()), data: None, plugins: None }
+    }
+
+    #[test]
+    fn a_link_says_who_is_logged_in_by_it_and_with_which_role() {
+        assert_eq!(
+            used_once(&"owner".parse().unwrap(), Role::Owner, 10),
+            "It can be used once, within 10 min, and logs in owner with the role owner."
+        );
     }
 
     #[test]

@@ -248,10 +248,16 @@ pub(super) async fn say(host: &Host, request: &Request, by: &By) -> Result<Said,
     let is_room = account.snapshot().rooms.contains_key(&bare);
     let is_known = is_room || account.snapshot().is_contact(&bare) || account.snapshot().chats.contains_key(&bare);
     if !is_known && request.value("new") != Some("true") {
+        let near = suggestion(near(&account, &bare).as_deref());
+        // A name alone is hardly meant as the domain of that name.
+        let remedy = if to.node().is_none() {
+            "write the whole address, such as name@example.org; `--new` writes to the domain itself"
+        } else {
+            "`--new` writes there all the same"
+        };
         return Err(Refusal::Value(format!(
-            "{to} is no room that account {} is in, and no contact of it{}: `--new` writes there all the same",
-            account.name,
-            suggestion(near(&account, &bare).as_deref()),
+            "{to} is no room that account {} is in, and no contact of it{near}: {remedy}",
+            account.name
         )));
     }
     let kind = if is_room && to.is_bare() { MessageKind::Groupchat } else { MessageKind::Chat };

@@ -889,7 +889,7 @@ async fn what_a_file_is_can_be_seen_before_it_is_installed() {
     let sheet = run(&home, &["inspect", &file], 0).await.stdout;
     let high = sheet.find("stanza.send       high").unwrap();
     assert!(high < sheet.find("messages.send     medium").unwrap(), "the most harmful comes first: {sheet}");
-    assert!(sheet.contains("asked if it may for message: “for the sport”"), "{sheet}");
+    assert!(sheet.contains("can use this for message: “for the sport”"), "{sheet}");
     let json = run(&home, &["inspect", &file, "--json"], 0).await.json().unwrap();
     assert_eq!((&json["installed"], &json["version"]), (&false.into(), &"0.1.0".into()));
     assert_eq!(json["digest"], digest_of(&std::fs::read(&file).unwrap()));

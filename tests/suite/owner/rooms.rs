@@ -87,6 +87,10 @@ async fn an_owner_has_an_account_enter_speak_in_and_leave_a_room() {
     let person = juliet.jid().to_bare();
     let stranger = ended(home.run(&["say", person.as_str(), "psst"]).await.unwrap(), 1).stderr;
     assert!(stranger.contains("--new"), "{stranger}");
+    let slip = ended(home.run(&["say", "lobby", "psst"]).await.unwrap(), 1).stderr;
+    assert!(slip.contains("write the whole address") && slip.contains("to the domain itself"), "{slip}");
+    let unquoted = ended(home.run(&["say", &name, "from", "all"]).await.unwrap(), 2).stderr;
+    assert!(unquoted.contains("put it in quotes, such as 'from …'"), "{unquoted}");
     ended(home.run(&["say", person.as_str(), "psst", "--new"]).await.unwrap(), 0);
     juliet.wait_body(&account.jid, "psst", SOON).await.unwrap();
 

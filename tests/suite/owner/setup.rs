@@ -271,6 +271,24 @@ async fn somebody_at_a_terminal_is_asked_and_the_password_is_not_shown() {
     assert_eq!(std::fs::read_to_string(home.path().join("bot.password")).unwrap(), "open sesame 7\n");
 }
 
+/// Otherwise the next `parlor init` would refuse the password that lies there.
+#[tokio::test]
+async fn who_leaves_at_a_later_question_leaves_no_file_behind() {
+    let (home, flags) = empty().await;
+    let name = fresh_name();
+    let mut terminal = Terminal::start(home.command(with(&["init"], &flags)).unwrap()).unwrap();
+    terminal.sees("The account's address", SOON).unwrap();
+    terminal.types(&format!("{name}@localhost")).unwrap();
+    terminal.sees("Its password:", SOON).unwrap();
+    terminal.types("open sesame 7").unwrap();
+    terminal.sees("is refused. Register it there now? [y/N]", SOON).unwrap();
+    assert_eq!(names(&home), [".parlor.toml.draft", "bot.password"]);
+    terminal.presses("\x03").unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert_eq!(code, Some(130), "{screen}");
+    assert_eq!(names(&home), [""; 0]);
+}
+
 /// Otherwise the terminal would no longer echo what is typed.
 #[tokio::test]
 async fn who_leaves_while_a_password_is_asked_for_has_the_terminal_as_it_was() {
@@ -485,7 +503,12 @@ async fn circles_and_misspelt_settings_are_found_and_what_ends_a_host_is_said() 
         ("configuration", "warning", "\"nicknam\"; did you mean \"nickname\"?", "correct its name"),
         ("plugin ca", "broken", "its dependencies form a circle", "do as it says"),
         ("plugin cb", "broken", "its dependencies form a circle", "do as it says"),
-        ("account main", "broken", "refused the password", "`parlor run`, which would end with it at once"),
+        (
+            "account main",
+            "broken",
+            "refused the password",
+            "does not retry it by itself, and ends if no other account can connect",
+        ),
     ] {
         let found = finding(&json, check, state);
         assert!(found["says"].as_str().unwrap().contains(says), "{found}");

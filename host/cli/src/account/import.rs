@@ -11,14 +11,14 @@ use jid::BareJid;
 use parlor_base::atomic::{folder_of, is_open};
 use parlor_base::document::{self, ReadError};
 use parlor_base::escape::{EscapedPath as _, shell_word};
-use parlor_config::{AccountConfig, Config, ConfigFile};
-use parlor_plugins::policy::Policy;
+use parlor_base::nearest::{nearest, suggestion};
+use parlor_config::{AccountConfig, Config, ConfigFile, GroupName};
 use parlor_plugins::policy::edit::add_all_in;
 use serde_json::json;
 use toml::{Table, Value};
 
 use super::lines::{Bad, LARGEST, Line, Source, is_same, parse};
-use super::{GROUP, applied, open, record};
+use super::{GROUP, applied, open, plugins_on, record};
 use crate::login::new_secret;
 use crate::show::{Put as _, print, print_json};
 use crate::target::{self, Target};
@@ -58,19 +58,23 @@ impl ImportArgs {
         let file = open(&config, &config.file_for_accounts())?;
         // Parse it again: from now on no other command changes it.
         let config = config.read_again()?;
-        let plan = Plan::of(&config, parse(&text)).or_else(|bad| self.refused(&bad))?;
+        let (plan, mut bad) = Plan::of(&config, parse(&text));
         let is_fine = |new: &[New]| {
             let text = add_all_in(GROUP, file.text().unwrap_or_default(), &entries(new, New::checked));
             file.draft(text.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
         };
-        let Ok(after) = is_fine(&plan.new) else {
-            let mut bad = Vec::new();
-            culprits(&plan.new, &|new| is_fine(new).map(drop), &mut bad);
-            return self.refused(&bad);
-        };
+        let after = is_fine(&plan.new);
+        if after.is_err() {
+            let mut more = Vec::new();
+            culprits(&plan.new, &|new| is_fine(new).map(drop), &mut more);
+            bad.extend(more);
+            bad.sort_by_key(|bad| bad.line);
+        }
+        let (Ok(after), true) = (after, bad.is_empty()) else { return self.refused(&bad) };
         let (new, old) = (plan.new.len(), plan.unchanged.len());
         target::say(&format!("{} accounts are checked: {new} new, {old} there already", new + old));
-        let plugins = plugins_on(after.config(), &plan.new);
+        let names: Vec<_> = plan.new.iter().map(|new| &new.line.name).collect();
+        let plugins = plugins_on(after.config(), &names);
         if self.dry_run || plan.new.is_empty() {
             return self.show(file.named(), &plan, &plugins, None);
         }
@@ -106,11 +110,13 @@ impl ImportArgs {
             print_json(&json!({ "added": [], "unchanged": [], "errors": errors }))?;
         }
         let mut text = format!("nothing was changed, because of {} in {}", lines(bad.len()), self.file.escaped());
-        for Bad { line, reason } in bad.iter().take(NAMED) {
-            text.put(format_args!("\nline {line}: {reason}"));
+        let reasons = by_reason(bad);
+        for (numbers, reason) in reasons.iter().take(NAMED) {
+            text.put(format_args!("\n{}: {reason}", numbered(numbers)));
         }
-        if bad.len() > NAMED {
-            text.put(format_args!("\nand {} more", bad.len() - NAMED));
+        let more: usize = reasons.iter().skip(NAMED).map(|(numbers, _)| numbers.len()).sum();
+        if more > 0 {
+            text.put(format_args!("\nand {more} more"));
         }
         Err(anyhow!(text))
     }
@@ -194,8 +200,8 @@ struct New {
 }
 
 impl Plan {
-    /// Compares lines with the configuration. Returns all that are bad, also those that were before.
-    fn of(config: &Config, (lines, mut bad): (Vec<Line>, Vec<Bad>)) -> Result<Self, Vec<Bad>> {
+    /// Compares lines with the configuration. Returns also all that are bad, with those that were before.
+    fn of(config: &Config, (lines, mut bad): (Vec<Line>, Vec<Bad>)) -> (Self, Vec<Bad>) {
         let mut known = HashMap::<BareJid, Vec<&AccountConfig>>::new();
         for account in config.accounts.values() {
             known.entry(account.link.jid.to_bare()).or_default().push(account);
@@ -226,7 +232,7 @@ impl Plan {
         }
         bad.sort_by_key(|bad| bad.line);
         bad.dedup_by_key(|bad| bad.line);
-        if bad.is_empty() { Ok(plan) } else { Err(bad) }
+        (plan, bad)
     }
 }
 
@@ -244,9 +250,13 @@ fn differs(config: &Config, line: &Line, account: &AccountConfig) -> Option<Stri
 
 impl New {
     fn of(config: &Config, line: Line) -> Result<Self, String> {
-        if line.group.as_ref().is_some_and(|group| !config.groups.contains(group)) {
-            let known: Vec<_> = config.groups.iter().map(ToString::to_string).take(NAMED).collect();
-            let known = if known.is_empty() { String::new() } else { format!("; there are {}", known.join(", ")) };
+        if let Some(group) = line.group.as_ref().filter(|group| !config.groups.contains(*group)) {
+            let known: Vec<_> = config.groups.iter().map(GroupName::as_str).collect();
+            let known = match nearest(group.as_str(), known.iter().copied()) {
+                Some(near) => suggestion(Some(near)),
+                None if known.is_empty() => String::new(),
+                None => format!("; the groups are {}", known[..known.len().min(NAMED)].join(", ")),
+            };
             let (files, file) = (config.files(), config.file_for_accounts());
             return Err(format!(
                 "there is no such group in {files}: write a table [group.NAME] for it into {} first{known}",
@@ -353,19 +363,45 @@ fn culprits(new: &[New], is_fine: &dyn Fn(&[New]) -> Result<(), String>, bad: &m
         culprits(right, is_fine, bad);
     }
     if bad.len() == before {
-        bad.push(Bad::new(first.line.number, reason));
+        bad.push(Bad::new(first.line.number, without_place(&reason)));
     }
 }
 
-/// Counts on how many of these accounts each plugin runs that is enabled.
-fn plugins_on(config: &Config, new: &[New]) -> BTreeMap<String, usize> {
-    // A policy that cannot be read is somebody else's matter.
-    let policy = Policy::load(&config.plugins).unwrap_or_default();
-    let on = policy.plugins.into_iter().filter(|(_, entry)| entry.enabled).map(|(id, entry)| {
-        let is_on = |new: &&New| config.is_chosen(&new.line.name, entry.accounts.as_deref());
-        (id.to_string(), new.iter().filter(is_on).count())
-    });
-    on.filter(|(_, count)| *count > 0).collect()
+/// Returns an error of the configuration without its place in the file, which does not have the new lines yet.
+fn without_place(reason: &str) -> &str {
+    let is_number = |part: Option<&str>| part.is_some_and(|part| part.parse::<usize>().is_ok());
+    let ends_in_a_place = |text: &str| {
+        let mut parts = text.rsplit(':');
+        is_number(parts.next()) && is_number(parts.next())
+    };
+    let places = reason.match_indices(": ").map(|(at, _)| reason.split_at(at));
+    let mut rests = places.filter_map(|(place, rest)| if ends_in_a_place(place) { rest.get(2..) } else { None });
+    rests.next().unwrap_or(reason)
+}
+
+/// Returns each reason once, with its lines, in the order of the first of them.
+fn by_reason(bad: &[Bad]) -> Vec<(Vec<usize>, &str)> {
+    let (mut all, mut known) = (Vec::<(Vec<usize>, &str)>::new(), HashMap::<&str, usize>::new());
+    for Bad { line, reason } in bad {
+        let reason = reason.as_str();
+        let at = *known.entry(reason).or_insert(all.len());
+        match all.get_mut(at) {
+            Some((numbers, _)) => numbers.push(*line),
+            None => all.push((vec![*line], reason)),
+        }
+    }
+    all
+}
+
+/// Names lines, of many the first ones.
+fn numbered(numbers: &[usize]) -> String {
+    let [number] = numbers else {
+        let shown: Vec<_> = numbers.iter().take(NAMED).map(ToString::to_string).collect();
+        let more = numbers.len() - shown.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        return format!("lines {}{more}", shown.join(", "));
+    };
+    format!("line {number}")
 }
 
 fn lines(count: usize) -> String {

@@ -113,11 +113,14 @@ fn columns(line: &str) -> Result<Vec<&'static str>, String> {
     for (index, cell) in cells(line)?.iter().enumerate() {
         let name = cell.trim();
         let Some(known) = COLUMNS.into_iter().find(|known| *known == name) else {
+            let hint = match separator(line) {
+                Some(separator) => format!(": separate them by commas, not by {separator}"),
+                None => suggestion(nearest(name, COLUMNS)),
+            };
             return Err(format!(
-                "the first line has to name the columns, and the name in column {} is none of {}{}",
+                "the first line has to name the columns, and the name in column {} is none of {}{hint}",
                 index + 1,
-                COLUMNS.join(", "),
-                suggestion(nearest(name, COLUMNS))
+                COLUMNS.join(", ")
             ));
         };
         if columns.contains(&known) {
@@ -126,6 +129,19 @@ fn columns(line: &str) -> Result<Vec<&'static str>, String> {
         columns.push(known);
     }
     if columns.contains(&"jid") { Ok(columns) } else { Err("the first line names no column jid".to_owned()) }
+}
+
+/// Returns what separates the columns in place of commas, as spreadsheets of some countries write it.
+fn separator(line: &str) -> Option<&'static str> {
+    let is_between = |separator: char| {
+        let mut names = line.split(separator).map(|name| name.trim().trim_matches('"'));
+        line.contains(separator) && names.any(|name| COLUMNS.contains(&name))
+    };
+    match () {
+        () if is_between(';') => Some("semicolons"),
+        () if is_between('\t') => Some("tabs"),
+        () => None,
+    }
 }
 
 fn of_csv(columns: &[&'static str], line: &str) -> Result<Fields, String> {
@@ -376,6 +392,15 @@ mod tests {
             assert!(reasons.len() == 1 && reasons[0].contains(words), "{words}: {reasons:?}");
             assert!(!reasons[0].contains("s3cr3t"), "{reasons:?}");
         }
+    }
+
+    #[test]
+    fn columns_that_other_characters_separate_are_said_to_need_commas() {
+        for (line, words) in [("jid;name;password", "not by semicolons"), ("jid\tpassword", "not by tabs")] {
+            let reasons = reasons(&format!("{line}\na@example.org\n"));
+            assert!(reasons[0].ends_with(&format!(": separate them by commas, {words}")), "{reasons:?}");
+        }
+        assert!(!reasons("jid,pass;word\na@example.org,x\n")[0].contains("commas"));
     }
 
     #[test]

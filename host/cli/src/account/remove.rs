@@ -1,11 +1,13 @@
 //! `parlor account remove`: takes an account out of the files, and on demand what the host keeps for it.
 
+use std::path::Path;
+
 use anyhow::bail;
 use clap::Args;
 use jid::BareJid;
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::{nearest, suggestion};
-use parlor_config::{AccountName, Config, PasswordSource, Selector};
+use parlor_config::{AccountConfig, AccountName, Config, PasswordSource, Selector};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::edit::Change;
 use parlor_store::DataFile;
@@ -83,7 +85,7 @@ impl RemoveArgs {
         };
         let mut text = format!("{name} is removed from {}, {kept}; {}", file.named().escaped(), host.1);
         if let PasswordSource::File(file) = &account.link.password {
-            text.put(format_args!("\nits password stays in {}", shell_word(&file.to_string_lossy())));
+            text.push_str(&password_left(&config, name, file));
         }
         if let Some(component) = account.link.component()
             && config.new_addresses.get(component).is_some_and(|new| new.fits(&jid.to_bare()))
@@ -130,6 +132,18 @@ impl RemoveArgs {
     }
 }
 
+/// Says where the password of a removed account stays, and what to do with it.
+fn password_left(config: &Config, name: &AccountName, file: &Path) -> String {
+    let is_same = |account: &AccountConfig| matches!(&account.link.password, PasswordSource::File(own) if own == file);
+    let path = shell_word(&file.to_string_lossy());
+    match config.accounts.values().find(|account| account.name != *name && is_same(account)) {
+        Some(other) => format!("\nits password stays in {path}, which is also that of {}", other.name),
+        None => format!(
+            "\nits password stays in {path}: remove that file, or add the account again with --password-file {path}"
+        ),
+    }
+}
+
 /// Says how to remove what a cluster keeps for an account: the file of this host has nothing of it.
 fn kept_in_the_cluster(name: &AccountName, jid: &BareJid) -> String {
     let jid = jid.to_string();
@@ -155,4 +169,29 @@ fn named_by(config: &Config, name: &AccountName) -> Vec<String> {
     let is_named = |accounts: &Option<Vec<Selector>>| accounts.as_ref().is_some_and(|all| all.contains(&name));
     let named = policy.plugins.iter().filter(|(_, entry)| is_named(&entry.accounts));
     named.map(|(id, _)| id.to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_config::Overrides;
+
+    use super::*;
+
+    #[test]
+    fn a_password_that_stays_is_said_to_be_in_the_way_unless_another_account_has_it() {
+        let one = |name: &str, file: &str| {
+            format!("[account.{name}]\njid = \"{name}@b.example\"\npassword_file = \"{file}\"\n")
+        };
+        let text = one("main", "shared.password") + &one("two", "two.password") + &one("three", "shared.password");
+        let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+        let config = Config::parse(Path::new("parlor.toml"), &text, &overrides).unwrap();
+        let left = |name: &str| {
+            let account = &config.accounts[&name.parse().unwrap()];
+            let PasswordSource::File(file) = &account.link.password else { panic!("{account:?}") };
+            password_left(&config, &account.name, file)
+        };
+        let two = left("two");
+        assert!(two.contains("two.password: remove that file, or ") && two.contains("--password-file "), "{two}");
+        assert!(left("main").ends_with(", which is also that of three"), "{}", left("main"));
+    }
 }

@@ -22,9 +22,23 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     let accounts = accounts_file(&config.path);
     let files = || [&config.path, &config.plugins].into_iter().chain(&accounts);
     for path in files() {
-        let Ok(found) = path.metadata() else { continue };
+        let found = match path.metadata() {
+            Ok(found) => found,
+            // The host runs on without its accounts, and says nothing.
+            Err(error) if accounts.as_ref() == Some(path) && path.is_symlink() => {
+                let says = format!("the link {} leads nowhere, so its accounts are missing: {error}", path.escaped());
+                findings.broken(CHECK, says, "bring back the file that it names, or remove the link");
+                continue;
+            }
+            Err(_) => continue,
+        };
         if found.permissions().mode() & 0o022 != 0 {
-            let says = format!("others on this machine may write {}, and decide what plugins may do", path.escaped());
+            let control = if accounts.as_ref() == Some(path) {
+                "change its accounts and how they log in"
+            } else {
+                "decide what plugins may do"
+            };
+            let says = format!("others on this machine may write {}, and {control}", path.escaped());
             findings.broken(CHECK, says, &format!("chmod go-w {}", shell_word(&path.to_string_lossy())));
         }
     }

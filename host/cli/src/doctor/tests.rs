@@ -98,6 +98,34 @@ fn a_data_folder_that_cannot_be_written_is_told_of_with_its_path_the_cause_and_a
 }
 
 #[test]
+fn a_file_of_accounts_that_others_may_write_or_that_a_link_does_not_reach_is_told_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (path, beside) = (folder.path().join("parlor.toml"), folder.path().join("accounts.toml"));
+    std::fs::write(&path, "[account.main]\njid = \"bot@localhost\"\npassword_env = \"X\"\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let overrides = parlor_config::Overrides { environment: |_| None, ..parlor_config::Overrides::default() };
+    let config = Config::load(&path, &overrides).unwrap();
+    let broken = || {
+        let mut findings = Findings::default();
+        files::check(&config, &mut findings);
+        let broken = findings.findings.into_iter().filter(|one| one.state == State::Broken);
+        broken.map(|one| one.says).collect::<Vec<_>>()
+    };
+    std::fs::write(&beside, "").unwrap();
+    std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let says =
+        format!("others on this machine may write {}, and change its accounts and how they log in", beside.display());
+    assert_eq!(broken(), [says]);
+    std::fs::remove_file(&beside).unwrap();
+    std::os::unix::fs::symlink("gone.toml", &beside).unwrap();
+    let found = broken();
+    let [found] = &found[..] else { panic!("{found:?}") };
+    assert!(found.starts_with(&format!("the link {} leads nowhere", beside.display())), "{found}");
+}
+
+#[test]
 fn the_remedy_for_a_data_folder_is_that_of_its_cause() {
     use std::io::ErrorKind;
 

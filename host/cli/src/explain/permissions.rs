@@ -45,8 +45,8 @@ pub(crate) fn right_lines(right: &Right) -> String {
         (None, _) => {}
     }
     if let Some(asked) = &right.asked {
-        let optional = if asked.optional { "if it may" } else { "necessarily" };
-        text.put(format_args!("      asked {optional}{}: “{}”\n", scope(&asked.scope), asked.reason));
+        let needs = if asked.optional { "can use" } else { "requires" };
+        text.put(format_args!("      {needs} this{}: “{}”\n", scope(&asked.scope), asked.reason));
     }
     if right.granted.is_none() {
         text.put(format_args!("      to allow it: {}\n", right.line));

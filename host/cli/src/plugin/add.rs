@@ -221,6 +221,7 @@ impl AddArgs {
         let mut grants = Grants::from_table(&written)?;
         let requests = self.wanted.requests(&grants, &id, manifest);
         let mut requests = requests.map_err(|error| anyhow!("{error}; nothing was installed"))?;
+        consent::hint_at_domains(&requests, &config);
         let kept = if self.json { String::new() } else { kept(&config, &id)? };
         let terminal = if self.wanted.yes { None } else { Terminal::open_unless(self.json) };
         if let Some(terminal) = &terminal {

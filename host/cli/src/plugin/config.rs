@@ -145,6 +145,7 @@ impl ConfigArgs {
                 Value::from(text.as_str())
             }
         };
+        fits(id, name, schema.get(name), &value)?;
         admin.set(id, self.room.as_ref(), name, Some(&value))?;
         done(&config, id, &format!("{} is set", self.words(name)), self.json)
     }
@@ -279,6 +280,13 @@ fn number(text: &str) -> Value {
     json.or_else(whole).or_else(broken).unwrap_or_else(|| Value::from(text))
 }
 
+/// Refuses a value that does not fit its setting. The refusal of the policy names a line of `plugins.toml`, where it is not.
+fn fits(id: &PluginId, name: &str, setting: Option<&Setting>, value: &Value) -> anyhow::Result<()> {
+    let Some(Err(why)) = setting.map(|setting| setting.check(value)) else { return Ok(()) };
+    let value = escape_untrusted(&value.to_string(), SHOWN);
+    bail!("{value} does not fit the setting {name} of {id}: {why}; nothing was changed")
+}
+
 /// Returns the error for an unknown setting, with a suggestion.
 fn unknown(id: &PluginId, name: &str, schema: &BTreeMap<String, Setting>) -> String {
     let near = suggestion(nearest(name, schema.keys().map(String::as_str)));
@@ -378,4 +386,24 @@ fn one_as_json((name, setting, value): &Shown) -> Value {
         "name": name, "type": setting.kind.to_string(), "set": value.is_some(), "value": shown,
         "default": setting.default, "description": escape_untrusted(&setting.description, SHOWN),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_does_not_fit_is_named_and_no_line_of_the_policy() {
+        let late = Setting { kind: SettingKind::Boolean, default: None, description: String::new(), required: false };
+        let fits = |setting: Option<&Setting>, value: Value| {
+            fits(&"echo".parse().unwrap(), "answer_late", setting, &value).map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            fits(Some(&late), "maybe".into()).unwrap_err(),
+            "\"maybe\" does not fit the setting answer_late of echo: it has to be true or false; nothing was changed"
+        );
+        assert!(fits(Some(&late), true.into()).is_ok());
+        // An unknown setting has an error of its own.
+        assert!(fits(None, "maybe".into()).is_ok());
+    }
 }

@@ -2,7 +2,8 @@
 
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
-use parlor_base::permission::{Permission, Risk};
+use parlor_base::permission::{Permission, Risk, ScopeKind};
+use parlor_config::Config;
 use parlor_plugins::admin::GrantRequest;
 use parlor_plugins::consent::{self, Place, Sentence};
 use parlor_plugins::manifest::Manifest;
@@ -14,9 +15,12 @@ use crate::ask::{NO, TRIES, Terminal, YES, found};
 use crate::explain::right_lines;
 use crate::pages;
 use crate::show::{Mark, Put as _, error_lines, marked, print, width};
+use crate::target;
 
 /// How much of an author's reason is shown, in bytes.
 const LONGEST_REASON: usize = 600;
+/// How much of an entry a hint repeats, in bytes.
+const LONGEST_NAME: usize = 80;
 /// Words that people type when they agree or not. In the place of a scope they are typos.
 const WORDS: [&str; 7] = ["yes", "no", "yep", "nope", "okay", "sure", "each"];
 
@@ -266,6 +270,38 @@ pub(super) fn declined() -> anyhow::Error {
     Ended::Declined("nothing was changed".to_owned()).into()
 }
 
+/// Says which entries are domains of no account, and look like names of people.
+pub(super) fn hint_at_domains(requests: &[GrantRequest], config: &Config) {
+    let links = config.accounts.values().map(|account| &account.link).chain(config.components.values());
+    let own: Vec<_> = links.map(|link| link.jid.domain().as_str()).collect();
+    for hint in strange_domains(requests, &own) {
+        target::say(&hint);
+    }
+}
+
+/// Returns a sentence about each entry without a dot and an @ that is none of these domains.
+fn strange_domains(requests: &[GrantRequest], own: &[&str]) -> Vec<String> {
+    let mut hints = Vec::new();
+    for GrantRequest { permission, scope } in requests {
+        if !matches!(permission.scope_kind(), ScopeKind::Jids | ScopeKind::Messages) {
+            continue;
+        }
+        for entry in scope.iter().flatten() {
+            let name = entry.strip_prefix("encrypted:").unwrap_or(entry);
+            let is_domain = !name.contains(['@', '.', '*', ':', '/']) && name != "contacts";
+            if !is_domain || own.iter().any(|domain| domain.eq_ignore_ascii_case(name)) {
+                continue;
+            }
+            let name = escape_untrusted(name, LONGEST_NAME);
+            let domain = own.first().copied().unwrap_or("example.org");
+            hints.push(format!(
+                "{permission} for {name}: that is a domain, and no account here is of it; for a person write the whole address, such as {name}@{domain}"
+            ));
+        }
+    }
+    hints
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,5 +368,19 @@ mod tests {
         assert_eq!(scope, ["contacts", "@example.org"]);
         assert!(written(Permission::StanzaSend, "iq").is_ok() && written(Permission::PluginsCall, "dice").is_ok());
         assert!(written(Permission::MessagesSend, "foo bar").unwrap_err().contains("no address"));
+    }
+
+    #[test]
+    fn a_name_without_a_domain_is_said_to_be_a_domain() {
+        let hints = |request: &str| strange_domains(&[request.parse().unwrap()], &["localhost", "bots.localhost"]);
+        assert_eq!(
+            hints("messages.send=contacts,alice,@example.org"),
+            ["messages.send for alice: that is a domain, and no account here is of it; for a person write the whole \
+                 address, such as alice@localhost"]
+        );
+        assert_eq!(hints("messages.read=encrypted:alice").len(), 1);
+        for fine in ["messages.send=*", "messages.send=localhost,bob@localhost,example.org", "messages.send"] {
+            assert!(hints(fine).is_empty(), "{fine}");
+        }
     }
 }

@@ -216,6 +216,7 @@ impl GrantArgs {
         let config = self.target.load_to_write()?;
         let admin = target::admin(&config);
         let asked = admin.comes_to(&self.plugin, &self.grants)?;
+        consent::hint_at_domains(&self.grants, &config);
         let grants = self.agree(&config, &asked)?;
         // Another owner may have updated it while this one was asked.
         let more = admin.grant(&self.plugin, &grants, asked.examined.digest)?;

@@ -79,19 +79,40 @@ impl LimitsArgs {
             };
             return print_json(&rows.iter().map(one).collect::<Vec<_>>());
         }
-        let cells = |(row, value): (Row, String)| {
-            let mark = if value == row.default { "" } else { " *" };
-            vec![row.name.to_owned(), format!("{value}{mark}"), row.default, row.least, row.most]
-        };
-        let text =
-            table(&["LIMIT", "VALUE", "DEFAULT", "LEAST", "MOST"], &rows.into_iter().map(cells).collect::<Vec<_>>());
-        print(&format!("{text}\n* set by you; what each bounds is in docs/reference/limits.md"))
+        print(&screen(rows))
     }
+}
+
+/// Shows limits, each with its value in force.
+fn screen(rows: Vec<(Row, String)>) -> String {
+    let is_any_set = rows.iter().any(|(row, value)| *value != row.default);
+    let cells = |(row, value): (Row, String)| {
+        let mark = if value == row.default { "" } else { " *" };
+        vec![row.name.to_owned(), format!("{value}{mark}"), row.default, row.least, row.most]
+    };
+    let text = table(&["LIMIT", "VALUE", "DEFAULT", "LEAST", "MOST"], &rows.into_iter().map(cells).collect::<Vec<_>>());
+    let mark = if is_any_set { "* set by you; " } else { "" };
+    // Owners of a binary have no pages.
+    format!("{text}\n{mark}`about` of --json says what each bounds")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_is_explained_where_there_is_one() {
+        let rows = |value: Option<&str>| {
+            let row = |row: Row| {
+                let value = value.unwrap_or(&row.default).to_owned();
+                (row, value)
+            };
+            Limits::table().into_iter().take(1).map(row).collect::<Vec<_>>()
+        };
+        let [usual, set] = [None, Some("7 MiB")].map(|value| screen(rows(value)));
+        assert!(!usual.contains('*') && usual.ends_with("\n`about` of --json says what each bounds"), "{usual}");
+        assert!(set.contains("7 MiB *") && set.contains("\n* set by you; `about` of --json"), "{set}");
+    }
 
     #[test]
     fn a_limit_is_a_number_or_a_text() {

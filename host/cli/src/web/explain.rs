@@ -223,7 +223,7 @@ fn rights(caption: &str, rights: &[&Right]) -> Markup {
                 td { @if let Some(granted) = &right.granted { (cell(&scope(granted))) } @else { "nothing" } }
                 td {
                     @if let Some(asked) = &right.asked {
-                        (cell(&scope(&asked.scope))) @if asked.optional { ", if it may" }
+                        (cell(&scope(&asked.scope))) @if asked.optional { ", optional" }
                         ": “" (cell(&asked.reason)) "”"
                     } @else { "it does not ask for it, so it does not get it" }
                 }

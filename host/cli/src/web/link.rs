@@ -7,7 +7,7 @@ use parlor_window::Role;
 use serde_json::json;
 
 use super::links::Letter;
-use super::{address, store};
+use super::{address, store, used_once};
 use crate::show::{print, print_json};
 use crate::target::{self, Target};
 
@@ -52,8 +52,6 @@ impl LinkArgs {
                 &json!({ "account": account, "to": said.to, "name": name, "role": role, "minutes": minutes }),
             );
         }
-        print(&format!(
-            "account {account} sent {to} a link. It can be used once, within {minutes} min, and makes {name} {role}."
-        ))
+        print(&format!("account {account} sent {to} a link. {}", used_once(&name, *role, *minutes)))
     }
 }

@@ -170,20 +170,22 @@ impl Asked {
                 (table(look.caption, look.heads, &shown))
                 @if left > 0 { p { a href=(link(&self.rest(last, fit))) { (left) " more of this page had no room" } } }
             }
-            (self.turn(link, look.name, end < picked.len()))
+            (self.turn(link, look.name, picked.len(), end < picked.len()))
         }
     }
 
-    /// Leads to other pages of what is picked.
-    fn turn(&self, link: &dyn Fn(&str) -> String, name: &str, has_more: bool) -> Markup {
+    /// Leads to other pages of what is picked, of which there are so many.
+    fn turn(&self, link: &dyn Fn(&str) -> String, name: &str, count: usize, has_more: bool) -> Markup {
         let (limit, page) = (self.limit, self.page);
+        // A page behind the last one leads to that one, and not to another empty page.
+        let previous = (page - 1).min(count.div_ceil(limit).max(1));
         html! {
             @if page > 1 || has_more {
                 nav aria-label=(format!("Pages of the {name}")) {
                     @if page > 1 {
                         a href=(link(&self.address(limit, 1))) { "The first" }
                         " "
-                        a rel="prev" href=(link(&self.address(limit, page - 1))) { "Previous ones" }
+                        a rel="prev" href=(link(&self.address(limit, previous))) { "Previous ones" }
                         " "
                     }
                     @if has_more { a rel="next" href=(link(&self.address(limit, page + 1))) { "Next ones" } }
@@ -277,6 +279,7 @@ pub(super) mod tests {
         assert_eq!(seen, names);
         let behind = page(&asked("/letters", &[], "page=100000").unwrap(), &names);
         assert!(behind.contains("There are 2345, so page 100000 is empty.") && behind.contains("rel=\"prev\""));
+        assert_eq!(target(&behind, "Previous ones").as_deref(), Some("/letters?page=118"), "the last page");
         let none = page(&asked("/letters", &[], "").unwrap(), &[]);
         assert_eq!(none, "<p>No letters.</p>");
     }

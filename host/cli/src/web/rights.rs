@@ -81,7 +81,7 @@ fn one(visit: &Visit, id: &PluginId, right: &Right) -> Markup {
             (None, _) => { p { strong { "Not granted" } } }
         }
         @if let Some(asked) = &right.asked {
-            p { "Asked " @if asked.optional { "if it may" } @else { "necessarily" } (scope(&asked.scope)) ": " (stranger(&asked.reason)) }
+            p { @if asked.optional { "It can use this" } @else { "It requires this" } (scope(&asked.scope)) ": " (stranger(&asked.reason)) }
         }
         @if visit.may(Role::Owner) {
             @if right.asked.is_some() { (visit.form(&format!("/plugins/{id}/grant"), &grant_fields(right))) }

@@ -14,8 +14,8 @@ use crate::show::{second, size, span};
 
 /// The most rows of one table, and the most schedules.
 const MOST: usize = 50;
-/// The most counts that are shown for each account.
-const MOST_COUNTS: usize = 240;
+/// On how many accounts at most each count is shown beside their sum.
+const FEW: usize = 3;
 /// The longest log, in bytes. A plugin that fills its page would hide there what it does, and the buttons that end it.
 const LONGEST_LOG: usize = 128 << 10;
 
@@ -168,23 +168,26 @@ pub(super) fn activity(audit: &Audit) -> Markup {
     }
 }
 
-/// Shows the count of each action on each account; with many accounts, on all of them together.
+/// Shows the count of each action on all accounts together, and on each if they are few.
 fn sums(counts: &[Counted]) -> Markup {
-    let mut all = BTreeMap::<&str, u64>::new();
+    let mut all = BTreeMap::<&str, Vec<&Counted>>::new();
     for count in counts {
-        *all.entry(count.name.as_str()).or_default() += count.count;
+        all.entry(count.name.as_str()).or_default().push(count);
     }
     html! {
         dl.facts {
-            @if counts.len() <= MOST_COUNTS {
-                @for count in counts {
-                    dt { (stranger(&count.name)) }
-                    dd { (count.count) " on " (stranger(&count.account)) }
-                }
-            } @else {
-                @for (name, count) in &all {
-                    dt { (stranger(name)) }
-                    dd { (count) " on all accounts together" }
+            @for (name, each) in &all {
+                dt { (stranger(name)) }
+                dd {
+                    @if each.len() > 1 {
+                        (each.iter().fold(0_u64, |sum, one| sum.saturating_add(one.count))) " on " (each.len()) " accounts"
+                    }
+                    @if each.len() <= FEW {
+                        @for (at, one) in each.iter().enumerate() {
+                            @if at > 0 { ", " } @else if each.len() > 1 { ": " }
+                            (one.count) " on " (stranger(&one.account))
+                        }
+                    }
                 }
             }
         }
@@ -365,6 +368,22 @@ mod tests {
     }
 
     #[test]
+    fn counts_are_added_up_and_those_of_a_few_accounts_stand_beside_the_sum() {
+        let count = |account: &str, name: &str, count: u64| Counted {
+            plugin: "echo".to_owned(),
+            account: account.to_owned(),
+            name: name.to_owned(),
+            count,
+        };
+        let few = sums(&[count("main", "sent", 5), count("two", "sent", 2), count("main", "starts", 1)]).into_string();
+        let text: String = few.split('<').filter_map(|part| Some(part.split_once('>')?.1)).collect();
+        assert_eq!(text, "sent7 on 2 accounts: 5 on main, 2 on twostarts1 on main");
+        let many: Vec<_> = (0..31).map(|number| count(&format!("a{number}"), "starts", 1)).collect();
+        let many = sums(&many).into_string();
+        assert!(many.contains("31 on 31 accounts") && many.matches("<dt>").count() == 1, "{many}");
+    }
+
+    #[test]
     fn only_owners_see_where_requests_are_sent() {
         let webhook = parlor::control::views::Webhook {
             name: "ci".to_owned(),
@@ -440,7 +459,7 @@ mod tests {
         for words in [
             "more accounts; ",
             "more are not shown.",
-            "10000 on all accounts together",
+            "10000 on 5000 accounts",
             "2450 more of earlier times",
             "earlier lines are too long",
         ] {

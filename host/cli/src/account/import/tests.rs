@@ -87,15 +87,16 @@ fn one_bad_line_changes_nothing_and_all_are_named() {
                shared@example.org,another,,s3cr3t,\n";
     place.write("accounts.toml", "[account.shared]\njid = \"shared@example.org\"\npassword_env = \"X\"\n");
     let error = place.import(csv).unwrap_err();
-    assert!(error.starts_with("nothing was changed, because of 8 bad lines in "), "{error}");
+    assert!(error.starts_with("nothing was changed, because of 9 bad lines in "), "{error}");
     let short = error.replace(&format!("{}/", place.folder.path().display()), "");
     for words in [
-        "line 3: there is no such group in parlor.toml or accounts.toml: write a table [group.NAME] for it into accounts.toml first; there are shop, support",
+        "line 3: there is no such group in parlor.toml or accounts.toml: write a table [group.NAME] for it into accounts.toml first; the groups are shop, support",
         "line 4: parlor.toml has another account of its name",
         "line 5: the file for its password, taken.password, is there already",
         "line 6: its password_file: ",
         "line 7: its account is in parlor.toml already, with another name",
         "line 8: its account is that of line 7",
+        "line 9: the account five has no password: ",
         "line 10: accounts.toml has another account of its name",
         "line 11: its account is in accounts.toml already, with another name",
     ] {
@@ -117,10 +118,25 @@ fn what_only_the_configuration_finds_names_its_line() {
     let error = place.import(&std::iter::once("jid,password\n".to_owned()).chain(lines).collect::<String>());
     let error = error.unwrap_err();
     assert!(error.contains("because of 2 bad lines in "), "{error}");
-    for words in ["\nline 9: ", "the account a7 has no password", "\nline 23: ", "the account a21 has no password"] {
+    // The file has no such line to name.
+    for words in ["\nline 9: the account a7 has no password", "\nline 23: the account a21 has no password"] {
         assert!(error.contains(words), "no {words:?} in {error}");
     }
     assert_eq!(place.text(), CONFIG);
+}
+
+#[test]
+fn a_group_that_is_missing_is_said_once_with_its_lines_and_one_like_it() {
+    let place = Place::new();
+    let lines: String = (0..30).map(|number| format!("a{number}@example.org,suport,s3cr3t\n")).collect();
+    let error = place.import(&format!("jid,group,password\n{lines}")).unwrap_err();
+    assert!(
+        error.contains("\nlines 2, 3, 4, ") && error.contains(", 21 and 10 more: there is no such group"),
+        "{error}"
+    );
+    assert!(error.ends_with(", did you mean \"support\"?") && error.lines().count() == 2, "{error}");
+    assert_eq!(without_place("parlor.toml:256:1: it: is"), "it: is");
+    assert_eq!(without_place("the account: is"), "the account: is");
 }
 
 #[test]

@@ -302,7 +302,7 @@ impl Question {
             let more = ask_for_address(kind);
             return with(
                 Outcome::Partly,
-                format!("it needs {permission}, which is granted for {list} alone{more}"),
+                format!("it needs {permission}, which is granted only for {list}{more}"),
                 None,
             );
         };

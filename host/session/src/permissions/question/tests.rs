@@ -187,7 +187,7 @@ fn a_scope_of_contacts_is_no_for_a_stranger_and_yes_for_a_contact() {
     assert!(reason.ends_with("which is granted for contacts, and nurse@example.org/bot is a contact"), "{reason}");
     let (outcome, reason) = ask(&echo, "message", None);
     assert_eq!(outcome, Outcome::Partly);
-    assert!(reason.contains("granted for contacts alone; name an address"), "{reason}");
+    assert!(reason.contains("granted only for contacts; name an address"), "{reason}");
     let answer = Question::parse("message", Some("juliet@localhost")).unwrap().answer(&echo);
     assert_eq!(
         answer.lacks,
