@@ -40,6 +40,7 @@ pub mod target;
 mod tell;
 pub mod top;
 pub mod traces;
+mod unfinished;
 pub mod web;
 
 use std::io::{self, Write as _};
