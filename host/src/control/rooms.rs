@@ -124,7 +124,7 @@ fn with_plugins(mut room: Room, account: &Shared, plugins: &[PluginStatus]) -> R
 async fn current(host: &Host, account: &Shared, jid: &BareJid) -> Room {
     let plugins = host.status().await;
     let snapshot = account.snapshot();
-    let never = RoomRecord { state: RoomState::Out, since: None, next: None, departure: None };
+    let never = RoomRecord { state: RoomState::Out, since: None, next: None, departure: None, entered: false };
     let record = snapshot.room_records.rooms.get(jid).map_or(&never, |record| &**record);
     with_plugins(room_view(account, &snapshot, jid, record), account, &plugins)
 }
