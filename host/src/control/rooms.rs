@@ -260,7 +260,8 @@ pub(super) async fn say(host: &Host, request: &Request, by: &By) -> Result<Said,
     let send = SendMessage { to: to.clone(), kind, draft };
     let sending = async { account.ask(Asker::Host, &Granted::HOST, send).await.map_err(|error| not_done(&error)) };
     let id = audit::recorded(host, request, by, &[&account.name], sending).await?;
-    Ok(Said { account: account.name.to_string(), to: to.to_string(), id })
+    let queued = !account.snapshot().connected;
+    Ok(Said { account: account.name.to_string(), to: to.to_string(), id, queued })
 }
 
 fn not_done(error: &CallError) -> Refusal {

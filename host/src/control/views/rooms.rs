@@ -127,4 +127,7 @@ pub struct Said {
     pub to: String,
     /// The id of the message.
     pub id: String,
+    /// Whether it waits until the account is connected again.
+    #[serde(default)]
+    pub queued: bool,
 }
