@@ -178,7 +178,13 @@ async fn contacts_are_listed() {
             break;
         }
     }
-    assert!(text.contains("asks") && text.contains(juliet.jid().to_bare().as_str()), "{text}");
+    let person = juliet.jid().to_bare();
+    assert!(text.contains("asks") && text.contains(person.as_str()), "{text}");
+    let nobody = ended(home.run(&["contacts", "accept", "nobody@localhost"]).await.unwrap(), 1).stderr;
+    assert!(nobody.contains("`parlor contacts` lists who asks"), "{nobody}");
+    let people = shown(&home, &["contacts", "accept", person.as_str()]).await;
+    let contact = &people[0]["contacts"][0];
+    assert_eq!((&contact["subscription"], &contact["asks"]), (&json!("from"), &json!(false)), "{people}");
 }
 
 #[tokio::test]
