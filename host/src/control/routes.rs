@@ -50,7 +50,7 @@ pub(super) struct Routes {
 }
 
 /// Returns why there is no answer: the path is for another method, or there is no such path.
-fn refused(path: &[&str]) -> Refusal {
+fn no_route(path: &[&str]) -> Refusal {
     match path {
         ["v1", "status" | "audit" | "cluster" | "logs" | "schedules" | "rooms" | "contacts" | "keys"]
         | ["v1", "rooms", "show"]
@@ -156,7 +156,7 @@ impl Routes {
             (&Method::POST, ["v1", "reload"]) => self.reload(Order::Reload, &request, &by).await,
             (&Method::POST, ["v1", "configure"]) => self.reload(Order::ReloadAll, &request, &by).await,
             (&Method::POST, ["v1", "plugins", id, "restart"]) => self.restart(plugin(id)?, &request, &by).await,
-            _ => Err(refused(&path)),
+            _ => Err(no_route(&path)),
         }
     }
 
