@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use jid::Jid;
-use parlor::control::views::Status;
+use parlor::control::views::{Status, not_in_force};
 use parlor::host::record_accounts;
 use parlor_base::atomic::{self, alone_in, folder_of};
 use parlor_base::escape::{EscapedPath as _, shell_word};
@@ -91,8 +91,9 @@ impl ListArgs {
         let mut accounts: Vec<_> = config.accounts.values().filter(is_picked).collect();
         let is_for_people = !self.names && !self.json;
         if is_for_people && !self.filter.is_given() && accounts.len() > MANY {
-            let text = fleet::summary(&status::of(&config)?.accounts, "parlor account list", width());
-            return print(&format!("{text}\n`parlor account list --page 1` shows each"));
+            let status = status::of(&config)?;
+            let text = fleet::summary(&status.accounts, "parlor account list", width());
+            return print(&format!("{text}{}\n`parlor account list --page 1` shows each", other_accounts(&status)));
         }
         let others = if is_for_people || self.filter.is_paged() { self.filter.page(&mut accounts) } else { None };
         let owners = |account: &AccountConfig| account.owners.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -120,8 +121,20 @@ impl ListArgs {
         if let Some(others) = others {
             text.put(format_args!("\naccounts {others}\n"));
         }
+        // The list is that of the files, whether a host answers or not.
+        if let Ok(Some(host)) = target::host(&config)
+            && let Ok(status) = host.get::<Status>("/v1/status")
+        {
+            text.push_str(&other_accounts(&status));
+        }
         print(&text)
     }
+}
+
+/// Returns a line if the host has the accounts of an earlier configuration, since it refused the present one; otherwise nothing.
+fn other_accounts(status: &Status) -> String {
+    let Some(error) = &status.config_error else { return String::new() };
+    format!("\n{}; `parlor status` shows the accounts that it has\n", not_in_force("configuration", error))
 }
 
 /// Says how an account logs in.

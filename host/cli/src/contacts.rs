@@ -1,6 +1,7 @@
-//! `parlor contacts`: the people in the rosters of accounts.
+//! `parlor contacts`: the people in the rosters of accounts, and those who ask to be there.
 
-use clap::Args;
+use clap::{Args, Subcommand};
+use parlor::control::client::escaped;
 use parlor::control::views::{People, Person};
 use parlor_config::AccountName;
 
@@ -11,9 +12,12 @@ use super::target::{self, Target};
 /// The arguments of `parlor contacts`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor contacts                  the contacts of every account\n  parlor contacts --account main   those of one account\n  parlor contacts --json           the same for programs\n\nExit codes: 0 shown, 1 failed, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
+    args_conflicts_with_subcommands = true,
+    after_help = "Without a command it lists the contacts. A person whose SUBSCRIPTION ends with `asks` wants to see when the account is online.\n\nExamples:\n  parlor contacts                  the contacts of every account\n  parlor contacts --account main   those of one account\n  parlor contacts --json           the same for programs\n  parlor contacts accept juliet@example.org   lets her see it\n  parlor contacts deny juliet@example.org     does not\n\nExit codes: 0 shown or done, 1 failed, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
 )]
 pub struct ContactsArgs {
+    #[command(subcommand)]
+    command: Option<ContactsCommand>,
     /// Only of this account.
     #[arg(long, value_name = "NAME")]
     account: Option<AccountName>,
@@ -24,9 +28,53 @@ pub struct ContactsArgs {
     target: Target,
 }
 
+#[derive(Debug, Subcommand)]
+enum ContactsCommand {
+    /// Let a person who asks see when the account is online.
+    Accept(AnswerArgs),
+    /// Deny that to a person who asks.
+    Deny(AnswerArgs),
+}
+
+/// The request that is answered.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "`parlor contacts` lists the people who ask. In a cluster, name the account.\n\nExamples:\n  parlor contacts accept juliet@example.org\n  parlor contacts deny juliet@example.org --account main\n\nExit codes: 0 done, 1 nobody of this address asks, or it cannot be done, 4 no host runs, 2 wrong usage"
+)]
+struct AnswerArgs {
+    /// The address of the person.
+    jid: String,
+    /// The account; needed if several could be meant.
+    #[arg(long, value_name = "NAME")]
+    account: Option<AccountName>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl AnswerArgs {
+    fn post(&self, step: &str) -> anyhow::Result<()> {
+        let host = target::running(&self.target.load_to_look()?)?;
+        let account = self.account.as_ref().map(|name| format!("&account={name}")).unwrap_or_default();
+        let path = format!("/v1/contacts/{step}?jid={}{account}", escaped(&self.jid));
+        let people: Vec<People> = host.post(&path)?;
+        if self.json { print_json(&people) } else { print(&screen(&people)) }
+    }
+}
+
 impl ContactsArgs {
-    /// Shows the contacts.
+    /// Shows the contacts, or answers a request.
     pub fn run(&self) -> anyhow::Result<()> {
+        match &self.command {
+            None => self.list(),
+            Some(ContactsCommand::Accept(answer)) => answer.post("accept"),
+            Some(ContactsCommand::Deny(answer)) => answer.post("deny"),
+        }
+    }
+
+    fn list(&self) -> anyhow::Result<()> {
         let host = target::running(&self.target.load_to_look()?)?;
         let people: Vec<People> = host.get(&format!("/v1/contacts{}", of(self.account.as_ref())))?;
         let shown = if self.json { print_json(&people) } else { print(&screen(&people)) };

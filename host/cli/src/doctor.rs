@@ -32,6 +32,7 @@ use super::target::Target;
 use super::{Ended, status, wait_for};
 
 pub(super) use self::disk::existing;
+pub(super) use self::files::open_to_others;
 use self::findings::{ACCOUNTS, screen};
 pub(super) use self::findings::{Finding, Findings, State};
 

@@ -1,5 +1,6 @@
 //! Many accounts: which of them a command shows, page by page, and the counts of all of them.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
@@ -273,6 +274,31 @@ pub(super) fn summary(accounts: &[Account], command: &str, width: usize) -> Stri
     text
 }
 
+/// Says which rooms accounts are out of against their will: a sentence for each room and reason, those of most accounts first.
+pub(super) fn lost_rooms(accounts: &[Account]) -> Vec<String> {
+    let mut lost = BTreeMap::<(&str, String), Vec<&str>>::new();
+    for account in accounts {
+        for room in account.rooms.iter().filter(|room| room.is_lost()) {
+            let names = lost.entry((room.room.as_str(), room.why().unwrap_or_default())).or_default();
+            names.push(account.name.as_str());
+        }
+    }
+    let mut lost: Vec<_> = lost.into_iter().collect();
+    lost.sort_by_key(|(_, names)| Reverse(names.len()));
+    let says = |((room, why), names): ((&str, String), Vec<&str>)| match names.as_slice() {
+        [name] => format!("account {name} is out of {room}: {why}"),
+        names => format!("{} accounts are out of {room}: {why}", names.len()),
+    };
+    lost.into_iter().map(says).collect()
+}
+
+/// Shows the first of these rooms, wrapped at `width` columns.
+pub(super) fn rooms(accounts: &[Account], width: usize) -> String {
+    let mut text = String::new();
+    named(&mut text, lost_rooms(accounts).into_iter(), "`parlor rooms`", width);
+    text
+}
+
 /// Shows plugins by version and state, and those that do not run as they should, likewise.
 pub(super) fn plugins(plugins: &[Plugin], width: usize) -> String {
     if plugins.is_empty() {
@@ -377,6 +403,40 @@ pub(super) mod tests {
         let text = plugins(&status.plugins, 80);
         assert!(text.contains("echo 0.1.0  5000      1            4999\n"), "{text}");
         assert!(text.ends_with("\necho on a0003 is quarantined: it failed too often\n"), "{text}");
+    }
+
+    /// Puts accounts out of a room of their own, and the first `count` out of one room together.
+    pub(in super::super) fn put_out(status: &mut Status, count: usize) {
+        for (number, account) in status.accounts.iter_mut().enumerate() {
+            let out = |room: &str, why: &str| {
+                json!({
+                    "account": account.name, "room": room, "state": "out", "kept": true,
+                    "left": { "at": "2026-10-15T12:00:00Z", "why": why },
+                })
+            };
+            let own = out(&format!("r{number:04}@muc.example.org"), "left");
+            let shared = (number < count).then(|| out("den@muc.example.org", "banned"));
+            account.rooms = serde_json::from_value([Some(own), shared].into_iter().flatten().collect()).unwrap();
+        }
+    }
+
+    #[test]
+    fn rooms_that_accounts_are_out_of_are_counted_above_twenty_accounts() {
+        let mut status = fleet(31);
+        assert_eq!(rooms(&status.accounts, 80), "");
+        put_out(&mut status, 23);
+        let says = "\n23 accounts are out of den@muc.example.org: banned\n";
+        assert_eq!(rooms(&status.accounts, 80), says, "they left the others by themselves");
+        put_out(&mut status, 1);
+        assert_eq!(rooms(&status.accounts, 80), "\naccount a0000 is out of den@muc.example.org: banned\n");
+        for account in &mut status.accounts {
+            for room in &mut account.rooms {
+                room.left.as_mut().unwrap().why = "kicked".to_owned();
+            }
+        }
+        let text = rooms(&status.accounts, 80);
+        assert_eq!(text.lines().count(), 1 + NAMED + 1, "{text}");
+        assert!(text.ends_with("\n… and 22 more: `parlor rooms`\n"), "{text}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use parlor::alerts;
 use parlor::control::chat::Chat;
 use parlor::control::lines::Lines;
 use parlor::control::lines::SAYS;
-use parlor::control::metrics::Metrics;
+use parlor::control::metrics::{Metrics, MetricsPort};
 use parlor::control::server::{Control, HostHandle, ORDERS, Order};
 use parlor::host::{Host, account_started};
 use parlor::memory;
@@ -46,6 +46,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use super::Ended;
+use super::doctor::open_to_others;
 use super::show::is_for_eyes;
 use super::target::{Target, is_own_host};
 use crate::traces::Collector;
@@ -122,6 +123,9 @@ impl Run {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
+        for open in open_to_others(&config) {
+            tracing::warn!("{}: {}", open.says, open.remedy);
+        }
         let result = runtime.block_on(stand(config, written, lines, self.metrics, self.compile_first));
         if let Some(collector) = collector {
             collector.stop();
@@ -176,6 +180,7 @@ async fn stand(
     let mut signals = Signals::listen()?;
     // The files are watched before they are read, so that no change is missed.
     let mut files = Files::of(&config, written);
+    let metrics = metrics.map(MetricsPort::bind).transpose()?;
     let threads = Threads::of_this_machine().context("the threads of accounts cannot start")?;
     let start = async {
         if compile_first {
@@ -191,10 +196,7 @@ async fn stand(
     let node = Node::start(&host).await?;
     let (orders, mut ordered) = mpsc::channel(ORDERS);
     let mut control = Control::start(HostHandle { host: Arc::clone(&host), lines, orders: orders.clone() })?;
-    let metrics = match metrics {
-        Some(address) => Some(Metrics::start(address, Arc::clone(&host)).await?),
-        None => None,
-    };
+    let metrics = metrics.map(|port| Metrics::start(port, Arc::clone(&host))).transpose()?;
     let webhooks = Listener::start(Arc::clone(&host));
     let mut chat = Chat::start(&host, &orders);
     manager.ready(&host);

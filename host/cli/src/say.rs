@@ -13,7 +13,7 @@ use super::target::{self, Target};
 /// The arguments of `parlor say`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The command writes to a room that the account is in, to an occupant (room@service/nick), or to a person. For a person who is no contact, give --new. The message is encrypted end to end if the chat is. No plugin or hook sees it before it is sent.\n\nExamples:\n  parlor say juliet@example.org 'I am back.'\n  parlor say hall@muc.example.org 'Maintenance at nine.'\n\nExit codes: 0 sent, 1 it cannot be sent, 4 no host runs, 2 wrong usage"
+    after_help = "The command writes to a room that the account is in, to an occupant (room@service/nick), or to a person. For a person who is no contact, give --new. The message is encrypted end to end if the chat is. No plugin or hook sees it before it is sent.\n\nExamples:\n  parlor say juliet@example.org 'I am back.'\n  parlor say hall@muc.example.org 'Maintenance at nine.'\n\nExit codes: 0 sent, or queued until the account is connected again, 1 it cannot be sent, 4 no host runs, 2 wrong usage"
 )]
 pub struct SayArgs {
     /// The recipient: a room, an occupant or a person.
@@ -42,7 +42,30 @@ impl SayArgs {
         let account = self.account.as_ref().map(|name| format!("&account={name}")).unwrap_or_default();
         let (to, text, new) = (escaped(&self.to), escaped(text), flag("new", self.new));
         let said: Said = host.post(&format!("/v1/say?to={to}&text={text}{account}{new}"))?;
-        if self.json { print_json(&said) } else { print(&format!("account {} told {}\n", said.account, said.to)) }
+        if self.json { print_json(&said) } else { print(&told(&said)) }
+    }
+}
+
+/// Says whether the message was sent.
+fn told(said: &Said) -> String {
+    let Said { account, to, queued, .. } = said;
+    if *queued {
+        format!("account {account} is not connected; the message to {to} waits until it is connected again\n")
+    } else {
+        format!("account {account} told {to}\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_waits_is_not_called_sent() {
+        let said = |queued| Said { account: "main".to_owned(), to: "a@b".to_owned(), id: "1".to_owned(), queued };
+        assert_eq!(told(&said(false)), "account main told a@b\n");
+        let waits = told(&said(true));
+        assert!(waits.contains("is not connected") && !waits.contains("told"), "{waits}");
     }
 
     /// Returns the text. Several words without quotes are refused: the shell may have changed what is between them.

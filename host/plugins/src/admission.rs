@@ -79,7 +79,7 @@ pub enum Refusal {
     Blacklisted(PluginId),
     /// The bytes are not those that the owner approved.
     #[error(
-        "the file of {id} has the digest {}, but {} was approved: someone changed the file; if it was you, write `digest = \"{found}\"` under [plugin.{id}] in plugins.toml",
+        "the file of {id} has the digest {}, but {} was approved: the file is not the one that was approved, or the digest in plugins.toml was changed; if you want this file, write `digest = \"{found}\"` under [plugin.{id}] in plugins.toml",
         told_apart(found, approved),
         told_apart(approved, found)
     )]

@@ -304,10 +304,17 @@ impl BookmarkList {
         self.get(room).is_some_and(|bookmark| bookmark.autojoin)
     }
 
-    /// Leaves a room that the settings no longer list.
+    /// Leaves a room that the settings no longer list. One that was never entered is forgotten.
     pub(super) fn leave_unlisted(&self, room: &BareJid, rooms: &mut Rooms, turn: &mut Turn<'_>) {
-        if rooms.stage(room).is_some_and(|stage| stage != Stage::Leaving) && !self.wants(room) {
+        if self.wants(room) {
+            return;
+        }
+        if rooms.stage(room).is_some_and(|stage| stage != Stage::Leaving) {
             rooms.one(room, turn).leave(None);
+        }
+        if rooms.stage(room).is_none() {
+            rooms.records.forget_unless_entered(room);
+            turn.changed = true;
         }
     }
 

@@ -252,6 +252,10 @@ fn entry(request: &Request, by: &By) -> Option<NewAuditEntry> {
         ["v1", "plugins", id, "data", "forget"] => (AuditKind::Run, Some(id), "what it stored is removed".to_owned()),
         ["v1", "rooms", "join"] => (AuditKind::Account, None, format!("the room {} was entered", named("room"))),
         ["v1", "rooms", "leave"] => (AuditKind::Account, None, format!("the room {} was left", named("room"))),
+        ["v1", "contacts", step @ ("accept" | "deny")] => {
+            let done = if step == "accept" { "accepted" } else { "denied" };
+            (AuditKind::Account, None, format!("the request of {} to be a contact was {done}", named("jid")))
+        }
         ["v1", "say"] => (AuditKind::Account, None, format!("it was made to write to {}", named("to"))),
         ["v1", "web", "link"] => {
             let asked = if request.value("asked") == Some("true") { ", for somebody on the log-in page" } else { "" };
@@ -301,6 +305,11 @@ mod tests {
         for (target, kind, what) in [
             ("/v1/rooms/join?room=r@m&account=main", AuditKind::Account, "the room r@m was entered"),
             ("/v1/rooms/leave?room=r@m&account=main", AuditKind::Account, "the room r@m was left"),
+            (
+                "/v1/contacts/accept?jid=a@b&account=main",
+                AuditKind::Account,
+                "the request of a@b to be a contact was accepted",
+            ),
             ("/v1/say?to=a@b&text=secret&account=main", AuditKind::Account, "it was made to write to a@b"),
             (
                 "/v1/web/link?to=a@b&role=viewer&account=main",

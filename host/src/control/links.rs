@@ -48,7 +48,8 @@ pub(super) async fn send(host: &Host, request: &Request, by: &By) -> Result<Said
     };
     let id = audit::recorded(host, request, by, &[&account.name], sending).await?;
     tracing::info!(account = %account.name, owner = %to, "a link to log in to the window was sent");
-    Ok(Said { account: account.name.to_string(), to: to.to_string(), id })
+    let queued = !account.snapshot().connected;
+    Ok(Said { account: account.name.to_string(), to: to.to_string(), id, queued })
 }
 
 /// Returns whether somebody asked for the link on the log-in page.

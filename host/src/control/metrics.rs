@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use hyper::{Method, StatusCode};
 use parlor_base::loopback::Loopback;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use super::http::{self, Answer, TEXT};
 use super::listening::Listening;
@@ -28,6 +29,15 @@ const CONNECTIONS: usize = 8;
 /// The timeout of a request with its response.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The most connections that the system keeps until the server accepts them.
+const BACKLOG: u32 = 1_024;
+
+/// The bound port of a metrics server that does not listen yet. It is bound before the host starts: if it cannot be, nothing has begun.
+pub struct MetricsPort {
+    address: Loopback,
+    socket: TcpSocket,
+}
+
 /// A listening metrics server.
 pub struct Metrics(Listening);
 
@@ -41,11 +51,27 @@ pub struct MetricsError {
     pub cause: io::Error,
 }
 
+impl MetricsPort {
+    /// Binds the port of this address.
+    pub fn bind(address: Loopback) -> Result<Self, MetricsError> {
+        let socket = bound(address.address()).map_err(|cause| MetricsError { address, cause })?;
+        Ok(Self { address, socket })
+    }
+}
+
+fn bound(at: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if at.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A connection of an earlier host that has ended is not in the way.
+    socket.set_reuseaddr(true)?;
+    socket.bind(at)?;
+    Ok(socket)
+}
+
 impl Metrics {
-    /// Listens on this address.
-    pub async fn start(address: Loopback, host: Arc<Host>) -> Result<Self, MetricsError> {
-        let listener = TcpListener::bind(address.address()).await;
-        let listener = listener.map_err(|cause| MetricsError { address, cause })?;
+    /// Listens on this port.
+    pub fn start(port: MetricsPort, host: Arc<Host>) -> Result<Self, MetricsError> {
+        let MetricsPort { address, socket } = port;
+        let listener = socket.listen(BACKLOG).map_err(|cause| MetricsError { address, cause })?;
         let at = listener.local_addr().unwrap_or(address.address());
         tracing::info!(%at, "metrics are served");
         let listener = Arc::new(listener);

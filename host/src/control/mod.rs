@@ -24,6 +24,8 @@
 //! | `GET /v1/rooms` | [`Room`](views::Room)s of all accounts, or of `account`, with the plugins in them |
 //! | `GET /v1/rooms/show?room=JID&account=NAME` | one of them |
 //! | `GET /v1/contacts` | [`People`](views::People) of all accounts, or of `account` |
+//! | `POST /v1/contacts/accept?jid=JID&account=NAME` | lets a person who asks see the account's presence, and answers like `contacts` |
+//! | `POST /v1/contacts/deny?jid=JID&account=NAME` | denies such a request, and answers likewise |
 //! | `POST /v1/rooms/join?room=JID&account=NAME` | enters a room, and answers with it; also `nick`, `bookmark` and `new` |
 //! | `POST /v1/rooms/leave?room=JID&account=NAME` | leaves a room, and answers likewise; also `bookmark` |
 //! | `POST /v1/say?to=JID&text=TEXT&account=NAME` | sends a message as the account, and answers with [`Said`](views::Said) |

@@ -12,8 +12,8 @@ use parlor_runtime::account::room_news::remedy;
 use parlor_runtime::account::{Asker, Shared};
 use parlor_session::permissions::{Granted, Target};
 use parlor_session::{
-    CloseRoom, Departure, OpenRoom, RemoveBookmark, RoomOptions, RoomRecord, RoomState, SendMessage, SetBookmark,
-    Snapshot,
+    ChangeContact, CloseRoom, ContactChange, Departure, OpenRoom, RemoveBookmark, RoomOptions, RoomRecord, RoomState,
+    SendMessage, SetBookmark, Snapshot,
 };
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Actor, Bookmark, Draft, MessageKind};
@@ -124,7 +124,7 @@ fn with_plugins(mut room: Room, account: &Shared, plugins: &[PluginStatus]) -> R
 async fn current(host: &Host, account: &Shared, jid: &BareJid) -> Room {
     let plugins = host.status().await;
     let snapshot = account.snapshot();
-    let never = RoomRecord { state: RoomState::Out, since: None, next: None, departure: None };
+    let never = RoomRecord { state: RoomState::Out, since: None, next: None, departure: None, entered: false };
     let record = snapshot.room_records.rooms.get(jid).map_or(&never, |record| &**record);
     with_plugins(room_view(account, &snapshot, jid, record), account, &plugins)
 }
@@ -214,25 +214,49 @@ pub(super) async fn leave(host: &Host, request: &Request, by: &By) -> Result<Roo
 
 /// Returns the contacts of all accounts, or of one.
 pub(super) fn people(host: &Host, request: &Request) -> Result<Vec<People>, Refusal> {
-    let people = |account: Arc<Shared>| {
-        let snapshot = account.snapshot();
-        let contacts = snapshot.contacts.iter().flat_map(|contacts| contacts.values());
-        let contacts = contacts.map(|one| Person {
-            jid: one.jid.to_string(),
-            name: escape_untrusted(&one.fullname, LONGEST),
-            subscription: escape_untrusted(&one.subscription, LONGEST),
-            status: one.chat_status().to_owned(),
-            asks: one.requesting,
-            groups: one.groups.iter().map(|group| escape_untrusted(group, LONGEST)).collect(),
-        });
-        People {
-            account: account.name.to_string(),
-            node: None,
-            known: snapshot.contacts.is_some(),
-            contacts: contacts.collect(),
-        }
+    Ok(accounts(host, request)?.iter().map(|account| people_of(account)).collect())
+}
+
+fn people_of(account: &Shared) -> People {
+    let snapshot = account.snapshot();
+    let contacts = snapshot.contacts.iter().flat_map(|contacts| contacts.values());
+    let contacts = contacts.map(|one| Person {
+        jid: one.jid.to_string(),
+        name: escape_untrusted(&one.fullname, LONGEST),
+        subscription: escape_untrusted(&one.subscription, LONGEST),
+        status: one.chat_status().to_owned(),
+        asks: one.requesting,
+        groups: one.groups.iter().map(|group| escape_untrusted(group, LONGEST)).collect(),
+    });
+    People {
+        account: account.name.to_string(),
+        node: None,
+        known: snapshot.contacts.is_some(),
+        contacts: contacts.collect(),
+    }
+}
+
+/// Grants (`accepts`) or denies the request of a person to see an account's presence, and returns the contacts of the account.
+pub(super) async fn answer(host: &Host, request: &Request, accepts: bool, by: &By) -> Result<Vec<People>, Refusal> {
+    let text = request.value("jid").ok_or_else(|| Refusal::Value("`jid` is the address of a person".to_owned()))?;
+    let jid = BareJid::new(text).map_err(|error| no_address(text, &error.to_string()))?;
+    let is_asked = |one: &Arc<Shared>| {
+        let snapshot = one.snapshot();
+        snapshot.contacts.as_ref().is_some_and(|all| all.get(&jid).is_some_and(|person| person.requesting))
     };
-    Ok(accounts(host, request)?.into_iter().map(people).collect())
+    let mut asked: Vec<_> = host.accounts().into_iter().filter(is_asked).collect();
+    let is_clear = request.value("account").is_none() && asked.len() == 1;
+    let account = if is_clear { asked.remove(0) } else { account(host, request)? };
+    if !is_asked(&account) {
+        return Err(Refusal::Value(format!(
+            "{jid} does not ask account {} to be a contact: `parlor contacts` lists who asks",
+            account.name
+        )));
+    }
+    let change = ChangeContact { jid, change: if accepts { ContactChange::Accept } else { ContactChange::Deny } };
+    let changing = async { account.ask(Asker::Host, &Granted::HOST, change).await.map_err(|error| not_done(&error)) };
+    audit::recorded(host, request, by, &[&account.name], changing).await?;
+    Ok(vec![people_of(&account)])
 }
 
 /// Sends a message to a room or a person, as the account.
@@ -266,7 +290,8 @@ pub(super) async fn say(host: &Host, request: &Request, by: &By) -> Result<Said,
     let send = SendMessage { to: to.clone(), kind, draft };
     let sending = async { account.ask(Asker::Host, &Granted::HOST, send).await.map_err(|error| not_done(&error)) };
     let id = audit::recorded(host, request, by, &[&account.name], sending).await?;
-    Ok(Said { account: account.name.to_string(), to: to.to_string(), id })
+    let queued = !account.snapshot().connected;
+    Ok(Said { account: account.name.to_string(), to: to.to_string(), id, queued })
 }
 
 fn not_done(error: &CallError) -> Refusal {

@@ -49,6 +49,28 @@ pub(super) struct Routes {
     pub(super) followers: Arc<Semaphore>,
 }
 
+/// Returns why there is no answer: the path is for another method, or there is no such path.
+fn no_route(path: &[&str]) -> Refusal {
+    match path {
+        ["v1", "status" | "audit" | "cluster" | "logs" | "schedules" | "rooms" | "contacts" | "keys"]
+        | ["v1", "rooms", "show"]
+        | ["v1", "accounts", _, "keys"]
+        | ["v1", "plugins", _]
+        | ["v1", "plugins", _, "explain" | "webhooks" | "schedules"] => Refusal::Method(Method::GET),
+        ["v1", "reload" | "configure" | "say"]
+        | ["v1", "rooms", "join" | "leave"]
+        | ["v1", "contacts", "accept" | "deny"]
+        | ["v1", "cluster", "drain"]
+        | ["v1", "web", "link"]
+        | ["v1", "plugins", _, "restart"]
+        | ["v1", "accounts", _, "keys", "trust" | "distrust" | "reset" | "verify" | "answer"]
+        | ["v1", "plugins", _, "webhooks", "replay" | "rotate"]
+        | ["v1", "plugins", _, "schedules", "pause" | "resume"]
+        | ["v1", "plugins", _, "data", "import" | "forget"] => Refusal::Method(Method::POST),
+        _ => Refusal::ControlPath,
+    }
+}
+
 /// Returns what a plugin has on each of its accounts, or on this one.
 fn on_accounts<T>(
     all: Option<Vec<(AccountName, T)>>,
@@ -109,6 +131,9 @@ impl Routes {
             (&Method::POST, ["v1", "rooms", "join"]) => json(&rooms::join(&self.handle.host, &request, &by).await?),
             (&Method::POST, ["v1", "rooms", "leave"]) => json(&rooms::leave(&self.handle.host, &request, &by).await?),
             (&Method::GET, ["v1", "contacts"]) => json(&rooms::people(&self.handle.host, &request)?),
+            (&Method::POST, ["v1", "contacts", step @ ("accept" | "deny")]) => {
+                json(&rooms::answer(&self.handle.host, &request, *step == "accept", &by).await?)
+            }
             (&Method::POST, ["v1", "say"]) => json(&rooms::say(&self.handle.host, &request, &by).await?),
             (&Method::POST, ["v1", "web", "link"]) => json(&links::send(&self.handle.host, &request, &by).await?),
             (&Method::GET, ["v1", "cluster"]) => cluster::show(&self.handle.host).await,
@@ -131,27 +156,7 @@ impl Routes {
             (&Method::POST, ["v1", "reload"]) => self.reload(Order::Reload, &request, &by).await,
             (&Method::POST, ["v1", "configure"]) => self.reload(Order::ReloadAll, &request, &by).await,
             (&Method::POST, ["v1", "plugins", id, "restart"]) => self.restart(plugin(id)?, &request, &by).await,
-            (
-                _,
-                ["v1", "status" | "audit" | "cluster" | "logs" | "schedules" | "rooms" | "contacts" | "keys"]
-                | ["v1", "rooms", "show"]
-                | ["v1", "accounts", _, "keys"]
-                | ["v1", "plugins", _]
-                | ["v1", "plugins", _, "explain" | "webhooks" | "schedules"],
-            ) => Err(Refusal::Method(Method::GET)),
-            (
-                _,
-                ["v1", "reload" | "configure" | "say"]
-                | ["v1", "rooms", "join" | "leave"]
-                | ["v1", "cluster", "drain"]
-                | ["v1", "web", "link"]
-                | ["v1", "plugins", _, "restart"]
-                | ["v1", "accounts", _, "keys", "trust" | "distrust" | "reset" | "verify" | "answer"]
-                | ["v1", "plugins", _, "webhooks", "replay" | "rotate"]
-                | ["v1", "plugins", _, "schedules", "pause" | "resume"]
-                | ["v1", "plugins", _, "data", "import" | "forget"],
-            ) => Err(Refusal::Method(Method::POST)),
-            _ => Err(Refusal::ControlPath),
+            _ => Err(no_route(&path)),
         }
     }
 

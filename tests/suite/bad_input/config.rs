@@ -241,6 +241,44 @@ async fn a_password_that_others_can_read_is_warned_about_and_used() {
 }
 
 #[tokio::test]
+async fn files_that_others_can_write_are_warned_about_and_used() {
+    let (_folder, home) = lonely();
+    home.write("plugins.toml", "").unwrap();
+    let set = |file: &str, mode| {
+        std::fs::set_permissions(home.path().join(file), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let sentences = [
+        ("parlor.toml", "decide where accounts log in and who their owners are"),
+        ("plugins.toml", "decide what plugins may do"),
+    ];
+    for mode in [0o666, 0o644] {
+        for (file, _) in sentences {
+            set(file, mode);
+        }
+        let mut host = home.start().unwrap();
+        says(&host, "cannot connect, trying again").await;
+        for (file, may) in sentences {
+            let warning = format!("others on this machine may write {file}, and {may}: chmod go-w {file}");
+            assert_eq!(host.lines(&warning, &[]).len(), usize::from(mode == 0o666), "{warning}");
+        }
+        assert!(host.stop(SOON).await.unwrap().success());
+    }
+}
+
+#[tokio::test]
+async fn a_port_for_metrics_that_is_in_use_ends_the_host_before_anything_starts() {
+    let (_folder, home) = lonely();
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = other.local_addr().unwrap().to_string();
+    let end = End::of(&home, &["run", "--metrics", &at]).await;
+    let sentence = format!(
+        "metrics cannot be served on {at} (Address already in use (os error 98)): name another port with --metrics"
+    );
+    assert_eq!(end.sentence(), sentence);
+    assert!(!home.path().join("data").exists(), "no host has begun");
+}
+
+#[tokio::test]
 async fn a_second_host_on_the_same_data_folder_is_refused_and_the_first_goes_on() {
     let (_folder, home) = lonely();
     let mut first = home.start().unwrap();

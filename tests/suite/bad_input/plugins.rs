@@ -110,8 +110,8 @@ async fn a_file_that_changed_since_it_was_approved_does_not_run() {
     assert_eq!(
         refused(&home, "snoop", entry).await,
         format!(
-            "the file of snoop has the digest {}, but {} was approved: someone changed the file; if it was you, write \
-             `digest = \"{}\"` under [plugin.snoop] in plugins.toml",
+            "the file of snoop has the digest {}, but {} was approved: the file is not the one that was approved, or the digest in plugins.toml was \
+             changed; if you want this file, write `digest = \"{}\"` under [plugin.snoop] in plugins.toml",
             short(&other.digest),
             short(&snoop.digest),
             other.digest

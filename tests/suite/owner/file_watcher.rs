@@ -112,6 +112,9 @@ async fn accounts_in_a_file_of_their_own_count_at_once_and_do_not_vanish_with_it
     refused(2, "accounts.toml is empty").await;
     std::fs::remove_file(home.path().join("accounts.toml")).unwrap();
     refused(3, "accounts.toml is gone").await;
+    let list = ended(home.run(&["account", "list"]).await.unwrap(), 0).stdout;
+    assert!(!list.contains("second@") && list.contains("accounts.toml is gone"), "{list}");
+    assert!(list.contains("`parlor status` shows the accounts that it has"), "{list}");
     ended(home.run(&["reload"]).await.unwrap(), 1);
     refused(4, "accounts.toml is gone").await;
     home.write("accounts.toml", "").unwrap();

@@ -156,6 +156,18 @@ async fn the_audit_has_the_account_that_acted_and_also_what_failed() {
 }
 
 #[tokio::test]
+async fn words_of_an_owner_wait_while_the_account_is_not_connected() {
+    let juliet = juliet().await;
+    let (mut home, host, _) = owned(&juliet, &[]).await;
+    let nobody = format!("127.0.0.1:{}", ports::free().unwrap());
+    home.amend("main", "server", Some(nobody.into())).unwrap();
+    host.wait_count("connection lost, reconnecting", &[("account", "main")], 1, SOON).await.unwrap();
+    let person = juliet.jid().to_bare();
+    let said = shown(&home, &["say", person.as_str(), "psst", "--new"]).await;
+    assert_eq!(said["queued"], true, "{said}");
+}
+
+#[tokio::test]
 async fn contacts_are_listed() {
     let mut juliet = juliet().await;
     let (home, _host, account) = owned(&juliet, &[]).await;
@@ -170,7 +182,13 @@ async fn contacts_are_listed() {
             break;
         }
     }
-    assert!(text.contains("asks") && text.contains(juliet.jid().to_bare().as_str()), "{text}");
+    let person = juliet.jid().to_bare();
+    assert!(text.contains("asks") && text.contains(person.as_str()), "{text}");
+    let nobody = ended(home.run(&["contacts", "accept", "nobody@localhost"]).await.unwrap(), 1).stderr;
+    assert!(nobody.contains("`parlor contacts` lists who asks"), "{nobody}");
+    let people = shown(&home, &["contacts", "accept", person.as_str()]).await;
+    let contact = &people[0]["contacts"][0];
+    assert_eq!((&contact["subscription"], &contact["asks"]), (&json!("from"), &json!(false)), "{people}");
 }
 
 #[tokio::test]

@@ -392,7 +392,7 @@ async fn what_is_broken_is_named_with_its_remedy() {
         ("configuration", "warning", "others on this machine may read the password"),
         ("files", "broken", "others on this machine may write"),
         ("plugin greedy", "broken", "needs what was not granted"),
-        ("plugin swapped", "broken", "someone changed the file"),
+        ("plugin swapped", "broken", "the file is not the one that was approved"),
         ("plugin keyless", "broken", "its secret key is unavailable"),
         ("host", "fine", "none runs"),
         ("account main", "broken", "refused the password"),

@@ -21,26 +21,16 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     let count = findings.findings.len();
     let accounts = accounts_file(&config.path);
     let files = || [&config.path, &config.plugins].into_iter().chain(&accounts);
-    for path in files() {
-        let found = match path.metadata() {
-            Ok(found) => found,
-            // The host runs on without its accounts, and says nothing.
-            Err(error) if accounts.as_ref() == Some(path) && path.is_symlink() => {
-                let says = format!("the link {} leads nowhere, so its accounts are missing: {error}", path.escaped());
-                findings.broken(CHECK, says, "bring back the file that it names, or remove the link");
-                continue;
-            }
-            Err(_) => continue,
-        };
-        if found.permissions().mode() & 0o022 != 0 {
-            let control = if accounts.as_ref() == Some(path) {
-                "change its accounts and how they log in"
-            } else {
-                "decide what plugins may do"
-            };
-            let says = format!("others on this machine may write {}, and {control}", path.escaped());
-            findings.broken(CHECK, says, &format!("chmod go-w {}", shell_word(&path.to_string_lossy())));
-        }
+    if let Some(path) = &accounts
+        && path.is_symlink()
+        && let Err(error) = path.metadata()
+    {
+        // The host runs on without its accounts, and says nothing.
+        let says = format!("the link {} leads nowhere, so its accounts are missing: {error}", path.escaped());
+        findings.broken(CHECK, says, "bring back the file that it names, or remove the link");
+    }
+    for Open { says, remedy } in open_to_others(config) {
+        findings.broken(CHECK, says, &remedy);
     }
     let written = write(&config.data);
     let mut is_denied_as_another = false;
@@ -82,6 +72,33 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     if findings.findings.len() == count {
         findings.fine(CHECK, "nobody else can write the configuration and the policy, or look into the data folder");
     }
+}
+
+/// A file of the configuration that others on this machine can write.
+pub(crate) struct Open {
+    /// Which one, and what they can decide by it.
+    pub(crate) says: String,
+    /// The command that corrects it.
+    pub(crate) remedy: String,
+}
+
+/// Returns the files of the configuration that others on this machine can write.
+pub(crate) fn open_to_others(config: &Config) -> Vec<Open> {
+    let accounts = accounts_file(&config.path);
+    let may = [
+        (Some(&config.path), "decide where accounts log in and who their owners are"),
+        (Some(&config.plugins), "decide what plugins may do"),
+        (accounts.as_ref(), "decide which accounts there are"),
+    ];
+    let open = may.into_iter().filter_map(|(path, may)| {
+        let path = path?;
+        let is_open = path.metadata().is_ok_and(|found| found.permissions().mode() & 0o022 != 0);
+        is_open.then(|| Open {
+            says: format!("others on this machine may write {}, and {may}", path.escaped()),
+            remedy: format!("chmod go-w {}", shell_word(&path.to_string_lossy())),
+        })
+    });
+    open.collect()
 }
 
 /// Writes a file into a folder, and removes it. If the folder does not exist, it checks whether it could be created.

@@ -14,11 +14,21 @@ pub(super) struct Files {
     watch: Option<FileWatcher>,
 }
 
-/// The configuration file and the `accounts.toml` beside it, with the digests of the last versions that were read.
+/// The configuration file and the `accounts.toml` beside it, with what was there when they were last read.
 pub(super) struct ConfigFile {
     path: PathBuf,
     overrides: Overrides,
-    read: [Option<Digest>; 2],
+    read: [Found; 2],
+}
+
+/// What is at the path of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    /// A file with a text of this digest.
+    Text(Digest),
+    /// A folder, a pipe, or a file that cannot be read.
+    Other,
 }
 
 impl Files {
@@ -44,12 +54,12 @@ impl Files {
 impl ConfigFile {
     /// Returns the files that were just read.
     pub(super) fn of(path: &Path, overrides: Overrides) -> Self {
-        Self { path: path.to_owned(), overrides, read: digests(path) }
+        Self { path: path.to_owned(), overrides, read: found(path) }
     }
 
     /// Reads the files again.
     pub(super) fn read(&mut self) -> Result<Config, ConfigError> {
-        self.read = digests(&self.path);
+        self.read = found(&self.path);
         Config::load(&self.path, &self.overrides)
     }
 
@@ -57,24 +67,25 @@ impl ConfigFile {
     /// refused a later one. If its accounts come from another text than the one that is there, that is a change, too: a version of
     /// other nodes may have come meanwhile, which the owner replaced by the text from before.
     pub(super) fn read_if_changed(&mut self, in_use: Option<&Config>) -> Option<Result<Config, ConfigError>> {
-        let found = digests(&self.path);
-        let [_, accounts] = found;
-        let is_another =
-            |config: &Config| accounts.is_some() && accounts != config.accounts_file.as_ref().map(|file| file.digest);
+        let found = found(&self.path);
+        let is_another = |config: &Config| match found {
+            [_, Found::Text(accounts)] => config.accounts_file.as_ref().is_none_or(|file| file.digest != accounts),
+            [_, Found::Nothing | Found::Other] => false,
+        };
         (found != self.read || in_use.is_some_and(is_another)).then(|| self.read())
     }
 }
 
-/// Returns the digests of the configuration file and of its `accounts.toml`.
-fn digests(path: &Path) -> [Option<Digest>; 2] {
-    [digest(path), accounts_file(path).and_then(|file| digest(&file))]
+/// Returns what is at the paths of the configuration file and of its `accounts.toml`.
+fn found(path: &Path) -> [Found; 2] {
+    [look(path), accounts_file(path).map_or(Found::Nothing, |file| look(&file))]
 }
 
-/// Returns the digest of a file, if it can be read.
-fn digest(path: &Path) -> Option<Digest> {
+fn look(path: &Path) -> Found {
+    let Ok(metadata) = path.metadata() else { return Found::Nothing };
     // A pipe cannot be read twice.
-    let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
-    is_file.then(|| std::fs::read(path).ok()).flatten().map(|bytes| Digest::of(&bytes))
+    let text = metadata.is_file().then(|| std::fs::read(path).ok()).flatten();
+    text.map_or(Found::Other, |bytes| Found::Text(Digest::of(&bytes)))
 }
 
 #[cfg(test)]
@@ -113,6 +124,19 @@ mod tests {
         assert_eq!(read.accounts.len(), 2);
         assert!(file.read_if_changed(Some(&read)).is_none());
         assert!(file.read_if_changed(None).is_none(), "one that was refused is not read over and over");
+    }
+
+    #[test]
+    fn a_folder_in_place_of_the_accounts_that_is_removed_is_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, beside) = (folder.path().join("parlor.toml"), folder.path().join("accounts.toml"));
+        fs::write(&path, MAIN).unwrap();
+        let mut file = ConfigFile::of(&path, overrides());
+        fs::create_dir(&beside).unwrap();
+        file.read_if_changed(None).unwrap().unwrap_err();
+        assert!(file.read_if_changed(None).is_none());
+        fs::remove_dir(&beside).unwrap();
+        assert_eq!(file.read_if_changed(None).unwrap().unwrap().accounts.len(), 1);
     }
 
     #[test]

@@ -113,6 +113,15 @@ fn five_thousand_accounts_are_a_screen() {
 }
 
 #[test]
+fn rooms_that_many_accounts_are_out_of_are_on_the_screen() {
+    let mut status = fleet::tests::fleet(31);
+    fleet::tests::put_out(&mut status, 23);
+    let text = screen(&status, 80);
+    assert!(text.contains("\n23 accounts are out of den@muc.example.org: banned\n"), "{text}");
+    assert_eq!(status.all_ills(), ["account a0007 is failed", "plugin echo is quarantined"], "as with fewer accounts");
+}
+
+#[test]
 fn how_an_account_encrypts_stands_below_the_accounts_and_fits_into_80_columns() {
     let status: Status = serde_json::from_value(json!({
         "running": true, "data": "data", "policy": "plugins.toml", "plugins": [],

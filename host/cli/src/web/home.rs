@@ -49,6 +49,7 @@ fn shown(status: &Status, link: &dyn Fn(&str) -> String) -> Markup {
             @if are_many { (many_accounts(&status.accounts, link)) } @else {
                 ul.cards { @for account in &status.accounts { (one_account(account, link)) } }
             }
+            (lost_rooms(&status.accounts, link))
             p { a href=(link("/accounts")) { "All accounts" } }
             h2 { "Plugins" }
             @if status.plugins.is_empty() { p { "There are none." } }
@@ -67,6 +68,21 @@ fn many_accounts(accounts: &[Account], link: &dyn Fn(&str) -> String) -> Markup 
         ul.cards { @for account in away.iter().take(NAMED) { (one_account(account, link)) } }
         @if away.len() > NAMED {
             p { a href=(link("/accounts?state=away")) { (away.len() - NAMED) " more that are away" } }
+        }
+    }
+}
+
+/// Says which rooms accounts are out of against their will.
+fn lost_rooms(accounts: &[Account], link: &dyn Fn(&str) -> String) -> Markup {
+    let (lost, more) = first(fleet::lost_rooms(accounts));
+    html! {
+        @if !lost.is_empty() {
+            ul { @for says in &lost { li { (stranger(says)) } } }
+            p {
+                a href=(link("/rooms?state=out")) {
+                    @if more > 0 { (more) " more, and why" } @else { "The rooms that accounts are out of, and why" }
+                }
+            }
         }
     }
 }
@@ -166,6 +182,19 @@ pub(super) mod tests {
             assert!(text.contains(words), "no {words} in {text}");
         }
         assert!(!text.contains("a4999"), "{text}");
+    }
+
+    #[test]
+    fn rooms_that_accounts_are_out_of_are_counted_with_few_accounts_and_with_many() {
+        let link = |path: &str| format!("/base{path}");
+        for count in [3, 5_000] {
+            let mut status = fleet::tests::fleet(count);
+            assert!(!shown(&status, &link).into_string().contains("out of"));
+            fleet::tests::put_out(&mut status, 2);
+            let text = shown(&status, &link).into_string();
+            assert!(text.contains("2 accounts are out of den@muc.example.org: banned"), "{text}");
+            assert!(text.contains("href=\"/base/rooms?state=out\""), "{text}");
+        }
     }
 
     #[test]

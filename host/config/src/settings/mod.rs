@@ -398,6 +398,16 @@ mod tests {
             ),
             (
                 "auto_join_rooms",
+                json!(["den"]),
+                "the setting \"auto_join_rooms\" lists \"den\", which has no name before an @: write it whole, such as \"den@conference.example.org\"",
+            ),
+            (
+                "auto_join_rooms",
+                json!([{ "jid": "den", "nick": "c" }]),
+                "the setting \"auto_join_rooms\" lists \"den\", which has no name before an @: write it whole, such as \"den@conference.example.org\"",
+            ),
+            (
+                "auto_join_rooms",
                 json!([{ "jid": "a@b", "nickname": "c" }]),
                 "the setting \"auto_join_rooms\" has a room with the unknown key \"nickname\": write { jid = \"…\", nick = \"…\" }",
             ),

@@ -201,18 +201,19 @@ impl SettingRule {
 impl SettingKind {
     fn check_entry(self, entry: &Value) -> Result<(), String> {
         match (self, entry) {
-            (Self::Jids | Self::Rooms, Value::String(jid)) => bare_jid(jid),
-            (Self::Rooms, Value::Object(room)) => {
-                if let Some(other) = room.keys().find(|key| !matches!(key.as_str(), "jid" | "nick")) {
+            (Self::Jids, Value::String(jid)) => bare_jid(jid),
+            (Self::Rooms, Value::String(jid)) => room(jid),
+            (Self::Rooms, Value::Object(keys)) => {
+                if let Some(other) = keys.keys().find(|key| !matches!(key.as_str(), "jid" | "nick")) {
                     return Err(format!(
                         "has a room with the unknown key {other:?}: write {{ jid = \"…\", nick = \"…\" }}"
                     ));
                 }
-                match (room.get("jid"), room.get("nick")) {
-                    (Some(Value::String(jid)), None | Some(Value::Null)) => bare_jid(jid),
+                match (entry.get("jid"), entry.get("nick")) {
+                    (Some(Value::String(jid)), None | Some(Value::Null)) => room(jid),
                     (Some(Value::String(jid)), Some(Value::String(nick))) => {
                         text_fits(nick)?;
-                        bare_jid(jid)
+                        room(jid)
                     }
                     _ => Err("has a room that is not { jid = \"…\", nick = \"…\" }".to_owned()),
                 }
@@ -223,6 +224,18 @@ impl SettingKind {
             (_, other) => Err(format!("must list strings, not {}", a(other))),
         }
     }
+}
+
+/// Checks the address of a room: it has a node, since one without is that of a service (XEP-0045, section 4.1).
+fn room(text: &str) -> Result<(), String> {
+    bare_jid(text)?;
+    if BareJid::new(text).is_ok_and(|jid| jid.node().is_none()) {
+        let shown: String = text.chars().take(128).collect();
+        return Err(format!(
+            "lists {shown:?}, which has no name before an @: write it whole, such as \"den@conference.example.org\""
+        ));
+    }
+    Ok(())
 }
 
 fn bare_jid(text: &str) -> Result<(), String> {

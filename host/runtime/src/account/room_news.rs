@@ -76,7 +76,10 @@ pub fn remedy(room: &BareJid, record: &RoomRecord) -> String {
         }
         ("destroyed", None) => "take it out of `auto_join_rooms` and the bookmarks, if it stands there".to_owned(),
         ("left", _) => format!("{join} enters it again"),
-        _ => format!("do as it says, then {join}"),
+        ("nickname-taken", _) => format!(
+            "somebody else has the nickname there: choose another one by the setting `nickname`, or by `nick` of the room in `auto_join_rooms`, then {join}"
+        ),
+        _ => format!("check that the room exists and lets the account in, then {join}"),
     }
 }
 
@@ -112,13 +115,16 @@ mod tests {
                 actor: None,
                 alternative: None,
             })),
+            entered: false,
         };
         let word = shell_word(room.as_str());
-        for why in ["kicked", "banned", "affiliation", "members-only", "refused", "left"] {
+        for why in ["kicked", "banned", "affiliation", "members-only", "nickname-taken", "refused", "left"] {
             let says = remedy(&room, &record(why, RoomState::Out));
             assert!(says.contains(&format!("`parlor rooms join {word}`")), "{why}: {says}");
         }
         assert!(remedy(&room, &record("destroyed", RoomState::Out)).contains("auto_join_rooms"));
+        let taken = remedy(&room, &record("nickname-taken", RoomState::Out));
+        assert!(taken.contains("the setting `nickname`") && taken.contains("then `parlor rooms join"), "{taken}");
         let waits = remedy(&room, &record("kicked", RoomState::Waiting));
         assert_eq!(waits, "the account tries again by itself");
     }

@@ -3,6 +3,7 @@
 //! Most settings are read whenever they are needed. Changes that affect something already in progress, on this stream
 //! or before it, take effect here.
 
+use jid::BareJid;
 use parlor_config::Settings;
 
 use super::Features;
@@ -27,8 +28,17 @@ impl Features {
     }
 
     pub(crate) fn settings_changed(&mut self, settings: Settings, turn: &mut Turn<'_>) {
+        let is_named_anew = turn.settings.nickname != settings.nickname
+            || turn.settings.muc_nickname_from_jid != settings.muc_nickname_from_jid
+            || turn.settings.auto_join_rooms != settings.auto_join_rooms;
+        let bookmark_of = |room: &BareJid| self.bookmarks.get(room).cloned();
+        let mut named = if is_named_anew { self.rooms.named_by_settings(&bookmark_of, turn) } else { Vec::new() };
         let before = std::mem::replace(&mut turn.settings, settings);
         turn.changed = true;
+        // A room that is no longer listed is left, or stays as it is.
+        let lists = |settings: &Settings, room: &BareJid| settings.auto_join_rooms.iter().any(|one| one.jid == *room);
+        named.retain(|room| !lists(&before, room) || lists(&turn.settings, room));
+        self.rooms.rename(&named, &bookmark_of, turn);
         turn.configure_own();
         // The status was not set otherwise yet, and was not announced.
         if before.default_state != turn.settings.default_state

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use jid::BareJid;
 use jiff::Timestamp;
-use parlor_stanza::error::CallError;
+use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::Actor;
 
 /// Maximum number of rooms of which something is known, those that the account is out of included.
@@ -46,7 +46,7 @@ impl RoomState {
 pub struct Departure {
     /// When that was.
     pub at: Timestamp,
-    /// Why, in the words of the contract (`room.left` of `wit/types.wit`).
+    /// Why, in the words of the contract (`room.left` of `wit/types.wit`), or `nickname-taken`.
     pub why: &'static str,
     /// The reason that was stated, or the error.
     pub reason: Option<String>,
@@ -65,6 +65,7 @@ impl Departure {
                     "forbidden" => "banned",
                     "gone" => "destroyed",
                     "registration-required" => "members-only",
+                    _ if is_nickname_taken(error) => "nickname-taken",
                     _ => "refused",
                 };
                 (why, error.text.clone(), error.gone_to.clone())
@@ -79,6 +80,13 @@ impl Departure {
     pub fn is_against_its_will(&self) -> bool {
         self.why != "left"
     }
+}
+
+/// Returns whether a room refuses us because our nickname is taken. Tigase uses another condition, which also means that creating rooms
+/// is forbidden; only the text tells them apart.
+pub(crate) fn is_nickname_taken(error: &StanzaError) -> bool {
+    let says_so = || error.text.as_deref().is_some_and(|text| text.starts_with("Nickname already in use"));
+    error.condition == "conflict" || (error.condition == "not-allowed" && says_so())
 }
 
 /// Cuts a reason to the length that is kept.
@@ -98,6 +106,8 @@ pub struct RoomRecord {
     pub next: Option<Timestamp>,
     /// Its last departure, also while it is in again.
     pub departure: Option<Arc<Departure>>,
+    /// Whether it was ever in it.
+    pub entered: bool,
 }
 
 /// All rooms that the owner knows of. Cloning it copies a few pointers.
@@ -124,7 +134,7 @@ impl RoomRecords {
     fn change(&mut self, room: &BareJid, change: impl FnOnce(&mut RoomRecord)) {
         if !self.rooms.contains_key(room) {
             self.make_room();
-            let new = RoomRecord { state: RoomState::Out, since: None, next: None, departure: None };
+            let new = RoomRecord { state: RoomState::Out, since: None, next: None, departure: None, entered: false };
             self.rooms.insert(room.clone(), Arc::new(new));
         }
         if let Some(record) = self.rooms.get_mut(room) {
@@ -152,7 +162,7 @@ impl RoomRecords {
     /// Notes that the account has entered; `again`, after a lost stream, which did not end its stay.
     pub(crate) fn joined(&mut self, room: &BareJid, now: Timestamp, again: bool) {
         self.change(room, |record| {
-            (record.state, record.next) = (RoomState::Joined, None);
+            (record.state, record.next, record.entered) = (RoomState::Joined, None, true);
             record.since = record.since.filter(|_| again).or(Some(now));
         });
     }
@@ -188,6 +198,13 @@ impl RoomRecords {
             return;
         }
         self.change(room, |record| (record.state, record.since, record.next) = (RoomState::Out, None, None));
+    }
+
+    /// Forgets a room in which the account never was: its owner has corrected the address, or wants it no more.
+    pub(crate) fn forget_unless_entered(&mut self, room: &BareJid) {
+        if self.rooms.get(room).is_some_and(|record| !record.entered) {
+            self.rooms.remove(room);
+        }
     }
 
     /// Returns whether the account is out of a room against its will.
@@ -265,6 +282,19 @@ mod tests {
         records.out(&room, true, departure(1, "refused"));
         records.given_up(&room);
         assert_eq!(records.rooms[&room].state, RoomState::Out);
+    }
+
+    #[test]
+    fn a_taken_nickname_is_told_from_other_refusals() {
+        let why = |condition: &str, text: Option<&str>| {
+            let (condition, text) = (condition.to_owned(), text.map(str::to_owned));
+            let error = StanzaError { condition, kind: "cancel".to_owned(), text, gone_to: None, xml: String::new() };
+            Departure::not_entered(&CallError::Stanza(Box::new(error)), Timestamp::UNIX_EPOCH).why
+        };
+        assert_eq!(why("conflict", None), "nickname-taken");
+        assert_eq!(why("not-allowed", Some("Nickname already in use by bot@example.org")), "nickname-taken");
+        assert_eq!(why("not-allowed", None), "refused");
+        assert_eq!(why("not-authorized", Some("Nickname already in use")), "refused");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::deadlines::Late;
 use crate::event::Payload;
 use crate::records::occupant::Occupant;
 use crate::records::room::Room;
-use crate::records::room_record::Departure;
+use crate::records::room_record::{Departure, is_nickname_taken};
 use crate::turn::{FollowUp, Turn};
 
 /// Time limit for entering a room.
@@ -432,12 +432,9 @@ impl Membership {
     }
 }
 
-/// Returns whether our nickname is taken. Tigase uses another condition, which also means that creating rooms is
-/// forbidden; only the text tells them apart.
+/// Returns whether our nickname is taken.
 fn is_conflict(error: &CallError) -> bool {
-    let CallError::Stanza(error) = error else { return false };
-    let says_so = || error.text.as_deref().is_some_and(|text| text.starts_with("Nickname already in use"));
-    error.condition == "conflict" || (error.condition == "not-allowed" && says_so())
+    matches!(error, CallError::Stanza(error) if is_nickname_taken(error))
 }
 
 /// Returns whether a later attempt may succeed. If a service is down, its server does not find it.

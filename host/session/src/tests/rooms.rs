@@ -15,7 +15,7 @@ fn room(test: &TestSession) -> Arc<Room> {
     Arc::clone(&test.session.snapshot().rooms[&bare(ROOM)])
 }
 
-fn with_muc(mut presence: Presence, change: impl FnOnce(&mut MucUser)) -> Presence {
+pub(super) fn with_muc(mut presence: Presence, change: impl FnOnce(&mut MucUser)) -> Presence {
     change(presence.muc.as_mut().unwrap());
     presence
 }

@@ -2,6 +2,7 @@
 
 use parlor_stanza::types::{ArchivePreferences, Disco};
 
+use super::rooms::with_muc;
 use super::*;
 
 const CARBONS: &str = "urn:xmpp:carbons:2";
@@ -144,6 +145,43 @@ fn rooms_and_chats_that_are_added_are_entered() {
     test.set(&[("auto_join_rooms", serde_json::json!([ROOM])), ("auto_join_private_chats", serde_json::json!([]))])
         .unwrap();
     assert!(test.lines().is_empty(), "where we are we stay");
+}
+
+/// Settings `nickname`, `muc_nickname_from_jid`, `auto_join_rooms`.
+#[test]
+fn a_new_nickname_is_asked_for_in_the_rooms_that_we_are_in() {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    test.set(&[("muc_history_max_stanzas", 5.into())]).unwrap();
+    assert!(test.lines().is_empty(), "another setting");
+    test.set(&[("nickname", "Puck".into())]).unwrap();
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/Puck"], "and does not enter it again");
+    let nick = |test: &TestSession| test.session.snapshot().rooms[&bare(ROOM)].nick.clone();
+    assert_eq!(nick(&test), "bot", "until the room confirms it");
+    test.presence(with_muc(occupant("bot", PresenceKind::Unavailable, &[110, 303]), |muc| {
+        muc.nick = Some("Puck".to_owned());
+    }));
+    test.presence(occupant("Puck", PresenceKind::Available, &[110]));
+    assert_eq!(nick(&test), "Puck");
+    test.forget();
+    let listed = |nick: &str| serde_json::json!([{ "jid": ROOM, "nick": nick }]);
+    test.set(&[("auto_join_rooms", listed("Puck"))]).unwrap();
+    assert!(test.lines().is_empty(), "it has that one");
+    test.set(&[("auto_join_rooms", listed("Robin"))]).unwrap();
+    assert_eq!(test.lines(), ["> available to room@muc.example.org/Robin"]);
+    test.set(&[("nickname", "Oberon".into())]).unwrap();
+    assert!(test.lines().is_empty(), "that of the room comes first");
+}
+
+#[test]
+fn a_nickname_that_somebody_else_chose_for_a_room_stays() {
+    let mut test = TestSession::connected(Settings::default());
+    let _opened = test.open_room(Some("given"));
+    test.presence(occupant("given", PresenceKind::Available, &[110]));
+    test.forget();
+    test.set(&[("nickname", "Puck".into())]).unwrap();
+    assert!(test.lines().is_empty());
+    assert_eq!(test.session.snapshot().rooms[&bare(ROOM)].nick, "given");
 }
 
 /// Settings `default_state`.

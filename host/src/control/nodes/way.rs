@@ -52,7 +52,9 @@ pub(super) fn way(request: &Request) -> Result<Way, Refusal> {
         }
         // One account, which the path names or the query.
         (_, ["v1", "accounts", name, "keys", ..]) => name.parse().map_or(Way::Here, Way::Holder),
-        (false, ["v1", "plugins", _, "data", "import"]) => account.map_or(Way::Here, Way::Holder),
+        (false, ["v1", "plugins", _, "data", "import"] | ["v1", "contacts", "accept" | "deny"]) => {
+            account.map_or(Way::Here, Way::Holder)
+        }
         (true, ["v1", "rooms" | "contacts"])
         | (
             false,
@@ -196,6 +198,7 @@ mod tests {
             ("GET", "/v1/rooms", Way::All),
             ("GET", "/v1/rooms?account=main", holder("main")),
             ("GET", "/v1/contacts?account=main", holder("main")),
+            ("POST", "/v1/contacts/accept?jid=a@b&account=main", holder("main")),
             ("GET", "/v1/accounts/main/keys", holder("main")),
             ("POST", "/v1/accounts/main/keys/verify?jid=a@b", holder("main")),
             ("GET", "/v1/rooms/show?room=r@m", knowing("r@m")),

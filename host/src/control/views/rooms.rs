@@ -65,7 +65,7 @@ impl Room {
 pub struct Left {
     /// When that was, RFC 3339.
     pub at: String,
-    /// Why: `left`, `kicked`, `banned`, `affiliation`, `members-only`, `destroyed`, `shutdown`, `error` or `refused`.
+    /// Why: `left`, `kicked`, `banned`, `affiliation`, `members-only`, `destroyed`, `shutdown`, `error`, `nickname-taken` or `refused`.
     pub why: String,
     /// The reason that was stated, or the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,4 +127,7 @@ pub struct Said {
     pub to: String,
     /// The id of the message.
     pub id: String,
+    /// Whether it waits until the account is connected again.
+    #[serde(default)]
+    pub queued: bool,
 }

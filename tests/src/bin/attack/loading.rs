@@ -235,7 +235,7 @@ async fn swapped(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?).await?;
     let entry = stage.home.install("swapped", &plugins::built("snoop")?)?;
     stage.home.replace("swapped", &plugins::built("unruly")?.bytes()?)?;
-    stage.refuses_entry("swapped", entry, "someone changed the file").await?;
+    stage.refuses_entry("swapped", entry, "the file is not the one that was approved").await?;
     // The same change to the file of a running plugin stops it when the policy is read next.
     let entry = stage.home.install("later", &plugins::built("unruly")?)?;
     let policy = stage.policy.clone().with("later", entry);
@@ -245,7 +245,7 @@ async fn swapped(trial: &mut Trial) -> Result<String> {
     stage.home.replace("later", &plugins::built("snoop")?.bytes()?)?;
     stage.reload(policy).await?;
     let reason = stage.host.wait_count("plugin refused", &[("plugin", "later")], 1, SOON).await?.get("reason");
-    ensure!(reason.contains("someone changed the file"), "{reason}");
+    ensure!(reason.contains("the file is not the one that was approved"), "{reason}");
     stage.reload(without).await?;
     Ok("refused; one that ran does not go on".to_owned())
 }

@@ -333,6 +333,27 @@ fn the_list_of_the_settings_does_not_bring_back_an_account_that_was_put_out() {
     }
 }
 
+/// An owner corrects the address of a room, or takes one from the list that does not let the account in.
+#[test]
+fn a_room_that_was_never_entered_goes_with_its_place_in_the_list() {
+    let (before, after) = (settings(&[("auto_join_rooms", json!([ROOM]))]), Settings::default());
+    for condition in ["not-authorized", "remote-server-not-found"] {
+        for was_in in [false, true] {
+            let mut test = TestSession::connected(before.clone());
+            if was_in {
+                is_in(&mut test);
+                put_out(&mut test, &[110, 307]);
+            } else {
+                test.presence(presence(ROOM, PresenceKind::Error(stanza_error(condition))));
+                assert!(test.session.snapshot().room_records.rooms.contains_key(&bare(ROOM)), "{condition}");
+            }
+            test.run(|session, now, effects| session.rewritten(&before, &after, now, effects));
+            let is_known = test.session.snapshot().room_records.rooms.contains_key(&bare(ROOM));
+            assert_eq!(is_known, was_in, "{condition}");
+        }
+    }
+}
+
 /// Returns whether the bot asks to enter after an invitation that comes from this address.
 fn enters_by_invitation(test: &mut TestSession, from: &str) -> bool {
     let invite = types::Invite {

@@ -1,0 +1,52 @@
+//! A new nickname in the settings is also ours in the rooms that we are in (XEP-0045, section 7.6).
+
+use std::sync::Arc;
+
+use jid::{BareJid, FullJid};
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Bookmark, Outgoing};
+
+use super::Rooms;
+use super::membership::Stage;
+use crate::turn::Turn;
+
+/// Finds the bookmark of a room.
+type Bookmarked<'a> = &'a dyn Fn(&BareJid) -> Option<Arc<Bookmark>>;
+
+impl Rooms {
+    /// Returns the rooms in which we ask for the nickname that the bookmarks and the settings give. In others, a plugin or another client
+    /// of the account has chosen one, which stays.
+    pub(crate) fn named_by_settings(&self, bookmarked: Bookmarked<'_>, turn: &Turn<'_>) -> Vec<BareJid> {
+        let is_given = |jid: &&BareJid| {
+            let asked = self.memberships.get(*jid).map(|membership| membership.nick.as_str());
+            address_given(jid, bookmarked, turn).is_ok_and(|given| asked == Some(given.resource().as_str()))
+        };
+        self.shown.keys().filter(is_given).cloned().collect()
+    }
+
+    /// Asks these rooms for the nickname that the settings give now, at once or when they are entered next: one presence for each room,
+    /// of which there are [`MAX_ROOMS`](super::MAX_ROOMS) at most.
+    pub(crate) fn rename(&mut self, rooms: &[BareJid], bookmarked: Bookmarked<'_>, turn: &mut Turn<'_>) {
+        for jid in rooms {
+            let Ok(address) = address_given(jid, bookmarked, turn) else { continue };
+            let nick = address.resource().as_str();
+            let Some(membership) = self.memberships.get_mut(jid).filter(|membership| membership.nick != nick) else {
+                continue;
+            };
+            membership.is_called(nick);
+            let is_in = matches!(membership.stage, Stage::Inside | Stage::Configuring);
+            let is_other = self.shown.get(jid).is_some_and(|room| room.nick != nick);
+            // Until the room confirms it, and if it refuses, the old one is ours.
+            if is_in && is_other && turn.is_live() && !turn.status.value.is_hidden() {
+                turn.send(Outgoing::Presence(turn.presence_to(Some(address.into()))));
+            }
+        }
+    }
+}
+
+/// Returns our address in a room with the nickname that the list of rooms, the bookmark or the account's settings give.
+fn address_given(room: &BareJid, bookmarked: Bookmarked<'_>, turn: &Turn<'_>) -> Result<FullJid, CallError> {
+    let listed = turn.settings.auto_join_rooms.iter().find(|listed| listed.jid == *room);
+    let nick = listed.and_then(|listed| listed.nick.clone());
+    turn.address_in(room, nick, bookmarked(room).as_deref())
+}
