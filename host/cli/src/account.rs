@@ -298,7 +298,11 @@ fn running(plugins: &BTreeMap<String, usize>) -> String {
     if plugins.is_empty() {
         return "\nno plugin runs on it; `parlor plugin accounts ID --add NAME` lets one".to_owned();
     }
-    plugins.keys().map(|id| format!("\n{id} runs on it, as its entry in plugins.toml says")).collect()
+    let mut text = String::new();
+    for id in plugins.keys() {
+        text.put(format_args!("\n{id} runs on it, as its entry in plugins.toml says"));
+    }
+    text
 }
 
 /// Returns the component whose domain this address is of.

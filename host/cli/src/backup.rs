@@ -93,7 +93,10 @@ impl BackupArgs {
 /// Names the files that are not in a backup, of many the first ones.
 fn lacks(left_out: &[String], with_secrets: bool) -> String {
     let (shown, more) = first(left_out.iter().cloned());
-    let mut text: String = shown.iter().map(|file| format!("\nnot in it: {file}")).collect();
+    let mut text = String::new();
+    for file in &shown {
+        text.put(format_args!("\nnot in it: {file}"));
+    }
     if more > 0 {
         text.put(format_args!("\nnot in it: {more} more; --json names all"));
     }
@@ -109,8 +112,8 @@ fn to_put_back(left_out: &[String]) -> String {
         [] => String::new(),
         [file] => format!("\n- Put this back, it was not in the backup: {file}"),
         files => {
-            let lines: String = files.iter().map(|file| format!("\n  {file}")).collect();
-            format!("\n- Put these {} files back, they were not in the backup:{lines}", files.len())
+            let count = files.len();
+            format!("\n- Put these {count} files back, they were not in the backup:\n  {}", files.join("\n  "))
         }
     }
 }

@@ -44,29 +44,6 @@ impl SayArgs {
         let said: Said = host.post(&format!("/v1/say?to={to}&text={text}{account}{new}"))?;
         if self.json { print_json(&said) } else { print(&told(&said)) }
     }
-}
-
-/// Says whether the message was sent.
-fn told(said: &Said) -> String {
-    let Said { account, to, queued, .. } = said;
-    if *queued {
-        format!("account {account} is not connected; the message to {to} waits until it is connected again\n")
-    } else {
-        format!("account {account} told {to}\n")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_that_waits_is_not_called_sent() {
-        let said = |queued| Said { account: "main".to_owned(), to: "a@b".to_owned(), id: "1".to_owned(), queued };
-        assert_eq!(told(&said(false)), "account main told a@b\n");
-        let waits = told(&said(true));
-        assert!(waits.contains("is not connected") && !waits.contains("told"), "{waits}");
-    }
 
     /// Returns the text. Several words without quotes are refused: the shell may have changed what is between them.
     fn words(&self) -> anyhow::Result<&str> {
@@ -78,6 +55,16 @@ mod tests {
             }
             [] => Err(Ended::Usage("there is no text to say".to_owned()).into()),
         }
+    }
+}
+
+/// Says whether the message was sent.
+fn told(said: &Said) -> String {
+    let Said { account, to, queued, .. } = said;
+    if *queued {
+        format!("account {account} is not connected; the message to {to} waits until it is connected again\n")
+    } else {
+        format!("account {account} told {to}\n")
     }
 }
 
@@ -101,5 +88,13 @@ mod tests {
         let error = say(&["hi", "all"]).words().unwrap_err().to_string();
         assert_eq!(error, "the text has to be one argument: put it in quotes, such as 'hi …'");
         assert!(Typed::try_parse_from(["say", "hall@muc.example.org"]).is_err());
+    }
+
+    #[test]
+    fn a_message_that_waits_is_not_called_sent() {
+        let said = |queued| Said { account: "main".to_owned(), to: "a@b".to_owned(), id: "1".to_owned(), queued };
+        assert_eq!(told(&said(false)), "account main told a@b\n");
+        let waits = told(&said(true));
+        assert!(waits.contains("is not connected") && !waits.contains("told"), "{waits}");
     }
 }

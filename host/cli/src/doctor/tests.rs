@@ -115,8 +115,7 @@ fn a_file_of_accounts_that_others_may_write_or_that_a_link_does_not_reach_is_tol
     };
     std::fs::write(&beside, "").unwrap();
     std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o666)).unwrap();
-    let says =
-        format!("others on this machine may write {}, and decide which accounts there are", beside.display());
+    let says = format!("others on this machine may write {}, and decide which accounts there are", beside.display());
     assert_eq!(broken(), [says]);
     std::fs::remove_file(&beside).unwrap();
     std::os::unix::fs::symlink("gone.toml", &beside).unwrap();
