@@ -128,8 +128,11 @@ fn what_only_the_configuration_finds_names_its_line() {
 #[test]
 fn a_group_that_is_missing_is_said_once_with_its_lines_and_one_like_it() {
     let place = Place::new();
-    let lines: String = (0..30).map(|number| format!("a{number}@example.org,suport,s3cr3t\n")).collect();
-    let error = place.import(&format!("jid,group,password\n{lines}")).unwrap_err();
+    let mut lines = "jid,group,password\n".to_owned();
+    for number in 0..30 {
+        lines.put(format_args!("a{number}@example.org,suport,s3cr3t\n"));
+    }
+    let error = place.import(&lines).unwrap_err();
     assert!(
         error.contains("\nlines 2, 3, 4, ") && error.contains(", 21 and 10 more: there is no such group"),
         "{error}"
