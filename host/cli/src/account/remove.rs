@@ -179,12 +179,14 @@ mod tests {
 
     #[test]
     fn a_password_that_stays_is_said_to_be_in_the_way_unless_another_account_has_it() {
+        let folder = tempfile::tempdir().unwrap();
         let one = |name: &str, file: &str| {
+            std::fs::write(folder.path().join(file), "secret\n").unwrap();
             format!("[account.{name}]\njid = \"{name}@b.example\"\npassword_file = \"{file}\"\n")
         };
         let text = one("main", "shared.password") + &one("two", "two.password") + &one("three", "shared.password");
         let overrides = Overrides { environment: |_| None, ..Overrides::default() };
-        let config = Config::parse(Path::new("parlor.toml"), &text, &overrides).unwrap();
+        let config = Config::parse(&folder.path().join("parlor.toml"), &text, &overrides).unwrap();
         let left = |name: &str| {
             let account = &config.accounts[&name.parse().unwrap()];
             let PasswordSource::File(file) = &account.link.password else { panic!("{account:?}") };

@@ -32,7 +32,8 @@ pub struct ChangeSettings {
 impl Command for ChangeSettings {
     type Answer = ();
 
-    const SENDS: bool = false;
+    // A new nickname goes to each room that the account is in, and new rooms are entered.
+    const SENDS: bool = true;
 
     fn weight(&self) -> usize {
         self.values.values().map(weight).sum()
