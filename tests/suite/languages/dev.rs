@@ -371,14 +371,12 @@ async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
     terminal.sees("at src/lib.rs:24:5", SOON).unwrap();
     terminal.sees("repeat::answer", SOON).unwrap();
     terminal.sees("at src/lib.rs:15:5", SOON).unwrap();
-    // A wait at a terminal ends by the next line.
+    // A wait at a terminal ends by the next line, which is carried out.
     terminal.types("/after 10 min").unwrap();
     terminal.sees("# waiting for 10 min, by the machine's clock", SOON).unwrap();
-    terminal.types("hello").unwrap();
-    terminal.sees("# the wait has ended by this line", SOON).unwrap();
-    terminal.sees("  to alice: you said: hello", SOON).unwrap();
     terminal.types("/quit").unwrap();
-    assert_eq!(terminal.ended(SOON).unwrap().0, Some(0));
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert!(code == Some(0) && screen.contains("# the wait has ended by this line"), "{screen}");
 
     // Its tests show the same.
     let tested = parlor(&["plugin", "test", "--trust", plugin.to_str().unwrap()]).await;
