@@ -229,6 +229,11 @@ fn of_all(accounts: &[&Account], connection: &str, reason: &str, command: &str) 
         text.put(format_args!(", the first since {}", second(since)));
     }
     text.put(format_args!(": {reason}"));
+    // All of them have the same one.
+    let why = accounts.first().and_then(|one| one.last_error.as_ref()).map(|last| last.why.as_str());
+    if let Some(why) = why.filter(|why| *why != reason) {
+        text.put(format_args!("; their last error: {why}"));
+    }
     text
 }
 
@@ -347,6 +352,7 @@ pub(super) fn first(sentences: impl IntoIterator<Item = String>) -> (Vec<String>
 #[cfg(test)]
 pub(super) mod tests {
     use clap::Parser;
+    use parlor::control::views::LastError;
     use serde_json::json;
 
     use super::*;
@@ -449,6 +455,20 @@ pub(super) mod tests {
         assert!(text.contains("\n\naccount a0007 is failed: the password is wrong for a0007\n"), "{text}");
         assert!(text.ends_with("\n… and 40 more: `parlor status --state away`\n"), "{text}");
         assert_eq!(text.lines().count(), 6 + 1 + NAMED + 1, "{text}");
+    }
+
+    #[test]
+    fn accounts_of_one_sentence_have_their_last_error_in_it_unless_it_is_the_reason() {
+        let mut accounts = fleet(308).accounts;
+        accounts.retain(|account| account.reason.is_some());
+        for (why, end) in [("the stream ended", "; their last error: the stream ended"), ("the password is wrong", "")]
+        {
+            for account in &mut accounts {
+                account.last_error = Some(LastError { at: "2026-11-20T05:59:00Z".to_owned(), why: why.to_owned() });
+            }
+            let says = conditions(&accounts, "`parlor status`");
+            assert_eq!(says, [format!("accounts a0007, a0107, a0207, a0307 are failed: the password is wrong{end}")]);
+        }
     }
 
     #[test]

@@ -47,8 +47,7 @@ impl Unfinished {
                     _ = hang_up.recv() => {}
                 }
             });
-            own.lock().unwrap_or_else(PoisonError::into_inner).remove();
-            std::process::exit(ENDED);
+            end(&own, || std::process::exit(ENDED));
         });
         Ok(Self(files))
     }
@@ -57,6 +56,15 @@ impl Unfinished {
     pub(super) fn needs_secret(&self, is_needed: bool) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_needed = is_needed;
     }
+}
+
+/// Removes the files, and ends the command. Until it has ended, the command can neither keep a password that is gone nor go on as if
+/// it were done.
+fn end(files: &Mutex<Files>, exit: impl FnOnce()) {
+    let files = files.lock().unwrap_or_else(PoisonError::into_inner);
+    files.remove();
+    exit();
+    drop(files);
 }
 
 impl Drop for Unfinished {
@@ -78,6 +86,18 @@ impl Files {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// It would write a configuration that names a password that is gone.
+    #[test]
+    fn a_command_does_not_go_on_between_the_removal_and_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("bot.password");
+        fs::write(&secret, "x").unwrap();
+        let files = Mutex::new(Files { secret: Some(secret.clone()), ..Files::default() });
+        let mut is_held = false;
+        end(&files, || is_held = !secret.exists() && files.try_lock().is_err());
+        assert!(is_held);
+    }
 
     #[test]
     fn the_draft_goes_and_so_does_the_password_unless_the_account_was_made_with_it() {

@@ -109,11 +109,8 @@ impl TestArgs {
             bail!("{} holds tests, and so does {}; name the plugin instead of one", script.escaped(), tests.escaped());
         }
         let beside = folder_of(script);
-        let above = match beside.parent() {
-            Some(above) if beside != Path::new(".") && !above.as_os_str().is_empty() => above.to_owned(),
-            Some(_) if beside != Path::new(".") => PathBuf::from("."),
-            _ => beside.join(".."),
-        };
+        // Above `..` or `.` is not what is written before it.
+        let above = if beside.file_name().is_some() { folder_of(beside).to_owned() } else { beside.join("..") };
         let Some(plugin) = [beside.to_owned(), above].into_iter().find(|folder| folder.join("plugin.toml").is_file())
         else {
             bail!(
@@ -315,6 +312,11 @@ mod tests {
             assert_eq!(found, [file.as_path()]);
         }
         assert_eq!(scripts(&folder.join("tests")).unwrap().len(), 2);
+        // The folder that this path goes through has another plugin.
+        fs::create_dir(folder.join("tests/other")).unwrap();
+        fs::write(folder.join("tests/other/plugin.toml"), "").unwrap();
+        let back = naming(folder.join("tests/other/../first.chat")).of_script().unwrap().unwrap();
+        assert_eq!(back.plugin, folder.join("tests/other/../.."));
         let twice = TestArgs { tests: Some(beside.clone()), ..naming(inside) };
         assert!(twice.of_script().unwrap_err().to_string().contains("name the plugin instead of one"));
         assert!(naming(folder.to_owned()).of_script().unwrap().is_none());

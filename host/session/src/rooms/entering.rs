@@ -121,20 +121,23 @@ impl RoomTurn<'_, '_> {
         }
         self.is_entering();
         if let Some(membership) = self.rooms.memberships.get_mut(jid) {
-            membership.untold = false;
+            (membership.untold, membership.is_renamed) = (false, false);
         }
         self.turn.send(Outgoing::Presence(PresenceOut { join: Some(join), ..presence }));
     }
 
-    /// Sends our presence once we are in, if it changed since we asked to enter.
+    /// Sends our presence once we are in, if it or our nickname changed since we asked to enter.
     fn tell_what_has_changed(&mut self) {
         let jid = self.jid;
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        if !std::mem::take(&mut membership.untold) || self.turn.status.value.is_hidden() {
+        let is_renamed = std::mem::take(&mut membership.is_renamed);
+        let is_untold = std::mem::take(&mut membership.untold) || is_renamed;
+        if !is_untold || self.turn.status.value.is_hidden() {
             return;
         }
         let Some(room) = self.rooms.shown.get(jid) else { return };
-        let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
+        let nick = if is_renamed { &membership.nick } else { &room.nick };
+        let Ok(address) = room.jid.with_resource_str(nick) else { return };
         self.turn.send(Outgoing::Presence(self.turn.presence_to(Some(address.into()))));
     }
 

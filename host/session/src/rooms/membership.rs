@@ -103,6 +103,8 @@ pub(crate) struct Membership {
     pub(super) is_missed: bool,
     /// Whether our presence has changed since we asked to enter.
     pub(super) untold: bool,
+    /// Whether the settings have given another nickname since we asked to enter.
+    pub(super) is_renamed: bool,
     /// The time up to which we know the messages.
     pub(super) known_until: Option<Timestamp>,
     /// The occupants from before we had to enter again.
@@ -133,6 +135,7 @@ impl Membership {
             heard: Duration::ZERO,
             is_missed: false,
             untold: false,
+            is_renamed: false,
             known_until: None,
             before: OrdMap::new(),
         }

@@ -24,8 +24,8 @@ impl Rooms {
         self.shown.keys().filter(is_given).cloned().collect()
     }
 
-    /// Asks these rooms for the nickname that the settings give now, at once or when they are entered next: one presence for each room,
-    /// of which there are [`MAX_ROOMS`](super::MAX_ROOMS) at most.
+    /// Asks these rooms for the nickname that the settings give now, at once or when they are entered: one presence for each room, of
+    /// which there are [`MAX_ROOMS`](super::MAX_ROOMS) at most.
     pub(crate) fn rename(&mut self, rooms: &[BareJid], bookmarked: Bookmarked<'_>, turn: &mut Turn<'_>) {
         for jid in rooms {
             let Ok(address) = address_given(jid, bookmarked, turn) else { continue };
@@ -34,6 +34,8 @@ impl Rooms {
                 continue;
             };
             membership.is_called(nick);
+            // A presence before we are in would be another attempt to enter.
+            membership.is_renamed = membership.stage == Stage::Entering;
             let is_in = matches!(membership.stage, Stage::Inside | Stage::Configuring);
             let is_other = self.shown.get(jid).is_some_and(|room| room.nick != nick);
             // Until the room confirms it, and if it refuses, the old one is ours.

@@ -174,6 +174,18 @@ fn a_new_nickname_is_asked_for_in_the_rooms_that_we_are_in() {
 }
 
 #[test]
+fn a_new_nickname_while_a_room_is_entered_is_asked_for_once_we_are_in() {
+    let mut test = TestSession::connected(Settings::default());
+    let _opened = test.open_room(None);
+    test.forget();
+    test.set(&[("nickname", "Puck".into())]).unwrap();
+    assert!(test.lines().is_empty(), "it would be another attempt to enter");
+    test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    let lines = test.lines();
+    assert!(lines.iter().any(|line| line == "> available to room@muc.example.org/Puck"), "{lines:?}");
+}
+
+#[test]
 fn a_nickname_that_somebody_else_chose_for_a_room_stays() {
     let mut test = TestSession::connected(Settings::default());
     let _opened = test.open_room(Some("given"));
