@@ -148,7 +148,7 @@ async fn bad_lines_change_nothing(fleet: &Fleet) {
     let before = fleet.text();
     fleet.write("bad.csv", &[3, 29]);
     let refused = fleet.run(&["account", "import", "bad.csv"], 1).await;
-    for words in ["because of 2 bad lines in bad.csv", "line 5: there is no such group in parlor.toml", "line 31: "] {
+    for words in ["because of 2 bad lines in bad.csv", "lines 5, 31: there is no such group in parlor.toml"] {
         assert!(refused.stderr.contains(words), "no {words:?} in {refused:?}");
     }
     let shown = fleet.run(&["account", "import", "bad.csv", "--json"], 1).await.json().unwrap();

@@ -56,7 +56,7 @@ async fn one_file_is_installed_twice_with_ids_rooms_and_settings_of_their_own() 
     let all = run(&home, &["plugin", "config", "echo-b"], 0).await.stdout;
     assert!(all.contains(&format!("in {LOUNGE} there are other values of room_prefix")), "{all}");
     let wrong = run(&home, &["plugin", "config", "echo-b", "answer_late", "maybe", "--room", LOUNGE], 1).await;
-    assert!(wrong.stderr.contains("settings_in") && wrong.stderr.contains("does not fit"), "{wrong:?}");
+    assert!(wrong.stderr.contains("\"maybe\" does not fit the setting answer_late of echo-b"), "{wrong:?}");
     let unknown = run(&home, &["plugin", "config", "echo-b", "rom_prefix", "x", "--room", LOUNGE], 1).await;
     assert!(unknown.stderr.contains("room_prefix"), "{unknown:?}");
     run(&home, &["plugin", "config", "echo-b", "--unset", "room_prefix", "--room", LOUNGE], 0).await;
