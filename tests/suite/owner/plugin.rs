@@ -586,7 +586,7 @@ async fn a_setting_is_judged_by_itself() {
     ended(home.run_with(&["plugin", "config", "echo", "key"], "new\n").await.unwrap(), 0);
     assert_eq!(std::fs::read_to_string(home.path().join("data/secrets/echo/key")).unwrap(), "new");
     let refused = run(&home, &["config", "echo", "many", "false"], 1).await;
-    assert!(refused.stderr.contains("the setting `many`"), "{refused:?}");
+    assert!(refused.stderr.contains("false does not fit the setting many of echo"), "{refused:?}");
     run(&home, &["config", "echo", "--unset", "prefix"], 0).await;
     run(&home, &["config", "echo", "many", "6"], 0).await;
     let settings = entry(&home, "echo")["settings"].clone();
