@@ -10,7 +10,7 @@ pub(super) mod occupants;
 pub(super) mod opening;
 mod registering;
 pub(super) mod rejoining;
-mod renaming;
+pub(super) mod renaming;
 mod resend;
 mod staying;
 mod view;

@@ -574,7 +574,9 @@ async fn explain_says_what_was_denied_and_what_would_allow_it() {
     romeo.wait_body(&bot.to_bare(), "and now?", SOON).await.unwrap();
     let text = ended(home.run(&["explain", "echo", "chats.send"]).await.unwrap(), 0).stdout;
     assert!(
-        text.starts_with("chats.send: partly, it needs messages.send, which is granted only for nobody@nowhere.invalid, "),
+        text.starts_with(
+            "chats.send: partly, it needs messages.send, which is granted only for nobody@nowhere.invalid, "
+        ),
         "{text}"
     );
     assert!(text.contains("denied lately:") && text.contains("      it is granted now\n"), "{text}");

@@ -11,6 +11,7 @@ use crate::carbons::Carbons;
 use crate::records::status::Status;
 use crate::records::view::View;
 use crate::rooms::rejoining::Listed;
+use crate::rooms::renaming::{named_by_settings, rename};
 use crate::turn::Turn;
 
 impl Features {
@@ -32,13 +33,13 @@ impl Features {
             || turn.settings.muc_nickname_from_jid != settings.muc_nickname_from_jid
             || turn.settings.auto_join_rooms != settings.auto_join_rooms;
         let bookmark_of = |room: &BareJid| self.bookmarks.get(room).cloned();
-        let mut named = if is_named_anew { self.rooms.named_by_settings(&bookmark_of, turn) } else { Vec::new() };
+        let mut named = if is_named_anew { named_by_settings(&self.rooms, &bookmark_of, turn) } else { Vec::new() };
         let before = std::mem::replace(&mut turn.settings, settings);
         turn.changed = true;
         // A room that is no longer listed is left, or stays as it is.
         let lists = |settings: &Settings, room: &BareJid| settings.auto_join_rooms.iter().any(|one| one.jid == *room);
         named.retain(|room| !lists(&before, room) || lists(&turn.settings, room));
-        self.rooms.rename(&named, &bookmark_of, turn);
+        rename(&mut self.rooms, &named, &bookmark_of, turn);
         turn.configure_own();
         // The status was not set otherwise yet, and was not announced.
         if before.default_state != turn.settings.default_state

@@ -13,35 +13,33 @@ use crate::turn::Turn;
 /// Finds the bookmark of a room.
 type Bookmarked<'a> = &'a dyn Fn(&BareJid) -> Option<Arc<Bookmark>>;
 
-impl Rooms {
-    /// Returns the rooms in which we ask for the nickname that the bookmarks and the settings give. In others, a plugin or another client
-    /// of the account has chosen one, which stays.
-    pub(crate) fn named_by_settings(&self, bookmarked: Bookmarked<'_>, turn: &Turn<'_>) -> Vec<BareJid> {
-        let is_given = |jid: &&BareJid| {
-            let asked = self.memberships.get(*jid).map(|membership| membership.nick.as_str());
-            address_given(jid, bookmarked, turn).is_ok_and(|given| asked == Some(given.resource().as_str()))
-        };
-        self.shown.keys().filter(is_given).cloned().collect()
-    }
+/// Returns the rooms in which we ask for the nickname that the bookmarks and the settings give. In others, a plugin or another client
+/// of the account has chosen one, which stays.
+pub(crate) fn named_by_settings(rooms: &Rooms, bookmarked: Bookmarked<'_>, turn: &Turn<'_>) -> Vec<BareJid> {
+    let is_given = |jid: &&BareJid| {
+        let asked = rooms.memberships.get(*jid).map(|membership| membership.nick.as_str());
+        address_given(jid, bookmarked, turn).is_ok_and(|given| asked == Some(given.resource().as_str()))
+    };
+    rooms.shown.keys().filter(is_given).cloned().collect()
+}
 
-    /// Asks these rooms for the nickname that the settings give now, at once or when they are entered: one presence for each room, of
-    /// which there are [`MAX_ROOMS`](super::MAX_ROOMS) at most.
-    pub(crate) fn rename(&mut self, rooms: &[BareJid], bookmarked: Bookmarked<'_>, turn: &mut Turn<'_>) {
-        for jid in rooms {
-            let Ok(address) = address_given(jid, bookmarked, turn) else { continue };
-            let nick = address.resource().as_str();
-            let Some(membership) = self.memberships.get_mut(jid).filter(|membership| membership.nick != nick) else {
-                continue;
-            };
-            membership.is_called(nick);
-            // A presence before we are in would be another attempt to enter.
-            membership.is_renamed = membership.stage == Stage::Entering;
-            let is_in = matches!(membership.stage, Stage::Inside | Stage::Configuring);
-            let is_other = self.shown.get(jid).is_some_and(|room| room.nick != nick);
-            // Until the room confirms it, and if it refuses, the old one is ours.
-            if is_in && is_other && turn.is_live() && !turn.status.value.is_hidden() {
-                turn.send(Outgoing::Presence(turn.presence_to(Some(address.into()))));
-            }
+/// Asks these rooms for the nickname that the settings give now, at once or when they are entered: one presence for each room, of
+/// which there are [`MAX_ROOMS`](super::MAX_ROOMS) at most.
+pub(crate) fn rename(rooms: &mut Rooms, named: &[BareJid], bookmarked: Bookmarked<'_>, turn: &mut Turn<'_>) {
+    for jid in named {
+        let Ok(address) = address_given(jid, bookmarked, turn) else { continue };
+        let nick = address.resource().as_str();
+        let Some(membership) = rooms.memberships.get_mut(jid).filter(|membership| membership.nick != nick) else {
+            continue;
+        };
+        membership.is_called(nick);
+        // A presence before we are in would be another attempt to enter.
+        membership.is_renamed = membership.stage == Stage::Entering;
+        let is_in = matches!(membership.stage, Stage::Inside | Stage::Configuring);
+        let is_other = rooms.shown.get(jid).is_some_and(|room| room.nick != nick);
+        // Until the room confirms it, and if it refuses, the old one is ours.
+        if is_in && is_other && turn.is_live() && !turn.status.value.is_hidden() {
+            turn.send(Outgoing::Presence(turn.presence_to(Some(address.into()))));
         }
     }
 }
