@@ -104,14 +104,7 @@ fn named(target: Target<'_>) -> Option<String> {
 /// Counts and logs a denial, and keeps it for the owner.
 fn denied(instance: &Instance, error: CallError) -> CallError {
     instance.counters.denials.fetch_add(1, Relaxed);
-    if let CallError::Denied { permission, scope, .. } = &error
-        && instance.may_log()
-    {
-        tracing::info!(
-            plugin = %instance.plugin, account = %instance.account.name, %permission, scope = scope.as_deref(),
-            "call denied"
-        );
-    }
+    // Before the line of the log: who reads it may ask at once.
     if let CallError::Denied { permission, scope, hint } = &error {
         instance.record.deny(Denial {
             at: instance.account.clock.now(),
@@ -119,6 +112,14 @@ fn denied(instance: &Instance, error: CallError) -> CallError {
             scope: scope.clone(),
             hint: hint.clone(),
         });
+    }
+    if let CallError::Denied { permission, scope, .. } = &error
+        && instance.may_log()
+    {
+        tracing::info!(
+            plugin = %instance.plugin, account = %instance.account.name, %permission, scope = scope.as_deref(),
+            "call denied"
+        );
     }
     error
 }

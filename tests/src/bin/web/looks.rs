@@ -53,7 +53,7 @@ pub(crate) const ALL: &[Look] = &[
     Look {
         name: "account",
         way: Way::Path("/accounts/show?account=main"),
-        words: &["connected", ID, "echo", "joined", "out"],
+        words: &["connected", ID, "joined", "out"],
         is_hostile: true,
     },
     look("accounts-like-that", "/accounts?state=failed&words=nobody", &["No account is like that."]),
