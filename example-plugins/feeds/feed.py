@@ -310,7 +310,7 @@ class _Reader:
                 raise _Enough
         self._open.pop()
         if not self._open:
-            # What follows is no part of the feed, such as the messages of a script.
+            # The rest is no part of the feed, such as the messages of a script.
             raise _Enough
         self._bases.pop()
 

@@ -626,7 +626,7 @@ parlor_error parlor_rooms_set_affiliation(const char *room, const char *jid, con
  *
  * A judge copies what it remembers, and frees what it forgets. Each of its lists has an upper bound, above which the oldest entry is
  * forgotten, so that no crowd can fill the memory: it remembers 32 rooms, and takes about 25 KiB for each room that it was told of, and the
- * texts. Where all rooms are full of the longest names and texts, that is some 14 MiB. After a restart, a judge
+ * texts. If all rooms are full of the longest names and texts, that takes tens of MiB. After a restart, a judge
  * remembers nothing. */
 typedef struct parlor_judge {
   struct parlor_judge_rooms *rooms; /* its own; NULL before it is told anything */

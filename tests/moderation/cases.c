@@ -74,7 +74,7 @@ static const json *value(const char **at) {
       char *end;
       read->kind = 'n';
       read->number = strtod(*at, &end);
-      /* What is no JSON is not read any further. */
+      /* A text that is no JSON is not read any further. */
       *at = end > *at ? end : "]}";
       return read;
     }
@@ -280,7 +280,7 @@ static const char *words(parlor_verdict verdict) {
   return parlor_format("%s%s%s", offences[verdict.offence], pause, verdict.has_settled ? " settled" : "");
 }
 
-/* Makes the call of a step. What came of it is put into `came`, and what should into `expected`. */
+/* Makes the call of a step. Its result is put into `came`, and what should into `expected`. */
 static void make(parlor_judge *judge, const parlor_rules *rules, const json *step, const char *room, int number, const char **came, const char **expected) {
   const char *name = part(step, 0)->text, *first = text(part(step, 1), number), **list;
   /* Of `absent` it is a list of a key and a rank. */

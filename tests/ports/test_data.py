@@ -339,7 +339,7 @@ async def large(self, evt):
         with self.assertRaisesRegex(sqlite3.OperationalError, "full"):
             await self.answers("!large")
         self.assertLess(sum(len(value) for value in self.host.kept.values()), (4 << 20) + 1024)
-        # What is there can be read and deleted.
+        # Values that are there can be read and deleted.
         self.assertEqual((await self.answers("!note one"))[0].split()[0], "None")
 
     async def test_values_that_are_no_database_are_told(self) -> None:

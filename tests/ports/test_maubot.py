@@ -64,7 +64,7 @@ def occupant(nick: str, **given: Any) -> SimpleNamespace:
 
 class Rooms(test_layer.Case):
     async def said(self, body: str, **named: Any) -> str:
-        """What a plugin says that has this in a method."""
+        """The words of a plugin that has this in a method."""
         head = "from mautrix.client import Client\nfrom mautrix.errors import MNotFound\nfrom mautrix.types import *\n"
         lines = "\n".join(f"    {line}" for line in body.split("\n"))
         await self.begun(plugin(f"@command.new('a')\nasync def a(self, evt: MessageEvent) -> None:\n{lines}\n    await evt.respond(str(said))", head))

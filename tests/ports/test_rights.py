@@ -1,4 +1,4 @@
-"""Who may give the commands of a ported plugin of errbot, and the settings that it asks for."""
+"""The people who may give the commands of a ported plugin of errbot, and the settings that it asks for."""
 
 import tempfile
 import textwrap

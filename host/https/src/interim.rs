@@ -18,7 +18,7 @@ pub fn too_many() -> String {
     format!("it sends more than {MOST} interim answers")
 }
 
-/// Counts the interim answers to a request. What it returns is notified when there are too many.
+/// Counts the interim answers to a request. The returned value is notified when there are too many.
 pub fn counted<B>(request: &mut Request<B>) -> Arc<Notify> {
     let flooded = Arc::new(Notify::new());
     let (floods, count) = (Arc::clone(&flooded), AtomicUsize::new(0));

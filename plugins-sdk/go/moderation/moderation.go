@@ -294,7 +294,7 @@ func (judge *Judge) Absent(room, nick string) (key string, isSpared, ok bool) {
 	return key, isSpared, ok
 }
 
-// IsSettled says whether somebody is no newcomer. Where isKnown is false, it is unknown, as after a restart: ask your storage, and call
+// IsSettled says whether somebody is no newcomer. If isKnown is false, it is unknown, as after a restart: ask your storage, and call
 // Settle.
 func (judge *Judge) IsSettled(room, key string) (isSettled, isKnown bool) {
 	if at := judge.rooms[room]; at != nil && at.people[key] != nil {

@@ -59,7 +59,7 @@ async fn what_is_imported_is_listed_and_exported_again() {
     }
 }
 
-/// The data of accounts is in NATS, and the nodes that have the accounts change it. What this machine kept before stays.
+/// The data of accounts is in NATS, and the nodes that have the accounts change it. Data that this machine kept before stays.
 #[tokio::test]
 async fn in_a_cluster_data_is_neither_removed_nor_imported_without_a_node() {
     let mut home = prepared().await;

@@ -75,7 +75,7 @@ fn requests(page: &str) -> Vec<(String, String)> {
         target.replace("ID", "echo").replace("&follow=true", "")
     };
     // Echo has no webhooks to be told of again, and no schedules to be paused; the account is in no room, knows nobody's keys,
-    // is asked by nobody, and has no owner. The host is no node of a cluster. What echo stored is not removed while it is installed.
+    // is asked by nobody, and has no owner. The host is no node of a cluster. The data of echo is not removed while it is installed.
     let absent = [
         "/data/",
         "/contacts/",

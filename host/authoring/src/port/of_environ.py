@@ -14,7 +14,7 @@ CALLS = ("os.environ.get", "os.getenv")
 
 
 def run(checker: checks.Checker, draft: Draft) -> dict[str, str]:
-    """Adds settings for the variables that functions read. Returns, by their names, the names of the settings. What is read while the plugin
+    """Adds settings for the variables that functions read. Returns, by their names, the names of the settings. A variable that is read while the plugin
     is built has no settings yet."""
     found: list[tuple[Module, ast.AST, str, Optional[str]]] = []
     at_build: set[str] = set()

@@ -76,7 +76,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
 
 /// A file of the configuration that others on this machine can write.
 pub(crate) struct Open {
-    /// Which one, and what they can decide by it.
+    /// The file, and what they can decide by it.
     pub(crate) says: String,
     /// The command that corrects it.
     pub(crate) remedy: String,

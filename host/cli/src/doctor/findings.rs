@@ -33,7 +33,7 @@ pub(crate) struct Finding {
     /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) remedy: Option<String>,
-    /// What it has in common with findings about other accounts. Programs get each finding by itself.
+    /// The part that findings about other accounts have, too. Programs get each finding by itself.
     #[serde(skip)]
     pub(crate) alike: Option<Alike>,
 }

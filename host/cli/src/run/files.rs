@@ -21,7 +21,7 @@ pub(super) struct ConfigFile {
     read: [Found; 2],
 }
 
-/// What is at the path of a file.
+/// The state of the path of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
     Nothing,

@@ -18,7 +18,7 @@ const LAST_PAGE: usize = 100_000;
 /// The longest value of a query, in bytes: that of an address (RFC 7622, section 3.1). Each link to another page repeats it.
 const LONGEST: usize = 3_071;
 
-/// What is asked of a list.
+/// The query of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asked {
     /// The path of the page.

@@ -495,7 +495,7 @@ fn addresses_that_come_and_go_while_there_is_no_stream_leave_no_place_in_the_ord
         exchange.open(&echo, "echo@bots.house/parlor".parse().unwrap());
     }
     assert!(!exchange.has_more());
-    // What waits for the stream is sent on it.
+    // Messages that wait for the stream are sent on it.
     exchange.hear(&echo, message("later"));
     exchange.bound(false);
     assert!(sent(&exchange).is_some_and(|sent| sent.contains("later")));

@@ -1,4 +1,4 @@
-"""What is known of a room and the people in it, as the states that plugins of maubot know."""
+"""The known state of a room and the people in it, as the states that plugins of maubot know."""
 
 import time
 from typing import Any, Callable

@@ -34,7 +34,7 @@ class EventType:
     """The kind of an event. There is one of each name."""
 
     class Class(Enum):
-        """What events of a kind are about."""
+        """The subject of events of a kind."""
 
         UNKNOWN = "unknown"
         STATE = "state"
@@ -128,7 +128,7 @@ class Format(Enum):
 
 
 class PaginationDirection(Enum):
-    """Where a history is read to. The layer reads none: `parlor plugin port` tells of the calls."""
+    """The direction in which a history is read. The layer reads none: `parlor plugin port` tells of the calls."""
 
     FORWARD = "f"
     BACKWARD = "b"
@@ -275,7 +275,7 @@ class Member(MemberStateEventContent):
 
 
 class PowerLevelStateEventContent(Mapped):
-    """What people may do in a room, as numbers: 100 for its owners and admins, 50 for moderators, 0 for others."""
+    """The rights of people in a room, as numbers: 100 for its owners and admins, 50 for moderators, 0 for others."""
 
     def __init__(self, users: Optional[Mapping[str, int]] = None, users_default: int = 0, events: Optional[Mapping[Any, int]] = None, **_: Any) -> None:
         self.users: dict[str, int] = dict(users or {})

@@ -164,7 +164,7 @@ impl One {
     }
 
     /// Follows the clock if it is far behind the due times that are over: otherwise the schedule would be silent until
-    /// it shows that time again, perhaps for years. What is over in the store stays as it is. A clock that is wrong now,
+    /// it shows that time again, perhaps for years. The times in the store stay as they are. A clock that is wrong now,
     /// as after a start without a battery, is set right later, and then no due time comes twice.
     fn follow(&mut self, now: Timestamp) {
         let before = self.set_back;
