@@ -113,7 +113,7 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
         {
             return Incoming::Bookmarks(changes);
         }
-        let pubsub = pubsub::event(&message).map(Box::new);
+        let pubsub = pubsub::event(&message, own).map(Box::new);
         return Incoming::Message(Box::new(Message { pubsub, ..read_message(message, None, None, own, now) }));
     };
     if !is_own_account(message.from.as_ref(), own) {

@@ -123,6 +123,30 @@ fn a_node_says_what_became_of_items_and_of_itself() {
     assert_eq!((item.id.as_deref(), item.xml.as_deref(), item.is_cut), (Some("8"), None, true));
 }
 
+/// Owners of a node may also be told when others subscribe and unsubscribe (`pubsub#notify_sub`).
+#[test]
+fn the_subscription_of_somebody_else_ends_without_ours() {
+    let mut test = TestSession::connected(Settings::default());
+    let ends = |test: &mut TestSession, whose: &str| {
+        test.hear_xml(&format!(
+            "<message xmlns='jabber:client' from='{SERVICE}'><event xmlns='http://jabber.org/protocol/pubsub#event'>\
+             <subscription node='news' {whose} subscription='none'/></event></message>"
+        ));
+    };
+    subscribed(&mut test, 1, "news");
+    for whose in ["jid='romeo@example.org'", "jid='bot@example.org/elsewhere'", "jid='@@'"] {
+        ends(&mut test, whose);
+        assert_eq!((test.count("pubsub-item"), test.session.features.pubsub.len()), (0, 1), "{whose}");
+    }
+    for whose in ["jid='bot@example.org'", ""] {
+        subscribed(&mut test, 1, "news");
+        ends(&mut test, whose);
+        assert_eq!(last_item(&test).kind, PubsubKind::Unsubscribed, "{whose}");
+        assert_eq!(test.session.features.pubsub.len(), 0, "{whose}");
+        test.forget();
+    }
+}
+
 #[test]
 fn subscriptions_are_made_again_on_a_new_stream_and_end_with_their_plugins() {
     let mut test = TestSession::connected(Settings::default());

@@ -1,9 +1,11 @@
 //! Reads items and notifications of nodes (XEP-0060). Their senders are checked above.
 
+use jid::FullJid;
 use minidom::Element;
 use xmpp_parsers::message::{Message as WireMessage, MessageType};
 use xmpp_parsers::ns;
 
+use super::extensions::names;
 use super::{jid_attribute, xml_within};
 use crate::iq_payload::MAX_BYTES;
 use crate::text::is_one_line;
@@ -30,8 +32,9 @@ pub(super) fn answer(payload: &Element) -> Option<Body> {
     }
 }
 
-/// Reads what a node says in a message. Messages of rooms and returned messages cannot contain events.
-pub(super) fn event(message: &WireMessage) -> Option<NodeEvent> {
+/// Reads what a node says in a message to the account that is bound as `own`. Messages of rooms and returned messages
+/// cannot contain events.
+pub(super) fn event(message: &WireMessage, own: &FullJid) -> Option<NodeEvent> {
     if matches!(message.type_, MessageType::Groupchat | MessageType::Error) {
         return None;
     }
@@ -41,12 +44,19 @@ pub(super) fn event(message: &WireMessage) -> Option<NodeEvent> {
         "items" => child.children().filter_map(change).take(MAX_NODE_CHANGES).collect(),
         "purge" => vec![NodeChange::Purged],
         "delete" => vec![NodeChange::Deleted],
-        "subscription" if child.attr("subscription") == Some("none") => vec![NodeChange::Unsubscribed],
+        "subscription" if is_end_of_ours(child, own) => vec![NodeChange::Unsubscribed],
         _ => return None,
     };
     let is_name = |node: &&str| !node.is_empty() && node.len() <= MAX_NODE && is_one_line(node);
     let node = child.attr("node").filter(is_name)?.to_owned();
     (!changes.is_empty()).then_some(NodeEvent { node, changes })
+}
+
+/// Returns whether the account's subscription has ended. The account is subscribed by its bare address. Services may also
+/// tell the owners of a node that others have unsubscribed (`pubsub#notify_sub`).
+fn is_end_of_ours(subscription: &Element, own: &FullJid) -> bool {
+    let is_ours = subscription.attr("jid").is_none_or(|jid| names(jid, own));
+    is_ours && subscription.attr("subscription") == Some("none")
 }
 
 fn change(element: &Element) -> Option<NodeChange> {
