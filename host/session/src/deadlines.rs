@@ -27,6 +27,8 @@ pub(super) enum Late {
     ServerAgain,
     /// Switch carbons again.
     CarbonsAgain,
+    /// Subscribe again to the nodes of services that could not be reached.
+    PubsubAgain,
     /// Ask this room for its features again.
     RoomAgain(BareJid),
     /// The time for the features of the server and the own account is over.

@@ -218,6 +218,7 @@ impl Features {
                 Late::AccountAgain => self.archives.ask_account_again(&mut self.disco, turn),
                 Late::ServerAgain => self.archives.ask_server_again(&mut self.disco, turn),
                 Late::CarbonsAgain => self.carbons.ask_again(&self.disco, turn),
+                Late::PubsubAgain => self.pubsub.ask_again(turn),
                 Late::RoomAgain(room) => {
                     if self.rooms.shown.get(&room).is_some_and(|room| room.is_untold()) {
                         turn.follow(FollowUp::RoomChanged(room));

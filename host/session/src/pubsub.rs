@@ -3,8 +3,9 @@
 //! The account is subscribed by its bare JID, so that a subscription outlives the stream. Services may still forget
 //! subscriptions, so each is made again on a new stream.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jid::{BareJid, Jid};
 use parlor_base::id::InstanceId;
@@ -12,18 +13,23 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Ask, Body, NodeChange, NodeEvent, NodeItem, NodePage, PubsubAsk};
 
 use crate::answer::Answer;
+use crate::deadlines::{DeadlineKey, Late};
 use crate::event::Payload;
 use crate::iq::pubsub::{NodeAddress, PubsubIq};
 use crate::iq::{PATIENCE, Waiting};
 use crate::permissions::nodes::reserved_node;
 use crate::records::pubsub_item::{PubsubItem, PubsubKind};
 use crate::roster::Roster;
-use crate::turn::Turn;
+use crate::turn::{Link, Turn};
 
 /// Maximum number of subscriptions of one plugin.
 pub(super) const MAX_OF_ONE: usize = 64;
 /// Maximum number of nodes to which an account is subscribed.
 pub(super) const MAX_NODES: usize = 256;
+/// Delay before the account subscribes again at a service that could not be reached.
+const ASK_AGAIN: Duration = Duration::from_mins(5);
+/// The errors of servers that do not reach a service. They say nothing about a subscription to it.
+const NOT_REACHED: [&str; 2] = ["remote-server-not-found", "remote-server-timeout"];
 
 /// A plugin's instance that is subscribed to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +45,10 @@ pub(super) struct Subscriptions {
     all: BTreeMap<NodeAddress, Vec<Subscriber>>,
     /// Instances that are to replace others: the new one, and the old one.
     successors: Vec<(InstanceId, InstanceId)>,
+    /// The nodes whose services could not say on this stream whether the account is still subscribed.
+    unsaid: BTreeSet<NodeAddress>,
+    /// The timer for asking them again.
+    again: Option<DeadlineKey>,
 }
 
 impl Subscriptions {
@@ -132,11 +142,14 @@ impl Subscriptions {
                 }
                 turn.answer(answer, outcome.map(drop));
             }
-            PubsubIq::Again(at) => {
-                if matches!(&outcome, Err(CallError::Stanza(error)) if error.kind != "wait") {
-                    self.ended(&at, turn);
+            PubsubIq::Again(at) => match outcome {
+                Ok(_) => {}
+                Err(error) if is_no_verdict(&error) => {
+                    self.unsaid.insert(at);
+                    self.put_off(turn);
                 }
-            }
+                Err(_) => self.ended(&at, turn),
+            },
         }
     }
 
@@ -181,9 +194,27 @@ impl Subscriptions {
         }
     }
 
+    fn put_off(&mut self, turn: &mut Turn<'_>) {
+        turn.deadlines.replace(&mut self.again, Some((ASK_AGAIN, Late::PubsubAgain)));
+    }
+
+    /// Subscribes the account again at the services that could not say whether it is subscribed.
+    pub(super) fn ask_again(&mut self, turn: &mut Turn<'_>) {
+        // Requests during a lost connection would all be sent when it is over.
+        if turn.link == Link::Suspended {
+            return self.put_off(turn);
+        }
+        let unsaid = std::mem::take(&mut self.unsaid);
+        for at in unsaid.iter().filter(|at| self.all.contains_key(*at)) {
+            ask_to_subscribe(at, PubsubIq::Again(at.clone()), turn);
+        }
+    }
+
     /// Forgets the subscriptions that the lost stream's service has not confirmed. Their plugins are notified that they
     /// failed.
     pub(super) fn stream_gone(&mut self) {
+        // The next stream asks all services.
+        self.unsaid.clear();
         for subscribers in self.all.values_mut() {
             subscribers.retain(|one| one.is_confirmed);
         }
@@ -224,6 +255,12 @@ impl Subscriptions {
 
 fn has(subscribers: &[Subscriber], by: InstanceId) -> bool {
     subscribers.iter().any(|one| one.instance == by)
+}
+
+/// Returns whether this error says nothing about a subscription. After a restart, a server may be back before the service
+/// is, or before it reaches other servers.
+fn is_no_verdict(error: &CallError) -> bool {
+    error.may_pass() || matches!(error, CallError::Stanza(error) if NOT_REACHED.contains(&error.condition.as_str()))
 }
 
 /// Checks whether a service may be asked now.

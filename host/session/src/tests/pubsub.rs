@@ -169,6 +169,56 @@ fn subscriptions_are_made_again_on_a_new_stream_and_end_with_their_plugins() {
     assert_eq!(test.session.features.pubsub.len(), 0);
 }
 
+/// After a restart, a server may be back before the service is, or before it reaches other servers.
+#[test]
+fn a_service_that_is_not_reached_ends_no_subscription_and_is_asked_again() {
+    let mut test = TestSession::connected(Settings::default());
+    subscribed(&mut test, 1, "news");
+    for condition in ["remote-server-not-found", "remote-server-timeout", "internal-server-error"] {
+        test.bind();
+        test.roster(vec![item(ROMEO, "both")]);
+        let id = test.asked_of(SERVICE, subscribes);
+        test.forget();
+        test.sent.clear();
+        test.answer(Some(SERVICE), id, Err(stanza_error(condition)));
+        assert_eq!(test.count("pubsub-item"), 0, "{condition}: nobody ended it");
+        news(&mut test, SERVICE, "news", "1");
+        assert_eq!(last_item(&test).kind, PubsubKind::Item, "{condition}");
+        test.wait(299);
+        assert_eq!(test.count_asked(subscribes), 0, "{condition}");
+        test.wait(1);
+        assert_eq!(test.count_asked(subscribes), 1, "{condition}");
+        let id = test.asked_of(SERVICE, subscribes);
+        test.answer(Some(SERVICE), id, Ok(Body::Subscription { is_pending: false }));
+        test.wait(600);
+        assert_eq!(test.count_asked(subscribes), 1, "{condition}: it is made");
+    }
+}
+
+#[test]
+fn a_service_that_is_not_reached_is_not_asked_for_what_nobody_wants_or_before_the_stream_is_back() {
+    let mut test = TestSession::connected(Settings::default());
+    let not_reached = |test: &mut TestSession| {
+        test.bind();
+        test.roster(vec![item(ROMEO, "both")]);
+        let id = test.asked_of(SERVICE, subscribes);
+        test.answer(Some(SERVICE), id, Err(stanza_error("remote-server-not-found")));
+        test.sent.clear();
+    };
+    subscribed(&mut test, 1, "news");
+    not_reached(&mut test);
+    test.run(Session::suspended);
+    test.wait(400);
+    assert_eq!(test.count_asked(subscribes), 0, "there is no stream");
+    test.run(Session::resumed);
+    test.wait(300);
+    assert_eq!(test.count_asked(subscribes), 1);
+    not_reached(&mut test);
+    test.run(|session, _, effects| session.instance_gone(InstanceId(1), effects));
+    test.wait(300);
+    assert_eq!(test.count_asked(subscribes), 0, "its plugin is gone");
+}
+
 #[test]
 fn subscriptions_are_bounded_and_are_those_of_the_one_that_replaces() {
     let mut test = TestSession::connected(Settings::default());
