@@ -117,6 +117,7 @@ impl Rooms {
             && let Ok(address) = turn.address_in(&now.room, None, Some(now))
         {
             membership.is_called(address.resource().as_str());
+            membership.is_renamed |= matches!(membership.stage, Stage::Outside { .. });
         }
     }
 

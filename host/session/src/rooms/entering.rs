@@ -103,6 +103,9 @@ impl RoomTurn<'_, '_> {
     /// Sends the presence that enters a known room.
     pub(super) fn enter(&mut self) {
         let jid = self.jid;
+        if self.rooms.memberships.get(jid).is_some_and(|membership| membership.is_renamed) {
+            self.want_nick_back();
+        }
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
         let presence = if self.turn.status.value.is_hidden() {
@@ -300,6 +303,11 @@ impl RoomTurn<'_, '_> {
     fn try_another_nick(&mut self) -> bool {
         let jid = self.jid;
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return false };
+        // The taken one is the one from before.
+        if membership.is_renamed {
+            self.enter();
+            return true;
+        }
         if membership.nicks_tried >= MAX_NICKS {
             return false;
         }

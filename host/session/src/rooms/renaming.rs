@@ -33,9 +33,9 @@ pub(crate) fn rename(rooms: &mut Rooms, named: &[BareJid], bookmarked: Bookmarke
             continue;
         };
         membership.is_called(nick);
-        // A presence before we are in would be another attempt to enter.
-        membership.is_renamed = membership.stage == Stage::Entering;
         let is_in = matches!(membership.stage, Stage::Inside | Stage::Configuring);
+        // A presence before we are in would be another attempt to enter. The next attempt is with the new one.
+        membership.is_renamed = !is_in;
         let is_other = rooms.shown.get(jid).is_some_and(|room| room.nick != nick);
         // Until the room confirms it, and if it refuses, the old one is ours.
         if is_in && is_other && turn.is_live() && !turn.status.value.is_hidden() {

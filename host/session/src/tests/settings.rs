@@ -185,6 +185,29 @@ fn a_new_nickname_while_a_room_is_entered_is_asked_for_once_we_are_in() {
     assert!(lines.iter().any(|line| line == "> available to room@muc.example.org/Puck"), "{lines:?}");
 }
 
+/// Its service is down, or somebody else has the old one there.
+#[test]
+fn a_room_that_did_not_let_us_in_is_tried_again_with_a_new_nickname() {
+    let refused = |condition| presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error(condition)));
+    for (condition, is_out_before, seconds) in
+        [("remote-server-not-found", true, 640), ("remote-server-not-found", false, 640), ("conflict", false, 0)]
+    {
+        let mut test = TestSession::connected(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
+        if is_out_before {
+            test.presence(refused(condition));
+        }
+        test.set(&[("nickname", "Puck".into())]).unwrap();
+        test.forget();
+        if !is_out_before {
+            test.presence(refused(condition));
+        }
+        test.wait(seconds);
+        let lines = test.lines();
+        let enters: Vec<_> = lines.iter().filter(|line| line.ends_with(" entering")).collect();
+        assert_eq!(enters, ["> available to room@muc.example.org/Puck entering"], "{condition} {is_out_before}");
+    }
+}
+
 #[test]
 fn a_nickname_that_somebody_else_chose_for_a_room_stays() {
     let mut test = TestSession::connected(Settings::default());
