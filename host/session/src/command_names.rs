@@ -69,8 +69,8 @@ impl Serialize for CommandName {
     }
 }
 
-/// Returns a word as names of commands have it: in lower case, and each letter with its accents as one sign where there is
-/// one. Some systems write these as several.
+/// Returns a word as names of commands and arguments are compared: in lower case, and each letter with its accents as one
+/// sign where there is one. Some systems write these as several.
 pub(crate) fn folded(word: &str) -> String {
     word.nfc().collect::<String>().to_lowercase()
 }

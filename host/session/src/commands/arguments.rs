@@ -8,6 +8,7 @@ use parlor_stanza::types::LONGEST_VALUE;
 use super::declaration::Parameter;
 use super::kinds::{Kind, Named, Unfit, echo};
 use super::words::{SMART, first};
+use crate::command_names::folded;
 use crate::records::command_value::CommandValue;
 
 /// The maximum length of all values of one page of a form, in bytes. They go back to the person if one of them is
@@ -163,8 +164,8 @@ impl Reader<'_> {
     fn named(&mut self, after: &str) -> Result<(), Misfit> {
         let end = after.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(after.len());
         let (name, value) = after.split_at(end);
-        let small = name.to_lowercase();
-        let place = self.parameters.iter().position(|one| one.is_named && one.name.to_lowercase() == small);
+        let small = folded(name);
+        let place = self.parameters.iter().position(|one| one.is_named && folded(&one.name) == small);
         let Some(place) = place else { return Err(unknown(&small, self.parameters)) };
         let parameter = &self.parameters[place];
         let label = parameter.label();
@@ -316,6 +317,20 @@ mod tests {
         assert_eq!(value("3 --label \u{2018}it\u{2019}s a\u{2019}", "label"), Some(text("it\u{2019}s a")));
         assert_eq!(value("3 --label=", "label"), Some(text("")));
         assert_eq!(value("3 --times \u{2013}2", "Times"), Some(CommandValue::Integer(-2)));
+    }
+
+    /// Authors and people may have systems that write an accent as a sign of its own. The plugin gets the author's spelling.
+    #[test]
+    fn an_accent_in_a_name_or_a_choice_may_be_a_sign_of_its_own() {
+        let ways = ["gr\u{fc}n", "gru\u{308}n", "GRU\u{308}N"];
+        for declared in ways {
+            let choice = Kind::Choice(vec![declared.to_owned()]);
+            let all = parameters(vec![Argument { named: true, ..argument(declared, choice) }]);
+            for given in ways {
+                let found = read(&all, &format!("--{given} {given}"), &nobody);
+                assert_eq!(found, Ok(vec![(declared.to_owned(), text(declared))]), "{given:?}");
+            }
+        }
     }
 
     #[test]

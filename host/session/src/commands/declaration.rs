@@ -8,7 +8,7 @@ use parlor_stanza::draft::check_text;
 use parlor_stanza::error::CallError;
 
 use super::kinds::{Kind, Named};
-use crate::command_names::{CommandName, NoCommandName};
+use crate::command_names::{CommandName, NoCommandName, folded};
 use crate::command_rules::{LONGEST_COOLDOWN, LONGEST_GROUP, MOST_PEOPLE, People};
 use crate::records::command_value::CommandValue;
 
@@ -261,7 +261,7 @@ fn check_choice(words: &[String]) -> Result<(), String> {
                 "has a word to choose that is not 1 to {LONGEST_CHOICE} bytes without spaces around it"
             ));
         }
-        if !known.insert(word.to_lowercase()) {
+        if !known.insert(folded(word)) {
             return Err(format!("has the word {word} twice; capitals do not count"));
         }
     }
@@ -345,7 +345,8 @@ pub(super) mod tests {
             assert!(of(vec![argument("a", Kind::Number(least, most))]).contains("nothing is"));
         }
         let choice = |words: &[&str]| argument("a", Kind::Choice(words.iter().map(|&word| word.to_owned()).collect()));
-        for words in [&[][..], &[""], &[" a"], &["a\n"], &["red", "RED"], &["x"; 65], &[&*"x".repeat(65)]] {
+        let accents = &["\u{fc}", "u\u{308}"];
+        for words in [&[][..], &[""], &[" a"], &["a\n"], &["red", "RED"], accents, &["x"; 65], &[&*"x".repeat(65)]] {
             assert!(of(vec![choice(words)]).starts_with("has a, which has"), "{words:?}");
         }
         for name in ["", "two words", "a\u{1}", "--a", "-a", &"x".repeat(33)] {

@@ -6,6 +6,7 @@ use jid::Jid;
 use parlor_base::escape::escape_untrusted;
 use parlor_stanza::types::address;
 
+use crate::command_names::folded;
 use crate::records::command_value::CommandValue;
 
 /// The longest span of time, in milliseconds: ten years.
@@ -69,8 +70,8 @@ impl Kind {
             Self::Duration => duration(text).map(CommandValue::Duration),
             Self::Jid => return jid(text, occupant).map(CommandValue::Jid),
             Self::Choice(words) => {
-                let small = text.to_lowercase();
-                let word = words.iter().find(|word| word.to_lowercase() == small);
+                let small = folded(text);
+                let word = words.iter().find(|word| folded(word) == small);
                 word.map(|word| CommandValue::Text(word.clone()))
             }
             Self::Flag => None,
