@@ -339,7 +339,11 @@ impl EndToEnd {
 
     /// Forgets the state that belongs to a stream.
     pub(super) fn stream_gone(&mut self, turn: &mut Turn<'_>) {
-        self.fetches.stream_gone();
+        for unanswered in self.fetches.stream_gone() {
+            if let Fetch::Bundle(jid, device, form) = unanswered {
+                self.owed.is_not_healed(&jid, device, form);
+            }
+        }
         self.members.stream_gone();
         self.published.stream_gone();
         let held = self.unvouched.take_all();

@@ -153,9 +153,8 @@ impl Fetches {
         self.failed.remove(fetch);
     }
 
-    /// Forgets the requests of a lost stream: they will get no answers.
-    pub(super) fn stream_gone(&mut self) {
-        self.running.clear();
-        self.queue.clear();
+    /// Forgets the requests of a lost stream, and returns them: they will get no answers.
+    pub(super) fn stream_gone(&mut self) -> Vec<Fetch> {
+        self.running.drain().map(|(fetch, _)| fetch).chain(self.queue.drain(..)).collect()
     }
 }

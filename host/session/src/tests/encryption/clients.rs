@@ -166,6 +166,30 @@ fn a_broken_session_is_replaced_once_the_keys_of_its_device_can_be_had() {
     }
 }
 
+/// Requests of a lost stream get no answer, and do not fail either.
+#[test]
+fn a_broken_session_is_replaced_after_the_stream_was_lost_before_the_keys_came() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        bot.hear(&mut romeo, "hello");
+        let mut ended = bot.test.ask(ResetSessions { jid: bare(ROMEO), device: None });
+        assert_eq!(got(&mut ended), Some(Ok(1)));
+        let node = form.bundle_node(romeo.id());
+        let asked = |bot: &Bot| bot.test.count_asked(|ask| wants(ask, &node));
+        bot.hear(&mut romeo, "are you there?");
+        assert_eq!((bot.reason(), asked(&bot)), (UndecryptableReason::NoSession, 1));
+        bot.test.bind();
+        bot.test.roster(vec![item(ROMEO, "both")]);
+        bot.hear(&mut romeo, "well?");
+        assert_eq!(asked(&bot), 2, "{form:?}");
+        bot.bundles(&romeo);
+        assert_eq!(romeo.reads(&bot), None, "there is nothing in it");
+        bot.test.forget();
+        bot.hear(&mut romeo, "at last");
+        assert_eq!(bot.bodies(), ["at last"], "{form:?}");
+    }
+}
+
 /// A session with a device says nothing about whether its owner still has it.
 #[test]
 fn a_removed_device_gets_nothing_while_the_list_cannot_be_had() {
