@@ -380,6 +380,12 @@ pub enum SnapshotError {
         /// The name of the object.
         name: String,
     },
+    /// A record names it, and it is not there.
+    #[error("the snapshot {name:?}, which a record names, is not in NATS; take the account from a backup")]
+    Missing {
+        /// The name of the object.
+        name: String,
+    },
     /// The log did not take the record of it, so it does not count.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -452,6 +458,16 @@ impl TakeOverError {
                         | SnapshotError::Changed { .. }
                         | SnapshotError::Log(LogError::Key { .. } | LogError::Changed { .. })
                 )
+        ) || self.may_be_replaced()
+    }
+
+    /// Returns whether something is missing that a snapshot replaces: records, or the snapshot before it. If the holder has just made
+    /// one, all of the account is there when it is read again. Otherwise NATS has lost it.
+    pub(crate) fn may_be_replaced(&self) -> bool {
+        matches!(
+            self,
+            Self::Log(LogError::Gap { .. })
+                | Self::Snapshot(SnapshotError::Missing { .. } | SnapshotError::Log(LogError::Gap { .. }))
         )
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::object_store::{Config, ObjectStore};
+use async_nats::jetstream::object_store::{Config, GetError, GetErrorKind, ObjectStore};
 use async_nats::jetstream::stream::StorageType;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -15,7 +15,7 @@ use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt as _;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::connect::Link;
 use crate::error::SnapshotError;
@@ -25,6 +25,9 @@ use crate::seal::{OVERHEAD, OpenError};
 
 /// How long storing or fetching may take.
 const TRANSFER: Duration = Duration::from_mins(1);
+/// How often a snapshot is asked for that is not there, and how long between: a follower may not have it yet.
+const ATTEMPTS: usize = 4;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A snapshot, as a record names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,8 +166,8 @@ impl Snapshots {
     pub async fn fetch(&self, account: &str, snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
         let name = &snapshot.name;
         let failed = |cause: String| SnapshotError::Server { name: name.clone(), cause };
-        let fetched = timeout(TRANSFER, self.read(name)).await.map_err(|_| failed("it took too long".to_owned()))?;
-        let sealed = fetched.map_err(failed)?;
+        let fetched = timeout(TRANSFER, self.read(name)).await;
+        let sealed = fetched.map_err(|_| failed("it took too long".to_owned()))??;
         let changed = || SnapshotError::Changed { name: name.clone() };
         if hex::encode(Sha256::digest(&sealed)) != snapshot.sha256 {
             return Err(changed());
@@ -176,11 +179,21 @@ impl Snapshots {
         })
     }
 
-    async fn read(&self, name: &str) -> Result<Vec<u8>, String> {
-        let object = self.store.get(name).await.map_err(|error| error.to_string())?;
+    async fn read(&self, name: &str) -> Result<Vec<u8>, SnapshotError> {
+        let failed = |cause: String| SnapshotError::Server { name: name.to_owned(), cause };
+        let is_missing = |error: &GetError| error.kind() == GetErrorKind::NotFound;
+        let mut attempts = 1..ATTEMPTS;
+        let object = loop {
+            match self.store.get(name).await {
+                Ok(object) => break object,
+                Err(error) if is_missing(&error) && attempts.next().is_some() => sleep(PAUSE).await,
+                Err(error) if is_missing(&error) => return Err(SnapshotError::Missing { name: name.to_owned() }),
+                Err(error) => return Err(failed(error.to_string())),
+            }
+        };
         let most = u64::try_from(MOST_IN_A_SNAPSHOT + OVERHEAD).unwrap_or(u64::MAX);
         let mut state = Vec::new();
-        object.take(most + 1).read_to_end(&mut state).await.map_err(|error| error.to_string())?;
+        object.take(most + 1).read_to_end(&mut state).await.map_err(|error| failed(error.to_string()))?;
         Ok(state)
     }
 }

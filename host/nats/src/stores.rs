@@ -73,7 +73,7 @@ impl Stores {
         let mut attempts = 1..ATTEMPTS;
         let (replica, tail) = loop {
             match self.catch_up(&log, account).await {
-                Err(TakeOverError::Log(LogError::Gap { .. })) if attempts.next().is_some() => {}
+                Err(error) if error.may_be_replaced() && attempts.next().is_some() => {}
                 caught_up => break caught_up?,
             }
         };
@@ -99,8 +99,8 @@ impl Stores {
             let log = AccountLog::looking(&self.link, &self.cluster, account.as_str()).await?;
             let Some(log) = log else { return Ok(None) };
             match self.catch_up(&log, account).await {
-                // A snapshot has just replaced these records.
-                Err(TakeOverError::Log(LogError::Gap { .. })) if attempts.next().is_some() => {}
+                // Its holder may have just made a snapshot.
+                Err(error) if error.may_be_replaced() && attempts.next().is_some() => {}
                 caught_up => {
                     let (replica, _) = caught_up?;
                     return Ok(Some(replica).filter(|replica| replica.position() != LogPosition::default()));

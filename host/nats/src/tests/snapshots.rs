@@ -45,7 +45,7 @@ async fn a_snapshot_takes_the_place_of_the_records_before_it() {
     assert_eq!(stream.cached_info().state.messages, 3, "the two ends of the second one, and its name");
     assert_eq!(soon(snapshots.fetch(ACCOUNT, &second)).await.unwrap(), b"");
     assert!(
-        matches!(soon(snapshots.fetch(ACCOUNT, &first)).await, Err(SnapshotError::Server { .. })),
+        matches!(soon(snapshots.fetch(ACCOUNT, &first)).await, Err(SnapshotError::Missing { .. })),
         "it was removed"
     );
     // The next holder goes on behind it.

@@ -18,8 +18,8 @@ use super::server::{Server, cluster, settings};
 use super::soon;
 use crate::stores::COPIES;
 use crate::{
-    AccountLog, CopyError, Held, Kind, Link, LogError, MOST_IN_A_RECORD, Record, Stores, TakeOverError, prepare,
-    read_log,
+    AccountLog, CopyError, Held, Kind, Link, LogError, MOST_IN_A_RECORD, Record, SnapshotError, Stores, TakeOverError,
+    prepare, read_log,
 };
 
 const QUOTA: u64 = 64 << 20;
@@ -325,6 +325,37 @@ async fn a_log_does_not_grow_without_end_because_each_holder_is_killed() {
     }
     let held = node.take_over(6).await;
     soon(async { while length(&link).await > 100 {} }).await;
+    assert_eq!(written(held.store(), 1).await, (["k0".to_owned()].into(), 1));
+}
+
+/// While a log is read, its holder may make a snapshot, which replaces records and the snapshot before it.
+#[test]
+fn what_a_snapshot_may_have_replaced_is_read_again_and_what_is_lost_is_tried_rarely() {
+    let gap = || LogError::Gap { subject: "s".to_owned(), expected: 3, found: 10 };
+    let missing = SnapshotError::Missing { name: "n".to_owned() };
+    for error in [TakeOverError::from(gap()), SnapshotError::from(gap()).into(), missing.into()] {
+        assert!(error.may_be_replaced() && error.needs_owner(), "{error}");
+    }
+    let silent = SnapshotError::Server { name: "n".to_owned(), cause: "it took too long".to_owned() };
+    let silent = TakeOverError::from(silent);
+    assert!(!silent.may_be_replaced() && !silent.needs_owner());
+}
+
+/// Its holder made a snapshot, and NATS has lost that and nothing else.
+#[tokio::test]
+async fn an_account_whose_snapshot_is_gone_is_told_to_lack_it() {
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let nodes = [Node::over(&link).await, Node::over(&link).await];
+    let held = nodes[0].take_over(1).await;
+    write(held.store().clone(), "k0".to_owned()).await.unwrap();
+    soon(held.close()).await.unwrap();
+    let objects = nodes[0].stores.snapshots.clone();
+    soon(objects.forget_all(bot().as_str(), None)).await.unwrap();
+    let error = soon(nodes[1].stores.fetch(&bot())).await.unwrap_err();
+    assert!(matches!(error, TakeOverError::Snapshot(SnapshotError::Missing { .. })), "{error}");
+    // A node with the file needs no snapshot.
+    let held = nodes[0].take_over(2).await;
     assert_eq!(written(held.store(), 1).await, (["k0".to_owned()].into(), 1));
 }
 
