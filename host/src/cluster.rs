@@ -162,6 +162,7 @@ async fn look(host: HostRef, sharing: Arc<Sharing>) {
 }
 
 /// Adds the accounts of the configuration to the cluster, as far as they are not there. `is_lost` says whether NATS has lost the state.
+/// One whose record cannot be read is left out, and the log says so.
 async fn add_all(state: &State, config: &Config, is_lost: bool) -> Result<(), StateError> {
     let jids: Vec<_> = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
     let adding = jids.into_iter().map(|jid| {
@@ -174,11 +175,18 @@ async fn add_all(state: &State, config: &Config, is_lost: bool) -> Result<(), St
     });
     let mut adding = stream::iter(adding).buffer_unordered(ADDING);
     while let Some((jid, added)) = adding.next().await {
-        if let Added::Away(why) = added? {
-            tracing::warn!(
+        match added {
+            Ok(Added::New | Added::Present) => {}
+            Ok(Added::Away(why)) => tracing::warn!(
                 %jid, %why,
                 "the account does not run in the cluster: take it out of the configuration of all nodes, or run `parlor cluster import`"
-            );
+            ),
+            // All other accounts of all nodes would wait for its owner.
+            Err(error @ StateError::Unreadable { .. }) => tracing::error!(
+                %jid, %error,
+                "the account does not run in the cluster: if no newer parlor wrote this, run `parlor backup`, and take the account from that backup with `parlor cluster import --replace`"
+            ),
+            Err(error) => return Err(error),
         }
     }
     Ok(())

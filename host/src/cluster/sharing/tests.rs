@@ -1,7 +1,8 @@
 //! Two hosts in this process and a real NATS server, without a server for their accounts.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -65,6 +66,14 @@ impl Server {
         let state = State::open(&link, &cluster, parlor_cluster::Timing::default()).await.unwrap();
         let shared = Shared::open(&state, SharedText::Plugins).await.unwrap();
         (state, shared)
+    }
+
+    /// Writes a message as another program does, and returns once the server has it.
+    fn publish(&self, subject: &str, body: &str) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        write!(stream, "CONNECT {{\"verbose\":false}}\r\nPUB {subject} {}\r\n{body}\r\nPING\r\n", body.len()).unwrap();
+        let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line == "PONG"), "the server answers");
     }
 }
 
@@ -477,6 +486,33 @@ async fn of_two_changes_of_accounts_at_once_the_second_is_put_aside() {
 }
 
 /// By somebody who has the key, but not by this parlor; and by somebody who puts back what he has seen.
+/// Otherwise one damaged record would keep all nodes from starting, and accounts behind it from being added.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_starts_although_the_record_of_an_account_cannot_be_read() {
+    let server = Server::start();
+    let (state, _) = server.shared().await;
+    let damaged = Digest::of(b"main@example.org").to_hex();
+    server.publish(&format!("parlor.bots.state.account.{damaged}"), "damaged");
+    let home = Home::new(&server, "one");
+    home.write_accounts(&account("main").replace("account.main", "account.damaged"));
+    let node = home.start().await;
+    // Those of a later configuration are added as well.
+    home.write_accounts(&(account("main").replace("account.main", "account.damaged") + &account("second")));
+    node.reload_accounts().await.unwrap();
+    let added = async {
+        loop {
+            let accounts = state.overview().await.unwrap().accounts;
+            if accounts.len() == 2 {
+                return accounts;
+            }
+        }
+    };
+    let added = tokio::time::timeout(Duration::from_mins(1), added).await.expect("they are added within a minute");
+    let added: Vec<_> = added.into_iter().map(|row| row.account).collect();
+    assert_eq!(added, ["bot@example.org", "second@example.org"]);
+    node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accounts_that_cannot_be_used_change_nothing() {
     let server = Server::start();
