@@ -25,8 +25,8 @@
 //! A clock has to count the time during which the machine sleeps (`CLOCK_BOOTTIME` on Linux).
 //!
 //! A store that has lost confirmed writes gives their revisions a second time. A node notices that by the revision of its next write, by a
-//! report of a record that it should have seen before, or by a refusal: the store has an earlier record of the session that it renews or
-//! ends, or none. (Records of sessions that have been over for an hour are removed. A node that has heard nothing for half of that takes a
+//! report of a record that it should have seen before, or by a refusal: the store has an earlier record of the session or the account
+//! that it writes, or none. (Records of sessions that have been over for an hour are removed. A node that has heard nothing for half of that takes a
 //! missing one for removed.) It then forgets all that it knew, and claims nothing until each session from before has ended. A node that starts
 //! cannot know whether there was a loss just before, and waits as long.
 

@@ -13,10 +13,10 @@ use futures_util::stream::FuturesUnordered;
 use parlor_cluster::{Key, Node, Outcome, Output, RequestId, Revision, SessionId, Timing, Token, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::answer::Last;
 use crate::clock;
 use crate::connect::{Link, Settings};
 use crate::error::{PutError, StartError, StateError};
+use crate::losses::has_lost;
 use crate::names::{self, Cluster};
 use crate::permit::{Gate, Permit};
 use crate::silence::Silence;
@@ -31,10 +31,6 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_secs(1);
 /// If nothing arrives for this time although an own write was acknowledged, the watch is not whole.
 const ARRIVAL: Duration = Duration::from_secs(1);
-
-/// How often a session that NATS seems to have lost is looked for, and how long after each other.
-const LOOKS: u32 = 3;
-const AGAIN: Duration = Duration::from_millis(50);
 
 /// The settings of a node, which the others see.
 #[derive(Debug, Clone)]
@@ -451,30 +447,6 @@ impl Running {
             self.mending = Some(Box::pin(look_for_other_times(self.state.clone(), self.timing)));
         }
     }
-}
-
-/// Returns whether NATS has lost the record of a session that had this revision: what it has now is earlier, or there is none. This shows a
-/// loss whatever number NATS has given to its last write since then.
-///
-/// If several servers keep the state, one that led them may be cut off from the others, or may have just begun to lead. It then refuses
-/// writes and answers reads by the little that it has. So the session is looked for again after a write that most of the servers took.
-pub(crate) async fn has_lost(state: &State, key: &Key, expected: Revision) -> bool {
-    if expected == 0 || !matches!(key, Key::Session(_)) {
-        return false;
-    }
-    let (stream, subject) = (state.cluster.state_stream(), state.cluster.subject(key));
-    for _ in 0..LOOKS {
-        match state.link.last(&stream, &subject, ANSWER).await {
-            Ok(Last::None) => {}
-            Ok(Last::Stored(stored)) if stored.revision < expected => {}
-            Ok(Last::Stored(_) | Last::TooLarge | Last::Strange | Last::Failed(_)) | Err(_) => return false,
-        }
-        if state.link.touch(&stream, state.cluster.pulse_subject(), ANSWER).await.is_err() {
-            return false;
-        }
-        tokio::time::sleep(AGAIN).await;
-    }
-    true
 }
 
 /// Creates the stream of the state if it is gone, and compares the times of the cluster, until NATS has said what they are. Returns how

@@ -32,6 +32,7 @@ mod fields;
 mod inbox;
 mod keys;
 mod log;
+mod losses;
 mod moving;
 mod names;
 mod overview;

@@ -36,9 +36,9 @@ impl Node {
         }
     }
 
-    /// Takes in that the store has less of a session than before.
+    /// Takes in that the store has less of a key than before.
     ///
-    /// If this node has heard nothing of the session for long, others may have ended it and removed its record meanwhile. A node was
+    /// If it is a session of which this node has heard nothing for long, others may have ended it and removed its record meanwhile. A node was
     /// suspended or cut off then.
     pub(super) fn has_less(&mut self, now: Duration, key: &Key) {
         if let Key::Session(id) = key

@@ -624,6 +624,19 @@ fn an_account_that_a_node_cannot_run_comes_to_each_node_in_turn() {
     assert_eq!(alone.loads(), [1], "there is no other node");
 }
 
+/// Otherwise the account never runs again, and its node cannot stop.
+#[test]
+fn a_claim_of_which_the_store_has_less_than_before_shows_a_loss_to_a_node_that_gives_the_account_away() {
+    let mut stage = Stage::with(1, 1);
+    stage.store.tells_losses = true;
+    stage.store.lose(&Key::Account(name(0)));
+    stage.done.clear();
+    stage.input(0, Node::leave);
+    assert_eq!(stage.stop_all(), 1);
+    assert!(stage.done.contains(&(0, Output::ReadAnew)), "{:?}", stage.done);
+    assert!(stage.nodes[0].is_gone());
+}
+
 #[test]
 fn a_new_node_gets_its_share_a_few_accounts_at_a_time() {
     let mut stage = Stage::with(2, 12);

@@ -42,7 +42,7 @@ impl Store {
             Request::Put { key, value, expected } => {
                 let present = self.keys.get(&key).map_or(0, |(revision, _)| *revision);
                 if present != expected {
-                    let is_less = present < expected && self.tells_losses && matches!(key, Key::Session(_));
+                    let is_less = present < expected && self.tells_losses;
                     return Answer::Put(if is_less { Outcome::Lost } else { Outcome::Refused });
                 }
                 Answer::Put(Outcome::Written(self.put(key, Some(value))))
@@ -80,6 +80,11 @@ impl Store {
         if self.keys.get(&key).is_some_and(|(present, _)| *present == revision) {
             self.keys.remove(&key);
         }
+    }
+
+    /// Loses a key. Nobody is told.
+    pub(super) fn lose(&mut self, key: &Key) {
+        self.keys.remove(key);
     }
 
     /// Loses all keys, as if it was started with an empty disk. The logs are elsewhere.

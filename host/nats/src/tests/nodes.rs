@@ -15,7 +15,8 @@ use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
 use crate::answer::Last;
-use crate::drive::{has_lost, look_for_other_times};
+use crate::drive::look_for_other_times;
+use crate::losses::has_lost;
 use crate::pulse::{Pulse, Question};
 use crate::watch::Watch;
 use crate::{AccountLog, Added, Driver, Link, LogError, NodeSettings, Order, Permit, StartError, State, StateError};
@@ -245,7 +246,10 @@ async fn a_server_that_takes_no_write_shows_no_loss() {
     let (link, cluster) = server.cluster().await;
     let state = State::open(&link, &cluster, Timing::default()).await.unwrap();
     let key = Key::Session(SessionId { process: 7, number: 1 });
-    assert!(has_lost(&state, &key, 1).await, "there is no such record");
+    for lost in [&key, &Key::Account(ACCOUNT.into())] {
+        assert!(has_lost(&state, lost, 1).await, "there is no such record: {lost:?}");
+        assert!(!has_lost(&state, lost, 0).await, "there was none before: {lost:?}");
+    }
     let stream = link.jetstream.get_stream(cluster.state_stream()).await.unwrap();
     let config = stream.cached_info().config.clone();
     let elsewhere = Config { subjects: vec!["parlor.c.elsewhere".to_owned()], ..config };
