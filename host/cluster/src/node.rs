@@ -3,6 +3,7 @@
 mod ended;
 mod loss;
 mod times;
+mod unreadable;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

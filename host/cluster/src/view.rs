@@ -63,6 +63,22 @@ impl View {
         self.complete = self.complete.max(revision);
     }
 
+    /// Takes in the record of a session that cannot be read. The session goes on as far as it is known, and takes no accounts. It is renewed
+    /// or ended by a write that expects this revision.
+    pub(crate) fn saw_unreadable(&mut self, now: Duration, id: SessionId, revision: Revision) {
+        self.passed(revision);
+        let key = Key::Session(id);
+        if revision <= self.last(&key) {
+            return;
+        }
+        self.gone.remove(&key);
+        let seen = self.sessions.entry(id).or_insert_with(|| SeenSession::without_record(now));
+        (seen.revision, seen.at) = (revision, now);
+        if !is_over(seen) {
+            seen.session.state = SessionState::Draining;
+        }
+    }
+
     /// Takes in a write of this node, which may have been seen already.
     pub(crate) fn wrote(&mut self, now: Duration, key: &Key, revision: Revision, value: Value) {
         self.confirmed = self.confirmed.max(revision);

@@ -405,9 +405,11 @@ impl Running {
         }
     }
 
-    /// Goes by a record that cannot be read. If it is a claim, nobody knows whose the account is: it ends here. A
-    /// session ends by the clock, if its record is not to be read any more.
+    /// Goes by a record that cannot be read. If it is a claim, nobody knows whose the account is: it ends here.
     fn unreadable(&mut self, now: Duration, subject: &str, revision: Revision) -> Vec<Output> {
+        if let Some(id) = self.state.session_of(subject) {
+            return self.node.seen_unreadable(now, id, revision);
+        }
         let hash = subject.rsplit('.').next().unwrap_or_default();
         match self.held.get(hash).map(|(account, ..)| Key::Account(Arc::clone(account))) {
             Some(key) => self.node.seen(now, &key, revision, None),

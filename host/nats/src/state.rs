@@ -191,6 +191,11 @@ impl State {
         read.map(|(key, value)| Decoded::Record(key, value)).map_err(unreadable)
     }
 
+    /// Returns the session whose record is on this subject, if it is one of a session.
+    pub(crate) fn session_of(&self, subject: &str) -> Option<SessionId> {
+        session_id(subject.strip_prefix(self.cluster.session_subjects().trim_end_matches('>'))?)
+    }
+
     /// Writes the times of the cluster, or compares them with those that are there.
     async fn agree(&self, timing: Timing) -> Result<(), StateError> {
         let subject = self.cluster.timing_subject();

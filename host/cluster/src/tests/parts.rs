@@ -624,6 +624,28 @@ fn an_account_that_a_node_cannot_run_comes_to_each_node_in_turn() {
     assert_eq!(alone.loads(), [1], "there is no other node");
 }
 
+/// Another program wrote it, a newer version did, or it was damaged.
+#[test]
+fn a_session_whose_record_cannot_be_read_is_renewed_by_its_node_or_ended_by_others() {
+    let id = SessionId { process: 1, number: 1 };
+    for (cut_off, loads, state) in
+        [(&[][..], vec![1, 1], SessionState::Open), (&[1][..], vec![2, 0], SessionState::Over)]
+    {
+        let mut stage = Stage::with(2, 2);
+        stage.done.clear();
+        let session = stage.store.session(id).unwrap().clone();
+        let revision = stage.store.put(Key::Session(id), Some(Value::Session(session)));
+        // Nobody can read this one.
+        stage.store.history.pop();
+        for node in (0..2).filter(|node| !cut_off.contains(node)) {
+            stage.input(node, |state, now| state.seen_unreadable(now, id, revision));
+        }
+        stage.run(ms(3_000), cut_off);
+        assert_eq!((stage.loads(), stage.store.session(id).unwrap().state), (loads, state));
+        assert_eq!(stage.done.is_empty(), cut_off.is_empty(), "{:?}", stage.done);
+    }
+}
+
 /// Otherwise the account never runs again, and its node cannot stop.
 #[test]
 fn a_claim_of_which_the_store_has_less_than_before_shows_a_loss_to_a_node_that_gives_the_account_away() {

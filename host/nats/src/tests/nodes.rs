@@ -15,6 +15,7 @@ use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
 use crate::answer::Last;
+use crate::away::Standing;
 use crate::drive::look_for_other_times;
 use crate::losses::has_lost;
 use crate::pulse::{Pulse, Question};
@@ -546,6 +547,32 @@ async fn a_claim_that_cannot_be_read_ends_the_account_and_is_reported() {
     let state = State::open(&link, &cluster(), Timing::default()).await.unwrap();
     state.add("other@example.org", 1).await.unwrap();
     assert_eq!(&*node.start_order().await.0, "other@example.org");
+}
+
+/// Another program wrote it, or it was damaged. Before, no node could renew or end the session, and its account never ran again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_whose_record_cannot_be_read_is_renewed_or_ended() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let mut node = Running::start(server.port(), "node", |_| ()).await;
+    let (_, token, permit) = node.start_order().await;
+    let state = State::open(&link, &cluster(), Timing::default()).await.unwrap();
+    let Standing::Claimed(claim) = state.standing(ACCOUNT).await.unwrap().0 else { panic!("it has the account") };
+    let subject = cluster().subject(&Key::Session(claim.session.unwrap()));
+    let damage = async || {
+        link.jetstream.publish(subject.clone(), "damaged".into()).await.unwrap().await.unwrap();
+    };
+    damage().await;
+    assert!(matches!(node.report().await, StateError::Unreadable { .. }));
+    let renewed =
+        async { while !matches!(state.overview().await.unwrap().nodes.as_slice(), [row] if row.accounts == 1) {} };
+    soon(renewed).await;
+    assert!(permit.may_act());
+    // Its node is gone.
+    drop(node);
+    damage().await;
+    let mut other = Running::start(server.port(), "other", |_| ()).await;
+    assert!(other.start_order().await.1 > token);
 }
 
 #[tokio::test]
