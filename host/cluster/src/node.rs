@@ -2,6 +2,7 @@
 
 mod ended;
 mod loss;
+mod reports;
 mod times;
 mod unreadable;
 
@@ -14,6 +15,8 @@ use crate::placement::{Place, place, shed};
 use crate::record::{Claim, Key, Revision, Session, SessionId, SessionState, Token, Value};
 use crate::timing::Timing;
 use crate::view::View;
+
+use reports::Reports;
 
 /// The maximum number of accounts that a node moves to others at a time.
 const MOVING: usize = 4;
@@ -90,6 +93,7 @@ pub struct Node {
     state: SessionState,
     /// When the node was told to leave.
     left: Option<Duration>,
+    reports: Reports,
     /// Accounts that nobody runs are not claimed before this moment; `None` before the first input.
     claims_from: Option<Duration>,
     out: Vec<Output>,
@@ -115,6 +119,7 @@ impl Node {
             last_request: 0,
             state: SessionState::Open,
             left: None,
+            reports: Reports::default(),
             claims_from: None,
             out: Vec::new(),
         }
@@ -129,6 +134,7 @@ impl Node {
     /// in their order. It may leave out those that later ones replaced, and may begin again. [`Self::passed`] takes in all others.
     pub fn seen(&mut self, now: Duration, key: &Key, revision: Revision, value: Option<Value>) -> Vec<Output> {
         self.turn(now, |node| {
+            node.reports.arrived();
             if node.view.has_missed(key, revision) {
                 node.begin_anew(now);
                 return;
@@ -162,6 +168,9 @@ impl Node {
                     node.renewed(*id, session);
                 }
                 node.note(&key);
+                if revision > node.view.reported() {
+                    node.reports.awaited(now);
+                }
                 node.view.wrote(now, &key, revision, value);
                 return;
             }
@@ -358,8 +367,10 @@ impl Node {
         }
         let may_close = is_leaving && self.holds.is_empty() && self.view.held_by(id).next().is_none();
         let written = self.view.session(id).map(|seen| seen.session.state);
-        // A leaving node that has accounts is draining for all others.
-        let state = if is_leaving && !may_close { SessionState::Draining } else { self.state };
+        let hears = self.reports.arrive(now, self.timing.doubt());
+        let takes_none = if is_leaving { !may_close } else { !hears };
+        // A leaving node that has accounts is draining for all others, and so is one that would not see which it is given.
+        let state = if takes_none { SessionState::Draining } else { self.state };
         if now < tenure.next && (written == Some(state) || written.is_none()) {
             return;
         }

@@ -175,6 +175,11 @@ impl View {
         self.revision(key).max(self.gone.get(key).copied().unwrap_or_default())
     }
 
+    /// Returns the revision up to which the store has reported all writes.
+    pub(crate) fn reported(&self) -> Revision {
+        self.complete
+    }
+
     /// Returns the highest revision that the store has reported or confirmed.
     pub(crate) fn known(&self) -> Revision {
         self.complete.max(self.confirmed)

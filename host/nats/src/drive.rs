@@ -31,6 +31,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_secs(1);
 /// If nothing arrives for this time although an own write was acknowledged, the watch is not whole.
 const ARRIVAL: Duration = Duration::from_secs(1);
+/// If it has begun again this often and nothing has arrived, the owner is told.
+const VAIN: u32 = 3;
 
 /// The settings of a node, which the others see.
 #[derive(Debug, Clone)]
@@ -197,6 +199,7 @@ fn run(
             held: HashMap::new(),
             awaited: None,
             heard: clock::now(),
+            in_vain: 0,
             silence: Silence::new(clock::now()),
             mending: None,
             trouble: None,
@@ -235,6 +238,8 @@ struct Running {
     awaited: Option<(Revision, Duration)>,
     /// When anything arrived last.
     heard: Duration,
+    /// How often the watch has begun again since then.
+    in_vain: u32,
     silence: Silence,
     /// Looks for the stream, creates it if it is gone, and compares the times of the cluster.
     mending: Option<Mending>,
@@ -376,7 +381,7 @@ impl Running {
     fn seen(&mut self, message: &Message) -> Vec<Output> {
         let Message { subject, revision, body, goes_back, pending: _ } = message;
         let (now, revision) = (clock::now(), *revision);
-        self.heard = now;
+        (self.heard, self.in_vain) = (now, 0);
         if *goes_back {
             return self.node.lost(now);
         }
@@ -433,6 +438,10 @@ impl Running {
         if self.awaited.is_some_and(|(_, since)| clock::now() > self.heard.max(since) + ARRIVAL) {
             self.awaited = None;
             self.watch.begin_again();
+            self.in_vain += 1;
+            if self.in_vain == VAIN {
+                (self.orders)(Order::Report(StateError::Silent(self.state.cluster.to_string())));
+            }
         }
     }
 

@@ -202,7 +202,9 @@ pub enum StateError {
     )]
     Lost(String),
     /// The records were not delivered in time.
-    #[error("NATS does not deliver the state of the cluster {0}; check the connection to NATS")]
+    #[error(
+        "NATS does not deliver the state of the cluster {0}; check the connection to NATS, how many consumers it permits, and what the log-in of parlor may do there"
+    )]
     Silent(String),
 }
 

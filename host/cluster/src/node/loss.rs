@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::Node;
+use super::reports::Reports;
 use crate::output::Output;
 use crate::record::{Revision, SessionState};
 use crate::view::View;
@@ -15,7 +16,10 @@ impl Node {
     /// Takes in that the store has reported all writes up to this revision. The last one is no record of a session or an account, or
     /// cannot be read.
     pub fn passed(&mut self, now: Duration, revision: Revision) -> Vec<Output> {
-        self.turn(now, |node| node.view.passed(revision))
+        self.turn(now, |node| {
+            node.reports.arrived();
+            node.view.passed(revision);
+        })
     }
 
     /// Takes in that the store has lost writes, as its reports show.
@@ -31,6 +35,7 @@ impl Node {
     pub(super) fn begin_anew(&mut self, now: Duration) {
         self.lose();
         self.view = View::default();
+        self.reports = Reports::default();
         self.news.clear();
         self.requests.clear();
         self.busy.clear();

@@ -13,6 +13,7 @@ impl Node {
     /// others end the session. If its revision did not count, nobody could do either, and the accounts of that node would never run again.
     pub fn seen_unreadable(&mut self, now: Duration, session: SessionId, revision: Revision) -> Vec<Output> {
         self.turn(now, |node| {
+            node.reports.arrived();
             let key = Key::Session(session);
             if node.view.has_missed(&key, revision) {
                 node.begin_anew(now);

@@ -24,6 +24,8 @@ struct Stage {
     seen: Vec<usize>,
     /// The outputs of the nodes, without writes.
     done: Vec<(usize, Output)>,
+    /// The nodes to which nothing is reported, although they can write.
+    deaf: Vec<usize>,
     /// When the accounts were added: the nodes may claim them then, and have just renewed their sessions.
     begin: Duration,
 }
@@ -33,7 +35,8 @@ impl Stage {
         let nodes: Vec<_> = (0..nodes).map(|number| Node::new("node", 1, Timing::default(), number)).collect();
         let seen = vec![0; nodes.len()];
         let begin = ms(2_400);
-        let mut stage = Self { now: ms(0), store: Store::default(), nodes, seen, done: Vec::new(), begin };
+        let (done, deaf) = (Vec::new(), Vec::new());
+        let mut stage = Self { now: ms(0), store: Store::default(), nodes, seen, done, deaf, begin };
         stage.settle(&[]);
         stage.run(begin, &[]);
         for number in 0..accounts {
@@ -70,15 +73,18 @@ impl Stage {
         loop {
             let before = self.store.history.len();
             for node in (0..self.nodes.len()).filter(|node| !cut_off.contains(node)) {
-                let news = self.store.history[self.seen[node]..].to_vec();
-                for (key, revision, value) in news {
-                    self.input(node, |state, now| state.seen(now, &key, revision, value));
+                if !self.deaf.contains(&node) {
+                    let news = self.store.history[self.seen[node]..].to_vec();
+                    for (key, revision, value) in news {
+                        self.input(node, |state, now| state.seen(now, &key, revision, value));
+                    }
+                    self.seen[node] = before;
                 }
-                self.seen[node] = before;
                 self.input(node, Node::tick);
             }
+            let needs_none = |node: usize| cut_off.contains(&node) || self.deaf.contains(&node);
             if self.store.history.len() == before
-                && self.seen.iter().enumerate().all(|(node, seen)| *seen == before || cut_off.contains(&node))
+                && self.seen.iter().enumerate().all(|(node, seen)| *seen == before || needs_none(node))
             {
                 return;
             }
@@ -624,6 +630,33 @@ fn an_account_that_a_node_cannot_run_comes_to_each_node_in_turn() {
     assert_eq!(alone.loads(), [1], "there is no other node");
 }
 
+/// None of the accounts that others give it would run: it does not see them.
+#[test]
+fn a_node_to_which_nothing_is_reported_takes_no_accounts_and_keeps_its_own() {
+    let mut stage = Stage::with(1, 4);
+    let (deaf, id) = (1, SessionId { process: 77, number: 1 });
+    stage.nodes.push(Node::new("deaf", 1, Timing::default(), id.process));
+    stage.seen.push(0);
+    stage.deaf.push(deaf);
+    let state = |stage: &Stage| stage.store.session(id).unwrap().state;
+    for _ in 0..20 {
+        stage.run(ms(400), &[]);
+        assert_eq!(stage.stop_all(), 0);
+    }
+    assert_eq!((stage.loads(), state(&stage)), (vec![4, 0], SessionState::Draining));
+    stage.deaf.clear();
+    for _ in 0..20 {
+        stage.run(ms(400), &[]);
+        stage.stop_all();
+    }
+    assert_eq!((stage.loads(), state(&stage)), (vec![2, 2], SessionState::Open));
+    stage.deaf.push(deaf);
+    stage.done.clear();
+    stage.run(ms(3_000), &[]);
+    assert_eq!((stage.loads(), state(&stage)), (vec![2, 2], SessionState::Draining));
+    assert_eq!(stage.done, []);
+}
+
 /// Another program wrote it, a newer version did, or it was damaged.
 #[test]
 fn a_session_whose_record_cannot_be_read_is_renewed_by_its_node_or_ended_by_others() {
@@ -684,7 +717,7 @@ fn a_write_that_times_out_is_not_made_twice_at_a_time() {
     // The first one was written after all; the session counts from the time before it was sent.
     assert_eq!(node.seen(ms(700), key, 1, Some(value.clone())), []);
     assert_eq!(node.until(), Some(ms(2_000)));
-    assert!(matches!(value, Value::Session(Session { state: SessionState::Open, beat: 1, .. })));
+    assert!(matches!(value, Value::Session(Session { beat: 1, .. })));
 }
 
 fn places(random: &mut Random) -> Vec<Place> {

@@ -20,7 +20,10 @@ use crate::drive::look_for_other_times;
 use crate::losses::has_lost;
 use crate::pulse::{Pulse, Question};
 use crate::watch::Watch;
-use crate::{AccountLog, Added, Driver, Link, LogError, NodeSettings, Order, Permit, StartError, State, StateError};
+use crate::{
+    AccountLog, Added, Driver, Link, LogError, Login, NodeSettings, Order, Permit, Settings, StartError, State,
+    StateError, prepare,
+};
 
 const ACCOUNT: &str = "bot@example.org";
 /// How long a write of a test may wait for its answer.
@@ -44,13 +47,18 @@ struct Running {
 
 impl Running {
     /// Starts a node by the server on this port. `after` is called after each order, on the thread of the driver.
-    async fn start(port: u16, name: &str, mut after: impl FnMut(&Order) + Send + 'static) -> Self {
+    async fn start(port: u16, name: &str, after: impl FnMut(&Order) + Send + 'static) -> Self {
+        Self::over(settings(port), name, after).await
+    }
+
+    /// Starts a node that reaches NATS in this way.
+    async fn over(settings: Settings, name: &str, mut after: impl FnMut(&Order) + Send + 'static) -> Self {
         let (sender, orders) = mpsc::unbounded_channel();
         let on_order = move |order: Order| {
             _ = sender.send(order.clone());
             after(&order);
         };
-        let driver = Driver::start(settings(port), cluster(), settings_of(name), on_order).await.unwrap();
+        let driver = Driver::start(settings, cluster(), settings_of(name), on_order).await.unwrap();
         Self { driver, orders }
     }
 
@@ -573,6 +581,33 @@ async fn a_session_whose_record_cannot_be_read_is_renewed_or_ended() {
     damage().await;
     let mut other = Running::start(server.port(), "other", |_| ()).await;
     assert!(other.start_order().await.1 > token);
+}
+
+/// As if the limit of consumers was reached. It would not see the accounts that others give it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_to_which_nats_delivers_nothing_says_so_and_gets_no_account() {
+    let server = Server::with(
+        "jetstream: {}\nauthorization: { users: [ { user: hears, password: p }, \
+         { user: deaf, password: p, permissions: { publish: { deny: [ \"$JS.API.CONSUMER.>\" ] } } } ] }\n",
+    );
+    let login = |user: &str| Login::Password { user: user.to_owned(), password: "p".to_owned() };
+    let with = |user: &str| Settings { login: login(user), ..settings(server.port()) };
+    let link = Link::connect(&with("hears")).await.unwrap();
+    prepare(&link, &cluster()).await.unwrap();
+    let state = State::open(&link, &cluster(), Timing::default()).await.unwrap();
+    for account in [ACCOUNT, "other@example.org"] {
+        assert_eq!(state.add(account, 1).await, Ok(Added::New));
+    }
+    let mut first = Running::over(with("hears"), "first", |_| ()).await;
+    for _ in 0..2 {
+        _ = first.start_order().await;
+    }
+    let mut second = Running::over(with("deaf"), "second", |_| ()).await;
+    assert!(matches!(second.report().await, StateError::Silent(_)));
+    let overview = state.overview().await.unwrap();
+    let rows: Vec<_> = overview.nodes.iter().map(|row| (&*row.name, row.is_draining, row.accounts)).collect();
+    assert_eq!(rows, [("first", false, 2), ("second", true, 0)]);
+    assert!(first.orders.try_recv().is_err(), "none was stopped");
 }
 
 #[tokio::test]
