@@ -1,7 +1,9 @@
 //! The state of one node: its session, the accounts that it runs, and those that it gives away.
 
 mod ended;
+mod given;
 mod loss;
+mod moves;
 mod reports;
 mod times;
 mod unreadable;
@@ -11,11 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::output::{Outcome, Output, RequestId};
-use crate::placement::{Place, place, shed};
+use crate::placement::{Place, place};
 use crate::record::{Claim, Key, Revision, Session, SessionId, SessionState, Token, Value};
 use crate::timing::Timing;
 use crate::view::View;
 
+use given::Given;
 use reports::Reports;
 
 /// The maximum number of accounts that a node moves to others at a time.
@@ -94,6 +97,7 @@ pub struct Node {
     /// When the node was told to leave.
     left: Option<Duration>,
     reports: Reports,
+    given: Given,
     /// Accounts that nobody runs are not claimed before this moment; `None` before the first input.
     claims_from: Option<Duration>,
     out: Vec<Output>,
@@ -120,6 +124,7 @@ impl Node {
             state: SessionState::Open,
             left: None,
             reports: Reports::default(),
+            given: Given::default(),
             claims_from: None,
             out: Vec::new(),
         }
@@ -337,6 +342,8 @@ impl Node {
             }
             if let Some(claim) = claim.filter(|claim| usable.is_some() && claim.session == usable) {
                 let token = claim.token;
+                let open = |id| self.view.session(id).is_some_and(|seen| seen.session.state == SessionState::Open);
+                self.given.has(now, &account, open);
                 self.holds.insert(Arc::clone(&account), Hold { token, phase: Phase::Running });
                 self.out.push(Output::Start { account, token });
             }
@@ -420,41 +427,6 @@ impl Node {
         self.put(Key::Account(account), Value::Claim(claim));
     }
 
-    /// Stops accounts that are to run on other nodes.
-    fn move_accounts(&mut self, now: Duration) {
-        let (Some(own), Some(until)) = (self.usable(now), self.until()) else { return };
-        let moving = self.leaving.len();
-        let most = if self.state == SessionState::Over { usize::MAX } else { MOVING.saturating_sub(moving) };
-        if most == 0 {
-            return;
-        }
-        let running = self
-            .view
-            .held_by(own)
-            .filter(|(account, _)| self.holds.get(*account).is_some_and(|hold| hold.phase == Phase::Running));
-        let running: BTreeMap<_, _> = running.map(|(account, weight)| (Arc::clone(account), weight)).collect();
-        let mut places = self.places(now);
-        self.count_moves(own, &mut places);
-        let moves = if self.state == SessionState::Open {
-            // An account that has just come to its node is not moved at once.
-            let is_settled = now >= self.view.changed() + self.timing.life() && self.view.orphans().is_empty();
-            let all_are_there = places.len() == self.view.sessions().count();
-            if is_settled && all_are_there { shed(&mut places, own, &running, most) } else { Vec::new() }
-        } else {
-            place(&mut places, running.clone().into_iter().take(most))
-        };
-        let mut heirs: BTreeMap<_, _> = moves.into_iter().map(|(account, to)| (account, Some(to))).collect();
-        if self.state == SessionState::Over {
-            // Without another node, an account stops all the same.
-            for account in running.into_keys() {
-                heirs.entry(account).or_default();
-            }
-        }
-        for (account, heir) in heirs {
-            self.stop(&account, heir, until);
-        }
-    }
-
     /// Returns the nodes that can take accounts, with their loads as all nodes see them.
     fn places(&self, now: Duration) -> Vec<Place> {
         let own = self.tenure.as_ref().map(|tenure| tenure.id);
@@ -472,22 +444,6 @@ impl Node {
         let own = self.tenure.as_ref()?.id;
         let others = self.places(now).into_iter().map(|place| place.session).filter(|id| *id != own);
         others.min_by_key(|id| (*id < own, *id))
-    }
-
-    /// Counts accounts that this node is giving away where they go.
-    fn count_moves(&self, own: SessionId, places: &mut [Place]) {
-        for account in &self.leaving {
-            let phase = self.holds.get(account).map(|hold| hold.phase);
-            let Some(Phase::Stopping(heir) | Phase::Stopped(heir)) = phase else { continue };
-            let weight = self.view.claim(account).map_or(0, |claim| u64::from(claim.weight));
-            for one in places.iter_mut() {
-                if one.session == own {
-                    one.load = one.load.saturating_sub(weight);
-                } else if Some(one.session) == heir {
-                    one.load += weight;
-                }
-            }
-        }
     }
 
     /// Writes a key in place of the revision that was seen last, unless a write of it is not answered yet.

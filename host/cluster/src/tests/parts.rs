@@ -630,6 +630,25 @@ fn an_account_that_a_node_cannot_run_comes_to_each_node_in_turn() {
     assert_eq!(alone.loads(), [1], "there is no other node");
 }
 
+/// Otherwise it would stop for seconds each time that the loads are balanced, again and again.
+#[test]
+fn an_account_that_came_back_from_a_node_is_not_given_to_it_again() {
+    let mut stage = Stage::with(1, 2);
+    stage.nodes.push(Node::new("its disk is full", 1, Timing::default(), 77));
+    stage.seen.push(0);
+    let mut given = 0;
+    for _ in 0..60 {
+        stage.run(ms(400), &[]);
+        given += stage.stop_all();
+        let failing: Vec<_> = stage.nodes[1].running().map(|(account, token)| (Arc::clone(account), token)).collect();
+        for (account, token) in failing {
+            stage.input(1, |node, now| node.stopped(now, &account, token));
+        }
+        stage.settle(&[]);
+    }
+    assert_eq!((stage.loads(), given), (vec![2, 0], 2), "each of them once");
+}
+
 /// None of the accounts that others give it would run: it does not see them.
 #[test]
 fn a_node_to_which_nothing_is_reported_takes_no_accounts_and_keeps_its_own() {

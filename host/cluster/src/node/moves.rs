@@ -1,0 +1,66 @@
+//! Gives accounts of a node to others: to balance the load, or because the node is drained or leaves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{MOVING, Node, Phase};
+use crate::placement::{Place, place};
+use crate::record::{SessionId, SessionState};
+
+impl Node {
+    /// Stops accounts that are to run on other nodes.
+    pub(super) fn move_accounts(&mut self, now: Duration) {
+        let (Some(own), Some(until)) = (self.usable(now), self.until()) else { return };
+        let moving = self.leaving.len();
+        let most = if self.state == SessionState::Over { usize::MAX } else { MOVING.saturating_sub(moving) };
+        if most == 0 {
+            return;
+        }
+        let running = self
+            .view
+            .held_by(own)
+            .filter(|(account, _)| self.holds.get(*account).is_some_and(|hold| hold.phase == Phase::Running));
+        let running: BTreeMap<_, _> = running.map(|(account, weight)| (Arc::clone(account), weight)).collect();
+        let mut places = self.places(now);
+        self.count_moves(own, &mut places);
+        let moves = if self.state == SessionState::Open {
+            // An account that has just come to its node is not moved at once.
+            let is_settled = now >= self.view.changed() + self.timing.life() && self.view.orphans().is_empty();
+            let all_are_there = places.len() == self.view.sessions().count();
+            if is_settled && all_are_there {
+                self.given.shed(now, &mut places, own, &running, most)
+            } else {
+                Vec::new()
+            }
+        } else {
+            place(&mut places, running.clone().into_iter().take(most))
+        };
+        let mut heirs: BTreeMap<_, _> = moves.into_iter().map(|(account, to)| (account, Some(to))).collect();
+        if self.state == SessionState::Over {
+            // Without another node, an account stops all the same.
+            for account in running.into_keys() {
+                heirs.entry(account).or_default();
+            }
+        }
+        for (account, heir) in heirs {
+            self.stop(&account, heir, until);
+        }
+    }
+
+    /// Counts accounts that this node is giving away where they go.
+    fn count_moves(&self, own: SessionId, places: &mut [Place]) {
+        for account in &self.leaving {
+            let phase = self.holds.get(account).map(|hold| hold.phase);
+            let Some(Phase::Stopping(heir) | Phase::Stopped(heir)) = phase else { continue };
+            let weight = self.view.claim(account).map_or(0, |claim| u64::from(claim.weight));
+            for one in places.iter_mut() {
+                if one.session == own {
+                    one.load = one.load.saturating_sub(weight);
+                } else if Some(one.session) == heir {
+                    one.load += weight;
+                }
+            }
+        }
+    }
+}
