@@ -35,7 +35,7 @@ EVENT = {
 CONTENT = {
     "msgtype", "body", "format", "formatted_body", "relates_to", "new_content", "get_reply_to", "get_edit", "get_thread_parent", "set_reply", "set_edit",
     "trim_reply_fallback", "url", "info", "file", "membership", "displayname", "reason", "avatar_url", "redacts", "get",
-    "deserialize",
+    "deserialize", "serialize", "json",
 }
 #: Attributes that every object has, or every mapping.
 OF_ALL = {"__dict__", "__name__", "__module__", *(name for name in dir(dict) if name.startswith("__"))} - {"__getattribute__"}

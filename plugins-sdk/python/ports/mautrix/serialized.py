@@ -2,9 +2,10 @@
 dataclasses."""
 
 import dataclasses
+import json
 import typing
 from enum import Enum
-from typing import Any, Callable, Iterator, Mapping, Union
+from typing import Any, Callable, ClassVar, Iterator, Mapping, Union
 
 JSON = Any
 
@@ -89,6 +90,9 @@ class ExtensibleEnum(Serializable):
 class Mapped:
     """An object with fields that can also be read as a mapping. Other fields than those that are known are kept beside, and not sent."""
 
+    #: The names that fields have in JSON, if they differ.
+    _written: ClassVar[Mapping[str, str]] = {}
+
     def __getitem__(self, name: str) -> Any:
         others = self.__dict__.setdefault("_others", {})
         return others[name] if name in others else getattr(self, name)
@@ -102,6 +106,16 @@ class Mapped:
             return self[name]
         except (AttributeError, KeyError):
             return default
+
+    def serialize(self) -> JSON:
+        """As Matrix writes it."""
+        # What is empty is not written.
+        known = ((name, value) for name, value in self.__dict__.items() if name != "_others" and value is not None and (value or not isinstance(value, Mapped)))
+        return {**{self._written.get(name, name): json_of(value) for name, value in known}, **self.__dict__.get("_others", {})}
+
+    def json(self) -> str:
+        """The same, as a text."""
+        return json.dumps(self.serialize())
 
 
 class SerializableAttrs(Mapped, Serializable):
@@ -132,7 +146,7 @@ def json_of(value: Any) -> JSON:
     for kind in type(value).__mro__:
         if kind in _to_json:
             return _to_json[kind](value)
-    if isinstance(value, Serializable):
+    if isinstance(value, (Serializable, Mapped)):
         return value.serialize()
     if isinstance(value, Mapping):
         return {str(key): json_of(one) for key, one in value.items()}

@@ -157,7 +157,9 @@ class InReplyTo(Mapped):
 
 
 class RelatesTo(Mapped):
-    """How a message relates to another one."""
+    """How a message relates to another one. It is false if it relates to none."""
+
+    _written = {"in_reply_to": "m.in_reply_to"}
 
     def __init__(self, rel_type: Any = None, event_id: Any = None, key: Optional[str] = None, in_reply_to: Any = None, **_: Any) -> None:
         self.rel_type = rel_type
@@ -165,9 +167,14 @@ class RelatesTo(Mapped):
         self.key = key
         self.in_reply_to = in_reply_to
 
+    def __bool__(self) -> bool:
+        return any(one is not None for one in (self.rel_type, self.event_id, self.key, self.in_reply_to))
+
 
 class TextMessageEventContent(Mapped):
     """The content of a message."""
+
+    _written = {"relates_to": "m.relates_to", "new_content": "m.new_content"}
 
     def __init__(
         self, msgtype: Any = MessageType.TEXT, body: str = "", format: Any = None, formatted_body: Optional[str] = None, relates_to: Any = None,
@@ -177,7 +184,8 @@ class TextMessageEventContent(Mapped):
         self.body = body
         self.format = format
         self.formatted_body = formatted_body
-        self.relates_to = relates_to
+        # Plugins ask it for its type without asking whether it is there.
+        self.relates_to: Any = RelatesTo() if relates_to is None else relates_to
         self.new_content: Any = None
 
     @classmethod
@@ -226,6 +234,8 @@ class TextMessageEventContent(Mapped):
 
 class MediaInfo(Mapped):
     """The facts about a file. XMPP's messages show the type and the size."""
+
+    _written = {"width": "w", "height": "h"}
 
     def __init__(self, mimetype: Optional[str] = None, size: Optional[int] = None, **others: Any) -> None:
         self.mimetype = mimetype
