@@ -438,6 +438,7 @@ MEMBERS = (
     "`@parlor.on(\"roomInviteSent\")`, `\"affiliationChanged\"`",
 )
 TAKEN_BACK = (
-    "XMPP lets anybody write a retraction: the layer passes on those of moderators, and those whose author it can verify, in rooms by occupant ids",
+    "XMPP lets anybody write a retraction: the layer passes on those of moderators, and those whose author it can verify, in rooms by occupant"
+    " ids. The same applies to reactions that are withdrawn",
     "nothing",
 )

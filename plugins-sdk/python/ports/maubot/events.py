@@ -10,6 +10,7 @@ from parlor_port import files, places
 
 from . import media, texts
 from .client import Client, mark_read, of_content
+from .state import withdrawal_event
 
 
 class MessageEvent:
@@ -92,14 +93,18 @@ def _relates(message: Any) -> Optional[RelatesTo]:
     return None
 
 
-def reaction_events(client: Client, message: Any) -> list[MessageEvent]:
-    """The reactions of a message that its author had not given before, one for each sign."""
+def reaction_events(client: Client, message: Any) -> list[Any]:
+    """The reactions that the author of a message has withdrawn with it, and those that are new, one for each sign."""
     reactions = message.extensions.reactions if message.extensions is not None else None
     if reactions is None:
         return []
-    found = []
+    new, gone = places.changed(message, reactions)
+    # A plugin that takes one vote of each person hears of the one before first.
+    found: list[Any] = [withdrawal_event(client, message, number) for number in gone]
     about = EventID(places.name_of(message.chat, reactions.id))
-    for emoji in places.newly(message, reactions):
+    for emoji, number in new.items():
         relates = RelatesTo(rel_type=RelationType.ANNOTATION, event_id=about, key=emoji)
-        found.append(MessageEvent(client, message, TextMessageEventContent(None, "", relates_to=relates), EventType.REACTION))
+        event = MessageEvent(client, message, TextMessageEventContent(None, "", relates_to=relates), EventType.REACTION)
+        event.event_id = EventID(number)
+        found.append(event)
     return found

@@ -81,18 +81,24 @@ def redaction_event(client: Client, message: Any) -> Optional[RedactionEvent]:
     """A message is taken back by its author, or by the room. None: nobody can tell whether its author does so, or it was not heard lately."""
     moderated = message.extensions.moderated
     if moderated is not None:
-        number, sender, reason = moderated.id, moderated.by or message.chat, moderated.reason
-    elif places.is_taken_back_by_its_author(message):
-        number, reason = message.extensions.retract, None
-        sender = f"{message.chat}/{message.nick}" if message.kind == "groupchat" else message.chat
-    else:
-        return None
+        return _redaction(client, message, places.forget(message.chat, moderated.id), moderated.by or message.chat, moderated.reason)
+    if places.is_taken_back_by_its_author(message):
+        return withdrawal_event(client, message, places.forget(message.chat, message.extensions.retract))
+    return None
+
+
+def withdrawal_event(client: Client, message: Any, number: str) -> RedactionEvent:
+    """The author of a message takes back what the plugin knows by this id: another message, or a reaction."""
+    return _redaction(client, message, number, f"{message.chat}/{message.nick}" if message.kind == "groupchat" else message.chat, None)
+
+
+def _redaction(client: Client, message: Any, number: str, sender: str, reason: Optional[str]) -> RedactionEvent:
     event = RedactionEvent()
     event.type = EventType.ROOM_REDACTION
     event.also = ()
     event.room_id = RoomID(message.chat)
     event.sender = UserID(sender)
-    event.redacts = EventID(places.forget(message.chat, number))
+    event.redacts = EventID(number)
     event.content = SimpleNamespace(redacts=event.redacts, reason=reason)
     event.event_id = EventID(places.id_of(message))
     event.timestamp = int(message.at.timestamp() * 1000)

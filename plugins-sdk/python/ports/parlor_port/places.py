@@ -19,9 +19,10 @@ _said: "collections.OrderedDict[tuple[str, str], None]" = collections.OrderedDic
 _echoes: "collections.OrderedDict[tuple[str, str], str]" = collections.OrderedDict()
 #: The ids by which others refer to messages, by place, author, and the id that the author gave: corrections name that one.
 _given: "collections.OrderedDict[tuple[str, str, str], str]" = collections.OrderedDict()
-#: Reactions, by place and message: the own ones, and those of each other author. Each message with reactions has all of its author.
+#: Reactions, by place and message: the own ones, and those of each other author with the ids by which the plugin knows them. Each message
+#: with reactions has all of its author.
 _reactions: "collections.OrderedDict[tuple[str, str], list[str]]" = collections.OrderedDict()
-_of_others: "collections.OrderedDict[tuple[str, str, str], list[str]]" = collections.OrderedDict()
+_of_others: "collections.OrderedDict[tuple[str, str, str], dict[str, str]]" = collections.OrderedDict()
 _MOST = 500
 #: How often it is looked whether an own message has come back from its room, and how many seconds lie between.
 _LOOKS, _PAUSE = 50, 0.1
@@ -149,13 +150,19 @@ def reacted(about: Any, key: str) -> list[str]:
     return list(keys)
 
 
-def newly(message: Any, reactions: Any) -> list[str]:
-    """The reactions of an author that were not in the message before."""
-    author = (message.chat, message.nick or "", reactions.id)
-    before = _of_others.pop(author, [])
-    _of_others[author] = list(reactions.emojis)
+def changed(message: Any, reactions: Any) -> tuple[dict[str, str], list[str]]:
+    """The reactions of an author that are new, with their ids, and the ids of those that are withdrawn. Those of somebody whom nobody can
+    tell from others with the nickname are not said to be withdrawn."""
+    author = (message.chat, _author(message), reactions.id)
+    before = _of_others.pop(author, {})
+    new = [one for one in dict.fromkeys(reactions.emojis) if one not in before]
+    # Several come with one message, and each can be withdrawn alone.
+    number = event_id(message)
+    came = {one: f"{number}#{one}" if at else number for at, one in enumerate(new)}
+    _of_others[author] = {**{one: known for one, known in before.items() if one in reactions.emojis}, **came}
     _trim(_of_others)
-    return [one for one in reactions.emojis if one not in before]
+    is_known = bool(message.occupant_id) if message.kind == "groupchat" else "/" not in message.chat
+    return came, [known for one, known in before.items() if one not in reactions.emojis] if is_known else []
 
 
 def id_of(message: Any) -> str:
