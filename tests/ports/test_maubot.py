@@ -55,6 +55,30 @@ class Beginning(test_layer.Case):
         self.assertEqual(await self.answers("!brew"), ["tea"])
 
 
+class Help(test_layer.Case):
+    BODY = (
+        "@command.new('tea', help='About tea', require_subcommand=False)\n"
+        "async def tea(self, evt: MessageEvent) -> None:\n    await evt.respond(self.tea.__mb_full_help__)\n"
+        "@tea.subcommand(name=lambda self: 'brew', help='Brews it')\n@command.argument('minutes', required=True)\n@command.argument('kind', required=False)\n"
+        "async def brew(self, evt: MessageEvent, minutes: str, kind: str) -> None:\n"
+        "    it = self.brew\n"
+        "    await evt.respond(f'{it.__mb_prefix__}|{it.__mb_name__}|{it.__mb_usage_args__}|{it.__mb_help__}|{it.__mb_func__.__name__}|{it.__mb_usage_inline__}|'\n"
+        "        f'{self.tea.__mb_usage_without_subcommands__}')")
+
+    async def test_a_plugin_shows_the_help_of_its_commands(self) -> None:
+        await self.begun(plugin(self.BODY))
+        self.assertEqual(await self.answers("!tea"), ["Usage: !tea <subcommand> [...]\n- brew <minutes> [kind] - Brews it"])
+        self.assertEqual(await self.answers("!tea brew 1"), ["!tea brew|brew|<minutes> [kind]|Brews it|brew|- brew <minutes> [kind] - Brews it|Usage: !tea"])
+
+    def test_other_data_of_commands_is_reported(self) -> None:
+        result = sample.port(plugin(f"{self.BODY}\nasync def a(self, evt: MessageEvent) -> None:\n    return self.tea.__mb_event_type__"))
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "lacks")], ["self.tea.__mb_event_type__"])
+
+    async def test_the_report_knows_the_data_that_the_layer_has(self) -> None:
+        await self.begun(plugin(self.BODY))
+        self.assertEqual({*sys.modules["maubot.handlers.command"]._DATA}, importlib.import_module("lacks").OF_COMMANDS)
+
+
 ROOM = SimpleNamespace(jid=HALL, name="The hall", subject=None)
 
 

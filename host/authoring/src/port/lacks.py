@@ -346,6 +346,10 @@ CLIENT = {
     "add_dispatcher", "remove_dispatcher", "kick_user", "ban_user", "unban_user", "invite_user", "get_joined_members", "join_room_by_id",
     "get_state_event", "get_state", "get_members", "parse_user_id", "resolve_room_alias", "send_receipt", "whoami",
 }
+#: The data of commands, such as `self.help.__mb_full_help__`.
+OF_COMMANDS = {
+    f"__mb_{name}__" for name in ("name", "help", "func", "prefix", "usage", "usage_args", "usage_inline", "usage_without_subcommands", "full_help")
+}
 #: Those that need `rooms.moderate`.
 MODERATION = {"kick_user", "ban_user", "unban_user", "invite_user"}
 MODERATES = (

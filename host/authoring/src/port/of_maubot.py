@@ -208,6 +208,8 @@ class Maubot:
                 tell("check", module, node, shown, *lacks.READ_FILES)
             else:
                 self._of_client(module, node, shown, last)
+        if last.startswith("__mb_") and last not in lacks.OF_COMMANDS:
+            tell("lacks", module, node, shown, *surface.UNKNOWN)
         if owner.endswith("self.config") and last == "save":
             tell("check", module, node, f"{shown}()", *lacks.SAVED)
         if last in ("mark_read",):

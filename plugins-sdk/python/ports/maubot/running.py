@@ -23,9 +23,6 @@ from .state import invite_event, member_event, name_event, redaction_event
 
 _log = logging.getLogger("maubot")
 
-#: The prefix before the name of a command.
-_PREFIX = "!"
-
 
 def run(
     kind: type[Plugin],
@@ -136,7 +133,7 @@ class Runner:
         async def give(given: parlor.Command) -> None:
             await self._made.wait()
             event = message_event(self._plugin.client, given.message)
-            await self._give(owner(), command, f"{_PREFIX}{name}", event, given.rest)
+            await self._give(owner(), command, f"{commands.PREFIX}{name}", event, given.rest)
 
         # The host would read the arguments of one with aliases.
         for one in command.words_for(owner()):
@@ -149,7 +146,7 @@ class Runner:
                 await self._give(instance, one, f"{names} {one.name_for(instance)}", event, after)
                 return
         if command.subcommands and command.require_subcommand:
-            await event.reply("\n".join(_help(instance, command, names)))
+            await event.reply(command.help_for(instance, names))
             return
         try:
             values = _values(instance, command, event, rest)
@@ -262,10 +259,3 @@ def _values(instance: Any, command: commands.Command, event: Any, rest: str) -> 
     if rest.strip() and command.must_consume_args:
         raise commands.ArgumentSyntaxError("")
     return values
-
-
-def _help(instance: Any, command: commands.Command, names: str) -> Iterator[str]:
-    yield command.usage(names)
-    for one in commands.on(command.subcommands):
-        shown = " ".join([one.name_for(instance), *(argument.shown for argument in one.arguments)])
-        yield f"- {shown}{' - ' if one.help else ''}{one.help}"

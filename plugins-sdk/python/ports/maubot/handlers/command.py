@@ -10,6 +10,9 @@ from mautrix.types import EventType, MessageType
 ARGUMENTS = "_parlor_arguments"
 PASSIVE = "_parlor_passive"
 
+#: The prefix before the name of a command.
+PREFIX = "!"
+
 #: The names that commands may have, and how deep the settings are searched for such.
 _NAME = re.compile(r"[^\W_][\w-]{0,31}")
 _DEEPEST = 5
@@ -131,6 +134,8 @@ class Command:
         self.must_consume_args = must_consume_args
         self.arguments: list[Argument] = list(getattr(function, ARGUMENTS, []))
         self.subcommands: list[Command] = []
+        #: The command that it is a part of.
+        self.parent: Optional[Command] = None
         #: Whether nobody can give it: see `event.off`.
         self.is_off = False
         self.__doc__ = function.__doc__
@@ -143,6 +148,7 @@ class Command:
 
         def note(function: Any) -> Command:
             made = Command(function, name, help, aliases, required_subcommand, arg_fallthrough, must_consume_args)
+            made.parent = self
             self.subcommands.append(made)
             return made
 
@@ -183,12 +189,27 @@ class Command:
             names += [one for one in words if _NAME.fullmatch(one) and self._is_alias(one, instance)]
         return list(dict.fromkeys(names))
 
-    def usage(self, names: str) -> str:
+    def written(self, names: str, has_subcommands: bool = True) -> str:
+        """What people write: these names, and the arguments."""
+        words = [names, *(one.shown for one in self.arguments), "<subcommand> [...]" if self.subcommands and has_subcommands else ""]
+        return " ".join(one for one in words if one)
+
+    def usage(self, names: str, has_subcommands: bool = True) -> str:
         """How it is written."""
-        words = [names, *(one.shown for one in self.arguments)]
-        if self.subcommands:
-            words.append("<subcommand> [...]")
-        return f"Usage: {' '.join(words)}"
+        return f"Usage: {self.written(names, has_subcommands)}"
+
+    def names_for(self, instance: Any) -> str:
+        """The prefix, and the names of the commands that it is a part of, with its own."""
+        before = PREFIX if self.parent is None else f"{self.parent.names_for(instance)} "
+        return before + self.name_for(instance)
+
+    def line_for(self, instance: Any) -> str:
+        """Its line in a list of commands."""
+        return f"- {self.written(self.name_for(instance), False)}{' - ' if self.help else ''}{self.help}"
+
+    def help_for(self, instance: Any, names: str) -> str:
+        """How it is written, and a list of its subcommands."""
+        return "\n".join([self.usage(names), *(one.line_for(instance) for one in on(self.subcommands))])
 
 
 def on(several: Iterable[Command]) -> list[Command]:
@@ -207,7 +228,22 @@ class Bound:
         return self.command.function(self.instance, *arguments, **named)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.command, name)
+        tells = _DATA.get(name)
+        return getattr(self.command, name) if tells is None else tells(self.command, self.instance)
+
+
+#: The data of commands of which plugins make texts of help. The report names others.
+_DATA: dict[str, Callable[[Command, Any], Any]] = {
+    "__mb_name__": Command.name_for,
+    "__mb_help__": lambda command, _: command.help,
+    "__mb_func__": lambda command, _: command.function,
+    "__mb_prefix__": Command.names_for,
+    "__mb_usage_args__": lambda command, _: command.written(""),
+    "__mb_usage_inline__": Command.line_for,
+    "__mb_usage__": lambda command, instance: command.usage(command.names_for(instance)),
+    "__mb_usage_without_subcommands__": lambda command, instance: command.usage(command.names_for(instance), False),
+    "__mb_full_help__": lambda command, instance: command.help_for(instance, command.names_for(instance)),
+}
 
 
 class Passive:
