@@ -92,6 +92,7 @@ const LAYER: &[(&str, &str)] = files!["../../../plugins-sdk/python/ports/":
     "mautrix/errors.py",
     "mautrix/serialized.py",
     "mautrix/types.py",
+    "mautrix/uris.py",
     "mautrix/util/__init__.py",
     "mautrix/util/async_db.py",
     "mautrix/util/background_task.py",

@@ -285,7 +285,8 @@ MAUBOT = {
         "Membership", "MemberStateEventContent", "StateEvent", "StrippedStateEvent", "RedactionEvent", "Member", "BaseMessageEventContent",
         "CanonicalAliasStateEventContent", "ExtensibleEnum", "JSON", "PowerLevelStateEventContent", "ReactionEventContent",
         "RoomCreateStateEventContent", "RoomNameStateEventContent", "RoomTopicStateEventContent", "SerializableEnum", "SerializerError",
-        "PaginationDirection", "deserializer", "serializer",
+        "PaginationDirection", "deserializer", "serializer", "BaseFileInfo", "BaseRoomEvent", "EncryptedEvent", "EncryptedMegolmEventContent",
+        "MatrixURI", "field",
     },
     "mautrix.client": {"Client", "InternalEventType", "MembershipEventDispatcher", "SyncStream"},
     "mautrix.util.config": {"BaseProxyConfig", "ConfigUpdateHelper"},
@@ -304,6 +305,7 @@ MAUBOT |= {
     f"mautrix.types.{name}": MAUBOT["mautrix.types"]
     for name in ("event", "event.base", "event.message", "event.reaction", "event.redaction", "event.state", "event.type", "primitive", "util")
 }
+MAUBOT |= {f"mautrix.util.config.{name}": MAUBOT["mautrix.util.config"] for name in ("base", "proxy")}
 MAUBOT |= {f"mautrix.errors.{name}": MAUBOT["mautrix.errors"] for name in ("base", "request", "well_known")}
 #: The values of types with names.
 VALUES = {
@@ -323,7 +325,6 @@ NOT_IN_MAUBOT = {
     "mautrix.api": ("there is no server of Matrix to ask", "`self.client` has what the layer offers"),
     "mautrix.client": ("there is no client of Matrix", "`self.client` has what the layer offers"),
     "mautrix.types.EncryptedFile": ("the host decrypts files", "`await self.client.download_media(evt.content.url)`, which gives the decrypted file"),
-    "mautrix.types.EncryptedEvent": ("the host decrypts messages", "`MessageEvent`, which has the text"),
     "mautrix.util.formatter": ("messages of XMPP are texts", "`parse_html`, which gives the text that HTML shows"),
     "mautrix.util.manhole": ("nobody can run code in a plugin", "nothing"),
     "mautrix.crypto.attachments": ("the host decrypts files", "`await self.client.download_media(evt.content.url)`, which gives the decrypted file"),
@@ -358,7 +359,7 @@ MODERATES = (
 )
 REDACTS = ("a message of somebody else is taken back by the room, if the owner grants `rooms.moderate` and the room knows XEP-0425", "nothing")
 #: Attributes of `self.sched`.
-SCHED = {"run_periodically"}
+SCHED = {"run_later", "run_periodically"}
 NO_SCHED = ("the layer's scheduler does not have it", "`self.sched.run_periodically(…)`, `parlor.schedules.cron(…)`, `parlor.after(…)`")
 MXC = ("it is an address of a file of Matrix", "the address that `self.client.upload_media(…)` gives, or one of the web")
 NO_HISTORY = ("the layer's client reads no history", "`parlor.archive`, with the permission `archive.read`: reference/api/archive.md")

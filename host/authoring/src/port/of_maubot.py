@@ -136,6 +136,9 @@ class Maubot:
             if node.func.attr == "upload_media" and ast.unparse(node.func.value).endswith("client"):
                 given = node.args[1] if len(node.args) > 1 else checks.keywords(node).get("mime_type")
                 checks.uploads(self.checker, self.draft, module, node, "client.upload_media()", given)
+            if node.func.attr == "redact" and isinstance(node.func.value, ast.Name) and node.func.value.id != "client":
+                # `evt.redact(…)`
+                self._of_client(module, node.func, ast.unparse(node.func), "redact")
             if ast.unparse(node.func).endswith((".respond", ".reply", ".send_text", ".send_message")):
                 self.draft.answers = True
 

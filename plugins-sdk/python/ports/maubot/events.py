@@ -60,6 +60,10 @@ class MessageEvent:
         """Tells its author that it was read, if they asked for that."""
         await mark_read(self.of_parlor)
 
+    async def redact(self, reason: Optional[str] = None) -> EventID:
+        """Takes it back: by itself an own message, and by the room one of somebody else, which needs `rooms.moderate`."""
+        return await self.client.redact(self.room_id, self.event_id, reason)
+
     async def edit(self, content: Any, **options: Any) -> EventID:
         """Says something in the place of an own message."""
         return await self.respond(content, edits=self.event_id, **options)

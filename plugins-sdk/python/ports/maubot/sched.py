@@ -1,9 +1,11 @@
-"""Methods that are called again and again, as `self.sched` of a plugin of maubot does it."""
+"""Methods that are called again and again, or later, as `self.sched` of a plugin of maubot does it."""
 
+import asyncio
 import logging
-from typing import Any, Callable
+from typing import Any, Callable, Coroutine
 
 import parlor
+from parlor import sleep
 from parlor_port.running import done
 
 _log = logging.getLogger("maubot")
@@ -41,10 +43,11 @@ class Periodic:
 
 
 class Scheduler:
-    """The periodic methods of a plugin."""
+    """The periodic methods of a plugin, and what it does later."""
 
     def __init__(self) -> None:
         self._all: set[Periodic] = set()
+        self._later: set[asyncio.Task[None]] = set()
 
     def run_periodically(
         self, period: float, func: Callable[..., Any], run_task_in_background: bool = False, catch_errors: bool = True
@@ -55,7 +58,28 @@ class Scheduler:
         self._all.add(one)
         return one
 
+    def run_later(self, delay: float, coro: Coroutine[Any, Any, Any], catch_errors: bool = True) -> "asyncio.Task[None]":
+        """Lets a coroutine go on once so many seconds have passed."""
+        task = parlor.spawn(_after(delay, coro, catch_errors))
+        self._later.add(task)
+        # One that is cancelled has not been awaited.
+        task.add_done_callback(lambda _: coro.close())
+        task.add_done_callback(self._later.discard)
+        return task
+
     def stop(self) -> None:
         """Ends all of them."""
         for one in list(self._all):
             one.cancel()
+        for task in list(self._later):
+            task.cancel()
+
+
+async def _after(delay: float, coro: Coroutine[Any, Any, Any], catches: bool) -> None:
+    await sleep(max(delay, 0))
+    try:
+        await coro
+    except Exception:
+        if not catches:
+            raise
+        _log.exception("what was to be done later failed")

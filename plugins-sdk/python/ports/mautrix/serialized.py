@@ -2,10 +2,11 @@
 dataclasses."""
 
 import dataclasses
+import importlib
 import json
 import typing
 from enum import Enum
-from typing import Any, Callable, ClassVar, Iterator, Mapping, Union
+from typing import Any, Callable, ClassVar, Iterator, Mapping, Optional, Union
 
 JSON = Any
 
@@ -26,6 +27,13 @@ def serializer(kind: Any) -> Callable[[Any], Any]:
 def deserializer(kind: Any) -> Callable[[Any], Any]:
     """Has a function make the values of a type of JSON."""
     return lambda function: _of_json.setdefault(kind, function)
+
+
+def field(*, json: Optional[str] = None, metadata: Optional[Mapping[str, Any]] = None, **options: Any) -> Any:
+    """A field of a class of `attrs`, which the plugin brings along, with the name that it has in JSON."""
+    # It is there only if the plugin uses it.
+    attr: Any = importlib.import_module("attr")
+    return attr.ib(metadata={**(metadata or {}), **({} if json is None else {"json": json})}, **options)
 
 
 class Serializable:

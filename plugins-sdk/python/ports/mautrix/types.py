@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Mapping, Optional
 
 from .client import SyncStream
 from .serialized import (
-    JSON, ExtensibleEnum, Mapped, Serializable, SerializableAttrs, SerializableEnum, SerializerError, deserializer, serializer,
+    JSON, ExtensibleEnum, Mapped, Serializable, SerializableAttrs, SerializableEnum, SerializerError, deserializer, field, serializer,
 )
+from .uris import MatrixURI
 
 
 class UserID(str):
@@ -244,7 +245,7 @@ class MediaInfo(Mapped):
         self.__dict__.update(others)
 
 
-ImageInfo = FileInfo = VideoInfo = AudioInfo = ThumbnailInfo = MediaInfo
+BaseFileInfo = ImageInfo = FileInfo = VideoInfo = AudioInfo = ThumbnailInfo = MediaInfo
 
 
 class MediaMessageEventContent(TextMessageEventContent):
@@ -371,7 +372,15 @@ class RedactionEvent(Event):
     redacts: EventID
 
 
-GenericEvent = MessageEvent = ReactionEvent = Event
+class EncryptedEvent(Event):
+    """No event is one: the host decrypts messages."""
+
+
+class EncryptedMegolmEventContent(TextMessageEventContent):
+    """The content of none."""
+
+
+GenericEvent = BaseRoomEvent = MessageEvent = ReactionEvent = Event
 StrippedStateEvent = StateEvent
 MessageEventContent = BaseMessageEventContent = TextMessageEventContent
 ReactionEventContent = TextMessageEventContent

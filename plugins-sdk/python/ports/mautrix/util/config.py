@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import sys
 from typing import Any, Iterator, Mapping
 
 _log = logging.getLogger("maubot")
@@ -98,3 +99,9 @@ class BaseProxyConfig:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._data.values)
+
+
+# Plugins also import both from the parts of the library of these names.
+__path__: list[str] = []
+for _name in ("base", "proxy"):
+    sys.modules[f"{__name__}.{_name}"] = sys.modules[__name__]
