@@ -157,9 +157,23 @@ class Checker:
                 self.tell("lacks", module, node, f".{node.attr}()", lacks.OF_PYTHON_2, lacks.METHODS_OF_PYTHON_2[node.attr])
             elif isinstance(node, ast.Name) and node.id in lacks.NAMES_OF_PYTHON_2 and node.id not in bound:
                 self.tell("lacks", module, node, node.id, lacks.OF_PYTHON_2, lacks.NAMES_OF_PYTHON_2[node.id])
-            elif isinstance(node, tree.FUNCTIONS) and node.name in lacks.VISITS:
+            elif isinstance(node, tree.FUNCTIONS):
+                self._ended(module, node)
+            if isinstance(node, tree.FUNCTIONS) and node.name in lacks.VISITS:
                 self.tell("lacks", module, node, f"{node.name}()", f"`ast.NodeVisitor` does not call it: {lacks.GONE}",
                           f"`visit_Constant`, with `node.value` in the place of `node.{lacks.VISITS[node.name]}`")
+
+    def _ended(self, module: Module, function: tree.Function) -> None:
+        """Tells of generators that end as they did in earlier versions of Python."""
+        nodes = list(tree.within(function))
+        if not any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in nodes):
+            return
+        for one in nodes:
+            raised = one.exc if isinstance(one, ast.Raise) else None
+            if isinstance(raised, ast.Call):
+                raised = raised.func
+            if isinstance(raised, ast.Name) and raised.id == "StopIteration":
+                self.tell("lacks", module, one, ast.unparse(one), *lacks.ENDED)
 
     def _is_whole(self, module: Module, node: ast.Attribute) -> bool:
         # `os.environ.get` is told once, and not as `os.environ` besides.

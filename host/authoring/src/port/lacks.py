@@ -104,6 +104,8 @@ NAMES_OF_PYTHON_2 = {
     "unicode": "`str`", "basestring": "`str`", "xrange": "`range`", "unichr": "`chr`", "long": "`int`", "raw_input": "nothing", "execfile": "`import`",
     "cmp": "`key=…`", "reload": "nothing", "izip": "`zip`", "reduce": "`functools.reduce`",
 }
+#: The end of generators before Python 3.7.
+ENDED = ("in a generator it is a `RuntimeError` since Python 3.7", "`return`")
 METHODS_OF_PYTHON_2 = {"has_key": "`key in mapping`", "iteritems": "`.items()`", "itervalues": "`.values()`", "iterkeys": "`.keys()`"}
 MODULES |= {
     name: (GONE, instead)
@@ -190,7 +192,7 @@ ERRBOT = {
     },
     "errbot.flow": {"BotFlow", "FLOW_END", "FlowNode", "FlowRoot", "botflow"},
     "errbot.backends.base": {"Message", "Identifier", "Person", "Room", "RoomOccupant", "RoomError", "ONLINE", "OFFLINE", "AWAY", "DND"},
-    "errbot.utils": {"format_timedelta", "ValidationException", "recurse_check_structure"},
+    "errbot.utils": {"drawbar", "format_timedelta", "ValidationException", "recurse_check_structure"},
     "errbot.botplugin": {"BotPlugin", "CommandError", "ValidationException", "recurse_check_structure"},
     "errbot.errBot": set(),
     "errbot.templating": {"tenv"},

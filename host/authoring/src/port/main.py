@@ -180,18 +180,24 @@ def _renamed(modules: list[Module], starts: list[str], root: str, checker: check
         path = _below(module.path, root)
         top, slash, rest = path.partition("/")
         top = top.removesuffix(".py")
-        if not (top in TAKEN or tree.is_standard(top)):
+        is_name = top.isidentifier()
+        if is_name and not (top in TAKEN or tree.is_standard(top)):
             continue
         # A package may import its own modules by their whole names, too.
         is_imported = any(name.partition(".")[0] == top for other in modules if slash or other is not module for name in _absolute(other))
         if (slash or module.path.removesuffix(".py") in starts) and not is_imported:
-            found[module.path] = f"{top}_ported{slash}{rest}" if slash else f"{top}_ported.py"
+            fresh = f"{top if is_name else _identifier(top)}_ported"
+            found[module.path] = f"{fresh}{slash}{rest}" if slash else f"{fresh}.py"
             if not slash or rest == "__init__.py":
                 checker.tell("check", module, 1, f"the {'folder' if slash else 'file'} is called {found[module.path].removesuffix('/__init__.py')} now",
-                             f"the name {top} is taken", "nothing")
+                             f"the name {top} is taken" if is_name else f"Python imports nothing that is called {top}", "nothing")
         elif not slash or rest == "__init__.py":
             checker.tell("lacks", module, 1, f"the module {top}", "a module of that name is found before the plugin's own", "another name")
     return found
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"\W", "_", name) if name[:1].isalpha() else re.sub(r"\W", "_", f"p_{name}")
 
 
 def _absolute(module: Module) -> Iterator[str]:

@@ -119,12 +119,15 @@ class Runner:
         await plugin._parlor_flush()
 
     def _made(self) -> BotPlugin:
-        try:
-            inspect.signature(self._kind).bind(None, self._name)
-        except TypeError:
-            # One that takes nothing of the bot's.
-            return self._kind()
-        return self._kind(None, self._name)
+        # Those of earlier versions were made without a name, and some take nothing of the bot's.
+        several: tuple[tuple[Any, ...], ...] = ((None, self._name), (None,))
+        for given in several:
+            try:
+                inspect.signature(self._kind).bind(*given)
+            except TypeError:
+                continue
+            return self._kind(*given)
+        return self._kind()
 
     async def _ready(self) -> None:
         await self._loaded.wait()

@@ -33,6 +33,16 @@ def recurse_check_structure(sample: Any, to_check: Any) -> None:
         raise ValidationException(f"{to_check!r} is no text")
 
 
+#: The signs of a bar.
+_BAR = 15
+
+
+def drawbar(value: float, max_: float) -> str:
+    """A share of a whole as a bar."""
+    full = round(value * _BAR / max_) if max_ else 0
+    return f"[{'█' * full}{'▒' * (_BAR - full)}]"
+
+
 def format_timedelta(span: timedelta) -> str:
     """A span of time in words, by its parts that are not nothing."""
     minutes, seconds = divmod(int(span.total_seconds()), 60)
