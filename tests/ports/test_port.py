@@ -642,6 +642,25 @@ class Hostile(unittest.TestCase):
         with self.assertRaises(ValueError):
             simple_yaml.Reader(deep).read()
 
+    def test_yaml_of_several_lines_is_read(self) -> None:
+        cases = (
+            ("a:\n-\nb: 1\n", {"a": [None], "b": 1}),
+            ("a:\n-\n- x\n-\n  - y\n", {"a": [None, "x", ["y"]]}),
+            ('a: "one two\n    three # `x`. For:\n    example \\"y\\"!" # why\nb: 1\n', {"a": 'one two three # `x`. For: example "y"!', "b": 1}),
+            ('a: "one \\\n  two\n\n  three"\n', {"a": "one two\nthree"}),
+            ("a: 'it''s\n\n  # two'\nb: 1\n", {"a": "it's\n# two", "b": 1}),
+            ("a:\n- 'b\n  c'\n- d\n", {"a": ["b c", "d"]}),
+            ("a: plain text\n  goes on\n  and on\nb: 1\n", {"a": "plain text goes on and on", "b": 1}),
+            ("a: [b,\n  'c', # why\n  ]\nd: {\n}\n", {"a": ["b", "c"], "d": {}}),
+        )
+        for text, value in cases:
+            self.assertEqual(simple_yaml.Reader(text).read(), value, text)
+        for text in ('a: "one\n', "a: 'one\n  two' three\n", "a: [b,\n", "a: b\n  c: d\n", "a: 1\n  - b\n"):
+            with self.assertRaises(ValueError, msg=text):
+                simple_yaml.Reader(text).read()
+        # In linear time.
+        simple_yaml.Reader('a: "b\n' + "  c\n" * 50_000 + '"\n').read()
+
     def test_yaml_is_read_as_plugins_write_it(self) -> None:
         text = (
             "# The greeting.\n# Two lines.\ngreeting: 'it''s'  # behind\nlist:\n- a\n- \"b\\n\"\nmaps:\n  - name: x\n    n: 1\n  - name: y\n"

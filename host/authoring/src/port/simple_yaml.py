@@ -47,14 +47,13 @@ class Reader:
     def _block(self, indent: int, path: str, depth: int) -> Any:
         if depth > DEEPEST:
             raise ValueError(f"line {self.lines[self.at][0]}: it is nested too deeply")
-        is_list = self.lines[self.at][2].startswith("- ") or self.lines[self.at][2] == "-"
-        return self._list(indent, path, depth) if is_list else self._map(indent, path, depth)
+        return self._list(indent, path, depth) if _is_item(self.lines[self.at][2]) else self._map(indent, path, depth)
 
     def _list(self, indent: int, path: str, depth: int) -> list[Any]:
         found: list[Any] = []
         while self.at < len(self.lines):
             number, here, text = self.lines[self.at]
-            if here != indent or not (text.startswith("- ") or text == "-"):
+            if here != indent or not _is_item(text):
                 break
             rest = text[1:].strip()
             if rest and key_of(rest) is not None:
@@ -64,14 +63,14 @@ class Reader:
                 found.append(self._map(inner, f"{path}[]", depth + 1))
             else:
                 self.at += 1
-                found.append(self._value(rest, indent, path, depth, number))
+                found.append(self._value(rest, indent, path, depth, number, True))
         return found
 
     def _map(self, indent: int, path: str, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         while self.at < len(self.lines):
             number, here, text = self.lines[self.at]
-            if here < indent or text.startswith("- "):
+            if here < indent or _is_item(text):
                 break
             key = key_of(text)
             if here != indent or key is None:
@@ -83,17 +82,67 @@ class Reader:
             found[name] = self._value(rest, indent, inner, depth, number)
         return found
 
-    def _value(self, rest: str, indent: int, path: str, depth: int, number: int) -> Any:
+    def _value(self, rest: str, indent: int, path: str, depth: int, number: int, is_item: bool = False) -> Any:
         if rest[:1] in ("|", ">"):
             return self._text(rest, indent, number)
+        if rest[:1] in ("'", '"'):
+            return self._quoted(rest, number)
+        if rest[:1] in ("[", "{"):
+            return scalar(self._closed(rest), number)
         if rest:
-            return scalar(rest, number)
+            return scalar(self._plain(rest, indent), number)
         if self.at < len(self.lines):
             _, next_indent, text = self.lines[self.at]
             # A list may stand as far to the left as its key.
-            if next_indent > indent or next_indent == indent and text.startswith("- "):
+            if next_indent > indent or next_indent == indent and _is_item(text) and not is_item:
                 return self._block(next_indent, path, depth + 1)
         return None
+
+    def _quoted(self, rest: str, number: int) -> Any:
+        """A text in quotes, which goes on in the next lines: they are one line, and an empty one is a line feed."""
+        quote, parts, last = rest[0], [rest[0]], number
+        line = rest[1:]
+        while (end := closing(line, quote)) is None:
+            if last >= len(self.raw):
+                raise ValueError(f"line {number}: the text has no end")
+            is_joined = quote == '"' and len(line) - len(line.rstrip("\\")) & 1
+            parts.append(line[:-1] if is_joined else line.rstrip())
+            line = self.raw[last].strip()
+            last += 1
+            if not line:
+                parts.append("\n")
+            elif not is_joined and parts[-1] not in ("", "\n"):
+                parts.append(" ")
+        if line[end + 1 :].strip() and not line[end + 1 :].lstrip().startswith("#"):
+            raise ValueError(f"line {last}: something stands behind the text")
+        parts.append(line[: end + 1])
+        self._skip(last)
+        text = "".join(parts)
+        return scalar(text.replace("\n", "\\n") if quote == '"' else text, number)
+
+    def _closed(self, rest: str) -> str:
+        """A list or a map in brackets, with the lines up to its end."""
+        parts = [rest]
+        while parts[-1][-1:] != {"[": "]", "{": "}"}[rest[0]] and self.at < len(self.lines):
+            parts.append(self.lines[self.at][2])
+            self.at += 1
+        return " ".join(parts)
+
+    def _plain(self, rest: str, indent: int) -> str:
+        """A text without quotes, with the lines in which it goes on."""
+        parts = [rest]
+        while self.at < len(self.lines) and self.lines[self.at][1] > indent:
+            text = self.lines[self.at][2]
+            if key_of(text) is not None or _is_item(text):
+                break
+            parts.append(text)
+            self.at += 1
+        return " ".join(parts)
+
+    def _skip(self, last: int) -> None:
+        """Goes on behind a line."""
+        while self.at < len(self.lines) and self.lines[self.at][0] <= last:
+            self.at += 1
 
     def _text(self, mark: str, indent: int, number: int) -> str:
         lines = []
@@ -103,9 +152,20 @@ class Reader:
                 break
             last += 1
             lines.append(line.strip())
-        while self.at < len(self.lines) and self.lines[self.at][0] <= last:
-            self.at += 1
+        self._skip(last)
         return ("\n" if mark[0] == "|" else " ").join(lines).strip()
+
+
+def _is_item(text: str) -> bool:
+    return text.startswith("- ") or text == "-"
+
+
+def closing(text: str, quote: str) -> "int | None":
+    """Where the quote closes, if it does in this line."""
+    pattern = r"""(?:[^"\\]|\\.)*""" if quote == '"' else r"(?:[^']|'')*"
+    match = re.match(pattern, text)
+    end = match.end() if match is not None else 0
+    return end if text[end : end + 1] == quote else None
 
 
 def key_of(text: str) -> "tuple[str, str] | None":
