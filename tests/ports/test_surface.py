@@ -134,6 +134,18 @@ class Told(unittest.TestCase):
         texts["a.py"] = texts["a.py"].replace("class A(Mixed,", "class A(json.JSONEncoder,")
         self.assertEqual(lacking(sample.port(texts)), [])
 
+    def test_what_is_used_of_a_part_that_has_a_name_is_reported(self) -> None:
+        result = sample.port(test_layer.errbot("""
+            @botcmd
+            def a(self, msg, args):
+                frm, to = msg.frm, msg.to
+                who = msg.frm
+                other = msg.frm
+                other = other.lower()
+                return [who.nick, who.host, other.host, frm.host, to.host]
+        """))
+        self.assertEqual([one.partition(" ")[2] for one in sample.told(result, "lacks")], ["who.host"])
+
 
 if __name__ == "__main__":
     unittest.main()

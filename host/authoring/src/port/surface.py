@@ -89,15 +89,31 @@ def of_messages(checker: checks.Checker, module: Module, framework: str, told: I
             # A name that is given another value, such as `msg = msg.body`, may be anything.
             if any(isinstance(one, ast.Name) and one.id == name and not isinstance(one.ctx, ast.Load) for one in nodes):
                 continue
+            parts = _parts(nodes, name, inner)
             for one in nodes:
                 if not isinstance(one, ast.Attribute) or not isinstance(one.ctx, ast.Load):
                     continue
                 value = one.value
+                if isinstance(value, ast.Name) and value.id in parts and one.attr not in inner[parts[value.id]] | set_by_plugin:
+                    checker.tell("lacks", module, one, f"{value.id}.{one.attr}", *UNKNOWN)
                 if _is_named(value, name) and one.attr not in known:
                     checker.tell("lacks", module, one, f"{name}.{one.attr}", *UNKNOWN)
                 if isinstance(value, ast.Attribute) and _is_named(value.value, name) and value.attr in inner:
                     if one.attr not in inner[value.attr] | set_by_plugin:
                         checker.tell("lacks", module, one, f"{name}.{value.attr}.{one.attr}", *UNKNOWN)
+
+
+def _parts(nodes: list[ast.AST], name: str, inner: Iterable[str]) -> dict[str, str]:
+    """Returns the names that a function gives to parts of a message alone, such as `frm = msg.frm`, with these parts."""
+    bound = [one.id for one in nodes if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load)]
+    found = {}
+    for one in nodes:
+        value = one.value if isinstance(one, ast.Assign) and len(one.targets) == 1 else None
+        target = one.targets[0] if isinstance(one, ast.Assign) else None
+        if isinstance(value, ast.Attribute) and _is_named(value.value, name) and value.attr in inner:
+            if isinstance(target, ast.Name) and bound.count(target.id) == 1:
+                found[target.id] = value.attr
+    return found
 
 
 def options(checker: checks.Checker, module: Module, decorator: ast.Call, name: str) -> None:
