@@ -1,11 +1,12 @@
-//! The contacts of accounts, page by page and by account, group, status and words. Nothing can be changed here.
+//! The contacts of accounts, page by page and by account, group, status and words, and answers to people who ask.
 
 use std::sync::Arc;
 
 use maud::{Markup, html};
+use parlor::control::client::escaped;
 use parlor::control::views::{Account, People, Person, Status};
 use parlor_session::Contact;
-use parlor_window::{Page, Problem, Reply, Role, Routes, stranger};
+use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, stranger};
 
 use super::accounts;
 use super::host::{Host, Visit, ask};
@@ -19,9 +20,12 @@ use crate::fleet::first;
 const PATH: &str = "/contacts";
 const CHOICES: [&str; 3] = ["account", "group", "state"];
 
-/// Adds the page.
+/// Adds the page and its forms.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
-    routes.page("/contacts", Role::Viewer, list)
+    routes
+        .page("/contacts", Role::Viewer, list)
+        .form("/contacts/accept", Role::Operator, accept)
+        .form("/contacts/deny", Role::Operator, deny)
 }
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
@@ -35,11 +39,15 @@ async fn list(visit: Visit) -> Result<Reply, Problem> {
     })
     .await?;
     let link = |path: &str| visit.link(path);
-    Ok(Page::new("Contacts", all(&link, &asked, &people, &accounts, lacks.as_deref())).into())
+    let each = |account: &str, jid: &str| buttons(&visit, account, jid);
+    let buttons: Option<Buttons<'_>> = if visit.may(Role::Operator) { Some(&each) } else { None };
+    Ok(Page::new("Contacts", all(&link, &asked, &people, &accounts, lacks.as_deref(), buttons)).into())
 }
 
 /// A contact, with the account that has it.
 type Listed<'a> = (&'a People, &'a Person);
+/// Shows the buttons for the request of a person, by the account and the address of the person.
+type Buttons<'a> = &'a dyn Fn(&str, &str) -> Markup;
 
 fn all(
     link: &dyn Fn(&str) -> String,
@@ -47,6 +55,7 @@ fn all(
     people: &[People],
     accounts: &[Account],
     lacks: Option<&str>,
+    buttons: Option<Buttons<'_>>,
 ) -> Markup {
     let groups = groups(accounts);
     let is_picked = |(people, person): &Listed<'_>| {
@@ -56,11 +65,15 @@ fn all(
             && asked.has_words(&format!("{} {} {}", person.jid, person.name, person.groups.join(" ")))
     };
     let contacts = || people.iter().flat_map(|one| one.contacts.iter().map(move |person| (one, person)));
-    let picked: Vec<Listed<'_>> = contacts().filter(is_picked).collect();
+    let mut picked: Vec<Listed<'_>> = contacts().filter(is_picked).collect();
+    // Those who wait for an answer are on the first page.
+    picked.sort_by_key(|(_, person)| !person.asks);
+    let buttons = buttons.filter(|_| picked.iter().any(|(_, person)| person.asks));
     let has_nodes = people.iter().any(|one| one.node.is_some());
     let mut heads = vec!["Contact", "Name", "Account"];
     heads.extend(has_nodes.then_some("Node"));
     heads.extend(["Status", "Subscription", "Groups"]);
+    heads.extend(buttons.map(|_| "Request"));
     let none = if contacts().next().is_none() { "No contacts." } else { "No contact is like that." };
     let look = Look { name: "contacts", none, caption: "Contacts", heads: &heads };
     let mut choices = of_accounts(asked, accounts);
@@ -71,7 +84,7 @@ fn all(
         div data-live id="contacts" {
             (lacking(lacks))
             (unknown(people))
-            (asked.shown(link, &look, &picked, |contact| row(link, contact, has_nodes)))
+            (asked.shown(link, &look, &picked, |contact| row(link, contact, has_nodes, buttons)))
         }
     }
 }
@@ -91,7 +104,12 @@ fn unknown(people: &[People]) -> Markup {
     }
 }
 
-fn row(link: &dyn Fn(&str) -> String, (people, person): Listed<'_>, has_nodes: bool) -> Markup {
+fn row(
+    link: &dyn Fn(&str) -> String,
+    (people, person): Listed<'_>,
+    has_nodes: bool,
+    buttons: Option<Buttons<'_>>,
+) -> Markup {
     let groups = Some(person.groups.join(", ")).filter(|groups| !groups.is_empty());
     html! {
         tr {
@@ -102,18 +120,79 @@ fn row(link: &dyn Fn(&str) -> String, (people, person): Listed<'_>, has_nodes: b
             td { (cell(&person.status)) }
             td { (cell(&subscription(person))) }
             td { (maybe(groups.as_deref())) }
+            @if let Some(buttons) = buttons {
+                td { @if person.asks { (buttons(&people.account, &person.jid)) } }
+            }
         }
     }
+}
+
+/// Shows the forms that answer the request of a person.
+fn buttons(visit: &Visit, account: &str, jid: &str) -> Markup {
+    let form = |path: &str, text: &str| {
+        let fields = html! {
+            input type="hidden" name="account" value=(account);
+            input type="hidden" name="jid" value=(jid);
+            button.quiet type="submit" { (text) }
+        };
+        visit.form(path, &fields)
+    };
+    html! { div.actions { (form("/contacts/accept", "Accept")) (form("/contacts/deny", "Deny")) } }
+}
+
+async fn accept(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let then = "That person sees it then, and is a contact: permissions for contacts count for that person, too.";
+    answer(&visit, &form, "accept", ("Accept", "accepts"), then).await
+}
+
+async fn deny(visit: Visit, form: Form) -> Result<Reply, Problem> {
+    let then = "That person does not see it then, and can ask again.";
+    answer(&visit, &form, "deny", ("Deny", "denies"), then).await
+}
+
+/// Answers the request of a person, after a question that says what happens `then`.
+async fn answer(
+    visit: &Visit,
+    form: &Form,
+    step: &str,
+    (verb, does): (&str, &str),
+    then: &str,
+) -> Result<Reply, Problem> {
+    let (account, jid) = (form.need("account")?.to_owned(), form.need("jid")?.to_owned());
+    if !form.is_agreed() {
+        let action = format!("/contacts/{step}");
+        let question = Question {
+            title: format!("{verb} the request?"),
+            sentences: vec![
+                html! { (stranger(&jid)) " asks to see when the account " (stranger(&account)) " is online." },
+                html! { (then) },
+            ],
+            button: format!("{verb} the request"),
+            is_danger: false,
+            action: &action,
+            back: PATH,
+            fields: form.fields(),
+        };
+        return Ok(visit.confirm(&question));
+    }
+    let target = format!("/v1/contacts/{step}?jid={}&account={}", escaped(&jid), escaped(&account));
+    let _: Vec<People> = ask(visit, move |client| Ok(client.post(&target)?)).await?;
+    Ok(visit.done(PATH, format!("{account} {does} the request of {jid}")))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixListener;
+    use std::path::Path;
+    use std::thread::JoinHandle;
 
     use super::super::lists::tests::asked;
-    use super::super::rooms::tests::account;
+    use super::super::rooms::tests::{account, visit};
     use super::super::tests::host_in;
     use super::*;
+    use crate::target::Target;
 
     const EVIL: &str = "<script>alert(1)</script>\u{202e}";
 
@@ -133,8 +212,31 @@ mod tests {
     }
 
     fn page(query: &str, people: &[People], accounts: &[Account]) -> String {
+        page_with(query, people, accounts, None)
+    }
+
+    fn page_with(query: &str, people: &[People], accounts: &[Account], buttons: Option<Buttons<'_>>) -> String {
         let link = |path: &str| format!("/base{path}");
-        all(&link, &asked(PATH, &CHOICES, query).unwrap(), people, accounts, None).into_string()
+        all(&link, &asked(PATH, &CHOICES, query).unwrap(), people, accounts, None, buttons).into_string()
+    }
+
+    /// Answers one change as a host does, and returns the first line of its request.
+    fn one_change(folder: &Path) -> JoinHandle<String> {
+        let listener = UnixListener::bind(folder.join("control.sock")).unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, mut asked) = (stream.unwrap(), [0; 4_096]);
+                let length = stream.read(&mut asked).unwrap_or_default();
+                let line = std::str::from_utf8(&asked[..length]).unwrap().lines().next().unwrap_or_default();
+                // Some connections only check that the host listens.
+                if line.starts_with("POST ") {
+                    let answer = "HTTP/1.1 200 OK\r\nparlor-control: 1\r\ncontent-length: 2\r\n\r\n[]";
+                    stream.write_all(answer.as_bytes()).unwrap();
+                    return line.to_owned();
+                }
+            }
+            String::new()
+        })
     }
 
     #[test]
@@ -162,6 +264,64 @@ mod tests {
             assert!(text.contains(words), "no {words} in {text}");
         }
         assert!(!text.contains("method=\"post\"") && !text.contains(">Node<"), "{text}");
+    }
+
+    #[test]
+    fn those_who_ask_come_first_with_buttons_for_a_role_that_may_answer() {
+        let visit = visit(Role::Operator, "/contacts");
+        let each = |account: &str, jid: &str| buttons(&visit, account, jid);
+        let asks = |jid: &str| Person { subscription: "none".to_owned(), asks: true, ..person(jid) };
+        let mut many: Vec<_> = (0..30).map(|number| person(&format!("{number:02}@x.y"))).collect();
+        many.push(asks("paris@example.com"));
+        let people = [of("main", many)];
+        let text = page_with("", &people, &[], Some(&each));
+        let first = text.split("<th scope=\"row\">").nth(1).unwrap();
+        assert!(first.contains("paris@example.com") && text.contains(">Request<"), "{text}");
+        for action in ["/contacts/accept", "/contacts/deny"] {
+            assert_eq!(text.matches(&format!("action=\"{action}\"")).count(), 1, "{text}");
+        }
+        assert_eq!(text.matches("name=\"csrf\"").count(), 2, "{text}");
+        assert_eq!(first.matches("name=\"jid\" value=\"paris@example.com\"").count(), 2, "{first}");
+        assert_eq!(first.matches("name=\"account\" value=\"main\"").count(), 2, "{first}");
+        // A viewer, and a page on which nobody asks.
+        for text in [page("", &people, &[]), page_with("words=00", &people, &[], Some(&each))] {
+            assert!(!text.contains("method=\"post\"") && !text.contains(">Request<"), "{text}");
+        }
+        let long = [of("main", (0..100).map(|_| asks(&format!("{}@x.y", "\"".repeat(900)))).collect())];
+        let text = page_with("limit=100", &long, &[], Some(&each));
+        assert!(text.len() < 128 << 10 && text.contains("more of this page had no room"), "{} bytes", text.len());
+    }
+
+    #[tokio::test]
+    async fn a_request_is_answered_on_its_account_after_somebody_agreed() {
+        let fields = [("account", EVIL), ("jid", EVIL)];
+        let question = accept(visit(Role::Operator, "/contacts/accept"), Form::of(&fields)).await.unwrap().into_text();
+        assert!(question.contains("Accept the request?") && question.contains("is a contact"), "{question}");
+        assert!(question.contains("name=\"agreed\"") && !question.contains("<script"), "{question}");
+        assert!(question.contains("action=\"/contacts/accept\""), "{question}");
+        let question = deny(visit(Role::Operator, "/contacts/deny"), Form::of(&fields)).await.unwrap().into_text();
+        assert!(question.contains("Deny the request?") && question.contains("action=\"/contacts/deny\""), "{question}");
+        for missing in [[("account", "main"), ("jid", "")], [("account", ""), ("jid", "a@b")]] {
+            let refused = deny(visit(Role::Operator, "/contacts/deny"), Form::of(&missing)).await.unwrap_err();
+            assert_eq!(refused.status, 400, "{missing:?}");
+        }
+        let agreed = Form::of(&[("account", "main"), ("jid", "a&b@example.org"), ("agreed", "yes")]);
+        for step in ["accept", "deny"] {
+            let folder = tempfile::tempdir().unwrap();
+            let config = folder.path().join("parlor.toml");
+            std::fs::write(&config, "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n").unwrap();
+            let target = Target { config: Some(config), data: Some(folder.path().to_owned()), plugins: None };
+            let host = one_change(folder.path());
+            let visit = Visit::for_test(Role::Operator, "/contacts", Arc::new(Host::new(target)));
+            let (visitor, form) = (visit.clone(), agreed.clone());
+            let reply = if step == "accept" { accept(visitor, form).await } else { deny(visitor, form).await };
+            assert_eq!(reply.unwrap().into_text(), "/contacts");
+            let asked = host.join().unwrap();
+            let wanted = format!("POST /v1/contacts/{step}?jid=a%26b@example.org&account=main ");
+            assert!(asked.starts_with(&wanted), "{asked}");
+            let notice = visit.notice().unwrap();
+            assert!(notice.starts_with("main ") && notice.ends_with(" the request of a&b@example.org"), "{notice}");
+        }
     }
 
     #[test]
@@ -206,7 +366,10 @@ mod tests {
             |known: bool| People { account: evil(), node: Some(evil()), known, contacts: vec![person.clone()] };
         let accounts = [account(EVIL, Some(EVIL)), account("main", None)];
         let asked = asked(PATH, &CHOICES, "").unwrap();
-        let text = all(&str::to_owned, &asked, &[people(true), people(false)], &accounts, Some(EVIL)).into_string();
+        let visit = visit(Role::Operator, "/contacts");
+        let each = |account: &str, jid: &str| buttons(&visit, account, jid);
+        let people = [people(true), people(false)];
+        let text = all(&str::to_owned, &asked, &people, &accounts, Some(EVIL), Some(&each)).into_string();
         assert!(!text.contains("<script") && text.contains("&lt;script&gt;"), "{text}");
         assert!(text.contains("Not all is shown") && text.contains(">Node<") && !text.contains("style="), "{text}");
     }

@@ -297,7 +297,7 @@ mod tests {
             assert!(role >= least, "{path} is for each {role}");
             count += 1;
         }
-        assert_eq!(count, 25, "pages were added or removed");
+        assert_eq!(count, 27, "pages were added or removed");
     }
 
     #[test]

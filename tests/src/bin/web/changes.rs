@@ -1,10 +1,13 @@
 //! Changes of an owner on the pages: each asks first, takes effect at once, and is in the audit with the session.
 
+use std::time::Instant;
+
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::clerk::{ASKED, ID, KEPT, SCHEDULE, VERSIONS};
 use parlor_tests::plugins;
+use xmpp_parsers::presence::Presence;
 
-use crate::stage::Stage;
+use crate::stage::{SOON, Stage};
 use crate::steps::{Act, act};
 
 /// Every act with its name. Each leaves the host as it was.
@@ -20,6 +23,7 @@ pub(crate) const ALL: &[(&str, Act)] = &[
     act!("a room is entered and left", room),
     act!("an account is found by its state and address, and leads to its rooms and back", account),
     act!("plugins, rooms and contacts are found by their words, and lead to their account", lists),
+    act!("a person who asks to be a contact is denied, and can ask again", contact),
     act!("what a plugin keeps is looked at, down to a value", storage),
     act!("an account logs in for the doctor", doctor),
     act!("a key of somebody is trusted and distrusted", decides),
@@ -258,6 +262,33 @@ async fn lists(stage: &mut Stage) -> Result<String> {
     stage.browser.press("main a[href^='/contacts']").await?;
     stage.browser.shows(&["1 to 1 of 1", &person]).await?;
     Ok(person)
+}
+
+/// Returns whether somebody asks to be a contact of the account.
+async fn is_asked(stage: &Stage) -> Result<bool> {
+    let all: serde_json::Value = serde_json::from_str(&stage.parlor(&["contacts", "--json"]).await?)?;
+    let contacts = all[0]["contacts"].as_array().with_context(|| format!("no contacts in {all}"))?;
+    Ok(contacts.iter().any(|one| one["asks"] == true))
+}
+
+async fn contact(stage: &mut Stage) -> Result<String> {
+    let person = stage.juliet.jid().to_bare();
+    let what = format!("the request of {person} to be a contact was denied");
+    let before = by_web(stage, &what).await?;
+    stage.open("/contacts").await?;
+    stage.browser.is_well_made().await?;
+    stage.browser.press(&button("/contacts/deny")).await?;
+    stage.browser.is_well_made().await?;
+    stage.agrees(&[person.as_str(), "main"]).await?;
+    let says = stage.notice().await?;
+    ensure!(!is_asked(stage).await?, "the request is still there");
+    is_in_the_audit(stage, &what, before).await?;
+    stage.juliet.send(Presence::subscribe().with_to(stage.bot.clone())).await?;
+    let begin = Instant::now();
+    while !is_asked(stage).await? {
+        ensure!(begin.elapsed() < SOON, "another request does not arrive");
+    }
+    Ok(says)
 }
 
 async fn storage(stage: &mut Stage) -> Result<String> {

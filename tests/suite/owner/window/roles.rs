@@ -5,7 +5,9 @@ use parlor_tests::window::{Answer, forms_of};
 use super::{House, all_pages, pages};
 
 /// The changes that operators may make: those that leave what plugins may, and how they are set, as it is.
-const OPERATOR: [&str; 8] = [
+const OPERATOR: [&str; 10] = [
+    "/contacts/accept",
+    "/contacts/deny",
     "/doctor",
     "/plugins/echo/disable",
     "/plugins/echo/enable",
