@@ -372,7 +372,7 @@ fn names_its_host(head: &Parts) -> bool {
 
 /// Returns whether the body of a request comes as it is or in chunks (RFC 9112, section 6.1). The library looks only at the last one of
 /// several codings, and a proxy before this server could see another end of such a body.
-fn is_plainly_framed(headers: &HeaderMap) -> bool {
+pub fn is_plainly_framed(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => true,

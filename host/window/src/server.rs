@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
 use axum::http::uri::PathAndQuery;
@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use parlor_web::server::{Patient, Place, Places};
+use parlor_web::server::{Patient, Place, Places, is_plainly_framed};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -155,13 +155,18 @@ async fn converse(
     let _ = connection.await;
 }
 
-/// Answers a request: checks that it means this site, and asks the pages below its path.
+/// Answers a request: checks where its body ends and that it means this site, and asks the pages below its path.
 pub(crate) async fn answer<B>(site: &Site, mut router: Router, request: axum::http::Request<B>) -> Response
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let mut response = if site.is_host(request.headers(), request.uri()) {
+    let mut response = if !is_plainly_framed(request.headers()) {
+        // What follows on this connection may be a part of the body for the proxy.
+        let mut response = plain(StatusCode::BAD_REQUEST, "A body comes as it is, or in chunks.\n");
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    } else if site.is_host(request.headers(), request.uri()) {
         match below(site, request) {
             Ok(request) => router.call(request).await.unwrap_or_else(|never| match never {}),
             Err(response) => *response,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::{
-    ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, REFRESH, RETRY_AFTER, SET_COOKIE,
+    ALLOW, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, REFRESH, RETRY_AFTER,
+    SET_COOKIE, TRANSFER_ENCODING,
 };
 use axum::http::{HeaderMap, HeaderName, Request};
 use http_body_util::BodyExt as _;
@@ -476,6 +477,22 @@ async fn another_host_is_not_served() {
         let (status, _, text) = rig.send("GET", "/", &[(HOST, host), (COOKIE, &cookie)], "").await;
         assert!(status == 421 && !text.contains('<'), "{host}: {text}");
     }
+}
+
+/// RFC 9112, sections 6.1 and 11.2: a proxy could see another end of the body, and take the next request for a part of it.
+#[tokio::test]
+async fn a_body_in_a_coding_but_chunks_is_refused_and_ends_the_connection() {
+    let rig = start();
+    let cookie = rig.log_in(Role::Owner).await;
+    for codings in [&["gzip, chunked"][..], &["chunked, chunked"], &["xchunked"], &["identity", "chunked"]] {
+        let mut headers = vec![(COOKIE, cookie.as_str())];
+        headers.extend(codings.iter().map(|coding| (TRANSFER_ENCODING, *coding)));
+        let (status, answered, text) = rig.send("GET", "/", &headers, "").await;
+        assert!(status == 400 && !text.contains('<'), "{codings:?}: {text}");
+        assert_eq!(answered[CONNECTION], "close", "{codings:?}");
+    }
+    let (status, answered, _) = rig.send("GET", "/", &[(COOKIE, &cookie), (TRANSFER_ENCODING, "Chunked")], "").await;
+    assert!(status == 200 && !answered.contains_key(CONNECTION), "{status}");
 }
 
 #[tokio::test]
