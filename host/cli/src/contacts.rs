@@ -55,12 +55,12 @@ struct AnswerArgs {
 }
 
 impl AnswerArgs {
-    fn post(&self, step: &str) -> anyhow::Result<()> {
+    fn post(&self, step: &str, does: &str) -> anyhow::Result<()> {
         let host = target::running(&self.target.load_to_look()?)?;
         let account = self.account.as_ref().map(|name| format!("&account={name}")).unwrap_or_default();
         let path = format!("/v1/contacts/{step}?jid={}{account}", escaped(&self.jid));
         let people: Vec<People> = host.post(&path)?;
-        if self.json { print_json(&people) } else { print(&screen(&people)) }
+        if self.json { print_json(&people) } else { print(&answered(&people, &self.jid, does)) }
     }
 }
 
@@ -69,8 +69,8 @@ impl ContactsArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         match &self.command {
             None => self.list(),
-            Some(ContactsCommand::Accept(answer)) => answer.post("accept"),
-            Some(ContactsCommand::Deny(answer)) => answer.post("deny"),
+            Some(ContactsCommand::Accept(answer)) => answer.post("accept", "accepts"),
+            Some(ContactsCommand::Deny(answer)) => answer.post("deny", "denies"),
         }
     }
 
@@ -80,6 +80,15 @@ impl ContactsArgs {
         let shown = if self.json { print_json(&people) } else { print(&screen(&people)) };
         shown.and_then(|()| target::whole(&host))
     }
+}
+
+/// Says which account has answered the request of a person. All of its contacts would hide that.
+fn answered(all: &[People], jid: &str, does: &str) -> String {
+    let mut text = String::new();
+    for People { account, node, .. } in all {
+        text.put(format_args!("account {account}{} {does} the request of {jid}\n", on_node(node.as_deref())));
+    }
+    text
 }
 
 fn screen(all: &[People]) -> String {
@@ -116,6 +125,15 @@ pub(super) fn subscription(person: &Person) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_told_with_its_account_and_without_all_contacts() {
+        let main = People { account: "main".to_owned(), node: None, known: true, contacts: Vec::new() };
+        let told = |people: People| answered(&[people], "paris@example.org", "denies");
+        assert_eq!(told(main.clone()), "account main denies the request of paris@example.org\n");
+        let far = told(People { node: Some("two".to_owned()), ..main });
+        assert_eq!(far, "account main, node two denies the request of paris@example.org\n");
+    }
 
     #[test]
     fn people_who_only_ask_are_told_from_contacts() {
