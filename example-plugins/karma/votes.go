@@ -5,11 +5,17 @@ import "strings"
 // The punctuation before and after words, which is not part of a name.
 const around = ".,:;!?()\"'"
 
+// How many names of one text count. Each is answered: with more, somebody could have the room filled by one message.
+const most = 5
+
 // Votes are the words of a text that end in ++ or --, each name once.
 func votes(text string) []standing {
 	var found []standing
 	seen := map[string]bool{}
 	for _, word := range strings.Fields(text) {
+		if len(found) == most {
+			break
+		}
 		word = strings.Trim(word, around)
 		sum := int64(1)
 		name, ok := strings.CutSuffix(word, "++")

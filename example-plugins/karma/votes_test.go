@@ -12,3 +12,10 @@ func TestEachNameIsVotedForOnceInAText(t *testing.T) {
 		t.Fatal(found)
 	}
 }
+
+func TestOnlySoManyNamesOfATextCount(t *testing.T) {
+	found := votes("a++ a++ b++ c++ d-- e++ f++ g++")
+	if len(found) != most || found[most-1].Name != "e" {
+		t.Fatal(found)
+	}
+}
