@@ -89,7 +89,7 @@ impl ClusterCommand {
             Self::Key(args) => args.run(),
             Self::Drain(args) => {
                 let host = target::running(&args.target.load_to_look()?)?;
-                let off = if args.off { "&off=true" } else { "" };
+                let off = target::flag("off", args.off);
                 let cluster: Cluster = host.post(&format!("/v1/cluster/drain?node={}{off}", escaped(&args.node)))?;
                 if args.json { print_json(&cluster) } else { print(&args.says(&cluster)) }
             }

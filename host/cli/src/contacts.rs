@@ -3,11 +3,9 @@
 use clap::{Args, Subcommand};
 use parlor::control::client::escaped;
 use parlor::control::views::{People, Person};
-use parlor_config::AccountName;
 
-use super::rooms::of;
-use super::show::{Put as _, on_node, print, print_json, table};
-use super::target::{self, Target};
+use super::show::{Put as _, on_node, table};
+use super::target::{self, AccountRequest};
 
 /// The arguments of `parlor contacts`.
 #[derive(Debug, Args)]
@@ -18,14 +16,8 @@ use super::target::{self, Target};
 pub struct ContactsArgs {
     #[command(subcommand)]
     command: Option<ContactsCommand>,
-    /// Only of this account.
-    #[arg(long, value_name = "NAME")]
-    account: Option<AccountName>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    target: Target,
+    request: AccountRequest,
 }
 
 #[derive(Debug, Subcommand)]
@@ -39,28 +31,21 @@ enum ContactsCommand {
 /// The request that is answered.
 #[derive(Debug, Args)]
 #[command(
+    mut_arg("account", AccountRequest::of_one),
     after_help = "`parlor contacts` lists the people who ask. In a cluster, name the account.\n\nExamples:\n  parlor contacts accept juliet@example.org\n  parlor contacts deny juliet@example.org --account main\n\nExit codes: 0 done, 1 nobody of this address asks, or it cannot be done, 4 no host runs, 2 wrong usage"
 )]
 struct AnswerArgs {
     /// The address of the person.
     jid: String,
-    /// The account; needed if several could be meant.
-    #[arg(long, value_name = "NAME")]
-    account: Option<AccountName>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    target: Target,
+    request: AccountRequest,
 }
 
 impl AnswerArgs {
     fn post(&self, step: &str, does: &str) -> anyhow::Result<()> {
-        let host = target::running(&self.target.load_to_look()?)?;
-        let account = self.account.as_ref().map(|name| format!("&account={name}")).unwrap_or_default();
-        let path = format!("/v1/contacts/{step}?jid={}{account}", escaped(&self.jid));
-        let people: Vec<People> = host.post(&path)?;
-        if self.json { print_json(&people) } else { print(&answered(&people, &self.jid, does)) }
+        let path = format!("/v1/contacts/{step}?jid={}", escaped(&self.jid));
+        let people: Vec<People> = self.request.host()?.post(&self.request.path(&path))?;
+        self.request.show(&people, || answered(&people, &self.jid, does))
     }
 }
 
@@ -75,10 +60,10 @@ impl ContactsArgs {
     }
 
     fn list(&self) -> anyhow::Result<()> {
-        let host = target::running(&self.target.load_to_look()?)?;
-        let people: Vec<People> = host.get(&format!("/v1/contacts{}", of(self.account.as_ref())))?;
-        let shown = if self.json { print_json(&people) } else { print(&screen(&people)) };
-        shown.and_then(|()| target::whole(&host))
+        let host = self.request.host()?;
+        let people: Vec<People> = host.get(&self.request.path("/v1/contacts"))?;
+        self.request.show(&people, || screen(&people))?;
+        target::whole(&host)
     }
 }
 

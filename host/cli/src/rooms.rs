@@ -3,10 +3,9 @@
 use clap::{Args, Subcommand};
 use parlor::control::client::escaped;
 use parlor::control::views::Room;
-use parlor_config::AccountName;
 
-use super::show::{Put as _, fitted, node_column, print, print_json, second, terminal_width, width, wrapped};
-use super::target::{self, Target};
+use super::show::{Put as _, fitted, node_column, second, terminal_width, width, wrapped};
+use super::target::{self, AccountRequest, flag};
 
 /// The arguments of `parlor rooms`.
 #[derive(Debug, Args)]
@@ -39,29 +38,18 @@ enum RoomsCommand {
     after_help = "Times are in UTC.\n\nExamples:\n  parlor rooms list                  every room of every account\n  parlor rooms list --account main   those of one account\n  parlor rooms list --json           the same for programs\n\nExit codes: 0 shown, 1 failed, 4 no host runs, 5 a node of the cluster did not answer, 2 wrong usage"
 )]
 pub struct ListArgs {
-    /// Only of this account.
-    #[arg(long, value_name = "NAME")]
-    account: Option<AccountName>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    target: Target,
+    request: AccountRequest,
 }
 
 /// The room that a command is about.
 #[derive(Debug, Args)]
+#[command(mut_arg("account", AccountRequest::of_one))]
 struct Which {
     /// The address of the room.
     room: String,
-    /// The account; needed if several could be meant.
-    #[arg(long, value_name = "NAME")]
-    account: Option<AccountName>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    target: Target,
+    request: AccountRequest,
 }
 
 /// The arguments of `parlor rooms show`.
@@ -128,43 +116,30 @@ impl RoomsArgs {
     }
 }
 
-/// Returns a flag for the query of a request.
-pub(super) fn flag(name: &str, is_set: bool) -> String {
-    if is_set { format!("&{name}=true") } else { String::new() }
-}
-
 impl ListArgs {
     fn run(&self) -> anyhow::Result<()> {
-        let host = target::running(&self.target.load_to_look()?)?;
-        let rooms: Vec<Room> = host.get(&format!("/v1/rooms{}", of(self.account.as_ref())))?;
-        let shown = if self.json { print_json(&rooms) } else { print(&list(&rooms, terminal_width())) };
-        shown.and_then(|()| target::whole(&host))
+        let host = self.request.host()?;
+        let rooms: Vec<Room> = host.get(&self.request.path("/v1/rooms"))?;
+        self.request.show(&rooms, || list(&rooms, terminal_width()))?;
+        target::whole(&host)
     }
-}
-
-/// Returns the query for one account, or for all.
-pub(super) fn of(account: Option<&AccountName>) -> String {
-    account.map(|name| format!("?account={name}")).unwrap_or_default()
 }
 
 impl Which {
-    fn query(&self) -> String {
-        let account = self.account.as_ref().map(|name| format!("&account={name}")).unwrap_or_default();
-        format!("room={}{account}", escaped(&self.room))
-    }
-
     fn get(&self) -> anyhow::Result<()> {
-        let host = target::running(&self.target.load_to_look()?)?;
-        self.show(&host.get(&format!("/v1/rooms/show?{}", self.query()))?)
+        self.show(&self.request.host()?.get(&self.path("show", ""))?)
     }
 
     fn post(&self, what: &str, more: &str) -> anyhow::Result<()> {
-        let host = target::running(&self.target.load_to_look()?)?;
-        self.show(&host.post(&format!("/v1/rooms/{what}?{}{more}", self.query()))?)
+        self.show(&self.request.host()?.post(&self.path(what, more))?)
+    }
+
+    fn path(&self, what: &str, more: &str) -> String {
+        self.request.path(&format!("/v1/rooms/{what}?room={}{more}", escaped(&self.room)))
     }
 
     fn show(&self, room: &Room) -> anyhow::Result<()> {
-        if self.json { print_json(room) } else { print(&screen(room, width())) }
+        self.request.show(room, || screen(room, width()))
     }
 }
 

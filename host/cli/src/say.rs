@@ -3,16 +3,14 @@
 use clap::Args;
 use parlor::control::client::escaped;
 use parlor::control::views::Said;
-use parlor_config::AccountName;
 
 use super::Ended;
-use super::rooms::flag;
-use super::show::{print, print_json};
-use super::target::{self, Target};
+use super::target::{AccountRequest, flag};
 
 /// The arguments of `parlor say`.
 #[derive(Debug, Args)]
 #[command(
+    mut_arg("account", AccountRequest::of_one),
     after_help = "The command writes to a room that the account is in, to an occupant (room@service/nick), or to a person. For a person who is no contact, give --new. The message is encrypted end to end if the chat is. No plugin or hook sees it before it is sent.\n\nExamples:\n  parlor say juliet@example.org 'I am back.'\n  parlor say hall@muc.example.org 'Maintenance at nine.'\n\nExit codes: 0 sent, or queued until the account is connected again, 1 it cannot be sent, 4 no host runs, 2 wrong usage"
 )]
 pub struct SayArgs {
@@ -21,28 +19,21 @@ pub struct SayArgs {
     /// The text, at most 4 KiB, in quotes.
     #[arg(required = true)]
     text: Vec<String>,
-    /// The account; needed if several could be meant.
-    #[arg(long, value_name = "NAME")]
-    account: Option<AccountName>,
     /// Write although the account does not know this address.
     #[arg(long)]
     new: bool,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    target: Target,
+    request: AccountRequest,
 }
 
 impl SayArgs {
     /// Has the host send the message.
     pub fn run(&self) -> anyhow::Result<()> {
         let text = self.words()?;
-        let host = target::running(&self.target.load_to_look()?)?;
-        let account = self.account.as_ref().map(|name| format!("&account={name}")).unwrap_or_default();
         let (to, text, new) = (escaped(&self.to), escaped(text), flag("new", self.new));
-        let said: Said = host.post(&format!("/v1/say?to={to}&text={text}{account}{new}"))?;
-        if self.json { print_json(&said) } else { print(&told(&said)) }
+        let path = self.request.path(&format!("/v1/say?to={to}&text={text}{new}"));
+        let said: Said = self.request.host()?.post(&path)?;
+        self.request.show(&said, || told(&said))
     }
 
     /// Returns the text. Several words without quotes are refused: the shell may have changed what is between them.

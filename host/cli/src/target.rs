@@ -5,21 +5,22 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use clap::Args;
+use clap::{Arg, Args};
 use parlor::control::client::{self, Client};
 use parlor::control::views::{Status, absolute};
 use parlor::host::LOCK;
 use parlor_base::atomic::folder_of;
 use parlor_base::escape::EscapedPath as _;
-use parlor_config::{Config, Overrides};
+use parlor_config::{AccountName, Config, Overrides};
 use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::file::PATIENCE;
 use parlor_runtime::audited::record;
 use parlor_store::By;
 use ratatui::crossterm::terminal::is_raw_mode_enabled;
+use serde::Serialize;
 
 use super::Ended;
-use super::show::error_lines;
+use super::show::{error_lines, print, print_json};
 
 /// The configuration that a command takes unless one is named.
 pub(super) const USUAL: &str = "parlor.toml";
@@ -225,6 +226,58 @@ impl AtNode {
     }
 }
 
+/// The flags of a command that asks the running host about accounts, or for a change on one of them.
+#[derive(Debug, Clone, Args)]
+pub(super) struct AccountRequest {
+    /// Only of this account.
+    #[arg(long, value_name = "NAME")]
+    pub(super) account: Option<AccountName>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+impl AccountRequest {
+    /// Describes `--account` for a command about something that one account has.
+    pub(super) fn of_one(account: Arg) -> Arg {
+        account.help("The account; needed if several could be meant")
+    }
+
+    /// Connects to the running host.
+    pub(super) fn host(&self) -> anyhow::Result<Client> {
+        running(&self.target.load_to_look()?)
+    }
+
+    /// Returns the path of a request, with the account if there is one.
+    pub(super) fn path(&self, path: &str) -> String {
+        with_account(path, self.account.as_ref().map(AccountName::as_str))
+    }
+
+    /// Returns whether to show what this account has.
+    pub(super) fn picks(&self, account: &str) -> bool {
+        self.account.as_ref().is_none_or(|name| account == name.as_str())
+    }
+
+    /// Prints an answer of the host: as JSON, or as this text.
+    pub(super) fn show(&self, answer: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+        if self.json { print_json(answer) } else { print(&text()) }
+    }
+}
+
+/// Returns the path of a request, with the account if there is one. An empty name is none.
+pub(super) fn with_account(path: &str, account: Option<&str>) -> String {
+    let Some(name) = account.filter(|name| !name.is_empty()) else { return path.to_owned() };
+    let mark = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{mark}account={}", client::escaped(name))
+}
+
+/// Returns a flag for the query of a request.
+pub(super) fn flag(name: &str, is_set: bool) -> String {
+    if is_set { format!("&{name}=true") } else { String::new() }
+}
+
 fn say_that_it_waits(data: &Path) {
     say(&format!(
         "waiting for the host that has the data folder {} and does not listen yet, for a minute at most: it may be compiling its \
@@ -288,6 +341,15 @@ mod tests {
         assert_eq!(usual(&here, &of_service), of_service);
         std::os::unix::fs::symlink("nowhere", &here).unwrap();
         assert_eq!(usual(&here, &of_service), here);
+    }
+
+    #[test]
+    fn an_account_is_added_to_the_path_of_a_request_and_escaped() {
+        assert_eq!(with_account("/v1/rooms", Some("main")), "/v1/rooms?account=main");
+        assert_eq!(with_account("/v1/rooms/show?room=a@b", Some("x&y")), "/v1/rooms/show?room=a@b&account=x%26y");
+        for none in [None, Some("")] {
+            assert_eq!(with_account("/v1/rooms", none), "/v1/rooms");
+        }
     }
 
     #[test]

@@ -4,11 +4,10 @@ use clap::Args;
 use parlor::control::client::escaped;
 use parlor::control::views::{FormerSecret, Webhook, WebhookRequest, Webhooks};
 use parlor_base::id::PluginId;
-use parlor_config::AccountName;
 use parlor_plugins::admin::PluginAdmin;
 
-use crate::show::{Put as _, print, print_json, second, size, table};
-use crate::target::{self, Target};
+use crate::show::{Put as _, second, size, table};
+use crate::target::{self, AccountRequest};
 
 /// The arguments of `parlor plugin hooks`.
 #[derive(Debug, Args)]
@@ -24,44 +23,28 @@ pub struct HooksArgs {
     /// The webhook that is to have another address.
     #[arg(long, value_name = "WEBHOOK")]
     rotate: Option<String>,
-    /// Only on this account.
-    #[arg(long, value_name = "NAME")]
-    account: Option<AccountName>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    target: Target,
+    request: AccountRequest,
 }
 
 impl HooksArgs {
     /// Carries out the requested change, and shows the webhooks.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.target.load_to_look()?;
+        let config = self.request.target.load_to_look()?;
         // Fails if there is no plugin with this id.
         PluginAdmin::new(&config).entry(&self.plugin)?;
         let host = target::running(&config)?;
         let all = format!("/v1/plugins/{}/webhooks", self.plugin);
-        let account = on_account(self.account.as_ref());
+        let change = |what: String| host.post(&self.request.path(&format!("{all}/{what}")));
         let mut shown: Vec<Webhooks> = match (self.replay, &self.rotate) {
-            (Some(number), _) => host.post(&format!("{all}/replay?request={number}{account}"))?,
-            (None, Some(name)) => host.post(&format!("{all}/rotate?webhook={}{account}", escaped(name)))?,
+            (Some(number), _) => change(format!("replay?request={number}"))?,
+            (None, Some(name)) => change(format!("rotate?webhook={}", escaped(name)))?,
             (None, None) => host.get(&all)?,
         };
-        shown.retain(|one| is_on(&one.account, self.account.as_ref()));
-        let printed = if self.json { print_json(&shown) } else { print(&screen(&self.plugin, &shown)) };
-        printed.and_then(|()| target::whole(&host))
+        shown.retain(|one| self.request.picks(&one.account));
+        self.request.show(&shown, || screen(&self.plugin, &shown))?;
+        target::whole(&host)
     }
-}
-
-/// Returns the part of a request that limits it to an account.
-pub(super) fn on_account(account: Option<&AccountName>) -> String {
-    account.map(|name| format!("&account={name}")).unwrap_or_default()
-}
-
-/// Returns whether this account is to be shown.
-pub(super) fn is_on(account: &str, only: Option<&AccountName>) -> bool {
-    only.is_none_or(|name| account == name.to_string())
 }
 
 fn screen(id: &PluginId, all: &[Webhooks]) -> String {

@@ -4,12 +4,10 @@ use clap::Args;
 use parlor::control::client::escaped;
 use parlor::control::views::{Schedule, Schedules};
 use parlor_base::id::PluginId;
-use parlor_config::AccountName;
 use parlor_plugins::admin::PluginAdmin;
 
-use super::hooks::{is_on, on_account};
-use crate::show::{Put as _, print, print_json, second, table};
-use crate::target::{self, Target};
+use crate::show::{Put as _, second, table};
+use crate::target::{self, AccountRequest};
 
 /// The arguments of `parlor plugin schedules`.
 #[derive(Debug, Args)]
@@ -25,20 +23,14 @@ pub struct SchedulesArgs {
     /// The schedule that is to go on.
     #[arg(long, value_name = "NAME", requires = "plugin")]
     resume: Option<String>,
-    /// Only on this account.
-    #[arg(long, value_name = "NAME")]
-    account: Option<AccountName>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    target: Target,
+    request: AccountRequest,
 }
 
 impl SchedulesArgs {
     /// Carries out the requested change, and shows the schedules.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.target.load_to_look()?;
+        let config = self.request.target.load_to_look()?;
         let all = if let Some(plugin) = &self.plugin {
             // Fails if there is no plugin with this id.
             PluginAdmin::new(&config).entry(plugin)?;
@@ -47,16 +39,18 @@ impl SchedulesArgs {
             "/v1/schedules".to_owned()
         };
         let host = target::running(&config)?;
-        let account = on_account(self.account.as_ref());
-        let change = |what: &str, name: &str| format!("{all}/{what}?schedule={}{account}", escaped(name));
+        let change = |what: &str, name: &str| {
+            let path = format!("{all}/{what}?schedule={}", escaped(name));
+            host.post(&self.request.path(&path))
+        };
         let mut shown: Vec<Schedules> = match (&self.pause, &self.resume) {
-            (Some(name), _) => host.post(&change("pause", name))?,
-            (None, Some(name)) => host.post(&change("resume", name))?,
+            (Some(name), _) => change("pause", name)?,
+            (None, Some(name)) => change("resume", name)?,
             (None, None) => host.get(&all)?,
         };
-        shown.retain(|one| is_on(&one.account, self.account.as_ref()));
-        let printed = if self.json { print_json(&shown) } else { print(&screen(&shown)) };
-        printed.and_then(|()| target::whole(&host))
+        shown.retain(|one| self.request.picks(&one.account));
+        self.request.show(&shown, || screen(&shown))?;
+        target::whole(&host)
     }
 }
 

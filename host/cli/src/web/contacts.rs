@@ -12,9 +12,10 @@ use super::accounts;
 use super::host::{Host, Visit, ask};
 use super::lists::{Asked, Look, groups, values};
 use super::parts::{cell, lacking, maybe};
-use super::rooms::{of_account, of_accounts};
+use super::rooms::of_accounts;
 use crate::contacts::subscription;
 use crate::fleet::first;
+use crate::target::with_account;
 
 /// The path of the list, and its choices. `state` is the status of a contact.
 const PATH: &str = "/contacts";
@@ -31,9 +32,9 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 async fn list(visit: Visit) -> Result<Reply, Problem> {
     let asked = Asked::of(PATH, &CHOICES, |name| visit.query(name));
     let asked = asked.and_then(|asked| asked.in_a_state(&Contact::CHAT_STATUSES)).map_err(Problem::wrong)?;
-    let query = of_account(asked.chosen("account"));
+    let target = with_account("/v1/contacts", Some(asked.chosen("account")));
     let (people, accounts, lacks) = ask(&visit, move |client| {
-        let people: Vec<People> = client.get(&format!("/v1/contacts{query}"))?;
+        let people: Vec<People> = client.get(&target)?;
         let status: Status = client.get("/v1/status")?;
         Ok((people, status.accounts, client.incomplete()))
     })

@@ -2,18 +2,18 @@
 
 use clap::Args;
 use jid::BareJid;
-use parlor_config::AccountName;
 use parlor_window::Role;
 use serde_json::json;
 
 use super::links::Letter;
 use super::{address, store, used_once};
 use crate::show::{print, print_json};
-use crate::target::{self, Target};
+use crate::target::{self, AccountRequest};
 
 /// The arguments of `parlor web link`.
 #[derive(Debug, Args)]
 #[command(
+    mut_arg("account", |account| account.help("The account that sends it; by default one that has this owner")),
     after_help = "An account sends the link as a message to one of its owners (`owners` of the account), encrypted if that chat is; nobody else is sent one. No plugin hears of it, and servers are asked not to keep it, so have a client online. The link is used up by a press of the button behind it, and not by a preview. Its session is called after the owner, whose JID stands beside it in the audit. `parlor web login --help` has the roles. `links` under [window] in parlor.toml turns it off.\n\nExamples:\n  parlor web link --to ann@example.org\n  parlor web link --to ann@example.org --role viewer --minutes 60\n  parlor web link --to ann@example.org --account main --json\n\nExit codes: 0 sent, 1 that is no owner, it cannot be sent, or `parlor web` does not run, 4 no host runs, 2 wrong usage"
 )]
 pub(super) struct LinkArgs {
@@ -26,28 +26,22 @@ pub(super) struct LinkArgs {
     /// How many minutes the link can be used.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1440))]
     minutes: u16,
-    /// The account that sends it; by default one that has this owner.
-    #[arg(long, value_name = "NAME")]
-    account: Option<AccountName>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    target: Target,
+    request: AccountRequest,
 }
 
 impl LinkArgs {
     /// Makes the link, and has the host send it.
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let (config, store) = store(&self.target)?;
+        let Self { to, role, minutes, request } = self;
+        let (config, store) = store(&request.target)?;
         let address = address(&store, &config)?;
         let host = target::running(&config)?;
-        let Self { to, role, minutes, .. } = self;
-        let account = self.account.as_ref();
+        let account = request.account.as_ref();
         let letter = Letter { address: &address, to, role: *role, minutes: *minutes, account, is_asked: false };
         let (said, name) = letter.send(&host, &store)?;
         let account = said.account;
-        if self.json {
+        if request.json {
             return print_json(
                 &json!({ "account": account, "to": said.to, "name": name, "role": role, "minutes": minutes }),
             );

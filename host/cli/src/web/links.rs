@@ -12,7 +12,7 @@ use parlor_config::{AccountName, Config};
 use parlor_window::{LinkRequest, Name, Role, Store};
 use tokio::sync::mpsc;
 
-use crate::rooms::flag;
+use crate::target::{flag, with_account};
 
 /// How many minutes a link can be used that somebody asked for on the log-in page.
 pub(super) const MINUTES: u16 = 10;
@@ -46,9 +46,9 @@ impl Letter<'_> {
         let life = Duration::from_mins((*minutes).into());
         let (name, secret) = store.issue_to(to.as_str(), *role, life, Timestamp::now())?;
         let link = format!("{address}login/{}", secret.expose());
-        let account = account.map(|name| format!("&account={name}")).unwrap_or_default();
         let (to, asked) = (escaped(to.as_str()), flag("asked", *is_asked));
-        let target = format!("/v1/web/link?to={to}&role={role}&minutes={minutes}{account}{asked}");
+        let target = format!("/v1/web/link?to={to}&role={role}&minutes={minutes}{asked}");
+        let target = with_account(&target, account.map(AccountName::as_str));
         let said = host.post_secret(&target, link.as_bytes()).inspect_err(|_| {
             // If that fails as well, it expires, and nobody has it.
             let _ = store.withdraw(&secret, Timestamp::now());

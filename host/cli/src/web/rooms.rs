@@ -12,7 +12,7 @@ use super::accounts;
 use super::host::{Host, Visit, ask};
 use super::lists::{Asked, Look, groups, values};
 use super::parts::{cell, field, lacking, maybe, pick, rows, table, tick, when};
-use crate::rooms::flag;
+use crate::target::{flag, with_account};
 
 /// The path of the list, and its choices.
 const PATH: &str = "/rooms";
@@ -30,9 +30,9 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 async fn list(visit: Visit) -> Result<Reply, Problem> {
     let asked = Asked::of(PATH, &CHOICES, |name| visit.query(name));
     let asked = asked.and_then(|asked| asked.in_a_state(&states())).map_err(Problem::wrong)?;
-    let query = of_account(asked.chosen("account"));
+    let target = with_account("/v1/rooms", Some(asked.chosen("account")));
     let (rooms, accounts, lacks) = ask(&visit, move |client| {
-        let rooms: Vec<Room> = client.get(&format!("/v1/rooms{query}"))?;
+        let rooms: Vec<Room> = client.get(&target)?;
         let status: Status = client.get("/v1/status")?;
         Ok((rooms, status.accounts, client.incomplete()))
     })
@@ -49,26 +49,19 @@ fn states() -> [&'static str; 4] {
     RoomState::ALL.map(RoomState::as_str)
 }
 
-/// Returns the query for what one account has, or all if it is empty.
-pub(super) fn of_account(account: &str) -> String {
-    if account.is_empty() { String::new() } else { format!("?account={}", escaped(account)) }
-}
-
 async fn show(visit: Visit) -> Result<Reply, Problem> {
     let missing = || Problem::wrong("name the room");
     let jid = visit.query("room").filter(|room| !room.is_empty()).ok_or_else(missing)?;
-    let target = format!("/v1/rooms/show?{}", which(jid, visit.query("account")));
+    let target = request("show", jid, visit.query("account"));
     let room: Room = ask(&visit, move |client| Ok(client.get(&target)?)).await?;
     let forms = visit.may(Role::Operator).then(|| forms(&visit, &room));
     let link = |path: &str| visit.link(path);
     Ok(Page::new(format!("Room {}", room.room), one(&link, &room, forms.as_ref())).into())
 }
 
-/// Returns the query for a room.
-fn which(room: &str, account: Option<&str>) -> String {
-    let account = account.filter(|account| !account.is_empty());
-    let account = account.map(|account| format!("&account={}", escaped(account))).unwrap_or_default();
-    format!("room={}{account}", escaped(room))
+/// Returns the path of a request about a room.
+fn request(what: &str, room: &str, account: Option<&str>) -> String {
+    with_account(&format!("/v1/rooms/{what}?room={}", escaped(room)), account)
 }
 
 /// Returns the address of the page of a room.
@@ -244,7 +237,7 @@ async fn join(visit: Visit, form: Form) -> Result<Reply, Problem> {
     }
     let nick = form.get("nick").map(|nick| format!("&nick={}", escaped(nick))).unwrap_or_default();
     let flags = flag("bookmark", is_bookmarked) + &flag("new", form.get("new").is_some());
-    let target = format!("/v1/rooms/join?{}{nick}{flags}", which(&room, account.as_deref()));
+    let target = request("join", &room, account.as_deref()) + &nick + &flags;
     let room: Room = ask(&visit, move |client| Ok(client.post(&target)?)).await?;
     let done = format!("{} is {} on {}", room.room, room.state, room.account);
     Ok(visit.done("/rooms", done))
@@ -275,8 +268,7 @@ async fn leave(visit: Visit, form: Form) -> Result<Reply, Problem> {
         };
         return Ok(visit.confirm(&question));
     }
-    let bookmark = flag("bookmark", is_unbookmarked);
-    let target = format!("/v1/rooms/leave?{}{bookmark}", which(&room, account.as_deref()));
+    let target = request("leave", &room, account.as_deref()) + &flag("bookmark", is_unbookmarked);
     let room: Room = ask(&visit, move |client| Ok(client.post(&target)?)).await?;
     Ok(visit.done("/rooms", format!("{} has left {}", room.account, room.room)))
 }
@@ -485,8 +477,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_room_is_asked_for_by_one_parameter() {
-        assert_eq!(which("a&b=c@d", None), "room=a%26b%3Dc@d");
-        assert_eq!(which("a@b", Some("")), "room=a@b");
-        assert_eq!(which("a@b", Some("x&y")), "room=a@b&account=x%26y");
+        assert_eq!(request("show", "a&b=c@d", None), "/v1/rooms/show?room=a%26b%3Dc@d");
+        assert_eq!(request("leave", "a@b", Some("")), "/v1/rooms/leave?room=a@b");
+        assert_eq!(request("join", "a@b", Some("x&y")), "/v1/rooms/join?room=a@b&account=x%26y");
     }
 }
