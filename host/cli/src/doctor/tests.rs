@@ -1,6 +1,7 @@
 //! Tests of the report, and of the checks that need no server.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 
 use super::disk::{LITTLE_ROOM, NO_ROOM};
 use super::*;
@@ -68,51 +69,45 @@ fn a_disk_is_told_of_before_it_is_full() {
     assert!(first.says.ends_with(" free at /srv"), "{}", first.says);
 }
 
-#[test]
-fn a_data_folder_that_cannot_be_written_is_told_of_with_its_path_the_cause_and_a_remedy() {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("parlor.toml");
+/// Writes a configuration that only its owner can read into a folder.
+fn private_config(folder: &Path) -> Config {
+    let path = folder.join("parlor.toml");
     std::fs::write(&path, "[account.main]\njid = \"bot@localhost\"\npassword_env = \"X\"\n").unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     let overrides = parlor_config::Overrides { environment: |_| None, ..parlor_config::Overrides::default() };
-    let config = Config::load(&path, &overrides).unwrap();
-    let broken = || {
-        let mut findings = Findings::default();
-        files::check(&config, &mut findings);
-        findings.findings.into_iter().filter(|one| one.state == State::Broken).collect::<Vec<_>>()
-    };
-    assert!(broken().is_empty(), "the host can create it");
+    Config::load(&path, &overrides).unwrap()
+}
+
+/// Returns what is broken about the files of a configuration.
+fn broken_files(config: &Config) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    files::check(config, &mut findings);
+    findings.findings.into_iter().filter(|one| one.state == State::Broken).collect()
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_written_is_told_of_with_its_path_the_cause_and_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = private_config(folder.path());
+    assert!(broken_files(&config).is_empty(), "the host can create it");
     // Nobody can write into a file as into a folder, not even root.
     std::fs::write(&config.data, "").unwrap();
     std::fs::set_permissions(&config.data, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let found = broken();
+    let found = broken_files(&config);
     let [found] = &found[..] else { panic!("{found:?}") };
     let says = format!("the data folder {} cannot be written: ", config.data.display());
     assert!(found.says.starts_with(&says), "{}", found.says);
     std::fs::remove_file(&config.data).unwrap();
     parlor_base::atomic::make_private_folder(&config.data).unwrap();
-    assert!(broken().is_empty());
+    assert!(broken_files(&config).is_empty());
     assert_eq!(std::fs::read_dir(&config.data).unwrap().count(), 0, "it leaves nothing there");
 }
 
 #[test]
 fn a_file_of_accounts_that_others_may_write_or_that_a_link_does_not_reach_is_told_of() {
-    use std::os::unix::fs::PermissionsExt as _;
-
     let folder = tempfile::tempdir().unwrap();
-    let (path, beside) = (folder.path().join("parlor.toml"), folder.path().join("accounts.toml"));
-    std::fs::write(&path, "[account.main]\njid = \"bot@localhost\"\npassword_env = \"X\"\n").unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let overrides = parlor_config::Overrides { environment: |_| None, ..parlor_config::Overrides::default() };
-    let config = Config::load(&path, &overrides).unwrap();
-    let broken = || {
-        let mut findings = Findings::default();
-        files::check(&config, &mut findings);
-        let broken = findings.findings.into_iter().filter(|one| one.state == State::Broken);
-        broken.map(|one| one.says).collect::<Vec<_>>()
-    };
+    let (config, beside) = (private_config(folder.path()), folder.path().join("accounts.toml"));
+    let broken = || broken_files(&config).into_iter().map(|one| one.says).collect::<Vec<_>>();
     std::fs::write(&beside, "").unwrap();
     std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o666)).unwrap();
     let says = format!("others on this machine may write {}, and decide which accounts there are", beside.display());
@@ -314,8 +309,6 @@ fn an_owner_hears_which_keys_are_still_needed_and_that_a_node_is_alone() {
 #[cfg(feature = "cluster")]
 #[test]
 fn a_key_of_a_cluster_that_others_can_read_or_that_is_none_is_told_of() {
-    use std::os::unix::fs::PermissionsExt as _;
-
     let folder = tempfile::tempdir().unwrap();
     let (path, key) = (folder.path().join("parlor.toml"), folder.path().join("cluster.key"));
     std::fs::write(&key, "no key").unwrap();
