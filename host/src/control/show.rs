@@ -414,34 +414,21 @@ fn denied_view(denial: &Denial) -> Denied {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::Duration;
 
     use parlor_base::id::Digest;
-    use parlor_plugins::source::Source;
+    use parlor_plugins::policy::Policy;
 
     use super::*;
 
     #[test]
     fn each_state_of_a_plugin_is_among_all() {
         let why = || "it failed".to_owned();
-        let status = |enabled: bool, state: State| PluginStatus {
-            id: "echo".parse().unwrap(),
-            enabled,
-            version: None,
-            digest: Digest::of(b""),
-            source: Source::File("echo.wasm".into()),
-            account: None,
-            state,
-            handled: 0,
-            denials: 0,
-            record: None,
-            restarts: 0,
-            not_replaced: None,
-            usage: None,
-            commands: BTreeMap::new(),
-            denied: Vec::new(),
-            grants: None,
-        };
+        let text = format!("[plugin.echo]\nsource = \"echo.wasm\"\ndigest = \"{}\"\n", Digest::of(b""));
+        let policy = Policy::parse(&text, Path::new("/x")).unwrap();
+        let (id, entry) = policy.plugins.first_key_value().unwrap();
+        let status = |enabled: bool, state: State| PluginStatus { enabled, ..PluginStatus::nowhere(id, entry, state) };
         let on = [
             State::Compiling,
             State::Waiting("other".parse().unwrap()),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parlor_base::clock::Clock;
 use parlor_base::id::{Digest, PluginId};
 use parlor_config::AccountName;
+use parlor_plugins::policy::Entry;
 use parlor_plugins::source::Source;
 use parlor_runtime::account::Shared;
 use parlor_runtime::counters::Totals;
@@ -130,6 +131,28 @@ impl Host {
 }
 
 impl PluginStatus {
+    /// Returns the status of a plugin that runs on no account.
+    pub(crate) fn nowhere(id: &PluginId, entry: &Entry, state: State) -> Self {
+        Self {
+            id: id.clone(),
+            enabled: entry.enabled,
+            version: None,
+            digest: entry.digest,
+            source: entry.source.clone(),
+            account: None,
+            state,
+            handled: 0,
+            denials: 0,
+            record: None,
+            restarts: 0,
+            not_replaced: None,
+            usage: None,
+            commands: BTreeMap::new(),
+            denied: Vec::new(),
+            grants: None,
+        }
+    }
+
     fn with_record(self, accounts: &[Arc<Shared>]) -> Vec<Self> {
         if self.account.is_some() {
             return vec![self];
@@ -159,24 +182,10 @@ impl Plugin {
         kept: Option<&BTreeMap<Owner, u64>>,
         running: &[Arc<Instance>],
     ) -> Vec<PluginStatus> {
-        let entry = &self.entry;
         let refused = |state| PluginStatus {
-            id: id.clone(),
-            enabled: entry.enabled,
             version: self.version.clone(),
-            digest: entry.digest,
-            source: entry.source.clone(),
-            account: None,
-            state,
-            handled: 0,
-            denials: 0,
-            record: None,
-            restarts: 0,
             not_replaced: self.not_replaced.clone(),
-            usage: None,
-            commands: BTreeMap::new(),
-            denied: Vec::new(),
-            grants: None,
+            ..PluginStatus::nowhere(id, &self.entry, state)
         };
         match &self.standing {
             Standing::Refused(reason) => vec![refused(State::Refused(reason.clone()))],
