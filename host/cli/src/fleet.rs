@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
@@ -146,20 +147,26 @@ impl Pages {
 
     /// Leaves one page of these. Returns a sentence about the others, if there are any.
     pub(super) fn cut<T>(&self, all: &mut Vec<T>) -> Option<String> {
-        let (limit, page) = (self.limit.map_or(MANY, |limit| limit as usize), self.page.unwrap_or(1));
-        let (count, begin) = (all.len(), limit.saturating_mul(page as usize - 1));
-        if begin == 0 && count <= limit {
+        let limit = self.limit.map_or(MANY, |limit| limit as usize);
+        let (count, page) = (all.len(), self.page.unwrap_or(1) as usize);
+        if page == 1 && count <= limit {
             return None;
         }
-        all.truncate(begin.saturating_add(limit));
-        all.drain(..begin.min(all.len()));
-        let end = begin + all.len();
+        let Range { start, end } = page_of(count, limit, page);
+        all.truncate(end);
+        all.drain(..start);
         Some(match () {
             () if all.is_empty() => format!("there are {count}, so page {page} is empty"),
-            () if end < count => format!("{} to {end} of {count}; `--page {}` shows the next", begin + 1, page + 1),
-            () => format!("{} to {end} of {count}", begin + 1),
+            () if end < count => format!("{} to {end} of {count}; `--page {}` shows the next", start + 1, page + 1),
+            () => format!("{} to {end} of {count}", start + 1),
         })
     }
+}
+
+/// Returns which of so many things are on a page; pages are counted from 1. A page behind the last one is empty.
+pub(super) fn page_of(count: usize, limit: usize, page: usize) -> Range<usize> {
+    let start = limit.saturating_mul(page - 1).min(count);
+    start..start.saturating_add(limit).min(count)
 }
 
 /// Leaves only plugins on accounts of the status.

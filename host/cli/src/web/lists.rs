@@ -1,13 +1,14 @@
 //! Lists of which a page shows a part: what choices and words pick, page by page. The queries of all lists are alike.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use maud::{Markup, html};
 use parlor::control::views::Account;
 use parlor_window::segment;
 
 use super::parts::{choice_as, field_as, pick_as, rows, table};
-use crate::fleet::MANY;
+use crate::fleet::{MANY, page_of};
 
 /// The sizes of a page that the form offers. The first one is that of `parlor status`, so that its pages are the same.
 const SIZES: [usize; 3] = [MANY, 50, LARGEST];
@@ -153,20 +154,19 @@ impl Asked {
         picked: &[T],
         row: impl Fn(T) -> Markup,
     ) -> Markup {
-        let begin = (self.page - 1).saturating_mul(self.limit).min(picked.len());
-        let end = begin.saturating_add(self.limit).min(picked.len());
-        let shown = rows(picked[begin..end].iter().copied(), row);
+        let Range { start, end } = page_of(picked.len(), self.limit, self.page);
+        let shown = rows(picked[start..end].iter().copied(), row);
         let (fit, left) = (shown.shown, shown.left);
-        let last = begin + fit;
+        let last = start + fit;
         // The rest of a page has a page of its own.
         let shown = shown.followed();
         html! {
             @if picked.is_empty() {
                 p { (look.none) }
-            } @else if begin == end {
+            } @else if start == end {
                 p { "There are " (picked.len()) ", so page " (self.page) " is empty." }
             } @else {
-                p { (begin + 1) " to " (last) " of " (picked.len()) "." }
+                p { (start + 1) " to " (last) " of " (picked.len()) "." }
                 (table(look.caption, look.heads, &shown))
                 @if left > 0 { p { a href=(link(&self.rest(last, fit))) { (left) " more of this page had no room" } } }
             }
