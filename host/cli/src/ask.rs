@@ -6,6 +6,7 @@ use std::time::Duration;
 use parlor_base::escape::escape_untrusted;
 use rustix::process::{Signal, kill_current_process_group};
 
+use super::Ended;
 use super::modes::Without;
 use super::show::for_terminal;
 
@@ -37,6 +38,12 @@ impl Terminal {
     /// Opens the terminal unless the output is JSON: programs read that, and a question would corrupt it.
     pub(super) fn open_unless(as_json: bool) -> Option<Self> {
         if as_json { None } else { Self::open() }
+    }
+
+    /// Opens the terminal likewise, to ask whether to do this. Fails if nobody can be asked.
+    pub(super) fn for_consent(as_json: bool, what: &str) -> anyhow::Result<Self> {
+        let says = || format!("nobody can be asked here, so nothing was changed; give --yes to {what}");
+        Self::open_unless(as_json).ok_or_else(|| Ended::Declined(says()).into())
     }
 
     /// Asks, and returns the trimmed answer; none at the end of the input.
@@ -93,6 +100,11 @@ impl Terminal {
         Ok(self.choose(&format!("{question} [y/N]"), &[YES, NO])? == Some(0))
     }
 
+    /// Asks whether to change something, and fails if the answer is not yes.
+    pub(super) fn consent(&self, question: &str) -> anyhow::Result<()> {
+        if self.agrees(question)? { Ok(()) } else { Err(declined()) }
+    }
+
     /// Asks until the answer is one of these, each of which has several spellings, and returns its position. None at the end of
     /// the input, and after too many wrong answers.
     pub(super) fn choose(&self, question: &str, answers: &[&[&str]]) -> io::Result<Option<usize>> {
@@ -111,6 +123,11 @@ impl Terminal {
     pub(super) fn says(&self, line: &str) -> io::Result<()> {
         writeln!(self.output.lock(), "{}", for_terminal(line))
     }
+}
+
+/// Returns the error for a user who did not agree to a change.
+pub(super) fn declined() -> anyhow::Error {
+    Ended::Declined("nothing was changed".to_owned()).into()
 }
 
 /// Returns the position of an answer, in capitals or not.
@@ -144,5 +161,12 @@ mod tests {
             "“y\\u{1b}[2J” is none of the answers, which are y, e, n; nothing is decided yet"
         );
         assert!(misread(&"y".repeat(1000), &answers).len() < 120);
+    }
+
+    #[test]
+    fn programs_are_not_asked_for_consent_and_hear_of_the_flag() {
+        let error = Terminal::for_consent(true, "remove echo").unwrap_err();
+        assert_eq!(error.to_string(), "nobody can be asked here, so nothing was changed; give --yes to remove echo");
+        assert!(matches!(error.downcast_ref(), Some(Ended::Declined(_))));
     }
 }

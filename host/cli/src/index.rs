@@ -120,9 +120,7 @@ impl AddArgs {
             "It is signed by the key {claimed}, which you have not trusted before. Compare it with what its publisher says \
              elsewhere. Trust it for this index?"
         );
-        if !terminal.agrees(&question)? {
-            return Err(Ended::Declined("nothing was changed".to_owned()).into());
-        }
+        terminal.consent(&question)?;
         Ok(claimed)
     }
 }

@@ -195,19 +195,13 @@ impl KeysArgs {
 
     fn agree(&self, name: &AccountName) -> anyhow::Result<()> {
         let what = format!("make new keys for {name}");
-        let Some(terminal) = Terminal::open_unless(self.json) else {
-            let sentence = format!("nobody can be asked here, so nothing was changed; give --yes to {what}");
-            return Err(Ended::Declined(sentence).into());
-        };
+        let terminal = Terminal::for_consent(self.json, &what)?;
         target::say(&format!(
             "Everybody who compared a fingerprint of {name} has to compare the new one. Messages that were encrypted for the \
              former keys and have not come yet cannot be read any more. OTR conversations end. Your decisions about keys of \
              others stay."
         ));
-        if terminal.agrees(&format!("Really {what}?"))? {
-            return Ok(());
-        }
-        Err(Ended::Declined("nothing was changed".to_owned()).into())
+        terminal.consent(&format!("Really {what}?"))
     }
 
     /// Returns the account that a change is for.

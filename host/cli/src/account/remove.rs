@@ -14,7 +14,6 @@ use parlor_store::DataFile;
 use serde_json::json;
 
 use super::{applied, changed, open, record};
-use crate::Ended;
 use crate::ask::Terminal;
 use crate::show::{Put as _, print, print_json};
 use crate::target::Target;
@@ -116,14 +115,8 @@ impl RemoveArgs {
         if self.yes {
             return Ok(self.with_data);
         }
-        let Some(terminal) = Terminal::open_unless(self.json) else {
-            let sentence =
-                format!("nobody can be asked here, so nothing was changed; give --yes to remove {name} ({jid})");
-            return Err(Ended::Declined(sentence).into());
-        };
-        if !terminal.agrees(&format!("Really remove the account {name} ({jid}) from this host?"))? {
-            return Err(Ended::Declined("nothing was changed".to_owned()).into());
-        }
+        let terminal = Terminal::for_consent(self.json, &format!("remove {name} ({jid})"))?;
+        terminal.consent(&format!("Really remove the account {name} ({jid}) from this host?"))?;
         if self.with_data || !others.is_empty() || config.cluster.is_some() {
             return Ok(self.with_data);
         }

@@ -126,17 +126,13 @@ impl AccountsArgs {
             return Ok(());
         }
         let what = [some(&new), later].into_iter().flatten().collect::<Vec<_>>().join(", and on ");
-        let Some(terminal) = Terminal::open_unless(self.json) else {
-            let sentence =
-                format!("nobody can be asked here, so nothing was changed; give --yes to let {id} run on {what}");
-            return Err(Ended::Declined(sentence).into());
-        };
+        let terminal = Terminal::for_consent(self.json, &format!("let {id} run on {what}"))?;
         let (manifest, before) = (admin.look(id, entry)?.manifest, Grants::default());
         let places = places(config, Some(&new));
         let request = Request::on(id, &manifest, &entry.grants, &before, &places);
         let on = if places.is_empty() { String::new() } else { format!("On {}:\n", listed(&places)) };
         consent::show(&terminal, &format!("{on}{}", request.reach()))?;
-        if terminal.agrees(&format!("Let {id} run on {what}?"))? { Ok(()) } else { Err(consent::declined()) }
+        terminal.consent(&format!("Let {id} run on {what}?"))
     }
 
     fn show(&self) -> anyhow::Result<()> {

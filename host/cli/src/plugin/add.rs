@@ -324,10 +324,7 @@ impl Asked<'_> {
         let text = format!("{}{kept}\n{}\n{}", inspect::offered(offer), on.trim_end(), request.reach());
         consent::show(terminal, &text)?;
         if let Some(other) = &self.plan.looks_like {
-            let question = format!("{id} looks like {other}, which is installed. Go on?");
-            if !terminal.agrees(&question)? {
-                return Err(consent::declined());
-            }
+            terminal.consent(&format!("{id} looks like {other}, which is installed. Go on?"))?;
         }
         consent::ask(terminal, &format!("Install it as {id}"), &request, |permission| !is_decided(permission))
     }

@@ -11,7 +11,7 @@ use parlor_runtime::rights::{Right, rights, shown};
 use parlor_session::permissions::{Grants, Scope};
 
 use crate::Ended;
-use crate::ask::{NO, TRIES, Terminal, YES, found};
+use crate::ask::{NO, TRIES, Terminal, YES, declined, found};
 use crate::explain::right_lines;
 use crate::pages;
 use crate::show::{Mark, Put as _, error_lines, marked, print, width};
@@ -179,7 +179,8 @@ pub(super) fn ask(
 ) -> anyhow::Result<Vec<GrantRequest>> {
     let asked: Vec<_> = request.by_risk().filter(|(permission, _)| undecided(*permission)).collect();
     if asked.is_empty() {
-        return if terminal.agrees(&format!("{doing}?"))? { Ok(Vec::new()) } else { Err(declined()) };
+        terminal.consent(&format!("{doing}?"))?;
+        return Ok(Vec::new());
     }
     let may_lack =
         |permission: Permission| request.manifest.permissions.get(&permission).is_none_or(|asked| asked.optional);
@@ -264,10 +265,6 @@ fn written(permission: Permission, answer: &str) -> Result<Vec<String>, String> 
     let scope: Vec<_> = answer.split(',').map(|entry| entry.trim().to_owned()).collect();
     Grants::default().grant(permission, &scope).map_err(|error| error.to_string())?;
     Ok(scope)
-}
-
-pub(super) fn declined() -> anyhow::Error {
-    Ended::Declined("nothing was changed".to_owned()).into()
 }
 
 /// Says which entries are domains of no account, and look like names of people.

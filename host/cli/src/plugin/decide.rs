@@ -16,7 +16,7 @@ use parlor_store::DataFile;
 use super::add::{done, done_as_wanted, failure, show_done};
 use super::consent::{self, Request};
 use super::elsewhere;
-use crate::ask::Terminal;
+use crate::ask::{Terminal, declined};
 use crate::places::places;
 use crate::show::Put as _;
 use crate::target::{self, Target};
@@ -173,14 +173,8 @@ impl RemoveArgs {
             (true, false) => format!("{id}, with its grants and its earlier versions"),
             (true, true) => format!("{id}, with its grants and its earlier versions, and all that it keeps"),
         };
-        let Some(terminal) = Terminal::open_unless(self.one.json) else {
-            let sentence = format!("nobody can be asked here, so nothing was changed; give --yes to remove {what}");
-            return Err(Ended::Declined(sentence).into());
-        };
-        if terminal.agrees(&format!("Remove {what}?"))? {
-            return Ok(());
-        }
-        Err(Ended::Declined("nothing was changed".to_owned()).into())
+        let terminal = Terminal::for_consent(self.one.json, &format!("remove {what}"))?;
+        terminal.consent(&format!("Remove {what}?"))
     }
 }
 
@@ -255,11 +249,12 @@ impl GrantArgs {
         let words: Vec<_> = request.more.iter().map(word).collect();
         let question = format!("Grant {} {}?", self.plugin, words.join(", "));
         if let [_] = words[..] {
-            return if terminal.agrees(&question)? { Ok(self.grants.clone()) } else { Err(consent::declined()) };
+            terminal.consent(&question)?;
+            return Ok(self.grants.clone());
         }
         let granted = consent::choose(terminal, &question, request)?;
         if granted.is_empty() {
-            return Err(consent::declined());
+            return Err(declined());
         }
         Ok(granted)
     }

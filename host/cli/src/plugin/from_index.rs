@@ -147,9 +147,7 @@ fn agrees(found: &Found, was: &PublisherKey, asking: Asking) -> anyhow::Result<b
         let sentence = format!("{says}; run this on a terminal to agree, and ask the publisher first");
         return Err(Ended::Declined(sentence).into());
     };
-    if !terminal.agrees(&format!("{says}. Take the new key?"))? {
-        return Err(Ended::Declined("nothing was changed".to_owned()).into());
-    }
+    terminal.consent(&format!("{says}. Take the new key?"))?;
     Ok(true)
 }
 
