@@ -3,7 +3,6 @@
 mod compare;
 mod screen;
 
-use anyhow::anyhow;
 use clap::{Arg, Args, Subcommand};
 use compare::SecretArgs;
 use jid::BareJid;
@@ -220,16 +219,12 @@ impl KeysArgs {
     /// Returns the error for a name that no account has. It may be a subcommand that was mistyped.
     fn unknown(&self, name: &AccountName, config: &Config) -> anyhow::Error {
         let word = name.as_str();
-        let mut names: Vec<&str> = config.accounts.keys().map(AccountName::as_str).collect();
-        if self.action.is_none() {
-            names.extend(ACTIONS);
-        }
-        let near = nearest(word, names);
-        let suggestion = suggestion(near);
+        let near = nearest(word, config.accounts.keys().map(AccountName::as_str).chain(ACTIONS));
         if self.action.is_none() && near.is_some_and(|near| ACTIONS.contains(&near)) {
-            return Ended::Usage(format!("there is no account {word}, and no `parlor keys {word}`{suggestion}")).into();
+            let near = suggestion(near);
+            return Ended::Usage(format!("there is no account {word}, and no `parlor keys {word}`{near}")).into();
         }
-        anyhow!("there is no account {word} in {}{suggestion}", config.files())
+        target::no_account(config, name)
     }
 }
 

@@ -4,13 +4,14 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::{Arg, Args};
 use parlor::control::client::{self, Client};
 use parlor::control::views::{Status, absolute};
 use parlor::host::LOCK;
 use parlor_base::atomic::folder_of;
 use parlor_base::escape::EscapedPath as _;
+use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountName, Config, Overrides};
 use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::file::PATIENCE;
@@ -264,6 +265,12 @@ impl AccountRequest {
     pub(super) fn show(&self, answer: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
         if self.json { print_json(answer) } else { print(&text()) }
     }
+}
+
+/// Returns the error for a name that no account of the configuration has.
+pub(super) fn no_account(config: &Config, name: &AccountName) -> anyhow::Error {
+    let near = suggestion(nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)));
+    anyhow!("there is no account {name} in {}{near}", config.files())
 }
 
 /// Returns the path of a request, with the account if there is one. An empty name is none.

@@ -6,7 +6,6 @@ use anyhow::bail;
 use clap::Args;
 use jid::BareJid;
 use parlor_base::escape::{EscapedPath as _, shell_word};
-use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountConfig, AccountName, Config, PasswordSource, Selector};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::edit::Change;
@@ -16,7 +15,7 @@ use serde_json::json;
 use super::{applied, changed, open, record};
 use crate::ask::Terminal;
 use crate::show::{Put as _, print, print_json};
-use crate::target::Target;
+use crate::target::{self, Target};
 
 /// The arguments of `parlor account remove`.
 #[derive(Debug, Args)]
@@ -44,8 +43,7 @@ impl RemoveArgs {
         let config = self.target.load_to_write()?;
         let name = &self.account;
         let Some(account) = config.accounts.get(name) else {
-            let near = suggestion(nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)));
-            bail!("there is no account {name} in {}{near}", config.files());
+            return Err(target::no_account(&config, name));
         };
         // A node gets accounts from others, and a component when somebody writes to one of its addresses.
         let may_be_empty =

@@ -5,7 +5,6 @@ use clap::Args;
 use jid::BareJid;
 use parlor::cluster::{Export, Import, Look, Looking, Moving, MovingError, Removing, Step};
 use parlor_base::escape::EscapedPath as _;
-use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountName, Config};
 use serde_json::{Value, json};
 
@@ -145,8 +144,7 @@ impl Which {
         let config = self.target.load_to_write()?;
         for name in &self.accounts {
             if !config.accounts.contains_key(name) {
-                let near = suggestion(nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)));
-                bail!("there is no account {name} in {}{near}", config.files());
+                return Err(target::no_account(&config, name));
             }
         }
         let is_meant = |name: &AccountName| self.accounts.is_empty() || self.accounts.contains(name);

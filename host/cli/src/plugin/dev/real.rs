@@ -10,7 +10,6 @@ use parlor::control::views::Status;
 use parlor::host::Host;
 use parlor_base::escape::{EscapedPath as _, escape_untrusted};
 use parlor_base::id::Digest;
-use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountName, Config, Overrides};
 use parlor_plugins::component::read;
 use parlor_plugins::component::{Examined, examine};
@@ -22,6 +21,7 @@ use parlor_runtime::threads::Threads;
 use tempfile::TempDir;
 
 use crate::run::leave_no_core;
+use crate::target::no_account;
 
 /// How long the account may take after its log-in until others see it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,8 +50,7 @@ impl Real {
         let mut config = Config::load(config, &Overrides::default())?;
         let Some(found) = config.accounts.get(account) else {
             let known: Vec<_> = config.accounts.keys().map(AccountName::as_str).collect();
-            let near = suggestion(nearest(account.as_str(), known.iter().copied()));
-            bail!("there is no account {account} in {}{near}; known are {}", config.files(), known.join(", "));
+            bail!("{}; known are {}", no_account(&config, account), known.join(", "));
         };
         // A host that does not answer is assumed not to use the account.
         let status = client::try_get::<Status>(&config.data, "/v1/status");
