@@ -88,7 +88,7 @@ impl ClusterCommand {
             #[cfg(feature = "cluster")]
             Self::Key(args) => args.run(),
             Self::Drain(args) => {
-                let host = target::running(&args.target.load_to_look()?)?;
+                let host = args.target.host()?;
                 let off = target::flag("off", args.off);
                 let cluster: Cluster = host.post(&format!("/v1/cluster/drain?node={}{off}", escaped(&args.node)))?;
                 if args.json { print_json(&cluster) } else { print(&args.says(&cluster)) }
@@ -112,7 +112,7 @@ impl DrainArgs {
 
 impl StatusArgs {
     fn run(&self) -> anyhow::Result<()> {
-        let host = target::running(&self.target.load_to_look()?)?;
+        let host = self.target.host()?;
         let mut cluster: Cluster = host.get("/v1/cluster")?;
         if let Some(node) = &self.node {
             if cluster.nodes.iter().all(|one| one.name != *node) {

@@ -65,7 +65,7 @@ impl LogsArgs {
     /// Prints the lines.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.target.load_to_look()?;
-        let Some(host) = target::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
+        let host = target::running(&config)?;
         let at = self.at.or_here();
         let mut target = format!("/v1/logs?lines={}&follow={}&{at}", self.lines, self.follow);
         if let Some(plugin) = &self.plugin {

@@ -3,7 +3,6 @@
 use clap::Args;
 use parlor::control::views::Status;
 
-use super::Ended;
 use super::show::{print, print_json, width};
 use super::status::screen;
 use super::target::{self, AtNode, Target};
@@ -30,7 +29,7 @@ impl ReloadArgs {
     /// Tells the host, and shows the result.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.target.load()?;
-        let Some(host) = target::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
+        let host = target::running(&config)?;
         let at = if self.all { "at=*".to_owned() } else { self.at.or_here() };
         let status: Status = host.post(&format!("/v1/configure?{at}"))?;
         let shown = if self.json { print_json(&status) } else { print(&screen(&status, width())) };

@@ -81,6 +81,11 @@ impl Target {
         self.load_of_host()
     }
 
+    /// Connects to the host that runs there, for a command that needs no more of the configuration.
+    pub(super) fn host(&self) -> anyhow::Result<Client> {
+        running(&self.load_to_look()?)
+    }
+
     /// Loads the configuration for a command that removes or disables something.
     pub(super) fn load_to_stop(&self) -> anyhow::Result<Config> {
         let config = self.load_of_host()?;
@@ -248,7 +253,7 @@ impl AccountRequest {
 
     /// Connects to the running host.
     pub(super) fn host(&self) -> anyhow::Result<Client> {
-        running(&self.target.load_to_look()?)
+        self.target.host()
     }
 
     /// Returns the path of a request, with the account if there is one.

@@ -7,7 +7,7 @@ use parlor_config::Config;
 use serde::Serialize;
 
 use super::show::Put as _;
-use super::{Ended, target};
+use super::target;
 
 /// The result of a change.
 #[derive(Debug, Serialize)]
@@ -36,7 +36,7 @@ pub(super) fn tell(config: &Config, ids: &[&PluginId]) -> anyhow::Result<ChangeR
 
 /// Lets the host restart a plugin from the file that it already has, and returns the plugin's new state.
 pub(super) fn restart(config: &Config, id: &PluginId) -> anyhow::Result<ChangeResult> {
-    let host = target::host(config)?.ok_or_else(|| Ended::NotRunning(config.data.clone()))?;
+    let host = target::running(config)?;
     Ok(applied(host.post(&format!("/v1/plugins/{id}/restart"))?, &[id]))
 }
 

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::Ended;
 use super::target::{self, Target};
 use news::{News, Sources};
 use screen::Screen;
@@ -48,7 +47,7 @@ impl TopArgs {
         }
         let config = self.target.load_to_look()?;
         // Before the screen is taken: the user must be able to read what to do first.
-        let Some(host) = target::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
+        let host = target::running(&config)?;
         let mut top = Top::new(host.get("/v1/status")?, Instant::now());
         let sources = Sources::start(config, self.target.clone()).context("signals cannot be listened to")?;
         let mut screen = Screen::open().context("the terminal cannot be drawn on")?;

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::state::{Look, Order};
 use crate::show::Put as _;
 use crate::target::{self, Target};
-use crate::{Ended, tell};
+use crate::tell;
 
 /// How often the host is queried.
 const LOOK: Duration = Duration::from_secs(1);
@@ -166,7 +166,7 @@ fn look(config: &Config, wanted: &Receiver<Option<PluginId>>, selected: &Selecte
 }
 
 fn ask(config: &Config, logs: Option<&PluginId>, selected: Option<PluginId>) -> anyhow::Result<Look> {
-    let host = target::host(config)?.ok_or_else(|| Ended::NotRunning(config.data.clone()))?;
+    let host = target::running(config)?;
     let status = host.get("/v1/status")?;
     let logs = match logs {
         None => None,
