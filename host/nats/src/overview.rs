@@ -13,7 +13,7 @@ use crate::names;
 use crate::shared::{self, SharedError, Standing, Version};
 use crate::shared_text::SharedText;
 use crate::state::{Decoded, State};
-use crate::watch::Watch;
+use crate::watch::Present;
 
 /// How long reading the state may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -108,32 +108,29 @@ impl State {
     }
 
     async fn read_nodes(&self) -> Vec<String> {
-        let mut watch = Watch::of(&self.link, &self.cluster, self.cluster.session_subjects());
+        // This node has a session, so there is a record.
+        let mut present = Present::of(&self.link, &self.cluster, self.cluster.session_subjects());
         let mut names = BTreeSet::new();
-        loop {
-            let message = watch.next().await;
+        while let Some(message) = present.next().await {
             let decoded = self.decode(&message.subject, message.revision, &message.body);
             if let Ok(Decoded::Record(_, Value::Session(session))) = decoded
                 && session.state != SessionState::Over
             {
                 names.insert(session.node.to_string());
             }
-            // This node has a session, so there is a last one.
-            if message.pending == 0 {
-                return names.into_iter().collect();
-            }
         }
+        names.into_iter().collect()
     }
 
     async fn read_all(&self) -> Overview {
-        let mut watch = Watch::new(&self.link, &self.cluster);
+        // The times of the cluster are always there, so there is a record.
+        let mut present = Present::all(&self.link, &self.cluster);
         let mut sessions = BTreeMap::<SessionId, Session>::new();
         let mut claims = BTreeMap::<String, Option<SessionId>>::new();
         let mut away = BTreeMap::<String, Away>::new();
         let mut drained = BTreeMap::<String, String>::new();
         let (mut versions, mut standings) = (BTreeMap::new(), BTreeMap::<_, BTreeMap<_, _>>::new());
-        loop {
-            let message = watch.next().await;
+        while let Some(message) = present.next().await {
             match self.decode(&message.subject, message.revision, &message.body) {
                 Ok(Decoded::Record(Key::Session(id), Value::Session(session))) => {
                     sessions.insert(id, session);
@@ -160,10 +157,6 @@ impl State {
                     }
                 }
                 Ok(Decoded::Record(..)) | Err(_) => {}
-            }
-            // The times of the cluster are always there, so there is a last one.
-            if message.pending == 0 {
-                break;
             }
         }
         sessions.retain(|_, session| session.state != SessionState::Over);

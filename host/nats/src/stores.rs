@@ -72,7 +72,8 @@ impl Stores {
         let fence = log.position().revision;
         let mut attempts = 1..ATTEMPTS;
         let (replica, tail) = loop {
-            match self.catch_up(&log, account).await {
+            // Boxed: it is large, and rare beside all that the caller's task does afterwards.
+            match Box::pin(self.catch_up(&log, account)).await {
                 Err(error) if error.may_be_replaced() && attempts.next().is_some() => {}
                 caught_up => break caught_up?,
             }
@@ -98,7 +99,7 @@ impl Stores {
         loop {
             let log = AccountLog::looking(&self.link, &self.cluster, account.as_str()).await?;
             let Some(log) = log else { return Ok(None) };
-            match self.catch_up(&log, account).await {
+            match Box::pin(self.catch_up(&log, account)).await {
                 // Its holder may have just made a snapshot.
                 Err(error) if error.may_be_replaced() && attempts.next().is_some() => {}
                 caught_up => {

@@ -45,6 +45,42 @@ pub(crate) struct Watch {
     phase: Phase,
 }
 
+/// The present record of each subject, and those that come while they are read.
+pub(crate) struct Present {
+    watch: Watch,
+    /// A revision that the last of them has at least.
+    until: Option<Revision>,
+    is_over: bool,
+}
+
+impl Present {
+    /// Reads all records of a cluster's state.
+    pub(crate) fn all(link: &Link, cluster: &Cluster) -> Self {
+        Self::of(link, cluster, cluster.state_subjects())
+    }
+
+    /// Reads the records of these subjects. There must be one at least.
+    pub(crate) fn of(link: &Link, cluster: &Cluster, subjects: String) -> Self {
+        Self { watch: Watch::of(link, cluster, subjects), until: None, is_over: false }
+    }
+
+    /// Returns the next record; `None` if all were read.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        if self.is_over {
+            return None;
+        }
+        let message = self.watch.next().await;
+        // If a record is replaced meanwhile, NATS counts it among those that follow, also when none does. So the end is also where the
+        // stream ended after the delivery had begun.
+        if message.pending > 0 && self.until.is_none() {
+            let (link, stream) = (self.watch.link.clone(), self.watch.cluster.state_stream());
+            self.until = end_of(link, stream).await;
+        }
+        self.is_over = message.pending == 0 || self.until.is_some_and(|until| message.revision >= until);
+        Some(message)
+    }
+}
+
 enum Phase {
     Opening(BoxFuture<'static, Result<Ordered, String>>),
     Open(Box<Ordered>, Delivered),
@@ -126,6 +162,12 @@ impl Watch {
         let opening = open(self.link.clone(), self.cluster.clone(), subjects, self.last, PAUSE);
         self.phase = Phase::Opening(Box::pin(opening));
     }
+}
+
+/// Returns the revision of the last write of a stream; `None` if NATS does not say it.
+async fn end_of(link: Link, stream: String) -> Option<Revision> {
+    let stream = link.jetstream.get_stream(stream).await.ok()?;
+    Some(stream.cached_info().state.last_sequence)
 }
 
 /// Begins after the message of this revision; 0 means with the last record of each subject.

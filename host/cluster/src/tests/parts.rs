@@ -657,22 +657,22 @@ fn a_node_to_which_nothing_is_reported_takes_no_accounts_and_keeps_its_own() {
     stage.nodes.push(Node::new("deaf", 1, Timing::default(), id.process));
     stage.seen.push(0);
     stage.deaf.push(deaf);
-    let state = |stage: &Stage| stage.store.session(id).unwrap().state;
+    let mode = |stage: &Stage| stage.store.session(id).unwrap().state;
     for _ in 0..20 {
         stage.run(ms(400), &[]);
         assert_eq!(stage.stop_all(), 0);
     }
-    assert_eq!((stage.loads(), state(&stage)), (vec![4, 0], SessionState::Draining));
+    assert_eq!((stage.loads(), mode(&stage)), (vec![4, 0], SessionState::Draining));
     stage.deaf.clear();
     for _ in 0..20 {
         stage.run(ms(400), &[]);
         stage.stop_all();
     }
-    assert_eq!((stage.loads(), state(&stage)), (vec![2, 2], SessionState::Open));
+    assert_eq!((stage.loads(), mode(&stage)), (vec![2, 2], SessionState::Open));
     stage.deaf.push(deaf);
     stage.done.clear();
     stage.run(ms(3_000), &[]);
-    assert_eq!((stage.loads(), state(&stage)), (vec![2, 2], SessionState::Draining));
+    assert_eq!((stage.loads(), mode(&stage)), (vec![2, 2], SessionState::Draining));
     assert_eq!(stage.done, []);
 }
 

@@ -77,7 +77,7 @@ impl Mover {
                 let Looker { link, cluster, .. } = &remover.looker;
                 let log = AccountLog::open(link, cluster, account.as_str(), token).await?;
                 tell(progress, Step::Fenced)?;
-                let (replica, _) = self.stores.catch_up(&log, account).await?;
+                let (replica, _) = Box::pin(self.stores.catch_up(&log, account)).await?;
                 let rows = file.take_in(account, replica, &self.mark(Stage::Came, &name))?;
                 tell(progress, Step::Kept)?;
                 self.finish(file, account, (token.next(), &name), revision, progress).await?;

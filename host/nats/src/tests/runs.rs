@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jid::BareJid;
 use parlor_base::clock::Clock;
@@ -274,4 +275,27 @@ async fn an_account_whose_log_is_fenced_ends_and_its_owner_is_told() {
     assert!(matches!(&trouble, Trouble::TakeOver { .. }), "{trouble}");
     soon(node.leave()).await;
     compare(&link, &mut told).await;
+}
+
+/// What NATS says is still to come is too much then, and may stay so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_state_is_read_to_its_end_while_its_records_are_replaced() {
+    let server = Server::start();
+    let link = with_account(&server).await;
+    let state = State::open(&link, &cluster(), Timing::default()).await.unwrap();
+    for number in 0..20 {
+        state.add(&format!("bot{number}@example.org"), 1).await.unwrap();
+    }
+    let (stream, pulse) = (cluster().state_stream(), cluster().pulse_subject());
+    let replace = async move {
+        loop {
+            soon(link.touch(&stream, pulse.clone(), Duration::from_mins(1))).await.unwrap();
+        }
+    };
+    let replacing = tokio::spawn(replace);
+    for _ in 0..300 {
+        assert_eq!(state.overview().await.unwrap().accounts.len(), 21);
+    }
+    assert!(!replacing.is_finished());
+    replacing.abort();
 }

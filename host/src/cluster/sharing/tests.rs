@@ -485,7 +485,6 @@ async fn of_two_changes_of_accounts_at_once_the_second_is_put_aside() {
     two.stop().await;
 }
 
-/// By somebody who has the key, but not by this parlor; and by somebody who puts back what he has seen.
 /// Otherwise one damaged record would keep all nodes from starting, and accounts behind it from being added.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_starts_although_the_record_of_an_account_cannot_be_read() {
@@ -513,6 +512,7 @@ async fn a_node_starts_although_the_record_of_an_account_cannot_be_read() {
     node.stop().await;
 }
 
+/// By somebody who has the key, but not by this parlor; and by somebody who puts back what he has seen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accounts_that_cannot_be_used_change_nothing() {
     let server = Server::start();
