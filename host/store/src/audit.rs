@@ -12,6 +12,7 @@ pub(super) mod kept;
 mod policy;
 mod shared;
 mod tallies;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+use self::waiting::{AT_ONCE, Dated};
 use super::edit::{Edit, Failure, Statement, StoreFile};
 use super::work::{Job, Lane, Task, WeakTasks, answered, result_of};
 use super::{Store, StoreError, health};
@@ -326,21 +328,10 @@ impl Audit {
         Ok(())
     }
 
-    /// Adds an entry without waiting. If the queue is full, the entry is lost, which is logged.
+    /// Adds an entry without waiting. If there are far too many, it is lost, which is logged.
     pub fn put(&self, entry: NewAuditEntry) {
-        let (shared, at) = (Arc::clone(&self.shared), now());
-        let job: Job = Box::new(move |file| {
-            let result = file.change(|edit| add_all(edit, at, &[entry], shared.retention(at)));
-            file.conclude(result, move |result| {
-                match &result {
-                    Ok(newest) => drop(shared.newest.send_replace(*newest)),
-                    Err(error) => tracing::warn!(%error, "an entry of the audit could not be written"),
-                }
-                health::of(&result)
-            })
-        });
-        if !self.tasks.try_put(&Lane::Host, Task::Job(job)) {
-            tracing::warn!("an entry of the audit is lost: the store has too much to do");
+        if self.shared.waiting.put((now(), entry)) && !order(&self.tasks, &self.shared) {
+            self.shared.waiting.not_ordered();
         }
     }
 
@@ -410,6 +401,35 @@ impl Audit {
         let (job, arrives) = answered(job);
         result_of(self.tasks.put(Lane::Host, Task::Job(job)).await, arrives, &self.path).await
     }
+}
+
+/// Gives the store's thread a job that writes the entries that wait. Returns whether there was room for it.
+fn order(tasks: &WeakTasks, shared: &Arc<SharedAudit>) -> bool {
+    let (again, shared) = (tasks.clone(), Arc::clone(shared));
+    let job: Job = Box::new(move |file| {
+        let mut taken = shared.waiting.take(AT_ONCE);
+        if taken.has_more && !order(&again, &shared) {
+            // The thread may be about to end.
+            taken.entries.append(&mut shared.waiting.take(usize::MAX).entries);
+        }
+        if taken.lost > 0 {
+            tracing::warn!(entries = taken.lost, "entries of the audit are lost: the store has too much to do");
+        }
+        let result = file.change(|edit| {
+            let entries = taken.entries.iter();
+            let add = |(at, entry): &Dated| entries::add(edit, *at, entry, shared.retention(*at));
+            entries.map(add).try_fold(0, |_, newest| newest)
+        });
+        file.conclude(result, move |result| {
+            match &result {
+                Ok(0) => {}
+                Ok(newest) => drop(shared.newest.send_replace(*newest)),
+                Err(error) => tracing::warn!(%error, "entries of the audit could not be written"),
+            }
+            health::of(&result)
+        })
+    });
+    tasks.try_put(&Lane::Host, Task::Job(job))
 }
 
 /// Adds entries, and returns the number of the last one; 0: there is none.

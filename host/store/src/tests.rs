@@ -150,6 +150,29 @@ async fn a_whole_roster_that_waits_lets_no_change_pass_that_follows_a_lost_one()
     assert_eq!((version.as_str(), items.len()), ("v6", 1), "it goes on after a whole one");
 }
 
+/// A host with many accounts starts and stops all of them in one moment.
+#[tokio::test]
+async fn entries_that_nobody_waits_for_are_in_the_audit_after_a_stop_even_when_the_disk_is_too_slow() {
+    const ENTRIES: usize = 3 * JOBS;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    assert!(store.put(move |_| {
+        let _ = held.recv();
+        Ok(())
+    }));
+    let audit = store.audit();
+    for number in 0..ENTRIES {
+        audit.put(NewAuditEntry::new(AuditKind::Login, &By::host("connection"), &number.to_string()));
+    }
+    drop(release);
+    store.close().await;
+    let store = Store::open(folder.path()).unwrap();
+    let all = store.audit().entries(AuditQuery { most: u32::MAX, ..AuditQuery::default() }).await.unwrap();
+    let expected = (0..ENTRIES).map(|number| number.to_string());
+    assert!(all.into_iter().map(|entry| entry.what).eq(expected), "every one, in their order");
+}
+
 /// A flood of pushes costs one row each, and a keeper that falls behind never mixes two versions.
 #[tokio::test]
 async fn what_is_on_disk_was_one_state_of_the_server_even_when_the_disk_is_too_slow() {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::tallies::DAY;
+use super::waiting::Waiting;
 use super::{Retention, now};
 
 /// As [`Retention::days`]: entries of any age stay for now.
@@ -27,6 +28,8 @@ pub(crate) struct SharedAudit {
     added_up: AtomicI64,
     /// The number of the newest entry that this process added.
     pub(super) newest: watch::Sender<i64>,
+    /// The entries that nobody waits for.
+    pub(super) waiting: Waiting,
 }
 
 impl Default for SharedAudit {
@@ -46,6 +49,7 @@ impl SharedAudit {
             cut: AtomicI64::new(0),
             added_up: AtomicI64::new(0),
             newest: watch::Sender::new(0),
+            waiting: Waiting::default(),
         }
     }
 
