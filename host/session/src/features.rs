@@ -91,7 +91,7 @@ pub struct Features {
 }
 
 impl Features {
-    pub(super) fn new(common: &Common) -> Self {
+    pub(super) fn new(common: &mut Common) -> Self {
         Self {
             roster: Roster::default(),
             cards: Cards::default(),
@@ -106,7 +106,7 @@ impl Features {
             commands: Commands::default(),
             dialogs: Dialogs::default(),
             numbering: Numbering::default(),
-            message_events: MessageEvents::new(&common.names),
+            message_events: MessageEvents::new(&mut common.names),
             owners: Owners::default(),
             pubsub: Subscriptions::default(),
             encryption: EndToEnd::default(),

@@ -120,7 +120,7 @@ pub(super) struct MessageEvents {
 }
 
 impl MessageEvents {
-    pub(super) fn new(names: &Names) -> Self {
+    pub(super) fn new(names: &mut Names) -> Self {
         Self {
             message: names.get("message"),
             added: names.get("messageAdded"),

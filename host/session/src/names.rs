@@ -2,9 +2,10 @@
 //! lists them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::event::EventName;
-use crate::permissions::table::EVENTS;
+use crate::permissions::table::{EVENTS, event};
 
 /// The only promise that stays resolved after a log-out: plugins continue to run.
 pub(super) const PLUGINS_INITIALIZED: &str = "pluginsInitialized";
@@ -14,21 +15,18 @@ pub(super) fn promises() -> impl Iterator<Item = &'static str> {
     EVENTS.iter().filter(|rule| rule.promise).map(|rule| rule.name)
 }
 
-/// The names that are reserved for the host, as events carry them, whether this version fires them or not. Each is
-/// allocated once.
-#[derive(Debug)]
+/// Returns whether a name is reserved for the host, whether this version fires an event of it or not.
+pub(super) fn is_reserved(name: &str) -> bool {
+    event(name).is_some()
+}
+
+/// The names of the host's events as events carry them. Each is allocated once for an account, with its first use: most accounts
+/// use few of them.
+#[derive(Debug, Default)]
 pub(super) struct Names(HashMap<&'static str, EventName>);
 
 impl Names {
-    pub(super) fn new() -> Self {
-        Self(EVENTS.iter().map(|rule| (rule.name, EventName::from(rule.name))).collect())
-    }
-
-    pub(super) fn get(&self, name: &'static str) -> EventName {
-        self.0.get(name).cloned().unwrap_or_else(|| EventName::from(name))
-    }
-
-    pub(super) fn is_reserved(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+    pub(super) fn get(&mut self, name: &'static str) -> EventName {
+        Arc::clone(self.0.entry(name).or_insert_with(|| EventName::from(name)))
     }
 }

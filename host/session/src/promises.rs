@@ -8,7 +8,7 @@ use parlor_stanza::error::CallError;
 use crate::answer::Answer;
 use crate::effect::{Due, Effect};
 use crate::event::{self, EventName, Payload};
-use crate::names::{self, Names};
+use crate::names::{self, Names, is_reserved};
 use crate::waiters::{self, Waiter};
 
 /// Maximum number of waiting calls.
@@ -59,7 +59,7 @@ pub(super) struct Promises {
 }
 
 impl Promises {
-    pub(super) fn new(names: &Names) -> Self {
+    pub(super) fn new(names: &mut Names) -> Self {
         let by_name = names::promises().map(|name| (names.get(name), Promise::new(Owner::Host))).collect();
         Self { by_name, waiters: 0, successors: BTreeMap::new() }
     }
@@ -149,9 +149,9 @@ impl Promises {
     }
 
     /// Checks whether an instance may fire this event, and resolve the promise of its name.
-    pub(super) fn may_emit(&self, by: InstanceId, name: &EventName, reserved_names: &Names) -> Result<(), CallError> {
+    pub(super) fn may_emit(&self, by: InstanceId, name: &EventName) -> Result<(), CallError> {
         check_name(name)?;
-        if reserved_names.is_reserved(name) {
+        if is_reserved(name) {
             return Err(reserved(name));
         }
         match self.by_name.get(name) {
@@ -166,10 +166,9 @@ impl Promises {
         by: InstanceId,
         name: &EventName,
         reason: String,
-        reserved_names: &Names,
         out: &mut Vec<Effect>,
     ) -> Result<(), CallError> {
-        if reserved_names.is_reserved(name) {
+        if is_reserved(name) {
             return Err(reserved(name));
         }
         let Some(promise) = self.by_name.get(name) else {
@@ -189,19 +188,13 @@ impl Promises {
     }
 
     /// Adds promises. Returns how many the instance owns then.
-    pub(super) fn add(
-        &mut self,
-        by: InstanceId,
-        names: &[EventName],
-        most: usize,
-        reserved_names: &Names,
-    ) -> Result<usize, CallError> {
+    pub(super) fn add(&mut self, by: InstanceId, names: &[EventName], most: usize) -> Result<usize, CallError> {
         if names.is_empty() {
             return Err(CallError::invalid("names", "is empty"));
         }
         for name in names {
             check_name(name)?;
-            if reserved_names.is_reserved(name) {
+            if is_reserved(name) {
                 return Err(reserved(name));
             }
         }

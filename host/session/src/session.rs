@@ -34,8 +34,8 @@ pub struct Session {
 impl Session {
     /// Creates the session of an account that has not connected yet.
     pub fn new(own: Jid, settings: Settings) -> Self {
-        let common = Common::new(own, settings);
-        Self { features: Features::new(&common), common }
+        let mut common = Common::new(own, settings);
+        Self { features: Features::new(&mut common), common }
     }
 
     /// Handles one input, and then all that follows from it in other features.

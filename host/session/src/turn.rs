@@ -116,7 +116,7 @@ pub struct Common {
 
 impl Common {
     pub(super) fn new(own: Jid, settings: Settings) -> Self {
-        let names = Names::new();
+        let mut names = Names::default();
         Self {
             own,
             has_server: true,
@@ -133,7 +133,7 @@ impl Common {
             arriving: None,
             deadlines: Deadlines::default(),
             iqs: PendingIqs::default(),
-            promises: Promises::new(&names),
+            promises: Promises::new(&mut names),
             names,
             follow_ups: VecDeque::new(),
             encrypts: false,
@@ -243,7 +243,8 @@ impl<'a> Turn<'a> {
 
     /// Fires one of the host's events, and resolves the promise of its name.
     pub(super) fn fire(&mut self, name: &'static str, payload: Payload) {
-        self.fire_and_resolve(self.common.names.get(name), payload);
+        let name = self.common.names.get(name);
+        self.fire_and_resolve(name, payload);
     }
 
     /// Fires an event, and resolves the promise of its name.

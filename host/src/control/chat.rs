@@ -68,7 +68,7 @@ async fn hear(
     host: Arc<Host>,
     account: Arc<Shared>,
     orders: mpsc::Sender<Order>,
-    mut asked: mpsc::Receiver<AdHocRequest>,
+    mut asked: mpsc::Receiver<Box<AdHocRequest>>,
 ) {
     let mut steps = Steps::default();
     let (mut news, mut announcer) = (encryption::news(&account), Announcer::new());
@@ -82,7 +82,7 @@ async fn hear(
         };
         let Some(request) = request else { return };
         let (to, id) = (request.from.clone(), request.id.clone());
-        let reply = match answer(&host, &account, &orders, &mut steps, request).await {
+        let reply = match answer(&host, &account, &orders, &mut steps, *request).await {
             Ok(answer) => Reply::AdHoc(Box::new(answer)),
             Err(refusal) => Reply::RefuseAdHoc(refusal),
         };

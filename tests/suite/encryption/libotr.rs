@@ -1,5 +1,7 @@
 //! OTR with a client on libotr, the library of the protocol's authors, in both versions.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jid::BareJid;
@@ -131,7 +133,7 @@ async fn both_sides_compare_a_secret() {
 }
 
 /// Lets a person ask for a secret, and waits until the owner is told.
-async fn asks(juliet: &mut Counterpart, bot: &BareJid, news: &mut Receiver<KeyNews>) {
+async fn asks(juliet: &mut Counterpart, bot: &BareJid, news: &mut Receiver<Arc<KeyNews>>) {
     let question = json!({ "to": bot.as_str(), "secret": "nightingale", "question": "what sang?" });
     juliet.order("compare", question).await.unwrap();
     while timeout(SOON, news.recv()).await.unwrap().unwrap().what != KeyNewsKind::AskedToCompare {}

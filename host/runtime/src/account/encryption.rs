@@ -1,5 +1,7 @@
 //! The keys of an account as its owner sees them: numbers for the status, and news.
 
+use std::sync::Arc;
+
 use parlor_session::{KeyCounts, KeyNews, KeyNewsKind, Session, changed_key_counts};
 use tokio::sync::broadcast;
 
@@ -14,7 +16,7 @@ pub fn status(account: &Shared) -> EncryptionStatus {
 }
 
 /// Returns a receiver for news about the keys of people.
-pub fn news(account: &Shared) -> broadcast::Receiver<KeyNews> {
+pub fn news(account: &Shared) -> broadcast::Receiver<Arc<KeyNews>> {
     account.encryption.subscribe()
 }
 

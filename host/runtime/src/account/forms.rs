@@ -22,7 +22,7 @@ pub(super) fn tell(worker: &Worker, instance: InstanceId, event: Event, form: St
             None => false,
         };
         // An account that has stopped sends no answers.
-        let _ = orders.send(Order::FormHandled { form, is_well }).await;
+        let _ = orders.send(Box::new(Order::FormHandled { form, is_well })).await;
     });
 }
 

@@ -18,8 +18,8 @@ impl Worker {
     /// Passes a command to the task that carries it out.
     pub(super) fn hand_on(&mut self, request: AdHocRequest) {
         // No task serves owners, or too many commands wait already.
-        if let Err(TrySendError::Closed(request) | TrySendError::Full(request)) = self.owner_requests.try_send(request)
-        {
+        let sent = self.owner_requests.try_send(Box::new(request));
+        if let Err(TrySendError::Closed(request) | TrySendError::Full(request)) = sent {
             let reply = Reply::Refuse { kind: "wait", condition: "resource-constraint" };
             self.put_out(Outgoing::Reply { to: Some(request.from), id: request.id, reply }, None);
         }
@@ -28,13 +28,13 @@ impl Worker {
 
 impl Shared {
     /// Takes the receiver of the owners' commands. None: it was taken already.
-    pub fn owner_requests(&self) -> Option<mpsc::Receiver<AdHocRequest>> {
+    pub fn owner_requests(&self) -> Option<mpsc::Receiver<Box<AdHocRequest>>> {
         self.owner_requests.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Answers a command of an owner.
     pub async fn reply(&self, to: Jid, id: String, reply: Reply) {
         // An account that has stopped sends no answers.
-        let _ = self.orders.send(Order::Reply { to: Some(to), id, reply }).await;
+        let _ = self.orders.send(Box::new(Order::Reply { to: Some(to), id, reply })).await;
     }
 }

@@ -56,7 +56,7 @@ impl Worker {
                 // would starve the commands, were it not for their turn above.
                 biased;
                 // `Shared`, which this task holds as well, keeps both queues open.
-                Some(order) = self.orders.recv() => match order {
+                Some(order) = self.orders.recv() => match *order {
                     // Boxed: an order is rare, and this task lives as long as the account.
                     Order::Stop { done } => return Box::pin(self.end(done)).await,
                     order => ordered(self, order).await,

@@ -81,9 +81,9 @@ pub struct Shared {
     pub(super) tokens: Tokens,
     /// Requests to the account's task, served in turn.
     pub(super) asked: fair::Sender<Asker, Asked>,
-    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) orders: mpsc::Sender<Box<Order>>,
     /// The commands of owners, until a task takes the receiver.
-    pub(super) owner_requests: Mutex<Option<mpsc::Receiver<AdHocRequest>>>,
+    pub(super) owner_requests: Mutex<Option<mpsc::Receiver<Box<AdHocRequest>>>>,
     pub(super) connection: watch::Receiver<Connection>,
     /// Since when the connection is in its state, and its last error.
     pub(super) history: Arc<Mutex<ConnectionHistory>>,
@@ -336,7 +336,7 @@ impl Shared {
 
     /// Gives an order of the host. Never called in a plugin's own task: all orders wait in one channel.
     pub(super) async fn order(&self, order: Order) -> Result<(), CallError> {
-        self.orders.send(order).await.map_err(|_| CallError::Stopped)
+        self.orders.send(Box::new(order)).await.map_err(|_| CallError::Stopped)
     }
 
     /// Gives an order and waits until it is done.

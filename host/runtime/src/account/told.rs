@@ -1,6 +1,6 @@
 //! The numbers and news about the keys of an account, for callers outside of its task.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use parlor_session::{KeyCounts, KeyNews};
 use tokio::sync::broadcast;
@@ -12,7 +12,8 @@ const NEWS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Told {
     counts: Mutex<KeyCounts>,
-    news: broadcast::Sender<KeyNews>,
+    /// Its places are there from the beginning, so they are small.
+    news: broadcast::Sender<Arc<KeyNews>>,
 }
 
 impl Default for Told {
@@ -33,12 +34,12 @@ impl Told {
     }
 
     /// Returns a receiver for news.
-    pub(super) fn subscribe(&self) -> broadcast::Receiver<KeyNews> {
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<Arc<KeyNews>> {
         self.news.subscribe()
     }
 
     /// Passes news on, if anybody listens.
     pub(super) fn tell(&self, news: KeyNews) {
-        let _ = self.news.send(news);
+        let _ = self.news.send(Arc::new(news));
     }
 }

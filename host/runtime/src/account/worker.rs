@@ -60,9 +60,9 @@ pub(super) struct Worker {
     pub(super) published: Published,
     /// Requests of plugins. The gate of this queue is open while the link has room.
     pub(super) asked: fair::Receiver<Asker, Asked>,
-    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) orders: mpsc::Receiver<Box<Order>>,
     /// The commands of owners (XEP-0050), sent to the task that carries them out.
-    pub(super) owner_requests: mpsc::Sender<AdHocRequest>,
+    pub(super) owner_requests: mpsc::Sender<Box<AdHocRequest>>,
     pub(super) outbox: Outbox,
     /// In a cluster that has not answered for a moment, what the outbox waits for.
     pub(super) confirming: Option<BoxFuture<'static, bool>>,

@@ -7,7 +7,7 @@ use crate::answer::Answer;
 use crate::effect::Effect;
 use crate::event::{EventName, Payload};
 use crate::features::Features;
-use crate::turn::{Common, Turn};
+use crate::turn::Turn;
 
 /// Fire a plugin's own event. Answered when the event was fired.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Command for Emit {
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        let allowed = turn.promises.may_emit(self.by, &self.name, &turn.names);
+        let allowed = turn.promises.may_emit(self.by, &self.name);
         if allowed.is_ok() {
             turn.fire_and_resolve(self.name, self.payload);
         }
@@ -59,8 +59,7 @@ impl Command for AddPromises {
     }
 
     fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        let Common { promises, names, .. } = &mut *turn.common;
-        let result = promises.add(self.by, &self.names, self.most, names);
+        let result = turn.promises.add(self.by, &self.names, self.most);
         turn.answer(answer, result);
     }
 }
@@ -82,8 +81,7 @@ impl Command for RejectPromise {
     const SENDS: bool = false;
 
     fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
-        let Common { promises, names, .. } = &mut *turn.common;
-        let result = promises.reject_own(self.by, &self.name, self.reason, names, turn.out);
+        let result = turn.common.promises.reject_own(self.by, &self.name, self.reason, turn.out);
         turn.answer(answer, result);
     }
 }

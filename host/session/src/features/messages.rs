@@ -208,7 +208,8 @@ impl Features {
         let is_chat = matches!(message.kind, MessageKind::Chat | MessageKind::Normal);
         let enters = is_chat && !in_room && message.says_something() && self.chats.open.contains_key(&message.chat);
         let message = Arc::from(message);
-        turn.fire_named(turn.names.get("messageSend"), Payload::Message(Arc::clone(&message)));
+        let sent = turn.names.get("messageSend");
+        turn.fire_named(sent, Payload::Message(Arc::clone(&message)));
         if enters {
             turn.fire_named(self.message_events.added.clone(), Payload::Message(message));
         }

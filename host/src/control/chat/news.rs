@@ -1,6 +1,8 @@
 //! News about keys of other people, announced to the owners of an account. The log has each of them. The number that
 //! owners get is limited, since other people decide when they have new devices.
 
+use std::sync::Arc;
+
 use parlor_base::escape::{escape_untrusted, shell_word};
 use parlor_base::rate::Bucket;
 use parlor_runtime::account::alerts::AlertKind;
@@ -21,7 +23,7 @@ const RATE: f64 = 1.0 / 300.0;
 const LONGEST: usize = 1 << 10;
 
 /// Waits for the next news. The error is the number of news that were lost because the receiver lagged.
-pub(super) async fn next(news: &mut Receiver<KeyNews>) -> Result<KeyNews, u64> {
+pub(super) async fn next(news: &mut Receiver<Arc<KeyNews>>) -> Result<Arc<KeyNews>, u64> {
     match news.recv().await {
         Ok(news) => Ok(news),
         Err(RecvError::Lagged(lost)) => Err(lost),
@@ -53,14 +55,14 @@ impl Announcer {
     }
 
     /// Notifies the owners of an account, if its configuration enables that and they did not get too much lately.
-    pub(super) async fn announce(&mut self, host: &Host, account: &Shared, news: Result<KeyNews, u64>) {
+    pub(super) async fn announce(&mut self, host: &Host, account: &Shared, news: Result<Arc<KeyNews>, u64>) {
         let config = host.config();
         let Some(written) = config.accounts.get(&account.name) else { return };
         let is_wanted = written.encryption.announce && AlertKind::Keys.is_wanted(&account.settings());
         if !is_wanted || written.owners.is_empty() {
             return;
         }
-        let Some(text) = self.text(account.name.as_str(), news) else { return };
+        let Some(text) = self.text(account.name.as_str(), news.as_deref()) else { return };
         for owner in &written.owners {
             let draft = Draft { body: Some(text.clone()), ..Draft::default() };
             let message = SendMessage { to: owner.clone().into(), kind: MessageKind::Chat, draft };
@@ -71,7 +73,7 @@ impl Announcer {
     }
 
     /// Returns the text for owners; none if they got too much lately.
-    fn text(&mut self, account: &str, news: Result<KeyNews, u64>) -> Option<String> {
+    fn text(&mut self, account: &str, news: Result<&KeyNews, &u64>) -> Option<String> {
         let news = match news {
             Ok(news) => news,
             Err(lost) => {
@@ -94,7 +96,7 @@ impl Announcer {
                 "\nYou were not told of {untold} more such changes before; `parlor keys {account} list` shows all keys."
             ),
         };
-        Some(says(account, &news) + &more)
+        Some(says(account, news) + &more)
     }
 }
 
@@ -193,7 +195,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn requests_without_end_do_not_flood_owners_and_hide_nothing() {
         let mut announcer = Announcer::new();
-        let mut told = |what: KeyNewsKind| announcer.text("main", Ok(news("a@b", what, DeviceTrust::Blind))).is_some();
+        let mut told = |what: KeyNewsKind| announcer.text("main", Ok(&news("a@b", what, DeviceTrust::Blind))).is_some();
         assert_eq!((0..100).filter(|_| told(KeyNewsKind::AskedToCompare)).count(), 8);
         assert!(told(KeyNewsKind::NewDevice) && told(KeyNewsKind::ComparedDifferent));
     }
@@ -221,17 +223,17 @@ mod tests {
         let mut announcer = Announcer::new();
         let mut told = |what: KeyNewsKind| {
             let one = news("juliet@example.org", what, DeviceTrust::Blind);
-            announcer.text("main", Ok(one))
+            announcer.text("main", Ok(&one))
         };
         assert_eq!((0..100).filter(|_| told(KeyNewsKind::NewDevice).is_some()).count(), 8);
         // A key that was swapped is not hidden behind them.
         let text = told(KeyNewsKind::ChangedIdentity).unwrap();
         assert!(text.contains("not told of 92 more such changes before"), "{text}");
-        assert_eq!(announcer.text("main", Err(5)), None);
+        assert_eq!(announcer.text("main", Err(&5)), None);
         tokio::time::advance(std::time::Duration::from_secs(301)).await;
         let one = || news("juliet@example.org", KeyNewsKind::NewDevice, DeviceTrust::Blind);
-        let text = announcer.text("main", Ok(one())).unwrap();
+        let text = announcer.text("main", Ok(&one())).unwrap();
         assert!(text.contains("not told of 5 more such changes before"), "{text}");
-        assert_eq!(announcer.text("main", Ok(one())), None);
+        assert_eq!(announcer.text("main", Ok(&one())), None);
     }
 }
