@@ -23,10 +23,8 @@ const CHOICES: [&str; 3] = ["account", "group", "state"];
 
 /// Adds the page and its forms.
 pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
-    routes
-        .page("/contacts", Role::Viewer, list)
-        .form("/contacts/accept", Role::Operator, accept)
-        .form("/contacts/deny", Role::Operator, deny)
+    let routes = routes.page("/contacts", Role::Viewer, list);
+    routes.form("/contacts/accept", Role::Operator, accept).form("/contacts/deny", Role::Operator, deny)
 }
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
