@@ -13,7 +13,7 @@ use crate::workspace;
 const PROGRAMS: [&str; 4] = ["build", "--workspace", "--bins", "--lib"];
 
 /// The programs that are measured, those that they are compared with, and those that measure.
-const MEASURED: [&str; 6] = ["parlor", "native-echo", "bare-echo", "bare-fetch", "bench", "attack"];
+pub(crate) const MEASURED: [&str; 6] = ["parlor", "native-echo", "bare-echo", "bare-fetch", "bench", "attack"];
 
 /// Builds the host, the test programs and the plugins.
 pub(crate) fn everything() -> Result<()> {
@@ -26,16 +26,21 @@ pub(crate) fn everything() -> Result<()> {
 /// time of a message. Also builds the plugins.
 pub(crate) fn to_be_measured() -> Result<()> {
     begin("building as for a release (the first time takes twenty minutes)");
-    build(release())?;
-    let parlor = workspace::released("parlor");
-    plugins_with(&parlor)?;
-    // The one in C whose first answer is measured.
-    plugin(&parlor, &workspace::root().join("example-plugins/dice"), &workspace::plugins())
+    build(release(&MEASURED))?;
+    measured_plugins(&workspace::released("parlor"))
 }
 
-/// Returns the command that builds what is measured.
-fn release() -> Command {
-    let programs = MEASURED.into_iter().flat_map(|name| ["--bin", name]);
+/// Builds the plugins that are measured, into the folder where this host's neighbours look for them.
+pub(crate) fn measured_plugins(parlor: &Path) -> Result<()> {
+    let target = parlor.ancestors().nth(2).expect("a program lies in a profile's folder").join("plugins");
+    plugins_with(parlor, &target)?;
+    // The one in C whose first answer is measured.
+    plugin(parlor, &workspace::root().join("example-plugins/dice"), &target)
+}
+
+/// Returns the command that builds these programs as they are released.
+pub(crate) fn release(programs: &[&str]) -> Command {
+    let programs = programs.iter().flat_map(|name| ["--bin", *name]);
     workspace::cargo(["build", "--release", "--workspace", "--lib"].into_iter().chain(programs))
 }
 
@@ -80,14 +85,13 @@ fn build(mut cargo: Command) -> Result<()> {
 
 /// Builds every plugin of the workspace with the host's own command, as authors do.
 pub(crate) fn plugins() -> Result<()> {
-    plugins_with(&workspace::program("parlor"))
+    plugins_with(&workspace::program("parlor"), &workspace::plugins())
 }
 
-fn plugins_with(parlor: &Path) -> Result<()> {
-    let target = workspace::plugins();
-    std::fs::create_dir_all(&target).with_context(|| format!("cannot make {}", target.display()))?;
+fn plugins_with(parlor: &Path, target: &Path) -> Result<()> {
+    std::fs::create_dir_all(target).with_context(|| format!("cannot make {}", target.display()))?;
     for folder in workspace::plugin_folders()? {
-        plugin(parlor, &folder, &target)?;
+        plugin(parlor, &folder, target)?;
     }
     Ok(())
 }

@@ -133,6 +133,9 @@ pub struct Bench {
     /// Also build this revision, and let its host take turns with the others
     #[arg(long, value_name = "REV", conflicts_with = "languages")]
     pub against: Option<String>,
+    /// Build what is measured by a profile, as `cargo xtask package --by-profile` does
+    #[arg(long, conflicts_with_all = ["languages", "against"])]
+    pub by_profile: bool,
     /// Instead, measure the same plugin in each language, and write docs/reference/languages.md
     #[arg(long)]
     pub languages: bool,

@@ -184,14 +184,18 @@ less than all of them it does not end with 0. It takes a build of the host for e
 it compiles everything anew for the copy, which takes some gigabytes. Ctrl-C mends what is broken at that moment.")]
     Detectors(Detectors),
     /// Build the host for release, and a Debian package of it with service, manual pages and completions
-    #[command(after_help = "Example:
+    #[command(after_help = "Examples:
   cargo xtask package && sudo apt install ./target/debian/parlor_*.deb
+  cargo xtask package --by-profile
 
-It needs cargo-deb: cargo install cargo-deb. Its last line names the package.")]
+By a profile, the program needs a tenth to a fifth less CPU time for a message. It needs cargo-deb: cargo install cargo-deb. Its last line names the package.")]
     Package {
         /// Package the program that is in target/release instead of building it
         #[arg(long)]
         no_build: bool,
+        /// Build it by a profile: a first build counts what it does while the bench runs. Takes twice as long
+        #[arg(long, conflicts_with = "no_build")]
+        by_profile: bool,
     },
     /// Build the example plugins, and write a signed index of them, from which owners install
     #[command(after_help = "Examples:

@@ -9,6 +9,7 @@ mod dependencies;
 mod docs;
 mod index;
 mod package;
+mod profile;
 mod run;
 mod setup;
 mod test;
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         Task::Web(flags) => web(&flags),
         Task::Attack(flags) => attack(&flags),
         Task::Detectors(_) => detectors(),
-        Task::Package { no_build } => package::debian(no_build),
+        Task::Package { no_build, by_profile } => package::debian(no_build, by_profile),
         Task::Index(flags) => index::write(&flags),
         Task::Dependencies { bill } => {
             dependencies::check().and_then(|()| bill.as_deref().map_or(Ok(()), dependencies::write_bill))
@@ -126,9 +127,16 @@ fn detectors() -> anyhow::Result<()> {
 fn bench(flags: &Bench) -> anyhow::Result<()> {
     // Like the suite, it builds plugins in other languages.
     setup::prepare(if flags.languages { Needs::Suite } else { Needs::Bench })?;
-    build::to_be_measured()?;
+    let bench = if flags.by_profile {
+        let folder = profile::build(&build::MEASURED)?;
+        build::measured_plugins(&folder.join("parlor"))?;
+        folder.join("bench")
+    } else {
+        build::to_be_measured()?;
+        workspace::released("bench")
+    };
     if let Some(revision) = &flags.against {
         build::revision(revision)?;
     }
-    Err(run::replace_by(&workspace::released("bench"), own_flags()))
+    Err(run::replace_by(&bench, own_flags()))
 }

@@ -8,17 +8,24 @@ use std::{env, fs};
 use anyhow::{Context as _, Result, bail};
 
 use crate::run::{Output, run};
-use crate::{dependencies, workspace};
+use crate::{dependencies, profile, workspace};
 
 /// The file name of each shell's completions in `target/package`.
 const SHELLS: [(&str, &str); 3] = [("bash", "parlor.bash"), ("zsh", "_parlor"), ("fish", "parlor.fish")];
 
 /// Builds the package.
-pub(crate) fn debian(no_build: bool) -> Result<()> {
+pub(crate) fn debian(no_build: bool, by_profile: bool) -> Result<()> {
     if !has_cargo_deb() {
         bail!("cargo-deb makes the package, and is not there: cargo install cargo-deb");
     }
-    if !no_build {
+    if by_profile {
+        let built = profile::build(&["parlor"])?.join("parlor");
+        let program = workspace::released("parlor");
+        // A new file: the old one may run.
+        let _ = fs::remove_file(&program);
+        fs::copy(&built, &program)
+            .with_context(|| format!("cannot copy {} to {}", built.display(), program.display()))?;
+    } else if !no_build {
         let build = ["build", "--release", "--locked", "--package", "parlor-cli"];
         run("the program", &mut workspace::cargo(build), Output::Shown)?;
     }

@@ -43,6 +43,11 @@ pub(crate) fn against() -> PathBuf {
     target().join("against")
 }
 
+/// Returns the folder for programs that are built by a profile.
+pub(crate) fn by_profile() -> PathBuf {
+    target().join("by-profile")
+}
+
 fn target() -> PathBuf {
     profile().parent().expect("a profile's folder lies in the target folder").to_owned()
 }

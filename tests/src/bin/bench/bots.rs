@@ -225,6 +225,17 @@ impl Stage {
         Ok(stage)
     }
 
+    /// Stops the hosts as `kill` does, so that one that counts what it does writes that down.
+    pub(crate) async fn stop(&mut self) -> Result<()> {
+        for (side, contestant, bot) in &mut self.bots {
+            if let Program::Host(host) = &mut bot.program {
+                let status = host.stop(SOON).await?;
+                ensure!(status.success(), "{contestant} on {} ended with {status}", side.name());
+            }
+        }
+        Ok(())
+    }
+
     /// Starts one bot.
     pub(crate) async fn start(&self, programs: &Programs, side: Side, contestant: Contestant) -> Result<Bot> {
         let start =

@@ -94,6 +94,7 @@ pub(crate) async fn rows(programs: &Programs, rounds: u32) -> Result<Vec<Row>> {
         // Each begins once in a while, since a later one may find the machine warmer.
         stage.bots.rotate_left(1);
     }
+    stage.stop().await?;
     Ok(turns.rows())
 }
 

@@ -75,7 +75,8 @@ async fn bench(flags: &Bench) -> Result<()> {
     measured?;
     // A page of some parts would lack the others.
     if flags.only.is_empty() {
-        let page = page::write(&rows)?;
+        let command = if flags.by_profile { "cargo xtask bench --by-profile" } else { "cargo xtask bench" };
+        let page = page::write(&rows, command)?;
         if !flags.json {
             println!("written to {}", page.display());
         }

@@ -57,8 +57,8 @@ impl Plot {
     }
 }
 
-/// Writes the page and its plots. Returns the page's path.
-pub(crate) fn write(rows: &[Row]) -> Result<PathBuf> {
+/// Writes the page and its plots, and by which command they were made. Returns the page's path.
+pub(crate) fn write(rows: &[Row], command: &str) -> Result<PathBuf> {
     let path = docs::folder().join(PAGE);
     let save = |path: &PathBuf, text: String| {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
@@ -66,7 +66,8 @@ pub(crate) fn write(rows: &[Row]) -> Result<PathBuf> {
     for plot in Plot::ALL {
         save(&path.with_file_name(plot.file()), drawn(plot, rows)?)?;
     }
-    save(&path, page(rows, &jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(), &machine()))?;
+    let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    save(&path, page(rows, command, &day, &machine()))?;
     Ok(path)
 }
 
@@ -81,12 +82,12 @@ fn machine() -> String {
     format!("{cores} cores of {}, Linux {version}", model.map_or("an unknown processor", |(_, model)| model.trim()))
 }
 
-fn page(rows: &[Row], day: &str, machine: &str) -> String {
+fn page(rows: &[Row], command: &str, day: &str, machine: &str) -> String {
     let mut text = format!(
-        "<!-- Made by `cargo xtask bench` on {day}; a change here is lost. -->\n\n\
+        "<!-- Made by `{command}` on {day}; a change here is lost. -->\n\n\
          # What parlor costs\n\n\
          Measured on {day} on {machine}, all in one run. Compare the columns: on another machine all figures are others. A ratio is \
-         the median of those of neighbouring turns. `cargo xtask bench` measures this and writes this page.\n"
+         the median of those of neighbouring turns. `{command}` measures this and writes this page.\n"
     );
     for rows in rows.chunk_by(|one, next| one.part == next.part) {
         let title = rows[0].part.title();
@@ -157,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_page_has_every_row_and_the_plots_that_have_points() {
-        let page = page(&rows(), "2026-01-02", "2 cores of one kind");
+        let page = page(&rows(), "cargo xtask bench", "2026-01-02", "2 cores of one kind");
         for part in [
             "Measured on 2026-01-02 on 2 cores of one kind",
             "| CPU a message, 10 plugins | 30.0 µs | one plugin: 30.0 µs | 1.00 | at most 1.10× | reached |",
