@@ -61,17 +61,30 @@ impl Known {
         false
     }
 
-    /// Returns how many requests wait for one another before one of this plugin. There is no cycle among them.
-    fn depth(&self, plugin: &PluginId) -> usize {
+    /// Returns the length of the longest chain of pending requests from this plugin, at most `MOST_DEEP`. The callback
+    /// returns the ends of a request in the direction of the search. There is no cycle among them.
+    fn depth<'k>(
+        &'k self,
+        plugin: &'k PluginId,
+        ends_of: impl Fn(&'k (PluginId, PluginId)) -> (&'k PluginId, &'k PluginId),
+    ) -> usize {
         let (mut depth, mut ends) = (0, BTreeSet::from([plugin]));
         loop {
-            let before = self.pending.iter().filter(|(_, asked)| ends.contains(asked));
-            ends = before.map(|(asks, _)| asks).collect();
+            let next = self.pending.iter().map(&ends_of).filter(|(from, _)| ends.contains(from));
+            ends = next.map(|(_, to)| to).collect();
             if ends.is_empty() || depth == MOST_DEEP {
                 return depth;
             }
             depth += 1;
         }
+    }
+
+    /// Returns how many requests would wait for one another with a further one between these plugins. A chain grows at
+    /// both of its ends, and a request may join two of them.
+    fn depth_with(&self, asks: &PluginId, asked: &PluginId) -> usize {
+        let before = self.depth(asks, |(asks, asked)| (asked, asks));
+        let behind = self.depth(asked, |(asks, asked)| (asks, asked));
+        before + 1 + behind
     }
 }
 
@@ -106,7 +119,7 @@ impl Callees {
             let cycle = format!("a cycle of requests: {asked} waits for {asks}; answer that request first");
             return Err(CallError::Other(cycle));
         }
-        if known.depth(asks) >= MOST_DEEP {
+        if known.depth_with(asks, asked) > MOST_DEEP {
             return Err(CallError::OverLimit(format!("{MOST_DEEP} requests wait for one another")));
         }
         let pair = (asks.clone(), asked.clone());
@@ -169,5 +182,37 @@ mod tests {
         let _many: Vec<_> = (0..MOST_OF_ONE).map(|_| begin("x", "y").unwrap()).collect();
         assert!(matches!(begin("x", "y"), Err(CallError::OverLimit(_))));
         assert!(begin("x", "z").is_ok() && begin("z", "y").is_ok());
+    }
+
+    #[test]
+    fn a_chain_of_requests_is_bounded_wherever_it_grows() {
+        let grows = |pairs: [&str; 4], last: &str| {
+            let callees = Arc::<Callees>::default();
+            let begin = |pair: &str| callees.begin(&plugin(&pair[..1]), &plugin(&pair[1..]));
+            let chain = pairs.map(|pair| begin(pair).unwrap());
+            assert!(matches!(begin(last), Err(CallError::OverLimit(_))), "{pairs:?}, {last}");
+            // One of them is answered: there is room for another one, and not for two.
+            let [one, ..] = chain;
+            drop(one);
+            let _last = begin(last).unwrap();
+            assert!(matches!(begin(pairs[0]), Err(CallError::OverLimit(_))), "{pairs:?}, {last}");
+        };
+        grows(["ab", "bc", "cd", "de"], "ef");
+        grows(["ef", "de", "cd", "bc"], "ab");
+        grows(["ab", "bc", "de", "ef"], "cd");
+        grows(["ef", "ab", "de", "bc"], "cd");
+        grows(["ab", "cd", "de", "ef"], "bc");
+    }
+
+    #[test]
+    fn the_longest_of_several_chains_counts() {
+        let callees = Arc::<Callees>::default();
+        let begin = |pair: &str| callees.begin(&plugin(&pair[..1]), &plugin(&pair[1..]));
+        // From b to d there is a short way, and a long one.
+        let _chain = ["bd", "bc", "cd", "de"].map(|pair| begin(pair).unwrap());
+        let _before = begin("ab").unwrap();
+        assert!(matches!(begin("xa"), Err(CallError::OverLimit(_))));
+        assert!(matches!(begin("ef"), Err(CallError::OverLimit(_))));
+        assert!(begin("xb").is_ok() && begin("ae").is_ok(), "beside the chain there is room");
     }
 }
