@@ -6,6 +6,7 @@ mod cluster;
 mod disk;
 mod files;
 mod findings;
+mod plugins;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,9 +16,7 @@ use parlor::control::views::{Account, ComponentStatus, Plugin, Status};
 #[cfg(feature = "authoring")]
 use parlor_authoring::build::toolchains;
 use parlor_base::escape::EscapedPath as _;
-use parlor_config::{
-    ACCOUNTS_FILE, AccountConfig, AccountName, Config, ConfigError, NewAddresses, Prebind, Selector, Settings,
-};
+use parlor_config::{ACCOUNTS_FILE, AccountConfig, Config, ConfigError, Prebind, Selector, Settings};
 use parlor_plugins::admin::{PluginAdmin, waiting};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::secret;
@@ -227,7 +226,8 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
     let refused = order::plan(&candidates.collect::<Vec<_>>(), Strictness::of(&config.settings)).refused;
     let is_claimed = |key: &str| fit.values().flatten().any(|manifest| manifest.settings.contains_key(key));
     unknown_settings(config, is_claimed, findings);
-    without_plugins(config, &policy, findings);
+    plugins::without_plugins(config, &policy, findings);
+    plugins::hooks_without_rule(&policy, findings);
     for (id, entry) in &policy.plugins {
         let check = check_of(id.as_str());
         if !entry.enabled {
@@ -272,36 +272,6 @@ fn reach(config: &Config, accounts: Option<&[Selector]>, check: &str, findings: 
     }
     let says = "it may run, but `accounts` in its entry names no account that there is";
     findings.warn(check, says.to_owned(), "add one to the group, or name another");
-}
-
-/// Reports components whose addresses become accounts in no group, on which no plugin would run.
-fn without_plugins(config: &Config, policy: &Policy, findings: &mut Findings) {
-    let enabled = policy.plugins.values().filter(|entry| entry.enabled);
-    let lists: Vec<_> = enabled.map(|entry| entry.accounts.as_deref()).collect();
-    if lists.is_empty() {
-        return;
-    }
-    for (name, _) in config.new_addresses.iter().filter(|(_, new)| new.group.is_none()) {
-        if lists.iter().any(|accounts| may_name(*accounts, name)) {
-            continue;
-        }
-        let says = "its new addresses become accounts in no group, and `accounts` of no plugin can name them";
-        let remedy = "name a group in `new_addresses_group`, and that group in `accounts` of a plugin";
-        findings.warn(&format!("component {name}"), says, remedy);
-    }
-}
-
-/// Returns whether these may name an account that is made of an address of the component, in no group.
-fn may_name(accounts: Option<&[Selector]>, component: &AccountName) -> bool {
-    let beginning = NewAddresses::beginning_of_names(component);
-    let is_of = |account: &AccountName| account.as_str().starts_with(beginning);
-    accounts.is_none_or(|all| {
-        all.iter().any(|one| match one {
-            Selector::Account(name) => is_of(name),
-            Selector::Group(_) => false,
-            Selector::Pattern(_) => true,
-        })
-    })
 }
 
 /// Checks whether a host could listen for webhooks. None may run: it would be what listens there.

@@ -460,8 +460,8 @@ mod tests {
         let expected = (
             AuditKind::Run,
             "order of hooks".to_owned(),
-            text("50 ms, then pass"),
-            text("outgoing: echo; 50 ms, then pass"),
+            text("50 ms, then pass, but stop a message that is too large"),
+            text("outgoing: echo; 50 ms, then pass, but stop a message that is too large"),
         );
         assert_eq!(entries(&changes_for_all(known, &new, &by)), [expected]);
     }

@@ -210,7 +210,7 @@ fn new_addresses_on_which_no_plugin_would_run_are_told_of() {
         let digest = parlor_base::id::Digest::of(b"");
         let text = format!("[plugin.echo]\nsource = \"echo.wasm\"\ndigest = \"{digest}\"\n{accounts}\n");
         let mut findings = Findings::default();
-        without_plugins(&config, &Policy::parse(&text, Path::new("/x")).unwrap(), &mut findings);
+        plugins::without_plugins(&config, &Policy::parse(&text, Path::new("/x")).unwrap(), &mut findings);
         findings.findings.into_iter().map(|one| (one.check, one.state)).collect::<Vec<_>>()
     };
     let new = "new_addresses = [\"*@bots.example.org\"]";
@@ -226,6 +226,28 @@ fn new_addresses_on_which_no_plugin_would_run_are_told_of() {
     assert!(found("", "accounts = [\"main\"]").is_empty(), "no address becomes an account");
     let grouped = format!("{new}\nnew_addresses_group = \"shop\"");
     assert!(found(&grouped, "accounts = [\"main\"]").is_empty(), "in a group");
+}
+
+#[test]
+fn hooks_without_a_rule_of_the_owner_are_told_of() {
+    let digest = parlor_base::id::Digest::of(b"");
+    let found = |hooks: &str, more: &str| {
+        let text = format!("[hooks]\n{hooks}\n[plugin.guard]\nsource = \"guard.wasm\"\ndigest = \"{digest}\"\n{more}");
+        let mut findings = Findings::default();
+        plugins::hooks_without_rule(&Policy::parse(&text, Path::new("/x")).unwrap(), &mut findings);
+        findings.findings.into_iter().map(|one| (one.check, one.state, one.says)).collect::<Vec<_>>()
+    };
+    let orders = "outgoing = [\"guard\"]\nincoming = [\"guard\"]";
+    let told = found(orders, "");
+    assert_eq!(told.len(), 1, "{told:?}");
+    let (check, state, says) = &told[0];
+    assert_eq!((check.as_str(), *state), ("hooks", State::Warning));
+    assert!(says.contains("(guard)"), "{says}");
+    for rule in ["pass", "stop"] {
+        assert!(found(&format!("{orders}\non_failure = \"{rule}\""), "").is_empty(), "{rule}");
+    }
+    assert!(found(orders, "enabled = false\n").is_empty(), "it is not asked");
+    assert!(found("", "").is_empty(), "no plugin is a hook");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use parlor_base::id::PluginId;
 use parlor_base::quantity::show_duration;
 use parlor_plugins::admin::order_hooks;
 use parlor_plugins::policy::Policy;
-use parlor_plugins::policy::hooks::{OnFailure, OrderName};
+use parlor_plugins::policy::hooks::{NoVerdict, OnFailure, OrderName};
 use serde_json::{Value, json};
 
 use crate::show::{Put as _, print, print_json, table};
@@ -130,10 +130,15 @@ impl Asked<'_> {
 
 /// Says what happens to a message about which a hook gives no verdict.
 fn fate(policy: &Policy) -> &'static str {
-    match policy.hooks.on_failure() {
+    match rule(policy) {
         OnFailure::Pass => "passes",
         OnFailure::Stop => "is stopped",
     }
+}
+
+/// Returns the rule about a hook that does not answer.
+fn rule(policy: &Policy) -> OnFailure {
+    OnFailure::of(policy.hooks.on_failure(), NoVerdict::Other)
 }
 
 fn screen(policy: &Policy, orders: &[OrderName]) -> String {
@@ -149,14 +154,19 @@ fn screen(policy: &Policy, orders: &[OrderName]) -> String {
     }
     let mut text = table(&["ORDER", "PLACE", "PLUGIN", "STATE"], &cells);
     let time = show_duration(policy.hooks.deadline());
-    text.put(format_args!("Each has {time} for its verdict; without one, the message {}.\n", fate(policy)));
+    let fate = fate(policy);
+    match policy.hooks.on_failure() {
+        Some(_) => text.put(format_args!("Each has {time} for its verdict; without one, the message {fate}.\n")),
+        None => text.put(format_args!(
+            "Each has {time} for its verdict; without one, the message {fate}, unless it is too large for the hook. `on_failure` under [hooks] decides otherwise.\n"
+        )),
+    }
     text
 }
 
 fn for_programs(policy: &Policy, orders: &[OrderName]) -> Value {
     let hooks = &policy.hooks;
-    let mut shown =
-        json!({ "deadline": show_duration(hooks.deadline()), "on_failure": hooks.on_failure().to_string() });
+    let mut shown = json!({ "deadline": show_duration(hooks.deadline()), "on_failure": rule(policy).to_string() });
     for order in orders {
         let all = asked(policy, *order);
         shown[order.key()] = all.iter().map(|one| json!({ "plugin": one.id, "state": one.state })).collect();
@@ -193,6 +203,10 @@ mod tests {
              Each has 50 ms for its verdict; without one, the message is stopped.\n"
         );
         assert_eq!(screen(&orders, &[OrderName::Incoming]), "no plugin is a hook\n");
+        let without_rule = policy("outgoing = [\"filter\"]");
+        let words = "without one, the message passes, unless it is too large for the hook. ";
+        assert!(screen(&without_rule, &OrderName::ALL).contains(words));
+        assert_eq!(for_programs(&without_rule, &[])["on_failure"], "pass");
         let advice = asked(&orders, OrderName::Commands)[0].advice(OrderName::Commands).unwrap();
         assert!(advice.ends_with("is stopped; `parlor plugin grant stamp \"hooks.commands=*\"`\n"), "{advice}");
         let shown = for_programs(&orders, &[OrderName::Outgoing]);

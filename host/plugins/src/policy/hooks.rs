@@ -23,13 +23,32 @@ const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// The fate of a message or command when a hook gives no verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
     /// It passes.
-    #[default]
     Pass,
     /// It is stopped.
     Stop,
+}
+
+/// The reason why a hook gives no verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoVerdict {
+    /// The message is too large for the hook.
+    TooLarge,
+    /// The hook is late, fails, does not run or does not listen, or too much waits for it.
+    Other,
+}
+
+impl OnFailure {
+    /// Returns the fate of a message without a verdict: by the owner's rule, or by the default for this reason. The author of
+    /// a message chooses its size. So by default, nobody gets past a hook by a long text.
+    pub fn of(written: Option<Self>, why: NoVerdict) -> Self {
+        written.unwrap_or(match why {
+            NoVerdict::TooLarge => Self::Stop,
+            NoVerdict::Other => Self::Pass,
+        })
+    }
 }
 
 /// The name of an order, which is its key in the file.
@@ -92,7 +111,8 @@ pub struct Hooks {
     incoming: Vec<Listed>,
     commands: Vec<Listed>,
     deadline: Duration,
-    on_failure: OnFailure,
+    /// None: the owner wrote no rule.
+    on_failure: Option<OnFailure>,
 }
 
 /// The orders of hooks on one account.
@@ -106,21 +126,28 @@ pub struct HookOrder {
     pub commands: Vec<PluginId>,
     /// How long each of them may take.
     pub deadline: Duration,
-    /// The rule for a hook that gives no verdict.
-    pub on_failure: OnFailure,
+    /// The owner's rule for a hook that gives no verdict. None: the owner wrote none.
+    pub on_failure: Option<OnFailure>,
 }
 
 impl Default for Hooks {
     fn default() -> Self {
         let [outgoing, incoming, commands] = [const { Vec::new() }; 3];
-        Self { outgoing, incoming, commands, deadline: DEADLINE, on_failure: OnFailure::Pass }
+        Self { outgoing, incoming, commands, deadline: DEADLINE, on_failure: None }
     }
 }
 
 impl Default for HookOrder {
     fn default() -> Self {
         let [outgoing, incoming, commands] = [const { Vec::new() }; 3];
-        Self { outgoing, incoming, commands, deadline: DEADLINE, on_failure: OnFailure::Pass }
+        Self { outgoing, incoming, commands, deadline: DEADLINE, on_failure: None }
+    }
+}
+
+impl HookOrder {
+    /// Returns the fate of a message about which a hook gives no verdict, for this reason.
+    pub fn fate(&self, why: NoVerdict) -> OnFailure {
+        OnFailure::of(self.on_failure, why)
     }
 }
 
@@ -143,8 +170,8 @@ impl Hooks {
         self.deadline
     }
 
-    /// Returns the rule for a hook that gives no verdict.
-    pub fn on_failure(&self) -> OnFailure {
+    /// Returns the owner's rule for a hook that gives no verdict. None: the owner wrote none.
+    pub fn on_failure(&self) -> Option<OnFailure> {
         self.on_failure
     }
 
@@ -174,7 +201,11 @@ impl fmt::Display for Hooks {
                 write!(f, "{}: {}; ", order.key(), ids.join(", "))?;
             }
         }
-        write!(f, "{}, then {}", show_duration(self.deadline), self.on_failure)
+        let deadline = show_duration(self.deadline);
+        match self.on_failure {
+            Some(rule) => write!(f, "{deadline}, then {rule}"),
+            None => write!(f, "{deadline}, then pass, but stop a message that is too large"),
+        }
     }
 }
 
@@ -188,7 +219,7 @@ pub(super) fn hooks(root: &Section<'_>, plugins: &BTreeMap<PluginId, Entry>) -> 
         incoming: order(OrderName::Incoming)?,
         commands: order(OrderName::Commands)?,
         deadline: section.get("deadline").map_or(Ok(DEADLINE), |node| deadline(&node))?,
-        on_failure: section.get("on_failure").map_or(Ok(OnFailure::Pass), |node| on_failure(&node))?,
+        on_failure: section.get("on_failure").map(|node| on_failure(&node)).transpose()?,
     })
 }
 
@@ -253,13 +284,25 @@ mod tests {
         assert_eq!(names(&main.outgoing), ["stamp", "filter"]);
         assert_eq!(names(&main.incoming), ["filter"]);
         assert!(main.commands.is_empty());
-        assert_eq!((main.deadline, main.on_failure), (Duration::from_millis(80), OnFailure::Stop));
+        assert_eq!((main.deadline, main.on_failure), (Duration::from_millis(80), Some(OnFailure::Stop)));
         assert_eq!(names(&hooks.on(&"other".parse().unwrap(), None).outgoing), ["filter"]);
         assert_eq!(names(&hooks.order(OrderName::Outgoing)), ["stamp", "off", "filter"]);
         assert_eq!(hooks.to_string(), "outgoing: stamp, off, filter; incoming: filter; 80 ms, then stop");
-        assert_eq!(Hooks::default().to_string(), "50 ms, then pass");
+        assert_eq!(Hooks::default().to_string(), "50 ms, then pass, but stop a message that is too large");
+        assert_eq!(read("on_failure = \"pass\"").unwrap().to_string(), "50 ms, then pass");
         assert_eq!(read("").unwrap(), Hooks::default());
         assert_eq!(Hooks::default().on(&"main".parse().unwrap(), None), HookOrder::default());
+    }
+
+    #[test]
+    fn without_a_rule_of_the_owner_only_a_message_that_is_too_large_is_stopped() {
+        let fates = |text: &str| {
+            let order = read(text).unwrap().on(&"main".parse().unwrap(), None);
+            [NoVerdict::TooLarge, NoVerdict::Other].map(|why| order.fate(why))
+        };
+        assert_eq!(fates(""), [OnFailure::Stop, OnFailure::Pass]);
+        assert_eq!(fates("on_failure = \"pass\""), [OnFailure::Pass; 2]);
+        assert_eq!(fates("on_failure = \"stop\""), [OnFailure::Stop; 2]);
     }
 
     #[test]

@@ -54,8 +54,8 @@ pub const HOOKS: &[Key] = &[
     key(
         "on_failure",
         "`\"pass\"` or `\"stop\"`",
-        Some("\"pass\""),
-        "What happens to a message or command when a hook does not answer in time, fails or does not run.",
+        NONE,
+        "What happens to a message or command when a hook does not answer in time, fails, does not run or cannot be asked. Without this key, a message that is too large for the hook is stopped, and otherwise it passes.",
     ),
 ];
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use jid::BareJid;
 use parlor_base::id::PluginId;
-use parlor_plugins::policy::hooks::{HookOrder, OnFailure};
+use parlor_plugins::policy::hooks::{HookOrder, NoVerdict, OnFailure};
 use parlor_session::Hook;
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::permissions::{Decision, Target, Use};
@@ -39,7 +39,7 @@ pub(super) enum Answer {
     Skipped,
     /// Its verdict.
     Given(Verdict),
-    /// It gave none, and the owner's rule decides.
+    /// It gave none, so this is done by the owner's rule or by the default.
     Missing(OnFailure),
 }
 
@@ -51,9 +51,10 @@ pub(super) async fn ask(
     asked: &Asked,
     message: &Arc<Message>,
 ) -> Answer {
-    let why = match question(account, hook, asked, message) {
+    let (why, reason) = match question(account, hook, asked, message) {
         Question::Left => return Answer::Skipped,
-        Question::Lost(why) => why,
+        Question::TooLarge => ("the message is too large for it", NoVerdict::TooLarge),
+        Question::Lost(why) => (why, NoVerdict::Other),
         Question::Put { unanswered, mail, hooker } => {
             let counts = hooker.counters.hooks();
             counts.seen.fetch_add(1, Relaxed);
@@ -68,23 +69,26 @@ pub(super) async fn ask(
                 Outcome::Failed => "its handler failed, or it ended",
             };
             counts.failed.fetch_add(1, Relaxed);
-            why
+            (why, NoVerdict::Other)
         }
     };
+    let rule = order.fate(reason);
     if let Some(failed) = account.hooks.count_failure() {
-        let passes = order.on_failure == OnFailure::Pass;
+        let passes = rule == OnFailure::Pass;
         tracing::warn!(
             account = %account.name, plugin = %hook, hook = asked.point.key(), why, failed, passes,
             "a hook gave no verdict, so on_failure decided"
         );
     }
-    Answer::Missing(order.on_failure)
+    Answer::Missing(rule)
 }
 
 /// A question that is about to be put.
 enum Question {
     /// It is not for this hook.
     Left,
+    /// The hook cannot be asked, as such an event would end it.
+    TooLarge,
     /// The hook cannot be asked, for this reason.
     Lost(&'static str),
     /// It is put by this mail.
@@ -111,7 +115,7 @@ fn question(account: &Shared, hook: &PluginId, asked: &Asked, message: &Arc<Mess
     let mail = account.router.mail_about(hooker.instance, event, &|jid| snapshot.is_contact(jid));
     let Some(mail) = mail else { return Question::Left };
     if bytes + BESIDE > hooker.longest {
-        return Question::Lost("the message is too large for it");
+        return Question::TooLarge;
     }
     // The other half of the mailbox is reserved for events without a deadline.
     if !hooker.mailbox.has_room_for_the_past() {
@@ -148,7 +152,65 @@ pub(super) fn before<'o>(order: &'o [PluginId], plugin: &PluginId) -> &'o [Plugi
 
 #[cfg(test)]
 mod tests {
+    use jid::Jid;
+    use parlor_base::id::InstanceId;
+    use parlor_config::Settings;
+    use parlor_plugins::limits::Limits;
+    use parlor_session::Session;
+    use parlor_session::permissions::Grants;
+    use parlor_session::router::{Filter, Mailbox};
+    use parlor_stanza::types::{Draft, MessageKind};
+
+    use super::super::outgoing::drafted;
     use super::*;
+    use crate::instance::tests::instance as disconnected_instance;
+
+    /// The author of a message chooses its length, and must not get past a hook by that.
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_is_too_large_for_a_hook_is_stopped_unless_the_owner_lets_it_pass() {
+        let (instance, _own) = disconnected_instance("", Limits::default());
+        let account = &instance.account;
+        account.publish(Session::new("bot@example.org/here".parse().unwrap(), Settings::default()).snapshot());
+        let (mailbox, _receiver) = Mailbox::new(InstanceId::next(), 100, Arc::new(Grants::all()));
+        let filter = Filter { own: true, delayed: true, ..Filter::default() };
+        for point in Point::ALL {
+            account.router.subscribe(&mailbox, point.event(), filter.clone(), false);
+        }
+        let hook: PluginId = "guard".parse().unwrap();
+        account.hooks.add(Hooker {
+            plugin: hook.clone(),
+            instance: mailbox.instance(),
+            mailbox: Arc::clone(&mailbox),
+            waiting: Arc::default(),
+            counters: Arc::clone(&instance.counters),
+            longest: 64 << 10,
+        });
+        let to: Jid = "romeo@example.org".parse().unwrap();
+        let [small, large] = [1 << 10, 60 << 10].map(|length| {
+            let draft = Draft { body: Some("x".repeat(length)), ..Draft::default() };
+            Arc::new(drafted(account, &to, MessageKind::Chat, draft).unwrap())
+        });
+        let seen = || instance.counters.hooks().seen.load(Relaxed);
+        for point in Point::ALL {
+            let asked = Asked { point, plugin: None, args: Vec::new() };
+            for (rule, fate) in [
+                (None, OnFailure::Stop),
+                (Some(OnFailure::Pass), OnFailure::Pass),
+                (Some(OnFailure::Stop), OnFailure::Stop),
+            ] {
+                let order = HookOrder { on_failure: rule, ..HookOrder::default() };
+                let before = seen();
+                let answer = ask(account, &hook, &order, &asked, &large).await;
+                assert!(matches!(answer, Answer::Missing(it) if it == fate), "{point:?}, {rule:?}: {answer:?}");
+                assert_eq!(seen(), before, "it is not asked");
+            }
+            // A hook that is late fails by itself, which stops nothing by default.
+            let before = seen();
+            let answer = ask(account, &hook, &HookOrder::default(), &asked, &small).await;
+            assert!(matches!(answer, Answer::Missing(OnFailure::Pass)), "{point:?}: {answer:?}");
+            assert_eq!(seen(), before + 1, "it is asked");
+        }
+    }
 
     #[test]
     fn a_plugin_in_an_order_is_before_some_and_behind_others_and_never_its_own_hook() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use parlor_base::id::PluginId;
-use parlor_plugins::policy::hooks::{HookOrder, OnFailure};
+use parlor_plugins::policy::hooks::{HookOrder, NoVerdict, OnFailure};
 use parlor_session::{Archived, Undecryptable};
 use parlor_stanza::types::{Draft, Label, Message};
 
@@ -51,7 +51,7 @@ pub(crate) enum Permit {
 impl Judged {
     /// Returns the decision for a message if no hook decided in time.
     pub(crate) fn by_rule(order: &HookOrder, is_asked: bool, is_command: bool) -> Self {
-        let stops = order.on_failure == OnFailure::Stop;
+        let stops = order.fate(NoVerdict::Other) == OnFailure::Stop;
         Self {
             labels: Vec::new(),
             hidden_but_for: (stops && is_asked && !order.incoming.is_empty()).then(Vec::new),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 use parlor_base::id::{InstanceId, PluginId};
-use parlor_plugins::policy::hooks::{HookOrder, OnFailure};
+use parlor_plugins::policy::hooks::{HookOrder, NoVerdict, OnFailure};
 use parlor_stanza::altered::Texts;
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
@@ -71,7 +71,7 @@ pub(crate) async fn pass(
     place.comes().await;
     let texts = match verdict {
         Some(verdict) => verdict?,
-        None => by_rule(order.on_failure).map(|()| Texts::default())?,
+        None => by_rule(order.fate(NoVerdict::Other)).map(|()| Texts::default())?,
     };
     Ok(Passed { texts, _place: place })
 }
