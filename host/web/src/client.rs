@@ -44,7 +44,7 @@ const MOST_IDLE: usize = 4;
 /// The time limit for looking up a name, for connecting, and for TLS, each.
 const CONNECTING: Duration = Duration::from_secs(10);
 /// The headers that the host writes itself, and those that mean the connection and not the request.
-const OWN: [HeaderName; 22] = [
+const OWN: [HeaderName; 28] = [
     ACCEPT_ENCODING,
     HOST,
     CONNECTION,
@@ -60,12 +60,18 @@ const OWN: [HeaderName; 22] = [
     HeaderName::from_static("proxy-connection"),
     // Some servers take the host, the method or the path from these, and the grant was checked for others.
     FORWARDED,
+    HeaderName::from_static("x-envoy-original-path"),
     HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-path"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-forwarded-uri"),
     HeaderName::from_static("x-host"),
     HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-http-method-override"),
     HeaderName::from_static("x-method-override"),
     HeaderName::from_static("x-original-host"),
+    HeaderName::from_static("x-original-uri"),
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
 ];
@@ -116,7 +122,7 @@ impl Request {
     pub fn header(&mut self, name: &str, value: &[u8]) -> Result<(), WebError> {
         let bad = || WebError::Header(name.chars().take(64).collect());
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
-        if OWN.contains(&name) {
+        if is_own(&name) {
             return Err(bad());
         }
         let value = HeaderValue::from_bytes(value).map_err(|_| bad())?;
@@ -126,6 +132,14 @@ impl Request {
         self.headers.append(name, value);
         Ok(())
     }
+}
+
+/// Returns whether a server can take a header for one that the host keeps for itself. A program behind CGI (RFC 3875, section
+/// 4.1.18), FastCGI or WSGI sees `_` for each `-`, and by some servers for each other character that is no letter and no digit.
+fn is_own(name: &HeaderName) -> bool {
+    let as_read = |one: char| if one.is_ascii_alphanumeric() { one } else { '-' };
+    let read: String = name.as_str().chars().map(as_read).collect();
+    OWN.iter().any(|own| own.as_str() == read)
 }
 
 /// The next request of a redirect, before it is sent.

@@ -627,6 +627,40 @@ fn neither_a_second_request_nor_a_header_of_the_host_can_be_written() {
     assert!(request.header("one-more", b"y").is_err());
 }
 
+/// RFC 3875, section 4.1.18: programs behind CGI, WSGI and PHP cannot tell `x_host` from `x-host`.
+#[test]
+fn no_spelling_of_a_header_of_the_host_that_a_server_could_read_as_one_is_sent() {
+    let mut request = get(WebAddress::parse("https://example.org/").unwrap());
+    for name in [
+        "forwarded",
+        "x-envoy-original-path",
+        "x-forwarded-host",
+        "x-forwarded-path",
+        "x-forwarded-prefix",
+        "x-forwarded-server",
+        "x-forwarded-uri",
+        "x-host",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+        "x-original-host",
+        "x-original-uri",
+        "x-original-url",
+        "x-rewrite-url",
+        "content-length",
+        "transfer-encoding",
+    ] {
+        let (folded, dotted) = (name.replace('-', "_"), name.replace('-', "."));
+        let mixed = name.replacen('-', "_", 1).to_uppercase();
+        for spelled in [name.to_owned(), folded, dotted, mixed] {
+            assert!(request.header(&spelled, b"x").is_err(), "{spelled}");
+        }
+    }
+    for name in ["x_api_key", "x-hosts", "xhost", "x-host-", "_host"] {
+        request.header(name, b"x").unwrap();
+    }
+}
+
 /// RFC 9110, section 8.6: some servers answer 411 otherwise.
 #[tokio::test]
 async fn a_request_that_usually_has_a_body_says_that_it_has_none() {

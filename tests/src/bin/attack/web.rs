@@ -147,6 +147,9 @@ async fn other_path(trial: &mut Trial) -> Result<String> {
         "X-Original-URL",
         "x-rewrite-url",
         "x-forwarded-host",
+        "x_http_method_override",
+        "X-Original_URL",
+        "x-envoy-original-path",
     ] {
         stage.refused("http.fetch", &json!({ "url": inside, "headers": [[header, "DELETE"]] }), "invalid").await?;
     }
