@@ -223,7 +223,7 @@ fn headers(
     let (mut filled, mut length) = (Vec::new(), 0);
     for Header { name, value } in headers {
         // A range of an answer could contain a part of a credential, which would not be found.
-        if credentials.are_there() && name.eq_ignore_ascii_case("range") {
+        if credentials.are_there() && asks_for_a_part(name) {
             return Err(CallError::invalid("request.headers", "a plugin with credentials asks for whole answers"));
         }
         let value = credentials.fill("request.headers", value.as_bytes())?;
@@ -237,6 +237,12 @@ fn headers(
         }
     }
     Ok(filled)
+}
+
+/// Returns whether a header asks for a part of an answer. Apache also takes the name that browsers had for it before RFC 2068.
+fn asks_for_a_part(header: &str) -> bool {
+    let name = header.replace('_', "-");
+    ["range", "request-range"].iter().any(|one| name.eq_ignore_ascii_case(one))
 }
 
 /// Returns a body with its credentials, and whether it has any. A body without credentials is not copied.

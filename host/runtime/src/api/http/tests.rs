@@ -27,6 +27,21 @@ fn a_credential_stands_where_its_name_stood_and_is_not_looked_through_itself() {
     assert_eq!(token().fill_query(&to("https://example.org/a?b")).unwrap(), to("https://example.org/a?b"));
 }
 
+/// The host finds a credential in an answer only as a whole.
+#[test]
+fn a_plugin_with_credentials_asks_for_no_part_of_an_answer() {
+    for (header, expected) in [
+        ("Range", true),
+        ("request-range", true),
+        ("Request_Range", true),
+        ("if-range", false),
+        ("accept-ranges", false),
+        ("x-range", false),
+    ] {
+        assert_eq!(super::asks_for_a_part(header), expected, "{header}");
+    }
+}
+
 #[test]
 fn the_name_of_a_credential_is_found_in_parts_wherever_they_meet() {
     let (token, text) = (token(), b"a {{token}} of the body");
