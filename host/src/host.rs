@@ -224,7 +224,11 @@ impl Host {
         let host = Self {
             components,
             domains,
-            listening: WebhookListening::new(config.web.clone(), engine.webhooks().watch()),
+            listening: WebhookListening::new(
+                config.web.clone(),
+                engine.webhooks().watch(),
+                engine.webhooks().watch_unread(),
+            ),
             config: ArcSwap::from_pointee(config),
             engine,
             threads,

@@ -223,6 +223,8 @@ async fn whatever_is_not_verified_gets_one_and_the_same_answer_and_reaches_no_pl
         (post("/v1/status", &right), "hello"),
         (post(&format!("/hooks/receiver/queue/{}", "0".repeat(token.len())), &right), "hello"),
         (post("/hooks/receiver/queue/", &right), "hello"),
+        (post(&format!("{path}{}", "0".repeat(8_000)), &right), "hello"),
+        (post(&path.replace("/queue/", &format!("/{}/", "q".repeat(33))), &right), "hello"),
     ];
     heads.push((format!("POST http://evil.example{} HTTP/1.1\r\n{right}", "/hooks/receiver/queue/x"), "hello"));
     for (head, body) in heads {

@@ -8,7 +8,7 @@ use parlor_base::nearest::nearest;
 use crate::manifest::keys::{self, MAX_DESCRIPTION, MAX_LISTED, MAX_WEBHOOK_NAME};
 
 use verification::{Encoding, Hash};
-pub use verification::{Given, Once, Unverified, Verification, VerifiedBy, is_same};
+pub use verification::{Given, Once, Unverified, Verification, VerifiedBy};
 
 /// The maximum length of a header's name or of a prefix, in bytes.
 const MAX_HEADER: usize = 64;
@@ -164,13 +164,17 @@ impl Webhook {
     }
 }
 
-/// Parses the name of a webhook, which is a part of its address.
+/// Returns whether a webhook can have this name, which is a part of its address.
+pub fn is_name(text: &str) -> bool {
+    text.len() <= MAX_WEBHOOK_NAME
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-'))
+}
+
+/// Parses the name of a webhook.
 pub(super) fn name(node: &Node<'_>) -> Result<String, DocumentError> {
     let name = node.key();
-    let fits = name.len() <= MAX_WEBHOOK_NAME
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-'));
-    if fits {
+    if is_name(name) {
         return Ok(name.to_owned());
     }
     Err(node.error(format!(

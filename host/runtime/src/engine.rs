@@ -126,7 +126,7 @@ impl Engine {
         })
     }
 
-    /// Returns the number of plugins with webhooks, for the listener.
+    /// Returns the numbers of plugins with webhooks, for the listener.
     pub fn webhooks(&self) -> &Listening {
         &self.webhooks
     }

@@ -4,6 +4,7 @@
 //! from the store once the plugin has handled the one before, so nothing waits in memory.
 
 pub(crate) mod listening;
+mod token;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,10 +24,10 @@ use tokio::sync::Notify;
 
 use crate::account;
 use crate::settings::OwnSettings;
-use listening::{ListenedFor, Listening, Tokens};
+use listening::{Counted, Listening, Tokens};
+use token::Token;
 
-/// The number of random bytes in an address.
-const TOKEN: usize = 24;
+pub use token::GivenToken;
 
 /// Returns the address of a webhook below this one.
 pub fn address(base: &str, plugin: &PluginId, name: &str, token: &str) -> String {
@@ -43,7 +44,9 @@ pub struct Webhooks {
     /// A version that replaces another one continues its queue.
     pub(crate) queue: ArcSwap<Queue>,
     /// Present while the plugin may get requests: it counts among the plugins that need a listener.
-    listened_for: Mutex<Option<ListenedFor>>,
+    listened_for: Mutex<Option<Counted>>,
+    /// Present until all addresses are read: an unknown address may be one of them.
+    unread: Mutex<Option<Counted>>,
     listening: Listening,
 }
 
@@ -84,6 +87,7 @@ impl Webhooks {
             tokens: Arc::default(),
             queue: ArcSwap::default(),
             listened_for: Mutex::default(),
+            unread: Mutex::new(Some(listening.one_unread())),
             listening: listening.clone(),
         };
         webhooks.granted(&admitted.grants);
@@ -143,13 +147,18 @@ impl Webhooks {
     /// Reads the addresses of these webhooks. A webhook without an address gets a new one; with `anew`, each webhook does.
     pub(crate) async fn read_tokens(&self, names: impl Iterator<Item = &String>, anew: bool) -> Result<(), StoreError> {
         let mut generator = self.account.rng.generator();
-        let fresh = names.map(|name| (name.clone(), hex::encode(generator.random::<[u8; TOKEN]>()))).collect();
+        let fresh = names.map(|name| (name.clone(), hex::encode(generator.random::<[u8; token::BYTES]>()))).collect();
         let read = self.stored.tokens(fresh, anew).await?;
+        let read: BTreeMap<_, _> = read.into_iter().map(|(name, text)| (name, Token::new(text))).collect();
         self.tokens.rcu(|tokens| {
             let mut tokens = BTreeMap::clone(tokens);
             tokens.extend(read.clone());
             tokens
         });
+        let tokens = self.tokens.load();
+        if self.declared().keys().all(|name| tokens.contains_key(name)) {
+            *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         Ok(())
     }
 
@@ -166,7 +175,7 @@ impl Webhooks {
             address: base
                 .as_ref()
                 .zip(tokens.get(name))
-                .map(|(base, token)| address(base, &self.admitted.id, name, token)),
+                .map(|(base, token)| address(base, &self.admitted.id, name, token.text())),
             mode: webhook.mode,
             verification: webhook.verification.about(),
             lacks_secret: webhook.secret.clone().filter(|_| self.secret(webhook).is_none()),
@@ -177,7 +186,7 @@ impl Webhooks {
 
     /// Returns the secret part of a webhook's address.
     pub fn token(&self, name: &str) -> Option<String> {
-        self.tokens.load().get(name).cloned()
+        self.tokens.load().get(name).map(|token| token.text().to_owned())
     }
 
     /// Returns the last requests to them, the newest first, and how many wait.

@@ -7,30 +7,41 @@ use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_config::Web;
 use parlor_runtime::supervisor::{Door, Supervised};
+use parlor_runtime::webhooks::GivenToken;
 use tokio::sync::watch;
 
 use super::Host;
 use super::plugin::{Plugin, Standing};
 use crate::web::Counts;
 
+/// The number of accounts that are asked for a webhook before other tasks get their turn: strangers may ask as well.
+const AT_ONCE: usize = 64;
+
 /// The listening for webhooks: whether and where it is wanted, and how it goes.
 #[derive(Debug)]
 pub(crate) struct WebhookListening {
     wanted: watch::Receiver<usize>,
+    /// The number of plugins whose addresses are not read yet. A plugin counts on each account.
+    unread: watch::Receiver<usize>,
     section: watch::Sender<Web>,
     counts: Counts,
     fault: ArcSwapOption<String>,
 }
 
 impl WebhookListening {
-    pub(super) fn new(section: Web, wanted: watch::Receiver<usize>) -> Self {
+    pub(super) fn new(section: Web, wanted: watch::Receiver<usize>, unread: watch::Receiver<usize>) -> Self {
         let section = watch::Sender::new(section);
-        Self { wanted, section, counts: Counts::default(), fault: ArcSwapOption::empty() }
+        Self { wanted, unread, section, counts: Counts::default(), fault: ArcSwapOption::empty() }
     }
 
     /// Returns the number of plugins with webhooks, and signals each change. While it is not zero, a listener is needed.
     pub(crate) fn wanted(&self) -> watch::Receiver<usize> {
         self.wanted.clone()
+    }
+
+    /// Returns whether the addresses of all plugins that were started are read.
+    fn are_all_read(&self) -> bool {
+        *self.unread.borrow() == 0
     }
 
     /// Returns the section `[web]` of the configuration, and signals each change.
@@ -60,9 +71,25 @@ impl WebhookListening {
 }
 
 /// Returns the webhook with this name and secret of a plugin, if it may hear requests.
-pub(crate) async fn find(host: &Host, id: &PluginId, name: &str, token: &str) -> Option<Door> {
-    let plugins = host.plugins.lock().await;
-    plugins.get(id)?.supervised().find_map(|supervised| supervised.webhook(name, token))
+pub(crate) async fn find(host: &Host, id: &PluginId, name: &str, token: &GivenToken) -> Option<Door> {
+    // They are only collected under the lock, for which owners wait as well.
+    let candidates: Vec<_> = {
+        let plugins = host.plugins.lock().await;
+        plugins.get(id)?.supervised().filter_map(Supervised::candidate).collect()
+    };
+    first(&candidates, |candidate| candidate.door(name, token)).await
+}
+
+/// Returns the first that is found, and lets other tasks have their turn in between.
+async fn first<T, R>(candidates: &[T], find: impl Fn(&T) -> Option<R>) -> Option<R> {
+    for some in candidates.chunks(AT_ONCE) {
+        let found = some.iter().find_map(&find);
+        if found.is_some() {
+            return found;
+        }
+        tokio::task::yield_now().await;
+    }
+    None
 }
 
 /// Returns whether the addresses of all webhooks are known. While plugins are added, compiled or restarted, and until
@@ -72,34 +99,58 @@ pub(crate) async fn are_all_known(host: &Host) -> bool {
     if host.changing.try_lock().is_err() {
         return false;
     }
-    host.plugins.lock().await.values().all(has_all_webhooks)
+    let is_compiling = host.plugins.lock().await.values().any(will_have_webhooks);
+    // This comes after: what is no longer compiled has begun to read its addresses. They are counted, since strangers ask this
+    // as often as they like, and there may be many accounts.
+    !is_compiling && host.listening.are_all_read()
 }
 
-/// Returns whether each webhook that the plugin may have is there with its address.
-fn has_all_webhooks(plugin: &Plugin) -> bool {
-    match &plugin.standing {
-        Standing::Refused(_) => true,
-        Standing::Compiling { admitted, .. } => {
-            admitted.manifest.webhooks.is_empty() || !admitted.grants.has(Permission::WebhooksReceive)
-        }
-        Standing::Admitted { admitted, on, .. } => {
-            let mut names = admitted.manifest.webhooks.keys();
-            names.all(|name| {
-                let mut webhooks = on.values().filter_map(Supervised::webhooks);
-                webhooks.all(|webhooks| webhooks.token(name).is_some())
-            })
-        }
-    }
+/// Returns whether the plugin may have webhooks once it is compiled.
+fn will_have_webhooks(plugin: &Plugin) -> bool {
+    let Standing::Compiling { admitted, .. } = &plugin.standing else { return false };
+    !admitted.manifest.webhooks.is_empty() && admitted.grants.has(Permission::WebhooksReceive)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
+
+    #[test]
+    fn a_search_among_many_accounts_lets_other_tasks_have_their_turn() {
+        let asked = Cell::new(0);
+        let accounts = [(); 10 * AT_ONCE];
+        let ask = |_: &()| {
+            asked.set(asked.get() + 1);
+            (asked.get() == 9 * AT_ONCE + 1).then_some("found")
+        };
+        let mut search = pin!(first(&accounts, ask));
+        let mut context = Context::from_waker(Waker::noop());
+        for turn in 1..=9 {
+            assert!(search.as_mut().poll(&mut context).is_pending());
+            assert_eq!(asked.get(), turn * AT_ONCE);
+        }
+        assert_eq!(search.as_mut().poll(&mut context), Poll::Ready(Some("found")));
+        assert_eq!(asked.get(), 9 * AT_ONCE + 1);
+    }
+
+    #[test]
+    fn an_address_is_unknown_only_when_those_of_all_plugins_are_read() {
+        let (_wanted, wanted) = watch::channel(1);
+        let (plugins, unread) = watch::channel(1);
+        let listening = WebhookListening::new(Web::default(), wanted, unread);
+        assert!(!listening.are_all_read());
+        plugins.send_replace(0);
+        assert!(listening.are_all_read());
+    }
 
     #[test]
     fn a_listener_hears_of_each_reading_of_the_configuration_and_of_plugins_with_webhooks() {
         let (plugins, wanted) = watch::channel(0);
-        let listening = WebhookListening::new(Web::default(), wanted);
+        let listening = WebhookListening::new(Web::default(), wanted, watch::channel(0).1);
         let (mut wanted, mut section) = (listening.wanted(), listening.section());
         assert_eq!(*wanted.borrow_and_update(), 0);
         section.mark_unchanged();

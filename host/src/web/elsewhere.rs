@@ -12,7 +12,8 @@ use parlor_web::server::{Arrived, Memory, NoBody, Reply};
 use parlor_web::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 
-use super::{End, Head, Passage, busy, parts, refused, take};
+use super::address::parts;
+use super::{End, Head, Passage, busy, refused, take};
 use crate::cluster::{Serving, framed};
 use crate::host::{Host, webhooks};
 
@@ -70,7 +71,7 @@ pub(super) fn accounts(host: &Host) -> usize {
 }
 
 /// Finds a webhook on other nodes, unless it is here. `own` is how many accounts this node had before it looked for it
-/// here: one that has come since may have it.
+/// here: one that has come since may have it. Nobody is asked for a path that no webhook can have.
 pub(super) async fn find(host: &Host, is_here: bool, own: usize, path: &str) -> Place {
     let Some(member) = host.cluster.get().filter(|_| !is_here && parts(path).is_some()) else { return Place::Nowhere };
     let Ok(_place) = member.searches().try_acquire() else { return Place::Unknown };
@@ -149,7 +150,7 @@ async fn answer(host: &Host, bytes: &[u8], is_question: bool) -> Vec<u8> {
     let Some((question, body)) = framed::split(bytes) else { return written(refused(counts)) };
     let (Question::Find { path } | Question::Take { path, .. }) = &question;
     let door = match parts(path) {
-        Some((plugin, name, token)) => webhooks::find(host, &plugin, name, token).await,
+        Some((plugin, name, token)) => webhooks::find(host, &plugin, name, &token).await,
         None => None,
     };
     match question {

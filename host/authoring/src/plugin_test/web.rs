@@ -8,6 +8,7 @@ use parlor_plugins::setting::{Setting, SettingKind};
 use parlor_runtime::account::Shared;
 use parlor_runtime::account::web::{WebAnswer, WebRequest};
 use parlor_runtime::supervisor::{Reply, Supervised};
+use parlor_runtime::webhooks::GivenToken;
 use parlor_store::WebhookRequest;
 use serde_json::Value;
 
@@ -56,7 +57,8 @@ pub(super) fn bring(hooked: &Hooked, plugin: Option<&Supervised>, notes: &Notes)
         return Err(format!("the manifest has no [webhook.{name}]{near}"));
     }
     let token = plugin.webhooks().and_then(|webhooks| webhooks.token(&name)).unwrap_or_default();
-    let Some(door) = plugin.webhook(&name, &token) else {
+    let found = plugin.candidate().zip(GivenToken::of(&token));
+    let Some(door) = found.and_then(|(candidate, token)| candidate.door(&name, &token)) else {
         // The sender is refused, too.
         notes.put(Happened::Did(Action::Answered { webhook: name, status: 401, body: String::new() }));
         return Ok(());

@@ -100,7 +100,7 @@ fn address<T: Send + 'static>(accessor: &Accessor<T, Grouping>, name: &str) -> R
             "webhooks have no address: the owner has not set `listen` or `address` under [web]".to_owned(),
         )
     })?;
-    Ok(crate::webhooks::address(&base, &instance.plugin, name, token))
+    Ok(crate::webhooks::address(&base, &instance.plugin, name, token.text()))
 }
 
 #[cfg(test)]

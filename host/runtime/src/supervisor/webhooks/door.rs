@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use parlor_base::permission::Permission;
 use parlor_plugins::secret::FormerSecret;
-use parlor_plugins::webhook::{Given, Mode, Once, Unverified, Verification, VerifiedBy, Webhook, is_same};
+use parlor_plugins::webhook::{Given, Mode, Once, Unverified, Verification, VerifiedBy, Webhook};
 use parlor_store::{Acceptance, Accepted, TallyKind, Traffic, WebhookRequest};
 
 use super::super::{Shared, Supervised};
 use super::answering;
 use super::reply::{Reply, refused};
-use crate::webhooks::Webhooks;
+use crate::webhooks::{GivenToken, Webhooks};
+
+/// A plugin on one account that may have the webhook that a request names.
+pub struct Candidate(Arc<Shared>);
 
 /// A webhook of a running plugin, for requests to it.
 #[derive(Clone)]
@@ -22,27 +25,32 @@ pub struct Door {
 }
 
 impl Supervised {
+    /// Returns it as one that may have the webhook that a request names; `None` if it declares no webhooks.
+    pub fn candidate(&self) -> Option<Candidate> {
+        self.shared.webhooks.is_some().then(|| Candidate(Arc::clone(&self.shared)))
+    }
+
+    /// Returns its webhooks, if it declares any.
+    pub fn webhooks(&self) -> Option<Arc<Webhooks>> {
+        self.shared.webhooks.clone()
+    }
+}
+
+impl Candidate {
     /// Returns the webhook with this name and secret, if the plugin has it and may hear requests.
-    pub fn webhook(&self, name: &str, token: &str) -> Option<Door> {
-        let shared = &self.shared;
-        let tokens = shared.webhooks.as_ref().map(|webhooks| webhooks.tokens.load_full());
-        let right = tokens.as_ref().and_then(|tokens| tokens.get(name)).map_or("", String::as_str);
+    pub fn door(&self, name: &str, token: &GivenToken) -> Option<Door> {
+        let shared = &self.0;
+        let webhooks = shared.webhooks.as_ref()?;
         // Also of a webhook that is not there: the time must not tell which ones are.
-        let is_right = is_same(token.as_bytes(), right) && !right.is_empty();
+        let is_right = token.is(webhooks.tokens.load().get(name));
         let may_hear = shared.grants.load().has(Permission::WebhooksReceive);
-        let webhooks = shared.webhooks.as_ref().filter(|_| is_right && may_hear)?;
-        let webhook = webhooks.declared().get(name)?;
+        let webhook = webhooks.declared().get(name).filter(|_| is_right && may_hear)?;
         Some(Door {
             shared: Arc::clone(shared),
             webhooks: Arc::clone(webhooks),
             webhook: webhook.clone(),
             name: name.to_owned(),
         })
-    }
-
-    /// Returns its webhooks, if it declares any.
-    pub fn webhooks(&self) -> Option<Arc<Webhooks>> {
-        self.shared.webhooks.clone()
     }
 }
 
