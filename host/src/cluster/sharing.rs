@@ -115,19 +115,21 @@ impl Sharing {
         let base = progress.base.as_ref();
         let standing =
             Standing { revision: base.map(|base| base.revision), number: base.map(|base| base.number), trouble };
-        if progress.told.as_ref() == Some(&standing) {
-            return;
-        }
         if let Some(trouble) = &standing.trouble
-            && progress.told.as_ref().is_none_or(|told| told.trouble.as_ref() != Some(trouble))
+            && progress.logged.as_ref() != Some(trouble)
         {
             tracing::error!("{trouble}");
         }
-        match self.shared.report(&self.node, &standing).await {
-            Ok(()) => {}
-            Err(error) => tracing::debug!(%error, "this node could not report its version to the other nodes"),
+        progress.logged.clone_from(&standing.trouble);
+        if progress.told.as_ref() == Some(&standing) {
+            return;
         }
-        progress.told = Some(standing);
+        // A report may also come through of which this node hears no answer.
+        progress.told = None;
+        match self.shared.report(&self.node, &standing).await {
+            Ok(()) => progress.told = Some(standing),
+            Err(error) => tracing::debug!(%error, "this node reports its version to the other nodes again soon"),
+        }
     }
 
     /// Does one step after the other. Returns why something is not as it should be, although nothing failed.

@@ -28,6 +28,8 @@ pub(super) struct Progress {
     pub(super) base: Option<Base>,
     /// The last report to the other nodes; none if it may not have reached them.
     pub(super) told: Option<Standing>,
+    /// The trouble that was there last: the log says it once, also if a report has to be made again.
+    pub(super) logged: Option<String>,
     /// Why components are not here that the policy names, and when they were asked for.
     pub(super) lacking: Option<(String, Instant)>,
     /// The last change that was put aside, until a command is told of it.

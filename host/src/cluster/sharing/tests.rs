@@ -385,6 +385,25 @@ async fn an_older_version_that_was_put_back_changes_nothing_until_an_owner_decid
     node.stop().await;
 }
 
+/// Otherwise `parlor cluster status` would show what the node had before, until something changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_failed_is_made_again() {
+    let server = Server::start();
+    let home = Home::new(&server, "one");
+    let node = home.start().await;
+    let (state, shared) = server.shared().await;
+    // No record is written for a node without a name.
+    let mut sharing = Sharing::new(shared, &node.host.config(), "bots", "");
+    let (mut progress, trouble) = (Progress::default(), Some("of the test".to_owned()));
+    sharing.tell(&mut progress, trouble.clone()).await;
+    assert_eq!((&progress.told, &progress.logged), (&None, &trouble));
+    sharing.node = "one".to_owned();
+    sharing.tell(&mut progress, trouble.clone()).await;
+    assert_eq!(standings(&state).await, [(None, trouble.clone())]);
+    assert_eq!(progress.told.map(|told| told.trouble), Some(trouble));
+    node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_and_commands_stay_on_their_node() {
     let server = Server::start();
