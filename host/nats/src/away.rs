@@ -105,6 +105,11 @@ impl Standing {
     }
 }
 
+/// Returns the session that takes the place of one whose record cannot be read. It has no node that is known.
+fn unreadable() -> Session {
+    Session { node: "".into(), capacity: 0, beat: 0, state: SessionState::Draining }
+}
+
 /// Returns whether a record of an account is one of these.
 pub(crate) fn is_away(body: &[u8]) -> bool {
     serde_json::from_slice::<AnyAccount>(body).is_ok_and(|any| any.away.is_some())
@@ -233,20 +238,25 @@ impl State {
         let mut first = None;
         loop {
             let Some(stored) = self.stored(&subject).await? else { return Ok(Life::Over) };
-            let Ok(Decoded::Record(_, Value::Session(session))) = self.decode(&subject, stored.revision, &stored.body)
-            else {
-                let cause = "it is no record of a session".to_owned();
-                return Err(StateError::Unreadable { subject, revision: stored.revision, cause });
+            let session = match self.decode(&subject, stored.revision, &stored.body) {
+                Ok(Decoded::Record(_, Value::Session(session))) => Ok(session),
+                Ok(_) => {
+                    let cause = "it is no record of a session".to_owned();
+                    Err(StateError::Unreadable { subject: subject.clone(), revision: stored.revision, cause })
+                }
+                Err(error) => Err(error),
             };
-            if session.state == SessionState::Over {
+            if session.as_ref().is_ok_and(|session| session.state == SessionState::Over) {
                 return Ok(Life::Over);
             }
             let (seen, since) = *first.get_or_insert((stored.revision, clock::now()));
             if seen != stored.revision {
-                return Ok(Life::Renewed(session.node));
+                // One that cannot be read counts as well: a newer version may renew the session in another format.
+                return Ok(Life::Renewed(session?.node));
             }
             if clock::now() > since + patience {
-                return Ok(Life::Silent(session, seen));
+                // Nodes also end a session whose record cannot be read once nobody renews it.
+                return Ok(Life::Silent(session.unwrap_or_else(|_| unreadable()), seen));
             }
             sleep(PAUSE).await;
         }

@@ -21,11 +21,11 @@ use super::server::{KEY, LATER_KEY, Server, cluster, settings, with_keys};
 use super::soon;
 use crate::answer::Last;
 use crate::record::headers;
-use crate::state::ANSWER;
+use crate::state::{ANSWER, Decoded};
 use crate::{
     AccountHost, Added, Away, AwayRow, Cluster, Export, Import, Kind, Link, Look, Looker, MoveError, Mover,
-    NodeSettings, Permit, Record, Remover, Runner, State, Stores, Trouble, agree_on_keys, encrypt_remains_anew,
-    examine, read_log,
+    NodeSettings, Permit, Record, Remover, Runner, State, StateError, Stores, Trouble, agree_on_keys,
+    encrypt_remains_anew, examine, read_log,
 };
 
 fn bot() -> BareJid {
@@ -590,6 +590,45 @@ async fn an_account_whose_place_in_the_state_cannot_be_read_is_removed_and_repla
     assert!(matches!(other.import(ALL).await, Err(MoveError::State(_))));
     soon(other.mover.import(&mut other.file(), &bot(), true, &mut after(ALL))).await.unwrap();
     assert_eq!(add(&link).await, Added::Present);
+}
+
+/// It was damaged, or another program wrote it. No node may be there that would end the session.
+#[tokio::test]
+async fn an_account_of_a_session_that_cannot_be_read_is_replaced_once_nobody_renews_it() {
+    let server = Server::start();
+    let (house, link) = (House::filled(&server).await, server.link().await);
+    let (rows, looker) = (house.rows(), looker(&server, &cluster()).await);
+    let (state, id) = (state(&link).await, SessionId { process: 7, number: 1 });
+    let claim = Claim { session: Some(id), token: Token(1), weight: 1 };
+    state.put(&Key::Account(bot().as_str().into()), &Value::Claim(claim), 0, ANSWER).await.unwrap();
+    let subject = cluster().subject(&Key::Session(id));
+    state.overwrite(subject.clone(), "damaged".to_owned()).await.unwrap();
+    // As a newer version may do it.
+    let renewing = async {
+        for _ in 0_u64.. {
+            state.overwrite(subject.clone(), "{\"format\":2}".to_owned()).await.unwrap();
+        }
+    };
+    let (mut file, mut never, jid) = (house.file(), after(ALL), bot());
+    let refused = tokio::select! {
+        refused = soon(house.mover.import(&mut file, &jid, true, &mut never)) => refused.unwrap_err(),
+        () = renewing => unreachable!("it renews without end"),
+    };
+    assert!(matches!(&refused, MoveError::State(StateError::Unreadable { .. })), "{refused}");
+    drop(file);
+    house.has_all().await;
+    // Now nobody renews it.
+    assert_eq!(soon(looker.look(&house.file(), &bot(), true)).await.unwrap(), Look::Move { rows, replaces: true });
+    let done = soon(house.mover.import(&mut house.file(), &bot(), true, &mut after(ALL))).await.unwrap();
+    assert_eq!(done, Import::Moved { rows: Some(rows) });
+    let stored = state.stored(&subject).await.unwrap().unwrap();
+    let ended = state.decode(&subject, stored.revision, &stored.body).unwrap();
+    let is_over = |value: &Value| matches!(value, Value::Session(session) if session.state == SessionState::Over);
+    assert!(matches!(&ended, Decoded::Record(_, value) if is_over(value)), "{ended:?}");
+    let (stores, _folder) = node(&server).await;
+    let held = soon(stores.take_over(&bot(), Token(50))).await.unwrap();
+    has_all(held.store()).await;
+    soon(held.close()).await.unwrap();
 }
 
 /// The first node that starts with the new key does it.
