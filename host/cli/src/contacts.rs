@@ -32,7 +32,7 @@ enum ContactsCommand {
 #[derive(Debug, Args)]
 #[command(
     mut_arg("account", AccountRequest::of_one),
-    after_help = "`parlor contacts` lists the people who ask. In a cluster, name the account.\n\nExamples:\n  parlor contacts accept juliet@example.org\n  parlor contacts deny juliet@example.org --account main\n\nExit codes: 0 done, 1 nobody of this address asks, or it cannot be done, 4 no host runs, 2 wrong usage"
+    after_help = "`parlor contacts` lists the people who ask. If a person asks several accounts, name one.\n\nExamples:\n  parlor contacts accept juliet@example.org\n  parlor contacts deny juliet@example.org --account main\n\nExit codes: 0 done, 1 nobody of this address asks, or it cannot be done, 4 no host runs, 2 wrong usage"
 )]
 struct AnswerArgs {
     /// The address of the person.

@@ -23,7 +23,7 @@
 //! | `GET /v1/logs?plugin=ID&level=warn&lines=100&follow=true` | a JSON [`Line`](views::Line) for each line of the log; with `follow` it continues until the client disconnects |
 //! | `GET /v1/rooms` | [`Room`](views::Room)s of all accounts, or of `account`, with the plugins in them |
 //! | `GET /v1/rooms/show?room=JID&account=NAME` | one of them |
-//! | `GET /v1/contacts` | [`People`](views::People) of all accounts, or of `account` |
+//! | `GET /v1/contacts` | [`People`](views::People) of all accounts, or of `account`; with `jid` only this person |
 //! | `POST /v1/contacts/accept?jid=JID&account=NAME` | lets a person who asks see the account's presence, and answers like `contacts` |
 //! | `POST /v1/contacts/deny?jid=JID&account=NAME` | denies such a request, and answers likewise |
 //! | `POST /v1/rooms/join?room=JID&account=NAME` | enters a room, and answers with it; also `nick`, `bookmark` and `new` |

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hyper::StatusCode;
-use jid::BareJid;
 use parlor_base::escape::escape_untrusted;
 use parlor_config::{AccountName, Config};
 use parlor_nats::RequestError;
@@ -21,13 +20,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use self::merge::{Form, Merged};
 use self::passed::Given;
-use self::way::Way;
+use self::way::{Meant, Way};
 use super::http::Answer;
 use super::links;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::routes::Routes;
-use super::views::Room;
 use crate::cluster::Member;
 
 pub(super) use serving::serve;
@@ -54,11 +52,11 @@ pub(super) async fn answer(
     let mut to = way::way(&request)?;
     // Another node must not ask for a third one.
     request.query.remove("at");
-    if let Way::Knowing(address) = &to {
-        to = Way::Holder(knowing(routes, member, address, peer).await?);
+    if let Way::Meant(meant) = &to {
+        to = Way::Holder(account_of(routes, member, meant, peer).await?);
     }
     let account = match to {
-        Way::Here | Way::Knowing(_) => return routes.answer(request, client, peer).await,
+        Way::Here | Way::Meant(_) => return routes.answer(request, client, peer).await,
         Way::All => return all(routes, member, &request, peer).await,
         Way::Node(node) if node == member.node => return routes.answer(request, client, peer).await,
         Way::Node(node) => return pass(member, &node, &request, client, peer).await,
@@ -171,28 +169,28 @@ async fn of_all(routes: &Routes, member: &Member, request: &Request, peer: u32) 
     (Part { node: name, given: Ok(own) }, others)
 }
 
-/// Returns the account that knows an address, or the only one: as on a single host, but on whatever node it is.
-async fn knowing(routes: &Routes, member: &Member, address: &BareJid, peer: u32) -> Result<AccountName, Refusal> {
+/// Returns the account that is meant, or the only one: as on a single host, but on whatever node it is.
+async fn account_of(routes: &Routes, member: &Member, meant: &Meant, peer: u32) -> Result<AccountName, Refusal> {
     let config = routes.handle.host.config();
     if let (1, Some(name)) = (config.accounts.len(), config.accounts.keys().next()) {
         return Ok(name.clone());
     }
-    let (own, others) = of_all(routes, member, &way::show(address), peer).await;
-    let mut known = Vec::new();
-    for part in others.into_iter().chain([own]) {
+    let (own, others) = of_all(routes, member, &meant.question(), peer).await;
+    only(meant, others.into_iter().chain([own]))?.ok_or_else(|| unnamed(&config))
+}
+
+/// Returns the only account that is meant by the answers of all nodes; `None` if there are several, or none.
+fn only(meant: &Meant, parts: impl Iterator<Item = Part>) -> Result<Option<AccountName>, Refusal> {
+    let mut found = Vec::new();
+    for part in parts {
         match part.given {
-            Ok(Given { status: StatusCode::OK, body, .. }) => {
-                known.extend(serde_json::from_slice::<Room>(&body).ok().and_then(|room| room.account.parse().ok()));
-            }
+            Ok(Given { status: StatusCode::OK, body, .. }) => found.extend(meant.accounts(&body)),
             Ok(_) => {}
-            // It may have one that knows it, too.
+            // It may have one that is meant, too.
             Err(reason) => return Err(Refusal::NotDone(format!("{reason}; name the account with --account"))),
         }
     }
-    match known.pop() {
-        Some(name) if known.is_empty() => Ok(name),
-        _ => Err(unnamed(&config)),
-    }
+    Ok(found.pop().filter(|_| found.is_empty()))
 }
 
 fn unnamed(config: &Config) -> Refusal {
@@ -201,4 +199,47 @@ fn unnamed(config: &Config) -> Refusal {
         names.push("…".to_owned());
     }
     Refusal::Value(format!("name the account with --account: {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn part(status: StatusCode, body: &Value) -> Part {
+        Part { node: "one".to_owned(), given: Ok(Given { status, body: body.to_string().into() }) }
+    }
+
+    fn people(account: &str, jid: &str, asks: bool) -> Value {
+        let person =
+            json!({ "jid": jid, "name": "", "subscription": "none", "status": "offline", "asks": asks, "groups": [] });
+        json!({ "account": account, "known": true, "contacts": [person] })
+    }
+
+    #[test]
+    fn the_account_that_a_person_asks_is_found_on_any_node() {
+        let meant = Meant::AskedBy("juliet@example.org".parse().unwrap());
+        let of = |parts: Vec<Part>| only(&meant, parts.into_iter());
+        let asked = |account: &str| people(account, "juliet@example.org", true);
+        let contact = people("friend", "juliet@example.org", false);
+        let other = people("other", "romeo@example.org", true);
+        let first = || part(StatusCode::OK, &json!([contact, other]));
+        let found = of(vec![first(), part(StatusCode::OK, &json!([asked("main")]))]).unwrap();
+        assert_eq!(found, Some("main".parse().unwrap()));
+        // Nobody is asked, two are, or one node does not say.
+        assert_eq!(of(vec![first(), part(StatusCode::CONFLICT, &json!([asked("main")]))]).unwrap(), None);
+        assert_eq!(of(vec![part(StatusCode::OK, &json!([asked("main"), asked("two")]))]).unwrap(), None);
+        let silent = Part { node: "two".to_owned(), given: Err("node two does not answer".to_owned()) };
+        let refused = of(vec![part(StatusCode::OK, &json!([asked("main")])), silent]).unwrap_err();
+        assert_eq!(refused.to_string(), "node two does not answer; name the account with --account");
+    }
+
+    #[test]
+    fn the_account_that_knows_a_room_is_found_on_any_node() {
+        let meant = Meant::Knowing("hall@rooms.example.org".parse().unwrap());
+        let room = json!({ "account": "main", "room": "hall@rooms.example.org", "state": "joined", "kept": false });
+        let parts = vec![part(StatusCode::NOT_FOUND, &json!({ "error": "" })), part(StatusCode::OK, &room)];
+        assert_eq!(only(&meant, parts.into_iter()).unwrap(), Some("main".parse().unwrap()));
+    }
 }

@@ -212,15 +212,17 @@ pub(super) async fn leave(host: &Host, request: &Request, by: &By) -> Result<Roo
     Ok(current(host, &account, &jid).await)
 }
 
-/// Returns the contacts of all accounts, or of one.
+/// Returns the contacts of all accounts, or of one, or this person in them.
 pub(super) fn people(host: &Host, request: &Request) -> Result<Vec<People>, Refusal> {
-    Ok(accounts(host, request)?.iter().map(|account| people_of(account)).collect())
+    let only = request.value("jid").map(person).transpose()?;
+    Ok(accounts(host, request)?.iter().map(|account| people_of(account, only.as_ref())).collect())
 }
 
-fn people_of(account: &Shared) -> People {
+/// Returns the contacts of an account, or this one of them.
+fn people_of(account: &Shared, only: Option<&BareJid>) -> People {
     let snapshot = account.snapshot();
     let contacts = snapshot.contacts.iter().flat_map(|contacts| contacts.values());
-    let contacts = contacts.map(|one| Person {
+    let contacts = contacts.filter(|one| only.is_none_or(|only| one.jid == *only)).map(|one| Person {
         jid: one.jid.to_string(),
         name: escape_untrusted(&one.fullname, LONGEST),
         subscription: escape_untrusted(&one.subscription, LONGEST),
@@ -239,7 +241,7 @@ fn people_of(account: &Shared) -> People {
 /// Grants (`accepts`) or denies the request of a person to see an account's presence, and returns the contacts of the account.
 pub(super) async fn answer(host: &Host, request: &Request, accepts: bool, by: &By) -> Result<Vec<People>, Refusal> {
     let text = request.value("jid").ok_or_else(|| Refusal::Value("`jid` is the address of a person".to_owned()))?;
-    let jid = BareJid::new(text).map_err(|error| no_address(text, &error.to_string()))?;
+    let jid = person(text)?;
     let is_asked = |one: &Arc<Shared>| {
         let snapshot = one.snapshot();
         snapshot.contacts.as_ref().is_some_and(|all| all.get(&jid).is_some_and(|person| person.requesting))
@@ -256,7 +258,7 @@ pub(super) async fn answer(host: &Host, request: &Request, accepts: bool, by: &B
     let change = ChangeContact { jid, change: if accepts { ContactChange::Accept } else { ContactChange::Deny } };
     let changing = async { account.ask(Asker::Host, &Granted::HOST, change).await.map_err(|error| not_done(&error)) };
     audit::recorded(host, request, by, &[&account.name], changing).await?;
-    Ok(vec![people_of(&account)])
+    Ok(vec![people_of(&account, None)])
 }
 
 /// Sends a message to a room or a person, as the account.
@@ -300,6 +302,11 @@ fn not_done(error: &CallError) -> Refusal {
 
 fn no_address(text: &str, reason: &str) -> Refusal {
     Refusal::Value(format!("{:?} is no address: {reason}", escape_untrusted(text, LONGEST)))
+}
+
+/// Returns the address of a person.
+fn person(text: &str) -> Result<BareJid, Refusal> {
+    BareJid::new(text).map_err(|error| no_address(text, &error.to_string()))
 }
 
 /// Returns the room that a request names.

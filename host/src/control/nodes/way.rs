@@ -10,6 +10,7 @@ use parlor_session::Secret;
 use crate::control::http::{JSON, LINES};
 use crate::control::refusal::Refusal;
 use crate::control::request::Request;
+use crate::control::views::{People, Room};
 
 /// For which nodes a request is.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,10 +23,42 @@ pub(super) enum Way {
     Holder(AccountName),
     /// For one that has an account with this owner.
     Owner(BareJid),
-    /// For the one that has the account which knows this room or contact.
-    Knowing(BareJid),
+    /// For the one that has the account which is meant.
+    Meant(Meant),
     /// For all of them.
     All,
+}
+
+/// What tells which account a request means that names none.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Meant {
+    /// The account knows this room or contact.
+    Knowing(BareJid),
+    /// This person asks the account to be a contact.
+    AskedBy(BareJid),
+}
+
+impl Meant {
+    /// Returns the question by which nodes say which of their accounts may be meant.
+    pub(super) fn question(&self) -> Request {
+        match self {
+            Self::Knowing(address) => question(&["v1", "rooms", "show"], "room", address),
+            Self::AskedBy(person) => question(&["v1", "contacts"], "jid", person),
+        }
+    }
+
+    /// Returns the accounts that are meant by the answer of a node to this question.
+    pub(super) fn accounts(&self, answer: &[u8]) -> Vec<AccountName> {
+        let names = match self {
+            Self::Knowing(_) => serde_json::from_slice(answer).map(|room: Room| vec![room.account]),
+            Self::AskedBy(person) => serde_json::from_slice(answer).map(|mut all: Vec<People>| {
+                // A node with an earlier version answers with all contacts.
+                all.retain(|one| one.contacts.iter().any(|contact| contact.asks && contact.jid == person.as_str()));
+                all.into_iter().map(|one| one.account).collect()
+            }),
+        };
+        names.unwrap_or_default().into_iter().filter_map(|name| name.parse().ok()).collect()
+    }
 }
 
 /// Returns for which nodes a request is. A request with a value that cannot be read is for this node, which refuses it.
@@ -40,8 +73,9 @@ pub(super) fn way(request: &Request) -> Result<Way, Refusal> {
     Ok(match (is_get, &path[..]) {
         // Each node counts its entries by itself.
         (true, ["v1", "audit"]) if request.value("after").is_some() || has_one_number(request) => Way::Here,
-        (_, ["v1", "rooms", "show" | "join" | "leave"]) => met(request, "room", account),
-        (false, ["v1", "say"]) => met(request, "to", account),
+        (_, ["v1", "rooms", "show" | "join" | "leave"]) => met(request, "room", account, Meant::Knowing),
+        (false, ["v1", "say"]) => met(request, "to", account, Meant::Knowing),
+        (false, ["v1", "contacts", "accept" | "deny"]) => met(request, "jid", account, Meant::AskedBy),
         (false, ["v1", "web", "link"]) => {
             request.value("to").and_then(|to| BareJid::new(to).ok()).map_or(Way::Here, Way::Owner)
         }
@@ -52,9 +86,7 @@ pub(super) fn way(request: &Request) -> Result<Way, Refusal> {
         }
         // One account, which the path names or the query.
         (_, ["v1", "accounts", name, "keys", ..]) => name.parse().map_or(Way::Here, Way::Holder),
-        (false, ["v1", "plugins", _, "data", "import"] | ["v1", "contacts", "accept" | "deny"]) => {
-            account.map_or(Way::Here, Way::Holder)
-        }
+        (false, ["v1", "plugins", _, "data", "import"]) => account.map_or(Way::Here, Way::Holder),
         (true, ["v1", "rooms" | "contacts"])
         | (
             false,
@@ -127,22 +159,23 @@ fn is_for_all(is_get: bool, path: &[&str]) -> bool {
     }
 }
 
-/// Returns the way of a request about a room or a person.
-fn met(request: &Request, field: &str, account: Option<AccountName>) -> Way {
+/// Returns the way of a request about a room or a person. `meant` says which account it means if it names none.
+fn met(request: &Request, field: &str, account: Option<AccountName>, meant: fn(BareJid) -> Meant) -> Way {
     if let Some(account) = account {
         return Way::Holder(account);
     }
     // A name that cannot be one of an account is refused.
     let address = request.value(field).filter(|_| request.value("account").is_none());
-    address.and_then(|address| Jid::new(address).ok()).map_or(Way::Here, |jid| Way::Knowing(jid.to_bare()))
+    let address = address.and_then(|address| Jid::new(address).ok());
+    address.map_or(Way::Here, |jid| Way::Meant(meant(jid.to_bare())))
 }
 
-/// Returns the question for a room or a contact, which an account that knows it answers.
-pub(super) fn show(address: &BareJid) -> Request {
+/// Returns a question about an address.
+fn question(path: &[&str], field: &str, address: &BareJid) -> Request {
     Request {
         method: Method::GET,
-        path: ["v1", "rooms", "show"].map(str::to_owned).into(),
-        query: BTreeMap::from([("room".to_owned(), address.to_string())]),
+        path: path.iter().map(|part| (*part).to_owned()).collect(),
+        query: BTreeMap::from([(field.to_owned(), address.to_string())]),
         host: None,
         body: Secret::new(Vec::new()),
         by: None,
@@ -179,7 +212,7 @@ mod tests {
     }
 
     fn knowing(address: &str) -> Way {
-        Way::Knowing(address.parse().unwrap())
+        Way::Meant(Meant::Knowing(address.parse().unwrap()))
     }
 
     #[test]
@@ -199,6 +232,9 @@ mod tests {
             ("GET", "/v1/rooms?account=main", holder("main")),
             ("GET", "/v1/contacts?account=main", holder("main")),
             ("POST", "/v1/contacts/accept?jid=a@b&account=main", holder("main")),
+            ("POST", "/v1/contacts/accept?jid=a@b", Way::Meant(Meant::AskedBy("a@b".parse().unwrap()))),
+            ("POST", "/v1/contacts/deny?jid=a@b&account=%20", Way::Here),
+            ("POST", "/v1/contacts/deny", Way::Here),
             ("GET", "/v1/accounts/main/keys", holder("main")),
             ("POST", "/v1/accounts/main/keys/verify?jid=a@b", holder("main")),
             ("GET", "/v1/rooms/show?room=r@m", knowing("r@m")),
