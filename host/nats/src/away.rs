@@ -152,6 +152,12 @@ impl State {
         }
     }
 
+    /// Returns why no node may run this account, if so.
+    pub async fn away(&self, account: &str) -> Result<Option<Away>, StateError> {
+        let (standing, _) = self.standing(account).await?;
+        Ok(if let Standing::Away { why, .. } = standing { Some(why) } else { None })
+    }
+
     /// Keeps all nodes from running an account, if its record has this revision.
     pub(crate) async fn put_away(
         &self,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::BareJid;
-use parlor_nats::{Overview, Requests, State, StateError, Topic};
+use parlor_nats::{Away, Overview, Requests, State, StateError, Topic};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
@@ -70,6 +70,11 @@ impl Member {
     /// Returns the name of the node that has this account, if one has.
     pub(crate) async fn holder(&self, jid: &BareJid) -> Result<Option<String>, StateError> {
         self.state.holder(jid.as_str()).await
+    }
+
+    /// Returns why no node may run this account, if so.
+    pub(crate) async fn away(&self, jid: &BareJid) -> Result<Option<Away>, StateError> {
+        self.state.away(jid.as_str()).await
     }
 
     /// Returns what this node asks others by about webhooks, and hears them.

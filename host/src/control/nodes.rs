@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 use hyper::StatusCode;
 use parlor_base::escape::escape_untrusted;
 use parlor_config::{AccountName, Config};
-use parlor_nats::RequestError;
+use parlor_nats::{PutError, RequestError, StateError};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use self::merge::{Form, Merged};
@@ -83,14 +83,45 @@ async fn holder(routes: &Routes, member: &Member, name: &AccountName) -> Result<
     let (host, config) = (&routes.handle.host, routes.handle.host.config());
     let Some(account) = config.accounts.get(name).filter(|_| host.account(name).is_none()) else { return Ok(None) };
     let jid = account.link.jid.to_bare();
-    let node = member.holder(&jid).await.map_err(|error| Refusal::NotDone(error.to_string()))?;
+    let node = member.holder(&jid).await.map_err(|error| unread(&error))?;
     match node {
-        Some(node) if node != member.node => Ok(Some(node)),
-        Some(_) => Err(Refusal::NotDone(format!("account {name} starts on this node; try again in a moment"))),
-        None => Err(Refusal::NotDone(format!(
-            "account {name} goes from one node of the cluster to another; try again in a few seconds"
-        ))),
+        Some(node) if node != member.node => return Ok(Some(node)),
+        Some(_) => return Err(Refusal::Passing(format!("account {name} starts on this node; try again in a moment"))),
+        None => {}
     }
+    Err(match member.away(&jid).await.map_err(|error| unread(&error))? {
+        Some(why) => Refusal::NotDone(format!("no node may run account {name}: {why}")),
+        None => Refusal::Passing(format!(
+            "account {name} goes from one node of the cluster to another; try again in a few seconds"
+        )),
+    })
+}
+
+/// Returns the refusal if the state of the cluster cannot be read.
+fn unread(error: &StateError) -> Refusal {
+    let says = error.to_string();
+    match error {
+        StateError::Put(PutError::Unknown) | StateError::Silent(_) => Refusal::Passing(says),
+        _ => Refusal::NotDone(says),
+    }
+}
+
+/// Returns the refusal if another node has not answered.
+fn unanswered(error: &RequestError) -> Refusal {
+    let says = shown(error);
+    match error {
+        RequestError::Cut
+        | RequestError::Absent(_)
+        | RequestError::Silent(_)
+        | RequestError::Late(_)
+        // It may be busy.
+        | RequestError::Refused { .. } => Refusal::Passing(says),
+        RequestError::TooLarge { .. } | RequestError::Sealed { .. } | RequestError::Strange(_) => Refusal::NotDone(says),
+    }
+}
+
+fn shown(error: &RequestError) -> String {
+    escape_untrusted(&error.to_string(), LONGEST)
 }
 
 /// Has another node carry out a request.
@@ -112,10 +143,10 @@ async fn pass(
         let within = if request.method == hyper::Method::GET { QUESTION } else { CHANGE };
         ask(member, node, request, peer, within, std::future::pending()).await
     };
-    asked.map(|given| given.answer(way::kind(request))).map_err(Refusal::NotDone)
+    asked.map(|given| given.answer(way::kind(request))).map_err(|error| unanswered(&error))
 }
 
-/// Asks another node. The error is a sentence about why there is no answer.
+/// Asks another node.
 async fn ask(
     member: &Member,
     node: &str,
@@ -123,12 +154,10 @@ async fn ask(
     peer: u32,
     within: Duration,
     withdrawn: impl Future<Output = ()>,
-) -> Result<Given, String> {
+) -> Result<Given, RequestError> {
     let body = passed::write(request, peer);
-    let answer = member.requests().ask(node, &body, within, withdrawn).await;
-    let answer = answer.map_err(|error| escape_untrusted(&error.to_string(), LONGEST))?;
-    let strange = || escape_untrusted(&RequestError::Strange(node.to_owned()).to_string(), LONGEST);
-    passed::read_answer(&answer).ok_or_else(strange)
+    let answer = member.requests().ask(node, &body, within, withdrawn).await?;
+    passed::read_answer(&answer).ok_or_else(|| RequestError::Strange(node.to_owned()))
 }
 
 /// Has all nodes carry out a request, and puts their answers together.
@@ -158,7 +187,7 @@ async fn of_all(routes: &Routes, member: &Member, request: &Request, peer: u32) 
         let asked = others.map(|node| async move {
             let name = escape_untrusted(&node, LONGEST);
             let given = ask(member, &node, &way::of_node(request, &name), peer, within, std::future::pending()).await;
-            Part { node: name, given }
+            Part { node: name, given: given.map_err(|error| shown(&error)) }
         });
         join_all(asked).await
     };
@@ -233,6 +262,23 @@ mod tests {
         let silent = Part { node: "two".to_owned(), given: Err("node two does not answer".to_owned()) };
         let refused = of(vec![part(StatusCode::OK, &json!([asked("main")])), silent]).unwrap_err();
         assert_eq!(refused.to_string(), "node two does not answer; name the account with --account");
+    }
+
+    /// Commands ask again for a while then.
+    #[test]
+    fn what_may_pass_has_a_status_of_its_own() {
+        let node = || "two".to_owned();
+        let of = |error: RequestError| unanswered(&error).status().as_u16();
+        let reason = "it is busy with other requests; try again in a moment".to_owned();
+        let refused = RequestError::Refused { node: node(), reason };
+        let passing = [RequestError::Cut, RequestError::Absent(node()), RequestError::Silent(node())];
+        assert_eq!(passing.map(of), [503; 3]);
+        assert_eq!([RequestError::Late(node()), refused].map(of), [503; 2]);
+        assert_eq!([RequestError::Strange(node()), RequestError::TooLarge { found: 2, most: 1 }].map(of), [409; 2]);
+        let of = |error: StateError| unread(&error).status().as_u16();
+        assert_eq!([StateError::Silent(node()), StateError::Put(PutError::Unknown)].map(of), [503; 2]);
+        let damaged = StateError::Unreadable { subject: String::new(), revision: 7, cause: String::new() };
+        assert_eq!(of(damaged), 409);
     }
 
     #[test]

@@ -74,6 +74,9 @@ pub(super) enum Refusal {
     /// The account could not do it.
     #[error("{0}")]
     NotDone(String),
+    /// It cannot be done now, and may be soon: a node of the cluster does not answer, or the account goes to another one.
+    #[error("{0}")]
+    Passing(String),
     /// The account knows no such key.
     #[error(
         "{account} knows no such key of {jid}: `parlor keys {account} list` shows those that it has seen. If you copied the fingerprint right and it is none of them, have that person write to the account from that client, and look again"
@@ -150,7 +153,7 @@ impl Refusal {
             Self::LongBody => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unwritable(_) | Self::Store(_) | Self::Unrecorded(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoLength => StatusCode::NOT_IMPLEMENTED,
-            Self::Followers => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Followers | Self::Passing(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

@@ -61,15 +61,20 @@ fn next_part(entries: &mut Peekable<impl Iterator<Item = StoredValue>>) -> Vec<D
     part
 }
 
-/// Asks again for a while if the account goes to another node, or has just gone.
+/// Asks again for a while if the account goes to another node, or its node does not answer.
 fn patiently<T>(mut ask: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
     let until = Instant::now() + PATIENCE;
     loop {
         match ask() {
-            Err(ClientError::Refused { status: 404 | 409, .. }) if Instant::now() < until => sleep(PAUSE),
+            Err(error) if may_pass(&error) && Instant::now() < until => sleep(PAUSE),
             asked => return asked,
         }
     }
+}
+
+/// Returns whether the host has said that the request may be done soon.
+fn may_pass(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused { status: 503, .. })
 }
 
 /// Removes all that a plugin stored, on all configured accounts. Returns whether it had stored anything. The plugin must be installed
@@ -136,6 +141,20 @@ mod tests {
         }
         assert_eq!(found, all.into_iter().map(|one| (one.key, one.value)).collect::<Vec<_>>());
         assert_eq!(sizes[0], 2, "{sizes:?}");
+    }
+
+    #[test]
+    fn only_what_may_pass_is_asked_again() {
+        let refused = |status| ClientError::Refused { status, reason: "no".to_owned() };
+        assert!(may_pass(&refused(503)));
+        for status in [400, 404, 409, 500] {
+            let mut count = 0;
+            let asked = patiently(|| {
+                count += 1;
+                Err::<(), _>(refused(status))
+            });
+            assert!(asked.is_err() && count == 1, "{status}: {count}");
+        }
     }
 
     #[test]

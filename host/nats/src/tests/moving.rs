@@ -201,6 +201,7 @@ async fn an_account_goes_in_and_out_with_all_that_it_kept() {
     // As a claim that was given up.
     let (standing, revision) = state(&link).await.standing(bot().as_str()).await.unwrap();
     assert_eq!(standing.next_token(), Token(2));
+    assert_eq!(state(&link).await.away(bot().as_str()).await.unwrap(), None);
     state(&link).await.put_free(bot().as_str(), Token(12), 1, revision).await.unwrap();
 
     assert_eq!(two.export(ALL).await.unwrap(), Export::Moved { rows: Some(rows + 1) });
@@ -211,6 +212,7 @@ async fn an_account_goes_in_and_out_with_all_that_it_kept() {
     store.close().await;
     assert_eq!((kinds(&link).await, snapshots(&link).await), (vec![Kind::Anew], 0), "nothing is left of it");
     assert_eq!(add(&link).await, Added::Away(Away::Exported), "no node runs it by its file");
+    assert_eq!(state(&link).await.away(bot().as_str()).await.unwrap(), Some(Away::Exported));
     assert!(matches!(one.import(ALL).await, Err(MoveError::Gone { .. })));
     assert!(!one.may_run(), "it is at the other host");
     let third = House::new(&server).await;

@@ -85,7 +85,17 @@ fn is_installed(id: &PluginId) -> Refusal {
 
 fn account(host: &Host, name: &str) -> Result<Arc<Shared>, Refusal> {
     let name = name.parse::<AccountName>().map_err(|error| Refusal::Value(error.to_string()))?;
-    host.account(&name).ok_or_else(|| Refusal::NoAccount(name.to_string()))
+    host.account(&name).ok_or_else(|| missing(&name, host.config().accounts.contains_key(&name)))
+}
+
+/// Returns the refusal for an account that this host does not have now. One of its configuration goes to another node of the cluster, or
+/// starts here.
+fn missing(name: &AccountName, is_configured: bool) -> Refusal {
+    if is_configured {
+        Refusal::Passing(format!("account {name} is not on this node at this moment; try again in a few seconds"))
+    } else {
+        Refusal::NoAccount(name.to_string())
+    }
 }
 
 fn owner(account: &Shared, id: &PluginId) -> Owner {
@@ -110,6 +120,12 @@ fn entry(DataEntry { key, hex, expires }: DataEntry) -> Option<StoredValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_account_that_no_node_has_is_told_from_one_that_moves() {
+        let name = "main".parse().unwrap();
+        assert_eq!([true, false].map(|is_configured| missing(&name, is_configured).status().as_u16()), [503, 404]);
+    }
 
     #[test]
     fn entries_that_no_plugin_could_store_are_refused() {
