@@ -1,12 +1,21 @@
 //! Snapshots of accounts in an object store, so that logs stay short.
 //!
 //! The object is stored first, then named by a record of the log, and only then the records before it are removed. A
-//! node that is killed in between leaves nothing but garbage.
+//! node that is killed in between leaves nothing but garbage, which the next snapshot of the account removes.
+//!
+//! An object is uploaded here, and not by the library: that gives the parts of each upload a random subject, so nobody could tell which
+//! parts belong to an upload that was given up.
 
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use async_nats::HeaderMap;
+use async_nats::header::NATS_ROLLUP;
 use async_nats::jetstream::Context;
-use async_nats::jetstream::object_store::{Config, GetError, GetErrorKind, ObjectStore};
+use async_nats::jetstream::context::PublishError;
+use async_nats::jetstream::object_store::{
+    Config, DeleteErrorKind, GetError, GetErrorKind, ObjectInfo, ObjectOptions, ObjectStore,
+};
 use async_nats::jetstream::stream::StorageType;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -28,6 +37,10 @@ const TRANSFER: Duration = Duration::from_mins(1);
 /// How often a snapshot is asked for that is not there, and how long between: a follower may not have it yet.
 const ATTEMPTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(100);
+/// The largest part of an object, in bytes.
+const PART: usize = 128 << 10;
+/// How many objects of an account are looked at when garbage is removed. The rest has its turn the next time.
+const MOST_OBJECTS: usize = 1_000;
 
 /// A snapshot, as a record names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,38 +120,125 @@ impl Snapshots {
         }
         let sealed = self.cluster.seal(account).snapshot(up_to, &mut state);
         let (head, tag) = sealed.ok_or(SnapshotError::TooLarge { size })?;
-        let parts = [&head[..], &state, &tag];
+        let parts = [Bytes::copy_from_slice(&head), Bytes::from(state), Bytes::copy_from_slice(&tag)];
         let digest = parts.iter().fold(Sha256::new(), Sha256::chain_update).finalize();
-        let sha256 = hex::encode(digest);
+        let (sha256, written) = (hex::encode(digest), format!("SHA-256={}", URL_SAFE.encode(digest)));
         let name = format!("{}.{}.{sha256}", names::hash(account), up_to.revision);
-        let failed = |cause: String| SnapshotError::Server { name: name.clone(), cause };
-        let mut rest = parts[0].chain(parts[1]).chain(parts[2]);
-        let stored = timeout(TRANSFER, self.store.put(name.as_str(), &mut rest)).await;
-        stored.map_err(|_| failed("it took too long".to_owned()))?.map_err(|error| failed(error.to_string()))?;
-        Ok(Snapshot { name, sha256, revision: up_to.revision, number: up_to.number })
+        let cause = match timeout(TRANSFER, self.upload(&name, parts, written)).await {
+            Ok(Ok(())) => return Ok(Snapshot { name, sha256, revision: up_to.revision, number: up_to.number }),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it took too long".to_owned(),
+        };
+        // Otherwise the parts that have arrived would stay at least until the next snapshot.
+        self.remove(&name).await;
+        Err(SnapshotError::Server { name, cause })
+    }
+
+    /// Uploads an object. Its parts have its name in their subject, and nothing but the last message makes an object of them.
+    async fn upload(&self, name: &str, parts: [Bytes; 3], digest: String) -> Result<(), PublishError> {
+        let subject = self.parts_subject(name);
+        let (mut chunks, mut size) = (0, 0);
+        for mut rest in parts {
+            while !rest.is_empty() {
+                let part = rest.split_to(rest.len().min(PART));
+                (chunks, size) = (chunks + 1, size + part.len());
+                self.jetstream.publish(subject.clone(), part).await?.await?;
+            }
+        }
+        let info = ObjectInfo {
+            name: name.to_owned(),
+            description: None,
+            metadata: HashMap::new(),
+            headers: None,
+            options: Some(ObjectOptions { link: None, max_chunk_size: Some(PART) }),
+            bucket: self.bucket.clone(),
+            nuid: name.to_owned(),
+            size,
+            chunks,
+            modified: None,
+            digest: Some(digest),
+            deleted: false,
+        };
+        // There is nothing in it that JSON cannot have.
+        let info = serde_json::to_vec(&info).unwrap_or_default();
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_ROLLUP, "sub");
+        self.jetstream.publish_with_headers(self.end_subject(name), headers, info.into()).await?.await?;
+        Ok(())
+    }
+
+    /// Returns the subject of the parts of an object.
+    fn parts_subject(&self, name: &str) -> String {
+        format!("$O.{}.C.{name}", self.bucket)
+    }
+
+    /// Returns the subject of the last message of an object, which describes it.
+    fn end_subject(&self, name: &str) -> String {
+        format!("$O.{}.M.{}", self.bucket, URL_SAFE.encode(name))
     }
 
     /// Removes a snapshot that another took the place of. If that fails, it is garbage, and does no harm.
     pub(crate) async fn forget(&self, snapshot: &Snapshot) {
-        let Self { store, jetstream, bucket, .. } = self;
-        if store.delete(&snapshot.name).await.is_err() {
+        self.remove(&snapshot.name).await;
+    }
+
+    /// Removes an object, or what there is of one that was not uploaded to its end.
+    async fn remove(&self, name: &str) {
+        // An earlier version gave parts other subjects, which the library reads from the last message.
+        if let Err(error) = self.store.delete(name).await
+            && error.kind() != DeleteErrorKind::NotFound
+        {
             return;
         }
         // A message is left that says so. It would stay for good, since no other snapshot has that name.
-        let subject = format!("$O.{bucket}.M.{}", URL_SAFE.encode(&snapshot.name));
-        if let Ok(stream) = jetstream.get_stream_no_info(format!("OBJ_{bucket}")).await {
+        self.purge(self.end_subject(name)).await;
+        self.purge(self.parts_subject(name)).await;
+    }
+
+    async fn purge(&self, subject: String) {
+        if let Ok(stream) = self.jetstream.get_stream_no_info(format!("OBJ_{}", self.bucket)).await {
             _ = stream.purge().filter(subject).await;
         }
     }
 
-    /// Removes all snapshots of an account, also those that no record names, except this one.
+    /// Removes all snapshots of an account, also those that no record names and what uploads left that were given up, except this
+    /// one.
     pub(crate) async fn forget_all(&self, account: &str, but: Option<&Snapshot>) -> Result<(), SnapshotError> {
-        for (name, _) in self.all_of(account).await? {
-            if but.is_none_or(|but| but.name != name) {
-                self.forget(&Snapshot { name, sha256: String::new(), revision: 0, number: 0 }).await;
+        let mut names = self.begun_of(account).await?;
+        names.extend(self.all_of(account).await?.into_iter().map(|(name, _)| name));
+        for name in names.iter().filter(|name| but.is_none_or(|but| but.name != **name)) {
+            self.remove(name).await;
+        }
+        Ok(())
+    }
+
+    /// Removes what is left of snapshots of an account that include less than this one, which the log names: those that no record names,
+    /// and what uploads left that were given up.
+    ///
+    /// A later holder, of which this one may not know yet, has all that is in this one. So nothing of that holder is removed.
+    pub(crate) async fn forget_before(&self, account: &str, named: &Snapshot) -> Result<(), SnapshotError> {
+        for name in self.begun_of(account).await? {
+            if revision_in(&name).is_some_and(|revision| revision < named.revision) {
+                self.remove(&name).await;
             }
         }
         Ok(())
+    }
+
+    /// Returns the names of the objects of an account of which there are parts.
+    async fn begun_of(&self, account: &str) -> Result<BTreeSet<String>, SnapshotError> {
+        let (begin, hash) = (self.parts_subject(""), names::hash(account));
+        let failed = |cause: String| SnapshotError::Server { name: format!("{hash}."), cause };
+        let stream = self.jetstream.get_stream_no_info(format!("OBJ_{}", self.bucket)).await;
+        let stream = stream.map_err(|error| failed(error.to_string()))?;
+        let subjects = stream.info_with_subjects(format!("{begin}{hash}.>")).await;
+        let mut subjects = subjects.map_err(|error| failed(error.to_string()))?.take(MOST_OBJECTS);
+        let mut names = BTreeSet::new();
+        while let Some(subject) = subjects.next().await {
+            let (subject, _) = subject.map_err(|error| failed(error.to_string()))?;
+            names.extend(subject.strip_prefix(&begin).map(str::to_owned));
+        }
+        Ok(names)
     }
 
     /// Returns how many snapshots there are of an account, and the sum of their sizes.
@@ -196,6 +296,11 @@ impl Snapshots {
         object.take(most + 1).read_to_end(&mut state).await.map_err(|error| failed(error.to_string()))?;
         Ok(state)
     }
+}
+
+/// Returns the last record that the snapshot of this name includes.
+fn revision_in(name: &str) -> Option<u64> {
+    name.split('.').nth(1)?.parse().ok()
 }
 
 impl std::fmt::Debug for Snapshots {

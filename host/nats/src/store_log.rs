@@ -254,6 +254,9 @@ impl Snapshotter {
         if let Some(replaced) = replaced {
             snapshots.forget(&replaced).await;
         }
+        if let Err(error) = snapshots.forget_before(name, &snapshot).await {
+            tracing::debug!(account = name, %error, "what uploads left in NATS is removed with the next snapshot");
+        }
         Ok(true)
     }
 }

@@ -1,11 +1,15 @@
 //! Snapshots of accounts.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use parlor_cluster::Token;
 
 use super::server::{Server, cluster};
 use super::soon;
 use crate::log::forget_before;
+use crate::names::hash;
 use crate::{AccountLog, Kind, Link, Position, Record, Snapshot, SnapshotError, Snapshots, read_log};
 
 const ACCOUNT: &str = "bot@example.org";
@@ -69,4 +73,58 @@ async fn a_snapshot_that_was_changed_is_an_error() {
     assert!(matches!(soon(snapshots.fetch(ACCOUNT, &kept)).await, Err(SnapshotError::Changed { .. })));
     let strange = Record { body: Bytes::from_static(b"{}"), ..records.pop().unwrap() };
     assert!(matches!(Snapshot::of(&strange), Err(SnapshotError::Name(_))));
+}
+
+/// The stream of the object store.
+const STREAM: &str = "OBJ_PARLOR_c_SNAPSHOTS";
+
+/// Returns the objects of which there are parts.
+async fn begun(link: &Link) -> BTreeSet<String> {
+    let stream = link.jetstream.get_stream(STREAM).await.unwrap();
+    let all: Vec<(String, usize)> =
+        stream.info_with_subjects("$O.PARLOR_c_SNAPSHOTS.C.>").await.unwrap().try_collect().await.unwrap();
+    let names = all.iter().map(|(subject, _)| subject.strip_prefix("$O.PARLOR_c_SNAPSHOTS.C.").unwrap().to_owned());
+    names.collect()
+}
+
+/// As if there was no room for all of it.
+#[tokio::test]
+async fn an_upload_that_fails_leaves_nothing() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let snapshots = Snapshots::open(&link, &cluster).await.unwrap();
+    let mut config = link.jetstream.get_stream(STREAM).await.unwrap().cached_info().config.clone();
+    config.max_messages = 3;
+    link.jetstream.update_stream(&config).await.unwrap();
+    let up_to = Position { revision: 7, number: 7 };
+    let error = soon(snapshots.store(ACCOUNT, up_to, vec![7; 1 << 20])).await.unwrap_err();
+    assert!(matches!(&error, SnapshotError::Server { .. }), "{error}");
+    let state = link.jetstream.get_stream(STREAM).await.unwrap().cached_info().state.clone();
+    assert_eq!((state.messages, state.last_sequence), (0, 3), "three parts were there");
+}
+
+/// As if its node was killed.
+#[tokio::test]
+async fn what_an_upload_left_is_removed_with_the_next_snapshot_or_with_the_account() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let snapshots = Snapshots::open(&link, &cluster).await.unwrap();
+    // One that was stored to its end, and that no record names.
+    soon(snapshots.store(ACCOUNT, Position { revision: 6, number: 6 }, b"state".to_vec())).await.unwrap();
+    let named = soon(snapshots.store(ACCOUNT, Position { revision: 9, number: 9 }, b"state".to_vec())).await.unwrap();
+    let (own, other) = (hash(ACCOUNT), hash("other@example.org"));
+    let [earlier, later, of_other] = [format!("{own}.4.a"), format!("{own}.9.a"), format!("{other}.4.a")];
+    for name in [&earlier, &later, &of_other] {
+        let subject = format!("$O.PARLOR_c_SNAPSHOTS.C.{name}");
+        link.jetstream.publish(subject, Bytes::from_static(b"part")).await.unwrap().await.unwrap();
+    }
+    assert_eq!(begun(&link).await.len(), 5);
+    soon(snapshots.forget_before(ACCOUNT, &named)).await.unwrap();
+    let left = begun(&link).await;
+    // A later holder may be about to store its own.
+    assert!(left.len() == 3 && left.contains(&later) && left.contains(&of_other), "{left:?}");
+    assert_eq!(soon(snapshots.fetch(ACCOUNT, &named)).await.unwrap(), b"state");
+    assert_eq!(snapshots.sizes(ACCOUNT).await.unwrap().0, 1);
+    soon(snapshots.forget_all(ACCOUNT, None)).await.unwrap();
+    assert_eq!(begun(&link).await, BTreeSet::from([of_other]));
 }

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::proxy::Proxy;
 use super::server::{Server, cluster, settings};
 use super::soon;
+use crate::names::hash;
 use crate::stores::COPIES;
 use crate::{
     AccountLog, CopyError, Held, Kind, Link, LogError, MOST_IN_A_RECORD, Record, SnapshotError, Stores, TakeOverError,
@@ -339,6 +340,23 @@ fn what_a_snapshot_may_have_replaced_is_read_again_and_what_is_lost_is_tried_rar
     let silent = SnapshotError::Server { name: "n".to_owned(), cause: "it took too long".to_owned() };
     let silent = TakeOverError::from(silent);
     assert!(!silent.may_be_replaced() && !silent.needs_owner());
+}
+
+/// A node was killed while it stored a snapshot.
+#[tokio::test]
+async fn the_snapshot_of_an_account_removes_what_an_upload_left() {
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let node = Node::over(&link).await;
+    let subject = format!("$O.PARLOR_c_SNAPSHOTS.C.{}.1.a", hash(bot().as_str()));
+    link.jetstream.publish(subject.clone(), "part".into()).await.unwrap().await.unwrap();
+    let objects = link.jetstream.get_stream("OBJ_PARLOR_c_SNAPSHOTS").await.unwrap();
+    assert!(objects.get_last_raw_message_by_subject(&subject).await.is_ok());
+    let held = node.take_over(1).await;
+    soon(write(held.store().clone(), "k0".to_owned())).await.unwrap();
+    soon(held.close()).await.unwrap();
+    assert_eq!(node.stores.snapshots.sizes(bot().as_str()).await.unwrap().0, 1);
+    assert!(objects.get_last_raw_message_by_subject(&subject).await.is_err(), "it is still there");
 }
 
 /// Its holder made a snapshot, and NATS has lost that and nothing else.
