@@ -121,6 +121,14 @@ pub enum StreamError {
         /// The value that it must have.
         needed: String,
     },
+    /// It had been there, and was created again.
+    #[error(
+        "the stream {stream} was gone from NATS, and was created again, empty: find out who deleted it; if accounts have lost what they kept, take them from a backup (parlor cluster import NAME --replace)"
+    )]
+    Gone {
+        /// The name of the stream.
+        stream: String,
+    },
 }
 
 /// The reason why a write was not acknowledged.
@@ -391,6 +399,9 @@ pub enum SnapshotError {
     /// The log did not take the record of it, so it does not count.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The stream of the object store was gone, or cannot be used.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
     /// A record that names a snapshot cannot be read.
     #[error(
         "a record names a snapshot as {0:?}, which parlor does not write; a newer version or another program wrote it"
@@ -414,6 +425,9 @@ pub enum TakeOverError {
     /// Its log cannot be written or read.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The stream of its log was gone, or cannot be used.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
     /// Its snapshot cannot be fetched.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -435,18 +449,6 @@ pub enum TakeOverError {
         /// The number that it should be.
         expected: u64,
     },
-}
-
-impl LogError {
-    /// Returns the error of a message of a log that is no record.
-    pub(crate) fn of_record(subject: &str, revision: Revision, cause: RecordError) -> Self {
-        let subject = subject.to_owned();
-        match cause {
-            RecordError::Key(key) => Self::Key { subject, revision, key },
-            RecordError::Changed => Self::Changed { subject, revision },
-            cause => Self::Foreign { subject, revision, cause },
-        }
-    }
 }
 
 impl TakeOverError {

@@ -262,6 +262,18 @@ impl AccountLog {
     }
 }
 
+impl LogError {
+    /// Returns the error of a message of a log that is no record.
+    pub(crate) fn of_record(subject: &str, revision: Revision, cause: RecordError) -> Self {
+        let subject = subject.to_owned();
+        match cause {
+            RecordError::Key(key) => Self::Key { subject, revision, key },
+            RecordError::Changed => Self::Changed { subject, revision },
+            cause => Self::Foreign { subject, revision, cause },
+        }
+    }
+}
+
 /// Reads the records of an account's log in their order, from the first one to the last one that is there at the begin.
 pub async fn read_log(link: &Link, cluster: &Cluster, account: &str, each: impl FnMut(Record)) -> Result<(), LogError> {
     let (stream, subject) = cluster.log(account);

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::header::NATS_ROLLUP;
-use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::object_store::{
     Config, DeleteErrorKind, GetError, GetErrorKind, ObjectInfo, ObjectOptions, ObjectStore,
@@ -27,10 +26,11 @@ use tokio::io::AsyncReadExt as _;
 use tokio::time::{sleep, timeout};
 
 use crate::connect::Link;
-use crate::error::SnapshotError;
+use crate::error::{SnapshotError, StreamError};
 use crate::names::{self, Cluster};
 use crate::record::{Kind, MOST_IN_A_SNAPSHOT, Position, Record};
 use crate::seal::{OVERHEAD, OpenError};
+use crate::streams::is_gone;
 
 /// How long storing or fetching may take.
 const TRANSFER: Duration = Duration::from_mins(1);
@@ -91,7 +91,7 @@ impl Snapshot {
 #[derive(Clone)]
 pub struct Snapshots {
     store: ObjectStore,
-    jetstream: Context,
+    link: Link,
     bucket: String,
     cluster: Cluster,
 }
@@ -104,7 +104,7 @@ impl Snapshots {
         let store = link.jetstream.create_object_store(config).await;
         let failed = |cause: String| SnapshotError::Server { name: bucket.clone(), cause };
         let store = store.map_err(|error| failed(error.to_string()))?;
-        Ok(Self { store, jetstream: link.jetstream.clone(), bucket, cluster: cluster.clone() })
+        Ok(Self { store, link: link.clone(), bucket, cluster: cluster.clone() })
     }
 
     /// Encrypts and stores an account's state as it is after the record `up_to`. It counts once a record of the log names it.
@@ -129,9 +129,27 @@ impl Snapshots {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it took too long".to_owned(),
         };
+        let failure = self.failure(name.clone(), cause).await;
         // Otherwise the parts that have arrived would stay at least until the next snapshot.
         self.remove(&name).await;
-        Err(SnapshotError::Server { name, cause })
+        Err(failure)
+    }
+
+    /// Returns the error of a request that has failed. If the stream of the object store is gone from NATS, it is created again.
+    async fn failure(&self, name: String, cause: String) -> SnapshotError {
+        let stream = self.stream();
+        if !is_gone(&self.link, &stream).await {
+            return SnapshotError::Server { name, cause };
+        }
+        match Self::open(&self.link, &self.cluster).await {
+            Ok(_) => StreamError::Gone { stream }.into(),
+            Err(error) => error,
+        }
+    }
+
+    /// Returns the name of the stream in which the object store is.
+    fn stream(&self) -> String {
+        format!("OBJ_{}", self.bucket)
     }
 
     /// Uploads an object. Its parts have its name in their subject, and nothing but the last message makes an object of them.
@@ -142,7 +160,7 @@ impl Snapshots {
             while !rest.is_empty() {
                 let part = rest.split_to(rest.len().min(PART));
                 (chunks, size) = (chunks + 1, size + part.len());
-                self.jetstream.publish(subject.clone(), part).await?.await?;
+                self.link.jetstream.publish(subject.clone(), part).await?.await?;
             }
         }
         let info = ObjectInfo {
@@ -163,7 +181,7 @@ impl Snapshots {
         let info = serde_json::to_vec(&info).unwrap_or_default();
         let mut headers = HeaderMap::new();
         headers.insert(NATS_ROLLUP, "sub");
-        self.jetstream.publish_with_headers(self.end_subject(name), headers, info.into()).await?.await?;
+        self.link.jetstream.publish_with_headers(self.end_subject(name), headers, info.into()).await?.await?;
         Ok(())
     }
 
@@ -196,7 +214,7 @@ impl Snapshots {
     }
 
     async fn purge(&self, subject: String) {
-        if let Ok(stream) = self.jetstream.get_stream_no_info(format!("OBJ_{}", self.bucket)).await {
+        if let Ok(stream) = self.link.jetstream.get_stream_no_info(self.stream()).await {
             _ = stream.purge().filter(subject).await;
         }
     }
@@ -229,7 +247,7 @@ impl Snapshots {
     async fn begun_of(&self, account: &str) -> Result<BTreeSet<String>, SnapshotError> {
         let (begin, hash) = (self.parts_subject(""), names::hash(account));
         let failed = |cause: String| SnapshotError::Server { name: format!("{hash}."), cause };
-        let stream = self.jetstream.get_stream_no_info(format!("OBJ_{}", self.bucket)).await;
+        let stream = self.link.jetstream.get_stream_no_info(self.stream()).await;
         let stream = stream.map_err(|error| failed(error.to_string()))?;
         let subjects = stream.info_with_subjects(format!("{begin}{hash}.>")).await;
         let mut subjects = subjects.map_err(|error| failed(error.to_string()))?.take(MOST_OBJECTS);
@@ -288,7 +306,7 @@ impl Snapshots {
                 Ok(object) => break object,
                 Err(error) if is_missing(&error) && attempts.next().is_some() => sleep(PAUSE).await,
                 Err(error) if is_missing(&error) => return Err(SnapshotError::Missing { name: name.to_owned() }),
-                Err(error) => return Err(failed(error.to_string())),
+                Err(error) => return Err(self.failure(name.to_owned(), error.to_string()).await),
             }
         };
         let most = u64::try_from(MOST_IN_A_SNAPSHOT + OVERHEAD).unwrap_or(u64::MAX);

@@ -22,6 +22,7 @@ use crate::pulse::Pulse;
 use crate::record::{Kind, Record, RecordError};
 use crate::snapshots::{Snapshot, Snapshots};
 use crate::store_log::{self, Snapshotter, Tail};
+use crate::streams::{create_log_again, says_gone};
 
 /// How often a log is read again in which records are missing: the holder before may have removed those that its snapshot
 /// has just replaced.
@@ -66,8 +67,19 @@ impl Stores {
 
     /// Takes over an account with the token of its claim. From then on, all earlier holders are refused.
     ///
-    /// It can be given up at any time; the account is then taken over by a later call, here or elsewhere.
+    /// It can be given up at any time; the account is then taken over by a later call, here or elsewhere. If the stream of its log is gone
+    /// from NATS, it is created again, and the next call takes the account over.
     pub async fn take_over(&self, account: &BareJid, token: Token) -> Result<Held, TakeOverError> {
+        match self.take(account, token).await {
+            Err(
+                TakeOverError::Log(LogError::Put(error))
+                | TakeOverError::Snapshot(SnapshotError::Log(LogError::Put(error))),
+            ) if says_gone(&error) => Err(create_log_again(&self.link, &self.cluster, account.as_str()).await.into()),
+            taken => taken,
+        }
+    }
+
+    async fn take(&self, account: &BareJid, token: Token) -> Result<Held, TakeOverError> {
         let log = AccountLog::open(&self.link, &self.cluster, account.as_str(), token).await?;
         let fence = log.position().revision;
         let mut attempts = 1..ATTEMPTS;

@@ -4,14 +4,19 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 
+use crate::answer::Last;
 use crate::connect::Link;
-use crate::error::StreamError;
+use crate::error::{PutError, StreamError};
 use crate::names::Cluster;
+use crate::state::ANSWER;
 
 /// The largest message of a log: a record and its headers.
 const MOST_IN_A_LOG: i32 = 1024 * 1024;
 /// The largest record of a session or claim, headers included.
 pub(crate) const MOST_IN_THE_STATE: i32 = 8 * 1024;
+
+/// The error of a stream that is not there.
+const NO_STREAM: u32 = 10_059;
 
 /// How long a server looks for repeated messages. Parlor sends no ids that it could know them by.
 const DUPLICATES: Duration = Duration::from_mins(2);
@@ -28,6 +33,29 @@ pub async fn prepare(link: &Link, cluster: &Cluster) -> Result<(), StreamError> 
 /// Does the same for the stream of sessions and claims.
 pub(crate) async fn prepare_state(link: &Link, cluster: &Cluster) -> Result<(), StreamError> {
     make(link, state(link.replicas, cluster)).await
+}
+
+/// Returns whether NATS has refused something because the stream for it is not there.
+pub(crate) fn says_gone(error: &PutError) -> bool {
+    matches!(error, PutError::Server { code: NO_STREAM, .. })
+}
+
+/// Returns whether NATS says that it has no stream of this name.
+pub(crate) async fn is_gone(link: &Link, stream: &str) -> bool {
+    // No record has this subject.
+    let answer = link.last(stream, stream, ANSWER).await;
+    matches!(answer, Ok(Last::Failed(error)) if says_gone(&error))
+}
+
+/// Creates the stream of an account's log again. Returns the error for its owner, who is told in any case.
+pub(crate) async fn create_log_again(link: &Link, cluster: &Cluster, account: &str) -> StreamError {
+    let (gone, _) = cluster.log(account);
+    for (stream, subjects) in cluster.log_streams().filter(|(stream, _)| *stream == gone) {
+        if let Err(error) = make(link, log(link.replicas, stream, subjects)).await {
+            return error;
+        }
+    }
+    StreamError::Gone { stream: gone }
 }
 
 fn state(replicas: usize, cluster: &Cluster) -> Config {

@@ -10,7 +10,7 @@ use super::server::{Server, cluster};
 use super::soon;
 use crate::log::forget_before;
 use crate::names::hash;
-use crate::{AccountLog, Kind, Link, Position, Record, Snapshot, SnapshotError, Snapshots, read_log};
+use crate::{AccountLog, Kind, Link, Position, Record, Snapshot, SnapshotError, Snapshots, StreamError, read_log};
 
 const ACCOUNT: &str = "bot@example.org";
 
@@ -127,4 +127,24 @@ async fn what_an_upload_left_is_removed_with_the_next_snapshot_or_with_the_accou
     assert_eq!(snapshots.sizes(ACCOUNT).await.unwrap().0, 1);
     soon(snapshots.forget_all(ACCOUNT, None)).await.unwrap();
     assert_eq!(begun(&link).await, BTreeSet::from([of_other]));
+}
+
+/// Somebody deleted it.
+#[tokio::test]
+async fn an_object_store_that_is_gone_is_created_again() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let snapshots = Snapshots::open(&link, &cluster).await.unwrap();
+    let (up_to, state) = (Position { revision: 7, number: 7 }, || b"state".to_vec());
+    let is_gone = |error: &SnapshotError| matches!(error, SnapshotError::Stream(StreamError::Gone { stream }) if stream == STREAM);
+    link.jetstream.delete_stream(STREAM).await.unwrap();
+    let error = soon(snapshots.store(ACCOUNT, up_to, state())).await.unwrap_err();
+    assert!(is_gone(&error), "{error}");
+    let kept = soon(snapshots.store(ACCOUNT, up_to, state())).await.unwrap();
+    assert_eq!(soon(snapshots.fetch(ACCOUNT, &kept)).await.unwrap(), state());
+    link.jetstream.delete_stream(STREAM).await.unwrap();
+    let error = soon(snapshots.fetch(ACCOUNT, &kept)).await.unwrap_err();
+    assert!(is_gone(&error), "{error}");
+    let error = soon(snapshots.fetch(ACCOUNT, &kept)).await.unwrap_err();
+    assert!(matches!(error, SnapshotError::Missing { .. }), "{error}");
 }

@@ -19,8 +19,8 @@ use super::soon;
 use crate::names::hash;
 use crate::stores::COPIES;
 use crate::{
-    AccountLog, CopyError, Held, Kind, Link, LogError, MOST_IN_A_RECORD, Record, SnapshotError, Stores, TakeOverError,
-    prepare, read_log,
+    AccountLog, CopyError, Held, Kind, Link, LogError, MOST_IN_A_RECORD, Record, SnapshotError, Stores, StreamError,
+    TakeOverError, prepare, read_log,
 };
 
 const QUOTA: u64 = 64 << 20;
@@ -340,6 +340,26 @@ fn what_a_snapshot_may_have_replaced_is_read_again_and_what_is_lost_is_tried_rar
     let silent = SnapshotError::Server { name: "n".to_owned(), cause: "it took too long".to_owned() };
     let silent = TakeOverError::from(silent);
     assert!(!silent.may_be_replaced() && !silent.needs_owner());
+}
+
+/// Somebody deleted it. Before, its accounts were down until a node was started.
+#[tokio::test]
+async fn the_stream_of_a_log_that_is_gone_is_created_again_and_the_owner_is_told() {
+    let server = Server::start();
+    let (link, _) = server.cluster().await;
+    let node = Node::over(&link).await;
+    let held = node.take_over(1).await;
+    soon(write(held.store().clone(), "k0".to_owned())).await.unwrap();
+    let (stream, _) = cluster().log(bot().as_str());
+    link.jetstream.delete_stream(&stream).await.unwrap();
+    assert!(soon(write(held.store().clone(), "k1".to_owned())).await.is_err());
+    held.kill();
+    let error = soon(node.stores.take_over(&bot(), Token(2))).await.unwrap_err();
+    let is_told = matches!(&error, TakeOverError::Stream(StreamError::Gone { stream: gone }) if *gone == stream);
+    assert!(is_told && error.to_string().contains("--replace"), "{error}");
+    let held = node.take_over(3).await;
+    soon(write(held.store().clone(), "k2".to_owned())).await.unwrap();
+    assert_eq!(written(held.store(), 3).await, (BTreeSet::from(["k2".to_owned()]), 1));
 }
 
 /// A node was killed while it stored a snapshot.
