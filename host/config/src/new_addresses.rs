@@ -26,6 +26,9 @@ const ELSE: &str = "something else";
 const LONGEST_BEGINNING: usize = 12;
 /// The limit without that key.
 const USUAL_LIMIT: u32 = 1_000;
+/// The people of one domain may write in an hour to this part of the limit, and at least to so many, unless the owner names domains.
+const PART_OF_A_DOMAIN: usize = 8;
+const LEAST_OF_A_DOMAIN: usize = 64;
 
 /// The rules by which addresses of a component become accounts when somebody writes to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +55,12 @@ impl NewAddresses {
             self.from.iter().any(|domain| domain.domain() == sender.domain())
         };
         is_heard && self.fits(address)
+    }
+
+    /// Returns how many such addresses all people of one domain may write to in an hour. None: the owner has named the domains.
+    pub fn most_of_a_domain(&self) -> Option<usize> {
+        let most = (self.limit as usize / PART_OF_A_DOMAIN).max(LEAST_OF_A_DOMAIN);
+        self.from.is_empty().then_some(most)
     }
 
     /// Returns whether these name the accounts that come so, by their group; `None` names all.
@@ -207,6 +216,18 @@ mod tests {
         assert_eq!((all.group.as_ref(), all.limit), (None, USUAL_LIMIT));
         let none = load("[account.echo]\njid = \"echo@bots.example.org\"\ncomponent = \"bots\"\n").unwrap();
         assert!(none.new_addresses.is_empty());
+    }
+
+    #[test]
+    fn the_people_of_a_domain_that_is_not_named_have_a_part_of_the_limit() {
+        let most = |more: &str| {
+            let config = load(&format!("new_addresses = [\"*@bots.example.org\"]\n{more}")).unwrap();
+            config.new_addresses[&"bots".parse().unwrap()].most_of_a_domain()
+        };
+        assert_eq!(most(""), Some(125));
+        assert_eq!(most("new_addresses_limit = 7\n"), Some(64));
+        assert_eq!(most("new_addresses_limit = 100000\n"), Some(12_500));
+        assert_eq!(most("new_addresses_from = [\"example.org\"]\n"), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod answers;
 mod exchange;
 mod guests;
 mod last;
+mod people;
 mod rules;
 mod seat;
 

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType};
 
+use super::people::People;
+
 /// The maximum number of such addresses, and that of messages to one of them.
 pub(super) const MOST: usize = 256;
 pub(super) const MOST_OF_ONE: usize = 16;
@@ -20,13 +22,6 @@ pub(super) const MOST_OF_ONE: usize = 16;
 const MOST_BYTES: usize = 16 << 20;
 /// The maximum number of bytes of all messages to one address but the first. An address that logs in has room for them.
 const MOST_BYTES_OF_ONE: usize = 256 << 10;
-/// How many new addresses one person may write to in an hour. Otherwise one could use up the limit for all others.
-pub(super) const MOST_OF_A_PERSON: usize = 16;
-const HOUR: Duration = Duration::from_hours(1);
-/// How often the log says that somebody writes to more.
-const TOLD: Duration = Duration::from_mins(10);
-/// The maximum number of people whose new addresses are counted.
-const MOST_PEOPLE: usize = 4_096;
 /// How long messages wait for an account.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -60,41 +55,6 @@ struct Guest {
     bytes: usize,
 }
 
-/// Counts the new addresses that each person has written to within an hour.
-#[derive(Debug, Default)]
-struct People {
-    /// When the hour began.
-    since: Option<Instant>,
-    counts: HashMap<BareJid, usize>,
-    /// When the log last said that somebody writes to too many.
-    told: Option<Instant>,
-}
-
-impl People {
-    /// Counts another address. Returns false if it is one too many, which the log says now and then.
-    fn may_come(&mut self, person: &BareJid, address: &BareJid) -> bool {
-        let is_over = self.since.is_none_or(|since| since.elapsed() >= HOUR);
-        // Somebody who has that many addresses is not held up by counting those of each.
-        if is_over || (self.counts.len() >= MOST_PEOPLE && !self.counts.contains_key(person)) {
-            self.since = Some(Instant::now());
-            self.counts.clear();
-        }
-        let count = self.counts.entry(person.clone()).or_default();
-        *count += 1;
-        let may_come = *count <= MOST_OF_A_PERSON;
-        if !may_come && self.told.is_none_or(|told| told.elapsed() >= TOLD) {
-            self.told = Some(Instant::now());
-            tracing::warn!(
-                %person,
-                %address,
-                most = MOST_OF_A_PERSON,
-                "somebody writes to more new addresses of a component in an hour than one person may; their messages go back"
-            );
-        }
-        may_come
-    }
-}
-
 impl Guests {
     /// Sets which addresses may become accounts; `None`: none may.
     pub(super) fn admit(&mut self, rule: Option<NewAddresses>, arrivals: &Arc<Notify>) {
@@ -123,7 +83,7 @@ impl Guests {
             guest.bytes += weight;
             guest.messages.push(arrived);
         } else {
-            if self.waiting.len() >= MOST || !self.people.may_come(&sender, address) {
+            if self.waiting.len() >= MOST || !self.people.may_come(&sender, address, rule.most_of_a_domain()) {
                 return later(&arrived);
             }
             let guest = Guest { since: Instant::now(), is_known: false, messages: vec![arrived], bytes: weight };
@@ -210,29 +170,4 @@ pub(super) fn nobody(arrived: &Arrived) -> Option<Stanza> {
 /// Returns the same for an address that may be an account later.
 pub(super) fn later(arrived: &Arrived) -> Option<Stanza> {
     arrived.refused(ErrorType::Wait, DefinedCondition::ResourceConstraint, "nobody is there yet; try again later")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_log_says_once_in_ten_minutes_that_people_write_to_too_many_addresses() {
-        let mut people = People::default();
-        let [mallory, alice, address] =
-            ["mallory@example.org", "alice@example.org", "shop@bots.house"].map(|jid| jid.parse::<BareJid>().unwrap());
-        for _ in 0..MOST_OF_A_PERSON {
-            assert!(people.may_come(&mallory, &address) && people.may_come(&alice, &address));
-        }
-        assert_eq!(people.told, None, "nobody has written to too many");
-        assert!(!people.may_come(&mallory, &address));
-        let first = people.told;
-        assert!(first.is_some());
-        tokio::time::advance(TOLD / 2).await;
-        assert!(!people.may_come(&mallory, &address) && !people.may_come(&alice, &address));
-        assert_eq!(people.told, first, "it is not said again yet");
-        tokio::time::advance(TOLD / 2).await;
-        assert!(!people.may_come(&alice, &address));
-        assert_eq!(people.told, Some(Instant::now()));
-    }
 }

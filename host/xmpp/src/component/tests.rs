@@ -615,10 +615,10 @@ fn written_to(name: &str, body: &str) -> Arrived {
     written_by("a", name, body)
 }
 
-/// Same, of a stranger with this name.
+/// Same, of a stranger with this name, on a server with that.
 fn written_by(person: &str, name: &str, body: &str) -> Arrived {
     let xml = format!("<message to='{name}@bots.house' type='chat' id='1'><body>{body}</body></message>");
-    arriving(&format!("{person}@b/c"), &xml)
+    arriving(&format!("{person}@{person}.example/c"), &xml)
 }
 
 /// Returns the errors with which messages go back.
@@ -708,10 +708,25 @@ async fn one_person_makes_so_many_addresses_wait_in_an_hour_at_most() {
         sent(&exchange).is_none()
     };
     let taken = (0..100).filter(|&number| write("mallory", number)).count();
-    assert_eq!(taken, guests::MOST_OF_A_PERSON);
+    assert_eq!(taken, people::MOST_OF_A_PERSON);
     assert!(write("alice", 0) && write("mallory", 0), "others, and addresses that wait already");
     tokio::time::advance(Duration::from_hours(1)).await;
     assert!(write("mallory", 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_people_of_one_domain_make_a_part_of_the_limit_wait_in_an_hour_at_most() {
+    let (exchange, _) = exchange();
+    let write = |number: usize| {
+        let xml = format!("<message to='a{number}@bots.house' type='chat'><body>x</body></message>");
+        exchange.deliver(arriving(&format!("u{number}@evil.example/c"), &xml));
+        sent(&exchange).is_none()
+    };
+    exchange.admit(Some(rule("*")), &Arc::default());
+    assert_eq!((0..200).filter(|&number| write(number)).count(), 125);
+    let named = NewAddresses { from: vec![jid("evil.example").to_bare()], ..rule("*") };
+    exchange.admit(Some(named), &Arc::default());
+    assert!(write(200), "the owner named the domain");
 }
 
 #[test]

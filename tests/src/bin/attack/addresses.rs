@@ -123,10 +123,10 @@ async fn outcome(stage: &mut Stage, body: &str, count: usize) -> Result<(usize, 
     Ok((answered, returned))
 }
 
-/// Writes messages of so many people, each to a new address.
+/// Writes messages of so many people, each from a domain of its own and to a new address.
 fn crowd(name: &str, count: usize, body: &str) -> String {
     let one = |number: usize| {
-        let from = format!("{name}{number}@evil.example/lair");
+        let from = format!("{name}@{name}{number}.example/lair");
         let to = address(&format!("shop-{name}{number}"));
         format!("<message type='chat' from='{from}' to='{to}' id='{name}{number}'><body>{body}</body></message>")
     };

@@ -1,0 +1,203 @@
+//! Counts the new addresses that people write to, and those of all people of a domain, so that nobody uses up the limit of a
+//! component for all others.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::time::Duration;
+
+use jid::BareJid;
+use tokio::time::Instant;
+
+/// How many new addresses one person may write to in an hour.
+pub(super) const MOST_OF_A_PERSON: usize = 16;
+/// The maximum number of people that are counted at a time, and that of domains.
+const MOST_COUNTED: usize = 16_384;
+const HOUR: Duration = Duration::from_hours(1);
+/// How often the log says that somebody writes to more.
+const TOLD: Duration = Duration::from_mins(10);
+/// The second parts of domains below which countries let others have domains, such as `co.uk`.
+const OF_COUNTRIES: [&str; 9] = ["ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"];
+
+/// The new addresses of each person and of each domain within an hour.
+#[derive(Debug, Default)]
+pub(super) struct People {
+    of_each: Counts,
+    of_domains: Counts,
+    /// Makes the keys of both. Senders choose how long their addresses are, and must not choose which ones share a key.
+    keys: RandomState,
+    /// When the log last said that somebody writes to too many.
+    told: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: HashMap<u64, Count>,
+    /// No count began before this. None: not known.
+    oldest: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Count {
+    since: Instant,
+    number: usize,
+}
+
+impl People {
+    /// Counts another address. Returns false if it is one too many, which the log says now and then. That does not count: one
+    /// person must not use up what is left for the domain by being refused.
+    pub(super) fn may_come(&mut self, person: &BareJid, address: &BareJid, most_of_a_domain: Option<usize>) -> bool {
+        let now = Instant::now();
+        let one = self.keys.hash_one(person);
+        let domain = self.keys.hash_one(owned_together(person.domain().as_str()));
+        let reason = if !self.of_each.have_room(one, MOST_OF_A_PERSON, now) {
+            "the person has written to as many as one may, or very many people have"
+        } else if most_of_a_domain.is_some_and(|most| !self.of_domains.have_room(domain, most, now)) {
+            "the people of the domain have written to as many as those of one may, or people of very many domains have"
+        } else {
+            self.of_each.add(one, now);
+            if most_of_a_domain.is_some() {
+                self.of_domains.add(domain, now);
+            }
+            return true;
+        };
+        if self.told.is_none_or(|told| told.elapsed() >= TOLD) {
+            self.told = Some(now);
+            tracing::warn!(
+                %person,
+                %address,
+                reason,
+                "somebody writes to too many new addresses of a component in an hour; their messages go back"
+            );
+        }
+        false
+    }
+}
+
+impl Counts {
+    /// Returns whether another one of this key may come.
+    fn have_room(&mut self, key: u64, most: usize, now: Instant) -> bool {
+        if let Some(count) = self.all.get(&key) {
+            if !count.is_over(now) {
+                return count.number < most;
+            }
+            self.all.remove(&key);
+        }
+        // A count that still runs stays, whoever else comes: otherwise a crowd could end that of one.
+        if self.all.len() >= MOST_COUNTED && self.oldest.is_none_or(|oldest| now.duration_since(oldest) >= HOUR) {
+            self.all.retain(|_, count| !count.is_over(now));
+            self.oldest = self.all.values().map(|count| count.since).min();
+        }
+        self.all.len() < MOST_COUNTED
+    }
+
+    fn add(&mut self, key: u64, now: Instant) {
+        self.all.entry(key).or_insert(Count { since: now, number: 0 }).number += 1;
+    }
+}
+
+impl Count {
+    fn is_over(&self, now: Instant) -> bool {
+        now.duration_since(self.since) >= HOUR
+    }
+}
+
+/// Returns the end of a domain that it has in common with others of the same owner: its last two parts, or three below those of
+/// countries. Whoever has a domain has any number of domains below it.
+fn owned_together(domain: &str) -> &str {
+    let last = |parts: usize| domain.rmatch_indices('.').nth(parts - 1).map_or(domain, |(at, _)| &domain[at + 1..]);
+    let two = last(2);
+    let is_of_a_country =
+        two.split_once('.').is_some_and(|(second, first)| first.len() == 2 && OF_COUNTRIES.contains(&second));
+    if is_of_a_country { last(3) } else { two }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jid(text: &str) -> BareJid {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_says_once_in_ten_minutes_that_people_write_to_too_many_addresses() {
+        let mut people = People::default();
+        let [mallory, alice, address] = ["mallory@example.org", "alice@example.org", "shop@bots.house"].map(jid);
+        for _ in 0..MOST_OF_A_PERSON {
+            assert!(people.may_come(&mallory, &address, None) && people.may_come(&alice, &address, None));
+        }
+        assert_eq!(people.told, None, "nobody has written to too many");
+        assert!(!people.may_come(&mallory, &address, None));
+        let first = people.told;
+        assert!(first.is_some());
+        tokio::time::advance(TOLD / 2).await;
+        assert!(!people.may_come(&mallory, &address, None) && !people.may_come(&alice, &address, None));
+        assert_eq!(people.told, first, "it is not said again yet");
+        tokio::time::advance(TOLD / 2).await;
+        assert!(!people.may_come(&alice, &address, None));
+        assert_eq!(people.told, Some(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_domain_does_not_use_up_the_addresses_of_all_others() {
+        let mut people = People::default();
+        let address = jid("shop@bots.house");
+        let mut writes = |person: &str, most| people.may_come(&jid(person), &address, most);
+        let most = Some(64);
+        let crowd = |number: usize| format!("u{number}@u{}.evil.example", number % 3);
+        let taken = (0..200).filter(|&number| writes(&crowd(number), most)).count();
+        assert_eq!(taken, 64, "of all domains below one together");
+        assert!(!writes("late@evil.example", most) && writes("alice@example.org", most));
+        assert!(writes("late@evil.example", None), "the owner named the domain");
+        tokio::time::advance(HOUR).await;
+        assert!(writes("late@evil.example", most));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_person_who_is_refused_takes_nothing_from_the_domain() {
+        let mut people = People::default();
+        let address = jid("shop@bots.house");
+        let mut writes = |person: &str| people.may_come(&jid(person), &address, Some(64));
+        assert_eq!((0..200).filter(|_| writes("mallory@example.org")).count(), MOST_OF_A_PERSON);
+        assert_eq!((0..200).filter(|_| writes("alice@example.org")).count(), MOST_OF_A_PERSON);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_ends_the_count_of_nobody() {
+        let mut counts = Counts::default();
+        let mut comes = |key: u64| {
+            let now = Instant::now();
+            let has_room = counts.have_room(key, 2, now);
+            if has_room {
+                counts.add(key, now);
+            }
+            (has_room, counts.all.len())
+        };
+        let (most, half) = (MOST_COUNTED as u64, MOST_COUNTED as u64 / 2);
+        assert!((0..half).chain(0..half).all(|key| comes(key).0), "each twice");
+        tokio::time::advance(HOUR / 2).await;
+        assert!((half..most).all(|key| comes(key).0));
+        assert_eq!(comes(most), (false, MOST_COUNTED), "no more are counted");
+        assert_eq!(comes(0), (false, MOST_COUNTED), "it has had two, and that is not forgotten");
+        assert_eq!(comes(half), (true, MOST_COUNTED), "who is known may come");
+        tokio::time::advance(HOUR / 2).await;
+        assert_eq!(comes(most), (true, MOST_COUNTED / 2 + 1), "those of the first half are over");
+        assert_eq!(comes(half), (false, MOST_COUNTED / 2 + 1), "those of the second one are not");
+    }
+
+    #[test]
+    fn domains_of_one_owner_are_counted_together() {
+        for (domain, end) in [
+            ("example.org", "example.org"),
+            ("a.b.example.org", "example.org"),
+            ("chat.example.co.uk", "example.co.uk"),
+            ("example.co.uk", "example.co.uk"),
+            ("co.uk", "co.uk"),
+            ("chat.abc.de", "abc.de"),
+            ("localhost", "localhost"),
+        ] {
+            assert_eq!(owned_together(domain), end, "{domain}");
+        }
+    }
+}
