@@ -395,7 +395,7 @@ pub const COMPONENT: &[Key] = &[
         "new_addresses_from",
         "a list of domains",
         NONE,
-        "The domains whose people can make an address an account by writing to it; everybody can if this is left out, but for plugins on addresses of the component.",
+        "The domains whose people can make an address an account by writing to it; everybody can if this is left out. Accounts of the host never can.",
     ),
     key("new_addresses_group", "text", NONE, "The group of these accounts: plugins that name it run on each of them."),
     key(

@@ -58,7 +58,7 @@ pub use link::{
     ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, is_variable,
 };
 pub use name::{AccountName, BadAccountName};
-pub use new_addresses::NewAddresses;
+pub use new_addresses::{NewAddresses, OwnAddresses};
 pub use settings::{
     ALERTS, Archiving, Authentication, AutoJoin, Effective, Rejoin, Role, SETTINGS, SettingError, SettingKind,
     SettingRule, Settings, setting,

@@ -1,15 +1,16 @@
 //! The keys of `[component.NAME]` that say which addresses become accounts when somebody writes to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use jid::{BareJid, Jid, NodeRef};
+use jid::{BareJid, DomainPart, Jid, NodeRef};
 use parlor_base::nearest::{nearest, suggestion};
 use serde_json::Value;
 
+use super::Config;
 use super::error::ConfigError;
 use super::group::{BadPattern, GroupName, Pattern, Selector};
 use super::groups::Groups;
-use super::link::account_name;
+use super::link::{Way, account_name};
 use super::name::AccountName;
 use super::sections::{Section, Written};
 
@@ -35,7 +36,7 @@ const LEAST_OF_A_DOMAIN: usize = 64;
 pub struct NewAddresses {
     /// Describe the part of an address before the `@`; one at least.
     pub patterns: Vec<Pattern>,
-    /// The domains whose people can cause this; everybody can if there is none, but for the addresses of the component itself.
+    /// The domains whose people can cause this; everybody can if there is none. The host's own addresses never can.
     pub from: Vec<BareJid>,
     /// The group that the accounts are in.
     pub group: Option<GroupName>,
@@ -44,17 +45,10 @@ pub struct NewAddresses {
 }
 
 impl NewAddresses {
-    /// Returns whether this address may become an account when this person writes to it.
-    ///
-    /// An address of the component itself may only cause it if the owner names the domain: its messages are those of plugins, which
-    /// would run on as many accounts as they like.
-    pub fn admits(&self, address: &BareJid, sender: &Jid) -> bool {
-        let is_heard = if self.from.is_empty() {
-            sender.domain() != address.domain()
-        } else {
-            self.from.iter().any(|domain| domain.domain() == sender.domain())
-        };
-        is_heard && self.fits(address)
+    /// Returns whether this address may become an account when this person writes to it. `own` are the addresses of the host.
+    pub fn admits(&self, address: &BareJid, sender: &Jid, own: &OwnAddresses) -> bool {
+        let is_heard = self.from.is_empty() || self.from.iter().any(|domain| domain.domain() == sender.domain());
+        is_heard && self.fits(address) && !own.has(sender)
     }
 
     /// Returns how many such addresses all people of one domain may write to in an hour. None: the owner has named the domains.
@@ -80,6 +74,43 @@ impl NewAddresses {
     pub fn fits(&self, address: &BareJid) -> bool {
         let node = address.node().map(NodeRef::as_str).unwrap_or_default();
         !node.is_empty() && self.patterns.iter().any(|pattern| pattern.matches(node))
+    }
+}
+
+/// The addresses that plugins of the host write from. No address becomes an account because of them, also if the owner names their
+/// domain: otherwise plugins would run on as many accounts as they like.
+#[derive(Debug, Default)]
+pub struct OwnAddresses {
+    /// The domains of components, and those where a server chooses the address of an account (`authentication = "anonymous"`).
+    domains: HashSet<DomainPart>,
+    accounts: HashSet<BareJid>,
+}
+
+impl OwnAddresses {
+    /// Returns those of a configuration. It is empty if no address can become an account.
+    pub fn of(config: &Config) -> Self {
+        let mut own = Self::default();
+        if config.new_addresses.is_empty() {
+            return own;
+        }
+        own.domains.extend(config.components.values().map(|link| link.jid.domain().to_owned()));
+        for link in config.accounts.values().map(|account| &account.link) {
+            match link.way {
+                // Its domain is there already, however many addresses it has.
+                Way::Component(_) => {}
+                Way::Anonymous => {
+                    own.domains.insert(link.jid.domain().to_owned());
+                }
+                Way::Password | Way::Certificate { .. } => {
+                    own.accounts.insert(link.jid.to_bare());
+                }
+            }
+        }
+        own
+    }
+
+    fn has(&self, sender: &Jid) -> bool {
+        self.domains.contains(sender.domain()) || self.accounts.contains(&sender.to_bare())
     }
 }
 
@@ -167,7 +198,7 @@ fn group(section: &Section<'_>, groups: &Groups<'_>) -> Result<Option<GroupName>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, Overrides};
+    use crate::Overrides;
 
     const BOTS: &str = "[group.bots]\n[component.bots]\ndomain = \"bots.example.org\"\npassword_env = \"SECRET\"\n";
 
@@ -188,6 +219,7 @@ mod tests {
              new_addresses_from = [\"example.org\"]\nnew_addresses_group = \"bots\"\nnew_addresses_limit = 7\n",
         );
         let config = config.unwrap();
+        let own = OwnAddresses::of(&config);
         assert!(config.accounts.is_empty(), "the first account may be one that comes so");
         let new = &config.new_addresses[&"bots".parse().unwrap()];
         assert_eq!((new.group.as_ref().map(GroupName::as_str), new.limit), (Some("bots"), 7));
@@ -201,21 +233,39 @@ mod tests {
             ("help@bots.example.org", "juliet@other.example", false),
             ("help@bots.example.org", "juliet@example.org.other.example", false),
         ] {
-            assert_eq!(new.admits(&jid(address).to_bare(), &jid(sender)), is_admitted, "{address} {sender}");
+            assert_eq!(new.admits(&jid(address).to_bare(), &jid(sender), &own), is_admitted, "{address} {sender}");
         }
         let all = load("new_addresses = [\"*@bots.example.org\"]\n").unwrap();
         let all = &all.new_addresses[&"bots".parse().unwrap()];
-        assert!(all.admits(&jid("any.body@bots.example.org").to_bare(), &jid("a@anywhere.example")));
-        assert!(!all.admits(&jid("bots.example.org").to_bare(), &jid("a@anywhere.example")), "it has no name");
-        let of_a_plugin = jid("echo@bots.example.org/parlor");
-        assert!(!all.admits(&jid("more@bots.example.org").to_bare(), &of_a_plugin), "plugins do not multiply");
-        let own = load("new_addresses = [\"*@bots.example.org\"]\nnew_addresses_from = [\"bots.example.org\"]\n");
-        let own = own.unwrap();
-        let own = &own.new_addresses[&"bots".parse().unwrap()];
-        assert!(own.admits(&jid("more@bots.example.org").to_bare(), &of_a_plugin), "the owner says so");
+        assert!(all.admits(&jid("any.body@bots.example.org").to_bare(), &jid("a@anywhere.example"), &own));
+        assert!(!all.admits(&jid("bots.example.org").to_bare(), &jid("a@anywhere.example"), &own), "it has no name");
         assert_eq!((all.group.as_ref(), all.limit), (None, USUAL_LIMIT));
         let none = load("[account.echo]\njid = \"echo@bots.example.org\"\ncomponent = \"bots\"\n").unwrap();
         assert!(none.new_addresses.is_empty());
+    }
+
+    #[test]
+    fn plugins_do_not_multiply_by_way_of_any_address_of_the_host() {
+        let others = "[component.desk]\ndomain = \"desk.example.org\"\npassword_env = \"SECRET\"\n\
+            [account.main]\njid = \"bot@example.org/home\"\npassword_env = \"NONE\"\n\
+            [account.guest]\njid = \"guests.example.org\"\nsettings = { authentication = \"anonymous\" }\n\
+            [account.echo]\njid = \"echo@bots.example.org\"\ncomponent = \"bots\"\n";
+        let from = "new_addresses_from = [\"bots.example.org\", \"desk.example.org\", \"example.org\", \"guests.example.org\"]\n";
+        for from in ["", from] {
+            let config = load(&format!("new_addresses = [\"*@bots.example.org\"]\n{from}{others}")).unwrap();
+            let (own, new) = (OwnAddresses::of(&config), &config.new_addresses[&"bots".parse().unwrap()]);
+            let admits = |sender: &str| new.admits(&jid("more@bots.example.org").to_bare(), &jid(sender), &own);
+            for sender in [
+                "echo@bots.example.org/parlor",
+                "any@desk.example.org/parlor",
+                "bot@example.org/home",
+                "bot@example.org/away",
+                "x7f3@guests.example.org/y",
+            ] {
+                assert!(!admits(sender), "{sender} {from}");
+            }
+            assert!(admits("juliet@example.org/phone"), "{from}");
+        }
     }
 
     #[test]

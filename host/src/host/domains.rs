@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use jid::BareJid;
-use parlor_config::{AccountConfig, AccountName, Config, LinkSettings};
+use parlor_config::{AccountConfig, AccountName, Config, LinkSettings, OwnAddresses};
 use parlor_xmpp::{Component, ComponentState, Dialer};
 use tokio::sync::Notify;
 
@@ -33,8 +33,9 @@ impl Domains {
 
     /// Sets which addresses become accounts when somebody writes to them.
     fn admit(&self, config: &Config) {
+        let own = Arc::new(OwnAddresses::of(config));
         for (name, component) in &*self.held() {
-            component.admit(config.new_addresses.get(name).cloned(), &self.arrivals);
+            component.admit(config.new_addresses.get(name).cloned(), &own, &self.arrivals);
         }
     }
 

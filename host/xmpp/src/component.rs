@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use jid::BareJid;
-use parlor_config::{LinkSettings, NewAddresses};
+use parlor_config::{LinkSettings, NewAddresses, OwnAddresses};
 use parlor_stanza::decode::Arrived;
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::types::Outgoing;
@@ -94,10 +94,11 @@ impl Component {
         self.exchange.refused()
     }
 
-    /// Sets which addresses without an account are to become accounts when somebody writes to them; `None`: none are. `arrivals` is
-    /// notified when there is such an address. If the stream has failed for good, it is tried again.
-    pub fn admit(&self, rule: Option<NewAddresses>, arrivals: &Arc<Notify>) {
-        self.exchange.admit(rule, arrivals);
+    /// Sets which addresses without an account are to become accounts when somebody writes to them; `None`: none are. Nobody
+    /// causes it from an address of the host's `own`. `arrivals` is notified when there is such an address. If the stream has
+    /// failed for good, it is tried again.
+    pub fn admit(&self, rule: Option<NewAddresses>, own: &Arc<OwnAddresses>, arrivals: &Arc<Notify>) {
+        self.exchange.admit(rule, own, arrivals);
     }
 
     /// Returns the addresses that are to become accounts, each once. Messages to them wait until their accounts log in, or until

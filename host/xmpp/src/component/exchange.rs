@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
-use parlor_config::NewAddresses;
+use parlor_config::{NewAddresses, OwnAddresses};
 use parlor_stanza::decode::{Arrived, arrived};
 use parlor_stanza::encode::{Written, encode};
 use parlor_stanza::raw::returned;
@@ -129,9 +129,9 @@ impl Exchange {
     }
 
     /// Sets which addresses may become accounts, for which the component needs a stream.
-    pub(super) fn admit(&self, rule: Option<NewAddresses>, arrivals: &Arc<Notify>) {
+    pub(super) fn admit(&self, rule: Option<NewAddresses>, own: &Arc<OwnAddresses>, arrivals: &Arc<Notify>) {
         let mut state = self.state();
-        state.guests.admit(rule, arrivals);
+        state.guests.admit(rule, own, arrivals);
         if state.line == Line::Idle && state.guests.are_admitted() {
             self.wanted.notify_one();
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::{BareJid, Jid};
-use parlor_config::NewAddresses;
+use parlor_config::{NewAddresses, OwnAddresses};
 use parlor_stanza::decode::Arrived;
 use parlor_stanza::encode::Written;
 use tokio::sync::Notify;
@@ -41,6 +41,7 @@ pub(super) struct Guests {
 #[derive(Debug)]
 struct Admission {
     rule: NewAddresses,
+    own: Arc<OwnAddresses>,
     /// Notified when there is a new address.
     arrivals: Arc<Notify>,
 }
@@ -57,8 +58,9 @@ struct Guest {
 
 impl Guests {
     /// Sets which addresses may become accounts; `None`: none may.
-    pub(super) fn admit(&mut self, rule: Option<NewAddresses>, arrivals: &Arc<Notify>) {
-        self.admission = rule.map(|rule| Admission { rule, arrivals: Arc::clone(arrivals) });
+    pub(super) fn admit(&mut self, rule: Option<NewAddresses>, own: &Arc<OwnAddresses>, arrivals: &Arc<Notify>) {
+        let admission = |rule| Admission { rule, own: Arc::clone(own), arrivals: Arc::clone(arrivals) };
+        self.admission = rule.map(admission);
     }
 
     /// Returns whether any address may become an account.
@@ -69,8 +71,9 @@ impl Guests {
     /// Takes a stanza to an address that has no account, if the address is to become one. Otherwise returns what its sender
     /// gets, if anything.
     pub(super) fn take_in(&mut self, address: &BareJid, arrived: Arrived) -> Option<Stanza> {
-        let Some(Admission { rule, arrivals }) = &self.admission else { return nobody(&arrived) };
-        let sender = arrived.sender().filter(|sender| arrived.is_personal_message() && rule.admits(address, sender));
+        let Some(Admission { rule, own, arrivals }) = &self.admission else { return nobody(&arrived) };
+        let sender =
+            arrived.sender().filter(|sender| arrived.is_personal_message() && rule.admits(address, sender, own));
         let Some(sender) = sender.map(Jid::to_bare) else { return nobody(&arrived) };
         let weight = arrived.weight();
         if self.bytes + weight > MOST_BYTES {

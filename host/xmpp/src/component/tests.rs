@@ -638,7 +638,7 @@ fn come(exchange: &Exchange, address: &BareJid) -> LinkEvent {
 fn messages_to_an_address_that_becomes_an_account_wait_for_it() {
     for is_cut in [false, true] {
         let (exchange, _) = exchange();
-        exchange.admit(Some(rule("shop-*")), &Arc::default());
+        exchange.admit(Some(rule("shop-*")), &Arc::default(), &Arc::default());
         for body in ["first", "second"] {
             exchange.deliver(written_to("shop-1", body));
         }
@@ -674,7 +674,7 @@ fn messages_to_an_address_that_becomes_an_account_wait_for_it() {
 #[test]
 fn so_many_messages_wait_for_accounts_at_most_and_the_others_go_back() {
     let (exchange, _) = exchange();
-    exchange.admit(Some(rule("*")), &Arc::default());
+    exchange.admit(Some(rule("*")), &Arc::default(), &Arc::default());
     let back = || returning(&exchange).len();
     for number in 0..guests::MOST + 3 {
         let name = format!("a{number}");
@@ -694,7 +694,7 @@ fn so_many_messages_wait_for_accounts_at_most_and_the_others_go_back() {
         exchange.deliver(written_to(&format!("a{}", 1 + number % 100), &long));
     }
     assert!(back() > 115, "they would take 20 MiB, even with one for each address");
-    exchange.admit(None, &Arc::default());
+    exchange.admit(None, &Arc::default(), &Arc::default());
     exchange.deliver(written_to("late", "x"));
     assert_eq!(back(), 1, "none becomes an account any more");
 }
@@ -702,7 +702,7 @@ fn so_many_messages_wait_for_accounts_at_most_and_the_others_go_back() {
 #[tokio::test(start_paused = true)]
 async fn one_person_makes_so_many_addresses_wait_in_an_hour_at_most() {
     let (exchange, _) = exchange();
-    exchange.admit(Some(rule("*")), &Arc::default());
+    exchange.admit(Some(rule("*")), &Arc::default(), &Arc::default());
     let write = |person: &str, number: usize| {
         exchange.deliver(written_by(person, &format!("{person}{number}"), "x"));
         sent(&exchange).is_none()
@@ -722,17 +722,17 @@ async fn the_people_of_one_domain_make_a_part_of_the_limit_wait_in_an_hour_at_mo
         exchange.deliver(arriving(&format!("u{number}@evil.example/c"), &xml));
         sent(&exchange).is_none()
     };
-    exchange.admit(Some(rule("*")), &Arc::default());
+    exchange.admit(Some(rule("*")), &Arc::default(), &Arc::default());
     assert_eq!((0..200).filter(|&number| write(number)).count(), 125);
     let named = NewAddresses { from: vec![jid("evil.example").to_bare()], ..rule("*") };
-    exchange.admit(Some(named), &Arc::default());
+    exchange.admit(Some(named), &Arc::default(), &Arc::default());
     assert!(write(200), "the owner named the domain");
 }
 
 #[test]
 fn all_that_waited_for_an_account_reaches_it() {
     let (exchange, _) = exchange();
-    exchange.admit(Some(rule("*")), &Arc::default());
+    exchange.admit(Some(rule("*")), &Arc::default(), &Arc::default());
     let long = "x".repeat(200 << 10);
     for _ in 0..guests::MOST_OF_ONE {
         exchange.deliver(written_to("new", &long));
@@ -752,7 +752,7 @@ fn all_that_waited_for_an_account_reaches_it() {
 #[test]
 fn messages_go_back_however_many_there_are_and_after_a_cut() {
     let (exchange, _) = exchange();
-    exchange.admit(Some(rule("*")), &Arc::default());
+    exchange.admit(Some(rule("*")), &Arc::default(), &Arc::default());
     let names: Vec<_> = (0..exchange::MOST_OWN).map(|number| format!("a{number}")).collect();
     for name in names.iter().flat_map(|name| [name, name]) {
         exchange.deliver(written_by(name, name, "x"));
@@ -768,7 +768,7 @@ fn messages_go_back_however_many_there_are_and_after_a_cut() {
 #[test]
 fn messages_go_back_also_while_strangers_ask_without_end() {
     let (exchange, _) = exchange();
-    exchange.admit(Some(rule("new")), &Arc::default());
+    exchange.admit(Some(rule("new")), &Arc::default(), &Arc::default());
     let ask = || exchange.deliver(written_to("nobody", "x"));
     for _ in 0..exchange::MOST_OWN {
         ask();
@@ -786,7 +786,7 @@ fn messages_go_back_also_while_strangers_ask_without_end() {
 async fn messages_that_wait_for_an_account_go_back_when_the_component_stops() {
     let (server, arrivals) = (Server::start().await, Arc::new(Notify::new()));
     let component = Component::start(server.settings());
-    component.admit(Some(rule("*")), &arrivals);
+    component.admit(Some(rule("*")), &Arc::default(), &arrivals);
     let mut stream = soon(server.serve()).await;
     stream.say("<message from='a@b/c' to='new@bots.house' type='chat'><body>hello</body></message>").await;
     soon(arrivals.notified()).await;
@@ -803,7 +803,7 @@ async fn messages_that_wait_for_an_account_go_back_when_the_component_stops() {
 async fn a_component_is_connected_for_addresses_that_may_become_accounts() {
     let (server, arrivals) = (Server::start().await, Arc::new(Notify::new()));
     let component = Component::start(server.settings());
-    component.admit(Some(rule("*")), &arrivals);
+    component.admit(Some(rule("*")), &Arc::default(), &arrivals);
     let mut stream = soon(server.serve()).await;
     stream.say("<message from='a@b/c' to='new@bots.house' type='chat'><body>hello</body></message>").await;
     soon(arrivals.notified()).await;
@@ -823,7 +823,7 @@ async fn a_message_that_waits_for_an_account_in_vain_goes_back_after_a_minute() 
     let exchange = Arc::new(exchange().0);
     let (orders, _ordered) = mpsc::channel(ORDERS);
     let component = Component { exchange: Arc::clone(&exchange), orders };
-    component.admit(Some(rule("*")), &Arc::default());
+    component.admit(Some(rule("*")), &Arc::default(), &Arc::default());
     exchange.deliver(written_to("new", "x"));
     tokio::time::advance(Duration::from_secs(59)).await;
     assert!(component.turn_away_overdue() && sent(&exchange).is_none());
