@@ -144,10 +144,10 @@ async fn an_address_becomes_an_account_when_somebody_writes_to_it_and_stays_one(
     is_answered(&mut friend, &two, "hello").await;
     is_nobody(&mut friend, &address("shop-3")).await;
     let listed = home.run(&["account", "list", "--names", "--group", "bots"]).await.unwrap();
-    assert_eq!(listed.stdout.lines().collect::<Vec<_>>(), ["bots-shop-1", "bots-shop-2"], "{listed:?}");
+    assert_eq!(listed.stdout.lines().collect::<Vec<_>>(), ["bots--shop-1", "bots--shop-2"], "{listed:?}");
     assert!(host.stop(SOON).await.unwrap().success());
     let mut host = connected(&home).await;
-    host.wait("account connected", &[("account", "bots-shop-1")], SOON).await.unwrap();
+    host.wait("account connected", &[("account", "bots--shop-1")], SOON).await.unwrap();
     is_answered(&mut friend, &one, "still there?").await;
     assert!(host.stop(SOON).await.unwrap().success());
 }

@@ -64,6 +64,18 @@ impl Pattern {
         }
         rest.ends_with(last)
     }
+
+    /// Returns whether it describes the name of this account. Strangers choose a part of some names: these are meant only by a
+    /// pattern that has their form.
+    fn selects(&self, account: &AccountName) -> bool {
+        (!account.is_of_new_address() || self.means_new_addresses()) && self.matches(account.as_str())
+    }
+
+    /// Returns whether it may mean accounts that strangers make by writing to addresses of a component: it says so with the `--` of
+    /// their names, or describes every name.
+    pub fn means_new_addresses(&self) -> bool {
+        self.0.contains(AccountName::OF_NEW_ADDRESS) || self.0.bytes().all(|byte| byte == b'*')
+    }
 }
 
 impl fmt::Display for Pattern {
@@ -113,7 +125,7 @@ impl Selector {
         match self {
             Self::Account(name) => name == account,
             Self::Group(name) => group == Some(name),
-            Self::Pattern(pattern) => pattern.matches(account.as_str()),
+            Self::Pattern(pattern) => pattern.selects(account),
         }
     }
 
@@ -218,6 +230,28 @@ mod tests {
         assert!(!"group:support".parse::<Selector>().unwrap().covers(&name, None));
         for wrong in ["", "group:", "group:*", "group:a b", "Main", "a:b", "Support-*"] {
             assert!(wrong.parse::<Selector>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn no_pattern_selects_an_account_that_a_stranger_made_unless_it_says_so() {
+        for (text, name, is_meant) in [
+            ("team-admin-*", "team--admin-x", false),
+            ("team-*", "team--admin-x", false),
+            ("team*", "team--admin-x", false),
+            ("*admin*", "team--admin-x", false),
+            ("shop-a-*", "shop--a-x", false),
+            ("shop-a*", "shop--a7c1", false),
+            ("shop-*-x", "shop--x", false),
+            ("team--*", "team--admin-x", true),
+            ("shop--*", "team--admin-x", false),
+            ("*", "team--admin-x", true),
+            // Names that an owner gave.
+            ("team-admin-*", "team-admin-x", true),
+            ("team*", "team-admin-x", true),
+        ] {
+            let selector: Selector = text.parse().unwrap();
+            assert_eq!(selector.covers(&name.parse().unwrap(), None), is_meant, "{text} {name}");
         }
     }
 

@@ -19,10 +19,17 @@ pub struct BadAccountName(String);
 impl AccountName {
     /// The most bytes in a name.
     pub const LONGEST: usize = 32;
+    /// What stands in the name of an account that the host makes of an address that somebody wrote to, between its two parts.
+    pub const OF_NEW_ADDRESS: &str = "--";
 
     /// Returns the name as it was written.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns whether it has the form of the name of an account that strangers make, by writing to an address of a component.
+    pub fn is_of_new_address(&self) -> bool {
+        self.0.contains(Self::OF_NEW_ADDRESS)
     }
 
     /// Returns the environment variable that may hold the password of an account without a configured source.

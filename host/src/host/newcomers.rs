@@ -41,6 +41,9 @@ const NAMED: usize = 5;
 /// The text of an `accounts.toml` that is made here.
 const HEAD: &str = "# Accounts and groups, beside those of parlor.toml.\n";
 
+/// What stands between the two parts of the name of an account.
+const MARK: &str = AccountName::OF_NEW_ADDRESS;
+
 /// An address that is to become an account, with the name of its component.
 type Newcomer = (AccountName, BareJid);
 
@@ -248,20 +251,24 @@ fn entry(config: &Config, component: &AccountName, jid: &BareJid) -> Table {
     entry
 }
 
-/// Returns the name of the account: that of the component, and the part of the address before the `@`. If that is no name, or is
-/// taken, digits that follow from the address take the place of the second part.
+/// Returns the name of the account: that of the component, two hyphens, and the part of the address before the `@`. If that is no
+/// name, or is taken, digits that follow from the address take the place of the second part.
 ///
-/// Without the first part, a stranger could take a name that the policy has for another account, and get its plugins.
+/// Patterns of the policy that do not have the two hyphens do not mean it. Without these, a stranger could take a name that the
+/// policy has for another account, and get its plugins.
 fn name_of(component: &AccountName, jid: &BareJid, is_taken: impl Fn(&AccountName) -> bool) -> Option<AccountName> {
     let node = jid.node().map(NodeRef::as_str).unwrap_or_default();
     let beginning = NewAddresses::beginning_of_names(component);
-    let digits = AccountName::LONGEST - beginning.len() - 1;
+    let digits = AccountName::LONGEST - beginning.len() - MARK.len();
     // An address may have been chosen so that its name is the one that follows from another address.
     let others = (0_u32..).map(|number| {
         let digest = Digest::of(format!("{jid} {number}").as_bytes()).to_hex();
-        format!("{beginning}-{}", digest.get(..digits).unwrap_or_default())
+        format!("{beginning}{MARK}{}", digest.get(..digits).unwrap_or_default())
     });
-    let all = std::iter::once(format!("{component}-{node}")).chain(others);
+    // With more hyphens, it could be a name that an address of another component has.
+    let is_plain = !node.starts_with('-') && !node.contains(MARK);
+    let first = is_plain.then(|| format!("{component}{MARK}{node}"));
+    let all = first.into_iter().chain(others);
     all.filter_map(|name| name.parse::<AccountName>().ok()).find(|name| !is_taken(name))
 }
 

@@ -28,12 +28,12 @@ pub(super) fn without_plugins(config: &Config, policy: &Policy, findings: &mut F
 /// Returns whether these may name an account that is made of an address of the component, in no group.
 fn may_name(accounts: Option<&[Selector]>, component: &AccountName) -> bool {
     let beginning = NewAddresses::beginning_of_names(component);
-    let is_of = |account: &AccountName| account.as_str().starts_with(beginning);
+    let is_of = |account: &AccountName| account.is_of_new_address() && account.as_str().starts_with(beginning);
     accounts.is_none_or(|all| {
         all.iter().any(|one| match one {
             Selector::Account(name) => is_of(name),
             Selector::Group(_) => false,
-            Selector::Pattern(_) => true,
+            Selector::Pattern(pattern) => pattern.means_new_addresses(),
         })
     })
 }

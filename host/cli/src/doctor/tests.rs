@@ -215,11 +215,11 @@ fn new_addresses_on_which_no_plugin_would_run_are_told_of() {
     };
     let new = "new_addresses = [\"*@bots.example.org\"]";
     let told = [("component bots".to_owned(), State::Warning)];
-    for accounts in ["accounts = [\"main\"]", "accounts = [\"group:shop\"]"] {
-        assert_eq!(found(new, accounts), told, "{accounts}");
+    for accounts in ["main", "group:shop", "bots-red", "bots-*"].map(|one| format!("accounts = [\"{one}\"]")) {
+        assert_eq!(found(new, &accounts), told, "{accounts}");
     }
     for accounts in
-        ["", "accounts = [\"bots-red\"]", "accounts = [\"bots-*\"]", "enabled = false\naccounts = [\"main\"]"]
+        ["", "accounts = [\"bots--red\"]", "accounts = [\"bots--*\"]", "enabled = false\naccounts = [\"main\"]"]
     {
         assert!(found(new, accounts).is_empty(), "{accounts}");
     }

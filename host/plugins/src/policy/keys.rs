@@ -97,7 +97,7 @@ pub const PLUGIN: &[Key] = &[
         "accounts",
         "list of texts",
         NONE,
-        "The accounts on which it runs: names, groups (`\"group:support\"`) and patterns of names (`\"support-*\"`). Groups and patterns also name accounts that you add later. Without this key it runs on all of them, also on those that you add later.",
+        "The accounts on which it runs: names, groups (`\"group:support\"`) and patterns of names (`\"support-*\"`), which fit a name with `--` only if they have `--` themselves or are `*`. Groups and patterns also name accounts that you add later. Without this key it runs on all of them, also on those that you add later.",
     ),
     key(
         "missing_accounts",

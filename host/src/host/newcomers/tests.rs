@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt as _;
 use parlor_base::atomic::try_alone_in;
-use parlor_config::Overrides;
+use parlor_config::{Overrides, Selector};
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::threads::Threads;
 use parlor_store::{AuditKind, AuditQuery, By};
@@ -52,7 +52,7 @@ fn addresses_become_accounts_of_their_component_and_group_once() {
     let of_component: Vec<_> = new.accounts.values().filter(|one| one.link.component().is_some()).collect();
     assert_eq!(of_component.len(), 3);
     assert!(of_component.iter().all(|one| one.group.as_ref().is_some_and(|group| group.as_str() == "bots")));
-    assert_eq!(new.accounts[&name("bots-shop")].link.jid.as_str(), "shop@bots.example.org");
+    assert_eq!(new.accounts[&name("bots--shop")].link.jid.as_str(), "shop@bots.example.org");
     assert_eq!(new.accounts[&name("help")].link.jid.as_str(), "bot@example.org", "it keeps its name");
     let before = text(&folder);
     assert!(before.starts_with(HEAD), "{before}");
@@ -86,7 +86,7 @@ fn what_others_wrote_stays_and_a_file_with_a_mistake_is_not_written() {
     let coming = vec![newcomer("new@bots.example.org")];
     write(&config, coming.clone()).unwrap();
     let after = text(&folder);
-    assert!(after.starts_with("# Mine.\n[account.mine]") && after.contains("[account.bots-new]"), "{after}");
+    assert!(after.starts_with("# Mine.\n[account.mine]") && after.contains("[account.bots--new]"), "{after}");
     let was = config.read_again().unwrap();
     let more = vec![newcomer("more@bots.example.org")];
     std::fs::write(&file, "[account.mine").unwrap();
@@ -114,7 +114,7 @@ fn strangers_choose_no_name_that_an_owner_may_have_in_mind() {
     let of = |jid: &str, taken: &[AccountName]| {
         name_of(&name("bots"), &jid.parse().unwrap(), |name| taken.contains(name)).unwrap()
     };
-    assert_eq!(of("ops@bots.example.org", &[]), name("bots-ops"), "a plugin on ops-* does not run there");
+    assert_eq!(of("ops@bots.example.org", &[]), name("bots--ops"), "a plugin on ops-* does not run there");
     // Somebody computes the name that follows from another address, and has an account that is called so.
     let mut taken = Vec::<AccountName>::new();
     for _ in 0..3 {
@@ -124,7 +124,32 @@ fn strangers_choose_no_name_that_an_owner_may_have_in_mind() {
     }
     let long: AccountName = name(&"x".repeat(AccountName::LONGEST));
     let own = name_of(&long, &"ops@bots.example.org".parse().unwrap(), |_| false).unwrap();
-    assert!(own.as_str().starts_with("xxxxxxxxxxxx-"), "{own}");
+    assert!(own.as_str().starts_with("xxxxxxxxxxxx--"), "{own}");
+}
+
+#[test]
+fn no_pattern_or_name_of_another_account_means_what_a_stranger_makes() {
+    let of = |component: &str, node: &str| {
+        let jid = format!("{node}@bots.example.org").parse().unwrap();
+        name_of(&name(component), &jid, |_| false).unwrap()
+    };
+    let means = |selector: &str, name: &AccountName| selector.parse::<Selector>().unwrap().covers(name, None);
+    // Another component, accounts of the owner, and one that was removed.
+    for (component, node, selector) in [
+        ("shop", "a-x", "shop-a-*"),
+        ("team", "admin-x", "team-admin-*"),
+        ("bots", "desk", "bots-desk"),
+        ("bots", "x", "bots-*"),
+    ] {
+        let made = of(component, node);
+        assert!(!means(selector, &made), "{selector} {made}");
+    }
+    // Grinding an address so that its digits begin like a pattern is of no use either.
+    assert!((0..200).all(|number| !means("team-a*", &of("team", &format!("a.{number}")))));
+    // Each component has names of its own.
+    for ((one, node), (other, of_other)) in [(("a", "b--x"), ("a--b", "x")), (("a", "-x"), ("a-", "x"))] {
+        assert_ne!(of(one, node), of(other, of_other));
+    }
 }
 
 #[test]
@@ -134,7 +159,7 @@ fn an_address_that_fits_no_more_keeps_no_other_one_from_becoming_an_account() {
     std::fs::write(&path, BOTS.replace("\"*@bots", "\"shop-*@bots")).unwrap();
     let coming = ["ops@bots.example.org", "shop-1@other.example.org", "shop-2@bots.example.org"].map(newcomer);
     let made = write(&config, coming.to_vec()).unwrap();
-    assert_eq!((names(&made), &made.unfit[..]), (vec!["bots-shop-2"], &coming[..2]));
+    assert_eq!((names(&made), &made.unfit[..]), (vec!["bots--shop-2"], &coming[..2]));
 }
 
 #[tokio::test]
@@ -148,9 +173,9 @@ async fn edits_of_the_owner_do_not_count_because_a_stranger_writes() {
     let (_, why) = make(&host, vec![newcomer("new@bots.example.org")]).await;
     assert_eq!(why, None);
     let now = host.config();
-    assert_eq!(now.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>(), ["bots-new"]);
+    assert_eq!(now.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>(), ["bots--new"]);
     assert_ne!(now.settings, now.read_again().unwrap().settings);
-    let account = host.account(&name("bots-new")).unwrap();
+    let account = host.account(&name("bots--new")).unwrap();
     assert_eq!(account.own.to_string(), "new@bots.example.org");
     let query = AuditQuery { kinds: vec![AuditKind::Account], most: 10, ..AuditQuery::default() };
     let entries = audit::of(&host).entries(query).await.unwrap();
@@ -177,7 +202,7 @@ async fn what_a_command_has_recorded_stays_its_own_if_a_stranger_writes_before_t
         format!("{} {} by {}", entry.account.as_deref().unwrap_or_default(), entry.what, entry.who)
     };
     let found: Vec<_> = entries.iter().map(one).collect();
-    assert_eq!(found, ["later added by uid:7", "old removed by uid:7", "bots-new added by host"]);
+    assert_eq!(found, ["later added by uid:7", "old removed by uid:7", "bots--new added by host"]);
     host.stop().await;
 }
 

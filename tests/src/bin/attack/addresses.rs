@@ -170,7 +170,7 @@ async fn flood(trial: &mut Trial) -> Result<String> {
 async fn names_with_grants(trial: &mut Trial) -> Result<String> {
     let mut plan = answering(plan("*", 1_000).await?)?;
     plan.home.add_address("bots-desk", &address("desk0").parse::<BareJid>()?, "bots")?;
-    let granted = ["main", "bots-desk", "ops-*", "admin*"];
+    let granted = ["main", "bots-desk", "ops-*", "admin*", "bots-*"];
     let plan = plan.named("ops", "caller", |entry| {
         on(entry, &granted).set("chat", true).grant("messages.read", &["*"]).grant("messages.send", &["*"])
     })?;
@@ -196,7 +196,7 @@ async fn names_with_grants(trial: &mut Trial) -> Result<String> {
         ensure!(!answer.is_error() && !answer.contains(">done "), "{name}: {answer:?}");
     }
     let accounts = names(stage).await?;
-    let are_of_component = accounts.iter().all(|name| name.starts_with("bots-"));
+    let are_of_component = accounts.iter().all(|name| name.starts_with("bots--"));
     ensure!(accounts.len() == written.len() && are_of_component, "strangers have chosen names: {accounts:?}");
     let status = stage.home.run(&["status", "--json"]).await?.json()?;
     let all = status["plugins"].as_array().into_iter().flatten().filter(|one| one["id"] == "ops");
@@ -244,7 +244,7 @@ async fn removed(trial: &mut Trial) -> Result<String> {
     is_answered(stage, STRANGER, &one, "hello").await?;
     is_answered(stage, STRANGER, &two, "hello").await?;
     stage.begin_anew().await?;
-    remove(stage, "bots-shop-1").await?;
+    remove(stage, "bots--shop-1").await?;
     let stanzas = no_texts();
     for (name, kind, payload) in &stanzas {
         for to in [&one, &format!("{one}/parlor")] {
@@ -256,10 +256,10 @@ async fn removed(trial: &mut Trial) -> Result<String> {
     // All addresses that wait become accounts at the same time.
     is_answered(stage, STRANGER, &three, "hello").await?;
     let left = names(stage).await?;
-    ensure!(left == ["bots-shop-2", "bots-shop-3"], "the account is there again: {left:?}");
-    remove(stage, "bots-shop-3").await?;
+    ensure!(left == ["bots--shop-2", "bots--shop-3"], "the account is there again: {left:?}");
+    remove(stage, "bots--shop-3").await?;
     is_answered(stage, STRANGER, &one, "are you back?").await?;
-    ensure!(names(stage).await? == ["bots-shop-1", "bots-shop-2"], "only a text brings it back");
+    ensure!(names(stage).await? == ["bots--shop-1", "bots--shop-2"], "only a text brings it back");
     Ok(format!("{} kinds of stanzas leave it away, and only a text brings it back", stanzas.len()))
 }
 
@@ -292,8 +292,8 @@ async fn multiplying(trial: &mut Trial) -> Result<String> {
     // All addresses that wait become accounts at the same time.
     ordered(stage, &later, "chats.send", &hello).await?;
     let accounts = names(stage).await?;
-    ensure!(accounts == ["bots-shop-0", "bots-shop-1", "bots-shop-200"], "a plugin has made accounts: {accounts:?}");
-    remove(stage, "bots-shop-200").await?;
+    ensure!(accounts == ["bots--shop-0", "bots--shop-1", "bots--shop-200"], "a plugin has made accounts: {accounts:?}");
+    remove(stage, "bots--shop-200").await?;
     Ok(format!("{} messages to new addresses come back", 2 * OF_A_PERSON))
 }
 
