@@ -38,7 +38,10 @@ async function tell(hook: Webhook, header: string, reader: Reader): Promise<void
 /** Reads a request. It does not throw: the host would repeat the request, which would not help. */
 function read(hook: Webhook, event: string, reader: Reader): News | undefined {
   try {
-    return reader(event, payload(hook));
+    const news = reader(event, payload(hook));
+    // The types above are those that forges promise. An event without a repository belongs to no room.
+    if (news && typeof news.repository !== "string") throw new TypeError("it names no repository");
+    return news;
   } catch (error) {
     log.warn(`the event ${name(event)} of ${hook.name} was not understood:`, error);
     return undefined;

@@ -243,7 +243,7 @@ async fn what_cannot_begin_in_javascript_is_named_with_its_authors_line() {
 async fn events_of_forges_are_told_to_rooms() {
     let folder = Folder::new().unwrap();
     let forge = built(&example("forge"), &folder).await;
-    passes_its_tests("forge", &folder, "20 passed, 0 failed\n").await;
+    passes_its_tests("forge", &folder, "21 passed, 0 failed\n").await;
     Box::pin(online::a_signed_event_is_told_to_a_room(&forge)).await;
 }
 
