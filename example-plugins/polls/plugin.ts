@@ -1,6 +1,9 @@
 // Asks a question, and counts the reactions: `!poll 'Pizza or pasta?' 🍕 🍝`. Without choices it asks for them first.
 
-import { answer, argument, askAuthor, command, on, onStart, progress, Rejected, reply, setting, storage, TimedOut, type Message } from "parlor";
+import {
+  answer, argument, askAuthor, command, Denied, NotFound, occupantOf, on, onStart, progress, Rejected, reply, setting, storage, TimedOut,
+  type Message,
+} from "parlor";
 import { begin, standing, vote, type Poll } from "./poll.ts";
 
 const DAY = 24 * 60 * 60;
@@ -65,6 +68,29 @@ function inTurn<T>(action: () => Promise<T>): Promise<T> {
   return next;
 }
 
+/**
+ * Returns the key of a voter, which begins with its kind: an id cannot be taken as a nickname, and no key is a name that every object has,
+ * such as `__proto__`. A person who changes the nickname keeps the occupant id and the address.
+ */
+function voter(message: Message): string {
+  if (message.kind !== "groupchat") return `chat ${message.chat}`;
+  const person = message.occupantId ? undefined : occupant(message);
+  const id = message.occupantId ?? person?.occupantId;
+  if (id) return `id ${id}`;
+  const address = person?.jid?.split("/")[0];
+  return address ? `jid ${address}` : `nick ${message.nick ?? ""}`;
+}
+
+/** Returns the author of a message in a room; undefined: the author or the account has left, or the owner did not grant it. */
+function occupant(message: Message): ReturnType<typeof occupantOf> {
+  try {
+    return occupantOf(message);
+  } catch (error) {
+    if (error instanceof Denied || error instanceof NotFound) return undefined;
+    throw error;
+  }
+}
+
 async function count(message: Message): Promise<void> {
   const asked = await get(message.chat);
   if (!asked) return;
@@ -76,7 +102,7 @@ async function count(message: Message): Promise<void> {
     asked.ids.push(message.stanzaId);
   } else if (!reactions || !asked.ids.includes(reactions.id)) {
     return;
-  } else if (!vote(asked.poll, message.nick ?? message.from.split("/")[0] ?? "", reactions.emojis)) {
+  } else if (!vote(asked.poll, voter(message), reactions.emojis)) {
     return;
   }
   await keep(message.chat, asked);

@@ -3,7 +3,7 @@
 export interface Poll {
   question: string;
   choices: string[];
-  /** The choice of each voter. */
+  /** The choices by voters. Their keys must differ from names that every object has, such as `__proto__`. */
   votes: Record<string, string>;
 }
 
