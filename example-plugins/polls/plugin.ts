@@ -27,6 +27,11 @@ await command("poll", {
   },
 }, async (given) => {
   const { args, message } = given;
+  // What is whispered in a room stays between two, and each nickname there would have a poll of its own.
+  if (message.chat.includes("/")) {
+    await answer(given, "Ask all in the room: only you could vote here.");
+    return;
+  }
   // In `args` a choice of several words in quotes is one.
   const choices = args.length > 1 ? [] : await choicesOf(message);
   if (!choices) return;
@@ -102,7 +107,7 @@ async function count(message: Message): Promise<void> {
     asked.ids.push(message.stanzaId);
   } else if (!reactions || !asked.ids.includes(reactions.id)) {
     return;
-  } else if (!vote(asked.poll, voter(message), reactions.emojis)) {
+  } else if (!vote(asked.poll, voter(message), reactions.emojis, setting("voters", 500))) {
     return;
   }
   await keep(message.chat, asked);

@@ -251,7 +251,7 @@ async fn events_of_forges_are_told_to_rooms() {
 async fn the_polls_count_reactions_also_after_a_restart() {
     let folder = Folder::new().unwrap();
     let polls = built(&example("polls"), &folder).await;
-    passes_its_tests("polls", &folder, "9 passed, 0 failed\n").await;
+    passes_its_tests("polls", &folder, "10 passed, 0 failed\n").await;
     let asks = |entry: Entry| talks(entry).grant("rooms.send", &["*"]).grant("storage", &["1 MiB"]);
     let host = Plan::new().await.bytes("polls", &polls, asks).start().await;
     host.logged("ready to ask", &[("plugin", "polls")]).await;
