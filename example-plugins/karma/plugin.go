@@ -39,6 +39,9 @@ func key(what, chat, name string) string {
 // When who thanked whom last, so that nobody counts up alone.
 var thanked = map[string]time.Time{}
 
+// How many of these are remembered. Further thanks of a crowd are counted, and not remembered.
+const mostThanked = 1_000
+
 func count(ctx context.Context, message *parlor.Message) error {
 	// A message to another client of the account is not for this one to answer, and a correction thanks nobody again.
 	if message.Carbon != "" || message.Replaces != "" {
@@ -75,22 +78,55 @@ func again(from, key string, at time.Time) bool {
 	}
 	pair := from + " " + key
 	_, soon := thanked[pair]
-	if !soon {
+	if !soon && len(thanked) < mostThanked {
 		thanked[pair] = at
 	}
 	return soon
 }
 
 func add(ctx context.Context, chat string, vote standing) (standing, error) {
-	if _, err := parlor.StorageCompareAndSet(ctx, key(names, chat, vote.Name), nil, vote.Name, 0); err != nil {
+	isNew, err := parlor.StorageCompareAndSet(ctx, key(names, chat, vote.Name), nil, vote.Name, 0)
+	if err != nil {
 		return standing{}, err
+	}
+	if isNew {
+		if err := makeRoom(ctx, chat); err != nil {
+			return standing{}, err
+		}
 	}
 	sum, err := parlor.StorageAdd(ctx, key(points, chat, vote.Name), vote.Points, 0)
 	if err != nil {
 		return standing{}, err
 	}
-	name, _, err := parlor.StorageGet[string](ctx, key(names, chat, vote.Name))
+	name, ok, err := parlor.StorageGet[string](ctx, key(names, chat, vote.Name))
+	if !ok {
+		// It has just made room for another name.
+		name = vote.Name
+	}
 	return standing{Name: name, Points: sum}, err
+}
+
+// Forgets names of a chat if it has as many as are kept. All that is whispered in a room counts as one chat here: each nickname has one.
+func makeRoom(ctx context.Context, chat string) error {
+	room, _, isWhispered := strings.Cut(chat, "/")
+	prefix := key(points, room, "")
+	sums, err := parlor.StorageEntries[int64](ctx, prefix)
+	if err != nil {
+		return err
+	}
+	var all []standing
+	for _, sum := range sums {
+		if isElsewhere(sum.Key[len(prefix):]) == isWhispered {
+			all = append(all, standing{Name: sum.Key[len(points):], Points: sum.Value})
+		}
+	}
+	for _, gone := range weakest(all, parlor.SettingsGet("names", 200)) {
+		var changes parlor.Changes
+		if _, err := changes.Delete(points + gone.Name).Delete(names + gone.Name).Make(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (now standing) String() string {
@@ -125,7 +161,10 @@ func of(ctx context.Context, chat, name string) (standing, error) {
 	if !ok {
 		return standing{Name: name}, err
 	}
-	name, _, err = parlor.StorageGet[string](ctx, key(names, chat, name))
+	written, ok, err := parlor.StorageGet[string](ctx, key(names, chat, name))
+	if ok {
+		name = written
+	}
 	return standing{Name: name, Points: sum}, err
 }
 

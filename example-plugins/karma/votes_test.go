@@ -13,6 +13,24 @@ func TestEachNameIsVotedForOnceInAText(t *testing.T) {
 	}
 }
 
+func TestTheNamesWithTheFewestPointsMakeRoomForOneMore(t *testing.T) {
+	var all []standing
+	for at := range int64(20) {
+		all = append(all, standing{Name: "somebody", Points: 2 + at})
+	}
+	if found := weakest(all[1:], 20); len(found) != 0 {
+		t.Fatal(found)
+	}
+	all[7] = standing{Name: "liked", Points: 1}
+	all[9] = standing{Name: "disliked", Points: -1000}
+	if found := weakest(all, 20); !slices.Equal(found, []standing{{Name: "liked", Points: 1}}) {
+		t.Fatal(found)
+	}
+	if found := weakest(append(all, standing{Name: "late"}), 20); len(found) != 2 || found[0].Name != "late" {
+		t.Fatal(found)
+	}
+}
+
 func TestOnlySoManyNamesOfATextCount(t *testing.T) {
 	found := votes("a++ a++ b++ c++ d-- e++ f++ g++")
 	if len(found) != most || found[most-1].Name != "e" {
