@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use parlor_base::escape::escape_untrusted;
 use serde::Serialize;
 
+use crate::Ended;
 use crate::show::{Mark, Put as _, hanging, marked};
 
 /// The most of a reason that is shown, in bytes.
@@ -148,6 +149,14 @@ fn together(state: State, alike: &Alike, group: &[(&str, Option<&str>)], all: us
         _ => Some("`parlor doctor --all` says what to do for each".to_owned()),
     };
     Finding { check: alike.check.clone(), state, says, remedy, alike: None }
+}
+
+/// Ends the command after it has shown these findings. If some are broken, the error has their number as a reader counts them.
+pub(super) fn ended(shown: &[Finding]) -> anyhow::Result<()> {
+    match shown.iter().filter(|one| one.state == State::Broken).count() {
+        0 => Ok(()),
+        one_or_more => Err(Ended::Broken(one_or_more).into()),
+    }
 }
 
 /// Shows findings on a screen.

@@ -381,6 +381,11 @@ fn what_is_the_same_of_many_accounts_is_one_finding_for_people_and_one_each_for_
     assert_eq!(json["findings"][7]["says"], "a0007@example.org is refused\nby the server");
     assert_eq!(json["findings"][0].as_object().unwrap().len(), 4, "{}", json["findings"][0]);
     assert_eq!(json.as_object().unwrap().len(), 1, "nothing but the findings");
+    // The last line counts what is shown.
+    let last = |shown: &[Finding]| ended(shown).unwrap_err().to_string();
+    assert_eq!(last(&findings.grouped()), "broken: 1 of the checks above; the report says what to do");
+    assert_eq!(last(&findings.findings), "broken: 10 of the checks above; the report says what to do");
+    ended(&findings.findings[..7]).unwrap();
     // Of few accounts, each is named.
     let few = screen(&of_accounts(3).grouped(), None);
     assert!(few.contains("account a0000") && few.contains("account a0002") && !few.contains(" of 3 "), "{few}");
