@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Args;
 use jid::BareJid;
 use parlor_base::escape::{EscapedPath as _, shell_word};
-use parlor_config::{AccountConfig, AccountName, Config, PasswordSource, Selector};
+use parlor_config::{AccountName, Config, LinkSettings, PasswordSource, Selector};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::edit::Change;
 use parlor_store::DataFile;
@@ -125,10 +125,13 @@ impl RemoveArgs {
 
 /// Says where the password of a removed account stays, and what to do with it.
 fn password_left(config: &Config, name: &AccountName, file: &Path) -> String {
-    let is_same = |account: &AccountConfig| matches!(&account.link.password, PasswordSource::File(own) if own == file);
+    let is_same = |link: &LinkSettings| matches!(&link.password, PasswordSource::File(own) if own == file);
     let path = shell_word(&file.to_string_lossy());
-    match config.accounts.values().find(|account| account.name != *name && is_same(account)) {
-        Some(other) => format!("\nits password stays in {path}, which is also that of {}", other.name),
+    let account = config.accounts.values().find(|account| account.name != *name && is_same(&account.link));
+    let component = config.components.iter().find(|(_, link)| is_same(link));
+    let other = account.map(|account| account.name.to_string());
+    match other.or_else(|| component.map(|(name, _)| format!("the component {name}"))) {
+        Some(other) => format!("\nits password stays in {path}, which is also that of {other}"),
         None => format!(
             "\nits password stays in {path}: remove that file, or add the account again with --password-file {path}"
         ),
@@ -169,13 +172,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_that_stays_is_said_to_be_in_the_way_unless_another_account_has_it() {
+    fn a_password_that_stays_is_said_to_be_in_the_way_unless_another_account_or_a_component_has_it() {
         let folder = tempfile::tempdir().unwrap();
         let one = |name: &str, file: &str| {
             std::fs::write(folder.path().join(file), "secret\n").unwrap();
             format!("[account.{name}]\njid = \"{name}@b.example\"\npassword_file = \"{file}\"\n")
         };
-        let text = one("main", "shared.password") + &one("two", "two.password") + &one("three", "shared.password");
+        let component = "[component.bots]\ndomain = \"bots.b.example\"\npassword_file = \"four.password\"\n";
+        let text = one("main", "shared.password")
+            + &one("two", "two.password")
+            + &one("three", "shared.password")
+            + &one("four", "four.password")
+            + component;
         let overrides = Overrides { environment: |_| None, ..Overrides::default() };
         let config = Config::parse(&folder.path().join("parlor.toml"), &text, &overrides).unwrap();
         let left = |name: &str| {
@@ -186,5 +194,6 @@ mod tests {
         let two = left("two");
         assert!(two.contains("two.password: remove that file, or ") && two.contains("--password-file "), "{two}");
         assert!(left("main").ends_with(", which is also that of three"), "{}", left("main"));
+        assert!(left("four").ends_with(", which is also that of the component bots"), "{}", left("four"));
     }
 }
