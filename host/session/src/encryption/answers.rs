@@ -177,6 +177,7 @@ fn bundle_came(
     turn: &mut Turn<'_>,
 ) {
     let now = turn.deadlines.elapsed();
+    let is_healing = keys.owed.keys_came(jid, device, form);
     let read = outcome.ok().and_then(|body| read_bundle(form, keys_of(&body, device, form)?));
     let checked = read.map(|bundle| Bundle::parse(version(form), &parts(bundle)));
     let bundle = match checked {
@@ -196,7 +197,6 @@ fn bundle_came(
     }
     let mut changes = Vec::new();
     let trust = keys.meet(jid, KeyKind::Omemo { device }, fingerprint, &mut changes, turn).trust;
-    let is_healing = keys.owed.is_healing(jid, device, form, now);
     let before = keys.sessions.get(jid, device, form);
     let is_missing = before.is_none_or(|before| before.fingerprint() != bundle.fingerprint());
     if is_enough(trust) && (is_missing || is_healing) {

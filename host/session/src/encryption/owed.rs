@@ -24,13 +24,22 @@ const PAUSE: Duration = Duration::from_hours(1);
 /// A session with a device.
 pub(super) type OfDevice = (BareJid, u32, OmemoForm);
 
+/// A replacement of a broken session.
+#[derive(Debug)]
+struct Replacement {
+    /// When it began.
+    at: Duration,
+    /// Whether the keys of the device are still to come. Their request may wait long for others to the same server.
+    is_awaited: bool,
+}
+
 /// The devices of an account's partners that are owed a message.
 #[derive(Debug, Default)]
 pub(super) struct Owed {
     all: BTreeSet<OfDevice>,
     deadline: Option<DeadlineKey>,
-    /// When each session was last replaced because it was broken.
-    healed: HashMap<OfDevice, Duration>,
+    /// The last replacement of each session that was broken.
+    healed: HashMap<OfDevice, Replacement>,
 }
 
 impl Owed {
@@ -61,17 +70,17 @@ impl Owed {
     /// Returns whether a broken session may be replaced now, and notes that it is.
     pub(super) fn may_heal(&mut self, jid: &BareJid, device: u32, form: OmemoForm, now: Duration) -> bool {
         let key = (jid.clone(), device, form);
-        let is_recent = |at: &Duration| now < *at + PAUSE;
+        let is_recent = |one: &Replacement| now < one.at + PAUSE;
         if self.healed.get(&key).is_some_and(is_recent) {
             return false;
         }
         if self.healed.len() >= MAX_HEALED {
-            self.healed.retain(|_, at| is_recent(at));
+            self.healed.retain(|_, one| is_recent(one));
         }
         if self.healed.len() >= MAX_HEALED {
             return false;
         }
-        self.healed.insert(key, now);
+        self.healed.insert(key, Replacement { at: now, is_awaited: true });
         true
     }
 
@@ -80,9 +89,10 @@ impl Owed {
         self.healed.remove(&(jid.clone(), device, form));
     }
 
-    /// Returns whether the session with a device was replaced a moment ago.
-    pub(super) fn is_healing(&self, jid: &BareJid, device: u32, form: OmemoForm, now: Duration) -> bool {
-        self.healed.get(&(jid.clone(), device, form)).is_some_and(|at| now < *at + Duration::from_mins(1))
+    /// Notes that the request for the keys of a device has ended. Returns whether they replace a broken session.
+    pub(super) fn keys_came(&mut self, jid: &BareJid, device: u32, form: OmemoForm) -> bool {
+        let healed = self.healed.get_mut(&(jid.clone(), device, form));
+        healed.is_some_and(|one| std::mem::take(&mut one.is_awaited))
     }
 
     /// Forgets all devices, because the session with the server has ended.

@@ -190,6 +190,53 @@ fn a_broken_session_is_replaced_after_the_stream_was_lost_before_the_keys_came()
     }
 }
 
+/// Requests to a server that does not answer wait for one another.
+#[test]
+fn a_broken_session_is_replaced_however_long_the_request_for_the_keys_waits() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut nurse) = (Bot::new(TrustPolicy::Blind), Peer::new("nurse@slow.example", form));
+        bot.hear(&mut nurse, "hello");
+        let mut ended = bot.test.ask(ResetSessions { jid: nurse.jid.clone(), device: None });
+        assert_eq!(got(&mut ended), Some(Ok(1)));
+        let waiting: Vec<_> = (0..24)
+            .map(|number| bot.say(&format!("p{number}@slow.example"), "hello?", EncryptionWish::Required))
+            .collect();
+        bot.hear(&mut nurse, "are you there?");
+        let node = form.bundle_node(nurse.id());
+        assert_eq!(bot.test.count_asked(|ask| wants(ask, &node)), 0, "two lists of each person come first");
+        for _ in 0..3 {
+            bot.test.wait(21);
+        }
+        bot.bundles(&nurse);
+        assert_eq!(nurse.reads(&bot), None, "there is nothing in it");
+        bot.test.forget();
+        bot.hear(&mut nurse, "at last");
+        assert_eq!(bot.bodies(), ["at last"], "{form:?}");
+        drop(waiting);
+    }
+}
+
+/// Keys that are fetched later for another reason replace no session that works.
+#[test]
+fn a_broken_session_is_replaced_by_one_empty_message() {
+    let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, OmemoForm::Older));
+    let reset = |bot: &mut Bot| {
+        let mut ended = bot.test.ask(ResetSessions { jid: bare(ROMEO), device: None });
+        assert_eq!(got(&mut ended), Some(Ok(1)));
+    };
+    bot.hear(&mut romeo, "hello");
+    reset(&mut bot);
+    bot.hear(&mut romeo, "are you there?");
+    bot.bundles(&romeo);
+    assert_eq!(bot.sealed(), 1, "an empty message");
+    reset(&mut bot);
+    let mut sent = bot.say(ROMEO, "secret", EncryptionWish::AsTheChat);
+    bot.lists(ROMEO, |form| romeo.listed(form));
+    bot.bundles(&romeo);
+    assert!(matches!(got(&mut sent), Some(Ok(_))));
+    assert_eq!(bot.sealed(), 2, "and no further empty one");
+}
+
 /// A session with a device says nothing about whether its owner still has it.
 #[test]
 fn a_removed_device_gets_nothing_while_the_list_cannot_be_had() {
