@@ -47,6 +47,7 @@ pub(super) fn status_changed(before: &Status, roster: &mut Roster, rooms: &mut R
                 roster.doubt_presence(turn);
                 roster.await_presence(Some(PRESENCE_PATIENCE), turn);
                 rooms.enter_wanted(turn);
+                rooms.ask_for_new_nicknames(turn);
             }
             (false, false) | (true, true) => {}
         }

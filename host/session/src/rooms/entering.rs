@@ -129,13 +129,17 @@ impl RoomTurn<'_, '_> {
         self.turn.send(Outgoing::Presence(PresenceOut { join: Some(join), ..presence }));
     }
 
-    /// Sends our presence once we are in, if it or our nickname changed since we asked to enter.
-    fn tell_what_has_changed(&mut self) {
+    /// Sends our presence once we are in, if it or our nickname changed since we asked to enter. A hidden account sends it when it is
+    /// seen.
+    pub(super) fn tell_what_has_changed(&mut self) {
         let jid = self.jid;
+        if self.turn.status.value.is_hidden() {
+            return;
+        }
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let is_renamed = std::mem::take(&mut membership.is_renamed);
         let is_untold = std::mem::take(&mut membership.untold) || is_renamed;
-        if !is_untold || self.turn.status.value.is_hidden() {
+        if !is_untold {
             return;
         }
         let Some(room) = self.rooms.shown.get(jid) else { return };

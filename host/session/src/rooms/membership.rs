@@ -103,7 +103,7 @@ pub(crate) struct Membership {
     pub(super) is_missed: bool,
     /// Whether our presence has changed since we asked to enter.
     pub(super) untold: bool,
-    /// Whether the settings, or the bookmark while we are out, have given another nickname since we last asked to enter.
+    /// Whether the settings, or the bookmark while we are out, have given another nickname that the room was not asked for yet.
     pub(super) is_renamed: bool,
     /// The time up to which we know the messages.
     pub(super) known_until: Option<Timestamp>,

@@ -7,7 +7,7 @@ use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Bookmark, Outgoing};
 
 use super::Rooms;
-use super::membership::Stage;
+use super::membership::{Membership, Stage};
 use crate::turn::Turn;
 
 /// Finds the bookmark of a room.
@@ -34,12 +34,26 @@ pub(crate) fn rename(rooms: &mut Rooms, named: &[BareJid], bookmarked: Bookmarke
         };
         membership.is_called(nick);
         let is_in = matches!(membership.stage, Stage::Inside | Stage::Configuring);
+        let is_hidden = turn.status.value.is_hidden();
         // A presence before we are in would be another attempt to enter. The next attempt is with the new one.
-        membership.is_renamed = !is_in;
+        membership.is_renamed = !is_in || is_hidden;
         let is_other = rooms.shown.get(jid).is_some_and(|room| room.nick != nick);
         // Until the room confirms it, and if it refuses, the old one is ours.
-        if is_in && is_other && turn.is_live() && !turn.status.value.is_hidden() {
+        if is_in && is_other && turn.is_live() && !is_hidden {
             turn.send(Outgoing::Presence(turn.presence_to(Some(address.into()))));
+        }
+    }
+}
+
+impl Rooms {
+    /// Asks the rooms that we are in for the nicknames that the settings gave while the account was hidden.
+    pub(crate) fn ask_for_new_nicknames(&mut self, turn: &mut Turn<'_>) {
+        let is_due = |membership: &Membership| membership.stage.is_in() && membership.is_renamed;
+        let due = self.memberships.iter().filter(|(_, membership)| is_due(membership));
+        let mut due: Vec<BareJid> = due.map(|(jid, _)| jid.clone()).collect();
+        due.sort();
+        for jid in due {
+            self.one(&jid, turn).tell_what_has_changed();
         }
     }
 }

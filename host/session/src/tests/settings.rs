@@ -185,6 +185,31 @@ fn a_new_nickname_while_a_room_is_entered_is_asked_for_once_we_are_in() {
     assert!(lines.iter().any(|line| line == "> available to room@muc.example.org/Puck"), "{lines:?}");
 }
 
+/// While the account is hidden, rooms hear nothing of it.
+#[test]
+fn a_new_nickname_of_a_hidden_account_is_asked_for_once_it_is_seen() {
+    let enters = |test: &mut TestSession| test.presence(occupant("bot", PresenceKind::Available, &[110]));
+    for is_in_before in [true, false] {
+        let mut test = TestSession::connected(Settings::default());
+        let _hidden = test.ask(SetStatus { value: Some(StatusValue::Offline), message: None });
+        let _opened = test.open_room(None);
+        if is_in_before {
+            enters(&mut test);
+        }
+        test.forget();
+        test.set(&[("nickname", "Puck".into())]).unwrap();
+        if !is_in_before {
+            enters(&mut test);
+        }
+        let lines = test.lines();
+        assert!(!lines.iter().any(|line| line.starts_with("> available")), "{lines:?}");
+        let _seen = test.ask(SetStatus { value: Some(StatusValue::Online), message: None });
+        let lines = test.lines();
+        let asks = lines.iter().filter(|line| *line == "> available to room@muc.example.org/Puck");
+        assert_eq!(asks.count(), 1, "{is_in_before}: {lines:?}");
+    }
+}
+
 /// Its service is down, or somebody else has the old one there.
 #[test]
 fn a_room_that_did_not_let_us_in_is_tried_again_with_a_new_nickname() {
