@@ -102,17 +102,24 @@ impl RoomTurn<'_, '_> {
         self.auto_join_ended();
     }
 
-    /// Completes a requested leaving.
+    /// Completes a requested leaving. A room that we were never in is forgotten, unless a bookmark or the settings list it.
     pub(super) fn left(&mut self) {
         let jid = self.jid;
-        let leavers = self.rooms.membership(jid).map(|membership| std::mem::take(&mut membership.leavers));
+        let membership = self.rooms.membership(jid);
+        let (leavers, is_bookmarked) = membership
+            .map(|membership| (std::mem::take(&mut membership.leavers), membership.bookmark.is_some()))
+            .unwrap_or_default();
+        let is_listed = is_bookmarked || self.turn.settings.auto_join_rooms.iter().any(|listed| listed.jid == *jid);
         if let Some(mut room) = self.drop_room() {
             let farewell = Farewell { why: "left", ..Farewell::default() };
             self.rooms.records.out(jid, false, farewell.departure(self.turn.now));
+            if !is_listed {
+                self.rooms.records.forget_unless_entered(jid);
+            }
             bid_farewell(Arc::make_mut(&mut room), farewell);
             self.turn.fire("roomLeft", Payload::Room(room));
         }
-        for leaver in leavers.into_iter().flatten() {
+        for leaver in leavers {
             self.turn.answer(leaver.answer, Ok(()));
         }
     }

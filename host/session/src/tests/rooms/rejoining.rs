@@ -354,6 +354,26 @@ fn a_room_that_was_never_entered_goes_with_its_place_in_the_list() {
     }
 }
 
+/// The room confirms that we left only after the settings have changed.
+#[test]
+fn a_room_that_was_never_entered_goes_once_it_is_left_if_the_list_lacks_it_by_then() {
+    let (before, after) = (settings(&[("auto_join_rooms", json!([ROOM]))]), Settings::default());
+    for was_in in [false, true] {
+        for leaves in [false, true] {
+            let mut test = TestSession::connected(before.clone());
+            if was_in {
+                test.presence(occupant("bot", PresenceKind::Available, &[110]));
+            }
+            let closed = leaves.then(|| close(&mut test));
+            test.run(|session, now, effects| session.rewritten(&before, &after, now, effects));
+            test.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+            let known = test.session.snapshot().room_records.rooms.get(&bare(ROOM)).map(|record| record.state);
+            assert_eq!(known, was_in.then_some(RoomState::Out), "{leaves}");
+            assert!(closed.is_none_or(|mut closed| got(&mut closed) == Some(Ok(()))));
+        }
+    }
+}
+
 /// Returns whether the bot asks to enter after an invitation that comes from this address.
 fn enters_by_invitation(test: &mut TestSession, from: &str) -> bool {
     let invite = types::Invite {
