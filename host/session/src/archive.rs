@@ -360,10 +360,9 @@ impl Archives {
         let room = rooms.shown.get(&running.archive).filter(|_| running.of_room).map(|room| &**room);
         keep_trusted_ids(room, &mut message);
         if running.of_room {
-            let nick = room.map(|room| room.nick.as_str());
             message.own = match author {
                 Some(author) => author.to_bare() == turn.own.to_bare(),
-                None => message.nick.is_some() && message.nick.as_deref() == nick,
+                None => room.is_some_and(|room| room.is_ours(&message)),
             };
         } else if message.kind != MessageKind::Groupchat {
             name_occupant(&mut message, rooms, roster);

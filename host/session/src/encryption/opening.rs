@@ -180,7 +180,7 @@ fn open_one_of(
 
 /// Returns whether a message is from the account itself.
 fn is_own(message: &Message, room: Option<&Room>) -> bool {
-    message.own || room.is_some_and(|room| message.nick.as_deref() == Some(room.nick.as_str()))
+    message.own || room.is_some_and(|room| room.is_ours(message))
 }
 
 /// Fills an own message with its content, if it was sent a moment ago: a device cannot decrypt its own messages.

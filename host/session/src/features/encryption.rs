@@ -152,7 +152,7 @@ fn tell(
     if message.kind != MessageKind::Groupchat {
         name_occupant(&mut message, &features.rooms, &features.roster);
     }
-    let is_ours = room.is_some_and(|room| message.nick.as_deref() == Some(room.nick.as_str()));
+    let is_ours = room.is_some_and(|room| room.is_ours(&message));
     message.own |= is_ours;
     let told = Undecryptable::of(*message, reason);
     turn.fire("undecryptable", Payload::Undecryptable(Arc::new(told)));

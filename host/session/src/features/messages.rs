@@ -136,7 +136,7 @@ impl Features {
     pub(super) fn groupchat(&mut self, mut message: Box<Message>, is_placed: bool, turn: &mut Turn<'_>) {
         let jid = message.chat.to_bare();
         let Some(room) = self.rooms.shown.get(&jid) else { return };
-        if message.nick.as_deref() == Some(room.nick.as_str()) {
+        if room.is_ours(&message) {
             message.own = true;
         }
         keep_trusted_ids(Some(&**room), &mut message);

@@ -102,6 +102,19 @@ impl Room {
         from.resource().is_none_or(|nick| nick.as_str() == self.nick)
     }
 
+    /// Returns whether a message to the room is ours, by its nickname. Somebody else may have had this nickname before us: the occupant id
+    /// tells, if they are here under another one. A foreign id alone tells nothing, since ejabberd gives us another one when it restarts,
+    /// and a plugin must not answer the account's own messages.
+    pub(crate) fn is_ours(&self, message: &Message) -> bool {
+        message.nick.as_deref() == Some(self.nick.as_str()) && !self.is_of_another(message)
+    }
+
+    fn is_of_another(&self, message: &Message) -> bool {
+        let Some(id) = message.occupant_id.as_deref().filter(|_| self.has_occupant_ids()) else { return false };
+        let has_it = |occupant: &Arc<Occupant>| occupant.occupant_id.as_deref() == Some(id);
+        !self.occupants.get(&self.nick).is_some_and(has_it) && self.occupants.values().any(has_it)
+    }
+
     pub(crate) fn empty(&mut self) {
         self.joined = false;
         self.archived = None;

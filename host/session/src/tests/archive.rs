@@ -176,6 +176,29 @@ fn a_room_is_asked_for_its_own_archive_whether_we_are_in_it_or_not() {
     assert_eq!(asked_page(&test).0, Some(jid(ROOM)), "we know that it is one");
 }
 
+/// The room does not show who the authors are.
+#[test]
+fn archived_messages_of_somebody_who_had_our_nickname_are_not_ours() {
+    let mut test = with_archive();
+    test.in_room();
+    for (nick, id) in [("bot", "ours"), ("romeo", "his")] {
+        let mut here = occupant(nick, PresenceKind::Available, &[]);
+        here.muc.as_mut().unwrap().occupant_id = Some(id.to_owned());
+        test.presence(here);
+    }
+    let mut page = query(&mut test, of(Some(ROOM), 5, Cursor::Start));
+    says(&mut test, ROOM, Ok(disco("conference", &[MAM, "urn:xmpp:occupant-id:0"])));
+    let (_, id, asked) = asked_page(&test);
+    for author in ["ours", "his", "of somebody who is not here"] {
+        let said = message(&format!("{ROOM}/bot"), MessageKind::Groupchat, "hello");
+        result(&mut test, ROOM, &asked.queryid, author, Message { occupant_id: Some(author.to_owned()), ..said });
+    }
+    test.answer(Some(ROOM), id, Ok(fin(true)));
+    let page = got(&mut page).unwrap().unwrap();
+    let own: Vec<_> = page.messages.iter().map(|one| one.message.own).collect();
+    assert_eq!(own, [true, false, true], "it may be ours, with an id from before the service restarted");
+}
+
 /// Rows 37. Another client of the account is in the room, or was.
 #[test]
 fn what_was_said_with_an_occupant_alone_is_a_conversation_of_its_own() {

@@ -713,6 +713,30 @@ fn occupant_ids_are_told_where_the_room_knows_of_them() {
     assert!(room(&test).has_occupant_ids());
 }
 
+/// A room repeats its history when we enter it.
+#[test]
+fn history_of_somebody_who_had_our_nickname_is_not_ours() {
+    let mut test = TestSession::connected(Settings::default());
+    test.in_room();
+    for (nick, id) in [("bot", "ours"), ("romeo", "his")] {
+        let here = occupant(nick, PresenceKind::Available, &[]);
+        test.presence(with_muc(here, |muc| muc.occupant_id = Some(id.to_owned())));
+    }
+    let own = |test: &mut TestSession, author: Option<&str>| {
+        let said = message(&format!("{ROOM}/bot"), MessageKind::Groupchat, "hello");
+        test.message(Message { occupant_id: author.map(str::to_owned), delayed: true, ..said });
+        let Payload::Message(told) = test.last("message") else { panic!("a message") };
+        told.own
+    };
+    assert!(own(&mut test, Some("his")), "anybody could have written the id");
+    let id = test.asked(|ask| matches!(ask, Ask::DiscoInfo { .. }));
+    let features = vec!["urn:xmpp:occupant-id:0".to_owned()];
+    test.answer(Some(ROOM), id, Ok(Body::Disco(types::Disco { features, ..types::Disco::default() })));
+    assert!(!own(&mut test, Some("his")));
+    assert!(own(&mut test, Some("ours")) && own(&mut test, None));
+    assert!(own(&mut test, Some("from before the service restarted")), "it may be ours");
+}
+
 #[test]
 fn a_subject_is_set_when_the_room_says_so() {
     let mut test = TestSession::connected(Settings::default());
