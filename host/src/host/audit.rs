@@ -14,7 +14,8 @@ use parlor_plugins::policy::{Entry, Policy};
 use parlor_runtime::account::Shared;
 use parlor_runtime::audited;
 use parlor_store::{
-    Audit, AuditFile, AuditKind, By, CONFIGURATION, DataError, NewAuditEntry, PolicyRow, Share, StoreError,
+    Audit, AuditFile, AuditKind, By, CONFIGURATION, DataError, NewAuditEntry, PolicyChange, PolicyRow, Share,
+    StoreError,
 };
 
 use super::Host;
@@ -81,25 +82,34 @@ pub(super) async fn configured(host: &Host, config: &Config, by: &By) {
         Ok(known) => known,
         Err(error) => return warn_of(Err(error)),
     };
+    let was = host.config();
+    let had = (by.way == BY_STRANGERS).then(|| was.accounts.keys().map(AccountName::as_str).collect::<HashSet<_>>());
     let mut changes = configuration::changes(known, config, by);
-    if by.way == BY_STRANGERS {
-        // The rest is what the host goes by, and the audit knows what is written. They must not displace decisions of owners.
-        // A command may have recorded an account that it adds or removes, and that this host has not read yet.
-        let was = host.config();
-        let had: HashSet<_> = was.accounts.keys().map(AccountName::as_str).collect();
-        changes.retain(|change| {
-            let account = configuration::account_of(&change.row.field);
-            !change.is_gone && account.is_some_and(|account| !had.contains(account))
+    loop {
+        let some = changes.by_ref().filter_map(|change| match &had {
+            Some(had) => of_strangers(change, had),
+            None => Some(change),
         });
-        for entry in changes.iter_mut().filter_map(|change| change.entry.as_mut()) {
-            entry.share = Share::Connection;
+        let some: Vec<_> = some.take(AT_ONCE).collect();
+        if some.is_empty() {
+            return;
         }
-    }
-    for some in changes.chunks(AT_ONCE) {
-        if let Err(error) = audit.record(some.to_vec()).await {
+        if let Err(error) = audit.record(some).await {
             return warn_of(Err(error));
         }
     }
+}
+
+/// Returns a change if strangers caused it: an account that the host did not have. The rest is what the host goes by, and the audit knows
+/// what is written. A command may have recorded an account that it adds or removes, and that this host has not read yet.
+fn of_strangers(mut change: PolicyChange, had: &HashSet<&str>) -> Option<PolicyChange> {
+    let account = configuration::account_of(&change.row.field);
+    let is_theirs = !change.is_gone && account.is_some_and(|account| !had.contains(account));
+    if let Some(entry) = &mut change.entry {
+        // They must not displace decisions of owners.
+        entry.share = Share::Connection;
+    }
+    is_theirs.then_some(change)
 }
 
 /// Records that a command is about to add or remove these accounts, with entries `by` the one who gave it. The audit knows them from
@@ -107,17 +117,16 @@ pub(super) async fn configured(host: &Host, config: &Config, by: &By) {
 pub fn record_accounts(before: &Config, after: &Config, names: &[&AccountName], by: &By) -> Result<(), DataError> {
     let mut file = AuditFile::create(&before.data, audited::retention(before))?;
     let names: HashSet<_> = names.iter().map(|name| name.as_str()).collect();
-    let of_these = |known: Vec<PolicyRow>, config: &Config, by: &By| {
-        let mut changes = configuration::changes(known, config, by);
-        changes.retain(|change| {
-            configuration::account_of(&change.row.field).is_some_and(|account| names.contains(account))
-        });
-        changes
+    let is_of_these = |change: &PolicyChange| {
+        configuration::account_of(&change.row.field).is_some_and(|account| names.contains(account))
+    };
+    let of_these = |known: Vec<PolicyRow>, config: &Config, by: &By| -> Vec<PolicyChange> {
+        configuration::changes(known, config, by).filter(is_of_these).collect()
     };
     let known = file.policy(CONFIGURATION)?;
     if !configuration::is_known(&known) {
         // The first host that starts here records all accounts, without entries.
-        let known = configuration::changes(Vec::new(), before, by).into_iter().map(|change| change.row).collect();
+        let known = configuration::changes(Vec::new(), before, by).map(|change| change.row).collect();
         let entries: Vec<_> = of_these(known, after, by).into_iter().filter_map(|change| change.entry).collect();
         return file.add(&entries);
     }
@@ -192,7 +201,8 @@ mod tests {
     fn read(config: &Config) {
         let mut file = AuditFile::create(&config.data, Retention::default()).unwrap();
         let known = file.policy(CONFIGURATION).unwrap();
-        file.record(&configuration::changes(known, config, &edited(AT_THE_START))).unwrap();
+        let changes: Vec<_> = configuration::changes(known, config, &edited(AT_THE_START)).collect();
+        file.record(&changes).unwrap();
     }
 
     /// Returns the author, the event and both values of each entry.

@@ -5,13 +5,17 @@
 
 mod sections;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Values;
+use std::iter::Peekable;
 use std::path::{Path, absolute};
+use std::vec::IntoIter;
 
 use parlor_base::escape::escape_distinct;
 use parlor_base::id::Digest;
 use parlor_config::{
-    AccountConfig, Config, Encryption, LinkSettings, OtrPeople, PasswordSource, Role, Settings, Way, setting,
+    AccountConfig, AccountName, Config, Encryption, LinkSettings, OtrPeople, PasswordSource, Role, Settings, Way,
+    setting,
 };
 use parlor_runtime::audited::HIDDEN;
 use parlor_store::{AuditKind, By, CONFIGURATION, NewAuditEntry, PolicyChange, PolicyRow};
@@ -48,54 +52,138 @@ impl Field {
     }
 }
 
+/// The changes of the configuration, in the order of their fields.
+///
+/// A host may have 100,000 accounts: those of an account are made when it is its turn.
+pub(super) struct Changes<'c> {
+    config: &'c Config,
+    by: &'c By,
+    /// Whether the audit never saw a configuration.
+    is_first: bool,
+    /// Whether it never saw the sections of [`LATER`].
+    is_first_of_later: bool,
+    /// The known fields of the accounts that were not compared yet, in their order.
+    known: Peekable<IntoIter<PolicyRow>>,
+    /// The accounts that were not compared yet.
+    accounts: Peekable<Values<'c, AccountName, AccountConfig>>,
+    /// The known fields of the sections, which come after the accounts. None: they were compared.
+    of_sections: Option<Vec<PolicyRow>>,
+    /// The changes that were made and not given yet.
+    ready: IntoIter<PolicyChange>,
+}
+
 /// Returns the changes since the audit last saw the configuration. Those of parts that it never saw have no entries.
-pub(super) fn changes(known: Vec<PolicyRow>, config: &Config, by: &By) -> Vec<PolicyChange> {
-    let mut known: BTreeMap<_, _> = known.into_iter().map(|row| (row.field.clone(), row)).collect();
-    let [is_first, is_first_of_later] = [SEEN, SEEN_LATER].map(|mark| known.remove(mark).is_none());
-    let fields = fields(config);
-    let had = accounts(known.keys());
-    let staying: BTreeSet<_> = accounts(fields.keys()).intersection(&had).cloned().collect();
-    let mut all = Vec::new();
-    for (field, Field { mark, shown }) in fields {
-        let before = known.remove(&field);
-        if before.as_ref().is_some_and(|before| before.mark == mark) {
-            continue;
-        }
-        let (old, was) = before.map_or((None, None), |before| (Some(told(before.shown)), Some(before.mark)));
-        let entry = entry(&field, &staying, by, old, Some(told(shown.clone())));
-        all.push(PolicyChange { row: row(field, mark, shown), is_gone: false, was, entry });
+pub(super) fn changes<'c>(mut known: Vec<PolicyRow>, config: &'c Config, by: &'c By) -> Changes<'c> {
+    let [is_first, is_first_of_later] = [SEEN, SEEN_LATER].map(|mark| !known.iter().any(|row| row.field == mark));
+    known.retain(|row| row.field != SEEN && row.field != SEEN_LATER);
+    known.sort_unstable_by(|one, other| place(&one.field).cmp(&place(&other.field)));
+    let of_sections = known.split_off(known.partition_point(|row| account_of(&row.field).is_some()));
+    Changes {
+        config,
+        by,
+        is_first,
+        is_first_of_later,
+        known: known.into_iter().peekable(),
+        accounts: config.accounts.values().peekable(),
+        of_sections: Some(of_sections),
+        ready: Vec::new().into_iter(),
     }
-    for (field, row) in known {
-        let entry = entry(&field, &staying, by, Some(told(row.shown.clone())), None);
-        all.push(PolicyChange { was: Some(row.mark.clone()), row, is_gone: true, entry });
-    }
-    all.sort_by(|one, other| one.row.field.cmp(&other.row.field));
-    let is_later = |field: &str| LATER.iter().any(|section| field.starts_with(section));
-    for change in &mut all {
-        if is_first || is_first_of_later && is_later(&change.row.field) {
-            change.entry = None;
-        }
-    }
-    // They come last, so that a host that is killed before begins anew.
-    for (name, is_new) in [(SEEN_LATER, is_first_of_later), (SEEN, is_first)] {
-        if is_new {
-            let seen = row(name.to_owned(), digest(name), None);
-            all.push(PolicyChange { row: seen, is_gone: false, was: None, entry: None });
+}
+
+impl Iterator for Changes<'_> {
+    type Item = PolicyChange;
+
+    fn next(&mut self) -> Option<PolicyChange> {
+        loop {
+            if let Some(change) = self.ready.next() {
+                return Some(change);
+            }
+            self.ready = self.of_an_account().or_else(|| self.of_sections())?.into_iter();
         }
     }
-    all
+}
+
+impl Changes<'_> {
+    /// Returns the changes of the next account, by name. None: there is no further one.
+    fn of_an_account(&mut self) -> Option<Vec<PolicyChange>> {
+        let was = self.known.peek().and_then(|row| account_of(&row.field));
+        let is = self.accounts.peek().map(|account| account.name.as_str());
+        let name = match (was, is) {
+            (Some(was), Some(is)) => was.min(is),
+            (one, other) => one.or(other)?,
+        };
+        let name = name.to_owned();
+        let mut known = BTreeMap::new();
+        while let Some(row) = self.known.next_if(|row| account_of(&row.field) == Some(name.as_str())) {
+            known.insert(row.field.clone(), row);
+        }
+        let account = self.accounts.next_if(|account| account.name.as_str() == name);
+        let fields = account.map(of_account).unwrap_or_default().into_iter().collect();
+        let is_link = |field: &String| account_and_part(field).is_some_and(|(_, part)| part == LINK);
+        let stays = account.is_some() && known.keys().any(is_link);
+        Some(self.compared(known, fields, stays))
+    }
+
+    /// Returns the changes of the sections, and notes that they were seen. None: they were compared.
+    fn of_sections(&mut self) -> Option<Vec<PolicyChange>> {
+        let known = self.of_sections.take()?.into_iter().map(|row| (row.field.clone(), row)).collect();
+        let fields = sections(self.config).into_iter().map(|(key, field)| (format!("section {key}"), field));
+        let mut all = self.compared(known, fields.collect(), false);
+        // They come last, so that a host that is killed before begins anew.
+        for (name, is_new) in [(SEEN_LATER, self.is_first_of_later), (SEEN, self.is_first)] {
+            if is_new {
+                let seen = row(name.to_owned(), digest(name), None);
+                all.push(PolicyChange { row: seen, is_gone: false, was: None, entry: None });
+            }
+        }
+        Some(all)
+    }
+
+    /// Returns the changes from the known fields to the present ones, by name. `stays`: they are those of an account that was there, and
+    /// is there.
+    fn compared(
+        &self,
+        mut known: BTreeMap<String, PolicyRow>,
+        fields: BTreeMap<String, Field>,
+        stays: bool,
+    ) -> Vec<PolicyChange> {
+        let mut all = Vec::new();
+        for (field, Field { mark, shown }) in fields {
+            let before = known.remove(&field);
+            if before.as_ref().is_some_and(|before| before.mark == mark) {
+                continue;
+            }
+            let (old, was) = before.map_or((None, None), |before| (Some(told(before.shown)), Some(before.mark)));
+            let entry = self.entry(&field, stays, old, Some(told(shown.clone())));
+            all.push(PolicyChange { row: row(field, mark, shown), is_gone: false, was, entry });
+        }
+        for (field, row) in known {
+            let entry = self.entry(&field, stays, Some(told(row.shown.clone())), None);
+            all.push(PolicyChange { was: Some(row.mark.clone()), row, is_gone: true, entry });
+        }
+        all.sort_by(|one, other| one.row.field.cmp(&other.row.field));
+        all
+    }
+
+    /// Returns the entry about a change of a field, unless the audit never saw its part.
+    fn entry(&self, field: &str, stays: bool, old: Option<String>, new: Option<String>) -> Option<NewAuditEntry> {
+        let is_later = || LATER.iter().any(|section| field.starts_with(section));
+        let is_new = self.is_first || self.is_first_of_later && is_later();
+        if is_new { None } else { entry(field, stays, self.by, old, new) }
+    }
+}
+
+/// Returns what the order of fields depends on: accounts by their names come before the sections.
+fn place(field: &str) -> (bool, Option<(&str, &str)>, &str) {
+    let account = account_and_part(field);
+    (account.is_none(), account, field)
 }
 
 fn row(field: String, mark: String, shown: Option<String>) -> PolicyRow {
     PolicyRow { plugin: CONFIGURATION.to_owned(), field, mark, shown }
 }
 
-/// Returns the fields of a configuration, by name: `account NAME PART` and `section SECTION.KEY`.
-fn fields(config: &Config) -> BTreeMap<String, Field> {
-    let sections = sections(config).into_iter().map(|(key, field)| (format!("section {key}"), field));
-    config.accounts.values().flat_map(of_account).chain(sections).collect()
-}
-
+/// Returns the fields of an account, with their names: `account NAME PART`.
 fn of_account(account: &AccountConfig) -> Vec<(String, Field)> {
     let AccountConfig { name, group, link, owners, web: _, encryption, otr_people, settings } = account;
     let named = |part: &str| format!("account {name} {part}");
@@ -208,27 +296,15 @@ pub(super) fn is_known(rows: &[PolicyRow]) -> bool {
     rows.iter().any(|row| row.field == SEEN)
 }
 
-/// Returns the names of the accounts that have one of these fields.
-fn accounts<'a>(fields: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
-    let links = fields.filter_map(|field| account_and_part(field)).filter(|(_, part)| *part == LINK);
-    links.map(|(account, _)| account.to_owned()).collect()
-}
-
 /// Returns the entry about a change of a field. An account that comes or goes has one entry, not one for each of its fields.
-fn entry(
-    field: &str,
-    staying: &BTreeSet<String>,
-    by: &By,
-    old: Option<String>,
-    new: Option<String>,
-) -> Option<NewAuditEntry> {
+fn entry(field: &str, stays: bool, by: &By, old: Option<String>, new: Option<String>) -> Option<NewAuditEntry> {
     let Some((account, part)) = account_and_part(field) else {
         let key = field.strip_prefix("section ")?;
         let [old, new] = [old, new].map(|value| value.or_else(|| usual(key)));
         let entry = NewAuditEntry::new(AuditKind::Setting, by, &format!("setting {key}"));
         return Some(NewAuditEntry { old, new, ..entry });
     };
-    let (kind, what, [old, new]) = match (part, staying.contains(account)) {
+    let (kind, what, [old, new]) = match (part, stays) {
         (LINK, true) => (AuditKind::Account, "its connection or its owners", [old, new]),
         (LINK, false) => {
             let what = if old.is_none() { "added" } else { "removed" };

@@ -1,5 +1,7 @@
 //! Tests of the entries about changes of the configuration.
 
+use std::collections::BTreeSet;
+
 use parlor_config::keys::{CLUSTER_NAMES, COMPONENT_NAMES};
 use parlor_config::{OtrPolicy, Overrides};
 
@@ -14,13 +16,13 @@ fn config(text: &str) -> Config {
 
 /// Returns what the audit knows after it saw a configuration for the first time.
 fn known(text: &str) -> Vec<PolicyRow> {
-    let changes = changes(Vec::new(), &config(text), &By::host("test"));
+    let changes: Vec<_> = changes(Vec::new(), &config(text), &By::host("test")).collect();
     assert!(changes.iter().all(|change| change.entry.is_none() && change.was.is_none()), "{changes:?}");
     changes.into_iter().map(|change| change.row).collect()
 }
 
 fn between(old: &str, new: &str) -> Vec<PolicyChange> {
-    changes(known(old), &config(new), &By::host("test"))
+    changes(known(old), &config(new), &By::host("test")).collect()
 }
 
 /// Returns the kind, account, event, and both values of each entry.
@@ -72,6 +74,32 @@ fn an_account_that_comes_or_goes_has_one_entry() {
     assert_eq!(entries(&both, MAIN), ["account two removed: two@example.org -> none"]);
     let gone = between(&both, MAIN);
     assert!(gone.len() > 1 && gone.iter().all(|change| change.is_gone), "{gone:?}");
+}
+
+/// A host may have very many accounts.
+#[test]
+fn changes_are_made_for_one_account_at_a_time_and_come_in_the_order_of_their_fields() {
+    let account = |name: &str, more: &str| {
+        format!("[account.{name}]\njid = \"{name}@example.org\"\npassword_env = \"NONE\"\n{more}\n")
+    };
+    let old = ["a", "a-b", "a1", "b"].map(|name| account(name, "")).concat();
+    let new = account("a", "owners = [\"romeo@example.org\"]") + &account("a-c", "") + &account("a1", "");
+    let new = config(&format!("{new}{}[audit]\ndays = 1\n", account("c", "")));
+    // The audit gives the fields that it knows in any order.
+    let (rows, by) = (known(&old).into_iter().rev().collect(), By::host("test"));
+    let (mut changes, mut told) = (changes(rows, &new, &by), Vec::new());
+    while let Some(change) = changes.next() {
+        let account = account_of(&change.row.field).map(str::to_owned);
+        let is_same = |next: &PolicyChange| account_of(&next.row.field) == account.as_deref();
+        assert!(changes.ready.as_slice().iter().all(is_same), "{change:?}");
+        told.push((change.row.field, change.is_gone));
+    }
+    assert!(told.is_sorted(), "{told:?}");
+    let of_links = told.iter().filter(|(field, _)| field.ends_with(LINK) || field.starts_with("section"));
+    let of_links: Vec<_> = of_links.map(|(field, is_gone)| (field.as_str(), *is_gone)).collect();
+    let [a, came, c] = ["account a link", "account a-c link", "account c link"].map(|field| (field, false));
+    let [went, b] = ["account a-b link", "account b link"].map(|field| (field, true));
+    assert_eq!(of_links, [a, went, came, b, c, ("section audit.days", false)]);
 }
 
 #[test]
@@ -203,12 +231,12 @@ fn what_an_earlier_version_did_not_record_is_remembered_without_entries() {
     let text = linked("password_env = \"SECRET\"", "nats = \"tls://a.example\"");
     let mut earlier = known(&text);
     earlier.retain(|row| row.field != SEEN_LATER && !LATER.iter().any(|section| row.field.starts_with(section)));
-    let all = changes(earlier, &config(&format!("{text}[audit]\ndays = 1\n")), &By::host("test"));
+    let all: Vec<_> = changes(earlier, &config(&format!("{text}[audit]\ndays = 1\n")), &By::host("test")).collect();
     let told: Vec<_> = all.iter().filter(|change| change.entry.is_some()).map(|change| &change.row.field).collect();
     assert_eq!(told, ["section audit.days"]);
     assert!(all.iter().any(|change| change.row.field == "section cluster.name"), "{all:?}");
     let rows = all.into_iter().map(|change| change.row).chain(known(&text)).collect();
-    let again = changes(rows, &config(&text), &By::host("test"));
+    let again: Vec<_> = changes(rows, &config(&text), &By::host("test")).collect();
     assert!(again.iter().all(|change| change.row.field == "section audit.days"), "{again:?}");
 }
 
