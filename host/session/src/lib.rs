@@ -89,8 +89,8 @@ pub use calls::promises::{AddPromises, Emit, RejectPromise, WaitUntil};
 pub use calls::pubsub::{ChangeNode, GetItems, NodeAction, PublishItem, SubscribeNode, UnsubscribeNode, WhichItems};
 pub use calls::registration::{AnswerVoice, GetReservedNick, RegisterWithRoom, RequestVoice, UnregisterFromRoom};
 pub use calls::rooms::{
-    ChangeRoomView, CloseRoom, ConfigureRoom, DeclineInvitation, InviteToRoom, ListAffiliations, ModerateRoom,
-    OpenRoom, RetractInRoom, SetRoomAttribute, SetSubject,
+    ChangeRoomView, CloseRoom, ConfigureRoom, DeclineInvitation, DismissRoom, InviteToRoom, ListAffiliations,
+    ModerateRoom, OpenRoom, RetractInRoom, SetRoomAttribute, SetSubject,
 };
 pub use calls::settings::{ChangeSettings, Wins};
 pub use calls::stanzas::{SendIq, SendRaw};

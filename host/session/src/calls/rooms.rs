@@ -81,6 +81,27 @@ impl Command for CloseRoom {
     }
 }
 
+/// Forget a room that the account is out of, and why it is out. A room that is open stays known.
+#[derive(Debug)]
+pub struct DismissRoom {
+    /// The address of the room.
+    pub jid: BareJid,
+}
+
+impl Command for DismissRoom {
+    type Answer = ();
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        if features.rooms.stage(&self.jid).is_none() {
+            features.rooms.records.dismissed(&self.jid);
+            turn.changed = true;
+        }
+        turn.answer(answer, Ok(()));
+    }
+}
+
 /// Change fields of the configuration of a room. Answered when the room has accepted them.
 #[derive(Debug)]
 pub struct ConfigureRoom {

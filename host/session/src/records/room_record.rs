@@ -207,6 +207,13 @@ impl RoomRecords {
         }
     }
 
+    /// Forgets a room that the account is out of: its owner has seen that.
+    pub(crate) fn dismissed(&mut self, room: &BareJid) {
+        if self.rooms.get(room).is_some_and(|record| record.state == RoomState::Out) {
+            self.rooms.remove(room);
+        }
+    }
+
     /// Returns whether the account is out of a room against its will.
     pub(crate) fn is_put_out(&self, room: &BareJid) -> bool {
         let is_against_its_will = |record: &Arc<RoomRecord>| {

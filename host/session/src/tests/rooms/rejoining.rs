@@ -253,6 +253,30 @@ fn a_room_that_we_leave_on_request_is_shown_as_left_and_nobody_is_alarmed() {
     assert!(test.room_news.is_empty() && test.session.snapshot().room_records.departures.is_empty());
 }
 
+/// Otherwise a mistyped room stays in the list, and doctor warns of it, until the host stops.
+#[test]
+fn a_room_that_we_are_out_of_is_forgotten_on_request_and_one_that_we_are_in_is_not() {
+    let dismiss = |test: &mut TestSession| {
+        assert!(got(&mut test.ask(DismissRoom { jid: bare(ROOM) })).unwrap().is_ok());
+        test.session.snapshot().room_records.rooms.contains_key(&bare(ROOM))
+    };
+    let mut test = TestSession::connected(Settings::default());
+    let mut opened = test.open_room(None);
+    assert!(dismiss(&mut test), "it is being entered");
+    test.presence(presence(ROOM, PresenceKind::Error(stanza_error("remote-server-not-found"))));
+    assert!(got(&mut opened).unwrap().is_err());
+    assert_eq!(why(&record(&test)), Some("refused"));
+    assert!(!dismiss(&mut test), "a room that it never was in");
+
+    let mut test = with_policy("never");
+    assert!(dismiss(&mut test), "it is in it");
+    kick(&mut test);
+    let mut closed = close(&mut test);
+    assert!(got(&mut closed).unwrap().is_ok());
+    assert_eq!(why(&record(&test)), Some("kicked"));
+    assert!(!dismiss(&mut test), "a room that it was put out of");
+}
+
 /// Plugins can ask for any room, and strangers can invite to any.
 #[test]
 fn a_room_of_the_settings_that_lets_nobody_in_is_news_and_one_of_a_plugin_is_not() {
