@@ -20,6 +20,21 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
+/// Counts the slips in the name of a room or a person, compared with a known one; none if they are probably two names. These names are
+/// chosen freely, and short ones are often similar, so this is stricter than [`nearest`].
+pub fn slips(typed: &str, known: &str) -> Option<usize> {
+    if typed.len().max(known.len()) > LONGEST {
+        return None;
+    }
+    // Somebody who numbers rooms means each of them.
+    let unnumbered = |name: &str| name.chars().filter(|one| !one.is_ascii_digit()).collect::<String>();
+    if typed != known && unnumbered(typed) == unnumbered(known) {
+        return None;
+    }
+    let most = (typed.chars().count().max(known.chars().count()) / 4).min(2);
+    Some(strsim::damerau_levenshtein(typed, known)).filter(|slips| *slips <= most)
+}
+
 /// Counts the characters that two names begin with in common.
 fn common(one: &str, other: &str) -> usize {
     one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count()
@@ -42,5 +57,27 @@ mod tests {
         assert_eq!(nearest("vcard.write", known), None);
         assert_eq!(nearest("rooms.speak", ["rooms.read", "rooms.send", "rooms.join"]), Some("rooms.send"));
         assert_eq!(nearest(&"messages.send".repeat(100), known), None);
+    }
+
+    #[test]
+    fn a_freely_chosen_name_has_few_slips_and_a_short_one_has_none() {
+        for (typed, known, counted) in [
+            ("hall", "hall", Some(0)),
+            ("hal", "hall", Some(1)),
+            ("hlal", "hall", Some(1)),
+            ("julet", "juliet", Some(1)),
+            ("mainteance", "maintenance", Some(1)),
+            ("x", "hall", None),
+            ("den", "hall", None),
+            ("den", "pen", None),
+            ("staff", "hall", None),
+            ("tea", "annex", None),
+            ("team1", "team2", None),
+            ("team", "team2", None),
+            ("maintenance", "main", None),
+        ] {
+            assert_eq!(slips(typed, known), counted, "{typed} {known}");
+        }
+        assert_eq!(slips(&"x".repeat(100), &"x".repeat(100)), None);
     }
 }

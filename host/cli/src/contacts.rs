@@ -1,6 +1,7 @@
 //! `parlor contacts`: the people in the rosters of accounts, and those who ask to be there.
 
 use clap::{Args, Subcommand};
+use parlor::control::addresses;
 use parlor::control::client::escaped;
 use parlor::control::views::{People, Person};
 
@@ -43,6 +44,7 @@ struct AnswerArgs {
 
 impl AnswerArgs {
     fn post(&self, step: &str, does: &str) -> anyhow::Result<()> {
+        target::typed(addresses::person(&self.jid))?;
         let path = format!("/v1/contacts/{step}?jid={}", escaped(&self.jid));
         let people: Vec<People> = self.request.host()?.post(&self.request.path(&path))?;
         self.request.show(&people, || answered(&people, &self.jid, does))

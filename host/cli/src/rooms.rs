@@ -1,6 +1,7 @@
 //! `parlor rooms`: the rooms that accounts are in, were put out of, or wait for; and entering and leaving them.
 
 use clap::{Args, Subcommand};
+use parlor::control::addresses;
 use parlor::control::client::escaped;
 use parlor::control::views::Room;
 
@@ -84,7 +85,7 @@ struct JoinArgs {
 /// The arguments of `parlor rooms leave`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "If a bookmark or `auto_join_rooms` lists the room, the account enters it again at the next log-in.\n\nExamples:\n  parlor rooms leave hall@muc.example.org\n  parlor rooms leave hall@muc.example.org --bookmark   and remove its bookmark\n\nExit codes: 0 the account has left it, 1 it was not in it, 4 no host runs, 2 wrong usage"
+    after_help = "If a bookmark or `auto_join_rooms` lists the room, the account enters it again at the next log-in.\n\nA room that the account is out of is taken off the list, unless one of these lists it.\n\nExamples:\n  parlor rooms leave hall@muc.example.org\n  parlor rooms leave hall@muc.example.org --bookmark   and remove its bookmark\n\nExit codes: 0 the account has left it, or it is off the list, 1 there is no such room, or it stays listed, 4 no host runs, 2 wrong usage"
 )]
 struct LeaveArgs {
     #[command(flatten)]
@@ -127,15 +128,18 @@ impl ListArgs {
 
 impl Which {
     fn get(&self) -> anyhow::Result<()> {
-        self.show(&self.request.host()?.get(&self.path("show", ""))?)
+        let path = self.path("show", "")?;
+        self.show(&self.request.host()?.get(&path)?)
     }
 
     fn post(&self, what: &str, more: &str) -> anyhow::Result<()> {
-        self.show(&self.request.host()?.post(&self.path(what, more))?)
+        let path = self.path(what, more)?;
+        self.show(&self.request.host()?.post(&path)?)
     }
 
-    fn path(&self, what: &str, more: &str) -> String {
-        self.request.path(&format!("/v1/rooms/{what}?room={}{more}", escaped(&self.room)))
+    fn path(&self, what: &str, more: &str) -> anyhow::Result<String> {
+        target::typed(addresses::room(&self.room))?;
+        Ok(self.request.path(&format!("/v1/rooms/{what}?room={}{more}", escaped(&self.room))))
     }
 
     fn show(&self, room: &Room) -> anyhow::Result<()> {
@@ -215,9 +219,17 @@ fn screen(room: &Room, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
     use serde_json::json;
 
+    use super::super::Ended;
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Typed {
+        #[command(flatten)]
+        rooms: RoomsArgs,
+    }
 
     fn room(value: serde_json::Value) -> Room {
         serde_json::from_value(value).unwrap()
@@ -261,6 +273,16 @@ mod tests {
         assert!(text.contains(&format!("\n{far}\n  main     joined  participant")), "{text}");
         let piped = list(&[Room { room: far.clone(), ..joined() }], None);
         assert!(piped.contains(&format!("\n{far}  main     joined  participant")), "{piped}");
+    }
+
+    #[test]
+    fn an_address_that_no_room_has_is_wrong_usage_before_a_host_is_asked() {
+        let typed = Typed::try_parse_from(["rooms", "join", "hall@@muc.example.org"]).unwrap();
+        let error = typed.rooms.run().unwrap_err();
+        assert!(
+            matches!(error.downcast_ref(), Some(Ended::Usage(says)) if says.contains("more than one @")),
+            "{error}"
+        );
     }
 
     #[test]

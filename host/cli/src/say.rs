@@ -1,11 +1,12 @@
 //! `parlor say`: sends a message as an account.
 
 use clap::Args;
+use parlor::control::addresses;
 use parlor::control::client::escaped;
 use parlor::control::views::Said;
 
 use super::Ended;
-use super::target::{AccountRequest, flag};
+use super::target::{AccountRequest, flag, typed};
 
 /// The arguments of `parlor say`.
 #[derive(Debug, Args)]
@@ -29,6 +30,7 @@ pub struct SayArgs {
 impl SayArgs {
     /// Has the host send the message.
     pub fn run(&self) -> anyhow::Result<()> {
+        typed(addresses::recipient(&self.to))?;
         let text = self.words()?;
         let (to, text, new) = (escaped(&self.to), escaped(text), flag("new", self.new));
         let path = self.request.path(&format!("/v1/say?to={to}&text={text}{new}"));

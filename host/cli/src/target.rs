@@ -272,6 +272,11 @@ impl AccountRequest {
     }
 }
 
+/// Returns an address that was typed. One that is invalid in any case is wrong usage, whether a host runs or not.
+pub(super) fn typed<T>(read: Result<T, String>) -> anyhow::Result<T> {
+    read.map_err(|says| Ended::Usage(says).into())
+}
+
 /// Returns the error for a name that no account of the configuration has.
 pub(super) fn no_account(config: &Config, name: &AccountName) -> anyhow::Error {
     let near = suggestion(nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)));

@@ -53,6 +53,7 @@
 //!
 //! This module decides nothing: it shows the host's state, and passes commands to the owner of that state.
 
+pub mod addresses;
 pub mod audit;
 mod bounds;
 pub mod chat;
@@ -67,6 +68,7 @@ pub(crate) mod listening;
 pub mod metrics;
 #[cfg(feature = "cluster")]
 mod nodes;
+mod people;
 mod refusal;
 mod request;
 mod rooms;

@@ -1,34 +1,32 @@
-//! The rooms and the people of accounts on the control socket: showing them, and entering and leaving rooms.
+//! The rooms of accounts on the control socket: showing them, and entering and leaving them.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use jid::{BareJid, Jid};
-use parlor_base::escape::escape_untrusted;
+use jid::BareJid;
+use parlor_base::escape::{escape_untrusted, shell_word};
 use parlor_base::id::InstanceId;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_base::permission::{Permission, ScopeKind};
-use parlor_runtime::account::room_news::remedy;
+use parlor_runtime::account::room_news::{Listings, remedy};
 use parlor_runtime::account::{Asker, Shared};
 use parlor_session::permissions::{Granted, Target};
 use parlor_session::{
-    ChangeContact, CloseRoom, ContactChange, Departure, OpenRoom, RemoveBookmark, RoomOptions, RoomRecord, RoomState,
-    SendMessage, SetBookmark, Snapshot,
+    CloseRoom, Departure, DismissRoom, OpenRoom, RemoveBookmark, RoomOptions, RoomRecord, RoomState, SetBookmark,
+    Snapshot,
 };
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{Actor, Bookmark, Draft, MessageKind};
+use parlor_stanza::types::{Actor, Bookmark};
 use parlor_store::By;
 
-use super::audit;
 use super::refusal::Refusal;
 use super::request::Request;
-use super::views::{Left, People, Person, Room, RoomPlugin, Said, Status};
+use super::views::{Left, Room, RoomPlugin, Status};
+use super::{addresses, audit};
 use crate::host::{Host, PluginStatus};
 
 /// The most of a stranger's text that is shown, in bytes.
-const LONGEST: usize = 1 << 10;
-/// The longest message that an owner sends, in bytes. A request's head has room for it, also where each byte is escaped.
-const LONGEST_WORDS: usize = 4 << 10;
+pub(super) const LONGEST: usize = 1 << 10;
 /// The permissions with which a plugin sees a room or acts there.
 const IN_ROOMS: [Permission; 6] = [
     Permission::MessagesRead,
@@ -51,17 +49,17 @@ pub(super) fn departures(account: &Shared) -> impl Iterator<Item = (String, u64)
     departures.into_iter().map(|(why, count)| (why.to_owned(), count))
 }
 
-fn room_view(account: &Shared, snapshot: &Snapshot, jid: &BareJid, record: &RoomRecord) -> Room {
+pub(super) fn room_view(account: &Shared, snapshot: &Snapshot, jid: &BareJid, record: &RoomRecord) -> Room {
     let open = snapshot.rooms.get(jid);
     let inside = open.filter(|room| room.joined);
-    let listed = account.settings().auto_join_rooms.iter().any(|room| room.jid == *jid);
-    let bookmarked = snapshot.bookmarks.as_ref().is_ok_and(|all| all.get(jid).is_some_and(|one| one.autojoin));
+    let listings = Listings::of(account, jid);
+    let remedy = || remedy(jid, record, listings);
     Room {
         account: account.name.to_string(),
         node: None,
         room: jid.to_string(),
         state: record.state.as_str().to_owned(),
-        kept: listed || bookmarked,
+        kept: listings.any(),
         nick: open.map(|room| escape_untrusted(&room.nick, LONGEST)),
         role: inside.map(|room| escape_untrusted(&room.role, LONGEST)),
         affiliation: inside.map(|room| escape_untrusted(&room.affiliation, LONGEST)),
@@ -69,7 +67,7 @@ fn room_view(account: &Shared, snapshot: &Snapshot, jid: &BareJid, record: &Room
         since: record.since.filter(|_| inside.is_some()).map(|since| since.to_string()),
         next: record.next.map(|next| next.to_string()),
         left: record.departure.as_deref().map(left_view),
-        remedy: (record.state == RoomState::Out).then(|| remedy(jid, record)).filter(|remedy| !remedy.is_empty()),
+        remedy: (record.state == RoomState::Out).then(remedy).filter(|remedy| !remedy.is_empty()),
         plugins: Vec::new(),
     }
 }
@@ -141,7 +139,7 @@ pub(super) async fn join(host: &Host, request: &Request, by: &By) -> Result<Room
     let jid = room(request)?;
     let account = account_with(host, request, &jid)?;
     let is_new = request.value("new") == Some("true");
-    let near = near(&account, &jid).filter(|_| !is_new && !knows(&account, &jid));
+    let near = near_room(&account, &jid).filter(|_| !is_new && !knows(&account, &jid));
     if let Some(near) = near {
         // A server creates a room that does not exist.
         let says = format!(
@@ -155,7 +153,8 @@ pub(super) async fn join(host: &Host, request: &Request, by: &By) -> Result<Room
     let options = RoomOptions { nick: nick.clone(), ..RoomOptions::default() };
     let open = OpenRoom { by: InstanceId::next(), jid: jid.clone(), options };
     let entering = async {
-        account.ask(Asker::Host, &Granted::HOST, open).await.map_err(|error| not_done(&error))?;
+        let entered = account.ask(Asker::Host, &Granted::HOST, open).await;
+        entered.map_err(|error| not_entered(&account, &jid, &error))?;
         if request.value("bookmark") == Some("true") {
             let set = SetBookmark { bookmark: bookmark(&account, &jid, nick) };
             account.ask(Asker::Host, &Granted::HOST, set).await.map_err(|error| not_done(&error))?;
@@ -164,6 +163,38 @@ pub(super) async fn join(host: &Host, request: &Request, by: &By) -> Result<Room
     };
     audit::recorded(host, request, by, &[&account.name], entering).await?;
     Ok(current(host, &account, &jid).await)
+}
+
+/// Says why the account did not get into a room, and what to do.
+fn not_entered(account: &Shared, jid: &BareJid, error: &CallError) -> Refusal {
+    let snapshot = account.snapshot();
+    let record = snapshot.room_records.rooms.get(jid).filter(|record| record.state != RoomState::Joined);
+    Refusal::NotDone(match (error, record) {
+        (CallError::Stanza(_) | CallError::TimedOut, Some(record)) => {
+            not_in(&room_view(account, &snapshot, jid, record))
+        }
+        // The room has not been asked, so its record is older.
+        _ => {
+            let error = escape_untrusted(&error.to_string(), LONGEST);
+            format!("account {} did not enter the room {jid}: {error}", account.name)
+        }
+    })
+}
+
+/// Says why an account is not in a room, and what to do.
+pub(super) fn not_in(room: &Room) -> String {
+    let Room { account, room: jid, .. } = room;
+    let is_out = room.state == "out";
+    // A room that waits for the connection may have an old departure.
+    let why = room.why().filter(|_| is_out || room.next.is_some()).map(|why| format!(": {why}")).unwrap_or_default();
+    let join = format!("`parlor rooms join {}`", shell_word(jid));
+    let then = match &room.remedy {
+        Some(remedy) => remedy.clone(),
+        None if is_out => format!("{join} enters it"),
+        None if room.state == "joining" => "it is entering it: try again in a moment".to_owned(),
+        None => format!("it enters it by itself, and {join} does so now"),
+    };
+    format!("account {account} is not in the room {jid}{why}; {then}")
 }
 
 /// Returns the bookmark of a room that is entered at each log-in. Data of other clients in it stays.
@@ -183,18 +214,27 @@ fn bookmark(account: &Shared, jid: &BareJid, nick: Option<String>) -> Bookmark {
     Bookmark { autojoin: true, nick: nick.or_else(|| known.nick.clone()), ..known }
 }
 
-/// Has an account leave a room, and waits until it has.
+/// Has an account leave a room, and waits until it has. A room that it is out of is forgotten, unless something lists it: why the
+/// account is out decides whether it enters a listed room again.
 pub(super) async fn leave(host: &Host, request: &Request, by: &By) -> Result<Room, Refusal> {
     let jid = room(request)?;
     let account = account_with(host, request, &jid)?;
-    let (is_open, is_bookmarked) = {
+    let (is_open, is_bookmarked, state) = {
         let snapshot = account.snapshot();
         let is_bookmarked = snapshot.bookmarks.as_ref().is_ok_and(|all| all.contains_key(&jid));
-        (snapshot.rooms.contains_key(&jid), is_bookmarked)
+        let state = snapshot.room_records.rooms.get(&jid).map(|record| record.state);
+        (snapshot.rooms.contains_key(&jid), is_bookmarked, state)
     };
     let unbookmarks = is_bookmarked && request.value("bookmark") == Some("true");
-    if !is_open && !unbookmarks {
-        return Err(unknown(&account, &jid));
+    let mut listings = Listings::of(&account, &jid);
+    listings.in_bookmarks &= !unbookmarks;
+    let dismisses = !listings.any() && matches!(state, Some(RoomState::Out | RoomState::Waiting));
+    if !is_open && !unbookmarks && !dismisses {
+        let listed = || {
+            let (name, remedy) = (&account.name, listings.remedy(&jid));
+            Refusal::NotDone(format!("account {name} is out of the room {jid}, which stays listed: {remedy}"))
+        };
+        return Err(if state.is_some() { listed() } else { unknown(&account, &jid) });
     }
     tracing::info!(account = %account.name, room = %jid, "the owner has the account leave a room");
     let leaving = async {
@@ -206,121 +246,28 @@ pub(super) async fn leave(host: &Host, request: &Request, by: &By) -> Result<Roo
             let remove = RemoveBookmark { jid: jid.clone() };
             account.ask(Asker::Host, &Granted::HOST, remove).await.map_err(|error| not_done(&error))?;
         }
+        if dismisses {
+            let dismiss = DismissRoom { jid: jid.clone() };
+            account.ask(Asker::Host, &Granted::HOST, dismiss).await.map_err(|error| not_done(&error))?;
+        }
         Ok::<_, Refusal>(())
     };
     audit::recorded(host, request, by, &[&account.name], leaving).await?;
     Ok(current(host, &account, &jid).await)
 }
 
-/// Returns the contacts of all accounts, or of one, or this person in them.
-pub(super) fn people(host: &Host, request: &Request) -> Result<Vec<People>, Refusal> {
-    let only = request.value("jid").map(person).transpose()?;
-    Ok(accounts(host, request)?.iter().map(|account| people_of(account, only.as_ref())).collect())
-}
-
-/// Returns the contacts of an account, or this one of them.
-fn people_of(account: &Shared, only: Option<&BareJid>) -> People {
-    let snapshot = account.snapshot();
-    let contacts = snapshot.contacts.iter().flat_map(|contacts| contacts.values());
-    let contacts = contacts.filter(|one| only.is_none_or(|only| one.jid == *only)).map(|one| Person {
-        jid: one.jid.to_string(),
-        name: escape_untrusted(&one.fullname, LONGEST),
-        subscription: escape_untrusted(&one.subscription, LONGEST),
-        status: one.chat_status().to_owned(),
-        asks: one.requesting,
-        groups: one.groups.iter().map(|group| escape_untrusted(group, LONGEST)).collect(),
-    });
-    People {
-        account: account.name.to_string(),
-        node: None,
-        known: snapshot.contacts.is_some(),
-        contacts: contacts.collect(),
-    }
-}
-
-/// Grants (`accepts`) or denies the request of a person to see an account's presence, and returns the contacts of the account.
-pub(super) async fn answer(host: &Host, request: &Request, accepts: bool, by: &By) -> Result<Vec<People>, Refusal> {
-    let text = request.value("jid").ok_or_else(|| Refusal::Value("`jid` is the address of a person".to_owned()))?;
-    let jid = person(text)?;
-    let is_asked = |one: &Arc<Shared>| {
-        let snapshot = one.snapshot();
-        snapshot.contacts.as_ref().is_some_and(|all| all.get(&jid).is_some_and(|person| person.requesting))
-    };
-    let mut asked: Vec<_> = host.accounts().into_iter().filter(is_asked).collect();
-    let is_clear = request.value("account").is_none() && asked.len() == 1;
-    let account = if is_clear { asked.remove(0) } else { account(host, request)? };
-    if !is_asked(&account) {
-        return Err(Refusal::Value(format!(
-            "{jid} does not ask account {} to be a contact: `parlor contacts` lists who asks",
-            account.name
-        )));
-    }
-    let change = ChangeContact { jid, change: if accepts { ContactChange::Accept } else { ContactChange::Deny } };
-    let changing = async { account.ask(Asker::Host, &Granted::HOST, change).await.map_err(|error| not_done(&error)) };
-    audit::recorded(host, request, by, &[&account.name], changing).await?;
-    Ok(vec![people_of(&account, None)])
-}
-
-/// Sends a message to a room or a person, as the account.
-pub(super) async fn say(host: &Host, request: &Request, by: &By) -> Result<Said, Refusal> {
-    let to = request.value("to").ok_or_else(|| Refusal::Value("`to` is an address".to_owned()))?;
-    let to = Jid::new(to).map_err(|error| no_address(to, &error.to_string()))?;
-    let words = request.value("text").ok_or_else(|| Refusal::Value("`text` is what to say".to_owned()))?;
-    if words.len() > LONGEST_WORDS {
-        return Err(Refusal::Value(format!("a message has at most {LONGEST_WORDS} bytes here, not {}", words.len())));
-    }
-    let bare = to.to_bare();
-    let account = account_with(host, request, &bare)?;
-    let is_room = account.snapshot().rooms.contains_key(&bare);
-    let is_known = is_room || account.snapshot().is_contact(&bare) || account.snapshot().chats.contains_key(&bare);
-    if !is_known && request.value("new") != Some("true") {
-        let near = suggestion(near(&account, &bare).as_deref());
-        // A name alone is hardly meant as the domain of that name.
-        let remedy = if to.node().is_none() {
-            "write the whole address, such as name@example.org; `--new` writes to the domain itself"
-        } else {
-            "`--new` writes there all the same"
-        };
-        return Err(Refusal::Value(format!(
-            "{to} is no room that account {} is in, and no contact of it{near}: {remedy}",
-            account.name
-        )));
-    }
-    let kind = if is_room && to.is_bare() { MessageKind::Groupchat } else { MessageKind::Chat };
-    let draft = Draft { body: Some(words.to_owned()), ..Draft::default() };
-    tracing::info!(account = %account.name, %to, "the owner speaks as the account");
-    let send = SendMessage { to: to.clone(), kind, draft };
-    let sending = async { account.ask(Asker::Host, &Granted::HOST, send).await.map_err(|error| not_done(&error)) };
-    let id = audit::recorded(host, request, by, &[&account.name], sending).await?;
-    let queued = !account.snapshot().connected;
-    Ok(Said { account: account.name.to_string(), to: to.to_string(), id, queued })
-}
-
-fn not_done(error: &CallError) -> Refusal {
+pub(super) fn not_done(error: &CallError) -> Refusal {
     Refusal::NotDone(escape_untrusted(&error.to_string(), LONGEST))
-}
-
-fn no_address(text: &str, reason: &str) -> Refusal {
-    Refusal::Value(format!("{:?} is no address: {reason}", escape_untrusted(text, LONGEST)))
-}
-
-/// Returns the address of a person.
-fn person(text: &str) -> Result<BareJid, Refusal> {
-    BareJid::new(text).map_err(|error| no_address(text, &error.to_string()))
 }
 
 /// Returns the room that a request names.
 fn room(request: &Request) -> Result<BareJid, Refusal> {
     let text = request.value("room").ok_or_else(|| Refusal::Value("`room` is the address of a room".to_owned()))?;
-    let jid = BareJid::new(text).map_err(|error| no_address(text, &error.to_string()))?;
-    if jid.node().is_none() {
-        return Err(no_address(text, "it is a service; a room has a name before an @"));
-    }
-    Ok(jid)
+    addresses::room(text).map_err(Refusal::Value)
 }
 
 /// Returns all accounts, or the one that a request names.
-fn accounts(host: &Host, request: &Request) -> Result<Vec<Arc<Shared>>, Refusal> {
+pub(super) fn accounts(host: &Host, request: &Request) -> Result<Vec<Arc<Shared>>, Refusal> {
     if request.value("account").is_some() { account(host, request).map(|one| vec![one]) } else { Ok(host.accounts()) }
 }
 
@@ -342,7 +289,7 @@ fn account(host: &Host, request: &Request) -> Result<Arc<Shared>, Refusal> {
 }
 
 /// Returns the account that a request names, or the only one that knows this address, or the only one.
-fn account_with(host: &Host, request: &Request, jid: &BareJid) -> Result<Arc<Shared>, Refusal> {
+pub(super) fn account_with(host: &Host, request: &Request, jid: &BareJid) -> Result<Arc<Shared>, Refusal> {
     let mut knowing: Vec<_> = host.accounts().into_iter().filter(|one| knows(one, jid)).collect();
     if request.value("account").is_none() && knowing.len() == 1 {
         return Ok(knowing.remove(0));
@@ -359,19 +306,27 @@ fn knows(account: &Shared, jid: &BareJid) -> bool {
         || account.settings().auto_join_rooms.iter().any(|room| room.jid == *jid)
 }
 
-/// Returns the known room or contact whose address is nearest to this one.
-fn near(account: &Shared, jid: &BareJid) -> Option<String> {
-    let snapshot = account.snapshot();
-    let rooms = snapshot.room_records.rooms.keys();
+/// Returns the room that was probably meant by the address of an unknown one. Nobody means one from which the account is banned, or
+/// which it could never enter.
+pub(super) fn near_room(account: &Shared, jid: &BareJid) -> Option<BareJid> {
+    let (snapshot, settings) = (account.snapshot(), account.settings());
+    let records = &snapshot.room_records.rooms;
     let bookmarks = snapshot.bookmarks.iter().flat_map(|all| all.keys());
-    let contacts = snapshot.contacts.iter().flat_map(|all| all.keys());
-    let known = rooms.chain(bookmarks).chain(contacts).filter(|known| *known != jid);
-    nearest(jid.as_str(), known.map(|known| known.as_str())).map(str::to_owned)
+    let listed = settings.auto_join_rooms.iter().map(|room| &room.jid);
+    let rooms = records.keys().chain(bookmarks).chain(listed);
+    addresses::nearest(jid, rooms.filter(|room| records.get(*room).is_none_or(|record| is_meant(record)))).cloned()
+}
+
+/// Returns whether an owner may mean a room with this record.
+fn is_meant(record: &RoomRecord) -> bool {
+    let is_banned = record.departure.as_ref().is_some_and(|departure| departure.why == "banned");
+    record.entered && !(record.state == RoomState::Out && is_banned)
 }
 
 /// Returns the refusal for a room that an account does not know.
 fn unknown(account: &Shared, jid: &BareJid) -> Refusal {
-    let near = suggestion(near(account, jid).as_deref());
+    let near = near_room(account, jid);
+    let near = suggestion(near.as_ref().map(|near| near.as_str()));
     Refusal::NoRoom(format!("account {} is not in the room {jid}{near}", account.name))
 }
 
@@ -423,5 +378,39 @@ mod tests {
             assert!(text.lines().any(|one| one == line), "{line}: {text}");
         }
         assert!(!text.contains("hall"), "{text}");
+    }
+    #[test]
+    fn the_reason_why_an_account_is_not_in_a_room_ends_with_what_to_do() {
+        let says = |state: &str, left: Option<&str>, remedy: Option<&str>| {
+            let left = left.map(|why| serde_json::json!({ "at": "2026-11-20T07:00:00Z", "why": why, "reason": "no" }));
+            let room = serde_json::json!({
+                "account": "main", "room": "den@muc.example.org", "state": state, "kept": false, "left": left, "remedy": remedy,
+            });
+            not_in(&serde_json::from_value(room).unwrap())
+        };
+        let is_not = "account main is not in the room den@muc.example.org";
+        let join = "`parlor rooms join den@muc.example.org`";
+        assert_eq!(says("out", Some("banned"), Some("ask")), format!("{is_not}: banned (no); ask"));
+        assert_eq!(says("out", None, None), format!("{is_not}; {join} enters it"));
+        assert_eq!(
+            says("waiting", Some("kicked"), None),
+            format!("{is_not}; it enters it by itself, and {join} does so now")
+        );
+        assert_eq!(says("joining", None, None), format!("{is_not}; it is entering it: try again in a moment"));
+    }
+
+    #[test]
+    fn no_room_is_suggested_that_the_account_is_banned_from_or_was_never_in() {
+        let record = |state: RoomState, entered: bool, why: Option<&'static str>| {
+            let at = jiff::Timestamp::UNIX_EPOCH;
+            let departure =
+                why.map(|why| Arc::new(Departure { at, why, reason: None, actor: None, alternative: None }));
+            RoomRecord { state, since: None, next: None, departure, entered }
+        };
+        assert!(is_meant(&record(RoomState::Joined, true, None)));
+        assert!(is_meant(&record(RoomState::Joined, true, Some("banned"))), "the ban was lifted");
+        assert!(is_meant(&record(RoomState::Out, true, Some("kicked"))));
+        assert!(!is_meant(&record(RoomState::Out, true, Some("banned"))));
+        assert!(!is_meant(&record(RoomState::Out, false, Some("refused"))));
     }
 }

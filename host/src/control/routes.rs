@@ -25,6 +25,7 @@ use super::handle::{HostHandle, Order};
 use super::http::{self, Answer, JSON, LINES, json};
 use super::lines::{LEVELS, Wanted, rank};
 use super::links;
+use super::people;
 use super::refusal::Refusal;
 use super::request::{Request, plugin};
 use super::rooms;
@@ -130,11 +131,11 @@ impl Routes {
             (&Method::GET, ["v1", "rooms", "show"]) => json(&rooms::show(&self.handle.host, &request).await?),
             (&Method::POST, ["v1", "rooms", "join"]) => json(&rooms::join(&self.handle.host, &request, &by).await?),
             (&Method::POST, ["v1", "rooms", "leave"]) => json(&rooms::leave(&self.handle.host, &request, &by).await?),
-            (&Method::GET, ["v1", "contacts"]) => json(&rooms::people(&self.handle.host, &request)?),
+            (&Method::GET, ["v1", "contacts"]) => json(&people::people(&self.handle.host, &request)?),
             (&Method::POST, ["v1", "contacts", step @ ("accept" | "deny")]) => {
-                json(&rooms::answer(&self.handle.host, &request, *step == "accept", &by).await?)
+                json(&people::answer(&self.handle.host, &request, *step == "accept", &by).await?)
             }
-            (&Method::POST, ["v1", "say"]) => json(&rooms::say(&self.handle.host, &request, &by).await?),
+            (&Method::POST, ["v1", "say"]) => json(&people::say(&self.handle.host, &request, &by).await?),
             (&Method::POST, ["v1", "web", "link"]) => json(&links::send(&self.handle.host, &request, &by).await?),
             (&Method::GET, ["v1", "cluster"]) => cluster::show(&self.handle.host).await,
             (&Method::POST, ["v1", "cluster", "drain"]) => cluster::drain(&self.handle.host, &request, &by).await,

@@ -101,12 +101,29 @@ async fn an_owner_has_an_account_enter_speak_in_and_leave_a_room() {
     }
     let error = ended(home.run(&["rooms", "list", "--account", "mian"]).await.unwrap(), 1).stderr;
     assert!(error.contains("did you mean \"main\"?"), "{error}");
-    let error = ended(home.run(&["rooms", "join", "conference.localhost"]).await.unwrap(), 1).stderr;
-    assert!(error.contains("is no address"), "{error}");
+    for wrong in [
+        &["rooms", "join", "conference.localhost"][..],
+        &["rooms", "leave", "x@@y"],
+        &["contacts", "accept", "x@@y"],
+        &["say", "x@@y", "psst"],
+    ] {
+        let error = ended(home.run(wrong).await.unwrap(), 2).stderr;
+        assert!(error.contains("is no address"), "{error}");
+    }
 
     let left = shown(&home, &["rooms", "leave", &name]).await;
     assert_eq!((&left["state"], &left["left"]["why"]), (&json!("out"), &json!("left")), "{left}");
+    let out = ended(home.run(&["say", &name, "psst"]).await.unwrap(), 1).stderr;
+    assert!(out.contains(&format!("`parlor rooms join {name}`")), "{out}");
+    ended(home.run(&["rooms", "leave", &name]).await.unwrap(), 0);
+    assert_eq!(shown(&home, &["rooms"]).await, json!([]));
     ended(home.run(&["rooms", "leave", &name]).await.unwrap(), 1);
+
+    let mistyped = "x@nowhere.invalid";
+    let refused = ended(home.run(&["rooms", "join", mistyped]).await.unwrap(), 1).stderr;
+    assert!(refused.contains(&format!("`parlor rooms leave {mistyped}`")), "{refused}");
+    ended(home.run(&["rooms", "leave", mistyped]).await.unwrap(), 0);
+    assert_eq!(shown(&home, &["rooms"]).await, json!([]));
 }
 
 /// Returns what the audit says that an owner had an account do.
@@ -137,10 +154,10 @@ async fn the_audit_has_the_account_that_acted_and_also_what_failed() {
     let ban = format!("<item affiliation='outcast' jid='{}'/>", account.jid);
     order(&mut juliet, &room, &ban).await;
     let refused = ended(home.run(&["rooms", "join", &name]).await.unwrap(), 1).stderr;
-    assert!(refused.contains("forbidden"), "{refused}");
+    assert!(refused.contains("banned") && refused.contains("lift the ban"), "{refused}");
     // Slips are not begun, so they have no entries.
-    ended(home.run(&["rooms", "join", "conference.localhost", "--account", "main"]).await.unwrap(), 1);
-    ended(home.run(&["rooms", "leave", &name]).await.unwrap(), 1);
+    ended(home.run(&["rooms", "join", "conference.localhost", "--account", "main"]).await.unwrap(), 2);
+    ended(home.run(&["rooms", "leave", &name, "--account", "second"]).await.unwrap(), 1);
     let person = juliet.jid().to_bare();
     ended(home.run(&["say", person.as_str(), "psst", "--account", "main"]).await.unwrap(), 1);
     let entered = format!("the room {name} was entered");
@@ -226,7 +243,10 @@ async fn owners_are_told_at_once_who_put_the_account_out_and_why() {
     let doctor = unwrapped(home.run(&["doctor", "--offline"]).await.unwrap().stdout);
     assert!(doctor.contains("is out of the room") && doctor.contains("lift the ban"), "{doctor}");
     let refused = ended(home.run(&["rooms", "join", &name]).await.unwrap(), 1).stderr;
-    assert!(refused.contains("forbidden"), "{refused}");
+    assert!(refused.contains("banned") && refused.contains("lift the ban"), "{refused}");
+    // The owner has seen it.
+    ended(home.run(&["rooms", "leave", &name]).await.unwrap(), 0);
+    assert_eq!(shown(&home, &["rooms"]).await, json!([]));
 }
 
 /// Checks that `parlor top` shows these words.

@@ -12,6 +12,43 @@ use super::shared::Shared;
 /// The most of a stranger's text that is logged, in bytes.
 const LONGEST: usize = 256;
 
+/// What has an account enter a room at each log-in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Listings {
+    /// The setting `auto_join_rooms` lists it.
+    pub in_settings: bool,
+    /// A bookmark enters it.
+    pub in_bookmarks: bool,
+}
+
+impl Listings {
+    /// Returns what lists a room for an account.
+    pub fn of(account: &Shared, room: &BareJid) -> Self {
+        let snapshot = account.snapshot();
+        let bookmarks = snapshot.bookmarks.as_ref();
+        Self {
+            in_settings: account.settings().auto_join_rooms.iter().any(|one| one.jid == *room),
+            in_bookmarks: bookmarks.is_ok_and(|all| all.get(room).is_some_and(|one| one.autojoin)),
+        }
+    }
+
+    /// Returns whether anything lists the room.
+    pub fn any(self) -> bool {
+        self.in_settings || self.in_bookmarks
+    }
+
+    /// Returns what the owner can do so that the room is forgotten.
+    pub fn remedy(self, room: &BareJid) -> String {
+        let leave = format!("parlor rooms leave {}", shell_word(room.as_str()));
+        match (self.in_settings, self.in_bookmarks) {
+            (true, true) => format!("take it out of `auto_join_rooms`, and `{leave} --bookmark` removes its bookmark"),
+            (true, false) => "take it out of `auto_join_rooms`".to_owned(),
+            (false, true) => format!("`{leave} --bookmark` removes its bookmark"),
+            (false, false) => format!("`{leave}` takes it off the list of rooms"),
+        }
+    }
+}
+
 /// Logs what happened in a room, and alerts the owners if the account is out of it.
 pub(super) fn tell(shared: &Shared, alerts: &mut Alerts, news: &RoomNews) {
     let RoomNews { room, was_in, record } = news;
@@ -24,7 +61,7 @@ pub(super) fn tell(shared: &Shared, alerts: &mut Alerts, news: &RoomNews) {
     let Departure { why, reason, actor, .. } = &**departure;
     let reason = reason.as_deref().map(|reason| escape_untrusted(reason, LONGEST));
     let by = actor.as_ref().and_then(name);
-    let remedy = remedy(room, record);
+    let remedy = remedy(room, record, Listings::of(shared, room));
     let next = record.next.map(|next| next.to_string());
     if *was_in {
         tracing::warn!(%account, %room, why, by, reason, next, remedy, "the account was put out of a room");
@@ -58,12 +95,13 @@ fn name(actor: &Actor) -> Option<String> {
 }
 
 /// Returns what the owner can do about it.
-pub fn remedy(room: &BareJid, record: &RoomRecord) -> String {
+pub fn remedy(room: &BareJid, record: &RoomRecord, listings: Listings) -> String {
     let Some(departure) = &record.departure else { return String::new() };
     if record.state != RoomState::Out {
         return "the account tries again by itself".to_owned();
     }
-    let join = format!("`parlor rooms join {}`", shell_word(room.as_str()));
+    let word = shell_word(room.as_str());
+    let join = format!("`parlor rooms join {word}`");
     match (departure.why, &departure.alternative) {
         ("kicked", _) => {
             format!("{join} enters it again; the setting `rejoin` decides whether the account does so by itself")
@@ -74,12 +112,15 @@ pub fn remedy(room: &BareJid, record: &RoomRecord) -> String {
             let other = shell_word(other.as_str());
             format!("`parlor rooms join {other}` enters the one that its owner named instead")
         }
-        ("destroyed", None) => "take it out of `auto_join_rooms` and the bookmarks, if it stands there".to_owned(),
+        ("destroyed", None) => listings.remedy(room),
         ("left", _) => format!("{join} enters it again"),
         ("nickname-taken", _) => format!(
-            "somebody else has the nickname there: choose another one by the setting `nickname`, or by `nick` of the room in `auto_join_rooms`, then {join}"
+            "somebody else has the nickname there: `parlor rooms join {word} --nick NICKNAME` takes another one, and the setting `nickname`, or `nick` of the room in `auto_join_rooms`, does so from now on"
         ),
-        _ => format!("check that the room exists and lets the account in, then {join}"),
+        _ => {
+            let forget = listings.remedy(room);
+            format!("check that the room exists and lets the account in, then {join}; if it is not wanted, {forget}")
+        }
     }
 }
 
@@ -118,14 +159,32 @@ mod tests {
             entered: false,
         };
         let word = shell_word(room.as_str());
-        for why in ["kicked", "banned", "affiliation", "members-only", "nickname-taken", "refused", "left"] {
-            let says = remedy(&room, &record(why, RoomState::Out));
+        let none = Listings::default();
+        for why in ["kicked", "banned", "affiliation", "members-only", "refused", "left"] {
+            let says = remedy(&room, &record(why, RoomState::Out), none);
             assert!(says.contains(&format!("`parlor rooms join {word}`")), "{why}: {says}");
         }
-        assert!(remedy(&room, &record("destroyed", RoomState::Out)).contains("auto_join_rooms"));
-        let taken = remedy(&room, &record("nickname-taken", RoomState::Out));
-        assert!(taken.contains("the setting `nickname`") && taken.contains("then `parlor rooms join"), "{taken}");
-        let waits = remedy(&room, &record("kicked", RoomState::Waiting));
+        let taken = remedy(&room, &record("nickname-taken", RoomState::Out), none);
+        assert!(taken.contains("the setting `nickname`"), "{taken}");
+        assert!(taken.contains(&format!("`parlor rooms join {word} --nick NICKNAME`")), "{taken}");
+        let waits = remedy(&room, &record("kicked", RoomState::Waiting), none);
         assert_eq!(waits, "the account tries again by itself");
+    }
+    #[test]
+    fn the_remedy_for_a_destroyed_room_names_what_lists_it_and_nothing_else() {
+        let room: BareJid = "den@muc.example.org".parse().unwrap();
+        let departure =
+            Departure { at: Timestamp::UNIX_EPOCH, why: "destroyed", reason: None, actor: None, alternative: None };
+        let departure = Some(Arc::new(departure));
+        let record = RoomRecord { state: RoomState::Out, since: None, next: None, departure, entered: true };
+        let leave = "`parlor rooms leave den@muc.example.org";
+        for (in_settings, in_bookmarks, says) in [
+            (false, false, format!("{leave}` takes it off the list of rooms")),
+            (true, false, "take it out of `auto_join_rooms`".to_owned()),
+            (false, true, format!("{leave} --bookmark` removes its bookmark")),
+            (true, true, format!("take it out of `auto_join_rooms`, and {leave} --bookmark` removes its bookmark")),
+        ] {
+            assert_eq!(remedy(&room, &record, Listings { in_settings, in_bookmarks }), says);
+        }
     }
 }
