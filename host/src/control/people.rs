@@ -7,7 +7,7 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::nearest::suggestion;
 use parlor_runtime::account::{Asker, Shared};
 use parlor_session::permissions::Granted;
-use parlor_session::{ChangeContact, ContactChange, SendMessage};
+use parlor_session::{ChangeContact, Contact, ContactChange, SendMessage};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Draft, MessageKind};
 use parlor_store::By;
@@ -36,7 +36,7 @@ fn people_of(account: &Shared, only: Option<&BareJid>) -> People {
         jid: one.jid.to_string(),
         name: escape_untrusted(&one.fullname, LONGEST),
         subscription: escape_untrusted(&one.subscription, LONGEST),
-        status: one.chat_status().to_owned(),
+        status: status(one).to_owned(),
         asks: one.requesting,
         groups: one.groups.iter().map(|group| escape_untrusted(group, LONGEST)).collect(),
     });
@@ -46,6 +46,11 @@ fn people_of(account: &Shared, only: Option<&BareJid>) -> People {
         known: snapshot.contacts.is_some(),
         contacts: contacts.collect(),
     }
+}
+
+/// Returns the status of a contact; `unknown` if the account is not told of it.
+fn status(contact: &Contact) -> &'static str {
+    if contact.is_seen() || !contact.resources.is_empty() { contact.chat_status() } else { Person::UNKNOWN }
 }
 
 /// Grants (`accepts`) or denies the request of a person to see an account's presence, and returns the contacts of the account.
@@ -146,5 +151,22 @@ fn not_sent(account: &Shared, to: &BareJid, error: &CallError) -> Refusal {
     match (error, snapshot.room_records.rooms.get(to)) {
         (CallError::NotFound(_), Some(record)) => Refusal::NotDone(not_in(&room_view(account, &snapshot, to, record))),
         _ => not_done(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_stanza::types::RosterItem;
+
+    use super::*;
+
+    #[test]
+    fn the_status_of_a_person_who_does_not_tell_it_is_unknown() {
+        let of = |subscription: &str| {
+            let jid = "juliet@example.org".parse().unwrap();
+            let (subscription, groups) = (subscription.to_owned(), Vec::new());
+            status(&Contact::new(RosterItem { jid, name: None, subscription, ask: false, groups }))
+        };
+        assert_eq!(["none", "from", "to", "both"].map(of), ["unknown", "unknown", "offline", "offline"]);
     }
 }

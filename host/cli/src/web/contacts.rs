@@ -5,7 +5,6 @@ use std::sync::Arc;
 use maud::{Markup, html};
 use parlor::control::client::escaped;
 use parlor::control::views::{Account, People, Person, Status};
-use parlor_session::Contact;
 use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, stranger};
 
 use super::accounts;
@@ -29,7 +28,7 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
     let asked = Asked::of(PATH, &CHOICES, |name| visit.query(name));
-    let asked = asked.and_then(|asked| asked.in_a_state(&Contact::CHAT_STATUSES)).map_err(Problem::wrong)?;
+    let asked = asked.and_then(|asked| asked.in_a_state(&Person::STATUSES)).map_err(Problem::wrong)?;
     let target = with_account("/v1/contacts", Some(asked.chosen("account")));
     let (people, accounts, lacks) = ask(&visit, move |client| {
         let people: Vec<People> = client.get(&target)?;
@@ -76,7 +75,7 @@ fn all(
     let none = if contacts().next().is_none() { "No contacts." } else { "No contact is like that." };
     let look = Look { name: "contacts", none, caption: "Contacts", heads: &heads };
     let mut choices = of_accounts(asked, accounts);
-    choices.push(asked.choice("state", "Status", values(Contact::CHAT_STATUSES)));
+    choices.push(asked.choice("state", "Status", values(Person::STATUSES)));
     let hint = "Parts of the address, of the name, or of a group in the list of contacts.";
     html! {
         (asked.form(link, ("Contact", hint), &choices))

@@ -110,12 +110,19 @@ pub struct Person {
     pub name: String,
     /// `both`, `to`, `from` or `none`.
     pub subscription: String,
-    /// `online`, `offline`, `busy`, `away` or `xa`.
+    /// `online`, `offline`, `busy`, `away` or `xa`; `unknown` if the account may not see it.
     pub status: String,
     /// Whether it has an unanswered request to see the account's presence.
     pub asks: bool,
     /// The groups in the roster.
     pub groups: Vec<String>,
+}
+
+impl Person {
+    /// The status of a person who does not let the account see it.
+    pub const UNKNOWN: &'static str = "unknown";
+    /// Every status.
+    pub const STATUSES: [&'static str; 6] = ["online", "away", "xa", "busy", "offline", Self::UNKNOWN];
 }
 
 /// A message that was sent for the owner.
