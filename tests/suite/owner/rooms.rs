@@ -159,6 +159,8 @@ async fn the_audit_has_the_account_that_acted_and_also_what_failed() {
     ended(home.run(&["rooms", "join", "conference.localhost", "--account", "main"]).await.unwrap(), 2);
     ended(home.run(&["rooms", "leave", &name, "--account", "second"]).await.unwrap(), 1);
     let person = juliet.jid().to_bare();
+    let nobody = ended(home.run(&["contacts", "deny", person.as_str()]).await.unwrap(), 1).stderr;
+    assert!(nobody.contains("does not ask any account"), "{nobody}");
     ended(home.run(&["say", person.as_str(), "psst", "--account", "main"]).await.unwrap(), 1);
     let entered = format!("the room {name} was entered");
     let all = [
@@ -203,6 +205,9 @@ async fn contacts_are_listed() {
     assert!(text.contains("asks") && text.contains(person.as_str()), "{text}");
     let nobody = ended(home.run(&["contacts", "accept", "nobody@localhost"]).await.unwrap(), 1).stderr;
     assert!(nobody.contains("`parlor contacts` lists who asks"), "{nobody}");
+    let slip = person.to_string().replacen('@', "x@", 1);
+    let slip = ended(home.run(&["contacts", "accept", &slip]).await.unwrap(), 1).stderr;
+    assert!(slip.contains(&format!("did you mean \"{person}\"?")), "{slip}");
     let people = shown(&home, &["contacts", "accept", person.as_str()]).await;
     let contact = &people[0]["contacts"][0];
     assert_eq!((&contact["subscription"], &contact["asks"]), (&json!("from"), &json!(false)), "{people}");
