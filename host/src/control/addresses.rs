@@ -59,7 +59,7 @@ fn reason(error: &Error) -> &'static str {
 
 /// Returns the known address that somebody probably meant: a similar name at the same service, or the same name at a similar one.
 /// Services are long, so an allowance for the whole address would take most names of a service for slips.
-pub(super) fn nearest<'a>(typed: &BareJid, known: impl IntoIterator<Item = &'a BareJid>) -> Option<&'a BareJid> {
+pub fn nearest<'a>(typed: &BareJid, known: impl IntoIterator<Item = &'a BareJid>) -> Option<&'a BareJid> {
     let slips_in = |known: &BareJid| {
         if typed.domain().as_str() == known.domain().as_str() {
             slips(typed.node()?.as_str(), known.node()?.as_str())

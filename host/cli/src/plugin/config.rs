@@ -86,6 +86,7 @@ impl ConfigArgs {
         let schema = &examined.manifest.settings;
         if self.changes(schema) {
             target::is_own_host(&config)?;
+            self.hint(&entry);
         }
         if let Some(name) = &self.unset {
             let how = self.unset(&admin, name, &entry, schema)?;
@@ -148,6 +149,15 @@ impl ConfigArgs {
         fits(id, name, schema.get(name), &value)?;
         admin.set(id, self.room.as_ref(), name, Some(&value))?;
         done(&config, id, &format!("{} is set", self.words(name)), self.json)
+    }
+
+    /// Hints at a room in which the new value has no effect.
+    fn hint(&self, entry: &Entry) {
+        let room = self.room.as_ref().filter(|_| self.unset.is_none());
+        let hint = room.and_then(|room| room_names::without_effect(&self.plugin, room, entry.grants.rooms()));
+        if let Some(hint) = hint {
+            target::say(&format!("parlor: {hint}"));
+        }
     }
 
     /// Sets a secret: at this place, or as it is typed. Returns what is told.

@@ -3,8 +3,10 @@
 use anyhow::bail;
 use clap::Args;
 use jid::BareJid;
+use parlor::control::views::Room;
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
+use parlor_config::Config;
 use parlor_plugins::admin::keep_to_rooms;
 use parlor_plugins::policy::Policy;
 use parlor_session::permissions::RoomList;
@@ -65,7 +67,18 @@ impl RoomsArgs {
             None => format!("{id} acts in all rooms that its grants cover{already}"),
             Some(rooms) => format!("{id} acts in {}{already}", shown(rooms)),
         };
+        self.hint(&config);
         done(&config, id, &sentence, self.json)
+    }
+
+    /// Hints at rooms that no account is in, which may be slips. The rooms of a host that does not run are not known.
+    fn hint(&self, config: &Config) {
+        let given = self.rooms.iter().chain(&self.add);
+        let Ok(Some(host)) = target::host(config) else { return };
+        let Ok(known) = host.get::<Vec<Room>>("/v1/rooms") else { return };
+        if let Some(hint) = room_names::unknown(given, &known) {
+            target::say(&format!("parlor: {hint}"));
+        }
     }
 
     /// Returns the rooms that it is to be kept to; `None` = all.
