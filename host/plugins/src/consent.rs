@@ -60,6 +60,19 @@ pub fn held(grants: &Grants, asked: &Grants) -> Grants {
     held.map(|(permission, scope)| (permission, scope.clone())).collect()
 }
 
+/// Returns those of these grants that allow more than the present ones.
+pub fn beside(more: &Grants, present: &Grants) -> Grants {
+    let is_covered =
+        |permission: Permission, scope: &Scope| present.get(permission).is_some_and(|has| has.includes(scope));
+    let left = more.iter().filter(|(permission, scope)| !is_covered(*permission, scope));
+    left.map(|(permission, scope)| (permission, scope.clone())).collect()
+}
+
+/// Returns whether these grants add a high risk to the present ones: by themselves, or together with them.
+pub fn adds_high_risk(more: &Grants, present: &Grants) -> bool {
+    sentences(&beside(more, present), present, &[]).iter().any(|sentence| sentence.risk == Risk::High)
+}
+
 /// Says what a plugin can do with `more` on these accounts, beside what it was granted before. The riskiest comes last, right
 /// before the question that an owner is asked.
 ///

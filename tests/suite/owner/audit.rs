@@ -63,7 +63,7 @@ async fn what_commands_change_has_who_and_both_values_and_survives_a_kill() {
     let mut host = start_as_it_is(&home).await;
     for arguments in [
         &["plugin", "revoke", "echo", "rooms.send"][..],
-        &["plugin", "grant", "echo", "rooms.send=lobby@conference.example.org"],
+        &["plugin", "grant", "echo", "rooms.send=lobby@conference.example.org", "--yes"],
         &["plugin", "config", "echo", "room_prefix", "say "],
         &["plugin", "disable", "echo"],
         &["plugin", "enable", "echo"],

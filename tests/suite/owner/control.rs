@@ -696,7 +696,7 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
 async fn what_was_withheld_stays_counted_when_a_plugin_is_started_again_refused_or_disabled() {
     let mut deaf = Deaf::start().await;
     let grant = format!("messages.read={}", deaf.jid);
-    ended(deaf.home.run(&["plugin", "grant", "echo", &grant]).await.unwrap(), 0);
+    ended(deaf.home.run(&["plugin", "grant", "echo", &grant, "--yes"]).await.unwrap(), 0);
     deaf.is_answered("and now?").await;
     let Deaf { mut home, host, jid, .. } = deaf;
     let jid = jid.as_str();

@@ -153,7 +153,7 @@ async fn a_grant_and_its_end_count_at_once_on_the_running_plugin() {
     assert_eq!(entry(&home, "echo")["grants"]["messages.send"], toml::Value::from(vec!["nobody@nowhere.invalid"]));
     juliet.chat(bot.jid.clone(), "two").await.unwrap();
     host.wait_count("call denied", &[("plugin", "echo"), ("permission", "messages.send")], 1, SOON).await.unwrap();
-    run(&home, &["grant", "echo", "messages.send=@localhost"], 0).await;
+    run(&home, &["grant", "echo", "messages.send=@localhost", "--yes"], 0).await;
     juliet.chat(bot.jid.clone(), "three").await.unwrap();
     juliet.wait_body(&bot.jid, "three", SOON).await.unwrap();
     // The same instance still runs.
@@ -167,7 +167,7 @@ async fn a_grant_and_its_end_count_at_once_on_the_running_plugin() {
         "{revoked:?}"
     );
     assert_eq!(state(&home, "echo").await["state"], "refused");
-    let granted = run(&home, &["grant", "echo", "messages.send"], 0).await;
+    let granted = run(&home, &["grant", "echo", "messages.send", "--yes"], 0).await;
     assert!(granted.stdout.contains("echo on main is running"), "{granted:?}");
     assert!(granted.stdout.starts_with("echo is granted messages.send for * (everybody), as it asks; "), "{granted:?}");
 
@@ -189,7 +189,7 @@ async fn what_is_taken_back_is_gone_however_it_was_spelled_and_what_stays_is_sai
     let says = "messages.send for JULIET@example.org is taken back from echo; it keeps messages.send for @example.net";
     assert!(revoked.contains(says), "{revoked}");
     assert_eq!(granted(&home), toml::Value::from(vec!["@example.net"]));
-    run(&home, &["grant", "echo", "messages.send=Romeo@Example.org,romeo@example.org"], 0).await;
+    run(&home, &["grant", "echo", "messages.send=Romeo@Example.org,romeo@example.org", "--yes"], 0).await;
     run(&home, &["grant", "echo", "messages.send=ROMEO@example.org"], 0).await;
     assert_eq!(granted(&home), toml::Value::from(vec!["@example.net", "romeo@example.org"]));
     // If a broader entry covers an address as well, only that entry can be revoked.

@@ -290,7 +290,7 @@ async fn what_is_revoked_counts_for_the_version_that_goes_on() {
     juliet.chat(bot.jid.clone(), "two").await.unwrap();
     let denied = [("plugin", "echo"), ("permission", "messages.send")];
     host.wait_count("call denied", &denied, 1, SOON).await.unwrap();
-    run(&home, &["grant", "echo", "messages.send=*"], 1).await;
+    run(&home, &["grant", "echo", "messages.send=*", "--yes"], 1).await;
     juliet.chat(bot.jid.clone(), "three").await.unwrap();
     juliet.wait_body(&bot.jid, "three", SOON).await.unwrap();
     assert_eq!(host.lines("plugin replaced", &[]).len(), 0);

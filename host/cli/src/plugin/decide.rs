@@ -8,6 +8,7 @@ use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk, ScopeKind};
 use parlor_config::Config;
 use parlor_plugins::admin::{ComesTo, GrantRequest, Revoked};
+use parlor_plugins::consent::{beside, sentences};
 use parlor_runtime::api::acts_for;
 use parlor_runtime::rights::shown;
 use parlor_session::permissions::{Grants, Scope};
@@ -226,18 +227,19 @@ impl GrantArgs {
         if self.yes {
             return Ok(self.grants.clone());
         }
+        let more: Grants = more.iter().cloned().collect();
+        let (manifest, present) = (&examined.manifest, &entry.grants);
         let Some(terminal) = Terminal::open_unless(self.json) else {
-            let risky = more.iter().find(|(permission, _)| permission.risk() == Risk::High);
-            let Some((permission, scope)) = risky else { return Ok(self.grants.clone()) };
-            let (what, words) = (permission.describe(), in_words(&self.grants, *permission, scope));
+            let Some(risk) = high_risk(&more, present) else { return Ok(self.grants.clone()) };
+            let words: Vec<_> =
+                more.iter().map(|(permission, scope)| in_words(&self.grants, permission, scope)).collect();
             let sentence = format!(
-                "{permission} is of high risk ({what}), and nobody can be asked here, so nothing was changed; give --yes to grant {words}"
+                "{risk}, and nobody can be asked here, so nothing was changed; give --yes to grant {}",
+                words.join(", ")
             );
             return Err(Ended::Declined(sentence).into());
         };
         let places = places(config, entry.accounts.as_deref());
-        let more: Grants = more.iter().cloned().collect();
-        let (manifest, present) = (&examined.manifest, &entry.grants);
         let request = Request { id: &self.plugin, manifest, more, present, places: &places };
         consent::show(&terminal, &request.reach())?;
         self.ask(&terminal, &request)
@@ -258,6 +260,18 @@ impl GrantArgs {
         }
         Ok(granted)
     }
+}
+
+/// Says what is of high risk: one of these permissions, or what they allow together with those that are granted already. What
+/// the present grants cover adds no risk.
+fn high_risk(more: &Grants, present: &Grants) -> Option<String> {
+    let more = &beside(more, present);
+    if let Some((permission, _)) = more.iter().find(|(permission, _)| permission.risk() == Risk::High) {
+        return Some(format!("{permission} is of high risk ({})", permission.describe()));
+    }
+    let mut risky = sentences(more, present, &[]).into_iter().filter(|sentence| sentence.risk == Risk::High);
+    let what = risky.next()?.text;
+    Some(format!("together with its grants, that is of high risk ({})", what.trim_end_matches('.')))
 }
 
 /// Describes a permission of these requests with its whole scope, even if the scope comes from the plugin's request.
@@ -344,6 +358,28 @@ fn names(requests: &[GrantRequest]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_of_high_risk_only_with_the_grants_before_is_so() {
+        let grants = |permission: Permission, entry: &str| {
+            let mut grants = Grants::default();
+            grants.grant(permission, &[entry]).unwrap();
+            grants
+        };
+        let (reads, sends) = (grants(Permission::MessagesRead, "*"), grants(Permission::MessagesSend, "*"));
+        assert_eq!(high_risk(&sends, &Grants::default()), None);
+        let risk = high_risk(&sends, &reads).unwrap();
+        let says = "together with its grants, that is of high risk (Together: reads everything";
+        assert!(risk.starts_with(says), "{risk}");
+        assert!(risk.ends_with("can send it to anybody)"), "{risk}");
+        assert_eq!(high_risk(&grants(Permission::MessagesSend, "contacts"), &reads), None);
+        // It could do that before.
+        let mut both = reads.clone();
+        both.grant(Permission::MessagesSend, &["*"]).unwrap();
+        assert_eq!(high_risk(&grants(Permission::MessagesSend, "juliet@example.org"), &both), None);
+        let raw = grants(Permission::StanzaSend, "message");
+        assert!(high_risk(&raw, &reads).unwrap().starts_with("stanza.send is of high risk ("));
+    }
 
     #[test]
     fn an_entry_for_iqs_to_the_account_itself_is_said_to_cover_nothing() {

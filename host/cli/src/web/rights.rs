@@ -6,14 +6,14 @@ use maud::{Markup, html};
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::permission::{Permission, Risk, ScopeKind};
 use parlor_plugins::admin::{AdminError, GrantRequest, Revoked};
-use parlor_plugins::consent::{Place, asked, held};
+use parlor_plugins::consent::{Place, Sentence, adds_high_risk, asked, beside, held, sentences};
 use parlor_plugins::manifest::Manifest;
 use parlor_runtime::rights::{Right, rights, shown as entries};
 use parlor_session::permissions::{Grants, Scope, permission};
 use parlor_window::{Form, Problem, Question, Reply, Role, Routes, stranger};
 
 use super::host::{self, Host, Visit, apply, change, look};
-use super::parts::{kept_to, reach, rooms_of};
+use super::parts::{kept_to, reach, rooms_of, whole};
 use crate::show::Put as _;
 
 /// The field of a question with the digest of the version that it is about.
@@ -173,13 +173,20 @@ async fn question(
     let found = look(visit, move |_, admin| Ok(admin.comes_to(&asked, &[request])?)).await?;
     let has = &found.entry.grants;
     let said = found.more.iter().map(|(permission, scope)| in_words(*permission, scope, has));
+    // Together with what it has, it may be able to do more.
+    let more: Grants = found.more.iter().cloned().collect();
+    let together = sentences(&beside(&more, has), has, &[]).into_iter().find(Sentence::is_together);
+    let together = together.map(|Sentence { risk, text, .. }| {
+        html! { @if risk == Risk::High { strong { "High risk: " } } (whole(&text)) }
+    });
+    let rooms = rooms_of(has).map(|rooms| only_in(&rooms));
     let sent = form.fields().iter().filter(|(name, _)| name != SHOWN).cloned();
     let fields: Vec<_> = sent.chain([(SHOWN.to_owned(), found.examined.digest.to_string())]).collect();
     Ok(visit.confirm(&Question {
         title: format!("Grant {id} more?"),
-        sentences: first.into_iter().chain(said).chain(rooms_of(has).map(|rooms| only_in(&rooms))).collect(),
+        sentences: first.into_iter().chain(said).chain(together).chain(rooms).collect(),
         button: format!("Grant it to {id}"),
-        is_danger: found.more.iter().any(|(permission, _)| permission.risk() == Risk::High),
+        is_danger: adds_high_risk(&more, has),
         action: visit.path(),
         back: &format!("/plugins/{id}"),
         fields: &fields,

@@ -203,6 +203,25 @@ fn what_stays_with_those_who_said_it_is_less_risky() {
     assert_eq!(risk(room).as_deref(), Some("medium"), "occupants may have said it to the account alone");
 }
 
+#[test]
+fn whoever_gets_it_by_several_permissions_is_named_once() {
+    let text = "\"messages.read\" = [\"*\"]\n\"messages.send\" = [\"example.net\", \"juliet@example.org\"]\n\
+                \"rooms.send\" = [\"juliet@example.org\"]";
+    let said = together(text, "").unwrap();
+    assert!(said.ends_with("can send it to example.net and juliet@example.org."), "{said}");
+}
+
+#[test]
+fn what_is_granted_already_adds_no_risk() {
+    let (reads, all) = ("\"messages.read\" = [\"*\"]", "\"messages.send\" = [\"*\"]");
+    let adds = |more: &str, present: &str| adds_high_risk(&grants(more), &grants(present));
+    assert!(adds(all, reads) && adds(reads, all) && adds(&format!("{reads}\n{all}"), ""));
+    assert!(!adds(all, "") && !adds(reads, ""));
+    let both = format!("{reads}\n{all}");
+    assert!(!adds("\"messages.send\" = [\"juliet@example.org\"]", &both));
+    assert!(adds("\"stanza.send\" = [\"message\"]", &both) && !adds("storage = true", &both));
+}
+
 /// For an update or a further grant, the owner is asked only about the additions.
 #[test]
 fn with_earlier_grants_only_what_is_new_is_said() {

@@ -6,7 +6,7 @@ use parlor_session::permissions::{Grants, Scope};
 
 use super::Sentence;
 use super::sentence::split;
-use super::words::{self, Words, few, is_everything};
+use super::words::{self, Words, each_of_few, few, is_everything};
 
 /// Something that a plugin learns.
 struct Source {
@@ -21,7 +21,7 @@ struct Source {
 /// Somebody who gets what a plugin passes on.
 struct Sink {
     permission: Permission,
-    to: String,
+    to: Vec<String>,
     /// Whether these are people whom the account knows, or plugins, which have grants of their own.
     is_known: bool,
     /// The one address that gets it.
@@ -52,7 +52,7 @@ pub(super) fn sentence(grants: &Grants, is_new: impl Fn(Permission) -> bool, wor
     let leaks = sources.iter().any(|source| source.is_private) && !sinks.iter().all(stays);
     let risk = if leaks { Risk::High } else { Risk::Medium };
     let what = words::listed(once(sources.into_iter().map(|source| source.what)));
-    let to = words::listed(once(sinks.into_iter().map(|sink| sink.to)));
+    let to = words::listed(once(sinks.into_iter().flat_map(|sink| sink.to)));
     Some(Sentence { risk, text: format!("Together: reads {what}; can send it to {to}."), permissions })
 }
 
@@ -131,21 +131,23 @@ fn messages(entries: &[String], words: &Words) -> String {
 /// Returns who gets what a plugin passes on by a permission.
 fn sink(permission: Permission, scope: &Scope, words: &Words) -> Option<Sink> {
     let entries = &scope.entries()[..];
-    let addresses = || few(entries, words::people, "addresses");
+    let addresses = || each_of_few(entries, words::people, "addresses");
     let to = match permission {
-        Permission::FilesSend => "anybody who has the address of an uploaded file".to_owned(),
+        Permission::FilesSend => vec!["anybody who has the address of an uploaded file".to_owned()],
         Permission::HooksCommands | Permission::HooksOutgoing | Permission::MessagesSend => addresses(),
-        Permission::HttpFetch => few(entries, words::servers, "servers of the web"),
-        Permission::IqAnswer => format!("anybody who asks {}", words.account),
-        Permission::PluginsAnswer | Permission::PluginsCall => "other plugins".to_owned(),
-        Permission::PubsubConfigure | Permission::PubsubPublish => "readers of nodes of publish-subscribe".to_owned(),
-        Permission::RoomsConfigure | Permission::RoomsModerate | Permission::RoomsSend => {
-            few(entries, words::rooms, "rooms")
+        Permission::HttpFetch => each_of_few(entries, words::servers, "servers of the web"),
+        Permission::IqAnswer => vec![format!("anybody who asks {}", words.account)],
+        Permission::PluginsAnswer | Permission::PluginsCall => vec!["other plugins".to_owned()],
+        Permission::PubsubConfigure | Permission::PubsubPublish => {
+            vec!["readers of nodes of publish-subscribe".to_owned()]
         }
-        Permission::StanzaSend => few(entries, words::recipients, "addresses"),
-        Permission::StatusWrite => format!("those who see the status of {}", words.account),
-        Permission::VcardWrite => format!("those who look at the visiting card of {}", words.account),
-        Permission::WebhooksReceive => "whoever calls its webhooks".to_owned(),
+        Permission::RoomsConfigure | Permission::RoomsModerate | Permission::RoomsSend => {
+            each_of_few(entries, words::rooms, "rooms")
+        }
+        Permission::StanzaSend => vec![few(entries, words::recipients, "addresses")],
+        Permission::StatusWrite => vec![format!("those who see the status of {}", words.account)],
+        Permission::VcardWrite => vec![format!("those who look at the visiting card of {}", words.account)],
+        Permission::WebhooksReceive => vec!["whoever calls its webhooks".to_owned()],
         Permission::ArchiveRead
         | Permission::ChatsRead
         | Permission::ChatsWrite

@@ -62,6 +62,14 @@ pub(super) fn few(entries: &[String], words: impl Fn(&[String]) -> String, what:
     if is_short { words(entries) } else { format!("{} {what}", entries.len()) }
 }
 
+/// Returns the same as [`few`], each entry by itself, to be listed with others.
+pub(super) fn each_of_few(entries: &[String], words: impl Fn(&[String]) -> String, what: &str) -> Vec<String> {
+    if entries.len() > FEW || is_everything(entries) {
+        return vec![few(entries, words, what)];
+    }
+    entries.iter().map(|entry| words(std::slice::from_ref(entry))).collect()
+}
+
 pub(super) fn people(entries: &[String]) -> String {
     all(entries, "anybody", person)
 }

@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 use parlor_base::id::PluginId;
-use parlor_base::permission::{Permission, Risk};
+use parlor_base::permission::Permission;
 use parlor_config::AccountName;
 use parlor_plugins::admin::accounts_value;
-use parlor_plugins::consent::Place;
+use parlor_plugins::consent::{Place, adds_high_risk};
 use parlor_plugins::manifest::Manifest;
 use parlor_session::permissions::Grants;
 use toml::Table;
@@ -69,7 +69,7 @@ impl Decision {
 
     /// Returns whether it grants something of high risk.
     pub(super) fn is_danger(&self) -> bool {
-        self.grants.iter().any(|(permission, _)| permission.risk() == Risk::High)
+        adds_high_risk(&self.grants, &Grants::default())
     }
 
     /// Says what would be done. `looks_like` is an installed plugin with a similar id.
@@ -123,6 +123,8 @@ pub(super) fn scope_field(permission: Permission) -> String {
 
 #[cfg(test)]
 mod tests {
+    use parlor_base::permission::Risk;
+
     use super::*;
 
     fn manifest() -> Manifest {
