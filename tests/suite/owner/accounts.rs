@@ -369,6 +369,10 @@ async fn a_plugin_that_was_agreed_to_at_a_terminal_waits_on_an_account_that_is_a
             terminal.turns_pages_to(seen, SOON).unwrap();
         }
         terminal.types("y").unwrap();
+        if arguments[1] == "add" {
+            terminal.sees("Grant these together? [y/N]", SOON).unwrap();
+            terminal.types("y").unwrap();
+        }
         let (code, screen) = terminal.ended(SOON).unwrap();
         assert_eq!(code, Some(0), "{screen}");
     };

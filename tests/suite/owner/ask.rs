@@ -85,6 +85,9 @@ async fn an_update_says_and_asks_only_what_is_new_and_a_typo_is_asked_about_agai
     terminal.sees("“yse” is none of the answers, which are y, e, n; nothing is decided yet", SOON).unwrap();
     terminal.sees("Replace echo 0.1.0 by 0.2.0, and grant all of that?", SOON).unwrap();
     terminal.types("y").unwrap();
+    // It asks for nothing else of high risk.
+    terminal.sees("Grant these together? [y/N]", SOON).unwrap();
+    terminal.types("y").unwrap();
     let (code, screen) = terminal.ended(SOON).unwrap();
     assert_eq!(code, Some(0), "{screen}");
     assert!(!screen.contains("messages.read, which it needs"), "{screen}");
@@ -139,6 +142,9 @@ async fn yes_grants_all_but_asks_again_for_what_is_of_high_risk() {
     terminal.types("y").unwrap();
     terminal.sees("is of high risk", SOON).unwrap();
     terminal.types("").unwrap();
+    // Without it, what the others allow together still is.
+    terminal.sees("Grant these together? [y/N]", SOON).unwrap();
+    terminal.types("y").unwrap();
     terminal.sees("echo 0.1.0 is installed; the host is stopped", SOON).unwrap();
     let (code, screen) = terminal.ended(SOON).unwrap();
     assert_eq!(code, Some(0), "{screen}");
@@ -168,6 +174,13 @@ async fn a_grant_of_high_risk_is_asked_about_and_needs_a_word_in_scripts() {
         "rooms.send",
     ];
     super::ended(home.run(&add).await.unwrap(), 0);
+    // No permission is of high risk here, and what it could do with its others is.
+    super::ended(home.run(&["plugin", "revoke", "echo", "messages.send"]).await.unwrap(), 0);
+    let send = ["plugin", "grant", "echo", "messages.send=*"];
+    let refused = super::ended(home.run(&send).await.unwrap(), 3);
+    assert!(refused.stderr.starts_with("parlor: together with its grants, that is of high risk ("), "{refused:?}");
+    assert!(!grants(&home).unwrap().contains_key("messages.send"));
+    super::ended(home.run(&[&send[..], &["--yes"]].concat()).await.unwrap(), 0);
     let wish = ["plugin", "grant", "echo", "stanza.send"];
     let refused = super::ended(home.run(&wish).await.unwrap(), 3);
     assert!(refused.stderr.starts_with("parlor: stanza.send is of high risk ("), "{refused:?}");
@@ -203,11 +216,19 @@ async fn each_can_be_decided_by_itself_and_for_whom() {
     terminal.types("yse").unwrap();
     terminal.sees("“yse” is neither yes nor no, nor a scope; did you mean yes?", SOON).unwrap();
     terminal.sees("Grant messages.send for *?", SOON).unwrap();
+    // So is a word, which would be one, too.
+    terminal.types("zz").unwrap();
+    terminal.sees("“zz” is neither yes nor no, nor a whole address", SOON).unwrap();
+    terminal.sees("Grant messages.send for *?", SOON).unwrap();
     terminal.types("contacts, @example.org").unwrap();
     terminal.sees("Grant rooms.send for *?", SOON).unwrap();
     terminal.types("y").unwrap();
     terminal.sees("Grant stanza.send for message?", SOON).unwrap();
     terminal.types("n").unwrap();
+    // What was written by hand is part of what they allow together.
+    terminal.sees("contacts, anybody at example.org", SOON).unwrap();
+    terminal.sees("Grant these together? [y/N]", SOON).unwrap();
+    terminal.types("y").unwrap();
     let (code, screen) = terminal.ended(SOON).unwrap();
     assert_eq!(code, Some(0), "{screen}");
     assert_eq!(grants(&home).unwrap()["messages.send"], toml::Value::from(vec!["contacts", "@example.org"]));

@@ -266,6 +266,8 @@ async fn what_somebody_writes_while_a_command_asks_is_kept() {
     home.write("plugins.toml", &format!("# written meanwhile\n{policy}")).unwrap();
     host.wait_count(READ, &[], 1, SOON).await.unwrap();
     terminal.types("y").unwrap();
+    terminal.sees("Grant these together? [y/N]", SOON).unwrap();
+    terminal.types("y").unwrap();
     let (code, screen) = terminal.ended(SOON).unwrap();
     assert_eq!(code, Some(0), "{screen}");
     let both = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();

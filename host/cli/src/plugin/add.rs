@@ -228,10 +228,7 @@ impl AddArgs {
             let later = self.list_accounts(&config, &mut decision);
             let places = places(&config, places::listed(&decision).as_deref());
             let asked = Asked { id: &id, plan: &plan, offer: &offer, kept: &kept, places: &places, later };
-            let is_decided = |permission: Permission| {
-                grants.has(permission) || requests.iter().any(|request| request.permission == permission)
-            };
-            let more = asked.agree(terminal, is_decided)?;
+            let more = asked.agree(terminal, &consent::with(&grants, &requests, manifest))?;
             requests.extend(more);
         } else if !self.wanted.yes {
             self.show(&offer, &consent::asked(&id, manifest, &Grants::default(), |_| true), &kept)?;
@@ -314,7 +311,7 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     /// Shows the plugin and its possible abilities, and asks about each undecided permission.
-    fn agree(&self, terminal: &Terminal, is_decided: impl Fn(Permission) -> bool) -> anyhow::Result<Vec<GrantRequest>> {
+    fn agree(&self, terminal: &Terminal, decided: &Grants) -> anyhow::Result<Vec<GrantRequest>> {
         let Self { id, offer, kept, places, ref later, .. } = *self;
         let present = Grants::default();
         let request = Request::of(id, offer.manifest(), |_| true, &present, places);
@@ -326,7 +323,7 @@ impl Asked<'_> {
         if let Some(other) = &self.plan.looks_like {
             terminal.consent(&format!("{id} looks like {other}, which is installed. Go on?"))?;
         }
-        consent::ask(terminal, &format!("Install it as {id}"), &request, |permission| !is_decided(permission))
+        consent::ask(terminal, &format!("Install it as {id}"), &request, decided)
     }
 }
 

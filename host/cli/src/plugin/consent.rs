@@ -70,6 +70,28 @@ impl<'a> Request<'a> {
         format!("{}\n{}", marked(&title, Mark::Bold), lines(&sentences, self.manifest))
     }
 
+    /// Says what these grants allow together, beside those that were decided before; none if each does no more than by itself.
+    fn together(&self, decided: &Grants, granted: &[GrantRequest]) -> Option<Sentence> {
+        let more = with(decided, granted, self.manifest);
+        consent::sentences(&more, self.present, self.places).into_iter().find(Sentence::is_together)
+    }
+
+    /// Returns whether these grants need a question about what they allow together. If one of them is of high risk by itself, the
+    /// owner was asked about that; what was written by hand was not part of any sentence yet.
+    fn needs_question(&self, together: &Sentence, granted: &[GrantRequest]) -> bool {
+        let is_asked = granted.iter().any(|request| request.permission.risk() == Risk::High);
+        let is_by_hand = granted.iter().any(|GrantRequest { permission, scope }| {
+            let wished = self.more.get(*permission).map(Scope::entries);
+            scope.is_some() && *scope != wished
+        });
+        together.risk == Risk::High && (is_by_hand || !is_asked)
+    }
+
+    /// Returns the domains of the accounts that it is about.
+    fn domains(&self) -> Vec<&str> {
+        self.places.iter().map(|place| place.jid.domain().as_str()).collect()
+    }
+
     /// Returns the permissions, each with its sentence, in the order in which they are shown.
     fn by_risk(&self) -> impl Iterator<Item = (Permission, String)> {
         let sentences = consent::sentences(&self.more, self.present, self.places).into_iter();
@@ -169,27 +191,43 @@ pub(super) fn show(terminal: &Terminal, text: &str) -> anyhow::Result<()> {
     if pages::show(terminal, text)? { Ok(()) } else { Err(declined()) }
 }
 
+/// Returns grants with these requests. What the plugin does not ask for, and an invalid scope, adds nothing: it is refused
+/// elsewhere.
+pub(super) fn with(grants: &Grants, requests: &[GrantRequest], manifest: &Manifest) -> Grants {
+    let mut all = grants.clone();
+    for GrantRequest { permission, scope } in requests {
+        let Some(asked) = manifest.permissions.get(permission) else { continue };
+        let entries = scope.clone().unwrap_or_else(|| asked.entries(*permission));
+        let _ = all.grant_more(*permission, &entries);
+    }
+    all
+}
+
 /// Asks for each of these permissions that is still undecided: all at once, or one by one. High-risk ones are always
-/// asked separately. `doing` is the question's action: "Install it".
+/// asked separately, and so is a combination of high risk. `doing` is the question's action: "Install it".
 pub(super) fn ask(
     terminal: &Terminal,
     doing: &str,
     request: &Request<'_>,
-    undecided: impl Fn(Permission) -> bool,
+    decided: &Grants,
 ) -> anyhow::Result<Vec<GrantRequest>> {
-    let asked: Vec<_> = request.by_risk().filter(|(permission, _)| undecided(*permission)).collect();
+    let asked: Vec<_> = request.by_risk().filter(|(permission, _)| !decided.has(*permission)).collect();
     if asked.is_empty() {
         terminal.consent(&format!("{doing}?"))?;
         return Ok(Vec::new());
     }
     let may_lack =
         |permission: Permission| request.manifest.permissions.get(&permission).is_none_or(|asked| asked.optional);
-    decide(terminal, &format!("{doing}, and grant all of that?"), request, asked, may_lack)
+    let granted = decide(terminal, &format!("{doing}, and grant all of that?"), request, asked, may_lack)?;
+    agree_together(terminal, request, decided, &granted)?;
+    Ok(granted)
 }
 
 /// Asks for permissions of an installed plugin: for all at once, or one by one.
 pub(super) fn choose(terminal: &Terminal, question: &str, request: &Request<'_>) -> anyhow::Result<Vec<GrantRequest>> {
-    decide(terminal, question, request, request.by_risk().collect(), |_| true)
+    let granted = decide(terminal, question, request, request.by_risk().collect(), |_| true)?;
+    agree_together(terminal, request, &Grants::default(), &granted)?;
+    Ok(granted)
 }
 
 /// Asks for all of these permissions, or for one after the other, and in any case for each of high risk. It ends with the first
@@ -211,7 +249,7 @@ fn decide(
     for (permission, what) in asked {
         let scope = request.more.get(permission);
         let all = GrantRequest { permission, scope: scope.map(Scope::entries).filter(|entries| !entries.is_empty()) };
-        let mut one = if each { one(terminal, &all)? } else { Some(all) };
+        let mut one = if each { one(terminal, &all, &request.domains())? } else { Some(all) };
         if one.is_some() && permission.risk() == Risk::High && !is_risk_taken(terminal, permission, &what)? {
             one = None;
         }
@@ -231,8 +269,29 @@ fn is_risk_taken(terminal: &Terminal, permission: Permission, what: &str) -> any
     Ok(terminal.agrees(&format!("Grant {permission}?"))?)
 }
 
+/// Asks whether what these grants allow together is granted, if that is of high risk and nothing was asked about it yet. It
+/// says what it is in any case, if that is something else than was shown.
+fn agree_together(
+    terminal: &Terminal,
+    request: &Request<'_>,
+    decided: &Grants,
+    granted: &[GrantRequest],
+) -> anyhow::Result<()> {
+    if granted.is_empty() {
+        return Ok(());
+    }
+    let Some(together) = request.together(decided, granted) else { return Ok(()) };
+    if request.needs_question(&together, granted) {
+        let (name, what) = (marked("Together", Mark::Red), together.text.trim_start_matches("Together: "));
+        print(&pages::rows(&format!("{name} is of high risk: {what}"), width()).join("\n"))?;
+        return terminal.consent("Grant these together?");
+    }
+    let is_shown = consent::sentences(&request.more, request.present, request.places).contains(&together);
+    if is_shown { Ok(()) } else { print(&pages::rows(&together.text, width()).join("\n")) }
+}
+
 /// Asks for one permission until the answer is valid. None: not granted.
-fn one(terminal: &Terminal, all: &GrantRequest) -> anyhow::Result<Option<GrantRequest>> {
+fn one(terminal: &Terminal, all: &GrantRequest, domains: &[&str]) -> anyhow::Result<Option<GrantRequest>> {
     let permission = all.permission;
     let Some(entries) = &all.scope else {
         return Ok(terminal.agrees(&format!("Grant {permission}?"))?.then(|| all.clone()));
@@ -246,16 +305,23 @@ fn one(terminal: &Terminal, all: &GrantRequest) -> anyhow::Result<Option<GrantRe
             Some(_) => return Ok(None),
             None => {}
         }
-        match written(permission, &answer) {
-            Ok(scope) => return Ok(Some(GrantRequest { permission, scope: Some(scope) })),
+        match written(permission, &answer, domains) {
+            Ok(scope) => {
+                let granted = GrantRequest { permission, scope: Some(scope) };
+                for hint in strange_domains(std::slice::from_ref(&granted), domains) {
+                    terminal.says(&hint)?;
+                }
+                return Ok(Some(granted));
+            }
             Err(error) => print(&error_lines(&error))?,
         }
     }
     Err(declined())
 }
 
-/// Reads the entries that an owner typed in place of yes or no. A word that is nearly one of those is a typo.
-fn written(permission: Permission, answer: &str) -> Result<Vec<String>, String> {
+/// Reads the entries that an owner typed in place of yes or no. A word that is nearly one of those is a typo, and so is a word
+/// that could only be the name of a server: whoever means a server of one word writes `@` before it.
+fn written(permission: Permission, answer: &str, domains: &[&str]) -> Result<Vec<String>, String> {
     if let Some(meant) = parlor_base::nearest::nearest(&answer.to_ascii_lowercase(), WORDS) {
         return Err(format!(
             "“{}” is neither yes nor no, nor a scope; did you mean {meant}?",
@@ -264,6 +330,14 @@ fn written(permission: Permission, answer: &str) -> Result<Vec<String>, String> 
     }
     let scope: Vec<_> = answer.split(',').map(|entry| entry.trim().to_owned()).collect();
     Grants::default().grant(permission, &scope).map_err(|error| error.to_string())?;
+    let is_of_addresses = matches!(
+        permission.scope_kind(),
+        ScopeKind::Jids | ScopeKind::Messages | ScopeKind::Rooms | ScopeKind::Servers
+    );
+    if let Some(word) = scope.iter().filter(|_| is_of_addresses).find_map(|entry| strange_domain(entry, domains)) {
+        let word = escape_untrusted(word, 40);
+        return Err(format!("“{word}” is neither yes nor no, nor a whole address; write it with its domain"));
+    }
     Ok(scope)
 }
 
@@ -276,19 +350,36 @@ pub(super) fn hint_at_domains(requests: &[GrantRequest], config: &Config) {
     }
 }
 
-/// Returns a sentence about each entry without a dot and an @ that is none of these domains.
+/// Returns the name in an entry that is one word, and none of these domains.
+fn strange_domain<'e>(entry: &'e str, own: &[&str]) -> Option<&'e str> {
+    let name = entry.strip_prefix("encrypted:").unwrap_or(entry);
+    let is_domain = !name.contains(['@', '.', '*', ':', '/']) && name != "contacts";
+    Some(name).filter(|_| is_domain && !own.iter().any(|domain| domain.eq_ignore_ascii_case(name)))
+}
+
+/// Returns the server of an account in an entry for rooms: there are people there, while rooms have a server of their own.
+fn person_in_place_of_room<'e>(entry: &'e str, own: &[&str]) -> Option<&'e str> {
+    let (name, domain) = entry.split_once('@')?;
+    Some(domain).filter(|domain| !name.is_empty() && own.iter().any(|own| own.eq_ignore_ascii_case(domain)))
+}
+
+/// Returns a sentence about each entry without a dot and an @ that is none of these domains, and about each entry for rooms
+/// that looks like a person.
 fn strange_domains(requests: &[GrantRequest], own: &[&str]) -> Vec<String> {
     let mut hints = Vec::new();
     for GrantRequest { permission, scope } in requests {
-        if !matches!(permission.scope_kind(), ScopeKind::Jids | ScopeKind::Messages) {
+        let is_of_rooms = permission.scope_kind() == ScopeKind::Rooms;
+        if !is_of_rooms && !matches!(permission.scope_kind(), ScopeKind::Jids | ScopeKind::Messages) {
             continue;
         }
         for entry in scope.iter().flatten() {
-            let name = entry.strip_prefix("encrypted:").unwrap_or(entry);
-            let is_domain = !name.contains(['@', '.', '*', ':', '/']) && name != "contacts";
-            if !is_domain || own.iter().any(|domain| domain.eq_ignore_ascii_case(name)) {
-                continue;
+            if let Some(domain) = person_in_place_of_room(entry, own).filter(|_| is_of_rooms) {
+                let [entry, domain] = [entry.as_str(), domain].map(|text| escape_untrusted(text, LONGEST_NAME));
+                hints.push(format!(
+                    "{permission} for {entry}: that looks like a person, as {domain} is the server of an account here; rooms have another one, such as conference.{domain}"
+                ));
             }
+            let Some(name) = strange_domain(entry, own).filter(|_| !is_of_rooms) else { continue };
             let name = escape_untrusted(name, LONGEST_NAME);
             let domain = own.first().copied().unwrap_or("example.org");
             hints.push(format!(
@@ -357,14 +448,50 @@ mod tests {
     }
 
     #[test]
+    fn a_combination_of_high_risk_is_asked_about_although_no_permission_is() {
+        let manifest = manifest(&format!("{MESSAGES}\"messages.send\" = {{ scope = [\"*\"], reason = \"r\" }}\n"));
+        let (id, present) = ("x".parse().unwrap(), Grants::default());
+        let request = Request::of(&id, &manifest, |_| true, &present, &[]);
+        let granted = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<GrantRequest>>();
+        let all = granted(&["messages.read=*", "messages.send=*"]);
+        let together = request.together(&present, &all).unwrap();
+        assert!(together.text.ends_with("can send it to anybody."), "{}", together.text);
+        assert!(request.needs_question(&together, &all));
+        // What was decided by a flag takes part.
+        let decided = with(&present, &granted(&["messages.read"]), &manifest);
+        let send = granted(&["messages.send=juliet@example.org"]);
+        let together = request.together(&decided, &send).unwrap();
+        assert!(together.text.ends_with("can send it to juliet@example.org."), "{}", together.text);
+        assert!(request.needs_question(&together, &send));
+        // To contacts alone, it is not of high risk.
+        let contacts = granted(&["messages.send=contacts"]);
+        let together = request.together(&decided, &contacts).unwrap();
+        assert!(!request.needs_question(&together, &contacts));
+        assert_eq!(request.together(&present, &contacts), None);
+    }
+
+    #[test]
     fn a_typo_is_no_scope() {
         for typo in ["yse", "ye", "yess", "YESS", "nn", "noo", "eahc", "nope"] {
-            assert!(written(Permission::MessagesSend, typo).is_err(), "{typo}");
+            assert!(written(Permission::MessagesSend, typo, &[]).is_err(), "{typo}");
         }
-        let scope = written(Permission::MessagesSend, "contacts, @example.org").unwrap();
+        // A word alone would be the address of a server.
+        let domains = ["localhost"];
+        let error = written(Permission::MessagesSend, "zz", &domains).unwrap_err();
+        assert!(error.starts_with("“zz” is neither yes nor no, nor a whole address"), "{error}");
+        for permission in [Permission::MessagesRead, Permission::RoomsSend, Permission::HttpFetch] {
+            assert!(written(permission, "zz", &domains).is_err(), "{permission}");
+        }
+        assert!(written(Permission::MessagesSend, "juliet@example.org, yy", &domains).is_err());
+        for fine in ["*", "localhost", "contacts", "@zz", "juliet@zz", "example.org"] {
+            assert!(written(Permission::MessagesSend, fine, &domains).is_ok(), "{fine}");
+        }
+        let scope = written(Permission::MessagesSend, "contacts, @example.org", &[]).unwrap();
         assert_eq!(scope, ["contacts", "@example.org"]);
-        assert!(written(Permission::StanzaSend, "iq").is_ok() && written(Permission::PluginsCall, "dice").is_ok());
-        assert!(written(Permission::MessagesSend, "foo bar").unwrap_err().contains("no address"));
+        for (permission, name) in [(Permission::StanzaSend, "iq"), (Permission::PluginsCall, "dice")] {
+            assert!(written(permission, name, &[]).is_ok(), "{permission}");
+        }
+        assert!(written(Permission::MessagesSend, "foo bar", &[]).unwrap_err().contains("no address"));
     }
 
     #[test]
@@ -376,6 +503,11 @@ mod tests {
                  address, such as alice@localhost"]
         );
         assert_eq!(hints("messages.read=encrypted:alice").len(), 1);
+        assert_eq!(
+            hints("rooms.send=lobby@conference.localhost,juliet@localhost,*,@localhost"),
+            ["rooms.send for juliet@localhost: that looks like a person, as localhost is the server of an account here; rooms \
+                 have another one, such as conference.localhost"]
+        );
         for fine in ["messages.send=*", "messages.send=localhost,bob@localhost,example.org", "messages.send"] {
             assert!(hints(fine).is_empty(), "{fine}");
         }

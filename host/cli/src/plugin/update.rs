@@ -393,7 +393,7 @@ impl Asked<'_> {
             text.push_str(&request.reach());
         }
         consent::show(terminal, &text)?;
-        let undecided = |permission: Permission| !requests.iter().any(|request| request.permission == permission);
-        consent::ask(terminal, &format!("Replace {id} {was} by {}", new.version), &request, undecided)
+        let decided = consent::with(&Grants::default(), requests, new);
+        consent::ask(terminal, &format!("Replace {id} {was} by {}", new.version), &request, &decided)
     }
 }

@@ -127,6 +127,8 @@ async fn add_file(story: &mut Story) -> Result<String> {
         terminal.sees("is of high risk", SOON)?;
         terminal.sees("[y/N] ", SOON)?;
         terminal.types("n")?;
+        terminal.sees("Grant these together? [y/N] ", SOON)?;
+        terminal.types("y")?;
         terminal.ended(SOON)
     };
     let (code, screen) = tokio::task::spawn_blocking(talk).await??;
@@ -310,7 +312,7 @@ async fn grants(story: &mut Story) -> Result<String> {
     story.show("revoke", &["plugin", "revoke", "echo", "messages.send=*"], 0).await?;
     story.juliet.chat(story.bot.clone(), "denied").await?;
     story.host()?.wait_count("call denied", &[("plugin", "echo")], 1, SOON).await?;
-    story.run(&["plugin", "grant", "echo", "messages.send=*"], 0).await?;
+    story.run(&["plugin", "grant", "echo", "messages.send=*", "--yes"], 0).await?;
     story.talk("allowed").await?;
     ensure!(story.host()?.lines("plugin running", &[("plugin", "echo")]).len() == 1, "it was started again");
     Ok("one denial, one instance".to_owned())
@@ -332,7 +334,7 @@ async fn withheld(story: &mut Story) -> Result<String> {
         "events that it listens to and was not shown, since the host started:\n  1 on main, which messages.read ",
     )?;
     says(&text, &format!("to allow it: parlor plugin grant echo messages.read={juliet}"))?;
-    story.run(&["plugin", "grant", "echo", "messages.read=*"], 0).await?;
+    story.run(&["plugin", "grant", "echo", "messages.read=*", "--yes"], 0).await?;
     story.run(&["plugin", "revoke", "echo", nobody], 0).await?;
     story.talk("heard again").await?;
     Ok("one event withheld".to_owned())
