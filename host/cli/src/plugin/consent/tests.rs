@@ -1,0 +1,122 @@
+//! What an owner is told and asked before a grant.
+
+use super::*;
+
+fn manifest(permissions: &str) -> Manifest {
+    let plugin = "[plugin]\nname = \"x\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n[permissions]\n";
+    Manifest::parse(&format!("{plugin}{permissions}")).unwrap()
+}
+
+const WEB: &str = "\"http.fetch\" = { scope = [\"api.example.org\", \"GET *.example.org/a\"], reason = \"r\" }\n";
+const MESSAGES: &str = "\"messages.read\" = { scope = [\"*\"], reason = \"to \\u001b[2J\", optional = true }\n";
+
+#[test]
+fn what_a_plugin_reads_it_can_send_to_the_servers_that_it_asks() {
+    let sheet = |permissions: &str| asked(&"x".parse().unwrap(), &manifest(permissions), &Grants::default(), |_| true);
+    assert!(!sheet(WEB).contains("Together") && !sheet(MESSAGES).contains("Together"));
+    let both = sheet(&format!("{WEB}{MESSAGES}"));
+    let together = "\nTogether: reads everything that anybody writes to this account and in its rooms; can send it to \
+                    https://api.example.org and GET https://*.example.org/a (high risk)\n";
+    assert!(both.ends_with(together), "{both}");
+}
+
+#[test]
+fn what_was_not_granted_counts_for_no_risk_of_what_was() {
+    let (id, manifest) = ("x".parse().unwrap(), manifest(&format!("{WEB}{MESSAGES}")));
+    let mut grants = Grants::default();
+    assert!(granted(&id, &manifest, &grants).starts_with("It gets nothing.\n"));
+    grants.grant(Permission::HttpFetch, &["api.example.org"]).unwrap();
+    let some = granted(&id, &manifest, &grants);
+    let (gets, lacks) = some.split_once("It does not get:").unwrap();
+    assert!(gets.starts_with("It gets:\n") && gets.contains("      granted for "), "{some}");
+    assert!(lacks.contains("messages.read") && lacks.contains("to allow it: "), "{some}");
+    assert!(!some.contains("Together"), "{some}");
+    grants.grant(Permission::MessagesRead, &["*"]).unwrap();
+    let all = granted(&id, &manifest, &grants);
+    let together = "can send it to https://api.example.org (high risk)\n";
+    assert!(all.ends_with(together) && !all.contains("It does not get"), "{all}");
+}
+
+#[test]
+fn the_riskiest_is_right_before_the_question_and_reasons_are_shown_escaped() {
+    let manifest = manifest(&format!("{WEB}{MESSAGES}storage = {{ reason = \"to keep\" }}\n"));
+    let (id, present) = ("x".parse().unwrap(), Grants::default());
+    let request = Request::of(&id, &manifest, |_| true, &present, &[]);
+    let text = request.reach();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[0], "What x could do, the riskiest last:");
+    assert!(lines[1].starts_with("  low     Keeps data of its own"), "{text}");
+    assert_eq!(lines[2], "          storage, which it needs: “to keep”");
+    assert!(lines.contains(&"          messages.read, which it can do without: “to \\u{1b}[2J”"), "{text}");
+    assert!(lines.last().unwrap().starts_with("  high    Together: reads everything"), "{text}");
+    let order: Vec<_> = request.by_risk().map(|(permission, _)| permission).collect();
+    assert_eq!(order, [Permission::Storage, Permission::HttpFetch, Permission::MessagesRead]);
+}
+
+#[test]
+fn a_combination_of_high_risk_is_asked_about_although_no_permission_is() {
+    let manifest = manifest(&format!("{MESSAGES}\"messages.send\" = {{ scope = [\"*\"], reason = \"r\" }}\n"));
+    let (id, present) = ("x".parse().unwrap(), Grants::default());
+    let request = Request::of(&id, &manifest, |_| true, &present, &[]);
+    let granted = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<GrantRequest>>();
+    let all = granted(&["messages.read=*", "messages.send=*"]);
+    let together = request.together(&present, &all).unwrap();
+    assert!(together.text.ends_with("can send it to anybody."), "{}", together.text);
+    assert!(request.needs_question(&together, &all));
+    // What was decided by a flag takes part.
+    let decided = with(&present, &granted(&["messages.read"]), &manifest);
+    let send = granted(&["messages.send=juliet@example.org"]);
+    let together = request.together(&decided, &send).unwrap();
+    assert!(together.text.ends_with("can send it to juliet@example.org."), "{}", together.text);
+    assert!(request.needs_question(&together, &send));
+    // To contacts alone, it is not of high risk.
+    let contacts = granted(&["messages.send=contacts"]);
+    let together = request.together(&decided, &contacts).unwrap();
+    assert!(!request.needs_question(&together, &contacts));
+    assert_eq!(request.together(&present, &contacts), None);
+}
+
+#[test]
+fn a_typo_is_no_scope() {
+    for typo in ["yse", "ye", "yess", "YESS", "nn", "noo", "eahc", "nope"] {
+        assert!(written(Permission::MessagesSend, typo, &[]).is_err(), "{typo}");
+    }
+    // A word alone would be the address of a server.
+    let domains = ["localhost"];
+    let error = written(Permission::MessagesSend, "zz", &domains).unwrap_err();
+    assert!(error.starts_with("“zz” is neither yes nor no, nor a whole address"), "{error}");
+    for permission in [Permission::MessagesRead, Permission::RoomsSend, Permission::HttpFetch] {
+        assert!(written(permission, "zz", &domains).is_err(), "{permission}");
+    }
+    assert!(written(Permission::MessagesSend, "juliet@example.org, yy", &domains).is_err());
+    for fine in ["*", "localhost", "contacts", "@zz", "juliet@zz", "example.org"] {
+        assert!(written(Permission::MessagesSend, fine, &domains).is_ok(), "{fine}");
+    }
+    let scope = written(Permission::MessagesSend, "contacts, @example.org", &[]).unwrap();
+    assert_eq!(scope, ["contacts", "@example.org"]);
+    for (permission, name) in [(Permission::StanzaSend, "iq"), (Permission::PluginsCall, "dice")] {
+        assert!(written(permission, name, &[]).is_ok(), "{permission}");
+    }
+    assert!(written(Permission::MessagesSend, "foo bar", &[]).unwrap_err().contains("no address"));
+}
+
+#[test]
+fn a_name_without_a_domain_is_said_to_be_a_domain() {
+    let hints = |request: &str| strange_domains(&[request.parse().unwrap()], &["localhost", "bots.localhost"]);
+    assert_eq!(
+        hints("messages.send=contacts,alice,@example.org"),
+        ["messages.send for alice: that is a domain, and no account here is of it; for a person write the whole \
+             address, such as alice@localhost"]
+    );
+    assert_eq!(hints("messages.read=encrypted:alice").len(), 1);
+    assert_eq!(
+        hints("rooms.send=lobby@conference.localhost,juliet@localhost,*,@localhost"),
+        [
+            "rooms.send for juliet@localhost: that looks like a person, as localhost is the server of an account here; rooms \
+             have another one, such as conference.localhost"
+        ]
+    );
+    for fine in ["messages.send=*", "messages.send=localhost,bob@localhost,example.org", "messages.send"] {
+        assert!(hints(fine).is_empty(), "{fine}");
+    }
+}
