@@ -27,7 +27,7 @@ use std::sync::Arc;
 use parlor_base::id::PluginId;
 use parlor_base::log_level::LogLevel;
 use parlor_base::nearest::nearest;
-use parlor_config::{Config, Selector};
+use parlor_config::{AccountName, Config, GroupName, Selector};
 use semver::Version;
 
 use crate::admission::admit;
@@ -194,5 +194,10 @@ fn known<'p>(admin: &PluginAdmin<'_>, policy: &'p Policy, id: &PluginId) -> Resu
 
 fn no_account(config: &Config, account: &Selector) -> AdminError {
     let (known, files) = (config.known_like(account), config.files());
-    AdminError::UnknownAccount { account: account.clone(), files, known }
+    let near = match account {
+        Selector::Account(name) => nearest(name.as_str(), config.accounts.keys().map(AccountName::as_str)),
+        Selector::Group(name) => nearest(name.as_str(), config.groups.iter().map(GroupName::as_str)),
+        Selector::Pattern(_) => None,
+    };
+    AdminError::UnknownAccount { account: account.clone(), files, known, near: near.map(str::to_owned) }
 }

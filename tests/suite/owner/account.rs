@@ -231,7 +231,9 @@ async fn a_plugin_follows_the_group(fleet: &Fleet) {
     for (more, code, words) in [
         (["--remove", second.as_str()], 2, "because its accounts name group:support"),
         (["--add", "later-*"], 3, "to let echo run on accounts that are named like later-* later"),
-        (["--add", "group:suport"], 1, "there is no group suport in parlor.toml; known are support"),
+        (["--add", "group:suport"], 1, "in parlor.toml; known are support, did you mean \"support\"?"),
+        (["--remove", "group:suport"], 1, "there is no group suport in parlor.toml; known are support"),
+        (["--remove", "nobody-here"], 1, "there is no account nobody-here in parlor.toml"),
     ] {
         let refused = fleet.run(&[&["plugin", "accounts", "echo"][..], &more].concat(), code).await.stderr;
         assert!(refused.contains(words), "no {words:?} in {refused}");

@@ -56,6 +56,7 @@ impl AccountsArgs {
         let id = &self.plugin;
         let entry = admin.entry(id)?;
         admin.has_accounts(&self.add)?;
+        admin.has_accounts(&self.never_named(&entry))?;
         let wanted = if self.all { None } else { Some(self.wanted(&config, &entry)?) };
         if wanted.as_ref().is_some_and(Vec::is_empty) {
             let sentence =
@@ -70,6 +71,12 @@ impl AccountsArgs {
             Some(names) => some(names).unwrap_or_default(),
         };
         done(&config, id, &format!("{id} is to run on {on}{already}"), self.json)
+    }
+
+    /// Returns what is to be removed although its entry does not name it. An account that is gone may still be named there.
+    fn never_named(&self, entry: &Entry) -> Vec<Selector> {
+        let is_named = |selector: &Selector| entry.accounts.iter().flatten().any(|named| named == selector);
+        self.remove.iter().filter(|selector| !is_named(selector)).cloned().collect()
     }
 
     /// Returns the accounts and groups that it is to run on. Those that are gone are left out.

@@ -55,7 +55,7 @@ pub enum AdminError {
         near: Option<String>,
     },
     /// An account is not configured.
-    #[error("there is no {} in {files}; known are {known}", account.described())]
+    #[error("there is no {} in {files}; known are {known}{}", account.described(), suggestion(near.as_deref()))]
     UnknownAccount {
         /// The account.
         account: Selector,
@@ -63,6 +63,8 @@ pub enum AdminError {
         files: String,
         /// The accounts or groups that are configured.
         known: String,
+        /// The one that was probably meant.
+        near: Option<String>,
     },
     /// The download failed.
     #[error(transparent)]
