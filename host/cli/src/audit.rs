@@ -3,7 +3,7 @@
 
 use std::io::{self, Write as _};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -39,7 +39,7 @@ pub struct AuditArgs {
     /// Only about this account.
     #[arg(long, value_name = "NAME")]
     account: Option<AccountName>,
-    /// Only from then on: a time before now, such as 2h or 7d, or a date.
+    /// Only from then on: a time before now, such as 2h or 7d, a date, or today.
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Timestamp>,
     /// Only entries of this kind; may be repeated.
@@ -63,9 +63,12 @@ pub struct AuditArgs {
     target: Target,
 }
 
-/// Parses a time before now, or a date.
+/// Parses a time before now, a date, or `today`.
 pub(super) fn since(text: &str) -> Result<Timestamp, String> {
-    let wrong = || "write a time before now, such as 2h or 7d, or a date such as 2026-11-20".to_owned();
+    let wrong = || "write a time before now, such as 2h or 7d, a date such as 2026-11-20, or today".to_owned();
+    if text == "today" {
+        return Ok(first_of_day(Timestamp::now()));
+    }
     if let Ok(ago) = duration(text) {
         let ago = SignedDuration::try_from(ago).map_err(|_| wrong())?;
         return Timestamp::now().checked_sub(ago).map_err(|_| wrong());
@@ -73,6 +76,11 @@ pub(super) fn since(text: &str) -> Result<Timestamp, String> {
     text.parse::<Timestamp>()
         .or_else(|_| text.parse::<DateTime>().and_then(|local| TimeZone::UTC.to_timestamp(local)))
         .map_err(|_| wrong())
+}
+
+/// Returns the first moment of the day, in UTC.
+fn first_of_day(at: Timestamp) -> Timestamp {
+    at.to_zoned(TimeZone::UTC).start_of_day().map_or(at, |day| day.timestamp())
 }
 
 impl AuditArgs {
@@ -89,11 +97,11 @@ impl AuditArgs {
             (Some(host), Some(at)) => host.get(&format!("{}&{at}", request(&self.query(None))))?,
             _ => read(&config, host.as_ref(), &self.query(None))?,
         };
-        self.say_if_mistyped(&config, &audit);
+        self.is_known(&config, host.as_ref(), &audit)?;
         let shown = if self.json {
             print_json(&audit)
         } else {
-            print(&screen(&audit, self.plugin.is_some(), self.full, terminal_width()))
+            print(&screen(&audit, self.plugin.is_some(), self.since, self.full, terminal_width()))
         };
         shown.and_then(|()| host.as_ref().map_or(Ok(()), target::whole))
     }
@@ -117,15 +125,22 @@ impl AuditArgs {
         if self.lines == 0 && after.is_none() { &[] } else { &audit.entries }
     }
 
-    /// Says if there is no plugin or account of the given name and no entry matches: a mistyped name would look as if nothing had
-    /// happened.
-    fn say_if_mistyped(&self, config: &Config, audit: &Audit) {
-        let Audit { entries, counts, names } = audit;
-        if entries.is_empty() && counts.is_empty() && names.is_empty() {
-            for sentence in self.unknown(config) {
-                target::say(&format!("parlor: {sentence}"));
-            }
+    /// Fails if there is no plugin or account of the given name, and nothing was ever recorded of one: a mistyped name would look as
+    /// if nothing had happened. One that was removed has entries.
+    fn is_known(&self, config: &Config, host: Option<&Client>, audit: &Audit) -> anyhow::Result<()> {
+        if !is_empty(audit) {
+            return Ok(());
         }
+        let unknown = self.unknown(config);
+        if unknown.is_empty() || !is_empty(&read(config, host, &self.of_names())?) {
+            return Ok(());
+        }
+        bail!("{}", unknown.join("; "))
+    }
+
+    /// Returns the query for anything of this plugin and account.
+    fn of_names(&self) -> AuditQuery {
+        AuditQuery { since: None, kinds: Vec::new(), most: 1, ..self.query(None) }
     }
 
     fn unknown(&self, config: &Config) -> Vec<String> {
@@ -151,7 +166,7 @@ impl AuditArgs {
                 audit => audit?,
             };
             if after.is_none() {
-                self.say_if_mistyped(&config, &audit);
+                self.is_known(&config, Some(host), &audit)?;
             }
             for one in self.to_print(&audit, after) {
                 let text = if self.json {
@@ -164,6 +179,10 @@ impl AuditArgs {
             after = audit.entries.last().map(|entry| entry.id).or(after).or(Some(0));
         }
     }
+}
+
+fn is_empty(Audit { entries, counts, names }: &Audit) -> bool {
+    entries.is_empty() && counts.is_empty() && names.is_empty()
 }
 
 /// Says that there is nothing of this name, unless it is known or none is given.
@@ -249,7 +268,14 @@ fn lines(entry: &Entry, with_sentences: bool, terminal: Option<usize>) -> String
     text
 }
 
-fn screen(audit: &Audit, is_of_plugin: bool, with_sentences: bool, terminal: Option<usize>) -> String {
+/// Formats an audit; with the activity of a plugin, if it is of one, from this moment on.
+fn screen(
+    audit: &Audit,
+    is_of_plugin: bool,
+    since: Option<Timestamp>,
+    with_sentences: bool,
+    terminal: Option<usize>,
+) -> String {
     let mut text = String::new();
     for entry in &audit.entries {
         text.push_str(&lines(entry, with_sentences, terminal));
@@ -258,6 +284,12 @@ fn screen(audit: &Audit, is_of_plugin: bool, with_sentences: bool, terminal: Opt
         text.push_str("no entries\n");
     }
     if is_of_plugin {
+        if let Some(since) = since.filter(|_| !(audit.counts.is_empty() && audit.names.is_empty())) {
+            let day = first_of_day(since).strftime("%Y-%m-%d");
+            text.put(format_args!(
+                "\nfrom {day} on, by whole days in UTC; the names that were used since then, with all their times\n"
+            ));
+        }
         counts(&mut text, &audit.counts, terminal);
         for (kind, head, title) in [
             ("recipient", "TO", "it wrote to"),
@@ -307,159 +339,4 @@ pub(super) fn names(config: &Config, host: Option<&Client>, plugin: &PluginId) -
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-    use parlor_base::id::Digest;
-    use parlor_config::Overrides;
-
-    use super::*;
-
-    #[derive(Debug, Parser)]
-    struct Typed {
-        #[command(flatten)]
-        audit: AuditArgs,
-    }
-
-    fn typed(line: &str) -> AuditArgs {
-        Typed::try_parse_from(line.split(' ')).unwrap().audit
-    }
-
-    fn entry(what: &str, old: Option<&str>, new: Option<&str>) -> Entry {
-        Entry {
-            id: 1,
-            node: None,
-            at: "2026-11-20T08:00:00.5Z".to_owned(),
-            kind: "grant".to_owned(),
-            plugin: Some("echo".to_owned()),
-            account: None,
-            who: "uid:1000".to_owned(),
-            way: "parlor plugin grant".to_owned(),
-            what: what.to_owned(),
-            old: old.map(str::to_owned),
-            new: new.map(str::to_owned),
-            said: vec![format!("It may do {what}.")],
-        }
-    }
-
-    #[test]
-    fn the_screen_says_who_changed_what_and_whom_a_plugin_wrote_to() {
-        let name = Name {
-            account: "main".to_owned(),
-            kind: "recipient".to_owned(),
-            what: "juliet@example.org".to_owned(),
-            first: "2026-11-19T08:00:00Z".to_owned(),
-            last: "2026-11-20T08:00:00Z".to_owned(),
-            count: 7,
-            sent: None,
-            received: None,
-        };
-        let request = Name {
-            kind: "request".to_owned(),
-            what: "GET https://api.example.org 2xx".to_owned(),
-            sent: Some(0),
-            received: Some(2_048),
-            ..name.clone()
-        };
-        let count =
-            Counted { plugin: "echo".to_owned(), account: "main".to_owned(), name: "sent".to_owned(), count: 7 };
-        let audit = Audit {
-            entries: vec![entry("messages.read", Some("a@b.example"), Some("*")), entry("rooms.read", Some("*"), None)],
-            counts: vec![count],
-            names: vec![name, request],
-        };
-        let text = screen(&audit, true, false, None).replace("\x1b[2m", "").replace("\x1b[0m", "");
-        assert_eq!(
-            text,
-            "2026-11-20 08:00:00  grant    echo messages.read: a@b.example → *  by uid:1000, parlor plugin grant\n\
-             2026-11-20 08:00:00  grant    echo rooms.read: * → none  by uid:1000, parlor plugin grant\n\
-             \nwhat it did, to the day\n\
-             COUNT  ACCOUNT  TIMES\n\
-             sent   main     7\n\
-             \nit wrote to\n\
-             TO                  ACCOUNT  TIMES  FIRST                LAST\n\
-             juliet@example.org  main     7      2026-11-19 08:00:00  2026-11-20 08:00:00\n\
-             \nrequests that it made over the web\n\
-             REQUEST                          ACCOUNT  TIMES  SENT  RECEIVED  FIRST                LAST\n\
-             GET https://api.example.org 2xx  main     7      0 B   2.0 KiB   2026-11-19 08:00:00  2026-11-20 08:00:00\n"
-        );
-        let full = screen(&audit, false, true, None);
-        assert!(
-            full.contains("\n      It may do messages.read.\n") && full.ends_with("\n      It may do rooms.read.\n"),
-            "{full}"
-        );
-        assert_eq!(screen(&Audit::default(), false, false, None), "no entries\n");
-
-        // A terminal has several lines for what is too long for one.
-        let narrow = screen(&audit, true, true, Some(80)).replace("\x1b[2m", "").replace("\x1b[0m", "");
-        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
-        let first = "2026-11-20 08:00:00  grant    echo messages.read: a@b.example → *\n                              \
-                     by uid:1000, parlor plugin grant\n      It may do messages.read.\n";
-        assert!(narrow.starts_with(first), "{narrow}");
-        let request = "\nGET https://api.example.org 2xx\n  main     7      0 B   2.0 KiB   2026-11-19 08:00:00  2026-11-20 08:00:00\n";
-        assert!(narrow.ends_with(request), "{narrow}");
-    }
-
-    #[test]
-    fn a_name_that_is_mistyped_is_said_to_be_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("parlor.toml");
-        std::fs::write(&path, "[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n").unwrap();
-        let config = Config::load(&path, &Overrides { environment: |_| None, ..Overrides::default() }).unwrap();
-        let digest = Digest::of(b"echo");
-        let policy = format!("[plugin.echo]\nsource = \"echo.wasm\"\ndigest = \"{digest}\"\n");
-        std::fs::write(&config.plugins, policy).unwrap();
-        let unknown = |line: &str| typed(line).unknown(&config);
-        for fine in ["audit", "audit --plugin echo --account main", "audit --plugin echo"] {
-            assert_eq!(unknown(fine), Vec::<String>::new(), "{fine}");
-        }
-        assert_eq!(
-            unknown("audit --plugin ehco --account mian"),
-            ["there is no plugin ehco, did you mean \"echo\"?", "there is no account mian, did you mean \"main\"?"]
-        );
-        assert_eq!(unknown("audit --plugin weather"), ["there is no plugin weather"]);
-        std::fs::write(&config.plugins, "[plugin").unwrap();
-        assert!(unknown("audit --plugin ehco").is_empty());
-    }
-
-    #[test]
-    fn each_filter_of_a_query_is_in_the_request() {
-        assert_eq!(request(&AuditQuery { most: 9, ..AuditQuery::default() }), "/v1/audit?lines=9");
-        let query = AuditQuery {
-            plugin: Some("a&b".to_owned()),
-            account: Some("main".to_owned()),
-            since: Some(-5),
-            kinds: vec![AuditKind::Grant, AuditKind::Run],
-            after: None,
-            before: Some(7),
-            most: 1,
-        };
-        let all = "/v1/audit?lines=1&plugin=a%26b&account=main&since=-5&before=7&kinds=grant,run";
-        assert_eq!(request(&query), all);
-        let next = request(&AuditQuery { after: Some(0), ..AuditQuery::default() });
-        assert_eq!(next, "/v1/audit?lines=0&after=0&wait=true");
-    }
-
-    #[test]
-    fn whoever_follows_without_older_entries_gets_each_new_one() {
-        let audit = Audit { entries: vec![entry("rooms.read", None, None)], ..Audit::default() };
-        let follows = typed("audit -n 0 --follow");
-        assert_eq!((follows.query(None).most, follows.query(Some(1)).most), (1, 1));
-        assert!(follows.to_print(&audit, None).is_empty());
-        assert_eq!(follows.to_print(&audit, Some(1)), audit.entries);
-        let follows = typed("audit -n 7 --follow");
-        assert_eq!((follows.query(None).most, follows.query(Some(1)).most), (7, 7));
-        assert_eq!(follows.to_print(&audit, None), audit.entries);
-        assert_eq!(typed("audit -n 0").query(None).most, 0);
-    }
-
-    #[test]
-    fn a_time_is_one_before_now_or_a_date() {
-        assert_eq!(since("2026-11-20").unwrap().to_string(), "2026-11-20T00:00:00Z");
-        assert_eq!(since("2026-11-20T08:00:00Z").unwrap().to_string(), "2026-11-20T08:00:00Z");
-        let hour = Timestamp::now().duration_since(since("1h").unwrap()).as_secs();
-        assert!((3_590..3_700).contains(&hour), "{hour}");
-        for wrong in ["", "yesterday", "2", "-2h", "99999999999999d"] {
-            assert!(since(wrong).is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

@@ -165,7 +165,7 @@ fn form(link: &dyn Fn(&str) -> String, [plugin, account, kind, from]: &Filter) -
             (field("plugin", "Plugin", plugin, "Its id. With one, the page also shows what it did, and with whom."))
             (field("account", "Account", account, ""))
             (choice("kind", "Kind", &kinds, kind))
-            (field("since", "Since", from, "A time before now, such as 2h or 7d, or a date such as 2026-11-20."))
+            (field("since", "Since", from, "A time before now, such as 2h or 7d, a date such as 2026-11-20, or today."))
             button type="submit" { "Show" }
         }
     }

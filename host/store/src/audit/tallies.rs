@@ -266,7 +266,9 @@ pub(super) fn read(
         let count = u64::try_from(row.get::<_, i64>(3)?).unwrap_or(0);
         Ok(Count { plugin: row.get(0)?, account: row.get(1)?, name: row.get(2)?, count })
     };
-    let counts = counts.query_map(params![plugin, account, since.map(|since| since / DAY)], row)?;
+    // Both are to the day: a name that was used earlier on the first one is part of the counts of that day.
+    let day = since.map(|since| since.div_euclid(DAY));
+    let counts = counts.query_map(params![plugin, account, day], row)?;
     let counts = counts.collect::<rusqlite::Result<_>>()?;
     let Some(plugin) = plugin else { return Ok((counts, Vec::new())) };
     let mut tallies = file.prepare(
@@ -286,7 +288,7 @@ pub(super) fn read(
             traffic: bytes(6)?.zip(bytes(7)?).map(|(sent, received)| Traffic { sent, received }),
         })
     };
-    let tallies = tallies.query_map(params![plugin, account, since], row)?;
+    let tallies = tallies.query_map(params![plugin, account, day.map(|day| day.saturating_mul(DAY))], row)?;
     Ok((counts, tallies.collect::<rusqlite::Result<_>>()?))
 }
 

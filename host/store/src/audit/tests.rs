@@ -340,6 +340,8 @@ fn counts_are_kept_by_day_and_added_up_afterwards() {
     let sum = |since| tallies::read(&file, Some("echo"), None, since).unwrap();
     assert_eq!(sum(None).0[0].count, 50);
     assert_eq!(sum(Some(4 * tallies::DAY)).0[0].count, 20);
+    let (counts, whom) = sum(Some(5 * tallies::DAY + 1));
+    assert_eq!((counts[0].count, whom.len()), (10, 1), "names are to the day, too");
     let (_, whom) = sum(None);
     assert_eq!((whom.len(), whom[0].count, whom[0].first, whom[0].last), (1, 10, tallies::DAY, 5 * tallies::DAY));
     tallies::add_up(&Edit::on(&file), 4).unwrap();
