@@ -91,9 +91,9 @@ impl AddArgs {
             return print_json(&as_json(&known));
         }
         let Known { name, key, index, .. } = &known;
-        let (serial, count) = (index.serial, index.plugins.len());
+        let (serial, count) = (index.serial, plugins(index.plugins.len()));
         print(&format!(
-            "{name} is added, with the serial number {serial} and {count} plugins; it has to be signed by {key} from now on\n\
+            "{name} is added, with the serial number {serial} and {count}; it has to be signed by {key} from now on\n\
              `parlor search` shows what it has, and `parlor plugin add {name}/NAME` installs it"
         ))
     }
@@ -231,12 +231,16 @@ fn refresh(indexes: &Indexes, name: &IndexName) -> Result<(Known, Option<u64>), 
     }
 }
 
+fn plugins(count: usize) -> String {
+    if count == 1 { "1 plugin".to_owned() } else { format!("{count} plugins") }
+}
+
 fn refreshed(known: &Known, before: Option<u64>) -> String {
     let Known { name, index, .. } = known;
-    let (serial, count) = (index.serial, index.plugins.len());
+    let (serial, count) = (index.serial, plugins(index.plugins.len()));
     let mut text = match before {
-        Some(before) => format!("{name}: {before} → {serial}, {count} plugins\n"),
-        None => format!("{name}: still {serial}, {count} plugins\n"),
+        Some(before) => format!("{name}: {before} → {serial}, {count}\n"),
+        None => format!("{name}: still {serial}, {count}\n"),
     };
     for plugin in index.plugins.keys().filter(|plugin| known.has_other_key(plugin)) {
         text.put(format_args!(

@@ -20,9 +20,10 @@ use parlor_config::url::Url;
 use semver::Version;
 use toml::Value;
 
+use crate::component::ReadError;
 use crate::listing::IndexName;
 use crate::signature::PublisherKey;
-use crate::source::{Signed, Source};
+use crate::source::{DownloadError, Signed, Source};
 
 pub use error::IndexError;
 pub use known::{Found, Indexes, Known, Refreshed};
@@ -127,7 +128,12 @@ pub struct Fetched {
 impl Fetched {
     /// Fetches an index with its signature.
     pub fn get(source: &Source) -> Result<Self, IndexError> {
-        let file = source.fetch_signed(MAX_BYTES)?.ok_or_else(|| IndexError::Registry(source.clone().into()))?;
+        let file = source.fetch_signed(MAX_BYTES).map_err(|error| match error {
+            // Its words are about a plugin's file.
+            DownloadError::File(ReadError::File { path, cause }) => IndexError::NoFile { path, cause },
+            error => error.into(),
+        })?;
+        let file = file.ok_or_else(|| IndexError::Registry(source.clone().into()))?;
         Self::of(source.clone(), file)
     }
 

@@ -37,7 +37,7 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// The address is invalid.
-    #[error("{0:?} is not an address that a plugin can come from: {1}")]
+    #[error("{0:?} is not an address that anything is fetched from: {1}")]
     Url(String, UrlError),
     /// The reference is invalid.
     #[error("{0:?} is not a reference of a registry: {1}")]

@@ -89,7 +89,7 @@ async fn an_index_is_added_searched_and_installed_from() {
     let still = run(&home, &["plugin", "update", "echo", "--yes"], 0).await.stdout;
     assert!(still.contains("still gives echo 0.1.0"), "{still}");
     let refreshed = run(&home, &["index", "refresh"], 0).await.stdout;
-    assert_eq!(refreshed, "examples: 1 → 2, 1 plugins\n");
+    assert_eq!(refreshed, "examples: 1 → 2, 1 plugin\n");
     run(&home, &["plugin", "update", "echo", "--yes"], 0).await;
     assert!(policy(&home).contains("version = \"0.2.0\"") && policy(&home).contains("index = \"examples/echo\""));
     run(&home, &["plugin", "rollback", "echo", "--yes"], 0).await;
@@ -136,6 +136,9 @@ async fn an_index_is_trusted_by_its_key_alone() {
     let ok = "HTTP/1.1 200 OK\r\n";
     web.put_raw("/all/index.toml", format!("{ok}content-length: 99999999\r\n\r\nx"));
     refused(&["--key", &public], 1, "has more than 4194304 bytes").await;
+    let nothing = run(&home, &["index", "add", "nofile.toml"], 1).await;
+    assert!(!nothing.stderr.contains("plugins.toml"), "it is no plugin: {nothing:?}");
+    says(&nothing, "give the path of an index");
     says(&run(&home, &["index", "add", "oci://localhost/x:1"], 1).await, "a registry has no indexes");
     says(&run(&home, &["index", "add", "http://localhost/x"], 2).await, "nothing goes over the web without TLS");
     assert!(run(&home, &["index", "list"], 0).await.stdout.starts_with("no indexes"));

@@ -21,6 +21,14 @@ pub enum IndexError {
     /// The download failed.
     #[error(transparent)]
     Download(Box<DownloadError>),
+    /// The file cannot be read.
+    #[error("{path} cannot be read ({cause}); give the path of an index, such as index.toml", path = path.escaped())]
+    NoFile {
+        /// The file's path.
+        path: PathBuf,
+        /// The error of the file system.
+        cause: io::Error,
+    },
     /// The source is a registry.
     #[error("{0}: a registry has no indexes; give a file, or an address that begins with https://")]
     Registry(Box<Source>),
