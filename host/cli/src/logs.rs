@@ -73,7 +73,7 @@ impl LogsArgs {
             if let Err(error) = host.get::<serde_json::Value>(&format!("/v1/plugins/{plugin}"))
                 && host.lines(&format!("/v1/logs?lines=1&plugin={plugin}&{at}"))?.next().is_none()
             {
-                return Err(error.into());
+                return Err(target::or_mistyped(&config, plugin, error.into()));
             }
             target.put(format_args!("&plugin={plugin}"));
         }

@@ -11,9 +11,10 @@ use parlor::control::views::{Status, absolute};
 use parlor::host::LOCK;
 use parlor_base::atomic::folder_of;
 use parlor_base::escape::EscapedPath as _;
+use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountName, Config, Overrides};
-use parlor_plugins::admin::PluginAdmin;
+use parlor_plugins::admin::{AdminError, PluginAdmin};
 use parlor_plugins::policy::file::PATIENCE;
 use parlor_runtime::audited::record;
 use parlor_store::By;
@@ -134,6 +135,17 @@ impl Target {
 fn usual<'a>(here: &'a Path, of_service: &'a Path) -> &'a Path {
     // A dangling link was created on purpose, so it counts as existing.
     if here.symlink_metadata().is_err() && of_service.exists() { of_service } else { here }
+}
+
+/// Returns the error of a host about a plugin. If the policy has no such plugin either, it names the one that was probably meant.
+pub(super) fn or_mistyped(config: &Config, id: &PluginId, error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Ended>() {
+        return error;
+    }
+    match PluginAdmin::new(config).entry(id) {
+        Err(unknown @ AdminError::Unknown { .. }) => unknown.into(),
+        Ok(_) | Err(_) => error,
+    }
 }
 
 /// Refuses to let root write files for a host of another user. Files that root creates belong to root, and the host

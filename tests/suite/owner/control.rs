@@ -479,6 +479,9 @@ async fn logs_are_shown_by_plugin_and_level_and_followed() {
     assert_eq!(ended(home.run(&["logs", "-n", "1"]).await.unwrap(), 0).stdout.lines().count(), 1);
     let unknown = ended(home.run(&["logs", "-f", "ehco"]).await.unwrap(), 1);
     assert!(unknown.stderr.starts_with("parlor: there is no plugin ehco"), "{unknown:?}");
+    assert!(unknown.stderr.contains("did you mean \"echo\"?"), "{unknown:?}");
+    let unknown = ended(home.run(&["plugin", "restart", "ehco"]).await.unwrap(), 1);
+    assert!(unknown.stderr.contains("did you mean \"echo\"?"), "{unknown:?}");
 
     let follow = home.command(["logs", "-f", "--json", "quiet"]).unwrap();
     let mut follow = Process::start("follow", follow).unwrap();

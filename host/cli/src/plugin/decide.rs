@@ -63,7 +63,8 @@ impl RestartArgs {
     /// Lets the host restart the plugin.
     pub fn run(&self) -> anyhow::Result<()> {
         let id = &self.one.plugin;
-        let told = tell::restart(&self.one.target.load()?, id)?;
+        let config = self.one.target.load()?;
+        let told = tell::restart(&config, id).map_err(|error| target::or_mistyped(&config, id, error))?;
         if told.plugins.iter().all(|plugin| plugin.state == "disabled") {
             bail!("{id} is disabled; `parlor plugin enable {id}` lets it run");
         }
@@ -217,7 +218,8 @@ impl GrantArgs {
         let more = admin.grant(&self.plugin, &grants, asked.examined.digest)?;
         let granted: Vec<_> = more.iter().map(|(permission, scope)| in_words(&grants, *permission, scope)).collect();
         let own: Vec<_> = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
-        let sentence = format!("{} is granted {}{}", self.plugin, granted.join(", "), idle(&grants, &own));
+        let covered = covered(&more, &asked.entry.grants);
+        let sentence = format!("{} is granted {}{covered}{}", self.plugin, granted.join(", "), idle(&grants, &own));
         done(&config, &self.plugin, &sentence, self.json)
     }
 
@@ -347,6 +349,16 @@ fn idle(requests: &[GrantRequest], accounts: &[BareJid]) -> String {
     format!("; {} covers nothing on the account of that address, where only iq covers IQs to itself", idle.join(", "))
 }
 
+/// Returns a clause about scopes that another entry of the present grants covers. They count once that entry is revoked.
+fn covered(more: &[(Permission, Scope)], present: &Grants) -> String {
+    let mut text = String::new();
+    for (permission, scope) in more.iter().filter(|(permission, _)| permission.scope_kind().is_list()) {
+        let Some(by) = present.get(*permission).and_then(|has| has.covering(scope)) else { continue };
+        text.put(format_args!("; {permission} for {} covered that already", shown(&[by]).join("")));
+    }
+    text
+}
+
 fn names(requests: &[GrantRequest]) -> String {
     let name = |request: &GrantRequest| match &request.scope {
         None => request.permission.to_string(),
@@ -379,6 +391,18 @@ mod tests {
         assert_eq!(high_risk(&grants(Permission::MessagesSend, "juliet@example.org"), &both), None);
         let raw = grants(Permission::StanzaSend, "message");
         assert!(high_risk(&raw, &reads).unwrap().starts_with("stanza.send is of high risk ("));
+    }
+
+    #[test]
+    fn what_another_entry_covers_is_said_to_be_covered_already() {
+        let mut present = Grants::default();
+        present.grant(Permission::MessagesSend, &["*"]).unwrap();
+        let more = |entry: &str| vec![(Permission::MessagesSend, Scope::parse(ScopeKind::Jids, &[entry]).unwrap())];
+        let juliet = more("juliet@example.org");
+        assert_eq!(covered(&juliet, &present), "; messages.send for * covered that already");
+        assert_eq!(covered(&juliet, &Grants::default()), "");
+        present.grant(Permission::MessagesSend, &["contacts"]).unwrap();
+        assert_eq!(covered(&juliet, &present), "");
     }
 
     #[test]
