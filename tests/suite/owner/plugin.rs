@@ -916,7 +916,10 @@ async fn limits_are_shown_and_changed_on_the_running_plugin() {
     assert!(set.starts_with("memory, mailbox of echo counts; the running host has applied it"), "{set}");
     let limits = entry(&home, "echo")["limits"].clone();
     assert_eq!((limits["memory"].as_str(), limits["mailbox"].as_integer()), (Some("48 MiB"), Some(300)));
-    assert!(run(&home, &["limits", "echo", "mailbox=300"], 0).await.stdout.contains("counts already"));
+    let again = run(&home, &["limits", "echo", "mailbox=300"], 0).await.stdout;
+    assert!(again.starts_with("mailbox of echo is 300 already; "), "{again}");
+    let typo = run(&home, &["limits", "echo", "--unset", "memroy"], 1).await.stderr;
+    assert!(typo.contains("there is no limit \"memroy\", did you mean \"memory\"?"), "{typo}");
     let json = run(&home, &["limits", "echo", "--json"], 0).await.json().unwrap();
     let memory = json.as_array().unwrap().iter().find(|one| one["name"] == "memory").unwrap();
     assert_eq!(memory["value"], "48 MiB", "{memory}");

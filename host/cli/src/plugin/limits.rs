@@ -3,6 +3,7 @@
 use anyhow::bail;
 use clap::Args;
 use parlor_base::id::PluginId;
+use parlor_base::nearest::{nearest, suggestion};
 use parlor_plugins::limits::{Limits, Row};
 use parlor_plugins::policy::Entry;
 use serde_json::json;
@@ -60,13 +61,18 @@ impl LimitsArgs {
         }
         let usual = Limits::table();
         if let Some(name) = self.unset.iter().find(|name| !usual.iter().any(|row| row.name == name.as_str())) {
-            bail!("there is no limit {name:?}; `parlor plugin limits {id}` shows all");
+            let near = suggestion(nearest(name, usual.iter().map(|row| row.name)));
+            bail!("there is no limit {name:?}{near}; `parlor plugin limits {id}` shows all");
         }
         let set = self.limits.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
         let all: Vec<_> = set.chain(self.unset.iter().map(|name| (name.clone(), None))).collect();
-        let already = if admin.limit(id, &all)? { "" } else { " already" };
         let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
-        done(&config, id, &format!("{} of {id} counts{already}", names.join(", ")), self.json)
+        let sentence = if admin.limit(id, &all)? {
+            format!("{} of {id} counts", names.join(", "))
+        } else {
+            already(id, &names, &admin.entry(id)?.limits)
+        };
+        done(&config, id, &sentence, self.json)
     }
 
     fn show(&self, entry: &Entry) -> anyhow::Result<()> {
@@ -81,6 +87,13 @@ impl LimitsArgs {
         }
         print(&screen(rows))
     }
+}
+
+/// Says that these limits have the wanted values already, whether they are set or defaults.
+fn already(id: &PluginId, names: &[&str], limits: &Limits) -> String {
+    let shown = limits.shown().into_iter().filter(|(name, ..)| names.contains(name));
+    let values: Vec<_> = shown.map(|(name, value, _)| format!("{name} of {id} is {value} already")).collect();
+    values.join(", ")
 }
 
 /// Shows limits, each with its value in force.
@@ -112,6 +125,12 @@ mod tests {
         let [usual, set] = [None, Some("7 MiB")].map(|value| screen(rows(value)));
         assert!(!usual.contains('*') && usual.ends_with("\n`about` of --json says what each bounds"), "{usual}");
         assert!(set.contains("7 MiB *") && set.contains("\n* set by you; `about` of --json"), "{set}");
+    }
+
+    #[test]
+    fn a_limit_that_is_so_already_is_told_with_its_value() {
+        let said = already(&"echo".parse().unwrap(), &["memory"], &Limits::default());
+        assert_eq!(said, "memory of echo is 64 MiB already");
     }
 
     #[test]
