@@ -8,12 +8,15 @@ use parlor_base::permission::Risk;
 use parlor_config::Config;
 use parlor_plugins::admin::{Carried, GrantRequest, Offer, Older, Plan, PluginAdmin, Replacement};
 use parlor_plugins::components::KeptVersion;
+use parlor_plugins::consent::{Sentence, asked, sentences};
+use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::Entry;
 use parlor_runtime::rights::{Right, rights};
 use parlor_session::permissions::{Grants, permission};
 use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, scroll, stranger};
 
 use super::host::{self, Host, Visit, apply, change, look};
+use super::parts::whole;
 use crate::Ended;
 use crate::plugin::from_index::{Asking, Installed, choose};
 use crate::plugin::origin::Origin;
@@ -71,6 +74,8 @@ struct Change {
     more: Vec<Right>,
     /// The permissions whose requests changed.
     otherwise: Vec<Right>,
+    /// What all of that allows together, with the present grants.
+    together: Option<Sentence>,
     gone: Vec<String>,
     settings: Vec<String>,
 }
@@ -93,11 +98,18 @@ impl Change {
             digest: offer.examined.digest.to_string(),
             news: news.map(|(version, words)| (version.to_string(), words.clone())).collect(),
             otherwise: rest.into_iter().filter(|right| plan.difference.changed.contains(&right.permission)).collect(),
+            together: together(manifest, &more, &plan.counting),
             more,
             gone: plan.difference.gone.iter().map(ToString::to_string).collect(),
             settings: carried(&plan.carried),
         }
     }
+}
+
+/// Says what these permissions allow together, with the present grants.
+fn together(manifest: &Manifest, more: &[Right], present: &Grants) -> Option<Sentence> {
+    let wished = asked(manifest, |permission| more.iter().any(|right| right.permission == permission));
+    sentences(&wished, present, &[]).into_iter().find(Sentence::is_together)
 }
 
 /// Names the settings that are put aside or restored.
@@ -189,7 +201,9 @@ fn replaced(
 
 /// Asks about an update. Each new permission is granted separately.
 fn question(visit: &Visit, id: &PluginId, change: &Change, first: Option<&Markup>, back: &str) -> Reply {
-    let Change { was, new, digest, news, more, otherwise, gone, settings } = change;
+    let Change { was, new, digest, news, more, otherwise, together, gone, settings } = change;
+    let is_high = together.as_ref().is_some_and(|together| together.risk == Risk::High)
+        || more.iter().any(|right| right.permission.risk() == Risk::High);
     let fields = html! {
         input type="hidden" name="digest" value=(digest);
         input type="hidden" name="agreed" value="yes";
@@ -199,10 +213,13 @@ fn question(visit: &Visit, id: &PluginId, change: &Change, first: Option<&Markup
             fieldset {
                 legend { "It asks for more than the present version" }
                 @for right in more { (new_right(right)) }
+                @if let Some(together) = together {
+                    p { @if together.risk == Risk::High { strong { "High risk: " } } (whole(&together.text)) }
+                }
             }
         }
         div.actions {
-            button #confirm type="submit" class=[more.iter().any(|right| right.permission.risk() == Risk::High).then_some("danger")] {
+            button #confirm type="submit" class=[is_high.then_some("danger")] {
                 "Replace " (was) " by " (new)
             }
             a #back href=(visit.link(back)) { "No, go back" }
@@ -283,10 +300,22 @@ async fn rollback(visit: Visit, form: Form) -> Result<Reply, Problem> {
 mod tests {
     use std::fs;
 
-    use parlor_plugins::manifest::Manifest;
-
     use super::super::tests::{fields_of, host_in, write_version};
     use super::*;
+
+    #[test]
+    fn what_is_new_may_be_of_high_risk_with_what_was_granted_before() {
+        let text = "[plugin]\nname = \"echo\"\nversion = \"0.2.0\"\napi = \"0.1.0\"\ndescription = \"Says it\"\n[permissions]\n\
+                    \"messages.read\" = { scope = [\"*\"], reason = \"x\" }\n\
+                    \"messages.send\" = { scope = [\"*\"], reason = \"x\" }\n";
+        let manifest = Manifest::parse(text).unwrap();
+        let all = rights(&"echo".parse().unwrap(), Some(&manifest), &Grants::default());
+        let (more, before): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|right| right.permission.as_str() == "messages.send");
+        assert_eq!(together(&manifest, &more, &Grants::default()), None);
+        let present = asked(&manifest, |permission| before.iter().any(|right| right.permission == permission));
+        assert_eq!(together(&manifest, &more, &present).unwrap().risk, Risk::High);
+    }
 
     #[tokio::test]
     async fn who_agrees_installs_what_was_shown_or_is_asked_again() {
