@@ -356,6 +356,8 @@ async fn a_schedule_that_the_owner_paused_is_not_told_until_it_goes_on() {
         let refused = house.home.run(&["plugin", "schedules", "receiver", what, "nosuch"]).await.unwrap();
         assert_eq!(refused.code, Some(1), "{refused:?}");
     }
+    let typo = house.home.run(&["plugin", "schedules", "receiver", "--pause", "tcik"]).await.unwrap();
+    assert!(typo.stderr.contains("did you mean \"tick\"?"), "{typo:?}");
     house.stop().await;
 }
 

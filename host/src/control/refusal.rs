@@ -4,6 +4,7 @@ use std::io;
 
 use hyper::{Method, StatusCode};
 use parlor_base::id::PluginId;
+use parlor_base::nearest::suggestion;
 use parlor_config::AccountName;
 use parlor_stanza::error::CallError;
 use parlor_store::StoreError;
@@ -49,8 +50,13 @@ pub(super) enum Refusal {
     #[error("there is no request {0} that is over")]
     NoRequest(i64),
     /// The schedule does not exist.
-    #[error("it has no schedule {0}, or does not run")]
-    NoSchedule(String),
+    #[error("it has no schedule {name}{}", or_meant(near.as_deref()))]
+    NoSchedule {
+        /// The name, escaped for display.
+        name: String,
+        /// The schedule that was probably meant, escaped for display.
+        near: Option<String>,
+    },
     /// The account does not exist.
     #[error("the host that runs has no account {0}")]
     NoAccount(String),
@@ -142,7 +148,7 @@ impl Refusal {
             | Self::NoPlugin(_)
             | Self::NoWebhook(_)
             | Self::NoRequest(_)
-            | Self::NoSchedule(_)
+            | Self::NoSchedule { .. }
             | Self::NoAccount(_)
             | Self::NoRoom(_)
             | Self::NoOwner { .. }
@@ -167,9 +173,23 @@ impl Refusal {
     }
 }
 
+/// Returns the end of the sentence about a schedule that does not exist.
+fn or_meant(near: Option<&str>) -> String {
+    if near.is_some() { suggestion(near) } else { ", or does not run".to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_schedule_that_is_mistyped_is_answered_with_the_one_that_was_meant() {
+        let refusal = |near: Option<&str>| {
+            Refusal::NoSchedule { name: "tcik".to_owned(), near: near.map(str::to_owned) }.to_string()
+        };
+        assert_eq!(refusal(Some("tick")), "it has no schedule tcik, did you mean \"tick\"?");
+        assert_eq!(refusal(None), "it has no schedule tcik, or does not run");
+    }
 
     /// For readers of the page.
     #[test]

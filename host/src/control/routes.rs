@@ -10,6 +10,7 @@ use std::time::Duration;
 use hyper::{Method, StatusCode};
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
+use parlor_base::nearest::nearest;
 use parlor_config::AccountName;
 use parlor_runtime::supervisor::Supervised;
 use parlor_runtime::webhooks::Webhooks;
@@ -264,15 +265,18 @@ impl Routes {
         let name = request.value("schedule");
         let name = name.ok_or_else(|| Refusal::Value("`schedule` is the name of a schedule".to_owned()))?;
         let all = self.handle.host.plugins.on_each(id, |supervised| Some(supervised.schedules())).await;
-        let mut with = Vec::new();
+        let (mut with, mut known) = (Vec::new(), Vec::new());
         for (account, schedules) in on_accounts(all, id, request.value("account"))? {
             let states = schedules.states().await.map_err(Refusal::Store)?;
+            known.extend(states.iter().map(|one| one.name.clone()));
             if states.iter().any(|one| one.name == name) {
                 with.push((account, schedules));
             }
         }
         if with.is_empty() {
-            return Err(Refusal::NoSchedule(escape_untrusted(name, LONGEST_REASON)));
+            let near = nearest(name, known.iter().map(String::as_str));
+            let near = near.map(|near| escape_untrusted(near, LONGEST_REASON));
+            return Err(Refusal::NoSchedule { name: escape_untrusted(name, LONGEST_REASON), near });
         }
         let accounts: Vec<_> = with.iter().map(|(account, _)| account).collect();
         let pausing = async {
