@@ -334,7 +334,7 @@ fn running(plugin: &Plugin, findings: &mut Findings) {
         if findings.is_broken(&check_of(&plugin.id)) {
             return;
         }
-        findings.broken("host", says.clone(), OR_DISABLE);
+        findings.broken("host", says.clone(), &format!("{OR_DISABLE}; `parlor logs {}` may say more", plugin.id));
     } else if plugin.is_down() {
         findings.broken("host", says.clone(), &remedy);
     } else {

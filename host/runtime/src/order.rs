@@ -58,7 +58,7 @@ pub struct Plan {
 pub struct Start {
     /// The plugin's id.
     pub id: PluginId,
-    /// The plugins whose `initialize` must return first.
+    /// The plugins whose `initialize` must return first: its dependencies, and the one that has its name as the id.
     pub after: Vec<PluginId>,
     /// The missing dependencies that it starts without.
     pub warned: Vec<Warned>,
@@ -178,7 +178,29 @@ pub fn plan(candidates: &[Candidate], strict: Strictness) -> Plan {
         }
         waits.insert(id, (after, warned));
     }
+    after_namesakes(candidates, &mut waits);
     Plan { starts: sequence(waits), refused }
+}
+
+/// Lets further instances of a plugin start after the one that has the plugin's name as its id. That one is the first to take
+/// names that only one of them can have, at each start. Dependencies in the other direction count more.
+fn after_namesakes<'c>(
+    candidates: &'c [Candidate],
+    waits: &mut BTreeMap<&'c PluginId, (BTreeSet<&'c PluginId>, Vec<Warned>)>,
+) {
+    let firsts: BTreeSet<&PluginId> = candidates.iter().filter(|one| one.id == one.name).map(|one| &one.id).collect();
+    for Candidate { id, name, .. } in candidates.iter().filter(|one| one.id != one.name) {
+        let Some(first) = firsts.get(name).copied() else { continue };
+        let Some((after_first, _)) = waits.get(first) else { continue };
+        let is_circle = !after_first.is_empty()
+            && search(first, id, |id| {
+                waits.get(id).map_or_else(Vec::new, |(after, _)| after.iter().copied().collect())
+            })
+            .is_some();
+        if let Some((after, _)) = waits.get_mut(id).filter(|_| !is_circle) {
+            after.insert(first);
+        }
+    }
 }
 
 /// The consequence of a missing dependency: the setting `strict_plugin_dependencies`.

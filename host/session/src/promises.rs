@@ -202,7 +202,7 @@ impl Promises {
         let mut fresh = Vec::with_capacity(names.len().min(most));
         for name in names {
             match self.by_name.get(name).map(|promise| promise.owner) {
-                Some(owner) if owner != Owner::Plugin(by) => return Err(not_owner(name, owner)),
+                Some(owner) if owner != Owner::Plugin(by) => return Err(taken(name, owner)),
                 Some(_) => {}
                 None if fresh.contains(&name) => {}
                 None => fresh.push(name),
@@ -313,6 +313,16 @@ fn not_owner(name: &str, owner: Owner) -> CallError {
     match owner {
         Owner::Host => reserved(name),
         Owner::Plugin(_) => CallError::NotOwner(format!("the promise {name}")),
+    }
+}
+
+/// Returns the error for adding a promise of this owner.
+fn taken(name: &str, owner: Owner) -> CallError {
+    match owner {
+        Owner::Host => reserved(name),
+        Owner::Plugin(_) => {
+            CallError::NotOwner(format!("the promise {name}, which another plugin of this account added first"))
+        }
     }
 }
 

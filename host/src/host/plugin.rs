@@ -223,7 +223,8 @@ pub(super) fn dependencies(
             let optional = [dependency, &admitted.manifest.name]
                 .iter()
                 .find_map(|name| declared.get(*name))
-                .is_some_and(|dependency| dependency.optional);
+                // It may start after one that it does not depend on: another instance of its own plugin.
+                .is_none_or(|dependency| dependency.optional);
             Some(on.get(account)?.as_dependency(strictness == Strictness::Strict && !optional))
         }
         Standing::Refused(_) | Standing::Compiling { .. } => None,

@@ -444,7 +444,7 @@ async fn what_the_host_says_of_a_plugin_that_may_run_is_looked_at() {
     finding(&json, "plugin unruly", "fine");
     let found = finding(&json, "host", "broken");
     assert_eq!(found["says"], "unruly is refused: failed to order");
-    assert_eq!(found["remedy"], "do as it says, or `parlor plugin disable` it");
+    assert_eq!(found["remedy"], "do as it says, or `parlor plugin disable` it; `parlor logs unruly` may say more");
     // A problem that the policy check has found is reported once.
     finding(&json, "plugin greedy", "broken");
     assert!(!json.to_string().contains("greedy is refused"), "{json:#}");

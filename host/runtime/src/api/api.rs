@@ -19,6 +19,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasmtime::component::Accessor;
 
 use super::contacts::note_as_added;
+use super::promises::known_as;
 use super::{answer, caller, may_fire, may_hear, order, pace_bytes, put, types};
 use crate::bindings::parlor::plugin::api::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Error, Payload as WitPayload};
@@ -139,6 +140,7 @@ async fn emit<T: Send + 'static>(
         }
     };
     may_fire(&instance, &name)?;
+    let name = known_as(&instance, &name);
     let granted = call.granted(Target::None)?;
     let _held = instance.hold(payload.weight())?;
     super::slow_down(instance.budgets.emitted(), 1.0, || {
@@ -278,6 +280,7 @@ async fn wait_until<T: Send + 'static>(
     let granted = call.granted(Target::None)?;
     let _waits = instance.waits_for_session();
     let by = instance.id;
+    let name = known_as(&instance, &name);
     let payload = order(&instance, &granted, WaitUntil { by, name }).await?;
     Ok(types::payload(&payload, false))
 }

@@ -1,6 +1,6 @@
 //! The registrations of an instance: its rooms, commands, timers and promises.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use jid::BareJid;
 use parlor_session::Snapshot;
 use parlor_session::command_names::called;
+use parlor_session::event::EventName;
 use parlor_stanza::error::CallError;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -23,6 +24,8 @@ pub(crate) struct Registrations {
     pub(super) rooms: Arc<Rooms>,
     /// The number of promises that it owns.
     pub(super) promises: AtomicUsize,
+    /// The names of its promises that another plugin had first, so that the host puts the plugin's id before them.
+    apart: Mutex<BTreeSet<EventName>>,
     /// Its chat commands, and whether each can be called without the plugin's id.
     commands: Mutex<BTreeMap<String, bool>>,
     /// Whether it has added a feature or an identity to those of the account.
@@ -41,6 +44,11 @@ impl Registrations {
     /// Sets how many promises it owns now.
     pub(crate) fn has_promises(&self, now: usize) {
         self.promises.store(now, Relaxed);
+    }
+
+    /// Locks the names of its promises that go by the plugin's id as well. Held only briefly.
+    pub(crate) fn apart(&self) -> MutexGuard<'_, BTreeSet<EventName>> {
+        self.apart.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Locks its commands, with whether each can be called without the plugin's id. Held only briefly.

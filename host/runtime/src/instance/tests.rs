@@ -75,20 +75,29 @@ pub(crate) fn admitted(id: &str, manifest: &str, grants: Grants, limits: Limits)
 
 /// Does the same for one that follows other instances, which left this.
 fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, MailReceiver) {
-    let account = account_config();
+    let account = account::Account::start(account_config(), parlor_store::Store::in_memory(), Place::here());
     let admitted = admitted("echo", MANIFEST, Grants::from_table(&grants.parse().unwrap()).unwrap(), limits);
+    of_account(account.shared(), &admitted, lasting)
+}
+
+/// Returns an instance without grants of another plugin of an account.
+pub(crate) fn on_account(account: &Arc<account::Shared>, id: &str) -> (Arc<Instance>, MailReceiver) {
+    let lasting = Lasting::new(&Arc::new(Limits::default()), Arc::default(), Arc::default());
+    of_account(account, &admitted(id, MANIFEST, Grants::default(), Limits::default()), lasting)
+}
+
+fn of_account(account: &Arc<account::Shared>, admitted: &Admitted, lasting: Lasting) -> (Arc<Instance>, MailReceiver) {
     let settings = Arc::new(OwnSettings::new(
         Arc::clone(&admitted.manifest),
         admitted.settings.0.clone(),
         RoomSettings::default(),
     ));
-    let account = account::Account::start(account, parlor_store::Store::in_memory(), Place::here());
     Instance::new(
-        &admitted,
+        admitted,
         settings,
         Arc::default(),
         Arc::default(),
-        Arc::clone(account.shared()),
+        Arc::clone(account),
         lasting,
         CatchUpProgress::default(),
     )

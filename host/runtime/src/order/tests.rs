@@ -63,6 +63,21 @@ fn an_id_counts_before_a_name() {
     assert!(plan.refused["a"].to_string().contains("is the name of several plugins: g, h"));
 }
 
+/// Otherwise the alphabet would decide after a restart which instance of a plugin gets the names of its promises.
+#[test]
+fn the_instance_that_has_the_name_of_its_plugin_starts_first() {
+    let plan = strict(&["greeter=g-main", "greeter", "greeter=g-other"]);
+    assert_eq!(starts(&plan), ["greeter", "g-main", "g-other"]);
+    assert_eq!(plan.starts[1].after, [id("greeter")]);
+    assert!(plan.starts.iter().all(|start| start.warned.is_empty()));
+    // It need not run.
+    assert_eq!(starts(&strict(&["greeter=g-main", "!greeter"])), ["g-main"]);
+    // Dependencies count more, also through further instances.
+    assert_eq!(starts(&strict(&["greeter=g-main", "greeter: g-main"])), ["g-main", "greeter"]);
+    let circle = strict(&["greeter=g-main", "greeter: a-two", "a=a-two", "a: g-main"]);
+    assert_eq!(circle.starts.len(), 4, "{circle:?}");
+}
+
 #[test]
 fn strict_refuses_along_the_whole_chain() {
     let plan = strict(&["a: b", "b: c", "c: nobody", "d"]);
