@@ -22,6 +22,7 @@ use parlor_runtime::explain::Explained;
 use parlor_runtime::rights::{Right, rights, shown};
 use parlor_session::permissions::question::{AccountState, Judge, Listening, Outcome, Question};
 use parlor_session::permissions::{Decision, EventRule, Grants, RoomList, Scope, Target as Reached, Use};
+use parlor_session::router::Withholder;
 use serde::Serialize;
 
 use self::asked::Asked;
@@ -113,7 +114,7 @@ impl From<&Plugin> for Down {
     }
 }
 
-/// The number of events that a plugin did not receive on one account, by the permission that did not cover them.
+/// The number of events that a plugin did not receive on one account, by the permission that did not cover them, or by `rooms`.
 #[derive(Debug, Serialize)]
 pub(super) struct Withheld {
     pub(super) account: String,
@@ -132,6 +133,19 @@ impl Withheld {
             events: *events,
         };
         withheld.iter().map(one).collect()
+    }
+
+    /// Returns whether they are from rooms that the owner does not keep the plugin to.
+    fn is_by_rooms(&self) -> bool {
+        self.permission == Withholder::ROOMS
+    }
+
+    /// Describes why, as the end of a sentence.
+    pub(super) fn why(&self, id: &PluginId) -> String {
+        if self.is_by_rooms() {
+            return format!("from rooms that it is not kept to: {}", rooms_remedy(id));
+        }
+        format!("which {} does not cover", self.permission)
     }
 }
 
@@ -191,7 +205,7 @@ impl Asking {
             let names = names(config, host, &self.plugin).unwrap_or_default();
             asked = asked::asked(names, permission, self.about.as_deref());
             denied.retain(|denied| denied.permission == permission.as_str());
-            withheld.retain(|withheld| withheld.permission == permission.as_str());
+            withheld.retain(|withheld| withheld.permission == permission.as_str() || withheld.is_by_rooms());
         }
         let explanation = Explanation {
             plugin: self.plugin.clone(),
@@ -307,6 +321,11 @@ impl Judge for Stopped<'_> {
     }
 }
 
+/// Returns the command that adds a room to those that a plugin is kept to.
+fn rooms_remedy(id: &PluginId) -> String {
+    format!("`parlor plugin rooms {id} --add ROOM` adds one, and `--all` lifts that")
+}
+
 /// Returns whether a plugin requests a permission; true if its manifest cannot be read.
 fn is_asked_for(manifest: Option<&Manifest>, permission: Permission) -> bool {
     manifest.is_none_or(|asks| asks.permissions.contains_key(&permission))
@@ -396,8 +415,8 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
     if !explanation.withheld.is_empty() {
         text.push_str("\nevents that it listens to and was not shown, since the host started:\n");
     }
-    for Withheld { account, permission, events } in &explanation.withheld {
-        text.put(format_args!("  {events} on {account}, which {permission} does not cover\n"));
+    for one in &explanation.withheld {
+        text.put(format_args!("  {} on {}, {}\n", one.events, one.account, one.why(id)));
     }
     if !explanation.denied.is_empty() {
         text.push_str("\ndenied lately:\n");

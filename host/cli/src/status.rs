@@ -15,6 +15,7 @@ use parlor_base::quantity::show_duration;
 use parlor_config::{AccountConfig, Config};
 use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::policy::Policy;
+use parlor_session::router::Withholder;
 
 use super::Ended;
 use super::fleet::{self, Filter, MANY, first};
@@ -402,8 +403,10 @@ fn note(plugin: &Plugin) -> Option<String> {
         if record.denials > 0 {
             notes.push(times(record.denials, "call denied", "calls denied"));
         }
-        for (permission, count) in &record.withheld {
-            notes.push(format!("{} by {permission}", times(*count, "event withheld", "events withheld")));
+        for (by, count) in &record.withheld {
+            let events = times(*count, "event withheld", "events withheld");
+            let why = if by == Withholder::ROOMS { " from other rooms".to_owned() } else { format!(" by {by}") };
+            notes.push(format!("{events}{why}"));
         }
         if record.lost > 0 {
             notes.push(times(record.lost, "event lost", "events lost"));

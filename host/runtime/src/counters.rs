@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parlor_base::permission::Permission;
-use parlor_session::router::Mailbox;
+use parlor_session::router::{Mailbox, Withholder};
 use parlor_store::Traffic;
 
 use crate::unanswered::Verdict;
@@ -31,8 +30,8 @@ pub struct Totals {
     pub lost: u64,
     /// CPU time that it used.
     pub cpu: Duration,
-    /// Events that it subscribed to and that were withheld, by the permission that did not cover them.
-    pub withheld: BTreeMap<Permission, u64>,
+    /// Events that it subscribed to and that were withheld, by what withheld them.
+    pub withheld: BTreeMap<Withholder, u64>,
     /// Its verdicts as a hook.
     pub hooks: HookTotals,
 }
@@ -75,8 +74,8 @@ impl Totals {
         self.lost += more.lost;
         self.cpu += more.cpu;
         self.hooks.add(more.hooks);
-        for (permission, count) in more.withheld {
-            *self.withheld.entry(permission).or_default() += count;
+        for (by, count) in more.withheld {
+            *self.withheld.entry(by).or_default() += count;
         }
     }
 }

@@ -165,7 +165,7 @@ fn in_names(totals: &Totals, starts: u64) -> Box<[Count]> {
         ("starts", starts),
     ];
     let all = all.into_iter().map(|(name, count)| (Cow::Borrowed(name), count));
-    let withheld = withheld.iter().map(|(permission, count)| (Cow::Owned(format!("withheld {permission}")), *count));
+    let withheld = withheld.iter().map(|(by, count)| (Cow::Owned(format!("withheld {by}")), *count));
     let mut all: Vec<_> = all.chain(withheld).filter(|(_, count)| *count > 0).collect();
     all.sort_unstable();
     // A slice has no spare room.
@@ -277,6 +277,7 @@ fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use parlor_base::permission::Permission;
     use parlor_plugins::limits::Limits;
+    use parlor_session::router::Withholder;
     use parlor_store::Store;
 
     use super::*;
@@ -290,14 +291,14 @@ mod tests {
             record.begins(&instance.counters);
             instance.counters.sent.fetch_add(2, Relaxed);
             instance.deny(Permission::ContactsRead, None);
-            instance.mailbox.withheld.count(Permission::MessagesRead);
+            instance.mailbox.withheld.count(Permission::MessagesRead.into());
             let running = record.totals();
             record.ended(&instance.counters);
             record.ended(&instance.counters);
             assert_eq!(record.totals(), running, "its end changes no count, however often it is told");
             assert_eq!((running.sent, running.denials), (2 * round, round));
             assert_eq!(record.denials(), round);
-            assert_eq!(running.withheld, BTreeMap::from([(Permission::MessagesRead, round)]));
+            assert_eq!(running.withheld, BTreeMap::from([(Withholder::Permission(Permission::MessagesRead), round)]));
         }
     }
 

@@ -43,7 +43,7 @@ pub use mailbox::{Handled, Mail, Mailbox, Shadow};
 pub use names::Names;
 pub use own_contacts::OwnContacts;
 pub use queue::{Empty, MailReceiver};
-pub use withheld::Withheld;
+pub use withheld::{Withheld, Withholder};
 
 /// The id of a subscription or timer. Never used twice in a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -221,7 +221,7 @@ fn metrics(status: &Status) -> String {
         let counts = one.record.iter().flat_map(|record| &record.withheld);
         counts.map(|(permission, count)| (format!("{{{},permission=\"{permission}\"}}", names(one)), number(*count)))
     });
-    let help = "Events that it listens to and was not shown, by the permission that did not cover them.";
+    let help = "Events that it listens to and was not shown, by the permission that did not cover them, or `rooms`.";
     put("plugin_events_withheld_total", "counter", help, withheld.collect());
     let help = "Messages and commands that it was asked about as a hook, and what became of them.";
     put("plugin_hook_questions_total", "counter", help, hooks(status));

@@ -373,7 +373,7 @@ fn record_view(totals: &Totals) -> Record {
         denials: totals.denials,
         lost: totals.lost,
         cpu_ms: u64::try_from(totals.cpu.as_millis()).unwrap_or(u64::MAX),
-        withheld: totals.withheld.iter().map(|(permission, count)| (permission.to_string(), *count)).collect(),
+        withheld: totals.withheld.iter().map(|(by, count)| (by.to_string(), *count)).collect(),
         hooks: hooks_view(totals.hooks),
     }
 }

@@ -371,7 +371,8 @@ pub struct Record {
     pub lost: u64,
     /// CPU time, in milliseconds.
     pub cpu_ms: u64,
-    /// Events that it listens to and did not receive, by the permission that did not cover them.
+    /// Events that it listens to and did not receive, by the permission that did not cover them; `rooms`: those from rooms
+    /// that the owner does not keep it to.
     pub withheld: BTreeMap<String, u64>,
     /// Its decisions as a hook.
     #[serde(default)]

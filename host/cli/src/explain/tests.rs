@@ -44,6 +44,15 @@ fn a_file_that_is_not_the_approved_one_is_told_of_once_and_no_grant_is_judged() 
     }
 }
 
+#[test]
+fn events_of_other_rooms_are_said_to_be_of_other_rooms() {
+    let id: PluginId = "guard-a".parse().unwrap();
+    let withheld = |by: &str| Withheld { account: "main".to_owned(), permission: by.to_owned(), events: 1 };
+    let why = withheld("rooms").why(&id);
+    assert!(why.starts_with("from rooms that it is not kept to: `parlor plugin rooms guard-a --add ROOM`"), "{why}");
+    assert_eq!(withheld("messages.read").why(&id), "which messages.read does not cover");
+}
+
 /// A host may use older grants than the file has.
 #[test]
 fn what_a_plugin_may_is_what_the_host_says_that_runs() {

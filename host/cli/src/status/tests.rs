@@ -25,6 +25,10 @@ fn a_usual_table_fits_into_80_columns_and_what_is_unusual_stands_below() {
     plugin["restarts"] = 2.into();
     let says = "\necho on main: 3 calls denied, 1 event withheld by messages.read, restarted 2\n  times; `parlor explain echo` says why\n";
     assert!(screen(&plugin).ends_with(says), "{}", screen(&plugin));
+    let (one, two) = (plugin["record"]["withheld"].clone(), json!({ "rooms": 2 }));
+    plugin["record"]["withheld"] = two;
+    assert!(screen(&plugin).contains("2 events withheld from other rooms"), "{}", screen(&plugin));
+    plugin["record"]["withheld"] = one;
     plugin["reason"] = "it needs what was not granted, in a sentence that goes on for longer than any terminal".into();
     assert!(screen(&plugin).lines().all(|line| line.chars().count() <= 80), "{}", screen(&plugin));
 }

@@ -99,8 +99,8 @@ fn answer(link: &dyn Fn(&str) -> String, explanation: &Explanation, grants: &Gra
             ul {
                 @for one in explanation.withheld.iter().take(MOST) {
                     li {
-                        (one.events) " events on " (cell(&one.account)) ", which " (cell(&one.permission))
-                        " does not cover, since the host started"
+                        (one.events) " events on " (cell(&one.account)) ", since the host started, "
+                        (cell(&one.why(&explanation.plugin)))
                     }
                 }
             }

@@ -64,7 +64,7 @@ impl Listener {
         // Otherwise it would not have been found.
         debug_assert!(screen.doubtful().any(|class| class == seen.class()), "{self:?}");
         if self.subscriptions.iter().any(|one| one.filter.matches(heard)) {
-            self.mailbox.withheld.count(screen.permission());
+            self.mailbox.withheld.count(screen.permission().into());
         }
         true
     }

@@ -17,9 +17,9 @@ use super::delivery::{ArchivePlace, CaughtUpRooms, Delivery, DeliveryLog, Verdic
 use super::known_rooms::{KnownRooms, KnowsRooms};
 use super::own_contacts::OwnContacts;
 use super::queue::{MailReceiver, Queue};
-use super::withheld::Withheld;
+use super::withheld::{Withheld, Withholder};
 use crate::event::{Event, EventName, Payload};
-use crate::permissions::{About, CallName, Decision, Granted, Grants, Target, Use, granted};
+use crate::permissions::{About, CallName, Decision, Granted, Grants, Scope, Target, Use, granted};
 
 /// Maximum weight of the mail in one mailbox, in bytes of memory. A message of many empty elements takes fifty times
 /// its size on the wire, so a limit on the number of events alone bounds nothing.
@@ -236,11 +236,22 @@ impl Mailbox {
 
     /// Returns whether the plugin may see this event. An event that it may not see is counted as withheld.
     pub(super) fn shows(&self, event: &Event, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
-        let decision = self.decide(Use::Event(&event.name, About::of(&event.payload)), Some(is_contact));
+        let seen = Use::Event(&event.name, About::of(&event.payload));
+        let decision = self.decide(seen, Some(is_contact));
         if let Some(permission) = decision.and_then(Decision::lacks) {
-            self.withheld.count(permission);
+            self.withheld.count(self.withholder(permission, seen, is_contact));
         }
         decision.is_some_and(Decision::allows)
+    }
+
+    /// Returns what withholds an event that needs this permission: the owner's rooms, if the grant itself covers it.
+    fn withholder(&self, permission: Permission, seen: Use<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> Withholder {
+        let target = seen.target().filter(|target| self.keeps_from(*target));
+        let is_covered = |target| {
+            let covers = |scope: &Scope| scope.covers(target, &|jid| is_contact(jid) && !self.added(jid));
+            self.grants.load().get(permission).is_some_and(covers)
+        };
+        if target.is_some_and(is_covered) { Withholder::Rooms } else { permission.into() }
     }
 
     /// Returns whether a change of the grants since this was put in keeps the plugin from seeing it.

@@ -8,7 +8,7 @@ use parlor_stanza::types::{Extensions, Fallback, Message, MessageKind, RosterIte
 use super::mailbox::{MAX_WAITING, UNWEIGHED};
 use super::*;
 use crate::event::Payload;
-use crate::permissions::Grants;
+use crate::permissions::{Grants, RoomList};
 use crate::position::Archive;
 use crate::{Contact, ContactResource};
 
@@ -126,7 +126,8 @@ fn events_that_a_scope_does_not_cover_are_counted_by_permission() {
     grants.grant(Permission::MessagesRead, &["contacts"]).unwrap();
     let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 8, Arc::new(grants));
     let counted =
-        || mailbox.withheld.counts().into_iter().map(|(one, count)| (one.as_str(), count)).collect::<Vec<_>>();
+        || mailbox.withheld.counts().into_iter().map(|(one, count)| (one.to_string(), count)).collect::<Vec<_>>();
+    let messages = |count: u64| vec![("messages.read".to_owned(), count)];
     // There is no listener, so nothing is withheld.
     router.route(message(None, "one"), router.live(), &|_| false);
     assert_eq!(counted(), []);
@@ -137,15 +138,40 @@ fn events_that_a_scope_does_not_cover_are_counted_by_permission() {
     assert_eq!(counted(), [], "its filter does not want it");
     router.route(message(None, "two"), router.live(), &|_| false);
     router.route(message(None, "two again"), router.live(), &|_| false);
-    assert_eq!(counted(), [("messages.read", 2)], "once for each event");
+    assert_eq!(counted(), messages(2), "once for each event");
     router.route(message(None, "two"), router.live(), &|jid| jid.as_str() == "juliet@example.org");
-    assert_eq!((heard(&mut receiver).len(), counted()), (1, vec![("messages.read", 2)]));
+    assert_eq!((heard(&mut receiver).len(), counted()), (1, messages(2)));
     // Waiting mail is checked again once its grant is gone.
     router.route(message(None, "two"), router.live(), &|_| true);
     let waits = receiver.try_recv().unwrap();
     router.grant(&mailbox, Arc::default());
     assert!(mailbox.withholds(&waits, &|_| true));
-    assert_eq!(counted(), [("messages.read", 3)]);
+    assert_eq!(counted(), messages(3));
+}
+
+/// Otherwise the owner would look for the reason in a grant that covers the event.
+#[test]
+fn events_of_rooms_that_a_plugin_is_not_kept_to_are_counted_by_that() {
+    let router = Router::default();
+    let mut grants = Grants::default();
+    grants.grant(Permission::MessagesRead, &["*"]).unwrap();
+    let kept_to = |room: &str| Some(RoomList::new([RoomList::room(room).unwrap()]));
+    // What the tests hear is from this address, which is at the service of the room here.
+    let kept = Arc::new(grants.clone().in_rooms(kept_to("lounge@example.org")));
+    let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 8, kept);
+    router.subscribe(&mailbox, "message", Filter::default(), false);
+    router.route(message(None, "one"), router.live(), &|_| false);
+    assert_eq!((heard(&mut receiver).len(), mailbox.withheld.counts()), (0, [(Withholder::Rooms, 1)].into()));
+    // If the grant does not cover it either, another room alone would not help.
+    let mut narrow = Grants::default();
+    narrow.grant(Permission::MessagesRead, &["contacts"]).unwrap();
+    router.grant(&mailbox, Arc::new(narrow.in_rooms(kept_to("lounge@example.org"))));
+    router.route(message(None, "two"), router.live(), &|_| false);
+    let both = [(Withholder::Permission(Permission::MessagesRead), 1), (Withholder::Rooms, 1)];
+    assert_eq!((heard(&mut receiver).len(), mailbox.withheld.counts()), (0, both.into()));
+    router.grant(&mailbox, Arc::new(grants));
+    router.route(message(None, "three"), router.live(), &|_| false);
+    assert_eq!(heard(&mut receiver).len(), 1);
 }
 
 #[test]
@@ -171,7 +197,7 @@ fn a_plugin_that_may_read_encrypted_messages_alone_hears_no_others() {
         }
         router.route(message(None, "plain"), router.live(), &|_| true);
         assert_eq!(heard(&mut receiver).len(), 0, "{scope:?}");
-        assert_eq!(mailbox.withheld.counts(), [(Permission::MessagesRead, 1)].into());
+        assert_eq!(mailbox.withheld.counts(), [(Withholder::Permission(Permission::MessagesRead), 1)].into());
         router.route(sealed("secret"), router.live(), &|_| true);
         assert_eq!(heard(&mut receiver).len(), 1, "{scope:?}");
 
@@ -774,5 +800,5 @@ fn listeners_are_found_by_address_and_told_in_the_order_of_their_subscriptions()
     let withheld = listeners.each_ref().map(|(mailbox, _)| mailbox.withheld.counts().values().sum::<u64>());
     assert_eq!(withheld, [2, 0, 2, 5, 3, 3]);
     router.forget(listeners[3].0.instance());
-    assert_eq!(listeners[3].0.withheld.counts(), [(Permission::MessagesRead, 5)].into());
+    assert_eq!(listeners[3].0.withheld.counts(), [(Withholder::Permission(Permission::MessagesRead), 5)].into());
 }

@@ -1,9 +1,11 @@
-//! Counts events that were withheld from a plugin that listens to them, for each permission that did not cover them.
+//! Counts events that were withheld from a plugin that listens to them, for each permission that did not cover them, and for the
+//! rooms that the owner keeps the plugin to.
 //!
 //! A listener that is found by the addresses that it may hear is not asked about other events, so nothing counts them for it.
 //! Their number is that of all events less those that reached it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,29 +65,58 @@ impl Tally {
     }
 }
 
-/// The counts of one plugin, by permission.
+/// What withholds an event from a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Withholder {
+    /// The grant of this permission, which does not cover the event, or is missing.
+    Permission(Permission),
+    /// The owner, who keeps the plugin to other rooms. The grant covers the event.
+    Rooms,
+}
+
+impl Withholder {
+    /// The name of [`Self::Rooms`]. No permission has it.
+    pub const ROOMS: &'static str = "rooms";
+}
+
+impl From<Permission> for Withholder {
+    fn from(permission: Permission) -> Self {
+        Self::Permission(permission)
+    }
+}
+
+impl fmt::Display for Withholder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Permission(permission) => permission.fmt(f),
+            Self::Rooms => f.write_str(Self::ROOMS),
+        }
+    }
+}
+
+/// The counts of one plugin, by what withheld the events.
 #[derive(Debug, Default)]
 pub struct Withheld(Mutex<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    counted: BTreeMap<Permission, u64>,
+    counted: BTreeMap<Withholder, u64>,
     /// Of its listeners that are found by addresses.
     tallies: Vec<Arc<Tally>>,
 }
 
 impl Counts {
-    fn add(&mut self, permission: Permission, count: u64) {
+    fn add(&mut self, by: Withholder, count: u64) {
         if count > 0 {
-            *self.counted.entry(permission).or_default() += count;
+            *self.counted.entry(by).or_default() += count;
         }
     }
 }
 
 impl Withheld {
-    /// Counts one more event that this permission does not cover.
-    pub fn count(&self, permission: Permission) {
-        self.counts_so_far().add(permission, 1);
+    /// Counts one more event.
+    pub fn count(&self, by: Withholder) {
+        self.counts_so_far().add(by, 1);
     }
 
     /// Adds the tally of a listener.
@@ -97,15 +128,15 @@ impl Withheld {
     pub(super) fn close(&self, tally: &Arc<Tally>) {
         let mut counts = self.counts_so_far();
         counts.tallies.retain(|one| !Arc::ptr_eq(one, tally));
-        counts.add(tally.permission, tally.withheld());
+        counts.add(tally.permission.into(), tally.withheld());
     }
 
     /// Returns the counts that are not zero.
-    pub fn counts(&self) -> BTreeMap<Permission, u64> {
+    pub fn counts(&self) -> BTreeMap<Withholder, u64> {
         let counts = self.counts_so_far();
         let mut all = Counts { counted: counts.counted.clone(), tallies: Vec::new() };
         for tally in &counts.tallies {
-            all.add(tally.permission, tally.withheld());
+            all.add(tally.permission.into(), tally.withheld());
         }
         all.counted
     }
@@ -124,8 +155,9 @@ mod tests {
     fn each_permission_has_a_counter_of_its_own() {
         let withheld = Withheld::default();
         for &permission in Permission::ALL {
-            withheld.count(permission);
+            withheld.count(permission.into());
         }
-        assert_eq!(withheld.counts(), Permission::ALL.iter().map(|permission| (*permission, 1)).collect());
+        assert_eq!(withheld.counts(), Permission::ALL.iter().map(|one| (Withholder::Permission(*one), 1)).collect());
+        assert!(Permission::ALL.iter().all(|permission| permission.as_str() != Withholder::ROOMS));
     }
 }
