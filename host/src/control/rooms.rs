@@ -101,21 +101,25 @@ fn with_plugins(mut room: Room, account: &Shared, plugins: &[PluginStatus]) -> R
     let snapshot = account.snapshot();
     let is_contact = |jid: &BareJid| snapshot.is_contact(jid);
     let here = plugins.iter().filter(|one| one.account.as_ref() == Some(&account.name));
-    let may = here.filter_map(|one| {
-        let grants = one.grants.as_ref()?;
-        if grants.keeps_from(Target::Room(&jid), &|_| false) {
-            return None;
-        }
-        let covers = |permission: &Permission| {
-            let is_of_rooms = permission.scope_kind() == ScopeKind::Rooms;
-            let target = if is_of_rooms { Target::Room(&jid) } else { Target::Jid(&jid) };
-            grants.may_do(*permission, target, &is_contact)
-        };
-        let may: Vec<_> = IN_ROOMS.iter().filter(|one| covers(one)).map(ToString::to_string).collect();
-        (!may.is_empty()).then(|| RoomPlugin { plugin: one.id.to_string(), may })
-    });
+    let may = here.filter_map(|one| may_in(one, &jid, &is_contact));
     room.plugins = may.collect();
     room
+}
+
+/// Returns what a plugin may do in a room; `None` if that is nothing. A plugin that was refused, has stopped or failed too often does
+/// nothing, whatever it was granted.
+fn may_in(one: &PluginStatus, jid: &BareJid, is_contact: &dyn Fn(&BareJid) -> bool) -> Option<RoomPlugin> {
+    let grants = one.grants.as_ref().filter(|_| !one.state.is_over())?;
+    if grants.keeps_from(Target::Room(jid), &|_| false) {
+        return None;
+    }
+    let covers = |permission: &Permission| {
+        let is_of_rooms = permission.scope_kind() == ScopeKind::Rooms;
+        let target = if is_of_rooms { Target::Room(jid) } else { Target::Jid(jid) };
+        grants.may_do(*permission, target, is_contact)
+    };
+    let may: Vec<_> = IN_ROOMS.iter().filter(|one| covers(one)).map(ToString::to_string).collect();
+    (!may.is_empty()).then(|| RoomPlugin { plugin: one.id.to_string(), may })
 }
 
 /// Returns a room of an account as it is now.
@@ -355,7 +359,34 @@ pub(super) fn metrics(status: &Status) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use parlor_base::id::Digest;
+    use parlor_plugins::policy::Policy;
+    use parlor_runtime::supervisor::State;
+    use parlor_session::permissions::Grants;
+
     use super::*;
+
+    /// It would be said to act in rooms in which it does nothing.
+    #[test]
+    fn a_plugin_that_does_not_run_is_not_among_those_that_may_act_in_a_room() {
+        let text = format!("[plugin.echo]\nsource = \"echo.wasm\"\ndigest = \"{}\"\n", Digest::of(b""));
+        let policy = Policy::parse(&text, Path::new("/x")).unwrap();
+        let (id, entry) = policy.plugins.first_key_value().unwrap();
+        let hall: BareJid = "hall@muc.example.org".parse().unwrap();
+        let why = || "it failed".to_owned();
+        let acts = |state: State| {
+            let status = PluginStatus { grants: Some(Grants::all()), ..PluginStatus::nowhere(id, entry, state) };
+            may_in(&status, &hall, &|_| false).is_some()
+        };
+        assert!(acts(State::Running) && acts(State::Parked) && acts(State::Starting));
+        assert!(acts(State::BackingOff { why: why(), pause: Duration::ZERO }), "it starts again by itself");
+        for over in [State::Stopped, State::Refused(why()), State::Quarantined(why())] {
+            assert!(!acts(over.clone()), "{over:?}");
+        }
+    }
 
     #[test]
     fn rooms_are_counted_by_account_and_state_and_never_named() {
