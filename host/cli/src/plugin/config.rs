@@ -114,7 +114,7 @@ impl ConfigArgs {
                 // A terminal with `--json` supplies no secret: the user wants to know whether one is set.
                 let is_asked_for = self.json && source.is_none() && self.former_for.is_none();
                 if let (true, true, Some(setting)) = (is_asked_for, io::stdin().is_terminal(), schema.get(name)) {
-                    return print_json(&one_as_json(&(name.clone(), setting.clone(), set)));
+                    return print_json(&self.shown(&entry, name, setting).as_json());
                 }
                 let sentence = self.keep(&admin, name, kind, source.as_ref(), set.as_ref())?;
                 return done(&config, id, &sentence, self.json);
@@ -125,7 +125,7 @@ impl ConfigArgs {
                 let Some(setting) = schema.get(name) else { bail!(unknown(id, name, schema)) };
                 let set = self.value(&entry, name);
                 if self.json {
-                    return print_json(&one_as_json(&(name.clone(), setting.clone(), set.cloned())));
+                    return print_json(&self.shown(&entry, name, setting).as_json());
                 }
                 let value = set.or_else(|| entry.settings.0.get(name)).or(setting.default.as_ref());
                 return print(
@@ -204,6 +204,11 @@ impl ConfigArgs {
         }
     }
 
+    fn shown<'e>(&self, entry: &'e Entry, name: &'e str, setting: &'e Setting) -> Shown<'e> {
+        let everywhere = self.room.as_ref().and_then(|_| entry.settings.0.get(name));
+        Shown { name, setting, value: self.value(entry, name), everywhere }
+    }
+
     /// Names a setting in a sentence.
     fn words(&self, name: &str) -> String {
         let place = self.room.as_ref().map(|room| format!(" in {}", escape_untrusted(room.as_str(), usize::MAX)));
@@ -212,11 +217,9 @@ impl ConfigArgs {
 
     /// Shows all settings, and which rooms have values of their own.
     fn show(&self, entry: &Entry, schema: &BTreeMap<String, Setting>) -> anyhow::Result<()> {
-        let shown =
-            |(name, setting): (&String, &Setting)| (name.clone(), setting.clone(), self.value(entry, name).cloned());
-        let all: Vec<_> = schema.iter().map(shown).collect();
+        let all: Vec<_> = schema.iter().map(|(name, setting)| self.shown(entry, name, setting)).collect();
         if self.json {
-            return print_json(&as_json(&all));
+            return print_json(&all.iter().map(Shown::as_json).collect::<Vec<_>>());
         }
         let mut text = screen(&self.plugin, &all);
         if self.room.is_none() {
@@ -351,26 +354,53 @@ fn secret(id: &PluginId, name: &str, present: Option<&Value>, as_json: bool) -> 
     }
 }
 
-type Shown = (String, Setting, Option<Value>);
+/// A setting as it is shown.
+struct Shown<'e> {
+    name: &'e str,
+    setting: &'e Setting,
+    /// The owner's value: in the room, if one was named.
+    value: Option<&'e Value>,
+    /// The owner's value for everywhere, if a room was named. It counts there unless the room has a value.
+    everywhere: Option<&'e Value>,
+}
 
-fn screen(id: &PluginId, all: &[Shown]) -> String {
+impl Shown<'_> {
+    /// Describes the value that the owner gave, for people.
+    fn words(&self) -> String {
+        let text = |value: &Value| {
+            if self.setting.kind.is_secret() { kept(value) } else { escape_untrusted(&value.to_string(), SHOWN) }
+        };
+        match (self.value, self.everywhere) {
+            (Some(value), _) => text(value),
+            (None, Some(value)) => format!("{}, as everywhere", text(value)),
+            (None, None) => "-".to_owned(),
+        }
+    }
+
+    fn row(&self) -> Vec<String> {
+        let Self { name, setting, .. } = self;
+        let default = setting.default.as_ref();
+        let default = default.map_or_else(|| "-".to_owned(), |value| escape_untrusted(&value.to_string(), SHOWN));
+        let what_for = escape_untrusted(&setting.description, SHOWN);
+        vec![(*name).to_owned(), setting.kind.to_string(), self.words(), default, what_for]
+    }
+
+    fn as_json(&self) -> Value {
+        let Self { name, setting, value, everywhere } = self;
+        let open = |value: Option<&Value>| value.filter(|_| !setting.kind.is_secret()).cloned();
+        json!({
+            "name": name, "type": setting.kind.to_string(), "set": value.is_some(), "value": open(*value),
+            "counts": open(value.or(*everywhere).or(setting.default.as_ref())),
+            "default": setting.default, "description": escape_untrusted(&setting.description, SHOWN),
+        })
+    }
+}
+
+fn screen(id: &PluginId, all: &[Shown<'_>]) -> String {
     if all.is_empty() {
         return format!("{id} has no settings");
     }
-    let rows: Vec<_> = all
-        .iter()
-        .map(|(name, setting, value)| {
-            let text = |value: &Value| escape_untrusted(&value.to_string(), SHOWN);
-            let value = match (&setting.kind, value) {
-                (_, None) => "-".to_owned(),
-                (kind, Some(value)) if kind.is_secret() => kept(value),
-                (_, Some(value)) => text(value),
-            };
-            let default = setting.default.as_ref().map_or_else(|| "-".to_owned(), text);
-            vec![name.clone(), setting.kind.to_string(), value, default, escape_untrusted(&setting.description, SHOWN)]
-        })
-        .collect();
-    table(&["SETTING", "TYPE", "VALUE", "DEFAULT", "WHAT FOR"], &rows)
+    table(&["SETTING", "TYPE", "VALUE", "DEFAULT", "WHAT FOR"], &all.iter().map(Shown::row).collect::<Vec<_>>())
 }
 
 /// Describes where a secret is, for people. It shows neither the secret nor a command, which may contain another.
@@ -383,19 +413,6 @@ pub(super) fn kept(reference: &Value) -> String {
         Ok(SecretSource::Command(_)) => format!("(from a command{former})"),
         Err(_) => "(no reference)".to_owned(),
     }
-}
-
-fn as_json(all: &[Shown]) -> Vec<Value> {
-    all.iter().map(one_as_json).collect()
-}
-
-fn one_as_json((name, setting, value): &Shown) -> Value {
-    let is_secret = setting.kind.is_secret();
-    let shown = if is_secret { None } else { value.as_ref() };
-    json!({
-        "name": name, "type": setting.kind.to_string(), "set": value.is_some(), "value": shown,
-        "default": setting.default, "description": escape_untrusted(&setting.description, SHOWN),
-    })
 }
 
 #[cfg(test)]
@@ -415,5 +432,26 @@ mod tests {
         assert!(fits(Some(&late), true.into()).is_ok());
         // An unknown setting has an error of its own.
         assert!(fits(None, "maybe".into()).is_ok());
+    }
+
+    #[test]
+    fn in_a_room_the_value_that_counts_there_is_shown() {
+        let strikes =
+            Setting { kind: SettingKind::Number, default: Some(3.into()), description: String::new(), required: false };
+        let (four, five) = (Value::from(4), Value::from(5));
+        let shown = |value, everywhere| Shown { name: "strikes", setting: &strikes, value, everywhere };
+        for (value, everywhere, words, is_set, counts) in [
+            (None, None, "-", false, 3),
+            (None, Some(&four), "4, as everywhere", false, 4),
+            (Some(&five), Some(&four), "5", true, 5),
+        ] {
+            let (words_shown, json) = (shown(value, everywhere).words(), shown(value, everywhere).as_json());
+            assert_eq!((words_shown.as_str(), &json["set"], &json["counts"]), (words, &is_set.into(), &counts.into()));
+            assert_eq!(json["value"], value.cloned().unwrap_or_default(), "{json}");
+        }
+        let key = Setting { kind: SettingKind::Secret, default: None, description: String::new(), required: false };
+        let place = Value::from("/x");
+        let json = Shown { name: "key", setting: &key, value: None, everywhere: Some(&place) }.as_json();
+        assert_eq!((&json["value"], &json["counts"]), (&Value::Null, &Value::Null));
     }
 }
