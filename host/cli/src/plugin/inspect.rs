@@ -7,7 +7,7 @@ use parlor_base::id::PluginId;
 use parlor_config::url::Url;
 use parlor_plugins::admin::{Offer, PluginAdmin};
 use parlor_plugins::component::Examined;
-use parlor_plugins::policy::SettingValues;
+use parlor_plugins::policy::Entry;
 use parlor_plugins::setting::SettingKind;
 use parlor_plugins::signature::KeyName;
 use parlor_plugins::source::{Downloaded, LogIn, Source};
@@ -30,6 +30,9 @@ const LONGEST_QUERY: usize = 100;
 /// The signer of a file without a valid signature by a trusted key.
 const NOBODY: &str = "nobody whom you trust";
 
+/// The signer of a file that only its publisher has signed.
+const BY_PUBLISHER: &str = "its publisher, whom plugins.toml does not trust by name";
+
 /// The arguments of `parlor plugin inspect`.
 #[derive(Debug, Args)]
 #[command(
@@ -50,21 +53,13 @@ impl InspectArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let (is_file, read) = (self.what.contains(['/', '.']), self.what.parse::<PluginId>());
         // A file can be inspected without a configuration.
-        let (examined, source, grants, id, (signer, by_whom), values) = match read {
+        let (examined, source, id, (signer, by_whom), entry) = match read {
             Ok(id) if !is_file => {
                 let config = self.target.load()?;
                 let admin = PluginAdmin::new(&config);
                 let entry = admin.entry(&id)?;
-                let source = entry.source.to_string();
-                let by_whom = entry.signer.as_ref().map(ToString::to_string);
-                (
-                    admin.look(&id, &entry)?,
-                    source,
-                    Some(entry.grants),
-                    id,
-                    (entry.signer, by_whom),
-                    Some(entry.settings),
-                )
+                let signer = (entry.signer.clone(), by_whom(&entry));
+                (admin.look(&id, &entry)?, entry.source.to_string(), id, signer, Some(entry))
             }
             read => {
                 let source = super::add::source(&self.what).map_err(|error| Ended::Usage(error.to_string()))?;
@@ -79,24 +74,27 @@ impl InspectArgs {
                 let signer = self.signer(&source, &fetched);
                 let offer = Offer::of(self.what.clone(), fetched.bytes)?;
                 let id = offer.manifest().name.clone();
-                (offer.examined, self.what.clone(), None, id, signer, None)
+                (offer.examined, self.what.clone(), id, signer, None)
             }
         };
         if self.json {
             let signer = signer.as_ref().map(ToString::to_string);
-            return print_json(&as_json(&id, &examined, &source, grants.as_ref(), signer.as_deref(), values.as_ref()));
+            return print_json(&as_json(&id, &examined, &source, signer.as_deref(), entry.as_ref()));
         }
         print(&sheet(&examined, &source))?;
         for (name, _) in examined.manifest.settings.iter().filter(|(_, one)| one.kind.is_secret()) {
-            if let Some(values) = &values {
-                let where_ = values.0.get(name).map_or_else(|| "(absent)".to_owned(), super::config::kept);
+            if let Some(entry) = &entry {
+                let where_ = entry.settings.0.get(name).map_or_else(|| "(absent)".to_owned(), super::config::kept);
                 print(&format!("  {:9} {name} {}", "secret", escape_untrusted(&where_, LONGEST)))?;
             }
         }
         if let Some(by_whom) = by_whom {
             print(&format!("  {:9} {by_whom}", "signed by"))?;
         }
-        print(&consent::asked_and_granted(&id, &examined.manifest, grants.as_ref()))
+        if let Some(text) = entry.as_ref().map(published).filter(|text| !text.is_empty()) {
+            print(&text)?;
+        }
+        print(&consent::asked_and_granted(&id, &examined.manifest, entry.as_ref().map(|entry| &entry.grants)))
     }
 
     /// Returns the signer of a file that is not installed, and a description, or the reason why there is none. The
@@ -114,6 +112,19 @@ impl InspectArgs {
     }
 }
 
+/// Returns who signed an installed plugin, if anybody did whose key the policy has.
+fn by_whom(entry: &Entry) -> Option<String> {
+    let by_publisher = || entry.publisher.as_ref().map(|_| BY_PUBLISHER.to_owned());
+    entry.signer.as_ref().map(ToString::to_string).or_else(by_publisher)
+}
+
+/// Describes the index and the publisher of an installed plugin; empty if it has neither.
+fn published(entry: &Entry) -> String {
+    let index = entry.index.as_ref().map(|index| format!("  {:9} {index}", "index"));
+    let publisher = entry.publisher.as_ref().map(|publisher| format!("  {:9} {publisher}", "publisher"));
+    index.into_iter().chain(publisher).collect::<Vec<_>>().join("\n")
+}
+
 /// Describes the signer.
 fn signed_by(signer: Option<&KeyName>, comment: Option<&str>) -> String {
     let comment = comment.map(|comment| format!(", who says “{comment}”")).unwrap_or_default();
@@ -127,7 +138,7 @@ pub(super) fn offered(offer: &Offer) -> String {
         text.put(format_args!("  {:9} {}\n", "led to", escape_untrusted(&without_token(url), LONGEST)));
     }
     let by_whom = match (&offer.signer, &offer.publisher) {
-        (None, Some(_)) => "its publisher, whom plugins.toml does not trust by name".to_owned(),
+        (None, Some(_)) => BY_PUBLISHER.to_owned(),
         (signer, _) => signed_by(signer.as_ref(), offer.comment.as_deref()),
     };
     text.put(format_args!("  {:9} {by_whom}\n", "signed by"));
@@ -215,18 +226,11 @@ pub(super) fn changes<'m>(changes: impl Iterator<Item = (&'m Version, &'m String
         .into()
 }
 
-fn as_json(
-    id: &PluginId,
-    examined: &Examined,
-    source: &str,
-    grants: Option<&Grants>,
-    signer: Option<&str>,
-    values: Option<&SettingValues>,
-) -> Value {
+fn as_json(id: &PluginId, examined: &Examined, source: &str, signer: Option<&str>, entry: Option<&Entry>) -> Value {
     let manifest = &examined.manifest;
     let setting = |(name, setting): (&String, &parlor_plugins::setting::Setting)| {
         let description = escape_untrusted(&setting.description, LONGEST);
-        let is_set = values.is_some_and(|values| values.0.contains_key(name));
+        let is_set = entry.is_some_and(|entry| entry.settings.0.contains_key(name));
         json!({
             "name": name, "type": setting.kind.to_string(), "default": setting.default, "set": is_set,
             "description": description,
@@ -241,7 +245,7 @@ fn as_json(
     };
     json!({
         "id": id,
-        "installed": grants.is_some(),
+        "installed": entry.is_some(),
         "name": manifest.name,
         "version": manifest.version,
         "contract": manifest.api,
@@ -251,13 +255,42 @@ fn as_json(
         "license": manifest.license.as_deref().map(|license| escape_untrusted(license, LONGEST)),
         "source": escape_untrusted(source, LONGEST),
         "signer": signer,
+        "index": entry.and_then(|entry| entry.index.as_ref()),
+        "publisher": entry.and_then(|entry| entry.publisher.as_ref()),
         "digest": examined.digest,
         "size": examined.size,
         "language": examined.language,
         "wasi": examined.needs.wasi,
-        "permissions": rights(id, Some(manifest), grants.unwrap_or(&Grants::default())),
+        "permissions": rights(id, Some(manifest), entry.map_or(&Grants::default(), |entry| &entry.grants)),
         "settings": manifest.settings.iter().map(setting).collect::<Vec<_>>(),
         "webhooks": manifest.webhooks.iter().map(webhook).collect::<Vec<_>>(),
         "calls": examined.imports.iter().map(|import| format!("{}.{}", import.grouping, import.function)).collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use parlor_base::id::Digest;
+    use parlor_plugins::policy::Policy;
+
+    use super::*;
+
+    #[test]
+    fn an_installed_plugin_shows_its_index_its_publisher_and_who_signed_it() {
+        const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+        let entry = |more: &str| {
+            let digest = Digest::of(b"");
+            let text =
+                format!("[plugin.echo]\nsource = \"https://example.org/echo.wasm\"\ndigest = \"{digest}\"\n{more}");
+            let policy = Policy::parse(&text, Path::new("/x")).unwrap();
+            policy.plugins.into_values().next().unwrap()
+        };
+        let listed = entry(&format!("index = \"examples/echo\"\npublisher = \"{KEY}\"\n"));
+        assert_eq!(published(&listed), format!("  index     examples/echo\n  publisher {KEY}"));
+        assert_eq!(by_whom(&listed).as_deref(), Some(BY_PUBLISHER));
+        let plain = entry("");
+        assert_eq!((published(&plain), by_whom(&plain)), (String::new(), None));
+    }
 }
