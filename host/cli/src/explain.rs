@@ -2,11 +2,12 @@
 
 mod asked;
 mod permissions;
+mod stopped;
 
 use std::collections::BTreeMap;
 
 use clap::Args;
-use jid::{BareJid, Jid};
+use jid::Jid;
 use parlor::control::client::{Client, ClientError, escaped};
 use parlor::control::views::{Answer, Denied, Plugin, Record};
 use parlor_base::escape::escape_untrusted;
@@ -17,15 +18,15 @@ use parlor_plugins::admin::PluginAdmin;
 use parlor_plugins::approved;
 use parlor_plugins::components::Components;
 use parlor_plugins::manifest::Manifest;
-use parlor_runtime::api::acts_for;
 use parlor_runtime::explain::Explained;
 use parlor_runtime::rights::{Right, rights, shown};
-use parlor_session::permissions::question::{AccountState, Judge, Listening, Outcome, Question};
-use parlor_session::permissions::{Decision, EventRule, Grants, RoomList, Scope, Target as Reached, Use};
+use parlor_session::permissions::question::{Outcome, Question};
+use parlor_session::permissions::{Grants, RoomList, Scope, Target as Reached};
 use parlor_session::router::Withholder;
 use serde::Serialize;
 
 use self::asked::Asked;
+use self::stopped::Stopped;
 use super::Ended;
 use super::audit::names;
 use super::show::{Mark, Put as _, marked, moment, print, print_json};
@@ -274,53 +275,6 @@ impl About {
     }
 }
 
-/// Decides about a plugin that does not run, by its entry in the policy.
-struct Stopped<'a> {
-    grants: &'a Grants,
-    manifest: Option<&'a Manifest>,
-    /// The configured accounts.
-    own: Vec<BareJid>,
-}
-
-impl Judge for Stopped<'_> {
-    fn decide(&self, one: Use<'_>) -> Option<Decision> {
-        self.grants.decide_use(one, None)
-    }
-
-    fn scope(&self, permission: Permission) -> Option<Scope> {
-        self.grants.get(permission).cloned()
-    }
-
-    fn asks_for(&self, permission: Permission) -> bool {
-        self.manifest.is_none_or(|manifest| manifest.permissions.contains_key(&permission))
-    }
-
-    fn is_contact(&self, _jid: &BareJid) -> Option<bool> {
-        None
-    }
-
-    /// Returns the rooms that the plugin is kept to, if they exclude this target. It knows no further rooms.
-    fn elsewhere(&self, target: Reached<'_>) -> Option<RoomList> {
-        if self.grants.keeps_from(target, &|_| false) { self.grants.rooms().cloned() } else { None }
-    }
-
-    fn state(&self) -> Option<&dyn AccountState> {
-        None
-    }
-
-    fn own(&self) -> Vec<BareJid> {
-        self.own.clone()
-    }
-
-    fn acts_for(&self, jid: &Jid, is_set: bool) -> bool {
-        self.own.iter().any(|own| acts_for(own, jid, is_set))
-    }
-
-    fn listens(&self, _event: &EventRule, _about: Option<&Jid>) -> Option<Listening> {
-        None
-    }
-}
-
 /// Returns the command that adds a room to those that a plugin is kept to.
 fn rooms_remedy(id: &PluginId) -> String {
     format!("`parlor plugin rooms {id} --add ROOM` adds one, and `--all` lifts that")
@@ -404,7 +358,7 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
         text.push_str("the host goes by other grants than plugins.toml has now; `parlor status` says why, `parlor reload` has it read again\n");
     }
     if let Some(about) = &explanation.about {
-        put_answers(&mut text, about);
+        put_answers(&mut text, id, about);
     } else {
         if let Some(rooms) = &explanation.rooms {
             text.put(format_args!("{id} is kept to rooms, and acts in no others: {}\n", rooms.join(", ")));
@@ -424,11 +378,7 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
     for denied in &explanation.denied {
         let scope = denied.scope.as_ref().map(|scope| format!(" for {scope}")).unwrap_or_default();
         let at = moment(&denied.at);
-        let remedy = if is_granted(denied, grants) {
-            "it is granted now".to_owned()
-        } else {
-            format!("to allow it: {}", denied.hint)
-        };
+        let remedy = if is_granted(denied, grants) { "it is granted now".to_owned() } else { to_allow(&denied.hint) };
         text.put(format_args!("  {at}  {}{scope}\n      {remedy}\n", denied.permission));
     }
     asked::put(&mut text, &explanation.asked);
@@ -438,8 +388,13 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
     text
 }
 
+/// Puts the hint of a denial in a line. Some hints say why nothing would allow it.
+pub(super) fn to_allow(hint: &str) -> String {
+    if hint.starts_with("no grant ") { hint.to_owned() } else { format!("to allow it: {hint}") }
+}
+
 /// Appends the answers, one line for each account; a single line if all are the same.
-fn put_answers(text: &mut String, about: &About) {
+fn put_answers(text: &mut String, id: &PluginId, about: &About) {
     let same =
         |one: &Answer| about.answers.iter().all(|other| (one.answer, &one.reason) == (other.answer, &other.reason));
     let is_one = about.answers.first().is_some_and(same);
@@ -448,6 +403,9 @@ fn put_answers(text: &mut String, about: &About) {
         text.put(format_args!("{}{on}: {}, {}\n", marked(&about.what, Mark::Bold), one.answer, one.reason));
         if let Some(remedy) = &one.remedy {
             text.put(format_args!("    to allow it: {remedy}\n"));
+        }
+        if let (Outcome::Yes | Outcome::Partly, Some(permission)) = (one.answer, &one.permission) {
+            text.put(format_args!("    to take it away: parlor plugin revoke {id} {permission}\n"));
         }
     }
 }

@@ -4,7 +4,7 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_plugins::manifest::{Manifest, Request};
-use parlor_session::permissions::{Grants, Scope};
+use parlor_session::permissions::{GrantChange, Grants, Scope};
 use serde::Serialize;
 
 /// The maximum length of an author's reason as shown, in bytes.
@@ -26,6 +26,8 @@ pub struct Right {
     pub granted: Option<Vec<String>>,
     /// The line of `plugins.toml` that grants what is requested, escaped for display.
     pub line: String,
+    /// The command that grants what is requested to an installed plugin, or takes away what was granted; escaped for display.
+    pub command: String,
 }
 
 /// An author's request for a permission.
@@ -69,6 +71,11 @@ fn right(id: &PluginId, permission: Permission, asked: Option<&Request>, granted
         entries => serde_json::Value::from(entries).to_string(),
     };
     let line = format!("in plugins.toml, under [plugin.{id}.grants]: \"{permission}\" = {value}");
+    let command = match granted {
+        Some(_) => format!("parlor plugin revoke {id} {permission}"),
+        // No command can grant entries that the command line cannot hold.
+        None => GrantChange::Entries(scope).remedy(id.as_str(), permission).unwrap_or_else(|_| line.clone()),
+    };
     Right {
         permission,
         risk: permission.risk().to_string(),
@@ -80,6 +87,7 @@ fn right(id: &PluginId, permission: Permission, asked: Option<&Request>, granted
         }),
         granted: granted.map(|scope| shown(&scope.entries())),
         line: escape_untrusted(&line, usize::MAX),
+        command: escape_untrusted(&command, usize::MAX),
     }
 }
 
@@ -92,6 +100,34 @@ pub fn shown(entries: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_permission_has_the_command_that_grants_it_or_takes_it_away() {
+        let text = r#"
+            [plugin]
+            name = "echo"
+            version = "0.1.0"
+            api = "0.1.0"
+            description = "Says what it hears"
+            [permissions]
+            "messages.send" = { scope = ["@example.org"], reason = "to answer" }
+            "contacts.read" = { reason = "to know them" }
+        "#;
+        let manifest = Manifest::parse(text).unwrap();
+        let commands = |grants: &Grants| {
+            let rights = rights(&"echo".parse().unwrap(), Some(&manifest), grants);
+            let mut commands: Vec<_> = rights.into_iter().map(|right| right.command).collect();
+            commands.sort_unstable();
+            commands
+        };
+        let grant = ["parlor plugin grant echo contacts.read", "parlor plugin grant echo messages.send=@example.org"];
+        assert_eq!(commands(&Grants::default()), grant);
+        let revoke = ["parlor plugin revoke echo contacts.read", "parlor plugin revoke echo messages.send"];
+        let mut both = Grants::default();
+        both.grant(Permission::MessagesSend, &["*"]).unwrap();
+        both.grant::<&str>(Permission::ContactsRead, &[]).unwrap();
+        assert_eq!(commands(&both), revoke);
+    }
 
     /// U+2066 to U+2069 (bidirectional isolates and their end) are allowed in a resource.
     #[test]

@@ -9,7 +9,7 @@ use crate::show::{Mark, Put as _, marked};
 pub(super) fn put(text: &mut String, id: &PluginId, permissions: &[Right]) {
     let (may, may_not): (Vec<_>, Vec<_>) = permissions.iter().partition(|right| right.is_in_force());
     section(text, &format!("{id} may"), &may, right_lines);
-    section(text, &format!("{id} may not, although it asks or was granted"), &may_not, right_lines);
+    section(text, &format!("{id} may not, although it asks or was granted"), &may_not, installed_lines);
     if permissions.is_empty() {
         text.put(format_args!("{id} asks for nothing and may do nothing but what every plugin may\n"));
     }
@@ -33,6 +33,15 @@ fn section(text: &mut String, title: &str, rights: &[&Right], lines: fn(&Right) 
 
 /// Describes a permission: its name and risk, its scope, its meaning, the reason for the request, and how to grant it.
 pub(crate) fn right_lines(right: &Right) -> String {
+    lines(right, &right.line)
+}
+
+/// Does the same for an installed plugin, to which a command grants it.
+fn installed_lines(right: &Right) -> String {
+    lines(right, &right.command)
+}
+
+fn lines(right: &Right, remedy: &str) -> String {
     let mut text = name_line(right);
     match (&right.granted, &right.asked) {
         (Some(entries), None) => {
@@ -49,7 +58,7 @@ pub(crate) fn right_lines(right: &Right) -> String {
         text.put(format_args!("      {needs} this{}: “{}”\n", scope(&asked.scope), asked.reason));
     }
     if right.granted.is_none() {
-        text.put(format_args!("      to allow it: {}\n", right.line));
+        text.put(format_args!("      to allow it: {remedy}\n"));
     }
     text
 }

@@ -45,6 +45,30 @@ fn a_file_that_is_not_the_approved_one_is_told_of_once_and_no_grant_is_judged() 
 }
 
 #[test]
+fn an_answer_says_what_takes_a_yes_away_and_a_hint_that_nothing_helps_stands_alone() {
+    let answer = |outcome| Answer {
+        account: Some("main".to_owned()),
+        answer: outcome,
+        permission: Some("rooms.send".to_owned()),
+        reason: "it needs rooms.send".to_owned(),
+        remedy: None,
+    };
+    let shown = |outcome| {
+        let answers = vec![answer(outcome)];
+        let about =
+            About { what: "rooms.send".to_owned(), permission: Some(Permission::RoomsSend), allowed: true, answers };
+        let mut text = String::new();
+        put_answers(&mut text, &"tally".parse().unwrap(), &about);
+        text
+    };
+    let away = "    to take it away: parlor plugin revoke tally rooms.send\n";
+    assert!(shown(Outcome::Yes).ends_with(away) && shown(Outcome::Partly).ends_with(away));
+    assert!(!shown(Outcome::No).contains("to take it away"));
+    assert_eq!(to_allow("no grant helps: it is the host's own"), "no grant helps: it is the host's own");
+    assert_eq!(to_allow("parlor plugin grant a b"), "to allow it: parlor plugin grant a b");
+}
+
+#[test]
 fn events_of_other_rooms_are_said_to_be_of_other_rooms() {
     let id: PluginId = "guard-a".parse().unwrap();
     let withheld = |by: &str| Withheld { account: "main".to_owned(), permission: by.to_owned(), events: 1 };

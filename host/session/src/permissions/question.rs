@@ -109,7 +109,7 @@ pub struct Answer {
     pub permission: Option<Permission>,
     /// The reason: a clause that follows the outcome.
     pub reason: String,
-    /// The missing permission, with the scope that a yes needs; none: no grant would help.
+    /// The missing permission, with the scope or the room that a yes needs; none: neither would help.
     pub lacks: Option<(Permission, GrantChange)>,
 }
 

@@ -23,6 +23,7 @@ use super::DevArgs;
 use super::chat::{Chat, HELP, Typed, has_waited, waits};
 use super::console::Console;
 use super::real::Real;
+use crate::explain::to_allow;
 use crate::file_watcher::FileWatcher;
 use crate::plugin::workshop::Workshop;
 use crate::show::size;
@@ -415,7 +416,7 @@ impl Session {
                 }
                 Happened::Denied { permission, scope } => {
                     if let Some(hint) = self.hint(&permission, scope) {
-                        self.remark(&format!("to allow it: {hint}"))?;
+                        self.remark(&to_allow(&hint))?;
                     }
                 }
                 Happened::Computes(text) => self.remark(&text)?,

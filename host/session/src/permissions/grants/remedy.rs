@@ -1,5 +1,6 @@
 //! The remedy for a call that the grants deny: the grant that an owner would have to add, and the error that says so.
 
+use jid::BareJid;
 use parlor_base::escape::{Reader, has_harmful, shell_word};
 use parlor_base::permission::{Permission, ScopeKind};
 use parlor_stanza::error::CallError;
@@ -17,6 +18,8 @@ pub enum GrantChange {
     Targets(Vec<String>),
     /// Entries that the owner named.
     Entries(Vec<String>),
+    /// None: the owner keeps the plugin to rooms, and would have to add this one.
+    Room(BareJid),
 }
 
 impl GrantChange {
@@ -43,10 +46,15 @@ impl GrantChange {
     /// Returns the command that adds the grant, or the line to add if no command can; else the reason why no grant can.
     pub fn remedy(&self, plugin: &str, permission: Permission) -> Result<String, String> {
         self.check(permission)?;
+        if let Self::Room(room) = self {
+            return Ok(format!("parlor plugin rooms {plugin} --add {}", shell_word(room.as_str())));
+        }
         let kind = permission.scope_kind();
         let entries = match (kind, self) {
             // The command grants it as the manifest requests it.
-            (ScopeKind::None, _) | (ScopeKind::Quota, Self::Whole | Self::Targets(_)) => Vec::new(),
+            (ScopeKind::None, _) | (ScopeKind::Quota, Self::Whole | Self::Targets(_)) | (_, Self::Room(_)) => {
+                Vec::new()
+            }
             (_, Self::Targets(entries) | Self::Entries(entries)) => entries.iter().map(String::as_str).collect(),
             (ScopeKind::Stanzas, Self::Whole) => vec!["message"],
             (_, Self::Whole) => vec!["*"],

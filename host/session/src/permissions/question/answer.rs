@@ -79,10 +79,11 @@ impl Question {
         let Some(rooms) = judge.elsewhere(target) else { return answer };
         let about = escape_untrusted(about.as_str(), usize::MAX);
         let rooms = escape_untrusted(&rooms.to_string(), usize::MAX);
-        let reason = format!(
-            "it is kept to rooms ({rooms}), and {about} is none of them and in none of them; `parlor plugin rooms` changes that"
-        );
-        Answer { outcome: Outcome::No, reason, lacks: None, ..answer }
+        let reason = format!("it is kept to rooms ({rooms}), and {about} is none of them and in none of them");
+        let lacks = answer.permission.map(|permission| (permission, GrantChange::Room(room.clone())));
+        let how = if lacks.is_some() { "" } else { "; `parlor plugin rooms PLUGIN --add ROOM` adds one" };
+        let reason = format!("{reason}{how}");
+        Answer { outcome: Outcome::No, reason, lacks, ..answer }
     }
 
     fn event(&self, rule: &EventRule, judge: &dyn Judge) -> Answer {
@@ -466,7 +467,7 @@ fn entries(permission: Permission, each: &[Question], judge: &dyn Judge) -> Answ
     };
     let lacking = |(_, answer): &(&Question, Answer)| match &answer.lacks {
         Some((_, GrantChange::Targets(entries) | GrantChange::Entries(entries))) => Some(entries.clone()),
-        Some((_, GrantChange::Whole)) | None => None,
+        Some((_, GrantChange::Whole | GrantChange::Room(_))) | None => None,
     };
     let lacks = open.iter().map(|one| lacking(one)).collect::<Option<Vec<_>>>();
     let lacks = lacks.map(|all| all.concat()).filter(|all| !all.is_empty());

@@ -883,16 +883,21 @@ fn a_request_over_the_web_is_asked_about_by_its_url() {
 }
 
 #[test]
-fn a_plugin_that_is_kept_to_rooms_may_do_nothing_in_others_and_no_grant_helps() {
+fn a_plugin_that_is_kept_to_rooms_may_do_nothing_in_others_before_its_owner_adds_them() {
     let rooms = RoomList::new([RoomList::room("lounge@muc.example.org").unwrap()]);
     let kept = Plugin { grants: Grants::all().in_rooms(Some(rooms)), ..all() };
     let hall = Some("hall@muc.example.org");
     for what in ["rooms.send", "message", "messages.send", "command", "rooms.kick"] {
         let answer = Question::parse(what, hall).unwrap().answer(&kept);
-        assert_eq!((answer.outcome, &answer.lacks), (Outcome::No, &None), "{what}: {answer:?}");
+        assert_eq!(answer.outcome, Outcome::No, "{what}: {answer:?}");
         let why = "it is kept to rooms (lounge@muc.example.org), and hall@muc.example.org is none of them";
         assert!(answer.reason.starts_with(why), "{what}: {answer:?}");
-        assert!(answer.remedy("guard").is_none());
+        // No grant helps.
+        match answer.remedy("guard") {
+            Some(remedy) => assert_eq!(remedy, "parlor plugin rooms guard --add hall@muc.example.org", "{what}"),
+            None => assert!(answer.reason.ends_with("`parlor plugin rooms PLUGIN --add ROOM` adds one"), "{answer:?}"),
+        }
+        assert_eq!(answer.remedy("guard").is_some(), answer.permission.is_some(), "{what}: {answer:?}");
     }
     for (what, about) in [("messages.send", "juliet@example.org"), ("rooms.read", "lounge@muc.example.org")] {
         let answer = Question::parse(what, Some(about)).unwrap().answer(&kept);
