@@ -1,6 +1,7 @@
 //! `parlor explain`: shows what a plugin may do, and why a call was denied.
 
 mod asked;
+mod known;
 mod permissions;
 mod stopped;
 
@@ -14,9 +15,7 @@ use parlor_base::escape::escape_untrusted;
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, ScopeKind};
 use parlor_config::Config;
-use parlor_plugins::admin::PluginAdmin;
-use parlor_plugins::approved;
-use parlor_plugins::components::Components;
+use parlor_plugins::admin::{AdminError, PluginAdmin};
 use parlor_plugins::manifest::Manifest;
 use parlor_runtime::explain::Explained;
 use parlor_runtime::rights::{Right, rights, shown};
@@ -26,6 +25,7 @@ use parlor_session::router::Withholder;
 use serde::Serialize;
 
 use self::asked::Asked;
+use self::known::Known;
 use self::stopped::Stopped;
 use super::Ended;
 use super::audit::names;
@@ -67,7 +67,7 @@ pub(super) struct Asking {
 pub(super) struct Explanation {
     pub(super) plugin: PluginId,
     pub(super) enabled: bool,
-    /// Why its file could not be read.
+    /// Why its file or the policy could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) trouble: Option<String>,
     /// Whether a host runs, which knows the denied calls.
@@ -174,15 +174,22 @@ impl ExplainArgs {
 impl Asking {
     /// Explains it for a host that runs or not. Also returns the grants that count.
     pub(super) fn explained(&self, config: &Config) -> anyhow::Result<(Explanation, Grants)> {
-        let entry = &PluginAdmin::new(config).entry(&self.plugin)?;
+        let entry = match PluginAdmin::new(config).entry(&self.plugin) {
+            // The policy cannot be read. A host that runs may know the plugin by the one before.
+            Err(error) if !matches!(error, AdminError::Edit(_)) => return Err(error.into()),
+            entry => entry,
+        };
         let question = self.call.as_deref().map(|what| Question::parse(what, self.about.as_deref())).transpose();
         let question = question.map_err(|error| Ended::Usage(escape_untrusted(&error.to_string(), 4 << 10)))?;
-        let (manifest, trouble) = match approved::look(&self.plugin, entry, &Components::new(&config.data)) {
-            Ok(examined) => (Some(examined.manifest), None),
-            Err(unfit) => (None, Some(escape_untrusted(&unfit.to_string(), 4 << 10))),
-        };
-        let manifest = manifest.as_deref();
         let host = self.host(config)?;
+        let known = match entry {
+            Ok(entry) => Known::by_policy(&self.plugin, &entry, config),
+            Err(error) => {
+                let plugins: &[Plugin] = host.as_ref().map_or(&[], |(_, plugins)| plugins.as_slice());
+                Known::by_host(&error, plugins).ok_or(error)?
+            }
+        };
+        let (manifest, written) = (known.manifest.as_deref(), &known.grants);
         let (mut denied, mut down, mut withheld) = (Vec::new(), Vec::new(), Vec::new());
         if let Some((_, plugins)) = &host {
             down = plugins.iter().filter(|plugin| plugin.is_down()).map(Down::from).collect();
@@ -191,13 +198,12 @@ impl Asking {
         }
         // The host's grants may be older than the file, or fewer.
         let in_force = host.as_ref().and_then(|(_, plugins)| plugins.iter().find_map(|plugin| plugin.grants.as_ref()));
-        let grants =
-            in_force.map_or_else(|| entry.grants.clone(), |held| in_force_on_host(held, manifest, &entry.grants));
+        let grants = in_force.map_or_else(|| written.clone(), |held| in_force_on_host(held, manifest, written));
         let own = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
-        let stopped = Stopped { grants: &entry.grants, manifest, own };
+        let stopped = Stopped { grants: written, manifest, own };
         let about = match &question {
             None => None,
-            Some(question) => Some(About::of(question, self, host.as_ref(), &stopped, entry.enabled)?),
+            Some(question) => Some(About::of(question, self, host.as_ref(), &stopped, known.enabled)?),
         };
         let mut asked = Vec::new();
         if let Some(permission) = question.as_ref().and_then(Question::permission) {
@@ -210,12 +216,12 @@ impl Asking {
         }
         let explanation = Explanation {
             plugin: self.plugin.clone(),
-            enabled: entry.enabled,
-            trouble,
+            enabled: known.enabled,
+            trouble: known.trouble.clone(),
             running: host.is_some(),
             down,
-            rooms: entry.grants.rooms().map(names_of),
-            otherwise: manifest.is_some() && in_force.is_some_and(|held| *held != as_shown(manifest, &entry.grants)),
+            rooms: written.rooms().map(names_of),
+            otherwise: manifest.is_some() && in_force.is_some_and(|held| *held != as_shown(manifest, written)),
             permissions: rights(&self.plugin, manifest, &grants),
             about,
             denied,

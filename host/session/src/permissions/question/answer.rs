@@ -80,7 +80,7 @@ impl Question {
         let about = escape_untrusted(about.as_str(), usize::MAX);
         let rooms = escape_untrusted(&rooms.to_string(), usize::MAX);
         let reason = format!("it is kept to rooms ({rooms}), and {about} is none of them and in none of them");
-        let lacks = answer.permission.map(|permission| (permission, GrantChange::Room(room.clone())));
+        let lacks = answer.permission.map(|permission| (permission, GrantChange::Room(room)));
         let how = if lacks.is_some() { "" } else { "; `parlor plugin rooms PLUGIN --add ROOM` adds one" };
         let reason = format!("{reason}{how}");
         Answer { outcome: Outcome::No, reason, lacks, ..answer }
