@@ -5,6 +5,7 @@
 //! commands that a person may give, `commands/filling.rs` offers them as forms, and `commands/forms.rs` keeps the open
 //! forms.
 
+pub(super) mod answers;
 mod arguments;
 mod cooldowns;
 pub(super) mod declaration;
@@ -33,6 +34,7 @@ use crate::command_rules::{CommandRules, People};
 use crate::permissions::Grants;
 use crate::router::Mailbox;
 use crate::turn::Turn;
+use answers::Answers;
 use cooldowns::{Cooldowns, Lengths};
 use declaration::Declared;
 use forms::Forms;
@@ -41,9 +43,6 @@ use forms::Forms;
 const LONGEST_WORD: usize = PluginId::MAX_LEN + 1 + CommandName::MAX_BYTES;
 /// Maximum length of help and usage, in bytes.
 const MAX_HELP: usize = 256;
-/// Number of answers that the host gives at once, and the time after which it may give another one.
-pub(super) const ANSWERS: u32 = 5;
-const ANSWER_EVERY: Duration = Duration::from_secs(2);
 
 /// A command as a plugin describes it.
 #[derive(Debug, Clone)]
@@ -176,12 +175,10 @@ impl Registered {
 }
 
 /// The commands of an account, and the number of answers that the host may give.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Commands {
     all: BTreeMap<PluginId, BTreeMap<String, Registered>>,
-    answers: u32,
-    /// The start of the wait for the next answer.
-    since: Duration,
+    answers: Answers,
     /// Commands of an instance that its designated replacement has overwritten.
     displaced: Vec<Displaced>,
     cooldowns: Cooldowns,
@@ -194,19 +191,6 @@ struct Displaced {
     plugin: PluginId,
     name: String,
     was: Registered,
-}
-
-impl Default for Commands {
-    fn default() -> Self {
-        Self {
-            all: BTreeMap::new(),
-            answers: ANSWERS,
-            since: Duration::ZERO,
-            displaced: Vec::new(),
-            cooldowns: Cooldowns::default(),
-            forms: Forms::default(),
-        }
-    }
 }
 
 impl Commands {
@@ -284,18 +268,6 @@ impl Commands {
     /// Makes the commands that an instance has overwritten its own for good.
     pub(super) fn inherit(&mut self, new: InstanceId) {
         self.displaced.retain(|one| one.by != new);
-    }
-
-    /// Returns whether the host may give another answer, and counts it.
-    fn may_answer(&mut self, now: Duration) -> bool {
-        let ready = now.saturating_sub(self.since).as_millis() / ANSWER_EVERY.as_millis();
-        self.answers = ANSWERS.min(self.answers.saturating_add(u32::try_from(ready).unwrap_or(ANSWERS)));
-        if ready > 0 || self.answers == ANSWERS {
-            self.since = now;
-        }
-        let may = self.answers > 0;
-        self.answers = self.answers.saturating_sub(1);
-        may
     }
 
     /// Returns whether the host reads the arguments of any of them.

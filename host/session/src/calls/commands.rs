@@ -182,7 +182,8 @@ impl Command for AnswerFailed {
         let result = if words.is_empty() {
             Ok(())
         } else {
-            features.commands.answer(&self.message, &words, &features.rooms, turn)
+            let Features { commands, rooms, roster, owners, .. } = features;
+            commands.answer(&self.message, &words, Around { rooms, roster, owners }, turn)
         };
         turn.answer(answer, result);
     }

@@ -114,7 +114,7 @@ impl Commands {
         };
         if may_answer {
             // It fails only if the account cannot send, but the command was received a moment ago.
-            let _ = self.answer(message, &answer, around.rooms, turn);
+            let _ = self.answer(message, &answer, around, turn);
         }
     }
 
@@ -145,12 +145,12 @@ impl Commands {
     }
 
     /// Answers a command on behalf of its plugin, in the conversation in which it was given, unless the host has just
-    /// answered many.
+    /// answered the same person, or all people together, many times.
     pub(crate) fn answer(
         &mut self,
         message: &Message,
         text: &str,
-        rooms: &Rooms,
+        around: Around<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<(), CallError> {
         let (to, kind) = if message.kind == MessageKind::Groupchat {
@@ -159,9 +159,10 @@ impl Commands {
             (message.from.clone(), MessageKind::Chat)
         };
         let draft = Draft { body: Some(text.to_owned()), thread: message.thread.clone(), ..Draft::default() };
-        may_send(rooms, &to, kind, &draft, turn)?;
-        if self.may_answer(turn.deadlines.elapsed()) {
-            say(rooms, to, kind, random_id(), draft, turn);
+        may_send(around.rooms, &to, kind, &draft, turn)?;
+        let person = Person::of(message, around);
+        if self.answers.take(person.who(), turn.deadlines.elapsed()) {
+            say(around.rooms, to, kind, random_id(), draft, turn);
         } else {
             turn.ignored += 1;
         }

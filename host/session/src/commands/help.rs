@@ -41,7 +41,7 @@ impl Commands {
             }
         };
         // It fails only if the account cannot send, but the request was received a moment ago.
-        let _ = self.answer(message, text.trim_end(), around.rooms, turn);
+        let _ = self.answer(message, text.trim_end(), around, turn);
     }
 
     /// Lists all commands of plugins that may speak here, by name. The text does not begin with the prefix: another bot

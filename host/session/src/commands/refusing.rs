@@ -4,11 +4,13 @@ use jiff::Timestamp;
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_stanza::types::Message;
 
+use super::people::Around;
 use crate::effect::Effect;
+use crate::features::Features;
 use crate::session::Session;
 
 /// Answers somebody whose command was refused with these words, in the conversation in which it was given, unless the host has
-/// just answered many.
+/// just answered many of theirs, or of all people's.
 pub fn refuse_command(
     session: &mut Session,
     message: &Message,
@@ -17,8 +19,9 @@ pub fn refuse_command(
     effects: &mut Vec<Effect>,
 ) {
     session.input(now, effects, |features, turn| {
+        let Features { commands, rooms, roster, owners, .. } = features;
         // It fails only if the account cannot send, but the command was received a moment ago.
-        let _ = features.commands.answer(message, words, &features.rooms, turn);
+        let _ = commands.answer(message, words, Around { rooms, roster, owners }, turn);
     });
 }
 

@@ -5,7 +5,7 @@ use parlor_stanza::types::{Carbon, Extensions, Fallback};
 
 use super::*;
 use crate::command_names::{ChosenNames, CommandNames};
-use crate::commands::ANSWERS;
+use crate::commands::answers::PERSON_ANSWERS;
 use crate::permissions::{Grants, RoomList};
 use crate::router::{Mailbox, Router};
 
@@ -390,7 +390,7 @@ fn help_is_not_given_without_end() {
         test.say("!help");
     }
     let answers = test.answers();
-    assert_eq!(answers.len(), ANSWERS as usize);
+    assert_eq!(answers.len(), PERSON_ANSWERS as usize);
     assert!(answers[0].1.len() < 9_000 && answers[0].1.contains("more"), "{}", answers[0].1.len());
     test.wait(2);
     test.say("!help");
@@ -400,7 +400,7 @@ fn help_is_not_given_without_end() {
     for _ in 0..50 {
         test.say("!help");
     }
-    assert_eq!(test.answers().len(), ANSWERS as usize);
+    assert_eq!(test.answers().len(), PERSON_ANSWERS as usize);
 }
 
 /// Settings `failed_command_answer`.
@@ -424,11 +424,11 @@ fn a_command_that_failed_is_answered_where_it_was_given_in_the_owners_words() {
     assert!(test.answers().is_empty());
     test.set(&[("failed_command_answer", "Hoppla.".into())]).unwrap();
     test.say("!say x");
-    // The same number of answers as for help, and no more.
-    for _ in 0..ANSWERS {
+    // The same number of answers as for help, and no more. The first of them was given above.
+    for _ in 0..PERSON_ANSWERS {
         test.fails("command").unwrap();
     }
-    assert_eq!(test.answers().len(), ANSWERS as usize - 2);
+    assert_eq!(test.answers().len(), PERSON_ANSWERS as usize - 1);
 }
 
 /// Settings `command_prefix`.

@@ -4,7 +4,7 @@ use super::commands::{MOST, Plugin, ROMEO_HOME, granted, plugin};
 use super::*;
 use crate::command_names::CommandNames;
 use crate::command_rules::{CommandRules, People, RoomAffiliation, RoomRole};
-use crate::commands::ANSWERS;
+use crate::commands::answers::PERSON_ANSWERS;
 
 const JULIET_HOME: &str = "juliet@example.org/home";
 
@@ -374,9 +374,28 @@ fn the_host_answers_only_where_the_plugin_may_and_not_without_end() {
         test.say("!roll x");
         test.say("!help");
     }
-    assert_eq!(test.answers().len(), ANSWERS as usize);
+    assert_eq!(test.answers().len(), PERSON_ANSWERS as usize);
     test.say("!roll 1");
     assert_eq!(test.count("command"), 1, "a right one needs no answer of the host");
+}
+
+/// Row 150. Otherwise one stranger could silence the host for all others.
+#[test]
+fn a_person_who_got_many_answers_leaves_those_of_others() {
+    let mut test = TestSession::connected(Settings::default());
+    let arguments = vec![argument("count", Kind::Integer(1, 2))];
+    test.declare(&plugin("dice"), Declaration { arguments, ..declaration("roll") }).unwrap();
+    test.in_room();
+    for _ in 0..20 {
+        test.say_in_room("juliet", "!roll x");
+    }
+    assert_eq!(test.texts().len(), PERSON_ANSWERS as usize);
+    test.enters("Romeo", "participant", "none", None);
+    test.say_in_room("Romeo", "!help");
+    test.say("!help");
+    assert_eq!(test.texts().len(), 2, "others are answered");
+    test.say_in_room("juliet", "!help");
+    assert!(test.texts().is_empty());
 }
 
 /// Row 150.
