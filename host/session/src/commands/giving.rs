@@ -113,6 +113,10 @@ impl Commands {
             }
         };
         if may_answer {
+            // In a room, many may give commands at the same time.
+            let in_room = message.kind == MessageKind::Groupchat;
+            let nick = message.nick.as_ref().filter(|_| in_room).map(|nick| format!("{nick}: ")).unwrap_or_default();
+            let answer = format!("{nick}{answer}");
             // It fails only if the account cannot send, but the command was received a moment ago.
             let _ = self.answer(message, &answer, around, turn);
         }

@@ -93,7 +93,7 @@ fn the_plugin_gets_the_values_and_only_for_right_arguments() {
     assert_eq!(test.answers(), [(format!("chat {ROMEO_HOME}"), wrong)]);
     test.in_room();
     test.say_in_room("juliet", "!ROLL 1 2 3");
-    let many = format!("`3` is one argument too many.\n{usage}");
+    let many = format!("juliet: `3` is one argument too many.\n{usage}");
     assert_eq!(test.answers(), [(format!("groupchat {ROOM}"), many)]);
     assert_eq!(test.count("command"), 0, "the plugin is not told");
     // A command that was added without arguments has no values.
@@ -115,7 +115,7 @@ fn in_a_room_a_nickname_stands_for_an_address_that_the_room_shows() {
     assert!(matches!(test.last("command"), Payload::Command { values, .. } if values[0].1 == nurse()));
     test.forget();
     test.say_in_room("juliet", "!greet juliet");
-    assert!(test.texts()[0].starts_with("WHOM: this room does not show the address of `juliet`.\nUsage: "));
+    assert!(test.texts()[0].starts_with("juliet: WHOM: this room does not show the address of `juliet`.\nUsage: "));
     // Outside of rooms there are no nicknames, and a word without a dot is not a domain.
     test.say("!greet Nurse");
     assert_eq!(test.count("command"), 0);
@@ -265,7 +265,7 @@ fn the_cooldown_of_a_room_is_everybodys_there_and_nobodys_elsewhere() {
     for _ in 0..2 {
         test.say_in_room("Romeo", "!roll");
     }
-    assert_eq!(test.texts(), ["In this room, you can give !roll again in 1m."]);
+    assert_eq!(test.texts(), ["Romeo: In this room, you can give !roll again in 1m."]);
     test.say_from(&format!("{ROOM}/Romeo"), "!roll");
     test.say("!roll");
     assert_eq!(test.count("command"), 3);
