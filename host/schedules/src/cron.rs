@@ -3,10 +3,13 @@
 //! `croner` reads the fields, and says whether a day matches. This module computes the due times from that, day by day.
 //! On a day without a clock change, due times are sums. Only on the other days, the zone is queried for each of them.
 
+mod fields;
+
 use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::zone::{Moments, Zone};
+use fields::FIELDS;
 
 /// The maximum length of an expression, in bytes.
 pub const LONGEST_EXPRESSION: usize = 256;
@@ -37,9 +40,17 @@ pub enum NoCron {
         "has {0:?} in a field without such a name; months are JAN to DEC, days of the week SUN to SAT, L and W of days"
     )]
     Name(String),
-    /// A field cannot be read.
+    /// A field has something that it cannot have.
+    #[error("has a wrong {field}: {reason}")]
+    Field {
+        /// The name of the field.
+        field: &'static str,
+        /// What is wrong, and what to write if that is known.
+        reason: String,
+    },
+    /// It cannot be read.
     #[error("cannot be read: {0}")]
-    Field(String),
+    Unreadable(String),
     /// No day has such a time.
     #[error("is never due: no day matches it")]
     Never,
@@ -80,6 +91,12 @@ impl Cron {
         // Alone it would be no day at all.
         if weekday.split(',').any(|part| part.eq_ignore_ascii_case("L")) {
             return Err(NoCron::Name(weekday.to_owned()));
+        }
+        for (place, (field, &text)) in FIELDS.iter().zip(&fields).enumerate() {
+            field.check(text)?;
+            let mut alone = ["*"; 5];
+            alone[place] = text;
+            read(&alone.join(" ")).map_err(|_| field.unreadable(text))?;
         }
         let text = fields.join(" ");
         read(&text)?;
@@ -281,7 +298,7 @@ fn check_names(field: &str, names: &[&str], is_letter: impl Fn(&str) -> bool) ->
 }
 
 fn read(expression: &str) -> Result<croner::Cron, NoCron> {
-    expression.parse::<croner::Cron>().map_err(|error| NoCron::Field(error.to_string()))
+    expression.parse::<croner::Cron>().map_err(|error| NoCron::Unreadable(error.to_string()))
 }
 
 /// Returns whether this time matches, in any zone.
