@@ -41,6 +41,9 @@ pub enum NoTime {
         "is no time; write 2026-11-20 09:00, 9:00, today 9:00, tomorrow 9:00, friday 9:00, or in 2 hours 30 minutes"
     )]
     Unreadable,
+    /// A text has the form of a time that does not exist.
+    #[error("is no time: {0}")]
+    Impossible(String),
     /// The time is outside of the calendar.
     #[error("is too far away")]
     TooFar,
@@ -162,6 +165,9 @@ fn time_in(text: &str) -> Result<Time, NoTime> {
         [hour, minute, second] => (small_in(hour)?, small_in(minute)?, small_in(second)?),
         _ => return Err(NoTime::Unreadable),
     };
+    is_within("hours", hour, 0, 23)?;
+    is_within("minutes", minute, 0, 59)?;
+    is_within("seconds", second, 0, 59)?;
     Time::new(hour, minute, second, 0).map_err(|_| NoTime::Unreadable)
 }
 
@@ -170,7 +176,22 @@ fn date_in(text: &str) -> Result<Date, NoTime> {
     let parts: Vec<&str> = text.split('-').collect();
     let [year, month, day] = parts.as_slice() else { return Err(NoTime::Unreadable) };
     let year = i16::try_from(number_in(year, 4)?).map_err(|_| NoTime::Unreadable)?;
-    Date::new(year, small_in(month)?, small_in(day)?).map_err(|_| NoTime::Unreadable)
+    let (month, day) = (small_in(month)?, small_in(day)?);
+    is_within("months", month, 1, 12)?;
+    is_within("days", day, 1, 31)?;
+    let first = Date::new(year, month, 1).map_err(|_| NoTime::Unreadable)?;
+    // Every month has 28 days.
+    let ending = if day == 31 { "st" } else { "th" };
+    Date::new(year, month, day)
+        .map_err(|_| NoTime::Impossible(format!("{} has no {day}{ending} day", first.strftime("%B %Y"))))
+}
+
+/// Checks a number of a date or of a time of day.
+fn is_within(what: &str, number: i8, least: i8, most: i8) -> Result<(), NoTime> {
+    if (least..=most).contains(&number) {
+        return Ok(());
+    }
+    Err(NoTime::Impossible(format!("{what} are from {least} to {most}")))
 }
 
 fn weekday(text: &str) -> Option<Weekday> {
@@ -272,6 +293,25 @@ mod tests {
         assert_eq!(parse("in 9999999999 weeks", now(), &berlin()), Err(NoTime::TooFar));
         assert_eq!(parse("in 1000000000 weeks", now(), &berlin()), Err(NoTime::TooFar));
         assert_eq!(parse(&"9".repeat(LONGEST_TEXT + 1), now(), &berlin()), Err(NoTime::TooLong));
+    }
+
+    #[test]
+    fn a_time_that_does_not_exist_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("2026-02-30 09:00", "February 2026 has no 30th day"),
+            ("2026-02-29 09:00", "February 2026 has no 29th day"),
+            ("2026-04-31T09:00", "April 2026 has no 31st day"),
+            ("2026-13-01 09:00", "months are from 1 to 12"),
+            ("2026-11-32 09:00", "days are from 1 to 31"),
+            ("2026-11-00 09:00", "days are from 1 to 31"),
+            ("25:00", "hours are from 0 to 23"),
+            ("tomorrow 9:60", "minutes are from 0 to 59"),
+            ("9:00:60", "seconds are from 0 to 59"),
+        ] {
+            let error = parse(text, now(), &berlin()).unwrap_err().to_string();
+            assert_eq!(error, format!("is no time: {reason}"), "{text}");
+        }
+        assert!(parse("2028-02-29 09:00", now(), &berlin()).is_ok());
     }
 
     #[test]
