@@ -371,7 +371,8 @@ async fn a_command_has_another_name_at_once_where_the_owner_wants_one() {
     hears("!roll").await;
 
     let told = ended(run(&["roll", "throw"]).await, 0).stdout;
-    assert!(told.starts_with("roll of caller goes by the name throw; the running host has"), "{told}");
+    let renamed = "roll of caller goes by the name throw; the names that its author chose do not work meanwhile";
+    assert!(told.starts_with(&format!("{renamed}; the running host has")), "{told}");
     hears("!throw").await;
     hears("!caller.roll").await;
     assert_eq!(ended(run(&[]).await, 0).stdout, "COMMAND  PEOPLE SAY\nroll     throw\n");

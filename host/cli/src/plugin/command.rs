@@ -20,7 +20,7 @@ use crate::target::{self, Target};
 /// The arguments of `parlor plugin command`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A name is 1 to 32 letters, digits, - and _, without the prefix; capitals do not count. If you give a command a name, its author's name stops working, and another plugin may take that name when it starts; PLUGIN.COMMAND always works. A name takes effect at once, on the running plugin. parlor knows the commands of a plugin only while it runs. plugins.toml says who may give a command, and how often: `[plugin.dice.commands.roll]` with `allow`, `person_cooldown`, `room_cooldown` or `off`.\n\nExamples:\n  parlor plugin command dice                 its commands, and what people say\n  parlor plugin command dice roll throw      !throw in the place of !roll\n  parlor plugin command dice --unset roll    !roll again\n\nExit codes: 0 done, or nothing to do, 1 it cannot be called that and nothing has changed, 2 wrong usage"
+    after_help = "A name is 1 to 32 letters, digits, - and _, without the prefix; capitals do not count. If you give a command a name, all names that its author chose stop working, its aliases too, and another plugin may take these when it starts; PLUGIN.COMMAND always works. A name takes effect at once, on the running plugin. parlor knows the commands of a plugin only while it runs. plugins.toml says who may give a command, and how often: `[plugin.dice.commands.roll]` with `allow`, `person_cooldown`, `room_cooldown` or `off`.\n\nExamples:\n  parlor plugin command dice                 its commands, and what people say\n  parlor plugin command dice roll throw      !throw in the place of !roll\n  parlor plugin command dice --unset roll    !roll again\n\nExit codes: 0 done, or nothing to do, 1 it cannot be called that and nothing has changed, 2 wrong usage"
 )]
 pub struct CommandArgs {
     /// The plugin.
@@ -55,8 +55,8 @@ impl CommandArgs {
                 let policy = Policy::load(&config.plugins)?;
                 may_be_called(id, command, name, &running(&config)?, &|other| meets(&policy, id, other))?;
                 let changed = target::admin(&config).name_command(id, command, Some(name))?;
-                let already = if changed { "" } else { " already" };
-                done(&config, id, &format!("{command} of {id} goes by the name {name}{already}"), self.json)
+                let more = if changed { "; the names that its author chose do not work meanwhile" } else { " already" };
+                done(&config, id, &format!("{command} of {id} goes by the name {name}{more}"), self.json)
             }
             (_, _, Some(command)) => {
                 let config = self.target.load_to_write()?;
