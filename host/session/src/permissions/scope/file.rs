@@ -42,7 +42,8 @@ impl FilePattern {
         };
         let (kind, rest) = match kind {
             Some(kind) => (kind, rest.trim()),
-            None => (Kind::All, entry.trim()),
+            None if first.starts_with(|c: char| c.is_ascii_digit()) => (Kind::All, entry.trim()),
+            None => return Err(bad("it begins with neither a media type nor a size")),
         };
         let most = if rest.is_empty() { None } else { Some(parse_size(rest)?) };
         Ok(Self { kind, most })
@@ -134,6 +135,12 @@ mod tests {
         for entry in ["", "image", "*/png", "image/p*", "image/png png", "a b/c"] {
             assert!(FilePattern::parse(entry).is_err(), "{entry:?}");
         }
+        let error = |entry: &str| FilePattern::parse(entry).unwrap_err().to_string();
+        for entry in ["textplain 1 MiB", "image", "MiB 5"] {
+            let reason = format!("{entry:?} is no kind of files (it begins with neither a media type nor a size)");
+            assert!(error(entry).starts_with(&reason), "{}", error(entry));
+        }
+        assert!(error("10 mb").starts_with("\"10 mb\" is no size"), "{}", error("10 mb"));
         assert!(FilePattern::parse("Image/PNG").unwrap().covers("image/png", 1));
         assert!(!FilePattern::parse("image/* 1 KiB").unwrap().covers("image/png", 1_025));
     }

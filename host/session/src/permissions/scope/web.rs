@@ -3,9 +3,13 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use parlor_base::nearest::nearest;
 use parlor_base::web_address::{Server, WebAddress};
 
 use super::error::BadScope;
+
+/// The methods that are common. Servers may have others, such as `PROPFIND`.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// An entry of a scope of servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +42,11 @@ impl WebPattern {
         let (method, rest) = entry.split_once(' ').map_or((None, entry), |(method, rest)| (Some(method), rest));
         if method.is_some_and(|method| !is_method(method)) {
             return Err(bad("before the space, there is no method in capitals".to_owned()));
+        }
+        if let Some(method) = method
+            && let Some(meant) = nearest(method, METHODS).filter(|meant| *meant != method)
+        {
+            return Err(bad(format!("there is no method {method}: did you mean {meant}?")));
         }
         let method = method.map(Box::from);
         if rest == "*" {
@@ -287,6 +296,18 @@ mod tests {
             "https://",
         ] {
             assert!(WebPattern::parse(entry).is_err(), "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn a_method_that_is_a_typo_of_a_common_one_is_refused() {
+        for (written, meant) in [("GOT", "GET"), ("PSOT", "POST"), ("PATH", "PATCH"), ("DELET", "DELETE")] {
+            let error = WebPattern::parse(&format!("{written} http://example.org/a")).unwrap_err().to_string();
+            assert!(error.contains(&format!("there is no method {written}: did you mean {meant}?")), "{error}");
+        }
+        let rare = ["ACL", "COPY", "LINK", "LOCK", "MERGE", "MKCOL", "MOVE", "PROPFIND", "PROPPATCH", "PURGE", "QUERY"];
+        for method in METHODS.into_iter().chain(rare).chain(["REPORT", "SEARCH", "TRACE", "UNLOCK", "UPDATE"]) {
+            assert!(WebPattern::parse(&format!("{method} http://example.org/a")).is_ok(), "{method}");
         }
     }
 
