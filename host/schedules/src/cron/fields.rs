@@ -59,9 +59,11 @@ impl Field {
         }
         let Some((begin, end)) = span.split_once('-') else { return self.number(span).map(drop) };
         match (self.number(begin)?, self.number(end)?) {
-            (Some(from), Some(to)) if from > to && step.is_some() => Err(format!("{span} goes down")),
             (Some(from), Some(to)) if from > to => {
-                Err(format!("{span} goes down; write {}", self.upwards((begin, from), end)))
+                // With a step or a number behind it, two ranges would not mean the same.
+                let is_plain = step.is_none() && which.is_none();
+                let ranges = is_plain.then(|| format!("; write {}", self.upwards((begin, from), end)));
+                Err(format!("{span} goes down{}", ranges.unwrap_or_default()))
             }
             _ => Ok(()),
         }
