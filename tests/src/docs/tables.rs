@@ -226,10 +226,11 @@ pub(super) fn testing() -> String {
         alice sends the form\n  \
           answers alice in the form: 14\n\
         ```\n\n\
-        The default limits apply: 50 messages at once and 10 a second, by the clock of the \
-        test. If a plugin sends more than that, let time pass by `after 10 s`. Only CPU time is measured differently: a \
-        handler that never waits is ended after 10 s of CPU time, on a host after 1 s (`cpu_slice`), and the share \
-        (`cpu_share`) does not matter. `parlor plugin dev` is as strict as an owner.\n\n\
+        The default limits apply: 50 messages at once and 10 a second, by the clock of the test. If a plugin sends more \
+        than that, let time pass by `after 10 s`. The host itself gives each person five answers at once to `!help` and to \
+        wrong commands, and then one in two seconds. Only CPU time is measured differently: a handler that never waits is \
+        ended after 10 s of CPU time, on a host after 1 s (`cpu_slice`), and the share (`cpu_share`) does not \
+        matter. `parlor plugin dev` is as strict as an owner.\n\n\
         With `room garden: alice`, alice is in the room before the plugin's account, which enters it at the log-in. If the \
         plugin itself enters a room, write the people who are there before it above that step. Above a written `start` \
         people may enter, leave and be online before the plugin runs:\n\n\
