@@ -213,3 +213,16 @@ async fn a_name_that_nobody_declares_is_warned_about_with_the_nearest() {
     let about = |name: &str| lines.iter().filter(|line| line.is(WARNING, &[("event", name)])).count();
     assert_eq!((about("mesage"), about("conected"), about("connected")), (1, 1, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_the_manifest_does_not_have_is_warned_about_with_the_nearest() {
+    const UNDECLARED: &str = "plugin listens to a webhook that its plugin.toml does not declare";
+    let host = Plan::offline().three().start().await;
+    for name in ["github", "githb"] {
+        host.listen_with(FULL, json!({ "name": "webhook", "webhook": name })).await;
+    }
+    let line = host.logged(UNDECLARED, &[("plugin", FULL), ("webhook", "githb")]).await;
+    assert!(line.get("nearest").contains("github"), "{line:?}");
+    let lines = crate::trace::with("account", host.name());
+    assert!(!lines.iter().any(|line| line.is(UNDECLARED, &[("webhook", "github")])));
+}

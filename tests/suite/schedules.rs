@@ -96,6 +96,20 @@ async fn a_plugin_has_no_more_schedules_than_its_limit() {
     host.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_due_time_that_no_filter_matches_is_warned_about_with_the_nearest() {
+    let host = Plan::offline().three().start().await;
+    host.listen_with(FULL, json!({ "name": "schedule", "schedule": "standpu" })).await;
+    host.call(FULL, "schedules.at", json!({ "name": "standup", "due": in_seconds(2) })).await.is(true);
+    let unheard = [("plugin", FULL), ("schedule", "standup")];
+    let line = host.logged("a schedule is due that the plugin does not listen to", &unheard).await;
+    assert!(line.get("nearest").contains("standpu"), "{line:?}");
+    // It waits until the plugin listens to it.
+    let right = host.listen_with(FULL, json!({ "name": "schedule", "schedule": "standup" })).await;
+    assert_eq!(host.heard(FULL, right).await["payload"]["schedule"]["name"], "standup");
+    host.stop().await;
+}
+
 /// Row 148. Event schedule: only the plugin that it belongs to is told, under the schedule's name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_due_time_is_told_to_the_plugin_that_set_it() {

@@ -216,6 +216,11 @@ impl Instance {
         true
     }
 
+    /// Returns the names of the webhooks that its manifest declares.
+    pub(crate) fn webhook_names(&self) -> impl Iterator<Item = &str> {
+        self.manifest.webhooks.keys().map(String::as_str)
+    }
+
     /// Returns the CPU time that it may use.
     pub(super) fn allowance(&self) -> Allowance {
         Allowance {

@@ -4,6 +4,7 @@
 //! All lasting state is in the store. A plugin with any number of schedules has one task, which sleeps until the next
 //! one is due. A plugin without schedules has none.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use tokio::sync::{Notify, OwnedMutexGuard};
 
 /// The longest time for which a clock that was set back keeps a schedule silent, so that no due time is told twice.
 const LONGEST_SILENCE: SignedDuration = SignedDuration::from_hours(48);
+/// The most schedules of a plugin that are warned about because no subscription matches them. A plugin may set schedules
+/// of ever new names.
+const MAX_UNHEARD: usize = 64;
 
 /// The state of delivering due times to the plugin.
 #[derive(Default)]
@@ -26,6 +30,8 @@ pub(crate) struct Schedules {
     /// Held by the task that delivers. A version that replaces another one waits for it: otherwise a due time would be
     /// delivered twice. Made when it is first used, since most plugins have no schedules.
     turn: OnceLock<Arc<tokio::sync::Mutex<()>>>,
+    /// The names of schedules that were due while no subscription matched them.
+    unheard: Mutex<BTreeSet<String>>,
 }
 
 /// The task that delivers due times.
@@ -82,6 +88,13 @@ impl Schedules {
         let mut teller = self.teller();
         teller.is_there = teller.changes != changes;
         !teller.is_there
+    }
+
+    /// Notes that this schedule is due and no subscription matches it. Returns whether to warn about it: it is the first
+    /// time, and few others were warned about.
+    pub(crate) fn is_first_unheard(&self, name: &str) -> bool {
+        let mut unheard = self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
+        unheard.len() < MAX_UNHEARD && unheard.insert(name.to_owned())
     }
 
     /// Waits for the turn to tell.
@@ -236,6 +249,16 @@ mod tests {
         assert_eq!(next_at(&stored, 5 * HOUR), Some(5 * HOUR + HOUR / 2));
         stored.timing = StoredTiming::Cron { expression: "?".to_owned(), zone: "UTC".to_owned() };
         assert_eq!(next_at(&stored, 5 * HOUR), None);
+    }
+
+    #[test]
+    fn a_schedule_that_nobody_listens_to_is_warned_about_once() {
+        let schedules = Schedules::default();
+        assert!(schedules.is_first_unheard("standup") && !schedules.is_first_unheard("standup"));
+        assert!(schedules.is_first_unheard("lunch"));
+        assert!(schedules.passed_on().is_first_unheard("standup"), "the next version may have another filter");
+        let warned = (0..2 * MAX_UNHEARD).filter(|number| schedules.is_first_unheard(&number.to_string())).count();
+        assert_eq!(warned, MAX_UNHEARD - 2);
     }
 
     /// A plugin without schedules has no task, and one that sets a schedule while its task ends gets another one.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use jid::BareJid;
+use parlor_base::escape::escape_untrusted;
+use parlor_base::nearest::nearest;
 use parlor_base::permission::Permission;
 use parlor_session::event::Payload;
 use parlor_session::permissions::Target;
@@ -54,7 +56,23 @@ fn subscribe(instance: &Arc<Instance>, event: &str, filter: Option<WitFilter>, o
     if instance.account.heard_of(&name, &instance.plugin) && instance.may_log() {
         instance.account.warn_of(&name, &instance.plugin);
     }
+    if let Some(webhook) = &filter.webhook {
+        warn_of_undeclared(instance, webhook);
+    }
     Ok(router.subscribe(&instance.mailbox, &name, filter, once).0)
+}
+
+/// Warns about a webhook that the plugin's manifest does not have: no request ever comes to it, and those to the declared
+/// webhook wait for a handler.
+fn warn_of_undeclared(instance: &Instance, webhook: &str) {
+    if instance.webhook_names().any(|declared| declared == webhook) || !instance.may_log() {
+        return;
+    }
+    let (nearest, webhook) = (nearest(webhook, instance.webhook_names()), escape_untrusted(webhook, 128));
+    tracing::warn!(
+        plugin = %instance.plugin, account = %instance.account.name, webhook, nearest,
+        "plugin listens to a webhook that its plugin.toml does not declare"
+    );
 }
 
 fn parse_filter(filter: WitFilter) -> Result<Filter, CallError> {

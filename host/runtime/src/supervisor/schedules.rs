@@ -13,6 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use parlor_base::clock::{Clock, ClockJumpDetector};
+use parlor_base::nearest::nearest;
 use parlor_session::DueTime;
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::router::Mail;
@@ -205,8 +206,13 @@ async fn tell_and_note(
 async fn tell(shared: &Shared, row: &StoredSchedule, due: Timestamp) -> Attempt {
     let Some(instance) = running_now(shared) else { return Attempt::Untold };
     // It is safe on disk, so it takes no room that events need which are not.
-    let has_room = instance.mailbox.has_room_for_the_past();
-    let Some(mail) = has_room.then(|| mail(&instance, row, due)).flatten() else { return Attempt::Untold };
+    if !instance.mailbox.has_room_for_the_past() {
+        return Attempt::Untold;
+    }
+    let Some(mail) = mail(&instance, row, due) else {
+        warn_of_unheard(shared, &instance, &row.name);
+        return Attempt::Untold;
+    };
     let outcome = attempt(shared, &instance, mail, row.attempts).await;
     if outcome == Attempt::GivenUp {
         tracing::warn!(
@@ -215,6 +221,20 @@ async fn tell(shared: &Shared, row: &StoredSchedule, due: Timestamp) -> Attempt 
         );
     }
     outcome
+}
+
+/// Warns once about a schedule that is due and that no subscription of the plugin matches: it waits until one does, and a
+/// misspelt filter never does.
+fn warn_of_unheard(shared: &Shared, instance: &Instance, schedule: &str) {
+    if !shared.lasting.schedules.is_first_unheard(schedule) {
+        return;
+    }
+    let filters = instance.account.router.filters(instance.id, "schedule");
+    let nearest = nearest(schedule, filters.iter().filter_map(|(filter, _)| filter.schedule.as_deref()));
+    tracing::warn!(
+        plugin = %shared.admitted.id, account = %shared.account.name, schedule, nearest,
+        "a schedule is due that the plugin does not listen to"
+    );
 }
 
 /// Returns the mail for a due time; `None` if the plugin does not listen for it.
