@@ -93,7 +93,7 @@ pub const STEPS: [Row; 61] = [
 ];
 
 /// The expected actions of the plugin, written indented.
-pub const ACTIONS: [Row; 35] = [
+pub const ACTIONS: [Row; 38] = [
     row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
     row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
@@ -115,6 +115,17 @@ pub const ACTIONS: [Row; 35] = [
     row("keeps", "keeps contact alice \"Alice\"", "the roster changes; removes contact alice"),
     row("subscribe", "subscribe alice", "likewise subscribed, unsubscribe, unsubscribed"),
     row("asks", "asks alice: <query xmlns='jabber:iq:version'>", "it sends an IQ; tells, where it is a set"),
+    row(
+        "answers",
+        "answers alice: <temperature xmlns='urn:example:weather'>7</temperature>",
+        "what alice gets for a request by `xml <iq …>`; nothing behind alice: an empty answer",
+    ),
+    row("refuses", "refuses alice: not-allowed (it can only be read)", "or this error, by the plugin or by the host"),
+    row(
+        "publishes",
+        "publishes urn:example:news at news: <entry xmlns='urn:example:news'/>",
+        "an item at a node of a service; without `at`, of its account",
+    ),
     row("requests", "requests GET https://api.example.org/x", "it asks a server of the web"),
     row("requests", "requests POST https://api.example.org/x: {\"a\":1}", "with what it sends"),
     row("answers", "answers github 200: {\"type\":1}", "it answers a request to its webhook, in the mode `answer`"),

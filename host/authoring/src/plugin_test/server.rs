@@ -18,6 +18,7 @@ mod rooms;
 mod said;
 mod sealed;
 mod words;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,7 +34,6 @@ use parlor_stanza::encode::{element, encode};
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::types::{Message, MessageKind, Offers, Outgoing};
 use parlor_xmpp::{LinkEvent, LocalServer, too_old};
-use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
 use self::archive::Archive;
@@ -102,6 +102,8 @@ struct Server {
     answers: BTreeMap<(BareJid, String, String), Element>,
     /// The forms of commands that people have before them.
     people: filling::People,
+    /// The requests that the test has written out.
+    written: written::Requests,
     /// The number of ids assigned so far.
     numbered: u64,
 }
@@ -130,6 +132,7 @@ impl MockServer {
             archive: Some(Archive::default()),
             answers: BTreeMap::new(),
             people: filling::People::default(),
+            written: written::Requests::default(),
             numbered: 0,
         })))
     }
@@ -166,23 +169,6 @@ impl MockServer {
             server.told.add(said, ids);
         }
         Ok(known)
-    }
-
-    /// Sends a stanza as it is written.
-    pub fn bring_xml(&self, xml: &str) -> Result<(), Impossible> {
-        let mut element = Element::from_reader_with_prefixes(xml.as_bytes(), ns::JABBER_CLIENT.to_owned())
-            .map_err(|error| Impossible(format!("that is no stanza: {error}")))?;
-        let stanza = Stanza::try_from(element.clone());
-        let stanza = stanza.map_err(|error| Impossible(format!("that is no stanza: {error}")))?;
-        let mut guard = self.server();
-        let server = &mut *guard;
-        if let (Stanza::Message(message), Some(archive)) = (&stanza, &mut server.archive)
-            && let Some(id) = archive.put_written(message, &server.own, server.clock.now())
-        {
-            element.append_child(words::numbered(&server.own.to_bare(), &id));
-        }
-        server.bring(element);
-        Ok(())
     }
 
     /// Makes somebody a contact of the account, with a subscription both ways.
@@ -424,7 +410,7 @@ impl Server {
     /// Handles a stanza of the account that has arrived.
     fn hear(&mut self, stanza: Stanza, of_a_plugin: bool) {
         let mut number = None;
-        if let Some(shown) = self.form_answer(&stanza) {
+        if let Some(shown) = self.form_answer(&stanza).or_else(|| self.written_answer(&stanza)) {
             self.witness(shown);
         }
         if let Some(mut action) = action::of(&stanza, of_a_plugin, &self.own, self.clock.now()) {
@@ -461,26 +447,6 @@ mod tests {
     use parlor_stanza::types::Ask;
 
     use super::*;
-
-    /// The account announces that it assigns ids to archived messages (XEP-0359, section 4).
-    #[test]
-    fn a_message_that_is_written_out_has_the_number_that_it_has_in_the_archive() {
-        let own = FullJid::new("bot@example.org/here").unwrap();
-        let server = MockServer::new(own, Clock::Machine, |_| {});
-        for (xml, id) in [
-            ("<message from='bob@example.org/home' type='chat'><body>hi</body></message>", Some("archive-1")),
-            ("<message from='bob@example.org/home' type='chat'><subject>hi</subject></message>", None),
-            ("<message from='bob@example.org/home'><body>hi</body></message>", Some("archive-2")),
-            ("<message from='garden@rooms.example.org/bob' type='groupchat'><body>hi</body></message>", None),
-        ] {
-            server.bring_xml(xml).unwrap();
-            let coming = server.server().coming.pop_front();
-            let Some(Coming::Stanza(element)) = &coming else { panic!("{coming:?}") };
-            let numbered = element.get_child("stanza-id", ns::SID);
-            assert_eq!(numbered.and_then(|numbered| numbered.attr("id")), id, "{xml}");
-            assert_eq!(numbered.and_then(|numbered| numbered.attr("by")), id.map(|_| "bot@example.org"));
-        }
-    }
 
     #[test]
     fn what_the_host_asks_is_no_action_although_somebody_listens_to_what_leaves() {

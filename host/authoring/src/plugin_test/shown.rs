@@ -108,19 +108,21 @@ impl Shown {
             }
             Action::Room { room, what } => format!("{what} {}", short(&room.clone().into())),
             Action::Requested { method, url, body } => {
-                let body =
-                    if body.is_empty() { String::new() } else { format!(": {}", escape_untrusted(body, LONGEST)) };
-                format!("requests {method} {}{body}", escape_untrusted(url, LONGEST))
+                format!("requests {method} {}{}", escape_untrusted(url, LONGEST), written(Some(body)))
             }
-            Action::Answered { webhook, status, body } => {
-                let body =
-                    if body.is_empty() { String::new() } else { format!(": {}", escape_untrusted(body, LONGEST)) };
-                format!("answers {webhook} {status}{body}")
-            }
+            Action::Answered { webhook, status, body } => format!("answers {webhook} {status}{}", written(Some(body))),
             Action::Form { to, shows } => form(&short(to), shows),
             Action::Asked { to, set, name, namespace } => {
-                let to = to.as_ref().map_or_else(|| "the server".to_owned(), short);
+                let to = somebody(to.as_ref());
                 format!("{} {to}: <{name} xmlns='{namespace}'>", if *set { "tells" } else { "asks" })
+            }
+            Action::Replied { to, payload } => {
+                format!("answers {}{}", somebody(to.as_ref()), written(payload.as_deref()))
+            }
+            Action::Refused { to, condition, text } => refusal(&somebody(to.as_ref()), condition, text.as_deref()),
+            Action::Published { at, node, item } => {
+                let at = at.as_ref().map(|at| format!(" at {}", short(at))).unwrap_or_default();
+                format!("publishes {}{at}{}", escape_untrusted(node, LONGEST), written(Some(item)))
             }
         }
     }
@@ -167,6 +169,25 @@ impl Shown {
         let cut: String = first.chars().take(GIST).collect();
         format!("\"{cut}{}\"", if cut.len() < body.len() { "…" } else { "" })
     }
+}
+
+/// Returns the short name of an address; without one, it is the account's server.
+fn somebody(jid: Option<&Jid>) -> String {
+    jid.map_or_else(|| "the server".to_owned(), short)
+}
+
+/// Formats what was written into a request or an answer, if anything was, behind a colon.
+fn written(text: Option<&str>) -> String {
+    match text {
+        None | Some("") => String::new(),
+        Some(text) => format!(": {}", escape_untrusted(text, LONGEST)),
+    }
+}
+
+/// Formats the refusal of a request.
+fn refusal(to: &str, condition: &str, text: Option<&str>) -> String {
+    let text = text.map(|text| format!(" ({})", escape_untrusted(text, LONGEST))).unwrap_or_default();
+    format!("refuses {to}: {condition}{text}")
 }
 
 /// Formats what a form shows to somebody.

@@ -3,6 +3,7 @@
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
+use parlor_session::permissions::nodes::reserved_node;
 use parlor_stanza::decode;
 use parlor_stanza::encode::{MODERATE, MUC_ADMIN, MUC_OWNER};
 use parlor_stanza::types::{BLOCKING, Message, VOICE};
@@ -50,6 +51,12 @@ pub enum Action {
     Answered { webhook: String, status: u16, body: String },
     /// It answered a step of a form (XEP-0050).
     Form { to: Jid, shows: FormShown },
+    /// It answered a request (IQ) that the test wrote out; without a payload, it only confirmed it.
+    Replied { to: Option<Jid>, payload: Option<String> },
+    /// It refused one.
+    Refused { to: Option<Jid>, condition: String, text: Option<String> },
+    /// It published an item at a node, of its own account unless a service is named.
+    Published { at: Option<Jid>, node: String, item: String },
     /// It sent a request.
     Asked { to: Option<Jid>, set: bool, name: String, namespace: String },
 }
@@ -123,7 +130,8 @@ pub(super) fn of(stanza: &Stanza, of_a_plugin: bool, own: &FullJid, now: Timesta
             Some(Action::Status { show, text: presence.statuses.values().next().cloned().unwrap_or_default() })
         }
         Stanza::Iq(Iq::Set { to, payload, .. }) => {
-            set(to.as_ref(), payload).or_else(|| of_a_plugin.then(|| asked(to.as_ref(), true, payload)))
+            let action = published(to.as_ref(), payload, own).or_else(|| set(to.as_ref(), payload));
+            action.or_else(|| of_a_plugin.then(|| asked(to.as_ref(), true, payload)))
         }
         Stanza::Iq(Iq::Get { to, payload, .. }) => of_a_plugin.then(|| asked(to.as_ref(), false, payload)),
         Stanza::Iq(_) => None,
@@ -154,6 +162,15 @@ fn voice(payload: &Element, to: &Jid) -> Option<Action> {
 
 fn reason(element: &Element) -> Option<String> {
     element.children().find(|child| child.name() == "reason").map(Element::text).filter(|text| !text.is_empty())
+}
+
+/// Returns the item that a plugin published. The host itself publishes at nodes that are reserved for it, such as that of
+/// bookmarks.
+fn published(to: Option<&Jid>, payload: &Element, own: &FullJid) -> Option<Action> {
+    let publish = payload.get_child("publish", ns::PUBSUB).filter(|_| payload.is("pubsub", ns::PUBSUB))?;
+    let node = publish.attr("node").filter(|node| reserved_node(node).is_none())?.to_owned();
+    let item = publish.get_child("item", ns::PUBSUB)?.children().next().map(String::from).unwrap_or_default();
+    Some(Action::Published { at: to.filter(|to| **to != own.to_bare()).cloned(), node, item })
 }
 
 fn set(to: Option<&Jid>, payload: &Element) -> Option<Action> {
