@@ -93,7 +93,7 @@ pub const STEPS: [Row; 61] = [
 ];
 
 /// The expected actions of the plugin, written indented.
-pub const ACTIONS: [Row; 38] = [
+pub const ACTIONS: [Row; 39] = [
     row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
     row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
@@ -127,6 +127,11 @@ pub const ACTIONS: [Row; 38] = [
         "an item at a node of a service; without `at`, of its account",
     ),
     row("requests", "requests GET https://api.example.org/x", "it asks a server of the web"),
+    row(
+        "requests",
+        "requests GET https://api.example.org/x with authorization: \"Bearer {{api_key}}\"",
+        "and the headers in which it wants credentials",
+    ),
     row("requests", "requests POST https://api.example.org/x: {\"a\":1}", "with what it sends"),
     row("answers", "answers github 200: {\"type\":1}", "it answers a request to its webhook, in the mode `answer`"),
     row(

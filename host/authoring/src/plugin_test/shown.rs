@@ -107,8 +107,9 @@ impl Shown {
                 format!("{} {}", if *ends { "unblocks" } else { "blocks" }, short_text(jid))
             }
             Action::Room { room, what } => format!("{what} {}", short(&room.clone().into())),
-            Action::Requested { method, url, body } => {
-                format!("requests {method} {}{}", escape_untrusted(url, LONGEST), written(Some(body)))
+            Action::Requested { method, url, headers, body } => {
+                let url = escape_untrusted(url, LONGEST);
+                format!("requests {method} {url}{}{}", with_headers(headers), written(Some(body)))
             }
             Action::Answered { webhook, status, body } => format!("answers {webhook} {status}{}", written(Some(body))),
             Action::Form { to, shows } => form(&short(to), shows),
@@ -184,6 +185,18 @@ fn written(text: Option<&str>) -> String {
     }
 }
 
+/// Formats the headers of a request over the web as the steps of a test have them: values of several words stand in quotes.
+fn with_headers(headers: &[(String, String)]) -> String {
+    let header = |(name, value): &(String, String)| {
+        let value = escape_untrusted(value, LONGEST);
+        if value.contains([' ', ',', ':']) { format!("{name}: \"{value}\"") } else { format!("{name}: {value}") }
+    };
+    match headers {
+        [] => String::new(),
+        some => format!(" with {}", some.iter().map(header).collect::<Vec<_>>().join(", ")),
+    }
+}
+
 /// Formats the refusal of a request.
 fn refusal(to: &str, condition: &str, text: Option<&str>) -> String {
     let text = text.map(|text| format!(" ({})", escape_untrusted(text, LONGEST))).unwrap_or_default();
@@ -236,6 +249,21 @@ mod tests {
         assert_eq!(form("alice", &note(true, false)), "answers alice in the form: 5");
         assert_eq!(form("alice", &note(true, true)), "fails in the form of alice: 5");
         assert_eq!(form("alice", &note(false, false)), "goes on in the form of alice: 5");
+    }
+
+    #[test]
+    fn a_request_over_the_web_is_shown_with_the_headers_for_credentials() {
+        let shown = |headers: &[(&str, &str)], body: &str| {
+            let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let (method, url) = ("POST".to_owned(), "https://api.example.org/x".to_owned());
+            Shown::default().lines(&Happened::Did(Action::Requested { method, url, headers, body: body.to_owned() }))
+        };
+        assert_eq!(shown(&[], ""), ["requests POST https://api.example.org/x"]);
+        let bearer = ("authorization", "Bearer {{api_key}}");
+        assert_eq!(
+            shown(&[bearer, ("x-key", "{{api_key}}")], "tea"),
+            [r#"requests POST https://api.example.org/x with authorization: "Bearer {{api_key}}", x-key: {{api_key}}: tea"#]
+        );
     }
 
     #[test]

@@ -33,11 +33,11 @@ impl Web {
     /// Answers the requests of an account's plugin, and notes each.
     pub(super) fn serve(&self, account: &Shared, notes: &Notes) {
         let (web, notes) = (self.clone(), notes.clone());
-        account.web_script.set(move |WebRequest { method, url, body }| {
+        account.web_script.set(move |WebRequest { method, url, headers, body }| {
             let (method, url) = (method.to_owned(), url.to_owned());
             let answer = web.answers().get(&(method.clone(), url.clone())).cloned();
-            let body = String::from_utf8_lossy(body).into_owned();
-            notes.put(Happened::Did(Action::Requested { method, url, body }));
+            let (headers, body) = (headers.to_vec(), String::from_utf8_lossy(body).into_owned());
+            notes.put(Happened::Did(Action::Requested { method, url, headers, body }));
             answer
         });
     }

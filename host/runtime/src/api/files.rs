@@ -276,7 +276,7 @@ impl Scripted {
 
     /// Shows the upload to the test. If that does not say what the server answers, it stores the file.
     fn stored(self, instance: &Instance) -> Result<File, CallError> {
-        let asked = WebRequest { method: "PUT", url: &self.file.url, body: &self.body };
+        let asked = WebRequest { method: "PUT", url: &self.file.url, headers: &[], body: &self.body };
         let answered = instance.account.web_script.get().and_then(|answer| answer(asked));
         stored(answered.map_or(201, |answer| answer.status), self.file)
     }
@@ -309,7 +309,7 @@ async fn open<T: Send + 'static>(accessor: &Accessor<T, Grouping>, url: &str) ->
     if let Some(answer) = instance.account.web_script.get() {
         // A test's script contains the decrypted file.
         let url = if key.is_some() { to.as_str() } else { url };
-        let Some(answer) = answer(WebRequest { method: "GET", url, body: &[] }) else {
+        let Some(answer) = answer(WebRequest { method: "GET", url, headers: &[], body: &[] }) else {
             return Err(CallError::Unreachable(format!("nobody answers GET {url} in this test")));
         };
         served(answer.status)?;

@@ -45,8 +45,8 @@ pub enum Action {
     Blocked { jid: String, ends: bool },
     /// It configured or destroyed a room.
     Room { room: BareJid, what: &'static str },
-    /// A plugin made a request over the web.
-    Requested { method: String, url: String, body: String },
+    /// A plugin made a request over the web, with these headers for credentials.
+    Requested { method: String, url: String, headers: Vec<(String, String)>, body: String },
     /// A request to a webhook of the plugin was answered.
     Answered { webhook: String, status: u16, body: String },
     /// It answered a step of a form (XEP-0050).

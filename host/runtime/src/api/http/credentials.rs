@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jid::BareJid;
 use memchr::{memchr_iter, memmem};
+use parlor_base::escape::escape_untrusted;
 use parlor_base::permission::Permission;
 use parlor_base::web_address::{WebAddress, encoded};
 use parlor_plugins::setting::SettingKind;
@@ -123,6 +124,31 @@ impl Credentials {
                 .with_query(&String::from_utf8_lossy(&filled))
                 .map_err(|error| CallError::invalid("request.url", error.to_string())),
         }
+    }
+
+    /// Warns about a place for a credential, in the query or in a header, that is none of these: the server gets the name
+    /// itself.
+    pub(super) fn warn_of_others<'a>(&self, instance: &Instance, url: &'a str, headers: impl Iterator<Item = &'a str>) {
+        let query = url.split_once('?').map_or("", |(_, query)| query);
+        let Some(credential) = std::iter::once(query).chain(headers).find_map(|text| self.other(text)) else { return };
+        if !instance.may_log() {
+            return;
+        }
+        let is_credential = |name: &&str| matches!(instance.settings.kind(name), Some(SettingKind::Credential(_)));
+        let nearest = instance.settings.nearest(credential).filter(is_credential);
+        let credential = escape_untrusted(credential, 128);
+        tracing::warn!(
+            plugin = %instance.plugin, account = %instance.account.name, credential, nearest,
+            "a request has a place for a credential that it does not name"
+        );
+    }
+
+    /// Returns the first name in `{{` and `}}` that is none of theirs. A text with other characters between them is no name.
+    pub(super) fn other<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let is_part = |letter: u8| letter.is_ascii_alphanumeric() || letter == b'_' || letter == b'-';
+        let is_name = |name: &&str| !name.is_empty() && name.bytes().all(is_part);
+        let places = text.split("{{").skip(1).filter_map(|rest| rest.split_once("}}")).map(|(name, _)| name);
+        places.filter(is_name).find(|name| self.used.iter().all(|one| one.name != **name))
     }
 
     /// Returns a credential whose name occurs in a part of a body. Names there are not replaced: the server would get the name

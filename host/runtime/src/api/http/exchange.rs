@@ -12,7 +12,7 @@ use wasmtime::component::Accessor;
 
 use super::credentials::Credentials;
 use super::parts::{Incoming, Sending, checked_part};
-use super::script::scripted_headers;
+use super::script::{scripted_headers, with_places};
 use super::{
     Kept, Prepared, caller, failed, filled_body, pace_bytes, prepare, readable, room_of_caller, shown_headers, size,
 };
@@ -40,7 +40,7 @@ enum State {
     /// It is sent, and was not answered.
     Sent(Sending),
     /// It is collected for a test, which answers it.
-    Scripted { method: String, url: String, body: Vec<u8> },
+    Scripted { method: String, url: String, headers: Vec<(String, String)>, body: Vec<u8> },
     /// It was answered.
     Answered(Box<Incoming>),
     /// Its answer failed, or was read to the end.
@@ -65,7 +65,8 @@ pub(super) async fn open<T: Send + 'static>(
     // A body that is read in parts takes no memory.
     (sent.patience, sent.most) = (patience, u64::MAX);
     let state = if instance.account.web_script.get().is_some() {
-        State::Scripted { method: request.method, url: request.url, body: body.unwrap_or_default() }
+        let headers = with_places(&request.headers);
+        State::Scripted { method: request.method, url: request.url, headers, body: body.unwrap_or_default() }
     } else {
         let body = body.map(|body| filled_body(&credentials, body)).transpose()?.map(|(body, _)| body);
         pace_bytes(&instance, body.as_ref().map_or(0, Vec::len)).await?;
@@ -203,8 +204,8 @@ async fn answered(instance: &Arc<Instance>, exchange: &mut Exchange) -> Option<R
                 Ok(head)
             }))
         }
-        State::Scripted { method, url, body } => {
-            let asked = WebRequest { method: &method, url: &url, body: &body };
+        State::Scripted { method, url, headers, body } => {
+            let asked = WebRequest { method: &method, url: &url, headers: &headers, body: &body };
             let answered = instance.account.web_script.get().and_then(|answer| answer(asked));
             let Some(WebAnswer { status, headers, body }) = answered else {
                 return Some(Err(CallError::Unreachable(format!("nobody answers {method} {url} in this test"))));

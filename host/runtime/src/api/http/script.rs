@@ -18,8 +18,9 @@ pub(super) fn scripted(
     sent: &mut HeaderMap,
 ) -> Result<Response, CallError> {
     let (mut url, most) = (request.url.clone(), request.follow);
+    let mut shown = with_places(&request.headers);
     for redirects in 0..=most {
-        let answered = script(WebRequest { method: method.as_str(), url: &url, body: &body });
+        let answered = script(WebRequest { method: method.as_str(), url: &url, headers: &shown, body: &body });
         let Some(WebAnswer { status, headers, body: answer }) = answered else {
             return Err(CallError::Unreachable(format!("nobody answers {method} {url} in this test")));
         };
@@ -36,9 +37,18 @@ pub(super) fn scripted(
         }
         let keeps_body = !body.is_empty();
         hops.allow(&mut Hop { status, method: &method, to: &next, keeps_body, headers: &mut *sent })?;
+        // Those that must not go to the next server were taken away.
+        shown.retain(|(name, _)| sent.contains_key(name.as_str()));
         (url, to) = (next.as_str().to_owned(), next);
     }
     Err(failed(hops.instance, &WebError::TooManyRedirects(most)))
+}
+
+/// Returns the headers of a request that have places for credentials, as the plugin wrote them. A misspelt place is shown
+/// as well.
+pub(super) fn with_places(headers: &[Header]) -> Vec<(String, String)> {
+    let with_place = headers.iter().filter(|header| header.value.contains("{{"));
+    with_place.map(|header| (header.name.to_ascii_lowercase(), header.value.clone())).collect()
 }
 
 pub(super) fn scripted_headers(headers: Vec<(String, String)>) -> Vec<Header> {

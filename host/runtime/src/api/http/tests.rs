@@ -4,6 +4,7 @@ use parlor_base::permission::ScopeKind;
 use parlor_session::permissions::Scope;
 
 use super::credentials::{Credential, Credentials};
+use crate::bindings::parlor::plugin::http::Header;
 use crate::settings::Hidden;
 
 const TOKEN: &str = "s3cr3t/+token";
@@ -25,6 +26,29 @@ fn a_credential_stands_where_its_name_stood_and_is_not_looked_through_itself() {
     let with = token().fill_query(&to("https://example.org/{{token}}?key={{token}}&b=c")).unwrap();
     assert_eq!(with.as_str(), "https://example.org/%7B%7Btoken%7D%7D?key=s3cr3t%2F%2Btoken&b=c");
     assert_eq!(token().fill_query(&to("https://example.org/a?b")).unwrap(), to("https://example.org/a?b"));
+}
+
+#[test]
+fn a_place_for_a_credential_that_the_request_does_not_name_is_found() {
+    let token = token();
+    for (text, expected) in [
+        ("Bearer {{token}}", None),
+        ("Bearer {{tokne}}", Some("tokne")),
+        ("{{token}} {{api_key}} {{other}}", Some("api_key")),
+        ("a={{}}&b={{a b}}&c={{token", None),
+        ("{token} token}}", None),
+        ("", None),
+    ] {
+        assert_eq!(token.other(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_test_is_shown_the_headers_with_places_for_credentials_and_no_others() {
+    let header = |name: &str, value: &str| Header { name: name.to_owned(), value: value.to_owned() };
+    let headers = [header("Authorization", "Bearer {{token}}"), header("Accept", "*/*"), header("X-Key", "{{tokne}}")];
+    let shown = [("authorization", "Bearer {{token}}"), ("x-key", "{{tokne}}")];
+    assert_eq!(super::script::with_places(&headers), shown.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
 /// The host finds a credential in an answer only as a whole.
