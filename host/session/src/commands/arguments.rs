@@ -6,7 +6,7 @@ use parlor_base::nearest::nearest;
 use parlor_stanza::types::LONGEST_VALUE;
 
 use super::declaration::Parameter;
-use super::kinds::{Kind, Named, Unfit, echo};
+use super::kinds::{Kind, Named, Unfit, echo, flag};
 use super::words::{SMART, first};
 use crate::command_names::folded;
 use crate::records::command_value::CommandValue;
@@ -127,15 +127,10 @@ pub(super) fn read_fields(parameters: &[Parameter], fields: &BTreeMap<String, St
             continue;
         };
         reader.found[place] = Some(match parameter.kind {
-            // XEP-0004, section 3.3.
-            Kind::Flag => CommandValue::Flag(match text {
-                "1" | "true" => true,
-                "0" | "false" => false,
-                _ => {
-                    let (label, word) = (parameter.label(), echo(text));
-                    return Err(Misfit::Unfit { label, word, may_be: "1 or 0".to_owned() });
-                }
-            }),
+            Kind::Flag => CommandValue::Flag(flag(text).ok_or_else(|| {
+                let (label, word) = (parameter.label(), echo(text));
+                Misfit::Unfit { label, word, may_be: "yes or no".to_owned() }
+            })?),
             _ => reader.value(parameter, text)?,
         });
     }

@@ -8,7 +8,7 @@ use parlor_stanza::decode::filled_in;
 use parlor_stanza::types::{AdHocField, Message};
 
 use super::declaration::Parameter;
-use super::kinds::Kind;
+use super::kinds::{Kind, flag};
 use crate::records::command_value::CommandValue;
 
 /// A page of a form: some of the arguments, in their order.
@@ -69,13 +69,20 @@ fn field(one: &Parameter, given: &BTreeMap<String, String>) -> AdHocField {
     };
     let is_plain = matches!(one.kind, Kind::Text | Kind::Flag | Kind::Rest);
     let about = if is_plain { String::new() } else { one.kind.may_be() };
+    let mut value = given.get(&one.name).cloned().or(default);
+    // Clients know no other values (XEP-0004, section 3.3).
+    if one.kind == Kind::Flag
+        && let Some(is_set) = value.as_deref().and_then(flag)
+    {
+        value = Some(if is_set { "1" } else { "0" }.to_owned());
+    }
     AdHocField {
         var: one.name.clone(),
         kind,
         label: if one.help.is_empty() { one.name.clone() } else { one.help.clone() },
         about,
         required: !one.is_optional,
-        value: given.get(&one.name).cloned().or(default),
+        value,
         options,
     }
 }
@@ -86,7 +93,7 @@ pub(super) fn line(parameters: &[Parameter], given: &BTreeMap<String, String>) -
     for one in parameters {
         let Some(text) = given.get(&one.name).map(|text| text.trim()).filter(|text| !text.is_empty()) else { continue };
         match one.kind {
-            Kind::Flag if matches!(text, "1" | "true") => words.push(one.label()),
+            Kind::Flag if flag(text) == Some(true) => words.push(one.label()),
             Kind::Flag => {}
             // Otherwise the rest would be read as the name of an argument.
             Kind::Rest if is_dashed(text) => rest = Some(format!("-- {text}")),

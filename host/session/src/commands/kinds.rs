@@ -54,6 +54,15 @@ pub(super) enum Unfit {
     Hidden,
 }
 
+/// Reads a flag in a form, as clients write it (XEP-0004, section 3.3) or as people do.
+pub(super) fn flag(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" => Some(true),
+        "0" | "false" | "no" => Some(false),
+        _ => None,
+    }
+}
+
 impl Kind {
     /// Reads a value. `occupant` resolves a nickname.
     pub(super) fn read(&self, text: &str, occupant: &dyn Fn(&str) -> Named) -> Result<CommandValue, Unfit> {

@@ -142,6 +142,22 @@ fn a_form_is_made_of_the_arguments_and_its_values_are_read_as_those_in_a_chat() 
     assert_eq!(again, Reply::RefuseAdHoc(AdHocRefusal::BadSession));
 }
 
+#[test]
+fn a_flag_in_a_form_may_be_a_word_and_clients_get_it_back_as_a_boolean() {
+    let mut test = with_commands();
+    for (written, again, value) in [("yes", "1", true), ("NO", "0", false), ("true", "1", true), ("0", "0", false)] {
+        let (session, _) = test.form(ROMEO_HOME, "dice.roll");
+        let go_on = format!("sessionid='{session}' action='complete'");
+        let wrong = stage(test.step(ROMEO_HOME, "dice.roll", &go_on, &[("count", "7"), ("secret", written)]));
+        let AdHocStage::Fill { fields, .. } = wrong else { panic!("{wrong:?}") };
+        assert_eq!(fields[2].value.as_deref(), Some(again), "{written}");
+        let done = stage(test.step(ROMEO_HOME, "dice.roll", &go_on, &[("count", "3"), ("secret", written)]));
+        assert!(matches!(done, AdHocStage::Done { failed: false, .. }), "{done:?}");
+        let Payload::Command { values, .. } = test.last("command") else { panic!() };
+        assert_eq!(values.last(), Some(&("secret".to_owned(), CommandValue::Flag(value))), "{written}");
+    }
+}
+
 /// Row 151.
 #[test]
 fn a_form_of_another_client_is_refused_and_one_may_be_cancelled() {
@@ -209,8 +225,8 @@ fn a_value_that_is_too_long_is_refused_and_clients_may_send_fields_of_their_own(
     assert!(matches!(third, AdHocStage::Fill { step: FormStep { number: 3, .. }, .. }), "{third:?}");
     let flag = stage(test.step(ROMEO_HOME, "polls.ask", &go_on, &[("secret", "maybe")]));
     let AdHocStage::Fill { wrong: Some(wrong), .. } = flag else { panic!("{flag:?}") };
-    assert_eq!(wrong, "--secret: `maybe` is not 1 or 0.");
-    let done = stage(test.step(ROMEO_HOME, "polls.ask", &go_on, &[("secret", "false")]));
+    assert_eq!(wrong, "--secret: `maybe` is not yes or no.");
+    let done = stage(test.step(ROMEO_HOME, "polls.ask", &go_on, &[("secret", "No")]));
     assert!(matches!(done, AdHocStage::Done { failed: false, .. }), "{done:?}");
     let Payload::Command { values, .. } = test.last("command") else { panic!() };
     let expected = [
