@@ -612,10 +612,14 @@ async fn a_hook_is_tried_with_the_plugins_beside_it() {
         ended(&finished, 1);
         assert!(finished.stdout.contains(why), "{finished:?}");
     }
-    folder.write("tests/own.chat", "== it is not there\nbeside nosuch.wasm\nstart\n").unwrap();
+    let others = "== it is not there\nbeside nosuch.wasm\nstart\n== it is no plugin\nbeside text.wasm\nstart\n";
+    folder.write("text.wasm", "no component").unwrap();
+    folder.write("tests/own.chat", format!("{others}== without it\nset chat = true\nroom garden\nstart\n")).unwrap();
     let finished = tried(&folder, &[]).await;
     ended(&finished, 1);
-    assert!(finished.stderr.contains("nosuch.wasm: name the folder or the file of a plugin"), "{finished:?}");
+    assert!(finished.stdout.contains("nosuch.wasm: name the folder or the file of a plugin"), "{finished:?}");
+    assert!(finished.stdout.contains("text.wasm: "), "{finished:?}");
+    assert!(finished.stdout.ends_with("1 passed, 2 failed\n"), "{finished:?}");
 }
 
 #[tokio::test]

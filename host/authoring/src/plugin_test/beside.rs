@@ -27,6 +27,7 @@ impl Beside {
         let Some(player) = tried.beside(named) else {
             return Err("only a file of tests can name a plugin beside this one, for `parlor plugin test`".to_owned());
         };
+        let player = player.as_ref().map_err(Clone::clone)?;
         let id = player.id();
         if self.all(tried).any(|known| known.id() == id) {
             return Err(format!("{named} is a plugin {id}, and there is one of that name in this test already"));

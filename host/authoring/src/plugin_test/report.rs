@@ -82,6 +82,12 @@ impl Reported {
     }
 }
 
+/// Returns whether an expected line ends as a pattern does, but without the space before the mark: it is compared as it
+/// stands.
+fn lacks_space(line: &str) -> bool {
+    line.strip_suffix("(glob)").is_some_and(|pattern| !pattern.ends_with(' ') && pattern.contains(['*', '?']))
+}
+
 /// Describes a failed test for people: its place, the events, and the differences.
 pub fn show(file: &str, script: &Script, outcome: &Outcome, told: &mut Reported) -> String {
     let mut text = format!("FAILED {file}:{}: {}\n", outcome.line, outcome.name);
@@ -100,13 +106,18 @@ pub fn show(file: &str, script: &Script, outcome: &Outcome, told: &mut Reported)
         };
         // Writing into a String cannot fail.
         let _ = writeln!(text, "{number}   {step}");
-        for line in compare(seen) {
+        let lines = compare(seen);
+        let is_literal = lines.iter().any(|line| matches!(line, Line::Missing(line) if lacks_space(line)));
+        for line in lines {
             // The stack trace is shown below, with the asides.
             let _ = match line {
                 Line::Same(_, lines) => lines.iter().try_for_each(|line| writeln!(text, "          {}", held(line))),
                 Line::Missing(line) => writeln!(text, "      -   {line}"),
                 Line::Unexpected(line) => writeln!(text, "      +   {}", held(line)),
             };
+        }
+        if is_literal {
+            text += "      !   `*` and `?` stand for themselves: write a space before `(glob)`\n";
         }
     }
     for (line, why) in &outcome.trouble {
@@ -209,6 +220,22 @@ mod tests {
             same(4, 4..6),
         ];
         assert_eq!(compare(&seen), expected);
+    }
+
+    #[test]
+    fn a_pattern_without_a_space_before_its_mark_is_said_to_be_none() {
+        let script = Script::parse("== one\nalice: a\n");
+        let hint = "write a space before `(glob)`";
+        for (expected, actual, is_said) in [
+            ("to alice: * dice*(glob)", "to alice: 2 dice", true),
+            ("to alice: * dice* (glob)", "to alice: 2 cards", false),
+            ("to alice: f(glob)", "to alice: g", false),
+            ("to alice: f*(glob)", "to alice: f*(glob)", false),
+        ] {
+            let failed = outcome(vec![seen(2, &[expected], &[actual])]);
+            let shown = show("a", &script, &failed, &mut Reported::default());
+            assert_eq!(shown.contains(hint), is_said, "{shown}");
+        }
     }
 
     #[test]

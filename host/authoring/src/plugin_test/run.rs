@@ -220,6 +220,7 @@ impl TestRun<'_> {
                 settled(&stage).await;
                 self.look(step, true);
             }
+            self.outcome.asides.extend(stage.hint(&step.act).map(|text| Aside { line: step.line, text }));
             if let Err(why) = stage.act(&step.act, &mut self.shown).await {
                 self.outcome.trouble = vec![(step.line, why)];
                 break;

@@ -1,5 +1,7 @@
 //! The environment of a plugin test: an account with a mock server in the process, and one plugin instance.
 
+mod forms;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -47,8 +49,8 @@ pub struct Player {
     engine: Arc<Engine>,
     compiled: Arc<Compiled>,
     examined: Arc<Examined>,
-    /// The other plugins that its tests name, by the words of those lines.
-    beside: Arc<BTreeMap<String, Self>>,
+    /// The other plugins that its tests name, by the words of those lines, or why there is none.
+    beside: Arc<BTreeMap<String, Result<Self, String>>>,
 }
 
 impl Player {
@@ -61,8 +63,7 @@ impl Player {
             anyhow::bail!("{}: it calls {call}, and plugin.toml does not ask for {permission}", path.escaped());
         }
         let (compiled, _) = engine.compile(examined.digest, bytes, examined.needs).await?;
-        let beside = Arc::default();
-        Ok(Self { engine: Arc::clone(engine), compiled, examined: Arc::new(examined), beside })
+        Ok(Self { engine: Arc::clone(engine), compiled, examined: Arc::new(examined), beside: Arc::default() })
     }
 
     /// Returns what the examination found in the plugin's file.
@@ -77,12 +78,12 @@ impl Player {
 
     /// Returns the same with the other plugins that its tests name, by the words of those lines.
     #[must_use]
-    pub fn with_beside(self, beside: BTreeMap<String, Self>) -> Self {
+    pub fn with_beside(self, beside: BTreeMap<String, Result<Self, String>>) -> Self {
         Self { beside: Arc::new(beside), ..self }
     }
 
     /// Returns the plugin that a test names so.
-    pub(super) fn beside(&self, named: &str) -> Option<&Self> {
+    pub(super) fn beside(&self, named: &str) -> Option<&Result<Self, String>> {
         self.beside.get(named)
     }
 
@@ -262,9 +263,8 @@ impl Stage {
     pub fn new(player: Player, clock: Clock, notes: &Notes) -> Self {
         let (notes, witness) = (notes.clone(), notes.clone());
         let server = MockServer::new(names::own(), clock, move |action| witness.put(Happened::Did(action)));
-        let (given, web) = (Given::of(player.manifest()), Web::default());
-        let (beside, store) = (Beside::default(), Store::on_runtime());
-        Self { server, given, account: None, player, plugin: None, beside, store, notes, web }
+        let (given, web, store) = (Given::of(player.manifest()), Web::default(), Store::on_runtime());
+        Self { server, given, account: None, player, plugin: None, beside: Beside::default(), store, notes, web }
     }
 
     /// Returns whether the account and the plugin have been started.

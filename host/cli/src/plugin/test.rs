@@ -199,8 +199,13 @@ impl TestArgs {
         Ok(build::fresh(plugin, consent)?)
     }
 
-    /// Loads the other plugins that tests name. Their paths begin at its folder.
-    fn beside(&self, scripts: &[(PathBuf, Script)], workshop: &Workshop) -> anyhow::Result<BTreeMap<String, Player>> {
+    /// Loads the other plugins that tests name. Their paths begin at its folder. One that is not there fails only the
+    /// tests that name it.
+    fn beside(
+        &self,
+        scripts: &[(PathBuf, Script)],
+        workshop: &Workshop,
+    ) -> anyhow::Result<BTreeMap<String, Result<Player, String>>> {
         let mut all = BTreeMap::new();
         for (path, script) in scripts {
             let file = path.to_string_lossy();
@@ -211,15 +216,14 @@ impl TestArgs {
                     continue;
                 }
                 let plugin = self.around().join(named);
-                if !plugin.exists() {
-                    bail!(
-                        "{}:{}: there is no {}: name the folder or the file of a plugin, from the folder of this one on",
-                        path.escaped(),
-                        step.line,
-                        plugin.escaped()
-                    );
-                }
-                all.insert(named.clone(), wait_for(workshop.load(&self.file_of(&plugin)?))??);
+                let player = if plugin.exists() {
+                    let loaded = wait_for(workshop.load(&self.file_of(&plugin)?))?;
+                    loaded.map_err(|error| format!("{error:#}"))
+                } else {
+                    let how_to = "name the folder or the file of a plugin, from the folder of this one on";
+                    Err(format!("there is no {}: {how_to}", plugin.escaped()))
+                };
+                all.insert(named.clone(), player);
             }
         }
         Ok(all)
