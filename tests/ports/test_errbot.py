@@ -24,6 +24,16 @@ class Earlier(test_layer.Case):
                 """))
                 self.assertEqual(await self.answers("!a"), ["hot"])
 
+    async def test_words_that_no_usage_names_come_to_the_method(self) -> None:
+        host = await self.begun(test_layer.errbot("""
+            @botcmd
+            def a(self, msg, args):
+                return f"<{args}>"
+        """))
+        # The host itself refuses words to a command without a usage.
+        self.assertEqual(host.declared["a"]["usage"], "[TEXT]")
+        self.assertEqual(await self.answers("!a b"), ["<b>"])
+
     async def test_a_file_whose_name_is_none_of_python_is_renamed(self) -> None:
         texts = {"a.plug": "[Core]\nName = A\nModule = chat-ops\n", "chat-ops.py": f"{HEAD}class A(BotPlugin):\n    @botcmd\n    def a(self, msg, args):\n        return 'it'\n"}
         result = sample.port(texts)

@@ -55,6 +55,15 @@ class Beginning(test_layer.Case):
         self.assertEqual(await self.answers("!brew"), ["tea"])
 
 
+class Usages(test_layer.Case):
+    async def test_a_command_that_lets_words_be_has_a_usage_for_them(self) -> None:
+        body = "async def {0}(self, evt: MessageEvent) -> None:\n    await evt.respond('{0}')\n"
+        host = await self.begun(plugin(f"@command.new('a')\n{body.format('a')}@command.new('b', must_consume_args=False)\n{body.format('b')}"))
+        # The host refuses words to one without.
+        self.assertEqual([host.declared[name]["usage"] for name in "ab"], ["", "[TEXT]"])
+        self.assertEqual(await self.answers("!b c"), ["b"])
+
+
 class Help(test_layer.Case):
     BODY = (
         "@command.new('tea', help='About tea', require_subcommand=False)\n"

@@ -23,7 +23,8 @@ def command(
     """Has the host call an `async` function with each `Command` of this name. It answers by `reply`; what it
     returns nobody says.
 
-    The host reads the arguments of a function whose further parameters have hints, and makes the usage from them. `aliases` are other
+    The host reads the arguments of a function whose further parameters have hints, and makes the usage from them. Without any, the
+    command takes none; with `usage`, the function reads the words itself, in `args` and `rest`. `aliases` are other
     names, at most 8. `allow`: who may give it; nobody named = everybody. The same person may give it again only after
     `person_cooldown`, and in the same room only after `room_cooldown`: seconds, or a `timedelta`, at most a day."""
     ...

@@ -19,6 +19,9 @@ which it makes from the hints:
 
 `int`, `float`, `str`, `bool` (a flag, `--secret`), `timedelta`, `Literal`, `Jid` and `Rest` are known. A parameter behind `*` is
 written as `--name VALUE`; `_` in a name is `-` for people. One with a default may be left out, and so may an `Optional` one.
+
+A handler that takes the command alone takes no words, and the host answers any with the usage. With `usage=`, as in the first example,
+the words are the handler's to read: the host gives them as they are, and offers no form.
 """
 
 import itertools
@@ -53,7 +56,8 @@ def command(
     """Has the host call an `async` function with each `Command` of this name. It answers by `reply`; what it
     returns nobody says.
 
-    The host reads the arguments of a function whose further parameters have hints, and makes the usage from them. `aliases` are other
+    The host reads the arguments of a function whose further parameters have hints, and makes the usage from them. Without any, the
+    command takes none; with `usage`, the function reads the words itself, in `args` and `rest`. `aliases` are other
     names, at most 8. `allow`: who may give it; nobody named = everybody. The same person may give it again only after
     `person_cooldown`, and in the same room only after `room_cooldown`: seconds, or a `timedelta`, at most a day."""
 
@@ -70,7 +74,8 @@ def command(
         listen.check(handler, f"command({name!r}, …)", "command", named=named, role=role, hint=hint)
         has_more = aliases or allow or person_cooldown or room_cooldown
         wanted = None
-        if arguments is not None or has_more:
+        # Only a declared command has a form. One with a usage of its own reads its words itself, and the host cannot make one.
+        if not usage or arguments is not None or has_more:
             if usage:
                 raise TypeError(f"the usage of {name} is made from its arguments: leave usage out")
             wanted = declared.declaration(name, help, arguments or [], aliases, allow, person_cooldown, room_cooldown)

@@ -176,7 +176,8 @@ class Runner:
             # The host knows who may give a command only where it reads the arguments: they are one text then.
             parlor.command(name, help=help, allow=[People.owners()])(give_rest)
         else:
-            parlor.command(name, help=help, usage=port.first_line(_usage(listed, named)))(give)
+            # A method of errbot gets any words, also where no usage names them. Without a usage, the host would refuse them.
+            parlor.command(name, help=help, usage=port.first_line(_usage(listed, named)) or "[TEXT]")(give)
 
     async def _of_flows(self, command: parlor.Command) -> None:
         await self._loaded.wait()

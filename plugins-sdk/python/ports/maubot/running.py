@@ -129,13 +129,15 @@ class Runner:
         name = command.name_for(owner())
         help = port.first_line(command.help or command.__doc__)
         usage = port.first_line(command.usage("").removeprefix("Usage: ").strip())
+        # Without a usage, the host would refuse words, which this one may get.
+        usage = usage or ("" if command.must_consume_args else "[TEXT]")
 
         async def give(given: parlor.Command) -> None:
             await self._made.wait()
             event = message_event(self._plugin.client, given.message)
             await self._give(owner(), command, f"{commands.PREFIX}{name}", event, given.rest)
 
-        # The host would read the arguments of one with aliases.
+        # The host would read the arguments of one with aliases, as it does of one without a usage.
         for one in command.words_for(owner()):
             parlor.command(one, help=help, usage=usage)(give)
 

@@ -248,7 +248,7 @@ async def listed(message: Message) -> list:
     return said if message.body == "list" else [None, "a text"]
 
 
-@command("returned", help="Gives it back")
+@command("returned", help="Gives it back", usage="WHAT")
 async def returned_by_command(command: Command) -> str:
     return await reply(command, "me") if command.args == ["me"] else command.rest
 
@@ -286,6 +286,11 @@ async def wrapped(command: Command, name: str) -> None:
 @with_name
 async def wrapped_too(message: Message, name: str) -> None:
     await reply(message, name)
+
+
+@command("bare", help="Takes nothing")
+async def bare(command: Command) -> None:
+    await reply(command, "nothing more")
 
 
 @command("private", help="Answers in private")
