@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, List, Optional, Union
 
+from . import errors
 from .host import Grouping
 from .timers import Seconds, in_seconds
 
@@ -46,7 +47,14 @@ class Schedule:
 
 async def every(name: str, period: Seconds, *, catch_up: int = 1) -> datetime:
     """Sets a schedule that is due after each such period from now, of at least a minute, and returns its first due time."""
-    return _time(await _schedules.every(name, max(0, round(in_seconds(period) * 1000)), catch_up))
+    try:
+        return _time(await _schedules.every(name, max(0, round(in_seconds(period) * 1000)), catch_up))
+    except errors.Invalid as error:
+        # The host counts in milliseconds, which the author has not written.
+        if error.argument == "milliseconds":
+            shown = period if isinstance(period, timedelta) else f"{period} s"
+            error.args = (f"invalid period: {shown}; it may be from a minute to ten years",)
+        raise
 
 
 async def at(name: str, due: Union[datetime, str], *, catch_up: int = 1) -> bool:
