@@ -1,6 +1,8 @@
 """Contents of messages in plugins of maubot: `python3 -m unittest discover tests/ports`."""
 
 import json
+import random
+import sys
 import unittest
 from typing import Any
 
@@ -14,7 +16,7 @@ class Contents(test_layer.Case):
     async def said(self, body: str, **named: Any) -> str:
         """The words of a plugin that has this in a method."""
         lines = "\n".join(f"    {line}" for line in body.split("\n"))
-        await self.begun(plugin(f"@command.new('a')\nasync def a(self, evt: MessageEvent) -> None:\n{lines}\n    await evt.respond(str(said))", TYPES))
+        await self.begun(plugin(f"@command.new('a')\nasync def a(self, evt: MessageEvent) -> None:\n{lines}\n    await evt.respond(str(said), markdown=False)", TYPES))
         return (await self.answers("!a", **named))[0]
 
     async def test_a_message_that_refers_to_nothing_has_an_empty_relation(self) -> None:
@@ -42,6 +44,64 @@ class Contents(test_layer.Case):
             "content = TextMessageEventContent(body='tea')\ncontent.set_reply('m7')\n"
             "again = TextMessageEventContent.deserialize(content.serialize())\nsaid = again.body, again.get_reply_to(), again.relates_to.rel_type")
         self.assertEqual(await self.said(body), "('tea', 'm7', None)")
+
+
+class Markdown(test_layer.Case):
+    #: As a plugin writes it, and as XMPP shows it.
+    TEXTS = (
+        ("**Hello** *you*, __all__ of _you_", "*Hello* _you_, *all* of _you_"),
+        ("***both*** and **a *b* c** and **a *b***", "*_both_* and *a _b_ c* and *a _b_*"),
+        ("~~gone~~ `**code**` ``a ` b`` ``c``", "~gone~ `**code**` a ` b `c`"),
+        ("2 * 3 * 4, 5*3*2, snake_case_name, ** a **, **", "2 * 3 * 4, 5*3*2, snake_case_name, ** a **, **"),
+        ("# Tea #\n## **Green**\n#1 is mint", "*Tea*\n*Green*\n#1 is mint"),
+        ("* one\n  + **two** *a*\n* *three*\n> *four*", "* one\n  + *two* _a_\n* _three_\n> _four_"),
+        ("```py\n**a** *b*\n```\n~~~\n*c*\n```\n~~~\n**d**", "```\n**a** *b*\n```\n```\n*c*\n```\n```\n*d*"),
+        ("[**tea**](https://x.example/a_b_c) ![p](https://x.example/p)", "*tea* (https://x.example/a_b_c) p (https://x.example/p)"),
+        ("[https://x.example](https://x.example) <https://x.example/_a_>", "https://x.example https://x.example/_a_"),
+        ("https://x.example/_a_/*b* xmpp:_a_@x.example", "https://x.example/_a_/*b* xmpp:_a_@x.example"),
+        (r"\*a\* \[b\] C:\dir", "\u2060*a\u2060* [b] C:\\dir"),
+        ("**5*3** <b>c</b> a & b", "5*3 <b>c</b> a & b"),
+        ("", ""),
+    )
+
+    async def test_markdown_becomes_what_xmpp_shows(self) -> None:
+        await self.begun(plugin("pass"))
+        of_markdown = sys.modules["maubot.texts"].of_markdown
+        for markdown, text in self.TEXTS:
+            self.assertEqual(of_markdown(markdown), text, markdown)
+
+    async def test_html_in_markdown_is_read_with_it(self) -> None:
+        await self.begun(plugin("pass"))
+        of_markdown = sys.modules["maubot.texts"].of_markdown
+        for markdown, text in (
+            ("**a** <b>c</b> &amp; `<i>`", "*a* *c* & `<i>`"),
+            ("<a href='https://x.example/__a__'>**tea**</a>", "*tea* (https://x.example/__a__)"),
+            ("<pre>  **a**</pre>**b**<pre>_", "```\n  **a**\n```\n*b*\n```\n_"),
+            ("```\n  if a < b:\n```", "```\n  if a < b:\n```"),
+        ):
+            self.assertEqual(of_markdown(markdown, True), text, markdown)
+
+    async def test_any_text_is_read_in_little_time_and_loses_no_letter(self) -> None:
+        await self.begun(plugin("pass"))
+        of_markdown = sys.modules["maubot.texts"].of_markdown
+        numbers = random.Random(7)
+        for _ in range(2000):
+            text = "".join(numbers.choice(["*", "**", "_", "__", "~~", "`", "```", "[", "](", ")", "\\", " ", "\n", "#", "x", "y"]) for _ in range(30))
+            for allow_html in (False, True):
+                # The words behind the marks of a block of code are the name of a language.
+                if "```" not in text and "~~~" not in text:
+                    self.assertEqual(*(one.count("x") + one.count("y") for one in (text, of_markdown(text, allow_html))), text)
+        # Each of these begins something that never ends.
+        for sign in ("**a ", "*a ", "_a ", "~~a ", "`a ", "[a", "<a", "<pre>", "a://", "***a "):
+            of_markdown(sign * 2000, True)
+
+    async def test_plugins_say_markdown_by_each_of_the_calls_that_read_it(self) -> None:
+        await self.begun(plugin(
+            "@command.new('a')\nasync def a(self, evt: MessageEvent) -> None:\n"
+            "    await evt.reply('**one**')\n    await evt.respond('**two**')\n    await evt.respond('**three**', markdown=False)\n"
+            "    await evt.respond('**four** <b>x</b>', markdown=False, allow_html=True)\n"
+            "    await self.client.send_markdown(evt.room_id, '**five**')\n    await self.client.send_text(evt.room_id, '**six**')"))
+        self.assertEqual(await self.answers("!a"), ["*one*", "*two*", "**three**", "**four** *x*", "*five*", "**six**"])
 
 
 if __name__ == "__main__":

@@ -350,9 +350,9 @@ class Maubot(Case):
     async def test_commands_have_subcommands_and_arguments(self) -> None:
         host = await self.begun("points")
         self.assertEqual(sorted(host.commands), ["points", "pts", "shout"])
-        self.assertEqual(await self.answers("!points give alice 3"), ["**alice** has 3"])
-        self.assertEqual(await self.answers("!pts give alice"), ["**alice** has 4"])
-        self.assertEqual(await self.answers("!points give 'bob the builder' 2"), ["**bob the builder** has 2"])
+        self.assertEqual(await self.answers("!points give alice 3"), ["*alice* has 3"])
+        self.assertEqual(await self.answers("!pts give alice"), ["*alice* has 4"])
+        self.assertEqual(await self.answers("!points give 'bob the builder' 2"), ["*bob the builder* has 2"])
         self.assertEqual(await self.answers("!points of alice"), ["4"])
         [usage] = await self.answers("!points")
         self.assertEqual(usage, "Usage: !points <subcommand> [...]\n- give <name> [count] - Gives points\n- of <name> - Says who has how many")

@@ -100,7 +100,7 @@ class Rooms(test_layer.Case):
         """The words of a plugin that has this in a method."""
         head = "from mautrix.client import Client\nfrom mautrix.errors import MNotFound\nfrom mautrix.types import *\n"
         lines = "\n".join(f"    {line}" for line in body.split("\n"))
-        await self.begun(plugin(f"@command.new('a')\nasync def a(self, evt: MessageEvent) -> None:\n{lines}\n    await evt.respond(str(said))", head))
+        await self.begun(plugin(f"@command.new('a')\nasync def a(self, evt: MessageEvent) -> None:\n{lines}\n    await evt.respond(str(said), markdown=False)", head))
         self.host.rooms[HALL] = ROOM
         self.host.occupants[HALL] = [
             occupant("bot", own=True), occupant("olga", affiliation="owner", role="moderator"), occupant("max", role="moderator"), occupant("vera"),
@@ -147,7 +147,7 @@ class Rooms(test_layer.Case):
 class Values(test_layer.Case):
     async def said(self, head: str, body: str) -> str:
         lines = "\n".join(f"    {line}" for line in body.split("\n"))
-        await self.begun(plugin(f"@command.new('a')\nasync def a(self, evt: MessageEvent) -> None:\n{lines}\n    await evt.respond(str(said))", head))
+        await self.begun(plugin(f"@command.new('a')\nasync def a(self, evt: MessageEvent) -> None:\n{lines}\n    await evt.respond(str(said), markdown=False)", head))
         return (await self.answers("!a"))[0]
 
     async def test_classes_are_made_of_json_and_written_as_it(self) -> None:

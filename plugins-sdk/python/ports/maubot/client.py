@@ -70,8 +70,8 @@ class Client(mautrix.client.Client):
     send_notice = send_text
 
     async def send_markdown(self, room_id: Any, markdown: str, *, allow_html: bool = False, relates_to: Any = None, **_: Any) -> EventID:
-        """Says a text with signs."""
-        body = texts.of_html(markdown) if allow_html else markdown
+        """Says a text with the signs of Markdown."""
+        body = texts.of_markdown(markdown, allow_html)
         return await self.send_message(room_id, TextMessageEventContent(MessageType.TEXT, body, relates_to=relates_to))
 
     async def upload_media(

@@ -36,20 +36,20 @@ class MessageEvent:
         self, content: Any, event_type: Any = None, markdown: bool = True, allow_html: bool = False, edits: Any = None, **_: Any
     ) -> EventID:
         """Answers where it was said."""
-        return await self._say(self._message(content, allow_html, edits, None))
+        return await self._say(self._message(content, markdown, allow_html, edits, None))
 
     async def reply(self, content: Any, event_type: Any = None, markdown: bool = True, allow_html: bool = False, **_: Any) -> EventID:
         """Answers, and refers to it."""
         about = None if self.disable_reply else self.of_parlor
-        return await self._say(self._message(content, allow_html, None, about))
+        return await self._say(self._message(content, markdown, allow_html, None, about))
 
     async def _say(self, message: Any) -> EventID:
         return EventID(places.said(str(self.room_id), str(await parlor.reply(self.of_parlor, message))))
 
-    def _message(self, content: Any, allow_html: bool, edits: Any, about: Any) -> Any:
+    def _message(self, content: Any, markdown: bool, allow_html: bool, edits: Any, about: Any) -> Any:
         if not isinstance(content, str):
             return of_content(str(self.room_id), content, about, edits)
-        body = texts.of_html(content) if allow_html else content
+        body = texts.of_markdown(content, allow_html) if markdown else texts.of_html(content) if allow_html else content
         return outgoing(body, reply_to=about, replace=None if edits is None else str(getattr(edits, "event_id", edits)))
 
     async def react(self, key: str) -> EventID:

@@ -2,7 +2,7 @@
 
 from .client import Client
 from .events import MessageEvent
-from .texts import of_html
+from .texts import of_html, of_markdown
 
 MaubotMessageEvent = MessageEvent
 MaubotMatrixClient = Client
@@ -10,6 +10,8 @@ MaubotMatrixClient = Client
 
 async def parse_formatted(message: str, allow_html: bool = False, render_markdown: bool = True) -> tuple[str, str]:
     """A text, and the same for those that read HTML."""
+    if render_markdown:
+        return of_markdown(message, allow_html), message
     return (of_html(message) if allow_html else message), message
 
 
