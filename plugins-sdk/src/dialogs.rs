@@ -4,7 +4,7 @@
 //! A handler that waits for an answer holds no place: hundreds may wait at once, as many as the limit `dialogs` says.
 //!
 //! ```no_run
-//! # use parlor_sdk::{dialogs::Question, prelude::*};
+//! # use parlor_sdk::prelude::*;
 //! # async fn example() -> Result<()> {
 //! commands::add("order", "Orders a pizza", "", |order: Command| async move {
 //!     let size = Question::new("Which size?").choices(["small", "large"]).timeout(Duration::from_secs(60));

@@ -3,7 +3,7 @@
 //! The manifest lists the namespaces as the scope of `iq.answer`. A request in one of them is the event `iq`.
 //!
 //! ```no_run
-//! # use parlor_sdk::{prelude::*, stanza::Element};
+//! # use parlor_sdk::prelude::*;
 //! # fn example() -> Result<()> {
 //! on("iq").run(|request: IqRequest| async move {
 //!     if request.kind != "get" {

@@ -2,9 +2,11 @@
 
 pub use crate::api::{emit, wait_until};
 pub use crate::clock::{now, random};
+pub use crate::dialogs::Question;
 pub use crate::listen::{Event, Json, on, on_mention, on_message, on_ready};
+pub use crate::stanza::Element;
 pub use crate::types::{
-    Affiliation, Command, Contact, DueTime, Hook, Invite, IqRequest, Message, Occupant, Outgoing, Payload,
+    Affiliation, Command, Contact, DueTime, Hook, Invite, IqRequest, LinkPreview, Message, Occupant, Outgoing, Payload,
     PluginRequest, PubsubItem, Role, Room, Undecryptable, Webhook,
 };
 pub use crate::{Error, Result, Value, json, on_stop, spawn};
