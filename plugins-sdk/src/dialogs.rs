@@ -11,6 +11,7 @@
 //!     match order.message.ask(size).await {
 //!         Ok(size) => order.message.reply(format!("A {} pizza it is.", size.text)).await.map(drop),
 //!         Err(Error::TimedOut | Error::Rejected(_)) => order.message.reply("No pizza, then.").await.map(drop),
+//!         Err(Error::Stopped | Error::NotFound(_)) => Ok(()), // another order took its place, or they left the room
 //!         Err(error) => Err(error),
 //!     }
 //! }).await?;

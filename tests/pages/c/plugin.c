@@ -634,7 +634,7 @@ static parlor_error sized(const parlor_dialog_answer *size, parlor_error error, 
   parlor_error said = PARLOR_OK;
   if (size) said = parlor_chats_send(person, "A %s pizza it is.", size->text);
   else if (error == PARLOR_TIMED_OUT || error == PARLOR_REJECTED) said = parlor_chats_send(person, "No pizza, then.");
-  else said = error;
+  else if (error != PARLOR_STOPPED && error != PARLOR_NOT_FOUND) said = error; /* else they ordered again, or left */
   free(person);
   return said;
 }

@@ -579,6 +579,9 @@ func asksPeople(ctx context.Context) error {
 		if rejected := (*parlor.Rejected)(nil); errors.Is(err, parlor.ErrTimedOut) || errors.As(err, &rejected) {
 			return parlor.Reply(ctx, order.Message, "No pizza, then.")
 		}
+		if gone := (*parlor.NotFound)(nil); errors.Is(err, parlor.ErrStopped) || errors.As(err, &gone) {
+			return nil // another order took its place, or they left the room
+		}
 		if err != nil {
 			return err
 		}

@@ -1,8 +1,8 @@
 // The examples on the pages of docs/reference/api, and of docs/author/moderation.md. Each page shows the part between its two marks.
 
 import {
-  answer, api, archive, argument, ask, askAuthor, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, hooks, iq, log, moderation, ns, occupantOf, on, once,
-  onReady, onStart, onStop, plugins, promises, pubsub, Rejected, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, storage, TimedOut, timers, tokens, user,
+  answer, api, archive, argument, ask, askAuthor, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, fetch, files, hooks, iq, log, moderation, NotFound, ns, occupantOf, on, once,
+  onReady, onStart, onStop, plugins, promises, pubsub, Rejected, reply, replyInChat, rooms, schedules, setSetting, setting, settings, sleep, stanza, Stopped, storage, TimedOut, timers, tokens, user,
   vcard, waitUntil, webhooks,
 } from "parlor";
 
@@ -381,6 +381,8 @@ await command("order", { help: "Orders a pizza" }, async ({ message }) => {
     const size = await askAuthor(message, "Which size?", { choices: ["small", "large"], timeout: 60 });
     await reply(message, `A ${size.text} pizza it is.`);
   } catch (error) {
+    // Another order took its place, or they left the room.
+    if (error instanceof Stopped || error instanceof NotFound) return;
     if (!(error instanceof TimedOut || error instanceof Rejected)) throw error;
     await reply(message, "No pizza, then.");
   }

@@ -424,6 +424,8 @@ async def pizza(order: Command) -> None:
         size = await ask_author(order, "Which size?", ["small", "large"], timeout=60)
     except (errors.TimedOut, errors.Rejected):
         await reply(order, "No pizza, then.")
+    except (errors.Stopped, errors.NotFound):
+        pass  # another order took its place, or they left the room
     else:
         await reply(order, f"A {size.text} pizza it is.")
 # ==
