@@ -4,7 +4,7 @@
 //! A service is named by its bare JID: `pubsub.example.org`, or that of an account.
 //!
 //! ```no_run
-//! # use parlor_sdk::{prelude::*, stanza::Element};
+//! # use parlor_sdk::prelude::*;
 //! # async fn example() -> Result<()> {
 //! pubsub::subscribe("pubsub.example.org", "news").await?;
 //! on("pubsub-item").from("pubsub.example.org").run(|item: PubsubItem| async move {

@@ -5,13 +5,12 @@ use std::rc::Rc;
 
 use parlor_sdk::archive::Options;
 use parlor_sdk::contacts::Report;
-use parlor_sdk::dialogs::Question;
 use parlor_sdk::log::{self, Level};
 use parlor_sdk::moderation::{Judge, Offence, Rules, Said};
 use parlor_sdk::prelude::*;
 use parlor_sdk::pubsub::NodeOptions;
 use parlor_sdk::rooms::Bookmark;
-use parlor_sdk::stanza::{self, Element, IqKind, ns};
+use parlor_sdk::stanza::{IqKind, ns};
 use parlor_sdk::vcard::CardData;
 
 parlor_sdk::plugin!(start);
