@@ -23,8 +23,9 @@ pub(super) fn of(grouping: &str) -> Result<String> {
     for (language, block, file) in LANGUAGES {
         let source = super::read(&format!("tests/{file}"))?;
         let part = marked(&source, grouping).with_context(|| format!("tests/{file} has no part {grouping}"))?;
+        let imports = if language == "Rust" { imports(&source, &part) } else { String::new() };
         // Writing to a string does not fail.
-        let _ = write!(text, "**{language}**\n\n```{block}\n{part}```\n\n");
+        let _ = write!(text, "**{language}**\n\n```{block}\n{imports}{part}```\n\n");
     }
     Ok(text)
 }
@@ -41,6 +42,32 @@ fn marked(source: &str, grouping: &str) -> Option<String> {
     Some(part.iter().flat_map(|line| [line.get(margin..).unwrap_or_default(), "\n"]).collect())
 }
 
+/// What a part in Rust imports beside the prelude, as lines before it: an author pastes it into a plugin that has the prelude
+/// alone.
+fn imports(source: &str, part: &str) -> String {
+    let lines = source.lines().take_while(|line| !line.starts_with("fn ") && !line.starts_with("async fn "));
+    let uses = lines.filter_map(|line| line.strip_prefix("use ")?.strip_suffix(';')?.rsplit_once("::"));
+    let mut text = String::new();
+    for (path, names) in uses {
+        let module = path.rsplit("::").next().unwrap_or(path);
+        let is_used = |name: &&str| match *name {
+            "self" => part.contains(&format!("{module}::")),
+            name => part.split(|sign: char| !sign.is_alphanumeric() && sign != '_').any(|word| word == name),
+        };
+        let used: Vec<&str> = names.trim_matches(['{', '}']).split(", ").filter(is_used).collect();
+        let _ = match used.as_slice() {
+            [] => Ok(()),
+            ["self"] => writeln!(text, "use {path};"),
+            [one] => writeln!(text, "use {path}::{one};"),
+            several => writeln!(text, "use {path}::{{{}}};", several.join(", ")),
+        };
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +78,19 @@ mod tests {
         assert_eq!(marked(source, "rooms").unwrap(), "b(\n  c\n\n)\n");
         assert_eq!(marked(source, "user").unwrap(), "d\n");
         assert_eq!(marked(source, "room"), None);
+    }
+
+    #[test]
+    fn a_part_shows_what_it_imports_beside_the_prelude() {
+        let source = "use std::rc::Rc;\nuse a::b::{self, C, D_e};\nuse a::prelude::*;\n\nfn f() {}\nuse g::H;\n";
+        for (part, wanted) in [
+            ("x(Rcs, C2, H)", ""),
+            ("Rc::new(C)", "use std::rc::Rc;\nuse a::b::C;\n\n"),
+            ("b::c()", "use a::b;\n\n"),
+            ("b::c(D_e, &C)", "use a::b::{self, C, D_e};\n\n"),
+        ] {
+            assert_eq!(imports(source, part), wanted, "{part}");
+        }
     }
 
     /// The page is written by hand.
