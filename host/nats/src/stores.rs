@@ -75,7 +75,7 @@ impl Stores {
                 TakeOverError::Log(LogError::Put(error))
                 | TakeOverError::Snapshot(SnapshotError::Log(LogError::Put(error))),
             ) if says_gone(&error) => Err(create_log_again(&self.link, &self.cluster, account.as_str()).await.into()),
-            taken => taken,
+            other => other,
         }
     }
 

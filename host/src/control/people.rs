@@ -113,8 +113,8 @@ pub(super) async fn say(host: &Host, request: &Request, by: &By) -> Result<Said,
     tracing::info!(account = %account.name, %to, "the owner speaks as the account");
     let send = SendMessage { to: to.clone(), kind, draft };
     let sending = async {
-        let sent = account.ask(Asker::Host, &Granted::HOST, send).await;
-        sent.map_err(|error| not_sent(&account, &bare, &error))
+        let outcome = account.ask(Asker::Host, &Granted::HOST, send).await;
+        outcome.map_err(|error| not_sent(&account, &bare, &error))
     };
     let id = audit::recorded(host, request, by, &[&account.name], sending).await?;
     let queued = !account.snapshot().connected;

@@ -173,16 +173,12 @@ pub(super) async fn join(host: &Host, request: &Request, by: &By) -> Result<Room
 fn not_entered(account: &Shared, jid: &BareJid, error: &CallError) -> Refusal {
     let snapshot = account.snapshot();
     let record = snapshot.room_records.rooms.get(jid).filter(|record| record.state != RoomState::Joined);
-    Refusal::NotDone(match (error, record) {
-        (CallError::Stanza(_) | CallError::TimedOut, Some(record)) => {
-            not_in(&room_view(account, &snapshot, jid, record))
-        }
-        // The room has not been asked, so its record is older.
-        _ => {
-            let error = escape_untrusted(&error.to_string(), LONGEST);
-            format!("account {} did not enter the room {jid}: {error}", account.name)
-        }
-    })
+    if let (CallError::Stanza(_) | CallError::TimedOut, Some(record)) = (error, record) {
+        return Refusal::NotDone(not_in(&room_view(account, &snapshot, jid, record)));
+    }
+    // The room has not been asked, so its record is older.
+    let error = escape_untrusted(&error.to_string(), LONGEST);
+    Refusal::NotDone(format!("account {} did not enter the room {jid}: {error}", account.name))
 }
 
 /// Says why an account is not in a room, and what to do.

@@ -123,7 +123,7 @@ mod tests {
     fn a_search_among_many_accounts_lets_other_tasks_have_their_turn() {
         let asked = Cell::new(0);
         let accounts = [(); 10 * AT_ONCE];
-        let ask = |_: &()| {
+        let ask = |(): &()| {
             asked.set(asked.get() + 1);
             (asked.get() == 9 * AT_ONCE + 1).then_some("found")
         };

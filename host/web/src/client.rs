@@ -135,7 +135,7 @@ impl Request {
 }
 
 /// Returns whether a server can take a header for one that the host keeps for itself. A program behind CGI (RFC 3875, section
-/// 4.1.18), FastCGI or WSGI sees `_` for each `-`, and by some servers for each other character that is no letter and no digit.
+/// 4.1.18), `FastCGI` or WSGI sees `_` for each `-`, and by some servers for each other character that is no letter and no digit.
 fn is_own(name: &HeaderName) -> bool {
     let as_read = |one: char| if one.is_ascii_alphanumeric() { one } else { '-' };
     let read: String = name.as_str().chars().map(as_read).collect();

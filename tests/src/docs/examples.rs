@@ -46,9 +46,9 @@ fn marked(source: &str, grouping: &str) -> Option<String> {
 /// alone.
 fn imports(source: &str, part: &str) -> String {
     let lines = source.lines().take_while(|line| !line.starts_with("fn ") && !line.starts_with("async fn "));
-    let uses = lines.filter_map(|line| line.strip_prefix("use ")?.strip_suffix(';')?.rsplit_once("::"));
+    let imported = lines.filter_map(|line| line.strip_prefix("use ")?.strip_suffix(';')?.rsplit_once("::"));
     let mut text = String::new();
-    for (path, names) in uses {
+    for (path, names) in imported {
         let module = path.rsplit("::").next().unwrap_or(path);
         let is_used = |name: &&str| match *name {
             "self" => part.contains(&format!("{module}::")),

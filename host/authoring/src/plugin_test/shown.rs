@@ -262,7 +262,9 @@ mod tests {
         let bearer = ("authorization", "Bearer {{api_key}}");
         assert_eq!(
             shown(&[bearer, ("x-key", "{{api_key}}")], "tea"),
-            [r#"requests POST https://api.example.org/x with authorization: "Bearer {{api_key}}", x-key: {{api_key}}: tea"#]
+            [
+                r#"requests POST https://api.example.org/x with authorization: "Bearer {{api_key}}", x-key: {{api_key}}: tea"#
+            ]
         );
     }
 

@@ -369,6 +369,7 @@ mod tests {
             news: vec![("0.2.0".to_owned(), "<b>new".to_owned())],
             more: rights(&id, Some(&manifest), &Grants::default()),
             otherwise: Vec::new(),
+            together: None,
             gone: vec!["rooms.read".to_owned()],
             settings: Vec::new(),
         };

@@ -623,8 +623,8 @@ async fn an_account_of_a_session_that_cannot_be_read_is_replaced_once_nobody_ren
     assert_eq!(soon(looker.look(&house.file(), &bot(), true)).await.unwrap(), Look::Move { rows, replaces: true });
     let done = soon(house.mover.import(&mut house.file(), &bot(), true, &mut after(ALL))).await.unwrap();
     assert_eq!(done, Import::Moved { rows: Some(rows) });
-    let stored = state.stored(&subject).await.unwrap().unwrap();
-    let ended = state.decode(&subject, stored.revision, &stored.body).unwrap();
+    let record = state.stored(&subject).await.unwrap().unwrap();
+    let ended = state.decode(&subject, record.revision, &record.body).unwrap();
     let is_over = |value: &Value| matches!(value, Value::Session(session) if session.state == SessionState::Over);
     assert!(matches!(&ended, Decoded::Record(_, value) if is_over(value)), "{ended:?}");
     let (stores, _folder) = node(&server).await;

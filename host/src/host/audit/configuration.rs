@@ -76,7 +76,7 @@ pub(super) struct Changes<'c> {
 pub(super) fn changes<'c>(mut known: Vec<PolicyRow>, config: &'c Config, by: &'c By) -> Changes<'c> {
     let [is_first, is_first_of_later] = [SEEN, SEEN_LATER].map(|mark| !known.iter().any(|row| row.field == mark));
     known.retain(|row| row.field != SEEN && row.field != SEEN_LATER);
-    known.sort_unstable_by(|one, other| place(&one.field).cmp(&place(&other.field)));
+    known.sort_unstable_by(|one, other| position(&one.field).cmp(&position(&other.field)));
     let of_sections = known.split_off(known.partition_point(|row| account_of(&row.field).is_some()));
     Changes {
         config,
@@ -174,7 +174,7 @@ impl Changes<'_> {
 }
 
 /// Returns what the order of fields depends on: accounts by their names come before the sections.
-fn place(field: &str) -> (bool, Option<(&str, &str)>, &str) {
+fn position(field: &str) -> (bool, Option<(&str, &str)>, &str) {
     let account = account_and_part(field);
     (account.is_none(), account, field)
 }

@@ -112,12 +112,12 @@ mod tests {
             server.server().hear(stanza, false);
             seen.lock().unwrap().drain(..).collect::<Vec<_>>()
         };
-        let seven = "<temperature xmlns='urn:example:weather'>7</temperature>";
-        assert!(answers("type='result' id='1'", seven).is_empty(), "nobody has asked");
+        let warm = "<temperature xmlns='urn:example:weather'>7</temperature>";
+        assert!(answers("type='result' id='1'", warm).is_empty(), "nobody has asked");
         server.bring_xml(request).unwrap();
-        assert!(answers("type='result' id='2'", seven).is_empty(), "that answers something else");
-        assert_eq!(answers("type='result' id='1'", seven), [format!("answers alice: {seven}")]);
-        assert!(answers("type='result' id='1'", seven).is_empty(), "it is answered");
+        assert!(answers("type='result' id='2'", warm).is_empty(), "that answers something else");
+        assert_eq!(answers("type='result' id='1'", warm), [format!("answers alice: {warm}")]);
+        assert!(answers("type='result' id='1'", warm).is_empty(), "it is answered");
         server.bring_xml(request).unwrap();
         assert_eq!(answers("type='result' id='1'", ""), ["answers alice"]);
         let condition = "<not-allowed xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>";

@@ -331,7 +331,9 @@ fn a_room_that_we_are_to_enter_by_ourselves_is_entered_at_the_next_log_in() {
     let mut put_out = TestSession::connected(Settings::default());
     put_out.in_room();
     put_out.presence(occupant("bot", PresenceKind::Unavailable, &[110, 332]));
-    for (mut test, what) in [(automatic(), "on its way"), (down, "down"), (put_out, "put out")] {
+    for (mut test, what) in
+        [(Box::new(automatic()), "on its way"), (Box::new(down), "down"), (Box::new(put_out), "put out")]
+    {
         test.run(Session::closed);
         test.wait(640);
         test.run(|session, _, _| session.connecting());
