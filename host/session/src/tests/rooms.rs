@@ -718,10 +718,13 @@ fn occupant_ids_are_told_where_the_room_knows_of_them() {
 fn history_of_somebody_who_had_our_nickname_is_not_ours() {
     let mut test = TestSession::connected(Settings::default());
     test.in_room();
-    for (nick, id) in [("bot", "ours"), ("romeo", "his")] {
-        let here = occupant(nick, PresenceKind::Available, &[]);
-        test.presence(with_muc(here, |muc| muc.occupant_id = Some(id.to_owned())));
-    }
+    let here = |test: &mut TestSession| {
+        for (nick, id) in [("bot", "ours"), ("romeo", "his")] {
+            let here = occupant(nick, PresenceKind::Available, &[]);
+            test.presence(with_muc(here, |muc| muc.occupant_id = Some(id.to_owned())));
+        }
+    };
+    here(&mut test);
     let own = |test: &mut TestSession, author: Option<&str>| {
         let said = message(&format!("{ROOM}/bot"), MessageKind::Groupchat, "hello");
         test.message(Message { occupant_id: author.map(str::to_owned), delayed: true, ..said });
@@ -732,6 +735,7 @@ fn history_of_somebody_who_had_our_nickname_is_not_ours() {
     let id = test.asked(|ask| matches!(ask, Ask::DiscoInfo { .. }));
     let features = vec!["urn:xmpp:occupant-id:0".to_owned()];
     test.answer(Some(ROOM), id, Ok(Body::Disco(types::Disco { features, ..types::Disco::default() })));
+    here(&mut test);
     assert!(!own(&mut test, Some("his")));
     assert!(own(&mut test, Some("ours")) && own(&mut test, None));
     assert!(own(&mut test, Some("from before the service restarted")), "it may be ours");
