@@ -1,5 +1,7 @@
 //! The answers of a server, which are JSON objects.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -8,6 +10,8 @@ use serde::Deserialize;
 
 use crate::error::PutError;
 
+/// How long an answer may take that is not part of a lease.
+pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 /// The largest answer to a request for a message, which comes in Base64: no stream accepts more than a mebibyte.
 const MOST_IN_AN_ANSWER: usize = (1024 * 1024 + 64 * 1024) / 3 * 4;
 

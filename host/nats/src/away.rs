@@ -10,12 +10,12 @@ use parlor_cluster::{Claim, Key, Revision, Session, SessionId, SessionState, Tok
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use crate::answer::{Last, Stored};
+use crate::answer::{ANSWER, Last, Stored};
 use crate::clock;
 use crate::connect::AskError;
 use crate::error::{PutError, StateError};
 use crate::names;
-use crate::state::{ANSWER, Added, Decoded, FORMAT, State, check_shown, parse};
+use crate::state::{Added, Decoded, FORMAT, State, check_shown, parse};
 
 /// How often a session is looked at that may have ended.
 const PAUSE: Duration = Duration::from_millis(100);

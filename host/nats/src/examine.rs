@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use crate::answer::ANSWER;
 use crate::connect::Link;
 use crate::error::StateError;
 use crate::keys::{self, Found};
@@ -18,7 +19,7 @@ use crate::overview::Overview;
 use crate::record::named_key;
 use crate::seal::KeyId;
 use crate::shared;
-use crate::state::{ANSWER, State};
+use crate::state::State;
 
 /// How long counting may take.
 const PATIENCE: Duration = Duration::from_secs(20);

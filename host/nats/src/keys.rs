@@ -6,12 +6,13 @@ use async_nats::HeaderMap;
 use parlor_cluster::Revision;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::ANSWER;
 use crate::connect::Link;
 use crate::error::{PutError, StateError};
 use crate::names::Cluster;
 use crate::seal::{OpenError, key_of};
 use crate::shared;
-use crate::state::{ANSWER, FORMAT, last_in_the_state, parse};
+use crate::state::{FORMAT, last_in_the_state, parse};
 
 /// How often the text is looked at anew that somebody else has just written.
 const ATTEMPTS: usize = 3;

@@ -16,13 +16,13 @@ use async_nats::HeaderMap;
 use parlor_base::id::Digest;
 use parlor_cluster::Revision;
 
-use crate::answer::Stored;
+use crate::answer::{ANSWER, Stored};
 use crate::connect::Link;
 use crate::error::{PutError, StateError};
 use crate::names::Cluster;
 use crate::seal::{KeyId, OVERHEAD, OpenError, What};
 use crate::shared_text::SharedText;
-use crate::state::{ANSWER, State, check_node, last_in_the_state};
+use crate::state::{State, check_node, last_in_the_state};
 use crate::watch::Watch;
 
 use objects::Objects;

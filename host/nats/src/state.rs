@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parlor_cluster::{Claim, Key, Revision, Session, SessionId, SessionState, Timing, Token, Value};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Last, Stored};
+use crate::answer::{ANSWER, Last, Stored};
 use crate::away::{self, Away};
 use crate::connect::{AskError, Link};
 use crate::drains;
@@ -28,8 +28,6 @@ const LONGEST_ACCOUNT: usize = 3071;
 pub(crate) const HIGHEST: u64 = 1 << 53;
 /// How often a record is written anew that somebody else changed at the same time.
 const ATTEMPTS: usize = 3;
-/// How long a write that is not part of a lease may take.
-pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

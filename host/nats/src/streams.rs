@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 
-use crate::answer::Last;
+use crate::answer::{ANSWER, Last};
 use crate::connect::Link;
 use crate::error::{PutError, StreamError};
 use crate::names::Cluster;
-use crate::state::ANSWER;
 
 /// The largest message of a log: a record and its headers.
 const MOST_IN_A_LOG: i32 = 1024 * 1024;

@@ -94,7 +94,7 @@ pub struct Instance {
     /// The plugin's record, which includes earlier instances.
     pub record: Arc<Record>,
     /// The author's manifest.
-    manifest: Arc<Manifest>,
+    pub(crate) manifest: Arc<Manifest>,
     /// The engine resources that it holds.
     pub(crate) taken: Arc<Taken>,
     /// Whether its language raises an error when memory runs out.
@@ -214,11 +214,6 @@ impl Instance {
             );
         }
         true
-    }
-
-    /// Returns the names of the webhooks that its manifest declares.
-    pub(crate) fn webhook_names(&self) -> impl Iterator<Item = &str> {
-        self.manifest.webhooks.keys().map(String::as_str)
     }
 
     /// Returns the CPU time that it may use.

@@ -8,6 +8,7 @@ use crate::event::Payload;
 use crate::presence::PRESENCE_PATIENCE;
 use crate::records::status::{Status, StatusValue};
 use crate::rooms::Rooms;
+use crate::rooms::renaming::ask_for_new_nicknames;
 use crate::roster::Roster;
 use crate::turn::Turn;
 
@@ -47,7 +48,7 @@ pub(super) fn status_changed(before: &Status, roster: &mut Roster, rooms: &mut R
                 roster.doubt_presence(turn);
                 roster.await_presence(Some(PRESENCE_PATIENCE), turn);
                 rooms.enter_wanted(turn);
-                rooms.ask_for_new_nicknames(turn);
+                ask_for_new_nicknames(rooms, turn);
             }
             (false, false) | (true, true) => {}
         }

@@ -347,7 +347,7 @@ async fn a_plugin_is_started_again_by_a_command_that_says_how_it_stands_then() {
     for (id, words) in [
         ("broken", "broken is restarted, but broken does not run: failed to order"),
         ("off", "off is disabled; `parlor plugin enable off` lets it run"),
-        ("nobody", "there is no plugin nobody; `parlor plugin list` shows those that there are"),
+        ("nobody", "there is no plugin nobody in plugins.toml"),
     ] {
         let refused = ended(home.run(&["plugin", "restart", id]).await.unwrap(), 1);
         assert_eq!(refused.stderr, format!("parlor: {words}\n"));
@@ -571,7 +571,7 @@ async fn explain_says_what_was_denied_and_what_would_allow_it() {
     }
     assert!(text.contains(&format!("      to allow it: {hint}\n")), "{text}");
     // The command in the hint grants the call, in addition to the earlier grants.
-    let command: Vec<_> = hint.strip_prefix("parlor ").unwrap().split(' ').collect();
+    let command: Vec<_> = hint.strip_prefix("parlor ").unwrap().split(' ').chain(["--yes"]).collect();
     ended(home.run(&command).await.unwrap(), 0);
     romeo.chat(bot.to_bare(), "and now?").await.unwrap();
     romeo.wait_body(&bot.to_bare(), "and now?", SOON).await.unwrap();
@@ -670,7 +670,7 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
     );
 
     // The suggested command helps, and no later message is withheld.
-    let command: Vec<_> = remedy.strip_prefix("parlor ").unwrap().split(' ').collect();
+    let command: Vec<_> = remedy.strip_prefix("parlor ").unwrap().split(' ').chain(["--yes"]).collect();
     ended(deaf.home.run(&command).await.unwrap(), 0);
     let text = ended(deaf.home.run(&["explain", "echo", "message", jid]).await.unwrap(), 0).stdout;
     assert!(text.starts_with(&format!("message {jid}: partly, {filtered}): it needs messages.read, ")), "{text}");

@@ -79,7 +79,7 @@ async fn an_index_is_added_searched_and_installed_from() {
     for line in ["index = \"examples/echo\"".to_owned(), format!("publisher = \"{}\"", key.public())] {
         assert!(policy(&home).contains(&line), "no {line} in {}", policy(&home));
     }
-    let inspected = run(&home, &["inspect", "echo"], 0).await.stdout;
+    let inspected = run(&home, &["plugin", "inspect", "echo"], 0).await.stdout;
     for line in ["  signed by its publisher", "  index     examples/echo\n", &format!("  publisher {}\n", key.public())]
     {
         assert!(inspected.contains(line), "no {line} in {inspected}");

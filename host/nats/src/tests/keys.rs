@@ -10,10 +10,9 @@ use tempfile::TempDir;
 
 use super::server::{KEY, LATER_KEY, Server, cluster, with_keys};
 use super::soon;
-use crate::answer::{Last, Stored};
+use crate::answer::{ANSWER, Last, Stored};
 use crate::log::forget_before;
 use crate::record::headers;
-use crate::state::ANSWER;
 use crate::{
     AccountLog, Cluster, Held, Kind, Link, LogError, Record, SnapshotError, StateError, Stores, TakeOverError,
     agree_on_keys, examine, read_log,

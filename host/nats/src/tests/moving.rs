@@ -19,9 +19,9 @@ use tempfile::TempDir;
 
 use super::server::{KEY, LATER_KEY, Server, cluster, settings, with_keys};
 use super::soon;
-use crate::answer::Last;
+use crate::answer::{ANSWER, Last};
 use crate::record::headers;
-use crate::state::{ANSWER, Decoded};
+use crate::state::Decoded;
 use crate::{
     AccountHost, Added, Away, AwayRow, Cluster, Export, Import, Kind, Link, Look, Looker, MoveError, Mover,
     NodeSettings, Permit, Record, Remover, Runner, State, StateError, Stores, Trouble, agree_on_keys,

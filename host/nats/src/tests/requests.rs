@@ -11,11 +11,10 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::server::{KEY, LATER_KEY, Server, with_keys};
 use super::soon;
-use crate::answer::Last;
+use crate::answer::{ANSWER, Last};
 use crate::envelope::{AnswerHead, EnvelopeError, FORMAT, Place, RequestHead, Says, new_id, open, seal};
 use crate::inbox::Inbox;
 use crate::requests::{PART, unix_time};
-use crate::state::ANSWER;
 use crate::{CLOCKS, MOST_IN_A_REQUEST, MOST_IN_AN_ANSWER, RequestError, Requests, Serving, State, Topic};
 
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -164,7 +164,7 @@ async fn a_version_that_no_node_of_the_cluster_wrote_is_refused_until_an_owner_d
         [(of_other_name, Forgery::Changed), (older.into(), Forgery::Older), ("nonsense".into(), Forgery::Changed)]
     {
         let text = String::from_utf8(body.to_vec()).unwrap();
-        last = state.put_text(subject.clone(), text, last, crate::state::ANSWER).await.unwrap();
+        last = state.put_text(subject.clone(), text, last, crate::answer::ANSWER).await.unwrap();
         let error = refused().await;
         assert_eq!(error.replaceable(), Some(last), "{error}");
         assert!(matches!(&error, SharedError::Forged { cause, .. } if *cause == expected), "{error}");
@@ -248,7 +248,7 @@ async fn two_texts_have_versions_of_their_own_and_nobody_else_reads_them() {
     let record = stream.get_last_raw_message_by_subject(&state.cluster.shared_subject(PLUGINS)).await.unwrap().payload;
     let record = String::from_utf8(record.to_vec()).unwrap();
     let subject = state.cluster.shared_subject(ACCOUNTS);
-    state.put_text(subject, record, one.revision, crate::state::ANSWER).await.unwrap();
+    state.put_text(subject, record, one.revision, crate::answer::ANSWER).await.unwrap();
     let refused = soon(accounts.version()).await.unwrap_err();
     assert!(matches!(&refused, SharedError::Forged { cause: Forgery::Changed, .. }), "{refused}");
     // Nothing is removed while it is not known what is in use.

@@ -65,10 +65,11 @@ fn subscribe(instance: &Arc<Instance>, event: &str, filter: Option<WitFilter>, o
 /// Warns about a webhook that the plugin's manifest does not have: no request ever comes to it, and those to the declared
 /// webhook wait for a handler.
 fn warn_of_undeclared(instance: &Instance, webhook: &str) {
-    if instance.webhook_names().any(|declared| declared == webhook) || !instance.may_log() {
+    if instance.manifest.webhooks.contains_key(webhook) || !instance.may_log() {
         return;
     }
-    let (nearest, webhook) = (nearest(webhook, instance.webhook_names()), escape_untrusted(webhook, 128));
+    let (nearest, webhook) =
+        (nearest(webhook, instance.manifest.webhooks.keys().map(String::as_str)), escape_untrusted(webhook, 128));
     tracing::warn!(
         plugin = %instance.plugin, account = %instance.account.name, webhook, nearest,
         "plugin listens to a webhook that its plugin.toml does not declare"

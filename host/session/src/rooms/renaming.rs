@@ -45,16 +45,14 @@ pub(crate) fn rename(rooms: &mut Rooms, named: &[BareJid], bookmarked: Bookmarke
     }
 }
 
-impl Rooms {
-    /// Asks the rooms that we are in for the nicknames that the settings gave while the account was hidden.
-    pub(crate) fn ask_for_new_nicknames(&mut self, turn: &mut Turn<'_>) {
-        let is_due = |membership: &Membership| membership.stage.is_in() && membership.is_renamed;
-        let due = self.memberships.iter().filter(|(_, membership)| is_due(membership));
-        let mut due: Vec<BareJid> = due.map(|(jid, _)| jid.clone()).collect();
-        due.sort();
-        for jid in due {
-            self.one(&jid, turn).tell_what_has_changed();
-        }
+/// Asks the rooms that we are in for the nicknames that the settings gave while the account was hidden.
+pub(crate) fn ask_for_new_nicknames(rooms: &mut Rooms, turn: &mut Turn<'_>) {
+    let is_due = |membership: &Membership| membership.stage.is_in() && membership.is_renamed;
+    let due = rooms.memberships.iter().filter(|(_, membership)| is_due(membership));
+    let mut due: Vec<BareJid> = due.map(|(jid, _)| jid.clone()).collect();
+    due.sort();
+    for jid in due {
+        rooms.one(&jid, turn).tell_what_has_changed();
     }
 }
 
