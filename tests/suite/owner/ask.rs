@@ -208,19 +208,15 @@ async fn each_can_be_decided_by_itself_and_for_whom() {
     terminal.sees("Grant messages.read for *?", SOON).unwrap();
     terminal.types("y").unwrap();
     terminal.sees("Grant messages.send for *?", SOON).unwrap();
-    // An invalid address is asked for again.
-    terminal.types("foo bar").unwrap();
-    terminal.sees("\"foo bar\" is no address", SOON).unwrap();
+    // A word is asked about again, which would be the address of a server.
+    terminal.types("zz").unwrap();
+    terminal.sees("“zz” is neither yes nor no, nor a whole address", SOON).unwrap();
     terminal.sees("Grant messages.send for *?", SOON).unwrap();
-    // So is a typo, which would be the address of a server.
+    // So is a typo of an answer.
     terminal.types("yse").unwrap();
     terminal.sees("“yse” is neither yes nor no, nor a scope; did you mean yes?", SOON).unwrap();
     terminal.sees("Grant messages.send for *?", SOON).unwrap();
     terminal.types("contacts, @example.org").unwrap();
-    terminal.sees("Grant rooms.send for *?", SOON).unwrap();
-    // So is a word, which would be one, too.
-    terminal.types("zz").unwrap();
-    terminal.sees("“zz” is neither yes nor no, nor a whole address", SOON).unwrap();
     terminal.sees("Grant rooms.send for *?", SOON).unwrap();
     terminal.types("y").unwrap();
     terminal.sees("Grant stanza.send for message?", SOON).unwrap();
