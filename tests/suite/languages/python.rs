@@ -276,7 +276,7 @@ async fn what_nobody_could_call_in_python_is_refused_with_what_to_write() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_begin_in_python_is_named_with_its_authors_line() {
     for (line, says) in [
-        ("@command(\"!x\", help=\"X\")", "Invalid: command \"!x\" at plugin.py:4: invalid name: is not "),
+        ("@command(\"!x\", help=\"X\")", "Invalid: command \"!x\" at plugin.py:4: invalid command.name: is not "),
         ("@on(\"occupantJoined\")", "Denied: on(\"occupantJoined\") at plugin.py:4: not granted: rooms.read"),
     ] {
         let text = format!("from parlor import command, on\n\n\n{line}\nasync def begun(_): ...\n");
