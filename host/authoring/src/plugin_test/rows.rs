@@ -118,7 +118,7 @@ pub const ACTIONS: [Row; 39] = [
     row(
         "answers",
         "answers alice: <temperature xmlns='urn:example:weather'>7</temperature>",
-        "what alice gets for `xml <iq …>`; nothing behind alice: an empty answer",
+        "what alice gets for `xml <iq …>`; empty if nothing follows",
     ),
     row("refuses", "refuses alice: not-allowed (it can only be read)", "or this error, by the plugin or by the host"),
     row(

@@ -725,8 +725,11 @@ fn history_of_somebody_who_had_our_nickname_is_not_ours() {
         }
     };
     here(&mut test);
-    let own = |test: &mut TestSession, author: Option<&str>| {
-        let said = message(&format!("{ROOM}/bot"), MessageKind::Groupchat, "hello");
+    // A message that the room repeats once more is not told again, so each has words of its own.
+    let mut words = 0;
+    let mut own = |test: &mut TestSession, author: Option<&str>| {
+        words += 1;
+        let said = message(&format!("{ROOM}/bot"), MessageKind::Groupchat, &words.to_string());
         test.message(Message { occupant_id: author.map(str::to_owned), delayed: true, ..said });
         let Payload::Message(told) = test.last("message") else { panic!("a message") };
         told.own
