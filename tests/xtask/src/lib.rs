@@ -188,7 +188,7 @@ it compiles everything anew for the copy, which takes some gigabytes. Ctrl-C men
   cargo xtask package && sudo apt install ./target/debian/parlor_*.deb
   cargo xtask package --by-profile
 
-By a profile, the program needs a tenth to a fifth less CPU time for a message. It needs cargo-deb: cargo install cargo-deb. Its last line names the package.")]
+By a profile, the program needs up to a fifth less CPU time for a message. It needs cargo-deb: cargo install cargo-deb. Its last line names the package.")]
     Package {
         /// Package the program that is in target/release instead of building it
         #[arg(long)]
