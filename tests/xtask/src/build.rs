@@ -13,7 +13,7 @@ use crate::workspace;
 const PROGRAMS: [&str; 4] = ["build", "--workspace", "--bins", "--lib"];
 
 /// The programs that are measured, those that they are compared with, and those that measure.
-pub(crate) const MEASURED: [&str; 6] = ["parlor", "native-echo", "bare-echo", "bare-fetch", "bench", "attack"];
+const MEASURED: [&str; 6] = ["parlor", "native-echo", "bare-echo", "bare-fetch", "bench", "attack"];
 
 /// Builds the host, the test programs and the plugins.
 pub(crate) fn everything() -> Result<()> {
@@ -26,7 +26,7 @@ pub(crate) fn everything() -> Result<()> {
 /// time of a message. Also builds the plugins.
 pub(crate) fn to_be_measured() -> Result<()> {
     begin("building as for a release (the first time takes twenty minutes)");
-    build(release(&MEASURED))?;
+    build(release())?;
     measured_plugins(&workspace::released("parlor"))
 }
 
@@ -38,9 +38,9 @@ pub(crate) fn measured_plugins(parlor: &Path) -> Result<()> {
     plugin(parlor, &workspace::root().join("example-plugins/dice"), &target)
 }
 
-/// Returns the command that builds these programs as they are released.
-pub(crate) fn release(programs: &[&str]) -> Command {
-    let programs = programs.iter().flat_map(|name| ["--bin", *name]);
+/// Returns the command that builds what is measured.
+pub(crate) fn release() -> Command {
+    let programs = MEASURED.into_iter().flat_map(|name| ["--bin", name]);
     workspace::cargo(["build", "--release", "--workspace", "--lib"].into_iter().chain(programs))
 }
 

@@ -128,7 +128,7 @@ fn bench(flags: &Bench) -> anyhow::Result<()> {
     // Like the suite, it builds plugins in other languages.
     setup::prepare(if flags.languages { Needs::Suite } else { Needs::Bench })?;
     let bench = if flags.by_profile {
-        let folder = profile::build(&build::MEASURED)?;
+        let folder = profile::build(build::release())?;
         build::measured_plugins(&folder.join("parlor"))?;
         folder.join("bench")
     } else {

@@ -18,16 +18,19 @@ pub(crate) fn debian(no_build: bool, by_profile: bool) -> Result<()> {
     if !has_cargo_deb() {
         bail!("cargo-deb makes the package, and is not there: cargo install cargo-deb");
     }
+    let mut cargo = workspace::cargo(["build", "--release", "--locked", "--package", "parlor-cli"]);
     if by_profile {
-        let built = profile::build(&["parlor"])?.join("parlor");
+        let built = profile::build(cargo)?.join("parlor");
         let program = workspace::released("parlor");
+        let folder = program.parent().context("a program lies in a folder")?;
+        // Without a build for release, there is none yet.
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         // A new file: the old one may run.
         let _ = fs::remove_file(&program);
         fs::copy(&built, &program)
             .with_context(|| format!("cannot copy {} to {}", built.display(), program.display()))?;
     } else if !no_build {
-        let build = ["build", "--release", "--locked", "--package", "parlor-cli"];
-        run("the program", &mut workspace::cargo(build), Output::Shown)?;
+        run("the program", &mut cargo, Output::Shown)?;
     }
     let target = workspace::root().join("target");
     // Not below `release`: cargo-deb takes files there for build products, and does not compress them.

@@ -14,20 +14,22 @@ use crate::build;
 use crate::run::{Output, run};
 use crate::workspace;
 
-/// What the bench measures while the programs count: all that a message passes.
+/// The parts of the bench that run while the programs count. Together they have all that a message passes.
 const TRAINING: [&str; 4] = ["--only", "echo,calls,archive,storage,web", "--rounds", "2"];
 
-/// Builds these programs. Returns the folder that they are in.
-pub(crate) fn build(programs: &[&str]) -> Result<PathBuf> {
+/// Builds programs by this command of cargo, so that they have the features that they have without a profile. Returns the folder
+/// that they are in.
+pub(crate) fn build(cargo: Command) -> Result<PathBuf> {
     let (target, merge) = (host()?, llvm_profdata()?);
     let folder = workspace::by_profile();
     let counts = folder.join("counts");
     let count = format!("-Cprofile-generate={}", counts.display());
+    let mut measured = build::release();
     // It counts before it optimizes, so optimizing across packages would only take time here.
-    let without = [("CARGO_PROFILE_RELEASE_LTO", "off")];
-    let counting = compile(&folder.join("counting"), &target, &count, &build::MEASURED, &without)?;
+    measured.env("CARGO_PROFILE_RELEASE_LTO", "off");
+    let counting = compile(measured, &folder.join("counting"), &target, &count)?;
     build::measured_plugins(&counting.join("parlor"))?;
-    // What was counted while plugins were built, and by programs before.
+    // The programs have counted while they built plugins, too, and earlier programs have left counts.
     let gone = fs::remove_dir_all(&counts);
     ensure!(gone.is_ok() || !counts.exists(), "cannot remove {}", counts.display());
     run("counting what the bench runs", Command::new(counting.join("bench")).args(TRAINING), Output::Kept)?;
@@ -37,14 +39,12 @@ pub(crate) fn build(programs: &[&str]) -> Result<PathBuf> {
     // Of a generic function, one count stands for the copies of all packages. Those that it does not fit go without.
     let quiet = "-Cllvm-args=-no-pgo-warn-mismatch";
     let used = format!("-Cprofile-use={} {quiet}", profile.display());
-    compile(&folder.join("used"), &target, &used, programs, &[])
+    compile(cargo, &folder.join("used"), &target, &used)
 }
 
 /// Compiles programs into this folder of cargo's. Returns the folder of the programs.
-fn compile(folder: &Path, target: &str, flags: &str, programs: &[&str], env: &[(&str, &str)]) -> Result<PathBuf> {
-    let mut cargo = build::release(programs);
-    cargo.args(["--target", target]).envs(env.iter().copied());
-    cargo.env("CARGO_TARGET_DIR", folder).env("RUSTFLAGS", with_own(flags));
+fn compile(mut cargo: Command, folder: &Path, target: &str, flags: &str) -> Result<PathBuf> {
+    cargo.args(["--target", target]).env("CARGO_TARGET_DIR", folder).env("RUSTFLAGS", with_own(flags));
     run("building the host", &mut cargo, Output::Shown)?;
     Ok(folder.join(target).join("release"))
 }
