@@ -10,7 +10,9 @@ use serde::Deserialize;
 
 use crate::error::PutError;
 
-/// How long an answer may take that is not part of a lease.
+/// How long an answer may take on which a lease depends. After that, the outcome is unknown.
+pub(crate) const LEASE_ANSWER: Duration = Duration::from_millis(300);
+/// How long another answer may take.
 pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 /// The largest answer to a request for a message, which comes in Base64: no stream accepts more than a mebibyte.
 const MOST_IN_AN_ANSWER: usize = (1024 * 1024 + 64 * 1024) / 3 * 4;

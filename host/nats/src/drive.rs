@@ -13,6 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use parlor_cluster::{Key, Node, Outcome, Output, RequestId, Revision, SessionId, Timing, Token, Value};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::answer::LEASE_ANSWER;
 use crate::clock;
 use crate::connect::{Link, Settings};
 use crate::error::{PutError, StartError, StateError};
@@ -23,8 +24,6 @@ use crate::silence::Silence;
 use crate::state::{Decoded, State, check_node};
 use crate::watch::{Message, Watch};
 
-/// After this time without an answer, the outcome of a write is unknown.
-const ANSWER: Duration = Duration::from_millis(300);
 /// The longest time between two looks at the clock: timers of the runtime do not count the time of sleep.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// How long after a failure the stream is looked for again.
@@ -321,7 +320,7 @@ impl Running {
     fn put(&self, request: RequestId, key: Key, value: Value, expected: Revision) {
         let state = self.state.clone();
         self.answers.push(Box::pin(async move {
-            let answer = state.put(&key, &value, expected, ANSWER).await;
+            let answer = state.put(&key, &value, expected, LEASE_ANSWER).await;
             let has_lost = answer == Err(PutError::Refused) && has_lost(&state, &key, expected).await;
             (request, answer, has_lost)
         }));

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use parlor_cluster::{Key, Revision};
 
-use crate::answer::Last;
+use crate::answer::{LEASE_ANSWER, Last};
 use crate::state::State;
 
-/// After this time without an answer, it is not known.
-const ANSWER: Duration = Duration::from_millis(300);
 /// How often a record that NATS seems to have lost is looked for, and how long after each other.
 const LOOKS: u32 = 3;
 const AGAIN: Duration = Duration::from_millis(50);
@@ -24,12 +22,12 @@ pub(crate) async fn has_lost(state: &State, key: &Key, expected: Revision) -> bo
     }
     let (stream, subject) = (state.cluster.state_stream(), state.cluster.subject(key));
     for _ in 0..LOOKS {
-        match state.link.last(&stream, &subject, ANSWER).await {
+        match state.link.last(&stream, &subject, LEASE_ANSWER).await {
             Ok(Last::None) => {}
             Ok(Last::Stored(stored)) if stored.revision < expected => {}
             Ok(Last::Stored(_) | Last::TooLarge | Last::Strange | Last::Failed(_)) | Err(_) => return false,
         }
-        if state.link.touch(&stream, state.cluster.pulse_subject(), ANSWER).await.is_err() {
+        if state.link.touch(&stream, state.cluster.pulse_subject(), LEASE_ANSWER).await.is_err() {
             return false;
         }
         tokio::time::sleep(AGAIN).await;

@@ -277,7 +277,7 @@ async fn an_account_whose_log_is_fenced_ends_and_its_owner_is_told() {
     compare(&link, &mut told).await;
 }
 
-/// What NATS says is still to come is too much then, and may stay so.
+/// NATS then counts more messages that are still to come than there are, and the count may never reach zero.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_state_is_read_to_its_end_while_its_records_are_replaced() {
     let server = Server::start();
