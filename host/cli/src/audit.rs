@@ -339,4 +339,4 @@ pub(super) fn names(config: &Config, host: Option<&Client>, plugin: &PluginId) -
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

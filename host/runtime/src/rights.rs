@@ -101,19 +101,20 @@ pub fn shown(entries: &[String]) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn manifest(permissions: &str) -> Manifest {
+        let plugin =
+            "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says what it hears\"\n";
+        Manifest::parse(&format!("{plugin}[permissions]\n{permissions}")).unwrap()
+    }
+
     #[test]
     fn each_permission_has_the_command_that_grants_it_or_takes_it_away() {
-        let text = r#"
-            [plugin]
-            name = "echo"
-            version = "0.1.0"
-            api = "0.1.0"
-            description = "Says what it hears"
-            [permissions]
+        let manifest = manifest(
+            r#"
             "messages.send" = { scope = ["@example.org"], reason = "to answer" }
             "contacts.read" = { reason = "to know them" }
-        "#;
-        let manifest = Manifest::parse(text).unwrap();
+            "#,
+        );
         let commands = |grants: &Grants| {
             let rights = rights(&"echo".parse().unwrap(), Some(&manifest), grants);
             let mut commands: Vec<_> = rights.into_iter().map(|right| right.command).collect();
@@ -132,16 +133,11 @@ mod tests {
     /// U+2066 to U+2069 (bidirectional isolates and their end) are allowed in a resource.
     #[test]
     fn an_address_that_turns_words_around_is_shown_and_not_obeyed() {
-        let text = r#"
-            [plugin]
-            name = "echo"
-            version = "0.1.0"
-            api = "0.1.0"
-            description = "Says what it hears"
-            [permissions]
+        let manifest = manifest(
+            r#"
             "messages.send" = { scope = ["juliet@example.org/a\u2067b"], reason = "to answer" }
-        "#;
-        let manifest = Manifest::parse(text).unwrap();
+            "#,
+        );
         let asked = manifest.permissions[&Permission::MessagesSend].entries(Permission::MessagesSend);
         assert!(asked[0].contains('\u{2067}'), "the address is one: {asked:?}");
         let mut grants = Grants::default();

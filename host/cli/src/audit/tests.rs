@@ -16,7 +16,7 @@ fn typed(line: &str) -> AuditArgs {
     Typed::try_parse_from(line.split(' ')).unwrap().audit
 }
 
-fn entry(what: &str, old: Option<&str>, new: Option<&str>) -> Entry {
+pub(crate) fn entry(what: &str, old: Option<&str>, new: Option<&str>) -> Entry {
     Entry {
         id: 1,
         node: None,

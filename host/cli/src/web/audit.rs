@@ -254,20 +254,8 @@ mod tests {
     const EVIL: &str = "<script>alert(1)</script>\u{202e}";
 
     fn entry(id: i64) -> Entry {
-        Entry {
-            id,
-            node: None,
-            at: "2026-11-20T08:00:00.5Z".to_owned(),
-            kind: "grant".to_owned(),
-            plugin: Some("echo".to_owned()),
-            account: None,
-            who: "uid:1000".to_owned(),
-            way: "parlor plugin grant".to_owned(),
-            what: "messages.read".to_owned(),
-            old: None,
-            new: Some("*".to_owned()),
-            said: vec!["Reads it.".to_owned()],
-        }
+        let entry = crate::audit::tests::entry("messages.read", None, Some("*"));
+        Entry { id, said: vec!["Reads it.".to_owned()], ..entry }
     }
 
     fn audit(entries: Vec<Entry>) -> Audit {

@@ -140,13 +140,28 @@ fn a_device_that_wrote_is_answered_while_its_list_cannot_be_had() {
     }
 }
 
+/// Returns an account that has lost its session with a person, who goes on using it.
+fn with_broken_session(jid: &str, form: OmemoForm) -> (Bot, Peer) {
+    let (mut bot, mut peer) = (Bot::new(TrustPolicy::Blind), Peer::new(jid, form));
+    bot.hear(&mut peer, "hello");
+    let mut ended = bot.test.ask(ResetSessions { jid: peer.jid.clone(), device: None });
+    assert_eq!(got(&mut ended), Some(Ok(1)));
+    (bot, peer)
+}
+
+/// The keys come. The account begins a new session with an empty message, and reads what the person says in it.
+fn is_replaced(bot: &mut Bot, peer: &mut Peer, form: OmemoForm) {
+    bot.bundles(peer);
+    assert_eq!(peer.reads(bot), None, "there is nothing in it");
+    bot.test.forget();
+    bot.hear(peer, "at last");
+    assert_eq!(bot.bodies(), ["at last"], "{form:?}");
+}
+
 #[test]
 fn a_broken_session_is_replaced_once_the_keys_of_its_device_can_be_had() {
     for form in OmemoForm::ALL {
-        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
-        bot.hear(&mut romeo, "hello");
-        let mut ended = bot.test.ask(ResetSessions { jid: bare(ROMEO), device: None });
-        assert_eq!(got(&mut ended), Some(Ok(1)));
+        let (mut bot, mut romeo) = with_broken_session(ROMEO, form);
         let node = form.bundle_node(romeo.id());
         let asked = |bot: &Bot| bot.test.count_asked(|ask| wants(ask, &node));
         bot.hear(&mut romeo, "are you there?");
@@ -158,11 +173,7 @@ fn a_broken_session_is_replaced_once_the_keys_of_its_device_can_be_had() {
         bot.test.wait(601);
         bot.hear(&mut romeo, "well?");
         assert_eq!(asked(&bot), 2);
-        bot.bundles(&romeo);
-        assert_eq!(romeo.reads(&bot), None, "there is nothing in it");
-        bot.test.forget();
-        bot.hear(&mut romeo, "at last");
-        assert_eq!(bot.bodies(), ["at last"], "{form:?}");
+        is_replaced(&mut bot, &mut romeo, form);
     }
 }
 
@@ -170,10 +181,7 @@ fn a_broken_session_is_replaced_once_the_keys_of_its_device_can_be_had() {
 #[test]
 fn a_broken_session_is_replaced_after_the_stream_was_lost_before_the_keys_came() {
     for form in OmemoForm::ALL {
-        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
-        bot.hear(&mut romeo, "hello");
-        let mut ended = bot.test.ask(ResetSessions { jid: bare(ROMEO), device: None });
-        assert_eq!(got(&mut ended), Some(Ok(1)));
+        let (mut bot, mut romeo) = with_broken_session(ROMEO, form);
         let node = form.bundle_node(romeo.id());
         let asked = |bot: &Bot| bot.test.count_asked(|ask| wants(ask, &node));
         bot.hear(&mut romeo, "are you there?");
@@ -182,11 +190,7 @@ fn a_broken_session_is_replaced_after_the_stream_was_lost_before_the_keys_came()
         bot.test.roster(vec![item(ROMEO, "both")]);
         bot.hear(&mut romeo, "well?");
         assert_eq!(asked(&bot), 2, "{form:?}");
-        bot.bundles(&romeo);
-        assert_eq!(romeo.reads(&bot), None, "there is nothing in it");
-        bot.test.forget();
-        bot.hear(&mut romeo, "at last");
-        assert_eq!(bot.bodies(), ["at last"], "{form:?}");
+        is_replaced(&mut bot, &mut romeo, form);
     }
 }
 
@@ -194,10 +198,7 @@ fn a_broken_session_is_replaced_after_the_stream_was_lost_before_the_keys_came()
 #[test]
 fn a_broken_session_is_replaced_however_long_the_request_for_the_keys_waits() {
     for form in OmemoForm::ALL {
-        let (mut bot, mut nurse) = (Bot::new(TrustPolicy::Blind), Peer::new("nurse@slow.example", form));
-        bot.hear(&mut nurse, "hello");
-        let mut ended = bot.test.ask(ResetSessions { jid: nurse.jid.clone(), device: None });
-        assert_eq!(got(&mut ended), Some(Ok(1)));
+        let (mut bot, mut nurse) = with_broken_session("nurse@slow.example", form);
         let waiting: Vec<_> = (0..24)
             .map(|number| bot.say(&format!("p{number}@slow.example"), "hello?", EncryptionWish::Required))
             .collect();
@@ -207,11 +208,7 @@ fn a_broken_session_is_replaced_however_long_the_request_for_the_keys_waits() {
         for _ in 0..3 {
             bot.test.wait(21);
         }
-        bot.bundles(&nurse);
-        assert_eq!(nurse.reads(&bot), None, "there is nothing in it");
-        bot.test.forget();
-        bot.hear(&mut nurse, "at last");
-        assert_eq!(bot.bodies(), ["at last"], "{form:?}");
+        is_replaced(&mut bot, &mut nurse, form);
         drop(waiting);
     }
 }
