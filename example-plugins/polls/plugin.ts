@@ -27,7 +27,7 @@ await command("poll", {
   },
 }, async (given) => {
   const { args, message } = given;
-  // What is whispered in a room stays between two, and each nickname there would have a poll of its own.
+  // Nobody else hears a private message in a room, and each nickname there would have a poll of its own.
   if (message.chat.includes("/")) {
     await answer(given, "Ask all in the room: only you could vote here.");
     return;

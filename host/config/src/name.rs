@@ -19,7 +19,7 @@ pub struct BadAccountName(String);
 impl AccountName {
     /// The most bytes in a name.
     pub const LONGEST: usize = 32;
-    /// What stands in the name of an account that the host makes of an address that somebody wrote to, between its two parts.
+    /// The separator in the name of an account that the host makes because somebody wrote to its address.
     pub const OF_NEW_ADDRESS: &str = "--";
 
     /// Returns the name as it was written.

@@ -221,7 +221,7 @@ async fn each_can_be_decided_by_itself_and_for_whom() {
     terminal.types("y").unwrap();
     terminal.sees("Grant stanza.send for message?", SOON).unwrap();
     terminal.types("n").unwrap();
-    // What was written by hand is part of what they allow together.
+    // Scopes that were written by hand are part of what they allow together.
     terminal.sees("contacts, anybody at example.org", SOON).unwrap();
     terminal.sees("Grant these together? [y/N]", SOON).unwrap();
     terminal.types("y").unwrap();

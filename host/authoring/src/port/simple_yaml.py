@@ -161,7 +161,7 @@ def _is_item(text: str) -> bool:
 
 
 def closing(text: str, quote: str) -> "int | None":
-    """Where the quote closes, if it does in this line."""
+    """The place where the quote closes; `None`: not in this line."""
     pattern = r"""(?:[^"\\]|\\.)*""" if quote == '"' else r"(?:[^']|'')*"
     match = re.match(pattern, text)
     end = match.end() if match is not None else 0

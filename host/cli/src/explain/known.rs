@@ -1,4 +1,4 @@
-//! What is known about a plugin: from the policy, or from the running host if the policy cannot be read.
+//! The facts about a plugin that is asked about: from the policy, or from the running host if the policy cannot be read.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use parlor_session::permissions::{Grants, RoomList};
 
 use super::in_force_on_host;
 
-/// What is known about a plugin.
+/// The facts about a plugin.
 pub(super) struct Known {
     pub(super) enabled: bool,
     /// Its grants: those of the policy, or else those of the host.

@@ -191,8 +191,8 @@ pub(super) fn show(terminal: &Terminal, text: &str) -> anyhow::Result<()> {
     if pages::show(terminal, text)? { Ok(()) } else { Err(declined()) }
 }
 
-/// Returns grants with these requests. What the plugin does not ask for, and an invalid scope, adds nothing: it is refused
-/// elsewhere.
+/// Returns grants with these requests. A request that the plugin does not make, or with an invalid scope, adds nothing: it is
+/// refused elsewhere.
 pub(super) fn with(grants: &Grants, requests: &[GrantRequest], manifest: &Manifest) -> Grants {
     let mut all = grants.clone();
     for GrantRequest { permission, scope } in requests {

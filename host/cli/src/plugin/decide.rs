@@ -264,8 +264,8 @@ impl GrantArgs {
     }
 }
 
-/// Says what is of high risk: one of these permissions, or what they allow together with those that are granted already. What
-/// the present grants cover adds no risk.
+/// Says what is of high risk: one of these permissions, or what they allow together with those that are granted already. A
+/// permission that the present grants cover adds no risk.
 fn high_risk(more: &Grants, present: &Grants) -> Option<String> {
     let more = &beside(more, present);
     if let Some((permission, _)) = more.iter().find(|(permission, _)| permission.risk() == Risk::High) {

@@ -74,7 +74,7 @@ struct Change {
     more: Vec<Right>,
     /// The permissions whose requests changed.
     otherwise: Vec<Right>,
-    /// What all of that allows together, with the present grants.
+    /// The sentence about all of that together, with the present grants.
     together: Option<Sentence>,
     gone: Vec<String>,
     settings: Vec<String>,

@@ -12,7 +12,7 @@ use super::shared::Shared;
 /// The most of a stranger's text that is logged, in bytes.
 const LONGEST: usize = 256;
 
-/// What has an account enter a room at each log-in.
+/// The lists that make an account enter a room at each log-in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Listings {
     /// The setting `auto_join_rooms` lists it.

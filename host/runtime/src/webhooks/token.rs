@@ -9,7 +9,7 @@ pub(super) const BYTES: usize = 24;
 #[derive(Debug, Clone)]
 pub(crate) struct Token {
     text: String,
-    /// What requests are compared with.
+    /// The digest with which those of requests are compared.
     digest: [u8; 32],
 }
 

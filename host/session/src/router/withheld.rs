@@ -65,7 +65,7 @@ impl Tally {
     }
 }
 
-/// What withholds an event from a plugin.
+/// The reason why an event is withheld from a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Withholder {
     /// The grant of this permission, which does not cover the event, or is missing.

@@ -1,4 +1,4 @@
-//! What an owner is told and asked before a grant.
+//! Tests of what an owner is told and asked before a grant.
 
 use super::*;
 
@@ -63,7 +63,7 @@ fn a_combination_of_high_risk_is_asked_about_although_no_permission_is() {
     let together = request.together(&present, &all).unwrap();
     assert!(together.text.ends_with("can send it to anybody."), "{}", together.text);
     assert!(request.needs_question(&together, &all));
-    // What was decided by a flag takes part.
+    // Grants that a flag gave take part.
     let decided = with(&present, &granted(&["messages.read"]), &manifest);
     let send = granted(&["messages.send=juliet@example.org"]);
     let together = request.together(&decided, &send).unwrap();
