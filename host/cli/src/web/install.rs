@@ -322,6 +322,7 @@ fn waiting(link: &dyn Fn(&str) -> String, stage: &Stage, cancel: &Markup) -> Mar
 async fn decide(visit: Visit, form: Form) -> Result<Reply, Problem> {
     let (number, session) = (number(&visit)?, visit.session.name.as_str().to_owned());
     let Some(Stage::Offered(offered)) = visit.state.installs.stage(number, &session) else { return Err(over()) };
+    offered.sheet.is_shown_by(&form)?;
     let (manifest, places) = (offered.sheet.manifest(), &offered.sheet.places);
     let decision = Decision::of(form.fields(), manifest, places).map_err(Problem::wrong)?;
     let (id, asked) = (decision.id.clone(), Arc::clone(&offered));

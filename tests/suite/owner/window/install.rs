@@ -94,6 +94,12 @@ async fn a_plugin_is_installed_from_an_address_after_consent() {
     granted.set("all", "true");
     let asks = owner.send_form(&granted, &path).await.unwrap();
     assert!(asks.status == 200 && asks.body.contains("id=\"confirm\""), "{asks:?}");
+    // A page about another file, which had this number before the window was started again, decides nothing about this one.
+    let mut stale = granted.clone();
+    stale.set("shown", &digest_of(&version("0.2.0")));
+    stale.set("agreed", "yes");
+    let refused = owner.send_form(&stale, &path).await.unwrap();
+    assert!(refused.status == 409 && refused.body.contains("another file"), "{refused:?}");
     assert_eq!(policy(&home), before);
     // Another session of an owner decides nothing about it.
     let other = window.log_in(&home, "owner").await.unwrap();

@@ -9,13 +9,16 @@ use parlor_plugins::admin::Offer;
 use parlor_plugins::component::Examined;
 use parlor_plugins::consent::{Place, asked};
 use parlor_plugins::manifest::{Manifest, Request};
-use parlor_window::stranger;
+use parlor_window::{Form, Problem, stranger};
 
 use super::super::parts::{field, reach, rows, table, tick, whole};
 use super::decision::scope_field;
 use crate::plugin::from_index::Chosen;
 use crate::plugin::inspect::webhook_in_words;
 use crate::show::size;
+
+/// The field with the digest of the file that a decision is about.
+const SHOWN: &str = "shown";
 
 /// A file that was fetched and examined. Nothing of it has run.
 pub(in crate::web) struct Offered {
@@ -67,6 +70,16 @@ impl Sheet {
 
     pub(super) fn manifest(&self) -> &Manifest {
         &self.examined.manifest
+    }
+
+    /// Refuses a form about another file. A page may have been open since before `parlor web` was started again, and numbers of installs
+    /// begin anew then.
+    pub(super) fn is_shown_by(&self, form: &Form) -> Result<(), Problem> {
+        if form.need(SHOWN)? == self.examined.digest.to_string() {
+            return Ok(());
+        }
+        let sentence = "this form is about another file, so nothing was installed: load the page of the install again, and decide there";
+        Err(Problem::new(409, sentence))
     }
 
     /// Shows all that is known of it.
@@ -177,6 +190,7 @@ impl Sheet {
     pub(super) fn fields(&self) -> Markup {
         let manifest = self.manifest();
         html! {
+            input type="hidden" name=(SHOWN) value=(self.examined.digest.to_string());
             (field("id", "Id on this host", manifest.name.as_str(), "1 to 64 of a-z, 0-9, _ and -"))
             fieldset {
                 legend { "Accounts that it runs on" }
@@ -298,6 +312,19 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), count, "{fields}");
+    }
+
+    #[test]
+    fn a_form_is_about_the_file_that_it_showed() {
+        let offered = of(&head());
+        let digest = offered.examined.digest.to_string();
+        let fields = offered.fields().into_string();
+        assert!(fields.contains(&format!("name=\"shown\" value=\"{digest}\"")), "{fields}");
+        assert_eq!(offered.is_shown_by(&Form::of(&[("shown", &digest)])), Ok(()));
+        let other = Digest::of(b"another file").to_string();
+        for (fields, status) in [([("shown", other.as_str())], 409), ([("all", "true")], 400)] {
+            assert_eq!(offered.is_shown_by(&Form::of(&fields)).unwrap_err().status, status, "{fields:?}");
+        }
     }
 
     #[test]
