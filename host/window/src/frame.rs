@@ -210,17 +210,17 @@ pub(crate) fn not_from_here() -> Problem {
     )
 }
 
-/// Reads or changes links and sessions on a thread that may wait for files.
+/// Reads or changes links and sessions on a thread that may wait for files. Only the log says what is wrong with these: the answer goes
+/// to strangers, too.
 pub(crate) async fn stored<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Problem> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done.map_err(|error| {
-            tracing::error!(%error, "sessions of the window cannot be used");
-            Problem::failed(error.to_string())
-        }),
-        Err(_) => Err(Problem::failed("sessions cannot be used: the log says why")),
-    }
+    let done = tokio::task::spawn_blocking(work).await;
+    let unusable = || Problem::failed("sessions cannot be used: the log of `parlor web` says why");
+    done.map_err(|_| unusable())?.map_err(|error| {
+        tracing::error!(%error, "sessions of the window cannot be used");
+        unusable()
+    })
 }
 
 fn told(problem: &Problem) -> Markup {

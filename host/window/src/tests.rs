@@ -469,6 +469,19 @@ async fn log_out_ends_the_session() {
     assert_eq!(rig.get("/", &cookie).await.0, 303);
 }
 
+/// The answer goes to anybody who makes up a cookie or a link.
+#[tokio::test]
+async fn strangers_are_not_told_what_is_wrong_with_the_file_of_sessions() {
+    let rig = start();
+    let link = format!("/login/{}", rig.link(Role::Viewer));
+    std::fs::write(rig.store.folder.join("sessions.json"), "{").unwrap();
+    let made_up = format!("parlor-8470={}", "0".repeat(64));
+    for (status, _, text) in [rig.get("/", &made_up).await, rig.post(&link, "", "").await] {
+        assert!(status == 500 && text.contains("the log of `parlor web` says why"), "{status}: {text}");
+        assert!(!text.contains("sessions.json") && !text.contains("line 1"), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn another_host_is_not_served() {
     let rig = start();
