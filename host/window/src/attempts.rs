@@ -13,12 +13,16 @@ pub(crate) const MINUTE: Duration = Duration::from_mins(1);
 
 /// The attempts of the last minute.
 #[derive(Debug, Default)]
-pub(crate) struct Attempts(Mutex<VecDeque<Instant>>);
+pub(crate) struct Attempts {
+    recent: Mutex<VecDeque<Instant>>,
+    /// When the log last said that there were too many.
+    warned: Mutex<Option<Instant>>,
+}
 
 impl Attempts {
     /// Counts an attempt. Returns false if there were too many.
     pub(crate) fn are_left(&self) -> bool {
-        let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut attempts = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         while attempts.front().is_some_and(|first| now.duration_since(*first) >= MINUTE) {
             attempts.pop_front();
@@ -28,6 +32,17 @@ impl Attempts {
             return false;
         }
         attempts.push_back(now);
+        true
+    }
+
+    /// Returns whether the log is to say that there were too many: once a minute, since strangers decide how many are refused.
+    pub(crate) fn is_news(&self) -> bool {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if warned.is_some_and(|at| now.duration_since(at) < MINUTE) {
+            return false;
+        }
+        *warned = Some(now);
         true
     }
 }
@@ -44,5 +59,14 @@ mod tests {
         tokio::time::advance(MINUTE).await;
         assert!((0..MOST).all(|_| attempts.are_left()));
         assert!(!attempts.are_left());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_says_once_a_minute_that_there_were_too_many() {
+        let attempts = Attempts::default();
+        for _ in 0..3 {
+            assert_eq!((0..1_000).filter(|_| attempts.is_news()).count(), 1);
+            tokio::time::advance(MINUTE).await;
+        }
     }
 }

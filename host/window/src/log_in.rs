@@ -97,7 +97,9 @@ where
         return frame.refuse(&LinkRequest::not_offered());
     }
     if !frame.requests.are_left() {
-        tracing::warn!("somebody asks for links to the window too often; nobody can for a minute");
+        if frame.requests.is_news() {
+            tracing::warn!("somebody asks for links to the window too often; nobody can for a minute");
+        }
         return frame.refuse(&Problem::new(429, "too many asked for a link during this minute: try again in a minute"));
     }
     let (head, body) = request.into_parts();
@@ -169,9 +171,11 @@ fn failed<S: Clone + Send + Sync + 'static>(frame: &Frame<S>) -> Response {
     if frame.attempts.are_left() {
         return frame.refuse(&no_link());
     }
-    tracing::warn!(
-        "somebody tries to log in to the window too often; all but those with a link are refused for a minute"
-    );
+    if frame.attempts.is_news() {
+        tracing::warn!(
+            "somebody tries to log in to the window too often; all but those with a link are refused for a minute"
+        );
+    }
     let says = "too many failed to log in during this minute: try again in a minute, or with a link that was not used";
     frame.refuse(&Problem::new(429, says))
 }
