@@ -81,8 +81,11 @@
     form.dataset.sent = "yes";
   });
 
-  addEventListener("pageshow", () => {
+  addEventListener("pageshow", (event) => {
     for (const form of document.forms) delete form.dataset.sent;
+    // A browser may keep a page for its button "Back" although it is not to store it. The session may have ended since. A reload would
+    // send the form again of which the page is the answer.
+    if (event.persisted) location.replace(location.pathname + location.search);
   });
 
   // People who read slowly, or with a screen reader, can pause updates. The tab remembers that. The page still learns that its session

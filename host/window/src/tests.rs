@@ -701,3 +701,12 @@ async fn a_person_can_stop_the_changes_of_a_page() {
     let (_, _, script) = rig.get(assets::SCRIPT.path(), "").await;
     assert!(script.contains("getElementById(\"pause\")") && script.contains("\"parlor-by-itself\": \"1\""));
 }
+
+/// Some browsers keep pages of `http:` for the button "Back", also those that they are not to store.
+#[tokio::test]
+async fn a_page_that_a_browser_kept_is_asked_for_again() {
+    let (_, _, script) = start().get(assets::SCRIPT.path(), "").await;
+    let (_, shown) = script.split_once("addEventListener(\"pageshow\", (event) => {").unwrap();
+    let (shown, _) = shown.split_once("});").unwrap();
+    assert!(shown.contains("if (event.persisted) location.replace(location.pathname + location.search);"), "{shown}");
+}
