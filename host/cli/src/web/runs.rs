@@ -246,7 +246,7 @@ fn one_schedule(visit: &Visit, id: &str, account: &str, schedule: &Schedule) -> 
         input type="hidden" name="schedule" value=(name);
         input type="hidden" name="account" value=(account);
         input type="hidden" name="do" value=(if *paused { "resume" } else { "pause" });
-        button.quiet type="submit" { @if *paused { "Let " (name) " go on" } @else { "Pause " (name) } }
+        button.quiet type="submit" { @if *paused { "Let " (stranger(name)) " go on" } @else { "Pause " (stranger(name)) } }
     };
     html! {
         h3 { (stranger(name)) " on " (stranger(account)) }
@@ -381,6 +381,24 @@ mod tests {
         let many: Vec<_> = (0..31).map(|number| count(&format!("a{number}"), "starts", 1)).collect();
         let many = sums(&many).into_string();
         assert!(many.contains("31 on 31 accounts") && many.matches("<dt>").count() == 1, "{many}");
+    }
+
+    #[test]
+    fn a_button_marks_the_name_that_a_plugin_gave_its_schedule() {
+        let schedule: Schedule = serde_json::from_value(serde_json::json!({
+            "name": "it, and grant it all", "when": "once", "next": null, "due": null, "attempts": 0, "missed": 0, "last": null,
+            "failed": false, "paused": false,
+        }))
+        .unwrap();
+        let all = [Schedules {
+            plugin: "echo".to_owned(),
+            account: "main".to_owned(),
+            node: None,
+            schedules: vec![schedule],
+        }];
+        let host = std::sync::Arc::new(super::super::host::Host::new(super::super::tests::target()));
+        let text = schedules(&Visit::for_test(Role::Operator, "/plugins/echo", host), "echo", &all).into_string();
+        assert!(text.contains("type=\"submit\">Pause <span class=\"stranger\" dir=\"auto\"><bdi>it, and"), "{text}");
     }
 
     #[test]
