@@ -24,7 +24,7 @@ use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, Upload, 
 
 use self::decision::Decision;
 use self::offered::{Offered, Sheet};
-use self::work::{GivingUp, Stage};
+use self::work::{GivingUp, Stage, session_key};
 use super::host::{Host, Visit, change, look};
 use super::parts::{MOST_ROWS, cell, field, rows, table, whole};
 use crate::places::places;
@@ -89,7 +89,7 @@ async fn start(visit: Visit) -> Result<Reply, Problem> {
     })
     .await?;
     let link = |path: &str| visit.link(path);
-    let begun = visit.state.installs.of(visit.session.name.as_str());
+    let begun = visit.state.installs.of(&session_key(&visit.session));
     let source = visit.query("source").unwrap_or_default();
     let content = html! {
         @if !begun.is_empty() {
@@ -228,7 +228,7 @@ fn begin(
     visit: Visit,
     find: impl FnOnce(&Config, &PluginAdmin<'_>) -> anyhow::Result<Offered> + Send + 'static,
 ) -> Result<Reply, Problem> {
-    let number = visit.state.installs.begin(visit.session.name.as_str())?;
+    let number = visit.state.installs.begin(&session_key(&visit.session))?;
     tokio::spawn(async move {
         let stage = match look(&visit, find).await {
             Ok(offered) => Stage::Offered(Arc::new(offered)),
@@ -276,7 +276,7 @@ fn over() -> Problem {
 
 fn show(visit: &Visit) -> Result<Reply, Problem> {
     let number = number(visit)?;
-    let stage = visit.state.installs.stage(number, visit.session.name.as_str()).ok_or_else(over)?;
+    let stage = visit.state.installs.stage(number, &session_key(&visit.session)).ok_or_else(over)?;
     let decide = format!("/install/{number}");
     let cancel = visit.form(&format!("{decide}/cancel"), &html! { button type="submit" { "Give it up" } });
     let link = |path: &str| visit.link(path);
@@ -320,7 +320,7 @@ fn waiting(link: &dyn Fn(&str) -> String, stage: &Stage, cancel: &Markup) -> Mar
 }
 
 async fn decide(visit: Visit, form: Form) -> Result<Reply, Problem> {
-    let (number, session) = (number(&visit)?, visit.session.name.as_str().to_owned());
+    let (number, session) = (number(&visit)?, session_key(&visit.session));
     let Some(Stage::Offered(offered)) = visit.state.installs.stage(number, &session) else { return Err(over()) };
     offered.sheet.is_shown_by(&form)?;
     let (manifest, places) = (offered.sheet.manifest(), &offered.sheet.places);
@@ -383,7 +383,7 @@ async fn installed(visit: &Visit, decision: &Decision, offered: Arc<Offered>) ->
 
 fn cancel(visit: &Visit) -> Result<Reply, Problem> {
     let number = number(visit)?;
-    match visit.state.installs.give_up(number, visit.session.name.as_str()) {
+    match visit.state.installs.give_up(number, &session_key(&visit.session)) {
         GivingUp::Unknown => Err(over()),
         GivingUp::GivenUp => Ok(visit.done("/install", "nothing was installed")),
         GivingUp::Agreed => {
@@ -468,11 +468,12 @@ mod tests {
         ] {
             let visit = visit(Role::Owner, "/install/1/cancel").with_part("number", "1");
             assert_eq!(cancel(&visit).unwrap_err().status, 404, "there is none yet");
-            visit.state.installs.begin("test").unwrap();
+            visit.state.installs.begin(&session_key(&visit.session)).unwrap();
             visit.state.installs.set(1, stage);
             assert_eq!(cancel(&visit).unwrap().into_text(), to);
             assert!(visit.notice().unwrap().contains(says), "{to}");
-            assert_eq!(visit.state.installs.stage(1, "test").is_some(), to == "/install/1");
+            let stays = visit.state.installs.stage(1, &session_key(&visit.session)).is_some();
+            assert_eq!(stays, to == "/install/1");
         }
     }
 

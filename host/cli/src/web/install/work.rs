@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use parlor_base::id::PluginId;
-use parlor_window::Problem;
+use parlor_window::{Problem, Session};
 
 use super::offered::Offered;
 
@@ -59,9 +59,14 @@ pub(super) enum GivingUp {
     Unknown,
 }
 
+/// Returns what tells a session from every other one, also from a later one that has its name.
+pub(super) fn session_key(session: &Session) -> String {
+    format!("{} {}", session.name, session.began)
+}
+
 #[derive(Debug)]
 struct Install<O> {
-    /// The session that began it. Only this session decides about it.
+    /// The key of the session that began it. Only this session decides about it.
     session: String,
     began: Instant,
     stage: Stage<O>,
@@ -155,7 +160,25 @@ impl<O> Installs<O> {
 
 #[cfg(test)]
 mod tests {
+    use parlor_window::Role;
+
     use super::*;
+
+    /// Somebody else may log in as `ann` after her session has ended.
+    #[test]
+    fn a_later_session_of_the_same_name_is_another_one() {
+        let session = |began: &str| {
+            let began = began.parse().unwrap();
+            Session { name: "ann".parse().unwrap(), role: Role::Owner, jid: None, began, used: began }
+        };
+        let (one, later) = (session("2026-11-20T08:00:00Z"), session("2026-11-20T08:00:00.000000001Z"));
+        let installs = Installs::<()>::default();
+        let number = installs.begin(&session_key(&one)).unwrap();
+        let used = Session { used: later.began, ..one };
+        assert!(installs.stage(number, &session_key(&used)).is_some());
+        assert!(installs.stage(number, &session_key(&later)).is_none());
+        assert!(installs.of(&session_key(&later)).is_empty());
+    }
 
     #[test]
     fn a_few_installs_go_on_at_once_and_what_is_over_makes_room() {
