@@ -101,9 +101,14 @@ impl<O> Installs<O> {
         if all.installs.len() >= MOST {
             all.installs.retain(|_, install| !install.stage.is_over());
         }
+        // The session of the oldest one may have ended, and nobody else can decide about it or give it up.
+        let oldest = all.installs.iter().find(|(_, one)| matches!(one.stage, Stage::Offered(_)));
+        if let (true, Some(number)) = (all.installs.len() >= MOST, oldest.map(|(number, _)| *number)) {
+            all.installs.remove(&number);
+        }
         if all.installs.len() >= MOST {
             let sentence =
-                format!("{MOST} plugins are being installed already: decide about one of them, or give it up");
+                format!("{MOST} plugins are being fetched or installed at this moment: try it again in a minute");
             return Err(Problem::new(429, sentence));
         }
         all.last += 1;
@@ -197,6 +202,18 @@ mod tests {
         // A later result finds no install to update.
         installs.set(next, Stage::Failed("no".to_owned()));
         assert!(installs.stage(next, "b").is_none());
+    }
+
+    #[test]
+    fn an_install_that_nobody_decides_about_keeps_nobody_out() {
+        let installs = Installs::<()>::default();
+        let numbers: Vec<_> = (0..MOST).map(|_| installs.begin("gone").unwrap()).collect();
+        for number in &numbers[1..] {
+            installs.set(*number, Stage::Offered(Arc::new(())));
+        }
+        let next = installs.begin("b").unwrap();
+        assert!(matches!(installs.stage(next, "b"), Some(Stage::Fetching)));
+        assert_eq!(installs.of("gone"), [numbers[0], numbers[2], numbers[3]], "the oldest that waits makes room");
     }
 
     #[test]
