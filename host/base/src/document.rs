@@ -177,6 +177,11 @@ fn first_header(before: &str, header: &str) -> Option<usize> {
     found
 }
 
+/// Returns as much of a path of keys as an error shows. Its author may have made it as long as the file.
+fn shown(path: &str) -> std::str::EscapeDebug<'_> {
+    path[..path.floor_char_boundary(LONGEST_KEY)].escape_debug()
+}
+
 /// A table of the document.
 #[derive(Clone)]
 pub struct Section<'d> {
@@ -208,8 +213,8 @@ impl<'d> Section<'d> {
         match self.entries().find(|node| !known.contains(&node.key)) {
             None => Ok(()),
             Some(node) => Err(node.error(match nearest(node.key, known.iter().copied()) {
-                Some(near) => format!("unknown key `{}`; did you mean `{near}`?", node.path.escape_debug()),
-                None => format!("unknown key `{}`; known are {}", node.path.escape_debug(), known.join(", ")),
+                Some(near) => format!("unknown key `{}`; did you mean `{near}`?", shown(&node.path)),
+                None => format!("unknown key `{}`; known are {}", shown(&node.path), known.join(", ")),
             })),
         }
     }
@@ -245,8 +250,7 @@ impl<'d> Section<'d> {
     /// Returns the value of a required key. `remedy` tells the reader what to write.
     pub fn require(&self, key: &str, remedy: &str) -> Result<Node<'d>, DocumentError> {
         self.get(key).ok_or_else(|| {
-            let place =
-                if self.path.is_empty() { String::new() } else { format!("[{}] has ", self.path.escape_debug()) };
+            let place = if self.path.is_empty() { String::new() } else { format!("[{}] has ", shown(&self.path)) };
             self.error(format!("{place}no `{key}`; {remedy}"))
         })
     }
@@ -290,7 +294,7 @@ impl<'d> Node<'d> {
 
     /// Returns the error for a value of the wrong type or form.
     pub fn wants(&self, what: &str) -> DocumentError {
-        self.error(format!("`{}` has to be {what}", self.path.escape_debug()))
+        self.error(format!("`{}` has to be {what}", shown(&self.path)))
     }
 
     /// Returns its text.
@@ -310,7 +314,7 @@ impl<'d> Node<'d> {
 
     /// Parses the text as `T`.
     pub fn parse<T: FromStr<Err: fmt::Display>>(&self) -> Result<T, DocumentError> {
-        self.string()?.parse().map_err(|error| self.error(format!("`{}`: {error}", self.path.escape_debug())))
+        self.string()?.parse().map_err(|error| self.error(format!("`{}`: {error}", shown(&self.path))))
     }
 
     /// Parses the key itself as `T`.
@@ -453,6 +457,20 @@ mod tests {
         assert_eq!(error.to_string(), "2:1: unknown key `plugin.suorce`; did you mean `source`?");
         let error = section.allow(&["enabled"]).unwrap_err();
         assert_eq!(error.message, "unknown key `plugin.suorce`; known are enabled");
+    }
+
+    #[test]
+    fn an_error_does_not_show_all_of_a_long_key() {
+        let text = format!("[{0}]\n{0} = 1\n", "x".repeat(1 << 20));
+        let document = Document::parse(&text).unwrap();
+        let (root, known) = (document.root(), ["plugin"]);
+        let section = root.entries().next().unwrap().section().unwrap();
+        let node = section.entries().next().unwrap();
+        let missing = section.require("kind", "write it").err().unwrap();
+        let errors = [root.allow(&known).unwrap_err(), node.wants("true"), node.string().unwrap_err(), missing];
+        for DocumentError { message, .. } in errors {
+            assert!(message.len() < 1_100, "{} bytes", message.len());
+        }
     }
 
     #[test]
