@@ -48,8 +48,9 @@ const HUB: &str = "registry-1.docker.io";
 const LONGEST_MANIFEST: usize = 4 << 20;
 /// The maximum length of an answer with a token, in bytes.
 const LONGEST_TOKEN: usize = 64 << 10;
-/// The maximum length of a registry's text as shown, in bytes.
+/// The maximum length of a registry's text as shown, and of a reason that may quote one, in bytes.
 const SHOWN: usize = 200;
+const LONGEST_REASON: usize = 2_000;
 
 /// A reference `registry[:port]/name[:tag][@sha256:…]`. Without tag and digest it means the tag `latest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,24 +271,25 @@ impl Pulled {
         });
         let count = all.len();
         let advice = format!("give one of them by its digest{}", such_as.unwrap_or_default());
-        Err(self.shape(format!("it is a list of {count} manifests; {advice}")))
+        Err(self.shape(&format!("it is a list of {count} manifests; {advice}")))
     }
 
     fn read(&self, bytes: &[u8]) -> Result<Manifest, OciError> {
         let manifest: Manifest = serde_json::from_slice(bytes)
-            .map_err(|error| self.shape(format!("its manifest cannot be read ({error})")))?;
+            .map_err(|error| self.shape(&format!("its manifest cannot be read ({error})")))?;
         match manifest.media_type.as_ref().filter(|kind| *kind != MANIFEST) {
-            Some(other) => Err(self.shape(format!("its manifest is of the type {}", escape_untrusted(other, SHOWN)))),
+            Some(other) => Err(self.shape(&format!("its manifest is of the type {}", escape_untrusted(other, SHOWN)))),
             None => Ok(manifest),
         }
     }
 
     fn digest(&self, descriptor: &Descriptor) -> Result<Digest, OciError> {
-        descriptor.digest.parse().map_err(|error| self.shape(format!("{error}")))
+        descriptor.digest.parse().map_err(|error| self.shape(&format!("{error}")))
     }
 
-    fn shape(&self, why: String) -> OciError {
-        OciError::Shape { reference: self.reference.to_string(), why }
+    /// Returns the error about an artifact. A parser's words may quote all that the registry sent.
+    fn shape(&self, why: &str) -> OciError {
+        OciError::Shape { reference: self.reference.to_string(), why: escape_untrusted(why, LONGEST_REASON) }
     }
 }
 

@@ -39,10 +39,10 @@ impl Pulled {
         self.reference.is(&bytes, digest)?;
         let manifest = self.read(&bytes)?;
         if manifest.subject.as_ref().is_none_or(|subject| subject.digest != self.manifest.to_string()) {
-            return Err(self.shape("a signature that is listed as its own refers to something else".to_owned()));
+            return Err(self.shape("a signature that is listed as its own refers to something else"));
         }
         let [layer] = &manifest.layers[..] else {
-            return Err(self.shape("a signature that refers to it has not just one file".to_owned()));
+            return Err(self.shape("a signature that refers to it has not just one file"));
         };
         Ok(String::from_utf8_lossy(&self.blob(layer, LONGEST_SIGNATURE)?.body).into_owned())
     }
@@ -95,7 +95,7 @@ impl Pulled {
             return Ok((Vec::new(), None));
         }
         let index: Index = serde_json::from_slice(&page.body)
-            .map_err(|error| self.shape(format!("the list of what refers to it cannot be read ({error})")))?;
+            .map_err(|error| self.shape(&format!("the list of what refers to it cannot be read ({error})")))?;
         Ok((index.manifests.unwrap_or_default(), self.reference.next_page(&page)))
     }
 }

@@ -38,3 +38,12 @@ fn a_reference_is_read_as_it_is_written() {
         assert!(text.parse::<Reference>().is_err(), "{text}");
     }
 }
+
+#[test]
+fn an_error_about_a_manifest_does_not_quote_all_of_it() {
+    let reference: Reference = "example.org/a".parse().unwrap();
+    let pulled = Pulled { reference, manifest: Digest::of(b""), authorization: None, redirects: Vec::new() };
+    let long = format!("{{\"layers\":\"{}\"}}", "x".repeat(LONGEST_MANIFEST / 2));
+    let error = pulled.read(long.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("its manifest cannot be read (invalid type: string") && error.len() < 3_000, "{error}");
+}
