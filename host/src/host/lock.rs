@@ -1,11 +1,12 @@
 //! The lock on the data folder, which one host at a time uses.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, Permissions, TryLockError};
 use std::io::ErrorKind;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use parlor_base::atomic::make_private_folder;
+use parlor_base::atomic::{is_open, make_private_folder};
 
 use super::StartError;
 
@@ -23,7 +24,10 @@ pub(crate) fn lock(data: &Path) -> Result<File, StartError> {
     let unusable = |cause| StartError::Data { path: data.to_owned(), cause };
     make_private_folder(data).map_err(unusable)?;
     let path = data.join(LOCK);
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(|cause| {
+    // The file is emptied below, so it is no link to another one. Nobody waits at a pipe.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let opened = File::options().create(true).truncate(false).write(true).mode(0o600).custom_flags(flags).open(&path);
+    let file = opened.map_err(|cause| {
         // The folder may be the user's while the lock file is not.
         if cause.kind() == ErrorKind::PermissionDenied && path.exists() {
             StartError::Lock { path: path.clone(), cause }
@@ -31,6 +35,10 @@ pub(crate) fn lock(data: &Path) -> Result<File, StartError> {
             unusable(cause)
         }
     })?;
+    // Anyone who can open the file can lock it, and then no host starts. Older versions let others read it.
+    if is_open(&file.metadata().map_err(unusable)?.permissions()) {
+        let _ = file.set_permissions(Permissions::from_mode(0o600));
+    }
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             // No host listens yet.
@@ -40,4 +48,35 @@ pub(crate) fn lock(data: &Path) -> Result<File, StartError> {
         }
     }
     Err(StartError::Busy(data.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn nobody_else_can_open_the_lock_and_keep_the_host_from_starting() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join(LOCK);
+        let mode = || path.metadata().unwrap().permissions().mode() & 0o777;
+        drop(lock(data.path()).unwrap());
+        assert_eq!(mode(), 0o600);
+        // As an older version made it.
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        drop(lock(data.path()).unwrap());
+        assert_eq!(mode(), 0o600);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_lock_empties_no_other_file() {
+        let data = tempfile::tempdir().unwrap();
+        let other = data.path().join("other");
+        fs::write(&other, "mine").unwrap();
+        symlink(&other, data.path().join(LOCK)).unwrap();
+        assert!(lock(data.path()).is_err());
+        assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
+    }
 }
