@@ -1,12 +1,15 @@
 //! The places of a host that a backup is restored to: finds existing files, and rolls back moves unless all succeed.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use parlor_base::atomic::{folder_of, make_private_folder, put_in_place};
 use parlor_config::{Config, accounts_file};
 
+use super::error::BackupError;
 use super::secrets::FOLDER;
 use super::{COMPONENTS, INDEXES, STORE, VERSIONS};
 
@@ -28,6 +31,8 @@ pub(super) fn taken(places: &Config) -> Vec<PathBuf> {
 #[derive(Default)]
 pub(super) struct Moves {
     made: Vec<(PathBuf, PathBuf)>,
+    /// Files on the way, which may be secrets. They are removed with the moves.
+    drafts: Vec<PathBuf>,
 }
 
 impl Moves {
@@ -76,8 +81,32 @@ impl Moves {
         Ok(Some(to))
     }
 
+    /// Writes all files next to their places, and then moves them there. Earlier files are moved aside; their new paths are
+    /// returned.
+    pub(super) fn put_files(&mut self, files: &[(PathBuf, Vec<u8>)]) -> Result<Vec<PathBuf>, BackupError> {
+        let mut drafts = Vec::new();
+        for (path, bytes) in files {
+            let mut name = OsString::from(".");
+            name.push(path.file_name().unwrap_or_default());
+            name.push(".restore");
+            let draft = path.with_file_name(name);
+            // A killed restore may have left it.
+            let _ = fs::remove_file(&draft);
+            self.drafts.push(draft.clone());
+            write_new(&draft, bytes)?;
+            drafts.push(draft);
+        }
+        let mut aside = Vec::new();
+        for ((path, _), draft) in files.iter().zip(&drafts) {
+            aside.extend(self.set_aside(path).map_err(BackupError::file(path))?);
+            self.put(draft, path).map_err(BackupError::file(path))?;
+        }
+        Ok(aside)
+    }
+
     /// Keeps all of them, on disk.
     pub(super) fn keep(mut self) {
+        self.drafts.clear();
         let made = std::mem::take(&mut self.made);
         for (_, to) in made {
             // A power failure may lose a rename that was not synced, but no file.
@@ -93,7 +122,23 @@ impl Drop for Moves {
                 tracing::error!(from = ?to, to = ?from, %error, "a file was moved, and cannot be moved back");
             }
         }
+        // A move that is taken back has brought its draft back.
+        for draft in &self.drafts {
+            let _ = fs::remove_file(draft);
+        }
     }
+}
+
+/// Makes a new file that only this user can read.
+pub(super) fn new_file(path: &Path) -> io::Result<File> {
+    File::options().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Writes a new file that only this user can read, with its folder.
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), BackupError> {
+    let written = make_private_folder(folder_of(path)).and_then(|()| new_file(path));
+    let written = written.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.map_err(BackupError::file(path))
 }
 
 /// Returns the first path with a number behind that nothing has.
@@ -144,6 +189,25 @@ mod tests {
         moves.keep();
         assert!(taken(&places).is_empty());
         assert_eq!(fs::read_to_string(aside[0].join(STORE)).unwrap(), "old");
+    }
+
+    #[test]
+    fn files_that_are_not_put_in_place_leave_no_drafts() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("bot.password");
+        fs::write(&secret, "old").unwrap();
+        let mut moves = Moves::default();
+        // The first one is put in place; then the draft of the second one, which is the same, is gone.
+        let files = [(secret.clone(), b"new".to_vec()), (secret.clone(), b"new".to_vec())];
+        assert!(moves.put_files(&files).is_err());
+        drop(moves);
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["bot.password"]);
+        assert_eq!(fs::read_to_string(&secret).unwrap(), "old");
+        let mut moves = Moves::default();
+        moves.put_files(&files[..1]).unwrap();
+        moves.keep();
+        assert_eq!(fs::read_to_string(&secret).unwrap(), "new");
     }
 
     /// They would count for the host that is restored.

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Component, Path, PathBuf};
 
+use jiff::Timestamp;
 use parlor_base::atomic::{folder_of, make_private_folder, open_plain};
 use parlor_config::{Config, Overrides, accounts_file};
 use parlor_plugins::index::Indexes;
@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use super::archive::{self, Member};
 use super::error::BackupError;
-use super::places::{Moves, taken};
+use super::places::{Moves, new_file, taken, write_new};
 use super::secrets::{Base, FOLDER, Sealed, SecretFile, is_below, real};
 use super::write::{Stage, index_of, is_component, is_versions, summed};
 use super::{
@@ -187,7 +187,7 @@ impl Backup {
         files.extend(accounts);
         // Without it no host starts, so it is the last.
         files.push((places.path.clone(), config));
-        let also_aside = put_files(&files, &mut placing)?;
+        let also_aside = placing.put_files(&files)?;
         placing.keep();
         let aside = aside.into_iter().chain(also_aside).collect();
         let (has_keys, secrets, is_vouched_for) = (opened.keys.is_some(), opened.files.len(), passphrase.is_some());
@@ -358,38 +358,9 @@ fn write_secret(file: &SecretFile, to: &Path) -> Result<(), BackupError> {
     write_new(to, &decoded(file)?)
 }
 
-/// Writes all files next to their places, and then moves them there. Earlier files are moved aside; their new paths are
-/// returned.
-fn put_files(files: &[(PathBuf, Vec<u8>)], moves: &mut Moves) -> Result<Vec<PathBuf>, BackupError> {
-    let mut drafts = Vec::new();
-    let result = (|| -> Result<_, BackupError> {
-        for (path, bytes) in files {
-            let mut name = std::ffi::OsString::from(".");
-            name.push(path.file_name().unwrap_or_default());
-            name.push(".restore");
-            let draft = path.with_file_name(name);
-            // A killed restore may have left it.
-            let _ = fs::remove_file(&draft);
-            drafts.push(draft.clone());
-            write_new(&draft, bytes)?;
-        }
-        let mut aside = Vec::new();
-        for ((path, _), draft) in files.iter().zip(&drafts) {
-            aside.extend(moves.set_aside(path).map_err(BackupError::file(path))?);
-            moves.put(draft, path).map_err(BackupError::file(path))?;
-        }
-        Ok(aside)
-    })();
-    if result.is_err() {
-        for draft in &drafts {
-            let _ = fs::remove_file(draft);
-        }
-    }
-    result
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Piece;
     use super::*;
 
     #[test]
