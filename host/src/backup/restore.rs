@@ -232,7 +232,9 @@ impl Backup {
         let with = if keys.is_some() { "with keys" } else { "without keys" };
         let entry = NewAuditEntry::new(AuditKind::Host, by, "a backup was restored");
         let new = Some(format!("of {made}, written by parlor {parlor}, {with}"));
-        Ok(AuditFile::create(stage, WHOLE_AUDIT)?.add(&[NewAuditEntry { new, ..entry }])?)
+        AuditFile::create(stage, WHOLE_AUDIT)?.add(&[NewAuditEntry { new, ..entry }])?;
+        // Only the file is moved to its place.
+        Ok(backup::settle(&store)?)
     }
 
     /// Checks that a member is an index that can be read, if it has the name of one.

@@ -70,6 +70,17 @@ pub fn put_keys(copy: &Path, keys: &[u8]) -> Result<(), DataError> {
     }
 }
 
+/// Writes all of a copy into its one file. `SQLite` does that when a connection ends, but reports no error if it cannot, such as on a
+/// full disk. Without the log beside it, the file would still have its sessions, and lack the keys.
+pub fn settle(copy: &Path) -> Result<(), DataError> {
+    without_log(&open(copy)?).map_err(|cause| failed(copy, &cause))
+}
+
+/// Ends the log beside a file, as soon as all of it is in the file.
+fn without_log(file: &Connection) -> rusqlite::Result<()> {
+    file.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))
+}
+
 fn open(path: &Path) -> Result<Connection, DataError> {
     file::try_open(path).map_err(|cause| failed(path, &cause))
 }
@@ -287,6 +298,27 @@ mod tests {
         assert!(error.contains("triggers or views that parlor does not make"), "{error}");
         std::fs::write(&path, "nothing of that kind").unwrap();
         assert!(examine(&path).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_copy_has_its_last_changes_without_the_log_that_a_full_disk_leaves() {
+        let (from, to, full) =
+            (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        made(from.path()).await.close().await;
+        let path = to.path().join(FILE);
+        copy(from.path(), &path).unwrap();
+        let changing = open(&path).unwrap();
+        assert_eq!(changing.execute("DELETE FROM audit_entry", []).unwrap(), 1);
+        for file in [FILE.to_owned(), format!("{FILE}-wal")] {
+            std::fs::copy(to.path().join(&file), full.path().join(&file)).unwrap();
+        }
+        drop(changing);
+        let path = full.path().join(FILE);
+        settle(&path).unwrap();
+        assert_eq!(std::fs::read_dir(full.path()).unwrap().count(), 1, "it is one file");
+        let count = "SELECT count(*) FROM audit_entry";
+        let left: i64 = Connection::open(&path).unwrap().query_row(count, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0);
     }
 
     /// Earlier versions had the keys of messages in backups. The last of these messages would be delivered once more.

@@ -5,7 +5,7 @@ use std::path::Path;
 use parlor_session::Secret;
 use serde_json::{Map, Value};
 
-use super::{DataError, ENCRYPTION_TABLES, STREAMS, columns, failed, key_tables, open, quoted, written};
+use super::{DataError, ENCRYPTION_TABLES, STREAMS, columns, failed, key_tables, open, quoted, without_log, written};
 use crate::data_file::{AccountFile, attached, replace};
 
 /// Puts all that an account keeps into a copy, in place of what the copy has of it. Its keys are added to those that the copy lacks, which
@@ -25,7 +25,7 @@ pub fn add(copy: &Path, from: &AccountFile, keys: &Secret) -> Result<Secret, Dat
         Ok(is_added)
     });
     // One file, without a log beside it.
-    let single = to.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()));
+    let single = without_log(&to);
     match added.and_then(|added| single.map(|()| added)) {
         Ok(true) => Ok(Secret::new(Value::from(keys).to_string().into_bytes())),
         Ok(false) => Err(unreadable()),
