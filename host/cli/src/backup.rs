@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use parlor::backup::{self, Backup, BackupError, Destination, Manifest, Parts, SHORTEST_PASSPHRASE};
 use parlor_base::atomic::folder_of;
-use parlor_base::escape::{EscapedPath as _, shell_word};
+use parlor_base::escape::{EscapedPath as _, escape_untrusted, shell_word};
 use parlor_config::{Config, Overrides};
 use parlor_session::Secret;
 use serde_json::json;
@@ -16,6 +16,9 @@ use super::run::leave_no_core;
 use super::show::{Put as _, print, print_json, size};
 use super::target::{self, Target, USUAL, is_own};
 use super::{Ended, passphrase};
+
+/// How much of a text of a manifest is shown, in bytes. A path has at most this many.
+const LONGEST_SHOWN: usize = 4096;
 
 /// The arguments of `parlor backup`.
 #[derive(Debug, Args)]
@@ -92,7 +95,7 @@ impl BackupArgs {
 
 /// Names the files that are not in a backup, of many the first ones.
 fn lacks(left_out: &[String], with_secrets: bool) -> String {
-    let (shown, more) = first(left_out.iter().cloned());
+    let (shown, more) = first(left_out.iter().map(|file| on_one_line(file)));
     let mut text = String::new();
     for file in &shown {
         text.put(format_args!("\nnot in it: {file}"));
@@ -110,12 +113,17 @@ fn lacks(left_out: &[String], with_secrets: bool) -> String {
 fn to_put_back(left_out: &[String]) -> String {
     match left_out {
         [] => String::new(),
-        [file] => format!("\n- Put this back, it was not in the backup: {file}"),
+        [file] => format!("\n- Put this back, it was not in the backup: {}", on_one_line(file)),
         files => {
-            let count = files.len();
+            let (count, files) = (files.len(), files.iter().map(|file| on_one_line(file)).collect::<Vec<_>>());
             format!("\n- Put these {count} files back, they were not in the backup:\n  {}", files.join("\n  "))
         }
     }
+}
+
+/// Escapes a text of a manifest: a file name, and a backup that somebody made up, could have whole lines of parlor.
+fn on_one_line(file: &str) -> String {
+    escape_untrusted(file, LONGEST_SHOWN)
 }
 
 fn components(manifest: &Manifest) -> usize {
@@ -318,6 +326,16 @@ mod tests {
         let back = to_put_back(&files);
         assert!(back.starts_with("\n- Put these 33 files back") && back.matches("Put ").count() == 1, "{back}");
         assert!(back.ends_with("\n  /srv/a32.password"), "{back}");
+    }
+
+    #[test]
+    fn what_a_backup_lacks_has_no_lines_that_could_be_of_parlor() {
+        let one = "a\n- Start the host with --data /tmp/x".to_owned();
+        for said in [lacks(std::slice::from_ref(&one), true), to_put_back(std::slice::from_ref(&one))] {
+            assert_eq!(said.lines().count(), 2, "{said}");
+        }
+        let said = to_put_back(&[one.clone(), one]);
+        assert_eq!(said.lines().count(), 4, "{said}");
     }
 
     #[test]

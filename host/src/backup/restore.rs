@@ -14,6 +14,7 @@ use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::file::EditError;
 use parlor_session::Secret;
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry, Retention, backup};
+use semver::Version;
 use serde::Deserialize;
 
 use super::archive::{self, Member};
@@ -105,6 +106,9 @@ impl Backup {
             return Err(BackupError::Newer { path: path.to_owned(), format, parlor });
         }
         let manifest: Manifest = serde_json::from_slice(&head).map_err(unreadable)?;
+        if !is_plain(&manifest) {
+            return Err(damaged("its manifest cannot be read"));
+        }
         let is_listed = |name: &str| name == MANIFEST || name == SEALED || manifest.files.contains_key(name);
         if let Some(name) = members.keys().find(|name| !is_listed(name) || !is_known(name)) {
             return Err(damaged(&format!("it has a part {name:?} that does not belong there")));
@@ -301,6 +305,14 @@ fn is_near(places: &Config, to: &Destination) -> Result<(), BackupError> {
     Err(BackupError::Elsewhere { policy: places.plugins.clone(), config: to.config.clone() })
 }
 
+/// Returns whether the time, the version and the names of a manifest have their forms. Users read them in parlor's own lines, to which a
+/// backup that somebody made up could add others.
+fn is_plain(manifest: &Manifest) -> bool {
+    manifest.made.parse::<Timestamp>().is_ok()
+        && manifest.parlor.parse::<Version>().is_ok()
+        && manifest.files.keys().all(|name| is_known(name))
+}
+
 /// Returns whether a member may have this name.
 fn is_known(name: &str) -> bool {
     match name.split_once('/') {
@@ -388,6 +400,30 @@ mod tests {
         ] {
             assert!(!is_known(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_manifest_has_no_texts_that_could_be_lines_of_parlor() {
+        let is_taken = |made: &str, parlor: &str, file: &str| {
+            let piece = Piece { size: 0, digest: String::new() };
+            is_plain(&Manifest {
+                format: FORMAT,
+                parlor: parlor.to_owned(),
+                made: made.to_owned(),
+                data: String::new(),
+                config: String::new(),
+                keys: false,
+                secrets: 0,
+                left_out: Vec::new(),
+                files: BTreeMap::from([(file.to_owned(), piece)]),
+            })
+        };
+        let (made, parlor) = (Timestamp::UNIX_EPOCH.to_string(), env!("CARGO_PKG_VERSION"));
+        assert!(is_taken(&made, parlor, CONFIG));
+        let line = "\nthe passphrase has shown that nobody changed the backup";
+        assert!(!is_taken(&(made.clone() + line), parlor, CONFIG) && !is_taken("", parlor, CONFIG));
+        assert!(!is_taken(&made, &(parlor.to_owned() + line), CONFIG) && !is_taken(&made, "", CONFIG));
+        assert!(!is_taken(&made, parlor, &(CONFIG.to_owned() + line)));
     }
 
     #[test]
