@@ -47,6 +47,11 @@ impl Stage {
     /// Makes the folder, without what a killed process left in it.
     pub(super) fn begin(folder: PathBuf) -> Result<Self, BackupError> {
         make_private_folder(&folder).map_err(BackupError::file(&folder))?;
+        if folder.is_symlink() {
+            let cause =
+                io::Error::other("it is a link, and the folder that it names would be emptied: remove the link");
+            return Err(BackupError::File { path: folder, cause });
+        }
         let lock = try_alone_in(&folder).ok_or_else(|| BackupError::Busy(folder.clone()))?;
         let entries = fs::read_dir(&folder).map_err(BackupError::file(&folder))?;
         for entry in entries {
@@ -335,4 +340,18 @@ fn put(
     // If the folder cannot be synced, a power failure may lose the file, but not half of it.
     let _ = File::open(folder_of(to)).and_then(|folder| folder.sync_all());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_place_of_the_stage_empties_no_other_folder() {
+        let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(other.path().join("mine"), "").unwrap();
+        std::os::unix::fs::symlink(other.path(), data.path().join(STAGE)).unwrap();
+        assert!(Stage::begin(data.path().join(STAGE)).is_err());
+        assert!(other.path().join("mine").exists());
+    }
 }
