@@ -83,8 +83,8 @@ pub enum BackupError {
     NotSealed(PathBuf),
     /// The configuration in the backup names a policy file elsewhere.
     #[error(
-        "the configuration in the backup has its policy in {}, which is not in the folder of {} nor in its data folder; nothing was \
-         changed: give --plugins with this path if it is right, or with another one",
+        "the configuration in the backup has its policy in {}, which is no .toml file in the folder of {} or in its data folder; nothing \
+         was changed: give --plugins with this path if it is right, or with another one",
         policy.escaped(), config.escaped()
     )]
     Elsewhere {

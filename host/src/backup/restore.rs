@@ -299,7 +299,9 @@ fn is_near(places: &Config, to: &Destination) -> Result<(), BackupError> {
     let chosen = Config::places_in(&to.config, "", &to.overrides)?;
     let is_straight = |path: &Path| !path.components().any(|one| one == Component::ParentDir);
     let is_below = |folder: &Path| places.plugins.strip_prefix(folder).is_ok_and(is_straight);
-    if places.plugins == chosen.plugins || is_below(folder_of(&to.config)) || is_below(&places.data) {
+    // Programs act upon files of other kinds there: a shell runs `.profile`. The backup also names the data folder.
+    let is_toml = places.plugins.extension().is_some_and(|ending| ending == "toml");
+    if places.plugins == chosen.plugins || is_toml && (is_below(folder_of(&to.config)) || is_below(&places.data)) {
         return Ok(());
     }
     Err(BackupError::Elsewhere { policy: places.plugins.clone(), config: to.config.clone() })
@@ -355,17 +357,6 @@ fn accounts_beside(config: &Path, text: Vec<u8>) -> Result<(PathBuf, Vec<u8>), B
 fn decoded(file: &SecretFile) -> Result<Vec<u8>, BackupError> {
     hex::decode(&file.hex)
         .map_err(|_| BackupError::File { path: PathBuf::from(&file.path), cause: ErrorKind::InvalidData.into() })
-}
-
-/// Makes a new file that only this user can read.
-fn new_file(path: &Path) -> io::Result<File> {
-    File::options().write(true).create_new(true).mode(0o600).open(path)
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), BackupError> {
-    let written = make_private_folder(folder_of(path)).and_then(|()| new_file(path));
-    let written = written.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    written.map_err(BackupError::file(path))
 }
 
 fn write_secret(file: &SecretFile, to: &Path) -> Result<(), BackupError> {
@@ -442,9 +433,16 @@ mod tests {
         for near in ["plugins.toml", "sub/plugins.toml", "/etc/parlor/p.toml", "/var/lib/parlor/plugins.toml"] {
             assert!(is_taken(near, None), "{near}");
         }
-        for elsewhere in
-            ["/home/ann/.profile", "../cron.d/x", "sub/../../cron.d/x", "/var/lib/parlor/../x", "/etc/parlorx"]
-        {
+        for elsewhere in [
+            "/home/ann/x.toml",
+            "../cron.d/x.toml",
+            "sub/../../cron.d/x.toml",
+            "/var/lib/parlor/../x.toml",
+            "/etc/parlorx.toml",
+            "/etc/parlor/.profile",
+            ".bash_login",
+            "/var/lib/parlor/x",
+        ] {
             assert!(!is_taken(elsewhere, None), "{elsewhere}");
             assert!(is_taken(elsewhere, Some("/srv/plugins.toml")) && is_taken("x", Some(elsewhere)), "{elsewhere}");
         }
