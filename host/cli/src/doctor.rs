@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Args;
-use parlor::control::views::{Account, ComponentStatus, Plugin, Status};
+use parlor::control::views::{Account, ComponentStatus, Status};
 #[cfg(feature = "authoring")]
 use parlor_authoring::build::toolchains;
 use parlor_base::escape::EscapedPath as _;
@@ -32,14 +32,11 @@ use super::{status, wait_for};
 
 pub(super) use self::disk::existing;
 pub(super) use self::files::open_to_others;
-use self::findings::{ACCOUNTS, ended, screen};
+use self::findings::{ACCOUNTS, OR_DISABLE, check_of, ended, screen};
 pub(super) use self::findings::{Finding, Findings, State};
 
 /// The largest acceptable difference between two clocks, in seconds.
 const CLOCKS: i64 = 60;
-/// The remedy for a plugin that may not run.
-const OR_DISABLE: &str = "do as it says, or `parlor plugin disable` it";
-
 /// The reason why an unsigned plugin may run although the policy requires signatures.
 const UNDER_THE_RULE: &str =
     "`require_signature = true` counts where something is installed, not for what is there already";
@@ -115,8 +112,9 @@ fn look(config: &Config, offline: bool, findings: &mut Findings) -> anyhow::Resu
     }
     files::check(config, findings);
     compiler(findings);
-    policy(config, findings)?;
-    match status::of(config) {
+    let status = status::of(config);
+    policy(config, status.as_ref().ok(), findings)?;
+    match status {
         Ok(status) => {
             host(&status, findings);
             if status.host.is_none() {
@@ -187,7 +185,8 @@ fn compiler(findings: &mut Findings) {
     findings.fine("compiler", format!("plugins are compiled in a process that is held by {}", there.join(", ")));
 }
 
-fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
+/// Checks the policy. `status` is that of the host: [`host`] reports the plugins that it does not run as the policy says.
+fn policy(config: &Config, status: Option<&Status>, findings: &mut Findings) -> anyhow::Result<()> {
     let policy = match Policy::load(&config.plugins) {
         Ok(policy) => policy,
         Err(error) => {
@@ -240,6 +239,7 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
             (Err(error), _, _) => findings.broken(&check, error.to_string(), OR_DISABLE),
             (Ok(_), Some(refused), _) => findings.broken(&check, refused.to_string(), OR_DISABLE),
             (Ok(_), None, Some((says, remedy))) => findings.broken(&check, says, remedy),
+            (Ok(_), None, None) if plugins::is_ill(status, id) => {}
             (Ok(_), None, None) if !policy.lets_through(entry.signer.as_ref()) => {
                 let says = format!("it may run, but was not signed by anybody whom you trust today: {UNDER_THE_RULE}");
                 findings.warn(&check, says, "install one that is, or `parlor plugin disable` it");
@@ -317,32 +317,7 @@ fn host(status: &Status, findings: &mut Findings) {
     for account in &status.accounts {
         encryption(account, findings);
     }
-    for plugin in &status.plugins {
-        running(plugin, findings);
-    }
-}
-
-/// Reports a plugin on one account that does not run as it should.
-fn running(plugin: &Plugin, findings: &mut Findings) {
-    let reason = plugin.reason.as_deref().unwrap_or("nobody knows why");
-    let says = format!("{} is {}: {reason}", plugin.id, plugin.state);
-    let remedy = format!("`parlor logs {0}` says more, `parlor plugin rollback {0}` goes back", plugin.id);
-    if plugin.is_behind() {
-        findings.warn("host", says.clone(), &remedy);
-    } else if plugin.state == "refused" {
-        // A problem of its file or the policy was already reported.
-        if findings.is_broken(&check_of(&plugin.id)) {
-            return;
-        }
-        findings.broken("host", says.clone(), &format!("{OR_DISABLE}; `parlor logs {}` may say more", plugin.id));
-    } else if plugin.is_down() {
-        findings.broken("host", says.clone(), &remedy);
-    } else {
-        return;
-    }
-    if let Some(account) = &plugin.account {
-        findings.alike(account, "host", &says);
-    }
+    plugins::running(&status.plugins, findings);
 }
 
 /// Reports the accounts of the host that are not connected, at once those for the same reason: all addresses of a component share
@@ -385,11 +360,6 @@ fn encryption(account: &Account, findings: &mut Findings) {
         findings.warn("encryption", says, remedy);
         findings.alike(name, "encryption", "encrypted messages could not be decrypted since the host started");
     }
-}
-
-/// Returns the name of the check for a plugin.
-fn check_of(id: &str) -> String {
-    format!("plugin {id}")
 }
 
 fn connection(account: &AccountConfig, data: &Path, findings: &mut Findings) -> anyhow::Result<()> {

@@ -441,10 +441,11 @@ async fn what_the_host_says_of_a_plugin_that_may_run_is_looked_at() {
     let refused = Policy::default().with("unruly", unruly("initialize-fails")).with("greedy", greedy);
     let host = start(&home, &refused).await;
     let json = ended(home.run(&["doctor", "--json", "--offline"]).await.unwrap(), 5).json().unwrap();
-    finding(&json, "plugin unruly", "fine");
-    let found = finding(&json, "host", "broken");
-    assert_eq!(found["says"], "unruly is refused: failed to order");
-    assert_eq!(found["remedy"], "do as it says, or `parlor plugin disable` it; `parlor logs unruly` may say more");
+    let found = finding(&json, "plugin unruly", "broken");
+    assert_eq!(found["says"], "the host says that unruly is refused: failed to order");
+    let remedy = "do as it says, or `parlor plugin disable` it; `parlor plugin restart unruly` tries it again, `parlor logs unruly` may say more";
+    assert_eq!(found["remedy"], remedy);
+    assert!(!json.to_string().contains("it may run"), "{json:#}");
     // A problem that the policy check has found is reported once.
     finding(&json, "plugin greedy", "broken");
     assert!(!json.to_string().contains("greedy is refused"), "{json:#}");
@@ -455,7 +456,7 @@ async fn what_the_host_says_of_a_plugin_that_may_run_is_looked_at() {
     home.set_policy(&Policy::default().with("unruly", unruly("initialize-fails"))).unwrap();
     ended(home.run(&["reload"]).await.unwrap(), 0);
     let json = ended(home.run(&["doctor", "--json", "--offline"]).await.unwrap(), 0).json().unwrap();
-    let found = finding(&json, "host", "warning");
+    let found = finding(&json, "plugin unruly", "warning");
     assert!(found["says"].as_str().unwrap().ends_with("so this version goes on"), "{found}");
 }
 

@@ -16,6 +16,8 @@ const WIDEST_CHECK: usize = 24;
 const NAMED: usize = 3;
 /// The check of findings about several accounts.
 pub(super) const ACCOUNTS: &str = "accounts";
+/// The remedy for a plugin that may not run.
+pub(super) const OR_DISABLE: &str = "do as it says, or `parlor plugin disable` it";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -121,6 +123,11 @@ impl Findings {
         let remedy = remedy.map(str::to_owned);
         self.findings.push(Finding { check: check.to_owned(), state, says: escaped(says), remedy, alike: None });
     }
+}
+
+/// Returns the name of the check for a plugin.
+pub(super) fn check_of(id: &str) -> String {
+    format!("plugin {id}")
 }
 
 /// Escapes a text. An error may have several lines; each is escaped separately.

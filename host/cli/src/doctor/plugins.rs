@@ -1,12 +1,52 @@
-//! Checks of the policy that are about no single plugin.
+//! Checks of the policy that are about no single plugin, and what a running host says of each plugin.
 
 use std::collections::BTreeSet;
 
+use parlor::control::views::{Plugin, Status};
+use parlor_base::id::PluginId;
 use parlor_config::{AccountName, Config, NewAddresses, Selector};
 use parlor_plugins::policy::Policy;
 use parlor_plugins::policy::hooks::OrderName;
 
-use super::findings::Findings;
+use super::findings::{Findings, OR_DISABLE, check_of};
+
+/// Returns whether the host does not run this plugin, on some account, as the policy says.
+pub(super) fn is_ill(status: Option<&Status>, id: &PluginId) -> bool {
+    let mut rows = status.into_iter().flat_map(|status| &status.plugins).filter(|plugin| plugin.id == id.as_str());
+    rows.any(|plugin| plugin.is_down() || plugin.is_behind())
+}
+
+/// Reports the plugins on each account that do not run as they should. A refused plugin is left out if the policy check has
+/// found a problem of it: that is why the host refused it.
+pub(super) fn running(plugins: &[Plugin], findings: &mut Findings) {
+    let is_told = |plugin: &&Plugin| plugin.state == "refused" && findings.is_broken(&check_of(&plugin.id));
+    let told: BTreeSet<_> = plugins.iter().filter(is_told).map(|plugin| plugin.id.as_str()).collect();
+    for plugin in plugins {
+        let refused_as_told = plugin.state == "refused" && told.contains(plugin.id.as_str());
+        if (plugin.is_down() || plugin.is_behind()) && !refused_as_told {
+            report(plugin, findings);
+        }
+    }
+}
+
+fn report(plugin: &Plugin, findings: &mut Findings) {
+    let Plugin { id, state, .. } = plugin;
+    let (check, reason) = (check_of(id), plugin.reason.as_deref().unwrap_or("nobody knows why"));
+    let says = format!("the host says that {id} is {state}: {reason}");
+    let goes_back = format!("`parlor logs {id}` says more, `parlor plugin rollback {id}` goes back");
+    let again = format!("`parlor plugin restart {id}` tries it again");
+    match state.as_str() {
+        "refused" => {
+            findings.broken(&check, says.as_str(), &format!("{OR_DISABLE}; {again}, `parlor logs {id}` may say more"));
+        }
+        "quarantined" => findings.broken(&check, says.as_str(), &format!("{goes_back}, {again}")),
+        _ if plugin.is_down() => findings.broken(&check, says.as_str(), &goes_back),
+        _ => findings.warn(&check, says.as_str(), &goes_back),
+    }
+    if let Some(account) = &plugin.account {
+        findings.alike(account, &check, &says);
+    }
+}
 
 /// Reports components whose addresses become accounts in no group, on which no plugin would run.
 pub(super) fn without_plugins(config: &Config, policy: &Policy, findings: &mut Findings) {

@@ -350,6 +350,55 @@ fn a_key_of_a_cluster_that_others_can_read_or_that_is_none_is_told_of() {
     assert!(says(0o600).contains("line 1 is no key"));
 }
 
+#[test]
+fn each_account_is_reported_on_which_the_host_does_not_run_a_plugin_with_what_starts_it_again() {
+    let plugin = |account: &str, state: &str, reason: Option<&str>| {
+        serde_json::json!({
+            "id": "echo", "account": account, "version": "0.1.0", "digest": "sha256:00", "restarts": 0, "state": state,
+            "source": "echo.wasm", "reason": reason,
+        })
+    };
+    let status: Status = serde_json::from_value(serde_json::json!({
+        "running": true, "data": "data", "policy": "plugins.toml", "accounts": [], "plugins": [
+            plugin("one", "refused", Some("failed to order")),
+            plugin("two", "quarantined", Some("it failed too often")),
+            plugin("three", "backing-off", Some("it trapped")),
+            plugin("four", "running", Some("version 0.2.0 did not start, so this version goes on")),
+            plugin("five", "running", None),
+            plugin("six", "waiting", Some("it starts when other runs")),
+        ],
+    }))
+    .unwrap();
+    let [echo, other]: [parlor_base::id::PluginId; 2] = ["echo", "other"].map(|id| id.parse().unwrap());
+    assert!(plugins::is_ill(Some(&status), &echo) && !plugins::is_ill(Some(&status), &other));
+    assert!(!plugins::is_ill(None, &echo));
+    let mut findings = Findings::default();
+    plugins::running(&status.plugins, &mut findings);
+    assert!(findings.findings.iter().all(|one| one.check == "plugin echo"), "{findings:?}");
+    let found: Vec<_> = findings.findings.iter().map(|one| (one.state, one.says.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            (State::Broken, "the host says that echo is refused: failed to order"),
+            (State::Broken, "the host says that echo is quarantined: it failed too often"),
+            (State::Broken, "the host says that echo is backing-off: it trapped"),
+            (
+                State::Warning,
+                "the host says that echo is running: version 0.2.0 did not start, so this version goes on"
+            ),
+        ]
+    );
+    let restarts = |one: &Finding| one.remedy.as_ref().unwrap().contains("`parlor plugin restart echo` tries it again");
+    assert_eq!(findings.findings.iter().map(restarts).collect::<Vec<_>>(), [true, true, false, false]);
+
+    // The cause of a refusal that the policy check has found is not repeated.
+    let mut findings = Findings::default();
+    findings.broken(&check_of("echo"), "its file has changed", OR_DISABLE);
+    plugins::running(&status.plugins, &mut findings);
+    assert!(!findings.findings.iter().any(|one| one.says.contains("is refused")), "{findings:?}");
+    assert_eq!(findings.findings.len(), 1 + 3);
+}
+
 /// Returns the findings about so many accounts, of which every hundredth one cannot log in.
 pub(crate) fn of_accounts(count: usize) -> Findings {
     let mut findings = Findings { accounts: count, ..Findings::default() };
@@ -438,7 +487,7 @@ fn two_lines_about_each_of_a_thousand_accounts_are_two_lines() {
         found[1].1.starts_with("OMEMO is on, its device is not published, OTR is allowed, blind trust; "),
         "{found:?}"
     );
-    assert!(found[4].1.starts_with("echo is quarantined: it failed too often; "), "{found:?}");
+    assert!(found[4].1.starts_with("the host says that echo is quarantined: it failed too often; "), "{found:?}");
     // Programs get all of them: a room, the keys and the plugin of each account, and the first five without keys for others.
     assert_eq!(findings.findings.len(), 1 + 3 * 1_000 + 5);
 }
