@@ -30,7 +30,7 @@ const COLUMN: usize = 30;
 /// The arguments of `parlor audit`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The author of an entry: uid:1000 is a user of this machine, jid:… an owner in a chat, file:plugins.toml somebody who edited that file, plugin:… a plugin, and host the host itself. The audit never shows secrets, only that they changed. Times are in UTC.\n\nThe kinds are grant, setting, limit, version, run, account, command, webhook, login, pin, host and cut. The keys under [audit] in parlor.toml set how much is kept; an entry of the kind cut says what was removed.\n\nExamples:\n  parlor audit                               the last hundred entries\n  parlor audit --plugin echo --since 7d      what echo did, to whom, and what it was denied\n  parlor audit --kind grant --kind version   who granted or installed something\n  parlor audit --kind grant --full           what each grant lets a plugin do, as it was asked for\n  parlor audit --since 2026-11-20 --json     for programs\n  parlor audit --follow                      each entry as it comes\n  parlor audit --node two                    those of one node of a cluster\n\nIn a cluster, the entries of all nodes are shown, and with --follow those of one node.\n\nExit codes: 0 shown, 1 failed, 2 wrong usage, 4 no host runs to follow, or it has stopped, 5 a node of the cluster did not answer"
+    after_help = "The author of an entry: uid:1000 is a user of this machine, jid:… an owner in a chat, file:plugins.toml somebody who edited that file (its path follows), plugin:… a plugin, and host the host itself. The audit never shows secrets, only that they changed. Times are in UTC.\n\nThe kinds are grant, setting, limit, version, run, account, command, webhook, login, pin, host and cut. The keys under [audit] in parlor.toml set how much is kept; an entry of the kind cut says what was removed.\n\nExamples:\n  parlor audit                               the last hundred entries\n  parlor audit --plugin echo --since 7d      what echo did, to whom, and what it was denied\n  parlor audit --kind grant --kind version   who granted or installed something\n  parlor audit --kind grant --full           what each grant lets a plugin do, as it was asked for\n  parlor audit --since 2026-11-20 --json     for programs\n  parlor audit --follow                      each entry as it comes\n  parlor audit --node two                    those of one node of a cluster\n\nIn a cluster, the entries of all nodes are shown, and with --follow those of one node.\n\nExit codes: 0 shown, 1 failed, 2 wrong usage, 4 no host runs to follow, or it has stopped, 5 a node of the cluster did not answer"
 )]
 pub struct AuditArgs {
     /// Only about this plugin; with what it did, in numbers and by name.
@@ -236,7 +236,7 @@ fn request(query: &AuditQuery) -> String {
 
 /// Formats an entry on one line, or on several if the terminal is too narrow.
 fn line(entry: &Entry, terminal: Option<usize>) -> String {
-    let Entry { node, at, kind, plugin, account, who, way, what, old, new, .. } = entry;
+    let Entry { node, at, kind, plugin, account, way, what, old, new, .. } = entry;
     let about = match (plugin, account) {
         (Some(plugin), Some(account)) => format!("{plugin}@{account} "),
         (Some(one), None) | (None, Some(one)) => format!("{one} "),
@@ -249,7 +249,8 @@ fn line(entry: &Entry, terminal: Option<usize>) -> String {
         (None, None) => String::new(),
     };
     let at = marked(&second(at), Mark::Dim);
-    let (mut what, mut by) = (format!("{about}{what}{change}"), format!("by {who}, {way}{}", on_node(node.as_deref())));
+    let (mut what, mut by) =
+        (format!("{about}{what}{change}"), format!("by {}, {way}{}", entry.author(), on_node(node.as_deref())));
     let mut apart = "  ".to_owned();
     let length = COLUMN + what.chars().count() + 2 + by.chars().count();
     if terminal.is_some_and(|width| length > width) {

@@ -174,7 +174,7 @@ pub fn retention(config: &Config) -> Retention {
 /// Returns the author of an edit of the policy by hand. `way` says when the host noticed it.
 pub fn edited(config: &Config, way: &str) -> By {
     let name = config.plugins.file_name().unwrap_or(config.plugins.as_os_str());
-    By::file(&name.to_string_lossy(), way)
+    By::file(&name.to_string_lossy(), &config.plugins, way)
 }
 
 /// Returns the entry for a secret of a plugin that was stored again under the same reference.

@@ -52,6 +52,9 @@ pub struct Entry {
     pub account: Option<String>,
     /// The author, such as `uid:1000`.
     pub who: String,
+    /// The absolute path of the file, if somebody edited one, and it is known which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// The way, such as `parlor plugin grant`.
     pub way: String,
     /// The change in a few words.
@@ -101,8 +104,15 @@ pub struct Name {
 
 impl From<AuditEntry> for Entry {
     fn from(entry: AuditEntry) -> Self {
-        let AuditEntry { id, at, kind, plugin, account, who, way, what, old, new, said } = entry;
-        Self { id, node: None, at: time(at), kind, plugin, account, who, way, what, old, new, said }
+        let AuditEntry { id, at, kind, plugin, account, who, file, way, what, old, new, said } = entry;
+        Self { id, node: None, at: time(at), kind, plugin, account, who, file, way, what, old, new, said }
+    }
+}
+
+impl Entry {
+    /// Returns the author for people, with the path of an edited file.
+    pub fn author(&self) -> String {
+        self.file.as_ref().map_or_else(|| self.who.clone(), |file| format!("{} ({file})", self.who))
     }
 }
 

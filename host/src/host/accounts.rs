@@ -81,7 +81,8 @@ impl Host {
     /// ignored, with a warning.
     pub async fn reconfigure(&self, config: Config) {
         let _changing = self.changing.lock().await;
-        configure(self, config, &audit::edited("read again")).await;
+        let by = audit::edited(&config, "read again");
+        configure(self, config, &by).await;
     }
 
     /// Starts a plugin on these accounts.
@@ -121,7 +122,8 @@ pub(crate) async fn read_configuration_again(host: &Host) -> Result<(), parlor_c
     let _changing = host.changing.lock().await;
     let config = host.config().read_again();
     let config = config.inspect_err(|error| host.configuration_refused(error.to_string()))?;
-    configure(host, config, &audit::edited("read again")).await;
+    let by = audit::edited(&config, "read again");
+    configure(host, config, &by).await;
     Ok(())
 }
 

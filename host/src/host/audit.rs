@@ -4,6 +4,7 @@ mod configuration;
 
 use std::collections::HashSet;
 use std::convert::Infallible;
+use std::path::absolute;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub(super) async fn begin(host: &Host, policy: &Policy) {
     let entry = NewAuditEntry::new(AuditKind::Host, &By::host("start"), "the host was started");
     let version = Some(env!("CARGO_PKG_VERSION").to_owned());
     warn_of(audit.add(vec![NewAuditEntry { new: version, ..entry }]).await);
-    configured(host, &config, &edited(AT_THE_START)).await;
+    configured(host, &config, &edited(&config, AT_THE_START)).await;
     changed(host, policy, AT_THE_START).await;
 }
 
@@ -65,8 +66,23 @@ pub(super) async fn changed(host: &Host, policy: &Policy, way: &str) {
 }
 
 /// Returns somebody who edited the configuration. `way` says how the host noticed.
-pub(super) fn edited(way: &str) -> By {
-    By::file(CONFIG, way)
+pub(super) fn edited(config: &Config, way: &str) -> By {
+    By::file(CONFIG, &config.path, way)
+}
+
+/// Returns an edit with the file that it was made in: accounts may be in either of two files.
+fn in_its_file(mut change: PolicyChange, was: &Config, is: &Config) -> PolicyChange {
+    let account = configuration::account_of(&change.row.field).and_then(|account| account.parse::<AccountName>().ok());
+    if let (Some(account), Some(entry)) = (account, &mut change.entry)
+        && entry.by.file.is_some()
+    {
+        let file_in = |config: &Config| config.accounts.get(&account).map(|_| config.file_with(&account));
+        // Nobody knows which file had an account that is gone when the host starts, unless there is one file.
+        let only = || is.accounts_file.is_none().then(|| is.path.clone());
+        let file = file_in(is).or_else(|| file_in(was)).or_else(only);
+        entry.by.file = file.map(|file| absolute(&file).unwrap_or(file));
+    }
+    change
 }
 
 /// Returns the host, which made accounts of addresses since strangers wrote to them.
@@ -90,7 +106,7 @@ pub(super) async fn configured(host: &Host, config: &Config, by: &By) {
             Some(had) => of_strangers(change, had),
             None => Some(change),
         });
-        let some: Vec<_> = some.take(AT_ONCE).collect();
+        let some: Vec<_> = some.map(|change| in_its_file(change, &was, config)).take(AT_ONCE).collect();
         if some.is_empty() {
             return;
         }
@@ -131,7 +147,8 @@ pub fn record_accounts(before: &Config, after: &Config, names: &[&AccountName], 
         return file.add(&entries);
     }
     // An earlier edit of the files is recorded separately.
-    file.record(&of_these(known, before, &edited(BEFORE)))?;
+    let edits = of_these(known, before, &edited(before, BEFORE)).into_iter();
+    file.record(&edits.map(|change| in_its_file(change, before, before)).collect::<Vec<_>>())?;
     let known = file.policy(CONFIGURATION)?;
     file.record(&of_these(known, after, by))
 }
@@ -180,7 +197,7 @@ pub(super) fn warn_of(result: Result<(), StoreError>) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use parlor_config::Overrides;
     use parlor_store::{AuditQuery, Retention};
@@ -201,7 +218,7 @@ mod tests {
     fn read(config: &Config) {
         let mut file = AuditFile::create(&config.data, Retention::default()).unwrap();
         let known = file.policy(CONFIGURATION).unwrap();
-        let changes: Vec<_> = configuration::changes(known, config, &edited(AT_THE_START)).collect();
+        let changes: Vec<_> = configuration::changes(known, config, &edited(config, AT_THE_START)).collect();
         file.record(&changes).unwrap();
     }
 
@@ -236,6 +253,46 @@ mod tests {
             ];
             assert_eq!(entries(folder.path()), expected, "no host has run before: {is_new}");
         }
+    }
+
+    /// Returns the file that the edit of an account is said to be in, if the account is in these configurations.
+    fn file_of(account: &str, was: &Config, is: &Config) -> Option<PathBuf> {
+        let change = |known: Vec<PolicyRow>, config: &Config| {
+            let by = edited(config, "read again");
+            configuration::changes(known, config, &by).collect::<Vec<_>>()
+        };
+        let known = change(Vec::new(), was).into_iter().map(|change| change.row).collect();
+        let is_about = |change: &PolicyChange| configuration::account_of(&change.row.field) == Some(account);
+        let found = change(known, is).into_iter().find(|change| change.entry.is_some() && is_about(change)).unwrap();
+        in_its_file(found, was, is).entry.unwrap().by.file
+    }
+
+    #[test]
+    fn an_edit_of_an_account_is_in_the_file_that_has_or_had_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let [own, beside] = ["parlor.toml", "accounts.toml"].map(|name| folder.path().join(name));
+        let overrides = || Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() };
+        let load = |texts: [&str; 2]| {
+            std::fs::write(&own, texts[0]).unwrap();
+            std::fs::write(&beside, texts[1]).unwrap();
+            Config::load(&own, &overrides()).unwrap()
+        };
+        let (one, both, changed) =
+            (load([MAIN, ""]), load([MAIN, TWO]), load([&format!("{MAIN}owners = [\"a@example.org\"]\n"), ""]));
+        assert_eq!(file_of("two", &one, &both), Some(beside.clone()), "it was added there");
+        assert_eq!(file_of("two", &both, &one), Some(beside.clone()), "it was removed there");
+        assert_eq!(file_of("main", &one, &changed), Some(own.clone()));
+        // When a host starts, there is no configuration from before: only the audit knows that the account was there.
+        let known = || configuration::changes(Vec::new(), &both, &By::host("x")).map(|change| change.row).collect();
+        let gone_from = |is: &Config| {
+            let by = edited(is, AT_THE_START);
+            let gone = configuration::changes(known(), is, &by).find(|change| change.is_gone && change.entry.is_some());
+            in_its_file(gone.unwrap(), is, is).entry.unwrap().by.file
+        };
+        assert_eq!(gone_from(&one), None, "it may have been in either");
+        std::fs::remove_file(&beside).unwrap();
+        std::fs::write(&own, MAIN).unwrap();
+        assert_eq!(gone_from(&Config::load(&own, &overrides()).unwrap()), Some(own));
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod shared;
 mod tallies;
 mod waiting;
 
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -143,39 +143,43 @@ pub struct By {
     pub who: String,
     /// The way, such as `parlor plugin grant` or `control socket`.
     pub way: String,
+    /// The absolute path of the edited file, since files of one name are in several folders; none if it was no edit, or if nobody
+    /// knows which file it was.
+    pub file: Option<PathBuf>,
 }
 
 impl By {
     /// Returns a user of this machine.
     pub fn user(uid: u32, way: &str) -> Self {
-        Self { who: format!("uid:{uid}"), way: way.to_owned() }
+        Self { who: format!("uid:{uid}"), way: way.to_owned(), file: None }
     }
 
     /// Returns somebody who uses the window in a browser, which this user of the machine runs; with the JID to which their
     /// link was sent, if it was sent.
     pub fn session(uid: u32, name: &str, jid: Option<&str>) -> Self {
         let jid = jid.map(|jid| format!(" jid:{jid}")).unwrap_or_default();
-        Self { who: format!("uid:{uid} web:{name}{jid}"), way: "parlor web".to_owned() }
+        Self { who: format!("uid:{uid} web:{name}{jid}"), way: "parlor web".to_owned(), file: None }
     }
 
     /// Returns an owner who writes from a client.
     pub fn owner(jid: &str) -> Self {
-        Self { who: format!("jid:{jid}"), way: "chat".to_owned() }
+        Self { who: format!("jid:{jid}"), way: "chat".to_owned(), file: None }
     }
 
-    /// Returns somebody who edited a file. `way` says how the host noticed.
-    pub fn file(name: &str, way: &str) -> Self {
-        Self { who: format!("file:{name}"), way: way.to_owned() }
+    /// Returns somebody who edited a file, which entries call by this name. `way` says how the host noticed.
+    pub fn file(name: &str, path: &Path, way: &str) -> Self {
+        let file = absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self { who: format!("file:{name}"), way: way.to_owned(), file: Some(file) }
     }
 
     /// Returns a plugin.
     pub fn plugin(id: &str) -> Self {
-        Self { who: format!("plugin:{id}"), way: "call".to_owned() }
+        Self { who: format!("plugin:{id}"), way: "call".to_owned(), file: None }
     }
 
     /// Returns the host itself.
     pub fn host(way: &str) -> Self {
-        Self { who: "host".to_owned(), way: way.to_owned() }
+        Self { who: "host".to_owned(), way: way.to_owned(), file: None }
     }
 }
 
@@ -247,6 +251,8 @@ pub struct AuditEntry {
     pub account: Option<String>,
     /// The author of the change.
     pub who: String,
+    /// The path of the file, if somebody edited one.
+    pub file: Option<String>,
     /// By which way.
     pub way: String,
     /// The event, in words.

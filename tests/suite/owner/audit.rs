@@ -140,6 +140,13 @@ async fn what_was_edited_by_hand_is_found_also_if_no_host_ran() {
     let found = audit(&home, &[]).await;
     let installed = find(&found, "version", "installed");
     assert_eq!((&installed["who"], &installed["way"]), (&"file:plugins.toml".into(), &"found at the start".into()));
+    let path_of = |name: &str| Value::from(home.path().join(name).to_str().unwrap());
+    assert_eq!(installed["file"], path_of("plugins.toml"), "{installed}");
+    let text = ended(home.run(&["audit", "--kind", "version"]).await.unwrap(), 0).stdout;
+    assert!(
+        text.contains(&format!("by file:plugins.toml ({}), ", path_of("plugins.toml").as_str().unwrap())),
+        "{text}"
+    );
     home.set_policy(&Policy::default().with("echo", echo(&home).grant_whole("contacts.read"))).unwrap();
     ended(home.run(&["reload"]).await.unwrap(), 0);
     let read = audit(&home, &[]).await;
@@ -160,7 +167,10 @@ async fn what_was_edited_by_hand_is_found_also_if_no_host_ran() {
     let changed = audit(&home, &["--account", "main", "--kind", "account"]).await;
     let changed = find(&changed, "account", "its connection or its owners");
     assert!(changed["old"].as_str().unwrap().ends_with("owners: juliet@example.org"), "{changed}");
-    assert_eq!(changed["who"], "file:parlor.toml");
+    let parlor = home.path().join("parlor.toml");
+    assert_eq!((&changed["who"], &changed["file"]), (&"file:parlor.toml".into(), &parlor.to_str().unwrap().into()));
+    let by_us = find(&gone, "login", "logged in");
+    assert_eq!(by_us["file"], Value::Null, "nobody edited a file for that: {by_us}");
 }
 
 #[tokio::test]

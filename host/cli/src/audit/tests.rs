@@ -25,6 +25,7 @@ pub(crate) fn entry(what: &str, old: Option<&str>, new: Option<&str>) -> Entry {
         plugin: Some("echo".to_owned()),
         account: None,
         who: "uid:1000".to_owned(),
+        file: None,
         way: "parlor plugin grant".to_owned(),
         what: what.to_owned(),
         old: old.map(str::to_owned),
@@ -79,6 +80,10 @@ fn the_screen_says_who_changed_what_and_whom_a_plugin_wrote_to() {
         "{full}"
     );
     assert_eq!(screen(&Audit::default(), false, None, false, None), "no entries\n");
+    let path = Some("/srv/one/plugins.toml".to_owned());
+    let edited = Entry { who: "file:plugins.toml".to_owned(), file: path, ..entry("rooms.read", None, None) };
+    let edited = screen(&Audit { entries: vec![edited], ..Audit::default() }, false, None, false, None);
+    assert!(edited.contains("by file:plugins.toml (/srv/one/plugins.toml), parlor plugin grant"), "{edited}");
 
     // Counts are to the day, which is said.
     let of_day = screen(&audit, true, since("2026-11-20T08:00:00Z").ok(), false, None);

@@ -172,7 +172,7 @@ fn form(link: &dyn Fn(&str) -> String, [plugin, account, kind, from]: &Filter) -
 }
 
 fn entry_row(link: &dyn Fn(&str) -> String, entry: &Entry) -> Markup {
-    let Entry { id: _, node, at, kind, plugin, account, who, way, what, old, new, said } = entry;
+    let Entry { id: _, node, at, kind, plugin, account, who: _, file: _, way, what, old, new, said } = entry;
     html! {
         tr {
             th scope="row" { (when(at)) }
@@ -195,7 +195,7 @@ fn entry_row(link: &dyn Fn(&str) -> String, entry: &Entry) -> Markup {
                     details { summary { "What it lets it do" } ul { @for sentence in said { li { (cell(sentence)) } } } }
                 }
             }
-            td { (cell(who)) ", " (cell(way)) }
+            td { (cell(&entry.author())) ", " (cell(way)) }
         }
     }
 }
@@ -359,6 +359,7 @@ mod tests {
             plugin: Some(evil()),
             account: Some(evil()),
             who: evil(),
+            file: Some(evil()),
             way: evil(),
             what: evil(),
             old: Some(evil()),

@@ -115,7 +115,8 @@ pub(super) fn ended(host: &Arc<Host>, jid: &str, count: usize) {
     let record = || {
         let config = host.config()?;
         let what = format!("{shown} is no owner any more: {count} sessions and links of the window ended");
-        let entry = NewAuditEntry::new(AuditKind::Host, &By::file("parlor.toml", "read by the window"), &what);
+        let entry =
+            NewAuditEntry::new(AuditKind::Host, &By::file("parlor.toml", &config.path, "read by the window"), &what);
         AuditFile::create(&config.data, retention(&config))?.add(&[entry])?;
         anyhow::Ok(())
     };

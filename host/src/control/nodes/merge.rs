@@ -337,6 +337,7 @@ mod tests {
             plugin: None,
             account: None,
             who: "host".to_owned(),
+            file: None,
             way: String::new(),
             what: String::new(),
             old: None,

@@ -101,7 +101,11 @@ pub(super) fn add(edit: &Edit<'_>, at: i64, entry: &NewAuditEntry, retention: Re
 fn insert(edit: &Edit<'_>, at: i64, entry: &NewAuditEntry, share: &str) -> rusqlite::Result<i64> {
     let NewAuditEntry { kind, plugin, account, by, what, old, new, said, share: _ } = entry;
     let fit = |text: &String| escape_distinct(text, LONGEST);
-    let (who, way, what) = (fit(&by.who), fit(&by.way), fit(what));
+    let (mut who, way, what) = (fit(&by.who), fit(&by.way), fit(what));
+    if let Some(file) = &by.file {
+        // The path is a second line, which no escaped text has: a column of its own would need another version of the tables.
+        who = format!("{who}\n{}", fit(&file.to_string_lossy().into_owned()));
+    }
     let [plugin, account, old, new] = [plugin, account, old, new].map(|text| text.as_ref().map(fit));
     let texts = [Some(&who), Some(&way), Some(&what), plugin.as_ref(), account.as_ref(), old.as_ref(), new.as_ref()];
     // Escaped texts have no line ends, so these part them.
@@ -251,13 +255,16 @@ pub(super) fn read(file: &Connection, query: &AuditQuery) -> rusqlite::Result<Ve
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
+    let who: String = row.get(5)?;
+    let (who, file) = who.split_once('\n').map_or((who.as_str(), None), |(who, file)| (who, Some(file.to_owned())));
     Ok(AuditEntry {
         id: row.get(0)?,
         at: row.get(1)?,
         kind: row.get(2)?,
         plugin: row.get(3)?,
         account: row.get(4)?,
-        who: row.get(5)?,
+        who: who.to_owned(),
+        file,
         way: row.get(6)?,
         what: row.get(7)?,
         old: row.get(8)?,

@@ -57,6 +57,24 @@ fn entries_are_found_by_what_they_are_about() {
 }
 
 #[test]
+fn an_edit_has_the_path_of_its_file_beside_the_author_and_another_entry_has_none() {
+    let file = file();
+    let edited =
+        |path: &str| NewAuditEntry { by: By::file("plugins.toml", Path::new(path), "read again"), ..entry("x") };
+    let entries = [edited("/srv/one/plugins.toml"), edited("/srv/a\nb/plugins.toml"), entry("y")];
+    add_all(&Edit::on(&file), NOON, &entries, Retention::default()).unwrap();
+    let found = all(&file);
+    let found: Vec<_> = found.iter().map(|entry| (entry.who.as_str(), entry.file.as_deref())).collect();
+    let expected = [
+        ("file:plugins.toml", Some("/srv/one/plugins.toml")),
+        ("file:plugins.toml", Some("/srv/a\\u{a}b/plugins.toml")),
+        ("uid:7", None),
+    ];
+    assert_eq!(found, expected);
+    assert!(By::file("plugins.toml", Path::new("plugins.toml"), "x").file.unwrap().is_absolute());
+}
+
+#[test]
 fn values_that_differ_after_they_are_cut_are_told_apart_by_their_digests() {
     let file = file();
     let scope = |last: &str| "juliet@example.org, ".repeat(300) + last;
