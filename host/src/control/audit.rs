@@ -207,6 +207,20 @@ pub(super) fn lines(request: &Request) -> Result<u32, Refusal> {
     Ok(u32::try_from(most.clamp(0, MOST_ENTRIES.into())).unwrap_or(MOST_ENTRIES))
 }
 
+/// Does the same as [`recorded`] for one account, with these words in the entry: only the handler knows what the request comes to.
+pub(super) async fn recorded_as<T>(
+    host: &Host,
+    request: &Request,
+    by: &By,
+    account: &AccountName,
+    what: &str,
+    change: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let entries = entries(request, by, &[account]).into_iter();
+    let entries = entries.map(|entry| NewAuditEntry { what: what.to_owned(), ..entry }).collect();
+    actions::recorded(&audit::of(host), entries, change).await
+}
+
 /// Has a change that a request asks for carried out once its entries are on disk: one for each account that it is about, or one
 /// alone. If they cannot be written, it is not begun. A handler checks the request before, so that a slip is not recorded.
 pub(super) async fn recorded<T>(

@@ -252,8 +252,18 @@ pub(super) async fn leave(host: &Host, request: &Request, by: &By) -> Result<Roo
         }
         Ok::<_, Refusal>(())
     };
-    audit::recorded(host, request, by, &[&account.name], leaving).await?;
+    let what = left(&jid, is_open, dismisses);
+    audit::recorded_as(host, request, by, &account.name, &what, leaving).await?;
     Ok(current(host, &account, &jid).await)
+}
+
+/// Returns what the audit says about a request to leave a room: the account may be out of it already.
+fn left(room: &BareJid, is_open: bool, dismisses: bool) -> String {
+    match (is_open, dismisses) {
+        (true, _) => format!("the room {room} was left"),
+        (false, true) => format!("the room {room} was taken off the list"),
+        (false, false) => format!("the bookmark of the room {room} was removed"),
+    }
 }
 
 pub(super) fn not_done(error: &CallError) -> Refusal {

@@ -172,6 +172,9 @@ async fn the_audit_has_the_account_that_acted_and_also_what_failed() {
     ];
     assert_eq!(deeds(&home, "main").await, all);
     assert_eq!(deeds(&home, "second").await, [""; 0]);
+    ended(home.run(&["rooms", "leave", &name]).await.unwrap(), 0);
+    let last = deeds(&home, "main").await.pop().unwrap();
+    assert_eq!(last, format!("the room {name} was taken off the list"), "the account was out of it");
 }
 
 #[tokio::test]

@@ -1,18 +1,20 @@
-//! The rooms of accounts: their states, removals from them, and entering and leaving them.
+//! The rooms of accounts: their states, and removals from them.
+
+mod changes;
 
 use std::sync::Arc;
 
 use maud::{Markup, html};
-use parlor::control::client::escaped;
 use parlor::control::views::{Account, Room, RoomPlugin, Status};
 use parlor_session::RoomState;
-use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, segment, state, stranger};
+use parlor_window::{Page, Problem, Reply, Role, Routes, segment, state, stranger};
 
+use self::changes::{dismiss, forms, join, join_fields, leave, request};
 use super::accounts;
 use super::host::{Host, Visit, ask};
 use super::lists::{Asked, Look, groups, values};
-use super::parts::{cell, field, lacking, maybe, pick, rows, table, tick, when};
-use crate::target::{flag, with_account};
+use super::parts::{cell, lacking, maybe, rows, table, when};
+use crate::target::with_account;
 
 /// The path of the list, and its choices.
 const PATH: &str = "/rooms";
@@ -25,6 +27,7 @@ pub(super) fn routes(routes: Routes<Arc<Host>>) -> Routes<Arc<Host>> {
         .page("/rooms/show", Role::Viewer, show)
         .form("/rooms/join", Role::Operator, join)
         .form("/rooms/leave", Role::Operator, leave)
+        .form("/rooms/dismiss", Role::Operator, dismiss)
 }
 
 async fn list(visit: Visit) -> Result<Reply, Problem> {
@@ -57,11 +60,6 @@ async fn show(visit: Visit) -> Result<Reply, Problem> {
     let forms = visit.may(Role::Operator).then(|| forms(&visit, &room));
     let link = |path: &str| visit.link(path);
     Ok(Page::new(format!("Room {}", room.room), one(&link, &room, forms.as_ref())).into())
-}
-
-/// Returns the path of a request about a room.
-fn request(what: &str, room: &str, account: Option<&str>) -> String {
-    with_account(&format!("/v1/rooms/{what}?room={}", escaped(room)), account)
 }
 
 /// Returns the address of the page of a room.
@@ -176,108 +174,6 @@ fn one(link: &dyn Fn(&str) -> String, room: &Room, forms: Option<&Markup>) -> Ma
     }
 }
 
-fn join_fields(accounts: &[Account]) -> Markup {
-    let options = values(accounts.iter().map(|account| account.name.as_str()));
-    html! {
-        (field("room", "Room", "", "Its address, such as hall@muc.example.org. A server may create one that does not exist."))
-        (pick("account", "Account", &options, ""))
-        (field("nick", "Nickname", "", "Empty: the one of the configuration."))
-        (tick("bookmark", "At each log-in, by a bookmark on the server"))
-        (tick("new", "Even if its name is nearly that of another room"))
-        button type="submit" { "Enter the room" }
-    }
-}
-
-/// Shows the forms of one room: to leave it, or to enter it again.
-fn forms(visit: &Visit, room: &Room) -> Markup {
-    let which = html! {
-        input type="hidden" name="room" value=(room.room);
-        input type="hidden" name="account" value=(room.account);
-    };
-    let is_in = room.state != "out";
-    html! {
-        h2 { "Change" }
-        @if is_in {
-            (visit.form("/rooms/leave", &html! {
-                (which)
-                (tick("bookmark", "Remove its bookmark as well"))
-                button type="submit" { "Leave the room" }
-            }))
-        } @else {
-            (visit.form("/rooms/join", &html! {
-                (which)
-                (tick("bookmark", "At each log-in, by a bookmark on the server"))
-                button type="submit" { "Enter the room" }
-            }))
-        }
-    }
-}
-
-async fn join(visit: Visit, form: Form) -> Result<Reply, Problem> {
-    let (room, account) = (form.need("room")?.to_owned(), form.get("account").map(str::to_owned));
-    let is_bookmarked = form.get("bookmark").is_some();
-    if !form.is_agreed() {
-        let mut sentences = vec![
-            html! { (on(account.as_deref())) " enters the room " (stranger(&room)) "." },
-            html! { "Plugins there see what they were granted. A room that does not exist may be created." },
-        ];
-        if is_bookmarked {
-            sentences.push(html! { "A bookmark is kept on the server, so that it enters the room at each log-in." });
-        }
-        let question = Question {
-            title: "Enter the room?".to_owned(),
-            sentences,
-            button: "Enter the room".to_owned(),
-            is_danger: false,
-            action: "/rooms/join",
-            back: "/rooms",
-            fields: form.fields(),
-        };
-        return Ok(visit.confirm(&question));
-    }
-    let nick = form.get("nick").map(|nick| format!("&nick={}", escaped(nick))).unwrap_or_default();
-    let flags = flag("bookmark", is_bookmarked) + &flag("new", form.get("new").is_some());
-    let target = request("join", &room, account.as_deref()) + &nick + &flags;
-    let room: Room = ask(&visit, move |client| Ok(client.post(&target)?)).await?;
-    let done = format!("{} is {} on {}", room.room, room.state, room.account);
-    Ok(visit.done("/rooms", done))
-}
-
-async fn leave(visit: Visit, form: Form) -> Result<Reply, Problem> {
-    let (room, account) = (form.need("room")?.to_owned(), form.get("account").map(str::to_owned));
-    let is_unbookmarked = form.get("bookmark").is_some();
-    if !form.is_agreed() {
-        let then = if is_unbookmarked {
-            "Its bookmark is removed from the server."
-        } else {
-            "If a bookmark or auto_join_rooms names it, it is entered again at the next log-in."
-        };
-        let question = Question {
-            title: "Leave the room?".to_owned(),
-            sentences: vec![
-                html! {
-                    (on(account.as_deref())) " leaves the room " (stranger(&room)) ", and plugins hear nothing of it any more."
-                },
-                html! { (then) },
-            ],
-            button: "Leave the room".to_owned(),
-            is_danger: false,
-            action: "/rooms/leave",
-            back: "/rooms",
-            fields: form.fields(),
-        };
-        return Ok(visit.confirm(&question));
-    }
-    let target = request("leave", &room, account.as_deref()) + &flag("bookmark", is_unbookmarked);
-    let room: Room = ask(&visit, move |client| Ok(client.post(&target)?)).await?;
-    Ok(visit.done("/rooms", format!("{} has left {}", room.account, room.room)))
-}
-
-/// Names the account that a change is for.
-fn on(account: Option<&str>) -> Markup {
-    html! { "The account" @if let Some(account) = account { " " (stranger(account)) } }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use std::collections::BTreeSet;
@@ -298,7 +194,7 @@ pub(super) mod tests {
         Visit::for_test(role, path, Arc::new(Host::new(target)))
     }
 
-    fn room(jid: &str) -> Room {
+    pub(super) fn room(jid: &str) -> Room {
         serde_json::from_value(json!({
             "account": "main", "room": jid, "state": "joined", "kept": true, "nick": "bot", "role": "participant",
             "affiliation": "member", "occupants": 12, "since": "2026-11-20T06:24:00Z",
@@ -307,7 +203,7 @@ pub(super) mod tests {
         .unwrap()
     }
 
-    fn evil() -> Room {
+    pub(super) fn evil() -> Room {
         serde_json::from_value(json!({
             "account": EVIL, "room": EVIL, "state": "out", "kept": false, "nick": EVIL, "role": EVIL, "affiliation": EVIL,
             "left": { "at": EVIL, "why": EVIL, "by": EVIL, "reason": EVIL, "instead": EVIL }, "remedy": EVIL, "next": EVIL,
@@ -405,7 +301,6 @@ pub(super) mod tests {
             page(&format!("account={EVIL}&group={EVIL}&words={EVIL}"), &[evil()], &[], None),
             one(&link, &evil(), None).into_string(),
             join_fields(&[account(EVIL, None)]).into_string(),
-            on(Some(EVIL)).into_string(),
         ] {
             assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
         }
@@ -453,32 +348,5 @@ pub(super) mod tests {
         for state in states() {
             assert!(text.contains(&format!("<option value=\"{state}\">")), "no {state} in {text}");
         }
-    }
-
-    #[tokio::test]
-    async fn nothing_is_entered_or_left_before_it_was_asked() {
-        let fields = [("room", EVIL), ("account", EVIL), ("bookmark", "true")];
-        let text = join(visit(Role::Operator, "/rooms/join"), Form::of(&fields)).await.unwrap().into_text();
-        assert!(text.contains("A bookmark is kept") && text.contains("name=\"agreed\" value=\"yes\""), "{text}");
-        assert!(text.contains("name=\"bookmark\" value=\"true\"") && !text.contains("<script"), "{text}");
-        let text = leave(visit(Role::Operator, "/rooms/leave"), Form::of(&fields)).await.unwrap().into_text();
-        assert!(text.contains("Its bookmark is removed") && !text.contains("<script"), "{text}");
-        let none = join(visit(Role::Operator, "/rooms/join"), Form::of(&[])).await.unwrap_err();
-        assert_eq!(none.status, 400);
-        let forms = forms(&visit(Role::Operator, "/rooms/show"), &evil()).into_string();
-        assert!(
-            forms.contains("/rooms/join") && forms.contains("name=\"csrf\"") && !forms.contains("<script"),
-            "{forms}"
-        );
-        assert!(
-            super::forms(&visit(Role::Operator, "/rooms/show"), &room("a@b")).into_string().contains("/rooms/leave")
-        );
-    }
-
-    #[test]
-    fn a_room_is_asked_for_by_one_parameter() {
-        assert_eq!(request("show", "a&b=c@d", None), "/v1/rooms/show?room=a%26b%3Dc@d");
-        assert_eq!(request("leave", "a@b", Some("")), "/v1/rooms/leave?room=a@b");
-        assert_eq!(request("join", "a@b", Some("x&y")), "/v1/rooms/join?room=a@b&account=x%26y");
     }
 }

@@ -21,6 +21,7 @@ pub(crate) const ALL: &[(&str, Act)] = &[
     act!("a plugin is updated, and rolled back", update),
     act!("a plugin is installed from a file, after consent, and removed", install),
     act!("a room is entered and left", room),
+    act!("a room that the account is out of is taken off the list", dismissed),
     act!("an account is found by its state and address, and leads to its rooms and back", account),
     act!("plugins, rooms and contacts are found by their words, and lead to their account", lists),
     act!("a person who asks to be a contact is denied, and can ask again", contact),
@@ -224,6 +225,23 @@ async fn room(stage: &mut Stage) -> Result<String> {
     ensure!(stage.parlor(&["rooms", "show", &lost]).await?.contains("state: out"), "the account is still in it");
     is_in_the_audit(stage, &lost, before + 1).await?;
     Ok(lost)
+}
+
+async fn dismissed(stage: &mut Stage) -> Result<String> {
+    let mistyped = "mistyped@nowhere.invalid";
+    let entered = stage.home.run(&["rooms", "join", mistyped]).await?;
+    ensure!(entered.code == Some(1), "there is such a room: {entered:?}");
+    let off = format!("the room {mistyped} was taken off the list");
+    let before = by_web(stage, &off).await?;
+    stage.open("/rooms?state=out").await?;
+    stage.browser.press("main a[href*='mistyped']").await?;
+    stage.browser.is_well_made().await?;
+    stage.browser.press(&button("/rooms/dismiss")).await?;
+    stage.agrees(&[mistyped]).await?;
+    let says = stage.notice().await?;
+    ensure!(!stage.parlor(&["rooms"]).await?.contains(mistyped), "it is still on the list");
+    is_in_the_audit(stage, &off, before).await?;
+    Ok(says)
 }
 
 async fn account(stage: &mut Stage) -> Result<String> {

@@ -5,7 +5,7 @@ use parlor_tests::window::{Answer, forms_of};
 use super::{House, all_pages, pages};
 
 /// The changes that operators may make: those that leave what plugins may, and how they are set, as it is.
-const OPERATOR: [&str; 10] = [
+const OPERATOR: [&str; 11] = [
     "/contacts/accept",
     "/contacts/deny",
     "/doctor",
@@ -14,6 +14,7 @@ const OPERATOR: [&str; 10] = [
     "/plugins/echo/replay",
     "/plugins/echo/restart",
     "/plugins/echo/schedule",
+    "/rooms/dismiss",
     "/rooms/join",
     "/rooms/leave",
 ];
