@@ -422,7 +422,11 @@ async fn the_log_in_comes_after_every_initialize() {
     assert!(host.stop(SOON).await.unwrap().success());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// The line of a host that logs in although some plugin neither runs nor waits for the log-in. The time until an account is
+/// connected says less, since it contains the time of the compiler.
+const UNSTARTED: &str = "some plugins took longer than 10 s to initialize; logging in without them";
+
+#[tokio::test]
 async fn a_plugin_that_waits_for_the_roster_in_its_initialize_holds_up_nobody() {
     let setup = Setup::new().await;
     let waiting = setup.unruly("waiting", "initialize-waits-for-roster").grant_whole("contacts.read");
@@ -431,27 +435,26 @@ async fn a_plugin_that_waits_for_the_roster_in_its_initialize_holds_up_nobody() 
         // One plugin waits for the waiting one, and another does not depend on them.
         .with("after", setup.needing("after", "", "waiting = \"*\""))
         .with("other", setup.unruly("other", ""));
-    let begin = Instant::now();
-    let host = setup.start(&policy).await;
-    until_connected(&host).await;
-    let took = begin.elapsed();
-    assert!(took < Duration::from_secs(8), "the log-in took {took:?}");
-    for id in ["waiting", "after", "other"] {
-        until_running(&host, id).await;
+    setup.home.set_policy(&policy).unwrap();
+    let mut host = setup.home.start().unwrap();
+    host.wait("plugin running", &[("plugin", "other")], SOON).await.unwrap();
+    host.wait("account connected", &[], SOON).await.unwrap();
+    assert!(host.lines(UNSTARTED, &[]).is_empty(), "{}", host.log().tail());
+    for id in ["waiting", "after"] {
+        host.wait_count("plugin running", &[("plugin", id)], 1, SOON).await.unwrap();
     }
-    host.stop().await;
+    assert!(host.stop(SOON).await.unwrap().success());
 }
 
 /// Rows 7.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn no_plugin_delays_the_log_in_beyond_ten_seconds() {
     let setup = Setup::new().await;
     let slow = setup.unruly("slow", "initialize-sleeps").limit("initialize", "5 min");
-    let begin = Instant::now();
-    let host = setup.start(&Policy::default().with("slow", slow)).await;
-    until_connected(&host).await;
-    let took = begin.elapsed();
-    assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(20), "the log-in took {took:?}");
-    assert_eq!(state(&host, "slow").await, Some(State::Starting));
-    host.stop().await;
+    setup.home.set_policy(&Policy::default().with("slow", slow)).unwrap();
+    let mut host = setup.home.start().unwrap();
+    host.wait(UNSTARTED, &[], SOON).await.unwrap();
+    host.wait("account connected", &[], SOON).await.unwrap();
+    assert!(host.lines("plugin running", &[]).is_empty(), "{}", host.log().tail());
+    assert!(host.stop(SOON).await.unwrap().success());
 }
