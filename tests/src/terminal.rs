@@ -5,6 +5,7 @@ mod picture;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -215,20 +216,23 @@ impl Drop for Terminal {
 }
 
 /// Returns the two ends of a new terminal.
+///
+/// `openpty` does not make them close-on-exec. A child that another thread starts before a later `fcntl` would keep the
+/// terminal open, and the end of the command would not be noticed.
 #[expect(unsafe_code, reason = "the standard library makes no terminals")]
 fn open() -> std::io::Result<(OwnedFd, OwnedFd)> {
-    let (mut ours, mut theirs) = (0, 0);
-    let (name, settings, size) = (std::ptr::null_mut(), std::ptr::null(), size(ROWS, COLUMNS));
-    // SAFETY: both numbers are written before it returns 0, and nothing else owns them then.
+    let ours = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open("/dev/ptmx")?;
+    let (number, size) = (ours.as_raw_fd(), size(ROWS, COLUMNS));
+    // SAFETY: they read `size`, which lives for longer than the calls, and nothing else owns the number that the last one returns.
     unsafe {
-        if libc::openpty(&raw mut ours, &raw mut theirs, name, settings, &raw const size) == -1 {
+        if libc::unlockpt(number) == -1 || libc::ioctl(number, libc::TIOCSWINSZ, &raw const size) == -1 {
             return Err(std::io::Error::last_os_error());
         }
-        // Other children that are started meanwhile would keep it open.
-        for end in [ours, theirs] {
-            libc::fcntl(end, libc::F_SETFD, libc::FD_CLOEXEC);
+        let theirs = libc::ioctl(number, libc::TIOCGPTPEER, libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
+        if theirs == -1 {
+            return Err(std::io::Error::last_os_error());
         }
-        Ok((OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)))
+        Ok((ours.into(), OwnedFd::from_raw_fd(theirs)))
     }
 }
 
