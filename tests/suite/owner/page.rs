@@ -114,8 +114,8 @@ async fn what_the_page_says_can_be_asked_is_answered() {
     let (mut home, _) = home().await;
     let port = ports::free().unwrap();
     home.set_environment("PARLOR_METRICS", &format!("127.0.0.1:{port}"));
-    let _host = start(&home, &Policy::default().with("echo", echo(&home))).await;
-    ended(home.run(&["status"]).await.unwrap(), 0);
+    let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    host.wait_count("metrics are served", &[], 1, SOON).await.unwrap();
     let requests = requests(&page());
     assert!(requests.len() >= 12, "{requests:?}");
     for (method, target) in &requests {

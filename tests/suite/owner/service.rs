@@ -125,7 +125,7 @@ async fn with_metrics() -> (Home, Process, u16) {
     let port = ports::free().unwrap();
     let command = home.command(["run", "--metrics", &format!("127.0.0.1:{port}")]).unwrap();
     let process = Process::start("parlor", command).unwrap();
-    for line in ["account connected", "plugin running"] {
+    for line in ["account connected", "plugin running", "metrics are served"] {
         process.log().wait(line, &mut Mark::default(), SOON, |text| text.contains(line).then_some(())).await.unwrap();
     }
     ended(home.run(&["status"]).await.unwrap(), 0);
