@@ -92,9 +92,9 @@ async fn an_owner_does_the_safe_part_and_nobody_else_anything() {
     assert!(std::fs::read_to_string(home.path().join("plugins.toml")).unwrap().contains("enabled = false"));
     let enabled = done(&mut owner, &bot, "enable", "echo").await;
     assert_eq!(enabled, "echo 0.1.0 on main is running");
-    let before = host.lines("plugin running", &[("plugin", "echo")]).len();
+    host.wait_count("plugin running", &[("plugin", "echo")], 2, SOON).await.unwrap();
     done(&mut owner, &bot, "restart", "echo").await;
-    host.wait_count("plugin running", &[("plugin", "echo")], before + 1, SOON).await.unwrap();
+    host.wait_count("plugin running", &[("plugin", "echo")], 3, SOON).await.unwrap();
 
     // There are no commands for grants or installing, and an unknown plugin is reported.
     for node in ["grant", "add", "update", "remove", "config", ""] {

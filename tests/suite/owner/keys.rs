@@ -164,7 +164,7 @@ async fn new_keys_are_made_only_if_the_owner_agrees() {
     assert_ne!(fingerprint(&after), fingerprint(&before));
     assert_ne!(after[0]["omemo"]["device"], before[0]["omemo"]["device"]);
     assert!(reset.starts_with("main has new keys\n") && reset.contains(&grouped(&fingerprint(&after))), "{reset}");
-    assert_eq!(host.lines("an owner had new keys made", &[("account", "main")]).len(), 1);
+    host.wait_count("an owner had new keys made", &[("account", "main")], 1, SOON).await.unwrap();
     // They outlive the process.
     assert!(host.stop(SOON).await.unwrap().success(), "{}", host.log().tail());
     let _host = start(&home, &Policy::default()).await;
