@@ -65,12 +65,16 @@ async fn a_guest_in_the_background_earns_its_way_back_by_waiting_and_not_by_bein
         let before = metered.account.kept_waiting();
         // Others use the CPU until its share of that time equals its whole burst.
         burn(Duration::from_millis(20));
+        let wanted = Instant::now();
         if waits {
             metered.waker.wake_by_ref();
         }
         assert_eq!(moves(&mut metered), waits);
         let kept_waiting = metered.account.kept_waiting().saturating_sub(before);
-        assert_eq!(kept_waiting >= Duration::from_millis(20), !waits, "{kept_waiting:?}");
+        // A busy machine may let it wait after it was woken, but not before.
+        let since = wanted.elapsed();
+        let is_right = if waits { kept_waiting <= since } else { kept_waiting >= Duration::from_millis(20) };
+        assert!(is_right, "{kept_waiting:?}, and {since:?} since it was woken");
     }
     ticker.stop();
 }

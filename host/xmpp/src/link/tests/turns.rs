@@ -12,8 +12,10 @@ async fn connects(crowd: u32, at_the_server: bool) -> bool {
     }
     let (before, after) = (peer.settings(), Duration::from_hours(1));
     let mut link = Link::log_in(before.clone(), LogIn { after, turns, ..LogIn::default() });
-    // Settings that change before the link waits would not end its wait.
+    // Settings that change before the link waits would not end its wait. With a paused clock, time passes only once the link waits.
+    tokio::time::pause();
     tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::resume();
     link.follow(LinkSettings { keep_unsent: Duration::ZERO, ..before.clone() }, &before);
     tokio::time::timeout(Duration::from_secs(2), peer.accept_socket()).await.is_ok()
 }
