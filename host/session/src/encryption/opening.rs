@@ -212,10 +212,10 @@ fn author(
     let from = message.from.to_bare();
     let Some(room) = rooms.shown.get(&from) else { return Some(from) };
     let occupant = message.from.resource().and_then(|nick| room.occupants.get(nick.as_str()));
-    // An author who wrote before the account entered may have left. The session identifies them: only they can continue
-    // it.
-    let is_now = !message.delayed;
-    occupant.filter(|_| is_now).and_then(|occupant| occupant.jid.as_ref()).map(Jid::to_bare).or_else(|| {
+    // It would be attributed to the person who has the nickname now, so it has to be theirs, in the room's history as well.
+    occupant.and_then(|occupant| occupant.jid.as_ref()).map(Jid::to_bare).or_else(|| {
+        // An author who wrote before the account entered may have left. The session identifies them: only they can
+        // continue it.
         let has_session = |jid: &BareJid| keys.sessions.get(jid, encrypted.sender, encrypted.form).is_some();
         keys.members.at_least(room).into_iter().find(has_session)
     })

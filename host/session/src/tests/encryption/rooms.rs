@@ -210,6 +210,30 @@ fn what_waits_for_a_key_is_told_when_the_stream_ends() {
     assert_eq!((bot.test.count("message"), bot.test.count("undecryptable")), (0, 200));
 }
 
+/// A room that lies could hold a message back, and repeat it as history in the name of somebody else.
+#[test]
+fn a_rooms_history_is_read_as_that_of_the_person_who_has_the_nickname() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut juliet) = (Bot::new(TrustPolicy::Blind), Peer::new(JULIET, form));
+        bot.hear(&mut juliet, "it is me");
+        bot.test.forget();
+        let [stolen, left] = ["romeo", "jule"].map(|nick| {
+            let xml = juliet.writes(&bot, nick, &format!("from='{ROOM}/{nick}'"));
+            let stamp = format!("<delay xmlns='urn:xmpp:delay' from='{ROOM}' stamp='2026-11-20T05:24:00Z'/></message>");
+            xml.replace("</message>", &stamp)
+        });
+        let _opened = bot.test.open_room(None);
+        bot.test.presence(occupant_of(&juliet));
+        bot.test.presence(occupant_of(&Peer::new(ROMEO, form)));
+        bot.test.presence(occupant("bot", PresenceKind::Available, &[110]));
+        bot.test.hear_xml(&stolen);
+        assert_eq!((bot.test.count("message"), bot.reason()), (0, UndecryptableReason::NoSession));
+        // Nobody has this nickname now: she wrote under it, and came back under another one.
+        bot.test.hear_xml(&left);
+        assert_eq!(bot.bodies(), ["jule"]);
+    }
+}
+
 /// A room repeats its history at each entry.
 #[test]
 fn a_rooms_history_from_before_a_session_is_told_as_old_and_replaces_no_session() {
