@@ -211,6 +211,10 @@ impl Conversation {
                 self.refuse(message::is_data(kind), ReceiveError::Malformed, now, out)
             };
         };
+        // Each step counts: the network may have held back the end of an exchange that began before.
+        if !matches!(body, Body::Data(_)) {
+            self.refuse_downgrade(route.version())?;
+        }
         match body {
             Body::Commit { encrypted, hash } => self.on_commit(sender, (encrypted, hash), now, rng, out),
             Body::Key(theirs) => self.on_key(sender, theirs, now, out),
@@ -281,7 +285,6 @@ impl Conversation {
         out: &mut Vec<Outcome>,
     ) -> Result<(), ReceiveError> {
         let route = self.route(sender);
-        self.refuse_downgrade(route.version())?;
         let place = self.place(sender)?;
         let pending = self.take_up(sender, now);
         let reply = self.peers[place].exchange.on_commit(route, commitment, pending.as_ref(), rng)?;

@@ -48,6 +48,26 @@ fn a_conversation_does_not_go_back_to_version_2_or_to_plain_text() {
 }
 
 #[test]
+fn an_exchange_of_version_2_that_was_held_back_does_not_end_version_3() {
+    for is_signature in [false, true] {
+        let mut pair = Pair::new(77, Policy::default());
+        let commit = sent(pair.b.receive("?OTRv2?", pair.now, &mut pair.rng)).remove(0);
+        let key = sent(pair.a.receive(&commit, pair.now, &mut pair.rng)).remove(0);
+        let reveal = sent(pair.b.receive(&key, pair.now, &mut pair.rng)).remove(0);
+        let signature = is_signature.then(|| sent(pair.a.receive(&reveal, pair.now, &mut pair.rng)).remove(0));
+        pair.bring_to_b(["?OTRv3?".to_owned()]);
+        assert_eq!((pair.a.version(), pair.b.version()), (Some(Version::V3), Some(Version::V3)));
+        let (to, held) = match &signature {
+            Some(signature) => (&mut pair.b, signature),
+            None => (&mut pair.a, &reveal),
+        };
+        assert_eq!(to.receive(held, pair.now, &mut pair.rng), error(ReceiveError::Downgrade));
+        assert_eq!((pair.a.version(), pair.b.version()), (Some(Version::V3), Some(Version::V3)));
+        pair.assert_talking();
+    }
+}
+
+#[test]
 fn messages_with_wrong_tags_are_refused() {
     let mut pair = Pair::started(63, Policy::default());
     let text = pair.a.send("hello", pair.now).unwrap().remove(0);
