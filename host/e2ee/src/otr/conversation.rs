@@ -245,6 +245,7 @@ impl Conversation {
 
     /// Returns what to send for a text: encrypted if the conversation is, else unchanged.
     pub fn send(&mut self, text: &str, now: Instant) -> Result<Vec<String>, SendError> {
+        self.forget_commitment(now);
         if let Some(active) = active(&self.peers) {
             if text.len() > LONGEST_TEXT {
                 return Err(SendError::TooLong);

@@ -25,7 +25,8 @@ const HEARTBEAT: Duration = Duration::from_mins(1);
 const BETWEEN_ERRORS: Duration = Duration::from_secs(10);
 /// The least time between two queries that answer errors.
 const BETWEEN_QUERIES: Duration = Duration::from_secs(30);
-/// The time that an instance may take to answer a commitment that went to all.
+/// The time that an instance may take to answer a commitment that went to all. After that its secret is wiped, with which conversations
+/// have begun: they forget it themselves once their keys have changed.
 const PENDING: Duration = Duration::from_mins(10);
 /// The greatest length of an error message of the other side that is reported, in characters.
 const LONGEST_ERROR: usize = 200;
@@ -66,6 +67,7 @@ impl From<Unread> for ReceiveError {
 impl Conversation {
     /// Takes the body of a message, and returns its outcomes, in order. It is empty for a part of a longer message.
     pub fn receive<R: CryptoRng + ?Sized>(&mut self, text: &str, now: Instant, rng: &mut R) -> Vec<Outcome> {
+        self.forget_commitment(now);
         let mut out = Vec::new();
         let is_off = self.policy.versions() == Offer::default();
         let read = if is_off { Text::Plain } else { text::read(text) };
@@ -216,8 +218,8 @@ impl Conversation {
             self.refuse_downgrade(route.version())?;
         }
         match body {
-            Body::Commit { encrypted, hash } => self.on_commit(sender, (encrypted, hash), now, rng, out),
-            Body::Key(theirs) => self.on_key(sender, theirs, now, out),
+            Body::Commit { encrypted, hash } => self.on_commit(sender, (encrypted, hash), rng, out),
+            Body::Key(theirs) => self.on_key(sender, theirs, out),
             Body::Reveal { revealed, sealed } => self.on_reveal(sender, (revealed, &sealed), now, rng, out),
             Body::Signature(sealed) => self.on_signature(sender, &sealed, now, rng, out),
             Body::Data(data) => self.on_data(sender, &data, now, rng, out),
@@ -262,12 +264,9 @@ impl Conversation {
     }
 
     /// Returns the commitment that went to all instances, if this one has not taken it up yet. From now on it has.
-    fn take_up(&mut self, tag: Option<InstanceTag>, now: Instant) -> Option<Arc<Commitment>> {
+    fn take_up(&mut self, tag: Option<InstanceTag>) -> Option<Arc<Commitment>> {
         let tag = tag?;
-        let is_over = |pending: &Pending| {
-            now.saturating_duration_since(pending.since) >= PENDING || pending.used.len() == MOST_INSTANCES
-        };
-        self.pending = self.pending.take().filter(|pending| !is_over(pending));
+        self.pending.take_if(|pending| pending.used.len() == MOST_INSTANCES);
         let pending = self.pending.as_mut()?;
         if pending.used.contains(&tag) {
             return None;
@@ -276,17 +275,21 @@ impl Conversation {
         Some(Arc::clone(&pending.commitment))
     }
 
+    /// Forgets a commitment that went to all instances long ago.
+    pub(super) fn forget_commitment(&mut self, now: Instant) {
+        self.pending.take_if(|pending| now.saturating_duration_since(pending.since) >= PENDING);
+    }
+
     fn on_commit<R: CryptoRng + ?Sized>(
         &mut self,
         sender: Option<InstanceTag>,
         commitment: (&[u8], &[u8; 32]),
-        now: Instant,
         rng: &mut R,
         out: &mut Vec<Outcome>,
     ) -> Result<(), ReceiveError> {
         let route = self.route(sender);
         let place = self.place(sender)?;
-        let pending = self.take_up(sender, now);
+        let pending = self.take_up(sender);
         let reply = self.peers[place].exchange.on_commit(route, commitment, pending.as_ref(), rng)?;
         self.reply(&reply, route, out);
         Ok(())
@@ -296,11 +299,10 @@ impl Conversation {
         &mut self,
         sender: Option<InstanceTag>,
         theirs: Element,
-        now: Instant,
         out: &mut Vec<Outcome>,
     ) -> Result<(), ReceiveError> {
         // A commitment to all instances is newer than any exchange in progress with this instance.
-        if let Some(pending) = self.take_up(sender, now) {
+        if let Some(pending) = self.take_up(sender) {
             let place = self.place(sender)?;
             self.peers[place].exchange = Exchange::AwaitingKey(pending);
         }

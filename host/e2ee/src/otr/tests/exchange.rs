@@ -1,5 +1,7 @@
 //! Beginning and ending.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::{Pair, Told, account, last_of, only_v2, only_v3, other_client, sent, told};
@@ -50,6 +52,24 @@ fn both_sides_may_begin_at_once() {
             assert!(started(&told.a) && started(&told.b), "{told:?}");
             pair.assert_talking();
         }
+    }
+}
+
+/// Its secret is that with which the conversation began: a thief of it could read the first messages.
+#[test]
+fn a_commitment_to_all_instances_is_forgotten_after_a_while() {
+    for is_received in [false, true] {
+        let mut pair = Pair::started(9, Policy::default());
+        assert!(pair.b.pending.is_some());
+        pair.assert_talking();
+        pair.now += Duration::from_mins(10);
+        if is_received {
+            pair.a_says("hello");
+        } else {
+            pair.b.send("hello", pair.now).unwrap();
+        }
+        assert!(pair.b.pending.is_none());
+        pair.assert_talking();
     }
 }
 
