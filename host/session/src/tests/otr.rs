@@ -334,6 +334,20 @@ fn nobody_in_between_brings_it_back_to_an_older_version_or_to_plain_text() {
 }
 
 #[test]
+fn a_plain_text_that_offers_an_older_version_is_told() {
+    let mut talk = Talk::begun(TrustPolicy::Blind);
+    // With this policy, an offer in a text begins a conversation.
+    talk.otr(OtrPolicy::Require, None);
+    let mut older = Person::new(DESK, 2, Policy { v3: false, whitespace_tag: true, ..Policy::default() });
+    let tagged = older.conversation.send("hello", talk.now).unwrap().concat();
+    assert!(tagged.len() > "hello".len());
+    talk.hears(0, [tagged]);
+    assert_eq!((talk.heard().body.as_deref(), talk.heard().encryption), (Some("hello"), None));
+    assert_eq!((talk.test.count("undecryptable"), talk.status()), (0, OtrStatus::Unverified));
+    talk.assert_talking();
+}
+
+#[test]
 fn what_has_to_be_off_the_record_waits_until_it_is() {
     for (all, romeo) in [(OtrPolicy::Allow, Some(OtrPolicy::Require)), (OtrPolicy::Require, None)] {
         let mut talk = Talk::with(TrustPolicy::Blind, Policy::default());
