@@ -19,6 +19,8 @@ use super::kept::{KeyChange, MessageKey};
 
 /// Maximum number of keys.
 pub(super) const MAX_KEYS: usize = 4_096;
+/// Number of keys beyond the excess that are dropped with it. Otherwise each message of a busy account would delete a row.
+const AT_ONCE: usize = 64;
 /// How long a key is kept on disk, until the next check.
 const LONGEST: SignedDuration = SignedDuration::from_hours(48);
 /// The last process may have ended before it delivered messages that it decrypted in this time before the last one.
@@ -101,11 +103,11 @@ impl MessageKeys {
         self.drop_beyond(changes);
     }
 
-    /// Forgets the oldest keys beyond the maximum.
+    /// Forgets the oldest keys if there are more than the maximum.
     fn drop_beyond(&mut self, changes: &mut Vec<KeyChange>) {
         let many = self.order.len().saturating_sub(MAX_KEYS);
         if many > 0 {
-            let gone: Vec<String> = self.order.drain(..many).collect();
+            let gone: Vec<String> = self.order.drain(..many + AT_ONCE).collect();
             self.drop_all(&gone);
             changes.push(KeyChange::NoMessageKeys(gone));
         }
@@ -186,8 +188,17 @@ mod tests {
         keys.put(key("0", 1), false, &mut changes);
         assert_eq!((keys.keys.len(), forgotten(&changes)), (MAX_KEYS, vec![]));
         keys.put(key("new", 1), false, &mut changes);
-        assert_eq!((keys.keys.len(), keys.order.len(), forgotten(&changes)), (MAX_KEYS, MAX_KEYS, vec!["1"]));
-        assert!(keys.get("0").is_some() && keys.get("1").is_none() && keys.get("new").is_some());
+        let left = MAX_KEYS - AT_ONCE;
+        assert_eq!((keys.keys.len(), keys.order.len(), forgotten(&changes).len()), (left, left, AT_ONCE + 1));
+        assert!(keys.get("0").is_some() && keys.get("new").is_some());
+        // The oldest have gone, in one write for many of the next messages.
+        let [last_gone, first_left] = [AT_ONCE + 1, AT_ONCE + 2].map(|number| keys.get(&number.to_string()).is_some());
+        assert_eq!((last_gone, first_left), (false, true));
+        changes.clear();
+        for number in 0..AT_ONCE {
+            keys.put(key(&format!("next {number}"), 1), false, &mut changes);
+        }
+        assert_eq!((keys.keys.len(), forgotten(&changes)), (MAX_KEYS, vec![]));
     }
 
     #[test]
