@@ -217,8 +217,12 @@ impl TrustBook {
                 forgotten: Vec::new(),
             };
         }
+        // A device can take another id, and the decision is about its key. Under each further id it is undecided, so that entries of
+        // ids without end can be dropped.
+        let mut same = self.of(jid).iter().filter(|key| key.fingerprint == fingerprint);
+        let is_distrusted = same.any(|key| key.trust == DeviceTrust::Distrusted);
         let trust = match policy {
-            TrustPolicy::Blind if !is_verified => DeviceTrust::Blind,
+            TrustPolicy::Blind if !is_verified && !is_distrusted => DeviceTrust::Blind,
             TrustPolicy::Blind | TrustPolicy::Strict => DeviceTrust::Undecided,
         };
         let key = KnownKey {
@@ -429,6 +433,19 @@ mod tests {
         book.forget(&jid("p0@b"));
         assert!(!book.is_full());
         assert_eq!(meet(&mut book, 1, "new", TrustPolicy::Blind).trust, DeviceTrust::Blind);
+    }
+
+    #[test]
+    fn a_distrusted_key_is_refused_under_other_ids_as_well() {
+        let (mut book, romeo) = (TrustBook::default(), jid("a@b"));
+        meet(&mut book, 1, "11", TrustPolicy::Blind);
+        book.decide(&romeo, Some("11"), DeviceTrust::Distrusted);
+        for device in 2..1_000 {
+            assert_eq!(meet(&mut book, device, "11", TrustPolicy::Blind).trust, DeviceTrust::Undecided);
+            assert!(book.is_refused(&romeo, device, TrustPolicy::Blind));
+        }
+        assert_eq!(book.of(&romeo).len(), MAX_KEYS);
+        assert_eq!(meet(&mut book, 1_000, "33", TrustPolicy::Blind).trust, DeviceTrust::Blind);
     }
 
     #[test]
