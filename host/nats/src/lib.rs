@@ -20,6 +20,7 @@
 
 mod answer;
 mod away;
+mod bucket;
 mod changes;
 mod clock;
 mod connect;

@@ -159,6 +159,11 @@ impl fmt::Display for Cluster {
     }
 }
 
+/// Returns the name of the stream in which an object store is.
+pub(crate) fn stream_of(bucket: &str) -> String {
+    format!("OBJ_{bucket}")
+}
+
 /// Returns the name of an account in subjects.
 pub(crate) fn hash(account: &str) -> String {
     hex::encode(Sha256::digest(account.as_bytes()))

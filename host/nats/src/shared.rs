@@ -11,6 +11,7 @@ mod record;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::SystemTime;
 
 use async_nats::HeaderMap;
 use parlor_base::id::Digest;
@@ -166,15 +167,19 @@ impl Shared {
         }
     }
 
-    /// Removes files that are not in use, and texts that no present version has. Those of the last hour stay: somebody may be about
+    /// Removes files that are not in use, texts that no present version has, and what uploads left that were given up. Those of the last hour stay: somebody may be about
     /// to publish a version with them.
     pub async fn clean(&self, used: &BTreeSet<Digest>) -> Result<(), SharedError> {
+        self.clean_as_of(SystemTime::now(), used).await
+    }
+
+    pub(crate) async fn clean_as_of(&self, now: SystemTime, used: &BTreeSet<Digest>) -> Result<(), SharedError> {
         let mut used = used.clone();
         for of in SharedText::ALL {
             let version = present(&self.state.link, &self.state.cluster, of).await?;
             used.extend(version.map(|version| version.object));
         }
-        self.objects.clean(&used).await
+        self.objects.clean(&used, now).await
     }
 
     /// Tells the others which version a node has.

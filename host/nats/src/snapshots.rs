@@ -3,21 +3,13 @@
 //! The object is stored first, then named by a record of the log, and only then the records before it are removed. A
 //! node that is killed in between leaves nothing but garbage, which the next snapshot of the account removes.
 //!
-//! An object is uploaded here, and not by the library: that gives the parts of each upload a random subject, so nobody could tell which
-//! parts belong to an upload that was given up.
+//! The name of an object begins with the hash of its account. An object has one upload, which has its name: so what uploads left that were
+//! given up is found by account.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
-use async_nats::header::NATS_ROLLUP;
-use async_nats::jetstream::context::PublishError;
-use async_nats::jetstream::object_store::{
-    Config, DeleteErrorKind, GetError, GetErrorKind, ObjectInfo, ObjectOptions, ObjectStore,
-};
-use async_nats::jetstream::stream::StorageType;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE;
+use async_nats::jetstream::object_store::{GetError, GetErrorKind};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
@@ -25,20 +17,16 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::{sleep, timeout};
 
+use crate::bucket::{Bucket, TRANSFER, Upload};
 use crate::connect::Link;
-use crate::error::{SnapshotError, StreamError};
+use crate::error::SnapshotError;
 use crate::names::{self, Cluster};
 use crate::record::{Kind, MOST_IN_A_SNAPSHOT, Position, Record};
 use crate::seal::{OVERHEAD, OpenError};
-use crate::streams::is_gone;
 
-/// How long storing or fetching may take.
-const TRANSFER: Duration = Duration::from_mins(1);
 /// How often a snapshot is asked for that is not there, and how long between: a follower may not have it yet.
 const ATTEMPTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(100);
-/// The largest part of an object, in bytes.
-const PART: usize = 128 << 10;
 /// How many objects of an account are looked at when garbage is removed. The rest has its turn the next time.
 const MOST_OBJECTS: usize = 1_000;
 
@@ -90,21 +78,15 @@ impl Snapshot {
 /// The object store of a cluster's snapshots.
 #[derive(Clone)]
 pub struct Snapshots {
-    store: ObjectStore,
-    link: Link,
-    bucket: String,
+    bucket: Bucket,
     cluster: Cluster,
 }
 
 impl Snapshots {
-    /// Creates the object store, unless it is there.
+    /// Creates the object store, or checks it if it is there.
     pub async fn open(link: &Link, cluster: &Cluster) -> Result<Self, SnapshotError> {
-        let (bucket, storage, num_replicas) = (cluster.snapshots(), StorageType::File, link.replicas);
-        let config = Config { bucket: bucket.clone(), max_bytes: -1, storage, num_replicas, ..Config::default() };
-        let store = link.jetstream.create_object_store(config).await;
-        let failed = |cause: String| SnapshotError::Server { name: bucket.clone(), cause };
-        let store = store.map_err(|error| failed(error.to_string()))?;
-        Ok(Self { store, link: link.clone(), bucket, cluster: cluster.clone() })
+        let bucket = Bucket::open(link, cluster.snapshots()).await?;
+        Ok(Self { bucket, cluster: cluster.clone() })
     }
 
     /// Encrypts and stores an account's state as it is after the record `up_to`. It counts once a record of the log names it.
@@ -120,79 +102,24 @@ impl Snapshots {
         }
         let sealed = self.cluster.seal(account).snapshot(up_to, &mut state);
         let (head, tag) = sealed.ok_or(SnapshotError::TooLarge { size })?;
-        let parts = [Bytes::copy_from_slice(&head), Bytes::from(state), Bytes::copy_from_slice(&tag)];
-        let digest = parts.iter().fold(Sha256::new(), Sha256::chain_update).finalize();
-        let (sha256, written) = (hex::encode(digest), format!("SHA-256={}", URL_SAFE.encode(digest)));
+        let pieces: [&[u8]; 3] = [&head, &state, &tag];
+        let digest = pieces.iter().fold(Sha256::new(), Sha256::chain_update).finalize();
+        let sha256 = hex::encode(digest);
         let name = format!("{}.{}.{sha256}", names::hash(account), up_to.revision);
-        let cause = match timeout(TRANSFER, self.upload(&name, parts, written)).await {
-            Ok(Ok(())) => return Ok(Snapshot { name, sha256, revision: up_to.revision, number: up_to.number }),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it took too long".to_owned(),
-        };
-        let failure = self.failure(name.clone(), cause).await;
-        // Otherwise the parts that have arrived would stay at least until the next snapshot.
-        self.remove(&name).await;
-        Err(failure)
+        let upload = Upload { name: &name, id: &name, sha256: &digest };
+        let uploaded = self.bucket.upload(upload, &pieces).await;
+        match uploaded {
+            Ok(()) => Ok(Snapshot { name, sha256, revision: up_to.revision, number: up_to.number }),
+            Err(cause) => Err(self.failure(name, cause).await),
+        }
     }
 
-    /// Returns the error of a request that has failed. If the stream of the object store is gone from NATS, it is created again.
+    /// Returns the error of a request that has failed. If the object store is gone from NATS, it is created again.
     async fn failure(&self, name: String, cause: String) -> SnapshotError {
-        let stream = self.stream();
-        if !is_gone(&self.link, &stream).await {
-            return SnapshotError::Server { name, cause };
+        match self.bucket.create_again().await {
+            Some(error) => error.into(),
+            None => SnapshotError::Server { name, cause },
         }
-        match Self::open(&self.link, &self.cluster).await {
-            Ok(_) => StreamError::Gone { stream }.into(),
-            Err(error) => error,
-        }
-    }
-
-    /// Returns the name of the stream in which the object store is.
-    fn stream(&self) -> String {
-        format!("OBJ_{}", self.bucket)
-    }
-
-    /// Uploads an object. Its parts have its name in their subject, and nothing but the last message makes an object of them.
-    async fn upload(&self, name: &str, parts: [Bytes; 3], digest: String) -> Result<(), PublishError> {
-        let subject = self.parts_subject(name);
-        let (mut chunks, mut size) = (0, 0);
-        for mut rest in parts {
-            while !rest.is_empty() {
-                let part = rest.split_to(rest.len().min(PART));
-                (chunks, size) = (chunks + 1, size + part.len());
-                self.link.jetstream.publish(subject.clone(), part).await?.await?;
-            }
-        }
-        let info = ObjectInfo {
-            name: name.to_owned(),
-            description: None,
-            metadata: HashMap::new(),
-            headers: None,
-            options: Some(ObjectOptions { link: None, max_chunk_size: Some(PART) }),
-            bucket: self.bucket.clone(),
-            nuid: name.to_owned(),
-            size,
-            chunks,
-            modified: None,
-            digest: Some(digest),
-            deleted: false,
-        };
-        // There is nothing in it that JSON cannot have.
-        let info = serde_json::to_vec(&info).unwrap_or_default();
-        let mut headers = HeaderMap::new();
-        headers.insert(NATS_ROLLUP, "sub");
-        self.link.jetstream.publish_with_headers(self.end_subject(name), headers, info.into()).await?.await?;
-        Ok(())
-    }
-
-    /// Returns the subject of the parts of an object.
-    fn parts_subject(&self, name: &str) -> String {
-        format!("$O.{}.C.{name}", self.bucket)
-    }
-
-    /// Returns the subject of the last message of an object, which describes it.
-    fn end_subject(&self, name: &str) -> String {
-        format!("$O.{}.M.{}", self.bucket, URL_SAFE.encode(name))
     }
 
     /// Removes a snapshot that another took the place of. If that fails, it is garbage, and does no harm.
@@ -202,20 +129,8 @@ impl Snapshots {
 
     /// Removes an object, or what there is of one that was not uploaded to its end.
     async fn remove(&self, name: &str) {
-        // An earlier version gave parts other subjects, which the library reads from the last message.
-        if let Err(error) = self.store.delete(name).await
-            && error.kind() != DeleteErrorKind::NotFound
-        {
-            return;
-        }
-        // A message is left that says so. It would stay for good, since no other snapshot has that name.
-        self.purge(self.end_subject(name)).await;
-        self.purge(self.parts_subject(name)).await;
-    }
-
-    async fn purge(&self, subject: String) {
-        if let Ok(stream) = self.link.jetstream.get_stream_no_info(self.stream()).await {
-            _ = stream.purge().filter(subject).await;
+        if self.bucket.remove(name).await.is_ok() {
+            _ = self.bucket.remove_parts(name).await;
         }
     }
 
@@ -245,18 +160,9 @@ impl Snapshots {
 
     /// Returns the names of the objects of an account of which there are parts.
     async fn begun_of(&self, account: &str) -> Result<BTreeSet<String>, SnapshotError> {
-        let (begin, hash) = (self.parts_subject(""), names::hash(account));
-        let failed = |cause: String| SnapshotError::Server { name: format!("{hash}."), cause };
-        let stream = self.link.jetstream.get_stream_no_info(self.stream()).await;
-        let stream = stream.map_err(|error| failed(error.to_string()))?;
-        let subjects = stream.info_with_subjects(format!("{begin}{hash}.>")).await;
-        let mut subjects = subjects.map_err(|error| failed(error.to_string()))?.take(MOST_OBJECTS);
-        let mut names = BTreeSet::new();
-        while let Some(subject) = subjects.next().await {
-            let (subject, _) = subject.map_err(|error| failed(error.to_string()))?;
-            names.extend(subject.strip_prefix(&begin).map(str::to_owned));
-        }
-        Ok(names)
+        let begin = format!("{}.", names::hash(account));
+        let begun = self.bucket.begun(&begin, MOST_OBJECTS).await;
+        begun.map_err(|cause| SnapshotError::Server { name: begin, cause })
     }
 
     /// Returns how many snapshots there are of an account, and the sum of their sizes.
@@ -269,7 +175,7 @@ impl Snapshots {
     async fn all_of(&self, account: &str) -> Result<Vec<(String, u64)>, SnapshotError> {
         let begin = format!("{}.", names::hash(account));
         let failed = |cause: String| SnapshotError::Server { name: begin.clone(), cause };
-        let mut all = self.store.list().await.map_err(|error| failed(error.to_string()))?;
+        let mut all = self.bucket.store.list().await.map_err(|error| failed(error.to_string()))?;
         let mut own = Vec::new();
         while let Some(object) = all.next().await {
             let object = object.map_err(|error| failed(error.to_string()))?;
@@ -302,7 +208,7 @@ impl Snapshots {
         let is_missing = |error: &GetError| error.kind() == GetErrorKind::NotFound;
         let mut attempts = 1..ATTEMPTS;
         let object = loop {
-            match self.store.get(name).await {
+            match self.bucket.store.get(name).await {
                 Ok(object) => break object,
                 Err(error) if is_missing(&error) && attempts.next().is_some() => sleep(PAUSE).await,
                 Err(error) if is_missing(&error) => return Err(SnapshotError::Missing { name: name.to_owned() }),

@@ -7,7 +7,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use crate::answer::{ANSWER, Last};
 use crate::connect::Link;
 use crate::error::{PutError, StreamError};
-use crate::names::Cluster;
+use crate::names::{Cluster, stream_of};
 
 /// The largest message of a log: a record and its headers.
 const MOST_IN_A_LOG: i32 = 1024 * 1024;
@@ -32,6 +32,11 @@ pub async fn prepare(link: &Link, cluster: &Cluster) -> Result<(), StreamError> 
 /// Does the same for the stream of sessions and claims.
 pub(crate) async fn prepare_state(link: &Link, cluster: &Cluster) -> Result<(), StreamError> {
     make(link, state(link.replicas, cluster)).await
+}
+
+/// Does the same for the stream of an object store.
+pub(crate) async fn prepare_objects(link: &Link, bucket: &str) -> Result<(), StreamError> {
+    make(link, objects(link.replicas, bucket)).await
 }
 
 /// Returns whether NATS has refused something because the stream for it is not there.
@@ -61,18 +66,30 @@ fn state(replicas: usize, cluster: &Cluster) -> Config {
     Config {
         max_messages_per_subject: 1,
         max_message_size: MOST_IN_THE_STATE,
-        ..common(replicas, cluster.state_stream(), cluster.state_subjects())
+        ..common(replicas, cluster.state_stream(), vec![cluster.state_subjects()])
     }
 }
 
 fn log(replicas: usize, name: String, subjects: String) -> Config {
-    Config { max_messages_per_subject: -1, max_message_size: MOST_IN_A_LOG, ..common(replicas, name, subjects) }
+    Config { max_messages_per_subject: -1, max_message_size: MOST_IN_A_LOG, ..common(replicas, name, vec![subjects]) }
 }
 
-fn common(replicas: usize, name: String, subjects: String) -> Config {
+/// The settings with which clients of NATS create an object store.
+fn objects(replicas: usize, bucket: &str) -> Config {
+    let subjects = ["C", "M"].map(|kind| format!("$O.{bucket}.{kind}.>")).to_vec();
+    Config {
+        max_messages_per_subject: -1,
+        max_message_size: -1,
+        allow_rollup: true,
+        allow_direct: true,
+        ..common(replicas, stream_of(bucket), subjects)
+    }
+}
+
+fn common(replicas: usize, name: String, subjects: Vec<String>) -> Config {
     Config {
         name,
-        subjects: vec![subjects],
+        subjects,
         max_bytes: -1,
         max_messages: -1,
         max_consumers: -1,

@@ -3,7 +3,7 @@
 use parlor_base::id::Digest;
 use parlor_cluster::Revision;
 
-use crate::error::{PutError, StateError};
+use crate::error::{PutError, StateError, StreamError};
 use crate::seal::KeyId;
 
 /// The reason why what nodes share cannot be read or written.
@@ -56,6 +56,9 @@ pub enum SharedError {
         /// Its digest.
         digest: Digest,
     },
+    /// The stream of the object store cannot be used.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
     /// The server did not store or deliver it.
     #[error("the bucket {bucket} of NATS cannot be used: {cause}; check the connection to NATS and the room there")]
     Server {
@@ -98,6 +101,11 @@ impl SharedError {
 
     /// Returns whether it may be over by itself: NATS did not answer.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Server { .. } | Self::State(StateError::Put(PutError::Unknown) | StateError::Silent(_)))
+        matches!(
+            self,
+            Self::Server { .. }
+                | Self::Stream(StreamError::Server { .. })
+                | Self::State(StateError::Put(PutError::Unknown) | StateError::Silent(_))
+        )
     }
 }

@@ -1,7 +1,10 @@
 //! Nodes share versions of a text, and files by their digests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
 
+use async_nats::jetstream::stream::Config;
+use bytes::Bytes;
 use parlor_base::id::Digest;
 use parlor_cluster::Timing;
 
@@ -9,8 +12,8 @@ use super::server::{KEY, LATER_KEY, Server, cluster, with_keys};
 use super::soon;
 use crate::seal::{OVERHEAD, What};
 use crate::{
-    Cluster, Forgery, KeyRing, MOST_IN_A_FILE, MOST_IN_A_TEXT, Next, Shared, SharedError, SharedText, Standing, State,
-    StateError, Version, agree_on_keys, examine,
+    Cluster, Forgery, KeyRing, MOST_IN_A_FILE, MOST_IN_A_TEXT, Next, Shared, SharedError, SharedText, SnapshotError,
+    Snapshots, Standing, State, StateError, StreamError, Version, agree_on_keys, examine,
 };
 
 const PLUGINS: SharedText = SharedText::Plugins;
@@ -136,6 +139,98 @@ async fn what_each_node_has_is_told_and_objects_of_the_last_hour_stay() {
     shared.keep(b"of a version that is about to come").await.unwrap();
     soon(shared.clean(&BTreeSet::new())).await.unwrap();
     assert_eq!(soon(shared.text(&version)).await.unwrap(), "text");
+}
+
+/// The stream of the object store.
+const STREAM: &str = "OBJ_PARLOR_c_SHARED";
+
+/// Returns how many messages the object store has.
+async fn messages(state: &State) -> u64 {
+    state.link.jetstream.get_stream(STREAM).await.unwrap().cached_info().state.messages
+}
+
+/// Has an owner change the settings of a stream.
+async fn change(state: &State, stream: &str, changed: impl FnOnce(&mut Config)) {
+    let mut config = state.link.jetstream.get_stream(stream).await.unwrap().cached_info().config.clone();
+    changed(&mut config);
+    state.link.jetstream.update_stream(&config).await.unwrap();
+}
+
+/// As if there was no room for all of it.
+#[tokio::test]
+async fn a_file_that_cannot_be_stored_leaves_nothing() {
+    let server = Server::start();
+    let (state, shared) = shared(&server).await;
+    change(&state, STREAM, |config| config.max_messages = 3).await;
+    let error = soon(shared.keep(&vec![7; 1 << 20])).await.unwrap_err();
+    assert!(matches!(&error, SharedError::Server { .. }), "{error}");
+    let found = state.link.jetstream.get_stream(STREAM).await.unwrap().cached_info().state.clone();
+    assert_eq!((found.messages, found.last_sequence), (0, 3), "three parts were there");
+}
+
+/// As if a node was killed meanwhile.
+#[tokio::test]
+async fn what_an_upload_left_is_removed_with_unused_files_and_not_before_an_hour() {
+    let server = Server::start();
+    let (state, shared) = shared(&server).await;
+    let file = vec![7; 300_000];
+    shared.keep(&file).await.unwrap();
+    let (digest, whole) = (Digest::of(&file), messages(&state).await);
+    for of in [digest, Digest::of(b"other")] {
+        let subject = format!("$O.PARLOR_c_SHARED.C.{}.0123456789abcdef", of.to_hex());
+        state.link.jetstream.publish(subject, Bytes::from_static(b"part")).await.unwrap().await.unwrap();
+    }
+    let (now, used) = (SystemTime::now(), BTreeSet::from([digest]));
+    let hours = |count| now + Duration::from_hours(count);
+    soon(shared.clean_as_of(now, &used)).await.unwrap();
+    assert_eq!(messages(&state).await, whole + 2, "another node may be uploading them");
+    soon(shared.clean_as_of(hours(2), &used)).await.unwrap();
+    assert_eq!(messages(&state).await, whole);
+    assert_eq!(soon(shared.file(&digest)).await.unwrap(), file);
+    soon(shared.clean_as_of(hours(2), &BTreeSet::new())).await.unwrap();
+    assert_eq!(messages(&state).await, 0, "nothing uses it");
+}
+
+/// Somebody deleted it.
+#[tokio::test]
+async fn an_object_store_of_files_that_is_gone_is_created_again() {
+    let server = Server::start();
+    let (state, shared) = shared(&server).await;
+    let version = publish(&shared, "text", None, "one").await.unwrap();
+    state.link.jetstream.delete_stream(STREAM).await.unwrap();
+    let missing = SharedError::Missing { digest: version.object, bucket: "PARLOR_c_SHARED".to_owned() };
+    assert_eq!(soon(shared.text(&version)).await, Err(missing));
+    state.link.jetstream.delete_stream(STREAM).await.unwrap();
+    assert_eq!(soon(shared.has_text(&version)).await, Ok(false), "an owner can have it stored again");
+    let again = publish(&shared, "text", Some(&version), "one").await.unwrap();
+    assert_eq!(soon(shared.text(&again)).await.unwrap(), "text");
+    state.link.jetstream.delete_stream(STREAM).await.unwrap();
+    soon(shared.keep(b"component")).await.unwrap();
+    assert_eq!(soon(shared.file(&Digest::of(b"component"))).await.unwrap(), b"component");
+}
+
+/// Otherwise no node would start any more.
+#[tokio::test]
+async fn an_owner_may_limit_object_stores_but_not_have_them_drop_objects() {
+    let server = Server::start();
+    let (state, shared) = shared(&server).await;
+    let (link, cluster) = (&state.link, &state.cluster);
+    let snapshots = "OBJ_PARLOR_c_SNAPSHOTS";
+    Snapshots::open(link, cluster).await.unwrap();
+    for stream in [STREAM, snapshots] {
+        change(&state, stream, |config| config.max_bytes = 1 << 24).await;
+    }
+    Shared::open(&state, PLUGINS).await.unwrap();
+    Snapshots::open(link, cluster).await.unwrap();
+    soon(shared.keep(b"component")).await.unwrap();
+    for stream in [STREAM, snapshots] {
+        change(&state, stream, |config| config.max_age = Duration::from_hours(1)).await;
+    }
+    let differs = |error: &StreamError| matches!(error, StreamError::Differs { setting: "max_age", .. });
+    let error = Shared::open(&state, PLUGINS).await.unwrap_err();
+    assert!(matches!(&error, SharedError::Stream(cause) if differs(cause)) && !error.is_passing(), "{error}");
+    let error = Snapshots::open(link, cluster).await.unwrap_err();
+    assert!(matches!(&error, SnapshotError::Stream(cause) if differs(cause)), "{error}");
 }
 
 /// By somebody who can log in to NATS, and has no key, that of another cluster, or an old copy.

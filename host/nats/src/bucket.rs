@@ -1,0 +1,198 @@
+//! The object stores of a cluster: how they are created, and how objects are uploaded to them.
+//!
+//! An object is uploaded here, and not by the library: that gives the parts of each upload a random subject that nobody else knows, so
+//! the parts of an upload that was given up would stay for good.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, SystemTime};
+
+use async_nats::HeaderMap;
+use async_nats::header::NATS_ROLLUP;
+use async_nats::jetstream::context::PublishError;
+use async_nats::jetstream::object_store::{DeleteErrorKind, ObjectInfo, ObjectOptions, ObjectStore};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::time::timeout;
+
+use crate::answer::{ANSWER, Last};
+use crate::connect::Link;
+use crate::error::StreamError;
+use crate::names::stream_of;
+use crate::streams::{is_gone, prepare_objects};
+
+/// How long an upload or a download may take.
+pub(crate) const TRANSFER: Duration = Duration::from_mins(1);
+/// The largest part of an object, in bytes.
+const PART: usize = 128 << 10;
+
+/// An object store.
+#[derive(Clone)]
+pub(crate) struct Bucket {
+    pub(crate) store: ObjectStore,
+    link: Link,
+    name: String,
+}
+
+/// An object to upload.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Upload<'u> {
+    /// The name of the object.
+    pub(crate) name: &'u str,
+    /// The name of this upload, which no other one has.
+    pub(crate) id: &'u str,
+    /// The SHA-256 of its bytes.
+    pub(crate) sha256: &'u [u8],
+}
+
+impl Bucket {
+    /// Creates an object store, or checks it if it is there.
+    pub(crate) async fn open(link: &Link, name: String) -> Result<Self, StreamError> {
+        prepare_objects(link, &name).await?;
+        let store = Box::pin(link.jetstream.get_object_store(&name)).await;
+        let failed = |cause: String| StreamError::Server { stream: stream_of(&name), cause };
+        let store = store.map_err(|error| failed(error.to_string()))?;
+        Ok(Self { store, link: link.clone(), name })
+    }
+
+    /// Returns its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Creates the object store again if it is gone from NATS. Returns the error that says so, or why that failed; `None` if it is there,
+    /// or if NATS does not answer.
+    pub(crate) async fn create_again(&self) -> Option<StreamError> {
+        let stream = stream_of(&self.name);
+        if !is_gone(&self.link, &stream).await {
+            return None;
+        }
+        let opened = Box::pin(Self::open(&self.link, self.name.clone())).await;
+        Some(opened.map_or_else(|error| error, |_| StreamError::Gone { stream }))
+    }
+
+    /// Uploads an object whose bytes are these, one after the other. If that fails, nothing of it stays. Returns why it failed.
+    pub(crate) async fn upload(&self, upload: Upload<'_>, bytes: &[&[u8]]) -> Result<(), String> {
+        let cause = match timeout(TRANSFER, self.send(upload, bytes)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it took too long".to_owned(),
+        };
+        match self.described(upload.name).await {
+            // Only the answer was lost.
+            Ok(Some(info)) if info.nuid == upload.id => return Ok(()),
+            Ok(_) => {
+                // The first failure is what the owner needs to know.
+                _ = self.remove_parts(upload.id).await;
+            }
+            // It may be whole, so its parts stay.
+            Err(_) => {}
+        }
+        Err(cause)
+    }
+
+    /// Sends the parts of an object. They have the upload's name in their subject, and nothing but the last message makes an object of them.
+    async fn send(&self, upload: Upload<'_>, bytes: &[&[u8]]) -> Result<(), PublishError> {
+        let subject = self.parts_subject(upload.id);
+        let (mut chunks, mut size) = (0, 0);
+        for piece in bytes {
+            for part in piece.chunks(PART) {
+                (chunks, size) = (chunks + 1, size + part.len());
+                let part = Bytes::copy_from_slice(part);
+                self.link.jetstream.publish(subject.clone(), part).await?.await?;
+            }
+        }
+        let info = ObjectInfo {
+            name: upload.name.to_owned(),
+            description: None,
+            metadata: HashMap::new(),
+            headers: None,
+            options: Some(ObjectOptions { link: None, max_chunk_size: Some(PART) }),
+            bucket: self.name.clone(),
+            nuid: upload.id.to_owned(),
+            size,
+            chunks,
+            modified: Some(SystemTime::now().into()),
+            digest: Some(written(upload.sha256)),
+            deleted: false,
+        };
+        // There is nothing in it that JSON cannot have.
+        let info = serde_json::to_vec(&info).unwrap_or_default();
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_ROLLUP, "sub");
+        self.link.jetstream.publish_with_headers(self.end_subject(upload.name), headers, info.into()).await?.await?;
+        Ok(())
+    }
+
+    /// Returns what the last message of an object says, from the leader of the stream; `None` if there is none that can be read.
+    pub(crate) async fn described(&self, name: &str) -> Result<Option<ObjectInfo>, String> {
+        match self.link.last(&stream_of(&self.name), &self.end_subject(name), ANSWER).await {
+            Ok(Last::Stored(stored)) => Ok(serde_json::from_slice(&stored.body).ok()),
+            Ok(Last::None | Last::TooLarge | Last::Strange) => Ok(None),
+            Ok(Last::Failed(error)) => Err(error.to_string()),
+            Err(_) => Err("there is no answer".to_owned()),
+        }
+    }
+
+    /// Removes an object, with what there is of it.
+    pub(crate) async fn remove(&self, name: &str) -> Result<(), String> {
+        // The library reads from the last message which subject its parts have.
+        if let Err(error) = self.store.delete(name).await
+            && error.kind() != DeleteErrorKind::NotFound
+        {
+            return Err(error.to_string());
+        }
+        // A message is left that says so. It would stay for good.
+        self.purge(self.end_subject(name)).await
+    }
+
+    /// Removes the parts of an upload.
+    pub(crate) async fn remove_parts(&self, id: &str) -> Result<(), String> {
+        self.purge(self.parts_subject(id)).await
+    }
+
+    async fn purge(&self, subject: String) -> Result<(), String> {
+        let stream = self.link.jetstream.get_stream_no_info(stream_of(&self.name)).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        stream.purge().filter(subject).await.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Returns the names of uploads that begin with these tokens and of which there are parts, at most so many.
+    pub(crate) async fn begun(&self, with: &str, most: usize) -> Result<BTreeSet<String>, String> {
+        let begin = self.parts_subject("");
+        let stream = self.link.jetstream.get_stream_no_info(stream_of(&self.name)).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        let subjects = stream.info_with_subjects(format!("{begin}{with}>")).await;
+        let mut subjects = subjects.map_err(|error| error.to_string())?.take(most);
+        let mut ids = BTreeSet::new();
+        while let Some(subject) = subjects.next().await {
+            let (subject, _) = subject.map_err(|error| error.to_string())?;
+            ids.extend(subject.strip_prefix(&begin).map(str::to_owned));
+        }
+        Ok(ids)
+    }
+
+    /// Returns when NATS took the last part of an upload, in seconds since 1970.
+    pub(crate) async fn last_part(&self, id: &str) -> Result<u64, String> {
+        let stream = self.link.jetstream.get_stream_no_info(stream_of(&self.name)).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        let last = stream.get_last_raw_message_by_subject(&self.parts_subject(id)).await;
+        last.map(|last| u64::try_from(last.time.unix_timestamp()).unwrap_or(0)).map_err(|error| error.to_string())
+    }
+
+    /// Returns the subject of the parts of an upload.
+    fn parts_subject(&self, id: &str) -> String {
+        format!("$O.{}.C.{id}", self.name)
+    }
+
+    /// Returns the subject of the last message of an object, which describes it.
+    fn end_subject(&self, name: &str) -> String {
+        format!("$O.{}.M.{}", self.name, URL_SAFE.encode(name))
+    }
+}
+
+/// Returns the digest of an object as the message that describes it has it.
+pub(crate) fn written(sha256: &[u8]) -> String {
+    format!("SHA-256={}", URL_SAFE.encode(sha256))
+}
