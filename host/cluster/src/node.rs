@@ -396,7 +396,7 @@ impl Node {
             return;
         }
         let Some(own) = self.usable(now) else { return };
-        let (mut places, youth) = (self.places(now), self.timing.youth());
+        let (mut places, youth) = (self.places(now), self.youth(now));
         // A process claims nothing for a while after its start. In a later session, it does at once.
         let claims_soon = |id: SessionId| id == own || id.number > 1 || self.view.is_older(id, now, youth);
         places.retain(|place| claims_soon(place.session));

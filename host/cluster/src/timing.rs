@@ -97,8 +97,8 @@ impl Timing {
         self.life * (1_000 + self.drift) / (1_000 - self.drift) + Duration::from_millis(1)
     }
 
-    /// Returns how long another node must have seen a new node before it leaves accounts to it that nobody runs. A new node claims none for
-    /// its [patience](Self::patience), so each account would wait for the rest of that. Nodes that start almost together still share them.
+    /// Returns how long a new node must have seen another new node before it leaves accounts to it that nobody runs. A new node claims none
+    /// for its [patience](Self::patience), so each account waits for the rest of that. Nodes that start almost together share them so.
     pub(crate) fn youth(&self) -> Duration {
         self.patience().saturating_sub(self.doubt())
     }

@@ -24,6 +24,15 @@ impl Node {
         self.state == SessionState::Open && self.claims_from.is_some_and(|from| now >= from)
     }
 
+    /// Returns how long another new node must have been seen before this one leaves accounts to it that nobody runs.
+    ///
+    /// A node that is itself new shares them with those that started with it. Any other takes them at once: a new node would claim them
+    /// later, and may be lost before or right after that.
+    pub(super) fn youth(&self, now: Duration) -> Duration {
+        let is_new = self.claims_from.is_some_and(|from| now < from + self.timing.doubt());
+        if is_new { self.timing.youth() } else { self.timing.patience() }
+    }
+
     /// Returns when the next [`tick`](Self::tick) is due, if nothing else arrives before.
     pub fn wake(&self) -> Duration {
         let own = self.tenure.as_ref().map(|tenure| tenure.id);

@@ -478,6 +478,17 @@ fn accounts_of_a_lost_node_do_not_wait_for_a_node_that_has_just_started() {
     assert_eq!(stage.loads(), [4, 0, 0]);
 }
 
+/// It could claim its share up to a second later, and be lost right after that: the accounts would run three seconds later than usual.
+#[test]
+fn accounts_of_a_lost_node_do_not_wait_for_a_node_whose_two_seconds_are_almost_over() {
+    let mut stage = Stage::with(2, 4);
+    stage.run(ms(700), &[1]);
+    stage.nodes.push(Node::new("new", 1, Timing::default(), 77));
+    stage.seen.push(0);
+    stage.run(ms(1_500), &[1]);
+    assert_eq!(stage.loads(), [4, 0, 0]);
+}
+
 /// Otherwise the first one would take all of them, and give them away a few at a time.
 #[test]
 fn nodes_that_start_almost_together_share_the_accounts() {
