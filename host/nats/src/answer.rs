@@ -17,11 +17,15 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 /// The largest answer to a request for a message, which comes in Base64: no stream accepts more than a mebibyte.
 const MOST_IN_AN_ANSWER: usize = (1024 * 1024 + 64 * 1024) / 3 * 4;
 
-/// The errors of a stream whose last record has another revision, and of a subject without a record.
-const WRONG_LAST: u32 = 10_071;
+/// The errors of a stream whose last record has another revision. Of several servers, the one that leads answers with the second one while
+/// it has the others write another record of the same subject.
+const WRONG_LAST: [u32; 2] = [10_071, 10_164];
+/// The error of a subject without a record.
 const NO_MESSAGE: u32 = 10_037;
 /// The status of a server that cannot do something now.
 const UNAVAILABLE: u16 = 503;
+/// The errors of a server without room and of a stream without room. They have that status, too, and stay until somebody makes room.
+const FULL: [u32; 2] = [10_023, 10_077];
 
 /// An error in an answer.
 #[derive(Debug, Deserialize)]
@@ -36,6 +40,11 @@ struct ApiError {
 impl ApiError {
     fn into_put(self) -> PutError {
         PutError::Server { code: self.err_code, description: self.description.chars().take(200).collect() }
+    }
+
+    /// Returns whether the server may do it in a moment.
+    fn is_passing(&self) -> bool {
+        self.code == UNAVAILABLE && !FULL.contains(&self.err_code)
     }
 }
 
@@ -86,8 +95,10 @@ pub(crate) enum Last {
 /// Returns the revision of a write that the server made.
 pub(crate) fn acknowledged(stream: &str, answer: &[u8]) -> Result<Revision, PutError> {
     match serde_json::from_slice(answer) {
-        Ok(Acknowledgement { error: Some(error), .. }) if error.err_code == WRONG_LAST => Err(PutError::Refused),
-        Ok(Acknowledgement { error: Some(error), .. }) if error.code == UNAVAILABLE => Err(PutError::Unknown),
+        Ok(Acknowledgement { error: Some(error), .. }) if WRONG_LAST.contains(&error.err_code) => {
+            Err(PutError::Refused)
+        }
+        Ok(Acknowledgement { error: Some(error), .. }) if error.is_passing() => Err(PutError::Unknown),
         Ok(Acknowledgement { error: Some(error), .. }) => Err(error.into_put()),
         Ok(Acknowledgement { seq: Some(revision), stream: Some(found), error: None }) if found == stream => {
             Ok(revision)
@@ -104,7 +115,7 @@ pub(crate) fn found(subject: &str, answer: &[u8]) -> Option<Last> {
     }
     match serde_json::from_slice(answer) {
         Ok(Found { error: Some(error), .. }) if error.err_code == NO_MESSAGE => Some(Last::None),
-        Ok(Found { error: Some(error), .. }) if error.code == UNAVAILABLE => None,
+        Ok(Found { error: Some(error), .. }) if error.is_passing() => None,
         Ok(Found { error: Some(error), .. }) => Some(Last::Failed(error.into_put())),
         Ok(Found { message: Some(message), error: None }) if message.subject == subject => Some(stored(&message)),
         _ => Some(Last::Strange),
@@ -138,9 +149,13 @@ mod tests {
         let error = |code, err_code| {
             format!(r#"{{"error":{{"code":{code},"err_code":{err_code},"description":"d"}},"stream":"S"}}"#)
         };
-        assert_eq!(of(&error(400, WRONG_LAST)), Err(PutError::Refused));
+        for code in [10_071, 10_164] {
+            assert_eq!(of(&error(400, code)), Err(PutError::Refused));
+        }
         assert_eq!(of(&error(503, 10_008)), Err(PutError::Unknown));
-        assert_eq!(of(&error(400, 10_054)), Err(PutError::Server { code: 10_054, description: "d".to_owned() }));
+        for (status, code) in [(400, 10_054), (503, 10_023), (503, 10_077)] {
+            assert_eq!(of(&error(status, code)), Err(PutError::Server { code, description: "d".to_owned() }));
+        }
     }
 
     proptest! {

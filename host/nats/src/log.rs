@@ -23,7 +23,7 @@ use crate::seal::{KeyId, Seal, key_of};
 
 /// After this time without an answer, the last record is read to see what became of a write.
 const ANSWER: Duration = Duration::from_secs(1);
-/// How long after an old answer the next one is asked for.
+/// How long after an old answer the next one is asked for, and how long after a write that was not made the next one is tried.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How often this time doubles while there is no answer at all.
 const DOUBLINGS: u32 = 4;
@@ -164,12 +164,18 @@ impl AccountLog {
 
     /// Does what the writer says until the record is written.
     async fn settle(&mut self, kind: Kind, body: Bytes) -> Result<Position, LogError> {
+        let mut attempts = 0;
         loop {
             match self.writer.step() {
                 Step::Ready => return Ok(self.position),
                 Step::Fenced => return Err(LogError::Fenced),
                 Step::Read => self.look(kind, &body).await?,
                 Step::Append { expected, token, number, content } => {
+                    if attempts > 0 {
+                        // A server that refuses a write for the moment may go on to answer reads at once.
+                        sleep(PAUSE * 2_u32.pow(DOUBLINGS.min(attempts - 1))).await;
+                    }
+                    attempts += 1;
                     let (kind, body) = match content {
                         Content::Fence => (Kind::Fence, Bytes::new()),
                         Content::Change => (kind, body.clone()),

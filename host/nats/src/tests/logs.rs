@@ -386,6 +386,24 @@ async fn a_record_of_two_mebibytes_does_not_get_in_and_is_not_read() {
     assert!(matches!(&error, StreamError::Differs { setting: "max_msg_size", .. }), "{error}");
 }
 
+/// Before, it was written again and again without a pause, and nobody was told.
+#[tokio::test]
+async fn a_log_whose_stream_is_full_is_an_error_until_there_is_room() {
+    let server = Server::start();
+    let (link, cluster) = server.cluster().await;
+    let mut log = open(&link, 1).await.unwrap();
+    let (name, _) = cluster.log(ACCOUNT);
+    let info = link.jetstream.get_stream(&name).await.unwrap().cached_info().clone();
+    let bound = i64::try_from(info.state.bytes).unwrap() + 1_024;
+    link.jetstream.update_stream(Config { max_bytes: bound, ..info.config.clone() }).await.unwrap();
+    let error = soon(log.append(Bytes::from(vec![7; 2_048]))).await.unwrap_err();
+    assert!(matches!(&error, LogError::Put(PutError::Server { code: 10_077, .. })), "{error}");
+    assert!(error.to_string().contains("room"), "{error}");
+    link.jetstream.update_stream(info.config).await.unwrap();
+    let mut next = open(&link, 2).await.unwrap();
+    soon(next.append(Bytes::from(vec![7; 2_048]))).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_log_whose_stream_is_gone_is_an_error() {
     let server = Server::start();
