@@ -248,7 +248,7 @@ impl Node {
         self.keep_session(now);
         self.end_silent_sessions(now);
         self.claim(now);
-        self.release();
+        self.release(now);
         std::mem::take(&mut self.out)
     }
 
@@ -409,13 +409,19 @@ impl Node {
         }
     }
 
-    /// Writes the claims on accounts that have stopped.
-    fn release(&mut self) {
+    /// Writes the claims on accounts that have stopped. One that was to go to a node of which nothing is heard any more goes to any other.
+    fn release(&mut self, now: Duration) {
         let stopped = self.leaving.iter().filter_map(|account| match self.holds.get(account)?.phase {
             Phase::Stopped(heir) => Some((Arc::clone(account), heir)),
             Phase::Running | Phase::Stopping(_) => None,
         });
-        for (account, heir) in stopped.collect::<Vec<_>>() {
+        let stopped: Vec<_> = stopped.collect();
+        if stopped.is_empty() {
+            return;
+        }
+        let places = self.places(now);
+        for (account, heir) in stopped {
+            let heir = heir.filter(|heir| places.iter().any(|place| place.session == *heir));
             self.give(account, heir);
         }
     }

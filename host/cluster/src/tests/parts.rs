@@ -273,6 +273,28 @@ fn a_drain_moves_a_few_accounts_at_a_time_and_a_node_that_leaves_gives_all() {
     assert!(!stage.done.iter().any(|(_, output)| matches!(output, Output::Kill { .. })));
 }
 
+/// It would run nowhere until the session of that node is over.
+#[test]
+fn an_account_that_stops_for_a_node_that_is_lost_meanwhile_goes_to_another_one() {
+    let mut stage = Stage::with(2, 2);
+    stage.input(0, |node, now| node.drain(now, true));
+    stage.run(ms(500), &[]);
+    stage.nodes.push(Node::new("new", 1, Timing::default(), 77));
+    stage.seen.push(0);
+    stage.run(ms(2_500), &[]);
+    assert_eq!(stage.loads(), [1, 1, 0], "the first one stops its account for the second one");
+    stage.run(ms(1_200), &[1]);
+    let is_stop = |(node, output): &mut (usize, Output)| *node == 0 && matches!(output, Output::Stop { .. });
+    let stops: Vec<_> = stage.done.extract_if(.., is_stop).collect();
+    assert_eq!(stops.len(), 1);
+    for (node, output) in stops {
+        let Output::Stop { account, token, .. } = output else { unreachable!() };
+        stage.input(node, |state, now| state.stopped(now, &account, token));
+    }
+    stage.settle(&[1]);
+    assert_eq!(stage.loads(), [0, 1, 1]);
+}
+
 #[test]
 fn a_node_that_leaves_waits_no_longer_than_a_lease_for_a_store_that_does_not_answer() {
     let timing = Timing::default();
