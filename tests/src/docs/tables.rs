@@ -253,6 +253,11 @@ pub(super) fn testing() -> String {
         messages: private ones in the account's archive, those of a room in that room's. The last 10,000 are kept. A \
         plugin with `catch_up` gets out of them the messages between its end and its next start. A test with `no archive` at \
         the top has a server without an archive.\n\n\
+        A service refuses what the plugin asks it about nodes (`service-unavailable`), unless a line says what it answers or refuses. The \
+        first element in such an answer says which request it is for: `items`, `publish`, or `subscription` for `subscribe`. An empty \
+        `<pubsub xmlns='http://jabber.org/protocol/pubsub'/>` is for all others in this namespace, such as `retract`, `unsubscribe` and \
+        `create`; `configure`, `purge` and `delete` have the namespace `http://jabber.org/protocol/pubsub#owner`. The account's own nodes \
+        accept everything and have no items, until a line of `bot` says something else. Notifications come by `xml <message …>`.\n\n\
         `beside ../stamp` puts another plugin on the account: that folder, which is built first, or a file; the path begins at the \
         folder of the plugin that is tried. It has what its manifest asks for, starts first, and what it does is shown like what the \
         plugin itself does. So a hook gets messages and commands of other plugins, and a request reaches the plugin that \

@@ -2,6 +2,7 @@
 
 mod beside;
 mod forms;
+mod iqs;
 mod rooms;
 mod sealed;
 mod spoiler;
@@ -110,9 +111,11 @@ pub enum Act {
         begins: String,
         condition: String,
     },
+    /// Somebody answers an IQ with `xml`, or it is such an IQ, which is `refused` by a condition.
     Answers {
         who: BareJid,
         xml: String,
+        refused: Option<String>,
     },
     Xml(String),
     /// Somebody does something with a form.
@@ -159,7 +162,12 @@ impl Act {
         self.is_preparation()
             || matches!(
                 self,
-                Self::Contact { .. } | Self::Set { .. } | Self::Deny(_) | Self::Grant { .. } | Self::Web { .. }
+                Self::Contact { .. }
+                    | Self::Set { .. }
+                    | Self::Deny(_)
+                    | Self::Grant { .. }
+                    | Self::Web { .. }
+                    | Self::Answers { .. }
             )
     }
 
@@ -371,10 +379,8 @@ fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
         "corrects" => return speaks_of(How::Correction, subject, verb, object, more),
         "bounces" => return bounces(subject, object),
         "retracts" => return retracts(subject, object),
-        "answers:" => {
-            let who = names::person(subject)?.to_bare();
-            return Ok(Act::Answers { who, xml: object.trim().to_owned() });
-        }
+        "answers:" => return iqs::answers(subject, object),
+        "refuses" => return iqs::refuses(subject, object),
         _ => {}
     }
     let (object, words) = match object.split_once(':') {
@@ -441,11 +447,7 @@ fn bounces(subject: &str, rest: &str) -> Result<Act, String> {
         Some(condition) if !condition.is_empty() => condition,
         _ => return Err(how_to()),
     };
-    let is_one = condition.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'-');
-    if !is_one {
-        return Err(format!("{condition:?} is no condition of an error, such as item-not-found"));
-    }
-    let (begins, condition) = (unescaped(begins), condition.to_owned());
+    let (begins, condition) = (unescaped(begins), iqs::condition(condition)?);
     Ok(Act::Bounces { who: names::person(subject)?, begins, condition })
 }
 

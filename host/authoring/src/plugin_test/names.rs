@@ -30,6 +30,14 @@ pub fn person(text: &str) -> Result<FullJid, String> {
     jid.try_into_full().or_else(|bare| bare.with_resource_str(HOME)).map_err(|error| error.to_string())
 }
 
+/// Parses a person's short name or address, or the address of a service, which has a dot: `pubsub.example.org`.
+pub fn entity(text: &str) -> Result<BareJid, String> {
+    if text.contains('.') && !text.contains('@') {
+        return BareJid::new(text).map_err(|error| format!("{text:?} is no address: {error}"));
+    }
+    Ok(person(text)?.to_bare())
+}
+
 /// Parses a room's short name or address.
 pub fn room(text: &str) -> Result<BareJid, String> {
     if text.is_empty() {

@@ -16,7 +16,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// The steps that may happen, written at the left margin.
-pub const STEPS: [Row; 61] = [
+pub const STEPS: [Row; 64] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
@@ -67,6 +67,21 @@ pub const STEPS: [Row; 61] = [
         "alice answers: <query xmlns='jabber:iq:version'><name>x</name></query>",
         "alice answers such an IQ with this; without, it is refused",
     ),
+    row(
+        "refuses",
+        "alice refuses <query xmlns='jabber:iq:version'/>: not-allowed",
+        "or with this error, by the name and namespace of the IQ",
+    ),
+    row(
+        "answers:",
+        "news answers: <pubsub xmlns='http://jabber.org/protocol/pubsub'><items><item id='i1'/></items></pubsub>",
+        "likewise a request about a node; `bot` answers those about its own nodes",
+    ),
+    row(
+        "refuses",
+        "pubsub.example.org refuses <pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe/></pubsub>: forbidden",
+        "a service refuses such a request; with nothing inside, all without a line",
+    ),
     row("GET", "GET https://api.example.org/x answers 200 {\"a\":1}", "such requests are answered so from here on"),
     row("GET", "GET https://api.example.org/x answers 304 with etag: v1", "the same with headers, before a body"),
     row("GET", "GET https://api.example.org/x is unreachable", "nobody answers, as for all that no line names"),
@@ -93,7 +108,7 @@ pub const STEPS: [Row; 61] = [
 ];
 
 /// The expected actions of the plugin, written indented.
-pub const ACTIONS: [Row; 39] = [
+pub const ACTIONS: [Row; 43] = [
     row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
     row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
@@ -125,6 +140,14 @@ pub const ACTIONS: [Row; 39] = [
         "publishes",
         "publishes urn:example:news at news: <entry xmlns='urn:example:news'/>",
         "an item at a node of a service; without `at`, of its account",
+    ),
+    row("retracts", "retracts item i1 of urn:example:news at news", "it retracts an item there"),
+    row("subscribes", "subscribes to urn:example:news at news", "it subscribes the account; or `unsubscribes from …`"),
+    row("asks", "asks for 10 items of urn:example:news at news", "the next page `after i2`, or `item i1` alone"),
+    row(
+        "creates",
+        "creates urn:example:news at news with access = open",
+        "or configures, purges or deletes it, with the options that it gives",
     ),
     row("requests", "requests GET https://api.example.org/x", "it asks a server of the web"),
     row(

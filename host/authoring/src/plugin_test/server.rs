@@ -13,7 +13,9 @@ mod form;
 mod impossible;
 mod memory;
 mod mishaps;
+mod nodes;
 mod occupant;
+mod replies;
 mod rooms;
 mod said;
 mod sealed;
@@ -46,6 +48,7 @@ use self::words::presence;
 pub use action::{Action, FormShown};
 pub use filling::FormAct;
 pub use impossible::Impossible;
+pub use nodes::NodeRequest;
 pub use occupant::Rank;
 pub use rooms::RoomKind;
 pub use said::{About, How, Said};
@@ -98,8 +101,8 @@ struct Server {
     told: Memory,
     /// The archives; `None` if this server has none.
     archive: Option<Archive>,
-    /// The answers of people to requests, by person, and name and namespace of the request.
-    answers: BTreeMap<(BareJid, String, String), Element>,
+    /// The answers of people and services to requests.
+    replies: replies::Replies,
     /// The forms of commands that people have before them.
     people: filling::People,
     /// The requests that the test has written out.
@@ -130,7 +133,7 @@ impl MockServer {
             status: None,
             told: Memory::default(),
             archive: Some(Archive::default()),
-            answers: BTreeMap::new(),
+            replies: replies::Replies::default(),
             people: filling::People::default(),
             written: written::Requests::default(),
             numbered: 0,

@@ -9,7 +9,7 @@ use tracing::Level;
 
 use super::names::{short, short_text};
 use super::notes::Happened;
-use super::server::{Action, FormShown};
+use super::server::{Action, FormShown, NodeRequest};
 
 /// The first character of each continuation line of a text.
 pub(super) const FURTHER: char = '|';
@@ -121,10 +121,7 @@ impl Shown {
                 format!("answers {}{}", somebody(to.as_ref()), written(payload.as_deref()))
             }
             Action::Refused { to, condition, text } => refusal(&somebody(to.as_ref()), condition, text.as_deref()),
-            Action::Published { at, node, item } => {
-                let at = at.as_ref().map(|at| format!(" at {}", short(at))).unwrap_or_default();
-                format!("publishes {}{at}{}", escape_untrusted(node, LONGEST), written(Some(item)))
-            }
+            Action::Node { at, node, request } => about_node(at.as_ref(), node, request),
         }
     }
 
@@ -201,6 +198,33 @@ fn with_headers(headers: &[(String, String)]) -> String {
 fn refusal(to: &str, condition: &str, text: Option<&str>) -> String {
     let text = text.map(|text| format!(" ({})", escape_untrusted(text, LONGEST))).unwrap_or_default();
     format!("refuses {to}: {condition}{text}")
+}
+
+/// Formats a request about a node.
+fn about_node(at: Option<&Jid>, node: &str, request: &NodeRequest) -> String {
+    let at = at.map(|at| format!(" at {}", short(at))).unwrap_or_default();
+    let node = format!("{}{at}", escape_untrusted(node, LONGEST));
+    let plain = |text: &str| escape_untrusted(text, LONGEST);
+    let with = |options: &[(&'static str, String)]| {
+        let options = options.iter().map(|(option, value)| format!("{option} = {}", plain(value))).collect::<Vec<_>>();
+        if options.is_empty() { String::new() } else { format!(" with {}", options.join(", ")) }
+    };
+    match request {
+        NodeRequest::Publish(item) => format!("publishes {node}{}", written(Some(item))),
+        NodeRequest::Retract(id) => format!("retracts item {} of {node}", plain(id)),
+        NodeRequest::Subscribe => format!("subscribes to {node}"),
+        NodeRequest::Unsubscribe => format!("unsubscribes from {node}"),
+        NodeRequest::Items { max, after } => {
+            let max = max.as_ref().map(|max| format!("{} ", plain(max))).unwrap_or_default();
+            let after = after.as_ref().map(|after| format!(" after {}", plain(after))).unwrap_or_default();
+            format!("asks for {max}items of {node}{after}")
+        }
+        NodeRequest::Item(id) => format!("asks for item {} of {node}", plain(id)),
+        NodeRequest::Create(options) => format!("creates {node}{}", with(options)),
+        NodeRequest::Configure(options) => format!("configures {node}{}", with(options)),
+        NodeRequest::Purge => format!("purges {node}"),
+        NodeRequest::Delete => format!("deletes {node}"),
+    }
 }
 
 /// Formats what a form shows to somebody.

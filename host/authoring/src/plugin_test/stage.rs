@@ -432,7 +432,7 @@ impl Stage {
             Act::PutsOut { by, bans, reason } => possible(self.server.put_us_out(by, *bans, reason.as_deref()))?,
             Act::Destroyed { room, reason } => possible(self.server.destroy_room(room, reason.as_deref()))?,
             Act::Bounces { who, begins, condition } => possible(self.server.bounce(who, begins, condition))?,
-            Act::Answers { who, xml } => possible(self.server.answer_for(who, xml))?,
+            Act::Answers { who, xml, refused } => possible(self.server.answer_for(who, xml, refused.as_deref()))?,
             Act::Say(said) => {
                 for id in self.server.say(said).map_err(|error| error.to_string())? {
                     shown.heard(id, &said.body);

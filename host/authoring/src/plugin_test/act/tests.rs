@@ -14,6 +14,30 @@ fn an_error_that_comes_back_has_a_condition() {
 }
 
 #[test]
+fn people_and_services_refuse_iqs_by_a_condition() {
+    let is_of = |line: &str, who: &str, xml: &str, refused: Option<&str>| {
+        let (who, xml, refused) = (BareJid::new(who).unwrap(), xml.to_owned(), refused.map(str::to_owned));
+        assert_eq!(act(line, &[]), Ok(Act::Answers { who, xml, refused }), "{line}");
+    };
+    let version = "<query xmlns='jabber:iq:version'/>";
+    is_of(&format!("alice refuses {version}: not-allowed"), "alice@example.org", version, Some("not-allowed"));
+    is_of(&format!("bot answers: {version}"), "bot@example.org", version, None);
+    assert!(act("bot answers: <x/>", &[]).unwrap().may_prepare(), "a plugin may ask at its start");
+    let subscribe = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe/></pubsub>";
+    is_of(
+        &format!("pubsub.example.org refuses {subscribe}: forbidden"),
+        "pubsub.example.org",
+        subscribe,
+        Some("forbidden"),
+    );
+    for wrong in ["alice refuses", "alice refuses version: not-allowed", &format!("alice refuses {version}")] {
+        assert!(act(wrong, &[]).unwrap_err().starts_with("write: alice refuses <query"), "{wrong}");
+    }
+    let wrong = act(&format!("alice refuses {version}: No"), &[]).unwrap_err();
+    assert!(wrong.starts_with("\"No\" is no condition"), "{wrong}");
+}
+
+#[test]
 fn every_example_is_understood() {
     for row in STEPS.iter().filter(|row| row.word != "==" && row.word != "and") {
         act(row.example, &[]).unwrap_or_else(|reason| panic!("{}: {reason}", row.example));

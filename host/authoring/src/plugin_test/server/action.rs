@@ -3,7 +3,6 @@
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
-use parlor_session::permissions::nodes::reserved_node;
 use parlor_stanza::decode;
 use parlor_stanza::encode::{MODERATE, MUC_ADMIN, MUC_OWNER};
 use parlor_stanza::types::{BLOCKING, Message, VOICE};
@@ -12,6 +11,7 @@ use xmpp_parsers::ns;
 use xmpp_parsers::presence::Type;
 use xmpp_parsers::stanza::Stanza;
 
+use super::nodes::{self, NodeRequest};
 use super::rooms::Rooms;
 use super::words::{REGISTERED_NICK, value};
 
@@ -55,8 +55,8 @@ pub enum Action {
     Replied { to: Option<Jid>, payload: Option<String> },
     /// It refused one.
     Refused { to: Option<Jid>, condition: String, text: Option<String> },
-    /// It published an item at a node, of its own account unless a service is named.
-    Published { at: Option<Jid>, node: String, item: String },
+    /// It made a request about a node, of its own account unless a service is named.
+    Node { at: Option<Jid>, node: String, request: NodeRequest },
     /// It sent a request.
     Asked { to: Option<Jid>, set: bool, name: String, namespace: String },
 }
@@ -130,10 +130,13 @@ pub(super) fn of(stanza: &Stanza, of_a_plugin: bool, own: &FullJid, now: Timesta
             Some(Action::Status { show, text: presence.statuses.values().next().cloned().unwrap_or_default() })
         }
         Stanza::Iq(Iq::Set { to, payload, .. }) => {
-            let action = published(to.as_ref(), payload, own).or_else(|| set(to.as_ref(), payload));
+            let action = nodes::of(to.as_ref(), true, payload, own).or_else(|| set(to.as_ref(), payload));
             action.or_else(|| of_a_plugin.then(|| asked(to.as_ref(), true, payload)))
         }
-        Stanza::Iq(Iq::Get { to, payload, .. }) => of_a_plugin.then(|| asked(to.as_ref(), false, payload)),
+        Stanza::Iq(Iq::Get { to, payload, .. }) => {
+            let action = nodes::of(to.as_ref(), false, payload, own);
+            action.or_else(|| of_a_plugin.then(|| asked(to.as_ref(), false, payload)))
+        }
         Stanza::Iq(_) => None,
     }
 }
@@ -162,15 +165,6 @@ fn voice(payload: &Element, to: &Jid) -> Option<Action> {
 
 fn reason(element: &Element) -> Option<String> {
     element.children().find(|child| child.name() == "reason").map(Element::text).filter(|text| !text.is_empty())
-}
-
-/// Returns the item that a plugin published. The host itself publishes at nodes that are reserved for it, such as that of
-/// bookmarks.
-fn published(to: Option<&Jid>, payload: &Element, own: &FullJid) -> Option<Action> {
-    let publish = payload.get_child("publish", ns::PUBSUB).filter(|_| payload.is("pubsub", ns::PUBSUB))?;
-    let node = publish.attr("node").filter(|node| reserved_node(node).is_none())?.to_owned();
-    let item = publish.get_child("item", ns::PUBSUB)?.children().next().map(String::from).unwrap_or_default();
-    Some(Action::Published { at: to.filter(|to| **to != own.to_bare()).cloned(), node, item })
 }
 
 fn set(to: Option<&Jid>, payload: &Element) -> Option<Action> {

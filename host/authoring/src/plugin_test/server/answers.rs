@@ -35,13 +35,13 @@ impl Server {
             }
             Stanza::Presence(_) => self.presence(&element(&stanza)),
             Stanza::Iq(Iq::Get { to, id, payload, .. }) => {
-                let told = self.answer_of(to.as_ref(), &payload);
-                let answer = told.map_or_else(|| self.get(to.as_ref(), &payload), |told| Ok(Some(told)));
+                let told = self.reply_to(to.as_ref(), &payload);
+                let answer = told.unwrap_or_else(|| self.get(to.as_ref(), &payload).map_err(str::to_owned));
                 self.give(to.as_ref(), &id, answer);
             }
             Stanza::Iq(Iq::Set { to, id, payload, .. }) => {
-                let told = self.answer_of(to.as_ref(), &payload);
-                let answer = told.map_or_else(|| self.set(to.as_ref(), &payload), |told| Ok(Some(told)));
+                let told = self.reply_to(to.as_ref(), &payload);
+                let answer = told.unwrap_or_else(|| self.set(to.as_ref(), &payload).map_err(str::to_owned));
                 self.give(to.as_ref(), &id, answer);
             }
             // Answers to requests of the server need no reaction.
@@ -49,10 +49,10 @@ impl Server {
         }
     }
 
-    fn give(&mut self, from: Option<&Jid>, id: &str, answer: Result<Option<Element>, &'static str>) {
+    fn give(&mut self, from: Option<&Jid>, id: &str, answer: Result<Option<Element>, String>) {
         let element = match answer {
             Ok(payload) => iq(from, "result", id, payload),
-            Err(condition) => iq(from, "error", id, Some(error(condition))),
+            Err(condition) => iq(from, "error", id, Some(error(&condition))),
         };
         self.bring(element);
     }

@@ -1,12 +1,10 @@
-//! Faults between a plugin and others: it is removed from a room, a room is destroyed, a message bounces. Also the
-//! answers that people give to requests.
+//! Faults between a plugin and others: it is removed from a room, a room is destroyed, a message bounces.
 
 use jid::{BareJid, FullJid, Jid};
-use minidom::Element;
 
+use super::MockServer;
 use super::impossible::Impossible;
 use super::words::sent_back;
-use super::{MockServer, Server};
 
 impl MockServer {
     /// Kicks or bans the account from a room.
@@ -38,23 +36,5 @@ impl MockServer {
         let returned = sent_back(&who.to_bare(), &own, Some(&id), condition);
         server.bring(returned);
         Ok(())
-    }
-
-    /// Sets the answer of somebody to requests of this kind.
-    pub fn answer_for(&self, who: &BareJid, xml: &str) -> Result<(), Impossible> {
-        let answer: Element = xml
-            .parse()
-            .map_err(|error| Impossible(format!("that is no answer to an IQ, which is one element: {error}")))?;
-        let key = (who.clone(), answer.name().to_owned(), answer.ns());
-        self.server().answers.insert(key, answer);
-        Ok(())
-    }
-}
-
-impl Server {
-    /// Returns the answer of somebody to this request.
-    pub(super) fn answer_of(&self, to: Option<&Jid>, asked: &Element) -> Option<Element> {
-        let key = (to?.to_bare(), asked.name().to_owned(), asked.ns());
-        self.answers.get(&key).cloned()
     }
 }
