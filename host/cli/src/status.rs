@@ -417,10 +417,10 @@ fn note(plugin: &Plugin) -> Option<String> {
         notes.push(format!("kept to {}", rooms.join(", ")));
     }
     let hooks = plugin.record.as_ref().map(|record| record.hooks).unwrap_or_default();
-    if hooks.seen > 0 {
-        let HookRecord { seen, altered, marked, stopped, failed } = hooks;
+    if hooks.seen + hooks.unjudged > 0 {
+        let HookRecord { seen, altered, marked, stopped, failed, unjudged } = hooks;
         notes.push(format!(
-            "as a hook {seen} seen, {altered} changed, {marked} labelled, {stopped} stopped, {failed} without a verdict"
+            "as a hook {seen} seen, {altered} changed, {marked} labelled, {stopped} stopped, {failed} without a verdict, {unjudged} passed without one"
         ));
     }
     if plugin.restarts > 0 {

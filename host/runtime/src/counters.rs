@@ -49,16 +49,19 @@ pub struct HookTotals {
     pub stopped: u64,
     /// Messages and commands about which it gave no verdict in time.
     pub failed: u64,
+    /// Messages and commands that passed without its verdict, for whatever reason. The record counts them, and no instance.
+    pub unjudged: u64,
 }
 
 impl HookTotals {
     fn add(&mut self, more: Self) {
-        let Self { seen, altered, marked, stopped, failed } = more;
+        let Self { seen, altered, marked, stopped, failed, unjudged } = more;
         self.seen += seen;
         self.altered += altered;
         self.marked += marked;
         self.stopped += stopped;
         self.failed += failed;
+        self.unjudged += unjudged;
     }
 }
 
@@ -175,6 +178,7 @@ impl HookCounters {
             marked: self.marked.load(Relaxed),
             stopped: self.stopped.load(Relaxed),
             failed: self.failed.load(Relaxed),
+            unjudged: 0,
         }
     }
 }

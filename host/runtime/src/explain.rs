@@ -7,6 +7,7 @@ use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_config::AccountName;
 use parlor_plugins::manifest::Manifest;
+use parlor_plugins::policy::hooks::OnFailure;
 use parlor_session::permissions::question::{
     AccountState, Answer, ArchiveState, BookmarkState, ContactState, Judge, Listening, Outcome, Question, RoomState,
 };
@@ -223,7 +224,9 @@ fn in_order(answer: Answer, instance: &Instance, question: &Question) -> Answer 
         let reason = format!("it is not in the list `{key}` under [hooks] of plugins.toml; {}", answer.reason);
         return Answer { outcome: Outcome::No, reason, ..answer };
     };
-    let reason = format!("{}; it is asked as number {} of {}", answer.reason, place + 1, point.order(&order).len());
+    let (number, all) = (place + 1, point.order(&order).len());
+    let otherwise = OnFailure::in_words(order.on_failure);
+    let reason = format!("{}; it is asked as number {number} of {all}; {otherwise}", answer.reason);
     Answer { reason, ..answer }
 }
 
@@ -242,11 +245,13 @@ fn apart(connection: &Connection) -> Option<String> {
 mod tests {
     use parlor_config::Settings;
     use parlor_plugins::limits::Limits;
+    use parlor_plugins::policy::hooks::HookOrder;
     use parlor_session::router::Filter;
     use parlor_session::{Bookmarks, Contact, Room, Session, Snapshot};
     use parlor_stanza::types::{MessageKind, RosterItem};
 
     use super::*;
+    use crate::account::hooks::order::set_order;
     use crate::instance::tests::instance as disconnected_instance;
 
     fn asked(instance: &Arc<Instance>, manifest: &Manifest, what: &str, about: Option<&str>) -> Answer {
@@ -279,6 +284,20 @@ mod tests {
         let no = asked(&instance, &asks, "message", Some("juliet@localhost"));
         assert_eq!(no.outcome, Outcome::No);
         assert!(no.reason.starts_with("it listens with a filter that leaves this out (kind groupchat): "), "{no:?}");
+    }
+
+    #[tokio::test]
+    async fn the_owner_of_a_hook_is_told_what_happens_when_it_cannot_answer() {
+        let (instance, _mailbox) = disconnected_instance("\"hooks.incoming\" = [\"*\"]", Limits::default());
+        let asks = manifest("\"hooks.incoming\" = { scope = [\"*\"], reason = \"x\" }");
+        instance.account.router.subscribe(&instance.mailbox, "hookIncoming", Filter::default(), false);
+        for on_failure in [None, Some(OnFailure::Pass), Some(OnFailure::Stop)] {
+            let order = HookOrder { incoming: vec![instance.plugin.clone()], on_failure, ..HookOrder::default() };
+            set_order(&instance.account, order);
+            let answer = asked(&instance, &asks, "hookIncoming", None);
+            let says = format!("; it is asked as number 1 of 1; {}", OnFailure::in_words(on_failure));
+            assert!(answer.reason.ends_with(&says), "{answer:?}");
+        }
     }
 
     /// The session publishes everything that decides its answer to a call.

@@ -27,6 +27,8 @@ pub struct Record {
     restarts: AtomicU64,
     /// How often an instance was started, not counting parked ones that wake.
     starts: AtomicU64,
+    /// How many messages and commands passed without its verdict as a hook. It may not have run then.
+    unjudged: AtomicU64,
     counted: Mutex<Counted>,
     named: Named,
     /// The counts that the audit has.
@@ -138,6 +140,7 @@ impl Record {
         for counters in counted.live.iter().filter_map(Weak::upgrade) {
             all.add(counters.totals());
         }
+        all.hooks.unjudged = self.unjudged.load(Relaxed);
         all
     }
 
@@ -162,6 +165,7 @@ fn in_names(totals: &Totals, starts: u64) -> Box<[Count]> {
         ("cpu_ms", cpu),
         ("stopped as a hook", hooks.stopped),
         ("altered as a hook", hooks.altered),
+        ("passed without its verdict as a hook", hooks.unjudged),
         ("starts", starts),
     ];
     let all = all.into_iter().map(|(name, count)| (Cow::Borrowed(name), count));
@@ -199,6 +203,13 @@ impl Records {
     /// Returns the record of this plugin, if there is one.
     pub fn find(&self, plugin: &PluginId) -> Option<Arc<Record>> {
         lock(&self.all).get(plugin).map(Arc::clone)
+    }
+
+    /// Counts a message or a command that passes without the verdicts of these hooks.
+    pub(crate) fn passed_without(&self, hooks: &[PluginId]) {
+        for hook in hooks {
+            self.of(hook).unjudged.fetch_add(1, Relaxed);
+        }
     }
 
     /// Takes what all plugins did since this was last asked, for the audit.

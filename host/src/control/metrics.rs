@@ -146,11 +146,17 @@ fn is_local(host: &str) -> bool {
 /// Returns the numbers of the plugins that were asked as hooks.
 fn hooks(status: &Status) -> Vec<(String, f64)> {
     let records = status.plugins.iter().filter_map(|one| Some((one, one.record.as_ref()?.hooks)));
-    let counts = records.filter(|(_, hooks)| hooks.seen > 0).flat_map(|(one, hooks)| {
-        let HookRecord { seen, altered, marked, stopped, failed } = hooks;
+    let counts = records.filter(|(_, hooks)| hooks.seen + hooks.unjudged > 0).flat_map(|(one, hooks)| {
+        let HookRecord { seen, altered, marked, stopped, failed, unjudged } = hooks;
         let plugin = names(one);
-        let counts =
-            [("seen", seen), ("altered", altered), ("marked", marked), ("stopped", stopped), ("failed", failed)];
+        let counts = [
+            ("seen", seen),
+            ("altered", altered),
+            ("marked", marked),
+            ("stopped", stopped),
+            ("failed", failed),
+            ("unjudged", unjudged),
+        ];
         counts.map(|(outcome, count)| (format!("{{{plugin},outcome=\"{outcome}\"}}"), number(count)))
     });
     counts.collect()
@@ -223,7 +229,7 @@ fn metrics(status: &Status) -> String {
     });
     let help = "Events that it listens to and was not shown, by the permission that did not cover them, or `rooms`.";
     put("plugin_events_withheld_total", "counter", help, withheld.collect());
-    let help = "Messages and commands that it was asked about as a hook, and what became of them.";
+    let help = "Messages and commands that it was asked about as a hook, what became of them, and those that passed without its verdict.";
     put("plugin_hook_questions_total", "counter", help, hooks(status));
     let mut usage = |name: &str, help: &str, value: fn(&Usage) -> f64| {
         let used = status.plugins.iter().filter_map(|one| Some((labels(one), value(one.usage.as_ref()?))));
@@ -355,6 +361,26 @@ mod tests {
                 "parlor_plugin_events_withheld_total{plugin=\"echo\",account=\"main\",permission=\"messages.read\"} 7",
             ]
         );
+    }
+
+    #[test]
+    fn what_passed_a_hook_that_was_never_asked_is_counted() {
+        let hooks =
+            serde_json::json!({ "seen": 0, "altered": 0, "marked": 0, "stopped": 0, "failed": 0, "unjudged": 7 });
+        let status: Status = serde_json::from_value(serde_json::json!({
+            "running": true, "data": "data", "policy": "plugins.toml", "accounts": [],
+            "plugins": [{
+                "id": "guard", "account": "main", "state": "running", "version": null, "digest": "sha256:00",
+                "source": "guard.wasm", "restarts": 0,
+                "record": {
+                    "handled": 1, "sent": 2, "denials": 0, "lost": 0, "cpu_ms": 5, "withheld": {}, "hooks": hooks,
+                },
+            }],
+        }))
+        .unwrap();
+        let line = "parlor_plugin_hook_questions_total{plugin=\"guard\",account=\"main\",outcome=\"unjudged\"} 7";
+        let text = metrics(&status);
+        assert!(text.lines().any(|one| one == line), "{text}");
     }
 
     #[test]

@@ -378,8 +378,8 @@ fn record_view(totals: &Totals) -> Record {
     }
 }
 
-fn hooks_view(HookTotals { seen, altered, marked, stopped, failed }: HookTotals) -> HookRecord {
-    HookRecord { seen, altered, marked, stopped, failed }
+fn hooks_view(HookTotals { seen, altered, marked, stopped, failed, unjudged }: HookTotals) -> HookRecord {
+    HookRecord { seen, altered, marked, stopped, failed, unjudged }
 }
 
 fn usage_view(usage: &Used) -> Usage {

@@ -392,6 +392,9 @@ pub struct HookRecord {
     pub stopped: u64,
     /// Messages and commands about which it gave no verdict in time.
     pub failed: u64,
+    /// Messages and commands that passed without its verdict.
+    #[serde(default)]
+    pub unjudged: u64,
 }
 
 /// The answer to a question about a plugin on one account.

@@ -7,7 +7,9 @@ use parlor_base::id::PluginId;
 use parlor_config::url::Url;
 use parlor_plugins::admin::{Offer, PluginAdmin};
 use parlor_plugins::component::Examined;
+use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::Entry;
+use parlor_plugins::policy::hooks::{OnFailure, OrderName};
 use parlor_plugins::setting::SettingKind;
 use parlor_plugins::signature::KeyName;
 use parlor_plugins::source::{Downloaded, LogIn, Source};
@@ -94,7 +96,14 @@ impl InspectArgs {
         if let Some(text) = entry.as_ref().map(published).filter(|text| !text.is_empty()) {
             print(&text)?;
         }
-        print(&consent::asked_and_granted(&id, &examined.manifest, entry.as_ref().map(|entry| &entry.grants)))
+        print(&consent::asked_and_granted(&id, &examined.manifest, entry.as_ref().map(|entry| &entry.grants)))?;
+        if is_a_hook(&examined.manifest) { print(&as_a_hook(self.rule_of_hooks())) } else { Ok(()) }
+    }
+
+    /// Returns the owner's rule for hooks that cannot answer. Without a configuration, none is written.
+    fn rule_of_hooks(&self) -> Option<OnFailure> {
+        let config = self.target.load().ok()?;
+        PluginAdmin::new(&config).policy().ok()?.hooks.on_failure()
     }
 
     /// Returns the signer of a file that is not installed, and a description, or the reason why there is none. The
@@ -110,6 +119,16 @@ impl InspectArgs {
             Err(error) => (None, Some(format!("{NOBODY}: {}", escape_untrusted(&error.to_string(), LONGEST)))),
         }
     }
+}
+
+/// Returns whether a plugin asks to be a hook.
+fn is_a_hook(manifest: &Manifest) -> bool {
+    OrderName::ALL.iter().any(|order| manifest.permissions.contains_key(&order.permission()))
+}
+
+/// Says what happens when the plugin cannot answer as a hook.
+fn as_a_hook(rule: Option<OnFailure>) -> String {
+    format!("As a hook: {}.\n", OnFailure::in_words(rule))
 }
 
 /// Returns who signed an installed plugin, if anybody did whose key the policy has.
@@ -292,5 +311,19 @@ mod tests {
         assert_eq!(by_whom(&listed).as_deref(), Some(BY_PUBLISHER));
         let plain = entry("");
         assert_eq!((published(&plain), by_whom(&plain)), (String::new(), None));
+    }
+
+    #[test]
+    fn a_plugin_that_asks_to_be_a_hook_shows_what_happens_when_it_cannot_answer() {
+        let manifest = |permission: &str| {
+            let head = "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says it\"";
+            let asks = format!("{head}\n[permissions]\n\"{permission}\" = {{ scope = [\"*\"], reason = \"x\" }}\n");
+            Manifest::parse(&asks).unwrap()
+        };
+        assert!(is_a_hook(&manifest("hooks.incoming")) && !is_a_hook(&manifest("messages.read")));
+        assert!(
+            as_a_hook(None).starts_with("As a hook: if it cannot answer, messages and commands pass without it, but")
+        );
+        assert!(as_a_hook(Some(OnFailure::Stop)).contains("are stopped, by `on_failure = \"stop\"`"));
     }
 }

@@ -29,6 +29,11 @@ fn a_usual_table_fits_into_80_columns_and_what_is_unusual_stands_below() {
     plugin["record"]["withheld"] = two;
     assert!(screen(&plugin).contains("2 events withheld from other rooms"), "{}", screen(&plugin));
     plugin["record"]["withheld"] = one;
+    let hooks = json!({ "seen": 0, "altered": 0, "marked": 0, "stopped": 0, "failed": 0, "unjudged": 7 });
+    let mut hook = plugin.clone();
+    hook["record"]["hooks"] = hooks;
+    let shown = screen(&hook).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.contains("0 without a verdict, 7 passed without one"), "also of one that was never asked: {shown}");
     plugin["reason"] = "it needs what was not granted, in a sentence that goes on for longer than any terminal".into();
     assert!(screen(&plugin).lines().all(|line| line.chars().count() <= 80), "{}", screen(&plugin));
 }

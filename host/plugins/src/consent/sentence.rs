@@ -64,20 +64,25 @@ fn plainly(permission: Permission, with: &str, words: &Words) -> String {
     format!("{}: {with}.", described.trim_end_matches('.'))
 }
 
+/// The end of each sentence about a hook: an owner could think that nothing gets past it.
+const UNANSWERED: &str = "If it cannot answer, also since somebody floods it,";
+/// How to have the other fate.
+const UNLESS: &str = "unless `on_failure = \"stop\"` stands under [hooks].";
+
 fn about_people(permission: Permission, people: &str, words: &Words) -> String {
     let account = words.account;
     match permission {
         Permission::HooksCommands => format!(
             "As a hook, if you put it in the order: sees and refuses commands from {people} to other plugins, in rooms too, and \
-             answers them in the name of {account}."
+             answers them in the name of {account}. {UNANSWERED} a command is carried out, {UNLESS}"
         ),
         Permission::HooksIncoming => format!(
             "As a hook, if you put it in the order: sees what comes from {people} before other plugins do, labels it, and hides \
-             it from them."
+             it from them. {UNANSWERED} a message passes, {UNLESS}"
         ),
         Permission::HooksOutgoing => format!(
             "As a hook, if you put it in the order: sees, changes and stops what other plugins send to {people}, in the name of \
-             {account}."
+             {account}. {UNANSWERED} a message is sent, {UNLESS}"
         ),
         Permission::MessagesSend => {
             format!(

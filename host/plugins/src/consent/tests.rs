@@ -89,11 +89,14 @@ fn the_sentences_of_each_permission() {
             "files.send: Uploads files to the server of this account, for everybody who is given their address: files of any kind \
              and size.",
             "hooks.commands: As a hook, if you put it in the order: sees and refuses commands from anybody to other plugins, in \
-             rooms too, and answers them in the name of this account.",
+             rooms too, and answers them in the name of this account. If it cannot answer, also since somebody floods it, a command \
+             is carried out, unless `on_failure = \"stop\"` stands under [hooks].",
             "hooks.incoming: As a hook, if you put it in the order: sees what comes from anybody before other plugins do, labels \
-             it, and hides it from them.",
+             it, and hides it from them. If it cannot answer, also since somebody floods it, a message passes, \
+             unless `on_failure = \"stop\"` stands under [hooks].",
             "hooks.outgoing: As a hook, if you put it in the order: sees, changes and stops what other plugins send to anybody, in \
-             the name of this account.",
+             the name of this account. If it cannot answer, also since somebody floods it, a message is sent, \
+             unless `on_failure = \"stop\"` stands under [hooks].",
             "http.fetch: Asks any server of the public web, and sends what it likes there, also of what it reads here.",
             "iq.answer: Answers what others ask this account in every XML namespace that its manifest lists, in the name of this \
              account, and tells everybody so.",

@@ -49,6 +49,22 @@ impl OnFailure {
             NoVerdict::Other => Self::Pass,
         })
     }
+
+    /// Says in a clause what happens when a hook cannot answer: by the owner's rule, or by the default.
+    pub fn in_words(written: Option<Self>) -> &'static str {
+        match written {
+            None => {
+                "if it cannot answer, messages and commands pass without it, but not those that are too large for it; \
+                 `on_failure = \"stop\"` under [hooks] stops all of them"
+            }
+            Some(Self::Pass) => {
+                "if it cannot answer, messages and commands pass without it, by `on_failure = \"pass\"` under [hooks]"
+            }
+            Some(Self::Stop) => {
+                "if it cannot answer, messages and commands are stopped, by `on_failure = \"stop\"` under [hooks]"
+            }
+        }
+    }
 }
 
 /// The name of an order, which is its key in the file.

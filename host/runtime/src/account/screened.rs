@@ -18,6 +18,7 @@ pub(super) fn begin(worker: &mut Worker) {
     screening.begin(shared, |instance| command_owner(session, instance));
     while worker.screening.is_full() {
         let judged = worker.screening.overdue();
+        worker.screening.count_overdue(&judged, &worker.shared);
         release(worker, judged);
     }
     while worker.screening.is_first_free() {

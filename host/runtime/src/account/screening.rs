@@ -12,7 +12,7 @@ use parlor_session::{OpenQuestions, PossibleAnswer};
 use parlor_stanza::types::{Message, MessageKind};
 use tokio::task::JoinHandle;
 
-use super::hooks::incoming::{Given, Judged, judge, without_text};
+use super::hooks::incoming::{Given, Judged, Permit, judge, without_text};
 use super::shared::Shared;
 
 /// Maximum number of messages of one account that wait for verdicts. Beyond it, the oldest message stops waiting.
@@ -191,6 +191,17 @@ impl Screening {
     pub(super) fn overdue(&self) -> Judged {
         let rule = |one: &Screened| Judged::by_rule(&one.order, one.is_shown(), one.command().is_some());
         self.waiting.front().map(rule).unwrap_or_default()
+    }
+
+    /// Counts the oldest message for the hooks without which it passes, also for those that have already let it pass.
+    pub(super) fn count_overdue(&self, judged: &Judged, shared: &Shared) {
+        let Some(one) = self.waiting.front().filter(|_| judged.hidden_but_for.is_none()) else { return };
+        if one.is_shown() {
+            shared.records.passed_without(&one.order.incoming);
+        }
+        if one.command().is_some() && judged.command == Permit::Allowed {
+            shared.records.passed_without(&one.order.commands);
+        }
     }
 
     /// Takes out the oldest message.

@@ -80,6 +80,9 @@ pub(super) async fn ask(
             "a hook gave no verdict, so on_failure decided"
         );
     }
+    if rule == OnFailure::Pass {
+        account.records.passed_without(std::slice::from_ref(hook));
+    }
     Answer::Missing(rule)
 }
 
@@ -210,6 +213,8 @@ mod tests {
             assert!(matches!(answer, Answer::Missing(OnFailure::Pass)), "{point:?}: {answer:?}");
             assert_eq!(seen(), before + 1, "it is asked");
         }
+        // One that the owner lets pass for its size, and one by default, of each kind.
+        assert_eq!(account.records.find(&hook).unwrap().totals().hooks.unjudged, 6, "who reads the status sees it");
     }
 
     #[test]

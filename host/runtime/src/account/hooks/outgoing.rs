@@ -1,6 +1,8 @@
 //! The messages of plugins on their way out.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use jid::{BareJid, Jid};
 use parlor_base::id::{InstanceId, PluginId};
@@ -66,21 +68,35 @@ pub(crate) async fn pass(
 ) -> Result<Passed, CallError> {
     let order = account.hooks.order();
     let mut place = Place::take(&account.hooks.lines, instance, to);
-    let verdict = place.unless_overdue(verdict(account, &order, plugin, message)).await;
+    let (hooks, at) = (behind(&order.outgoing, plugin), AtomicUsize::new(0));
+    let verdict = place.unless_overdue(verdict(account, &order, hooks, plugin, message, &at)).await;
     // A stopped message waits for its place, too: otherwise the messages after it would overtake those before it.
     place.comes().await;
     let texts = match verdict {
         Some(verdict) => verdict?,
-        None => by_rule(order.fate(NoVerdict::Other)).map(|()| Texts::default())?,
+        None => {
+            by_rule(order.fate(NoVerdict::Other))?;
+            account.records.passed_without(hooks.get(at.load(Relaxed)..).unwrap_or_default());
+            Texts::default()
+        }
     };
     Ok(Passed { texts, _place: place })
 }
 
-/// Returns the texts with which a message passes the hooks, or the error that its sender gets.
-async fn verdict(account: &Shared, order: &HookOrder, plugin: &PluginId, message: Message) -> Result<Texts, CallError> {
+/// Returns the texts with which a message passes these hooks, or the error that its sender gets. `at` is the place of the
+/// hook that is asked.
+async fn verdict(
+    account: &Shared,
+    order: &HookOrder,
+    hooks: &[PluginId],
+    plugin: &PluginId,
+    message: Message,
+    at: &AtomicUsize,
+) -> Result<Texts, CallError> {
     let asked = Asked { point: Point::Outgoing, plugin: Some(plugin.clone()), args: Vec::new() };
     let (mut message, mut texts) = (Arc::new(message), Texts::default());
-    for hook in behind(&order.outgoing, plugin) {
+    for (place, hook) in hooks.iter().enumerate() {
+        at.store(place, Relaxed);
         match ask(account, hook, order, &asked, &message).await {
             Answer::Skipped | Answer::Given(Verdict::Allow | Verdict::Mark(_)) => {}
             Answer::Given(Verdict::Alter(changes)) => {
