@@ -66,13 +66,13 @@ class Markdown(test_layer.Case):
 
     async def test_markdown_becomes_what_xmpp_shows(self) -> None:
         await self.begun(plugin("pass"))
-        of_markdown = sys.modules["maubot.texts"].of_markdown
+        of_markdown = sys.modules["parlor_port.texts"].of_markdown
         for markdown, text in self.TEXTS:
             self.assertEqual(of_markdown(markdown), text, markdown)
 
     async def test_html_in_markdown_is_read_with_it(self) -> None:
         await self.begun(plugin("pass"))
-        of_markdown = sys.modules["maubot.texts"].of_markdown
+        of_markdown = sys.modules["parlor_port.texts"].of_markdown
         for markdown, text in (
             ("**a** <b>c</b> &amp; `<i>`", "*a* *c* & `<i>`"),
             ("<a href='https://x.example/__a__'>**tea**</a>", "*tea* (https://x.example/__a__)"),
@@ -83,7 +83,7 @@ class Markdown(test_layer.Case):
 
     async def test_any_text_is_read_in_little_time_and_loses_no_letter(self) -> None:
         await self.begun(plugin("pass"))
-        of_markdown = sys.modules["maubot.texts"].of_markdown
+        of_markdown = sys.modules["parlor_port.texts"].of_markdown
         numbers = random.Random(7)
         for _ in range(2000):
             text = "".join(numbers.choice(["*", "**", "_", "__", "~~", "`", "```", "[", "](", ")", "\\", " ", "\n", "#", "x", "y"]) for _ in range(30))

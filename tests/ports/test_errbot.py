@@ -68,5 +68,49 @@ class Helpers(test_layer.Case):
         self.assertEqual(await self.answers("!a"), ["|".join(bars) + bars[0]])
 
 
+class Markdown(test_layer.Case):
+    async def test_answers_with_markdown_are_what_xmpp_shows(self) -> None:
+        answer = "**Tea** and *milk*, [here](https://x.example/a_b_c)\n* `**one**`\n```py\n**two**\n```\nsnake_case <b>"
+        shown = "*Tea* and _milk_, here (https://x.example/a_b_c)\n* `**one**`\n```\n**two**\n```\nsnake_case <b>"
+        texts = test_layer.errbot(f"""
+            @botcmd
+            def a(self, msg, args):
+                yield {answer!r}
+                yield "# More"
+
+            @botcmd
+            def b(self, msg, args):
+                raise ValidationException("**no**")
+
+            @botcmd
+            def c(self, msg, args):
+                self.send(msg.frm, "**c**")
+                self.send_card(to=msg.frm, title="Kinds", body="**green**", fields=[("of", "*tea*")])
+
+            @cmdfilter
+            def closed(self, msg, cmd, args, dry_run):
+                return "**closed**" if cmd == "d" else (msg, cmd, args)
+
+            @botcmd
+            def d(self, msg, args):
+                return "open"
+        """)
+        texts["a.py"] = f"from errbot import ValidationException, cmdfilter\n{texts['a.py']}"
+        await self.begun(texts)
+        self.assertEqual(await self.answers("!a"), [shown, "*More*"])
+        self.assertEqual(await self.answers("!b"), ["*no*"])
+        self.assertEqual(await self.answers("!c"), ["*c*", "*Kinds*\n*green*\nof: _tea_"])
+        self.assertEqual(await self.answers("!d"), ["*closed*"])
+
+    async def test_the_nickname_before_an_answer_is_no_markdown(self) -> None:
+        await self.begun(test_layer.errbot("""
+            @botcmd
+            def a(self, msg, args):
+                self.send(msg.frm.room, "**a**", in_reply_to=msg, groupchat_nick_reply=True)
+        """))
+        room = "garden@rooms.example.org"
+        self.assertEqual(await self.answers("!a", kind="groupchat", chat=room, nick="*_x_*"), ["*_x_*: *a*"])
+
+
 if __name__ == "__main__":
     unittest.main()

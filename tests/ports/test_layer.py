@@ -240,11 +240,11 @@ class Errbot(Case):
         for path in Path(self.folder.name, "templates").rglob("*.md"):
             # They were read while the plugin was built.
             path.unlink()
-        self.assertEqual(await self.answers("!tea"), ["# Tea\n\n- green\n- <black>\n\n*all*", "That is all."])
+        self.assertEqual(await self.answers("!tea"), ["*Tea*\n\n- green\n- <black>\n\n_all_", "That is all."])
         self.assertEqual(await self.answers("!greet {{name}}"), ["Hello, {{name}}!"])
         self.assertEqual(await self.answers("!pour tea"), ["Hello, tea!"])
         self.assertEqual(await self.answers("!pour"), ["nothing is there"])
-        self.assertEqual(await self.answers("hello"), ["Hello, you!", "Hello, *all*!"])
+        self.assertEqual(await self.answers("hello"), ["Hello, you!", "Hello, _all_!"])
         with self.assertRaisesRegex(Exception, "gone.md"):
             await self.host.says("!gone")
 
@@ -987,7 +987,7 @@ class Parts(Case):
 
     async def test_html_means_the_same_as_a_text(self) -> None:
         await self.begun("watcher", word="tea", command="brew", tell="alice@example.org")
-        from maubot.texts import of_html
+        from parlor_port.texts import of_html
         from mautrix.util import markdown
 
         for html, text in (

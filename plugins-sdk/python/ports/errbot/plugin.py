@@ -6,6 +6,7 @@ from typing import Any, Callable, Iterator, Mapping, Optional
 
 import parlor
 from parlor_port import running as port
+from parlor_port import texts
 from parlor_port.kept import Kept, NotStored
 from parlor_port.places import Outbox
 
@@ -149,11 +150,11 @@ class BotPlugin:
     def send(
         self, identifier: Any, text: Any, in_reply_to: Any = None, groupchat_nick_reply: bool = False, message_type: Any = None
     ) -> None:
-        """Says something to a person or in a room, once the function that says it returns or yields."""
+        """Says a text with the signs of Markdown to a person or in a room, once the function that says it returns or yields."""
         if identifier is None:
             raise ValueError("it is to be sent to nobody")
         reply_to = getattr(in_reply_to, "of_parlor", None)
-        text = str(text)
+        text = texts.of_markdown(str(text))
         if groupchat_nick_reply and in_reply_to is not None and in_reply_to.is_group:
             text = f"{in_reply_to.nick}: {text}"
         self._parlor_outbox.put(str(identifier), text, reply_to, _is_room(identifier))
@@ -186,7 +187,7 @@ class BotPlugin:
     ) -> None:
         """Says what a card has as a text."""
         where = to if to is not None else getattr(in_reply_to, "to" if getattr(in_reply_to, "is_group", False) else "frm", None)
-        head = f"*{title}*" if title else ""
+        head = f"**{title}**" if title else ""
         lines = [head, link or "", summary or "", body, *(f"{name}: {value}" for name, value in fields), image or ""]
         self.send(where, "\n".join(line for line in lines if line), in_reply_to)
 

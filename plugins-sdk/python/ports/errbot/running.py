@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import parlor
 from parlor import People, Rest, setting
-from parlor_port import files, places, routes
+from parlor_port import files, places, routes, texts
 from parlor_port import running as port
 from parlor_port.kept import NotStored
 
@@ -246,7 +246,7 @@ class Runner:
             finally:
                 await self._plugin._parlor_flush()
             if isinstance(verdict, str):
-                await parlor.reply(to, verdict)
+                await parlor.reply(to, texts.of_markdown(verdict))
             if not isinstance(verdict, (tuple, list)) or len(verdict) != 3 or verdict[1] is None:
                 return None
             _, name, args = verdict
@@ -274,10 +274,10 @@ class Runner:
                     await self._plugin._parlor_flush()
                     text = _text(one, template)
                     if text:
-                        await parlor.reply(to, text)
+                        await parlor.reply(to, texts.of_markdown(text))
             except _TOLD as error:
                 done = False
-                await parlor.reply(to, _reason(error) or type(error).__name__)
+                await parlor.reply(to, texts.of_markdown(_reason(error)) or type(error).__name__)
             finally:
                 await self._plugin._parlor_flush()
         except NotStored as error:

@@ -1,5 +1,5 @@
 """Templates of answers: the files `templates/NAME.md`, for jinja2. They are read and compiled while the plugin is built, since no files are
-there when it runs. What they give is sent as a text, as it is written.
+there when it runs. What they give is sent like any other answer.
 
 This module needs the package jinja2 in the plugin's folder: `pip install --target . jinja2`.
 """

@@ -13,9 +13,9 @@ from mautrix.types import (
 )
 from mautrix.errors import MatrixRequestError, MForbidden, MNotFound
 from parlor import errors, outgoing, rooms, user
-from parlor_port import places
+from parlor_port import places, texts
 
-from . import media, room_state, texts
+from . import media, room_state
 
 
 #: How many invitations are kept in mind.

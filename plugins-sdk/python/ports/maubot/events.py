@@ -6,9 +6,9 @@ import parlor
 from mautrix.client import SyncStream
 from mautrix.types import EventID, EventType, InReplyTo, MessageType, RelatesTo, RelationType, RoomID, TextMessageEventContent, UserID
 from parlor import outgoing
-from parlor_port import files, places
+from parlor_port import files, places, texts
 
-from . import media, texts
+from . import media
 from .client import Client, mark_read, of_content
 from .state import withdrawal_event
 

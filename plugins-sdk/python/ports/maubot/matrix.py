@@ -1,8 +1,9 @@
 """Messages, by their other place."""
 
+from parlor_port.texts import of_html, of_markdown
+
 from .client import Client
 from .events import MessageEvent
-from .texts import of_html, of_markdown
 
 MaubotMessageEvent = MessageEvent
 MaubotMatrixClient = Client

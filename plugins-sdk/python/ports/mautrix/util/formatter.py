@@ -5,6 +5,6 @@ from typing import Any
 
 async def parse_html(text: str, *_: Any, **__: Any) -> str:
     """The text that HTML shows."""
-    from maubot.texts import of_html
+    from parlor_port.texts import of_html
 
     return of_html(text)
