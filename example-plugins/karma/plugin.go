@@ -17,6 +17,9 @@ func start(ctx context.Context) error {
 	if _, err := parlor.OnMessage(parlor.Filter{}, count); err != nil {
 		return err
 	}
+	if _, err := parlor.On("occupantChanged", parlor.Filter{}, rename); err != nil {
+		return err
+	}
 	_, err := parlor.CommandsDeclare(ctx, parlor.Declaration{
 		Name: "karma", Help: "Says how somebody stands, or who stands best",
 		Arguments: []parlor.Argument{parlor.TextArgument("name").Optional()},
@@ -24,7 +27,7 @@ func start(ctx context.Context) error {
 	return err
 }
 
-// A standing is kept for each name in each chat: the points, and the name as it was written first.
+// A standing is kept for each person or name in each chat: the points, and the last nickname, or the name as it was written first.
 type standing struct {
 	Name   string
 	Points int64
@@ -32,8 +35,8 @@ type standing struct {
 
 const points, names = "points/", "names/"
 
-func key(what, chat, name string) string {
-	return what + chat + "/" + strings.ToLower(name)
+func key(what, chat, who string) string {
+	return what + chat + "/" + who
 }
 
 // When who thanked whom last, so that nobody counts up alone.
@@ -47,25 +50,48 @@ func count(ctx context.Context, message *parlor.Message) error {
 	if message.Carbon != "" || message.Replaces != "" {
 		return nil
 	}
-	for _, vote := range votes(message.BodyWithoutFallback(parlor.NSReply)) {
-		if strings.EqualFold(vote.Name, message.Nick) {
-			if err := parlor.Reply(ctx, message, "Nobody thanks oneself."); err != nil {
-				return err
-			}
-			continue
-		}
-		if again(message.From, key(points, message.Chat, vote.Name), message.At) {
-			continue
-		}
-		now, err := add(ctx, message.Chat, vote)
-		if err != nil {
-			return err
-		}
-		if err := parlor.Reply(ctx, message, now.String()); err != nil {
+	body := message.BodyWithoutFallback(parlor.NSReply)
+	if !strings.Contains(body, "++") && !strings.Contains(body, "--") {
+		return nil
+	}
+	there := people(message)
+	by := author(message, there)
+	for _, vote := range votes(body, there) {
+		if err := take(ctx, message, by, vote); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func take(ctx context.Context, message *parlor.Message, by person, vote vote) error {
+	who, err := of(ctx, message.Chat, vote)
+	if err != nil {
+		return err
+	}
+	// Without rooms.read, nobody is known to be there, and the nickname is all there is.
+	if who.Key == by.Key || vote.Who == nil && strings.EqualFold(vote.Name, by.Nick) {
+		return parlor.Reply(ctx, message, "Nobody thanks oneself.")
+	}
+	from := message.From
+	if by.Key != "" {
+		from = key("", message.Chat, by.Key)
+	}
+	if again(from, key(points, message.Chat, who.Key), message.At) {
+		return nil
+	}
+	now, err := add(ctx, message.Chat, who, vote)
+	if err != nil {
+		return err
+	}
+	return parlor.Reply(ctx, message, now.String())
+}
+
+func of(ctx context.Context, chat string, vote vote) (person, error) {
+	if vote.Who != nil {
+		return *vote.Who, nil
+	}
+	return absent(ctx, chat, vote.Name)
 }
 
 // Whether these thanks come too soon after the last.
@@ -84,8 +110,8 @@ func again(from, key string, at time.Time) bool {
 	return soon
 }
 
-func add(ctx context.Context, chat string, vote standing) (standing, error) {
-	isNew, err := parlor.StorageCompareAndSet(ctx, key(names, chat, vote.Name), nil, vote.Name, 0)
+func add(ctx context.Context, chat string, who person, vote vote) (standing, error) {
+	isNew, err := parlor.StorageCompareAndSet(ctx, key(names, chat, who.Key), nil, who.Nick, 0)
 	if err != nil {
 		return standing{}, err
 	}
@@ -93,17 +119,40 @@ func add(ctx context.Context, chat string, vote standing) (standing, error) {
 		if err := makeRoom(ctx, chat); err != nil {
 			return standing{}, err
 		}
+		if err := takeOver(ctx, chat, who); err != nil {
+			return standing{}, err
+		}
+	} else if vote.Who != nil && who.Key != plain(who.Nick) {
+		if err := parlor.StorageSet(ctx, key(names, chat, who.Key), who.Nick, 0); err != nil {
+			return standing{}, err
+		}
 	}
-	sum, err := parlor.StorageAdd(ctx, key(points, chat, vote.Name), vote.Points, 0)
+	sum, err := parlor.StorageAdd(ctx, key(points, chat, who.Key), vote.Points, 0)
 	if err != nil {
 		return standing{}, err
 	}
-	name, ok, err := parlor.StorageGet[string](ctx, key(names, chat, vote.Name))
+	name, ok, err := parlor.StorageGet[string](ctx, key(names, chat, who.Key))
 	if !ok {
 		// It has just made room for another name.
-		name = vote.Name
+		name = who.Nick
 	}
 	return standing{Name: name, Points: sum}, err
+}
+
+// Gives a person the points that the nickname got before anybody knew who has it.
+func takeOver(ctx context.Context, chat string, who person) error {
+	name := plain(who.Nick)
+	if name == who.Key {
+		return nil
+	}
+	sum, ok, err := parlor.StorageGet[int64](ctx, key(points, chat, name))
+	if err != nil || !ok {
+		return err
+	}
+	var changes parlor.Changes
+	changes.Expect(key(points, chat, name), sum).Delete(key(points, chat, name)).Delete(key(names, chat, name))
+	_, err = changes.Add(key(points, chat, who.Key), sum).Make(ctx)
+	return err
 }
 
 // Forgets names of a chat if it has as many as are kept. All that is whispered in a room counts as one chat here: each nickname has one.
@@ -135,14 +184,20 @@ func (now standing) String() string {
 
 func tell(ctx context.Context, command *parlor.Command) error {
 	message := command.Message
+	there := people(message)
 	if command.Has("name") {
-		now, err := of(ctx, message.Chat, command.Text("name"))
+		name := command.Text("name")
+		who, err := of(ctx, message.Chat, vote{Name: name, Who: named(name, there)})
+		if err != nil {
+			return err
+		}
+		now, err := standingOf(ctx, message.Chat, who)
 		if err != nil {
 			return err
 		}
 		return parlor.Answer(ctx, command, now.String())
 	}
-	best, err := best(ctx, message.Chat)
+	best, err := best(ctx, message.Chat, there)
 	if err != nil {
 		return err
 	}
@@ -153,19 +208,19 @@ func tell(ctx context.Context, command *parlor.Command) error {
 }
 
 // How somebody stands in a chat.
-func of(ctx context.Context, chat, name string) (standing, error) {
-	if isElsewhere(name) {
-		return standing{Name: name}, nil
-	}
-	sum, ok, err := parlor.StorageGet[int64](ctx, key(points, chat, name))
+func standingOf(ctx context.Context, chat string, who person) (standing, error) {
+	sum, ok, err := parlor.StorageGet[int64](ctx, key(points, chat, who.Key))
 	if !ok {
-		return standing{Name: name}, err
+		return standing{Name: who.Nick}, err
 	}
-	written, ok, err := parlor.StorageGet[string](ctx, key(names, chat, name))
+	if who.IsThere {
+		return standing{Name: who.Nick, Points: sum}, nil
+	}
+	written, ok, err := parlor.StorageGet[string](ctx, key(names, chat, who.Key))
 	if ok {
-		name = written
+		who.Nick = written
 	}
-	return standing{Name: name, Points: sum}, err
+	return standing{Name: who.Nick, Points: sum}, err
 }
 
 // Whether what stands behind a room's part of a key is kept for one of its occupants alone, who whispered it: names have no slash.
@@ -173,8 +228,8 @@ func isElsewhere(name string) bool {
 	return strings.Contains(name, "/")
 }
 
-// The five who stand best in a chat.
-func best(ctx context.Context, chat string) ([]string, error) {
+// The five who stand best in a chat, by their present nicknames if they are there.
+func best(ctx context.Context, chat string, there []person) ([]string, error) {
 	sums, err := parlor.StorageEntries[int64](ctx, key(points, chat, ""))
 	if err != nil {
 		return nil, err
@@ -187,8 +242,14 @@ func best(ctx context.Context, chat string) ([]string, error) {
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i].Points > all[j].Points })
 	var lines []string
-	for _, now := range all[:min(5, len(all))] {
-		now, err := of(ctx, chat, now.Name)
+	for _, kept := range all[:min(5, len(all))] {
+		who := person{Nick: kept.Name, Key: kept.Name}
+		for _, one := range there {
+			if one.Key == kept.Name {
+				who = one
+			}
+		}
+		now, err := standingOf(ctx, chat, who)
 		if err != nil {
 			return nil, err
 		}

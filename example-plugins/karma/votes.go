@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // The punctuation before and after words, which is not part of a name.
@@ -23,27 +24,88 @@ func weight(one standing) int64 {
 	return max(one.Points, -one.Points)
 }
 
-// Votes are the words of a text that end in ++ or --, each name once.
-func votes(text string) []standing {
-	var found []standing
+// The longest name of somebody who is not there, and the signs that it cannot have.
+const (
+	longest = 64
+	signs   = "+-/"
+)
+
+// A vote is what ends in ++ or -- in a text.
+type vote struct {
+	// Name is the nickname of who is there, or else the word that was written.
+	Name   string
+	Points int64
+	// Who is somebody who is there, or nil.
+	Who *person
+}
+
+// Votes are the words of a text that end in ++ or --, and the nicknames of those who are there, which may be several words. Each counts
+// once.
+func votes(text string, there []person) []vote {
+	var found []vote
 	seen := map[string]bool{}
-	for _, word := range strings.Fields(text) {
+	words := strings.Fields(text)
+	for at, word := range words {
 		if len(found) == most {
 			break
 		}
-		word = strings.Trim(word, around)
-		sum := int64(1)
-		name, ok := strings.CutSuffix(word, "++")
+		before, points, ok := thanks(strings.TrimRight(word, around))
 		if !ok {
-			sum = -1
-			name, ok = strings.CutSuffix(word, "--")
-		}
-		name = strings.Trim(name, around)
-		if !ok || name == "" || len(name) > 64 || strings.ContainsAny(name, "+-/") || seen[strings.ToLower(name)] {
 			continue
 		}
-		seen[strings.ToLower(name)] = true
-		found = append(found, standing{Name: name, Points: sum})
+		one := vote{Name: strings.Trim(before, around), Points: points}
+		mark := strings.ToLower(one.Name)
+		if who := ending(strings.Join(append(slices.Clone(words[:at]), before), " "), there); who != nil {
+			one.Name, one.Who, mark = who.Nick, who, who.Key
+		} else if one.Name == "" || len(one.Name) > longest || strings.ContainsAny(one.Name, signs) {
+			continue
+		}
+		if !seen[mark] {
+			seen[mark] = true
+			found = append(found, one)
+		}
 	}
 	return found
+}
+
+// What stands before ++ or --, and what that counts.
+func thanks(word string) (before string, points int64, ok bool) {
+	if before, ok = strings.CutSuffix(word, "++"); ok {
+		return before, 1, true
+	}
+	before, ok = strings.CutSuffix(word, "--")
+	return before, -1, ok
+}
+
+// The person by whose nickname or address a text ends, as it is or in quotes: the longest one, and of two that differ in capitals alone
+// the one that is written so.
+func ending(text string, there []person) *person {
+	var found *person
+	best := 0
+	for _, text := range []string{text, strings.TrimRight(text, around)} {
+		low := strings.ToLower(text)
+		for at := range there {
+			for _, name := range []string{there[at].Nick, there[at].Address} {
+				name = strings.Join(strings.Fields(name), " ")
+				rest, ok := strings.CutSuffix(low, strings.ToLower(name))
+				if name == "" || !ok || !isEdge(rest) {
+					continue
+				}
+				size := 2 * len(name)
+				if strings.HasSuffix(text, name) {
+					size++
+				}
+				if size > best {
+					found, best = &there[at], size
+				}
+			}
+		}
+	}
+	return found
+}
+
+// Whether a name may begin behind this text.
+func isEdge(text string) bool {
+	last, _ := utf8.DecodeLastRuneInString(text)
+	return text == "" || strings.ContainsRune(around+" @", last)
 }

@@ -6,8 +6,8 @@ import (
 )
 
 func TestEachNameIsVotedForOnceInAText(t *testing.T) {
-	found := votes("Thanks, (juliet++)! romeo-- juliet++ c++/go++ ++ x")
-	wanted := []standing{{Name: "juliet", Points: 1}, {Name: "romeo", Points: -1}}
+	found := votes("Thanks, (juliet++)! romeo-- juliet++ c++/go++ ++ x", nil)
+	wanted := []vote{{Name: "juliet", Points: 1}, {Name: "romeo", Points: -1}}
 	if !slices.Equal(found, wanted) {
 		t.Fatal(found)
 	}
@@ -32,8 +32,35 @@ func TestTheNamesWithTheFewestPointsMakeRoomForOneMore(t *testing.T) {
 }
 
 func TestOnlySoManyNamesOfATextCount(t *testing.T) {
-	found := votes("a++ a++ b++ c++ d-- e++ f++ g++")
+	found := votes("a++ a++ b++ c++ d-- e++ f++ g++", nil)
 	if len(found) != most || found[most-1].Name != "e" {
 		t.Fatal(found)
+	}
+}
+
+func TestThePeopleInARoomAreFoundByTheirWholeNicknames(t *testing.T) {
+	there := []person{
+		{Nick: "bob", Key: "1"}, {Nick: "bob the  builder", Key: "2"}, {Nick: "Jean-Luc", Key: "3"}, {Nick: "BOB", Key: "4"},
+		{Nick: "al!", Address: "alice@example.org", Key: "5"},
+	}
+	for text, nick := range map[string]string{
+		"thanks, bob++":             "bob",
+		"thanks, BOB++":             "BOB",
+		"Bob the Builder++":         "bob the  builder",
+		"(\"bob the\nbuilder\"--)!": "bob the  builder",
+		"the builder++":             "",
+		"jean-luc++":                "Jean-Luc",
+		"@jean-luc++":               "Jean-Luc",
+		"al!++":                     "al!",
+		"alice@example.org++":       "al!",
+		"notbob++":                  "",
+	} {
+		found := votes(text, there)
+		if len(found) != 1 || (found[0].Who != nil) != (nick != "") || nick != "" && found[0].Name != nick {
+			t.Error(text, found)
+		}
+	}
+	if found := votes("bob++ Bob++ bob++", there); len(found) != 1 {
+		t.Error(found)
 	}
 }

@@ -101,7 +101,7 @@ async fn the_weather_is_asked_for_with_a_key_that_the_plugin_never_sees() {
 async fn karma_is_counted_also_after_a_restart() {
     let folder = Folder::new().unwrap();
     let karma = built(&example("karma"), &folder).await;
-    passes_its_tests("karma", &folder, "10 passed, 0 failed\n").await;
+    passes_its_tests("karma", &folder, "14 passed, 0 failed\n").await;
     let keeps = |entry: Entry| talks(entry).grant("rooms.send", &["*"]).grant("storage", &["1 MiB"]);
     let host = Plan::new().await.bytes("karma", &karma, keeps).start().await;
     running(&host, "karma").await;
