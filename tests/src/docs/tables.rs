@@ -169,6 +169,18 @@ pub(super) fn limits() -> String {
         another 512 KiB, in Rust 1 MiB. The quota of a plugin's storage is part of its grant, such as `storage = [\"1 MiB\"]` under `[plugin.NAME.grants]`; `storage = true` is {quota}.\n\n\
         `parlor status NAME` shows how much a plugin uses of each, its storage and the stack among them. A `-` means that there is no use to \
         show: for limits of a single action, such as a start or a call, and for those that the engine counts and tells nobody.\n\n\
+        Nobody can change these limits, and a call beyond them fails with `over-limit`:\n\n\
+        - The account has at most 1,000 open rooms, 1,000 bookmarks and 50,000 contacts. 8,192 requests (IQs) wait \
+        for answers, 256 pages of archives are under way, and 64 changes of the vCard wait for one another.\n\
+        - A plugin has added at most 10,000 contacts that are still in the roster.\n\
+        - The account's vCard has at most 240 KiB after `vcard.set`. The features and identities that all plugins add \
+        by `disco` have 48 KiB together.\n\
+        - A room in which messages are encrypted has at most 500 people. 256 messages to one recipient, and 4,096 of \
+        the account, wait for keys; 64 and 1,024 wait for a chat by OTR to begin; 8,192 encrypted messages of the \
+        account wait for the disk.\n\n\
+        Other calls fail with `invalid`: a request over the web names at most 8 credentials, which add at most 64 KiB \
+        to it, and the configuration of a room has at most 100 fields with 1,000 values and 64 KiB. Without an error, \
+        a timer ends after a year at the latest, and the 256th word of a command is all that is left of it.\n\n\
         ## Many calls at once\n\n\
         The host refuses a call beyond `open_calls` with `over-limit`. Some SDKs make it again once another call has ended:\n\n\
         | language | calls that wait for their turn | other calls |\n|---|---|---|\n\
@@ -324,5 +336,37 @@ mod tests {
             assert!(row.contains(&format!("`{}`", call.replace('.', "::"))), "{call}: {row}");
         }
         assert!(row.contains("all of `storage`"), "{row}");
+    }
+
+    #[test]
+    fn the_page_has_the_limits_that_nobody_can_change_as_the_sources_have_them() {
+        let page = limits();
+        for (file, limit, says) in [
+            ("session/src/rooms.rs", "MAX_ROOMS: usize = 1_000;", "1,000 open rooms"),
+            ("stanza/src/types/rooms.rs", "MAX_BOOKMARKS: usize = 1_000;", "1,000 bookmarks"),
+            ("session/src/roster.rs", "MAX_CONTACTS: usize = 50_000;", "50,000 contacts"),
+            ("session/src/iq.rs", "MOST_IQS: usize = 1_024;", "8,192 requests (IQs)"),
+            ("session/src/iq.rs", "MAX_OUTSTANDING: usize = 8 * MOST_IQS;", "8,192 requests (IQs)"),
+            ("session/src/archive.rs", "MAX_RUNNING: usize = 256;", "256 pages of archives"),
+            ("session/src/cards.rs", "MAX_CHANGES: usize = 64;", "64 changes of the vCard"),
+            ("runtime/src/record.rs", "MOST_ADDED: usize = 10_000;", "10,000 contacts"),
+            ("session/src/cards/fetching.rs", "MAX_WHOLE: usize = 240 * 1024;", "vCard has at most 240 KiB"),
+            ("session/src/disco/own.rs", "MAX_ADDED: usize = 48 << 10;", "48 KiB together"),
+            ("session/src/encryption/members.rs", "MAX_PEOPLE: usize = 500;", "at most 500 people"),
+            ("session/src/encryption/waiting.rs", "MAX_OF_ONE: usize = 256;", "256 messages to one recipient"),
+            ("session/src/encryption/waiting.rs", "MAX_WAITING: usize = 4_096;", "4,096 of the account"),
+            ("session/src/encryption/otr.rs", "MAX_MESSAGES: (usize, usize) = (64, 1_024);", "64 and 1,024 wait"),
+            ("runtime/src/account/held_back.rs", "MOST: usize = 8_192;", "8,192 encrypted messages"),
+            ("runtime/src/api/http/credentials.rs", "MOST: usize = 8;", "at most 8 credentials"),
+            ("runtime/src/api/http/credentials.rs", "MOST_ADDED: usize = 64 << 10;", "add at most 64 KiB"),
+            ("runtime/src/api/rooms/arguments.rs", "MAX_FIELDS: usize = 100;", "at most 100 fields"),
+            ("runtime/src/api/rooms/arguments.rs", "MAX_VALUES: usize = 1_000;", "1,000 values"),
+            ("runtime/src/timers.rs", "LONGEST: Duration = Duration::from_hours(365 * 24);", "after a year"),
+            ("session/src/commands/giving.rs", "MAX_ARGS: usize = 256;", "the 256th word"),
+        ] {
+            let source = super::super::read(&format!("host/{file}")).unwrap();
+            assert!(source.contains(&format!(" {limit}")), "{file} has another limit: {limit}");
+            assert!(page.contains(says), "the page does not say: {says}");
+        }
     }
 }
