@@ -136,7 +136,7 @@ mod tests {
         let options = || NodeOptions {
             access: Some("open"),
             max_items: Some(10),
-            title: Some("Tëa\n".to_owned()),
+            title: Some("Tëa".to_owned()),
             ..NodeOptions::default()
         };
         let payload = || IqPayload::parse("<entry xmlns='urn:example:news'/>").unwrap();
@@ -169,7 +169,7 @@ mod tests {
             ),
             (
                 PubsubAsk::Configure { node: node(), options: options() },
-                "configures urn:example:news at pubsub.example.org with access = open, max-items = 10, title = Tëa\\u{a}",
+                "configures urn:example:news at pubsub.example.org with access = open, max-items = 10, title = Tëa",
             ),
             (PubsubAsk::Purge { node: node() }, "purges urn:example:news at pubsub.example.org"),
             (PubsubAsk::Delete { node: node() }, "deletes urn:example:news at pubsub.example.org"),
