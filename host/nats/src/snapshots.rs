@@ -160,9 +160,9 @@ impl Snapshots {
 
     /// Returns the names of the objects of an account of which there are parts.
     async fn begun_of(&self, account: &str) -> Result<BTreeSet<String>, SnapshotError> {
-        let begin = format!("{}.", names::hash(account));
-        let begun = self.bucket.begun(&begin, MOST_OBJECTS).await;
-        begun.map_err(|cause| SnapshotError::Server { name: begin, cause })
+        let prefix = format!("{}.", names::hash(account));
+        let begun = self.bucket.begun(&prefix, MOST_OBJECTS).await;
+        begun.map_err(|cause| SnapshotError::Server { name: prefix, cause })
     }
 
     /// Returns how many snapshots there are of an account, and the sum of their sizes.
