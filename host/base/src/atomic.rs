@@ -6,13 +6,17 @@ use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Metadata, Permissions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+/// How long a command waits for another one that changes the same file.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a wait for a lock lasts before that is reported.
+const QUIET: Duration = Duration::from_secs(1);
 /// How long a wait for a lock pauses before it tries again.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -79,19 +83,45 @@ pub fn alone_in(folder: &Path, waits: impl FnOnce()) -> Option<Locked> {
     }
 }
 
-/// Keeps others out of a folder like [`alone_in`], but waits no longer than this: a command may work there until its user has
-/// answered a question. The error then is [`WouldBlock`](io::ErrorKind::WouldBlock).
-pub fn alone_within(folder: &Path, most: Duration) -> io::Result<Option<Locked>> {
-    let Ok(place) = File::open(folder) else { return Ok(None) };
-    let began = Instant::now();
-    loop {
-        match place.try_lock() {
-            Ok(()) => return Ok(Some(Locked(place))),
-            Err(TryLockError::WouldBlock) if began.elapsed() < most => std::thread::sleep(PAUSE),
-            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
-            Err(TryLockError::Error(_)) => return Ok(None),
-        }
+/// Keeps other commands from changing a file until the returned lock is dropped, by a lock file next to it. The file itself is
+/// replaced, so a lock on it would stay with the old file. Others may open its folder, and anyone who can open a file can lock it and
+/// keep its owner waiting. Only the user can open the lock file.
+///
+/// If that takes longer than a second, `waits` is called once. After `most`, the error is
+/// [`WouldBlock`](io::ErrorKind::WouldBlock): a command may hold the lock until its user has answered a question.
+pub fn lock_beside(file: &Path, most: Duration, waits: impl FnOnce()) -> io::Result<Locked> {
+    // It is no link to another file, whose mode would change. Nobody waits at a pipe.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let mut options = File::options();
+    let options = options.create(true).truncate(false).write(true).mode(0o600).custom_flags(flags);
+    let lock = options.open(lock_file(file))?;
+    // Older versions let others read it. If it belongs to another user, it works as it is.
+    if is_open(&lock.metadata()?.permissions()) {
+        let _ = lock.set_permissions(Permissions::from_mode(0o600));
     }
+    let (began, mut waits) = (Instant::now(), Some(waits));
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(Locked(lock)),
+            Err(TryLockError::WouldBlock) if began.elapsed() < most => {}
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(cause)) => return Err(cause),
+        }
+        if began.elapsed() >= QUIET
+            && let Some(waits) = waits.take()
+        {
+            waits();
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Returns the path of the lock file of [`lock_beside`].
+pub fn lock_file(file: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(file.file_name().unwrap_or_default());
+    name.push(".lock");
+    file.with_file_name(name)
 }
 
 /// Locks out processes that want a folder for themselves, but not those that share it.
@@ -213,14 +243,36 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_for_a_folder_ends() {
+    fn a_wait_for_the_lock_of_a_file_ends() {
         let folder = tempfile::tempdir().unwrap();
-        let held = alone_in(folder.path(), || ());
-        let error = alone_within(folder.path(), Duration::ZERO).unwrap_err();
+        let file = folder.path().join("x.toml");
+        let held = lock_beside(&file, Duration::ZERO, || ()).unwrap();
+        let error = lock_beside(&file, Duration::ZERO, || ()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        lock_beside(&folder.path().join("y.toml"), Duration::ZERO, || ()).unwrap();
         drop(held);
-        let lock = alone_within(folder.path(), Duration::ZERO).unwrap();
-        assert!(lock.is_some() && try_alone_in(folder.path()).is_none());
+        lock_beside(&file, Duration::ZERO, || ()).unwrap();
+    }
+
+    #[test]
+    fn only_the_owner_can_open_the_lock_of_a_file_and_it_is_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, lock) = (folder.path().join("x.toml"), folder.path().join(".x.toml.lock"));
+        // Anybody could do that in a folder that others can read.
+        let _held = try_alone_in(folder.path());
+        lock_beside(&file, Duration::ZERO, || ()).unwrap();
+        assert_eq!(mode(&lock), 0o600);
+        // Older versions created it with this mode.
+        fs::set_permissions(&lock, Permissions::from_mode(0o644)).unwrap();
+        lock_beside(&file, Duration::ZERO, || ()).unwrap();
+        assert_eq!(mode(&lock), 0o600);
+        let other = folder.path().join("other");
+        fs::write(&other, "mine").unwrap();
+        fs::set_permissions(&other, Permissions::from_mode(0o644)).unwrap();
+        fs::remove_file(&lock).unwrap();
+        std::os::unix::fs::symlink(&other, &lock).unwrap();
+        assert!(lock_beside(&file, Duration::ZERO, || ()).is_err());
+        assert_eq!(mode(&other), 0o644);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use jid::Jid;
 use parlor::control::views::{Status, not_in_force};
 use parlor::host::record_accounts;
-use parlor_base::atomic::{self, alone_in, folder_of};
+use parlor_base::atomic::{self, PATIENCE, folder_of, lock_beside};
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountConfig, AccountName, Config, ConfigFile, Draft, GroupName, PasswordSource, Way};
@@ -330,8 +330,8 @@ fn applied(config: &Config) -> anyhow::Result<(&'static str, &'static str)> {
 
 /// Opens one of the files with accounts, and keeps other commands out.
 fn open(config: &Config, named: &Path) -> anyhow::Result<ConfigFile> {
-    let waits = || target::say("waiting for another command that works in this folder");
-    let file = ConfigFile::open(config, named, |folder| Ok(alone_in(folder, waits)))?;
+    let waits = || target::say_that_another_works_on(named);
+    let file = ConfigFile::open(config, named, |beside| lock_beside(beside, PATIENCE, waits).map(Some))?;
     if file.text().is_none() {
         bail!(
             "somebody removed {} at the same moment, so nothing was written: the next try goes without it",

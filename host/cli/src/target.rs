@@ -9,13 +9,12 @@ use clap::{Arg, Args};
 use parlor::control::client::{self, Client};
 use parlor::control::views::{Status, absolute};
 use parlor::host::LOCK;
-use parlor_base::atomic::folder_of;
+use parlor_base::atomic::{PATIENCE, folder_of};
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountName, Config, Overrides};
 use parlor_plugins::admin::{AdminError, PluginAdmin};
-use parlor_plugins::policy::file::PATIENCE;
 use parlor_runtime::audited::record;
 use parlor_store::By;
 use ratatui::crossterm::terminal::is_raw_mode_enabled;
@@ -315,6 +314,12 @@ fn say_that_it_waits(data: &Path) {
     ));
 }
 
+/// Says that a command waits for another one that changes this file.
+pub(super) fn say_that_another_works_on(file: &Path) {
+    let (file, most) = (file.escaped(), PATIENCE.as_secs());
+    say(&format!("waiting for another command that is changing {file}, for {most} s at most"));
+}
+
 /// Opens the plugin administration, for a command that changes something.
 pub(super) fn admin(config: &Config) -> PluginAdmin<'_> {
     admin_by(config, by())
@@ -322,10 +327,7 @@ pub(super) fn admin(config: &Config) -> PluginAdmin<'_> {
 
 /// Opens the plugin administration. `by` is recorded with each change.
 pub(super) fn admin_by(config: &Config, by: By) -> PluginAdmin<'_> {
-    let admin = PluginAdmin::new(config).saying(|policy| {
-        let (policy, most) = (policy.escaped(), PATIENCE.as_secs());
-        say(&format!("waiting for another command that is changing {policy}, for {most} s at most"));
-    });
+    let admin = PluginAdmin::new(config).saying(say_that_another_works_on);
     admin.recording(move |decided| record(config, decided, &by))
 }
 

@@ -1,14 +1,14 @@
 //! The configuration file or its `accounts.toml` while somebody changes it: locked against others that write it, read as a host
 //! would read it before it is written, and replaced as a whole.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use parlor_base::atomic::{self, Locked, Readers, folder_of};
 use parlor_base::escape::EscapedPath as _;
 
 use super::error::ConfigError;
-use super::{Config, Overrides, read, read_if_there};
+use super::{ACCOUNTS_FILE, Config, Overrides, read, read_if_there};
 
 /// The reason why a file was not written. It is as it was before.
 #[derive(Debug, thiserror::Error)]
@@ -16,8 +16,8 @@ pub enum ConfigFileError {
     /// A file cannot be read, or the configuration could not be used with the new text.
     #[error(transparent)]
     Config(Box<ConfigError>),
-    /// Others work in its folder.
-    #[error("another command works in the folder of {}: wait until it has ended", .0.escaped())]
+    /// Others change it, or the other file, at the moment.
+    #[error("another command is changing the accounts in {} or beside it: answer its question or end it, and try again; `lslocks` shows its process id", .0.escaped())]
     Busy(PathBuf),
     /// It was changed since it was read.
     #[error("somebody changed {} at the same moment, so nothing was written: the next try reads it anew", .0.escaped())]
@@ -68,15 +68,20 @@ pub struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Locks and reads `named`, which is the file of this configuration or its `accounts.toml`. `lock` locks its folder, and decides
-    /// how long to wait for others. The configuration file itself must exist.
+    /// Locks and reads `named`, which is the file of this configuration or its `accounts.toml`. `lock` decides how long to wait for
+    /// others, and gets the file beside which the lock is: one for both, since each is read together with the other. The
+    /// configuration file itself must exist.
     pub fn open(
         config: &Config,
         named: &Path,
         lock: impl FnOnce(&Path) -> io::Result<Option<Locked>>,
     ) -> Result<Self, ConfigFileError> {
         let path = without_links(named)?;
-        let lock = lock(folder_of(&path)).map_err(|_| ConfigFileError::Busy(named.to_owned()))?;
+        let beside = folder_of(&path).join(ACCOUNTS_FILE);
+        let lock = lock(&beside).map_err(|cause| match cause.kind() {
+            ErrorKind::WouldBlock => ConfigFileError::Busy(named.to_owned()),
+            _ => ConfigFileError::Write { path: named.to_owned(), cause },
+        })?;
         let text = if named == config.path { Some(read(named)?) } else { read_if_there(named)? };
         let (named, overrides) = (named.to_owned(), config.overrides.clone());
         Ok(Self { config: config.path.clone(), overrides, named, path, text, _lock: lock })
@@ -130,7 +135,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::time::Duration;
 
-    use parlor_base::atomic::{alone_within, try_alone_in};
+    use parlor_base::atomic::{lock_beside, try_alone_in};
 
     use super::*;
 
@@ -149,7 +154,7 @@ mod tests {
     }
 
     fn open(config: &Config, named: &Path) -> Result<ConfigFile, ConfigFileError> {
-        ConfigFile::open(config, named, |folder| alone_within(folder, Duration::ZERO))
+        ConfigFile::open(config, named, |beside| lock_beside(beside, Duration::ZERO, || ()).map(Some))
     }
 
     #[test]
@@ -197,11 +202,23 @@ mod tests {
     fn others_are_kept_out_and_waited_for_as_the_caller_says() {
         let (folder, config) = place();
         let held = open(&config, &config.path).unwrap();
-        assert!(try_alone_in(folder.path()).is_none());
-        assert!(matches!(open(&config, &config.path), Err(ConfigFileError::Busy(path)) if path == config.path));
-        ConfigFile::open(&config, &config.path, |folder| Ok(try_alone_in(folder))).unwrap();
+        // Each of the two is read together with the other one.
+        for file in [&config.path, &folder.path().join("accounts.toml")] {
+            assert!(matches!(open(&config, file), Err(ConfigFileError::Busy(path)) if path == *file));
+        }
+        ConfigFile::open(&config, &config.path, |_| Ok(None)).unwrap();
         drop(held);
         open(&config, &config.path).unwrap();
+    }
+
+    /// Others can open the folder, and lock it.
+    #[test]
+    fn nobody_who_can_open_the_folder_keeps_its_owner_waiting() {
+        let (folder, config) = place();
+        let _held = try_alone_in(folder.path());
+        open(&config, &config.path).unwrap();
+        let lock = folder.path().join(".accounts.toml.lock");
+        assert_eq!(lock.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::{BareJid, NodeRef};
-use parlor_base::atomic::alone_within;
+use parlor_base::atomic::lock_beside;
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::Digest;
 use parlor_config::{AccountName, Config, ConfigFile, NewAddresses, ReadAgain, accounts_file};
@@ -31,7 +31,7 @@ const PAUSES: u32 = 8;
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// How often messages that wait in vain are looked for, and how soon a failure is tried again.
 const LOOKED: Duration = Duration::from_secs(5);
-/// How long other commands that work in the folder are waited for.
+/// How long other commands that change the accounts are waited for.
 const LOCKED: Duration = Duration::from_secs(1);
 /// How often it is logged that addresses become no accounts.
 const TOLD: Duration = Duration::from_mins(10);
@@ -191,7 +191,7 @@ fn write(config: &Config, mut newcomers: Vec<Newcomer>) -> Result<Made, String> 
     }
     let listed = accounts_file(&config.path)
         .ok_or_else(|| format!("there is no accounts.toml beside {}, which has that name", config.path.escaped()))?;
-    let file = ConfigFile::open(config, &listed, |folder| alone_within(folder, LOCKED));
+    let file = ConfigFile::open(config, &listed, |beside| lock_beside(beside, LOCKED, || ()).map(Some));
     let file = file.map_err(|error| error.to_string())?;
     let began = Instant::now();
     // Changes that others have written count.

@@ -3,17 +3,18 @@
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use parlor::cluster::KeyRing;
-use parlor_base::atomic::{self, Readers, folder_of, open_plain};
+use parlor_base::atomic::{self, PATIENCE, Readers, folder_of, lock_beside, open_plain};
 use parlor_base::escape::{EscapedPath as _, shell_word};
 use parlor_session::Secret;
 use serde::Serialize;
 
 use crate::show::{print, print_json};
-use crate::target::Target;
+use crate::target::{self, Target};
 
 /// The name of the file unless one is named.
 const USUAL: &str = "cluster.key";
@@ -55,7 +56,7 @@ impl KeyArgs {
             Some(file) => file.clone(),
             None => self.target.config().with_file_name(USUAL),
         };
-        let written = if self.add { add(&file)? } else { make(&file)? };
+        let written = if self.add { add(&file, PATIENCE)? } else { make(&file)? };
         if self.json { print_json(&written) } else { print(&self.says(&written)) }
     }
 
@@ -96,10 +97,16 @@ fn make(file: &Path) -> anyhow::Result<Written> {
     Ok(Written { file: file.to_owned(), key: id.to_string(), keys: vec![id.to_string()] })
 }
 
-/// Adds a key behind those of a file.
-fn add(file: &Path) -> anyhow::Result<Written> {
+/// Adds a key behind those of a file. Others that do so are waited for at most this long.
+fn add(file: &Path, most: Duration) -> anyhow::Result<Written> {
     let shown = || file.escaped().to_string();
-    let _alone = atomic::alone_in(folder_of(file), || ());
+    let _alone = match lock_beside(file, most, || target::say_that_another_works_on(file)) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => bail!(
+            "another command is changing {}: wait until it has ended, or end it, and try again; `lslocks` shows its process id",
+            shown()
+        ),
+        locked => locked.with_context(shown)?,
+    };
     let opened = open_plain(file, 0).with_context(shown)?;
     if atomic::is_open_secret(&opened.metadata().with_context(shown)?) {
         bail!("others on this machine may read it: chmod 600 {}", shell_word(&file.to_string_lossy()));
@@ -152,14 +159,28 @@ mod tests {
     fn a_key_is_added_behind_the_one_that_encrypts() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("cluster.key");
-        assert!(add(&file).is_err(), "there is none");
+        let add = || add(&file, Duration::ZERO);
+        assert!(add().is_err(), "there is none");
         let first = make(&file).unwrap().key;
-        let added = add(&file).unwrap();
+        let added = add().unwrap();
         assert_eq!(added.keys, [first, added.key.clone()]);
         assert_eq!(keys(&file), added.keys);
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(add(&file).unwrap_err().to_string().contains("chmod 600"));
+        assert!(add().unwrap_err().to_string().contains("chmod 600"));
         assert_eq!(keys(&file), added.keys);
+    }
+
+    #[test]
+    fn only_another_command_is_waited_for_and_not_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cluster.key");
+        make(&file).unwrap();
+        // Others can open the folder, and lock it.
+        let _held = atomic::try_alone_in(folder.path());
+        add(&file, Duration::ZERO).unwrap();
+        let _other = lock_beside(&file, Duration::ZERO, || ()).unwrap();
+        let error = add(&file, Duration::ZERO).unwrap_err().to_string();
+        assert!(error.contains("another command is changing") && keys(&file).len() == 2, "{error}");
     }
 }

@@ -1,26 +1,17 @@
 //! `plugins.toml` while a command changes it: locked against other commands, checked for changes since it was read, and
 //! replaced as a whole.
 
-use std::fs::{self, File, Permissions, TryLockError};
-use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use parlor_base::atomic::{self, Readers};
+use parlor_base::atomic::{self, Locked, PATIENCE, Readers};
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 
 use super::edit::{Change, Unchangeable, edit, edit_order};
 use super::hooks::OrderName;
 use super::{Policy, PolicyError};
-
-/// The time to wait for another command to finish.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-/// The time to wait for it before that is reported.
-const QUIET: Duration = Duration::from_secs(1);
-/// The interval between attempts to take the lock.
-const AGAIN: Duration = Duration::from_millis(20);
 
 /// The error when the policy was not changed. It is as it was before.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +20,7 @@ pub enum EditError {
     #[error(transparent)]
     Policy(#[from] PolicyError),
     /// Another command is changing it and does not finish.
-    #[error("another command is changing {}; try again when it has ended", .0.escaped())]
+    #[error("another command is changing {}: answer its question or end it, and try again; `lslocks` shows its process id", .0.escaped())]
     Busy(PathBuf),
     /// It was changed concurrently.
     #[error("somebody changed {} at the same moment, so nothing was written; try again", .0.escaped())]
@@ -62,7 +53,7 @@ pub struct PolicyFile {
     /// The text as it was read; `None` if there is no file.
     text: Option<String>,
     policy: Policy,
-    _lock: File,
+    _lock: Locked,
 }
 
 impl PolicyFile {
@@ -161,38 +152,19 @@ pub fn replace(
     written.map_err(|cause| EditError::Write { path: real, cause })
 }
 
-/// Locks a file next to the policy. The policy itself is replaced, so a lock on it would stay with the old file.
-fn lock(policy: &Path, waits: impl FnOnce()) -> Result<File, EditError> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(policy.file_name().unwrap_or_default());
-    name.push(".lock");
-    let path = policy.with_file_name(name);
-    let failed = |cause| EditError::Write { path: path.clone(), cause };
-    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
-    // Anyone who can open the lock file can lock it and keep the owner waiting. Older versions created it readable by
-    // others, so its owner restricts it here. If it belongs to another user, it works as it is.
-    if atomic::is_open(&file.metadata().map_err(failed)?.permissions()) {
-        let _ = file.set_permissions(Permissions::from_mode(0o600));
-    }
-    let (began, mut waits) = (Instant::now(), Some(waits));
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => {}
-            Err(TryLockError::WouldBlock) => return Err(EditError::Busy(policy.to_owned())),
-            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
-        }
-        if began.elapsed() >= QUIET
-            && let Some(waits) = waits.take()
-        {
-            waits();
-        }
-        std::thread::sleep(AGAIN);
-    }
+/// Keeps other commands from changing the policy.
+fn lock(policy: &Path, waits: impl FnOnce()) -> Result<Locked, EditError> {
+    atomic::lock_beside(policy, PATIENCE, waits).map_err(|cause| match cause.kind() {
+        ErrorKind::WouldBlock => EditError::Busy(policy.to_owned()),
+        _ => EditError::Write { path: atomic::lock_file(policy), cause },
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use parlor_base::id::Digest;
 
     use super::*;
@@ -266,19 +238,6 @@ mod tests {
         fs::write(&real, "[plugin.echo\n").unwrap();
         let error = open(&link).unwrap_err().to_string();
         assert!(error.contains("plugins.toml:1:"), "{error}");
-    }
-
-    #[test]
-    fn nobody_else_can_lock_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, lock) = (folder.path().join("plugins.toml"), folder.path().join(".plugins.toml.lock"));
-        let mode = || lock.metadata().unwrap().permissions().mode() & 0o777;
-        open(&path).unwrap();
-        assert_eq!(mode(), 0o600);
-        // Older versions created it with this mode.
-        fs::set_permissions(&lock, Permissions::from_mode(0o644)).unwrap();
-        open(&path).unwrap();
-        assert_eq!(mode(), 0o600);
     }
 
     #[test]

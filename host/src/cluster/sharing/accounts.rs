@@ -1,8 +1,10 @@
 //! The part of sharing for `accounts.toml` alone: a node reads it together with its own `parlor.toml`.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use parlor_base::atomic::try_alone_in;
+use parlor_base::atomic::lock_beside;
 use parlor_config::{Config, ConfigError, ConfigFile, ConfigFileError, accounts_file, accounts_text, runs_no_program};
 
 use super::{SharingError, files};
@@ -39,7 +41,10 @@ pub(super) fn take(
     is_changed: bool,
 ) -> Result<Option<PathBuf>, ConfigFileError> {
     // A command that has the lock compares the file before it writes, too. It may be waiting for this host.
-    let file = ConfigFile::open(config, &file_of(config), |folder| Ok(try_alone_in(folder)))?;
+    let file = ConfigFile::open(config, &file_of(config), |beside| match lock_beside(beside, Duration::ZERO, || ()) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        locked => locked.map(Some),
+    })?;
     if file.text() != present {
         return Err(ConfigFileError::Changed(file.named().to_owned()));
     }
@@ -99,7 +104,7 @@ mod tests {
         assert_eq!(aside.file_name().unwrap(), "accounts.toml.mine");
         assert_eq!((now().as_str(), fs::read_to_string(&aside).unwrap().as_str()), ("# two\n", "# one\n"));
         // A command that holds the lock waits for nobody, and nobody for it.
-        let _held = try_alone_in(folder.path());
+        let _held = lock_beside(&file, Duration::ZERO, || ()).unwrap();
         take(&config, Some("# two\n"), "# three\n", false).unwrap();
         assert_eq!(now(), "# three\n");
     }

@@ -1,7 +1,7 @@
 //! Tests of addresses that become accounts.
 
 use futures_util::FutureExt as _;
-use parlor_base::atomic::try_alone_in;
+use parlor_base::atomic::{lock_beside, try_alone_in};
 use parlor_config::{Overrides, Selector};
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::threads::Threads;
@@ -102,11 +102,20 @@ fn what_others_wrote_stays_and_a_file_with_a_mistake_is_not_written() {
 }
 
 #[test]
-fn a_command_that_works_in_the_folder_holds_nothing_up() {
+fn a_command_that_changes_the_accounts_holds_nothing_up() {
+    let (folder, config) = place("");
+    let _held = lock_beside(&folder.path().join("accounts.toml"), LOCKED, || ()).unwrap();
+    let why = write(&config, vec![newcomer("new@bots.example.org")]).unwrap_err();
+    assert!(why.contains("another command is changing the accounts"), "{why}");
+}
+
+/// Other users of the machine can open the folder, and lock it.
+#[test]
+fn nobody_who_can_open_the_folder_keeps_addresses_from_becoming_accounts() {
     let (folder, config) = place("");
     let _held = try_alone_in(folder.path());
-    let why = write(&config, vec![newcomer("new@bots.example.org")]).unwrap_err();
-    assert!(why.contains("another command works"), "{why}");
+    let made = write(&config, vec![newcomer("new@bots.example.org")]).unwrap();
+    assert_eq!(made.accounts.len(), 1);
 }
 
 #[test]
