@@ -13,6 +13,7 @@ mod places;
 mod restore;
 mod sealed;
 mod secrets;
+mod stage;
 mod write;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use error::BackupError;
 pub use restore::{Backup, Destination, Restored};
 pub use sealed::SHORTEST_PASSPHRASE;
+pub(crate) use stage::tidy;
 pub use write::write;
 
 /// The format of backups that this parlor writes. It reads no later one.

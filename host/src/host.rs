@@ -208,6 +208,7 @@ impl Host {
             return Err(StartError::NoCluster(config.path));
         }
         let lock = lock(&config.data)?;
+        crate::backup::tidy(&config.data);
         let engine = Arc::new(Engine::start(compiler, Some(&config.data))?);
         let store = Store::open(&config.data)?;
         moved::check(&config)?;

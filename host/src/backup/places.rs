@@ -19,7 +19,6 @@ const BEFORE: &str = "before-restore";
 const MOST: u32 = 1_000;
 /// The files and folders that a backup brings into a data folder. The log next to the store belongs to the store.
 const OF_DATA: [&str; 7] = [STORE, "parlor.db-wal", "parlor.db-shm", COMPONENTS, VERSIONS, INDEXES, FOLDER];
-
 /// Returns what is at these places already.
 pub(super) fn taken(places: &Config) -> Vec<PathBuf> {
     let files = [places.path.clone(), places.plugins.clone()].into_iter().chain(accounts_file(&places.path));
@@ -86,10 +85,7 @@ impl Moves {
     pub(super) fn put_files(&mut self, files: &[(PathBuf, Vec<u8>)]) -> Result<Vec<PathBuf>, BackupError> {
         let mut drafts = Vec::new();
         for (path, bytes) in files {
-            let mut name = OsString::from(".");
-            name.push(path.file_name().unwrap_or_default());
-            name.push(".restore");
-            let draft = path.with_file_name(name);
+            let draft = draft_of(path);
             // A killed restore may have left it.
             let _ = fs::remove_file(&draft);
             self.drafts.push(draft.clone());
@@ -127,6 +123,14 @@ impl Drop for Moves {
             let _ = fs::remove_file(draft);
         }
     }
+}
+
+/// Returns the path of a file on the way to this place.
+pub(super) fn draft_of(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".restore");
+    path.with_file_name(name)
 }
 
 /// Makes a new file that only this user can read.

@@ -19,17 +19,16 @@ use serde::Deserialize;
 
 use super::archive::{self, Member};
 use super::error::BackupError;
-use super::places::{Moves, new_file, taken, write_new};
+use super::places::{Moves, draft_of, new_file, taken, write_new};
 use super::secrets::{Base, FOLDER, Sealed, SecretFile, is_below, real};
-use super::write::{Stage, index_of, is_component, is_versions, summed};
+use super::stage::{RESTORE, Stage};
+use super::write::{index_of, is_component, is_versions, summed};
 use super::{
     ACCOUNTS, COMPONENTS, CONFIG, FORMAT, INDEXES, MANIFEST, Manifest, POLICY, SEALED, STORE, VERSIONS, sealed,
 };
 use crate::host::StartError;
 use crate::host::lock::lock;
 
-/// The folder in the data folder in which a restore puts its files together.
-const STAGE: &str = ".restore";
 /// The largest manifest, configuration and policy, in bytes.
 const LARGEST_TEXT: u64 = 64 << 20;
 /// The largest encrypted part, in bytes.
@@ -162,7 +161,7 @@ impl Backup {
             StartError::Busy(data) => BackupError::Running(data),
             other => BackupError::File { path: places.data.clone(), cause: io::Error::other(other.to_string()) },
         })?;
-        let stage = Stage::begin(places.data.join(STAGE))?;
+        let stage = Stage::begin(&places.data, RESTORE)?;
         let moved = self.moved(&opened.files, &places);
         let (config, policy) = (renamed(config, &moved), self.text(POLICY)?.map(|text| renamed(text, &moved)));
         if let Some(text) = &policy {
@@ -191,6 +190,7 @@ impl Backup {
         files.extend(accounts);
         // Without it no host starts, so it is the last.
         files.push((places.path.clone(), config));
+        stage.note_drafts(&files.iter().map(|(path, _)| draft_of(path)).collect::<Vec<_>>())?;
         let also_aside = placing.put_files(&files)?;
         placing.keep();
         let aside = aside.into_iter().chain(also_aside).collect();

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use parlor_base::atomic::{Locked, folder_of, make_private_folder, put_in_place, try_alone_in};
+use parlor_base::atomic::{folder_of, make_private_folder, put_in_place};
 use parlor_base::escape::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_config::{Config, accounts_text};
@@ -23,53 +23,16 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::BackupError;
 use super::secrets::{self, Sealed, SecretFile};
+use super::stage::{BACKUP, Stage};
 use super::{
     ACCOUNTS, COMPONENTS, CONFIG, FORMAT, INDEXES, MANIFEST, Manifest, POLICY, Parts, Piece, SEALED,
     SHORTEST_PASSPHRASE, STORE, VERSIONS, archive, clustered, sealed,
 };
 
-/// The folder in the data folder in which a backup is put together.
-const STAGE: &str = ".backup";
-
 /// The source of the bytes of a member.
 enum Bytes {
     Text(Vec<u8>),
     File(PathBuf),
-}
-
-/// A folder for files on the way, for one command at a time. It is removed with its contents.
-pub(super) struct Stage {
-    pub(super) folder: PathBuf,
-    _lock: Locked,
-}
-
-impl Stage {
-    /// Makes the folder, without what a killed process left in it.
-    pub(super) fn begin(folder: PathBuf) -> Result<Self, BackupError> {
-        make_private_folder(&folder).map_err(BackupError::file(&folder))?;
-        if folder.is_symlink() {
-            let cause =
-                io::Error::other("it is a link, and the folder that it names would be emptied: remove the link");
-            return Err(BackupError::File { path: folder, cause });
-        }
-        let lock = try_alone_in(&folder).ok_or_else(|| BackupError::Busy(folder.clone()))?;
-        let entries = fs::read_dir(&folder).map_err(BackupError::file(&folder))?;
-        for entry in entries {
-            let entry = entry.map_err(BackupError::file(&folder))?;
-            let path = entry.path();
-            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let gone = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            gone.map_err(BackupError::file(&path))?;
-        }
-        Ok(Self { folder, _lock: lock })
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        // If it stays, the next command empties it.
-        let _ = fs::remove_dir_all(&self.folder);
-    }
 }
 
 /// Writes a backup of the host with this configuration into a new file, which only this user can read. `waits` is called if another
@@ -94,7 +57,7 @@ pub fn write(
     make_private_folder(&config.data).map_err(BackupError::file(&config.data))?;
     // Commands that install and remove plugins wait for it.
     let _policy = PolicyFile::open(&config.plugins, waits)?;
-    let stage = Stage::begin(config.data.join(STAGE))?;
+    let stage = Stage::begin(&config.data, BACKUP)?;
     record(config, parts, by)?;
     let store = stage.folder.join(STORE);
     let keys = clustered::add(config, &store, backup::copy(&config.data, &store)?)?;
@@ -144,7 +107,7 @@ pub fn write(
         }
         None => None,
     };
-    put(to, &head, &members, &manifest, sealed.as_deref())?;
+    put(&stage, to, &head, &members, &manifest, sealed.as_deref())?;
     Ok(manifest)
 }
 
@@ -308,6 +271,7 @@ pub(super) fn summed(mut from: impl Read) -> io::Result<Piece> {
 
 /// Writes the archive next to its place, and moves it there when it is complete.
 fn put(
+    stage: &Stage,
     to: &Path,
     head: &[u8],
     members: &BTreeMap<String, Bytes>,
@@ -316,6 +280,7 @@ fn put(
 ) -> Result<(), BackupError> {
     let name = to.file_name().ok_or_else(|| failed(to, io::ErrorKind::InvalidInput.into()))?;
     let draft = to.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    stage.note_drafts(std::slice::from_ref(&draft))?;
     let written = (|| {
         let file = File::options().write(true).create_new(true).mode(0o600).open(&draft)?;
         let mut archive = BufWriter::new(file);
@@ -340,18 +305,4 @@ fn put(
     // If the folder cannot be synced, a power failure may lose the file, but not half of it.
     let _ = File::open(folder_of(to)).and_then(|folder| folder.sync_all());
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_in_the_place_of_the_stage_empties_no_other_folder() {
-        let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        fs::write(other.path().join("mine"), "").unwrap();
-        std::os::unix::fs::symlink(other.path(), data.path().join(STAGE)).unwrap();
-        assert!(Stage::begin(data.path().join(STAGE)).is_err());
-        assert!(other.path().join("mine").exists());
-    }
 }

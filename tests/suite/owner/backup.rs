@@ -266,6 +266,21 @@ async fn nothing_is_overwritten_and_no_host_that_runs_is_restored_over() {
     assert!(!published(&other).await.to_string().contains(&fingerprint()));
 }
 
+/// They would stay there in plain form.
+#[tokio::test]
+async fn keys_that_a_killed_restore_left_are_removed_when_the_host_starts() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let (draft, other) = (path(&home, ".main.password.restore"), path(&home, ".mine.restore"));
+    for file in [".main.password.restore", ".mine.restore", "data/.restore/parlor.db"] {
+        home.write(file, "secret").unwrap();
+    }
+    home.write("data/.restore/drafts", &format!("{draft}\0")).unwrap();
+    let _host = start_as_it_is(&home).await;
+    let is_there = |file: &str| home.path().join(file).exists();
+    assert!(!is_there("data/.restore") && !is_there(&draft) && is_there(&other));
+}
+
 #[tokio::test]
 async fn accounts_in_a_file_of_their_own_are_restored() {
     let (home, _) = home().await;
