@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use parlor_base::atomic::{folder_of, make_private_folder, put_in_place};
+use parlor_base::atomic::{alone_in, folder_of, make_private_folder, put_in_place};
 use parlor_config::{Config, accounts_file};
 
 use super::error::BackupError;
@@ -19,6 +19,10 @@ const BEFORE: &str = "before-restore";
 const MOST: u32 = 1_000;
 /// The files and folders that a backup brings into a data folder. The log next to the store belongs to the store.
 const OF_DATA: [&str; 7] = [STORE, "parlor.db-wal", "parlor.db-shm", COMPONENTS, VERSIONS, INDEXES, FOLDER];
+/// What the host before leaves that no backup has, and that is not for the restored one: the sessions and links of `parlor web`, and
+/// the list of policies that the data folder was used with. None of these keeps a restore from its place.
+const OF_HOST_BEFORE: [&str; 2] = ["window/sessions.json", "policies"];
+
 /// Returns what is at these places already.
 pub(super) fn taken(places: &Config) -> Vec<PathBuf> {
     let files = [places.path.clone(), places.plugins.clone()].into_iter().chain(accounts_file(&places.path));
@@ -52,12 +56,16 @@ impl Moves {
     pub(super) fn clear(&mut self, places: &Config) -> io::Result<Vec<PathBuf>> {
         let mut aside = Vec::new();
         let of_data = |name: &&str| places.data.join(name).symlink_metadata().is_ok();
-        let names: Vec<_> = OF_DATA.into_iter().filter(of_data).collect();
+        let names: Vec<_> = OF_DATA.into_iter().chain(OF_HOST_BEFORE).filter(of_data).collect();
+        // A `parlor web` that runs would write its sessions once more.
+        let _window = alone_in(&places.data.join("window"), || ());
         if !names.is_empty() {
             let folder = free(&places.data.join(BEFORE))?;
             make_private_folder(&folder)?;
             for name in names {
-                self.put(&places.data.join(name), &folder.join(name))?;
+                let to = folder.join(name);
+                make_private_folder(folder_of(&to))?;
+                self.put(&places.data.join(name), &to)?;
             }
             aside.push(folder);
         }
@@ -212,6 +220,27 @@ mod tests {
         moves.put_files(&files[..1]).unwrap();
         moves.keep();
         assert_eq!(fs::read_to_string(&secret).unwrap(), "new");
+    }
+
+    #[test]
+    fn sessions_and_policies_of_the_host_before_do_not_count_for_the_restored_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = places(folder.path());
+        fs::create_dir_all(places.data.join("window")).unwrap();
+        // Of a `parlor web` that runs, and goes on.
+        fs::write(places.data.join("window/address"), "").unwrap();
+        for name in OF_HOST_BEFORE {
+            fs::write(places.data.join(name), "old").unwrap();
+        }
+        assert!(taken(&places).is_empty(), "they keep nothing from its place");
+        let mut moves = Moves::default();
+        let aside = moves.clear(&places).unwrap();
+        moves.keep();
+        assert_eq!(aside, [places.data.join("before-restore-1")]);
+        for name in OF_HOST_BEFORE {
+            assert!(!places.data.join(name).exists() && aside[0].join(name).exists(), "{name}");
+        }
+        assert!(places.data.join("window/address").exists());
     }
 
     /// They would count for the host that is restored.
