@@ -15,6 +15,11 @@
     return part.contains(document.activeElement) && document.activeElement !== document.body;
   }
 
+  // Asks for this page anew. A reload would send the form again of which the page is the answer, or ask whether to.
+  function renew() {
+    location.replace(location.pathname + location.search);
+  }
+
   // Loads this page again, and takes its live parts. A part in which a person works is left alone. The header says that nobody
   // asked for it: a page that is only open keeps no session alive.
   async function refresh() {
@@ -27,7 +32,7 @@
     try {
       const answer = await fetch(location.href, { credentials: "same-origin", headers: { accept: "text/html", "parlor-by-itself": "1" } });
       if (answer.redirected) {
-        location.reload();
+        renew();
         return;
       }
       if (!answer.ok) return;
@@ -57,7 +62,7 @@
     if (source || document.hidden || !document.querySelector("[data-live]")) return;
     source = new EventSource(base + "/live");
     source.addEventListener("changed", refresh);
-    source.addEventListener("ended", () => location.reload());
+    source.addEventListener("ended", renew);
   }
 
   // Browsers open few connections to one server: a page that nobody looks at holds none.
@@ -83,9 +88,8 @@
 
   addEventListener("pageshow", (event) => {
     for (const form of document.forms) delete form.dataset.sent;
-    // A browser may keep a page for its button "Back" although it is not to store it. The session may have ended since. A reload would
-    // send the form again of which the page is the answer.
-    if (event.persisted) location.replace(location.pathname + location.search);
+    // A browser may keep a page for its button "Back" although it is not to store it. The session may have ended since.
+    if (event.persisted) renew();
   });
 
   // People who read slowly, or with a screen reader, can pause updates. The tab remembers that. The page still learns that its session

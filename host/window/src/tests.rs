@@ -708,5 +708,16 @@ async fn a_page_that_a_browser_kept_is_asked_for_again() {
     let (_, _, script) = start().get(assets::SCRIPT.path(), "").await;
     let (_, shown) = script.split_once("addEventListener(\"pageshow\", (event) => {").unwrap();
     let (shown, _) = shown.split_once("});").unwrap();
-    assert!(shown.contains("if (event.persisted) location.replace(location.pathname + location.search);"), "{shown}");
+    assert!(shown.contains("if (event.persisted) renew();"), "{shown}");
+}
+
+/// A page may be the answer to a form, which a reload would send again.
+#[tokio::test]
+async fn no_page_sends_its_form_again_by_itself() {
+    let (_, _, script) = start().get(assets::SCRIPT.path(), "").await;
+    let (_, renew) = script.split_once("function renew() {\n").unwrap();
+    assert!(renew.trim_start().starts_with("location.replace(location.pathname + location.search);\n  }"), "{renew}");
+    // Once the session has ended, and where another page came in place of this one.
+    assert!(script.contains("(\"ended\", renew)") && script.contains("if (answer.redirected) {\n        renew();"));
+    assert!(!script.contains("reload("), "{script}");
 }
