@@ -24,7 +24,6 @@ use crate::sessions::Sessions;
 use crate::shares::Shares;
 use crate::site::Site;
 use crate::store::{Session, Store, StoreError};
-use crate::text::stranger;
 use crate::visit::{Notices, Seen, Visit};
 
 /// The longest page, in bytes.
@@ -150,10 +149,7 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
             Ok(Reply(Kind::Page(page))) => self.page(seen, &page),
             Ok(Reply(Kind::To(path))) => self.go_to(&path),
             Ok(Reply(Kind::Download { name, media, bytes })) => download(&name, media, bytes),
-            Err(problem) => {
-                let page = Page::new(problem.title(), told(&problem)).status(problem.status);
-                self.page(seen, &Page { refresh: problem.refresh, ..page })
-            }
+            Err(problem) => self.page(seen, &Page::of(&problem, &html! {})),
         }
     }
 
@@ -169,7 +165,7 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
             return sent(page, text);
         }
         let problem = Problem::failed("this page would be too long: ask for less of it");
-        let page = Page::new(problem.title(), told(&problem)).status(problem.status);
+        let page = Page::of(&problem, &html! {});
         sent(&page, whole(&page))
     }
 
@@ -187,7 +183,7 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
     /// Answers somebody who is not logged in.
     pub(crate) fn refuse(&self, problem: &Problem) -> Response {
         let content = html! {
-            (told(problem))
+            (problem.told())
             p { a href={ (self.site.base()) "/" } { "Go to the first page" } }
         };
         let mut response = self.outside(problem.status(), problem.title(), &content);
@@ -221,10 +217,6 @@ pub(crate) async fn stored<T: Send + 'static>(
         tracing::error!(%error, "sessions of the window cannot be used");
         unusable()
     })
-}
-
-fn told(problem: &Problem) -> Markup {
-    html! { p #problem { (stranger(&problem.sentence)) } }
 }
 
 fn sent(page: &Page, text: String) -> Response {

@@ -1,6 +1,8 @@
 //! Pages and other answers, as handlers return them.
 
-use maud::Markup;
+use maud::{Markup, html};
+
+use crate::problem::Problem;
 
 /// A page: a title, and the content below it.
 #[derive(Debug, Clone)]
@@ -15,6 +17,12 @@ impl Page {
     /// Returns a page. The title is shown as its heading, and escaped.
     pub fn new(title: impl Into<String>, content: Markup) -> Self {
         Self { title: title.into(), content, status: 200, refresh: None }
+    }
+
+    /// Returns the page that reports a problem, with more below it, such as a form that was refused.
+    pub fn of(problem: &Problem, below: &Markup) -> Self {
+        let page = Self::new(problem.title(), html! { (problem.told()) (below) });
+        Self { status: problem.status, refresh: problem.refresh, ..page }
     }
 
     /// Has the browser load the page again after this many seconds, without any script.

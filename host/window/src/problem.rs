@@ -1,6 +1,9 @@
 //! Why a page is not shown, or a change not made.
 
 use axum::http::StatusCode;
+use maud::{Markup, html};
+
+use crate::text::stranger;
 
 /// The reason why a request is not fulfilled, for the person who made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +52,11 @@ impl Problem {
     #[cfg(any(test, feature = "test-support"))]
     pub fn is_refreshing(&self) -> bool {
         self.refresh.is_some()
+    }
+
+    /// Returns the paragraph that reports it.
+    pub(crate) fn told(&self) -> Markup {
+        html! { p #problem { (stranger(&self.sentence)) } }
     }
 
     /// Returns the title of the page that reports it.

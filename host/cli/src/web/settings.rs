@@ -8,9 +8,10 @@ use maud::{Markup, html};
 use parlor_base::escape::escape_untrusted;
 use parlor_base::id::{Digest, PluginId};
 use parlor_plugins::admin::{AdminError, SettingChange, change_settings};
+use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::{RoomSettings, SettingValues};
 use parlor_plugins::setting::{Setting, SettingKind};
-use parlor_window::{Form, Problem, Question, Reply, Role, Routes, stranger};
+use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, stranger};
 use serde_json::Value;
 
 use super::host::{self, Host, Visit, apply, change, look};
@@ -38,17 +39,11 @@ pub(super) fn shown(
     values: &SettingValues,
     in_rooms: &RoomSettings,
 ) -> Markup {
-    let open: Vec<_> = schema.iter().filter(|(_, setting)| !setting.kind.is_secret()).collect();
-    let secrets: Vec<_> = schema.iter().filter(|(_, setting)| setting.kind.is_secret()).collect();
-    let fields = html! {
-        input type="hidden" name=(SHOWN) value=(marks(schema, values));
-        @for (name, setting) in &open { (field(name, setting, values.0.get(*name))) }
-        div.actions { button type="submit" { "Change the settings" } }
-    };
+    let (secrets, open): (Vec<_>, Vec<_>) = schema.iter().partition(|(_, setting)| setting.kind.is_secret());
     html! {
         @if schema.is_empty() { p { "It has none." } }
         @if visit.may(Role::Owner) {
-            @if !open.is_empty() { (visit.form(&format!("/plugins/{id}/settings"), &fields)) }
+            @if !open.is_empty() { (visit.form(&format!("/plugins/{id}/settings"), &fields(schema, values, None))) }
             @for (name, setting) in &secrets {
                 (visit.form(&format!("/plugins/{id}/secret"), &secret_fields(name, setting, values.0.contains_key(*name))))
             }
@@ -92,8 +87,23 @@ fn values_in_rooms(id: &PluginId, schema: &Schema, all: &RoomSettings) -> Markup
     }
 }
 
-fn field(name: &str, setting: &Setting, value: Option<&Value>) -> Markup {
-    let (key, now) = (format!("{FIELD}{name}"), value.map(as_text).unwrap_or_default());
+/// Shows the fields of the settings that are no secrets. `refused`: a form whose changes stay in their fields.
+fn fields(schema: &Schema, values: &SettingValues, refused: Option<&Form>) -> Markup {
+    let open = schema.iter().filter(|(_, setting)| !setting.kind.is_secret());
+    html! {
+        input type="hidden" name=(SHOWN) value=(marks(schema, values));
+        @for (name, setting) in open {
+            @let typed = refused.and_then(|form| typed(form, name));
+            @let now = typed.map_or_else(|| values.0.get(name).map(as_text).unwrap_or_default(), str::to_owned);
+            (field(name, setting, &now))
+        }
+        div.actions { button type="submit" { "Change the settings" } }
+    }
+}
+
+/// Shows a field with this text in it.
+fn field(name: &str, setting: &Setting, now: &str) -> Markup {
+    let key = format!("{FIELD}{name}");
     let hint = format!("{key}-hint");
     let default = setting.default.as_ref().map(as_text);
     let options: Vec<&str> = match &setting.kind {
@@ -168,6 +178,24 @@ fn mark_of(text: &str) -> String {
     Digest::of(text.replace("\r\n", "\n").as_bytes()).short()
 }
 
+/// Returns the marks of the values that a form showed, by the names of the settings.
+fn shown_by(form: &Form) -> BTreeMap<&str, &str> {
+    form.sent(SHOWN).unwrap_or_default().split(' ').filter_map(|one| one.split_once('=')).collect()
+}
+
+/// Returns whether a field has the text that it showed. It may show a value in another form than it was written in.
+fn is_as_shown(text: &str, shown: &str) -> bool {
+    mark_of(text) == shown || (text.is_empty() && shown.is_empty())
+}
+
+/// Returns the text that somebody put into the field of a setting; none if it is as it was shown. It then gets the present value, which
+/// somebody else may have set meanwhile.
+fn typed<'f>(form: &'f Form, name: &str) -> Option<&'f str> {
+    let text = form.sent(&format!("{FIELD}{name}"))?;
+    let is_changed = shown_by(form).get(name).is_none_or(|shown| !is_as_shown(text, shown));
+    is_changed.then_some(text)
+}
+
 /// Reads the value in a field. None: the field is empty, so the default counts.
 fn value(setting: &Setting, text: &str) -> Option<Value> {
     // Browsers send line ends as two characters.
@@ -193,8 +221,7 @@ fn value(setting: &Setting, text: &str) -> Option<Value> {
 /// Returns the settings that a form changes: those whose fields do not have the value any more that they showed. Invalid values
 /// are reported before the question, and so is a setting that somebody changed since the form was shown.
 fn changed(id: &PluginId, schema: &Schema, values: &SettingValues, form: &Form) -> Result<Vec<SettingChange>, Problem> {
-    let marks = form.sent(SHOWN).unwrap_or_default().split(' ').filter_map(|one| one.split_once('='));
-    let marks: BTreeMap<&str, &str> = marks.collect();
+    let marks = shown_by(form);
     let mut all = Vec::new();
     for (name, setting) in schema.iter().filter(|(_, setting)| !setting.kind.is_secret()) {
         let Some(text) = form.sent(&format!("{FIELD}{name}")) else { continue };
@@ -204,9 +231,7 @@ fn changed(id: &PluginId, schema: &Schema, values: &SettingValues, form: &Form) 
             return Err(Problem::wrong(sentence));
         };
         let (old, new) = (values.0.get(name).cloned(), value(setting, text));
-        // A field may show a value in another form. If it is submitted in that form, it was not changed.
-        let is_as_shown = mark_of(text) == shown || (text.is_empty() && shown.is_empty());
-        if is_as_shown || old == new {
+        if is_as_shown(text, shown) || old == new {
             continue;
         }
         if mark(old.as_ref()) != shown {
@@ -221,16 +246,39 @@ fn changed(id: &PluginId, schema: &Schema, values: &SettingValues, form: &Form) 
     Ok(all)
 }
 
+/// Returns the manifest of a plugin, and the values of its settings.
+async fn known(visit: &Visit, id: &PluginId) -> Result<(Arc<Manifest>, SettingValues), Problem> {
+    let own = id.clone();
+    let known = look(visit, move |_, admin| {
+        let entry = admin.entry(&own)?;
+        Ok((admin.look(&own, &entry)?.manifest, entry.settings))
+    });
+    known.await
+}
+
+/// Says why a form was refused, with the form as it was sent: nobody types everything once more because of one field.
+fn refused(
+    visit: &Visit,
+    id: &PluginId,
+    (manifest, values): &(Arc<Manifest>, SettingValues),
+    form: &Form,
+    problem: &Problem,
+) -> Reply {
+    let below = html! {
+        (visit.form(&format!("/plugins/{id}/settings"), &fields(&manifest.settings, values, Some(form))))
+        p { a href=(visit.link(&format!("/plugins/{id}"))) { "Change nothing, and go back to the plugin" } }
+    };
+    Page::of(problem, &below).into()
+}
+
 async fn set(visit: Visit, form: Form) -> Result<Reply, Problem> {
     let id = host::plugin(&visit)?;
     let back = format!("/plugins/{id}");
-    let (own, sent) = (id.clone(), form.clone());
-    let changes = look(&visit, move |_, admin| {
-        let entry = admin.entry(&own)?;
-        let manifest = admin.look(&own, &entry)?.manifest;
-        Ok(changed(&own, &manifest.settings, &entry.settings, &sent))
-    });
-    let changes = changes.await??;
+    let known = known(&visit, &id).await?;
+    let changes = match changed(&id, &known.0.settings, &known.1, &form) {
+        Ok(changes) => changes,
+        Err(problem) => return Ok(refused(&visit, &id, &known, &form, &problem)),
+    };
     if changes.is_empty() {
         return Ok(visit.done(&back, "nothing was changed: all settings have these values already"));
     }
@@ -252,7 +300,11 @@ async fn set(visit: Visit, form: Form) -> Result<Reply, Problem> {
     }
     let names = changes.iter().map(|change| change.name.as_str()).collect::<Vec<_>>().join(", ");
     let own = id.clone();
-    change(&visit, move |_, admin| Ok(change_settings(admin, &own, &changes)?)).await?;
+    if let Err(problem) = change(&visit, move |_, admin| Ok(change_settings(admin, &own, &changes)?)).await {
+        // Somebody else may have changed one of them at the same moment.
+        let Ok(known) = self::known(&visit, &id).await else { return Err(problem) };
+        return Ok(refused(&visit, &id, &known, &form, &problem));
+    }
     apply(&visit, &id, &back, format!("{names} of {id} counts")).await
 }
 
@@ -375,6 +427,46 @@ mod tests {
         for wrong in [("set.number", "many"), ("set.on", "maybe"), ("set.colour", "green")] {
             assert_eq!(changes(&values, &sent(&values, &[wrong])).unwrap_err().status, 400, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_form_that_was_refused_keeps_what_was_typed_and_no_secret() {
+        let before = SettingValues([("number".to_owned(), json!(5)), ("on".to_owned(), json!(false))].into());
+        let typed = [
+            ("set.text", "<b>mine\""),
+            ("set.number", "many"),
+            ("set.on", "false"),
+            ("set.list", "a\r\nb"),
+            ("set.key", "hunter2"),
+        ];
+        let form = sent(&before, &typed);
+        // Meanwhile another owner has changed a setting that this form leaves as it was.
+        let mut now = before;
+        now.0.insert("on".to_owned(), json!(true));
+        let problem = changes(&now, &form).unwrap_err();
+        let text = "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n";
+        let manifest = Manifest { settings: schema(), ..Manifest::parse(text).unwrap() };
+        let visit = Visit::for_test(Role::Owner, "/", Arc::new(Host::new(super::super::tests::target())));
+        let known = (Arc::new(manifest), now.clone());
+        let reply = refused(&visit, &"echo".parse().unwrap(), &known, &form, &problem);
+        assert_eq!(reply.page_status(), Some(400));
+        let page = reply.into_text();
+        for words in [
+            "id=\"problem\"",
+            "the setting number does not fit",
+            "action=\"/plugins/echo/settings\"",
+            "value=\"&lt;b&gt;mine&quot;\"",
+            "value=\"many\"",
+            "a\r\nb</textarea>",
+            "<option value=\"true\" selected>",
+        ] {
+            assert!(page.contains(words), "no {words} in {page}");
+        }
+        assert!(!page.contains("hunter2") && !page.contains("<b>"), "{page}");
+        // Sent once more with a number, it changes what was typed, and undoes nothing.
+        let again = sent(&now, &[typed[0], ("set.number", "7"), ("set.on", "true"), typed[3]]);
+        let names: Vec<_> = changes(&now, &again).unwrap().into_iter().map(|change| change.name).collect();
+        assert_eq!(names, ["list", "number", "text"]);
     }
 
     #[test]

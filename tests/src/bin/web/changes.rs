@@ -114,6 +114,9 @@ async fn setting(stage: &mut Stage) -> Result<String> {
     stage.browser.has("#problem").await.context("a number is a word")?;
     // The status of that page is an error of the network, for Chromium.
     stage.browser.forget_console().await?;
+    let is_kept = stage.browser.has(&format!("{}[value='many']", field("fraction"))).await;
+    is_kept.context("what was typed is gone")?;
+    stage.browser.is_well_made().await?;
     let greeting = format!("good day {:04x}", rand::random::<u16>());
     the_plugin(stage).await?;
     stage.browser.fill(&field("greeting"), &greeting).await?;

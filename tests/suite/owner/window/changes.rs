@@ -1,5 +1,6 @@
 //! Changes from the pages count at once, and are in the audit with the session that made them.
 
+use parlor_tests::window::Form;
 use serde_json::Value;
 
 use super::super::ended;
@@ -61,4 +62,20 @@ async fn a_change_that_nobody_agreed_to_is_none() {
     assert_eq!(std::fs::read_to_string(house.home.path().join("plugins.toml")).unwrap(), before);
     let by_web = house.audit().await.into_iter().filter(|entry| entry["way"] == "parlor web").count();
     assert_eq!(by_web, 0);
+}
+
+#[tokio::test]
+async fn settings_that_are_refused_stay_in_their_form() {
+    let house = House::open().await;
+    let owner = house.log_in("owner").await;
+    let action = "/plugins/echo/settings";
+    let token = owner.csrf("/plugins/echo", action).await.unwrap();
+    // It does not say what its page showed.
+    let fields = [("csrf", token.as_str()), ("set.room_prefix", "say <b>")];
+    let refused = owner.post(action, &fields).await.unwrap();
+    assert!(refused.status == 400 && refused.body.contains("id=\"problem\""), "{refused:?}");
+    assert!(refused.body.contains("value=\"say &lt;b&gt;\""), "{refused:?}");
+    let form = Form::all(&refused.body).into_iter().find(|form| form.action == action).unwrap();
+    let asks = owner.send_form(&form, action).await.unwrap();
+    assert!(asks.status == 200 && asks.body.contains("id=\"confirm\""), "{asks:?}");
 }
