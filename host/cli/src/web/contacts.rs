@@ -10,7 +10,7 @@ use parlor_window::{Form, Page, Problem, Question, Reply, Role, Routes, stranger
 use super::accounts;
 use super::host::{Host, Visit, ask};
 use super::lists::{Asked, Look, groups, values};
-use super::parts::{cell, lacking, maybe};
+use super::parts::{cell, label, lacking, maybe};
 use super::rooms::of_accounts;
 use crate::contacts::subscription;
 use crate::fleet::first;
@@ -131,7 +131,7 @@ fn buttons(visit: &Visit, account: &str, jid: &str) -> Markup {
         let fields = html! {
             input type="hidden" name="account" value=(account);
             input type="hidden" name="jid" value=(jid);
-            button.quiet type="submit" { (text) }
+            button.quiet type="submit" aria-label=(label(text, jid, account)) { (text) }
         };
         visit.form(path, &fields)
     };
@@ -281,6 +281,10 @@ mod tests {
         assert_eq!(text.matches("name=\"csrf\"").count(), 2, "{text}");
         assert_eq!(first.matches("name=\"jid\" value=\"paris@example.com\"").count(), 2, "{first}");
         assert_eq!(first.matches("name=\"account\" value=\"main\"").count(), 2, "{first}");
+        for text in ["Accept", "Deny"] {
+            let button = format!("aria-label=\"{text}: paris@example.com on main\">{text}</button>");
+            assert!(first.contains(&button), "no {button} in {first}");
+        }
         // A viewer, and a page on which nobody asks.
         for text in [page("", &people, &[]), page_with("words=00", &people, &[], Some(&each))] {
             assert!(!text.contains("method=\"post\"") && !text.contains(">Request<"), "{text}");

@@ -50,6 +50,12 @@ pub(super) fn cell(text: &str) -> Markup {
     stranger(&escape_untrusted(text, LONGEST_CELL))
 }
 
+/// Returns the accessible name of a button in a row, with its text first. Otherwise a screen reader lists many buttons of one name.
+pub(super) fn label(text: &str, what: &str, account: &str) -> String {
+    let [what, account] = [what, account].map(|word| escape_untrusted(word, LONGEST_CELL));
+    format!("{text}: {what} on {account}")
+}
+
 /// Shows an untrusted text in full, with any length: a text that somebody agrees to must not be cut.
 pub(super) fn whole(text: &str) -> Markup {
     let (mut rest, mut parts) = (text, Vec::new());

@@ -8,7 +8,7 @@ use parlor::control::views::{Denied, Line, Plugin, Schedule, Schedules, Webhooks
 use parlor_window::{Role, scroll, state, stranger, stranger_text};
 
 use super::host::Visit;
-use super::parts::{cell, counts, kept_to, maybe, rows, table, when};
+use super::parts::{cell, counts, kept_to, label, maybe, rows, table, when};
 use crate::fleet::{MANY, versions};
 use crate::show::{second, size, span};
 
@@ -264,10 +264,12 @@ fn one_schedule(visit: &Visit, id: &str, account: &str, schedule: &Schedule) -> 
 /// Shows the webhooks with their addresses, and the last requests to them.
 pub(super) fn webhooks(visit: &Visit, id: &str, all: &[Webhooks]) -> Markup {
     let button = |path: &str, account: &str, (name, value): (&str, &str), text: &str| {
+        // The number of a request says nothing by itself.
+        let what = if name == "request" { format!("request {value}") } else { value.to_owned() };
         let fields = html! {
             input type="hidden" name="account" value=(account);
             input type="hidden" name=(name) value=(value);
-            button.quiet type="submit" { (text) }
+            button.quiet type="submit" aria-label=(label(text, &what, account)) { (text) }
         };
         visit.form(&format!("/plugins/{id}/{path}"), &fields)
     };
@@ -411,19 +413,28 @@ mod tests {
             lacks: None,
             former: None,
         };
+        let request = serde_json::from_value(serde_json::json!({
+            "id": 7, "webhook": "ci", "at": "2026-11-20T08:00:00Z", "sender": "", "method": "POST", "bytes": 0, "attempts": 1, "state": "told",
+            "status": null,
+        }))
+        .unwrap();
         let all = [Webhooks {
             account: "main".to_owned(),
             node: None,
             webhooks: vec![webhook],
             waiting: 0,
-            requests: Vec::new(),
+            requests: vec![request],
         }];
         let shown = |role| {
             let host = super::super::host::Host::new(super::super::tests::target());
             webhooks(&Visit::for_test(role, "/plugins/echo", std::sync::Arc::new(host)), "echo", &all).into_string()
         };
         assert!(!shown(Role::Viewer).contains("token") && !shown(Role::Operator).contains("token"));
-        assert!(shown(Role::Owner).contains("token") && shown(Role::Owner).contains("name=\"webhook\" value=\"ci\""));
+        let text = shown(Role::Owner);
+        assert!(text.contains("token") && text.contains("name=\"webhook\" value=\"ci\""), "{text}");
+        for label in ["Give it another address: ci on main", "Tell it again: request 7 on main"] {
+            assert!(text.contains(&format!("aria-label=\"{label}\">")), "no {label} in {text}");
+        }
     }
 
     /// Neither a plugin nor a fleet may make the page so long that it is not sent: it has the buttons that end the plugin.
