@@ -40,7 +40,7 @@ use parlor_base::escape::EscapedPath as _;
 use parlor_config::Config;
 use parlor_runtime::audited::retention;
 use parlor_store::{AuditFile, AuditKind, By, NewAuditEntry};
-use parlor_window::{Frame, Name, Role, Session, Site, Store, Window};
+use parlor_window::{EndedCount, Frame, Name, Role, Session, Site, Store, Window};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -142,10 +142,10 @@ enum SessionsCommand {
 /// The arguments of `parlor web sessions end`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor web sessions end ann\n  parlor web sessions end --all    also links that nobody has used\n\nExit codes: 0 ended, 1 failed, or there is no such session, 2 wrong usage"
+    after_help = "Examples:\n  parlor web sessions end ann\n  parlor web sessions end --all    also links that nobody has used\n\nExit codes: 0 ended, 1 failed, or there is no such session and no such link, 2 wrong usage"
 )]
 struct EndArgs {
-    /// The session.
+    /// The session. Links of its person that nobody has used end as well.
     #[arg(required_unless_present = "all")]
     name: Option<Name>,
     /// End all sessions, and all links that nobody has used.
@@ -311,17 +311,33 @@ impl EndArgs {
     fn run(self) -> anyhow::Result<()> {
         let (config, store) = store(&self.target)?;
         let ended = store.end(self.name.as_ref(), Timestamp::now())?;
-        match (&self.name, ended) {
-            (Some(name), 0) => bail!("nobody is logged in as {name}; `parlor web sessions` shows who is"),
-            (Some(name), _) => {
-                record(&config, "parlor web sessions end", &format!("the session {name} of the window was ended"))?;
-                print(&format!("{name} is logged out"))
-            }
-            (None, ended) => {
-                record(&config, "parlor web sessions end", "all sessions of the window were ended")?;
-                print(&format!("{ended} sessions were ended, and links that nobody has used"))
-            }
-        }
+        let Some(name) = &self.name else {
+            record(&config, "parlor web sessions end", "all sessions of the window were ended")?;
+            return print(&format!("{} sessions were ended, and links that nobody has used", ended.sessions));
+        };
+        let Some((what, says)) = ended_of(name, ended) else {
+            bail!(
+                "nobody is logged in as {name}, and no link waits for {name}; `parlor web sessions` shows who is logged in"
+            );
+        };
+        record(&config, "parlor web sessions end", &what)?;
+        print(&says)
+    }
+}
+
+/// Says what was ended of a person, for the audit and for the user; none if that is nothing.
+fn ended_of(name: &Name, EndedCount { sessions, links }: EndedCount) -> Option<(String, String)> {
+    let ended_links = if links > 0 { format!("; unused links ended: {links}") } else { String::new() };
+    match (sessions, links) {
+        (0, 0) => None,
+        (0, _) => Some((
+            format!("unused links of {name} to the window ended: {links}"),
+            format!("nobody is logged in as {name}{ended_links}"),
+        )),
+        _ => Some((
+            format!("the session {name} of the window was ended{ended_links}"),
+            format!("{name} is logged out{ended_links}"),
+        )),
     }
 }
 
@@ -384,6 +400,16 @@ mod tests {
             used_once(&"owner".parse().unwrap(), Role::Owner, 10),
             "It can be used once, within 10 min, and logs in owner with the role owner."
         );
+    }
+
+    #[test]
+    fn what_was_ended_of_a_person_is_said_with_unused_links() {
+        let says =
+            |sessions, links| ended_of(&"ann".parse().unwrap(), EndedCount { sessions, links }).map(|(_, says)| says);
+        assert_eq!(says(0, 0), None);
+        assert_eq!(says(1, 0).unwrap(), "ann is logged out");
+        assert_eq!(says(1, 2).unwrap(), "ann is logged out; unused links ended: 2");
+        assert_eq!(says(0, 1).unwrap(), "nobody is logged in as ann; unused links ended: 1");
     }
 
     #[test]

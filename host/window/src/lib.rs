@@ -45,7 +45,7 @@ pub use routes::Routes;
 pub use secret::Secret;
 pub use server::Window;
 pub use site::{Site, SiteError};
-pub use store::{Session, Store, StoreError};
+pub use store::{EndedCount, Session, Store, StoreError};
 pub use text::{scroll, segment, state, stranger, stranger_text};
 pub use upload::{Upload, UploadedFile};
 pub use visit::Visit;

@@ -33,6 +33,15 @@ const MOST_SESSIONS: usize = 64;
 /// The longest file, in bytes.
 const LONGEST: u64 = 1 << 20;
 
+/// How many sessions and unused links were ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedCount {
+    /// The sessions.
+    pub sessions: usize,
+    /// The links that nobody had used.
+    pub links: usize,
+}
+
 /// A session: somebody who has logged in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
@@ -89,12 +98,28 @@ impl Kept {
         self.sessions.retain(|kept| kept.session.is_live(now));
     }
 
+    /// Returns whether a link is for the person with the sessions of a name. A session by a printed link has no JID.
+    fn is_for(&self, link: &Link, name: &Name) -> bool {
+        let sessions = self.sessions.iter().map(|kept| &kept.session).filter(|session| session.name == *name);
+        let jids: Vec<_> = sessions.filter_map(|session| session.jid.as_deref()).collect();
+        match &link.jid {
+            Some(jid) if !jids.is_empty() => jids.contains(&jid.as_str()),
+            // A second session of the person has a number behind its name.
+            _ => names(&link.name).any(|own| own == *name),
+        }
+    }
+
     /// Returns a name that no session has: this one, or with a number.
     fn free_name(&self, name: &Name) -> Name {
         let is_taken = |name: &Name| self.sessions.iter().any(|kept| kept.session.name == *name);
-        let numbered = (2..=MOST_SESSIONS + 2).map(|number| name.numbered(number));
-        std::iter::once(name.clone()).chain(numbered).find(|name| !is_taken(name)).unwrap_or_else(|| name.clone())
+        names(name).find(|name| !is_taken(name)).unwrap_or_else(|| name.clone())
     }
+}
+
+/// Returns the names that sessions by a link with this name may get.
+fn names(name: &Name) -> impl Iterator<Item = Name> {
+    let numbered = (2..=MOST_SESSIONS + 2).map(|number| name.numbered(number));
+    std::iter::once(name.clone()).chain(numbered)
 }
 
 /// Why links and sessions cannot be read or changed.
@@ -264,15 +289,14 @@ impl Store {
         Ok(sessions)
     }
 
-    /// Ends the session of this name, or all of them and all links. Returns how many sessions that were.
-    pub fn end(&self, name: Option<&Name>, now: Timestamp) -> Result<usize, StoreError> {
+    /// Ends the session of this name and the unused links of its person, or all sessions and links.
+    pub fn end(&self, name: Option<&Name>, now: Timestamp) -> Result<EndedCount, StoreError> {
         self.change(now, |kept| {
-            let before = kept.sessions.len();
+            let before = (kept.sessions.len(), kept.links.len());
+            let links = std::mem::take(&mut kept.links).into_iter();
+            kept.links = links.filter(|link| name.is_some_and(|name| !kept.is_for(link, name))).collect();
             kept.sessions.retain(|kept| name.is_some_and(|name| kept.session.name != *name));
-            if name.is_none() {
-                kept.links.clear();
-            }
-            Ok(before - kept.sessions.len())
+            Ok(EndedCount { sessions: before.0 - kept.sessions.len(), links: before.1 - kept.links.len() })
         })
     }
 
@@ -321,157 +345,4 @@ impl Store {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    const TEN: Duration = Duration::from_mins(10);
-
-    fn name(text: &str) -> Name {
-        text.parse().unwrap()
-    }
-
-    fn start() -> (tempfile::TempDir, Store, Timestamp) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
-        (folder, store, "2026-11-20T08:00:00Z".parse().unwrap())
-    }
-
-    fn after(now: Timestamp, minutes: i64) -> Timestamp {
-        now + SignedDuration::from_mins(minutes)
-    }
-
-    #[test]
-    fn a_link_is_used_once_and_expires() {
-        let (_folder, store, now) = start();
-        let link = store.issue(name("ann"), Role::Operator, TEN, now).unwrap();
-        assert_eq!(store.redeem(&Secret::random().unwrap(), now).unwrap(), None);
-        let (secret, session) = store.redeem(&link, after(now, 9)).unwrap().unwrap();
-        assert_eq!((session.name.as_str(), session.role), ("ann", Role::Operator));
-        assert_ne!(secret, link, "the link is no session");
-        assert_eq!(store.redeem(&link, after(now, 9)).unwrap(), None);
-        assert_eq!(store.session(&link, after(now, 9)).unwrap(), None);
-        let late = store.issue(name("bob"), Role::Viewer, TEN, now).unwrap();
-        assert_eq!(store.redeem(&late, after(now, 10)).unwrap(), None);
-    }
-
-    #[test]
-    fn a_session_ends_when_it_is_idle_and_in_any_case() {
-        let (_folder, store, now) = start();
-        let begin = |at| {
-            let link = store.issue(name("ann"), Role::Owner, TEN, at).unwrap();
-            store.redeem(&link, at).unwrap().unwrap().0
-        };
-        let idle = begin(now);
-        assert!(store.session(&idle, after(now, 29)).unwrap().is_some());
-        assert!(store.session(&idle, after(now, 58)).unwrap().is_some(), "each use prolongs it");
-        assert!(store.session(&idle, after(now, 88)).unwrap().is_none());
-        let used = begin(now);
-        for minutes in (0..480).step_by(20) {
-            assert!(store.session(&used, after(now, minutes)).unwrap().is_some(), "{minutes}");
-        }
-        assert!(store.session(&used, after(now, 480)).unwrap().is_none());
-        let early = begin(after(now, 60));
-        assert!(store.session(&early, now).unwrap().is_none(), "the clock was turned back");
-    }
-
-    #[test]
-    fn a_session_is_ended_by_itself_by_its_name_or_with_all() {
-        let (_folder, store, now) = start();
-        let begin = |who: &str| {
-            let link = store.issue(name(who), Role::Viewer, TEN, now).unwrap();
-            store.redeem(&link, now).unwrap().unwrap()
-        };
-        let (ann, bob, second) = (begin("ann"), begin("bob"), begin("bob"));
-        assert_eq!(second.1.name.as_str(), "bob-2");
-        store.log_out(&ann.0, now).unwrap();
-        let is_live = |secret| store.look(secret, now).unwrap().is_some();
-        assert!(!is_live(&ann.0) && is_live(&bob.0));
-        assert_eq!(store.end(Some(&name("bob")), now).unwrap(), 1);
-        assert_eq!(store.sessions(now).unwrap(), [second.1]);
-        let link = store.issue(name("eve"), Role::Owner, TEN, now).unwrap();
-        assert_eq!(store.end(None, now).unwrap(), 1);
-        assert_eq!(store.redeem(&link, now).unwrap(), None);
-    }
-
-    #[test]
-    fn links_and_sessions_are_bounded() {
-        let (_folder, store, now) = start();
-        let mut links: Vec<_> =
-            (0..MOST_LINKS).map(|_| store.issue(name("x"), Role::Viewer, TEN, now).unwrap()).collect();
-        let more = store.issue(name("x"), Role::Viewer, TEN, now);
-        assert!(matches!(more, Err(StoreError::TooManyLinks)));
-        let first = store.redeem(&links.pop().unwrap(), now).unwrap().unwrap().0;
-        for _ in 0..MOST_SESSIONS {
-            let link = store.issue(name("x"), Role::Viewer, TEN, after(now, 1)).unwrap();
-            store.redeem(&link, after(now, 1)).unwrap().unwrap();
-        }
-        assert_eq!(store.sessions(after(now, 1)).unwrap().len(), MOST_SESSIONS);
-        assert_eq!(store.look(&first, after(now, 1)).unwrap(), None, "the one that was unused for longest makes room");
-    }
-
-    #[test]
-    fn the_file_holds_no_secret_and_is_the_owners() {
-        let (folder, store, now) = start();
-        let link = store.issue(name("ann"), Role::Owner, TEN, now).unwrap();
-        let other = store.issue(name("ann"), Role::Owner, TEN, now).unwrap();
-        let (session, _) = store.redeem(&link, now).unwrap().unwrap();
-        let file = folder.path().join("window/sessions.json");
-        let text = fs::read_to_string(&file).unwrap();
-        for secret in [&link, &other, &session] {
-            assert!(!text.contains(secret.expose()));
-        }
-        assert!(text.contains(&session.digest()) && text.contains(&other.digest()));
-        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        fs::write(&file, "{").unwrap();
-        assert!(matches!(store.session(&session, now), Err(StoreError::Broken { .. })));
-    }
-
-    #[test]
-    fn a_link_that_is_sent_names_whom_and_leaves_room_for_others() {
-        let (_folder, store, now) = start();
-        let send = |jid: &str| store.issue_to(jid, Role::Owner, TEN, now);
-        let (called, link) = send("ann@example.org").unwrap();
-        assert_eq!(called.as_str(), "ann");
-        let (_, session) = store.redeem(&link, now).unwrap().unwrap();
-        assert_eq!((session.name, session.jid.as_deref()), (called, Some("ann@example.org")));
-        assert_eq!(store.redeem(&link, now).unwrap(), None);
-        let (_, taken_back) = send("ann@example.org").unwrap();
-        store.withdraw(&taken_back, now).unwrap();
-        assert_eq!(store.redeem(&taken_back, now).unwrap(), None);
-        assert!((0..MOST_SENT).all(|_| send("bob@example.org").is_ok()));
-        assert!(matches!(send("ann@example.org"), Err(StoreError::TooManySent)));
-        assert!(store.issue(name("ann"), Role::Owner, TEN, now).is_ok());
-    }
-
-    #[test]
-    fn everything_of_somebody_to_whom_links_were_sent_ends_at_once() {
-        let (_folder, store, now) = start();
-        let send = |jid: &str| store.issue_to(jid, Role::Owner, TEN, now).unwrap().1;
-        let begin = |link: &Secret| store.redeem(link, now).unwrap().unwrap().0;
-        let (one, other, unused) =
-            (begin(&send("ann@example.org")), begin(&send("ann@example.org")), send("ann@example.org"));
-        let bob = begin(&send("bob@example.org"));
-        // A command printed it, for somebody of the same name.
-        let printed = begin(&store.issue(name("ann"), Role::Owner, TEN, now).unwrap());
-        assert_eq!(store.end_of("ann@example.com", now).unwrap(), 0);
-        assert_eq!(store.end_of("ann@example.org", now).unwrap(), 3);
-        let is_live = |secret| store.look(secret, now).unwrap().is_some();
-        assert!(!is_live(&one) && !is_live(&other) && is_live(&bob) && is_live(&printed));
-        assert_eq!(store.redeem(&unused, now).unwrap(), None);
-    }
-
-    #[test]
-    fn a_session_whose_use_cannot_be_kept_goes_on_by_its_last_one() {
-        let (folder, store, now) = start();
-        let link = store.issue(name("ann"), Role::Owner, TEN, now).unwrap();
-        let (secret, _) = store.redeem(&link, now).unwrap().unwrap();
-        // Nothing can be written there any more, as on a full disk.
-        fs::create_dir(folder.path().join("window/.sessions.json.new")).unwrap();
-        let session = store.session(&secret, after(now, 29)).unwrap().unwrap();
-        assert_eq!((session.name.as_str(), session.used), ("ann", now));
-        assert_eq!(store.session(&secret, after(now, 30)).unwrap(), None);
-        assert!(store.issue(name("ann"), Role::Owner, TEN, now).is_err());
-    }
-}
+mod tests;
