@@ -1,4 +1,4 @@
-//! The bound on log-ins that fail, and on requests for links.
+//! The bound on log-ins that fail, on requests for links, and on lines in the log about what strangers can repeat.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -15,8 +15,25 @@ pub(crate) const MINUTE: Duration = Duration::from_mins(1);
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
     recent: Mutex<VecDeque<Instant>>,
-    /// When the log last said that there were too many.
-    warned: Mutex<Option<Instant>>,
+    /// Whether the log is to say that there were too many.
+    pub(crate) news: News,
+}
+
+/// Something that the log says once a minute, since strangers decide how often it happens.
+#[derive(Debug, Default)]
+pub(crate) struct News(Mutex<Option<Instant>>);
+
+impl News {
+    /// Returns whether the log is to say it.
+    pub(crate) fn is_news(&self) -> bool {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if said.is_some_and(|at| now.duration_since(at) < MINUTE) {
+            return false;
+        }
+        *said = Some(now);
+        true
+    }
 }
 
 impl Attempts {
@@ -32,17 +49,6 @@ impl Attempts {
             return false;
         }
         attempts.push_back(now);
-        true
-    }
-
-    /// Returns whether the log is to say that there were too many: once a minute, since strangers decide how many are refused.
-    pub(crate) fn is_news(&self) -> bool {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        if warned.is_some_and(|at| now.duration_since(at) < MINUTE) {
-            return false;
-        }
-        *warned = Some(now);
         true
     }
 }
@@ -65,7 +71,7 @@ mod tests {
     async fn the_log_says_once_a_minute_that_there_were_too_many() {
         let attempts = Attempts::default();
         for _ in 0..3 {
-            assert_eq!((0..1_000).filter(|_| attempts.is_news()).count(), 1);
+            assert_eq!((0..1_000).filter(|_| attempts.news.is_news()).count(), 1);
             tokio::time::advance(MINUTE).await;
         }
     }

@@ -134,8 +134,7 @@ impl<S: Clone + Send + Sync + 'static> Frame<S> {
     /// Returns the session of a request, and notes that it was used unless nobody made the request.
     async fn session(&self, headers: &HeaderMap, is_used: bool) -> Result<Option<(Secret, Session)>, Problem> {
         let Some(secret) = cookie::secret(headers, &self.site) else { return Ok(None) };
-        let sessions = Arc::clone(&self.sessions);
-        stored(move || {
+        stored(&self.sessions, move |sessions| {
             let now = Timestamp::now();
             let found = if is_used { sessions.session(&secret, now)? } else { sessions.look(&secret, now)? };
             Ok(found.map(|session| (secret, session)))
@@ -207,14 +206,18 @@ pub(crate) fn not_from_here() -> Problem {
 }
 
 /// Reads or changes links and sessions on a thread that may wait for files. Only the log says what is wrong with these: the answer goes
-/// to strangers, too.
+/// to strangers, too. They decide how often they get one, so the log says it once a minute.
 pub(crate) async fn stored<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    sessions: &Arc<Sessions>,
+    work: impl FnOnce(&Sessions) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let own = Arc::clone(sessions);
+    let done = tokio::task::spawn_blocking(move || work(&own)).await;
     let unusable = || Problem::failed("sessions cannot be used: the log of `parlor web` says why");
     done.map_err(|_| unusable())?.map_err(|error| {
-        tracing::error!(%error, "sessions of the window cannot be used");
+        if sessions.faults.is_news() {
+            tracing::error!(%error, "sessions of the window cannot be used");
+        }
         unusable()
     })
 }

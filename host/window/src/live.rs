@@ -86,9 +86,9 @@ impl Live {
             }
             () = sleep(ALIVE) => false,
         };
-        let (sessions, secret) = (Arc::clone(&self.sessions), self.secret.clone());
-        let is_live = stored(move || sessions.is_live(&secret, Timestamp::now())).await;
-        if !is_live.unwrap_or(false) {
+        let secret = self.secret.clone();
+        let is_live = stored(&self.sessions, move |sessions| sessions.is_live(&secret, Timestamp::now()));
+        if !is_live.await.unwrap_or(false) {
             self.is_over = true;
             return Some("event: ended\ndata: 0\n\n");
         }

@@ -97,7 +97,7 @@ where
         return frame.refuse(&LinkRequest::not_offered());
     }
     if !frame.requests.are_left() {
-        if frame.requests.is_news() {
+        if frame.requests.news.is_news() {
             tracing::warn!("somebody asks for links to the window too often; nobody can for a minute");
         }
         return frame.refuse(&Problem::new(429, "too many asked for a link during this minute: try again in a minute"));
@@ -138,8 +138,7 @@ where
     }
     let Some(link) = link(&mut request).await else { return failed(frame) };
     let before = cookie::secret(request.headers(), &frame.site);
-    let sessions = Arc::clone(&frame.sessions);
-    let begun = stored(move || {
+    let begun = stored(&frame.sessions, move |sessions| {
         let begun = sessions.redeem(&link, Timestamp::now())?;
         // The browser has one session: otherwise the former one would live on, and no one could end it.
         if let (Some(_), Some(before)) = (&begun, before) {
@@ -150,9 +149,8 @@ where
     match begun.await {
         Ok(Some((secret, session))) => {
             if let Err(problem) = tell(frame.state.clone(), session.clone()).await {
-                let sessions = Arc::clone(&frame.sessions);
                 // If it cannot be ended either, nobody knows its secret.
-                let _ = stored(move || sessions.log_out(&secret, Timestamp::now())).await;
+                let _ = stored(&frame.sessions, move |sessions| sessions.log_out(&secret, Timestamp::now())).await;
                 return frame.refuse(&problem);
             }
             tracing::info!(session = %session.name, role = %session.role, "somebody logged in to the window");
@@ -171,7 +169,7 @@ fn failed<S: Clone + Send + Sync + 'static>(frame: &Frame<S>) -> Response {
     if frame.attempts.are_left() {
         return frame.refuse(&no_link());
     }
-    if frame.attempts.is_news() {
+    if frame.attempts.news.is_news() {
         tracing::warn!(
             "somebody tries to log in to the window too often; all but those with a link are refused for a minute"
         );
@@ -192,8 +190,9 @@ pub(crate) async fn log_out<S: Clone + Send + Sync + 'static>(State(frame): Shar
     if let Err(problem) = form {
         return frame.show(&visit.seen, Err(problem));
     }
-    let (sessions, secret) = (Arc::clone(&frame.sessions), visit.seen.secret.clone());
-    if let Err(problem) = stored(move || sessions.log_out(&secret, Timestamp::now())).await {
+    let secret = visit.seen.secret.clone();
+    let ended = stored(&frame.sessions, move |sessions| sessions.log_out(&secret, Timestamp::now()));
+    if let Err(problem) = ended.await {
         return frame.show(&visit.seen, Err(problem));
     }
     let mut response = frame.go_to("/login");

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 
+use crate::attempts::News;
 use crate::secret::Secret;
 use crate::store::{Session, Store, StoreError};
 
@@ -17,6 +18,8 @@ pub(crate) struct Sessions {
     /// Says whether somebody to whom a link was sent is still an owner.
     is_still: Box<dyn Fn(&str) -> bool + Send + Sync>,
     ended: Ended,
+    /// The faults of the file.
+    pub(crate) faults: News,
 }
 
 impl Sessions {
@@ -25,7 +28,7 @@ impl Sessions {
         is_still: impl Fn(&str) -> bool + Send + Sync + 'static,
         ended: impl Fn(&str, usize) + Send + Sync + 'static,
     ) -> Self {
-        Self { store, is_still: Box::new(is_still), ended: Box::new(ended) }
+        Self { store, is_still: Box::new(is_still), ended: Box::new(ended), faults: News::default() }
     }
 
     /// Returns the session with this secret, and notes that it was used. None: there is none, or it is over.

@@ -1,6 +1,6 @@
 //! Requests to a window of a few pages, from the first byte of the head to the last of the answer.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -480,6 +480,46 @@ async fn strangers_are_not_told_what_is_wrong_with_the_file_of_sessions() {
         assert!(status == 500 && text.contains("the log of `parlor web` says why"), "{status}: {text}");
         assert!(!text.contains("sessions.json") && !text.contains("line 1"), "{text}");
     }
+}
+
+/// Counts the errors that are logged.
+struct Errors(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Errors {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::ERROR
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// Anybody can make up sessions, and send as many as they like.
+#[tokio::test]
+async fn a_file_of_sessions_that_is_broken_leaves_one_line_in_the_log() {
+    let rig = start();
+    rig.link(Role::Viewer);
+    std::fs::write(rig.store.folder.join("sessions.json"), "{").unwrap();
+    let errors = Arc::new(AtomicUsize::new(0));
+    let _logged = tracing::subscriber::set_default(Errors(Arc::clone(&errors)));
+    let made_up = format!("parlor-8470={}", "0".repeat(64));
+    for _ in 0..20 {
+        assert_eq!(rig.get("/", &made_up).await.0, 500);
+    }
+    assert_eq!(errors.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
