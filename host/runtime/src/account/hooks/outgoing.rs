@@ -72,13 +72,12 @@ pub(crate) async fn pass(
     let verdict = place.unless_overdue(verdict(account, &order, hooks, plugin, message, &at)).await;
     // A stopped message waits for its place, too: otherwise the messages after it would overtake those before it.
     place.comes().await;
-    let texts = match verdict {
-        Some(verdict) => verdict?,
-        None => {
-            by_rule(order.fate(NoVerdict::Other))?;
-            account.records.passed_without(hooks.get(at.load(Relaxed)..).unwrap_or_default());
-            Texts::default()
-        }
+    let texts = if let Some(verdict) = verdict {
+        verdict?
+    } else {
+        by_rule(order.fate(NoVerdict::Other))?;
+        account.records.passed_without(hooks.get(at.load(Relaxed)..).unwrap_or_default());
+        Texts::default()
     };
     Ok(Passed { texts, _place: place })
 }
