@@ -87,9 +87,9 @@ fn unused_links_of_a_person_end_with_the_session() {
     assert_eq!(store.end(Some(&name("ann-2")), now).unwrap(), EndedCount { sessions: 1, links: 1 });
     assert!(!is_left(&ann) && is_left(&eve));
     // Of two people of one name, links by message are for one of them.
-    let (sent, other, printed) = (send("bob@example.org"), send("bob@example.com"), print("bob"));
+    let (by_message, other, by_command) = (send("bob@example.org"), send("bob@example.com"), print("bob"));
     assert_eq!(store.end(Some(&name("bob")), now).unwrap(), EndedCount { sessions: 1, links: 2 });
-    assert!(!is_left(&sent) && is_left(&other) && !is_left(&printed));
+    assert!(!is_left(&by_message) && is_left(&other) && !is_left(&by_command));
     assert_eq!(store.end(Some(&name("eve")), now).unwrap(), EndedCount { sessions: 0, links: 1 });
 }
 
