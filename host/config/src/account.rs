@@ -1,6 +1,7 @@
 //! The configuration of one account: its link, its owners, its settings.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_base::escape::EscapedPath as _;
@@ -27,8 +28,8 @@ pub struct AccountConfig {
     /// The addresses that may send commands to the host from an ordinary client (XEP-0050), and get alerts; empty by
     /// default.
     pub owners: Vec<BareJid>,
-    /// The section `[web]` of the configuration.
-    pub web: Web,
+    /// The section `[web]` of the configuration, which all accounts share.
+    pub web: Arc<Web>,
     /// How it encrypts from end to end.
     pub encryption: Encryption,
     /// The people with whom it is off the record by another policy.
@@ -68,7 +69,7 @@ impl AccountConfig {
             .into_iter()
             .any(|policy| encryption.otr == policy || otr_people.have(policy));
         let settings = if has_otr { settings } else { without_otr(&settings, section)? };
-        Ok(Self { name, group, link, owners, web: Web::default(), encryption, otr_people, settings })
+        Ok(Self { name, group, link, owners, web: Arc::default(), encryption, otr_people, settings })
     }
 
     /// Returns whether this person is an owner to whom the account can write. It cannot write to itself: that would come back as a

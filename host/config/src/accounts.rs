@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 
@@ -16,6 +17,9 @@ use super::settings::Settings;
 use super::web::Web;
 use super::{Over, Overrides, component, with_all, with_section};
 
+/// How many settings that differ are compared with those of each account.
+const MOST_SHARED: usize = 32;
+
 /// The other parts of a configuration that accounts need.
 pub(crate) struct With<'w, 'd> {
     pub(crate) folder: &'w Path,
@@ -26,7 +30,7 @@ pub(crate) struct With<'w, 'd> {
     pub(crate) over: &'w [Over],
     pub(crate) groups: &'w Groups<'d>,
     pub(crate) components: &'w BTreeMap<AccountName, LinkSettings>,
-    pub(crate) web: &'w Web,
+    pub(crate) web: &'w Arc<Web>,
 }
 
 /// Accounts by name.
@@ -41,7 +45,7 @@ pub(crate) fn read_all<'d>(
     let mut accounts = Accounts::new();
     let mut places = BTreeMap::<AccountName, FilePosition>::new();
     let mut known: HashMap<BareJid, Vec<AccountName>> = HashMap::new();
-    let mut in_the_second = BTreeSet::new();
+    let (mut in_the_second, mut settings) = (BTreeSet::new(), Vec::new());
     for (index, top) in tops.iter().enumerate() {
         let named = top.section("account")?;
         if let Some(at) = named.as_ref().and_then(|accounts| accounts.place_of_text("jid")) {
@@ -56,7 +60,8 @@ pub(crate) fn read_all<'d>(
             let (group, section) = with.groups.of(section)?;
             let mut account = account(&name, group, &section, with)?;
             component::fits(&account.link, &section, with.components)?;
-            account.web.clone_from(with.web);
+            account.web = Arc::clone(with.web);
+            account.settings = shared(account.settings, &mut settings);
             let twins = known.entry(account.link.jid.to_bare()).or_default();
             if let Some(twin) = twins.iter().find(|twin| is_same(&accounts[*twin].link.jid, &account.link.jid)) {
                 return Err(ConfigError::SameJid { at, first: twin.clone(), second: account.name });
@@ -69,7 +74,8 @@ pub(crate) fn read_all<'d>(
             accounts.insert(account.name.clone(), account);
         }
     }
-    Ok((accounts, in_the_second))
+    // Made at once, the nodes of the map are full. One after the other, half of each would be empty, and there may be 100,000.
+    Ok((accounts.into_iter().collect(), in_the_second))
 }
 
 fn account(
@@ -84,6 +90,17 @@ fn account(
     let own = with_section(base.clone(), section.section("settings")?.as_ref(), &table)?;
     let settings = with_all(own, over)?;
     AccountConfig::read(parsed, group, section, folder, overrides.environment, settings)
+}
+
+/// Returns the settings of an account that has the same ones, if there is one: equal settings take their memory once.
+fn shared(settings: Settings, known: &mut Vec<Settings>) -> Settings {
+    if let Some(same) = known.iter().find(|other| **other == settings) {
+        return same.clone();
+    }
+    if known.len() < MOST_SHARED {
+        known.push(settings.clone());
+    }
+    settings
 }
 
 /// Returns whether two addresses are one account of a server, without a distinct resource for each: both would receive

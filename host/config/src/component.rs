@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
 use jid::Jid;
+use parlor_base::quantity;
 
 use super::endpoint::{BadEndpoint, Endpoint};
 use super::error::{ConfigError, FilePosition};
@@ -20,6 +22,9 @@ use super::settings::Settings;
 
 /// The port on which servers take components, unless another one is configured.
 const PORT: u16 = 5347;
+
+/// The bounds of `sleep_after`.
+const SLEEP_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(30 * 24);
 
 /// The keys of an account that say how to reach and log in to a server, which an address of a component does not do.
 const ABOUT_SERVERS: [&str; 12] = [
@@ -92,6 +97,21 @@ fn read(
         prebind: None,
         ping_interval: Duration::from_secs(u64::from(settings.ping_interval)),
     })
+}
+
+/// Reads how long the addresses of each component have nothing to do before they fall asleep. The others never do.
+pub(crate) fn read_sleep_after(section: Option<&Section<'_>>) -> Result<BTreeMap<AccountName, Duration>, ConfigError> {
+    let mut all = BTreeMap::new();
+    for (name, section) in section.map_or(Ok(Vec::new()), Section::sections)? {
+        let Some(Written { value, at }) = section.text("sleep_after")? else { continue };
+        let name = account_name(&name)?;
+        let after = quantity::duration(value).ok().filter(|after| SLEEP_AFTER.contains(after));
+        let key = format!("component.{name}.sleep_after");
+        let expected = "a time from 1 s to 30 d, such as \"30 min\"";
+        let after = after.ok_or(ConfigError::WrongType { at, key, expected, found: "something else" })?;
+        all.insert(name, after);
+    }
+    Ok(all)
 }
 
 fn domain(name: &AccountName, section: &Section<'_>) -> Result<Jid, ConfigError> {

@@ -419,6 +419,12 @@ pub const COMPONENT: &[Key] = &[
         "The address at which the server accepts components. Without `tls` it has to be an address of this machine.",
     ),
     key(
+        "sleep_after",
+        "a time",
+        NONE,
+        "How long an address of the component has nothing to do before it falls asleep, 1 s to 30 d. The first stanza for it wakes it. See [Addresses that sleep](../owner/component.md#addresses-that-sleep).",
+    ),
+    key(
         "tls",
         "`\"direct\"`",
         NONE,

@@ -11,6 +11,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jid::BareJid;
 use serde_json::Value;
@@ -114,6 +116,8 @@ pub struct Config {
     pub components: BTreeMap<AccountName, LinkSettings>,
     /// The rules by which addresses of each component become accounts when somebody writes to them.
     pub new_addresses: BTreeMap<AccountName, NewAddresses>,
+    /// How long the addresses of each component have nothing to do before they fall asleep. Those of other components never do.
+    pub sleep_after: BTreeMap<AccountName, Duration>,
     /// The file `accounts.toml` beside the configuration file, if there is one.
     pub accounts_file: Option<AccountsFile>,
     /// The values that override the files, also when they are read again.
@@ -224,6 +228,7 @@ impl Config {
             groups: BTreeSet::new(),
             components: BTreeMap::new(),
             new_addresses: BTreeMap::new(),
+            sleep_after: BTreeMap::new(),
             accounts_file: None,
             overrides: overrides.clone(),
             warnings: Vec::new(),
@@ -258,12 +263,13 @@ impl Config {
         let settings = with_all(base.clone(), &over)?;
         let log = log(overrides, top.text("log")?, &settings)?;
         let audit = Audit::read(top.section("audit")?.as_ref())?;
-        let web = Web::read(top.section("web")?.as_ref(), folder)?;
+        let web = Arc::new(Web::read(top.section("web")?.as_ref(), folder)?);
         let window = Window::read(top.section("window")?.as_ref())?;
         let groups =
             Groups::read(&tops, folder, |section, table| with_section(base.clone(), section, table).map(drop))?;
         let components = component::read_all(top.section("component")?.as_ref(), folder, &settings)?;
         let new_addresses = new_addresses::read_all(top.section("component")?.as_ref(), &groups)?;
+        let sleep_after = component::read_sleep_after(top.section("component")?.as_ref())?;
         let cluster = Cluster::read(top.section("cluster")?.as_ref(), folder, overrides.environment)?;
         let with =
             With { folder, overrides, base: &base, over: &over, groups: &groups, components: &components, web: &web };
@@ -292,13 +298,14 @@ impl Config {
             watch,
             audit,
             cluster,
-            web,
+            web: Web::clone(&web),
             window,
             settings,
             accounts,
             groups,
             components,
             new_addresses,
+            sleep_after,
             accounts_file,
             overrides,
             warnings,

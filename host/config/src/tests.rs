@@ -682,6 +682,42 @@ fn an_address_of_a_component_has_no_server_of_its_own() {
 }
 
 #[test]
+fn addresses_of_a_component_sleep_if_its_owner_says_after_which_time() {
+    let with = |line: &str| format!("{MINIMAL}{BOTS}{line}\n");
+    let name: AccountName = "bots".parse().unwrap();
+    let after = |line: &str| load(&with(line)).unwrap().sleep_after.get(&name).copied();
+    assert_eq!(after(""), None);
+    assert_eq!(after("sleep_after = \"30 min\""), Some(Duration::from_mins(30)));
+    assert_eq!(after("sleep_after = \"1s\""), Some(Duration::from_secs(1)));
+    for wrong in ["\"0 s\"", "\"999 ms\"", "\"31 d\"", "\"soon\""] {
+        let error = refused(&with(&format!("sleep_after = {wrong}")));
+        assert!(error.contains("component.bots.sleep_after must be a time from 1 s to 30 d"), "{error}");
+    }
+}
+
+/// There may be 100,000 accounts of one group, and these settings take kilobytes.
+#[test]
+fn accounts_with_equal_settings_share_them() {
+    let group = "[group.bots.settings]\nnickname = \"bot\"\n";
+    let one = |name: &str| format!("[account.{name}]\njid = \"{name}@bots.example.org\"\ncomponent = \"bots\"\n");
+    let own = "settings = { nickname = \"other\" }\n";
+    let text = format!(
+        "{BOTS}{group}{}group = \"bots\"\n{}group = \"bots\"\n{}group = \"bots\"\n{own}",
+        one("a"),
+        one("b"),
+        one("c"),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("parlor.toml");
+    std::fs::write(&path, text).unwrap();
+    std::fs::write(folder.path().join("bot.password"), "secret\n").unwrap();
+    let config = Config::load(&path, &quiet()).unwrap();
+    let settings = |name: &str| std::ptr::from_ref(&config.accounts[&name.parse().unwrap()].settings.command_prefix);
+    assert!(settings("a") == settings("b") && settings("a") != settings("c"));
+    assert_eq!(config.accounts[&"c".parse().unwrap()].settings.nickname.as_deref(), Some("other"));
+}
+
+#[test]
 fn a_component_stays_on_this_machine_or_within_tls() {
     let with = |lines: &str| format!("{MINIMAL}{BOTS}{lines}");
     let server = |lines: &str| {

@@ -175,7 +175,7 @@ impl Account {
             encryption: told::Told::default(),
             records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
-            web: ArcSwap::from_pointee(config.web),
+            web: ArcSwap::new(config.web),
             web_script: web::WebScript::default(),
             tokens: Tokens::default(),
             asked,

@@ -279,7 +279,7 @@ impl Stage {
             group: None,
             link: link(),
             owners: Vec::new(),
-            web: parlor_config::Web::default(),
+            web: Arc::default(),
             encryption: parlor_config::Encryption::OFF,
             otr_people: parlor_config::OtrPeople::default(),
             settings: self.given.settings.clone(),

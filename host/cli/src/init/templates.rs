@@ -51,6 +51,7 @@ pub(super) const CONFIG: &str = r#"# The accounts of this host, and how it runs.
 # new_addresses_group = "support"   # the group of these accounts
 # new_addresses_from = ["example.org"]   # whose people can cause that; everybody, if left out
 # new_addresses_limit = 1000      # how many accounts of the component there may be
+# sleep_after = "30 min"          # addresses with nothing to do sleep until somebody writes to them
 
 # One table for each account; "main" is a name of your choice.
 [account.main]

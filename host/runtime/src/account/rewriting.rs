@@ -1,7 +1,5 @@
 //! Changes of an account's configuration while it runs.
 
-use std::sync::Arc;
-
 use parlor_config::AccountConfig;
 use parlor_session::{set_encryption, set_otr_people};
 
@@ -14,7 +12,7 @@ impl Worker {
     /// Applies a new configuration. The stream stays unless the route to the server changed.
     pub(super) async fn rewrite(&mut self, config: AccountConfig) {
         let AccountConfig { name: _, group: _, link, owners, web, encryption, otr_people, settings } = config;
-        self.shared.web.store(Arc::new(web));
+        self.shared.web.store(web);
         self.session.set_owners(owners);
         let now = self.shared.clock.now();
         set_otr_people(&mut self.session, otr_people);

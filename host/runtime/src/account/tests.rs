@@ -15,7 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parlor_base::clock::TimeSource;
 use parlor_base::clock::settable::SettableClock;
-use parlor_config::{LinkSettings, Settings, Web};
+use parlor_config::{LinkSettings, Settings};
 use parlor_session::event::Payload;
 use parlor_session::permissions::{Granted, Grants};
 use parlor_session::router::{Delivery, Filter, MailReceiver, Mailbox};
@@ -43,7 +43,7 @@ fn config(link: LinkSettings, settings: Settings) -> AccountConfig {
         group: None,
         link,
         owners: Vec::new(),
-        web: Web::default(),
+        web: Arc::default(),
         encryption: parlor_config::Encryption::OFF,
         otr_people: parlor_config::OtrPeople::default(),
         settings,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use parlor_base::id::Digest;
 use parlor_base::permission::Permission;
 use parlor_base::rate::Bucket;
-use parlor_config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way, Web};
+use parlor_config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
 use parlor_plugins::component::Needs;
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::{RoomSettings, SettingValues};
@@ -48,7 +48,7 @@ pub(crate) fn account_config() -> AccountConfig {
             ping_interval: Duration::from_mins(3),
         },
         owners: Vec::new(),
-        web: Web::default(),
+        web: Arc::default(),
         encryption: parlor_config::Encryption::OFF,
         otr_people: parlor_config::OtrPeople::default(),
         settings: Settings::default(),

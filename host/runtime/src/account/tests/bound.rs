@@ -15,7 +15,7 @@ async fn an_account_that_was_bound_once_does_not_log_in_unbound_after_a_restart(
         let name = "main".parse().unwrap();
         let settings = Settings::default();
         let (link, encryption) = (peer.settings(), parlor_config::Encryption::OFF);
-        let (web, otr_people) = (Web::default(), parlor_config::OtrPeople::default());
+        let (web, otr_people) = (Arc::default(), parlor_config::OtrPeople::default());
         let config =
             AccountConfig { name, group: None, link, owners: Vec::new(), web, encryption, otr_people, settings };
         Account::start(config, store.clone(), Place::here())

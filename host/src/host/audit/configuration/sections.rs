@@ -13,7 +13,10 @@ use super::{Field, place};
 pub(super) fn sections(config: &Config) -> Vec<(String, Field)> {
     let of_the_host = of_the_host(config).into_iter().map(|(key, value)| (key.to_owned(), Field::open(&value)));
     let of_components = config.components.iter().flat_map(|(name, link)| {
-        of_component(name, link).into_iter().chain(of_new_addresses(name, config.new_addresses.get(name)))
+        let new = of_new_addresses(name, config.new_addresses.get(name));
+        let sleeps = config.sleep_after.get(name).map(|after| Field::open(&show_duration(*after)));
+        let sleeps = sleeps.map(|field| (format!("component.{name}.sleep_after"), field));
+        of_component(name, link).into_iter().chain(new).chain(sleeps)
     });
     let of_cluster = config.cluster.iter().flat_map(of_cluster);
     let all = of_the_host.chain(of_components).chain(of_cluster);
