@@ -13,7 +13,7 @@ use super::edit::StoreFile;
 use super::reader::open_to_read;
 use super::{
     AuditKind, By, NewAuditEntry, NoLog, OpenError, PATIENCE, added, audit, data, encryption, health, marks, pins,
-    place, position, roster, schedules, session, webhooks,
+    place, position, roster, schedules, session, sleepers, webhooks,
 };
 
 /// Marks the file as parlor's in its header: "prlr".
@@ -296,6 +296,7 @@ fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
     audit::make_tables(connection)?;
     connection.execute_batch(encryption::TABLES)?;
     connection.execute_batch(marks::TABLES)?;
+    connection.execute_batch(sleepers::TABLES)?;
     connection.execute_batch(data::TABLES)
 }
 

@@ -40,6 +40,7 @@ mod replay;
 mod roster;
 mod schedules;
 mod session;
+mod sleepers;
 mod webhooks;
 mod work;
 
@@ -81,6 +82,7 @@ pub use replay::ReplayError;
 pub use roster::{KeptRoster, RosterKeeper};
 pub use schedules::{DueOutcome, LastDue, NewSchedule, Schedules, StoredSchedule, StoredTiming};
 pub use session::SessionKeeper;
+pub use sleepers::StoredSleeper;
 pub use webhooks::acceptance::{Acceptance, Accepted, WebhookRequest};
 pub use webhooks::{RequestState, ShownRequest, StoredRequest, Webhooks};
 
