@@ -11,6 +11,8 @@ mod last;
 mod people;
 mod rules;
 mod seat;
+mod sleepers;
+mod state;
 
 use std::future::pending;
 use std::sync::Arc;
@@ -123,6 +125,53 @@ impl Component {
             self.exchange.turn_away(&address, guests::later);
         }
         !self.exchange.with_guests(|guests| guests.is_empty())
+    }
+
+    /// Sets what is notified when an address that sleeps is to be woken.
+    pub fn rouse(&self, notify: &Arc<Notify>) {
+        self.exchange.with_sleepers(|sleepers| sleepers.rouse(notify));
+    }
+
+    /// Lets these addresses sleep, whose accounts do not run. Stanzas for them wait until their accounts log in, or until
+    /// [`remove_sleeper`](Self::remove_sleeper).
+    pub fn add_sleepers(&self, addresses: impl IntoIterator<Item = BareJid>) {
+        self.exchange.add_sleepers(addresses.into_iter());
+    }
+
+    /// Lets an address fall asleep whose account runs, if it is connected, and no stanza came for it or left for so long. Stanzas
+    /// for it wait from then on. Returns whether it is so: the account can end then.
+    pub fn fall_asleep(&self, address: &BareJid, quiet: Duration) -> bool {
+        self.exchange.fall_asleep(address, quiet)
+    }
+
+    /// Lets an address be awake after all whose account has not ended. It gets the stanzas that came since.
+    pub fn stay_awake(&self, address: &BareJid) {
+        self.exchange.stay_awake(address);
+    }
+
+    /// Lets an address sleep no longer that becomes no account again. Stanzas for it go back to their senders.
+    pub fn remove_sleeper(&self, address: &BareJid) {
+        let remove = |sleepers: &mut sleepers::Sleepers| {
+            sleepers.remove(address);
+            sleepers.leave(address)
+        };
+        self.exchange.give_up(remove, guests::nobody);
+    }
+
+    /// Returns the next of these addresses that stanzas wait for, the oldest first, each once.
+    pub fn next_roused(&self, most: usize) -> Vec<BareJid> {
+        self.exchange.with_sleepers(|sleepers| sleepers.next_roused(most))
+    }
+
+    /// Lets an address be among the [`next_roused`](Self::next_roused) again, if stanzas for it still wait.
+    pub fn put_off_roused(&self, address: &BareJid) {
+        self.exchange.with_sleepers(|sleepers| sleepers.put_off(address));
+    }
+
+    /// Gives stanzas back that have waited for a minute for an address to wake. Returns whether others still wait.
+    pub fn give_up_overdue(&self) -> bool {
+        self.exchange.give_up(sleepers::Sleepers::overdue, guests::later);
+        self.exchange.with_sleepers(|sleepers| sleepers.have_waiting())
     }
 
     /// Applies new settings of the same domain. A stream that led elsewhere is replaced.
@@ -301,6 +350,7 @@ impl Worker {
     async fn end(&mut self) {
         // Nobody makes accounts any more.
         self.exchange.with_guests(guests::Guests::close);
+        self.exchange.give_up(sleepers::Sleepers::close, guests::later);
         let Some(mut link) = self.link.take() else { return };
         if self.exchange.is_live() {
             while let Some(stanza) = self.exchange.next() {

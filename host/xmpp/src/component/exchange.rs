@@ -1,7 +1,6 @@
 //! Passes stanzas between the stream of a component and its addresses: finds the address that a received stanza is for, and
 //! writes the sender into those of the addresses.
 
-use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,15 +22,13 @@ use xmpp_parsers::stanza::Stanza;
 use super::ComponentState;
 use super::answers::{Answers, answer};
 use super::guests::Guests;
-use super::last::Last;
-use super::rules::{offer, take};
+use super::rules::{catch_up, offer, take};
 use super::seat::{Coming, Seat};
+use super::sleepers::Sleepers;
+use super::state::{Line, State};
 use crate::error::ConnectError;
 use crate::event::LinkEvent;
 use crate::keepalive::PROBE_PREFIX;
-
-/// The maximum number of answers of the component itself that wait for the stream. Further ones are not given.
-pub(super) const MOST_OWN: usize = 256;
 
 /// Stanzas on their way between the stream of a component and its addresses.
 pub(super) struct Exchange {
@@ -44,37 +41,6 @@ pub(super) struct Exchange {
     wanted: Notify,
     /// The number of received stanzas that named no sender, or no recipient in the domain.
     refused: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    line: Line,
-    /// Why the host could not open a stream the last time; `None` once it could, and where it begins anew.
-    trouble: Option<ConnectError>,
-    seats: HashMap<BareJid, Seat>,
-    /// The addresses that have something to send, in turn.
-    due: VecDeque<BareJid>,
-    /// The last stanzas of addresses that are gone.
-    last: Last,
-    /// The addresses that may become accounts.
-    guests: Guests,
-    /// Stanzas of the component itself.
-    own: VecDeque<Written>,
-    /// Whether the stream had one of these last, so that it is the turn of an address.
-    was_own: bool,
-    /// Whether the last of these was a message that goes back.
-    was_back: bool,
-}
-
-/// The state of the stream.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Line {
-    /// There is no stream, and no attempt to open one.
-    #[default]
-    Idle,
-    /// The host tries to open one.
-    Tried,
-    Live,
 }
 
 impl fmt::Debug for Exchange {
@@ -125,7 +91,7 @@ impl Exchange {
     /// Returns whether an address wants a stream, or may become an account that does.
     pub(super) fn is_wanted(&self) -> bool {
         let state = self.state();
-        !state.seats.is_empty() || state.guests.are_admitted()
+        !state.seats.is_empty() || state.guests.are_admitted() || !state.sleepers.are_none()
     }
 
     /// Sets which addresses may become accounts, for which the component needs a stream.
@@ -140,6 +106,53 @@ impl Exchange {
     /// Works with the addresses that may become accounts.
     pub(super) fn with_guests<T>(&self, work: impl FnOnce(&mut Guests) -> T) -> T {
         work(&mut self.state().guests)
+    }
+
+    /// Works with the addresses that sleep.
+    pub(super) fn with_sleepers<T>(&self, work: impl FnOnce(&mut Sleepers) -> T) -> T {
+        work(&mut self.state().sleepers)
+    }
+
+    /// Lets addresses sleep whose accounts do not run. The component needs a stream to hear what comes for them.
+    pub(super) fn add_sleepers(&self, addresses: impl Iterator<Item = BareJid>) {
+        let mut state = self.state();
+        addresses.for_each(|address| state.sleepers.add(address));
+        if state.line == Line::Idle && !state.sleepers.are_none() {
+            self.wanted.notify_one();
+        }
+    }
+
+    /// Lets an address fall asleep, if no stanza came for it or left for so long. From then on, stanzas for it wait until it wakes,
+    /// and its account, which still runs, gets none. Returns whether it is so.
+    pub(super) fn fall_asleep(&self, jid: &BareJid, quiet: Duration) -> bool {
+        let mut state = self.state();
+        let is_quiet = state.line == Line::Live && state.seats.get(jid).is_some_and(|seat| seat.is_quiet(quiet));
+        if is_quiet {
+            state.sleepers.add(jid.clone());
+        }
+        is_quiet
+    }
+
+    /// Lets an address be awake after all. Its account, which still runs, gets the stanzas that came since.
+    pub(super) fn stay_awake(&self, jid: &BareJid) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        state.sleepers.remove(jid);
+        state.catch_up(jid);
+        self.more.notify_one();
+    }
+
+    /// Gives stanzas that wait for addresses to wake back to their senders, with these errors.
+    pub(super) fn give_up(
+        &self,
+        which: impl FnOnce(&mut Sleepers) -> Vec<Arrived>,
+        error: fn(&Arrived) -> Option<Stanza>,
+    ) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let stanzas = which(&mut state.sleepers);
+        state.guests.give_back(&stanzas, error);
+        self.more.notify_one();
     }
 
     /// Gives messages to an address without an account back to their senders, with these errors.
@@ -191,6 +204,7 @@ impl Exchange {
                 "messages of addresses that have logged out are not sent: the connection was down for longer than keep_unsent of the component"
             );
         }
+        let mut all_back = Vec::new();
         for (jid, seat) in &mut state.seats {
             let old = seat.begin(is_late);
             if !old.is_empty() {
@@ -200,7 +214,11 @@ impl Exchange {
                 );
             }
             seat.tell(Coming::Bound);
-            seat.catch_up(state.guests.leave(jid));
+            // What comes for an account that is about to end is for the next one.
+            if !state.sleepers.have(jid) {
+                let waited = state.guests.leave(jid).into_iter().chain(state.sleepers.leave(jid));
+                all_back.extend(catch_up(seat, waited.collect()));
+            }
             for back in old.iter().filter_map(returned) {
                 seat.answer(back);
             }
@@ -208,6 +226,9 @@ impl Exchange {
             if seat.is_due {
                 state.due.push_back(jid.clone());
             }
+        }
+        for back in &all_back {
+            state.put_own(back);
         }
     }
 
@@ -276,9 +297,14 @@ impl Exchange {
         }
         let mut guard = self.state();
         let state = &mut *guard;
-        let back = match state.seats.get_mut(&to.to_bare()) {
-            None => state.guests.take_in(&to.to_bare(), arrived),
-            Some(seat) => offer(seat, arrived, &to),
+        let address = to.to_bare();
+        let back = if state.sleepers.have(&address) {
+            state.sleepers.take_in(&address, arrived)
+        } else {
+            match state.seats.get_mut(&address) {
+                None => state.guests.take_in(&address, arrived),
+                Some(seat) => offer(seat, arrived, &to),
+            }
         };
         if let Some(back) = back {
             state.put_own(&back);
@@ -313,13 +339,19 @@ impl Exchange {
 
     /// Logs an address in.
     pub(super) fn open(&self, jid: &BareJid, own: FullJid) {
-        let mut state = self.state();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        state.sleepers.remove(jid);
         let mut seat = Seat::new(own);
-        if state.line == Line::Live {
+        let is_live = state.line == Line::Live;
+        if is_live {
             seat.tell(Coming::Bound);
-            seat.catch_up(state.guests.leave(jid));
         }
         state.seats.insert(jid.clone(), seat);
+        if is_live {
+            state.catch_up(jid);
+            self.more.notify_one();
+        }
         if state.line == Line::Idle {
             self.wanted.notify_one();
         }
@@ -397,46 +429,5 @@ impl Exchange {
             state.due.push_back(jid.clone());
         }
         self.more.notify_one();
-    }
-}
-
-impl State {
-    /// Returns the next stanza of the addresses, one of each in turn.
-    fn next_of_addresses(&mut self) -> Option<Written> {
-        while let Some(jid) = self.due.pop_front() {
-            let Some(seat) = self.seats.get_mut(&jid) else { continue };
-            let next = seat.next_unsent();
-            seat.is_due = seat.has_unsent();
-            if seat.is_due {
-                self.due.push_back(jid);
-            }
-            if next.is_some() {
-                return next;
-            }
-        }
-        None
-    }
-
-    /// Returns the next stanza of the component itself: an answer and a message that goes back, by turns. With answers first,
-    /// strangers who ask without end would keep all messages from going back, and new ones out.
-    fn next_own(&mut self) -> Option<Written> {
-        self.was_back = !self.was_back;
-        if self.was_back {
-            self.guests.next_back().or_else(|| self.own.pop_front())
-        } else {
-            self.own.pop_front().or_else(|| self.guests.next_back())
-        }
-    }
-
-    /// Lets a stanza of the component itself wait for the stream.
-    fn put_own(&mut self, stanza: &Stanza) {
-        if self.own.len() >= MOST_OWN {
-            tracing::debug!("an answer of a component is not given: too many wait");
-            return;
-        }
-        match Written::of_stanza(stanza) {
-            Ok(stanza) => self.own.push_back(stanza),
-            Err(error) => tracing::warn!(%error, "a stanza could not be written"),
-        }
     }
 }

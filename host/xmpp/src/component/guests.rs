@@ -122,7 +122,13 @@ impl Guests {
 
     /// Lets the messages to an address go back to their senders, with these errors.
     pub(super) fn turn_away(&mut self, address: &BareJid, error: fn(&Arrived) -> Option<Stanza>) {
-        for back in self.leave(address).iter().filter_map(error) {
+        let messages = self.leave(address);
+        self.give_back(&messages, error);
+    }
+
+    /// Lets these stanzas go back to their senders, with these errors.
+    pub(super) fn give_back(&mut self, stanzas: &[Arrived], error: fn(&Arrived) -> Option<Stanza>) {
+        for back in stanzas.iter().filter_map(error) {
             match Written::of_stanza(&back) {
                 Ok(back) => {
                     self.bytes += back.weight();

@@ -15,33 +15,10 @@ use super::seat::Seat;
 /// Passes a stanza to an address, unless it is for another client, or about what only a server does. Returns what its sender
 /// gets instead, if anything.
 pub(super) fn offer(seat: &mut Seat, arrived: Arrived, to: &Jid) -> Option<Stanza> {
-    let is_for_client = *to == seat.own;
-    let mut asked = None;
-    if let Arrived::Read(stanza) = &arrived {
-        match &**stanza {
-            Stanza::Presence(presence) if !to.is_bare() && !is_for_client => {
-                tracing::debug!(kind = ?presence.type_, "a presence for another client of an address is ignored");
-                return None;
-            }
-            Stanza::Presence(presence) => match presence.type_ {
-                // There is no roster, and so nobody is told of changes later: to say yes would be a lie.
-                Type::Subscribe => return Some(unsubscribed(presence)),
-                Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed | Type::Probe => {
-                    return None;
-                }
-                Type::None | Type::Unavailable | Type::Error => {}
-            },
-            Stanza::Iq(iq @ (Iq::Get { .. } | Iq::Set { .. })) if to.is_bare() => {
-                // The account answers for its address as well.
-                asked = iq.from().map(|from| (from.clone(), iq.id().to_owned()));
-            }
-            Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }) if !is_for_client => {
-                let (kind, condition) = (ErrorType::Cancel, DefinedCondition::ServiceUnavailable);
-                return arrived.refused(kind, condition, "there is no such client");
-            }
-            Stanza::Iq(_) | Stanza::Message(_) => {}
-        }
-    }
+    let asked = match heard(seat, &arrived, to) {
+        Heard::Yes { asked } => asked,
+        Heard::No { back } => return back,
+    };
     let Some(arrived) = seat.receive(arrived) else {
         if let Some((from, id)) = asked {
             seat.asked(from, id);
@@ -51,6 +28,72 @@ pub(super) fn offer(seat: &mut Seat, arrived: Arrived, to: &Jid) -> Option<Stanz
     tracing::debug!(account = %seat.own, "a stanza is not delivered: too many wait for this address");
     let (kind, condition) = (ErrorType::Wait, DefinedCondition::ResourceConstraint);
     arrived.refused(kind, condition, "too much waits for this address; try again later")
+}
+
+/// Passes the stanzas to an address that came before its account was there. Returns what their senders get instead, if anything.
+/// The number of these stanzas and of their bytes is bounded.
+pub(super) fn catch_up(seat: &mut Seat, stanzas: Vec<Arrived>) -> Vec<Stanza> {
+    let mut all_back = Vec::new();
+    for arrived in stanzas {
+        // Those without a recipient were refused before.
+        let Some(to) = arrived.recipient().cloned() else { continue };
+        match heard(seat, &arrived, &to) {
+            Heard::No { back } => all_back.extend(back),
+            Heard::Yes { asked } => {
+                seat.catch_up(arrived);
+                if let Some((from, id)) = asked {
+                    seat.asked(from, id);
+                }
+            }
+        }
+    }
+    all_back
+}
+
+/// Returns whether a presence of this type is about who sees whom, which only a server with a roster knows.
+pub(super) fn is_about_subscription(kind: &Type) -> bool {
+    !matches!(kind, Type::None | Type::Unavailable | Type::Error)
+}
+
+/// Whether an account hears of a stanza.
+enum Heard {
+    Yes {
+        /// The sender and the id, if it is a request to the bare address.
+        asked: Option<(Jid, String)>,
+    },
+    No {
+        /// What its sender gets.
+        back: Option<Stanza>,
+    },
+}
+
+/// Returns whether the account of an address hears of a stanza to it.
+fn heard(seat: &Seat, arrived: &Arrived, to: &Jid) -> Heard {
+    let is_for_client = *to == seat.own;
+    let mut asked = None;
+    if let Arrived::Read(stanza) = arrived {
+        match &**stanza {
+            Stanza::Presence(presence) if !to.is_bare() && !is_for_client => {
+                tracing::debug!(kind = ?presence.type_, "a presence for another client of an address is ignored");
+                return Heard::No { back: None };
+            }
+            Stanza::Presence(presence) if is_about_subscription(&presence.type_) => {
+                // There is no roster, and so nobody is told of changes later: to say yes would be a lie.
+                let asks = presence.type_ == Type::Subscribe;
+                return Heard::No { back: asks.then(|| unsubscribed(presence)) };
+            }
+            Stanza::Iq(iq @ (Iq::Get { .. } | Iq::Set { .. })) if to.is_bare() => {
+                // The account answers for its address as well.
+                asked = iq.from().map(|from| (from.clone(), iq.id().to_owned()));
+            }
+            Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }) if !is_for_client => {
+                let (kind, condition) = (ErrorType::Cancel, DefinedCondition::ServiceUnavailable);
+                return Heard::No { back: arrived.refused(kind, condition, "there is no such client") };
+            }
+            Stanza::Iq(_) | Stanza::Message(_) | Stanza::Presence(_) => {}
+        }
+    }
+    Heard::Yes { asked }
 }
 
 /// Takes a stanza of an account. Requests to its own server or account are answered here.
@@ -71,11 +114,11 @@ pub(super) fn take(seat: &mut Seat, mut stanza: Stanza, outlives: bool, domain: 
                 return;
             }
             (Type::Unavailable, Some(to)) => seat.leaves(to),
-            (Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed | Type::Probe, Some(_)) => {
+            (kind, Some(_)) if is_about_subscription(kind) => {
                 tracing::debug!(account = %seat.own, "a presence about subscriptions is not sent: there is no roster");
                 return;
             }
-            (Type::None | Type::Error, Some(_)) => {}
+            (_, Some(_)) => {}
         },
         Stanza::Iq(iq @ (Iq::Get { .. } | Iq::Set { .. })) => {
             let by = match iq.to() {

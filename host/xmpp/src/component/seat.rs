@@ -8,6 +8,7 @@ use jid::{FullJid, Jid};
 use parlor_stanza::decode::Arrived;
 use parlor_stanza::encode::Written;
 use parlor_stanza::sieve::lost::Lost;
+use tokio::time::Instant;
 use xmpp_parsers::presence::{Presence, Type};
 use xmpp_parsers::stanza::Stanza;
 
@@ -79,6 +80,8 @@ pub(super) struct Seat {
     told: BTreeSet<Jid>,
     /// The requests to the bare address, by sender and id. Their answers have to come from it, too.
     asked: VecDeque<(Jid, String)>,
+    /// When a stanza came or left last.
+    active: Instant,
 }
 
 impl Seat {
@@ -94,6 +97,7 @@ impl Seat {
             is_due: false,
             told: BTreeSet::new(),
             asked: VecDeque::new(),
+            active: Instant::now(),
         }
     }
 
@@ -124,11 +128,9 @@ impl Seat {
         None
     }
 
-    /// Takes the messages that came before the account was there. Their number and their bytes are bounded.
-    pub(super) fn catch_up(&mut self, messages: Vec<Arrived>) {
-        for message in messages {
-            self.put_in(message);
-        }
+    /// Takes a stanza that came before the account was there, which has room.
+    pub(super) fn catch_up(&mut self, arrived: Arrived) {
+        self.put_in(arrived);
     }
 
     /// Takes an answer to a request of the account itself, which bounds their number.
@@ -137,6 +139,7 @@ impl Seat {
     }
 
     fn put_in(&mut self, arrived: Arrived) {
+        self.active = Instant::now();
         self.stanzas += 1;
         self.bytes += arrived.weight();
         self.coming.push_back(Coming::Stanza(arrived));
@@ -167,6 +170,11 @@ impl Seat {
         }
     }
 
+    /// Returns whether no stanza came or left for so long, nothing waits, and nobody was told that the address is available.
+    pub(super) fn is_quiet(&self, quiet: Duration) -> bool {
+        self.coming.is_empty() && self.unsent.is_empty() && self.told.is_empty() && self.active.elapsed() >= quiet
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.unsent.len() < MOST_UNSENT && self.unsent_bytes < MOST_UNSENT_BYTES
     }
@@ -175,6 +183,7 @@ impl Seat {
     pub(super) fn put(&mut self, stanza: &Stanza, outlives: bool) {
         match Written::of_stanza(stanza) {
             Ok(stanza) => {
+                self.active = Instant::now();
                 self.unsent_bytes += stanza.weight();
                 self.unsent.push_back(Unsent { stanza, outlives });
             }

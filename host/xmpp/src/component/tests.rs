@@ -14,6 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
+mod sleepers;
+
 const DOMAIN: &str = "bots.house";
 const STREAMS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 
@@ -529,7 +531,7 @@ fn so_many_bytes_of_addresses_that_are_gone_wait_at_most() {
 #[test]
 fn answers_to_strangers_do_not_hold_up_the_addresses() {
     let (exchange, echo) = exchange();
-    for number in 0..exchange::MOST_OWN {
+    for number in 0..state::MOST_OWN {
         let xml = "<message to='nobody@bots.house' type='chat'><body>x</body></message>";
         exchange.deliver(arriving(&format!("a@b/{number}"), xml));
     }
@@ -537,7 +539,7 @@ fn answers_to_strangers_do_not_hold_up_the_addresses() {
         exchange.hear(&echo, message(&format!("of echo {number}")));
     }
     let sent: Vec<_> = std::iter::from_fn(|| sent(&exchange)).collect();
-    assert_eq!(sent.len(), exchange::MOST_OWN + 3);
+    assert_eq!(sent.len(), state::MOST_OWN + 3);
     for number in 0..3 {
         let place = sent.iter().position(|one| one.contains(&format!("of echo {number}"))).unwrap();
         assert!(place < 2 * (number + 1), "{number}: {place}");
@@ -753,7 +755,7 @@ fn all_that_waited_for_an_account_reaches_it() {
 fn messages_go_back_however_many_there_are_and_after_a_cut() {
     let (exchange, _) = exchange();
     exchange.admit(Some(rule("*")), &Arc::default(), &Arc::default());
-    let names: Vec<_> = (0..exchange::MOST_OWN).map(|number| format!("a{number}")).collect();
+    let names: Vec<_> = (0..state::MOST_OWN).map(|number| format!("a{number}")).collect();
     for name in names.iter().flat_map(|name| [name, name]) {
         exchange.deliver(written_by(name, name, "x"));
     }
@@ -762,7 +764,7 @@ fn messages_go_back_however_many_there_are_and_after_a_cut() {
         exchange.turn_away(&jid(&format!("{name}@bots.house")).to_bare(), guests::nobody);
     }
     exchange.bound(false);
-    assert_eq!(returning(&exchange).len(), 2 * exchange::MOST_OWN);
+    assert_eq!(returning(&exchange).len(), 2 * state::MOST_OWN);
 }
 
 #[test]
@@ -770,7 +772,7 @@ fn messages_go_back_also_while_strangers_ask_without_end() {
     let (exchange, _) = exchange();
     exchange.admit(Some(rule("new")), &Arc::default(), &Arc::default());
     let ask = || exchange.deliver(written_to("nobody", "x"));
-    for _ in 0..exchange::MOST_OWN {
+    for _ in 0..state::MOST_OWN {
         ask();
     }
     exchange.deliver(written_to("new", "x"));

@@ -1,0 +1,187 @@
+//! Tests of addresses that sleep.
+
+use super::super::sleepers::{MOST, MOST_OF_ONE};
+use super::*;
+
+/// How long an address is quiet before it may fall asleep.
+const QUIET: Duration = Duration::from_mins(5);
+
+/// Returns what passes between a stream and an address that has been quiet for long enough, and the address.
+async fn quiet() -> (Exchange, BareJid) {
+    let (exchange, echo) = exchange();
+    assert!(matches!(come(&exchange, &echo), LinkEvent::Bound { .. }));
+    tokio::time::advance(QUIET).await;
+    (exchange, echo)
+}
+
+fn own() -> jid::FullJid {
+    "echo@bots.house/parlor".parse().unwrap()
+}
+
+/// Returns the bodies of the messages that have come for an address since its stream began.
+fn bodies(exchange: &Exchange, address: &BareJid) -> Vec<String> {
+    let mut bodies = Vec::new();
+    while let Poll::Ready(event) = exchange.poll(address, &mut Context::from_waker(Waker::noop())) {
+        match event {
+            LinkEvent::Stanza(Incoming::Message(message)) => bodies.push(message.body.unwrap()),
+            LinkEvent::Bound { .. } | LinkEvent::Suspended { .. } => {}
+            other => panic!("no message, but {other:?}"),
+        }
+    }
+    bodies
+}
+
+fn roused(exchange: &Exchange) -> Vec<BareJid> {
+    exchange.with_sleepers(|sleepers| sleepers.next_roused(usize::MAX))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_an_address_falls_asleep_waits_for_the_next_account_in_its_order() {
+    for is_cut in [false, true] {
+        let (exchange, echo) = quiet().await;
+        assert!(exchange.fall_asleep(&echo, QUIET));
+        exchange.deliver(written_to("echo", "one"));
+        // Its account still runs, and ends.
+        assert_eq!(bodies(&exchange, &echo), [""; 0]);
+        if is_cut {
+            // What comes on another stream is not for it either.
+            exchange.suspended(&Lost::Closed);
+            exchange.bound(false);
+            assert_eq!(bodies(&exchange, &echo), [""; 0]);
+        }
+        exchange.deliver(written_to("echo", "two"));
+        exchange.close(&echo);
+        exchange.deliver(written_to("echo", "three"));
+        assert_eq!(roused(&exchange), std::slice::from_ref(&echo));
+        assert!(roused(&exchange).is_empty(), "each once");
+        exchange.open(&echo, own());
+        exchange.deliver(written_to("echo", "four"));
+        assert_eq!(bodies(&exchange, &echo), ["one", "two", "three", "four"]);
+        assert_eq!(returning(&exchange), [""; 0], "nothing goes back");
+        assert!(!exchange.with_sleepers(|sleepers| sleepers.have_waiting()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_stays_awake_gets_what_came_meanwhile_in_its_order() {
+    let (exchange, echo) = quiet().await;
+    assert!(exchange.fall_asleep(&echo, QUIET));
+    exchange.deliver(written_to("echo", "one"));
+    exchange.deliver(written_to("echo", "two"));
+    exchange.stay_awake(&echo);
+    exchange.deliver(written_to("echo", "three"));
+    assert_eq!(bodies(&exchange, &echo), ["one", "two", "three"]);
+    assert!(roused(&exchange).is_empty(), "nobody is to be woken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_falls_asleep_only_after_it_was_quiet() {
+    let (exchange, echo) = quiet().await;
+    // It has come a moment ago, and its account may be at work on it.
+    exchange.deliver(written_to("echo", "one"));
+    assert_eq!(bodies(&exchange, &echo), ["one"]);
+    tokio::time::advance(QUIET / 2).await;
+    assert!(!exchange.fall_asleep(&echo, QUIET));
+    tokio::time::advance(QUIET / 2).await;
+    // What has waited so long is still to be done.
+    exchange.hear(&echo, message("an answer"));
+    tokio::time::advance(QUIET).await;
+    assert!(!exchange.fall_asleep(&echo, QUIET), "it was not sent");
+    assert!(sent(&exchange).is_some());
+    exchange.suspended(&Lost::Closed);
+    assert!(!exchange.fall_asleep(&echo, QUIET), "there is no stream");
+    exchange.bound(false);
+    assert!(!exchange.fall_asleep(&echo, QUIET), "the account has not heard of the stream");
+    assert_eq!(bodies(&exchange, &echo), [""; 0]);
+    let room = || PresenceOut { to: Some(jid("room@muc.house/echo")), ..PresenceOut::default() };
+    exchange.hear(&echo, Outgoing::Presence(room()));
+    assert!(sent(&exchange).is_some());
+    tokio::time::advance(QUIET).await;
+    assert!(!exchange.fall_asleep(&echo, QUIET), "it is in a room");
+    assert!(!exchange.fall_asleep(&jid("other@bots.house").to_bare(), Duration::ZERO), "it has no account");
+    assert!(sent(&exchange).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_stanza_wakes_an_address_but_one_about_subscriptions() {
+    for (xml, wakes) in [
+        ("<message to='echo@bots.house' type='groupchat'><body>x</body></message>", true),
+        ("<iq to='echo@bots.house' id='i' type='get'><ping xmlns='urn:xmpp:ping'/></iq>", true),
+        ("<presence to='echo@bots.house'/>", true),
+        ("<presence to='echo@bots.house' type='probe'/>", false),
+        ("<presence to='echo@bots.house' type='subscribe'/>", false),
+    ] {
+        let (exchange, echo) = quiet().await;
+        exchange.close(&echo);
+        exchange.add_sleepers(std::iter::once(echo.clone()));
+        exchange.deliver(arriving("a@b/c", xml));
+        assert_eq!(!roused(&exchange).is_empty(), wakes, "{xml}");
+        let back = returning(&exchange);
+        assert_eq!(back.len(), usize::from(xml.contains("'subscribe'")), "{xml}: {back:?}");
+        assert!(back.iter().all(|one| one.contains("unsubscribed")), "{back:?}");
+    }
+}
+
+/// A request that waited is answered by the address that it was for.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_wakes_an_address_is_answered_by_it() {
+    let (exchange, echo) = quiet().await;
+    exchange.close(&echo);
+    exchange.add_sleepers(std::iter::once(echo.clone()));
+    exchange.deliver(arriving("a@b/c", "<iq to='echo@bots.house' id='q' type='get'><x xmlns='urn:x'/></iq>"));
+    exchange.deliver(arriving("a@b/c", "<iq to='echo@bots.house/other' id='r' type='get'><x xmlns='urn:x'/></iq>"));
+    exchange.open(&echo, own());
+    let back = returning(&exchange);
+    assert!(back.len() == 1 && back[0].contains("'r'") && back[0].contains("service-unavailable"), "{back:?}");
+    exchange.hear(&echo, Outgoing::Reply { to: Some(jid("a@b/c")), id: "q".to_owned(), reply: Reply::Done });
+    let answer = sent(&exchange).unwrap();
+    assert!(answer.contains(" from='echo@bots.house'") && answer.contains("'q'"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_much_waits_for_addresses_that_sleep_at_most_and_the_rest_goes_back() {
+    let (exchange, _) = quiet().await;
+    let name = |number: usize| format!("a{number}");
+    let address = |number: usize| jid(&format!("{}@bots.house", name(number))).to_bare();
+    exchange.add_sleepers((0..MOST + 2).map(address));
+    for number in 0..MOST + 2 {
+        exchange.deliver(written_to(&name(number), "x"));
+    }
+    assert_eq!(returning(&exchange).len(), 2);
+    for _ in 0..MOST_OF_ONE {
+        exchange.deliver(written_to("a0", "x"));
+    }
+    let back = returning(&exchange);
+    assert!(back.len() == 1 && back[0].contains("resource-constraint"), "{back:?}");
+    // The host wakes some at a time, the oldest first.
+    let some = exchange.with_sleepers(|sleepers| sleepers.next_roused(2));
+    assert_eq!(some, [address(0), address(1)]);
+    exchange.with_sleepers(|sleepers| sleepers.put_off(&address(0)));
+    assert_eq!(roused(&exchange).last(), Some(&address(0)), "it comes again, after the others");
+    tokio::time::advance(Duration::from_mins(1)).await;
+    exchange.give_up(super::super::sleepers::Sleepers::overdue, guests::later);
+    assert_eq!(returning(&exchange).len(), MOST + MOST_OF_ONE - 1);
+    exchange.deliver(written_to("a0", "x"));
+    assert_eq!(roused(&exchange), [address(0)], "it still sleeps");
+}
+
+/// The account was removed from the configuration.
+#[tokio::test]
+async fn an_address_that_becomes_no_account_again_is_nobody() {
+    let server = Server::start().await;
+    let component = Component::start(server.settings());
+    let rouses = Arc::new(Notify::new());
+    component.rouse(&rouses);
+    let echo = jid("echo@bots.house").to_bare();
+    component.add_sleepers([echo.clone()]);
+    let mut stream = soon(server.serve()).await;
+    let says = "<message from='a@b/c' to='echo@bots.house' type='chat'><body>x</body></message>";
+    stream.say(says).await;
+    soon(rouses.notified()).await;
+    assert_eq!(component.next_roused(9), [echo.clone()]);
+    component.remove_sleeper(&echo);
+    assert!(stream.until("</message>").await.contains("service-unavailable"));
+    assert!(!component.give_up_overdue());
+    stream.say(says).await;
+    assert!(stream.until("</message>").await.contains("service-unavailable"));
+}
