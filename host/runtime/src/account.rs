@@ -20,6 +20,7 @@ mod held_back;
 pub mod hooks;
 mod inputs;
 mod keepers;
+mod keeps_awake;
 mod leaving;
 mod logins;
 mod missed;
@@ -31,6 +32,7 @@ mod panicked;
 pub(crate) mod parking;
 mod published;
 mod questions;
+pub mod resting;
 mod rewriting;
 pub mod room_news;
 mod running;
@@ -74,6 +76,7 @@ use crate::record::Records;
 use crate::threads::Place;
 
 pub use connection::{Connection, ConnectionHistory, Credentials};
+pub use keeps_awake::{KeepsAwake, PluginNeeds};
 pub use shared::{Shared, history};
 
 /// Maximum number of commands of one plugin that may wait for the account's task, or for the link if they send

@@ -121,6 +121,11 @@ impl Deadlines {
         (entry.key().0 <= self.elapsed).then(|| entry.remove())
     }
 
+    /// Returns whether there is such a deadline.
+    pub(super) fn has(&self, is_meant: impl Fn(&Late) -> bool) -> bool {
+        self.waiting.values().any(is_meant)
+    }
+
     pub(super) fn next(&self) -> Option<Timestamp> {
         let (key, _) = self.waiting.first_key_value()?;
         let rest = key.0.saturating_sub(self.elapsed);

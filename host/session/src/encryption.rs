@@ -126,6 +126,11 @@ pub(super) struct EndToEnd {
 }
 
 impl EndToEnd {
+    /// Returns whether the account is off the record with anybody.
+    pub(super) fn is_off_the_record(&self) -> bool {
+        self.otr.are_on()
+    }
+
     /// Applies the owner's settings.
     pub(super) fn set_config(&mut self, config: Encryption) {
         self.config = Some(config);

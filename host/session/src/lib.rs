@@ -56,6 +56,7 @@ mod promises;
 mod pubsub;
 mod questions;
 mod records;
+mod resting;
 mod rooms;
 mod roster;
 pub mod router;
@@ -135,6 +136,7 @@ pub use records::room_record::{Departure, RoomNews, RoomRecord, RoomRecords, Roo
 pub use records::status::{Status, StatusValue};
 pub use records::view::{Attribute, CHAT_FIELDS, ROOM_FIELDS, View, ViewChange, field_name};
 pub use records::webhook::Webhook;
+pub use resting::Unfinished;
 pub use rooms::MAX_ROOMS;
 pub use rooms::opening::RoomOptions;
 pub use session::{Session, Woken};

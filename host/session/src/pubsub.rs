@@ -52,6 +52,11 @@ pub(super) struct Subscriptions {
 }
 
 impl Subscriptions {
+    /// Returns whether the account is subscribed to no node.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// Subscribes the account to a node for a plugin.
     pub(super) fn subscribe(&mut self, by: InstanceId, at: NodeAddress, answer: Answer<bool>, turn: &mut Turn<'_>) {
         if let Err(error) = may_ask(&at.service, turn).and_then(|()| self.add(by, &at)) {

@@ -98,7 +98,7 @@ impl Worker {
                 self.apply();
                 let _ = done.send(());
             }
-            Order::Stop { .. } => unreachable!("handled by `run`, which ends with it"),
+            Order::Rest { .. } | Order::Stop { .. } => unreachable!("handled by `run`"),
         }
     }
 

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::alerts::Alert;
 use super::connection::Credentials;
+use super::keeps_awake::KeepsAwake;
 
 /// An order that the account carries out however full its link is. A server that reads nothing must not delay the end
 /// of a plugin, nor the shutdown of the host.
@@ -39,6 +40,7 @@ pub(super) enum Order {
     OtrKey(Secret),
     Drain { done: oneshot::Sender<()> },
     Rewrite { config: Box<AccountConfig>, done: oneshot::Sender<()> },
+    Rest { done: oneshot::Sender<Option<KeepsAwake>> },
     Stop { done: oneshot::Sender<()> },
 }
 

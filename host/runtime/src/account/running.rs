@@ -13,6 +13,7 @@ use super::encryption;
 use super::held_back::Batch;
 use super::on_disk;
 use super::order::{Asked, Order};
+use super::resting;
 use super::screened;
 use super::sending::has_answered;
 use super::worker::Worker;
@@ -59,6 +60,7 @@ impl Worker {
                 Some(order) = self.orders.recv() => match *order {
                     // Boxed: an order is rare, and this task lives as long as the account.
                     Order::Stop { done } => return Box::pin(self.end(done)).await,
+                    Order::Rest { done } => drop(done.send(resting::of(self))),
                     order => ordered(self, order).await,
                 },
                 () = alarm.ring() => {

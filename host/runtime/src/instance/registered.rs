@@ -41,6 +41,11 @@ impl Registrations {
         Self { rooms, ..Self::default() }
     }
 
+    /// Returns whether it owns promises.
+    pub(crate) fn has_any_promise(&self) -> bool {
+        self.promises.load(Relaxed) > 0
+    }
+
     /// Sets how many promises it owns now.
     pub(crate) fn has_promises(&self, now: usize) {
         self.promises.store(now, Relaxed);

@@ -3,15 +3,17 @@
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use parlor_session::router::MailReceiver;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::runs::{Failures, forget, supervise};
-use super::{Shared, State, lock};
+use super::{Shared, State, Supervised, lock};
+use crate::account::PluginNeeds;
 use crate::instance::Instance;
 use crate::run::{Backlog, ShutdownMode};
 use crate::{account, catch_up, instance};
@@ -37,6 +39,7 @@ impl Kept {
 
 /// A parked plugin.
 struct Parked {
+    since: Instant,
     kept: Kept,
     failures: Failures,
     alarms: Alarms,
@@ -86,6 +89,14 @@ enum Phase {
 }
 
 impl Parking {
+    /// Returns how long it has been parked; `None` if it is not.
+    fn parked_for(&self) -> Option<Duration> {
+        match &self.phase {
+            Phase::Parked(parked) => Some(parked.since.elapsed()),
+            Phase::Awake | Phase::Parking { .. } => None,
+        }
+    }
+
     /// Takes the task, to wait for its end.
     pub(super) fn take_task(&mut self) -> Option<JoinHandle<()>> {
         self.task.take()
@@ -138,10 +149,33 @@ pub(super) async fn park(shared: &Arc<Shared>, mut kept: Kept, failures: Failure
     tracing::debug!(plugin = %shared.admitted.id, account = %shared.account.name, "plugin parked");
     shared.standing.set_state(State::Parked);
     (kept.rest, *lock(&shared.rest)) = (None, None);
-    parking.phase = Phase::Parked(Box::new(Parked { kept, failures, alarms }));
+    parking.phase = Phase::Parked(Box::new(Parked { since: Instant::now(), kept, failures, alarms }));
     // Its memory is freed when the task ends, which is now.
     parking.task = None;
     None
+}
+
+impl Supervised {
+    /// Returns why the plugin needs its account to run, if it does. Without that, a stanza for the account starts it again, as its
+    /// next event would. `quiet` is how long it must have been parked.
+    pub fn needs_account(&self, quiet: Duration) -> Option<PluginNeeds> {
+        let shared = &self.shared;
+        if shared.webhooks.is_some() {
+            return Some(PluginNeeds::Webhook);
+        }
+        if shared.lasting.schedules.are_told() {
+            return Some(PluginNeeds::Schedule);
+        }
+        let is_at_rest = lock(&shared.parking).parked_for().is_some_and(|parked| parked >= quiet);
+        let Some(instance) = self.instance().filter(|_| is_at_rest) else { return Some(PluginNeeds::Run) };
+        if instance.registered.timers().next_due().is_some() {
+            Some(PluginNeeds::Timer)
+        } else if instance.registered.has_any_promise() {
+            Some(PluginNeeds::Promise)
+        } else {
+            None
+        }
+    }
 }
 
 /// Starts the task of a plugin.
@@ -156,7 +190,7 @@ fn wake(shared: &Arc<Shared>) {
         *is_woken = true;
         return;
     }
-    let Some(Parked { mut kept, failures, alarms }) = parking.take_parked() else { return };
+    let Some(Parked { mut kept, failures, alarms, .. }) = parking.take_parked() else { return };
     shared.standing.set_state(State::Starting);
     // A successor may ask for the rest before the task has begun.
     kept.rest = Some(new_rest(shared));

@@ -116,6 +116,13 @@ impl Default for OtrChats {
     }
 }
 
+impl OtrChats {
+    /// Returns whether any of them is off the record, or about to be.
+    pub(super) fn are_on(&self) -> bool {
+        !self.waits.is_empty() || self.chats.values().any(|chat| chat.status != OtrStatus::Unencrypted)
+    }
+}
+
 /// Makes an own key. It takes seconds, so never in the account's task.
 pub fn make_otr_key() -> Secret {
     Account::generate(&mut rand::rng()).to_bytes().into()

@@ -1,0 +1,42 @@
+//! What a session would lose, or not do in time, if its account ended now and began again with the next stanza.
+
+use super::deadlines::Late;
+use super::session::Session;
+
+/// A reason why the account has to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unfinished {
+    /// It is in a room, or about to enter one.
+    #[error("it is in a room, or about to enter one")]
+    Room,
+    /// A plugin has subscribed it to a node of publish-subscribe.
+    #[error("it is subscribed to a node")]
+    Node,
+    /// It is off the record with somebody, by keys that are in memory alone.
+    #[error("it is off the record with somebody")]
+    OffTheRecord,
+    /// It waits for an answer, or does something later.
+    #[error("it waits for an answer, or has something to do later")]
+    Deadline,
+}
+
+impl Session {
+    /// Returns why the account has to go on, if it does.
+    pub fn unfinished(&self) -> Option<Unfinished> {
+        let (features, common) = (&self.features, &self.common);
+        // What is asked anew after each log-in.
+        let is_of_a_log_in =
+            |late: &Late| matches!(late, Late::AccountAgain | Late::ServerAgain | Late::CarbonsAgain | Late::KeysCheck);
+        if !self.snapshot().rooms.is_empty() {
+            Some(Unfinished::Room)
+        } else if !features.pubsub.is_empty() {
+            Some(Unfinished::Node)
+        } else if features.encryption.is_off_the_record() {
+            Some(Unfinished::OffTheRecord)
+        } else if common.deadlines.has(|late| !is_of_a_log_in(late)) {
+            Some(Unfinished::Deadline)
+        } else {
+            None
+        }
+    }
+}
