@@ -17,6 +17,7 @@ mod plugin;
 mod plugins;
 mod reload;
 mod replacing;
+mod sleeping;
 mod standing;
 pub(crate) mod webhooks;
 
@@ -58,6 +59,7 @@ use self::claims::Claims;
 use self::domains::Domains;
 use self::late::add_ready;
 use self::plugins::Plugins;
+use self::sleeping::Sleepers;
 use self::webhooks::WebhookListening;
 
 #[cfg(feature = "cluster")]
@@ -67,6 +69,7 @@ pub use claims::account_started;
 pub use lock::LOCK;
 #[cfg(feature = "cluster")]
 pub(crate) use reload::in_force;
+pub(crate) use sleeping::{Asleep, wake_named};
 pub use standing::PluginStatus;
 pub(crate) use standing::{PluginHealth, health};
 
@@ -91,6 +94,8 @@ pub struct Host {
     accounts: std::sync::Mutex<BTreeMap<AccountName, Account>>,
     /// The accounts that a cluster gave to the host.
     claims: Claims,
+    /// The addresses of components that sleep.
+    sleepers: Sleepers,
     /// The cluster that it is a node of, once it is.
     #[cfg(feature = "cluster")]
     pub(crate) cluster: std::sync::OnceLock<crate::cluster::Member>,
@@ -216,10 +221,12 @@ impl Host {
         if let Err(error) = components.note_policy(&config.plugins) {
             tracing::warn!(%error, "the data folder cannot note its policy: what that names may be removed when another policy is changed that uses this folder");
         }
-        let domains = Domains::start(&config);
-        // In a cluster, accounts start when the host gets them.
+        let sleepers = sleeping::load(&config, &store).await;
+        let domains = Domains::start(&config, &sleepers);
+        // In a cluster, accounts start when the host gets them. Addresses that sleep start when something comes for them.
         let accounts = config.accounts.values().filter(|_| config.cluster.is_none());
         let accounts: BTreeMap<_, _> = accounts
+            .filter(|one| !sleepers.have(&one.link.jid.to_bare()))
             .map(|one| (one.name.clone(), start_account(one, store.clone(), threads.place(), &domains)))
             .collect();
         let host = Self {
@@ -236,6 +243,7 @@ impl Host {
             store,
             accounts: accounts.into(),
             claims: Claims::default(),
+            sleepers,
             #[cfg(feature = "cluster")]
             cluster: std::sync::OnceLock::new(),
             plugins: Plugins::default(),
@@ -270,6 +278,7 @@ impl Host {
         }
         add_all(self, BTreeMap::from([(id.clone(), entry)])).await;
         spread(self).await;
+        sleeping::look_again(self);
         let settling = match self.plugins.lock().await.get(&id).map(|plugin| &plugin.standing) {
             Some(Standing::Refused(reason)) => return Err(AddError::Refused { id, reason: reason.clone() }),
             Some(Standing::Admitted { on, .. }) => join_all(on.values().map(Supervised::settled)),
@@ -421,76 +430,4 @@ impl Host {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use parlor_base::id::Digest;
-    use parlor_config::Overrides;
-    use parlor_store::{AuditKind, AuditQuery};
-
-    use super::*;
-
-    /// A host that does not log in, in a separate folder.
-    async fn offline_host(folder: &Path) -> Host {
-        let path = folder.join("parlor.toml");
-        let text =
-            "[settings]\nauto_login = false\n[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n";
-        std::fs::write(&path, text).unwrap();
-        let overrides = Overrides { environment: |_| None, ..Overrides::default() };
-        Host::start(Config::load(&path, &overrides).unwrap(), Compiler::ThisProcess, Threads::of_the_caller())
-            .await
-            .unwrap()
-    }
-
-    fn entry(folder: &Path, name: &str) -> (PluginId, Entry) {
-        let digest = Digest::of(b"");
-        let text = format!("[plugin.echo]\nsource = \"{name}\"\ndigest = \"{digest}\"\n");
-        Policy::parse(&text, folder).unwrap().plugins.into_iter().next().unwrap()
-    }
-
-    #[tokio::test]
-    async fn of_two_plugins_that_come_at_once_under_one_id_one_is_refused_for_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let host = offline_host(folder.path()).await;
-        let ((id, one), (_, two)) = (entry(folder.path(), "one.wasm"), entry(folder.path(), "two.wasm"));
-        let (first, second) = tokio::join!(host.add_plugin(id.clone(), one), host.add_plugin(id, two));
-        assert!(matches!(first, Err(AddError::Refused { .. })), "{first:?}");
-        assert!(matches!(second, Err(AddError::Taken { .. })), "{second:?}");
-        host.stop().await;
-    }
-
-    /// Otherwise what a plugin stores right after it was installed would be removed with what was left of an earlier one.
-    #[tokio::test]
-    async fn no_plugin_is_added_while_something_is_done_without_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let host = offline_host(folder.path()).await;
-        let (id, one) = entry(folder.path(), "one.wasm");
-        let action = async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            host.plugins.has(&id).await
-        };
-        let (was_added, added) =
-            tokio::join!(actions::without_plugin(&host, &id, action), host.add_plugin(id.clone(), one));
-        assert_eq!(was_added, Some(false));
-        assert!(matches!(added, Err(AddError::Refused { .. })), "{added:?}");
-        assert_eq!(actions::without_plugin(&host, &id, async {}).await, None, "it is there");
-        host.stop().await;
-    }
-
-    #[tokio::test]
-    async fn a_cluster_that_is_written_while_the_host_runs_is_in_the_audit_before_it_counts() {
-        let folder = tempfile::tempdir().unwrap();
-        let host = offline_host(folder.path()).await;
-        let was = host.config();
-        let text = std::fs::read_to_string(&was.path).unwrap();
-        let cluster = "[cluster]\nnats = \"tls://nats.example.org\"\nname = \"bots\"\nkey_env = \"KEY\"\n";
-        std::fs::write(&was.path, format!("{text}{cluster}")).unwrap();
-        host.reconfigure(was.read_again().unwrap()).await;
-        assert_eq!(host.config().cluster, None, "it counts when the host is started again");
-        let query = AuditQuery { kinds: vec![AuditKind::Setting], most: 10, ..AuditQuery::default() };
-        let entries = audit::of(&host).entries(query).await.unwrap();
-        let found = entries.iter().find(|entry| entry.what == "setting cluster.name").unwrap();
-        assert_eq!((found.way.as_str(), found.new.as_deref()), ("read again", Some("bots")));
-        host.stop().await;
-    }
-}
+mod tests;

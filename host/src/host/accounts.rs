@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use super::adding::{load_plugin, prune_cache};
 use super::domains::Domains;
 use super::plugin::{Plugin, Standing, chosen, dependencies};
-use super::{Host, INITIALIZE, audit, claims, moved};
+use super::{Host, INITIALIZE, audit, claims, moved, sleeping};
 
 /// Names of a plugin's settings, each with the value in force.
 type Wins = BTreeMap<String, Option<Value>>;
@@ -47,11 +47,12 @@ impl Host {
     /// Waits until no account is connected or retrying, and returns the state of each: failed, or not reconnecting. A
     /// host with one live account continues. Only accounts that exist at the time of the call are waited for.
     ///
-    /// In a cluster, and beside a component whose addresses become accounts, it never returns: the host goes on for the accounts
-    /// that it may still get.
+    /// In a cluster, and beside a component whose addresses become accounts or sleep, it never returns: the host goes on for the
+    /// accounts that it may still get.
     pub async fn all_over(&self) -> Vec<(AccountName, Connection)> {
         let config = self.config();
-        if config.cluster.is_some() || !config.new_addresses.is_empty() {
+        let may_grow = config.cluster.is_some() || !config.new_addresses.is_empty();
+        if may_grow || !config.sleep_after.is_empty() {
             return std::future::pending().await;
         }
         loop {
@@ -155,6 +156,7 @@ pub(super) async fn configure(host: &Host, config: Config, by: &By) {
     let (before, after) = (&was.accounts, &config.accounts);
     let going: Vec<_> = before.values().filter(|old| !goes_on(old, after)).map(|old| &old.name).collect();
     close(host, &going).await;
+    sleeping::forget(host, &was, &going).await;
     host.claims.reconfigured(&going);
     host.domains.follow(&was, &config).await;
     for (new, old) in after.values().filter_map(|new| Some((new, before.get(&new.name)?))) {
@@ -170,6 +172,7 @@ pub(super) async fn configure(host: &Host, config: Config, by: &By) {
     host.forget_declared().await;
     open(host, &coming).await;
     prune_cache(host).await;
+    sleeping::look_again(host);
     tracing::info!(config = %config.path.escaped(), "configuration read again");
 }
 
@@ -206,6 +209,15 @@ pub(super) fn start_account(
     Account::start_with(config.clone(), backing, place, domains.dialer(config), Clock::Machine)
 }
 
+/// Starts the task of an account while the host runs.
+pub(super) fn start_one(host: &Host, config: &AccountConfig, backing: impl Into<Backing>) -> Arc<Shared> {
+    let account = start_account(config, backing, host.threads.place(), &host.domains);
+    let shared = Arc::clone(account.shared());
+    set_order(&shared, host.hooks.load().on(&shared.name, config.group.as_ref()));
+    host.held().insert(config.name.clone(), account);
+    shared
+}
+
 /// Starts the tasks of the accounts that were not there before.
 fn begin(
     host: &Host,
@@ -224,11 +236,8 @@ fn begin(
         }
     };
     let start = |new: &AccountConfig| {
-        let account = start_account(new, host.store.clone(), host.threads.place(), &host.domains);
-        let shared = Arc::clone(account.shared());
-        set_order(&shared, host.hooks.load().on(&shared.name, new.group.as_ref()));
+        let shared = start_one(host, new, host.store.clone());
         tracing::info!(account = %new.name, jid = %shared.own, "account added");
-        host.held().insert(new.name.clone(), account);
         shared
     };
     after.values().filter(|new| !goes_on(new, before)).filter(may_run).map(start).collect()
@@ -259,19 +268,20 @@ async fn over(mut connection: watch::Receiver<Connection>) {
     }
 }
 
+/// Takes the plugins from these accounts.
+pub(super) async fn take_plugins(host: &Host, names: &[&AccountName]) -> Vec<Supervised> {
+    let (mut plugins, mut taken) = (host.plugins.lock().await, Vec::new());
+    for plugin in plugins.values_mut() {
+        if let Standing::Admitted { on, .. } = &mut plugin.standing {
+            taken.extend(names.iter().filter_map(|name| on.remove(*name)));
+        }
+    }
+    taken
+}
+
 /// Ends these accounts, after the plugins on them.
 async fn close(host: &Host, names: &[&AccountName]) {
-    let leaving = {
-        let mut plugins = host.plugins.lock().await;
-        let mut leaving = Vec::new();
-        for plugin in plugins.values_mut() {
-            if let Standing::Admitted { on, .. } = &mut plugin.standing {
-                leaving.extend(names.iter().filter_map(|name| on.remove(*name)));
-            }
-        }
-        leaving
-    };
-    join_all(leaving.into_iter().map(Supervised::stop)).await;
+    join_all(take_plugins(host, names).await.into_iter().map(Supervised::stop)).await;
     let going: Vec<_> = {
         let mut accounts = host.held();
         names.iter().filter_map(|name| accounts.remove(*name)).collect()
@@ -381,17 +391,7 @@ async fn warn_of_unknown_settings(host: &Host, account: &Shared) {
 /// Gives the plugins on these accounts their chance to listen, and then logs in. It does not wait for plugins that
 /// are still being compiled.
 pub(super) async fn open(host: &Host, accounts: &[Arc<Shared>]) {
-    let settling: Vec<_> = {
-        let plugins = host.plugins.lock().await;
-        let all = accounts.iter().flat_map(|account| plugins.values().map(move |plugin| plugin.on(&account.name)));
-        all.flatten().map(Supervised::settled).collect()
-    };
-    if tokio::time::timeout(INITIALIZE, join_all(settling)).await.is_err() {
-        tracing::warn!(
-            "some plugins took longer than {} s to initialize; logging in without them",
-            INITIALIZE.as_secs()
-        );
-    }
+    initialized(host, accounts).await;
     for account in accounts {
         account.plugins_initialized().await;
         // A plugin that is still being compiled may know them.
@@ -402,6 +402,21 @@ pub(super) async fn open(host: &Host, accounts: &[Arc<Shared>]) {
         if account.settings().auto_login {
             account.connect().await;
         }
+    }
+}
+
+/// Waits until the plugins on these accounts have had their chance to listen.
+pub(super) async fn initialized(host: &Host, accounts: &[Arc<Shared>]) {
+    let settling: Vec<_> = {
+        let plugins = host.plugins.lock().await;
+        let all = accounts.iter().flat_map(|account| plugins.values().map(move |plugin| plugin.on(&account.name)));
+        all.flatten().map(Supervised::settled).collect()
+    };
+    if tokio::time::timeout(INITIALIZE, join_all(settling)).await.is_err() {
+        tracing::warn!(
+            "some plugins took longer than {} s to initialize; logging in without them",
+            INITIALIZE.as_secs()
+        );
     }
 }
 

@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::join_all;
 use jid::BareJid;
 use parlor_config::AccountName;
-use parlor_runtime::account::hooks::order::set_order;
 use parlor_runtime::account::{Account, Backing, Shared};
 use parlor_runtime::supervisor::Supervised;
 use parlor_store::Audit;
 use tokio::sync::Notify;
 
-use super::accounts::{open, spread, start_account};
+use super::accounts::{open, spread, start_one};
 use super::plugin::Standing;
 use super::{Host, audit as counting};
 
@@ -103,12 +102,9 @@ pub(super) fn begin(host: &Host) -> Vec<Arc<Shared>> {
         let Some(claim) = claims.get_mut(&account.link.jid.to_bare()).filter(|claim| claim.runs.is_none()) else {
             continue;
         };
-        let started = start_account(account, claim.backing.clone(), host.threads.place(), &host.domains);
-        let shared = Arc::clone(started.shared());
-        set_order(&shared, host.hooks.load().on(&shared.name, account.group.as_ref()));
+        let shared = start_one(host, account, claim.backing.clone());
         tracing::info!(account = %account.name, jid = %shared.own, "account taken");
         claim.runs = Some(account.name.clone());
-        host.held().insert(account.name.clone(), started);
         coming.push(shared);
     }
     if !coming.is_empty() {

@@ -9,21 +9,32 @@ use parlor_config::{AccountConfig, AccountName, Config, LinkSettings, OwnAddress
 use parlor_xmpp::{Component, ComponentState, Dialer};
 use tokio::sync::Notify;
 
+use super::sleeping::Sleepers;
+
 /// The components of the host, by their names in the configuration.
 #[derive(Debug)]
 pub(crate) struct Domains {
     all: Mutex<BTreeMap<AccountName, Arc<Component>>>,
     /// Notified when somebody has written to an address that is to become an account.
     arrivals: Arc<Notify>,
+    /// Notified when an address that sleeps is to be woken.
+    rouses: Arc<Notify>,
 }
 
 impl Domains {
-    /// Starts them. Each connects once an account wants to. Must be called within a runtime.
-    pub(super) fn start(config: &Config) -> Self {
+    /// Starts them. Each connects once an account wants to, or if addresses of it sleep. Must be called within a runtime.
+    pub(super) fn start(config: &Config, sleepers: &Sleepers) -> Self {
         let all = config.components.iter();
         let started = all.map(|(name, link)| (name.clone(), Arc::new(Component::start(link.clone()))));
-        let domains = Self { all: Mutex::new(started.collect()), arrivals: Arc::default() };
+        let domains = Self { all: Mutex::new(started.collect()), arrivals: Arc::default(), rouses: Arc::default() };
+        // Before they connect: what comes for these addresses has to wake them.
+        for (name, addresses) in sleepers.by_component() {
+            if let Some(component) = domains.component(&name) {
+                component.add_sleepers(addresses);
+            }
+        }
         domains.admit(config);
+        domains.rouse();
         domains
     }
 
@@ -35,8 +46,38 @@ impl Domains {
     fn admit(&self, config: &Config) {
         let own = Arc::new(OwnAddresses::of(config));
         for (name, component) in &*self.held() {
+            component.rouse(&self.rouses);
             component.admit(config.new_addresses.get(name).cloned(), &own, &self.arrivals);
         }
+    }
+
+    /// Returns the component of this name.
+    pub(super) fn component(&self, name: &AccountName) -> Option<Arc<Component>> {
+        self.held().get(name).map(Arc::clone)
+    }
+
+    /// Waits until an address that sleeps is to be woken.
+    pub(super) async fn roused(&self) {
+        self.rouses.notified().await;
+    }
+
+    /// Notes that an address that sleeps is to be woken.
+    pub(super) fn rouse(&self) {
+        self.rouses.notify_one();
+    }
+
+    /// Returns up to so many addresses that sleep and that something has come for, each once.
+    pub(super) fn next_roused(&self, most: usize) -> Vec<BareJid> {
+        let mut roused = Vec::new();
+        for component in self.held().values() {
+            roused.extend(component.next_roused(most - roused.len()));
+        }
+        roused
+    }
+
+    /// Gives stanzas back that have waited for too long for an address to wake. Returns whether others still wait.
+    pub(super) fn give_up_overdue(&self) -> bool {
+        self.held().values().filter(|component| component.give_up_overdue()).count() > 0
     }
 
     /// Waits until somebody has written to an address that is to become an account.

@@ -11,10 +11,10 @@ use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::Entry;
 use parlor_runtime::loading::{LoadError, Loaded, Prepared};
 
-use super::Host;
 use super::accounts::{spread, warn_of_unknown};
 use super::adding::{add_loaded, load_plugin, prepare_plugin, prune_cache};
 use super::plugin::{Plugin, Standing};
+use super::{Host, sleeping};
 
 /// How a start treats plugins that must be compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,8 @@ struct Uncompiled {
 
 impl Host {
     /// Does the ongoing work of a running host: starts plugins once they are compiled, retries versions that did
-    /// not fit into the limits, and makes accounts of addresses of components. The owner of a host polls it. It never returns.
+    /// not fit into the limits, makes accounts of addresses of components, and lets addresses fall asleep and wake. The owner of a host
+    /// polls it. It never returns.
     pub async fn tend(&self) -> Infallible {
         let compile = async {
             compile_late(self).await;
@@ -42,11 +43,13 @@ impl Host {
         };
         // Most hosts have no component that it could concern, and it is large.
         let newcomers = Box::pin(super::newcomers::make_accounts(self));
+        let sleepers = Box::pin(sleeping::tend(self));
         tokio::select! {
             never = compile => never,
             never = self.use_room() => never,
             never = super::audit::keep_counting(self) => never,
             never = newcomers => never,
+            never = sleepers => never,
         }
     }
 }
@@ -87,6 +90,8 @@ async fn compile_late(host: &Host) {
             spread(host).await;
         }
     }
+    // Addresses that sleep could not be compared with their plugins before.
+    sleeping::look_again(host);
     if was_late {
         prune_cache(host).await;
         for account in host.accounts() {

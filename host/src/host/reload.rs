@@ -16,6 +16,7 @@ use super::accounts::spread;
 use super::adding::{add_all, admit, prune_cache};
 use super::audit;
 use super::plugin::{Plugin, Standing};
+use super::sleeping;
 use super::standing::Left;
 
 /// The policy as it was last read.
@@ -215,6 +216,7 @@ async fn apply(host: &Host, text: Option<String>) -> Result<(), PolicyError> {
     spread(host).await;
     host.forget_declared().await;
     prune_cache(host).await;
+    sleeping::look_again(host);
     tracing::info!(policy = %path.escaped(), "policy read again");
     Ok(())
 }

@@ -19,7 +19,7 @@ use super::accounts::{candidates, spread};
 use super::adding::{add_all, admit, load_plugin, prune_cache, version};
 use super::plugin::{Plugin, Standing, Tried, dependencies};
 use super::standing::Left;
-use super::{Host, LONGEST_REASON};
+use super::{Host, LONGEST_REASON, sleeping};
 
 /// Time limit for a new version of a plugin to replace the old one.
 const REPLACE: Duration = Duration::from_secs(30);
@@ -174,6 +174,7 @@ async fn try_for_room(host: &Host) {
     spread(host).await;
     host.forget_declared().await;
     prune_cache(host).await;
+    sleeping::look_again(host);
 }
 
 /// Returns whether this entry was already tried as a replacement and did not start. It is not retried when other

@@ -138,6 +138,11 @@ impl Component {
         self.exchange.add_sleepers(addresses.into_iter());
     }
 
+    /// Returns whether an address is connected, no stanza came for it or left for so long, and it is available to nobody.
+    pub fn is_quiet(&self, address: &BareJid, quiet: Duration) -> bool {
+        self.exchange.is_quiet(address, quiet)
+    }
+
     /// Lets an address fall asleep whose account runs, if it is connected, and no stanza came for it or left for so long. Stanzas
     /// for it wait from then on. Returns whether it is so: the account can end then.
     pub fn fall_asleep(&self, address: &BareJid, quiet: Duration) -> bool {
@@ -161,11 +166,6 @@ impl Component {
     /// Returns the next of these addresses that stanzas wait for, the oldest first, each once.
     pub fn next_roused(&self, most: usize) -> Vec<BareJid> {
         self.exchange.with_sleepers(|sleepers| sleepers.next_roused(most))
-    }
-
-    /// Lets an address be among the [`next_roused`](Self::next_roused) again, if stanzas for it still wait.
-    pub fn put_off_roused(&self, address: &BareJid) {
-        self.exchange.with_sleepers(|sleepers| sleepers.put_off(address));
     }
 
     /// Gives stanzas back that have waited for a minute for an address to wake. Returns whether others still wait.

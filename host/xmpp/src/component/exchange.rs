@@ -122,11 +122,16 @@ impl Exchange {
         }
     }
 
+    /// Returns whether an address is connected, no stanza came for it or left for so long, and it is available to nobody.
+    pub(super) fn is_quiet(&self, jid: &BareJid, quiet: Duration) -> bool {
+        self.state().is_quiet(jid, quiet)
+    }
+
     /// Lets an address fall asleep, if no stanza came for it or left for so long. From then on, stanzas for it wait until it wakes,
     /// and its account, which still runs, gets none. Returns whether it is so.
     pub(super) fn fall_asleep(&self, jid: &BareJid, quiet: Duration) -> bool {
         let mut state = self.state();
-        let is_quiet = state.line == Line::Live && state.seats.get(jid).is_some_and(|seat| seat.is_quiet(quiet));
+        let is_quiet = state.is_quiet(jid, quiet);
         if is_quiet {
             state.sleepers.add(jid.clone());
         }

@@ -120,13 +120,6 @@ impl Sleepers {
         roused
     }
 
-    /// Lets the host hear of an address again, if stanzas to it still wait.
-    pub(super) fn put_off(&mut self, address: &BareJid) {
-        if self.waiting.contains_key(address) && !self.unheard.contains(address) {
-            self.unheard.push_back(address.clone());
-        }
-    }
-
     /// Returns the stanzas to an address, which do not wait any more.
     pub(super) fn leave(&mut self, address: &BareJid) -> Vec<Arrived> {
         let Some(Waiting { stanzas, bytes, .. }) = self.waiting.remove(address) else { return Vec::new() };

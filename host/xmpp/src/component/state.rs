@@ -1,6 +1,7 @@
 //! What a component holds between its stream and its addresses.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use jid::BareJid;
 use parlor_stanza::encode::Written;
@@ -50,6 +51,11 @@ pub(super) enum Line {
 }
 
 impl State {
+    /// Returns whether an address is connected, and has been quiet for so long.
+    pub(super) fn is_quiet(&self, jid: &BareJid, quiet: Duration) -> bool {
+        self.line == Line::Live && self.seats.get(jid).is_some_and(|seat| seat.is_quiet(quiet))
+    }
+
     /// Gives an address the stanzas that waited for it.
     pub(super) fn catch_up(&mut self, jid: &BareJid) {
         let Some(seat) = self.seats.get_mut(jid) else { return };

@@ -156,8 +156,7 @@ async fn so_much_waits_for_addresses_that_sleep_at_most_and_the_rest_goes_back()
     // The host wakes some at a time, the oldest first.
     let some = exchange.with_sleepers(|sleepers| sleepers.next_roused(2));
     assert_eq!(some, [address(0), address(1)]);
-    exchange.with_sleepers(|sleepers| sleepers.put_off(&address(0)));
-    assert_eq!(roused(&exchange).last(), Some(&address(0)), "it comes again, after the others");
+    assert_eq!(roused(&exchange).len(), MOST - 2);
     tokio::time::advance(Duration::from_mins(1)).await;
     exchange.give_up(super::super::sleepers::Sleepers::overdue, guests::later);
     assert_eq!(returning(&exchange).len(), MOST + MOST_OF_ONE - 1);
