@@ -324,7 +324,7 @@ fn host(status: &Status, findings: &mut Findings) {
 /// its connection.
 fn connections(accounts: &[Account], findings: &mut Findings) {
     let mut alike = BTreeMap::<_, Vec<_>>::new();
-    for account in accounts.iter().filter(|account| account.connection != "connected") {
+    for account in accounts.iter().filter(|account| !account.is_reached()) {
         alike.entry((&account.connection, &account.reason)).or_default().push(account.name.as_str());
     }
     for ((connection, reason), names) in alike {

@@ -31,6 +31,8 @@ pub(super) enum State {
     /// Refused by the server, or given up.
     Failed,
     Offline,
+    /// An address of a component that sleeps.
+    Asleep,
     /// No host runs.
     Unknown,
 }
@@ -45,6 +47,7 @@ impl State {
             Self::Retrying => connection == "retrying",
             Self::Failed => connection == "failed",
             Self::Offline => connection == "offline",
+            Self::Asleep => connection == Account::ASLEEP,
             Self::Unknown => connection == "unknown",
         }
     }

@@ -219,6 +219,7 @@ pub(super) fn unknown(account: &AccountConfig) -> Account {
         rooms: Vec::new(),
         departures: BTreeMap::new(),
         encryption: None,
+        kept_awake: None,
     }
 }
 

@@ -304,6 +304,7 @@ mod tests {
                 rooms: Vec::new(),
                 departures: BTreeMap::new(),
                 encryption: None,
+                kept_awake: None,
             }],
             plugins: Vec::new(),
         };

@@ -200,6 +200,7 @@ fn metrics(status: &Status) -> String {
     let accounts = status
         .accounts
         .iter()
+        .filter(|one| !one.is_asleep())
         .map(|one| (format!("{{account=\"{}\"}}", one.name), f64::from(u8::from(one.connection == "connected"))));
     put("account_connected", "gauge", "Whether the account is connected.", accounts.collect());
     let labels = |one: &Plugin| format!("{{{}}}", names(one));
@@ -298,6 +299,7 @@ fn components(status: &Status) -> String {
     put("component_accounts", "Accounts of the component.", |one| Some(one.accounts));
     let help = "Accounts of the component at which no address becomes one more.";
     put("component_accounts_limit", help, |one| one.accounts_limit);
+    put("component_asleep", "Accounts of the component that sleep.", |one| one.asleep);
     text
 }
 

@@ -345,7 +345,7 @@ pub(super) fn metrics(status: &Status) -> String {
     let mut text = "# HELP parlor_rooms Rooms of the account, by how it stands in them.\n\
                     # TYPE parlor_rooms gauge\n"
         .to_owned();
-    for account in &status.accounts {
+    for account in status.accounts.iter().filter(|account| !account.is_asleep()) {
         for state in RoomState::ALL.map(RoomState::as_str) {
             let count = account.rooms.iter().filter(|room| room.state == state).count();
             // Writing into a String cannot fail.

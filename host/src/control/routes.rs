@@ -32,7 +32,7 @@ use super::request::{Request, plugin};
 use super::rooms;
 use super::show;
 use super::views::Failure;
-use crate::host::{Host, actions};
+use crate::host::{Host, actions, wake_named};
 
 /// How long to wait for a change before the response shows an intermediate state.
 const SETTLING: Duration = Duration::from_mins(1);
@@ -73,6 +73,16 @@ fn no_route(path: &[&str]) -> Refusal {
     }
 }
 
+/// Returns the account that a request is about. The audit needs no account that runs.
+fn account_of(request: &Request) -> Option<&str> {
+    let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+    match path[..] {
+        ["v1", "audit"] => None,
+        ["v1", "accounts", name, ..] => Some(name),
+        _ => request.value("account"),
+    }
+}
+
 /// Returns what a plugin has on each of its accounts, or on this one.
 fn on_accounts<T>(
     all: Option<Vec<(AccountName, T)>>,
@@ -95,6 +105,9 @@ impl Routes {
     ) -> Result<Answer, Refusal> {
         if request.value("at").is_some_and(|at| at != ".") {
             return Err(cluster::no_cluster(&self.handle.host));
+        }
+        if let Some(name) = account_of(&request) {
+            wake_named(&self.handle.host, name).await;
         }
         let by = audit::user(&request, peer);
         self.answered(request, client, by).await

@@ -28,7 +28,7 @@ use super::views::{
     Webhooks, absolute,
 };
 use super::{VERSION, rooms};
-use crate::host::{Host, PluginStatus};
+use crate::host::{Asleep, Host, PluginStatus};
 use crate::memory;
 
 /// The most of a reason that is shown, in bytes.
@@ -238,7 +238,7 @@ fn status_of(host: &Host, plugins: &[PluginStatus]) -> Status {
         config_error: host.config_fault().map(|fault| escape_untrusted(&fault, LONGEST)),
         webhooks_error: host.listening.fault().map(|fault| escape_untrusted(&fault, LONGEST)),
         components: components(host, &config),
-        accounts: host.accounts().iter().map(|account| account_view(&config, account)).collect(),
+        accounts: accounts(host, &config),
         plugins: plugins.iter().map(plugin_view).collect(),
     }
 }
@@ -247,6 +247,10 @@ fn components(host: &Host, config: &Config) -> Vec<ComponentStatus> {
     let mut counts = BTreeMap::<_, u64>::new();
     for component in config.accounts.values().filter_map(|account| account.link.component()) {
         *counts.entry(component).or_default() += 1;
+    }
+    let mut asleep = BTreeMap::<_, u64>::new();
+    for one in host.asleep() {
+        *asleep.entry(one.component).or_default() += 1;
     }
     let view = |(name, state): (AccountName, ComponentState)| {
         let (connection, why) = match state {
@@ -258,6 +262,7 @@ fn components(host: &Host, config: &Config) -> Vec<ComponentStatus> {
         };
         ComponentStatus {
             accounts: counts.get(&name).copied().unwrap_or_default(),
+            asleep: asleep.get(&name).copied().or_else(|| config.sleep_after.contains_key(&name).then_some(0)),
             accounts_limit: config.new_addresses.get(&name).map(|new| new.limit.into()),
             domain: config.components.get(&name).map(|link| link.jid.to_string()).unwrap_or_default(),
             name: name.to_string(),
@@ -293,6 +298,37 @@ fn account_view(config: &Config, account: &Shared) -> Account {
         rooms: rooms::of(account),
         departures: rooms::departures(account).collect(),
         encryption: Some(encryption_view(account)),
+        kept_awake: None,
+    }
+}
+
+/// Returns the accounts, also those that sleep, ordered by name.
+fn accounts(host: &Host, config: &Config) -> Vec<Account> {
+    let awake = host.accounts();
+    let awake = awake.iter().map(|account| Account {
+        kept_awake: host.why_awake(&account.name).map(|why| escape_untrusted(&why.to_string(), LONGEST)),
+        ..account_view(config, account)
+    });
+    let asleep = host.asleep();
+    let mut all: Vec<_> = awake.chain(asleep.iter().map(|one| asleep_view(config, one))).collect();
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all
+}
+
+fn asleep_view(config: &Config, asleep: &Asleep) -> Account {
+    Account {
+        name: asleep.name.to_string(),
+        node: None,
+        group: config.accounts.get(&asleep.name).and_then(|one| one.group.as_ref()).map(ToString::to_string),
+        jid: asleep.jid.to_string(),
+        connection: Account::ASLEEP.to_owned(),
+        reason: None,
+        since: Some(asleep.since.to_string()),
+        last_error: None,
+        rooms: Vec::new(),
+        departures: BTreeMap::new(),
+        encryption: None,
+        kept_awake: None,
     }
 }
 
@@ -305,9 +341,10 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
         State::Running => ("running", status.not_replaced.clone()),
         State::Parked => ("parked", status.not_replaced.clone()),
         State::Stopping => ("stopping", None),
-        State::Stopped if status.account.is_none() => {
-            ("stopped", Some("`accounts` in its entry names no account that there is yet".to_owned()))
-        }
+        State::Stopped if status.account.is_none() => (
+            "stopped",
+            Some("`accounts` in its entry names no account that there is yet, or all of them sleep".to_owned()),
+        ),
         State::Stopped => ("stopped", None),
         State::Refused(why) => ("refused", Some(why.clone())),
         State::BackingOff { why, .. } => ("backing-off", Some(why.clone())),

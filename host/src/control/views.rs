@@ -107,7 +107,7 @@ pub struct Account {
     pub group: Option<String>,
     /// The JID; the bound full JID while it is connected.
     pub jid: String,
-    /// The state: `offline`, `connecting`, `connected`, `retrying` or `failed`; `unknown` if no host runs.
+    /// The state: `offline`, `connecting`, `connected`, `asleep`, `retrying` or `failed`; `unknown` if no host runs.
     pub connection: String,
     /// Why it is retrying or failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,9 +124,12 @@ pub struct Account {
     /// How often it was put out of a room or not let in, by the reason, since it logged in first.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub departures: BTreeMap<String, u64>,
-    /// How it encrypts; none if no host runs.
+    /// How it encrypts; none if no host runs, or if it is asleep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+    /// What kept it awake at the last look, if it is an address of a component that may sleep: a clause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_awake: Option<String>,
 }
 
 /// An error of an account's connection.

@@ -20,7 +20,10 @@ impl Host {
             Standing::Refused(reason) => vec![no(None, format!("the plugin may not run: {reason}"))],
             Standing::Compiling { .. } => vec![no(None, "the plugin is still being compiled".to_owned())],
             Standing::Admitted { on, .. } if on.is_empty() => {
-                vec![no(None, "`accounts` in its entry names no account that there is yet".to_owned())]
+                vec![no(
+                    None,
+                    "`accounts` in its entry names no account that there is yet, or all of them sleep".to_owned(),
+                )]
             }
             Standing::Admitted { admitted, on, .. } => on
                 .iter()

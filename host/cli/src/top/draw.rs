@@ -99,7 +99,7 @@ fn title(top: &Top, now: Instant) -> Line<'static> {
 /// Returns the lines of the accounts, disconnected ones first, for a screen of this width.
 fn accounts(all: &[Account], width: u16) -> Vec<Line<'static>> {
     let mut sorted: Vec<_> = all.iter().collect();
-    sorted.sort_by_key(|account| account.connection == "connected");
+    sorted.sort_by_key(|account| account.is_reached());
     let shown = if sorted.len() > ACCOUNTS { ACCOUNTS - 1 } else { sorted.len() };
     let mut lines: Vec<_> = sorted[..shown].iter().map(|account| account_line(account, width)).collect();
     if sorted.len() > shown {
@@ -121,6 +121,7 @@ fn account_line(account: &Account, width: u16) -> Line<'static> {
     let colour = match account.connection.as_str() {
         "connected" => Color::Green,
         "failed" => Color::Red,
+        Account::ASLEEP => Color::DarkGray,
         _ => Color::Yellow,
     };
     let reason = account.reason.as_ref().map(|reason| format!(": {}", safe(reason))).unwrap_or_default();

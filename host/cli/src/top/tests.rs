@@ -63,6 +63,7 @@ fn running(plugins: Vec<Plugin>) -> Status {
         rooms: Vec::new(),
         departures: BTreeMap::new(),
         encryption: None,
+        kept_awake: None,
     };
     let accounts =
         vec![account("main", "connected", None), account("second", "retrying", Some("no route to the host"))];

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{NodeStatus, Plugin, Status, account_ill, faults, not_in_force};
+use super::{Account, NodeStatus, Plugin, Status, account_ill, faults, not_in_force};
 
 /// A connection as a component of a server, which all of its addresses share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,24 @@ pub struct ComponentStatus {
     /// The number of accounts at which no address becomes one more; none if none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accounts_limit: Option<u64>,
+    /// The number of its accounts that sleep; none if none does, and none ever may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asleep: Option<u64>,
+}
+
+impl Account {
+    /// The state of an address of a component that sleeps.
+    pub const ASLEEP: &str = "asleep";
+
+    /// Returns whether it sleeps: the next stanza for it connects it.
+    pub fn is_asleep(&self) -> bool {
+        self.connection == Self::ASLEEP
+    }
+
+    /// Returns whether it is connected, or asleep.
+    pub fn is_reached(&self) -> bool {
+        self.connection == "connected" || self.is_asleep()
+    }
 }
 
 impl ComponentStatus {
