@@ -2,9 +2,11 @@
 
 use jid::BareJid;
 use parlor_tests::client::Client;
+use parlor_tests::component::that_parks;
 use parlor_tests::host::{Home, Host};
 use parlor_tests::plugins::built;
-use parlor_tests::policy::Policy;
+use parlor_tests::policy::{Entry, Policy};
+use parlor_tests::process::Signal;
 use parlor_tests::server::{BOTS, BOTS_SECRET, ROOMS, XmppServer};
 use serde_json::{Value, json};
 use xmpp_parsers::message::MessageType;
@@ -177,5 +179,104 @@ async fn a_refused_secret_is_shown_while_there_is_no_account() {
     host.wait("component connected", &[("component", BOTS)], SOON).await.unwrap();
     let status = home.run(&["status", "--json"]).await.unwrap().json().unwrap();
     assert_eq!(status["components"][0]["connection"], "connected", "{status}");
+    assert!(host.stop(SOON).await.unwrap().success());
+}
+
+/// The accounts of a home whose addresses sleep.
+const SLEEPERS: [&str; 2] = ["clock", "echo"];
+
+/// An entry for a plugin that answers each message with the same, and is parked a moment later.
+fn echoes(home: &Home, id: &str) -> Entry {
+    let bytes = that_parks(&built("echo").unwrap().bytes().unwrap()).unwrap();
+    let entry = home.install_bytes(id, &bytes).unwrap().limit("idle", "100 ms");
+    entry.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("rooms.send", &["*"])
+}
+
+/// A home with two addresses of a component that sleep after a second, each with such a plugin.
+fn sleepy(server: &XmppServer) -> Home {
+    let mut home = Home::new().unwrap();
+    home.set("allow_non_roster_messaging", true).unwrap();
+    home.add_component("bots", BOTS, BOTS_SECRET, server.ports().component.unwrap()).unwrap();
+    home.amend_component("bots", "sleep_after", "1 s").unwrap();
+    for name in SLEEPERS {
+        home.add_address(name, &address(name), "bots").unwrap();
+    }
+    home.set_policy(&Policy::default().with("echo", echoes(&home, "echo"))).unwrap();
+    home
+}
+
+fn address(name: &str) -> BareJid {
+    format!("{name}@{BOTS}").parse().unwrap()
+}
+
+/// Waits until all addresses sleep, and returns the status.
+async fn asleep(home: &Home) -> Value {
+    let all = async {
+        loop {
+            let status = home.run(&["status", "--json"]).await.unwrap().json().unwrap();
+            if status["components"][0]["asleep"] == json!(SLEEPERS.len()) {
+                return status;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, all).await.expect("they fall asleep")
+}
+
+async fn friend_of(server: &XmppServer) -> Client {
+    let account = server.add_account("friend").unwrap();
+    let mut friend = Client::login(&server.connector().unwrap(), &account, "suite").await.unwrap();
+    friend.available().await.unwrap();
+    friend
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_with_nothing_to_do_sleeps_until_somebody_writes_also_over_a_restart() {
+    let server = software().start_with_component().await.unwrap();
+    let home = sleepy(&server);
+    let mut friend = friend_of(&server).await;
+    let mut host = connected(&home).await;
+    is_answered(&mut friend, &address("echo"), "hello").await;
+    let shown = asleep(&home).await;
+    let accounts = shown["accounts"].as_array().unwrap();
+    assert!(accounts.iter().all(|one| one["connection"] == "asleep" && one["since"].is_string()), "{shown}");
+    let doctor = home.run(&["doctor", "--offline"]).await.unwrap();
+    assert!(!doctor.stdout.contains("asleep"), "{doctor:?}");
+    let status = home.run(&["status"]).await.unwrap();
+    assert_eq!((status.code, status.stdout.contains("account clock is asleep since")), (Some(0), true), "{status:?}");
+    // Each message wakes it, and is answered once.
+    is_answered(&mut friend, &address("echo"), "again").await;
+    asleep(&home).await;
+    is_answered(&mut friend, &address("echo"), "and again").await;
+    assert!(host.lines("address woke up", &[("account", "clock")]).is_empty(), "nobody wrote to it");
+    asleep(&home).await;
+    host.signal(Signal::Kill).unwrap();
+    host.ended(SOON).await.unwrap();
+    let mut host = connected(&home).await;
+    host.wait_count("addresses sleep on", &[], 1, SOON).await.unwrap();
+    is_answered(&mut friend, &address("echo"), "still there?").await;
+    assert!(host.lines("account connected", &[("account", "clock")]).is_empty(), "it sleeps on");
+    assert!(host.stop(SOON).await.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_plugin_and_commands_of_an_owner_reach_an_address_that_sleeps() {
+    let server = software().start_with_component().await.unwrap();
+    let home = sleepy(&server);
+    let mut friend = friend_of(&server).await;
+    let mut host = connected(&home).await;
+    asleep(&home).await;
+    let to = friend.jid().to_bare().to_string();
+    let said = home.run(&["say", &to, "hello from echo", "--new", "--account", "echo"]).await.unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    friend.wait_body(&address("echo"), "hello from echo", SOON).await.unwrap();
+    assert!(host.lines("address woke up", &[("account", "clock")]).is_empty());
+    asleep(&home).await;
+    let both = Policy::default().with("echo", echoes(&home, "echo")).with("second", echoes(&home, "second"));
+    home.set_policy(&both).unwrap();
+    host.reload().unwrap();
+    host.wait("policy read again", &[], SOON).await.unwrap();
+    host.wait("address woke up", &[("account", "clock")], SOON).await.unwrap();
+    asleep(&home).await;
+    assert_eq!(host.lines("address woke up", &[("account", "clock")]).len(), 1, "once");
     assert!(host.stop(SOON).await.unwrap().success());
 }

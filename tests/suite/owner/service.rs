@@ -211,6 +211,7 @@ async fn figures_have_the_labels_that_their_page_names() {
     let later = [
         "parlor_component_accounts",
         "parlor_component_accounts_limit",
+        "parlor_component_asleep",
         "parlor_plugin_events_withheld_total",
         "parlor_plugin_hook_questions_total",
         "parlor_room_departures_total",

@@ -178,7 +178,10 @@ async fn addresses_sleep_on_when_the_host_is_started_again() {
     let (host, stream) = scene.start(config.clone()).await;
     lulled(&host).await;
     stop(host, stream).await;
-    let (host, mut stream) = scene.start(config.clone()).await;
+    // The one that wakes stays awake.
+    let mut config = config;
+    config.sleep_after.values_mut().for_each(|after| *after = Duration::from_hours(1));
+    let (host, mut stream) = scene.start(config).await;
     assert!(host.accounts().is_empty() && !names(&host).is_empty());
     // One of them wakes, and is awake after that, also if the host is killed then.
     stream.ping("echo", "one").await;
