@@ -79,18 +79,21 @@ fn sleep_after(config: &Config, account: &AccountConfig) -> Option<Duration> {
 /// Lets addresses fall asleep and wake while the host runs. It never returns.
 pub(super) async fn tend(host: &Host) -> Infallible {
     let mut opening = Opening::new();
-    let (mut next_look, mut waits) = (Instant::now(), false);
+    let (mut next_look, mut waits, mut are_more) = (Instant::now(), false, false);
     loop {
         let look = host.config().sleep_after.values().min().map(|after| time_between_looks(*after));
         let until_look = look.map(|_| next_look.saturating_duration_since(Instant::now()));
-        let pause = until_look.into_iter().chain(waits.then_some(WAITS)).min();
+        let has_room = opening.len() < AT_ONCE;
+        let at_once = (are_more && has_room).then_some(Duration::ZERO);
+        let pause = until_look.into_iter().chain(waits.then_some(WAITS)).chain(at_once).min();
         tokio::select! {
             () = host.domains.roused() => {}
             Some(()) = opening.next() => {}
             () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
         }
         let room = AT_ONCE.saturating_sub(opening.len());
-        let woken = beside(&mut opening, Box::pin(wake_some(host, room))).await;
+        let (woken, were_more) = beside(&mut opening, Box::pin(wake_some(host, room))).await;
+        are_more = were_more;
         opening.extend(woken.into_iter().map(|account| open(host, account).boxed()));
         if let Some(look) = look
             && next_look <= Instant::now()
@@ -119,8 +122,8 @@ async fn beside<T>(opening: &mut Opening<'_>, work: impl Future<Output = T>) -> 
 }
 
 /// Wakes up to so many addresses: those that owners have named, then those that something has come for, then those whose
-/// configuration or plugins have changed since they fell asleep.
-async fn wake_some(host: &Host, room: usize) -> Vec<Arc<Shared>> {
+/// configuration or plugins have changed since they fell asleep. Also returns whether there may be more of them.
+async fn wake_some(host: &Host, room: usize) -> (Vec<Arc<Shared>>, bool) {
     if host.sleepers.take_stale() && !host.sleepers.are_none() {
         find_outdated(host).await;
     }
@@ -128,7 +131,14 @@ async fn wake_some(host: &Host, room: usize) -> Vec<Arc<Shared>> {
     coming.extend(host.domains.next_roused(room - coming.len()));
     let rest = room - coming.len();
     coming.extend(host.sleepers.next_outdated(rest));
-    if coming.is_empty() { Vec::new() } else { wake(host, coming).await }
+    let is_full = coming.len() == room;
+    if coming.is_empty() {
+        return (Vec::new(), is_full);
+    }
+    let woken = wake(host, coming).await;
+    // If none could be woken, they are tried again at the next look.
+    let are_more = is_full && !woken.is_empty();
+    (woken, are_more)
 }
 
 /// Looks for addresses whose configuration or plugins have changed since they fell asleep: a plugin may have something to begin.
@@ -280,10 +290,10 @@ async fn lull(host: &Host, some: &[Tired]) {
             host.sleepers.is_awake(&account.own);
             continue;
         }
-        let why = match resting::keeps_awake(account).await {
-            Some(why) => Some(why),
-            None => keeps_awake(host, tired).await,
-        };
+        let mut why = resting::keeps_awake(account).await;
+        if why.is_none() {
+            why = keeps_awake(host, tired).await;
+        }
         match why {
             Some(why) => {
                 component.stay_awake(&account.own);

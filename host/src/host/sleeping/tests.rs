@@ -203,10 +203,10 @@ async fn addresses_wake_once_if_their_configuration_has_changed() {
     let changed = scene.config(&["clock", "echo"], "settings = { nickname = \"other\" }\n");
     let (host, stream) = scene.start(changed).await;
     assert_eq!(names(&host), ["clock", "echo"]);
-    let woken = wake_some(&host, 1).await;
-    assert_eq!(woken.len(), 1, "no more than there is room for");
-    let rest = wake_some(&host, 9).await;
-    assert_eq!((rest.len(), names(&host)), (1, Vec::new()));
+    let (woken, are_more) = wake_some(&host, 1).await;
+    assert_eq!((woken.len(), are_more), (1, true), "no more than there is room for");
+    let (rest, are_more) = wake_some(&host, 9).await;
+    assert_eq!((rest.len(), are_more, names(&host)), (1, false, Vec::new()));
     for account in woken.into_iter().chain(rest) {
         open(&host, account).await;
     }
