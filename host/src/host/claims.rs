@@ -22,7 +22,7 @@ pub(super) struct Claims {
     all: Mutex<BTreeMap<BareJid, Claim>>,
     /// Notified when the configuration was read again.
     reconfigured: Notify,
-    /// Notified when an account has started.
+    /// Notified when an account has started, or has fallen asleep.
     started: Notify,
 }
 
@@ -54,13 +54,13 @@ pub(crate) async fn reconfigured(host: &Host) {
     host.claims.reconfigured.notified().await;
 }
 
-/// Waits until an account has started since the last call that nobody wrote into a file: a cluster gave it to the host, or somebody
-/// wrote to an address of a component.
+/// Waits until an account has started or ended since the last call without a change of a file: a cluster gave it to the host, somebody
+/// wrote to an address of a component, or such an address fell asleep or woke.
 pub async fn account_started(host: &Host) {
     host.claims.started.notified().await;
 }
 
-/// Notes that an account has started that nobody wrote into a file.
+/// Notes that an account has started or ended without a change of a file.
 pub(super) fn note_start(host: &Host) {
     host.claims.started.notify_one();
 }

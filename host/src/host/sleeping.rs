@@ -318,6 +318,8 @@ async fn lull(host: &Host, some: &[Tired]) {
         tracing::info!(account = %sleeper.name, %jid, "address fell asleep");
         host.sleepers.add(jid, sleeper);
     }
+    // Those who serve the owners of these accounts give their memory back.
+    claims::note_start(host);
 }
 
 /// Returns the entries of accounts that fall asleep now.
