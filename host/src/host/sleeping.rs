@@ -92,8 +92,8 @@ pub(super) async fn tend(host: &Host) -> Infallible {
             () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
         }
         let room = AT_ONCE.saturating_sub(opening.len());
-        let (woken, were_more) = beside(&mut opening, Box::pin(wake_some(host, room))).await;
-        are_more = were_more;
+        let (woken, is_rest) = beside(&mut opening, Box::pin(wake_some(host, room))).await;
+        are_more = is_rest;
         opening.extend(woken.into_iter().map(|account| open(host, account).boxed()));
         if let Some(look) = look
             && next_look <= Instant::now()

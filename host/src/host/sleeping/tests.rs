@@ -1,7 +1,5 @@
 //! Tests of addresses that sleep, with a server that follows a script.
 
-use std::path::Path;
-
 use parlor_config::Overrides;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::threads::Threads;
@@ -43,7 +41,7 @@ impl Scene {
         );
         std::fs::write(self.path(), format!("{component}{accounts}")).unwrap();
         let overrides = Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() };
-        let mut config = Config::load(Path::new(&self.path()), &overrides).unwrap();
+        let mut config = Config::load(&self.path(), &overrides).unwrap();
         // Whatever has nothing to do falls asleep at the next look.
         config.sleep_after.values_mut().for_each(|after| *after = Duration::ZERO);
         config
@@ -198,7 +196,7 @@ async fn addresses_wake_once_if_their_configuration_has_changed() {
     let (host, stream) = scene.start(scene.config(&["clock", "echo"], "")).await;
     lulled(&host).await;
     find_outdated(&host).await;
-    assert_eq!(host.sleepers.next_outdated(9), [], "nothing has changed");
+    assert!(host.sleepers.next_outdated(9).is_empty(), "nothing has changed");
     stop(host, stream).await;
     let changed = scene.config(&["clock", "echo"], "settings = { nickname = \"other\" }\n");
     let (host, stream) = scene.start(changed).await;
@@ -212,7 +210,7 @@ async fn addresses_wake_once_if_their_configuration_has_changed() {
     }
     lulled(&host).await;
     find_outdated(&host).await;
-    assert_eq!(host.sleepers.next_outdated(9), []);
+    assert!(host.sleepers.next_outdated(9).is_empty());
     stop(host, stream).await;
 }
 
