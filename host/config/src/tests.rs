@@ -709,8 +709,8 @@ fn accounts_with_equal_settings_share_them() {
     );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("parlor.toml");
-    std::fs::write(&path, text).unwrap();
-    std::fs::write(folder.path().join("bot.password"), "secret\n").unwrap();
+    fs::write(&path, text).unwrap();
+    fs::write(folder.path().join("bot.password"), "secret\n").unwrap();
     let config = Config::load(&path, &quiet()).unwrap();
     let settings = |name: &str| std::ptr::from_ref(&config.accounts[&name.parse().unwrap()].settings.command_prefix);
     assert!(settings("a") == settings("b") && settings("a") != settings("c"));

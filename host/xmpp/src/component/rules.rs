@@ -17,7 +17,7 @@ use super::seat::Seat;
 pub(super) fn offer(seat: &mut Seat, arrived: Arrived, to: &Jid) -> Option<Stanza> {
     let asked = match heard(seat, &arrived, to) {
         Heard::Yes { asked } => asked,
-        Heard::No { back } => return back,
+        Heard::No { back } => return back.map(|back| *back),
     };
     let Some(arrived) = seat.receive(arrived) else {
         if let Some((from, id)) = asked {
@@ -38,7 +38,7 @@ pub(super) fn catch_up(seat: &mut Seat, stanzas: Vec<Arrived>) -> Vec<Stanza> {
         // Those without a recipient were refused before.
         let Some(to) = arrived.recipient().cloned() else { continue };
         match heard(seat, &arrived, &to) {
-            Heard::No { back } => all_back.extend(back),
+            Heard::No { back } => all_back.extend(back.map(|back| *back)),
             Heard::Yes { asked } => {
                 seat.catch_up(arrived);
                 if let Some((from, id)) = asked {
@@ -63,7 +63,7 @@ enum Heard {
     },
     No {
         /// What its sender gets.
-        back: Option<Stanza>,
+        back: Option<Box<Stanza>>,
     },
 }
 
@@ -80,7 +80,7 @@ fn heard(seat: &Seat, arrived: &Arrived, to: &Jid) -> Heard {
             Stanza::Presence(presence) if is_about_subscription(&presence.type_) => {
                 // There is no roster, and so nobody is told of changes later: to say yes would be a lie.
                 let asks = presence.type_ == Type::Subscribe;
-                return Heard::No { back: asks.then(|| unsubscribed(presence)) };
+                return Heard::No { back: asks.then(|| Box::new(unsubscribed(presence))) };
             }
             Stanza::Iq(iq @ (Iq::Get { .. } | Iq::Set { .. })) if to.is_bare() => {
                 // The account answers for its address as well.
@@ -88,7 +88,7 @@ fn heard(seat: &Seat, arrived: &Arrived, to: &Jid) -> Heard {
             }
             Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }) if !is_for_client => {
                 let (kind, condition) = (ErrorType::Cancel, DefinedCondition::ServiceUnavailable);
-                return Heard::No { back: arrived.refused(kind, condition, "there is no such client") };
+                return Heard::No { back: arrived.refused(kind, condition, "there is no such client").map(Box::new) };
             }
             Stanza::Iq(_) | Stanza::Message(_) | Stanza::Presence(_) => {}
         }

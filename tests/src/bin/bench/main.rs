@@ -100,7 +100,7 @@ async fn rows(flags: &Bench) -> Result<(Vec<Row>, Result<()>)> {
             Part::Instances => instances::rows().await,
             Part::Parked => parked::rows().await,
             Part::Accounts => accounts::rows().await,
-            Part::Archive => archive::rows().await,
+            Part::Archive => Box::pin(archive::rows()).await,
             Part::Storage => storage::rows().await,
             Part::Web => web::rows(flags.rounds).await,
             Part::Guard => guard::rows().await,

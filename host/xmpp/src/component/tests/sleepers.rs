@@ -177,7 +177,7 @@ async fn an_address_that_becomes_no_account_again_is_nobody() {
     let says = "<message from='a@b/c' to='echo@bots.house' type='chat'><body>x</body></message>";
     stream.say(says).await;
     soon(rouses.notified()).await;
-    assert_eq!(component.next_roused(9), [echo.clone()]);
+    assert_eq!(component.next_roused(9), std::slice::from_ref(&echo));
     component.remove_sleeper(&echo);
     assert!(stream.until("</message>").await.contains("service-unavailable"));
     assert!(!component.give_up_overdue());
