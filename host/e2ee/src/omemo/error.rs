@@ -102,7 +102,8 @@ pub enum ReceiveError {
 }
 
 impl ReceiveError {
-    /// Whether a new session that this side starts could help: the other side may have lost its own.
+    /// Whether a new session that this side starts could help: the other side may have lost its own, or have gone back to an older state
+    /// of it, whose keys were used since.
     pub fn may_heal(self) -> bool {
         match self {
             Self::NoSession
@@ -110,6 +111,7 @@ impl ReceiveError {
             | Self::UsedPrekey(_)
             | Self::UnknownSignedPrekey(_)
             | Self::Forged
+            | Self::Replayed
             | Self::TooFar { .. } => true,
             Self::Malformed(_)
             | Self::TooLarge
@@ -117,8 +119,7 @@ impl ReceiveError {
             | Self::WrongVersion
             | Self::LowOrderKey
             | Self::NoPrekey
-            | Self::OwnDevice
-            | Self::Replayed => false,
+            | Self::OwnDevice => false,
         }
     }
 }

@@ -273,7 +273,9 @@ fn decrypt(
         Err(error) => {
             tracing::debug!(%jid, device = sender, %error, "a message cannot be decrypted");
             let is_old = is_old(keys, &jid, encrypted, source);
-            if error.may_heal() && !is_old {
+            // A server that kept a message may send it once more. A device that goes on from a backup writes new ones.
+            let is_copy = error == ReceiveError::Replayed && source.history.is_some();
+            if error.may_heal() && !is_old && !is_copy {
                 heal(keys, &jid, sender, form, turn);
             }
             return Err(reason(error, is_old).into());

@@ -177,6 +177,45 @@ fn a_broken_session_is_replaced_once_the_keys_of_its_device_can_be_had() {
     }
 }
 
+/// It goes on with keys that were used since. Only an answer by a new session tells it so.
+#[test]
+fn a_device_that_goes_on_from_a_backup_gets_a_new_session_at_most_once_an_hour() {
+    for form in OmemoForm::ALL {
+        let (mut bot, mut romeo) = (Bot::new(TrustPolicy::Blind), Peer::new(ROMEO, form));
+        bot.hear(&mut romeo, "hello");
+        let mut sent = bot.say(ROMEO, "one", EncryptionWish::AsTheChat);
+        bot.lists(ROMEO, |form| romeo.listed(form));
+        assert!(matches!(got(&mut sent), Some(Ok(_))), "{form:?}");
+        assert_eq!(romeo.reads(&bot).as_deref(), Some("one"));
+        let backup = romeo.session.clone();
+        bot.hear(&mut romeo, "hello again");
+        assert!(matches!(got(&mut bot.say(ROMEO, "two", EncryptionWish::AsTheChat)), Some(Ok(_))), "{form:?}");
+        assert_eq!(romeo.reads(&bot).as_deref(), Some("two"));
+        bot.hear(&mut romeo, "and on");
+        let node = form.bundle_node(romeo.id());
+        let asked = |bot: &Bot| bot.test.count_asked(|ask| wants(ask, &node));
+        let before = asked(&bot);
+        // A copy that the server kept is no sign of a backup.
+        romeo.session.clone_from(&backup);
+        let (from, at) = (romeo.sender(), bot.test.now - Duration::from_hours(1));
+        let stamp = format!("<delay xmlns='urn:xmpp:delay' from='example.org' stamp='{at}'/></message>");
+        let kept = romeo.writes(&bot, "kept", &from).replace("</message>", &stamp);
+        bot.test.hear_xml(&kept);
+        assert_eq!((bot.reason(), asked(&bot)), (UndecryptableReason::Replayed, before), "{form:?}");
+        romeo.session.clone_from(&backup);
+        bot.hear(&mut romeo, "are you there?");
+        assert_eq!((bot.reason(), asked(&bot)), (UndecryptableReason::Replayed, before + 1), "{form:?}");
+        is_replaced(&mut bot, &mut romeo, form);
+        // A server may repeat what it has, however often.
+        for (pause, count) in [(0, 1), (1_800, 1), (1_801, 2)] {
+            bot.test.wait(pause);
+            romeo.session.clone_from(&backup);
+            bot.hear(&mut romeo, "repeated");
+            assert_eq!((bot.reason(), asked(&bot)), (UndecryptableReason::Replayed, before + count), "{form:?}");
+        }
+    }
+}
+
 /// Requests of a lost stream get no answer, and do not fail either.
 #[test]
 fn a_broken_session_is_replaced_after_the_stream_was_lost_before_the_keys_came() {
