@@ -26,6 +26,9 @@ pub enum Effect {
     Send(Outgoing),
     /// Send this stanza, and give the answer when it is queued on the stream.
     SendFor(Outgoing, Sent),
+    /// Send this stanza, which publishes the own keys, once the changes of keys before it are on disk. If they cannot be written, do not
+    /// send it, and call [`keys_unwritten`](crate::keys_unwritten): the published keys would end with the process.
+    SendKept(Outgoing),
     /// Deliver this event to all plugins that listen.
     Fire(Event),
     /// Deliver this event to this instance, if it listens.

@@ -47,10 +47,11 @@ use jid::BareJid;
 use parlor_config::{Encryption, OtrPeople, OtrPolicy};
 use parlor_e2ee::omemo::{Device, Session as OmemoSession};
 use parlor_stanza::error::CallError;
-use parlor_stanza::types::{DeviceTrust, Draft};
+use parlor_stanza::types::{Ask, DeviceTrust, Draft, Outgoing, PubsubAsk};
 
 use crate::effect::{Effect, KeyNews, KeyNewsKind};
 use crate::iq::keys::Fetch;
+use crate::iq::{PATIENCE, Waiting};
 use crate::turn::{FollowUp, Turn};
 use comparisons::Comparisons;
 use fetches::Fetches;
@@ -373,6 +374,14 @@ impl EndToEnd {
 }
 
 impl Turn<'_> {
+    /// Publishes own keys once these changes, and all before them, are on disk. If they cannot be written, the request is not sent, and
+    /// gets no answer.
+    pub(super) fn publish_kept(&mut self, ask: PubsubAsk, waiting: Waiting, changes: Vec<KeyChange>) {
+        self.out.push(Effect::KeepKeys(changes));
+        let id = self.expect(None, waiting, PATIENCE);
+        self.out.push(Effect::SendKept(Outgoing::Ask { to: None, id, ask: Ask::Pubsub(Box::new(ask)) }));
+    }
+
     /// Stores changes before all effects that follow in this turn.
     pub(super) fn keep_keys(&mut self, changes: Vec<KeyChange>) {
         if !changes.is_empty() {

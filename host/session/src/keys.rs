@@ -51,6 +51,11 @@ pub fn keys_unreadable(session: &mut Session, ways: Option<Vec<(BareJid, Way)>>,
     set_encryption(session, off, now, &mut Vec::new());
 }
 
+/// Notes that changes of keys could not be written to the disk. Own keys are stored again before they are published.
+pub fn keys_unwritten(session: &mut Session) {
+    publishing::not_written(&mut session.features.encryption);
+}
+
 /// Stores a key for off-the-record messaging, which was made because an effect requested it.
 pub fn otr_key_made(session: &mut Session, key: Secret, now: Timestamp, effects: &mut Vec<Effect>) {
     session.input(now, effects, |features, turn| off_the_record::key_made(&mut features.encryption, key, turn));

@@ -115,7 +115,9 @@ pub use encryption::otr::make_otr_key;
 pub use encryption::trust::{KeyKind, KnownKey, grouped, typed};
 pub use iq::rooms::ConfigValue;
 pub use iq::{MOST_IQS, PATIENCE};
-pub use keys::{changed_key_counts, keys_kept, keys_unreadable, otr_key_made, set_encryption, set_otr_people};
+pub use keys::{
+    changed_key_counts, keys_kept, keys_unreadable, keys_unwritten, otr_key_made, set_encryption, set_otr_people,
+};
 pub use owners::OWNER_COMMANDS;
 pub use owners::telling::tell_owners;
 pub use parlor_e2ee::omemo::Secret;

@@ -32,7 +32,7 @@ pub(super) fn carry_out(worker: &mut Worker, effect: Effect) {
         Effect::Keep(change) => worker.keep_roster(change),
         Effect::Command(request) => worker.hand_on(request),
         Effect::Ask(request) => worker.ask_plugin(request),
-        Effect::Send(outgoing) => worker.put_out(outgoing, None),
+        Effect::Send(outgoing) | Effect::SendKept(outgoing) => worker.put_out(outgoing, None),
         Effect::SendFor(outgoing, sent) => worker.put_out(outgoing, Some(sent)),
         Effect::KeepKeys(changes) => worker.keepers.encryption.keep(changes),
         Effect::KeyNews(news) => encryption::tell(&worker.shared, news),

@@ -36,7 +36,7 @@ pub(super) fn tell(account: &Shared, news: KeyNews) {
             tracing::warn!(account = %account.name, %jid, device, "a person has too many devices; further ones get no messages");
         }
         KeyNewsKind::NotPublished => {
-            tracing::warn!(account = %account.name, "the server does not publish the account's keys");
+            tracing::warn!(account = %account.name, "the account's keys are not published");
         }
         KeyNewsKind::AskedToCompare => {
             tracing::info!(account = %account.name, %jid, fingerprint, "somebody asks to compare a secret; `parlor keys` shows the question");

@@ -54,7 +54,7 @@ impl HeldBack {
 /// Returns about how many bytes of memory an effect takes.
 fn weight(effect: &Effect) -> usize {
     let of_what_is_in_it = match effect {
-        Effect::Send(stanza) | Effect::SendFor(stanza, _) => weight_of_stanza(stanza),
+        Effect::Send(stanza) | Effect::SendFor(stanza, _) | Effect::SendKept(stanza) => weight_of_stanza(stanza),
         Effect::Fire(event) | Effect::FireFor(_, event) | Effect::FireForForm(_, event, _) => event.payload.weight(),
         Effect::FireAnswer(answer) => answer.message.raw.weight(),
         _ => 0,

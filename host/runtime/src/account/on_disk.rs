@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use parlor_session::Effect;
+use parlor_session::{Effect, keys_unwritten};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Outgoing;
 use parlor_store::KeysWritten;
@@ -42,7 +42,7 @@ pub(super) fn pass(worker: &mut Worker, effect: Effect, batch: &mut Batch) {
 }
 
 /// Returns an effect to carry out immediately, since too many wait for a disk that does not respond. Encrypted messages
-/// are not sent.
+/// are not sent, and own keys are not published.
 fn too_many(effect: Effect) -> Option<Effect> {
     match effect {
         Effect::SendFor(Outgoing::Sealed(_), sent) => {
@@ -53,13 +53,13 @@ fn too_many(effect: Effect) -> Option<Effect> {
             due.fail(CallError::OverLimit(format!("{MOST} messages wait for the disk")));
             None
         }
-        Effect::Send(Outgoing::Sealed(_)) => None,
+        Effect::Send(Outgoing::Sealed(_)) | Effect::SendKept(_) => None,
         effect => Some(effect),
     }
 }
 
-/// Returns an effect to carry out although the keys before it cannot be written. Encrypted messages are not sent.
-/// Owners get no confirmation of changes that are lost when the host ends.
+/// Returns an effect to carry out although the keys before it cannot be written. Encrypted messages are not sent, and own keys
+/// are not published. Owners get no confirmation of changes that are lost when the host ends.
 fn unwritten(effect: Effect) -> Option<Effect> {
     match effect {
         Effect::SendFor(Outgoing::Sealed(_), sent) => {
@@ -73,7 +73,7 @@ fn unwritten(effect: Effect) -> Option<Effect> {
             due.fail(CallError::Other(why.to_owned()));
             None
         }
-        Effect::Send(Outgoing::Sealed(_)) => None,
+        Effect::Send(Outgoing::Sealed(_)) | Effect::SendKept(_) => None,
         effect => Some(effect),
     }
 }
@@ -98,6 +98,7 @@ pub(super) fn release(worker: &mut Worker, written: KeysWritten) {
             account = %worker.shared.name,
             "keys of encryption could not be written, so messages that need them are not sent; check the disk"
         );
+        keys_unwritten(&mut worker.session);
     }
     while let Some(effect) = worker.held_back.take(up_to) {
         let effect = if is_kept { Some(effect) } else { unwritten(effect) };
@@ -122,8 +123,18 @@ pub(super) async fn settle(worker: &mut Worker) {
 mod tests {
     use parlor_config::Settings;
     use parlor_session::{Answer, AnyCommand, ForgetKeys, Session};
+    use parlor_stanza::types::Ask;
 
     use super::*;
+
+    #[test]
+    fn own_keys_that_cannot_be_written_are_not_published() {
+        let publishing =
+            || Effect::SendKept(Outgoing::Ask { to: None, id: "1".to_owned(), ask: Ask::DiscoInfo { node: None } });
+        for carried_out in [unwritten(publishing()), too_many(publishing())] {
+            assert!(carried_out.is_none(), "{carried_out:?}");
+        }
+    }
 
     #[test]
     fn what_cannot_be_written_is_not_called_done() {

@@ -54,6 +54,8 @@ pub(super) struct State {
     is_waiting: [bool; 2],
     /// Whether the device is new and the list has not been received since, so that another device may have its id.
     pub(super) is_new: [bool; 2],
+    /// Whether changes of keys could not be written to the disk since the own keys were last stored.
+    pub(super) is_unwritten: bool,
     /// Whether the owner was notified that publishing fails.
     pub(super) is_refused: bool,
     /// Whether it was logged that the server does not remove a former device.

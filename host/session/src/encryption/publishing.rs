@@ -189,11 +189,29 @@ pub(super) fn publish(keys: &mut EndToEnd, what: Published, turn: &mut Turn<'_>)
 }
 
 fn send(keys: &mut EndToEnd, what: Published, attempt: Attempt, turn: &mut Turn<'_>) {
-    if let Some(ask) = request(keys, what, attempt) {
-        turn.ask(None, Ask::Pubsub(Box::new(ask)), Waiting::Keys(KeysIq::Publish(what, attempt)), PATIENCE);
-    } else if let Some(next) = keys.published.next() {
-        send(keys, next, Attempt::Whole, turn);
+    let waiting = Waiting::Keys(KeysIq::Publish(what, attempt));
+    match request(keys, what, attempt) {
+        Some(ask) if matches!(what, Published::Bundle(_)) => turn.publish_kept(ask, waiting, unwritten(keys)),
+        Some(ask) => turn.ask(None, Ask::Pubsub(Box::new(ask)), waiting, PATIENCE),
+        None => {
+            if let Some(next) = keys.published.next() {
+                send(keys, next, Attempt::Whole, turn);
+            }
+        }
     }
+}
+
+/// Returns the change that stores the own keys once more, if the last one could not be written.
+fn unwritten(keys: &mut EndToEnd) -> Vec<KeyChange> {
+    let is_unwritten = std::mem::take(&mut keys.published.is_unwritten);
+    let device = keys.device.as_ref().filter(|_| is_unwritten);
+    device.map(|device| KeyChange::Device(device.to_bytes())).into_iter().collect()
+}
+
+/// Notes that changes of keys could not be written. Others may have to find own keys that are among them: then the request that
+/// publishes them was not sent, and the next one stores them first.
+pub(crate) fn not_written(keys: &mut EndToEnd) {
+    keys.published.is_unwritten = true;
 }
 
 /// Returns the request that publishes something. `None`: it is not needed any more, or the list became unreadable while this waited.
@@ -340,10 +358,14 @@ fn publish_later(keys: &mut EndToEnd, what: Published, error: &CallError, turn: 
             keys.published.ask_again(form);
         }
     }
+    if keys.published.is_unwritten {
+        let error = CallError::Other("they cannot be written to the disk: make room there, or check it".to_owned());
+        return try_later(keys, &error, turn);
+    }
     try_later(keys, error, turn);
 }
 
-/// Tries again after a while what the server failed to do.
+/// Tries again after a while what the server failed to do, or the disk.
 pub(super) fn try_later(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn<'_>) {
     if keys.published.deadline.is_none() {
         let wait = keys.published.failed();
@@ -393,7 +415,7 @@ pub(super) fn is_refused(keys: &mut EndToEnd, error: &CallError, turn: &mut Turn
         tracing::warn!(%error, "OMEMO is off, but the server may still list the account's device, so others may encrypt for it");
         return;
     }
-    tracing::warn!(%error, "the server does not publish the keys of OMEMO, so nobody new can write encrypted");
+    tracing::warn!(%error, "the keys of OMEMO are not published, so nobody new can write encrypted");
     let Some(device) = &keys.device else { return };
     turn.out.push(Effect::KeyNews(KeyNews {
         jid: turn.own.to_bare(),

@@ -242,6 +242,10 @@ impl TestSession {
                     self.lines.push(line(&stanza));
                     self.sent.push(stanza);
                 }
+                Effect::SendKept(stanza) => {
+                    self.lines.push(format!("{} once kept", line(&stanza)));
+                    self.sent.push(stanza);
+                }
                 Effect::SendFor(stanza, sent) => {
                     self.lines.push(line(&stanza));
                     self.sent.push(stanza);

@@ -164,6 +164,33 @@ fn prekeys_that_the_last_process_kept_for_an_archive_are_forgotten() {
     assert_eq!(Device::from_bytes(last.unwrap()).unwrap().forget_used_prekeys(), 0);
 }
 
+/// A host that lost them would be found by keys that it does not have.
+#[test]
+fn own_keys_are_published_once_they_are_on_disk_and_are_written_again_if_they_could_not_be() {
+    let mut test = Bot::unpublished(TrustPolicy::Blind);
+    let of_keys = |test: &mut TestSession| -> Vec<bool> {
+        let lines = test.lines().into_iter().filter(|line| line == "keep keys" || line.contains("bundles"));
+        lines.map(|line| line == "keep keys" || line.ends_with(" once kept")).collect()
+    };
+    let times_kept = |test: &TestSession| test.keys.iter().filter(|one| matches!(one, KeyChange::Device(_))).count();
+    assert_eq!((of_keys(&mut test), times_kept(&test)), (vec![true; 2], 1));
+    // The request was not sent either, so that it gets no answer.
+    keys_unwritten(&mut test.session);
+    test.wait(31);
+    assert_eq!((of_keys(&mut test), times_kept(&test)), (vec![true; 2], 2));
+    test.wait(1);
+    accept(&mut test);
+    assert!(of_keys(&mut test).into_iter().all(|is_kept| is_kept));
+    assert_eq!(times_kept(&test), 2, "they are kept once");
+    assert!(listed_first(&test).is_some());
+    got(&mut test.ask(ResetOwnKeys));
+    for _ in 0..8 {
+        keys_unwritten(&mut test.session);
+        test.wait(31);
+    }
+    assert!(test.news.iter().any(|news| matches!(news.what, KeyNewsKind::NotPublished)), "the owner is told");
+}
+
 /// Sends a text with the encryption of the chat, and returns whether it was sent unencrypted.
 fn goes_plainly(test: &mut TestSession, to: &str, wish: EncryptionWish) -> Result<bool, CallError> {
     let draft = Draft { body: Some("hello".to_owned()), encryption: wish, ..Draft::default() };
