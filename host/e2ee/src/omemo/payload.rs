@@ -49,6 +49,12 @@ pub enum PayloadError {
     /// The key material or the initialization vector has another length.
     #[error("the {0} of the payload has a length that this version does not have")]
     WrongLength(&'static str),
+    /// The tag of AES-GCM is not with the key, as in the form that clients gave up in 2017 and 2018. Anybody who got the key, such as
+    /// another member of a room, could write a text that counts as the sender's.
+    #[error(
+        "the key of the payload has no tag, so another of its readers may have changed the text; its client is from before 2018"
+    )]
+    NoTag,
     /// It was changed, or the key is another one's.
     #[error("the payload is not authentic: somebody changed it")]
     Forged,
@@ -88,10 +94,12 @@ pub fn decrypt(version: Version, body: &[u8], iv: Option<&[u8]>, key: &[u8]) -> 
     match version {
         Version::Axolotl => {
             let (key, tag) = key.split_first_chunk::<16>().ok_or(PayloadError::WrongLength("key"))?;
-            // Clients before 2018 left the tag at the end of the payload, and their vector had 16 bytes.
-            if !(tag.is_empty() || tag.len() == TAG) {
-                return Err(PayloadError::WrongLength("key"));
+            match tag.len() {
+                TAG => {}
+                0 => return Err(PayloadError::NoTag),
+                _ => return Err(PayloadError::WrongLength("key")),
             }
+            // Clients before 2020 have a vector of 16 bytes.
             let iv = iv.unwrap_or_default();
             let mut plain = Zeroizing::new([body, tag].concat());
             match iv.len() {

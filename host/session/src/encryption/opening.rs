@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
-use parlor_e2ee::omemo::{Prekeys, ReceiveError, Received, Secret, Session as OmemoSession, payload};
+use parlor_e2ee::omemo::payload::{self, PayloadError};
+use parlor_e2ee::omemo::{Prekeys, ReceiveError, Received, Secret, Session as OmemoSession};
 use parlor_stanza::decode::read_envelope;
 use parlor_stanza::files::add_encrypted;
 use parlor_stanza::types::{
@@ -283,7 +284,10 @@ fn decrypt(
     };
     let wants_answer = started || session.wants_answer(held);
     // No state has changed so far: if the content was damaged in transit, a genuine copy can still be read.
-    let opened = open_payload(encrypted, &key)?;
+    let opened = open_payload(encrypted, &key).map_err(|error| {
+        tracing::debug!(%jid, device = sender, %error, "a message cannot be decrypted");
+        UndecryptableReason::Broken
+    })?;
     let is_known = before == Some(session.fingerprint());
     let fingerprint = of_omemo(session.fingerprint());
     if is_claimed && !is_known && !keys.trust.knows(&jid, sender, &fingerprint) {
@@ -327,10 +331,9 @@ fn unvouched(keys: &mut EndToEnd, fetch: Fetch, source: Source<'_>, turn: &mut T
     Refusal::Cannot(UndecryptableReason::Distrusted)
 }
 
-fn open_payload(encrypted: &Encrypted, key: &[u8]) -> Result<Option<Secret>, UndecryptableReason> {
+fn open_payload(encrypted: &Encrypted, key: &[u8]) -> Result<Option<Secret>, PayloadError> {
     let Some(body) = &encrypted.payload else { return Ok(None) };
-    let plain = payload::decrypt(version(encrypted.form), body, encrypted.iv.as_deref(), key);
-    plain.map(Some).map_err(|_| UndecryptableReason::Broken)
+    payload::decrypt(version(encrypted.form), body, encrypted.iv.as_deref(), key).map(Some)
 }
 
 /// Returns whether a message may be older than the session with its device. Then the session works, although it cannot read the

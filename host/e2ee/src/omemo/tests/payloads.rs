@@ -157,12 +157,14 @@ fn files_of_all_lengths_are_read_as_another_implementation_made_them() {
 }
 
 #[test]
-fn the_tag_of_an_old_client_may_stand_at_the_end_of_the_payload() {
+fn a_payload_whose_tag_is_not_with_its_key_is_refused() {
     let payload = payload::encrypt(Version::Axolotl, b"from 2017", &mut Steady::new(50));
     let (key, tag) = payload.key.split_at(16);
     let body = [&payload.body, tag].concat();
     let iv = payload.iv.as_ref().map(<[u8; 12]>::as_slice);
-    assert_eq!(payload::decrypt(Version::Axolotl, &body, iv, key).unwrap().to_vec(), b"from 2017");
+    // Whoever got the key could write another text with a tag that fits.
+    assert_eq!(payload::decrypt(Version::Axolotl, &body, iv, key), Err(PayloadError::NoTag));
+    assert_eq!(payload::decrypt(Version::Axolotl, &payload.body, iv, key), Err(PayloadError::NoTag));
     let wrong = payload::decrypt(Version::Axolotl, &body, iv, &payload.key[..20]);
     assert_eq!(wrong, Err(PayloadError::WrongLength("key")));
     let wrong = payload::decrypt(Version::Axolotl, &payload.body, None, &payload.key);
