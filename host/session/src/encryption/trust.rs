@@ -1,7 +1,7 @@
 //! Keeps the public keys of others, and the decision about each.
 //!
-//! Until a key of a person is verified, all of their keys are trusted ("blind trust before verification"). After that,
-//! or in an account with the strict policy, a new key is trusted only once the owner says so.
+//! Until a key of a person is verified, all of their keys are trusted ("blind trust before verification"). After that, after the
+//! owner distrusted all of their keys, or in an account with the strict policy, a new key is trusted only once the owner says so.
 
 use std::collections::HashMap;
 
@@ -163,6 +163,13 @@ impl TrustBook {
         self.of(jid).iter().any(|key| key.trust == DeviceTrust::Trusted)
     }
 
+    /// Returns whether the owner distrusted all keys of a person, except those that came since. Otherwise the person, or their server,
+    /// would be trusted again with the next key.
+    fn is_shunned(&self, jid: &BareJid) -> bool {
+        let keys = self.of(jid);
+        keys.iter().any(|key| key.trust == DeviceTrust::Distrusted) && !keys.iter().any(|key| is_enough(key.trust))
+    }
+
     /// Returns the key that a device used last.
     pub(super) fn of_device(&self, jid: &BareJid, device: u32) -> Option<&KnownKey> {
         let of_device = self.of(jid).iter().filter(|key| key.kind == KeyKind::Omemo { device });
@@ -221,8 +228,9 @@ impl TrustBook {
         // ids without end can be dropped.
         let mut same = self.of(jid).iter().filter(|key| key.fingerprint == fingerprint);
         let is_distrusted = same.any(|key| key.trust == DeviceTrust::Distrusted);
+        let is_shunned = self.is_shunned(jid);
         let trust = match policy {
-            TrustPolicy::Blind if !is_verified && !is_distrusted => DeviceTrust::Blind,
+            TrustPolicy::Blind if !is_verified && !is_distrusted && !is_shunned => DeviceTrust::Blind,
             TrustPolicy::Blind | TrustPolicy::Strict => DeviceTrust::Undecided,
         };
         let key = KnownKey {
@@ -345,130 +353,4 @@ pub(super) fn is_enough(trust: DeviceTrust) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn jid(text: &str) -> BareJid {
-        text.parse().unwrap()
-    }
-
-    fn meet(book: &mut TrustBook, device: u32, fingerprint: &str, policy: TrustPolicy) -> Met {
-        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(i64::from(device));
-        book.meet(&jid("a@b"), KeyKind::Omemo { device }, fingerprint.to_owned(), policy, now)
-    }
-
-    #[test]
-    fn before_one_was_verified_each_key_is_trusted_and_none_after_that() {
-        let mut book = TrustBook::default();
-        let first = meet(&mut book, 1, "11", TrustPolicy::Blind);
-        assert_eq!((first.trust, first.is_new, first.is_of_known_person), (DeviceTrust::Blind, true, false));
-        let again = meet(&mut book, 1, "11", TrustPolicy::Blind);
-        assert_eq!((again.is_new, again.changed), (false, None));
-        assert_eq!(meet(&mut book, 1, "11", TrustPolicy::Strict).trust, DeviceTrust::Undecided);
-        assert_eq!(book.decide(&jid("a@b"), Some("11"), DeviceTrust::Trusted).len(), 1);
-        let second = meet(&mut book, 2, "22", TrustPolicy::Blind);
-        assert_eq!((second.trust, second.is_of_known_person), (DeviceTrust::Undecided, true));
-        assert!(book.is_refused(&jid("a@b"), 2, TrustPolicy::Blind));
-        assert!(!book.is_refused(&jid("a@b"), 1, TrustPolicy::Strict));
-        // Another key of the same device does not replace a verified one.
-        meet(&mut book, 1, "33", TrustPolicy::Blind);
-        assert_eq!(book.of_device(&jid("a@b"), 1).map(|key| key.fingerprint.as_str()), Some("11"));
-    }
-
-    #[test]
-    fn only_so_many_keys_of_a_person_are_known_and_decisions_stay() {
-        let mut book = TrustBook::default();
-        meet(&mut book, 1, "kept", TrustPolicy::Blind);
-        book.decide(&jid("a@b"), Some("kept"), DeviceTrust::Distrusted);
-        for device in 2..1_000 {
-            meet(&mut book, device, &device.to_string(), TrustPolicy::Blind);
-        }
-        assert_eq!(book.len(), MAX_KEYS);
-        assert!(book.is_refused(&jid("a@b"), 1, TrustPolicy::Blind));
-    }
-
-    #[test]
-    fn so_many_keys_of_all_people_are_known_and_the_oldest_make_room() {
-        let (mut book, who) = (TrustBook::default(), |number: usize| jid(&format!("p{number}@b")));
-        let policy = TrustPolicy::Blind;
-        let meet = |book: &mut TrustBook, number: usize, key: usize| {
-            let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(i64::try_from(number * 100 + key).unwrap());
-            let kind = KeyKind::Omemo { device: u32::try_from(key).unwrap() + 1 };
-            book.meet(&who(number), kind, format!("{number} {key}"), policy, now)
-        };
-        for number in 0..MAX_ALL / 100 {
-            for key in 0..100 {
-                assert!(meet(&mut book, number, key).forgotten.is_empty());
-            }
-        }
-        book.decide(&who(0), None, DeviceTrust::Trusted);
-        let last = meet(&mut book, MAX_ALL, 0);
-        assert!(last.is_new && last.trust == DeviceTrust::Blind);
-        assert_eq!((last.forgotten.len(), book.len()), (AT_ONCE, MAX_ALL - AT_ONCE + 1));
-        let whose = |number: usize| book.of(&who(number)).len();
-        assert_eq!((whose(0), whose(1), whose(AT_ONCE / 100), whose(AT_ONCE / 100 + 1)), (100, 0, 0, 100));
-        // An undecided key is dropped before blindly trusted ones, however new it is.
-        book.decide(&who(77), Some("77 7"), DeviceTrust::Undecided);
-        assert_eq!(book.forget_oldest().iter().filter(|key| key.fingerprint == "77 7").count(), 1);
-    }
-
-    #[test]
-    fn where_the_owner_decided_about_all_keys_no_further_one_counts() {
-        let mut book = TrustBook::default();
-        let now = Timestamp::UNIX_EPOCH;
-        let of = |number: usize| KnownKey {
-            jid: jid(&format!("p{}@b", number / 100)),
-            kind: KeyKind::Omemo { device: u32::try_from(number).unwrap() + 1 },
-            fingerprint: number.to_string(),
-            label: None,
-            trust: DeviceTrust::Distrusted,
-            first_seen: now,
-            last_seen: now,
-            is_listed: false,
-        };
-        book.load((0..MAX_ALL + 5).map(of).collect());
-        assert_eq!((book.len(), book.is_full()), (MAX_ALL, true));
-        let met = meet(&mut book, 1, "new", TrustPolicy::Blind);
-        assert_eq!((met.trust, met.changed, book.len()), (DeviceTrust::Undecided, None, MAX_ALL));
-        book.forget(&jid("p0@b"));
-        assert!(!book.is_full());
-        assert_eq!(meet(&mut book, 1, "new", TrustPolicy::Blind).trust, DeviceTrust::Blind);
-    }
-
-    #[test]
-    fn a_distrusted_key_is_refused_under_other_ids_as_well() {
-        let (mut book, romeo) = (TrustBook::default(), jid("a@b"));
-        meet(&mut book, 1, "11", TrustPolicy::Blind);
-        book.decide(&romeo, Some("11"), DeviceTrust::Distrusted);
-        for device in 2..1_000 {
-            assert_eq!(meet(&mut book, device, "11", TrustPolicy::Blind).trust, DeviceTrust::Undecided);
-            assert!(book.is_refused(&romeo, device, TrustPolicy::Blind));
-        }
-        assert_eq!(book.of(&romeo).len(), MAX_KEYS);
-        assert_eq!(meet(&mut book, 1_000, "33", TrustPolicy::Blind).trust, DeviceTrust::Blind);
-    }
-
-    #[test]
-    fn what_counts_for_a_session_is_its_own_key() {
-        let (mut book, romeo) = (TrustBook::default(), jid("a@b"));
-        meet(&mut book, 1, "real", TrustPolicy::Blind);
-        meet(&mut book, 1, "swapped", TrustPolicy::Blind);
-        let gets = |book: &TrustBook, key: &str| book.may_get(&romeo, 1, key, TrustPolicy::Blind);
-        assert!(gets(&book, "real") && gets(&book, "swapped") && !gets(&book, "forgotten"));
-        assert!(
-            !book.may_get(&romeo, 1, "real", TrustPolicy::Strict)
-                && !book.may_get(&romeo, 2, "real", TrustPolicy::Blind)
-        );
-        book.decide(&romeo, Some("real"), DeviceTrust::Trusted);
-        assert!(gets(&book, "real") && !gets(&book, "swapped"));
-        book.decide(&romeo, None, DeviceTrust::Distrusted);
-        assert!(!gets(&book, "real") && !gets(&book, "swapped"));
-    }
-
-    #[test]
-    fn a_fingerprint_is_read_as_people_write_it() {
-        assert_eq!(grouped("0123456789abcdef"), "01234567 89abcdef");
-        assert_eq!(typed(" 01234567 89ABCDEF"), "0123456789abcdef");
-        assert_eq!(hex(&[0, 0xab, 0xff]), "00abff");
-    }
-}
+mod tests;
