@@ -61,6 +61,13 @@ pub fn check_draft(draft: &Draft) -> Result<(), CallError> {
     Ok(())
 }
 
+/// Returns whether a message has the key of an encrypted file anywhere in its texts (XEP-0454).
+pub fn has_key_of_a_file(draft: &Draft) -> bool {
+    let said = draft.body.iter().chain(&draft.subject).chain(&draft.thread);
+    let beside = draft.extensions.as_deref().into_iter().flat_map(texts_of);
+    said.chain(beside).any(|text| files::has_encrypted_address(text))
+}
+
 /// Returns all texts of the extensions that have no fixed set of values.
 fn texts_of(extensions: &Extensions) -> impl Iterator<Item = &String> {
     let Extensions { thread_parent, reply, fallback, replace, retract, reactions, receipt, marked, files, .. } =

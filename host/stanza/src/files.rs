@@ -71,6 +71,24 @@ pub fn is_encrypted_address(text: &str) -> bool {
         && WebAddress::parse(&format!("https://{place}")).is_ok()
 }
 
+/// Returns whether an address of an encrypted file is anywhere in a text, with the file's key. It does not have to be valid: somebody who reads
+/// the text can guess what was meant.
+pub fn has_encrypted_address(text: &str) -> bool {
+    let mut rest = text;
+    // Most texts have none.
+    while let Some((before, after)) = rest.split_once('#') {
+        let digits = after.bytes().take_while(u8::is_ascii_hexdigit).count();
+        let is_of =
+            |word: &[u8]| word.windows(ENCRYPTED.len()).any(|part| part.eq_ignore_ascii_case(ENCRYPTED.as_bytes()));
+        if digits >= SECRETS[0] && before.rsplit(char::is_whitespace).next().is_some_and(|word| is_of(word.as_bytes()))
+        {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
 /// Adds to a message that was decrypted the file whose address its text is. Some clients write a preview into the next line.
 pub fn add_encrypted(message: &mut Message) {
     let first = message.body.as_deref().and_then(|body| body.lines().next());

@@ -1,10 +1,11 @@
-//! Whether a whole message of a plugin says something that people read.
+//! Whether a whole stanza of a plugin says something that people read, or has the key of a file.
 
 use minidom::Element;
+use xmpp_parsers::iq::Iq;
 use xmpp_parsers::stanza::Stanza;
 
 use crate::altered::XHTML;
-use crate::files::{OOB, SHARING};
+use crate::files::{OOB, SHARING, has_encrypted_address};
 use crate::raw::RawStanza;
 
 /// The namespace of files in references (XEP-0385).
@@ -18,6 +19,27 @@ impl RawStanza {
         let Stanza::Message(message) = self.stanza() else { return false };
         !message.bodies.is_empty() || !message.subjects.is_empty() || message.payloads.iter().any(is_read)
     }
+
+    /// Returns whether the key of an encrypted file is anywhere in it (XEP-0454).
+    pub fn has_key_of_a_file(&self) -> bool {
+        let has = |text: &String| has_encrypted_address(text);
+        match self.stanza() {
+            Stanza::Message(message) => {
+                message.bodies.values().chain(message.subjects.values()).any(has)
+                    || message.payloads.iter().any(has_key)
+            }
+            Stanza::Presence(presence) => presence.statuses.values().any(has) || presence.payloads.iter().any(has_key),
+            Stanza::Iq(Iq::Get { payload, .. } | Iq::Set { payload, .. }) => has_key(payload),
+            Stanza::Iq(Iq::Result { payload, .. } | Iq::Error { payload, .. }) => payload.iter().any(has_key),
+        }
+    }
+}
+
+/// Returns whether the key of a file is in an element, or within it. The depth is bounded on input.
+fn has_key(element: &Element) -> bool {
+    has_encrypted_address(&element.text())
+        || element.attrs().iter().any(|(_, value)| has_encrypted_address(value))
+        || element.children().any(has_key)
 }
 
 /// Returns whether people read this, or something within it. The depth is bounded on input.
@@ -31,6 +53,23 @@ fn is_read(element: &Element) -> bool {
 mod tests {
     use super::*;
     use crate::testing::jid;
+
+    #[test]
+    fn the_key_of_a_file_is_found_wherever_it_is() {
+        let url = format!("aesgcm://h/a.png?b&amp;c#{}", "0f".repeat(48));
+        let has = |xml: &str| RawStanza::parse(xml, &jid("bot@house/here")).unwrap().has_key_of_a_file();
+        for xml in [
+            format!("<message to='a@b'><body>look: {url}</body></message>"),
+            format!("<message to='a@b'><subject>{url}</subject></message>"),
+            format!("<message to='a@b' type='groupchat'><x xmlns='jabber:x:oob'><url>{url}</url></x></message>"),
+            format!("<message to='a@b'><sources xmlns='urn:xmpp:sfs:0'><url-data target='{url}'/></sources></message>"),
+            format!("<presence><status>{url}</status></presence>"),
+            format!("<iq type='set' id='1'><publish xmlns='urn:x'><item>{url}</item></publish></iq>"),
+        ] {
+            assert!(has(&xml), "{xml}");
+            assert!(!has(&xml.replace("aesgcm", "https")) && !has(&xml.replace('#', "?")), "{xml}");
+        }
+    }
 
     #[test]
     fn a_message_says_something_by_a_text_a_reaction_or_a_file_and_nothing_else_does() {

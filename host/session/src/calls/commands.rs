@@ -136,7 +136,7 @@ impl AnswerForm {
         let around = Around { rooms, roster, owners };
         let to = commands.form_of(&plugin, &form, around)?;
         if !text.is_empty() {
-            may_answer_in_form(encryption, &to, turn)?;
+            may_answer_in_form(encryption, &to, &text, turn)?;
         }
         commands.answer_form(&form, FormAnswer { text, more }, turn);
         Ok(())

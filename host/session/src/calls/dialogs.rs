@@ -10,6 +10,7 @@ use tokio::sync::oneshot::Receiver;
 use super::Command;
 use crate::answer::Answer;
 use crate::dialogs::{DialogEnd, New, Question};
+use crate::encryption::plainly::may_go_plainly;
 use crate::features::Features;
 use crate::router::Mailbox;
 use crate::turn::Turn;
@@ -44,6 +45,12 @@ impl Command for BeginDialog {
 
     fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
         let Self { mailbox, plugin, to, nick, question, draft, most } = self;
+        // Where something may be encrypted, that is decided when it is sent.
+        if !turn.encrypts
+            && let Err(error) = may_go_plainly(&to, &draft)
+        {
+            return turn.answer(answer, Err(error));
+        }
         if nick.is_none() {
             features.chats.chat_active(&to, turn.now, turn);
         }

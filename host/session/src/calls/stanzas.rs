@@ -1,5 +1,6 @@
 //! Sending raw stanzas and IQs.
 
+use jid::Jid;
 use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
@@ -8,6 +9,7 @@ use parlor_stanza::types::Outgoing;
 use super::Command;
 use crate::answer::Answer;
 use crate::effect::{Effect, Sent};
+use crate::encryption::plainly::has_key;
 use crate::encryption::sending::may_send_raw;
 use crate::features::Features;
 use crate::iq::{PATIENCE, Waiting};
@@ -82,6 +84,10 @@ impl Command for SendIq {
         }
         if !self.iq.is_request() {
             return turn.answer(answer, Err(CallError::invalid("iq", "is not an IQ of the type get or set")));
+        }
+        if self.iq.has_key_of_a_file() {
+            let to = self.iq.to().unwrap_or_else(|| Jid::from(turn.own.to_bare()));
+            return turn.answer(answer, Err(has_key(&to)));
         }
         if let Err(error) = turn.make_room_for_iq() {
             return turn.answer(answer, Err(error));

@@ -1,9 +1,9 @@
 //! Sends messages without encryption. All of them pass here once their encryption was chosen, so that no address of an
-//! encrypted file goes out in the open.
+//! encrypted file goes out in the open, neither as a file nor in a text.
 
 use jid::Jid;
+use parlor_stanza::draft::has_key_of_a_file;
 use parlor_stanza::error::CallError;
-use parlor_stanza::files::is_encrypted_address;
 use parlor_stanza::types::Draft;
 
 use super::outbound::{Outbound, no_encryption};
@@ -24,10 +24,12 @@ pub(super) fn plainly(mut message: Outbound, rooms: &Rooms, turn: &mut Turn<'_>)
 
 /// Checks whether a message can be sent without encryption: the address of an encrypted file has its key (XEP-0454).
 pub(crate) fn may_go_plainly(to: &Jid, draft: &Draft) -> Result<(), CallError> {
-    let mut files = draft.extensions.iter().flat_map(|extensions| &extensions.files);
-    if files.any(|file| is_encrypted_address(&file.url)) {
-        let why = "this message would go out in the open, and the address of its file has the file's key";
-        return Err(no_encryption(to, why));
-    }
-    Ok(())
+    if has_key_of_a_file(draft) { Err(has_key(to)) } else { Ok(()) }
+}
+
+/// Returns the error for something with the key of a file that would go out without encryption.
+pub(crate) fn has_key(to: &Jid) -> CallError {
+    let why = "this would go out in the open, and an address of an encrypted file in it has the file's key; send it as a message with the \
+               `encryption` `required`";
+    no_encryption(to, why)
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use jid::{BareJid, FullJid, Jid};
 use parlor_stanza::error::CallError;
+use parlor_stanza::files::has_encrypted_address;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{EncryptionWish, MessageKind, OmemoForm, Outgoing};
 
@@ -13,7 +14,7 @@ use super::members;
 use super::off_the_record;
 use super::outbound::{Outbound, no_encryption};
 use super::partner::partner;
-use super::plainly::plainly;
+use super::plainly::{has_key, plainly};
 use super::sealing::{Sealing, has_content, seal};
 use super::waiting::{put, refuse};
 use crate::iq::keys::Fetch;
@@ -178,8 +179,8 @@ fn may_be_plain(keys: &EndToEnd, was: Option<Way>, to: &Jid) -> Result<(), CallE
     Err(no_encryption(to, &why))
 }
 
-/// Checks whether a whole stanza of a plugin may be sent. Nothing encrypts it, so a message must not say anything to
-/// people with whom the owner requires OTR, nor in a chat that was encrypted by what is off now.
+/// Checks whether a whole stanza of a plugin may be sent. Nothing encrypts it, so it must not have the key of a file, and a message
+/// must not say anything to people with whom the owner requires OTR, nor in a chat that was encrypted by what is off now.
 pub(crate) fn may_send_raw(
     keys: &EndToEnd,
     stanza: &RawStanza,
@@ -187,6 +188,9 @@ pub(crate) fn may_send_raw(
     turn: &Turn<'_>,
 ) -> Result<(), CallError> {
     let to = stanza.to().unwrap_or_else(|| Jid::from(turn.own.to_bare()));
+    if stanza.has_key_of_a_file() {
+        return Err(has_key(&to));
+    }
     // Servers bring a message for a room to a full address, too, which may be anybody's.
     let is_for_all = !stanza.is_said_to_a_person() && to.is_bare();
     if is_for_all || !stanza.says_something() {
@@ -198,7 +202,10 @@ pub(crate) fn may_send_raw(
 }
 
 /// Checks whether a plugin may say something in a form that a person has open. Nothing encrypts that either.
-pub(crate) fn may_answer_in_form(keys: &EndToEnd, to: &FullJid, turn: &Turn<'_>) -> Result<(), CallError> {
+pub(crate) fn may_answer_in_form(keys: &EndToEnd, to: &FullJid, text: &str, turn: &Turn<'_>) -> Result<(), CallError> {
+    if has_encrypted_address(text) {
+        return Err(has_key(&Jid::from(to.clone())));
+    }
     let why = "`otr = \"require\"` refuses plain messages, and forms are not encrypted; send the answer as a message";
     may_say_plainly(keys, &Jid::from(to.clone()), &to.to_bare(), why, turn)
 }
@@ -315,6 +322,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_key_of_a_file_is_not_said_in_a_form() {
+        let (keys, to) = (EndToEnd::default(), "romeo@example.org/x".parse().unwrap());
+        let may = |text: &str| {
+            let mut may = false;
+            effects_of(|turn| may = may_answer_in_form(&keys, &to, text, turn).is_ok());
+            may
+        };
+        let url = format!("aesgcm://h/a#{}", "0f".repeat(44));
+        assert!(may("a file") && may(&url.replace("aesgcm", "https")) && !may(&format!("look: {url}")));
     }
 
     fn concerned(change: impl FnOnce(&mut EndToEnd)) -> bool {

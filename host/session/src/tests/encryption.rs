@@ -2,6 +2,7 @@
 
 mod clients;
 mod envelopes;
+mod files;
 mod forms;
 mod kept;
 mod rooms;

@@ -74,6 +74,20 @@ fn what_a_stranger_writes_is_no_path_no_script_and_not_without_end() {
 }
 
 #[test]
+fn an_address_with_the_key_of_a_file_is_found_in_any_text() {
+    let secret = "0aF".repeat(29) + "9";
+    for (before, after) in [("", ""), ("look: (", ")"), ("#\n<", "abc>#"), ("#1 ", "\ndata:image/jpeg,")] {
+        let text = |place: &str, secret: &str| format!("{before}{place}#{secret}{after}");
+        for place in ["aesgcm://h/a", "AesGCM://me@h:5/ä?b=c"] {
+            assert!(has_encrypted_address(&text(place, &secret)), "{before} {place}");
+            assert!(!has_encrypted_address(&text(place, &secret[..60])), "{before} {place}");
+            assert!(!has_encrypted_address(&text(&format!("{place} b"), &secret)), "{before} {place}");
+        }
+        assert!(!has_encrypted_address(&text("https://h/a", &secret)), "{before}");
+    }
+}
+
+#[test]
 fn the_text_of_a_decrypted_message_may_be_the_address_of_an_encrypted_file() {
     let xml = "<message xmlns='jabber:client' from='a@b/c' type='chat'><body>x</body></message>";
     let own = "me@house/here".parse().unwrap();
