@@ -27,7 +27,7 @@ const COLLECTED: usize = 4_096;
 /// The maximum number of rows of one kind that are read back for an account.
 const MOST: usize = 200_000;
 
-pub(super) const TABLES: &str = "
+const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS omemo_device (
     account TEXT NOT NULL PRIMARY KEY,
     state BLOB NOT NULL
@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS omemo_session (
     device INTEGER NOT NULL,
     form TEXT NOT NULL,
     state BLOB NOT NULL,
+    used INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (account, jid, device, form)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS e2ee_trust (
@@ -76,10 +77,16 @@ CREATE TABLE IF NOT EXISTS omemo_message_key (
 const PUT_DEVICE: Statement = Statement::new(39, "INSERT OR REPLACE INTO omemo_device VALUES (?1, ?2)");
 const PUT_OTR: Statement = Statement::new(40, "INSERT OR REPLACE INTO otr_account VALUES (?1, ?2)");
 const DELETE_OTR: Statement = Statement::new(41, "DELETE FROM otr_account WHERE account = ?1");
-// The order of the rows is that in which sessions were used.
-const PUT_SESSION: Statement = Statement::new(
+// No longer executed.
+const REPLACE_SESSION: Statement = Statement::new(
     42,
     "INSERT OR REPLACE INTO omemo_session (account, jid, device, form, state) VALUES (?1, ?2, ?3, ?4, ?5)",
+);
+// In place: to replace a row takes twice as long, since it gets another number, which its index has as well.
+const PUT_SESSION: Statement = Statement::new(
+    73,
+    "INSERT INTO omemo_session (account, jid, device, form, state, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+     ON CONFLICT DO UPDATE SET state = excluded.state, used = excluded.used",
 );
 const DELETE_SESSION: Statement =
     Statement::new(43, "DELETE FROM omemo_session WHERE account = ?1 AND jid = ?2 AND device = ?3 AND form = ?4");
@@ -97,10 +104,11 @@ const PUT_MESSAGE_KEY: Statement = Statement::new(
 const DELETE_MESSAGE_KEY: Statement =
     Statement::new(49, "DELETE FROM omemo_message_key WHERE account = ?1 AND archived = ?2");
 
-pub(super) const STATEMENTS: [Statement; 11] = [
+pub(super) const STATEMENTS: [Statement; 12] = [
     PUT_DEVICE,
     PUT_OTR,
     DELETE_OTR,
+    REPLACE_SESSION,
     PUT_SESSION,
     DELETE_SESSION,
     PUT_KEY,
@@ -110,6 +118,17 @@ pub(super) const STATEMENTS: [Statement; 11] = [
     PUT_MESSAGE_KEY,
     DELETE_MESSAGE_KEY,
 ];
+
+/// Creates the tables, or adds the column that an older one lacks: the order in which sessions were used.
+pub(super) fn make_tables(file: &Connection) -> rusqlite::Result<()> {
+    file.execute_batch(TABLES)?;
+    let known = "SELECT count(*) FROM pragma_table_info('omemo_session') WHERE name = 'used'";
+    let known: i64 = file.query_row(known, [], |row| row.get(0))?;
+    if known == 0 {
+        file.execute_batch("ALTER TABLE omemo_session ADD COLUMN used INTEGER NOT NULL DEFAULT 0")?;
+    }
+    Ok(())
+}
 
 /// A write that was done, or failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +146,8 @@ pub struct KeysWritten {
 pub struct EncryptionKeeper {
     store: Store,
     account: String,
+    /// The number of changes so far, also of earlier processes as far as sessions have it. The session that was used last has the highest.
+    used: i64,
     /// Changes for the next write.
     next: Vec<KeyChange>,
     /// The number of the last change.
@@ -138,13 +159,15 @@ pub struct EncryptionKeeper {
 impl EncryptionKeeper {
     /// Creates the keeper for this account.
     pub fn new(store: Store, account: &BareJid) -> Self {
-        Self { store, account: account.to_string(), next: Vec::new(), asked: 0, writing: None }
+        Self { store, account: account.to_string(), used: 0, next: Vec::new(), asked: 0, writing: None }
     }
 
     /// Returns what was kept when the last process ended.
-    pub async fn load(&self) -> Result<KeptKeys, StoreError> {
+    pub async fn load(&mut self) -> Result<KeptKeys, StoreError> {
         let account = self.account.clone();
-        self.store.run(move |file| load(file, &account)).await
+        let (kept, used) = self.store.run(move |file| load(file, &account)).await?;
+        self.used = self.used.max(used);
+        Ok(kept)
     }
 
     /// Returns which chats were encrypted, for when the rest cannot be read.
@@ -181,8 +204,13 @@ impl EncryptionKeeper {
     fn write(&mut self) {
         let (done, arrives) = oneshot::channel();
         let (account, changes) = (self.account.clone(), std::mem::take(&mut self.next));
+        let numbers = self.used + 1..;
+        self.used = self.used.saturating_add_unsigned(changes.len() as u64);
         // If the queue is full, the job is dropped, and with it the sender.
-        let change = move |edit: &Edit<'_>| changes.into_iter().try_for_each(|one| write_one(edit, &account, one));
+        let change = move |edit: &Edit<'_>| {
+            let mut numbered = numbers.zip(changes);
+            numbered.try_for_each(|(used, one)| write_one(edit, &account, one, used))
+        };
         // The account may have ended.
         self.store.put_then(change, |is_made| _ = done.send(is_made));
         self.writing = Some((self.asked, arrives));
@@ -217,7 +245,8 @@ fn latest(changes: Vec<KeyChange>) -> Vec<KeyChange> {
     kept
 }
 
-fn write_one(edit: &Edit<'_>, account: &str, change: KeyChange) -> rusqlite::Result<()> {
+/// Makes one change. `used`: its number, which increases.
+fn write_one(edit: &Edit<'_>, account: &str, change: KeyChange, used: i64) -> rusqlite::Result<()> {
     match change {
         KeyChange::Device(state) => {
             edit.write(PUT_DEVICE, params![account, &*state])?;
@@ -229,7 +258,7 @@ fn write_one(edit: &Edit<'_>, account: &str, change: KeyChange) -> rusqlite::Res
             edit.write(DELETE_OTR, params![account])?;
         }
         KeyChange::Session { jid, device, form, state: Some(state) } => {
-            edit.write(PUT_SESSION, params![account, jid.as_str(), device, form.namespace(), &*state])?;
+            edit.write(PUT_SESSION, params![account, jid.as_str(), device, form.namespace(), &*state, used])?;
         }
         KeyChange::Session { jid, device, form, state: None } => {
             edit.write(DELETE_SESSION, params![account, jid.as_str(), device, form.namespace()])?;
@@ -271,21 +300,26 @@ fn put_key(edit: &Edit<'_>, account: &str, key: &KnownKey) -> rusqlite::Result<(
     edit.write(PUT_KEY, values).map(drop)
 }
 
-fn load(file: &Connection, account: &str) -> rusqlite::Result<KeptKeys> {
+/// Reads what is kept, and the highest number of a session.
+fn load(file: &Connection, account: &str) -> rusqlite::Result<(KeptKeys, i64)> {
     let blob = |table: &str| {
         let select = format!("SELECT state FROM {table} WHERE account = ?1");
         let state: Option<Vec<u8>> = file.query_row(&select, [account], |row| row.get(0)).optional()?;
         Ok::<_, rusqlite::Error>(state.map(Secret::new))
     };
-    Ok(KeptKeys {
+    let select = "SELECT jid, device, form, state, used, rowid FROM omemo_session WHERE account = ?1";
+    let mut sessions = rows(file, select, account, |row| {
+        let one = session((jid(row, 0)?, row.get(1)?, form(row, 2)?, row.get(3)?));
+        let order: (i64, i64) = (row.get(4)?, row.get(5)?);
+        Ok(one.map(|one| (order, one)))
+    })?;
+    // Not by `SQLite`, which could write the states to a temporary file for that.
+    sessions.sort_unstable_by_key(|(order, _)| *order);
+    let used = sessions.last().map_or(0, |((used, _), _)| *used);
+    let kept = KeptKeys {
         device: blob("omemo_device")?,
         otr: blob("otr_account")?,
-        sessions: rows(
-            file,
-            "SELECT jid, device, form, state FROM omemo_session WHERE account = ?1 ORDER BY rowid",
-            account,
-            |row| Ok(session((jid(row, 0)?, row.get(1)?, form(row, 2)?, row.get(3)?))),
-        )?,
+        sessions: sessions.into_iter().map(|(_, one)| one).collect(),
         keys: rows(
             file,
             // Decisions come first: if there are too many rows, they are not those that are left out.
@@ -301,7 +335,8 @@ fn load(file: &Connection, account: &str) -> rusqlite::Result<KeptKeys> {
             account,
             message_key,
         )?,
-    })
+    };
+    Ok((kept, used))
 }
 
 fn ways(file: &Connection, account: &str) -> rusqlite::Result<Vec<(BareJid, Way)>> {

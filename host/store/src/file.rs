@@ -294,7 +294,7 @@ fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(webhooks::TABLES)?;
     connection.execute_batch(schedules::TABLES)?;
     audit::make_tables(connection)?;
-    connection.execute_batch(encryption::TABLES)?;
+    encryption::make_tables(connection)?;
     connection.execute_batch(marks::TABLES)?;
     connection.execute_batch(sleepers::TABLES)?;
     connection.execute_batch(data::TABLES)

@@ -92,6 +92,33 @@ async fn stored_keys_and_decisions_are_read_after_a_restart() {
     assert_eq!(kept.keys.len(), 1);
 }
 
+/// Beyond a limit, those sessions end that were unused longest.
+#[tokio::test]
+async fn sessions_are_read_in_the_order_of_their_use_also_after_further_starts_and_from_a_file_of_before() {
+    let folder = tempfile::tempdir().unwrap();
+    Store::open(folder.path()).unwrap().close().await;
+    let before = Connection::open(folder.path().join(crate::FILE)).unwrap();
+    before.execute_batch("ALTER TABLE omemo_session DROP COLUMN used").unwrap();
+    for device in [9, 7, 8] {
+        let (of, form) = ([account().to_string(), juliet().to_string()], OmemoForm::Older.namespace());
+        before.execute(REPLACE_SESSION.text, params![of[0], of[1], device, form, b"old"]).unwrap();
+    }
+    drop(before);
+    for (used, expected) in [(vec![3, 1, 2, 1], [9, 7, 8, 3, 2, 1]), (vec![3, 7], [9, 8, 2, 1, 3, 7])] {
+        let store = Store::open(folder.path()).unwrap();
+        let mut keeper = EncryptionKeeper::new(store.clone(), &account());
+        keeper.load().await.unwrap();
+        for device in used {
+            keeper.keep(vec![session(device, Some(b"x"))]);
+        }
+        settle(&mut keeper).await;
+        let devices: Vec<_> = keeper.load().await.unwrap().sessions.iter().map(|one| one.1).collect();
+        assert_eq!(devices, expected);
+        drop(keeper);
+        store.close().await;
+    }
+}
+
 #[tokio::test]
 async fn keys_with_a_decision_are_read_before_all_others() {
     let mut keeper = EncryptionKeeper::new(Store::in_memory(), &account());
@@ -109,7 +136,7 @@ async fn keys_of_one_account_are_not_those_of_another() {
     let mut keeper = EncryptionKeeper::new(store.clone(), &account());
     keeper.keep(vec![KeyChange::Device(Secret::new(vec![1]))]);
     settle(&mut keeper).await;
-    let other = EncryptionKeeper::new(store, &"other@example.org".parse().unwrap());
+    let mut other = EncryptionKeeper::new(store, &"other@example.org".parse().unwrap());
     assert!(other.load().await.unwrap().device.is_none());
 }
 
