@@ -307,7 +307,7 @@ fn encrypted(keys: &mut EndToEnd, message: &Outbound, ready: &[(Target, OmemoFor
         thread: draft.thread.clone().filter(|_| is_older),
         beside: beside(draft, is_older),
         to_occupant: false,
-        says: Some(Box::new(draft.clone())),
+        says: None,
     };
     Sealing::Sealed(Box::new(sealed), changes)
 }

@@ -73,7 +73,7 @@ fn no_keys(partner: &BareJid) -> CallError {
 fn attempt(
     keys: &mut EndToEnd,
     partner: &BareJid,
-    message: Outbound,
+    mut message: Outbound,
     is_last: bool,
     rooms: &Rooms,
     turn: &mut Turn<'_>,
@@ -103,6 +103,8 @@ fn attempt(
                     keys.remember(partner.clone(), message.id.clone(), &message.draft);
                 }
                 turn.keep_keys(changes);
+                // Plugins may be told of it as it was.
+                sealed.says = Some(Box::new(std::mem::take(&mut message.draft)));
                 put(Outgoing::Sealed(sealed), message, turn);
             }
         },
