@@ -38,7 +38,7 @@ mod timing;
 mod view;
 mod writer;
 
-pub use node::Node;
+pub use node::{Health, Node};
 pub use output::{Outcome, Output, RequestId};
 pub use placement::{Place, place, shed};
 pub use record::{Claim, Key, Revision, Session, SessionId, SessionState, Token, Value};

@@ -2,6 +2,7 @@
 
 mod ended;
 mod given;
+mod health;
 mod loss;
 mod moves;
 mod reports;
@@ -20,6 +21,8 @@ use crate::view::View;
 
 use given::Given;
 use reports::Reports;
+
+pub use health::Health;
 
 /// The maximum number of accounts that a node moves to others at a time.
 const MOVING: usize = 4;

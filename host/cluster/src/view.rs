@@ -224,6 +224,11 @@ impl View {
         self.held.get(&id).into_iter().flatten().map(|(account, weight)| (account, *weight))
     }
 
+    /// Returns how many accounts there are.
+    pub(crate) fn accounts(&self) -> usize {
+        self.claims.len()
+    }
+
     /// Returns the accounts that nobody runs, with their weights.
     pub(crate) fn orphans(&self) -> &BTreeMap<Arc<str>, u32> {
         &self.orphans

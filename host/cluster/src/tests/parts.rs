@@ -203,6 +203,27 @@ fn a_node_that_is_cut_off_stops_its_accounts_and_then_ends_them() {
     assert!(stage.done.len() == 2 && stage.done.iter().all(started), "{:?}", stage.done);
 }
 
+/// Nobody can end a session at a store that takes no writes, so its records go on to say that nodes have all accounts.
+#[test]
+fn accounts_whose_sessions_are_not_renewed_are_at_no_node() {
+    let mut stage = Stage::with(2, 6);
+    stage.run(ms(3_000), &[]);
+    let health = |stage: &Stage| stage.nodes[0].health(stage.now);
+    let whole = health(&stage);
+    assert!(whole.has_session && whole.named.is_empty(), "{whole:?}");
+    assert_eq!((whole.nodes, whole.accounts, whole.nowhere), (2, 6, 0));
+    assert_eq!(whole.own + stage.nodes[1].health(stage.now).own, 6);
+    stage.run(ms(3_000), &[0, 1]);
+    let none = health(&stage);
+    assert!(!none.has_session && none.named.len() == 6, "{none:?}");
+    assert_eq!((none.nodes, none.accounts, none.own, none.nowhere), (0, 6, 0, 6));
+    // One of them comes back, and takes all.
+    stage.run(ms(5_000), &[1]);
+    let back = health(&stage);
+    assert!(back.has_session, "{back:?}");
+    assert_eq!((back.nodes, back.own, back.nowhere), (1, 6, 0));
+}
+
 /// An account that is stopping cannot be called back: it is given away, and started anew.
 #[test]
 fn a_renewal_in_the_last_moment_saves_the_session() {
